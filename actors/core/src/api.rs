@@ -1,0 +1,223 @@
+//! What is watched: one configured HTTP API, validated. Rows as people write them are read in `src/configs`.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::schedule::Schedule;
+use crate::secret::Secret;
+use crate::status_set::StatusSet;
+
+/// The key of one API: 1 to 80 characters of `A-Z a-z 0-9 . _ -`.
+///
+/// The alphabet is what an SNS FIFO message group, a file name and a shell word all take as it is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApiId(Arc<str>);
+
+impl ApiId {
+    /// The longest id. With an incident's suffix it stays under the 128 characters of an SNS deduplication id.
+    pub const CHARS_MAX: usize = 80;
+
+    /// Checks and wraps an id.
+    ///
+    /// # Errors
+    /// Says in plain words why `text` is not an id.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("is empty".into());
+        }
+        if text.len() > Self::CHARS_MAX {
+            return Err(format!("is longer than {} characters", Self::CHARS_MAX));
+        }
+        match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
+            Some(c) => Err(format!("has the character {c:?}")),
+            None => Ok(Self(text.into())),
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A hash of the id that is the same in every process, version and machine: it places the API inside its tick.
+    ///
+    /// FNV-1a, then the finaliser of splitmix64, so that ids that differ in their last letter land far apart.
+    pub fn stable_hash(&self) -> u64 {
+        let fnv = self
+            .0
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+        let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+impl fmt::Display for ApiId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ApiId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl Borrow<str> for ApiId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The HTTP methods that a probe may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// What users do; the default.
+    #[default]
+    Get,
+    /// Headers alone.
+    Head,
+    /// With a body.
+    Post,
+    /// With a body.
+    Put,
+    /// With a body.
+    Patch,
+    /// Rarely wise in a probe, but allowed.
+    Delete,
+    /// What the API allows.
+    Options,
+}
+
+impl Method {
+    /// Every method, in the order in which documentation lists them.
+    pub const ALL: [Self; 7] = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Options];
+
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+
+    /// Reads a method's name in either case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One API, validated: what to ask, how often, and what counts as an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiConfig {
+    /// The key.
+    pub api_id: ApiId,
+    /// What people call it.
+    pub name: String,
+    /// `http` or `https`, without user name or fragment.
+    pub url: String,
+    /// The HTTP method.
+    pub method: Method,
+    /// Request headers in the order they were written. Every value is treated as a secret.
+    pub headers: Vec<(String, Secret)>,
+    /// The request body, if any.
+    pub body: Option<Secret>,
+    /// The status codes that count as a pass.
+    pub expected_status: StatusSet,
+    /// Bound on the whole exchange, from name resolution to the last byte.
+    pub timeout: Duration,
+    /// How many redirects are followed; 0 judges the redirect itself.
+    pub max_redirects: u8,
+    /// When it is probed. Shared, since thousands of rows often have the same schedule.
+    pub schedule: Arc<Schedule>,
+    /// A disabled API is kept and not probed.
+    pub enabled: bool,
+    /// Fails in a row that confirm an outage.
+    pub failure_threshold: u32,
+    /// Passes in a row that confirm a recovery.
+    pub success_threshold: u32,
+    /// How soon a suspect is probed again.
+    pub recheck: Duration,
+    /// Free words for people and filters.
+    pub tags: Vec<String>,
+}
+
+impl ApiConfig {
+    /// What [`decide`](crate::decide()) needs to know of the config.
+    pub fn policy(&self) -> Policy<'_> {
+        Policy {
+            api_id: &self.api_id,
+            name: &self.name,
+            url: &self.url,
+            failure_threshold: self.failure_threshold,
+            success_threshold: self.success_threshold,
+            recheck: self.recheck,
+        }
+    }
+
+    /// The longest time from the start of an outage to the alert leaving, by this API's own rules:
+    /// interval + (failure threshold − 1) × recheck + failure threshold × timeout.
+    pub fn worst_detection(&self) -> Duration {
+        let threshold = self.failure_threshold.max(1);
+        self.schedule.longest_gap() + self.recheck * (threshold - 1) + self.timeout * threshold
+    }
+}
+
+/// The part of a config that decisions hang on, borrowed from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    /// The key.
+    pub api_id: &'a ApiId,
+    /// For the words of an alert.
+    pub name: &'a str,
+    /// For the words of an alert.
+    pub url: &'a str,
+    /// Fails in a row that confirm an outage; 0 is read as 1.
+    pub failure_threshold: u32,
+    /// Passes in a row that confirm a recovery; 0 is read as 1.
+    pub success_threshold: u32,
+    /// How soon a suspect is probed again.
+    pub recheck: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_short_and_plain() {
+        assert_eq!(ApiId::parse("shop.eu_1-a").unwrap().as_str(), "shop.eu_1-a");
+        assert!(ApiId::parse("").unwrap_err().contains("empty"));
+        assert!(ApiId::parse("a b").unwrap_err().contains("' '"));
+        assert!(ApiId::parse("ü").unwrap_err().contains('ü'));
+        assert!(ApiId::parse(&"a".repeat(80)).is_ok());
+        assert!(ApiId::parse(&"a".repeat(81)).unwrap_err().contains("80"));
+    }
+
+    #[test]
+    fn the_hash_is_pinned_because_slots_must_survive_upgrades() {
+        let thousandths = |id: &str| ApiId::parse(id).unwrap().stable_hash() % 1_000;
+        assert_eq!((thousandths("api-0001"), thousandths("api-0002")), (718, 812));
+    }
+
+    #[test]
+    fn methods_are_read_in_either_case() {
+        assert_eq!(Method::parse("post"), Some(Method::Post));
+        assert_eq!(Method::parse("TRACE"), None);
+    }
+}

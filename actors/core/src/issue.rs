@@ -1,0 +1,23 @@
+//! What is wrong with something a person wrote, in that person's terms.
+
+use std::fmt;
+
+/// One fault in a config row or a setting. All faults of an input are reported together, never only the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigIssue {
+    /// Where it stands, as the person would look for it: `apis.toml, line 12, api "shop": timeout_seconds`.
+    pub location: String,
+    /// What was found there: `"soon"`.
+    pub what: String,
+    /// Why that does not do: `is not a whole number of seconds`.
+    pub why: String,
+    /// What to write instead: `a whole number from 1 to 300, such as 10`.
+    pub instead: String,
+}
+
+/// `where: what why; write instead`.
+impl fmt::Display for ConfigIssue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}; write {}", self.location, self.what, self.why, self.instead)
+    }
+}

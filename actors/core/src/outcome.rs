@@ -1,0 +1,70 @@
+//! The verdict on one observation.
+
+use crate::time::Timestamp;
+
+/// Whether an observation satisfied what was asked of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Everything that was asked for was seen.
+    Pass,
+    /// The API did not do what was asked.
+    Fail,
+    /// Nothing can be said of the API: the fault was on our side. It changes no status.
+    Inconclusive,
+}
+
+/// The verdict on one probe, with its reasons and the few figures worth keeping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// When the probe began. An incident is dated by this, since the API was already failing then.
+    pub started_at: Timestamp,
+    /// When the probe was over.
+    pub finished_at: Timestamp,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// From the start of the exchange to its end, if there was an answer.
+    pub latency_ms: Option<u32>,
+    /// The HTTP status code, if there was an answer.
+    pub status_code: Option<u16>,
+    /// Plain words, one for each thing that was not as asked; empty for a pass.
+    pub reasons: Vec<String>,
+}
+
+impl Outcome {
+    /// The most characters of reasons that are kept, so that a hostile answer cannot grow a stored record.
+    pub const REASON_CHARS_MAX: usize = 300;
+
+    /// All reasons in one line of at most [`Self::REASON_CHARS_MAX`] characters; `None` for a pass.
+    pub fn reason(&self) -> Option<String> {
+        if self.reasons.is_empty() {
+            return None;
+        }
+        let line: String = self.reasons.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        match line.char_indices().nth(Self::REASON_CHARS_MAX) {
+            Some((cut, _)) => Some(format!("{}…", &line[..cut])),
+            None => Some(line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_bounded_line() {
+        let mut outcome = Outcome {
+            started_at: Timestamp::default(),
+            finished_at: Timestamp::default(),
+            verdict: Verdict::Fail,
+            latency_ms: None,
+            status_code: None,
+            reasons: vec![],
+        };
+        assert_eq!(outcome.reason(), None);
+        outcome.reasons = vec!["a\r\nb".into(), "c".into()];
+        assert_eq!(outcome.reason().as_deref(), Some("a  b; c"));
+        outcome.reasons = vec!["ü".repeat(5_000)];
+        assert_eq!(outcome.reason().unwrap().chars().count(), Outcome::REASON_CHARS_MAX + 1);
+    }
+}

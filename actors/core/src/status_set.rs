@@ -1,0 +1,137 @@
+//! `expected_status`: which HTTP status codes count as a pass, as people write them (`2xx`, `200-299,301,404`).
+
+use std::fmt;
+
+/// A set of HTTP status codes from 100 to 599.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StatusSet {
+    text: String,
+    ranges: Vec<(u16, u16)>,
+}
+
+impl StatusSet {
+    /// The most parts that one set may have; a longer list is a mistake, and this bounds what a row can cost.
+    pub const PARTS_MAX: usize = 50;
+
+    /// Parses a comma-separated list of codes (`200`), classes (`2xx`) and ranges (`200-299`).
+    ///
+    /// # Errors
+    /// Says in plain words which part is wrong and why.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        if parts.len() > Self::PARTS_MAX {
+            return Err(format!("has {} parts, more than {}", parts.len(), Self::PARTS_MAX));
+        }
+        let ranges = parts.iter().map(|part| parse_part(part)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { text: parts.join(","), ranges })
+    }
+
+    /// Whether `code` is in the set.
+    pub fn contains(&self, code: u16) -> bool {
+        self.ranges.iter().any(|&(low, high)| (low..=high).contains(&code))
+    }
+}
+
+fn parse_part(part: &str) -> Result<(u16, u16), String> {
+    if part.is_empty() {
+        return Err("has an empty part".into());
+    }
+    let lower = part.to_ascii_lowercase();
+    if let Some(class) = lower.strip_suffix("xx") {
+        return match class {
+            "1" | "2" | "3" | "4" | "5" => {
+                let first = u16::from(class.as_bytes()[0] - b'0') * 100;
+                Ok((first, first + 99))
+            }
+            _ => Err(format!("has the class \"{part}\", and there are only 1xx to 5xx")),
+        };
+    }
+    let (low, high) = match part.split_once('-') {
+        Some((low, high)) => (parse_code(low.trim())?, parse_code(high.trim())?),
+        None => {
+            let code = parse_code(part)?;
+            (code, code)
+        }
+    };
+    if low > high {
+        return Err(format!("has the range \"{part}\", which runs backwards"));
+    }
+    Ok((low, high))
+}
+
+fn parse_code(text: &str) -> Result<u16, String> {
+    let three_digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<u16>() {
+        Ok(code) if three_digits && (100..=599).contains(&code) => Ok(code),
+        _ => Err(format!("has \"{text}\", which is not a status code from 100 to 599")),
+    }
+}
+
+impl Default for StatusSet {
+    /// `2xx`: any success.
+    fn default() -> Self {
+        Self { text: "2xx".into(), ranges: vec![(200, 299)] }
+    }
+}
+
+/// As it was written, without spaces.
+impl fmt::Display for StatusSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for StatusSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StatusSet({})", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_codes_classes_and_ranges() {
+        let set = StatusSet::parse("200-204, 3XX ,404").unwrap();
+        assert_eq!(set.to_string(), "200-204,3XX,404");
+        for (code, expected) in
+            [(199, false), (200, true), (204, true), (205, false), (399, true), (404, true), (405, false)]
+        {
+            assert_eq!(set.contains(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        for (text, fault) in [
+            ("", "empty part"),
+            ("200,,404", "empty part"),
+            ("6xx", "1xx to 5xx"),
+            ("xx", "1xx to 5xx"),
+            ("2x", "not a status code"),
+            ("99", "not a status code"),
+            ("600", "not a status code"),
+            ("+200", "not a status code"),
+            ("299-200", "backwards"),
+            ("ok", "not a status code"),
+        ] {
+            let error = StatusSet::parse(text).unwrap_err();
+            assert!(error.contains(fault), "{text:?}: {error}");
+        }
+        assert!(StatusSet::parse(&vec!["200"; 51].join(",")).unwrap_err().contains("51 parts"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_what_parses_prints_as_something_that_means_the_same(text in "[0-9x, -]{0,20}") {
+            if let Ok(set) = StatusSet::parse(&text) {
+                let again = StatusSet::parse(&set.to_string()).unwrap();
+                for code in 0..=700 {
+                    prop_assert_eq!(set.contains(code), again.contains(code));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What the actors need of the world, as traits. The adapters are in `src/`; the fakes are in `testkit`.
+//!
+//! Errors are typed by who must act next, never by where they came from: an adapter decides whether waiting may help.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigIssue, Observation, Timestamp};
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+
+/// The wall clock, for stamps. Waiting is done with tokio's time, so that paused time drives the real actors.
+pub trait Clock: Send + Sync {
+    /// The present.
+    fn now(&self) -> Timestamp;
+}
+
+/// Asks an API once.
+pub trait Probe: Send + Sync {
+    /// One exchange, from name resolution to the last byte, inside `api.timeout`. Whatever happens is an observation.
+    /// Dropping the future ends the exchange and closes its connection.
+    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation>;
+}
+
+/// One write: `state`, with its version already raised by one, replaces the record of version `state.version - 1`
+/// (or creates the record, where that is 0).
+pub type StateWrite = Arc<ApiState>;
+
+/// Keeps one record for each API. Owned by the state-keeper alone.
+///
+/// The promises that every adapter is held to (`tests/contract`):
+/// 1. A write that was acknowledged survives kill -9.
+/// 2. State and owed alerts of one record change together or not at all.
+/// 3. A write succeeds only over exactly the version before it; else it is a conflict, and nothing changed.
+/// 4. A failed write of a batch hurts no other write of it.
+/// 5. What was written is read back equal.
+/// 6. A record that cannot be read is reported with its id and hides no other.
+pub trait StateStore: Send + Sync {
+    /// Every record, and those that could not be read.
+    fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>>;
+
+    /// The record of one API.
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>>;
+
+    /// Writes a batch, at most [`CommitLimits::batch_max`] of it, each API at most once; one result for each, in order.
+    fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>>;
+
+    /// How this store likes to be written to.
+    fn limits(&self) -> CommitLimits;
+}
+
+/// Every record of a store.
+#[derive(Debug, Default)]
+pub struct LoadedStates {
+    /// The records that could be read.
+    pub states: Vec<ApiState>,
+    /// The others.
+    pub unreadable: Vec<UnreadableState>,
+}
+
+/// A stored record that makes no sense. It stays where it is, and its API starts as unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableState {
+    /// Whose record it is, as far as that can be told.
+    pub api_id: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// How a store likes to be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitLimits {
+    /// Writes in one batch.
+    pub batch_max: usize,
+    /// Batches under way at once.
+    pub batches_in_flight_max: usize,
+}
+
+/// Why the store as a whole did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// Waiting may help: unreachable, throttled, busy.
+    Unavailable(String),
+    /// A person must act: no such table, no permission, a file that is no database.
+    Misconfigured {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        instead: String,
+    },
+}
+
+/// Why one write did not happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitError {
+    /// The stored record has another version than expected: somebody else wrote, or an answer to an earlier write of
+    /// ours was lost. Read it again and decide again.
+    Conflict,
+    /// As for the whole store.
+    Store(StoreError),
+}
+
+/// Sends alerts through one channel. Owned by the alerter alone, and called on its thread alone.
+///
+/// The promises that every adapter is held to (`tests/contract`):
+/// 1. `Ok` means that the channel has taken the alert over.
+/// 2. Every repeat carries the same alert id.
+/// 3. A call ends within the adapter's own stated timeout.
+/// 4. No secret is in the text of an error.
+pub trait Notifier {
+    /// The name of the channel, for the record of what was delivered: stable across versions.
+    fn channel(&self) -> &'static str;
+
+    /// Hands over one alert.
+    fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>>;
+}
+
+/// Why an alert was not taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotifyError {
+    /// Waiting may help: unreachable, throttled, 5xx.
+    Retryable {
+        /// What happened.
+        reason: String,
+        /// The channel asked for this much patience.
+        after: Option<Duration>,
+    },
+    /// A person must act: no such topic, no permission, a refused parameter. Offered again all the same, slowly.
+    Permanent {
+        /// What happened.
+        reason: String,
+        /// What to do.
+        instead: String,
+    },
+}
+
+/// Where configs come from: a table, a file, the command line.
+pub trait ConfigSource: Send + Sync {
+    /// What people call it: `apis.toml`, `DynamoDB table api_health_configs`.
+    fn name(&self) -> String;
+
+    /// Reads and validates every row.
+    fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>>;
+
+    /// A token that differs whenever the rows differ, if that is cheap to tell (a file, an embedded table): it is asked
+    /// for every second. `None`: only loading tells, every `reload_seconds`.
+    fn revision(&self) -> BoxFuture<'_, Option<u64>>;
+}
+
+/// What a source holds.
+#[derive(Debug, Default)]
+pub struct LoadedConfigs {
+    /// The rows that are good.
+    pub good: Vec<Arc<ApiConfig>>,
+    /// The rows that are not, each with all its faults.
+    pub refused: Vec<RefusedRow>,
+}
+
+/// A row that is not good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRow {
+    /// Whose row it is, if its id at least is good.
+    pub api_id: Option<ApiId>,
+    /// All its faults.
+    pub issues: Vec<ConfigIssue>,
+}
+
+/// Why a source as a whole could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceError {
+    /// Waiting may help: unreachable, throttled, half written.
+    Unavailable(String),
+    /// A person must act: no such table or file, no permission, not TOML.
+    Misconfigured(ConfigIssue),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(what) => f.write_str(what),
+            Self::Misconfigured { what, instead } => write!(f, "{what}; {instead}"),
+        }
+    }
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict => f.write_str("the stored record has another version than expected"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for NotifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retryable { reason, .. } => f.write_str(reason),
+            Self::Permanent { reason, instead } => write!(f, "{reason}; {instead}"),
+        }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(what) => f.write_str(what),
+            Self::Misconfigured(issue) => issue.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+impl std::error::Error for CommitError {}
+impl std::error::Error for NotifyError {}
+impl std::error::Error for SourceError {}

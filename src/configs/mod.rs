@@ -1,0 +1,1 @@
+//! API configs: rows as people write them, and what they mean.

@@ -1,0 +1,15 @@
+//! Ring 3 of api-health: the program, everything that touches the world.
+//!
+//! Three rings, one rule: a folder may use only what lies inside it. `tests` and `benches` use this crate, this crate
+//! uses [`api_health_actors`], and that uses [`api_health_core`]. Here are the adapters behind the actors' ports, the
+//! settings, the command line, and one composition root where ports meet adapters: [`app`].
+
+pub mod app;
+pub mod aws;
+pub mod cli;
+pub mod clock;
+pub mod configs;
+pub mod notify;
+pub mod probe;
+pub mod settings;
+pub mod store;

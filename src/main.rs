@@ -1,0 +1,3 @@
+//! Arguments, telemetry, command, exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The port `Notifier`: SNS, webhook, terminal.

@@ -1,0 +1,1 @@
+//! The port `Probe`: one exchange over awc, told truthfully.

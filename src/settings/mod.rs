@@ -1,0 +1,1 @@
+//! Settings: file and environment, validated, every issue at once.

@@ -1,0 +1,1 @@
+//! The port `StateStore`: SQLite in a file, and DynamoDB.

@@ -1,0 +1,1 @@
+//! The promises of a config_source, kept by every adapter.

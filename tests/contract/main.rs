@@ -1,0 +1,8 @@
+//! One list of promises for each port, and every adapter held to it on a real server or file.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod config_source;
+mod notifier;
+mod state_store;

@@ -1,0 +1,1 @@
+//! The promises of a notifier, kept by every adapter.

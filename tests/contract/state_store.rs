@@ -1,0 +1,1 @@
+//! The promises of a state_store, kept by every adapter.

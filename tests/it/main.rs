@@ -1,0 +1,4 @@
+//! End to end: the built binary, watched from outside.
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,5 @@
+//! What several test binaries share: the emulators, and the places where they were installed.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+
+pub mod moto;
+pub mod tools;

@@ -1,0 +1,72 @@
+//! A moto server (DynamoDB, SNS, SQS over HTTP) for the length of the test process. One serves all tests of a binary:
+//! each test makes tables, topics and queues with names of its own.
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use super::tools;
+
+/// Ends with the test process: when that is gone, standard input ends.
+const LAUNCHER: &str = "
+import os, sys, threading
+def watch():
+    sys.stdin.read()
+    os._exit(0)
+threading.Thread(target=watch, daemon=True).start()
+from moto.server import main
+main(sys.argv[1:])
+";
+
+/// A running server.
+pub struct Moto {
+    /// Where: `http://127.0.0.1:…`.
+    pub endpoint: String,
+    process: Child,
+}
+
+impl Moto {
+    /// The one that all tests of this process share.
+    pub fn shared() -> &'static Moto {
+        static SHARED: OnceLock<Moto> = OnceLock::new();
+        SHARED.get_or_init(Moto::start)
+    }
+
+    /// One of its own, for a test that stops it or sets it back.
+    #[allow(clippy::disallowed_methods, reason = "a test waits for a real process")]
+    pub fn start() -> Moto {
+        let port = tools::free_port();
+        let process = Command::new(tools::path("venv/bin/python"))
+            .args(["-c", LAUNCHER, "-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "moto did not start within 60 s");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Moto { endpoint: format!("http://127.0.0.1:{port}"), process }
+    }
+
+    /// The environment that points the AWS SDK at it.
+    pub fn environment(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_REGION", "eu-central-1".into()),
+            ("AWS_ACCESS_KEY_ID", "test".into()),
+            ("AWS_SECRET_ACCESS_KEY", "test".into()),
+            ("AWS_EC2_METADATA_DISABLED", "true".into()),
+        ]
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
