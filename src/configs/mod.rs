@@ -1,1 +1,3 @@
 //! API configs: rows as people write them, and what they mean.
+
+pub mod raw;
