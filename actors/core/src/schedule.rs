@@ -59,6 +59,14 @@ impl Due {
         }
     }
 
+    /// `now`, with the clock of this due time set back to it.
+    pub fn moment(self, now: Moment) -> Moment {
+        match self {
+            Self::Wall(wall) => Moment { wall, ..now },
+            Self::Uptime(uptime) => Moment { uptime, ..now },
+        }
+    }
+
     /// How late `now` is; zero if it is not due yet.
     pub fn lateness(self, now: Moment) -> Duration {
         match self {
@@ -141,29 +149,19 @@ impl Schedule {
         }
     }
 
-    /// How many due times lie after `last` and not after `now`: ticks that could not run.
-    pub fn missed(&self, slot: Slot, last: Due, now: Moment) -> u64 {
-        match (&self.0, last) {
-            (Kind::Every(interval), Due::Uptime(last)) => {
-                let late = now.uptime.saturating_sub(last).as_millis();
-                u64::try_from(late / interval.as_millis().max(1)).unwrap_or(u64::MAX).min(MISSED_MAX)
+    /// How many due times lie after `since` and not after `now`: ticks that could not run in between.
+    pub fn missed(&self, slot: Slot, since: Moment, now: Moment) -> u64 {
+        let mut missed = 0;
+        let mut at = since;
+        while missed < MISSED_MAX {
+            match self.next_due(slot, at) {
+                Some(Due::Wall(due)) if due <= now.wall => at.wall = due,
+                Some(Due::Uptime(due)) if due <= now.uptime => at.uptime = due,
+                _ => break,
             }
-            (Kind::Cron { .. }, Due::Wall(last)) => {
-                let mut missed = 0;
-                let mut at = last;
-                while missed < MISSED_MAX {
-                    let moment = Moment { wall: at, uptime: now.uptime };
-                    match self.next_due(slot, moment) {
-                        Some(Due::Wall(due)) if due <= now.wall => at = due,
-                        _ => break,
-                    }
-                    missed += 1;
-                }
-                missed
-            }
-            // The kind of schedule changed in between: there is nothing to compare.
-            _ => 0,
+            missed += 1;
         }
+        missed
     }
 
     /// The longest time between two ticks, over the next few ticks after 2026 began for a cron expression.
@@ -416,25 +414,25 @@ mod tests {
             Some(Due::Uptime(secs(40))),
             "a due time is never in the present"
         );
-        assert_eq!(schedule.missed(Slot::AT_TICK, Due::Uptime(secs(30)), moment(secs(39), 0)), 0);
-        assert_eq!(schedule.missed(Slot::AT_TICK, Due::Uptime(secs(30)), moment(secs(65), 0)), 3);
+        assert_eq!(schedule.missed(Slot::AT_TICK, moment(secs(30), 0), moment(secs(39), 0)), 0);
+        assert_eq!(schedule.missed(Slot::AT_TICK, moment(secs(30), 0), moment(secs(65), 0)), 3);
     }
 
     #[test]
     fn a_wall_clock_set_forward_or_back_makes_no_burst() {
         let schedule = Schedule::cron("*/2 * * * *", "UTC", YEAR_2026).unwrap();
         let start = at("2026-05-01T10:00:00Z");
-        let Some(due @ Due::Wall(first)) = schedule.next_due(Slot::AT_TICK, start) else { panic!() };
+        let first = schedule.next_due(Slot::AT_TICK, start).unwrap().moment(start);
         let forward = Moment { wall: start.wall.plus(Duration::from_secs(3_600)), ..start };
         let Some(Due::Wall(next)) = schedule.next_due(Slot::AT_TICK, forward) else { panic!() };
         assert!(next > forward.wall && next.since(forward.wall) <= Duration::from_secs(120));
-        assert_eq!(schedule.missed(Slot::AT_TICK, due, forward), 29);
+        assert_eq!(schedule.missed(Slot::AT_TICK, first, forward), 29);
         let back = at("2026-05-01T09:00:01Z");
         let Some(Due::Wall(next)) = schedule.next_due(Slot::AT_TICK, back) else { panic!() };
         assert_eq!(next.to_string(), "2026-05-01T09:02:00.000Z");
-        assert_eq!(schedule.missed(Slot::AT_TICK, Due::Wall(first), back), 0);
+        assert_eq!(schedule.missed(Slot::AT_TICK, first, back), 0);
         let years = Moment { wall: at("2036-05-01T10:00:00Z").wall, ..start };
-        assert_eq!(schedule.missed(Slot::AT_TICK, due, years), MISSED_MAX, "bounded");
+        assert_eq!(schedule.missed(Slot::AT_TICK, first, years), MISSED_MAX, "bounded");
     }
 
     #[test]

@@ -1,0 +1,303 @@
+//! The prober: one actor per API. When it is due it probes, judges, and hands the outcome to the state-keeper.
+//!
+//! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone; handing an outcome
+//! over goes on beside it. A tick that comes while a probe is still running is missed, and counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, WrapFuture,
+};
+use api_health_core::assertion::judge;
+use api_health_core::schedule::{Due, Moment, Slot};
+use api_health_core::{ApiConfig, Outcome, Verdict};
+use tracing::Instrument;
+
+use crate::ports::Probe;
+use crate::round::Place;
+use crate::state_keeper::ProbeCompleted;
+use crate::stats::Stats;
+use crate::timebase::TimeBase;
+
+/// Messages in a prober's mailbox: it is sent a new config or a stop, and both are rare.
+pub const MAILBOX_CAPACITY: usize = 4;
+
+/// Outcomes of one API on their way to the keeper. The keeper never blocks, so there is hardly ever one waiting; past
+/// this bound the newest is dropped and said so.
+const HANDOVERS_MAX: u8 = 8;
+
+/// The longest sleep towards a due time on the wall clock, after which it is looked at again.
+const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
+
+/// The two clocks drifting apart by more than this during one sleep means that the wall clock was set.
+const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
+
+/// What all probers share.
+pub struct Shared {
+    /// Asks an API.
+    pub probe: Arc<dyn Probe>,
+    /// Takes outcomes.
+    pub keeper: Recipient<ProbeCompleted>,
+    /// The present.
+    pub time: TimeBase,
+    /// Counts.
+    pub stats: Arc<Stats>,
+    /// Each API at its own slot, or all at the tick.
+    pub spread: bool,
+}
+
+/// When a prober starts, and whether it goes on.
+pub enum Start {
+    /// At its next regular due time.
+    Scheduled,
+    /// After this wait, and then by schedule.
+    Soon(Duration),
+    /// After this wait, until nothing is suspect, and then no more.
+    Once(Duration),
+}
+
+/// The actor.
+pub struct Prober {
+    api: Arc<ApiConfig>,
+    shared: Arc<Shared>,
+    start: Start,
+    /// Dropped when the first outcome is settled.
+    place: Option<Place>,
+    /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
+    due: Option<Due>,
+    /// The due time that the probe under way serves, or when it began: ticks after it are missed while it runs.
+    serves: Moment,
+    /// Ticks missed and not reported yet.
+    missed: u64,
+    timer: Option<SpawnHandle>,
+    armed_at: Moment,
+    probing: bool,
+    stopping: bool,
+    handovers: u8,
+}
+
+impl Prober {
+    /// A prober that has not begun.
+    pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, start: Start, place: Option<Place>) -> Self {
+        let armed_at = shared.time.moment();
+        Self {
+            api,
+            shared,
+            start,
+            place,
+            due: None,
+            serves: armed_at,
+            missed: 0,
+            timer: None,
+            armed_at,
+            probing: false,
+            stopping: false,
+            handovers: 0,
+        }
+    }
+
+    fn slot(&self) -> Slot {
+        if self.shared.spread { Slot::of(&self.api.api_id) } else { Slot::AT_TICK }
+    }
+
+    fn is_once(&self) -> bool {
+        matches!(self.start, Start::Once(_))
+    }
+
+    /// Sets the timer for the next regular due time.
+    fn arm_by_schedule(&mut self, ctx: &mut Context<Self>) {
+        let now = self.shared.time.moment();
+        self.due = self.api.schedule.next_due(self.slot(), now);
+        match self.due {
+            Some(due) => self.arm(sleep_for(due, now), ctx),
+            // Validation asks for a next due time, so this is the end of the calendar.
+            None => tracing::error!(api_id = %self.api.api_id, "the schedule never comes due again"),
+        }
+    }
+
+    fn arm(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.armed_at = self.shared.time.moment();
+        self.timer = Some(ctx.run_later(wait, Self::wake));
+    }
+
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        if self.stopping {
+            return;
+        }
+        let now = self.shared.time.moment();
+        let mut lateness = None;
+        if let Some(due @ Due::Wall(_)) = self.due
+            && clock_was_set(self.armed_at, now)
+        {
+            tracing::warn!(api_id = %self.api.api_id, "the wall clock was set; the schedule goes on from the new time");
+            if due.wait(now) > Duration::ZERO {
+                return self.arm_by_schedule(ctx);
+            }
+        } else if let Some(due) = self.due {
+            let wait = due.wait(now);
+            if wait > Duration::ZERO {
+                return self.arm(sleep_for(due, now), ctx);
+            }
+            lateness = Some(due.lateness(now));
+        }
+        self.serves = match (self.due, lateness) {
+            (Some(due), Some(_)) => due.moment(now),
+            _ => now,
+        };
+        self.shared.stats.probe_began(lateness);
+        self.probe(ctx);
+    }
+
+    fn probe(&mut self, ctx: &mut Context<Self>) {
+        self.probing = true;
+        let span = tracing::info_span!("probe", api_id = %self.api.api_id);
+        let exchange = self.shared.probe.probe(Arc::clone(&self.api)).instrument(span.clone());
+        let api = Arc::clone(&self.api);
+        let outcome = async move {
+            let observation = exchange.await;
+            judge(&api, &observation)
+        };
+        ctx.spawn(outcome.into_actor(self).map(move |outcome, prober, ctx| {
+            let _in_span = span.enter();
+            prober.probed(outcome, ctx);
+        }));
+    }
+
+    fn probed(&mut self, outcome: Outcome, ctx: &mut Context<Self>) {
+        self.probing = false;
+        match outcome.verdict {
+            Verdict::Pass => tracing::debug!(latency_ms = outcome.latency_ms, status = outcome.status_code, "pass"),
+            Verdict::Fail => tracing::info!(reason = outcome.reason(), "fail"),
+            Verdict::Inconclusive => tracing::warn!(reason = outcome.reason(), "inconclusive"),
+        }
+        self.count_missed();
+        // The next deadline first: it waits for nobody.
+        if !self.is_once() && !self.stopping {
+            self.arm_by_schedule(ctx);
+        }
+        self.hand_over(outcome, ctx);
+    }
+
+    /// Counts due times that passed while the probe was running.
+    fn count_missed(&mut self) {
+        let missed = self.api.schedule.missed(self.slot(), self.serves, self.shared.time.moment());
+        if missed > 0 {
+            self.missed += missed;
+            self.shared.stats.ticks_missed(missed);
+            tracing::warn!(missed, "a tick came while the last probe was running");
+        }
+    }
+
+    fn hand_over(&mut self, outcome: Outcome, ctx: &mut Context<Self>) {
+        if self.handovers >= HANDOVERS_MAX {
+            tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; an outcome is dropped");
+            return;
+        }
+        self.handovers += 1;
+        let settled = outcome.verdict == Verdict::Inconclusive && self.is_once();
+        let completed =
+            ProbeCompleted { api: Arc::clone(&self.api), outcome, missed_ticks: std::mem::take(&mut self.missed) };
+        ctx.spawn(self.shared.keeper.send(completed).into_actor(self).map(move |reply, prober, ctx| {
+            prober.handovers -= 1;
+            // A single round does not wait for our own network to come back.
+            prober.handed_over(if settled { None } else { reply.unwrap_or(None) }, ctx);
+        }));
+    }
+
+    /// The keeper answered: probe again soon, or not.
+    fn handed_over(&mut self, recheck: Option<Duration>, ctx: &mut Context<Self>) {
+        match recheck {
+            Some(recheck) if !self.stopping && !self.probing => {
+                // Never slower than the schedule itself, and never sooner after a fail than the recheck: a tick in
+                // between gives way to it.
+                let now = self.shared.time.moment();
+                let recheck = recheck.min(self.api.schedule.shortest_gap_from(now));
+                self.due = None;
+                self.arm(recheck, ctx);
+            }
+            Some(_) => {}
+            None => {
+                self.place = None;
+                if self.is_once() && !self.probing {
+                    self.stopping = true;
+                }
+            }
+        }
+        self.stop_if_idle(ctx);
+    }
+
+    fn stop_if_idle(&self, ctx: &mut Context<Self>) {
+        if self.stopping && !self.probing && self.handovers == 0 {
+            ctx.stop();
+        }
+    }
+}
+
+fn sleep_for(due: Due, now: Moment) -> Duration {
+    match due {
+        Due::Wall(_) => due.wait(now).min(WALL_SLEEP_MAX),
+        Due::Uptime(_) => due.wait(now),
+    }
+}
+
+/// Whether the wall clock moved by something else than the time that passed.
+fn clock_was_set(then: Moment, now: Moment) -> bool {
+    let passed = now.uptime.saturating_sub(then.uptime);
+    let expected = then.wall.plus(passed);
+    expected.since(now.wall).max(now.wall.since(expected)) > CLOCK_STEP_MIN
+}
+
+impl Actor for Prober {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        match self.start {
+            Start::Scheduled => self.arm_by_schedule(ctx),
+            Start::Soon(wait) | Start::Once(wait) => self.arm(wait, ctx),
+        }
+    }
+}
+
+/// The row changed: go on by the new one. Status and streak stay; they are the keeper's.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure(pub Arc<ApiConfig>);
+
+impl Handler<Reconfigure> for Prober {
+    type Result = ();
+
+    fn handle(&mut self, Reconfigure(api): Reconfigure, ctx: &mut Self::Context) {
+        let same_schedule = self.api.schedule == api.schedule;
+        self.api = api;
+        if !same_schedule && !self.stopping && !self.is_once() {
+            self.serves = self.shared.time.moment();
+            // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
+            if self.due.is_some() && !self.probing {
+                self.arm_by_schedule(ctx);
+            }
+        }
+    }
+}
+
+/// No new probes; end when the one under way is over and handed over.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+impl Handler<Stop> for Prober {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        self.stopping = true;
+        self.place = None;
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.stop_if_idle(ctx);
+    }
+}

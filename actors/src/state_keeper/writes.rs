@@ -1,0 +1,207 @@
+//! Writing: what is written when, what happens to a write that fails.
+
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use api_health_core::{ApiId, ApiState};
+use tokio::time::Instant;
+
+use super::StateKeeper;
+use super::entry::Writing;
+use crate::ports::{CommitError, StateWrite, StoreError};
+use crate::retry::{RetryPolicy, Waits};
+
+/// The store does not take writes just now.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    since: Instant,
+    waits: Waits,
+    not_before: Instant,
+    last_said: Instant,
+}
+
+/// While the trouble lasts it is said again this often.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+impl StateKeeper {
+    /// Puts an API into the queue, unless its write is under way: then it is queued again when that has an answer.
+    pub(super) fn queue_write(&mut self, api_id: &ApiId) {
+        if let Some(entry) = self.entries.get_mut(api_id)
+            && matches!(entry.writing, Writing::Idle | Writing::Lazy(_))
+        {
+            entry.writing = Writing::Queued;
+            self.queue.push_back(api_id.clone());
+        }
+    }
+
+    /// Only figures moved: the write may wait.
+    pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId) {
+        let due = Instant::now() + self.checkpoint;
+        if let Some(entry) = self.entries.get_mut(api_id)
+            && entry.writing == Writing::Idle
+        {
+            entry.writing = Writing::Lazy(due);
+            self.lazy.push_back((due, api_id.clone()));
+        }
+    }
+
+    /// Queues checkpoints that are due and failed writes whose wait is over; everything, when in a hurry.
+    pub(super) fn queue_what_is_due(&mut self) {
+        let now = Instant::now();
+        while let Some((due, _)) = self.lazy.front()
+            && (*due <= now || self.hurry)
+        {
+            let Some((due, api_id)) = self.lazy.pop_front() else { break };
+            if self.entries.get(&api_id).is_some_and(|entry| entry.writing == Writing::Lazy(due)) {
+                self.queue_write(&api_id);
+            }
+        }
+        let entries = &mut self.entries;
+        let queue = &mut self.queue;
+        self.waiting.retain(|api_id| {
+            let Some(entry) = entries.get_mut(api_id) else { return false };
+            match entry.writing {
+                Writing::Waiting(until) if until > now => true,
+                Writing::Waiting(_) => {
+                    entry.writing = Writing::Queued;
+                    queue.push_back(api_id.clone());
+                    false
+                }
+                _ => false,
+            }
+        });
+    }
+
+    /// Sends as many batches as the store takes at once.
+    pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
+        let limits = self.store.limits();
+        if self.store_trouble.as_ref().is_some_and(|trouble| trouble.not_before > Instant::now()) {
+            return;
+        }
+        while self.batches_in_flight < limits.batches_in_flight_max && !self.queue.is_empty() {
+            let mut batch = Vec::with_capacity(limits.batch_max.min(self.queue.len()));
+            while batch.len() < limits.batch_max
+                && let Some(api_id) = self.queue.pop_front()
+            {
+                if let Some(entry) = self.entries.get_mut(&api_id)
+                    && entry.writing == Writing::Queued
+                {
+                    batch.push(entry.begin_write());
+                }
+            }
+            if !batch.is_empty() {
+                self.send(batch, ctx);
+            }
+        }
+    }
+
+    fn send(&mut self, batch: Vec<StateWrite>, ctx: &mut Context<Self>) {
+        self.batches_in_flight += 1;
+        let store = std::sync::Arc::clone(&self.store);
+        let commit = async move {
+            let ids: Vec<ApiId> = batch.iter().map(|state| state.api_id.clone()).collect();
+            let results = store.commit(batch).await;
+            (ids, results)
+        };
+        ctx.spawn(commit.into_actor(self).map(|(ids, results), keeper, ctx| {
+            keeper.batches_in_flight -= 1;
+            keeper.committed(ids, results, ctx);
+        }));
+    }
+
+    fn committed(&mut self, ids: Vec<ApiId>, results: Vec<Result<(), CommitError>>, ctx: &mut Context<Self>) {
+        // A store that answers for fewer writes than it was given has not done the others.
+        let missing = || Err(CommitError::Store(StoreError::Unavailable("the store gave no answer".into())));
+        let results = results.into_iter().chain(std::iter::repeat_with(missing));
+        for (api_id, result) in ids.into_iter().zip(results) {
+            match result {
+                Ok(()) => self.stored(&api_id, ctx),
+                Err(CommitError::Conflict) => self.reload(api_id, ctx),
+                Err(CommitError::Store(error)) => self.failed(&api_id, &error),
+            }
+        }
+        self.pump(ctx);
+        self.tell_idle_waiters();
+    }
+
+    fn stored(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        if let Some(trouble) = self.store_trouble.take() {
+            let seconds = now.duration_since(trouble.since).as_secs();
+            tracing::info!(seconds, "the store takes writes again");
+        }
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
+        entry.stored(now);
+        self.write_what_is_left(api_id);
+        self.offer(api_id, ctx);
+    }
+
+    fn write_what_is_left(&mut self, api_id: &ApiId) {
+        let Some(entry) = self.entries.get(api_id) else { return };
+        if !entry.changes.is_empty() || (entry.dirty && self.hurry) {
+            self.queue_write(api_id);
+        } else if entry.dirty {
+            self.write_at_checkpoint(api_id);
+        }
+    }
+
+    fn failed(&mut self, api_id: &ApiId, error: &StoreError) {
+        let now = Instant::now();
+        let a_person_must_act = matches!(error, StoreError::Misconfigured { .. });
+        if let Some(entry) = self.entries.get_mut(api_id) {
+            entry.failed(now, a_person_must_act);
+            self.waiting.insert(api_id.clone());
+        }
+        let waiting = self.waiting.len();
+        let trouble = self.store_trouble.get_or_insert_with(|| {
+            tracing::error!(%error, %api_id, "the store does not take writes; probing goes on, changes wait in memory");
+            Trouble { since: now, waits: Waits::new(RetryPolicy::STORE), not_before: now, last_said: now }
+        });
+        if trouble.not_before <= now {
+            trouble.not_before = now + trouble.waits.next_wait();
+        }
+        if now.duration_since(trouble.last_said) >= SAY_EVERY {
+            trouble.last_said = now;
+            let seconds = now.duration_since(trouble.since).as_secs();
+            tracing::error!(%error, seconds, waiting, "the store still does not take writes");
+        }
+    }
+
+    /// The stored record has another version than expected: read it and decide again on top of it.
+    fn reload(&mut self, api_id: ApiId, ctx: &mut Context<Self>) {
+        let store = std::sync::Arc::clone(&self.store);
+        let load = async move {
+            let loaded = store.load(api_id.clone()).await;
+            (api_id, loaded)
+        };
+        ctx.spawn(load.into_actor(self).map(|(api_id, loaded), keeper, ctx| {
+            match loaded {
+                Ok(stored) => keeper.rebase(&api_id, stored, ctx),
+                Err(error) => keeper.failed(&api_id, &error),
+            }
+            keeper.pump(ctx);
+            keeper.tell_idle_waiters();
+        }));
+    }
+
+    fn rebase(&mut self, api_id: &ApiId, stored: Option<ApiState>, ctx: &mut Context<Self>) {
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
+        let was_ours = entry.rebase(stored, api_id, &self.channel_names, Instant::now());
+        if was_ours {
+            tracing::debug!(%api_id, "the answer to a write was lost; the write was not");
+        } else {
+            tracing::warn!(%api_id, version = entry.state.version, "somebody else wrote this record; decided again on top of it");
+        }
+        if entry.state.owed.is_empty() {
+            self.owing.remove(api_id);
+        } else {
+            self.owing.insert(api_id.clone());
+        }
+        if was_ours {
+            self.write_what_is_left(api_id);
+        } else {
+            self.queue_write(api_id);
+        }
+        self.offer(api_id, ctx);
+    }
+}

@@ -1,0 +1,481 @@
+//! The supervisor: loads the configs, runs one prober for each API, and starts a dead one again.
+//!
+//! Probers are permanent children under one_for_one: the death of one costs that one a restart and nobody else
+//! anything. What runs is compared with what is configured after every reload, so that a row that did not change keeps
+//! its prober, its phase and its streak. A source that is unreachable or empty all at once changes nothing (P8).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use actix_rt::ArbiterHandle;
+use api_health_core::restart::{Deaths, RestartPolicy};
+use api_health_core::roster::{self, Loaded, Plan, Roster};
+use api_health_core::schedule::SLOT_QUANTUM;
+use api_health_core::{ApiConfig, ApiId};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use crate::child::{self, Child, ChildExit, ExitReason};
+use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
+use crate::prober::{self, Prober, Reconfigure, Shared, Start, Stop};
+use crate::round::Round;
+
+/// Messages in the supervisor's mailbox: signals from outside. Exit notices do not count against it.
+pub const MAILBOX_CAPACITY: usize = 64;
+
+/// How often sources are asked whether they changed, where that is cheap to tell.
+const REVISION_EVERY: Duration = Duration::from_secs(1);
+
+/// A source that takes longer than this is given up for this time.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
+const FIRST_PROBES_PER_SECOND: u32 = 1_000;
+
+/// How the supervisor runs its probers.
+#[derive(Clone, Debug)]
+pub struct SupervisorOptions {
+    /// How often sources are read that cannot tell cheaply whether they changed.
+    pub reload_every: Duration,
+    /// One turn of each API, and then no more.
+    pub once: bool,
+    /// Probe each API soon after its prober starts, if its tick is open, instead of waiting for its next slot.
+    pub probe_at_start: bool,
+    /// How soon a dead prober is started again.
+    pub restart: RestartPolicy,
+}
+
+/// The actor.
+pub struct Supervisor {
+    sources: Vec<Source>,
+    arbiters: Vec<ArbiterHandle>,
+    shared: Arc<Shared>,
+    options: SupervisorOptions,
+    running: Roster,
+    children: HashMap<ApiId, Running>,
+    round: Arc<Round>,
+    loading: bool,
+    /// Somebody asked for a reload while one was under way.
+    load_again: bool,
+    loaded_at: Instant,
+    waiting_for_load: Vec<oneshot::Sender<LoadReport>>,
+    stopping: Option<Vec<oneshot::Sender<()>>>,
+    doubled: HashSet<ApiId>,
+    /// How many probers run, for whoever shows it.
+    count: watch::Sender<usize>,
+    died_in_round: usize,
+}
+
+struct Source {
+    port: Arc<dyn ConfigSource>,
+    roster: Roster,
+    revision: Option<u64>,
+    /// What was said last of its faults, so that it is not said again at each reload.
+    said: String,
+    refused: usize,
+    unreadable: Option<String>,
+}
+
+struct Running {
+    child: Child<Prober>,
+    life: u32,
+    born: Instant,
+    deaths: Deaths,
+}
+
+/// What came of reading the configs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// APIs that are configured and enabled.
+    pub apis: usize,
+    /// Rows that were refused.
+    pub refused: usize,
+    /// Sources that could not be read, and why.
+    pub unreadable: Vec<String>,
+}
+
+impl Supervisor {
+    /// A supervisor that runs nothing yet: send it [`Reload`].
+    pub fn new(
+        sources: Vec<Arc<dyn ConfigSource>>,
+        arbiters: Vec<ArbiterHandle>,
+        shared: Arc<Shared>,
+        round: Arc<Round>,
+        options: SupervisorOptions,
+    ) -> Self {
+        let sources = sources
+            .into_iter()
+            .map(|port| Source {
+                port,
+                roster: Roster::new(),
+                revision: None,
+                said: String::new(),
+                refused: 0,
+                unreadable: None,
+            })
+            .collect();
+        Self {
+            sources,
+            arbiters,
+            shared,
+            options,
+            running: Roster::new(),
+            children: HashMap::new(),
+            round,
+            loading: false,
+            load_again: false,
+            loaded_at: Instant::now(),
+            waiting_for_load: Vec::new(),
+            stopping: None,
+            doubled: HashSet::new(),
+            count: watch::Sender::new(0),
+            died_in_round: 0,
+        }
+    }
+
+    /// How many probers run, as it changes.
+    pub fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    /// Reads every source, whatever its revision says; only one reading at a time.
+    fn reload(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() {
+            return;
+        }
+        if self.loading {
+            self.load_again = true;
+            return;
+        }
+        self.loading = true;
+        self.loaded_at = Instant::now();
+        let ports: Vec<Arc<dyn ConfigSource>> = self.sources.iter().map(|s| Arc::clone(&s.port)).collect();
+        let reading = async move { futures_util::future::join_all(ports.iter().map(read)).await };
+        ctx.spawn(reading.into_actor(self).map(|results, supervisor, ctx| {
+            supervisor.loading = false;
+            supervisor.loaded(results, ctx);
+            if std::mem::take(&mut supervisor.load_again) {
+                supervisor.reload(ctx);
+            }
+        }));
+    }
+
+    fn loaded(&mut self, results: Vec<Reading>, ctx: &mut Context<Self>) {
+        for (source, reading) in self.sources.iter_mut().zip(results) {
+            source.accept(reading);
+        }
+        let (configured, doubled) = roster::merge(self.sources.iter().map(|source| &source.roster));
+        let doubled: HashSet<ApiId> = doubled.into_iter().collect();
+        for api_id in doubled.difference(&self.doubled) {
+            tracing::warn!(%api_id, "more than one source has this API; the first one counts");
+        }
+        self.doubled = doubled;
+        let plan = roster::plan(&self.running, &configured);
+        self.carry_out(plan, ctx);
+        let report = LoadReport {
+            apis: self.running.len(),
+            refused: self.sources.iter().map(|source| source.refused).sum(),
+            unreadable: self.sources.iter().filter_map(|source| source.unreadable.clone()).collect(),
+        };
+        for waiter in self.waiting_for_load.drain(..) {
+            let _ = waiter.send(report.clone());
+        }
+    }
+
+    fn carry_out(&mut self, plan: Plan, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let (started, changed, stopped) = (plan.start.len(), plan.change.len(), plan.stop.len());
+        for api_id in plan.stop {
+            self.running.remove(&api_id);
+            if let Some(running) = self.children.remove(&api_id) {
+                stop(&api_id, &running, ctx);
+            }
+        }
+        for api in plan.change {
+            self.running.insert(api.api_id.clone(), Arc::clone(&api));
+            if let Some(running) = self.children.get(&api.api_id) {
+                // A mailbox that is full or closed belongs to a prober that is replaced, by the row in `running`.
+                ctx.spawn(running.child.addr.send(Reconfigure(api)).into_actor(self).map(|_, _, _| ()));
+            }
+        }
+        let window = Duration::from_secs(1) * u32::try_from(started).unwrap_or(u32::MAX) / FIRST_PROBES_PER_SECOND;
+        let now = self.shared.time.moment();
+        for api in plan.start {
+            let wait = first_wait(&api.api_id, window);
+            let start = if self.options.once {
+                Start::Once(wait)
+            } else if self.options.probe_at_start && api.schedule.tick_is_open(now) {
+                Start::Soon(wait)
+            } else {
+                Start::Scheduled
+            };
+            self.running.insert(api.api_id.clone(), Arc::clone(&api));
+            self.start(api, start, 0, Deaths::default(), ctx);
+        }
+        if started + changed + stopped > 0 {
+            tracing::info!(started, changed, stopped, running = self.children.len(), "configs applied");
+            self.count.send_replace(self.children.len());
+        }
+    }
+
+    fn start(&mut self, api: Arc<ApiConfig>, start: Start, life: u32, deaths: Deaths, ctx: &Context<Self>) {
+        let api_id = api.api_id.clone();
+        let index = usize::try_from(api_id.stable_hash() % self.arbiters.len().max(1) as u64).unwrap_or(0);
+        let Some(arbiter) = self.arbiters.get(index) else { return };
+        let shared = Arc::clone(&self.shared);
+        let place = (life == 0 && !matches!(start, Start::Scheduled)).then(|| self.round.place());
+        let child = child::start(
+            arbiter,
+            prober::MAILBOX_CAPACITY,
+            ctx.address().recipient(),
+            api_id.clone(),
+            life,
+            move || Prober::new(api, shared, start, place),
+        );
+        self.children.insert(api_id, Running { child, life, born: Instant::now(), deaths });
+    }
+
+    /// Looks for changes where that is cheap, every second, and everywhere when `reload_every` is over.
+    fn look_around(&mut self, ctx: &mut Context<Self>) {
+        if self.loading || self.options.once || self.stopping.is_some() {
+            return;
+        }
+        if self.loaded_at.elapsed() >= self.options.reload_every {
+            self.reload(ctx);
+            return;
+        }
+        let ports: Vec<Arc<dyn ConfigSource>> = self.sources.iter().map(|s| Arc::clone(&s.port)).collect();
+        let asking =
+            async move {
+                futures_util::future::join_all(ports.iter().map(|port| async move {
+                    tokio::time::timeout(LOAD_TIMEOUT, port.revision()).await.unwrap_or(None)
+                }))
+                .await
+            };
+        ctx.spawn(asking.into_actor(self).map(|revisions, supervisor, ctx| {
+            let changed = supervisor.sources.iter().zip(&revisions).any(|(s, r)| r.is_some() && *r != s.revision);
+            if changed && !supervisor.loading {
+                supervisor.reload(ctx);
+            }
+        }));
+    }
+
+    fn finish_stop_if_idle(&mut self) {
+        if self.children.is_empty()
+            && let Some(waiters) = &mut self.stopping
+        {
+            for waiter in waiters.drain(..) {
+                let _ = waiter.send(());
+            }
+        }
+    }
+}
+
+fn stop(api_id: &ApiId, running: &Running, ctx: &mut Context<Supervisor>) {
+    let stopping = running.child.addr.send(Stop);
+    let kill = running.child.kill.clone();
+    let api_id = api_id.clone();
+    let ending = async move {
+        // An answer that the mailbox is closed means that it is dead already.
+        if tokio::time::timeout(LOAD_TIMEOUT, stopping).await.is_err() {
+            tracing::error!(%api_id, "the prober does not look into its mailbox; it is ended");
+            kill.abort();
+        }
+    };
+    ctx.spawn(actix::fut::wrap_future(ending));
+}
+
+/// The place of an API's first probe in the window that first probes are spread over.
+fn first_wait(api_id: &ApiId, window: Duration) -> Duration {
+    let quanta = window.as_millis() / SLOT_QUANTUM.as_millis();
+    let chosen = (u128::from(api_id.stable_hash()) * quanta) >> 64;
+    SLOT_QUANTUM * u32::try_from(chosen).unwrap_or(0)
+}
+
+struct Reading {
+    loaded: Result<LoadedConfigs, SourceError>,
+    revision: Option<u64>,
+}
+
+/// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
+async fn read(port: &Arc<dyn ConfigSource>) -> Reading {
+    let reading = async {
+        let revision = port.revision().await;
+        Reading { loaded: port.load().await, revision }
+    };
+    tokio::time::timeout(LOAD_TIMEOUT, reading).await.unwrap_or_else(|_| Reading {
+        loaded: Err(SourceError::Unavailable(format!("no answer within {} s", LOAD_TIMEOUT.as_secs()))),
+        revision: None,
+    })
+}
+
+impl Source {
+    /// Takes what a reading gave, says what is new about its faults, and keeps the last good of what is not there.
+    fn accept(&mut self, reading: Reading) {
+        let name = self.port.name();
+        self.revision = reading.revision;
+        let configs = match reading.loaded {
+            Ok(configs) => configs,
+            Err(error) => {
+                self.unreadable = Some(format!("{name}: {error}"));
+                self.say(&format!("unreadable: {error}"), |said| {
+                    tracing::error!(
+                        source = name,
+                        error = said,
+                        "the configs cannot be read; the last good ones run on"
+                    );
+                });
+                return;
+            }
+        };
+        self.unreadable = None;
+        let loaded = Loaded {
+            refused: configs.refused.iter().filter_map(|row| row.api_id.clone()).collect(),
+            refused_without_id: configs.refused.iter().filter(|row| row.api_id.is_none()).count(),
+            good: configs.good,
+        };
+        self.refused = configs.refused.len();
+        let accepted = roster::accept(&self.roster, &loaded);
+        let kept = accepted.kept_for_emptiness;
+        self.roster = accepted.roster;
+        let issues: Vec<String> = configs.refused.iter().flat_map(|row| &row.issues).map(ToString::to_string).collect();
+        let fingerprint = format!("{kept} {}", issues.join("\n"));
+        self.say(&fingerprint, |_| {
+            if kept {
+                tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
+            }
+            for issue in &issues {
+                tracing::error!(source = name, "refused: {issue}");
+            }
+        });
+    }
+
+    fn say(&mut self, what: &str, say: impl FnOnce(&str)) {
+        if self.said != what {
+            what.clone_into(&mut self.said);
+            say(what);
+        }
+    }
+}
+
+/// The probers end with their supervisor: nobody else could stop them.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        for running in self.children.values() {
+            running.child.kill.abort();
+        }
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(REVISION_EVERY, Self::look_around);
+    }
+}
+
+/// Read the configs now. The reply comes when they are applied.
+#[derive(Message)]
+#[rtype(result = "LoadReport")]
+pub struct Reload;
+
+impl Handler<Reload> for Supervisor {
+    type Result = ResponseFuture<LoadReport>;
+
+    fn handle(&mut self, _: Reload, ctx: &mut Self::Context) -> Self::Result {
+        let (waiter, done) = oneshot::channel();
+        self.waiting_for_load.push(waiter);
+        self.reload(ctx);
+        Box::pin(async move { done.await.unwrap_or_default() })
+    }
+}
+
+/// No new probes. The reply comes when the last prober is gone; those that are still there at the deadline are cut.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopProbing {
+    /// How long probes under way may take.
+    pub within: Duration,
+}
+
+impl Handler<StopProbing> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, StopProbing { within }: StopProbing, ctx: &mut Self::Context) -> Self::Result {
+        let (waiter, done) = oneshot::channel();
+        self.stopping.get_or_insert_default().push(waiter);
+        for running in self.children.values() {
+            ctx.spawn(running.child.addr.send(Stop).into_actor(self).map(|_, _, _| ()));
+        }
+        ctx.run_later(within, |supervisor, _| {
+            if !supervisor.children.is_empty() {
+                tracing::warn!(probes = supervisor.children.len(), "probes under way are cut at the deadline");
+            }
+            for running in supervisor.children.values() {
+                running.child.kill.abort();
+            }
+        });
+        self.finish_stop_if_idle();
+        Box::pin(async move {
+            let _ = done.await;
+        })
+    }
+}
+
+/// How many probers died of something else than being asked to, in a single round.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct DiedInRound;
+
+impl Handler<DiedInRound> for Supervisor {
+    type Result = usize;
+
+    fn handle(&mut self, _: DiedInRound, _: &mut Self::Context) -> usize {
+        self.died_in_round
+    }
+}
+
+impl Handler<ChildExit<ApiId>> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, exit: ChildExit<ApiId>, ctx: &mut Self::Context) {
+        let ChildExit { child: api_id, life, reason } = exit;
+        if self.children.get(&api_id).is_none_or(|running| running.life != life) {
+            return; // the notice of an earlier life, or of an API that is no longer watched
+        }
+        let Some(Running { born, mut deaths, .. }) = self.children.remove(&api_id) else { return };
+        if self.stopping.is_some() {
+            self.finish_stop_if_idle();
+            return;
+        }
+        if self.options.once {
+            if reason != ExitReason::Normal {
+                self.died_in_round += 1;
+                tracing::error!(%api_id, ?reason, "the prober died");
+            }
+            return;
+        }
+        let delay = deaths.next_delay(born.elapsed(), &self.options.restart);
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        tracing::error!(%api_id, ?reason, deaths = deaths.count(), delay_ms, "the prober died; it is started again");
+        ctx.run_later(delay, move |supervisor, ctx| supervisor.start_again(&api_id, life.wrapping_add(1), deaths, ctx));
+    }
+}
+
+impl Supervisor {
+    fn start_again(&mut self, api_id: &ApiId, life: u32, deaths: Deaths, ctx: &Context<Self>) {
+        if self.stopping.is_some() || self.children.contains_key(api_id) {
+            return;
+        }
+        // By the row as it is now; none, if it was removed meanwhile.
+        if let Some(api) = self.running.get(api_id).cloned() {
+            self.shared.stats.restarted();
+            self.start(api, Start::Scheduled, life, deaths, ctx);
+        }
+    }
+}

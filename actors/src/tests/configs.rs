@@ -1,0 +1,75 @@
+//! Configs that change while the program runs.
+
+use std::time::Duration;
+
+use api_health_core::schedule::Slot;
+
+use super::{options, seconds, world};
+use crate::system::Options;
+use crate::testkit::target::Behaviour;
+use crate::testkit::{WORLD_BEGINS, api, in_virtual_time};
+
+#[test]
+fn rows_are_added_changed_and_removed_and_the_unchanged_keep_their_phase() {
+    in_virtual_time(async {
+        let world = world(&["same", "changed", "gone", "off"]);
+        let running = world.start(options()).await;
+        seconds(62).await;
+        let off = api_health_core::ApiConfig { enabled: false, ..api("off", 10) };
+        world.configs.set(vec![api("same", 10), api("changed", 2), off, api("new", 10)]);
+        seconds(3).await;
+        let [gone, off_before] = ["gone", "off"].map(|id| world.targets.probed(id).len());
+        assert_eq!(running.probers(), 3);
+        assert_eq!(world.targets.probed("new").len(), 1, "a new row is probed at once");
+        let changed = world.targets.probed("changed").len();
+        seconds(60).await;
+        assert_eq!(world.targets.probed("gone").len(), gone);
+        assert_eq!(world.targets.probed("off").len(), off_before);
+        assert!(world.targets.probed("changed").len() - changed >= 29);
+        let slot = Slot::of(&api("same", 10).api_id).within(Duration::from_secs(10)).as_millis();
+        for at in &world.targets.probed("same")[1..] {
+            assert!((at.since(WORLD_BEGINS).as_millis() % 10_000).abs_diff(slot) <= 2);
+        }
+    });
+}
+
+#[test]
+fn a_broken_row_an_empty_source_and_an_unreachable_one_stop_nothing() {
+    in_virtual_time(async {
+        let world = world(&["a", "b"]);
+        let running = world.start(Options { reload_every: Duration::from_secs(20), ..options() }).await;
+        seconds(15).await;
+        world.configs.refuse("a");
+        seconds(60).await;
+        assert!(world.targets.probed("a").len() >= 6, "the last good version of a refused row runs on");
+        world.configs.set(vec![]);
+        seconds(60).await;
+        assert_eq!(running.probers(), 2);
+        world.configs.set_unavailable(true);
+        seconds(60).await;
+        assert_eq!(running.reload().await.unreadable.len(), 1);
+        assert_eq!(running.probers(), 2);
+        world.configs.set_unavailable(false);
+        world.configs.set(vec![api("b", 10)]);
+        seconds(3).await;
+        assert_eq!(running.probers(), 1);
+    });
+}
+
+#[test]
+fn a_config_edited_in_an_outage_still_tells_exactly_one_recovery() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let _running = world.start(options()).await;
+        seconds(20).await;
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(30).await;
+        let edited = api_health_core::ApiConfig { name: "New name".into(), ..api("a", 5) };
+        world.configs.set(vec![edited]);
+        seconds(30).await;
+        world.targets.set("a", Behaviour::Answers(200));
+        seconds(60).await;
+        assert_eq!(world.channels[0].lines(), ["a down", "a up"]);
+        assert_eq!(world.channels[0].told()[1].1.name, "New name");
+    });
+}

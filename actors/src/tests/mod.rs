@@ -1,0 +1,24 @@
+//! The real actors in a fake world, in virtual time: the walk of a probe, and every promise that a fault can break.
+
+mod alerts;
+mod cadence;
+mod configs;
+mod stopping;
+
+use std::time::Duration;
+
+use crate::system::Options;
+use crate::testkit::FakeWorld;
+
+/// Waits until virtual time has moved on by so many seconds.
+async fn seconds(n: u64) {
+    tokio::time::sleep(Duration::from_secs(n)).await;
+}
+
+fn options() -> Options {
+    Options { arbiters: 0, checkpoint: Duration::from_secs(60), ..Options::default() }
+}
+
+fn world(ids: &[&str]) -> FakeWorld {
+    FakeWorld::new(ids.iter().map(|id| crate::testkit::api(id, 10)).collect())
+}

@@ -1,0 +1,39 @@
+//! The present on both clocks, for schedules; and the tokio instant of a due time, for waiting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_core::Timestamp;
+use api_health_core::schedule::Moment;
+use tokio::time::Instant;
+
+use crate::ports::Clock;
+
+/// The wall clock, and the start of the process on tokio's clock, which is never set.
+#[derive(Clone)]
+pub struct TimeBase {
+    clock: Arc<dyn Clock>,
+    started: Instant,
+}
+
+impl TimeBase {
+    /// Uptime counts from now.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, started: Instant::now() }
+    }
+
+    /// The present on both clocks.
+    pub fn moment(&self) -> Moment {
+        Moment { wall: self.clock.now(), uptime: self.started.elapsed() }
+    }
+
+    /// The present on the wall clock.
+    pub fn wall(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// How long the process has been up.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
