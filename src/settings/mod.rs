@@ -1,1 +1,44 @@
 //! Settings: file and environment, validated, every issue at once.
+
+pub mod types;
+
+pub use types::{
+    ApisSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings, StoreKind,
+    StoreSettings, WebhookSettings,
+};
+
+/// Everything that is set for the program as a whole. `Settings::default()` is what is in force with no settings at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The name of this deployment; it stands in every alert.
+    pub environment: String,
+    /// The AWS region; `None` leaves it to the AWS chain.
+    pub region: Option<String>,
+    /// `[store]`.
+    pub store: StoreSettings,
+    /// `[apis]`.
+    pub apis: ApisSettings,
+    /// `[notify]`.
+    pub notify: NotifySettings,
+    /// `[probe]`.
+    pub probe: ProbeSettings,
+    /// `[run]`.
+    pub run: RunSettings,
+    /// `[log]`.
+    pub log: LogSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            environment: "local".into(),
+            region: None,
+            store: StoreSettings::default(),
+            apis: ApisSettings::default(),
+            notify: NotifySettings::default(),
+            probe: ProbeSettings::default(),
+            run: RunSettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a row means where it says nothing: the built-in defaults, or those of `[probe]` in the settings.
+
+use std::time::Duration;
+
+use api_health_core::{Schedule, StatusSet};
+
+/// The values that a row's missing fields take. The built-in ones are `ApiDefaults::default()`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiDefaults {
+    /// `timeout_seconds`.
+    pub timeout: Duration,
+    /// `schedule` or `interval_seconds`.
+    pub when: DefaultSchedule,
+    /// `timezone`, for a row with a `schedule` of its own as well.
+    pub timezone: String,
+    /// `expected_status`.
+    pub expected_status: StatusSet,
+    /// `failure_threshold`.
+    pub failure_threshold: u32,
+    /// `success_threshold`.
+    pub success_threshold: u32,
+    /// `recheck_seconds`.
+    pub recheck: Duration,
+    /// `max_redirects`.
+    pub max_redirects: u8,
+}
+
+/// When an API is probed whose row does not say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DefaultSchedule {
+    /// A cron expression, in the default time zone or in the row's own.
+    Cron(String),
+    /// Every so often.
+    Every(Duration),
+}
+
+impl Default for ApiDefaults {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            when: DefaultSchedule::Cron(Schedule::DEFAULT_CRON.into()),
+            timezone: "UTC".into(),
+            expected_status: StatusSet::default(),
+            failure_threshold: 2,
+            success_threshold: 2,
+            recheck: Duration::from_secs(5),
+            max_redirects: 0,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The settings in force: typed, validated, each with its unit. What a person writes is in `raw`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use api_health_core::Secret;
+
+use crate::configs::defaults::ApiDefaults;
+
+/// Where states and, unless told otherwise, API configs are kept: `[store]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Which store.
+    pub kind: StoreKind,
+    /// The SQLite file. Unused with DynamoDB.
+    pub path: PathBuf,
+    /// The DynamoDB table of API configs. Unused with SQLite.
+    pub config_table: String,
+    /// The DynamoDB table of states. Unused with SQLite.
+    pub state_table: String,
+    /// How long a write that changes no decision may wait.
+    pub checkpoint: Duration,
+}
+
+/// The stores that there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A file of our own.
+    #[default]
+    Sqlite,
+    /// Two tables in AWS.
+    Dynamodb,
+}
+
+impl StoreKind {
+    /// As it stands in the settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Dynamodb => "dynamodb",
+        }
+    }
+}
+
+/// Where API configs come from: `[apis]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApisSettings {
+    /// A TOML file of `[[api]]` tables.
+    pub file: Option<PathBuf>,
+    /// Whether the store's table is read as well.
+    pub from_store: bool,
+    /// How often a source is read again that cannot tell cheaply whether it changed.
+    pub reload: Duration,
+}
+
+/// Who is told: `[notify]`. At least one of the three is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifySettings {
+    /// A JSON POST to a URL.
+    pub webhook: Option<WebhookSettings>,
+    /// An SNS topic.
+    pub sns: Option<SnsSettings>,
+    /// Standard output.
+    pub terminal: bool,
+}
+
+/// `[notify.webhook]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// An absolute `http` or `https` URL with a host. A secret, since what comes after the host is one with many
+    /// services; [`WebhookSettings::host`] may be shown.
+    pub url: Secret,
+    /// The key of the HMAC-SHA256 signature; without one the request is not signed.
+    pub secret: Option<Secret>,
+    /// Bound on one attempt, connection and answer included.
+    pub timeout: Duration,
+}
+
+impl WebhookSettings {
+    /// Scheme and host, which may be logged: `https://hooks.example.com`.
+    pub fn host(&self) -> String {
+        match url::Url::parse(self.url.reveal()) {
+            Ok(url) => url[..url::Position::BeforePath].rsplit_once('@').map_or_else(
+                || url[..url::Position::BeforePath].to_owned(),
+                |(_, host)| format!("{}://{host}", url.scheme()),
+            ),
+            Err(_) => "***".into(), // cannot be: it was checked when it was read
+        }
+    }
+}
+
+/// `[notify.sns]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnsSettings {
+    /// `arn:aws:sns:REGION:ACCOUNT:NAME`, checked for its form. The name of a FIFO topic ends in `.fifo`.
+    pub topic_arn: String,
+}
+
+impl SnsSettings {
+    /// Whether the topic is a FIFO topic.
+    pub fn is_fifo(&self) -> bool {
+        self.topic_arn.ends_with(".fifo")
+    }
+
+    /// The region that the topic is in.
+    pub fn region(&self) -> &str {
+        self.topic_arn.split(':').nth(3).unwrap_or_default()
+    }
+}
+
+/// How probes are made: `[probe]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeSettings {
+    /// What rows mean where they say nothing.
+    pub defaults: ApiDefaults,
+    /// Whether each API has its own slot inside its tick; if not, all fire at the tick.
+    pub spread: bool,
+    /// Probes under way at once.
+    pub max_in_flight: usize,
+    /// Bytes of a response body that are read at most.
+    pub body_bytes_max: usize,
+    /// A PEM file of certificate authorities that are trusted beside the system's.
+    pub extra_roots: Option<PathBuf>,
+}
+
+/// `[run]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSettings {
+    /// How long a clean stop may take before probes in flight are cut.
+    pub shutdown: Duration,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// A level (`info`) or a filter of `tracing` (`info,api_health::probe=debug`), checked for its form.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl LogFormat {
+    /// As it stands in the settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            kind: StoreKind::Sqlite,
+            path: "api-health.db".into(),
+            config_table: "api_health_configs".into(),
+            state_table: "api_health_states".into(),
+            checkpoint: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for ApisSettings {
+    fn default() -> Self {
+        Self { file: None, from_store: true, reload: Duration::from_secs(60) }
+    }
+}
+
+impl Default for NotifySettings {
+    fn default() -> Self {
+        Self { webhook: None, sns: None, terminal: true }
+    }
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        Self {
+            defaults: ApiDefaults::default(),
+            spread: true,
+            max_in_flight: 4096,
+            body_bytes_max: 1024 * 1024,
+            extra_roots: None,
+        }
+    }
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self { shutdown: Duration::from_secs(10) }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Auto }
+    }
+}
