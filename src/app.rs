@@ -1,1 +1,256 @@
 //! The composition root: the only place where ports meet adapters.
+//!
+//! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::ports::{Clock, ConfigSource, LoadedStates, Notifier, SourceError, StateStore, StoreError};
+use api_health_actors::system::{Options, World};
+use api_health_core::ConfigIssue;
+
+use crate::aws;
+use crate::cli::exit::Exit;
+use crate::clock::SystemClock;
+use crate::configs::dynamodb_table::DynamoRowTable;
+use crate::configs::raw::RowTable;
+use crate::configs::source::{FileSource, TableSource, UrlSource};
+use crate::configs::sqlite_table::SqliteRowTable;
+use crate::configs::validate::RowRules;
+use crate::notify::sns::SnsNotifier;
+use crate::notify::terminal::TerminalNotifier;
+use crate::notify::webhook::WebhookNotifier;
+use crate::probe::{Client, HttpProbe, Limits};
+use crate::settings::{Settings, StoreKind};
+use crate::sqlite::SqliteFile;
+use crate::store::dynamodb::DynamoStateStore;
+use crate::store::sqlite::SqliteStateStore;
+
+/// Why a command could not do its work, in words for the person at the terminal.
+#[derive(Debug)]
+pub enum AppError {
+    /// What they wrote is bad; every fault.
+    Configuration(Vec<ConfigIssue>),
+    /// No source of configs can be read, and a person must mend that.
+    BadConfigs(String),
+    /// Something outside is not there, and what to do about it.
+    Unavailable(String),
+    /// A fault of ours.
+    Internal(String),
+}
+
+impl AppError {
+    /// The exit code that says so.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Configuration(_) | Self::BadConfigs(_) => Exit::BadConfiguration,
+            Self::Unavailable(_) => Exit::Unavailable,
+            Self::Internal(_) => Exit::Internal,
+        }
+    }
+}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<SourceError> for AppError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Unavailable(what) => Self::Unavailable(what),
+            SourceError::Misconfigured(issue) => Self::Configuration(vec![issue]),
+        }
+    }
+}
+
+/// How long a start waits for a store that does not answer, before the process ends and whoever started it decides.
+const LOAD_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The settings, and what every command shares.
+pub struct App {
+    /// What is in force.
+    pub settings: Settings,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// By what rules rows are read.
+    pub rules: Arc<RowRules>,
+}
+
+impl App {
+    /// An app over validated settings.
+    pub fn new(settings: Settings) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let rules = Arc::new(RowRules::new(settings.probe.defaults.clone(), Arc::clone(&clock)));
+        Self { settings, clock, rules }
+    }
+
+    /// The store of states. With DynamoDB, region and credentials are looked for first.
+    ///
+    /// # Errors
+    /// What is not there, and what to do.
+    pub async fn open_store(&self) -> Result<Arc<dyn StateStore>, AppError> {
+        let store = &self.settings.store;
+        Ok(match store.kind {
+            StoreKind::Sqlite => Arc::new(SqliteStateStore::open(&SqliteFile::open(&store.path)?)?),
+            StoreKind::Dynamodb => {
+                let config = self.aws().await?;
+                Arc::new(DynamoStateStore::new(aws_sdk_dynamodb::Client::new(&config), store.state_table.clone()))
+            }
+        })
+    }
+
+    /// The table of API configs that `apis …` edits.
+    ///
+    /// # Errors
+    /// What is not there, and what to do.
+    pub async fn open_table(&self) -> Result<Arc<dyn RowTable>, AppError> {
+        let store = &self.settings.store;
+        Ok(match store.kind {
+            StoreKind::Sqlite => Arc::new(SqliteRowTable::open(&SqliteFile::open(&store.path)?)?),
+            StoreKind::Dynamodb => {
+                let config = self.aws().await?;
+                Arc::new(DynamoRowTable::new(aws_sdk_dynamodb::Client::new(&config), store.config_table.clone()))
+            }
+        })
+    }
+
+    /// Where configs come from, the first winning: the command line, the file, the store's table.
+    ///
+    /// # Errors
+    /// What is not there, and what to do.
+    pub async fn sources(&self, urls: &[String]) -> Result<Vec<Arc<dyn ConfigSource>>, AppError> {
+        let mut sources: Vec<Arc<dyn ConfigSource>> = Vec::new();
+        if !urls.is_empty() {
+            sources.push(Arc::new(UrlSource::new(urls.to_vec(), Arc::clone(&self.rules))));
+        }
+        if let Some(path) = &self.settings.apis.file {
+            sources.push(Arc::new(FileSource::new(path.clone(), Arc::clone(&self.rules))));
+        }
+        if self.settings.apis.from_store {
+            sources.push(Arc::new(TableSource::new(self.open_table().await?, Arc::clone(&self.rules))));
+        }
+        Ok(sources)
+    }
+
+    /// The client behind probes and webhooks.
+    ///
+    /// # Errors
+    /// When the extra roots cannot be read.
+    pub fn client(&self) -> Result<Client, AppError> {
+        let Some(path) = &self.settings.probe.extra_roots else {
+            return Client::new(None).map_err(AppError::Internal);
+        };
+        let issue = |why: String| {
+            AppError::Configuration(vec![ConfigIssue {
+                location: "[probe] extra_roots".into(),
+                what: path.display().to_string(),
+                why,
+                instead: "the path of a PEM file with at least one certificate".into(),
+            }])
+        };
+        let pem = std::fs::read(path).map_err(|error| issue(format!("cannot be read: {error}")))?;
+        Client::new(Some(&pem)).map_err(issue)
+    }
+
+    /// The probe of all APIs.
+    pub fn probe(&self, client: Client) -> HttpProbe {
+        let limits = Limits {
+            max_in_flight: self.settings.probe.max_in_flight,
+            body_bytes_max: self.settings.probe.body_bytes_max,
+        };
+        HttpProbe::new(client, Arc::clone(&self.clock), limits)
+    }
+
+    /// Every channel that is set, ready to be moved to the thread that will own it.
+    ///
+    /// # Errors
+    /// What cannot be set up, and what to do.
+    pub async fn notifiers(&self, client: &Client, colour: bool) -> Result<Vec<Box<dyn Notifier + Send>>, AppError> {
+        let environment = || self.settings.environment.clone();
+        let clock = || Arc::clone(&self.clock);
+        let mut notifiers: Vec<Box<dyn Notifier + Send>> = Vec::new();
+        if let Some(sns) = &self.settings.notify.sns {
+            // The topic's own region, wherever the tables are. A configuration of its own: see `aws`.
+            let config = aws::load(Some(sns.region().to_owned())).await;
+            let client = aws_sdk_sns::Client::new(&config);
+            notifiers.push(Box::new(SnsNotifier::new(client, sns.topic_arn.clone(), environment(), clock())));
+        }
+        if let Some(webhook) = &self.settings.notify.webhook {
+            let notifier = url::Url::parse(webhook.url.reveal())
+                .map_err(|_| "the webhook's url is not a URL".to_owned())
+                .and_then(|url| {
+                    WebhookNotifier::new(client.clone(), url, webhook.secret.as_ref(), environment(), clock())
+                })
+                .map_err(AppError::Unavailable)?;
+            notifiers.push(Box::new(notifier.with_timeout(webhook.timeout)));
+        }
+        if self.settings.notify.terminal {
+            let notifier = TerminalNotifier::new(std::io::stdout(), environment(), colour, clock())
+                .map_err(|error| AppError::Internal(format!("no thread for the terminal: {error}")))?;
+            notifiers.push(Box::new(notifier));
+        }
+        Ok(notifiers)
+    }
+
+    /// Everything that the actors need, with the states loaded. A store that does not answer is waited for a minute.
+    ///
+    /// # Errors
+    /// What is not there, and what to do.
+    pub async fn world(&self, urls: &[String], colour: bool) -> Result<World, AppError> {
+        let client = self.client()?;
+        let notifiers = self.notifiers(&client, colour).await?;
+        let store = self.open_store().await?;
+        let sources = self.sources(urls).await?;
+        let LoadedStates { states, unreadable } = load_states(&*store).await?;
+        for record in unreadable {
+            tracing::error!(api_id = record.api_id, why = record.why, "a stored state makes no sense; its API starts as unknown");
+        }
+        let owed: usize = states.iter().map(|state| state.owed.len()).sum();
+        tracing::info!(states = states.len(), owed, "states loaded");
+        Ok(World {
+            probe: Arc::new(self.probe(client)),
+            store,
+            states,
+            channels: notifiers.iter().map(|notifier| notifier.channel()).collect(),
+            notifiers: Box::new(move || notifiers.into_iter().map(|n| -> Rc<dyn Notifier> { Rc::from(n as Box<dyn Notifier>) }).collect()),
+            sources,
+            clock: Arc::clone(&self.clock),
+        })
+    }
+
+    /// How the actors run, by the settings.
+    pub fn options(&self, once: bool) -> Options {
+        Options {
+            reload_every: self.settings.apis.reload,
+            checkpoint: self.settings.store.checkpoint,
+            spread: self.settings.probe.spread,
+            once,
+            ..Options::default()
+        }
+    }
+
+    async fn aws(&self) -> Result<aws_config::SdkConfig, AppError> {
+        let config = aws::load(self.settings.region.clone()).await;
+        aws::preflight(&config).await.map_err(|error| AppError::Unavailable(error.to_string()))?;
+        Ok(config)
+    }
+}
+
+/// Loads all states, and again for a while if the store does not answer: to probe without them would tell every outage
+/// a second time.
+async fn load_states(store: &dyn StateStore) -> Result<LoadedStates, AppError> {
+    let began = tokio::time::Instant::now();
+    loop {
+        match store.load_all().await {
+            Ok(loaded) => return Ok(loaded),
+            Err(StoreError::Unavailable(why)) if began.elapsed() < LOAD_PATIENCE => {
+                tracing::warn!(why, "the store does not answer; waiting for it");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

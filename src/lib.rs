@@ -13,3 +13,4 @@ pub mod notify;
 pub mod probe;
 pub mod settings;
 pub mod store;
+pub mod telemetry;

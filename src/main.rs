@@ -1,3 +1,7 @@
-//! Arguments, telemetry, command, exit code.
+//! Arguments, settings, telemetry, command, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    api_health::cli::main().into()
+}

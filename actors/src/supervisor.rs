@@ -76,6 +76,7 @@ struct Source {
     said: String,
     refused: usize,
     unreadable: Option<String>,
+    misconfigured: bool,
 }
 
 struct Running {
@@ -86,7 +87,7 @@ struct Running {
 }
 
 /// What came of reading the configs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadReport {
     /// APIs that are configured and enabled.
     pub apis: usize,
@@ -94,7 +95,14 @@ pub struct LoadReport {
     pub refused: usize,
     /// Sources that could not be read, and why.
     pub unreadable: Vec<String>,
+    /// At least one of those needs a person to mend it.
+    pub misconfigured: bool,
+    /// The first few APIs that are watched, in the order of their ids.
+    pub watched: Vec<Arc<ApiConfig>>,
 }
+
+/// How many APIs a report names.
+const REPORT_NAMES_MAX: usize = 20;
 
 impl Supervisor {
     /// A supervisor that runs nothing yet: send it [`Reload`].
@@ -114,6 +122,7 @@ impl Supervisor {
                 said: String::new(),
                 refused: 0,
                 unreadable: None,
+                misconfigured: false,
             })
             .collect();
         Self {
@@ -178,6 +187,8 @@ impl Supervisor {
             apis: self.running.len(),
             refused: self.sources.iter().map(|source| source.refused).sum(),
             unreadable: self.sources.iter().filter_map(|source| source.unreadable.clone()).collect(),
+            misconfigured: self.sources.iter().any(|source| source.misconfigured),
+            watched: self.running.values().take(REPORT_NAMES_MAX).cloned().collect(),
         };
         for waiter in self.waiting_for_load.drain(..) {
             let _ = waiter.send(report.clone());
@@ -322,6 +333,7 @@ impl Source {
             Ok(configs) => configs,
             Err(error) => {
                 self.unreadable = Some(format!("{name}: {error}"));
+                self.misconfigured = matches!(error, SourceError::Misconfigured(_));
                 self.say(&format!("unreadable: {error}"), |said| {
                     tracing::error!(
                         source = name,
@@ -333,6 +345,7 @@ impl Source {
             }
         };
         self.unreadable = None;
+        self.misconfigured = false;
         let loaded = Loaded {
             refused: configs.refused.iter().filter_map(|row| row.api_id.clone()).collect(),
             refused_without_id: configs.refused.iter().filter(|row| row.api_id.is_none()).count(),

@@ -1,0 +1,198 @@
+//! `run`: watch until told to stop. `run --once`: one round, for cron.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::round::Round;
+use api_health_actors::supervisor::LoadReport;
+use api_health_actors::system::{self, Running};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::args::RunArgs;
+use super::exit::Exit;
+use crate::app::{App, AppError};
+
+/// How long `run --once` waits for its alerts to be taken over, after the last probe.
+const ONCE_TELL: Duration = Duration::from_secs(30);
+
+/// A first round of fewer APIs than this is over too soon for a progress bar.
+const PROGRESS_FROM: usize = 50;
+
+/// While no config could be read yet, it is tried again this often.
+const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs it.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
+    raise_open_files_limit();
+    let signals = Signals::new()?;
+    let world = app.world(&args.urls, colour).await?;
+    let running = system::start(world, &app.options(args.once));
+    let report = running.reload().await;
+    if report.apis == 0 && (args.once || report.misconfigured) && !report.unreadable.is_empty() {
+        // There is nothing that could run: say so and leave, instead of waiting for somebody to read the log.
+        let why = report.unreadable.join("\n");
+        running.stop(Duration::ZERO).await;
+        return Err(if report.misconfigured { AppError::BadConfigs(why) } else { AppError::Unavailable(why) });
+    }
+    announce(&report);
+    let progress = tokio::spawn(show_progress(Arc::clone(running.round())));
+    let exit = if args.once {
+        once(app, running, &report, signals).await
+    } else {
+        watch(app, running, report.apis == 0 && !report.unreadable.is_empty(), signals).await
+    };
+    progress.abort();
+    Ok(exit)
+}
+
+fn announce(report: &LoadReport) {
+    if report.apis == 0 {
+        tracing::warn!("nothing to watch yet; write: api-health apis add --url https://…");
+        return;
+    }
+    tracing::info!(apis = report.apis, refused = report.refused, "watching");
+    for api in &report.watched {
+        tracing::info!(
+            api_id = %api.api_id,
+            url = api.url,
+            schedule = %api.schedule,
+            worst_detection_seconds = api.worst_detection().as_secs(),
+            "watched"
+        );
+    }
+}
+
+/// Watches until a signal says to stop, or until an actor dies that nothing works without.
+async fn watch(app: &App, mut running: Running, mut without_configs: bool, mut signals: Signals) -> Exit {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => {
+                tracing::info!("SIGHUP: reading the configs again");
+                running.reload().await;
+            }
+            () = tokio::time::sleep(FIRST_CONFIGS_EVERY), if without_configs => {
+                without_configs = !running.reload().await.unreadable.is_empty();
+            }
+            dead = running.fatal() => {
+                tracing::error!(actor = dead.child, reason = ?dead.reason, "an actor died that nothing works without; the process ends");
+                return Exit::Internal;
+            }
+        }
+    }
+    stop(app, running, &mut signals).await
+}
+
+/// Stops in order. A second signal ends at once: what is stored is stored, and what is owed is told at the next start.
+async fn stop(app: &App, running: Running, signals: &mut Signals) -> Exit {
+    tracing::info!(within_seconds = app.settings.run.shutdown.as_secs(), "stopping");
+    tokio::select! {
+        report = running.stop(app.settings.run.shutdown) => match report.keeper {
+            Some(keeper) if keeper.unsaved == 0 => {
+                tracing::info!(owed = keeper.owed, "stopped; everything is stored");
+                Exit::Ok
+            }
+            Some(keeper) => {
+                tracing::error!(unsaved = keeper.unsaved, "stopped, but the store did not take everything");
+                Exit::Unavailable
+            }
+            None => {
+                tracing::error!("stopped, but the state-keeper did not answer");
+                Exit::Internal
+            }
+        },
+        () = signals.again() => {
+            tracing::warn!("a second signal: ending at once");
+            Exit::Unavailable
+        }
+    }
+}
+
+/// One round. Its exit code says whether the run itself worked; what the APIs did is for the alerts to tell.
+async fn once(app: &App, running: Running, report: &LoadReport, mut signals: Signals) -> Exit {
+    tokio::select! {
+        () = running.round().finished() => {}
+        () = signals.again() => return stop(app, running, &mut signals).await,
+    }
+    let told = running.settle(true, ONCE_TELL).await;
+    let died = running.died_in_round().await;
+    let (done, _) = running.round().progress();
+    let keeper = running.stop(Duration::ZERO).await.keeper.unwrap_or_default();
+    tracing::info!(probed = done, down = keeper.down, owed = keeper.owed, unsaved = keeper.unsaved, "round done");
+    if keeper.unsaved > 0 {
+        Exit::Unavailable
+    } else if died > 0 {
+        Exit::Internal
+    } else if !told {
+        Exit::StillOwed
+    } else if report.refused > 0 || report.misconfigured {
+        Exit::BadConfiguration
+    } else if !report.unreadable.is_empty() {
+        Exit::Unavailable
+    } else {
+        Exit::Ok
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, AppError> {
+        let on = |kind| signal(kind).map_err(|error| AppError::Internal(format!("signals cannot be heard: {error}")));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next signal that says to stop.
+    async fn again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Each probe under way needs a file descriptor, and the usual soft limit is 1,024.
+fn raise_open_files_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+}
+
+/// Shows on a terminal how far the first round is.
+async fn show_progress(round: Arc<Round>) {
+    let (_, total) = round.progress();
+    if total < PROGRESS_FROM || !std::io::stderr().is_terminal() {
+        return;
+    }
+    let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));
+    if let Ok(style) = ProgressStyle::with_template("first round {bar:40} {pos}/{len}") {
+        bar.set_style(style);
+    }
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tick.tick().await;
+        let (done, total) = round.progress();
+        bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+        if done >= total {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+}
