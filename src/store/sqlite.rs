@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::RECORDS_MAX;
-use super::fault::Fault;
+use super::fault::{self, Fault};
 use super::record::{self, Record};
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 
@@ -102,16 +102,7 @@ fn load(db: &mut Db, api_id: &ApiId) -> Result<Option<ApiState>, Fault> {
     match read(&db.connection).map_err(|e| classify(&db.file, &e))? {
         None => Ok(None),
         Some(Ok(state)) => Ok(Some(state)),
-        Some(Err(why)) => Err(unreadable(db.file.name(), api_id, &why)),
-    }
-}
-
-/// What a read of one record gives that cannot be read: to take it for absent would write over it.
-pub(super) fn unreadable(place: String, api_id: &ApiId, why: &str) -> Fault {
-    Fault::Person {
-        place,
-        what: format!("holds a state of {api_id} that cannot be read: {why}"),
-        instead: "a correct record in its place, or delete it: the API then starts as unknown".into(),
+        Some(Err(why)) => Err(fault::unreadable(db.file.name(), api_id, &why)),
     }
 }
 
