@@ -12,5 +12,6 @@ pub mod configs;
 pub mod notify;
 pub mod probe;
 pub mod settings;
+pub mod sqlite;
 pub mod store;
 pub mod telemetry;
