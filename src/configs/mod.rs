@@ -1,4 +1,16 @@
 //! API configs: rows as people write them, and what they mean.
 
 pub mod defaults;
+pub mod fields;
+pub mod file;
+pub mod headers;
 pub mod raw;
+pub mod schedules;
+pub mod secrets;
+pub mod source;
+pub mod timing;
+pub mod toml_text;
+pub mod url;
+pub mod urls;
+pub mod validate;
+pub mod values;

@@ -1,0 +1,225 @@
+//! The TOML file of `[[api]]` tables: read into rows, and written from rows.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use api_health_actors::ports::SourceError;
+use api_health_core::ConfigIssue;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use toml::de::DeValue;
+
+use super::fields::{FIELDS, nearest_of};
+use super::raw::RawRow;
+use super::toml_text::{self, SyntaxFault, start, to_map};
+use super::values::{Fault, quote};
+
+/// The longest file: room for tens of thousands of rows.
+pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The one key of the top level.
+const KEY: &str = "api";
+
+/// Reads a file's text.
+///
+/// # Errors
+/// A file that is not there, may not be read, is too long or not UTF-8: each says what to do.
+pub fn read_text(path: &Path) -> Result<String, SourceError> {
+    let name = path.display().to_string();
+    let refuse =
+        |why: String, instead: &str| SourceError::Misconfigured(Fault::new("the file", why, instead).at(name.clone()));
+    let open = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = open().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            refuse("is not there".into(), "the path of a file with an [[api]] table for each API, or make that file")
+        }
+        ErrorKind::PermissionDenied => refuse("may not be read by this user".into(), "it readable (chmod, chown)"),
+        ErrorKind::IsADirectory => refuse("is a folder".into(), "the path of a file"),
+        _ => SourceError::Unavailable(format!("{name}: cannot be read: {error}")),
+    })?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(refuse(format!("is longer than {FILE_BYTES_MAX} bytes"), "several files, or use the store"));
+    }
+    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it anew as UTF-8"))
+}
+
+/// The rows of a file. `name` is what people call it; it begins every location.
+///
+/// # Errors
+/// Text that is not TOML, and keys beside `[[api]]`.
+pub fn parse(name: &str, text: &str) -> Result<Vec<RawRow>, SourceError> {
+    let document = toml_text::parse(text).map_err(|faults| not_toml(name, &faults))?;
+    let misplaced = |line: usize, fault: Fault| SourceError::Misconfigured(fault.at(format!("{name}, line {line}")));
+    if let Some((key, _)) = document.table.iter().find(|(key, _)| key.get_ref() != KEY) {
+        let key_text: &str = key.get_ref();
+        let instead = if nearest_of(key_text, [KEY]).is_some() {
+            "[[api]] before the fields of each API".to_owned()
+        } else if FIELDS.iter().any(|f| f.name == key_text) {
+            format!("[[api]] on a line before {key_text}")
+        } else {
+            "[[api]] tables alone; settings go into api-health.toml".to_owned()
+        };
+        let fault = Fault::new(format!("the key {}", quote(key_text)), "is not known here", instead);
+        return Err(misplaced(document.lines.line(start(key)), fault));
+    }
+    let Some((key, value)) = document.table.iter().next() else { return Ok(Vec::new()) };
+    let one_table = || {
+        let fault = Fault::new("api", "is not a list of tables", "[[api]], with two brackets, before each API");
+        misplaced(document.lines.line(start(key)), fault)
+    };
+    let DeValue::Array(list) = value.get_ref() else { return Err(one_table()) };
+    list.iter()
+        .map(|item| match item.get_ref() {
+            DeValue::Table(table) => Ok(RawRow {
+                location: format!("{name}, line {}", document.lines.line(start(item))),
+                fields: to_map(table),
+            }),
+            _ => Err(one_table()),
+        })
+        .collect()
+}
+
+fn not_toml(name: &str, faults: &[SyntaxFault]) -> SourceError {
+    let Some(first) = faults.first() else {
+        return SourceError::Unavailable(format!("{name}: is not TOML")); // cannot be: there is at least one fault
+    };
+    SourceError::Misconfigured(syntax_issue(name, first, faults.len() - 1))
+}
+
+/// A syntax fault as an issue; `more` is how many others are not told.
+pub fn syntax_issue(name: &str, fault: &SyntaxFault, more: usize) -> ConfigIssue {
+    let also = match more {
+        0 => String::new(),
+        1 => ", and one more fault below".to_owned(),
+        _ => format!(", and {more} more faults below"),
+    };
+    let why = format!("is not TOML ({}{also})", fault.message);
+    let location = format!("{name}, line {}, column {}", fault.line, fault.column);
+    Fault::new("the text", why, "it as TOML: key = value, with text in quotes").at(location)
+}
+
+/// Rows as a file that [`parse`] reads back to the same fields. A field that is null is left out, since TOML has none.
+///
+/// # Errors
+/// A value that TOML cannot hold, with its row.
+pub fn to_toml(rows: &[RawRow]) -> Result<String, String> {
+    let mut text = String::new();
+    for row in rows {
+        let failed = |e: toml::ser::Error| format!("{}: {e}", row.location);
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str("[[api]]\n");
+        // Tables last: what follows a table's own header would belong to that table.
+        let (tables, plain): (Vec<_>, Vec<_>) = in_order(&row.fields).into_iter().partition(|(_, v)| is_flat_table(v));
+        for (name, value) in plain {
+            let mut inline = String::new();
+            without_null(value).serialize(toml::ser::ValueSerializer::new(&mut inline)).map_err(failed)?;
+            let with_zero = toml::to_string(&Map::from_iter([(name.clone(), Value::from(0))])).map_err(failed)?;
+            let key = with_zero.strip_suffix("0\n").unwrap_or(&with_zero); // `name = 0`, the name quoted if it must be
+            text.push_str(&format!("{key}{inline}\n"));
+        }
+        for (name, value) in tables {
+            let inner = Map::from_iter([(name.clone(), without_null(value))]);
+            let outer = Map::from_iter([(KEY.to_owned(), Value::Object(inner))]);
+            text.push_str(&toml::to_string(&outer).map_err(failed)?);
+        }
+    }
+    Ok(text)
+}
+
+/// A table of texts, as `headers` is: it reads best under a header of its own.
+fn is_flat_table(value: &Value) -> bool {
+    value.as_object().is_some_and(|table| table.values().all(Value::is_string))
+}
+
+/// Known fields in the order of the reference page, then the others by name; null left out.
+fn in_order(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let place = |name: &str| FIELDS.iter().position(|f| f.name == name).unwrap_or(FIELDS.len());
+    let mut ordered: Vec<_> = fields.iter().filter(|(_, value)| !value.is_null()).collect();
+    ordered.sort_by_key(|(name, _)| (place(name), name.as_str()));
+    ordered
+}
+
+fn without_null(value: &Value) -> Value {
+    match value {
+        Value::Array(list) => Value::Array(list.iter().filter(|v| !v.is_null()).map(without_null).collect()),
+        Value::Object(map) => {
+            Value::Object(map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), without_null(v))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn fields_of(text: &str) -> Vec<Value> {
+        parse("t", text).unwrap().into_iter().map(|row| Value::Object(row.fields)).collect()
+    }
+
+    #[test]
+    fn rows_know_their_lines() {
+        let text = "# mine\n[[api]]\napi_id = \"a\"\n\n[[api]]\napi_id = \"b\"\n[api.headers]\nX = \"1\"\n";
+        let rows = parse("apis.toml", text).unwrap();
+        assert_eq!(rows[0].location, "apis.toml, line 2");
+        assert_eq!(rows[1].location, "apis.toml, line 5");
+        assert_eq!(Value::Object(rows[1].fields.clone()), json!({"api_id": "b", "headers": {"X": "1"}}));
+        assert_eq!(parse("apis.toml", "").unwrap(), []);
+        assert_eq!(fields_of("api = [{ api_id = \"c\" }]"), [json!({"api_id": "c"})]);
+    }
+
+    #[test]
+    fn an_export_is_in_the_order_of_the_reference_and_reads_well() {
+        let fields = json!({"url": "https://a.test/", "api_id": "a", "zz": 1, "tags": ["x"], "enabled": null,
+                            "headers": {"X-Odd name": "\"q\""}, "interval_seconds": 10.0, "body": "a\nb"});
+        let Value::Object(fields) = fields else { unreachable!() };
+        let text = to_toml(&[RawRow { location: "t".into(), fields }]).unwrap();
+        assert_eq!(
+            text,
+            "[[api]]\napi_id = \"a\"\nurl = \"https://a.test/\"\nbody = \"\"\"\na\nb\"\"\"\ninterval_seconds = 10.0\n\
+             tags = [\"x\"]\nzz = 1\n[api.headers]\n\"X-Odd name\" = '\"q\"'\n"
+        );
+    }
+
+    fn json_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e9..1e9f64).prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            "[a\\n\\t\"'\\\\$\\{\\}\u{1}]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("\\PC{0,6}", inner, 0..4)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_exported_imports_to_the_same_rows(
+            rows in prop::collection::vec(prop::collection::btree_map("(api_id|headers|tags|url|\\PC{0,6})", json_value(), 0..5), 0..4)
+        ) {
+            let rows: Vec<RawRow> = rows
+                .into_iter()
+                .map(|fields| RawRow { location: "t".into(), fields: fields.into_iter().collect() })
+                .collect();
+            let text = to_toml(&rows).unwrap();
+            let again = parse("t", &text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+            let fields = |rows: &[RawRow]| rows.iter().map(|r| r.fields.clone()).collect::<Vec<_>>();
+            prop_assert_eq!(fields(&again), fields(&rows), "{}", text);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The request headers of a row: names that may be sent, values that are secrets.
+
+use api_health_core::{ConfigIssue, Secret};
+use serde_json::{Map, Value};
+
+use super::secrets::{SecretSource, resolve};
+use super::values::{Fault, sort_of};
+
+/// The most headers of one API.
+pub const HEADERS_MAX: usize = 50;
+/// The longest value, after its references are filled in. Most servers stop at 8 KiB.
+pub const VALUE_BYTES_MAX: usize = 8192;
+/// The longest name.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// What frames a message or belongs to one connection: the HTTP client writes these itself, and a second opinion
+/// makes two requests of one, or none (RFC 9110, section 7.6.1; RFC 9112, section 6).
+const OURS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Reads the field `headers`. `location` is that of the field; no value is in any issue.
+pub fn read(
+    value: &Value,
+    location: &str,
+    secrets: &dyn SecretSource,
+    issues: &mut Vec<ConfigIssue>,
+) -> Vec<(String, Secret)> {
+    let Value::Object(table) = value else {
+        let what = sort_of(value);
+        issues.push(Fault::new(what, "is not a table", "a name and a text for each header").at(location));
+        return Vec::new();
+    };
+    if table.len() > HEADERS_MAX {
+        let what = format!("{} headers", table.len());
+        issues.push(Fault::new(what, format!("are more than {HEADERS_MAX}"), "fewer").at(location));
+        return Vec::new();
+    }
+    let mut read = Vec::with_capacity(table.len());
+    for (name, value) in table {
+        match check_name(name, table) {
+            Err(fault) => issues.push(fault.at(location)),
+            Ok(()) => {
+                match secret_text(value, secrets, VALUE_BYTES_MAX).and_then(|text| check_value(&text).map(|()| text)) {
+                    Ok(text) => read.push((name.clone(), Secret::new(text))),
+                    Err(faults) => issues.extend(faults.into_iter().map(|f| f.at(format!("{location}.{name}")))),
+                }
+            }
+        }
+    }
+    read
+}
+
+/// A text that is a secret: its references filled in, its length bounded, never shown.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn secret_text(value: &Value, secrets: &dyn SecretSource, bytes_max: usize) -> Result<String, Vec<Fault>> {
+    let Value::String(text) = value else {
+        return Err(vec![Fault::new(sort_of(value), "is not text", "the value in quotes")]);
+    };
+    let too_long = |bytes: usize| {
+        vec![Fault::new("the text", format!("has {bytes} bytes, more than {bytes_max}"), "a shorter one")]
+    };
+    if text.len() > bytes_max {
+        return Err(too_long(text.len()));
+    }
+    let resolved = resolve(text, secrets)?;
+    if resolved.len() > bytes_max { Err(too_long(resolved.len())) } else { Ok(resolved) }
+}
+
+fn check_name(name: &str, table: &Map<String, Value>) -> Result<(), Fault> {
+    let end = name.find(|c| !is_token(c)).unwrap_or(name.len());
+    if let Some(bad) = name[end..].chars().next() {
+        // What follows may be the value, written into the name by mistake.
+        let what = format!("the header name \"{}…\"", &name[..end.min(NAME_BYTES_MAX)]);
+        return Err(Fault::new(what, format!("has the character {bad:?}"), "letters, digits and - alone"));
+    }
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        let why = format!("has {} characters", name.len());
+        return Err(Fault::new("a header name", why, format!("a name of 1 to {NAME_BYTES_MAX}")));
+    }
+    let lower = name.to_ascii_lowercase();
+    if OURS.contains(&lower.as_str()) {
+        let why = "is set by the HTTP client itself";
+        return Err(Fault::new(format!("the header {name}"), why, "nothing: remove it"));
+    }
+    match table.keys().find(|other| other.as_str() < name && other.eq_ignore_ascii_case(name)) {
+        Some(other) => {
+            Err(Fault::new(format!("the header {name}"), format!("is the same as {other}"), "one of the two"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The characters of an HTTP token (RFC 9110, section 5.6.2).
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
+fn check_value(text: &str) -> Result<(), Vec<Fault>> {
+    let why = if text.contains(['\r', '\n']) {
+        "has a line break, which would begin another header"
+    } else if text.chars().any(|c| c != '\t' && c.is_ascii_control()) {
+        "has a control character"
+    } else if !text.is_ascii() {
+        "has a character that is not ASCII"
+    } else {
+        return Ok(());
+    };
+    Err(vec![Fault::new("the value", why, "printable ASCII on one line")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::secrets::tests::Known;
+    use super::*;
+    use serde_json::json;
+
+    fn issues(value: &Value) -> Vec<String> {
+        let mut issues = Vec::new();
+        read(value, "headers", &Known, &mut issues);
+        issues.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn good_headers_are_read_with_their_secrets() {
+        let mut issues = Vec::new();
+        let value = json!({"Authorization": "Bearer ${env:TOKEN}", "Host": "a.test", "x-empty": ""});
+        let read = read(&value, "headers", &Known, &mut issues);
+        assert!(issues.is_empty(), "{issues:?}");
+        let shown: Vec<_> = read.iter().map(|(n, v)| format!("{n}={}", v.reveal())).collect();
+        assert_eq!(shown, ["Authorization=Bearer hunter2", "Host=a.test", "x-empty="]);
+    }
+
+    #[test]
+    fn each_fault_is_told_and_no_value() {
+        let all = issues(&json!({
+            "Authorization: Bearer hunter2": "",
+            "Connection": "close",
+            "TRANSFER-ENCODING": "chunked",
+            "X-A": "hunter2\r\nX-B: 1",
+            "X-C": "${env:TWO_LINES}",
+            "X-D": 5,
+            "X-E": "hünter2",
+            "X-F": "${env:NONE}",
+            "x-a": "hunter2",
+            "X-G": "x".repeat(8193),
+            "": "",
+        }));
+        assert!(all.iter().all(|issue| !issue.contains("hunter2") && !issue.contains("nter2")), "{all:#?}");
+        for expected in [
+            "headers: the header name \"Authorization…\" has the character ':'; write letters, digits and - alone",
+            "headers: the header Connection is set by the HTTP client itself; write nothing: remove it",
+            "headers: the header TRANSFER-ENCODING is set by the HTTP client itself; write nothing: remove it",
+            "headers.X-A: the value has a line break, which would begin another header; write printable ASCII on one line",
+            "headers.X-C: the value has a line break, which would begin another header; write printable ASCII on one line",
+            "headers.X-D: a number is not text; write the value in quotes",
+            "headers.X-E: the value has a character that is not ASCII; write printable ASCII on one line",
+            "headers: the header x-a is the same as X-A; write one of the two",
+            "headers.X-G: the text has 8193 bytes, more than 8192; write a shorter one",
+            "headers: a header name has 0 characters; write a name of 1 to 256",
+        ] {
+            assert!(all.iter().any(|issue| issue == expected), "{expected}\n{all:#?}");
+        }
+        assert_eq!(all.len(), 11);
+        assert_eq!(issues(&json!(["a"])), ["headers: a list is not a table; write a name and a text for each header"]);
+    }
+}

@@ -1,0 +1,204 @@
+//! `${env:NAME}` and `${file:PATH}` inside a text: filled in when the text is loaded, and never shown afterwards.
+//!
+//! `$${` stands for a `${` that is meant as it is. A path is absolute, so that a row means the same in a file, in a
+//! table and after an import. A fault names the reference, which the person wrote, and never what it stands for.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use super::values::Fault;
+
+/// The longest secret file.
+pub const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// How much of a name or path inside `${…}` is looked at: the longest path on Linux.
+const REFERENCE_BYTES_MAX: usize = 4096;
+
+/// What references are filled in from.
+pub trait SecretSource {
+    /// An environment variable.
+    fn env(&self, name: &str) -> Option<String>;
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// Says in plain words why not.
+    fn file(&self, path: &Path) -> Result<String, String> {
+        read_file(path)
+    }
+}
+
+/// The environment and the files of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemSecrets;
+
+impl SecretSource for SystemSecrets {
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+/// `text` with its references filled in.
+///
+/// # Errors
+/// Every reference that cannot be filled in.
+pub fn resolve(text: &str, source: &dyn SecretSource) -> Result<String, Vec<Fault>> {
+    let mut resolved = String::with_capacity(text.len());
+    let mut faults = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            resolved.push_str(&rest[..at - 1]);
+            resolved.push_str("${");
+            rest = &rest[at + 2..];
+            continue;
+        }
+        resolved.push_str(&rest[..at]);
+        let inside = &rest[at + 2..];
+        let Some(end) = inside.find('}').filter(|end| *end <= REFERENCE_BYTES_MAX) else {
+            faults.push(Fault::new("a \"${\"", "has no \"}\" after it", GRAMMAR));
+            rest = inside;
+            continue;
+        };
+        match fill_in(&inside[..end], source) {
+            Ok(secret) => resolved.push_str(&secret),
+            Err(fault) => faults.push(fault),
+        }
+        rest = &inside[end + 1..];
+    }
+    resolved.push_str(rest);
+    if faults.is_empty() { Ok(resolved) } else { Err(faults) }
+}
+
+/// Whether there is anything to fill in.
+pub fn has_reference(text: &str) -> bool {
+    text.contains("${")
+}
+
+const GRAMMAR: &str = "${env:NAME} or ${file:PATH}, or $${ for a \"${\" that is meant as it is";
+
+fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> {
+    let (found, shown) = match reference.split_once(':') {
+        Some(("env", name)) => {
+            let shown = format!("${{env:{}}}", name.escape_debug());
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+            if !plain {
+                let why = "is not the name of an environment variable (letters, digits and _)";
+                return Err(Fault::new(shown, why, GRAMMAR));
+            }
+            (source.env(name).ok_or_else(|| "is not set in the environment of api-health".to_owned()), shown)
+        }
+        Some(("file", path)) => {
+            let shown = format!("${{file:{}}}", path.escape_debug());
+            if !Path::new(path).is_absolute() {
+                return Err(Fault::new(shown, "is not an absolute path", "the whole path, from / on"));
+            }
+            (source.file(Path::new(path)), shown)
+        }
+        // What stands there may be part of a secret: it is not shown.
+        _ => return Err(Fault::new("a \"${\"", "begins neither ${env:NAME} nor ${file:PATH}", GRAMMAR)),
+    };
+    match found {
+        Ok(secret) if secret.is_empty() => {
+            Err(Fault::new(shown, "is empty", "a reference to something that is not empty"))
+        }
+        Ok(secret) => Ok(secret),
+        Err(why) => Err(Fault::new(shown, why, "a variable or file that api-health can read when it starts")),
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let in_words = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => "is not there".to_owned(),
+        ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    // Asked first, since opening a pipe could wait for ever.
+    if !std::fs::metadata(path).map_err(in_words)?.is_file() {
+        return Err("is not a file".into());
+    }
+    let mut bytes = Vec::new();
+    File::open(path).map_err(in_words)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(in_words)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("has more than {FILE_BYTES_MAX} bytes"));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Write;
+
+    /// A source of known values, for tests: `TOKEN` is `hunter2`, `EMPTY` is empty.
+    pub(crate) struct Known;
+
+    impl SecretSource for Known {
+        fn env(&self, name: &str) -> Option<String> {
+            match name {
+                "TOKEN" => Some("hunter2".into()),
+                "EMPTY" => Some(String::new()),
+                "TWO_LINES" => Some("hunter2\r\nX-Evil: 1".into()),
+                _ => None,
+            }
+        }
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        resolve(text, &Known).unwrap_err().into_iter().map(|f| format!("{} {}", f.what, f.why)).collect()
+    }
+
+    #[test]
+    fn references_are_filled_in_and_dollars_escaped() {
+        assert_eq!(resolve("Bearer ${env:TOKEN}!", &Known).unwrap(), "Bearer hunter2!");
+        assert_eq!(resolve("$${env:TOKEN} $5 {} $", &Known).unwrap(), "${env:TOKEN} $5 {} $");
+        assert_eq!(resolve("${env:TOKEN}${env:TOKEN}", &Known).unwrap(), "hunter2hunter2");
+    }
+
+    #[test]
+    fn a_file_is_read_without_its_last_newline() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "hun\nter2\r\n").unwrap();
+        let text = format!("${{file:{}}}", file.path().display());
+        assert_eq!(resolve(&text, &Known).unwrap(), "hun\nter2");
+        file.write_all(&vec![b'x'; 64 * 1024]).unwrap();
+        assert!(faults(&text)[0].ends_with("has more than 65536 bytes"));
+    }
+
+    #[test]
+    fn every_fault_is_named_and_no_value_is() {
+        assert_eq!(
+            faults("${env:TOKEN} ${env:NONE} ${file:/no/such} ${file:here} ${hunter2} ${env:A B} ${env:EMPTY} ${"),
+            [
+                "${env:NONE} is not set in the environment of api-health",
+                "${file:/no/such} is not there",
+                "${file:here} is not an absolute path",
+                "a \"${\" begins neither ${env:NAME} nor ${file:PATH}",
+                "${env:A B} is not the name of an environment variable (letters, digits and _)",
+                "${env:EMPTY} is empty",
+                "a \"${\" has no \"}\" after it",
+            ]
+        );
+        assert_eq!(faults("${file:/dev/null}"), ["${file:/dev/null} is not a file"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_resolved_or_refused(text in r"([$]|[{]|[}]|env:TOKEN|file:/|ü|a){0,20}") {
+            match resolve(&text, &Known) {
+                Ok(resolved) => prop_assert!(has_reference(&text) || resolved == text),
+                Err(faults) => prop_assert!(faults.iter().all(|f| !f.what.contains("hunter2"))),
+            }
+        }
+    }
+}

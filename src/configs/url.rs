@@ -1,0 +1,184 @@
+//! What a URL must be to be probed or posted to.
+//!
+//! Literal addresses are refused here already, so that the person who wrote one hears of it at once. The guard that
+//! counts is the prober's own: it looks at the very addresses that a name resolves to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+use super::values::{Fault, quote};
+
+/// The longest URL.
+pub const CHARS_MAX: usize = 2048;
+
+const WANTED: &str = "an http or https URL, such as \"https://shop.example.com/health\"";
+
+/// Checks a URL: http or https, a host, no user name, no fragment, no address that is never probed.
+///
+/// # Errors
+/// The first thing that is wrong with it, without showing a password or a query.
+pub fn check(text: &str) -> Result<Url, Fault> {
+    let chars = text.chars().count();
+    if chars > CHARS_MAX {
+        return Err(Fault::new(
+            "the URL",
+            format!("has {chars} characters, more than {CHARS_MAX}"),
+            "a shorter one; put what is long into the body or a header",
+        ));
+    }
+    if super::secrets::has_reference(text) {
+        let why = "has a ${…} in it, and a URL stands in alerts and logs, where no secret may";
+        return Err(Fault::new("the URL", why, "the secret into a header instead"));
+    }
+    let fault = |why: String, instead: &str| Fault::new(show(text), why, instead);
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(fault("has a space or control character".into(), "the URL without it, or %20 for a space"));
+    }
+    let url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => fault("has no scheme".into(), WANTED),
+        other => fault(format!("is not a URL ({other})"), WANTED),
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(fault("is neither http nor https".into(), WANTED));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let why = "has a user name or password before the host, and a URL stands in alerts and logs".into();
+        return Err(fault(why, "it into a header: headers = { Authorization = \"Basic ${env:NAME}\" }"));
+    }
+    if url.fragment().is_some() {
+        return Err(fault("has a fragment (#…), which is never sent".into(), "the URL without it"));
+    }
+    let address = match url.host() {
+        Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
+        Some(Host::Ipv6(v6)) => Some(IpAddr::V6(v6)),
+        Some(Host::Domain(name)) if !name.is_empty() => None,
+        _ => return Err(fault("has no host".into(), WANTED)),
+    };
+    match address.and_then(never_probed) {
+        Some(why) => Err(fault(format!("points at {why}, which is never probed"), "the address of an API")),
+        None => Ok(url),
+    }
+}
+
+/// The URL as far as it may be shown: without a user name and without the query.
+fn show(text: &str) -> String {
+    let before_query = &text[..text.find(['?', '#']).unwrap_or(text.len())];
+    if before_query.contains('@') {
+        return "the URL".into();
+    }
+    quote(before_query)
+}
+
+/// Why this address is never probed, if it is not.
+///
+/// The ranges are those of IANA's special-purpose registries; the metadata addresses outside link-local are those of
+/// AWS (`fd00:ec2::254` and its neighbours) and of Alibaba Cloud and Oracle's and Azure's own.
+fn never_probed(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(v4) => never_probed_v4(v4),
+        IpAddr::V6(v6) => never_probed_v6(v6),
+    }
+}
+
+fn never_probed_v4(address: Ipv4Addr) -> Option<&'static str> {
+    match address.octets() {
+        [169, 254, ..] => Some("a link-local address, where instance metadata is"),
+        [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16] => Some("an instance metadata address"),
+        [0, ..] => Some("the unspecified address"),
+        [224..=239, ..] => Some("a multicast address"),
+        [255, 255, 255, 255] => Some("the broadcast address"),
+        _ => None,
+    }
+}
+
+fn never_probed_v6(address: Ipv6Addr) -> Option<&'static str> {
+    let segments = address.segments();
+    match segments {
+        [0xfd00, 0x0ec2, ..] => Some("an instance metadata address"),
+        [0, 0, 0, 0, 0, 0, 0, 0] => Some("the unspecified address"),
+        [0xfe80..=0xfebf, ..] => Some("a link-local address"),
+        [0xff00..=0xffff, ..] => Some("a multicast address"),
+        // An IPv4 address in disguise: mapped, compatible (but for ::1), NAT64, 6to4.
+        [0, 0, 0, 0, 0, 0xffff, a, b] | [0x64, 0xff9b, 0, 0, 0, 0, a, b] => never_probed_v4(embedded(a, b)),
+        [0, 0, 0, 0, 0, 0, a, b] if a != 0 => never_probed_v4(embedded(a, b)),
+        [0x2002, a, b, ..] => never_probed_v4(embedded(a, b)),
+        _ => None,
+    }
+}
+
+fn embedded(high: u16, low: u16) -> Ipv4Addr {
+    Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn why(text: &str) -> String {
+        let fault = check(text).unwrap_err();
+        format!("{} {}", fault.what, fault.why)
+    }
+
+    #[test]
+    fn good_urls_are_written_in_their_plain_form() {
+        for (written, read) in [
+            ("https://Shop.example.com", "https://shop.example.com/"),
+            ("http://127.0.0.1:8080/health?deep=1", "http://127.0.0.1:8080/health?deep=1"),
+            ("http://[::1]:8080/", "http://[::1]:8080/"),
+            ("https://bücher.example/ä", "https://xn--bcher-kva.example/%C3%A4"),
+            ("http://10.0.0.1/", "http://10.0.0.1/"),
+        ] {
+            assert_eq!(check(written).unwrap().as_str(), read);
+        }
+    }
+
+    #[test]
+    fn addresses_in_every_spelling_are_refused() {
+        for text in [
+            "http://169.254.169.254/latest/meta-data",
+            "http://2852039166/",
+            "http://0xa9.0xfe.0xa9.0xfe/",
+            "http://0251.0376.0251.0376/",
+            "http://169.254.170.2/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[::a9fe:a9fe]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[2002:a9fe:a9fe::1]/",
+            "http://[fe80::1]/",
+            "http://[fd00:ec2::254]/",
+            "http://100.100.100.200/",
+            "http://0.0.0.0/",
+            "http://0/",
+            "http://[::]/",
+            "http://224.0.0.1/",
+            "http://[ff02::1]/",
+            "http://255.255.255.255/",
+        ] {
+            assert!(why(text).ends_with(", which is never probed"), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_fault_is_named_and_no_password_or_query_shown() {
+        assert_eq!(why("ftp://shop.test/?key=hunter2"), "\"ftp://shop.test/\" is neither http nor https");
+        assert!(why("https://me:hunter2@shop.test/").starts_with("the URL has a user name or password"));
+        assert!(why("me:hunter2@shop.test").starts_with("the URL is neither"));
+        assert!(why("shop.test/health").ends_with("has no scheme"));
+        assert!(why("https://").contains("is not a URL"));
+        assert!(why("https://a b/").contains("has a space"));
+        assert!(why("https://a/#hunter2").contains("\"https://a/\" has a fragment"));
+        assert!(why("https://a/?k=${env:TOKEN}").contains("a URL stands in alerts"));
+        assert!(why(&format!("https://a/{}", "x".repeat(2048))).contains("more than 2048"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in r"(https?://)?[a-z0-9.:@/#?\[\]$ ü%]{0,40}") {
+            if let Ok(url) = check(&text) {
+                prop_assert!(check(url.as_str()).is_ok(), "what was read can be written again");
+            }
+        }
+    }
+}
