@@ -1,1 +1,33 @@
 //! The port `Probe`: one exchange over awc, told truthfully.
+//!
+//! awc by itself takes a body that was cut short for a whole one, and a 103 for the final status. So it runs between two
+//! layers of ours: [`dial`](self::dial) gives it a connection that is already open, with every address guarded and every
+//! phase timed, and [`wire`](self::wire) reads the answer's head for it and keeps the record from which all is told.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | [`exchange`] | the engine boundary: a request goes in, what came of it comes out |
+//! | [`http`] | the port: a config goes in, an observation comes out |
+//! | `dial`, `lookup`, `tls` | from a URL to an open, guarded connection |
+//! | [`guard`] | the addresses that are never connected to |
+//! | `wire` | between the connection and awc |
+//! | `engine` | one request through awc |
+//! | `request`, `redirect` | what is sent, and where to next |
+//! | `record` | what is known of an exchange while it runs |
+
+mod dial;
+mod engine;
+pub mod exchange;
+pub mod guard;
+pub mod http;
+mod lookup;
+mod record;
+mod redirect;
+mod request;
+mod tls;
+mod wire;
+
+pub use exchange::{Client, Exchange, Reply, Request};
+pub use http::{HttpProbe, Limits};
+pub use lookup::Resolver;
+pub use wire::Headers;

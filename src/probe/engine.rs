@@ -1,0 +1,124 @@
+//! One request through awc, over a connection that is already open, with the layer of [`wire`](super::wire) under it.
+
+use std::cell::RefCell;
+use std::future::{Ready, ready};
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_http::BoxedPayloadStream;
+use actix_service::Service;
+use api_health_core::{Failure, Method};
+use awc::http::Uri;
+use awc::{Client, ClientResponse, Connector, http};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::dial::internal;
+use super::exchange::Reply;
+use super::record::Record;
+use super::wire::{Connection, Head, Wire};
+
+/// awc's own timeouts cannot be left out altogether: so long that they never end an exchange.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// An answer of which the head was read, and the body was not.
+pub(super) struct Answer {
+    pub(super) head: Head,
+    body: ClientResponse<BoxedPayloadStream>,
+    record: Rc<Record>,
+}
+
+/// Sends `head` and `body`, and waits for the head of the answer.
+pub(super) async fn ask(
+    connection: Connection,
+    head: Vec<u8>,
+    body: Option<Bytes>,
+    method: Method,
+    record: &Rc<Record>,
+) -> Result<Answer, Failure> {
+    let wire = Wire::new(connection, head, method, Rc::clone(record));
+    // A client of its own for each exchange: no pool, no queue, nothing that one exchange could do to another.
+    let connector = Connector::new().timeout(NEVER).limit(0).connector(Handover(Rc::new(RefCell::new(Some(wire)))));
+    let client =
+        Client::builder().connector(connector).disable_timeout().disable_redirects().no_default_headers().finish();
+    // Where to, and with which headers, is settled by the head that the wire sends in place of awc's.
+    let request = client.request(http_method(method), Uri::from_static("http://wire/")).force_close().no_decompress();
+    let sent = match body {
+        Some(body) => request.send_body(body).await,
+        None => request.send_body(awc::body::None::new()).await,
+    };
+    let body = sent.map_err(|error| failure(record, &error))?;
+    let head = record.take_head().ok_or_else(|| internal("awc made an answer up".into()))?;
+    Ok(Answer { head, body, record: Rc::clone(record) })
+}
+
+impl Answer {
+    /// Reads the body, at most `bytes_max` of it, and closes the connection.
+    pub(super) async fn read(mut self, bytes_max: usize, redirects: u8) -> Result<Reply, Failure> {
+        let mut body = Vec::new();
+        let mut body_cut_at_bound = false;
+        while let Some(piece) = self.body.next().await {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => return Err(with_received(failure(&self.record, &error), body.len())),
+            };
+            let room = bytes_max - body.len();
+            body.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.len() > room {
+                body_cut_at_bound = true;
+                break;
+            }
+        }
+        self.record.end();
+        let interim = self.record.take_interim();
+        let Head { status, headers, .. } = self.head;
+        Ok(Reply { status, headers, body, body_cut_at_bound, interim, redirects })
+    }
+}
+
+/// What the wire wrote down is the truth. An error that awc came to by itself is about a body that it could not decode:
+/// the wire vouches for the rest.
+fn failure(record: &Record, error: &dyn std::fmt::Display) -> Failure {
+    record.take_failure().unwrap_or_else(|| Failure::NotHttp { detail: error.to_string() })
+}
+
+/// Bytes of a body are those without the framing, which only awc has taken off.
+fn with_received(failure: Failure, received: usize) -> Failure {
+    match failure {
+        Failure::BodyCutShort { expected, .. } => Failure::BodyCutShort { received: received as u64, expected },
+        other => other,
+    }
+}
+
+fn http_method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Head => http::Method::HEAD,
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+        Method::Patch => http::Method::PATCH,
+        Method::Delete => http::Method::DELETE,
+        Method::Options => http::Method::OPTIONS,
+    }
+}
+
+/// The connector that awc asks for a connection: it hands over the one that is there, once.
+#[derive(Clone)]
+struct Handover(Rc<RefCell<Option<Wire>>>);
+
+type ConnectInfo = actix_tls::connect::ConnectInfo<Uri>;
+type ConnectError = actix_tls::connect::ConnectError;
+type Connected = actix_tls::connect::Connection<Uri, Wire>;
+
+impl Service<ConnectInfo> for Handover {
+    type Response = Connected;
+    type Error = ConnectError;
+    type Future = Ready<Result<Connected, ConnectError>>;
+
+    actix_service::always_ready!();
+
+    fn call(&self, info: ConnectInfo) -> Self::Future {
+        let uri = info.request().clone();
+        ready(self.0.take().map(|wire| Connected::new(uri, wire)).ok_or(ConnectError::Unresolved))
+    }
+}

@@ -1,0 +1,149 @@
+//! The engine boundary: one HTTP exchange over a connection of its own, with one timeout around all of it.
+//!
+//! Nothing outside this folder knows which HTTP client is underneath.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_core::{Failure, Method, PhaseTimes, Secret};
+use bytes::Bytes;
+use rustls::ClientConfig;
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::lookup::Resolver;
+use super::record::Record;
+use super::request::Outgoing;
+use super::wire::Headers;
+use super::{dial, engine, redirect, tls};
+
+/// What every exchange shares: trusted roots, TLS settings, name lookup. Cheap to clone, and used from any thread.
+///
+/// It holds no connection: each exchange opens its own and closes it.
+#[derive(Clone)]
+pub struct Client {
+    tls: Option<Arc<ClientConfig>>,
+    resolver: Resolver,
+}
+
+/// What to ask.
+#[derive(Clone)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// `http` or `https`. A user name, password or fragment in it is not sent.
+    pub url: Url,
+    /// Sent as written, in order, in place of our own of the same name; only `content-length` and `transfer-encoding`
+    /// are always ours.
+    pub headers: Vec<(String, Secret)>,
+    /// The request body, if any.
+    pub body: Option<Bytes>,
+    /// Bound on the whole exchange, redirects included.
+    pub timeout: Duration,
+    /// How much of the answer's body is read and kept; the rest is left unread.
+    pub body_bytes_max: usize,
+    /// How many redirects are followed; with 0 a redirect is an answer like any other.
+    pub max_redirects: u8,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Exchange {
+    /// How long each phase took; with redirects, of the last hop.
+    pub phases: PhaseTimes,
+    /// The address that was connected to; with redirects, by the last hop.
+    pub address: Option<SocketAddr>,
+    /// From start to end.
+    pub took: Duration,
+    /// The answer, or why there is none.
+    pub result: Result<Reply, Failure>,
+}
+
+/// An answer as it was on the wire.
+#[derive(Debug)]
+pub struct Reply {
+    /// The final status code.
+    pub status: u16,
+    /// Every header of the final response, in order.
+    pub headers: Headers,
+    /// The body after its framing was taken off, never decompressed, at most `body_bytes_max` of it.
+    pub body: Vec<u8>,
+    /// The body was longer than `body_bytes_max`.
+    pub body_cut_at_bound: bool,
+    /// The 1xx codes that came before the final response.
+    pub interim: Vec<u16>,
+    /// Redirects that were followed to get here.
+    pub redirects: u8,
+}
+
+impl Client {
+    /// Loads the trusted root certificates of this machine, once, and adds those of `extra_roots_pem`.
+    ///
+    /// A machine with none at all can still do plain HTTP; `https` then fails as a local fault, not as the API's.
+    ///
+    /// # Errors
+    /// Says what is wrong with `extra_roots_pem`.
+    pub fn new(extra_roots_pem: Option<&[u8]>) -> Result<Self, String> {
+        Ok(Self { tls: tls::client_config(extra_roots_pem)?, resolver: Resolver::system() })
+    }
+
+    /// The same client with another way to look names up. Whatever it answers is guarded all the same.
+    #[must_use]
+    pub fn with_resolver(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
+    }
+
+    /// Makes one exchange. It ends within `request.timeout`; dropping the future closes the connection.
+    ///
+    /// The future stays on the thread that polls it, and needs tokio's network and time drivers there.
+    pub async fn exchange(&self, request: &Request) -> Exchange {
+        let started = Instant::now();
+        let record = Rc::new(Record::new());
+        let result = match timeout(request.timeout, Box::pin(self.follow(request, &record))).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: request.timeout }),
+        };
+        Exchange { phases: record.times(), address: record.address(), took: started.elapsed(), result }
+    }
+
+    /// Asks, and asks again where the answer points to, as often as the request allows.
+    async fn follow(&self, request: &Request, record: &Rc<Record>) -> Result<Reply, Failure> {
+        let mut outgoing = Outgoing::first(request);
+        let mut followed = 0;
+        loop {
+            record.begin_hop();
+            let connection = dial::dial(&outgoing.url, self.tls.as_ref(), &self.resolver, record).await?;
+            let head = outgoing.head()?;
+            let answer = engine::ask(connection, head, outgoing.body.clone(), outgoing.method, record).await?;
+            if request.max_redirects > 0
+                && let Some(target) = redirect::target(&answer.head, &outgoing.url)?
+            {
+                if followed == request.max_redirects {
+                    return Err(Failure::TooManyRedirects { followed });
+                }
+                followed += 1;
+                outgoing.redirect(answer.head.status, target);
+                continue; // the connection and what it still holds is dropped with `answer`
+            }
+            return answer.read(request.body_bytes_max, followed).await;
+        }
+    }
+}
+
+/// The body may hold a secret, so its length alone is shown.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &self.url.as_str())
+            .field("headers", &self.headers)
+            .field("body_bytes", &self.body.as_ref().map(Bytes::len))
+            .field("timeout", &self.timeout)
+            .field("body_bytes_max", &self.body_bytes_max)
+            .field("max_redirects", &self.max_redirects)
+            .finish()
+    }
+}

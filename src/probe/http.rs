@@ -1,0 +1,109 @@
+//! The port: an API's config goes in, an observation comes out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::ports::{Clock, Probe};
+use api_health_core::observation::LocalFault;
+use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::exchange::{Client, Reply, Request};
+use super::redirect;
+
+/// What a probe may use of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Exchanges under way at once, over all threads. More wait their turn before their clock starts, so that our own
+    /// crowd is never taken for a slow API.
+    pub max_in_flight: usize,
+    /// Bytes of a body that are read; the rest is left unread.
+    pub body_bytes_max: usize,
+}
+
+/// Probes over HTTP/1.1, each on a connection of its own.
+pub struct HttpProbe(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    turns: Semaphore,
+    body_bytes_max: usize,
+}
+
+impl HttpProbe {
+    /// A probe for all APIs and all threads. `limits.max_in_flight` is taken as at least 1.
+    pub fn new(client: Client, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        let turns = Semaphore::new(limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
+        Self(Arc::new(Shared { client, clock, turns, body_bytes_max: limits.body_bytes_max }))
+    }
+}
+
+impl Probe for HttpProbe {
+    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.observe(&api).await })
+    }
+}
+
+impl Shared {
+    async fn observe(&self, api: &ApiConfig) -> Observation {
+        let turn = self.turns.acquire().await;
+        let started_at = self.clock.now();
+        let mut observation = Observation {
+            started_at,
+            finished_at: started_at,
+            took: Duration::ZERO,
+            phases: PhaseTimes::default(),
+            address: None,
+            answer: Answer::Failure(Failure::Local(LocalFault::Internal("the probe was shut down".into()))),
+        };
+        if turn.is_err() {
+            return observation; // cannot be: nothing closes the semaphore
+        }
+        match request(api, self.body_bytes_max) {
+            Err(failure) => observation.answer = Answer::Failure(failure),
+            Ok(request) => {
+                let exchange = self.client.exchange(&request).await;
+                observation.finished_at = self.clock.now();
+                observation.took = exchange.took;
+                observation.phases = exchange.phases;
+                observation.address = exchange.address;
+                observation.answer = match exchange.result {
+                    Ok(reply) => Answer::Response(response(&reply)),
+                    Err(failure) => Answer::Failure(failure),
+                };
+            }
+        }
+        observation
+    }
+}
+
+/// A config is validated when it is read, so the URL is good; if not, the fault is ours.
+fn request(api: &ApiConfig, body_bytes_max: usize) -> Result<Request, Failure> {
+    let url = Url::parse(&api.url)
+        .map_err(|error| Failure::Local(LocalFault::Internal(format!("the URL cannot be read: {error}"))))?;
+    Ok(Request {
+        method: api.method,
+        url,
+        headers: api.headers.clone(),
+        body: api.body.as_ref().map(|body| Bytes::copy_from_slice(body.reveal().as_bytes())),
+        timeout: api.timeout,
+        body_bytes_max,
+        max_redirects: api.max_redirects,
+    })
+}
+
+fn response(reply: &Reply) -> Response {
+    let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
+    Response {
+        status: reply.status,
+        body_bytes: reply.body.len() as u64,
+        body_cut_at_bound: reply.body_cut_at_bound,
+        location: location.map(redirect::shown),
+        redirects: reply.redirects,
+    }
+}

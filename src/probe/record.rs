@@ -1,0 +1,120 @@
+//! What is known of an exchange while it runs: the phase it is in, the times, and what was really on the wire.
+//!
+//! The future of the exchange and the layer under awc share it, on one thread. Since it outlives that future, a timeout
+//! can still say what was under way.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use api_health_core::{Failure, Phase, PhaseTimes};
+use tokio::time::Instant;
+
+use super::wire::Head;
+
+pub(super) struct Record {
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    times: Cell<PhaseTimes>,
+    address: Cell<Option<SocketAddr>>,
+    head: RefCell<Option<Head>>,
+    interim: RefCell<Vec<u16>>,
+    failure: RefCell<Option<Failure>>,
+}
+
+impl Record {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Cell::new(Phase::Resolve),
+            since: Cell::new(Instant::now()),
+            times: Cell::default(),
+            address: Cell::default(),
+            head: RefCell::default(),
+            interim: RefCell::default(),
+            failure: RefCell::default(),
+        }
+    }
+
+    /// Forgets the hop before: phases and address are of the last one.
+    pub(super) fn begin_hop(&self) {
+        self.begin(Phase::Resolve);
+        self.times.take();
+        self.address.take();
+        self.head.take();
+        self.interim.take();
+        self.failure.take();
+    }
+
+    pub(super) fn begin(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since.set(Instant::now());
+    }
+
+    /// The present phase came to its end.
+    pub(super) fn end(&self) {
+        let mut times = self.times.get();
+        let slot = match self.phase.get() {
+            Phase::Resolve => &mut times.resolve,
+            Phase::Connect => &mut times.connect,
+            Phase::Tls => &mut times.tls,
+            Phase::FirstByte => &mut times.first_byte,
+            Phase::Body => &mut times.body,
+        };
+        *slot = Some(self.in_phase());
+        self.times.set(times);
+    }
+
+    /// How long the present phase has lasted.
+    pub(super) fn in_phase(&self) -> Duration {
+        self.since.get().elapsed()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    pub(super) fn times(&self) -> PhaseTimes {
+        self.times.get()
+    }
+
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address.get()
+    }
+
+    pub(super) fn connected_to(&self, address: SocketAddr) {
+        self.address.set(Some(address));
+    }
+
+    /// Keeps the first failure: what follows from it is not news.
+    pub(super) fn fail(&self, failure: Failure) {
+        self.failure.borrow_mut().get_or_insert(failure);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    pub(super) fn take_failure(&self) -> Option<Failure> {
+        self.failure.take()
+    }
+
+    pub(super) fn interim(&self, status: u16) {
+        self.interim.borrow_mut().push(status);
+    }
+
+    pub(super) fn interim_count(&self) -> usize {
+        self.interim.borrow().len()
+    }
+
+    pub(super) fn take_interim(&self) -> Vec<u16> {
+        self.interim.take()
+    }
+
+    pub(super) fn set_head(&self, head: Head) {
+        self.head.replace(Some(head));
+    }
+
+    pub(super) fn take_head(&self) -> Option<Head> {
+        self.head.take()
+    }
+}

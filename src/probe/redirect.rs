@@ -1,0 +1,52 @@
+//! Where a redirect leads, and whether it can be followed.
+
+use api_health_core::Failure;
+use url::Url;
+
+use super::wire::Head;
+
+/// The longest location that is followed; as long as most servers take a request line.
+const LOCATION_BYTES_MAX: usize = 8 * 1024;
+/// Characters of a location that are reported.
+const LOCATION_CHARS_SHOWN: usize = 200;
+
+/// The URL to ask next, if `head` redirects. A redirect without a location is an answer like any other.
+pub(super) fn target(head: &Head, from: &Url) -> Result<Option<Url>, Failure> {
+    if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(location) = head.headers.get("location") else { return Ok(None) };
+    if location.len() > LOCATION_BYTES_MAX {
+        return Err(bad(format!("its location is longer than {LOCATION_BYTES_MAX} bytes")));
+    }
+    let location = str::from_utf8(location).map_err(|_| bad("its location is not text".into()))?;
+    let mut target = from.join(location).map_err(|e| bad(format!("its location is not a URL: {e}")))?;
+    if !matches!(target.scheme(), "http" | "https") {
+        return Err(bad(format!("it leads to {}: which is neither http nor https", target.scheme())));
+    }
+    // A user name in a location is the server's idea, and is not sent. Both calls cannot fail on an http URL.
+    let _ = target.set_username("");
+    let _ = target.set_password(None);
+    Ok(Some(target))
+}
+
+/// A location as it may be shown: short, and without what could fool a terminal or a log.
+pub(super) fn shown(location: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&location[..location.len().min(4 * LOCATION_CHARS_SHOWN)]);
+    text.chars().take(LOCATION_CHARS_SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn bad(detail: String) -> Failure {
+    Failure::BadRedirect { detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_location_is_short_and_harmless() {
+        assert_eq!(shown(b"/a\x1b[31m"), "/a\u{fffd}[31m");
+        assert_eq!(shown("ü".repeat(1_000).as_bytes()).chars().count(), 200);
+    }
+}

@@ -1,0 +1,181 @@
+//! What is sent: the head of one request as it goes onto the wire, and how a redirect changes the next one.
+
+use api_health_core::{Failure, Method, Secret};
+use bytes::Bytes;
+use url::Url;
+
+use super::dial::internal;
+use super::exchange::Request;
+
+/// What we call ourselves, where the request does not say otherwise.
+pub(super) const USER_AGENT: &str = concat!("api-health/", env!("CARGO_PKG_VERSION"));
+
+/// The request of one hop.
+pub(super) struct Outgoing<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    headers: &'a [(String, Secret)],
+    pub(super) body: Option<Bytes>,
+    /// A redirect took the body away, and with it the headers that speak of it.
+    bodiless: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    pub(super) fn first(request: &'a Request) -> Self {
+        Self {
+            method: request.method,
+            url: request.url.clone(),
+            headers: &request.headers,
+            body: request.body.clone(),
+            bodiless: false,
+        }
+    }
+
+    /// Turns into the request that a redirect asks for. Once it has led to another origin (scheme, host, port), headers
+    /// and body are gone for good: they may hold keys, and they were meant for the first origin alone.
+    pub(super) fn redirect(&mut self, status: u16, target: Url) {
+        let becomes_get = match status {
+            301 | 302 => self.method == Method::Post, // RFC 9110, 15.4.2 and 15.4.3: what every client does
+            303 => self.method != Method::Head,
+            _ => false,
+        };
+        if becomes_get {
+            self.method = Method::Get;
+        }
+        let other_origin = target.origin() != self.url.origin();
+        if other_origin {
+            self.headers = &[];
+        }
+        if becomes_get || other_origin {
+            self.body = None;
+            self.bodiless = true;
+        }
+        self.url = target;
+    }
+
+    /// The head with its closing blank line.
+    pub(super) fn head(&self) -> Result<Vec<u8>, Failure> {
+        let mut head = Vec::with_capacity(256 + self.headers.len() * 64);
+        put(&mut head, &[self.method.as_str(), " ", self.url.path()]);
+        if let Some(query) = self.url.query() {
+            put(&mut head, &["?", query]);
+        }
+        put(&mut head, &[" HTTP/1.1\r\n"]);
+        if !self.names("host") {
+            put(&mut head, &["host: ", self.url.host_str().unwrap_or_default()]);
+            if let Some(port) = self.url.port() {
+                put(&mut head, &[":", &port.to_string()]);
+            }
+            put(&mut head, &["\r\n"]);
+        }
+        for (name, value) in [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", "close")] {
+            if !self.names(name) {
+                put(&mut head, &[name, ": ", value, "\r\n"]);
+            }
+        }
+        for (name, value) in self.headers {
+            let value = value.reveal();
+            if !is_header(name, value) {
+                return Err(internal(format!("the request header {name:?} has a character that HTTP forbids")));
+            }
+            if !is_framing(name) && !(self.bodiless && is_content(name)) {
+                put(&mut head, &[name, ": ", value, "\r\n"]);
+            }
+        }
+        let expects_body = matches!(self.method, Method::Post | Method::Put | Method::Patch);
+        match &self.body {
+            Some(body) => put(&mut head, &["content-length: ", &body.len().to_string(), "\r\n"]),
+            None if expects_body => put(&mut head, &["content-length: 0\r\n"]), // RFC 9110, 8.6
+            None => {}
+        }
+        put(&mut head, &["\r\n"]);
+        Ok(head)
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
+    }
+}
+
+fn put(head: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        head.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Where the body ends is told by us alone.
+fn is_framing(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
+}
+
+fn is_content(name: &str) -> bool {
+    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"))
+}
+
+/// RFC 9110, 5.1 and 5.5: a token, and no control character but the tab in the value. What slips through here could
+/// smuggle a header or a whole request.
+fn is_header(name: &str, value: &str) -> bool {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(token) && value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn request(method: Method, url: &str, headers: &[(&str, &str)], body: Option<&'static str>) -> Request {
+        Request {
+            method,
+            url: url.parse().unwrap(),
+            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), Secret::new(*v))).collect(),
+            body: body.map(|b| Bytes::from_static(b.as_bytes())),
+            timeout: Duration::from_secs(1),
+            body_bytes_max: 1,
+            max_redirects: 0,
+        }
+    }
+
+    fn text(request: &Request) -> String {
+        String::from_utf8(Outgoing::first(request).head().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_get_carries_nothing_that_was_not_asked_for() {
+        assert_eq!(
+            text(&request(Method::Get, "http://a.test:8080/x?y=z#f", &[], None)),
+            format!(
+                "GET /x?y=z HTTP/1.1\r\nhost: a.test:8080\r\nuser-agent: {USER_AGENT}\r\naccept: */*\r\n\
+                 connection: close\r\n\r\n"
+            )
+        );
+    }
+
+    #[test]
+    fn headers_of_the_config_win_except_where_the_body_ends() {
+        let headers = [
+            ("Host", "other.test"),
+            ("User-Agent", "me"),
+            ("ACCEPT", "text/plain"),
+            ("connection", "keep-alive"),
+            ("Content-Length", "99"),
+            ("X-Key", "k"),
+        ];
+        assert_eq!(
+            text(&request(Method::Post, "https://a.test/", &headers, Some("abc"))),
+            "POST / HTTP/1.1\r\nHost: other.test\r\nUser-Agent: me\r\nACCEPT: text/plain\r\nconnection: keep-alive\r\n\
+             X-Key: k\r\ncontent-length: 3\r\n\r\n"
+        );
+        assert!(text(&request(Method::Post, "http://[::1]/", &[], None)).contains("\r\ncontent-length: 0\r\n"));
+        assert!(text(&request(Method::Get, "http://[::1]:81/", &[], None)).contains("\r\nhost: [::1]:81\r\n"));
+    }
+
+    #[test]
+    fn a_header_cannot_smuggle_another_and_its_value_stays_secret() {
+        for (name, value) in [("x", "a\r\nb: c"), ("x", "hunter2\0"), ("x y", "a"), ("", "a"), ("x:", "a")] {
+            let request = request(Method::Get, "http://a.test/", &[(name, value)], None);
+            let failure = Outgoing::first(&request).head().unwrap_err().to_string();
+            assert!(failure.contains("forbids") && !failure.contains("hunter2"), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The layer between the connection and awc: it sends our head in place of awc's, reads the answer's head itself, and tells
+//! awc in the one way that it reads rightly where the body ends.
+//!
+//! awc gets a head of ours with nothing in it but the framing: a length, `chunked`, or HTTP/1.0 and no length, which it
+//! reads to the end of the connection. What was really on the wire goes into the [`Record`]. No header of the answer
+//! reaches awc, so none can make it panic (a name of 70,000 bytes does), lose a body (`upgrade`) or refuse one (two
+//! `host`s).
+//!
+//! It leans on two things that awc does not document, which is why awc is pinned and the tests compare it with hyper:
+//! HTTP/1.0 without a length is read to the end, and `Framed` reads from the connection only while its decoder wants more.
+//! By the second, the end of the connection inside a counted body is always a body cut short.
+
+mod head;
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_rt::net::{ActixStream, Ready};
+use api_health_core::{Failure, Method, Phase};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+pub use self::head::Headers;
+pub(super) use self::head::{Framing, Head};
+use self::head::{HEAD_BYTES_MAX, INTERIM_MAX, Parsed};
+use super::dial::{internal, local_fault};
+use super::record::Record;
+use super::tls::tls_error;
+
+/// An open connection, ready for the request.
+pub(super) enum Connection {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The connection as awc sees it.
+pub(super) struct Wire {
+    connection: Connection,
+    record: Rc<Record>,
+    method: Method,
+    /// Our request head, and how much of it is sent.
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// awc's own request head went by, and was dropped.
+    head_dropped: bool,
+    /// Nothing more is sent: the answer came first, or the connection takes no more.
+    stop_sending: bool,
+    /// The other side tore the connection down while we sent. An answer may still be there to read.
+    send_broke: bool,
+    /// Bytes of the head so far; then, those for awc that came with it.
+    buffer: Vec<u8>,
+    /// While in the head: how many bytes it had when it was last parsed. After it: how many awc has taken.
+    mark: usize,
+    /// Head bytes of interim responses, which count towards the bound.
+    interim_bytes: usize,
+    /// Known once the final head is.
+    framing: Option<Framing>,
+    /// Body bytes that came, framing included.
+    body_bytes: u64,
+}
+
+impl Wire {
+    /// `outgoing` is the head to send. The record must be in [`Phase::FirstByte`].
+    pub(super) fn new(connection: Connection, outgoing: Vec<u8>, method: Method, record: Rc<Record>) -> Self {
+        Self {
+            connection,
+            record,
+            method,
+            outgoing,
+            sent: 0,
+            head_dropped: false,
+            stop_sending: false,
+            send_broke: false,
+            buffer: Vec::new(),
+            mark: 0,
+            interim_bytes: 0,
+            framing: None,
+            body_bytes: 0,
+        }
+    }
+
+    /// Writes the failure down, and makes the error that awc gets for it.
+    fn fail(&self, failure: Failure) -> io::Error {
+        self.record.fail(failure);
+        io::Error::other("see the record")
+    }
+
+    fn fail_http(&self, detail: String) -> io::Error {
+        self.fail(Failure::NotHttp { detail })
+    }
+
+    /// Reads until the final head is there. `space` is only borrowed to read into, and is left as it was.
+    fn poll_head(&mut self, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<Framing>> {
+        loop {
+            if let Some(framing) = self.framing {
+                return Poll::Ready(Ok(framing));
+            }
+            let start = space.filled().len();
+            ready!(self.connection.poll_read(cx, space)).map_err(|error| self.read_failed(&error))?;
+            let new = &space.filled()[start..];
+            if new.is_empty() {
+                return Poll::Ready(Err(self.ended_in_head()));
+            }
+            if self.record.phase() == Phase::FirstByte {
+                self.record.end();
+                self.record.begin(Phase::Body);
+            }
+            self.buffer.extend_from_slice(new);
+            let new = new.len();
+            space.set_filled(start);
+            self.advance(new)?;
+        }
+    }
+
+    /// Looks at what came, if a blank line may be in it, or if it doubled since the last look: so that a head that comes
+    /// byte by byte costs no more than linear time, and what is no HTTP is told early.
+    fn advance(&mut self, new: usize) -> io::Result<()> {
+        let unseen = self.buffer.len().saturating_sub(new + 3);
+        let blank_line = self.buffer[unseen..].windows(2).any(|w| w == b"\n\n")
+            || self.buffer[unseen..].windows(3).any(|w| w == b"\n\r\n");
+        if blank_line || self.buffer.len() >= 2 * self.mark {
+            self.parse()?;
+        }
+        if self.framing.is_none() && self.interim_bytes + self.buffer.len() > HEAD_BYTES_MAX {
+            return Err(self.fail_http(format!("its head is longer than {HEAD_BYTES_MAX} bytes")));
+        }
+        Ok(())
+    }
+
+    fn parse(&mut self) -> io::Result<()> {
+        loop {
+            match head::parse(&mut self.buffer, self.method).map_err(|detail| self.fail_http(detail))? {
+                Parsed::Partial => {
+                    self.mark = self.buffer.len();
+                    return Ok(());
+                }
+                Parsed::Interim(status, length) => {
+                    if self.record.interim_count() == INTERIM_MAX {
+                        return Err(self.fail_http(format!("more than {INTERIM_MAX} interim responses")));
+                    }
+                    self.record.interim(status);
+                    self.interim_bytes += length;
+                    self.buffer.drain(..length);
+                    if self.buffer.is_empty() {
+                        self.mark = 0;
+                        return Ok(());
+                    }
+                }
+                Parsed::Final(head) => {
+                    self.framing = Some(head.framing);
+                    self.body_bytes = self.buffer.len() as u64;
+                    let mut for_awc = match head.framing {
+                        Framing::None => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
+                        Framing::Length(n) => format!("HTTP/1.1 200 OK\r\ncontent-length: {n}\r\n\r\n").into_bytes(),
+                        Framing::Chunked => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(),
+                        Framing::UntilClose => b"HTTP/1.0 200 OK\r\n\r\n".to_vec(),
+                    };
+                    for_awc.append(&mut self.buffer);
+                    self.buffer = for_awc;
+                    self.mark = 0;
+                    self.record.set_head(head);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The other side closed the connection (or half of it) where a head was still to come.
+    fn ended_in_head(&self) -> io::Error {
+        if self.send_broke {
+            return self.fail(Failure::Reset { phase: self.record.phase() });
+        }
+        self.fail(Failure::Closed { phase: self.record.phase() })
+    }
+
+    /// The other side closed the connection where body may still have been to come. `clean` is false where TLS says that
+    /// the end may have been cut off.
+    fn ended_in_body(&self, framing: Framing, clean: bool) -> io::Result<()> {
+        match framing {
+            Framing::UntilClose if clean => Ok(()),
+            Framing::Length(expected) => {
+                Err(self.fail(Failure::BodyCutShort { received: self.body_bytes, expected: Some(expected) }))
+            }
+            _ => Err(self.fail(Failure::BodyCutShort { received: self.body_bytes, expected: None })),
+        }
+    }
+
+    fn read_failed(&self, error: &io::Error) -> io::Error {
+        let phase = self.record.phase();
+        if let Some(tls) = tls_error(error) {
+            return self.fail(match phase {
+                Phase::Body => Failure::NotHttp { detail: format!("its TLS broke: {tls}") },
+                _ => Failure::Tls { detail: tls.to_string() }, // TLS 1.3: a server may refuse us after our handshake
+            });
+        }
+        if let Some(fault) = local_fault(error) {
+            return self.fail(Failure::Local(fault));
+        }
+        let failure = match (error.kind(), self.framing) {
+            // rustls: the connection ended without a close_notify, so anyone on the way may have ended it
+            (io::ErrorKind::UnexpectedEof, None) => return self.ended_in_head(),
+            (io::ErrorKind::UnexpectedEof, Some(framing)) => match self.ended_in_body(framing, false) {
+                Ok(()) => internal("an unclean end was taken for a clean one".into()), // cannot be, by the line above
+                Err(error) => return error,
+            },
+            (io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe, _) => {
+                Failure::Reset { phase }
+            }
+            (io::ErrorKind::TimedOut, _) => Failure::TimedOut { phase, after: self.record.in_phase() },
+            (io::ErrorKind::HostUnreachable, _) if let Some(address) = self.record.address() => {
+                Failure::HostUnreachable { address }
+            }
+            _ => internal(format!("reading the answer: {error}")),
+        };
+        self.fail(failure)
+    }
+
+    /// Sends what is left of our head.
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.outgoing.len() {
+            self.sent += ready!(self.connection.poll_write(cx, &self.outgoing[self.sent..]))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What to do when a write or flush of the connection came to nothing. An answer may be there before the request is
+    /// through, such as a 413: then the rest of the request is dropped. If the connection broke, what can still be read
+    /// decides.
+    fn sending<T>(&mut self, cx: &mut Context<'_>, step: Poll<io::Result<T>>, skipped: T) -> Poll<io::Result<T>> {
+        match step {
+            Poll::Ready(Ok(done)) => return Poll::Ready(Ok(done)),
+            Poll::Ready(Err(_)) => {
+                self.send_broke = true;
+                self.stop_sending = true;
+            }
+            Poll::Pending => {
+                let mut space = [0; 1024];
+                match self.poll_head(cx, &mut ReadBuf::new(&mut space)) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(_) => self.stop_sending = true, // an error is in the record, and reading gives it again
+                }
+            }
+        }
+        Poll::Ready(Ok(skipped))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.record.has_failed() {
+            return Poll::Ready(Err(io::Error::other("see the record")));
+        }
+        let framing = ready!(this.poll_head(cx, out))?;
+        if this.mark < this.buffer.len() {
+            let n = out.remaining().min(this.buffer.len() - this.mark);
+            out.put_slice(&this.buffer[this.mark..this.mark + n]);
+            this.mark += n;
+            return Poll::Ready(Ok(()));
+        }
+        let start = out.filled().len();
+        ready!(this.connection.poll_read(cx, out)).map_err(|error| this.read_failed(&error))?;
+        let new = out.filled().len() - start;
+        this.body_bytes += new as u64;
+        Poll::Ready(if new == 0 { this.ended_in_body(framing, true) } else { Ok(()) })
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if !this.head_dropped {
+            // awc encodes its whole head before it writes any of it.
+            let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else {
+                return Poll::Ready(Err(this.fail(internal("awc did not write its head in one piece".into()))));
+            };
+            this.head_dropped = true;
+            return Poll::Ready(Ok(end + 4));
+        }
+        if !this.stop_sending {
+            let step = match this.poll_outgoing(cx) {
+                Poll::Ready(Ok(())) => this.connection.poll_write(cx, bytes),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            };
+            return this.sending(cx, step, bytes.len());
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.stop_sending {
+            return Poll::Ready(Ok(()));
+        }
+        let step = match this.poll_outgoing(cx) {
+            Poll::Ready(Ok(())) => this.connection.poll_flush(cx),
+            unfinished => unfinished,
+        };
+        this.sending(cx, step, ())
+    }
+
+    /// The connection is closed by dropping it.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connection {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, out),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, out),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let step = match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        match step {
+            Poll::Ready(Ok(0)) if !bytes.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            step => step,
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+}
+
+/// awc's connector asks for these; nothing that we use calls them.
+impl ActixStream for Wire {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.connection.socket().poll_read_ready(cx).map_ok(|()| Ready::READABLE)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.connection.socket().poll_write_ready(cx).map_ok(|()| Ready::WRITABLE)
+    }
+}
+
+impl Connection {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+/// Also asked for by awc's connector. What is sent may hold secrets: it is not shown.
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire").field("framing", &self.framing).finish_non_exhaustive()
+    }
+}
