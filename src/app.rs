@@ -13,10 +13,10 @@ use api_health_core::ConfigIssue;
 use crate::aws;
 use crate::cli::exit::Exit;
 use crate::clock::SystemClock;
-use crate::configs::dynamodb_table::DynamoRowTable;
+use crate::configs::dynamodb_table::DynamoConfigTable;
 use crate::configs::raw::RowTable;
 use crate::configs::source::{FileSource, TableSource, UrlSource};
-use crate::configs::sqlite_table::SqliteRowTable;
+use crate::configs::sqlite_table::SqliteConfigTable;
 use crate::configs::validate::RowRules;
 use crate::notify::sns::SnsNotifier;
 use crate::notify::terminal::TerminalNotifier;
@@ -109,10 +109,10 @@ impl App {
     pub async fn open_table(&self) -> Result<Arc<dyn RowTable>, AppError> {
         let store = &self.settings.store;
         Ok(match store.kind {
-            StoreKind::Sqlite => Arc::new(SqliteRowTable::open(&SqliteFile::open(&store.path)?)?),
+            StoreKind::Sqlite => Arc::new(SqliteConfigTable::open(&SqliteFile::open(&store.path)?)?),
             StoreKind::Dynamodb => {
                 let config = self.aws().await?;
-                Arc::new(DynamoRowTable::new(aws_sdk_dynamodb::Client::new(&config), store.config_table.clone()))
+                Arc::new(DynamoConfigTable::new(aws_sdk_dynamodb::Client::new(&config), store.config_table.clone()))
             }
         })
     }
@@ -206,7 +206,11 @@ impl App {
         let sources = self.sources(urls).await?;
         let LoadedStates { states, unreadable } = load_states(&*store).await?;
         for record in unreadable {
-            tracing::error!(api_id = record.api_id, why = record.why, "a stored state makes no sense; its API starts as unknown");
+            tracing::error!(
+                api_id = record.api_id,
+                why = record.why,
+                "a stored state makes no sense; its API starts as unknown"
+            );
         }
         let owed: usize = states.iter().map(|state| state.owed.len()).sum();
         tracing::info!(states = states.len(), owed, "states loaded");
@@ -215,7 +219,9 @@ impl App {
             store,
             states,
             channels: notifiers.iter().map(|notifier| notifier.channel()).collect(),
-            notifiers: Box::new(move || notifiers.into_iter().map(|n| -> Rc<dyn Notifier> { Rc::from(n as Box<dyn Notifier>) }).collect()),
+            notifiers: Box::new(move || {
+                notifiers.into_iter().map(|n| -> Rc<dyn Notifier> { Rc::from(n as Box<dyn Notifier>) }).collect()
+            }),
             sources,
             clock: Arc::clone(&self.clock),
         })

@@ -76,6 +76,8 @@ fn report(error: &AppError) {
                 eprintln!("error: {issue}");
             }
         }
-        AppError::BadConfigs(text) | AppError::Unavailable(text) | AppError::Internal(text) => eprintln!("error: {text}"),
+        AppError::BadConfigs(text) | AppError::Unavailable(text) | AppError::Internal(text) => {
+            eprintln!("error: {text}")
+        }
     }
 }
