@@ -5,4 +5,5 @@ mod support;
 
 mod bad_input;
 mod configs;
+mod documentation;
 mod settings;
