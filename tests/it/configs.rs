@@ -97,6 +97,14 @@ fn a_full_row_is_read_in_full_and_its_secrets_are_never_printed() {
 }
 
 #[test]
+fn the_named_schedules_of_the_reference_page_are_read() {
+    for name in ["@hourly", "@daily", "@weekly", "@monthly", "@yearly", "30 0 9 * * MON-FRI", "0 0 29 2 *"] {
+        let read = rules().check(&row(json!({"api_id": "a", "url": "https://a.test", "schedule": name})));
+        assert!(read.is_ok(), "{name}: {read:?}");
+    }
+}
+
+#[test]
 fn rows_with_one_schedule_share_it() {
     let rows: Vec<_> = (0..3).map(|n| row(json!({"api_id": format!("a{n}"), "url": "https://a.test"}))).collect();
     let good = rules().check_all(&rows).good;
