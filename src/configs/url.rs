@@ -72,8 +72,8 @@ fn show(text: &str) -> String {
 
 /// Why this address is never probed, if it is not.
 ///
-/// The ranges are those of IANA's special-purpose registries; the metadata addresses outside link-local are those of
-/// AWS (`fd00:ec2::254` and its neighbours) and of Alibaba Cloud and Oracle's and Azure's own.
+/// The ranges are those of IANA's special-purpose address registries. The metadata addresses outside link-local are
+/// those that AWS (`fd00:ec2::/32`), Alibaba Cloud, Oracle Cloud and Azure document.
 fn never_probed(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(v4) => never_probed_v4(v4),
