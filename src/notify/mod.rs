@@ -1,1 +1,20 @@
 //! The port `Notifier`: SNS, webhook, terminal.
+//!
+//! [`message`] makes the words, pure and bounded; the others carry them. What each channel receives is described for
+//! readers of alerts in `docs/alerts.md`. What every one of them promises, as `tests/contract/notifier.rs` checks it:
+//!
+//! 1. `Ok` means that the channel has taken the alert over: SNS has answered with a message id, the webhook's server
+//!    with a 2xx, the terminal's output has been written and flushed. Until then the alert stays owed.
+//! 2. Every repeat carries the same alert id, so that a receiver can drop it. At least once, never "at most".
+//! 3. A call ends within the adapter's own stated timeout ([`sns::DELIVER_TIMEOUT`], [`webhook::DELIVER_TIMEOUT`],
+//!    [`terminal::WRITE_TIMEOUT`]), whatever the other side does.
+//! 4. No secret is in the text of an error. The path and query of a webhook's URL count as secret.
+//!
+//! Errors are sorted by who must act: where waiting may help it is `Retryable`, where a person must it is `Permanent`
+//! and says what to do. Neither drops an alert.
+
+pub mod message;
+pub mod sns;
+pub mod terminal;
+pub mod webhook;
+mod words;

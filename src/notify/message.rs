@@ -1,0 +1,200 @@
+//! The words of an alert, and its form for machines. Pure: `now` is handed in, and nothing is sent.
+
+use api_health_core::outcome::Outcome;
+use api_health_core::{Alert, AlertKind, Timestamp};
+use serde::Serialize;
+
+use super::words;
+
+/// The longest subject, in ASCII characters; SNS takes no more.
+pub const SUBJECT_CHARS_MAX: usize = 100;
+/// The longest short text, in ASCII characters: one SMS of 140 bytes, whatever its alphabet.
+pub const SMS_CHARS_MAX: usize = 140;
+/// The longest name that any text or machine form carries, in characters.
+pub const NAME_CHARS_MAX: usize = 200;
+/// The longest URL that any text or machine form carries, in characters.
+pub const URL_CHARS_MAX: usize = 2_048;
+/// The longest reason that any text or machine form carries, in characters: the core's bound and its `…`.
+pub const REASON_CHARS_MAX: usize = Outcome::REASON_CHARS_MAX + 1;
+/// The longest environment name that any text or machine form carries, in characters.
+pub const ENVIRONMENT_CHARS_MAX: usize = 100;
+/// From this many seconds between confirming and telling on, people are told that they are told late.
+pub const LATE_FROM_SECONDS: u64 = 60;
+/// The version of the machine form. It grows when a field changes its meaning or goes; a new field does not raise it.
+pub const SCHEMA: u32 = 1;
+
+/// An alert with what is needed to word it.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    alert: &'a Alert,
+    environment: &'a str,
+    now: Timestamp,
+}
+
+/// The machine form, field by field as it stands in the JSON; `docs/alerts.md` has the meanings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "the page for readers of alerts is the one place that describes them")]
+pub struct Machine<'a> {
+    pub schema: u32,
+    pub alert_id: &'a str,
+    pub incident_id: &'a str,
+    pub kind: &'static str,
+    pub api_id: &'a str,
+    pub name: &'a str,
+    pub url: &'a str,
+    pub status: &'static str,
+    pub previous_status: &'static str,
+    pub happened_at: String,
+    pub detected_at: String,
+    pub incident_started_at: String,
+    pub duration_seconds: Option<u64>,
+    pub reason: &'a str,
+    pub environment: &'a str,
+    pub late_seconds: u64,
+    pub changes_left_out: u32,
+}
+
+impl<'a> Message<'a> {
+    /// `environment` is the deployment's name, such as `production`, and may be empty; `now` is when this is told.
+    pub fn new(alert: &'a Alert, environment: &'a str, now: Timestamp) -> Self {
+        Self { alert, environment, now }
+    }
+
+    /// The subject: `DOWN Shop: status 503 is not in 2xx`, `UP Shop again after 4 min 10 s`. At most
+    /// [`SUBJECT_CHARS_MAX`] printable ASCII characters in one line. What is cut is cut at the end, so that first the
+    /// reason goes, and DOWN or UP and the beginning of the name never do.
+    pub fn subject(&self) -> String {
+        let name = self.ascii_name(SUBJECT_CHARS_MAX);
+        let reason = words::ascii(&self.alert.reason, SUBJECT_CHARS_MAX);
+        words::cut_ascii(self.headline(&name, &reason), SUBJECT_CHARS_MAX)
+    }
+
+    /// The short text: the subject's words, and when, in at most [`SMS_CHARS_MAX`] printable ASCII characters.
+    pub fn sms(&self) -> String {
+        let when = format!(" ({})", words::ascii(&words::moment(self.alert.happened_at), 40));
+        let name = self.ascii_name(SMS_CHARS_MAX);
+        let reason = words::ascii(&self.alert.reason, SMS_CHARS_MAX);
+        let headline = words::cut_ascii(self.headline(&name, &reason), SMS_CHARS_MAX - when.len());
+        headline + &when
+    }
+
+    /// The subject's words uncut and in any alphabet: the first line of mails and of the terminal.
+    pub fn line(&self) -> String {
+        self.headline(&self.name(), &self.reason())
+    }
+
+    /// The text for people: the line, then what there is to know, one thing a line.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n\n", self.line());
+        for (label, value) in self.facts() {
+            text.push_str(&format!("{:<13}{value}\n", format!("{label}:")));
+        }
+        text
+    }
+
+    /// What there is to know beyond the first line, in the order in which people want it.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let alert = self.alert;
+        let mut facts = match alert.kind {
+            AlertKind::Down => vec![
+                ("What", format!("{} is down", self.name())),
+                ("Since", words::moment(alert.happened_at)),
+                ("Why", self.reason()),
+            ],
+            AlertKind::Up => vec![
+                ("What", format!("{} is up again", self.name())),
+                ("Since", words::moment(alert.happened_at)),
+                ("Down for", format!("{}, from {}", self.duration(), words::moment(alert.incident_started_at))),
+                ("Had failed", self.reason()),
+            ],
+        };
+        if self.late_seconds() >= LATE_FROM_SECONDS {
+            let late = words::span(self.now.since(alert.detected_at));
+            let confirmed = words::moment(alert.detected_at);
+            facts.push(("Told late", format!("by {late}: it was confirmed at {confirmed} and not delivered before")));
+        }
+        if alert.changes_left_out > 0 {
+            let changes = alert.changes_left_out;
+            facts.push(("Left out", format!("{changes} later changes, in pairs, since too many alerts were waiting")));
+        }
+        facts.push(("URL", words::one_line(&alert.url, URL_CHARS_MAX)));
+        if !self.environment().is_empty() {
+            facts.push(("Environment", self.environment()));
+        }
+        facts.push(("API", alert.api_id.to_string()));
+        facts.push(("Incident", words::one_line(&alert.incident_id, NAME_CHARS_MAX)));
+        facts.push(("Alert", words::one_line(&alert.alert_id, NAME_CHARS_MAX)));
+        facts
+    }
+
+    /// The machine form.
+    pub fn machine(&self) -> Machine<'a> {
+        let alert = self.alert;
+        Machine {
+            schema: SCHEMA,
+            alert_id: &alert.alert_id,
+            incident_id: &alert.incident_id,
+            kind: alert.kind.as_str(),
+            api_id: alert.api_id.as_str(),
+            name: words::bounded(&alert.name, NAME_CHARS_MAX),
+            url: words::bounded(&alert.url, URL_CHARS_MAX),
+            status: alert.kind.status().as_str(),
+            previous_status: alert.previous_status.as_str(),
+            happened_at: alert.happened_at.to_string(),
+            detected_at: alert.detected_at.to_string(),
+            incident_started_at: alert.incident_started_at.to_string(),
+            duration_seconds: match alert.kind {
+                AlertKind::Down => None,
+                AlertKind::Up => Some(alert.happened_at.since(alert.incident_started_at).as_secs()),
+            },
+            reason: words::bounded(&alert.reason, REASON_CHARS_MAX),
+            environment: words::bounded(self.environment, ENVIRONMENT_CHARS_MAX),
+            late_seconds: self.late_seconds(),
+            changes_left_out: alert.changes_left_out,
+        }
+    }
+
+    /// The machine form as JSON in one line.
+    pub fn json(&self) -> String {
+        // Strings and whole numbers under fixed keys: serde_json has no error for these.
+        serde_json::to_string(&self.machine()).unwrap_or_default()
+    }
+
+    /// The environment as one bounded line; empty where none is set.
+    pub fn environment(&self) -> String {
+        words::one_line(self.environment, ENVIRONMENT_CHARS_MAX)
+    }
+
+    fn headline(&self, name: &str, reason: &str) -> String {
+        match self.alert.kind {
+            AlertKind::Down => format!("DOWN {name}: {reason}"),
+            AlertKind::Up => format!("UP {name} again after {}", self.duration()),
+        }
+    }
+
+    fn name(&self) -> String {
+        let name = words::one_line(&self.alert.name, NAME_CHARS_MAX);
+        if name.is_empty() { self.alert.api_id.to_string() } else { name }
+    }
+
+    fn ascii_name(&self, chars_max: usize) -> String {
+        let name = words::ascii(&self.alert.name, chars_max);
+        if name.is_empty() { self.alert.api_id.to_string() } else { name }
+    }
+
+    fn reason(&self) -> String {
+        words::one_line(&self.alert.reason, REASON_CHARS_MAX)
+    }
+
+    fn duration(&self) -> String {
+        words::span(self.alert.happened_at.since(self.alert.incident_started_at))
+    }
+
+    fn late_seconds(&self) -> u64 {
+        self.now.since(self.alert.detected_at).as_secs()
+    }
+}
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

@@ -1,0 +1,200 @@
+//! SNS: one publish for each alert, worded for every kind of subscription.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::ports::{Clock, Notifier, NotifyError};
+use api_health_core::Alert;
+use aws_sdk_sns::Client;
+use aws_sdk_sns::operation::publish::builders::PublishFluentBuilder;
+use aws_sdk_sns::types::MessageAttributeValue;
+use aws_smithy_types::error::operation::BuildError;
+use futures_util::future::LocalBoxFuture;
+use serde_json::json;
+
+use super::message::{Message, SCHEMA};
+use super::words;
+use crate::aws;
+
+mod failure;
+
+/// Bound on one call: that of every AWS call, and a second for a client that was made without it.
+pub const DELIVER_TIMEOUT: Duration = aws::OPERATION_TIMEOUT.saturating_add(Duration::from_secs(1));
+/// The largest message that SNS takes, in bytes, attributes included.
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// The longest deduplication id and message group id that SNS takes, in characters.
+pub const FIFO_ID_CHARS_MAX: usize = 128;
+
+/// The protocols whose subscribers are programs: they get the machine form.
+const MACHINE_PROTOCOLS: [&str; 6] = ["email-json", "firehose", "http", "https", "lambda", "sqs"];
+
+/// Publishes to one topic.
+pub struct SnsNotifier {
+    client: Client,
+    topic: Topic,
+    environment: String,
+    clock: Arc<dyn Clock>,
+}
+
+/// What is known of a topic from its ARN alone.
+#[derive(Clone, Debug)]
+struct Topic {
+    arn: String,
+}
+
+impl Topic {
+    /// `arn:aws:sns:REGION:ACCOUNT:NAME`; the whole text where it is no such thing.
+    fn region(&self) -> &str {
+        self.arn.split(':').nth(3).unwrap_or(&self.arn)
+    }
+
+    fn is_fifo(&self) -> bool {
+        self.arn.ends_with(".fifo")
+    }
+}
+
+impl SnsNotifier {
+    /// `client` should come from [`aws::load`], on the thread that will deliver. A topic whose ARN ends in `.fifo` is
+    /// published to with the alert id as deduplication id and the API as message group.
+    pub fn new(client: Client, topic_arn: String, environment: String, clock: Arc<dyn Clock>) -> Self {
+        Self { client, topic: Topic { arn: topic_arn }, environment, clock }
+    }
+
+    fn publish(&self, alert: &Alert) -> Result<PublishFluentBuilder, BuildError> {
+        let message = Message::new(alert, &self.environment, self.clock.now());
+        let mut publish = self
+            .client
+            .publish()
+            .topic_arn(&self.topic.arn)
+            .subject(message.subject())
+            .message_structure("json")
+            .message(structured(&message));
+        for (name, value) in attributes(alert, &message) {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+            publish = publish.message_attributes(name, value);
+        }
+        if self.topic.is_fifo() {
+            // The alert, never the incident or the API: within its window SNS would take a recovery for a repeat.
+            publish = publish
+                .message_deduplication_id(fifo_id(&alert.alert_id))
+                .message_group_id(fifo_id(alert.api_id.as_str()));
+        }
+        Ok(publish)
+    }
+}
+
+impl Notifier for SnsNotifier {
+    fn channel(&self) -> &'static str {
+        "sns"
+    }
+
+    fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        Box::pin(async move {
+            if self.client.config().region().is_none() {
+                return Err(failure::no_region(&self.topic));
+            }
+            let publish = self.publish(&alert).map_err(|_| failure::unbuildable())?;
+            match tokio::time::timeout(DELIVER_TIMEOUT, publish.send()).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(failure::classify(&error, &self.topic)),
+                Err(_) => Err(failure::timed_out(&self.topic)),
+            }
+        })
+    }
+}
+
+/// One text for each protocol, as `MessageStructure=json` has it. What is not listed gets `default`: a phone's push.
+fn structured(message: &Message<'_>) -> String {
+    let machine = message.json();
+    let mut texts = json!({ "default": message.line(), "email": message.text(), "sms": message.sms() });
+    for protocol in MACHINE_PROTOCOLS {
+        texts[protocol] = machine.as_str().into();
+    }
+    texts.to_string()
+}
+
+/// What a filter policy can select by. SNS refuses an empty value, so an empty environment is left out.
+fn attributes(alert: &Alert, message: &Message<'_>) -> Vec<(&'static str, String)> {
+    let mut attributes = vec![
+        ("schema", SCHEMA.to_string()),
+        ("kind", alert.kind.as_str().to_owned()),
+        ("status", alert.kind.status().as_str().to_owned()),
+        ("api_id", alert.api_id.to_string()),
+    ];
+    if !message.environment().is_empty() {
+        attributes.push(("environment", message.environment()));
+    }
+    attributes
+}
+
+/// `id` as a deduplication id or message group id: as it is where SNS takes it (1 to 128 letters, digits and
+/// punctuation of ASCII), else the SHA-256 of it in hexadecimal, which is as distinct and always fits.
+fn fifo_id(id: &str) -> String {
+    if (1..=FIFO_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) {
+        return id.to_owned();
+    }
+    words::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes()).as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api_health_core::{AlertKind, ApiId, Status, Timestamp};
+
+    #[test]
+    fn ids_that_sns_takes_stay_readable_and_others_are_hashed() {
+        assert_eq!(fifo_id("shop.1795332600000.3.down"), "shop.1795332600000.3.down");
+        let longest = "a".repeat(FIFO_ID_CHARS_MAX);
+        assert_eq!(fifo_id(&longest), longest);
+        for odd in ["", "a b", "ü", &format!("{longest}a")] {
+            let hashed = fifo_id(odd);
+            assert_eq!(hashed.len(), 64, "{odd:?}");
+            assert!(hashed.bytes().all(|b| b.is_ascii_hexdigit()));
+        }
+        // SHA-256 of the empty string, from FIPS 180-4's examples.
+        assert!(fifo_id("").starts_with("e3b0c44298fc1c14"));
+        assert_ne!(fifo_id(&"b".repeat(200)), fifo_id(&"b".repeat(201)));
+    }
+
+    #[test]
+    fn the_ids_of_the_core_never_need_hashing() {
+        let api_id = ApiId::parse(&"a".repeat(ApiId::CHARS_MAX)).unwrap();
+        let incident = api_health_core::incident::Incident::id(&api_id, Timestamp::from_millis(i64::MIN), u64::MAX);
+        let id = Alert::id(&incident, AlertKind::Down);
+        assert_eq!(fifo_id(&id), id);
+    }
+
+    #[test]
+    fn the_largest_alert_stays_below_what_sns_takes() {
+        // U+0001 is the dearest character: \u0001 in the machine form, \\u0001 in the structure round it.
+        let dear = |chars: usize| "\u{1}".repeat(chars);
+        let api_id = ApiId::parse(&"a".repeat(ApiId::CHARS_MAX)).unwrap();
+        let alert = Alert {
+            alert_id: "i".repeat(FIFO_ID_CHARS_MAX),
+            incident_id: "i".repeat(FIFO_ID_CHARS_MAX),
+            kind: AlertKind::Up,
+            api_id,
+            name: dear(100_000),
+            url: dear(100_000),
+            previous_status: Status::Unknown,
+            happened_at: Timestamp::from_millis(i64::MAX),
+            detected_at: Timestamp::from_millis(i64::MIN),
+            incident_started_at: Timestamp::from_millis(i64::MIN),
+            reason: dear(100_000),
+            changes_left_out: u32::MAX,
+        };
+        for filler in ["\u{1}", "\u{10348}", "\"", "a"] {
+            let environment = filler.repeat(100_000);
+            let alert = Alert {
+                name: filler.repeat(100_000),
+                url: filler.repeat(100_000),
+                reason: filler.repeat(100_000),
+                ..alert.clone()
+            };
+            let message = Message::new(&alert, &environment, Timestamp::from_millis(i64::MAX));
+            let around: usize = attributes(&alert, &message).iter().map(|(n, v)| n.len() + v.len() + 10).sum();
+            let bytes = structured(&message).len() + around;
+            assert!(bytes < MESSAGE_BYTES_MAX, "{bytes} bytes of {filler:?}");
+        }
+    }
+}

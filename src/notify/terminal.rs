@@ -1,0 +1,160 @@
+//! The terminal: one block of lines for each alert, in colour where the caller says so.
+//!
+//! The terminal takes an alert over when its block is written and flushed. An output can stall without end (a paused
+//! terminal, a pipe that nobody reads), so a thread of its own does the writing, and a call waits for it no longer than
+//! [`WRITE_TIMEOUT`]. A closed pipe is permanent: nobody will read this output again, so a person must start the
+//! program with another, and until then the alert stays owed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use api_health_actors::ports::{Clock, Notifier, NotifyError};
+use api_health_core::{Alert, AlertKind};
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::oneshot;
+
+use super::message::Message;
+
+/// Bound on writing one block.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+const DOWN: Style = AnsiColor::Red.on_default().bold();
+const UP: Style = AnsiColor::Green.on_default().bold();
+const LABEL: Style = Style::new().dimmed();
+
+/// The most blocks that wait to be written: as many alerts as go out side by side, and some.
+pub const BLOCKS_WAITING_MAX: usize = 64;
+
+/// A block to write, and where to say what came of it.
+type Job = (String, oneshot::Sender<io::Result<()>>);
+/// What came of a block, once that is known.
+type Written = oneshot::Receiver<io::Result<()>>;
+
+/// Writes to a terminal, or to whatever stands in its place.
+pub struct TerminalNotifier {
+    jobs: SyncSender<Job>,
+    /// By alert id, the blocks that a call gave up on and that may be written yet: they are not written twice.
+    given_up: RefCell<HashMap<String, Written>>,
+    environment: String,
+    colour: bool,
+    clock: Arc<dyn Clock>,
+}
+
+impl TerminalNotifier {
+    /// `writer` is standard output in production. `colour` is the caller's to decide: whether it is a terminal, and
+    /// whether `NO_COLOR` is set.
+    ///
+    /// # Errors
+    /// When this machine has no thread to give.
+    pub fn new(
+        writer: impl Write + Send + 'static,
+        environment: String,
+        colour: bool,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let (jobs, inbox) = sync_channel(BLOCKS_WAITING_MAX);
+        std::thread::Builder::new().name("alerts-terminal".into()).spawn(move || write_all(writer, &inbox))?;
+        Ok(Self { jobs, given_up: RefCell::default(), environment, colour, clock })
+    }
+
+    fn block(&self, alert: &Alert) -> String {
+        let message = Message::new(alert, &self.environment, self.clock.now());
+        let style = match alert.kind {
+            AlertKind::Down => DOWN,
+            AlertKind::Up => UP,
+        };
+        let paint = |style: Style, text: &str| {
+            if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        };
+        let mut block = format!("{}\n", paint(style, &message.line()));
+        // What is down and why is in the first line already.
+        for (label, value) in message.facts().iter().filter(|(label, _)| !matches!(*label, "What" | "Why")) {
+            block.push_str(&format!("  {} {value}\n", paint(LABEL, &format!("{label:<11}"))));
+        }
+        block
+    }
+
+    /// Hands the block to the thread, unless it is there already.
+    fn hand_over(&self, alert: &Alert) -> Result<Written, NotifyError> {
+        if let Some(written) = self.given_up.borrow_mut().remove(&alert.alert_id) {
+            return Ok(written);
+        }
+        let (tell, written) = oneshot::channel();
+        match self.jobs.try_send((self.block(alert), tell)) {
+            Ok(()) => Ok(written),
+            Err(TrySendError::Full(_)) => Err(stalled()),
+            Err(TrySendError::Disconnected(_)) => Err(thread_gone()),
+        }
+    }
+
+    /// Remembers a block that may be written yet.
+    fn give_up(&self, alert: &Alert, written: Written) {
+        let mut given_up = self.given_up.borrow_mut();
+        if given_up.len() > BLOCKS_WAITING_MAX {
+            given_up.retain(|_, written| written.is_empty()); // those that still wait are as few as the queue is long
+        }
+        given_up.insert(alert.alert_id.clone(), written);
+    }
+}
+
+impl Notifier for TerminalNotifier {
+    fn channel(&self) -> &'static str {
+        "terminal"
+    }
+
+    fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        Box::pin(async move {
+            let mut written = self.hand_over(&alert)?;
+            match tokio::time::timeout(WRITE_TIMEOUT, &mut written).await {
+                Ok(Ok(Ok(()))) => Ok(()),
+                Ok(Ok(Err(error))) => Err(failed(&error)),
+                Ok(Err(_)) => Err(thread_gone()),
+                Err(_) => {
+                    self.give_up(&alert, written);
+                    Err(stalled())
+                }
+            }
+        })
+    }
+}
+
+/// The thread: it ends with the notifier.
+fn write_all(mut writer: impl Write, inbox: &Receiver<Job>) {
+    while let Ok((block, tell)) = inbox.recv() {
+        let result = writer.write_all(block.as_bytes()).and_then(|()| writer.flush());
+        let _ = tell.send(result); // nobody waits any more: the notifier is gone
+    }
+}
+
+fn failed(error: &io::Error) -> NotifyError {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return NotifyError::Permanent {
+            reason: "the output that alerts are written to is closed".into(),
+            instead: "start api-health again with an open output, or choose another channel under [notify]".into(),
+        };
+    }
+    NotifyError::Retryable {
+        reason: format!("the alert could not be written to the terminal: {}", error.kind()),
+        after: None,
+    }
+}
+
+fn stalled() -> NotifyError {
+    let seconds = WRITE_TIMEOUT.as_secs();
+    NotifyError::Retryable {
+        reason: format!("the terminal has taken nothing for {seconds} s: it may be paused"),
+        after: None,
+    }
+}
+
+fn thread_gone() -> NotifyError {
+    NotifyError::Permanent {
+        reason: "the thread that writes alerts to the terminal has ended".into(),
+        instead: "start api-health again, and report this as a fault of api-health".into(),
+    }
+}
