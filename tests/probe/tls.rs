@@ -146,3 +146,21 @@ fn an_alert_in_the_handshake() {
     });
     assert!(matches!(&failure, Failure::Tls { detail } if detail.contains("HandshakeFailure")), "{failure:?}");
 }
+
+#[test]
+fn the_server_is_told_that_the_end_is_meant() {
+    let ended = run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        let server = actix_rt::spawn(async move {
+            let stream = listener.accept().await.unwrap().0;
+            let mut stream = tokio_rustls::TlsAcceptor::from(good_config()).accept(stream).await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(ANSWER.as_bytes()).await.unwrap();
+            stream.read(&mut [0; 64]).await
+        });
+        assert_eq!(CLIENT.exchange(&get(&url)).await.result.unwrap().status, 200);
+        server.await.unwrap()
+    });
+    assert_eq!(ended.unwrap(), 0, "a missing close_notify would be an error");
+}
