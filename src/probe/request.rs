@@ -78,7 +78,8 @@ impl<'a> Outgoing<'a> {
             if !is_header(name, value) {
                 return Err(internal(format!("the request header {name:?} has a character that HTTP forbids")));
             }
-            if !is_framing(name) && !(self.bodiless && is_content(name)) {
+            let dropped = is_framing(name) || (self.bodiless && is_content(name));
+            if !dropped {
                 put(&mut head, &[name, ": ", value, "\r\n"]);
             }
         }

@@ -1,1 +1,14 @@
 //! Probe truth: what the bytes on the wire mean, compared with what hyper says of the same bytes.
+
+#![allow(unreachable_pub)] // a test binary has no outside
+
+mod against_hyper;
+mod guard;
+mod hyper_oracle;
+mod phases;
+mod port;
+mod redirects;
+mod scripts;
+mod server;
+mod tls;
+mod truth;

@@ -1,0 +1,137 @@
+//! Thousands of broken answers, made from the scripts by chance: we and hyper must say the same of each.
+//!
+//! `PROBE_FUZZ_SEED` and `PROBE_FUZZ_CASES` choose other chances and more of them; the seed is printed with a failure.
+
+use std::time::Duration;
+
+use api_health::probe::{Exchange, Request};
+use api_health_core::Method;
+
+use crate::hyper_oracle::{self, Says};
+use crate::scripts::{self, Oracle};
+use crate::server::{CLIENT, End, Script, Server, get, run};
+
+const SEED: u64 = 20_261_122;
+const CASES: u64 = 2_000;
+/// Every connection is closed at the end of its bytes, so nothing is ever waited for this long.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Long scripts are about bounds, where hyper has others.
+const BYTES_MAX: usize = 2_000;
+
+/// splitmix64: small, and the same everywhere.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() % n as u64).unwrap()
+    }
+
+    fn pick<'a, T: ?Sized>(&mut self, list: &[&'a T]) -> &'a T {
+        list[self.below(list.len())]
+    }
+}
+
+/// What HTTP gives a meaning to, so that chance finds its corners.
+const PIECES: [&[u8]; 24] = [
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\r\n\r\n",
+    b" ",
+    b":",
+    b",",
+    b";",
+    b"\0",
+    b"\xff",
+    b"0\r\n\r\n",
+    b"1\r\na\r\n",
+    b"content-length: 3\r\n",
+    b"content-length: 0\r\n",
+    b"transfer-encoding: chunked\r\n",
+    b"transfer-encoding: gzip\r\n",
+    b"Transfer-Encoding: identity\r\n",
+    b"connection: close\r\n",
+    b"upgrade: websocket\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.0 200 OK\r\n",
+    b"HTTP/1.1 204 No Content\r\n",
+    b"9",
+];
+
+fn mutate(bytes: &mut Vec<u8>, chance: &mut Chance) {
+    for _ in 0..=chance.below(3) {
+        let at = chance.below(bytes.len() + 1);
+        match chance.below(6) {
+            0 => bytes.truncate(at),
+            1 if at < bytes.len() => bytes[at] = u8::try_from(chance.below(256)).unwrap(),
+            2 if at < bytes.len() => {
+                bytes.remove(at);
+            }
+            3 if at < bytes.len() => {
+                let end = (at + 1 + chance.below(20)).min(bytes.len());
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+            4 if at < bytes.len() => bytes[at] ^= 0x20, // the other case
+            _ => {
+                bytes.splice(at..at, chance.pick(&PIECES).iter().copied());
+            }
+        }
+    }
+}
+
+fn agree(ours: &Exchange, hyper: &Says) -> bool {
+    match (&ours.result, hyper) {
+        (Ok(reply), Says::Response(status, body) | Says::BadTrailers(status, body)) => {
+            reply.status == *status && reply.body == *body
+        }
+        (Err(_), Says::Error) => true,
+        _ => false,
+    }
+}
+
+fn from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn broken_answers_mean_the_same_to_hyper() {
+    let (seed, count) = (from_env("PROBE_FUZZ_SEED", SEED), from_env("PROBE_FUZZ_CASES", CASES));
+    let scripts: Vec<_> = scripts::all()
+        .into_iter()
+        .filter(|c| c.script.bytes.len() <= BYTES_MAX && !matches!(c.oracle, Oracle::Not(_)))
+        .collect();
+    let answered = run(async {
+        let server = Server::start(None, Script::new("", End::Fin)).await;
+        let mut chance = Chance(seed);
+        let mut answered = 0_u64;
+        for i in 0..count {
+            let mut bytes = scripts[chance.below(scripts.len())].script.bytes.clone();
+            mutate(&mut bytes, &mut chance);
+            let method = if chance.below(10) == 0 { Method::Head } else { Method::Get };
+            *server.script.borrow_mut() = Script::new(bytes.clone(), End::Fin);
+
+            let request = Request { method, timeout: LIMIT, ..get(&server.url("http")) };
+            let ours = CLIENT.exchange(&request).await;
+            let hyper = hyper_oracle::ask(server.address, false, method, None, LIMIT).await;
+            assert!(
+                agree(&ours, &hyper),
+                "PROBE_FUZZ_SEED={seed}, case {i}, {method}: we say {:?}, hyper says {hyper:?}, of\n{}",
+                ours.result.map(|r| (r.status, String::from_utf8_lossy(&r.body).into_owned())),
+                bytes.escape_ascii()
+            );
+            answered += u64::from(ours.result.is_ok());
+        }
+        answered
+    });
+    // A fuzz in which all fails, or nothing does, compares nothing.
+    assert!(answered > count / 10 && answered < count * 9 / 10, "{answered} of {count} were answers");
+}
