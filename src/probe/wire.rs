@@ -356,6 +356,29 @@ impl Connection {
     }
 }
 
+/// Tells a TLS server that the end is meant, as far as that goes without waiting: else its log may speak of an attack.
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Connection::Tls(stream) = &mut self.connection {
+            let (socket, session) = stream.get_mut();
+            session.send_close_notify();
+            while session.wants_write() && session.write_tls(&mut WithoutWaiting(socket)).is_ok_and(|n| n > 0) {}
+        }
+    }
+}
+
+struct WithoutWaiting<'a>(&'a TcpStream);
+
+impl io::Write for WithoutWaiting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Also asked for by awc's connector. What is sent may hold secrets: it is not shown.
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -175,12 +175,14 @@ pub fn get(url: &str) -> Request {
     }
 }
 
+pub const AUTHORITY_NAME: &str = "the authority of the tests";
 /// The authority that the tests' client trusts, and the client.
-pub static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(authority);
+pub static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| authority(AUTHORITY_NAME));
 pub static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::new(Some(AUTHORITY.pem().as_bytes())).unwrap());
 
-pub fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }

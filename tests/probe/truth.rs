@@ -53,7 +53,7 @@ async fn check(server: &Server, case: &Case, tls: bool) -> Vec<String> {
         let hyper = hyper_oracle::ask(server.address, tls, case.method, case.body.clone(), limit).await;
         let agree = match (want, &hyper) {
             (Verdict::Response(status, body), Says::Response(s, b)) => status == s && body == b,
-            (Verdict::Response(..), _) | (_, Says::Response(..)) => false,
+            (Verdict::Response(..), _) | (_, Says::Response(..) | Says::BadTrailers(..)) => false,
             (Verdict::TimedOut(_), says) => *says == Says::Nothing,
             (_, Says::Error) => true,
             (_, Says::Nothing) => case.oracle == Oracle::MayWait,
