@@ -10,7 +10,7 @@ use crate::scripts::{self, Case, Oracle, Verdict};
 use crate::server::{CLIENT, End, Script, Server, get, good_config, run};
 
 /// Long where an answer is expected, so that a busy machine changes no verdict.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Short where the timeout is what is expected.
 const IMPATIENCE: Duration = Duration::from_millis(700);
 
