@@ -157,7 +157,8 @@ async fn a_full_outbox_fits_into_one_record(world: World) {
 
 async fn thousands_of_records_are_all_loaded(world: World) {
     const COUNT: usize = 2_500;
-    let states: Vec<ApiState> = (0..COUNT).map(|n| rich(&format!("api-{n:04}"), 1)).collect();
+    let states: Vec<ApiState> =
+        (0..COUNT).map(|n| ApiState { version: 1, ..ApiState::unknown(id(&format!("api-{n:04}"))) }).collect();
     let store = world.open();
     assert!(commit_all(&*store, states.clone()).await.iter().all(Result::is_ok));
     let mut loaded = world.open().load_all().await.unwrap();
@@ -173,15 +174,10 @@ async fn a_record_that_cannot_be_read_is_reported_and_hides_no_other(world: Worl
     world.write_raw("torn", json!({ "schema": 1, "api_id": "torn", "version": 1 })).await;
     let loaded = store.load_all().await.unwrap();
     assert_eq!(loaded.states, [rich("good", 1)]);
-    let mut told: Vec<(&str, &str)> = loaded.unreadable.iter().map(|u| (&*u.api_id, &*u.why)).collect();
-    told.sort_unstable();
-    assert_eq!(
-        told,
-        [
-            ("newer", "it was written by a newer version of this program (schema 2, this one reads 1)"),
-            ("torn", "missing field `status`")
-        ]
-    );
+    let why = |name: &str| &*loaded.unreadable.iter().find(|u| u.api_id == name).unwrap().why;
+    assert_eq!(loaded.unreadable.len(), 2);
+    assert_eq!(why("newer"), "it was written by a newer version of this program (schema 2, this one reads 1)");
+    assert!(why("torn").starts_with("missing field `status`"), "{}", why("torn"));
     let alone = store.load(id("torn")).await.unwrap_err();
     assert!(
         matches!(&alone, StoreError::Misconfigured { what, .. } if what.contains("missing field `status`")),
