@@ -9,6 +9,7 @@ use api_health::aws::{OPERATION_TIMEOUT, READ_TIMEOUT};
 use api_health::store::DynamoStateStore;
 use api_health_actors::ports::{CommitError, StateStore, StoreError};
 use aws_config::BehaviorVersion;
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_dynamodb::Client;
@@ -165,7 +166,8 @@ fn no_credentials_and_no_region_are_told_as_such() {
     let base = client("http://127.0.0.1:1").config().to_builder();
     let no_credentials = base.clone().credentials_provider(NoCredentials).build();
     let mut no_region = aws_config::SdkConfig::builder().behavior_version(BehaviorVersion::latest());
-    no_region.set_credentials_provider(Some(SharedCredentialsProvider::new(NoCredentials)));
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    no_region.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials)));
     let no_region = aws_sdk_dynamodb::Config::from(&no_region.build());
     for (config, needle) in [(no_credentials, "AWS_ACCESS_KEY_ID"), (no_region, "AWS_REGION")] {
         let store = DynamoStateStore::new(Client::from_conf(config), "states");
