@@ -6,6 +6,7 @@ mod dynamodb_rows;
 mod sqlite_rows;
 mod worlds;
 
+use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use worlds::World;
 
@@ -145,11 +146,11 @@ async fn a_revision_where_there_is_one_differs_after_every_change_by_anybody(wor
 }
 
 async fn hundreds_of_rows_are_all_read(world: World) {
-    const COUNT: usize = 600;
+    const COUNT: usize = 300;
     let table = world.open();
-    for n in 0..COUNT {
-        table.put(row(json!({ "api_id": format!("api-{n:04}"), "url": "http://a.test/" }))).await.unwrap();
-    }
+    let puts = (0..COUNT).map(|n| table.put(row(json!({ "api_id": format!("api-{n:04}"), "url": "http://a.test/" }))));
+    let results: Vec<_> = futures_util::stream::iter(puts).buffered(16).collect().await;
+    assert!(results.iter().all(Result::is_ok));
     let rows = table.rows().await.unwrap();
     assert_eq!(rows.len(), COUNT);
     assert!(rows.iter().enumerate().all(|(n, row)| row.fields["api_id"] == format!("api-{n:04}")));

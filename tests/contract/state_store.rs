@@ -159,8 +159,7 @@ async fn thousands_of_records_are_all_loaded(world: World) {
     const COUNT: usize = 2_500;
     let states: Vec<ApiState> =
         (0..COUNT).map(|n| ApiState { version: 1, ..ApiState::unknown(id(&format!("api-{n:04}"))) }).collect();
-    let store = world.open();
-    assert!(commit_all(&*store, states.clone()).await.iter().all(Result::is_ok));
+    world.fill(&states).await;
     let mut loaded = world.open().load_all().await.unwrap();
     assert_eq!((loaded.states.len(), loaded.unreadable.len()), (COUNT, 0));
     loaded.states.sort_by(|a, b| a.api_id.cmp(&b.api_id));
