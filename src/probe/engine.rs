@@ -56,18 +56,16 @@ impl Answer {
     /// Reads the body, at most `bytes_max` of it, and closes the connection.
     pub(super) async fn read(mut self, bytes_max: usize, redirects: u8) -> Result<Reply, Failure> {
         let mut body = Vec::new();
-        let mut body_cut_at_bound = false;
-        while let Some(piece) = self.body.next().await {
+        // Who wants no body does not wait for it either.
+        let mut body_cut_at_bound = bytes_max == 0;
+        while !body_cut_at_bound && let Some(piece) = self.body.next().await {
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => return Err(with_received(failure(&self.record, &error), body.len())),
             };
             let room = bytes_max - body.len();
             body.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.len() > room {
-                body_cut_at_bound = true;
-                break;
-            }
+            body_cut_at_bound = piece.len() > room;
         }
         self.record.end();
         let interim = self.record.take_interim();
