@@ -91,7 +91,8 @@ impl WebhookNotifier {
             body: Some(Bytes::from(body)),
             timeout: self.timeout,
             body_bytes_max: 0, // the status says all
-            max_redirects: 0,  // a signed body goes where it was told to, nowhere else
+            keep_body: false,
+            max_redirects: 0, // a signed body goes where it was told to, nowhere else
         }
     }
 }

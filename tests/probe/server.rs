@@ -174,6 +174,7 @@ pub fn get(url: &str) -> Request {
         body: None,
         timeout: Duration::from_secs(10),
         body_bytes_max: 8 << 20,
+        keep_body: true,
         max_redirects: 0,
     }
 }
