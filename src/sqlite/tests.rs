@@ -1,3 +1,5 @@
+//! What becomes of a file that is new, and what one is refused for.
+
 use super::*;
 
 fn refusal(path: &Path) -> String {
