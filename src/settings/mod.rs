@@ -1,7 +1,22 @@
 //! Settings: file and environment, validated, every issue at once.
+//!
+//! The environment wins over the file, and the file over the defaults. [`load::load`] also tells where each value came
+//! from; [`show`] prints that.
 
+use std::path::Path;
+
+use api_health_core::ConfigIssue;
+
+pub mod keys;
+pub mod load;
+mod notify;
+mod raw;
+pub mod reader;
+pub mod show;
 pub mod types;
+mod words;
 
+pub use load::LoadedSettings;
 pub use types::{
     ApisSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings, StoreKind,
     StoreSettings, WebhookSettings,
@@ -40,5 +55,15 @@ impl Default for Settings {
             run: RunSettings::default(),
             log: LogSettings::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Reads `file` (without one, `./api-health.toml` if it is there) and the environment.
+    ///
+    /// # Errors
+    /// Every fault of both, not only the first.
+    pub fn load(file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigIssue>> {
+        load::load(file, Path::new(""), env).map(|loaded| loaded.settings)
     }
 }

@@ -77,14 +77,11 @@ pub struct WebhookSettings {
 }
 
 impl WebhookSettings {
-    /// Scheme and host, which may be logged: `https://hooks.example.com`.
+    /// Scheme, host and port, which may be logged: `https://hooks.example.com`.
     pub fn host(&self) -> String {
         match url::Url::parse(self.url.reveal()) {
-            Ok(url) => url[..url::Position::BeforePath].rsplit_once('@').map_or_else(
-                || url[..url::Position::BeforePath].to_owned(),
-                |(_, host)| format!("{}://{host}", url.scheme()),
-            ),
-            Err(_) => "***".into(), // cannot be: it was checked when it was read
+            Ok(url) => url[..url::Position::BeforePath].to_owned(), // a user name before the host is refused
+            Err(_) => "***".into(),                                 // cannot be: it was checked when it was read
         }
     }
 }

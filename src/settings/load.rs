@@ -1,0 +1,242 @@
+//! From what was written to what is in force: every fault of the file and the environment at once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api_health_core::{ConfigIssue, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::keys::{self, Key};
+use super::notify;
+use super::raw::RawFile;
+use super::reader::{Effective, Origin, Reader};
+use super::words;
+use super::{ApisSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
+use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
+use crate::configs::fields;
+use crate::configs::schedules::ScheduleCache;
+use crate::configs::timing::Written;
+use crate::configs::validate::status_set;
+use crate::configs::values::{self, Fault};
+
+/// The file that is read if none is named.
+pub const FILE_NAME: &str = "api-health.toml";
+
+/// A cron expression has no year, so that it comes due after any moment if it does after this one: 2026-01-01.
+const SOME_MOMENT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// The settings in force, and where each came from.
+#[derive(Clone, Debug)]
+pub struct LoadedSettings {
+    /// The settings.
+    pub settings: Settings,
+    /// For `settings show`: every key in the order of the reference page, then what the AWS SDK reads.
+    pub effective: Vec<Effective>,
+    /// The settings file, if there is one.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the settings. `file` must be there; without one, `folder`/api-health.toml is read if it is there.
+///
+/// # Errors
+/// Every fault of the file and of the environment.
+pub fn load(
+    file: Option<&Path>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+    let usual = folder.join(FILE_NAME);
+    let file = file.map(Path::to_owned).or_else(|| usual.exists().then_some(usual));
+    let raw = file.as_deref().map(RawFile::read).transpose()?.unwrap_or_default();
+    let mut reader = Reader { file: raw, env, issues: Vec::new(), effective: Vec::new() };
+    let settings = Settings {
+        environment: reader.text(&keys::ENVIRONMENT, "local", words::environment),
+        region: reader.optional_text(&keys::REGION, words::region),
+        store: store(&mut reader),
+        apis: apis(&mut reader),
+        notify: notify::read(&mut reader),
+        probe: probe(&mut reader),
+        run: RunSettings { shutdown: reader.seconds(&keys::SHUTDOWN, 10) },
+        log: LogSettings {
+            level: reader.text(&keys::LOG_LEVEL, "info", words::log_level),
+            format: reader.value(&keys::LOG_FORMAT, super::LogFormat::Auto, words::log_format, |f| json!(f.as_str())),
+        },
+    };
+    for name in keys::READ_BY_THE_SDK {
+        let set = reader.env(name);
+        let origin = if set.is_some() { Origin::Env(name) } else { Origin::Default };
+        reader.effective.push(Effective { key: name, value: set.map_or(Value::Null, |v| words::endpoint(&v)), origin });
+    }
+    if reader.issues.is_empty() {
+        Ok(LoadedSettings { settings, effective: reader.effective, file })
+    } else {
+        Err(reader.issues)
+    }
+}
+
+impl Reader<'_> {
+    fn text(&mut self, key: &Key, default: &str, read: impl FnOnce(&Value) -> Result<String, Fault>) -> String {
+        self.value(key, default.to_owned(), read, |text| json!(text))
+    }
+
+    fn optional_text(&mut self, key: &Key, read: impl FnOnce(&Value) -> Result<String, Fault>) -> Option<String> {
+        self.value(key, None, |v| read(v).map(Some), |text| json!(text))
+    }
+
+    fn number(&mut self, key: &Key, default: u64) -> u64 {
+        self.value(key, default, |v| values::whole_number(v, &key.field), |n| json!(n))
+    }
+
+    pub(super) fn seconds(&mut self, key: &Key, default: u64) -> Duration {
+        Duration::from_secs(self.number(key, default))
+    }
+
+    fn flag(&mut self, key: &Key, default: bool) -> bool {
+        self.value(key, default, values::flag, |flag| json!(flag))
+    }
+
+    /// A path, relative to the folder of the settings file.
+    fn path(&mut self, key: &Key) -> Option<PathBuf> {
+        let folder = self.file.path.parent().map(Path::to_owned).unwrap_or_default();
+        let read = |v: &Value| Ok(Some(folder.join(values::text(v, &key.field, words::PATH_CHARS_MAX)?)));
+        self.value(key, None, read, |path: &Option<PathBuf>| json!(path.as_ref().map(|p| p.display().to_string())))
+    }
+}
+
+fn store(reader: &mut Reader<'_>) -> StoreSettings {
+    let by_env = [&keys::CONFIG_TABLE, &keys::STATE_TABLE].into_iter().find_map(|key| {
+        let name = key.env?;
+        reader.env(name).map(|_| name)
+    });
+    let kind = match (by_env, reader.read(&keys::STORE_KIND, words::store_kind)) {
+        (Some(name), _) => {
+            reader.note(&keys::STORE_KIND, json!(StoreKind::Dynamodb.as_str()), Origin::Env(name));
+            StoreKind::Dynamodb
+        }
+        (None, written) => {
+            let (kind, origin) = written.unwrap_or((StoreKind::Sqlite, Origin::Default));
+            reader.note(&keys::STORE_KIND, json!(kind.as_str()), origin);
+            kind
+        }
+    };
+    let path = match reader.written(&keys::STORE_PATH) {
+        Some(_) => reader.path(&keys::STORE_PATH).unwrap_or_default(),
+        None => {
+            // systemd separates several folders with colons; the first is ours.
+            let folder = reader.env("STATE_DIRECTORY").and_then(|all| Some(all.split(':').next()?.to_owned()));
+            let origin = if folder.is_some() { Origin::Env("STATE_DIRECTORY") } else { Origin::Default };
+            let path = PathBuf::from(folder.unwrap_or_default()).join("api-health.db");
+            reader.note(&keys::STORE_PATH, json!(path.display().to_string()), origin);
+            path
+        }
+    };
+    let config_table = reader.text(&keys::CONFIG_TABLE, "api_health_configs", |v| words::table(&keys::CONFIG_TABLE, v));
+    let state_table = reader.text(&keys::STATE_TABLE, "api_health_states", |v| words::table(&keys::STATE_TABLE, v));
+    if kind == StoreKind::Dynamodb && config_table == state_table {
+        let origin = reader.written(&keys::STATE_TABLE).map_or(Origin::Default, |(_, origin)| origin);
+        let fault = Fault::new(values::quote(&state_table), "is also the config table", "two different tables");
+        reader.fault(keys::STATE_TABLE.name(), &origin, fault);
+    }
+    let checkpoint = reader.seconds(&keys::CHECKPOINT, if kind == StoreKind::Dynamodb { 60 } else { 10 });
+    StoreSettings { kind, path, config_table, state_table, checkpoint }
+}
+
+fn apis(reader: &mut Reader<'_>) -> ApisSettings {
+    let file = reader.path(&keys::APIS_FILE);
+    let from_store = reader.flag(&keys::APIS_FROM_STORE, true);
+    if let (false, None, Some((_, origin))) = (from_store, &file, reader.written(&keys::APIS_FROM_STORE)) {
+        let fault = Fault::new("false", "leaves nothing to read APIs from", "true, or name a file below [apis]");
+        if reader.written(&keys::APIS_FILE).is_none() {
+            reader.fault(keys::APIS_FROM_STORE.name(), &origin, fault);
+        }
+    }
+    ApisSettings { file, from_store, reload: reader.seconds(&keys::APIS_RELOAD, 60) }
+}
+
+fn probe(reader: &mut Reader<'_>) -> ProbeSettings {
+    let built_in = ApiDefaults::default();
+    let timeout = reader.seconds(&keys::TIMEOUT, built_in.timeout.as_secs());
+    let (when, timezone) = default_schedule(reader, &built_in);
+    let expected_status =
+        reader.value(&keys::EXPECTED_STATUS, built_in.expected_status, status_set, |set| json!(set.to_string()));
+    // The bounds of these keys fit their types; the built-in values stand where they would not.
+    let small = |n: u64, default: u32| u32::try_from(n).unwrap_or(default);
+    let defaults = ApiDefaults {
+        timeout,
+        when,
+        timezone,
+        expected_status,
+        failure_threshold: small(reader.number(&keys::FAILURE_THRESHOLD, 2), 2),
+        success_threshold: small(reader.number(&keys::SUCCESS_THRESHOLD, 2), 2),
+        recheck: reader.seconds(&keys::RECHECK, built_in.recheck.as_secs()),
+        max_redirects: u8::try_from(reader.number(&keys::MAX_REDIRECTS, 0)).unwrap_or(0),
+    };
+    let standard = ProbeSettings::default();
+    let size = |n: u64, default: usize| usize::try_from(n).unwrap_or(default);
+    ProbeSettings {
+        defaults,
+        spread: reader.flag(&keys::SPREAD, standard.spread),
+        max_in_flight: size(reader.number(&keys::MAX_IN_FLIGHT, standard.max_in_flight as u64), standard.max_in_flight),
+        body_bytes_max: size(
+            reader.number(&keys::BODY_BYTES_MAX, standard.body_bytes_max as u64),
+            standard.body_bytes_max,
+        ),
+        extra_roots: reader.path(&keys::EXTRA_ROOTS),
+    }
+}
+
+/// `probe.schedule`, `probe.timezone` and `probe.interval_seconds`, checked as those of a row are; the time zone may
+/// stand alone, for rows with a schedule of their own.
+fn default_schedule(reader: &mut Reader<'_>, built_in: &ApiDefaults) -> (DefaultSchedule, String) {
+    let three = [
+        (&keys::SCHEDULE, fields::SCHEDULE),
+        (&keys::TIMEZONE, fields::TIMEZONE),
+        (&keys::INTERVAL, fields::INTERVAL_SECONDS),
+    ];
+    let mut row = Map::new();
+    for (key, field) in &three {
+        if let Some((value, _)) = reader.written(key) {
+            row.insert(field.name.to_owned(), value);
+        }
+    }
+    let zone_beside_interval =
+        row.contains_key(fields::INTERVAL_SECONDS.name).then(|| row.remove(fields::TIMEZONE.name)).flatten();
+    let mut cache = ScheduleCache::default();
+    let checked = Written::read(&row, built_in).and_then(|written| {
+        let zone = zone_beside_interval
+            .as_ref()
+            .map(|v| values::text(v, &fields::TIMEZONE, words::PATH_CHARS_MAX))
+            .transpose();
+        let zone = zone.map_err(|fault| vec![(&fields::TIMEZONE, fault)])?.map(str::to_owned);
+        written.schedule(built_in, &mut cache, SOME_MOMENT).map_err(|fault| vec![fault])?;
+        if let Some(zone) = &zone {
+            let alone = Written { zone: Some(zone.clone()), ..Written::default() };
+            alone.schedule(built_in, &mut cache, SOME_MOMENT).map_err(|fault| vec![fault])?;
+        }
+        Ok((written, zone))
+    });
+    let (written, zone) = checked.unwrap_or_else(|faults| {
+        for (field, fault) in faults {
+            let key = three.iter().find(|(_, f)| f.name == field.name).map_or(&keys::SCHEDULE, |(key, _)| key);
+            let origin = reader.written(key).map_or(Origin::Default, |(_, origin)| origin);
+            reader.fault(key.name(), &origin, fault);
+        }
+        Default::default()
+    });
+    let timezone = written.zone.or(zone);
+    let when = match (&written.expression, written.interval) {
+        (Some(expression), _) => DefaultSchedule::Cron(expression.clone()),
+        (None, Some(interval)) => DefaultSchedule::Every(interval),
+        (None, None) => built_in.when.clone(),
+    };
+    let (cron, every) = match &when {
+        DefaultSchedule::Cron(expression) => (json!(expression), Value::Null),
+        DefaultSchedule::Every(interval) => (Value::Null, json!(interval.as_secs())),
+    };
+    let timezone = timezone.unwrap_or_else(|| built_in.timezone.clone());
+    for (key, value) in [(&keys::SCHEDULE, cron), (&keys::TIMEZONE, json!(timezone)), (&keys::INTERVAL, every)] {
+        let origin = reader.written(key).map_or(Origin::Default, |(_, origin)| origin);
+        reader.note(key, value, origin);
+    }
+    (when, timezone)
+}

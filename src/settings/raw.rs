@@ -1,0 +1,115 @@
+//! `api-health.toml` as it was written: values by dotted key, with their lines; unknown keys are refused here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use api_health_actors::ports::SourceError;
+use api_health_core::ConfigIssue;
+use serde_json::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::KEYS;
+use crate::configs::fields::nearest_of;
+use crate::configs::file::{read_text, syntax_issue};
+use crate::configs::toml_text::{self, Document, start, to_json};
+use crate::configs::values::{Fault, quote, sort_of};
+
+/// A settings file.
+#[derive(Debug, Default)]
+pub(super) struct RawFile {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Values by dotted key, with their lines.
+    pub(super) values: BTreeMap<String, (Value, usize)>,
+    /// The sections that are there, empty ones included, with their lines.
+    pub(super) sections: BTreeMap<String, usize>,
+}
+
+impl RawFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, what is not TOML, or every key that is not known.
+    pub(super) fn read(path: &Path) -> Result<Self, Vec<ConfigIssue>> {
+        match read_text(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(SourceError::Misconfigured(issue)) => Err(vec![ConfigIssue {
+                instead: issue.instead.replace("a file with an [[api]] table for each API", "your settings file"),
+                ..issue
+            }]),
+            Err(SourceError::Unavailable(why)) => {
+                let fault = Fault::new("the file", format!("cannot be read now ({why})"), "another path, or try again");
+                Err(vec![fault.at(path.display().to_string())])
+            }
+        }
+    }
+
+    /// Reads its text.
+    ///
+    /// # Errors
+    /// What is not TOML, or every key that is not known.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Vec<ConfigIssue>> {
+        let name = path.display().to_string();
+        let document = toml_text::parse(text)
+            .map_err(|faults| faults.iter().map(|f| syntax_issue(&name, f, 0)).collect::<Vec<_>>())?;
+        let mut reader = Reader { name, document: &document, file: Self::default(), issues: Vec::new() };
+        reader.table("", &document.table);
+        reader.file.path = path.to_owned();
+        if reader.issues.is_empty() { Ok(reader.file) } else { Err(reader.issues) }
+    }
+}
+
+struct Reader<'a> {
+    name: String,
+    document: &'a Document<'a>,
+    file: RawFile,
+    issues: Vec<ConfigIssue>,
+}
+
+impl Reader<'_> {
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let dotted = format!("{prefix}{}", key.get_ref());
+            let line = self.document.lines.line(start(key));
+            let is_section =
+                KEYS.iter().any(|k| k.name().strip_prefix(&dotted).is_some_and(|rest| rest.starts_with('.')));
+            match value.get_ref() {
+                DeValue::Table(inner) if is_section => {
+                    self.file.sections.insert(dotted.clone(), line);
+                    self.table(&format!("{dotted}."), inner);
+                }
+                other if is_section => {
+                    let what = sort_of(&to_json(other));
+                    let instead = format!("[{dotted}] on a line of its own, and its keys below");
+                    self.push(line, &dotted, Fault::new(what, "is not a section", instead));
+                }
+                other if KEYS.iter().any(|k| k.name() == dotted) => {
+                    self.file.values.insert(dotted, (to_json(other), line));
+                }
+                _ => self.push(line, "", unknown(prefix, key.get_ref())),
+            }
+        }
+    }
+
+    fn push(&mut self, line: usize, key: &str, fault: Fault) {
+        let separator = if key.is_empty() { "" } else { ": " };
+        self.issues.push(fault.at(format!("{}, line {line}{separator}{key}", self.name)));
+    }
+}
+
+/// A key that is none: the nearest of its own section, else the same name in another section.
+fn unknown(prefix: &str, key: &str) -> Fault {
+    let siblings: BTreeSet<&str> =
+        KEYS.iter().filter_map(|k| k.name().strip_prefix(prefix)).filter_map(|rest| rest.split('.').next()).collect();
+    let elsewhere = KEYS.iter().find_map(|k| k.name().rsplit_once('.').filter(|(_, last)| *last == key));
+    let instead = match (nearest_of(key, siblings.iter().copied()), elsewhere) {
+        (Some(nearest), _) => format!("{prefix}{nearest}, the nearest name that is known"),
+        (None, Some((section, last))) => format!("{last} below [{section}]"),
+        (None, None) if key == "api" => "[[api]] tables into a file of their own, named by file below [apis]".into(),
+        (None, None) if prefix.is_empty() => format!("one of {}", Vec::from_iter(siblings).join(", ")),
+        (None, None) => {
+            format!("one of {} below [{}]", Vec::from_iter(siblings).join(", "), prefix.trim_end_matches('.'))
+        }
+    };
+    Fault::new(format!("the key {}", quote(&format!("{prefix}{key}"))), "is not known", instead)
+}
