@@ -1,6 +1,7 @@
 //! API configs: rows as people write them, and what they mean.
 
 pub mod defaults;
+pub mod dynamodb_table;
 pub mod fields;
 pub mod file;
 pub mod headers;
@@ -8,6 +9,7 @@ pub mod raw;
 pub mod schedules;
 pub mod secrets;
 pub mod source;
+pub mod sqlite_table;
 pub mod timing;
 pub mod toml_text;
 pub mod url;
