@@ -1,6 +1,5 @@
 //! SNS: one publish for each alert, worded for every kind of subscription.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
 use super::message::{Message, SCHEMA};
+use super::words;
 use crate::aws;
 
 mod failure;
@@ -130,11 +130,7 @@ fn fifo_id(id: &str) -> String {
     if (1..=FIFO_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) {
         return id.to_owned();
     }
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes());
-    hash.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}"); // a String takes everything
-        hex
-    })
+    words::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes()).as_ref())
 }
 
 #[cfg(test)]

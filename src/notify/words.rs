@@ -1,5 +1,6 @@
 //! Words cut to size: one line, no control characters, and ASCII where a channel takes nothing else.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use api_health_core::Timestamp;
@@ -62,6 +63,14 @@ pub(super) fn moment(at: Timestamp) -> String {
         Some((day, time)) if text.is_ascii() && time.len() >= 8 => format!("{day} {} UTC", &time[..8]),
         _ => text,
     }
+}
+
+/// `bytes` in lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}"); // a String takes everything
+        hex
+    })
 }
 
 fn squeeze(chars: impl Iterator<Item = char>) -> String {

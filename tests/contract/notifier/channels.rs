@@ -1,0 +1,187 @@
+//! Every channel in working order, with a way to see what arrived at its far end.
+
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api_health::aws;
+use api_health::notify::sns::SnsNotifier;
+use api_health::notify::terminal::TerminalNotifier;
+use api_health::notify::webhook::WebhookNotifier;
+use api_health::probe::Client;
+use api_health_actors::ports::Notifier;
+use api_health_core::Secret;
+use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
+use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
+
+use super::TestClock;
+use super::http_server::{Script, Server};
+use crate::support::moto::Moto;
+
+pub(crate) const REGION: &str = "eu-central-1";
+pub(crate) const WEBHOOK_SECRET: &str = "contract-webhook-secret";
+pub(crate) const WEBHOOK_PATH: &str = "/services/contract-path-token?key=contract-query-token";
+/// What must be in no error and no log line.
+pub(crate) const SECRETS: [&str; 5] =
+    [WEBHOOK_SECRET, "contract-path-token", "contract-query-token", "contract-secret-key", "contract-session-token"];
+
+/// A channel in working order.
+pub(crate) struct Channel {
+    pub(crate) name: String,
+    pub(crate) notifier: Rc<dyn Notifier>,
+    /// The alert ids that arrived, oldest first, once there are as many as asked for.
+    pub(crate) received: Box<dyn Fn(usize) -> LocalBoxFuture<'static, Vec<String>>>,
+}
+
+/// Region, endpoint and credentials of the test, over the product's own timeouts.
+pub(crate) async fn aws_config(endpoint: &str) -> aws_config::SdkConfig {
+    let credentials =
+        Credentials::new("contract", "contract-secret-key", Some("contract-session-token".into()), None, "contract");
+    aws::load(Some(REGION.into()))
+        .await
+        .into_builder()
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+/// A topic on moto and a queue that is subscribed to it.
+pub(crate) struct Subscribed {
+    pub(crate) topic_arn: String,
+    pub(crate) queue_url: String,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+}
+
+impl Subscribed {
+    pub(crate) async fn new(name: &str, fifo: bool, raw: bool) -> Self {
+        let config = aws_config(&Moto::shared().endpoint).await;
+        let (sns, sqs) = (aws_sdk_sns::Client::new(&config), aws_sdk_sqs::Client::new(&config));
+        let name = format!("{name}-{}{}", unique(), if fifo { ".fifo" } else { "" });
+        let mut topic = sns.create_topic().name(&name);
+        let mut queue = sqs.create_queue().queue_name(&name);
+        if fifo {
+            topic = topic.attributes("FifoTopic", "true");
+            queue = queue.attributes(aws_sdk_sqs::types::QueueAttributeName::FifoQueue, "true");
+        }
+        let topic_arn = topic.send().await.unwrap().topic_arn.unwrap();
+        let queue_url = queue.send().await.unwrap().queue_url.unwrap();
+        let queue_arn = topic_arn.replace(":sns:", ":sqs:");
+        let subscribe = sns.subscribe().topic_arn(&topic_arn).protocol("sqs").endpoint(queue_arn);
+        subscribe.attributes("RawMessageDelivery", raw.to_string()).send().await.unwrap();
+        Self { topic_arn, queue_url, sqs }
+    }
+
+    /// The messages that arrived, at least `count` of them unless 10 s pass.
+    pub(crate) async fn messages(&self, count: usize) -> Vec<aws_sdk_sqs::types::Message> {
+        let mut messages = Vec::new();
+        for _ in 0..100 {
+            let receive = self.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
+            let receive = receive
+                .message_attribute_names("All")
+                .message_system_attribute_names(aws_sdk_sqs::types::MessageSystemAttributeName::All);
+            for message in receive.send().await.unwrap().messages.unwrap_or_default() {
+                let handle = message.receipt_handle.clone().unwrap();
+                self.sqs.delete_message().queue_url(&self.queue_url).receipt_handle(handle).send().await.unwrap();
+                messages.push(message);
+            }
+            if messages.len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        messages
+    }
+}
+
+fn unique() -> usize {
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::SeqCst)
+}
+
+pub(crate) async fn sns(clock: &Arc<TestClock>, name: &str, fifo: bool) -> Channel {
+    let subscribed = Rc::new(Subscribed::new(name, fifo, true).await);
+    let client = aws_sdk_sns::Client::new(&aws_config(&Moto::shared().endpoint).await);
+    let notifier =
+        Rc::new(SnsNotifier::new(client, subscribed.topic_arn.clone(), "production".into(), Arc::clone(clock) as _));
+    Channel {
+        name: format!("SNS, {name} topic"),
+        notifier,
+        received: Box::new(move |count| {
+            let subscribed = Rc::clone(&subscribed);
+            Box::pin(async move {
+                let bodies = subscribed.messages(count).await.into_iter().map(|message| message.body.unwrap());
+                bodies.map(|body| alert_id(&body)).collect()
+            })
+        }),
+    }
+}
+
+fn alert_id(machine: &str) -> String {
+    let machine: Value = serde_json::from_str(machine).unwrap();
+    machine["alert_id"].as_str().unwrap().to_owned()
+}
+
+/// A webhook notifier for a server of the test.
+pub(crate) fn webhook_to(server: &Server, clock: &Arc<TestClock>) -> WebhookNotifier {
+    let origin = match &server.root_pem {
+        Some(_) => format!("https://localhost:{}", server.port),
+        None => server.endpoint(),
+    };
+    let client = Client::new(server.root_pem.as_ref().map(String::as_bytes)).unwrap();
+    let secret = Secret::new(WEBHOOK_SECRET);
+    let url = format!("{origin}{WEBHOOK_PATH}").parse().unwrap();
+    WebhookNotifier::new(client, url, Some(&secret), "production".into(), Arc::clone(clock) as _).unwrap()
+}
+
+pub(crate) fn webhook(clock: &Arc<TestClock>, tls: bool) -> Channel {
+    let script = Script::status("204 No Content", "", "");
+    let server = if tls { Server::tls(script) } else { Server::plain(script) };
+    let notifier = Rc::new(webhook_to(&server, clock));
+    let server = Rc::new(server);
+    Channel {
+        name: format!("webhook, {}", if tls { "TLS" } else { "plain" }),
+        notifier,
+        received: Box::new(move |_| {
+            let ids = server.requests().iter().map(|request| alert_id(&request.body)).collect();
+            Box::pin(async move { ids })
+        }),
+    }
+}
+
+/// What a terminal shows.
+#[derive(Clone, Default)]
+pub(crate) struct Screen(pub(crate) Arc<Mutex<Vec<u8>>>);
+
+impl Screen {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) fn terminal(clock: &Arc<TestClock>) -> Channel {
+    let screen = Screen::default();
+    let notifier = TerminalNotifier::new(screen.clone(), "production".into(), false, Arc::clone(clock) as _).unwrap();
+    Channel {
+        name: "terminal".into(),
+        notifier: Rc::new(notifier),
+        received: Box::new(move |_| {
+            let text = screen.text();
+            let ids = text.lines().filter_map(|line| line.trim().strip_prefix("Alert ")).map(|id| id.trim().to_owned());
+            let ids: Vec<String> = ids.collect();
+            Box::pin(async move { ids })
+        }),
+    }
+}

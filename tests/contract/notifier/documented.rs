@@ -1,0 +1,104 @@
+//! What `docs/alerts.md` shows is what the program does: its examples are compared and run.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use api_health::notify::message::Message;
+use api_health::notify::terminal::TerminalNotifier;
+use api_health_actors::ports::{Clock as _, Notifier};
+use api_health_core::{Alert, ApiId};
+use serde_json::{Value, json};
+
+use super::channels::{Screen, WEBHOOK_SECRET, webhook_to};
+use super::http_server::{Script, Server};
+use super::{TestClock, run, up};
+
+const PAGE: &str = include_str!("../../../docs/alerts.md");
+
+/// The fenced block after the comment `<!-- example: NAME -->`.
+fn example(name: &str) -> &'static str {
+    let (_, rest) = PAGE.split_once(&format!("<!-- example: {name} -->\n```")).unwrap_or_else(|| panic!("no {name}"));
+    let (_, rest) = rest.split_once('\n').unwrap();
+    rest.split_once("\n```").unwrap().0
+}
+
+fn documented() -> Arc<Alert> {
+    Arc::new(Alert { api_id: ApiId::parse("shop").unwrap(), name: "Shop".into(), ..(*up()).clone() })
+}
+
+fn clock() -> Arc<TestClock> {
+    TestClock::at("2026-11-22T07:36:20Z")
+}
+
+#[test]
+fn the_examples_are_what_the_program_makes() {
+    let (alert, now) = (documented(), clock().now());
+    let message = Message::new(&alert, "production", now);
+    assert_eq!(example("subject"), message.subject());
+    assert_eq!(example("short text"), message.sms());
+    assert_eq!(example("text"), message.text().trim_end());
+    let page: Value = serde_json::from_str(example("machine form")).unwrap();
+    let made: Value = serde_json::from_str(&message.json()).unwrap();
+    assert_eq!(page, made);
+    for field in made.as_object().unwrap().keys() {
+        assert!(PAGE.contains(&format!("\n| `{field}` |")), "{field} is not described");
+    }
+}
+
+#[test]
+fn the_terminal_shows_what_the_page_shows_and_colours_only_when_asked() {
+    run(async {
+        for colour in [false, true] {
+            let screen = Screen::default();
+            let notifier = TerminalNotifier::new(screen.clone(), "production".into(), colour, clock()).unwrap();
+            notifier.deliver(documented()).await.unwrap();
+            let shown = screen.text();
+            assert_eq!(shown.contains('\u{1b}'), colour);
+            if colour {
+                assert!(shown.starts_with("\u{1b}[1m\u{1b}[32mUP Shop again after 4 min 10 s\u{1b}[0m\n"), "{shown:?}");
+            } else {
+                assert_eq!(shown.trim_end(), example("terminal"));
+            }
+        }
+    });
+}
+
+#[test]
+fn the_page_s_python_tells_a_genuine_request_from_others() {
+    let request = std::cell::RefCell::new(None);
+    run(async {
+        let server = Server::plain(Script::status("200 OK", "", ""));
+        webhook_to(&server, &clock()).deliver(documented()).await.unwrap();
+        request.replace(server.requests().pop());
+    });
+    let request = request.take().unwrap();
+    let header = |name: &str| request.header(name).unwrap().to_owned();
+    let (timestamp, signature) = (header("x-api-health-timestamp"), header("x-api-health-signature"));
+    let now: i64 = timestamp.parse().unwrap();
+    let verdict = |secret: &str, timestamp: &str, body: &str, now: i64| {
+        let headers = json!({ "x-api-health-timestamp": timestamp, "x-api-health-signature": signature });
+        python(&json!({ "secret": secret, "headers": headers, "body": body, "now": now }))
+    };
+    assert_eq!(verdict(WEBHOOK_SECRET, &timestamp, &request.body, now + 299), "True");
+    assert_eq!(verdict("another", &timestamp, &request.body, now), "False", "another secret");
+    assert_eq!(verdict(WEBHOOK_SECRET, &timestamp, &request.body.replace("up", "down"), now), "False", "another body");
+    assert_eq!(verdict(WEBHOOK_SECRET, &timestamp, &request.body, now + 301), "False", "old");
+    let fresh = (now + 301).to_string();
+    assert_eq!(verdict(WEBHOOK_SECRET, &fresh, &request.body, now + 301), "False", "old, with a new timestamp");
+}
+
+/// Runs the page's function on `input`.
+fn python(input: &Value) -> String {
+    let script = format!(
+        "{}\nimport json, sys\ni = json.load(sys.stdin)\n\
+         print(is_genuine(i['secret'].encode(), i['headers'], i['body'].encode(), i['now']))",
+        example("check a signature")
+    );
+    let mut child =
+        Command::new("python3").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
