@@ -32,11 +32,8 @@ pub struct Written {
 }
 
 impl Written {
-    /// Reads the three fields and checks that they go together.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub fn read(fields: &Map<String, Value>, defaults: &ApiDefaults) -> Result<Self, FieldFaults> {
+    /// Reads the three fields, each for itself, and finds what is wrong with each.
+    pub fn read(fields: &Map<String, Value>, cache: &mut ScheduleCache, now: Timestamp) -> (Self, FieldFaults) {
         let mut faults = Vec::new();
         let mut text = |field: &'static Field, chars_max| {
             let found = values::text(fields.get(field.name)?, field, chars_max);
@@ -48,22 +45,14 @@ impl Written {
             let found = values::whole_number(value, &INTERVAL_SECONDS);
             found.map(Duration::from_secs).map_err(|fault| faults.push((&INTERVAL_SECONDS, fault))).ok()
         });
-        if fields.contains_key(SCHEDULE.name) && fields.contains_key(INTERVAL_SECONDS.name) {
-            let fault = Fault::new("interval_seconds", "stands beside schedule", "one of the two");
-            faults.push((&INTERVAL_SECONDS, fault));
-        } else if fields.contains_key(TIMEZONE.name) && !fields.contains_key(SCHEDULE.name) {
-            let by_interval = matches!(defaults.when, DefaultSchedule::Every(_));
-            if fields.contains_key(INTERVAL_SECONDS.name) {
-                let fault =
-                    Fault::new("timezone", "stands beside interval_seconds, which needs none", "it beside schedule");
-                faults.push((&TIMEZONE, fault));
-            } else if by_interval {
-                let fault =
-                    Fault::new("timezone", "stands without schedule, and the default is an interval", "a schedule too");
-                faults.push((&TIMEZONE, fault));
-            }
+        if let Some(expression) = &expression {
+            faults.extend(cache.cron(expression, UTC, now).err().map(|fault| in_words(fault, expression, UTC)));
         }
-        if faults.is_empty() { Ok(Self { expression, zone, interval }) } else { Err(faults) }
+        if let Some(zone) = &zone {
+            let expression = Schedule::DEFAULT_CRON;
+            faults.extend(cache.cron(expression, zone, now).err().map(|fault| in_words(fault, expression, zone)));
+        }
+        (Self { expression, zone, interval }, faults)
     }
 
     /// The schedule that is meant.
@@ -83,24 +72,51 @@ impl Written {
             (None, None, DefaultSchedule::Every(interval)) => return Ok(cache.every(*interval)),
             (None, None, DefaultSchedule::Cron(expression)) => expression,
         };
-        cache.cron(expression, zone, now).map_err(|fault| match fault {
-            CronFault::Zone => {
-                let why = "is not the name of a time zone";
-                (&TIMEZONE, Fault::new(quote(zone), why, "an IANA name, such as \"Europe/Berlin\" or \"UTC\""))
-            }
-            CronFault::Never => {
-                let why = "never comes due";
-                (&SCHEDULE, Fault::new(quote(expression), why, "a day that exists in some year"))
-            }
-            CronFault::Expression(why) => (&SCHEDULE, Fault::new(quote(expression), in_words(&why), wanted(&SCHEDULE))),
-        })
+        cache.cron(expression, zone, now).map_err(|fault| in_words(fault, expression, zone))
+    }
+}
+
+/// What is wrong with the three fields beside each other, in a row that may lean on the defaults.
+pub fn beside_each_other(fields: &Map<String, Value>, defaults: &ApiDefaults) -> Option<(&'static Field, Fault)> {
+    let has = |field: &Field| fields.contains_key(field.name);
+    if has(&SCHEDULE) && has(&INTERVAL_SECONDS) {
+        return Some((&INTERVAL_SECONDS, both()));
+    }
+    let why = match &defaults.when {
+        _ if !has(&TIMEZONE) || has(&SCHEDULE) => return None,
+        _ if has(&INTERVAL_SECONDS) => "stands beside interval_seconds, which needs none",
+        DefaultSchedule::Every(_) => "stands without schedule, and the default is an interval, which needs none",
+        DefaultSchedule::Cron(_) => return None,
+    };
+    Some((&TIMEZONE, Fault::new("timezone", why, "a schedule beside it, or remove it")))
+}
+
+/// Two ways of saying when.
+pub fn both() -> Fault {
+    Fault::new("interval_seconds", "stands beside schedule", "one of the two")
+}
+
+const UTC: &str = "UTC";
+
+/// The fault of a schedule, with the field that it is in.
+fn in_words(fault: CronFault, expression: &str, zone: &str) -> (&'static Field, Fault) {
+    match fault {
+        CronFault::Zone => {
+            let instead = "an IANA name, such as \"Europe/Berlin\" or \"UTC\"";
+            (&TIMEZONE, Fault::new(quote(zone), "is not the name of a time zone", instead))
+        }
+        CronFault::Never => {
+            (&SCHEDULE, Fault::new(quote(expression), "never comes due", "a day that exists in some year"))
+        }
+        CronFault::Expression(why) => (&SCHEDULE, Fault::new(quote(expression), fitted(&why), wanted(&SCHEDULE))),
     }
 }
 
 /// The cron parser's message, fitted behind what was written.
-fn in_words(message: &str) -> String {
+fn fitted(message: &str) -> String {
     if message.starts_with("has ") {
         return message.to_owned();
     }
-    format!("is not a cron expression ({})", message.trim_end_matches('.'))
+    let bare = message.strip_prefix("Component error: ").or_else(|| message.strip_prefix("Invalid pattern: "));
+    format!("is not a cron expression (the parser says: {})", bare.unwrap_or(message).trim_end_matches('.'))
 }

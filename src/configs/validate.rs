@@ -14,7 +14,7 @@ use super::fields::{self, Bounds, Field};
 use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::{SecretSource, SystemSecrets};
-use super::timing::Written;
+use super::timing::{Written, beside_each_other};
 use super::values::{self, Fault, quote, show, wanted};
 use super::{headers, url};
 
@@ -195,17 +195,18 @@ impl RowReader<'_> {
         cache: &mut ScheduleCache,
         now: Timestamp,
     ) -> Option<Arc<api_health_core::Schedule>> {
-        let found = Written::read(&self.row.fields, defaults)
-            .and_then(|written| written.schedule(defaults, cache, now).map_err(|fault| vec![fault]));
-        match found {
-            Ok(schedule) => Some(schedule),
-            Err(faults) => {
-                for (field, fault) in faults {
-                    self.push(field.name, fault);
-                }
-                None
+        let (written, mut faults) = Written::read(&self.row.fields, cache, now);
+        faults.extend(beside_each_other(&self.row.fields, defaults));
+        if faults.is_empty() {
+            match written.schedule(defaults, cache, now) {
+                Ok(schedule) => return Some(schedule),
+                Err(fault) => faults.push(fault),
             }
         }
+        for (field, fault) in faults {
+            self.push(field.name, fault);
+        }
+        None
     }
 
     fn headers(&mut self) -> Vec<(String, Secret)> {

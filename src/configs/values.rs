@@ -75,8 +75,11 @@ pub fn wanted(field: &Field) -> String {
             let of_unit = if field.unit.is_empty() { String::new() } else { format!(" of {}", field.unit) };
             format!("a whole number{of_unit} from {least} to {most}, such as {}", field.example)
         }
-        Bounds::Words("") => format!("{}, such as {}", field.kind, field.example),
-        Bounds::Words(words) => format!("{} ({words}), such as {}", field.kind, field.example),
+        Bounds::Words(words) => {
+            let article = if field.kind.starts_with("list") || field.kind.starts_with("table") { "a " } else { "" };
+            let bounds = if words.is_empty() { String::new() } else { format!(" ({words})") };
+            format!("{article}{}, such as {}{bounds}", field.kind, field.example)
+        }
     }
 }
 
@@ -193,7 +196,7 @@ mod tests {
         assert_eq!(text(&json!("Shops"), &NAME, 4).unwrap_err().why, "has 5 characters, more than 4");
         assert_eq!(text(&json!("a\nb"), &NAME, 4).unwrap_err().what, "\"a\\nb\"");
         assert_eq!(text(&json!(5), &NAME, 4).unwrap_err().instead, "\"5\", in quotes");
-        assert!(wanted(&EXPECTED_STATUS).starts_with("text or whole number (at most 50"));
+        assert!(wanted(&EXPECTED_STATUS).starts_with("text or whole number, such as \"200-299"));
     }
 
     #[test]

@@ -90,6 +90,9 @@ impl Notifier for SnsNotifier {
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
+            if self.client.config().region().is_none() {
+                return Err(failure::no_region(&self.topic));
+            }
             let publish = self.publish(&alert).map_err(|_| failure::unbuildable())?;
             match tokio::time::timeout(DELIVER_TIMEOUT, publish.send()).await {
                 Ok(Ok(_)) => Ok(()),

@@ -15,7 +15,7 @@ use super::{ApisSettings, LogSettings, ProbeSettings, RunSettings, Settings, Sto
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::fields;
 use crate::configs::schedules::ScheduleCache;
-use crate::configs::timing::Written;
+use crate::configs::timing::{Written, both};
 use crate::configs::validate::status_set;
 use crate::configs::values::{self, Fault};
 
@@ -185,8 +185,8 @@ fn probe(reader: &mut Reader<'_>) -> ProbeSettings {
     }
 }
 
-/// `probe.schedule`, `probe.timezone` and `probe.interval_seconds`, checked as those of a row are; the time zone may
-/// stand alone, for rows with a schedule of their own.
+/// `probe.schedule`, `probe.timezone` and `probe.interval_seconds`, checked as those of a row are; but the time zone may
+/// stand beside an interval, for rows with a schedule of their own.
 fn default_schedule(reader: &mut Reader<'_>, built_in: &ApiDefaults) -> (DefaultSchedule, String) {
     let three = [
         (&keys::SCHEDULE, fields::SCHEDULE),
@@ -199,31 +199,15 @@ fn default_schedule(reader: &mut Reader<'_>, built_in: &ApiDefaults) -> (Default
             row.insert(field.name.to_owned(), value);
         }
     }
-    let zone_beside_interval =
-        row.contains_key(fields::INTERVAL_SECONDS.name).then(|| row.remove(fields::TIMEZONE.name)).flatten();
-    let mut cache = ScheduleCache::default();
-    let checked = Written::read(&row, built_in).and_then(|written| {
-        let zone = zone_beside_interval
-            .as_ref()
-            .map(|v| values::text(v, &fields::TIMEZONE, words::PATH_CHARS_MAX))
-            .transpose();
-        let zone = zone.map_err(|fault| vec![(&fields::TIMEZONE, fault)])?.map(str::to_owned);
-        written.schedule(built_in, &mut cache, SOME_MOMENT).map_err(|fault| vec![fault])?;
-        if let Some(zone) = &zone {
-            let alone = Written { zone: Some(zone.clone()), ..Written::default() };
-            alone.schedule(built_in, &mut cache, SOME_MOMENT).map_err(|fault| vec![fault])?;
-        }
-        Ok((written, zone))
-    });
-    let (written, zone) = checked.unwrap_or_else(|faults| {
-        for (field, fault) in faults {
-            let key = three.iter().find(|(_, f)| f.name == field.name).map_or(&keys::SCHEDULE, |(key, _)| key);
-            let origin = reader.written(key).map_or(Origin::Default, |(_, origin)| origin);
-            reader.fault(key.name(), &origin, fault);
-        }
-        Default::default()
-    });
-    let timezone = written.zone.or(zone);
+    let (written, mut faults) = Written::read(&row, &mut ScheduleCache::default(), SOME_MOMENT);
+    if row.contains_key(fields::SCHEDULE.name) && row.contains_key(fields::INTERVAL_SECONDS.name) {
+        faults.push((&fields::INTERVAL_SECONDS, both()));
+    }
+    for (field, fault) in faults {
+        let key = three.iter().find(|(_, f)| f.name == field.name).map_or(&keys::SCHEDULE, |(key, _)| key);
+        let origin = reader.written(key).map_or(Origin::Default, |(_, origin)| origin);
+        reader.fault(key.name(), &origin, fault);
+    }
     let when = match (&written.expression, written.interval) {
         (Some(expression), _) => DefaultSchedule::Cron(expression.clone()),
         (None, Some(interval)) => DefaultSchedule::Every(interval),
@@ -233,7 +217,7 @@ fn default_schedule(reader: &mut Reader<'_>, built_in: &ApiDefaults) -> (Default
         DefaultSchedule::Cron(expression) => (json!(expression), Value::Null),
         DefaultSchedule::Every(interval) => (Value::Null, json!(interval.as_secs())),
     };
-    let timezone = timezone.unwrap_or_else(|| built_in.timezone.clone());
+    let timezone = written.zone.unwrap_or_else(|| built_in.timezone.clone());
     for (key, value) in [(&keys::SCHEDULE, cron), (&keys::TIMEZONE, json!(timezone)), (&keys::INTERVAL, every)] {
         let origin = reader.written(key).map_or(Origin::Default, |(_, origin)| origin);
         reader.note(key, value, origin);

@@ -60,8 +60,8 @@ fn webhook(reader: &mut Reader<'_>) -> Option<WebhookSettings> {
         Ok(url) => Some((Secret::new(url), origin)),
         Err(fault) => {
             // What was found is not shown: with many services the path is the secret.
-            let what = "the URL".to_owned();
-            reader.fault(keys::WEBHOOK_URL.name(), &origin, Fault { what, ..fault });
+            let fault = Fault::new("the URL", fault.why, wanted(&keys::WEBHOOK_URL.field));
+            reader.fault(keys::WEBHOOK_URL.name(), &origin, fault);
             None
         }
     });

@@ -55,7 +55,11 @@ impl RawFile {
         let mut reader = Reader { name, document: &document, file: Self::default(), issues: Vec::new() };
         reader.table("", &document.table);
         reader.file.path = path.to_owned();
-        if reader.issues.is_empty() { Ok(reader.file) } else { Err(reader.issues) }
+        if reader.issues.is_empty() {
+            return Ok(reader.file);
+        }
+        reader.issues.sort_by_key(|(line, _)| *line);
+        Err(reader.issues.into_iter().map(|(_, issue)| issue).collect())
     }
 }
 
@@ -63,7 +67,8 @@ struct Reader<'a> {
     name: String,
     document: &'a Document<'a>,
     file: RawFile,
-    issues: Vec<ConfigIssue>,
+    /// Each with its line.
+    issues: Vec<(usize, ConfigIssue)>,
 }
 
 impl Reader<'_> {
@@ -93,7 +98,8 @@ impl Reader<'_> {
 
     fn push(&mut self, line: usize, key: &str, fault: Fault) {
         let separator = if key.is_empty() { "" } else { ": " };
-        self.issues.push(fault.at(format!("{}, line {line}{separator}{key}", self.name)));
+        let location = format!("{}, line {line}{separator}{key}", self.name);
+        self.issues.push((line, fault.at(location)));
     }
 }
 
@@ -103,9 +109,11 @@ fn unknown(prefix: &str, key: &str) -> Fault {
         KEYS.iter().filter_map(|k| k.name().strip_prefix(prefix)).filter_map(|rest| rest.split('.').next()).collect();
     let elsewhere = KEYS.iter().find_map(|k| k.name().rsplit_once('.').filter(|(_, last)| *last == key));
     let instead = match (nearest_of(key, siblings.iter().copied()), elsewhere) {
+        _ if prefix.is_empty() && key == "api" => {
+            "[[api]] tables into a file of their own, named by file below [apis]".into()
+        }
         (Some(nearest), _) => format!("{prefix}{nearest}, the nearest name that is known"),
         (None, Some((section, last))) => format!("{last} below [{section}]"),
-        (None, None) if key == "api" => "[[api]] tables into a file of their own, named by file below [apis]".into(),
         (None, None) if prefix.is_empty() => format!("one of {}", Vec::from_iter(siblings).join(", ")),
         (None, None) => {
             format!("one of {} below [{}]", Vec::from_iter(siblings).join(", "), prefix.trim_end_matches('.'))

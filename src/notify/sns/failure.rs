@@ -34,6 +34,11 @@ pub(super) fn timed_out(topic: &Topic) -> NotifyError {
     retryable(format!("SNS in {} did not answer within {} s", topic.region(), DELIVER_TIMEOUT.as_secs()))
 }
 
+/// The client was made without a region: every call would fail before it is sent.
+pub(super) fn no_region(topic: &Topic) -> NotifyError {
+    permanent("there is no AWS region".into(), format!("set AWS_REGION; the topic is in {}", topic.region()))
+}
+
 /// The request could not be put together. It cannot happen with the fields that an alert has, and is no reason to panic.
 pub(super) fn unbuildable() -> NotifyError {
     permanent("the message for SNS could not be put together".into(), "report this as a fault of api-health".into())

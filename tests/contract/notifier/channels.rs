@@ -20,7 +20,7 @@ use super::TestClock;
 use super::http_server::{Script, Server};
 use crate::support::moto::Moto;
 
-pub(crate) const REGION: &str = "eu-central-1";
+const REGION: &str = "eu-central-1";
 pub(crate) const WEBHOOK_SECRET: &str = "contract-webhook-secret";
 pub(crate) const WEBHOOK_PATH: &str = "/services/contract-path-token?key=contract-query-token";
 /// What must be in no error and no log line.
@@ -31,6 +31,8 @@ pub(crate) const SECRETS: [&str; 5] =
 pub(crate) struct Channel {
     pub(crate) name: String,
     pub(crate) notifier: Rc<dyn Notifier>,
+    /// It drops a repeat by itself, because the repeat carries the same id.
+    pub(crate) drops_repeats: bool,
     /// The alert ids that arrived, oldest first, once there are as many as asked for.
     pub(crate) received: Box<dyn Fn(usize) -> LocalBoxFuture<'static, Vec<String>>>,
 }
@@ -108,6 +110,7 @@ pub(crate) async fn sns(clock: &Arc<TestClock>, name: &str, fifo: bool) -> Chann
     Channel {
         name: format!("SNS, {name} topic"),
         notifier,
+        drops_repeats: fifo,
         received: Box::new(move |count| {
             let subscribed = Rc::clone(&subscribed);
             Box::pin(async move {
@@ -143,6 +146,7 @@ pub(crate) fn webhook(clock: &Arc<TestClock>, tls: bool) -> Channel {
     Channel {
         name: format!("webhook, {}", if tls { "TLS" } else { "plain" }),
         notifier,
+        drops_repeats: false,
         received: Box::new(move |_| {
             let ids = server.requests().iter().map(|request| alert_id(&request.body)).collect();
             Box::pin(async move { ids })
@@ -177,6 +181,7 @@ pub(crate) fn terminal(clock: &Arc<TestClock>) -> Channel {
     Channel {
         name: "terminal".into(),
         notifier: Rc::new(notifier),
+        drops_repeats: false,
         received: Box::new(move |_| {
             let text = screen.text();
             let ids = text.lines().filter_map(|line| line.trim().strip_prefix("Alert ")).map(|id| id.trim().to_owned());

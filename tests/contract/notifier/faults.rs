@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health::aws;
 use api_health::notify::sns::{self, SnsNotifier};
 use api_health::notify::terminal::{self, TerminalNotifier};
 use api_health::notify::webhook;
@@ -15,7 +14,7 @@ use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_sdk_sns::config::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::TestClock;
-use super::channels::{REGION, SECRETS, aws_config, webhook_to};
+use super::channels::{SECRETS, aws_config, webhook_to};
 use super::http_server::{Script, Server, refusing_port};
 use crate::support::moto::Moto;
 
@@ -78,8 +77,8 @@ async fn sns_without_credentials(error: fn() -> CredentialsError) -> Rc<dyn Noti
 }
 
 async fn sns_without_a_region() -> Rc<dyn Notifier> {
-    let mut config = aws::load(Some(REGION.into())).await.into_builder();
-    config.set_region(None);
+    let mut config = aws_config(&Moto::shared().endpoint).await.into_builder();
+    config.set_region(None).set_endpoint_url(None);
     Rc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config.build()), TOPIC.into(), "production".into(), clock()))
 }
 
@@ -107,7 +106,7 @@ async fn sns_faults() -> Vec<Fault> {
             Retryable(None),
             "could not be loaded just now",
         ),
-        ("SNS, no region", sns_without_a_region().await, Permanent, "AWS_REGION"),
+        ("SNS, no region", sns_without_a_region().await, Permanent, "no AWS region; set AWS_REGION"),
     ];
     for (name, status, code, expected, says) in [
         ("SNS, 500", "500 Internal Server Error", "InternalError", Retryable(None), "fault of its own (InternalError)"),

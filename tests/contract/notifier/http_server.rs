@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -22,7 +23,10 @@ pub(crate) enum Script {
 
 impl Script {
     pub(crate) fn status(status: &str, headers: &str, body: &str) -> Self {
-        Self::Answer(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
+        Self::Answer(format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+            body.len()
+        ))
     }
 }
 
@@ -56,8 +60,13 @@ impl Server {
 
     /// With a certificate of its own for `localhost`.
     pub(crate) fn tls(script: Script) -> Self {
-        let rcgen::CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        static NEXT_ISSUER: AtomicUsize = AtomicUsize::new(0);
+        // An issuer of its own: by name alone, one test's certificate would pass for another's with a bad signature.
+        let issuer = format!("test {}", NEXT_ISSUER.fetch_add(1, Ordering::SeqCst));
+        params.distinguished_name.push(rcgen::DnType::CommonName, issuer);
+        let cert = params.self_signed(&signing_key).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
