@@ -13,10 +13,10 @@ use api_health_core::ConfigIssue;
 use crate::aws;
 use crate::cli::exit::Exit;
 use crate::clock::SystemClock;
-use crate::configs::dynamodb_table::DynamoRowTable;
+use crate::configs::dynamodb_table::DynamoConfigTable;
 use crate::configs::raw::RowTable;
 use crate::configs::source::{FileSource, TableSource, UrlSource};
-use crate::configs::sqlite_table::SqliteRowTable;
+use crate::configs::sqlite_table::SqliteConfigTable;
 use crate::configs::validate::RowRules;
 use crate::notify::sns::SnsNotifier;
 use crate::notify::terminal::TerminalNotifier;
@@ -36,6 +36,8 @@ pub enum AppError {
     BadConfigs(String),
     /// Something outside is not there, and what to do about it.
     Unavailable(String),
+    /// What was asked for is not there.
+    NotThere(String),
     /// A fault of ours.
     Internal(String),
 }
@@ -46,6 +48,7 @@ impl AppError {
         match self {
             Self::Configuration(_) | Self::BadConfigs(_) => Exit::BadConfiguration,
             Self::Unavailable(_) => Exit::Unavailable,
+            Self::NotThere(_) => Exit::Fail,
             Self::Internal(_) => Exit::Internal,
         }
     }
@@ -109,12 +112,33 @@ impl App {
     pub async fn open_table(&self) -> Result<Arc<dyn RowTable>, AppError> {
         let store = &self.settings.store;
         Ok(match store.kind {
-            StoreKind::Sqlite => Arc::new(SqliteRowTable::open(&SqliteFile::open(&store.path)?)?),
+            StoreKind::Sqlite => Arc::new(SqliteConfigTable::open(&SqliteFile::open(&store.path)?)?),
             StoreKind::Dynamodb => {
                 let config = self.aws().await?;
-                Arc::new(DynamoRowTable::new(aws_sdk_dynamodb::Client::new(&config), store.config_table.clone()))
+                Arc::new(DynamoConfigTable::new(aws_sdk_dynamodb::Client::new(&config), store.config_table.clone()))
             }
         })
+    }
+
+    /// Whether the store is there to be read. Opening an SQLite file creates it, which a command that only looks must not.
+    pub fn store_exists(&self) -> bool {
+        self.settings.store.kind != StoreKind::Sqlite || self.settings.store.path.exists()
+    }
+
+    /// What people call the store: `SQLite file api-health.db`.
+    pub fn store_name(&self) -> String {
+        let store = &self.settings.store;
+        match store.kind {
+            StoreKind::Sqlite => format!("SQLite file {}", store.path.display()),
+            StoreKind::Dynamodb => format!("DynamoDB table {}", store.state_table),
+        }
+    }
+
+    /// The names of the channels that are set, as they stand in the record of what was delivered.
+    pub fn channels(&self) -> Vec<&'static str> {
+        let notify = &self.settings.notify;
+        let set = [("sns", notify.sns.is_some()), ("webhook", notify.webhook.is_some()), ("terminal", notify.terminal)];
+        set.into_iter().filter(|(_, is_set)| *is_set).map(|(channel, _)| channel).collect()
     }
 
     /// Where configs come from, the first winning: the command line, the file, the store's table.
@@ -185,7 +209,7 @@ impl App {
                     WebhookNotifier::new(client.clone(), url, webhook.secret.as_ref(), environment(), clock())
                 })
                 .map_err(AppError::Unavailable)?;
-            notifiers.push(Box::new(notifier.with_timeout(webhook.timeout)));
+            notifiers.push(Box::new(notifier));
         }
         if self.settings.notify.terminal {
             let notifier = TerminalNotifier::new(std::io::stdout(), environment(), colour, clock())
