@@ -2,6 +2,7 @@
 //!
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,23 @@ impl AppError {
             Self::Unavailable(_) => Exit::Unavailable,
             Self::NotThere(_) => Exit::Fail,
             Self::Internal(_) => Exit::Internal,
+        }
+    }
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(issues) => {
+                for (index, issue) in issues.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "; " };
+                    write!(f, "{separator}{issue}")?;
+                }
+                Ok(())
+            }
+            Self::BadConfigs(text) | Self::Unavailable(text) | Self::NotThere(text) | Self::Internal(text) => {
+                f.write_str(text)
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ mod unset_secrets;
 mod validate;
 mod write;
 
+pub(super) use unset_secrets::AnySecret;
+
 use super::args::ApisCommand;
 use super::exit::Exit;
 use super::out::{Out, note};
