@@ -2,6 +2,7 @@
 //!
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub enum AppError {
     BadConfigs(String),
     /// Something outside is not there, and what to do about it.
     Unavailable(String),
+    /// What was asked for is not there.
+    NotThere(String),
     /// A fault of ours.
     Internal(String),
 }
@@ -46,7 +49,25 @@ impl AppError {
         match self {
             Self::Configuration(_) | Self::BadConfigs(_) => Exit::BadConfiguration,
             Self::Unavailable(_) => Exit::Unavailable,
+            Self::NotThere(_) => Exit::Fail,
             Self::Internal(_) => Exit::Internal,
+        }
+    }
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(issues) => {
+                for (index, issue) in issues.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "; " };
+                    write!(f, "{separator}{issue}")?;
+                }
+                Ok(())
+            }
+            Self::BadConfigs(text) | Self::Unavailable(text) | Self::NotThere(text) | Self::Internal(text) => {
+                f.write_str(text)
+            }
         }
     }
 }
@@ -117,6 +138,27 @@ impl App {
         })
     }
 
+    /// Whether the store is there to be read. Opening an SQLite file creates it, which a command that only looks must not.
+    pub fn store_exists(&self) -> bool {
+        self.settings.store.kind != StoreKind::Sqlite || self.settings.store.path.exists()
+    }
+
+    /// What people call the store: `SQLite file api-health.db`.
+    pub fn store_name(&self) -> String {
+        let store = &self.settings.store;
+        match store.kind {
+            StoreKind::Sqlite => format!("SQLite file {}", store.path.display()),
+            StoreKind::Dynamodb => format!("DynamoDB table {}", store.state_table),
+        }
+    }
+
+    /// The names of the channels that are set, as they stand in the record of what was delivered.
+    pub fn channels(&self) -> Vec<&'static str> {
+        let notify = &self.settings.notify;
+        let set = [("sns", notify.sns.is_some()), ("webhook", notify.webhook.is_some()), ("terminal", notify.terminal)];
+        set.into_iter().filter(|(_, is_set)| *is_set).map(|(channel, _)| channel).collect()
+    }
+
     /// Where configs come from, the first winning: the command line, the file, the store's table.
     ///
     /// # Errors
@@ -185,7 +227,7 @@ impl App {
                     WebhookNotifier::new(client.clone(), url, webhook.secret.as_ref(), environment(), clock())
                 })
                 .map_err(AppError::Unavailable)?;
-            notifiers.push(Box::new(notifier.with_timeout(webhook.timeout)));
+            notifiers.push(Box::new(notifier));
         }
         if self.settings.notify.terminal {
             let notifier = TerminalNotifier::new(std::io::stdout(), environment(), colour, clock())

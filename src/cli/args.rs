@@ -4,19 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::exit::Exit;
+
 /// Watches HTTP APIs and tells people, once and quickly, when one goes down or comes back.
 ///
 /// Without any settings, states are kept in ./api-health.db and alerts are printed here. Settings come from
 /// ./api-health.toml (or --settings FILE) and the environment; see `api-health settings show`.
 #[derive(Debug, Parser)]
-#[command(
-    name = "api-health",
-    version,
-    max_term_width = 100,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
-#[command(after_help = AFTER_HELP)]
+#[command(name = "api-health", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = after_help())]
 pub struct Cli {
     /// Settings file [default: ./api-health.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -31,23 +27,20 @@ pub struct Cli {
     pub command: Command,
 }
 
-const AFTER_HELP: &str = "\
-Examples:
+/// What to begin with.
+pub const EXAMPLES: &str = "\
   api-health demo                               watch a small API go down and come back, offline
   api-health run https://example.com/health     watch an API now, with the defaults
   api-health apis add --url https://example.com/health --name Example
   api-health run                                watch everything that is configured
   api-health probe https://example.com          one probe: phases, verdict, reasons
   api-health status                             what is up and what is down
+  api-health alerts test                        see that alerts arrive";
 
-Exit codes:
-  0   all is well
-  1   probe: the API failed; other commands: it is not there
-  2   probe: nothing can be said of the API
-  64  the command line, the settings or a config are bad; every fault is named
-  69  the store, a file or AWS is not available
-  70  a fault of api-health itself
-  75  run --once: done, but alerts could not be delivered yet and stay owed";
+fn after_help() -> String {
+    let codes = Exit::TABLE.map(|(exit, meaning)| format!("  {:<3} {meaning}\n", exit.code())).concat();
+    format!("Examples:\n{EXAMPLES}\n\nExit codes:\n{}", codes.trim_end())
+}
 
 /// When something is done that depends on where the output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -133,9 +126,7 @@ pub struct ProbeArgs {
 #[derive(Debug, Subcommand)]
 pub enum ApisCommand {
     /// Add an API to the store's table
-    #[command(
-        after_help = "Example:\n  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30"
-    )]
+    #[command(after_help = "Example:\n  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30")]
     Add(AddArgs),
     /// List every API: from the table and from the file
     List {

@@ -3,19 +3,31 @@
 //! [`args`] is what a person may write. Each command has a file of its own. What goes to standard output is the answer;
 //! logs, progress and faults go to standard error.
 
+mod alerts;
+mod apis;
 pub mod args;
+mod configured;
+mod demo;
 pub mod exit;
+mod man;
+mod out;
+mod probe;
 mod run;
+mod settings;
+mod status;
+mod table;
+mod text;
 
 use std::io::IsTerminal;
 
 use clap::{CommandFactory, Parser};
 
 use crate::app::{App, AppError};
-use crate::settings::Settings;
+use crate::settings::{LogFormat, LogSettings, Settings};
 use crate::telemetry;
-use args::{Cli, Command, When};
+use args::{Cli, Command, SettingsCommand, When};
 use exit::Exit;
+use out::{Out, note};
 
 /// The whole program.
 pub fn main() -> Exit {
@@ -38,25 +50,61 @@ pub fn main() -> Exit {
 }
 
 fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
+    let out = Out::new(cli.color);
+    let log_colour = colour(cli.color, &std::io::stderr());
     // These need no settings, and work while the settings are bad.
     match &cli.command {
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "api-health", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "api-health", &mut script);
+            out.print(&String::from_utf8_lossy(&script))?;
             return Ok(Exit::Ok);
+        }
+        Command::Man => {
+            let page = man::page().map_err(|error| AppError::Internal(format!("the man page: {error}")))?;
+            out.print(&page)?;
+            return Ok(Exit::Ok);
+        }
+        Command::Settings(SettingsCommand::Show { json }) => {
+            return settings::show(cli.settings.as_deref(), *json, &out);
+        }
+        Command::Demo(args) => {
+            telemetry::start(&LogSettings { level: "warn".into(), format: LogFormat::Text }, log_colour);
+            return actix_rt::System::new().block_on(demo::run(args, &out));
         }
         _ => {}
     }
     let environment = |name: &str| std::env::var(name).ok();
     let settings = Settings::load(cli.settings.as_deref(), &environment).map_err(AppError::Configuration)?;
-    telemetry::start(&settings.log, colour(cli.color, &std::io::stderr()));
-    let colour = colour(cli.color, &std::io::stdout());
+    telemetry::start(&log_of(&cli.command, &settings.log), log_colour);
     let app = App::new(settings);
     actix_rt::System::new().block_on(async {
         match &cli.command {
-            Command::Run(args) => run::run(&app, args, colour).await,
-            _ => Ok(Exit::Ok),
+            Command::Run(args) => run::run(&app, args, out.colour).await,
+            Command::Probe(args) => probe::run(&app, args, &out).await,
+            Command::Apis(command) => apis::run(&app, command, &out).await,
+            Command::Status(args) => status::run(&app, args, &out).await,
+            Command::Alerts(command) => alerts::run(&app, command, &out).await,
+            Command::Settings(_) | Command::Demo(_) | Command::Completions { .. } | Command::Man => {
+                Err(AppError::Internal("a command that needs no settings came too late".into()))
+            }
         }
     })
+}
+
+/// How a command logs: `run` as it is set, the others as a person wants it who waits for an answer, unless more was
+/// asked for.
+fn log_of(command: &Command, set: &LogSettings) -> LogSettings {
+    let mut log = set.clone();
+    if !matches!(command, Command::Run(_)) {
+        if log.level == LogSettings::default().level {
+            log.level = "warn".into();
+        }
+        if log.format == LogFormat::Auto {
+            log.format = LogFormat::Text;
+        }
+    }
+    log
 }
 
 /// Whether a stream should get colour.
@@ -73,11 +121,9 @@ fn report(error: &AppError) {
     match error {
         AppError::Configuration(issues) => {
             for issue in issues {
-                eprintln!("error: {issue}");
+                note(&format!("error: {issue}"));
             }
         }
-        AppError::BadConfigs(text) | AppError::Unavailable(text) | AppError::Internal(text) => {
-            eprintln!("error: {text}")
-        }
+        other => note(&format!("error: {other}")),
     }
 }

@@ -17,4 +17,4 @@ pub mod message;
 pub mod sns;
 pub mod terminal;
 pub mod webhook;
-mod words;
+pub(crate) mod words;

@@ -8,7 +8,7 @@ use deunicode::deunicode_with_tofu;
 
 /// `text` as one line of at most `chars_max` characters, fit for a mail or a terminal: what could move a cursor, start
 /// a line or turn the direction of reading is taken out. A cut ends in `…`.
-pub(super) fn one_line(text: &str, chars_max: usize) -> String {
+pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
     // Twice the bound of raw characters is enough to fill it, and bounds the work for a hostile text.
     let raw = text.chars().take(chars_max.saturating_mul(2).saturating_add(1));
     let spaced = raw.filter(|c| !turns_reading(*c)).map(|c| if breaks_a_line(c) { ' ' } else { c });
@@ -43,7 +43,7 @@ pub(super) fn bounded(text: &str, chars_max: usize) -> &str {
 }
 
 /// The two largest units that are not zero: `4 min 10 s`, `3 d 2 h`, `45 s`.
-pub(super) fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [("d", seconds / 86_400), ("h", seconds / 3_600 % 24), ("min", seconds / 60 % 60), ("s", seconds % 60)];
     match units.iter().position(|(_, count)| *count > 0) {
@@ -56,7 +56,7 @@ pub(super) fn span(span: Duration) -> String {
 }
 
 /// A point in time as people read it: `2026-11-22 07:30:00 UTC`.
-pub(super) fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     let text = at.to_string();
     match text.split_once('T') {
         // A time beyond the year 9999 has no such form, and is shown as it is.

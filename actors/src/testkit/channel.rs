@@ -22,6 +22,8 @@ pub enum ChannelFault {
     Hangs,
     /// A person must act.
     Permanent,
+    /// It panics.
+    Panics,
     /// It refuses the alerts of this API alone.
     RefusesOne(ApiId),
 }
@@ -83,6 +85,7 @@ impl Notifier for FakeChannel {
                 ChannelFault::Permanent => {
                     Err(NotifyError::Permanent { reason: "planted".into(), instead: "mend it".into() })
                 }
+                ChannelFault::Panics => panic!("planted"),
                 ChannelFault::RefusesOne(api_id) if api_id == alert.api_id => {
                     Err(NotifyError::Retryable { reason: "planted".into(), after: None })
                 }

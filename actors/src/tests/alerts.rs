@@ -158,11 +158,39 @@ fn a_dead_store_stops_no_probe_and_silences_no_alert() {
 }
 
 #[test]
+fn a_notifier_that_panics_has_not_delivered() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let _running = world.start(options()).await;
+        seconds(20).await;
+        world.channels[0].set_fault(ChannelFault::Panics);
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(30).await;
+        assert_eq!(world.store.record("a").unwrap().owed.len(), 1, "still owed");
+        world.channels[0].set_fault(ChannelFault::None);
+        seconds(2).await;
+        assert_eq!(world.channels[0].lines(), ["a down"]);
+    });
+}
+
+#[test]
 fn a_lost_answer_is_not_taken_for_somebody_elses_write() {
     in_virtual_time(async {
         let world = world(&["a"]);
         let _running = world.start(options()).await;
         seconds(20).await;
+        world.store.set_fault(StoreFault::AnswerLost);
+        world.targets.set("a", Behaviour::Refuses);
+        let probes = world.targets.probed("a").len();
+        while world.targets.probed("a").len() == probes {
+            seconds(1).await;
+        }
+        // One fail was stored, and the answer lost. Counted twice, it would be an outage.
+        world.targets.set("a", Behaviour::Answers(200));
+        seconds(3).await;
+        world.store.set_fault(StoreFault::None);
+        seconds(60).await;
+        assert!(world.channels[0].lines().is_empty(), "a blip");
         world.store.set_fault(StoreFault::AnswerLost);
         world.targets.set("a", Behaviour::Refuses);
         seconds(8).await;
@@ -189,6 +217,8 @@ fn a_record_that_somebody_else_wrote_is_decided_upon_again() {
         let record = world.store.record("a").unwrap();
         assert!(record.version > theirs.version);
         assert_eq!((record.status, record.missed_ticks), (Status::Down, 41), "theirs, with our outcomes on top");
+        let (told_at, alert) = world.channels[0].told()[0].clone();
+        assert!(told_at.since(alert.happened_at) < Duration::from_secs(6), "the fail that met the conflict counted");
         assert_eq!(world.channels[0].lines(), ["a down"]);
     });
 }

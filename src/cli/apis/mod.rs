@@ -1,0 +1,58 @@
+//! `apis …`: the rows that say what is watched. Reading looks at every source; writing changes the store's table alone.
+
+mod edit;
+mod import;
+mod list;
+mod mask;
+mod set;
+mod show;
+mod unset_secrets;
+mod validate;
+mod write;
+
+pub(super) use unset_secrets::AnySecret;
+
+use super::args::ApisCommand;
+use super::exit::Exit;
+use super::out::{Out, note};
+use crate::app::{App, AppError};
+use crate::configs::file;
+
+/// Runs one of them.
+///
+/// # Errors
+/// Every fault of what was written, or what is not available.
+pub async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<Exit, AppError> {
+    match command {
+        ApisCommand::Add(args) => write::add(app, args, out).await,
+        ApisCommand::List { json } => list::list(app, *json, out).await,
+        ApisCommand::Show { api_id, json } => show::show(app, api_id, *json, out).await,
+        ApisCommand::Edit { api_id, set, unset } => edit::edit(app, api_id, set, unset, out).await,
+        ApisCommand::Rm { api_id } => write::rm(app, api_id, out).await,
+        ApisCommand::Import { file, dry_run } => import::import(app, file, *dry_run, out).await,
+        ApisCommand::Export => export(app, out).await,
+        ApisCommand::Validate { file } => validate::validate(app, file.as_deref(), out).await,
+    }
+}
+
+/// `apis export`: the table as it was written, literal secrets and all, so that it can be imported again.
+async fn export(app: &App, out: &Out) -> Result<Exit, AppError> {
+    let rows = existing_table(app).await?.rows().await?;
+    out.print(&file::to_toml(&rows).map_err(AppError::Unavailable)?)?;
+    if rows.is_empty() {
+        note(&format!("{} has no APIs", app.store_name()));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The table, for commands that make no sense without one.
+async fn existing_table(app: &App) -> Result<std::sync::Arc<dyn crate::configs::raw::RowTable>, AppError> {
+    if app.store_exists() {
+        return app.open_table().await;
+    }
+    Err(AppError::NotThere(format!(
+        "{}: is not there, so it holds no APIs; write `api-health apis add --url URL` to begin one, or name another store \
+         in the settings",
+        app.store_name()
+    )))
+}

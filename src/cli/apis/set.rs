@@ -1,0 +1,144 @@
+//! `--set NAME=VALUE` and `--unset NAME`: from the command line into a row.
+
+use api_health_core::ConfigIssue;
+use serde_json::{Map, Value};
+
+use crate::configs::fields::{API_ID, FIELDS, HEADERS};
+use crate::configs::toml_text;
+use crate::configs::values::{Fault, quote};
+
+/// Puts every `NAME=VALUE` into `fields` and gathers what is wrong with their form. What the values mean is checked
+/// with the whole row.
+pub(super) fn apply(fields: &mut Map<String, Value>, set: &[String], issues: &mut Vec<ConfigIssue>) {
+    for written in set {
+        match written.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => put(fields, name.trim(), value, issues),
+            _ => {
+                // What was written may be a value, and a secret one: it is not shown.
+                let fault = Fault::new("what follows --set", "has no name with a = after it", "--set NAME=VALUE");
+                issues.push(fault.at("command line, --set"));
+            }
+        }
+    }
+}
+
+/// Takes every NAME out of `fields`.
+pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], issues: &mut Vec<ConfigIssue>) {
+    for name in unset.iter().map(|name| name.trim()) {
+        let removed = match header(name) {
+            Some(header) => {
+                let table = fields.get_mut(HEADERS.name).and_then(Value::as_object_mut);
+                table.is_some_and(|table| table.remove(header).is_some())
+            }
+            None if name == API_ID.name => {
+                issues.push(key_fault().at(format!("command line, --unset {name}")));
+                continue;
+            }
+            None => fields.remove(name).is_some(),
+        };
+        if !removed {
+            let has = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let fault = Fault::new(quote(name), "is not set in this row", format!("one of {has}"));
+            issues.push(fault.at("command line, --unset"));
+        }
+    }
+    if fields.get(HEADERS.name).and_then(Value::as_object).is_some_and(Map::is_empty) {
+        fields.remove(HEADERS.name);
+    }
+}
+
+/// That an id cannot be changed.
+pub(super) fn key_fault() -> Fault {
+    let instead = "the row anew with `apis add`, and `apis rm` for the old one";
+    Fault::new("api_id", "is the key, by which what is known of the API is kept", instead)
+}
+
+fn put(fields: &mut Map<String, Value>, name: &str, text: &str, issues: &mut Vec<ConfigIssue>) {
+    let Some(header) = header(name) else {
+        fields.insert(name.to_owned(), value(name, text));
+        return;
+    };
+    let headers = fields.entry(HEADERS.name).or_insert_with(|| Value::Object(Map::new()));
+    match headers.as_object_mut() {
+        Some(table) => {
+            table.insert(header.to_owned(), value(name, text));
+        }
+        None => {
+            let fault = Fault::new("headers", "is not a table in this row", "--unset headers first");
+            issues.push(fault.at(format!("command line, --set {name}")));
+        }
+    }
+}
+
+/// The `X` of `headers.X`.
+fn header(name: &str) -> Option<&str> {
+    name.strip_prefix(HEADERS.name)?.strip_prefix('.')
+}
+
+/// TOML if it is TOML, else the text as it is. A field that holds text takes numbers and words as text, too.
+fn value(name: &str, text: &str) -> Value {
+    let parsed = toml_text::parse(&format!("v = {text}")).ok().and_then(|document| {
+        let mut map = toml_text::to_map(&document.table);
+        // More than one key: there was a line break in it, and it is not one value.
+        (map.len() == 1).then(|| map.remove("v")).flatten()
+    });
+    let wants_text = header(name).is_some() || FIELDS.iter().any(|field| field.name == name && field.kind == "text");
+    match parsed {
+        Some(Value::String(inner)) => Value::String(inner),
+        Some(other) if !wants_text => other,
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn applied(set: &[&str]) -> (Value, Vec<String>) {
+        let (mut fields, mut issues) = (Map::new(), Vec::new());
+        apply(&mut fields, &set.iter().map(ToString::to_string).collect::<Vec<_>>(), &mut issues);
+        (Value::Object(fields), issues.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn values_are_toml_or_plain_text() {
+        let (fields, issues) = applied(&[
+            "interval_seconds=30",
+            "enabled=false",
+            "expected_status=2xx",
+            "schedule=*/5 * * * *",
+            "tags=[\"a\", \"b\"]",
+            "name=5",
+            "body='{\"a\": 1}'",
+            "method=\"post\"",
+            "headers.Authorization=Bearer ${env:T}",
+            "headers.X-N=5",
+            "nonsense=a = b\nc = 1",
+        ]);
+        assert_eq!(issues, Vec::<String>::new());
+        assert_eq!(
+            fields,
+            json!({"interval_seconds": 30, "enabled": false, "expected_status": "2xx", "schedule": "*/5 * * * *",
+                   "tags": ["a", "b"], "name": "5", "body": "{\"a\": 1}", "method": "post",
+                   "headers": {"Authorization": "Bearer ${env:T}", "X-N": "5"}, "nonsense": "a = b\nc = 1"})
+        );
+    }
+
+    #[test]
+    fn a_set_without_a_name_is_told_without_its_text() {
+        let (_, issues) = applied(&["hunter2", "=hunter2"]);
+        assert_eq!(issues.len(), 2);
+        assert!(issues.iter().all(|issue| !issue.contains("hunter2")), "{issues:?}");
+    }
+
+    #[test]
+    fn fields_and_single_headers_are_taken_away() {
+        let Value::Object(mut fields) = json!({"api_id": "a", "tags": [], "headers": {"X": "1"}}) else { unreachable!() };
+        let mut issues = Vec::new();
+        let unset = ["tags", "headers.X", "name", "api_id"].map(str::to_owned);
+        take_away(&mut fields, &unset, &mut issues);
+        assert_eq!(Value::Object(fields), json!({"api_id": "a"}));
+        assert_eq!(issues.len(), 2, "{issues:?}");
+    }
+}

@@ -1,0 +1,44 @@
+//! `apis validate`: every fault of every row. It is strict: a reference that cannot be filled in here is a fault.
+
+use std::path::Path;
+
+use super::import;
+use crate::app::{App, AppError};
+use crate::cli::configured::{self, Source};
+use crate::cli::exit::Exit;
+use crate::cli::out::{Out, note};
+
+/// `apis validate [FILE]`.
+pub(super) async fn validate(app: &App, path: Option<&Path>, out: &Out) -> Result<Exit, AppError> {
+    let sources = match path {
+        Some(path) => vec![Source { name: path.display().to_string(), rows: Ok(import::read(path)?) }],
+        None => configured::read(app).await,
+    };
+    let mut exit = Exit::Ok;
+    for Source { name, rows } in sources {
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                super::super::report(&error);
+                exit = worse(exit, error.exit());
+                continue;
+            }
+        };
+        let checked = app.rules.check_all(&rows);
+        for issue in checked.refused.iter().flat_map(|row| &row.issues) {
+            note(&format!("error: {issue}"));
+        }
+        if !checked.refused.is_empty() {
+            exit = Exit::BadConfiguration;
+        }
+        let (good, bad) = (checked.good.len(), checked.refused.len());
+        let painted = if bad == 0 { String::new() } else { out.paint(crate::cli::out::BAD, &format!(", {bad} bad")) };
+        out.print(&format!("{name}: {good} good{painted}\n"))?;
+    }
+    Ok(exit)
+}
+
+/// A fault that a person wrote weighs more than a source that is not available.
+fn worse(a: Exit, b: Exit) -> Exit {
+    if a == Exit::BadConfiguration { a } else { b }
+}

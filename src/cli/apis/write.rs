@@ -1,0 +1,120 @@
+//! `apis add` and `apis rm`, and the one way in which a row is written.
+
+use api_health_core::{ApiConfig, ConfigIssue};
+use serde_json::{Map, Value};
+
+use super::set;
+use super::unset_secrets::Unset;
+use crate::app::{App, AppError};
+use crate::cli::args::AddArgs;
+use crate::cli::configured;
+use crate::cli::exit::Exit;
+use crate::cli::out::{Out, note};
+use crate::cli::text;
+use crate::configs::fields::{API_ID, NAME};
+use crate::configs::raw::{RawRow, RowTable};
+use crate::configs::urls;
+use crate::configs::values::{Fault, quote};
+
+/// Where a row stands that was written on the command line.
+const COMMAND_LINE: &str = "command line";
+
+/// `apis add`.
+pub(super) async fn add(app: &App, args: &AddArgs, out: &Out) -> Result<Exit, AppError> {
+    let mut issues = Vec::new();
+    let mut fields = Map::new();
+    for row in urls::rows(std::slice::from_ref(&args.url)) {
+        fields = row.fields; // the URL with its scheme, and an id made from it
+    }
+    if let Some(api_id) = &args.api_id {
+        fields.insert(API_ID.name.into(), Value::String(api_id.clone()));
+    }
+    if let Some(name) = &args.name {
+        fields.insert(NAME.name.into(), Value::String(name.clone()));
+    }
+    set::apply(&mut fields, &args.set, &mut issues);
+    let config = check(app, &fields, COMMAND_LINE, issues)?;
+    let table = app.open_table().await?;
+    let api_id = config.api_id.to_string();
+    if table.get(api_id.clone()).await?.is_some() {
+        let what = format!("the api_id {}", quote(&api_id));
+        let why = format!("is already in {}", table.name());
+        let instead = format!("another one with --id, or change that row: api-health apis edit {api_id} --set …");
+        return Err(AppError::Configuration(vec![Fault::new(what, why, instead).at(COMMAND_LINE)]));
+    }
+    table.put(fields).await?;
+    out.print(&format!("added {} to {}\n{}", api_id, table.name(), promise(&config)))?;
+    tell_if_shadowed(app, &api_id);
+    Ok(Exit::Ok)
+}
+
+/// `apis rm`.
+pub(super) async fn rm(app: &App, api_id: &str, out: &Out) -> Result<Exit, AppError> {
+    let table = super::existing_table(app).await?;
+    if table.delete(api_id.to_owned()).await? {
+        out.print(&format!("removed {} from {}\n", text::line(api_id), table.name()))?;
+        return Ok(Exit::Ok);
+    }
+    Err(not_in(app, &*table, api_id).await)
+}
+
+/// Says that a row is not in the table, and whether it is in the file.
+pub(super) async fn not_in(app: &App, table: &dyn RowTable, api_id: &str) -> AppError {
+    let elsewhere = configured::read(app).await.into_iter().filter(|source| source.name != table.name()).find(|source| {
+        let is_it = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str) == Some(api_id);
+        source.rows.as_ref().is_ok_and(|rows| rows.iter().any(is_it))
+    });
+    let hint = match elsewhere {
+        Some(file) => format!("it is in {}; edit that file", file.name),
+        None => "see `api-health apis list`".into(),
+    };
+    AppError::NotThere(format!("{}: has no API {}; {hint}", table.name(), quote(api_id)))
+}
+
+/// Checks a row before it is written. References that cannot be filled in here are told and let through.
+///
+/// # Errors
+/// `issues` and every fault of the row.
+pub(super) fn check(
+    app: &App,
+    fields: &Map<String, Value>,
+    location: &str,
+    mut issues: Vec<ConfigIssue>,
+) -> Result<ApiConfig, AppError> {
+    let (rules, unset) = Unset::rules(app);
+    let row = RawRow { location: location.into(), fields: fields.clone() };
+    match rules.check(&row) {
+        Ok(config) if issues.is_empty() => {
+            unset.tell();
+            Ok(config)
+        }
+        Ok(_) => Err(AppError::Configuration(issues)),
+        Err(refused) => {
+            issues.extend(refused.issues);
+            Err(AppError::Configuration(issues))
+        }
+    }
+}
+
+/// What was agreed to, in a sentence: when it is asked, and how soon an outage is told.
+pub(super) fn promise(config: &ApiConfig) -> String {
+    if !config.enabled {
+        return format!("  {}: disabled, so it is not probed\n", text::line(&config.url));
+    }
+    let (schedule, detected) = (&config.schedule, text::span(config.worst_detection()));
+    format!("  {}: probed {}, an outage is told within {detected}\n", text::line(&config.url), text::schedule(schedule))
+}
+
+/// A row of the same id in the file wins over the table's.
+pub(super) fn tell_if_shadowed(app: &App, api_id: &str) {
+    let Some(path) = &app.settings.apis.file else { return };
+    let name = path.display().to_string();
+    let rows = crate::configs::file::read_text(path).and_then(|text| crate::configs::file::parse(&name, &text));
+    let is_it = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str) == Some(api_id);
+    if rows.is_ok_and(|rows| rows.iter().any(is_it)) {
+        note(&format!("note: {name} has a row {api_id} as well, which wins over the table's"));
+    }
+    if !app.settings.apis.from_store {
+        note("note: the table is not read: [apis] from_store is false in the settings");
+    }
+}

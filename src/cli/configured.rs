@@ -1,0 +1,119 @@
+//! What is configured, for commands that look at it: every row of every source, without creating a store.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use api_health_actors::ports::RefusedRow;
+use api_health_core::{ApiConfig, ApiId};
+
+use crate::app::{App, AppError};
+use crate::configs::file;
+use crate::configs::raw::RawRow;
+use crate::configs::validate::RowRules;
+
+/// One source of rows, read.
+pub struct Source {
+    /// What people call it.
+    pub name: String,
+    /// Its rows as they were written, or why it cannot be read.
+    pub rows: Result<Vec<RawRow>, AppError>,
+}
+
+/// Reads every source that is set, in the order in which they win: the file, the store's table. A table whose SQLite
+/// file is not there yet has no rows.
+pub async fn read(app: &App) -> Vec<Source> {
+    let mut sources = Vec::new();
+    if let Some(path) = &app.settings.apis.file {
+        let name = path.display().to_string();
+        let rows = file::read_text(path).and_then(|text| file::parse(&name, &text)).map_err(AppError::from);
+        sources.push(Source { name, rows });
+    }
+    if app.settings.apis.from_store {
+        sources.push(table(app).await);
+    }
+    sources
+}
+
+async fn table(app: &App) -> Source {
+    if !app.store_exists() {
+        return Source { name: app.store_name(), rows: Ok(Vec::new()) };
+    }
+    match app.open_table().await {
+        Ok(table) => Source { name: table.name(), rows: table.rows().await.map_err(AppError::from) },
+        Err(error) => Source { name: app.store_name(), rows: Err(error) },
+    }
+}
+
+/// One good row.
+pub struct Configured {
+    /// What it means.
+    pub config: Arc<ApiConfig>,
+    /// The source that it is from.
+    pub source: String,
+    /// An earlier source has the same id and wins.
+    pub shadowed: bool,
+}
+
+/// One row that is not good.
+pub struct Refused {
+    /// The row with its faults.
+    pub row: RefusedRow,
+    /// The source that it is from.
+    pub source: String,
+}
+
+/// Every row of every source, checked.
+#[derive(Default)]
+pub struct Checked {
+    /// Good rows, by id.
+    pub good: Vec<Configured>,
+    /// The others.
+    pub refused: Vec<Refused>,
+    /// Sources that cannot be read, and why.
+    pub unreadable: Vec<(String, AppError)>,
+}
+
+/// Checks what [`read`] gave.
+pub fn check(sources: Vec<Source>, rules: &RowRules) -> Checked {
+    let mut checked = Checked::default();
+    let mut seen: HashSet<ApiId> = HashSet::new();
+    for Source { name, rows } in sources {
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                checked.unreadable.push((name, error));
+                continue;
+            }
+        };
+        let loaded = rules.check_all(&rows);
+        let ids: Vec<ApiId> = loaded.good.iter().map(|config| config.api_id.clone()).collect();
+        checked.good.extend(loaded.good.into_iter().map(|config| Configured {
+            shadowed: seen.contains(&config.api_id),
+            config,
+            source: name.clone(),
+        }));
+        checked.refused.extend(loaded.refused.into_iter().map(|row| Refused { row, source: name.clone() }));
+        seen.extend(ids);
+    }
+    checked.good.sort_by(|a, b| a.config.api_id.cmp(&b.config.api_id).then(a.shadowed.cmp(&b.shadowed)));
+    checked
+}
+
+impl Checked {
+    /// The config of `api_id` that is in force.
+    pub fn get(&self, api_id: &str) -> Option<&Configured> {
+        self.good.iter().find(|c| c.config.api_id.as_str() == api_id && !c.shadowed)
+    }
+
+    /// The faults of the row that says to be `api_id`.
+    pub fn refused(&self, api_id: &str) -> Option<&Refused> {
+        self.refused.iter().find(|r| r.row.api_id.as_ref().is_some_and(|id| id.as_str() == api_id))
+    }
+
+    /// Says on standard error which sources cannot be read; the first error, for commands that cannot go on then.
+    pub fn tell_unreadable(&self) {
+        for (_, error) in &self.unreadable {
+            super::report(error);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `status`: what is up, what is down, and since when. It only reads, and works while `run` does.
+
+mod render;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::ports::{LoadedStates, UnreadableState};
+use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Status, Timestamp};
+use serde_json::{Value, json};
+
+use super::args::StatusArgs;
+use super::configured::{self, Checked};
+use super::exit::Exit;
+use super::out::{Out, note};
+use super::text;
+use crate::app::{App, AppError};
+use crate::configs::validate::RowRules;
+
+/// When nothing was probed for this long beyond the longest interval, it is said that `run` may not be running.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// One API: what is configured of it, what is known of it, or both.
+struct Row {
+    state: ApiState,
+    /// `None` for an API that is watched from the command line, or was configured once.
+    config: Option<Arc<ApiConfig>>,
+    source: Option<String>,
+}
+
+impl Row {
+    fn enabled(&self) -> bool {
+        self.config.as_ref().is_none_or(|config| config.enabled)
+    }
+
+    /// Outcomes that it takes to confirm what the streak leads to, where that is known.
+    fn needed(&self) -> Option<u32> {
+        let (config, streak) = (self.config.as_ref()?, self.state.streak.as_ref()?);
+        Some(match streak.toward {
+            AlertKind::Down => config.failure_threshold,
+            AlertKind::Up => config.success_threshold,
+        })
+    }
+
+    /// Down first, then suspect, unknown, up; what is not probed last.
+    fn rank(&self) -> u8 {
+        match (self.enabled(), self.state.status) {
+            (false, _) => 4,
+            (true, Status::Down) => 0,
+            (true, _) if self.state.is_suspect() => 1,
+            (true, Status::Unknown) => 2,
+            (true, Status::Up) => 3,
+        }
+    }
+}
+
+/// `status`.
+///
+/// # Errors
+/// A store that is not there or not available.
+pub async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
+    let LoadedStates { states, unreadable } = load_states(app).await?;
+    let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
+    let checked = configured::check(configured::read(app).await, &rules);
+    let mut rows = join(&checked, states);
+    let now = app.clock.now();
+    let silent = silence(&rows, now);
+    let counts = render::Counts::of(&rows);
+    if args.down {
+        rows.retain(|row| row.enabled() && row.state.status == Status::Down);
+    }
+    if args.json {
+        out.json(&render::json_of(app, &rows, &counts, &unreadable, &checked, now))?;
+    } else {
+        out.print(&render::text_of(&rows, &counts, app, now, out))?;
+        if let Some(silence) = silent {
+            note(&format!("note: nothing was probed for {}; is `api-health run` running?", text::span(silence)));
+        }
+        tell_unreadable(&unreadable);
+        for refused in &checked.refused {
+            let id = refused.row.api_id.as_ref().map_or("a row without an id", |id| id.as_str());
+            note(&format!("note: {id} in {} is refused: api-health apis validate", refused.source));
+        }
+    }
+    checked.tell_unreadable();
+    Ok(Exit::Ok)
+}
+
+/// The states of the store, which is not created.
+pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
+    if !app.store_exists() {
+        return Err(AppError::NotThere(format!(
+            "{}: is not there, so nothing was watched yet with these settings; write `api-health run https://…` to \
+             begin, or see `api-health settings show` for the store that is meant",
+            app.store_name()
+        )));
+    }
+    Ok(app.open_store().await?.load_all().await?)
+}
+
+/// Names the records that make no sense.
+pub(super) fn tell_unreadable(unreadable: &[UnreadableState]) {
+    for record in unreadable {
+        let (id, why) = (text::line(&record.api_id), text::line(&record.why));
+        note(&format!("error: the stored state of {id} cannot be read: {why}; its API starts again as unknown"));
+    }
+}
+
+/// The same for machines.
+pub(super) fn json_of_unreadable(unreadable: &[UnreadableState]) -> Value {
+    unreadable.iter().map(|record| json!({ "api_id": record.api_id, "why": record.why })).collect()
+}
+
+fn join(checked: &Checked, states: Vec<ApiState>) -> Vec<Row> {
+    let mut states: BTreeMap<ApiId, ApiState> =
+        states.into_iter().map(|state| (state.api_id.clone(), state)).collect();
+    let mut rows: Vec<Row> = checked
+        .good
+        .iter()
+        .filter(|c| !c.shadowed)
+        .map(|c| Row {
+            state: states.remove(&c.config.api_id).unwrap_or_else(|| ApiState::unknown(c.config.api_id.clone())),
+            config: Some(Arc::clone(&c.config)),
+            source: Some(c.source.clone()),
+        })
+        .collect();
+    rows.extend(states.into_values().map(|state| Row { state, config: None, source: None }));
+    rows.sort_by(|a, b| a.rank().cmp(&b.rank()).then_with(|| a.state.api_id.cmp(&b.state.api_id)));
+    rows
+}
+
+/// For how long nothing at all was probed, if that is longer than it should be.
+fn silence(rows: &[Row], now: Timestamp) -> Option<Duration> {
+    let last = rows.iter().filter_map(|row| row.state.last_probe.as_ref()).map(|probe| probe.at).max()?;
+    let gaps = rows.iter().filter_map(|row| row.config.as_ref()).map(|config| config.schedule.longest_gap());
+    let silent = now.since(last);
+    (silent > gaps.max().unwrap_or_default() + SILENCE).then_some(silent)
+}

@@ -1,0 +1,69 @@
+//! Small words: spans, moments, names, as the commands print them.
+
+use std::time::Duration;
+
+use api_health_core::{Schedule, Timestamp};
+
+use crate::notify::words;
+
+/// The longest line of foreign text that is printed.
+const LINE_CHARS_MAX: usize = 400;
+
+/// Foreign text (a name, a URL, an answer's words) as one line that cannot move a cursor.
+pub fn line(text: &str) -> String {
+    words::one_line(text, LINE_CHARS_MAX)
+}
+
+/// The two largest units: `3 h 12 min`.
+pub fn span(span: Duration) -> String {
+    words::span(span)
+}
+
+/// How long ago: `3 h 12 min ago`, `now`.
+pub fn ago(then: Timestamp, now: Timestamp) -> String {
+    match now.since(then) {
+        span if span < Duration::from_secs(1) => "now".into(),
+        span => format!("{} ago", words::span(span)),
+    }
+}
+
+/// Milliseconds as people read them: `0.4 ms`, `87 ms`, `2.31 s`.
+pub fn millis(span: Duration) -> String {
+    let ms = span.as_secs_f64() * 1_000.0;
+    if ms < 9.95 {
+        format!("{ms:.1} ms")
+    } else if ms < 9_999.5 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{:.2} s", span.as_secs_f64())
+    }
+}
+
+/// `every 30 s`, `at */2 * * * * UTC`.
+pub fn schedule(schedule: &Schedule) -> String {
+    let text = schedule.to_string();
+    if text.starts_with("every ") { text } else { format!("at {text}") }
+}
+
+/// `1 alert`, `3 alerts`.
+pub fn count(n: usize, one: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {one}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_well() {
+        assert_eq!(millis(Duration::from_micros(420)), "0.4 ms");
+        assert_eq!(millis(Duration::from_millis(87)), "87 ms");
+        assert_eq!(millis(Duration::from_millis(12_310)), "12.31 s");
+        let then = Timestamp::from_millis(0);
+        assert_eq!(ago(then, Timestamp::from_millis(11_520_000)), "3 h 12 min ago");
+        assert_eq!(ago(Timestamp::from_millis(5_000), then), "now", "the clock was set back");
+        assert_eq!(count(1, "API"), "1 API");
+        assert_eq!(count(0, "API"), "0 APIs");
+    }
+}
