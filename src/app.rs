@@ -248,7 +248,11 @@ impl App {
         let sources = self.sources(urls).await?;
         let LoadedStates { states, unreadable } = load_states(&*store).await?;
         for record in unreadable {
-            tracing::error!(api_id = record.api_id, why = record.why, "a stored state makes no sense; its API starts as unknown");
+            tracing::error!(
+                api_id = record.api_id,
+                why = record.why,
+                "a stored state makes no sense; its API starts as unknown"
+            );
         }
         let owed: usize = states.iter().map(|state| state.owed.len()).sum();
         tracing::info!(states = states.len(), owed, "states loaded");
@@ -257,7 +261,9 @@ impl App {
             store,
             states,
             channels: notifiers.iter().map(|notifier| notifier.channel()).collect(),
-            notifiers: Box::new(move || notifiers.into_iter().map(|n| -> Rc<dyn Notifier> { Rc::from(n as Box<dyn Notifier>) }).collect()),
+            notifiers: Box::new(move || {
+                notifiers.into_iter().map(|n| -> Rc<dyn Notifier> { Rc::from(n as Box<dyn Notifier>) }).collect()
+            }),
             sources,
             clock: Arc::clone(&self.clock),
         })

@@ -27,7 +27,7 @@ const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What kept it from starting.
-pub async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
     raise_open_files_limit();
     let signals = Signals::new()?;
     let world = app.world(&args.urls, colour).await?;
