@@ -3,11 +3,12 @@
 //! Literal addresses are refused here already, so that the person who wrote one hears of it at once. The guard that
 //! counts is the prober's own: it looks at the very addresses that a name resolves to.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
 use super::values::{Fault, quote};
+use crate::probe::guard;
 
 /// The longest URL.
 pub const CHARS_MAX: usize = 2048;
@@ -55,7 +56,7 @@ pub fn check(text: &str) -> Result<Url, Fault> {
         Some(Host::Domain(name)) if !name.is_empty() => None,
         _ => return Err(fault("has no host".into(), WANTED)),
     };
-    match address.and_then(never_probed) {
+    match address.and_then(guard::refuse) {
         Some(why) => Err(fault(format!("points at {why}, which is never probed"), "the address of an API")),
         None => Ok(url),
     }
@@ -68,47 +69,6 @@ fn show(text: &str) -> String {
         return "the URL".into();
     }
     quote(before_query)
-}
-
-/// Why this address is never probed, if it is not.
-///
-/// The ranges are those of IANA's special-purpose registries; the metadata addresses outside link-local are those of
-/// AWS (`fd00:ec2::254` and its neighbours) and of Alibaba Cloud and Oracle's and Azure's own.
-fn never_probed(address: IpAddr) -> Option<&'static str> {
-    match address {
-        IpAddr::V4(v4) => never_probed_v4(v4),
-        IpAddr::V6(v6) => never_probed_v6(v6),
-    }
-}
-
-fn never_probed_v4(address: Ipv4Addr) -> Option<&'static str> {
-    match address.octets() {
-        [169, 254, ..] => Some("a link-local address, where instance metadata is"),
-        [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16] => Some("an instance metadata address"),
-        [0, ..] => Some("the unspecified address"),
-        [224..=239, ..] => Some("a multicast address"),
-        [255, 255, 255, 255] => Some("the broadcast address"),
-        _ => None,
-    }
-}
-
-fn never_probed_v6(address: Ipv6Addr) -> Option<&'static str> {
-    let segments = address.segments();
-    match segments {
-        [0xfd00, 0x0ec2, ..] => Some("an instance metadata address"),
-        [0, 0, 0, 0, 0, 0, 0, 0] => Some("the unspecified address"),
-        [0xfe80..=0xfebf, ..] => Some("a link-local address"),
-        [0xff00..=0xffff, ..] => Some("a multicast address"),
-        // An IPv4 address in disguise: mapped, compatible (but for ::1), NAT64, 6to4.
-        [0, 0, 0, 0, 0, 0xffff, a, b] | [0x64, 0xff9b, 0, 0, 0, 0, a, b] => never_probed_v4(embedded(a, b)),
-        [0, 0, 0, 0, 0, 0, a, b] if a != 0 => never_probed_v4(embedded(a, b)),
-        [0x2002, a, b, ..] => never_probed_v4(embedded(a, b)),
-        _ => None,
-    }
-}
-
-fn embedded(high: u16, low: u16) -> Ipv4Addr {
-    Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
 }
 
 #[cfg(test)]

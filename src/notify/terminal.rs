@@ -6,6 +6,7 @@
 //! program with another, and until then the alert stays owed.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -26,14 +27,19 @@ const DOWN: Style = AnsiColor::Red.on_default().bold();
 const UP: Style = AnsiColor::Green.on_default().bold();
 const LABEL: Style = Style::new().dimmed();
 
+/// The most blocks that wait to be written: as many alerts as go out side by side, and some.
+pub const BLOCKS_WAITING_MAX: usize = 64;
+
 /// A block to write, and where to say what came of it.
 type Job = (String, oneshot::Sender<io::Result<()>>);
+/// What came of a block, once that is known.
+type Written = oneshot::Receiver<io::Result<()>>;
 
 /// Writes to a terminal, or to whatever stands in its place.
 pub struct TerminalNotifier {
     jobs: SyncSender<Job>,
-    /// What came of the block that a call gave up on, while that is not known.
-    unanswered: RefCell<Option<(String, oneshot::Receiver<io::Result<()>>)>>,
+    /// By alert id, the blocks that a call gave up on and that may be written yet: they are not written twice.
+    given_up: RefCell<HashMap<String, Written>>,
     environment: String,
     colour: bool,
     clock: Arc<dyn Clock>,
@@ -51,9 +57,9 @@ impl TerminalNotifier {
         colour: bool,
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
-        let (jobs, inbox) = sync_channel(1);
+        let (jobs, inbox) = sync_channel(BLOCKS_WAITING_MAX);
         std::thread::Builder::new().name("alerts-terminal".into()).spawn(move || write_all(writer, &inbox))?;
-        Ok(Self { jobs, unanswered: RefCell::new(None), environment, colour, clock })
+        Ok(Self { jobs, given_up: RefCell::default(), environment, colour, clock })
     }
 
     fn block(&self, alert: &Alert) -> String {
@@ -73,25 +79,26 @@ impl TerminalNotifier {
         block
     }
 
-    /// Hands the block to the thread; or, if that still writes one that a call gave up on, takes that one's answer.
-    fn hand_over(&self, alert: &Alert) -> Result<oneshot::Receiver<io::Result<()>>, NotifyError> {
-        if let Some((alert_id, mut answer)) = self.unanswered.take() {
-            match answer.try_recv() {
-                Err(oneshot::error::TryRecvError::Empty) => {
-                    self.unanswered.replace(Some((alert_id, answer)));
-                    return Err(stalled());
-                }
-                // It was written after all: nothing to write again.
-                Ok(Ok(())) if alert_id == alert.alert_id => return Ok(answered(Ok(()))),
-                _ => {}
-            }
+    /// Hands the block to the thread, unless it is there already.
+    fn hand_over(&self, alert: &Alert) -> Result<Written, NotifyError> {
+        if let Some(written) = self.given_up.borrow_mut().remove(&alert.alert_id) {
+            return Ok(written);
         }
-        let (tell, answer) = oneshot::channel();
+        let (tell, written) = oneshot::channel();
         match self.jobs.try_send((self.block(alert), tell)) {
-            Ok(()) => Ok(answer),
+            Ok(()) => Ok(written),
             Err(TrySendError::Full(_)) => Err(stalled()),
             Err(TrySendError::Disconnected(_)) => Err(thread_gone()),
         }
+    }
+
+    /// Remembers a block that may be written yet.
+    fn give_up(&self, alert: &Alert, written: Written) {
+        let mut given_up = self.given_up.borrow_mut();
+        if given_up.len() > BLOCKS_WAITING_MAX {
+            given_up.retain(|_, written| written.is_empty()); // those that still wait are as few as the queue is long
+        }
+        given_up.insert(alert.alert_id.clone(), written);
     }
 }
 
@@ -102,13 +109,13 @@ impl Notifier for TerminalNotifier {
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
-            let mut answer = self.hand_over(&alert)?;
-            match tokio::time::timeout(WRITE_TIMEOUT, &mut answer).await {
+            let mut written = self.hand_over(&alert)?;
+            match tokio::time::timeout(WRITE_TIMEOUT, &mut written).await {
                 Ok(Ok(Ok(()))) => Ok(()),
                 Ok(Ok(Err(error))) => Err(failed(&error)),
                 Ok(Err(_)) => Err(thread_gone()),
                 Err(_) => {
-                    self.unanswered.replace(Some((alert.alert_id.clone(), answer)));
+                    self.give_up(&alert, written);
                     Err(stalled())
                 }
             }
@@ -122,12 +129,6 @@ fn write_all(mut writer: impl Write, inbox: &Receiver<Job>) {
         let result = writer.write_all(block.as_bytes()).and_then(|()| writer.flush());
         let _ = tell.send(result); // nobody waits any more: the notifier is gone
     }
-}
-
-fn answered(result: io::Result<()>) -> oneshot::Receiver<io::Result<()>> {
-    let (tell, answer) = oneshot::channel();
-    let _ = tell.send(result); // cannot fail: the receiver is alive
-    answer
 }
 
 fn failed(error: &io::Error) -> NotifyError {

@@ -17,7 +17,7 @@ use super::message::Message;
 use super::words;
 use crate::probe::{Client, Reply, Request};
 
-/// Bound on one call, from name lookup to the status of the answer.
+/// Bound on one call, from name lookup to the status of the answer, unless [`WebhookNotifier::with_timeout`] sets another.
 pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most patience that a server can ask for with `retry-after`.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
@@ -29,6 +29,7 @@ pub struct WebhookNotifier {
     /// The only part of the URL that is ever shown.
     shown: String,
     key: Option<hmac::Key>,
+    timeout: Duration,
     environment: String,
     clock: Arc<dyn Clock>,
 }
@@ -61,7 +62,13 @@ impl WebhookNotifier {
         }
         let shown = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let key = secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()));
-        Ok(Self { client, url, shown, key, environment, clock })
+        Ok(Self { client, url, shown, key, timeout: DELIVER_TIMEOUT, environment, clock })
+    }
+
+    /// The same notifier with another bound on one call.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     fn request(&self, alert: &Alert) -> Request {
@@ -82,9 +89,10 @@ impl WebhookNotifier {
             url: self.url.clone(),
             headers,
             body: Some(Bytes::from(body)),
-            timeout: DELIVER_TIMEOUT,
+            timeout: self.timeout,
             body_bytes_max: 0, // the status says all
-            max_redirects: 0,  // a signed body goes where it was told to, nowhere else
+            keep_body: false,
+            max_redirects: 0, // a signed body goes where it was told to, nowhere else
         }
     }
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::dial::internal;
-use super::exchange::Reply;
+use super::exchange::{Reply, Request};
 use super::record::Record;
 use super::wire::{Connection, Head, Wire};
 
@@ -53,26 +53,29 @@ pub(super) async fn ask(
 }
 
 impl Answer {
-    /// Reads the body, at most `bytes_max` of it, and closes the connection.
-    pub(super) async fn read(mut self, bytes_max: usize, redirects: u8) -> Result<Reply, Failure> {
+    /// Reads the body as far as the request wants it, and closes the connection.
+    pub(super) async fn read(mut self, request: &Request, redirects: u8) -> Result<Reply, Failure> {
+        let bytes_max = request.body_bytes_max;
         let mut body = Vec::new();
-        let mut body_cut_at_bound = false;
-        while let Some(piece) = self.body.next().await {
+        let mut read = 0;
+        // Who wants no body does not wait for it either.
+        let mut body_cut_at_bound = bytes_max == 0;
+        while !body_cut_at_bound && let Some(piece) = self.body.next().await {
             let piece = match piece {
                 Ok(piece) => piece,
-                Err(error) => return Err(with_received(failure(&self.record, &error), body.len())),
+                Err(error) => return Err(with_received(failure(&self.record, &error), read)),
             };
-            let room = bytes_max - body.len();
-            body.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.len() > room {
-                body_cut_at_bound = true;
-                break;
+            let wanted = piece.len().min(bytes_max - read);
+            read += wanted;
+            if request.keep_body {
+                body.extend_from_slice(&piece[..wanted]);
             }
+            body_cut_at_bound = piece.len() > wanted;
         }
         self.record.end();
         let interim = self.record.take_interim();
         let Head { status, headers, .. } = self.head;
-        Ok(Reply { status, headers, body, body_cut_at_bound, interim, redirects })
+        Ok(Reply { status, headers, body_bytes: read as u64, body, body_cut_at_bound, interim, redirects })
     }
 }
 

@@ -43,8 +43,10 @@ pub struct Request {
     pub body: Option<Bytes>,
     /// Bound on the whole exchange, redirects included.
     pub timeout: Duration,
-    /// How much of the answer's body is read and kept; the rest is left unread.
+    /// How much of the answer's body is read; the rest is left unread.
     pub body_bytes_max: usize,
+    /// Whether the body is kept, or only its bytes counted: thousands of probes under way would hold theirs all at once.
+    pub keep_body: bool,
     /// How many redirects are followed; with 0 a redirect is an answer like any other.
     pub max_redirects: u8,
 }
@@ -69,7 +71,9 @@ pub struct Reply {
     pub status: u16,
     /// Every header of the final response, in order.
     pub headers: Headers,
-    /// The body after its framing was taken off, never decompressed, at most `body_bytes_max` of it.
+    /// Bytes of the body that were read, after its framing was taken off, never decompressed.
+    pub body_bytes: u64,
+    /// Those bytes, if the request asked to keep them; at most `body_bytes_max`.
     pub body: Vec<u8>,
     /// The body was longer than `body_bytes_max`.
     pub body_cut_at_bound: bool,
@@ -128,7 +132,7 @@ impl Client {
                 outgoing.redirect(answer.head.status, target);
                 continue; // the connection and what it still holds is dropped with `answer`
             }
-            return answer.read(request.body_bytes_max, followed).await;
+            return answer.read(request, followed).await;
         }
     }
 }

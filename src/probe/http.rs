@@ -93,6 +93,7 @@ fn request(api: &ApiConfig, body_bytes_max: usize) -> Result<Request, Failure> {
         body: api.body.as_ref().map(|body| Bytes::copy_from_slice(body.reveal().as_bytes())),
         timeout: api.timeout,
         body_bytes_max,
+        keep_body: false, // nothing is asked of it but that it is whole
         max_redirects: api.max_redirects,
     })
 }
@@ -101,7 +102,7 @@ fn response(reply: &Reply) -> Response {
     let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
     Response {
         status: reply.status,
-        body_bytes: reply.body.len() as u64,
+        body_bytes: reply.body_bytes,
         body_cut_at_bound: reply.body_cut_at_bound,
         location: location.map(redirect::shown),
         redirects: reply.redirects,

@@ -1,8 +1,8 @@
 //! The port `Probe`: one exchange over awc, told truthfully.
 //!
 //! awc by itself takes a body that was cut short for a whole one, and a 103 for the final status. So it runs between two
-//! layers of ours: [`dial`](self::dial) gives it a connection that is already open, with every address guarded and every
-//! phase timed, and [`wire`](self::wire) reads the answer's head for it and keeps the record from which all is told.
+//! layers of ours: [`dial`] gives it a connection that is already open, with every address guarded and every
+//! phase timed, and [`wire`] reads the answer's head for it and keeps the record from which all is told.
 //!
 //! | file | what it is about |
 //! |---|---|

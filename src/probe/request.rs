@@ -133,6 +133,7 @@ mod tests {
             body: body.map(|b| Bytes::from_static(b.as_bytes())),
             timeout: Duration::from_secs(1),
             body_bytes_max: 1,
+            keep_body: false,
             max_redirects: 0,
         }
     }

@@ -109,6 +109,9 @@ fn certificate_fault(error: &CertificateError, asked_for: &ServerName<'_>) -> Ce
         },
         CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
         CertificateError::Revoked => CertificateFault::Revoked,
+        CertificateError::BadSignature => {
+            CertificateFault::Other("its signature is not that of the authority that it names".into())
+        }
         // What webpki says of a self-signed certificate that was made as `openssl req -x509` makes them.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => CertificateFault::Other(
             "it is that of an authority, as most self-signed ones are, and not of a server".into(),

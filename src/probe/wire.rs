@@ -10,6 +10,7 @@
 //! HTTP/1.0 without a length is read to the end, and `Framed` reads from the connection only while its decoder wants more.
 //! By the second, the end of the connection inside a counted body is always a body cut short.
 
+mod connection;
 mod head;
 
 use std::io;
@@ -20,21 +21,14 @@ use std::task::{Context, Poll, ready};
 use actix_rt::net::{ActixStream, Ready};
 use api_health_core::{Failure, Method, Phase};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
+pub(super) use self::connection::Connection;
 pub use self::head::Headers;
 pub(super) use self::head::{Framing, Head};
 use self::head::{HEAD_BYTES_MAX, INTERIM_MAX, Parsed};
 use super::dial::{internal, local_fault};
 use super::record::Record;
 use super::tls::tls_error;
-
-/// An open connection, ready for the request.
-pub(super) enum Connection {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
 
 /// The connection as awc sees it.
 pub(super) struct Wire {
@@ -309,33 +303,6 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl Connection {
-    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, out),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, out),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let step = match self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        };
-        match step {
-            Poll::Ready(Ok(0)) if !bytes.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            step => step,
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-}
-
 /// awc's connector asks for these; nothing that we use calls them.
 impl ActixStream for Wire {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
@@ -344,15 +311,6 @@ impl ActixStream for Wire {
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         self.connection.socket().poll_write_ready(cx).map_ok(|()| Ready::WRITABLE)
-    }
-}
-
-impl Connection {
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
-        }
     }
 }
 

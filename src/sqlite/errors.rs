@@ -37,10 +37,11 @@ pub(crate) fn classify(file: &SqliteFile, error: &rusqlite::Error) -> Fault {
     }
 }
 
-/// SQLite says only that it could not; the system knows why.
+/// SQLite says only that it could not; the system knows why. The file is looked at and not opened: closing it again
+/// would take away the locks that SQLite holds on it for other connections of this process.
 fn why_not(file: &SqliteFile) -> Fault {
-    match std::fs::OpenOptions::new().read(true).write(true).open(file.path()) {
-        // The file itself may be written to, so it is its folder, where SQLite keeps two more files.
+    match std::fs::metadata(file.path()) {
+        Ok(found) if found.is_dir() => cannot_open(file, &io::ErrorKind::IsADirectory.into()),
         Ok(_) => read_only(file),
         Err(error) => cannot_open(file, &error),
     }

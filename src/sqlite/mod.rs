@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use api_health_actors::ports::StoreError;
 
@@ -28,6 +28,9 @@ const USER_VERSION: i32 = 1;
 
 /// `PRAGMA application_id`: "apih" in ASCII. It tells our files from those of other programs.
 const APPLICATION_ID: i32 = 0x6170_6968;
+
+/// How often the switch to WAL is tried while others try the same.
+const WAL_ATTEMPTS: u32 = 10;
 
 /// The tables, triggers and the view.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -103,13 +106,15 @@ impl SqliteFile {
     fn prepare(&self, connection: &mut Connection) -> Result<(), Refusal> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-        if !is_current(connection)? {
+        // In one transaction, or another process that makes the tables just now would show half of them.
+        let transaction = connection.transaction()?;
+        let current = is_current(&transaction)?;
+        drop(transaction);
+        if !current {
             // Nothing was written before this, so that a file of another program stays as it is.
             create_tables(connection)?;
         }
-        if pragma::<String>(connection, "journal_mode")? != "wal" {
-            connection.pragma_update(None, "journal_mode", "wal")?;
-        }
+        use_wal(connection)?;
         connection.pragma_update(None, "synchronous", "full")?;
         // Opens for writing, so that a file or folder without permission is told now and not at the first commit.
         connection.execute_batch("BEGIN IMMEDIATE; UPDATE api_health_meta SET value = value WHERE 0; ROLLBACK;")?;
@@ -145,6 +150,23 @@ fn is_current(connection: &Connection) -> Result<bool, Refusal> {
         (APPLICATION_ID, newer) if newer > USER_VERSION => Err(Refusal::Newer(newer)),
         _ => Err(Refusal::Foreign),
     }
+}
+
+/// The mode is a property of the file, so the first one sets it for all. Where two are first, SQLite refuses one of them
+/// at once instead of letting it wait; so wait for the other one's lock, and look again.
+fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
+    for _ in 0..WAL_ATTEMPTS {
+        if pragma::<String>(connection, "journal_mode")? == "wal" {
+            return Ok(());
+        }
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+            }
+            done => return done,
+        }
+    }
+    connection.pragma_update(None, "journal_mode", "wal")
 }
 
 /// All or nothing, and once only, however many processes meet at a new file.

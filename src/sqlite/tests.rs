@@ -1,3 +1,5 @@
+//! What becomes of a file that is new, and what one is refused for.
+
 use super::*;
 
 fn refusal(path: &Path) -> String {
@@ -14,12 +16,16 @@ fn refusal(path: &Path) -> String {
 fn a_new_file_is_made_once_and_found_good_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
-    std::thread::scope(|scope| {
-        let opened: Vec<_> = (0..4).map(|_| scope.spawn(|| SqliteFile::open(&path))).collect();
-        for result in opened {
-            result.join().unwrap().unwrap();
-        }
-    });
+    // Many meet at a new file, many times: none may take the half of another's work for a stranger's file.
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.db"));
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..4).map(|_| scope.spawn(|| SqliteFile::open(&path))).collect();
+            for result in opened {
+                result.join().unwrap().unwrap();
+            }
+        });
+    }
     let connection = SqliteFile::open(&path).unwrap().connect().unwrap();
     assert_eq!(pragma::<i32>(&connection, "user_version").unwrap(), USER_VERSION);
     assert_eq!(pragma::<String>(&connection, "journal_mode").unwrap(), "wal");
@@ -105,4 +111,18 @@ fn a_file_that_was_deleted_or_replaced_takes_no_more_writes() {
     assert!(StoreError::from(gone).to_string().contains("was moved, deleted or replaced"));
     SqliteFile::open(&path).unwrap();
     assert!(runtime.block_on(worker.call(|_| Ok(()))).is_err(), "another file in its place is not it");
+}
+
+#[test]
+fn a_full_disk_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = SqliteFile::open(folder.path().join("a.db")).unwrap();
+    let connection = file.connect().unwrap();
+    // SQLite takes the present size for a bound below it.
+    let _: i64 = connection.query_row("PRAGMA max_page_count = 1", [], |row| row.get(0)).unwrap();
+    let large = "x".repeat(100_000);
+    let error = connection.execute("INSERT INTO api_health_states VALUES ('a', 1, 'up', ?1)", [&large]).unwrap_err();
+    let told = StoreError::from(classify(&file, &error)).to_string();
+    let expected = "cannot grow: the disk is full; write a path on another disk, or free space on this one";
+    assert!(told.ends_with(expected), "{told}");
 }

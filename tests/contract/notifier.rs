@@ -8,6 +8,7 @@ mod documented;
 mod faults;
 mod http_server;
 mod sns;
+mod terminal;
 mod webhook;
 
 use std::future::Future;

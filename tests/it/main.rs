@@ -4,3 +4,6 @@
 mod support;
 
 mod bad_input;
+mod configs;
+mod documentation;
+mod settings;

@@ -90,7 +90,9 @@ fn mutate(bytes: &mut Vec<u8>, chance: &mut Chance) {
 
 fn agree(ours: &Exchange, hyper: &Says) -> bool {
     match (&ours.result, hyper) {
-        (Ok(reply), Says::Response(status, body)) => reply.status == *status && reply.body == *body,
+        (Ok(reply), Says::Response(status, body) | Says::BadTrailers(status, body)) => {
+            reply.status == *status && reply.body == *body
+        }
         (Err(_), Says::Error) => true,
         _ => false,
     }

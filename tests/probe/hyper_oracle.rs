@@ -1,5 +1,6 @@
 //! What hyper's client connection says of the same bytes.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,17 @@ use crate::server::AUTHORITY;
 pub enum Says {
     Response(u16, Vec<u8>),
     Error,
+    /// The whole body came, and trailers behind it that hyper refuses. We skip trailers unread.
+    BadTrailers(u16, Vec<u8>),
     Nothing,
+}
+
+/// hyper parses trailers with httparse once their end is found; only then does a fault in them have these words.
+fn is_about_trailers(error: &hyper::Error) -> bool {
+    let Some(cause) = error.source().and_then(|e| e.downcast_ref::<std::io::Error>()).and_then(|e| e.get_ref()) else {
+        return false;
+    };
+    cause.is::<httparse::Error>() || cause.to_string() == "Partial header"
 }
 
 pub async fn ask(address: SocketAddr, tls: bool, method: Method, body: Option<Bytes>, limit: Duration) -> Says {
@@ -47,11 +58,11 @@ pub async fn ask(address: SocketAddr, tls: bool, method: Method, body: Option<By
     match timeout(limit, exchange).await {
         Err(_) => Says::Nothing,
         Ok(None) => Says::Error,
-        Ok(Some((status, body))) => Says::Response(status, body),
+        Ok(Some(says)) => says,
     }
 }
 
-async fn send<S>(stream: S, method: Method, body: Option<Bytes>) -> Option<(u16, Vec<u8>)>
+async fn send<S>(stream: S, method: Method, body: Option<Bytes>) -> Option<Says>
 where
     S: Read + Write + Unpin + 'static,
 {
@@ -70,8 +81,16 @@ where
     let answer = async {
         let response = sender.send_request(request).await.ok()?;
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.ok()?;
-        Some((status, body.to_bytes().to_vec()))
+        let mut body = response.into_body();
+        let mut data = Vec::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => data.extend_from_slice(frame.data_ref().map_or(&[], |d| &d[..])),
+                Err(error) if is_about_trailers(&error) => return Some(Says::BadTrailers(status, data)),
+                Err(_) => return None,
+            }
+        }
+        Some(Says::Response(status, data))
     };
     let answer = answer.await;
     connection.abort();

@@ -110,16 +110,16 @@ fn a_failure_becomes_an_observation_and_a_bad_config_is_our_own_fault() {
 fn a_crowd_of_our_own_is_never_taken_for_a_slow_api() {
     run(async {
         let mut script = Script::new("HTTP/1.1 204 X\r\n\r\n", End::Hold);
-        script.piece = Some((9, Duration::from_millis(100))); // 200 ms for each answer
+        script.piece = Some((6, Duration::from_millis(100))); // 200 ms for each answer
         let server = Server::start(None, script).await;
-        let api = Arc::new(ApiConfig { timeout: Duration::from_millis(900), ..config(&server.url("http")) });
+        let api = Arc::new(ApiConfig { timeout: Duration::from_secs(2), ..config(&server.url("http")) });
         let probe = probe(2, 100);
         let started = Instant::now();
-        let seen = join_all((0..10).map(|_| probe.probe(Arc::clone(&api)))).await;
-        assert!(started.elapsed() >= Duration::from_millis(900), "two at a time, {:?}", started.elapsed());
+        let seen = join_all((0..24).map(|_| probe.probe(Arc::clone(&api)))).await;
+        assert!(started.elapsed() >= Duration::from_secs(2), "two at a time, {:?}", started.elapsed());
         for observation in seen {
             assert!(matches!(&observation.answer, Answer::Response(r) if r.status == 204), "{:?}", observation.answer);
-            assert!(observation.took < Duration::from_millis(900));
+            assert!(observation.took < Duration::from_secs(2));
         }
     });
 }

@@ -36,7 +36,7 @@ pub struct Script {
     /// Sent in pieces of so many bytes, with a pause after each.
     pub piece: Option<(usize, Duration)>,
     pub end: End,
-    /// The request is not read before the answer is sent.
+    /// The request is not read, neither before the answer is sent nor after: who insists on sending it all waits for ever.
     pub early: bool,
 }
 
@@ -76,7 +76,7 @@ impl Server {
                     match tls {
                         None => {
                             if let Some(stream) = play(stream, &script, &asked).await {
-                                end_tcp(stream, script.end).await;
+                                end_tcp(stream, &script).await;
                             }
                         }
                         Some(config) => {
@@ -84,9 +84,9 @@ impl Server {
                             let Some(mut stream) = play(stream, &script, &asked).await else { return };
                             if script.end == End::Fin {
                                 let _ = stream.shutdown().await;
-                                drain(&mut stream).await;
+                                drain(&mut stream, script.early).await;
                             } else {
-                                end_tcp(stream.into_inner().0, script.end).await;
+                                end_tcp(stream.into_inner().0, &script).await;
                             }
                         }
                     }
@@ -137,22 +137,25 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
     Some(stream)
 }
 
-async fn end_tcp(mut stream: TcpStream, end: End) {
-    match end {
+async fn end_tcp(mut stream: TcpStream, script: &Script) {
+    match script.end {
         End::Fin | End::NoNotify => {
             let _ = stream.shutdown().await;
-            drain(&mut stream).await;
+            drain(&mut stream, script.early).await;
         }
         End::Rst => {
             sleep(Duration::from_millis(30)).await; // what was sent is read first
             stream.set_zero_linger().unwrap();
         }
-        End::Hold => drain(&mut stream).await,
+        End::Hold => drain(&mut stream, script.early).await,
     }
 }
 
 /// Reads on until the client closes, so that closing does not turn into a reset.
-async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
+async fn drain<S: AsyncRead + Unpin>(stream: &mut S, deaf: bool) {
+    if deaf {
+        return std::future::pending().await;
+    }
     let mut space = vec![0; 16 * 1024];
     let _ =
         timeout(Duration::from_secs(20), async { while stream.read(&mut space).await.is_ok_and(|n| n > 0) {} }).await;
@@ -171,16 +174,19 @@ pub fn get(url: &str) -> Request {
         body: None,
         timeout: Duration::from_secs(10),
         body_bytes_max: 8 << 20,
+        keep_body: true,
         max_redirects: 0,
     }
 }
 
+pub const AUTHORITY_NAME: &str = "the authority of the tests";
 /// The authority that the tests' client trusts, and the client.
-pub static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(authority);
+pub static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| authority(AUTHORITY_NAME));
 pub static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::new(Some(AUTHORITY.pem().as_bytes())).unwrap());
 
-pub fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }

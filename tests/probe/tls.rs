@@ -1,13 +1,15 @@
 //! Certificates good and bad, and handshakes that fail: each with its own words.
 
-use api_health::probe::{Client, Request};
+use api_health::probe::{Client, Request, Resolver};
 use api_health_core::Failure;
 use api_health_core::observation::CertificateFault;
 use api_health_core::{Phase, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::server::{AUTHORITY, CLIENT, End, Script, Server, authority, get, good_config, run, server_config};
+use crate::server::{
+    AUTHORITY, AUTHORITY_NAME, CLIENT, End, Script, Server, authority, get, good_config, run, server_config,
+};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
@@ -27,7 +29,9 @@ fn ask(config: std::sync::Arc<rustls::ServerConfig>, host: &str) -> Result<u16, 
 fn a_good_certificate_for_a_name_and_for_an_address() {
     assert_eq!(ask(good_config(), "localhost"), Ok(200));
     assert_eq!(ask(good_config(), "127.0.0.1"), Ok(200));
-    assert_eq!(ask(good_config(), "localhost."), Ok(200));
+    // With the dot that ends a full name; not every machine's resolver knows that one.
+    let resolver = Resolver::from_fn(|_, port| Box::pin(async move { Ok(vec![([127, 0, 0, 1], port).into()]) }));
+    assert_eq!(ask_with(&CLIENT.clone().with_resolver(resolver), good_config(), "localhost."), Ok(200));
 }
 
 #[test]
@@ -64,9 +68,16 @@ fn a_certificate_for_other_names() {
 
 #[test]
 fn a_certificate_of_an_unknown_issuer() {
-    let failure = ask(server_config(&authority(), &["localhost"], |_| {}), "localhost").unwrap_err();
+    let failure = ask(server_config(&authority("another authority"), &["localhost"], |_| {}), "localhost").unwrap_err();
     assert_eq!(failure, Failure::Certificate(CertificateFault::UnknownIssuer));
     assert_eq!(failure.to_string(), "certificate issuer is unknown");
+}
+
+#[test]
+fn a_certificate_that_lies_about_its_issuer() {
+    let failure = ask(server_config(&authority(AUTHORITY_NAME), &["localhost"], |_| {}), "localhost").unwrap_err();
+    let words = "certificate refused: its signature is not that of the authority that it names";
+    assert_eq!(failure.to_string(), words);
 }
 
 #[test]
@@ -134,4 +145,22 @@ fn an_alert_in_the_handshake() {
         let _ = stream.read(&mut [0; 64]).await;
     });
     assert!(matches!(&failure, Failure::Tls { detail } if detail.contains("HandshakeFailure")), "{failure:?}");
+}
+
+#[test]
+fn the_server_is_told_that_the_end_is_meant() {
+    let ended = run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        let server = actix_rt::spawn(async move {
+            let stream = listener.accept().await.unwrap().0;
+            let mut stream = tokio_rustls::TlsAcceptor::from(good_config()).accept(stream).await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(ANSWER.as_bytes()).await.unwrap();
+            stream.read(&mut [0; 64]).await
+        });
+        assert_eq!(CLIENT.exchange(&get(&url)).await.result.unwrap().status, 200);
+        server.await.unwrap()
+    });
+    assert_eq!(ended.unwrap(), 0, "a missing close_notify would be an error");
 }

@@ -9,12 +9,21 @@ use std::time::{Duration, Instant};
 use super::tools;
 
 /// Ends with the test process: when that is gone, standard input ends.
+///
+/// moto checks the condition of a put and writes in two steps, so that now and then two of many writers win. DynamoDB
+/// does it in one, and so does this, by a lock.
 const LAUNCHER: &str = "
 import os, sys, threading
 def watch():
     sys.stdin.read()
     os._exit(0)
 threading.Thread(target=watch, daemon=True).start()
+from moto.dynamodb.models import DynamoDBBackend
+put_item, one_at_a_time = DynamoDBBackend.put_item, threading.Lock()
+def put_item_in_one_step(*args, **named):
+    with one_at_a_time:
+        return put_item(*args, **named)
+DynamoDBBackend.put_item = put_item_in_one_step
 from moto.server import main
 main(sys.argv[1:])
 ";

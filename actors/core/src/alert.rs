@@ -61,8 +61,8 @@ pub struct Alert {
     pub incident_started_at: Timestamp,
     /// Why: for an outage what failed, for a recovery what had failed.
     pub reason: String,
-    /// Changes that were left out just before this one because the outbox was full (see
-    /// [`delivery::OWED_MAX`](crate::delivery::OWED_MAX)); nearly always 0.
+    /// Changes that came after this one and are not told, because the outbox was full (see
+    /// [`delivery::OWED_MAX`](crate::delivery::OWED_MAX)); they cancel each other out. Nearly always 0.
     pub changes_left_out: u32,
 }
 

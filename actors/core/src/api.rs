@@ -133,7 +133,7 @@ pub struct ApiConfig {
     pub url: String,
     /// The HTTP method.
     pub method: Method,
-    /// Request headers in the order they were written. Every value is treated as a secret.
+    /// Request headers, by name. Every value is treated as a secret.
     pub headers: Vec<(String, Secret)>,
     /// The request body, if any.
     pub body: Option<Secret>,

@@ -10,7 +10,7 @@ use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
 
 use super::super::words;
-use super::{DELIVER_TIMEOUT, Topic};
+use super::Topic;
 
 /// The most characters of SNS's own words that are passed on.
 const DETAIL_CHARS_MAX: usize = 200;
@@ -29,9 +29,9 @@ pub(super) fn classify(error: &SdkError<PublishError, HttpResponse>, topic: &Top
     }
 }
 
-/// The call took longer than its bound.
+/// The call took longer than one of its bounds: those of `aws.rs`, or our own.
 pub(super) fn timed_out(topic: &Topic) -> NotifyError {
-    retryable(format!("SNS in {} did not answer within {} s", topic.region(), DELIVER_TIMEOUT.as_secs()))
+    retryable(format!("SNS in {} did not answer in time", topic.region()))
 }
 
 /// The client was made without a region: every call would fail before it is sent.

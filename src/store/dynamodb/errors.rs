@@ -48,10 +48,7 @@ impl<'a> Call<'a> {
             SdkError::DispatchFailure(failure) if failure.is_timeout() => {
                 self.wait(format!("did not answer in time (region {})", self.region))
             }
-            SdkError::ResponseError(response) => {
-                let status = response.raw().status().as_u16();
-                self.wait(format!("answered with what is no answer of DynamoDB (HTTP status {status})"))
-            }
+            SdkError::ResponseError(response) => self.no_answer(response.raw().status().as_u16()),
             SdkError::ConstructionFailure(_) if self.region == "not set" => self.no_region(),
             SdkError::DispatchFailure(_) if self.region == "not set" => self.no_region(),
             SdkError::ConstructionFailure(_) => self.odd(&format!("could not be asked: {}", innermost(error))),
@@ -79,6 +76,7 @@ impl<'a> Call<'a> {
             _ if status >= 500 || status == 429 || status == 408 => {
                 self.wait(format!("has trouble at AWS: HTTP status {status} {}", one_line(code)))
             }
+            "" => self.no_answer(status), // a proxy or a login page
             "ResourceNotFoundException" => self.person(
                 format!("does not exist in region {}", self.region),
                 "the name of a table that exists there, or create it with the key api_id (S)".into(),
@@ -109,6 +107,10 @@ impl<'a> Call<'a> {
             ),
             _ => self.odd(&format!("refused {}: {code} {message}", self.action)),
         }
+    }
+
+    fn no_answer(&self, status: u16) -> Fault {
+        self.wait(format!("gave what is no answer of DynamoDB (HTTP status {status})"))
     }
 
     fn credentials(&self, error: &CredentialsError) -> Fault {

@@ -10,8 +10,11 @@ use super::errors::{Call, table_name};
 use crate::store::RECORDS_MAX;
 use crate::store::fault::Fault;
 
-/// Segments that are read at once. A page is at most 1 MB; 4 of them hide most of the waiting and fit a small machine.
+/// Segments that are read at once: enough to hide most of the waiting.
 const SEGMENTS: i32 = 4;
+
+/// Items in one page, which DynamoDB itself keeps within 1 MB: small enough to arrive in time over a slow line.
+const PAGE_ITEMS: i32 = 500;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -50,6 +53,7 @@ async fn page(client: &Client, table: &str, segment: i32, start: Option<Item>) -
         .scan()
         .table_name(table)
         .consistent_read(true)
+        .limit(PAGE_ITEMS)
         .segment(segment)
         .total_segments(SEGMENTS)
         .set_exclusive_start_key(start);

@@ -1,3 +1,5 @@
+//! The stored form: lossless both ways, readable in old versions, clear about what makes no sense.
+
 use std::time::Duration;
 
 use api_health_core::delivery::OWED_MAX;

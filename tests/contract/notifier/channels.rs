@@ -23,9 +23,9 @@ use crate::support::moto::Moto;
 const REGION: &str = "eu-central-1";
 pub(crate) const WEBHOOK_SECRET: &str = "contract-webhook-secret";
 pub(crate) const WEBHOOK_PATH: &str = "/services/contract-path-token?key=contract-query-token";
-/// What must be in no error and no log line.
+/// What must be in no error and no log line; of the path, as much as a cut quotation would show.
 pub(crate) const SECRETS: [&str; 5] =
-    [WEBHOOK_SECRET, "contract-path-token", "contract-query-token", "contract-secret-key", "contract-session-token"];
+    [WEBHOOK_SECRET, "contract-path", "contract-query-token", "contract-secret-key", "contract-session-token"];
 
 /// A channel in working order.
 pub(crate) struct Channel {
@@ -154,23 +154,27 @@ pub(crate) fn webhook(clock: &Arc<TestClock>, tls: bool) -> Channel {
     }
 }
 
-/// What a terminal shows.
+/// A terminal: it shows what was written only once that is flushed.
 #[derive(Clone, Default)]
-pub(crate) struct Screen(pub(crate) Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Screen {
+    shown: Arc<Mutex<Vec<u8>>>,
+    written: Vec<u8>,
+}
 
 impl Screen {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.shown.lock().unwrap().clone()).unwrap()
     }
 }
 
 impl Write for Screen {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.written.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
+        self.shown.lock().unwrap().append(&mut self.written);
         Ok(())
     }
 }

@@ -1,0 +1,37 @@
+"""Creates what api-health needs on an emulator of AWS: two tables, a standard topic, a FIFO topic. Safe to run again."""
+
+import os
+import sys
+
+import boto3
+
+TABLES = {"DDB_CONFIG_TABLE": "api_health_configs", "DDB_STATE_TABLE": "api_health_states"}
+
+
+def create_table(dynamodb, name):
+    try:
+        dynamodb.create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": "api_id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "api_id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    except dynamodb.exceptions.ResourceInUseException:
+        pass  # it is there already
+
+
+def main():
+    region = os.environ["AWS_REGION"]
+    make = {"endpoint_url": os.environ["AWS_ENDPOINT_URL"], "region_name": region}
+    dynamodb, sns = boto3.client("dynamodb", **make), boto3.client("sns", **make)
+    for variable, name in TABLES.items():
+        create_table(dynamodb, name)
+        print(f"export {variable}={name}")
+    standard = sns.create_topic(Name="api-health")["TopicArn"]
+    fifo = sns.create_topic(Name="api-health.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+    print(f"export SNS_TOPIC_ARN={standard}")
+    print(f"# in order, and without repeats: export SNS_TOPIC_ARN={fifo}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

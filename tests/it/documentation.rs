@@ -1,0 +1,137 @@
+//! `docs/configuration.md` says what the program does: its tables are those of the code, its good examples are taken,
+//! and its bad ones earn the very text that is quoted.
+
+use std::path::Path;
+
+use api_health::configs::fields::{Bounds, FIELDS, Field};
+use api_health::configs::file;
+use api_health::settings::keys::{KEYS, READ_BY_THE_SDK};
+use api_health::settings::load::load;
+
+use super::bad_input::{rules, said_of_configs, said_of_settings};
+
+const PAGE: &str = include_str!("../../docs/configuration.md");
+
+/// A cell: what would end it is escaped.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// `2xx` and `*/2 * * * *` are values, `none` and `required` are words.
+fn value(text: &str) -> String {
+    let words =
+        matches!(text, "none" | "required" | "the AWS chain") || text.contains(" if ") || text.contains(" with ");
+    if words || text.contains(" in the ") { text.to_owned() } else { format!("`{text}`") }
+}
+
+fn bounds(field: &Field) -> String {
+    match field.bounds {
+        Bounds::Number(least, most) => format!("{least} to {most}"),
+        Bounds::Words(words) => words.to_owned(),
+    }
+}
+
+fn line(cells: &[String]) -> String {
+    format!("| {} |\n", cells.iter().map(|c| cell(c)).collect::<Vec<_>>().join(" | ").replace("|  |", "| |"))
+}
+
+fn common(field: &Field) -> [String; 6] {
+    let of = |text: &str| text.to_owned();
+    [
+        of(field.kind),
+        of(field.unit),
+        value(field.default),
+        bounds(field),
+        of(field.meaning),
+        format!("`{}`", field.example),
+    ]
+}
+
+/// The table that the page must have below its marker `<!-- table: name -->`.
+fn compare_table(name: &str, expected: &str) {
+    let marker = format!("<!-- table: {name} -->\n");
+    let (_, after) = PAGE.split_once(&marker).unwrap_or_else(|| panic!("no {marker}"));
+    let found = after.split_once("\n\n").map_or(after, |(table, _)| table);
+    assert_eq!(format!("{found}\n"), expected, "this is what must stand there:\n{marker}{expected}");
+}
+
+#[test]
+fn the_table_of_fields_is_that_of_the_code() {
+    let mut expected =
+        "| field | type | unit | default | bounds | meaning | example |\n|---|---|---|---|---|---|---|\n".to_owned();
+    for field in FIELDS {
+        let mut cells = vec![format!("`{}`", field.name)];
+        cells.extend(common(field));
+        expected.push_str(&line(&cells));
+    }
+    compare_table("fields", &expected);
+}
+
+#[test]
+fn the_table_of_settings_is_that_of_the_code() {
+    let mut expected = "| key | environment | type | unit | default | bounds | meaning | example |\n\
+                        |---|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for key in KEYS {
+        let mut cells = vec![format!("`{}`", key.name()), key.env.map(|e| format!("`{e}`")).unwrap_or_default()];
+        cells.extend(common(&key.field));
+        expected.push_str(&line(&cells));
+    }
+    compare_table("settings", &expected);
+    for name in READ_BY_THE_SDK {
+        assert!(PAGE.contains(&format!("`{name}`")), "{name} is not on the page");
+    }
+}
+
+/// The code block after each `marker`, and the one that follows it.
+fn examples(marker: &str) -> Vec<(String, String)> {
+    let blocks = |text: &str| -> Vec<String> {
+        text.split("```").skip(1).step_by(2).take(2).map(|b| b.split_once('\n').unwrap().1.to_owned()).collect()
+    };
+    let found: Vec<_> = PAGE
+        .split(&format!("<!-- {marker} -->"))
+        .skip(1)
+        .map(|after| {
+            let mut two = blocks(after).into_iter();
+            (two.next().unwrap(), two.next().unwrap_or_default())
+        })
+        .collect();
+    assert!(!found.is_empty(), "no example is marked {marker}");
+    found
+}
+
+#[test]
+fn good_examples_are_taken() {
+    for (text, _) in examples("good: apis.toml") {
+        // The references of an example are not set here; everything else of it must be right.
+        let text = text.replace("${env:", "$${env:").replace("${file:", "$${file:");
+        let rows = file::parse("apis.toml", &text).unwrap();
+        assert!(!rows.is_empty());
+        assert_eq!(rules().check_all(&rows).refused, [], "{text}");
+    }
+    for (text, _) in examples("good: api-health.toml") {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "x").unwrap();
+        let path = folder.path().join("api-health.toml");
+        std::fs::write(&path, text.replace("/run/credentials/api-health.service/webhook", secret.to_str().unwrap()))
+            .unwrap();
+        let env = |name: &str| matches!(name, "WEBHOOK_SECRET" | "HOOK_PATH").then(|| "x".to_owned());
+        if let Err(issues) = load(Some(&path), Path::new(""), &env) {
+            panic!("{text}\n{issues:#?}");
+        }
+    }
+}
+
+#[test]
+fn bad_examples_earn_the_text_that_is_quoted() {
+    for (text, quoted) in examples("bad: apis.toml") {
+        assert_eq!(said_of_configs("apis.toml", &text), quoted);
+    }
+    for (text, quoted) in examples("bad: api-health.toml") {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("api-health.toml");
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(said_of_settings(&path), quoted);
+    }
+}

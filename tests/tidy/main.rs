@@ -1,0 +1,110 @@
+//! Tidiness as a test: what the tree promises of itself and no compiler checks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of the tree with that ending, but for what is built or not ours.
+fn files(ending: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if name != "target" && !(name.starts_with('.') && name != ".ci") {
+                    walk(&path, ending, found);
+                }
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(root(), ending, &mut found);
+    assert!(!found.is_empty(), "no file ends in {ending}");
+    found.sort();
+    found
+}
+
+/// Names and versions of all packages that are built here; the lock file also has those that no feature asks for.
+fn built() -> Vec<(String, String)> {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--locked", "--offline", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let mut packages: Vec<(String, String)> = String::from_utf8(tree.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split_once(" v"))
+        .map(|(name, rest)| (name.to_owned(), rest.split(' ').next().unwrap_or_default().to_owned()))
+        .collect();
+    packages.sort();
+    packages.dedup();
+    assert!(packages.len() > 100, "cargo tree names the whole tree: {packages:?}");
+    packages
+}
+
+#[test]
+fn every_module_opens_with_the_sentence_that_a_newcomer_needs() {
+    for path in files(".rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} does not open with a //! sentence", path.display());
+    }
+}
+
+#[test]
+fn a_file_is_one_idea() {
+    let mut lengths: Vec<usize> = Vec::new();
+    for path in files(".rs") {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 600, "{} has {lines} lines: is it one idea?", path.display());
+        lengths.push(lines);
+    }
+    lengths.sort_unstable();
+    assert!(lengths[lengths.len() / 2] <= 200, "the median file has {} lines", lengths[lengths.len() / 2]);
+}
+
+#[test]
+fn there_is_one_tls_stack_one_crypto_library_and_one_runtime() {
+    let built = built();
+    let versions = |name: &str| built.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect::<Vec<_>>();
+    for one in ["rustls", "aws-lc-rs", "tokio", "hyper", "tokio-rustls", "hyper-rustls", "rustls-webpki"] {
+        assert_eq!(versions(one).len(), 1, "{one}: {:?}", versions(one));
+    }
+    for none in ["ring", "openssl", "openssl-sys", "native-tls", "boring", "reqwest", "async-std", "smol"] {
+        assert!(versions(none).is_empty(), "{none} {:?} is in the tree", versions(none));
+    }
+}
+
+#[test]
+fn the_inner_rings_know_nothing_of_the_outer() {
+    let dependencies = |manifest: &str| -> Vec<String> {
+        let manifest: toml::Table = fs::read_to_string(root().join(manifest)).unwrap().parse().unwrap();
+        manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(dependencies("actors/core/Cargo.toml"), ["croner", "jiff"]);
+    for dependency in dependencies("actors/Cargo.toml") {
+        let allowed = ["actix", "actix-rt", "api-health-core", "backoff", "futures-util", "tokio", "tracing"];
+        assert!(allowed.contains(&dependency.as_str()), "ring 2 depends on {dependency}");
+    }
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    for path in files(".md") {
+        let text = fs::read_to_string(&path).unwrap();
+        for part in text.split("](").skip(1) {
+            let target = part.split([')', '#']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let target = path.parent().unwrap().join(target);
+            assert!(target.exists(), "{} links to {}, which is not there", path.display(), target.display());
+        }
+    }
+}
