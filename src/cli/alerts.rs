@@ -15,13 +15,13 @@ use super::{status, text};
 use crate::app::{App, AppError};
 
 /// The id that a test alert carries, so that people and machines can tell it from a real one.
-pub const TEST_API_ID: &str = "api-health-test";
+pub(super) const TEST_API_ID: &str = "api-health-test";
 
 /// Runs one of them.
 ///
 /// # Errors
 /// What is not there or not available.
-pub async fn run(app: &App, command: &AlertsCommand, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, command: &AlertsCommand, out: &Out) -> Result<Exit, AppError> {
     match command {
         AlertsCommand::List { json } => list(app, *json, out).await,
         AlertsCommand::Test => test(app, out).await,

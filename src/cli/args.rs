@@ -11,7 +11,13 @@ use super::exit::Exit;
 /// Without any settings, states are kept in ./api-health.db and alerts are printed here. Settings come from
 /// ./api-health.toml (or --settings FILE) and the environment; see `api-health settings show`.
 #[derive(Debug, Parser)]
-#[command(name = "api-health", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "api-health",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = after_help())]
 pub struct Cli {
     /// Settings file [default: ./api-health.toml, if there is one]
@@ -126,7 +132,9 @@ pub struct ProbeArgs {
 #[derive(Debug, Subcommand)]
 pub enum ApisCommand {
     /// Add an API to the store's table
-    #[command(after_help = "Example:\n  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30")]
+    #[command(
+        after_help = "Example:\n  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30"
+    )]
     Add(AddArgs),
     /// List every API: from the table and from the file
     List {
@@ -235,6 +243,6 @@ pub enum SettingsCommand {
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Seconds that the whole story takes, about
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(15..=300))]
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(15..=300))]
     pub seconds: u64,
 }

@@ -12,16 +12,16 @@ use crate::configs::raw::RawRow;
 use crate::configs::validate::RowRules;
 
 /// One source of rows, read.
-pub struct Source {
+pub(super) struct Source {
     /// What people call it.
-    pub name: String,
+    pub(super) name: String,
     /// Its rows as they were written, or why it cannot be read.
-    pub rows: Result<Vec<RawRow>, AppError>,
+    pub(super) rows: Result<Vec<RawRow>, AppError>,
 }
 
 /// Reads every source that is set, in the order in which they win: the file, the store's table. A table whose SQLite
 /// file is not there yet has no rows.
-pub async fn read(app: &App) -> Vec<Source> {
+pub(super) async fn read(app: &App) -> Vec<Source> {
     let mut sources = Vec::new();
     if let Some(path) = &app.settings.apis.file {
         let name = path.display().to_string();
@@ -45,36 +45,36 @@ async fn table(app: &App) -> Source {
 }
 
 /// One good row.
-pub struct Configured {
+pub(super) struct Configured {
     /// What it means.
-    pub config: Arc<ApiConfig>,
+    pub(super) config: Arc<ApiConfig>,
     /// The source that it is from.
-    pub source: String,
+    pub(super) source: String,
     /// An earlier source has the same id and wins.
-    pub shadowed: bool,
+    pub(super) shadowed: bool,
 }
 
 /// One row that is not good.
-pub struct Refused {
+pub(super) struct Refused {
     /// The row with its faults.
-    pub row: RefusedRow,
+    pub(super) row: RefusedRow,
     /// The source that it is from.
-    pub source: String,
+    pub(super) source: String,
 }
 
 /// Every row of every source, checked.
 #[derive(Default)]
-pub struct Checked {
+pub(super) struct Checked {
     /// Good rows, by id.
-    pub good: Vec<Configured>,
+    pub(super) good: Vec<Configured>,
     /// The others.
-    pub refused: Vec<Refused>,
+    pub(super) refused: Vec<Refused>,
     /// Sources that cannot be read, and why.
-    pub unreadable: Vec<(String, AppError)>,
+    pub(super) unreadable: Vec<(String, AppError)>,
 }
 
 /// Checks what [`read`] gave.
-pub fn check(sources: Vec<Source>, rules: &RowRules) -> Checked {
+pub(super) fn check(sources: Vec<Source>, rules: &RowRules) -> Checked {
     let mut checked = Checked::default();
     let mut seen: HashSet<ApiId> = HashSet::new();
     for Source { name, rows } in sources {
@@ -101,17 +101,17 @@ pub fn check(sources: Vec<Source>, rules: &RowRules) -> Checked {
 
 impl Checked {
     /// The config of `api_id` that is in force.
-    pub fn get(&self, api_id: &str) -> Option<&Configured> {
+    pub(super) fn get(&self, api_id: &str) -> Option<&Configured> {
         self.good.iter().find(|c| c.config.api_id.as_str() == api_id && !c.shadowed)
     }
 
     /// The faults of the row that says to be `api_id`.
-    pub fn refused(&self, api_id: &str) -> Option<&Refused> {
+    pub(super) fn refused(&self, api_id: &str) -> Option<&Refused> {
         self.refused.iter().find(|r| r.row.api_id.as_ref().is_some_and(|id| id.as_str() == api_id))
     }
 
     /// Says on standard error which sources cannot be read; the first error, for commands that cannot go on then.
-    pub fn tell_unreadable(&self) {
+    pub(super) fn tell_unreadable(&self) {
         for (_, error) in &self.unreadable {
             super::report(error);
         }

@@ -25,12 +25,18 @@ const ENVIRONMENT: [(&str, &str); 12] = [
 
 const FILES: [(&str, &str); 3] = [
     ("./api-health.toml", "Settings, unless --settings names another file."),
-    ("./api-health.db", "States and configs, unless the settings choose another store. SQLite keeps two files beside it."),
+    (
+        "./api-health.db",
+        "States and configs, unless the settings choose another store. SQLite keeps two files beside it.",
+    ),
     ("apis.toml", "A file of [[api]] tables, where [apis] file in the settings names it."),
 ];
 
 const SIGNALS: [(&str, &str); 2] = [
-    ("SIGTERM, SIGINT", "run: no new probes, those under way finished or cut at a deadline, everything stored, exit 0. A second one ends it at once."),
+    (
+        "SIGTERM, SIGINT",
+        "run: no new probes, those under way finished or cut at a deadline, everything stored, exit 0. A second one ends it at once.",
+    ),
     ("SIGHUP", "run: the configs are read again now."),
 ];
 
@@ -38,7 +44,7 @@ const SIGNALS: [(&str, &str); 2] = [
 ///
 /// # Errors
 /// None in practice: it is written into memory.
-pub fn page() -> std::io::Result<String> {
+pub(super) fn page() -> std::io::Result<String> {
     let mut command = Cli::command();
     command.build();
     let mut page: Vec<u8> = Vec::new();

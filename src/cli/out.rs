@@ -13,35 +13,35 @@ use super::args::When;
 use crate::app::AppError;
 
 /// What is well.
-pub const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 /// What is not.
-pub const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What may be either.
-pub const DOUBT: Style = AnsiColor::Yellow.on_default();
+pub(super) const DOUBT: Style = AnsiColor::Yellow.on_default();
 /// What matters less.
-pub const DIM: Style = Style::new().dimmed();
+pub(super) const DIM: Style = Style::new().dimmed();
 /// Titles.
-pub const STRONG: Style = Style::new().bold();
+pub(super) const STRONG: Style = Style::new().bold();
 /// As it is.
-pub const PLAIN: Style = Style::new();
+pub(super) const PLAIN: Style = Style::new();
 
 /// The narrowest terminal that tables are cut for.
 const COLUMNS_MIN: usize = 40;
 
 /// Standard output.
-pub struct Out {
+pub(super) struct Out {
     /// Whether it gets colour.
-    pub colour: bool,
+    pub(super) colour: bool,
     /// Whether it is a terminal that shows more than ASCII. A pipe gets ASCII pictures.
-    pub unicode: bool,
+    pub(super) unicode: bool,
     /// The columns of the terminal; `None` where it is none, and nothing is cut.
-    pub columns: Option<usize>,
+    pub(super) columns: Option<usize>,
     closed: Cell<bool>,
 }
 
 impl Out {
     /// Standard output of this process.
-    pub fn new(when: When) -> Self {
+    pub(super) fn new(when: When) -> Self {
         let stdout = std::io::stdout();
         let terminal = stdout.is_terminal();
         let columns = terminal
@@ -62,7 +62,7 @@ impl Out {
     ///
     /// # Errors
     /// What keeps it from being written; but not that the reader has gone, see [`Out::closed`].
-    pub fn print(&self, text: &str) -> Result<(), AppError> {
+    pub(super) fn print(&self, text: &str) -> Result<(), AppError> {
         if self.closed.get() {
             return Ok(());
         }
@@ -81,28 +81,28 @@ impl Out {
     ///
     /// # Errors
     /// As [`Out::print`].
-    pub fn json(&self, value: &Value) -> Result<(), AppError> {
+    pub(super) fn json(&self, value: &Value) -> Result<(), AppError> {
         self.print(&format!("{value:#}\n"))
     }
 
     /// Whether the reader has gone.
-    pub fn closed(&self) -> bool {
+    pub(super) fn closed(&self) -> bool {
         self.closed.get()
     }
 
     /// `text` in a style, where there is colour.
-    pub fn paint(&self, style: Style, text: &str) -> String {
+    pub(super) fn paint(&self, style: Style, text: &str) -> String {
         if self.colour && style != PLAIN { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     /// What a cut text ends in.
-    pub fn ellipsis(&self) -> &'static str {
+    pub(super) fn ellipsis(&self) -> &'static str {
         if self.unicode { "…" } else { "..." }
     }
 }
 
 /// Says something on standard error that is not the answer. Nobody may be there to read it.
-pub fn note(text: &str) {
+pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

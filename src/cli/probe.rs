@@ -26,7 +26,7 @@ const CHART_COLUMNS: usize = 40;
 ///
 /// # Errors
 /// A target that is neither a configured API nor a URL, and every fault of it.
-pub async fn run(app: &App, args: &ProbeArgs, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, args: &ProbeArgs, out: &Out) -> Result<Exit, AppError> {
     let (config, configured) = target(app, &args.target).await?;
     let observation = app.probe(app.client()?).probe(Arc::clone(&config)).await;
     let outcome = judge(&config, &observation);
@@ -93,21 +93,15 @@ fn failed_phase(answer: &Answer) -> Option<Phase> {
             Some(Phase::Connect)
         }
         Answer::Failure(Failure::Certificate(_) | Failure::Tls { .. }) => Some(Phase::Tls),
-        Answer::Failure(
-            Failure::Reset { phase } | Failure::Closed { phase } | Failure::TimedOut { phase, .. },
-        ) => Some(*phase),
+        Answer::Failure(Failure::Reset { phase } | Failure::Closed { phase } | Failure::TimedOut { phase, .. }) => {
+            Some(*phase)
+        }
         Answer::Failure(Failure::BodyCutShort { .. }) => Some(Phase::Body),
         _ => None,
     }
 }
 
-fn text_of(
-    config: &ApiConfig,
-    configured: bool,
-    observation: &Observation,
-    outcome: &Outcome,
-    out: &Out,
-) -> String {
+fn text_of(config: &ApiConfig, configured: bool, observation: &Observation, outcome: &Outcome, out: &Out) -> String {
     let mut text = format!("{} {}\n", config.method, out.paint(STRONG, &text::line(&config.url)));
     let mut fact = |label: &str, value: &str| text.push_str(&format!("  {label:<14} {value}\n"));
     if configured {

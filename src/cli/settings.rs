@@ -12,9 +12,13 @@ use crate::settings::show;
 ///
 /// # Errors
 /// Every fault of the settings.
-pub fn show(file: Option<&Path>, as_json: bool, out: &Out) -> Result<Exit, AppError> {
+pub(super) fn show(file: Option<&Path>, as_json: bool, out: &Out) -> Result<Exit, AppError> {
     let environment = |name: &str| std::env::var(name).ok();
     let loaded = load::load(file, Path::new(""), &environment).map_err(AppError::Configuration)?;
-    if as_json { out.json(&show::json(&loaded))? } else { out.print(&show::table(&loaded))? }
+    if as_json {
+        out.json(&show::json(&loaded))?
+    } else {
+        out.print(&show::table(&loaded))?
+    }
     Ok(Exit::Ok)
 }

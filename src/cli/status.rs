@@ -59,7 +59,7 @@ impl Row {
 ///
 /// # Errors
 /// A store that is not there or not available.
-pub async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
     let LoadedStates { states, unreadable } = load_states(app).await?;
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
@@ -113,8 +113,7 @@ pub(super) fn json_of_unreadable(unreadable: &[UnreadableState]) -> Value {
 }
 
 fn join(checked: &Checked, states: Vec<ApiState>) -> Vec<Row> {
-    let mut states: BTreeMap<ApiId, ApiState> =
-        states.into_iter().map(|state| (state.api_id.clone(), state)).collect();
+    let mut states: BTreeMap<ApiId, ApiState> = states.into_iter().map(|state| (state.api_id.clone(), state)).collect();
     let mut rows: Vec<Row> = checked
         .good
         .iter()

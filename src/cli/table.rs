@@ -12,14 +12,14 @@ const COLUMN_MIN: usize = 6;
 
 /// One cell.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub(super) struct Cell {
     text: String,
     style: Style,
 }
 
 impl Cell {
     /// Text in a style.
-    pub fn styled(text: impl Into<String>, style: Style) -> Self {
+    pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
         Self { text: text.into(), style }
     }
 }
@@ -31,24 +31,24 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 /// Rows below titles. A title that begins with `>` has its column aligned to the right.
-pub struct Table {
+pub(super) struct Table {
     titles: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// A table without rows.
-    pub fn new(titles: &[&'static str]) -> Self {
+    pub(super) fn new(titles: &[&'static str]) -> Self {
         Self { titles: titles.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row; it has as many cells as there are titles.
-    pub fn push(&mut self, row: Vec<Cell>) {
+    pub(super) fn push(&mut self, row: Vec<Cell>) {
         self.rows.push(row);
     }
 
     /// The whole table, each line with its newline. The last column is not filled up.
-    pub fn render(&self, out: &Out) -> String {
+    pub(super) fn render(&self, out: &Out) -> String {
         let titles = self.titles.iter().map(|title| Cell::styled(title.trim_start_matches('>'), DIM)).collect();
         let lines: Vec<&Vec<Cell>> = std::iter::once(&titles).chain(&self.rows).collect();
         let widths = fit(natural_widths(&lines, self.titles.len()), out.columns);
@@ -97,7 +97,7 @@ fn fit(mut widths: Vec<usize>, columns: Option<usize>) -> Vec<usize> {
 }
 
 /// `text` in at most `width` columns.
-pub fn cut(text: &str, width: usize, ellipsis: &str) -> String {
+pub(super) fn cut(text: &str, width: usize, ellipsis: &str) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

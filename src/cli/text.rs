@@ -10,17 +10,17 @@ use crate::notify::words;
 const LINE_CHARS_MAX: usize = 400;
 
 /// Foreign text (a name, a URL, an answer's words) as one line that cannot move a cursor.
-pub fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     words::one_line(text, LINE_CHARS_MAX)
 }
 
 /// The two largest units: `3 h 12 min`.
-pub fn span(span: Duration) -> String {
+pub(super) fn span(span: Duration) -> String {
     words::span(span)
 }
 
 /// How long ago: `3 h 12 min ago`, `now`.
-pub fn ago(then: Timestamp, now: Timestamp) -> String {
+pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     match now.since(then) {
         span if span < Duration::from_secs(1) => "now".into(),
         span => format!("{} ago", words::span(span)),
@@ -28,7 +28,7 @@ pub fn ago(then: Timestamp, now: Timestamp) -> String {
 }
 
 /// Milliseconds as people read them: `0.4 ms`, `87 ms`, `2.31 s`.
-pub fn millis(span: Duration) -> String {
+pub(super) fn millis(span: Duration) -> String {
     let ms = span.as_secs_f64() * 1_000.0;
     if ms < 9.95 {
         format!("{ms:.1} ms")
@@ -40,13 +40,13 @@ pub fn millis(span: Duration) -> String {
 }
 
 /// `every 30 s`, `at */2 * * * * UTC`.
-pub fn schedule(schedule: &Schedule) -> String {
+pub(super) fn schedule(schedule: &Schedule) -> String {
     let text = schedule.to_string();
     if text.starts_with("every ") { text } else { format!("at {text}") }
 }
 
 /// `1 alert`, `3 alerts`.
-pub fn count(n: usize, one: &str) -> String {
+pub(super) fn count(n: usize, one: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{n} {one}{plural}")
 }

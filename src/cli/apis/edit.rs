@@ -28,11 +28,8 @@ pub(super) async fn edit(
     let Some(row) = table.get(api_id.to_owned()).await? else {
         return Err(write::not_in(app, &*table, api_id).await);
     };
-    let edited = if set.is_empty() && unset.is_empty() {
-        in_editor(app, &row)?
-    } else {
-        by_flags(app, &row, set, unset)?
-    };
+    let edited =
+        if set.is_empty() && unset.is_empty() { in_editor(app, &row)? } else { by_flags(app, &row, set, unset)? };
     let Some(fields) = edited.filter(|fields| *fields != row.fields) else {
         out.print(&format!("{api_id} is as it was\n"))?;
         return Ok(Exit::Ok);
@@ -54,12 +51,7 @@ async fn store(
     Ok(Exit::Ok)
 }
 
-fn by_flags(
-    app: &App,
-    row: &RawRow,
-    set: &[String],
-    unset: &[String],
-) -> Result<Option<Map<String, Value>>, AppError> {
+fn by_flags(app: &App, row: &RawRow, set: &[String], unset: &[String]) -> Result<Option<Map<String, Value>>, AppError> {
     let (mut fields, mut issues) = (row.fields.clone(), Vec::new());
     set::take_away(&mut fields, unset, &mut issues);
     set::apply(&mut fields, set, &mut issues);
@@ -77,15 +69,14 @@ fn in_editor(app: &App, row: &RawRow) -> Result<Option<Map<String, Value>>, AppE
     let written = file::to_toml(std::slice::from_ref(row)).map_err(AppError::Unavailable)?;
     let cannot = |error: std::io::Error| AppError::Unavailable(format!("a draft for the editor: {error}"));
     // Readable for its owner alone, since the row may hold secrets.
-    let mut draft =
-        tempfile::Builder::new().prefix("api-health-").suffix(".toml").tempfile().map_err(cannot)?;
+    let mut draft = tempfile::Builder::new().prefix("api-health-").suffix(".toml").tempfile().map_err(cannot)?;
     draft.write_all(written.as_bytes()).and_then(|()| draft.flush()).map_err(cannot)?;
     let path: PathBuf = draft.path().to_owned();
     loop {
         run_editor(&path)?;
-        let faults = match read_draft(&path, row).and_then(|fields| {
-            write::check(app, &fields, &path.display().to_string(), Vec::new()).map(|_| fields)
-        }) {
+        let faults = match read_draft(&path, row)
+            .and_then(|fields| write::check(app, &fields, &path.display().to_string(), Vec::new()).map(|_| fields))
+        {
             Ok(fields) => return Ok(Some(fields)),
             Err(faults) => faults,
         };

@@ -58,9 +58,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<RawRow>, AppError> {
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().take(file::FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| AppError::Unavailable(format!("{name}: cannot be read: {error}")))?;
-    let refuse = |why: String, instead: &str| {
-        AppError::Configuration(vec![Fault::new("the text", why, instead).at(name)])
-    };
+    let refuse =
+        |why: String, instead: &str| AppError::Configuration(vec![Fault::new("the text", why, instead).at(name)]);
     if bytes.len() as u64 > file::FILE_BYTES_MAX {
         return Err(refuse(format!("is longer than {} bytes", file::FILE_BYTES_MAX), "it in several parts"));
     }

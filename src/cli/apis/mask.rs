@@ -142,7 +142,9 @@ mod tests {
             "api_id": "a", "url": "https://me:hunter2@a.test/", "timeout_seconds": 5, "body": "{\"k\": \"hunter2\"}",
             "headers": {"X-Key": "hunter2", "Authorization: hunter2": "", "X-Ref": "${env:T}", "X-N": 72},
             "header": {"X-Key": "hunter2"}, "authorization": "hunter2",
-        }) else { unreachable!() };
+        }) else {
+            unreachable!()
+        };
         let (shown, masked) = row(&fields);
         let text = Value::Object(shown.clone()).to_string();
         assert!(masked && !text.contains("hunter2") && !text.contains("72"), "{text}");

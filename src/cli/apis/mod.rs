@@ -22,7 +22,7 @@ use crate::configs::file;
 ///
 /// # Errors
 /// Every fault of what was written, or what is not available.
-pub async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<Exit, AppError> {
     match command {
         ApisCommand::Add(args) => write::add(app, args, out).await,
         ApisCommand::List { json } => list::list(app, *json, out).await,

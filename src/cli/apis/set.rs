@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn fields_and_single_headers_are_taken_away() {
-        let Value::Object(mut fields) = json!({"api_id": "a", "tags": [], "headers": {"X": "1"}}) else { unreachable!() };
+        let Value::Object(mut fields) = json!({"api_id": "a", "tags": [], "headers": {"X": "1"}}) else {
+            unreachable!()
+        };
         let mut issues = Vec::new();
         let unset = ["tags", "headers.X", "name", "api_id"].map(str::to_owned);
         take_away(&mut fields, &unset, &mut issues);

@@ -60,10 +60,11 @@ pub(super) async fn rm(app: &App, api_id: &str, out: &Out) -> Result<Exit, AppEr
 
 /// Says that a row is not in the table, and whether it is in the file.
 pub(super) async fn not_in(app: &App, table: &dyn RowTable, api_id: &str) -> AppError {
-    let elsewhere = configured::read(app).await.into_iter().filter(|source| source.name != table.name()).find(|source| {
-        let is_it = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str) == Some(api_id);
-        source.rows.as_ref().is_ok_and(|rows| rows.iter().any(is_it))
-    });
+    let elsewhere =
+        configured::read(app).await.into_iter().filter(|source| source.name != table.name()).find(|source| {
+            let is_it = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str) == Some(api_id);
+            source.rows.as_ref().is_ok_and(|rows| rows.iter().any(is_it))
+        });
     let hint = match elsewhere {
         Some(file) => format!("it is in {}; edit that file", file.name),
         None => "see `api-health apis list`".into(),

@@ -1,0 +1,122 @@
+//! The story as a picture: four rows over one axis of time.
+
+use std::time::Duration;
+
+use anstyle::Style;
+use api_health_core::{AlertKind, Status};
+
+use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out, PLAIN, STRONG};
+
+/// The columns of the axis, where the terminal has room.
+const COLUMNS: usize = 60;
+/// The columns before it.
+const LABEL: usize = 12;
+/// Between two labels of the axis, in columns.
+const TICK: usize = 12;
+
+/// What happened when, since the story began.
+#[derive(Default)]
+pub(super) struct Picture {
+    api: Vec<(Duration, bool)>,
+    probes: Vec<(Duration, bool)>,
+    status: Vec<(Duration, Status, bool)>,
+    told: Vec<(Duration, AlertKind)>,
+}
+
+/// The signs of one alphabet.
+struct Signs {
+    well: &'static str,
+    ill: &'static str,
+    doubt: &'static str,
+    pass: &'static str,
+    fail: &'static str,
+    down: &'static str,
+    up: &'static str,
+}
+
+const UNICODE: Signs = Signs { well: "█", ill: "▁", doubt: "▄", pass: "•", fail: "×", down: "▼", up: "▲" };
+const ASCII: Signs = Signs { well: "#", ill: "_", doubt: "~", pass: "o", fail: "x", down: "D", up: "U" };
+
+impl Picture {
+    pub(super) fn api(&mut self, at: Duration, healthy: bool) {
+        self.api.push((at, healthy));
+    }
+
+    pub(super) fn probe(&mut self, at: Duration, pass: bool) {
+        self.probes.push((at, pass));
+    }
+
+    pub(super) fn status(&mut self, at: Duration, status: Status, suspect: bool) {
+        self.status.push((at, status, suspect));
+    }
+
+    pub(super) fn told(&mut self, at: Duration, kind: AlertKind) {
+        self.told.push((at, kind));
+    }
+
+    /// The rows and the axis, from the beginning to `whole`.
+    pub(super) fn render(&self, whole: Duration, out: &Out) -> String {
+        let signs = if out.unicode { UNICODE } else { ASCII };
+        let columns = out.columns.map_or(COLUMNS, |columns| columns.saturating_sub(LABEL + 1).clamp(20, COLUMNS));
+        let width = whole.as_secs_f64().max(0.001) / columns as f64;
+        // A column shows what held at its end; the one that something happened in shows that.
+        let end = |column: usize| Duration::from_secs_f64(width * (column + 1) as f64);
+        let column_of = |at: Duration| ((at.as_secs_f64() / width) as usize).min(columns - 1);
+        let row = |label: &str, cells: Vec<(&'static str, Style)>| {
+            let cells: String = cells.into_iter().map(|(sign, style)| out.paint(style, sign)).collect();
+            format!("  {label:<width$}{cells}\n", width = LABEL - 2)
+        };
+
+        let api = (0..columns).map(|column| {
+            match self.api.iter().rev().find(|(at, _)| *at <= end(column)).is_none_or(|(_, healthy)| *healthy) {
+                true => (signs.well, GOOD),
+                false => (signs.ill, BAD),
+            }
+        });
+        let status = (0..columns).map(|column| match self.status.iter().rev().find(|(at, ..)| *at <= end(column)) {
+            None | Some((_, Status::Unknown, _)) => (" ", PLAIN),
+            Some((_, _, true)) => (signs.doubt, DOUBT),
+            Some((_, Status::Up, false)) => (signs.well, GOOD),
+            Some((_, Status::Down, false)) => (signs.ill, BAD),
+        });
+        let mut probes = vec![(" ", PLAIN); columns];
+        for (at, pass) in &self.probes {
+            let cell = &mut probes[column_of(*at)];
+            if *pass && cell.0 == " " {
+                *cell = (signs.pass, GOOD);
+            } else if !pass {
+                *cell = (signs.fail, BAD);
+            }
+        }
+        let mut told = vec![(" ", PLAIN); columns];
+        for (at, kind) in &self.told {
+            told[column_of(*at)] = match kind {
+                AlertKind::Down => (signs.down, BAD),
+                AlertKind::Up => (signs.up, GOOD),
+            };
+        }
+
+        let mut text = row("the API", api.collect());
+        text.push_str(&row("probes", probes));
+        text.push_str(&row("status", status.collect()));
+        text.push_str(&row("you hear", told));
+        text.push_str(&format!("{}{}\n", " ".repeat(LABEL), out.paint(DIM, &axis(columns, width))));
+        let s = signs;
+        let legend = format!(
+            "{} well  {} ill  {} suspect   {} pass  {} fail   {} DOWN told  {} UP told",
+            s.well, s.ill, s.doubt, s.pass, s.fail, s.down, s.up
+        );
+        text.push_str(&format!("{}{}\n", " ".repeat(LABEL), out.paint(DIM, &legend)));
+        format!("{}\n\n{text}", out.paint(STRONG, "The whole story"))
+    }
+}
+
+/// Seconds, at every [`TICK`] columns.
+fn axis(columns: usize, width: f64) -> String {
+    let mut axis = String::new();
+    for column in (0..columns).step_by(TICK) {
+        let label = format!("{:.0} s", width * column as f64);
+        axis.push_str(&format!("{label:<TICK$}"));
+    }
+    axis.trim_end().to_owned()
+}

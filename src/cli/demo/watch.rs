@@ -1,0 +1,168 @@
+//! Listens in on the ports: each passes everything on to the real adapter and says what came of it.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use api_health_actors::ports::{
+    CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, Probe, SourceError,
+    StateStore, StateWrite, StoreError,
+};
+use api_health_core::assertion::judge;
+use api_health_core::outcome::Outcome;
+use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, ApiState, Observation};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::notify::terminal::TerminalNotifier;
+use crate::probe::HttpProbe;
+use crate::store::sqlite::SqliteStateStore;
+
+/// Where the listeners speak to.
+pub(super) type Events = mpsc::Sender<(Instant, Event)>;
+
+/// Something that was seen.
+pub(super) enum Event {
+    /// A probe is over.
+    Probed { outcome: Outcome, took: Duration },
+    /// A state is in the store.
+    Stored(StateWrite),
+    /// A channel took an alert over; what it wrote.
+    Told { kind: AlertKind, text: String },
+}
+
+fn say(events: &Events, event: Event) {
+    // There is room for everything in so short a story; were there none, the real work must not wait for the telling.
+    let _ = events.try_send((Instant::now(), event));
+}
+
+pub(super) struct SeenProbe {
+    inner: HttpProbe,
+    events: Events,
+}
+
+impl SeenProbe {
+    pub(super) fn new(inner: HttpProbe, events: Events) -> Self {
+        Self { inner, events }
+    }
+}
+
+impl Probe for SeenProbe {
+    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
+        let (probing, events) = (self.inner.probe(Arc::clone(&api)), self.events.clone());
+        Box::pin(async move {
+            let observation = probing.await;
+            say(&events, Event::Probed { outcome: judge(&api, &observation), took: observation.took });
+            observation
+        })
+    }
+}
+
+pub(super) struct SeenStore {
+    inner: SqliteStateStore,
+    events: Events,
+}
+
+impl SeenStore {
+    pub(super) fn new(inner: SqliteStateStore, events: Events) -> Self {
+        Self { inner, events }
+    }
+}
+
+impl StateStore for SeenStore {
+    fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>> {
+        self.inner.load_all()
+    }
+
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>> {
+        self.inner.load(api_id)
+    }
+
+    fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
+        async move {
+            let results = self.inner.commit(writes.clone()).await;
+            for (write, result) in writes.into_iter().zip(&results) {
+                if result.is_ok() {
+                    say(&self.events, Event::Stored(write));
+                }
+            }
+            results
+        }
+        .boxed()
+    }
+
+    fn limits(&self) -> CommitLimits {
+        self.inner.limits()
+    }
+}
+
+/// What the terminal notifier writes, kept for the story instead of standard output.
+#[derive(Clone, Default)]
+pub(super) struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl Text {
+    fn take(&self) -> String {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) struct SeenNotifier {
+    inner: TerminalNotifier,
+    text: Text,
+    events: Events,
+}
+
+impl SeenNotifier {
+    pub(super) fn new(inner: TerminalNotifier, text: Text, events: Events) -> Self {
+        Self { inner, text, events }
+    }
+}
+
+impl Notifier for SeenNotifier {
+    fn channel(&self) -> &'static str {
+        self.inner.channel()
+    }
+
+    fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        Box::pin(async move {
+            let kind = alert.kind;
+            let taken = self.inner.deliver(alert).await;
+            if taken.is_ok() {
+                say(&self.events, Event::Told { kind, text: self.text.take() });
+            }
+            taken
+        })
+    }
+}
+
+/// A source of one row, which never changes.
+pub(super) struct OneRow(pub(super) Arc<ApiConfig>);
+
+impl ConfigSource for OneRow {
+    fn name(&self) -> String {
+        "demo".into()
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+        let loaded = LoadedConfigs { good: vec![Arc::clone(&self.0)], refused: Vec::new() };
+        std::future::ready(Ok(loaded)).boxed()
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Option<u64>> {
+        std::future::ready(Some(0)).boxed()
+    }
+}
