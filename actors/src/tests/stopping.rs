@@ -15,7 +15,7 @@ fn a_stop_finishes_what_is_under_way_and_stores_everything() {
     in_virtual_time(async {
         let world = world(&["a", "hangs"]);
         let running = world.start(options()).await;
-        seconds(55).await;
+        seconds(25).await; // far from any checkpoint
         world.targets.set("hangs", Behaviour::Hangs);
         seconds(11).await;
         let report = running.stop(Duration::from_secs(10)).await;
