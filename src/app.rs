@@ -152,6 +152,14 @@ impl App {
         }
     }
 
+    /// What people call the table of API configs: the SQLite file, or the DynamoDB table.
+    pub fn table_name(&self) -> String {
+        match self.settings.store.kind {
+            StoreKind::Sqlite => self.store_name(),
+            StoreKind::Dynamodb => format!("DynamoDB table {}", self.settings.store.config_table),
+        }
+    }
+
     /// The names of the channels that are set, as they stand in the record of what was delivered.
     pub fn channels(&self) -> Vec<&'static str> {
         let notify = &self.settings.notify;

@@ -43,6 +43,26 @@ pub const EXAMPLES: &str = "\
   api-health status                             what is up and what is down
   api-health alerts test                        see that alerts arrive";
 
+const ADD_EXAMPLES: &str = "\
+Examples:
+  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30
+  api-health apis add --url example.com --set schedule='*/5 8-18 * * MON-FRI' --set timezone=Europe/Berlin
+  api-health apis add --url https://example.com/me --set 'headers.Authorization=Bearer ${env:SHOP_TOKEN}'";
+
+const STATUS_HELP: &str = "\
+With --json, every name is stable:
+  at, environment, store, summary { up, down, unknown, disabled, suspect, owed_alerts },
+  apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
+           suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
+           last_probe { at, verdict (pass, fail, inconclusive), latency_ms, status_code, error },
+           owed_alerts, missed_ticks },
+  unreadable[] { api_id, why }, refused[] { api_id, source }
+What is not known is null.
+
+Examples:
+  api-health status --down
+  api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
+
 fn after_help() -> String {
     let codes = Exit::TABLE.map(|(exit, meaning)| format!("  {:<3} {meaning}\n", exit.code())).concat();
     format!("Examples:\n{EXAMPLES}\n\nExit codes:\n{}", codes.trim_end())
@@ -132,17 +152,17 @@ pub struct ProbeArgs {
 #[derive(Debug, Subcommand)]
 pub enum ApisCommand {
     /// Add an API to the store's table
-    #[command(
-        after_help = "Example:\n  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30"
-    )]
+    #[command(after_help = ADD_EXAMPLES)]
     Add(AddArgs),
     /// List every API: from the table and from the file
+    #[command(after_help = "Example:\n  api-health apis list --json | jq -r '.apis[].url'")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show one API as it is configured, secrets as they were written
+    /// Show one API as it is configured; text that may be secret is masked, references to secrets are not
+    #[command(after_help = "Example:\n  api-health apis show shop")]
     Show {
         /// Its id
         api_id: String,
@@ -155,20 +175,22 @@ pub enum ApisCommand {
     Edit {
         /// Its id
         api_id: String,
-        /// Set a field: NAME=VALUE, the value as in TOML or plain text
+        /// Set a field: NAME=VALUE, the value as in TOML or plain text; headers.NAME is one header
         #[arg(long = "set", value_name = "NAME=VALUE")]
         set: Vec<String>,
         /// Take a field away, so that its default holds
         #[arg(long = "unset", value_name = "NAME")]
         unset: Vec<String>,
     },
-    /// Remove an API from the table
-    #[command(visible_alias = "remove")]
+    /// Remove an API from the table; what is known of it is kept
+    #[command(visible_alias = "remove", after_help = "Example:\n  api-health apis rm shop")]
     Rm {
         /// Its id
         api_id: String,
     },
     /// Bring the [[api]] tables of a TOML file into the store's table; nothing is written if any row is bad
+    #[command(after_help = "Rows that are the same already are left alone, and rows that the file lacks are kept.\n\n\
+                            Example:\n  api-health apis import apis.toml --dry-run")]
     Import {
         /// The file; - is standard input
         #[arg(value_hint = ValueHint::FilePath)]
@@ -177,9 +199,12 @@ pub enum ApisCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Print the table as TOML that can be imported again
+    /// Print the table as TOML that can be imported again, literal secrets included
+    #[command(after_help = "Example:\n  (umask 077; api-health apis export > apis.toml)")]
     Export,
     /// Check every row, or a file, and name every fault; exit code 64 if there is one
+    #[command(after_help = "References to secrets are filled in from here; one that cannot be is a fault.\n\n\
+                            Example:\n  api-health apis validate apis.toml")]
     Validate {
         /// A TOML file; without it, everything that is configured
         #[arg(value_hint = ValueHint::FilePath)]
@@ -199,13 +224,14 @@ pub struct AddArgs {
     /// What people call it [default: its id]
     #[arg(long)]
     pub name: Option<String>,
-    /// Any other field: NAME=VALUE, the value as in TOML or plain text
+    /// Any other field: NAME=VALUE, the value as in TOML or plain text; headers.NAME is one header
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
 }
 
 /// `status`
 #[derive(Debug, Args)]
+#[command(after_help = STATUS_HELP)]
 pub struct StatusArgs {
     /// Only what is down
     #[arg(long)]
@@ -219,12 +245,17 @@ pub struct StatusArgs {
 #[derive(Debug, Subcommand)]
 pub enum AlertsCommand {
     /// List the alerts that are owed, and since when
+    #[command(after_help = "With --json: owed[] with alert_id, incident_id, api_id, name, url, kind, happened_at, \
+                            detected_at, owed_seconds, reason, delivered_to[], owed_to[].\n\n\
+                            Example:\n  api-health alerts list")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Send a test alert through every channel that is set; says for each whether it was taken over
+    #[command(after_help = "The alert's api_id is api-health-test, and its text says that nothing is down.\n\
+                            Exit codes: 0 every channel took it, 69 one did not.")]
     Test,
 }
 
@@ -232,6 +263,7 @@ pub enum AlertsCommand {
 #[derive(Debug, Subcommand)]
 pub enum SettingsCommand {
     /// Print what is in force and where each value comes from; secrets are masked
+    #[command(after_help = "Example:\n  api-health --settings /etc/api-health.toml settings show")]
     Show {
         /// Print JSON
         #[arg(long)]
@@ -241,6 +273,7 @@ pub enum SettingsCommand {
 
 /// `demo`
 #[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 it told one DOWN and then one UP, 70 it did not.")]
 pub struct DemoArgs {
     /// Seconds that the whole story takes, about
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(15..=300))]

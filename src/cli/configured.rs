@@ -36,11 +36,11 @@ pub(super) async fn read(app: &App) -> Vec<Source> {
 
 async fn table(app: &App) -> Source {
     if !app.store_exists() {
-        return Source { name: app.store_name(), rows: Ok(Vec::new()) };
+        return Source { name: app.table_name(), rows: Ok(Vec::new()) };
     }
     match app.open_table().await {
         Ok(table) => Source { name: table.name(), rows: table.rows().await.map_err(AppError::from) },
-        Err(error) => Source { name: app.store_name(), rows: Err(error) },
+        Err(error) => Source { name: app.table_name(), rows: Err(error) },
     }
 }
 

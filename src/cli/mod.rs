@@ -69,7 +69,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             return settings::show(cli.settings.as_deref(), *json, &out);
         }
         Command::Demo(args) => {
-            telemetry::start(&LogSettings { level: "warn".into(), format: LogFormat::Text }, log_colour);
+            telemetry::start(&LogSettings { level: "error".into(), format: LogFormat::Text }, log_colour);
             return actix_rt::System::new().block_on(demo::run(args, &out));
         }
         _ => {}

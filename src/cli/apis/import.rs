@@ -41,11 +41,13 @@ pub(super) async fn import(app: &App, path: &Path, dry_run: bool, out: &Out) -> 
         None => Vec::new(),
     };
     let plan = Plan::new(rows, &there);
-    let name = table.as_ref().map_or_else(|| app.store_name(), |table| table.name());
-    out.print(&plan.text(&name, dry_run))?;
+    let name = table.as_ref().map_or_else(|| app.table_name(), |table| table.name());
+    out.print(&plan.text())?;
+    let summary = plan.summary(dry_run);
     if let (Some(table), false) = (table, dry_run) {
         write(&*table, plan.changes).await?;
     }
+    out.print(&format!("{name}: {summary}\n"))?;
     Ok(Exit::Ok)
 }
 
@@ -95,7 +97,8 @@ impl Plan {
         plan
     }
 
-    fn text(&self, table: &str, dry_run: bool) -> String {
+    /// The rows that differ.
+    fn text(&self) -> String {
         let mut text = String::new();
         for (sign, ids) in [('+', &self.added), ('~', &self.changed)] {
             for api_id in ids.iter().take(NAMED_MAX) {
@@ -105,10 +108,13 @@ impl Plan {
                 text.push_str(&format!("{sign} and {} more\n", ids.len() - NAMED_MAX));
             }
         }
+        text
+    }
+
+    fn summary(&self, dry_run: bool) -> String {
         let (added, changed, unchanged) = (self.added.len(), self.changed.len(), self.unchanged);
         let end = if dry_run { " (a dry run: nothing was written)" } else { "" };
-        text.push_str(&format!("{table}: {added} added, {changed} changed, {unchanged} unchanged{end}\n"));
-        text
+        format!("{added} added, {changed} changed, {unchanged} unchanged{end}")
     }
 }
 

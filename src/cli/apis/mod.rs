@@ -40,7 +40,7 @@ async fn export(app: &App, out: &Out) -> Result<Exit, AppError> {
     let rows = existing_table(app).await?.rows().await?;
     out.print(&file::to_toml(&rows).map_err(AppError::Unavailable)?)?;
     if rows.is_empty() {
-        note(&format!("{} has no APIs", app.store_name()));
+        note(&format!("{} has no APIs", app.table_name()));
     }
     Ok(Exit::Ok)
 }
@@ -53,6 +53,6 @@ async fn existing_table(app: &App) -> Result<std::sync::Arc<dyn crate::configs::
     Err(AppError::NotThere(format!(
         "{}: is not there, so it holds no APIs; write `api-health apis add --url URL` to begin one, or name another store \
          in the settings",
-        app.store_name()
+        app.table_name()
     )))
 }

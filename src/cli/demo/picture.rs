@@ -11,7 +11,7 @@ use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out, PLAIN, STRONG};
 const COLUMNS: usize = 60;
 /// The columns before it.
 const LABEL: usize = 12;
-/// Between two labels of the axis, in columns.
+/// From one label of the axis to the next, in columns, at least.
 const TICK: usize = 12;
 
 /// What happened when, since the story began.
@@ -63,7 +63,8 @@ impl Picture {
         let end = |column: usize| Duration::from_secs_f64(width * (column + 1) as f64);
         let column_of = |at: Duration| ((at.as_secs_f64() / width) as usize).min(columns - 1);
         let row = |label: &str, cells: Vec<(&'static str, Style)>| {
-            let cells: String = cells.into_iter().map(|(sign, style)| out.paint(style, sign)).collect();
+            let last = cells.iter().rposition(|(sign, _)| *sign != " ").map_or(0, |last| last + 1);
+            let cells: String = cells[..last].iter().map(|(sign, style)| out.paint(*style, sign)).collect();
             format!("  {label:<width$}{cells}\n", width = LABEL - 2)
         };
 
@@ -111,12 +112,29 @@ impl Picture {
     }
 }
 
-/// Seconds, at every [`TICK`] columns.
+/// Whole seconds, at least [`TICK`] columns apart.
 fn axis(columns: usize, width: f64) -> String {
+    let step = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
+    let step = step.into_iter().find(|step| step / width >= TICK as f64).unwrap_or(200.0);
     let mut axis = String::new();
-    for column in (0..columns).step_by(TICK) {
-        let label = format!("{:.0} s", width * column as f64);
-        axis.push_str(&format!("{label:<TICK$}"));
+    let mut second = 0.0;
+    while ((second / width) as usize) < columns {
+        let column = (second / width) as usize;
+        axis.push_str(&" ".repeat(column.saturating_sub(axis.len())));
+        axis.push_str(&format!("{second:.0} s"));
+        second += step;
     }
-    axis.trim_end().to_owned()
+    axis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_names_whole_seconds_where_they_are() {
+        assert_eq!(axis(60, 0.25), "0 s                 5 s                 10 s");
+        assert_eq!(axis(60, 0.05), "0 s                 1 s                 2 s");
+        assert!(axis(20, 15.0).starts_with("0 s"));
+    }
 }
