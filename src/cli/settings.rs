@@ -16,9 +16,9 @@ pub(super) fn show(file: Option<&Path>, as_json: bool, out: &Out) -> Result<Exit
     let environment = |name: &str| std::env::var(name).ok();
     let loaded = load::load(file, Path::new(""), &environment).map_err(AppError::Configuration)?;
     if as_json {
-        out.json(&show::json(&loaded))?
+        out.json(&show::json(&loaded))?;
     } else {
-        out.print(&show::table(&loaded))?
+        out.print(&show::table(&loaded))?;
     }
     Ok(Exit::Ok)
 }

@@ -2,7 +2,7 @@
 
 mod render;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,7 +132,13 @@ fn join(checked: &Checked, states: Vec<ApiState>) -> Vec<Row> {
 /// For how long nothing at all was probed, if that is longer than it should be.
 fn silence(rows: &[Row], now: Timestamp) -> Option<Duration> {
     let last = rows.iter().filter_map(|row| row.state.last_probe.as_ref()).map(|probe| probe.at).max()?;
-    let gaps = rows.iter().filter_map(|row| row.config.as_ref()).map(|config| config.schedule.longest_gap());
     let silent = now.since(last);
+    if silent <= SILENCE {
+        return None;
+    }
+    // Rows with the same schedule share it, and its gaps take a while to find.
+    let schedules: HashMap<_, _> =
+        rows.iter().filter_map(|row| row.config.as_ref()).map(|c| (Arc::as_ptr(&c.schedule), &c.schedule)).collect();
+    let gaps = schedules.into_values().map(|schedule| schedule.longest_gap());
     (silent > gaps.max().unwrap_or_default() + SILENCE).then_some(silent)
 }

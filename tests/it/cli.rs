@@ -55,7 +55,7 @@ impl Place {
         let mut command = self.command(args);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        ran(child.wait_with_output().unwrap())
+        ran(&child.wait_with_output().unwrap())
     }
 
     /// Runs it, and it must succeed.
@@ -73,10 +73,10 @@ impl Place {
 }
 
 pub(crate) fn finish(command: &mut Command) -> Ran {
-    ran(command.output().unwrap())
+    ran(&command.output().unwrap())
 }
 
-fn ran(output: std::process::Output) -> Ran {
+fn ran(output: &std::process::Output) -> Ran {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     Ran { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
 }
@@ -160,7 +160,8 @@ fn the_man_page_has_every_command_and_renders() {
     // Where groff is at hand, it must find nothing to complain of.
     if Command::new("groff").arg("--version").output().is_ok() {
         place.write("api-health.1", &page);
-        let rendered = finish(&mut place.program(Path::new("groff"), &["-man", "-ww", "-Tascii", "-P-cbou", "api-health.1"]));
+        let rendered =
+            finish(&mut place.program(Path::new("groff"), &["-man", "-ww", "-Tascii", "-P-cbou", "api-health.1"]));
         assert_eq!((rendered.code, rendered.err.as_str()), (0, ""));
         assert!(rendered.out.contains("EXIT STATUS"));
     }
@@ -178,7 +179,7 @@ fn a_reader_that_goes_away_is_no_fault() {
         let mut first = [0; 1];
         child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
         drop(child.stdout.take());
-        let ran = ran(child.wait_with_output().unwrap());
+        let ran = ran(&child.wait_with_output().unwrap());
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
     }
 }

@@ -44,7 +44,12 @@ fn the_demo_tells_one_down_and_one_up_and_leaves_nothing() {
 #[test]
 fn a_demo_that_is_interrupted_leaves_nothing() {
     let place = Place::new();
-    let mut child = place.command(&["demo"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = place
+        .command(&["demo"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let mut first = [0; 1];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
     assert!(!place.files().is_empty(), "its store is there");

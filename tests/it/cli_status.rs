@@ -163,3 +163,35 @@ fn a_test_alert_is_told_for_each_channel() {
     assert!(ran.err.contains("1 of 2 channels") && !(ran.out + &ran.err).contains("hunter2"));
     assert_eq!(place.files(), ["api-health.toml"], "nothing is stored of a test");
 }
+
+/// Ends the program with the test, however the test ends.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test that waits for another process")]
+fn it_works_while_the_daemon_runs() {
+    let place = Place::new();
+    let url = format!("http://{}/", listener("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+    let mut command = place.command(&["run", &url]);
+    let quiet = std::process::Stdio::null;
+    let mut daemon = Running(command.stdout(quiet()).stderr(quiet()).spawn().unwrap());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let ran = place.run(&["status", "--json"]);
+        let status: Option<serde_json::Value> = serde_json::from_str(&ran.out).ok();
+        if status.is_some_and(|status| status["apis"][0]["status"] == "up" && status["apis"][0]["configured"] == false)
+        {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "never up: {ran:?}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon goes on");
+}
