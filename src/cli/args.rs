@@ -49,6 +49,26 @@ Examples:
   api-health apis add --url example.com --set schedule='*/5 8-18 * * MON-FRI' --set timezone=Europe/Berlin
   api-health apis add --url https://example.com/me --set 'headers.Authorization=Bearer ${env:SHOP_TOKEN}'";
 
+const PROBE_HELP: &str = "\
+Exit codes: 0 pass, 1 fail, 2 could not tell, 64 neither an id nor a URL that may be probed.
+
+With --json, every name is stable:
+  api_id, name (null for a URL), method, url, address, started_at, took_ms,
+  phases { resolve_ms, connect_ms, tls_ms, first_byte_ms, body_ms }, status_code, body_bytes,
+  body_cut_at_bound, redirects, location, verdict (pass, fail, inconclusive), reasons[]
+What did not happen is null.
+
+Examples:
+  api-health probe https://example.com/health
+  api-health probe shop --json";
+
+const LIST_HELP: &str = "\
+With --json: apis[] with api_id, name, url, method, schedule, enabled, told_within_seconds, tags[],
+source, shadowed; refused[] with api_id, source, issues[]; unreadable[] with source, why.
+
+Example:
+  api-health apis list --json | jq -r '.apis[].url'";
+
 const STATUS_HELP: &str = "\
 With --json, every name is stable:
   at, environment, store, summary { up, down, unknown, disabled, suspect, owed_alerts },
@@ -132,12 +152,7 @@ pub struct RunArgs {
 
 /// `probe`
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Exit codes: 0 pass, 1 fail, 2 could not tell.
-
-Examples:
-  api-health probe https://example.com/health
-  api-health probe shop --json")]
+#[command(after_help = PROBE_HELP)]
 pub struct ProbeArgs {
     /// A URL, or the id of a configured API
     #[arg(value_name = "URL|API_ID", value_hint = ValueHint::Url)]
@@ -155,7 +170,7 @@ pub enum ApisCommand {
     #[command(after_help = ADD_EXAMPLES)]
     Add(AddArgs),
     /// List every API: from the table and from the file
-    #[command(after_help = "Example:\n  api-health apis list --json | jq -r '.apis[].url'")]
+    #[command(after_help = LIST_HELP)]
     List {
         /// Print JSON
         #[arg(long)]
@@ -188,7 +203,7 @@ pub enum ApisCommand {
         /// Its id
         api_id: String,
     },
-    /// Bring the [[api]] tables of a TOML file into the store's table; nothing is written if any row is bad
+    /// Bring the `[[api]]` tables of a TOML file into the store's table; nothing is written if any row is bad
     #[command(after_help = "Rows that are the same already are left alone, and rows that the file lacks are kept.\n\n\
                             Example:\n  api-health apis import apis.toml --dry-run")]
     Import {

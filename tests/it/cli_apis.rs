@@ -19,6 +19,10 @@ fn a_row_is_added_shown_changed_and_removed() {
         (&"Shop".into(), &true.into(), &55.into())
     );
     assert_eq!(row["source"], "SQLite file api-health.db");
+    let help = place.ok(&["apis", "list", "--help"]);
+    for (name, _) in row.as_object().unwrap().iter().chain(list.as_object().unwrap()) {
+        assert!(name == "schema" || help.contains(name.as_str()), "{name} is not in the help");
+    }
     assert!(place.ok(&["apis", "list"]).contains("every 30 s"));
 
     place.ok(&[

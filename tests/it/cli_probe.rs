@@ -65,6 +65,10 @@ fn json_has_every_field_that_is_documented() {
     assert_eq!((&probe["api_id"], &probe["reasons"]), (&serde_json::Value::Null, &serde_json::json!([])));
     assert!(probe["phases"]["first_byte_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{probe}");
     assert!(probe["phases"]["tls_ms"].is_null());
+    let help = place.ok(&["probe", "--help"]);
+    for (name, _) in probe.as_object().unwrap().iter().chain(probe["phases"].as_object().unwrap()) {
+        assert!(name == "schema" || help.contains(name.as_str()), "{name} is not in the help");
+    }
     let ran = place.run(&["probe", "http://127.0.0.1:1/", "--json"]);
     let probe: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((ran.code, &probe["verdict"]), (1, &"fail".into()));
