@@ -46,7 +46,10 @@ impl Receiver {
 
     /// The settings that send alerts to it, signed.
     pub(crate) fn settings(&self) -> String {
-        format!("[notify.webhook]\nurl = \"{}\"\nsecret = \"{SECRET}\"\ntimeout_seconds = 1\n", self.server.url("/hook"))
+        format!(
+            "[notify.webhook]\nurl = \"{}\"\nsecret = \"{SECRET}\"\ntimeout_seconds = 1\n",
+            self.server.url("/hook")
+        )
     }
 
     /// Takes alerts over no more, or again.

@@ -9,9 +9,7 @@ pub(crate) fn row(api_id: &str, url: &str) -> String {
 
 /// The same with more fields, one a line.
 pub(crate) fn row_with(api_id: &str, url: &str, fields: &str) -> String {
-    format!(
-        "[[api]]\napi_id = \"{api_id}\"\nurl = \"{url}\"\ninterval_seconds = 1\nrecheck_seconds = 1\n{fields}\n"
-    )
+    format!("[[api]]\napi_id = \"{api_id}\"\nurl = \"{url}\"\ninterval_seconds = 1\nrecheck_seconds = 1\n{fields}\n")
 }
 
 /// A row for each of `ids`, each at the path of its name.

@@ -20,7 +20,10 @@ fn an_api_that_goes_down_and_comes_back_is_told_once_each_with_the_right_times()
     let (target, receiver) = (Server::start(), Receiver::start());
     let apis = row_with("shop", &target.url("/shop"), "name = \"Shop ü\"\nfailure_threshold = 2");
     let home = Home::new(&receiver.settings(), &apis);
-    home.write("api-health.toml", &format!("environment = \"e2e\"\n[apis]\nfile = \"apis.toml\"\n{}", receiver.settings()));
+    home.write(
+        "api-health.toml",
+        &format!("environment = \"e2e\"\n[apis]\nfile = \"apis.toml\"\n{}", receiver.settings()),
+    );
     let daemon = home.run();
     home.wait_for_state("shop", "up", |state| state["status"] == "up");
 
