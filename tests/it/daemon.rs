@@ -177,12 +177,6 @@ impl Daemon {
         wait_for(&format!("{text:?} in the log"), SOON, || self.log().contains(text).then_some(()));
     }
 
-    /// Waits until the log has `text` in it `times` times.
-    pub(crate) fn wait_for_log_times(&self, text: &str, times: usize) {
-        let found = || (self.log().matches(text).count() >= times).then_some(());
-        wait_for(&format!("{text:?} in the log {times} times"), SOON, found);
-    }
-
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();

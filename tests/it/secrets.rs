@@ -40,6 +40,10 @@ fn hook() -> String {
     format!("/hook/{IN_PATH}?key={FROM_ENV}")
 }
 
+fn file_reference(home: &Home) -> String {
+    format!("${{file:{}/token.txt}}", home.path().display())
+}
+
 fn prepare(home: &mut Home) {
     home.env("TOKEN", FROM_ENV).env("HOOK_KEY", FROM_ENV).env("BODY", IN_BODY);
     home.write("token.txt", FROM_FILE);
@@ -70,12 +74,14 @@ fn go_through_an_outage(target: &Server, receiver: &Receiver) {
 #[test]
 fn no_secret_is_in_the_log_at_trace_in_the_sqlite_file_or_in_an_alert() {
     let (target, receiver) = (Server::start(), Receiver::start());
-    let file = "${file:token.txt}";
+
+    let mut home = Home::new(&settings(&receiver), "");
+    let file = file_reference(&home);
     let fields = format!(
         "method = \"POST\"\nbody = '{{\"key\": \"${{env:BODY}}\"}}'\n\
          headers = {{ X-Env = \"Bearer ${{env:TOKEN}}\", X-File = \"{file}\" }}"
     );
-    let mut home = Home::new(&settings(&receiver), &row_with("shop", &target.url("/shop"), &fields));
+    home.write("apis.toml", &row_with("shop", &target.url("/shop"), &fields));
     prepare(&mut home);
     let daemon = home.run();
     go_through_an_outage(&target, &receiver);
@@ -95,8 +101,9 @@ fn no_secret_is_in_the_log_at_trace_in_dynamodb_or_in_a_message_of_sns() {
     let cloud = Cloud::new();
     let (target, receiver) = (Server::start(), Receiver::start());
     let text = |text: &str| AttributeValue::S(text.into());
+    let mut home = cloud.home();
     let headers =
-        HashMap::from([("X-Env".into(), text("Bearer ${env:TOKEN}")), ("X-File".into(), text("${file:token.txt}"))]);
+        HashMap::from([("X-Env".into(), text("Bearer ${env:TOKEN}")), ("X-File".into(), text(&file_reference(&home)))]);
     cloud.put_row(
         "shop",
         &target.url("/shop"),
@@ -106,7 +113,6 @@ fn no_secret_is_in_the_log_at_trace_in_dynamodb_or_in_a_message_of_sns() {
             ("headers", AttributeValue::M(headers)),
         ],
     );
-    let mut home = cloud.home();
     home.write("api-health.toml", &settings(&receiver));
     prepare(&mut home);
     let daemon = home.run();
