@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::alerts::Receiver;
 use crate::apis::rows;
+use crate::cloud::Cloud;
 use crate::daemon::{Home, let_pass};
 use crate::support::http::{Answer, Server};
 
@@ -103,4 +104,24 @@ fn alerts_owed_through_a_dead_webhook_go_to_the_one_that_replaces_it() {
     home.wait_for_state("first", "nothing owed", |state| state["owed"] == json!([]));
     assert_eq!(daemon.stop().code, Some(0));
     assert_eq!((other.told_of("first").len(), other.told_of("second").len()), (1, 1));
+}
+
+#[test]
+fn an_alert_for_a_topic_that_is_not_there_is_said_loudly_and_kept_for_the_right_one() {
+    let cloud = Cloud::new();
+    let target = Server::start();
+    target.set("/shop", Answer::Status(500));
+    cloud.put_row("shop", &target.url("/shop"), &[]);
+    let mut home = cloud.home();
+    home.env("SNS_TOPIC_ARN", format!("{}-misspelt", cloud.topic_arn));
+    let daemon = home.run();
+    daemon.wait_for_log("alert not delivered: somebody must act");
+    cloud.wait_for_status("shop", "down", 1);
+    assert_eq!(daemon.stop().code, Some(0), "what is owed is stored");
+    home.env("SNS_TOPIC_ARN", &cloud.topic_arn);
+    let daemon = home.run();
+    cloud.wait_for("shop", "down", BACK);
+    cloud.wait_for_status("shop", "down", 0);
+    assert_eq!(daemon.stop().code, Some(0));
+    assert_eq!(cloud.told(), [("shop".into(), "down".into())]);
 }

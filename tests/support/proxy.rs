@@ -21,6 +21,8 @@ pub enum Way {
     Hang,
     /// Takes connections and closes them at once.
     Cut,
+    /// Passes requests on, which take effect, and loses the answers.
+    LoseAnswers,
 }
 
 /// The proxy. It ends when it is dropped.
@@ -105,7 +107,7 @@ async fn run(
                     open.retain(|connection| !connection.is_finished());
                     match way {
                         Way::Cut | Way::Refuse => drop(stream),
-                        Way::Through | Way::Hang => open.push(tokio::spawn(pass(stream, upstream, wanted.clone()))),
+                        Way::Through | Way::Hang | Way::LoseAnswers => open.push(tokio::spawn(pass(stream, upstream, wanted.clone()))),
                     }
                 }
             }
@@ -115,8 +117,15 @@ async fn run(
 
 /// Passes both ways while the way is [`Way::Through`]; keeps the connection and is silent when it is [`Way::Hang`].
 async fn pass(mut client: TcpStream, upstream: u16, mut way: watch::Receiver<Way>) {
-    if *way.borrow_and_update() == Way::Through {
+    let now = *way.borrow_and_update();
+    if now != Way::Hang {
         let Ok(mut server) = TcpStream::connect(("127.0.0.1", upstream)).await else { return };
+        if now == Way::LoseAnswers {
+            let ((mut requests, _kept), (mut answers, mut on)) = (client.split(), server.split());
+            let lost = &mut tokio::io::sink();
+            let _ = tokio::join!(tokio::io::copy(&mut requests, &mut on), tokio::io::copy(&mut answers, lost));
+            return;
+        }
         tokio::select! {
             _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
             _ = way.changed() => {} // to hang: for any other way this task is aborted
