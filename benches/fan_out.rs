@@ -73,13 +73,16 @@ fn main() {
         ("paced", |job| process::report(&in_system(paced(process::job(job))))),
     ]);
     let mut target = Target::start();
-    println!("fan-out: {ARBITERS} threads of probers, at most {MAX_IN_FLIGHT} exchanges at once, a new connection each");
+    println!(
+        "fan-out: {ARBITERS} threads of probers, at most {MAX_IN_FLIGHT} exchanges at once, a new connection each"
+    );
     let ticks: &[(usize, usize)] =
         if form.short { &[(1_000, 3), (10_000, 1)] } else { &[(1_000, 7), (10_000, 5), (50_000, 3)] };
     for &(n, pairs) in ticks {
         compare_ticks(&mut target, n, pairs);
     }
-    let rates: &[(usize, usize, u64)] = if form.short { &[(10_000, 1, 10)] } else { &[(1_000, 3, 20), (10_000, 3, 30)] };
+    let rates: &[(usize, usize, u64)] =
+        if form.short { &[(10_000, 1, 10)] } else { &[(1_000, 3, 20), (10_000, 3, 30)] };
     for &(n, pairs, seconds) in rates {
         compare_paced(&mut target, n, pairs, seconds);
     }
@@ -247,7 +250,11 @@ fn compare_paced(target: &mut Target, n: usize, pairs: usize, measured: u64) {
     figure("CPU-seconds for 10,000 checks: actors, store and all", &format!("{:.2}", median(&ours)), "");
     figure("CPU-seconds for 10,000 checks: bare paced loop", &format!("{:.2}", median(&others)), "");
     figure("CPU-seconds for 10,000 checks: bare paced loop, hyper", &format!("{:.2}", median(&hypers)), "");
-    figure("memory of the process", &format!("{:.0} MB", nanos(report.resident_bytes) / 1e6), "at most 80 MB at 10,000");
+    figure(
+        "memory of the process",
+        &format!("{:.0} MB", nanos(report.resident_bytes) / 1e6),
+        "at most 80 MB at 10,000",
+    );
 }
 
 /// What the target saw while it was measured.

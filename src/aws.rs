@@ -5,9 +5,11 @@
 //! live on the thread that made them, and a client shared by two arbiters stalls with either of them. The SDK's retries
 //! are off because its retry quota is one for the whole process; the keeper and the alerter retry by their own rules.
 
+use std::fmt;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
 
 /// Bound on opening a connection to AWS.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -15,21 +17,151 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bound on one call, credentials included.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bound on finding credentials in [`preflight`]. A metadata service that drops packets costs about 1 s.
+pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What to write where there is no region.
+pub(crate) const REGION_INSTEAD: &str =
+    "AWS_REGION=eu-central-1, or the region of your tables, into the environment, or a region into ~/.aws/config";
+/// What to write where there are no credentials.
+pub(crate) const CREDENTIALS_INSTEAD: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY into the environment, a \
+     profile into ~/.aws and its name into AWS_PROFILE, or give this machine an IAM role";
 
 /// Loads region, credentials chain and endpoints (`AWS_ENDPOINT_URL` and its per-service forms) from the environment
 /// and the AWS config files. `region` wins over all of them.
 pub async fn load(region: Option<String>) -> SdkConfig {
-    let mut loader =
-        aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled()).timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .read_timeout(READ_TIMEOUT)
-                .operation_attempt_timeout(OPERATION_TIMEOUT)
-                .operation_timeout(OPERATION_TIMEOUT)
-                .build(),
-        );
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts());
     if let Some(region) = region {
         loader = loader.region(Region::new(region));
     }
     loader.load().await
+}
+
+/// Our bounds on every wait for AWS.
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .operation_attempt_timeout(OPERATION_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
+}
+
+/// Why AWS cannot be called at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreflightError {
+    /// What was looked for, and where.
+    pub what: String,
+    /// What to write, to stand after the word "write".
+    pub instead: String,
+}
+
+impl fmt::Display for PreflightError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; write {}", self.what, self.instead)
+    }
+}
+
+impl std::error::Error for PreflightError {}
+
+/// Looks once, before anything starts, whether there are a region and credentials: without them every single call would
+/// fail, slowly, and with a text that says neither. Takes [`CREDENTIALS_TIMEOUT`] at most.
+///
+/// # Errors
+/// Says what was looked for and what to write. No part of a credential is in the text.
+pub async fn preflight(config: &SdkConfig) -> Result<(), PreflightError> {
+    if config.region().is_none_or(|region| region.as_ref().is_empty()) {
+        return Err(PreflightError {
+            what: "no AWS region was found in AWS_REGION, in the AWS config files or from the EC2 metadata service"
+                .into(),
+            instead: REGION_INSTEAD.into(),
+        });
+    }
+    let refuse = |what: String| PreflightError { what, instead: CREDENTIALS_INSTEAD.into() };
+    let Some(provider) = config.credentials_provider() else {
+        return Err(refuse("no source of AWS credentials is configured".into()));
+    };
+    match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(refuse(credentials_fault(&error))),
+        Err(_) => Err(refuse(format!(
+            "AWS credentials were not found within {} s in the environment, the AWS config files, or a container or EC2 \
+             role",
+            CREDENTIALS_TIMEOUT.as_secs()
+        ))),
+    }
+}
+
+/// Why there are no credentials. The causes behind it may quote what a credential process printed, so they stay out.
+pub(crate) fn credentials_fault(error: &CredentialsError) -> String {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            "no AWS credentials were found in the environment, the AWS config files, or a container or EC2 role".into()
+        }
+        CredentialsError::ProviderTimedOut(_) => "the source of AWS credentials did not answer in time".into(),
+        CredentialsError::InvalidConfiguration(_) => "the configuration of AWS credentials is not valid".into(),
+        _ => "the source of AWS credentials failed".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::{SharedCredentialsProvider, future};
+
+    /// A provider that ends as told; `None` never ends.
+    #[derive(Debug)]
+    struct Ends(Option<fn() -> Result<Credentials, CredentialsError>>);
+
+    impl ProvideCredentials for Ends {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            match self.0 {
+                Some(end) => future::ProvideCredentials::ready(end()),
+                None => future::ProvideCredentials::new(std::future::pending()),
+            }
+        }
+    }
+
+    fn check(region: Option<&'static str>, provider: Option<Ends>) -> Result<(), String> {
+        let mut config =
+            SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(region.map(Region::new));
+        config.set_credentials_provider(provider.map(SharedCredentialsProvider::new));
+        let config = config.build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(preflight(&config)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_missing_region_or_credential_is_told_with_what_to_write() {
+        let good = || Some(Ends(Some(|| Ok(Credentials::new("a", "b", None, None, "test")))));
+        assert_eq!(check(Some("eu-central-1"), good()), Ok(()));
+        let why = check(None, good()).unwrap_err();
+        assert!(why.contains("no AWS region") && why.contains("; write AWS_REGION="), "{why}");
+        let why = check(Some(""), good()).unwrap_err();
+        assert!(why.contains("no AWS region"), "{why}");
+        let why = check(Some("eu-central-1"), None).unwrap_err();
+        assert!(why.contains("AWS_ACCESS_KEY_ID"), "{why}");
+        let why = check(Some("eu-central-1"), Some(Ends(Some(|| Err(CredentialsError::not_loaded_no_source())))))
+            .unwrap_err();
+        assert!(why.starts_with("no AWS credentials were found") && why.contains("IAM role"), "{why}");
+    }
+
+    #[test]
+    fn a_source_that_stays_silent_is_not_waited_for_without_end() {
+        let why = check(Some("eu-central-1"), Some(Ends(None))).unwrap_err();
+        assert!(why.contains("within 5 s"), "{why}");
+    }
+
+    #[test]
+    fn what_a_source_said_is_not_passed_on() {
+        let leaks = || Err(CredentialsError::provider_error("wJalrXUtnFEMI/K7MDENG"));
+        let why = check(Some("eu-central-1"), Some(Ends(Some(leaks)))).unwrap_err();
+        assert!(!why.contains("wJalr") && why.contains("failed"), "{why}");
+    }
 }

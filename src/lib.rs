@@ -12,4 +12,5 @@ pub mod configs;
 pub mod notify;
 pub mod probe;
 pub mod settings;
+pub mod sqlite;
 pub mod store;

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use api_health::sqlite::SqliteFile;
+use api_health::store::sqlite::SqliteStateStore;
 use api_health_actors::ports::{CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError};
-use api_health_actors::testkit::MemoryStore;
 use api_health_core::{ApiId, ApiState};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,8 +15,9 @@ use futures_util::future::BoxFuture;
 use super::process::monotonic_ns;
 
 /// The embedded store, in a file in `folder`.
-pub fn embedded(_folder: &Path) -> Arc<dyn StateStore> {
-    Arc::new(MemoryStore::default())
+pub fn embedded(folder: &Path) -> Arc<dyn StateStore> {
+    let file = SqliteFile::open(&folder.join("api-health.db")).expect("the folder can be written to");
+    Arc::new(SqliteStateStore::open(&file).expect("a new file is good"))
 }
 
 /// Writes states that are not there yet, in batches as the store likes them.

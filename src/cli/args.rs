@@ -9,7 +9,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 /// Without any settings, states are kept in ./api-health.db and alerts are printed here. Settings come from
 /// ./api-health.toml (or --settings FILE) and the environment; see `api-health settings show`.
 #[derive(Debug, Parser)]
-#[command(name = "api-health", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "api-health",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = AFTER_HELP)]
 pub struct Cli {
     /// Settings file [default: ./api-health.toml, if there is one]
@@ -127,7 +133,9 @@ pub struct ProbeArgs {
 #[derive(Debug, Subcommand)]
 pub enum ApisCommand {
     /// Add an API to the store's table
-    #[command(after_help = "Example:\n  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30")]
+    #[command(
+        after_help = "Example:\n  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30"
+    )]
     Add(AddArgs),
     /// List every API: from the table and from the file
     List {

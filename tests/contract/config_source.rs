@@ -1,1 +1,156 @@
-//! The promises of a config_source, kept by every adapter.
+//! The promises of `RowTable`, kept by every adapter. Each is written once, below, and named after what it promises.
+//!
+//! What rows *mean* is not asked here: any JSON object with an `api_id` is a row.
+
+mod dynamodb_rows;
+mod sqlite_rows;
+mod worlds;
+
+use serde_json::{Map, Value, json};
+use worlds::World;
+
+/// Makes a test of each promise on each adapter.
+macro_rules! promises {
+    ($($promise:ident)*) => {
+        mod sqlite { $(#[test] fn $promise() { super::worlds::on_sqlite(super::$promise); })* }
+        mod dynamodb_on_moto { $(#[test] fn $promise() { super::worlds::on_moto(super::$promise); })* }
+        mod dynamodb_on_dynamodb_local { $(#[test] fn $promise() { super::worlds::on_local(super::$promise); })* }
+    };
+}
+
+promises! {
+    a_new_table_holds_nothing
+    a_row_comes_back_as_it_was_put
+    rows_come_in_the_order_of_their_ids
+    put_replaces_the_whole_row
+    a_deleted_row_is_gone_and_whether_there_was_one_is_told
+    a_row_that_makes_no_sense_is_given_as_it_is_and_hides_no_other
+    a_row_without_a_key_is_refused
+    whoever_opens_the_table_next_sees_what_was_put
+    a_revision_where_there_is_one_differs_after_every_change_by_anybody
+    hundreds_of_rows_are_all_read
+}
+
+fn row(fields: Value) -> Map<String, Value> {
+    let Value::Object(fields) = fields else { panic!("{fields} is no row") };
+    fields
+}
+
+async fn a_new_table_holds_nothing(world: World) {
+    let table = world.open();
+    assert_eq!(table.rows().await, Ok(vec![]));
+    assert_eq!(table.get("shop".into()).await, Ok(None));
+    assert_eq!(table.delete("shop".into()).await, Ok(false));
+}
+
+async fn a_row_comes_back_as_it_was_put(world: World) {
+    let table = world.open();
+    let fields = row(json!({
+        "api_id": "shop",
+        "name": "Käse – 商店 🦀",
+        "url": "https://shop.test/health?a=1&b=%20",
+        "headers": { "Authorization": "${env:TOKEN}", "X": "a\nb" },
+        "expected_status": "2xx",
+        "timeout_seconds": 10,
+        "interval_seconds": 2.5,
+        "failure_threshold": -1,
+        "big": u64::MAX,
+        "enabled": false,
+        "body": null,
+        "tags": ["a", "b", 1, [], {}],
+    }));
+    table.put(fields.clone()).await.unwrap();
+    let got = table.get("shop".into()).await.unwrap().unwrap();
+    assert_eq!(got.fields, fields);
+    assert_eq!(got.location, table.name(), "a person finds it there");
+    assert_eq!(table.rows().await.unwrap(), [got]);
+}
+
+async fn rows_come_in_the_order_of_their_ids(world: World) {
+    let table = world.open();
+    for api_id in ["b", "a-1", "C", "a", "a.b", "10", "9"] {
+        table.put(row(json!({ "api_id": api_id }))).await.unwrap();
+    }
+    let ids: Vec<Value> = table.rows().await.unwrap().into_iter().map(|r| r.fields["api_id"].clone()).collect();
+    assert_eq!(ids, ["10", "9", "C", "a", "a-1", "a.b", "b"]);
+}
+
+async fn put_replaces_the_whole_row(world: World) {
+    let table = world.open();
+    table.put(row(json!({ "api_id": "a", "name": "A", "tags": ["x"] }))).await.unwrap();
+    table.put(row(json!({ "api_id": "a", "url": "http://a.test/" }))).await.unwrap();
+    let rows = table.rows().await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].fields, row(json!({ "api_id": "a", "url": "http://a.test/" })));
+}
+
+async fn a_deleted_row_is_gone_and_whether_there_was_one_is_told(world: World) {
+    let table = world.open();
+    for api_id in ["a", "b"] {
+        table.put(row(json!({ "api_id": api_id }))).await.unwrap();
+    }
+    assert_eq!(table.delete("a".into()).await, Ok(true));
+    assert_eq!(table.delete("a".into()).await, Ok(false));
+    assert_eq!(table.get("a".into()).await, Ok(None));
+    assert_eq!(table.rows().await.unwrap().len(), 1);
+}
+
+async fn a_row_that_makes_no_sense_is_given_as_it_is_and_hides_no_other(world: World) {
+    let table = world.open();
+    table.put(row(json!({ "api_id": "good", "url": "http://a.test/" }))).await.unwrap();
+    let odd = row(json!({ "api_id": "ü b", "url": [1, 2], "timeout_seconds": { "no": true }, "": 5 }));
+    // DynamoDB has no attribute without a name, so that part is SQLite's alone.
+    let odd: Map<_, _> = odd.into_iter().filter(|(name, _)| !name.is_empty() || world.is_sqlite()).collect();
+    table.put(odd.clone()).await.unwrap();
+    let rows = table.rows().await.unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[1].fields, odd);
+    assert_eq!(table.get("ü b".into()).await.unwrap().unwrap().fields, odd);
+}
+
+async fn a_row_without_a_key_is_refused(world: World) {
+    let table = world.open();
+    for fields in [json!({ "name": "A" }), json!({ "api_id": 5 })] {
+        let error = table.put(row(fields)).await.unwrap_err().to_string();
+        assert!(error.contains(&table.name()) && error.contains("write an api_id"), "{error}");
+    }
+    assert_eq!(table.rows().await, Ok(vec![]));
+}
+
+async fn whoever_opens_the_table_next_sees_what_was_put(world: World) {
+    let (first, second) = (world.open(), world.open());
+    first.put(row(json!({ "api_id": "a", "name": "A" }))).await.unwrap();
+    drop(first);
+    assert_eq!(second.rows().await.unwrap().len(), 1);
+    assert_eq!(world.open().get("a".into()).await.unwrap().unwrap().fields["name"], "A");
+}
+
+async fn a_revision_where_there_is_one_differs_after_every_change_by_anybody(world: World) {
+    let (ours, theirs) = (world.open(), world.open());
+    let Some(mut before) = ours.revision().await else {
+        assert!(!world.is_sqlite(), "a file can tell");
+        return;
+    };
+    assert_eq!(ours.revision().await, Some(before), "nothing changed");
+    for step in 0..4 {
+        match step {
+            0 | 1 => theirs.put(row(json!({ "api_id": "a", "step": step }))).await.unwrap(),
+            2 => assert_eq!(theirs.delete("a".into()).await, Ok(true)),
+            _ => ours.put(row(json!({ "api_id": "b" }))).await.unwrap(),
+        }
+        let after = ours.revision().await.unwrap();
+        assert_ne!(before, after, "step {step}");
+        before = after;
+    }
+}
+
+async fn hundreds_of_rows_are_all_read(world: World) {
+    const COUNT: usize = 600;
+    let table = world.open();
+    for n in 0..COUNT {
+        table.put(row(json!({ "api_id": format!("api-{n:04}"), "url": "http://a.test/" }))).await.unwrap();
+    }
+    let rows = table.rows().await.unwrap();
+    assert_eq!(rows.len(), COUNT);
+    assert!(rows.iter().enumerate().all(|(n, row)| row.fields["api_id"] == format!("api-{n:04}")));
+}

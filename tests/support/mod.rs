@@ -1,5 +1,7 @@
 //! What several test binaries share: the emulators, and the places where they were installed.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod dynamodb;
+pub mod dynamodb_local;
 pub mod moto;
 pub mod tools;

@@ -1,0 +1,85 @@
+//! What SQLite's error codes mean for a person.
+
+use std::io;
+
+use rusqlite::ErrorCode;
+
+use crate::store::fault::{Fault, one_line};
+
+use super::SqliteFile;
+
+/// What an error of SQLite means, by who must act.
+pub(crate) fn classify(file: &SqliteFile, error: &rusqlite::Error) -> Fault {
+    let person =
+        |what: &str, instead: &str| Fault::Person { place: file.name(), what: what.into(), instead: instead.into() };
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Fault::Wait { place: file.name(), what: "is locked by another program".into() }
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            Fault::Wait { place: file.name(), what: format!("could not be read or written: {}", message(error)) }
+        }
+        Some(ErrorCode::DiskFull) => {
+            person("cannot grow: the disk is full", "a path on another disk, or free space on this one")
+        }
+        Some(ErrorCode::CannotOpen) => why_not(file),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => {
+            read_only(file)
+        }
+        Some(ErrorCode::NotADatabase) => person("is not an SQLite file", "another path, or move that file away"),
+        Some(ErrorCode::DatabaseCorrupt) => {
+            person("is damaged", "another path, or put a copy from before in its place")
+        }
+        _ => person(
+            &format!("does not work: {}", message(error)),
+            "another path, or put a copy from before in its place",
+        ),
+    }
+}
+
+/// SQLite says only that it could not; the system knows why.
+fn why_not(file: &SqliteFile) -> Fault {
+    match std::fs::OpenOptions::new().read(true).write(true).open(file.path()) {
+        // The file itself may be written to, so it is its folder, where SQLite keeps two more files.
+        Ok(_) => read_only(file),
+        Err(error) => cannot_open(file, &error),
+    }
+}
+
+fn read_only(file: &SqliteFile) -> Fault {
+    Fault::Person {
+        place: file.name(),
+        what: "may not be written to: it or its folder belongs to another user, or is read-only".into(),
+        instead: "a path in a folder that this user may write to".into(),
+    }
+}
+
+/// Why the system does not open the file.
+pub(super) fn cannot_open(file: &SqliteFile, error: &io::Error) -> Fault {
+    let folder = file.path().parent().filter(|parent| !parent.as_os_str().is_empty());
+    match (error.kind(), folder) {
+        (io::ErrorKind::NotFound, Some(folder)) if !folder.exists() => Fault::Person {
+            place: file.name(),
+            what: format!("cannot be created: there is no folder {}", folder.display()),
+            instead: "a path in a folder that exists".into(),
+        },
+        (io::ErrorKind::IsADirectory, _) => {
+            Fault::Person { place: file.name(), what: "is a folder".into(), instead: "the path of a file".into() }
+        }
+        (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, _) => read_only(file),
+        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => Fault::Person {
+            place: file.name(),
+            what: "cannot be created: the disk is full".into(),
+            instead: "a path on another disk, or free space on this one".into(),
+        },
+        _ => Fault::Person {
+            place: file.name(),
+            what: format!("cannot be opened: {}", one_line(&error.to_string())),
+            instead: "another path".into(),
+        },
+    }
+}
+
+fn message(error: &rusqlite::Error) -> String {
+    one_line(&error.to_string())
+}

@@ -1,0 +1,110 @@
+//! A connection on a thread of its own: jobs go in, answers come out, and nobody who waits blocks an actor.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::fault::Fault;
+
+use super::SqliteFile;
+
+/// Jobs that may wait for the thread; a caller beyond that waits for room.
+const JOBS_WAITING_MAX: usize = 16;
+
+type Job = Box<dyn FnOnce(&mut Db) + Send>;
+
+/// What a job works with.
+pub(crate) struct Db {
+    /// The connection.
+    pub(crate) connection: Connection,
+    /// The file that it was opened on.
+    pub(crate) file: SqliteFile,
+    /// Room for the text of one record, kept from job to job.
+    pub(crate) buffer: Vec<u8>,
+    /// Which file that was, to notice when another one, or none, is in its place.
+    identity: Option<Identity>,
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+/// The handle of the thread. When it is dropped, the jobs that were taken are finished and the connection is closed.
+pub(crate) struct Worker {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    file: SqliteFile,
+}
+
+impl Worker {
+    /// Opens a connection and starts its thread, called `name` where threads are listed.
+    pub(crate) fn start(file: &SqliteFile, name: &str) -> Result<Self, Fault> {
+        let mut db =
+            Db { connection: file.connect()?, file: file.clone(), buffer: Vec::new(), identity: identity(file) };
+        let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
+        let run = move || {
+            while let Some(job) = waiting.blocking_recv() {
+                // A job that panics drops its answer, and its caller is told; the next job finds the thread alive.
+                let _ = catch_unwind(AssertUnwindSafe(|| job(&mut db)));
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(run)
+            .map_err(|e| Fault::Wait { place: file.name(), what: format!("got no thread: {e}") })?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), file: file.clone() })
+    }
+
+    /// Has `job` done on the thread. A caller that no longer waits does not stop it.
+    pub(crate) async fn call<T, J>(&self, job: J) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        J: FnOnce(&mut Db) -> Result<T, Fault> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |db: &mut Db| {
+            let result = db.check_identity().and_then(|()| job(db));
+            let _ = answer.send(result); // the caller may have gone
+        });
+        let died = || Fault::Wait { place: self.file.name(), what: "gave no answer: its thread failed".into() };
+        let jobs = self.jobs.as_ref().ok_or_else(died)?;
+        jobs.send(job).await.map_err(|_| died())?;
+        answered.await.map_err(|_| died())?
+    }
+}
+
+impl Drop for Worker {
+    /// Waits for the thread, so that a file that was let go of is closed: at most one job and the wait for a lock.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Db {
+    /// SQLite goes on writing to a file that was deleted or replaced, and all of it would be lost: refuse that.
+    fn check_identity(&self) -> Result<(), Fault> {
+        if identity(&self.file) == self.identity {
+            return Ok(());
+        }
+        Err(Fault::Person {
+            place: self.file.name(),
+            what: "was moved, deleted or replaced while it was in use".into(),
+            instead: "that file back to its place, or start api-health again".into(),
+        })
+    }
+}
+
+#[cfg(unix)]
+fn identity(file: &SqliteFile) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(file.path()).ok().map(|m| (m.dev(), m.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &SqliteFile) -> Option<Identity> {
+    None
+}

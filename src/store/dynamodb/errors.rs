@@ -1,0 +1,157 @@
+//! What an error of DynamoDB means for a person: whether waiting may help, and if not, what to write.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::aws;
+use crate::store::fault::{Fault, one_line};
+
+/// What people call the table: `DynamoDB table api_health_configs`.
+pub(crate) fn table_name(table: &str) -> String {
+    format!("DynamoDB table {table}")
+}
+
+/// One call, for the words of its error.
+pub(crate) struct Call<'a> {
+    table: &'a str,
+    region: String,
+    /// The IAM action that it needs.
+    action: &'static str,
+}
+
+impl<'a> Call<'a> {
+    /// A call of `client` on `table` that needs the IAM action `action`.
+    pub(crate) fn new(client: &Client, table: &'a str, action: &'static str) -> Self {
+        let region = client.config().region().map_or_else(|| "not set".into(), ToString::to_string);
+        Self { table, region, action }
+    }
+
+    /// What `error` means.
+    pub(crate) fn fault<E>(&self, error: &SdkError<E, HttpResponse>) -> Fault
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        if let Some(credentials) = find::<CredentialsError>(error) {
+            return self.credentials(credentials);
+        }
+        match error {
+            SdkError::ServiceError(service) => {
+                let status = service.raw().status().as_u16();
+                let code = service.err().code().unwrap_or_default();
+                self.answered(status, code, service.err().message().unwrap_or_default())
+            }
+            SdkError::TimeoutError(_) => self.wait(format!("did not answer in time (region {})", self.region)),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+                self.wait(format!("did not answer in time (region {})", self.region))
+            }
+            SdkError::ResponseError(response) => self.no_answer(response.raw().status().as_u16()),
+            SdkError::ConstructionFailure(_) if self.region == "not set" => self.no_region(),
+            SdkError::DispatchFailure(_) if self.region == "not set" => self.no_region(),
+            SdkError::ConstructionFailure(_) => self.odd(&format!("could not be asked: {}", innermost(error))),
+            _ => self.wait(format!("could not be reached (region {}): {}", self.region, innermost(error))),
+        }
+    }
+
+    /// Something that no rule names: a person must look.
+    pub(crate) fn odd(&self, what: &str) -> Fault {
+        self.person(one_line(what), "the name of another table, if this is not the one that was meant".into())
+    }
+
+    fn answered(&self, status: u16, code: &str, message: &str) -> Fault {
+        match code {
+            "ProvisionedThroughputExceededException"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "Throttling"
+            | "ThrottledException"
+            | "TooManyRequestsException"
+            | "SlowDown" => self.wait(format!("is throttled ({code})")),
+            "TransactionConflictException" | "ReplicatedWriteConflictException" => {
+                self.wait("is being written to by somebody else".into())
+            }
+            _ if status >= 500 || status == 429 || status == 408 => {
+                self.wait(format!("has trouble at AWS: HTTP status {status} {}", one_line(code)))
+            }
+            "" => self.no_answer(status), // a proxy or a login page
+            "ResourceNotFoundException" => self.person(
+                format!("does not exist in region {}", self.region),
+                "the name of a table that exists there, or create it with the key api_id (S)".into(),
+            ),
+            "AccessDeniedException" => self.person(
+                format!("refuses {} to these credentials: {}", self.action, one_line(message)),
+                format!("an IAM policy that allows {} on it", self.action),
+            ),
+            "UnrecognizedClientException"
+            | "InvalidSignatureException"
+            | "ExpiredTokenException"
+            | "ExpiredToken"
+            | "InvalidClientTokenId"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "SignatureDoesNotMatch" => self.person(
+                format!("does not accept these credentials ({code})"),
+                "credentials that are valid now, and see that the clock is right".into(),
+            ),
+            "ValidationException" if message.contains("size has exceeded") => self.person(
+                "cannot hold this item: it is larger than the 400 KB that DynamoDB allows".into(),
+                "a shorter name and URL for this API".into(),
+            ),
+            "ValidationException" if message.contains("key") || message.contains("Key") => self.person(
+                format!("has another key than is needed: {}", one_line(message)),
+                "the name of a table whose only key is api_id (S)".into(),
+            ),
+            _ => self.odd(&format!("refused {}: {code} {message}", self.action)),
+        }
+    }
+
+    fn no_answer(&self, status: u16) -> Fault {
+        self.wait(format!("gave what is no answer of DynamoDB (HTTP status {status})"))
+    }
+
+    fn credentials(&self, error: &CredentialsError) -> Fault {
+        let what = format!("was not asked: {}", aws::credentials_fault(error));
+        match error {
+            CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+                self.person(what, aws::CREDENTIALS_INSTEAD.into())
+            }
+            _ => self.wait(what),
+        }
+    }
+
+    fn no_region(&self) -> Fault {
+        self.person("was not asked: no region is set".into(), aws::REGION_INSTEAD.into())
+    }
+
+    fn wait(&self, what: String) -> Fault {
+        Fault::Wait { place: table_name(self.table), what }
+    }
+
+    fn person(&self, what: String, instead: String) -> Fault {
+        Fault::Person { place: table_name(self.table), what, instead }
+    }
+}
+
+/// An error and its causes, outermost first.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+/// The first error of type `T` among the causes.
+fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    causes(error).find_map(|e| e.downcast_ref())
+}
+
+/// The last cause says the most: `Connection refused (os error 111)`.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map(|e| one_line(&e.to_string())).unwrap_or_default()
+}

@@ -1,0 +1,137 @@
+//! States in a DynamoDB table: one item for each API, each write conditional on the version before.
+//!
+//! The outbox lies inside the item, so that one conditional write of one item is all that a change of status needs.
+//! When the answer to a write is lost, the same write again is a conflict; the keeper then reads what is there.
+
+pub(crate) mod errors;
+pub(crate) mod scan;
+pub(crate) mod value;
+
+use std::collections::HashMap;
+
+use api_health_actors::ports::{
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, UnreadableState,
+};
+use api_health_core::{ApiId, ApiState};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, StreamExt};
+
+use super::fault::{self, Fault};
+use super::record::{self, Record};
+use errors::Call;
+
+/// A batch is one item, since a batch in DynamoDB knows no conditions and a transaction costs twice. 32 calls in flight
+/// bound the connections of one client.
+const LIMITS: CommitLimits = CommitLimits { batch_max: 1, batches_in_flight_max: 32 };
+
+/// The key of both tables, a string (S).
+pub(crate) const KEY: &str = "api_id";
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The states in a table.
+pub struct DynamoStateStore {
+    client: Client,
+    table: String,
+}
+
+impl DynamoStateStore {
+    /// Uses `client`, whose connections belong to the thread that calls it; see [`crate::aws`] for its bounds on waits.
+    pub fn new(client: Client, table_name: impl Into<String>) -> Self {
+        Self { client, table: table_name.into() }
+    }
+
+    fn call(&self, action: &'static str) -> Call<'_> {
+        Call::new(&self.client, &self.table, action)
+    }
+
+    async fn get(&self, api_id: &str) -> Result<Option<Item>, Fault> {
+        let request = self.client.get_item().table_name(&self.table).key(KEY, AttributeValue::S(api_id.into()));
+        match request.consistent_read(true).send().await {
+            Ok(answer) => Ok(answer.item),
+            Err(error) => Err(self.call("dynamodb:GetItem").fault(&error)),
+        }
+    }
+
+    async fn put(&self, state: StateWrite) -> Result<(), CommitError> {
+        let Some(expected) = state.version.checked_sub(1) else {
+            return Err(CommitError::Conflict); // a state of version 0 was never meant to be stored
+        };
+        let call = self.call("dynamodb:PutItem");
+        let item: Item = serde_dynamo::to_item(Record::from(&*state)).map_err(|e| {
+            CommitError::Store(call.odd(&format!("cannot hold the state of {}: {e}", state.api_id)).into())
+        })?;
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let request = match expected {
+            0 => request.condition_expression("attribute_not_exists(#key)").expression_attribute_names("#key", KEY),
+            _ => request
+                .condition_expression("#version = :expected")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":expected", AttributeValue::N(expected.to_string())),
+        };
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Err(CommitError::Conflict)
+            }
+            Err(error) => Err(CommitError::Store(call.fault(&error).into())),
+        }
+    }
+
+    async fn read_all(&self) -> Result<LoadedStates, Fault> {
+        // A scan does not care what the key is; a read by key is refused if it is another. So a table that cannot be
+        // written to is told at the start.
+        self.get("api-health").await?;
+        let mut loaded = LoadedStates::default();
+        scan::every_item(&self.client, &self.table, |item| match read_item(item) {
+            Ok(state) => loaded.states.push(state),
+            Err(unreadable) => loaded.unreadable.push(unreadable),
+        })
+        .await?;
+        loaded.states.sort_unstable_by(|a, b| a.api_id.cmp(&b.api_id));
+        loaded.unreadable.sort_unstable_by(|a, b| a.api_id.cmp(&b.api_id));
+        Ok(loaded)
+    }
+
+    async fn read_one(&self, api_id: &ApiId) -> Result<Option<ApiState>, Fault> {
+        match self.get(api_id.as_str()).await?.map(read_item) {
+            None => Ok(None),
+            Some(Ok(state)) => Ok(Some(state)),
+            Some(Err(unreadable)) => Err(fault::unreadable(errors::table_name(&self.table), api_id, &unreadable.why)),
+        }
+    }
+}
+
+impl StateStore for DynamoStateStore {
+    fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>> {
+        async { Ok(self.read_all().await?) }.boxed()
+    }
+
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>> {
+        async move { Ok(self.read_one(&api_id).await?) }.boxed()
+    }
+
+    fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
+        async move {
+            let puts = writes.into_iter().map(|state| self.put(state));
+            stream::iter(puts).buffered(LIMITS.batches_in_flight_max).collect().await
+        }
+        .boxed()
+    }
+
+    fn limits(&self) -> CommitLimits {
+        LIMITS
+    }
+}
+
+fn read_item(item: Item) -> Result<ApiState, UnreadableState> {
+    let fields = value::object(item);
+    let api_id = match fields.get(KEY) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    record::read_value(&fields.into()).map_err(|why| UnreadableState { api_id, why })
+}

@@ -1,0 +1,99 @@
+//! Why a table or a file did not do what it was asked, by who must act next; and the same as the two ports say it.
+
+use api_health_actors::ports::{SourceError, StoreError};
+use api_health_core::{ApiId, ConfigIssue};
+
+/// The most characters of somebody else's message that are passed on.
+const MESSAGE_CHARS_MAX: usize = 200;
+
+/// A fault of a store or a table. `place` is what people call it: `SQLite file api-health.db`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Waiting may help.
+    Wait {
+        /// Where.
+        place: String,
+        /// What happened, as the rest of a sentence: `is locked by another program`.
+        what: String,
+    },
+    /// A person must act.
+    Person {
+        /// Where.
+        place: String,
+        /// What is wrong, as the rest of a sentence: `does not exist in region eu-central-1`.
+        what: String,
+        /// What to write instead, to stand after the word "write".
+        instead: String,
+    },
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Wait { place, what } => Self::Unavailable(format!("{place} {what}")),
+            Fault::Person { place, what, instead } => {
+                Self::Misconfigured { what: format!("{place} {what}"), instead: format!("write {instead}") }
+            }
+        }
+    }
+}
+
+impl From<Fault> for SourceError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Wait { place, what } => Self::Unavailable(format!("{place} {what}")),
+            Fault::Person { place, what, instead } => {
+                Self::Misconfigured(ConfigIssue { location: place, what: "this source".into(), why: what, instead })
+            }
+        }
+    }
+}
+
+/// What a read of one record gives that cannot be read: to take it for absent would write over it.
+pub(crate) fn unreadable(place: String, api_id: &ApiId, why: &str) -> Fault {
+    Fault::Person {
+        place,
+        what: format!("holds a state of {api_id} that cannot be read: {why}"),
+        instead: "a correct record in its place, or delete it: the API then starts as unknown".into(),
+    }
+}
+
+/// Somebody else's message as one bounded line.
+pub(crate) fn one_line(message: &str) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    match line.char_indices().nth(MESSAGE_CHARS_MAX) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ports_say_who_where_what_and_what_to_write() {
+        let fault = Fault::Person {
+            place: "SQLite file a.db".into(),
+            what: "is not an SQLite file".into(),
+            instead: "another path".into(),
+        };
+        assert_eq!(
+            StoreError::from(fault.clone()).to_string(),
+            "SQLite file a.db is not an SQLite file; write another path"
+        );
+        assert_eq!(
+            SourceError::from(fault).to_string(),
+            "SQLite file a.db: this source is not an SQLite file; write another path"
+        );
+        let fault = Fault::Wait { place: "SQLite file a.db".into(), what: "is locked".into() };
+        assert_eq!(StoreError::from(fault), StoreError::Unavailable("SQLite file a.db is locked".into()));
+    }
+
+    #[test]
+    fn a_message_becomes_one_bounded_line() {
+        assert_eq!(one_line("a\n  b\u{7}\tc"), "a b c");
+        assert_eq!(one_line(&"ü".repeat(999)).chars().count(), MESSAGE_CHARS_MAX + 1);
+    }
+}

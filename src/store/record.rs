@@ -1,0 +1,317 @@
+//! The stored form of an API's state: what stands in the table, apart from the core's types so that either can change.
+//!
+//! `schema` tells the form. A field may be added under the same schema if it may be absent; anything else raises it.
+//! Readers take no part of a record that they do not fully understand: it is reported as unreadable and stays.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use api_health_core::delivery::OwedAlert;
+use api_health_core::incident::Incident;
+use api_health_core::state::{LastProbe, Streak};
+use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Verdict, invariant};
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use super::fault::one_line;
+
+/// The form that this program writes, and the newest that it reads.
+pub const SCHEMA: u32 = 1;
+
+/// One record. Absent is what is `None`; times are RFC 3339 with milliseconds, to be read in a console.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Record<'a> {
+    schema: u32,
+    api_id: Cow<'a, str>,
+    version: u64,
+    #[serde(with = "StatusWord")]
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_checked_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_verdict: Option<VerdictWord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_latency_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_status_code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    streak: Option<StoredStreak>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incident: Option<StoredIncident<'a>>,
+    #[serde(with = "StatusWord")]
+    last_told_status: Status,
+    missed_ticks: u64,
+    owed: Vec<StoredOwed<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredStreak {
+    #[serde(with = "KindWord")]
+    toward: AlertKind,
+    count: u32,
+    first_at: Time,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredIncident<'a> {
+    incident_id: Cow<'a, str>,
+    started_at: Time,
+    reason: Cow<'a, str>,
+}
+
+/// An owed alert; its API is that of the record.
+#[derive(Serialize, Deserialize)]
+struct StoredOwed<'a> {
+    alert_id: Cow<'a, str>,
+    incident_id: Cow<'a, str>,
+    #[serde(with = "KindWord")]
+    kind: AlertKind,
+    name: Cow<'a, str>,
+    url: Cow<'a, str>,
+    #[serde(with = "StatusWord")]
+    previous_status: Status,
+    happened_at: Time,
+    detected_at: Time,
+    incident_started_at: Time,
+    reason: Cow<'a, str>,
+    changes_left_out: u32,
+    delivered_to: Cow<'a, [String]>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Status", rename_all = "snake_case")]
+enum StatusWord {
+    Unknown,
+    Up,
+    Down,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AlertKind", rename_all = "snake_case")]
+enum KindWord {
+    Down,
+    Up,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum VerdictWord {
+    Pass,
+    Fail,
+    Inconclusive,
+}
+
+/// A time as text. Beyond the years that RFC 3339 can name it is the number of milliseconds, in words.
+#[derive(Clone, Copy)]
+struct Time(Timestamp);
+
+/// How [`Timestamp`] writes what RFC 3339 cannot name.
+const BEYOND_RFC_3339: &str = " ms after 1970";
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'_, str>::deserialize(deserializer)?;
+        let beyond = || Some(Timestamp::from_millis(text.strip_suffix(BEYOND_RFC_3339)?.parse().ok()?));
+        Timestamp::parse(&text)
+            .or_else(beyond)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a time, such as 2026-11-22T07:30:00.000Z")))
+    }
+}
+
+impl<'a> From<&'a ApiState> for Record<'a> {
+    fn from(state: &'a ApiState) -> Self {
+        let last = state.last_probe.as_ref();
+        Self {
+            schema: SCHEMA,
+            api_id: state.api_id.as_str().into(),
+            version: state.version,
+            status: state.status,
+            since: state.since.map(Time),
+            last_checked_at: last.map(|l| Time(l.at)),
+            last_verdict: last.map(|l| l.verdict.into()),
+            last_latency_ms: last.and_then(|l| l.latency_ms),
+            last_status_code: last.and_then(|l| l.status_code),
+            last_error: last.and_then(|l| l.error.as_deref()).map(Cow::Borrowed),
+            streak: state.streak.as_ref().map(|s| StoredStreak {
+                toward: s.toward,
+                count: s.count,
+                first_at: Time(s.first_at),
+            }),
+            incident: state.incident.as_ref().map(|i| StoredIncident {
+                incident_id: i.incident_id.as_str().into(),
+                started_at: Time(i.started_at),
+                reason: i.reason.as_str().into(),
+            }),
+            last_told_status: state.last_told,
+            missed_ticks: state.missed_ticks,
+            owed: state.owed.iter().map(StoredOwed::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a OwedAlert> for StoredOwed<'a> {
+    fn from(owed: &'a OwedAlert) -> Self {
+        let alert = &owed.alert;
+        Self {
+            alert_id: alert.alert_id.as_str().into(),
+            incident_id: alert.incident_id.as_str().into(),
+            kind: alert.kind,
+            name: alert.name.as_str().into(),
+            url: alert.url.as_str().into(),
+            previous_status: alert.previous_status,
+            happened_at: Time(alert.happened_at),
+            detected_at: Time(alert.detected_at),
+            incident_started_at: Time(alert.incident_started_at),
+            reason: alert.reason.as_str().into(),
+            changes_left_out: alert.changes_left_out,
+            delivered_to: owed.delivered_to.as_slice().into(),
+        }
+    }
+}
+
+impl StoredOwed<'_> {
+    fn into_owed(self, api_id: &ApiId) -> OwedAlert {
+        OwedAlert {
+            alert: Alert {
+                alert_id: self.alert_id.into_owned(),
+                incident_id: self.incident_id.into_owned(),
+                kind: self.kind,
+                api_id: api_id.clone(),
+                name: self.name.into_owned(),
+                url: self.url.into_owned(),
+                previous_status: self.previous_status,
+                happened_at: self.happened_at.0,
+                detected_at: self.detected_at.0,
+                incident_started_at: self.incident_started_at.0,
+                reason: self.reason.into_owned(),
+                changes_left_out: self.changes_left_out,
+            },
+            delivered_to: self.delivered_to.into_owned(),
+        }
+    }
+}
+
+impl From<Verdict> for VerdictWord {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Self::Pass,
+            Verdict::Fail => Self::Fail,
+            Verdict::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+impl From<VerdictWord> for Verdict {
+    fn from(word: VerdictWord) -> Self {
+        match word {
+            VerdictWord::Pass => Self::Pass,
+            VerdictWord::Fail => Self::Fail,
+            VerdictWord::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+/// Reads a record from JSON text.
+///
+/// # Errors
+/// Says in one line why it cannot be read.
+pub(crate) fn read_text(text: &str) -> Result<ApiState, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|e| describe(e.path(), e.inner()));
+    let read = read.and_then(|record| json.end().map(|()| record).map_err(|e| one_line(&e.to_string())));
+    check(read, || serde_json::from_str(text).ok())
+}
+
+/// Reads a record from a JSON value, as DynamoDB's attributes become one.
+///
+/// # Errors
+/// Says in one line why it cannot be read.
+pub(crate) fn read_value(value: &Value) -> Result<ApiState, String> {
+    let read = serde_path_to_error::deserialize(value).map_err(|e| describe(e.path(), e.inner()));
+    check(read, || from_value(value))
+}
+
+fn from_value<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    T::deserialize(value).ok()
+}
+
+fn describe(path: &serde_path_to_error::Path, error: &impl fmt::Display) -> String {
+    let path = path.to_string();
+    one_line(&if path == "." { error.to_string() } else { format!("{path}: {error}") })
+}
+
+/// The one field that every schema has.
+#[derive(Deserialize)]
+struct Head {
+    schema: u64,
+}
+
+/// The state in a record as read, or why there is none; a record of another schema is refused as such, whatever else is
+/// odd about it.
+fn check(read: Result<Record<'static>, String>, head: impl FnOnce() -> Option<Head>) -> Result<ApiState, String> {
+    let schema = match &read {
+        Ok(record) => Some(u64::from(record.schema)),
+        Err(_) => head().map(|head| head.schema),
+    };
+    match schema {
+        Some(schema) if schema > u64::from(SCHEMA) => {
+            Err(format!("it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA})"))
+        }
+        Some(0) => Err("there is no schema 0".into()),
+        _ => into_state(read?),
+    }
+}
+
+fn into_state(record: Record<'static>) -> Result<ApiState, String> {
+    let api_id = ApiId::parse(&record.api_id).map_err(|why| one_line(&format!("api_id: {why}")))?;
+    let last_probe = match (record.last_checked_at, record.last_verdict) {
+        (Some(at), Some(verdict)) => Some(LastProbe {
+            at: at.0,
+            verdict: verdict.into(),
+            latency_ms: record.last_latency_ms,
+            status_code: record.last_status_code,
+            error: record.last_error.map(Cow::into_owned),
+        }),
+        (Some(_), None) => return Err("missing field `last_verdict`, as there is a last_checked_at".into()),
+        (None, Some(_)) => return Err("missing field `last_checked_at`, as there is a last_verdict".into()),
+        (None, None) => None,
+    };
+    let state = ApiState {
+        owed: record.owed.into_iter().map(|owed| owed.into_owed(&api_id)).collect(),
+        api_id,
+        version: record.version,
+        status: record.status,
+        since: record.since.map(|t| t.0),
+        streak: record.streak.map(|s| Streak { toward: s.toward, count: s.count, first_at: s.first_at.0 }),
+        incident: record.incident.map(|i| Incident {
+            incident_id: i.incident_id.into_owned(),
+            started_at: i.started_at.0,
+            reason: i.reason.into_owned(),
+        }),
+        last_told: record.last_told_status,
+        last_probe,
+        missed_ticks: record.missed_ticks,
+    };
+    if state.version == 0 {
+        return Err("version: 0 is that of a state that was never stored".into());
+    }
+    match invariant::first_broken(&state) {
+        Some(name) => Err(format!("it breaks the rule that {name}")),
+        None => Ok(state),
+    }
+}
+
+#[cfg(test)]
+mod tests;

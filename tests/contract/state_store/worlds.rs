@@ -1,0 +1,141 @@
+//! Where the promises are tried: each world is a store of its own, empty, that can be opened more than once.
+
+use std::sync::Arc;
+
+use api_health::sqlite::SqliteFile;
+use api_health::store::{DynamoStateStore, SqliteStateStore};
+use api_health_actors::ports::StateStore;
+use api_health_core::delivery::OwedAlert;
+use api_health_core::incident::Incident;
+use api_health_core::state::{LastProbe, Streak};
+use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Verdict, invariant};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::Value;
+
+use crate::support::dynamodb::{client, create_table};
+use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::moto::Moto;
+
+pub(super) enum World {
+    Sqlite { file: SqliteFile, _folder: tempfile::TempDir },
+    Dynamo { client: Client, table: String },
+}
+
+impl World {
+    /// One more handle on the same data.
+    pub(super) fn open(&self) -> Arc<dyn StateStore> {
+        match self {
+            Self::Sqlite { file, .. } => Arc::new(SqliteStateStore::open(file).unwrap()),
+            Self::Dynamo { client, table } => Arc::new(DynamoStateStore::new(client.clone(), table)),
+        }
+    }
+
+    /// Puts a record there behind the store's back.
+    pub(super) async fn write_raw(&self, api_id: &str, record: Value) {
+        match self {
+            Self::Sqlite { file, .. } => {
+                rusqlite::Connection::open(file.path())
+                    .unwrap()
+                    .execute("INSERT INTO api_health_states VALUES (?1, 1, 'up', ?2)", [api_id, &record.to_string()])
+                    .unwrap();
+            }
+            Self::Dynamo { client, table } => {
+                let item = serde_dynamo::to_item::<_, std::collections::HashMap<String, AttributeValue>>(record);
+                client.put_item().table_name(table).set_item(Some(item.unwrap())).send().await.unwrap();
+            }
+        }
+    }
+}
+
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+pub(super) fn on_sqlite<F: Future<Output = ()>>(promise: fn(World) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = SqliteFile::open(folder.path().join("api-health.db")).unwrap();
+    block_on(promise(World::Sqlite { file, _folder: folder }));
+}
+
+pub(super) fn on_moto<F: Future<Output = ()>>(promise: fn(World) -> F) {
+    on_dynamodb(&Moto::shared().endpoint, promise);
+}
+
+pub(super) fn on_local<F: Future<Output = ()>>(promise: fn(World) -> F) {
+    if let Some(server) = DynamoDbLocal::shared() {
+        on_dynamodb(&server.endpoint, promise);
+    }
+}
+
+fn on_dynamodb<F: Future<Output = ()>>(endpoint: &str, promise: fn(World) -> F) {
+    block_on(async {
+        let client = client(endpoint);
+        let table = create_table(&client, "api_id").await;
+        promise(World::Dynamo { client, table }).await;
+    });
+}
+
+pub(super) fn id(text: &str) -> ApiId {
+    ApiId::parse(text).unwrap()
+}
+
+/// A state with something in every field, told apart from its neighbours by `version`: down at the odd ones.
+pub(super) fn rich(name: &str, version: u64) -> ApiState {
+    let began = Timestamp::from_millis(1_795_332_600_250 + i64::try_from(version % 1_000).unwrap() * 60_000);
+    let is_down = !version.is_multiple_of(2);
+    let incident =
+        Incident { incident_id: format!("{name}.{version}"), started_at: began, reason: "Größe 🦀 \"\\\n".into() };
+    let state = ApiState {
+        version,
+        status: if is_down { Status::Down } else { Status::Up },
+        since: Some(began),
+        streak: Some(Streak {
+            toward: if is_down { AlertKind::Up } else { AlertKind::Down },
+            count: 1,
+            first_at: began,
+        }),
+        incident: is_down.then_some(incident),
+        last_told: if is_down { Status::Down } else { Status::Up },
+        last_probe: Some(LastProbe {
+            at: began,
+            verdict: if is_down { Verdict::Fail } else { Verdict::Pass },
+            latency_ms: Some(u32::MAX),
+            status_code: Some(503),
+            error: Some("连接被拒绝".into()),
+        }),
+        missed_ticks: u64::MAX,
+        ..ApiState::unknown(id(name))
+    };
+    with_owed(state, if is_down { 3 } else { 2 }, "refused")
+}
+
+/// `state`, owing `count` alerts, in turn, the last of them about its status.
+pub(super) fn with_owed(mut state: ApiState, count: usize, reason: &str) -> ApiState {
+    let at = state.since.unwrap();
+    let kind = |n: usize| {
+        let as_the_last = (count - n) % 2 == 1;
+        if as_the_last == (state.status == Status::Down) { AlertKind::Down } else { AlertKind::Up }
+    };
+    state.owed = (0..count)
+        .map(|n| OwedAlert {
+            alert: Alert {
+                alert_id: format!("{}.{}.{n}", state.api_id, state.version),
+                incident_id: format!("i{n}"),
+                kind: kind(n),
+                api_id: state.api_id.clone(),
+                name: "Käse & Co".into(),
+                url: "https://shop.test/health?a=1&b=%20".into(),
+                previous_status: Status::Unknown,
+                happened_at: at,
+                detected_at: at,
+                incident_started_at: at,
+                reason: reason.into(),
+                changes_left_out: u32::MAX,
+            },
+            delivered_to: vec!["webhook".into()],
+        })
+        .collect();
+    assert_eq!(invariant::first_broken(&state), None);
+    state
+}
