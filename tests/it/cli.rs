@@ -160,7 +160,8 @@ fn the_man_page_has_every_command_and_renders() {
     // Where groff is at hand, it must find nothing to complain of.
     if Command::new("groff").arg("--version").output().is_ok() {
         place.write("api-health.1", &page);
-        let rendered = finish(&mut place.program(Path::new("groff"), &["-man", "-ww", "-Tascii", "-P-cbou", "api-health.1"]));
+        let rendered =
+            finish(&mut place.program(Path::new("groff"), &["-man", "-ww", "-Tascii", "-P-cbou", "api-health.1"]));
         assert_eq!((rendered.code, rendered.err.as_str()), (0, ""));
         assert!(rendered.out.contains("EXIT STATUS"));
     }
