@@ -6,17 +6,19 @@
 //! | actor | how many | owns | sends to |
 //! |---|---|---|---|
 //! | [`supervisor`] | 1 | which probers run, the config sources | probers: a new config, stop |
-//! | [`prober`] | one per API, spread over one arbiter per core | when it is due | keeper: an outcome |
+//! | [`prober`] | one per API, spread over one arbiter per core | when it is due | its courier: an outcome |
+//! | [`courier`] | one per arbiter of probers | outcomes on their way | keeper: outcomes, several at once |
 //! | [`state_keeper`] | 1, on its own arbiter | every state, the store | alerter: an owed alert |
 //! | [`alerter`] | 1, on its own arbiter | the notifiers | |
 //!
-//! Messages run one way, prober → keeper → alerter, and the reply to a request is the only thing that comes back: the
+//! Messages run one way, prober → courier → keeper → alerter, and the reply to a request is the only thing that comes back: the
 //! keeper's to a prober says when to probe again, the alerter's to the keeper says that an alert is delivered. They
-//! start in the order alerter, keeper, probers, since each holds a recipient of the one before, and stop in reverse
+//! start in the order alerter, keeper, couriers, probers, since each holds a recipient of the one before, and stop in reverse
 //! ([`system`]).
 
 pub mod alerter;
 pub mod child;
+pub mod courier;
 pub mod ports;
 pub mod prober;
 pub mod retry;

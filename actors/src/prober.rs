@@ -1,4 +1,5 @@
-//! The prober: one actor per API. When it is due it probes, judges, and hands the outcome to the state-keeper.
+//! The prober: one actor per API. When it is due it probes, judges, and hands the outcome to the state-keeper,
+//! by way of its arbiter's courier.
 //!
 //! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone; handing an outcome
 //! over goes on beside it. A tick that comes while a probe is still running is missed, and counted.
@@ -37,8 +38,8 @@ const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 pub struct Shared {
     /// Asks an API.
     pub probe: Arc<dyn Probe>,
-    /// Takes outcomes.
-    pub keeper: Recipient<ProbeCompleted>,
+    /// Carries outcomes to the keeper: the courier of this arbiter.
+    pub courier: Recipient<ProbeCompleted>,
     /// The present.
     pub time: TimeBase,
     /// Counts.
@@ -75,6 +76,8 @@ pub struct Prober {
     probing: bool,
     stopping: bool,
     handovers: u8,
+    /// The last outcome was a pass, and the keeper did not ask for another.
+    steady: bool,
 }
 
 impl Prober {
@@ -94,6 +97,7 @@ impl Prober {
             probing: false,
             stopping: false,
             handovers: 0,
+            steady: true,
         }
     }
 
@@ -200,9 +204,14 @@ impl Prober {
         }
         self.handovers += 1;
         let settled = outcome.verdict == Verdict::Inconclusive && self.is_once();
-        let completed =
-            ProbeCompleted { api: Arc::clone(&self.api), outcome, missed_ticks: std::mem::take(&mut self.missed) };
-        ctx.spawn(self.shared.keeper.send(completed).into_actor(self).map(move |reply, prober, ctx| {
+        let was_steady = std::mem::replace(&mut self.steady, outcome.verdict == Verdict::Pass);
+        let completed = ProbeCompleted {
+            api: Arc::clone(&self.api),
+            outcome,
+            missed_ticks: std::mem::take(&mut self.missed),
+            urgent: !(was_steady && self.steady),
+        };
+        ctx.spawn(self.shared.courier.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.handovers -= 1;
             // A single round does not wait for our own network to come back.
             prober.handed_over(if settled { None } else { reply.unwrap_or(None) }, ctx);
@@ -211,6 +220,7 @@ impl Prober {
 
     /// The keeper answered: probe again soon, or not.
     fn handed_over(&mut self, recheck: Option<Duration>, ctx: &mut Context<Self>) {
+        self.steady &= recheck.is_none();
         match recheck {
             Some(recheck) if !self.stopping && !self.probing => {
                 // Never slower than the schedule itself, and never sooner after a fail than the recheck: a tick in

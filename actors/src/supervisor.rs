@@ -21,6 +21,8 @@ use crate::child::{self, Child, ChildExit, ExitReason};
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
 use crate::prober::{self, Prober, Reconfigure, Shared, Start, Stop};
 use crate::round::Round;
+use crate::stats::Stats;
+use crate::timebase::TimeBase;
 
 /// Messages in the supervisor's mailbox: signals from outside. Exit notices do not count against it.
 pub const MAILBOX_CAPACITY: usize = 64;
@@ -47,11 +49,20 @@ pub struct SupervisorOptions {
     pub restart: RestartPolicy,
 }
 
+/// Where probers live.
+pub struct Home {
+    /// Their thread.
+    pub arbiter: ArbiterHandle,
+    /// What they share there.
+    pub shared: Arc<Shared>,
+}
+
 /// The actor.
 pub struct Supervisor {
     sources: Vec<Source>,
-    arbiters: Vec<ArbiterHandle>,
-    shared: Arc<Shared>,
+    homes: Vec<Home>,
+    time: TimeBase,
+    stats: Arc<Stats>,
     options: SupervisorOptions,
     running: Roster,
     children: HashMap<ApiId, Running>,
@@ -108,8 +119,9 @@ impl Supervisor {
     /// A supervisor that runs nothing yet: send it [`Reload`].
     pub fn new(
         sources: Vec<Arc<dyn ConfigSource>>,
-        arbiters: Vec<ArbiterHandle>,
-        shared: Arc<Shared>,
+        homes: Vec<Home>,
+        time: TimeBase,
+        stats: Arc<Stats>,
         round: Arc<Round>,
         options: SupervisorOptions,
     ) -> Self {
@@ -127,8 +139,9 @@ impl Supervisor {
             .collect();
         Self {
             sources,
-            arbiters,
-            shared,
+            homes,
+            time,
+            stats,
             options,
             running: Roster::new(),
             children: HashMap::new(),
@@ -214,7 +227,7 @@ impl Supervisor {
             }
         }
         let window = Duration::from_secs(1) * u32::try_from(started).unwrap_or(u32::MAX) / FIRST_PROBES_PER_SECOND;
-        let now = self.shared.time.moment();
+        let now = self.time.moment();
         for api in plan.start {
             let wait = first_wait(&api.api_id, window);
             let start = if self.options.once {
@@ -235,12 +248,12 @@ impl Supervisor {
 
     fn start(&mut self, api: Arc<ApiConfig>, start: Start, life: u32, deaths: Deaths, ctx: &Context<Self>) {
         let api_id = api.api_id.clone();
-        let index = usize::try_from(api_id.stable_hash() % self.arbiters.len().max(1) as u64).unwrap_or(0);
-        let Some(arbiter) = self.arbiters.get(index) else { return };
-        let shared = Arc::clone(&self.shared);
+        let index = usize::try_from(api_id.stable_hash() % self.homes.len().max(1) as u64).unwrap_or(0);
+        let Some(home) = self.homes.get(index) else { return };
+        let shared = Arc::clone(&home.shared);
         let place = (life == 0 && !matches!(start, Start::Scheduled)).then(|| self.round.place());
         let child = child::start(
-            arbiter,
+            &home.arbiter,
             prober::MAILBOX_CAPACITY,
             ctx.address().recipient(),
             api_id.clone(),
@@ -487,7 +500,7 @@ impl Supervisor {
         }
         // By the row as it is now; none, if it was removed meanwhile.
         if let Some(api) = self.running.get(api_id).cloned() {
-            self.shared.stats.restarted();
+            self.stats.restarted();
             self.start(api, Start::Scheduled, life, deaths, ctx);
         }
     }

@@ -1,4 +1,4 @@
-//! The actor system as a whole: started in order (alerter, keeper, probers), stopped in reverse.
+//! The actor system as a whole: started in order (alerter, keeper, couriers, probers), stopped in reverse.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use tokio::sync::{mpsc, watch};
 
 use crate::alerter::{self, Alerter};
 use crate::child::{self, ChildExit};
+use crate::courier::{self, Courier};
 use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 use crate::prober::Shared;
 use crate::retry::RetryPolicy;
 use crate::round::Round;
 use crate::state_keeper::{self, KeeperOptions, KeeperReport, Report, Settle, StateKeeper};
 use crate::stats::Stats;
-use crate::supervisor::{DiedInRound, LoadReport, Reload, StopProbing, Supervisor, SupervisorOptions};
+use crate::supervisor::{DiedInRound, Home, LoadReport, Reload, StopProbing, Supervisor, SupervisorOptions};
 use crate::timebase::TimeBase;
 
 /// After the probes, storing and telling get this long at least before the process ends.
@@ -88,7 +89,7 @@ pub struct Running {
     stats: Arc<Stats>,
     probers: watch::Receiver<usize>,
     deaths: mpsc::UnboundedReceiver<ChildExit<&'static str>>,
-    kill: [AbortHandle; 3],
+    kill: Vec<AbortHandle>,
 }
 
 /// Hears of the death of a singleton and passes it on to whoever holds [`Running`]: there is no life without them.
@@ -102,7 +103,7 @@ impl Handler<ChildExit<&'static str>> for Watch {
     type Result = ();
 
     fn handle(&mut self, exit: ChildExit<&'static str>, _: &mut Self::Context) {
-        // Nobody listens any more once the process is ending. There are three notices at most.
+        // Nobody listens any more once the process is ending. There is one notice for each of a handful of actors.
         let _ = self.0.send(exit);
     }
 }
@@ -140,27 +141,39 @@ pub fn start(world: World, options: &Options) -> Running {
         move || StateKeeper::new(store, alerter, keeper_time, keeper_stats, states, keeper_options)
     });
 
-    let shared = Arc::new(Shared {
-        probe: world.probe,
-        keeper: keeper.addr.clone().recipient(),
-        time,
-        stats: Arc::clone(&stats),
-        spread: options.spread,
-    });
-    let prober_arbiters = (0..options.arbiters.max(1)).map(|_| own_arbiter()).collect();
+    let mut homes = Vec::new();
+    let mut kill = vec![keeper.kill, alerter.kill];
+    for _ in 0..options.arbiters.max(1) {
+        let arbiter = own_arbiter();
+        let to_keeper = keeper.addr.clone().recipient();
+        let courier = child::start(&arbiter, courier::MAILBOX_CAPACITY, watch.clone(), "courier", 0, move || {
+            Courier::new(to_keeper)
+        });
+        kill.push(courier.kill);
+        let shared = Arc::new(Shared {
+            probe: Arc::clone(&world.probe),
+            courier: courier.addr.recipient(),
+            time: time.clone(),
+            stats: Arc::clone(&stats),
+            spread: options.spread,
+        });
+        homes.push(Home { arbiter, shared });
+    }
     let supervisor_options = SupervisorOptions {
         reload_every: options.reload_every,
         once: options.once,
         probe_at_start: options.probe_at_start,
         restart: options.restart,
     };
-    let supervisor = Supervisor::new(world.sources, prober_arbiters, shared, Arc::clone(&round), supervisor_options);
+    let supervisor =
+        Supervisor::new(world.sources, homes, time, Arc::clone(&stats), Arc::clone(&round), supervisor_options);
     let probers = supervisor.count();
     let supervisor =
         child::start(&Arbiter::current(), crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || {
             supervisor
         });
-    let kill = [supervisor.kill, keeper.kill, alerter.kill];
+    // The supervisor first: it takes its probers along.
+    kill.insert(0, supervisor.kill);
     Running { supervisor: supervisor.addr, keeper: keeper.addr, arbiters, round, stats, probers, deaths, kill }
 }
 

@@ -29,10 +29,19 @@ const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 /// What kept it from starting.
 pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
     raise_open_files_limit();
-    let signals = Signals::new()?;
-    let world = app.world(&args.urls, colour).await?;
+    let mut signals = Signals::new()?;
+    // A store that does not answer is waited for; a signal ends that wait.
+    let world = tokio::select! {
+        world = app.world(&args.urls, colour) => world?,
+        () = signals.again() => {
+            tracing::info!("stopped before anything was probed");
+            return Ok(Exit::Ok);
+        }
+    };
     let running = system::start(world, &app.options(args.once));
-    let report = running.reload().await;
+    let Some(report) = reload(&running, &mut signals).await else {
+        return Ok(stop(app, running, &mut signals).await);
+    };
     if report.apis == 0 && (args.once || report.misconfigured) && !report.unreadable.is_empty() {
         // There is nothing that could run: say so and leave, instead of waiting for somebody to read the log.
         let why = report.unreadable.join("\n");
@@ -75,10 +84,15 @@ async fn watch(app: &App, mut running: Running, mut without_configs: bool, mut s
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
                 tracing::info!("SIGHUP: reading the configs again");
-                running.reload().await;
+                if reload(&running, &mut signals).await.is_none() {
+                    break;
+                }
             }
             () = tokio::time::sleep(FIRST_CONFIGS_EVERY), if without_configs => {
-                without_configs = !running.reload().await.unreadable.is_empty();
+                match reload(&running, &mut signals).await {
+                    Some(report) => without_configs = !report.unreadable.is_empty(),
+                    None => break,
+                }
             }
             dead = running.fatal() => {
                 tracing::error!(actor = dead.child, reason = ?dead.reason, "an actor died that nothing works without; the process ends");
@@ -87,6 +101,14 @@ async fn watch(app: &App, mut running: Running, mut without_configs: bool, mut s
         }
     }
     stop(app, running, &mut signals).await
+}
+
+/// Reads the configs. `None` if a signal said to stop meanwhile: a source that hangs takes half a minute.
+async fn reload(running: &Running, signals: &mut Signals) -> Option<LoadReport> {
+    tokio::select! {
+        report = running.reload() => Some(report),
+        () = signals.again() => None,
+    }
 }
 
 /// Stops in order. A second signal ends at once: what is stored is stored, and what is owed is told at the next start.

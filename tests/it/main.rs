@@ -3,12 +3,31 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+// What tests are made with.
+mod alerts;
+mod apis;
+mod cloud;
+mod daemon;
+
+// What is promised.
 mod bad_input;
+mod bad_rows;
+mod cadence;
+mod channel_outage;
 mod cli;
 mod cli_apis;
 mod cli_demo;
 mod cli_probe;
 mod cli_status;
 mod configs;
+mod crashes;
 mod documentation;
+mod guard;
+mod logs;
+mod once;
+mod reloads;
+mod secrets;
 mod settings;
+mod stopping;
+mod store_outage;
+mod up_and_down;

@@ -3,5 +3,8 @@
 
 pub mod dynamodb;
 pub mod dynamodb_local;
+pub mod http;
 pub mod moto;
+pub mod ports;
+pub mod proxy;
 pub mod tools;

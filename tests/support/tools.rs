@@ -1,6 +1,5 @@
 //! Where `tests/setup/install` put what the tests need.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 /// The folder of installed tools: `target/test-tools`, or what `API_HEALTH_TEST_TOOLS` names.
@@ -18,5 +17,5 @@ pub fn path(relative: &str) -> PathBuf {
 
 /// A port of loopback that nothing listened on a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    super::ports::free()
 }

@@ -9,6 +9,7 @@
 //! schedule are spread evenly. Slots come in quanta of [`SLOT_QUANTUM`], so that one wake-up serves several probes.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use croner::Cron;
@@ -82,8 +83,36 @@ pub struct Schedule(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Cron { cron: Box<Cron>, zone: TimeZone, text: String },
+    Cron { cron: Box<Cron>, zone: TimeZone, text: String, memo: Memo },
     Every(Duration),
+}
+
+/// The ticks around a moment.
+#[derive(Clone, Copy)]
+struct Ticks {
+    /// The last one at or before it.
+    open: Option<Timestamp>,
+    /// The first one after it.
+    next: Option<Timestamp>,
+    /// The one after that.
+    after_next: Option<Timestamp>,
+}
+
+impl Ticks {
+    fn are_around(&self, at: Timestamp) -> bool {
+        self.open.is_some_and(|open| open <= at) && self.next.is_some_and(|next| at < next)
+    }
+}
+
+/// The ticks that were asked for last. Thousands of APIs share one schedule and ask for the same ticks, and a search in
+/// the calendar costs microseconds.
+#[derive(Default)]
+struct Memo(Mutex<Option<Ticks>>);
+
+impl Clone for Memo {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Schedule {
@@ -114,7 +143,8 @@ impl Schedule {
             .build()
             .parse(expression)
             .map_err(|e| CronFault::Expression(e.to_string()))?;
-        let schedule = Self(Kind::Cron { cron: Box::new(cron), zone: time_zone, text: format!("{expression} {zone}") });
+        let text = format!("{expression} {zone}");
+        let schedule = Self(Kind::Cron { cron: Box::new(cron), zone: time_zone, text, memo: Memo::default() });
         match schedule.boundary_after(now) {
             Some(_) => Ok(schedule),
             None => Err(CronFault::Never),
@@ -126,14 +156,15 @@ impl Schedule {
         match &self.0 {
             Kind::Every(interval) => Some(Due::Uptime(next_on_grid(slot.within(*interval), *interval, now.uptime))),
             Kind::Cron { .. } => {
-                if let Some(open) = self.boundary_at_or_before(now.wall) {
-                    let due = self.slot_of_tick(open, slot);
+                let ticks = self.ticks_around(now.wall);
+                if let Some(open) = ticks.open {
+                    let due = open.plus(slot.within(tick_length(open, ticks.next)));
                     if due > now.wall {
                         return Some(Due::Wall(due));
                     }
                 }
-                let next = self.boundary_after(now.wall)?;
-                Some(Due::Wall(self.slot_of_tick(next, slot)))
+                let next = ticks.next?;
+                Some(Due::Wall(next.plus(slot.within(tick_length(next, ticks.after_next)))))
             }
         }
     }
@@ -144,7 +175,8 @@ impl Schedule {
         match &self.0 {
             Kind::Every(_) => true,
             Kind::Cron { .. } => {
-                self.boundary_at_or_before(now.wall).is_some_and(|open| now.wall.since(open) < self.tick_length(open))
+                let ticks = self.ticks_around(now.wall);
+                ticks.open.is_some_and(|open| now.wall.since(open) < tick_length(open, ticks.next))
             }
         }
     }
@@ -187,19 +219,27 @@ impl Schedule {
     pub fn shortest_gap_from(&self, now: Moment) -> Duration {
         match &self.0 {
             Kind::Every(interval) => *interval,
-            Kind::Cron { .. } => match self.boundary_after(now.wall) {
-                Some(first) => self.boundary_after(first).map_or(Duration::MAX, |second| second.since(first)),
-                None => Duration::MAX,
-            },
+            Kind::Cron { .. } => {
+                let ticks = self.ticks_around(now.wall);
+                ticks.next.zip(ticks.after_next).map_or(Duration::MAX, |(first, second)| second.since(first))
+            }
         }
     }
 
-    fn slot_of_tick(&self, boundary: Timestamp, slot: Slot) -> Timestamp {
-        boundary.plus(slot.within(self.tick_length(boundary)))
-    }
-
-    fn tick_length(&self, boundary: Timestamp) -> Duration {
-        self.boundary_after(boundary).map_or(SPREAD_MAX, |next| next.since(boundary)).min(SPREAD_MAX)
+    /// The ticks around `at`, of a cron expression.
+    fn ticks_around(&self, at: Timestamp) -> Ticks {
+        let Kind::Cron { memo, .. } = &self.0 else { return Ticks { open: None, next: None, after_next: None } };
+        let mut remembered = memo.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ticks) = *remembered
+            && ticks.are_around(at)
+        {
+            return ticks;
+        }
+        let next = self.boundary_after(at);
+        let after_next = next.and_then(|next| self.boundary_after(next));
+        let ticks = Ticks { open: self.boundary_at_or_before(at), next, after_next };
+        *remembered = Some(ticks);
+        ticks
     }
 
     fn boundary_after(&self, at: Timestamp) -> Option<Timestamp> {
@@ -213,6 +253,11 @@ impl Schedule {
         let found = cron.find_previous_occurrence(&zoned(at, zone)?, true).ok()?;
         Some(Timestamp::from_millis(found.timestamp().as_millisecond()))
     }
+}
+
+/// How long the tick is that begins at `boundary`, for the purpose of slots.
+fn tick_length(boundary: Timestamp, next: Option<Timestamp>) -> Duration {
+    next.map_or(SPREAD_MAX, |next| next.since(boundary)).min(SPREAD_MAX)
 }
 
 /// The first point of the grid `offset + k × interval` that lies after `now`.

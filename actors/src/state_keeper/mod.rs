@@ -168,13 +168,29 @@ pub struct ProbeCompleted {
     pub outcome: Outcome,
     /// Ticks missed since the last message.
     pub missed_ticks: u64,
+    /// It may change a status, or has an answer that somebody waits for: it goes to the keeper at once.
+    pub urgent: bool,
 }
 
-impl Handler<ProbeCompleted> for StateKeeper {
-    type Result = Option<Duration>;
+/// Outcomes of several APIs, from one [`courier`](crate::courier), those of one API in order. The reply answers each, in
+/// the same order.
+#[derive(Message)]
+#[rtype(result = "Vec<Option<Duration>>")]
+pub struct ProbesCompleted(pub Vec<ProbeCompleted>);
 
-    fn handle(&mut self, message: ProbeCompleted, ctx: &mut Self::Context) -> Self::Result {
-        let ProbeCompleted { api, outcome, missed_ticks } = message;
+impl Handler<ProbesCompleted> for StateKeeper {
+    type Result = Vec<Option<Duration>>;
+
+    fn handle(&mut self, ProbesCompleted(batch): ProbesCompleted, ctx: &mut Self::Context) -> Self::Result {
+        let rechecks = batch.into_iter().map(|completed| self.completed(completed)).collect();
+        self.pump(ctx);
+        rechecks
+    }
+}
+
+impl StateKeeper {
+    fn completed(&mut self, completed: ProbeCompleted) -> Option<Duration> {
+        let ProbeCompleted { api, outcome, missed_ticks, urgent: _ } = completed;
         let now = self.time.wall();
         let api_id = api.api_id.clone();
         let entry = self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone())));
@@ -191,7 +207,6 @@ impl Handler<ProbeCompleted> for StateKeeper {
             let owed = decision.owed.map(|alert| alert.alert_id);
             entry.changed(Change::Outcome { api, outcome, now, owed }, Instant::now());
             self.queue_write(&api_id);
-            self.pump(ctx);
         } else {
             entry.dirty = true;
             self.write_at_checkpoint(&api_id);

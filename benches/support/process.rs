@@ -1,0 +1,88 @@
+//! Child processes: each measurement runs in a fresh copy of the bench's own binary, so that none warms up another.
+//!
+//! `bench __role NAME JOB` plays one role: JOB is JSON, and so is the last line of what it prints.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The argument that makes the binary play a role.
+pub const ROLE: &str = "__role";
+
+/// A role's name, and what it does with its job.
+pub type Role = (&'static str, fn(&str) -> String);
+
+/// How a bench was asked to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// Few repeats and small numbers, for CI: the work is proved, the figures are rough.
+    pub short: bool,
+    /// Everything, also what takes longest.
+    pub long: bool,
+}
+
+/// Plays a role and ends the process, if one is asked for; else says how the bench is to run.
+pub fn role_or_form(roles: &[Role]) -> Form {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, name, job] = &arguments[..]
+        && role == ROLE
+    {
+        let (_, play) = roles.iter().find(|(known, _)| known == name).expect("the bench asks for its own roles");
+        println!("{}", play(job));
+        // Threads of stores and arbiters may still run: nothing is left to do for them.
+        std::process::exit(0);
+    }
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    Form { short: has("--short"), long: has("--long") }
+}
+
+/// A job as it was written on the command line.
+pub fn job<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).expect("the bench wrote this job itself")
+}
+
+/// What a role found out.
+pub fn report<T: Serialize>(report: &T) -> String {
+    serde_json::to_string(report).expect("figures can be written as JSON")
+}
+
+/// Has a fresh child process play a role to its end.
+pub fn play<I: Serialize, O: DeserializeOwned>(role: &str, job: &I) -> O {
+    let output = command(role, &report(job)).stderr(Stdio::inherit()).output().expect("the bench can start itself");
+    assert!(output.status.success(), "role {role} failed: {}", output.status);
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let last = text.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("role {role} said {last:?}: {error}"))
+}
+
+/// The command that plays a role.
+pub fn command(role: &str, job: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("Linux knows the path of a running program"));
+    command.args([ROLE, role, job]);
+    command
+}
+
+/// CPU time that this process has used, on all its threads, the kernel's share included.
+pub fn cpu() -> Duration {
+    since_zero(ClockId::ProcessCPUTime)
+}
+
+/// Nanoseconds on a clock that all processes of this machine share.
+pub fn monotonic_ns() -> u64 {
+    u64::try_from(since_zero(ClockId::Monotonic).as_nanos()).expect("a machine is not up for 500 years")
+}
+
+fn since_zero(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).expect("these clocks never go below zero")
+}
+
+/// Memory of this process in bytes: `VmRSS` now, or `VmHWM` for the most that it ever was.
+pub fn memory_bytes(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the benches run on Linux");
+    let line = status.lines().find(|line| line.starts_with(field)).expect("Linux tells this of every process");
+    let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number of KiB");
+    kib * 1_024
+}

@@ -1,0 +1,100 @@
+//! The store under the actors, and a layer over it that notes what became durable.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api_health::sqlite::SqliteFile;
+use api_health::store::sqlite::SqliteStateStore;
+use api_health_actors::ports::{CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError};
+use api_health_core::{ApiId, ApiState};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::process::monotonic_ns;
+
+/// The embedded store, in a file in `folder`.
+pub fn embedded(folder: &Path) -> Arc<dyn StateStore> {
+    let file = SqliteFile::open(&folder.join("api-health.db")).expect("the folder can be written to");
+    Arc::new(SqliteStateStore::open(&file).expect("a new file is good"))
+}
+
+/// Writes states that are not there yet, in batches as the store likes them.
+pub async fn fill(store: &dyn StateStore, states: &[ApiState]) {
+    for batch in states.chunks(store.limits().batch_max) {
+        let writes: Vec<StateWrite> = batch.iter().cloned().map(Arc::new).collect();
+        for result in store.commit(writes).await {
+            result.expect("nobody else writes");
+        }
+    }
+}
+
+/// What the store has, read back.
+pub async fn read_back(store: &dyn StateStore) -> Vec<ApiState> {
+    let loaded = store.load_all().await.expect("the store is there");
+    assert!(loaded.unreadable.is_empty(), "what was written can be read");
+    loaded.states
+}
+
+/// Counts the writes that became durable, and notes when each API's first one did.
+pub struct Watched {
+    inner: Arc<dyn StateStore>,
+    durable: AtomicUsize,
+    first_at_ns: Option<Mutex<HashMap<ApiId, u64>>>,
+}
+
+impl Watched {
+    /// A layer over `inner` that counts.
+    pub fn counting(inner: Arc<dyn StateStore>) -> Arc<Self> {
+        Arc::new(Self { inner, durable: AtomicUsize::new(0), first_at_ns: None })
+    }
+
+    /// A layer over `inner` that counts and takes times, which costs a little.
+    pub fn timing(inner: Arc<dyn StateStore>) -> Arc<Self> {
+        Arc::new(Self { inner, durable: AtomicUsize::new(0), first_at_ns: Some(Mutex::default()) })
+    }
+
+    /// Writes that became durable.
+    pub fn durable(&self) -> usize {
+        self.durable.load(Ordering::Relaxed)
+    }
+
+    /// When each API's first write became durable.
+    pub fn first_at_ns(&self) -> HashMap<ApiId, u64> {
+        let first = self.first_at_ns.as_ref().map(|first| first.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        first.unwrap_or_default()
+    }
+}
+
+impl StateStore for Watched {
+    fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>> {
+        self.inner.load_all()
+    }
+
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>> {
+        self.inner.load(api_id)
+    }
+
+    fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
+        async move {
+            let wanted = if self.first_at_ns.is_some() { &writes[..] } else { &[] };
+            let ids: Vec<ApiId> = wanted.iter().map(|state| state.api_id.clone()).collect();
+            let results = self.inner.commit(writes).await;
+            self.durable.fetch_add(results.iter().filter(|result| result.is_ok()).count(), Ordering::Relaxed);
+            if let Some(first) = &self.first_at_ns {
+                let at = monotonic_ns();
+                let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+                for (id, _) in ids.into_iter().zip(&results).filter(|(_, result)| result.is_ok()) {
+                    first.entry(id).or_insert(at);
+                }
+            }
+            results
+        }
+        .boxed()
+    }
+
+    fn limits(&self) -> CommitLimits {
+        self.inner.limits()
+    }
+}

@@ -1,0 +1,155 @@
+//! The target: a small HTTP/1.1 server in a process of its own, which notes when each request came and for which API.
+//!
+//! It listens on several loopback addresses, so that 50,000 connections in a row do not run out of local ports.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::process::{self, Role, monotonic_ns};
+
+/// The role to add to a bench that needs a target.
+pub const ROLE: Role = ("target", |_| serve());
+
+/// Loopback addresses that it listens on. Each has 28,000 local ports to be reached from.
+const ADDRESSES: u8 = 8;
+
+/// Connections that wait to be accepted, for each address.
+const BACKLOG: u32 = 4_096;
+
+/// The longest request that is read.
+const REQUEST_BYTES_MAX: usize = 1_024;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+
+/// What came since the last time it was asked.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// When, on the clock that all processes share, and the number of the API.
+    pub requests: Vec<(u64, usize)>,
+    /// Requests that it did not understand.
+    pub malformed: usize,
+}
+
+impl Arrivals {
+    /// How many requests came for each of `n` APIs.
+    pub fn per_api(&self, n: usize) -> Vec<usize> {
+        let mut counts = vec![0; n];
+        for &(_, api) in &self.requests {
+            counts[api] += 1;
+        }
+        counts
+    }
+}
+
+/// A running target.
+pub struct Target {
+    /// `http://127.0.0.1:…`, one for each address.
+    pub bases: Vec<String>,
+    process: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Target {
+    /// Starts one.
+    pub fn start() -> Self {
+        let mut process = process::command(ROLE.0, "{}")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the bench can start itself");
+        let orders = process.stdin.take().expect("it was asked for");
+        let mut answers = BufReader::new(process.stdout.take().expect("it was asked for"));
+        let bases = line(&mut answers);
+        Self { bases, process, orders, answers }
+    }
+
+    /// Everything that came since the last call.
+    pub fn take(&mut self) -> Arrivals {
+        self.orders.write_all(b"take\n").expect("the target is there");
+        let arrivals: Arrivals = line(&mut self.answers);
+        assert_eq!(arrivals.malformed, 0, "every request was understood");
+        arrivals
+    }
+}
+
+fn line<T: serde::de::DeserializeOwned>(answers: &mut BufReader<ChildStdout>) -> T {
+    let mut line = String::new();
+    answers.read_line(&mut line).expect("the target is there");
+    process::job(&line)
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Serves until standard input ends, as it does when the bench is gone.
+fn serve() -> ! {
+    let log = Arc::new(Mutex::new(Arrivals::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("Linux has epoll");
+    let listeners: Vec<TcpListener> = runtime.block_on(async { (1..=ADDRESSES).map(listen).collect() });
+    let bases: Vec<String> = listeners
+        .iter()
+        .map(|listener| format!("http://{}", listener.local_addr().expect("a bound socket has an address")))
+        .collect();
+    println!("{}", process::report(&bases));
+    let taken = Arc::clone(&log);
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lines().map_while(Result::ok) {
+            let arrivals = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
+            println!("{}", process::report(&arrivals));
+        }
+        std::process::exit(0);
+    });
+    runtime.block_on(async {
+        for listener in listeners {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move {
+                loop {
+                    if let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(answer(stream, Arc::clone(&log)));
+                    }
+                }
+            });
+        }
+        std::future::pending().await
+    })
+}
+
+fn listen(last_octet: u8) -> TcpListener {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, last_octet], 0).into()).expect("all of 127.0.0.0/8 is loopback on Linux");
+    socket.listen(BACKLOG).expect("a bound socket can listen")
+}
+
+async fn answer(mut stream: TcpStream, log: Arc<Mutex<Arrivals>>) {
+    let mut request = [0; REQUEST_BYTES_MAX];
+    let mut filled = 0;
+    while !request[..filled].ends_with(b"\r\n\r\n") {
+        match stream.read(&mut request[filled..]).await {
+            Ok(more) if more > 0 => filled += more,
+            _ => break,
+        }
+    }
+    let at = monotonic_ns();
+    let path = request[..filled].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let api = std::str::from_utf8(path).ok().and_then(|path| path.strip_prefix('/')?.parse().ok());
+    {
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        match api {
+            Some(api) => log.requests.push((at, api)),
+            None => log.malformed += 1,
+        }
+    }
+    // Whoever asked and went away was counted all the same.
+    let _ = stream.write_all(ANSWER).await;
+    let _ = stream.shutdown().await;
+}
