@@ -176,7 +176,7 @@ impl Prober {
         self.probing = false;
         match outcome.verdict {
             Verdict::Pass => tracing::debug!(latency_ms = outcome.latency_ms, status = outcome.status_code, "pass"),
-            Verdict::Fail => tracing::info!(reason = outcome.reason(), "fail"),
+            Verdict::Fail => tracing::debug!(reason = outcome.reason(), "fail"),
             Verdict::Inconclusive => tracing::warn!(reason = outcome.reason(), "inconclusive"),
         }
         self.count_missed();

@@ -39,7 +39,11 @@ fn good_rows_run_beside_bad_ones_and_every_fault_is_in_the_log() {
         ("api \"typo\"", "timout_seconds", "write timeout_seconds"),
         ("api \"two-faults\": method", "FETCH", "GET, HEAD"),
         ("api \"two-faults\": expected_status", "2xy", "200-299,301,404"),
-        ("api \"metadata\": url", "link-local address, where instance metadata is", "write the address of an API"),
+        (
+            "api \"metadata\": url",
+            "link-local address, where clouds keep their instance metadata",
+            "write the address of an API",
+        ),
         ("api \"secret\": headers", "NO_SUCH_VARIABLE", "write"),
         ("api \"no-url\"", "url", "is missing"),
     ] {

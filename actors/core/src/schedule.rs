@@ -9,7 +9,7 @@
 //! schedule are spread evenly. Slots come in quanta of [`SLOT_QUANTUM`], so that one wake-up serves several probes.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use croner::Cron;
@@ -83,7 +83,7 @@ pub struct Schedule(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Cron { cron: Box<Cron>, zone: TimeZone, text: String, memo: Memo },
+    Cron { cron: Box<Cron>, zone: TimeZone, text: String, memo: Memo, longest_gap: OnceLock<Duration> },
     Every(Duration),
 }
 
@@ -144,7 +144,13 @@ impl Schedule {
             .parse(expression)
             .map_err(|e| CronFault::Expression(e.to_string()))?;
         let text = format!("{expression} {zone}");
-        let schedule = Self(Kind::Cron { cron: Box::new(cron), zone: time_zone, text, memo: Memo::default() });
+        let schedule = Self(Kind::Cron {
+            cron: Box::new(cron),
+            zone: time_zone,
+            text,
+            memo: Memo::default(),
+            longest_gap: OnceLock::new(),
+        });
         match schedule.boundary_after(now) {
             Some(_) => Ok(schedule),
             None => Err(CronFault::Never),
@@ -200,19 +206,21 @@ impl Schedule {
     pub fn longest_gap(&self) -> Duration {
         match &self.0 {
             Kind::Every(interval) => *interval,
-            Kind::Cron { .. } => {
-                let mut at = Timestamp::from_millis(1_767_225_600_000);
-                let mut longest = Duration::ZERO;
-                for sample in 0..=GAP_SAMPLES {
-                    let Some(next) = self.boundary_after(at) else { break };
-                    if sample > 0 {
-                        longest = longest.max(next.since(at));
-                    }
-                    at = next;
-                }
-                longest
-            }
+            Kind::Cron { longest_gap, .. } => *longest_gap.get_or_init(|| self.search_longest_gap()),
         }
+    }
+
+    fn search_longest_gap(&self) -> Duration {
+        let mut at = Timestamp::from_millis(1_767_225_600_000);
+        let mut longest = Duration::ZERO;
+        for sample in 0..=GAP_SAMPLES {
+            let Some(next) = self.boundary_after(at) else { break };
+            if sample > 0 {
+                longest = longest.max(next.since(at));
+            }
+            at = next;
+        }
+        longest
     }
 
     /// How long after a fail the next tick comes at most: a recheck is never slower than the schedule itself.

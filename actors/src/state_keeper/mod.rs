@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture};
+use api_health_core::decide::Reason;
 use api_health_core::{ApiConfig, ApiId, ApiState, Outcome, decide, delivery};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -195,6 +196,9 @@ impl StateKeeper {
         let api_id = api.api_id.clone();
         let entry = self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone())));
         let decision = decide(&entry.state, &outcome, &api.policy(), now);
+        if decision.reason == Reason::Suspect {
+            tracing::info!(%api_id, status = entry.state.status.as_str(), reason = outcome.reason(), "suspect: probed again soon");
+        }
         entry.state = decision.next;
         entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
         if let Some(transition) = decision.transition {
