@@ -93,7 +93,6 @@ fn measure_keeper(emulator: Option<&str>, n: usize) {
     let rate: Rate = process::play("keeper", &job);
     assert_eq!(rate.read_back, n, "the state of every API was read back");
     figure("  p50 / p99", &format!("{:.1} / {:.1} ms", rate.p50_ms, rate.p99_ms), "");
-    figure("  outcomes per second", &format!("{:.0}", rate.per_second), "");
 }
 
 /// Records written in turn.
