@@ -184,7 +184,7 @@ async fn tick_of_actors(
     }
     while counted.durable() < n {
         running.settle(false, Duration::from_secs(30)).await;
-        sleep(POLL).await;
+        sleep(POLL * 5).await;
     }
     let cpu_seconds = seconds(cpu() - cpu_before);
     let wall_seconds = seconds(begins.elapsed());
