@@ -5,6 +5,7 @@
 
 mod support;
 #[path = "../tests/support/mod.rs"]
+#[allow(clippy::module_inception, reason = "the tests share it, under a name that fits there")]
 mod tools;
 
 use std::collections::HashMap;
@@ -214,7 +215,7 @@ async fn keeper(job: Job) -> Rate {
         Arc::clone(&timed) as Arc<dyn StateStore>,
         vec![],
         Arc::new(SystemClock),
-        Options::default(),
+        &Options::default(),
     );
     assert_eq!(running.reload().await.apis, job.n, "every row is good");
     running.round().finished().await;
