@@ -5,6 +5,7 @@
 
 mod support;
 #[path = "../tests/support/mod.rs"]
+#[allow(clippy::module_inception, reason = "the tests share it, under a name that fits there")]
 mod tools;
 
 use std::collections::HashMap;
@@ -93,7 +94,6 @@ fn measure_keeper(emulator: Option<&str>, n: usize) {
     let rate: Rate = process::play("keeper", &job);
     assert_eq!(rate.read_back, n, "the state of every API was read back");
     figure("  p50 / p99", &format!("{:.1} / {:.1} ms", rate.p50_ms, rate.p99_ms), "");
-    figure("  outcomes per second", &format!("{:.0}", rate.per_second), "");
 }
 
 /// Records written in turn.
@@ -215,7 +215,7 @@ async fn keeper(job: Job) -> Rate {
         Arc::clone(&timed) as Arc<dyn StateStore>,
         vec![],
         Arc::new(SystemClock),
-        Options::default(),
+        &Options::default(),
     );
     assert_eq!(running.reload().await.apis, job.n, "every row is good");
     running.round().finished().await;

@@ -109,3 +109,116 @@ impl MessageResponse<Courier, ProbeCompleted> for Later {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use api_health_core::{Outcome, Timestamp, Verdict};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::testkit::{api, in_virtual_time};
+
+    /// What came, and when: the ids of each message.
+    type Seen = Arc<Mutex<Vec<(Duration, Vec<String>)>>>;
+
+    /// Answers each outcome with as many seconds as its id says.
+    struct Keeper {
+        began: Instant,
+        seen: Seen,
+    }
+
+    impl Actor for Keeper {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<ProbesCompleted> for Keeper {
+        type Result = Vec<Option<Duration>>;
+
+        fn handle(&mut self, ProbesCompleted(batch): ProbesCompleted, _: &mut Self::Context) -> Self::Result {
+            let ids: Vec<String> = batch.iter().map(|completed| completed.api.api_id.to_string()).collect();
+            let answers = ids.iter().map(|id| id.parse().ok().map(Duration::from_secs)).collect();
+            self.seen.lock().unwrap().push((self.began.elapsed(), ids));
+            answers
+        }
+    }
+
+    fn start() -> (Recipient<ProbeCompleted>, Seen) {
+        let seen = Seen::default();
+        let keeper = Keeper { began: Instant::now(), seen: Arc::clone(&seen) }.start();
+        (Courier::new(keeper.recipient()).start().recipient(), seen)
+    }
+
+    fn completed(id: &str, urgent: bool) -> ProbeCompleted {
+        let outcome = Outcome {
+            started_at: Timestamp::default(),
+            finished_at: Timestamp::default(),
+            verdict: Verdict::Pass,
+            latency_ms: None,
+            status_code: None,
+            reasons: vec![],
+        };
+        ProbeCompleted { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, urgent }
+    }
+
+    #[test]
+    fn what_nobody_waits_for_travels_in_company_and_each_gets_its_own_answer() {
+        in_virtual_time(async {
+            let (courier, seen) = start();
+            let sent = ["1", "x", "3"].map(|id| courier.send(completed(id, false)));
+            let answers = futures_util::future::join_all(sent).await;
+            let answers: Vec<Option<Duration>> = answers.into_iter().map(Result::unwrap).collect();
+            assert_eq!(answers, [Some(Duration::from_secs(1)), None, Some(Duration::from_secs(3))]);
+            let seen = seen.lock().unwrap().clone();
+            assert_eq!(seen.len(), 1, "{seen:?}");
+            assert_eq!(seen[0].1, ["1", "x", "3"]);
+            assert!(seen[0].0.as_millis().abs_diff(GATHER.as_millis()) <= 1, "{seen:?}");
+        });
+    }
+
+    #[test]
+    fn what_is_urgent_goes_at_once_after_what_came_before_it() {
+        in_virtual_time(async {
+            let (courier, seen) = start();
+            let before = courier.send(completed("1", false));
+            let urgent = courier.send(completed("2", true));
+            let (before, urgent) = futures_util::future::join(before, urgent).await;
+            assert_eq!(before.unwrap(), Some(Duration::from_secs(1)));
+            assert_eq!(urgent.unwrap(), Some(Duration::from_secs(2)));
+            assert_eq!(*seen.lock().unwrap(), [(Duration::ZERO, vec!["1".to_owned(), "2".to_owned()])]);
+            assert_eq!(courier.send(completed("3", false)).await.unwrap(), Some(Duration::from_secs(3)), "and goes on");
+        });
+    }
+
+    #[test]
+    fn more_than_one_message_holds_goes_in_order_and_none_is_lost() {
+        in_virtual_time(async {
+            let (courier, seen) = start();
+            let ids: Vec<String> = (0..3 * BATCH_MAX).map(|n| n.to_string()).collect();
+            let sent = ids.iter().map(|id| courier.send(completed(id, id == "0")));
+            let answers = futures_util::future::join_all(sent).await;
+            assert!(
+                answers
+                    .into_iter()
+                    .enumerate()
+                    .all(|(n, answer)| answer.unwrap() == Some(Duration::from_secs(n as u64)))
+            );
+            let seen: Vec<Vec<String>> = seen.lock().unwrap().iter().map(|(_, ids)| ids.clone()).collect();
+            assert!(seen.iter().all(|batch| batch.len() <= BATCH_MAX), "bounded");
+            assert_eq!(seen.concat(), ids);
+        });
+    }
+
+    #[test]
+    fn without_a_keeper_nobody_waits_for_ever() {
+        in_virtual_time(async {
+            let (to_gone, receiver) = actix::dev::channel::channel::<Keeper>(1);
+            drop(receiver);
+            let gone = actix::Addr::new(to_gone);
+            let courier = Courier::new(gone.recipient()).start().recipient();
+            let answer = tokio::time::timeout(Duration::from_secs(1), courier.send(completed("1", true))).await;
+            assert!(answer.expect("an answer in time").is_err());
+        });
+    }
+}

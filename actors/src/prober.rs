@@ -159,7 +159,9 @@ impl Prober {
 
     fn probe(&mut self, ctx: &mut Context<Self>) {
         self.probing = true;
-        let span = tracing::info_span!("probe", api_id = %self.api.api_id);
+        // At the level of what is said of a verdict: where that is not heard, the span is not worth its microseconds. What
+        // is said at any level names the API itself.
+        let span = tracing::debug_span!("probe", api_id = %self.api.api_id);
         let exchange = self.shared.probe.probe(Arc::clone(&self.api)).instrument(span.clone());
         let api = Arc::clone(&self.api);
         let outcome = async move {
@@ -174,10 +176,11 @@ impl Prober {
 
     fn probed(&mut self, outcome: Outcome, ctx: &mut Context<Self>) {
         self.probing = false;
+        let api_id = &self.api.api_id;
         match outcome.verdict {
             Verdict::Pass => tracing::debug!(latency_ms = outcome.latency_ms, status = outcome.status_code, "pass"),
             Verdict::Fail => tracing::debug!(reason = outcome.reason(), "fail"),
-            Verdict::Inconclusive => tracing::warn!(reason = outcome.reason(), "inconclusive"),
+            Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
         self.count_missed();
         // The next deadline first: it waits for nobody.
@@ -193,7 +196,7 @@ impl Prober {
         if missed > 0 {
             self.missed += missed;
             self.shared.stats.ticks_missed(missed);
-            tracing::warn!(missed, "a tick came while the last probe was running");
+            tracing::warn!(api_id = %self.api.api_id, missed, "a tick came while the last probe was running");
         }
     }
 

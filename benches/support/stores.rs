@@ -16,7 +16,7 @@ use super::process::monotonic_ns;
 
 /// The embedded store, in a file in `folder`.
 pub fn embedded(folder: &Path) -> Arc<dyn StateStore> {
-    let file = SqliteFile::open(&folder.join("api-health.db")).expect("the folder can be written to");
+    let file = SqliteFile::open(folder.join("api-health.db")).expect("the folder can be written to");
     Arc::new(SqliteStateStore::open(&file).expect("a new file is good"))
 }
 

@@ -130,7 +130,7 @@ pub fn start(
     store: Arc<dyn StateStore>,
     states: Vec<ApiState>,
     clock: Arc<dyn Clock>,
-    options: Options,
+    options: &Options,
 ) -> Running {
     let world = World {
         probe,
@@ -141,5 +141,5 @@ pub fn start(
         sources: vec![Arc::new(Rows(apis))],
         clock,
     };
-    system::start(world, &Options { arbiters: ARBITERS, ..options })
+    system::start(world, &Options { arbiters: ARBITERS, ..options.clone() })
 }

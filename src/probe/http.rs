@@ -45,40 +45,43 @@ impl HttpProbe {
 impl Probe for HttpProbe {
     fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.observe(&api).await })
+        Box::pin(async move {
+            // Waiting is cheap: what an exchange needs is allocated when it has its turn. Nothing closes the semaphore,
+            // so there always is one.
+            let _turn = shared.turns.acquire().await;
+            Box::pin(shared.observe(&api)).await
+        })
     }
 }
 
 impl Shared {
     async fn observe(&self, api: &ApiConfig) -> Observation {
-        let turn = self.turns.acquire().await;
         let started_at = self.clock.now();
-        let mut observation = Observation {
-            started_at,
-            finished_at: started_at,
-            took: Duration::ZERO,
-            phases: PhaseTimes::default(),
-            address: None,
-            answer: Answer::Failure(Failure::Local(LocalFault::Internal("the probe was shut down".into()))),
-        };
-        if turn.is_err() {
-            return observation; // cannot be: nothing closes the semaphore
-        }
-        match request(api, self.body_bytes_max) {
-            Err(failure) => observation.answer = Answer::Failure(failure),
-            Ok(request) => {
-                let exchange = self.client.exchange(&request).await;
-                observation.finished_at = self.clock.now();
-                observation.took = exchange.took;
-                observation.phases = exchange.phases;
-                observation.address = exchange.address;
-                observation.answer = match exchange.result {
-                    Ok(reply) => Answer::Response(response(&reply)),
-                    Err(failure) => Answer::Failure(failure),
+        let request = match request(api, self.body_bytes_max) {
+            Ok(request) => request,
+            Err(failure) => {
+                return Observation {
+                    started_at,
+                    finished_at: started_at,
+                    took: Duration::ZERO,
+                    phases: PhaseTimes::default(),
+                    address: None,
+                    answer: Answer::Failure(failure),
                 };
             }
+        };
+        let exchange = self.client.exchange(&request).await;
+        Observation {
+            started_at,
+            finished_at: self.clock.now(),
+            took: exchange.took,
+            phases: exchange.phases,
+            address: exchange.address,
+            answer: match exchange.result {
+                Ok(reply) => Answer::Response(response(&reply)),
+                Err(failure) => Answer::Failure(failure),
+            },
         }
-        observation
     }
 }
 
