@@ -1,8 +1,10 @@
-//! The promises of `RowTable`, kept by every adapter. Each is written once, below, and named after what it promises.
+//! The promises of `RowTable` and, in [`sources`], of `ConfigSource`, kept by every adapter. Each is written once and
+//! named after what it promises.
 //!
-//! What rows *mean* is not asked here: any JSON object with an `api_id` is a row.
+//! What rows *mean* is not asked of a table: any JSON object with an `api_id` is a row.
 
 mod dynamodb_rows;
+mod sources;
 mod sqlite_rows;
 mod worlds;
 
