@@ -10,7 +10,7 @@ use std::time::Duration;
 use api_health::clock::SystemClock;
 use api_health_actors::ports::Clock;
 use api_health_actors::system::Options;
-use api_health_core::schedule::Slot;
+use api_health_core::schedule::{SLOT_QUANTUM, Slot};
 use api_health_core::{ApiId, Schedule, Verdict};
 use serde::{Deserialize, Serialize};
 use support::bare::{self, Engine};
@@ -282,7 +282,7 @@ impl Seen {
             bins[usize::try_from((at - from) / 100_000_000).expect("few")] += 1;
         }
         // At the edges of the window a probe may fall on either side.
-        let rounds = (to - from) / interval_ns;
+        let rounds = (to - from + interval_ns / 2) / interval_ns;
         let in_time = |count: &&u64| count.abs_diff(rounds) <= 1;
         assert_eq!(per_api.iter().filter(in_time).count(), n, "every API was asked in every round");
         let requests = late_ms.len();
@@ -308,8 +308,8 @@ async fn paced(job: Job) -> Report {
     let schedule = Arc::new(Schedule::every(INTERVAL));
     let apis = watched::apis(job.n, &job.bases, &schedule);
     let probe = Arc::new(watched::http_probe(Arc::new(SystemClock)));
-    // The first round is over, and every API has come to its slot. The window begins on a slot's edge.
-    let warm = INTERVAL * size(job.n.div_ceil(10_000)) + Duration::from_secs(2);
+    // The first round is over, and every API has come to its slot. The window begins and ends between two slots.
+    let warm = INTERVAL * size(job.n.div_ceil(10_000)) + Duration::from_secs(2) + SLOT_QUANTUM / 2;
     let measured = Duration::from_secs(job.seconds);
     match job.mode {
         Mode::Actors => paced_actors(apis, probe, warm, measured).await,
