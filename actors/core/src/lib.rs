@@ -4,7 +4,7 @@
 //! here reads a clock, opens a file, spawns a task, logs, or knows that DynamoDB, SNS or HTTP clients exist. That is
 //! what makes the same code run unchanged in production, in property tests and in simulation.
 //!
-//! Where to start: [`decide`] is the heart. Around it, in the order of one probe:
+//! Where to start: [`decide()`] is the heart. Around it, in the order of one probe:
 //!
 //! | module | answers |
 //! |---|---|
