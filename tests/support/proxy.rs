@@ -132,5 +132,5 @@ async fn pass(mut client: TcpStream, upstream: u16, mut way: watch::Receiver<Way
         }
     }
     let _kept = client;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
