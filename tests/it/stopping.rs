@@ -81,6 +81,21 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_stop_that_the_store_does_not_follow_ends_in_time_and_says_so() {
+    let target = Server::start();
+    let home = Home::new("[run]\nshutdown_seconds = 1\n", &row_with("shop", &target.url("/shop"), ""));
+    let daemon = home.run();
+    home.wait_for_state("shop", "up", |state| state["status"] == "up");
+    let holder = home.open_database().unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    target.set("/shop", Answer::Status(500));
+    daemon.wait_for_log("status changed\",\"api_id\":\"shop\",\"from\":\"up\"");
+    let ended = daemon.stop();
+    assert_eq!(ended.code, Some(69), "{}", ended.log);
+    assert!(ended.log.contains("the store did not take everything"), "{}", ended.log);
+}
+
+#[test]
 #[allow(clippy::disallowed_methods, reason = "the test's own clock")]
 fn a_signal_is_heard_while_the_start_waits_for_a_store_that_is_gone() {
     let mut home = Home::empty();
