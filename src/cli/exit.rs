@@ -17,8 +17,8 @@ pub enum Exit {
     Unavailable,
     /// A fault of this program (`EX_SOFTWARE`).
     Internal,
-    /// The work is done but for alerts that could not be delivered yet; they stay owed (`EX_TEMPFAIL`).
-    StillOwed,
+    /// `run --once` was stopped by a signal, or alerts could not be delivered yet and stay owed (`EX_TEMPFAIL`).
+    Unfinished,
 }
 
 impl Exit {
@@ -30,7 +30,7 @@ impl Exit {
         (Self::BadConfiguration, "the command line, the settings or a config are bad; every fault is named"),
         (Self::Unavailable, "the store, a file or AWS is not available"),
         (Self::Internal, "a fault of api-health itself"),
-        (Self::StillOwed, "run --once: done, but alerts could not be delivered yet and stay owed"),
+        (Self::Unfinished, "run --once: stopped by a signal, or alerts could not be delivered yet and stay owed"),
     ];
 
     /// The number.
@@ -42,7 +42,7 @@ impl Exit {
             Self::BadConfiguration => 64,
             Self::Unavailable => 69,
             Self::Internal => 70,
-            Self::StillOwed => 75,
+            Self::Unfinished => 75,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_actors::child::ChildExit;
 use api_health_actors::round::Round;
 use api_health_actors::supervisor::LoadReport;
 use api_health_actors::system::{self, Running};
@@ -94,10 +95,7 @@ async fn watch(app: &App, mut running: Running, mut without_configs: bool, mut s
                     None => break,
                 }
             }
-            dead = running.fatal() => {
-                tracing::error!(actor = dead.child, reason = ?dead.reason, "an actor died that nothing works without; the process ends");
-                return Exit::Internal;
-            }
+            dead = running.fatal() => return died(&dead),
         }
     }
     stop(app, running, &mut signals).await
@@ -109,6 +107,13 @@ async fn reload(running: &Running, signals: &mut Signals) -> Option<LoadReport> 
         report = running.reload() => Some(report),
         () = signals.again() => None,
     }
+}
+
+/// Says which actor is dead that nothing works without.
+fn died(dead: &ChildExit<&'static str>) -> Exit {
+    let (actor, reason) = (dead.child, &dead.reason);
+    tracing::error!(actor, ?reason, "an actor died that nothing works without; the process ends");
+    Exit::Internal
 }
 
 /// Stops in order. A second signal ends at once: what is stored is stored, and what is owed is told at the next start.
@@ -137,22 +142,34 @@ async fn stop(app: &App, running: Running, signals: &mut Signals) -> Exit {
 }
 
 /// One round. Its exit code says whether the run itself worked; what the APIs did is for the alerts to tell.
-async fn once(app: &App, running: Running, report: &LoadReport, mut signals: Signals) -> Exit {
+async fn once(app: &App, mut running: Running, report: &LoadReport, mut signals: Signals) -> Exit {
+    let round = Arc::clone(running.round());
     tokio::select! {
-        () = running.round().finished() => {}
-        () = signals.again() => return stop(app, running, &mut signals).await,
+        () = round.finished() => {}
+        () = signals.again() => {
+            // What was probed is stored; whoever counts on the whole round has to know that it was not one.
+            let stopped = stop(app, running, &mut signals).await;
+            return if stopped == Exit::Ok { Exit::Unfinished } else { stopped };
+        }
+        dead = running.fatal() => return died(&dead),
     }
-    let told = running.settle(true, ONCE_TELL).await;
+    let told = tokio::select! {
+        told = running.settle(true, ONCE_TELL) => told,
+        () = signals.again() => false,
+    };
     let died = running.died_in_round().await;
-    let (done, _) = running.round().progress();
-    let keeper = running.stop(Duration::ZERO).await.keeper.unwrap_or_default();
+    let (done, _) = round.progress();
+    let Some(keeper) = running.stop(Duration::ZERO).await.keeper else {
+        tracing::error!("the state-keeper did not answer");
+        return Exit::Internal;
+    };
     tracing::info!(probed = done, down = keeper.down, owed = keeper.owed, unsaved = keeper.unsaved, "round done");
     if keeper.unsaved > 0 {
         Exit::Unavailable
     } else if died > 0 {
         Exit::Internal
     } else if !told {
-        Exit::StillOwed
+        Exit::Unfinished
     } else if report.refused > 0 || report.misconfigured {
         Exit::BadConfiguration
     } else if !report.unreadable.is_empty() {

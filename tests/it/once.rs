@@ -51,6 +51,18 @@ fn an_alert_that_a_dead_webhook_did_not_take_is_told_by_the_next_run() {
 }
 
 #[test]
+fn a_round_that_a_signal_cut_short_stores_what_it_has_and_says_that_it_was_none() {
+    let target = Server::start();
+    target.set("/slow", Answer::Hang);
+    let apis = row("good", &target.url("/good")) + &row_with("slow", &target.url("/slow"), "timeout_seconds = 60");
+    let home = Home::new("[run]\nshutdown_seconds = 1\n", &apis);
+    let daemon = home.start(&["run", "--once"]);
+    home.wait_for_state("good", "stored", |state| state["status"] == "up");
+    let ended = daemon.stop();
+    assert_eq!(ended.code, Some(75), "{}", ended.log);
+}
+
+#[test]
 fn bad_rows_show_in_the_exit_code_and_the_others_run() {
     let target = Server::start();
     let apis = row("good", &target.url("/good")) + &row_with("bad", &target.url("/bad"), "metod = \"GET\"");
