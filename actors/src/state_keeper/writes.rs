@@ -34,9 +34,9 @@ impl StateKeeper {
         }
     }
 
-    /// Only figures moved: the write may wait.
+    /// Only figures moved: the write may wait, and waits for the next whole second, so that many share one commit.
     pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId) {
-        let due = Instant::now() + self.checkpoint;
+        let due = self.began + Duration::from_secs((self.began.elapsed() + self.checkpoint).as_secs() + 1);
         if let Some(entry) = self.entries.get_mut(api_id)
             && entry.writing == Writing::Idle
         {
