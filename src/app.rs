@@ -254,7 +254,8 @@ impl App {
         let notifiers = self.notifiers(&client, colour).await?;
         let store = self.open_store().await?;
         let sources = self.sources(urls).await?;
-        let LoadedStates { states, unreadable } = load_states(&*store).await?;
+        // With a client of its own: the connections of the keeper's are made on the keeper's thread.
+        let LoadedStates { states, unreadable } = load_states(&*self.open_store().await?).await?;
         for record in unreadable {
             tracing::error!(
                 api_id = record.api_id,

@@ -166,17 +166,19 @@ impl Prober {
         let api = Arc::clone(&self.api);
         let outcome = async move {
             let observation = exchange.await;
-            judge(&api, &observation)
+            let outcome = judge(&api, &observation);
+            (api, outcome)
         };
-        ctx.spawn(outcome.into_actor(self).map(move |outcome, prober, ctx| {
+        ctx.spawn(outcome.into_actor(self).map(move |(api, outcome), prober, ctx| {
             let _in_span = span.enter();
-            prober.probed(outcome, ctx);
+            prober.probed(api, outcome, ctx);
         }));
     }
 
-    fn probed(&mut self, outcome: Outcome, ctx: &mut Context<Self>) {
+    /// `api` is the config that was probed; the row may have changed meanwhile.
+    fn probed(&mut self, api: Arc<ApiConfig>, outcome: Outcome, ctx: &mut Context<Self>) {
         self.probing = false;
-        let api_id = &self.api.api_id;
+        let api_id = &api.api_id;
         match outcome.verdict {
             Verdict::Pass => tracing::debug!(latency_ms = outcome.latency_ms, status = outcome.status_code, "pass"),
             Verdict::Fail => tracing::debug!(reason = outcome.reason(), "fail"),
@@ -187,7 +189,7 @@ impl Prober {
         if !self.is_once() && !self.stopping {
             self.arm_by_schedule(ctx);
         }
-        self.hand_over(outcome, ctx);
+        self.hand_over(api, outcome, ctx);
     }
 
     /// Counts due times that passed while the probe was running.
@@ -200,7 +202,7 @@ impl Prober {
         }
     }
 
-    fn hand_over(&mut self, outcome: Outcome, ctx: &mut Context<Self>) {
+    fn hand_over(&mut self, api: Arc<ApiConfig>, outcome: Outcome, ctx: &mut Context<Self>) {
         if self.handovers >= HANDOVERS_MAX {
             tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; an outcome is dropped");
             return;
@@ -209,7 +211,7 @@ impl Prober {
         let settled = outcome.verdict == Verdict::Inconclusive && self.is_once();
         let was_steady = std::mem::replace(&mut self.steady, outcome.verdict == Verdict::Pass);
         let completed = ProbeCompleted {
-            api: Arc::clone(&self.api),
+            api,
             outcome,
             missed_ticks: std::mem::take(&mut self.missed),
             urgent: !(was_steady && self.steady),

@@ -74,7 +74,7 @@ impl Waits {
 }
 
 /// Calls `attempt` until it succeeds, however long that takes. `failed` hears of each error and of the wait before the
-/// next try.
+/// next try, which is never shorter than the policy's own, whatever the channel asks for.
 pub async fn until_delivered<F, T>(
     policy: RetryPolicy,
     mut attempt: impl FnMut() -> F,
@@ -83,30 +83,20 @@ pub async fn until_delivered<F, T>(
 where
     F: Future<Output = Result<T, NotifyError>>,
 {
+    let mut waits = Waits::new(policy);
     loop {
-        let result = backoff::future::retry_notify(
-            policy.waits(),
-            || {
-                let attempt = attempt();
-                async move { attempt.await.map_err(|error| as_transient(error, policy)) }
-            },
-            |error: NotifyError, wait| failed(&error, wait),
-        )
-        .await;
-        // Every error is transient and there is no maximum of elapsed time: it ends with a success. Should the crate
-        // ever give up for a reason of its own, begin again.
-        if let Ok(delivered) = result {
-            return delivered;
-        }
+        let error = match attempt().await {
+            Ok(delivered) => return delivered,
+            Err(error) => error,
+        };
+        let own = waits.next_wait();
+        let wait = match &error {
+            NotifyError::Retryable { after, .. } => after.map_or(own, |after| after.max(own)),
+            NotifyError::Permanent { .. } => policy.permanent,
+        };
+        failed(&error, wait);
+        tokio::time::sleep(wait).await;
     }
-}
-
-fn as_transient(error: NotifyError, policy: RetryPolicy) -> backoff::Error<NotifyError> {
-    let retry_after = match &error {
-        NotifyError::Retryable { after, .. } => *after,
-        NotifyError::Permanent { .. } => Some(policy.permanent),
-    };
-    backoff::Error::Transient { err: error, retry_after }
 }
 
 #[cfg(test)]
@@ -125,6 +115,24 @@ mod tests {
         assert!(late.iter().any(|w| *w > RetryPolicy::STORE.step_max), "and high");
         waits.reset();
         assert!(waits.next_wait() <= RetryPolicy::STORE.step_min * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_asks_for_no_patience_is_not_tried_without_end() {
+        let began = tokio::time::Instant::now();
+        let attempts = RefCell::new(0_u32);
+        until_delivered(
+            RetryPolicy::DELIVERY,
+            || {
+                *attempts.borrow_mut() += 1;
+                let over = began.elapsed() >= Duration::from_secs(600);
+                let refusal = NotifyError::Retryable { reason: "503".into(), after: Some(Duration::ZERO) };
+                async move { if over { Ok(()) } else { Err(refusal) } }
+            },
+            |_, _| {},
+        )
+        .await;
+        assert!(*attempts.borrow() < 100, "{attempts:?} in ten minutes");
     }
 
     #[tokio::test(start_paused = true)]

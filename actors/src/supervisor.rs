@@ -77,6 +77,9 @@ pub struct Supervisor {
     /// How many probers run, for whoever shows it.
     count: watch::Sender<usize>,
     died_in_round: usize,
+    /// The next life of any prober: never used twice, so that a late notice is never taken for another life's.
+    next_life: u32,
+    asking: bool,
 }
 
 struct Source {
@@ -154,6 +157,8 @@ impl Supervisor {
             doubled: HashSet::new(),
             count: watch::Sender::new(0),
             died_in_round: 0,
+            next_life: 0,
+            asking: false,
         }
     }
 
@@ -216,7 +221,8 @@ impl Supervisor {
         for api_id in plan.stop {
             self.running.remove(&api_id);
             if let Some(running) = self.children.remove(&api_id) {
-                stop(&api_id, &running, ctx);
+                // What is no longer watched is told nothing of any more: the probe under way is cut.
+                running.child.kill.abort();
             }
         }
         for api in plan.change {
@@ -238,7 +244,7 @@ impl Supervisor {
                 Start::Scheduled
             };
             self.running.insert(api.api_id.clone(), Arc::clone(&api));
-            self.start(api, start, 0, Deaths::default(), ctx);
+            self.start(api, start, Deaths::default(), true, ctx);
         }
         if started + changed + stopped > 0 {
             tracing::info!(started, changed, stopped, running = self.children.len(), "configs applied");
@@ -246,12 +252,14 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, api: Arc<ApiConfig>, start: Start, life: u32, deaths: Deaths, ctx: &Context<Self>) {
+    fn start(&mut self, api: Arc<ApiConfig>, start: Start, deaths: Deaths, first_life: bool, ctx: &Context<Self>) {
         let api_id = api.api_id.clone();
         let index = usize::try_from(api_id.stable_hash() % self.homes.len().max(1) as u64).unwrap_or(0);
         let Some(home) = self.homes.get(index) else { return };
         let shared = Arc::clone(&home.shared);
-        let place = (life == 0 && !matches!(start, Start::Scheduled)).then(|| self.round.place());
+        let life = self.next_life;
+        self.next_life = self.next_life.wrapping_add(1);
+        let place = (first_life && !matches!(start, Start::Scheduled)).then(|| self.round.place());
         let child = child::start(
             &home.arbiter,
             prober::MAILBOX_CAPACITY,
@@ -265,7 +273,7 @@ impl Supervisor {
 
     /// Looks for changes where that is cheap, every second, and everywhere when `reload_every` is over.
     fn look_around(&mut self, ctx: &mut Context<Self>) {
-        if self.loading || self.options.once || self.stopping.is_some() {
+        if self.loading || self.asking || self.options.once || self.stopping.is_some() {
             return;
         }
         if self.loaded_at.elapsed() >= self.options.reload_every {
@@ -281,6 +289,7 @@ impl Supervisor {
                 .await
             };
         ctx.spawn(asking.into_actor(self).map(|revisions, supervisor, ctx| {
+            supervisor.asking = false;
             let changed = supervisor.sources.iter().zip(&revisions).any(|(s, r)| r.is_some() && *r != s.revision);
             if changed && !supervisor.loading {
                 supervisor.reload(ctx);
@@ -297,20 +306,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-fn stop(api_id: &ApiId, running: &Running, ctx: &mut Context<Supervisor>) {
-    let stopping = running.child.addr.send(Stop);
-    let kill = running.child.kill.clone();
-    let api_id = api_id.clone();
-    let ending = async move {
-        // An answer that the mailbox is closed means that it is dead already.
-        if tokio::time::timeout(LOAD_TIMEOUT, stopping).await.is_err() {
-            tracing::error!(%api_id, "the prober does not look into its mailbox; it is ended");
-            kill.abort();
-        }
-    };
-    ctx.spawn(actix::fut::wrap_future(ending));
 }
 
 /// The place of an API's first probe in the window that first probes are spread over.
@@ -345,7 +340,11 @@ impl Source {
         let configs = match reading.loaded {
             Ok(configs) => configs,
             Err(error) => {
-                self.unreadable = Some(format!("{name}: {error}"));
+                // A fault that a person must mend names its place itself.
+                self.unreadable = Some(match &error {
+                    SourceError::Unavailable(what) => format!("{name}: {what}"),
+                    SourceError::Misconfigured(issue) => issue.to_string(),
+                });
                 self.misconfigured = matches!(error, SourceError::Misconfigured(_));
                 self.say(&format!("unreadable: {error}"), |said| {
                     tracing::error!(
@@ -489,19 +488,19 @@ impl Handler<ChildExit<ApiId>> for Supervisor {
         let delay = deaths.next_delay(born.elapsed(), &self.options.restart);
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         tracing::error!(%api_id, ?reason, deaths = deaths.count(), delay_ms, "the prober died; it is started again");
-        ctx.run_later(delay, move |supervisor, ctx| supervisor.start_again(&api_id, life.wrapping_add(1), deaths, ctx));
+        ctx.run_later(delay, move |supervisor, ctx| supervisor.start_again(&api_id, deaths, ctx));
     }
 }
 
 impl Supervisor {
-    fn start_again(&mut self, api_id: &ApiId, life: u32, deaths: Deaths, ctx: &Context<Self>) {
+    fn start_again(&mut self, api_id: &ApiId, deaths: Deaths, ctx: &Context<Self>) {
         if self.stopping.is_some() || self.children.contains_key(api_id) {
             return;
         }
         // By the row as it is now; none, if it was removed meanwhile.
         if let Some(api) = self.running.get(api_id).cloned() {
             self.stats.restarted();
-            self.start(api, Start::Scheduled, life, deaths, ctx);
+            self.start(api, Start::Scheduled, deaths, false, ctx);
         }
     }
 }

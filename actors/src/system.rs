@@ -238,7 +238,8 @@ impl Running {
     /// Stops in reverse order: no new probes, those under way finished or cut after `within`, everything stored.
     pub async fn stop(self, within: Duration) -> StopReport {
         let began = tokio::time::Instant::now();
-        let _ = self.supervisor.send(StopProbing { within }).await;
+        // A thread that is stuck answers nothing; the deadline is kept all the same.
+        let _ = tokio::time::timeout(within + SETTLE_MIN, self.supervisor.send(StopProbing { within })).await;
         let left = within.saturating_sub(began.elapsed()).max(SETTLE_MIN);
         self.settle(false, left).await;
         let keeper = tokio::time::timeout(SETTLE_MIN, self.keeper.send(Report)).await.ok().and_then(Result::ok);

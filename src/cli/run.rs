@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::args::RunArgs;
 use super::exit::Exit;
 use crate::app::{App, AppError};
+use crate::configs::urls;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
 const ONCE_TELL: Duration = Duration::from_secs(30);
@@ -30,6 +31,7 @@ const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 /// What kept it from starting.
 pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
     raise_open_files_limit();
+    check_urls(app, &args.urls)?;
     let mut signals = Signals::new()?;
     // A store that does not answer is waited for; a signal ends that wait.
     let world = tokio::select! {
@@ -60,9 +62,26 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
     Ok(exit)
 }
 
+/// A URL on the command line that is refused would otherwise only be a line in the log.
+fn check_urls(app: &App, urls: &[String]) -> Result<(), AppError> {
+    let refused = app.rules.check_all(&urls::rows(urls)).refused;
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(AppError::Configuration(refused.into_iter().flat_map(|row| row.issues).collect()))
+}
+
 fn announce(report: &LoadReport) {
     if report.apis == 0 {
-        tracing::warn!("nothing to watch yet; write: api-health apis add --url https://…");
+        if report.refused > 0 {
+            tracing::warn!(refused = report.refused, "nothing to watch: every row was refused");
+        } else if report.unreadable.is_empty() {
+            tracing::warn!(
+                "nothing to watch yet; write: api-health apis add --url https://…, or [[api]] into the file of APIs"
+            );
+        } else {
+            tracing::warn!("nothing to watch: the configs cannot be read yet");
+        }
         return;
     }
     tracing::info!(apis = report.apis, refused = report.refused, "watching");

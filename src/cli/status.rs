@@ -91,7 +91,7 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
 pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
     if !app.store_exists() {
         return Err(AppError::NotThere(format!(
-            "{}: is not there, so nothing was watched yet with these settings; write `api-health run https://…` to \
+            "{} is not there, so nothing was watched yet with these settings; write `api-health run https://…` to \
              begin, or see `api-health settings show` for the store that is meant",
             app.store_name()
         )));

@@ -47,7 +47,7 @@ pub(super) async fn dial(
         Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(ip), port)],
         Host::Ipv6(ip) => vec![SocketAddr::new(IpAddr::V6(ip), port)],
         Host::Domain(name) => {
-            let addresses = resolver.lookup(name, port).await?;
+            let addresses = resolver.lookup(name, port, record.waits_for_turn()).await?;
             record.end();
             addresses
         }

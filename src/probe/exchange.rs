@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, Method, PhaseTimes, Secret};
 use bytes::Bytes;
 use rustls::ClientConfig;
@@ -108,6 +109,7 @@ impl Client {
         let record = Rc::new(Record::new());
         let result = match timeout(request.timeout, Box::pin(self.follow(request, &record))).await {
             Ok(result) => result,
+            Err(_) if record.waits_for_turn().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
             Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: request.timeout }),
         };
         Exchange { phases: record.times(), address: record.address(), took: started.elapsed(), result }

@@ -1,5 +1,6 @@
 //! From a name to its addresses, by the system's resolver, with a bound on lookups under way.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use super::dial::local_fault;
 
 /// Lookups under way at once in one client. Each holds a thread, and goes on when its exchange has given up: without a
 /// bound, a resolver that does not answer would fill the thread pool and the memory.
-pub(super) const LOOKUPS_MAX: usize = 256;
+///
+/// A thread's pool of blocking threads has 512.
+pub(super) const LOOKUPS_MAX: usize = 448;
 
 type Function = dyn Fn(String, u16) -> LocalBoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
@@ -42,10 +45,10 @@ impl Resolver {
         Self(How::Function(Arc::new(function)))
     }
 
-    /// The addresses of `host`, at least one.
-    pub(super) async fn lookup(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    /// The addresses of `host`, at least one. `waiting` is true while it has no turn yet.
+    pub(super) async fn lookup(&self, host: &str, port: u16, waiting: &Cell<bool>) -> Result<Vec<SocketAddr>, Failure> {
         let found = match &self.0 {
-            How::System(semaphore) => system_lookup(Arc::clone(semaphore), host.to_owned(), port).await,
+            How::System(semaphore) => system_lookup(Arc::clone(semaphore), host.to_owned(), port, waiting).await,
             How::Function(function) => function(host.to_owned(), port).await,
         };
         match found {
@@ -57,8 +60,15 @@ impl Resolver {
 }
 
 /// The permit goes with the thread, not with the future that waits for it.
-async fn system_lookup(semaphore: Arc<Semaphore>, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+async fn system_lookup(
+    semaphore: Arc<Semaphore>,
+    host: String,
+    port: u16,
+    waiting: &Cell<bool>,
+) -> io::Result<Vec<SocketAddr>> {
+    waiting.set(true);
     let permit = semaphore.acquire_owned().await.map_err(io::Error::other)?;
+    waiting.set(false);
     let lookup = move || {
         let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
         drop(permit);
@@ -96,6 +106,27 @@ fn lookup_failure(host: &str, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::{Client, Request};
+    use api_health_core::Method;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_crowd_of_our_own_lookups_is_our_fault_and_not_the_names() {
+        let nobody_has_a_turn = Resolver(How::System(Arc::new(Semaphore::new(0))));
+        let client = Client::new(None).unwrap().with_resolver(nobody_has_a_turn);
+        let request = Request {
+            method: Method::Get,
+            url: url::Url::parse("http://localhost:9/").unwrap(),
+            headers: vec![],
+            body: None,
+            timeout: Duration::from_millis(50),
+            body_bytes_max: 1,
+            keep_body: false,
+            max_redirects: 0,
+        };
+        let failure = client.exchange(&request).await.result.unwrap_err();
+        assert_eq!(failure, Failure::Local(LocalFault::TooManyLookups));
+    }
 
     #[test]
     fn a_name_that_does_not_exist_is_told_apart_from_a_lookup_that_failed_for_now() {

@@ -20,6 +20,8 @@ pub(super) struct Record {
     head: RefCell<Option<Head>>,
     interim: RefCell<Vec<u16>>,
     failure: RefCell<Option<Failure>>,
+    /// Waiting for a turn that others of our own exchanges have: time that says nothing of the API.
+    waits_for_turn: Cell<bool>,
 }
 
 impl Record {
@@ -32,6 +34,7 @@ impl Record {
             head: RefCell::default(),
             interim: RefCell::default(),
             failure: RefCell::default(),
+            waits_for_turn: Cell::default(),
         }
     }
 
@@ -48,6 +51,11 @@ impl Record {
     pub(super) fn begin(&self, phase: Phase) {
         self.phase.set(phase);
         self.since.set(Instant::now());
+    }
+
+    /// Whether the exchange waits for others of our own.
+    pub(super) fn waits_for_turn(&self) -> &Cell<bool> {
+        &self.waits_for_turn
     }
 
     /// The present phase came to its end.

@@ -24,17 +24,32 @@ pub struct OwedAlert {
 
 /// Puts `alert` into the outbox of `state`, at the end.
 ///
-/// A full outbox is kept within [`OWED_MAX`] by leaving out the newest alert in it and this one, which cancel each
-/// other: what is told last still agrees with the status. The alert that stays newest counts what was left out.
+/// A full outbox is kept within [`OWED_MAX`] by leaving out a pair, an outage and its recovery, that cancel each other:
+/// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
+/// The alert before the pair counts what was left out after it.
 pub fn owe(state: &mut ApiState, alert: Alert) {
-    if state.owed.len() >= OWED_MAX && state.owed.last().is_some_and(|last| last.alert.kind != alert.kind) {
-        let dropped = state.owed.pop().map_or(0, |last| last.alert.changes_left_out);
-        if let Some(newest) = state.owed.last_mut() {
-            newest.alert.changes_left_out = newest.alert.changes_left_out.saturating_add(dropped).saturating_add(2);
+    if state.owed.len() >= OWED_MAX
+        && let Some(first) = newest_pair_that_nobody_waits_for(&state.owed)
+    {
+        let left_out: u32 = state.owed.drain(first..first + 2).map(|owed| owed.alert.changes_left_out + 1).sum();
+        if let Some(before) = state.owed.get_mut(first - 1) {
+            before.alert.changes_left_out = before.alert.changes_left_out.saturating_add(left_out);
         }
-    } else {
-        state.owed.push(OwedAlert { alert, delivered_to: Vec::new() });
     }
+    state.owed.push(OwedAlert { alert, delivered_to: Vec::new() });
+}
+
+/// The index of a neighbouring pair that the same channels have, as they have the alert before it. So it is the next one
+/// for no channel, and may be left out even while deliveries are under way.
+///
+/// Channels take alerts in order, so with `n` channels there are at most `n + 1` stretches of alerts that the same
+/// channels have: with [`OWED_MAX`] alerts and fewer than 16 channels there always is such a pair.
+fn newest_pair_that_nobody_waits_for(owed: &[OwedAlert]) -> Option<usize> {
+    let same = |a: &OwedAlert, b: &OwedAlert| {
+        a.delivered_to.len() == b.delivered_to.len() && a.delivered_to.iter().all(|c| b.delivered_to.contains(c))
+    };
+    let found = owed.windows(3).rposition(|three| same(&three[0], &three[1]) && same(&three[1], &three[2]));
+    found.map(|before| before + 1)
 }
 
 /// The alert that `channel` should be offered now: the oldest that it does not have.
@@ -138,5 +153,19 @@ mod tests {
         }
         let left_out: u32 = state.owed.iter().map(|o| o.alert.changes_left_out).sum();
         assert_eq!(left_out as usize + state.owed.len(), OWED_MAX + 7);
+    }
+
+    #[test]
+    fn a_channel_that_is_dead_for_ever_takes_nothing_from_the_others() {
+        let channels = ["dead".to_owned(), "well".to_owned()];
+        let mut state = state();
+        for n in 0..4 * OWED_MAX {
+            owe(&mut state, alert(n));
+            let next = next_for(&state, "well").expect("each one is offered").alert_id.clone();
+            assert_eq!(next, format!("a{n}"));
+            assert!(settle(&mut state, &next, "well", &channels));
+            assert!(state.owed.len() <= OWED_MAX);
+            assert_eq!(next_for(&state, "dead").unwrap().alert_id, "a0", "what may be under way stays");
+        }
     }
 }

@@ -102,6 +102,8 @@ pub enum LocalFault {
     NoRoute,
     /// This machine has no memory for the connection.
     NoMemory,
+    /// So many of our own name lookups are under way that this one had no turn.
+    TooManyLookups,
     /// Something in our own program.
     Internal(String),
 }
@@ -241,6 +243,9 @@ impl fmt::Display for LocalFault {
             Self::NoLocalPort => f.write_str("this machine has no local port left for a connection"),
             Self::NoRoute => f.write_str("this machine has no route there: its own network may be down"),
             Self::NoMemory => f.write_str("this machine has no memory left for a connection"),
+            Self::TooManyLookups => {
+                f.write_str("too many name lookups of our own are under way: the resolver may be slow")
+            }
             Self::Internal(detail) => write!(f, "the probe itself failed: {detail}"),
         }
     }

@@ -55,7 +55,7 @@ fn reference(history: &[Verdict], failure_threshold: u32, success_threshold: u32
 fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
     // Runs make changes of status likely; single draws would hardly ever reach a threshold of four.
     let run = (prop_oneof![Just(Verdict::Pass), Just(Verdict::Fail), Just(Verdict::Inconclusive)], 1..6_usize);
-    prop::collection::vec(run, 0..40)
+    prop::collection::vec(run, 0..200)
         .prop_map(|runs| runs.into_iter().flat_map(|(verdict, n)| std::iter::repeat_n(verdict, n)).collect())
 }
 
@@ -99,7 +99,7 @@ proptest! {
     #[test]
     fn any_order_of_settling_keeps_each_channel_in_order_and_ends_with_nothing_owed(
         history in verdicts(),
-        settles in prop::collection::vec((0..3_usize, 0..2_usize), 0..200),
+        settles in prop::collection::vec((0..3_usize, 0..2_usize), 0..600),
     ) {
         let api_id = ApiId::parse("a").unwrap();
         let policy = policy(&api_id, 1, 1);
@@ -135,6 +135,12 @@ proptest! {
         for channel in &received {
             let mut rest = owed_in_all.iter();
             prop_assert!(channel.iter().all(|id| rest.any(|owed| owed == id)), "in order, each once");
+            prop_assert!(
+                channel.windows(2).all(|two| two[0].ends_with(".down") != two[1].ends_with(".down")),
+                "outages and recoveries in turn: {:?}",
+                channel
+            );
+            prop_assert_eq!(channel.last(), owed_in_all.last(), "what it was told last is true");
             if owed_in_all.len() <= OWED_MAX {
                 prop_assert_eq!(channel, &owed_in_all);
             }

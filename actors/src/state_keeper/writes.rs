@@ -167,6 +167,16 @@ impl StateKeeper {
         }
     }
 
+    /// One record cannot be read, so nothing can be written over it: it is tried again, slowly, and holds up no other.
+    fn set_aside(&mut self, api_id: &ApiId, why: &str) {
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
+        if entry.waits.is_none() {
+            tracing::error!(%api_id, why, "the stored record of this API cannot be read, and nothing is written over it; mend or delete it");
+        }
+        entry.failed(Instant::now(), true);
+        self.waiting.insert(api_id.clone());
+    }
+
     /// The stored record has another version than expected: read it and decide again on top of it.
     fn reload(&mut self, api_id: ApiId, ctx: &mut Context<Self>) {
         let store = std::sync::Arc::clone(&self.store);
@@ -177,6 +187,7 @@ impl StateKeeper {
         ctx.spawn(load.into_actor(self).map(|(api_id, loaded), keeper, ctx| {
             match loaded {
                 Ok(stored) => keeper.rebase(&api_id, stored, ctx),
+                Err(StoreError::Misconfigured { what, .. }) => keeper.set_aside(&api_id, &what),
                 Err(error) => keeper.failed(&api_id, &error),
             }
             keeper.pump(ctx);
@@ -190,7 +201,7 @@ impl StateKeeper {
         if was_ours {
             tracing::debug!(%api_id, "the answer to a write was lost; the write was not");
         } else {
-            tracing::warn!(%api_id, version = entry.state.version, "somebody else wrote this record; decided again on top of it");
+            tracing::warn!(%api_id, version = entry.state.version, "somebody else wrote this record; decided again on top of it. If this repeats, another api-health runs on this store");
         }
         if entry.state.owed.is_empty() {
             self.owing.remove(api_id);

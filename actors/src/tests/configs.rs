@@ -73,3 +73,56 @@ fn a_config_edited_in_an_outage_still_tells_exactly_one_recovery() {
         assert_eq!(world.channels[0].told()[1].1.name, "New name");
     });
 }
+
+#[test]
+fn a_row_that_is_disabled_and_enabled_within_one_probe_has_one_prober() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(options()).await;
+        seconds(21).await;
+        world.targets.set("a", Behaviour::Hangs);
+        let probes = world.targets.probed("a").len();
+        while world.targets.probed("a").len() == probes {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let off = api_health_core::ApiConfig { enabled: false, ..api("a", 10) };
+        world.configs.set(vec![off]);
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        world.configs.set(vec![api("a", 10)]);
+        world.targets.set("a", Behaviour::Answers(200));
+        seconds(20).await;
+        let before = world.targets.probed("a").len();
+        seconds(100).await;
+        assert_eq!(world.targets.probed("a").len() - before, 10, "one probe each 10 s");
+        assert_eq!((running.probers(), running.stats().restarts()), (1, 0));
+    });
+}
+
+#[test]
+fn an_outcome_goes_with_the_config_that_was_probed_and_a_removed_row_is_told_nothing_of() {
+    in_virtual_time(async {
+        let mut old = api("a", 10);
+        old.failure_threshold = 1;
+        let world = crate::testkit::FakeWorld::new(vec![old.clone(), api("b", 10)]);
+        let _running = world.start(options()).await;
+        seconds(20).await;
+        world.targets.set("a", Behaviour::Hangs);
+        let probes = world.targets.probed("a").len();
+        while world.targets.probed("a").len() == probes {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let edited = api_health_core::ApiConfig { url: "http://new.test/".into(), ..old.clone() };
+        world.configs.set(vec![edited, api("b", 10)]);
+        seconds(4).await;
+        assert_eq!(world.channels[0].told()[0].1.url, old.url);
+
+        world.targets.set("b", Behaviour::Hangs);
+        let probes = world.targets.probed("b").len();
+        while world.targets.probed("b").len() <= probes + 1 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        world.configs.set(vec![old]);
+        seconds(30).await;
+        assert_eq!(world.channels[0].lines(), ["a down"], "b is no longer watched");
+    });
+}

@@ -51,7 +51,7 @@ async fn existing_table(app: &App) -> Result<std::sync::Arc<dyn crate::configs::
         return app.open_table().await;
     }
     Err(AppError::NotThere(format!(
-        "{}: is not there, so it holds no APIs; write `api-health apis add --url URL` to begin one, or name another store \
+        "{} is not there, so it holds no APIs; write `api-health apis add --url URL` to begin one, or name another store \
          in the settings",
         app.table_name()
     )))

@@ -53,6 +53,13 @@ pub(super) async fn rm(app: &App, api_id: &str, out: &Out) -> Result<Exit, AppEr
     let table = super::existing_table(app).await?;
     if table.delete(api_id.to_owned()).await? {
         out.print(&format!("removed {} from {}\n", text::line(api_id), table.name()))?;
+        if table.rows().await?.is_empty() {
+            note(&format!(
+                "note: {} is empty now, and a running api-health takes that for a fault and keeps its last API; restart \
+                 it, or disable an API instead: api-health apis edit API_ID --set enabled=false",
+                table.name()
+            ));
+        }
         return Ok(Exit::Ok);
     }
     Err(not_in(app, &*table, api_id).await)
@@ -69,7 +76,7 @@ pub(super) async fn not_in(app: &App, table: &dyn RowTable, api_id: &str) -> App
         Some(file) => format!("it is in {}; edit that file", file.name),
         None => "see `api-health apis list`".into(),
     };
-    AppError::NotThere(format!("{}: has no API {}; {hint}", table.name(), quote(api_id)))
+    AppError::NotThere(format!("{} has no API {}; {hint}", table.name(), quote(api_id)))
 }
 
 /// Checks a row before it is written. References that cannot be filled in here are told and let through.
