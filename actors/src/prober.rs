@@ -214,7 +214,8 @@ impl Prober {
             api,
             outcome,
             missed_ticks: std::mem::take(&mut self.missed),
-            urgent: !(was_steady && self.steady),
+            // While the first round lasts somebody waits for each outcome.
+            urgent: !(was_steady && self.steady) || self.place.is_some(),
         };
         ctx.spawn(self.shared.courier.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.handovers -= 1;
