@@ -20,9 +20,6 @@ pub(super) struct Trouble {
     last_said: Instant,
 }
 
-/// A checkpoint that is due takes those along that will be within this time: a commit costs the same for many.
-const CHECKPOINT_COMPANY: Duration = Duration::from_secs(1);
-
 /// While the trouble lasts it is said again this often.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
@@ -51,10 +48,8 @@ impl StateKeeper {
     /// Queues checkpoints that are due and failed writes whose wait is over; everything, when in a hurry.
     pub(super) fn queue_what_is_due(&mut self) {
         let now = Instant::now();
-        let is_due = self.lazy.front().is_some_and(|(due, _)| *due <= now);
-        let horizon = if is_due { now + CHECKPOINT_COMPANY } else { now };
         while let Some((due, _)) = self.lazy.front()
-            && (*due <= horizon || self.hurry)
+            && (*due <= now || self.hurry)
         {
             let Some((due, api_id)) = self.lazy.pop_front() else { break };
             if self.entries.get(&api_id).is_some_and(|entry| entry.writing == Writing::Lazy(due)) {
