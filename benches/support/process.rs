@@ -35,7 +35,6 @@ pub fn role_or_form(roles: &[Role]) -> Form {
     }
     Form { short: arguments.iter().any(|argument| argument == "--short") }
 }
-}
 
 /// A job as it was written on the command line.
 pub fn job<T: DeserializeOwned>(text: &str) -> T {
