@@ -20,8 +20,6 @@ pub type Role = (&'static str, fn(&str) -> String);
 pub struct Form {
     /// Few repeats and small numbers, for CI: the work is proved, the figures are rough.
     pub short: bool,
-    /// Everything, also what takes longest.
-    pub long: bool,
 }
 
 /// Plays a role and ends the process, if one is asked for; else says how the bench is to run.
@@ -35,8 +33,7 @@ pub fn role_or_form(roles: &[Role]) -> Form {
         // Threads of stores and arbiters may still run: nothing is left to do for them.
         std::process::exit(0);
     }
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    Form { short: has("--short"), long: has("--long") }
+    Form { short: arguments.iter().any(|argument| argument == "--short") }
 }
 
 /// A job as it was written on the command line.
