@@ -4,6 +4,8 @@
 //! anything. What runs is compared with what is configured after every reload, so that a row that did not change keeps
 //! its prober, its phase and its streak. A source that is unreachable or empty all at once changes nothing (P8).
 
+mod source;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,27 +13,25 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use actix_rt::ArbiterHandle;
 use api_health_core::restart::{Deaths, RestartPolicy};
-use api_health_core::roster::{self, Loaded, Plan, Roster};
+use api_health_core::roster::{self, Plan, Roster};
 use api_health_core::schedule::SLOT_QUANTUM;
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::child::{self, Child, ChildExit, ExitReason};
-use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
+use crate::ports::ConfigSource;
 use crate::prober::{self, Prober, Reconfigure, Shared, Start, Stop};
 use crate::round::Round;
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
+use source::{LOAD_TIMEOUT, Reading, Source, read};
 
 /// Messages in the supervisor's mailbox: signals from outside. Exit notices do not count against it.
 pub const MAILBOX_CAPACITY: usize = 64;
 
 /// How often sources are asked whether they changed, where that is cheap to tell.
 const REVISION_EVERY: Duration = Duration::from_secs(1);
-
-/// A source that takes longer than this is given up for this time.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
 const FIRST_PROBES_PER_SECOND: u32 = 1_000;
@@ -82,17 +82,6 @@ pub struct Supervisor {
     asking: bool,
 }
 
-struct Source {
-    port: Arc<dyn ConfigSource>,
-    roster: Roster,
-    revision: Option<u64>,
-    /// What was said last of its faults, so that it is not said again at each reload.
-    said: String,
-    refused: usize,
-    unreadable: Option<String>,
-    misconfigured: bool,
-}
-
 struct Running {
     child: Child<Prober>,
     life: u32,
@@ -128,18 +117,7 @@ impl Supervisor {
         round: Arc<Round>,
         options: SupervisorOptions,
     ) -> Self {
-        let sources = sources
-            .into_iter()
-            .map(|port| Source {
-                port,
-                roster: Roster::new(),
-                revision: None,
-                said: String::new(),
-                refused: 0,
-                unreadable: None,
-                misconfigured: false,
-            })
-            .collect();
+        let sources = sources.into_iter().map(Source::new).collect();
         Self {
             sources,
             homes,
@@ -313,78 +291,6 @@ fn first_wait(api_id: &ApiId, window: Duration) -> Duration {
     let quanta = window.as_millis() / SLOT_QUANTUM.as_millis();
     let chosen = (u128::from(api_id.stable_hash()) * quanta) >> 64;
     SLOT_QUANTUM * u32::try_from(chosen).unwrap_or(0)
-}
-
-struct Reading {
-    loaded: Result<LoadedConfigs, SourceError>,
-    revision: Option<u64>,
-}
-
-/// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
-async fn read(port: &Arc<dyn ConfigSource>) -> Reading {
-    let reading = async {
-        let revision = port.revision().await;
-        Reading { loaded: port.load().await, revision }
-    };
-    tokio::time::timeout(LOAD_TIMEOUT, reading).await.unwrap_or_else(|_| Reading {
-        loaded: Err(SourceError::Unavailable(format!("no answer within {} s", LOAD_TIMEOUT.as_secs()))),
-        revision: None,
-    })
-}
-
-impl Source {
-    /// Takes what a reading gave, says what is new about its faults, and keeps the last good of what is not there.
-    fn accept(&mut self, reading: Reading) {
-        let name = self.port.name();
-        self.revision = reading.revision;
-        let configs = match reading.loaded {
-            Ok(configs) => configs,
-            Err(error) => {
-                // A fault that a person must mend names its place itself.
-                self.unreadable = Some(match &error {
-                    SourceError::Unavailable(what) => format!("{name}: {what}"),
-                    SourceError::Misconfigured(issue) => issue.to_string(),
-                });
-                self.misconfigured = matches!(error, SourceError::Misconfigured(_));
-                self.say(&format!("unreadable: {error}"), |said| {
-                    tracing::error!(
-                        source = name,
-                        error = said,
-                        "the configs cannot be read; the last good ones run on"
-                    );
-                });
-                return;
-            }
-        };
-        self.unreadable = None;
-        self.misconfigured = false;
-        let loaded = Loaded {
-            refused: configs.refused.iter().filter_map(|row| row.api_id.clone()).collect(),
-            refused_without_id: configs.refused.iter().filter(|row| row.api_id.is_none()).count(),
-            good: configs.good,
-        };
-        self.refused = configs.refused.len();
-        let accepted = roster::accept(&self.roster, &loaded);
-        let kept = accepted.kept_for_emptiness;
-        self.roster = accepted.roster;
-        let issues: Vec<String> = configs.refused.iter().flat_map(|row| &row.issues).map(ToString::to_string).collect();
-        let fingerprint = format!("{kept} {}", issues.join("\n"));
-        self.say(&fingerprint, |_| {
-            if kept {
-                tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
-            }
-            for issue in &issues {
-                tracing::error!(source = name, "refused: {issue}");
-            }
-        });
-    }
-
-    fn say(&mut self, what: &str, say: impl FnOnce(&str)) {
-        if self.said != what {
-            what.clone_into(&mut self.said);
-            say(what);
-        }
-    }
 }
 
 /// The probers end with their supervisor: nobody else could stop them.

@@ -1,0 +1,107 @@
+//! One source of configs, and what it is taken to say: its good rows, the last good version of those that are refused,
+//! and everything as it was when it cannot be read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_core::roster::{self, Loaded, Roster};
+
+use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
+
+/// A source that takes longer than this is given up for this time.
+pub(super) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A source and what it said last.
+pub(super) struct Source {
+    pub(super) port: Arc<dyn ConfigSource>,
+    pub(super) roster: Roster,
+    pub(super) revision: Option<u64>,
+    /// What was said last of its faults, so that it is not said again at each reload.
+    said: String,
+    pub(super) refused: usize,
+    pub(super) unreadable: Option<String>,
+    pub(super) misconfigured: bool,
+}
+
+/// What came of reading a source once.
+pub(super) struct Reading {
+    loaded: Result<LoadedConfigs, SourceError>,
+    revision: Option<u64>,
+}
+
+/// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
+pub(super) async fn read(port: &Arc<dyn ConfigSource>) -> Reading {
+    let reading = async {
+        let revision = port.revision().await;
+        Reading { loaded: port.load().await, revision }
+    };
+    tokio::time::timeout(LOAD_TIMEOUT, reading).await.unwrap_or_else(|_| Reading {
+        loaded: Err(SourceError::Unavailable(format!("no answer within {} s", LOAD_TIMEOUT.as_secs()))),
+        revision: None,
+    })
+}
+
+impl Source {
+    /// A source that was not read yet.
+    pub(super) fn new(port: Arc<dyn ConfigSource>) -> Self {
+        Self {
+            port,
+            roster: Roster::new(),
+            revision: None,
+            said: String::new(),
+            refused: 0,
+            unreadable: None,
+            misconfigured: false,
+        }
+    }
+
+    /// Takes what a reading gave, says what is new about its faults, and keeps the last good of what is not there.
+    pub(super) fn accept(&mut self, reading: Reading) {
+        let name = self.port.name();
+        self.revision = reading.revision;
+        let configs = match reading.loaded {
+            Ok(configs) => configs,
+            Err(error) => {
+                // A fault that a person must mend names its place itself.
+                self.unreadable = Some(match &error {
+                    SourceError::Unavailable(what) => format!("{name}: {what}"),
+                    SourceError::Misconfigured(issue) => issue.to_string(),
+                });
+                self.misconfigured = matches!(error, SourceError::Misconfigured(_));
+                let last_good = self.roster.len();
+                self.say(&format!("unreadable: {error}"), |_| {
+                    tracing::error!(source = name, %error, last_good, "the configs cannot be read; the last good ones run on");
+                });
+                return;
+            }
+        };
+        self.unreadable = None;
+        self.misconfigured = false;
+        let loaded = Loaded {
+            refused: configs.refused.iter().filter_map(|row| row.api_id.clone()).collect(),
+            refused_without_id: configs.refused.iter().filter(|row| row.api_id.is_none()).count(),
+            good: configs.good,
+        };
+        self.refused = configs.refused.len();
+        let accepted = roster::accept(&self.roster, &loaded);
+        let kept = accepted.kept_for_emptiness;
+        self.roster = accepted.roster;
+        let issues: Vec<String> = configs.refused.iter().flat_map(|row| &row.issues).map(ToString::to_string).collect();
+        let fingerprint = format!("{kept} {}", issues.join("\n"));
+        self.say(&fingerprint, |_| {
+            if kept {
+                tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
+            }
+            for issue in &issues {
+                tracing::error!(source = name, "refused: {issue}");
+            }
+        });
+    }
+
+    fn say(&mut self, what: &str, say: impl FnOnce(&str)) {
+        if self.said != what {
+            what.clone_into(&mut self.said);
+            say(what);
+        }
+    }
+}
