@@ -29,10 +29,11 @@ fn the_log_is_json_where_nobody_sits_and_each_probe_has_its_span() {
 fn the_log_is_text_when_asked_for_without_colour_where_there_is_no_terminal() {
     let target = Server::start();
     target.set("/shop", Answer::Status(500));
-    let home = Home::new("[log]\nformat = \"text\"\n", &row("shop", &target.url("/shop")));
+    let home = Home::new("[log]\nformat = \"text\"\nlevel = \"debug\"\n", &row("shop", &target.url("/shop")));
     let ended = home.once(&[]);
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.lines().is_empty(), "{}", ended.log);
-    assert!(ended.log.contains("probe{api_id=shop}: fail"), "{}", ended.log);
+    assert!(ended.log.contains("probe{api_id=shop}:") && ended.log.contains("fail reason="), "{}", ended.log);
+    assert!(ended.log.contains("suspect: probed again soon api_id=shop"), "{}", ended.log);
     assert!(!ended.log.contains('\u{1b}') && !ended.output.contains('\u{1b}'), "{}", ended.log);
 }
