@@ -1,7 +1,6 @@
 //! The present on both clocks, for schedules; and the tokio instant of a due time, for waiting.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use api_health_core::Timestamp;
 use api_health_core::schedule::Moment;
@@ -30,10 +29,5 @@ impl TimeBase {
     /// The present on the wall clock.
     pub fn wall(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// How long the process has been up.
-    pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
     }
 }

@@ -21,12 +21,13 @@ pub enum Phase {
     Body,
 }
 
+/// What was going on, to follow "while".
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resolve => "looking up the name",
             Self::Connect => "connecting",
-            Self::Tls => "the TLS handshake",
+            Self::Tls => "shaking hands over TLS",
             Self::FirstByte => "waiting for the first byte",
             Self::Body => "reading the answer",
         })
@@ -262,10 +263,10 @@ impl fmt::Display for Failure {
             }
             Self::Refused { address } => write!(f, "connection to {address} refused"),
             Self::HostUnreachable { address } => write!(f, "host {address} unreachable"),
-            Self::Reset { phase } => write!(f, "connection reset while {}", during(*phase)),
-            Self::Closed { phase } => write!(f, "connection closed while {}", during(*phase)),
+            Self::Reset { phase } => write!(f, "connection reset while {phase}"),
+            Self::Closed { phase } => write!(f, "connection closed while {phase}"),
             Self::TimedOut { phase, after } => {
-                write!(f, "timed out after {} while {}", seconds(*after), during(*phase))
+                write!(f, "timed out after {} while {phase}", seconds(*after))
             }
             Self::Certificate(fault) => fault.fmt(f),
             Self::Tls { detail } => write!(f, "TLS handshake failed: {detail}"),
@@ -278,16 +279,6 @@ impl fmt::Display for Failure {
             Self::BadRedirect { detail } => write!(f, "redirect cannot be followed: {detail}"),
             Self::Local(fault) => fault.fmt(f),
         }
-    }
-}
-
-fn during(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Resolve => "looking up the name",
-        Phase::Connect => "connecting",
-        Phase::Tls => "shaking hands over TLS",
-        Phase::FirstByte => "waiting for the first byte",
-        Phase::Body => "reading the answer",
     }
 }
 

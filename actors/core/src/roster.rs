@@ -15,8 +15,6 @@ pub struct Loaded {
     pub good: Vec<Arc<ApiConfig>>,
     /// Ids of rows that are there and refused: their last good version keeps running.
     pub refused: Vec<ApiId>,
-    /// Refused rows whose id could not even be read.
-    pub refused_without_id: usize,
 }
 
 /// What a source is taken to say, after what it said before.
@@ -105,8 +103,7 @@ mod tests {
     #[test]
     fn a_refused_row_keeps_its_last_good_version_and_hurts_no_other() {
         let before = roster(&[row("a"), row("b")]);
-        let loaded =
-            Loaded { good: vec![row("b"), row("c")], refused: vec![id("a"), id("new")], refused_without_id: 1 };
+        let loaded = Loaded { good: vec![row("b"), row("c")], refused: vec![id("a"), id("new")] };
         let accepted = accept(&before, &loaded);
         assert_eq!(accepted.roster.keys().map(ApiId::as_str).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert!(!accepted.kept_for_emptiness);

@@ -69,7 +69,7 @@ impl Source {
                 });
                 self.misconfigured = matches!(error, SourceError::Misconfigured(_));
                 let last_good = self.roster.len();
-                self.say(&format!("unreadable: {error}"), |_| {
+                self.say(&format!("unreadable: {error}"), || {
                     tracing::error!(source = name, %error, last_good, "the configs cannot be read; the last good ones run on");
                 });
                 return;
@@ -79,7 +79,6 @@ impl Source {
         self.misconfigured = false;
         let loaded = Loaded {
             refused: configs.refused.iter().filter_map(|row| row.api_id.clone()).collect(),
-            refused_without_id: configs.refused.iter().filter(|row| row.api_id.is_none()).count(),
             good: configs.good,
         };
         self.refused = configs.refused.len();
@@ -88,7 +87,7 @@ impl Source {
         self.roster = accepted.roster;
         let issues: Vec<String> = configs.refused.iter().flat_map(|row| &row.issues).map(ToString::to_string).collect();
         let fingerprint = format!("{kept} {}", issues.join("\n"));
-        self.say(&fingerprint, |_| {
+        self.say(&fingerprint, || {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
             }
@@ -98,10 +97,10 @@ impl Source {
         });
     }
 
-    fn say(&mut self, what: &str, say: impl FnOnce(&str)) {
+    fn say(&mut self, what: &str, say: impl FnOnce()) {
         if self.said != what {
             what.clone_into(&mut self.said);
-            say(what);
+            say();
         }
     }
 }
