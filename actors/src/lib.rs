@@ -19,14 +19,17 @@
 pub mod alerter;
 pub mod child;
 pub mod courier;
+pub mod follow;
 pub mod ports;
 pub mod prober;
+pub mod pulse;
 pub mod retry;
 pub mod round;
 pub mod state_keeper;
 pub mod stats;
 pub mod supervisor;
 pub mod system;
+pub mod threads;
 pub mod timebase;
 
 #[cfg(any(test, feature = "testkit"))]

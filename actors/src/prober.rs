@@ -16,6 +16,7 @@ use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
 
 use crate::ports::Probe;
+use crate::pulse::Pulse;
 use crate::round::Place;
 use crate::state_keeper::ProbeCompleted;
 use crate::stats::Stats;
@@ -58,13 +59,26 @@ pub enum Start {
     Once(Duration),
 }
 
+/// How one life of a prober begins.
+pub struct Birth {
+    /// When it probes first.
+    pub start: Start,
+    /// Its place in the round, if its first outcome is waited for.
+    pub place: Option<Arc<Place>>,
+    /// By which it is watched.
+    pub pulse: Arc<Pulse>,
+    /// Ticks that nobody served, since the life before this one.
+    pub missed_ticks: u64,
+}
+
 /// The actor.
 pub struct Prober {
     api: Arc<ApiConfig>,
     shared: Arc<Shared>,
     start: Start,
     /// Dropped when the first outcome is settled.
-    place: Option<Place>,
+    place: Option<Arc<Place>>,
+    pulse: Arc<Pulse>,
     /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
     due: Option<Due>,
     /// The due time that the probe under way serves, or when it began: ticks after it are missed while it runs.
@@ -82,16 +96,19 @@ pub struct Prober {
 
 impl Prober {
     /// A prober that has not begun.
-    pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, start: Start, place: Option<Place>) -> Self {
+    pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, birth: Birth) -> Self {
+        #[cfg(test)]
+        crate::tests::plant::here("factory", &api.api_id);
         let armed_at = shared.time.moment();
         Self {
             api,
             shared,
-            start,
-            place,
+            start: birth.start,
+            place: birth.place,
+            pulse: birth.pulse,
             due: None,
             serves: armed_at,
-            missed: 0,
+            missed: birth.missed_ticks,
             timer: None,
             armed_at,
             probing: false,
@@ -116,7 +133,10 @@ impl Prober {
         match self.due {
             Some(due) => self.arm(sleep_for(due, now), ctx),
             // Validation asks for a next due time, so this is the end of the calendar.
-            None => tracing::error!(api_id = %self.api.api_id, "the schedule never comes due again"),
+            None => {
+                self.pulse.promise_nothing();
+                tracing::error!(api_id = %self.api.api_id, "the schedule never comes due again");
+            }
         }
     }
 
@@ -125,11 +145,14 @@ impl Prober {
             ctx.cancel_future(timer);
         }
         self.armed_at = self.shared.time.moment();
+        self.pulse.promise(self.armed_at.uptime.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
     }
 
     fn wake(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
+        #[cfg(test)]
+        crate::tests::plant::here("timer", &self.api.api_id);
         if self.stopping {
             return;
         }
@@ -153,6 +176,9 @@ impl Prober {
             (Some(due), Some(_)) => due.moment(now),
             _ => now,
         };
+        self.pulse.begins(self.serves);
+        // It may wait for its turn for as long as it may take.
+        self.pulse.promise(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.shared.stats.probe_began(lateness);
         self.probe(ctx);
     }
@@ -166,6 +192,8 @@ impl Prober {
         let api = Arc::clone(&self.api);
         let outcome = async move {
             let observation = exchange.await;
+            #[cfg(test)]
+            crate::tests::plant::here("judge", &api.api_id);
             let outcome = judge(&api, &observation);
             (api, outcome)
         };
@@ -185,6 +213,9 @@ impl Prober {
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
         self.count_missed();
+        let now = self.shared.time.moment();
+        self.pulse.probed(now);
+        self.pulse.promise(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
         if !self.is_once() && !self.stopping {
             self.arm_by_schedule(ctx);
@@ -219,8 +250,12 @@ impl Prober {
         };
         ctx.spawn(self.shared.courier.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.handovers -= 1;
-            // A single round does not wait for our own network to come back.
-            prober.handed_over(if settled { None } else { reply.unwrap_or(None) }, ctx);
+            match reply {
+                // A single round does not wait for our own network to come back.
+                Ok(recheck) => prober.handed_over(if settled { None } else { recheck }, ctx),
+                // The courier or the keeper is dead and the outcome is lost. This life ends soon, and the next one asks again.
+                Err(_) => prober.stop_if_idle(ctx),
+            }
         }));
     }
 
@@ -239,6 +274,9 @@ impl Prober {
             Some(_) => {}
             None => {
                 self.place = None;
+                if !self.probing && self.handovers == 0 {
+                    self.pulse.settles();
+                }
                 if self.is_once() && !self.probing {
                     self.stopping = true;
                 }
@@ -272,6 +310,8 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        #[cfg(test)]
+        crate::tests::plant::here("started", &self.api.api_id);
         match self.start {
             Start::Scheduled => self.arm_by_schedule(ctx),
             Start::Soon(wait) | Start::Once(wait) => self.arm(wait, ctx),

@@ -118,6 +118,14 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
+        self.start_on_threads(Options { arbiters: 0, ..options }).await
+    }
+
+    /// The same on as many threads as `options` say, in real time.
+    ///
+    /// # Panics
+    /// When the store is unavailable.
+    pub async fn start_on_threads(&self, options: Options) -> Running {
         let loaded = self.store.load_all().await.expect("the fake store is there at the start");
         let channels = self.channels.clone();
         let world = World {
@@ -131,7 +139,7 @@ impl FakeWorld {
             sources: vec![Arc::new(self.configs.clone())],
             clock: Arc::new(self.clock.clone()),
         };
-        let running = system::start(world, &Options { arbiters: 0, ..options });
+        let running = system::start(world, &options);
         running.reload().await;
         running
     }

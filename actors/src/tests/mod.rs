@@ -3,7 +3,9 @@
 mod alerts;
 mod cadence;
 mod configs;
+pub(crate) mod plant;
 mod stopping;
+mod supervision;
 
 use std::time::Duration;
 
