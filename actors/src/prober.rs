@@ -65,10 +65,8 @@ pub struct Birth {
     pub start: Start,
     /// Its place in the round, if its first outcome is waited for.
     pub place: Option<Arc<Place>>,
-    /// By which it is watched.
+    /// By which it is watched, with what the life before this one left.
     pub pulse: Arc<Pulse>,
-    /// Ticks that nobody served, since the life before this one.
-    pub missed_ticks: u64,
 }
 
 /// The actor.
@@ -100,6 +98,7 @@ impl Prober {
         #[cfg(test)]
         crate::tests::plant::here("factory", &api.api_id);
         let armed_at = shared.time.moment();
+        let missed = birth.pulse.left().missed;
         Self {
             api,
             shared,
@@ -108,7 +107,7 @@ impl Prober {
             pulse: birth.pulse,
             due: None,
             serves: armed_at,
-            missed: birth.missed_ticks,
+            missed,
             timer: None,
             armed_at,
             probing: false,
@@ -228,6 +227,7 @@ impl Prober {
         let missed = self.api.schedule.missed(self.slot(), self.serves, self.shared.time.moment());
         if missed > 0 {
             self.missed += missed;
+            self.pulse.missed(missed);
             self.shared.stats.ticks_missed(missed);
             tracing::warn!(api_id = %self.api.api_id, missed, "a tick came while the last probe was running");
         }
@@ -241,18 +241,22 @@ impl Prober {
         self.handovers += 1;
         let settled = outcome.verdict == Verdict::Inconclusive && self.is_once();
         let was_steady = std::mem::replace(&mut self.steady, outcome.verdict == Verdict::Pass);
+        let missed_ticks = std::mem::take(&mut self.missed);
         let completed = ProbeCompleted {
             api,
             outcome,
-            missed_ticks: std::mem::take(&mut self.missed),
+            missed_ticks,
             // While the first round lasts somebody waits for each outcome.
             urgent: !(was_steady && self.steady) || self.place.is_some(),
         };
         ctx.spawn(self.shared.courier.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.handovers -= 1;
             match reply {
-                // A single round does not wait for our own network to come back.
-                Ok(recheck) => prober.handed_over(if settled { None } else { recheck }, ctx),
+                Ok(recheck) => {
+                    prober.pulse.reported(missed_ticks);
+                    // A single round does not wait for our own network to come back.
+                    prober.handed_over(if settled { None } else { recheck }, ctx);
+                }
                 // The courier or the keeper is dead and the outcome is lost. This life ends soon, and the next one asks again.
                 Err(_) => prober.stop_if_idle(ctx),
             }

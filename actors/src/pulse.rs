@@ -23,12 +23,14 @@ pub struct Left {
     pub is_settled: bool,
     /// When the last outcome was found, in uptime.
     pub probed_at: Option<Duration>,
+    /// Missed ticks that the keeper does not know of yet.
+    pub missed: u64,
 }
 
 impl Left {
     /// Before the first life.
     pub fn nothing(now: Moment) -> Self {
-        Self { accounted: now, is_settled: false, probed_at: None }
+        Self { accounted: now, is_settled: false, probed_at: None, missed: 0 }
     }
 }
 
@@ -81,6 +83,18 @@ impl Pulse {
     /// The outcome is in good hands, and nothing is to be asked before the next tick.
     pub fn settles(&self) {
         self.lock().is_settled = true;
+    }
+
+    /// More ticks were missed.
+    pub fn missed(&self, ticks: u64) {
+        let mut left = self.lock();
+        left.missed = left.missed.saturating_add(ticks);
+    }
+
+    /// The keeper knows of so many of the missed ticks.
+    pub fn reported(&self, ticks: u64) {
+        let mut left = self.lock();
+        left.missed = left.missed.saturating_sub(ticks);
     }
 
     /// What is left behind if this life ends now.

@@ -95,6 +95,8 @@ pub struct StateKeeper {
     waiting: HashSet<ApiId>,
     batches_in_flight: usize,
     store_trouble: Option<writes::Trouble>,
+    /// That the store is gone was told, by this life or one before it, and not yet that it is back.
+    is_told_gone: bool,
     /// When a write went through last.
     stored_at: Option<Instant>,
     /// APIs with a non-empty outbox.
@@ -134,6 +136,7 @@ impl StateKeeper {
             waiting: HashSet::new(),
             batches_in_flight: 0,
             store_trouble: None,
+            is_told_gone: carried.0.get(&ApiId::own_store()).is_some_and(|entry| entry.state.incident.is_some()),
             stored_at: None,
             owing: HashSet::new(),
             lanes: Lanes::default(),

@@ -196,10 +196,9 @@ impl Supervisor {
         let keeper_thread = self.keeper_thread();
         let (store, time, stats) = (Arc::clone(&self.chain.parts.store), self.time.clone(), Arc::clone(&self.stats));
         let options = self.chain.parts.keeper.clone();
-        let keeper =
-            self.link(Member::Keeper, &keeper_thread.handle, state_keeper::MAILBOX_CAPACITY, ctx, move || {
-                StateKeeper::new(store, to_alerter, time, stats, carried, options)
-            });
+        let keeper = self.link(Member::Keeper, &keeper_thread.handle, state_keeper::MAILBOX_CAPACITY, ctx, move || {
+            StateKeeper::new(store, to_alerter, time, stats, carried, options)
+        });
         let address = keeper.child.addr.clone();
         self.chain.keeper = Some(keeper);
         self.chain.phase = Phase::Up;
@@ -207,8 +206,7 @@ impl Supervisor {
         // A keeper that was read from the store does not know what is watched, nor what it was told last.
         let started = self.configs.running.keys().cloned().collect::<Vec<_>>();
         if !started.is_empty() {
-            let configured =
-                if self.options.closes_unconfigured { self.configs.configured() } else { None };
+            let configured = if self.options.closes_unconfigured { self.configs.configured() } else { None };
             self.tell_keeper(Watch { started, configured, ..Watch::default() }, ctx);
         }
         self.tell_of_those_given_up(ctx);
@@ -247,10 +245,9 @@ impl Supervisor {
             return;
         }
         let thread = self.chain.homes[index].thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        let courier =
-            self.link(Member::Courier(index), &thread.handle, courier::MAILBOX_CAPACITY, ctx, move || {
-                Courier::new(keeper.recipient())
-            });
+        let courier = self.link(Member::Courier(index), &thread.handle, courier::MAILBOX_CAPACITY, ctx, move || {
+            Courier::new(keeper.recipient())
+        });
         let shared = Shared {
             probe: Arc::clone(&self.chain.parts.probe),
             courier: courier.child.addr.clone().recipient(),

@@ -203,7 +203,8 @@ impl Supervisor {
         let asking = async move { futures_util::future::join_all(ports.iter().map(revision)).await };
         ctx.spawn(asking.into_actor(self).map(|revisions, supervisor, ctx| {
             supervisor.configs.asking = false;
-            let changed = supervisor.configs.sources.iter().zip(&revisions).any(|(s, r)| r.is_some() && *r != s.revision);
+            let changed =
+                supervisor.configs.sources.iter().zip(&revisions).any(|(s, r)| r.is_some() && *r != s.revision);
             if changed && !supervisor.configs.loading {
                 supervisor.reload(ctx);
             }

@@ -118,9 +118,7 @@ impl Handler<Give> for Supervisor {
                 let courier = self.chain.homes.get(index).and_then(|home| home.courier.as_ref());
                 courier.is_some_and(|courier| courier.child.addr.try_send(poison).is_ok())
             }
-            Whom::Prober(api_id) => {
-                self.probers.address(&api_id).is_some_and(|prober| prober.try_send(poison).is_ok())
-            }
+            Whom::Prober(api_id) => self.probers.address(&api_id).is_some_and(|prober| prober.try_send(poison).is_ok()),
             Whom::Supervisor => {
                 poison.take(self, ctx);
                 true

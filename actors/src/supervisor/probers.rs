@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix::{Addr, AsyncContext, Context, Handler, SpawnHandle};
 use actix::{ActorFutureExt, WrapFuture};
+use actix::{Addr, AsyncContext, Context, Handler, SpawnHandle};
 use api_health_core::restart::{Brake, Deaths, Verdict};
 use api_health_core::schedule::{self, SLOT_QUANTUM};
 use api_health_core::{ApiConfig, ApiId};
@@ -36,9 +36,15 @@ struct Slot {
 enum Life {
     Runs(Running),
     /// Dead; it is started again at this uptime.
-    Waits { until: Duration, left: Left },
+    Waits {
+        until: Duration,
+        left: Left,
+    },
     /// Stopped, because its courier is not there; it is started with it.
-    Paused { left: Left, place: Option<Arc<Place>> },
+    Paused {
+        left: Left,
+        place: Option<Arc<Place>>,
+    },
     /// Not started any more.
     Over,
 }
@@ -156,7 +162,7 @@ impl Supervisor {
             let left = Left { is_settled: matches!(start, Start::Scheduled), ..Left::nothing(now) };
             let life = Life::Paused { left, place: place.clone() };
             self.probers.slots.insert(api.api_id.clone(), Slot { deaths: Deaths::default(), given_up: None, life });
-            self.start_prober(&api, start, left, 0, place, ctx);
+            self.start_prober(&api, start, left, place, ctx);
         }
     }
 
@@ -212,7 +218,8 @@ impl Supervisor {
             self.stats.ticks_missed(missed);
             tracing::warn!(%api_id, missed, "ticks came while the prober was dead");
         }
-        self.start_prober(&api, start, Left { accounted: now, ..left }, missed, place, ctx);
+        let left = Left { accounted: now, missed: left.missed.saturating_add(missed), ..left };
+        self.start_prober(&api, start, left, place, ctx);
     }
 
     fn start_prober(
@@ -220,7 +227,6 @@ impl Supervisor {
         api: &Arc<ApiConfig>,
         start: Start,
         left: Left,
-        missed_ticks: u64,
         place: Option<Arc<Place>>,
         ctx: &Context<Self>,
     ) {
@@ -233,7 +239,7 @@ impl Supervisor {
         };
         let pulse = Arc::new(Pulse::new(left, began.saturating_add(wait)));
         let running_place = place.as_ref().map_or_else(Weak::new, Arc::downgrade);
-        let birth = Birth { start, place, pulse: Arc::clone(&pulse), missed_ticks };
+        let birth = Birth { start, place, pulse: Arc::clone(&pulse) };
         let (api_id, api) = (api.api_id.clone(), Arc::clone(api));
         let child = child::start(
             &thread.handle,
@@ -317,7 +323,9 @@ impl Supervisor {
             Verdict::Restart { after } => after,
             Verdict::GiveUp { again_after } => {
                 let (period, slow) = (policy.period.as_secs(), policy.slow.as_secs());
-                let why = format!("it died {deaths} times within {period} s and is tried again every {slow} s from now on; the last time {reason}");
+                let why = format!(
+                    "it died {deaths} times within {period} s and is tried again every {slow} s from now on; the last time {reason}"
+                );
                 // Later deaths are deaths of a prober that is given up already.
                 let is_new = slot.given_up.is_none();
                 let why = slot.given_up.get_or_insert(why).clone();

@@ -98,7 +98,9 @@ impl StateStore for MemoryStore {
         async move {
             let inner = self.lock();
             match inner.fault {
-                StoreFault::None | StoreFault::AnswerLost | StoreFault::PanicsOnce => Ok(inner.records.get(&api_id).cloned().map(Ok)),
+                StoreFault::None | StoreFault::AnswerLost | StoreFault::PanicsOnce => {
+                    Ok(inner.records.get(&api_id).cloned().map(Ok))
+                }
                 _ => Err(unavailable()),
             }
         }

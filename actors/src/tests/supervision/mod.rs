@@ -23,10 +23,12 @@ mod threads;
 
 use std::time::Duration;
 
+use api_health_core::schedule::Slot;
 use api_health_core::{ApiId, Timestamp};
 
-use crate::system::Running;
 use crate::supervisor::poison::{Poison, Whom};
+use crate::system::Running;
+use crate::testkit::{WORLD_BEGINS, api};
 
 fn prober(id: &str) -> Whom {
     Whom::Prober(ApiId::parse(id).unwrap())
@@ -56,4 +58,10 @@ async fn give(running: &Running, whom: Whom, poison: Poison) {
 
 fn gaps_ms(times: &[Timestamp]) -> Vec<u128> {
     times.windows(2).map(|pair| pair[1].since(pair[0]).as_millis()).collect()
+}
+
+/// Whether an API with one probe in 10 s was probed at its slot.
+fn is_at_slot(id: &str, at: Timestamp) -> bool {
+    let slot = Slot::of(&api(id, 10).api_id).within(Duration::from_secs(10)).as_millis();
+    (at.since(WORLD_BEGINS).as_millis() % 10_000).abs_diff(slot) <= 2
 }

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use api_health_core::restart::RestartPolicy;
-use api_health_core::schedule::Slot;
-use api_health_core::{ApiConfig, Status, Timestamp};
+use api_health_core::{ApiConfig, Status};
 
 use super::super::{options, plant, seconds};
-use super::{Poison, gaps_ms, give, prober, until};
+use super::{Poison, gaps_ms, give, is_at_slot, prober, until};
 use crate::pulse::SLACK;
 use crate::supervisor::poison::Whom;
 use crate::system::{Options, Running};
 use crate::testkit::target::Behaviour;
-use crate::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
+use crate::testkit::{FakeWorld, api, in_virtual_time};
 
 /// Where the fault is planted into the prober of `a`.
 enum Fault {
@@ -22,11 +21,6 @@ enum Fault {
     Takes(Poison),
     /// In its probe, for one probe.
     Probe(Behaviour),
-}
-
-fn is_at_slot(id: &str, at: Timestamp) -> bool {
-    let slot = Slot::of(&api(id, 10).api_id).within(Duration::from_secs(10)).as_millis();
-    (at.since(WORLD_BEGINS).as_millis() % 10_000).abs_diff(slot) <= 2
 }
 
 async fn costs_one_restart(fault: Fault) {
@@ -122,7 +116,11 @@ fn a_slow_probe_a_rare_tick_and_a_recheck_are_no_reason_to_be_killed() {
 #[test]
 fn the_outcome_that_was_lost_is_asked_for_again_soon_and_ticks_in_between_are_missed() {
     in_virtual_time(async {
-        let restart = RestartPolicy { delay_min: Duration::from_secs(24), delay_max: Duration::from_secs(24), ..RestartPolicy::PROBER };
+        let restart = RestartPolicy {
+            delay_min: Duration::from_secs(24),
+            delay_max: Duration::from_secs(24),
+            ..RestartPolicy::PROBER
+        };
         let world = FakeWorld::new(vec![api("a", 10)]);
         let running = world.start(Options { restart, ..options() }).await;
         seconds(21).await;
@@ -169,7 +167,11 @@ fn one_that_dies_too_often_is_given_up_loudly_tried_slowly_and_well_again_when_i
         world.targets.set("a", Behaviour::Panics);
         let probes = world.targets.probed("a").len();
         seconds(30).await;
-        assert_eq!(world.channels[0].lines(), ["api-health:prober:a down"], "within seconds, and nothing of the API itself");
+        assert_eq!(
+            world.channels[0].lines(),
+            ["api-health:prober:a down"],
+            "within seconds, and nothing of the API itself"
+        );
         assert_eq!(world.targets.probed("a").len() - probes, 6, "five deaths are borne, the sixth is not");
         let told = world.channels[0].told()[0].1.reason.clone();
         assert_eq!(
