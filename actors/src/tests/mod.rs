@@ -3,6 +3,7 @@
 mod alerts;
 mod cadence;
 mod configs;
+mod incidents;
 pub(crate) mod plant;
 mod stopping;
 mod supervision;
