@@ -2,18 +2,22 @@
 //! stops them in reverse.
 //!
 //! In Erlang/OTP's words: alerter → keeper → couriers and probers are a rest_for_one chain, since each later one holds a
-//! recipient of the earlier ([`chain`]); probers are permanent children under one_for_one ([`probers`]). Who lives and no
+//! recipient of the earlier ([`chain`], [`rest_for_one`]); probers are permanent children under one_for_one ([`probers`],
+//! [`one_for_one`]). Who lives and no
 //! longer moves is found by [`watchdog`]. What it cannot mend ends the process: [`Supervisor::escalate`].
 //!
 //! What is configured, what runs, and the last good of each source are the supervisor's own, and outlive a restart of the
 //! chain. The supervisor itself is driven by the same loop as its children, and its death ends the process at once: nobody
 //! else knows who runs, and the store has all that a new process needs.
 
+mod carrying;
 mod chain;
 mod configs;
+mod one_for_one;
 #[cfg(test)]
 pub(crate) mod poison;
 mod probers;
+mod rest_for_one;
 mod source;
 mod watchdog;
 
@@ -140,12 +144,12 @@ impl Supervisor {
 
     /// `who` cannot be kept alive, and nothing works without: the process has to end, and whoever started it starts it
     /// again. A keeper that lives is left alone, so that what it holds can still be stored.
-    fn escalate(&mut self, who: &'static str, reason: ExitReason, ctx: &mut Context<Self>) {
+    fn escalate(&mut self, who: &'static str, reason: ExitReason) {
         if std::mem::replace(&mut self.escalated, true) {
             return;
         }
         tracing::error!(actor = who, %reason, "nothing works without this actor, and it cannot be kept alive");
-        self.stop_homes(ctx);
+        self.stop_homes();
         self.chain.escalated();
         self.configs.waiting_for_load.clear();
         // Nobody listens any more once the process is ending.

@@ -76,7 +76,7 @@ impl Supervisor {
         let of_chain = [(Member::Alerter, &self.chain.alerter_thread), (Member::Keeper, &self.chain.keeper_thread)];
         if let Some((member, _)) = of_chain.iter().find(|(_, thread)| is_stuck(thread, stuck_after * CHAIN_PATIENCE)) {
             let name = member.name();
-            return self.escalate(name, ExitReason::Hung, ctx);
+            return self.escalate(name, ExitReason::Hung);
         }
         let stuck: Vec<usize> = (0..self.chain.homes.len())
             .filter(|index| is_stuck(&self.chain.homes[*index].thread, stuck_after))
@@ -84,7 +84,7 @@ impl Supervisor {
         for index in stuck {
             self.watchdog.stuck += 1;
             if self.watchdog.stuck > STUCK_MAX {
-                return self.escalate("thread of probers", ExitReason::Hung, ctx);
+                return self.escalate("thread of probers", ExitReason::Hung);
             }
             tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");
             if let Some(thread) = &self.chain.homes[index].thread {
