@@ -35,7 +35,10 @@ impl Threads {
     pub fn start(&self, time: &TimeBase) -> Thread {
         let arbiter = Arbiter::new();
         let handle = arbiter.handle();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(arbiter);
+        let mut arbiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        arbiters.retain(Arbiter::alive);
+        arbiters.push(arbiter);
+        drop(arbiters);
         let moved_ms = Arc::new(AtomicU64::new(uptime_ms(time)));
         let (time, beat) = (time.clone(), Arc::clone(&moved_ms));
         handle.spawn(async move {

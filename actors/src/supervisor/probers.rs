@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix::{ActorFutureExt, WrapFuture};
-use actix::{Addr, AsyncContext, Context, SpawnHandle};
+use actix::{ActorFutureExt, Addr, AsyncContext, Context, SpawnHandle, WrapFuture};
 use api_health_core::restart::{Brake, Deaths};
 use api_health_core::schedule::{self, SLOT_QUANTUM};
 use api_health_core::{ApiConfig, ApiId};

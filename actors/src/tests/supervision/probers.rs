@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api_health_core::restart::RestartPolicy;
 use api_health_core::{ApiConfig, Status};
+use futures_util::FutureExt;
 
 use super::super::{options, plant, seconds};
 use super::{Poison, gaps_ms, give, is_at_slot, prober, until};
@@ -110,6 +111,28 @@ fn a_slow_probe_a_rare_tick_and_a_recheck_are_no_reason_to_be_killed() {
         seconds(2 * 7_200).await;
         assert_eq!(running.stats().restarts(), 0);
         assert_eq!(world.targets.probed("rare").len(), 3);
+    });
+}
+
+#[test]
+fn after_a_suspension_nobody_is_accused() {
+    in_virtual_time(async {
+        let ids: Vec<String> = (0..50).map(|n| format!("api-{n:02}")).collect();
+        let world = FakeWorld::new(ids.iter().map(|id| api(id, 10)).collect());
+        for id in &ids[..10] {
+            world.targets.set(id, Behaviour::Hangs);
+        }
+        let mut running = world.start(options()).await;
+        for suspended in [30, 3_600] {
+            tokio::time::sleep(Duration::from_millis(25_300)).await;
+            tokio::time::advance(Duration::from_secs(suspended)).await;
+            seconds(60).await;
+            assert_eq!(running.stats().restarts(), 0, "{suspended} s");
+            assert!(running.fatal().now_or_never().is_none());
+        }
+        running.stop(Duration::from_secs(5)).await;
+        let missed: Vec<u64> = ids.iter().map(|id| world.store.record(id).unwrap().missed_ticks).collect();
+        assert!(missed.iter().all(|missed| *missed >= 361), "but ticks were missed: {missed:?}");
     });
 }
 
