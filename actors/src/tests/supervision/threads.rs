@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use super::super::options;
 use super::{Poison, give, prober, until};
 use crate::child::ExitReason;
@@ -68,7 +70,7 @@ fn a_stuck_thread_is_left_behind_and_a_second_one_ends_the_process() {
 #[test]
 fn a_stuck_thread_that_moves_again_probes_nothing_twice() {
     actix_rt::System::new().block_on(async {
-        let (world, running) = start().await;
+        let (world, mut running) = start().await;
         let released = Arc::new(AtomicBool::new(false));
         give(&running, prober("a"), Poison::BlockThread(Arc::clone(&released))).await;
         until_all_probe(&world).await;
@@ -80,6 +82,13 @@ fn a_stuck_thread_that_moves_again_probes_nothing_twice() {
             assert!(last[1].since(last[0]) > Duration::from_millis(500), "{id}: {last:?}");
         }
         assert_eq!(running.stats().restarts(), 0, "late notices of lives that are over count for nothing");
+        // Nor for the courier: it was moved once, and three times in a minute are borne.
+        let home = usize::try_from(api("a", 1).api_id.stable_hash() % 2).unwrap();
+        for _ in 0..2 {
+            give(&running, Whom::Chain(Member::Courier(home)), Poison::Panic).await;
+            until_all_probe(&world).await;
+        }
+        assert!(running.fatal().now_or_never().is_none());
         running.stop(Duration::from_secs(5)).await;
     });
 }
