@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use api_health_core::assertion::{STALL_MIN, judge, stalled};
 use api_health_core::{
-    Answer, ApiConfig, ApiId, Failure, Method, Observation, Phase, PhaseTimes, Response, Schedule, StatusSet, Timestamp,
-    Verdict,
+    Answer, ApiConfig, ApiId, Failure, Method, Observation, Phase, PhaseTimes, Response, Schedule, StatusSet,
+    Timestamp, Verdict,
 };
 use proptest::prelude::*;
 
@@ -33,7 +33,8 @@ fn config(timeout: Duration) -> ApiConfig {
 fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
     let at = Timestamp::from_millis(0);
     let phases = PhaseTimes::default();
-    judge(&config(timeout), &Observation { started_at: at, finished_at: at, took, phases, address: None, answer }).verdict
+    judge(&config(timeout), &Observation { started_at: at, finished_at: at, took, phases, address: None, answer })
+        .verdict
 }
 
 fn timed_out(timeout: Duration) -> Answer {
