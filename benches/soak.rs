@@ -121,6 +121,8 @@ struct Job {
 struct Report {
     probes: u64,
     missed: u64,
+    /// As the records of the well ones say.
+    well_missed: u64,
     restarts: u64,
     late_ms: Option<(u64, u64)>,
     descriptors: (usize, usize),
@@ -280,6 +282,7 @@ impl Seen {
         let (p50, p99) = report.late_ms.unwrap_or_default();
         figure("lateness by its own count, p50 / p99 at most", &format!("{p50} / {p99} ms"), "");
         figure("probes in all", &report.probes.to_string(), "");
+        figure("ticks missed by the well ones, from the start on", &report.well_missed.to_string(), "0");
         figure("ticks missed, hanging ones included", &report.missed.to_string(), "");
         figure("panicking probers started again, times", &report.restarts.to_string(), "");
         figure(
@@ -347,6 +350,11 @@ async fn soak(job: Job) -> Report {
     Report {
         probes: stats.probes(),
         missed: stats.missed_ticks(),
+        well_missed: stored
+            .iter()
+            .filter(|state| fates[&state.api_id] == Fate::Well)
+            .map(|state| state.missed_ticks)
+            .sum(),
         restarts: stats.restarts(),
         late_ms: stats.lateness_ms(0.5).zip(stats.lateness_ms(0.99)),
         descriptors: (before.descriptors, after.descriptors),
