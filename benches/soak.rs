@@ -39,8 +39,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SETTLING: Duration = Duration::from_secs(3);
 
 /// The share by which the median of the last third may exceed that of the second third. An allocator keeps what a busy
-/// moment needed, and never gives all of it back: a leak of 100 bytes for each probe would be 30 % in ten minutes.
-const GROWTH_MAX: f64 = 0.05;
+/// moment needed and scatters what is left. In ten minutes a leak of 20 bytes for each probe would be more.
+const GROWTH_MAX: f64 = 0.10;
 
 /// In the short form half the time is warming up.
 const GROWTH_MAX_SHORT: f64 = 0.15;
