@@ -35,6 +35,10 @@ const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
 /// The two clocks drifting apart by more than this during one sleep means that the wall clock was set.
 const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
+/// A first probe or a recheck that begins later than this was held up, and ticks that came meanwhile are missed. It is
+/// the shortest interval; a tick that comes sooner is served by that very probe.
+const HELD_UP_MIN: Duration = Duration::from_secs(1);
+
 /// What all probers share.
 pub struct Shared {
     /// Asks an API.
@@ -85,6 +89,8 @@ pub struct Prober {
     missed: u64,
     timer: Option<SpawnHandle>,
     armed_at: Moment,
+    /// How long the timer was set for, from `armed_at` on.
+    armed_for: Duration,
     probing: bool,
     stopping: bool,
     handovers: u8,
@@ -110,6 +116,7 @@ impl Prober {
             missed,
             timer: None,
             armed_at,
+            armed_for: Duration::ZERO,
             probing: false,
             stopping: false,
             handovers: 0,
@@ -144,6 +151,7 @@ impl Prober {
             ctx.cancel_future(timer);
         }
         self.armed_at = self.shared.time.moment();
+        self.armed_for = wait;
         self.pulse.promise(self.armed_at.uptime.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
     }
@@ -173,6 +181,7 @@ impl Prober {
         }
         self.serves = match (self.due, lateness) {
             (Some(due), Some(_)) => due.moment(now),
+            (None, _) => self.meant_for(now),
             _ => now,
         };
         self.pulse.begins(self.serves);
@@ -180,6 +189,14 @@ impl Prober {
         self.pulse.promise(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.shared.stats.probe_began(lateness);
         self.probe(ctx);
+    }
+
+    /// When a first probe or a recheck was meant to begin, if this process was held up meanwhile; else `now`.
+    fn meant_for(&self, now: Moment) -> Moment {
+        let Moment { wall, uptime } = self.armed_at;
+        let meant = Moment { wall: wall.plus(self.armed_for), uptime: uptime + self.armed_for };
+        let held_up = now.uptime.saturating_sub(meant.uptime) >= HELD_UP_MIN;
+        if held_up && !clock_was_set(self.armed_at, now) { meant } else { now }
     }
 
     fn probe(&mut self, ctx: &mut Context<Self>) {
@@ -229,7 +246,7 @@ impl Prober {
             self.missed += missed;
             self.pulse.missed(missed);
             self.shared.stats.ticks_missed(missed);
-            tracing::warn!(api_id = %self.api.api_id, missed, "a tick came while the last probe was running");
+            tracing::warn!(api_id = %self.api.api_id, missed, "ticks came while the last probe was running or was held up");
         }
     }
 
@@ -336,6 +353,7 @@ impl Handler<Reconfigure> for Prober {
         self.api = api;
         if !same_schedule && !self.stopping && !self.is_once() {
             self.serves = self.shared.time.moment();
+            self.pulse.accounted(self.serves);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
                 self.arm_by_schedule(ctx);

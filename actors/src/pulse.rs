@@ -73,6 +73,11 @@ impl Pulse {
         left.is_settled = false;
     }
 
+    /// Ticks up to `now` are nobody's any more: the schedule is another.
+    pub fn accounted(&self, now: Moment) {
+        self.lock().accounted = now;
+    }
+
     /// There is an outcome, and ticks up to `now` are accounted for.
     pub fn probed(&self, now: Moment) {
         let mut left = self.lock();
