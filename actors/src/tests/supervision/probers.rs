@@ -211,7 +211,12 @@ fn one_that_dies_too_often_is_given_up_loudly_tried_slowly_and_well_again_when_i
         assert_eq!(world.channels[0].lines(), ["api-health:prober:a down", "api-health:prober:a up"]);
         assert!(gaps_ms(&world.targets.probed("b")[1..]).iter().all(|gap| gap.abs_diff(10_000) <= 2));
         assert!(world.store.record("a").unwrap().missed_ticks > 100, "nobody served them");
-        drop(running);
+        seconds(60).await;
+        let restarts = running.stats().restarts();
+        give(&running, prober("a"), Poison::Panic).await;
+        seconds(1).await;
+        assert_eq!(running.stats().restarts(), restarts + 1, "and its deaths are forgiven: one more is borne like any");
+        assert_eq!(world.channels[0].lines().len(), 2);
     });
 }
 
