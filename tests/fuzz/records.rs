@@ -195,7 +195,7 @@ impl File {
         let written = self.runtime.block_on(self.store.commit(vec![Arc::new(next.clone())]));
         prop_assert_eq!(written, [Ok(())]);
         let read = self.runtime.block_on(self.store.load(ApiId::parse(next.api_id.as_str()).unwrap()));
-        prop_assert_eq!(read, Ok(Some(next)));
+        prop_assert_eq!(read, Ok(Some(Ok(next))));
         Ok(())
     }
 }
