@@ -28,6 +28,8 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 pub const NAME_CHARS_MAX: usize = 200;
 /// The most tags of one API.
 pub const TAGS_MAX: usize = 20;
+/// The longest `expected_status`: as many parts as it may have, the longest of them, with a comma and a space between them.
+pub const EXPECTED_STATUS_CHARS_MAX: usize = 500;
 /// The longest tag.
 pub const TAG_CHARS_MAX: usize = 64;
 
@@ -277,7 +279,7 @@ fn method(value: &Value) -> Result<Method, Fault> {
 pub fn status_set(value: &Value) -> Result<StatusSet, Fault> {
     let text = match value {
         Value::Number(number) => number.to_string(),
-        _ => values::text(value, &fields::EXPECTED_STATUS, usize::MAX)?.to_owned(),
+        _ => values::text(value, &fields::EXPECTED_STATUS, EXPECTED_STATUS_CHARS_MAX)?.to_owned(),
     };
     StatusSet::parse(&text).map_err(|why| {
         let instead = "codes, classes and ranges with commas between them, such as \"200-299,301,404\"";

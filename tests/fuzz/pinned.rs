@@ -16,3 +16,11 @@ fn a_file_that_is_no_toml_at_all_takes_no_gigabytes() {
     let error = crate::soon(|| file::parse("t", &text).unwrap_err()).to_string();
     assert!(error.starts_with("t, line 1, column 1: the text is not TOML ("), "{error}");
 }
+
+#[test]
+fn a_status_set_that_is_none_is_not_quoted_without_an_end() {
+    let mut fields = crate::rows::good();
+    fields.insert("expected_status".into(), "ok".repeat(1_000_000).into());
+    let issues = crate::rules().check(&crate::rows::rows(vec![fields])[0]).unwrap_err().issues;
+    assert!(issues.len() == 1 && issues[0].to_string().len() < 1_000, "{} bytes", issues[0].to_string().len());
+}
