@@ -83,9 +83,10 @@ fn state() -> impl Strategy<Value = ApiState> {
     let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
         Incident { incident_id, started_at, reason, name, url }
     });
-    let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed);
+    let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).boxed();
     let claim = (text(), time()).prop_map(|(by, until)| Claim { by, until });
-    let outbox = (owed(AlertKind::Down), end, 0..=OWED_MAX, option::of(claim));
+    // Boxed: the generators would not fit a test's stack.
+    let outbox = (owed(AlertKind::Down).boxed(), end, 0..=OWED_MAX, option::of(claim));
     (
         (select(vec![Status::Unknown, Status::Up, Status::Down]), 1..u64::MAX, any::<u64>()),
         (time(), incident, option::of(last)),
