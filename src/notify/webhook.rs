@@ -223,6 +223,14 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_says_a_lot_is_cut() {
+        use api_health_core::observation::CertificateFault;
+        let failure = Failure::Certificate(CertificateFault::Other("x\n".repeat(10_000)));
+        let text = unanswered(&failure, "hooks.test").to_string();
+        assert!(text.len() < 400 && !text.contains('\n'), "{text}");
+    }
+
+    #[test]
     fn time_before_1970_is_rounded_down() {
         assert_eq!(unix_seconds(Timestamp::from_millis(-1)), -1);
         assert_eq!(unix_seconds(Timestamp::from_millis(1_795_332_606_999)), 1_795_332_606);

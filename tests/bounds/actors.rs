@@ -7,18 +7,34 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler, Message};
 use actix_rt::Arbiter;
 use api_health_actors::child::{self, ChildExit, ExitReason};
-use api_health_actors::ports::{Notifier, NotifyError, StateStore};
+use api_health_actors::ports::{ConfigSource, LoadedConfigs, Notifier, NotifyError, SourceError, StateStore};
 use api_health_actors::prober::{self, Prober, Shared, Start};
 use api_health_actors::state_keeper::{self, ProbeCompleted};
 use api_health_actors::stats::{LATENESS_BOUNDS_MS, Stats};
-use api_health_actors::system::{self, Options, World};
+use api_health_actors::system::{self, Options, Running, World};
 use api_health_actors::testkit::store::StoreFault;
 use api_health_actors::testkit::target::Behaviour;
-use api_health_actors::testkit::{FakeWorld, api, in_virtual_time};
+use api_health_actors::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
 use api_health_actors::timebase::TimeBase;
 use api_health_actors::{alerter, courier, supervisor};
 use api_health_core::{Alert, Status};
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+fn start(fake: &FakeWorld, notifiers: Vec<Arc<dyn Notifier>>, sources: Vec<Arc<dyn ConfigSource>>) -> Running {
+    let world = World {
+        probe: Arc::new(fake.targets.clone()),
+        store: Arc::new(fake.store.clone()) as Arc<dyn StateStore>,
+        states: vec![],
+        store_name: "memory".into(),
+        alone: true,
+        instance: "this one".into(),
+        notifiers,
+        sources,
+        clock: Arc::new(fake.clock.clone()),
+    };
+    system::start(world, &Options { arbiters: 0, ..Options::default() })
+}
 
 async fn seconds(n: u64) {
     tokio::time::sleep(Duration::from_secs(n)).await;
@@ -166,22 +182,57 @@ fn so_many_attempts_are_under_way_through_one_channel_at_most() {
             fake.targets.set(id, Behaviour::Refuses);
         }
         let slow = Slow::default();
-        let world = World {
-            probe: Arc::new(fake.targets.clone()),
-            store: Arc::new(fake.store.clone()) as Arc<dyn StateStore>,
-            states: vec![],
-            store_name: "memory".into(),
-            alone: true,
-            instance: "this one".into(),
-            notifiers: vec![Arc::new(slow.clone())],
-            sources: vec![Arc::new(fake.configs.clone())],
-            clock: Arc::new(fake.clock.clone()),
-        };
-        let running = system::start(world, &Options { arbiters: 0, ..Options::default() });
+        let running = start(&fake, vec![Arc::new(slow.clone())], vec![Arc::new(fake.configs.clone())]);
         running.reload().await;
         seconds(120).await;
         assert_eq!(slow.most.load(Ordering::SeqCst), alerter::ATTEMPTS_MAX);
         assert_eq!(slow.told.load(Ordering::SeqCst), 100, "and each is told once");
+    });
+}
+
+#[test]
+fn so_many_first_probes_come_in_one_second_and_so_many_names_in_a_report() {
+    in_virtual_time(async {
+        let ids: Vec<String> = (0..4_000).map(|n| format!("api-{n}")).collect();
+        let world = FakeWorld::new(ids.iter().map(|id| api(id, 86_400)).collect());
+        let running = world.start(Options { arbiters: 0, ..Options::default() }).await;
+        seconds(30).await;
+        let mut in_second = [0; 30];
+        for id in &ids {
+            let first = world.targets.probed(id)[0];
+            in_second[usize::try_from(first.since(WORLD_BEGINS).as_secs()).unwrap()] += 1;
+        }
+        assert!(in_second.iter().all(|n| *n < 1_150) && in_second[..4].iter().all(|n| *n > 850), "{in_second:?}");
+        assert_eq!(running.reload().await.watched.len(), 20);
+    });
+}
+
+/// Never answers.
+struct Deaf;
+
+impl ConfigSource for Deaf {
+    fn name(&self) -> String {
+        "deaf".into()
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+        std::future::pending().boxed()
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Option<u64>> {
+        std::future::pending().boxed()
+    }
+}
+
+#[test]
+fn a_source_that_never_answers_is_waited_for_so_long() {
+    in_virtual_time(async {
+        let fake = FakeWorld::new(vec![api("a", 10)]);
+        let running = start(&fake, vec![], vec![Arc::new(fake.configs.clone()), Arc::new(Deaf)]);
+        let began = tokio::time::Instant::now();
+        let report = running.reload().await;
+        assert_eq!(began.elapsed().as_secs(), 30);
+        assert_eq!((report.apis, report.unreadable), (1, vec!["deaf: no answer within 30 s".to_owned()]));
     });
 }
 

@@ -149,6 +149,17 @@ fn a_setting_has_so_many_characters_at_most() {
     assert_eq!(why("APP_ENVIRONMENT", "x".repeat(64)), None);
     assert_eq!(why("APP_ENVIRONMENT", "x".repeat(65)).as_deref(), Some("has 65 characters, more than 64"));
     assert_eq!(why("API_HEALTH_LOG", "x".repeat(1_025)).as_deref(), Some("has 1025 characters, more than 1024"));
+    let written = |text: &str| {
+        std::fs::write(folder.path().join("api-health.toml"), text).unwrap();
+        load::load(None, folder.path(), &|_| None).err().map(|issues| issues[0].why.clone())
+    };
+    let secret = |bytes| format!("[notify.webhook]\nurl = \"https://a.test/\"\nsecret = \"{}\"", "x".repeat(bytes));
+    assert_eq!(written(&secret(1_024)), None);
+    assert_eq!(written(&secret(1_025)).as_deref(), Some("has 1025 bytes, more than 1024"));
+    let path = |chars| format!("[store]\npath = \"{}\"", "x".repeat(chars));
+    assert_eq!(written(&path(4_096)), None);
+    assert_eq!(written(&path(4_097)).as_deref(), Some("has 4097 characters, more than 4096"));
+    std::fs::remove_file(folder.path().join("api-health.toml")).unwrap();
     // As a regular expression this would have more states than there is memory.
     let filter = format!("api_health[{{x=(a|b)*a{}}}]=debug", "(a|b)".repeat(190));
     assert_eq!(why("API_HEALTH_LOG", filter), None);

@@ -5,6 +5,7 @@
 
 mod actors;
 mod answers;
+mod channels;
 mod configs;
 mod lengths;
 mod records;
