@@ -70,7 +70,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\u{8b}",
     ]
     .map(|text| text.as_bytes().to_vec())
-    .to_vec()
+    .into_iter()
+    .chain([format!("HTTP/1.1 302 X\r\nlocation: /{}\r\ncontent-length: 0\r\n\r\n", "ü".repeat(400)).into_bytes()])
+    .collect()
 }
 
 fn script() -> impl Strategy<Value = (Script, Method)> {

@@ -74,6 +74,16 @@ fn environment() -> impl Strategy<Value = BTreeMap<String, String>> {
     btree_map(select(names), text().prop_map(|text| text.replace('\0', "")), 0..4)
 }
 
+#[test]
+fn the_examples_of_all_keys_are_good_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = seeds().into_iter().find(|seed| seed.starts_with(b"environment")).unwrap();
+    std::fs::write(folder.path().join("api-health.toml"), all).unwrap();
+    let env = |name: &str| (name == "WEBHOOK_SECRET").then(|| "x".to_owned());
+    let loaded = load::load(None, folder.path(), &env);
+    assert!(loaded.is_ok(), "{loaded:?}");
+}
+
 proptest! {
     #![proptest_config(config(250))]
 

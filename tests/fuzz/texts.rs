@@ -23,6 +23,11 @@ fn url_text() -> impl Strategy<Value = String> {
         "://",
         "@",
         "hunter2",
+        "[::ffff:169.254.169.254]",
+        "[fe80::1]",
+        "[::]",
+        "[fd00:ec2::254]",
+        "[64:ff9b::a9fe:a9fe]",
         "#",
         "?",
         "[",
@@ -61,7 +66,8 @@ fn url_text() -> impl Strategy<Value = String> {
     ]);
     prop_oneof![
         3 => vec(part.clone(), 0..12).prop_map(|parts| parts.concat()),
-        3 => vec(part, 0..10).prop_map(|parts| format!("http://{}", parts.concat())),
+        3 => vec(part.clone(), 0..10).prop_map(|parts| format!("http://{}", parts.concat())),
+        3 => vec(part, 1..3).prop_map(|parts| format!("http://{}/", parts.concat())),
         1 => text(),
         1 => (text(), 1..2_050_usize).prop_map(|(text, times)| format!("https://a.test/{}", text.repeat(times.min(3_000 / text.len().max(1))))),
     ]
