@@ -105,7 +105,7 @@ pub fn check(api: &ApiConfig, seen: &Observation) -> Result<(), TestCaseError> {
             }
         }
         Answer::Failure(Failure::Local(fault)) => {
-            prop_assert!(false, "a hostile answer is no fault of ours: {fault:?}")
+            prop_assert!(false, "a hostile answer is no fault of ours: {fault:?}");
         }
         Answer::Failure(_) => {}
     }

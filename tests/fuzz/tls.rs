@@ -76,8 +76,8 @@ proptest! {
     fn what_somebody_changed_on_the_way_is_never_an_answer(all in vec(tampering(), 16)) {
         let results = run(async {
             let server = Server::start(Some(good_config()), Script::new(ANSWER, End::Fin)).await;
-            join_all(all.iter().cloned().map(|tampering| async {
-                let address = stand_before(server.address, tampering).await;
+            join_all(all.iter().map(|tampering| async {
+                let address = stand_before(server.address, tampering.clone()).await;
                 let url = format!("https://localhost:{}/x", address.port());
                 let request = Request { timeout: Duration::from_millis(1_500), ..get(&url) };
                 CLIENT.exchange(&request).await.result
