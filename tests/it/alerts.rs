@@ -46,10 +46,12 @@ impl Receiver {
 
     /// The settings that send alerts to it, signed.
     pub(crate) fn settings(&self) -> String {
-        format!(
-            "[notify.webhook]\nurl = \"{}\"\nsecret = \"{SECRET}\"\ntimeout_seconds = 1\n",
-            self.server.url("/hook")
-        )
+        self.settings_within(1)
+    }
+
+    /// The same, with another bound on one call.
+    pub(crate) fn settings_within(&self, timeout_seconds: u32) -> String {
+        settings_for(&self.server.url("/hook"), timeout_seconds)
     }
 
     /// Takes alerts over no more, or again.
@@ -81,8 +83,13 @@ impl Receiver {
     }
 }
 
+/// The settings that send alerts to `url`, signed.
+pub(crate) fn settings_for(url: &str, timeout_seconds: u32) -> String {
+    format!("[notify.webhook]\nurl = \"{url}\"\nsecret = \"{SECRET}\"\ntimeout_seconds = {timeout_seconds}\n")
+}
+
 /// The alert of a request that carries a good signature.
-fn checked(request: &Request) -> Received {
+pub(crate) fn checked(request: &Request) -> Received {
     let timestamp = request.header("x-api-health-timestamp").expect("a timestamp");
     let signature = request.header("x-api-health-signature").expect("a signature").strip_prefix("v1=").unwrap();
     let bytes: Vec<u8> =

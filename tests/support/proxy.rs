@@ -84,7 +84,7 @@ async fn run(
         if way == Way::Refuse {
             (first, listener) = (None, None);
         } else if listener.is_none() {
-            let socket = first.take().unwrap_or_else(|| std::net::TcpListener::bind(address).unwrap());
+            let socket = first.take().unwrap_or_else(|| ports::listen_again(address));
             socket.set_nonblocking(true).unwrap();
             listener = Some(TcpListener::from_std(socket).unwrap());
         }

@@ -1,0 +1,120 @@
+//! The store of a killed daemon, read past the daemon: what the dead process left behind.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::alerts::Receiver;
+use crate::apis::row_with;
+use crate::cloud::Cloud;
+use crate::daemon::Home;
+use crate::support::http::Server;
+use crate::world::ApiPlan;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// What of a stored record matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) version: u64,
+    pub(crate) status: String,
+    /// Alert ids, oldest first.
+    pub(crate) owed: Vec<String>,
+}
+
+/// All records by API.
+pub(crate) type Records = BTreeMap<String, Record>;
+
+/// A home with rows and settings, and a look into its store.
+pub(crate) trait Place {
+    /// Where the daemon is started.
+    fn home(&self) -> &Home;
+    /// Every record as it is stored now. A record that cannot be read fails the test.
+    fn records(&self) -> Records;
+    /// Whether a write of a dead process can come after its death, as over a network.
+    fn writes_outlive_the_writer(&self) -> bool;
+    /// Checks the store as a whole, when all is over.
+    fn check_whole(&self);
+}
+
+/// Rows in a file, states in an SQLite file.
+pub(crate) struct OnSqlite(Home);
+
+impl OnSqlite {
+    pub(crate) fn new(target: &Server, webhook: &Receiver, apis: &[ApiPlan]) -> Self {
+        let row = |api: &ApiPlan| {
+            let (down, up) = (api.failure_threshold, api.success_threshold);
+            let fields = format!("failure_threshold = {down}\nsuccess_threshold = {up}");
+            row_with(api.id, &target.url(&api.path()), &fields)
+        };
+        Self(Home::new(&webhook.settings_within(5), &apis.iter().map(row).collect::<String>()))
+    }
+}
+
+impl Place for OnSqlite {
+    fn home(&self) -> &Home {
+        &self.0
+    }
+
+    fn records(&self) -> Records {
+        self.0.states().into_iter().map(|(id, record)| (id, read(&record))).collect()
+    }
+
+    fn writes_outlive_the_writer(&self) -> bool {
+        false
+    }
+
+    fn check_whole(&self) {
+        let check = |connection: rusqlite::Connection| {
+            connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap()
+        };
+        assert_eq!(check(self.0.open_database().unwrap()), "ok");
+    }
+}
+
+/// Rows and states in tables of DynamoDB.
+pub(crate) struct OnDynamoDb {
+    home: Home,
+    cloud: Cloud,
+}
+
+impl OnDynamoDb {
+    pub(crate) fn new(target: &Server, webhook: &Receiver, apis: &[ApiPlan]) -> Self {
+        let cloud = Cloud::new();
+        for api in apis {
+            let number = |n: u32| AttributeValue::N(n.to_string());
+            let thresholds = [
+                ("failure_threshold", number(api.failure_threshold)),
+                ("success_threshold", number(api.success_threshold)),
+            ];
+            cloud.put_row(api.id, &target.url(&api.path()), &thresholds);
+        }
+        let mut home = Home::empty();
+        cloud.be_known_to(&mut home);
+        home.write("api-health.toml", &webhook.settings_within(5));
+        Self { home, cloud }
+    }
+}
+
+impl Place for OnDynamoDb {
+    fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn records(&self) -> Records {
+        let items = self.cloud.states().into_iter();
+        items.map(|(id, item)| (id, read(&serde_dynamo::from_item::<_, Value>(item).unwrap()))).collect()
+    }
+
+    fn writes_outlive_the_writer(&self) -> bool {
+        true
+    }
+
+    fn check_whole(&self) {}
+}
+
+fn read(record: &Value) -> Record {
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("corrupt: {record}")).to_owned();
+    let version = record["version"].as_u64().unwrap_or_else(|| panic!("corrupt: {record}"));
+    let owed = record["owed"].as_array().unwrap_or_else(|| panic!("corrupt: {record}"));
+    Record { version, status: text(&record["status"]), owed: owed.iter().map(|owed| text(&owed["alert_id"])).collect() }
+}
