@@ -21,6 +21,9 @@ const SETTLED: Duration = Duration::from_secs(180);
 /// The longest life that ends by a kill, in milliseconds.
 const LIFE_MAX: u64 = 1_500;
 
+/// The longest that one write takes, in milliseconds.
+const STORE_MAX: u64 = 700;
+
 /// Words of the log that mean that a record was damaged.
 const DAMAGE: [&str; 3] = ["makes no sense", "cannot be read", "set aside"];
 
@@ -43,6 +46,8 @@ enum Event {
     Flip(usize),
     Blink(usize),
     Channel,
+    /// Writes take so long from now on, or for once.
+    Store(Duration),
 }
 
 /// The one who kills.
@@ -139,7 +144,7 @@ impl<P: Place> Killer<P> {
         }
         let ended = daemon.kill();
         for (_, event) in events {
-            if !matches!(event, Event::Blink(_)) {
+            if !matches!(event, Event::Blink(_) | Event::Store(_)) {
                 self.happen(event);
             }
         }
@@ -166,6 +171,10 @@ impl<P: Place> Killer<P> {
         if self.chance.percent(40) {
             events.push((self.chance.millis(LIFE_MAX), Event::Channel));
         }
+        if self.chance.percent(40) {
+            let span = if self.chance.percent(30) { Duration::ZERO } else { self.chance.millis(STORE_MAX) };
+            events.push((self.chance.millis(LIFE_MAX), Event::Store(span)));
+        }
         events.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         events
     }
@@ -188,6 +197,7 @@ impl<P: Place> Killer<P> {
         match event {
             Event::Flip(at) => self.world.flip(at, &mut self.chance),
             Event::Blink(at) => self.world.blink(at, &mut self.chance),
+            Event::Store(span) => self.place.slow_down(span),
             Event::Channel => self.world.change_channel(&mut self.chance),
         }
     }
@@ -215,6 +225,7 @@ impl<P: Place> Killer<P> {
     /// Lets everything recover, and stops as one should.
     fn settle(&mut self) {
         self.world.mend_channel();
+        self.place.slow_down(Duration::ZERO);
         let daemon = self.start();
         self.wait_for_probes();
         wait_for("everything is noticed and told", SETTLED, || {

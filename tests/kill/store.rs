@@ -1,6 +1,7 @@
 //! The store of a killed daemon, read past the daemon: what the dead process left behind.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -9,6 +10,8 @@ use crate::apis::row_with;
 use crate::cloud::Cloud;
 use crate::daemon::Home;
 use crate::support::http::Server;
+use crate::support::http_proxy::{Fault, HttpProxy};
+use crate::support::moto::Moto;
 use crate::world::ApiPlan;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -32,6 +35,8 @@ pub(crate) trait Place {
     fn records(&self) -> Records;
     /// Whether a write of a dead process can come after its death, as over a network.
     fn writes_outlive_the_writer(&self) -> bool;
+    /// Has writes take this long for a while, or no longer.
+    fn slow_down(&self, span: Duration);
     /// Checks the store as a whole, when all is over.
     fn check_whole(&self);
 }
@@ -63,6 +68,17 @@ impl Place for OnSqlite {
         false
     }
 
+    /// Somebody else holds the file for so long, once.
+    #[allow(clippy::disallowed_methods, reason = "a thread of the test's own")]
+    fn slow_down(&self, span: Duration) {
+        let Ok(holder) = self.0.open_database() else { return };
+        std::thread::spawn(move || {
+            if holder.execute_batch("BEGIN IMMEDIATE").is_ok() {
+                std::thread::sleep(span);
+            }
+        });
+    }
+
     fn check_whole(&self) {
         let check = |connection: rusqlite::Connection| {
             connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap()
@@ -75,6 +91,7 @@ impl Place for OnSqlite {
 pub(crate) struct OnDynamoDb {
     home: Home,
     cloud: Cloud,
+    proxy: HttpProxy,
 }
 
 impl OnDynamoDb {
@@ -90,8 +107,10 @@ impl OnDynamoDb {
         }
         let mut home = Home::empty();
         cloud.be_known_to(&mut home);
+        let proxy = HttpProxy::to(Moto::shared().endpoint.rsplit(':').next().unwrap().parse().unwrap());
+        home.env("AWS_ENDPOINT_URL_DYNAMODB", proxy.url(""));
         home.write("api-health.toml", &webhook.settings_within(5));
-        Self { home, cloud }
+        Self { home, cloud, proxy }
     }
 }
 
@@ -107,6 +126,10 @@ impl Place for OnDynamoDb {
 
     fn writes_outlive_the_writer(&self) -> bool {
         true
+    }
+
+    fn slow_down(&self, span: Duration) {
+        if span.is_zero() { self.proxy.mend() } else { self.proxy.strike_only(Fault::Delay(span), "PutItem") }
     }
 
     fn check_whole(&self) {}

@@ -21,10 +21,12 @@ pub enum Fault {
     Reset,
     /// The request is taken, and the connection is closed without a word.
     Close,
+    /// The request is passed on after this long, also if the one who sent it is gone by then; the answer is whole.
+    Delay(Duration),
     /// The request is passed on and takes effect; the connection is reset in place of the answer.
     LoseAnswer,
-    /// The request is passed on and takes effect; the answer trickles, a byte in a while.
-    Trickle,
+    /// The request is passed on and takes effect; the answer trickles, with this long between two bytes.
+    Trickle(Duration),
     /// The request is passed on and takes effect; the answer breaks off in the middle of its head.
     CutHead,
     /// The request is passed on and takes effect; the answer breaks off in the middle of its body.
@@ -54,12 +56,9 @@ impl Fault {
 
     /// Whether the request took effect behind the proxy.
     pub fn takes_effect(&self) -> bool {
-        matches!(self, Self::LoseAnswer | Self::Trickle | Self::CutHead | Self::CutBody)
+        matches!(self, Self::Delay(_) | Self::LoseAnswer | Self::Trickle(_) | Self::CutHead | Self::CutBody)
     }
 }
-
-/// Between two bytes of [`Fault::Trickle`].
-const TRICKLE: Duration = Duration::from_millis(300);
 
 #[derive(Default)]
 struct Shared {
@@ -151,23 +150,26 @@ async fn pass(mut client: TcpStream, upstream: u16, shared: &Mutex<Shared>) -> s
             *(if fault.is_some() { &mut shared.struck } else { &mut shared.passed }) += 1;
             fault
         };
+        if let Some(Fault::Delay(span)) = fault {
+            tokio::time::sleep(span).await;
+        }
         let answer = match &fault {
             Some(fault) if !fault.takes_effect() => Vec::new(),
             _ => ask(upstream, request.as_bytes()).await?,
         };
         let head_end = answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
         match fault {
-            None => client.write_all(&answer).await?,
+            None | Some(Fault::Delay(_)) => client.write_all(&answer).await?,
             Some(Fault::Hang) => {
                 let _ = client.read(&mut [0; 1]).await;
                 return Ok(());
             }
             Some(Fault::Reset | Fault::LoseAnswer) => return client.set_zero_linger(),
             Some(Fault::Close | Fault::Refuse) => return Ok(()),
-            Some(Fault::Trickle) => {
+            Some(Fault::Trickle(pause)) => {
                 for byte in answer {
                     client.write_all(&[byte]).await?;
-                    tokio::time::sleep(TRICKLE).await;
+                    tokio::time::sleep(pause).await;
                 }
                 return client.shutdown().await;
             }
