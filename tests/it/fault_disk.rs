@@ -26,8 +26,13 @@ struct Disk {
 }
 
 impl Disk {
+    /// The stored record. It is read from a copy: SQLite follows the link into the daemon's own world, and is lost there.
     fn state(&self, api_id: &str) -> Value {
-        states_in(&self.database).remove(api_id).unwrap_or_default()
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["api-health.db", "api-health.db-wal"] {
+            let _ = fs::copy(self.database.with_file_name(name), copy.path().join(name));
+        }
+        states_in(&copy.path().join("api-health.db")).remove(api_id).unwrap_or_default()
     }
 
     fn wait_for_state(&self, api_id: &str, what: &str, is: impl Fn(&Value) -> bool) {

@@ -25,7 +25,7 @@ const LIFE_MAX: u64 = 1_500;
 const STORE_MAX: u64 = 700;
 
 /// Words of the log that mean that a record was damaged.
-const DAMAGE: [&str; 3] = ["makes no sense", "cannot be read", "set aside"];
+const DAMAGE: [&str; 3] = ["makes no sense", "the stored record", "set aside"];
 
 /// When a life ends.
 #[derive(Clone, Copy, Debug)]

@@ -83,7 +83,9 @@ impl HttpProxy {
         let gate = Gate::open(move |stream| {
             let world = Arc::clone(&world);
             async move {
-                let _ = pass(stream, upstream, &world).await;
+                if let Err(e) = pass(stream, upstream, &world).await {
+                    eprintln!("PROXY {e:?}");
+                }
             }
         });
         Self { shared, gate }
@@ -195,11 +197,15 @@ async fn pass(mut client: TcpStream, upstream: u16, shared: &Mutex<Shared>) -> s
 
 /// The whole answer from behind the proxy.
 async fn ask(upstream: u16, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut server = TcpStream::connect(("127.0.0.1", upstream)).await?;
+    let mut server = TcpStream::connect(("127.0.0.1", upstream)).await.inspect_err(|_| eprintln!("PROXY connect"))?;
     server.write_all(request).await?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        match server.read(&mut buffer).await? {
+        match server
+            .read(&mut buffer)
+            .await
+            .inspect_err(|_| eprintln!("PROXY read {}", String::from_utf8_lossy(&answer)))?
+        {
             0 => return Ok(answer),
             count => answer.extend_from_slice(&buffer[..count]),
         }
