@@ -83,9 +83,7 @@ impl HttpProxy {
         let gate = Gate::open(move |stream| {
             let world = Arc::clone(&world);
             async move {
-                if let Err(e) = pass(stream, upstream, &world).await {
-                    eprintln!("PROXY {e:?}");
-                }
+                let _ = pass(stream, upstream, &world).await;
             }
         });
         Self { shared, gate }
@@ -197,14 +195,11 @@ async fn pass(mut client: TcpStream, upstream: u16, shared: &Mutex<Shared>) -> s
 
 /// The whole answer from behind the proxy.
 async fn ask(upstream: u16, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut server = TcpStream::connect(("127.0.0.1", upstream)).await.inspect_err(|_| eprintln!("PROXY connect"))?;
+    let mut server = TcpStream::connect(("127.0.0.1", upstream)).await?;
     server.write_all(request).await?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        match server
-            .read(&mut buffer)
-            .await
-            .inspect_err(|_| eprintln!("PROXY read {}", String::from_utf8_lossy(&answer)))?
+        match server.read(&mut buffer).await?
         {
             0 => return Ok(answer),
             count => answer.extend_from_slice(&buffer[..count]),
