@@ -7,7 +7,9 @@ use api_health_core::{ApiId, ApiState};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::ports::{CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError};
+use crate::ports::{
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
+};
 
 /// How the store fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,15 +92,19 @@ impl StateStore for MemoryStore {
         .boxed()
     }
 
-    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>> {
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {
         async move {
             let inner = self.lock();
             match inner.fault {
-                StoreFault::None | StoreFault::AnswerLost => Ok(inner.records.get(&api_id).cloned()),
+                StoreFault::None | StoreFault::AnswerLost => Ok(inner.records.get(&api_id).cloned().map(Ok)),
                 _ => Err(unavailable()),
             }
         }
         .boxed()
+    }
+
+    fn set_aside(&self, _: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { Ok(()) }.boxed() // every record in memory can be read
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
