@@ -199,8 +199,7 @@ async fn ask(upstream: u16, request: &[u8]) -> std::io::Result<Vec<u8>> {
     server.write_all(request).await?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        match server.read(&mut buffer).await?
-        {
+        match server.read(&mut buffer).await? {
             0 => return Ok(answer),
             count => answer.extend_from_slice(&buffer[..count]),
         }
