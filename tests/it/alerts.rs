@@ -65,14 +65,17 @@ impl Receiver {
         taken.map(|request| checked(&request)).collect()
     }
 
-    /// `(api_id, kind)` of every alert that it took over, in order.
+    /// `(api_id, kind)` of every alert that it took over, in order, but for those about the monitor itself.
     pub(crate) fn told(&self) -> Vec<(String, String)> {
-        self.received().iter().map(|r| (r.text("api_id").to_owned(), r.text("kind").to_owned())).collect()
+        let of_apis = |r: &Received| !r.text("api_id").contains(':');
+        let received = self.received().into_iter().filter(of_apis);
+        received.map(|r| (r.text("api_id").to_owned(), r.text("kind").to_owned())).collect()
     }
 
     /// The kinds of the alerts of one API, in order.
     pub(crate) fn told_of(&self, api_id: &str) -> Vec<String> {
-        self.told().into_iter().filter(|(id, _)| id == api_id).map(|(_, kind)| kind).collect()
+        let received = self.received().into_iter().filter(|r| r.text("api_id") == api_id);
+        received.map(|r| r.text("kind").to_owned()).collect()
     }
 
     /// Waits for the alert of `kind` of an API.

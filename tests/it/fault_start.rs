@@ -52,6 +52,8 @@ fn a_start_while_dynamodb_is_faulty_waits_for_it_and_tells_no_second_down() {
         Fault::CutBody,
         Fault::garbage(),
         Fault::html_page(),
+        Fault::answer("200 OK", "", ""),
+        Fault::answer("200 OK", "content-type: application/x-amz-json-1.0\r\n", "{}"),
         Fault::answer("503 Service Unavailable", "", "<h1>503</h1>"),
         Fault::answer("400 Bad Request", "content-type: application/x-amz-json-1.0\r\n", throttled),
     ];

@@ -55,12 +55,13 @@ fn dynamodb_is_gone(fault: &Fault) {
     changed("blink", "down");
     target.set("/blink", Answer::Status(200));
     changed("blink", "up");
-    assert_eq!(receiver.told(), [], "what is not stored is not told at once");
+    assert_eq!(receiver.told(), [], "{fault:?}: what is not stored is not told at once");
     let down = receiver.wait_for("shop", "down", TOLD_UNSTORED);
     let waited = down.at.duration_since(down.time("detected_at")).unwrap();
     assert!((25..=60).contains(&waited.as_secs()), "{fault:?}: told after {waited:?}");
     assert_cadence(&target, "/steady", hits, began);
     receiver.wait_for("blink", "up", TOLD_UNSTORED);
+    receiver.wait_for("api-health:store", "down", TOLD_UNSTORED);
     daemon.wait_for_log("the store does not take writes");
     daemon.wait_for_log("the configs cannot be read");
     let stored = cloud.states().remove("shop").unwrap();
@@ -72,6 +73,7 @@ fn dynamodb_is_gone(fault: &Fault) {
     cloud.wait_for_status("shop", "down", 0);
     cloud.wait_for_status("blink", "up", 0);
     daemon.wait_for_log("the store takes writes again");
+    receiver.wait_for("api-health:store", "up", SOON);
     target.set("/shop", Answer::Status(200));
     receiver.wait_for("shop", "up", SOON);
     cloud.wait_for_status("shop", "up", 0);
@@ -79,6 +81,7 @@ fn dynamodb_is_gone(fault: &Fault) {
     assert_eq!(receiver.told_of("shop"), ["down", "up"], "{fault:?}");
     assert_eq!(receiver.told_of("blink"), ["down", "up"], "{fault:?}");
     assert_eq!(receiver.told_of("steady"), [""; 0]);
+    assert_eq!(receiver.told_of("api-health:store"), ["down", "up"], "{fault:?}: the monitor tells of itself");
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{fault:?}: {}", ended.log);
 }
