@@ -71,17 +71,22 @@ impl<P: Place> Killer<P> {
     }
 
     /// So many kills; then everything settles, and is judged.
+    #[allow(clippy::disallowed_methods, reason = "told, and nothing hangs on it")]
     pub(crate) fn run(mut self, kills: usize) {
+        let began = Instant::now();
         while self.kills < kills {
             self.live_and_die();
         }
+        let lived = began.elapsed();
         self.settle();
+        let settled = began.elapsed() - lived;
         self.rest();
         let verdict = oracle::check(&self.world.truth(), self.world.heard(), &self.owed_at_death);
         let figures = verdict.unwrap_or_else(|why| {
             panic!("API_HEALTH_KILL_SEED={}: {why}\n{}", self.seed, self.world.story());
         });
-        eprintln!("{} kills, {} lives: {figures:?}", self.kills, self.owed_at_death.len());
+        let lives = self.owed_at_death.len();
+        eprintln!("{} kills, {lives} lives in {lived:.0?}, settled after {settled:.0?}: {figures:?}", self.kills);
         // Kills so soon that nothing ever happens between them would prove nothing.
         assert!(figures.alerts >= kills / 4, "too little happened: {figures:?} in {kills} kills");
         self.place.check_whole();
