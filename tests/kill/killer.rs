@@ -142,7 +142,7 @@ impl<P: Place> Killer<P> {
                     _ => None,
                 };
             }
-            if age >= moment.unwrap_or(Duration::from_millis(2 * LIFE_MAX)) {
+            if age >= moment.unwrap_or(Duration::from_millis(LIFE_MAX * 3 / 2)) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
