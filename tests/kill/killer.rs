@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::alerts::Receiver;
 use crate::daemon::{Daemon, Ended, let_pass, wait_for};
-use crate::oracle;
+use crate::oracle::{self, Figures, Heard};
 use crate::store::Place;
 use crate::support::chance::Chance;
 use crate::support::http::Server;
@@ -25,7 +25,7 @@ const LIFE_MAX: u64 = 1_500;
 const STORE_MAX: u64 = 700;
 
 /// Words of the log that mean that a record was damaged.
-const DAMAGE: [&str; 3] = ["makes no sense", "the stored record", "set aside"];
+const DAMAGE: [&str; 3] = ["a stored state", "the stored record", "set aside"];
 
 /// When a life ends.
 #[derive(Clone, Copy, Debug)]
@@ -81,15 +81,21 @@ impl<P: Place> Killer<P> {
         self.settle();
         let settled = began.elapsed() - lived;
         self.rest();
-        let verdict = oracle::check(&self.world.truth(), self.world.heard(), &self.owed_at_death);
-        let figures = verdict.unwrap_or_else(|why| {
-            panic!("API_HEALTH_KILL_SEED={}: {why}\n{}", self.seed, self.world.story());
-        });
+        let figures = self.judge(self.world.heard());
+        if let Some(heard) = self.place.taken_elsewhere() {
+            eprintln!("the other channel: {:?}", self.judge(&heard));
+        }
         let lives = self.owed_at_death.len();
         eprintln!("{} kills, {lives} lives in {lived:.0?}, settled after {settled:.0?}: {figures:?}", self.kills);
         // Kills so soon that nothing ever happens between them would prove nothing.
         assert!(figures.alerts >= kills / 4, "too little happened: {figures:?} in {kills} kills");
         self.place.check_whole();
+    }
+
+    fn judge(&self, heard: &[Heard]) -> Figures {
+        oracle::check(&self.world.truth(), heard, &self.owed_at_death).unwrap_or_else(|why| {
+            panic!("API_HEALTH_KILL_SEED={}: {why}\n{}", self.seed, self.world.story());
+        })
     }
 
     fn start(&self) -> Daemon {

@@ -1,8 +1,10 @@
-//! Judges what was told by what was true. It knows the target's script, every request that the webhook got, and what
+//! Judges what was told by what was true. It knows the target's script, every request that a channel got, and what
 //! the store owed at each death; nothing of it was decided by the daemon, but for what it stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
+
+use crate::alerts::Received;
 
 /// A change that is certain to have been confirmed.
 #[derive(Clone, Debug)]
@@ -15,7 +17,7 @@ pub(crate) struct Change {
     pub(crate) not_after: SystemTime,
 }
 
-/// A request that the webhook got, whatever it was answered.
+/// A request that a channel got, whatever it was answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     /// Which life of the daemon sent it.
@@ -27,6 +29,22 @@ pub(crate) struct Heard {
     pub(crate) alert_id: String,
     pub(crate) incident_id: String,
     pub(crate) happened_at: SystemTime,
+}
+
+impl Heard {
+    /// An alert as it came. The environment of the daemon names its life.
+    pub(crate) fn of(received: &Received, answered: u16) -> Self {
+        let text = |field: &str| received.text(field).to_owned();
+        Self {
+            life: received.text("environment").strip_prefix("life-").unwrap().parse().unwrap(),
+            answered,
+            api_id: text("api_id"),
+            kind: text("kind"),
+            alert_id: text("alert_id"),
+            incident_id: text("incident_id"),
+            happened_at: received.time("happened_at"),
+        }
+    }
 }
 
 /// What was found, to show that the run was worth something.

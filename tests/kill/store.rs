@@ -1,14 +1,15 @@
 //! The store of a killed daemon, read past the daemon: what the dead process left behind.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::alerts::Receiver;
+use crate::alerts::{Received, Receiver};
 use crate::apis::row_with;
 use crate::cloud::Cloud;
 use crate::daemon::Home;
+use crate::oracle::Heard;
 use crate::support::http::Server;
 use crate::support::http_proxy::{Fault, HttpProxy};
 use crate::support::moto::Moto;
@@ -37,6 +38,10 @@ pub(crate) trait Place {
     fn writes_outlive_the_writer(&self) -> bool;
     /// Has writes take this long for a while, or no longer.
     fn slow_down(&self, span: Duration);
+    /// Everything that a second channel took over, in order; the webhook may lag behind it.
+    fn taken_elsewhere(&self) -> Option<Vec<Heard>> {
+        None
+    }
     /// Checks the store as a whole, when all is over.
     fn check_whole(&self);
 }
@@ -87,7 +92,7 @@ impl Place for OnSqlite {
     }
 }
 
-/// Rows and states in tables of DynamoDB.
+/// Rows and states in tables of DynamoDB, and a topic of SNS beside the webhook.
 pub(crate) struct OnDynamoDb {
     home: Home,
     cloud: Cloud,
@@ -109,6 +114,7 @@ impl OnDynamoDb {
         cloud.be_known_to(&mut home);
         let proxy = HttpProxy::to(Moto::shared().endpoint.rsplit(':').next().unwrap().parse().unwrap());
         home.env("AWS_ENDPOINT_URL_DYNAMODB", proxy.url(""));
+        home.env("SNS_TOPIC_ARN", &cloud.topic_arn);
         home.write("api-health.toml", &webhook.settings_within(5));
         Self { home, cloud, proxy }
     }
@@ -130,6 +136,19 @@ impl Place for OnDynamoDb {
 
     fn slow_down(&self, span: Duration) {
         if span.is_zero() { self.proxy.mend() } else { self.proxy.strike_only(Fault::Delay(span), "PutItem") }
+    }
+
+    fn taken_elsewhere(&self) -> Option<Vec<Heard>> {
+        let mut alerts = self.cloud.received();
+        loop {
+            let more = self.cloud.received();
+            if more.len() == alerts.len() {
+                break;
+            }
+            alerts = more;
+        }
+        let heard = |alert| Heard::of(&Received { at: UNIX_EPOCH, alert }, 200);
+        Some(alerts.into_iter().map(heard).collect())
     }
 
     fn check_whole(&self) {}

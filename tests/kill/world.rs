@@ -150,9 +150,9 @@ impl World {
     pub(crate) fn change_channel(&self, chance: &mut Chance) {
         let mode = chance.below(10);
         if mode == 0 {
-            self.webhook.server.refuse()
+            self.webhook.server.refuse();
         } else {
-            self.webhook.server.listen()
+            self.webhook.server.listen();
         }
         self.webhook.answer(match mode {
             1 => Answer::Status(500),
@@ -207,20 +207,8 @@ impl World {
 
     /// Notes what the webhook got since this was asked last. The environment of the daemon names its life.
     pub(crate) fn listen(&mut self) {
-        for request in self.webhook.server.take_requests("/hook") {
-            let received = checked(&request);
-            let life = received.text("environment").strip_prefix("life-").unwrap().parse().unwrap();
-            let text = |field: &str| received.text(field).to_owned();
-            self.heard.push(Heard {
-                life,
-                answered: request.answered,
-                api_id: text("api_id"),
-                kind: text("kind"),
-                alert_id: text("alert_id"),
-                incident_id: text("incident_id"),
-                happened_at: received.time("happened_at"),
-            });
-        }
+        let requests = self.webhook.server.take_requests("/hook");
+        self.heard.extend(requests.iter().map(|request| Heard::of(&checked(request), request.answered)));
     }
 
     pub(crate) fn heard(&self) -> &[Heard] {

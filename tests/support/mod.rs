@@ -9,5 +9,4 @@ pub mod http;
 pub mod http_proxy;
 pub mod moto;
 pub mod ports;
-pub mod proxy;
 pub mod tools;
