@@ -28,7 +28,7 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// What to tell, and since when it has been so, if it is time and was not told yet.
-    pub(super) fn to_be_told(&mut self) -> Option<(String, Timestamp)> {
+    pub(super) fn due_to_tell(&mut self) -> Option<(String, Timestamp)> {
         if self.is_told || self.since.elapsed() < STORE_GONE_AFTER {
             return None;
         }

@@ -20,13 +20,13 @@ use crate::threads::Thread;
 pub(super) const SCAN_EVERY: Duration = Duration::from_secs(1);
 
 /// A look that is later than this says more about the machine than about anybody on it.
-const LATE_MAX: Duration = Duration::from_secs(1);
+const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// After a late look nobody is judged for this long.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Stuck threads that are borne in the life of the process: each one is lost, with all that is on it.
-const STUCK_MAX: u32 = 1;
+const STUCK_BORNE: u32 = 1;
 
 /// A thread of keeper or alerter gets so many times the time of one of probers, since there is no way back from it.
 const CHAIN_PATIENCE: u32 = 3;
@@ -46,7 +46,7 @@ impl Watchdog {
     /// Whether anybody may be judged now.
     fn look(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(std::mem::replace(&mut self.looked_at, now));
-        if since > SCAN_EVERY + LATE_MAX {
+        if since > SCAN_EVERY + LATE_AFTER {
             self.judges_from = now.saturating_add(GRACE);
         }
         now >= self.judges_from
@@ -83,7 +83,7 @@ impl Supervisor {
             .collect();
         for index in stuck {
             self.watchdog.stuck += 1;
-            if self.watchdog.stuck > STUCK_MAX {
+            if self.watchdog.stuck > STUCK_BORNE {
                 return self.escalate("thread of probers", ExitReason::Hung);
             }
             tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");

@@ -254,6 +254,24 @@ fn a_keeper_that_cannot_be_read_is_waited_for_and_then_the_process_ends() {
 }
 
 #[test]
+fn a_keeper_that_does_not_hand_over_is_waited_for_so_long() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let mut running = world.start(options()).await;
+        seconds(25).await;
+        give(&running, KEEPER, Poison::Hang).await;
+        seconds(1).await;
+        give(&running, ALERTER, Poison::Panic).await;
+        assert!(!running.settle(false, Duration::from_secs(4)).await);
+        assert!(running.settle(false, Duration::from_secs(2)).await, "the next life goes on from what is stored");
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(30).await;
+        assert_eq!(world.channels[0].lines(), ["a down"]);
+        assert!(running.fatal().now_or_never().is_none());
+    });
+}
+
+#[test]
 fn a_settle_over_a_restart_keeps_its_deadline() {
     in_virtual_time(async {
         let world = world(&["a"]);
