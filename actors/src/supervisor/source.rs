@@ -6,8 +6,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::ApiId;
 use api_health_core::roster::{self, Loaded, Roster};
+use api_health_core::{ApiId, ConfigIssue};
 use futures_util::FutureExt;
 
 use crate::child::panic_text;
@@ -114,12 +114,8 @@ impl Source {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
             }
-            for issue in issues().take(SAID_MAX) {
-                tracing::error!(source = name, "refused: {issue}");
-            }
-            let more = issues().count().saturating_sub(SAID_MAX);
-            if more > 0 {
-                tracing::error!(source = name, more, "and more faults; see: api-health apis validate");
+            for line in lines(issues()) {
+                tracing::error!(source = name, "{line}");
             }
         });
     }
@@ -133,9 +129,34 @@ impl Source {
     }
 }
 
+/// What the log says of the faults of a source.
+fn lines<'a>(issues: impl Iterator<Item = &'a ConfigIssue> + Clone) -> Vec<String> {
+    let mut lines: Vec<String> = issues.clone().take(SAID_MAX).map(|issue| format!("refused: {issue}")).collect();
+    let more = issues.count().saturating_sub(SAID_MAX);
+    if more > 0 {
+        lines.push(format!("and {more} more faults; see: api-health apis validate"));
+    }
+    lines
+}
+
 /// The same for the same text, in this process.
 fn number_of(what: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_faults_are_a_hundred_lines() {
+        let [location, what, why, instead] = ["here", "this", "is odd", "that"].map(str::to_owned);
+        let issues = vec![ConfigIssue { location, what, why, instead }; 1_000_000];
+        let said = lines(issues.iter());
+        assert_eq!(said.len(), SAID_MAX + 1);
+        assert_eq!(said[SAID_MAX], "and 999900 more faults; see: api-health apis validate");
+        assert_eq!(lines(issues[..2].iter()).len(), 2);
+    }
 }

@@ -26,7 +26,7 @@ const LATE_AFTER: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Stuck threads that are borne in the life of the process: each one is lost, with all that is on it.
-const STUCK_BORNE: u32 = 1;
+const STUCK_MAX: u32 = 1;
 
 /// A thread of keeper or alerter gets so many times the time of one of probers, since there is no way back from it.
 const CHAIN_PATIENCE: u32 = 3;
@@ -83,7 +83,7 @@ impl Supervisor {
             .collect();
         for index in stuck {
             self.watchdog.stuck += 1;
-            if self.watchdog.stuck > STUCK_BORNE {
+            if self.watchdog.stuck > STUCK_MAX {
                 return self.escalate("thread of probers", ExitReason::Hung);
             }
             tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");
