@@ -177,7 +177,7 @@ impl StateKeeper {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         if entry.is_claim_stored() {
             delivery::claim(&mut entry.state, &self.instance, now);
-            entry.changed(Change::Claimed { now }, Instant::now());
+            entry.changed(Change::Claimed, Instant::now());
             self.queue_write(api_id);
             self.pump(ctx);
         }
@@ -230,5 +230,5 @@ impl StateKeeper {
 /// A store that is dead silences no alert (P5). That it is dead is told at once: nothing else could tell it.
 fn may_go_unstored(entry: &Entry) -> bool {
     let own_store = || entry.state.api_id == ApiId::own_store();
-    entry.unstored_since.is_some_and(|since| since.elapsed() >= UNSTORED_MAX || own_store())
+    entry.unstored_since().is_some_and(|since| since.elapsed() >= UNSTORED_MAX || own_store())
 }

@@ -8,6 +8,7 @@
 mod deliveries;
 mod entry;
 mod own;
+mod seldom;
 mod subject;
 mod watching;
 mod writes;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture};
 use api_health_core::decide::Reason;
-use api_health_core::{ApiConfig, ApiId, ApiState, Decision, Outcome, decide, delivery};
+use api_health_core::{ApiConfig, ApiId, ApiState, Decision, Outcome, Verdict, decide, delivery};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -95,6 +96,9 @@ pub struct StateKeeper {
     waiting: HashSet<ApiId>,
     batches_in_flight: usize,
     store_trouble: Option<writes::Trouble>,
+    /// That is owed or told, and that it is back is not.
+    told_that_the_store_is_gone: bool,
+    lines: writes::Lines,
     /// When a write went through last.
     stored_at: Option<Instant>,
     /// APIs with a non-empty outbox.
@@ -134,6 +138,8 @@ impl StateKeeper {
             waiting: HashSet::new(),
             batches_in_flight: 0,
             store_trouble: None,
+            told_that_the_store_is_gone: false,
+            lines: writes::Lines::default(),
             stored_at: None,
             owing: HashSet::new(),
             lanes: Lanes::default(),
@@ -156,6 +162,7 @@ impl StateKeeper {
         if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
             self.given_up.insert(probed);
         }
+        self.told_that_the_store_is_gone |= api_id == ApiId::own_store() && entry.state.incident.is_some();
         let unsaved = entry.is_unsaved();
         self.entries.insert(api_id.clone(), entry);
         self.heed_noted_waits(&api_id);
@@ -250,7 +257,15 @@ impl StateKeeper {
         if self.given_up.contains(&api_id) {
             self.prober_lives(&api);
         }
-        self.decide(&Subject::Api(api), outcome)
+        let recheck = api.recheck;
+        let subject = Subject::Api(api);
+        if let Some(entry) = self.entries.get_mut(&api_id)
+            && entry.is_same_moment(&outcome, &subject)
+        {
+            tracing::debug!(%api_id, "another api-health probed at the same time: its outcome counts");
+            return (outcome.verdict == Verdict::Fail || entry.state.is_suspect()).then_some(recheck);
+        }
+        self.decide(&subject, outcome)
     }
 
     /// Decides what follows from an outcome, and has it stored.
@@ -270,10 +285,9 @@ impl StateKeeper {
 
     /// Takes a decision over, and has `change` stored if it matters.
     fn carry_out(&mut self, api_id: &ApiId, decision: &Decision, change: Change) {
-        let now = self.time.wall();
-        let by = Decider { instance: &self.instance, channels: &self.channel_names };
+        let by = Decider { instance: &self.instance, channels: &self.channel_names, now: self.time.wall() };
         let Some(entry) = self.entries.get_mut(api_id) else { return };
-        entry.apply(decision, now, by);
+        entry.apply(decision, by);
         if let Some(transition) = decision.transition {
             log_transition(api_id, transition.from.as_str(), transition.to.as_str(), &entry.state);
         }

@@ -48,6 +48,7 @@ impl StateKeeper {
     pub(super) fn tell_that_the_store_is_gone(&mut self) {
         if let Some((why, since)) = self.store_trouble.as_mut().and_then(super::writes::Trouble::to_be_told) {
             self.decide_about(Own::store(&self.store_name), Some(why), since);
+            self.told_that_the_store_is_gone = true;
             // It cannot be stored, and is offered all the same: see `may_go_unstored`.
         }
     }

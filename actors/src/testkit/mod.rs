@@ -118,6 +118,14 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
+        self.start_as("this one", true, options).await
+    }
+
+    /// The same as one of several processes, unless it is `alone`, that share this world.
+    ///
+    /// # Panics
+    /// When the store is unavailable.
+    pub async fn start_as(&self, instance: &str, alone: bool, options: Options) -> Running {
         let loaded = self.store.load_all().await.expect("the fake store is there at the start");
         let channels = self.channels.clone();
         let world = World {
@@ -125,8 +133,8 @@ impl FakeWorld {
             store: Arc::new(self.store.clone()),
             states: loaded.states,
             store_name: "memory".into(),
-            alone: true,
-            instance: "this one".into(),
+            alone,
+            instance: instance.into(),
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
             sources: vec![Arc::new(self.configs.clone())],
             clock: Arc::new(self.clock.clone()),

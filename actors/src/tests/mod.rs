@@ -4,6 +4,8 @@ mod alerts;
 mod cadence;
 mod configs;
 mod stopping;
+mod store;
+mod store_shared;
 
 use std::time::Duration;
 
