@@ -35,7 +35,7 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
     let mut signals = Signals::new()?;
     // A store that does not answer is waited for; a signal ends that wait.
     let world = tokio::select! {
-        world = app.world(&args.urls, colour) => world?,
+        world = app.world(&args.urls, args.once, colour) => world?,
         () = signals.again() => {
             tracing::info!("stopped before anything was probed");
             return Ok(Exit::Ok);
