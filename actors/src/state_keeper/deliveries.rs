@@ -113,8 +113,9 @@ impl StateKeeper {
 
     /// Offers to every channel what it should have next of this API, unless that is under way.
     pub(super) fn offer(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
-        let Some(entry) = self.entries.get(api_id) else { return };
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
         if entry.state.owed.is_empty() {
+            entry.unclaimed_since = None;
             self.owing.remove(api_id);
             return;
         }
@@ -142,6 +143,9 @@ impl StateKeeper {
                     Turn::Now(message) => self.hand_over(&api_id, *message, ctx),
                     Turn::ClaimFirst => self.claim(&api_id, ctx),
                     Turn::Later => {
+                        if let Some(entry) = self.entries.get_mut(&api_id) {
+                            entry.unclaimed_since = None;
+                        }
                         self.lanes.set(&api_id, channel, Some(Lane::Waiting(Instant::now() + THEIRS_AGAIN)));
                     }
                     Turn::Never => {}
@@ -175,6 +179,7 @@ impl StateKeeper {
     fn claim(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
         let now = self.time.wall();
         let Some(entry) = self.entries.get_mut(api_id) else { return };
+        entry.unclaimed_since.get_or_insert_with(Instant::now);
         if entry.is_claim_stored() {
             delivery::claim(&mut entry.state, &self.instance, now);
             entry.changed(Change::Claimed, Instant::now());
@@ -186,6 +191,9 @@ impl StateKeeper {
     fn hand_over(&mut self, api_id: &ApiId, message: DeliverAlert, ctx: &mut Context<Self>) {
         let (channel, alert, api_id) = (message.channel, Arc::clone(&message.alert), api_id.clone());
         self.lanes.began(&api_id, channel);
+        if let Some(entry) = self.entries.get_mut(&api_id) {
+            entry.unclaimed_since = None;
+        }
         let attempt = self.alerter.send(message);
         ctx.spawn(attempt.into_actor(self).map(move |answer, keeper, ctx| {
             match answer {
@@ -196,6 +204,7 @@ impl StateKeeper {
                 Ok(Attempt::Failed { why, wait }) => {
                     keeper.lanes.ended(&api_id, channel, Some(Instant::now() + wait));
                     keeper.note_failure(&api_id, channel, &alert, &why, wait);
+                    keeper.pump(ctx);
                 }
                 // No answer means that the alerter is gone: the next look offers the alert again.
                 Err(_) => keeper.lanes.ended(&api_id, channel, None),
@@ -223,12 +232,19 @@ impl StateKeeper {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         delivery::note_failure(&mut entry.state, &alert.alert_id, channel, why, next_try_at);
         entry.dirty = true;
-        self.write_at_checkpoint(api_id);
+        if self.hurry {
+            self.queue_write(api_id); // a process that is about to end leaves nothing unsaved
+        } else {
+            self.write_at_checkpoint(api_id);
+        }
     }
 }
 
-/// A store that is dead silences no alert (P5). That it is dead is told at once: nothing else could tell it.
+/// A store that is dead, or that confirms so slowly that no claim lasts, silences no alert (P5). That it is dead is told at
+/// once: nothing else could tell it.
 fn may_go_unstored(entry: &Entry) -> bool {
     let own_store = || entry.state.api_id == ApiId::own_store();
-    entry.unstored_since().is_some_and(|since| since.elapsed() >= UNSTORED_MAX || own_store())
+    let too_long = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= UNSTORED_MAX);
+    let unstored = entry.unstored_since();
+    too_long(unstored) || too_long(entry.unclaimed_since) || (unstored.is_some() && own_store())
 }

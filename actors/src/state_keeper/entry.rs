@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_health_core::decide::{ask_anew, close};
 use api_health_core::delivery::{self, CLOCKS_APART_MAX, Standing};
-use api_health_core::{ApiState, Decision, Outcome, Timestamp, decide};
+use api_health_core::{ApiState, Outcome, Timestamp, decide};
 use tokio::time::Instant;
 
 use super::subject::Subject;
@@ -125,6 +125,9 @@ pub(super) struct Entry {
     pub(super) dirty: bool,
     /// When the last probe of somebody else was over that the state has the effect of, until the next outcome of ours.
     others_probed_at: Option<Timestamp>,
+    /// Since when an alert has been held up because this process could not get a claim that lasts: with a store that
+    /// confirms slowly, each claim is too old when it is confirmed.
+    pub(super) unclaimed_since: Option<Instant>,
     /// Waits between failed writes; `None` after a success.
     pub(super) waits: Option<Box<Waits>>,
 }
@@ -140,15 +143,16 @@ impl Entry {
             writing: Writing::Idle,
             dirty: false,
             others_probed_at: None,
+            unclaimed_since: None,
             waits: None,
         }
     }
 
     /// Takes the state of a decision over. Whoever owes an alert claims it with the same write, unless somebody else is
     /// handing over what the API owed before.
-    pub(super) fn apply(&mut self, decision: &Decision, by: Decider<'_>) {
-        self.state = decision.next.clone();
-        if decision.owed.is_some() {
+    pub(super) fn apply(&mut self, next: ApiState, owes: bool, by: Decider<'_>) {
+        self.state = next;
+        if owes {
             claim_if_free(&mut self.state, by);
         }
     }
@@ -226,6 +230,7 @@ impl Entry {
             self.stored();
             return Rebased::WasOurs;
         }
+        self.unclaimed_since = None;
         let probed_at = stored.last_probe.as_ref().map(|last| last.at);
         self.others_probed_at = probed_at.filter(|at| *at <= by.now.plus(CLOCKS_APART_MAX));
         let others_probed_at = self.others_probed_at;
