@@ -258,14 +258,43 @@ async fn a_record_that_was_mended_or_replaced_or_is_newer_stays_where_it_is(worl
     }
 }
 
+/// moto undoes what others wrote while a transaction of it fails, so it is not asked.
+mod somebody_mends_a_record_while_it_is_set_aside {
+    #[test]
+    fn and_wins_on_sqlite() {
+        super::worlds::on_sqlite(super::mends_while_set_aside);
+    }
+
+    #[test]
+    fn and_wins_on_dynamodb_local() {
+        super::worlds::on_local(super::mends_while_set_aside);
+    }
+}
+
+async fn mends_while_set_aside(world: World) {
+    let store = world.open();
+    for round in 0..40_u64 {
+        let name = format!("api-{round}");
+        world.write_raw(&name, torn(&name, 3)).await;
+        let found = store.load(id(&name)).await.unwrap().unwrap().unwrap_err();
+        let mend = async {
+            tokio::time::sleep(std::time::Duration::from_micros(400 * round)).await;
+            world.write_raw(&name, mended(&name, 3)).await;
+        };
+        let (set_aside, ()) = futures_util::future::join(store.set_aside(found), mend).await;
+        assert!(matches!(set_aside, Ok(()) | Err(StoreError::Unavailable(_))), "{set_aside:?}");
+        // Before the move: it stays. After it: it is new. Never: it is gone.
+        assert_eq!(stored(&*store, &name).await.map(|state| state.version), Some(3), "round {round}");
+    }
+}
+
 async fn what_the_monitor_watches_about_itself_is_stored_beside_the_apis(world: World) {
     let store = world.open();
     let own = [ApiId::own_store(), ApiId::own_prober(&id("shop"))];
-    let states: Vec<ApiState> =
-        own.iter().map(|own_id| own_state(own_id.clone(), 1)).chain([rich("shop", 1)]).collect();
+    let states: Vec<ApiState> = own.iter().map(|own_id| own_state(own_id, 1)).chain([rich("shop", 1)]).collect();
     assert!(commit_all(&*store, states.clone()).await.iter().all(Result::is_ok));
     for own_id in own {
-        assert_eq!(store.load(own_id.clone()).await.unwrap(), Some(Ok(own_state(own_id, 1))));
+        assert_eq!(store.load(own_id.clone()).await.unwrap(), Some(Ok(own_state(&own_id, 1))));
     }
     let mut loaded = world.open().load_all().await.unwrap();
     assert_eq!(loaded.unreadable, []);
@@ -274,7 +303,7 @@ async fn what_the_monitor_watches_about_itself_is_stored_beside_the_apis(world: 
 }
 
 /// [`rich`] under an id that no person can write, and without a URL.
-fn own_state(api_id: ApiId, version: u64) -> ApiState {
+fn own_state(api_id: &ApiId, version: u64) -> ApiState {
     let mut state = ApiState { api_id: api_id.clone(), ..rich("own", version) };
     for owed in &mut state.owed {
         owed.alert.api_id = api_id.clone();

@@ -225,8 +225,8 @@ impl Entry {
     ///
     /// Outcomes from before the last probe in that record, or of the same moment, are left out. Whoever wrote it has seen
     /// more than they say; it may even have their effect already, if the answer to an earlier write was lost.
-    pub(super) fn rebase(&mut self, stored: ApiState, by: Decider<'_>) -> Rebased {
-        if self.attempt.as_ref().is_some_and(|attempt| *attempt.state == stored) {
+    pub(super) fn rebase(&mut self, stored: &ApiState, by: Decider<'_>) -> Rebased {
+        if self.attempt.as_ref().is_some_and(|attempt| *attempt.state == *stored) {
             self.stored();
             return Rebased::WasOurs;
         }
@@ -248,7 +248,7 @@ impl Entry {
         state.missed_ticks = state.missed_ticks.max(self.state.missed_ticks);
         self.attempt = None;
         self.writing = Writing::Idle;
-        self.dirty = state != stored;
+        self.dirty = state != *stored;
         self.state = state;
         if self.dirty {
             return Rebased::DecidedAgain;
@@ -319,3 +319,6 @@ fn claim_if_free(state: &mut ApiState, by: Decider<'_>) {
         delivery::claim(state, by.instance, by.now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,12 +147,12 @@ impl StateKeeper {
             hurry: false,
         };
         for (api_id, entry) in carried.0 {
-            keeper.adopt(api_id, entry);
+            keeper.adopt(&api_id, entry);
         }
         keeper
     }
 
-    fn adopt(&mut self, api_id: ApiId, mut entry: Entry) {
+    fn adopt(&mut self, api_id: &ApiId, mut entry: Entry) {
         // Nothing of the keeper before is under way any more; a write that it sent is sent again as it was.
         entry.dirty |= delivery::strike_delivered(&mut entry.state, &self.channel_names);
         entry.writing = Writing::Idle;
@@ -162,12 +162,12 @@ impl StateKeeper {
         if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
             self.given_up.insert(probed);
         }
-        self.told_that_the_store_is_gone |= api_id == ApiId::own_store() && entry.state.incident.is_some();
+        self.told_that_the_store_is_gone |= *api_id == ApiId::own_store() && entry.state.incident.is_some();
         let unsaved = entry.is_unsaved();
         self.entries.insert(api_id.clone(), entry);
-        self.heed_noted_waits(&api_id);
+        self.heed_noted_waits(api_id);
         if unsaved {
-            self.queue_write(&api_id);
+            self.queue_write(api_id);
         }
     }
 

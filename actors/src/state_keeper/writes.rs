@@ -39,7 +39,7 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// What to tell, and since when it has been so, if it is time and was not told yet.
-    pub(super) fn to_be_told(&mut self) -> Option<(String, Timestamp)> {
+    pub(super) fn take_what_to_tell(&mut self) -> Option<(String, Timestamp)> {
         if self.is_told || self.since.elapsed() < STORE_GONE_AFTER {
             return None;
         }
@@ -281,12 +281,12 @@ impl StateKeeper {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         let mut rebased = Rebased::DecidedAgain;
         if let Some(Ok(stored)) = stored {
-            rebased = entry.rebase(stored, by);
+            rebased = entry.rebase(&stored, by);
             if rebased == Rebased::WasOurs {
                 tracing::debug!(%api_id, "the answer to a write was lost; the write was not");
             } else if let Some(lines_left_out) = self.lines.somebody_else.say(Instant::now()) {
                 let version = entry.state.version;
-                tracing::warn!(%api_id, version, lines_left_out, "somebody else wrote this record; decided again on top of it. If this repeats, another api-health runs on this store: nothing is lost or told twice, but each watches every API");
+                tracing::warn!(%api_id, version, lines_left_out, "somebody else wrote this record; what is not stored yet was decided again on top of it. If this repeats, another api-health runs on this store: nothing is lost or told twice, but each of them probes every API; stop one, unless two are meant");
             }
         } else {
             if entry.state.version > 0 {

@@ -59,7 +59,7 @@ impl MemoryStore {
     }
 
     /// Makes the record of an API unreadable: damaged, or written by a newer version.
-    pub fn damage(&self, id: ApiId, is_newer: bool) {
+    pub fn damage(&self, id: &ApiId, is_newer: bool) {
         let why = "planted".into();
         self.lock().unreadable.insert(id.clone(), UnreadableState { api_id: id.to_string(), why, is_newer });
     }

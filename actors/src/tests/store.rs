@@ -251,8 +251,8 @@ fn a_record_that_is_damaged_in_use_is_set_aside_and_written_anew_and_a_newer_one
         let world = world(&["torn", "newer", "other"]);
         let running = world.start(options()).await;
         seconds(20).await;
-        world.store.damage(ApiId::parse("torn").unwrap(), false);
-        world.store.damage(ApiId::parse("newer").unwrap(), true);
+        world.store.damage(&ApiId::parse("torn").unwrap(), false);
+        world.store.damage(&ApiId::parse("newer").unwrap(), true);
         for id in ["torn", "newer", "other"] {
             world.targets.set(id, Behaviour::Refuses);
         }

@@ -142,3 +142,27 @@ fn a_store_that_was_gone_for_both_is_told_by_each_once_and_their_changes_come_to
         }
     });
 }
+
+#[test]
+fn a_write_whose_answer_was_lost_is_not_counted_again_on_top_of_somebody_elses() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let _running = world.start_as("first", false, options()).await;
+        seconds(20).await;
+        world.store.set_fault(StoreFault::AnswerLost);
+        world.targets.set("a", Behaviour::Refuses);
+        while world.store.record("a").unwrap().streak.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        world.targets.set("a", Behaviour::Answers(200));
+        // Somebody else settles or claims on top of it, and takes its one fail along.
+        let mut theirs = world.store.record("a").unwrap();
+        theirs.version += 1;
+        theirs.missed_ticks += 1;
+        world.store.overwrite(theirs);
+        world.store.set_fault(StoreFault::None);
+        seconds(120).await;
+        assert_eq!(world.channels[0].lines(), [""; 0], "one fail is no outage");
+        assert_eq!(world.store.record("a").unwrap().status, Status::Up);
+    });
+}
