@@ -30,6 +30,7 @@ mod records;
 mod reloads;
 mod secrets;
 mod settings;
+mod stalls;
 mod stopping;
 mod store_outage;
 mod two_processes;
