@@ -241,6 +241,19 @@ mod tests {
     }
 
     #[test]
+    fn of_a_text_without_an_end_no_more_is_told_than_the_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("a.db.lock");
+        let text = format!("api-health run, pid 1 on there since {}\n\u{1b}[2J", "9".repeat(100_000));
+        std::fs::write(&lock, text).unwrap();
+        let held = open(&lock).unwrap();
+        held.try_lock().unwrap();
+        let refused = take(&folder.path().join("a.db")).unwrap_err();
+        assert!(refused.len() < 600 && refused.contains("999…"), "{} {refused}", refused.len());
+        assert!(read_text(&mut open(&lock).unwrap()).unwrap().chars().all(|c| !c.is_control()));
+    }
+
+    #[test]
     fn where_there_is_nothing_to_lock_opening_says_so_and_a_link_is_not_written_through() {
         let folder = tempfile::tempdir().unwrap();
         assert!(take(folder.path()).unwrap().is_none(), "a folder");

@@ -103,3 +103,33 @@ fn new_key(api_id: &str, item: &Item) -> String {
     let end = (0..=KEY_BYTES_MAX.min(api_id.len())).rev().find(|end| api_id.is_char_boundary(*end)).unwrap_or(0);
     format!("{PREFIX}{}:{number}", &api_id[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_key_gives_one_that_dynamodb_takes() {
+        for api_id in ["a".repeat(2_048), "ü".repeat(1_024), "🦀".repeat(512), "a".to_owned() + &"🦀".repeat(511)]
+        {
+            let item = Item::from([(KEY.to_owned(), AttributeValue::S(api_id.clone()))]);
+            let key = new_key(&api_id, &item);
+            assert!(key.starts_with(PREFIX) && key.len() <= 2_048, "{}", key.len());
+            assert!(is_set_aside(&Item::from([(KEY.to_owned(), AttributeValue::S(key))])));
+        }
+    }
+
+    #[test]
+    fn one_record_has_one_key_and_another_has_another() {
+        let record = |version: &str| {
+            let inner = (0..50).map(|n| (format!("f{n}"), AttributeValue::N(n.to_string()))).collect();
+            Item::from([
+                (KEY.to_owned(), AttributeValue::S("a".into())),
+                ("version".to_owned(), AttributeValue::N(version.into())),
+                ("incident".to_owned(), AttributeValue::M(inner)), // in no order, and another one each time
+            ])
+        };
+        assert_eq!(new_key("a", &record("1")), new_key("a", &record("1")));
+        assert_ne!(new_key("a", &record("1")), new_key("a", &record("2")));
+    }
+}
