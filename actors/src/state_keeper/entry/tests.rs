@@ -3,7 +3,8 @@
 use api_health_core::alert::AlertKind;
 use api_health_core::delivery::{CLAIM_LASTS, Claim, OwedAlert};
 use api_health_core::incident::Incident;
-use api_health_core::{Alert, ApiId, Status};
+use api_health_core::state::LastProbe;
+use api_health_core::{Alert, ApiId, Status, Verdict};
 
 use super::*;
 
@@ -90,4 +91,53 @@ fn a_claim_that_is_free_is_written_again_at_the_present() {
     assert_eq!(entry.rebase(&ApiState { version: 5, ..owing() }, by(7, &channels)), Rebased::DecidedAgain);
     assert_eq!(entry.state.claim, Some(Claim { by: "us".into(), until: at(7).plus(CLAIM_LASTS) }));
     assert!(!entry.is_claim_stored());
+}
+
+#[test]
+fn an_outcome_of_the_moment_in_which_somebody_else_probed_counts_once_and_the_next_one_again() {
+    let channels = ["pager".to_owned()];
+    let api = Arc::new(crate::testkit::api("a", 10)); // rechecked after 5 s
+    let subject = Subject::Api(Arc::clone(&api));
+    let outcome = |millis: i64| Outcome {
+        started_at: at(millis),
+        finished_at: at(millis + 20),
+        verdict: Verdict::Fail,
+        latency_ms: None,
+        status_code: None,
+        reasons: vec!["refused".into()],
+    };
+    let last = |millis: i64| LastProbe {
+        at: at(millis),
+        verdict: Verdict::Fail,
+        latency_ms: None,
+        status_code: None,
+        error: None,
+    };
+    let theirs = |millis: i64| ApiState { version: 5, last_probe: Some(last(millis)), ..owing() };
+    let after = |theirs_at: i64, now: i64| {
+        let mut entry = Entry::new(owing());
+        entry.unclaimed_since = Some(Instant::now());
+        entry.rebase(&theirs(theirs_at), by(now, &channels));
+        assert_eq!(entry.unclaimed_since, None, "whether it can be claimed is to be found out anew");
+        entry
+    };
+    for (began, is_same) in [(0, true), (90, true), (110, true), (2_500, true), (2_600, false), (5_120, false)] {
+        let mut entry = after(100, 200);
+        assert_eq!(entry.is_same_moment(&outcome(began), &subject), is_same, "{began}");
+        assert!(!entry.is_same_moment(&outcome(began), &subject), "asked once");
+    }
+    let an_hour = 3_600_000;
+    assert!(!after(an_hour, 200).is_same_moment(&outcome(210), &subject), "a clock that was set says nothing");
+    // The same for what waits to be stored.
+    for (began, left) in [(90, 0), (2_500, 0), (2_600, 1)] {
+        let mut entry = Entry::new(owing());
+        let change = Change::Outcome { subject: subject.clone(), outcome: outcome(began), now: at(began), owed: None };
+        entry.changed(change, Instant::now());
+        entry.rebase(
+            &ApiState { status: Status::Up, incident: None, last_told: Status::Up, owed: vec![], ..theirs(100) },
+            by(3_000, &channels),
+        );
+        assert_eq!(entry.changes.len(), left, "{began}");
+        assert_eq!(entry.state.is_suspect(), left == 1);
+    }
 }
