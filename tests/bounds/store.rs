@@ -41,7 +41,7 @@ async fn slow_endpoint() -> (String, Rc<Cell<usize>>) {
                 most.set(most.get().max(now.get()));
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 now.set(now.get() - 1);
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\nx-amzn-requestid: 1\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
                 let _ = stream.write_all(head.as_bytes()).await;
             });
         }

@@ -176,8 +176,7 @@ impl StateKeeper {
             let seconds = now.duration_since(trouble.since).as_secs();
             tracing::info!(seconds, "the store takes writes again");
         }
-        if self.told_that_the_store_is_gone {
-            self.told_that_the_store_is_gone = false;
+        if std::mem::take(&mut self.is_told_gone) {
             self.tell_that_the_store_is_back();
         }
     }

@@ -2,12 +2,15 @@
 //! and everything as it was when it cannot be read.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::ApiId;
 use api_health_core::roster::{self, Loaded, Roster};
+use api_health_core::{ApiId, ConfigIssue};
+use futures_util::FutureExt;
 
+use crate::child::panic_text;
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
 
 /// A source that takes longer than this is given up for this time.
@@ -39,14 +42,23 @@ pub(super) struct Reading {
 
 /// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
 pub(super) async fn read(port: &Arc<dyn ConfigSource>) -> Reading {
-    let reading = async {
+    let reading = AssertUnwindSafe(async {
         let revision = port.revision().await;
         Reading { loaded: port.load().await, revision }
-    };
-    tokio::time::timeout(LOAD_TIMEOUT, reading).await.unwrap_or_else(|_| Reading {
-        loaded: Err(SourceError::Unavailable(format!("no answer within {} s", LOAD_TIMEOUT.as_secs()))),
-        revision: None,
-    })
+    });
+    let failed = |why| Reading { loaded: Err(SourceError::Unavailable(why)), revision: None };
+    match tokio::time::timeout(LOAD_TIMEOUT, reading.catch_unwind()).await {
+        Ok(Ok(reading)) => reading,
+        // The supervisor must not die of it.
+        Ok(Err(panic)) => failed(format!("reading it panicked: {}", panic_text(&*panic))),
+        Err(_) => failed(format!("no answer within {} s", LOAD_TIMEOUT.as_secs())),
+    }
+}
+
+/// The revision of one source, if that is cheap to tell.
+pub(super) async fn revision(port: &Arc<dyn ConfigSource>) -> Option<u64> {
+    let asking = AssertUnwindSafe(async { port.revision().await }).catch_unwind();
+    tokio::time::timeout(LOAD_TIMEOUT, asking).await.ok()?.ok()?
 }
 
 impl Source {
@@ -102,12 +114,8 @@ impl Source {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
             }
-            for issue in issues().take(SAID_MAX) {
-                tracing::error!(source = name, "refused: {issue}");
-            }
-            let more = issues().count().saturating_sub(SAID_MAX);
-            if more > 0 {
-                tracing::error!(source = name, more, "and more faults; see: api-health apis validate");
+            for line in lines(issues()) {
+                tracing::error!(source = name, "{line}");
             }
         });
     }
@@ -121,9 +129,34 @@ impl Source {
     }
 }
 
+/// What the log says of the faults of a source.
+fn lines<'a>(issues: impl Iterator<Item = &'a ConfigIssue> + Clone) -> Vec<String> {
+    let mut lines: Vec<String> = issues.clone().take(SAID_MAX).map(|issue| format!("refused: {issue}")).collect();
+    let more = issues.count().saturating_sub(SAID_MAX);
+    if more > 0 {
+        lines.push(format!("and {more} more faults; see: api-health apis validate"));
+    }
+    lines
+}
+
 /// The same for the same text, in this process.
 fn number_of(what: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_faults_are_a_hundred_lines() {
+        let [location, what, why, instead] = ["here", "this", "is odd", "that"].map(str::to_owned);
+        let issues = vec![ConfigIssue { location, what, why, instead }; 1_000_000];
+        let said = lines(issues.iter());
+        assert_eq!(said.len(), SAID_MAX + 1);
+        assert_eq!(said[SAID_MAX], "and 999900 more faults; see: api-health apis validate");
+        assert_eq!(lines(issues[..2].iter()).len(), 2);
+    }
 }

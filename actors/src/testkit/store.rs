@@ -28,6 +28,8 @@ pub enum StoreFault {
     Slow(Duration),
     /// It takes every other write of a batch, and one batch of one out of two.
     Throttled,
+    /// The next batch is written, and then it panics; from then on it works.
+    PanicsOnce,
 }
 
 /// The store.
@@ -177,6 +179,13 @@ impl StateStore for MemoryStore {
                 StoreFault::Slow(span) => {
                     tokio::time::sleep(span).await;
                     writes.iter().map(|state| self.lock().write(state)).collect()
+                }
+                StoreFault::PanicsOnce => {
+                    self.set_fault(StoreFault::None);
+                    for state in &writes {
+                        let _ = self.lock().write(state);
+                    }
+                    panic!("planted in the store");
                 }
                 StoreFault::Unavailable => writes.iter().map(|_| Err(CommitError::Store(unavailable()))).collect(),
                 StoreFault::Hangs => std::future::pending().await,

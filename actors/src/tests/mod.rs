@@ -4,9 +4,11 @@ mod alerts;
 mod cadence;
 mod configs;
 mod incidents;
+pub(crate) mod plant;
 mod stopping;
 mod store;
 mod store_shared;
+mod supervision;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use api_health_actors::ports::UnreadableState;
 use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 
 use super::{DynamoStateStore, Item, KEY, read_item, value};
@@ -52,16 +53,12 @@ pub(super) async fn move_aside(store: &DynamoStateStore, record: &UnreadableStat
         .transact_write_items()
         .transact_items(TransactWriteItem::builder().put(put).build())
         .transact_items(TransactWriteItem::builder().delete(delete).build());
-    let Err(error) = request.send().await else { return Ok(()) };
-    let canceled = error.as_service_error().filter(|e| e.is_transaction_canceled_exception());
-    let reasons = match canceled {
-        Some(
-            aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
-                canceled,
-            ),
-        ) => canceled.cancellation_reasons(),
-        _ => return Err(call.fault(&error)),
+    let answer = request.send().await;
+    let error = answer.as_ref().err().and_then(|error| error.as_service_error());
+    let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error else {
+        return call.answer(answer).map(drop);
     };
+    let reasons = canceled.cancellation_reasons();
     let code = reasons.iter().filter_map(|reason| reason.code()).find(|code| *code != "None").unwrap_or_default();
     match code {
         "ConditionalCheckFailed" => Ok(()), // somebody wrote to it just now
