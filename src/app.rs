@@ -3,7 +3,7 @@
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use api_health_actors::ports::{
@@ -25,7 +25,7 @@ use crate::notify::terminal::TerminalNotifier;
 use crate::notify::webhook::WebhookNotifier;
 use crate::probe::{Client, HttpProbe, Limits};
 use crate::settings::{Settings, StoreKind};
-use crate::sqlite::SqliteFile;
+use crate::sqlite::{Holder, OnlyOne, SqliteFile};
 use crate::store::dynamodb::DynamoStateStore;
 use crate::store::sqlite::SqliteStateStore;
 
@@ -99,6 +99,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// By what rules rows are read.
     pub rules: Arc<RowRules>,
+    /// Held from [`Self::world`] to the end of the process.
+    only_one: OnceLock<OnlyOne>,
 }
 
 impl App {
@@ -106,7 +108,7 @@ impl App {
     pub fn new(settings: Settings) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let rules = Arc::new(RowRules::new(settings.probe.defaults.clone(), Arc::clone(&clock)));
-        Self { settings, clock, rules }
+        Self { settings, clock, rules, only_one: OnceLock::new() }
     }
 
     /// The store of states. With DynamoDB, region and credentials are looked for first.
@@ -246,11 +248,13 @@ impl App {
         Ok(notifiers)
     }
 
-    /// Everything that the actors need, with the states loaded. A store that does not answer is waited for a minute.
+    /// Everything that the actors need, with the states loaded. A store that does not answer is waited for a minute. From
+    /// here to the end of this process, no other can watch by the same SQLite file.
     ///
     /// # Errors
     /// What is not there, and what to do.
-    pub async fn world(&self, urls: &[String], colour: bool) -> Result<World, AppError> {
+    pub async fn world(&self, urls: &[String], once: bool, colour: bool) -> Result<World, AppError> {
+        let alone = self.be_the_only_one(once).await?;
         let client = self.client()?;
         let notifiers = self.notifiers(&client, colour).await?;
         let store = self.open_store().await?;
@@ -264,7 +268,7 @@ impl App {
             store,
             states,
             store_name: self.store_name(),
-            alone: self.settings.store.kind == StoreKind::Sqlite,
+            alone,
             instance: self.instance(),
             notifiers,
             sources,
@@ -283,9 +287,26 @@ impl App {
         }
     }
 
+    /// Keeps every other process from watching by the same SQLite file; whether it did. The versions of DynamoDB's records
+    /// keep two processes from telling anything twice, so there is nothing to lock.
+    async fn be_the_only_one(&self, once: bool) -> Result<bool, AppError> {
+        if self.settings.store.kind != StoreKind::Sqlite {
+            return Ok(false);
+        }
+        let command = if once { "api-health run --once" } else { "api-health run" };
+        let holder = Holder { command, host: &host(), since: self.clock.now() };
+        Ok(match OnlyOne::take(&self.settings.store.path, &holder).await? {
+            Some(lock) => {
+                let _ = self.only_one.set(lock); // a process has one world
+                true
+            }
+            None => false,
+        })
+    }
+
     /// A name for this process that no other has: what it claims in the store, it claims under this.
     fn instance(&self) -> String {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = host();
         format!("{host}:{}:{}", std::process::id(), self.clock.now().as_millis())
     }
 
@@ -294,6 +315,10 @@ impl App {
         aws::preflight(&config).await.map_err(|error| AppError::Unavailable(error.to_string()))?;
         Ok(config)
     }
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Loads all states, and again for a while if the store does not answer: to probe without them would tell every outage

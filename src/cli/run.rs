@@ -1,5 +1,7 @@
 //! `run`: watch until told to stop. `run --once`: one round, for cron.
 
+mod readiness;
+
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +12,13 @@ use api_health_actors::supervisor::LoadReport;
 use api_health_actors::system::{self, Running};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::args::RunArgs;
 use super::exit::Exit;
 use crate::app::{App, AppError};
 use crate::configs::urls;
+use readiness::Readiness;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
 const ONCE_TELL: Duration = Duration::from_secs(30);
@@ -35,7 +39,7 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
     let mut signals = Signals::new()?;
     // A store that does not answer is waited for; a signal ends that wait.
     let world = tokio::select! {
-        world = app.world(&args.urls, colour) => world?,
+        world = app.world(&args.urls, args.once, colour) => world?,
         () = signals.again() => {
             tracing::info!("stopped before anything was probed");
             return Ok(Exit::Ok);
@@ -98,8 +102,11 @@ fn announce(report: &LoadReport) {
 
 /// Watches until a signal says to stop, or until an actor dies that nothing works without.
 async fn watch(app: &App, mut running: Running, mut without_configs: bool, mut signals: Signals) -> Exit {
+    let mut configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
+    let mut readiness = Readiness::default();
     loop {
         tokio::select! {
+            () = tokio::time::sleep(readiness::LOOK_EVERY) => readiness.look(&running, without_configs).await,
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
@@ -108,7 +115,8 @@ async fn watch(app: &App, mut running: Running, mut without_configs: bool, mut s
                     break;
                 }
             }
-            () = tokio::time::sleep(FIRST_CONFIGS_EVERY), if without_configs => {
+            () = tokio::time::sleep_until(configs_again_at), if without_configs => {
+                configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
                 match reload(&running, &mut signals).await {
                     Some(report) => without_configs = !report.unreadable.is_empty(),
                     None => break,

@@ -4,6 +4,7 @@
 //! the file has a connection of its own, on a thread of its own ([`Worker`]), since SQLite blocks.
 
 mod errors;
+mod only_one;
 mod worker;
 
 use std::fs::OpenOptions;
@@ -18,6 +19,7 @@ use api_health_actors::ports::StoreError;
 use crate::store::fault::Fault;
 
 pub(crate) use errors::classify;
+pub use only_one::{Holder, OnlyOne};
 pub(crate) use worker::{Db, Worker};
 
 /// How long a statement waits for another program's lock before the file counts as locked.
@@ -60,7 +62,16 @@ impl SqliteFile {
 
     /// What people call it: `SQLite file api-health.db`.
     pub fn name(&self) -> String {
-        format!("SQLite file {}", self.path.display())
+        Self::name_of(&self.path)
+    }
+
+    fn name_of(path: &Path) -> String {
+        format!("SQLite file {}", path.display())
+    }
+
+    /// The path as SQLite is given it: to SQLite itself, `:memory:` and `file:…` are no names of files.
+    fn plain_path(&self) -> PathBuf {
+        if self.path.is_relative() { Path::new(".").join(&self.path) } else { self.path.clone() }
     }
 
     /// Where it is.
@@ -84,7 +95,7 @@ impl SqliteFile {
     /// A new connection to it.
     pub(crate) fn connect(&self) -> Result<Connection, Fault> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(&self.path, flags).map_err(|e| classify(self, &e))?;
+        let mut connection = Connection::open_with_flags(self.plain_path(), flags).map_err(|e| classify(self, &e))?;
         self.prepare(&mut connection).map_err(|refusal| match refusal {
             Refusal::Sqlite(error) => classify(self, &error),
             Refusal::Foreign => Fault::Person {

@@ -38,6 +38,15 @@ fn a_new_file_is_made_once_and_found_good_again() {
 }
 
 #[test]
+fn names_that_sqlite_reads_otherwise_are_names_of_files_like_any_other() {
+    for name in [":memory:", "file:a.db?mode=memory"] {
+        let file = SqliteFile { path: name.into() };
+        assert_eq!(file.plain_path(), Path::new(".").join(name));
+    }
+    assert_eq!(SqliteFile { path: "/a.db".into() }.plain_path(), Path::new("/a.db"));
+}
+
+#[test]
 fn a_file_that_will_not_do_is_refused_with_what_to_write_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

@@ -22,6 +22,26 @@ use super::fault::one_line;
 /// 1: the first release. 2: what came of each delivery, who hands alerts over, and the name and URL of an incident.
 pub const SCHEMA: u32 = 2;
 
+/// Every field of a record.
+pub(crate) const FIELDS: [&str; 16] = [
+    "schema",
+    "api_id",
+    "version",
+    "status",
+    "since",
+    "last_checked_at",
+    "last_verdict",
+    "last_latency_ms",
+    "last_status_code",
+    "last_error",
+    "streak",
+    "incident",
+    "last_told_status",
+    "missed_ticks",
+    "owed",
+    "claim",
+];
+
 /// One record. Absent is what is `None`; times are RFC 3339 with milliseconds, to be read in a console.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Record<'a> {
@@ -83,6 +103,8 @@ struct StoredOwed<'a> {
     #[serde(with = "KindWord")]
     kind: AlertKind,
     name: Cow<'a, str>,
+    /// What the monitor watches about itself has none. Absent then, as some that speak DynamoDB's language store no empty text.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     url: Cow<'a, str>,
     #[serde(with = "StatusWord")]
     previous_status: Status,
@@ -188,7 +210,7 @@ impl<'a> From<&'a ApiState> for Record<'a> {
                 started_at: Time(i.started_at),
                 reason: i.reason.as_str().into(),
                 name: Some(i.name.as_str().into()),
-                url: Some(i.url.as_str().into()),
+                url: Some(i.url.as_str()).filter(|url| !url.is_empty()).map(Cow::Borrowed),
             }),
             last_told_status: state.last_told,
             missed_ticks: state.missed_ticks,

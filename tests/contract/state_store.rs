@@ -12,7 +12,7 @@ use api_health_core::delivery::OWED_MAX;
 use api_health_core::{ApiId, ApiState};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use worlds::{World, id, rich, with_owed};
 
 /// Makes a test of each promise on each adapter.
@@ -34,6 +34,10 @@ promises! {
     a_full_outbox_fits_into_one_record
     thousands_of_records_are_all_loaded
     a_record_that_cannot_be_read_is_reported_and_hides_no_other
+    a_damaged_record_that_is_set_aside_is_kept_for_a_person_and_in_nobodys_way
+    a_record_that_was_mended_or_replaced_or_is_newer_stays_where_it_is
+    what_the_monitor_watches_about_itself_is_stored_beside_the_apis
+    a_record_of_the_first_release_is_read_and_written_back_as_it_is_written_now
 }
 
 /// Writes as the keeper does: within the store's limits. The results are in order.
@@ -166,22 +170,167 @@ async fn thousands_of_records_are_all_loaded(world: World) {
     assert!(loaded.states == states);
 }
 
+/// A record that lacks a field.
+fn torn(name: &str, version: u64) -> Value {
+    json!({ "schema": 2, "api_id": name, "version": version, "last_told_status": "up", "note": "by hand" })
+}
+
+/// The same, mended.
+fn mended(name: &str, version: u64) -> Value {
+    json!({
+        "schema": 2, "api_id": name, "version": version, "status": "up", "since": "2026-11-22T07:30:00.000Z",
+        "last_told_status": "up", "missed_ticks": 0, "owed": []
+    })
+}
+
+fn newer(name: &str) -> Value {
+    json!({ "schema": 99, "api_id": name, "version": 1, "colour": "blue" })
+}
+
 async fn a_record_that_cannot_be_read_is_reported_and_hides_no_other(world: World) {
     let store = world.open();
     assert_eq!(commit_one(&*store, rich("good", 1)).await, Ok(()));
-    world.write_raw("newer", json!({ "schema": 2, "api_id": "newer", "version": 1 })).await;
-    world.write_raw("torn", json!({ "schema": 1, "api_id": "torn", "version": 1 })).await;
+    world.write_raw("newer", newer("newer")).await;
+    world.write_raw("torn", torn("torn", 1)).await;
     let loaded = store.load_all().await.unwrap();
     assert_eq!(loaded.states, [rich("good", 1)]);
-    let why = |name: &str| &*loaded.unreadable.iter().find(|u| u.api_id == name).unwrap().why;
     assert_eq!(loaded.unreadable.len(), 2);
-    assert_eq!(why("newer"), "it was written by a newer version of this program (schema 2, this one reads 1)");
-    assert!(why("torn").starts_with("missing field `status`"), "{}", why("torn"));
-    let alone = store.load(id("torn")).await.unwrap_err();
-    assert!(
-        matches!(&alone, StoreError::Misconfigured { what, .. } if what.contains("missing field `status`")),
-        "{alone}"
-    );
-    assert_eq!(commit_one(&*store, rich("torn", 1)).await, Err(CommitError::Conflict), "it stays where it is");
+    let found = |name: &str| loaded.unreadable.iter().find(|u| u.api_id == name).unwrap();
+    assert_eq!(found("newer").why, "it was written by a newer version of this program (schema 99, this one reads 2)");
+    assert!(found("torn").why.starts_with("missing field `status`"), "{:?}", found("torn"));
+    assert_eq!((found("newer").is_newer, found("torn").is_newer), (true, false));
+    for name in ["newer", "torn"] {
+        assert_eq!(store.load(id(name)).await.unwrap().unwrap().unwrap_err(), *found(name), "alone it says the same");
+        assert_eq!(commit_one(&*store, rich(name, 1)).await, Err(CommitError::Conflict), "it stays where it is");
+    }
     assert_eq!(store.load_all().await.unwrap().unreadable.len(), 2);
+}
+
+async fn a_damaged_record_that_is_set_aside_is_kept_for_a_person_and_in_nobodys_way(world: World) {
+    let store = world.open();
+    assert_eq!(commit_one(&*store, rich("good", 1)).await, Ok(()));
+    world.write_raw("torn", torn("torn", 7)).await;
+    let found = store.load_all().await.unwrap().unreadable.remove(0);
+    // Twice, and from two sides, as two processes that start at one time would.
+    let other = world.open();
+    let both = futures_util::future::join(store.set_aside(found.clone()), other.set_aside(found.clone())).await;
+    assert!(both.0.is_ok() || both.1.is_ok(), "{both:?}");
+    assert!([&both.0, &both.1].into_iter().all(|r| matches!(r, Ok(()) | Err(StoreError::Unavailable(_)))), "{both:?}");
+    store.set_aside(found.clone()).await.unwrap();
+    let kept = world.kept("torn").await;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let record: Value = serde_json::from_str(&kept[0].0).unwrap();
+    assert_eq!((&record["note"], &record["api_id"], &kept[0].1), (&json!("by hand"), &json!("torn"), &found.why));
+
+    assert_eq!(store.load(id("torn")).await.unwrap(), None);
+    let loaded = world.open().load_all().await.unwrap();
+    assert_eq!((loaded.states, loaded.unreadable), (vec![rich("good", 1)], vec![]));
+    assert_eq!(commit_one(&*store, rich("torn", 1)).await, Ok(()), "its API can be written as new");
+    store.set_aside(found).await.unwrap();
+    assert_eq!(stored(&*store, "torn").await, Some(rich("torn", 1)), "a late call takes nothing away");
+
+    // The next one that is damaged is kept beside the first.
+    world.write_raw("torn", torn("torn", 8)).await;
+    let found = store.load(id("torn")).await.unwrap().unwrap().unwrap_err();
+    store.set_aside(found).await.unwrap();
+    assert_eq!(world.kept("torn").await.len(), 2);
+}
+
+async fn a_record_that_was_mended_or_replaced_or_is_newer_stays_where_it_is(world: World) {
+    let store = world.open();
+    world.write_raw("mended", torn("mended", 3)).await;
+    world.write_raw("replaced", torn("replaced", 1)).await;
+    world.write_raw("newer", newer("newer")).await;
+    let found = store.load_all().await.unwrap().unreadable;
+    assert_eq!(found.len(), 3);
+    world.write_raw("mended", mended("mended", 3)).await;
+    world.write_raw("replaced", newer("replaced")).await;
+    for record in found {
+        store.set_aside(record).await.unwrap();
+    }
+    assert_eq!(stored(&*store, "mended").await.unwrap().version, 3);
+    for name in ["newer", "replaced"] {
+        let there = store.load(id(name)).await.unwrap().unwrap().unwrap_err();
+        assert!(there.is_newer, "{there:?}");
+    }
+    for name in ["mended", "replaced", "newer"] {
+        assert_eq!(world.kept(name).await, []);
+    }
+}
+
+/// moto undoes what others wrote while a transaction of it fails, so it is not asked.
+mod somebody_mends_a_record_while_it_is_set_aside {
+    #[test]
+    fn and_wins_on_sqlite() {
+        super::worlds::on_sqlite(super::mends_while_set_aside);
+    }
+
+    #[test]
+    fn and_wins_on_dynamodb_local() {
+        super::worlds::on_local(super::mends_while_set_aside);
+    }
+}
+
+async fn mends_while_set_aside(world: World) {
+    let store = world.open();
+    for round in 0..40_u64 {
+        let name = format!("api-{round}");
+        world.write_raw(&name, torn(&name, 3)).await;
+        let found = store.load(id(&name)).await.unwrap().unwrap().unwrap_err();
+        let mend = async {
+            tokio::time::sleep(std::time::Duration::from_micros(400 * round)).await;
+            world.write_raw(&name, mended(&name, 3)).await;
+        };
+        let (set_aside, ()) = futures_util::future::join(store.set_aside(found), mend).await;
+        assert!(matches!(set_aside, Ok(()) | Err(StoreError::Unavailable(_))), "{set_aside:?}");
+        // Before the move: it stays. After it: it is new. Never: it is gone.
+        assert_eq!(stored(&*store, &name).await.map(|state| state.version), Some(3), "round {round}");
+    }
+}
+
+async fn what_the_monitor_watches_about_itself_is_stored_beside_the_apis(world: World) {
+    let store = world.open();
+    let own = [ApiId::own_store(), ApiId::own_prober(&id("shop"))];
+    let states: Vec<ApiState> = own.iter().map(|own_id| own_state(own_id, 1)).chain([rich("shop", 1)]).collect();
+    assert!(commit_all(&*store, states.clone()).await.iter().all(Result::is_ok));
+    for own_id in own {
+        assert_eq!(store.load(own_id.clone()).await.unwrap(), Some(Ok(own_state(&own_id, 1))));
+    }
+    let mut loaded = world.open().load_all().await.unwrap();
+    assert_eq!(loaded.unreadable, []);
+    loaded.states.sort_by_key(|s| states.iter().position(|t| t.api_id == s.api_id));
+    assert_eq!(loaded.states, states);
+}
+
+/// [`rich`] under an id that no person can write, and without a URL.
+fn own_state(api_id: &ApiId, version: u64) -> ApiState {
+    let mut state = ApiState { api_id: api_id.clone(), ..rich("own", version) };
+    for owed in &mut state.owed {
+        owed.alert.api_id = api_id.clone();
+        owed.alert.url = String::new();
+    }
+    if let Some(incident) = &mut state.incident {
+        incident.url = String::new();
+    }
+    state
+}
+
+async fn a_record_of_the_first_release_is_read_and_written_back_as_it_is_written_now(world: World) {
+    let store = world.open();
+    for (text, owed) in [
+        (include_str!("../testdata/store/v1/down-and-owed.json"), true),
+        (include_str!("../testdata/store/v1/never-probed.json"), false),
+    ] {
+        let record: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(record["schema"], 1);
+        let name = record["api_id"].as_str().unwrap().to_owned();
+        world.write_raw(&name, record).await;
+        let state = stored(&*store, &name).await.unwrap();
+        assert_eq!(!state.owed.is_empty(), owed);
+        let next = ApiState { version: state.version + 1, ..state };
+        assert_eq!(commit_one(&*store, next.clone()).await, Ok(()));
+        assert_eq!(stored(&*store, &name).await, Some(next));
+        assert_eq!(world.raw(&name).await["schema"], 2);
+    }
+    assert_eq!(store.load_all().await.unwrap().unreadable, []);
 }

@@ -207,6 +207,11 @@ impl Daemon {
         wait_for(&format!("{text:?} in the log"), SOON, || self.log().contains(text).then_some(()));
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();

@@ -21,6 +21,10 @@ pub const OWED_MAX: usize = 50;
 /// It is longer than [`ATTEMPT_MAX`] by what a claim may age before the attempt that it is for begins.
 pub const CLAIM_LASTS: Duration = Duration::from_secs(30);
 
+/// How far the clocks of two machines that share a store may be apart, with a good margin: those of machines that are kept
+/// on time differ by milliseconds. What is later than this was written before a clock was set back.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(30);
+
 /// The longest that one attempt to hand an alert over may take. A channel that takes longer has not taken it.
 pub const ATTEMPT_MAX: Duration = Duration::from_secs(20);
 
@@ -105,11 +109,11 @@ impl OwedAlert {
 
 /// What the claim in `state` means for the process `instance`.
 ///
-/// A claim that lasts longer than any claim can was written before the clock was set back: it does not count. One of ours
-/// that would lapse during an attempt has to be written anew.
+/// A claim that lasts longer than any claim can, on clocks that differ by [`CLOCKS_APART_MAX`], was written before the clock
+/// was set back: it does not count. One of ours that would lapse during an attempt has to be written anew.
 pub fn standing(state: &ApiState, instance: &str, now: Timestamp) -> Standing {
     match &state.claim {
-        Some(claim) if claim.until > now && claim.until <= now.plus(CLAIM_LASTS) => {
+        Some(claim) if claim.until > now && claim.until <= now.plus(CLAIM_LASTS + CLOCKS_APART_MAX) => {
             if claim.by != instance {
                 Standing::Theirs
             } else if claim.until >= now.plus(ATTEMPT_MAX) {
@@ -316,7 +320,9 @@ mod tests {
         assert_eq!(standing(&state, "a", at(still + 1)), Standing::Free, "it would lapse during the attempt");
         assert_eq!(standing(&state, "b", at(still + 1)), Standing::Theirs);
         assert_eq!(standing(&state, "b", at(CLAIM_LASTS.as_millis())), Standing::Free);
-        let set_back = Timestamp::from_millis(999_999);
+        let slow = Timestamp::from_millis(999_900);
+        assert_eq!(standing(&state, "b", slow), Standing::Theirs, "a clock that is a little late takes nothing away");
+        let set_back = Timestamp::from_millis(969_999);
         assert_eq!(standing(&state, "b", set_back), Standing::Free, "no claim lasts that long: the clock was set back");
     }
 

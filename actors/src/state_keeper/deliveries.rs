@@ -113,8 +113,9 @@ impl StateKeeper {
 
     /// Offers to every channel what it should have next of this API, unless that is under way.
     pub(super) fn offer(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
-        let Some(entry) = self.entries.get(api_id) else { return };
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
         if entry.state.owed.is_empty() {
+            entry.unclaimed_since = None;
             self.owing.remove(api_id);
             return;
         }
@@ -181,7 +182,7 @@ impl StateKeeper {
         entry.unclaimed_since.get_or_insert_with(Instant::now);
         if entry.is_claim_stored() {
             delivery::claim(&mut entry.state, &self.instance, now);
-            entry.changed(Change::Claimed { now }, Instant::now());
+            entry.changed(Change::Claimed, Instant::now());
             self.queue_write(api_id);
             self.pump(ctx);
         }
@@ -203,6 +204,7 @@ impl StateKeeper {
                 Ok(Attempt::Failed { why, wait }) => {
                     keeper.lanes.ended(&api_id, channel, Some(Instant::now() + wait));
                     keeper.note_failure(&api_id, channel, &alert, &why, wait);
+                    keeper.pump(ctx);
                 }
                 // No answer means that the alerter is gone: the next look offers the alert again.
                 Err(_) => keeper.lanes.ended(&api_id, channel, None),
@@ -230,7 +232,11 @@ impl StateKeeper {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         delivery::note_failure(&mut entry.state, &alert.alert_id, channel, why, next_try_at);
         entry.dirty = true;
-        self.write_at_checkpoint(api_id);
+        if self.hurry {
+            self.queue_write(api_id); // a process that is about to end leaves nothing unsaved
+        } else {
+            self.write_at_checkpoint(api_id);
+        }
     }
 }
 
@@ -239,5 +245,6 @@ impl StateKeeper {
 fn may_go_unstored(entry: &Entry) -> bool {
     let own_store = || entry.state.api_id == ApiId::own_store();
     let too_long = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= UNSTORED_MAX);
-    too_long(entry.unstored_since) || too_long(entry.unclaimed_since) || (entry.unstored_since.is_some() && own_store())
+    let unstored = entry.unstored_since();
+    too_long(unstored) || too_long(entry.unclaimed_since) || (unstored.is_some() && own_store())
 }

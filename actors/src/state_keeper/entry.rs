@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::decide::{ask_anew, close};
-use api_health_core::delivery::{self, Standing};
+use api_health_core::delivery::{self, CLOCKS_APART_MAX, Standing};
 use api_health_core::{ApiState, Outcome, Timestamp, decide};
 use tokio::time::Instant;
 
@@ -41,10 +41,7 @@ pub(super) enum Change {
     /// Another thing is asked of the API.
     AskedAnew,
     /// This process wants to hand alerts over.
-    Claimed {
-        /// When it claimed.
-        now: Timestamp,
-    },
+    Claimed,
     /// A channel took an alert over.
     Settled {
         /// The alert.
@@ -52,6 +49,13 @@ pub(super) enum Change {
         /// The channel.
         channel: &'static str,
     },
+}
+
+/// A change, and since when it waits to be stored.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) change: Change,
+    pub(super) since: Instant,
 }
 
 /// A write that was sent and has no certain answer yet. It is sent again as it is until it has one, so that a lost
@@ -89,6 +93,19 @@ pub(super) struct Decider<'a> {
     pub(super) instance: &'a str,
     /// All channels.
     pub(super) channels: &'a [String],
+    /// The present on the wall clock.
+    pub(super) now: Timestamp,
+}
+
+/// What came of a stored record that is another than expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rebased {
+    /// It is the very one that was sent: the answer was lost.
+    WasOurs,
+    /// Somebody else wrote it, and there is nothing to add.
+    TakenOver,
+    /// Somebody else wrote it, and what is not stored was decided again on top of it.
+    DecidedAgain,
 }
 
 /// One API.
@@ -99,15 +116,15 @@ pub(super) struct Entry {
     /// It is configured and enabled. Outcomes of others are late, and count for nothing.
     pub(super) watched: bool,
     /// What is not stored yet, oldest first.
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<Pending>,
     /// The write without a certain answer.
     pub(super) attempt: Option<Attempt>,
     /// Where the next write stands.
     pub(super) writing: Writing,
     /// Something changed since the last snapshot was taken for a write.
     pub(super) dirty: bool,
-    /// Since when a change that matters has been waiting to be stored.
-    pub(super) unstored_since: Option<Instant>,
+    /// When the last probe of somebody else was over that the state has the effect of, until the next outcome of ours.
+    others_probed_at: Option<Timestamp>,
     /// Since when an alert has been held up because this process could not get a claim that lasts: with a store that
     /// confirms slowly, each claim is too old when it is confirmed.
     pub(super) unclaimed_since: Option<Instant>,
@@ -125,7 +142,7 @@ impl Entry {
             attempt: None,
             writing: Writing::Idle,
             dirty: false,
-            unstored_since: None,
+            others_probed_at: None,
             unclaimed_since: None,
             waits: None,
         }
@@ -133,10 +150,10 @@ impl Entry {
 
     /// Takes the state of a decision over. Whoever owes an alert claims it with the same write, unless somebody else is
     /// handing over what the API owed before.
-    pub(super) fn apply(&mut self, next: ApiState, owes: bool, now: Timestamp, by: Decider<'_>) {
+    pub(super) fn apply(&mut self, next: ApiState, owes: bool, by: Decider<'_>) {
         self.state = next;
         if owes {
-            claim_if_free(&mut self.state, now, by);
+            claim_if_free(&mut self.state, by);
         }
     }
 
@@ -148,9 +165,20 @@ impl Entry {
                 attempt.changes = attempt.changes.saturating_sub(1);
             }
         }
-        self.changes.push(change);
+        self.changes.push(Pending { change, since: now });
         self.dirty = true;
-        self.unstored_since.get_or_insert(now);
+    }
+
+    /// Since when a change that matters has been waiting to be stored.
+    pub(super) fn unstored_since(&self) -> Option<Instant> {
+        self.changes.first().map(|pending| pending.since)
+    }
+
+    /// Whether an outcome that is to be decided now belongs to the same moment as one of somebody else's, which counts
+    /// already. This is asked once after each record of somebody else's, so that a clock that was set costs one outcome at
+    /// most.
+    pub(super) fn is_same_moment(&mut self, outcome: &Outcome, subject: &Subject) -> bool {
+        self.others_probed_at.take().is_some_and(|at| is_same_moment(outcome, at, subject))
     }
 
     /// What to write now: the attempt that is still open, or a new one.
@@ -165,12 +193,11 @@ impl Entry {
     }
 
     /// The write is durable.
-    pub(super) fn stored(&mut self, now: Instant) {
+    pub(super) fn stored(&mut self) {
         if let Some(attempt) = self.attempt.take() {
             self.state.version = attempt.state.version;
             self.changes.drain(..attempt.changes.min(self.changes.len()));
         }
-        self.unstored_since = if self.changes.is_empty() { None } else { Some(now) };
         self.waits = None;
         self.writing = Writing::Idle;
     }
@@ -194,33 +221,52 @@ impl Entry {
     }
 
     /// The stored record is another than expected. If it is the very one that was sent, the answer was lost and all is
-    /// well; else everything that is not stored is decided again on top of it. Returns whether it was the very one.
-    pub(super) fn rebase(&mut self, stored: ApiState, by: Decider<'_>, now: Instant) -> bool {
-        if self.attempt.as_ref().is_some_and(|attempt| *attempt.state == stored) {
-            self.stored(now);
-            return true;
+    /// well; else everything that is not stored is decided again on top of it.
+    ///
+    /// Outcomes from before the last probe in that record, or of the same moment, are left out. Whoever wrote it has seen
+    /// more than they say; it may even have their effect already, if the answer to an earlier write was lost.
+    pub(super) fn rebase(&mut self, stored: &ApiState, by: Decider<'_>) -> Rebased {
+        if self.attempt.as_ref().is_some_and(|attempt| *attempt.state == *stored) {
+            self.stored();
+            return Rebased::WasOurs;
         }
-        let mut state = stored;
-        for change in &mut self.changes {
-            change.replay(&mut state, by);
+        self.unclaimed_since = None;
+        let probed_at = stored.last_probe.as_ref().map(|last| last.at);
+        self.others_probed_at = probed_at.filter(|at| *at <= by.now.plus(CLOCKS_APART_MAX));
+        let others_probed_at = self.others_probed_at;
+        self.changes.retain(|pending| match &pending.change {
+            Change::Outcome { subject, outcome, .. } => {
+                others_probed_at.is_none_or(|at| !is_same_moment(outcome, at, subject))
+            }
+            _ => true,
+        });
+        let mut state = stored.clone();
+        for pending in &mut self.changes {
+            pending.change.replay(&mut state, by);
         }
         delivery::keep_failures(&mut state, &self.state);
         state.missed_ticks = state.missed_ticks.max(self.state.missed_ticks);
-        self.state = state;
         self.attempt = None;
-        self.dirty = true;
         self.writing = Writing::Idle;
-        false
+        self.dirty = state != *stored;
+        self.state = state;
+        if self.dirty {
+            return Rebased::DecidedAgain;
+        }
+        self.changes.clear();
+        self.waits = None;
+        Rebased::TakenOver
     }
 
     /// Whether the alert is in the store, so that it may be handed over.
     pub(super) fn is_stored(&self, alert_id: &str) -> bool {
-        !self.changes.iter().any(|change| change.owed() == Some(alert_id))
+        !self.changes.iter().any(|pending| pending.change.owed() == Some(alert_id))
     }
 
     /// Whether the claim in the state is in the store as well.
     pub(super) fn is_claim_stored(&self) -> bool {
-        !self.changes.iter().any(|change| change.owed().is_some() || matches!(change, Change::Claimed { .. }))
+        let claims = |change: &Change| change.owed().is_some() || matches!(change, Change::Claimed);
+        !self.changes.iter().any(|pending| claims(&pending.change))
     }
 
     /// Whether anything is not in the store.
@@ -234,22 +280,20 @@ impl Change {
     fn owed(&self) -> Option<&str> {
         match self {
             Self::Outcome { owed, .. } | Self::Closed { owed, .. } => owed.as_deref(),
-            Self::AskedAnew | Self::Claimed { .. } | Self::Settled { .. } => None,
+            Self::AskedAnew | Self::Claimed | Self::Settled { .. } => None,
         }
     }
 
     /// Decides it again on top of `state`.
     fn replay(&mut self, state: &mut ApiState, by: Decider<'_>) {
-        let (decision, owed, now) = match self {
-            Self::Outcome { subject, outcome, now, owed } => {
-                (decide(state, outcome, &subject.policy(), *now), owed, *now)
-            }
-            Self::Closed { why, now, owed } => (close(state, why, *now), owed, *now),
+        let (decision, owed) = match self {
+            Self::Outcome { subject, outcome, now, owed } => (decide(state, outcome, &subject.policy(), *now), owed),
+            Self::Closed { why, now, owed } => (close(state, why, *now), owed),
             Self::AskedAnew => {
                 *state = ask_anew(state).next;
                 return;
             }
-            Self::Claimed { now } => return claim_if_free(state, *now, by),
+            Self::Claimed => return claim_if_free(state, by),
             Self::Settled { alert_id, channel } => {
                 delivery::settle(state, alert_id, channel, by.channels);
                 return;
@@ -257,14 +301,24 @@ impl Change {
         };
         *state = decision.next;
         if decision.owed.is_some() {
-            claim_if_free(state, now, by);
+            claim_if_free(state, by);
         }
         *owed = decision.owed.map(|alert| alert.alert_id);
     }
 }
 
-fn claim_if_free(state: &mut ApiState, now: Timestamp, by: Decider<'_>) {
-    if delivery::standing(state, by.instance, now) != Standing::Theirs {
-        delivery::claim(state, by.instance, now);
+/// Two processes that probe at one time see one fact, and two fails of one moment must not confirm each other. A process by
+/// itself waits for the recheck between two fails; half of that is far from a moment, and never as long as that wait.
+fn is_same_moment(outcome: &Outcome, others_probed_at: Timestamp, subject: &Subject) -> bool {
+    outcome.started_at < others_probed_at.plus(subject.policy().recheck / 2)
+}
+
+/// At the present and not at the time of the change: a claim that was made since then would look as if it lasted too long.
+fn claim_if_free(state: &mut ApiState, by: Decider<'_>) {
+    if !state.owed.is_empty() && delivery::standing(state, by.instance, by.now) != Standing::Theirs {
+        delivery::claim(state, by.instance, by.now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 mod deliveries;
 mod entry;
 mod own;
+mod seldom;
 mod subject;
 mod watching;
 mod writes;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture};
 use api_health_core::decide::Reason;
-use api_health_core::{ApiConfig, ApiId, ApiState, Decision, Outcome, decide, delivery};
+use api_health_core::{ApiConfig, ApiId, ApiState, Decision, Outcome, Verdict, decide, delivery};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -95,6 +96,7 @@ pub struct StateKeeper {
     waiting: HashSet<ApiId>,
     batches_in_flight: usize,
     store_trouble: Option<writes::Trouble>,
+    lines: writes::Lines,
     /// That the store is gone was told, by this life or one before it, and not yet that it is back.
     is_told_gone: bool,
     /// When a write went through last.
@@ -136,6 +138,7 @@ impl StateKeeper {
             waiting: HashSet::new(),
             batches_in_flight: 0,
             store_trouble: None,
+            lines: writes::Lines::default(),
             is_told_gone: carried.0.get(&ApiId::own_store()).is_some_and(|entry| entry.state.incident.is_some()),
             stored_at: None,
             owing: HashSet::new(),
@@ -253,7 +256,15 @@ impl StateKeeper {
         if self.given_up.contains(&api_id) {
             self.prober_lives(&api);
         }
-        self.decide(&Subject::Api(api), outcome)
+        let recheck = api.recheck;
+        let subject = Subject::Api(api);
+        if let Some(entry) = self.entries.get_mut(&api_id)
+            && entry.is_same_moment(&outcome, &subject)
+        {
+            tracing::debug!(%api_id, "another api-health probed at the same time: its outcome counts");
+            return (outcome.verdict == Verdict::Fail || entry.state.is_suspect()).then_some(recheck);
+        }
+        self.decide(&subject, outcome)
     }
 
     /// Decides what follows from an outcome, and has it stored.
@@ -273,11 +284,10 @@ impl StateKeeper {
 
     /// Takes a decision over, and has `change` stored if it matters.
     fn carry_out(&mut self, api_id: &ApiId, decision: Decision, change: Change) {
-        let now = self.time.wall();
         let owes = decision.owed.is_some();
-        let by = Decider { instance: &self.instance, channels: &self.channel_names };
+        let by = Decider { instance: &self.instance, channels: &self.channel_names, now: self.time.wall() };
         let Some(entry) = self.entries.get_mut(api_id) else { return };
-        entry.apply(decision.next, owes, now, by);
+        entry.apply(decision.next, owes, by);
         if let Some(transition) = decision.transition {
             log_transition(api_id, transition.from.as_str(), transition.to.as_str(), &entry.state);
         }

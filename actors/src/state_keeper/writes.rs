@@ -7,12 +7,21 @@ use api_health_core::{ApiId, Timestamp};
 use tokio::time::Instant;
 
 use super::StateKeeper;
-use super::entry::{Decider, Writing};
+use super::entry::{Decider, Rebased, Writing};
+use super::seldom::Seldom;
 use crate::ports::{CommitError, StateWrite, StoreError, StoredState};
 use crate::retry::{RetryPolicy, Waits};
 
 /// A store that has taken no write for this long is gone: that is told, once.
 pub const STORE_GONE_AFTER: Duration = Duration::from_secs(30);
+
+/// Lines of the log about the store that would otherwise come with each write.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    trouble: Seldom,
+    one_record: Seldom,
+    somebody_else: Seldom,
+}
 
 /// The store does not take writes just now.
 #[derive(Debug)]
@@ -21,14 +30,16 @@ pub(super) struct Trouble {
     since_wall: Timestamp,
     waits: Waits,
     not_before: Instant,
-    last_said: Instant,
     error: String,
+    /// It stands in the log.
+    is_said: bool,
+    /// It was told through the channels.
     is_told: bool,
 }
 
 impl Trouble {
     /// What to tell, and since when it has been so, if it is time and was not told yet.
-    pub(super) fn due_to_tell(&mut self) -> Option<(String, Timestamp)> {
+    pub(super) fn take_what_to_tell(&mut self) -> Option<(String, Timestamp)> {
         if self.is_told || self.since.elapsed() < STORE_GONE_AFTER {
             return None;
         }
@@ -36,9 +47,6 @@ impl Trouble {
         Some((format!("it takes no writes: {}", self.error), self.since_wall))
     }
 }
-
-/// While the trouble lasts it is said again this often.
-const SAY_EVERY: Duration = Duration::from_secs(60);
 
 impl StateKeeper {
     /// Puts an API into the queue, unless its write is under way: then it is queued again when that has an answer.
@@ -73,8 +81,17 @@ impl StateKeeper {
                 self.queue_write(&api_id);
             }
         }
-        let entries = &mut self.entries;
-        let queue = &mut self.queue;
+        let idle = self.batches_in_flight == 0 && self.queue.is_empty();
+        if idle && self.store_trouble.as_ref().is_some_and(|trouble| trouble.not_before <= now) {
+            // A record that can never be written must not pass for a dead store: another one is tried beside it.
+            let other = self.lazy.iter().find(|(due, api_id)| {
+                self.entries.get(api_id).is_some_and(|entry| entry.writing == Writing::Lazy(*due))
+            });
+            if let Some((_, api_id)) = other.cloned() {
+                self.queue_write(&api_id);
+            }
+        }
+        let (entries, queue) = (&mut self.entries, &mut self.queue);
         self.waiting.retain(|api_id| {
             let Some(entry) = entries.get_mut(api_id) else { return false };
             match entry.writing {
@@ -142,19 +159,26 @@ impl StateKeeper {
     }
 
     fn stored(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
+        self.store_is_well();
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
+        entry.stored();
+        self.write_what_is_left(api_id);
+        self.offer(api_id, ctx);
+    }
+
+    /// A write went through, or was refused for what is in the store.
+    fn store_is_well(&mut self) {
         let now = Instant::now();
-        if let Some(trouble) = self.store_trouble.take() {
+        self.stored_at = Some(now);
+        if let Some(trouble) = self.store_trouble.take()
+            && trouble.is_said
+        {
             let seconds = now.duration_since(trouble.since).as_secs();
             tracing::info!(seconds, "the store takes writes again");
         }
         if std::mem::take(&mut self.is_told_gone) {
             self.tell_that_the_store_is_back();
         }
-        self.stored_at = Some(now);
-        let Some(entry) = self.entries.get_mut(api_id) else { return };
-        entry.stored(now);
-        self.write_what_is_left(api_id);
-        self.offer(api_id, ctx);
     }
 
     fn write_what_is_left(&mut self, api_id: &ApiId) {
@@ -178,25 +202,38 @@ impl StateKeeper {
             is_its_own_fault = self.store_trouble.is_none() && began < self.stored_at;
         }
         if is_its_own_fault {
-            tracing::warn!(%error, %api_id, "one record was not written; it is tried again");
+            if let Some(lines_left_out) = self.lines.one_record.say(now) {
+                tracing::warn!(%error, %api_id, lines_left_out, "one record was not written, and others were; it is tried again");
+            }
             return;
         }
         let waiting = self.waiting.len();
         let since_wall = self.time.wall();
         let trouble = self.store_trouble.get_or_insert_with(|| {
-            tracing::error!(%error, %api_id, "the store does not take writes; probing goes on, changes wait in memory");
             let waits = Waits::new(RetryPolicy::STORE);
-            let error = String::new();
-            Trouble { since: now, since_wall, waits, not_before: now, last_said: now, error, is_told: false }
+            Trouble {
+                since: now,
+                since_wall,
+                waits,
+                not_before: now,
+                error: String::new(),
+                is_said: false,
+                is_told: false,
+            }
         });
         trouble.error = error.to_string();
+        // Under throttling it comes and goes many times in a second.
+        if let Some(lines_left_out) = self.lines.trouble.say(now) {
+            let seconds = now.duration_since(trouble.since).as_secs();
+            if trouble.is_said {
+                tracing::error!(%error, seconds, waiting, "the store still does not take writes");
+            } else {
+                tracing::error!(%error, %api_id, lines_left_out, "the store does not take writes; probing goes on, changes wait in memory");
+            }
+            trouble.is_said = true;
+        }
         if trouble.not_before <= now {
             trouble.not_before = now + trouble.waits.next_wait();
-        }
-        if now.duration_since(trouble.last_said) >= SAY_EVERY {
-            trouble.last_said = now;
-            let seconds = now.duration_since(trouble.since).as_secs();
-            tracing::error!(%error, seconds, waiting, "the store still does not take writes");
         }
     }
 
@@ -225,6 +262,9 @@ impl StateKeeper {
             (api_id, loaded)
         };
         ctx.spawn(load.into_actor(self).map(|(api_id, loaded), keeper, ctx| {
+            if loaded.is_ok() {
+                keeper.store_is_well();
+            }
             match loaded {
                 Ok(Some(Err(record))) => keeper.leave_alone(&api_id, &record.why),
                 Ok(stored) => keeper.rebase(&api_id, stored, ctx),
@@ -236,15 +276,16 @@ impl StateKeeper {
     }
 
     fn rebase(&mut self, api_id: &ApiId, stored: Option<StoredState>, ctx: &mut Context<Self>) {
+        let by = Decider { instance: &self.instance, channels: &self.channel_names, now: self.time.wall() };
         let Some(entry) = self.entries.get_mut(api_id) else { return };
-        let by = Decider { instance: &self.instance, channels: &self.channel_names };
-        let mut was_ours = false;
+        let mut rebased = Rebased::DecidedAgain;
         if let Some(Ok(stored)) = stored {
-            was_ours = entry.rebase(stored, by, Instant::now());
-            if was_ours {
+            rebased = entry.rebase(&stored, by);
+            if rebased == Rebased::WasOurs {
                 tracing::debug!(%api_id, "the answer to a write was lost; the write was not");
-            } else {
-                tracing::warn!(%api_id, version = entry.state.version, "somebody else wrote this record; decided again on top of it. If this repeats, another api-health runs on this store");
+            } else if let Some(lines_left_out) = self.lines.somebody_else.say(Instant::now()) {
+                let version = entry.state.version;
+                tracing::warn!(%api_id, version, lines_left_out, "somebody else wrote this record; what is not stored yet was decided again on top of it. If this repeats, another api-health runs on this store: nothing is lost or told twice, but each of them probes every API; stop one, unless two are meant");
             }
         } else {
             if entry.state.version > 0 {
@@ -257,10 +298,10 @@ impl StateKeeper {
         } else {
             self.owing.insert(api_id.clone());
         }
-        if was_ours {
-            self.write_what_is_left(api_id);
-        } else {
-            self.queue_write(api_id);
+        match rebased {
+            Rebased::WasOurs => self.write_what_is_left(api_id),
+            Rebased::TakenOver => {}
+            Rebased::DecidedAgain => self.queue_write(api_id),
         }
         self.offer(api_id, ctx);
     }

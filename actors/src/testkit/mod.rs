@@ -127,7 +127,15 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
-        self.start_with(Options { arbiters: 0, ..options }, vec![]).await
+        self.start_as("this one", true, options).await
+    }
+
+    /// The same as one of several processes, unless it is `alone`, that share this world.
+    ///
+    /// # Panics
+    /// When the store is unavailable.
+    pub async fn start_as(&self, instance: &str, alone: bool, options: Options) -> Running {
+        self.start_any(instance, alone, Options { arbiters: 0, ..options }, vec![]).await
     }
 
     /// The same on as many threads as `options` say, in real time.
@@ -143,6 +151,16 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start_with(&self, options: Options, more: Vec<Arc<dyn ConfigSource>>) -> Running {
+        self.start_any("this one", true, options, more).await
+    }
+
+    async fn start_any(
+        &self,
+        instance: &str,
+        alone: bool,
+        options: Options,
+        more: Vec<Arc<dyn ConfigSource>>,
+    ) -> Running {
         let own: Arc<dyn ConfigSource> = Arc::new(self.configs.clone());
         let loaded = self.store.load_all().await.expect("the fake store is there at the start");
         let channels = self.channels.clone();
@@ -151,8 +169,8 @@ impl FakeWorld {
             store: Arc::new(self.store.clone()),
             states: loaded.states,
             store_name: "memory".into(),
-            alone: true,
-            instance: "this one".into(),
+            alone,
+            instance: instance.into(),
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
             sources: std::iter::once(own).chain(more).collect(),
             clock: Arc::new(self.clock.clone()),

@@ -6,6 +6,8 @@ mod configs;
 mod incidents;
 pub(crate) mod plant;
 mod stopping;
+mod store;
+mod store_shared;
 mod supervision;
 
 use std::time::Duration;

@@ -76,6 +76,11 @@ impl<'a> Call<'a> {
         self.person(one_line(what), "the name of another table, if this is not the one that was meant".into())
     }
 
+    /// A transaction that met another one, or throttling.
+    pub(crate) fn busy(&self, code: &str) -> Fault {
+        self.wait(format!("is busy ({})", one_line(code)))
+    }
+
     fn answered(&self, status: u16, code: &str, message: &str) -> Fault {
         match code {
             "ProvisionedThroughputExceededException"

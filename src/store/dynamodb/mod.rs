@@ -5,6 +5,7 @@
 
 pub(crate) mod errors;
 pub(crate) mod scan;
+mod set_aside;
 pub(crate) mod value;
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use api_health_actors::ports::{
 };
 use api_health_core::ApiId;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
@@ -28,9 +29,6 @@ const LIMITS: CommitLimits = CommitLimits { batch_max: 1, batches_in_flight_max:
 
 /// The key of both tables, a string (S).
 pub(crate) const KEY: &str = "api_id";
-
-/// Records that were set aside stay in the table, under the key of their API behind this and before a number.
-const SET_ASIDE: &str = "api-health:set-aside:";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -84,44 +82,19 @@ impl DynamoStateStore {
         // written to is told at the start.
         self.get("api-health").await?;
         let mut loaded = LoadedStates::default();
-        scan::every_item(&self.client, &self.table, |item| match read_item(item) {
-            Ok(state) => loaded.states.push(state),
-            Err(unreadable) if unreadable.api_id.starts_with(SET_ASIDE) => {}
-            Err(unreadable) => loaded.unreadable.push(unreadable),
+        scan::every_item(&self.client, &self.table, |item| {
+            if set_aside::is_set_aside(&item) {
+                return;
+            }
+            match read_item(item) {
+                Ok(state) => loaded.states.push(state),
+                Err(unreadable) => loaded.unreadable.push(unreadable),
+            }
         })
         .await?;
         loaded.states.sort_unstable_by(|a, b| a.api_id.cmp(&b.api_id));
         loaded.unreadable.sort_unstable_by(|a, b| a.api_id.cmp(&b.api_id));
         Ok(loaded)
-    }
-
-    /// In one transaction, so that the record is under one key or the other; on the condition that it is still the one that
-    /// was looked at.
-    async fn move_aside(&self, record: &UnreadableState) -> Result<(), Fault> {
-        let Some(item) = self.get(&record.api_id).await? else { return Ok(()) };
-        if !read_item(item.clone()).is_err_and(|unreadable| !unreadable.is_newer) {
-            return Ok(());
-        }
-        let call = self.call("dynamodb:TransactWriteItems");
-        let unbuilt = |e: aws_sdk_dynamodb::error::BuildError| call.odd(&format!("cannot set a record aside: {e}"));
-        let delete = Delete::builder().table_name(&self.table).key(KEY, AttributeValue::S(record.api_id.clone()));
-        let delete = match item.get("version") {
-            Some(version) => delete
-                .condition_expression("#version = :version")
-                .expression_attribute_values(":version", version.clone()),
-            None => delete.condition_expression("attribute_not_exists(#version)"),
-        };
-        let delete = delete.expression_attribute_names("#version", "version").build().map_err(unbuilt)?;
-        let mut copy = item;
-        copy.insert(KEY.into(), AttributeValue::S(set_aside_key(&record.api_id, &copy)));
-        copy.insert("set_aside_why".into(), AttributeValue::S(record.why.clone()));
-        let put = Put::builder().table_name(&self.table).set_item(Some(copy)).build().map_err(unbuilt)?;
-        let request = self
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .transact_items(TransactWriteItem::builder().delete(delete).build());
-        call.answer(request.send().await).map(drop)
     }
 }
 
@@ -135,7 +108,7 @@ impl StateStore for DynamoStateStore {
     }
 
     fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
-        async move { Ok(self.move_aside(&record).await?) }.boxed()
+        async move { Ok(set_aside::move_aside(self, &record).await?) }.boxed()
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
@@ -149,16 +122,6 @@ impl StateStore for DynamoStateStore {
     fn limits(&self) -> CommitLimits {
         LIMITS
     }
-}
-
-/// A key for what was set aside that is the same for the same record, and mostly another for another.
-fn set_aside_key(api_id: &str, item: &Item) -> String {
-    let mut fields: Vec<String> = item.iter().map(|(name, value)| format!("{name} {value:?}")).collect();
-    fields.sort_unstable();
-    let number = fields.join(" ").bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    // A key has 2,048 bytes at most.
-    let api_id: String = api_id.chars().take(256).collect();
-    format!("{SET_ASIDE}{api_id}:{number}")
 }
 
 fn read_item(item: Item) -> StoredState {

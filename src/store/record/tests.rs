@@ -318,3 +318,25 @@ fn a_null_is_an_absent_field_and_a_field_of_tomorrow_is_let_be() {
     json["note"] = json!("from a console");
     assert!(read_value(&json).is_ok());
 }
+
+#[test]
+fn the_list_of_fields_is_that_of_a_record() {
+    let record: Value =
+        serde_json::from_str(include_str!("../../../tests/testdata/store/v2/down-and-owed.json")).unwrap();
+    let mut state = read_value(&record).unwrap();
+    state.last_probe = Some(LastProbe {
+        at: Timestamp::from_millis(1),
+        verdict: Verdict::Fail,
+        latency_ms: Some(1),
+        status_code: Some(1),
+        error: Some("e".into()),
+    });
+    state.streak = Some(Streak { toward: AlertKind::Up, count: 1, first_at: Timestamp::from_millis(1) });
+    state.claim = Some(Claim { by: "b".into(), until: Timestamp::from_millis(1) });
+    let Value::Object(written) = serde_json::to_value(Record::from(&state)).unwrap() else { panic!("an object") };
+    let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
+    let mut listed = FIELDS.to_vec();
+    written.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(written, listed);
+}

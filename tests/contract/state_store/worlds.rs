@@ -60,14 +60,62 @@ impl World {
     pub(super) async fn write_raw(&self, api_id: &str, record: Value) {
         match self {
             Self::Sqlite { file, .. } => {
-                rusqlite::Connection::open(file.path())
-                    .unwrap()
-                    .execute("INSERT INTO api_health_states VALUES (?1, 1, 'up', ?2)", [api_id, &record.to_string()])
-                    .unwrap();
+                let version = record["version"].as_i64().unwrap_or(1);
+                let write = "INSERT OR REPLACE INTO api_health_states VALUES (?1, ?2, 'up', ?3)";
+                let connection = rusqlite::Connection::open(file.path()).unwrap();
+                connection.execute(write, rusqlite::params![api_id, version, record.to_string()]).unwrap();
             }
             Self::Dynamo { client, table } => {
                 let item = serde_dynamo::to_item::<_, std::collections::HashMap<String, AttributeValue>>(record);
                 client.put_item().table_name(table).set_item(Some(item.unwrap())).send().await.unwrap();
+            }
+        }
+    }
+}
+
+impl World {
+    /// A record as it stands there.
+    pub(super) async fn raw(&self, api_id: &str) -> Value {
+        match self {
+            Self::Sqlite { file, .. } => {
+                let connection = rusqlite::Connection::open(file.path()).unwrap();
+                let read = "SELECT record FROM api_health_states WHERE api_id = ?1";
+                let text: String = connection.query_row(read, [api_id], |row| row.get(0)).unwrap();
+                serde_json::from_str(&text).unwrap()
+            }
+            Self::Dynamo { client, table } => {
+                let get = client.get_item().table_name(table).key("api_id", AttributeValue::S(api_id.into()));
+                serde_dynamo::from_item(get.send().await.unwrap().item.unwrap()).unwrap()
+            }
+        }
+    }
+
+    /// What is kept of the records of an API that were set aside, by the way that is told to people: its JSON, and why.
+    pub(super) async fn kept(&self, api_id: &str) -> Vec<(String, String)> {
+        match self {
+            Self::Sqlite { file, .. } => {
+                let connection = rusqlite::Connection::open(file.path()).unwrap();
+                let Ok(mut statement) =
+                    connection.prepare("SELECT record, why FROM api_health_states_set_aside WHERE api_id = ?1")
+                else {
+                    return vec![]; // none was ever set aside
+                };
+                let rows = statement.query_map([api_id], |row| Ok((row.get(0)?, row.get(1)?)));
+                rows.unwrap().map(Result::unwrap).collect()
+            }
+            Self::Dynamo { client, table } => {
+                let scan = client.scan().table_name(table).consistent_read(true);
+                let scan = scan.filter_expression("begins_with(api_id, :prefix)").expression_attribute_values(
+                    ":prefix",
+                    AttributeValue::S(format!("api-health:set-aside:{api_id}:")),
+                );
+                let items = scan.send().await.unwrap().items.unwrap_or_default();
+                let kept = |mut item: std::collections::HashMap<String, AttributeValue>| {
+                    let why = item.remove("set_aside_why").unwrap().as_s().unwrap().clone();
+                    item.insert("api_id".into(), AttributeValue::S(api_id.into()));
+                    (serde_dynamo::from_item::<_, Value>(item).unwrap().to_string(), why)
+                };
+                items.into_iter().map(kept).collect()
             }
         }
     }
