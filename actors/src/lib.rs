@@ -27,6 +27,7 @@ pub mod state_keeper;
 pub mod stats;
 pub mod supervisor;
 pub mod system;
+pub mod tell_now;
 pub mod timebase;
 
 #[cfg(any(test, feature = "testkit"))]

@@ -201,6 +201,8 @@ impl Entry {
             change.replay(&mut state, by);
         }
         delivery::keep_failures(&mut state, &self.state);
+        // Somebody else may have handed the rest over, without knowing that it was the last.
+        delivery::strike_delivered(&mut state, by.channels);
         state.missed_ticks = state.missed_ticks.max(self.state.missed_ticks);
         self.state = state;
         self.attempt = None;

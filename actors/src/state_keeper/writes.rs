@@ -255,6 +255,7 @@ impl StateKeeper {
         } else {
             self.owing.insert(api_id.clone());
         }
+        self.forget_waits(api_id);
         if was_ours {
             self.write_what_is_left(api_id);
         } else {
