@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_health_core::decide::{ask_anew, close};
 use api_health_core::delivery::{self, Standing};
-use api_health_core::{ApiState, Decision, Outcome, Timestamp, decide};
+use api_health_core::{ApiState, Outcome, Timestamp, decide};
 use tokio::time::Instant;
 
 use super::subject::Subject;
@@ -108,6 +108,9 @@ pub(super) struct Entry {
     pub(super) dirty: bool,
     /// Since when a change that matters has been waiting to be stored.
     pub(super) unstored_since: Option<Instant>,
+    /// Since when an alert has been held up because this process could not get a claim that lasts: with a store that
+    /// confirms slowly, each claim is too old when it is confirmed.
+    pub(super) unclaimed_since: Option<Instant>,
     /// Waits between failed writes; `None` after a success.
     pub(super) waits: Option<Box<Waits>>,
 }
@@ -123,15 +126,16 @@ impl Entry {
             writing: Writing::Idle,
             dirty: false,
             unstored_since: None,
+            unclaimed_since: None,
             waits: None,
         }
     }
 
     /// Takes the state of a decision over. Whoever owes an alert claims it with the same write, unless somebody else is
     /// handing over what the API owed before.
-    pub(super) fn apply(&mut self, decision: &Decision, now: Timestamp, by: Decider<'_>) {
-        self.state = decision.next.clone();
-        if decision.owed.is_some() {
+    pub(super) fn apply(&mut self, next: ApiState, owes: bool, now: Timestamp, by: Decider<'_>) {
+        self.state = next;
+        if owes {
             claim_if_free(&mut self.state, now, by);
         }
     }
