@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api_health_actors::child::ChildExit;
 use api_health_actors::round::Round;
-use api_health_actors::stats::Stats;
+use api_health_actors::stats;
 use api_health_actors::supervisor::LoadReport;
 use api_health_actors::system::{self, Options, Running};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -25,9 +25,6 @@ const PROGRESS_FROM: usize = 50;
 
 /// While no config could be read yet, it is tried again this often.
 const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
-
-/// How often the figures are logged.
-const FIGURES_EVERY: Duration = Duration::from_secs(300);
 
 /// Runs it.
 ///
@@ -60,36 +57,21 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
     announce(&report);
     let progress = tokio::spawn(show_progress(Arc::clone(running.round())));
     let stats = Arc::clone(running.stats());
-    let figures = tokio::spawn(log_figures_now_and_then(Arc::clone(&stats)));
+    let began = tokio::time::Instant::now();
+    let periodically = tokio::spawn({
+        let stats = Arc::clone(&stats);
+        async move { stats::log_periodically(&stats).await }
+    });
     let exit = if args.once {
         once(app, running, &report, signals).await
     } else {
         watch(app, running, report.apis == 0 && !report.unreadable.is_empty(), signals).await
     };
     progress.abort();
-    figures.abort();
-    log_figures(&stats);
+    periodically.abort();
+    // Of the whole run.
+    stats.figures().log(began.elapsed().as_secs());
     Ok(exit)
-}
-
-async fn log_figures_now_and_then(stats: Arc<Stats>) {
-    loop {
-        tokio::time::sleep(FIGURES_EVERY).await;
-        log_figures(&stats);
-    }
-}
-
-/// Counted since the start. The lateness of probes is the bound of the histogram's bucket, so it is rounded up.
-fn log_figures(stats: &Stats) {
-    tracing::info!(
-        probes = stats.probes(),
-        missed_ticks = stats.missed_ticks(),
-        prober_restarts = stats.restarts(),
-        alerts_delivered = stats.alerts_delivered(),
-        late_ms_p50 = stats.lateness_ms(0.5),
-        late_ms_p99 = stats.lateness_ms(0.99),
-        "figures since the start"
-    );
 }
 
 /// A URL on the command line that is refused would otherwise only be a line in the log.
