@@ -86,7 +86,7 @@ Examples:
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
 
 const ALERTS_LIST_HELP: &str = "\
-What came of an attempt is stored within checkpoint_seconds (10), so the figures may be that old.
+What came of an attempt is stored within checkpoint_seconds (10; 60 with DynamoDB), so the figures may be that old.
 A restart of `run` tries again within a minute, whatever stands here.
 
 With --json, every name is stable:

@@ -123,7 +123,7 @@ pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
     Ok(app.open_store().await?.load_all().await?)
 }
 
-/// Alerts that some channel that is set does not have yet.
+/// Alerts that some channel does not have yet.
 fn owed_by(app: &App, state: &ApiState) -> usize {
     state.owed.iter().filter(|owed| !alerts::owed_to(app, owed).is_empty()).count()
 }

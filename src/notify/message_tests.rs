@@ -5,6 +5,14 @@ use api_health_core::{ApiId, Status};
 use proptest::prelude::*;
 use std::time::Duration;
 
+const PAGE: &str = include_str!("../../docs/alerts.md");
+
+/// What `docs/alerts.md` shows after the comment `<!-- example: NAME -->`.
+fn example(name: &str) -> &'static str {
+    let (_, rest) = PAGE.split_once(&format!("<!-- example: {name} -->\n```text\n")).unwrap();
+    rest.split_once("```").unwrap().0
+}
+
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
@@ -98,20 +106,7 @@ fn an_incident_that_is_closed_says_that_nobody_looks_any_more_and_why() {
     let subject = "CLOSED Shop: no longer watched: its row was removed; it was down: status 503 is not in 2xx";
     assert_eq!(message.subject(), subject);
     assert_eq!(message.sms(), format!("{subject} (2026-11-22 07:34:10 UTC)"));
-    assert_eq!(
-        message.text(),
-        format!(
-            "{subject}\n\n\
-             What:        Shop is watched no longer; nobody will see it come back\n\
-             Since:       2026-11-22 07:34:10 UTC\n\
-             Was down:    for 4 min 10 s, from 2026-11-22 07:30:00 UTC\n\
-             Why:         no longer watched: its row was removed; it was down: status 503 is not in 2xx\n\
-             URL:         https://shop.test/health\n\
-             API:         shop\n\
-             Incident:    shop.1795332600000.3\n\
-             Alert:       shop.1795332600000.3.closed\n"
-        )
-    );
+    assert_eq!(message.text(), example("closed"));
     let machine = message.machine();
     assert_eq!((machine.kind, machine.status, machine.previous_status), ("closed", "unknown", "down"));
     assert_eq!(machine.duration_seconds, Some(250));
@@ -121,21 +116,9 @@ fn an_incident_that_is_closed_says_that_nobody_looks_any_more_and_why() {
 fn the_monitor_s_own_alerts_say_that_they_are_about_itself_and_what_they_mean() {
     let alert = own_store();
     let message = Message::new(&alert, "", alert.detected_at);
+    assert_eq!(message.text(), example("own store"));
     let line = "DOWN api-health's store (SQLite file api-health.db): it takes no writes: database or disk is full";
     assert_eq!(message.line(), line);
-    assert_eq!(
-        message.text(),
-        format!(
-            "{line}\n\n\
-             What:        api-health's store (SQLite file api-health.db) is down\n\
-             Since:       2026-11-22 07:30:00 UTC\n\
-             Why:         it takes no writes: database or disk is full\n\
-             So:          probing and telling go on; what happens meanwhile is in memory alone, and is told twice at worst\n\
-             API:         none; this is about api-health itself (api-health:store)\n\
-             Incident:    api-health:store.1795332600000.1\n\
-             Alert:       api-health:store.1795332600000.1.down\n"
-        )
-    );
     let back = Alert { kind: AlertKind::Up, happened_at: at("2026-11-22T07:35:00Z"), ..own_store() };
     let message = Message::new(&back, "", back.happened_at);
     assert_eq!(message.subject(), "UP api-health's store (SQLite file api-health.db) again after 5 min");

@@ -82,7 +82,7 @@ fn ran(output: &std::process::Output) -> Ran {
 }
 
 /// The ways to every command that does something.
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &["run"],
     &["probe"],
     &["apis", "add"],
@@ -95,6 +95,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["apis", "validate"],
     &["status"],
     &["alerts", "list"],
+    &["alerts", "retry"],
     &["alerts", "test"],
     &["settings", "show"],
     &["demo"],
@@ -136,7 +137,7 @@ fn completions_for_every_shell() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = place.ok(&["completions", shell]);
-        assert!(script.contains("api-health") && script.contains("validate"), "{shell}");
+        assert!(["api-health", "validate", "retry"].iter().all(|word| script.contains(word)), "{shell}");
     }
     let script = place.path("api-health.bash");
     std::fs::write(&script, place.ok(&["completions", "bash"])).unwrap();

@@ -21,8 +21,8 @@ use crate::cli::{status, text};
 struct Owed {
     owed: OwedAlert,
     claim: Option<Claim>,
-    /// By channel that is set and lacks it, oldest alert first: whether an older alert of the same API goes before it.
-    lacking: Vec<(&'static str, bool)>,
+    /// By channel that lacks it: whether an older alert of the same API goes before it.
+    lacking: Vec<(String, bool)>,
 }
 
 /// `alerts list`.
@@ -44,7 +44,7 @@ pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, App
     if owed.is_empty() {
         out.print("no alert is owed\n")?;
     } else {
-        out.print(&text_of(&owed, now, out))?;
+        out.print(&text_of(app, &owed, now, out))?;
         let seconds = app.settings.store.checkpoint.as_secs();
         note(&format!(
             "note: `api-health run` tries, and stores what came of it within {seconds} s; to try now: api-health alerts retry"
@@ -57,12 +57,12 @@ pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, App
 fn of_state(app: &App, state: ApiState, now: Timestamp) -> Vec<Owed> {
     let holds = |claim: &Claim| claim.until > now && claim.until <= now.plus(CLAIM_LASTS);
     let claim = state.claim.filter(holds);
-    let mut waited_for: Vec<&'static str> = Vec::new();
+    let mut waited_for: Vec<String> = Vec::new();
     let mut all = Vec::new();
     for owed in state.owed {
-        let lacking: Vec<_> =
-            owed_to(app, &owed).into_iter().map(|channel| (channel, waited_for.contains(&channel))).collect();
-        waited_for.extend(lacking.iter().map(|(channel, _)| channel));
+        let of = |channel: &str| (channel.to_owned(), waited_for.iter().any(|waited_for| waited_for == channel));
+        let lacking: Vec<(String, bool)> = owed_to(app, &owed).into_iter().map(of).collect();
+        waited_for.extend(lacking.iter().map(|(channel, _)| channel.clone()));
         if !lacking.is_empty() {
             all.push(Owed { owed, claim: claim.clone(), lacking });
         }
@@ -71,7 +71,8 @@ fn of_state(app: &App, state: ApiState, now: Timestamp) -> Vec<Owed> {
 }
 
 /// One line for each alert, and below it one for each channel that lacks it.
-fn text_of(all: &[Owed], now: Timestamp, out: &Out) -> String {
+fn text_of(app: &App, all: &[Owed], now: Timestamp, out: &Out) -> String {
+    let set = app.channels();
     let mut table = Table::new(&["API", "KIND", "LATE BY", "HAPPENED", "ALERT"]);
     for Owed { owed, .. } in all {
         let alert = &owed.alert;
@@ -90,7 +91,8 @@ fn text_of(all: &[Owed], now: Timestamp, out: &Out) -> String {
         shown.push_str(&format!("{line}\n"));
         for (channel, is_behind) in &owed.lacking {
             let words = words(owed.owed.delivery(channel), *is_behind, owed.claim.as_ref(), now);
-            shown.push_str(&format!("  {}: {words}\n", out.paint(DOUBT, channel)));
+            let not_set = if set.contains(&channel.as_str()) { "" } else { " (not set here)" };
+            shown.push_str(&format!("  {}{not_set}: {words}\n", out.paint(DOUBT, &text::line(channel))));
         }
     }
     shown
@@ -126,7 +128,7 @@ fn json_of(app: &App, owed: &Owed, now: Timestamp) -> Value {
     let Owed { owed, claim, lacking } = owed;
     let alert = &owed.alert;
     let delivered_to: Vec<&str> = owed.deliveries.iter().filter(|d| d.delivered).map(|d| d.channel.as_str()).collect();
-    let owed_to: Vec<&str> = lacking.iter().map(|(channel, _)| *channel).collect();
+    let owed_to: Vec<&str> = lacking.iter().map(|(channel, _)| channel.as_str()).collect();
     let mut channels = app.channels();
     channels.retain(|channel| owed.delivery(channel).is_none());
     let untried = channels.into_iter().map(|channel| Delivery { channel: channel.to_owned(), ..Delivery::default() });

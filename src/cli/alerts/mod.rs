@@ -26,9 +26,17 @@ pub(super) async fn run(app: &App, command: &AlertsCommand, out: &Out) -> Result
     }
 }
 
-/// The channels that are set and have not taken an alert over. It is owed to them alone; one that is owed to none of them
-/// is struck off by the next `run`.
-pub(super) fn owed_to(app: &App, owed: &OwedAlert) -> Vec<&'static str> {
+/// The channels that have not taken an alert over: those that are set here, and those that another process tried. An alert
+/// that is owed to none of them is struck off by the next `run`.
+pub(super) fn owed_to<'a>(app: &App, owed: &'a OwedAlert) -> Vec<&'a str> {
+    let mut channels: Vec<&str> = lacking(app, owed);
+    let tried = owed.deliveries.iter().filter(|delivery| !delivery.delivered).map(|delivery| delivery.channel.as_str());
+    channels.extend(tried.filter(|channel| !app.channels().contains(channel)));
+    channels
+}
+
+/// The channels that are set here and have not taken it over.
+fn lacking(app: &App, owed: &OwedAlert) -> Vec<&'static str> {
     app.channels().into_iter().filter(|channel| !owed.is_delivered(channel)).collect()
 }
 

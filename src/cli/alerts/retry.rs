@@ -9,7 +9,7 @@ use api_health_core::{ApiState, ConfigIssue};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::owed_to;
+use super::lacking;
 use crate::app::{App, AppError};
 use crate::cli::exit::Exit;
 use crate::cli::out::{BAD, DOUBT, GOOD, Out, note};
@@ -63,7 +63,7 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
         status::tell_unreadable(&unreadable);
     }
     if left > 0 {
-        note(&format!("error: {left} of {} not taken over; they stay owed", text::count(all.len(), "delivery")));
+        note(&format!("error: {left} of {} not taken over; what is owed stays owed", all.len()));
         return Ok(Exit::Unavailable);
     }
     Ok(Exit::Ok)
@@ -73,7 +73,7 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
 fn check_ids(app: &App, alert_ids: &[String], states: &[ApiState]) -> Result<(), AppError> {
     let is_owed = |id: &str| {
         let owed = states.iter().flat_map(|state| &state.owed).find(|owed| owed.alert.alert_id == id);
-        owed.is_some_and(|owed| !owed_to(app, owed).is_empty())
+        owed.is_some_and(|owed| !lacking(app, owed).is_empty())
     };
     let issues: Vec<ConfigIssue> = alert_ids
         .iter()

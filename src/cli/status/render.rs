@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Row, json_of_unreadable, owed_by};
 use crate::app::App;
+use crate::cli::alerts;
 use crate::cli::configured::Checked;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::table::{Cell, Table};
@@ -109,8 +110,9 @@ fn what(row: &Row, app: &App) -> Vec<String> {
     }
     let owed = owed_by(app, state);
     if owed > 0 {
-        let mut channels = app.channels();
-        channels.retain(|channel| state.owed.iter().any(|owed| !owed.is_delivered(channel)));
+        let mut channels: Vec<&str> = state.owed.iter().flat_map(|owed| alerts::owed_to(app, owed)).collect();
+        channels.sort_unstable();
+        channels.dedup();
         what.push(format!("owes {} to {}", text::count(owed, "alert"), channels.join(", ")));
     }
     if state.missed_ticks > 0 {
