@@ -171,8 +171,9 @@ fn who_claims_anew_all_the_time_is_left_to_it() {
             }
         };
         let told = tokio::select! {
-            told = tell(&world, &[]) => told,
+            biased; // somebody claims first
             () = renew => unreachable!(),
+            told = tell(&world, &[]) => told,
         };
         assert_eq!(told.len(), 4);
         assert!(told.iter().all(|line| line.ends_with("handed over by somebody")), "{told:?}");
