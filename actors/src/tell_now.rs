@@ -132,7 +132,7 @@ impl Teller {
             let attempted = join_all(attempts).await;
             self.note(&mut turn, attempted).await;
         }
-        turn.finish(asked_for, obstacle)
+        turn.finish(asked_for, obstacle.as_ref())
     }
 
     /// Without the claims of the dead.
@@ -303,14 +303,14 @@ impl Turn<'_> {
     }
 
     /// What became of each that was asked for.
-    fn finish(mut self, asked_for: Vec<(Alert, &'static str)>, obstacle: Option<Tried>) -> Vec<Told> {
+    fn finish(mut self, asked_for: Vec<(Alert, &'static str)>, obstacle: Option<&Tried>) -> Vec<Told> {
         for (alert, channel) in asked_for {
             if self.told.iter().any(|told| told.channel == channel && told.alert.alert_id == alert.alert_id) {
                 continue;
             }
             let is_owed =
                 self.state.owed.iter().any(|o| o.alert.alert_id == alert.alert_id && !o.is_delivered(channel));
-            let result = match (&obstacle, self.stuck.get(channel)) {
+            let result = match (obstacle, self.stuck.get(channel)) {
                 _ if !is_owed => Tried::Elsewhere,
                 (_, Some(before)) => Tried::Behind(before.clone()),
                 (Some(obstacle), None) => obstacle.clone(),
