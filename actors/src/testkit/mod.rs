@@ -13,6 +13,7 @@ pub use target::FakeTargets;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet, Timestamp};
@@ -20,10 +21,12 @@ use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet, Timestamp};
 use crate::ports::{Clock, Notifier, StateStore};
 use crate::system::{self, Options, Running, World};
 
-/// The wall clock of a simulation: a start in 2026, plus tokio's time since the clock was made.
+/// The wall clock of a simulation: a start in 2026, plus tokio's time since the clock was made, plus what it was set by.
 #[derive(Clone, Debug)]
 pub struct VirtualClock {
     started: tokio::time::Instant,
+    /// In milliseconds.
+    set_by: Arc<AtomicI64>,
 }
 
 /// When the simulated world begins.
@@ -32,7 +35,12 @@ pub const WORLD_BEGINS: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 impl VirtualClock {
     /// A clock that shows [`WORLD_BEGINS`] now.
     pub fn new() -> Self {
-        Self { started: tokio::time::Instant::now() }
+        Self { started: tokio::time::Instant::now(), set_by: Arc::default() }
+    }
+
+    /// Sets the clock by so many milliseconds, forward or back, for everybody who has it.
+    pub fn step(&self, by: i64) {
+        self.set_by.fetch_add(by, Ordering::Relaxed);
     }
 }
 
@@ -44,7 +52,8 @@ impl Default for VirtualClock {
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        WORLD_BEGINS.plus(self.started.elapsed())
+        let shown = WORLD_BEGINS.plus(self.started.elapsed()).as_millis();
+        Timestamp::from_millis(shown.saturating_add(self.set_by.load(Ordering::Relaxed)))
     }
 }
 
