@@ -86,28 +86,30 @@ Examples:
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
 
 const ALERTS_LIST_HELP: &str = "\
-What came of an attempt is stored within checkpoint_seconds (10; 60 with DynamoDB), so the figures may be that old.
-A restart of `run` tries again within a minute, whatever stands here.
+What came of an attempt is stored within checkpoint_seconds (10; 60 with DynamoDB): the figures
+may be that old. A restart of `run` tries again within a minute, whatever stands here.
 
 With --json, every name is stable:
-  owed[] { alert_id, incident_id, api_id, name, url, kind (down, up, closed), happened_at, detected_at,
-           owed_seconds, reason, delivered_to[], owed_to[],
+  owed[] { alert_id, incident_id, api_id, name, url, kind (down, up, closed), happened_at,
+           detected_at, owed_seconds, reason, delivered_to[], owed_to[],
            deliveries[] { channel, delivered, failures, last_error, next_try_at },
-           handed_over_by, handed_over_until (both null while nobody does) },
+           handed_over_by, handed_over_until (the process that claims it just now, or null) },
   unreadable[] { api_id, why }
 
 Example:
-  api-health alerts list --json | jq -r '.owed[].deliveries[] | select(.delivered | not) | .last_error'";
+  api-health alerts list --json | jq -r '.owed[] | [.alert_id, .deliveries[].last_error] | @tsv'";
 
 const ALERTS_RETRY_HELP: &str = "\
-Alerts of one API go out in order through each channel: behind one that is not taken, the next is not tried.
-What another process hands over just now is waited for, half a minute at most.
+Alerts of one API go out in order through each channel: behind one that is not taken, the next is
+not tried. What another process claims just now is waited for, half a minute at most.
 
 Exit codes: 0 all taken over, or nothing owed; 69 some were not; 64 an id of which nothing is owed.
 
-With --json: results[] { alert_id, api_id, kind, channel, result, delivered, took_ms, why, next_try_at },
-unreadable[] { api_id, why }. The result is taken_over, failed, behind (an earlier one failed), theirs
-(another process has it in hand), elsewhere (another process delivered it), or not_claimed (the store).
+With --json, every name is stable:
+  results[] { alert_id, api_id, kind, channel, result, delivered, took_ms, why, next_try_at },
+  unreadable[] { api_id, why }
+The result is taken_over, failed, behind (an earlier one failed), theirs (another process claims it),
+elsewhere (another process delivered it), or not_claimed (the store took no claim).
 
 Examples:
   api-health alerts retry

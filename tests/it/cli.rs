@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::cli_probe::listener;
+
 /// A folder to run the program in, with an environment of its own.
 pub(crate) struct Place(TempDir);
 
@@ -120,6 +122,20 @@ fn every_command_has_help_that_says_what_it_does() {
         assert!(help.contains(word), "{word} is not in {help}");
     }
     assert!(place.files().is_empty(), "help writes nothing");
+}
+
+#[test]
+fn a_run_ends_with_its_figures_in_the_log() {
+    let place = Place::new();
+    let url = format!("http://{}/", listener("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+    let ran = place.run(&["run", "--once", &url]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lines = ran.err.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let figures = lines.last().unwrap();
+    assert_eq!((&figures["message"], &figures["probes"]), (&"figures".into(), &1.into()), "{ran:?}");
+    for name in ["seconds", "missed_ticks", "restarts", "alerts_delivered"] {
+        assert!(figures[name].is_u64(), "{name}: {figures}");
+    }
 }
 
 #[test]

@@ -119,7 +119,12 @@ fn words(delivery: Option<&Delivery>, is_behind: bool, claim: Option<&Claim>, no
         });
     }
     if let Some(claim) = claim {
-        words.push_str(&format!("; handed over by {} just now", text::line(&claim.by)));
+        // It may have died meanwhile; nobody can tell from here.
+        words.push_str(&format!(
+            "; claimed by {} for another {}",
+            text::line(&claim.by),
+            text::span(claim.until.since(now))
+        ));
     }
     words
 }

@@ -38,7 +38,7 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
     let now = app.clock.now();
     if states.iter().any(|state| state.claim.as_ref().is_some_and(|claim| !state.owed.is_empty() && claim.until > now))
     {
-        note("note: some alerts are being handed over by another process; it is waited for, half a minute at most");
+        note("note: another process claims some of the alerts just now; it is waited for, half a minute at most");
     }
     let mut all: Vec<Told> = Vec::new();
     let each = states.into_iter().filter(|state| !state.owed.is_empty()).map(|state| teller.tell(state, &is_wanted));
@@ -121,7 +121,7 @@ fn line(told: &Told, app: &App, out: &Out) -> String {
             format!("{}: {} goes before it", out.paint(DOUBT, "not tried"), text::line(before))
         }
         Tried::Theirs(by) => {
-            format!("{}: being handed over by {} just now", out.paint(DOUBT, "not tried"), text::line(by))
+            format!("{}: claimed by {} just now", out.paint(DOUBT, "not tried"), text::line(by))
         }
         Tried::Elsewhere => format!("{} by another process meanwhile", out.paint(GOOD, "handed over")),
         Tried::NotClaimed(why) => format!(
@@ -139,7 +139,7 @@ fn json_of(told: &Told) -> Value {
         Tried::TakenOver { took, unnoted } => ("taken_over", Some(took), unnoted.clone(), None),
         Tried::Failed { why, took, next_try_at } => ("failed", Some(took), Some(why.clone()), Some(next_try_at)),
         Tried::Behind(before) => ("behind", None, Some(format!("{before} goes before it")), None),
-        Tried::Theirs(by) => ("theirs", None, Some(format!("being handed over by {by} just now")), None),
+        Tried::Theirs(by) => ("theirs", None, Some(format!("claimed by {by} just now")), None),
         Tried::Elsewhere => ("elsewhere", None, None, None),
         Tried::NotClaimed(why) => ("not_claimed", None, Some(why.clone()), None),
     };
