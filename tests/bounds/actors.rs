@@ -8,7 +8,8 @@ use actix::{Actor, Context, Handler, Message};
 use actix_rt::Arbiter;
 use api_health_actors::child::{self, ChildExit, ExitReason};
 use api_health_actors::ports::{ConfigSource, LoadedConfigs, Notifier, NotifyError, SourceError, StateStore};
-use api_health_actors::prober::{self, Prober, Shared, Start};
+use api_health_actors::prober::{self, Birth, Prober, Shared, Start};
+use api_health_actors::pulse::{Left, Pulse};
 use api_health_actors::state_keeper::{self, ProbeCompleted};
 use api_health_actors::stats::{LATENESS_BOUNDS_MS, Stats};
 use api_health_actors::system::{self, Options, Running, World};
@@ -139,7 +140,10 @@ fn so_many_outcomes_of_one_api_are_on_their_way_at_most() {
             stats: Arc::new(Stats::default()),
             spread: false,
         });
-        let prober = Prober::new(Arc::new(api("a", 1)), shared, Start::Scheduled, None).start();
+        let now = shared.time.moment();
+        let pulse = Arc::new(Pulse::new(Left::nothing(now), now.uptime));
+        let birth = Birth { start: Start::Scheduled, place: None, pulse };
+        let prober = Prober::new(Arc::new(api("a", 1)), shared, birth).start();
         seconds(100).await;
         assert!(world.targets.probed("a").len() >= 99, "probing goes on");
         assert_eq!(taken.load(Ordering::SeqCst), 8);

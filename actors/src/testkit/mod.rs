@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet, Timestamp};
 
-use crate::ports::{Clock, Notifier, StateStore};
+use crate::ports::{Clock, ConfigSource, Notifier, StateStore};
 use crate::system::{self, Options, Running, World};
 
 /// The wall clock of a simulation: a start in 2026, plus tokio's time since the clock was made, plus what it was set by.
@@ -127,6 +127,23 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
+        self.start_with(Options { arbiters: 0, ..options }, vec![]).await
+    }
+
+    /// The same on as many threads as `options` say, in real time.
+    ///
+    /// # Panics
+    /// When the store is unavailable.
+    pub async fn start_on_threads(&self, options: Options) -> Running {
+        self.start_with(options, vec![]).await
+    }
+
+    /// The same with more sources of configs.
+    ///
+    /// # Panics
+    /// When the store is unavailable.
+    pub async fn start_with(&self, options: Options, more: Vec<Arc<dyn ConfigSource>>) -> Running {
+        let own: Arc<dyn ConfigSource> = Arc::new(self.configs.clone());
         let loaded = self.store.load_all().await.expect("the fake store is there at the start");
         let channels = self.channels.clone();
         let world = World {
@@ -137,10 +154,10 @@ impl FakeWorld {
             alone: true,
             instance: "this one".into(),
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
-            sources: vec![Arc::new(self.configs.clone())],
+            sources: std::iter::once(own).chain(more).collect(),
             clock: Arc::new(self.clock.clone()),
         };
-        let running = system::start(world, &Options { arbiters: 0, ..options });
+        let running = system::start(world, &options);
         running.reload().await;
         running
     }

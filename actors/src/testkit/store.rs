@@ -23,6 +23,8 @@ pub enum StoreFault {
     Hangs,
     /// It writes, and the answer is lost.
     AnswerLost,
+    /// The next batch is written, and then it panics; from then on it works.
+    PanicsOnce,
 }
 
 /// The store.
@@ -83,7 +85,7 @@ impl StateStore for MemoryStore {
         async move {
             let inner = self.lock();
             match inner.fault {
-                StoreFault::None | StoreFault::AnswerLost => {
+                StoreFault::None | StoreFault::AnswerLost | StoreFault::PanicsOnce => {
                     Ok(LoadedStates { states: inner.records.values().cloned().collect(), unreadable: vec![] })
                 }
                 _ => Err(unavailable()),
@@ -96,7 +98,9 @@ impl StateStore for MemoryStore {
         async move {
             let inner = self.lock();
             match inner.fault {
-                StoreFault::None | StoreFault::AnswerLost => Ok(inner.records.get(&api_id).cloned().map(Ok)),
+                StoreFault::None | StoreFault::AnswerLost | StoreFault::PanicsOnce => {
+                    Ok(inner.records.get(&api_id).cloned().map(Ok))
+                }
                 _ => Err(unavailable()),
             }
         }
@@ -112,6 +116,13 @@ impl StateStore for MemoryStore {
             let fault = self.lock().fault;
             match fault {
                 StoreFault::None => writes.iter().map(|state| self.lock().write(state)).collect(),
+                StoreFault::PanicsOnce => {
+                    self.set_fault(StoreFault::None);
+                    for state in &writes {
+                        let _ = self.lock().write(state);
+                    }
+                    panic!("planted in the store");
+                }
                 StoreFault::Unavailable => writes.iter().map(|_| Err(CommitError::Store(unavailable()))).collect(),
                 StoreFault::Hangs => std::future::pending().await,
                 StoreFault::AnswerLost => writes
