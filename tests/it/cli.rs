@@ -130,8 +130,7 @@ fn a_run_ends_with_its_figures_in_the_log() {
     let url = format!("http://{}/", listener("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
     let ran = place.run(&["run", "--once", &url]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    let lines = ran.err.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let figures = lines.last().unwrap();
+    let figures: serde_json::Value = serde_json::from_str(ran.err.lines().next_back().unwrap()).unwrap();
     assert_eq!((&figures["message"], &figures["probes"]), (&"figures".into(), &1.into()), "{ran:?}");
     for name in ["seconds", "missed_ticks", "restarts", "alerts_delivered"] {
         assert!(figures[name].is_u64(), "{name}: {figures}");
