@@ -305,7 +305,7 @@ impl App {
     }
 
     /// A name for this process that no other has: what it claims in the store, it claims under this.
-    fn instance(&self) -> String {
+    pub fn instance(&self) -> String {
         let host = host();
         format!("{host}:{}:{}", std::process::id(), self.clock.now().as_millis())
     }

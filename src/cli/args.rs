@@ -72,7 +72,9 @@ Example:
 const STATUS_HELP: &str = "\
 With --json, every name is stable:
   at, environment, store, summary { up, down, unknown, disabled, suspect, owed_alerts },
+  store_trouble { since, reason } (null while the store takes writes),
   apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
+           not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
            last_probe { at, verdict (pass, fail, inconclusive), latency_ms, status_code, error },
            owed_alerts, missed_ticks },
@@ -82,6 +84,36 @@ What is not known is null.
 Examples:
   api-health status --down
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
+
+const ALERTS_LIST_HELP: &str = "\
+What came of an attempt is stored within checkpoint_seconds (10; 60 with DynamoDB): the figures
+may be that old. A restart of `run` tries again within a minute, whatever stands here.
+
+With --json, every name is stable:
+  owed[] { alert_id, incident_id, api_id, name, url, kind (down, up, closed), happened_at,
+           detected_at, owed_seconds, reason, delivered_to[], owed_to[],
+           deliveries[] { channel, delivered, failures, last_error, next_try_at },
+           handed_over_by, handed_over_until (the process that claims it just now, or null) },
+  unreadable[] { api_id, why }
+
+Example:
+  api-health alerts list --json | jq -r '.owed[] | [.alert_id, .deliveries[].last_error] | @tsv'";
+
+const ALERTS_RETRY_HELP: &str = "\
+Alerts of one API go out in order through each channel: behind one that is not taken, the next is
+not tried. What another process claims just now is waited for, half a minute at most.
+
+Exit codes: 0 all taken over, or nothing owed; 69 some were not; 64 an id of which nothing is owed.
+
+With --json, every name is stable:
+  results[] { alert_id, api_id, kind, channel, result, delivered, took_ms, why, next_try_at },
+  unreadable[] { api_id, why }
+The result is taken_over, failed, behind (an earlier one failed), theirs (another process claims it),
+elsewhere (another process delivered it), or not_claimed (the store took no claim).
+
+Examples:
+  api-health alerts retry
+  api-health alerts retry shop.1795332600000.3.down";
 
 fn after_help() -> String {
     let codes = Exit::TABLE.map(|(exit, meaning)| format!("  {:<3} {meaning}\n", exit.code())).concat();
@@ -111,7 +143,7 @@ pub enum Command {
     Apis(ApisCommand),
     /// Show what is up, what is down, and since when
     Status(StatusArgs),
-    /// Show what is still owed; send a test alert
+    /// Show what is still owed, hand it over now, send a test alert
     #[command(subcommand)]
     Alerts(AlertsCommand),
     /// Show the settings in force and where each comes from
@@ -259,12 +291,20 @@ pub struct StatusArgs {
 /// `alerts …`
 #[derive(Debug, Subcommand)]
 pub enum AlertsCommand {
-    /// List the alerts that are owed, and since when
-    #[command(after_help = "With --json: owed[] with alert_id, incident_id, api_id, name, url, kind, happened_at, \
-                            detected_at, owed_seconds, reason, delivered_to[], owed_to[].\n\n\
-                            Example:\n  api-health alerts list")]
+    /// List the alerts that are owed: for how long, to which channels, why, and when each is tried again
+    #[command(after_help = ALERTS_LIST_HELP)]
     List {
         /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hand over now what is owed, and say what came of it; safe beside a running daemon
+    #[command(after_help = ALERTS_RETRY_HELP)]
+    Retry {
+        /// Only these, and what has to go before them; without any, everything that is owed
+        #[arg(value_name = "ALERT_ID")]
+        alert_ids: Vec<String>,
+        /// Print JSON; alerts for the terminal go to standard error then
         #[arg(long)]
         json: bool,
     },

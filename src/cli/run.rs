@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use api_health_actors::child::ChildExit;
 use api_health_actors::round::Round;
+use api_health_actors::stats;
 use api_health_actors::supervisor::LoadReport;
-use api_health_actors::system::{self, Running};
+use api_health_actors::system::{self, Options, Running};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
@@ -45,7 +46,9 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
             return Ok(Exit::Ok);
         }
     };
-    let running = system::start(world, &app.options(args.once));
+    // What is watched besides these is not known then, so nothing is taken for removed.
+    let closes_unconfigured = args.urls.is_empty();
+    let running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
     let Some(report) = reload(&running, &mut signals).await else {
         return Ok(stop(app, running, &mut signals).await);
     };
@@ -57,12 +60,21 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
     }
     announce(&report);
     let progress = tokio::spawn(show_progress(Arc::clone(running.round())));
+    let stats = Arc::clone(running.stats());
+    let began = tokio::time::Instant::now();
+    let periodically = tokio::spawn({
+        let stats = Arc::clone(&stats);
+        async move { stats::log_periodically(&stats).await }
+    });
     let exit = if args.once {
         once(app, running, &report, signals).await
     } else {
         watch(app, running, report.apis == 0 && !report.unreadable.is_empty(), signals).await
     };
     progress.abort();
+    periodically.abort();
+    // Of the whole run.
+    stats.figures().log(began.elapsed().as_secs());
     Ok(exit)
 }
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, UnreadableState};
+use api_health_core::incident::Incident;
 use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Status, Timestamp};
 use serde_json::{Value, json};
 
+use super::alerts;
 use super::args::StatusArgs;
 use super::configured::{self, Checked};
 use super::exit::Exit;
@@ -27,9 +29,21 @@ struct Row {
     /// `None` for an API that is watched from the command line, or was configured once.
     config: Option<Arc<ApiConfig>>,
     source: Option<String>,
+    /// Why it is not probed, where its prober was given up.
+    not_probed: Option<Incident>,
 }
 
 impl Row {
+    /// What is known of it now: nothing, while it is not probed.
+    fn status(&self) -> Status {
+        if self.not_probed.is_some() { Status::Unknown } else { self.state.status }
+    }
+
+    /// Since when.
+    fn since(&self) -> Option<Timestamp> {
+        self.not_probed.as_ref().map(|incident| incident.started_at).or(self.state.since)
+    }
+
     fn enabled(&self) -> bool {
         self.config.as_ref().is_none_or(|config| config.enabled)
     }
@@ -43,11 +57,12 @@ impl Row {
         })
     }
 
-    /// Down first, then suspect, unknown, up; what is not probed last.
+    /// Down and not probed first, then suspect, unknown, up; what is not probed last.
     fn rank(&self) -> u8 {
-        match (self.enabled(), self.state.status) {
+        match (self.enabled(), self.status()) {
             (false, _) => 4,
             (true, Status::Down) => 0,
+            (true, Status::Unknown) if self.not_probed.is_some() => 0,
             (true, _) if self.state.is_suspect() => 1,
             (true, Status::Unknown) => 2,
             (true, Status::Up) => 3,
@@ -63,19 +78,28 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     let LoadedStates { states, unreadable } = load_states(app).await?;
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
-    let mut rows = join(&checked, states);
+    let owed = states.iter().map(|state| owed_by(app, state)).sum();
+    let (own, states): (Vec<ApiState>, Vec<ApiState>) = states.into_iter().partition(|state| state.api_id.is_own());
+    let own: HashMap<ApiId, Incident> =
+        own.into_iter().filter_map(|state| Some((state.api_id, state.incident?))).collect();
+    let mut rows = join(&checked, states, &own);
+    let store_trouble = own.get(&ApiId::own_store());
     let now = app.clock.now();
     let silent = silence(&rows, now);
-    let counts = render::Counts::of(&rows);
+    let counts = render::Counts::of(&rows, owed);
     if args.down {
-        rows.retain(|row| row.enabled() && row.state.status == Status::Down);
+        rows.retain(|row| row.enabled() && row.status() == Status::Down);
     }
     if args.json {
-        out.json(&render::json_of(app, &rows, &counts, &unreadable, &checked, now))?;
+        out.json(&render::json_of(app, &rows, &counts, store_trouble, &unreadable, &checked, now))?;
     } else {
         out.print(&render::text_of(&rows, &counts, app, now, out))?;
         if let Some(silence) = silent {
             note(&format!("note: nothing was probed for {}; is `api-health run` running?", text::span(silence)));
+        }
+        if let Some(incident) = store_trouble {
+            let since = text::ago(incident.started_at, now);
+            note(&format!("note: {}, since {since}: {}", incident.name, text::line(&incident.reason)));
         }
         tell_unreadable(&unreadable);
         for refused in &checked.refused {
@@ -99,6 +123,11 @@ pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
     Ok(app.open_store().await?.load_all().await?)
 }
 
+/// Alerts that some channel does not have yet.
+fn owed_by(app: &App, state: &ApiState) -> usize {
+    state.owed.iter().filter(|owed| !alerts::owed_to(app, owed).is_empty()).count()
+}
+
 /// Names the records that make no sense.
 pub(super) fn tell_unreadable(unreadable: &[UnreadableState]) {
     for record in unreadable {
@@ -112,7 +141,8 @@ pub(super) fn json_of_unreadable(unreadable: &[UnreadableState]) -> Value {
     unreadable.iter().map(|record| json!({ "api_id": record.api_id, "why": record.why })).collect()
 }
 
-fn join(checked: &Checked, states: Vec<ApiState>) -> Vec<Row> {
+fn join(checked: &Checked, states: Vec<ApiState>, own: &HashMap<ApiId, Incident>) -> Vec<Row> {
+    let not_probed = |api_id: &ApiId| own.get(&ApiId::own_prober(api_id)).cloned();
     let mut states: BTreeMap<ApiId, ApiState> = states.into_iter().map(|state| (state.api_id.clone(), state)).collect();
     let mut rows: Vec<Row> = checked
         .good
@@ -122,9 +152,13 @@ fn join(checked: &Checked, states: Vec<ApiState>) -> Vec<Row> {
             state: states.remove(&c.config.api_id).unwrap_or_else(|| ApiState::unknown(c.config.api_id.clone())),
             config: Some(Arc::clone(&c.config)),
             source: Some(c.source.clone()),
+            not_probed: not_probed(&c.config.api_id),
         })
         .collect();
-    rows.extend(states.into_values().map(|state| Row { state, config: None, source: None }));
+    rows.extend(states.into_values().map(|state| {
+        let not_probed = not_probed(&state.api_id);
+        Row { state, config: None, source: None, not_probed }
+    }));
     rows.sort_by(|a, b| a.rank().cmp(&b.rank()).then_with(|| a.state.api_id.cmp(&b.state.api_id)));
     rows
 }

@@ -110,10 +110,13 @@ impl<'a> Message<'a> {
             AlertKind::Closed => vec![
                 ("What", format!("{} is watched no longer; nobody will see it come back", self.name())),
                 ("Since", words::moment(alert.happened_at)),
-                ("Was down for", format!("{}, from {}", self.duration(), words::moment(alert.incident_started_at))),
+                ("Was down", format!("for {}, from {}", self.duration(), words::moment(alert.incident_started_at))),
                 ("Why", self.reason()),
             ],
         };
+        if let (AlertKind::Down, Some(meaning)) = (alert.kind, self.meaning()) {
+            facts.push(("So", meaning));
+        }
         if self.late_seconds() >= LATE_FROM_SECONDS {
             let late = words::span(self.now.since(alert.detected_at));
             let confirmed = words::moment(alert.detected_at);
@@ -129,7 +132,7 @@ impl<'a> Message<'a> {
         if !self.environment().is_empty() {
             facts.push(("Environment", self.environment()));
         }
-        facts.push(("API", alert.api_id.to_string()));
+        facts.push(("API", self.about()));
         facts.push(("Incident", words::one_line(&alert.incident_id, NAME_CHARS_MAX)));
         facts.push(("Alert", words::one_line(&alert.alert_id, NAME_CHARS_MAX)));
         facts
@@ -171,6 +174,29 @@ impl<'a> Message<'a> {
     /// The environment as one bounded line; empty where none is set.
     pub fn environment(&self) -> String {
         words::one_line(self.environment, ENVIRONMENT_CHARS_MAX)
+    }
+
+    /// Which API this is about; the monitor's own alerts are about none, or about the prober of one.
+    fn about(&self) -> String {
+        let api_id = &self.alert.api_id;
+        match api_id.probed() {
+            Some(probed) => format!("{probed}; this is about api-health itself ({api_id})"),
+            None if api_id.is_own() => format!("none; this is about api-health itself ({api_id})"),
+            None => api_id.to_string(),
+        }
+    }
+
+    /// What it means that something of the monitor's own is down, for whoever is woken by it.
+    fn meaning(&self) -> Option<String> {
+        let api_id = &self.alert.api_id;
+        match api_id.probed() {
+            Some(probed) => Some(format!("{probed} is probed rarely or not at all, and counts as unknown meanwhile")),
+            None if api_id.is_own() => Some(
+                "probing and telling go on; what happens meanwhile is in memory alone, and is told twice at worst"
+                    .into(),
+            ),
+            None => None,
+        }
     }
 
     fn headline(&self, name: &str, reason: &str) -> String {

@@ -5,6 +5,14 @@ use api_health_core::{ApiId, Status};
 use proptest::prelude::*;
 use std::time::Duration;
 
+const PAGE: &str = include_str!("../../docs/alerts.md");
+
+/// What `docs/alerts.md` shows after the comment `<!-- example: NAME -->`.
+fn example(name: &str) -> &'static str {
+    let (_, rest) = PAGE.split_once(&format!("<!-- example: {name} -->\n```text\n")).unwrap();
+    rest.split_once("```").unwrap().0
+}
+
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
@@ -33,6 +41,28 @@ fn up() -> Alert {
         previous_status: Status::Down,
         happened_at: at("2026-11-22T07:34:10Z"),
         detected_at: at("2026-11-22T07:34:15Z"),
+        ..down()
+    }
+}
+
+fn closed() -> Alert {
+    Alert {
+        alert_id: "shop.1795332600000.3.closed".into(),
+        kind: AlertKind::Closed,
+        reason: "no longer watched: its row was removed; it was down: status 503 is not in 2xx".into(),
+        ..up()
+    }
+}
+
+/// The store of the monitor itself takes no writes.
+fn own_store() -> Alert {
+    Alert {
+        alert_id: "api-health:store.1795332600000.1.down".into(),
+        incident_id: "api-health:store.1795332600000.1".into(),
+        api_id: ApiId::own_store(),
+        name: "api-health's store (SQLite file api-health.db)".into(),
+        url: String::new(),
+        reason: "it takes no writes: database or disk is full".into(),
         ..down()
     }
 }
@@ -70,6 +100,69 @@ fn a_recovery_says_for_how_long_and_what_had_failed() {
 }
 
 #[test]
+fn an_incident_that_is_closed_says_that_nobody_looks_any_more_and_why() {
+    let alert = closed();
+    let message = Message::new(&alert, "", alert.detected_at);
+    let subject = "CLOSED Shop: no longer watched: its row was removed; it was down: status 503 is not in 2xx";
+    assert_eq!(message.subject(), subject);
+    assert_eq!(message.sms(), format!("{subject} (2026-11-22 07:34:10 UTC)"));
+    assert_eq!(message.text(), example("closed"));
+    let machine = message.machine();
+    assert_eq!((machine.kind, machine.status, machine.previous_status), ("closed", "unknown", "down"));
+    assert_eq!(machine.duration_seconds, Some(250));
+}
+
+#[test]
+fn the_monitor_s_own_alerts_say_that_they_are_about_itself_and_what_they_mean() {
+    let alert = own_store();
+    let message = Message::new(&alert, "", alert.detected_at);
+    assert_eq!(message.text(), example("own store"));
+    let line = "DOWN api-health's store (SQLite file api-health.db): it takes no writes: database or disk is full";
+    assert_eq!(message.line(), line);
+    let back = Alert { kind: AlertKind::Up, happened_at: at("2026-11-22T07:35:00Z"), ..own_store() };
+    let message = Message::new(&back, "", back.happened_at);
+    assert_eq!(message.subject(), "UP api-health's store (SQLite file api-health.db) again after 5 min");
+    assert!(!message.text().contains("So:"), "{}", message.text());
+
+    let shop = ApiId::parse("shop").unwrap();
+    let prober = Alert {
+        api_id: ApiId::own_prober(&shop),
+        name: "api-health's prober of Shop".into(),
+        reason: "it died 5 times: Panicked(\"index out of bounds\")".into(),
+        ..down()
+    };
+    let message = Message::new(&prober, "", prober.detected_at);
+    assert!(message.subject().starts_with("DOWN api-health's prober of Shop: it died 5 times"));
+    let text = message.text();
+    assert!(
+        text.contains("So:          shop is probed rarely or not at all, and counts as unknown meanwhile\n"),
+        "{text}"
+    );
+    assert!(text.contains("API:         shop; this is about api-health itself (api-health:prober:shop)\n"), "{text}");
+    assert!(text.contains("URL:         https://shop.test/health\n"), "{text}");
+}
+
+#[test]
+fn an_outage_that_came_and_went_while_the_channel_was_dead_is_told_as_both_each_with_its_time_and_lateness() {
+    let (down, up) = (down(), up());
+    let now = at("2026-11-22T09:34:15Z");
+    let (down, up) = (Message::new(&down, "", now).text(), Message::new(&up, "", now).text());
+    assert!(down.contains("Since:       2026-11-22 07:30:00 UTC\n"), "{down}");
+    assert!(
+        down.contains(
+            "Told late:   by 2 h 4 min: it was confirmed at 2026-11-22 07:30:05 UTC and not delivered before\n"
+        ),
+        "{down}"
+    );
+    assert!(up.contains("Since:       2026-11-22 07:34:10 UTC\n"), "{up}");
+    assert!(up.contains("Down for:    4 min 10 s, from 2026-11-22 07:30:00 UTC\n"), "{up}");
+    assert!(
+        up.contains("Told late:   by 2 h: it was confirmed at 2026-11-22 07:34:15 UTC and not delivered before\n"),
+        "{up}"
+    );
+}
+
+#[test]
 fn lateness_is_told_from_a_minute_on() {
     let alert = Alert { changes_left_out: 4, ..down() };
     let told_after =
@@ -82,13 +175,13 @@ fn lateness_is_told_from_a_minute_on() {
 
 #[test]
 fn the_machine_form_has_every_field_in_every_alert() {
-    let (down, up) = (down(), up());
+    let (down, up, closed) = (down(), up(), closed());
     let json = |alert: &Alert| -> serde_json::Value {
         serde_json::from_str(&Message::new(alert, "production", alert.detected_at).json()).unwrap()
     };
-    let (down, up) = (json(&down), json(&up));
+    let (down, up, closed) = (json(&down), json(&up), json(&closed));
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&down), keys(&up));
+    assert_eq!((keys(&down), keys(&down)), (keys(&up), keys(&closed)));
     assert_eq!(down["duration_seconds"], serde_json::Value::Null);
     assert_eq!(up["duration_seconds"], 250);
     assert_eq!((&up["status"], &up["previous_status"]), (&"up".into(), &"down".into()));
@@ -119,17 +212,16 @@ proptest! {
     fn subject_and_short_text_keep_their_bounds_and_what_comes_first(
         name in "(\\PC|\\pC|\\pM|[a-z \r\n]){0,150}",
         reason in "(\\PC|\\pC|[a-z \r\n]){0,150}",
-        is_up: bool,
+        kind in 0..3_usize,
         happened in any::<i64>(),
         now in any::<i64>(),
     ) {
-        let base = if is_up { up() } else { down() };
+        let (base, word) = [(down(), "DOWN "), (up(), "UP "), (closed(), "CLOSED ")][kind].clone();
         let alert = Alert { name, reason, happened_at: Timestamp::from_millis(happened), ..base };
         let message = Message::new(&alert, "produktion ü", Timestamp::from_millis(now));
         for (text, chars_max) in [(message.subject(), SUBJECT_CHARS_MAX), (message.sms(), SMS_CHARS_MAX)] {
             prop_assert!(text.len() <= chars_max, "{}: {text}", text.len());
             prop_assert!(text.bytes().all(|b| (b' '..=b'~').contains(&b)), "{text:?}");
-            let word = if is_up { "UP " } else { "DOWN " };
             let name: String = message.ascii_name(40).trim_end_matches("...").trim_end().to_owned();
             prop_assert!(text.starts_with(&format!("{word}{name}")), "{text:?} does not begin with {word}{name:?}");
         }

@@ -151,7 +151,7 @@ pub(super) const WEBHOOK_SECRET: Key = text(
 )
 .secret();
 pub(super) const WEBHOOK_TIMEOUT: Key =
-    seconds("notify.webhook.timeout_seconds", "10", (1, 60), "Bound on one attempt to post.", "10");
+    seconds("notify.webhook.timeout_seconds", "10", (1, 15), "Bound on one attempt to post.", "10");
 pub(super) const TOPIC_ARN: Key = text(
     "notify.sns.topic_arn",
     "none",

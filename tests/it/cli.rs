@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::cli_probe::listener;
+
 /// A folder to run the program in, with an environment of its own.
 pub(crate) struct Place(TempDir);
 
@@ -82,7 +84,7 @@ fn ran(output: &std::process::Output) -> Ran {
 }
 
 /// The ways to every command that does something.
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &["run"],
     &["probe"],
     &["apis", "add"],
@@ -95,6 +97,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["apis", "validate"],
     &["status"],
     &["alerts", "list"],
+    &["alerts", "retry"],
     &["alerts", "test"],
     &["settings", "show"],
     &["demo"],
@@ -122,6 +125,19 @@ fn every_command_has_help_that_says_what_it_does() {
 }
 
 #[test]
+fn a_run_ends_with_its_figures_in_the_log() {
+    let place = Place::new();
+    let url = format!("http://{}/", listener("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+    let ran = place.run(&["run", "--once", &url]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let figures: serde_json::Value = serde_json::from_str(ran.err.lines().next_back().unwrap()).unwrap();
+    assert_eq!((&figures["message"], &figures["probes"]), (&"figures".into(), &1.into()), "{ran:?}");
+    for name in ["seconds", "missed_ticks", "restarts", "alerts_delivered"] {
+        assert!(figures[name].is_u64(), "{name}: {figures}");
+    }
+}
+
+#[test]
 fn a_bad_command_line_is_refused_with_64() {
     let place = Place::new();
     for args in [&["nonsense"][..], &["probe"], &["demo", "--seconds", "1"], &["apis", "add"], &["status", "--dwn"]] {
@@ -136,7 +152,7 @@ fn completions_for_every_shell() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = place.ok(&["completions", shell]);
-        assert!(script.contains("api-health") && script.contains("validate"), "{shell}");
+        assert!(["api-health", "validate", "retry"].iter().all(|word| script.contains(word)), "{shell}");
     }
     let script = place.path("api-health.bash");
     std::fs::write(&script, place.ok(&["completions", "bash"])).unwrap();

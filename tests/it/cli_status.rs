@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api_health::sqlite::SqliteFile;
 use api_health::store::sqlite::SqliteStateStore;
 use api_health_actors::ports::StateStore;
-use api_health_core::delivery::{Delivery, OwedAlert};
+use api_health_core::delivery::{Claim, Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
 use api_health_core::state::{LastProbe, Streak};
@@ -97,6 +97,7 @@ fn the_table_has_what_is_down_first_and_names_what_cannot_be_read() {
 fn json_has_the_documented_names() {
     let place = Place::new();
     store(&place);
+    place.write("api-health.toml", "[notify.webhook]\nurl = \"http://127.0.0.1:1/\"\n[notify.terminal]\n");
     let status = place.json(&["status"]);
     assert_eq!(status["schema"], 1);
     assert_eq!(status["summary"]["down"], 1);
@@ -132,15 +133,175 @@ fn owed_alerts_are_listed_with_the_channels_that_lack_them() {
     store(&place);
     place.write("api-health.toml", "[notify.webhook]\nurl = \"http://127.0.0.1:1/\"\n[notify.terminal]\n");
     let list = place.ok(&["alerts", "list"]);
-    let line = list.lines().nth(1).unwrap();
-    assert!(line.starts_with("c-down  DOWN") && line.contains("webhook") && !line.contains("terminal"), "{list}");
+    assert!(list.lines().nth(1).unwrap().starts_with("c-down  DOWN"), "{list}");
+    assert!(list.contains("  webhook: no failed attempt") && !list.contains("terminal"), "{list}");
     assert!(!list.contains('\u{1b}'), "a name cannot colour the terminal");
+}
+
+/// A store with what is given and no configs.
+fn only(place: &Place, states: Vec<ApiState>) {
+    let file = SqliteFile::open(place.path("api-health.db")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let writes = states.into_iter().map(Arc::new).collect();
+    let results = runtime.block_on(SqliteStateStore::open(&file).unwrap().commit(writes));
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+}
+
+fn owing(api_id: ApiId, alert_id: &str, deliveries: Vec<Delivery>) -> OwedAlert {
+    let alert = Alert {
+        alert_id: alert_id.into(),
+        incident_id: "i".into(),
+        kind: if alert_id.ends_with("up") { AlertKind::Up } else { AlertKind::Down },
+        api_id,
+        name: "Shop".into(),
+        url: "http://127.0.0.1:1/".into(),
+        previous_status: Status::Up,
+        happened_at: THEN,
+        detected_at: THEN,
+        incident_started_at: THEN,
+        reason: "r".into(),
+        changes_left_out: 0,
+    };
+    OwedAlert { alert, deliveries }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test reads the clock")]
+fn owed_alerts_are_listed_with_what_came_of_each_attempt_and_when_the_next_one_comes() {
+    let place = Place::new();
+    let millis = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let now = Timestamp::from_millis(i64::try_from(millis).unwrap());
+    let in_two_hours = now.plus(std::time::Duration::from_secs(2 * 3_600 + 30));
+    let failed = |next_try_at| Delivery {
+        channel: "webhook".into(),
+        delivered: false,
+        failures: 3,
+        last_error: Some("it answered 503 \u{1b}[31m".into()),
+        next_try_at: Some(next_try_at),
+    };
+    let has_it = |channel: &str| Delivery { channel: channel.into(), delivered: true, ..Delivery::default() };
+    let mut a = state("a", Status::Up);
+    a.last_told = Status::Up;
+    a.owed = vec![
+        owing(a.api_id.clone(), "a.1.down", vec![failed(in_two_hours), has_it("terminal")]),
+        owing(a.api_id.clone(), "a.1.up", vec![has_it("terminal")]),
+    ];
+    let mut b = state("b", Status::Up);
+    b.last_told = Status::Up;
+    b.claim = Some(Claim { by: "host:7:1".into(), until: now.plus(std::time::Duration::from_secs(29)) });
+    b.owed = vec![owing(b.api_id.clone(), "b.1.up", vec![failed(THEN)])];
+    // Every channel that is set has this one: it is owed to nobody, whatever else is noted.
+    let mut c = state("c", Status::Up);
+    c.last_told = Status::Up;
+    c.owed = vec![owing(c.api_id.clone(), "c.1.up", vec![has_it("terminal"), has_it("webhook"), has_it("sns")])];
+    // And this one to a channel that another process knows.
+    let mut d = state("d", Status::Up);
+    d.last_told = Status::Up;
+    let sns = Delivery { channel: "sns".into(), ..failed(THEN) };
+    d.owed = vec![owing(d.api_id.clone(), "d.1.up", vec![has_it("terminal"), has_it("webhook"), sns])];
+    only(&place, vec![a, b, c, d]);
+    place.write("api-health.toml", "[notify.webhook]\nurl = \"http://127.0.0.1:1/\"\n[notify.terminal]\n");
+    let ran = place.run(&["alerts", "list"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[0].starts_with("API") && lines[1].starts_with("a    DOWN"), "{}", ran.out);
+    assert!(
+        lines[2].starts_with("  webhook: 3 attempts failed, the last one: it answered 503 [31m; next try in 2 h"),
+        "{}",
+        ran.out
+    );
+    assert!(lines[3].starts_with("a    UP") && lines[3].ends_with("a.1.up"), "{}", ran.out);
+    assert_eq!(lines[4], "  webhook: no failed attempt is stored; it waits for the alert before it");
+    assert!(lines[5].starts_with("b    UP"), "{}", ran.out);
+    assert!(
+        lines[6].starts_with(
+            "  webhook: 3 attempts failed, the last one: it answered 503 [31m; next try now; claimed by host:7:1 for"
+        ),
+        "{}",
+        ran.out
+    );
+    assert!(
+        lines[7].starts_with("  terminal: no failed attempt is stored; claimed by host:7:1 for another"),
+        "{}",
+        ran.out
+    );
+    assert!(lines[8].starts_with("d    UP"), "{}", ran.out);
+    assert!(lines[9].starts_with("  sns (not set here): 3 attempts failed"), "{}", ran.out);
+    assert_eq!(lines.len(), 10, "{}", ran.out);
+    assert!(ran.err.contains("alerts retry"), "{}", ran.err);
+
+    let list = place.json(&["alerts", "list"]);
+    let delivery = &list["owed"][0]["deliveries"][0];
+    assert_eq!((&delivery["channel"], &delivery["failures"]), (&"webhook".into(), &3.into()));
+    assert_eq!(delivery["next_try_at"], in_two_hours.to_string());
+    assert_eq!(list["owed"][0]["handed_over_by"], serde_json::Value::Null);
+    assert_eq!(list["owed"][1]["deliveries"].as_array().unwrap().len(), 2, "one that was not tried is there as well");
+    assert_eq!(list["owed"][2]["handed_over_by"], "host:7:1");
+    assert_eq!(place.json(&["status"])["summary"]["owed_alerts"], 4);
+}
+
+#[test]
+fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
+    let place = Place::new();
+    for id in ["shop", "well"] {
+        place.ok(&["apis", "add", "--url", "http://127.0.0.1:1/", "--id", id]);
+    }
+    let own = |api_id: ApiId, name: &str, reason: &str| {
+        let mut own = state("x", Status::Down);
+        own.incident = Some(Incident {
+            incident_id: format!("{api_id}.1.1"),
+            started_at: THEN,
+            reason: reason.into(),
+            name: name.into(),
+            url: String::new(),
+        });
+        own.last_told = Status::Down;
+        own.owed = vec![owing(api_id.clone(), &format!("{api_id}.1.1.down"), vec![])];
+        own.api_id = api_id;
+        own
+    };
+    let shop = ApiId::parse("shop").unwrap();
+    only(
+        &place,
+        vec![
+            state("shop", Status::Up),
+            state("well", Status::Up),
+            own(ApiId::own_prober(&shop), "api-health's prober of Shop", "it died 5 times: Panicked"),
+            own(ApiId::own_store(), "api-health's store (SQLite file x)", "it takes no writes: disk full"),
+        ],
+    );
+    let ran = place.run(&["status"]);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines[1].starts_with("shop  UNKNOWN") && lines[1].contains("not probed: it died 5 times"), "{}", ran.out);
+    assert!(lines[2].starts_with("well  up"), "{}", ran.out);
+    assert_eq!(lines.last(), Some(&"1 up, 1 unknown; 2 alerts owed (api-health alerts list)"));
+    assert_eq!(lines.len(), 5, "{}", ran.out);
+    assert!(
+        ran.err.contains("api-health's store (SQLite file x), since") && ran.err.contains("disk full"),
+        "{}",
+        ran.err
+    );
+    let status = place.json(&["status"]);
+    assert_eq!(status["apis"].as_array().unwrap().len(), 2, "{status}");
+    assert_eq!(
+        (&status["summary"]["up"], &status["summary"]["down"], &status["summary"]["unknown"]),
+        (&1.into(), &0.into(), &1.into())
+    );
+    let shop = &status["apis"][0];
+    assert_eq!(
+        (&shop["status"], &shop["not_probed"]["reason"]),
+        (&"unknown".into(), &"it died 5 times: Panicked".into())
+    );
+    assert_eq!(shop["since"], THEN.to_string());
+    assert_eq!(status["apis"][1]["not_probed"], serde_json::Value::Null);
+    assert_eq!(status["store_trouble"]["reason"], "it takes no writes: disk full");
 }
 
 #[test]
 fn without_a_store_it_says_what_to_do_and_creates_none() {
     let place = Place::new();
-    for args in [&["status"][..], &["status", "--json"], &["alerts", "list"], &["apis", "export"]] {
+    for args in [&["status"][..], &["status", "--json"], &["alerts", "list"], &["alerts", "retry"], &["apis", "export"]]
+    {
         let ran = place.run(args);
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{args:?}");
         assert!(ran.err.contains("api-health.db is not there") && ran.err.contains("write `api-health"), "{}", ran.err);

@@ -10,6 +10,7 @@ mod cloud;
 mod daemon;
 
 // What is promised.
+mod alerts_retry;
 mod bad_input;
 mod bad_rows;
 mod cadence;
@@ -19,6 +20,7 @@ mod cli_apis;
 mod cli_demo;
 mod cli_probe;
 mod cli_status;
+mod config_changes;
 mod configs;
 mod crashes;
 mod documentation;

@@ -167,19 +167,26 @@ pub fn next_for<'a>(state: &'a ApiState, channel: &str) -> Option<&'a OwedAlert>
 /// Notes that `channel` has the alert, and strikes it once each of `channels` has it. Returns whether anything changed:
 /// settling twice, or settling what is not owed, changes nothing.
 pub fn settle(state: &mut ApiState, alert_id: &str, channel: &str, channels: &[String]) -> bool {
-    let Some(index) = state.owed.iter().position(|owed| owed.alert.alert_id == alert_id) else {
-        return false;
-    };
-    let owed = &mut state.owed[index];
-    if owed.is_delivered(channel) {
-        return false;
+    let changed = note_delivered(state, alert_id, channel);
+    if changed {
+        strike_delivered(state, channels);
     }
-    let delivery = owed.delivery_mut(channel);
-    delivery.delivered = true;
-    delivery.last_error = None;
-    delivery.next_try_at = None;
-    strike_delivered(state, channels);
-    true
+    changed
+}
+
+/// Notes that `channel` has the alert, and strikes nothing: for whoever does not know all channels for certain. Returns
+/// whether anything changed.
+pub fn note_delivered(state: &mut ApiState, alert_id: &str, channel: &str) -> bool {
+    match state.owed.iter_mut().find(|owed| owed.alert.alert_id == alert_id) {
+        Some(owed) if !owed.is_delivered(channel) => {
+            let delivery = owed.delivery_mut(channel);
+            delivery.delivered = true;
+            delivery.last_error = None;
+            delivery.next_try_at = None;
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Notes that `channel` did not take the alert, why, and when it is tried again.

@@ -111,6 +111,20 @@ impl StateKeeper {
         }
     }
 
+    /// Forgets waits for alerts that somebody else has handed over: the next one has not failed yet, and waits for nothing.
+    pub(super) fn forget_waits(&mut self, api_id: &ApiId) {
+        let Some(entry) = self.entries.get(api_id) else { return };
+        for &channel in &self.channels {
+            let next = delivery::next_for(&entry.state, channel).and_then(|owed| owed.delivery(channel));
+            let lane = (api_id.clone(), channel);
+            if next.is_none_or(|delivery| delivery.failures == 0)
+                && matches!(self.lanes.lanes.get(&lane), Some(Lane::Waiting(_)))
+            {
+                self.lanes.lanes.remove(&lane);
+            }
+        }
+    }
+
     /// Offers to every channel what it should have next of this API, unless that is under way.
     pub(super) fn offer(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
         let Some(entry) = self.entries.get_mut(api_id) else { return };

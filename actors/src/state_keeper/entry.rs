@@ -245,6 +245,8 @@ impl Entry {
             pending.change.replay(&mut state, by);
         }
         delivery::keep_failures(&mut state, &self.state);
+        // Somebody else may have handed the rest over, without knowing that it was the last.
+        delivery::strike_delivered(&mut state, by.channels);
         state.missed_ticks = state.missed_ticks.max(self.state.missed_ticks);
         self.attempt = None;
         self.writing = Writing::Idle;

@@ -298,6 +298,7 @@ impl StateKeeper {
         } else {
             self.owing.insert(api_id.clone());
         }
+        self.forget_waits(api_id);
         match rebased {
             Rebased::WasOurs => self.write_what_is_left(api_id),
             Rebased::TakenOver => {}

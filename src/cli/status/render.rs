@@ -1,13 +1,15 @@
 //! What `status` prints: a table for people, JSON for scripts.
 
 use api_health_actors::ports::UnreadableState;
+use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
 use api_health_core::state::Streak;
 use api_health_core::{AlertKind, Status, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Row, json_of_unreadable};
+use super::{Row, json_of_unreadable, owed_by};
 use crate::app::App;
+use crate::cli::alerts;
 use crate::cli::configured::Checked;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::table::{Cell, Table};
@@ -24,16 +26,17 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn of(rows: &[Row]) -> Self {
+    /// Of these APIs; `owed` counts the monitor's own alerts as well.
+    pub(super) fn of(rows: &[Row], owed: usize) -> Self {
         let enabled = || rows.iter().filter(|row| row.enabled());
-        let with = |status| enabled().filter(|row| row.state.status == status).count();
+        let with = |status| enabled().filter(|row| row.status() == status).count();
         Self {
             up: with(Status::Up),
             down: with(Status::Down),
             unknown: with(Status::Unknown),
             disabled: rows.len() - enabled().count(),
-            suspect: enabled().filter(|row| row.state.is_suspect()).count(),
-            owed: rows.iter().map(|row| row.state.owed.len()).sum(),
+            suspect: enabled().filter(|row| row.not_probed.is_none() && row.state.is_suspect()).count(),
+            owed,
         }
     }
 
@@ -67,7 +70,7 @@ pub(super) fn text_of(rows: &[Row], counts: &Counts, app: &App, now: Timestamp, 
         table.push(vec![
             state.api_id.to_string().into(),
             status_cell(row),
-            state.since.map_or("-".into(), |since| text::span(now.since(since))).into(),
+            row.since().map_or("-".into(), |since| text::span(now.since(since))).into(),
             probe.map_or("-".into(), |probe| text::ago(probe.at, now)).into(),
             probe.and_then(|probe| probe.latency_ms).map_or("-".into(), |ms| format!("{ms} ms")).into(),
             what(row, app).join("; ").into(),
@@ -78,9 +81,10 @@ pub(super) fn text_of(rows: &[Row], counts: &Counts, app: &App, now: Timestamp, 
 }
 
 fn status_cell(row: &Row) -> Cell {
-    let word = row.state.status.as_str();
-    let style = match row.state.status {
+    let word = row.status().as_str();
+    let style = match row.status() {
         _ if !row.enabled() => return Cell::styled(format!("{word} (disabled)"), DIM),
+        Status::Unknown if row.not_probed.is_some() => return Cell::styled("UNKNOWN", BAD),
         Status::Down => return Cell::styled("DOWN", BAD),
         Status::Unknown => DOUBT,
         Status::Up if row.state.is_suspect() => DOUBT,
@@ -93,7 +97,10 @@ fn status_cell(row: &Row) -> Cell {
 fn what(row: &Row, app: &App) -> Vec<String> {
     let state = &row.state;
     let mut what = Vec::new();
-    if let Some(streak) = &state.streak {
+    if let Some(incident) = &row.not_probed {
+        what.push(format!("not probed: {}", text::line(&incident.reason)));
+    }
+    if let Some(streak) = state.streak.as_ref().filter(|_| row.not_probed.is_none()) {
         what.push(streak_words(streak, row.needed()));
     }
     if let Some(probe) = state.last_probe.as_ref().filter(|probe| probe.verdict != Verdict::Pass) {
@@ -101,11 +108,12 @@ fn what(row: &Row, app: &App) -> Vec<String> {
         let prefix = if probe.verdict == Verdict::Inconclusive { "could not tell: " } else { "" };
         what.push(format!("{prefix}{}", text::line(error)));
     }
-    if !state.owed.is_empty() {
-        let mut channels = app.channels();
-        channels.retain(|channel| state.owed.iter().any(|owed| !owed.is_delivered(channel)));
-        let to = if channels.is_empty() { String::new() } else { format!(" to {}", channels.join(", ")) };
-        what.push(format!("owes {}{to}", text::count(state.owed.len(), "alert")));
+    let owed = owed_by(app, state);
+    if owed > 0 {
+        let mut channels: Vec<&str> = state.owed.iter().flat_map(|owed| alerts::owed_to(app, owed)).collect();
+        channels.sort_unstable();
+        channels.dedup();
+        what.push(format!("owes {} to {}", text::count(owed, "alert"), channels.join(", ")));
     }
     if state.missed_ticks > 0 {
         what.push(text::count(usize::try_from(state.missed_ticks).unwrap_or(usize::MAX), "missed tick"));
@@ -137,6 +145,7 @@ pub(super) fn json_of(
     app: &App,
     rows: &[Row],
     counts: &Counts,
+    store_trouble: Option<&Incident>,
     unreadable: &[UnreadableState],
     checked: &Checked,
     now: Timestamp,
@@ -154,7 +163,8 @@ pub(super) fn json_of(
             "suspect": counts.suspect,
             "owed_alerts": counts.owed,
         },
-        "apis": rows.iter().map(json_of_row).collect::<Vec<_>>(),
+        "store_trouble": store_trouble.map(trouble),
+        "apis": rows.iter().map(|row| json_of_row(app, row)).collect::<Vec<_>>(),
         "unreadable": json_of_unreadable(unreadable),
         "refused": checked.refused.iter().map(|refused| json!({
             "api_id": refused.row.api_id.as_ref().map(|id| id.as_str()),
@@ -163,7 +173,12 @@ pub(super) fn json_of(
     })
 }
 
-fn json_of_row(row: &Row) -> Value {
+/// Something that the monitor noticed about itself.
+fn trouble(incident: &Incident) -> Value {
+    json!({ "since": incident.started_at.to_string(), "reason": incident.reason })
+}
+
+fn json_of_row(app: &App, row: &Row) -> Value {
     let (state, config) = (&row.state, row.config.as_ref());
     json!({
         "api_id": state.api_id.as_str(),
@@ -172,8 +187,9 @@ fn json_of_row(row: &Row) -> Value {
         "source": row.source,
         "configured": config.is_some(),
         "enabled": row.enabled(),
-        "status": state.status.as_str(),
-        "since": state.since.map(|since| since.to_string()),
+        "status": row.status().as_str(),
+        "since": row.since().map(|since| since.to_string()),
+        "not_probed": row.not_probed.as_ref().map(trouble),
         "suspect": state.streak.as_ref().map(|streak| json!({
             "toward": streak.toward.as_str(),
             "count": streak.count,
@@ -196,7 +212,7 @@ fn json_of_row(row: &Row) -> Value {
             "status_code": probe.status_code,
             "error": probe.error,
         })),
-        "owed_alerts": state.owed.len(),
+        "owed_alerts": owed_by(app, state),
         "missed_ticks": state.missed_ticks,
     })
 }

@@ -1,0 +1,172 @@
+//! `alerts list`: what is owed, to whom, what came of it so far, and when it is tried again.
+//!
+//! What came of attempts is written with the next checkpoint, so what is shown may be that much older than what is true.
+//! The words say no more than what is stored.
+
+use std::time::Duration;
+
+use api_health_actors::ports::LoadedStates;
+use api_health_core::delivery::{CLAIM_LASTS, Claim, Delivery, OwedAlert};
+use api_health_core::{ApiState, Timestamp};
+use serde_json::{Value, json};
+
+use super::{kind_cell, owed_to};
+use crate::app::{App, AppError};
+use crate::cli::exit::Exit;
+use crate::cli::out::{DOUBT, Out, note};
+use crate::cli::table::Table;
+use crate::cli::{status, text};
+
+/// An owed alert, and what its record says beside it.
+struct Owed {
+    owed: OwedAlert,
+    claim: Option<Claim>,
+    /// By channel that lacks it: whether an older alert of the same API goes before it.
+    lacking: Vec<(String, bool)>,
+}
+
+/// `alerts list`.
+///
+/// # Errors
+/// A store that is not there or not available.
+pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
+    let LoadedStates { states, unreadable } = status::load_states(app).await?;
+    let now = app.clock.now();
+    let mut owed: Vec<Owed> = states.into_iter().flat_map(|state| of_state(app, state, now)).collect();
+    // Those of one API stay in their order, also where the clock was set back between them.
+    owed.sort_by_key(|owed| owed.owed.alert.detected_at);
+    if as_json {
+        let alerts: Vec<Value> = owed.iter().map(|owed| json_of(app, owed, now)).collect();
+        let unreadable = status::json_of_unreadable(&unreadable);
+        out.json(&json!({ "schema": 1, "owed": alerts, "unreadable": unreadable }))?;
+        return Ok(Exit::Ok);
+    }
+    if owed.is_empty() {
+        out.print("no alert is owed\n")?;
+    } else {
+        out.print(&text_of(app, &owed, now, out))?;
+        let seconds = app.settings.store.checkpoint.as_secs();
+        note(&format!(
+            "note: `api-health run` tries, and stores what came of it within {seconds} s; to try now: api-health alerts retry"
+        ));
+    }
+    status::tell_unreadable(&unreadable);
+    Ok(Exit::Ok)
+}
+
+fn of_state(app: &App, state: ApiState, now: Timestamp) -> Vec<Owed> {
+    let holds = |claim: &Claim| claim.until > now && claim.until <= now.plus(CLAIM_LASTS);
+    let claim = state.claim.filter(holds);
+    let mut waited_for: Vec<String> = Vec::new();
+    let mut all = Vec::new();
+    for owed in state.owed {
+        let of = |channel: &str| (channel.to_owned(), waited_for.iter().any(|waited_for| waited_for == channel));
+        let lacking: Vec<(String, bool)> = owed_to(app, &owed).into_iter().map(of).collect();
+        waited_for.extend(lacking.iter().map(|(channel, _)| channel.clone()));
+        if !lacking.is_empty() {
+            all.push(Owed { owed, claim: claim.clone(), lacking });
+        }
+    }
+    all
+}
+
+/// One line for each alert, and below it one for each channel that lacks it.
+fn text_of(app: &App, all: &[Owed], now: Timestamp, out: &Out) -> String {
+    let set = app.channels();
+    let mut table = Table::new(&["API", "KIND", "LATE BY", "HAPPENED", "ALERT"]);
+    for Owed { owed, .. } in all {
+        let alert = &owed.alert;
+        table.push(vec![
+            alert.api_id.to_string().into(),
+            kind_cell(alert.kind),
+            text::span(now.since(alert.detected_at)).into(),
+            text::ago(alert.happened_at, now).into(),
+            text::line(&alert.alert_id).into(),
+        ]);
+    }
+    let table = table.render(out);
+    let mut lines = table.lines();
+    let mut shown = lines.next().map(|titles| format!("{titles}\n")).unwrap_or_default();
+    for (line, owed) in lines.zip(all) {
+        shown.push_str(&format!("{line}\n"));
+        for (channel, is_behind) in &owed.lacking {
+            let words = words(owed.owed.delivery(channel), *is_behind, owed.claim.as_ref(), now);
+            let not_set = if set.contains(&channel.as_str()) { "" } else { " (not set here)" };
+            shown.push_str(&format!("  {}{not_set}: {words}\n", out.paint(DOUBT, &text::line(channel))));
+        }
+    }
+    shown
+}
+
+/// `3 attempts failed, the last one: answered 503; next try in 25 s`.
+fn words(delivery: Option<&Delivery>, is_behind: bool, claim: Option<&Claim>, now: Timestamp) -> String {
+    let mut words = match delivery.filter(|delivery| delivery.failures > 0) {
+        Some(delivery) => {
+            let failures = usize::try_from(delivery.failures).unwrap_or(usize::MAX);
+            let why = delivery.last_error.as_deref().unwrap_or("no reason is stored");
+            format!("{} failed, the last one: {}", text::count(failures, "attempt"), text::line(why))
+        }
+        None => "no failed attempt is stored".to_owned(),
+    };
+    if is_behind {
+        words.push_str("; it waits for the alert before it");
+        return words;
+    }
+    if let Some(at) = delivery.and_then(|delivery| delivery.next_try_at) {
+        words.push_str(&match at.since(now) {
+            wait if wait < Duration::from_secs(1) => "; next try now".to_owned(),
+            wait => format!("; next try in {}", text::span(wait)),
+        });
+    }
+    if let Some(claim) = claim {
+        // It may have died meanwhile; nobody can tell from here.
+        words.push_str(&format!(
+            "; claimed by {} for another {}",
+            text::line(&claim.by),
+            text::span(claim.until.since(now))
+        ));
+    }
+    words
+}
+
+fn json_of(app: &App, owed: &Owed, now: Timestamp) -> Value {
+    let Owed { owed, claim, lacking } = owed;
+    let alert = &owed.alert;
+    let delivered_to: Vec<&str> = owed.deliveries.iter().filter(|d| d.delivered).map(|d| d.channel.as_str()).collect();
+    let owed_to: Vec<&str> = lacking.iter().map(|(channel, _)| channel.as_str()).collect();
+    let mut channels = app.channels();
+    channels.retain(|channel| owed.delivery(channel).is_none());
+    let untried = channels.into_iter().map(|channel| Delivery { channel: channel.to_owned(), ..Delivery::default() });
+    let deliveries: Vec<Value> = owed
+        .deliveries
+        .iter()
+        .cloned()
+        .chain(untried)
+        .map(|delivery| {
+            json!({
+                "channel": delivery.channel,
+                "delivered": delivery.delivered,
+                "failures": delivery.failures,
+                "last_error": delivery.last_error,
+                "next_try_at": delivery.next_try_at.map(|at| at.to_string()),
+            })
+        })
+        .collect();
+    json!({
+        "alert_id": alert.alert_id,
+        "incident_id": alert.incident_id,
+        "api_id": alert.api_id.as_str(),
+        "name": alert.name,
+        "url": alert.url,
+        "kind": alert.kind.as_str(),
+        "happened_at": alert.happened_at.to_string(),
+        "detected_at": alert.detected_at.to_string(),
+        "owed_seconds": now.since(alert.detected_at).as_secs(),
+        "reason": alert.reason,
+        "delivered_to": delivered_to,
+        "owed_to": owed_to,
+        "deliveries": deliveries,
+        "handed_over_by": claim.as_ref().map(|claim| &claim.by),
+        "handed_over_until": claim.as_ref().map(|claim| claim.until.to_string()),
+    })
+}

@@ -1,0 +1,163 @@
+//! `alerts retry`: what is owed goes out now, beside a daemon or without one, and nobody is told twice.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::alerts::Receiver;
+use crate::apis::{row, rows};
+use crate::cloud::Cloud;
+use crate::daemon::{Ended, Home, SOON, let_pass, wait_for};
+use crate::support::http::{Answer, Server};
+
+/// Two waits for another's claim, and a busy machine.
+const RETRIED: Duration = Duration::from_secs(120);
+
+/// What came of attempts is stored within a second.
+const SOON_STORED: &str = "[store]\ncheckpoint_seconds = 1\n";
+
+fn retry(home: &Home, more: &[&str]) -> Ended {
+    home.start(&[&["alerts", "retry"], more].concat()).wait(RETRIED)
+}
+
+/// What is owed; nothing while there is no store yet.
+fn list(home: &Home) -> Value {
+    let ended = home.start(&["alerts", "list", "--json"]).wait(SOON);
+    serde_json::from_str(&ended.output).unwrap_or_default()
+}
+
+/// Waits until the list tells of a failed attempt, and gives the delivery that it is of.
+fn wait_for_failure(home: &Home) -> Value {
+    wait_for("a failed attempt in the list", SOON, || {
+        let delivery = list(home)["owed"][0]["deliveries"][0].clone();
+        (delivery["failures"].as_u64() >= Some(1)).then_some(delivery)
+    })
+}
+
+#[test]
+fn beside_a_daemon_it_hands_over_and_the_daemon_neither_repeats_nor_forgets() {
+    let (target, receiver) = (Server::start(), Receiver::start());
+    receiver.answer(Answer::Status(404)); // somebody must act: the daemon tries again in five minutes
+    target.set("/shop", Answer::Status(503));
+    let home = Home::new(&(receiver.settings() + SOON_STORED), &rows(&target, &["shop"]));
+    let daemon = home.run();
+    let delivery = wait_for_failure(&home);
+    assert!(delivery["last_error"].as_str().unwrap().contains("404"), "{delivery}");
+    assert!(delivery["next_try_at"].is_string(), "{delivery}");
+
+    receiver.answer(Answer::Status(200));
+    let retried = retry(&home, &[]);
+    assert_eq!(retried.code, Some(0), "{retried:?}");
+    assert!(retried.output.contains(".down  webhook   took it over in "), "{retried:?}");
+    assert_eq!(receiver.told_of("shop"), ["down"]);
+    home.wait_for_state("shop", "nothing owed any more", |state| state["owed"] == json!([]));
+    // The daemon waits for nothing that is over: the recovery goes out at once.
+    target.set("/shop", Answer::Status(200));
+    receiver.wait_for("shop", "up", SOON);
+    home.wait_for_state("shop", "nothing owed", |state| state["owed"] == json!([]));
+    assert_eq!(retry(&home, &[]).output, "no alert is owed\n");
+    assert_eq!(daemon.stop().code, Some(0));
+    assert_eq!(receiver.told_of("shop"), ["down", "up"]);
+    assert_eq!(home.start(&["run", "--once"]).wait(SOON).code, Some(0));
+    assert_eq!(receiver.told_of("shop"), ["down", "up"], "a new process repeats nothing either");
+}
+
+#[test]
+fn without_a_daemon_it_hands_over_what_a_killed_one_left_behind_in_order() {
+    let (target, receiver) = (Server::start(), Receiver::start());
+    let home = Home::new(&(receiver.settings() + SOON_STORED), &rows(&target, &["shop"]));
+    let daemon = home.run();
+    home.wait_for_state("shop", "up", |state| state["status"] == "up");
+    receiver.server.refuse();
+    target.set("/shop", Answer::Status(503));
+    home.wait_for_state("shop", "down", |state| state["status"] == "down");
+    target.set("/shop", Answer::Status(200));
+    home.wait_for_state("shop", "up again", |state| state["status"] == "up");
+    daemon.kill();
+
+    let refused = retry(&home, &["--json"]);
+    assert_eq!(refused.code, Some(69), "{refused:?}");
+    let results: Value = serde_json::from_str(&refused.output).unwrap();
+    assert_eq!((&results["results"][0]["result"], &results["results"][0]["kind"]), (&json!("failed"), &json!("down")));
+    assert!(results["results"][0]["why"].as_str().unwrap().contains("refused"), "{results}");
+    assert_eq!(
+        (&results["results"][1]["result"], &results["results"][1]["delivered"]),
+        (&json!("behind"), &json!(false))
+    );
+    assert!(refused.log.contains("2 of 2 not taken over; what is owed stays owed"), "{refused:?}");
+
+    receiver.server.listen();
+    let down = results["results"][0]["alert_id"].as_str().unwrap();
+    let retried = retry(&home, &[down]);
+    assert_eq!((retried.code, retried.output.lines().count()), (Some(0), 1), "{retried:?}");
+    assert_eq!(receiver.told_of("shop"), ["down"], "only what was named");
+    let again = retry(&home, &[down, "nonsense"]);
+    assert_eq!((again.code, again.output.as_str()), (Some(64), ""), "{again:?}");
+    assert!(
+        again.log.contains(down) && again.log.contains("is not owed") && again.log.contains("nonsense"),
+        "{again:?}"
+    );
+    assert_eq!(retry(&home, &[]).code, Some(0));
+    assert_eq!(receiver.told_of("shop"), ["down", "up"]);
+    let (down, up) = (&receiver.received()[0], &receiver.received()[1]);
+    assert!(down.time("happened_at") < up.time("happened_at"), "each has its own time");
+    assert!(down.alert["late_seconds"].as_u64() >= Some(1) && up.alert["late_seconds"].as_u64() >= Some(1));
+    assert_eq!(list(&home)["owed"], json!([]));
+
+    let daemon = home.run();
+    home.wait_for_state("shop", "nothing owed", |state| state["owed"] == json!([]));
+    assert_eq!(daemon.stop().code, Some(0));
+    assert_eq!(receiver.told_of("shop"), ["down", "up"]);
+}
+
+#[test]
+fn one_api_s_alert_that_hangs_holds_up_no_other_and_the_terminal_keeps_out_of_the_json() {
+    let (target, receiver) = (Server::start(), Receiver::start());
+    receiver.answer(Answer::Hang);
+    let ids: Vec<String> = (0..12).map(|n| format!("api-{n:02}")).collect();
+    let mut apis = String::new();
+    for id in &ids {
+        target.set(&format!("/{id}"), Answer::Status(503));
+        apis += &row(id, &target.url(&format!("/{id}")));
+    }
+    let home = Home::new(&(receiver.settings() + SOON_STORED), &apis);
+    let daemon = home.run();
+    for id in &ids {
+        home.wait_for_state(id, "down", |state| state["status"] == "down");
+    }
+    daemon.kill();
+    // The webhook still hangs, and there is a second channel now.
+    home.write("api-health.toml", &format!("[apis]\nfile = \"apis.toml\"\n{}[notify.terminal]\n", receiver.settings()));
+    let retried = retry(&home, &["--json"]);
+    assert_eq!(retried.code, Some(69), "{retried:?}");
+    let results: Value = serde_json::from_str(&retried.output).unwrap();
+    let of = |channel: &str, result: &str| {
+        let all = results["results"].as_array().unwrap();
+        all.iter().filter(|r| r["channel"] == channel && r["result"] == result).count()
+    };
+    assert_eq!((of("webhook", "failed"), of("terminal", "taken_over")), (12, 12), "{results}");
+    assert_eq!(retried.log.matches("DOWN api-").count(), 12, "{retried:?}");
+}
+
+#[test]
+fn on_dynamodb_it_hands_over_beside_a_daemon_that_knows_another_topic() {
+    let cloud = Cloud::new();
+    let target = Server::start();
+    target.set("/shop", Answer::Status(500));
+    cloud.put_row("shop", &target.url("/shop"), &[]);
+    let mut home = cloud.home();
+    home.write("api-health.toml", SOON_STORED);
+    home.env("SNS_TOPIC_ARN", format!("{}-misspelt", cloud.topic_arn));
+    let daemon = home.run();
+    let delivery = wait_for_failure(&home);
+    assert_eq!(delivery["channel"], "sns");
+    home.env("SNS_TOPIC_ARN", &cloud.topic_arn);
+    let retried = retry(&home, &[]);
+    assert_eq!(retried.code, Some(0), "{retried:?}");
+    assert!(retried.output.contains("sns       took it over"), "{retried:?}");
+    cloud.wait_for("shop", "down", SOON);
+    cloud.wait_for_status("shop", "down", 0);
+    let_pass(Duration::from_secs(2));
+    assert_eq!(cloud.told().len(), 1);
+    assert_eq!(daemon.stop().code, Some(0));
+}
