@@ -2,12 +2,16 @@
 //! `Arc`, so that a test keeps a handle and a restarted system finds the same world.
 
 pub mod channel;
-mod configs;
+mod clock;
+pub mod configs;
+pub mod stage;
 pub mod store;
 pub mod target;
 
 pub use channel::FakeChannel;
+pub use clock::{VirtualClock, WORLD_BEGINS};
 pub use configs::FakeConfigs;
+pub use stage::Stage;
 pub use store::MemoryStore;
 pub use target::FakeTargets;
 
@@ -16,38 +20,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet, Timestamp};
+use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet};
 
-use crate::ports::{Clock, Notifier, StateStore};
+use crate::ports::{Notifier, StateStore, StoreError};
 use crate::system::{self, Options, Running, World};
-
-/// The wall clock of a simulation: a start in 2026, plus tokio's time since the clock was made.
-#[derive(Clone, Debug)]
-pub struct VirtualClock {
-    started: tokio::time::Instant,
-}
-
-/// When the simulated world begins.
-pub const WORLD_BEGINS: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-
-impl VirtualClock {
-    /// A clock that shows [`WORLD_BEGINS`] now.
-    pub fn new() -> Self {
-        Self { started: tokio::time::Instant::now() }
-    }
-}
-
-impl Default for VirtualClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Timestamp {
-        WORLD_BEGINS.plus(self.started.elapsed())
-    }
-}
 
 /// Runs `body` in an actix system of its own whose time jumps whenever nobody has work.
 ///
@@ -99,18 +75,26 @@ pub struct FakeWorld {
     pub configs: FakeConfigs,
     /// The time.
     pub clock: VirtualClock,
+    /// What they share: a journal of all that really happened, chance, and crashes.
+    pub stage: Stage,
 }
 
 impl FakeWorld {
     /// A world in which everything works, with one channel named `pager`.
     pub fn new(apis: Vec<ApiConfig>) -> Self {
-        let clock = VirtualClock::new();
+        Self::seeded(apis, VirtualClock::new(), 0)
+    }
+
+    /// The same, with that clock and that seed for whatever its faults leave to chance.
+    pub fn seeded(apis: Vec<ApiConfig>, clock: VirtualClock, seed: u64) -> Self {
+        let stage = Stage::new(clock.clone(), seed);
         Self {
-            targets: FakeTargets::new(clock.clone()),
-            store: MemoryStore::default(),
-            channels: vec![FakeChannel::new("pager", clock.clone())],
-            configs: FakeConfigs::new(apis),
+            targets: FakeTargets::on(stage.clone()),
+            store: MemoryStore::on(stage.clone()),
+            channels: vec![FakeChannel::on("pager", stage.clone())],
+            configs: FakeConfigs::on(stage.clone(), apis),
             clock,
+            stage,
         }
     }
 
@@ -119,7 +103,25 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
-        let loaded = self.store.load_all().await.expect("the fake store is there at the start");
+        self.try_start(options).await.expect("the fake store is there at the start")
+    }
+
+    /// As [`Self::start`].
+    ///
+    /// # Errors
+    /// When the store is unavailable.
+    pub async fn try_start(&self, options: Options) -> Result<Running, StoreError> {
+        let running = self.begin(options).await?;
+        running.reload().await;
+        Ok(running)
+    }
+
+    /// As [`Self::try_start`], and the configs are not read yet.
+    ///
+    /// # Errors
+    /// When the store is unavailable.
+    pub async fn begin(&self, options: Options) -> Result<Running, StoreError> {
+        let loaded = self.store.load_all().await?;
         let channels = self.channels.clone();
         let world = World {
             probe: Arc::new(self.targets.clone()),
@@ -132,8 +134,7 @@ impl FakeWorld {
             sources: vec![Arc::new(self.configs.clone())],
             clock: Arc::new(self.clock.clone()),
         };
-        let running = system::start(world, &Options { arbiters: 0, ..options });
-        running.reload().await;
-        running
+        self.stage.note(stage::Event::LifeBegan);
+        Ok(system::start(world, &Options { arbiters: 0, ..options }))
     }
 }
