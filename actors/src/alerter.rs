@@ -1,24 +1,30 @@
-//! The alerter: sole holder of the notifiers. It delivers with retry and backoff, and never drops.
+//! The alerter: sole holder of the notifiers. It makes one attempt, says what came of it, and how long to wait.
 //!
-//! Each alert is a task of its own, so that one that cannot be delivered holds up no other. The keeper offers one alert
-//! of an API and channel at a time, which keeps them in order, and bounds the tasks by what is owed.
+//! Each attempt is a task of its own, so that one that hangs holds up no other; the keeper bounds how many there are, and
+//! offers one alert of an API and channel at a time, which keeps them in order. The retries are counted in the record,
+//! which survives this actor; the waits between them are [`RetryPolicy`]'s. Nothing is ever dropped.
+
+mod trouble;
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use actix::{Actor, ActorFutureExt, Context, Handler, Message, ResponseActFuture, WrapFuture};
 use api_health_core::Alert;
-use tokio::sync::Semaphore;
+use api_health_core::delivery::ATTEMPT_MAX;
+use futures_util::FutureExt;
 
+use crate::child::panic_text;
 use crate::ports::{Notifier, NotifyError};
-use crate::retry::{self, RetryPolicy};
+use crate::retry::RetryPolicy;
+use trouble::Trouble;
 
-/// Messages in the alerter's mailbox.
+/// Messages in the alerter's mailbox: the keeper has at most [`ATTEMPTS_MAX`] under way through each channel.
 pub const MAILBOX_CAPACITY: usize = 256;
 
-/// Attempts under way at once through one channel. A task that waits for its next try holds no place.
+/// Attempts under way at once through one channel. An alert that waits for its next try holds no place.
 pub const ATTEMPTS_MAX: usize = 16;
 
 /// The actor.
@@ -28,18 +34,35 @@ pub struct Alerter {
 }
 
 struct Channel {
-    notifier: Rc<dyn Notifier>,
-    places: Rc<Semaphore>,
+    notifier: Arc<dyn Notifier>,
+    trouble: Trouble,
 }
 
 impl Alerter {
     /// An alerter over these notifiers.
-    pub fn new(notifiers: Vec<Rc<dyn Notifier>>, policy: RetryPolicy) -> Self {
+    pub fn new(notifiers: Vec<Arc<dyn Notifier>>, policy: RetryPolicy) -> Self {
         let channels = notifiers
             .into_iter()
-            .map(|notifier| (notifier.channel(), Channel { notifier, places: Rc::new(Semaphore::new(ATTEMPTS_MAX)) }))
+            .map(|notifier| (notifier.channel(), Channel { notifier, trouble: Trouble::default() }))
             .collect();
         Self { channels, policy }
+    }
+
+    fn attempted(&mut self, message: &DeliverAlert, result: Result<(), NotifyError>) -> Attempt {
+        let Some(channel) = self.channels.get_mut(message.channel) else {
+            return Attempt::Failed { why: "no such channel".into(), wait: self.policy.permanent };
+        };
+        match result {
+            Ok(()) => {
+                channel.trouble.taken_over(message);
+                Attempt::TakenOver
+            }
+            Err(error) => {
+                let wait = self.policy.wait_after(message.failures, &error);
+                channel.trouble.failed(message, &error, wait);
+                Attempt::Failed { why: error.to_string(), wait }
+            }
+        }
     }
 }
 
@@ -47,55 +70,56 @@ impl Actor for Alerter {
     type Context = Context<Self>;
 }
 
-/// Deliver this through that channel. The reply comes when the channel has taken it over, however long that takes.
+/// Hand this over through that channel, once.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Attempt")]
 pub struct DeliverAlert {
     /// The name of the channel.
     pub channel: &'static str,
     /// What to tell.
     pub alert: Arc<Alert>,
+    /// Attempts that failed before this one.
+    pub failures: u32,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The channel has it.
+    TakenOver,
+    /// It has not, or nobody knows.
+    Failed {
+        /// Why.
+        why: String,
+        /// How long to wait before the next attempt.
+        wait: Duration,
+    },
 }
 
 impl Handler<DeliverAlert> for Alerter {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseActFuture<Self, Attempt>;
 
-    fn handle(&mut self, DeliverAlert { channel, alert }: DeliverAlert, _: &mut Self::Context) -> Self::Result {
-        let Some(Channel { notifier, places }) = self.channels.get(channel) else {
-            // The keeper's channels are made from these notifiers; were it otherwise, the alert stays owed.
-            tracing::error!(channel, "no such channel");
-            return Box::pin(std::future::pending());
+    fn handle(&mut self, message: DeliverAlert, _: &mut Self::Context) -> Self::Result {
+        let notifier = self.channels.get(message.channel).map(|channel| Arc::clone(&channel.notifier));
+        let alert = Arc::clone(&message.alert);
+        let attempt = async move {
+            match notifier {
+                Some(notifier) => attempt(&*notifier, alert).await,
+                // The keeper's channels are made from these notifiers; were it otherwise, the alert stays owed.
+                None => Err(NotifyError::Retryable { reason: "no such channel".into(), after: None }),
+            }
         };
-        let (notifier, places, policy) = (Rc::clone(notifier), Rc::clone(places), self.policy);
-        Box::pin(async move {
-            let attempt = || {
-                let (notifier, places, alert) = (Rc::clone(&notifier), Rc::clone(&places), Arc::clone(&alert));
-                async move {
-                    // The semaphore is never closed.
-                    let _place = places.acquire().await.ok();
-                    notifier.deliver(alert).await
-                }
-            };
-            let mut failures = 0_u32;
-            retry::until_delivered(policy, attempt, |error, wait| {
-                failures += 1;
-                log_failure(channel, &alert, error, wait, failures);
-            })
-            .await;
-            tracing::info!(channel, alert_id = alert.alert_id, failures, "alert delivered");
-        })
+        Box::pin(attempt.into_actor(self).map(move |result, alerter, _| alerter.attempted(&message, result)))
     }
 }
 
-fn log_failure(channel: &str, alert: &Alert, error: &NotifyError, wait: Duration, failures: u32) {
-    let alert_id = alert.alert_id.as_str();
-    let retry_seconds = wait.as_secs_f64();
-    match error {
-        NotifyError::Retryable { .. } => {
-            tracing::warn!(channel, alert_id, %error, failures, retry_seconds, "alert not delivered yet");
-        }
-        NotifyError::Permanent { .. } => {
-            tracing::error!(channel, alert_id, %error, failures, retry_seconds, "alert not delivered: somebody must act");
-        }
+/// One attempt that ends, and that hurts nobody else if it panics.
+pub async fn attempt(notifier: &dyn Notifier, alert: Arc<Alert>) -> Result<(), NotifyError> {
+    let delivered = AssertUnwindSafe(async { notifier.deliver(alert).await }).catch_unwind();
+    let failed = |reason| Err(NotifyError::Retryable { reason, after: None });
+    match tokio::time::timeout(ATTEMPT_MAX, delivered).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => failed(format!("the notifier panicked: {}", panic_text(&*panic))),
+        Err(_) => failed(format!("no answer within {} s", ATTEMPT_MAX.as_secs())),
     }
 }

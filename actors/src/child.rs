@@ -130,7 +130,7 @@ impl<I: Send + Clone + 'static> Drop for ExitGuard<I> {
 }
 
 /// What a panic said, bounded.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     const CHARS_MAX: usize = 300;
     let text = panic
         .downcast_ref::<String>()

@@ -35,12 +35,17 @@ pub type StateWrite = Arc<ApiState>;
 /// 4. A failed write of a batch hurts no other write of it.
 /// 5. What was written is read back equal.
 /// 6. A record that cannot be read is reported with its id and hides no other.
+/// 7. A record that was set aside is kept, and is in nobody's way.
 pub trait StateStore: Send + Sync {
     /// Every record, and those that could not be read.
     fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>>;
 
-    /// The record of one API.
-    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>>;
+    /// The record of one API, if there is one.
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>>;
+
+    /// Moves a record that makes no sense out of the way, to where a person can look at it: from then on its API has no
+    /// record. A record that is gone already, or that can be read by now, stays as it is.
+    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Writes a batch, at most [`CommitLimits::batch_max`] of it, each API at most once; one result for each, in order.
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>>;
@@ -58,13 +63,18 @@ pub struct LoadedStates {
     pub unreadable: Vec<UnreadableState>,
 }
 
-/// A stored record that makes no sense. It stays where it is, and its API starts as unknown.
+/// A record as it was read.
+pub type StoredState = Result<ApiState, UnreadableState>;
+
+/// A stored record that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadableState {
     /// Whose record it is, as far as that can be told.
     pub api_id: String,
     /// What is wrong with it.
     pub why: String,
+    /// A newer version of this program wrote it, and can read it: it is left alone. Any other is damaged, and is set aside.
+    pub is_newer: bool,
 }
 
 /// How a store likes to be written to.
@@ -105,9 +115,10 @@ pub enum CommitError {
 /// The promises that every adapter is held to (`tests/contract`):
 /// 1. `Ok` means that the channel has taken the alert over.
 /// 2. Every repeat carries the same alert id.
-/// 3. A call ends within the adapter's own stated timeout.
+/// 3. A call ends within the adapter's own stated timeout; past
+///    [`ATTEMPT_MAX`](api_health_core::delivery::ATTEMPT_MAX) it is cut and counts as failed.
 /// 4. No secret is in the text of an error.
-pub trait Notifier {
+pub trait Notifier: Send + Sync {
     /// The name of the channel, for the record of what was delivered: stable across versions.
     fn channel(&self) -> &'static str;
 

@@ -1,6 +1,5 @@
 //! How long to wait before trying again. The one module that knows the `backoff` crate.
 
-use std::future::Future;
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
@@ -34,6 +33,18 @@ impl RetryPolicy {
         step_max: Duration::from_secs(5),
         permanent: Duration::from_secs(15),
     };
+
+    /// How long to wait after one more failed attempt, when `failures` failed before it: never shorter than the policy's own
+    /// wait, whatever the channel asks for.
+    pub fn wait_after(&self, failures: u32, error: &NotifyError) -> Duration {
+        let step = self.step_min.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.step_max);
+        let mut waits = ExponentialBackoff { current_interval: step, ..self.waits() };
+        let own = waits.next_backoff().unwrap_or(self.step_max);
+        match error {
+            NotifyError::Retryable { after, .. } => after.map_or(own, |after| after.max(own)),
+            NotifyError::Permanent { .. } => self.permanent,
+        }
+    }
 
     fn waits(&self) -> ExponentialBackoff {
         ExponentialBackoff {
@@ -73,36 +84,9 @@ impl Waits {
     }
 }
 
-/// Calls `attempt` until it succeeds, however long that takes. `failed` hears of each error and of the wait before the
-/// next try, which is never shorter than the policy's own, whatever the channel asks for.
-pub async fn until_delivered<F, T>(
-    policy: RetryPolicy,
-    mut attempt: impl FnMut() -> F,
-    mut failed: impl FnMut(&NotifyError, Duration),
-) -> T
-where
-    F: Future<Output = Result<T, NotifyError>>,
-{
-    let mut waits = Waits::new(policy);
-    loop {
-        let error = match attempt().await {
-            Ok(delivered) => return delivered,
-            Err(error) => error,
-        };
-        let own = waits.next_wait();
-        let wait = match &error {
-            NotifyError::Retryable { after, .. } => after.map_or(own, |after| after.max(own)),
-            NotifyError::Permanent { .. } => policy.permanent,
-        };
-        failed(&error, wait);
-        tokio::time::sleep(wait).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
 
     #[test]
     fn waits_grow_up_to_their_bound_and_are_spread_from_zero() {
@@ -117,41 +101,23 @@ mod tests {
         assert!(waits.next_wait() <= RetryPolicy::STORE.step_min * 2);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_channel_that_asks_for_no_patience_is_not_tried_without_end() {
-        let began = tokio::time::Instant::now();
-        let attempts = RefCell::new(0_u32);
-        until_delivered(
-            RetryPolicy::DELIVERY,
-            || {
-                *attempts.borrow_mut() += 1;
-                let over = began.elapsed() >= Duration::from_secs(600);
-                let refusal = NotifyError::Retryable { reason: "503".into(), after: Some(Duration::ZERO) };
-                async move { if over { Ok(()) } else { Err(refusal) } }
-            },
-            |_, _| {},
-        )
-        .await;
-        assert!(*attempts.borrow() < 100, "{attempts:?} in ten minutes");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_goes_on_until_it_is_delivered_and_honours_what_the_channel_asks_for() {
-        let errors = RefCell::new(vec![
-            NotifyError::Permanent { reason: "no such topic".into(), instead: "create it".into() },
-            NotifyError::Retryable { reason: "throttled".into(), after: Some(Duration::from_secs(7)) },
-        ]);
-        let waits = RefCell::new(Vec::new());
-        let attempts = until_delivered(
-            RetryPolicy::DELIVERY,
-            || {
-                let next = errors.borrow_mut().pop();
-                async move { next.map_or(Ok(3), Err) }
-            },
-            |_, wait| waits.borrow_mut().push(wait),
-        )
-        .await;
-        assert_eq!(attempts, 3);
-        assert_eq!(*waits.borrow(), [Duration::from_secs(7), RetryPolicy::DELIVERY.permanent]);
+    #[test]
+    fn attempts_wait_longer_and_longer_and_never_less_than_the_channel_asks_for() {
+        let policy = RetryPolicy::DELIVERY;
+        let refused = |after| NotifyError::Retryable { reason: "503".into(), after };
+        let mean = |failures| (0..400).map(|_| policy.wait_after(failures, &refused(None))).sum::<Duration>() / 400;
+        for failures in 0..5 {
+            let expected = policy.step_min * (1 << failures);
+            let (low, high) = (expected * 3 / 4, expected * 5 / 4);
+            assert!((low..high).contains(&mean(failures)), "{failures}: {:?} for {expected:?}", mean(failures));
+        }
+        for failures in [6, 31, 32, 1_000, u32::MAX] {
+            assert!((0..50).all(|_| policy.wait_after(failures, &refused(None)) <= policy.step_max * 2));
+        }
+        assert!(policy.wait_after(0, &refused(Some(Duration::from_secs(7)))) >= Duration::from_secs(7));
+        let no_patience: Duration = (0..100).map(|n| policy.wait_after(n, &refused(Some(Duration::ZERO)))).sum();
+        assert!(no_patience > Duration::from_secs(600), "a channel that asks for no patience is not hammered");
+        let permanent = NotifyError::Permanent { reason: "no such topic".into(), instead: "create it".into() };
+        assert_eq!(policy.wait_after(3, &permanent), policy.permanent);
     }
 }

@@ -1,6 +1,5 @@
 //! The actor system as a whole: started in order (alerter, keeper, couriers, probers), stopped in reverse.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 use crate::prober::Shared;
 use crate::retry::RetryPolicy;
 use crate::round::Round;
-use crate::state_keeper::{self, KeeperOptions, KeeperReport, Report, Settle, StateKeeper};
+use crate::state_keeper::{self, Carried, KeeperOptions, KeeperReport, Report, Settle, StateKeeper};
 use crate::stats::Stats;
 use crate::supervisor::{DiedInRound, Home, LoadReport, Reload, StopProbing, Supervisor, SupervisorOptions};
 use crate::timebase::TimeBase;
@@ -34,10 +33,14 @@ pub struct World {
     pub store: Arc<dyn StateStore>,
     /// The states as they were loaded from it, before anything is probed.
     pub states: Vec<ApiState>,
-    /// Makes the notifiers, on the alerter's own thread.
-    pub notifiers: Box<dyn FnOnce() -> Vec<Rc<dyn Notifier>> + Send>,
-    /// The names of the channels that it makes.
-    pub channels: Vec<&'static str>,
+    /// What people call the store.
+    pub store_name: String,
+    /// No other process can use the store.
+    pub alone: bool,
+    /// This process, as its claims name it: no two processes have the same.
+    pub instance: String,
+    /// Whom changes are told to.
+    pub notifiers: Vec<Arc<dyn Notifier>>,
     /// Where configs come from; the earlier one wins.
     pub sources: Vec<Arc<dyn ConfigSource>>,
     /// The wall clock.
@@ -63,6 +66,9 @@ pub struct Options {
     pub delivery: RetryPolicy,
     /// Between the lives of a prober.
     pub restart: RestartPolicy,
+    /// Close the incidents of APIs that have a state and no row any more. Not where only some of the APIs are asked for, as on
+    /// the command line.
+    pub closes_unconfigured: bool,
 }
 
 impl Default for Options {
@@ -76,6 +82,7 @@ impl Default for Options {
             probe_at_start: true,
             delivery: RetryPolicy::DELIVERY,
             restart: RestartPolicy::default(),
+            closes_unconfigured: true,
         }
     }
 }
@@ -129,16 +136,22 @@ pub fn start(world: World, options: &Options) -> Running {
 
     let delivery = options.delivery;
     let notifiers = world.notifiers;
+    let channels: Vec<&'static str> = notifiers.iter().map(|notifier| notifier.channel()).collect();
     let alerter = child::start(&own_arbiter(), alerter::MAILBOX_CAPACITY, watch.clone(), "alerter", 0, move || {
-        Alerter::new(notifiers(), delivery)
+        Alerter::new(notifiers, delivery)
     });
 
-    let (store, states) = (world.store, world.states);
-    let keeper_options = KeeperOptions { checkpoint: options.checkpoint, channels: world.channels };
+    let (store, carried) = (world.store, Carried::loaded(world.states, world.alone));
+    let keeper_options = KeeperOptions {
+        checkpoint: options.checkpoint,
+        channels,
+        instance: world.instance,
+        store_name: world.store_name,
+    };
     let (keeper_time, keeper_stats) = (time.clone(), Arc::clone(&stats));
     let keeper = child::start(&own_arbiter(), state_keeper::MAILBOX_CAPACITY, watch.clone(), "state-keeper", 0, {
         let alerter = alerter.addr.clone().recipient();
-        move || StateKeeper::new(store, alerter, keeper_time, keeper_stats, states, keeper_options)
+        move || StateKeeper::new(store, alerter, keeper_time, keeper_stats, carried, keeper_options)
     });
 
     let mut homes = Vec::new();
@@ -164,9 +177,17 @@ pub fn start(world: World, options: &Options) -> Running {
         once: options.once,
         probe_at_start: options.probe_at_start,
         restart: options.restart,
+        closes_unconfigured: options.closes_unconfigured,
     };
-    let supervisor =
-        Supervisor::new(world.sources, homes, time, Arc::clone(&stats), Arc::clone(&round), supervisor_options);
+    let supervisor = Supervisor::new(
+        world.sources,
+        homes,
+        keeper.addr.clone(),
+        time,
+        Arc::clone(&stats),
+        Arc::clone(&round),
+        supervisor_options,
+    );
     let probers = supervisor.count();
     let supervisor =
         child::start(&Arbiter::current(), crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || {

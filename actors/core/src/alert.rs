@@ -11,6 +11,8 @@ pub enum AlertKind {
     Down,
     /// The API came back.
     Up,
+    /// The API is no longer watched, and was down when that was decided: nobody will see it come back.
+    Closed,
 }
 
 impl AlertKind {
@@ -19,19 +21,26 @@ impl AlertKind {
         match self {
             Self::Down => "down",
             Self::Up => "up",
+            Self::Closed => "closed",
         }
+    }
+
+    /// Whether it begins an incident; the others end one. Of one API they come in turn.
+    pub const fn opens(self) -> bool {
+        matches!(self, Self::Down)
     }
 
     /// Reads [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Down, Self::Up].into_iter().find(|kind| kind.as_str() == text)
+        [Self::Down, Self::Up, Self::Closed].into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// The status that it tells of.
+    /// The status that it tells of: that of an API that is not watched is unknown.
     pub const fn status(self) -> Status {
         match self {
             Self::Down => Status::Down,
             Self::Up => Status::Up,
+            Self::Closed => Status::Unknown,
         }
     }
 }
@@ -49,17 +58,17 @@ pub struct Alert {
     pub api_id: ApiId,
     /// Its name when this was decided.
     pub name: String,
-    /// Its URL when this was decided.
+    /// Its URL when this was decided; empty for the monitor's own store.
     pub url: String,
     /// The status before.
     pub previous_status: Status,
-    /// When it happened: the start of the first probe of the streak.
+    /// When it happened: the start of the first probe of the streak; for [`AlertKind::Closed`] when it was closed.
     pub happened_at: Timestamp,
     /// When it was confirmed.
     pub detected_at: Timestamp,
     /// When the incident began; equal to `happened_at` for [`AlertKind::Down`].
     pub incident_started_at: Timestamp,
-    /// Why: for an outage what failed, for a recovery what had failed.
+    /// Why: for an outage what failed, for a recovery what had failed, for an incident that is closed why that is.
     pub reason: String,
     /// Changes that came after this one and are not told, because the outbox was full (see
     /// [`delivery::OWED_MAX`](crate::delivery::OWED_MAX)); they cancel each other out. Nearly always 0.

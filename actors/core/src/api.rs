@@ -36,6 +36,40 @@ impl ApiId {
         }
     }
 
+    /// Reads an id as it is stored: one that a person may write, or one of the monitor's own.
+    ///
+    /// # Errors
+    /// Says in plain words why `text` is neither.
+    pub fn parse_stored(text: &str) -> Result<Self, String> {
+        if text == OWN_STORE {
+            return Ok(Self::own_store());
+        }
+        match text.strip_prefix(OWN_PROBER) {
+            Some(api_id) => Ok(Self::own_prober(&Self::parse(api_id)?)),
+            None => Self::parse(text),
+        }
+    }
+
+    /// The store, as something that the monitor watches about itself: down while it takes no writes.
+    pub fn own_store() -> Self {
+        Self(OWN_STORE.into())
+    }
+
+    /// The prober of `api_id`, as something that the monitor watches about itself: down while it is given up.
+    pub fn own_prober(api_id: &Self) -> Self {
+        Self(format!("{OWN_PROBER}{api_id}").into())
+    }
+
+    /// Whether this is one of the monitor's own, and no API that a person configured.
+    pub fn is_own(&self) -> bool {
+        self.0.contains(':')
+    }
+
+    /// The API whose prober this is, if it is one of the monitor's own and a prober.
+    pub fn probed(&self) -> Option<Self> {
+        self.0.strip_prefix(OWN_PROBER).map(|api_id| Self(api_id.into()))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -54,6 +88,10 @@ impl ApiId {
         mixed ^ (mixed >> 31)
     }
 }
+
+/// The ids of what the monitor watches about itself have a colon, which no person can write into an id.
+const OWN_STORE: &str = "api-health:store";
+const OWN_PROBER: &str = "api-health:prober:";
 
 impl fmt::Display for ApiId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,6 +196,16 @@ pub struct ApiConfig {
 }
 
 impl ApiConfig {
+    /// Whether the same thing is asked of the API, so that outcomes by the one config say something about the other.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        self.url == other.url
+            && self.method == other.method
+            && self.headers == other.headers
+            && self.body == other.body
+            && self.expected_status == other.expected_status
+            && self.max_redirects == other.max_redirects
+    }
+
     /// What [`decide`](crate::decide()) needs to know of the config.
     pub fn policy(&self) -> Policy<'_> {
         Policy {

@@ -7,7 +7,7 @@ use crate::api::Policy;
 use crate::delivery;
 use crate::incident::Incident;
 use crate::invariant;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Outcome, Verdict, one_line};
 use crate::state::{ApiState, LastProbe, Status, Streak};
 use crate::time::Timestamp;
 
@@ -35,6 +35,10 @@ pub enum Reason {
     Confirmed,
     /// Nothing can be said of the API: everything stays.
     Inconclusive,
+    /// The API is no longer watched: it is unknown from now on.
+    NotWatched,
+    /// What is asked of the API changed: a streak that was seen of what was asked before is over.
+    AsksAnew,
 }
 
 /// What follows from one outcome.
@@ -90,6 +94,52 @@ pub fn decide(state: &ApiState, outcome: &Outcome, policy: &Policy<'_>, now: Tim
     decision
 }
 
+/// Decides what follows when an API is watched no longer, because its row is gone or disabled.
+///
+/// Nothing is known of it from now on. If it was down, the incident is closed, and that is told in so many words: nobody
+/// would see it come back. What is owed stays owed. `why` completes "no longer watched: …".
+pub fn close(state: &ApiState, why: &str, now: Timestamp) -> Decision {
+    let mut next = state.clone();
+    let from = next.status;
+    next.streak = None;
+    next.status = Status::Unknown;
+    next.since = None;
+    let owed = next.incident.take().map(|incident| Alert {
+        alert_id: Alert::id(&incident.incident_id, AlertKind::Closed),
+        incident_id: incident.incident_id,
+        kind: AlertKind::Closed,
+        api_id: next.api_id.clone(),
+        name: incident.name,
+        url: incident.url,
+        previous_status: from,
+        happened_at: now,
+        detected_at: now,
+        incident_started_at: incident.started_at,
+        reason: one_line(&format!("no longer watched: {why}; it was down: {}", incident.reason)),
+        changes_left_out: 0,
+    });
+    if let Some(alert) = &owed {
+        next.last_told = Status::Unknown;
+        delivery::owe(&mut next, alert.clone());
+    }
+    debug_assert_eq!(invariant::first_broken(&next), None, "close broke an invariant");
+    let changed = next != *state;
+    Decision {
+        transition: (from != Status::Unknown).then_some(Transition { from, to: Status::Unknown }),
+        owed,
+        must_store: changed,
+        ..plain(next, Reason::NotWatched)
+    }
+}
+
+/// Decides what follows when another thing is asked of an API from now on, such as another URL: a streak that was seen
+/// of what was asked before confirms nothing. Status and incident stay; the id says that it is the same API.
+pub fn ask_anew(state: &ApiState) -> Decision {
+    let mut next = state.clone();
+    let had_streak = next.streak.take().is_some();
+    Decision { must_store: had_streak, ..plain(next, Reason::AsksAnew) }
+}
+
 fn plain(next: ApiState, reason: Reason) -> Decision {
     Decision { next, transition: None, owed: None, recheck: None, must_store: false, reason }
 }
@@ -111,7 +161,7 @@ fn disagree(mut next: ApiState, toward: AlertKind, outcome: &Outcome, policy: &P
     streak.count = streak.count.saturating_add(1);
     let threshold = match toward {
         AlertKind::Down => policy.failure_threshold,
-        AlertKind::Up => policy.success_threshold,
+        AlertKind::Up | AlertKind::Closed => policy.success_threshold,
     };
     if streak.count < threshold.max(1) {
         next.streak = Some(streak);
@@ -132,11 +182,13 @@ fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Poli
                 incident_id: Incident::id(policy.api_id, streak.first_at, next.version.saturating_add(1)),
                 started_at: streak.first_at,
                 reason: outcome.reason().unwrap_or_else(|| "no reason given".into()),
+                name: policy.name.to_owned(),
+                url: policy.url.to_owned(),
             };
             next.incident = Some(incident.clone());
             Some(incident)
         }
-        AlertKind::Up => next.incident.take(),
+        AlertKind::Up | AlertKind::Closed => next.incident.take(),
     };
     let transition = Some(Transition { from, to });
     let owed = match incident {

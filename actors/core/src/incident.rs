@@ -12,6 +12,10 @@ pub struct Incident {
     pub started_at: Timestamp,
     /// Why the probe that confirmed it failed.
     pub reason: String,
+    /// The API's name when it began, for telling its end when there is no config any more.
+    pub name: String,
+    /// The API's URL when it began, for the same.
+    pub url: String,
 }
 
 impl Incident {

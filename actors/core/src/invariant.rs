@@ -30,6 +30,7 @@ pub const ALL: [Invariant; 7] = [
                     && match streak.toward {
                         AlertKind::Down => s.status != Status::Down,
                         AlertKind::Up => s.status == Status::Down,
+                        AlertKind::Closed => false,
                     }
             })
         },
@@ -39,8 +40,8 @@ pub const ALL: [Invariant; 7] = [
         holds: |s| (s.last_told == Status::Down) == (s.status == Status::Down),
     },
     Invariant {
-        name: "owed alerts tell outages and recoveries in turn",
-        holds: |s| s.owed.windows(2).all(|pair| pair[0].alert.kind != pair[1].alert.kind),
+        name: "owed alerts tell beginnings and ends of incidents in turn",
+        holds: |s| s.owed.windows(2).all(|pair| pair[0].alert.kind.opens() != pair[1].alert.kind.opens()),
     },
     Invariant {
         name: "the last alert owed tells the status that was told last",

@@ -39,11 +39,16 @@ impl Outcome {
         if self.reasons.is_empty() {
             return None;
         }
-        let line: String = self.reasons.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        match line.char_indices().nth(Self::REASON_CHARS_MAX) {
-            Some((cut, _)) => Some(format!("{}…", &line[..cut])),
-            None => Some(line),
-        }
+        Some(one_line(&self.reasons.join("; ")))
+    }
+}
+
+/// `text` as one line of at most [`Outcome::REASON_CHARS_MAX`] characters, and `…` where it was cut.
+pub fn one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match line.char_indices().nth(Outcome::REASON_CHARS_MAX) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
     }
 }
 

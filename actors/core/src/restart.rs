@@ -1,5 +1,10 @@
-//! How soon an actor that died is started again: a delay that grows with each death in a row and forgets a quiet life.
+//! Whether and how soon an actor that died is started again, in Erlang/OTP's words: intensity, period, giving up.
+//!
+//! A child is started again after a delay that doubles with each death. Past `intensity` deaths within `period` it is
+//! given up: that is said loudly, and from then on it is tried only every `slow`. A life that outlasts the period forgives
+//! all. Pure arithmetic: times come in as uptime, and a child's own number spreads the delays.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The rule by which children are restarted.
@@ -7,63 +12,126 @@ use std::time::Duration;
 pub struct RestartPolicy {
     /// The delay after the first death.
     pub delay_min: Duration,
-    /// The delay never grows past this.
+    /// The delay never grows past this, before the spread.
     pub delay_max: Duration,
-    /// A child that lived this long starts again as if it had never died.
-    pub quiet_after: Duration,
+    /// So many deaths within the period are borne; one more is too many.
+    pub intensity: u32,
+    /// The period.
+    pub period: Duration,
+    /// Between the lives of a child that is given up.
+    pub slow: Duration,
+}
+
+impl RestartPolicy {
+    /// For probers. Delays of 0.1, 0.2, 0.4, 0.8 and 1.6 s: a fault that passes within seconds costs one tick, and one
+    /// that stays is told within seconds. Given up, it is tried every five minutes, which is soon after somebody mended it.
+    pub const PROBER: Self = Self {
+        delay_min: Duration::from_millis(100),
+        delay_max: Duration::from_secs(10),
+        intensity: 5,
+        period: Duration::from_secs(60),
+        slow: Duration::from_secs(300),
+    };
+
+    /// For what all probers hang on. It ends the process when it is given up, so `slow` is never waited for.
+    pub const CHAIN: Self = Self {
+        delay_min: Duration::from_millis(50),
+        delay_max: Duration::from_secs(1),
+        intensity: 3,
+        period: Duration::from_secs(60),
+        slow: Duration::from_secs(60),
+    };
 }
 
 impl Default for RestartPolicy {
-    /// From 100 ms, doubling up to a minute; ten quiet minutes are forgiven.
     fn default() -> Self {
-        Self {
-            delay_min: Duration::from_millis(100),
-            delay_max: Duration::from_secs(60),
-            quiet_after: Duration::from_secs(600),
-        }
+        Self::PROBER
     }
 }
 
-/// Deaths in a row of one child.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deaths(u32);
+/// What to do about a death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Start it again after this long.
+    Restart {
+        /// The delay.
+        after: Duration,
+    },
+    /// It died too often: say so, and try again after this long.
+    GiveUp {
+        /// The delay.
+        again_after: Duration,
+    },
+}
+
+/// The deaths of one child that are remembered: at most one more than the intensity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deaths {
+    /// Uptimes, oldest first.
+    recent: VecDeque<Duration>,
+    given_up: bool,
+}
 
 impl Deaths {
-    /// Counts one more death, after a life of `lived`, and says how long to wait before the next life.
-    pub fn next_delay(&mut self, lived: Duration, policy: &RestartPolicy) -> Duration {
-        if lived >= policy.quiet_after {
-            self.0 = 0;
+    /// Counts a death at uptime `now`, and says what to do. `spread` is the child's own number: children that died
+    /// together are not started together.
+    pub fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64) -> Verdict {
+        while self.recent.front().is_some_and(|then| now.saturating_sub(*then) >= policy.period) {
+            self.recent.pop_front();
         }
-        let doublings = self.0.min(31);
-        self.0 = self.0.saturating_add(1);
-        policy.delay_min.saturating_mul(1 << doublings).min(policy.delay_max)
+        self.recent.push_back(now);
+        let bound = usize::try_from(policy.intensity).unwrap_or(usize::MAX).saturating_add(1);
+        while self.recent.len() > bound {
+            self.recent.pop_front();
+        }
+        if self.given_up || self.recent.len() == bound {
+            self.given_up = true;
+            return Verdict::GiveUp { again_after: spread_out(policy.slow, spread) };
+        }
+        let doublings = u32::try_from(self.recent.len() - 1).unwrap_or(u32::MAX).min(31);
+        let delay = policy.delay_min.saturating_mul(1 << doublings).min(policy.delay_max);
+        Verdict::Restart { after: spread_out(delay, spread) }
     }
 
-    /// How many there were in a row.
-    pub fn count(self) -> u32 {
-        self.0
+    /// The present life has lasted for a period: what was before is forgiven. Returns whether the child was given up.
+    pub fn forgive(&mut self) -> bool {
+        self.recent.clear();
+        std::mem::take(&mut self.given_up)
+    }
+
+    /// Whether the child died too often, and no life since has lasted.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
+    /// How many deaths are remembered.
+    pub fn recent(&self) -> usize {
+        self.recent.len()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// `delay`, and up to a quarter more of it.
+fn spread_out(delay: Duration, spread: u64) -> Duration {
+    delay.saturating_add(delay / 1_024 * u32::try_from(spread % 256).unwrap_or(0))
+}
 
-    #[test]
-    fn the_delay_doubles_up_to_its_bound_and_a_quiet_life_forgives() {
-        let policy = RestartPolicy::default();
-        let mut deaths = Deaths::default();
-        let delays: Vec<u128> =
-            (0..12).map(|_| deaths.next_delay(Duration::from_secs(1), &policy).as_millis()).collect();
-        assert_eq!(delays, [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 60_000, 60_000]);
-        assert_eq!(deaths.next_delay(policy.quiet_after, &policy), policy.delay_min);
-        assert_eq!(deaths.count(), 1);
+/// Starts in one second, over all children: what dies together must not be started together without end.
+#[derive(Clone, Debug)]
+pub struct Brake {
+    gap: Duration,
+    next: Duration,
+}
+
+impl Brake {
+    /// A brake that lets at most so many through each second.
+    pub fn per_second(starts: u32) -> Self {
+        Self { gap: Duration::from_secs(1) / starts.max(1), next: Duration::ZERO }
     }
 
-    #[test]
-    fn a_child_that_dies_for_ever_never_overflows() {
-        let policy = RestartPolicy::default();
-        let mut deaths = Deaths(u32::MAX);
-        assert_eq!(deaths.next_delay(Duration::ZERO, &policy), policy.delay_max);
+    /// How long one more start has to wait that would like to come now, at uptime `now`.
+    pub fn wait(&mut self, now: Duration) -> Duration {
+        let at = self.next.max(now);
+        self.next = at.saturating_add(self.gap);
+        at.saturating_sub(now)
     }
 }

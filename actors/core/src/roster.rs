@@ -64,8 +64,10 @@ pub struct Plan {
     pub start: Vec<Arc<ApiConfig>>,
     /// Running, and different now.
     pub change: Vec<Arc<ApiConfig>>,
-    /// Removed or disabled.
-    pub stop: Vec<ApiId>,
+    /// Of those in `change`, the ones of which another thing is asked now.
+    pub asks_anew: Vec<ApiId>,
+    /// Removed or disabled, and which of the two, in words.
+    pub stop: Vec<(ApiId, &'static str)>,
 }
 
 /// Compares what runs with what is configured. A row that did not change is in no part of the plan: its prober keeps
@@ -75,11 +77,23 @@ pub fn plan(running: &Roster, configured: &Roster) -> Plan {
     for (api_id, config) in configured.iter().filter(|(_, c)| c.enabled) {
         match running.get(api_id) {
             None => plan.start.push(Arc::clone(config)),
-            Some(now) if now != config => plan.change.push(Arc::clone(config)),
+            Some(now) if now != config => {
+                plan.change.push(Arc::clone(config));
+                if !config.asks_the_same(now) {
+                    plan.asks_anew.push(api_id.clone());
+                }
+            }
             Some(_) => {}
         }
     }
-    plan.stop = running.keys().filter(|id| !configured.get(*id).is_some_and(|c| c.enabled)).cloned().collect();
+    plan.stop = running
+        .keys()
+        .filter_map(|id| match configured.get(id) {
+            None => Some((id.clone(), "its row was removed")),
+            Some(config) if !config.enabled => Some((id.clone(), "it was disabled")),
+            Some(_) => None,
+        })
+        .collect();
     plan
 }
 
@@ -133,6 +147,15 @@ mod tests {
         let plan = plan(&running, &roster(&[row("same"), changed.clone(), off, row("new")]));
         assert_eq!(plan.start, [row("new")]);
         assert_eq!(plan.change, [changed]);
-        assert_eq!(plan.stop, [id("gone"), id("off")]);
+        assert_eq!(plan.asks_anew, [], "a name asks nothing");
+        assert_eq!(plan.stop, [(id("gone"), "its row was removed"), (id("off"), "it was disabled")]);
+    }
+
+    #[test]
+    fn another_url_asks_another_thing() {
+        let running = roster(&[row("a")]);
+        let moved = Arc::new(ApiConfig { url: "https://other.test/".into(), ..(*row("a")).clone() });
+        let plan = plan(&running, &roster(&[moved]));
+        assert_eq!((plan.change.len(), plan.asks_anew), (1, vec![id("a")]));
     }
 }

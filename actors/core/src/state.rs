@@ -2,7 +2,7 @@
 
 use crate::alert::AlertKind;
 use crate::api::ApiId;
-use crate::delivery::OwedAlert;
+use crate::delivery::{Claim, OwedAlert};
 use crate::incident::Incident;
 use crate::outcome::Verdict;
 use crate::time::Timestamp;
@@ -80,6 +80,8 @@ pub struct ApiState {
     pub last_told: Status,
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
+    /// Which process hands the owed alerts over just now, if one does.
+    pub claim: Option<Claim>,
     /// The last probe.
     pub last_probe: Option<LastProbe>,
     /// Ticks that could not run since the API was first seen.
@@ -98,6 +100,7 @@ impl ApiState {
             incident: None,
             last_told: Status::Unknown,
             owed: Vec::new(),
+            claim: None,
             last_probe: None,
             missed_ticks: 0,
         }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use api_health_core::decide::{ask_anew, close};
 use api_health_core::delivery::{self, OWED_MAX};
 use api_health_core::{AlertKind, ApiId, ApiState, Outcome, Policy, Status, Timestamp, Verdict, decide, invariant};
 use proptest::prelude::*;
@@ -110,8 +111,8 @@ proptest! {
         let mut settles = settles.into_iter();
         let mut deliver = |state: &mut ApiState, channel: usize| {
             if let Some(alert) = delivery::next_for(state, &channels[channel]).cloned() {
-                received[channel].push(alert.alert_id.clone());
-                assert!(delivery::settle(state, &alert.alert_id, &channels[channel], &channels));
+                received[channel].push(alert.alert.alert_id.clone());
+                assert!(delivery::settle(state, &alert.alert.alert_id, &channels[channel], &channels));
                 assert_eq!(invariant::first_broken(state), None);
             }
         };
@@ -145,6 +146,67 @@ proptest! {
                 prop_assert_eq!(channel, &owed_in_all);
             }
         }
+    }
+}
+
+/// What may happen to an API in a day.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Outcome(Verdict),
+    NoLongerWatched,
+    AsksAnew,
+}
+
+proptest! {
+    #[test]
+    fn closing_at_any_time_ends_an_incident_once_and_what_follows_begins_anew(
+        events in prop::collection::vec(
+            prop_oneof![
+                6 => Just(Event::Outcome(Verdict::Fail)),
+                6 => Just(Event::Outcome(Verdict::Pass)),
+                1 => Just(Event::Outcome(Verdict::Inconclusive)),
+                1 => Just(Event::NoLongerWatched),
+                1 => Just(Event::AsksAnew),
+            ],
+            0..200,
+        ),
+        failures in 1..4_u32,
+        successes in 1..4_u32,
+    ) {
+        let api_id = ApiId::parse("a").unwrap();
+        let policy = policy(&api_id, failures, successes);
+        let mut state = ApiState::unknown(api_id.clone());
+        let mut told: Vec<api_health_core::Alert> = Vec::new();
+        for (second, event) in events.into_iter().enumerate() {
+            let now = Timestamp::from_millis(second as i64 * 1_000);
+            let before = state.clone();
+            let decision = match event {
+                Event::Outcome(verdict) => decide(&state, &outcome(verdict, second as i64), &policy, now),
+                Event::NoLongerWatched => close(&state, "its row is gone", now),
+                Event::AsksAnew => ask_anew(&state),
+            };
+            state = decision.next;
+            prop_assert_eq!(invariant::first_broken(&state), None);
+            match event {
+                Event::NoLongerWatched => {
+                    prop_assert_eq!(decision.owed.is_some(), before.status == Status::Down);
+                    prop_assert_eq!(state.status, Status::Unknown);
+                    prop_assert_eq!(&state.streak, &None);
+                }
+                Event::AsksAnew => prop_assert_eq!((decision.owed, &state.incident), (None, &before.incident)),
+                Event::Outcome(_) => told.extend(decision.owed.clone().filter(|a| a.kind == AlertKind::Down)),
+            }
+            if let Some(end) = state.owed.last().filter(|o| !o.alert.kind.opens()) {
+                prop_assert_eq!(&end.alert.incident_id, &told.last().unwrap().incident_id, "it ends what was begun");
+            }
+            if state.owed.len() >= 4 {
+                state.owed.clear();
+            }
+        }
+        let mut ids: Vec<String> = told.into_iter().map(|alert| alert.incident_id).collect();
+        let count = ids.len();
+        ids.dedup();
+        prop_assert_eq!(ids.len(), count, "each outage is an incident of its own");
     }
 }
 

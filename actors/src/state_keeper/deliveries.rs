@@ -1,16 +1,116 @@
 //! Handing over what is owed: to each channel the oldest alert of an API that it does not have, one at a time.
+//!
+//! An alert goes out when three things are durable: the change of status, that it is owed, and that this process hands it
+//! over (the claim). All three are in one record, and mostly in one write. When the store is dead for [`UNSTORED_MAX`] it
+//! goes out all the same.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use api_health_core::{ApiId, delivery};
+use api_health_core::delivery::{self, Standing};
+use api_health_core::{Alert, ApiId};
 use tokio::time::Instant;
 
-use super::entry::Change;
+use super::entry::{Change, Entry};
 use super::{StateKeeper, UNSTORED_MAX};
-use crate::alerter::DeliverAlert;
+use crate::alerter::{ATTEMPTS_MAX, Attempt, DeliverAlert};
+
+/// The longest that the next try of an alert is put off by what a process before this one noted: what was mended with a
+/// restart is seen soon.
+const HEED_NOTED_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How often a claim of another process is looked at.
+const THEIRS_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where the next alert of one API through one channel stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// It is its turn as soon as there is room.
+    Queued,
+    /// An attempt is under way.
+    InFlight,
+    /// The last attempt failed.
+    Waiting(Instant),
+}
+
+/// The lanes of all APIs, and the room in each channel.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: HashMap<(ApiId, &'static str), Lane>,
+    /// Whose turn it is, by channel.
+    due: HashMap<&'static str, VecDeque<ApiId>>,
+    in_flight: HashMap<&'static str, usize>,
+}
+
+impl Lanes {
+    fn is_busy(&self, api_id: &ApiId, channel: &'static str, now: Instant) -> bool {
+        match self.lanes.get(&(api_id.clone(), channel)) {
+            Some(Lane::Queued | Lane::InFlight) => true,
+            Some(Lane::Waiting(until)) => *until > now,
+            None => false,
+        }
+    }
+
+    fn set(&mut self, api_id: &ApiId, channel: &'static str, lane: Option<Lane>) {
+        let key = (api_id.clone(), channel);
+        match lane {
+            Some(lane) => self.lanes.insert(key, lane),
+            None => self.lanes.remove(&key),
+        };
+    }
+
+    fn queue(&mut self, api_id: &ApiId, channel: &'static str) {
+        self.set(api_id, channel, Some(Lane::Queued));
+        self.due.entry(channel).or_default().push_back(api_id.clone());
+    }
+
+    /// The next one whose turn it is, if there is room; its lane is free then.
+    fn take(&mut self, channel: &'static str) -> Option<ApiId> {
+        if self.in_flight.get(channel).is_some_and(|count| *count >= ATTEMPTS_MAX) {
+            return None;
+        }
+        let api_id = self.due.get_mut(channel)?.pop_front()?;
+        self.set(&api_id, channel, None);
+        Some(api_id)
+    }
+
+    fn began(&mut self, api_id: &ApiId, channel: &'static str) {
+        self.set(api_id, channel, Some(Lane::InFlight));
+        *self.in_flight.entry(channel).or_default() += 1;
+    }
+
+    fn ended(&mut self, api_id: &ApiId, channel: &'static str, next: Option<Instant>) {
+        self.set(api_id, channel, next.map(Lane::Waiting));
+        if let Some(count) = self.in_flight.get_mut(channel) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+/// Whether an alert may go out.
+enum Turn {
+    Now(Box<DeliverAlert>),
+    ClaimFirst,
+    Later,
+    Never,
+}
 
 impl StateKeeper {
+    /// Takes over when a process before this one wanted to try again.
+    pub(super) fn heed_noted_waits(&mut self, api_id: &ApiId) {
+        let Some(entry) = self.entries.get(api_id) else { return };
+        let now = self.time.wall();
+        for &channel in &self.channels {
+            let noted = delivery::next_for(&entry.state, channel).and_then(|owed| owed.delivery(channel));
+            if let Some(at) = noted.and_then(|delivery| delivery.next_try_at).filter(|at| *at > now) {
+                let wait = at.since(now).min(HEED_NOTED_WAIT_MAX);
+                self.lanes.set(api_id, channel, Some(Lane::Waiting(Instant::now() + wait)));
+            }
+        }
+    }
+
     /// Offers to every channel what it should have next of this API, unless that is under way.
     pub(super) fn offer(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
         let Some(entry) = self.entries.get(api_id) else { return };
@@ -18,40 +118,96 @@ impl StateKeeper {
             self.owing.remove(api_id);
             return;
         }
-        let unstored_too_long = entry.unstored_since.is_some_and(|since| since.elapsed() >= UNSTORED_MAX);
-        let mut offers = Vec::new();
+        let now = Instant::now();
+        let mut queued = false;
         for &channel in &self.channels {
-            if self.offered.contains_key(&(api_id.clone(), channel)) {
-                continue;
-            }
-            if let Some(alert) = delivery::next_for(&entry.state, channel)
-                && (entry.is_stored(&alert.alert_id) || unstored_too_long)
+            if !self.lanes.is_busy(api_id, channel, now)
+                && let Some(owed) = delivery::next_for(&entry.state, channel)
+                && (entry.is_stored(&owed.alert.alert_id) || may_go_unstored(entry))
             {
-                offers.push((channel, Arc::new(alert.clone())));
+                self.lanes.queue(api_id, channel);
+                queued = true;
             }
         }
-        for (channel, alert) in offers {
-            self.hand_over(api_id, channel, DeliverAlert { channel, alert }, ctx);
+        if queued {
+            self.hand_over_due(ctx);
         }
     }
 
-    fn hand_over(&mut self, api_id: &ApiId, channel: &'static str, message: DeliverAlert, ctx: &mut Context<Self>) {
-        let alert_id = message.alert.alert_id.clone();
-        let lane = (api_id.clone(), channel);
-        self.offered.insert(lane.clone(), alert_id.clone());
-        let delivered = self.alerter.send(message);
-        ctx.spawn(delivered.into_actor(self).map(move |answer, keeper, ctx| {
-            keeper.offered.remove(&lane);
-            // No answer means that the alerter is gone: the next look offers the alert again.
-            if answer.is_ok() {
-                keeper.settle(&lane.0, lane.1, alert_id, ctx);
+    /// Hands over as much as there is room for.
+    pub(super) fn hand_over_due(&mut self, ctx: &mut Context<Self>) {
+        for channel in self.channels.clone() {
+            while let Some(api_id) = self.lanes.take(channel) {
+                match self.turn(&api_id, channel) {
+                    Turn::Now(message) => self.hand_over(&api_id, *message, ctx),
+                    Turn::ClaimFirst => self.claim(&api_id, ctx),
+                    Turn::Later => {
+                        self.lanes.set(&api_id, channel, Some(Lane::Waiting(Instant::now() + THEIRS_AGAIN)));
+                    }
+                    Turn::Never => {}
+                }
             }
+        }
+    }
+
+    fn turn(&self, api_id: &ApiId, channel: &'static str) -> Turn {
+        let Some(entry) = self.entries.get(api_id) else { return Turn::Never };
+        let Some(owed) = delivery::next_for(&entry.state, channel) else { return Turn::Never };
+        let now = || {
+            let failures = owed.delivery(channel).map_or(0, |delivery| delivery.failures);
+            Turn::Now(Box::new(DeliverAlert { channel, alert: Arc::new(owed.alert.clone()), failures }))
+        };
+        if may_go_unstored(entry) {
+            return now();
+        }
+        if !entry.is_stored(&owed.alert.alert_id) {
+            return Turn::Never; // it is offered again when it is
+        }
+        match delivery::standing(&entry.state, &self.instance, self.time.wall()) {
+            Standing::Ours if entry.is_claim_stored() => now(),
+            Standing::Ours => Turn::Never, // as above
+            Standing::Free => Turn::ClaimFirst,
+            Standing::Theirs => Turn::Later,
+        }
+    }
+
+    /// Writes that this process hands over what the API owes; it is offered again when that is stored.
+    fn claim(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
+        let now = self.time.wall();
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
+        if entry.is_claim_stored() {
+            delivery::claim(&mut entry.state, &self.instance, now);
+            entry.changed(Change::Claimed { now }, Instant::now());
+            self.queue_write(api_id);
+            self.pump(ctx);
+        }
+    }
+
+    fn hand_over(&mut self, api_id: &ApiId, message: DeliverAlert, ctx: &mut Context<Self>) {
+        let (channel, alert, api_id) = (message.channel, Arc::clone(&message.alert), api_id.clone());
+        self.lanes.began(&api_id, channel);
+        let attempt = self.alerter.send(message);
+        ctx.spawn(attempt.into_actor(self).map(move |answer, keeper, ctx| {
+            match answer {
+                Ok(Attempt::TakenOver) => {
+                    keeper.lanes.ended(&api_id, channel, None);
+                    keeper.settle(&api_id, channel, &alert, ctx);
+                }
+                Ok(Attempt::Failed { why, wait }) => {
+                    keeper.lanes.ended(&api_id, channel, Some(Instant::now() + wait));
+                    keeper.note_failure(&api_id, channel, &alert, &why, wait);
+                }
+                // No answer means that the alerter is gone: the next look offers the alert again.
+                Err(_) => keeper.lanes.ended(&api_id, channel, None),
+            }
+            keeper.hand_over_due(ctx);
         }));
     }
 
-    fn settle(&mut self, api_id: &ApiId, channel: &'static str, alert_id: String, ctx: &mut Context<Self>) {
+    fn settle(&mut self, api_id: &ApiId, channel: &'static str, alert: &Alert, ctx: &mut Context<Self>) {
         self.stats.alert_delivered();
         let Some(entry) = self.entries.get_mut(api_id) else { return };
+        let alert_id = alert.alert_id.clone();
         if delivery::settle(&mut entry.state, &alert_id, channel, &self.channel_names) {
             entry.changed(Change::Settled { alert_id, channel }, Instant::now());
             self.queue_write(api_id);
@@ -60,4 +216,19 @@ impl StateKeeper {
         self.offer(api_id, ctx);
         self.tell_idle_waiters();
     }
+
+    /// What is known of a failed attempt decides nothing but when to try again: its write may wait.
+    fn note_failure(&mut self, api_id: &ApiId, channel: &'static str, alert: &Alert, why: &str, wait: Duration) {
+        let next_try_at = self.time.wall().plus(wait);
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
+        delivery::note_failure(&mut entry.state, &alert.alert_id, channel, why, next_try_at);
+        entry.dirty = true;
+        self.write_at_checkpoint(api_id);
+    }
+}
+
+/// A store that is dead silences no alert (P5). That it is dead is told at once: nothing else could tell it.
+fn may_go_unstored(entry: &Entry) -> bool {
+    let own_store = || entry.state.api_id == ApiId::own_store();
+    entry.unstored_since.is_some_and(|since| since.elapsed() >= UNSTORED_MAX || own_store())
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::{ApiConfig, ApiId, ApiState, Outcome, Timestamp, decide, delivery};
+use api_health_core::decide::{ask_anew, close};
+use api_health_core::delivery::{self, Standing};
+use api_health_core::{ApiState, Decision, Outcome, Timestamp, decide};
 use tokio::time::Instant;
 
+use super::subject::Subject;
 use crate::retry::{RetryPolicy, Waits};
 
 /// The most changes of one API that are kept for deciding again over a record that somebody else wrote. Past this the
@@ -17,14 +20,30 @@ pub(super) const CHANGES_MAX: usize = 256;
 pub(super) enum Change {
     /// An outcome that mattered.
     Outcome {
-        /// The config that it was judged by.
-        api: Arc<ApiConfig>,
+        /// By what it is decided.
+        subject: Subject,
         /// The outcome.
         outcome: Outcome,
         /// When it was decided.
         now: Timestamp,
         /// The alert that it owes.
         owed: Option<String>,
+    },
+    /// The API is watched no longer.
+    Closed {
+        /// Why.
+        why: &'static str,
+        /// When that was decided.
+        now: Timestamp,
+        /// The alert that it owes.
+        owed: Option<String>,
+    },
+    /// Another thing is asked of the API.
+    AskedAnew,
+    /// This process wants to hand alerts over.
+    Claimed {
+        /// When it claimed.
+        now: Timestamp,
     },
     /// A channel took an alert over.
     Settled {
@@ -43,6 +62,8 @@ pub(super) struct Attempt {
     pub(super) state: Arc<ApiState>,
     /// How many of the pending changes are in it.
     pub(super) changes: usize,
+    /// When it was sent first.
+    pub(super) since: Instant,
 }
 
 /// Where the entry's next write stands.
@@ -61,11 +82,22 @@ pub(super) enum Writing {
     Waiting(Instant),
 }
 
+/// Who decides: what replaying a change needs to know of this process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decider<'a> {
+    /// This process, as its claims name it.
+    pub(super) instance: &'a str,
+    /// All channels.
+    pub(super) channels: &'a [String],
+}
+
 /// One API.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// All that is known, including what is not stored yet. Its version is that of the stored record.
     pub(super) state: ApiState,
+    /// It is configured and enabled. Outcomes of others are late, and count for nothing.
+    pub(super) watched: bool,
     /// What is not stored yet, oldest first.
     pub(super) changes: Vec<Change>,
     /// The write without a certain answer.
@@ -85,12 +117,22 @@ impl Entry {
     pub(super) fn new(state: ApiState) -> Self {
         Self {
             state,
+            watched: false,
             changes: Vec::new(),
             attempt: None,
             writing: Writing::Idle,
             dirty: false,
             unstored_since: None,
             waits: None,
+        }
+    }
+
+    /// Takes the state of a decision over. Whoever owes an alert claims it with the same write, unless somebody else is
+    /// handing over what the API owed before.
+    pub(super) fn apply(&mut self, decision: &Decision, now: Timestamp, by: Decider<'_>) {
+        self.state = decision.next.clone();
+        if decision.owed.is_some() {
+            claim_if_free(&mut self.state, now, by);
         }
     }
 
@@ -108,11 +150,11 @@ impl Entry {
     }
 
     /// What to write now: the attempt that is still open, or a new one.
-    pub(super) fn begin_write(&mut self) -> Arc<ApiState> {
+    pub(super) fn begin_write(&mut self, now: Instant) -> Arc<ApiState> {
         let attempt = self.attempt.get_or_insert_with(|| {
             self.dirty = false;
             let state = ApiState { version: self.state.version.saturating_add(1), ..self.state.clone() };
-            Attempt { state: Arc::new(state), changes: self.changes.len() }
+            Attempt { state: Arc::new(state), changes: self.changes.len(), since: now }
         });
         self.writing = Writing::InFlight;
         Arc::clone(&attempt.state)
@@ -138,33 +180,27 @@ impl Entry {
         wait
     }
 
+    /// There is no record, although there was one: somebody deleted it. What is known here is all that is known, so it is
+    /// written again as it is; nothing that was told is told anew.
+    pub(super) fn record_is_gone(&mut self) {
+        self.state.version = 0;
+        self.attempt = None;
+        self.dirty = true;
+        self.writing = Writing::Idle;
+    }
+
     /// The stored record is another than expected. If it is the very one that was sent, the answer was lost and all is
     /// well; else everything that is not stored is decided again on top of it. Returns whether it was the very one.
-    pub(super) fn rebase(
-        &mut self,
-        stored: Option<ApiState>,
-        api_id: &ApiId,
-        channels: &[String],
-        now: Instant,
-    ) -> bool {
-        let stored = stored.unwrap_or_else(|| ApiState::unknown(api_id.clone()));
+    pub(super) fn rebase(&mut self, stored: ApiState, by: Decider<'_>, now: Instant) -> bool {
         if self.attempt.as_ref().is_some_and(|attempt| *attempt.state == stored) {
             self.stored(now);
             return true;
         }
         let mut state = stored;
         for change in &mut self.changes {
-            match change {
-                Change::Outcome { api, outcome, now, owed } => {
-                    let decision = decide(&state, outcome, &api.policy(), *now);
-                    *owed = decision.owed.map(|alert| alert.alert_id);
-                    state = decision.next;
-                }
-                Change::Settled { alert_id, channel } => {
-                    delivery::settle(&mut state, alert_id, channel, channels);
-                }
-            }
+            change.replay(&mut state, by);
         }
+        delivery::keep_failures(&mut state, &self.state);
         state.missed_ticks = state.missed_ticks.max(self.state.missed_ticks);
         self.state = state;
         self.attempt = None;
@@ -175,14 +211,56 @@ impl Entry {
 
     /// Whether the alert is in the store, so that it may be handed over.
     pub(super) fn is_stored(&self, alert_id: &str) -> bool {
-        !self
-            .changes
-            .iter()
-            .any(|change| matches!(change, Change::Outcome { owed: Some(owed), .. } if owed == alert_id))
+        !self.changes.iter().any(|change| change.owed() == Some(alert_id))
+    }
+
+    /// Whether the claim in the state is in the store as well.
+    pub(super) fn is_claim_stored(&self) -> bool {
+        !self.changes.iter().any(|change| change.owed().is_some() || matches!(change, Change::Claimed { .. }))
     }
 
     /// Whether anything is not in the store.
     pub(super) fn is_unsaved(&self) -> bool {
         self.dirty || self.attempt.is_some()
+    }
+}
+
+impl Change {
+    /// The alert that it owes.
+    fn owed(&self) -> Option<&str> {
+        match self {
+            Self::Outcome { owed, .. } | Self::Closed { owed, .. } => owed.as_deref(),
+            Self::AskedAnew | Self::Claimed { .. } | Self::Settled { .. } => None,
+        }
+    }
+
+    /// Decides it again on top of `state`.
+    fn replay(&mut self, state: &mut ApiState, by: Decider<'_>) {
+        let (decision, owed, now) = match self {
+            Self::Outcome { subject, outcome, now, owed } => {
+                (decide(state, outcome, &subject.policy(), *now), owed, *now)
+            }
+            Self::Closed { why, now, owed } => (close(state, why, *now), owed, *now),
+            Self::AskedAnew => {
+                *state = ask_anew(state).next;
+                return;
+            }
+            Self::Claimed { now } => return claim_if_free(state, *now, by),
+            Self::Settled { alert_id, channel } => {
+                delivery::settle(state, alert_id, channel, by.channels);
+                return;
+            }
+        };
+        *state = decision.next;
+        if decision.owed.is_some() {
+            claim_if_free(state, now, by);
+        }
+        *owed = decision.owed.map(|alert| alert.alert_id);
+    }
+}
+
+fn claim_if_free(state: &mut ApiState, now: Timestamp, by: Decider<'_>) {
+    if delivery::standing(state, by.instance, now) != Standing::Theirs {
+        delivery::claim(state, by.instance, now);
     }
 }

@@ -7,15 +7,18 @@
 
 mod deliveries;
 mod entry;
+mod own;
+mod subject;
+mod watching;
 mod writes;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture};
 use api_health_core::decide::Reason;
-use api_health_core::{ApiConfig, ApiId, ApiState, Outcome, decide, delivery};
+use api_health_core::{ApiConfig, ApiId, ApiState, Decision, Outcome, decide, delivery};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -23,7 +26,13 @@ use crate::alerter::DeliverAlert;
 use crate::ports::StateStore;
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
-use entry::{Change, Entry, Writing};
+use deliveries::Lanes;
+use entry::{Change, Decider, Entry, Writing};
+use subject::Subject;
+
+pub use own::GivenUp;
+pub use watching::Watch;
+pub use writes::STORE_GONE_AFTER;
 
 /// Messages in the keeper's mailbox. It answers each in microseconds; the rest wait in their prober, beside its clock.
 pub const MAILBOX_CAPACITY: usize = 1_024;
@@ -35,11 +44,32 @@ pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What the keeper is made with.
+#[derive(Clone, Debug)]
 pub struct KeeperOptions {
     /// How long a write may wait that changes no decision.
     pub checkpoint: Duration,
     /// The names of the channels that every alert is owed to.
     pub channels: Vec<&'static str>,
+    /// This process, as its claims name it: no two processes have the same.
+    pub instance: String,
+    /// What people call the store.
+    pub store_name: String,
+}
+
+/// All that a keeper knows, for the next one.
+#[derive(Debug, Default)]
+pub struct Carried(HashMap<ApiId, Entry>);
+
+impl Carried {
+    /// What is known after a start: the states as they were loaded. `alone` says that no other process can use the store, so
+    /// that claims in it were left behind by the dead.
+    pub fn loaded(states: Vec<ApiState>, alone: bool) -> Self {
+        let entry = |state: ApiState| {
+            let claim = if alone { None } else { state.claim.clone() };
+            (state.api_id.clone(), Entry::new(ApiState { claim, ..state }))
+        };
+        Self(states.into_iter().map(entry).collect())
+    }
 }
 
 /// The actor.
@@ -52,7 +82,11 @@ pub struct StateKeeper {
     checkpoint: Duration,
     channels: Vec<&'static str>,
     channel_names: Vec<String>,
+    instance: String,
+    store_name: String,
     entries: HashMap<ApiId, Entry>,
+    /// APIs whose prober was given up and is not well again.
+    given_up: HashSet<ApiId>,
     /// To be written now, in order.
     queue: VecDeque<ApiId>,
     /// To be written at their checkpoint, soonest first; an entry that was written meanwhile is stepped over.
@@ -61,23 +95,24 @@ pub struct StateKeeper {
     waiting: HashSet<ApiId>,
     batches_in_flight: usize,
     store_trouble: Option<writes::Trouble>,
+    /// When a write went through last.
+    stored_at: Option<Instant>,
     /// APIs with a non-empty outbox.
     owing: HashSet<ApiId>,
-    /// Under way in the alerter: channel and API to alert id.
-    offered: HashMap<(ApiId, &'static str), String>,
+    lanes: Lanes,
     /// Those who wait until nothing is unsaved, and, if true, until nothing is owed.
     idle_waiters: Vec<(bool, oneshot::Sender<()>)>,
     hurry: bool,
 }
 
 impl StateKeeper {
-    /// A keeper over `states` as they were loaded from `store`.
+    /// A keeper that goes on from what is `carried`.
     pub fn new(
         store: Arc<dyn StateStore>,
         alerter: Recipient<DeliverAlert>,
         time: TimeBase,
         stats: Arc<Stats>,
-        states: Vec<ApiState>,
+        carried: Carried,
         options: KeeperOptions,
     ) -> Self {
         let channel_names = options.channels.iter().map(|c| (*c).to_owned()).collect();
@@ -90,41 +125,49 @@ impl StateKeeper {
             checkpoint: options.checkpoint,
             channels: options.channels,
             channel_names,
-            entries: HashMap::with_capacity(states.len()),
+            instance: options.instance,
+            store_name: options.store_name,
+            entries: HashMap::with_capacity(carried.0.len()),
+            given_up: HashSet::new(),
             queue: VecDeque::new(),
             lazy: VecDeque::new(),
             waiting: HashSet::new(),
             batches_in_flight: 0,
             store_trouble: None,
+            stored_at: None,
             owing: HashSet::new(),
-            offered: HashMap::new(),
+            lanes: Lanes::default(),
             idle_waiters: Vec::new(),
             hurry: false,
         };
-        for state in states {
-            keeper.adopt(state);
+        for (api_id, entry) in carried.0 {
+            keeper.adopt(api_id, entry);
         }
         keeper
     }
 
-    fn adopt(&mut self, mut state: ApiState) {
-        let struck = delivery::strike_delivered(&mut state, &self.channel_names);
-        let api_id = state.api_id.clone();
-        if !state.owed.is_empty() {
+    fn adopt(&mut self, api_id: ApiId, mut entry: Entry) {
+        // Nothing of the keeper before is under way any more; a write that it sent is sent again as it was.
+        entry.dirty |= delivery::strike_delivered(&mut entry.state, &self.channel_names);
+        entry.writing = Writing::Idle;
+        if !entry.state.owed.is_empty() {
             self.owing.insert(api_id.clone());
         }
-        let mut entry = Entry::new(state);
-        entry.dirty = struck;
-        if struck {
-            entry.writing = Writing::Queued;
-            self.queue.push_back(api_id.clone());
+        if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
+            self.given_up.insert(probed);
         }
-        self.entries.insert(api_id, entry);
+        let unsaved = entry.is_unsaved();
+        self.entries.insert(api_id.clone(), entry);
+        self.heed_noted_waits(&api_id);
+        if unsaved {
+            self.queue_write(&api_id);
+        }
     }
 
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         self.queue_what_is_due();
         self.pump(ctx);
+        self.tell_that_the_store_is_gone();
         let owing: Vec<ApiId> = self.owing.iter().cloned().collect();
         for api_id in owing {
             self.offer(&api_id, ctx);
@@ -198,38 +241,61 @@ impl Handler<ProbesCompleted> for StateKeeper {
 impl StateKeeper {
     fn completed(&mut self, completed: ProbeCompleted) -> Option<Duration> {
         let ProbeCompleted { api, outcome, missed_ticks, urgent: _ } = completed;
-        let now = self.time.wall();
         let api_id = api.api_id.clone();
+        let Some(entry) = self.entries.get_mut(&api_id).filter(|entry| entry.watched) else {
+            tracing::debug!(%api_id, "the outcome of an API that is no longer watched");
+            return None;
+        };
+        entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
+        if self.given_up.contains(&api_id) {
+            self.prober_lives(&api);
+        }
+        self.decide(&Subject::Api(api), outcome)
+    }
+
+    /// Decides what follows from an outcome, and has it stored.
+    fn decide(&mut self, subject: &Subject, outcome: Outcome) -> Option<Duration> {
+        let now = self.time.wall();
+        let api_id = subject.api_id().clone();
         let entry = self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone())));
-        let decision = decide(&entry.state, &outcome, &api.policy(), now);
+        let decision = decide(&entry.state, &outcome, &subject.policy(), now);
         if decision.reason == Reason::Suspect {
             tracing::info!(%api_id, status = entry.state.status.as_str(), reason = outcome.reason(), "suspect: probed again soon");
         }
-        entry.state = decision.next;
-        entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
+        let owed = decision.owed.as_ref().map(|alert| alert.alert_id.clone());
+        let recheck = decision.recheck;
+        self.carry_out(&api_id, &decision, Change::Outcome { subject: subject.clone(), outcome, now, owed });
+        recheck
+    }
+
+    /// Takes a decision over, and has `change` stored if it matters.
+    fn carry_out(&mut self, api_id: &ApiId, decision: &Decision, change: Change) {
+        let now = self.time.wall();
+        let by = Decider { instance: &self.instance, channels: &self.channel_names };
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
+        entry.apply(decision, now, by);
         if let Some(transition) = decision.transition {
-            log_transition(&api_id, transition.from.as_str(), transition.to.as_str(), &entry.state, &outcome);
+            log_transition(api_id, transition.from.as_str(), transition.to.as_str(), &entry.state);
         }
         if decision.must_store {
             if decision.owed.is_some() {
                 self.owing.insert(api_id.clone());
             }
-            let owed = decision.owed.map(|alert| alert.alert_id);
-            entry.changed(Change::Outcome { api, outcome, now, owed }, Instant::now());
-            self.queue_write(&api_id);
+            entry.changed(change, Instant::now());
+            self.queue_write(api_id);
         } else {
             entry.dirty = true;
-            self.write_at_checkpoint(&api_id);
+            self.write_at_checkpoint(api_id);
         }
-        decision.recheck
     }
 }
 
-fn log_transition(api_id: &ApiId, from: &str, to: &str, state: &ApiState, outcome: &Outcome) {
+fn log_transition(api_id: &ApiId, from: &str, to: &str, state: &ApiState) {
     let incident_id = state.incident.as_ref().map(|incident| incident.incident_id.as_str());
+    let latency_ms = state.last_probe.as_ref().and_then(|last| last.latency_ms);
     match &state.incident {
         Some(incident) => tracing::warn!(%api_id, from, to, incident_id, reason = incident.reason, "status changed"),
-        None => tracing::info!(%api_id, from, to, latency_ms = outcome.latency_ms, "status changed"),
+        None => tracing::info!(%api_id, from, to, latency_ms, "status changed"),
     }
 }
 
@@ -265,6 +331,8 @@ pub struct KeeperReport {
     pub owed: usize,
     /// APIs whose confirmed status is down.
     pub down: usize,
+    /// The store takes no writes just now.
+    pub store_is_gone: bool,
 }
 
 /// Asks for a [`KeeperReport`].
@@ -279,7 +347,22 @@ impl Handler<Report> for StateKeeper {
         actix::MessageResult(KeeperReport {
             unsaved: self.unsaved(),
             owed: self.entries.values().map(|entry| entry.state.owed.len()).sum(),
-            down: self.entries.values().filter(|entry| entry.state.incident.is_some()).count(),
+            down: self.entries.iter().filter(|(id, entry)| !id.is_own() && entry.state.incident.is_some()).count(),
+            store_is_gone: self.store_trouble.is_some(),
         })
+    }
+}
+
+/// Stop, and hand over all that is known to the next keeper.
+#[derive(Message)]
+#[rtype(result = "Carried")]
+pub struct Retire;
+
+impl Handler<Retire> for StateKeeper {
+    type Result = actix::MessageResult<Retire>;
+
+    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) -> Self::Result {
+        ctx.stop();
+        actix::MessageResult(Carried(std::mem::take(&mut self.entries)))
     }
 }

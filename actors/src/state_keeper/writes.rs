@@ -3,21 +3,38 @@
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use api_health_core::{ApiId, ApiState};
+use api_health_core::{ApiId, Timestamp};
 use tokio::time::Instant;
 
 use super::StateKeeper;
-use super::entry::Writing;
-use crate::ports::{CommitError, StateWrite, StoreError};
+use super::entry::{Decider, Writing};
+use crate::ports::{CommitError, StateWrite, StoreError, StoredState};
 use crate::retry::{RetryPolicy, Waits};
+
+/// A store that has taken no write for this long is gone: that is told, once.
+pub const STORE_GONE_AFTER: Duration = Duration::from_secs(30);
 
 /// The store does not take writes just now.
 #[derive(Debug)]
 pub(super) struct Trouble {
     since: Instant,
+    since_wall: Timestamp,
     waits: Waits,
     not_before: Instant,
     last_said: Instant,
+    error: String,
+    is_told: bool,
+}
+
+impl Trouble {
+    /// What to tell, and since when it has been so, if it is time and was not told yet.
+    pub(super) fn to_be_told(&mut self) -> Option<(String, Timestamp)> {
+        if self.is_told || self.since.elapsed() < STORE_GONE_AFTER {
+            return None;
+        }
+        self.is_told = true;
+        Some((format!("it takes no writes: {}", self.error), self.since_wall))
+    }
 }
 
 /// While the trouble lasts it is said again this often.
@@ -86,7 +103,7 @@ impl StateKeeper {
                 if let Some(entry) = self.entries.get_mut(&api_id)
                     && entry.writing == Writing::Queued
                 {
-                    batch.push(entry.begin_write());
+                    batch.push(entry.begin_write(Instant::now()));
                 }
             }
             if !batch.is_empty() {
@@ -129,7 +146,9 @@ impl StateKeeper {
         if let Some(trouble) = self.store_trouble.take() {
             let seconds = now.duration_since(trouble.since).as_secs();
             tracing::info!(seconds, "the store takes writes again");
+            self.tell_that_the_store_is_back();
         }
+        self.stored_at = Some(now);
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         entry.stored(now);
         self.write_what_is_left(api_id);
@@ -148,15 +167,27 @@ impl StateKeeper {
     fn failed(&mut self, api_id: &ApiId, error: &StoreError) {
         let now = Instant::now();
         let a_person_must_act = matches!(error, StoreError::Misconfigured { .. });
+        let mut is_its_own_fault = false;
         if let Some(entry) = self.entries.get_mut(api_id) {
             entry.failed(now, a_person_must_act);
             self.waiting.insert(api_id.clone());
+            // Others went through meanwhile: then it is this record, and not the store.
+            let began = entry.attempt.as_ref().map(|attempt| attempt.since);
+            is_its_own_fault = self.store_trouble.is_none() && began < self.stored_at;
+        }
+        if is_its_own_fault {
+            tracing::warn!(%error, %api_id, "one record was not written; it is tried again");
+            return;
         }
         let waiting = self.waiting.len();
+        let since_wall = self.time.wall();
         let trouble = self.store_trouble.get_or_insert_with(|| {
             tracing::error!(%error, %api_id, "the store does not take writes; probing goes on, changes wait in memory");
-            Trouble { since: now, waits: Waits::new(RetryPolicy::STORE), not_before: now, last_said: now }
+            let waits = Waits::new(RetryPolicy::STORE);
+            let error = String::new();
+            Trouble { since: now, since_wall, waits, not_before: now, last_said: now, error, is_told: false }
         });
+        trouble.error = error.to_string();
         if trouble.not_before <= now {
             trouble.not_before = now + trouble.waits.next_wait();
         }
@@ -167,27 +198,34 @@ impl StateKeeper {
         }
     }
 
-    /// One record cannot be read, so nothing can be written over it: it is tried again, slowly, and holds up no other.
-    fn set_aside(&mut self, api_id: &ApiId, why: &str) {
+    /// A newer version wrote this record: nothing is written over it. It is looked at again, slowly, and holds up no other.
+    fn leave_alone(&mut self, api_id: &ApiId, why: &str) {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         if entry.waits.is_none() {
-            tracing::error!(%api_id, why, "the stored record of this API cannot be read, and nothing is written over it; mend or delete it");
+            tracing::error!(%api_id, why, "the stored record of this API cannot be read, and nothing is written over it; run the version that wrote it, or delete it");
         }
         entry.failed(Instant::now(), true);
         self.waiting.insert(api_id.clone());
     }
 
-    /// The stored record has another version than expected: read it and decide again on top of it.
+    /// The stored record has another version than expected: read it and decide again on top of it. A damaged one is set
+    /// aside first, and what is known here is written anew.
     fn reload(&mut self, api_id: ApiId, ctx: &mut Context<Self>) {
         let store = std::sync::Arc::clone(&self.store);
         let load = async move {
-            let loaded = store.load(api_id.clone()).await;
+            let mut loaded = store.load(api_id.clone()).await;
+            if let Ok(Some(Err(record))) = &loaded
+                && !record.is_newer
+            {
+                tracing::error!(%api_id, why = record.why, "the stored record of this API is damaged; it is set aside");
+                loaded = store.set_aside(record.clone()).await.map(|()| None);
+            }
             (api_id, loaded)
         };
         ctx.spawn(load.into_actor(self).map(|(api_id, loaded), keeper, ctx| {
             match loaded {
+                Ok(Some(Err(record))) => keeper.leave_alone(&api_id, &record.why),
                 Ok(stored) => keeper.rebase(&api_id, stored, ctx),
-                Err(StoreError::Misconfigured { what, .. }) => keeper.set_aside(&api_id, &what),
                 Err(error) => keeper.failed(&api_id, &error),
             }
             keeper.pump(ctx);
@@ -195,13 +233,22 @@ impl StateKeeper {
         }));
     }
 
-    fn rebase(&mut self, api_id: &ApiId, stored: Option<ApiState>, ctx: &mut Context<Self>) {
+    fn rebase(&mut self, api_id: &ApiId, stored: Option<StoredState>, ctx: &mut Context<Self>) {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
-        let was_ours = entry.rebase(stored, api_id, &self.channel_names, Instant::now());
-        if was_ours {
-            tracing::debug!(%api_id, "the answer to a write was lost; the write was not");
+        let by = Decider { instance: &self.instance, channels: &self.channel_names };
+        let mut was_ours = false;
+        if let Some(Ok(stored)) = stored {
+            was_ours = entry.rebase(stored, by, Instant::now());
+            if was_ours {
+                tracing::debug!(%api_id, "the answer to a write was lost; the write was not");
+            } else {
+                tracing::warn!(%api_id, version = entry.state.version, "somebody else wrote this record; decided again on top of it. If this repeats, another api-health runs on this store");
+            }
         } else {
-            tracing::warn!(%api_id, version = entry.state.version, "somebody else wrote this record; decided again on top of it. If this repeats, another api-health runs on this store");
+            if entry.state.version > 0 {
+                tracing::warn!(%api_id, "the stored record of this API is gone; it is written again");
+            }
+            entry.record_is_gone();
         }
         if entry.state.owed.is_empty() {
             self.owing.remove(api_id);

@@ -10,9 +10,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use actix_rt::ArbiterHandle;
-use api_health_core::restart::{Deaths, RestartPolicy};
+use api_health_core::restart::{Deaths, RestartPolicy, Verdict};
 use api_health_core::roster::{self, Plan, Roster};
 use api_health_core::schedule::SLOT_QUANTUM;
 use api_health_core::{ApiConfig, ApiId};
@@ -23,6 +23,7 @@ use crate::child::{self, Child, ChildExit, ExitReason};
 use crate::ports::ConfigSource;
 use crate::prober::{self, Prober, Reconfigure, Shared, Start, Stop};
 use crate::round::Round;
+use crate::state_keeper::{GivenUp, StateKeeper, Watch};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use source::{LOAD_TIMEOUT, Reading, Source, read};
@@ -47,6 +48,8 @@ pub struct SupervisorOptions {
     pub probe_at_start: bool,
     /// How soon a dead prober is started again.
     pub restart: RestartPolicy,
+    /// Close the incidents of APIs that have a state and no row any more.
+    pub closes_unconfigured: bool,
 }
 
 /// Where probers live.
@@ -61,6 +64,7 @@ pub struct Home {
 pub struct Supervisor {
     sources: Vec<Source>,
     homes: Vec<Home>,
+    keeper: Addr<StateKeeper>,
     time: TimeBase,
     stats: Arc<Stats>,
     options: SupervisorOptions,
@@ -80,12 +84,13 @@ pub struct Supervisor {
     /// The next life of any prober: never used twice, so that a late notice is never taken for another life's.
     next_life: u32,
     asking: bool,
+    /// States without a row were looked for.
+    closed_unconfigured: bool,
 }
 
 struct Running {
     child: Child<Prober>,
     life: u32,
-    born: Instant,
     deaths: Deaths,
 }
 
@@ -112,6 +117,7 @@ impl Supervisor {
     pub fn new(
         sources: Vec<Arc<dyn ConfigSource>>,
         homes: Vec<Home>,
+        keeper: Addr<StateKeeper>,
         time: TimeBase,
         stats: Arc<Stats>,
         round: Arc<Round>,
@@ -121,6 +127,7 @@ impl Supervisor {
         Self {
             sources,
             homes,
+            keeper,
             time,
             stats,
             options,
@@ -137,6 +144,7 @@ impl Supervisor {
             died_in_round: 0,
             next_life: 0,
             asking: false,
+            closed_unconfigured: false,
         }
     }
 
@@ -191,12 +199,37 @@ impl Supervisor {
         }
     }
 
+    /// Before the probers that it is about are started, so that no outcome comes before it.
+    fn tell_the_keeper(&mut self, plan: &Plan, ctx: &mut Context<Self>) {
+        let configured =
+            if self.options.closes_unconfigured && !self.closed_unconfigured { self.configured() } else { None };
+        self.closed_unconfigured |= configured.is_some();
+        let watch = Watch {
+            started: plan.start.iter().map(|api| api.api_id.clone()).collect(),
+            asks_anew: plan.asks_anew.clone(),
+            stopped: plan.stop.clone(),
+            configured,
+        };
+        ctx.spawn(self.keeper.send(watch).into_actor(self).map(|_, _, _| ()));
+    }
+
+    /// Every API that has a row that may run, if that is known for certain: every source was read, and none is empty all at once.
+    fn configured(&self) -> Option<HashSet<ApiId>> {
+        let mut configured = HashSet::new();
+        for source in &self.sources {
+            configured.extend(source.roster.values().filter(|api| api.enabled).map(|api| api.api_id.clone()));
+            configured.extend(source.refused_ids.clone()?);
+        }
+        (!configured.is_empty()).then_some(configured)
+    }
+
     fn carry_out(&mut self, plan: Plan, ctx: &mut Context<Self>) {
         if self.stopping.is_some() {
             return;
         }
         let (started, changed, stopped) = (plan.start.len(), plan.change.len(), plan.stop.len());
-        for api_id in plan.stop {
+        self.tell_the_keeper(&plan, ctx);
+        for (api_id, _) in plan.stop {
             self.running.remove(&api_id);
             if let Some(running) = self.children.remove(&api_id) {
                 // What is no longer watched is told nothing of any more: the probe under way is cut.
@@ -246,7 +279,7 @@ impl Supervisor {
             life,
             move || Prober::new(api, shared, start, place),
         );
-        self.children.insert(api_id, Running { child, life, born: Instant::now(), deaths });
+        self.children.insert(api_id, Running { child, life, deaths });
     }
 
     /// Looks for changes where that is cheap, every second, and everywhere when `reload_every` is over.
@@ -379,7 +412,7 @@ impl Handler<ChildExit<ApiId>> for Supervisor {
         if self.children.get(&api_id).is_none_or(|running| running.life != life) {
             return; // the notice of an earlier life, or of an API that is no longer watched
         }
-        let Some(Running { born, mut deaths, .. }) = self.children.remove(&api_id) else { return };
+        let Some(Running { mut deaths, .. }) = self.children.remove(&api_id) else { return };
         if self.stopping.is_some() {
             self.finish_stop_if_idle();
             return;
@@ -391,9 +424,19 @@ impl Handler<ChildExit<ApiId>> for Supervisor {
             }
             return;
         }
-        let delay = deaths.next_delay(born.elapsed(), &self.options.restart);
+        let uptime = self.time.moment().uptime;
+        let delay = match deaths.count(uptime, &self.options.restart, api_id.stable_hash()) {
+            Verdict::Restart { after } => after,
+            Verdict::GiveUp { again_after } => {
+                if let Some(api) = self.running.get(&api_id).cloned() {
+                    let why = format!("it died {} times: {reason:?}", deaths.recent());
+                    ctx.spawn(self.keeper.send(GivenUp { api, why }).into_actor(self).map(|_, _, _| ()));
+                }
+                again_after
+            }
+        };
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        tracing::error!(%api_id, ?reason, deaths = deaths.count(), delay_ms, "the prober died; it is started again");
+        tracing::error!(%api_id, ?reason, deaths = deaths.recent(), delay_ms, "the prober died; it is started again");
         ctx.run_later(delay, move |supervisor, ctx| supervisor.start_again(&api_id, deaths, ctx));
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_core::ApiId;
 use api_health_core::roster::{self, Loaded, Roster};
 
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
@@ -19,6 +20,9 @@ pub(super) struct Source {
     /// What was said last of its faults, so that it is not said again at each reload.
     said: String,
     pub(super) refused: usize,
+    /// Rows that are there although they are not in the roster; `None` if not all of them can be named, or the source was not
+    /// read, or is kept although it is empty.
+    pub(super) refused_ids: Option<Vec<ApiId>>,
     pub(super) unreadable: Option<String>,
     pub(super) misconfigured: bool,
 }
@@ -50,6 +54,7 @@ impl Source {
             revision: None,
             said: String::new(),
             refused: 0,
+            refused_ids: None,
             unreadable: None,
             misconfigured: false,
         }
@@ -59,6 +64,7 @@ impl Source {
     pub(super) fn accept(&mut self, reading: Reading) {
         let name = self.port.name();
         self.revision = reading.revision;
+        self.refused_ids = None;
         let configs = match reading.loaded {
             Ok(configs) => configs,
             Err(error) => {
@@ -84,6 +90,8 @@ impl Source {
         self.refused = configs.refused.len();
         let accepted = roster::accept(&self.roster, &loaded);
         let kept = accepted.kept_for_emptiness;
+        self.refused_ids =
+            configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
         self.roster = accepted.roster;
         let issues: Vec<String> = configs.refused.iter().flat_map(|row| &row.issues).map(ToString::to_string).collect();
         let fingerprint = format!("{kept} {}", issues.join("\n"));

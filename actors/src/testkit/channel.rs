@@ -83,6 +83,11 @@ impl FakeChannel {
         self.lock().told.iter().map(|(_, alert)| format!("{} {}", alert.api_id, alert.kind.as_str())).collect()
     }
 
+    /// The same without what the monitor tells of itself.
+    pub fn lines_of_apis(&self) -> Vec<String> {
+        self.lines().into_iter().filter(|line| !line.contains(':')).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

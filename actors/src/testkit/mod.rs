@@ -16,7 +16,6 @@ pub use store::MemoryStore;
 pub use target::FakeTargets;
 
 use std::future::Future;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,10 +126,10 @@ impl FakeWorld {
             probe: Arc::new(self.targets.clone()),
             store: Arc::new(self.store.clone()),
             states: loaded.states,
-            channels: channels.iter().map(Notifier::channel).collect(),
-            notifiers: Box::new(move || {
-                channels.into_iter().map(|channel| Rc::new(channel) as Rc<dyn Notifier>).collect()
-            }),
+            store_name: "memory".into(),
+            alone: true,
+            instance: "this one".into(),
+            notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
             sources: vec![Arc::new(self.configs.clone())],
             clock: Arc::new(self.clock.clone()),
         };
