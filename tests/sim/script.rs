@@ -66,7 +66,12 @@ impl Script {
             channels: if chance.percent(40) { 2 } else { 1 },
             checkpoint: Duration::from_secs(*chance.pick(&[1, 10, 60])),
             actions: vec![],
-            downtimes: (0..40).map(|_| chance.millis(100, if chance.percent(20) { 15 * MINUTE } else { 60_000 })).collect(),
+            downtimes: (0..40)
+                .map(|_| {
+                    let longest = if chance.percent(20) { 15 * MINUTE } else { MINUTE };
+                    chance.millis(100, longest)
+                })
+                .collect(),
             well_at_end: (0..count).map(|_| chance.percent(60)).collect(),
             apis,
         };

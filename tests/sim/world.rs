@@ -71,7 +71,6 @@ pub(crate) fn play(seed: u64, script: &Script) -> History {
     let mut downtime = Duration::ZERO;
     for life in 0.. {
         let end = in_a_life(play.live(downtime));
-        stage.clock.suspend();
         stage.thaw();
         stage.note(Event::LifeEnded { how: end.as_str() });
         downtime = match end {
@@ -101,8 +100,9 @@ impl Play<'_> {
         let stage = self.world.stage.clone();
         stage.clock.resume(downtime);
         let end = self.live_on(&stage).await;
-        // What it still does on its way out does not count.
+        // What it still does on its way out does not count. Outside its runtime there is no time of its own.
         stage.freeze();
+        stage.clock.suspend();
         end
     }
 
@@ -121,9 +121,29 @@ impl Play<'_> {
             begun = world.begin(options) => begun,
         };
         let Ok(mut running) = begun else { return End::NotStarted };
-        // The first reading is under way now; nobody here waits for its end.
-        let _ = running.reload().now_or_never();
-        loop {
+        let mut first_reading = Some(running.reload().boxed_local());
+        let mut stops = false;
+        while let Some(reading) = &mut first_reading
+            && !stops
+        {
+            let until = self.script.actions[self.next].0.saturating_sub(stage.clock.elapsed());
+            let is_read = tokio::select! {
+                biased;
+                () = stage.crashed() => return End::Crashed,
+                _ = reading => true,
+                () = tokio::time::sleep(until) => false,
+            };
+            if is_read {
+                first_reading = None;
+            }
+            match self.act_on_what_is_due(stage) {
+                Some(End::Stopped) => stops = true,
+                Some(end) => return end,
+                None => {}
+            }
+        }
+        drop(first_reading);
+        while !stops {
             let until = self.script.actions[self.next].0.saturating_sub(stage.clock.elapsed());
             tokio::select! {
                 biased;
@@ -131,20 +151,26 @@ impl Play<'_> {
                 _ = running.fatal() => return End::Fatal,
                 () = tokio::time::sleep(until) => {}
             }
-            while let Some(action) = self.due(stage.clock.elapsed()) {
-                match self.act(&action) {
-                    None => {}
-                    Some(End::Stopped) => {
-                        return tokio::select! {
-                            biased;
-                            () = stage.crashed() => End::Crashed,
-                            _ = running.stop(Duration::from_secs(10)) => End::Stopped,
-                        };
-                    }
-                    Some(end) => return end,
-                }
+            match self.act_on_what_is_due(stage) {
+                Some(End::Stopped) => stops = true,
+                Some(end) => return end,
+                None => {}
             }
         }
+        tokio::select! {
+            biased;
+            () = stage.crashed() => End::Crashed,
+            _ = running.stop(Duration::from_secs(10)) => End::Stopped,
+        }
+    }
+
+    fn act_on_what_is_due(&mut self, stage: &Stage) -> Option<End> {
+        while let Some(action) = self.due(stage.clock.elapsed()) {
+            if let Some(end) = self.act(&action) {
+                return Some(end);
+            }
+        }
+        None
     }
 
     fn due(&mut self, now: Duration) -> Option<Action> {

@@ -52,6 +52,20 @@ struct Inner {
     told: Vec<(Timestamp, Alert)>,
 }
 
+/// Notes an attempt that ends without an answer.
+struct Noted<'a> {
+    stage: &'a Stage,
+    call: u64,
+    answered: Answered,
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        let answered = if std::thread::panicking() { Answered::Panicked } else { self.answered };
+        self.stage.note(Event::DeliverEnded { call: self.call, answered });
+    }
+}
+
 impl FakeChannel {
     /// A channel that works, in a world of its own but for the clock.
     pub fn new(name: &'static str, clock: VirtualClock) -> Self {
@@ -139,10 +153,7 @@ impl FakeChannel {
             ChannelFault::Permanent => {
                 Err(NotifyError::Permanent { reason: "planted".into(), instead: "mend it".into() })
             }
-            ChannelFault::Panics => {
-                self.stage.note(Event::DeliverEnded { call, answered: Answered::Panicked });
-                panic!("planted")
-            }
+            ChannelFault::Panics => panic!("planted"),
             ChannelFault::RefusesOne(api_id) if api_id == alert.api_id => refusal(None),
             ChannelFault::None | ChannelFault::RefusesOne(_) | ChannelFault::Flaky => {
                 self.take_over(call, alert).await;
@@ -162,13 +173,13 @@ impl Notifier for FakeChannel {
             self.stage.pass(Step::Any).await;
             let call = self.stage.number();
             self.stage.note(Event::DeliverBegan { call, channel: self.name, alert: Arc::clone(&alert) });
+            let mut noted = Noted { stage: &self.stage, call, answered: Answered::Cut };
             let answer = self.attempt(call, &alert).await;
-            let answered = match &answer {
+            noted.answered = match &answer {
                 Ok(()) => Answered::Ok,
                 Err(NotifyError::Retryable { .. }) => Answered::Retryable,
                 Err(NotifyError::Permanent { .. }) => Answered::Permanent,
             };
-            self.stage.note(Event::DeliverEnded { call, answered });
             answer
         }
         .boxed_local()

@@ -74,6 +74,8 @@ pub struct FakeWorld {
     pub configs: FakeConfigs,
     /// The time.
     pub clock: VirtualClock,
+    /// Other processes may use the store as well, as far as the program knows.
+    pub is_shared: bool,
     /// What they share: a journal of all that really happened, chance, and crashes.
     pub stage: Stage,
 }
@@ -93,6 +95,7 @@ impl FakeWorld {
             channels: vec![FakeChannel::on("pager", stage.clone())],
             configs: FakeConfigs::on(stage.clone(), apis),
             clock,
+            is_shared: false,
             stage,
         }
     }
@@ -127,8 +130,8 @@ impl FakeWorld {
             store: Arc::new(self.store.clone()),
             states: loaded.states,
             store_name: "memory".into(),
-            alone: true,
-            instance: "this one".into(),
+            alone: !self.is_shared,
+            instance: format!("process {}", self.stage.number()),
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
             sources: vec![Arc::new(self.configs.clone())],
             clock: Arc::new(self.clock.clone()),

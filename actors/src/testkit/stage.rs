@@ -90,6 +90,8 @@ pub enum Answered {
     Permanent,
     /// It saw a panic.
     Panicked,
+    /// It did not wait for an answer.
+    Cut,
 }
 
 /// Something that really happened.
