@@ -408,7 +408,9 @@ impl<'a> Oracle<'a> {
         for index in 0..counts {
             let change = &self.apis[api_id].model.changes[index];
             let here = owed.next_if(|owed| {
-                owed.alert.kind == change.kind && owed.alert.happened_at == change.happened_at
+                owed.alert.kind == change.kind
+                    && owed.alert.happened_at == change.happened_at
+                    && change.alert_id.as_ref().is_none_or(|id| *id == owed.alert.alert_id)
             });
             let here = here.cloned();
             if let Some(here) = &here {
