@@ -3,13 +3,14 @@
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{Clock, ConfigSource, LoadedStates, Notifier, SourceError, StateStore, StoreError};
+use api_health_actors::ports::{
+    Clock, ConfigSource, LoadedStates, Notifier, SourceError, StateStore, StoreError, UnreadableState,
+};
 use api_health_actors::system::{Options, World};
-use api_health_core::ConfigIssue;
+use api_health_core::{ApiState, ConfigIssue};
 
 use crate::aws;
 use crate::cli::exit::Exit;
@@ -218,15 +219,15 @@ impl App {
     ///
     /// # Errors
     /// What cannot be set up, and what to do.
-    pub async fn notifiers(&self, client: &Client, colour: bool) -> Result<Vec<Box<dyn Notifier + Send>>, AppError> {
+    pub async fn notifiers(&self, client: &Client, colour: bool) -> Result<Vec<Arc<dyn Notifier>>, AppError> {
         let environment = || self.settings.environment.clone();
         let clock = || Arc::clone(&self.clock);
-        let mut notifiers: Vec<Box<dyn Notifier + Send>> = Vec::new();
+        let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
         if let Some(sns) = &self.settings.notify.sns {
             // The topic's own region, wherever the tables are. A configuration of its own: see `aws`.
             let config = aws::load(Some(sns.region().to_owned())).await;
             let client = aws_sdk_sns::Client::new(&config);
-            notifiers.push(Box::new(SnsNotifier::new(client, sns.topic_arn.clone(), environment(), clock())));
+            notifiers.push(Arc::new(SnsNotifier::new(client, sns.topic_arn.clone(), environment(), clock())));
         }
         if let Some(webhook) = &self.settings.notify.webhook {
             let notifier = url::Url::parse(webhook.url.reveal())
@@ -235,12 +236,12 @@ impl App {
                     WebhookNotifier::new(client.clone(), url, webhook.secret.as_ref(), environment(), clock())
                 })
                 .map_err(AppError::Unavailable)?;
-            notifiers.push(Box::new(notifier.with_timeout(webhook.timeout)));
+            notifiers.push(Arc::new(notifier.with_timeout(webhook.timeout)));
         }
         if self.settings.notify.terminal {
             let notifier = TerminalNotifier::new(std::io::stdout(), environment(), colour, clock())
                 .map_err(|error| AppError::Internal(format!("no thread for the terminal: {error}")))?;
-            notifiers.push(Box::new(notifier));
+            notifiers.push(Arc::new(notifier));
         }
         Ok(notifiers)
     }
@@ -255,24 +256,17 @@ impl App {
         let store = self.open_store().await?;
         let sources = self.sources(urls).await?;
         // With a client of its own: the connections of the keeper's are made on the keeper's thread.
-        let LoadedStates { states, unreadable } = load_states(&*self.open_store().await?).await?;
-        for record in unreadable {
-            tracing::error!(
-                api_id = record.api_id,
-                why = record.why,
-                "a stored state makes no sense; its API starts as unknown"
-            );
-        }
+        let states = load_states(&*self.open_store().await?).await?;
         let owed: usize = states.iter().map(|state| state.owed.len()).sum();
         tracing::info!(states = states.len(), owed, "states loaded");
         Ok(World {
             probe: Arc::new(self.probe(client)),
             store,
             states,
-            channels: notifiers.iter().map(|notifier| notifier.channel()).collect(),
-            notifiers: Box::new(move || {
-                notifiers.into_iter().map(|n| -> Rc<dyn Notifier> { Rc::from(n as Box<dyn Notifier>) }).collect()
-            }),
+            store_name: self.store_name(),
+            alone: self.settings.store.kind == StoreKind::Sqlite,
+            instance: self.instance(),
+            notifiers,
             sources,
             clock: Arc::clone(&self.clock),
         })
@@ -289,6 +283,12 @@ impl App {
         }
     }
 
+    /// A name for this process that no other has: what it claims in the store, it claims under this.
+    fn instance(&self) -> String {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        format!("{host}:{}:{}", std::process::id(), self.clock.now().as_millis())
+    }
+
     async fn aws(&self) -> Result<aws_config::SdkConfig, AppError> {
         let config = aws::load(self.settings.region.clone()).await;
         aws::preflight(&config).await.map_err(|error| AppError::Unavailable(error.to_string()))?;
@@ -297,17 +297,42 @@ impl App {
 }
 
 /// Loads all states, and again for a while if the store does not answer: to probe without them would tell every outage
-/// a second time.
-async fn load_states(store: &dyn StateStore) -> Result<LoadedStates, AppError> {
+/// a second time. Damaged records are set aside.
+async fn load_states(store: &dyn StateStore) -> Result<Vec<ApiState>, AppError> {
     let began = tokio::time::Instant::now();
     loop {
         match store.load_all().await {
-            Ok(loaded) => return Ok(loaded),
+            Ok(LoadedStates { states, unreadable }) => {
+                for record in unreadable {
+                    set_aside(store, record).await;
+                }
+                return Ok(states);
+            }
             Err(StoreError::Unavailable(why)) if began.elapsed() < LOAD_PATIENCE => {
                 tracing::warn!(why, "the store does not answer; waiting for it");
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// A record that cannot be read hurts its own API alone.
+async fn set_aside(store: &dyn StateStore, record: UnreadableState) {
+    let (api_id, why) = (record.api_id.clone(), record.why.clone());
+    if record.is_newer {
+        tracing::error!(api_id, why, "a stored state cannot be read; it is left alone, and its API starts as unknown");
+        return;
+    }
+    match store.set_aside(record).await {
+        Ok(()) => {
+            tracing::error!(api_id, why, "a stored state is damaged; it is set aside, and its API starts as unknown");
+        }
+        Err(error) => tracing::error!(
+            api_id,
+            why,
+            %error,
+            "a stored state is damaged and could not be set aside; its API starts as unknown"
+        ),
     }
 }

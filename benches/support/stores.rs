@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use api_health::sqlite::SqliteFile;
 use api_health::store::sqlite::SqliteStateStore;
-use api_health_actors::ports::{CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError};
+use api_health_actors::ports::{
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
+};
 use api_health_core::{ApiId, ApiState};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -72,8 +74,12 @@ impl StateStore for Watched {
         self.inner.load_all()
     }
 
-    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>> {
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {
         self.inner.load(api_id)
+    }
+
+    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.set_aside(record)
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {

@@ -136,8 +136,10 @@ pub fn start(
         probe,
         store,
         states,
-        notifiers: Box::new(Vec::new),
-        channels: vec![],
+        store_name: "bench".into(),
+        alone: true,
+        instance: "bench".into(),
+        notifiers: vec![],
         sources: vec![Arc::new(Rows(apis))],
         clock,
     };

@@ -36,7 +36,10 @@ async fn list(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
     if as_json {
         let alerts: Vec<Value> = owed
             .iter()
-            .map(|OwedAlert { alert, delivered_to }| {
+            .map(|owed| {
+                let alert = &owed.alert;
+                let delivered_to: Vec<&str> =
+                    owed.deliveries.iter().filter(|d| d.delivered).map(|d| d.channel.as_str()).collect();
                 json!({
                     "alert_id": alert.alert_id,
                     "incident_id": alert.incident_id,
@@ -49,7 +52,7 @@ async fn list(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
                     "owed_seconds": now.since(alert.detected_at).as_secs(),
                     "reason": alert.reason,
                     "delivered_to": delivered_to,
-                    "owed_to": owed_to(app, delivered_to),
+                    "owed_to": owed_to(app, owed),
                 })
             })
             .collect();
@@ -61,17 +64,19 @@ async fn list(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
         out.print("no alert is owed\n")?;
     } else {
         let mut table = Table::new(&["API", "KIND", "OWED FOR", "HAPPENED", "OWED TO", "ALERT"]);
-        for OwedAlert { alert, delivered_to } in &owed {
+        for owed in &owed {
+            let alert = &owed.alert;
             let (word, style) = match alert.kind {
                 AlertKind::Down => ("DOWN", BAD),
                 AlertKind::Up => ("UP", GOOD),
+                AlertKind::Closed => ("CLOSED", GOOD),
             };
             table.push(vec![
                 alert.api_id.to_string().into(),
                 Cell::styled(word, style),
                 text::span(now.since(alert.detected_at)).into(),
                 text::ago(alert.happened_at, now).into(),
-                Cell::styled(owed_to(app, delivered_to).join(", "), DOUBT),
+                Cell::styled(owed_to(app, owed).join(", "), DOUBT),
                 text::line(&alert.alert_id).into(),
             ]);
         }
@@ -82,8 +87,8 @@ async fn list(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
 }
 
 /// The channels that are set and have not taken an alert over.
-fn owed_to(app: &App, delivered_to: &[String]) -> Vec<&'static str> {
-    app.channels().into_iter().filter(|channel| !delivered_to.iter().any(|d| d == channel)).collect()
+fn owed_to(app: &App, owed: &OwedAlert) -> Vec<&'static str> {
+    app.channels().into_iter().filter(|channel| !owed.is_delivered(channel)).collect()
 }
 
 async fn test(app: &App, out: &Out) -> Result<Exit, AppError> {

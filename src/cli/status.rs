@@ -39,7 +39,7 @@ impl Row {
         let (config, streak) = (self.config.as_ref()?, self.state.streak.as_ref()?);
         Some(match streak.toward {
             AlertKind::Down => config.failure_threshold,
-            AlertKind::Up => config.success_threshold,
+            AlertKind::Up | AlertKind::Closed => config.success_threshold,
         })
     }
 

@@ -107,6 +107,12 @@ impl<'a> Message<'a> {
                 ("Down for", format!("{}, from {}", self.duration(), words::moment(alert.incident_started_at))),
                 ("Had failed", self.reason()),
             ],
+            AlertKind::Closed => vec![
+                ("What", format!("{} is watched no longer; nobody will see it come back", self.name())),
+                ("Since", words::moment(alert.happened_at)),
+                ("Was down for", format!("{}, from {}", self.duration(), words::moment(alert.incident_started_at))),
+                ("Why", self.reason()),
+            ],
         };
         if self.late_seconds() >= LATE_FROM_SECONDS {
             let late = words::span(self.now.since(alert.detected_at));
@@ -117,7 +123,9 @@ impl<'a> Message<'a> {
             let changes = alert.changes_left_out;
             facts.push(("Left out", format!("{changes} later changes, in pairs, since too many alerts were waiting")));
         }
-        facts.push(("URL", words::one_line(&alert.url, URL_CHARS_MAX)));
+        if !alert.url.is_empty() {
+            facts.push(("URL", words::one_line(&alert.url, URL_CHARS_MAX)));
+        }
         if !self.environment().is_empty() {
             facts.push(("Environment", self.environment()));
         }
@@ -145,7 +153,7 @@ impl<'a> Message<'a> {
             incident_started_at: alert.incident_started_at.to_string(),
             duration_seconds: match alert.kind {
                 AlertKind::Down => None,
-                AlertKind::Up => Some(alert.happened_at.since(alert.incident_started_at).as_secs()),
+                AlertKind::Up | AlertKind::Closed => Some(alert.happened_at.since(alert.incident_started_at).as_secs()),
             },
             reason: words::bounded(&alert.reason, REASON_CHARS_MAX),
             environment: words::bounded(self.environment, ENVIRONMENT_CHARS_MAX),
@@ -169,6 +177,7 @@ impl<'a> Message<'a> {
         match self.alert.kind {
             AlertKind::Down => format!("DOWN {name}: {reason}"),
             AlertKind::Up => format!("UP {name} again after {}", self.duration()),
+            AlertKind::Closed => format!("CLOSED {name}: {reason}"),
         }
     }
 

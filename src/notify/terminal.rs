@@ -5,11 +5,10 @@
 //! [`WRITE_TIMEOUT`]. A closed pipe is permanent: nobody will read this output again, so a person must start the
 //! program with another, and until then the alert stays owed.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -25,6 +24,7 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const DOWN: Style = AnsiColor::Red.on_default().bold();
 const UP: Style = AnsiColor::Green.on_default().bold();
+const CLOSED: Style = Style::new().bold();
 const LABEL: Style = Style::new().dimmed();
 
 /// The most blocks that wait to be written: as many alerts as go out side by side, and some.
@@ -39,7 +39,7 @@ type Written = oneshot::Receiver<io::Result<()>>;
 pub struct TerminalNotifier {
     jobs: SyncSender<Job>,
     /// By alert id, the blocks that a call gave up on and that may be written yet: they are not written twice.
-    given_up: RefCell<HashMap<String, Written>>,
+    given_up: Mutex<HashMap<String, Written>>,
     environment: String,
     colour: bool,
     clock: Arc<dyn Clock>,
@@ -59,7 +59,7 @@ impl TerminalNotifier {
     ) -> io::Result<Self> {
         let (jobs, inbox) = sync_channel(BLOCKS_WAITING_MAX);
         std::thread::Builder::new().name("alerts-terminal".into()).spawn(move || write_all(writer, &inbox))?;
-        Ok(Self { jobs, given_up: RefCell::default(), environment, colour, clock })
+        Ok(Self { jobs, given_up: Mutex::default(), environment, colour, clock })
     }
 
     fn block(&self, alert: &Alert) -> String {
@@ -67,6 +67,7 @@ impl TerminalNotifier {
         let style = match alert.kind {
             AlertKind::Down => DOWN,
             AlertKind::Up => UP,
+            AlertKind::Closed => CLOSED,
         };
         let paint = |style: Style, text: &str| {
             if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
@@ -79,9 +80,13 @@ impl TerminalNotifier {
         block
     }
 
+    fn given_up(&self) -> MutexGuard<'_, HashMap<String, Written>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Hands the block to the thread, unless it is there already.
     fn hand_over(&self, alert: &Alert) -> Result<Written, NotifyError> {
-        if let Some(written) = self.given_up.borrow_mut().remove(&alert.alert_id) {
+        if let Some(written) = self.given_up().remove(&alert.alert_id) {
             return Ok(written);
         }
         let (tell, written) = oneshot::channel();
@@ -94,7 +99,7 @@ impl TerminalNotifier {
 
     /// Remembers a block that may be written yet.
     fn give_up(&self, alert: &Alert, written: Written) {
-        let mut given_up = self.given_up.borrow_mut();
+        let mut given_up = self.given_up();
         if given_up.len() > BLOCKS_WAITING_MAX {
             given_up.retain(|_, written| written.is_empty()); // those that still wait are as few as the queue is long
         }

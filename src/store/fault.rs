@@ -1,7 +1,7 @@
 //! Why a table or a file did not do what it was asked, by who must act next; and the same as the two ports say it.
 
 use api_health_actors::ports::{SourceError, StoreError};
-use api_health_core::{ApiId, ConfigIssue};
+use api_health_core::ConfigIssue;
 
 /// The most characters of somebody else's message that are passed on.
 const MESSAGE_CHARS_MAX: usize = 200;
@@ -46,15 +46,6 @@ impl From<Fault> for SourceError {
                 Self::Misconfigured(ConfigIssue { location: place, what: "this source".into(), why: what, instead })
             }
         }
-    }
-}
-
-/// What a read of one record gives that cannot be read: to take it for absent would write over it.
-pub(crate) fn unreadable(place: String, api_id: &ApiId, why: &str) -> Fault {
-    Fault::Person {
-        place,
-        what: format!("holds a state of {api_id} that cannot be read: {why}"),
-        instead: "a correct record in its place, or delete it: the API then starts as unknown".into(),
     }
 }
 

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use api_health_core::delivery::OwedAlert;
+use api_health_actors::ports::UnreadableState;
+use api_health_core::delivery::{Claim, Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::state::{LastProbe, Streak};
 use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Verdict, invariant};
@@ -17,7 +18,9 @@ use serde_json::Value;
 use super::fault::one_line;
 
 /// The form that this program writes, and the newest that it reads.
-pub const SCHEMA: u32 = 1;
+///
+/// 1: the first release. 2: what came of each delivery, who hands alerts over, and the name and URL of an incident.
+pub const SCHEMA: u32 = 2;
 
 /// One record. Absent is what is `None`; times are RFC 3339 with milliseconds, to be read in a console.
 #[derive(Serialize, Deserialize)]
@@ -47,6 +50,8 @@ pub(crate) struct Record<'a> {
     last_told_status: Status,
     missed_ticks: u64,
     owed: Vec<StoredOwed<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<StoredClaim<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +67,12 @@ struct StoredIncident<'a> {
     incident_id: Cow<'a, str>,
     started_at: Time,
     reason: Cow<'a, str>,
+    /// Since schema 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<Cow<'a, str>>,
+    /// Since schema 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Cow<'a, str>>,
 }
 
 /// An owed alert; its API is that of the record.
@@ -80,7 +91,29 @@ struct StoredOwed<'a> {
     incident_started_at: Time,
     reason: Cow<'a, str>,
     changes_left_out: u32,
-    delivered_to: Cow<'a, [String]>,
+    /// Since schema 2.
+    #[serde(default)]
+    deliveries: Vec<StoredDelivery<'a>>,
+    /// The channels that have it, in schema 1.
+    #[serde(default, skip_serializing)]
+    delivered_to: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredDelivery<'a> {
+    channel: Cow<'a, str>,
+    delivered: bool,
+    failures: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_try_at: Option<Time>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredClaim<'a> {
+    by: Cow<'a, str>,
+    until: Time,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +129,7 @@ enum StatusWord {
 enum KindWord {
     Down,
     Up,
+    Closed,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -153,10 +187,13 @@ impl<'a> From<&'a ApiState> for Record<'a> {
                 incident_id: i.incident_id.as_str().into(),
                 started_at: Time(i.started_at),
                 reason: i.reason.as_str().into(),
+                name: Some(i.name.as_str().into()),
+                url: Some(i.url.as_str().into()),
             }),
             last_told_status: state.last_told,
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
+            claim: state.claim.as_ref().map(|c| StoredClaim { by: c.by.as_str().into(), until: Time(c.until) }),
         }
     }
 }
@@ -176,7 +213,32 @@ impl<'a> From<&'a OwedAlert> for StoredOwed<'a> {
             incident_started_at: Time(alert.incident_started_at),
             reason: alert.reason.as_str().into(),
             changes_left_out: alert.changes_left_out,
-            delivered_to: owed.delivered_to.as_slice().into(),
+            deliveries: owed.deliveries.iter().map(StoredDelivery::from).collect(),
+            delivered_to: Vec::new(),
+        }
+    }
+}
+
+impl<'a> From<&'a Delivery> for StoredDelivery<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        Self {
+            channel: delivery.channel.as_str().into(),
+            delivered: delivery.delivered,
+            failures: delivery.failures,
+            last_error: delivery.last_error.as_deref().map(Cow::Borrowed),
+            next_try_at: delivery.next_try_at.map(Time),
+        }
+    }
+}
+
+impl From<StoredDelivery<'_>> for Delivery {
+    fn from(stored: StoredDelivery<'_>) -> Self {
+        Self {
+            channel: stored.channel.into_owned(),
+            delivered: stored.delivered,
+            failures: stored.failures,
+            last_error: stored.last_error.map(Cow::into_owned),
+            next_try_at: stored.next_try_at.map(|time| time.0),
         }
     }
 }
@@ -198,7 +260,16 @@ impl StoredOwed<'_> {
                 reason: self.reason.into_owned(),
                 changes_left_out: self.changes_left_out,
             },
-            delivered_to: self.delivered_to.into_owned(),
+            deliveries: self
+                .deliveries
+                .into_iter()
+                .map(Delivery::from)
+                .chain(self.delivered_to.into_iter().map(|channel| Delivery {
+                    channel,
+                    delivered: true,
+                    ..Delivery::default()
+                }))
+                .collect(),
         }
     }
 }
@@ -223,11 +294,33 @@ impl From<VerdictWord> for Verdict {
     }
 }
 
+/// Why a record cannot be read, in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// Why.
+    pub(crate) why: String,
+    /// A newer version of this program wrote it.
+    pub(crate) is_newer: bool,
+}
+
+impl From<String> for Unreadable {
+    fn from(why: String) -> Self {
+        Self { why, is_newer: false }
+    }
+}
+
+impl Unreadable {
+    /// The same for the port: it is the record of `api_id`.
+    pub(crate) fn of(self, api_id: String) -> UnreadableState {
+        UnreadableState { api_id, why: self.why, is_newer: self.is_newer }
+    }
+}
+
 /// Reads a record from JSON text.
 ///
 /// # Errors
 /// Says in one line why it cannot be read.
-pub(crate) fn read_text(text: &str) -> Result<ApiState, String> {
+pub(crate) fn read_text(text: &str) -> Result<ApiState, Unreadable> {
     let mut json = serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut json).map_err(|e| describe(e.path(), e.inner()));
     let read = read.and_then(|record| json.end().map(|()| record).map_err(|e| one_line(&e.to_string())));
@@ -238,7 +331,7 @@ pub(crate) fn read_text(text: &str) -> Result<ApiState, String> {
 ///
 /// # Errors
 /// Says in one line why it cannot be read.
-pub(crate) fn read_value(value: &Value) -> Result<ApiState, String> {
+pub(crate) fn read_value(value: &Value) -> Result<ApiState, Unreadable> {
     let read = serde_path_to_error::deserialize(value).map_err(|e| describe(e.path(), e.inner()));
     check(read, || from_value(value))
 }
@@ -260,22 +353,25 @@ struct Head {
 
 /// The state in a record as read, or why there is none; a record of another schema is refused as such, whatever else is
 /// odd about it.
-fn check(read: Result<Record<'static>, String>, head: impl FnOnce() -> Option<Head>) -> Result<ApiState, String> {
+fn check(read: Result<Record<'static>, String>, head: impl FnOnce() -> Option<Head>) -> Result<ApiState, Unreadable> {
     let schema = match &read {
         Ok(record) => Some(u64::from(record.schema)),
         Err(_) => head().map(|head| head.schema),
     };
     match schema {
-        Some(schema) if schema > u64::from(SCHEMA) => {
-            Err(format!("it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA})"))
-        }
-        Some(0) => Err("there is no schema 0".into()),
-        _ => into_state(read?),
+        Some(schema) if schema > u64::from(SCHEMA) => Err(Unreadable {
+            why: format!(
+                "it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA})"
+            ),
+            is_newer: true,
+        }),
+        Some(0) => Err("there is no schema 0".to_owned().into()),
+        _ => Ok(into_state(read?)?),
     }
 }
 
 fn into_state(record: Record<'static>) -> Result<ApiState, String> {
-    let api_id = ApiId::parse(&record.api_id).map_err(|why| one_line(&format!("api_id: {why}")))?;
+    let api_id = ApiId::parse_stored(&record.api_id).map_err(|why| one_line(&format!("api_id: {why}")))?;
     let last_probe = match (record.last_checked_at, record.last_verdict) {
         (Some(at), Some(verdict)) => Some(LastProbe {
             at: at.0,
@@ -299,7 +395,10 @@ fn into_state(record: Record<'static>) -> Result<ApiState, String> {
             incident_id: i.incident_id.into_owned(),
             started_at: i.started_at.0,
             reason: i.reason.into_owned(),
+            name: i.name.map_or_else(|| record.api_id.clone().into_owned(), Cow::into_owned),
+            url: i.url.unwrap_or_default().into_owned(),
         }),
+        claim: record.claim.map(|c| Claim { by: c.by.into_owned(), until: c.until.0 }),
         last_told: record.last_told_status,
         last_probe,
         missed_ticks: record.missed_ticks,

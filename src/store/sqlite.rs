@@ -1,15 +1,15 @@
 //! States in an SQLite file: one transaction for each batch, each write of it conditional on the version before.
 
 use api_health_actors::ports::{
-    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, UnreadableState,
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
 };
 use api_health_core::{ApiId, ApiState};
 use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::RECORDS_MAX;
-use super::fault::{self, Fault};
-use super::record::{self, Record};
+use super::fault::Fault;
+use super::record::{self, Record, Unreadable};
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 
 /// A transaction costs one flush to disk, however much is in it; 1,000 states take a few milliseconds. With one writer
@@ -21,6 +21,13 @@ const CREATE: &str = "INSERT INTO api_health_states (api_id, version, status, re
 const REPLACE: &str = "UPDATE api_health_states SET version = ?2, status = ?3, record = ?4
                        WHERE api_id = ?1 AND version = ?5";
 const READ_ONE: &str = "SELECT version, record FROM api_health_states WHERE api_id = ?1";
+/// Made when it is needed first: a file of the first release has none.
+const SET_ASIDE_TABLE: &str = "CREATE TABLE IF NOT EXISTS api_health_states_set_aside (
+                                   api_id TEXT NOT NULL, version INTEGER, record TEXT, why TEXT NOT NULL, at TEXT NOT NULL
+                               ) STRICT";
+const SET_ASIDE: &str = "INSERT INTO api_health_states_set_aside (api_id, version, record, why, at)
+                         SELECT api_id, version, record, ?2, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                         FROM api_health_states WHERE api_id = ?1";
 const READ_ALL: &str = "SELECT api_id, version, record FROM api_health_states ORDER BY api_id LIMIT ?1";
 
 /// The states in a file.
@@ -43,8 +50,12 @@ impl StateStore for SqliteStateStore {
         async { Ok(self.worker.call(load_all).await?) }.boxed()
     }
 
-    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>> {
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {
         async { Ok(self.worker.call(move |db| load(db, &api_id)).await?) }.boxed()
+    }
+
+    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { Ok(self.worker.call(move |db| set_aside(db, &record)).await?) }.boxed()
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
@@ -72,9 +83,7 @@ fn load_all(db: &mut Db) -> Result<LoadedStates, Fault> {
             let api_id = row.get_ref(0)?.as_bytes()?;
             match read_record(api_id, row.get(1)?, row.get_ref(2)?.as_bytes()?) {
                 Ok(state) => loaded.states.push(state),
-                Err(why) => loaded
-                    .unreadable
-                    .push(UnreadableState { api_id: String::from_utf8_lossy(api_id).into_owned(), why }),
+                Err(unreadable) => loaded.unreadable.push(unreadable),
             }
         }
         Ok(())
@@ -90,7 +99,7 @@ fn load_all(db: &mut Db) -> Result<LoadedStates, Fault> {
     Ok(loaded)
 }
 
-fn load(db: &mut Db, api_id: &ApiId) -> Result<Option<ApiState>, Fault> {
+fn load(db: &mut Db, api_id: &ApiId) -> Result<Option<StoredState>, Fault> {
     let read = |connection: &rusqlite::Connection| {
         connection
             .prepare_cached(READ_ONE)?
@@ -99,23 +108,43 @@ fn load(db: &mut Db, api_id: &ApiId) -> Result<Option<ApiState>, Fault> {
             })
             .optional()
     };
-    match read(&db.connection).map_err(|e| classify(&db.file, &e))? {
-        None => Ok(None),
-        Some(Ok(state)) => Ok(Some(state)),
-        Some(Err(why)) => Err(fault::unreadable(db.file.name(), api_id, &why)),
-    }
+    read(&db.connection).map_err(|e| classify(&db.file, &e))
 }
 
-fn read_record(api_id: &[u8], version: i64, text: &[u8]) -> Result<ApiState, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "the record is not UTF-8".to_owned())?;
-    let state = record::read_text(text)?;
-    if state.api_id.as_str().as_bytes() != api_id {
-        return Err(format!("the record is that of {}", state.api_id));
-    }
-    if u64::try_from(version) != Ok(state.version) {
-        return Err(format!("the column version is {version}, and the record's is {}", state.version));
-    }
-    Ok(state)
+fn read_record(api_id: &[u8], version: i64, text: &[u8]) -> StoredState {
+    let read = || -> Result<_, Unreadable> {
+        let text = std::str::from_utf8(text).map_err(|_| "the record is not UTF-8".to_owned())?;
+        let state = record::read_text(text)?;
+        if state.api_id.as_str().as_bytes() != api_id {
+            return Err(format!("the record is that of {}", state.api_id).into());
+        }
+        if u64::try_from(version) != Ok(state.version) {
+            return Err(format!("the column version is {version}, and the record's is {}", state.version).into());
+        }
+        Ok(state)
+    };
+    read().map_err(|unreadable| unreadable.of(String::from_utf8_lossy(api_id).into_owned()))
+}
+
+/// In one transaction, so that the record is in one place or the other, and looked at again in it.
+fn set_aside(db: &mut Db, record: &UnreadableState) -> Result<(), Fault> {
+    let Db { connection, file, .. } = db;
+    let mut move_it = || -> rusqlite::Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let is_damaged = transaction
+            .query_row(READ_ONE, [&record.api_id], |row| {
+                let stored = read_record(record.api_id.as_bytes(), row.get(0)?, row.get_ref(1)?.as_bytes()?);
+                Ok(stored.is_err_and(|unreadable| !unreadable.is_newer))
+            })
+            .optional()?;
+        if is_damaged == Some(true) {
+            transaction.execute_batch(SET_ASIDE_TABLE)?;
+            transaction.execute(SET_ASIDE, [&record.api_id, &record.why])?;
+            transaction.execute("DELETE FROM api_health_states WHERE api_id = ?1", [&record.api_id])?;
+        }
+        transaction.commit()
+    };
+    move_it().map_err(|e| classify(file, &e))
 }
 
 /// One transaction. A conflict is one write's own; a fault of the file takes all of them back.

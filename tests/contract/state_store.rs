@@ -56,7 +56,7 @@ async fn commit_one(store: &dyn StateStore, state: ApiState) -> Result<(), Commi
 }
 
 async fn stored(store: &dyn StateStore, name: &str) -> Option<ApiState> {
-    store.load(id(name)).await.unwrap()
+    store.load(id(name)).await.unwrap().map(Result::unwrap)
 }
 
 async fn a_new_store_holds_nothing(world: World) {

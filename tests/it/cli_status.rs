@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api_health::sqlite::SqliteFile;
 use api_health::store::sqlite::SqliteStateStore;
 use api_health_actors::ports::StateStore;
-use api_health_core::delivery::OwedAlert;
+use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
 use api_health_core::state::{LastProbe, Streak};
@@ -35,7 +35,13 @@ fn store(place: &Place) {
     suspect.missed_ticks = 3;
     let mut down = state("c-down", Status::Down);
     let incident_id = "c-down.1.1".to_owned();
-    down.incident = Some(Incident { incident_id: incident_id.clone(), started_at: THEN, reason: "r".into() });
+    down.incident = Some(Incident {
+        incident_id: incident_id.clone(),
+        started_at: THEN,
+        reason: "r".into(),
+        name: "Shop".into(),
+        url: "http://127.0.0.1:1/".into(),
+    });
     down.last_told = Status::Down;
     let alert = Alert {
         alert_id: Alert::id(&incident_id, AlertKind::Down),
@@ -51,7 +57,10 @@ fn store(place: &Place) {
         reason: "r".into(),
         changes_left_out: 0,
     };
-    down.owed = vec![OwedAlert { alert, delivered_to: vec!["terminal".into()] }];
+    down.owed = vec![OwedAlert {
+        alert,
+        deliveries: vec![Delivery { channel: "terminal".into(), delivered: true, ..Delivery::default() }],
+    }];
     let writes = [state("a-up", Status::Up), suspect, down, state("gone", Status::Up)].map(Arc::new).to_vec();
     let file = SqliteFile::open(place.path("api-health.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_health_core::decide::{ask_anew, close};
 use api_health_core::delivery::{self, Standing};
-use api_health_core::{ApiState, Decision, Outcome, Timestamp, decide};
+use api_health_core::{ApiState, Outcome, Timestamp, decide};
 use tokio::time::Instant;
 
 use super::subject::Subject;
@@ -129,9 +129,9 @@ impl Entry {
 
     /// Takes the state of a decision over. Whoever owes an alert claims it with the same write, unless somebody else is
     /// handing over what the API owed before.
-    pub(super) fn apply(&mut self, decision: &Decision, now: Timestamp, by: Decider<'_>) {
-        self.state = decision.next.clone();
-        if decision.owed.is_some() {
+    pub(super) fn apply(&mut self, next: ApiState, owes: bool, now: Timestamp, by: Decider<'_>) {
+        self.state = next;
+        if owes {
             claim_if_free(&mut self.state, now, by);
         }
     }

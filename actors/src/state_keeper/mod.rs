@@ -264,21 +264,22 @@ impl StateKeeper {
         }
         let owed = decision.owed.as_ref().map(|alert| alert.alert_id.clone());
         let recheck = decision.recheck;
-        self.carry_out(&api_id, &decision, Change::Outcome { subject: subject.clone(), outcome, now, owed });
+        self.carry_out(&api_id, decision, Change::Outcome { subject: subject.clone(), outcome, now, owed });
         recheck
     }
 
     /// Takes a decision over, and has `change` stored if it matters.
-    fn carry_out(&mut self, api_id: &ApiId, decision: &Decision, change: Change) {
+    fn carry_out(&mut self, api_id: &ApiId, decision: Decision, change: Change) {
         let now = self.time.wall();
+        let owes = decision.owed.is_some();
         let by = Decider { instance: &self.instance, channels: &self.channel_names };
         let Some(entry) = self.entries.get_mut(api_id) else { return };
-        entry.apply(decision, now, by);
+        entry.apply(decision.next, owes, now, by);
         if let Some(transition) = decision.transition {
             log_transition(api_id, transition.from.as_str(), transition.to.as_str(), &entry.state);
         }
         if decision.must_store {
-            if decision.owed.is_some() {
+            if owes {
                 self.owing.insert(api_id.clone());
             }
             entry.changed(change, Instant::now());

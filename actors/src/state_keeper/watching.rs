@@ -41,7 +41,7 @@ impl Handler<Watch> for StateKeeper {
             if let Some(entry) = self.entries.get(&api_id) {
                 let decision = ask_anew(&entry.state);
                 if decision.must_store {
-                    self.carry_out(&api_id, &decision, Change::AskedAnew);
+                    self.carry_out(&api_id, decision, Change::AskedAnew);
                 }
             }
         }
@@ -73,7 +73,7 @@ impl StateKeeper {
             let decision = close(&entry.state, why, now);
             if decision.must_store {
                 let owed = decision.owed.as_ref().map(|alert| alert.alert_id.clone());
-                self.carry_out(&id, &decision, Change::Closed { why, now, owed });
+                self.carry_out(&id, decision, Change::Closed { why, now, owed });
             }
         }
     }

@@ -142,7 +142,11 @@ fn a_dead_store_stops_no_probe_and_silences_no_alert() {
             seconds(20).await;
             assert_eq!(world.channels[0].lines_of_apis().len(), told_before, "not stored, and not long enough");
             seconds(100).await;
-            assert_eq!(world.channels[0].lines_of_apis().len(), told_before + 1, "30 s later it is told all the same (P5)");
+            assert_eq!(
+                world.channels[0].lines_of_apis().len(),
+                told_before + 1,
+                "30 s later it is told all the same (P5)"
+            );
             let probes = world.targets.probed("a").len() - probes_before;
             assert!((12..=14).contains(&probes), "the cadence is kept: {probes}");
             world.targets.set("a", Behaviour::Answers(200));

@@ -3,6 +3,7 @@
 mod alerts;
 mod cadence;
 mod configs;
+mod incidents;
 mod stopping;
 
 use std::time::Duration;

@@ -7,11 +7,10 @@ mod picture;
 mod story;
 mod watch;
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{Clock, Notifier};
+use api_health_actors::ports::Clock;
 use api_health_actors::system::{self, Options, World};
 use api_health_core::ApiConfig;
 use serde_json::{Map, json};
@@ -154,8 +153,10 @@ fn world(
         probe: Arc::new(SeenProbe::new(probe, events.clone())),
         store: Arc::new(SeenStore::new(SqliteStateStore::open(file)?, events.clone())),
         states: Vec::new(),
-        channels: vec![notifier.channel()],
-        notifiers: Box::new(move || vec![Rc::new(notifier) as Rc<dyn Notifier>]),
+        store_name: file.name(),
+        alone: true,
+        instance: "demo".into(),
+        notifiers: vec![Arc::new(notifier)],
         sources: vec![Arc::new(OneRow(Arc::clone(config)))],
         clock: Arc::clone(clock),
     })

@@ -93,7 +93,7 @@ impl Picture {
         for (at, kind) in &self.told {
             told[column_of(*at)] = match kind {
                 AlertKind::Down => (signs.down, BAD),
-                AlertKind::Up => (signs.up, GOOD),
+                AlertKind::Up | AlertKind::Closed => (signs.up, GOOD),
             };
         }
 

@@ -117,7 +117,7 @@ impl<'a> Story<'a> {
         } else if let Some(streak) = state.streak.as_ref().filter(|_| before.streak != state.streak) {
             let (needed, what) = match streak.toward {
                 AlertKind::Down => (self.config.failure_threshold, "fails: suspect"),
-                AlertKind::Up => (self.config.success_threshold, "passes: it may be back"),
+                AlertKind::Up | AlertKind::Closed => (self.config.success_threshold, "passes: it may be back"),
             };
             let recheck = self.config.recheck.as_secs();
             let words = format!("{} of {needed} {what}, so it is asked again after {recheck} s", streak.count);
@@ -193,6 +193,7 @@ impl<'a> Story<'a> {
             .map(|(_, kind)| match kind {
                 AlertKind::Down => "one DOWN",
                 AlertKind::Up => "one UP",
+                AlertKind::Closed => "one CLOSED",
             })
             .collect();
         if words.is_empty() { "none".into() } else { words.join(", then ") }

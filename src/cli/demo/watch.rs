@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use api_health_actors::ports::{
     CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, Probe, SourceError,
-    StateStore, StateWrite, StoreError,
+    StateStore, StateWrite, StoreError, StoredState, UnreadableState,
 };
 use api_health_core::assertion::judge;
 use api_health_core::outcome::Outcome;
-use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, ApiState, Observation};
+use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, Observation};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::sync::mpsc;
@@ -76,8 +76,12 @@ impl StateStore for SeenStore {
         self.inner.load_all()
     }
 
-    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>> {
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {
         self.inner.load(api_id)
+    }
+
+    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.set_aside(record)
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {

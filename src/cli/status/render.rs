@@ -103,7 +103,7 @@ fn what(row: &Row, app: &App) -> Vec<String> {
     }
     if !state.owed.is_empty() {
         let mut channels = app.channels();
-        channels.retain(|channel| state.owed.iter().any(|owed| !owed.delivered_to.iter().any(|d| d == channel)));
+        channels.retain(|channel| state.owed.iter().any(|owed| !owed.is_delivered(channel)));
         let to = if channels.is_empty() { String::new() } else { format!(" to {}", channels.join(", ")) };
         what.push(format!("owes {}{to}", text::count(state.owed.len(), "alert")));
     }
@@ -120,7 +120,7 @@ fn what(row: &Row, app: &App) -> Vec<String> {
 fn streak_words(streak: &Streak, needed: Option<u32>) -> String {
     let word = match streak.toward {
         AlertKind::Down => "fail",
-        AlertKind::Up => "pass",
+        AlertKind::Up | AlertKind::Closed => "pass",
     };
     let plural = |n: u32| match (word, n) {
         (word, 1) => word.to_owned(),

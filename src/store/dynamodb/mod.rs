@@ -10,15 +10,15 @@ pub(crate) mod value;
 use std::collections::HashMap;
 
 use api_health_actors::ports::{
-    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, UnreadableState,
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
 };
-use api_health_core::{ApiId, ApiState};
+use api_health_core::ApiId;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
-use super::fault::{self, Fault};
+use super::fault::Fault;
 use super::record::{self, Record};
 use errors::Call;
 
@@ -28,6 +28,9 @@ const LIMITS: CommitLimits = CommitLimits { batch_max: 1, batches_in_flight_max:
 
 /// The key of both tables, a string (S).
 pub(crate) const KEY: &str = "api_id";
+
+/// Records that were set aside stay in the table, under the key of their API behind this and before a number.
+const SET_ASIDE: &str = "api-health:set-aside:";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -87,6 +90,7 @@ impl DynamoStateStore {
         let mut loaded = LoadedStates::default();
         scan::every_item(&self.client, &self.table, |item| match read_item(item) {
             Ok(state) => loaded.states.push(state),
+            Err(unreadable) if unreadable.api_id.starts_with(SET_ASIDE) => {}
             Err(unreadable) => loaded.unreadable.push(unreadable),
         })
         .await?;
@@ -95,12 +99,33 @@ impl DynamoStateStore {
         Ok(loaded)
     }
 
-    async fn read_one(&self, api_id: &ApiId) -> Result<Option<ApiState>, Fault> {
-        match self.get(api_id.as_str()).await?.map(read_item) {
-            None => Ok(None),
-            Some(Ok(state)) => Ok(Some(state)),
-            Some(Err(unreadable)) => Err(fault::unreadable(errors::table_name(&self.table), api_id, &unreadable.why)),
+    /// In one transaction, so that the record is under one key or the other; on the condition that it is still the one that
+    /// was looked at.
+    async fn move_aside(&self, record: &UnreadableState) -> Result<(), Fault> {
+        let Some(item) = self.get(&record.api_id).await? else { return Ok(()) };
+        if !read_item(item.clone()).is_err_and(|unreadable| !unreadable.is_newer) {
+            return Ok(());
         }
+        let call = self.call("dynamodb:TransactWriteItems");
+        let unbuilt = |e: aws_sdk_dynamodb::error::BuildError| call.odd(&format!("cannot set a record aside: {e}"));
+        let delete = Delete::builder().table_name(&self.table).key(KEY, AttributeValue::S(record.api_id.clone()));
+        let delete = match item.get("version") {
+            Some(version) => delete
+                .condition_expression("#version = :version")
+                .expression_attribute_values(":version", version.clone()),
+            None => delete.condition_expression("attribute_not_exists(#version)"),
+        };
+        let delete = delete.expression_attribute_names("#version", "version").build().map_err(unbuilt)?;
+        let mut copy = item;
+        copy.insert(KEY.into(), AttributeValue::S(set_aside_key(&record.api_id, &copy)));
+        copy.insert("set_aside_why".into(), AttributeValue::S(record.why.clone()));
+        let put = Put::builder().table_name(&self.table).set_item(Some(copy)).build().map_err(unbuilt)?;
+        let request = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .transact_items(TransactWriteItem::builder().delete(delete).build());
+        request.send().await.map(|_| ()).map_err(|error| call.fault(&error))
     }
 }
 
@@ -109,8 +134,12 @@ impl StateStore for DynamoStateStore {
         async { Ok(self.read_all().await?) }.boxed()
     }
 
-    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<ApiState>, StoreError>> {
-        async move { Ok(self.read_one(&api_id).await?) }.boxed()
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {
+        async move { Ok(self.get(api_id.as_str()).await?.map(read_item)) }.boxed()
+    }
+
+    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { Ok(self.move_aside(&record).await?) }.boxed()
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
@@ -126,12 +155,22 @@ impl StateStore for DynamoStateStore {
     }
 }
 
-fn read_item(item: Item) -> Result<ApiState, UnreadableState> {
+/// A key for what was set aside that is the same for the same record, and mostly another for another.
+fn set_aside_key(api_id: &str, item: &Item) -> String {
+    let mut fields: Vec<String> = item.iter().map(|(name, value)| format!("{name} {value:?}")).collect();
+    fields.sort_unstable();
+    let number = fields.join(" ").bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    // A key has 2,048 bytes at most.
+    let api_id: String = api_id.chars().take(256).collect();
+    format!("{SET_ASIDE}{api_id}:{number}")
+}
+
+fn read_item(item: Item) -> StoredState {
     let fields = value::object(item);
     let api_id = match fields.get(KEY) {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    record::read_value(&fields.into()).map_err(|why| UnreadableState { api_id, why })
+    record::read_value(&fields.into()).map_err(|unreadable| unreadable.of(api_id))
 }

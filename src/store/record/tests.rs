@@ -28,12 +28,24 @@ fn time() -> impl Strategy<Value = Timestamp> {
     .prop_map(Timestamp::from_millis)
 }
 
+fn delivery() -> impl Strategy<Value = Delivery> {
+    (text(), any::<(bool, u32)>(), option::of(text()), option::of(time())).prop_map(
+        |(channel, (delivered, failures), last_error, next_try_at)| Delivery {
+            channel,
+            delivered,
+            failures,
+            last_error,
+            next_try_at,
+        },
+    )
+}
+
 fn owed(kind: AlertKind) -> impl Strategy<Value = OwedAlert> {
     let texts = (text(), text(), text(), text(), text());
     let times = (time(), time(), time());
     let previous = select(vec![Status::Unknown, Status::Up, Status::Down]);
-    (texts, times, previous, any::<u32>(), proptest::collection::vec(text(), 0..3)).prop_map(
-        move |((alert_id, incident_id, name, url, reason), times, previous_status, changes_left_out, delivered_to)| {
+    (texts, times, previous, any::<u32>(), proptest::collection::vec(delivery(), 0..3)).prop_map(
+        move |((alert_id, incident_id, name, url, reason), times, previous_status, changes_left_out, deliveries)| {
             let alert = Alert {
                 alert_id,
                 incident_id,
@@ -48,7 +60,7 @@ fn owed(kind: AlertKind) -> impl Strategy<Value = OwedAlert> {
                 reason,
                 changes_left_out,
             };
-            OwedAlert { alert, delivered_to }
+            OwedAlert { alert, deliveries }
         },
     )
 }
@@ -68,43 +80,45 @@ fn state() -> impl Strategy<Value = ApiState> {
             status_code,
             error,
         });
-    let incident = (text(), time(), text()).prop_map(|(incident_id, started_at, reason)| Incident {
-        incident_id,
-        started_at,
-        reason,
+    let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
+        Incident { incident_id, started_at, reason, name, url }
     });
-    let outbox = (owed(AlertKind::Down), owed(AlertKind::Up), 0..=OWED_MAX);
+    let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).boxed();
+    let claim = (text(), time()).prop_map(|(by, until)| Claim { by, until });
+    // Boxed: the generators would not fit a test's stack.
+    let outbox = (owed(AlertKind::Down).boxed(), end, 0..=OWED_MAX, option::of(claim));
     (
         (select(vec![Status::Unknown, Status::Up, Status::Down]), 1..u64::MAX, any::<u64>()),
         (time(), incident, option::of(last)),
         option::of((1..u32::MAX, time())),
         outbox,
     )
-        .prop_map(|((status, version, missed_ticks), (since, incident, last_probe), streak, (down, up, count))| {
-            let is_down = status == Status::Down;
-            let last_kind = if is_down { AlertKind::Down } else { AlertKind::Up };
-            // In turn, and ending on what was told last.
-            let in_turn = (0..count).rev().map(|n| match (n % 2 == 0, last_kind) {
-                (true, AlertKind::Down) | (false, AlertKind::Up) => down.clone(),
-                _ => up.clone(),
-            });
-            ApiState {
-                api_id: ApiId::parse("a").unwrap(),
-                version,
-                status,
-                since: (status != Status::Unknown).then_some(since),
-                streak: streak.map(|(count, first_at)| Streak {
-                    toward: if is_down { AlertKind::Up } else { AlertKind::Down },
-                    count,
-                    first_at,
-                }),
-                incident: is_down.then_some(incident),
-                last_told: if is_down { Status::Down } else { Status::Up },
-                owed: in_turn.collect(),
-                last_probe,
-                missed_ticks,
-            }
-        })
+        .prop_map(
+            |((status, version, missed_ticks), (since, incident, last_probe), streak, (down, end, count, claim))| {
+                let is_down = status == Status::Down;
+                // In turn, and ending on what was told last.
+                let last_told = if is_down { Status::Down } else { end.alert.kind.status() };
+                let in_turn =
+                    (0..count).rev().map(|n| if (n % 2 == 0) == is_down { down.clone() } else { end.clone() });
+                ApiState {
+                    api_id: ApiId::parse("a").unwrap(),
+                    version,
+                    status,
+                    since: (status != Status::Unknown).then_some(since),
+                    streak: streak.map(|(count, first_at)| Streak {
+                        toward: if is_down { AlertKind::Up } else { AlertKind::Down },
+                        count,
+                        first_at,
+                    }),
+                    incident: is_down.then_some(incident),
+                    last_told,
+                    owed: in_turn.collect(),
+                    claim,
+                    last_probe,
+                    missed_ticks,
+                }
+            },
+        )
 }
 
 /// JSON of any shape, and records with one field replaced or gone.
@@ -152,19 +166,19 @@ proptest! {
         let from_value = read_value(&json);
         match &from_value {
             Ok(state) => prop_assert_eq!(invariant::first_broken(state), None),
-            Err(why) => prop_assert!(!why.is_empty() && !why.contains('\n') && why.chars().count() <= 320, "{}", why),
+            Err(Unreadable { why, .. }) => prop_assert!(!why.is_empty() && !why.contains('\n') && why.chars().count() <= 320, "{}", why),
         }
         prop_assert_eq!(read_text(&json.to_string()).is_ok(), from_value.is_ok(), "both forms are read alike");
     }
 
     #[test]
     fn text_that_is_no_json_is_one_clear_line(text in any::<String>()) {
-        prop_assert!(!read_text(&text).unwrap_err().contains('\n'));
+        prop_assert!(!read_text(&text).unwrap_err().why.contains('\n'));
     }
 }
 
 fn golden(name: &str) -> String {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/store/v1").join(name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/store").join(name);
     std::fs::read_to_string(path).unwrap()
 }
 
@@ -181,6 +195,8 @@ fn down_and_owed() -> ApiState {
         incident_id: Incident::id(&api_id, began, 8),
         started_at: began,
         reason: "status 503 is not in 2xx".into(),
+        name: "Shop – Kasse".into(),
+        url: "https://shop.test/health".into(),
     };
     let alert = Alert {
         alert_id: Alert::id(&incident.incident_id, AlertKind::Down),
@@ -204,7 +220,20 @@ fn down_and_owed() -> ApiState {
         streak: Some(Streak { toward: AlertKind::Up, count: 1, first_at: at("2026-11-22T07:31:00Z") }),
         incident: Some(incident),
         last_told: Status::Down,
-        owed: vec![OwedAlert { alert, delivered_to: vec!["webhook".into()] }],
+        owed: vec![OwedAlert {
+            alert,
+            deliveries: vec![
+                Delivery { channel: "webhook".into(), delivered: true, failures: 1, ..Delivery::default() },
+                Delivery {
+                    channel: "sns".into(),
+                    delivered: false,
+                    failures: 4,
+                    last_error: Some("no such topic".into()),
+                    next_try_at: Some(at("2026-11-22T07:35:05.900Z")),
+                },
+            ],
+        }],
+        claim: Some(Claim { by: "host:17:1795332600000".into(), until: at("2026-11-22T07:30:35.900Z") }),
         last_probe: Some(LastProbe {
             at: over,
             verdict: Verdict::Fail,
@@ -216,10 +245,24 @@ fn down_and_owed() -> ApiState {
     }
 }
 
+fn never_probed() -> ApiState {
+    ApiState { version: 1, missed_ticks: 7, ..ApiState::unknown(ApiId::parse("a.b_c-1").unwrap()) }
+}
+
 #[test]
-fn schema_1_is_read_and_written_as_it_was_in_the_first_release() {
-    let never_probed = ApiState { version: 1, missed_ticks: 7, ..ApiState::unknown(ApiId::parse("a.b_c-1").unwrap()) };
-    for (name, state) in [("down-and-owed.json", down_and_owed()), ("never-probed.json", never_probed)] {
+fn schema_1_is_read_as_it_was_written_by_the_first_release() {
+    let mut down = down_and_owed();
+    // What schema 1 did not say.
+    down.claim = None;
+    down.incident = down.incident.map(|incident| Incident { name: "shop".into(), url: String::new(), ..incident });
+    down.owed[0].deliveries = vec![Delivery { channel: "webhook".into(), delivered: true, ..Delivery::default() }];
+    assert_eq!(read_text(&golden("v1/down-and-owed.json")), Ok(down));
+    assert_eq!(read_text(&golden("v1/never-probed.json")), Ok(never_probed()));
+}
+
+#[test]
+fn schema_2_is_read_and_written_as_it_stands_there() {
+    for (name, state) in [("v2/down-and-owed.json", down_and_owed()), ("v2/never-probed.json", never_probed())] {
         let text = golden(name);
         assert_eq!(read_text(&text), Ok(state.clone()), "{name}");
         let written = serde_json::to_value(Record::from(&state)).unwrap();
@@ -229,20 +272,23 @@ fn schema_1_is_read_and_written_as_it_was_in_the_first_release() {
 
 #[test]
 fn what_cannot_be_read_is_told_with_the_field_and_the_reason() {
-    let good: Value = serde_json::from_str(&golden("down-and-owed.json")).unwrap();
+    let good: Value = serde_json::from_str(&golden("v2/down-and-owed.json")).unwrap();
     let with = |pointer: &str, new: Value| {
         let mut json = good.clone();
         *json.pointer_mut(pointer).unwrap() = new;
-        read_value(&json).unwrap_err()
+        read_value(&json).unwrap_err().why
     };
     let without = |field: &str| {
         let mut json = good.clone();
         json.as_object_mut().unwrap().remove(field).unwrap();
-        read_value(&json).unwrap_err()
+        read_value(&json).unwrap_err().why
     };
-    let newer = "it was written by a newer version of this program (schema 2, this one reads 1)";
-    assert_eq!(with("/schema", json!(2)), newer);
-    assert_eq!(read_value(&json!({ "schema": 2, "status": 5 })).unwrap_err(), newer, "whatever else is odd");
+    let newer = "it was written by a newer version of this program (schema 3, this one reads 2)";
+    assert_eq!(with("/schema", json!(3)), newer);
+    assert_eq!(
+        read_value(&json!({ "schema": 3, "status": 5 })).unwrap_err(),
+        Unreadable { why: newer.into(), is_newer: true }
+    );
     assert_eq!(with("/schema", json!(0)), "there is no schema 0");
     assert_eq!(with("/schema", json!("1")), "schema: invalid type: string \"1\", expected u32");
     assert_eq!(without("owed"), "missing field `owed`");
@@ -260,13 +306,13 @@ fn what_cannot_be_read_is_told_with_the_field_and_the_reason() {
         without("incident"),
         "it breaks the rule that there is an open incident exactly while the status is down"
     );
-    assert!(read_text("{").unwrap_err().contains("EOF"));
-    assert!(read_text(&format!("{good} x")).unwrap_err().contains("trailing characters"));
+    assert!(read_text("{").unwrap_err().why.contains("EOF"));
+    assert!(read_text(&format!("{good} x")).unwrap_err().why.contains("trailing characters"));
 }
 
 #[test]
 fn a_null_is_an_absent_field_and_a_field_of_tomorrow_is_let_be() {
-    let mut json: Value = serde_json::from_str(&golden("never-probed.json")).unwrap();
+    let mut json: Value = serde_json::from_str(&golden("v2/never-probed.json")).unwrap();
     json["since"] = Value::Null;
     json["streak"] = Value::Null;
     json["note"] = json!("from a console");

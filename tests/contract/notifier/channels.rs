@@ -1,8 +1,8 @@
 //! Every channel in working order, with a way to see what arrived at its far end.
 
 use std::io::Write;
-use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use api_health::aws;
@@ -30,7 +30,7 @@ pub(crate) const SECRETS: [&str; 5] =
 /// A channel in working order.
 pub(crate) struct Channel {
     pub(crate) name: String,
-    pub(crate) notifier: Rc<dyn Notifier>,
+    pub(crate) notifier: Arc<dyn Notifier>,
     /// It drops a repeat by itself, because the repeat carries the same id.
     pub(crate) drops_repeats: bool,
     /// The alert ids that arrived, oldest first, once there are as many as asked for.
@@ -103,16 +103,16 @@ fn unique() -> usize {
 }
 
 pub(crate) async fn sns(clock: &Arc<TestClock>, name: &str, fifo: bool) -> Channel {
-    let subscribed = Rc::new(Subscribed::new(name, fifo, true).await);
+    let subscribed = Arc::new(Subscribed::new(name, fifo, true).await);
     let client = aws_sdk_sns::Client::new(&aws_config(&Moto::shared().endpoint).await);
     let notifier =
-        Rc::new(SnsNotifier::new(client, subscribed.topic_arn.clone(), "production".into(), Arc::clone(clock) as _));
+        Arc::new(SnsNotifier::new(client, subscribed.topic_arn.clone(), "production".into(), Arc::clone(clock) as _));
     Channel {
         name: format!("SNS, {name} topic"),
         notifier,
         drops_repeats: fifo,
         received: Box::new(move |count| {
-            let subscribed = Rc::clone(&subscribed);
+            let subscribed = Arc::clone(&subscribed);
             Box::pin(async move {
                 let bodies = subscribed.messages(count).await.into_iter().map(|message| message.body.unwrap());
                 bodies.map(|body| alert_id(&body)).collect()
@@ -141,8 +141,8 @@ pub(crate) fn webhook_to(server: &Server, clock: &Arc<TestClock>) -> WebhookNoti
 pub(crate) fn webhook(clock: &Arc<TestClock>, tls: bool) -> Channel {
     let script = Script::status("204 No Content", "", "");
     let server = if tls { Server::tls(script) } else { Server::plain(script) };
-    let notifier = Rc::new(webhook_to(&server, clock));
-    let server = Rc::new(server);
+    let notifier = Arc::new(webhook_to(&server, clock));
+    let server = Arc::new(server);
     Channel {
         name: format!("webhook, {}", if tls { "TLS" } else { "plain" }),
         notifier,
@@ -184,7 +184,7 @@ pub(crate) fn terminal(clock: &Arc<TestClock>) -> Channel {
     let notifier = TerminalNotifier::new(screen.clone(), "production".into(), false, Arc::clone(clock) as _).unwrap();
     Channel {
         name: "terminal".into(),
-        notifier: Rc::new(notifier),
+        notifier: Arc::new(notifier),
         drops_repeats: false,
         received: Box::new(move |_| {
             let text = screen.text();

@@ -1,7 +1,6 @@
 //! Every channel out of order, each in the ways that are its own.
 
 use std::io::{self, Write};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ use Expected::{Permanent, Retryable};
 /// A channel out of order.
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
-    pub(crate) notifier: Rc<dyn Notifier>,
+    pub(crate) notifier: Arc<dyn Notifier>,
     pub(crate) expected: Expected,
     /// What the error must say.
     pub(crate) says: &'static str,
@@ -43,9 +42,9 @@ fn clock() -> Arc<TestClock> {
     TestClock::at("2026-11-22T07:30:06Z")
 }
 
-async fn sns_at(endpoint: &str, topic_arn: &str) -> Rc<dyn Notifier> {
+async fn sns_at(endpoint: &str, topic_arn: &str) -> Arc<dyn Notifier> {
     let client = aws_sdk_sns::Client::new(&aws_config(endpoint).await);
-    Rc::new(SnsNotifier::new(client, topic_arn.into(), "production".into(), clock()))
+    Arc::new(SnsNotifier::new(client, topic_arn.into(), "production".into(), clock()))
 }
 
 /// An error as SNS words it; its message repeats secrets, which ours must not.
@@ -70,16 +69,16 @@ impl ProvideCredentials for Failing {
     }
 }
 
-async fn sns_without_credentials(error: fn() -> CredentialsError) -> Rc<dyn Notifier> {
+async fn sns_without_credentials(error: fn() -> CredentialsError) -> Arc<dyn Notifier> {
     let config = aws_config(&Moto::shared().endpoint).await.into_builder();
     let config = config.credentials_provider(SharedCredentialsProvider::new(Failing(error))).build();
-    Rc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config), TOPIC.into(), "production".into(), clock()))
+    Arc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config), TOPIC.into(), "production".into(), clock()))
 }
 
-async fn sns_without_a_region() -> Rc<dyn Notifier> {
+async fn sns_without_a_region() -> Arc<dyn Notifier> {
     let mut config = aws_config(&Moto::shared().endpoint).await.into_builder();
     config.set_region(None).set_endpoint_url(None);
-    Rc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config.build()), TOPIC.into(), "production".into(), clock()))
+    Arc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config.build()), TOPIC.into(), "production".into(), clock()))
 }
 
 async fn sns_faults() -> Vec<Fault> {
@@ -159,7 +158,7 @@ fn webhook_faults() -> Vec<Fault> {
         .into_iter()
         .map(|(name, status, headers, expected, says)| {
             let server = Server::plain(Script::status(status, headers, &SECRETS.join(" ")));
-            Fault { name, notifier: Rc::new(webhook_to(&server, &clock())), expected, says }
+            Fault { name, notifier: Arc::new(webhook_to(&server, &clock())), expected, says }
         })
         .collect();
     let mut nobody = Server::plain(Script::Close);
@@ -173,7 +172,7 @@ fn webhook_faults() -> Vec<Fault> {
         ("webhook, echo", Server::plain(Script::Echo), Retryable(None), "not valid HTTP"),
         ("webhook, unknown issuer", untrusted, Permanent, "certificate issuer is unknown"),
     ] {
-        faults.push(Fault { name, notifier: Rc::new(webhook_to(&server, &clock())), expected, says });
+        faults.push(Fault { name, notifier: Arc::new(webhook_to(&server, &clock())), expected, says });
     }
     faults
 }
@@ -199,8 +198,8 @@ impl Write for BadOutput {
     }
 }
 
-fn terminal_on(output: BadOutput) -> Rc<dyn Notifier> {
-    Rc::new(TerminalNotifier::new(output, "production".into(), false, clock()).unwrap())
+fn terminal_on(output: BadOutput) -> Arc<dyn Notifier> {
+    Arc::new(TerminalNotifier::new(output, "production".into(), false, clock()).unwrap())
 }
 
 /// Faults that show at once.
@@ -217,12 +216,12 @@ pub(crate) async fn all() -> Vec<Fault> {
 }
 
 /// Far ends that never answer, with the adapter's stated timeout.
-pub(crate) async fn hanging() -> Vec<(&'static str, Rc<dyn Notifier>, Duration)> {
+pub(crate) async fn hanging() -> Vec<(&'static str, Arc<dyn Notifier>, Duration)> {
     let silent = || Server::plain(Script::Silence);
     vec![
         ("SNS", sns_at(&silent().endpoint(), TOPIC).await, sns::DELIVER_TIMEOUT),
-        ("webhook", Rc::new(webhook_to(&silent(), &clock())), webhook::DELIVER_TIMEOUT),
-        ("webhook over TLS", Rc::new(webhook_to(&Server::tls(Script::Silence), &clock())), webhook::DELIVER_TIMEOUT),
+        ("webhook", Arc::new(webhook_to(&silent(), &clock())), webhook::DELIVER_TIMEOUT),
+        ("webhook over TLS", Arc::new(webhook_to(&Server::tls(Script::Silence), &clock())), webhook::DELIVER_TIMEOUT),
         ("terminal", terminal_on(BadOutput::Stalls), terminal::WRITE_TIMEOUT),
     ]
 }

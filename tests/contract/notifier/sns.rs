@@ -1,7 +1,7 @@
 //! What SNS is sent, and what its subscribers get.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use api_health::notify::sns::SnsNotifier;
 use api_health_actors::ports::Notifier;
@@ -12,10 +12,10 @@ use super::http_server::{Script, Server};
 use super::{TestClock, down, run, up};
 use crate::support::moto::Moto;
 
-async fn notifier(endpoint: &str, topic_arn: &str) -> Rc<SnsNotifier> {
+async fn notifier(endpoint: &str, topic_arn: &str) -> Arc<SnsNotifier> {
     let client = aws_sdk_sns::Client::new(&aws_config(endpoint).await);
     let clock = TestClock::at("2026-11-22T07:30:06Z");
-    Rc::new(SnsNotifier::new(client, topic_arn.into(), "production".into(), clock))
+    Arc::new(SnsNotifier::new(client, topic_arn.into(), "production".into(), clock))
 }
 
 /// The form fields of the one publish that a recording server saw.

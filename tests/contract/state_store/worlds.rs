@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api_health::sqlite::SqliteFile;
 use api_health::store::{DynamoStateStore, SqliteStateStore};
 use api_health_actors::ports::StateStore;
-use api_health_core::delivery::OwedAlert;
+use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::state::{LastProbe, Streak};
 use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Verdict, invariant};
@@ -109,8 +109,13 @@ pub(super) fn id(text: &str) -> ApiId {
 pub(super) fn rich(name: &str, version: u64) -> ApiState {
     let began = Timestamp::from_millis(1_795_332_600_250 + i64::try_from(version % 1_000).unwrap() * 60_000);
     let is_down = !version.is_multiple_of(2);
-    let incident =
-        Incident { incident_id: format!("{name}.{version}"), started_at: began, reason: "Größe 🦀 \"\\\n".into() };
+    let incident = Incident {
+        incident_id: format!("{name}.{version}"),
+        started_at: began,
+        reason: "Größe 🦀 \"\\\n".into(),
+        name: "Käse & Co".into(),
+        url: "https://shop.test/?a=1&b=%20".into(),
+    };
     let state = ApiState {
         version,
         status: if is_down { Status::Down } else { Status::Up },
@@ -158,7 +163,16 @@ pub(super) fn with_owed(mut state: ApiState, count: usize, reason: &str) -> ApiS
                 reason: reason.into(),
                 changes_left_out: u32::MAX,
             },
-            delivered_to: vec!["webhook".into()],
+            deliveries: vec![
+                Delivery { channel: "webhook".into(), delivered: true, ..Delivery::default() },
+                Delivery {
+                    channel: "sns".into(),
+                    delivered: false,
+                    failures: 3,
+                    last_error: Some("gedrosselt – später".into()),
+                    next_try_at: Some(at),
+                },
+            ],
         })
         .collect();
     assert_eq!(invariant::first_broken(&state), None);
