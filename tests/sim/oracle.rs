@@ -32,7 +32,7 @@ const AFTER_TROUBLE: Duration = Duration::from_secs(40);
 /// An alert is offered within this, if all is well.
 const OFFERED_WITHIN: Duration = Duration::from_secs(3);
 /// And within so much more while the store is dead (P5), with the claim of a dead process to wait for.
-const UNSTORED_WITHIN: Duration = Duration::from_secs(50);
+const UNSTORED_WITHIN: Duration = Duration::from_secs(900);
 /// And within so much more after a restart, by what the life before it noted.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(95);
 

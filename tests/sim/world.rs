@@ -228,10 +228,19 @@ impl Play<'_> {
             }
             Action::Delete(n) => world.store.delete(&self.id(*n)),
             Action::Quiet => {
+                let world = self.world.clone();
                 world.stage.thaw();
                 world.store.set_fault(StoreFault::None);
                 world.configs.set_fault(SourceFault::None);
                 world.channels.iter().for_each(|channel| channel.set_fault(ChannelFault::None));
+                // A broken row that is not watched since a restart keeps its incident open: nothing is known of it.
+                for api in &self.script.apis {
+                    if self.broken.contains(&api.api_id) {
+                        self.rows.insert(api.api_id.clone(), Arc::clone(api));
+                    }
+                }
+                self.broken.clear();
+                self.set_rows();
                 for api in &self.script.apis {
                     world.targets.set(api.api_id.as_str(), Behaviour::Answers(200));
                 }
