@@ -11,7 +11,7 @@
 //! lost is bounded on its own: what must be stored is stored within 2 s, unless the store was in trouble. What a life told
 //! without having stored it (P5) and then forgot is no change of the next life, and may be told again under another id.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,8 +50,13 @@ pub(crate) struct Violation {
 /// How much happened, by name.
 pub(crate) type Counts = BTreeMap<String, u64>;
 
-/// What was told of one of the monitor's own, in order, by channel: ids and kinds.
-type OwnTold = Vec<Vec<(String, AlertKind)>>;
+/// Something that was told of one of the monitor's own.
+struct OwnTold {
+    alert_id: String,
+    incident_id: String,
+    kind: AlertKind,
+    life: u64,
+}
 
 struct One {
     model: Model,
@@ -76,7 +81,11 @@ pub(crate) struct Oracle<'a> {
     channels: Vec<&'static str>,
     troubles: Troubles,
     apis: BTreeMap<ApiId, One>,
-    own: BTreeMap<ApiId, OwnTold>,
+    /// By channel, in order.
+    own: BTreeMap<ApiId, Vec<Vec<OwnTold>>>,
+    /// Incidents of its own that it had stored. One that it told because the store was gone, and forgot in a crash, nobody
+    /// can end.
+    own_stored: HashSet<String>,
     roster: BTreeMap<ApiId, Arc<ApiConfig>>,
     probes: HashMap<u64, Arc<ApiConfig>>,
     calls: HashMap<u64, Call>,
@@ -131,6 +140,7 @@ impl<'a> Oracle<'a> {
             troubles: Troubles::of(journal),
             apis: script.apis.iter().map(|api| (api.api_id.clone(), one())).collect(),
             own: BTreeMap::new(),
+            own_stored: HashSet::new(),
             roster: BTreeMap::new(),
             probes: HashMap::new(),
             calls: HashMap::new(),
@@ -363,6 +373,7 @@ impl<'a> Oracle<'a> {
             return Err(self.violation("invariant", Some(api_id), broken));
         }
         let Some(one) = self.apis.get(api_id) else {
+            self.own_stored.extend(record.incident.as_ref().map(|incident| incident.incident_id.clone()));
             let own = api_id.is_own();
             return if own { Ok(()) } else { Err(self.violation("stored", Some(api_id), "nobody configured it")) };
         };
@@ -574,20 +585,27 @@ impl<'a> Oracle<'a> {
     /// The monitor tells of itself: beginnings and ends in turn, each with an id of its own.
     fn own_offered(&mut self, channel: usize, alert: &Alert) -> Checked {
         let channels = self.channels.len();
-        let told = &mut self.own.entry(alert.api_id.clone()).or_insert_with(|| vec![vec![]; channels])[channel];
-        if told.iter().any(|(id, _)| *id == alert.alert_id) {
+        let told = &mut self.own.entry(alert.api_id.clone()).or_default();
+        told.resize_with(channels, Vec::new);
+        let told = &mut told[channel];
+        if told.iter().any(|told| told.alert_id == alert.alert_id) {
             return Ok(());
         }
-        let is_first_an_end = told.is_empty() && !alert.kind.opens();
-        let is_same_again = told.last().is_some_and(|(_, kind)| kind.opens() && alert.kind.opens());
-        told.push((alert.alert_id.clone(), alert.kind));
+        let last = told.last();
+        let is_first_an_end = last.is_none() && !alert.kind.opens();
+        let is_same_again = last.is_some_and(|last| {
+            last.kind.opens() == alert.kind.opens()
+                && (last.life == self.life || self.own_stored.contains(&last.incident_id))
+        });
+        told.push(OwnTold {
+            alert_id: alert.alert_id.clone(),
+            incident_id: alert.incident_id.clone(),
+            kind: alert.kind,
+            life: self.life,
+        });
         self.count(&format!("told of itself: {}", alert.kind.as_str()));
-        if is_first_an_end {
-            return Err(self.violation("told in order", Some(&alert.api_id), "an end is told before its beginning"));
-        }
-        // A store that was gone and a crash on top: the next life knows nothing of what was told, and tells it anew.
-        if is_same_again && self.life == 0 {
-            return Err(self.violation("told in order", Some(&alert.api_id), "two beginnings without an end between"));
+        if is_first_an_end || is_same_again {
+            return Err(self.violation("told in order", Some(&alert.api_id), "beginnings and ends do not come in turn"));
         }
         Ok(())
     }
@@ -656,7 +674,10 @@ impl<'a> Oracle<'a> {
             }
         }
         for (api_id, told) in &self.own {
-            if told.iter().any(|told| told.last().is_some_and(|(_, kind)| kind.opens())) {
+            let is_open = |told: &OwnTold| {
+                told.kind.opens() && (told.life + 1 == self.life || self.own_stored.contains(&told.incident_id))
+            };
+            if told.iter().any(|told| told.last().is_some_and(is_open)) {
                 return Err(self.violation("the last told is true", Some(api_id), "all is well, and that was not told"));
             }
         }

@@ -1,6 +1,6 @@
 //! The schedules of the simulation, and when they come due, worked out plainly and apart from the program's own way.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use api_health_actors::testkit::WORLD_BEGINS;
@@ -17,7 +17,7 @@ pub(crate) enum Spec {
 }
 
 /// All that are used. A short interval costs much time for little insight, so they are few.
-pub(crate) const ALL: [Spec; 12] = [
+pub(crate) static ALL: [Spec; 12] = [
     Spec::Every(10),
     Spec::Every(30),
     Spec::Every(45),
@@ -49,8 +49,10 @@ impl Spec {
 
     /// The one that a config names.
     pub(crate) fn of(schedule: &Schedule) -> &'static Self {
+        static TEXTS: OnceLock<Vec<String>> = OnceLock::new();
+        let texts = TEXTS.get_or_init(|| ALL.iter().map(|spec| spec.schedule().to_string()).collect());
         let text = schedule.to_string();
-        ALL.iter().find(|spec| spec.schedule().to_string() == text).expect("one of ours")
+        &ALL[texts.iter().position(|known| *known == text).expect("one of ours")]
     }
 
     pub(crate) fn is_cron(&self) -> bool {

@@ -59,9 +59,9 @@ const MINUTE: u64 = 60_000;
 impl Script {
     pub(crate) fn new(seed: u64) -> Self {
         let chance = &mut Chance::new(seed);
-        let count = usize::try_from(chance.between(20, 80)).unwrap_or(20);
+        let count = usize::try_from(chance.between(30, 100)).unwrap_or(20);
         let apis: Vec<Arc<ApiConfig>> = (0..count).map(|n| Arc::new(api(n, chance))).collect();
-        let quiet_at = chance.between(50, 110) * MINUTE;
+        let quiet_at = chance.between(40, 90) * MINUTE;
         let mut script = Self {
             channels: if chance.percent(40) { 2 } else { 1 },
             checkpoint: Duration::from_secs(*chance.pick(&[1, 10, 60])),
