@@ -142,6 +142,9 @@ impl StateKeeper {
                     Turn::Now(message) => self.hand_over(&api_id, *message, ctx),
                     Turn::ClaimFirst => self.claim(&api_id, ctx),
                     Turn::Later => {
+                        if let Some(entry) = self.entries.get_mut(&api_id) {
+                            entry.unclaimed_since = None;
+                        }
                         self.lanes.set(&api_id, channel, Some(Lane::Waiting(Instant::now() + THEIRS_AGAIN)));
                     }
                     Turn::Never => {}
@@ -175,6 +178,7 @@ impl StateKeeper {
     fn claim(&mut self, api_id: &ApiId, ctx: &mut Context<Self>) {
         let now = self.time.wall();
         let Some(entry) = self.entries.get_mut(api_id) else { return };
+        entry.unclaimed_since.get_or_insert_with(Instant::now);
         if entry.is_claim_stored() {
             delivery::claim(&mut entry.state, &self.instance, now);
             entry.changed(Change::Claimed { now }, Instant::now());
@@ -186,6 +190,9 @@ impl StateKeeper {
     fn hand_over(&mut self, api_id: &ApiId, message: DeliverAlert, ctx: &mut Context<Self>) {
         let (channel, alert, api_id) = (message.channel, Arc::clone(&message.alert), api_id.clone());
         self.lanes.began(&api_id, channel);
+        if let Some(entry) = self.entries.get_mut(&api_id) {
+            entry.unclaimed_since = None;
+        }
         let attempt = self.alerter.send(message);
         ctx.spawn(attempt.into_actor(self).map(move |answer, keeper, ctx| {
             match answer {
@@ -227,8 +234,10 @@ impl StateKeeper {
     }
 }
 
-/// A store that is dead silences no alert (P5). That it is dead is told at once: nothing else could tell it.
+/// A store that is dead, or that confirms so slowly that no claim lasts, silences no alert (P5). That it is dead is told at
+/// once: nothing else could tell it.
 fn may_go_unstored(entry: &Entry) -> bool {
     let own_store = || entry.state.api_id == ApiId::own_store();
-    entry.unstored_since.is_some_and(|since| since.elapsed() >= UNSTORED_MAX || own_store())
+    let too_long = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= UNSTORED_MAX);
+    too_long(entry.unstored_since) || too_long(entry.unclaimed_since) || (entry.unstored_since.is_some() && own_store())
 }

@@ -108,6 +108,9 @@ pub(super) struct Entry {
     pub(super) dirty: bool,
     /// Since when a change that matters has been waiting to be stored.
     pub(super) unstored_since: Option<Instant>,
+    /// Since when an alert has been held up because this process could not get a claim that lasts: with a store that
+    /// confirms slowly, each claim is too old when it is confirmed.
+    pub(super) unclaimed_since: Option<Instant>,
     /// Waits between failed writes; `None` after a success.
     pub(super) waits: Option<Box<Waits>>,
 }
@@ -123,6 +126,7 @@ impl Entry {
             writing: Writing::Idle,
             dirty: false,
             unstored_since: None,
+            unclaimed_since: None,
             waits: None,
         }
     }

@@ -1,6 +1,7 @@
 //! One source of configs, and what it is taken to say: its good rows, the last good version of those that are refused,
 //! and everything as it was when it cannot be read.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +13,16 @@ use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
 /// A source that takes longer than this is given up for this time.
 pub(super) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Faults of one source that are said one by one at each change; the rest are counted. `apis validate` names them all.
+pub(super) const SAID_MAX: usize = 100;
+
 /// A source and what it said last.
 pub(super) struct Source {
     pub(super) port: Arc<dyn ConfigSource>,
     pub(super) roster: Roster,
     pub(super) revision: Option<u64>,
-    /// What was said last of its faults, so that it is not said again at each reload.
-    said: String,
+    /// A number for what was said last of its faults, so that it is not said again at each reload.
+    said: u64,
     pub(super) refused: usize,
     /// Rows that are there although they are not in the roster; `None` if not all of them can be named, or the source was not
     /// read, or is kept although it is empty.
@@ -52,7 +56,7 @@ impl Source {
             port,
             roster: Roster::new(),
             revision: None,
-            said: String::new(),
+            said: 0,
             refused: 0,
             refused_ids: None,
             unreadable: None,
@@ -75,7 +79,7 @@ impl Source {
                 });
                 self.misconfigured = matches!(error, SourceError::Misconfigured(_));
                 let last_good = self.roster.len();
-                self.say(&format!("unreadable: {error}"), || {
+                self.say(&("unreadable", error.to_string()), || {
                     tracing::error!(source = name, %error, last_good, "the configs cannot be read; the last good ones run on");
                 });
                 return;
@@ -93,22 +97,33 @@ impl Source {
         self.refused_ids =
             configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
         self.roster = accepted.roster;
-        let issues: Vec<String> = configs.refused.iter().flat_map(|row| &row.issues).map(ToString::to_string).collect();
-        let fingerprint = format!("{kept} {}", issues.join("\n"));
-        self.say(&fingerprint, || {
+        let issues = || configs.refused.iter().flat_map(|row| &row.issues);
+        self.say(&(kept, issues().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>()), || {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
             }
-            for issue in &issues {
+            for issue in issues().take(SAID_MAX) {
                 tracing::error!(source = name, "refused: {issue}");
+            }
+            let more = issues().count().saturating_sub(SAID_MAX);
+            if more > 0 {
+                tracing::error!(source = name, more, "and more faults; see: api-health apis validate");
             }
         });
     }
 
-    fn say(&mut self, what: &str, say: impl FnOnce()) {
-        if self.said != what {
-            what.clone_into(&mut self.said);
+    fn say(&mut self, what: &impl Hash, say: impl FnOnce()) {
+        let number = number_of(what);
+        if self.said != number {
+            self.said = number;
             say();
         }
     }
+}
+
+/// The same for the same text, in this process.
+fn number_of(what: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
