@@ -115,7 +115,10 @@ impl Cadence {
         }
         self.not_starved(now.at)?;
         if now.at + GRAIN < self.not_before {
-            return Err(format!("a prober that keeps dying is started again too soon: {} ms", millis(self.not_before - now.at)));
+            return Err(format!(
+                "a prober that keeps dying is started again too soon: {} ms",
+                millis(self.not_before - now.at)
+            ));
         }
         let spec = Spec::of(&api.schedule);
         self.serves_ms = self.own_ms(spec, now);
@@ -124,7 +127,9 @@ impl Cadence {
                 Some((ended, recheck)) => {
                     let gap_ms = spec.gap_after_ms(self.own_ms(spec, ended));
                     let recheck = recheck.map(|recheck| recheck.min(Duration::from_millis(gap_ms.unsigned_abs())));
-                    Some(recheck.map_or_else(|| self.tick_after(spec, api, ended), |recheck| (ended.at + recheck, None)))
+                    Some(
+                        recheck.map_or_else(|| self.tick_after(spec, api, ended), |recheck| (ended.at + recheck, None)),
+                    )
                 }
                 None if spec.is_open(self.own_ms(spec, since)) => None,
                 None => Some(self.tick_after(spec, api, since)),

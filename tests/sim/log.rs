@@ -20,9 +20,10 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
             Event::ProbeEnded { probe, behaviour, started_at, .. } => {
                 (probes.get(probe).cloned(), format!("probe {probe} of {started_at} ends: {behaviour:?}"))
             }
-            Event::ProbeCut { probe, panicked } => {
-                (probes.get(probe).cloned(), format!("probe {probe} is cut{}", if *panicked { " by a panic" } else { "" }))
-            }
+            Event::ProbeCut { probe, panicked } => (
+                probes.get(probe).cloned(),
+                format!("probe {probe} is cut{}", if *panicked { " by a panic" } else { "" }),
+            ),
             Event::Written { record } => (Some(record.api_id.clone()), format!("stored: {}", record_in_words(record))),
             Event::Overwritten { record } => {
                 (Some(record.api_id.clone()), format!("somebody else stores: {}", record_in_words(record)))
@@ -34,7 +35,10 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
             Event::DeliverBegan { call, channel, alert } => {
                 calls.insert(*call, alert.api_id.clone());
                 let (kind, id) = (alert.kind.as_str(), &alert.alert_id);
-                (Some(alert.api_id.clone()), format!("{channel} is offered {kind} of {} (call {call}, {id})", alert.happened_at))
+                (
+                    Some(alert.api_id.clone()),
+                    format!("{channel} is offered {kind} of {} (call {call}, {id})", alert.happened_at),
+                )
             }
             Event::TookOver { call } => (calls.get(call).cloned(), format!("taken over (call {call})")),
             Event::DeliverEnded { call, answered } => {
@@ -45,10 +49,13 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
                 (None, format!("the configs are read, good and refused: {rows:?}"))
             }
             Event::CommitBegan { call, writes } => (None, format!("commit {call} of {writes} begins")),
-            Event::CommitEnded { call, all_well } => (None, format!("commit {call} ends, {}", if *all_well { "well" } else { "not well" })),
+            Event::CommitEnded { call, all_well } => {
+                (None, format!("commit {call} ends, {}", if *all_well { "well" } else { "not well" }))
+            }
             other => (None, format!("{other:?}")),
         };
-        let is_noise = of.is_some() && matches!(event, Event::CommitBegan { .. } | Event::CommitEnded { all_well: true, .. });
+        let is_noise =
+            of.is_some() && matches!(event, Event::CommitBegan { .. } | Event::CommitEnded { all_well: true, .. });
         if !is_noise && (of.is_none() || api_id.is_none() || api_id.as_ref() == of) {
             let api_id = api_id.as_ref().map_or("", ApiId::as_str);
             let _ = writeln!(text, "{:>12.3} s  {wall}  {api_id:<8} {line}", at.as_secs_f64());

@@ -32,6 +32,8 @@ pub(crate) enum Action {
     /// Somebody else writes or deletes the record of an API.
     Overwrite(usize),
     Delete(usize),
+    /// Another process says that it hands over what some API owes, and dies.
+    Claim,
     /// No more faults.
     Quiet,
     End,
@@ -41,6 +43,8 @@ pub(crate) enum Action {
 pub(crate) struct Script {
     pub(crate) apis: Vec<Arc<ApiConfig>>,
     pub(crate) channels: usize,
+    /// Other processes may use the store, too.
+    pub(crate) is_shared: bool,
     pub(crate) checkpoint: Duration,
     /// In order of time.
     pub(crate) actions: Vec<(Duration, Action)>,
@@ -64,6 +68,7 @@ impl Script {
         let quiet_at = chance.between(40, 90) * MINUTE;
         let mut script = Self {
             channels: if chance.percent(40) { 2 } else { 1 },
+            is_shared: chance.percent(40),
             checkpoint: Duration::from_secs(*chance.pick(&[1, 10, 60])),
             actions: vec![],
             downtimes: (0..40)
@@ -183,8 +188,13 @@ impl Script {
         }
         for _ in 0..chance.below(6) {
             let n = usize::try_from(chance.below(self.apis.len() as u64)).unwrap_or(0);
-            let action = if crate::GONE_RECORDS && chance.percent(30) { Action::Delete(n) } else { Action::Overwrite(n) };
+            let action = if chance.percent(30) { Action::Delete(n) } else { Action::Overwrite(n) };
             self.add(chance.below(until_ms), action);
+        }
+        if self.is_shared {
+            for _ in 0..chance.below(60) {
+                self.add(chance.below(until_ms), Action::Claim);
+            }
         }
     }
 

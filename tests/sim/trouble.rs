@@ -29,6 +29,8 @@ pub(crate) struct Troubles {
     pub(crate) channels: HashMap<&'static str, Spans>,
     /// Somebody else wrote, or set the clock: what follows takes a little longer.
     pub(crate) meddling: Spans,
+    /// The clock was set.
+    pub(crate) clock: Spans,
 }
 
 impl Troubles {
@@ -64,7 +66,11 @@ impl Troubles {
                         troubles.channels.entry(channel).or_default().0.push((began, *at));
                     }
                 }
-                Event::ClockSet { .. } | Event::Overwritten { .. } | Event::Deleted { .. } => {
+                Event::ClockSet { .. } => {
+                    troubles.clock.0.push((*at, *at));
+                    troubles.meddling.0.push((*at, *at));
+                }
+                Event::Overwritten { .. } | Event::Deleted { .. } => {
                     troubles.meddling.0.push((*at, *at));
                 }
                 _ => {}

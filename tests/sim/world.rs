@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use api_health_actors::ports::Clock;
 use api_health_actors::system::Options;
 use api_health_actors::testkit::channel::ChannelFault;
 use api_health_actors::testkit::configs::SourceFault;
@@ -11,10 +12,13 @@ use api_health_actors::testkit::stage::{Entry, Event, Stage};
 use api_health_actors::testkit::store::StoreFault;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeChannel, FakeWorld, VirtualClock};
-use api_health_core::{ApiConfig, ApiId};
+use api_health_core::{ApiConfig, ApiId, ApiState, delivery};
 use futures_util::FutureExt;
 
 use crate::script::{Action, Script};
+
+/// Another process on the same store, as its claims name it.
+pub(crate) const ANOTHER: &str = "another process";
 
 /// What really happened in the world of a seed.
 pub(crate) struct History {
@@ -61,6 +65,7 @@ pub(crate) fn play(seed: u64, script: &Script) -> History {
     if script.channels == 2 {
         world.channels.push(FakeChannel::on("mail", world.stage.clone()));
     }
+    world.is_shared = script.is_shared;
     world.store.set_latency(15);
     world.targets.set_latency(700);
     world.channels.iter().for_each(|channel| channel.set_latency(400));
@@ -188,7 +193,7 @@ impl Play<'_> {
 
     fn act(&mut self, action: &Action) -> Option<End> {
         let world = &self.world;
-        if !matches!(action, Action::Behave(..)) {
+        if !matches!(action, Action::Behave(..) | Action::Claim) {
             world.stage.note(Event::Scripted(in_words(action)));
         }
         match action {
@@ -223,6 +228,19 @@ impl Play<'_> {
                 // As somebody would who corrects a figure: nothing that is decided hangs on it.
                 if let Some(mut record) = world.store.record(self.id(*n).as_str()) {
                     record.version += 1;
+                    world.store.overwrite(record);
+                }
+            }
+            Action::Claim => {
+                // Of an API whose claim has lapsed: another process respects the claims of this one, as this one does its.
+                let now = world.clock.now();
+                let records = self.script.apis.iter().filter_map(|api| world.store.record(api.api_id.as_str()));
+                let is_free = |record: &ApiState| record.claim.as_ref().is_none_or(|claim| claim.until <= now);
+                if let Some(mut record) = records.into_iter().find(|record| !record.owed.is_empty() && is_free(record))
+                {
+                    record.version += 1;
+                    delivery::claim(&mut record, ANOTHER, now);
+                    world.stage.note(Event::Scripted("another process claims".into()));
                     world.store.overwrite(record);
                 }
             }

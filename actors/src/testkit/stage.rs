@@ -307,23 +307,22 @@ impl Stage {
 
     /// A step of a fake: it never comes back in a program that is crashed, or just now crashes here.
     pub async fn pass(&self, step: Step) {
-        let frozen = {
+        let springs = {
             let mut gate = lock(&self.inner.gate);
-            let springs = match &mut gate.trap {
+            match &mut gate.trap {
                 Some((at, countdown)) if *at == step || *at == Step::Any => {
                     *countdown -= 1;
                     *countdown == 0
                 }
                 _ => false,
-            };
-            if springs {
-                gate.trap = None;
-                gate.frozen = true;
-                self.inner.crashed.notify_one();
             }
-            gate.frozen
         };
-        if frozen {
+        if springs {
+            self.note(Event::Scripted(format!("crashes at {step:?}")));
+            lock(&self.inner.gate).trap = None;
+            self.freeze();
+        }
+        if self.is_frozen() {
             std::future::pending::<()>().await;
         }
     }

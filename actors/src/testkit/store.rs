@@ -123,9 +123,7 @@ impl MemoryStore {
         for state in writes {
             let fate = match fault {
                 StoreFault::AnswerLost => Fate::DoneUnsaid,
-                StoreFault::HangsForAWhile => {
-                    *self.stage.draw(|chance| chance.pick(&[Fate::DoneUnsaid, Fate::Failed]))
-                }
+                StoreFault::HangsForAWhile => *self.stage.draw(|chance| chance.pick(&[Fate::DoneUnsaid, Fate::Failed])),
                 StoreFault::Flaky => self.stage.draw(|chance| match chance.below(10) {
                     0..=1 => Fate::DoneUnsaid,
                     2..=4 => Fate::Failed,
