@@ -34,6 +34,10 @@ const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
 /// The two clocks drifting apart by more than this during one sleep means that the wall clock was set.
 const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
+/// A first probe or a recheck that begins later than this was held up, and ticks that came meanwhile are missed. It is
+/// the shortest interval; a tick that comes sooner is served by that very probe.
+const HELD_UP_MIN: Duration = Duration::from_secs(1);
+
 /// What all probers share.
 pub struct Shared {
     /// Asks an API.
@@ -73,6 +77,8 @@ pub struct Prober {
     missed: u64,
     timer: Option<SpawnHandle>,
     armed_at: Moment,
+    /// How long the timer was set for, from `armed_at` on.
+    armed_for: Duration,
     probing: bool,
     stopping: bool,
     handovers: u8,
@@ -94,6 +100,7 @@ impl Prober {
             missed: 0,
             timer: None,
             armed_at,
+            armed_for: Duration::ZERO,
             probing: false,
             stopping: false,
             handovers: 0,
@@ -125,6 +132,7 @@ impl Prober {
             ctx.cancel_future(timer);
         }
         self.armed_at = self.shared.time.moment();
+        self.armed_for = wait;
         self.timer = Some(ctx.run_later(wait, Self::wake));
     }
 
@@ -151,10 +159,19 @@ impl Prober {
         }
         self.serves = match (self.due, lateness) {
             (Some(due), Some(_)) => due.moment(now),
+            (None, _) => self.meant_for(now),
             _ => now,
         };
         self.shared.stats.probe_began(lateness);
         self.probe(ctx);
+    }
+
+    /// When a first probe or a recheck was meant to begin, if this process was held up meanwhile; else `now`.
+    fn meant_for(&self, now: Moment) -> Moment {
+        let Moment { wall, uptime } = self.armed_at;
+        let meant = Moment { wall: wall.plus(self.armed_for), uptime: uptime + self.armed_for };
+        let held_up = now.uptime.saturating_sub(meant.uptime) >= HELD_UP_MIN;
+        if held_up && !clock_was_set(self.armed_at, now) { meant } else { now }
     }
 
     fn probe(&mut self, ctx: &mut Context<Self>) {
@@ -198,7 +215,7 @@ impl Prober {
         if missed > 0 {
             self.missed += missed;
             self.shared.stats.ticks_missed(missed);
-            tracing::warn!(api_id = %self.api.api_id, missed, "a tick came while the last probe was running");
+            tracing::warn!(api_id = %self.api.api_id, missed, "ticks came while the last probe was running or was held up");
         }
     }
 

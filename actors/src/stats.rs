@@ -3,6 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+/// How often the figures are written into the log: often enough to date a bad hour, and 288 lines a day.
+pub const LOG_EVERY: Duration = Duration::from_secs(300);
+
 /// Upper bounds of the lateness histogram in milliseconds; what is later falls into one more bucket.
 pub const LATENESS_BOUNDS_MS: [u64; 14] = [1, 2, 3, 5, 7, 10, 15, 20, 50, 100, 500, 1_000, 5_000, 60_000];
 
@@ -62,18 +67,62 @@ impl Stats {
         self.alerts_delivered.load(Ordering::Relaxed)
     }
 
+    /// All of them at this moment.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            probes: self.probes(),
+            missed_ticks: self.missed_ticks(),
+            restarts: self.restarts(),
+            alerts_delivered: self.alerts_delivered(),
+            lateness: std::array::from_fn(|bucket| self.lateness[bucket].load(Ordering::Relaxed)),
+        }
+    }
+
+    /// As [`Figures::lateness_ms`], since the start.
+    pub fn lateness_ms(&self, share: f64) -> Option<u64> {
+        self.figures().lateness_ms(share)
+    }
+}
+
+/// The counters at one moment, or what they grew by between two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Probes begun.
+    pub probes: u64,
+    /// Ticks that could not run.
+    pub missed_ticks: u64,
+    /// Probers that were started again.
+    pub restarts: u64,
+    /// Alerts taken over, counted once for each channel.
+    pub alerts_delivered: u64,
+    /// Probes that had a due time, by how late they began: at most each of [`LATENESS_BOUNDS_MS`], and later than all.
+    pub lateness: [u64; LATENESS_BOUNDS_MS.len() + 1],
+}
+
+impl Figures {
+    /// What came since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            probes: self.probes.saturating_sub(earlier.probes),
+            missed_ticks: self.missed_ticks.saturating_sub(earlier.missed_ticks),
+            restarts: self.restarts.saturating_sub(earlier.restarts),
+            alerts_delivered: self.alerts_delivered.saturating_sub(earlier.alerts_delivered),
+            lateness: std::array::from_fn(|bucket| self.lateness[bucket].saturating_sub(earlier.lateness[bucket])),
+        }
+    }
+
     /// The bound in milliseconds below which `share` (0 to 1) of all probes began; `None` without probes, and the last
     /// bound where it lies above that.
     pub fn lateness_ms(&self, share: f64) -> Option<u64> {
-        let counts: Vec<u64> = self.lateness.iter().map(|n| n.load(Ordering::Relaxed)).collect();
-        let total: u64 = counts.iter().sum();
+        let total: u64 = self.lateness.iter().sum();
         if total == 0 {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "a share of a count needs no more than 53 bits")]
         let wanted = share * total as f64;
         let mut seen = 0_u64;
-        for (index, count) in counts.iter().enumerate() {
+        for (index, count) in self.lateness.iter().enumerate() {
             seen += count;
             #[expect(clippy::cast_precision_loss, reason = "as above")]
             if seen as f64 >= wanted {
@@ -81,6 +130,32 @@ impl Stats {
             }
         }
         LATENESS_BOUNDS_MS.last().copied()
+    }
+
+    /// Writes them into the log, as the figures of `seconds`.
+    pub fn log(&self, seconds: u64) {
+        tracing::info!(
+            seconds,
+            probes = self.probes,
+            missed_ticks = self.missed_ticks,
+            restarts = self.restarts,
+            alerts_delivered = self.alerts_delivered,
+            lateness_p50_ms = self.lateness_ms(0.5),
+            lateness_p99_ms = self.lateness_ms(0.99),
+            "figures"
+        );
+    }
+}
+
+/// Writes the figures of each [`LOG_EVERY`] into the log, for as long as it is polled. A wait that was held up is one
+/// longer period, never several at once.
+pub async fn log_periodically(stats: &Stats) {
+    let (mut before, mut began) = (stats.figures(), Instant::now());
+    loop {
+        tokio::time::sleep_until(began + LOG_EVERY).await;
+        let now = stats.figures();
+        now.since(&before).log(began.elapsed().as_secs());
+        (before, began) = (now, Instant::now());
     }
 }
 
@@ -98,5 +173,23 @@ mod tests {
         stats.probe_began(None);
         assert_eq!((stats.lateness_ms(0.5), stats.lateness_ms(0.99)), (Some(2), Some(100)));
         assert_eq!(stats.probes(), 101);
+    }
+
+    #[test]
+    fn figures_of_a_period_are_what_came_in_it() {
+        let stats = Stats::default();
+        stats.probe_began(Some(Duration::from_secs(3_600)));
+        stats.ticks_missed(7);
+        stats.restarted();
+        stats.alert_delivered();
+        let before = stats.figures();
+        assert_eq!(before.lateness_ms(0.5), Some(60_000), "later than all bounds");
+        stats.probe_began(Some(Duration::ZERO));
+        stats.probe_began(None);
+        stats.ticks_missed(2);
+        let period = stats.figures().since(&before);
+        let wanted = Figures { probes: 2, missed_ticks: 2, lateness: period.lateness, ..Figures::default() };
+        assert_eq!((&period, period.lateness_ms(1.0)), (&wanted, Some(1)));
+        assert_eq!(before.since(&stats.figures()), Figures::default(), "never below nothing");
     }
 }

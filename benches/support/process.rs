@@ -78,8 +78,43 @@ fn since_zero(clock: ClockId) -> Duration {
 
 /// Memory of this process in bytes: `VmRSS` now, or `VmHWM` for the most that it ever was.
 pub fn memory_bytes(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("the benches run on Linux");
+    status("self", field) * 1_024 // it is told in KiB
+}
+
+/// What the kernel knows of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Resources {
+    /// Resident memory.
+    pub resident_bytes: u64,
+    /// Open connections, files and pipes. Each runtime's own event descriptors (`anon_inode`) are left out: there are a
+    /// few for each thread.
+    pub descriptors: usize,
+    /// Threads.
+    pub threads: u64,
+}
+
+/// What the kernel knows of the process with this id, or of `self`.
+pub fn resources(pid: &str) -> Resources {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs, and is ours");
+    // One that was closed since it was listed has no target any more.
+    let targets = descriptors.flatten().filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+    Resources {
+        resident_bytes: status(pid, "VmRSS") * 1_024,
+        descriptors: targets.filter(|target| !target.to_string_lossy().starts_with("anon_inode")).count(),
+        threads: status(pid, "Threads"),
+    }
+}
+
+fn status(pid: &str, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the benches run on Linux");
     let line = status.lines().find(|line| line.starts_with(field)).expect("Linux tells this of every process");
-    let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number of KiB");
-    kib * 1_024
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+}
+
+/// Each exchange under way is a descriptor, and the usual soft limit is 1,024.
+pub fn raise_open_files_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("a limit may be raised up to its maximum");
 }

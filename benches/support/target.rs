@@ -1,5 +1,7 @@
 //! The target: a small HTTP/1.1 server in a process of its own, which notes when each request came and for which API.
 //!
+//! It answers `/N` for the API with number N, and takes `/hang/N` without ever answering.
+//!
 //! It listens on several loopback addresses, so that 50,000 connections in a row do not run out of local ports.
 
 use std::io::{BufRead, BufReader, Write};
@@ -23,6 +25,9 @@ const BACKLOG: u32 = 4_096;
 
 /// The longest request that is read.
 const REQUEST_BYTES_MAX: usize = 1_024;
+
+/// Before the number of an API that never answers.
+pub const HANG: &str = "/hang/";
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
 
@@ -93,6 +98,7 @@ impl Drop for Target {
 
 /// Serves until standard input ends, as it does when the bench is gone.
 fn serve() -> ! {
+    process::raise_open_files_limit();
     let log = Arc::new(Mutex::new(Arrivals::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("Linux has epoll");
     let listeners: Vec<TcpListener> = runtime.block_on(async { (1..=ADDRESSES).map(listen).collect() });
@@ -136,18 +142,25 @@ async fn answer(mut stream: TcpStream, log: Arc<Mutex<Arrivals>>) {
     while !request[..filled].ends_with(b"\r\n\r\n") {
         match stream.read(&mut request[filled..]).await {
             Ok(more) if more > 0 => filled += more,
+            _ if filled < REQUEST_BYTES_MAX => return, // went away before it had asked
             _ => break,
         }
     }
     let at = monotonic_ns();
     let path = request[..filled].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-    let api = std::str::from_utf8(path).ok().and_then(|path| path.strip_prefix('/')?.parse().ok());
+    let path = std::str::from_utf8(path).unwrap_or_default();
+    let hangs = path.starts_with(HANG);
+    let api = path.strip_prefix(if hangs { HANG } else { "/" }).and_then(|number| number.parse().ok());
     {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         match api {
             Some(api) => log.requests.push((at, api)),
             None => log.malformed += 1,
         }
+    }
+    if hangs {
+        let _ = stream.read(&mut request[..1]).await; // until whoever asked gives up
+        return;
     }
     // Whoever asked and went away was counted all the same.
     let _ = stream.write_all(ANSWER).await;

@@ -65,7 +65,8 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
             headers: vec![],
             body: None,
             expected_status: StatusSet::default(),
-            timeout: Duration::from_secs(10),
+            // A tick of 50,000 waits for its turns, and longer than that on a busy machine.
+            timeout: Duration::from_secs(60),
             max_redirects: 0,
             schedule: Arc::clone(schedule),
             enabled: true,

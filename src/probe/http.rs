@@ -18,7 +18,8 @@ use super::redirect;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Exchanges under way at once, over all threads. More wait their turn before their clock starts, so that our own
-    /// crowd is never taken for a slow API.
+    /// crowd is never taken for a slow API. They wait as long as their API's timeout, and then say so: with the exchange
+    /// itself, no probe takes longer than twice its timeout.
     pub max_in_flight: usize,
     /// Bytes of a body that are read; the rest is left unread.
     pub body_bytes_max: usize,
@@ -48,7 +49,9 @@ impl Probe for HttpProbe {
         Box::pin(async move {
             // Waiting is cheap: what an exchange needs is allocated when it has its turn. Nothing closes the semaphore,
             // so there always is one.
-            let _turn = shared.turns.acquire().await;
+            let Ok(_turn) = tokio::time::timeout(api.timeout, shared.turns.acquire()).await else {
+                return shared.not_asked(Failure::Local(LocalFault::TooManyProbes));
+            };
             Box::pin(shared.observe(&api)).await
         })
     }
@@ -56,20 +59,11 @@ impl Probe for HttpProbe {
 
 impl Shared {
     async fn observe(&self, api: &ApiConfig) -> Observation {
-        let started_at = self.clock.now();
         let request = match request(api, self.body_bytes_max) {
             Ok(request) => request,
-            Err(failure) => {
-                return Observation {
-                    started_at,
-                    finished_at: started_at,
-                    took: Duration::ZERO,
-                    phases: PhaseTimes::default(),
-                    address: None,
-                    answer: Answer::Failure(failure),
-                };
-            }
+            Err(failure) => return self.not_asked(failure),
         };
+        let started_at = self.clock.now();
         let exchange = self.client.exchange(&request).await;
         Observation {
             started_at,
@@ -81,6 +75,19 @@ impl Shared {
                 Ok(reply) => Answer::Response(response(&reply)),
                 Err(failure) => Answer::Failure(failure),
             },
+        }
+    }
+
+    /// A probe that ended before its exchange began.
+    fn not_asked(&self, failure: Failure) -> Observation {
+        let now = self.clock.now();
+        Observation {
+            started_at: now,
+            finished_at: now,
+            took: Duration::ZERO,
+            phases: PhaseTimes::default(),
+            address: None,
+            answer: Answer::Failure(failure),
         }
     }
 }

@@ -28,6 +28,7 @@ mod once;
 mod reloads;
 mod secrets;
 mod settings;
+mod stalls;
 mod stopping;
 mod store_outage;
 mod up_and_down;

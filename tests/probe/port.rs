@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use api_health::probe::{HttpProbe, Limits};
 use api_health_actors::ports::{Clock, Probe as _};
+use api_health_core::assertion::judge;
 use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, ApiId, Failure, Method, Schedule, Secret, StatusSet, Timestamp};
+use api_health_core::{Answer, ApiConfig, ApiId, Failure, Method, Schedule, Secret, StatusSet, Timestamp, Verdict};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -112,14 +113,67 @@ fn a_crowd_of_our_own_is_never_taken_for_a_slow_api() {
         let mut script = Script::new("HTTP/1.1 204 X\r\n\r\n", End::Hold);
         script.piece = Some((6, Duration::from_millis(100))); // 200 ms for each answer
         let server = Server::start(None, script).await;
-        let api = Arc::new(ApiConfig { timeout: Duration::from_secs(2), ..config(&server.url("http")) });
+        let api = Arc::new(ApiConfig { timeout: Duration::from_secs(20), ..config(&server.url("http")) });
         let probe = probe(2, 100);
         let started = Instant::now();
         let seen = join_all((0..24).map(|_| probe.probe(Arc::clone(&api)))).await;
         assert!(started.elapsed() >= Duration::from_secs(2), "two at a time, {:?}", started.elapsed());
         for observation in seen {
             assert!(matches!(&observation.answer, Answer::Response(r) if r.status == 204), "{:?}", observation.answer);
-            assert!(observation.took < Duration::from_secs(2));
+            assert!(observation.took < Duration::from_secs(2), "its wait is not counted");
         }
+    });
+}
+
+#[test]
+fn a_probe_waits_for_its_turn_as_long_as_its_timeout_and_then_says_that_the_fault_is_ours() {
+    run(async {
+        let timeout = Duration::from_millis(400);
+        let server = Server::start(None, Script::new("", End::Hold)).await;
+        let slow = Arc::new(ApiConfig { timeout: Duration::from_secs(30), ..config(&server.url("http")) });
+        let api = Arc::new(ApiConfig { timeout, ..config(&server.url("http")) });
+        let probe = probe(2, 100);
+        let holding = join_all((0..2).map(|_| probe.probe(Arc::clone(&slow))));
+        let waiting = join_all((0..5).map(|_| probe.probe(Arc::clone(&api))));
+        let started = Instant::now();
+        // Who holds the turns never ends; it is dropped when those that wait have given up.
+        let futures_util::future::Either::Right((seen, holding)) = futures_util::future::select(holding, waiting).await
+        else {
+            panic!("the two that hang have half a minute")
+        };
+        assert!(started.elapsed() >= timeout);
+        for observation in seen {
+            assert_eq!(observation.answer, Answer::Failure(Failure::Local(LocalFault::TooManyProbes)));
+            assert_eq!((observation.took, observation.address), (Duration::ZERO, None), "nothing was asked");
+            let outcome = judge(&api, &observation);
+            assert_eq!(outcome.verdict, Verdict::Inconclusive);
+            assert!(outcome.reason().unwrap().contains("[probe] max_in_flight"), "{outcome:?}");
+        }
+        assert_eq!(server.accepted.get(), 2);
+        drop(holding);
+        *server.script.borrow_mut() = Script::new("HTTP/1.1 204 X\r\n\r\n", End::Hold);
+        let seen = probe.probe(Arc::clone(&slow)).await;
+        assert!(matches!(seen.answer, Answer::Response(_)), "the turns are given back: {:?}", seen.answer);
+    });
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a thread that is stalled is what is tested")]
+fn a_timeout_that_a_stalled_thread_saw_is_inconclusive_and_one_that_a_running_thread_saw_is_a_fail() {
+    run(async {
+        let server = Server::start(None, Script::new("", End::Hold)).await;
+        let api = Arc::new(ApiConfig { timeout: Duration::from_millis(300), ..config(&server.url("http")) });
+        let probe = probe(1, 100);
+        actix_rt::spawn(async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            std::thread::sleep(Duration::from_millis(2_000));
+        });
+        let stalled = judge(&api, &probe.probe(Arc::clone(&api)).await);
+        assert_eq!(stalled.verdict, Verdict::Inconclusive, "{stalled:?}");
+        assert!(stalled.reason().unwrap().starts_with("this process was stalled for 1 s or more: timed out"));
+        let ran = probe.probe(Arc::clone(&api)).await;
+        // Where the machine itself stalls meanwhile, that is told as well.
+        let slow_machine = api_health_core::assertion::stalled(ran.took, api.timeout).is_some();
+        assert_eq!(judge(&api, &ran).verdict, if slow_machine { Verdict::Inconclusive } else { Verdict::Fail });
     });
 }

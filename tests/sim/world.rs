@@ -218,7 +218,7 @@ impl Play<'_> {
                 self.set_rows();
             }
             Action::SetClock(by_ms) => {
-                world.clock.set_by(*by_ms);
+                world.clock.step(*by_ms);
                 world.stage.note(Event::ClockSet { by_ms: *by_ms });
             }
             Action::Trap(step, countdown) => world.stage.trap(*step, *countdown),

@@ -1,8 +1,28 @@
 //! What an observation must satisfy: facts in, verdict with reasons out.
+//!
+//! A process that did not run (suspended, starved, paused with its machine) sees timeouts that are its own. The exchange
+//! is bounded by its timeout, so one that took far longer is the proof: what ran out then was our time, not the API's.
+
+use std::time::Duration;
 
 use crate::api::ApiConfig;
 use crate::observation::{Answer, Failure, Observation, Response};
 use crate::outcome::{Outcome, Verdict};
+
+/// An exchange that ended this much later than its timeout allows, and [`STALL_SHARE`] of the timeout on top, was held
+/// up by our own side. A process that runs ends it within milliseconds, and a busy one within some hundred: a lower bound
+/// would let a machine that is always busy hide an outage for ever, since an inconclusive outcome confirms nothing.
+pub const STALL_MIN: Duration = Duration::from_secs(1);
+
+/// One part in so many of the timeout: the longer an API may take, the more lateness is needed to excuse its silence.
+pub const STALL_SHARE: u32 = 10;
+
+/// How long this process was stalled, as far as an exchange shows that took `took` under a bound of `timeout`; `None`
+/// if it ended in time or nearly so.
+pub fn stalled(took: Duration, timeout: Duration) -> Option<Duration> {
+    let beyond = took.saturating_sub(timeout);
+    (beyond > STALL_MIN + timeout / STALL_SHARE).then_some(beyond)
+}
 
 /// Judges one observation by what its API's config asks for. Total: every observation has a verdict.
 pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
@@ -27,12 +47,32 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
             outcome.verdict = Verdict::Inconclusive;
             outcome.reasons.push(fault.to_string());
         }
-        Answer::Failure(failure) => {
-            outcome.verdict = Verdict::Fail;
-            outcome.reasons.push(failure.to_string());
-        }
+        Answer::Failure(failure) => match stalled(observation.took, config.timeout) {
+            Some(stalled) if is_of_lost_patience(failure) => {
+                outcome.verdict = Verdict::Inconclusive;
+                let seconds = stalled.as_secs();
+                outcome.reasons.push(format!("this process was stalled for {seconds} s or more: {failure}"));
+            }
+            _ => {
+                outcome.verdict = Verdict::Fail;
+                outcome.reasons.push(failure.to_string());
+            }
+        },
     }
     outcome
+}
+
+/// Failures of somebody who waited no longer: ourselves, or the other side, which heard nothing from us. The others are
+/// evidence however late they are seen: a refused connection was refused.
+fn is_of_lost_patience(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::TimedOut { .. }
+            | Failure::Reset { .. }
+            | Failure::Closed { .. }
+            | Failure::BodyCutShort { .. }
+            | Failure::LookupFailed { .. }
+    )
 }
 
 /// `status 503 is not in 2xx`, and for a redirect also where it points: the usual cause is a URL that moved.
@@ -47,10 +87,9 @@ fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::{LocalFault, PhaseTimes};
+    use crate::observation::{LocalFault, Phase, PhaseTimes};
     use crate::state::tests_support::config;
     use crate::time::Timestamp;
-    use std::time::Duration;
 
     fn observation(answer: Answer) -> Observation {
         Observation {
@@ -88,5 +127,43 @@ mod tests {
     fn a_fault_of_ours_is_inconclusive() {
         let fault = Failure::Local(LocalFault::TooManyOpenFiles);
         assert_eq!(judge(&config(), &observation(Answer::Failure(fault))).verdict, Verdict::Inconclusive);
+    }
+
+    /// A timeout of `timeout`, seen after `took`.
+    fn timed_out(timeout: Duration, took: Duration) -> Outcome {
+        let failure = Failure::TimedOut { phase: Phase::FirstByte, after: timeout };
+        let config = ApiConfig { timeout, ..config() };
+        judge(&config, &Observation { took, ..observation(Answer::Failure(failure)) })
+    }
+
+    #[test]
+    fn a_timeout_that_a_stalled_process_saw_is_inconclusive_and_says_for_how_long() {
+        let ten = Duration::from_secs(10);
+        let outcome = timed_out(ten, Duration::from_millis(25_300));
+        assert_eq!(outcome.verdict, Verdict::Inconclusive);
+        let said = "this process was stalled for 15 s or more: timed out after 10 s while waiting for the first byte";
+        assert_eq!(outcome.reason().as_deref(), Some(said));
+        assert_eq!(timed_out(ten, Duration::from_millis(12_001)).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_timeout_that_a_busy_process_saw_a_little_late_is_a_fail() {
+        let ten = Duration::from_secs(10);
+        for took in [10_000, 10_004, 10_900, 12_000] {
+            assert_eq!(timed_out(ten, Duration::from_millis(took)).verdict, Verdict::Fail, "{took} ms");
+        }
+        assert_eq!(timed_out(Duration::MAX, Duration::MAX).verdict, Verdict::Fail, "the ends of time do not wrap");
+    }
+
+    #[test]
+    fn what_a_stalled_process_saw_of_an_api_itself_counts() {
+        let took = Duration::from_secs(3_600);
+        let address = ([127, 0, 0, 1], 80).into();
+        let refused = Observation { took, ..observation(Answer::Failure(Failure::Refused { address })) };
+        assert_eq!(judge(&config(), &refused).verdict, Verdict::Fail);
+        let answer = |status| Answer::Response(Response { status, ..Response::default() });
+        for (status, verdict) in [(200, Verdict::Pass), (503, Verdict::Fail)] {
+            assert_eq!(judge(&config(), &Observation { took, ..observation(answer(status)) }).verdict, verdict);
+        }
     }
 }

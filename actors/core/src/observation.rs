@@ -105,6 +105,8 @@ pub enum LocalFault {
     NoMemory,
     /// So many of our own name lookups are under way that this one had no turn.
     TooManyLookups,
+    /// So many of our own probes are under way that this one had no turn within its own timeout.
+    TooManyProbes,
     /// Something in our own program.
     Internal(String),
 }
@@ -247,6 +249,10 @@ impl fmt::Display for LocalFault {
             Self::TooManyLookups => {
                 f.write_str("too many name lookups of our own are under way: the resolver may be slow")
             }
+            Self::TooManyProbes => f.write_str(
+                "too many probes of our own are under way for this one to have its turn: many APIs may hang, or \
+                 [probe] max_in_flight is too low",
+            ),
             Self::Internal(detail) => write!(f, "the probe itself failed: {detail}"),
         }
     }

@@ -44,7 +44,7 @@ impl VirtualClock {
     }
 
     /// Sets the wall clock forward, or back where negative.
-    pub fn set_by(&self, millis: i64) {
+    pub fn step(&self, millis: i64) {
         self.lock().set_by_ms += millis;
     }
 

@@ -1,0 +1,223 @@
+//! The ticks of a cron expression in a time zone: a search in the calendar, and what it found last.
+
+use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Zoned};
+
+use crate::time::Timestamp;
+
+/// How many ticks [`CronTicks::longest_gap`] looks at.
+const GAP_SAMPLES: usize = 64;
+
+/// What is wrong with a cron schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CronFault {
+    /// The expression, and in what way.
+    Expression(String),
+    /// The time zone is not an IANA name.
+    Zone,
+    /// It never comes due, as on the 31st of February.
+    Never,
+}
+
+/// The ticks of one expression in one zone.
+#[derive(Clone)]
+pub(super) struct CronTicks {
+    cron: Box<Cron>,
+    zone: TimeZone,
+    text: String,
+    memo: Memo,
+    longest_gap: OnceLock<Duration>,
+}
+
+/// The ticks around a moment.
+#[derive(Clone, Copy)]
+pub(super) struct Ticks {
+    /// The last one at or before it.
+    pub(super) open: Option<Timestamp>,
+    /// The first one after it.
+    pub(super) next: Option<Timestamp>,
+    /// The one after that.
+    pub(super) after_next: Option<Timestamp>,
+}
+
+impl Ticks {
+    fn are_around(&self, at: Timestamp) -> bool {
+        self.open.is_some_and(|open| open <= at) && self.next.is_some_and(|next| at < next)
+    }
+}
+
+/// The ticks that were asked for last. Thousands of APIs share one schedule and ask for the same ticks, and a search in
+/// the calendar costs microseconds.
+#[derive(Default)]
+struct Memo(Mutex<Option<Ticks>>);
+
+impl Clone for Memo {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl CronTicks {
+    /// Reads an expression; refuses one that never comes due after `now`.
+    pub(super) fn parse(expression: &str, zone: &str, now: Timestamp) -> Result<Self, CronFault> {
+        let fields = expression.split_whitespace().count();
+        if !expression.trim_start().starts_with('@') && fields != 5 && fields != 6 {
+            return Err(CronFault::Expression(format!("has {fields} fields, not 5 or 6")));
+        }
+        let time_zone = jiff::tz::db().get(zone).map_err(|_| CronFault::Zone)?;
+        let cron = CronParser::builder()
+            .seconds(Seconds::Optional)
+            .year(Year::Disallowed)
+            .build()
+            .parse(expression)
+            .map_err(|e| CronFault::Expression(e.to_string()))?;
+        let ticks = Self {
+            cron: Box::new(cron),
+            zone: time_zone,
+            text: format!("{expression} {zone}"),
+            memo: Memo::default(),
+            longest_gap: OnceLock::new(),
+        };
+        match ticks.after(now) {
+            Some(_) => Ok(ticks),
+            None => Err(CronFault::Never),
+        }
+    }
+
+    /// The ticks around `at`.
+    pub(super) fn around(&self, at: Timestamp) -> Ticks {
+        let mut remembered = self.memo.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ticks) = *remembered
+            && ticks.are_around(at)
+        {
+            return ticks;
+        }
+        let next = self.after(at);
+        let after_next = next.and_then(|next| self.after(next));
+        let ticks = Ticks { open: self.at_or_before(at), next, after_next };
+        *remembered = Some(ticks);
+        ticks
+    }
+
+    /// The longest time between two ticks, over the next few ticks after 2026 began.
+    pub(super) fn longest_gap(&self) -> Duration {
+        *self.longest_gap.get_or_init(|| self.search_longest_gap())
+    }
+
+    fn search_longest_gap(&self) -> Duration {
+        let mut at = Timestamp::from_millis(1_767_225_600_000);
+        let mut longest = Duration::ZERO;
+        for sample in 0..=GAP_SAMPLES {
+            let Some(next) = self.after(at) else { break };
+            if sample > 0 {
+                longest = longest.max(next.since(at));
+            }
+            at = next;
+        }
+        longest
+    }
+
+    fn after(&self, at: Timestamp) -> Option<Timestamp> {
+        let next = self.cron.find_next_occurrence(&zoned(at, &self.zone)?, false).ok()?;
+        Some(Timestamp::from_millis(next.timestamp().as_millisecond()))
+    }
+
+    fn at_or_before(&self, at: Timestamp) -> Option<Timestamp> {
+        let found = self.cron.find_previous_occurrence(&zoned(at, &self.zone)?, true).ok()?;
+        Some(Timestamp::from_millis(found.timestamp().as_millisecond()))
+    }
+}
+
+fn zoned(at: Timestamp, zone: &TimeZone) -> Option<Zoned> {
+    let instant = jiff::Timestamp::from_duration(SignedDuration::from_millis(at.as_millis())).ok()?;
+    Some(instant.to_zoned(zone.clone()))
+}
+
+/// `*/2 * * * * UTC`.
+impl fmt::Display for CronTicks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl PartialEq for CronTicks {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YEAR_2026: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+    /// The first `n` ticks after `from`.
+    fn ticks(expression: &str, zone: &str, from: &str, n: usize) -> Vec<String> {
+        let cron = CronTicks::parse(expression, zone, YEAR_2026).unwrap();
+        let mut at = Timestamp::parse(from).unwrap();
+        (0..n)
+            .map(|_| {
+                at = cron.around(at).next.unwrap();
+                at.to_string()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_skipped_hour_runs_once_after_it_and_a_repeated_hour_runs_once() {
+        assert_eq!(
+            ticks("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2),
+            ["2026-03-29T01:00:00.000Z", "2026-03-30T00:30:00.000Z"],
+            "02:30 does not exist on that day: it runs at 03:00 summer time"
+        );
+        assert_eq!(
+            ticks("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
+            ["2026-10-25T00:30:00.000Z", "2026-10-26T01:30:00.000Z"]
+        );
+    }
+
+    #[test]
+    fn a_short_cadence_goes_on_through_both_clock_changes_in_order() {
+        for day in ["2026-03-29", "2026-10-25"] {
+            let from = format!("{day}T00:00:00Z");
+            let seen = ticks("*/20 * * * *", "Europe/Berlin", &from, 9);
+            let mut sorted = seen.clone();
+            sorted.sort();
+            sorted.dedup();
+            assert_eq!(seen, sorted, "{day}: in order, none twice");
+        }
+    }
+
+    #[test]
+    fn leap_days_and_impossible_dates() {
+        assert_eq!(ticks("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", 1), ["2028-02-29T00:00:00.000Z"]);
+        assert_eq!(CronTicks::parse("0 0 31 2 *", "UTC", YEAR_2026).err(), Some(CronFault::Never));
+    }
+
+    #[test]
+    fn six_fields_begin_with_seconds_and_sunday_is_0_and_7() {
+        assert_eq!(ticks("*/10 * * * * *", "UTC", "2026-01-01T00:00:01Z", 1), ["2026-01-01T00:00:10.000Z"]);
+        for sunday in ["0 12 * * 0", "0 12 * * 7"] {
+            assert_eq!(ticks(sunday, "UTC", "2026-01-01T00:00:00Z", 1), ["2026-01-04T12:00:00.000Z"]);
+        }
+    }
+
+    #[test]
+    fn faults_are_told_apart() {
+        assert_eq!(CronTicks::parse("* * * * *", "Mars/Olympus", YEAR_2026).err(), Some(CronFault::Zone));
+        for (expression, fault) in [("* * *", "3 fields"), ("* * * * * * *", "7 fields"), ("", "0 fields")] {
+            match CronTicks::parse(expression, "UTC", YEAR_2026) {
+                Err(CronFault::Expression(why)) => assert!(why.contains(fault), "{why}"),
+                other => panic!("{expression:?}: {:?}", other.err()),
+            }
+        }
+        assert!(matches!(CronTicks::parse("99 * * * *", "UTC", YEAR_2026), Err(CronFault::Expression(_))));
+    }
+}

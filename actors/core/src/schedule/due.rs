@@ -1,0 +1,49 @@
+//! The present on both clocks, and a due time on one of them.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// A moment on both clocks, taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// Time since the process started, on a clock that is never set.
+    pub uptime: Duration,
+}
+
+/// A due time on the clock that its schedule goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// On the wall clock.
+    Wall(Timestamp),
+    /// On the clock that is never set.
+    Uptime(Duration),
+}
+
+impl Due {
+    /// How long it is from `now` until then; zero if it is past.
+    pub fn wait(self, now: Moment) -> Duration {
+        match self {
+            Self::Wall(at) => at.since(now.wall),
+            Self::Uptime(at) => at.saturating_sub(now.uptime),
+        }
+    }
+
+    /// `now`, with the clock of this due time set back to it.
+    pub fn moment(self, now: Moment) -> Moment {
+        match self {
+            Self::Wall(wall) => Moment { wall, ..now },
+            Self::Uptime(uptime) => Moment { uptime, ..now },
+        }
+    }
+
+    /// How late `now` is; zero if it is not due yet.
+    pub fn lateness(self, now: Moment) -> Duration {
+        match self {
+            Self::Wall(at) => now.wall.since(at),
+            Self::Uptime(at) => now.uptime.saturating_sub(at),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What holds of every verdict: a stall of our own hides no evidence, and a healthy process hides no outage.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_core::assertion::{STALL_MIN, judge, stalled};
+use api_health_core::{
+    Answer, ApiConfig, ApiId, Failure, Method, Observation, Phase, PhaseTimes, Response, Schedule, StatusSet,
+    Timestamp, Verdict,
+};
+use proptest::prelude::*;
+
+fn config(timeout: Duration) -> ApiConfig {
+    ApiConfig {
+        api_id: ApiId::parse("a").unwrap(),
+        name: "a".into(),
+        url: "http://a.test/".into(),
+        method: Method::Get,
+        headers: vec![],
+        body: None,
+        expected_status: StatusSet::default(),
+        timeout,
+        max_redirects: 0,
+        schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
+        enabled: true,
+        failure_threshold: 2,
+        success_threshold: 2,
+        recheck: Duration::from_secs(5),
+        tags: vec![],
+    }
+}
+
+fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
+    let at = Timestamp::from_millis(0);
+    let phases = PhaseTimes::default();
+    judge(&config(timeout), &Observation { started_at: at, finished_at: at, took, phases, address: None, answer })
+        .verdict
+}
+
+fn timed_out(timeout: Duration) -> Answer {
+    Answer::Failure(Failure::TimedOut { phase: Phase::Body, after: timeout })
+}
+
+fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+proptest! {
+    #[test]
+    fn a_process_that_runs_takes_every_timeout_for_a_fail(timeout in 1_u64..600_000, late in 0_u64..=1_000) {
+        prop_assert_eq!(verdict(millis(timeout), millis(timeout + late), timed_out(millis(timeout))), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_process_that_lost_more_than_the_whole_timeout_and_the_bound_confirms_nothing(
+        timeout in 1_u64..600_000, lost in 0_u64..100_000_000,
+    ) {
+        let took = millis(timeout) * 2 + STALL_MIN + millis(lost);
+        prop_assert_eq!(verdict(millis(timeout), took, timed_out(millis(timeout))), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn the_longer_it_took_the_surer_the_stall(timeout in any::<Duration>(), a in any::<Duration>(), b in any::<Duration>()) {
+        let (short, long) = (a.min(b), a.max(b));
+        prop_assert!(stalled(short, timeout) <= stalled(long, timeout), "None comes before Some");
+        prop_assert!(stalled(long, timeout).is_none_or(|stalled| stalled > STALL_MIN && stalled <= long));
+    }
+
+    #[test]
+    fn an_answer_and_a_refusal_count_however_late_they_are_seen(
+        timeout in any::<Duration>(), took in any::<Duration>(), status in 100_u16..600,
+    ) {
+        let answer = Answer::Response(Response { status, ..Response::default() });
+        let wanted = if (200..300).contains(&status) { Verdict::Pass } else { Verdict::Fail };
+        prop_assert_eq!(verdict(timeout, took, answer), wanted);
+        let refused = Answer::Failure(Failure::Refused { address: ([127, 0, 0, 1], 9).into() });
+        prop_assert_eq!(verdict(timeout, took, refused), Verdict::Fail);
+    }
+}
