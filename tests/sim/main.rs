@@ -207,6 +207,13 @@ fn every_seed_keeps_the_promises() {
 }
 
 #[test]
+fn each_planted_bug_still_has_its_place() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/check-the-checker");
+    let done = std::process::Command::new("python3").arg(script).arg("--dry").output().expect("Python 3.11");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
 fn a_seed_replays_to_the_letter() {
     for seed in [3, 4] {
         let [once, again] = [seed, seed].map(|seed| log::lines(&play(seed).history.journal, None));
