@@ -37,9 +37,8 @@ impl Oracle<'_> {
             }
         }
         for (api_id, told) in &self.own {
-            let is_open = |told: &OwnTold| {
-                told.kind.opens() && (told.life + 1 == self.life || self.own_stored.contains(&told.incident_id))
-            };
+            // One that an earlier life told, of a store that was gone then, ends only after a trouble of the present life.
+            let is_open = |told: &OwnTold| told.kind.opens() && told.life + 1 == self.life;
             if told.iter().any(|told| told.last().is_some_and(is_open)) {
                 return Err(self.violation(
                     "the last told is true",
