@@ -1,7 +1,8 @@
 //! Logs: readable on a terminal, JSON elsewhere or when asked for; always on standard error. No secret is ever in one.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
+use serde_json::{Map, Value};
 use tracing::Level;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
@@ -9,6 +10,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::settings::{LogFormat, LogSettings};
+
+/// The longest line of the log. What grows with outside input is cut where it comes in; this holds for what was missed
+/// there, and for what libraries say.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// How much is kept of each text in a JSON line that is too long: six of them stay below the bound, however they are escaped.
+const CUT_TEXT_CHARS: usize = 1_000;
+
+/// The fields that are kept of a JSON line that is too long.
+const KEPT_FIELDS: [&str; 6] = ["timestamp", "level", "message", "target", "api_id", "source"];
 
 /// Sets the log up for the whole process, and lets panics go through it.
 ///
@@ -18,14 +29,15 @@ use crate::settings::{LogFormat, LogSettings};
 /// A second call changes nothing.
 pub fn start(settings: &LogSettings, colour: bool) {
     // The settings were checked; should the filter not parse all the same, say what matters.
-    let wanted = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted =
+        EnvFilter::builder().with_regex(false).parse(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let no_foreign_trace = filter_fn(|event| *event.level() < Level::TRACE || event.target().starts_with("api_health"));
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Auto => !io::stderr().is_terminal(),
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || BoundedLines { output: io::stderr(), json });
     let lines = if json {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else {
@@ -39,5 +51,75 @@ pub fn start(settings: &LogSettings, colour: bool) {
             let location = panic.location().map(ToString::to_string);
             tracing::error!(location, "panic: {}", panic.payload_as_str().unwrap_or("without a text"));
         }));
+    }
+}
+
+/// Passes lines on, and cuts those that are longer than [`LINE_BYTES_MAX`]. Each write is one line, as the formatter makes
+/// them.
+struct BoundedLines<W> {
+    output: W,
+    json: bool,
+}
+
+impl<W: Write> Write for BoundedLines<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if line.len() <= LINE_BYTES_MAX {
+            return self.output.write(line);
+        }
+        let cut = if self.json { cut_json(line) } else { cut_text(line) };
+        self.output.write_all(&cut)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+fn cut_text(line: &[u8]) -> Vec<u8> {
+    // A character that is cut in two is as good as one that was never there.
+    let kept = String::from_utf8_lossy(&line[..LINE_BYTES_MAX / 2]);
+    format!("{}… ({} bytes in all)\n", kept.trim_end_matches('\u{fffd}'), line.len()).into_bytes()
+}
+
+fn cut_json(line: &[u8]) -> Vec<u8> {
+    let all: Map<String, Value> = serde_json::from_slice(line).unwrap_or_default();
+    let mut kept: Map<String, Value> = KEPT_FIELDS
+        .iter()
+        .filter_map(|name| {
+            let text = all.get(*name)?.as_str()?;
+            Some(((*name).to_owned(), Value::from(text.chars().take(CUT_TEXT_CHARS).collect::<String>())))
+        })
+        .collect();
+    kept.insert("cut_from_bytes".into(), line.len().into());
+    format!("{}\n", Value::Object(kept)).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(line: &str, json: bool) -> String {
+        let mut lines = BoundedLines { output: Vec::new(), json };
+        lines.write_all(line.as_bytes()).unwrap();
+        String::from_utf8(lines.output).unwrap()
+    }
+
+    #[test]
+    fn a_line_of_the_log_is_bounded_and_stays_one_line() {
+        let short = "x".repeat(LINE_BYTES_MAX);
+        assert_eq!(written(&short, false), short);
+        let text = written(&format!("{}\n", "ü".repeat(LINE_BYTES_MAX)), false);
+        assert!(text.len() < LINE_BYTES_MAX && text.ends_with("… (131073 bytes in all)\n"), "{}", text.len());
+        // Each character takes six in JSON.
+        let dear = "\u{1}".repeat(LINE_BYTES_MAX);
+        let line =
+            serde_json::json!({ "level": "ERROR", "message": dear, "api_id": dear, "source": dear, "other": dear });
+        let json = written(&format!("{line}\n"), true);
+        assert!(json.len() < LINE_BYTES_MAX, "{}", json.len());
+        assert_eq!(json.find('\n'), Some(json.len() - 1));
+        let read: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((read["level"].as_str(), read["message"].as_str()), (Some("ERROR"), Some(&*"\u{1}".repeat(1_000))));
+        assert_eq!(read["cut_from_bytes"], line.to_string().len() + 1);
     }
 }

@@ -5,6 +5,7 @@
 //! and reports the exit reason. A child starts from a factory, with a fresh value for each life.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 
 use actix::dev::ContextFut;
@@ -23,8 +24,26 @@ pub enum ExitReason {
     Panic(String),
     /// It was aborted through its handle.
     Killed,
+    /// It lived and no longer moved: it, or its whole thread, was not heard of when it should have been.
+    Hung,
     /// Its arbiter is gone, and it with it.
     ArbiterGone,
+    /// It could not be started again, for this reason.
+    Unstartable(String),
+}
+
+/// In words, after the name of the child.
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal => f.write_str("it stopped by itself"),
+            Self::Panic(text) => write!(f, "it panicked: {text}"),
+            Self::Killed => f.write_str("it was killed"),
+            Self::Hung => f.write_str("it hung: it was not heard of when it should have been"),
+            Self::ArbiterGone => f.write_str("its thread is gone"),
+            Self::Unstartable(why) => write!(f, "it could not be started again: {why}"),
+        }
+    }
 }
 
 /// The notice of a child's death.

@@ -5,28 +5,35 @@
 //!
 //! | actor | how many | owns | sends to |
 //! |---|---|---|---|
-//! | [`supervisor`] | 1 | which probers run, the config sources | probers: a new config, stop |
+//! | [`supervisor`] | 1 | all other actors, their threads, the config sources | keeper: what is watched, whose prober is given up; probers: a new config, stop |
 //! | [`prober`] | one per API, spread over one arbiter per core | when it is due | its courier: an outcome |
 //! | [`courier`] | one per arbiter of probers | outcomes on their way | keeper: outcomes, several at once |
 //! | [`state_keeper`] | 1, on its own arbiter | every state, the store | alerter: an owed alert |
 //! | [`alerter`] | 1, on its own arbiter | the notifiers | |
 //!
 //! Messages run one way, prober → courier → keeper → alerter, and the reply to a request is the only thing that comes back: the
-//! keeper's to a prober says when to probe again, the alerter's to the keeper says that an alert is delivered. They
-//! start in the order alerter, keeper, couriers, probers, since each holds a recipient of the one before, and stop in reverse
-//! ([`system`]).
+//! keeper's to a prober says when to probe again, the alerter's to the keeper says that an alert is delivered.
+//!
+//! The supervisor starts alerter, keeper, couriers, probers, in this order, since each holds a recipient of the one before.
+//! When one dies, those after it are stopped in reverse and all are started again in order; a prober has none after it. An
+//! end in order is the same in reverse: no new probes, those under way over, outcomes stored ([`system::Running::stop`]).
+//! Each child is driven by a loop of ours, [`child`], that notices its end whatever it was; what moves no more is found by
+//! promises ([`pulse`]) and beats ([`threads`]). Whoever stands outside holds a handle that follows restarts ([`follow`]).
 
 pub mod alerter;
 pub mod child;
 pub mod courier;
+pub mod follow;
 pub mod ports;
 pub mod prober;
+pub mod pulse;
 pub mod retry;
 pub mod round;
 pub mod state_keeper;
 pub mod stats;
 pub mod supervisor;
 pub mod system;
+pub mod threads;
 pub mod timebase;
 
 #[cfg(any(test, feature = "testkit"))]

@@ -16,6 +16,7 @@ use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
 
 use crate::ports::Probe;
+use crate::pulse::Pulse;
 use crate::round::Place;
 use crate::state_keeper::ProbeCompleted;
 use crate::stats::Stats;
@@ -62,13 +63,24 @@ pub enum Start {
     Once(Duration),
 }
 
+/// How one life of a prober begins.
+pub struct Birth {
+    /// When it probes first.
+    pub start: Start,
+    /// Its place in the round, if its first outcome is waited for.
+    pub place: Option<Arc<Place>>,
+    /// By which it is watched, with what the life before this one left.
+    pub pulse: Arc<Pulse>,
+}
+
 /// The actor.
 pub struct Prober {
     api: Arc<ApiConfig>,
     shared: Arc<Shared>,
     start: Start,
     /// Dropped when the first outcome is settled.
-    place: Option<Place>,
+    place: Option<Arc<Place>>,
+    pulse: Arc<Pulse>,
     /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
     due: Option<Due>,
     /// The due time that the probe under way serves, or when it began: ticks after it are missed while it runs.
@@ -88,16 +100,20 @@ pub struct Prober {
 
 impl Prober {
     /// A prober that has not begun.
-    pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, start: Start, place: Option<Place>) -> Self {
+    pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, birth: Birth) -> Self {
+        #[cfg(test)]
+        crate::tests::plant::here("factory", &api.api_id);
         let armed_at = shared.time.moment();
+        let missed = birth.pulse.left().missed;
         Self {
             api,
             shared,
-            start,
-            place,
+            start: birth.start,
+            place: birth.place,
+            pulse: birth.pulse,
             due: None,
             serves: armed_at,
-            missed: 0,
+            missed,
             timer: None,
             armed_at,
             armed_for: Duration::ZERO,
@@ -123,7 +139,10 @@ impl Prober {
         match self.due {
             Some(due) => self.arm(sleep_for(due, now), ctx),
             // Validation asks for a next due time, so this is the end of the calendar.
-            None => tracing::error!(api_id = %self.api.api_id, "the schedule never comes due again"),
+            None => {
+                self.pulse.promise_nothing();
+                tracing::error!(api_id = %self.api.api_id, "the schedule never comes due again");
+            }
         }
     }
 
@@ -133,11 +152,14 @@ impl Prober {
         }
         self.armed_at = self.shared.time.moment();
         self.armed_for = wait;
+        self.pulse.promise(self.armed_at.uptime.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
     }
 
     fn wake(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
+        #[cfg(test)]
+        crate::tests::plant::here("timer", &self.api.api_id);
         if self.stopping {
             return;
         }
@@ -162,6 +184,9 @@ impl Prober {
             (None, _) => self.meant_for(now),
             _ => now,
         };
+        self.pulse.begins(self.serves);
+        // It may wait for its turn for as long as it may take.
+        self.pulse.promise(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.shared.stats.probe_began(lateness);
         self.probe(ctx);
     }
@@ -183,6 +208,8 @@ impl Prober {
         let api = Arc::clone(&self.api);
         let outcome = async move {
             let observation = exchange.await;
+            #[cfg(test)]
+            crate::tests::plant::here("judge", &api.api_id);
             let outcome = judge(&api, &observation);
             (api, outcome)
         };
@@ -202,6 +229,9 @@ impl Prober {
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
         self.count_missed();
+        let now = self.shared.time.moment();
+        self.pulse.probed(now);
+        self.pulse.promise(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
         if !self.is_once() && !self.stopping {
             self.arm_by_schedule(ctx);
@@ -214,6 +244,7 @@ impl Prober {
         let missed = self.api.schedule.missed(self.slot(), self.serves, self.shared.time.moment());
         if missed > 0 {
             self.missed += missed;
+            self.pulse.missed(missed);
             self.shared.stats.ticks_missed(missed);
             tracing::warn!(api_id = %self.api.api_id, missed, "ticks came while the last probe was running or was held up");
         }
@@ -227,17 +258,25 @@ impl Prober {
         self.handovers += 1;
         let settled = outcome.verdict == Verdict::Inconclusive && self.is_once();
         let was_steady = std::mem::replace(&mut self.steady, outcome.verdict == Verdict::Pass);
+        let missed_ticks = std::mem::take(&mut self.missed);
         let completed = ProbeCompleted {
             api,
             outcome,
-            missed_ticks: std::mem::take(&mut self.missed),
+            missed_ticks,
             // While the first round lasts somebody waits for each outcome.
             urgent: !(was_steady && self.steady) || self.place.is_some(),
         };
         ctx.spawn(self.shared.courier.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.handovers -= 1;
-            // A single round does not wait for our own network to come back.
-            prober.handed_over(if settled { None } else { reply.unwrap_or(None) }, ctx);
+            match reply {
+                Ok(recheck) => {
+                    prober.pulse.reported(missed_ticks);
+                    // A single round does not wait for our own network to come back.
+                    prober.handed_over(if settled { None } else { recheck }, ctx);
+                }
+                // The courier or the keeper is dead and the outcome is lost. This life ends soon, and the next one asks again.
+                Err(_) => prober.stop_if_idle(ctx),
+            }
         }));
     }
 
@@ -256,6 +295,9 @@ impl Prober {
             Some(_) => {}
             None => {
                 self.place = None;
+                if !self.probing && self.handovers == 0 {
+                    self.pulse.settles();
+                }
                 if self.is_once() && !self.probing {
                     self.stopping = true;
                 }
@@ -289,6 +331,8 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        #[cfg(test)]
+        crate::tests::plant::here("started", &self.api.api_id);
         match self.start {
             Start::Scheduled => self.arm_by_schedule(ctx),
             Start::Soon(wait) | Start::Once(wait) => self.arm(wait, ctx),
@@ -309,6 +353,7 @@ impl Handler<Reconfigure> for Prober {
         self.api = api;
         if !same_schedule && !self.stopping && !self.is_once() {
             self.serves = self.shared.time.moment();
+            self.pulse.accounted(self.serves);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
                 self.arm_by_schedule(ctx);

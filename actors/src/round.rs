@@ -14,10 +14,11 @@ pub struct Round {
 }
 
 impl Round {
-    /// A place in the round; it is done when the place is dropped, also by a prober that died.
-    pub fn place(self: &Arc<Self>) -> Place {
+    /// A place in the round; it is done when the last handle to it is dropped, also by a prober that died. A prober that
+    /// is moved takes its place along.
+    pub fn place(self: &Arc<Self>) -> Arc<Place> {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        Place(Arc::clone(self))
+        Arc::new(Place(Arc::clone(self)))
     }
 
     /// How many are done, and of how many.

@@ -1,25 +1,28 @@
-//! The actor system as a whole: started in order (alerter, keeper, couriers, probers), stopped in reverse.
+//! The actor system as a whole, as the program sees it: the supervisor is started, and it starts all others.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler};
-use actix_rt::{Arbiter, ArbiterHandle};
+use actix_rt::Arbiter;
 use api_health_core::ApiState;
 use api_health_core::restart::RestartPolicy;
 use futures_util::future::AbortHandle;
 use tokio::sync::{mpsc, watch};
 
-use crate::alerter::{self, Alerter};
-use crate::child::{self, ChildExit};
-use crate::courier::{self, Courier};
+use crate::child;
+use crate::follow::KeeperHandle;
 use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
-use crate::prober::Shared;
 use crate::retry::RetryPolicy;
 use crate::round::Round;
-use crate::state_keeper::{self, Carried, KeeperOptions, KeeperReport, Report, Settle, StateKeeper};
+use crate::state_keeper::{Carried, KeeperOptions, KeeperReport, Report, Settle};
 use crate::stats::Stats;
-use crate::supervisor::{DiedInRound, Home, LoadReport, Reload, StopProbing, Supervisor, SupervisorOptions};
+#[cfg(test)]
+use crate::supervisor::poison::{Give, Poison, Whom};
+use crate::supervisor::{
+    DiedInRound, Fatal, KillSwitch, LoadReport, Parts, Reload, StopProbing, Supervisor, SupervisorOptions,
+};
+use crate::threads::Threads;
 use crate::timebase::TimeBase;
 
 /// After the probes, storing and telling get this long at least before the process ends.
@@ -69,6 +72,8 @@ pub struct Options {
     /// Close the incidents of APIs that have a state and no row any more. Not where only some of the APIs are asked for, as on
     /// the command line.
     pub closes_unconfigured: bool,
+    /// A thread of probers that has not moved for this long is stuck, and its probers move.
+    pub stuck_after: Duration,
 }
 
 impl Default for Options {
@@ -83,6 +88,7 @@ impl Default for Options {
             delivery: RetryPolicy::DELIVERY,
             restart: RestartPolicy::default(),
             closes_unconfigured: true,
+            stuck_after: Duration::from_secs(5),
         }
     }
 }
@@ -90,27 +96,30 @@ impl Default for Options {
 /// The running actors.
 pub struct Running {
     supervisor: Addr<Supervisor>,
-    keeper: Addr<StateKeeper>,
-    arbiters: Vec<Arbiter>,
+    keeper: KeeperHandle,
+    threads: Threads,
     round: Arc<Round>,
     stats: Arc<Stats>,
     probers: watch::Receiver<usize>,
-    deaths: mpsc::UnboundedReceiver<ChildExit<&'static str>>,
-    kill: Vec<AbortHandle>,
+    deaths: mpsc::UnboundedReceiver<Fatal>,
+    /// What ended the run, once that is known.
+    fatal: Option<Fatal>,
+    kill: AbortHandle,
+    kill_chain: KillSwitch,
 }
 
-/// Hears of the death of a singleton and passes it on to whoever holds [`Running`]: there is no life without them.
-struct Watch(mpsc::UnboundedSender<ChildExit<&'static str>>);
+/// Hears of the death of the supervisor and passes it on to whoever holds [`Running`].
+struct DeathWatch(mpsc::UnboundedSender<Fatal>);
 
-impl Actor for Watch {
+impl Actor for DeathWatch {
     type Context = Context<Self>;
 }
 
-impl Handler<ChildExit<&'static str>> for Watch {
+impl Handler<Fatal> for DeathWatch {
     type Result = ();
 
-    fn handle(&mut self, exit: ChildExit<&'static str>, _: &mut Self::Context) {
-        // Nobody listens any more once the process is ending. There is one notice for each of a handful of actors.
+    fn handle(&mut self, exit: Fatal, _: &mut Self::Context) {
+        // Nobody listens any more once the process is ending. There is one notice.
         let _ = self.0.send(exit);
     }
 }
@@ -120,82 +129,63 @@ pub fn start(world: World, options: &Options) -> Running {
     let time = TimeBase::new(Arc::clone(&world.clock));
     let stats = Arc::new(Stats::default());
     let round = Arc::new(Round::default());
-    let (death, deaths) = mpsc::unbounded_channel();
-    let watch = Watch(death).start().recipient();
+    let threads = Threads::default();
+    let (fatal, deaths) = mpsc::unbounded_channel();
+    let watch = DeathWatch(fatal.clone()).start().recipient();
 
-    let mut arbiters = Vec::new();
-    let mut own_arbiter = || -> ArbiterHandle {
-        if options.arbiters == 0 {
-            return Arbiter::current();
-        }
-        let arbiter = Arbiter::new();
-        let handle = arbiter.handle();
-        arbiters.push(arbiter);
-        handle
-    };
-
-    let delivery = options.delivery;
-    let notifiers = world.notifiers;
-    let channels: Vec<&'static str> = notifiers.iter().map(|notifier| notifier.channel()).collect();
-    let alerter = child::start(&own_arbiter(), alerter::MAILBOX_CAPACITY, watch.clone(), "alerter", 0, move || {
-        Alerter::new(notifiers, delivery)
-    });
-
-    let (store, carried) = (world.store, Carried::loaded(world.states, world.alone));
     let keeper_options = KeeperOptions {
         checkpoint: options.checkpoint,
-        channels,
+        channels: world.notifiers.iter().map(|notifier| notifier.channel()).collect(),
         instance: world.instance,
         store_name: world.store_name,
     };
-    let (keeper_time, keeper_stats) = (time.clone(), Arc::clone(&stats));
-    let keeper = child::start(&own_arbiter(), state_keeper::MAILBOX_CAPACITY, watch.clone(), "state-keeper", 0, {
-        let alerter = alerter.addr.clone().recipient();
-        move || StateKeeper::new(store, alerter, keeper_time, keeper_stats, carried, keeper_options)
-    });
-
-    let mut homes = Vec::new();
-    let mut kill = vec![keeper.kill, alerter.kill];
-    for _ in 0..options.arbiters.max(1) {
-        let arbiter = own_arbiter();
-        let to_keeper = keeper.addr.clone().recipient();
-        let courier = child::start(&arbiter, courier::MAILBOX_CAPACITY, watch.clone(), "courier", 0, move || {
-            Courier::new(to_keeper)
-        });
-        kill.push(courier.kill);
-        let shared = Arc::new(Shared {
-            probe: Arc::clone(&world.probe),
-            courier: courier.addr.recipient(),
-            time: time.clone(),
-            stats: Arc::clone(&stats),
-            spread: options.spread,
-        });
-        homes.push(Home { arbiter, shared });
-    }
+    let parts = Parts {
+        probe: world.probe,
+        store: world.store,
+        alone: world.alone,
+        notifiers: world.notifiers,
+        delivery: options.delivery,
+        keeper: keeper_options,
+        spread: options.spread,
+        arbiters: options.arbiters,
+        threads: threads.clone(),
+    };
     let supervisor_options = SupervisorOptions {
         reload_every: options.reload_every,
         once: options.once,
         probe_at_start: options.probe_at_start,
         restart: options.restart,
         closes_unconfigured: options.closes_unconfigured,
+        stuck_after: options.stuck_after,
     };
     let supervisor = Supervisor::new(
         world.sources,
-        homes,
-        keeper.addr.clone(),
+        parts,
+        Carried::loaded(world.states, world.alone),
         time,
         Arc::clone(&stats),
         Arc::clone(&round),
         supervisor_options,
+        fatal,
     );
-    let probers = supervisor.count();
+    let (probers, keeper) = (supervisor.count(), KeeperHandle::new(supervisor.keeper()));
+    let kill_chain = supervisor.kill_switch();
     let supervisor =
         child::start(&Arbiter::current(), crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || {
             supervisor
         });
-    // The supervisor first: it takes its probers along.
-    kill.insert(0, supervisor.kill);
-    Running { supervisor: supervisor.addr, keeper: keeper.addr, arbiters, round, stats, probers, deaths, kill }
+    Running {
+        supervisor: supervisor.addr,
+        keeper,
+        threads,
+        round,
+        stats,
+        probers,
+        deaths,
+        fatal: None,
+        kill: supervisor.kill,
+        kill_chain,
+    }
 }
 
 /// How a run ended.
@@ -226,9 +216,10 @@ impl Running {
         *self.probers.borrow()
     }
 
-    /// What the keeper has at hand; `None` if it does not answer.
+    /// What the keeper has at hand; `None` if there is none any more. While it is started again this waits: the caller
+    /// bounds that.
     pub async fn report(&self) -> Option<KeeperReport> {
-        self.keeper.send(Report).await.ok()
+        self.keeper.ask(|| Report, |_| true).await
     }
 
     /// Probers that died in a single round.
@@ -236,24 +227,31 @@ impl Running {
         self.supervisor.send(DiedInRound).await.unwrap_or(0)
     }
 
-    /// Waits for the death of an actor that the program cannot go on without. Never comes back in a good life.
-    pub async fn fatal(&mut self) -> ChildExit<&'static str> {
-        match self.deaths.recv().await {
-            Some(exit) => exit,
-            None => std::future::pending().await,
-        }
+    /// Waits until the program cannot go on: the supervisor is dead, or cannot keep somebody alive that nothing works
+    /// without. What a live keeper holds is stored before this comes back, if the store takes it soon. Never comes back in
+    /// a good life; may be dropped and asked again.
+    pub async fn fatal(&mut self) -> Fatal {
+        let fatal = match &self.fatal {
+            Some(fatal) => fatal.clone(),
+            None => match self.deaths.recv().await {
+                Some(fatal) => self.fatal.insert(fatal).clone(),
+                None => std::future::pending().await,
+            },
+        };
+        self.settle(false, SETTLE_MIN).await;
+        fatal
     }
 
-    /// Waits until everything is stored and, with `until_told`, told; whether that came true within `within`.
+    /// Waits until everything is stored and, with `until_told`, told; whether that came true within `within`. Goes on over
+    /// a restart of the keeper.
     pub async fn settle(&self, until_told: bool, within: Duration) -> bool {
-        matches!(tokio::time::timeout(within, self.keeper.send(Settle { until_told })).await, Ok(Ok(())))
+        let settled = self.keeper.ask(|| Settle { until_told }, |is_settled| *is_settled);
+        tokio::time::timeout(within, settled).await.ok().flatten().is_some()
     }
 
     /// Ends every actor at once, in the middle of whatever it does, and stores nothing: what a crash does.
     pub fn crash(self) {
-        for kill in self.kill {
-            kill.abort();
-        }
+        self.end();
     }
 
     /// Stops in reverse order: no new probes, those under way finished or cut after `within`, everything stored.
@@ -263,10 +261,21 @@ impl Running {
         let _ = tokio::time::timeout(within + SETTLE_MIN, self.supervisor.send(StopProbing { within })).await;
         let left = within.saturating_sub(began.elapsed()).max(SETTLE_MIN);
         self.settle(false, left).await;
-        let keeper = tokio::time::timeout(SETTLE_MIN, self.keeper.send(Report)).await.ok().and_then(Result::ok);
-        for arbiter in self.arbiters {
-            arbiter.stop();
-        }
+        let keeper = tokio::time::timeout(SETTLE_MIN, self.report()).await.ok().flatten();
+        self.end();
         StopReport { keeper }
+    }
+
+    /// Gives poison to an actor; whether it was there to take it.
+    #[cfg(test)]
+    pub(crate) async fn poison(&self, whom: Whom, poison: Poison) -> bool {
+        self.supervisor.send(Give { whom, poison }).await.unwrap_or(false)
+    }
+
+    /// The supervisor first: it starts nobody again, and takes its probers along.
+    fn end(self) {
+        self.kill.abort();
+        self.kill_chain.kill_all();
+        self.threads.stop_all();
     }
 }

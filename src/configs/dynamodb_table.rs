@@ -43,10 +43,8 @@ impl DynamoConfigTable {
 
     async fn read_one(&self, api_id: String) -> Result<Option<RawRow>, Fault> {
         let request = self.client.get_item().table_name(&self.table).key(KEY, AttributeValue::S(api_id));
-        match request.consistent_read(true).send().await {
-            Ok(answer) => Ok(answer.item.map(|item| self.row(item))),
-            Err(error) => Err(self.call("dynamodb:GetItem").fault(&error)),
-        }
+        let answer = self.call("dynamodb:GetItem").answer(request.consistent_read(true).send().await)?;
+        Ok(answer.item.map(|item| self.row(item)))
     }
 
     async fn write(&self, fields: Map<String, Value>) -> Result<(), Fault> {
@@ -54,15 +52,14 @@ impl DynamoConfigTable {
             return Err(no_key(table_name(&self.table)));
         }
         let request = self.client.put_item().table_name(&self.table).set_item(Some(value::item(fields)));
-        request.send().await.map(drop).map_err(|error| self.call("dynamodb:PutItem").fault(&error))
+        self.call("dynamodb:PutItem").answer(request.send().await).map(drop)
     }
 
     async fn remove(&self, api_id: String) -> Result<bool, Fault> {
         let request = self.client.delete_item().table_name(&self.table).key(KEY, AttributeValue::S(api_id));
-        match request.return_values(ReturnValue::AllOld).send().await {
-            Ok(answer) => Ok(answer.attributes.is_some_and(|old| !old.is_empty())),
-            Err(error) => Err(self.call("dynamodb:DeleteItem").fault(&error)),
-        }
+        let answer = request.return_values(ReturnValue::AllOld).send().await;
+        let answer = self.call("dynamodb:DeleteItem").answer(answer)?;
+        Ok(answer.attributes.is_some_and(|old| !old.is_empty()))
     }
 }
 

@@ -12,6 +12,7 @@ use toml::de::DeValue;
 
 use super::fields::{FIELDS, nearest_of};
 use super::raw::RawRow;
+use super::source::ROWS_MAX;
 use super::toml_text::{self, SyntaxFault, start, to_map};
 use super::values::{Fault, quote};
 
@@ -48,6 +49,21 @@ pub fn read_text(path: &Path) -> Result<String, SourceError> {
     String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it anew as UTF-8"))
 }
 
+/// Reads the text of a file that is read again and again, and so must be one that ends: to open a pipe could wait for
+/// ever, and each try would hold a thread.
+///
+/// # Errors
+/// As [`read_text`], and what is no regular file.
+pub fn read_regular(path: &Path) -> Result<String, SourceError> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            let fault = Fault::new("the file", "is a pipe or a device", "the path of a regular file");
+            Err(SourceError::Misconfigured(fault.at(path.display().to_string())))
+        }
+        _ => read_text(path), // which says what else is wrong
+    }
+}
+
 /// The rows of a file. `name` is what people call it; it begins every location.
 ///
 /// # Errors
@@ -73,6 +89,11 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<RawRow>, SourceError> {
         misplaced(document.lines.line(start(key)), fault)
     };
     let DeValue::Array(list) = value.get_ref() else { return Err(one_table()) };
+    if list.len() > ROWS_MAX {
+        let why = format!("are more than {ROWS_MAX}");
+        let fault = Fault::new(format!("{} APIs", list.len()), why, "fewer, or use several instances of api-health");
+        return Err(SourceError::Misconfigured(fault.at(name)));
+    }
     list.iter()
         .map(|item| match item.get_ref() {
             DeValue::Table(table) => Ok(RawRow {

@@ -67,14 +67,11 @@ pub fn secret_text(value: &Value, secrets: &dyn SecretSource, bytes_max: usize) 
     let Value::String(text) = value else {
         return Err(vec![Fault::new(sort_of(value), "is not text", "the value in quotes")]);
     };
-    let too_long = |bytes: usize| {
-        vec![Fault::new("the text", format!("has {bytes} bytes, more than {bytes_max}"), "a shorter one")]
-    };
     if text.len() > bytes_max {
-        return Err(too_long(text.len()));
+        let why = format!("has {} bytes, more than {bytes_max}", text.len());
+        return Err(vec![Fault::new("the text", why, "a shorter one")]);
     }
-    let resolved = resolve(text, secrets)?;
-    if resolved.len() > bytes_max { Err(too_long(resolved.len())) } else { Ok(resolved) }
+    resolve(text, secrets, bytes_max)
 }
 
 fn check_name(name: &str, table: &Map<String, Value>) -> Result<(), Fault> {

@@ -15,6 +15,12 @@ pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a name or path inside `${…}` is looked at: the longest path on Linux.
 const REFERENCE_BYTES_MAX: usize = 4096;
 
+/// The most faults that are told of one text.
+const FAULTS_MAX: usize = 10;
+
+/// How much of a name or path is quoted.
+const SHOWN_CHARS_MAX: usize = 200;
+
 /// What references are filled in from.
 pub trait SecretSource {
     /// An environment variable.
@@ -39,15 +45,18 @@ impl SecretSource for SystemSecrets {
     }
 }
 
-/// `text` with its references filled in.
+/// `text` with its references filled in, at most `bytes_max` bytes: a short text may refer to a long file a thousand times.
 ///
 /// # Errors
-/// Every reference that cannot be filled in.
-pub fn resolve(text: &str, source: &dyn SecretSource) -> Result<String, Vec<Fault>> {
+/// The first [`FAULTS_MAX`] references that cannot be filled in, or that it becomes too long.
+pub fn resolve(text: &str, source: &dyn SecretSource, bytes_max: usize) -> Result<String, Vec<Fault>> {
     let mut resolved = String::with_capacity(text.len());
     let mut faults = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
+        if resolved.len() > bytes_max || faults.len() == FAULTS_MAX {
+            break;
+        }
         if rest[..at].ends_with('$') {
             resolved.push_str(&rest[..at - 1]);
             resolved.push_str("${");
@@ -56,7 +65,7 @@ pub fn resolve(text: &str, source: &dyn SecretSource) -> Result<String, Vec<Faul
         }
         resolved.push_str(&rest[..at]);
         let inside = &rest[at + 2..];
-        let Some(end) = inside.find('}').filter(|end| *end <= REFERENCE_BYTES_MAX) else {
+        let Some(end) = inside.bytes().take(REFERENCE_BYTES_MAX + 1).position(|b| b == b'}') else {
             faults.push(Fault::new("a \"${\"", "has no \"}\" after it", GRAMMAR));
             rest = inside;
             continue;
@@ -67,8 +76,15 @@ pub fn resolve(text: &str, source: &dyn SecretSource) -> Result<String, Vec<Faul
         }
         rest = &inside[end + 1..];
     }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    if resolved.len().saturating_add(rest.len()) > bytes_max {
+        let why = format!("has more than {bytes_max} bytes when its references are filled in");
+        return Err(vec![Fault::new("the text", why, "a shorter one")]);
+    }
     resolved.push_str(rest);
-    if faults.is_empty() { Ok(resolved) } else { Err(faults) }
+    Ok(resolved)
 }
 
 /// Whether there is anything to fill in.
@@ -78,10 +94,17 @@ pub fn has_reference(text: &str) -> bool {
 
 const GRAMMAR: &str = "${env:NAME} or ${file:PATH}, or $${ for a \"${\" that is meant as it is";
 
+fn shown(kind: &str, name: &str) -> String {
+    match name.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((cut, _)) => format!("${{{kind}:{}…}}", name[..cut].escape_debug()),
+        None => format!("${{{kind}:{}}}", name.escape_debug()),
+    }
+}
+
 fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> {
     let (found, shown) = match reference.split_once(':') {
         Some(("env", name)) => {
-            let shown = format!("${{env:{}}}", name.escape_debug());
+            let shown = shown("env", name);
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
             if !plain {
@@ -91,7 +114,7 @@ fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> 
             (source.env(name).ok_or_else(|| "is not set in the environment of api-health".to_owned()), shown)
         }
         Some(("file", path)) => {
-            let shown = format!("${{file:{}}}", path.escape_debug());
+            let shown = shown("file", path);
             if !Path::new(path).is_absolute() {
                 return Err(Fault::new(shown, "is not an absolute path", "the whole path, from / on"));
             }
@@ -155,14 +178,14 @@ pub(crate) mod tests {
     }
 
     fn faults(text: &str) -> Vec<String> {
-        resolve(text, &Known).unwrap_err().into_iter().map(|f| format!("{} {}", f.what, f.why)).collect()
+        resolve(text, &Known, 100_000).unwrap_err().into_iter().map(|f| format!("{} {}", f.what, f.why)).collect()
     }
 
     #[test]
     fn references_are_filled_in_and_dollars_escaped() {
-        assert_eq!(resolve("Bearer ${env:TOKEN}!", &Known).unwrap(), "Bearer hunter2!");
-        assert_eq!(resolve("$${env:TOKEN} $5 {} $", &Known).unwrap(), "${env:TOKEN} $5 {} $");
-        assert_eq!(resolve("${env:TOKEN}${env:TOKEN}", &Known).unwrap(), "hunter2hunter2");
+        assert_eq!(resolve("Bearer ${env:TOKEN}!", &Known, 100_000).unwrap(), "Bearer hunter2!");
+        assert_eq!(resolve("$${env:TOKEN} $5 {} $", &Known, 100_000).unwrap(), "${env:TOKEN} $5 {} $");
+        assert_eq!(resolve("${env:TOKEN}${env:TOKEN}", &Known, 100_000).unwrap(), "hunter2hunter2");
     }
 
     #[test]
@@ -170,7 +193,7 @@ pub(crate) mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         write!(file, "hun\nter2\r\n").unwrap();
         let text = format!("${{file:{}}}", file.path().display());
-        assert_eq!(resolve(&text, &Known).unwrap(), "hun\nter2");
+        assert_eq!(resolve(&text, &Known, 100_000).unwrap(), "hun\nter2");
         file.write_all(&vec![b'x'; 64 * 1024]).unwrap();
         assert!(faults(&text)[0].ends_with("has more than 65536 bytes"));
     }
@@ -195,7 +218,7 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn any_text_is_resolved_or_refused(text in r"([$]|[{]|[}]|env:TOKEN|file:/|ü|a){0,20}") {
-            match resolve(&text, &Known) {
+            match resolve(&text, &Known, 100_000) {
                 Ok(resolved) => prop_assert!(has_reference(&text) || resolved == text),
                 Err(faults) => prop_assert!(faults.iter().all(|f| !f.what.contains("hunter2"))),
             }

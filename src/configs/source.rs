@@ -100,7 +100,7 @@ impl ConfigSource for FileSource {
 
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         let (path, name, rules) = (self.path.clone(), self.name(), Arc::clone(&self.rules));
-        off_the_arbiter(move || Ok(rules.check_all(&file::parse(&name, &file::read_text(&path)?)?))).boxed()
+        off_the_arbiter(move || Ok(rules.check_all(&file::parse(&name, &file::read_regular(&path)?)?))).boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
@@ -138,7 +138,7 @@ fn revision(path: &Path, now_millis: i64, seen: Option<Seen>) -> (u64, Option<Se
         return (seen.content, Some(seen));
     }
     let mut hasher = DefaultHasher::new();
-    file::read_text(path).ok().hash(&mut hasher);
+    file::read_regular(path).ok().hash(&mut hasher);
     let content = hasher.finish();
     // A hash taken while the file was still fresh is taken once more when it has settled.
     let seen = settled.then_some(Seen { stamp, content });

@@ -17,6 +17,9 @@ const PUT: &str = "INSERT INTO api_health_configs (api_id, row) VALUES (?1, ?2)
 const DELETE: &str = "DELETE FROM api_health_configs WHERE api_id = ?1";
 const REVISION: &str = "SELECT value FROM api_health_meta WHERE name = 'configs_revision'";
 
+/// The longest row, as JSON: twice what the longest good row needs, each of its characters escaped.
+pub const ROW_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// The field that is the key.
 const KEY: &str = "api_id";
 
@@ -97,7 +100,10 @@ fn get(db: &mut Db, api_id: &str) -> Result<Option<RawRow>, Fault> {
 /// A row that is no JSON object is given as one field of that text, which validation refuses by name. The key wins over
 /// a field `api_id` that says something else: it is what `get` and `delete` go by.
 fn raw_row(location: &str, api_id: &[u8], row: &[u8]) -> RawRow {
-    let mut fields = match serde_json::from_slice(row) {
+    let mut fields = match serde_json::from_slice(&row[..row.len().min(ROW_BYTES_MAX + 1)]) {
+        _ if row.len() > ROW_BYTES_MAX => {
+            Map::from_iter([(format!("a row of {} bytes, more than {ROW_BYTES_MAX}", row.len()), Value::Null)])
+        }
         Ok(Value::Object(fields)) => fields,
         _ => Map::from_iter([("row".to_owned(), Value::String(String::from_utf8_lossy(row).into_owned()))]),
     };

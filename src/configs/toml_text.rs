@@ -7,6 +7,10 @@ use toml::de::{DeTable, DeValue};
 /// The most syntax faults that are told of one file.
 pub const SYNTAX_FAULTS_MAX: usize = 10;
 
+/// The longest file in which more than the first syntax fault is looked for. The parser keeps every fault that it finds,
+/// hundreds of bytes for one of two bytes: a file of 16 MiB that is no TOML at all would take gigabytes.
+pub const RECOVERY_BYTES_MAX: usize = 128 * 1024;
+
 /// A parsed file. It borrows the text.
 pub struct Document<'i> {
     /// The top level.
@@ -29,13 +33,18 @@ pub struct SyntaxFault {
 /// Reads a whole file.
 ///
 /// # Errors
-/// What is not TOML: the first fault of each line, in order, at most [`SYNTAX_FAULTS_MAX`].
+/// What is not TOML: the first fault of each line, in order, at most [`SYNTAX_FAULTS_MAX`]; of a file that is longer than
+/// [`RECOVERY_BYTES_MAX`], the first fault alone.
 pub fn parse(text: &str) -> Result<Document<'_>, Vec<SyntaxFault>> {
     let lines = Lines::of(text);
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if errors.is_empty() {
-        return Ok(Document { table: table.into_inner(), lines });
-    }
+    let first = match DeTable::parse(text) {
+        Ok(table) => return Ok(Document { table: table.into_inner(), lines }),
+        Err(error) => error,
+    };
+    let errors = match text.len() {
+        0..=RECOVERY_BYTES_MAX => DeTable::parse_recoverable(text).1,
+        _ => vec![first],
+    };
     let fault = |error: &toml::de::Error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         let (line, column) = lines.position(text, at);

@@ -10,7 +10,8 @@ use url::{Host, Url};
 use super::values::{Fault, quote};
 use crate::probe::guard;
 
-/// The longest URL.
+/// The longest URL, as it is written and as it is sent: in ASCII, where one character may become twelve (`%F0%9F%A6%80`).
+/// It stands in each alert that is owed, and fifty of them must fit into one record.
 pub const CHARS_MAX: usize = 2048;
 
 const WANTED: &str = "an http or https URL, such as \"https://shop.example.com/health\"";
@@ -40,6 +41,11 @@ pub fn check(text: &str) -> Result<Url, Fault> {
         url::ParseError::RelativeUrlWithoutBase => fault("has no scheme".into(), WANTED),
         other => fault(format!("is not a URL ({other})"), WANTED),
     })?;
+    if url.as_str().len() > CHARS_MAX {
+        let why =
+            format!("has {} characters in the form in which it is sent, more than {CHARS_MAX}", url.as_str().len());
+        return Err(Fault::new("the URL", why, "a shorter one; put what is long into the body or a header"));
+    }
     if !matches!(url.scheme(), "http" | "https") {
         return Err(fault("is neither http nor https".into(), WANTED));
     }

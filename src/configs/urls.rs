@@ -1,6 +1,6 @@
 //! URLs of the command line as rows: each gets a readable id of its own, the same in every run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use api_health_core::ApiId;
 use serde_json::{Map, Value};
@@ -12,6 +12,8 @@ use super::raw::RawRow;
 /// Rows for `urls`, in order, each URL once. A bad URL is a row too: what checks rows says what is wrong with it.
 pub fn rows(urls: &[String]) -> Vec<RawRow> {
     let mut taken = HashSet::new();
+    // How many have this slug: to count from one each time would take hours over a long command line.
+    let mut nth_of = HashMap::new();
     let mut seen = HashSet::new();
     let mut rows = Vec::with_capacity(urls.len());
     for (index, written) in urls.iter().enumerate() {
@@ -21,9 +23,9 @@ pub fn rows(urls: &[String]) -> Vec<RawRow> {
         }
         let slug = slug(&text);
         let mut api_id = slug.clone();
-        let mut nth = 1;
+        let nth: &mut u32 = nth_of.entry(slug.clone()).or_insert(1);
         while !taken.insert(api_id.clone()) {
-            nth += 1;
+            *nth += 1;
             let suffix = format!("-{nth}");
             api_id = format!("{}{suffix}", &slug[..slug.len().min(ApiId::CHARS_MAX - suffix.len())]);
         }

@@ -20,12 +20,16 @@ use super::{headers, url};
 
 /// The most faults that are told of one row; what more there are is counted.
 pub const ISSUES_PER_ROW_MAX: usize = 50;
+/// The most faults that are told of all rows of one source together; past that, each bad row tells its first alone.
+pub const ISSUES_PER_SOURCE_MAX: usize = 10_000;
 /// The longest body of a request.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The longest name.
 pub const NAME_CHARS_MAX: usize = 200;
 /// The most tags of one API.
 pub const TAGS_MAX: usize = 20;
+/// The longest `expected_status`: as many parts as it may have, the longest of them, with a comma and a space between them.
+pub const EXPECTED_STATUS_CHARS_MAX: usize = 500;
 /// The longest tag.
 pub const TAG_CHARS_MAX: usize = 64;
 
@@ -65,6 +69,7 @@ impl RowRules {
             }
         }
         let mut loaded = LoadedConfigs::default();
+        let mut issues = 0;
         for row in rows {
             let mut checked = self.check_with(row, &mut schedules, now);
             let api_id = row.fields.get(fields::API_ID.name).and_then(Value::as_str).unwrap_or_default();
@@ -80,14 +85,22 @@ impl RowRules {
             }
             match checked {
                 Ok(config) => loaded.good.push(Arc::new(config)),
-                Err(refused) => loaded.refused.push(refused),
+                Err(mut refused) => {
+                    if issues >= ISSUES_PER_SOURCE_MAX {
+                        refused.issues.truncate(1);
+                        refused.issues.shrink_to_fit();
+                    }
+                    issues += refused.issues.len();
+                    loaded.refused.push(refused);
+                }
             }
         }
         loaded
     }
 
     fn check_with(&self, row: &RawRow, schedules: &mut ScheduleCache, now: Timestamp) -> Result<ApiConfig, RefusedRow> {
-        let mut reader = RowReader { row, place: place_of(row), secrets: self.secrets.as_ref(), issues: Vec::new() };
+        let mut reader =
+            RowReader { row, place: place_of(row), secrets: self.secrets.as_ref(), issues: Vec::new(), more: 0 };
         reader.unknown_fields();
         let api_id = reader.api_id();
         let url = reader.required(&fields::URL, |value| match value {
@@ -130,7 +143,7 @@ impl RowRules {
                 recheck: recheck.unwrap_or(d.recheck),
                 tags,
             }),
-            (api_id, ..) => Err(RefusedRow { api_id, issues: bounded(reader.issues, &row.location) }),
+            (api_id, ..) => Err(RefusedRow { api_id, issues: bounded(reader.issues, reader.more, &row.location) }),
         }
     }
 }
@@ -147,6 +160,8 @@ struct RowReader<'a> {
     place: String,
     secrets: &'a dyn SecretSource,
     issues: Vec<ConfigIssue>,
+    /// Faults that are counted and not in `issues`.
+    more: usize,
 }
 
 impl RowReader<'_> {
@@ -157,6 +172,11 @@ impl RowReader<'_> {
     fn unknown_fields(&mut self) {
         let row = self.row;
         for name in row.fields.keys().filter(|name| !fields::FIELDS.iter().any(|f| f.name == name.as_str())) {
+            // A row may have a million fields; to look for what was meant by each would take minutes.
+            if self.issues.len() >= ISSUES_PER_ROW_MAX {
+                self.more += 1;
+                continue;
+            }
             let instead = match fields::nearest(name) {
                 Some(nearest) => format!("{nearest}, the nearest name that is known"),
                 None => format!("one of {}", fields::FIELDS.map(|f| f.name).join(", ")),
@@ -259,7 +279,7 @@ fn method(value: &Value) -> Result<Method, Fault> {
 pub fn status_set(value: &Value) -> Result<StatusSet, Fault> {
     let text = match value {
         Value::Number(number) => number.to_string(),
-        _ => values::text(value, &fields::EXPECTED_STATUS, usize::MAX)?.to_owned(),
+        _ => values::text(value, &fields::EXPECTED_STATUS, EXPECTED_STATUS_CHARS_MAX)?.to_owned(),
     };
     StatusSet::parse(&text).map_err(|why| {
         let instead = "codes, classes and ranges with commas between them, such as \"200-299,301,404\"";
@@ -284,8 +304,8 @@ fn doubled(row: &RawRow, api_id: &str, twins: &[&RawRow]) -> ConfigIssue {
     Fault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
 }
 
-fn bounded(mut issues: Vec<ConfigIssue>, location: &str) -> Vec<ConfigIssue> {
-    let more = issues.len().saturating_sub(ISSUES_PER_ROW_MAX);
+fn bounded(mut issues: Vec<ConfigIssue>, more: usize, location: &str) -> Vec<ConfigIssue> {
+    let more = more + issues.len().saturating_sub(ISSUES_PER_ROW_MAX);
     if more > 0 {
         issues.truncate(ISSUES_PER_ROW_MAX);
         issues.push(Fault::new(format!("{more} more faults"), "are not listed", "the row anew").at(location));

@@ -22,6 +22,9 @@ pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most patience that a server can ask for with `retry-after`.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
+/// The most characters that are told of why there was no answer.
+const DETAIL_CHARS_MAX: usize = 200;
+
 /// Posts to one URL.
 pub struct WebhookNotifier {
     client: Client,
@@ -158,18 +161,20 @@ fn retry_after(value: &[u8]) -> Option<Duration> {
 
 /// What no answer means. Nothing that the other side sent is repeated: it may echo our own request.
 fn unanswered(failure: &Failure, host: &str) -> NotifyError {
+    // A certificate may say a lot, and this goes into the log and into the record.
+    let words = words::one_line(&failure.to_string(), DETAIL_CHARS_MAX);
     match failure {
         Failure::AddressRefused { .. } => NotifyError::Permanent {
-            reason: format!("the webhook at {host}: {failure}"),
+            reason: format!("the webhook at {host}: {words}"),
             instead: "set url under [notify.webhook] to an address that is not link-local".into(),
         },
         Failure::Certificate(_) => NotifyError::Permanent {
-            reason: format!("the webhook at {host}: {failure}"),
+            reason: format!("the webhook at {host}: {words}"),
             instead: "renew or replace that server's certificate, or trust its issuer on this machine".into(),
         },
         Failure::NotHttp { .. } => retryable(host, "its answer is not valid HTTP"),
         Failure::BadRedirect { .. } => retryable(host, "its redirect cannot be read"),
-        _ => retryable(host, &failure.to_string()),
+        _ => retryable(host, &words),
     }
 }
 
@@ -215,6 +220,14 @@ mod tests {
     fn an_echo_of_our_own_request_is_not_repeated() {
         let failure = Failure::NotHttp { detail: "it begins with \"POST /services/T0/token\"".into() };
         assert!(!unanswered(&failure, "hooks.test").to_string().contains("token"));
+    }
+
+    #[test]
+    fn a_certificate_that_says_a_lot_is_cut() {
+        use api_health_core::observation::CertificateFault;
+        let failure = Failure::Certificate(CertificateFault::Other("x\n".repeat(10_000)));
+        let text = unanswered(&failure, "hooks.test").to_string();
+        assert!(text.len() < 400 && !text.contains('\n'), "{text}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::configs::file::{read_text, syntax_issue};
 use crate::configs::toml_text::{self, Document, start, to_json};
 use crate::configs::values::{Fault, quote, sort_of};
 
+/// The most faults that are told of one file; what more there are is counted.
+const ISSUES_MAX: usize = 50;
+
 /// A settings file.
 #[derive(Debug, Default)]
 pub(super) struct RawFile {
@@ -52,14 +55,19 @@ impl RawFile {
         let name = path.display().to_string();
         let document = toml_text::parse(text)
             .map_err(|faults| faults.iter().map(|f| syntax_issue(&name, f, 0)).collect::<Vec<_>>())?;
-        let mut reader = Reader { name, document: &document, file: Self::default(), issues: Vec::new() };
+        let mut reader = Reader { name, document: &document, file: Self::default(), issues: Vec::new(), more: 0 };
         reader.table("", &document.table);
         reader.file.path = path.to_owned();
         if reader.issues.is_empty() {
             return Ok(reader.file);
         }
         reader.issues.sort_by_key(|(line, _)| *line);
-        Err(reader.issues.into_iter().map(|(_, issue)| issue).collect())
+        let mut issues: Vec<_> = reader.issues.into_iter().map(|(_, issue)| issue).collect();
+        if reader.more > 0 {
+            let what = format!("{} more faults", reader.more);
+            issues.push(Fault::new(what, "are not listed", "the file anew").at(reader.name));
+        }
+        Err(issues)
     }
 }
 
@@ -69,6 +77,8 @@ struct Reader<'a> {
     file: RawFile,
     /// Each with its line.
     issues: Vec<(usize, ConfigIssue)>,
+    /// Faults that are counted and not in `issues`.
+    more: usize,
 }
 
 impl Reader<'_> {
@@ -91,6 +101,8 @@ impl Reader<'_> {
                 other if KEYS.iter().any(|k| k.name() == dotted) => {
                     self.file.values.insert(dotted, (to_json(other), line));
                 }
+                // A file may have a million keys; to look for what was meant by each would take minutes.
+                _ if self.issues.len() >= ISSUES_MAX => self.more += 1,
                 _ => self.push(line, "", unknown(prefix, key.get_ref())),
             }
         }

@@ -68,7 +68,8 @@ pub(super) fn log_level(value: &Value) -> Result<String, Fault> {
             return Err(Fault::new(quote(part), "is not a level", instead));
         }
     }
-    match EnvFilter::builder().parse(filter) {
+    // Values of fields are compared as they are: a regular expression of a few hundred characters can fill the memory.
+    match EnvFilter::builder().with_regex(false).parse(filter) {
         Ok(_) => Ok(filter.to_owned()),
         Err(_) => Err(Fault::new(quote(filter), "is not a filter", wanted(&keys::LOG_LEVEL.field))),
     }

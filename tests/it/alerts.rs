@@ -46,10 +46,12 @@ impl Receiver {
 
     /// The settings that send alerts to it, signed.
     pub(crate) fn settings(&self) -> String {
-        format!(
-            "[notify.webhook]\nurl = \"{}\"\nsecret = \"{SECRET}\"\ntimeout_seconds = 1\n",
-            self.server.url("/hook")
-        )
+        self.settings_within(1)
+    }
+
+    /// The same, with another bound on one call.
+    pub(crate) fn settings_within(&self, timeout_seconds: u32) -> String {
+        settings_for(&self.server.url("/hook"), timeout_seconds)
     }
 
     /// Takes alerts over no more, or again.
@@ -63,14 +65,17 @@ impl Receiver {
         taken.map(|request| checked(&request)).collect()
     }
 
-    /// `(api_id, kind)` of every alert that it took over, in order.
+    /// `(api_id, kind)` of every alert that it took over, in order, but for those about the monitor itself.
     pub(crate) fn told(&self) -> Vec<(String, String)> {
-        self.received().iter().map(|r| (r.text("api_id").to_owned(), r.text("kind").to_owned())).collect()
+        let of_apis = |r: &Received| !r.text("api_id").contains(':');
+        let received = self.received().into_iter().filter(of_apis);
+        received.map(|r| (r.text("api_id").to_owned(), r.text("kind").to_owned())).collect()
     }
 
     /// The kinds of the alerts of one API, in order.
     pub(crate) fn told_of(&self, api_id: &str) -> Vec<String> {
-        self.told().into_iter().filter(|(id, _)| id == api_id).map(|(_, kind)| kind).collect()
+        let received = self.received().into_iter().filter(|r| r.text("api_id") == api_id);
+        received.map(|r| r.text("kind").to_owned()).collect()
     }
 
     /// Waits for the alert of `kind` of an API.
@@ -81,8 +86,13 @@ impl Receiver {
     }
 }
 
+/// The settings that send alerts to `url`, signed.
+pub(crate) fn settings_for(url: &str, timeout_seconds: u32) -> String {
+    format!("[notify.webhook]\nurl = \"{url}\"\nsecret = \"{SECRET}\"\ntimeout_seconds = {timeout_seconds}\n")
+}
+
 /// The alert of a request that carries a good signature.
-fn checked(request: &Request) -> Received {
+pub(crate) fn checked(request: &Request) -> Received {
     let timestamp = request.header("x-api-health-timestamp").expect("a timestamp");
     let signature = request.header("x-api-health-signature").expect("a signature").strip_prefix("v1=").unwrap();
     let bytes: Vec<u8> =

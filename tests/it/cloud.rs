@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 
-use crate::daemon::{Home, wait_for};
+use crate::daemon::{Home, let_pass, wait_for};
 use crate::support::dynamodb;
 use crate::support::moto::Moto;
 
@@ -15,6 +15,9 @@ use crate::support::moto::Moto;
 pub(crate) const SECRET_KEY: &str = "aws-secret-key-5b1d9c";
 /// The same for a session.
 pub(crate) const SESSION_TOKEN: &str = "aws-session-token-e07f42";
+
+/// Many tests look into one moto, which serves a few hundred calls a second.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The AWS side of one test.
 pub(crate) struct Cloud {
@@ -106,6 +109,7 @@ impl Cloud {
         wait_for(&format!("{api_id} is {status} and owes {owed} in DynamoDB"), crate::daemon::SOON, || {
             let item = self.states().remove(api_id)?;
             let is = item["status"].as_s().unwrap() == status && item["owed"].as_l().unwrap().len() == owed;
+            let_pass(LOOK_EVERY);
             is.then_some(())
         });
     }
@@ -133,6 +137,7 @@ impl Cloud {
     /// Waits for the alert of `kind` of an API.
     pub(crate) fn wait_for(&self, api_id: &str, kind: &str, within: Duration) -> Value {
         wait_for(&format!("the {kind} of {api_id} through SNS"), within, || {
+            let_pass(LOOK_EVERY);
             self.received().into_iter().find(|alert| alert["api_id"] == api_id && alert["kind"] == kind)
         })
     }

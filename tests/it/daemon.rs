@@ -15,6 +15,9 @@ use serde_json::Value;
 /// The longest wait for anything that should happen within a few seconds: the machine may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
+/// The built binary.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_api-health");
+
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
@@ -85,20 +88,12 @@ impl Home {
 
     /// A connection to the SQLite file that reads.
     pub(crate) fn open_database(&self) -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(self.database(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(connection)
+        open(&self.database())
     }
 
     /// Every stored record by API; none while there is no file yet.
     pub(crate) fn states(&self) -> BTreeMap<String, Value> {
-        let read = || -> rusqlite::Result<BTreeMap<String, Value>> {
-            let connection = self.open_database()?;
-            let mut statement = connection.prepare("SELECT api_id, record FROM api_health_states")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-            rows.map(|row| row.map(|(id, text)| (id, serde_json::from_str(&text).unwrap()))).collect()
-        };
-        read().unwrap_or_default()
+        states_in(&self.database())
     }
 
     /// Waits until the record of an API says what `is` asks for.
@@ -113,8 +108,20 @@ impl Home {
 
     /// Starts the program here with these variables beside those of the home.
     pub(crate) fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_api-health"))
-            .args(arguments.iter().map(OsStr::new))
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments.iter().map(OsStr::new));
+        self.spawn(command, environment)
+    }
+
+    /// `api-health run` by way of other programs, each of which becomes the next without a process of its own.
+    pub(crate) fn run_through(&self, others: &[&str]) -> Daemon {
+        let mut command = Command::new(others[0]);
+        command.args(&others[1..]).args([PROGRAM, "run"]);
+        self.spawn(command, &[])
+    }
+
+    fn spawn(&self, mut command: Command, environment: &[(&str, &str)]) -> Daemon {
+        let mut process = command
             .current_dir(self.path())
             .env_clear()
             .envs(&self.environment)
@@ -140,6 +147,24 @@ impl Home {
         arguments.extend(urls);
         self.start(&arguments).wait(Duration::from_secs(120))
     }
+}
+
+/// A connection to an SQLite file that waits for others.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+/// Every record stored in an SQLite file by API; none while there is no file yet.
+pub(crate) fn states_in(path: &Path) -> BTreeMap<String, Value> {
+    let read = || -> rusqlite::Result<BTreeMap<String, Value>> {
+        let connection = open(path)?;
+        let mut statement = connection.prepare("SELECT api_id, record FROM api_health_states")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+        rows.map(|row| row.map(|(id, text)| (id, serde_json::from_str(&text).unwrap()))).collect()
+    };
+    read().unwrap_or_default()
 }
 
 /// A process that runs. It is killed when this is dropped; a panic in its log fails the test.
@@ -170,6 +195,11 @@ impl Daemon {
     /// The lines of the log that are JSON objects.
     pub(crate) fn lines(&self) -> Vec<Value> {
         json_lines(&self.log())
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Waits until the log has `text` in it.

@@ -9,8 +9,8 @@ use crate::apis::rows;
 use crate::cloud::Cloud;
 use crate::daemon::{Home, SOON, let_pass, wait_for};
 use crate::support::http::{Answer, Server};
+use crate::support::http_proxy::{Fault, HttpProxy};
 use crate::support::moto::Moto;
-use crate::support::proxy::{Proxy, Way};
 
 /// An owed alert that could not be stored is told after 30 s; and a busy machine.
 const TOLD_UNSTORED: Duration = Duration::from_secs(75);
@@ -21,26 +21,26 @@ fn assert_cadence(target: &Server, path: &str, hits_before: usize, since: Instan
     assert!(hits as f64 >= seconds * 0.6 - 1.0, "{path}: {hits} probes in {seconds:.0} s");
 }
 
-/// DynamoDB behind a network that breaks in one way. `shop` goes down; `blink` goes down and comes back.
+/// DynamoDB behind a proxy that breaks in one way. `shop` goes down; `blink` goes down and comes back.
 #[allow(clippy::disallowed_methods, reason = "the test's own clock")]
-fn dynamodb_is_gone(way: Way) {
+fn dynamodb_is_gone(fault: &Fault) {
     let cloud = Cloud::new();
     let (target, receiver) = (Server::start(), Receiver::start());
     let port = Moto::shared().endpoint.rsplit(':').next().unwrap().parse().unwrap();
-    let proxy = Proxy::to(port);
+    let proxy = HttpProxy::to(port);
     for api_id in ["steady", "shop", "blink"] {
         cloud.put_row(api_id, &target.url(&format!("/{api_id}")), &[]);
     }
     let mut home = Home::empty();
     cloud.be_known_to(&mut home);
-    home.env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", proxy.port));
+    home.env("AWS_ENDPOINT_URL_DYNAMODB", proxy.url(""));
     home.write("api-health.toml", &format!("[apis]\nreload_seconds = 5\n{}", receiver.settings()));
     let daemon = home.run();
     for api_id in ["steady", "shop", "blink"] {
         cloud.wait_for_status(api_id, "up", 0);
     }
 
-    proxy.go(way);
+    proxy.strike(fault.clone());
     let (began, hits) = (Instant::now(), target.hits("/steady"));
     target.set("/shop", Answer::Status(503));
     target.set("/blink", Answer::Status(503));
@@ -55,41 +55,78 @@ fn dynamodb_is_gone(way: Way) {
     changed("blink", "down");
     target.set("/blink", Answer::Status(200));
     changed("blink", "up");
-    assert_eq!(receiver.told(), [], "what is not stored is not told at once");
+    assert_eq!(receiver.told(), [], "{fault:?}: what is not stored is not told at once");
     let down = receiver.wait_for("shop", "down", TOLD_UNSTORED);
     let waited = down.at.duration_since(down.time("detected_at")).unwrap();
-    assert!((25..=60).contains(&waited.as_secs()), "{way:?}: told after {waited:?}");
+    assert!((25..=60).contains(&waited.as_secs()), "{fault:?}: told after {waited:?}");
     assert_cadence(&target, "/steady", hits, began);
     receiver.wait_for("blink", "up", TOLD_UNSTORED);
+    receiver.wait_for("api-health:store", "down", TOLD_UNSTORED);
     daemon.wait_for_log("the store does not take writes");
     daemon.wait_for_log("the configs cannot be read");
     let stored = cloud.states().remove("shop").unwrap();
-    assert_eq!(stored["status"].as_s().unwrap(), "up", "{way:?}: the store was really gone");
+    assert_eq!(stored["status"].as_s().unwrap(), "up", "{fault:?}: the store was really gone");
     // The first write, of the suspicion, took effect, and stays unanswered; the next waits for its answer.
-    assert_eq!(stored.contains_key("streak"), way == Way::LoseAnswers, "{way:?}: {stored:?}");
+    assert_eq!(stored.contains_key("streak"), fault.takes_effect(), "{fault:?}: {stored:?}");
 
-    proxy.go(Way::Through);
+    proxy.mend();
     cloud.wait_for_status("shop", "down", 0);
     cloud.wait_for_status("blink", "up", 0);
     daemon.wait_for_log("the store takes writes again");
+    receiver.wait_for("api-health:store", "up", SOON);
     target.set("/shop", Answer::Status(200));
     receiver.wait_for("shop", "up", SOON);
     cloud.wait_for_status("shop", "up", 0);
     let_pass(Duration::from_secs(2));
-    assert_eq!(receiver.told_of("shop"), ["down", "up"], "{way:?}");
-    assert_eq!(receiver.told_of("blink"), ["down", "up"], "{way:?}");
+    assert_eq!(receiver.told_of("shop"), ["down", "up"], "{fault:?}");
+    assert_eq!(receiver.told_of("blink"), ["down", "up"], "{fault:?}");
     assert_eq!(receiver.told_of("steady"), [""; 0]);
+    assert_eq!(receiver.told_of("api-health:store"), ["down", "up"], "{fault:?}: the monitor tells of itself");
     let ended = daemon.stop();
-    assert_eq!(ended.code, Some(0), "{way:?}: {}", ended.log);
+    assert_eq!(ended.code, Some(0), "{fault:?}: {}", ended.log);
+}
+
+/// An answer of DynamoDB's own with an error.
+fn error(status: &str, code: &str) -> Fault {
+    let body = format!("{{\"__type\":\"com.amazonaws.dynamodb.v20120810#{code}\",\"message\":\"no\"}}");
+    Fault::answer(status, "content-type: application/x-amz-json-1.0\r\n", &body)
+}
+
+/// An answer with status 200 that DynamoDB never gives.
+fn nonsense(kind: &str, body: &str) -> Fault {
+    Fault::answer("200 OK", &format!("content-type: {kind}\r\n"), body)
 }
 
 #[test]
 fn without_dynamodb_probing_goes_on_alerts_come_and_nothing_is_lost_or_told_twice() {
-    std::thread::scope(|scope| {
-        for way in [Way::Refuse, Way::Hang, Way::Cut, Way::LoseAnswers] {
-            scope.spawn(move || dynamodb_is_gone(way));
-        }
-    });
+    let faults = [
+        Fault::Refuse,
+        Fault::Hang,
+        Fault::Reset,
+        Fault::Close,
+        Fault::LoseAnswer,
+        Fault::Trickle(Duration::from_millis(400)),
+        Fault::CutHead,
+        Fault::CutBody,
+        Fault::garbage(),
+    ];
+    std::thread::scope(|scope| faults.iter().for_each(|fault| drop(scope.spawn(move || dynamodb_is_gone(fault)))));
+}
+
+#[test]
+fn with_dynamodb_throttled_failing_or_replaced_by_something_else_as_well() {
+    let faults = [
+        error("400 Bad Request", "ProvisionedThroughputExceededException"),
+        error("400 Bad Request", "ThrottlingException"),
+        error("500 Internal Server Error", "InternalServerError"),
+        Fault::answer("503 Service Unavailable", "content-type: text/html\r\n", "<h1>503</h1>"),
+        Fault::html_page(),
+        nonsense("application/x-amz-json-1.0", "[1, 2"),
+        nonsense("application/x-amz-json-1.0", "\"yes\""),
+        nonsense("application/x-amz-json-1.0", "{}"),
+        nonsense("text/plain", ""),
+    ];
+    std::thread::scope(|scope| faults.iter().for_each(|fault| drop(scope.spawn(move || dynamodb_is_gone(fault)))));
 }
 
 #[test]

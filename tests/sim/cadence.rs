@@ -74,6 +74,9 @@ impl Cadence {
             (Some((old, _)), Some(new)) => {
                 let old_gap = gap(old) + old.timeout;
                 *old = Arc::clone(new);
+                // An edited row may have mended what its prober died of: it is tried at once.
+                self.deaths.clear();
+                self.not_before = Duration::ZERO;
                 self.shifted(old_gap);
             }
             (None, Some(new)) => {

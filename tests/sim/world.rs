@@ -118,12 +118,12 @@ impl Play<'_> {
                 return End::Over;
             }
         }
-        let options = Options { checkpoint: self.script.checkpoint, ..Options::default() };
+        let options = Options { arbiters: 0, checkpoint: self.script.checkpoint, ..Options::default() };
         let world = self.world.clone();
         let begun = tokio::select! {
             biased;
             () = stage.crashed() => return End::Crashed,
-            begun = world.begin(options) => begun,
+            begun = world.begin(options, vec![]) => begun,
         };
         let Ok(mut running) = begun else { return End::NotStarted };
         let mut first_reading = Some(running.reload().boxed_local());

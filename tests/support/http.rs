@@ -4,15 +4,13 @@
 //! counted, and the newest are kept. The port can refuse for a while, and come back as the same port.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
 
-use super::ports;
+use super::gate::Gate;
 
 /// What a path does with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +23,8 @@ pub enum Answer {
     Hang,
     /// Takes the request and closes without a word.
     Close,
+    /// Takes the request and resets the connection.
+    Reset,
 }
 
 /// A request as it came.
@@ -54,6 +54,8 @@ const KEPT_MAX: usize = 1_000;
 #[derive(Default)]
 struct Path {
     answer: Option<Answer>,
+    /// What one request is answered with, before `answer` counts again.
+    once: Option<Answer>,
     hits: usize,
     requests: VecDeque<Request>,
 }
@@ -74,24 +76,16 @@ pub struct Server {
     /// Its port on 127.0.0.1, the same for its whole life.
     pub port: u16,
     shared: Arc<Shared>,
-    listening: watch::Sender<bool>,
-    really: watch::Receiver<bool>,
+    gate: Gate,
 }
 
 impl Server {
     /// A server that answers every path with status 200.
     pub fn start() -> Self {
-        let listener = ports::listen();
-        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
-        let (listening, wanted) = watch::channel(true);
-        let (is, really) = watch::channel(true);
         let world = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(listener, address, &world, wanted, &is));
-        });
-        Self { port: address.port(), shared, listening, really }
+        let gate = Gate::open(move |stream| answer(stream, Arc::clone(&world)));
+        Self { port: gate.port, shared, gate }
     }
 
     /// The URL of a path; the path begins with `/`.
@@ -106,6 +100,13 @@ impl Server {
         SystemTime::now()
     }
 
+    /// Has `path` answer one request so, and all later ones as before; gives the moment.
+    #[allow(clippy::disallowed_methods, reason = "the test's own clock")]
+    pub fn once(&self, path: &str, answer: Answer) -> SystemTime {
+        self.shared.path(path, |p| p.once = Some(answer));
+        SystemTime::now()
+    }
+
     /// How many requests the path got.
     pub fn hits(&self, path: &str) -> usize {
         self.shared.path(path, |p| p.hits)
@@ -116,64 +117,19 @@ impl Server {
         self.shared.path(path, |p| p.requests.iter().cloned().collect())
     }
 
+    /// Takes the requests of the path that came since this was asked last, oldest first.
+    pub fn take_requests(&self, path: &str) -> Vec<Request> {
+        self.shared.path(path, |p| p.requests.drain(..).collect())
+    }
+
     /// Refuses connections from now on, and cuts those that are open.
     pub fn refuse(&self) {
-        self.switch(false);
+        self.gate.refuse();
     }
 
-    /// Listens again, on the same port.
+    /// Listens again, on the same port, if it does not.
     pub fn listen(&self) {
-        self.switch(true);
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "the server is a thread of its own")]
-    fn switch(&self, on: bool) {
-        self.listening.send_replace(on);
-        while *self.really.borrow() != on {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-}
-
-async fn serve(
-    first: std::net::TcpListener,
-    address: SocketAddr,
-    shared: &Arc<Shared>,
-    mut wanted: watch::Receiver<bool>,
-    is: &watch::Sender<bool>,
-) {
-    let mut listener = Some(first);
-    loop {
-        if *wanted.borrow_and_update() {
-            let socket = match listener.take() {
-                Some(first) => first,
-                None => std::net::TcpListener::bind(address).unwrap(),
-            };
-            socket.set_nonblocking(true).unwrap();
-            let socket = TcpListener::from_std(socket).unwrap();
-            is.send_replace(true);
-            let mut connections = tokio::task::JoinSet::new();
-            loop {
-                tokio::select! {
-                    changed = wanted.changed() => match changed {
-                        Ok(()) => break, // the listener and the connections go with this scope
-                        Err(_) => return,
-                    },
-                    accepted = socket.accept() => {
-                        if let Ok((stream, _)) = accepted {
-                            connections.spawn(answer(stream, Arc::clone(shared)));
-                        }
-                    }
-                    Some(_) = connections.join_next() => {}
-                }
-            }
-        } else {
-            listener = None; // told to refuse before it ever listened
-            is.send_replace(false);
-            if wanted.changed().await.is_err() {
-                return;
-            }
-        }
+        self.gate.listen();
     }
 }
 
@@ -184,11 +140,11 @@ async fn answer(mut stream: TcpStream, shared: Arc<Shared>) {
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let answer = shared.path(&path, |p| {
         p.hits += 1;
-        let answer = p.answer.clone().unwrap_or(Answer::Status(200));
+        let answer = p.once.take().or_else(|| p.answer.clone()).unwrap_or(Answer::Status(200));
         let answered = match answer {
             Answer::Status(status) => status,
             Answer::Redirect(_) => 302,
-            Answer::Hang | Answer::Close => 0,
+            Answer::Hang | Answer::Close | Answer::Reset => 0,
         };
         if p.requests.len() >= KEPT_MAX {
             p.requests.pop_front();
@@ -200,6 +156,7 @@ async fn answer(mut stream: TcpStream, shared: Arc<Shared>) {
         Answer::Status(status) => (*status, String::new()),
         Answer::Redirect(to) => (302, format!("location: {to}\r\n")),
         Answer::Close => return,
+        Answer::Reset => return stream.set_zero_linger().unwrap_or_default(),
         Answer::Hang => {
             let _ = stream.read(&mut [0; 1]).await; // until the other side gives up
             return;
@@ -210,7 +167,8 @@ async fn answer(mut stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.shutdown().await;
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
+/// The head, without its empty line, and the body of the next request; none when the other side is gone.
+pub async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -1,10 +1,12 @@
 //! What several test binaries share: the emulators, and the places where they were installed.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod chance;
 pub mod dynamodb;
 pub mod dynamodb_local;
+pub mod gate;
 pub mod http;
+pub mod http_proxy;
 pub mod moto;
 pub mod ports;
-pub mod proxy;
 pub mod tools;

@@ -3,8 +3,9 @@
 //! They lie below the range that the system gives to connections (32768 and up on Linux): in that range, one of the
 //! hundreds of connections that these tests open in a second would take a port as soon as its listener is gone.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 const FIRST: u32 = 12_000;
 const COUNT: u32 = 20_000;
@@ -21,6 +22,20 @@ pub fn listen() -> TcpListener {
         }
     }
     panic!("no port of {COUNT} is free");
+}
+
+/// Listens again on a port that was let go of. Where another thread starts a process just now, its fork holds the old
+/// listener for a moment longer.
+#[allow(clippy::disallowed_methods, reason = "servers of tests have threads of their own")]
+pub fn listen_again(address: SocketAddr) -> TcpListener {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < deadline, "{address}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// A port that was free a moment ago, and that no other caller in this process gets.

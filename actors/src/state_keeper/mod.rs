@@ -95,6 +95,8 @@ pub struct StateKeeper {
     waiting: HashSet<ApiId>,
     batches_in_flight: usize,
     store_trouble: Option<writes::Trouble>,
+    /// That the store is gone was told, by this life or one before it, and not yet that it is back.
+    is_told_gone: bool,
     /// When a write went through last.
     stored_at: Option<Instant>,
     /// APIs with a non-empty outbox.
@@ -134,6 +136,7 @@ impl StateKeeper {
             waiting: HashSet::new(),
             batches_in_flight: 0,
             store_trouble: None,
+            is_told_gone: carried.0.get(&ApiId::own_store()).is_some_and(|entry| entry.state.incident.is_some()),
             stored_at: None,
             owing: HashSet::new(),
             lanes: Lanes::default(),
@@ -301,25 +304,23 @@ fn log_transition(api_id: &ApiId, from: &str, to: &str, state: &ApiState) {
 }
 
 /// Write everything now, and reply when nothing is unsaved any more; with `until_told` also when nothing is owed. The
-/// sender bounds the wait.
+/// sender bounds the wait. `false`: this keeper ended before that, and its next life has to be asked.
 #[derive(Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub struct Settle {
     /// Wait for the alerts, too.
     pub until_told: bool,
 }
 
 impl Handler<Settle> for StateKeeper {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, Settle { until_told }: Settle, ctx: &mut Self::Context) -> Self::Result {
         let (waiter, done) = oneshot::channel();
         self.idle_waiters.push((until_told, waiter));
         self.hurry = true;
         self.look_around(ctx);
-        Box::pin(async move {
-            let _ = done.await;
-        })
+        Box::pin(async move { done.await.is_ok() })
     }
 }
 

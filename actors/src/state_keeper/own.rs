@@ -47,6 +47,7 @@ impl StateKeeper {
     /// Tells once that the store is gone, when that has lasted for a while.
     pub(super) fn tell_that_the_store_is_gone(&mut self) {
         if let Some((why, since)) = self.store_trouble.as_mut().and_then(super::writes::Trouble::to_be_told) {
+            self.is_told_gone = true;
             self.decide_about(Own::store(&self.store_name), Some(why), since);
             // It cannot be stored, and is offered all the same: see `may_go_unstored`.
         }

@@ -146,6 +146,8 @@ impl StateKeeper {
         if let Some(trouble) = self.store_trouble.take() {
             let seconds = now.duration_since(trouble.since).as_secs();
             tracing::info!(seconds, "the store takes writes again");
+        }
+        if std::mem::take(&mut self.is_told_gone) {
             self.tell_that_the_store_is_back();
         }
         self.stored_at = Some(now);

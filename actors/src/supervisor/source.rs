@@ -2,12 +2,15 @@
 //! and everything as it was when it cannot be read.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::ApiId;
 use api_health_core::roster::{self, Loaded, Roster};
+use futures_util::FutureExt;
 
+use crate::child::panic_text;
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
 
 /// A source that takes longer than this is given up for this time.
@@ -39,14 +42,23 @@ pub(super) struct Reading {
 
 /// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
 pub(super) async fn read(port: &Arc<dyn ConfigSource>) -> Reading {
-    let reading = async {
+    let reading = AssertUnwindSafe(async {
         let revision = port.revision().await;
         Reading { loaded: port.load().await, revision }
-    };
-    tokio::time::timeout(LOAD_TIMEOUT, reading).await.unwrap_or_else(|_| Reading {
-        loaded: Err(SourceError::Unavailable(format!("no answer within {} s", LOAD_TIMEOUT.as_secs()))),
-        revision: None,
-    })
+    });
+    let failed = |why| Reading { loaded: Err(SourceError::Unavailable(why)), revision: None };
+    match tokio::time::timeout(LOAD_TIMEOUT, reading.catch_unwind()).await {
+        Ok(Ok(reading)) => reading,
+        // The supervisor must not die of it.
+        Ok(Err(panic)) => failed(format!("reading it panicked: {}", panic_text(&*panic))),
+        Err(_) => failed(format!("no answer within {} s", LOAD_TIMEOUT.as_secs())),
+    }
+}
+
+/// The revision of one source, if that is cheap to tell.
+pub(super) async fn revision(port: &Arc<dyn ConfigSource>) -> Option<u64> {
+    let asking = AssertUnwindSafe(async { port.revision().await }).catch_unwind();
+    tokio::time::timeout(LOAD_TIMEOUT, asking).await.ok()?.ok()?
 }
 
 impl Source {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet};
 
-use crate::ports::{Notifier, StateStore, StoreError};
+use crate::ports::{ConfigSource, Notifier, StateStore, StoreError};
 use crate::system::{self, Options, Running, World};
 
 /// Runs `body` in an actix system of its own whose time jumps whenever nobody has work.
@@ -105,24 +105,33 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
-        self.try_start(options).await.expect("the fake store is there at the start")
+        self.start_with(Options { arbiters: 0, ..options }, vec![]).await
     }
 
-    /// As [`Self::start`].
+    /// The same on as many threads as `options` say, in real time.
     ///
-    /// # Errors
+    /// # Panics
     /// When the store is unavailable.
-    pub async fn try_start(&self, options: Options) -> Result<Running, StoreError> {
-        let running = self.begin(options).await?;
+    pub async fn start_on_threads(&self, options: Options) -> Running {
+        self.start_with(options, vec![]).await
+    }
+
+    /// The same with more sources of configs.
+    ///
+    /// # Panics
+    /// When the store is unavailable.
+    pub async fn start_with(&self, options: Options, more: Vec<Arc<dyn ConfigSource>>) -> Running {
+        let running = self.begin(options, more).await.expect("the fake store is there at the start");
         running.reload().await;
-        Ok(running)
+        running
     }
 
-    /// As [`Self::try_start`], and the configs are not read yet.
+    /// As [`Self::start_with`], and the configs are not read yet.
     ///
     /// # Errors
     /// When the store is unavailable.
-    pub async fn begin(&self, options: Options) -> Result<Running, StoreError> {
+    pub async fn begin(&self, options: Options, more: Vec<Arc<dyn ConfigSource>>) -> Result<Running, StoreError> {
+        let own: Arc<dyn ConfigSource> = Arc::new(self.configs.clone());
         let loaded = self.store.load_all().await?;
         let channels = self.channels.clone();
         let world = World {
@@ -133,10 +142,10 @@ impl FakeWorld {
             alone: !self.is_shared,
             instance: format!("process {}", self.stage.number()),
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
-            sources: vec![Arc::new(self.configs.clone())],
+            sources: std::iter::once(own).chain(more).collect(),
             clock: Arc::new(self.clock.clone()),
         };
         self.stage.note(stage::Event::LifeBegan);
-        Ok(system::start(world, &Options { arbiters: 0, ..options }))
+        Ok(system::start(world, &options))
     }
 }

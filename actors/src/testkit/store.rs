@@ -34,6 +34,8 @@ pub enum StoreFault {
     HangsForAWhile,
     /// Each write on its own: done, done with the answer lost, or failed.
     Flaky,
+    /// The next batch is written, and then it panics; from then on it works.
+    PanicsOnce,
 }
 
 /// The store.
@@ -238,6 +240,11 @@ impl StateStore for MemoryStore {
                 Ok(()) => self.write_all(&writes, fault).await,
                 Err(error) => writes.iter().map(|_| Err(CommitError::Store(error.clone()))).collect(),
             };
+            if fault == StoreFault::PanicsOnce {
+                self.set_fault(StoreFault::None);
+                self.stage.note(Event::CommitEnded { call, all_well: false });
+                panic!("planted in the store");
+            }
             if fault == StoreFault::HangsForAWhile {
                 tokio::time::sleep(Duration::from_secs(20)).await;
             }

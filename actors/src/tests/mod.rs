@@ -4,7 +4,9 @@ mod alerts;
 mod cadence;
 mod configs;
 mod incidents;
+pub(crate) mod plant;
 mod stopping;
+mod supervision;
 
 use std::time::Duration;
 

@@ -75,7 +75,25 @@ fn a_single_round_says_that_something_is_still_owed() {
         let running = world.start(Options { once: true, ..options() }).await;
         running.round().finished().await;
         assert!(!running.settle(true, Duration::from_secs(5)).await);
-        let report = running.report().await.unwrap();
+        let report = running.stop(Duration::ZERO).await.keeper.unwrap();
         assert_eq!((report.unsaved, report.owed, report.down), (0, 1, 1));
+    });
+}
+
+#[test]
+fn after_a_stop_nobody_is_left_who_tells_or_stores_anything() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(options()).await;
+        seconds(20).await;
+        world.channels[0].set_fault(ChannelFault::Unavailable);
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(60).await;
+        running.stop(Duration::from_secs(1)).await;
+        world.channels[0].set_fault(ChannelFault::None);
+        let writes = world.store.writes();
+        seconds(1_200).await;
+        assert!(world.channels[0].lines().is_empty(), "it is owed to the next run");
+        assert_eq!(world.store.writes(), writes);
     });
 }

@@ -6,6 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
 
 use crate::aws;
 use crate::store::fault::{Fault, one_line};
@@ -53,6 +54,20 @@ impl<'a> Call<'a> {
             SdkError::DispatchFailure(_) if self.region == "not set" => self.no_region(),
             SdkError::ConstructionFailure(_) => self.odd(&format!("could not be asked: {}", innermost(error))),
             _ => self.wait(format!("could not be reached (region {}): {}", self.region, innermost(error))),
+        }
+    }
+
+    /// The answer, if it is one of DynamoDB's. Each of them carries a request id; the SDK also takes an empty answer with
+    /// status 200, of whatever sits in between, for a write that was done or for a table with nothing in it.
+    pub(crate) fn answer<T, E>(&self, answer: Result<T, SdkError<E, HttpResponse>>) -> Result<T, Fault>
+    where
+        T: RequestId,
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        match answer {
+            Ok(answer) if answer.request_id().is_none() => Err(self.no_answer(200)),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.fault(&error)),
         }
     }
 

@@ -52,10 +52,7 @@ impl DynamoStateStore {
 
     async fn get(&self, api_id: &str) -> Result<Option<Item>, Fault> {
         let request = self.client.get_item().table_name(&self.table).key(KEY, AttributeValue::S(api_id.into()));
-        match request.consistent_read(true).send().await {
-            Ok(answer) => Ok(answer.item),
-            Err(error) => Err(self.call("dynamodb:GetItem").fault(&error)),
-        }
+        Ok(self.call("dynamodb:GetItem").answer(request.consistent_read(true).send().await)?.item)
     }
 
     async fn put(&self, state: StateWrite) -> Result<(), CommitError> {
@@ -75,11 +72,10 @@ impl DynamoStateStore {
                 .expression_attribute_values(":expected", AttributeValue::N(expected.to_string())),
         };
         match request.send().await {
-            Ok(_) => Ok(()),
             Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
                 Err(CommitError::Conflict)
             }
-            Err(error) => Err(CommitError::Store(call.fault(&error).into())),
+            answer => call.answer(answer).map(drop).map_err(|fault| CommitError::Store(fault.into())),
         }
     }
 
@@ -125,7 +121,7 @@ impl DynamoStateStore {
             .transact_write_items()
             .transact_items(TransactWriteItem::builder().put(put).build())
             .transact_items(TransactWriteItem::builder().delete(delete).build());
-        request.send().await.map(|_| ()).map_err(|error| call.fault(&error))
+        call.answer(request.send().await).map(drop)
     }
 }
 

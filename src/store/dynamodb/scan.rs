@@ -57,11 +57,7 @@ async fn page(client: &Client, table: &str, segment: i32, start: Option<Item>) -
         .segment(segment)
         .total_segments(SEGMENTS)
         .set_exclusive_start_key(start);
-    match request.send().await {
-        Ok(answer) => {
-            let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            Ok(Page { segment, items: answer.items.unwrap_or_default(), next })
-        }
-        Err(error) => Err(Call::new(client, table, "dynamodb:Scan").fault(&error)),
-    }
+    let answer = Call::new(client, table, "dynamodb:Scan").answer(request.send().await)?;
+    let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
+    Ok(Page { segment, items: answer.items.unwrap_or_default(), next })
 }

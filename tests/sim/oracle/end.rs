@@ -37,8 +37,10 @@ impl Oracle<'_> {
             }
         }
         for (api_id, told) in &self.own {
-            // One that an earlier life told, of a store that was gone then, ends only after a trouble of the present life.
-            let is_open = |told: &OwnTold| told.kind.opens() && told.life + 1 == self.life;
+            // One that no record ever had, told in a life that is over, nobody can end.
+            let is_open = |told: &OwnTold| {
+                told.kind.opens() && (told.life + 1 == self.life || self.own_stored.contains(&told.incident_id))
+            };
             if told.iter().any(|told| told.last().is_some_and(is_open)) {
                 return Err(self.violation(
                     "the last told is true",

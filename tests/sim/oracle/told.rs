@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api_health_actors::testkit::stage::Answered;
+use api_health_core::delivery::CLAIM_LASTS;
 use api_health_core::{Alert, ApiId};
 
 use super::{
@@ -110,7 +111,7 @@ impl Oracle<'_> {
         if self.troubles.store.touch(since.saturating_sub(AFTER_TROUBLE), now) {
             within += UNSTORED_WITHIN;
         }
-        if change.life != self.life || self.troubles.meddling.touch(since, now) {
+        if change.life != self.life || self.troubles.meddling.touch(since.saturating_sub(CLAIM_LASTS), now) {
             within += RESTARTED_WITHIN;
         }
         let name = self.channels[channel];

@@ -1,0 +1,130 @@
+//! The pulse of a prober: until when it will be heard of again, and what it leaves behind for its next life.
+//!
+//! A prober that hangs answers nothing and dies of nothing. So it promises, before each wait, when it will be heard of
+//! next; its supervisor looks at the promises, and replaces whoever is overdue. That costs a store into an atomic, and no
+//! message. What it leaves behind lies here too, since a life that was cut cannot hand anything over.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api_health_core::schedule::Moment;
+
+/// How much later than promised a prober may be heard of before it counts as hung: a machine that is short of CPU for so
+/// long is short of more than this prober.
+pub const SLACK: Duration = Duration::from_secs(15);
+
+/// What a life leaves behind for the next one of the same prober.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Ticks up to here were served or counted as missed.
+    pub accounted: Moment,
+    /// The last outcome was handed over and answered, and nothing is to be asked before the next tick.
+    pub is_settled: bool,
+    /// When the last outcome was found, in uptime.
+    pub probed_at: Option<Duration>,
+    /// Missed ticks that the keeper does not know of yet.
+    pub missed: u64,
+}
+
+impl Left {
+    /// Before the first life.
+    pub fn nothing(now: Moment) -> Self {
+        Self { accounted: now, is_settled: false, probed_at: None, missed: 0 }
+    }
+}
+
+/// Shared by one life of a prober, which writes, and its supervisor, which reads.
+#[derive(Debug)]
+pub struct Pulse {
+    /// Uptime in milliseconds.
+    promised_ms: AtomicU64,
+    left: Mutex<Left>,
+}
+
+impl Pulse {
+    /// A life that is heard of soon after `now`.
+    pub fn new(left: Left, now: Duration) -> Self {
+        let pulse = Self { promised_ms: AtomicU64::new(0), left: Mutex::new(left) };
+        pulse.promise(now);
+        pulse
+    }
+
+    /// It will be heard of by this uptime, give or take [`SLACK`].
+    pub fn promise(&self, by: Duration) {
+        let by = by.saturating_add(SLACK).as_millis();
+        self.promised_ms.store(u64::try_from(by).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Nothing is due any more, ever.
+    pub fn promise_nothing(&self) {
+        self.promised_ms.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Whether it should have been heard of by the uptime `now`, and was not.
+    pub fn is_overdue(&self, now: Duration) -> bool {
+        now.as_millis() > u128::from(self.promised_ms.load(Ordering::Relaxed))
+    }
+
+    /// A probe begins, for the tick `serves`.
+    pub fn begins(&self, serves: Moment) {
+        let mut left = self.lock();
+        left.accounted = serves;
+        left.is_settled = false;
+    }
+
+    /// Ticks up to `now` are nobody's any more: the schedule is another.
+    pub fn accounted(&self, now: Moment) {
+        self.lock().accounted = now;
+    }
+
+    /// There is an outcome, and ticks up to `now` are accounted for.
+    pub fn probed(&self, now: Moment) {
+        let mut left = self.lock();
+        left.accounted = now;
+        left.probed_at = Some(now.uptime);
+    }
+
+    /// The outcome is in good hands, and nothing is to be asked before the next tick.
+    pub fn settles(&self) {
+        self.lock().is_settled = true;
+    }
+
+    /// More ticks were missed.
+    pub fn missed(&self, ticks: u64) {
+        let mut left = self.lock();
+        left.missed = left.missed.saturating_add(ticks);
+    }
+
+    /// The keeper knows of so many of the missed ticks.
+    pub fn reported(&self, ticks: u64) {
+        let mut left = self.lock();
+        left.missed = left.missed.saturating_sub(ticks);
+    }
+
+    /// What is left behind if this life ends now.
+    pub fn left(&self) -> Left {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_is_kept_until_the_slack_is_over() {
+        let now = Moment { wall: api_health_core::Timestamp::default(), uptime: Duration::from_secs(100) };
+        let pulse = Pulse::new(Left::nothing(now), now.uptime);
+        assert!(!pulse.is_overdue(now.uptime + SLACK));
+        assert!(pulse.is_overdue(now.uptime + SLACK + Duration::from_millis(1)));
+        pulse.promise(Duration::from_secs(500));
+        assert!(!pulse.is_overdue(Duration::from_secs(500)));
+        pulse.promise_nothing();
+        assert!(!pulse.is_overdue(Duration::from_secs(1_000_000_000)));
+    }
+}

@@ -1,0 +1,213 @@
+//! What is configured, and how what runs follows it.
+//!
+//! What runs is compared with what is configured after every reading, so that a row that did not change keeps its prober,
+//! its phase and its streak. A source that is unreachable or empty all at once changes nothing (P8). While the chain is
+//! started again nothing is applied: there is nobody to tell.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use api_health_core::roster::{self, Plan, Roster};
+use api_health_core::{ApiConfig, ApiId};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Supervisor;
+use super::source::{Reading, Source, read, revision};
+use crate::ports::ConfigSource;
+use crate::state_keeper::Watch;
+
+/// How often sources are asked whether they changed, where that is cheap to tell.
+pub(super) const REVISION_EVERY: Duration = Duration::from_secs(1);
+
+/// How many APIs a report names.
+const REPORT_NAMES_MAX: usize = 20;
+
+/// What came of reading the configs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadReport {
+    /// APIs that are configured and enabled.
+    pub apis: usize,
+    /// Rows that were refused.
+    pub refused: usize,
+    /// Sources that could not be read, and why.
+    pub unreadable: Vec<String>,
+    /// At least one of those needs a person to mend it.
+    pub misconfigured: bool,
+    /// The first few APIs that are watched, in the order of their ids.
+    pub watched: Vec<Arc<ApiConfig>>,
+}
+
+/// The sources, and what is under way with them.
+pub(super) struct Configs {
+    sources: Vec<Source>,
+    /// What runs.
+    pub(super) running: Roster,
+    loading: bool,
+    /// Somebody asked for a reload while one was under way.
+    load_again: bool,
+    loaded_at: Instant,
+    asking: bool,
+    /// Something was read while the chain was down.
+    apply_when_up: bool,
+    doubled: HashSet<ApiId>,
+    /// States without a row were looked for.
+    closed_unconfigured: bool,
+    pub(super) waiting_for_load: Vec<oneshot::Sender<LoadReport>>,
+}
+
+impl Configs {
+    pub(super) fn new(sources: Vec<Arc<dyn ConfigSource>>) -> Self {
+        Self {
+            sources: sources.into_iter().map(Source::new).collect(),
+            running: Roster::new(),
+            loading: false,
+            load_again: false,
+            loaded_at: Instant::now(),
+            asking: false,
+            apply_when_up: false,
+            doubled: HashSet::new(),
+            closed_unconfigured: false,
+            waiting_for_load: Vec::new(),
+        }
+    }
+
+    fn ports(&self) -> Vec<Arc<dyn ConfigSource>> {
+        self.sources.iter().map(|source| Arc::clone(&source.port)).collect()
+    }
+
+    fn report(&self) -> LoadReport {
+        LoadReport {
+            apis: self.running.len(),
+            refused: self.sources.iter().map(|source| source.refused).sum(),
+            unreadable: self.sources.iter().filter_map(|source| source.unreadable.clone()).collect(),
+            misconfigured: self.sources.iter().any(|source| source.misconfigured),
+            watched: self.running.values().take(REPORT_NAMES_MAX).cloned().collect(),
+        }
+    }
+
+    /// Every API that has a row that may run, if that is known for certain: every source was read, and none is empty all at once.
+    pub(super) fn configured(&self) -> Option<HashSet<ApiId>> {
+        let mut configured = HashSet::new();
+        for source in &self.sources {
+            configured.extend(source.roster.values().filter(|api| api.enabled).map(|api| api.api_id.clone()));
+            configured.extend(source.refused_ids.clone()?);
+        }
+        (!configured.is_empty()).then_some(configured)
+    }
+}
+
+impl Supervisor {
+    /// Reads every source, whatever its revision says; only one reading at a time.
+    pub(super) fn reload(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() || self.escalated {
+            self.configs.waiting_for_load.clear();
+            return;
+        }
+        if self.configs.loading {
+            self.configs.load_again = true;
+            return;
+        }
+        self.configs.loading = true;
+        self.configs.loaded_at = Instant::now();
+        let ports = self.configs.ports();
+        let reading = async move { futures_util::future::join_all(ports.iter().map(read)).await };
+        ctx.spawn(reading.into_actor(self).map(|results, supervisor, ctx| {
+            supervisor.configs.loading = false;
+            supervisor.loaded(results, ctx);
+            if std::mem::take(&mut supervisor.configs.load_again) {
+                supervisor.reload(ctx);
+            }
+        }));
+    }
+
+    fn loaded(&mut self, results: Vec<Reading>, ctx: &mut Context<Self>) {
+        for (source, reading) in self.configs.sources.iter_mut().zip(results) {
+            source.accept(reading);
+        }
+        self.configs.apply_when_up = true;
+        self.apply_configs(ctx);
+    }
+
+    /// Makes what runs follow what was read last, if there is anything new, and as soon as the chain is up.
+    pub(super) fn apply_configs(&mut self, ctx: &mut Context<Self>) {
+        if !self.configs.apply_when_up || !self.chain.is_up() {
+            return;
+        }
+        self.configs.apply_when_up = false;
+        let (configured, doubled) = roster::merge(self.configs.sources.iter().map(|source| &source.roster));
+        let doubled: HashSet<ApiId> = doubled.into_iter().collect();
+        for api_id in doubled.difference(&self.configs.doubled) {
+            tracing::warn!(%api_id, "more than one source has this API; the first one counts");
+        }
+        self.configs.doubled = doubled;
+        if self.stopping.is_none() {
+            self.carry_out(roster::plan(&self.configs.running, &configured), ctx);
+        }
+        let report = self.configs.report();
+        for waiter in self.configs.waiting_for_load.drain(..) {
+            let _ = waiter.send(report.clone());
+        }
+    }
+
+    fn carry_out(&mut self, plan: Plan, ctx: &mut Context<Self>) {
+        let (started, changed, stopped) = (plan.start.len(), plan.change.len(), plan.stop.len());
+        self.tell_the_keeper_of(&plan, ctx);
+        for (api_id, _) in plan.stop {
+            self.configs.running.remove(&api_id);
+            // What is no longer watched is told nothing of any more: the probe under way is cut.
+            self.probers.remove(&api_id);
+        }
+        for api in plan.change {
+            let before = self.configs.running.insert(api.api_id.clone(), Arc::clone(&api));
+            let same_schedule = before.is_some_and(|before| before.schedule == api.schedule);
+            self.reconfigure_prober(api, same_schedule, ctx);
+        }
+        for api in &plan.start {
+            self.configs.running.insert(api.api_id.clone(), Arc::clone(api));
+        }
+        self.start_first(plan.start, ctx);
+        if started + changed + stopped > 0 {
+            tracing::info!(started, changed, stopped, running = self.configs.running.len(), "configs applied");
+            self.probers.count.send_replace(self.configs.running.len());
+        }
+    }
+
+    /// Before the probers that it is about are started, so that no outcome comes before it.
+    fn tell_the_keeper_of(&mut self, plan: &Plan, ctx: &mut Context<Self>) {
+        let look = self.options.closes_unconfigured && !self.configs.closed_unconfigured;
+        let configured = if look { self.configs.configured() } else { None };
+        self.configs.closed_unconfigured |= configured.is_some();
+        let watch = Watch {
+            started: plan.start.iter().map(|api| api.api_id.clone()).collect(),
+            asks_anew: plan.asks_anew.clone(),
+            stopped: plan.stop.clone(),
+            configured,
+        };
+        self.tell_keeper(watch, ctx);
+    }
+
+    /// Looks for changes where that is cheap, every second, and everywhere when `reload_every` is over.
+    pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
+        if self.configs.loading || self.configs.asking || self.options.once || self.stopping.is_some() {
+            return;
+        }
+        if self.configs.loaded_at.elapsed() >= self.options.reload_every {
+            self.reload(ctx);
+            return;
+        }
+        self.configs.asking = true;
+        let ports = self.configs.ports();
+        let asking = async move { futures_util::future::join_all(ports.iter().map(revision)).await };
+        ctx.spawn(asking.into_actor(self).map(|revisions, supervisor, ctx| {
+            supervisor.configs.asking = false;
+            let changed =
+                supervisor.configs.sources.iter().zip(&revisions).any(|(s, r)| r.is_some() && *r != s.revision);
+            if changed && !supervisor.configs.loading {
+                supervisor.reload(ctx);
+            }
+        }));
+    }
+}

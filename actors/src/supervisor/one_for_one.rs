@@ -1,0 +1,153 @@
+//! one_for_one: the death of a prober costs that one a restart after a delay, and nobody else anything. One that dies too
+//! often is given up loudly, and tried again slowly; a life that lasts makes up for the deaths before it.
+
+use std::time::Duration;
+
+use actix::{AsyncContext, Context, Handler};
+use api_health_core::ApiId;
+use api_health_core::restart::Verdict;
+
+use super::Supervisor;
+use super::probers::{Life, Slot};
+use crate::child::{ChildExit, ExitReason};
+use crate::state_keeper::GivenUp;
+
+impl Supervisor {
+    /// Stops the probers of a thread, for the sake of others. They keep what they left, and their place in the round.
+    pub(super) fn pause_probers(&mut self, home: usize) {
+        let homes = self.chain.homes.len().max(1) as u64;
+        let is_stopping = self.stopping.is_some();
+        for (api_id, slot) in &mut self.probers.slots {
+            let Life::Runs(running) = &slot.life else { continue };
+            if api_id.stable_hash() % homes != home as u64 {
+                continue;
+            }
+            let place = running.place.upgrade();
+            let is_over = is_stopping || (self.options.once && place.is_none());
+            running.child.kill.abort();
+            slot.life = if is_over { Life::Over } else { Life::Paused { left: running.pulse.left(), place } };
+        }
+    }
+
+    /// A prober is dead. That it hung, or that somebody killed it, counts like any other death.
+    pub(super) fn prober_died(&mut self, api_id: &ApiId, reason: &ExitReason, ctx: &mut Context<Self>) {
+        let now = self.uptime();
+        let is_stopping = self.stopping.is_some();
+        let Some(slot) = self.probers.slots.get_mut(api_id) else { return };
+        let Life::Runs(running) = &slot.life else { return };
+        let left = running.pulse.left();
+        running.child.kill.abort();
+        if is_stopping || self.options.once {
+            slot.life = Life::Over;
+            if self.options.once && !is_stopping && *reason != ExitReason::Normal {
+                self.probers.died_in_round += 1;
+                tracing::error!(%api_id, %reason, "the prober died");
+            }
+            return self.finish_stop_if_idle();
+        }
+        let policy = &self.options.restart;
+        let verdict = slot.deaths.count(now, policy, api_id.stable_hash());
+        let deaths = slot.deaths.recent();
+        let delay = match verdict {
+            Verdict::Restart { after } => after,
+            Verdict::GiveUp { again_after } => {
+                let (period, slow) = (policy.period.as_secs(), policy.slow.as_secs());
+                let why = format!(
+                    "it died {deaths} times within {period} s and is tried again every {slow} s from now on; the last time {reason}"
+                );
+                // Later deaths are deaths of a prober that is given up already.
+                let is_new = slot.given_up.is_none();
+                let why = slot.given_up.get_or_insert(why).clone();
+                if is_new {
+                    tracing::error!(%api_id, why, "the prober is given up: nobody probes this API for now");
+                }
+                again_after
+            }
+        };
+        let until = now.saturating_add(delay);
+        let given_up = slot.given_up.clone();
+        slot.life = Life::Waits { until, left };
+        self.probers.due.insert((until, api_id.clone()));
+        if let (Some(why), Some(api)) = (given_up, self.configs.running.get(api_id).cloned()) {
+            self.tell_keeper(GivenUp { api, why }, ctx);
+        }
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        tracing::error!(%api_id, %reason, deaths, delay_ms, "the prober died; it is started again");
+        self.start_due(ctx);
+    }
+
+    /// The keeper may be in another life, which knows only what is stored.
+    pub(super) fn tell_of_those_given_up(&self, ctx: &mut Context<Self>) {
+        for (api_id, slot) in &self.probers.slots {
+            if let (Some(why), Some(api)) = (slot.given_up.clone(), self.configs.running.get(api_id).cloned()) {
+                self.tell_keeper(GivenUp { api, why }, ctx);
+            }
+        }
+    }
+
+    /// Starts those whose delay is over, as fast as the brake lets them, and sets the timer for the next.
+    pub(super) fn start_due(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() || self.escalated {
+            return;
+        }
+        let now = self.uptime();
+        while let Some((at, _)) = self.probers.due.first()
+            && *at <= now
+        {
+            let granted = self.probers.granted.unwrap_or_else(|| now.saturating_add(self.probers.brake.wait(now)));
+            self.probers.granted = Some(granted);
+            if granted > now {
+                break;
+            }
+            let Some((at, api_id)) = self.probers.due.pop_first() else { break };
+            let home = self.home_of(&api_id);
+            let is_home = self.chain.homes.get(home).is_some_and(|home| home.shared.is_some());
+            let Some(slot) = self.probers.slots.get_mut(&api_id) else { continue };
+            let Life::Waits { until, left } = &slot.life else { continue };
+            let left = *left;
+            if *until != at {
+                continue;
+            }
+            slot.life = Life::Paused { left, place: None };
+            if is_home {
+                self.probers.granted = None;
+                self.stats.restarted();
+                self.start_again(&api_id, left, None, Duration::ZERO, ctx);
+            }
+        }
+        self.arm_starts(now, ctx);
+    }
+
+    fn arm_starts(&mut self, now: Duration, ctx: &mut Context<Self>) {
+        let Some((at, _)) = self.probers.due.first() else { return };
+        let at = self.probers.granted.map_or(*at, |granted| granted.max(*at));
+        if let Some((armed, timer)) = self.probers.timer {
+            if armed <= at && armed > now {
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let timer = ctx.run_later(at.saturating_sub(now), |supervisor, ctx| {
+            supervisor.probers.timer = None;
+            supervisor.start_due(ctx);
+        });
+        self.probers.timer = Some((at, timer));
+    }
+}
+
+impl Handler<ChildExit<ApiId>> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, exit: ChildExit<ApiId>, ctx: &mut Self::Context) {
+        let ChildExit { child: api_id, life, reason } = exit;
+        let is_running = |slot: &Slot| matches!(&slot.life, Life::Runs(running) if running.life == life);
+        if !self.probers.slots.get(&api_id).is_some_and(is_running) {
+            return; // the notice of an earlier life, or of an API that is no longer watched
+        }
+        if reason == ExitReason::ArbiterGone && self.stopping.is_none() && !self.escalated {
+            // Not its fault: it moves, and with it all that lived there.
+            return self.restart_home(self.home_of(&api_id), reason, ctx);
+        }
+        self.prober_died(&api_id, &reason, ctx);
+    }
+}

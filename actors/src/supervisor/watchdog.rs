@@ -1,0 +1,116 @@
+//! Who lives and no longer moves: probers that are not heard of when they promised, threads that no longer beat.
+//!
+//! A hung prober is killed and started again, which counts as a death. A stuck thread of probers is left behind, and its
+//! probers move to a new one; nothing can end a blocked thread, so a second one ends the process. So does a stuck thread of
+//! the keeper or of the alerter: what it holds cannot be got out of it, and whoever started the process (systemd) starts it again.
+//!
+//! Nobody is accused by a judge who was asleep: when the supervisor's own look is late (a suspended process, a starved
+//! machine) all have [`GRACE`] to be heard of first.
+
+use std::time::Duration;
+
+use actix::Context;
+
+use super::Supervisor;
+use super::chain::Member;
+use crate::child::ExitReason;
+use crate::threads::Thread;
+
+/// How often the supervisor looks.
+pub(super) const SCAN_EVERY: Duration = Duration::from_secs(1);
+
+/// A look that is later than this says more about the machine than about anybody on it.
+const LATE_MAX: Duration = Duration::from_secs(1);
+
+/// After a late look nobody is judged for this long.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Stuck threads that are borne in the life of the process: each one is lost, with all that is on it.
+const STUCK_MAX: u32 = 1;
+
+/// A thread of keeper or alerter gets so many times the time of one of probers, since there is no way back from it.
+const CHAIN_PATIENCE: u32 = 3;
+
+/// What was seen.
+pub(super) struct Watchdog {
+    looked_at: Duration,
+    judges_from: Duration,
+    stuck: u32,
+}
+
+impl Watchdog {
+    pub(super) fn new(now: Duration) -> Self {
+        Self { looked_at: now, judges_from: now, stuck: 0 }
+    }
+
+    /// Whether anybody may be judged now.
+    fn look(&mut self, now: Duration) -> bool {
+        let since = now.saturating_sub(std::mem::replace(&mut self.looked_at, now));
+        if since > SCAN_EVERY + LATE_MAX {
+            self.judges_from = now.saturating_add(GRACE);
+        }
+        now >= self.judges_from
+    }
+}
+
+impl Supervisor {
+    pub(super) fn scan(&mut self, ctx: &mut Context<Self>) {
+        let now = self.uptime();
+        let may_judge = self.watchdog.look(now);
+        self.probers.forgive(now, self.options.restart.period);
+        if !may_judge || self.stopping.is_some() || self.escalated {
+            return;
+        }
+        self.look_at_threads(now, ctx);
+        if self.escalated {
+            return;
+        }
+        for api_id in self.probers.overdue(now) {
+            self.prober_died(&api_id, &ExitReason::Hung, ctx);
+        }
+    }
+
+    fn look_at_threads(&mut self, now: Duration, ctx: &mut Context<Self>) {
+        let stuck_after = self.options.stuck_after;
+        let is_stuck = |thread: &Option<Thread>, after| thread.as_ref().is_some_and(|t| t.silent_for(now) >= after);
+        let of_chain = [(Member::Alerter, &self.chain.alerter_thread), (Member::Keeper, &self.chain.keeper_thread)];
+        if let Some((member, _)) = of_chain.iter().find(|(_, thread)| is_stuck(thread, stuck_after * CHAIN_PATIENCE)) {
+            let name = member.name();
+            return self.escalate(name, ExitReason::Hung);
+        }
+        let stuck: Vec<usize> = (0..self.chain.homes.len())
+            .filter(|index| is_stuck(&self.chain.homes[*index].thread, stuck_after))
+            .collect();
+        for index in stuck {
+            self.watchdog.stuck += 1;
+            if self.watchdog.stuck > STUCK_MAX {
+                return self.escalate("thread of probers", ExitReason::Hung);
+            }
+            tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");
+            if let Some(thread) = &self.chain.homes[index].thread {
+                thread.handle.stop(); // should it ever move again
+            }
+            self.restart_home(index, ExitReason::Hung, ctx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_judge_who_was_asleep_accuses_nobody_for_a_while() {
+        let at = Duration::from_millis;
+        let mut watchdog = Watchdog::new(at(0));
+        assert!(watchdog.look(at(1_000)));
+        assert!(watchdog.look(at(2_900)), "a little late");
+        assert!(!watchdog.look(at(5_000)), "asleep");
+        assert!(!watchdog.look(at(5_001)), "the looks that were missed come in a row");
+        assert!(!watchdog.look(at(6_000)));
+        for second in 7..15 {
+            assert!(!watchdog.look(at(second * 1_000)));
+        }
+        assert!(watchdog.look(at(15_000)));
+    }
+}

@@ -1,0 +1,26 @@
+//! What was found once, each with the fault that it was.
+
+use api_health::configs::{file, url};
+
+#[test]
+fn a_url_that_grows_when_it_is_sent_is_refused() {
+    // Stored fifty times in one record, this passed DynamoDB's 400 KB.
+    let text = format!("https://a.test/{}", "🦀".repeat(2_000));
+    assert!(url::check(&text).unwrap_err().why.contains("24015 characters in the form in which it is sent"));
+}
+
+#[test]
+fn a_file_that_is_no_toml_at_all_takes_no_gigabytes() {
+    // 2 MB of it took 9 s and 830 MB: the parser keeps every fault that it finds.
+    let text = "=\n".repeat(1_000_000);
+    let error = crate::soon(|| file::parse("t", &text).unwrap_err()).to_string();
+    assert!(error.starts_with("t, line 1, column 1: the text is not TOML ("), "{error}");
+}
+
+#[test]
+fn a_status_set_that_is_none_is_not_quoted_without_an_end() {
+    let mut fields = crate::rows::good();
+    fields.insert("expected_status".into(), "ok".repeat(1_000_000).into());
+    let issues = crate::rules().check(&crate::rows::rows(vec![fields])[0]).unwrap_err().issues;
+    assert!(issues.len() == 1 && issues[0].to_string().len() < 1_000, "{} bytes", issues[0].to_string().len());
+}
