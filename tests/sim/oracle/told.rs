@@ -111,7 +111,12 @@ impl Oracle<'_> {
         if self.troubles.store.touch(since.saturating_sub(AFTER_TROUBLE), now) {
             within += UNSTORED_WITHIN;
         }
-        if change.life != self.life || self.troubles.meddling.touch(since.saturating_sub(CLAIM_LASTS), now) {
+        // The process before this one may have claimed what this one has to tell.
+        let is_claimed_by_the_dead = self.script.is_shared && since < self.life_began + CLAIM_LASTS;
+        if change.life != self.life
+            || is_claimed_by_the_dead
+            || self.troubles.meddling.touch(since.saturating_sub(CLAIM_LASTS), now)
+        {
             within += RESTARTED_WITHIN;
         }
         let name = self.channels[channel];
