@@ -1,5 +1,6 @@
 //! How long to wait before trying again. The one module that knows the `backoff` crate.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
@@ -39,7 +40,7 @@ impl RetryPolicy {
     pub fn wait_after(&self, failures: u32, error: &NotifyError) -> Duration {
         let step = self.step_min.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.step_max);
         let mut waits = ExponentialBackoff { current_interval: step, ..self.waits() };
-        let own = waits.next_backoff().unwrap_or(self.step_max);
+        let own = spread(waits.next_backoff().unwrap_or(self.step_max));
         match error {
             NotifyError::Retryable { after, .. } => after.map_or(own, |after| after.max(own)),
             NotifyError::Permanent { .. } => self.permanent,
@@ -50,7 +51,7 @@ impl RetryPolicy {
         ExponentialBackoff {
             current_interval: self.step_min,
             initial_interval: self.step_min,
-            randomization_factor: 1.0,
+            randomization_factor: 0.0, // see `spread`
             multiplier: 2.0,
             max_interval: self.step_max,
             max_elapsed_time: None,
@@ -75,13 +76,24 @@ impl Waits {
     /// The next wait.
     pub fn next_wait(&mut self) -> Duration {
         // There is no maximum of elapsed time, so there is always a next one.
-        self.waits.next_backoff().unwrap_or(self.policy.step_max)
+        spread(self.waits.next_backoff().unwrap_or(self.policy.step_max))
     }
 
     /// Begins anew, after a success.
     pub fn reset(&mut self) {
         self.waits.reset();
     }
+}
+
+/// Full jitter: evenly from zero to twice `step`.
+///
+/// The chance is that of the standard library's hash keys, which are other ones each time. The crate's own comes straight
+/// from the kernel, so that no simulation with it would ever run twice in the same way.
+fn spread(step: Duration) -> Duration {
+    let bits = RandomState::new().build_hasher().finish();
+    let nanos = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
+    let drawn = (u128::from(bits) * u128::from(nanos)) >> 63;
+    Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

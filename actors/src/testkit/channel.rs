@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::VirtualClock;
+use super::stage::{Answered, Event, Stage, Step};
 use crate::ports::{Clock, Notifier, NotifyError};
 
 /// How the channel fails.
@@ -26,31 +27,64 @@ pub enum ChannelFault {
     Panics,
     /// It refuses the alerts of this API alone.
     RefusesOne(ApiId),
+    /// It asks for patience.
+    RetryAfter(Duration),
+    /// It takes the alert over and says that it failed.
+    AnswerLost,
+    /// It takes the alert over, and says after a minute that it failed.
+    HangsWithIt,
+    /// Any of these (but for the panic), or none, from one attempt to the next.
+    Flaky,
 }
 
 /// The channel.
 #[derive(Clone)]
 pub struct FakeChannel {
     name: &'static str,
-    clock: VirtualClock,
+    stage: Stage,
     inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Default)]
 struct Inner {
     fault: ChannelFault,
+    latency_ms_max: u64,
     told: Vec<(Timestamp, Alert)>,
 }
 
+/// Notes an attempt that ends without an answer.
+struct Noted<'a> {
+    stage: &'a Stage,
+    call: u64,
+    answered: Answered,
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        let answered = if std::thread::panicking() { Answered::Panicked } else { self.answered };
+        self.stage.note(Event::DeliverEnded { call: self.call, answered });
+    }
+}
+
 impl FakeChannel {
-    /// A channel that works.
+    /// A channel that works, in a world of its own but for the clock.
     pub fn new(name: &'static str, clock: VirtualClock) -> Self {
-        Self { name, clock, inner: Arc::default() }
+        Self::on(name, Stage::new(clock, 0))
+    }
+
+    /// A channel that works.
+    pub fn on(name: &'static str, stage: Stage) -> Self {
+        Self { name, stage, inner: Arc::default() }
     }
 
     /// From now on.
     pub fn set_fault(&self, fault: ChannelFault) {
         self.lock().fault = fault;
+    }
+
+    /// Each attempt takes up to this long from now on.
+    pub fn set_latency(&self, millis_max: u64) {
+        self.lock().latency_ms_max = millis_max;
     }
 
     /// What was told: when, and what.
@@ -71,6 +105,62 @@ impl FakeChannel {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// How this attempt fails.
+    fn fault_now(&self) -> ChannelFault {
+        match self.lock().fault.clone() {
+            ChannelFault::Flaky => self.stage.draw(|chance| match chance.below(8) {
+                0 => ChannelFault::Unavailable,
+                1 => ChannelFault::Hangs,
+                2 => ChannelFault::HangsWithIt,
+                3 => ChannelFault::RetryAfter(chance.millis(0, 90_000)),
+                4 => ChannelFault::AnswerLost,
+                5 if chance.percent(30) => ChannelFault::Permanent,
+                _ => ChannelFault::None,
+            }),
+            fault => fault,
+        }
+    }
+
+    async fn take_over(&self, call: u64, alert: &Alert) {
+        self.stage.pass(Step::BeforeTakingOver).await;
+        let now = self.stage.clock.now();
+        self.lock().told.push((now, alert.clone()));
+        self.stage.note(Event::TookOver { call });
+        self.stage.pass(Step::AfterTakingOver).await;
+    }
+
+    async fn attempt(&self, call: u64, alert: &Alert) -> Result<(), NotifyError> {
+        let latency_ms_max = self.lock().latency_ms_max;
+        self.stage.dawdle(latency_ms_max).await;
+        let refusal = |after| Err(NotifyError::Retryable { reason: "planted".into(), after });
+        match self.fault_now() {
+            ChannelFault::Unavailable => refusal(None),
+            ChannelFault::Hangs => {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                refusal(None)
+            }
+            ChannelFault::HangsWithIt => {
+                self.take_over(call, alert).await;
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                refusal(None)
+            }
+            ChannelFault::AnswerLost => {
+                self.take_over(call, alert).await;
+                refusal(None)
+            }
+            ChannelFault::RetryAfter(after) => refusal(Some(after)),
+            ChannelFault::Permanent => {
+                Err(NotifyError::Permanent { reason: "planted".into(), instead: "mend it".into() })
+            }
+            ChannelFault::Panics => panic!("planted"),
+            ChannelFault::RefusesOne(api_id) if api_id == alert.api_id => refusal(None),
+            ChannelFault::None | ChannelFault::RefusesOne(_) | ChannelFault::Flaky => {
+                self.take_over(call, alert).await;
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Notifier for FakeChannel {
@@ -80,26 +170,17 @@ impl Notifier for FakeChannel {
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         async move {
-            let fault = self.lock().fault.clone();
-            match fault {
-                ChannelFault::Unavailable => Err(NotifyError::Retryable { reason: "planted".into(), after: None }),
-                ChannelFault::Hangs => {
-                    tokio::time::sleep(Duration::from_secs(60)).await;
-                    Err(NotifyError::Retryable { reason: "no answer within 60 s".into(), after: None })
-                }
-                ChannelFault::Permanent => {
-                    Err(NotifyError::Permanent { reason: "planted".into(), instead: "mend it".into() })
-                }
-                ChannelFault::Panics => panic!("planted"),
-                ChannelFault::RefusesOne(api_id) if api_id == alert.api_id => {
-                    Err(NotifyError::Retryable { reason: "planted".into(), after: None })
-                }
-                ChannelFault::None | ChannelFault::RefusesOne(_) => {
-                    let now = self.clock.now();
-                    self.lock().told.push((now, (*alert).clone()));
-                    Ok(())
-                }
-            }
+            self.stage.pass(Step::Any).await;
+            let call = self.stage.number();
+            self.stage.note(Event::DeliverBegan { call, channel: self.name, alert: Arc::clone(&alert) });
+            let mut noted = Noted { stage: &self.stage, call, answered: Answered::Cut };
+            let answer = self.attempt(call, &alert).await;
+            noted.answered = match &answer {
+                Ok(()) => Answered::Ok,
+                Err(NotifyError::Retryable { .. }) => Answered::Retryable,
+                Err(NotifyError::Permanent { .. }) => Answered::Permanent,
+            };
+            answer
         }
         .boxed_local()
     }

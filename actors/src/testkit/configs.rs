@@ -6,30 +6,54 @@ use api_health_core::{ApiConfig, ApiId};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::stage::{Event, Stage, Step};
 use crate::ports::{ConfigSource, LoadedConfigs, RefusedRow, SourceError};
+
+/// How the source fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourceFault {
+    /// It works.
+    #[default]
+    None,
+    /// It cannot be reached.
+    Unavailable,
+    /// It has no rows all at once.
+    Empty,
+    /// It never answers.
+    Hangs,
+}
 
 /// The source.
 #[derive(Clone)]
-pub struct FakeConfigs(Arc<Mutex<Inner>>);
+pub struct FakeConfigs {
+    stage: Stage,
+    inner: Arc<Mutex<Inner>>,
+}
 
 struct Inner {
     apis: Vec<Arc<ApiConfig>>,
     refused: Vec<ApiId>,
-    unavailable: bool,
+    fault: SourceFault,
     revision: u64,
 }
 
 impl FakeConfigs {
-    pub(super) fn new(apis: Vec<ApiConfig>) -> Self {
+    pub(super) fn on(stage: Stage, apis: Vec<ApiConfig>) -> Self {
         let apis = apis.into_iter().map(Arc::new).collect();
-        Self(Arc::new(Mutex::new(Inner { apis, refused: vec![], unavailable: false, revision: 1 })))
+        let inner = Inner { apis, refused: vec![], fault: SourceFault::None, revision: 1 };
+        Self { stage, inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Replaces all rows.
     pub fn set(&self, apis: Vec<ApiConfig>) {
+        self.set_rows(apis.into_iter().map(Arc::new).collect(), vec![]);
+    }
+
+    /// Replaces all rows, and says which are broken.
+    pub fn set_rows(&self, apis: Vec<Arc<ApiConfig>>, refused: Vec<ApiId>) {
         let mut inner = self.lock();
-        inner.apis = apis.into_iter().map(Arc::new).collect();
-        inner.refused.clear();
+        inner.apis = apis;
+        inner.refused = refused;
         inner.revision += 1;
     }
 
@@ -45,13 +69,18 @@ impl FakeConfigs {
 
     /// Makes the source unreachable, or reachable again.
     pub fn set_unavailable(&self, unavailable: bool) {
+        self.set_fault(if unavailable { SourceFault::Unavailable } else { SourceFault::None });
+    }
+
+    /// From now on.
+    pub fn set_fault(&self, fault: SourceFault) {
         let mut inner = self.lock();
-        inner.unavailable = unavailable;
+        inner.fault = fault;
         inner.revision += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,18 +91,38 @@ impl ConfigSource for FakeConfigs {
 
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         async move {
-            let inner = self.lock();
-            if inner.unavailable {
-                return Err(SourceError::Unavailable("planted".into()));
-            }
-            let refused =
-                inner.refused.iter().map(|id| RefusedRow { api_id: Some(id.clone()), issues: vec![] }).collect();
-            Ok(LoadedConfigs { good: inner.apis.clone(), refused })
+            let (fault, apis, refused) = {
+                let inner = self.lock();
+                (inner.fault, inner.apis.clone(), inner.refused.clone())
+            };
+            self.stage.pass(Step::ConfigsRead).await;
+            let (good, refused) = match fault {
+                SourceFault::None => (apis, refused),
+                SourceFault::Empty => (vec![], vec![]),
+                SourceFault::Hangs => std::future::pending().await,
+                SourceFault::Unavailable => {
+                    self.stage.note(Event::ConfigsRead { rows: None });
+                    return Err(SourceError::Unavailable("planted".into()));
+                }
+            };
+            self.stage.note(Event::ConfigsRead { rows: Some((good.clone(), refused.clone())) });
+            let refused = refused.into_iter().map(|id| RefusedRow { api_id: Some(id), issues: vec![] }).collect();
+            Ok(LoadedConfigs { good, refused })
         }
         .boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
-        async move { Some(self.lock().revision) }.boxed()
+        async move {
+            let (fault, revision) = {
+                let inner = self.lock();
+                (inner.fault, inner.revision)
+            };
+            if fault == SourceFault::Hangs {
+                std::future::pending::<()>().await;
+            }
+            Some(revision)
+        }
+        .boxed()
     }
 }

@@ -2,60 +2,27 @@
 //! `Arc`, so that a test keeps a handle and a restarted system finds the same world.
 
 pub mod channel;
-mod configs;
+mod clock;
+pub mod configs;
+pub mod stage;
 pub mod store;
 pub mod target;
 
 pub use channel::FakeChannel;
+pub use clock::{VirtualClock, WORLD_BEGINS};
 pub use configs::FakeConfigs;
+pub use stage::Stage;
 pub use store::MemoryStore;
 pub use target::FakeTargets;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet, Timestamp};
+use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet};
 
-use crate::ports::{Clock, ConfigSource, Notifier, StateStore};
+use crate::ports::{ConfigSource, Notifier, StateStore, StoreError};
 use crate::system::{self, Options, Running, World};
-
-/// The wall clock of a simulation: a start in 2026, plus tokio's time since the clock was made, plus what it was set by.
-#[derive(Clone, Debug)]
-pub struct VirtualClock {
-    started: tokio::time::Instant,
-    /// In milliseconds.
-    set_by: Arc<AtomicI64>,
-}
-
-/// When the simulated world begins.
-pub const WORLD_BEGINS: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-
-impl VirtualClock {
-    /// A clock that shows [`WORLD_BEGINS`] now.
-    pub fn new() -> Self {
-        Self { started: tokio::time::Instant::now(), set_by: Arc::default() }
-    }
-
-    /// Sets the clock by so many milliseconds, forward or back, for everybody who has it.
-    pub fn step(&self, by: i64) {
-        self.set_by.fetch_add(by, Ordering::Relaxed);
-    }
-}
-
-impl Default for VirtualClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Timestamp {
-        let shown = WORLD_BEGINS.plus(self.started.elapsed()).as_millis();
-        Timestamp::from_millis(shown.saturating_add(self.set_by.load(Ordering::Relaxed)))
-    }
-}
 
 /// Runs `body` in an actix system of its own whose time jumps whenever nobody has work.
 ///
@@ -107,18 +74,29 @@ pub struct FakeWorld {
     pub configs: FakeConfigs,
     /// The time.
     pub clock: VirtualClock,
+    /// Other processes may use the store as well, as far as the program knows.
+    pub is_shared: bool,
+    /// What they share: a journal of all that really happened, chance, and crashes.
+    pub stage: Stage,
 }
 
 impl FakeWorld {
     /// A world in which everything works, with one channel named `pager`.
     pub fn new(apis: Vec<ApiConfig>) -> Self {
-        let clock = VirtualClock::new();
+        Self::seeded(apis, VirtualClock::new(), 0)
+    }
+
+    /// The same, with that clock and that seed for whatever its faults leave to chance.
+    pub fn seeded(apis: Vec<ApiConfig>, clock: VirtualClock, seed: u64) -> Self {
+        let stage = Stage::new(clock.clone(), seed);
         Self {
-            targets: FakeTargets::new(clock.clone()),
-            store: MemoryStore::default(),
-            channels: vec![FakeChannel::new("pager", clock.clone())],
-            configs: FakeConfigs::new(apis),
+            targets: FakeTargets::on(stage.clone()),
+            store: MemoryStore::on(stage.clone()),
+            channels: vec![FakeChannel::on("pager", stage.clone())],
+            configs: FakeConfigs::on(stage.clone(), apis),
             clock,
+            is_shared: false,
+            stage,
         }
     }
 
@@ -127,7 +105,7 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
-        self.start_as("this one", true, options).await
+        self.start_with(Options { arbiters: 0, ..options }, vec![]).await
     }
 
     /// The same as one of several processes, unless it is `alone`, that share this world.
@@ -135,7 +113,11 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start_as(&self, instance: &str, alone: bool, options: Options) -> Running {
-        self.start_any(instance, alone, Options { arbiters: 0, ..options }, vec![]).await
+        let options = Options { arbiters: 0, ..options };
+        let running = self.begin_as(instance.into(), alone, options, vec![]).await;
+        let running = running.expect("the fake store is there at the start");
+        running.reload().await;
+        running
     }
 
     /// The same on as many threads as `options` say, in real time.
@@ -151,18 +133,29 @@ impl FakeWorld {
     /// # Panics
     /// When the store is unavailable.
     pub async fn start_with(&self, options: Options, more: Vec<Arc<dyn ConfigSource>>) -> Running {
-        self.start_any("this one", true, options, more).await
+        let running = self.begin(options, more).await.expect("the fake store is there at the start");
+        running.reload().await;
+        running
     }
 
-    async fn start_any(
+    /// As [`Self::start_with`], and the configs are not read yet.
+    ///
+    /// # Errors
+    /// When the store is unavailable.
+    pub async fn begin(&self, options: Options, more: Vec<Arc<dyn ConfigSource>>) -> Result<Running, StoreError> {
+        let instance = format!("process {}", self.stage.number());
+        self.begin_as(instance, !self.is_shared, options, more).await
+    }
+
+    async fn begin_as(
         &self,
-        instance: &str,
+        instance: String,
         alone: bool,
         options: Options,
         more: Vec<Arc<dyn ConfigSource>>,
-    ) -> Running {
+    ) -> Result<Running, StoreError> {
         let own: Arc<dyn ConfigSource> = Arc::new(self.configs.clone());
-        let loaded = self.store.load_all().await.expect("the fake store is there at the start");
+        let loaded = self.store.load_all().await?;
         let channels = self.channels.clone();
         let world = World {
             probe: Arc::new(self.targets.clone()),
@@ -170,13 +163,12 @@ impl FakeWorld {
             states: loaded.states,
             store_name: "memory".into(),
             alone,
-            instance: instance.into(),
+            instance,
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
             sources: std::iter::once(own).chain(more).collect(),
             clock: Arc::new(self.clock.clone()),
         };
-        let running = system::start(world, &options);
-        running.reload().await;
-        running
+        self.stage.note(stage::Event::LifeBegan);
+        Ok(system::start(world, &options))
     }
 }

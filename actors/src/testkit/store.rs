@@ -8,6 +8,8 @@ use api_health_core::{ApiId, ApiState};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::VirtualClock;
+use super::stage::{Event, Stage, Step};
 use crate::ports::{
     CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
 };
@@ -24,22 +26,34 @@ pub enum StoreFault {
     Hangs,
     /// It writes, and the answer is lost.
     AnswerLost,
-    /// It works, and each write takes this long.
+    /// A person must act.
+    Misconfigured,
+    /// It answers after up to 8 s.
+    Dawdles,
+    /// It works, and each call takes this long.
     Slow(Duration),
     /// It takes every other write of a batch, and one batch of one out of two.
     Throttled,
+    /// Nothing for up to 20 s, the time that an adapter allows itself, and then an error; half of the writes are done.
+    HangsForAWhile,
+    /// Each write on its own: done, done with the answer lost, or failed.
+    Flaky,
     /// The next batch is written, and then it panics; from then on it works.
     PanicsOnce,
 }
 
 /// The store.
-#[derive(Clone, Default)]
-pub struct MemoryStore(Arc<Mutex<Inner>>);
+#[derive(Clone)]
+pub struct MemoryStore {
+    stage: Stage,
+    inner: Arc<Mutex<Inner>>,
+}
 
 #[derive(Default)]
 struct Inner {
-    records: BTreeMap<ApiId, ApiState>,
+    records: BTreeMap<ApiId, Arc<ApiState>>,
     fault: StoreFault,
+    latency_ms_max: u64,
     writes: usize,
     /// Writes that it was asked for.
     asked: usize,
@@ -49,26 +63,24 @@ struct Inner {
     unreadable: BTreeMap<ApiId, UnreadableState>,
 }
 
+/// What becomes of one write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Done,
+    DoneUnsaid,
+    Failed,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::on(Stage::new(VirtualClock::suspended(), 0))
+    }
+}
+
 impl MemoryStore {
-    /// Never takes the record of this API from now on.
-    pub fn refuse(&self, id: ApiId) {
-        self.lock().refused.insert(id);
-    }
-
-    /// Deletes the record of an API.
-    pub fn delete(&self, id: &str) {
-        self.lock().records.remove(id);
-    }
-
-    /// Makes the record of an API unreadable: damaged, or written by a newer version.
-    pub fn damage(&self, id: &ApiId, is_newer: bool) {
-        let why = "planted".into();
-        self.lock().unreadable.insert(id.clone(), UnreadableState { api_id: id.to_string(), why, is_newer });
-    }
-
-    /// Writes that it was asked for, whatever came of them.
-    pub fn asked(&self) -> usize {
-        self.lock().asked
+    /// An empty store that works.
+    pub fn on(stage: Stage) -> Self {
+        Self { stage, inner: Arc::default() }
     }
 
     /// From now on.
@@ -76,14 +88,45 @@ impl MemoryStore {
         self.lock().fault = fault;
     }
 
+    /// Each call takes up to this long from now on.
+    pub fn set_latency(&self, millis_max: u64) {
+        self.lock().latency_ms_max = millis_max;
+    }
+
     /// What is stored of an API.
     pub fn record(&self, id: &str) -> Option<ApiState> {
-        self.lock().records.get(id).cloned()
+        self.lock().records.get(id).map(|record| (**record).clone())
     }
 
     /// Writes as somebody else would: over whatever is there.
     pub fn overwrite(&self, state: ApiState) {
-        self.lock().records.insert(state.api_id.clone(), state);
+        let record = Arc::new(state);
+        self.lock().records.insert(record.api_id.clone(), Arc::clone(&record));
+        self.stage.note(Event::Overwritten { record });
+    }
+
+    /// Deletes a record as somebody else would.
+    pub fn delete(&self, api_id: &ApiId) {
+        if self.lock().records.remove(api_id).is_some() {
+            self.stage.note(Event::Deleted { api_id: api_id.clone() });
+        }
+    }
+
+    /// Never takes the record of this API from now on.
+    pub fn refuse(&self, api_id: ApiId) {
+        self.lock().refused.insert(api_id);
+    }
+
+    /// Makes the record of an API unreadable: damaged, or written by a newer version.
+    pub fn damage(&self, api_id: &ApiId, is_newer: bool) {
+        let why = "planted".into();
+        let record = UnreadableState { api_id: api_id.to_string(), why, is_newer };
+        self.lock().unreadable.insert(api_id.clone(), record);
+    }
+
+    /// Writes that it was asked for, whatever came of them.
+    pub fn asked(&self) -> usize {
+        self.lock().asked
     }
 
     /// Writes that went through.
@@ -92,12 +135,86 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, state: &StateWrite) -> Result<(), CommitError> {
+        let written = self.lock().write(state);
+        self.stage.note(match written {
+            Ok(()) => Event::Written { record: Arc::clone(state) },
+            Err(ref error) => {
+                Event::NotWritten { api_id: state.api_id.clone(), conflict: *error == CommitError::Conflict }
+            }
+        });
+        written
+    }
+
+    async fn write_all(&self, writes: &[StateWrite], fault: StoreFault) -> Vec<Result<(), CommitError>> {
+        let mut results = Vec::with_capacity(writes.len());
+        for state in writes {
+            let fate = match fault {
+                StoreFault::AnswerLost => Fate::DoneUnsaid,
+                StoreFault::HangsForAWhile => *self.stage.draw(|chance| chance.pick(&[Fate::DoneUnsaid, Fate::Failed])),
+                StoreFault::Flaky => self.stage.draw(|chance| match chance.below(10) {
+                    0..=1 => Fate::DoneUnsaid,
+                    2..=4 => Fate::Failed,
+                    _ => Fate::Done,
+                }),
+                _ => Fate::Done,
+            };
+            if fate == Fate::Failed {
+                self.stage.note(Event::NotWritten { api_id: state.api_id.clone(), conflict: false });
+                results.push(Err(CommitError::Store(unavailable())));
+                continue;
+            }
+            self.stage.pass(Step::BeforeWrite).await;
+            let result = self.write(state);
+            self.stage.pass(Step::AfterWrite).await;
+            let unsaid = fate == Fate::DoneUnsaid;
+            results.push(if unsaid { result.and(Err(CommitError::Store(unavailable()))) } else { result });
+        }
+        results
+    }
+
+    /// Waits as this fault makes one wait, and refuses as it refuses.
+    async fn reach(&self, fault: StoreFault) -> Result<(), StoreError> {
+        let latency_ms_max = self.lock().latency_ms_max;
+        self.stage.dawdle(latency_ms_max).await;
+        match fault {
+            StoreFault::Unavailable => Err(unavailable()),
+            StoreFault::Misconfigured => {
+                Err(StoreError::Misconfigured { what: "planted".into(), instead: "mend it".into() })
+            }
+            StoreFault::Hangs => std::future::pending().await,
+            StoreFault::Dawdles => {
+                self.stage.dawdle(8_000).await;
+                Ok(())
+            }
+            StoreFault::Slow(span) => {
+                tokio::time::sleep(span).await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Self::reach`], for a call that reads: nothing half is done there.
+    async fn reach_to_read(&self) -> Result<(), StoreError> {
+        let fault = self.lock().fault;
+        self.reach(fault).await?;
+        match fault {
+            StoreFault::HangsForAWhile => {
+                self.stage.dawdle(20_000).await;
+                Err(unavailable())
+            }
+            StoreFault::Flaky if self.stage.draw(|chance| chance.percent(30)) => Err(unavailable()),
+            _ => Ok(()),
+        }
     }
 }
 
 impl Inner {
-    fn write(&mut self, state: &ApiState) -> Result<(), CommitError> {
+    fn write(&mut self, state: &StateWrite) -> Result<(), CommitError> {
         self.asked += 1;
         if self.refused.contains(&state.api_id) {
             let (what, instead) = ("planted".into(), "mend it".into());
@@ -113,7 +230,7 @@ impl Inner {
         if stored + 1 != state.version {
             return Err(CommitError::Conflict);
         }
-        self.records.insert(state.api_id.clone(), state.clone());
+        self.records.insert(state.api_id.clone(), Arc::clone(state));
         self.writes += 1;
         Ok(())
     }
@@ -126,31 +243,32 @@ fn unavailable() -> StoreError {
 impl StateStore for MemoryStore {
     fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>> {
         async move {
-            let inner = self.lock();
-            match inner.fault {
-                StoreFault::Unavailable | StoreFault::Hangs => Err(unavailable()),
-                _ => {
-                    let readable = |state: &&ApiState| !inner.unreadable.contains_key(&state.api_id);
-                    Ok(LoadedStates {
-                        states: inner.records.values().filter(readable).cloned().collect(),
-                        unreadable: inner.unreadable.values().cloned().collect(),
-                    })
-                }
+            self.stage.pass(Step::Any).await;
+            if self.lock().fault == StoreFault::Hangs {
+                return Err(unavailable());
             }
+            self.reach_to_read().await?;
+            let inner = self.lock();
+            let readable = |record: &&Arc<ApiState>| !inner.unreadable.contains_key(&record.api_id);
+            let states = inner.records.values().filter(readable).map(|record| (**record).clone()).collect();
+            Ok(LoadedStates { states, unreadable: inner.unreadable.values().cloned().collect() })
         }
         .boxed()
     }
 
     fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {
         async move {
-            let inner = self.lock();
-            match inner.fault {
-                StoreFault::Unavailable | StoreFault::Hangs => Err(unavailable()),
-                _ => match inner.unreadable.get(&api_id) {
-                    Some(unreadable) => Ok(Some(Err(unreadable.clone()))),
-                    None => Ok(inner.records.get(&api_id).cloned().map(Ok)),
-                },
+            self.stage.pass(Step::Any).await;
+            if self.lock().fault == StoreFault::Hangs {
+                return Err(unavailable());
             }
+            let call = self.stage.number();
+            self.stage.note(Event::CommitBegan { call, writes: 0 });
+            let reached = self.reach_to_read().await;
+            self.stage.note(Event::CommitEnded { call, all_well: reached.is_ok() });
+            reached?;
+            let unreadable = self.lock().unreadable.get(&api_id).cloned();
+            Ok(unreadable.map(Err).or_else(|| self.record(api_id.as_str()).map(Ok)))
         }
         .boxed()
     }
@@ -171,29 +289,25 @@ impl StateStore for MemoryStore {
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
         async move {
+            self.stage.pass(Step::Any).await;
+            let call = self.stage.number();
+            self.stage.note(Event::CommitBegan { call, writes: writes.len() });
             let fault = self.lock().fault;
-            match fault {
-                StoreFault::None | StoreFault::Throttled => {
-                    writes.iter().map(|state| self.lock().write(state)).collect()
-                }
-                StoreFault::Slow(span) => {
-                    tokio::time::sleep(span).await;
-                    writes.iter().map(|state| self.lock().write(state)).collect()
-                }
-                StoreFault::PanicsOnce => {
-                    self.set_fault(StoreFault::None);
-                    for state in &writes {
-                        let _ = self.lock().write(state);
-                    }
-                    panic!("planted in the store");
-                }
-                StoreFault::Unavailable => writes.iter().map(|_| Err(CommitError::Store(unavailable()))).collect(),
-                StoreFault::Hangs => std::future::pending().await,
-                StoreFault::AnswerLost => writes
-                    .iter()
-                    .map(|state| self.lock().write(state).and(Err(CommitError::Store(unavailable()))))
-                    .collect(),
+            let results = match self.reach(fault).await {
+                Ok(()) => self.write_all(&writes, fault).await,
+                Err(error) => writes.iter().map(|_| Err(CommitError::Store(error.clone()))).collect(),
+            };
+            if fault == StoreFault::PanicsOnce {
+                self.set_fault(StoreFault::None);
+                self.stage.note(Event::CommitEnded { call, all_well: false });
+                panic!("planted in the store");
             }
+            if fault == StoreFault::HangsForAWhile {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+            }
+            let all_well = results.iter().all(|result| !matches!(result, Err(CommitError::Store(_))));
+            self.stage.note(Event::CommitEnded { call, all_well });
+            results
         }
         .boxed()
     }

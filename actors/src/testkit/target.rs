@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Failure, Observation, Phase, PhaseTimes, Response, Timestamp};
 use futures_util::future::LocalBoxFuture;
 
-use super::VirtualClock;
+use super::stage::{Event, Stage, Step};
 use crate::ports::{Clock, Probe};
 
 /// What an API does when it is probed.
@@ -24,12 +25,14 @@ pub enum Behaviour {
     Panics,
     /// Never comes back, whatever the timeout: a fault of the probe.
     NeverEnds,
+    /// Cannot be asked: this machine has no file descriptors left.
+    CannotBeAsked,
 }
 
 /// All fake APIs, by id; one that was never mentioned answers 200.
 #[derive(Clone)]
 pub struct FakeTargets {
-    clock: VirtualClock,
+    stage: Stage,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -37,16 +40,37 @@ pub struct FakeTargets {
 struct Inner {
     behaviour: HashMap<String, Behaviour>,
     probed: HashMap<String, Vec<Timestamp>>,
+    latency_ms_max: u64,
+}
+
+/// Notes a probe that is dropped before it is over.
+struct Noted {
+    stage: Stage,
+    probe: u64,
+    over: bool,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if !self.over {
+            self.stage.note(Event::ProbeCut { probe: self.probe, panicked: std::thread::panicking() });
+        }
+    }
 }
 
 impl FakeTargets {
-    pub(super) fn new(clock: VirtualClock) -> Self {
-        Self { clock, inner: Arc::default() }
+    pub(super) fn on(stage: Stage) -> Self {
+        Self { stage, inner: Arc::default() }
     }
 
     /// From now on.
     pub fn set(&self, id: &str, behaviour: Behaviour) {
         self.lock().behaviour.insert(id.to_owned(), behaviour);
+    }
+
+    /// Each answer takes up to this long from now on, and 20 ms for 0.
+    pub fn set_latency(&self, millis_max: u64) {
+        self.lock().latency_ms_max = millis_max;
     }
 
     /// When an API was probed.
@@ -61,15 +85,22 @@ impl FakeTargets {
 
 impl Probe for FakeTargets {
     fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
-        let started_at = self.clock.now();
-        let behaviour = {
+        let stage = self.stage.clone();
+        let started_at = stage.clock.now();
+        let began = stage.clock.elapsed();
+        let (behaviour, latency_ms_max) = {
             let mut inner = self.lock();
             inner.probed.entry(api.api_id.to_string()).or_default().push(started_at);
-            inner.behaviour.get(api.api_id.as_str()).copied().unwrap_or(Behaviour::Answers(200))
+            let behaviour = inner.behaviour.get(api.api_id.as_str()).copied().unwrap_or(Behaviour::Answers(200));
+            (behaviour, inner.latency_ms_max)
         };
-        let clock = self.clock.clone();
+        let mut noted = Noted { probe: stage.number(), stage, over: false };
+        noted.stage.note(Event::ProbeBegan { probe: noted.probe, api: Arc::clone(&api) });
         Box::pin(async move {
-            let took = Duration::from_millis(20);
+            let took = match latency_ms_max {
+                0 => Duration::from_millis(20),
+                max => noted.stage.draw(|chance| chance.millis(1, max)),
+            };
             let answer = match behaviour {
                 Behaviour::Answers(status) => {
                     tokio::time::sleep(took).await;
@@ -84,16 +115,14 @@ impl Probe for FakeTargets {
                 }
                 Behaviour::Panics => panic!("planted"),
                 Behaviour::NeverEnds => std::future::pending().await,
+                Behaviour::CannotBeAsked => Answer::Failure(Failure::Local(LocalFault::TooManyOpenFiles)),
             };
-            let finished_at = clock.now();
-            Observation {
-                started_at,
-                finished_at,
-                took: finished_at.since(started_at),
-                phases: PhaseTimes::default(),
-                address: None,
-                answer,
-            }
+            let finished_at = noted.stage.clock.now();
+            let took = noted.stage.clock.elapsed().saturating_sub(began);
+            noted.stage.note(Event::ProbeEnded { probe: noted.probe, behaviour, started_at, finished_at });
+            noted.over = true;
+            noted.stage.pass(Step::ProbeOver).await;
+            Observation { started_at, finished_at, took, phases: PhaseTimes::default(), address: None, answer }
         })
     }
 }

@@ -233,13 +233,13 @@ fn a_record_that_was_deleted_is_written_again_and_tells_nothing_anew() {
         seconds(20).await;
         world.targets.set("a", Behaviour::Refuses);
         seconds(30).await;
-        world.store.delete("a");
-        world.store.delete("b");
+        world.store.delete(&ApiId::parse("a").unwrap());
+        world.store.delete(&ApiId::parse("b").unwrap());
         seconds(120).await;
         let record = world.store.record("a").unwrap();
         assert_eq!((record.status, record.owed.len()), (Status::Down, 0));
         assert!(world.store.record("b").is_some(), "the checkpoint found out");
-        world.store.delete("a");
+        world.store.delete(&ApiId::parse("a").unwrap());
         world.targets.set("a", Behaviour::Answers(200));
         seconds(60).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a up"]);

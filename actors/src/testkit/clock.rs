@@ -1,0 +1,83 @@
+//! The wall clock of a simulation, which can be set, and the time of its world, which cannot.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api_health_core::Timestamp;
+use tokio::time::Instant;
+
+use crate::ports::Clock;
+
+/// When the simulated world begins.
+pub const WORLD_BEGINS: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// A start in 2026, plus tokio's time since the clock was made, plus whatever it was set by.
+///
+/// A world outlives the runtime that a program runs in: [`Self::suspend`] and [`Self::resume`] carry its time over.
+#[derive(Clone, Debug)]
+pub struct VirtualClock(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    /// What passed before `since`.
+    passed: Duration,
+    /// Since when tokio's time counts; `None` between two runtimes.
+    since: Option<Instant>,
+    set_by_ms: i64,
+}
+
+impl VirtualClock {
+    /// A clock that shows [`WORLD_BEGINS`] now.
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(Inner { passed: Duration::ZERO, since: Some(Instant::now()), set_by_ms: 0 })))
+    }
+
+    /// A clock that stands at [`WORLD_BEGINS`] until it is resumed.
+    pub fn suspended() -> Self {
+        Self(Arc::new(Mutex::new(Inner { passed: Duration::ZERO, since: None, set_by_ms: 0 })))
+    }
+
+    /// The time since the world began, which nobody can set.
+    pub fn elapsed(&self) -> Duration {
+        let inner = self.lock();
+        inner.passed + inner.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Sets the wall clock forward, or back where negative.
+    pub fn step(&self, millis: i64) {
+        self.lock().set_by_ms += millis;
+    }
+
+    /// Stops counting: the runtime ends.
+    pub fn suspend(&self) {
+        let passed = self.elapsed();
+        let mut inner = self.lock();
+        inner.passed = passed;
+        inner.since = None;
+    }
+
+    /// Counts on, after so much time without a program, by the time of the runtime that this is called in.
+    pub fn resume(&self, after: Duration) {
+        let mut inner = self.lock();
+        inner.passed += after;
+        inner.since = Some(Instant::now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for VirtualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        let set_by_ms = self.lock().set_by_ms;
+        let shown = WORLD_BEGINS.plus(self.elapsed());
+        Timestamp::from_millis(shown.as_millis().saturating_add(set_by_ms))
+    }
+}

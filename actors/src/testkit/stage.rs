@@ -1,0 +1,336 @@
+//! What all fakes of one world share: the time, the chance, a journal of what really happened, and the crash gate.
+//!
+//! The fakes are all that the program sees of the world. So a crash between any two of their steps is a crash between
+//! any two steps that matter: what the program did in memory in between is lost either way.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api_health_core::{Alert, ApiConfig, ApiId, ApiState, Timestamp};
+use tokio::sync::Notify;
+
+use super::VirtualClock;
+use super::target::Behaviour;
+use crate::ports::Clock;
+
+/// Chance that is the same for the same seed: splitmix64.
+#[derive(Clone, Debug)]
+pub struct Chance(u64);
+
+impl Chance {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from `0` to `bound - 1`; 0 where `bound` is 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        u64::try_from((u128::from(self.bits()) * u128::from(bound)) >> 64).unwrap_or(0)
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.below(high.saturating_sub(low) + 1)
+    }
+
+    /// True so many times in a hundred.
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of these.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.below(from.len() as u64)).unwrap_or(0)]
+    }
+
+    /// A number of milliseconds from `low` to `high`, both included.
+    pub fn millis(&mut self, low: u64, high: u64) -> Duration {
+        Duration::from_millis(self.between(low, high))
+    }
+}
+
+/// A step of a fake, between two of which the program may be crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Any of them.
+    Any,
+    /// A write is about to be done.
+    BeforeWrite,
+    /// A write is durable, and the program does not know yet.
+    AfterWrite,
+    /// An alert is about to be taken over.
+    BeforeTakingOver,
+    /// An alert was taken over, and the program does not know yet.
+    AfterTakingOver,
+    /// A probe is over, and the program does not know yet.
+    ProbeOver,
+    /// Configs were read, and the program does not know yet.
+    ConfigsRead,
+}
+
+/// How an attempt to deliver ended, as the program sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It was told that the channel has the alert.
+    Ok,
+    /// It was told to wait.
+    Retryable,
+    /// It was told that a person must act.
+    Permanent,
+    /// It saw a panic.
+    Panicked,
+    /// It did not wait for an answer.
+    Cut,
+}
+
+/// Something that really happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The program began to run.
+    LifeBegan,
+    /// The program ended.
+    LifeEnded {
+        /// In what way.
+        how: &'static str,
+    },
+    /// The wall clock was set.
+    ClockSet {
+        /// By so much.
+        by_ms: i64,
+    },
+    /// Something in the script of the world, in words.
+    Scripted(String),
+    /// A probe began.
+    ProbeBegan {
+        /// The number of the probe.
+        probe: u64,
+        /// The config that it was asked to go by.
+        api: Arc<ApiConfig>,
+    },
+    /// A probe was over, and its observation was handed to the program.
+    ProbeEnded {
+        /// The number of the probe.
+        probe: u64,
+        /// What the API did.
+        behaviour: Behaviour,
+        /// The beginning, as the observation says.
+        started_at: Timestamp,
+        /// The end, as the observation says.
+        finished_at: Timestamp,
+    },
+    /// A probe was dropped, or panicked, before it was over.
+    ProbeCut {
+        /// The number of the probe.
+        probe: u64,
+        /// It panicked.
+        panicked: bool,
+    },
+    /// The store was asked to write.
+    CommitBegan {
+        /// The number of the call.
+        call: u64,
+        /// How many records.
+        writes: usize,
+    },
+    /// A record of the program's is durable.
+    Written {
+        /// The record.
+        record: Arc<ApiState>,
+    },
+    /// A record was not written.
+    NotWritten {
+        /// Whose.
+        api_id: ApiId,
+        /// It expected another version; else it was a fault.
+        conflict: bool,
+    },
+    /// The store answered, or reading it did.
+    CommitEnded {
+        /// The number of the call.
+        call: u64,
+        /// Each write went through, and each answer said so.
+        all_well: bool,
+    },
+    /// Somebody else wrote a record.
+    Overwritten {
+        /// The record.
+        record: Arc<ApiState>,
+    },
+    /// Somebody else deleted a record.
+    Deleted {
+        /// Whose.
+        api_id: ApiId,
+    },
+    /// A channel was asked to deliver.
+    DeliverBegan {
+        /// The number of the call.
+        call: u64,
+        /// Which channel.
+        channel: &'static str,
+        /// What to tell.
+        alert: Arc<Alert>,
+    },
+    /// The channel has it; whether the program learns of that is another matter.
+    TookOver {
+        /// The number of the call.
+        call: u64,
+    },
+    /// The attempt ended.
+    DeliverEnded {
+        /// The number of the call.
+        call: u64,
+        /// The answer.
+        answered: Answered,
+    },
+    /// The configs were read.
+    ConfigsRead {
+        /// The good rows and the ids of the refused ones; `None` for an unreachable source.
+        rows: Option<(Vec<Arc<ApiConfig>>, Vec<ApiId>)>,
+    },
+}
+
+/// An event, and when it happened.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Since the beginning of the world.
+    pub at: Duration,
+    /// On the wall clock.
+    pub wall: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+#[derive(Default)]
+struct Gate {
+    trap: Option<(Step, u64)>,
+    frozen: bool,
+    /// Numbers of probes and calls.
+    next: u64,
+}
+
+/// What the fakes of one world share.
+#[derive(Clone)]
+pub struct Stage {
+    /// The time.
+    pub clock: VirtualClock,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    journal: Mutex<Vec<Entry>>,
+    chance: Mutex<Chance>,
+    gate: Mutex<Gate>,
+    crashed: Notify,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stage {
+    /// An empty journal, and chance from that seed.
+    pub fn new(clock: VirtualClock, seed: u64) -> Self {
+        let inner = Inner {
+            journal: Mutex::default(),
+            chance: Mutex::new(Chance::new(seed)),
+            gate: Mutex::default(),
+            crashed: Notify::new(),
+        };
+        Self { clock, inner: Arc::new(inner) }
+    }
+
+    /// Writes an event into the journal. What a crashed program does on its way out did not happen.
+    pub fn note(&self, event: Event) {
+        if !self.is_frozen() {
+            let entry = Entry { at: self.clock.elapsed(), wall: self.clock.now(), event };
+            lock(&self.inner.journal).push(entry);
+        }
+    }
+
+    /// Takes the journal out.
+    pub fn take_journal(&self) -> Vec<Entry> {
+        std::mem::take(&mut lock(&self.inner.journal))
+    }
+
+    /// Draws from the chance that all fakes share.
+    pub fn draw<T>(&self, from: impl FnOnce(&mut Chance) -> T) -> T {
+        from(&mut lock(&self.inner.chance))
+    }
+
+    /// A number that was not used before in this world.
+    pub fn number(&self) -> u64 {
+        let mut gate = lock(&self.inner.gate);
+        gate.next += 1;
+        gate.next
+    }
+
+    /// Crashes the program when it takes this step for the `countdown`-th time from now on.
+    pub fn trap(&self, step: Step, countdown: u64) {
+        lock(&self.inner.gate).trap = Some((step, countdown.max(1)));
+    }
+
+    /// Whether the program is crashed.
+    pub fn is_frozen(&self) -> bool {
+        lock(&self.inner.gate).frozen
+    }
+
+    /// Crashes the program: from now on nothing that it does reaches the world.
+    pub fn freeze(&self) {
+        lock(&self.inner.gate).frozen = true;
+        self.inner.crashed.notify_one();
+    }
+
+    /// A new life may begin, without a trap.
+    pub fn thaw(&self) {
+        let mut gate = lock(&self.inner.gate);
+        gate.frozen = false;
+        gate.trap = None;
+    }
+
+    /// Comes back when the program is crashed.
+    pub async fn crashed(&self) {
+        while !self.is_frozen() {
+            self.inner.crashed.notified().await;
+        }
+    }
+
+    /// A step of a fake: it never comes back in a program that is crashed, or just now crashes here.
+    pub async fn pass(&self, step: Step) {
+        let springs = {
+            let mut gate = lock(&self.inner.gate);
+            match &mut gate.trap {
+                Some((at, countdown)) if *at == step || *at == Step::Any => {
+                    *countdown -= 1;
+                    *countdown == 0
+                }
+                _ => false,
+            }
+        };
+        if springs {
+            self.note(Event::Scripted(format!("crashes at {step:?}")));
+            lock(&self.inner.gate).trap = None;
+            self.freeze();
+        }
+        if self.is_frozen() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits for as long as chance says, up to that many milliseconds; not at all for 0.
+    pub async fn dawdle(&self, millis_max: u64) {
+        if millis_max > 0 {
+            tokio::time::sleep(self.draw(|chance| chance.millis(1, millis_max))).await;
+        }
+    }
+}

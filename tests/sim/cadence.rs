@@ -1,0 +1,229 @@
+//! When one API should be probed: worked out from its config and from what came of the last probe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_core::{ApiConfig, Timestamp};
+
+use crate::schedules::Spec;
+
+/// Timers have this grain, and two of them may lie between.
+const GRAIN: Duration = Duration::from_millis(5);
+
+/// An outcome that nobody waits for is underway for as long as this.
+const GATHER: Duration = Duration::from_millis(250);
+
+/// First probes of all APIs are spread over 1 ms each.
+const FIRST_WITHIN: Duration = Duration::from_millis(150);
+
+/// The longest wait before a prober that died is started again, when it was given up.
+const SLOW_MAX: Duration = Duration::from_secs(376);
+
+/// A prober that sleeps towards a time on the wall clock looks at it this often.
+const LOOKS_AT_THE_CLOCK: Duration = Duration::from_secs(301);
+
+/// Past so many deaths within this time, a prober is given up, and tried again after this long.
+const DEATHS_MAX: usize = 5;
+const DEATHS_WITHIN: Duration = Duration::from_secs(60);
+const SLOW_MIN: Duration = Duration::from_secs(300);
+
+/// A moment: by the world's own time, and on the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) at: Duration,
+    pub(crate) wall: Timestamp,
+}
+
+/// The probes of one API in one life of the program.
+#[derive(Default)]
+pub(crate) struct Cadence {
+    /// The row by which it is watched, since when, and what the clock of its schedule counts from.
+    pub(crate) watched: Option<(Arc<ApiConfig>, Moment)>,
+    life_began: Duration,
+    under_way: Option<u64>,
+    last_began: Option<Duration>,
+    /// The end of the last probe, and the recheck that it asks for.
+    last_ended: Option<(Moment, Option<Duration>)>,
+    /// The tick that the probe under way serves, on the clock of its schedule.
+    serves_ms: i64,
+    /// Something happened since the last probe that shifts the next one.
+    is_shifted: bool,
+    /// More patience than usual, until the next probe.
+    patience: Duration,
+    deaths: Vec<Duration>,
+    /// A prober that was started again does not know whether its first outcome is urgent: it waits for company.
+    is_in_no_hurry: bool,
+    not_before: Duration,
+    /// Nothing ever happened that makes missed ticks hard to tell.
+    pub(crate) is_plain: bool,
+}
+
+impl Cadence {
+    pub(crate) fn new(life_began: Duration, is_plain: bool) -> Self {
+        Self { life_began, is_plain, ..Self::default() }
+    }
+
+    fn own_ms(&self, spec: &Spec, moment: Moment) -> i64 {
+        if spec.is_cron() { moment.wall.as_millis() } else { millis(moment.at) - millis(self.life_began) }
+    }
+
+    /// The row as it is now; `None`: it is watched no longer.
+    pub(crate) fn row(&mut self, row: Option<&Arc<ApiConfig>>, now: Moment) -> Result<(), String> {
+        match (&mut self.watched, row) {
+            (Some((old, _)), Some(new)) if *old == *new => {}
+            (Some((old, _)), Some(new)) => {
+                let old_gap = gap(old) + old.timeout;
+                *old = Arc::clone(new);
+                // An edited row may have mended what its prober died of: it is tried at once.
+                self.deaths.clear();
+                self.not_before = Duration::ZERO;
+                self.shifted(old_gap);
+            }
+            (None, Some(new)) => {
+                let is_plain = self.is_plain && now.at.saturating_sub(self.life_began) < Duration::from_secs(1);
+                *self = Self { watched: Some((Arc::clone(new), now)), ..Self::new(self.life_began, is_plain) };
+            }
+            (Some(_), None) => {
+                self.not_starved(now.at)?;
+                *self = Self::new(self.life_began, false);
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    fn shifted(&mut self, patience: Duration) {
+        self.is_shifted = true;
+        self.is_plain = false;
+        self.patience += patience;
+    }
+
+    pub(crate) fn clock_was_set(&mut self) {
+        if let Some((api, _)) = &self.watched {
+            let gap = gap(api);
+            if Spec::of(&api.schedule).is_cron() {
+                self.shifted(LOOKS_AT_THE_CLOCK + gap + gap);
+            }
+        }
+    }
+
+    pub(crate) fn began(&mut self, probe: u64, api: &Arc<ApiConfig>, now: Moment) -> Result<(), String> {
+        let Some((row, since)) = &self.watched else { return Err("an API is probed that is not watched".into()) };
+        let since = *since;
+        if row != api && !self.is_shifted {
+            return Err(format!("probed by another row than the one that it has: {}", api.name));
+        }
+        if self.under_way.replace(probe).is_some() {
+            return Err("probed while the last probe is under way".into());
+        }
+        self.not_starved(now.at)?;
+        if now.at + GRAIN < self.not_before {
+            return Err(format!(
+                "a prober that keeps dying is started again too soon: {} ms",
+                millis(self.not_before - now.at)
+            ));
+        }
+        let spec = Spec::of(&api.schedule);
+        self.serves_ms = self.own_ms(spec, now);
+        if !self.is_shifted {
+            let due = match self.last_ended {
+                Some((ended, recheck)) => {
+                    let gap_ms = spec.gap_after_ms(self.own_ms(spec, ended));
+                    let recheck = recheck.map(|recheck| recheck.min(Duration::from_millis(gap_ms.unsigned_abs())));
+                    Some(
+                        recheck.map_or_else(|| self.tick_after(spec, api, ended), |recheck| (ended.at + recheck, None)),
+                    )
+                }
+                None if spec.is_open(self.own_ms(spec, since)) => None,
+                None => Some(self.tick_after(spec, api, since)),
+            };
+            let asked = matches!(self.last_ended, Some((_, Some(_))));
+            let late = if asked && self.is_in_no_hurry { GATHER } else { Duration::ZERO };
+            match due {
+                Some((due, tick)) => {
+                    if now.at > due + GRAIN + late || now.at + GRAIN < due {
+                        let ms = millis(now.at) - millis(due);
+                        return Err(format!("probed {ms} ms off its time ({}; {} s)", api.schedule, due.as_secs_f64()));
+                    }
+                    self.serves_ms = tick.unwrap_or(self.serves_ms);
+                }
+                None if now.at > since.at + FIRST_WITHIN => return Err("the first probe is late".into()),
+                None => {}
+            }
+        }
+        self.is_in_no_hurry = self.last_began.is_none() || self.is_shifted && !self.deaths.is_empty();
+        self.last_began = Some(now.at);
+        self.last_ended = None;
+        self.is_shifted = false;
+        self.patience = Duration::ZERO;
+        self.not_before = Duration::ZERO;
+        Ok(())
+    }
+
+    /// The next tick after a moment: by the world's own time, and on the clock of the schedule.
+    fn tick_after(&self, spec: &Spec, api: &ApiConfig, after: Moment) -> (Duration, Option<i64>) {
+        let own = self.own_ms(spec, after);
+        let due = spec.due_after(&api.api_id, own);
+        (after.at + Duration::from_millis((due - own).unsigned_abs()), Some(due))
+    }
+
+    /// Returns how many ticks passed while it ran.
+    pub(crate) fn ended(&mut self, now: Moment) -> u64 {
+        self.under_way = None;
+        self.last_ended = Some((now, None));
+        let Some((api, _)) = &self.watched else { return 0 };
+        let spec = Spec::of(&api.schedule);
+        let now_ms = self.own_ms(spec, now);
+        let (mut missed, mut tick) = (0, self.serves_ms);
+        loop {
+            tick = spec.due_after(&api.api_id, tick);
+            if tick > now_ms || missed > 1_000 {
+                return missed;
+            }
+            missed += 1;
+        }
+    }
+
+    /// The outcome leaves the API suspect, or not.
+    pub(crate) fn recheck(&mut self, recheck: Option<Duration>) {
+        if let Some((_, asked)) = &mut self.last_ended {
+            *asked = recheck;
+        }
+    }
+
+    pub(crate) fn cut(&mut self, panicked: bool, now: Duration) {
+        self.under_way = None;
+        if panicked {
+            let gap = self.watched.as_ref().map_or(Duration::ZERO, |(api, _)| gap(api));
+            self.shifted(SLOW_MAX + gap);
+            self.deaths.retain(|death| now - *death < DEATHS_WITHIN);
+            self.deaths.push(now);
+            let n = self.deaths.len();
+            let delay = if n > DEATHS_MAX { SLOW_MIN } else { Duration::from_millis(100) * (1 << (n - 1)) };
+            self.not_before = now + delay;
+        }
+    }
+
+    /// Nothing kept the program from probing for too long, up to now.
+    pub(crate) fn not_starved(&self, now: Duration) -> Result<(), String> {
+        let Some((api, since)) = &self.watched else { return Ok(()) };
+        let last = self.last_began.unwrap_or(since.at);
+        let bound = gap(api) + api.timeout + Duration::from_secs(1) + self.patience;
+        if now.saturating_sub(last) > bound {
+            let gap = now.saturating_sub(last).as_secs_f64();
+            return Err(format!("not probed for {gap} s; the bound is {} s", bound.as_secs_f64()));
+        }
+        Ok(())
+    }
+}
+
+fn gap(api: &ApiConfig) -> Duration {
+    let spec = Spec::of(&api.schedule);
+    // Ticks of an uneven schedule have uneven slots.
+    let uneven = if spec.is_cron() { spec.longest_gap_ms() / 2 } else { 0 };
+    Duration::from_millis((spec.longest_gap_ms() + uneven).unsigned_abs())
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}

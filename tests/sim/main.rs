@@ -1,0 +1,224 @@
+//! The simulation: the real actors in virtual time on one thread, in worlds in which everything fails.
+//!
+//! Each seed makes a small world of its own: who is watched, what the APIs really do over time, and what fails when, from
+//! the probe to the clock ([`script`]). The program runs in it, is crashed between any two steps and started again on
+//! what the store kept ([`world`]). An oracle then goes through what really happened, which the fakes wrote down and not
+//! the program, and compares it with a plain reference model ([`oracle`], [`model`], [`cadence`]).
+//!
+//! | to do | run |
+//! |---|---|
+//! | what CI does | `cargo test --test sim` |
+//! | one seed again, with its log | `API_HEALTH_SIM_SEED=123 cargo test --test sim` |
+//! | more seeds than CI | `API_HEALTH_SIM_SEEDS=20000 cargo test --test sim` |
+//! | all seeds that fail, not only the first | `API_HEALTH_SIM_KEEP_GOING=1 cargo test --test sim` |
+//! | other seeds | `API_HEALTH_SIM_FIRST=1000000 API_HEALTH_SIM_SEEDS=20000 cargo test --test sim` |
+//! | try the oracle on bugs that are planted | `tests/sim/check-the-checker` |
+
+mod cadence;
+mod determinism;
+mod log;
+mod model;
+mod oracle;
+mod pinned;
+mod schedules;
+mod script;
+mod trouble;
+mod world;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use oracle::{Counts, Violation};
+use script::Script;
+use world::History;
+
+/// What CI runs at least.
+const SEEDS: u64 = 520;
+const API_DAYS_MIN: f64 = 2_000.0;
+
+/// What must have happened in all of CI's seeds: a fault that never comes is no fault.
+const MUST_HAPPEN: &[&str] = &[
+    "channel: a person must act",
+    "channel: did not answer",
+    "channel: panicked",
+    "channel: refused",
+    "channel: took over",
+    "clock set back",
+    "clock set forward",
+    "configs: a row refused",
+    "configs: empty",
+    "configs: unreachable",
+    "life: could not start",
+    "life: crashed",
+    "life: stopped in order",
+    "probe: another status",
+    "probe: cut",
+    "probe: inconclusive",
+    "probe: panicked",
+    "probe: passed",
+    "probe: refused",
+    "probe: timed out",
+    "script: Channel(, AnswerLost)",
+    "script: Channel(, Flaky)",
+    "script: Channel(, Hangs)",
+    "script: Channel(, HangsWithIt)",
+    "script: Channel(, Permanent)",
+    "script: Channel(, RefusesOne(",
+    "script: Channel(, RetryAfter(.s))",
+    "script: Channel(, Unavailable)",
+    "script: Crash",
+    "script: Source(Hangs)",
+    "script: Store(AnswerLost)",
+    "script: Store(Flaky)",
+    "script: Store(HangsForAWhile)",
+    "script: Store(Misconfigured)",
+    "script: Store(Dawdles)",
+    "script: Store(Unavailable)",
+    "script: crashes at AfterTakingOver",
+    "script: crashes at AfterWrite",
+    "script: crashes at Any",
+    "script: crashes at BeforeTakingOver",
+    "script: crashes at BeforeWrite",
+    "script: crashes at ConfigsRead",
+    "script: crashes at ProbeOver",
+    "script: another process claims",
+    "script: the row of api- is removed",
+    "store: a call failed",
+    "store: conflict",
+    "store: one write failed",
+    "store: somebody else deleted",
+    "store: somebody else wrote",
+    "ticks missed",
+    "told again: a crash before that was stored",
+    "told again: no answer to the time before",
+    "told of an API: closed",
+    "told of an API: down",
+    "told of an API: up",
+    "told of itself: down",
+    "told of itself: up",
+];
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+struct Played {
+    checked: Result<(), Violation>,
+    counts: Counts,
+    api_time: Duration,
+    history: History,
+}
+
+fn play(seed: u64) -> Played {
+    world::hear_panics();
+    determinism::with_seed(seed, move || {
+        let script = Script::new(seed);
+        let history = world::play(seed, &script);
+        let (checked, counts, api_time) = oracle::check(&script, &history);
+        Played { checked, counts, api_time, history }
+    })
+}
+
+/// What is printed of a seed that failed: the log of the API that it is about, with its whole log in a file.
+fn report(seed: u64, violation: &Violation, history: &History) -> String {
+    const LINES_MAX: usize = 400;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = folder.join(format!("sim-seed-{seed}.log"));
+    let written = std::fs::write(&file, log::lines(&history.journal, None));
+    let log = log::lines(&history.journal, violation.api_id.as_ref());
+    let until = log.lines().take_while(|line| {
+        line.trim()
+            .split(' ')
+            .next()
+            .and_then(|at| at.parse::<f64>().ok())
+            .is_some_and(|at| at <= violation.at.as_secs_f64() + 0.001)
+    });
+    let shown: Vec<&str> = until.collect();
+    let mut text = shown[shown.len().saturating_sub(LINES_MAX)..].join("\n");
+    let api_id = violation.api_id.as_ref().map_or("", |id| id.as_str());
+    let _ = write!(
+        text,
+        "\n\nseed {seed}, {:.3} s, {api_id}: [{}] {}\nagain: API_HEALTH_SIM_SEED={seed} cargo test --test sim\nall of the log: {} ({written:?})\n",
+        violation.at.as_secs_f64(),
+        violation.check,
+        violation.what,
+        file.display()
+    );
+    text
+}
+
+/// Plays seeds on two threads, until one fails or all are done.
+fn play_all(seeds: &[u64]) -> (Counts, Duration) {
+    let next = AtomicU64::new(0);
+    let total = Mutex::new((Counts::new(), Duration::ZERO));
+    let failed = Mutex::new(None);
+    let keeps_going = number("API_HEALTH_SIM_KEEP_GOING").is_some();
+    let player = || {
+        while (keeps_going || failed.lock().unwrap_or_else(PoisonError::into_inner).is_none())
+            && let Some(seed) = seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX))
+        {
+            let played = play(*seed);
+            if let Err(violation) = &played.checked {
+                let report = report(*seed, violation, &played.history);
+                println!("{}", report.lines().find(|line| line.starts_with("seed ")).unwrap_or_default());
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(report);
+                continue;
+            }
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            total.1 += played.api_time;
+            for (what, count) in played.counts {
+                *total.0.entry(what).or_default() += count;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(player);
+        scope.spawn(player);
+    });
+    if let Some(report) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        panic!("{report}");
+    }
+    total.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    if let Some(seed) = number("API_HEALTH_SIM_SEED") {
+        play_all(&[seed]);
+        return;
+    }
+    let first = number("API_HEALTH_SIM_FIRST").unwrap_or(1);
+    let seeds = number("API_HEALTH_SIM_SEEDS").unwrap_or(SEEDS);
+    let all: Vec<u64> = pinned::PINNED.iter().map(|(seed, _)| *seed).chain(first..first + seeds).collect();
+    let (counts, api_time) = play_all(&all);
+    let api_days = api_time.as_secs_f64() / 86_400.0;
+    println!("{} seeds, {api_days:.0} API-days", all.len());
+    for (what, count) in &counts {
+        println!("{count:>10}  {what}");
+    }
+    if seeds >= SEEDS {
+        assert!(api_days >= API_DAYS_MIN, "{api_days} API-days are too few");
+        let never: Vec<&&str> = MUST_HAPPEN.iter().filter(|what| !counts.contains_key(**what)).collect();
+        assert!(never.is_empty(), "never happened: {never:?}");
+    }
+}
+
+#[test]
+fn each_planted_bug_still_has_its_place() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/check-the-checker");
+    let done = std::process::Command::new("python3").arg(script).arg("--dry").output().expect("Python 3.11");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_seed_replays_to_the_letter() {
+    for seed in [3, 4] {
+        let [once, again] = [seed, seed].map(|seed| log::lines(&play(seed).history.journal, None));
+        let differs = once.lines().zip(again.lines()).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(once.len(), again.len(), "seed {seed}");
+    }
+}

@@ -1,0 +1,377 @@
+//! The oracle: goes through what really happened, and says where the program did not keep its promises.
+//!
+//! What it goes by is written by the fakes and not by the program: what each probe got, what each channel took, what the
+//! store was asked to write and when it was durable, what the configs said. Beside it runs the reference [`Model`].
+//!
+//! # What counts after a crash
+//!
+//! A crash loses what was in memory, and that is allowed. So the model is cut back to what the stored record knows: the
+//! record names the last probe that it knows of, and must be equal to what the model had after exactly that one (or after
+//! later ones that changed nothing). That is checked for each record that is ever written, crash or not. How much may be
+//! lost is bounded on its own: what must be stored is stored within 2 s, unless the store was in trouble. What a life told
+//! without having stored it (P5) and then forgot is no change of the next life, and may be told again under another id.
+
+mod end;
+mod stored;
+mod told;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::testkit::stage::{Entry, Event};
+use api_health_actors::testkit::target::Behaviour;
+use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Timestamp, Verdict};
+
+use crate::cadence::{Cadence, Moment};
+use crate::model::{Item, Model, Seen};
+use crate::script::Script;
+use crate::trouble::Troubles;
+use crate::world::History;
+
+/// What must be stored is stored within this, if all is well.
+const STORED_WITHIN: Duration = Duration::from_secs(2);
+/// For so long a store that was in trouble may still be waited for.
+const AFTER_TROUBLE: Duration = Duration::from_secs(40);
+/// An alert is offered within this, if all is well.
+const OFFERED_WITHIN: Duration = Duration::from_secs(3);
+/// And within so much more while the store is in trouble (P5): 30 s until it goes unstored; or it is stored late, and then
+/// no claim is confirmed in time for another 30 s.
+const UNSTORED_WITHIN: Duration = Duration::from_secs(70);
+/// And within so much more after a restart, by what the life before it noted.
+const RESTARTED_WITHIN: Duration = Duration::from_secs(95);
+
+/// A promise that was not kept.
+#[derive(Debug)]
+pub(crate) struct Violation {
+    /// Which check found it.
+    pub(crate) check: &'static str,
+    /// Whose.
+    pub(crate) api_id: Option<ApiId>,
+    pub(crate) at: Duration,
+    pub(crate) what: String,
+}
+
+/// How much happened, by name.
+pub(crate) type Counts = BTreeMap<String, u64>;
+
+/// Something that was told of one of the monitor's own.
+struct OwnTold {
+    alert_id: String,
+    incident_id: String,
+    kind: AlertKind,
+    life: u64,
+}
+
+struct One {
+    model: Model,
+    cadence: Cadence,
+    stored: Option<Arc<ApiState>>,
+    /// How many items the stored record knows.
+    stored_items: usize,
+    /// The record was lost with a crash on top: what was told before is not known any more.
+    has_forgotten: bool,
+    in_flight: Vec<Option<u64>>,
+}
+
+struct Call {
+    api_id: ApiId,
+    channel: usize,
+    /// Which change it tells; `None` for one of the monitor's own.
+    change: Option<usize>,
+}
+
+pub(crate) struct Oracle<'a> {
+    script: &'a Script,
+    channels: Vec<&'static str>,
+    troubles: Troubles,
+    apis: BTreeMap<ApiId, One>,
+    /// By channel, in order.
+    own: BTreeMap<ApiId, Vec<Vec<OwnTold>>>,
+    /// Incidents of its own that it had stored. One that it told because the store was gone, and forgot in a crash, nobody
+    /// can end.
+    own_stored: HashSet<String>,
+    roster: BTreeMap<ApiId, Arc<ApiConfig>>,
+    probes: HashMap<u64, Arc<ApiConfig>>,
+    calls: HashMap<u64, Call>,
+    life: u64,
+    life_began: Duration,
+    life_ended: Vec<Duration>,
+    is_running: bool,
+    is_stopping: bool,
+    looked_for_unconfigured: bool,
+    now: Moment,
+    pub(crate) counts: Counts,
+    pub(crate) api_time: Duration,
+}
+
+type Checked = Result<(), Violation>;
+
+/// Goes through the history of a seed.
+pub(crate) fn check(script: &Script, history: &History) -> (Checked, Counts, Duration) {
+    let mut oracle = Oracle::new(script, &history.journal);
+    let mut checked = history.journal.iter().try_for_each(|entry| oracle.happens(entry));
+    if checked.is_ok() {
+        checked = match history.panics.first() {
+            Some(panic) => Err(oracle.violation("no panic", None, panic.clone())),
+            None => oracle.at_the_end(),
+        };
+    }
+    (checked, oracle.counts, oracle.api_time)
+}
+
+fn verdict(behaviour: Behaviour) -> Verdict {
+    match behaviour {
+        Behaviour::Answers(200..=299) => Verdict::Pass,
+        Behaviour::CannotBeAsked => Verdict::Inconclusive,
+        _ => Verdict::Fail,
+    }
+}
+
+impl<'a> Oracle<'a> {
+    fn new(script: &'a Script, journal: &[Entry]) -> Self {
+        let channels = ["pager", "mail"][..script.channels].to_vec();
+        let one = || One {
+            model: Model::new(script.channels),
+            cadence: Cadence::new(Duration::ZERO, true),
+            stored: None,
+            stored_items: 0,
+            has_forgotten: false,
+            in_flight: vec![None; script.channels],
+        };
+        Self {
+            script,
+            channels,
+            troubles: Troubles::of(journal),
+            apis: script.apis.iter().map(|api| (api.api_id.clone(), one())).collect(),
+            own: BTreeMap::new(),
+            own_stored: HashSet::new(),
+            roster: BTreeMap::new(),
+            probes: HashMap::new(),
+            calls: HashMap::new(),
+            life: 0,
+            life_began: Duration::ZERO,
+            life_ended: vec![],
+            is_running: false,
+            is_stopping: false,
+            looked_for_unconfigured: false,
+            now: Moment { at: Duration::ZERO, wall: Timestamp::default() },
+            counts: Counts::new(),
+            api_time: Duration::ZERO,
+        }
+    }
+
+    fn violation(&self, check: &'static str, api_id: Option<&ApiId>, what: impl Into<String>) -> Violation {
+        Violation { check, api_id: api_id.cloned(), at: self.now.at, what: what.into() }
+    }
+
+    fn count(&mut self, what: &str) {
+        match self.counts.get_mut(what) {
+            Some(count) => *count += 1,
+            None => {
+                self.counts.insert(what.to_owned(), 1);
+            }
+        }
+    }
+
+    fn happens(&mut self, entry: &Entry) -> Checked {
+        self.now = Moment { at: entry.at, wall: entry.wall };
+        match &entry.event {
+            Event::LifeBegan => self.life_begins(),
+            Event::LifeEnded { how } => return self.life_ends(how),
+            Event::ClockSet { by_ms } => {
+                self.count(if *by_ms > 0 { "clock set forward" } else { "clock set back" });
+                self.apis.values_mut().for_each(|one| one.cadence.clock_was_set());
+            }
+            Event::Scripted(what) => {
+                self.is_stopping |= what == "Restart";
+                let name = what.split(['{', ':', '"']).next().unwrap_or(what);
+                let name: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
+                self.count(&format!("script: {}", name.trim()));
+            }
+            Event::ProbeBegan { probe, api } => {
+                self.probes.insert(*probe, Arc::clone(api));
+                let now = self.now;
+                let Some(one) = self.apis.get_mut(&api.api_id) else {
+                    return Err(self.violation(
+                        "cadence",
+                        Some(&api.api_id),
+                        "an API is probed that nobody configured",
+                    ));
+                };
+                let began = one.cadence.began(*probe, api, now);
+                return began.map_err(|what| self.violation("cadence", Some(&api.api_id), what));
+            }
+            Event::ProbeCut { probe, panicked } => {
+                if let Some(api) = self.probes.remove(probe)
+                    && let Some(one) = self.apis.get_mut(&api.api_id)
+                {
+                    one.cadence.cut(*panicked, entry.at);
+                }
+                self.count(if *panicked { "probe: panicked" } else { "probe: cut" });
+            }
+            Event::ProbeEnded { probe, behaviour, started_at, finished_at } => {
+                self.probe_ended(*probe, *behaviour, *started_at, *finished_at);
+            }
+            Event::CommitBegan { .. } => {}
+            Event::CommitEnded { all_well, .. } => {
+                if !all_well {
+                    self.count("store: a call failed");
+                }
+            }
+            Event::NotWritten { conflict, .. } => {
+                self.count(if *conflict { "store: conflict" } else { "store: one write failed" });
+            }
+            Event::Written { record } => return self.written(record),
+            Event::Overwritten { record } => {
+                if let Some(one) = self.apis.get_mut(&record.api_id) {
+                    one.stored = Some(Arc::clone(record));
+                }
+                self.count("store: somebody else wrote");
+            }
+            Event::Deleted { api_id } => {
+                if let Some(one) = self.apis.get_mut(api_id) {
+                    one.stored = None;
+                }
+                self.count("store: somebody else deleted");
+            }
+            Event::DeliverBegan { call, channel, alert } => return self.offered(*call, channel, alert),
+            Event::TookOver { call } => self.taken_over(*call),
+            Event::DeliverEnded { call, answered } => self.answered(*call, *answered),
+            Event::ConfigsRead { rows } => return self.configs_read(rows.as_ref()),
+        }
+        Ok(())
+    }
+
+    fn life_begins(&mut self) {
+        self.is_running = true;
+        self.is_stopping = false;
+        self.looked_for_unconfigured = false;
+        self.life_began = self.now.at;
+        self.roster.clear();
+        self.probes.clear();
+        self.calls.clear();
+        for one in self.apis.values_mut() {
+            if one.stored.is_none() {
+                one.has_forgotten |= one.stored_items > 0;
+                one.stored_items = 0;
+            }
+            one.model.forget_after(one.stored_items);
+            for lane in one.model.changes.iter_mut().flat_map(|change| &mut change.lanes) {
+                lane.owed_at_start = !lane.settled;
+            }
+            one.in_flight.iter_mut().for_each(|call| *call = None);
+            one.cadence = Cadence::new(self.life_began, one.cadence.is_plain && self.life == 0);
+        }
+    }
+
+    fn life_ends(&mut self, how: &str) -> Checked {
+        self.count(&format!("life: {how}"));
+        if !self.is_running {
+            self.life_ended.push(self.now.at);
+            self.life += 1;
+            return Ok(()); // it never began
+        }
+        self.is_running = false;
+        let ids: Vec<ApiId> = self.apis.keys().cloned().collect();
+        for api_id in &ids {
+            let one = &self.apis[api_id];
+            if !self.is_stopping {
+                one.cadence.not_starved(self.now.at).map_err(|what| self.violation("starved", Some(api_id), what))?;
+            }
+            if one.cadence.watched.is_some() {
+                self.api_time += self.now.at - self.life_began;
+            }
+            self.stored_in_time(api_id)?;
+            for channel in 0..self.channels.len() {
+                for change in 0..self.apis[api_id].model.changes.len() {
+                    if self.apis[api_id].model.changes[change].lanes[channel].offered_at.is_none() {
+                        self.offered_in_time(api_id, change, channel)?;
+                        break;
+                    }
+                }
+            }
+        }
+        self.life_ended.push(self.now.at);
+        self.life += 1;
+        Ok(())
+    }
+
+    fn probe_ended(&mut self, probe: u64, behaviour: Behaviour, started_at: Timestamp, finished_at: Timestamp) {
+        let (now, life) = (self.now, self.life);
+        self.count(match behaviour {
+            Behaviour::Answers(200..=299) => "probe: passed",
+            Behaviour::Answers(_) => "probe: another status",
+            Behaviour::Refuses => "probe: refused",
+            Behaviour::Hangs => "probe: timed out",
+            Behaviour::CannotBeAsked => "probe: inconclusive",
+            Behaviour::Panics | Behaviour::NeverEnds => "probe: never ended",
+        });
+        let Some(api) = self.probes.remove(&probe) else { return };
+        let Some(one) = self.apis.get_mut(&api.api_id) else { return };
+        let missed = one.cadence.ended(now);
+        if one.cadence.watched.is_none() {
+            return;
+        }
+        let recheck = api.recheck;
+        let seen = Seen { verdict: verdict(behaviour), started_at, finished_at, api, missed };
+        one.model.happens(Item::Outcome(seen), now.at, life);
+        let is_suspect = one.model.now().streak.is_some();
+        one.cadence.recheck(is_suspect.then_some(recheck));
+        if missed > 0 {
+            self.count("ticks missed");
+        }
+    }
+
+    fn configs_read(&mut self, rows: Option<&(Vec<Arc<ApiConfig>>, Vec<ApiId>)>) -> Checked {
+        let Some((good, refused)) = rows else {
+            self.count("configs: unreachable");
+            return Ok(());
+        };
+        if self.is_stopping {
+            return Ok(());
+        }
+        if good.is_empty() && refused.is_empty() {
+            self.count("configs: empty");
+            if !self.roster.is_empty() {
+                return Ok(());
+            }
+        }
+        let mut roster: BTreeMap<ApiId, Arc<ApiConfig>> =
+            good.iter().map(|row| (row.api_id.clone(), Arc::clone(row))).collect();
+        for api_id in refused {
+            self.count("configs: a row refused");
+            if let Some(last_good) = self.roster.get(api_id) {
+                roster.insert(api_id.clone(), Arc::clone(last_good));
+            }
+        }
+        let looks = !self.looked_for_unconfigured && roster.values().any(|row| row.enabled) | !refused.is_empty();
+        self.looked_for_unconfigured |= looks;
+        let (now, life) = (self.now, self.life);
+        for (api_id, one) in &mut self.apis {
+            let row = roster.get(api_id).filter(|row| row.enabled);
+            let was = one.cadence.watched.as_ref().map(|(row, _)| Arc::clone(row));
+            let stops = was.is_some() && row.is_none();
+            let is_gone = looks && row.is_none() && !refused.contains(api_id);
+            if stops || is_gone {
+                one.model.happens(Item::Unwatched(now.wall), now.at, life);
+            }
+            if let (Some(was), Some(row)) = (&was, row)
+                && was.url != row.url
+            {
+                one.model.happens(Item::AskedAnew, now.at, life);
+            }
+            if stops {
+                self.api_time += now.at - self.life_began;
+            }
+            one.cadence.row(row, now).map_err(|what| Violation {
+                check: "starved",
+                api_id: Some(api_id.clone()),
+                at: now.at,
+                what,
+            })?;
+        }
+        self.roster = roster;
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Seeds that found something once, and what: they run each time.
+
+/// The seed, and what it found.
+pub(crate) const PINNED: &[(u64, &str)] = &[
+    (22, "a store that confirmed each write late silenced alerts: no claim was ever fresh enough"),
+    (48, "missed ticks are counted over a record that somebody else wrote"),
+    (58, "the store was gone, and a crash came before it could be told that it is back"),
+];

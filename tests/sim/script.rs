@@ -1,0 +1,282 @@
+//! What happens in the world of one seed: who is watched and how, what the APIs do, and what fails when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::testkit::channel::ChannelFault;
+use api_health_actors::testkit::configs::SourceFault;
+use api_health_actors::testkit::stage::{Chance, Step};
+use api_health_actors::testkit::store::StoreFault;
+use api_health_actors::testkit::target::Behaviour;
+use api_health_core::ApiConfig;
+
+use crate::schedules;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// This API does this from now on.
+    Behave(usize, Behaviour),
+    Store(StoreFault),
+    Channel(usize, ChannelFault),
+    Source(SourceFault),
+    /// The row of an API is replaced; `None` removes it.
+    Row(usize, Option<Arc<ApiConfig>>),
+    /// The row of an API is broken, until it is replaced.
+    Break(usize),
+    SetClock(i64),
+    /// The program crashes at this step, counted from now.
+    Trap(Step, u64),
+    Crash,
+    Restart,
+    /// Somebody else writes or deletes the record of an API.
+    Overwrite(usize),
+    Delete(usize),
+    /// Another process says that it hands over what some API owes, and dies.
+    Claim,
+    /// No more faults.
+    Quiet,
+    End,
+}
+
+/// The world of one seed.
+pub(crate) struct Script {
+    pub(crate) apis: Vec<Arc<ApiConfig>>,
+    pub(crate) channels: usize,
+    /// Other processes may use the store, too.
+    pub(crate) is_shared: bool,
+    pub(crate) checkpoint: Duration,
+    /// In order of time.
+    pub(crate) actions: Vec<(Duration, Action)>,
+    /// How long the program stays away after each of its ends.
+    pub(crate) downtimes: Vec<Duration>,
+    /// Whether each API is well at the end.
+    pub(crate) well_at_end: Vec<bool>,
+}
+
+/// After the last fault. The longest wait is that after a permanent error, 5 minutes, for one alert after another; and
+/// the longest time to an alert is that of an interval of 10 minutes.
+pub(crate) const QUIET: Duration = Duration::from_secs(1_800);
+
+const MINUTE: u64 = 60_000;
+
+impl Script {
+    pub(crate) fn new(seed: u64) -> Self {
+        let chance = &mut Chance::new(seed);
+        let count = usize::try_from(chance.between(30, 100)).unwrap_or(20);
+        let apis: Vec<Arc<ApiConfig>> = (0..count).map(|n| Arc::new(api(n, chance))).collect();
+        let quiet_at = chance.between(40, 90) * MINUTE;
+        let mut script = Self {
+            channels: if chance.percent(40) { 2 } else { 1 },
+            is_shared: chance.percent(40),
+            checkpoint: Duration::from_secs(*chance.pick(&[1, 10, 60])),
+            actions: vec![],
+            downtimes: (0..40)
+                .map(|_| {
+                    let longest = if chance.percent(20) { 15 * MINUTE } else { MINUTE };
+                    chance.millis(100, longest)
+                })
+                .collect(),
+            well_at_end: (0..count).map(|_| chance.percent(60)).collect(),
+            apis,
+        };
+        for n in 0..count {
+            script.truth(n, quiet_at, chance);
+        }
+        script.faults(quiet_at, chance);
+        script.edits(quiet_at, chance);
+        script.ends(quiet_at, chance);
+        script.actions.retain(|(at, _)| *at < Duration::from_millis(quiet_at));
+        script.add(quiet_at, Action::Quiet);
+        for n in 0..count {
+            let behaviour = if script.well_at_end[n] { Behaviour::Answers(200) } else { sickness(chance) };
+            script.add(quiet_at, Action::Behave(n, behaviour));
+        }
+        script.actions.sort_by_key(|(at, _)| *at);
+        script.actions.push((Duration::from_millis(quiet_at) + QUIET, Action::End));
+        script
+    }
+
+    fn add(&mut self, at_ms: u64, action: Action) {
+        self.actions.push((Duration::from_millis(at_ms), action));
+    }
+
+    /// What one API does: outages, blips, flapping, and faults of our own.
+    fn truth(&mut self, n: usize, until_ms: u64, chance: &mut Chance) {
+        // Most are quiet most of the time, as in life; a few are in trouble all along.
+        let calm = if chance.percent(25) { 4 * MINUTE } else { 25 * MINUTE };
+        let mut at = chance.below(calm);
+        while at < until_ms {
+            let (behaviour, lasts) = match chance.below(12) {
+                0..=3 => (sickness(chance), chance.between(MINUTE / 2, 20 * MINUTE)),
+                4..=6 => (sickness(chance), chance.between(200, 8_000)),
+                7 => (Behaviour::CannotBeAsked, chance.between(1_000, 4 * MINUTE)),
+                8 => (Behaviour::Panics, chance.between(1_000, 5 * MINUTE)),
+                9 => (Behaviour::Answers(204), chance.between(1_000, MINUTE)),
+                _ => {
+                    // Flapping: for a while it is well and sick in turn, faster than anybody can tell.
+                    let until = at + chance.between(MINUTE / 2, 6 * MINUTE);
+                    while at < until {
+                        self.add(at, Action::Behave(n, sickness(chance)));
+                        at += chance.between(500, 20_000);
+                        self.add(at, Action::Behave(n, Behaviour::Answers(200)));
+                        at += chance.between(500, 20_000);
+                    }
+                    continue;
+                }
+            };
+            self.add(at, Action::Behave(n, behaviour));
+            at += lasts;
+            if chance.percent(80) {
+                self.add(at, Action::Behave(n, Behaviour::Answers(200)));
+                at += chance.between(1_000, 2 * calm);
+            }
+        }
+    }
+
+    /// A fault that begins somewhere and is over after a while.
+    fn window(&mut self, until_ms: u64, lasts_ms: u64, from: Action, to: Action, chance: &mut Chance) {
+        let at = chance.below(until_ms);
+        self.add(at, from);
+        self.add(at + chance.between(500, lasts_ms), to);
+    }
+
+    fn faults(&mut self, until_ms: u64, chance: &mut Chance) {
+        for _ in 0..chance.below(5) {
+            let fault = *chance.pick(&[
+                StoreFault::Unavailable,
+                StoreFault::Misconfigured,
+                StoreFault::Dawdles,
+                StoreFault::HangsForAWhile,
+                StoreFault::AnswerLost,
+                StoreFault::Flaky,
+                StoreFault::Flaky,
+            ]);
+            let lasts = if chance.percent(50) { 20_000 } else { 8 * MINUTE };
+            self.window(until_ms, lasts, Action::Store(fault), Action::Store(StoreFault::None), chance);
+        }
+        for _ in 0..chance.below(6) {
+            let channel = usize::try_from(chance.below(self.channels as u64)).unwrap_or(0);
+            let one = chance.pick(&self.apis).api_id.clone();
+            let retry_after = ChannelFault::RetryAfter(chance.millis(0, 90_000));
+            let fault = chance
+                .pick(&[
+                    ChannelFault::Unavailable,
+                    ChannelFault::Hangs,
+                    ChannelFault::HangsWithIt,
+                    ChannelFault::Permanent,
+                    ChannelFault::Panics,
+                    ChannelFault::RefusesOne(one),
+                    retry_after,
+                    ChannelFault::AnswerLost,
+                    ChannelFault::Flaky,
+                    ChannelFault::Flaky,
+                ])
+                .clone();
+            let lasts = if fault == ChannelFault::Panics { 20_000 } else { 15 * MINUTE };
+            let (from, to) = (Action::Channel(channel, fault), Action::Channel(channel, ChannelFault::None));
+            self.window(until_ms, lasts, from, to, chance);
+        }
+        for _ in 0..chance.below(3) {
+            let fault = *chance.pick(&[SourceFault::Unavailable, SourceFault::Empty, SourceFault::Hangs]);
+            self.window(until_ms, 6 * MINUTE, Action::Source(fault), Action::Source(SourceFault::None), chance);
+        }
+        for _ in 0..chance.below(3) {
+            let by = i64::try_from(chance.between(1_000, 60 * MINUTE)).unwrap_or(0);
+            let by = if chance.percent(50) { by } else { -by };
+            self.add(chance.below(until_ms), Action::SetClock(by));
+        }
+        for _ in 0..chance.below(6) {
+            let n = usize::try_from(chance.below(self.apis.len() as u64)).unwrap_or(0);
+            let action = if chance.percent(30) { Action::Delete(n) } else { Action::Overwrite(n) };
+            self.add(chance.below(until_ms), action);
+        }
+        if self.is_shared {
+            for _ in 0..chance.below(60) {
+                self.add(chance.below(until_ms), Action::Claim);
+            }
+        }
+    }
+
+    /// Rows that are edited, disabled, removed, broken, and mended.
+    fn edits(&mut self, until_ms: u64, chance: &mut Chance) {
+        for _ in 0..chance.below(10) {
+            let n = usize::try_from(chance.below(self.apis.len() as u64)).unwrap_or(0);
+            let row = Arc::clone(&self.apis[n]);
+            let at = chance.below(until_ms);
+            let back = at + chance.between(500, 20 * MINUTE);
+            let edited = |edit: &dyn Fn(&mut ApiConfig)| {
+                let mut edited = (*row).clone();
+                edit(&mut edited);
+                Some(Arc::new(edited))
+            };
+            let (failures, successes) = (u32::try_from(chance.between(1, 4)), u32::try_from(chance.between(1, 4)));
+            let schedule = chance.pick(&schedules::ALL).schedule();
+            let first = match chance.below(6) {
+                0 => Action::Row(n, None),
+                1 => Action::Row(n, edited(&|row| row.enabled = false)),
+                2 => Action::Break(n),
+                3 => Action::Row(n, edited(&|row| row.name = format!("{} renamed", row.name))),
+                4 => Action::Row(
+                    n,
+                    edited(&|row| {
+                        row.failure_threshold = failures.unwrap_or(1);
+                        row.success_threshold = successes.unwrap_or(1);
+                    }),
+                ),
+                _ => Action::Row(n, edited(&|row| row.schedule = Arc::clone(&schedule))),
+            };
+            self.add(at, first);
+            if chance.percent(85) {
+                self.add(back, Action::Row(n, Some(row)));
+            }
+        }
+    }
+
+    /// Ends of the program: in order, at some moment, and between two steps.
+    fn ends(&mut self, until_ms: u64, chance: &mut Chance) {
+        for _ in 0..chance.below(9) {
+            let action = match chance.below(10) {
+                0..=1 => Action::Restart,
+                2 => Action::Crash,
+                3 => Action::Trap(Step::Any, chance.between(1, 400)),
+                4 => Action::Trap(Step::BeforeWrite, chance.between(1, 30)),
+                5 => Action::Trap(Step::AfterWrite, chance.between(1, 30)),
+                6 => Action::Trap(Step::BeforeTakingOver, chance.between(1, 4)),
+                7 => Action::Trap(Step::AfterTakingOver, chance.between(1, 4)),
+                8 => Action::Trap(Step::ProbeOver, chance.between(1, 50)),
+                _ => Action::Trap(Step::ConfigsRead, 1),
+            };
+            self.add(chance.below(until_ms), action);
+        }
+    }
+}
+
+fn api(n: usize, chance: &mut Chance) -> ApiConfig {
+    let mut api = api_health_actors::testkit::api(&format!("api-{n:02}"), 60);
+    // Two seldom ones for each that is often due.
+    let often = chance.percent(8);
+    let spec = loop {
+        let spec = chance.pick(&schedules::ALL);
+        if often == (spec.longest_gap_ms() < 60_000) {
+            break spec;
+        }
+    };
+    api.schedule = spec.schedule();
+    api.failure_threshold = u32::try_from(*chance.pick(&[1, 2, 2, 2, 3, 4])).unwrap_or(2);
+    api.success_threshold = u32::try_from(*chance.pick(&[1, 2, 2, 3])).unwrap_or(2);
+    api.recheck = Duration::from_secs(*chance.pick(&[2, 5, 5, 5, 20, 90]));
+    api.timeout = Duration::from_secs(*chance.pick(&[1, 3, 10, 30]));
+    api
+}
+
+fn sickness(chance: &mut Chance) -> Behaviour {
+    *chance.pick(&[
+        Behaviour::Refuses,
+        Behaviour::Refuses,
+        Behaviour::Hangs,
+        Behaviour::Answers(500),
+        Behaviour::Answers(503),
+        Behaviour::Answers(404),
+    ])
+}
