@@ -148,7 +148,7 @@ impl<I: Send + Clone + 'static> Drop for ExitGuard<I> {
     }
 }
 
-/// What a panic said, bounded.
+/// What a panic said, as one bounded line.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     const CHARS_MAX: usize = 300;
     let text = panic
@@ -156,5 +156,5 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a text");
-    text.chars().take(CHARS_MAX).collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(CHARS_MAX).collect()
 }

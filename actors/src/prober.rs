@@ -120,7 +120,8 @@ impl Prober {
             probing: false,
             stopping: false,
             handovers: 0,
-            steady: true,
+            // What this life finds first may contradict what is known, and is not waited with.
+            steady: false,
         }
     }
 

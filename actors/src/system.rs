@@ -15,7 +15,7 @@ use crate::follow::KeeperHandle;
 use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 use crate::retry::RetryPolicy;
 use crate::round::Round;
-use crate::state_keeper::{Carried, KeeperOptions, KeeperReport, Report, Settle};
+use crate::state_keeper::{Carried, KeeperOptions, KeeperReport, Report, Settle, Until};
 use crate::stats::Stats;
 #[cfg(test)]
 use crate::supervisor::poison::{Give, Poison, Whom};
@@ -238,14 +238,18 @@ impl Running {
                 None => std::future::pending().await,
             },
         };
-        self.settle(false, SETTLE_MIN).await;
+        self.settle_until(Until::Left, SETTLE_MIN).await;
         fatal
     }
 
     /// Waits until everything is stored and, with `until_told`, told; whether that came true within `within`. Goes on over
     /// a restart of the keeper.
     pub async fn settle(&self, until_told: bool, within: Duration) -> bool {
-        let settled = self.keeper.ask(|| Settle { until_told }, |is_settled| *is_settled);
+        self.settle_until(if until_told { Until::Told } else { Until::Stored }, within).await
+    }
+
+    async fn settle_until(&self, until: Until, within: Duration) -> bool {
+        let settled = self.keeper.ask(|| Settle(until), |is_settled| *is_settled);
         tokio::time::timeout(within, settled).await.ok().flatten().is_some()
     }
 
@@ -260,7 +264,7 @@ impl Running {
         // A thread that is stuck answers nothing; the deadline is kept all the same.
         let _ = tokio::time::timeout(within + SETTLE_MIN, self.supervisor.send(StopProbing { within })).await;
         let left = within.saturating_sub(began.elapsed()).max(SETTLE_MIN);
-        self.settle(false, left).await;
+        self.settle_until(Until::Left, left).await;
         let keeper = tokio::time::timeout(SETTLE_MIN, self.report()).await.ok().flatten();
         self.end();
         StopReport { keeper }

@@ -94,6 +94,28 @@ pub fn decide(state: &ApiState, outcome: &Outcome, policy: &Policy<'_>, now: Tim
     decision
 }
 
+impl Decision {
+    /// The same decision, if it begins an incident, under the id that the incident had when it was decided before, on top of
+    /// another record: what was told under that id already is then known again, and not told anew under another.
+    #[must_use]
+    pub fn under_the_id_of(mut self, alert_id: &str) -> Self {
+        let Some(incident_id) = alert_id.strip_suffix(AlertKind::Down.as_str()).and_then(|id| id.strip_suffix('.'))
+        else {
+            return self;
+        };
+        if let (Some(owed), Some(incident), Some(last)) =
+            (&mut self.owed, &mut self.next.incident, self.next.owed.last_mut())
+            && owed.kind == AlertKind::Down
+        {
+            incident.incident_id = incident_id.to_owned();
+            owed.incident_id = incident_id.to_owned();
+            owed.alert_id = alert_id.to_owned();
+            last.alert = owed.clone();
+        }
+        self
+    }
+}
+
 /// Decides what follows when an API is watched no longer, because its row is gone or disabled.
 ///
 /// Nothing is known of it from now on. If it was down, the incident is closed, and that is told in so many words: nobody

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::alert::Alert;
+use crate::outcome::one_line;
 use crate::state::ApiState;
 use crate::time::Timestamp;
 
@@ -196,7 +197,7 @@ pub fn note_failure(state: &mut ApiState, alert_id: &str, channel: &str, why: &s
     {
         let delivery = owed.delivery_mut(channel);
         delivery.failures = delivery.failures.saturating_add(1);
-        delivery.last_error = Some(why.chars().take(LAST_ERROR_CHARS_MAX).collect());
+        delivery.last_error = Some(one_line(why).chars().take(LAST_ERROR_CHARS_MAX).collect());
         delivery.next_try_at = Some(next_try_at);
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use api_health_core::decide::{ask_anew, close};
 use api_health_core::delivery::{self, OWED_MAX};
-use api_health_core::{AlertKind, ApiId, ApiState, Outcome, Policy, Status, Timestamp, Verdict, decide, invariant};
+use api_health_core::{
+    Alert, AlertKind, ApiId, ApiState, Outcome, Policy, Status, Timestamp, Verdict, decide, invariant,
+};
 use proptest::prelude::*;
 
 const RECHECK: Duration = Duration::from_secs(5);
@@ -176,7 +178,7 @@ proptest! {
         let api_id = ApiId::parse("a").unwrap();
         let policy = policy(&api_id, failures, successes);
         let mut state = ApiState::unknown(api_id.clone());
-        let mut told: Vec<api_health_core::Alert> = Vec::new();
+        let mut told: Vec<Alert> = Vec::new();
         for (second, event) in events.into_iter().enumerate() {
             let now = Timestamp::from_millis(second as i64 * 1_000);
             let before = state.clone();
@@ -235,4 +237,22 @@ fn a_threshold_of_zero_is_read_as_one() {
         Timestamp::default(),
     );
     assert_eq!(down.next.status, Status::Down);
+}
+
+#[test]
+fn an_outage_that_is_decided_again_keeps_the_id_under_which_it_may_have_been_told() {
+    let api_id = ApiId::parse("a").unwrap();
+    let policy = policy(&api_id, 1, 1);
+    let now = Timestamp::from_millis(1);
+    let first = decide(&ApiState::unknown(api_id.clone()), &outcome(Verdict::Fail, 0), &policy, now);
+    let told = first.owed.unwrap().alert_id;
+    let theirs = ApiState { version: 7, ..ApiState::unknown(api_id.clone()) };
+    let again = decide(&theirs, &outcome(Verdict::Fail, 0), &policy, now);
+    assert_ne!(again.owed.as_ref().unwrap().alert_id, told, "its own id would be another");
+    let again = again.under_the_id_of(&told);
+    assert_eq!(again.owed.as_ref().unwrap().alert_id, told);
+    assert_eq!(again.next.owed[0].alert, again.owed.unwrap());
+    assert_eq!(Alert::id(&again.next.incident.unwrap().incident_id, AlertKind::Down), told);
+    let up = decide(&first.next, &outcome(Verdict::Pass, 9), &policy, now).under_the_id_of(&told);
+    assert_eq!(up.owed.unwrap().kind, AlertKind::Up, "only what begins an incident has an id of its own");
 }

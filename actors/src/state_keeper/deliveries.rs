@@ -53,6 +53,10 @@ impl Lanes {
         }
     }
 
+    fn is_in_flight(&self, api_id: &ApiId, channel: &'static str) -> bool {
+        self.lanes.get(&(api_id.clone(), channel)) == Some(&Lane::InFlight)
+    }
+
     fn set(&mut self, api_id: &ApiId, channel: &'static str, lane: Option<Lane>) {
         let key = (api_id.clone(), channel);
         match lane {
@@ -133,6 +137,9 @@ impl StateKeeper {
             self.owing.remove(api_id);
             return;
         }
+        if self.ending && !may_go_unstored(entry) {
+            return;
+        }
         let now = Instant::now();
         let mut queued = false;
         for &channel in &self.channels {
@@ -154,6 +161,7 @@ impl StateKeeper {
         for channel in self.channels.clone() {
             while let Some(api_id) = self.lanes.take(channel) {
                 match self.turn(&api_id, channel) {
+                    Turn::Now(_) | Turn::ClaimFirst if self.ending && !self.may_go_unstored(&api_id) => {}
                     Turn::Now(message) => self.hand_over(&api_id, *message, ctx),
                     Turn::ClaimFirst => self.claim(&api_id, ctx),
                     Turn::Later => {
@@ -223,8 +231,35 @@ impl StateKeeper {
                 // No answer means that the alerter is gone: the next look offers the alert again.
                 Err(_) => keeper.lanes.ended(&api_id, channel, None),
             }
+            if keeper.ending {
+                keeper.release_claim(&api_id);
+                keeper.pump(ctx);
+            }
             keeper.hand_over_due(ctx);
         }));
+    }
+
+    /// Leaves what is owed to the next process, which then need not wait until our claims lapse.
+    pub(super) fn release_claims(&mut self) {
+        self.ending = true;
+        let owing: Vec<ApiId> = self.owing.iter().cloned().collect();
+        for api_id in owing {
+            self.release_claim(&api_id);
+        }
+    }
+
+    /// Not while an attempt is under way: the claim is what keeps others from making the same one.
+    fn release_claim(&mut self, api_id: &ApiId) {
+        if self.channels.iter().any(|channel| self.lanes.is_in_flight(api_id, channel)) {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(api_id)
+            && entry.state.claim.as_ref().is_some_and(|claim| claim.by == self.instance)
+        {
+            entry.state.claim = None;
+            entry.dirty = true;
+            self.queue_write(api_id);
+        }
     }
 
     fn settle(&mut self, api_id: &ApiId, channel: &'static str, alert: &Alert, ctx: &mut Context<Self>) {
@@ -251,6 +286,12 @@ impl StateKeeper {
         } else {
             self.write_at_checkpoint(api_id);
         }
+    }
+}
+
+impl StateKeeper {
+    fn may_go_unstored(&self, api_id: &ApiId) -> bool {
+        self.entries.get(api_id).is_some_and(may_go_unstored)
     }
 }
 

@@ -175,10 +175,11 @@ impl Entry {
     }
 
     /// Whether an outcome that is to be decided now belongs to the same moment as one of somebody else's, which counts
-    /// already. This is asked once after each record of somebody else's, so that a clock that was set costs one outcome at
-    /// most.
-    pub(super) fn is_same_moment(&mut self, outcome: &Outcome, subject: &Subject) -> bool {
-        self.others_probed_at.take().is_some_and(|at| is_same_moment(outcome, at, subject))
+    /// already. This is asked once after each record of somebody else's. A probe that lies in the future was made before
+    /// the clock was set back, and says nothing.
+    pub(super) fn is_same_moment(&mut self, outcome: &Outcome, subject: &Subject, now: Timestamp) -> bool {
+        let at = self.others_probed_at.take().filter(|at| *at <= now.plus(CLOCKS_APART_MAX));
+        at.is_some_and(|at| is_same_moment(outcome, at, subject))
     }
 
     /// What to write now: the attempt that is still open, or a new one.
@@ -289,7 +290,10 @@ impl Change {
     /// Decides it again on top of `state`.
     fn replay(&mut self, state: &mut ApiState, by: Decider<'_>) {
         let (decision, owed) = match self {
-            Self::Outcome { subject, outcome, now, owed } => (decide(state, outcome, &subject.policy(), *now), owed),
+            Self::Outcome { subject, outcome, now, owed } => {
+                let decision = decide(state, outcome, &subject.policy(), *now);
+                (decision.under_the_id_of(owed.as_deref().unwrap_or_default()), owed)
+            }
             Self::Closed { why, now, owed } => (close(state, why, *now), owed),
             Self::AskedAnew => {
                 *state = ask_anew(state).next;

@@ -107,6 +107,8 @@ pub struct StateKeeper {
     /// Those who wait until nothing is unsaved, and, if true, until nothing is owed.
     idle_waiters: Vec<(bool, oneshot::Sender<()>)>,
     hurry: bool,
+    /// The process ends: nothing more is handed over that the next process can hand over as well.
+    ending: bool,
 }
 
 impl StateKeeper {
@@ -145,6 +147,7 @@ impl StateKeeper {
             lanes: Lanes::default(),
             idle_waiters: Vec::new(),
             hurry: false,
+            ending: false,
         };
         for (api_id, entry) in carried.0 {
             keeper.adopt(&api_id, entry);
@@ -258,8 +261,9 @@ impl StateKeeper {
         }
         let recheck = api.recheck;
         let subject = Subject::Api(api);
+        let now = self.time.wall();
         if let Some(entry) = self.entries.get_mut(&api_id)
-            && entry.is_same_moment(&outcome, &subject)
+            && entry.is_same_moment(&outcome, &subject, now)
         {
             tracing::debug!(%api_id, "another api-health probed at the same time: its outcome counts");
             return (outcome.verdict == Verdict::Fail || entry.state.is_suspect()).then_some(recheck);
@@ -313,22 +317,33 @@ fn log_transition(api_id: &ApiId, from: &str, to: &str, state: &ApiState) {
     }
 }
 
-/// Write everything now, and reply when nothing is unsaved any more; with `until_told` also when nothing is owed. The
-/// sender bounds the wait. `false`: this keeper ended before that, and its next life has to be asked.
+/// What a [`Settle`] waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Nothing is unsaved.
+    Stored,
+    /// And nothing is owed.
+    Told,
+    /// Nothing is unsaved, and what is owed is left to the next process, claims and all: this one ends.
+    Left,
+}
+
+/// Write everything now, and reply when that is done. The sender bounds the wait. `false`: this keeper ended before that,
+/// and its next life has to be asked.
 #[derive(Message)]
 #[rtype(result = "bool")]
-pub struct Settle {
-    /// Wait for the alerts, too.
-    pub until_told: bool,
-}
+pub struct Settle(pub Until);
 
 impl Handler<Settle> for StateKeeper {
     type Result = ResponseFuture<bool>;
 
-    fn handle(&mut self, Settle { until_told }: Settle, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Settle(until): Settle, ctx: &mut Self::Context) -> Self::Result {
         let (waiter, done) = oneshot::channel();
-        self.idle_waiters.push((until_told, waiter));
+        self.idle_waiters.push((until == Until::Told, waiter));
         self.hurry = true;
+        if until == Until::Left {
+            self.release_claims();
+        }
         self.look_around(ctx);
         Box::pin(async move { done.await.is_ok() })
     }

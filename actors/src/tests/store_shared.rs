@@ -166,3 +166,24 @@ fn a_write_whose_answer_was_lost_is_not_counted_again_on_top_of_somebody_elses()
         assert_eq!(world.store.record("a").unwrap().status, Status::Up);
     });
 }
+
+#[test]
+fn a_process_that_ends_in_order_leaves_its_claims_to_the_next_one() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let first = world.start_as("first", false, options()).await;
+        seconds(20).await;
+        world.channels[0].set_fault(ChannelFault::Unavailable);
+        world.targets.set("a", Behaviour::Refuses);
+        while world.store.record("a").unwrap().claim.is_none() {
+            seconds(1).await;
+        }
+        first.stop(Duration::from_secs(1)).await;
+        let record = world.store.record("a").unwrap();
+        assert_eq!((record.owed.len(), record.claim), (1, None));
+        world.channels[0].set_fault(ChannelFault::None);
+        let _second = world.start_as("second", false, options()).await;
+        seconds(3).await;
+        assert_eq!(world.channels[0].lines(), ["a down"], "without waiting until a claim lapses");
+    });
+}

@@ -123,11 +123,11 @@ fn an_outcome_of_the_moment_in_which_somebody_else_probed_counts_once_and_the_ne
     };
     for (began, is_same) in [(0, true), (90, true), (110, true), (2_500, true), (2_600, false), (5_120, false)] {
         let mut entry = after(100, 200);
-        assert_eq!(entry.is_same_moment(&outcome(began), &subject), is_same, "{began}");
-        assert!(!entry.is_same_moment(&outcome(began), &subject), "asked once");
+        assert_eq!(entry.is_same_moment(&outcome(began), &subject, at(0)), is_same, "{began}");
+        assert!(!entry.is_same_moment(&outcome(began), &subject, at(0)), "asked once");
     }
     let an_hour = 3_600_000;
-    assert!(!after(an_hour, 200).is_same_moment(&outcome(210), &subject), "a clock that was set says nothing");
+    assert!(!after(an_hour, 200).is_same_moment(&outcome(210), &subject, at(0)), "a clock that was set says nothing");
     // The same for what waits to be stored.
     for (began, left) in [(90, 0), (2_500, 0), (2_600, 1)] {
         let mut entry = Entry::new(owing());
