@@ -3,6 +3,8 @@
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
 use std::fmt;
+use std::io::Read;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use crate::probe::{Client, HttpProbe, Limits};
 use crate::settings::{Settings, StoreKind};
 use crate::sqlite::{Holder, OnlyOne, SqliteFile};
 use crate::store::dynamodb::DynamoStateStore;
+use crate::store::fault::one_line;
 use crate::store::sqlite::SqliteStateStore;
 
 /// Why a command could not do its work, in words for the person at the terminal.
@@ -87,6 +90,12 @@ impl From<SourceError> for AppError {
         }
     }
 }
+
+/// Stored states that cannot be read are named one by one up to this many, and counted beyond.
+const SAID_MAX: usize = 100;
+
+/// A file of roots: all that a system trusts are a quarter of this.
+const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How long a start waits for a store that does not answer, before the process ends and whoever started it decides.
 const LOAD_PATIENCE: Duration = Duration::from_secs(60);
@@ -204,7 +213,7 @@ impl App {
                 instead: "the path of a PEM file with at least one certificate".into(),
             }])
         };
-        let pem = std::fs::read(path).map_err(|error| issue(format!("cannot be read: {error}")))?;
+        let pem = read_roots(path).map_err(|why| issue(format!("cannot be read: {why}")))?;
         Client::new(Some(&pem)).map_err(issue)
     }
 
@@ -287,13 +296,21 @@ impl App {
         }
     }
 
+    /// Whether no other process watches by the same SQLite file, and none can from here to the end of this process.
+    pub async fn is_the_only_one(&self, command: &str) -> bool {
+        self.settings.store.kind == StoreKind::Sqlite && self.lock(command).await.unwrap_or(false)
+    }
+
     /// Keeps every other process from watching by the same SQLite file; whether it did. The versions of DynamoDB's records
     /// keep two processes from telling anything twice, so there is nothing to lock.
     async fn be_the_only_one(&self, once: bool) -> Result<bool, AppError> {
         if self.settings.store.kind != StoreKind::Sqlite {
             return Ok(false);
         }
-        let command = if once { "api-health run --once" } else { "api-health run" };
+        self.lock(if once { "api-health run --once" } else { "api-health run" }).await
+    }
+
+    async fn lock(&self, command: &str) -> Result<bool, AppError> {
         let holder = Holder { command, host: &host(), since: self.clock.now() };
         Ok(match OnlyOne::take(&self.settings.store.path, &holder).await? {
             Some(lock) => {
@@ -317,6 +334,21 @@ impl App {
     }
 }
 
+/// A pipe could make the start wait for ever, and a file without an end fill the memory.
+fn read_roots(path: &Path) -> Result<Vec<u8>, String> {
+    let said = |error: std::io::Error| error.to_string();
+    if !std::fs::metadata(path).map_err(said)?.is_file() {
+        return Err("it is no regular file".into());
+    }
+    let mut pem = Vec::new();
+    let file = std::fs::File::open(path).map_err(said)?;
+    file.take(ROOTS_BYTES_MAX + 1).read_to_end(&mut pem).map_err(said)?;
+    if pem.len() as u64 > ROOTS_BYTES_MAX {
+        return Err(format!("it has more than {ROOTS_BYTES_MAX} bytes"));
+    }
+    Ok(pem)
+}
+
 fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
@@ -328,8 +360,12 @@ async fn load_states(store: &dyn StateStore) -> Result<Vec<ApiState>, AppError> 
     loop {
         match store.load_all().await {
             Ok(LoadedStates { states, unreadable }) => {
-                for record in unreadable {
-                    set_aside(store, record).await;
+                let count = unreadable.len();
+                for (index, record) in unreadable.into_iter().enumerate() {
+                    set_aside(store, record, index < SAID_MAX).await;
+                }
+                if count > SAID_MAX {
+                    tracing::error!(count, "so many stored states could not be read; the first ones are named above");
                 }
                 return Ok(states);
             }
@@ -343,13 +379,20 @@ async fn load_states(store: &dyn StateStore) -> Result<Vec<ApiState>, AppError> 
 }
 
 /// A record that cannot be read hurts its own API alone.
-async fn set_aside(store: &dyn StateStore, record: UnreadableState) {
-    let (api_id, why) = (record.api_id.clone(), record.why.clone());
+async fn set_aside(store: &dyn StateStore, record: UnreadableState, is_said: bool) {
+    let (api_id, why) = (one_line(&record.api_id), record.why.clone());
     if record.is_newer {
-        tracing::error!(api_id, why, "a stored state cannot be read; it is left alone, and its API starts as unknown");
+        if is_said {
+            tracing::error!(
+                api_id,
+                why,
+                "a stored state cannot be read; it is left alone, and its API starts as unknown"
+            );
+        }
         return;
     }
     match store.set_aside(record).await {
+        _ if !is_said => {}
         Ok(()) => {
             tracing::error!(api_id, why, "a stored state is damaged; it is set aside, and its API starts as unknown");
         }
@@ -359,5 +402,22 @@ async fn set_aside(store: &dyn StateStore, record: UnreadableState) {
             %error,
             "a stored state is damaged and could not be set aside; its API starts as unknown"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_roots_has_so_many_bytes_at_most_and_is_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("roots.pem");
+        let length = usize::try_from(ROOTS_BYTES_MAX).unwrap();
+        std::fs::write(&path, vec![b'-'; length]).unwrap();
+        assert_eq!(read_roots(&path).unwrap().len(), length);
+        std::fs::write(&path, vec![b'-'; length + 1]).unwrap();
+        assert!(read_roots(&path).unwrap_err().contains("more than"));
+        assert!(read_roots(folder.path()).unwrap_err().contains("no regular file"));
     }
 }

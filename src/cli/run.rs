@@ -151,7 +151,7 @@ async fn reload(running: &Running, signals: &mut Signals) -> Option<LoadReport> 
 /// Says which actor is dead that nothing works without.
 fn died(dead: &ChildExit<&'static str>) -> Exit {
     let (actor, reason) = (dead.child, &dead.reason);
-    tracing::error!(actor, ?reason, "an actor died that nothing works without; the process ends");
+    tracing::error!(actor, %reason, "an actor died that nothing works without; the process ends");
     Exit::Internal
 }
 

@@ -16,6 +16,9 @@ use crate::sqlite::{Db, SqliteFile, Worker, classify};
 /// to a file, a second batch under way would only wait.
 const LIMITS: CommitLimits = CommitLimits { batch_max: 1_000, batches_in_flight_max: 1 };
 
+/// The longest record that is read: DynamoDB's have 400 KB at most, and 50 owed alerts fit into that.
+const RECORD_BYTES_MAX: usize = 1024 * 1024;
+
 const CREATE: &str = "INSERT INTO api_health_states (api_id, version, status, record) VALUES (?1, ?2, ?3, ?4)
                       ON CONFLICT (api_id) DO NOTHING";
 const REPLACE: &str = "UPDATE api_health_states SET version = ?2, status = ?3, record = ?4
@@ -113,6 +116,9 @@ fn load(db: &mut Db, api_id: &ApiId) -> Result<Option<StoredState>, Fault> {
 
 fn read_record(api_id: &[u8], version: i64, text: &[u8]) -> StoredState {
     let read = || -> Result<_, Unreadable> {
+        if text.len() > RECORD_BYTES_MAX {
+            return Err(format!("the record has more than {RECORD_BYTES_MAX} bytes").into());
+        }
         let text = std::str::from_utf8(text).map_err(|_| "the record is not UTF-8".to_owned())?;
         let state = record::read_text(text)?;
         if state.api_id.as_str().as_bytes() != api_id {
@@ -186,4 +192,26 @@ fn write_one(
         _ => replace.execute(params![api_id, version, status, text, version - 1])?,
     };
     Ok(if changed == 1 { Ok(()) } else { Err(CommitError::Conflict) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_so_many_bytes_at_most() {
+        let record = |note: usize| {
+            let mut json = serde_json::to_value(Record::from(&ApiState {
+                version: 1,
+                ..ApiState::unknown(ApiId::parse("a").unwrap())
+            }))
+            .unwrap();
+            json["note"] = "x".repeat(note).into();
+            json.to_string()
+        };
+        let room = RECORD_BYTES_MAX - record(0).len();
+        assert!(read_record(b"a", 1, record(room).as_bytes()).is_ok());
+        let why = read_record(b"a", 1, record(room + 1).as_bytes()).unwrap_err().why;
+        assert!(why.contains("more than 1048576 bytes"), "{why}");
+    }
 }

@@ -65,7 +65,7 @@ fn seeds() -> Vec<Vec<u8>> {
             "{\"__type\":\"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException\",\"message\":\"Requested resource not found\"}",
         ),
         with_length(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\nx-amzn-requestid: 1\r\n",
             "{\"Items\":[{\"api_id\":{\"S\":\"a\"}}],\"Count\":1}",
         ),
     ]

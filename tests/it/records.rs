@@ -132,3 +132,23 @@ fn readiness_is_said_when_it_changes_and_not_for_a_blip() {
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
 }
+
+#[test]
+fn so_many_damaged_records_are_named_at_a_start() {
+    let (target, receiver) = (Server::start(), Receiver::start());
+    let home = Home::new(&receiver.settings(), &rows(&target, &["shop"]));
+    let daemon = home.run();
+    home.wait_for_state("shop", "up", |state| state["status"] == "up");
+    assert_eq!(daemon.stop().code, Some(0));
+    let database = home.open_database().unwrap();
+    for n in 0..150 {
+        let insert = "INSERT INTO api_health_states VALUES (?1, 1, 'up', 'nonsense')";
+        database.execute(insert, [format!("damaged-{n}")]).unwrap();
+    }
+    let daemon = home.run();
+    daemon.wait_for_log("so many stored states could not be read");
+    home.wait_for_state("shop", "up", |state| state["status"] == "up");
+    let named = daemon.lines().iter().filter(|l| l["message"].as_str().unwrap().contains("is damaged")).count();
+    assert_eq!((named, set_aside(&home).len()), (100, 150));
+    assert_eq!(daemon.stop().code, Some(0));
+}

@@ -108,3 +108,24 @@ fn every_link_between_documents_leads_somewhere() {
         }
     }
 }
+
+/// Names in backquotes that are long enough to be those of tests.
+fn test_names(page: &str) -> Vec<&str> {
+    let is_name = |text: &&str| {
+        text.matches('_').count() >= 2
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    page.split('`').skip(1).step_by(2).filter(is_name).collect()
+}
+
+#[test]
+fn every_test_that_the_page_of_promises_names_exists() {
+    let page = fs::read_to_string(root().join("docs/semantics.md")).unwrap();
+    let sources: String = files(".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let named = test_names(&page);
+    assert!(named.len() > 80, "{} tests are named", named.len());
+    let fields = ["timeout_seconds", "changes_left_out", "alert_id", "happened_at", "api_health_states_set_aside"];
+    let missing: Vec<&str> =
+        named.into_iter().filter(|name| !fields.contains(name) && !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/semantics.md names tests that are not there: {missing:#?}");
+}

@@ -1,5 +1,6 @@
 //! The real actors in a fake world, in virtual time: the walk of a probe, and every promise that a fault can break.
 
+mod acceptance;
 mod alerts;
 mod cadence;
 mod configs;

@@ -28,12 +28,14 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
     check_ids(app, alert_ids, &states)?;
     let wanted: HashSet<&str> = alert_ids.iter().map(String::as_str).collect();
     let is_wanted = |alert_id: &str| wanted.is_empty() || wanted.contains(alert_id);
+    // Where no other process watches, and none can start meanwhile, claims were left behind by the dead.
+    let alone = app.is_the_only_one("api-health alerts retry").await;
     let teller = Teller {
         store: app.open_store().await?,
         notifiers: notifiers(app, as_json, out).await?,
         clock: Arc::clone(&app.clock),
         instance: app.instance(),
-        alone: false,
+        alone,
     };
     let now = app.clock.now();
     if states.iter().any(|state| state.claim.as_ref().is_some_and(|claim| !state.owed.is_empty() && claim.until > now))
