@@ -296,9 +296,12 @@ impl App {
         }
     }
 
-    /// Whether no other process watches by the same SQLite file, and none can from here to the end of this process.
-    pub async fn is_the_only_one(&self, command: &str) -> bool {
-        self.settings.store.kind == StoreKind::Sqlite && self.lock(command).await.unwrap_or(false)
+    /// Whether no process watches by the same SQLite file just now. The lock is let go of again: who only hands alerts over
+    /// keeps nobody from watching.
+    pub async fn nobody_watches(&self) -> bool {
+        let holder = Holder { command: "api-health alerts retry", host: &host(), since: self.clock.now() };
+        self.settings.store.kind == StoreKind::Sqlite
+            && OnlyOne::take(&self.settings.store.path, &holder).await.is_ok_and(|lock| lock.is_some())
     }
 
     /// Keeps every other process from watching by the same SQLite file; whether it did. The versions of DynamoDB's records
@@ -307,10 +310,7 @@ impl App {
         if self.settings.store.kind != StoreKind::Sqlite {
             return Ok(false);
         }
-        self.lock(if once { "api-health run --once" } else { "api-health run" }).await
-    }
-
-    async fn lock(&self, command: &str) -> Result<bool, AppError> {
+        let command = if once { "api-health run --once" } else { "api-health run" };
         let holder = Holder { command, host: &host(), since: self.clock.now() };
         Ok(match OnlyOne::take(&self.settings.store.path, &holder).await? {
             Some(lock) => {

@@ -96,6 +96,12 @@ pub struct Prober {
     handovers: u8,
     /// The last outcome was a pass, and the keeper did not ask for another.
     steady: bool,
+    /// So was the last outcome: it is said once.
+    inconclusive: bool,
+    /// The last probe missed ticks, which is said once.
+    late: bool,
+    /// The last outcome was dropped, which is said once.
+    dropped: bool,
 }
 
 impl Prober {
@@ -122,6 +128,9 @@ impl Prober {
             handovers: 0,
             // What this life finds first may contradict what is known, and is not waited with.
             steady: false,
+            inconclusive: false,
+            late: false,
+            dropped: false,
         }
     }
 
@@ -221,14 +230,23 @@ impl Prober {
     }
 
     /// `api` is the config that was probed; the row may have changed meanwhile.
-    fn probed(&mut self, api: Arc<ApiConfig>, outcome: Outcome, ctx: &mut Context<Self>) {
+    fn probed(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, ctx: &mut Context<Self>) {
         self.probing = false;
+        if !api.asks_the_same(&self.api) {
+            // It says nothing of what is asked now, and no status must change by it.
+            outcome.verdict = Verdict::Inconclusive;
+            outcome.reasons = vec!["another thing is asked now than when this probe began".into()];
+        }
         let api_id = &api.api_id;
         match outcome.verdict {
             Verdict::Pass => tracing::debug!(latency_ms = outcome.latency_ms, status = outcome.status_code, "pass"),
             Verdict::Fail => tracing::debug!(reason = outcome.reason(), "fail"),
+            Verdict::Inconclusive if self.inconclusive => {
+                tracing::debug!(reason = outcome.reason(), "inconclusive again")
+            }
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
+        self.inconclusive = outcome.verdict == Verdict::Inconclusive;
         self.count_missed();
         let now = self.shared.time.moment();
         self.pulse.probed(now);
@@ -247,15 +265,24 @@ impl Prober {
             self.missed += missed;
             self.pulse.missed(missed);
             self.shared.stats.ticks_missed(missed);
-            tracing::warn!(api_id = %self.api.api_id, missed, "ticks came while the last probe was running or was held up");
+            let api_id = &self.api.api_id;
+            if self.late {
+                tracing::debug!(%api_id, missed, "ticks came again while the last probe was running or was held up");
+            } else {
+                tracing::warn!(%api_id, missed, "ticks came while the last probe was running or was held up");
+            }
         }
+        self.late = missed > 0;
     }
 
     fn hand_over(&mut self, api: Arc<ApiConfig>, outcome: Outcome, ctx: &mut Context<Self>) {
         if self.handovers >= HANDOVERS_MAX {
-            tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; an outcome is dropped");
+            if !std::mem::replace(&mut self.dropped, true) {
+                tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; outcomes are dropped");
+            }
             return;
         }
+        self.dropped = false;
         self.handovers += 1;
         let settled = outcome.verdict == Verdict::Inconclusive && self.is_once();
         let was_steady = std::mem::replace(&mut self.steady, outcome.verdict == Verdict::Pass);

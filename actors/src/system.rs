@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use actix::{Actor, Addr, Context, Handler};
 use actix_rt::Arbiter;
 use api_health_core::ApiState;
@@ -103,7 +105,7 @@ pub struct Running {
     probers: watch::Receiver<usize>,
     deaths: mpsc::UnboundedReceiver<Fatal>,
     /// What ended the run, once that is known.
-    fatal: Option<Fatal>,
+    fatal: Option<(Fatal, Instant)>,
     kill: AbortHandle,
     kill_chain: KillSwitch,
 }
@@ -231,14 +233,15 @@ impl Running {
     /// without. What a live keeper holds is stored before this comes back, if the store takes it soon. Never comes back in
     /// a good life; may be dropped and asked again.
     pub async fn fatal(&mut self) -> Fatal {
-        let fatal = match &self.fatal {
+        // The deadline stays with the notice: whoever asks again and again gets the answer in time as well.
+        let (fatal, deadline) = match &self.fatal {
             Some(fatal) => fatal.clone(),
             None => match self.deaths.recv().await {
-                Some(fatal) => self.fatal.insert(fatal).clone(),
+                Some(fatal) => self.fatal.insert((fatal, Instant::now() + SETTLE_MIN)).clone(),
                 None => std::future::pending().await,
             },
         };
-        self.settle_until(Until::Left, SETTLE_MIN).await;
+        self.settle_until(Until::Left, deadline.saturating_duration_since(Instant::now())).await;
         fatal
     }
 

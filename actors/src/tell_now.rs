@@ -17,6 +17,10 @@ use crate::alerter::attempt;
 use crate::ports::{Clock, CommitError, Notifier, NotifyError, StateStore, StoreError};
 use crate::retry::{RetryPolicy, Waits};
 
+/// How often one API's claim is looked at: more than it takes to wait for somebody else's, and not without end for a store
+/// that confirms each claim too late.
+const LOOKS_MAX: u32 = 200;
+
 /// How long another process's claim is waited for: that long it holds at most, if it is not written anew.
 pub const THEIRS_MAX: Duration = CLAIM_LASTS;
 
@@ -112,7 +116,7 @@ impl Teller {
         let asked_for = turn.open(&self.notifiers);
         let patience = Instant::now() + THEIRS_MAX;
         let mut obstacle = None;
-        let mut rounds = 0;
+        let (mut rounds, mut looks) = (0, 0);
         // Each round strikes at least one alert from one channel's list, or finds that channel stuck.
         while rounds < OWED_MAX.saturating_mul(self.notifiers.len().max(1)) {
             let round = turn.round(&self.notifiers);
@@ -121,7 +125,14 @@ impl Teller {
             }
             match self.claim(&mut turn.state, patience).await {
                 Claimed::Yes => {}
-                Claimed::LookAgain => continue,
+                Claimed::LookAgain if looks < LOOKS_MAX => {
+                    looks += 1;
+                    continue;
+                }
+                Claimed::LookAgain => {
+                    obstacle = Some(Tried::NotClaimed("it confirms too slowly for any claim to last".into()));
+                    break;
+                }
                 Claimed::No(why) => {
                     obstacle = Some(why);
                     break;
@@ -137,7 +148,7 @@ impl Teller {
 
     /// Without the claims of the dead.
     fn own(&self, state: ApiState) -> ApiState {
-        let is_void = self.alone && state.claim.as_ref().is_some_and(|claim| claim.by != self.instance);
+        let is_void = self.alone && state.claim.as_ref().is_some_and(|claim| !claim.is_by_hand());
         let claim = if is_void { None } else { state.claim.clone() };
         ApiState { claim, ..state }
     }

@@ -78,7 +78,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     let settings = Settings::load(cli.settings.as_deref(), &environment).map_err(AppError::Configuration)?;
     telemetry::start(&log_of(&cli.command, &settings.log), log_colour);
     let app = App::new(settings);
-    actix_rt::System::new().block_on(async {
+    let system = actix_rt::System::new();
+    let done = system.block_on(async {
         match &cli.command {
             Command::Run(args) => run::run(&app, args, out.colour).await,
             Command::Probe(args) => probe::run(&app, args, &out).await,
@@ -89,7 +90,11 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
                 Err(AppError::Internal("a command that needs no settings came too late".into()))
             }
         }
-    })
+    });
+    // Dropping it would wait for whatever blocks a thread, such as a read from a disk that hangs, without end. What is
+    // stored is stored, and what was told is told: the process ends here.
+    std::mem::forget(system);
+    done
 }
 
 /// How a command logs: `run` as it is set, the others as a person wants it who waits for an answer, unless more was

@@ -1,7 +1,8 @@
 //! A connection on a thread of its own: jobs go in, answers come out, and nobody who waits blocks an actor.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +13,9 @@ use super::SqliteFile;
 
 /// Jobs that may wait for the thread; a caller beyond that waits for room.
 const JOBS_WAITING_MAX: usize = 16;
+
+/// How long its handle waits for the thread to close the file.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce(&mut Db) + Send>;
 
@@ -33,7 +37,8 @@ type Identity = (u64, u64);
 /// The handle of the thread. When it is dropped, the jobs that were taken are finished and the connection is closed.
 pub(crate) struct Worker {
     jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    /// Says nothing, and is closed when the thread ends.
+    end: std::sync::Mutex<Receiver<()>>,
     file: SqliteFile,
 }
 
@@ -43,17 +48,20 @@ impl Worker {
         let mut db =
             Db { connection: file.connect()?, file: file.clone(), buffer: Vec::new(), identity: identity(file) };
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
+        let (ended, end) = std::sync::mpsc::channel::<()>();
         let run = move || {
+            // Dropped at the end of the thread, which is how its handle hears of that.
+            let _ended = ended;
             while let Some(job) = waiting.blocking_recv() {
                 // A job that panics drops its answer, and its caller is told; the next job finds the thread alive.
                 let _ = catch_unwind(AssertUnwindSafe(|| job(&mut db)));
             }
         };
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name(name.into())
             .spawn(run)
             .map_err(|e| Fault::Wait { place: file.name(), what: format!("got no thread: {e}") })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), file: file.clone() })
+        Ok(Self { jobs: Some(jobs), end: std::sync::Mutex::new(end), file: file.clone() })
     }
 
     /// Has `job` done on the thread. A caller that no longer waits does not stop it.
@@ -75,12 +83,12 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Waits for the thread, so that a file that was let go of is closed: at most one job and the wait for a lock.
+    /// Waits for the thread, so that a file that was let go of is closed, but not without end: a disk that hangs must not keep
+    /// a process from ending.
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let end = self.end.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = end.recv_timeout(CLOSE_MAX); // closed: it ended; timed out: it hangs
     }
 }
 

@@ -67,6 +67,17 @@ pub struct Claim {
     pub until: Timestamp,
 }
 
+impl Claim {
+    /// What the name of a process begins with that hands alerts over because a person asked it to, and watches nothing. It may
+    /// be at work beside the one process that watches by a store.
+    pub const BY_HAND: &'static str = "by hand: ";
+
+    /// Whether such a process claimed.
+    pub fn is_by_hand(&self) -> bool {
+        self.by.starts_with(Self::BY_HAND)
+    }
+}
+
 /// What a claim means for one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

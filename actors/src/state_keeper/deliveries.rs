@@ -57,6 +57,11 @@ impl Lanes {
         self.lanes.get(&(api_id.clone(), channel)) == Some(&Lane::InFlight)
     }
 
+    /// Whether any attempt is under way.
+    pub(super) fn are_in_flight(&self) -> bool {
+        self.in_flight.values().any(|count| *count > 0)
+    }
+
     fn set(&mut self, api_id: &ApiId, channel: &'static str, lane: Option<Lane>) {
         let key = (api_id.clone(), channel);
         match lane {
@@ -236,6 +241,7 @@ impl StateKeeper {
                 keeper.pump(ctx);
             }
             keeper.hand_over_due(ctx);
+            keeper.tell_idle_waiters();
         }));
     }
 

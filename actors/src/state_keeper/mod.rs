@@ -13,7 +13,7 @@ mod subject;
 mod watching;
 mod writes;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Carried {
     /// that claims in it were left behind by the dead.
     pub fn loaded(states: Vec<ApiState>, alone: bool) -> Self {
         let entry = |state: ApiState| {
-            let claim = if alone { None } else { state.claim.clone() };
+            let claim = state.claim.clone().filter(|claim| !alone || claim.is_by_hand());
             (state.api_id.clone(), Entry::new(ApiState { claim, ..state }))
         };
         Self(states.into_iter().map(entry).collect())
@@ -94,7 +94,9 @@ pub struct StateKeeper {
     lazy: VecDeque<(Instant, ApiId)>,
     /// To be tried again, at the time in their entry.
     waiting: HashSet<ApiId>,
-    batches_in_flight: usize,
+    /// Calls of the store that have no answer yet, and since when.
+    calls: BTreeMap<u64, Instant>,
+    next_call: u64,
     store_trouble: Option<writes::Trouble>,
     lines: writes::Lines,
     /// That the store is gone was told, by this life or one before it, and not yet that it is back.
@@ -104,8 +106,8 @@ pub struct StateKeeper {
     /// APIs with a non-empty outbox.
     owing: HashSet<ApiId>,
     lanes: Lanes,
-    /// Those who wait until nothing is unsaved, and, if true, until nothing is owed.
-    idle_waiters: Vec<(bool, oneshot::Sender<()>)>,
+    /// Those who wait, and what for.
+    idle_waiters: Vec<(Until, oneshot::Sender<()>)>,
     hurry: bool,
     /// The process ends: nothing more is handed over that the next process can hand over as well.
     ending: bool,
@@ -138,7 +140,8 @@ impl StateKeeper {
             queue: VecDeque::new(),
             lazy: VecDeque::new(),
             waiting: HashSet::new(),
-            batches_in_flight: 0,
+            calls: BTreeMap::new(),
+            next_call: 0,
             store_trouble: None,
             lines: writes::Lines::default(),
             is_told_gone: carried.0.get(&ApiId::own_store()).is_some_and(|entry| entry.state.incident.is_some()),
@@ -176,6 +179,7 @@ impl StateKeeper {
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         self.queue_what_is_due();
         self.pump(ctx);
+        self.notice_a_store_that_hangs();
         self.tell_that_the_store_is_gone();
         let owing: Vec<ApiId> = self.owing.iter().cloned().collect();
         for api_id in owing {
@@ -190,13 +194,18 @@ impl StateKeeper {
         }
         // Looking at each entry costs milliseconds with 50,000 of them, and this runs after each batch: only when nothing
         // waits anywhere is there need to.
-        let unsaved = self.batches_in_flight > 0
+        let unsaved = !self.calls.is_empty()
             || !(self.queue.is_empty() && self.lazy.is_empty() && self.waiting.is_empty())
             || self.unsaved() > 0;
         let owing = !self.owing.is_empty();
-        for (until_told, waiter) in std::mem::take(&mut self.idle_waiters) {
-            if unsaved || (until_told && owing) {
-                self.idle_waiters.push((until_told, waiter));
+        for (until, waiter) in std::mem::take(&mut self.idle_waiters) {
+            let waits = match until {
+                Until::Stored => unsaved,
+                Until::Told => unsaved || owing,
+                Until::Left => unsaved || self.lanes.are_in_flight(),
+            };
+            if waits {
+                self.idle_waiters.push((until, waiter));
             } else {
                 let _ = waiter.send(());
             }
@@ -324,7 +333,8 @@ pub enum Until {
     Stored,
     /// And nothing is owed.
     Told,
-    /// Nothing is unsaved, and what is owed is left to the next process, claims and all: this one ends.
+    /// Nothing is unsaved, no attempt is under way, and what is owed is left to the next process, claims and all: this one
+    /// ends.
     Left,
 }
 
@@ -339,7 +349,7 @@ impl Handler<Settle> for StateKeeper {
 
     fn handle(&mut self, Settle(until): Settle, ctx: &mut Self::Context) -> Self::Result {
         let (waiter, done) = oneshot::channel();
-        self.idle_waiters.push((until == Until::Told, waiter));
+        self.idle_waiters.push((until, waiter));
         self.hurry = true;
         if until == Until::Left {
             self.release_claims();

@@ -12,6 +12,9 @@ use super::seldom::Seldom;
 use crate::ports::{CommitError, StateWrite, StoreError, StoredState};
 use crate::retry::{RetryPolicy, Waits};
 
+/// A call that has no answer for this long counts as failed already, whatever comes of it: DynamoDB's are cut before.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+
 /// A store that has taken no write for this long is gone: that is told, once.
 pub const STORE_GONE_AFTER: Duration = Duration::from_secs(30);
 
@@ -81,7 +84,7 @@ impl StateKeeper {
                 self.queue_write(&api_id);
             }
         }
-        let idle = self.batches_in_flight == 0 && self.queue.is_empty();
+        let idle = self.calls.is_empty() && self.queue.is_empty();
         if idle && self.store_trouble.as_ref().is_some_and(|trouble| trouble.not_before <= now) {
             // A record that can never be written must not pass for a dead store: another one is tried beside it.
             let other = self.lazy.iter().find(|(due, api_id)| {
@@ -91,11 +94,12 @@ impl StateKeeper {
                 self.queue_write(&api_id);
             }
         }
-        let (entries, queue) = (&mut self.entries, &mut self.queue);
+        // A process that is about to end asks at every look: there may be none after this one.
+        let (entries, queue, hurry) = (&mut self.entries, &mut self.queue, self.hurry);
         self.waiting.retain(|api_id| {
             let Some(entry) = entries.get_mut(api_id) else { return false };
             match entry.writing {
-                Writing::Waiting(until) if until > now => true,
+                Writing::Waiting(until) if until > now && !hurry => true,
                 Writing::Waiting(_) => {
                     entry.writing = Writing::Queued;
                     queue.push_back(api_id.clone());
@@ -109,10 +113,10 @@ impl StateKeeper {
     /// Sends as many batches as the store takes at once.
     pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
         let limits = self.store.limits();
-        if self.store_trouble.as_ref().is_some_and(|trouble| trouble.not_before > Instant::now()) {
+        if !self.hurry && self.store_trouble.as_ref().is_some_and(|trouble| trouble.not_before > Instant::now()) {
             return;
         }
-        while self.batches_in_flight < limits.batches_in_flight_max && !self.queue.is_empty() {
+        while self.calls.len() < limits.batches_in_flight_max && !self.queue.is_empty() {
             let mut batch = Vec::with_capacity(limits.batch_max.min(self.queue.len()));
             while batch.len() < limits.batch_max
                 && let Some(api_id) = self.queue.pop_front()
@@ -129,16 +133,32 @@ impl StateKeeper {
         }
     }
 
+    fn call_began(&mut self) -> u64 {
+        self.next_call += 1;
+        self.calls.insert(self.next_call, Instant::now());
+        self.next_call
+    }
+
+    /// A store that gives no answer takes no writes, even if it never says so.
+    pub(super) fn notice_a_store_that_hangs(&mut self) {
+        let Some(oldest) = self.calls.values().min() else { return };
+        if oldest.elapsed() >= ANSWER_MAX {
+            let seconds = oldest.elapsed().as_secs();
+            let error = StoreError::Unavailable(format!("{} has given no answer for {seconds} s", self.store_name));
+            self.trouble(&error);
+        }
+    }
+
     fn send(&mut self, batch: Vec<StateWrite>, ctx: &mut Context<Self>) {
-        self.batches_in_flight += 1;
+        let call = self.call_began();
         let store = std::sync::Arc::clone(&self.store);
         let commit = async move {
             let ids: Vec<ApiId> = batch.iter().map(|state| state.api_id.clone()).collect();
             let results = store.commit(batch).await;
             (ids, results)
         };
-        ctx.spawn(commit.into_actor(self).map(|(ids, results), keeper, ctx| {
-            keeper.batches_in_flight -= 1;
+        ctx.spawn(commit.into_actor(self).map(move |(ids, results), keeper, ctx| {
+            keeper.calls.remove(&call);
             keeper.committed(ids, results, ctx);
         }));
     }
@@ -207,6 +227,12 @@ impl StateKeeper {
             }
             return;
         }
+        self.trouble(error);
+    }
+
+    /// The store takes no writes just now.
+    fn trouble(&mut self, error: &StoreError) {
+        let now = Instant::now();
         let waiting = self.waiting.len();
         let since_wall = self.time.wall();
         let trouble = self.store_trouble.get_or_insert_with(|| {
@@ -228,7 +254,7 @@ impl StateKeeper {
             if trouble.is_said {
                 tracing::error!(%error, seconds, waiting, "the store still does not take writes");
             } else {
-                tracing::error!(%error, %api_id, lines_left_out, "the store does not take writes; probing goes on, changes wait in memory");
+                tracing::error!(%error, lines_left_out, "the store does not take writes; probing goes on, changes wait in memory");
             }
             trouble.is_said = true;
         }
@@ -250,6 +276,7 @@ impl StateKeeper {
     /// The stored record has another version than expected: read it and decide again on top of it. A damaged one is set
     /// aside first, and what is known here is written anew.
     fn reload(&mut self, api_id: ApiId, ctx: &mut Context<Self>) {
+        let call = self.call_began();
         let store = std::sync::Arc::clone(&self.store);
         let load = async move {
             let mut loaded = store.load(api_id.clone()).await;
@@ -261,7 +288,8 @@ impl StateKeeper {
             }
             (api_id, loaded)
         };
-        ctx.spawn(load.into_actor(self).map(|(api_id, loaded), keeper, ctx| {
+        ctx.spawn(load.into_actor(self).map(move |(api_id, loaded), keeper, ctx| {
+            keeper.calls.remove(&call);
             if loaded.is_ok() {
                 keeper.store_is_well();
             }

@@ -88,14 +88,19 @@ impl Configs {
         }
     }
 
-    /// Every API that has a row that may run, if that is known for certain: every source was read, and none is empty all at once.
+    /// Every API that has a row that may run, if that is known for certain: every source was read, there are rows at all, and no
+    /// source is empty all at once.
     pub(super) fn configured(&self) -> Option<HashSet<ApiId>> {
-        let mut configured = HashSet::new();
+        let (rows, _) = roster::merge(self.sources.iter().map(|source| &source.roster));
+        let mut configured: HashSet<ApiId> =
+            rows.values().filter(|api| api.enabled).map(|api| api.api_id.clone()).collect();
+        let mut are_there_rows = !rows.is_empty();
         for source in &self.sources {
-            configured.extend(source.roster.values().filter(|api| api.enabled).map(|api| api.api_id.clone()));
-            configured.extend(source.refused_ids.clone()?);
+            let refused = source.refused_ids.clone()?;
+            are_there_rows |= !refused.is_empty();
+            configured.extend(refused);
         }
-        (!configured.is_empty()).then_some(configured)
+        are_there_rows.then_some(configured)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api_health_actors::ports::{LoadedStates, Notifier};
 use api_health_actors::tell_now::{Teller, Told, Tried};
+use api_health_core::delivery::Claim;
 use api_health_core::{ApiState, ConfigIssue};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -28,13 +29,13 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
     check_ids(app, alert_ids, &states)?;
     let wanted: HashSet<&str> = alert_ids.iter().map(String::as_str).collect();
     let is_wanted = |alert_id: &str| wanted.is_empty() || wanted.contains(alert_id);
-    // Where no other process watches, and none can start meanwhile, claims were left behind by the dead.
-    let alone = app.is_the_only_one("api-health alerts retry").await;
+    // Where no process watches, claims were left behind by the dead, but for those of another `alerts retry`.
+    let alone = app.nobody_watches().await;
     let teller = Teller {
         store: app.open_store().await?,
         notifiers: notifiers(app, as_json, out).await?,
         clock: Arc::clone(&app.clock),
-        instance: app.instance(),
+        instance: format!("{}{}", Claim::BY_HAND, app.instance()),
         alone,
     };
     let now = app.clock.now();
