@@ -229,26 +229,38 @@ impl Entry {
     /// The stored record is another than expected. If it is the very one that was sent, the answer was lost and all is
     /// well; else everything that is not stored is decided again on top of it.
     ///
-    /// Outcomes from before the last probe in that record are left out, and where that probe was somebody else's, those of
-    /// the same moment too. Whoever wrote it has seen more than they say; it may even have their effect already, if the
-    /// answer to an earlier write was lost.
+    /// Outcomes that it has the effect of already, since it was written over what was sent, are left out. If it tells of a
+    /// probe of somebody else's, so are those from before that probe and of the same moment: whoever wrote it has seen
+    /// more than they say.
     pub(super) fn rebase(&mut self, stored: &ApiState, by: Decider<'_>) -> Rebased {
         if self.attempt.as_ref().is_some_and(|attempt| *attempt.state == *stored) {
             self.stored();
             return Rebased::WasOurs;
         }
         self.unclaimed_since = None;
-        let last_probed_at = probed_at(stored).filter(|at| *at <= by.now.plus(CLOCKS_APART_MAX));
-        let sent = self.attempt.as_ref().and_then(|attempt| probed_at(&attempt.state));
-        let is_ours = [self.probed_in_store, sent].contains(&probed_at(stored));
-        if !is_ours {
-            self.others_probed_at = last_probed_at;
+        let last_probed_at = probed_at(stored);
+        let (sent, sent_changes) =
+            self.attempt.as_ref().map_or((None, 0), |attempt| (probed_at(&attempt.state), attempt.changes));
+        let known = if last_probed_at == self.probed_in_store {
+            Some(0)
+        } else {
+            (last_probed_at == sent).then_some(sent_changes)
+        };
+        if known.is_none() {
+            self.others_probed_at = last_probed_at.filter(|at| *at <= by.now.plus(CLOCKS_APART_MAX));
         }
-        self.probed_in_store = probed_at(stored);
-        self.changes.retain(|pending| match (&pending.change, last_probed_at) {
-            (Change::Outcome { outcome, .. }, Some(at)) if is_ours => outcome.started_at >= at,
-            (Change::Outcome { subject, outcome, .. }, Some(at)) => !is_same_moment(outcome, at, subject),
-            _ => true,
+        self.probed_in_store = last_probed_at;
+        let others_probed_at = self.others_probed_at;
+        let mut number = 0;
+        self.changes.retain(|pending| {
+            number += 1;
+            match (&pending.change, known) {
+                (Change::Outcome { .. }, Some(known)) => number > known,
+                (Change::Outcome { subject, outcome, .. }, None) => {
+                    others_probed_at.is_none_or(|at| !is_same_moment(outcome, at, subject))
+                }
+                _ => true,
+            }
         });
         let mut state = stored.clone();
         for pending in &mut self.changes {
