@@ -10,9 +10,6 @@ use crate::schedules::Spec;
 /// Timers have this grain, and two of them may lie between.
 const GRAIN: Duration = Duration::from_millis(5);
 
-/// An outcome that nobody waits for is underway for as long as this.
-const GATHER: Duration = Duration::from_millis(250);
-
 /// First probes of all APIs are spread over 1 ms each.
 const FIRST_WITHIN: Duration = Duration::from_millis(150);
 
@@ -22,10 +19,15 @@ const SLOW_MAX: Duration = Duration::from_secs(376);
 /// A prober that sleeps towards a time on the wall clock looks at it this often.
 const LOOKS_AT_THE_CLOCK: Duration = Duration::from_secs(301);
 
-/// Past so many deaths within this time, a prober is given up, and tried again after this long.
+/// Past so many deaths within this time, a prober is given up, and tried again after this long, until a life lasts for
+/// that time. That is looked at once a second.
 const DEATHS_MAX: usize = 5;
 const DEATHS_WITHIN: Duration = Duration::from_secs(60);
-const SLOW_MIN: Duration = Duration::from_secs(300);
+const SLOW: Duration = Duration::from_secs(300);
+const FORGIVEN_WITHIN: Duration = Duration::from_secs(62);
+
+/// Probers that are started again at one time wait for one another.
+const BRAKE: Duration = Duration::from_millis(100);
 
 /// A moment: by the world's own time, and on the wall clock.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +53,14 @@ pub(crate) struct Cadence {
     /// More patience than usual, until the next probe.
     patience: Duration,
     deaths: Vec<Duration>,
-    /// A prober that was started again does not know whether its first outcome is urgent: it waits for company.
-    is_in_no_hurry: bool,
+    is_given_up: bool,
+    /// A life lasted for about as long as is forgiven after: nobody can say what is remembered.
+    is_unsure: bool,
+    /// When the prober was started that died last, or will be.
+    restarted_at: Option<Duration>,
+    /// Nothing but that death shifts the next probe.
+    is_only_dead: bool,
+    last_outcome: Option<Duration>,
     not_before: Duration,
     /// Nothing ever happened that makes missed ticks hard to tell.
     pub(crate) is_plain: bool,
@@ -74,9 +82,13 @@ impl Cadence {
             (Some((old, _)), Some(new)) => {
                 let old_gap = gap(old) + old.timeout;
                 *old = Arc::clone(new);
-                // An edited row may have mended what its prober died of: it is tried at once.
-                self.deaths.clear();
-                self.not_before = Duration::ZERO;
+                // An edited row may have mended what its prober was given up for: it is tried at once.
+                if (self.is_given_up || self.is_unsure) && now.at < self.not_before {
+                    self.deaths.clear();
+                    self.is_given_up = false;
+                    self.not_before = Duration::ZERO;
+                    self.restarted_at = Some(now.at);
+                }
                 self.shifted(old_gap);
             }
             (None, Some(new)) => {
@@ -94,6 +106,7 @@ impl Cadence {
 
     fn shifted(&mut self, patience: Duration) {
         self.is_shifted = true;
+        self.is_only_dead = false;
         self.is_plain = false;
         self.patience += patience;
     }
@@ -137,11 +150,9 @@ impl Cadence {
                 None if spec.is_open(self.own_ms(spec, since)) => None,
                 None => Some(self.tick_after(spec, api, since)),
             };
-            let asked = matches!(self.last_ended, Some((_, Some(_))));
-            let late = if asked && self.is_in_no_hurry { GATHER } else { Duration::ZERO };
             match due {
                 Some((due, tick)) => {
-                    if now.at > due + GRAIN + late || now.at + GRAIN < due {
+                    if now.at > due + GRAIN || now.at + GRAIN < due {
                         let ms = millis(now.at) - millis(due);
                         return Err(format!("probed {ms} ms off its time ({}; {} s)", api.schedule, due.as_secs_f64()));
                     }
@@ -151,13 +162,39 @@ impl Cadence {
                 None => {}
             }
         }
-        self.is_in_no_hurry = self.last_began.is_none() || self.is_shifted && !self.deaths.is_empty();
+        if self.is_only_dead {
+            self.restarted_in_time(spec, api, now)?;
+        }
+        self.is_only_dead = false;
         self.last_began = Some(now.at);
         self.last_ended = None;
         self.is_shifted = false;
         self.patience = Duration::ZERO;
         self.not_before = Duration::ZERO;
         Ok(())
+    }
+
+    /// A prober that died of its probe, and of nothing else: that outcome is lost. So it asks soon, if the tick is young, but
+    /// no sooner than the recheck after the outcome before; else at its next tick.
+    fn restarted_in_time(&self, spec: &Spec, api: &ApiConfig, now: Moment) -> Result<(), String> {
+        let due_if = |restarted_at: Duration| {
+            let wall_ms = now.wall.as_millis() + millis(restarted_at) - millis(now.at);
+            let restarted = Moment { at: restarted_at, wall: Timestamp::from_millis(wall_ms) };
+            let own = self.own_ms(spec, restarted);
+            if !spec.is_open(own) {
+                return self.tick_after(spec, api, restarted).0;
+            }
+            let recheck = api.recheck.min(Duration::from_millis(spec.gap_after_ms(own).unsigned_abs()));
+            self.last_outcome.map_or(restarted_at, |last| restarted_at.max(last + recheck))
+        };
+        // It may have waited for others, across a tick's young or old age.
+        let due = [self.not_before, self.not_before + BRAKE].map(due_if);
+        let is_it = |due: Duration| now.at + GRAIN >= due && now.at <= due + BRAKE;
+        if due.into_iter().any(is_it) {
+            return Ok(());
+        }
+        let (ms, due) = (millis(now.at) - millis(due[0]), due[0].as_secs_f64());
+        Err(format!("started again, it probed {ms} ms off its time ({}; {due} s)", api.schedule))
     }
 
     /// The next tick after a moment: by the world's own time, and on the clock of the schedule.
@@ -171,6 +208,7 @@ impl Cadence {
     pub(crate) fn ended(&mut self, now: Moment) -> u64 {
         self.under_way = None;
         self.last_ended = Some((now, None));
+        self.last_outcome = Some(now.at);
         let Some((api, _)) = &self.watched else { return 0 };
         let spec = Spec::of(&api.schedule);
         let now_ms = self.own_ms(spec, now);
@@ -194,13 +232,24 @@ impl Cadence {
     pub(crate) fn cut(&mut self, panicked: bool, now: Duration) {
         self.under_way = None;
         if panicked {
-            let gap = self.watched.as_ref().map_or(Duration::ZERO, |(api, _)| gap(api));
+            let Some((api, _)) = &self.watched else { return };
+            let (gap, spread) = (gap(api), u32::try_from(api.api_id.stable_hash() % 256).unwrap_or(0));
+            let was_in_order = !self.is_shifted || self.is_only_dead;
             self.shifted(SLOW_MAX + gap);
+            if let Some(lived) = self.restarted_at.map(|began| now.saturating_sub(began))
+                && lived >= DEATHS_WITHIN
+            {
+                self.is_given_up = false;
+                self.is_unsure = lived < FORGIVEN_WITHIN;
+            }
             self.deaths.retain(|death| now - *death < DEATHS_WITHIN);
             self.deaths.push(now);
             let n = self.deaths.len();
-            let delay = if n > DEATHS_MAX { SLOW_MIN } else { Duration::from_millis(100) * (1 << (n - 1)) };
-            self.not_before = now + delay;
+            self.is_given_up |= n > DEATHS_MAX;
+            let delay = if self.is_given_up { SLOW } else { Duration::from_millis(100) * (1 << (n - 1)) };
+            self.not_before = now + delay + delay / 1_024 * spread;
+            self.restarted_at = Some(self.not_before);
+            self.is_only_dead = was_in_order && !self.is_unsure;
         }
     }
 

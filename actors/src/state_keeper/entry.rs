@@ -125,6 +125,9 @@ pub(super) struct Entry {
     pub(super) dirty: bool,
     /// When the last probe of somebody else was over that the state has the effect of, until the next outcome of ours.
     others_probed_at: Option<Timestamp>,
+    /// When the last probe was over that the stored record tells of, as this process knows that record. Somebody who only
+    /// claims, or corrects a figure, leaves it as it is, and has probed nothing.
+    probed_in_store: Option<Timestamp>,
     /// Since when an alert has been held up because this process could not get a claim that lasts: with a store that
     /// confirms slowly, each claim is too old when it is confirmed.
     pub(super) unclaimed_since: Option<Instant>,
@@ -136,6 +139,7 @@ impl Entry {
     /// An API as it was stored, or unknown.
     pub(super) fn new(state: ApiState) -> Self {
         Self {
+            probed_in_store: probed_at(&state),
             state,
             watched: false,
             changes: Vec::new(),
@@ -197,6 +201,7 @@ impl Entry {
     pub(super) fn stored(&mut self) {
         if let Some(attempt) = self.attempt.take() {
             self.state.version = attempt.state.version;
+            self.probed_in_store = probed_at(&attempt.state);
             self.changes.drain(..attempt.changes.min(self.changes.len()));
         }
         self.waits = None;
@@ -224,22 +229,38 @@ impl Entry {
     /// The stored record is another than expected. If it is the very one that was sent, the answer was lost and all is
     /// well; else everything that is not stored is decided again on top of it.
     ///
-    /// Outcomes from before the last probe in that record, or of the same moment, are left out. Whoever wrote it has seen
-    /// more than they say; it may even have their effect already, if the answer to an earlier write was lost.
+    /// Outcomes that it has the effect of already, since it was written over what was sent, are left out. If it tells of a
+    /// probe of somebody else's, so are those from before that probe and of the same moment: whoever wrote it has seen
+    /// more than they say.
     pub(super) fn rebase(&mut self, stored: &ApiState, by: Decider<'_>) -> Rebased {
         if self.attempt.as_ref().is_some_and(|attempt| *attempt.state == *stored) {
             self.stored();
             return Rebased::WasOurs;
         }
         self.unclaimed_since = None;
-        let probed_at = stored.last_probe.as_ref().map(|last| last.at);
-        self.others_probed_at = probed_at.filter(|at| *at <= by.now.plus(CLOCKS_APART_MAX));
+        let last_probed_at = probed_at(stored);
+        let (sent, sent_changes) =
+            self.attempt.as_ref().map_or((None, 0), |attempt| (probed_at(&attempt.state), attempt.changes));
+        let known = if last_probed_at == self.probed_in_store {
+            Some(0)
+        } else {
+            (last_probed_at == sent).then_some(sent_changes)
+        };
+        if known.is_none() {
+            self.others_probed_at = last_probed_at.filter(|at| *at <= by.now.plus(CLOCKS_APART_MAX));
+        }
+        self.probed_in_store = last_probed_at;
         let others_probed_at = self.others_probed_at;
-        self.changes.retain(|pending| match &pending.change {
-            Change::Outcome { subject, outcome, .. } => {
-                others_probed_at.is_none_or(|at| !is_same_moment(outcome, at, subject))
+        let mut number = 0;
+        self.changes.retain(|pending| {
+            number += 1;
+            match (&pending.change, known) {
+                (Change::Outcome { .. }, Some(known)) => number > known,
+                (Change::Outcome { subject, outcome, .. }, None) => {
+                    others_probed_at.is_none_or(|at| !is_same_moment(outcome, at, subject))
+                }
+                _ => true,
             }
-            _ => true,
         });
         let mut state = stored.clone();
         for pending in &mut self.changes {
@@ -313,10 +334,14 @@ impl Change {
     }
 }
 
+fn probed_at(state: &ApiState) -> Option<Timestamp> {
+    state.last_probe.as_ref().map(|last| last.at)
+}
+
 /// Two processes that probe at one time see one fact, and two fails of one moment must not confirm each other. A process by
 /// itself waits for the recheck between two fails; half of that is far from a moment, and never as long as that wait.
 fn is_same_moment(outcome: &Outcome, others_probed_at: Timestamp, subject: &Subject) -> bool {
-    outcome.started_at < others_probed_at.plus(subject.policy().recheck / 2)
+    outcome.started_at < others_probed_at.plus(subject.recheck_from(others_probed_at) / 2)
 }
 
 /// At the present and not at the time of the change: a claim that was made since then would look as if it lasted too long.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_core::schedule::Moment;
 use api_health_core::{ApiConfig, ApiId, Outcome, Policy, Timestamp, Verdict};
 
 /// A prober that was given up is well again when it has handed over so many outcomes without a death between them.
@@ -56,6 +57,18 @@ impl Subject {
         match self {
             Self::Api(api) => &api.api_id,
             Self::Own(own) => &own.api_id,
+        }
+    }
+
+    /// The wait after an outcome of that time that asks for another: never slower than the schedule, as with the prober.
+    pub(super) fn recheck_from(&self, wall: Timestamp) -> Duration {
+        match self {
+            Self::Api(api) => {
+                // A gap between two ticks is the same whatever the uptime.
+                let now = Moment { wall, uptime: Duration::ZERO };
+                api.recheck.min(api.schedule.shortest_gap_from(now))
+            }
+            Self::Own(_) => Duration::ZERO,
         }
     }
 

@@ -93,26 +93,26 @@ fn a_claim_that_is_free_is_written_again_at_the_present() {
     assert!(!entry.is_claim_stored());
 }
 
-#[test]
-fn an_outcome_of_the_moment_in_which_somebody_else_probed_counts_once_and_the_next_one_again() {
-    let channels = ["pager".to_owned()];
-    let api = Arc::new(crate::testkit::api("a", 10)); // rechecked after 5 s
-    let subject = Subject::Api(Arc::clone(&api));
-    let outcome = |millis: i64| Outcome {
+fn outcome(millis: i64) -> Outcome {
+    Outcome {
         started_at: at(millis),
         finished_at: at(millis + 20),
         verdict: Verdict::Fail,
         latency_ms: None,
         status_code: None,
         reasons: vec!["refused".into()],
-    };
-    let last = |millis: i64| LastProbe {
-        at: at(millis),
-        verdict: Verdict::Fail,
-        latency_ms: None,
-        status_code: None,
-        error: None,
-    };
+    }
+}
+
+fn last(millis: i64) -> LastProbe {
+    LastProbe { at: at(millis), verdict: Verdict::Fail, latency_ms: None, status_code: None, error: None }
+}
+
+#[test]
+fn an_outcome_of_the_moment_in_which_somebody_else_probed_counts_once_and_the_next_one_again() {
+    let channels = ["pager".to_owned()];
+    let api = Arc::new(crate::testkit::api("a", 10)); // rechecked after 5 s
+    let subject = Subject::Api(Arc::clone(&api));
     let theirs = |millis: i64| ApiState { version: 5, last_probe: Some(last(millis)), ..owing() };
     let after = |theirs_at: i64, now: i64| {
         let mut entry = Entry::new(owing());
@@ -139,5 +139,50 @@ fn an_outcome_of_the_moment_in_which_somebody_else_probed_counts_once_and_the_ne
         );
         assert_eq!(entry.changes.len(), left, "{began}");
         assert_eq!(entry.state.is_suspect(), left == 1);
+    }
+}
+
+#[test]
+fn a_recheck_that_is_slower_than_the_schedule_makes_no_long_moment() {
+    let channels = ["pager".to_owned()];
+    let mut api = crate::testkit::api("a", 10);
+    api.recheck = Duration::from_secs(90); // so every 10 s, as the schedule says
+    let subject = Subject::Api(Arc::new(api));
+    for (began, is_same) in [(5_000, true), (5_100, false), (10_000, false)] {
+        let mut entry = Entry::new(owing());
+        entry.rebase(&ApiState { version: 5, last_probe: Some(last(100)), ..owing() }, by(200, &channels));
+        assert_eq!(entry.is_same_moment(&outcome(began), &subject, at(began)), is_same, "{began}");
+    }
+}
+
+#[test]
+fn somebody_else_who_only_claims_has_not_probed() {
+    let channels = ["pager".to_owned()];
+    let subject = Subject::Api(Arc::new(crate::testkit::api("a", 10)));
+    let up = ApiState { status: Status::Up, incident: None, last_told: Status::Up, owed: vec![], ..owing() };
+    let ours = ApiState { last_probe: Some(last(100)), ..up };
+    let pending =
+        |began| Change::Outcome { subject: subject.clone(), outcome: outcome(began), now: at(began), owed: None };
+    let theirs = |over: &ApiState| ApiState { version: over.version + 1, ..over.clone() };
+    // Over the record that this process began with; and over one that it wrote, whether it knows that or not.
+    let wrote = |is_known: bool| {
+        let mut entry = Entry::new(ApiState { last_probe: None, ..ours.clone() });
+        entry.state.last_probe = Some(last(100));
+        entry.changed(pending(80), Instant::now());
+        let written = entry.begin_write(Instant::now());
+        if is_known {
+            entry.stored();
+        }
+        (entry, written)
+    };
+    for (mut entry, over) in [(Entry::new(ours.clone()), Arc::new(ours.clone())), wrote(true), wrote(false)] {
+        entry.changed(pending(70), Instant::now()); // the clock was set back
+        assert_eq!(entry.rebase(&theirs(&over), by(100, &channels)), Rebased::DecidedAgain);
+        assert_eq!(entry.changes.len(), 1, "what that record has the effect of, and no more, is left out");
+        assert!(!entry.is_same_moment(&outcome(90), &subject, at(110)));
+        // One that tells of a probe which nobody here knows of is another matter.
+        let probed = ApiState { version: 9, last_probe: Some(last(400)), ..ours.clone() };
+        entry.rebase(&probed, by(500, &channels));
+        assert!(entry.is_same_moment(&outcome(600), &subject, at(600)));
     }
 }
