@@ -242,7 +242,7 @@ impl Prober {
             Verdict::Pass => tracing::debug!(latency_ms = outcome.latency_ms, status = outcome.status_code, "pass"),
             Verdict::Fail => tracing::debug!(reason = outcome.reason(), "fail"),
             Verdict::Inconclusive if self.inconclusive => {
-                tracing::debug!(reason = outcome.reason(), "inconclusive again")
+                tracing::debug!(reason = outcome.reason(), "inconclusive again");
             }
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }

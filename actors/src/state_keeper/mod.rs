@@ -194,9 +194,8 @@ impl StateKeeper {
         }
         // Looking at each entry costs milliseconds with 50,000 of them, and this runs after each batch: only when nothing
         // waits anywhere is there need to.
-        let unsaved = !self.calls.is_empty()
-            || !(self.queue.is_empty() && self.lazy.is_empty() && self.waiting.is_empty())
-            || self.unsaved() > 0;
+        let idle = self.calls.is_empty() && self.queue.is_empty() && self.lazy.is_empty() && self.waiting.is_empty();
+        let unsaved = !idle || self.unsaved() > 0;
         let owing = !self.owing.is_empty();
         for (until, waiter) in std::mem::take(&mut self.idle_waiters) {
             let waits = match until {

@@ -8,7 +8,8 @@ use api_health_core::{ApiConfig, ApiId, Timestamp};
 use super::StateKeeper;
 use super::subject::{Own, Subject, own_outcome};
 
-/// The prober of an API died too often. Its API counts as unknown until the prober lives again, and that is told.
+/// The prober of an API died too often. That is told, and what is shown of its API is unknown, until the prober lives again;
+/// the API's own status stays as it is.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct GivenUp {

@@ -4,7 +4,7 @@
 //! | child | mailbox | is started again | and with it |
 //! |---|---|---|---|
 //! | alerter | 256 | by `RestartPolicy::CHAIN` | keeper, couriers, probers |
-//! | keeper | 1,024 | by the same, from the same deaths | couriers, probers |
+//! | keeper | 1,024 | by the same, from the same deaths | the alerter, so that attempts are cut; couriers, probers |
 //! | courier, one for each thread of probers | 1,024 | by `RestartPolicy::CHAIN`, for each thread | the probers of its thread |
 //! | prober, one for each API | 4 | by `RestartPolicy::PROBER`, for each prober ([`super::probers`]) | nobody |
 //!

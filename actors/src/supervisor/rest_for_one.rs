@@ -110,6 +110,10 @@ impl Handler<ChildExit<Member>> for Supervisor {
             }
             Member::Keeper if chain.keeper.as_ref().is_some_and(|keeper| keeper.life == life) => {
                 chain.keeper = None;
+                // Its attempts are cut: the next keeper makes them again, and a late one must not arrive after what follows it.
+                if let Some(alerter) = chain.alerter.take() {
+                    alerter.child.kill.abort();
+                }
                 if is_thread_gone {
                     chain.keeper_thread = None;
                 }

@@ -168,3 +168,16 @@ fn a_failed_delivery_is_in_the_record_and_goes_on_from_there_after_a_restart() {
         assert_eq!(world.channels[0].lines(), ["a down"], "and no longer than a minute");
     });
 }
+
+#[test]
+fn rows_that_are_all_disabled_while_the_program_is_off_are_closed() {
+    in_virtual_time(async {
+        let (world, running) = in_an_outage().await;
+        running.crash();
+        let off = |id: &str| ApiConfig { enabled: false, ..api(id, 10) };
+        world.configs.set(vec![off("a"), off("b")]);
+        let _again = world.start(options()).await;
+        seconds(30).await;
+        assert_eq!(world.channels[0].lines(), ["a down", "a closed"]);
+    });
+}

@@ -97,3 +97,22 @@ fn after_a_stop_nobody_is_left_who_tells_or_stores_anything() {
         assert_eq!(world.store.writes(), writes);
     });
 }
+
+#[test]
+fn a_stop_waits_for_an_attempt_that_is_under_way_and_tells_nothing_twice() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(options()).await;
+        seconds(20).await;
+        world.channels[0].set_latency(4_000);
+        world.targets.set("a", Behaviour::Refuses);
+        while world.store.record("a").unwrap().owed.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let report = running.stop(Duration::from_secs(10)).await;
+        assert_eq!(report.keeper.map(|keeper| (keeper.owed, keeper.unsaved)), Some((0, 0)), "told and settled");
+        let _again = world.start(options()).await;
+        seconds(60).await;
+        assert_eq!(world.channels[0].lines(), ["a down"]);
+    });
+}

@@ -306,3 +306,20 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
         assert_eq!((own.status, own.owed.len()), (Status::Up, 0));
     });
 }
+
+#[test]
+fn a_store_that_never_answers_is_noticed_and_told() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(options()).await;
+        seconds(20).await;
+        world.store.set_fault(StoreFault::Hangs);
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(60).await;
+        assert!(running.report().await.unwrap().store_is_gone);
+        seconds(30).await;
+        let mut lines = world.channels[0].lines();
+        lines.sort();
+        assert_eq!(lines, ["a down", "api-health:store down"]);
+    });
+}

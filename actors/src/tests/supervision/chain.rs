@@ -443,3 +443,25 @@ fn a_source_that_panics_is_a_source_that_cannot_be_read() {
         assert!(running.fatal().now_or_never().is_none());
     });
 }
+
+#[test]
+fn whoever_asks_again_and_again_whether_it_has_to_end_hears_of_it_in_time() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let mut running = world.start(options()).await;
+        seconds(25).await;
+        // What cannot be stored, so that there is something to wait for.
+        world.store.set_fault(StoreFault::Unavailable);
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(20).await;
+        for _ in 0..4 {
+            give(&running, ALERTER, Poison::Panic).await;
+            seconds(3).await;
+        }
+        let mut asked = 0;
+        while tokio::time::timeout(Duration::from_secs(1), running.fatal()).await.is_err() {
+            asked += 1;
+            assert!(asked < 20, "it never comes");
+        }
+    });
+}
