@@ -183,7 +183,7 @@ fn a_process_that_ends_in_order_leaves_its_claims_to_the_next_one() {
         assert_eq!((record.owed.len(), record.claim), (1, None));
         world.channels[0].set_fault(ChannelFault::None);
         let _second = world.start_as("second", false, options()).await;
-        seconds(3).await;
+        seconds(15).await;
         assert_eq!(world.channels[0].lines(), ["a down"], "without waiting until a claim lapses");
     });
 }
