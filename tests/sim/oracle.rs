@@ -345,7 +345,7 @@ impl<'a> Oracle<'a> {
                 roster.insert(api_id.clone(), Arc::clone(last_good));
             }
         }
-        let looks = !self.looked_for_unconfigured && roster.values().any(|row| row.enabled) | !refused.is_empty();
+        let looks = !self.looked_for_unconfigured && !(roster.is_empty() && refused.is_empty());
         self.looked_for_unconfigured |= looks;
         let (now, life) = (self.now, self.life);
         for (api_id, one) in &mut self.apis {
