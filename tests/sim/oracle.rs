@@ -345,7 +345,8 @@ impl<'a> Oracle<'a> {
                 roster.insert(api_id.clone(), Arc::clone(last_good));
             }
         }
-        let looks = !self.looked_for_unconfigured && !(roster.is_empty() && refused.is_empty());
+        let are_there_rows = !roster.is_empty() || !refused.is_empty();
+        let looks = !self.looked_for_unconfigured && are_there_rows;
         self.looked_for_unconfigured |= looks;
         let (now, life) = (self.now, self.life);
         for (api_id, one) in &mut self.apis {
