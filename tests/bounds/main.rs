@@ -67,6 +67,10 @@ pub fn fields(object: Value) -> Map<String, Value> {
     }
 }
 
+/// What one of these tests may see the process grow by: others run beside it and take some hundred MiB at times, and what is
+/// meant here took gigabytes.
+pub(crate) const GROWN_MAX_MIB: u64 = 500;
+
 /// The most memory that this process has had, in MiB.
 pub fn memory_peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
