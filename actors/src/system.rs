@@ -140,6 +140,7 @@ pub fn start(world: World, options: &Options) -> Running {
         channels: world.notifiers.iter().map(|notifier| notifier.channel()).collect(),
         instance: world.instance,
         store_name: world.store_name,
+        heeds_waits: !options.once,
     };
     let parts = Parts {
         probe: world.probe,

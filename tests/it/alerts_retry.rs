@@ -87,6 +87,7 @@ fn without_a_daemon_it_hands_over_what_a_killed_one_left_behind_in_order() {
     assert!(refused.log.contains("2 of 2 not taken over; what is owed stays owed"), "{refused:?}");
 
     receiver.server.listen();
+    let_pass(Duration::from_secs(2)); // so that they are told late
     let down = results["results"][0]["alert_id"].as_str().unwrap();
     let retried = retry(&home, &[down]);
     assert_eq!((retried.code, retried.output.lines().count()), (Some(0), 1), "{retried:?}");

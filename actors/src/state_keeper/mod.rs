@@ -55,6 +55,9 @@ pub struct KeeperOptions {
     pub instance: String,
     /// What people call the store.
     pub store_name: String,
+    /// Waits that an earlier process noted are waited for. Not in a single round, which is over before: whoever starts one
+    /// now and then sees to the pauses.
+    pub heeds_waits: bool,
 }
 
 /// All that a keeper knows, for the next one.
@@ -85,6 +88,7 @@ pub struct StateKeeper {
     channel_names: Vec<String>,
     instance: String,
     store_name: String,
+    heeds_waits: bool,
     entries: HashMap<ApiId, Entry>,
     /// APIs whose prober was given up and is not well again.
     given_up: HashSet<ApiId>,
@@ -135,6 +139,7 @@ impl StateKeeper {
             channel_names,
             instance: options.instance,
             store_name: options.store_name,
+            heeds_waits: options.heeds_waits,
             entries: HashMap::with_capacity(carried.0.len()),
             given_up: HashSet::new(),
             queue: VecDeque::new(),
@@ -170,7 +175,9 @@ impl StateKeeper {
         }
         let unsaved = entry.is_unsaved();
         self.entries.insert(api_id.clone(), entry);
-        self.heed_noted_waits(api_id);
+        if self.heeds_waits {
+            self.heed_noted_waits(api_id);
+        }
         if unsaved {
             self.queue_write(api_id);
         }

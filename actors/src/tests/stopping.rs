@@ -116,3 +116,22 @@ fn a_stop_waits_for_an_attempt_that_is_under_way_and_tells_nothing_twice() {
         assert_eq!(world.channels[0].lines(), ["a down"]);
     });
 }
+
+#[test]
+fn a_single_round_tries_at_once_what_an_earlier_one_could_not_tell() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let once = Options { once: true, ..options() };
+        world.channels[0].set_fault(ChannelFault::Permanent);
+        world.targets.set("a", Behaviour::Refuses);
+        let running = world.start(once.clone()).await;
+        running.round().finished().await;
+        assert!(!running.settle(true, Duration::from_secs(5)).await);
+        running.stop(Duration::ZERO).await;
+        world.channels[0].set_fault(ChannelFault::None);
+        let running = world.start(once).await;
+        running.round().finished().await;
+        assert!(running.settle(true, Duration::from_secs(5)).await, "it does not wait for five minutes");
+        assert_eq!(world.channels[0].lines(), ["a down"]);
+    });
+}
