@@ -40,7 +40,7 @@ pub struct World {
     pub states: Vec<ApiState>,
     /// What people call the store.
     pub store_name: String,
-    /// No other process can use the store.
+    /// No other process watches by the store. One that only hands alerts over (`alerts retry`) may be at work beside this one.
     pub alone: bool,
     /// This process, as its claims name it: no two processes have the same.
     pub instance: String,

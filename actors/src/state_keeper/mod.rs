@@ -65,8 +65,8 @@ pub struct KeeperOptions {
 pub struct Carried(HashMap<ApiId, Entry>);
 
 impl Carried {
-    /// What is known after a start: the states as they were loaded. `alone` says that no other process can use the store, so
-    /// that claims in it were left behind by the dead.
+    /// What is known after a start: the states as they were loaded. `alone` says that no other process watches by the store,
+    /// so that claims in it were left behind by the dead, but for those that were made by hand.
     pub fn loaded(states: Vec<ApiState>, alone: bool) -> Self {
         let entry = |state: ApiState| {
             let claim = state.claim.clone().filter(|claim| !alone || claim.is_by_hand());
