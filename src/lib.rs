@@ -14,4 +14,5 @@ pub mod probe;
 pub mod settings;
 pub mod sqlite;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;

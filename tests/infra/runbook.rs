@@ -1,0 +1,1 @@
+//! docs/operations.md: what it tells an operator to type is typed here.

@@ -1,0 +1,1 @@
+//! The systemd unit under a real systemd: start, kill, hang, reload, stop.
