@@ -15,6 +15,7 @@ mod tables;
 mod test_message;
 mod topic;
 mod watcher;
+mod weigh;
 mod who;
 
 use std::io::IsTerminal;
@@ -217,6 +218,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     progress.finish_and_clear();
     all.sort_by_key(|(n, _)| *n);
     report.findings.extend(all.into_iter().flat_map(|(_, found)| found));
+    weigh::weigh(&mut report.findings);
     report
 }
 
