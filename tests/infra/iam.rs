@@ -55,13 +55,13 @@ fn stand_in() -> Place {
       {"Sid": "KeepStates", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable"], "Resource": t("api_health_states")},
       {"Sid": "Alert", "Effect": "Allow", "Action": ["sns:Publish", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"], "Resource": topic},
       {"Sid": "FetchPackage", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::api-health-package-1/p.rpm"}]});
-    let place = Place::of("api_health_configs", "api_health_states", &topic, "api-health-daemon", "api-health-daemon");
-    place.grant(&policy);
+    let daemon_policy = policy;
     let t = |n: &str| format!("arn:aws:dynamodb:eu-central-1:123456789012:table/{n}");
     let policy = json!({"Version": "2012-10-17", "Statement": [
       {"Sid": "EditConfigs", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable"], "Resource": t("api_health_configs")},
       {"Sid": "ReadStates", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], "Resource": t("api_health_states")}]});
-    admin.call("iam", "create_policy", &json!({"PolicyName": "api-health-operator", "PolicyDocument": policy.to_string()}));
+    let place = Place::of(&place::Names { configs: "api_health_configs".into(), states: "api_health_states".into(), topic_arn: topic, role: "api-health-daemon".into(), profile: "api-health-daemon".into()}, policy);
+    place.grant(&daemon_policy);
     place
 }
 

@@ -93,7 +93,8 @@ def denied(service, who, action, resource):
     shown = action.replace("sns:", "SNS:", 1)
     message = (f"User: {who} is not authorized to perform: {shown} on resource: {resource} "
                f"because no identity-based policy allows the {shown} action")
-    code = {"dynamodb": "AccessDeniedException", "sns": "AuthorizationError"}.get(service, "AccessDenied")
+    codes = {"dynamodb": "AccessDeniedException", "sns": "AuthorizationError", "ec2": "UnauthorizedOperation"}
+    code = codes.get(service, "AccessDenied")
     return Refused(service, 400 if service == "dynamodb" else 403, code, message)
 
 
