@@ -86,8 +86,8 @@ Examples:
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
 
 const ALERTS_LIST_HELP: &str = "\
-What came of an attempt is stored within checkpoint_seconds (10; 60 with DynamoDB): the figures
-may be that old. A restart of `run` tries again within a minute, whatever stands here.
+What came of an attempt is stored within checkpoint_seconds (10), or at once where that is more
+than a minute (DynamoDB): the figures may be that old. A restart of `run` tries again within a minute, whatever stands here.
 
 With --json, every name is stable:
   owed[] { alert_id, incident_id, api_id, name, url, kind (down, up, closed), happened_at,
@@ -149,6 +149,9 @@ pub enum Command {
     /// Show the settings in force and where each comes from
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Check, as the user whom the daemon runs as, that everything it needs is there; it writes nothing
+    #[command(after_help = super::doctor::help())]
+    Doctor(DoctorArgs),
     /// See it work: a small API on loopback goes down and comes back, and is watched (offline, under a minute)
     Demo(DemoArgs),
     /// Print shell completions
@@ -324,6 +327,27 @@ pub enum SettingsCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Send a test alert through every channel that is set, and say whether each took it
+    #[arg(long)]
+    pub send_test_message: bool,
+
+    /// Look with the environment of this file in place of this shell's: an EnvironmentFile= of systemd, or
+    /// /proc/PID/environ of the daemon; - is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub env_file: Option<PathBuf>,
+
+    /// Where the environment came from: how `--env-file` starts this program again
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with = "env_file")]
+    pub env_is_from: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `demo`
