@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{built, need, stdout, text};
-use crate::skip::skip;
+use crate::skip::{Because, skip};
 
 /// Each path that a package must have, with its mode. Those of zsh differ by the distribution's custom.
 const FILES: [(&str, &str); 14] = [
@@ -125,8 +125,9 @@ fn the_man_page_opens_and_the_completions_parse() {
         ("fish", "usr/share/fish/vendor_completions.d/api-health.fish"),
     ];
     for (shell, path) in others {
-        if need(shell, shell).is_ok() {
-            stdout(shell, &["-n", &installed(path)]);
+        match need(shell, shell) {
+            Ok(()) => drop(stdout(shell, &["-n", &installed(path)])),
+            Err(_) => skip(&format!("the completions of {shell}"), &Because::Impossible(format!("no {shell} here"))),
         }
     }
 }

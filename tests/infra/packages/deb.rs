@@ -54,7 +54,7 @@ fn a_deb_is_installed_upgraded_removed_and_purged() {
     );
 
     // Installed again, it goes on from there.
-    container.ok(&["dpkg", "--install", "/root/first.deb"]);
+    container.ok(&["dpkg", "--force-confold", "--install", "/root/first.deb"]);
     machine.wait_until_ready();
     machine.assert_edits_are_kept();
     machine.wait_for_probes();

@@ -60,8 +60,9 @@ fn every_setting_is_there_and_each_line_is_true() {
     for (section, key, line) in commented(&text) {
         let name = format!("{section}{key}");
         let header = if section.is_empty() { String::new() } else { format!("[{}]\n", section.trim_end_matches('.')) };
-        // A signature needs something to sign.
-        let beside = if name == "notify.webhook.secret" { "url = \"https://hooks.example.com/x\"\n" } else { "" };
+        // What says how to post needs a place to post to.
+        let webhook = name.starts_with("notify.webhook.") && key != "url";
+        let beside = if webhook { "url = \"https://hooks.example.com/x\"\n" } else { "" };
         std::fs::write(&file, format!("{header}{beside}{line}\n")).unwrap();
         let settings = shown(&file);
         let (value, from) = settings.get(&name).unwrap_or_else(|| panic!("there is no setting {name}"));
