@@ -24,10 +24,6 @@ impl Machine {
         let container = Container::boot(Network::Shared)?;
         // Images for containers forbid packages to start services by it; real machines do not have it.
         container.sh("rm -f /usr/sbin/policy-rc.d");
-        container.write(
-            "/etc/systemd/system/api-health.service.d/early.conf",
-            "[Service]\nType=exec\nWatchdogSec=0\n",
-            "644",
         let before = files(&container);
         Ok(Self { container, api: Server::start(), before })
     }
