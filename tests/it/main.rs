@@ -40,5 +40,6 @@ mod settings;
 mod stalls;
 mod stopping;
 mod store_outage;
+mod systemd_notify;
 mod two_processes;
 mod up_and_down;

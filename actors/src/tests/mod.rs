@@ -6,6 +6,7 @@ mod cadence;
 mod configs;
 mod incidents;
 pub(crate) mod plant;
+mod progress;
 mod stopping;
 mod store;
 mod store_shared;
