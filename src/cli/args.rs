@@ -162,6 +162,9 @@ pub enum Command {
     /// Show the settings in force and where each comes from
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Check, as the user whom the daemon runs as, that everything it needs is there; it writes nothing
+    #[command(after_help = super::doctor::help())]
+    Doctor(DoctorArgs),
     /// See it work: a small API on loopback goes down and comes back, and is watched (offline, under a minute)
     Demo(DemoArgs),
     /// Print shell completions
@@ -342,6 +345,27 @@ pub enum SettingsCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Send a test alert through every channel that is set, and say whether each took it
+    #[arg(long)]
+    pub send_test_message: bool,
+
+    /// Look with the environment of this file in place of this shell's: an EnvironmentFile= of systemd, or
+    /// /proc/PID/environ of the daemon; - is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub env_file: Option<PathBuf>,
+
+    /// Where the environment came from: how `--env-file` starts this program again
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with = "env_file")]
+    pub env_is_from: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `demo`

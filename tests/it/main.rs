@@ -24,6 +24,7 @@ mod cli_status;
 mod config_changes;
 mod configs;
 mod crashes;
+mod doctor;
 mod documentation;
 mod fault_channel;
 mod fault_disk;
