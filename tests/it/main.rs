@@ -18,6 +18,7 @@ mod channel_outage;
 mod cli;
 mod cli_apis;
 mod cli_demo;
+mod cli_import;
 mod cli_probe;
 mod cli_status;
 mod config_changes;
