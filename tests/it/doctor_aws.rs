@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use api_health::clock::SystemClock;
+use api_health_actors::ports::Clock;
 use aws_sdk_dynamodb::types::AttributeValue;
+use tokio::io::AsyncWriteExt;
 
 use crate::cloud::{Cloud, SECRET_KEY, SESSION_TOKEN};
 use crate::daemon::Home;
 use crate::doctor::Found;
 use crate::support::dynamodb;
 use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::gate::Gate;
+use crate::support::http::read_request;
 use crate::support::http_proxy::{Fault, HttpProxy};
 use crate::support::moto::Moto;
 
@@ -254,21 +259,60 @@ fn without_region_or_credentials_both_are_told_and_the_rest_is_not_checked() {
     }
 }
 
+/// A metadata service (IMDSv2) of a machine with a role in eu-central-1; its credentials end in an hour, or have ended.
+fn metadata_service(seconds_left: i64) -> Gate {
+    Gate::open(move |mut stream| async move {
+        while let Some((head, _)) = read_request(&mut stream).await {
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let millis = Clock::now(&SystemClock).as_millis() + seconds_left * 1_000;
+            let until = aws_smithy_types::DateTime::from_millis(millis - millis % 1_000);
+            let until = until.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap();
+            let body = match path.as_str() {
+                "/latest/api/token" => "token".to_owned(),
+                "/latest/meta-data/placement/region" => "eu-central-1".into(),
+                "/latest/meta-data/iam/security-credentials/" => "daemon".into(),
+                "/latest/meta-data/iam/security-credentials/daemon" => format!(
+                    "{{\"Code\": \"Success\", \"Type\": \"AWS-HMAC\", \"AccessKeyId\": \"ASIAIOSFODNN7EXAMPLE\", \
+                     \"SecretAccessKey\": \"{SECRET_KEY}\", \"Token\": \"{SESSION_TOKEN}\", \"Expiration\": \"{until}\"}}"
+                ),
+                _ => String::new(),
+            };
+            let status = if body.is_empty() { "404 Not Found" } else { "200 OK" };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
 #[test]
 fn credentials_and_region_of_the_machine_s_role_are_told_as_such() {
     let cloud = Cloud::new();
+    let metadata = metadata_service(3_600);
     let mut home = Home::empty();
     home.env("AWS_ENDPOINT_URL", &Moto::shared().endpoint)
-        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &Moto::shared().endpoint)
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://127.0.0.1:{}", metadata.port))
         .env("DDB_CONFIG_TABLE", &cloud.config_table)
         .env("DDB_STATE_TABLE", &cloud.state_table);
     let found = doctor(&home);
     let (result, what, _) = found.one("credentials");
     assert_eq!(result, "ok", "{:#}", found.json);
-    assert!(what.starts_with("from the machine's IAM role (EC2 metadata service); "), "{what}");
-    assert!(what.contains("; valid for ") && what.contains(", until 20"), "{what}");
-    assert!(found.one("region").1.ends_with(", from the EC2 metadata service"), "{:#}", found.json);
-    assert!(!found.json.to_string().contains("test-secret"), "{:#}", found.json);
+    assert!(
+        what.starts_with("from the machine's IAM role (EC2 metadata service); access key ...MPLE; valid for "),
+        "{what}"
+    );
+    assert!(what.contains(", until 20") && !found.json.to_string().contains("ASIA"), "{what}");
+    assert_eq!(found.one("region").1, "eu-central-1, from the EC2 metadata service");
+    assert_eq!(found.one("states_write").0, "ok", "{:#}", found.json);
+    // Nobody answers there: that takes about a second, and is told.
+    home.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1").env("AWS_REGION", "eu-central-1");
+    let found = doctor(&home);
+    assert_eq!((found.code, found.one("credentials").0), (69, "fault"), "{:#}", found.json);
+    assert_eq!(found.one("dynamodb_endpoint").0, "ok", "which needs none: {:#}", found.json);
 }
 
 #[test]
@@ -298,9 +342,8 @@ fn a_profile_is_told_as_such_and_its_keys_are_not() {
 fn a_clock_that_is_off_is_told_by_how_much() {
     let (cloud, proxy) = (Cloud::new(), proxy());
     let home = home_through(&cloud, &proxy);
-    let now = api_health::clock::SystemClock;
     let ago = |seconds: i64| {
-        let millis = api_health_actors::ports::Clock::now(&now).as_millis() - seconds * 1_000;
+        let millis = Clock::now(&SystemClock).as_millis() - seconds * 1_000;
         let date = aws_smithy_types::DateTime::from_millis(millis);
         let date = date.fmt(aws_smithy_types::date_time::Format::HttpDate).unwrap();
         Fault::answer("200 OK", &format!("date: {date}\r\n"), "healthy")
