@@ -45,7 +45,7 @@ use who::Who;
 /// Bound on one check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bound on looking for region and credentials, which the checks of AWS wait for.
-const IDENTITY_TIMEOUT: Duration = Duration::from_secs(10);
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bound on the test messages, which go through one channel after the other: three, each within its own bound.
 const TEST_TIMEOUT: Duration = Duration::from_secs(40);
 
