@@ -58,7 +58,11 @@ fn readable(check: Check, path: &Path, secret: fn(&Value) -> Option<&'static str
     let (text, mode) = match (file::read_regular(path), std::fs::metadata(path)) {
         (Ok(text), Ok(found)) => (text, found.permissions().mode() & 0o777),
         (Err(error), _) => {
-            return Finding::fault(check, error.to_string(), "a path and permissions (chmod, chown) that fit");
+            return Finding::fault(
+                check,
+                error.to_string(),
+                "name another path, or let the daemon's user read it (chown, chmod)",
+            );
         }
         (_, Err(error)) => return Finding::fault(check, format!("{shown}: {error}"), "see the folder's permissions"),
     };
@@ -165,7 +169,7 @@ fn sqlite(path: &Path, is_astray: bool) -> Finding {
         );
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let todo = "a store.path in a folder that this user may write to (chown), on a disk that is not full or read-only";
+    let todo = "set store.path to a file in a folder that this user may write to (chown), on a disk that is not full or read-only";
     if let Err(error) = tempfile::Builder::new().prefix(".api-health-doctor-").tempfile_in(folder) {
         let why = error.to_string();
         // The library's words end in the path that it tried.
@@ -177,7 +181,7 @@ fn sqlite(path: &Path, is_astray: bool) -> Finding {
     }
     match OpenOptions::new().read(true).write(true).open(path).and_then(|file| file.metadata()) {
         Ok(found) if found.is_file() => Finding::ok(check, format!("{shown}: writable, {} bytes", found.len())),
-        Ok(_) => Finding::fault(check, format!("{shown} is no regular file"), "another store.path"),
+        Ok(_) => Finding::fault(check, format!("{shown} is no regular file"), "set store.path to a file"),
         Err(error) => Finding::fault(check, format!("{shown} cannot be written to: {error}"), todo),
     }
 }

@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 3;
 pub(super) async fn look(store: &dyn StateStore, now: Timestamp) -> Finding {
     match store.read_heartbeat().await {
         Ok(found) => judge(found, now),
-        Err(error) => Finding::fault(Check::Heartbeat, error.to_string(), "what that says"),
+        Err(error) => Finding::fault(Check::Heartbeat, error.to_string(), "do what that says"),
     }
 }
 

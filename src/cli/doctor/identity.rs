@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(
             role.what,
             "from the machine's IAM role (EC2 metadata service); access key ...MPLE; valid for 1 h, until \
-             2026-11-18T13:26:40.000Z"
+             2026-11-18T12:06:40.000Z"
         );
         let (ended, usable) =
             judge(&found(&[Feature::CredentialsSso, Feature::CredentialsProfile], true, Some(-1)), NOW);

@@ -8,6 +8,7 @@ mod checks;
 mod env_file;
 mod files;
 mod heartbeat;
+mod help;
 mod identity;
 mod network;
 mod report;
@@ -35,6 +36,7 @@ use crate::app::{App, AppError};
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, StoreKind, load};
 use crate::telemetry;
 use checks::Check;
+pub(super) use help::help;
 use identity::Identity;
 use network::Endpoint;
 use report::{Finding, Report};
@@ -48,48 +50,6 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bound on the test messages, which go through one channel after the other: three, each within its own bound.
 const TEST_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// What `doctor --help` says below the options.
-pub(super) fn help() -> String {
-    format!(
-        "\
-Checks, as far as the settings need them (with SQLite and a webhook, none of AWS):
-{}
-It writes nothing. Each check ends within 15 s (test messages within 40 s), and all of them run,
-whatever one finds. A line begins with ok, !! (a warning: it works), xx (a fault) or -- (not
-checked, because of another fault); what to do stands below it, after ->.
-
-To look as the daemon does, be its user, and have its environment:
-  sudo -u api-health api-health --settings {settings} \\
-      doctor --env-file /etc/api-health/env
-Of this shell's own variables, --env-file passes on no more than PATH, HOME, the user's name, those
-of the terminal, and STATE_DIRECTORY and CREDENTIALS_DIRECTORY; without the former it is
-/var/lib/api-health, where that folder is. The environment of a daemon that runs:
-  sudo cat /proc/$(systemctl show -P MainPID api-health)/environ |
-      sudo -u api-health api-health --settings {settings} \\
-      doctor --env-file -
-Or as a unit of its own:
-  systemd-run --pipe --wait --collect --uid=api-health \\
-      -p EnvironmentFile=-/etc/api-health/env -p StateDirectory=api-health \\
-      api-health --settings {settings} doctor
-
-Exit codes: 0 no fault (there may be warnings), 69 a fault, 64 the settings or the command line
-are bad.
-
-With --json, every name is stable:
-  version, summary {{ ok, warn, fault, not_checked }},
-  findings[] {{ check, result (ok, warn, fault, not_checked), what, todo (or null) }}
-A check may have several findings. With --send-test-message, the terminal's alert goes to standard
-error then.
-
-Examples:
-  api-health doctor
-  api-health doctor --send-test-message
-  api-health doctor --json | jq -r '.findings[] | select(.result == \"fault\") | .todo'",
-        Check::help(),
-        settings = who::SETTINGS_FILE,
-    )
-}
 
 /// `doctor`. It reads the settings itself, since bad ones are a finding.
 ///

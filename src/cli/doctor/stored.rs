@@ -31,7 +31,7 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
         .iter()
         .map(|(name, error)| Finding::fault(Check::Apis, text::line(&error.to_string()), format!("mend {name} first")))
         .collect();
-    let todo = "api-health apis validate, which names every fault";
+    let todo = "api-health apis validate names every fault";
     if !checked.refused.is_empty() {
         let id = |index: usize| {
             let row = &checked.refused[index];
@@ -115,7 +115,7 @@ pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding>
     let (store, LoadedStates { states, unreadable }) = match loaded.await {
         Ok(loaded) => loaded,
         Err(error) => {
-            let todo = "what that says; `run` does not start watching without its states";
+            let todo = "do what that says: `run` does not begin without its states";
             return vec![Finding::fault(Check::States, error.to_string(), todo)];
         }
     };
