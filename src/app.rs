@@ -302,6 +302,7 @@ impl App {
         Options {
             reload_every: self.settings.apis.reload,
             checkpoint: self.settings.store.checkpoint,
+            heartbeat: self.settings.store.heartbeat,
             spread: self.settings.probe.spread,
             once,
             ..Options::default()

@@ -114,9 +114,16 @@ pub(super) const STATE_TABLE: Key = text(
 .env("DDB_STATE_TABLE");
 pub(super) const CHECKPOINT: Key = seconds(
     "store.checkpoint_seconds",
-    "10 with sqlite, 60 with dynamodb",
-    (1, 3_600),
+    "10 with sqlite, 3600 with dynamodb",
+    (1, 86_400),
     "How long a write that changes no decision may wait.",
+    "60",
+);
+pub(super) const HEARTBEAT: Key = seconds(
+    "store.heartbeat_seconds",
+    "60",
+    (0, 86_400),
+    "How often one record is written that says how everything stands; 0 writes none.",
     "60",
 );
 pub(super) const APIS_FILE: Key =
@@ -227,7 +234,7 @@ pub(super) const LOG_FORMAT: Key = text(
 );
 
 /// Every key, in the order in which documentation and `settings show` list them.
-pub const KEYS: [&Key; 31] = [
+pub const KEYS: [&Key; 32] = [
     &ENVIRONMENT,
     &REGION,
     &STORE_KIND,
@@ -235,6 +242,7 @@ pub const KEYS: [&Key; 31] = [
     &CONFIG_TABLE,
     &STATE_TABLE,
     &CHECKPOINT,
+    &HEARTBEAT,
     &APIS_FILE,
     &APIS_FROM_STORE,
     &APIS_RELOAD,
