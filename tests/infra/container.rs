@@ -143,11 +143,6 @@ impl Container {
         text.trim().to_owned()
     }
 
-    /// The id of its PID 1, as this process sees it.
-    pub(crate) fn leader(&self) -> u32 {
-        self.leader
-    }
-
     /// A command in the container, yet to be run.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");

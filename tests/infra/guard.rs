@@ -6,6 +6,7 @@
 mod metadata;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use crate::container::{Container, Network};
 use crate::skip::skip;
 use crate::strict::{Caller, REGION, Strict};
 use crate::support::http::{Answer, Server};
-use crate::unit::service::{Service, UNIT};
+use crate::unit::service::{Service, UNIT, tree};
 
 /// What names the service in a URL. Such a row is refused before it is ever probed.
 const WRITTEN: [(&str, &str); 7] = [
@@ -109,6 +110,12 @@ fn is_for_its_credentials(heard: &Heard) -> bool {
     by_the_sdk && asks.iter().any(|ask| heard.line == format!("{ask} HTTP/1.1"))
 }
 
+/// Lets time pass in which something is not supposed to happen.
+#[allow(clippy::disallowed_methods, reason = "the absence of something has no condition to wait for")]
+fn let_pass(span: Duration) {
+    std::thread::sleep(span);
+}
+
 #[test]
 fn no_probe_reaches_the_metadata_service_and_the_daemons_own_credentials_work() {
     let test = "no_probe_reaches_the_metadata_service_and_the_daemons_own_credentials_work";
@@ -120,7 +127,6 @@ fn no_probe_reaches_the_metadata_service_and_the_daemons_own_credentials_work() 
     let admin = container.in_network(|| Caller::with(&strict.administrator()));
     let topic = deploy(&admin);
     let to = strict.endpoint.rsplit(':').next().unwrap().parse().unwrap();
-    let metadata = Metadata::start(&container, to);
 
     // Every way there is to the service, and one API that is as it should be.
     let mut hosts = String::from("127.0.0.1 localhost\n::1 localhost\n");
@@ -151,7 +157,16 @@ fn no_probe_reaches_the_metadata_service_and_the_daemons_own_credentials_work() 
          DDB_STATE_TABLE=api_health_states\nSNS_TOPIC_ARN={topic}\n"
     );
     service.etc("env", &environment);
-    service.start();
+    // The unit gives it three seconds, and the metadata service is not there yet.
+    service.edit("short", "[Service]\nTimeoutStartSec=3s\n");
+    container.ok(&["systemctl", "start", "--no-block", UNIT]);
+    container.wait_for("it says what it waits for", || service.property("StatusText").contains("AWS").then_some(()));
+    println!("status: {}", service.property("StatusText"));
+    let pid = service.pid();
+    let_pass(Duration::from_secs(5));
+    assert_eq!((service.property("ActiveState").as_str(), service.pid()), ("activating", pid), "{}", service.log());
+    let metadata = Metadata::start(&container, to);
+    container.wait_for("the start", || (service.property("ActiveState") == "active").then_some(()));
 
     // What is found out while it is asked for is a failed probe, with the reason.
     let found_out = || NAMES.map(|(name, _)| id_of(name)).into_iter().chain(REDIRECTED.map(|(id, _)| id.to_owned()));
@@ -168,7 +183,7 @@ fn no_probe_reaches_the_metadata_service_and_the_daemons_own_credentials_work() 
     let log = container.journal(UNIT);
     for (id, _) in WRITTEN {
         assert!(!records.contains_key(id), "{id} was probed");
-        let row = format!("api \\\"{id}\\\": "); // as JSON has it
+        let row = format!("api \"{id}\": ");
         let said = |line: &str| line.contains(&row) && line.contains("which is never probed");
         assert!(log.lines().any(said), "{id}: {log}");
     }
@@ -186,9 +201,29 @@ fn no_probe_reaches_the_metadata_service_and_the_daemons_own_credentials_work() 
         let is_used = |action: &&str| decisions.iter().any(|decision| decision.action == **action);
         ["dynamodb:Scan", "dynamodb:PutItem", "sns:Publish"].iter().all(is_used).then_some(())
     });
-    assert_eq!(service.property("NRestarts"), "0");
+    assert_eq!((service.property("NRestarts").as_str(), service.pid()), ("0", pid));
 
     anyone_else_gets_there(&container, &metadata, &ways);
+    it_can_be_shut_for_the_whole_process(&service, &metadata);
+}
+
+/// The lines of infra/systemd/README.md for machines without a role.
+fn it_can_be_shut_for_the_whole_process(service: &Service<'_>, metadata: &Metadata) {
+    let readme = std::fs::read_to_string(tree("infra/systemd/README.md")).unwrap();
+    let drop_in = readme.split("```ini\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(drop_in.contains("IPAddressDeny="), "{drop_in}");
+    service.edit("no-metadata", drop_in);
+    service.container.ok(&["systemctl", "stop", UNIT]);
+    let before = metadata.heard().len();
+    service.container.ok(&["systemctl", "start", "--no-block", UNIT]);
+    service
+        .container
+        .wait_for("it says that it waits", || service.property("StatusText").contains("AWS").then_some(()));
+    if service.log().contains("does not support BPF") {
+        return println!("this kernel or container filters no packets, so the lines for that were not tried");
+    }
+    let heard = metadata.heard();
+    assert_eq!(heard.len(), before, "{:#?}", &heard[before..]);
 }
 
 /// Without the guard each of these ways leads to the service, for the daemon's own user: that nothing came means something.
