@@ -99,8 +99,8 @@ Examples:
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
 
 const ALERTS_LIST_HELP: &str = "\
-What came of an attempt is stored within checkpoint_seconds (10; 60 with DynamoDB): the figures
-may be that old. A restart of `run` tries again within a minute, whatever stands here.
+What came of an attempt is stored within checkpoint_seconds (10), or at once where that is more
+than a minute (DynamoDB): the figures may be that old. A restart of `run` tries again within a minute, whatever stands here.
 
 With --json, every name is stable:
   owed[] { alert_id, incident_id, api_id, name, url, kind (down, up, closed), happened_at,

@@ -110,6 +110,8 @@ impl Drop for Strict {
 /// What was decided on one call, or on one part of a transaction.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Decision {
+    /// When, in seconds since 1970.
+    pub(crate) at: f64,
     pub(crate) allowed: bool,
     /// Why not: `denied`, `expired`, `signature`, `unknown key`.
     pub(crate) why: String,
@@ -185,6 +187,7 @@ pub(crate) struct Caller {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Refusal {
     pub(crate) code: String,
+    #[allow(dead_code, reason = "shown where a test fails")]
     pub(crate) message: String,
 }
 

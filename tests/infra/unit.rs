@@ -41,9 +41,8 @@ fn it_is_ready_when_the_probers_run_and_says_what_it_does() {
     server.set("/two", Answer::Status(500));
     service.apis(&[row("one", &server.url("/one")), row("two", &server.url("/two"))].concat());
     service.start();
-    // `systemctl start` ends with READY=1. What it means, the line of status says: the configs are there.
-    let status = service.property("StatusText");
-    assert!(status.contains("2 APIs"), "{status}");
+    // `systemctl start` ends with READY=1: the configs are there, and the probers run.
+    container.wait_for("the line of status", || service.property("StatusText").contains("2 APIs").then_some(()));
     wait_for_a_probe(&service, &server, "/one");
     let status = container.wait_for("the outage in the line of status", || {
         Some(service.property("StatusText")).filter(|status| status.contains("1 down"))

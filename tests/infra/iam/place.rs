@@ -24,22 +24,39 @@ pub(crate) fn administrator() -> &'static Caller {
     SHARED.get_or_init(|| Caller::with(&Strict::shared().administrator()))
 }
 
-/// One deployment.
-pub(crate) struct Place {
+/// What the parts of a deployment are called.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
     pub(crate) configs: String,
     pub(crate) states: String,
     pub(crate) topic_arn: String,
     pub(crate) role: String,
     pub(crate) profile: String,
+}
+
+/// One deployment.
+pub(crate) struct Place {
+    names: Names,
+    /// What Terraform grants to those who edit configs.
+    operator_policy: Value,
     queue_url: String,
     dynamodb: aws_sdk_dynamodb::Client,
     runtime: tokio::runtime::Runtime,
     received: Mutex<Vec<Value>>,
 }
 
+impl std::ops::Deref for Place {
+    type Target = Names;
+
+    fn deref(&self) -> &Names {
+        &self.names
+    }
+}
+
 impl Place {
     /// What is there under these names. A queue is subscribed to the topic, to see what is told.
-    pub(crate) fn of(configs: &str, states: &str, topic_arn: &str, role: &str, profile: &str) -> Self {
+    pub(crate) fn of(names: &Names, operator_policy: Value) -> Self {
+        let Names { configs, states, topic_arn, role, profile } = names;
         let name = topic_arn.rsplit(':').next().unwrap();
         let queue = administrator().call("sqs", "create_queue", &json!({ "QueueName": name }));
         let subscription = json!({
@@ -48,11 +65,8 @@ impl Place {
         });
         administrator().call("sns", "subscribe", &subscription);
         Self {
-            configs: configs.into(),
-            states: states.into(),
-            topic_arn: topic_arn.into(),
-            role: role.into(),
-            profile: profile.into(),
+            names: names.clone(),
+            operator_policy,
             queue_url: queue["QueueUrl"].as_str().unwrap().into(),
             dynamodb: dynamodb::client(&Strict::shared().endpoint),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
@@ -77,11 +91,14 @@ impl Place {
         let topic = json!({ "Name": new(self.topic_arn.rsplit(':').next().unwrap()) });
         let topic_arn = admin.call("sns", "create_topic", &topic)["TopicArn"].as_str().unwrap().to_owned();
         let (role, profile) = (new(&self.role), new(&self.profile));
-        let trust = admin.call("iam", "get_role", &json!({ "RoleName": self.role }))["Role"]["AssumeRolePolicyDocument"].take();
+        let trust =
+            admin.call("iam", "get_role", &json!({ "RoleName": self.role }))["Role"]["AssumeRolePolicyDocument"].take();
         admin.call("iam", "create_role", &json!({ "RoleName": role, "AssumeRolePolicyDocument": trust.to_string() }));
         admin.call("iam", "create_instance_profile", &json!({ "InstanceProfileName": profile }));
         admin.call("iam", "add_role_to_instance_profile", &json!({ "InstanceProfileName": profile, "RoleName": role }));
-        let copy = Self::of(&new(&self.configs), &new(&self.states), &topic_arn, &role, &profile);
+        let names = Names { configs: new(&self.configs), states: new(&self.states), topic_arn, role, profile };
+        let mut copy = Self::of(&names, Value::Null);
+        copy.operator_policy = copy.renamed(self, &self.operator_policy);
         copy.grant(&copy.renamed(self, &self.policy()));
         copy
     }
@@ -94,10 +111,14 @@ impl Place {
             (format!("table/{}\"", other.states), format!("table/{}\"", self.states)),
             (format!("{}\"", other.topic_arn), format!("{}\"", self.topic_arn)),
         ] {
-            assert!(text.contains(&from), "{from} is not in {text}");
             text = text.replace(&from, &to);
         }
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// What Terraform grants to those who edit configs.
+    pub(crate) fn operator_policy(&self) -> Value {
+        self.operator_policy.clone()
     }
 
     /// The daemon's policy, as IAM has it.

@@ -15,6 +15,7 @@ import time
 import urllib.parse
 from xml.sax.saxutils import escape
 
+import flask
 from moto.core import authorization
 from moto.iam import access_control
 from moto.moto_api._internal import mock_random
@@ -23,6 +24,9 @@ from werkzeug.exceptions import HTTPException
 
 # These may do everything, without a look at their signature: who sets a test up, and Terraform.
 ADMINISTRATORS = {"test", "testing"}
+
+# Where the front keeps the body as it came. moto puts a form together again, in another spelling than was signed.
+BODY = "strict.body"
 
 # What a call needs instead of the permission of its own name.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
@@ -89,7 +93,8 @@ def denied(service, who, action, resource):
     shown = action.replace("sns:", "SNS:", 1)
     message = (f"User: {who} is not authorized to perform: {shown} on resource: {resource} "
                f"because no identity-based policy allows the {shown} action")
-    code = {"dynamodb": "AccessDeniedException", "sns": "AuthorizationError"}.get(service, "AccessDenied")
+    codes = {"dynamodb": "AccessDeniedException", "sns": "AuthorizationError", "ec2": "UnauthorizedOperation"}
+    code = codes.get(service, "AccessDenied")
     return Refused(service, 400 if service == "dynamodb" else 403, code, message)
 
 
@@ -118,7 +123,7 @@ def unsigned(service):
 
 def of_dynamodb(handler, action):
     """(action, resource) of each part of a call of DynamoDB."""
-    body = json.loads(handler.raw_body or b"{}")
+    body = json.loads(flask.request.environ[BODY] or b"{}")
 
     def table(name, index=None):
         arn = name if name.startswith("arn:") else f"arn:aws:dynamodb:{handler.region}:{handler.current_account}:table/{name}"
@@ -186,7 +191,7 @@ def authorise(handler, request_class, resource="*"):
 
     try:
         request = request_class(account_id=handler.current_account, method=handler.method, data=handler.data,
-                                path=url.path + (f"?{url.query}" if url.query else ""), body=handler.raw_body,
+                                path=url.path + (f"?{url.query}" if url.query else ""), body=flask.request.environ[BODY],
                                 headers=handler.headers, action=handler._get_action())
     except HTTPException:
         refuse(unknown_key(service), "unknown key")

@@ -38,17 +38,20 @@ class Imds:
 
     def __init__(self, instance_id, settings):
         self.instance_id = instance_id
+        self._tokens, self._credentials, self._lock = {}, None, threading.Lock()
+        self.requests = []
         self.settings = {"profile": None, "region": "eu-central-1", "credential_seconds": 3_600, "delay_seconds": 0.0,
                          "delayed": 1_000_000, "silent": False, "disabled": False}
         self.change(settings)
-        self._tokens, self._credentials, self._lock = {}, None, threading.Lock()
-        self.requests = []
 
     def change(self, settings):
         unknown = set(settings) - set(self.settings)
         if unknown:
             raise ValueError(f"unknown settings {sorted(unknown)}")
-        self.settings = {**self.settings, **settings}
+        with self._lock:
+            self.settings = {**self.settings, **settings}
+            if settings:
+                self._credentials = None
 
     def __call__(self, environ, start_response):
         request = Request(environ)

@@ -11,6 +11,7 @@ PORT 0 is the instance on the main port. imds.py says what can be set. The keys 
 
 import argparse
 import importlib
+import io
 import json
 import os
 import sys
@@ -60,6 +61,9 @@ class Front:
             return give(start_response, self._switch(path.rsplit("/", 1)[-1], environ))
         if path.startswith("/strict/decisions/"):
             return give(start_response, iam.DECISIONS.of(path.removeprefix("/strict/decisions/")))
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        environ[iam.BODY] = environ["wsgi.input"].read(length)
+        environ["wsgi.input"] = io.BytesIO(environ[iam.BODY])
         return self._aws(environ, start_response)
 
     def _switch(self, port, environ):

@@ -8,7 +8,7 @@ import errno
 import json
 import mmap
 import os
-import signal
+import resource
 import socket
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -82,5 +82,5 @@ attempt("make a set-user-id file", set_user_id_bit)
 attempt("set its priority", lambda: os.setpriority(os.PRIO_PROCESS, 0, 5))
 attempt("trace a process", lambda: call("ptrace", 0, 0, None, None))
 attempt("see disks and terminals", lambda: "none" if not os.path.exists("/dev/console") else "some")
-attempt("dump its memory", lambda: "no" if __import__("resource").getrlimit(4) == (0, 0) else "yes")
+attempt("dump its memory", lambda: "no" if resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) else "yes")
 print(json.dumps(tried), flush=True)
