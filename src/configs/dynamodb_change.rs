@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_condition_names_every_attribute_that_is_there_and_every_field_that_is_not() {
         let none = Condition::still(None);
-        assert_eq!((none.text.as_str(), none.values()), ("attribute_not_exists(#n0)", None));
+        assert_eq!((none.text.clone(), none.values()), ("attribute_not_exists(#n0)".to_owned(), None));
         let item: Item = (0..300).map(|n| (format!("a{n}"), AttributeValue::Bool(true))).collect();
         let many = Condition::still(Some(&item));
         assert_eq!(many.names.len(), ATTRIBUTES_IN_CONDITION + FIELDS.len());
