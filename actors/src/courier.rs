@@ -160,7 +160,7 @@ mod tests {
             status_code: None,
             reasons: vec![],
         };
-        ProbeCompleted { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, urgent }
+        ProbeCompleted { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None, urgent }
     }
 
     #[test]

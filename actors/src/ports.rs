@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigIssue, Observation, Timestamp};
+use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Observation, Timestamp};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 /// The wall clock, for stamps. Waiting is done with tokio's time, so that paused time drives the real actors.
@@ -36,6 +36,7 @@ pub type StateWrite = Arc<ApiState>;
 /// 5. What was written is read back equal.
 /// 6. A record that cannot be read is reported with its id and hides no other.
 /// 7. A record that was set aside is kept, and is in nobody's way.
+/// 8. A heartbeat replaces the one before, whoever wrote that, and is never taken for the record of an API.
 pub trait StateStore: Send + Sync {
     /// Every record, and those that could not be read.
     fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>>;
@@ -49,6 +50,12 @@ pub trait StateStore: Send + Sync {
 
     /// Writes a batch, at most [`CommitLimits::batch_max`] of it, each API at most once; one result for each, in order.
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>>;
+
+    /// Writes the heartbeat over the one before.
+    fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The last heartbeat, if there is one.
+    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>>;
 
     /// How this store likes to be written to.
     fn limits(&self) -> CommitLimits;
@@ -65,6 +72,9 @@ pub struct LoadedStates {
 
 /// A record as it was read.
 pub type StoredState = Result<ApiState, UnreadableState>;
+
+/// A heartbeat as it was read.
+pub type StoredHeartbeat = Result<Heartbeat, UnreadableState>;
 
 /// A stored record that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,8 +160,14 @@ pub trait ConfigSource: Send + Sync {
     /// What people call it: `apis.toml`, `DynamoDB table api_health_configs`.
     fn name(&self) -> String;
 
-    /// Reads and validates every row.
+    /// Reads and validates every row, and sees whatever was written before.
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>>;
+
+    /// The same where nobody waits for what was written a moment ago, since it is done again and again: an adapter may read in
+    /// a cheaper way that misses what is younger than a few seconds.
+    fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+        self.load()
+    }
 
     /// A token that differs whenever the rows differ, if that is cheap to tell (a file, an embedded table): it is asked
     /// for every second. `None`: only loading tells, every `reload_seconds`.

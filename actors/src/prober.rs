@@ -291,6 +291,7 @@ impl Prober {
             api,
             outcome,
             missed_ticks,
+            next_tick_in: self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at)),
             // While the first round lasts somebody waits for each outcome.
             urgent: !(was_steady && self.steady) || self.place.is_some(),
         };

@@ -62,6 +62,8 @@ pub struct Options {
     pub reload_every: Duration,
     /// How long a write may wait that changes no decision.
     pub checkpoint: Duration,
+    /// How often the keeper writes a heartbeat; `None`: never.
+    pub heartbeat: Option<Duration>,
     /// Each API at its own slot inside the tick.
     pub spread: bool,
     /// One turn of each API, and then no more.
@@ -85,6 +87,7 @@ impl Default for Options {
             arbiters: std::thread::available_parallelism().map_or(1, usize::from),
             reload_every: Duration::from_secs(60),
             checkpoint: Duration::from_secs(10),
+            heartbeat: Some(Duration::from_secs(60)),
             spread: true,
             once: false,
             probe_at_start: true,
@@ -142,6 +145,9 @@ pub fn start(world: World, options: &Options) -> Running {
         instance: world.instance,
         store_name: world.store_name,
         heeds_waits: !options.once,
+        heartbeat: options.heartbeat,
+        once: options.once,
+        spread: options.spread,
     };
     let parts = Parts {
         probe: world.probe,

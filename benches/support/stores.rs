@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use api_health::sqlite::SqliteFile;
 use api_health::store::sqlite::SqliteStateStore;
 use api_health_actors::ports::{
-    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState,
+    UnreadableState,
 };
-use api_health_core::{ApiId, ApiState};
+use api_health_core::{ApiId, ApiState, Heartbeat};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -98,6 +99,14 @@ impl StateStore for Watched {
             results
         }
         .boxed()
+    }
+
+    fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.write_heartbeat(heartbeat)
+    }
+
+    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
+        self.inner.read_heartbeat()
     }
 
     fn limits(&self) -> CommitLimits {

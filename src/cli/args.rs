@@ -69,6 +69,19 @@ source, shadowed; refused[] with api_id, source, issues[]; unreadable[] with sou
 Example:
   api-health apis list --json | jq -r '.apis[].url'";
 
+const IMPORT_HELP: &str = "\
+The plan comes first: + a row that is added, ~ one that changes, field by field, - one that is removed.
+Then it is asked for a yes. The same import again has nothing to do. A row that somebody changed since
+the plan was made is left alone. An import that failed midway goes on when it is run again.
+
+Exit codes: 0 done, or nothing to do; 64 a row is bad, or nobody can be asked and --yes is missing;
+69 the table is not available; 75 the answer was no, or some rows were left alone.
+
+Examples:
+  api-health apis import apis.toml --dry-run
+  api-health apis import apis.toml --yes
+  api-health apis import apis.toml --prune";
+
 const STATUS_HELP: &str = "\
 With --json, every name is stable:
   at, environment, store, summary { up, down, unknown, disabled, suspect, owed_alerts },
@@ -86,8 +99,8 @@ Examples:
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
 
 const ALERTS_LIST_HELP: &str = "\
-What came of an attempt is stored within checkpoint_seconds (10; 60 with DynamoDB): the figures
-may be that old. A restart of `run` tries again within a minute, whatever stands here.
+What came of an attempt is stored within checkpoint_seconds (10), or at once where that is more
+than a minute (DynamoDB): the figures may be that old. A restart of `run` tries again within a minute, whatever stands here.
 
 With --json, every name is stable:
   owed[] { alert_id, incident_id, api_id, name, url, kind (down, up, closed), happened_at,
@@ -149,6 +162,9 @@ pub enum Command {
     /// Show the settings in force and where each comes from
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Check, as the user whom the daemon runs as, that everything it needs is there; it writes nothing
+    #[command(after_help = super::doctor::help())]
+    Doctor(DoctorArgs),
     /// See it work: a small API on loopback goes down and comes back, and is watched (offline, under a minute)
     Demo(DemoArgs),
     /// Print shell completions
@@ -236,15 +252,20 @@ pub enum ApisCommand {
         api_id: String,
     },
     /// Bring the `[[api]]` tables of a TOML file into the store's table; nothing is written if any row is bad
-    #[command(after_help = "Rows that are the same already are left alone, and rows that the file lacks are kept.\n\n\
-                            Example:\n  api-health apis import apis.toml --dry-run")]
+    #[command(after_help = IMPORT_HELP)]
     Import {
-        /// The file; - is standard input
+        /// The file; - is standard input, and needs --yes or --dry-run
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
-        /// Say what would be written, and write nothing
-        #[arg(long)]
+        /// Say what would be written, all of it, and write nothing
+        #[arg(long, conflicts_with = "yes")]
         dry_run: bool,
+        /// Write without asking
+        #[arg(long)]
+        yes: bool,
+        /// Remove the rows that the file lacks, as `apis rm` does; without it they are kept
+        #[arg(long)]
+        prune: bool,
     },
     /// Print the table as TOML that can be imported again, literal secrets included
     #[command(after_help = "Example:\n  (umask 077; api-health apis export > apis.toml)")]
@@ -324,6 +345,27 @@ pub enum SettingsCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Send a test alert through every channel that is set, and say whether each took it
+    #[arg(long)]
+    pub send_test_message: bool,
+
+    /// Look with the environment of this file in place of this shell's: an EnvironmentFile= of systemd, or
+    /// /proc/PID/environ of the daemon; - is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub env_file: Option<PathBuf>,
+
+    /// Where the environment came from: how `--env-file` starts this program again
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with = "env_file")]
+    pub env_is_from: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `demo`

@@ -8,6 +8,7 @@ mod apis;
 pub mod args;
 mod configured;
 mod demo;
+mod doctor;
 pub mod exit;
 mod man;
 mod out;
@@ -68,6 +69,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
         Command::Settings(SettingsCommand::Show { json }) => {
             return settings::show(cli.settings.as_deref(), *json, &out);
         }
+        Command::Doctor(args) => return doctor::run(cli, args, &out),
         Command::Demo(args) => {
             telemetry::start(&LogSettings { level: "error".into(), format: LogFormat::Text }, log_colour);
             return actix_rt::System::new().block_on(demo::run(args, &out));
@@ -86,9 +88,11 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             Command::Apis(command) => apis::run(&app, command, &out).await,
             Command::Status(args) => status::run(&app, args, &out).await,
             Command::Alerts(command) => alerts::run(&app, command, &out).await,
-            Command::Settings(_) | Command::Demo(_) | Command::Completions { .. } | Command::Man => {
-                Err(AppError::Internal("a command that needs no settings came too late".into()))
-            }
+            Command::Settings(_)
+            | Command::Demo(_)
+            | Command::Doctor(_)
+            | Command::Completions { .. }
+            | Command::Man => Err(AppError::Internal("a command that needs no settings came too late".into())),
         }
     });
     // Dropping it would wait for whatever blocks a thread, such as a read from a disk that hangs, without end. What is

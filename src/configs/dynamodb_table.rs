@@ -8,7 +8,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{Map, Value};
 
-use super::raw::{RawRow, RowTable};
+use super::dynamodb_change;
+use super::raw::{RawRow, RowChange, RowTable};
 use super::sqlite_table::no_key;
 use crate::store::dynamodb::errors::{Call, table_name};
 use crate::store::dynamodb::{KEY, scan, value};
@@ -43,7 +44,7 @@ impl DynamoConfigTable {
 
     async fn read_one(&self, api_id: String) -> Result<Option<RawRow>, Fault> {
         let request = self.client.get_item().table_name(&self.table).key(KEY, AttributeValue::S(api_id));
-        let answer = self.call("dynamodb:GetItem").answer(request.consistent_read(true).send().await)?;
+        let answer = self.call("dynamodb:GetItem").edits().answer(request.consistent_read(true).send().await)?;
         Ok(answer.item.map(|item| self.row(item)))
     }
 
@@ -52,13 +53,13 @@ impl DynamoConfigTable {
             return Err(no_key(table_name(&self.table)));
         }
         let request = self.client.put_item().table_name(&self.table).set_item(Some(value::item(fields)));
-        self.call("dynamodb:PutItem").answer(request.send().await).map(drop)
+        self.call("dynamodb:PutItem").edits().answer(request.send().await).map(drop)
     }
 
     async fn remove(&self, api_id: String) -> Result<bool, Fault> {
         let request = self.client.delete_item().table_name(&self.table).key(KEY, AttributeValue::S(api_id));
         let answer = request.return_values(ReturnValue::AllOld).send().await;
-        let answer = self.call("dynamodb:DeleteItem").answer(answer)?;
+        let answer = self.call("dynamodb:DeleteItem").edits().answer(answer)?;
         Ok(answer.attributes.is_some_and(|old| !old.is_empty()))
     }
 }
@@ -86,6 +87,10 @@ impl RowTable for DynamoConfigTable {
 
     fn delete(&self, api_id: String) -> BoxFuture<'_, Result<bool, SourceError>> {
         async { Ok(self.remove(api_id).await?) }.boxed()
+    }
+
+    fn apply(&self, change: RowChange) -> BoxFuture<'_, Result<bool, SourceError>> {
+        async { Ok(dynamodb_change::apply(&self.client, &self.table, change).await?) }.boxed()
     }
 
     /// A table tells only when it is read.

@@ -115,6 +115,19 @@ impl Client {
         Exchange { phases: record.times(), address: record.address(), took: started.elapsed(), result }
     }
 
+    /// Looks the host of `url` up, connects to it and shakes hands where the scheme is `https`; then closes. Nothing is asked.
+    /// It ends within `bound`.
+    pub async fn reach(&self, url: &Url, bound: Duration) -> (PhaseTimes, Result<(), Failure>) {
+        let record = Rc::new(Record::new());
+        record.begin_hop();
+        let dialled = Box::pin(dial::dial(url, self.tls.as_ref(), &self.resolver, &record));
+        let result = match timeout(bound, dialled).await {
+            Ok(result) => result.map(drop),
+            Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: bound }),
+        };
+        (record.times(), result)
+    }
+
     /// Asks, and asks again where the answer points to, as often as the request allows.
     async fn follow(&self, request: &Request, record: &Rc<Record>) -> Result<Reply, Failure> {
         let mut outgoing = Outgoing::first(request);

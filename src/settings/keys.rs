@@ -114,9 +114,16 @@ pub(super) const STATE_TABLE: Key = text(
 .env("DDB_STATE_TABLE");
 pub(super) const CHECKPOINT: Key = seconds(
     "store.checkpoint_seconds",
-    "10 with sqlite, 60 with dynamodb",
-    (1, 3_600),
+    "10 with sqlite, 3600 with dynamodb",
+    (1, 86_400),
     "How long a write that changes no decision may wait.",
+    "60",
+);
+pub(super) const HEARTBEAT: Key = seconds(
+    "store.heartbeat_seconds",
+    "60",
+    (0, 86_400),
+    "How often one record is written that says how everything stands; 0 writes none.",
     "60",
 );
 pub(super) const APIS_FILE: Key =
@@ -138,7 +145,7 @@ pub(super) const WEBHOOK_URL: Key = text(
     "notify.webhook.url",
     "none",
     "http or https with a host, at most 2048 characters",
-    "Where alerts are posted as JSON. It may hold `${env:NAME}` and `${file:PATH}`; no more of it than its host is shown.",
+    "Where alerts are posted as JSON. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than its host is shown.",
     "\"https://hooks.example.com/T0/B0\"",
 )
 .secret();
@@ -146,7 +153,7 @@ pub(super) const WEBHOOK_SECRET: Key = text(
     "notify.webhook.secret",
     "none",
     "at most 1024 bytes",
-    "The key of the HMAC-SHA256 signature. It may hold `${env:NAME}` and `${file:PATH}`.",
+    "The key of the HMAC-SHA256 signature. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`.",
     "\"${env:WEBHOOK_SECRET}\"",
 )
 .secret();
@@ -222,12 +229,12 @@ pub(super) const LOG_FORMAT: Key = text(
     "log.format",
     "auto",
     "auto, text, json",
-    "How a line of the log looks; auto is text on a terminal and JSON elsewhere.",
+    "How a line of the log looks; auto is text on a terminal and in systemd's journal, and JSON elsewhere.",
     "\"json\"",
 );
 
 /// Every key, in the order in which documentation and `settings show` list them.
-pub const KEYS: [&Key; 31] = [
+pub const KEYS: [&Key; 32] = [
     &ENVIRONMENT,
     &REGION,
     &STORE_KIND,
@@ -235,6 +242,7 @@ pub const KEYS: [&Key; 31] = [
     &CONFIG_TABLE,
     &STATE_TABLE,
     &CHECKPOINT,
+    &HEARTBEAT,
     &APIS_FILE,
     &APIS_FROM_STORE,
     &APIS_RELOAD,

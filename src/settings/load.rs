@@ -103,6 +103,15 @@ impl Reader<'_> {
     }
 }
 
+/// A write of DynamoDB is paid for, and the heartbeat says that everything is probed; SQLite's own file takes a batch in
+/// milliseconds.
+pub const fn default_checkpoint_seconds(kind: StoreKind) -> u64 {
+    match kind {
+        StoreKind::Dynamodb => 3_600,
+        StoreKind::Sqlite => 10,
+    }
+}
+
 fn store(reader: &mut Reader<'_>) -> StoreSettings {
     let by_env = [&keys::CONFIG_TABLE, &keys::STATE_TABLE].into_iter().find_map(|key| {
         let name = key.env?;
@@ -137,8 +146,9 @@ fn store(reader: &mut Reader<'_>) -> StoreSettings {
         let fault = Fault::new(values::quote(&state_table), "is also the config table", "two different tables");
         reader.fault(keys::STATE_TABLE.name(), &origin, fault);
     }
-    let checkpoint = reader.seconds(&keys::CHECKPOINT, if kind == StoreKind::Dynamodb { 60 } else { 10 });
-    StoreSettings { kind, path, config_table, state_table, checkpoint }
+    let checkpoint = reader.seconds(&keys::CHECKPOINT, default_checkpoint_seconds(kind));
+    let heartbeat = Some(reader.seconds(&keys::HEARTBEAT, 60)).filter(|period| !period.is_zero());
+    StoreSettings { kind, path, config_table, state_table, checkpoint, heartbeat }
 }
 
 fn apis(reader: &mut Reader<'_>) -> ApisSettings {

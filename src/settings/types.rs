@@ -20,6 +20,8 @@ pub struct StoreSettings {
     pub state_table: String,
     /// How long a write that changes no decision may wait.
     pub checkpoint: Duration,
+    /// How often a heartbeat is written; `None`: never.
+    pub heartbeat: Option<Duration>,
 }
 
 /// The stores that there are.
@@ -167,6 +169,7 @@ impl Default for StoreSettings {
             config_table: "api_health_configs".into(),
             state_table: "api_health_states".into(),
             checkpoint: Duration::from_secs(10),
+            heartbeat: Some(Duration::from_secs(60)),
         }
     }
 }

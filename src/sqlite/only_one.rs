@@ -85,7 +85,7 @@ impl OnlyOne {
 }
 
 /// Beside the database itself, by whatever name or link it is called; `None` where there is or can be none.
-fn lock_path(path: &Path) -> Option<PathBuf> {
+pub(crate) fn lock_path(path: &Path) -> Option<PathBuf> {
     let real = match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => return None,
         Ok(_) => path.canonicalize().ok()?,

@@ -3,6 +3,8 @@
 //! `schema` tells the form. A field may be added under the same schema if it may be absent; anything else raises it.
 //! Readers take no part of a record that they do not fully understand: it is reported as unreadable and stays.
 
+pub(crate) mod heartbeat;
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -1,14 +1,16 @@
 //! States in an SQLite file: one transaction for each batch, each write of it conditional on the version before.
 
 use api_health_actors::ports::{
-    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState,
+    UnreadableState,
 };
-use api_health_core::{ApiId, ApiState};
+use api_health_core::{ApiId, ApiState, Heartbeat};
 use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::RECORDS_MAX;
 use super::fault::Fault;
+use super::record::heartbeat::{self, HeartbeatRecord};
 use super::record::{self, Record, Unreadable};
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 
@@ -31,6 +33,13 @@ const SET_ASIDE_TABLE: &str = "CREATE TABLE IF NOT EXISTS api_health_states_set_
 const SET_ASIDE: &str = "INSERT INTO api_health_states_set_aside (api_id, version, record, why, at)
                          SELECT api_id, version, record, ?2, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                          FROM api_health_states WHERE api_id = ?1";
+/// A table of its own, made when it is needed first, so that releases without heartbeats see nothing of it. One row.
+const HEARTBEAT_TABLE: &str = "CREATE TABLE IF NOT EXISTS api_health_heartbeat (
+                                   id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL
+                               ) STRICT";
+const WRITE_HEARTBEAT: &str = "INSERT OR REPLACE INTO api_health_heartbeat (id, record) VALUES (1, ?1)";
+const READ_HEARTBEAT: &str = "SELECT record FROM api_health_heartbeat";
+const HAS_HEARTBEAT_TABLE: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'api_health_heartbeat'";
 const READ_ALL: &str = "SELECT api_id, version, record FROM api_health_states ORDER BY api_id LIMIT ?1";
 
 /// The states in a file.
@@ -70,6 +79,14 @@ impl StateStore for SqliteStateStore {
             }
         }
         .boxed()
+    }
+
+    fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { Ok(self.worker.call(move |db| write_heartbeat(db, &heartbeat)).await?) }.boxed()
+    }
+
+    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
+        async { Ok(self.worker.call(read_heartbeat).await?) }.boxed()
     }
 
     fn limits(&self) -> CommitLimits {
@@ -151,6 +168,30 @@ fn set_aside(db: &mut Db, record: &UnreadableState) -> Result<(), Fault> {
         transaction.commit()
     };
     move_it().map_err(|e| classify(file, &e))
+}
+
+/// One transaction of its own, so that a fault of it takes no state's write back.
+fn write_heartbeat(db: &mut Db, heartbeat: &Heartbeat) -> Result<(), Fault> {
+    let Db { connection, file, .. } = db;
+    let mut write = || -> rusqlite::Result<()> {
+        let text = serde_json::to_string(&HeartbeatRecord::from(heartbeat))
+            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(HEARTBEAT_TABLE)?;
+        transaction.prepare_cached(WRITE_HEARTBEAT)?.execute([text])?;
+        transaction.commit()
+    };
+    write().map_err(|e| classify(file, &e))
+}
+
+fn read_heartbeat(db: &mut Db) -> Result<Option<StoredHeartbeat>, Fault> {
+    let read = |connection: &rusqlite::Connection| -> rusqlite::Result<Option<StoredHeartbeat>> {
+        if connection.query_row(HAS_HEARTBEAT_TABLE, [], |row| row.get::<_, i64>(0))? == 0 {
+            return Ok(None);
+        }
+        connection.query_row(READ_HEARTBEAT, [], |row| Ok(heartbeat::read_text(row.get_ref(0)?.as_bytes()?))).optional()
+    };
+    read(&db.connection).map_err(|e| classify(&db.file, &e))
 }
 
 /// One transaction. A conflict is one write's own; a fault of the file takes all of them back.

@@ -6,10 +6,12 @@ mod sqlite_faults;
 mod worlds;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use api_health_actors::ports::{CommitError, StateStore, StateWrite, StoreError};
+use api_health_actors::ports::{CommitError, StateStore, StateWrite, StoreError, UnreadableState};
 use api_health_core::delivery::OWED_MAX;
-use api_health_core::{ApiId, ApiState};
+use api_health_core::heartbeat::LATE_NAMED_MAX;
+use api_health_core::{ApiId, ApiState, Heartbeat, Timestamp};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -38,6 +40,9 @@ promises! {
     a_record_that_was_mended_or_replaced_or_is_newer_stays_where_it_is
     what_the_monitor_watches_about_itself_is_stored_beside_the_apis
     a_record_of_the_first_release_is_read_and_written_back_as_it_is_written_now
+    a_heartbeat_replaces_the_one_before_and_is_read_back_equal
+    a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is
+    the_largest_heartbeat_is_a_few_kilobytes_and_is_taken
 }
 
 /// Writes as the keeper does: within the store's limits. The results are in order.
@@ -341,4 +346,59 @@ async fn a_record_of_the_first_release_is_read_and_written_back_as_it_is_written
         assert_eq!(world.raw(&name).await["schema"], 2);
     }
     assert_eq!(store.load_all().await.unwrap().unreadable, []);
+}
+
+const HEARTBEAT: &str = "api-health:heartbeat";
+
+fn beat(n: u64) -> Heartbeat {
+    Heartbeat {
+        at: Timestamp::from_millis(1_795_332_600_250 + i64::try_from(n).unwrap()),
+        instance: format!("host-{n}:4711:1795332600250"),
+        version: "0.1.0".into(),
+        period: (!n.is_multiple_of(2)).then(|| Duration::from_secs(60)),
+        checkpoint: Duration::from_secs(3_600),
+        apis: 6 + n,
+        up: 3,
+        down: 2,
+        unknown: 1 + n,
+        owed: u64::MAX,
+        probes: 0,
+        probes_since: Timestamp::from_millis(1_795_332_540_250),
+        late: 1,
+        late_api_ids: vec![id("shop")],
+    }
+}
+
+async fn a_heartbeat_replaces_the_one_before_and_is_read_back_equal(world: World) {
+    let (store, other) = (world.open(), world.open());
+    assert_eq!(store.read_heartbeat().await.unwrap(), None);
+    for n in 1..=4 {
+        let by = if n < 3 { &store } else { &other };
+        by.write_heartbeat(beat(n)).await.unwrap();
+        assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(beat(n))));
+    }
+    // In the past, by somebody else: nothing is compared.
+    store.write_heartbeat(beat(0)).await.unwrap();
+    assert_eq!(world.open().read_heartbeat().await.unwrap(), Some(Ok(beat(0))));
+}
+
+async fn a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is(world: World) {
+    let store = world.open();
+    assert_eq!(commit_one(&*store, rich("shop", 1)).await, Ok(()));
+    store.write_heartbeat(beat(1)).await.unwrap();
+    let loaded = store.load_all().await.unwrap();
+    assert_eq!((loaded.states, loaded.unreadable), (vec![rich("shop", 1)], vec![]));
+    let taken_for_damage = UnreadableState { api_id: HEARTBEAT.into(), why: "it is no state".into(), is_newer: false };
+    store.set_aside(taken_for_damage).await.unwrap();
+    assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(beat(1))));
+    assert_eq!(world.kept(HEARTBEAT).await, []);
+    assert_eq!(commit_one(&*store, rich("shop", 2)).await, Ok(()), "and no write is in its way");
+}
+
+async fn the_largest_heartbeat_is_a_few_kilobytes_and_is_taken(world: World) {
+    let longest = |n: usize| id(&format!("{n:0>width$}", width = ApiId::CHARS_MAX));
+    let largest = Heartbeat { late: u64::MAX, late_api_ids: (0..LATE_NAMED_MAX).map(longest).collect(), ..beat(1) };
+    let store = world.open();
+    store.write_heartbeat(largest.clone()).await.unwrap();
+    assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(largest)));
 }

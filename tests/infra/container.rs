@@ -5,10 +5,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::skip::{self, Because};
 
@@ -140,11 +143,6 @@ impl Container {
         text.trim().to_owned()
     }
 
-    /// The id of its PID 1, as this process sees it.
-    pub(crate) fn leader(&self) -> u32 {
-        self.leader
-    }
-
     /// A command in the container, yet to be run.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
@@ -193,6 +191,18 @@ impl Container {
         let mut install = self.command(&install(mode, to)).stdin(Stdio::piped()).spawn().unwrap();
         install.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         assert!(install.wait().unwrap().success(), "{to}");
+    }
+
+    /// Does something in the container's network: what is started or listens there belongs to it for good, while a connection
+    /// is made where the thread is that makes it.
+    pub(crate) fn in_network<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
+        let network = File::open(format!("/proc/{}/ns/net", self.leader)).unwrap();
+        let enter_and_do = || {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            what()
+        };
+        let done = std::thread::scope(|scope| scope.spawn(enter_and_do).join());
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     /// Waits until `look` gives something; tells `what` it waited for, and the end of the journal, if that takes longer

@@ -40,7 +40,8 @@ if [ "$network" = own ]; then
 fi
 
 # Its own resolver and time zone are what the copied root says.
-systemd-nspawn --quiet --directory=/mnt/root --register=no --keep-unit --machine=api-health-test \
+# With what it takes to filter packets and ports by control group, as systemd does on a machine (IPAddressDeny=).
+SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --system-call-filter=bpf --capability=CAP_BPF,CAP_PERFMON --directory=/mnt/root --register=no --keep-unit --machine=api-health-test \
     --resolv-conf=off --timezone=off --boot </dev/null &
 echo started
 cat >/dev/null

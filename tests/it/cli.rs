@@ -84,7 +84,7 @@ fn ran(output: &std::process::Output) -> Ran {
 }
 
 /// The ways to every command that does something.
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 20] = [
     &["run"],
     &["probe"],
     &["apis", "add"],
@@ -100,6 +100,7 @@ const COMMANDS: [&[&str]; 19] = [
     &["alerts", "retry"],
     &["alerts", "test"],
     &["settings", "show"],
+    &["doctor"],
     &["demo"],
     &["completions"],
     &["man"],

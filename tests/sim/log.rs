@@ -48,6 +48,9 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
                 let rows = rows.as_ref().map(|(good, refused)| (good.len(), refused.len()));
                 (None, format!("the configs are read, good and refused: {rows:?}"))
             }
+            Event::Beat { heartbeat } => {
+                (None, format!("a heartbeat: {} APIs, {} late", heartbeat.apis, heartbeat.late))
+            }
             Event::CommitBegan { call, writes } => (None, format!("commit {call} of {writes} begins")),
             Event::CommitEnded { call, all_well } => {
                 (None, format!("commit {call} ends, {}", if *all_well { "well" } else { "not well" }))

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use api_health_actors::testkit::stage::{Entry, Event};
 use api_health_actors::testkit::target::Behaviour;
-use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Timestamp, Verdict};
+use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp, Verdict};
 
 use crate::cadence::{Cadence, Moment};
 use crate::model::{Item, Model, Seen};
@@ -40,6 +40,9 @@ const OFFERED_WITHIN: Duration = Duration::from_secs(3);
 const UNSTORED_WITHIN: Duration = Duration::from_secs(70);
 /// And within so much more after a restart, by what the life before it noted.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(95);
+
+/// Who starves is late in the heartbeats after this: its timeout again, and 15 s.
+const LATE_WITHIN: Duration = Duration::from_secs(60);
 
 /// A promise that was not kept.
 #[derive(Debug)]
@@ -223,6 +226,7 @@ impl<'a> Oracle<'a> {
                 self.count(if *conflict { "store: conflict" } else { "store: one write failed" });
             }
             Event::Written { record } => return self.written(record),
+            Event::Beat { heartbeat } => return self.beats(heartbeat),
             Event::Overwritten { record } => {
                 if let Some(one) = self.apis.get_mut(&record.api_id) {
                     one.stored = Some(Arc::clone(record));
@@ -239,6 +243,24 @@ impl<'a> Oracle<'a> {
             Event::TookOver { call } => self.taken_over(*call),
             Event::DeliverEnded { call, answered } => self.answered(*call, *answered),
             Event::ConfigsRead { rows } => return self.configs_read(rows.as_ref()),
+        }
+        Ok(())
+    }
+
+    /// A heartbeat adds up, and passes nobody for probed who has starved.
+    fn beats(&mut self, beat: &Heartbeat) -> Checked {
+        self.count("store: heartbeat");
+        if beat.late > 0 {
+            self.count("store: heartbeat with somebody late");
+        }
+        if beat.up + beat.down + beat.unknown != beat.apis || beat.late > beat.apis {
+            return Err(self.violation("heartbeat", None, format!("it does not add up: {beat:?}")));
+        }
+        for (api_id, one) in &self.apis {
+            let starves = one.cadence.not_starved(self.now.at.saturating_sub(LATE_WITHIN));
+            if let (Err(what), Some(false)) = (starves, beat.is_late(api_id)) {
+                return Err(self.violation("heartbeat", Some(api_id), format!("not late, but {what}")));
+            }
         }
         Ok(())
     }

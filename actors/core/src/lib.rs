@@ -17,6 +17,7 @@
 //! | [`mod@decide`] | what follows: next state, transition, owed alert, recheck |
 //! | [`incident`], [`alert`] | from down to up; what people are told of it |
 //! | [`delivery`] | what is still owed, to which channel, in which order |
+//! | [`heartbeat`] | how everything stood a moment ago, in one record |
 //! | [`invariant`] | what always holds of a state, named once |
 //! | [`roster`] | which probers to start, change and stop after a reload |
 //! | [`restart`] | how soon a dead actor is started again |
@@ -26,6 +27,7 @@ pub mod api;
 pub mod assertion;
 pub mod decide;
 pub mod delivery;
+pub mod heartbeat;
 pub mod incident;
 pub mod invariant;
 pub mod issue;
@@ -42,6 +44,7 @@ pub mod time;
 pub use alert::{Alert, AlertKind};
 pub use api::{ApiConfig, ApiId, Method, Policy};
 pub use decide::{Decision, decide};
+pub use heartbeat::Heartbeat;
 pub use issue::ConfigIssue;
 pub use observation::{Answer, Failure, Observation, Phase, PhaseTimes, Response};
 pub use outcome::{Outcome, Verdict};

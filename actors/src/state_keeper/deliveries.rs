@@ -21,6 +21,9 @@ use crate::alerter::{ATTEMPTS_MAX, Attempt, DeliverAlert};
 /// restart is seen soon.
 const HEED_NOTED_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// What came of an attempt is stored within this, however far checkpoints are apart.
+pub const NOTED_WITHIN: Duration = Duration::from_secs(60);
+
 /// How often a claim of another process is looked at.
 const THEIRS_AGAIN: Duration = Duration::from_secs(1);
 
@@ -287,8 +290,10 @@ impl StateKeeper {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         delivery::note_failure(&mut entry.state, &alert.alert_id, channel, why, next_try_at);
         entry.dirty = true;
-        if self.hurry {
-            self.queue_write(api_id); // a process that is about to end leaves nothing unsaved
+        if self.hurry || self.checkpoint > NOTED_WITHIN {
+            // A process that is about to end leaves nothing unsaved; and where checkpoints are far apart, whoever asks why an
+            // alert does not come must not wait for one.
+            self.queue_write(api_id);
         } else {
             self.write_at_checkpoint(api_id);
         }

@@ -131,6 +131,8 @@ pub(super) struct Entry {
     /// Since when an alert has been held up because this process could not get a claim that lasts: with a store that
     /// confirms slowly, each claim is too old when it is confirmed.
     pub(super) unclaimed_since: Option<Instant>,
+    /// Its next outcome is late after this; `None` if none is expected.
+    pub(super) late_after: Option<Instant>,
     /// Waits between failed writes; `None` after a success.
     pub(super) waits: Option<Box<Waits>>,
 }
@@ -148,6 +150,7 @@ impl Entry {
             dirty: false,
             others_probed_at: None,
             unclaimed_since: None,
+            late_after: None,
             waits: None,
         }
     }

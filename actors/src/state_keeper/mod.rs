@@ -7,6 +7,7 @@
 
 mod deliveries;
 mod entry;
+mod heartbeat;
 mod own;
 mod seldom;
 mod subject;
@@ -31,6 +32,8 @@ use deliveries::Lanes;
 use entry::{Change, Decider, Entry, Writing};
 use subject::Subject;
 
+pub use deliveries::NOTED_WITHIN;
+pub use heartbeat::{BEAT_MAX, FIRST_BEAT_AFTER};
 pub use own::GivenUp;
 pub use watching::Watch;
 pub use writes::STORE_GONE_AFTER;
@@ -58,6 +61,12 @@ pub struct KeeperOptions {
     /// Waits that an earlier process noted are waited for. Not in a single round, which is over before: whoever starts one
     /// now and then sees to the pauses.
     pub heeds_waits: bool,
+    /// How often a heartbeat is written; `None`: never.
+    pub heartbeat: Option<Duration>,
+    /// One turn of each API, and then no more: there is one heartbeat, at the end.
+    pub once: bool,
+    /// Each API at its own slot inside the tick.
+    pub spread: bool,
 }
 
 /// All that a keeper knows, for the next one.
@@ -89,6 +98,8 @@ pub struct StateKeeper {
     instance: String,
     store_name: String,
     heeds_waits: bool,
+    once: bool,
+    spread: bool,
     entries: HashMap<ApiId, Entry>,
     /// APIs whose prober was given up and is not well again.
     given_up: HashSet<ApiId>,
@@ -112,6 +123,7 @@ pub struct StateKeeper {
     lanes: Lanes,
     /// Those who wait, and what for.
     idle_waiters: Vec<(Until, oneshot::Sender<()>)>,
+    heartbeats: heartbeat::Heartbeats,
     hurry: bool,
     /// The process ends: nothing more is handed over that the next process can hand over as well.
     ending: bool,
@@ -128,6 +140,7 @@ impl StateKeeper {
         options: KeeperOptions,
     ) -> Self {
         let channel_names = options.channels.iter().map(|c| (*c).to_owned()).collect();
+        let heartbeats = heartbeat::Heartbeats::new(&options, time.wall());
         let mut keeper = Self {
             store,
             alerter,
@@ -140,6 +153,8 @@ impl StateKeeper {
             instance: options.instance,
             store_name: options.store_name,
             heeds_waits: options.heeds_waits,
+            once: options.once,
+            spread: options.spread,
             entries: HashMap::with_capacity(carried.0.len()),
             given_up: HashSet::new(),
             queue: VecDeque::new(),
@@ -154,6 +169,7 @@ impl StateKeeper {
             owing: HashSet::new(),
             lanes: Lanes::default(),
             idle_waiters: Vec::new(),
+            heartbeats,
             hurry: false,
             ending: false,
         };
@@ -186,6 +202,7 @@ impl StateKeeper {
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         self.queue_what_is_due();
         self.pump(ctx);
+        self.beat_if_due(ctx);
         self.notice_a_store_that_hangs();
         self.tell_that_the_store_is_gone();
         let owing: Vec<ApiId> = self.owing.iter().cloned().collect();
@@ -208,7 +225,7 @@ impl StateKeeper {
             let waits = match until {
                 Until::Stored => unsaved,
                 Until::Told => unsaved || owing,
-                Until::Left => unsaved || self.lanes.are_in_flight(),
+                Until::Left => unsaved || self.lanes.are_in_flight() || self.heartbeats.is_last_under_way(),
             };
             if waits {
                 self.idle_waiters.push((until, waiter));
@@ -242,6 +259,8 @@ pub struct ProbeCompleted {
     pub outcome: Outcome,
     /// Ticks missed since the last message.
     pub missed_ticks: u64,
+    /// How long until the next tick of its schedule; `None` if there is none.
+    pub next_tick_in: Option<Duration>,
     /// It may change a status, or has an answer that somebody waits for: it goes to the keeper at once.
     pub urgent: bool,
 }
@@ -256,21 +275,24 @@ impl Handler<ProbesCompleted> for StateKeeper {
     type Result = Vec<Option<Duration>>;
 
     fn handle(&mut self, ProbesCompleted(batch): ProbesCompleted, ctx: &mut Self::Context) -> Self::Result {
-        let rechecks = batch.into_iter().map(|completed| self.completed(completed)).collect();
+        let now = Instant::now();
+        let rechecks = batch.into_iter().map(|completed| self.completed(completed, now)).collect();
         self.pump(ctx);
         rechecks
     }
 }
 
 impl StateKeeper {
-    fn completed(&mut self, completed: ProbeCompleted) -> Option<Duration> {
-        let ProbeCompleted { api, outcome, missed_ticks, urgent: _ } = completed;
+    fn completed(&mut self, completed: ProbeCompleted, at: Instant) -> Option<Duration> {
+        let ProbeCompleted { api, outcome, missed_ticks, next_tick_in, urgent: _ } = completed;
         let api_id = api.api_id.clone();
         let Some(entry) = self.entries.get_mut(&api_id).filter(|entry| entry.watched) else {
             tracing::debug!(%api_id, "the outcome of an API that is no longer watched");
             return None;
         };
         entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
+        entry.late_after = next_tick_in.and_then(|wait| heartbeat::late_after(at, wait, &api));
+        self.heartbeats.count_outcome();
         if self.given_up.contains(&api_id) {
             self.prober_lives(&api);
         }
@@ -283,7 +305,14 @@ impl StateKeeper {
             tracing::debug!(%api_id, "another api-health probed at the same time: its outcome counts");
             return (outcome.verdict == Verdict::Fail || entry.state.is_suspect()).then_some(recheck);
         }
-        self.decide(&subject, outcome)
+        let asked_again_in = self.decide(&subject, outcome)?;
+        // It takes the place of ticks that come before it.
+        if let (Some(entry), Subject::Api(api)) = (self.entries.get_mut(&api_id), &subject)
+            && next_tick_in.is_some_and(|wait| wait < asked_again_in)
+        {
+            entry.late_after = heartbeat::late_after(at, asked_again_in, api);
+        }
+        Some(asked_again_in)
     }
 
     /// Decides what follows from an outcome, and has it stored.
@@ -359,6 +388,7 @@ impl Handler<Settle> for StateKeeper {
         self.hurry = true;
         if until == Until::Left {
             self.release_claims();
+            self.beat_at_the_end(ctx);
         }
         self.look_around(ctx);
         Box::pin(async move { done.await.is_ok() })

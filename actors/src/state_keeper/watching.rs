@@ -2,10 +2,11 @@
 //! any more are closed, and streaks that were seen of another question are forgotten.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use actix::{Context, Handler, Message};
 use api_health_core::decide::{ask_anew, close};
-use api_health_core::{ApiId, ApiState};
+use api_health_core::{ApiConfig, ApiId, ApiState};
 
 use super::StateKeeper;
 use super::entry::{Change, Entry};
@@ -18,7 +19,9 @@ const NOT_CONFIGURED: &str = "it is not configured any more";
 #[rtype(result = "()")]
 pub struct Watch {
     /// APIs that are watched from now on.
-    pub started: Vec<ApiId>,
+    pub started: Vec<Arc<ApiConfig>>,
+    /// Watched APIs whose config is another from now on.
+    pub changed: Vec<Arc<ApiConfig>>,
     /// Watched APIs of which another thing is asked from now on, such as another URL.
     pub asks_anew: Vec<ApiId>,
     /// APIs that are watched no longer, and why.
@@ -32,11 +35,13 @@ impl Handler<Watch> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, watch: Watch, ctx: &mut Self::Context) {
-        for api_id in watch.started {
-            let entry =
-                self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone())));
+        for api in &watch.started {
+            let unknown = || Entry::new(ApiState::unknown(api.api_id.clone()));
+            let entry = self.entries.entry(api.api_id.clone()).or_insert_with(unknown);
             entry.watched = true;
         }
+        self.expect_first_outcomes(&watch.started);
+        self.expect_first_outcomes(&watch.changed);
         for api_id in watch.asks_anew {
             if let Some(entry) = self.entries.get(&api_id) {
                 let decision = ask_anew(&entry.state);

@@ -189,7 +189,7 @@ impl Supervisor {
         self.chain.phase = Phase::Up;
         self.chain.presence.send_replace(Presence::Up(address));
         // A keeper that was read from the store does not know what is watched, nor what it was told last.
-        let started = self.configs.running.keys().cloned().collect::<Vec<_>>();
+        let started = self.configs.running.values().cloned().collect::<Vec<_>>();
         if !started.is_empty() {
             let configured = if self.options.closes_unconfigured { self.configs.configured() } else { None };
             self.tell_keeper(Watch { started, configured, ..Watch::default() }, ctx);

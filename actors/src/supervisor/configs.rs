@@ -107,6 +107,10 @@ impl Configs {
 impl Supervisor {
     /// Reads every source, whatever its revision says; only one reading at a time.
     pub(super) fn reload(&mut self, ctx: &mut Context<Self>) {
+        self.read_sources(false, ctx);
+    }
+
+    fn read_sources(&mut self, again: bool, ctx: &mut Context<Self>) {
         if self.stopping.is_some() || self.escalated {
             self.configs.waiting_for_load.clear();
             return;
@@ -118,7 +122,7 @@ impl Supervisor {
         self.configs.loading = true;
         self.configs.loaded_at = Instant::now();
         let ports = self.configs.ports();
-        let reading = async move { futures_util::future::join_all(ports.iter().map(read)).await };
+        let reading = async move { futures_util::future::join_all(ports.iter().map(|port| read(port, again))).await };
         ctx.spawn(reading.into_actor(self).map(|results, supervisor, ctx| {
             supervisor.configs.loading = false;
             supervisor.loaded(results, ctx);
@@ -186,7 +190,8 @@ impl Supervisor {
         let configured = if look { self.configs.configured() } else { None };
         self.configs.closed_unconfigured |= configured.is_some();
         let watch = Watch {
-            started: plan.start.iter().map(|api| api.api_id.clone()).collect(),
+            started: plan.start.clone(),
+            changed: plan.change.clone(),
             asks_anew: plan.asks_anew.clone(),
             stopped: plan.stop.clone(),
             configured,
@@ -200,7 +205,7 @@ impl Supervisor {
             return;
         }
         if self.configs.loaded_at.elapsed() >= self.options.reload_every {
-            self.reload(ctx);
+            self.read_sources(true, ctx);
             return;
         }
         self.configs.asking = true;

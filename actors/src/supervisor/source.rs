@@ -40,11 +40,12 @@ pub(super) struct Reading {
     revision: Option<u64>,
 }
 
-/// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
-pub(super) async fn read(port: &Arc<dyn ConfigSource>) -> Reading {
+/// Reads one source. The revision is asked for first: a change in between is then seen at the next look. `again`: it is read
+/// because it is time to, and nobody waits for what was written just now.
+pub(super) async fn read(port: &Arc<dyn ConfigSource>, again: bool) -> Reading {
     let reading = AssertUnwindSafe(async {
         let revision = port.revision().await;
-        Reading { loaded: port.load().await, revision }
+        Reading { loaded: if again { port.load_again().await } else { port.load().await }, revision }
     });
     let failed = |why| Reading { loaded: Err(SourceError::Unavailable(why)), revision: None };
     match tokio::time::timeout(LOAD_TIMEOUT, reading.catch_unwind()).await {

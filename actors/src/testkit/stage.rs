@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api_health_core::{Alert, ApiConfig, ApiId, ApiState, Timestamp};
+use api_health_core::{Alert, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp};
 use tokio::sync::Notify;
 
 use super::VirtualClock;
@@ -147,6 +147,11 @@ pub enum Event {
     Written {
         /// The record.
         record: Arc<ApiState>,
+    },
+    /// A heartbeat is durable.
+    Beat {
+        /// What it says.
+        heartbeat: Box<Heartbeat>,
     },
     /// A record was not written.
     NotWritten {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api_health_core::{ApiId, ApiState};
+use api_health_core::{ApiId, ApiState, Heartbeat};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::VirtualClock;
 use super::stage::{Event, Stage, Step};
 use crate::ports::{
-    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState,
+    UnreadableState,
 };
 
 /// How the store fails.
@@ -59,6 +60,8 @@ struct Inner {
     asked: usize,
     /// APIs whose record it never takes.
     refused: BTreeSet<ApiId>,
+    heartbeat: Option<Heartbeat>,
+    heartbeats: usize,
     /// Records that cannot be read, in the place of those that can.
     unreadable: BTreeMap<ApiId, UnreadableState>,
 }
@@ -96,6 +99,16 @@ impl MemoryStore {
     /// What is stored of an API.
     pub fn record(&self, id: &str) -> Option<ApiState> {
         self.lock().records.get(id).map(|record| (**record).clone())
+    }
+
+    /// The last heartbeat.
+    pub fn heartbeat(&self) -> Option<Heartbeat> {
+        self.lock().heartbeat.clone()
+    }
+
+    /// Heartbeats that were written.
+    pub fn heartbeats(&self) -> usize {
+        self.lock().heartbeats
     }
 
     /// Writes as somebody else would: over whatever is there.
@@ -310,6 +323,39 @@ impl StateStore for MemoryStore {
             results
         }
         .boxed()
+    }
+
+    /// It draws nothing from chance and passes no trap: what a seed means does not hang on heartbeats.
+    fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let fault = self.lock().fault;
+            match fault {
+                StoreFault::None | StoreFault::AnswerLost | StoreFault::Flaky | StoreFault::PanicsOnce => {}
+                StoreFault::Slow(span) => tokio::time::sleep(span).await,
+                StoreFault::Dawdles => tokio::time::sleep(Duration::from_secs(4)).await,
+                StoreFault::Unavailable | StoreFault::Throttled | StoreFault::Misconfigured => {
+                    return Err(unavailable());
+                }
+                StoreFault::Hangs => std::future::pending().await,
+                StoreFault::HangsForAWhile => {
+                    tokio::time::sleep(Duration::from_secs(20)).await;
+                    return Err(unavailable());
+                }
+            }
+            if self.stage.is_frozen() {
+                std::future::pending::<()>().await;
+            }
+            self.stage.note(Event::Beat { heartbeat: Box::new(heartbeat.clone()) });
+            let mut inner = self.lock();
+            inner.heartbeat = Some(heartbeat);
+            inner.heartbeats += 1;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
+        async { Ok(self.heartbeat().map(Ok)) }.boxed()
     }
 
     fn limits(&self) -> CommitLimits {

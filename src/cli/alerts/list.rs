@@ -1,11 +1,13 @@
 //! `alerts list`: what is owed, to whom, what came of it so far, and when it is tried again.
 //!
-//! What came of attempts is written with the next checkpoint, so what is shown may be that much older than what is true.
+//! What came of attempts is written with the next checkpoint, or at once where those are far apart, so what is shown may be a
+//! little older than what is true.
 //! The words say no more than what is stored.
 
 use std::time::Duration;
 
 use api_health_actors::ports::LoadedStates;
+use api_health_actors::state_keeper::NOTED_WITHIN;
 use api_health_core::delivery::{CLAIM_LASTS, Claim, Delivery, OwedAlert};
 use api_health_core::{ApiState, Timestamp};
 use serde_json::{Value, json};
@@ -45,7 +47,7 @@ pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, App
         out.print("no alert is owed\n")?;
     } else {
         out.print(&text_of(app, &owed, now, out))?;
-        let seconds = app.settings.store.checkpoint.as_secs();
+        let seconds = app.settings.store.checkpoint.min(NOTED_WITHIN).as_secs();
         note(&format!(
             "note: `api-health run` tries, and stores what came of it within {seconds} s; to try now: api-health alerts retry"
         ));

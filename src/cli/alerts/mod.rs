@@ -5,6 +5,9 @@ mod list;
 mod retry;
 mod test;
 
+pub(super) use retry::notifiers;
+pub(super) use test::test_alert;
+
 use api_health_core::AlertKind;
 use api_health_core::delivery::OwedAlert;
 

@@ -42,7 +42,7 @@ pub(super) async fn run(app: &App, out: &Out) -> Result<Exit, AppError> {
 }
 
 /// An alert that says of itself that it is a test. It is a DOWN, since that is the one that has to arrive.
-fn test_alert(app: &App) -> Result<Alert, AppError> {
+pub(in crate::cli) fn test_alert(app: &App) -> Result<Alert, AppError> {
     let now = app.clock.now();
     let api_id = ApiId::parse(TEST_API_ID).map_err(AppError::Internal)?;
     // Each test has an id of its own: a FIFO topic would drop the second one as a repeat.

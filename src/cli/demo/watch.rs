@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use api_health_actors::ports::{
     CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, Probe, SourceError,
-    StateStore, StateWrite, StoreError, StoredState, UnreadableState,
+    StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState, UnreadableState,
 };
 use api_health_core::assertion::judge;
 use api_health_core::outcome::Outcome;
-use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, Observation};
+use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, Heartbeat, Observation};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::sync::mpsc;
@@ -95,6 +95,14 @@ impl StateStore for SeenStore {
             results
         }
         .boxed()
+    }
+
+    fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.write_heartbeat(heartbeat)
+    }
+
+    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
+        self.inner.read_heartbeat()
     }
 
     fn limits(&self) -> CommitLimits {

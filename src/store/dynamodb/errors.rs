@@ -22,13 +22,24 @@ pub(crate) struct Call<'a> {
     region: String,
     /// The IAM action that it needs.
     action: &'static str,
+    /// Whether it is what the daemon's role does not need and people do.
+    is_edit: bool,
 }
+
+/// What to do for those who edit configs on the daemon's own machine.
+const OR_BE_SOMEBODY_ELSE: &str =
+    ", or use the credentials of somebody who edits configs: the role of a daemon is meant to read them alone";
 
 impl<'a> Call<'a> {
     /// A call of `client` on `table` that needs the IAM action `action`.
     pub(crate) fn new(client: &Client, table: &'a str, action: &'static str) -> Self {
         let region = client.config().region().map_or_else(|| "not set".into(), ToString::to_string);
-        Self { table, region, action }
+        Self { table, region, action, is_edit: false }
+    }
+
+    /// The same for a call that edits configs.
+    pub(crate) fn edits(self) -> Self {
+        Self { is_edit: true, ..self }
     }
 
     /// What `error` means.
@@ -101,10 +112,13 @@ impl<'a> Call<'a> {
                 format!("does not exist in region {}", self.region),
                 "the name of a table that exists there, or create it with the key api_id (S)".into(),
             ),
-            "AccessDeniedException" => self.person(
-                format!("refuses {} to these credentials: {}", self.action, one_line(message)),
-                format!("an IAM policy that allows {} on it", self.action),
-            ),
+            "AccessDeniedException" => {
+                let or = if self.is_edit { OR_BE_SOMEBODY_ELSE } else { "" };
+                self.person(
+                    format!("refuses {} to {}", self.action, denial(message)),
+                    format!("an IAM policy that allows {} on it{or}", self.action),
+                )
+            }
             "UnrecognizedClientException"
             | "InvalidSignatureException"
             | "ExpiredTokenException"
@@ -156,6 +170,18 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Who was denied something, and why, out of what AWS says of it: `User: ARN is not authorized to perform: ACTION on
+/// resource: ARN because no identity-based policy allows the ACTION action`, or `… with an explicit deny in a …`. The action
+/// and the table are told beside it, and with them the line would be too long for the reason.
+fn denial(message: &str) -> String {
+    let Some((who, rest)) = message.strip_prefix("User: ").and_then(|text| text.split_once(" is not authorized"))
+    else {
+        return format!("these credentials: {}", one_line(message));
+    };
+    let why = [" because ", " with an explicit deny"].iter().find_map(|begin| Some(&rest[rest.find(begin)?..]));
+    one_line(&format!("{who}{}", why.unwrap_or_default()))
+}
+
 /// An error and its causes, outermost first.
 fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     let mut next = Some(error);
@@ -174,4 +200,23 @@ fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
 /// The last cause says the most: `Connection refused (os error 111)`.
 fn innermost(error: &(dyn Error + 'static)) -> String {
     causes(error).last().map(|e| one_line(&e.to_string())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_denied_and_why_is_told_in_short() {
+        let user = "arn:aws:sts::123456789012:assumed-role/api-health-daemon/i-0123456789abcdef0";
+        let asked =
+            format!("User: {user} is not authorized to perform: dynamodb:PutItem on resource: arn:aws:dynamodb:…");
+        let why = "because no identity-based policy allows the dynamodb:PutItem action";
+        assert_eq!(denial(&format!("{asked} {why}")), format!("{user} {why}"));
+        let why = "with an explicit deny in a service control policy";
+        assert_eq!(denial(&format!("{asked} {why}")), format!("{user} {why}"));
+        assert_eq!(denial(&asked), user);
+        assert_eq!(denial("no"), "these credentials: no");
+        assert_eq!(denial(""), "these credentials: ");
+    }
 }

@@ -11,15 +11,17 @@ pub(crate) mod value;
 use std::collections::HashMap;
 
 use api_health_actors::ports::{
-    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredState, UnreadableState,
+    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState,
+    UnreadableState,
 };
-use api_health_core::ApiId;
+use api_health_core::{ApiId, Heartbeat};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
 use super::fault::Fault;
+use super::record::heartbeat::{self, HeartbeatRecord};
 use super::record::{self, Record};
 use errors::Call;
 
@@ -77,13 +79,26 @@ impl DynamoStateStore {
         }
     }
 
+    /// Over whatever is there, so that there is nothing to conflict with.
+    async fn put_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), Fault> {
+        let call = self.call("dynamodb:PutItem");
+        let item: Item = serde_dynamo::to_item(HeartbeatRecord::from(heartbeat))
+            .map_err(|e| call.odd(&format!("cannot hold the heartbeat: {e}")))?;
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        call.answer(request.send().await).map(drop)
+    }
+
+    async fn get_heartbeat(&self) -> Result<Option<StoredHeartbeat>, Fault> {
+        Ok(self.get(heartbeat::KEY).await?.map(|item| heartbeat::read_value(&value::object(item).into())))
+    }
+
     async fn read_all(&self) -> Result<LoadedStates, Fault> {
         // A scan does not care what the key is; a read by key is refused if it is another. So a table that cannot be
         // written to is told at the start.
         self.get("api-health").await?;
         let mut loaded = LoadedStates::default();
         scan::every_item(&self.client, &self.table, |item| {
-            if set_aside::is_set_aside(&item) {
+            if set_aside::is_set_aside(&item) || is_heartbeat(&item) {
                 return;
             }
             match read_item(item) {
@@ -119,9 +134,22 @@ impl StateStore for DynamoStateStore {
         .boxed()
     }
 
+    fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { Ok(self.put_heartbeat(&heartbeat).await?) }.boxed()
+    }
+
+    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
+        async { Ok(self.get_heartbeat().await?) }.boxed()
+    }
+
     fn limits(&self) -> CommitLimits {
         LIMITS
     }
+}
+
+/// The heartbeat stands beside the states, under a key that no API can have.
+fn is_heartbeat(item: &Item) -> bool {
+    matches!(item.get(KEY), Some(AttributeValue::S(key)) if key == heartbeat::KEY)
 }
 
 fn read_item(item: Item) -> StoredState {

@@ -1,0 +1,108 @@
+//! The heartbeat: one small record that says how everything stood a moment ago, so that the records of the APIs themselves
+//! need not be written just to show that somebody watches.
+//!
+//! It is read as: as of `at`, every API that is watched was probed when it should have been, but for those that are late.
+
+use std::time::Duration;
+
+use crate::api::ApiId;
+use crate::time::Timestamp;
+
+/// Late APIs that are named; the others are counted. So a heartbeat is a few KB at most, and below 1 KB on any day on which
+/// few are late.
+pub const LATE_NAMED_MAX: usize = 20;
+
+/// A heartbeat that is older than so many of its periods was the last one: who wrote it does not run any more, or cannot write.
+pub const OVERDUE_AFTER_PERIODS: u32 = 3;
+
+/// What the state-keeper says of all APIs together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// When.
+    pub at: Timestamp,
+    /// The process that watches, as its claims name it.
+    pub instance: String,
+    /// The version of the program.
+    pub version: String,
+    /// The next heartbeat follows after this; `None`: none does, since it was a single round.
+    pub period: Option<Duration>,
+    /// The record of an API may be this much older than its last probe, if nothing was decided since.
+    pub checkpoint: Duration,
+    /// APIs that are watched.
+    pub apis: u64,
+    /// Of them, those that are up.
+    pub up: u64,
+    /// Those that are down.
+    pub down: u64,
+    /// Those of which nothing is known, or whose prober was given up.
+    pub unknown: u64,
+    /// Alerts that some channel does not have yet, the monitor's own included.
+    pub owed: u64,
+    /// Outcomes of probes, rechecks included, since `probes_since`.
+    pub probes: u64,
+    /// When the heartbeat before was written, or the process began.
+    pub probes_since: Timestamp,
+    /// APIs whose last outcome is older than their schedule, their timeout and some slack allow.
+    pub late: u64,
+    /// The ids of those that are late for the longest, [`LATE_NAMED_MAX`] at most.
+    pub late_api_ids: Vec<ApiId>,
+}
+
+impl Heartbeat {
+    /// Whether the next one should have come by `now`, and the one after it, and so on for [`OVERDUE_AFTER_PERIODS`] periods. Never after
+    /// a single round.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.period.is_some_and(|period| now.since(self.at) > period.saturating_mul(OVERDUE_AFTER_PERIODS))
+    }
+
+    /// Whether a watched API was late at that time; `None` if not all that were late are named, and this one is not.
+    pub fn is_late(&self, api_id: &ApiId) -> Option<bool> {
+        if self.late_api_ids.contains(api_id) {
+            return Some(true);
+        }
+        (self.late <= self.late_api_ids.len() as u64).then_some(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beat() -> Heartbeat {
+        Heartbeat {
+            at: Timestamp::from_millis(1_795_332_600_000),
+            instance: "host:1:2".into(),
+            version: "0.1.0".into(),
+            period: Some(Duration::from_secs(60)),
+            checkpoint: Duration::from_secs(3_600),
+            apis: 3,
+            up: 2,
+            down: 1,
+            unknown: 0,
+            owed: 0,
+            probes: 3,
+            probes_since: Timestamp::from_millis(1_795_332_540_000),
+            late: 0,
+            late_api_ids: vec![],
+        }
+    }
+
+    #[test]
+    fn it_is_overdue_after_three_periods_and_never_after_a_single_round() {
+        let beat = beat();
+        let after = |seconds| beat.at.plus(Duration::from_secs(seconds));
+        assert!(!beat.is_overdue(after(180)));
+        assert!(beat.is_overdue(after(181)));
+        assert!(!beat.is_overdue(Timestamp::default()), "a clock that was set back says nothing");
+        assert!(!Heartbeat { period: None, ..beat.clone() }.is_overdue(after(1_000_000)));
+    }
+
+    #[test]
+    fn who_is_not_named_is_on_time_only_if_all_that_are_late_are_named() {
+        let id = |text: &str| ApiId::parse(text).unwrap();
+        let one = Heartbeat { late: 1, late_api_ids: vec![id("a")], ..beat() };
+        assert_eq!((one.is_late(&id("a")), one.is_late(&id("b"))), (Some(true), Some(false)));
+        let many = Heartbeat { late: 2, ..one };
+        assert_eq!((many.is_late(&id("a")), many.is_late(&id("b"))), (Some(true), None));
+    }
+}

@@ -1,0 +1,223 @@
+//! The heartbeat: when it is written, what it says, and that nothing waits for it.
+
+use std::time::Duration;
+
+use api_health_core::heartbeat::LATE_NAMED_MAX;
+use api_health_core::{ApiId, Heartbeat};
+
+use super::{options, seconds, world};
+use crate::ports::Clock;
+use crate::state_keeper::{BEAT_MAX, FIRST_BEAT_AFTER};
+use crate::system::Options;
+use crate::testkit::store::StoreFault;
+use crate::testkit::target::Behaviour;
+use crate::testkit::{FakeWorld, api, in_virtual_time};
+
+fn beat(world: &FakeWorld) -> Heartbeat {
+    world.store.heartbeat().expect("a heartbeat")
+}
+
+fn ids(beat: &Heartbeat) -> Vec<&str> {
+    beat.late_api_ids.iter().map(ApiId::as_str).collect()
+}
+
+#[test]
+fn it_comes_soon_after_the_start_and_then_once_in_each_period() {
+    in_virtual_time(async {
+        let world = world(&["a", "b"]);
+        let _running = world.start(options()).await;
+        seconds(FIRST_BEAT_AFTER.as_secs() - 1).await;
+        assert_eq!(world.store.heartbeats(), 0);
+        seconds(2).await;
+        assert_eq!(world.store.heartbeats(), 1);
+        for n in 1..=30 {
+            seconds(60).await;
+            assert_eq!(world.store.heartbeats(), 1 + n);
+        }
+        let beat = beat(&world);
+        assert!(world.clock.now().since(beat.at) < Duration::from_secs(2));
+        assert_eq!((beat.period, beat.checkpoint), (Some(Duration::from_secs(60)), Duration::from_secs(60)));
+        assert_eq!((beat.apis, beat.up, beat.down, beat.unknown, beat.late), (2, 2, 0, 0, 0));
+        assert_eq!(beat.at.since(beat.probes_since), Duration::from_secs(60));
+        assert_eq!(beat.probes, 12, "two APIs every ten seconds");
+    });
+}
+
+#[test]
+fn none_is_written_where_it_is_switched_off() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(Options { heartbeat: None, ..options() }).await;
+        seconds(600).await;
+        running.stop(Duration::from_secs(1)).await;
+        assert_eq!(world.store.heartbeat(), None);
+    });
+}
+
+#[test]
+fn it_counts_what_is_up_down_unknown_and_owed_of_what_is_watched() {
+    in_virtual_time(async {
+        let world = world(&["up", "down", "odd", "gone"]);
+        world.targets.set("down", Behaviour::Refuses);
+        world.targets.set("odd", Behaviour::CannotBeAsked);
+        world.channels[0].set_fault(crate::testkit::channel::ChannelFault::Unavailable);
+        let running = world.start(options()).await;
+        seconds(15).await;
+        world.configs.set(["up", "down", "odd"].map(|id| api(id, 10)).into());
+        running.reload().await;
+        seconds(60).await;
+        let beat = beat(&world);
+        assert_eq!((beat.apis, beat.up, beat.down, beat.unknown, beat.owed, beat.late), (3, 1, 1, 1, 1, 0));
+    });
+}
+
+#[test]
+fn an_api_that_is_not_probed_when_it_should_be_is_late_and_named_until_it_is() {
+    in_virtual_time(async {
+        let world = world(&["a", "b", "c"]);
+        let _running = world.start(options()).await;
+        seconds(15).await;
+        assert_eq!((beat(&world).late, beat(&world).apis), (0, 3));
+        world.targets.set("b", Behaviour::NeverEnds);
+        seconds(60).await;
+        let stuck = beat(&world);
+        assert_eq!((stuck.late, ids(&stuck)), (1, vec!["b"]));
+        assert_eq!((stuck.apis, stuck.up), (3, 3), "what was known of it stays");
+        world.targets.set("b", Behaviour::Answers(200));
+        seconds(420).await;
+        assert_eq!(beat(&world).late, 0);
+    });
+}
+
+#[test]
+fn an_api_that_was_never_heard_of_is_late_as_well() {
+    in_virtual_time(async {
+        let world = world(&["a", "mute"]);
+        world.targets.set("mute", Behaviour::NeverEnds);
+        let _running = world.start(options()).await;
+        seconds(75).await;
+        let beat = beat(&world);
+        assert_eq!((beat.late, ids(&beat), beat.unknown), (1, vec!["mute"], 1));
+    });
+}
+
+#[test]
+fn of_many_that_are_late_the_longest_are_named_and_all_are_counted() {
+    in_virtual_time(async {
+        let ids: Vec<String> = (0..50).map(|n| format!("api-{n}")).collect();
+        let world = FakeWorld::new(ids.iter().map(|id| api(id, 10)).collect());
+        ids.iter().for_each(|id| world.targets.set(id, Behaviour::NeverEnds));
+        let _running = world.start(options()).await;
+        seconds(75).await;
+        let beat = beat(&world);
+        assert_eq!((beat.late, beat.late_api_ids.len()), (50, LATE_NAMED_MAX));
+    });
+}
+
+#[test]
+fn a_recheck_or_another_interval_makes_nobody_late() {
+    in_virtual_time(async {
+        // Its tick comes sooner than the recheck that takes its place.
+        let mut suspect = api("suspect", 300);
+        suspect.recheck = Duration::from_secs(120);
+        suspect.failure_threshold = 50;
+        let world = FakeWorld::new(vec![suspect, api("other", 10)]);
+        world.targets.set("suspect", Behaviour::Refuses);
+        let running = world.start(Options { heartbeat: Some(Duration::from_secs(5)), ..options() }).await;
+        seconds(1).await;
+        for _ in 0..120 {
+            seconds(5).await;
+            assert_eq!(beat(&world).late, 0, "{:?}", beat(&world));
+        }
+        let slow = api("other", 3_600);
+        let suspect = api("suspect", 300);
+        world.configs.set(vec![suspect, slow]);
+        running.reload().await;
+        for _ in 0..60 {
+            seconds(5).await;
+            assert_eq!(beat(&world).late, 0, "{:?}", beat(&world));
+        }
+    });
+}
+
+#[test]
+fn a_single_round_writes_one_at_its_end_and_names_whoever_had_no_turn() {
+    in_virtual_time(async {
+        let world = world(&["a", "b", "mute"]);
+        world.targets.set("mute", Behaviour::NeverEnds);
+        world.targets.set("b", Behaviour::Refuses);
+        let running = world.start(Options { once: true, ..options() }).await;
+        seconds(3_600).await;
+        assert_eq!(world.store.heartbeats(), 0);
+        running.stop(Duration::ZERO).await;
+        assert_eq!(world.store.heartbeats(), 1);
+        let beat = beat(&world);
+        assert_eq!((beat.period, beat.apis, beat.up, beat.down), (None, 3, 1, 1));
+        assert_eq!((beat.late, ids(&beat)), (1, vec!["mute"]));
+        assert_eq!(beat.probes, 3, "a, and b twice");
+    });
+}
+
+#[test]
+fn the_end_of_a_round_waits_for_its_heartbeat_and_not_for_ever() {
+    in_virtual_time(async {
+        for (fault, written) in [(StoreFault::Slow(Duration::from_secs(2)), 1), (StoreFault::Hangs, 0)] {
+            let world = world(&["a"]);
+            let running = world.start(Options { once: true, ..options() }).await;
+            seconds(10).await;
+            running.settle(true, Duration::from_secs(10)).await;
+            world.store.set_fault(fault);
+            let began = tokio::time::Instant::now();
+            running.stop(Duration::ZERO).await;
+            assert_eq!(world.store.heartbeats(), written);
+            assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+        }
+    });
+}
+
+#[test]
+fn a_store_that_takes_no_heartbeat_is_no_store_in_trouble_and_holds_up_no_write() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(Options { checkpoint: Duration::from_secs(86_400), ..options() }).await;
+        seconds(15).await;
+        let (written, beats) = (world.store.writes(), world.store.heartbeats());
+        // Nothing else is written meanwhile.
+        world.store.set_fault(StoreFault::Unavailable);
+        seconds(300).await;
+        let report = running.report().await.unwrap();
+        assert!(!report.store_is_gone);
+        assert_eq!(world.channels[0].lines(), Vec::<String>::new(), "and nobody is told");
+        world.store.set_fault(StoreFault::None);
+        seconds(60).await;
+        assert_eq!((world.store.writes(), world.store.heartbeats()), (written, beats + 1));
+        let beat = beat(&world);
+        assert!(beat.at.since(beat.probes_since) >= Duration::from_secs(300), "it says it all: {beat:?}");
+        assert!(beat.probes >= 30, "{beat:?}");
+        // One that never ends: states are written beside it, and it is given up.
+        world.store.set_fault(StoreFault::Hangs);
+        seconds(61).await;
+        world.store.set_fault(StoreFault::None);
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(17).await;
+        assert_eq!(world.channels[0].lines(), ["a down"]);
+        let beats = world.store.heartbeats();
+        seconds(60 + BEAT_MAX.as_secs()).await;
+        assert!(world.store.heartbeats() > beats);
+    });
+}
+
+#[test]
+fn a_keeper_that_died_or_was_replaced_goes_on_with_it() {
+    in_virtual_time(async {
+        let world = world(&["a", "b"]);
+        let running = world.start(options()).await;
+        seconds(15).await;
+        running.crash();
+        let _running = world.start(options()).await;
+        seconds(75).await;
+        let beat = beat(&world);
+        assert_eq!((beat.apis, beat.up, beat.late), (2, 2, 0));
+        assert_eq!(world.store.heartbeats(), 3);
+    });
+}

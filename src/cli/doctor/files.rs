@@ -1,0 +1,211 @@
+//! Files and limits of this machine: what must be readable is, what must be writable is, and no secret lies open.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::process::{Resource, getrlimit};
+use serde_json::Value;
+
+use super::checks::Check;
+use super::env_file::STATE_FOLDER;
+use super::report::Finding;
+use crate::app::App;
+use crate::cli::text;
+use crate::configs::file;
+use crate::configs::secrets::has_reference;
+use crate::configs::toml_text::{self, to_map};
+use crate::settings::reader::Origin;
+use crate::settings::{LoadedSettings, StoreKind};
+
+/// Where the packages have secrets as files, for the unit's `LoadCredential=`.
+const CREDENTIALS: &str = "/etc/api-health/credentials";
+
+/// File descriptors beside those of probes: the store, channels, standard streams, the runtime.
+const OTHER_FILES: u64 = 64;
+
+/// Headers with one of these in their names carry secrets.
+const SECRET_WORDS: [&str; 6] = ["auth", "token", "key", "secret", "cookie", "password"];
+
+/// Every check of files that fits the settings. It blocks for as long as disks take.
+pub(super) fn look(loaded: &LoadedSettings, app: &App) -> Vec<Finding> {
+    let settings = &loaded.settings;
+    let mut found = Vec::new();
+    if let Some(path) = &loaded.file {
+        found.push(readable(Check::SettingsFile, path, settings_secret));
+    }
+    if let Some(path) = &settings.apis.file {
+        found.push(readable(Check::ApisFile, path, apis_secret));
+    }
+    found.extend(secret_files());
+    if let Some(path) = &settings.probe.extra_roots {
+        found.push(match app.client() {
+            Ok(_) => Finding::ok(Check::ExtraRoots, format!("{} is readable and holds certificates", path.display())),
+            Err(error) => Finding::fault(Check::ExtraRoots, error.to_string(), "mend the file, or name another one"),
+        });
+    }
+    found.push(open_files(getrlimit(Resource::Nofile).maximum, settings.probe.max_in_flight));
+    if settings.store.kind == StoreKind::Sqlite {
+        let is_default = loaded.effective.iter().any(|e| e.key == "store.path" && e.origin == Origin::Default);
+        found.push(sqlite(&settings.store.path, is_default && Path::new(STATE_FOLDER).join("api-health.db").exists()));
+    }
+    found
+}
+
+/// That a file can be read, and is not open to everybody if `secret` finds one written in it.
+fn readable(check: Check, path: &Path, secret: fn(&Value) -> Option<&'static str>) -> Finding {
+    let shown = path.display();
+    let (text, mode) = match (file::read_regular(path), std::fs::metadata(path)) {
+        (Ok(text), Ok(found)) => (text, found.permissions().mode() & 0o777),
+        (Err(error), _) => {
+            return Finding::fault(check, error.to_string(), "a path and permissions (chmod, chown) that fit");
+        }
+        (_, Err(error)) => return Finding::fault(check, format!("{shown}: {error}"), "see the folder's permissions"),
+    };
+    let value = toml_text::parse(&text).map(|document| Value::Object(to_map(&document.table))).unwrap_or_default();
+    let secret = secret(&value);
+    if mode & 0o002 != 0 {
+        return Finding::warn(
+            check,
+            format!("{shown} may be changed by every user of this machine (mode {mode:03o})"),
+            format!("chmod o-w {shown}"),
+        );
+    }
+    match secret {
+        Some(what) if mode & 0o004 != 0 => Finding::warn(
+            check,
+            format!("{shown} may be read by every user of this machine (mode {mode:03o}), and {what} is written in it"),
+            format!(
+                "chmod 640 {shown}, and give it the daemon's group; or write ${{env:NAME}} or ${{file:PATH}} there"
+            ),
+        ),
+        _ => Finding::ok(check, format!("{shown} is readable, mode {mode:03o}")),
+    }
+}
+
+/// A text that stands there as it is, and stands for nothing else.
+fn is_literal(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_str).is_some_and(|text| !text.is_empty() && !has_reference(text))
+}
+
+fn settings_secret(settings: &Value) -> Option<&'static str> {
+    let webhook = settings.pointer("/notify/webhook")?;
+    if is_literal(webhook.get("secret")) {
+        return Some("the webhook's secret");
+    }
+    let url = webhook.get("url").and_then(Value::as_str).filter(|url| !has_reference(url));
+    // With many services, what follows the host is the secret.
+    let has_path =
+        url.and_then(|url| url::Url::parse(url).ok()).is_some_and(|url| url.path() != "/" || url.query().is_some());
+    has_path.then_some("the webhook's whole url")
+}
+
+fn apis_secret(apis: &Value) -> Option<&'static str> {
+    let rows = apis.get("api")?.as_array()?;
+    let headers = rows.iter().filter_map(|row| row.get("headers")?.as_object()).flatten();
+    let is_secret = |name: &str| SECRET_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word));
+    headers
+        .into_iter()
+        .any(|(name, value)| is_secret(name) && is_literal(Some(value)))
+        .then_some("a header that looks secret")
+}
+
+/// The folder that systemd handed over, and the one that it was handed from.
+fn secret_files() -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()) {
+        let shown = Path::new(&folder).display().to_string();
+        found.push(match std::fs::read_dir(&folder) {
+            Ok(entries) => {
+                let count = text::count(entries.count(), "secret");
+                Finding::ok(Check::SecretFiles, format!("{shown} (CREDENTIALS_DIRECTORY): {count}"))
+            }
+            Err(error) => Finding::fault(
+                Check::SecretFiles,
+                format!("{shown} (CREDENTIALS_DIRECTORY) cannot be read: {error}"),
+                "run as the daemon's user while the daemon runs, and see LoadCredential= in its unit",
+            ),
+        });
+    }
+    if let Ok(folder) = std::fs::metadata(CREDENTIALS) {
+        let mode = folder.permissions().mode() & 0o777;
+        found.push(if mode & 0o077 == 0 {
+            Finding::ok(Check::SecretFiles, format!("{CREDENTIALS} is its owner's alone, mode {mode:03o}"))
+        } else {
+            let what = format!("{CREDENTIALS} is open to others than its owner (mode {mode:03o})");
+            Finding::warn(Check::SecretFiles, what, format!("chmod 700 {CREDENTIALS}"))
+        });
+    }
+    found
+}
+
+/// The daemon raises its limit to the most that it may have.
+fn open_files(most: Option<u64>, max_in_flight: usize) -> Finding {
+    let needed = u64::try_from(max_in_flight).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    match most {
+        Some(most) if most < needed => Finding::warn(
+            Check::OpenFiles,
+            format!("{most} at most here, and probe.max_in_flight = {max_in_flight} may need {needed}"),
+            format!("LimitNOFILE={needed} in the unit (ulimit -Hn in a shell), or a smaller probe.max_in_flight"),
+        ),
+        Some(most) => Finding::ok(Check::OpenFiles, format!("{most} at most here, {needed} may be needed")),
+        None => Finding::ok(Check::OpenFiles, "without a limit"),
+    }
+}
+
+/// The file of the store. `is_astray`: the installed service keeps another one.
+fn sqlite(path: &Path, is_astray: bool) -> Finding {
+    let check = Check::SqliteFile;
+    let shown = path.display();
+    if is_astray {
+        return Finding::warn(
+            check,
+            format!("{shown} in this folder, and not the one of the installed service in {STATE_FOLDER}"),
+            format!("STATE_DIRECTORY={STATE_FOLDER} before the command, or --env-file, which sets it"),
+        );
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let todo = "a store.path in a folder that this user may write to (chown), on a disk that is not full or read-only";
+    if let Err(error) = tempfile::Builder::new().prefix(".api-health-doctor-").tempfile_in(folder) {
+        let why = error.to_string();
+        // The library's words end in the path that it tried.
+        let why = why.split(" at path ").next().unwrap_or_default();
+        return Finding::fault(check, format!("no file can be made in {}: {why}", folder.display()), todo);
+    }
+    if !path.exists() {
+        return Finding::ok(check, format!("{shown} is not there yet; `run` can make it"));
+    }
+    match OpenOptions::new().read(true).write(true).open(path).and_then(|file| file.metadata()) {
+        Ok(found) if found.is_file() => Finding::ok(check, format!("{shown}: writable, {} bytes", found.len())),
+        Ok(_) => Finding::fault(check, format!("{shown} is no regular file"), "another store.path"),
+        Err(error) => Finding::fault(check, format!("{shown} cannot be written to: {error}"), todo),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::report::Mark;
+    use serde_json::json;
+
+    #[test]
+    fn a_secret_is_what_stands_there_literally() {
+        let webhook = |url: &str, secret: &str| json!({ "notify": { "webhook": { "url": url, "secret": secret } } });
+        assert!(settings_secret(&webhook("${env:URL}", "${env:SECRET}")).is_none());
+        assert!(settings_secret(&webhook("https://a.test", "${env:SECRET}")).is_none());
+        assert!(settings_secret(&webhook("https://a.test/T0", "${env:SECRET}")).is_some());
+        assert!(settings_secret(&webhook("${env:URL}", "hunter2")).is_some());
+        assert!(settings_secret(&json!({})).is_none());
+        let api = |name: &str, value: &str| json!({ "api": [{ "url": "x" }, { "headers": { name: value } }] });
+        assert!(apis_secret(&api("Authorization", "Bearer x")).is_some());
+        assert!(apis_secret(&api("X-Api-Key", "${env:KEY}")).is_none());
+        assert!(apis_secret(&api("Accept", "text/html")).is_none());
+    }
+
+    #[test]
+    fn a_limit_that_is_too_low_is_told() {
+        assert_eq!(open_files(Some(4_096), 4_096).mark, Mark::Warn);
+        assert_eq!(open_files(Some(524_288), 4_096).mark, Mark::Ok);
+        assert_eq!(open_files(None, 65_535).mark, Mark::Ok);
+    }
+}

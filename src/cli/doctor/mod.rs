@@ -1,0 +1,317 @@
+//! `doctor`: everything that the daemon needs, looked at as its user, each finding with what to do about it.
+//!
+//! It writes nothing: a file beside the SQLite database is made and removed, two writes to the table of states are made so
+//! that DynamoDB must refuse them, and one message to the topic so that SNS must. All checks run, whatever one of them
+//! finds, side by side and each within [`CHECK_TIMEOUT`]; [`checks`] lists them.
+
+mod checks;
+mod env_file;
+mod files;
+mod heartbeat;
+mod identity;
+mod network;
+mod report;
+mod stored;
+mod tables;
+mod test_message;
+mod topic;
+mod watcher;
+mod weigh;
+mod who;
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use api_health_core::ConfigIssue;
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use indicatif::ProgressBar;
+
+use super::args::{Cli, DoctorArgs};
+use super::exit::Exit;
+use super::out::Out;
+use crate::app::{App, AppError};
+use crate::settings::{LoadedSettings, LogFormat, LogSettings, StoreKind, load};
+use crate::telemetry;
+use checks::Check;
+use identity::Identity;
+use network::Endpoint;
+use report::{Finding, Report};
+use tables::Table;
+use topic::Topic;
+use who::Who;
+
+/// Bound on one check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bound on looking for region and credentials, which the checks of AWS wait for.
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bound on the test messages, which go through one channel after the other: three, each within its own bound.
+const TEST_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// What `doctor --help` says below the options.
+pub(super) fn help() -> String {
+    format!(
+        "\
+Checks, as far as the settings need them (with SQLite and a webhook, none of AWS):
+{}
+It writes nothing. Each check ends within 15 s (test messages within 40 s), and all of them run,
+whatever one finds. A line begins with ok, !! (a warning: it works), xx (a fault) or -- (not
+checked, because of another fault); what to do stands below it, after ->.
+
+To look as the daemon does, be its user, and have its environment:
+  sudo -u api-health api-health --settings {settings} \\
+      doctor --env-file /etc/api-health/env
+Of this shell's own variables, --env-file passes on no more than PATH, HOME, the user's name, those
+of the terminal, and STATE_DIRECTORY and CREDENTIALS_DIRECTORY; without the former it is
+/var/lib/api-health, where that folder is. The environment of a daemon that runs:
+  sudo cat /proc/$(systemctl show -P MainPID api-health)/environ |
+      sudo -u api-health api-health --settings {settings} \\
+      doctor --env-file -
+Or as a unit of its own:
+  systemd-run --pipe --wait --collect --uid=api-health \\
+      -p EnvironmentFile=-/etc/api-health/env -p StateDirectory=api-health \\
+      api-health --settings {settings} doctor
+
+Exit codes: 0 no fault (there may be warnings), 69 a fault, 64 the settings or the command line
+are bad.
+
+With --json, every name is stable:
+  version, summary {{ ok, warn, fault, not_checked }},
+  findings[] {{ check, result (ok, warn, fault, not_checked), what, todo (or null) }}
+A check may have several findings. With --send-test-message, the terminal's alert goes to standard
+error then.
+
+Examples:
+  api-health doctor
+  api-health doctor --send-test-message
+  api-health doctor --json | jq -r '.findings[] | select(.result == \"fault\") | .todo'",
+        Check::help(),
+        settings = who::SETTINGS_FILE,
+    )
+}
+
+/// `doctor`. It reads the settings itself, since bad ones are a finding.
+///
+/// # Errors
+/// An environment file that cannot be read, or standard output that cannot be written to.
+pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppError> {
+    if let Some(file) = &args.env_file {
+        return Err(env_file::start_again(cli, args, file));
+    }
+    telemetry::start(&LogSettings { level: "off".into(), format: LogFormat::Text }, false);
+    let environment = |name: &str| std::env::var(name).ok();
+    let report = match load::load(cli.settings.as_deref(), Path::new(""), &environment) {
+        Err(issues) => {
+            let mut findings: Vec<Finding> = issues.iter().map(bad_setting).collect();
+            findings.push(Who::here(cli.settings.as_deref(), args.env_is_from.as_deref()).finding(None));
+            Report { findings }
+        }
+        Ok(loaded) => {
+            let app = App::new(loaded.settings.clone());
+            let system = actix_rt::System::new();
+            let report = system.block_on(examine(&loaded, &app, args, out));
+            // Dropping it would wait for whatever blocks a thread, such as a name service that does not answer.
+            std::mem::forget(system);
+            report
+        }
+    };
+    if args.json {
+        out.json(&report.json())?;
+    } else {
+        out.print(&report.text(out))?;
+    }
+    Ok(report.exit())
+}
+
+fn bad_setting(issue: &ConfigIssue) -> Finding {
+    let what = format!("{}: {} {}", issue.location, issue.what, issue.why);
+    Finding::fault(Check::Settings, what, format!("write {}", issue.instead))
+}
+
+fn good_settings(loaded: &LoadedSettings) -> Finding {
+    let installed = Path::new(who::SETTINGS_FILE);
+    match &loaded.file {
+        Some(path) => Finding::ok(Check::Settings, format!("valid: {} and the environment", path.display())),
+        None if installed.exists() => Finding::warn(
+            Check::Settings,
+            format!("valid, of the environment alone; the installed service reads {}", installed.display()),
+            format!("api-health --settings {} doctor", installed.display()),
+        ),
+        None => Finding::ok(Check::Settings, "valid: no file, the environment alone"),
+    }
+}
+
+/// One check under way, with a name for what did not end.
+struct Running<'a> {
+    check: Check,
+    bound: Duration,
+    findings: LocalBoxFuture<'a, Vec<Finding>>,
+}
+
+impl<'a> Running<'a> {
+    fn new(check: Check, findings: impl Future<Output = Vec<Finding>> + 'a) -> Self {
+        Self { check, bound: CHECK_TIMEOUT, findings: findings.boxed_local() }
+    }
+
+    async fn end(self) -> Vec<Finding> {
+        match tokio::time::timeout(self.bound, self.findings).await {
+            Ok(findings) => findings,
+            Err(_) => vec![Finding::fault(
+                self.check,
+                format!("did not end within {} s", self.bound.as_secs()),
+                "see the way out of this machine, and the disk; then look again",
+            )],
+        }
+    }
+}
+
+/// Runs every check that fits the settings.
+async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Out) -> Report {
+    let progress = ProgressBar::new_spinner();
+    if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() {
+        progress.enable_steady_tick(Duration::from_millis(150));
+    }
+    progress.set_message("looking for region and credentials");
+    let settings = &loaded.settings;
+    let who = Who::here(loaded.file.as_deref(), args.env_is_from.as_deref());
+    let mut report = Report::default();
+    report.findings.push(good_settings(loaded));
+    let watcher = (settings.store.kind == StoreKind::Sqlite).then(|| watcher::find(&settings.store.path));
+    report.findings.push(who.finding(match &watcher {
+        Some(Ok(Some(watcher))) => watcher.uid,
+        _ => None,
+    }));
+    report.findings.extend(local(loaded, app).await);
+    report.findings.extend(watcher.map(|watcher| watcher::finding(&watcher, |uid| who.called(uid))));
+
+    let uses_aws = settings.store.kind == StoreKind::Dynamodb || settings.notify.sns.is_some();
+    let mut identity = None;
+    if uses_aws {
+        match tokio::time::timeout(IDENTITY_TIMEOUT, identity::look(loaded, app.clock.now())).await {
+            Ok((found, findings)) => {
+                identity = Some(found);
+                report.findings.extend(findings);
+            }
+            Err(_) => report.findings.push(Finding::fault(
+                Check::Credentials,
+                format!("region and credentials were not found within {} s", IDENTITY_TIMEOUT.as_secs()),
+                "see whether this machine's metadata service answers; AWS_REGION spares asking it for that",
+            )),
+        }
+    }
+    let sns_config = match &settings.notify.sns {
+        Some(sns) => Some(crate::aws::load(Some(sns.region().to_owned())).await),
+        None => None,
+    };
+    let aws = Aws { identity: identity.as_ref(), sns: sns_config.as_ref() };
+    let running = plan(app, args, out, &aws);
+    let (count, mut done) = (running.len(), 0);
+    let mut ended: FuturesUnordered<_> =
+        running.into_iter().enumerate().map(|(n, check)| check.end().map(move |found| (n, found))).collect();
+    let mut all = Vec::new();
+    progress.set_message(format!("{count} checks under way"));
+    while let Some(one) = ended.next().await {
+        done += 1;
+        progress.set_message(format!("{done} of {count} checks done"));
+        all.push(one);
+    }
+    progress.finish_and_clear();
+    all.sort_by_key(|(n, _)| *n);
+    report.findings.extend(all.into_iter().flat_map(|(_, found)| found));
+    weigh::weigh(&mut report.findings);
+    report
+}
+
+/// The checks of files, on a thread of their own, since a disk may hang.
+async fn local(loaded: &LoadedSettings, app: &App) -> Vec<Finding> {
+    let (loaded, app) = (loaded.clone(), App::new(app.settings.clone()));
+    let looked = tokio::task::spawn_blocking(move || files::look(&loaded, &app));
+    match tokio::time::timeout(CHECK_TIMEOUT, looked).await {
+        Ok(Ok(found)) => found,
+        _ => vec![Finding::fault(
+            Check::SettingsFile,
+            format!("files could not be looked at within {} s", CHECK_TIMEOUT.as_secs()),
+            "see whether the disks answer (dmesg, mount)",
+        )],
+    }
+}
+
+/// How AWS is spoken to.
+struct Aws<'a> {
+    identity: Option<&'a Identity>,
+    /// In the topic's region.
+    sns: Option<&'a aws_config::SdkConfig>,
+}
+
+/// The checks that may wait for somebody else.
+fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, aws: &Aws<'a>) -> Vec<Running<'a>> {
+    let settings = &app.settings;
+    let mut running = Vec::new();
+    let mut endpoints = Vec::new();
+    let no_credentials = match aws.identity {
+        None => Some("region and credentials were not found in time"),
+        Some(found) => (!found.has_credentials).then_some("there are no AWS credentials"),
+    };
+    // A topic brings its region along.
+    let missing =
+        no_credentials.or_else(|| aws.identity.filter(|found| !found.has_region).map(|_| "there is no AWS region"));
+    let not_checked = move |checks: &'static [Check], why: &'static str| {
+        let found = checks.iter().map(|check| Finding::not_checked(*check, why)).collect();
+        Running::new(Check::Credentials, std::future::ready(found))
+    };
+    let store = &settings.store;
+    let found = aws.identity.filter(|found| found.has_region && store.kind == StoreKind::Dynamodb);
+    endpoints.extend(found.map(|found| Endpoint::of_dynamodb(&found.config)));
+    if let Some(config) = aws.sns {
+        endpoints.push(Endpoint::of_sns(config));
+    }
+    if !endpoints.is_empty() {
+        running.push(Running::new(Check::DynamodbEndpoint, network::endpoints(app, endpoints)));
+    }
+    if store.kind == StoreKind::Dynamodb {
+        match (missing, aws.identity) {
+            (None, Some(found)) => {
+                let config = &found.config;
+                if settings.apis.from_store {
+                    let table = Table::of_configs(config, &store.config_table);
+                    running.push(Running::new(Check::ConfigsTable, async move { table.look_and_read().await }));
+                }
+                let table = || Table::of_states(config, &store.state_table);
+                let (looked, written) = (table(), table());
+                running.push(Running::new(Check::StatesTable, async move { looked.look().await }));
+                running.push(Running::new(Check::StatesWrite, async move { written.pretend_to_write().await }));
+            }
+            (why, _) => running.push(not_checked(
+                &[Check::ConfigsTable, Check::StatesTable, Check::StatesWrite],
+                why.unwrap_or_default(),
+            )),
+        }
+    }
+    if let (Some(sns), Some(config)) = (&settings.notify.sns, aws.sns) {
+        match no_credentials {
+            None => {
+                let topic = Topic::new(config, sns, settings.notify.webhook.is_some());
+                running.push(Running::new(Check::Topic, async move { topic.look().await }));
+            }
+            Some(why) => running.push(not_checked(&[Check::Topic, Check::Subscriptions, Check::Publish], why)),
+        }
+    }
+    running.push(Running::new(Check::Webhook, network::webhook(app)));
+    match missing.filter(|_| store.kind == StoreKind::Dynamodb) {
+        Some(why) => running.push(not_checked(&[Check::Apis, Check::States, Check::Heartbeat], why)),
+        None => {
+            let config = aws.identity.map(|found| &found.config).filter(|_| store.kind == StoreKind::Dynamodb);
+            running.push(Running::new(Check::Apis, stored::apis(app)));
+            running.push(Running::new(Check::States, async move {
+                let table = config.map(|config| Table::of_states(config, &store.state_table));
+                stored::states(app, table.as_ref()).await
+            }));
+        }
+    }
+    if args.send_test_message {
+        let sent = Running::new(Check::TestMessage, test_message::send(app, args.json, out));
+        running.push(Running { bound: TEST_TIMEOUT, ..sent });
+    }
+    running
+}

@@ -1,0 +1,210 @@
+//! The stored form of the heartbeat: plain fields, to be read in a console.
+//!
+//! In DynamoDB it stands in the table of the states, under a key with a colon, which no API can have. Releases that
+//! know no heartbeat take every item for a state; its `schema` is above the newest that they read, so they say that a newer
+//! version wrote it and leave it alone.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use api_health_actors::ports::{StoredHeartbeat, UnreadableState};
+use api_health_core::heartbeat::LATE_NAMED_MAX;
+use api_health_core::{ApiId, Heartbeat};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Time, describe};
+
+/// Its `api_id`.
+pub(crate) const KEY: &str = "api-health:heartbeat";
+
+/// The form that this program writes, and the newest that it reads. It never goes below 3: see above.
+pub(crate) const SCHEMA: u32 = 3;
+
+/// The longest text that is read as one.
+const BYTES_MAX: usize = 64 * 1024;
+
+/// The record.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct HeartbeatRecord<'a> {
+    schema: u32,
+    api_id: Cow<'a, str>,
+    at: Time,
+    instance: Cow<'a, str>,
+    program_version: Cow<'a, str>,
+    /// Absent after a single round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heartbeat_seconds: Option<u64>,
+    checkpoint_seconds: u64,
+    apis: u64,
+    up: u64,
+    down: u64,
+    unknown: u64,
+    owed: u64,
+    probes: u64,
+    probes_since: Time,
+    late: u64,
+    late_api_ids: Vec<Cow<'a, str>>,
+}
+
+impl<'a> From<&'a Heartbeat> for HeartbeatRecord<'a> {
+    fn from(beat: &'a Heartbeat) -> Self {
+        Self {
+            schema: SCHEMA,
+            api_id: KEY.into(),
+            at: Time(beat.at),
+            instance: beat.instance.as_str().into(),
+            program_version: beat.version.as_str().into(),
+            heartbeat_seconds: beat.period.map(|period| period.as_secs()),
+            checkpoint_seconds: beat.checkpoint.as_secs(),
+            apis: beat.apis,
+            up: beat.up,
+            down: beat.down,
+            unknown: beat.unknown,
+            owed: beat.owed,
+            probes: beat.probes,
+            probes_since: Time(beat.probes_since),
+            late: beat.late,
+            late_api_ids: beat.late_api_ids.iter().map(|api_id| api_id.as_str().into()).collect(),
+        }
+    }
+}
+
+impl HeartbeatRecord<'_> {
+    fn into_heartbeat(self) -> Result<Heartbeat, String> {
+        let late = self.late_api_ids.iter().take(LATE_NAMED_MAX).map(|text| ApiId::parse(text));
+        Ok(Heartbeat {
+            late_api_ids: late.collect::<Result<_, _>>().map_err(|why| format!("late_api_ids: an id {why}"))?,
+            at: self.at.0,
+            instance: self.instance.into_owned(),
+            version: self.program_version.into_owned(),
+            period: self.heartbeat_seconds.map(Duration::from_secs),
+            checkpoint: Duration::from_secs(self.checkpoint_seconds),
+            apis: self.apis,
+            up: self.up,
+            down: self.down,
+            unknown: self.unknown,
+            owed: self.owed,
+            probes: self.probes,
+            probes_since: self.probes_since.0,
+            late: self.late,
+        })
+    }
+}
+
+/// Reads one from a JSON value, as DynamoDB's attributes become one.
+pub(crate) fn read_value(value: &Value) -> StoredHeartbeat {
+    let newer = value.get("schema").and_then(Value::as_u64).filter(|schema| *schema > u64::from(SCHEMA));
+    if let Some(schema) = newer {
+        let why =
+            format!("it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA})");
+        return Err(UnreadableState { api_id: KEY.into(), why, is_newer: true });
+    }
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| describe(error.path(), error.inner()))
+        .and_then(HeartbeatRecord::into_heartbeat)
+        .map_err(unreadable)
+}
+
+/// Reads one from JSON text.
+pub(crate) fn read_text(text: &[u8]) -> StoredHeartbeat {
+    if text.len() > BYTES_MAX {
+        return Err(unreadable(format!("it has more than {BYTES_MAX} bytes")));
+    }
+    match serde_json::from_slice::<Value>(text) {
+        Ok(value) => read_value(&value),
+        Err(error) => Err(unreadable(super::one_line(&error.to_string()))),
+    }
+}
+
+fn unreadable(why: String) -> UnreadableState {
+    UnreadableState { api_id: KEY.into(), why, is_newer: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use api_health_core::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    fn beat() -> Heartbeat {
+        Heartbeat {
+            at: Timestamp::from_millis(1_795_332_600_250),
+            instance: "ip-10-0-1-7.eu-central-1.compute.internal:12345:1795332600250".into(),
+            version: "0.1.0".into(),
+            period: Some(Duration::from_secs(60)),
+            checkpoint: Duration::from_secs(3_600),
+            apis: 1_000,
+            up: 997,
+            down: 2,
+            unknown: 1,
+            owed: 3,
+            probes: 1_003,
+            probes_since: Timestamp::from_millis(1_795_332_540_250),
+            late: 2,
+            late_api_ids: ["shop", "mail"].map(|text| ApiId::parse(text).unwrap()).into(),
+        }
+    }
+
+    fn value(beat: &Heartbeat) -> Value {
+        serde_json::to_value(HeartbeatRecord::from(beat)).unwrap()
+    }
+
+    #[test]
+    fn it_is_plain_fields_with_times_that_a_person_reads() {
+        assert_eq!(
+            value(&beat()),
+            json!({
+                "schema": 3,
+                "api_id": "api-health:heartbeat",
+                "at": "2026-11-22T07:30:00.250Z",
+                "instance": "ip-10-0-1-7.eu-central-1.compute.internal:12345:1795332600250",
+                "program_version": "0.1.0",
+                "heartbeat_seconds": 60,
+                "checkpoint_seconds": 3600,
+                "apis": 1000,
+                "up": 997,
+                "down": 2,
+                "unknown": 1,
+                "owed": 3,
+                "probes": 1003,
+                "probes_since": "2026-11-22T07:29:00.250Z",
+                "late": 2,
+                "late_api_ids": ["shop", "mail"],
+            })
+        );
+    }
+
+    #[test]
+    fn it_is_read_back_as_it_was() {
+        for beat in [beat(), Heartbeat { period: None, late: 0, late_api_ids: vec![], ..beat() }] {
+            assert_eq!(read_value(&value(&beat)), Ok(beat.clone()));
+            assert_eq!(read_text(value(&beat).to_string().as_bytes()), Ok(beat));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said_and_a_newer_one_is_told_from_it() {
+        let with = |field: &str, to: Value| {
+            let mut value = value(&beat());
+            value[field] = to;
+            read_value(&value).unwrap_err()
+        };
+        assert!(with("apis", json!("many")).why.contains("apis"));
+        assert!(with("late_api_ids", json!(["a b"])).why.contains("late_api_ids"));
+        assert!(with("schema", json!(4)).is_newer);
+        assert!(!with("at", json!("yesterday")).is_newer);
+        assert!(read_text(b"{").is_err());
+        let long = value(&beat()).to_string() + &" ".repeat(BYTES_MAX);
+        assert!(read_text(long.as_bytes()).unwrap_err().why.contains("more than 65536 bytes"));
+    }
+
+    #[test]
+    fn a_release_that_knows_no_heartbeat_leaves_it_alone() {
+        // What such a release does with an item: this very reader of states.
+        let refused = super::super::read_value(&value(&beat())).unwrap_err();
+        assert!(refused.is_newer, "{refused:?}");
+        assert!(ApiId::parse_stored(KEY).is_err(), "no API and none of the monitor's own has this id");
+    }
+}

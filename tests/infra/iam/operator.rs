@@ -1,0 +1,70 @@
+//! Somebody with the policy "operator" edits what is watched and looks at what was found, and can do no more.
+
+use serde_json::json;
+
+use super::place::administrator;
+use super::{command, deployment_for, policy, succeeds};
+use crate::strict::{Caller, Strict};
+
+/// Who it is.
+const USER: &str = "somebody-on-call";
+
+#[test]
+fn an_operator_edits_configs_and_can_do_no_more() {
+    let Some(place) = deployment_for("an_operator_edits_configs_and_can_do_no_more") else { return };
+    let place = place.copy();
+    let admin = administrator();
+    let policy = place.operator_policy();
+    assert_eq!(policy::too_wide(&policy), [""; 0], "{policy}");
+    admin.call("iam", "create_user", &json!({ "UserName": USER }));
+    let put = json!({ "UserName": USER, "PolicyName": "operator", "PolicyDocument": policy.to_string() });
+    admin.call("iam", "put_user_policy", &put);
+    let key = admin.call("iam", "create_access_key", &json!({ "UserName": USER }))["AccessKey"].take();
+    let text = |name: &str| key[name].as_str().unwrap().to_owned();
+    let environment = Strict::shared().user(&text("AccessKeyId"), &text("SecretAccessKey"));
+    let home = place.home(&environment);
+    let apis = "[[api]]\napi_id = \"shop\"\nurl = \"https://shop.invalid\"\n[[api]]\napi_id = \"more\"\nurl = \"https://more.invalid\"\n";
+    home.write("apis.toml", apis);
+
+    for arguments in [
+        &["apis", "add", "--id", "shop", "--url", "https://example.invalid"][..],
+        &["apis", "list"],
+        &["apis", "show", "shop"],
+        &["apis", "edit", "shop", "--set", "timeout_seconds=3"],
+        &["apis", "import", "apis.toml"],
+        &["apis", "export"],
+        &["status"],
+        &["alerts", "list"],
+        &["apis", "rm", "more"],
+    ] {
+        succeeds(&home, arguments);
+    }
+    let listed = succeeds(&home, &["apis", "list"]).output;
+    assert!(listed.contains("shop.invalid") && !listed.contains("more.invalid"), "{listed}");
+    let who = format!("user/{USER}");
+    let decisions = Strict::shared().decisions(&who);
+    assert!(decisions.iter().all(|decision| decision.allowed), "{decisions:#?}");
+    let unused = policy::unused(&policy, &decisions);
+    assert_eq!(unused.iter().map(|grant| grant.action.as_str()).collect::<Vec<_>>(), UNUSED, "{unused:?}");
+
+    let person = Caller::with(&environment);
+    let item = json!({ "api_id": { "S": "shop" } });
+    for (service, operation, parameters) in [
+        ("sns", "publish", json!({ "TopicArn": place.topic_arn, "Message": "all is well" })),
+        ("dynamodb", "delete_table", json!({ "TableName": place.configs })),
+        ("dynamodb", "delete_table", json!({ "TableName": place.states })),
+        ("dynamodb", "put_item", json!({ "TableName": place.states, "Item": item })),
+        ("dynamodb", "delete_item", json!({ "TableName": place.states, "Key": item })),
+    ] {
+        let refusal = person.try_call(service, operation, &parameters).expect_err(operation);
+        assert!(["AccessDeniedException", "AuthorizationError"].contains(&&*refusal.code), "{operation}: {refusal:?}");
+    }
+    assert_eq!(Strict::shared().decisions(&who).iter().filter(|decision| decision.why == "denied").count(), 5);
+    // The daemon's own work is not for them, and that is said in words.
+    let told = command(&home, &["alerts", "test"]);
+    assert_ne!(told.code, Some(0), "{told:?}");
+    assert!(told.output.contains("allow sns:Publish on "), "{told:?}");
+}
+
+/// Of either table: for people with the console of AWS, which describes a table before it shows it.
+const UNUSED: [&str; 2] = ["dynamodb:DescribeTable"; 2];
