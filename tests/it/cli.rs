@@ -84,7 +84,7 @@ fn ran(output: &std::process::Output) -> Ran {
 }
 
 /// The ways to every command that does something.
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 20] = [
     &["run"],
     &["probe"],
     &["apis", "add"],
@@ -99,6 +99,7 @@ const COMMANDS: [&[&str]; 19] = [
     &["alerts", "list"],
     &["alerts", "retry"],
     &["alerts", "test"],
+    &["cost"],
     &["settings", "show"],
     &["demo"],
     &["completions"],
