@@ -105,13 +105,12 @@ async fn groups(app: &App, args: &CostArgs) -> (Vec<Group>, &'static str) {
 fn mean_interval(schedule: &Schedule, now: Timestamp) -> Duration {
     const HOUR: Duration = Duration::from_secs(3_600);
     const HOURS: u32 = 7 * 24;
-    let longest = schedule.longest_gap();
-    if longest == schedule.shortest_gap_from(Moment { wall: now, uptime: Duration::ZERO }) {
-        return longest;
+    if let Some(interval) = schedule.interval() {
+        return interval;
     }
     let at = |hour: u32| Moment { wall: now.plus(HOUR * hour), uptime: HOUR * hour };
     let ticks: u64 = (0..HOURS).map(|hour| schedule.missed(Slot::AT_TICK, at(hour), at(hour + 1))).sum();
-    u32::try_from(ticks).ok().filter(|ticks| *ticks > 0).map_or(longest, |ticks| HOUR * HOURS / ticks)
+    u32::try_from(ticks).ok().filter(|ticks| *ticks > 0).map_or(HOUR * HOURS, |ticks| HOUR * HOURS / ticks)
 }
 
 fn intervals(workload: &Workload) -> String {

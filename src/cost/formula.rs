@@ -9,7 +9,7 @@ pub const MONTH: Duration = Duration::from_secs(730 * 3_600);
 /// Bytes of a state: up to 1 KB is one write unit. A row with an incident and an owed alert fits (a test measures).
 pub const STATE_ITEM_BYTES: u64 = 1_024;
 
-/// Bytes of a config: twice those of a plain row (a test measures).
+/// Bytes of a config: more than twice those of a plain row (a test measures).
 pub const CONFIG_ITEM_BYTES: u64 = 512;
 
 /// Bytes of the heartbeat while hardly any API is late (a test measures).
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_config_is_half_of_what_is_reckoned_with() {
+    fn a_plain_config_is_less_than_half_of_what_is_reckoned_with() {
         let plain = json!({
             "api_id": "checkout-service.eu-central-1",
             "name": "Checkout (Frankfurt)",
@@ -196,7 +196,7 @@ mod tests {
             "tags": ["shop", "production"],
         });
         let bytes = item_bytes(&plain);
-        assert!(bytes <= CONFIG_ITEM_BYTES && 2 * bytes >= CONFIG_ITEM_BYTES - 64, "{bytes}");
+        assert!((CONFIG_ITEM_BYTES / 3..=CONFIG_ITEM_BYTES / 2).contains(&bytes), "{bytes}");
     }
 
     #[test]

@@ -172,7 +172,8 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
     assert_eq!(daemon.stop().code, Some(0));
 }
 
-/// DynamoDB Local reckons with units as its documentation says; moto does not.
+/// DynamoDB Local reckons with units as the documentation says, but for a page with nothing on it, which it gives away; moto does
+/// not go by bytes at all.
 #[test]
 fn the_units_of_a_reading_are_those_that_dynamodb_local_charges() {
     use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnConsumedCapacity, WriteRequest};
@@ -181,7 +182,7 @@ fn the_units_of_a_reading_are_those_that_dynamodb_local_charges() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = dynamodb::client(&server.endpoint);
-        for items in [0, 20, 520] {
+        for items in [20, 520] {
             let table = dynamodb::create_table(&client, "api_id").await;
             let put = |n: usize| {
                 let key = format!("{n:0>16}");
