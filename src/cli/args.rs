@@ -86,10 +86,14 @@ const STATUS_HELP: &str = "\
 With --json, every name is stable:
   at, environment, store, summary { up, down, unknown, disabled, suspect, owed_alerts },
   store_trouble { since, reason } (null while the store takes writes),
+  heartbeat { at, age_seconds, is_overdue, instance, program_version, heartbeat_seconds,
+              checkpoint_seconds, apis, up, down, unknown, owed, probes, probes_since, late,
+              late_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once),
   apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
            not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
            last_probe { at, verdict (pass, fail, inconclusive), latency_ms, status_code, error },
+           on_time (as of the heartbeat: true, false, or null where it does not say),
            owed_alerts, missed_ticks },
   unreadable[] { api_id, why }, refused[] { api_id, source }
 What is not known is null.
@@ -97,6 +101,20 @@ What is not known is null.
 Examples:
   api-health status --down
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
+
+const COST_HELP: &str = "\
+Nothing is asked of AWS but what is configured there. How it is reckoned: docs/cost.md.
+
+With --json, every name is stable:
+  apis, apis_are (given, configured, assumed), interval_seconds (null if it differs), probes,
+  checkpoint_seconds, heartbeat_seconds, reload_seconds, instance, prices { region, as_of },
+  lines[] { item, quantity, unit, usd, confirmed }, dynamodb_usd, total_usd,
+  others[] { item, usd, confirmed }
+All of it is for a month of 730 hours, in US dollars.
+
+Examples:
+  api-health cost --apis 10000 --interval-seconds 30
+  api-health cost --json | jq .total_usd";
 
 const ALERTS_LIST_HELP: &str = "\
 What came of an attempt is stored within checkpoint_seconds (10), or at once where that is more
@@ -159,6 +177,8 @@ pub enum Command {
     /// Show what is still owed, hand it over now, send a test alert
     #[command(subcommand)]
     Alerts(AlertsCommand),
+    /// Reckon what a month of it costs on AWS, and what others charge for the same
+    Cost(CostArgs),
     /// Show the settings in force and where each comes from
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -304,6 +324,30 @@ pub struct StatusArgs {
     /// Only what is down
     #[arg(long)]
     pub down: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cost`
+#[derive(Debug, Args)]
+#[command(after_help = COST_HELP)]
+pub struct CostArgs {
+    /// So many APIs [default: those that are configured, or 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub apis: Option<u64>,
+    /// Each probed this often [default: as configured, or 60]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub interval_seconds: Option<u64>,
+    /// As the setting store.checkpoint_seconds [default: as it is set for DynamoDB]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub checkpoint_seconds: Option<u64>,
+    /// As the setting apis.reload_seconds [default: as it is set]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    pub reload_seconds: Option<u64>,
+    /// The EC2 instance [default: by the number of probes]
+    #[arg(long, value_name = "TYPE", value_parser = ["t4g.nano", "t4g.micro", "t4g.small", "c7g.large"])]
+    pub instance: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

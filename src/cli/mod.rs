@@ -7,6 +7,7 @@ mod alerts;
 mod apis;
 pub mod args;
 mod configured;
+mod cost;
 mod demo;
 mod doctor;
 pub mod exit;
@@ -88,6 +89,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             Command::Apis(command) => apis::run(&app, command, &out).await,
             Command::Status(args) => status::run(&app, args, &out).await,
             Command::Alerts(command) => alerts::run(&app, command, &out).await,
+            Command::Cost(args) => cost::run(&app, args, &out).await,
             Command::Settings(_)
             | Command::Demo(_)
             | Command::Doctor(_)

@@ -1,12 +1,13 @@
 //! `status`: what is up, what is down, and since when. It only reads, and works while `run` does.
 
+mod beat;
 mod render;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{LoadedStates, UnreadableState};
+use api_health_actors::ports::{LoadedStates, StoredHeartbeat, UnreadableState};
 use api_health_core::incident::Incident;
 use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Status, Timestamp};
 use serde_json::{Value, json};
@@ -75,7 +76,7 @@ impl Row {
 /// # Errors
 /// A store that is not there or not available.
 pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
-    let LoadedStates { states, unreadable } = load_states(app).await?;
+    let (LoadedStates { states, unreadable }, heartbeat) = load(app).await?;
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
     let owed = states.iter().map(|state| owed_by(app, state)).sum();
@@ -85,15 +86,31 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     let mut rows = join(&checked, states, &own);
     let store_trouble = own.get(&ApiId::own_store());
     let now = app.clock.now();
-    let silent = silence(&rows, now);
+    let heartbeat = match heartbeat {
+        Some(Ok(heartbeat)) => Some(heartbeat),
+        Some(Err(unreadable)) => {
+            note(&format!("note: the heartbeat cannot be read: {}", text::line(&unreadable.why)));
+            None
+        }
+        None => None,
+    };
+    // Where heartbeats come, they say whether anything runs; rows may be as old as checkpoints are apart.
+    let silent = match &heartbeat {
+        Some(beat) if beat.period.is_some() && app.settings.store.heartbeat.is_some() => None,
+        _ => silence(&rows, app.settings.store.checkpoint, now),
+    };
     let counts = render::Counts::of(&rows, owed);
     if args.down {
         rows.retain(|row| row.enabled() && row.status() == Status::Down);
     }
+    let seen = render::Seen { app, heartbeat: heartbeat.as_ref(), now };
     if args.json {
-        out.json(&render::json_of(app, &rows, &counts, store_trouble, &unreadable, &checked, now))?;
+        out.json(&render::json_of(&seen, &rows, &counts, store_trouble, &unreadable, &checked))?;
     } else {
-        out.print(&render::text_of(&rows, &counts, app, now, out))?;
+        out.print(&render::text_of(&seen, &rows, &counts, out))?;
+        if let Some(overdue) = heartbeat.as_ref().and_then(|beat| beat::overdue_words(beat, now)) {
+            note(&format!("note: {overdue}"));
+        }
         if let Some(silence) = silent {
             note(&format!("note: nothing was probed for {}; is `api-health run` running?", text::span(silence)));
         }
@@ -121,6 +138,12 @@ pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
         )));
     }
     Ok(app.open_store().await?.load_all().await?)
+}
+
+/// The same, and the last heartbeat. They are not of one moment.
+async fn load(app: &App) -> Result<(LoadedStates, Option<StoredHeartbeat>), AppError> {
+    let loaded = load_states(app).await?;
+    Ok((loaded, app.open_store().await?.read_heartbeat().await?))
 }
 
 /// Alerts that some channel does not have yet.
@@ -163,16 +186,17 @@ fn join(checked: &Checked, states: Vec<ApiState>, own: &HashMap<ApiId, Incident>
     rows
 }
 
-/// For how long nothing at all was probed, if that is longer than it should be.
-fn silence(rows: &[Row], now: Timestamp) -> Option<Duration> {
+/// For how long nothing at all was probed, if that is longer than it should be, with rows that are written this often.
+fn silence(rows: &[Row], checkpoint: Duration, now: Timestamp) -> Option<Duration> {
     let last = rows.iter().filter_map(|row| row.state.last_probe.as_ref()).map(|probe| probe.at).max()?;
     let silent = now.since(last);
-    if silent <= SILENCE {
+    let allowed = SILENCE.max(checkpoint.saturating_add(SILENCE / 2));
+    if silent <= allowed {
         return None;
     }
     // Rows with the same schedule share it, and its gaps take a while to find.
     let schedules: HashMap<_, _> =
         rows.iter().filter_map(|row| row.config.as_ref()).map(|c| (Arc::as_ptr(&c.schedule), &c.schedule)).collect();
     let gaps = schedules.into_values().map(|schedule| schedule.longest_gap());
-    (silent > gaps.max().unwrap_or_default() + SILENCE).then_some(silent)
+    (silent > gaps.max().unwrap_or_default().saturating_add(allowed)).then_some(silent)
 }

@@ -78,8 +78,13 @@ pub trait RowTable: Send + Sync {
     /// What people call it: `SQLite file api-health.db`, `DynamoDB table api_health_configs`.
     fn name(&self) -> String;
 
-    /// Every row.
+    /// Every row, and what was written before is seen.
     fn rows(&self) -> BoxFuture<'_, Result<Vec<RawRow>, SourceError>>;
+
+    /// Every row, read again and again: what is younger than a few seconds may be missing, if that makes it cheaper.
+    fn rows_again(&self) -> BoxFuture<'_, Result<Vec<RawRow>, SourceError>> {
+        self.rows()
+    }
 
     /// One row.
     fn get(&self, api_id: String) -> BoxFuture<'_, Result<Option<RawRow>, SourceError>>;

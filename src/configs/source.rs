@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::file;
-use super::raw::RowTable;
+use super::raw::{RawRow, RowTable};
 use super::validate::RowRules;
 use super::values::Fault;
 
@@ -36,6 +36,17 @@ impl TableSource {
     pub fn new(table: Arc<dyn RowTable>, rules: Arc<RowRules>) -> Self {
         Self { table, rules }
     }
+
+    async fn check(&self, rows: Vec<RawRow>) -> Result<LoadedConfigs, SourceError> {
+        if rows.len() > ROWS_MAX {
+            let what = format!("{} rows", rows.len());
+            let why = format!("are more than {ROWS_MAX}");
+            let fault = Fault::new(what, why, "them into several tables, each with its own api-health");
+            return Err(SourceError::Misconfigured(fault.at(self.name())));
+        }
+        let rules = Arc::clone(&self.rules);
+        off_the_arbiter(move || Ok(rules.check_all(&rows))).await
+    }
 }
 
 impl ConfigSource for TableSource {
@@ -44,18 +55,11 @@ impl ConfigSource for TableSource {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
-        async move {
-            let rows = self.table.rows().await?;
-            if rows.len() > ROWS_MAX {
-                let what = format!("{} rows", rows.len());
-                let why = format!("are more than {ROWS_MAX}");
-                let fault = Fault::new(what, why, "them into several tables, each with its own api-health");
-                return Err(SourceError::Misconfigured(fault.at(self.name())));
-            }
-            let rules = Arc::clone(&self.rules);
-            off_the_arbiter(move || Ok(rules.check_all(&rows))).await
-        }
-        .boxed()
+        async move { self.check(self.table.rows().await?).await }.boxed()
+    }
+
+    fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+        async move { self.check(self.table.rows_again().await?).await }.boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {

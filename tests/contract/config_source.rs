@@ -35,6 +35,7 @@ promises! {
     whoever_opens_the_table_next_sees_what_was_put
     a_revision_where_there_is_one_differs_after_every_change_by_anybody
     hundreds_of_rows_are_all_read
+    what_is_read_again_is_what_is_read
 }
 
 fn row(fields: Value) -> Map<String, Value> {
@@ -204,4 +205,18 @@ async fn hundreds_of_rows_are_all_read(world: World) {
     let rows = table.rows().await.unwrap();
     assert_eq!(rows.len(), COUNT);
     assert!(rows.iter().enumerate().all(|(n, row)| row.fields["api_id"] == format!("api-{n:04}")));
+}
+
+/// Emulators know no eventual consistency, so that this sees at once what was put; the real one may be a second behind.
+async fn what_is_read_again_is_what_is_read(world: World) {
+    let table = world.open();
+    assert_eq!(table.rows_again().await, Ok(vec![]));
+    for n in 0..3 {
+        table.put(row(json!({ "api_id": format!("a{n}"), "url": "https://a.test/" }))).await.unwrap();
+    }
+    let rows = table.rows().await.unwrap();
+    assert_eq!(rows.len(), 3);
+    for _ in 0..2 {
+        assert_eq!(table.rows_again().await.unwrap(), rows);
+    }
 }

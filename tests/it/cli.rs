@@ -99,6 +99,7 @@ const COMMANDS: [&[&str]; 20] = [
     &["alerts", "list"],
     &["alerts", "retry"],
     &["alerts", "test"],
+    &["cost"],
     &["settings", "show"],
     &["doctor"],
     &["demo"],

@@ -1,6 +1,7 @@
 //! `status` and `alerts …` from outside, over a store with states of every sort.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api_health::sqlite::SqliteFile;
 use api_health::store::sqlite::SqliteStateStore;
@@ -9,7 +10,7 @@ use api_health_core::delivery::{Claim, Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
 use api_health_core::state::{LastProbe, Streak};
-use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp};
+use api_health_core::{Alert, AlertKind, ApiId, ApiState, Heartbeat, Status, Timestamp};
 
 use super::cli::Place;
 use super::cli_probe::listener;
@@ -360,4 +361,117 @@ fn it_works_while_the_daemon_runs() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     assert!(daemon.0.try_wait().unwrap().is_none(), "the daemon goes on");
+}
+
+/// Writes a heartbeat so many seconds before now.
+fn beat(place: &Place, age_seconds: u64, change: impl FnOnce(&mut Heartbeat)) {
+    let now = Timestamp::parse(&jiff_now()).unwrap();
+    let at = Timestamp::from_millis(now.as_millis() - i64::try_from(age_seconds * 1_000).unwrap());
+    let mut heartbeat = Heartbeat {
+        at,
+        instance: "ip-10-0-1-7:4711:1795332600250".into(),
+        version: "0.1.0".into(),
+        period: Some(Duration::from_secs(60)),
+        checkpoint: Duration::from_secs(3_600),
+        apis: 1_000,
+        up: 999,
+        down: 1,
+        unknown: 0,
+        owed: 0,
+        probes: 1_000,
+        probes_since: at,
+        late: 0,
+        late_api_ids: vec![],
+    };
+    change(&mut heartbeat);
+    let file = SqliteFile::open(place.path("api-health.db")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(SqliteStateStore::open(&file).unwrap().write_heartbeat(heartbeat)).unwrap();
+}
+
+/// The present, by the program's own clock.
+fn jiff_now() -> String {
+    use api_health_actors::ports::Clock;
+    api_health::clock::SystemClock.now().to_string()
+}
+
+#[test]
+fn a_fresh_heartbeat_says_that_old_rows_are_of_apis_that_are_probed_on_time() {
+    let place = Place::new();
+    store(&place);
+    beat(&place, 12, |beat| {
+        beat.late = 1;
+        beat.late_api_ids = vec![ApiId::parse("b-suspect").unwrap()];
+    });
+    let ran = place.run(&["status"]);
+    let line = |id: &str| ran.out.lines().find(|line| line.starts_with(id)).unwrap();
+    assert!(line("a-up").contains("on time") && line("a-up").contains("87 ms, "), "{}", ran.out);
+    assert!(line("b-suspect").contains(" ago, late"), "{}", ran.out);
+    assert!(!line("gone").contains("on time"), "of what is not configured it says nothing: {}", ran.out);
+    let footer = ran.out.lines().last().unwrap();
+    assert!(footer.starts_with("watched by ip-10-0-1-7, "), "{footer}");
+    assert!(footer.ends_with(" ago: 1,000 APIs, 1 late (b-suspect)"), "{footer}");
+    assert!(!ran.err.contains("nothing was probed for") && !ran.err.contains("heartbeat"), "{}", ran.err);
+    let status = place.json(&["status"]);
+    let api = |id: &str| status["apis"].as_array().unwrap().iter().find(|api| api["api_id"] == id).unwrap().clone();
+    assert_eq!((&api("a-up")["on_time"], &api("b-suspect")["on_time"]), (&true.into(), &false.into()));
+    assert!(api("gone")["on_time"].is_null());
+    let heartbeat = &status["heartbeat"];
+    assert_eq!(
+        (&heartbeat["apis"], &heartbeat["late"], &heartbeat["is_overdue"]),
+        (&1_000.into(), &1.into(), &false.into())
+    );
+    assert_eq!(heartbeat["late_api_ids"][0], "b-suspect");
+    let help = place.ok(&["status", "--help"]);
+    for (name, _) in heartbeat.as_object().unwrap() {
+        assert!(help.contains(name.as_str()), "{name} is not in the help");
+    }
+}
+
+#[test]
+fn an_old_heartbeat_says_that_nobody_watches_and_vouches_for_nothing() {
+    let place = Place::new();
+    store(&place);
+    beat(&place, 3_600, |_| {});
+    let ran = place.run(&["status"]);
+    assert!(!ran.out.contains("on time"), "{}", ran.out);
+    assert!(
+        ran.err.contains("the last heartbeat is 1 h") && ran.err.contains("does not run on ip-10-0-1-7"),
+        "{}",
+        ran.err
+    );
+    let status = place.json(&["status"]);
+    assert_eq!(status["heartbeat"]["is_overdue"], true);
+    assert!(status["apis"].as_array().unwrap().iter().all(|api| api["on_time"].is_null()));
+}
+
+#[test]
+fn the_heartbeat_of_a_single_round_is_never_overdue_and_vouches_for_nothing() {
+    let place = Place::new();
+    store(&place);
+    beat(&place, 86_400, |beat| beat.period = None);
+    let ran = place.run(&["status"]);
+    assert!(ran.out.lines().last().unwrap().starts_with("a single round by ip-10-0-1-7, 1 d"), "{}", ran.out);
+    assert!(!ran.out.contains("on time") && !ran.err.contains("heartbeat"), "{ran:?}");
+    assert!(ran.err.contains("nothing was probed for"), "{}", ran.err);
+    let connection = rusqlite::Connection::open(place.path("api-health.db")).unwrap();
+    connection.execute("UPDATE api_health_heartbeat SET record = '{'", []).unwrap();
+    let ran = place.run(&["status"]);
+    assert!(ran.code == 0 && ran.err.contains("the heartbeat cannot be read"), "{ran:?}");
+}
+
+#[test]
+fn a_round_of_cron_leaves_a_heartbeat() {
+    let place = Place::new();
+    let url = format!("http://{}/", super::cli_probe::listener("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+    place.ok(&["apis", "add", "--url", &url, "--id", "shop"]);
+    assert!(place.json(&["status"])["heartbeat"].is_null());
+    place.ok(&["run", "--once"]);
+    let heartbeat = place.json(&["status"])["heartbeat"].clone();
+    assert_eq!(
+        (&heartbeat["apis"], &heartbeat["up"], &heartbeat["late"]),
+        (&1.into(), &1.into(), &0.into()),
+        "{heartbeat}"
+    );
+    assert!(heartbeat["heartbeat_seconds"].is_null());
 }

@@ -148,7 +148,8 @@ fn the_environment_wins_and_selects_dynamodb() {
     let s = &loaded.settings;
     assert_eq!((s.environment.as_str(), s.region.as_deref()), ("production", Some("eu-central-1")));
     assert_eq!((s.store.kind, s.store.state_table.as_str()), (StoreKind::Dynamodb, "states-prod"));
-    assert_eq!((s.store.config_table.as_str(), s.store.checkpoint.as_secs()), ("api_health_configs", 60));
+    assert_eq!((s.store.config_table.as_str(), s.store.checkpoint.as_secs()), ("api_health_configs", 3_600));
+    assert_eq!(s.store.heartbeat, Some(Duration::from_secs(60)));
     let sns = s.notify.sns.as_ref().unwrap();
     assert_eq!((sns.is_fifo(), sns.region()), (true, "eu-central-1"));
     assert!(!s.notify.terminal, "others are configured, and its section is not there");

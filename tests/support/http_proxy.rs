@@ -67,6 +67,8 @@ struct Shared {
     only: Option<String>,
     struck: usize,
     passed: usize,
+    /// Every request, and when it came, if they are recorded.
+    recorded: Option<Vec<(std::time::Instant, String)>>,
 }
 
 /// The proxy. It ends when it is dropped.
@@ -97,6 +99,16 @@ impl HttpProxy {
     /// The URL of a path behind it; the path begins with `/`, or is empty.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.gate.port)
+    }
+
+    /// Keeps every request from now on.
+    pub fn record(&self) {
+        lock(&self.shared).recorded.get_or_insert_default();
+    }
+
+    /// Those that were kept, in order.
+    pub fn recorded(&self) -> Vec<(std::time::Instant, String)> {
+        lock(&self.shared).recorded.clone().unwrap_or_default()
     }
 
     /// Every request from now on is struck by `fault`.
@@ -145,6 +157,10 @@ async fn pass(mut client: TcpStream, upstream: u16, shared: &Mutex<Shared>) -> s
         let request = format!("{head}\r\n{body}");
         let fault = {
             let mut shared = lock(shared);
+            #[allow(clippy::disallowed_methods, reason = "a test dates what it sees")]
+            if let Some(recorded) = &mut shared.recorded {
+                recorded.push((std::time::Instant::now(), request.clone()));
+            }
             let hit = shared.only.as_ref().is_none_or(|text| request.contains(text));
             let fault = shared.fault.clone().filter(|_| hit);
             *(if fault.is_some() { &mut shared.struck } else { &mut shared.passed }) += 1;

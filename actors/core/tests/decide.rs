@@ -256,3 +256,22 @@ fn an_outage_that_is_decided_again_keeps_the_id_under_which_it_may_have_been_tol
     let up = decide(&first.next, &outcome(Verdict::Pass, 9), &policy, now).under_the_id_of(&told);
     assert_eq!(up.owed.unwrap().kind, AlertKind::Up, "only what begins an incident has an id of its own");
 }
+
+proptest! {
+    /// What a decision does not ask to be stored is the last probe alone: so a crash loses figures, and nothing that decides.
+    #[test]
+    fn what_a_decision_need_not_store_is_figures_alone(
+        history in verdicts(), failure_threshold in 1..4_u32, success_threshold in 1..4_u32
+    ) {
+        let api_id = ApiId::parse("a").unwrap();
+        let policy = policy(&api_id, failure_threshold, success_threshold);
+        let mut state = ApiState::unknown(api_id.clone());
+        for (second, verdict) in (0..).zip(history) {
+            let decision = decide(&state, &outcome(verdict, second), &policy, Timestamp::from_millis(second * 1_000 + 30));
+            if !decision.must_store {
+                prop_assert_eq!(&ApiState { last_probe: state.last_probe.clone(), ..decision.next.clone() }, &state);
+            }
+            state = decision.next;
+        }
+    }
+}

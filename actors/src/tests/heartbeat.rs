@@ -221,3 +221,43 @@ fn a_keeper_that_died_or_was_replaced_goes_on_with_it() {
         assert_eq!(world.store.heartbeats(), 3);
     });
 }
+
+#[test]
+fn a_crash_loses_figures_of_one_checkpoint_and_nothing_that_decides() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(Options { checkpoint: Duration::from_secs(3_600), ..options() }).await;
+        seconds(1_800).await;
+        let before = world.store.record("a").unwrap();
+        assert!(world.clock.now().since(before.last_probe.unwrap().at) > Duration::from_secs(1_700), "the row is old");
+        // One fail of two, and then it dies.
+        world.targets.set("a", Behaviour::Refuses);
+        let probed = world.targets.probed("a").len();
+        while world.targets.probed("a").len() == probed {
+            seconds(1).await;
+        }
+        seconds(1).await;
+        running.crash();
+        let suspect = world.store.record("a").unwrap();
+        assert_eq!(suspect.streak.as_ref().map(|streak| streak.count), Some(1), "{suspect:?}");
+        let running = world.start(Options { checkpoint: Duration::from_secs(3_600), ..options() }).await;
+        seconds(3).await;
+        running.crash();
+        let down = world.store.record("a").unwrap();
+        assert_eq!((down.status, down.owed.len()), (api_health_core::Status::Down, 0), "confirmed, told and settled");
+        assert_eq!(world.channels[0].lines(), ["a down"]);
+    });
+}
+
+#[test]
+fn why_an_alert_does_not_come_is_stored_long_before_a_checkpoint_that_is_far() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        world.channels[0].set_fault(crate::testkit::channel::ChannelFault::Unavailable);
+        world.targets.set("a", Behaviour::Refuses);
+        let _running = world.start(Options { checkpoint: Duration::from_secs(3_600), ..options() }).await;
+        seconds(20).await;
+        let owed = &world.store.record("a").unwrap().owed[0];
+        assert!(owed.deliveries[0].failures > 0 && owed.deliveries[0].last_error.is_some(), "{owed:?}");
+    });
+}

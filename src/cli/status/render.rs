@@ -4,10 +4,10 @@ use api_health_actors::ports::UnreadableState;
 use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
 use api_health_core::state::Streak;
-use api_health_core::{AlertKind, Status, Timestamp};
+use api_health_core::{AlertKind, Heartbeat, Status, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Row, json_of_unreadable, owed_by};
+use super::{Row, beat, json_of_unreadable, owed_by};
 use crate::app::App;
 use crate::cli::alerts;
 use crate::cli::configured::Checked;
@@ -62,22 +62,51 @@ impl Counts {
     }
 }
 
-pub(super) fn text_of(rows: &[Row], counts: &Counts, app: &App, now: Timestamp, out: &Out) -> String {
+/// What everything is seen by.
+pub(super) struct Seen<'a> {
+    pub(super) app: &'a App,
+    pub(super) heartbeat: Option<&'a Heartbeat>,
+    pub(super) now: Timestamp,
+}
+
+pub(super) fn text_of(seen: &Seen<'_>, rows: &[Row], counts: &Counts, out: &Out) -> String {
+    let Seen { app, heartbeat, now } = *seen;
     let mut table = Table::new(&["API", "STATUS", "SINCE", "LAST PROBE", ">LATENCY", "WHAT"]);
     for row in rows {
         let state = &row.state;
-        let probe = state.last_probe.as_ref();
         table.push(vec![
             state.api_id.to_string().into(),
             status_cell(row),
             row.since().map_or("-".into(), |since| text::span(now.since(since))).into(),
-            probe.map_or("-".into(), |probe| text::ago(probe.at, now)).into(),
-            probe.and_then(|probe| probe.latency_ms).map_or("-".into(), |ms| format!("{ms} ms")).into(),
+            last_probe_cell(row, heartbeat, now),
+            latency_words(row, heartbeat, now).into(),
             what(row, app).join("; ").into(),
         ]);
     }
     let table = if rows.is_empty() { String::new() } else { format!("{}\n", table.render(out)) };
-    format!("{table}{}\n", counts.line(out))
+    let footer = heartbeat.map_or(String::new(), |beat| format!("{}\n", beat::words(beat, now)));
+    format!("{table}{}\n{footer}", counts.line(out))
+}
+
+/// When it was probed last, or that it was probed on time where its row is older than that.
+fn last_probe_cell(row: &Row, heartbeat: Option<&Heartbeat>, now: Timestamp) -> Cell {
+    let Some(probe) = &row.state.last_probe else { return "-".into() };
+    let ago = text::ago(probe.at, now);
+    match heartbeat.and_then(|beat| beat::on_time(row, beat, now)) {
+        Some(false) => Cell::styled(format!("{ago}, late"), BAD),
+        Some(true) if beat::is_row_behind(row, now) => "on time".into(),
+        _ => ago.into(),
+    }
+}
+
+/// The last latency that is stored, and from when it is where that is not the last probe's.
+fn latency_words(row: &Row, heartbeat: Option<&Heartbeat>, now: Timestamp) -> String {
+    let Some(probe) = &row.state.last_probe else { return "-".into() };
+    let Some(ms) = probe.latency_ms else { return "-".into() };
+    match heartbeat.and_then(|beat| beat::on_time(row, beat, now)) {
+        Some(true) if beat::is_row_behind(row, now) => format!("{ms} ms, {}", text::ago(probe.at, now)),
+        _ => format!("{ms} ms"),
+    }
 }
 
 fn status_cell(row: &Row) -> Cell {
@@ -142,14 +171,14 @@ fn streak_words(streak: &Streak, needed: Option<u32>) -> String {
 }
 
 pub(super) fn json_of(
-    app: &App,
+    seen: &Seen<'_>,
     rows: &[Row],
     counts: &Counts,
     store_trouble: Option<&Incident>,
     unreadable: &[UnreadableState],
     checked: &Checked,
-    now: Timestamp,
 ) -> Value {
+    let Seen { app, heartbeat, now } = *seen;
     json!({
         "schema": 1,
         "at": now.to_string(),
@@ -164,7 +193,8 @@ pub(super) fn json_of(
             "owed_alerts": counts.owed,
         },
         "store_trouble": store_trouble.map(trouble),
-        "apis": rows.iter().map(|row| json_of_row(app, row)).collect::<Vec<_>>(),
+        "heartbeat": heartbeat.map(|beat| beat::json_of(beat, now)),
+        "apis": rows.iter().map(|row| json_of_row(seen, row)).collect::<Vec<_>>(),
         "unreadable": json_of_unreadable(unreadable),
         "refused": checked.refused.iter().map(|refused| json!({
             "api_id": refused.row.api_id.as_ref().map(|id| id.as_str()),
@@ -178,7 +208,8 @@ fn trouble(incident: &Incident) -> Value {
     json!({ "since": incident.started_at.to_string(), "reason": incident.reason })
 }
 
-fn json_of_row(app: &App, row: &Row) -> Value {
+fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
+    let app = seen.app;
     let (state, config) = (&row.state, row.config.as_ref());
     json!({
         "api_id": state.api_id.as_str(),
@@ -212,6 +243,7 @@ fn json_of_row(app: &App, row: &Row) -> Value {
             "status_code": probe.status_code,
             "error": probe.error,
         })),
+        "on_time": seen.heartbeat.and_then(|beat| beat::on_time(row, beat, seen.now)),
         "owed_alerts": owed_by(app, state),
         "missed_ticks": state.missed_ticks,
     })

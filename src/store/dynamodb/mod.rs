@@ -97,7 +97,7 @@ impl DynamoStateStore {
         // written to is told at the start.
         self.get("api-health").await?;
         let mut loaded = LoadedStates::default();
-        scan::every_item(&self.client, &self.table, |item| {
+        scan::every_item(&self.client, &self.table, scan::How::ALL, |item| {
             if set_aside::is_set_aside(&item) || is_heartbeat(&item) {
                 return;
             }

@@ -1,4 +1,5 @@
-//! Reads a whole table, page by page, in a few segments side by side.
+//! Reads a whole table, page by page: a large one in a few segments side by side, a small one in one, since the last page of
+//! each segment is paid for as if it were full to the next 4 KB.
 
 use std::collections::HashMap;
 
@@ -10,17 +11,44 @@ use super::errors::{Call, table_name};
 use crate::store::RECORDS_MAX;
 use crate::store::fault::Fault;
 
-/// Segments that are read at once: enough to hide most of the waiting.
+/// Segments of a large table that are read at once: enough to hide most of the waiting.
 const SEGMENTS: i32 = 4;
 
+/// A table with fewer items is read in one segment: that takes a few seconds at most.
+const SMALL_ITEMS: usize = 10_000;
+
 /// Items in one page, which DynamoDB itself keeps within 1 MB: small enough to arrive in time over a slow line.
-const PAGE_ITEMS: i32 = 500;
+pub(crate) const PAGE_ITEMS: i32 = 500;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// Gives every item of `table` to `take`, in no order. Reads are consistent: what was written before is seen.
-pub(crate) async fn every_item(client: &Client, table: &str, mut take: impl FnMut(Item)) -> Result<(), Fault> {
-    let mut pages: FuturesUnordered<_> = (0..SEGMENTS).map(|segment| page(client, table, segment, None)).collect();
+/// How a table is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// What was written before is seen. Else a read costs half, and may miss what is younger than a second or so.
+    pub(crate) is_consistent: bool,
+    segments: i32,
+}
+
+impl How {
+    /// A table of unknown size, completely.
+    pub(crate) const ALL: Self = Self { is_consistent: true, segments: SEGMENTS };
+
+    /// A table that held so many items when it was read last.
+    pub(crate) fn of_about(items: usize, is_consistent: bool) -> Self {
+        Self { is_consistent, segments: if items < SMALL_ITEMS { 1 } else { SEGMENTS } }
+    }
+}
+
+/// Gives every item of `table` to `take`, in no order.
+pub(crate) async fn every_item(
+    client: &Client,
+    table: &str,
+    how: How,
+    mut take: impl FnMut(Item),
+) -> Result<(), Fault> {
+    let page = |segment, start| page(client, table, how, segment, start);
+    let mut pages: FuturesUnordered<_> = (0..how.segments).map(|segment| page(segment, None)).collect();
     let mut count = 0_usize;
     while let Some(result) = pages.next().await {
         let Page { segment, items, next } = result?;
@@ -34,7 +62,7 @@ pub(crate) async fn every_item(client: &Client, table: &str, mut take: impl FnMu
         }
         items.into_iter().for_each(&mut take);
         if next.is_some() {
-            pages.push(page(client, table, segment, next));
+            pages.push(page(segment, next));
         }
     }
     Ok(())
@@ -48,14 +76,14 @@ struct Page {
     next: Option<Item>,
 }
 
-async fn page(client: &Client, table: &str, segment: i32, start: Option<Item>) -> Result<Page, Fault> {
+async fn page(client: &Client, table: &str, how: How, segment: i32, start: Option<Item>) -> Result<Page, Fault> {
     let request = client
         .scan()
         .table_name(table)
-        .consistent_read(true)
+        .consistent_read(how.is_consistent)
         .limit(PAGE_ITEMS)
         .segment(segment)
-        .total_segments(SEGMENTS)
+        .total_segments(how.segments)
         .set_exclusive_start_key(start);
     let answer = Call::new(client, table, "dynamodb:Scan").answer(request.send().await)?;
     let next = answer.last_evaluated_key.filter(|key| !key.is_empty());

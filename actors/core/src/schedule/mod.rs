@@ -105,6 +105,14 @@ impl Schedule {
         missed
     }
 
+    /// The time between two ticks, if that is always the same by its kind.
+    pub fn interval(&self) -> Option<Duration> {
+        match &self.0 {
+            Kind::Every(interval) => Some(*interval),
+            Kind::Cron(_) => None,
+        }
+    }
+
     /// The longest time between two ticks, over the next few ticks after 2026 began for a cron expression.
     pub fn longest_gap(&self) -> Duration {
         match &self.0 {

@@ -1,0 +1,241 @@
+//! The bill: what the daemon does in a month, times what that costs.
+
+use std::time::Duration;
+
+use super::formula::{
+    CONFIG_ITEM_BYTES, HEARTBEAT_ITEM_BYTES, ITEM_OVERHEAD_BYTES, MONTH, PROBE_BYTES_OUT, STATE_ITEM_BYTES,
+    checkpoint_period, outage_writes, scan_half_units, write_units,
+};
+use super::prices::{self, Price};
+
+/// Outages of one API in a month, each with its recovery.
+pub const OUTAGES_PER_API: f64 = 2.0;
+
+/// Who gets the e-mails of the topic.
+pub const MAIL_SUBSCRIBERS: f64 = 1.0;
+
+/// The size of the root volume.
+pub const DISK_GB: f64 = 8.0;
+
+/// APIs that are probed equally often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// How many.
+    pub apis: u64,
+    /// The time between two probes of one, or its mean.
+    pub interval: Duration,
+}
+
+/// What is watched, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// What is watched.
+    pub groups: Vec<Group>,
+    /// `store.checkpoint_seconds`.
+    pub checkpoint: Duration,
+    /// `store.heartbeat_seconds`; `None`: none are written.
+    pub heartbeat: Option<Duration>,
+    /// `apis.reload_seconds`.
+    pub reload: Duration,
+    /// The name of the instance, one of [`prices::INSTANCES`].
+    pub instance: &'static str,
+}
+
+impl Workload {
+    /// So many APIs, each once in each interval, with the defaults for DynamoDB, on an instance that should do for them.
+    pub fn of(apis: u64, interval: Duration) -> Self {
+        let mut workload = Self {
+            groups: vec![Group { apis, interval }],
+            checkpoint: Duration::from_secs(crate::settings::load::default_checkpoint_seconds(
+                crate::settings::StoreKind::Dynamodb,
+            )),
+            heartbeat: Some(Duration::from_secs(60)),
+            reload: Duration::from_secs(60),
+            instance: prices::INSTANCES[0].0,
+        };
+        workload.instance = workload.instance_that_should_do();
+        workload
+    }
+
+    /// APIs in all.
+    pub fn apis(&self) -> u64 {
+        self.groups.iter().map(|group| group.apis).sum()
+    }
+
+    /// Probes in a month; rechecks come on top and are few.
+    pub fn probes(&self) -> f64 {
+        self.groups.iter().map(|group| number(group.apis) * per_month(group.interval)).sum()
+    }
+
+    /// By probes a second, with room to spare. It is an estimate and no measurement on that instance: docs/performance.md has what
+    /// a probe takes.
+    pub fn instance_that_should_do(&self) -> &'static str {
+        match self.probes() / MONTH.as_secs_f64() {
+            rate if rate <= 50.0 => "t4g.nano",
+            rate if rate <= 300.0 => "t4g.small",
+            _ => "c7g.large",
+        }
+    }
+}
+
+/// One line of the bill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// A stable name for machines.
+    pub item: &'static str,
+    /// For people.
+    pub what: &'static str,
+    /// How much of it in a month.
+    pub quantity: f64,
+    /// Of what.
+    pub unit: &'static str,
+    /// Dollars in a month.
+    pub usd: f64,
+    /// Whether its price was confirmed.
+    pub confirmed: bool,
+}
+
+/// A month of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bill {
+    /// Line by line.
+    pub lines: Vec<Line>,
+}
+
+impl Bill {
+    /// Of DynamoDB alone.
+    pub fn dynamodb_usd(&self) -> f64 {
+        self.lines.iter().filter(|line| line.item.starts_with("dynamodb_")).map(|line| line.usd).sum()
+    }
+
+    /// Of everything.
+    pub fn total_usd(&self) -> f64 {
+        self.lines.iter().map(|line| line.usd).sum()
+    }
+}
+
+/// A count as a number to reckon with.
+fn number(count: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a bill is not reckoned to 53 bits")]
+    let number = count as f64;
+    number
+}
+
+fn per_month(period: Duration) -> f64 {
+    MONTH.as_secs_f64() / period.as_secs_f64().max(0.001)
+}
+
+/// The bill of a workload.
+pub fn bill(workload: &Workload) -> Bill {
+    const MILLION: f64 = 1e6;
+    let apis = number(workload.apis());
+    let state_units = number(write_units(STATE_ITEM_BYTES));
+    let steady: f64 = workload
+        .groups
+        .iter()
+        .map(|group| number(group.apis) * per_month(checkpoint_period(group.interval, workload.checkpoint)))
+        .sum();
+    let outages = apis * OUTAGES_PER_API;
+    // By the default thresholds, through one channel.
+    let states = (steady + outages * number(outage_writes(2, 2, 1))) * state_units;
+    let beats = workload.heartbeat.map_or(0.0, per_month) * number(write_units(HEARTBEAT_ITEM_BYTES));
+    let reads = per_month(workload.reload) * number(scan_half_units(workload.apis(), CONFIG_ITEM_BYTES)) / 2.0;
+    let held = apis * number(STATE_ITEM_BYTES + CONFIG_ITEM_BYTES + 2 * ITEM_OVERHEAD_BYTES) / 1e9;
+    let alerts = outages * 2.0;
+    let hours = MONTH.as_secs_f64() / 3_600.0;
+    let out = workload.probes() * number(PROBE_BYTES_OUT) / 1e9;
+    let instance = prices::INSTANCES.iter().find(|(name, _)| *name == workload.instance);
+    let instance = instance.map_or(&prices::INSTANCES[0].1, |(_, price)| price);
+    let line = |item, what, price: &Price, quantity: f64, unit, scale: f64| Line {
+        item,
+        what,
+        quantity,
+        unit,
+        usd: price.of(quantity / scale),
+        confirmed: price.confirmed,
+    };
+    Bill {
+        lines: vec![
+            line(
+                "dynamodb_state_writes",
+                "DynamoDB: writes of states",
+                &prices::WRITES,
+                states,
+                "write units",
+                MILLION,
+            ),
+            line("dynamodb_heartbeats", "DynamoDB: heartbeats", &prices::WRITES, beats, "write units", MILLION),
+            line("dynamodb_reads", "DynamoDB: reading the configs", &prices::READS, reads, "read units", MILLION),
+            line("dynamodb_storage", "DynamoDB: storage", &prices::STORAGE, held, "GB", 1.0),
+            line("dynamodb_recovery", "DynamoDB: point-in-time recovery", &prices::RECOVERY, held, "GB", 1.0),
+            line("sns_publishes", "SNS: alerts published", &prices::PUBLISHES, alerts, "publishes", MILLION),
+            line("sns_mails", "SNS: e-mails", &prices::MAILS, alerts * MAIL_SUBSCRIBERS, "e-mails", 1e5),
+            line("ec2_instance", instance.what, instance, hours, "hours", 1.0),
+            line("ec2_ipv4", "EC2: public IPv4 address", &prices::IPV4, hours, "hours", 1.0),
+            line("ec2_disk", "EC2: gp3 volume", &prices::DISK, DISK_GB, "GB", 1.0),
+            line("ec2_egress", "EC2: data out, of the probes", &prices::EGRESS, out, "GB", 1.0),
+        ],
+    }
+}
+
+/// What somebody else charges for as many APIs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Other {
+    /// A stable name for machines.
+    pub item: &'static str,
+    /// For people.
+    pub what: &'static str,
+    /// Dollars in a month.
+    pub usd: f64,
+    /// Whether all of its prices were confirmed.
+    pub confirmed: bool,
+}
+
+/// The same on Route 53, which probes every 30 s (fast: 10 s) from several places, and on CloudWatch Synthetics at the same interval.
+pub fn others(workload: &Workload) -> [Other; 5] {
+    let apis = number(workload.apis());
+    let route_53 = |options: f64| prices::ROUTE_53_OTHER.of(apis) + prices::ROUTE_53_OPTION.of(apis * options);
+    let other = |item, what, usd, confirmed| Other { item, what, usd, confirmed };
+    [
+        other("route53_basic", "Route 53, endpoints in AWS, plain HTTP", prices::ROUTE_53_AWS.of(apis), true),
+        other("route53_https", "Route 53, any endpoint, HTTPS", route_53(1.0), false),
+        other("route53_string", "the same with a string to match", route_53(2.0), false),
+        other("route53_fast", "the same every 10 s", route_53(3.0), false),
+        other("synthetics", "CloudWatch Synthetics", prices::SYNTHETICS.of(workload.probes()), false),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_thousand_apis_a_minute_are_under_a_dollar_of_dynamodb() {
+        let bill = bill(&Workload::of(1_000, MINUTE));
+        assert!(bill.dynamodb_usd() < 1.0, "{bill:#?}");
+        assert!(bill.dynamodb_usd() > 0.5, "and this is no rounding: {bill:#?}");
+    }
+
+    #[test]
+    fn each_line_is_reckoned_by_hand_once() {
+        let bill = bill(&Workload::of(1_000, MINUTE));
+        let of = |item: &str| bill.lines.iter().find(|line| line.item == item).unwrap();
+        // 2,628,000 s a month: one write each 3,660 s, and 2 outages with 6 writes each.
+        assert!((of("dynamodb_state_writes").quantity - 1_000.0 * (2_628_000.0 / 3_660.0 + 12.0)).abs() < 1.0);
+        assert!((of("dynamodb_heartbeats").quantity - 43_800.0).abs() < 1e-6);
+        // Two full pages of 250 KB and an empty one, each minute, at half a unit for 4 KB.
+        assert!((of("dynamodb_reads").quantity - 43_800.0 * 63.5).abs() < 1e-6);
+        assert!((of("ec2_instance").usd - 3.066).abs() < 1e-9);
+        assert!((of("ec2_egress").quantity - 43.8e6 * 1_458.0 / 1e9).abs() < 1e-6);
+        assert!(of("ec2_egress").usd.abs() < 1e-9, "below 100 GB");
+    }
+
+    #[test]
+    fn others_charge_by_the_check_or_by_the_run() {
+        let [basic, https, string, fast, synthetics] = others(&Workload::of(1_000, MINUTE)).map(|other| other.usd);
+        assert_eq!([basic, https, string, fast].map(f64::round), [475.0, 2_750.0, 4_750.0, 6_750.0]);
+        assert!((synthetics - 52_560.0).abs() < 1e-6);
+    }
+}

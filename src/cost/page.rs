@@ -1,0 +1,119 @@
+//! The tables of docs/cost.md, from the same code as the command's: a test compares.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::bill::{Workload, bill, others};
+use super::formula::{STATE_ITEM_BYTES, checkpoint_period, write_units};
+use super::prices::{self, Price};
+
+/// How many APIs the page reckons with.
+pub const SCALES: [u64; 4] = [100, 1_000, 10_000, 100_000];
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Dollars as a person reads them: cents below a thousand, whole dollars above.
+pub fn dollars(usd: f64) -> String {
+    if usd < 999.995 { format!("{usd:.2}") } else { grouped(&format!("{usd:.0}")) }
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(digits: &str) -> String {
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn star(confirmed: bool) -> &'static str {
+    if confirmed { "" } else { " *" }
+}
+
+fn row(first: &str, cells: impl IntoIterator<Item = String>) -> String {
+    let cells: Vec<String> = cells.into_iter().collect();
+    format!("| {first} | {} |\n", cells.join(" | "))
+}
+
+fn head(first: &str) -> String {
+    let scales = SCALES.map(|apis| format!("{} APIs", grouped(&apis.to_string())));
+    row(first, scales) + &row("---", SCALES.map(|_| "---:".to_owned())).replace(' ', "")
+}
+
+/// The bill at each scale, each API once a minute.
+pub fn bills() -> String {
+    let workloads = SCALES.map(|apis| Workload::of(apis, MINUTE));
+    let bills = workloads.each_ref().map(bill);
+    let mut text = head("USD a month");
+    for index in 0..bills[0].lines.len() {
+        let line = &bills[0].lines[index];
+        let is_instance = line.item == "ec2_instance";
+        let what = if is_instance { "EC2: instance" } else { line.what };
+        let cells = bills.iter().map(|bill| {
+            let line = &bill.lines[index];
+            let of = if is_instance { format!(" ({})", line.what.trim_start_matches("EC2 ")) } else { String::new() };
+            dollars(line.usd) + &of
+        });
+        text += &row(&format!("{what}{}", star(line.confirmed)), cells);
+    }
+    text += &row("**DynamoDB in all**", bills.iter().map(|bill| format!("**{}**", dollars(bill.dynamodb_usd()))));
+    text += &row("**total**", bills.iter().map(|bill| format!("**{}**", dollars(bill.total_usd()))));
+    for (index, other) in others(&workloads[0]).iter().enumerate() {
+        let cells = workloads.iter().map(|workload| dollars(others(workload)[index].usd));
+        text += &row(&format!("{}{}", other.what, star(other.confirmed)), cells);
+    }
+    text
+}
+
+/// What other settings cost 1,000 APIs, each once a minute.
+pub fn choices() -> String {
+    let mut text = "| `checkpoint_seconds` | a row is written each | `reload_seconds` | DynamoDB, USD a month |\n\
+                    |---:|---:|---:|---:|\n"
+        .to_owned();
+    for (checkpoint, reload) in [(60, 60), (900, 60), (3_600, 60), (3_600, 300), (86_400, 3_600)] {
+        let workload = Workload {
+            checkpoint: Duration::from_secs(checkpoint),
+            reload: Duration::from_secs(reload),
+            ..Workload::of(1_000, MINUTE)
+        };
+        let period = checkpoint_period(MINUTE, workload.checkpoint).as_secs();
+        let usd = dollars(bill(&workload).dynamodb_usd());
+        let _ = writeln!(text, "| {checkpoint} | {period} s | {reload} | {usd} |");
+    }
+    // A read and a write for each probe, and a scan of all each minute: a program that keeps nothing in memory.
+    let workload = Workload::of(1_000, MINUTE);
+    let units = f64::from(u32::try_from(write_units(STATE_ITEM_BYTES)).unwrap_or(u32::MAX));
+    let each = prices::WRITES.of(workload.probes() * units / 1e6) + prices::READS.of(workload.probes() / 2.0 / 1e6);
+    let reads = bill(&workload).lines.iter().find(|line| line.item == "dynamodb_reads").map_or(0.0, |line| line.usd);
+    let _ = writeln!(text, "| a read and a write for each probe | 60 s | 60 | {} |", dollars(each + reads));
+    text
+}
+
+/// The prices.
+pub fn prices() -> String {
+    let mut text =
+        "| what | USD | for each | free each month | confirmed | source |\n|---|---:|---|---|---|---|\n".to_owned();
+    let instances = prices::INSTANCES.iter().map(|(_, price)| price);
+    for Price { what, usd, unit, free, confirmed, source } in prices::ALL.into_iter().chain(instances) {
+        let free = if *free > 0.0 { free.to_string() } else { "-".into() };
+        let confirmed = if *confirmed { "yes" } else { "no *" };
+        let _ = writeln!(text, "| {what} | {usd} | {unit} | {free} | {confirmed} | {source} |");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_reads_well() {
+        assert_eq!(
+            [0.004, 0.825, 999.994, 999.996, 1_234_567.4].map(dollars),
+            ["0.00", "0.82", "999.99", "1,000", "1,234,567"]
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! What the daemon writes and reads is what `cost` reckons with: counted in virtual time over days, and at DynamoDB's door.
+
+use std::time::{Duration, Instant};
+
+use api_health::cost::formula::{checkpoint_period, outage_writes, scan_calls, scan_half_units, steady_writes, times};
+use api_health_actors::state_keeper::FIRST_BEAT_AFTER;
+use api_health_actors::system::Options;
+use api_health_actors::testkit::target::Behaviour;
+use api_health_actors::testkit::{FakeWorld, api, in_virtual_time};
+
+use crate::cloud::Cloud;
+use crate::daemon::{Home, SOON, wait_for};
+use crate::support::dynamodb;
+use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::http::Server;
+use crate::support::http_proxy::HttpProxy;
+use crate::support::moto::Moto;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A world of so many APIs, each in each interval, with these settings, and heartbeats each minute.
+fn world(apis: usize, interval: u64) -> FakeWorld {
+    FakeWorld::new((0..apis).map(|n| api(&format!("api-{n}"), interval)).collect())
+}
+
+fn options(checkpoint: u64) -> Options {
+    Options { arbiters: 0, checkpoint: secs(checkpoint), heartbeat: Some(secs(60)), ..Options::default() }
+}
+
+/// Heartbeats in `span`: the first comes early.
+fn heartbeats(span: Duration) -> u64 {
+    1 + times(span - FIRST_BEAT_AFTER, secs(60))
+}
+
+#[test]
+fn in_virtual_time_steady_apis_are_written_exactly_as_often_as_the_formula_says() {
+    // The spans end in the middle of a period, so that where in its second an API begins decides nothing.
+    for (apis, interval, checkpoint, hours) in
+        [(10, 60, 3_600, 24), (10, 60, 60, 1), (10, 300, 900, 4), (5, 30, 7_200, 5)]
+    {
+        in_virtual_time(async {
+            let world = world(apis, interval);
+            let _running = world.start(options(checkpoint)).await;
+            let span = secs(hours * 3_600) + secs(interval) / 2;
+            tokio::time::sleep(span).await;
+            let expected = apis as u64 * steady_writes(span, secs(interval), secs(checkpoint));
+            let (writes, asked) = (world.store.writes() as u64, world.store.asked() as u64);
+            assert_eq!((writes, asked), (expected, expected), "each {interval} s, {checkpoint} s, {hours} h");
+            assert_eq!(world.store.heartbeats() as u64, heartbeats(span), "heartbeats");
+        });
+    }
+}
+
+#[test]
+fn in_virtual_time_an_outage_costs_what_the_formula_says_and_no_more() {
+    in_virtual_time(async {
+        const APIS: u64 = 5;
+        let world = world(APIS as usize, 60);
+        let _running = world.start(options(3_600)).await;
+        let (before, during, after) = (secs(9_000), secs(1_800), secs(9_000));
+        tokio::time::sleep(before).await;
+        let all = |behaviour| (0..APIS).for_each(|n| world.targets.set(&format!("api-{n}"), behaviour));
+        all(Behaviour::Answers(503));
+        tokio::time::sleep(during).await;
+        all(Behaviour::Answers(200));
+        tokio::time::sleep(after).await;
+        let period = checkpoint_period(secs(60), secs(3_600));
+        // A write of an outage is as good as a checkpoint: the next one is a period later.
+        let each = steady_writes(before, secs(60), secs(3_600)) + outage_writes(2, 2, 1) + times(after, period);
+        assert_eq!(world.channels[0].told().len() as u64, 2 * APIS, "down and up");
+        assert_eq!(world.store.writes() as u64, APIS * each);
+    });
+}
+
+/// A request to DynamoDB as the proxy saw it.
+struct Asked {
+    at: Instant,
+    text: String,
+}
+
+impl Asked {
+    fn is(&self, action: &str, table: &str) -> bool {
+        self.text.contains(&format!("DynamoDB_20120810.{action}")) && self.text.contains(&format!("\"{table}\""))
+    }
+}
+
+/// How often `of` was asked for, and in what span from the first to the last.
+fn count<'a>(of: impl Iterator<Item = &'a Asked>) -> (u64, Duration) {
+    let at: Vec<Instant> = of.map(|asked| asked.at).collect();
+    let span = at.last().zip(at.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
+    (at.len() as u64, span)
+}
+
+/// In the span that so many really took, no more than the formula has, but for one; and a busy machine makes them no more than
+/// half as many.
+fn assert_agrees(what: &str, (count, span): (u64, Duration), period: Duration) {
+    let most = times(span, period) + 2;
+    let least = times(span, period * 2 + secs(1));
+    assert!((least..=most).contains(&count), "{what}: {count} in {span:?}, not {least} to {most}");
+}
+
+#[test]
+fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
+    const APIS: [&str; 4] = ["a", "b", "c", "d"];
+    let cloud = Cloud::new();
+    let target = Server::start();
+    for api_id in APIS {
+        cloud.put_row(api_id, &target.url(&format!("/{api_id}")), &[]);
+    }
+    let proxy = HttpProxy::to(Moto::shared().endpoint.rsplit(':').next().unwrap().parse().unwrap());
+    proxy.record();
+    let mut home = Home::empty();
+    cloud.be_known_to(&mut home);
+    home.env("AWS_ENDPOINT_URL_DYNAMODB", proxy.url(""));
+    home.write(
+        "api-health.toml",
+        "[store]\ncheckpoint_seconds = 5\nheartbeat_seconds = 2\n[apis]\nreload_seconds = 5\n[notify.terminal]\n",
+    );
+    let daemon = home.run();
+    let asked = || -> Vec<Asked> { proxy.recorded().into_iter().map(|(at, text)| Asked { at, text }).collect() };
+    let is_beat = |asked: &&Asked| asked.text.contains("api-health:heartbeat");
+    let beats = |all: &[Asked]| count(all.iter().filter(|a| a.is("PutItem", &cloud.state_table)).filter(is_beat));
+    let puts = |all: &[Asked], id: &str| {
+        let id = format!("\"api_id\":{{\"S\":\"{id}\"}}");
+        count(all.iter().filter(|a| a.is("PutItem", &cloud.state_table) && a.text.contains(&id)))
+    };
+    let reads = |all: &[Asked], consistent: bool| {
+        let how = format!("\"ConsistentRead\":{consistent}");
+        count(all.iter().filter(|a| a.is("Scan", &cloud.config_table) && a.text.contains(&how)))
+    };
+    wait_for("a few of each", SOON, || {
+        let all = asked();
+        let each = APIS.iter().all(|id| puts(&all, id).0 >= 5);
+        (each && beats(&all).0 >= 8 && reads(&all, false).0 >= 5).then_some(())
+    });
+    let all = asked();
+    for id in APIS {
+        assert_agrees(&format!("writes of {id}"), puts(&all, id), checkpoint_period(secs(1), secs(5)));
+    }
+    assert_agrees("heartbeats", beats(&all), secs(2));
+    let (scans, span) = reads(&all, false);
+    assert_eq!(scan_calls(APIS.len() as u64), 1, "one call for each reading");
+    assert_agrees("readings of the configs", (scans, span), secs(5));
+    assert_eq!(reads(&all, true).0, 4, "the first reading sees everything, in four segments");
+    assert!(
+        all.iter()
+            .filter(|a| a.is("Scan", &cloud.config_table))
+            .skip(4)
+            .all(|a| a.text.contains("\"TotalSegments\":1"))
+    );
+    // And nothing else is written.
+    let others =
+        all.iter().filter(|a| !is_beat(a) && !APIS.iter().any(|id| a.text.contains(&format!("\"S\":\"{id}\""))));
+    let others: Vec<&str> =
+        others.filter(|a| a.text.contains("0810.Put") || a.text.contains("0810.Delete")).map(|a| &*a.text).collect();
+    assert_eq!(others, Vec::<&str>::new());
+
+    // What it wrote is read by the same formula's sizes: no row of a steady API is above one write unit.
+    let item = &cloud.states()["api-health:heartbeat"];
+    assert_eq!(item["apis"].as_n().unwrap(), "4");
+    assert_eq!(item["late"].as_n().unwrap(), "0");
+    assert!(item["at"].as_s().unwrap().ends_with('Z'));
+    let hangup = proxy.recorded().len();
+    daemon.signal(rustix::process::Signal::HUP);
+    wait_for("a consistent reading after SIGHUP", SOON, || {
+        let all = asked();
+        let after: Vec<&Asked> = all[hangup..].iter().filter(|a| a.is("Scan", &cloud.config_table)).collect();
+        after.iter().any(|a| a.text.contains("\"ConsistentRead\":true")).then_some(())
+    });
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+/// DynamoDB Local reckons with units as the documentation says, but for a page with nothing on it, which it gives away; moto does
+/// not go by bytes at all.
+#[test]
+fn the_units_of_a_reading_are_those_that_dynamodb_local_charges() {
+    use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnConsumedCapacity, WriteRequest};
+    const ITEM_BYTES: usize = 512;
+    let Some(server) = DynamoDbLocal::shared() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = dynamodb::client(&server.endpoint);
+        for items in [20, 520] {
+            let table = dynamodb::create_table(&client, "api_id").await;
+            let put = |n: usize| {
+                let key = format!("{n:0>16}");
+                let text = "x".repeat(ITEM_BYTES - "api_id".len() - key.len() - "url".len());
+                let put =
+                    PutRequest::builder().item("api_id", AttributeValue::S(key)).item("url", AttributeValue::S(text));
+                WriteRequest::builder().put_request(put.build().unwrap()).build()
+            };
+            for chunk in (0..items).collect::<Vec<usize>>().chunks(25) {
+                let writes = chunk.iter().map(|n| put(*n)).collect();
+                client.batch_write_item().request_items(&table, writes).send().await.unwrap();
+            }
+            let (mut units, mut calls, mut start) = (0.0, 0, None);
+            loop {
+                let scan = client.scan().table_name(&table).limit(500).set_exclusive_start_key(start);
+                let page = scan.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await.unwrap();
+                units += page.consumed_capacity.unwrap().capacity_units.unwrap();
+                calls += 1;
+                start = page.last_evaluated_key;
+                if start.is_none() {
+                    break;
+                }
+            }
+            let expected = scan_half_units(items as u64, ITEM_BYTES as u64) as f64 / 2.0;
+            assert_eq!((calls, units), (scan_calls(items as u64), expected), "{items} items");
+        }
+    });
+}
