@@ -29,7 +29,7 @@ impl Exit {
         (Self::Fail, "probe: the API failed; other commands: it is not there"),
         (Self::CouldNotTell, "probe: nothing can be said of the API"),
         (Self::BadConfiguration, "the command line, the settings or a config are bad; every fault is named"),
-        (Self::Unavailable, "the store, a file or AWS is not available"),
+        (Self::Unavailable, "the store, a file or AWS is not available; doctor: it found a fault"),
         (Self::Internal, "a fault of api-health itself"),
         (
             Self::Unfinished,

@@ -91,7 +91,8 @@ fn describe(roff: &mut Roff, command: &clap::Command) {
         if let Some(about) = command.get_long_about().or_else(|| command.get_about()) {
             roff.text([roman(sentence(&about.to_string()))]);
         }
-        let own = command.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help");
+        let own =
+            command.get_arguments().filter(|arg| !arg.is_global_set() && !arg.is_hide_set() && arg.get_id() != "help");
         list(roff, own.map(|arg| (arg.to_string(), arg.get_help().map(ToString::to_string).unwrap_or_default())));
         if let Some(after) = command.get_after_help() {
             verbatim(roff, &after.to_string());

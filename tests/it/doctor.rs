@@ -203,6 +203,7 @@ fn a_daemon_that_watches_is_named_and_not_disturbed() {
     let (_, what, _) = found.one("daemon");
     assert!(what.starts_with(&format!("process {} of ", daemon.pid())), "{what}");
     assert_eq!(found.one("states").0, "ok", "{}", found.json);
+    assert_eq!(found.one("heartbeat").0, "ok", "{}", found.json);
     assert_eq!(daemon.stop().code, Some(0));
 }
 
@@ -270,7 +271,7 @@ fn the_help_lists_every_check_that_is_ever_reported() {
     let help = Place::new().ok(&["doctor", "--help"]);
     let (_, list) = help.split_once("none of AWS):\n").unwrap();
     let listed: Vec<&str> = list.lines().map_while(|line| line.strip_prefix("  ")?.split("  ").next()).collect();
-    assert_eq!(listed.len(), 25, "{listed:?}");
+    assert_eq!(listed.len(), 26, "{listed:?}");
     for word in ["Exit codes: 0", "69", "64", "--send-test-message", "--env-file", "writes nothing"] {
         assert!(help.contains(word), "{word}: {help}");
     }

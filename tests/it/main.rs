@@ -25,6 +25,7 @@ mod config_changes;
 mod configs;
 mod crashes;
 mod doctor;
+mod doctor_aws;
 mod documentation;
 mod fault_channel;
 mod fault_disk;

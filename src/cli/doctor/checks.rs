@@ -27,12 +27,13 @@ pub(super) enum Check {
     Apis,
     ApiHosts,
     States,
+    Heartbeat,
     TestMessage,
 }
 
 impl Check {
     /// All of them, in the order of the help.
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Settings,
         Self::User,
         Self::SettingsFile,
@@ -57,6 +58,7 @@ impl Check {
         Self::Apis,
         Self::ApiHosts,
         Self::States,
+        Self::Heartbeat,
         Self::TestMessage,
     ];
 
@@ -98,6 +100,7 @@ impl Check {
             Self::Apis => ("apis", "every configured API is read and valid"),
             Self::ApiHosts => ("api_hosts", "DNS of the hosts of some configured APIs, ten at most"),
             Self::States => ("states", "what is stored can be read; damaged records and owed alerts are counted"),
+            Self::Heartbeat => ("heartbeat", "when the daemon last wrote that it watches, and which APIs were late"),
             Self::TestMessage => ("test_message", "with --send-test-message: a test alert through every channel"),
         }
     }

@@ -7,6 +7,7 @@
 mod checks;
 mod env_file;
 mod files;
+mod heartbeat;
 mod identity;
 mod network;
 mod report;
@@ -15,6 +16,7 @@ mod tables;
 mod test_message;
 mod topic;
 mod watcher;
+mod weigh;
 mod who;
 
 use std::io::IsTerminal;
@@ -43,7 +45,7 @@ use who::Who;
 /// Bound on one check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bound on looking for region and credentials, which the checks of AWS wait for.
-const IDENTITY_TIMEOUT: Duration = Duration::from_secs(10);
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bound on the test messages, which go through one channel after the other: three, each within its own bound.
 const TEST_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -53,9 +55,9 @@ pub(super) fn help() -> String {
         "\
 Checks, as far as the settings need them (with SQLite and a webhook, none of AWS):
 {}
-It writes nothing. Each check ends within 15 s, and all of them run, whatever one finds. A line
-begins with ok, !! (a warning: it works), xx (a fault) or -- (not checked, because of another
-fault); what to do stands below it, after ->.
+It writes nothing. Each check ends within 15 s (test messages within 40 s), and all of them run,
+whatever one finds. A line begins with ok, !! (a warning: it works), xx (a fault) or -- (not
+checked, because of another fault); what to do stands below it, after ->.
 
 To look as the daemon does, be its user, and have its environment:
   sudo -u api-health api-health --settings {settings} \\
@@ -101,7 +103,7 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
     let environment = |name: &str| std::env::var(name).ok();
     let report = match load::load(cli.settings.as_deref(), Path::new(""), &environment) {
         Err(issues) => {
-            let mut findings: Vec<Finding> = issues.into_iter().map(bad_setting).collect();
+            let mut findings: Vec<Finding> = issues.iter().map(bad_setting).collect();
             findings.push(Who::here(cli.settings.as_deref(), args.env_is_from.as_deref()).finding(None));
             Report { findings }
         }
@@ -122,7 +124,7 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
     Ok(report.exit())
 }
 
-fn bad_setting(issue: ConfigIssue) -> Finding {
+fn bad_setting(issue: &ConfigIssue) -> Finding {
     let what = format!("{}: {} {}", issue.location, issue.what, issue.why);
     Finding::fault(Check::Settings, what, format!("write {}", issue.instead))
 }
@@ -217,6 +219,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     progress.finish_and_clear();
     all.sort_by_key(|(n, _)| *n);
     report.findings.extend(all.into_iter().flat_map(|(_, found)| found));
+    weigh::weigh(&mut report.findings);
     report
 }
 
@@ -258,11 +261,8 @@ fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, aws: &Aws<'a>) -> 
         Running::new(Check::Credentials, std::future::ready(found))
     };
     let store = &settings.store;
-    if store.kind == StoreKind::Dynamodb {
-        if let Some(found) = aws.identity.filter(|found| found.has_region) {
-            endpoints.push(Endpoint::of_dynamodb(&found.config));
-        }
-    }
+    let found = aws.identity.filter(|found| found.has_region && store.kind == StoreKind::Dynamodb);
+    endpoints.extend(found.map(|found| Endpoint::of_dynamodb(&found.config)));
     if let Some(config) = aws.sns {
         endpoints.push(Endpoint::of_sns(config));
     }
@@ -299,7 +299,7 @@ fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, aws: &Aws<'a>) -> 
     }
     running.push(Running::new(Check::Webhook, network::webhook(app)));
     match missing.filter(|_| store.kind == StoreKind::Dynamodb) {
-        Some(why) => running.push(not_checked(&[Check::Apis, Check::States], why)),
+        Some(why) => running.push(not_checked(&[Check::Apis, Check::States, Check::Heartbeat], why)),
         None => {
             let config = aws.identity.map(|found| &found.config).filter(|_| store.kind == StoreKind::Dynamodb);
             running.push(Running::new(Check::Apis, stored::apis(app)));

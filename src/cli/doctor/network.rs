@@ -102,7 +102,7 @@ async fn reach(app: &App, client: &Client, endpoint: &Endpoint) -> (Finding, Opt
             return (Finding::fault(check, format!("where it is cannot be told: {why}"), todo), None);
         }
     };
-    let origin = url[..url::Position::BeforePath].to_owned();
+    let origin = url.origin().ascii_serialization(); // a password before the host is no part of it
     let request = Request {
         method: Method::Get,
         url: url.join("/").unwrap_or_else(|_| url.clone()),

@@ -7,6 +7,7 @@ use api_health_actors::ports::{LoadedStates, StoreError};
 use futures_util::future::join_all;
 
 use super::checks::Check;
+use super::heartbeat;
 use super::report::Finding;
 use super::tables::Table;
 use crate::app::{App, AppError};
@@ -106,11 +107,12 @@ pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding>
     if !app.store_exists() {
         return vec![Finding::ok(Check::States, format!("nothing is stored yet: {} is not there", app.store_name()))];
     }
-    let loaded = match app.open_store().await {
-        Ok(store) => store.load_all().await.map_err(AppError::from),
-        Err(error) => Err(error),
+    let loaded = async {
+        let store = app.open_store().await?;
+        let loaded = store.load_all().await?;
+        Ok::<_, AppError>((store, loaded))
     };
-    let LoadedStates { states, unreadable } = match loaded {
+    let (store, LoadedStates { states, unreadable }) = match loaded.await {
         Ok(loaded) => loaded,
         Err(error) => {
             let todo = "what that says; `run` does not start watching without its states";
@@ -151,6 +153,7 @@ pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding>
     let last = last
         .map_or_else(|| "no probe yet".into(), |at| format!("last probe stored {}", text::ago(at, app.clock.now())));
     found.push(Finding::ok(Check::States, format!("{} readable, {last}", text::count(states.len(), "state"))));
+    found.push(heartbeat::look(&*store, app.clock.now()).await);
     found
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Watcher {
 
 /// Who holds the lock of the SQLite file at `path`, if anybody does.
 pub(super) fn find(path: &Path) -> Result<Option<Watcher>, String> {
-    let Some(Ok(lock)) = lock_path(path).map(|lock| std::fs::metadata(lock)) else { return Ok(None) };
+    let Some(Ok(lock)) = lock_path(path).map(std::fs::metadata) else { return Ok(None) };
     let locks = std::fs::read_to_string(LOCKS).map_err(|error| format!("{LOCKS} cannot be read: {error}"))?;
     let Some(pid) = holder(&locks, &lock) else { return Ok(None) };
     let uid = std::fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid());

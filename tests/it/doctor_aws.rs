@@ -1,0 +1,405 @@
+//! `doctor` with DynamoDB and SNS: what is well, each thing that may be wrong, and that nothing is ever written or sent.
+
+use std::time::Duration;
+
+use api_health::clock::SystemClock;
+use api_health_actors::ports::Clock;
+use aws_sdk_dynamodb::types::AttributeValue;
+use tokio::io::AsyncWriteExt;
+
+use crate::cloud::{Cloud, SECRET_KEY, SESSION_TOKEN};
+use crate::daemon::Home;
+use crate::doctor::Found;
+use crate::support::dynamodb;
+use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::gate::Gate;
+use crate::support::http::read_request;
+use crate::support::http_proxy::{Fault, HttpProxy};
+use crate::support::moto::Moto;
+
+/// No run may take longer: 10 s for credentials, 15 s for the checks, and a busy machine.
+const BOUND: Duration = Duration::from_secs(90);
+
+fn doctor(home: &Home) -> Found {
+    let ended = home.start(&["doctor", "--json"]).wait(BOUND);
+    let text = ended.output + &ended.log;
+    assert!(!text.contains(SECRET_KEY) && !text.contains(SESSION_TOKEN), "{text}");
+    Found::new(ended.code.unwrap(), &text)
+}
+
+/// A home that knows moto, these tables and this topic, through `proxy`.
+fn home_through(cloud: &Cloud, proxy: &HttpProxy) -> Home {
+    let mut home = cloud.home();
+    home.env("AWS_ENDPOINT_URL", proxy.url(""));
+    home
+}
+
+fn proxy() -> HttpProxy {
+    HttpProxy::to(Moto::shared().endpoint.rsplit(':').next().unwrap().parse().unwrap())
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Topics that no other test has.
+fn sns() -> aws_sdk_sns::Client {
+    let credentials = aws_credential_types::Credentials::new("test", "test", None, None, "test");
+    let config = aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new("eu-central-1"))
+        .endpoint_url(&Moto::shared().endpoint)
+        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
+        .build();
+    aws_sdk_sns::Client::new(&config)
+}
+
+#[test]
+fn a_deployment_that_is_well_is_told_so_and_nothing_is_written_or_sent() {
+    let cloud = Cloud::new();
+    cloud.put_row("shop", "http://127.0.0.1:1/", &[]);
+    let found = doctor(&cloud.home());
+    assert_eq!(found.code, 0, "{:#}", found.json);
+    assert!(found.checks("fault").is_empty() && found.checks("not_checked").is_empty(), "{:#}", found.json);
+    assert_eq!(found.one("region").1, "eu-central-1, from environment variable AWS_REGION");
+    let (result, what, _) = found.one("credentials");
+    assert_eq!(result, "warn", "temporary credentials of the environment: {what}");
+    assert!(what.starts_with("from the environment (AWS_ACCESS_KEY_ID); "), "{what}");
+    for check in ["dynamodb_endpoint", "sns_endpoint", "clock", "configs_table", "states_table", "states_write"] {
+        assert_eq!(found.one(check).0, "ok", "{check}: {:#}", found.json);
+    }
+    let (_, what, _) = found.one("configs_table");
+    assert!(what.contains(&cloud.config_table) && what.contains("key api_id (S), on demand, about 1 item"), "{what}");
+    assert!(what.contains("; read in "), "{what}");
+    assert!(found.one("topic").1.starts_with(&format!("{}: a standard topic", cloud.topic_arn)), "{:#}", found.json);
+    assert!(found.one("subscriptions").1.starts_with("1 confirmed: sqs arn:"), "{:#}", found.json);
+    assert!(found.one("publish").1.starts_with("permitted, as far as a dry check shows"), "{:#}", found.json);
+    assert_eq!(found.one("apis").1, "1 API to watch");
+    assert!(cloud.states().is_empty(), "{:?}", cloud.states());
+    assert!(cloud.received().is_empty());
+}
+
+#[test]
+fn what_is_stored_stays_as_it_is_and_is_counted() {
+    let cloud = Cloud::new();
+    let client = dynamodb::client(&Moto::shared().endpoint);
+    let put = |key: &str| {
+        let item = client.put_item().table_name(&cloud.state_table).item("api_id", AttributeValue::S(key.into()));
+        run(item.item("odd", AttributeValue::N("1".into())).send()).unwrap();
+    };
+    // Also where an item has the very key that the doctor pretends to write to.
+    ["shop", "api-health:doctor", "api-health:set-aside:shop:1"].into_iter().for_each(put);
+    let before = cloud.states();
+    let found = doctor(&cloud.home());
+    assert_eq!(found.one("states_write").0, "ok", "{:#}", found.json);
+    assert!(found.all("states").iter().any(|f| f.0 == "warn" && f.1.contains("cannot be read: ")), "{:#}", found.json);
+    assert!(found.all("states").iter().any(|f| f.1 == "1 damaged record set aside"), "{:#}", found.json);
+    assert_eq!(cloud.states(), before);
+}
+
+#[test]
+fn dynamodb_itself_refuses_the_pretended_writes_for_their_condition() {
+    let Some(local) = DynamoDbLocal::shared() else { return };
+    let client = dynamodb::client(&local.endpoint);
+    let table = run(dynamodb::create_table(&client, "api_id"));
+    let scan = || run(client.scan().table_name(&table).send()).unwrap().items.unwrap_or_default();
+    let mut home = Home::empty();
+    for (name, value) in Moto::shared().environment() {
+        home.env(name, value);
+    }
+    home.env("AWS_ENDPOINT_URL_DYNAMODB", &local.endpoint).env("DDB_STATE_TABLE", &table);
+    home.write("api-health.toml", "[apis]\nfile = \"apis.toml\"\nfrom_store = false\n");
+    home.write("apis.toml", "");
+    let found = doctor(&home);
+    assert_eq!(found.one("states_write").0, "ok", "{:#}", found.json);
+    assert!(scan().is_empty(), "{:?}", scan());
+    assert!(found.all("configs_table").is_empty(), "it is not used: {:#}", found.json);
+    let key = AttributeValue::S("api-health:doctor".into());
+    run(client.put_item().table_name(&table).item("api_id", key).send()).unwrap();
+    let before = scan();
+    assert_eq!(doctor(&home).one("states_write").0, "ok");
+    assert_eq!(scan(), before);
+}
+
+#[test]
+fn a_table_with_another_key_and_one_that_is_not_there_are_told() {
+    let cloud = Cloud::new();
+    let client = dynamodb::client(&Moto::shared().endpoint);
+    let mut home = cloud.home();
+    home.env("DDB_STATE_TABLE", run(dynamodb::create_table(&client, "name")));
+    home.env("DDB_CONFIG_TABLE", "no-such-table");
+    let found = doctor(&home);
+    assert_eq!(found.code, 69);
+    let (result, what, todo) = found.one("states_table");
+    assert_eq!(result, "fault");
+    assert!(what.contains("its key is name (S), and not api_id (S) alone"), "{what}");
+    assert!(todo.contains("infra/terraform"), "{todo}");
+    assert_eq!(found.one("states_write").0, "not_checked", "{:#}", found.json);
+    assert!(found.one("states_write").1.ends_with("; see states_table above"), "{:#}", found.json);
+    let (result, what, todo) = found.one("configs_table");
+    assert_eq!((result, what), ("fault", "DynamoDB table no-such-table does not exist in region eu-central-1"));
+    assert!(todo.contains("DDB_CONFIG_TABLE") && todo.contains("terraform output -raw configs_table_name"), "{todo}");
+    assert_eq!(found.one("topic").0, "ok", "the others ran: {:#}", found.json);
+}
+
+#[test]
+fn a_topic_that_is_not_there_nobody_hears_or_is_fifo_is_told() {
+    let cloud = Cloud::new();
+    let mut home = cloud.home();
+    home.env("SNS_TOPIC_ARN", cloud.topic_arn.clone() + "-not");
+    let found = doctor(&home);
+    assert_eq!(found.code, 69);
+    let (result, what, todo) = found.one("topic");
+    assert!(result == "fault" && what.ends_with("-not does not exist"), "{:#}", found.json);
+    assert!(todo.contains("SNS_TOPIC_ARN") && todo.contains("terraform output -raw topic_arn"), "{todo}");
+    assert_eq!((found.one("subscriptions").0, found.one("publish").0), ("not_checked", "not_checked"));
+
+    let name = format!("{}.fifo", cloud.state_table);
+    let create = sns().create_topic().name(name).attributes("FifoTopic", "true").send();
+    home.env("SNS_TOPIC_ARN", run(create).unwrap().topic_arn.unwrap());
+    let found = doctor(&home);
+    assert_eq!(found.code, 69);
+    assert!(found.one("topic").1.contains("a FIFO topic, which e-mail cannot subscribe to"), "{:#}", found.json);
+    assert_eq!(found.one("publish").0, "ok", "{:#}", found.json);
+    let (result, what, todo) = found.one("subscriptions");
+    assert!(result == "fault" && what.starts_with("nobody is subscribed"), "{:#}", found.json);
+    assert!(todo.starts_with("aws sns subscribe --topic-arn ") && todo.contains("--protocol sqs"), "{todo}");
+    // With somebody else who is told, it is no more than a warning.
+    home.write("api-health.toml", "[notify.webhook]\nurl = \"http://127.0.0.1:1/\"\n");
+    assert_eq!(doctor(&home).one("subscriptions").0, "warn");
+}
+
+/// SNS as it lists a subscription: `SubscriptionArn` is a word while nobody has confirmed it.
+fn listed(members: &[(&str, &str)]) -> Fault {
+    let members: String = members
+        .iter()
+        .map(|(endpoint, arn)| {
+            format!(
+                "<member><Owner>1</Owner><Protocol>email</Protocol><TopicArn>t</TopicArn><Endpoint>{endpoint}</Endpoint>\
+                 <SubscriptionArn>{arn}</SubscriptionArn></member>"
+            )
+        })
+        .collect();
+    let body = format!(
+        "<ListSubscriptionsByTopicResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
+         <ListSubscriptionsByTopicResult><Subscriptions>{members}</Subscriptions></ListSubscriptionsByTopicResult>\
+         <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></ListSubscriptionsByTopicResponse>"
+    );
+    Fault::answer("200 OK", "content-type: text/xml\r\n", &body)
+}
+
+#[test]
+fn who_has_not_confirmed_is_named() {
+    let (cloud, proxy) = (Cloud::new(), proxy());
+    let home = home_through(&cloud, &proxy);
+    let (ops, late) =
+        (("ops@example.com", "arn:aws:sns:eu-central-1:1:t:1"), ("late@example.com", "PendingConfirmation"));
+    proxy.strike_only(listed(&[ops, late]), "ListSubscriptionsByTopic");
+    let found = doctor(&home);
+    assert_eq!(found.code, 0, "{:#}", found.json);
+    let (result, what, todo) = found.one("subscriptions");
+    assert_eq!((result, what), ("warn", "1 confirmed: email ops@example.com; 1 pending: email late@example.com"));
+    assert!(todo.contains("Subscription Confirmation"), "{todo}");
+    proxy.strike_only(listed(&[late]), "ListSubscriptionsByTopic");
+    let found = doctor(&home);
+    assert_eq!((found.code, found.one("subscriptions").0), (69, "fault"), "{:#}", found.json);
+}
+
+#[test]
+fn each_permission_that_is_missing_is_named() {
+    let (cloud, proxy) = (Cloud::new(), proxy());
+    let home = home_through(&cloud, &proxy);
+    let type_of = "com.amazon.coral.service#AccessDeniedException";
+    let json = format!("{{\"__type\": \"{type_of}\", \"Message\": \"User: arn:aws:iam::1:role/x is not authorized\"}}");
+    let headers = "content-type: application/x-amz-json-1.0\r\nx-amzn-requestid: 1\r\n";
+    let denied = Fault::answer("400 Bad Request", headers, &json);
+    let xml = "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+               <Code>AuthorizationError</Code><Message>no</Message></Error><RequestId>1</RequestId></ErrorResponse>";
+    let not_allowed = Fault::answer("403 Forbidden", "content-type: text/xml\r\n", xml);
+    for (text, fault, check, result, action) in [
+        ("DynamoDB_20120810.DescribeTable", &denied, "configs_table", "warn", "dynamodb:DescribeTable"),
+        ("DynamoDB_20120810.DescribeTable", &denied, "states_table", "warn", "dynamodb:DescribeTable"),
+        ("DynamoDB_20120810.Scan", &denied, "states", "fault", "dynamodb:Scan"),
+        ("DynamoDB_20120810.PutItem", &denied, "states_write", "fault", "dynamodb:PutItem"),
+        ("DynamoDB_20120810.DeleteItem", &denied, "states_write", "fault", "dynamodb:DeleteItem"),
+        ("Action=GetTopicAttributes", &not_allowed, "topic", "warn", "sns:GetTopicAttributes"),
+        ("Action=ListSubscriptionsByTopic", &not_allowed, "subscriptions", "warn", "sns:ListSubscriptionsByTopic"),
+        ("Action=Publish", &not_allowed, "publish", "fault", "sns:Publish"),
+    ] {
+        proxy.strike_only(fault.clone(), text);
+        let found = doctor(&home);
+        assert_eq!(found.code, if result == "fault" { 69 } else { 0 }, "{text}: {:#}", found.json);
+        let (is, what, todo) = *found.all(check).last().unwrap();
+        assert_eq!(is, result, "{text}: {:#}", found.json);
+        assert!(what.contains(action) || todo.contains(action), "{text}: {what} {todo}");
+        let faults = found.checks("fault");
+        assert!(faults.iter().all(|c| *c == check || action == "dynamodb:Scan"), "{text}: {faults:?}");
+    }
+}
+
+#[test]
+fn without_region_or_credentials_both_are_told_and_the_rest_is_not_checked() {
+    let mut home = Home::empty();
+    home.env("AWS_EC2_METADATA_DISABLED", "true").env("DDB_STATE_TABLE", "states");
+    home.env("SNS_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:alerts");
+    home.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    let found = doctor(&home);
+    assert_eq!(found.code, 69);
+    let (result, what, todo) = found.one("region");
+    assert!(result == "fault" && what.starts_with("none was found"), "{:#}", found.json);
+    assert!(todo.contains("AWS_REGION=eu-central-1"), "{todo}");
+    let (result, what, todo) = found.one("credentials");
+    assert!(result == "fault" && what.starts_with("no AWS credentials were found"), "{:#}", found.json);
+    assert!(todo.contains("IAM role"), "{todo}");
+    for check in
+        ["configs_table", "states_table", "states_write", "topic", "subscriptions", "publish", "states", "apis"]
+    {
+        let (result, what, _) = found.one(check);
+        assert_eq!((result, what), ("not_checked", "there are no AWS credentials"), "{check}");
+    }
+}
+
+/// A metadata service (IMDSv2) of a machine with a role in eu-central-1; its credentials end in an hour, or have ended.
+fn metadata_service(seconds_left: i64) -> Gate {
+    Gate::open(move |mut stream| async move {
+        while let Some((head, _)) = read_request(&mut stream).await {
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let millis = Clock::now(&SystemClock).as_millis() + seconds_left * 1_000;
+            let until = aws_smithy_types::DateTime::from_millis(millis - millis % 1_000);
+            let until = until.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap();
+            let body = match path.as_str() {
+                "/latest/api/token" => "token".to_owned(),
+                "/latest/meta-data/placement/region" => "eu-central-1".into(),
+                "/latest/meta-data/iam/security-credentials/" => "daemon".into(),
+                "/latest/meta-data/iam/security-credentials/daemon" => format!(
+                    "{{\"Code\": \"Success\", \"Type\": \"AWS-HMAC\", \"AccessKeyId\": \"ASIAIOSFODNN7EXAMPLE\", \
+                     \"SecretAccessKey\": \"{SECRET_KEY}\", \"Token\": \"{SESSION_TOKEN}\", \"Expiration\": \"{until}\"}}"
+                ),
+                _ => String::new(),
+            };
+            let status = if body.is_empty() { "404 Not Found" } else { "200 OK" };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn credentials_and_region_of_the_machine_s_role_are_told_as_such() {
+    let cloud = Cloud::new();
+    let metadata = metadata_service(3_600);
+    let mut home = Home::empty();
+    home.env("AWS_ENDPOINT_URL", &Moto::shared().endpoint)
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://127.0.0.1:{}", metadata.port))
+        .env("DDB_CONFIG_TABLE", &cloud.config_table)
+        .env("DDB_STATE_TABLE", &cloud.state_table);
+    let found = doctor(&home);
+    let (result, what, _) = found.one("credentials");
+    assert_eq!(result, "ok", "{:#}", found.json);
+    assert!(
+        what.starts_with("from the machine's IAM role (EC2 metadata service); access key ...MPLE; valid for "),
+        "{what}"
+    );
+    assert!(what.contains(", until 20") && !found.json.to_string().contains("ASIA"), "{what}");
+    assert_eq!(found.one("region").1, "eu-central-1, from the EC2 metadata service");
+    assert_eq!(found.one("states_write").0, "ok", "{:#}", found.json);
+    // Nobody answers there: that takes about a second, and is told.
+    home.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1").env("AWS_REGION", "eu-central-1");
+    let found = doctor(&home);
+    assert_eq!((found.code, found.one("credentials").0), (69, "fault"), "{:#}", found.json);
+    assert_eq!(found.one("dynamodb_endpoint").0, "ok", "which needs none: {:#}", found.json);
+}
+
+#[test]
+fn a_profile_is_told_as_such_and_its_keys_are_not() {
+    let cloud = Cloud::new();
+    let mut home = Home::empty();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    home.write(
+        ".aws/config",
+        &format!("[profile ops]\nregion = eu-central-1\nendpoint_url = {}\n", Moto::shared().endpoint),
+    );
+    home.write(
+        ".aws/credentials",
+        &format!("[ops]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {SECRET_KEY}\n"),
+    );
+    home.env("AWS_PROFILE", "ops").env("AWS_EC2_METADATA_DISABLED", "true");
+    home.env("DDB_CONFIG_TABLE", &cloud.config_table).env("DDB_STATE_TABLE", &cloud.state_table);
+    let found = doctor(&home);
+    assert_eq!(found.code, 0, "{:#}", found.json);
+    assert_eq!(found.one("region").1, "eu-central-1, from the profile in the AWS config files");
+    let what = found.one("credentials").1;
+    assert_eq!(what, "from a profile in the AWS config files; access key ...MPLE; without an end");
+    assert!(found.one("dynamodb_endpoint").1.starts_with(&Moto::shared().endpoint), "{:#}", found.json);
+}
+
+#[test]
+fn a_clock_that_is_off_is_told_by_how_much() {
+    let (cloud, proxy) = (Cloud::new(), proxy());
+    let home = home_through(&cloud, &proxy);
+    let ago = |seconds: i64| {
+        let millis = Clock::now(&SystemClock).as_millis() - seconds * 1_000;
+        let date = aws_smithy_types::DateTime::from_millis(millis);
+        let date = date.fmt(aws_smithy_types::date_time::Format::HttpDate).unwrap();
+        Fault::answer("200 OK", &format!("date: {date}\r\n"), "healthy")
+    };
+    // Only the unsigned question: the signed ones go through.
+    proxy.strike_only(ago(4_000), "GET / HTTP/1.1");
+    let found = doctor(&home);
+    let (result, what, todo) = found.one("clock");
+    assert_eq!((found.code, result), (69, "fault"), "{:#}", found.json);
+    assert!(what.starts_with("1 h 6 min ahead of that of AWS"), "{what}");
+    assert!(todo.contains("timedatectl"), "{todo}");
+    proxy.strike_only(ago(-170), "GET / HTTP/1.1");
+    let found = doctor(&home);
+    let (result, what, _) = found.one("clock");
+    assert_eq!((found.code, result), (0, "warn"), "{:#}", found.json);
+    assert!(what.starts_with("2 min") && what.contains("behind that of AWS"), "{what}");
+}
+
+#[test]
+fn a_way_out_that_is_closed_or_silent_is_one_fault_and_is_not_waited_for_without_end() {
+    let (cloud, proxy) = (Cloud::new(), proxy());
+    let mut home = home_through(&cloud, &proxy);
+    for fault in [Fault::Refuse, Fault::Hang] {
+        proxy.strike(fault.clone());
+        let found = doctor(&home);
+        assert_eq!(found.code, 69);
+        let mut faults = found.checks("fault");
+        faults.sort_unstable();
+        assert_eq!(faults, ["dynamodb_endpoint", "sns_endpoint"], "{fault:?}: {:#}", found.json);
+        assert!(found.one("dynamodb_endpoint").2.contains("security group"), "{:#}", found.json);
+        assert_eq!(found.one("clock").0, "not_checked");
+        assert!(found.one("topic").1.ends_with("; see sns_endpoint above"), "{:#}", found.json);
+    }
+    home.env("AWS_ENDPOINT_URL_SNS", "http://sns.no-such-region.invalid");
+    let found = doctor(&home);
+    let (_, what, todo) = found.one("sns_endpoint");
+    assert!(what.contains("sns.no-such-region.invalid not found") || what.contains("could not be looked up"), "{what}");
+    assert!(todo.contains("names resolve"), "{todo}");
+}
+
+#[test]
+fn with_sqlite_and_a_topic_nothing_of_dynamodb_is_asked() {
+    let cloud = Cloud::new();
+    let mut home = Home::empty();
+    for (name, value) in Moto::shared().environment() {
+        home.env(name, value);
+    }
+    home.env("AWS_REGION", "").env("SNS_TOPIC_ARN", &cloud.topic_arn);
+    let ended = home.start(&["doctor", "--json", "--send-test-message"]).wait(BOUND);
+    let found = Found::new(ended.code.unwrap(), &ended.output);
+    assert_eq!(found.code, 0, "{:#}", found.json);
+    assert_eq!(found.one("region").1, "eu-central-1, from the topic's ARN");
+    for check in ["dynamodb_endpoint", "configs_table", "states_table", "states_write"] {
+        assert!(found.all(check).is_empty(), "{check}: {:#}", found.json);
+    }
+    assert_eq!(found.one("sqlite_file").0, "ok");
+    assert!(found.one("test_message").1.starts_with("sns took it over in "), "{:#}", found.json);
+    cloud.wait_for("api-health-test", "down", crate::daemon::SOON);
+}
