@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::container::{Container, Network};
 use crate::skip::skip;
 use crate::support::http::{Answer, Server};
-use service::{SECRET, Service, row, told, webhook};
+use service::{SECRET, Service, UNIT, row, told, tree, webhook};
 
 /// A container; says why where there is none.
 fn booted(test: &str) -> Option<Container> {
@@ -141,4 +141,23 @@ fn nothing_has_to_be_there_but_the_settings_file() {
     assert_eq!(service.as_the_daemon(&words).code, Some(0));
     assert_eq!(service.systemctl("reload").code, Some(0));
     container.wait_for("the alert in the journal", || service.log().contains("DOWN").then_some(()));
+}
+
+#[test]
+fn what_the_readme_says_to_type_works() {
+    let Some(container) = booted("what_the_readme_says_to_type_works") else { return };
+    let readme = std::fs::read_to_string(tree("infra/systemd/README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let [by_hand, as_the_daemon] = blocks[..] else { panic!("two blocks of commands, not {}", blocks.len()) };
+    container.copy_in(env!("CARGO_BIN_EXE_api-health"), "/srv/build/api-health", "755");
+    for file in ["api-health.service", "api-health.sysusers"] {
+        container.copy_in(tree(&format!("infra/systemd/{file}")), &format!("/srv/build/{file}"), "644");
+    }
+    container.sh(&format!("cd /srv/build\n{by_hand}"));
+    assert_eq!(container.unit_property(UNIT, "ActiveState"), "active");
+    assert_eq!(container.ok(&["systemctl", "is-enabled", UNIT]), "enabled");
+    // There is no terminal here.
+    let status = container.run(&["sh", "-euc", &as_the_daemon.replace("--pty", "--pipe")]);
+    assert_eq!(status.code, Some(0), "{status:?}");
+    assert!(!status.stdout.is_empty());
 }
