@@ -436,8 +436,9 @@ async fn told<T>(loading: impl Future<Output = T>) -> T {
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
-        loaded = loading => loaded,
+        biased; // told before it may be over
         never = telling => match never {},
+        loaded = loading => loaded,
     }
 }
 

@@ -80,6 +80,13 @@ impl Cloud {
             .env("DDB_STATE_TABLE", &self.state_table);
     }
 
+    /// The same, without a region and without credentials: where they come from is for the test.
+    pub(crate) fn be_known_without_credentials_to(&self, home: &mut Home) {
+        home.env("AWS_ENDPOINT_URL", &Moto::shared().endpoint)
+            .env("DDB_CONFIG_TABLE", &self.config_table)
+            .env("DDB_STATE_TABLE", &self.state_table);
+    }
+
     /// Puts a row for `url`, every second; `more` are further fields that are text.
     pub(crate) fn put_row(&self, api_id: &str, url: &str, more: &[(&str, AttributeValue)]) {
         let second = || AttributeValue::N("1".into());

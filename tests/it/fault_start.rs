@@ -1,13 +1,17 @@
-//! A start while the store is faulty: it waits, and then goes on where the last life ended.
+//! A start while the store or EC2's metadata service is faulty: it waits, and then goes on where the last life ended.
 
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::alerts::Receiver;
 use crate::cloud::Cloud;
 use crate::daemon::{Home, SOON, let_pass, wait_for};
+use crate::metadata::{MetadataService, Mood};
 use crate::support::http::{Answer, Server};
 use crate::support::http_proxy::{Fault, HttpProxy};
 use crate::support::moto::Moto;
+use crate::systemd::Systemd;
 
 fn a_start_through(fault: &Fault) {
     let cloud = Cloud::new();
@@ -58,4 +62,71 @@ fn a_start_while_dynamodb_is_faulty_waits_for_it_and_tells_no_second_down() {
         Fault::answer("400 Bad Request", "content-type: application/x-amz-json-1.0\r\n", throttled),
     ];
     std::thread::scope(|scope| faults.iter().for_each(|fault| drop(scope.spawn(move || a_start_through(fault)))));
+}
+
+/// A daemon whose region and credentials come from EC2's metadata service alone.
+fn on_a_machine_with(metadata: &MetadataService, cloud: &Cloud) -> (Home, Systemd) {
+    let mut home = Home::empty();
+    cloud.be_known_without_credentials_to(&mut home);
+    home.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint());
+    let systemd = Systemd::of(&mut home);
+    (home, systemd)
+}
+
+#[test]
+fn a_start_without_the_metadata_service_waits_for_it_and_goes_on_without_a_restart() {
+    let (cloud, target) = (Cloud::new(), Server::start());
+    cloud.put_row("shop", &target.url("/shop"), &[]);
+    let metadata = MetadataService::absent();
+    let (home, systemd) = on_a_machine_with(&metadata, &cloud);
+    let daemon = home.run();
+    let waits = systemd.wait_for_status("and the EC2 metadata service did not answer; write AWS_REGION=");
+    assert!(waits.contains("STATUS=waiting for AWS: no AWS region was found"), "{waits}");
+    assert!(waits.contains("EXTEND_TIMEOUT_USEC="), "{waits}");
+    daemon.wait_for_log("AWS cannot be called yet; waiting for it");
+    metadata.appears(Mood::Refuses);
+    systemd.wait_for_status("and the EC2 metadata service refused to give a token");
+    metadata.set(Mood::Slow);
+    systemd.wait_for_line("READY=1");
+    wait_for("probes", SOON, || (target.hits("/shop") >= 2).then_some(()));
+    cloud.wait_for_status("shop", "up", 0);
+    let ended = daemon.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(!ended.log.contains("aws-secret") && !ended.log.contains("aws-session"), "{}", ended.log);
+}
+
+#[test]
+fn a_machine_without_a_role_is_told_apart_and_a_signal_ends_the_wait() {
+    let (cloud, metadata) = (Cloud::new(), MetadataService::absent());
+    let (home, systemd) = on_a_machine_with(&metadata, &cloud);
+    metadata.appears(Mood::NoRole);
+    let daemon = home.run();
+    let waits = systemd.wait_for_status("and the EC2 metadata service knows of no role of this machine; write ");
+    assert!(waits.contains("STATUS=waiting for AWS: no AWS credentials were found"), "{waits}");
+    daemon.signal(Signal::TERM);
+    let ended = daemon.wait(SOON);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(ended.log.contains("stopped before anything was probed"), "{}", ended.log);
+    assert_eq!(systemd.count("READY=1"), 0, "{:?}", systemd.heard());
+}
+
+#[test]
+fn who_cannot_wait_or_would_wait_in_vain_is_told_at_once() {
+    let (cloud, metadata) = (Cloud::new(), MetadataService::absent());
+    let (mut home, _systemd) = on_a_machine_with(&metadata, &cloud);
+    let at_a_terminal = ["python3", "-c", "import os, pty, sys; os._exit(pty.spawn(sys.argv[1:]) >> 8)"];
+    for (who, daemon) in [
+        ("a round", home.start(&["run", "--once"])),
+        ("another command", home.start(&["status"])),
+        ("a person at a terminal", home.run_through(&at_a_terminal)),
+    ] {
+        let ended = daemon.wait(SOON);
+        let said = ended.log + &ended.output;
+        assert_eq!(ended.code, Some(69), "{who}: {said}");
+        assert!(said.contains("and the EC2 metadata service did not answer; write AWS_REGION="), "{who}: {said}");
+    }
+    home.env("AWS_EC2_METADATA_DISABLED", "true");
+    let ended = home.run().wait(SOON);
+    assert_eq!(ended.code, Some(69), "{}", ended.log);
+    assert!(ended.log.contains("and the EC2 metadata service is switched off"), "{}", ended.log);
 }

@@ -8,6 +8,8 @@ mod alerts;
 mod apis;
 mod cloud;
 mod daemon;
+mod metadata;
+mod systemd;
 
 // What is promised.
 mod alerts_retry;

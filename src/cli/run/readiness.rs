@@ -10,20 +10,20 @@ const LOOKS_TO_DOUBT: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// The keeper is stuck, or is being started again.
-    NoAnswer,
+    KeeperSilent,
     /// The store takes no writes.
-    NoWrites,
+    StoreGone,
     /// No configs could be read since the start.
-    NoConfigs,
+    Unconfigured,
 }
 
 impl Trouble {
     /// In words.
     pub(super) const fn words(self) -> &'static str {
         match self {
-            Self::NoAnswer => "the state-keeper does not answer",
-            Self::NoWrites => "the store takes no writes",
-            Self::NoConfigs => "no configs could be read yet",
+            Self::KeeperSilent => "the state-keeper does not answer",
+            Self::StoreGone => "the store takes no writes",
+            Self::Unconfigured => "no configs could be read yet",
         }
     }
 }
@@ -47,9 +47,9 @@ impl Readiness {
         now: Timestamp,
     ) -> Option<(Trouble, Timestamp)> {
         let found = match report {
-            None => Err(Trouble::NoAnswer),
-            Some(report) if report.store_is_gone => Err(Trouble::NoWrites),
-            Some(_) if without_configs => Err(Trouble::NoConfigs),
+            None => Err(Trouble::KeeperSilent),
+            Some(report) if report.store_is_gone => Err(Trouble::StoreGone),
+            Some(_) if without_configs => Err(Trouble::Unconfigured),
             Some(_) => Ok(()),
         };
         self.found = match (found, self.found) {
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn each_change_is_said_once_and_a_blip_not_at_all() {
         let mut readiness = Readiness::default();
-        let (yes, no) = (Ok(()), Err(Trouble::NoWrites));
+        let (yes, no) = (Ok(()), Err(Trouble::StoreGone));
         let found = [yes, yes, no, no, yes, no, no, no, no, yes, yes];
         let said: Vec<_> = found.into_iter().map(|found| readiness.changed(found)).collect();
         let (y, n) = (Some(yes), Some(no));
@@ -100,9 +100,9 @@ mod tests {
         assert_eq!(readiness.look(Some(KeeperReport::default()), false, at(1)), None);
         assert_eq!(readiness.look(gone, false, at(2)), None, "a blip?");
         assert_eq!(readiness.look(gone, false, at(3)), None);
-        assert_eq!(readiness.look(gone, false, at(4)), Some((Trouble::NoWrites, at(2))));
-        assert_eq!(readiness.look(None, false, at(5)), Some((Trouble::NoAnswer, at(5))));
-        assert_eq!(readiness.look(Some(KeeperReport::default()), true, at(6)), Some((Trouble::NoConfigs, at(6))));
+        assert_eq!(readiness.look(gone, false, at(4)), Some((Trouble::StoreGone, at(2))));
+        assert_eq!(readiness.look(None, false, at(5)), Some((Trouble::KeeperSilent, at(5))));
+        assert_eq!(readiness.look(Some(KeeperReport::default()), true, at(6)), Some((Trouble::Unconfigured, at(6))));
         assert_eq!(readiness.look(Some(KeeperReport::default()), false, at(7)), None);
     }
 }

@@ -82,7 +82,7 @@ impl StatusLine {
 fn words(figures: &Figures<'_>) -> String {
     let apis = count(figures.apis, "API");
     let store = match figures.trouble {
-        Some((Trouble::NoWrites, since)) => format!("store takes no writes since {since}"),
+        Some((Trouble::StoreGone, since)) => format!("store takes no writes since {since}"),
         _ => "store ok".to_owned(),
     };
     if let Some(why) = figures.why_no_configs {
@@ -108,7 +108,7 @@ fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -132,7 +132,7 @@ mod tests {
             |figures: &Figures<'_>| StatusLine::new(start).next(figures, start + Duration::from_secs(60)).unwrap();
         assert_eq!(line(&figures(3, 1_000)), "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; 16.7 probes/s; store ok");
         let since = Timestamp::from_millis(1_795_332_600_000);
-        let gone = Figures { trouble: Some((Trouble::NoWrites, since)), ..figures(3, 1) };
+        let gone = Figures { trouble: Some((Trouble::StoreGone, since)), ..figures(3, 1) };
         assert_eq!(
             line(&gone),
             "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; under 0.1 probes/s; store takes no writes since 2026-11-22T07:30:00.000Z"
@@ -142,7 +142,7 @@ mod tests {
             line(&none),
             "no configs could be read yet, tried again and again; store ok; apis.toml: is not there"
         );
-        let silent = Figures { report: None, trouble: Some((Trouble::NoAnswer, since)), apis: 1, ..figures(0, 60) };
+        let silent = Figures { report: None, trouble: Some((Trouble::KeeperSilent, since)), apis: 1, ..figures(0, 60) };
         assert_eq!(
             line(&silent),
             "1 API; the state-keeper does not answer since 2026-11-22T07:30:00.000Z; 1.0 probes/s"
