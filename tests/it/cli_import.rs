@@ -216,7 +216,7 @@ fn an_import_that_fails_midway_says_how_far_it_came_and_goes_on_from_there() {
     let made: usize = made.parse().unwrap();
     let there = || place.json(&["apis", "list"])["apis"].as_array().unwrap().len();
     assert_eq!(there(), made + 1, "what is said is so, and nothing is removed before all is there");
-    assert!(made < COUNT && made >= 30, "{made}");
+    assert!((30..COUNT).contains(&made), "{made}");
     shell.execute_batch("DROP TRIGGER t").unwrap();
     let again = place.ok(&["apis", "import", "rows.toml", "--prune", "--yes"]);
     assert!(again.contains(&format!("{} added, 0 changed, 1 removed", COUNT - made)), "{again}");

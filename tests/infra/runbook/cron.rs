@@ -128,7 +128,10 @@ fn the_job_of_the_page_tells_an_outage_with_crons_bare_environment_and_rounds_do
     put_row(&shell, "both", "/both");
     shell.server.set("/slow", Answer::Status(200));
     let (one, other) = (job.without_flock().start(&shell), job.without_flock().start(&shell));
-    assert_eq!((ended(one).0, ended(other).0), (Some(0), Some(0)));
+    for code in [ended(one).0, ended(other).0] {
+        // 75: it found the alert owed and claimed by the other, and did not see it delivered before its time was over.
+        assert!([Some(0), Some(75)].contains(&code), "{code:?}");
+    }
     assert_eq!(shell.subjects(), ["DOWN both: status 500 is not in 2xx"]);
     shell.server.refuse(); // which ends the long one's probe
     assert_eq!(ended(long).0, Some(0));

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn rows(rows: Value) -> Vec<RawRow> {
+    fn rows(rows: &Value) -> Vec<RawRow> {
         let fields = |row: &Value| row.as_object().unwrap().clone();
         rows.as_array().unwrap().iter().map(|row| RawRow { location: "t".into(), fields: fields(row) }).collect()
     }
@@ -123,8 +123,8 @@ mod tests {
 
     #[test]
     fn rows_that_the_file_lacks_are_removed_only_when_that_is_asked_for() {
-        let file = || rows(json!([{"api_id": "a", "n": 1.0}, {"api_id": "b", "n": 2}, {"api_id": "c"}]));
-        let there = rows(json!([{"api_id": "a", "n": 1}, {"api_id": "b", "n": 1}, {"api_id": "y"}, {"api_id": "x"}]));
+        let file = || rows(&json!([{"api_id": "a", "n": 1.0}, {"api_id": "b", "n": 2}, {"api_id": "c"}]));
+        let there = rows(&json!([{"api_id": "a", "n": 1}, {"api_id": "b", "n": 1}, {"api_id": "y"}, {"api_id": "x"}]));
         let plan = Plan::new(file(), &there, false);
         assert_eq!(signs(&plan), "+c ~b - =1 kept 2");
         assert!(plan.untouched().contains("2 kept"), "{}", plan.untouched());
