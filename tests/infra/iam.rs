@@ -43,11 +43,22 @@ fn stand_in() -> Place {
     for table in ["api_health_configs", "api_health_states"] {
         admin.call("dynamodb", "create_table", &json!({"TableName": table,"AttributeDefinitions":[{"AttributeName":"api_id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"api_id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST"}));
     }
-    let topic = admin.call("sns", "create_topic", &json!({"Name": "api-health-alerts"}))["TopicArn"].as_str().unwrap().to_owned();
+    let topic = admin.call("sns", "create_topic", &json!({"Name": "api-health-alerts"}))["TopicArn"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     admin.call("iam", "create_role", &json!({"RoleName": "api-health-daemon", "AssumeRolePolicyDocument": json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}]}).to_string()}));
     admin.call("iam", "create_instance_profile", &json!({ "InstanceProfileName": "api-health-daemon" }));
-    admin.call("iam", "add_role_to_instance_profile", &json!({ "InstanceProfileName": "api-health-daemon", "RoleName": "api-health-daemon" }));
-    admin.call("s3", "create_bucket", &json!({"Bucket": "api-health-package-1", "CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}));
+    admin.call(
+        "iam",
+        "add_role_to_instance_profile",
+        &json!({ "InstanceProfileName": "api-health-daemon", "RoleName": "api-health-daemon" }),
+    );
+    admin.call(
+        "s3",
+        "create_bucket",
+        &json!({"Bucket": "api-health-package-1", "CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}),
+    );
     admin.call("s3", "put_object", &json!({"Bucket": "api-health-package-1", "Key": "p.rpm", "Body": "x"}));
     let t = |n: &str| format!("arn:aws:dynamodb:eu-central-1:123456789012:table/{n}");
     let policy = json!({"Version": "2012-10-17", "Statement": [
@@ -60,7 +71,16 @@ fn stand_in() -> Place {
     let policy = json!({"Version": "2012-10-17", "Statement": [
       {"Sid": "EditConfigs", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable"], "Resource": t("api_health_configs")},
       {"Sid": "ReadStates", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], "Resource": t("api_health_states")}]});
-    let place = Place::of(&place::Names { configs: "api_health_configs".into(), states: "api_health_states".into(), topic_arn: topic, role: "api-health-daemon".into(), profile: "api-health-daemon".into()}, policy);
+    let place = Place::of(
+        &place::Names {
+            configs: "api_health_configs".into(),
+            states: "api_health_states".into(),
+            topic_arn: topic,
+            role: "api-health-daemon".into(),
+            profile: "api-health-daemon".into(),
+        },
+        policy,
+    );
     place.grant(&daemon_policy);
     place
 }
@@ -94,7 +114,11 @@ fn do_everything(place: &Place, home: &mut Home) {
     daemon.wait_for_log("a stored state is damaged; it is set aside");
     place.wait_for_status("shop", "up", 0);
     place.wait_for_status("torn", "up", 0);
-    assert!(place.states().keys().any(|key| key.starts_with("api-health:set-aside:torn")), "{:?}", place.states().keys());
+    assert!(
+        place.states().keys().any(|key| key.starts_with("api-health:set-aside:torn")),
+        "{:?}",
+        place.states().keys()
+    );
     target.set("/shop", Answer::Status(503));
     place.wait_for_alert("shop", "down");
     target.set("/shop", Answer::Status(200));

@@ -59,7 +59,9 @@ fn the_emulator_is_as_strict_as_ec2() {
     };
     let (key, secret, token) = (field("AccessKeyId"), field("SecretAccessKey"), field("Token"));
     let scan = json!({ "TableName": place.configs });
-    let code = |caller: &Caller| caller.try_call("dynamodb", "scan", &scan).map_or_else(|refusal| refusal.code, |_| "ok".into());
+    let code = |caller: &Caller| {
+        caller.try_call("dynamodb", "scan", &scan).map_or_else(|refusal| refusal.code, |_| "ok".into())
+    };
     let good = with(&key, &secret, &token);
     wait_for("the end of the credentials", SOON, || (code(&good) == "ExpiredTokenException").then_some(()));
     let used = instance.decisions();

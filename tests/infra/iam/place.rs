@@ -91,7 +91,8 @@ impl Place {
         let topic = json!({ "Name": new(self.topic_arn.rsplit(':').next().unwrap()) });
         let topic_arn = admin.call("sns", "create_topic", &topic)["TopicArn"].as_str().unwrap().to_owned();
         let (role, profile) = (new(&self.role), new(&self.profile));
-        let trust = admin.call("iam", "get_role", &json!({ "RoleName": self.role }))["Role"]["AssumeRolePolicyDocument"].take();
+        let trust =
+            admin.call("iam", "get_role", &json!({ "RoleName": self.role }))["Role"]["AssumeRolePolicyDocument"].take();
         admin.call("iam", "create_role", &json!({ "RoleName": role, "AssumeRolePolicyDocument": trust.to_string() }));
         admin.call("iam", "create_instance_profile", &json!({ "InstanceProfileName": profile }));
         admin.call("iam", "add_role_to_instance_profile", &json!({ "InstanceProfileName": profile, "RoleName": role }));
