@@ -60,15 +60,15 @@ locals {
 
   tags = merge({ Application = var.name }, var.tags)
 
-  # The daemon's environment file. The quoting is what systemd and a shell both read.
+  # The daemon's environment file. What is quoted so reads the same for systemd and for a shell.
   settings = {
-    APP_ENVIRONMENT  = var.environment
+    APP_ENVIRONMENT  = join("", [for character in split("", var.environment) : contains(["\\", "\"", "$", "`"], character) ? "\\${character}" : character])
     AWS_REGION       = local.region
     DDB_CONFIG_TABLE = aws_dynamodb_table.configs.name
     DDB_STATE_TABLE  = aws_dynamodb_table.states.name
     SNS_TOPIC_ARN    = aws_sns_topic.alerts.arn
   }
-  environment_file = join("\n", [for key, value in local.settings : "${key}=\"${replace(value, "/([\\\\\"$`])/", "\\$1")}\""])
+  environment_file = join("\n", [for key, value in local.settings : "${key}=\"${value}\""])
 
   user_data = templatefile("${path.module}/templates/user-data.sh.tftpl", {
     package_source   = local.package_source

@@ -37,7 +37,7 @@ impl Outputs {
 pub(crate) fn applied(endpoint: &str) -> Result<Outputs, skip::Because> {
     let deployment = Deployment::new(tool::find()?, endpoint);
     deployment.apply(&[]);
-    Ok(Outputs { values: deployment.outputs(), _deployment: deployment })
+    Ok(Outputs { values: deployment.state().outputs(), _deployment: deployment })
 }
 
 /// Every resource of the module. One more is a decision: it belongs in this list, and, where it opens or allows something,
@@ -246,14 +246,15 @@ fn it_is_applied_once_changed_and_destroyed() {
 
     let planned = deployment.plan();
     assert_eq!(planned.code, Some(0), "a second plan is empty:\n{}", planned.text);
-    assert_eq!(deployment.resources(), expected());
+    let state = deployment.state();
+    assert_eq!(state.resources(), expected());
 
-    let outputs = deployment.outputs();
+    let outputs = state.outputs();
     assert!(outputs["instance_id"].as_str().is_some_and(|id| id.starts_with("i-")), "{outputs}");
     assert!(outputs["public_ip"].as_str().is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_ok()), "{outputs}");
     assert_eq!(outputs["topic_arn"], "arn:aws:sns:eu-central-1:123456789012:api-health-alerts", "{outputs}");
 
-    user_data::check(&deployment.user_data(), environment, &moto);
+    user_data::check(&state.user_data(), environment, &moto);
 
     let refused = deployment.destroy();
     assert!(!refused.success, "{}", refused.text);
@@ -266,7 +267,8 @@ fn it_is_applied_once_changed_and_destroyed() {
         .apply_only(&["aws_dynamodb_table.configs", "aws_dynamodb_table.states"], &[("deletion_protection", "false")]);
     let destroyed = deployment.destroy();
     assert!(destroyed.success, "{}", destroyed.text);
-    assert!(deployment.resources().is_empty(), "{:?}", deployment.resources());
+    let left = deployment.state().resources();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

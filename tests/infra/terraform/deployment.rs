@@ -74,41 +74,41 @@ impl Deployment {
 
     /// `terraform destroy`.
     pub(super) fn destroy(&self) -> Ran {
-        self.copy.run(&["destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=30"])
+        self.copy.run(&["destroy", "-auto-approve", "-refresh=false", "-input=false", "-no-color", "-parallelism=30"])
     }
 
+    /// What there is now. Takes seconds: the provider must explain its schemas.
+    pub(super) fn state(&self) -> State {
+        let shown = self.copy.run(&["show", "-json"]);
+        assert!(shown.success, "{}", shown.text);
+        State(serde_json::from_str(&shown.text).unwrap())
+    }
+}
+
+/// A deployment at one moment.
+pub(super) struct State(Value);
+
+impl State {
     /// The outputs: an object of name and value.
     pub(super) fn outputs(&self) -> Value {
-        self.state()["values"]["outputs"]
-            .as_object()
-            .expect("outputs")
-            .iter()
-            .map(|(name, output)| (name.clone(), output["value"].clone()))
-            .collect()
+        let outputs = self.0["values"]["outputs"].as_object().expect("outputs");
+        outputs.iter().map(|(name, output)| (name.clone(), output["value"].clone())).collect()
     }
 
     /// What there is, as `type.name`.
     pub(super) fn resources(&self) -> BTreeSet<String> {
-        self.made().iter().map(|made| format!("{}.{}", text(&made["type"]), text(&made["name"]))).collect()
+        self.made().map(|made| format!("{}.{}", text(&made["type"]), text(&made["name"]))).collect()
     }
 
     /// What the instance runs at its first boot.
     pub(super) fn user_data(&self) -> String {
-        let made = self.made();
-        let template = made.iter().find(|made| made["type"] == "aws_launch_template").expect("a launch template");
+        let template = self.made().find(|made| made["type"] == "aws_launch_template").expect("a launch template");
         String::from_utf8(base64(text(&template["values"]["user_data"]))).unwrap()
     }
 
-    fn made(&self) -> Vec<Value> {
-        let state = self.state();
-        let all = state["values"]["root_module"]["resources"].as_array().cloned().unwrap_or_default();
-        all.into_iter().filter(|made| made["mode"] == "managed").collect()
-    }
-
-    fn state(&self) -> Value {
-        let shown = self.copy.run(&["show", "-json"]);
-        assert!(shown.success, "{}", shown.text);
-        serde_json::from_str(&shown.text).unwrap()
+    fn made(&self) -> impl Iterator<Item = &Value> {
+        let all = self.0["values"]["root_module"]["resources"].as_array();
+        all.into_iter().flatten().filter(|made| made["mode"] == "managed")
     }
 }
 
