@@ -103,7 +103,7 @@ fn do_everything(place: &Place, home: &mut Home) {
     place.put_row("late", &target.url("/late"));
     daemon.signal(Signal::HUP);
     place.wait_for_status("late", "up", 0);
-    for looks in [&["status"][..], &["alerts", "list"], &["apis", "list"], &["alerts", "test"]] {
+    for looks in [&["status"][..], &["alerts", "list"], &["apis", "list"], &["alerts", "test"], &["doctor"]] {
         succeeds(home, looks);
     }
     place.wait_for_alert("api-health-test", "down");

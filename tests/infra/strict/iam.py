@@ -193,20 +193,20 @@ def authorise(handler, request_class, resource="*"):
         request = request_class(account_id=handler.current_account, method=handler.method, data=handler.data,
                                 path=url.path + (f"?{url.query}" if url.query else ""), body=flask.request.environ[BODY],
                                 headers=handler.headers, action=handler._get_action())
-    except HTTPException:
+    except Exception:  # each service has its own
         refuse(unknown_key(service), "unknown key")
     who, called = request._access_key.arn, request._action
     if has_expired(handler, key):
         refuse(expired(service), "expired", who, called)
     try:
         request.check_signature()
-    except HTTPException:
+    except Exception:
         refuse(bad_signature(service), "signature", who, called)
     for action, resource in needed(handler, called, resource):
         request._action = action
         try:
             request.check_action_permitted(resource)
-        except HTTPException:
+        except Exception:
             refuse(denied(service, who, action, resource), "denied", who, action, resource)
         DECISIONS.add(allowed=True, why="", principal=who, key=key, action=action, resource=resource)
 
