@@ -2,6 +2,7 @@
 //!
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -31,6 +32,7 @@ use crate::sqlite::{Holder, OnlyOne, SqliteFile};
 use crate::store::dynamodb::DynamoStateStore;
 use crate::store::fault::one_line;
 use crate::store::sqlite::SqliteStateStore;
+use crate::systemd;
 
 /// Why a command could not do its work, in words for the person at the terminal.
 #[derive(Debug)]
@@ -99,6 +101,16 @@ const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How long a start waits for a store that does not answer, before the process ends and whoever started it decides.
 const LOAD_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two tries of it.
+const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// While the states are loaded, systemd is told so this often,
+const LOAD_TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// and no longer than this: a table of a hundred thousand states that is throttled is read within minutes, and what takes
+/// longer is left to systemd's own patience with a start.
+const LOAD_TOLD_MAX: Duration = Duration::from_secs(600);
 
 /// The settings, and what every command shares.
 pub struct App {
@@ -359,7 +371,7 @@ fn host() -> String {
 async fn load_states(store: &dyn StateStore) -> Result<Vec<ApiState>, AppError> {
     let began = tokio::time::Instant::now();
     loop {
-        match store.load_all().await {
+        match told(store.load_all()).await {
             Ok(LoadedStates { states, unreadable }) => {
                 let count = unreadable.len();
                 for (index, record) in unreadable.into_iter().enumerate() {
@@ -372,10 +384,26 @@ async fn load_states(store: &dyn StateStore) -> Result<Vec<ApiState>, AppError> 
             }
             Err(StoreError::Unavailable(why)) if began.elapsed() < LOAD_PATIENCE => {
                 tracing::warn!(why, "the store does not answer; waiting for it");
-                tokio::time::sleep(Duration::from_secs(2)).await;
+                systemd::waits(&format!("the store does not answer; waiting for it: {why}"), LOAD_AGAIN_AFTER);
+                tokio::time::sleep(LOAD_AGAIN_AFTER).await;
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Waits for the states, and tells systemd so.
+async fn told<T>(loading: impl Future<Output = T>) -> T {
+    let telling = async {
+        for _ in 0..LOAD_TOLD_MAX.as_secs() / LOAD_TOLD_EVERY.as_secs() {
+            systemd::waits("loading the stored states", LOAD_TOLD_EVERY);
+            tokio::time::sleep(LOAD_TOLD_EVERY).await;
+        }
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        loaded = loading => loaded,
+        never = telling => match never {},
     }
 }
 

@@ -22,7 +22,8 @@ use crate::stats::Stats;
 #[cfg(test)]
 use crate::supervisor::poison::{Give, Poison, Whom};
 use crate::supervisor::{
-    DiedInRound, Fatal, KillSwitch, LoadReport, Parts, Reload, StopProbing, Supervisor, SupervisorOptions,
+    AskProgress, DiedInRound, Fatal, KillSwitch, LoadReport, Parts, Progress, Reload, StopProbing, Supervisor,
+    SupervisorOptions,
 };
 use crate::threads::Threads;
 use crate::timebase::TimeBase;
@@ -197,6 +198,45 @@ pub fn start(world: World, options: &Options) -> Running {
     }
 }
 
+/// What can be asked of the running actors by others than who holds [`Running`]. It outlives them, and has no answers then.
+#[derive(Clone)]
+pub struct Gauges {
+    supervisor: Addr<Supervisor>,
+    keeper: KeeperHandle,
+    stats: Arc<Stats>,
+    probers: watch::Receiver<usize>,
+}
+
+impl Gauges {
+    /// How probing goes, as the supervisor says on its own thread; `None` if it is dead. One that is stuck does not answer at
+    /// all: the caller bounds the wait. One asks at a time, since the answer is about the time since it was asked before.
+    pub async fn progress(&self) -> Option<Progress> {
+        self.supervisor.send(AskProgress).await.ok()
+    }
+
+    /// What the keeper has at hand; `None` if there is none any more. While it is started again this waits: the caller
+    /// bounds that.
+    pub async fn report(&self) -> Option<KeeperReport> {
+        self.keeper.ask(|| Report, |_| true).await
+    }
+
+    /// Figures.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// How many probers run.
+    pub fn probers(&self) -> usize {
+        *self.probers.borrow()
+    }
+}
+
+/// The longest that [`Running::stop`] takes, whatever is stuck.
+pub const fn longest_stop(within: Duration) -> Duration {
+    // The supervisor's answer, storing and telling, and the keeper's last report.
+    within.saturating_add(SETTLE_MIN).saturating_add(SETTLE_MIN).saturating_add(SETTLE_MIN)
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
@@ -208,6 +248,16 @@ impl Running {
     /// Reads the configs and applies them.
     pub async fn reload(&self) -> LoadReport {
         self.supervisor.send(Reload).await.unwrap_or_default()
+    }
+
+    /// For whoever watches the actors while another one waits for them.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            supervisor: self.supervisor.clone(),
+            keeper: self.keeper.clone(),
+            stats: Arc::clone(&self.stats),
+            probers: self.probers.clone(),
+        }
     }
 
     /// The first probes of all APIs.

@@ -69,6 +69,19 @@ source, shadowed; refused[] with api_id, source, issues[]; unreadable[] with sou
 Example:
   api-health apis list --json | jq -r '.apis[].url'";
 
+const IMPORT_HELP: &str = "\
+The plan comes first: + a row that is added, ~ one that changes, field by field, - one that is removed.
+Then it is asked for a yes. The same import again has nothing to do. A row that somebody changed since
+the plan was made is left alone. An import that failed midway goes on when it is run again.
+
+Exit codes: 0 done, or nothing to do; 64 a row is bad, or nobody can be asked and --yes is missing;
+69 the table is not available; 75 the answer was no, or some rows were left alone.
+
+Examples:
+  api-health apis import apis.toml --dry-run
+  api-health apis import apis.toml --yes
+  api-health apis import apis.toml --prune";
+
 const STATUS_HELP: &str = "\
 With --json, every name is stable:
   at, environment, store, summary { up, down, unknown, disabled, suspect, owed_alerts },
@@ -239,15 +252,20 @@ pub enum ApisCommand {
         api_id: String,
     },
     /// Bring the `[[api]]` tables of a TOML file into the store's table; nothing is written if any row is bad
-    #[command(after_help = "Rows that are the same already are left alone, and rows that the file lacks are kept.\n\n\
-                            Example:\n  api-health apis import apis.toml --dry-run")]
+    #[command(after_help = IMPORT_HELP)]
     Import {
-        /// The file; - is standard input
+        /// The file; - is standard input, and needs --yes or --dry-run
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
-        /// Say what would be written, and write nothing
-        #[arg(long)]
+        /// Say what would be written, all of it, and write nothing
+        #[arg(long, conflicts_with = "yes")]
         dry_run: bool,
+        /// Write without asking
+        #[arg(long)]
+        yes: bool,
+        /// Remove the rows that the file lacks, as `apis rm` does; without it they are kept
+        #[arg(long)]
+        prune: bool,
     },
     /// Print the table as TOML that can be imported again, literal secrets included
     #[command(after_help = "Example:\n  (umask 077; api-health apis export > apis.toml)")]

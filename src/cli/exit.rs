@@ -17,7 +17,8 @@ pub enum Exit {
     Unavailable,
     /// A fault of this program (`EX_SOFTWARE`).
     Internal,
-    /// `run --once` was stopped by a signal, or alerts could not be delivered yet and stay owed (`EX_TEMPFAIL`).
+    /// `run --once` was stopped by a signal, or alerts could not be delivered yet and stay owed; `apis import` was not
+    /// agreed to, or left rows alone that somebody else changed meanwhile (`EX_TEMPFAIL`).
     Unfinished,
 }
 
@@ -30,7 +31,11 @@ impl Exit {
         (Self::BadConfiguration, "the command line, the settings or a config are bad; every fault is named"),
         (Self::Unavailable, "the store, a file or AWS is not available"),
         (Self::Internal, "a fault of api-health itself"),
-        (Self::Unfinished, "run --once: stopped by a signal, or alerts could not be delivered yet and stay owed"),
+        (
+            Self::Unfinished,
+            "run --once: stopped by a signal, or alerts could not be delivered yet and stay owed; apis import: the \
+             answer was no, or rows changed meanwhile",
+        ),
     ];
 
     /// The number.

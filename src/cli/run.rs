@@ -1,6 +1,8 @@
 //! `run`: watch until told to stop. `run --once`: one round, for cron.
 
 mod readiness;
+mod status_line;
+mod telling;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use api_health_actors::child::ChildExit;
 use api_health_actors::round::Round;
 use api_health_actors::stats;
-use api_health_actors::supervisor::LoadReport;
+use api_health_actors::supervisor::{LOAD_TIMEOUT, LoadReport};
 use api_health_actors::system::{self, Options, Running};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,7 +21,8 @@ use super::args::RunArgs;
 use super::exit::Exit;
 use crate::app::{App, AppError};
 use crate::configs::urls;
-use readiness::Readiness;
+use crate::systemd;
+use telling::Telling;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
 const ONCE_TELL: Duration = Duration::from_secs(30);
@@ -49,8 +52,10 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
     // What is watched besides these is not known then, so nothing is taken for removed.
     let closes_unconfigured = args.urls.is_empty();
     let running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
-    let Some(report) = reload(&running, &mut signals).await else {
-        return Ok(stop(app, running, &mut signals).await);
+    let mut telling = Telling::of(running.gauges(), Arc::clone(&app.clock));
+    systemd::waits("reading the configs", LOAD_TIMEOUT);
+    let Some(report) = until_signal(running.reload(), &mut signals).await else {
+        return Ok(stop(app, running, &mut signals, &mut telling).await);
     };
     if report.apis == 0 && (args.once || report.misconfigured) && !report.unreadable.is_empty() {
         // There is nothing that could run: say so and leave, instead of waiting for somebody to read the log.
@@ -67,9 +72,10 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
         async move { stats::log_periodically(&stats).await }
     });
     let exit = if args.once {
-        once(app, running, &report, signals).await
+        once(app, running, &report, signals, &mut telling).await
     } else {
-        watch(app, running, report.apis == 0 && !report.unreadable.is_empty(), signals).await
+        telling.configs_read(why_none(&report));
+        watch(app, running, signals, &mut telling).await
     };
     progress.abort();
     periodically.abort();
@@ -113,37 +119,62 @@ fn announce(report: &LoadReport) {
 }
 
 /// Watches until a signal says to stop, or until an actor dies that nothing works without.
-async fn watch(app: &App, mut running: Running, mut without_configs: bool, mut signals: Signals) -> Exit {
+async fn watch(app: &App, mut running: Running, mut signals: Signals, telling: &mut Telling) -> Exit {
     let mut configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
-    let mut readiness = Readiness::default();
     loop {
+        let without_configs = telling.is_without_configs();
         tokio::select! {
-            () = tokio::time::sleep(readiness::LOOK_EVERY) => readiness.look(&running, without_configs).await,
+            never = telling.go_on() => match never {},
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
                 tracing::info!("SIGHUP: reading the configs again");
-                if reload(&running, &mut signals).await.is_none() {
+                if !reload(&running, &mut signals, telling, true).await {
                     break;
                 }
             }
             () = tokio::time::sleep_until(configs_again_at), if without_configs => {
                 configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
-                match reload(&running, &mut signals).await {
-                    Some(report) => without_configs = !report.unreadable.is_empty(),
-                    None => break,
+                if !reload(&running, &mut signals, telling, false).await {
+                    break;
                 }
             }
             dead = running.fatal() => return died(&dead),
         }
     }
-    stop(app, running, &mut signals).await
+    stop(app, running, &mut signals, telling).await
 }
 
-/// Reads the configs. `None` if a signal said to stop meanwhile: a source that hangs takes half a minute.
-async fn reload(running: &Running, signals: &mut Signals) -> Option<LoadReport> {
+/// Reads the configs, while everything else goes on; `false` if a signal said to stop meanwhile: a source that hangs takes
+/// half a minute. systemd hears of a reload that was asked for, once the program is ready.
+async fn reload(running: &Running, signals: &mut Signals, telling: &mut Telling, was_asked_for: bool) -> bool {
+    let is_told = was_asked_for && telling.is_ready();
+    if is_told {
+        systemd::reloading();
+    } else if !telling.is_ready() {
+        systemd::extend_start(FIRST_CONFIGS_EVERY + LOAD_TIMEOUT);
+    }
+    let report = telling.meanwhile(until_signal(running.reload(), signals)).await;
+    if is_told {
+        systemd::ready();
+    }
+    if let Some(report) = &report
+        && telling.is_without_configs()
+    {
+        telling.configs_read(why_none(report));
+    }
+    report.is_some()
+}
+
+/// Why there is nothing to watch, if that is because nothing could be read.
+fn why_none(report: &LoadReport) -> Option<String> {
+    (report.apis == 0 && !report.unreadable.is_empty()).then(|| report.unreadable.join("; "))
+}
+
+/// Waits for `what`; `None` if a signal said to stop meanwhile.
+async fn until_signal<T>(what: impl Future<Output = T>, signals: &mut Signals) -> Option<T> {
     tokio::select! {
-        report = running.reload() => Some(report),
+        value = what => Some(value),
         () = signals.again() => None,
     }
 }
@@ -156,10 +187,11 @@ fn died(dead: &ChildExit<&'static str>) -> Exit {
 }
 
 /// Stops in order. A second signal ends at once: what is stored is stored, and what is owed is told at the next start.
-async fn stop(app: &App, running: Running, signals: &mut Signals) -> Exit {
-    tracing::info!(within_seconds = app.settings.run.shutdown.as_secs(), "stopping");
+async fn stop(app: &App, running: Running, signals: &mut Signals, telling: &mut Telling) -> Exit {
+    let within = app.settings.run.shutdown;
+    tracing::info!(within_seconds = within.as_secs(), "stopping");
     tokio::select! {
-        report = running.stop(app.settings.run.shutdown) => match report.keeper {
+        report = telling.until_stopped(system::longest_stop(within), running.stop(within)) => match report.keeper {
             Some(keeper) if keeper.unsaved == 0 => {
                 tracing::info!(owed = keeper.owed, "stopped; everything is stored");
                 Exit::Ok
@@ -181,13 +213,19 @@ async fn stop(app: &App, running: Running, signals: &mut Signals) -> Exit {
 }
 
 /// One round. Its exit code says whether the run itself worked; what the APIs did is for the alerts to tell.
-async fn once(app: &App, mut running: Running, report: &LoadReport, mut signals: Signals) -> Exit {
+async fn once(
+    app: &App,
+    mut running: Running,
+    report: &LoadReport,
+    mut signals: Signals,
+    telling: &mut Telling,
+) -> Exit {
     let round = Arc::clone(running.round());
     tokio::select! {
         () = round.finished() => {}
         () = signals.again() => {
             // What was probed is stored; whoever counts on the whole round has to know that it was not one.
-            let stopped = stop(app, running, &mut signals).await;
+            let stopped = stop(app, running, &mut signals, telling).await;
             return if stopped == Exit::Ok { Exit::Unfinished } else { stopped };
         }
         dead = running.fatal() => return died(&dead),

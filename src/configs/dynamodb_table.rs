@@ -8,7 +8,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{Map, Value};
 
-use super::raw::{RawRow, RowTable};
+use super::dynamodb_change;
+use super::raw::{RawRow, RowChange, RowTable};
 use super::sqlite_table::no_key;
 use crate::store::dynamodb::errors::{Call, table_name};
 use crate::store::dynamodb::{KEY, scan, value};
@@ -86,6 +87,10 @@ impl RowTable for DynamoConfigTable {
 
     fn delete(&self, api_id: String) -> BoxFuture<'_, Result<bool, SourceError>> {
         async { Ok(self.remove(api_id).await?) }.boxed()
+    }
+
+    fn apply(&self, change: RowChange) -> BoxFuture<'_, Result<bool, SourceError>> {
+        async { Ok(dynamodb_change::apply(&self.client, &self.table, change).await?) }.boxed()
     }
 
     /// A table tells only when it is read.

@@ -1,6 +1,7 @@
 //! API configs: rows as people write them, and what they mean.
 
 pub mod defaults;
+mod dynamodb_change;
 pub mod dynamodb_table;
 pub mod fields;
 pub mod file;

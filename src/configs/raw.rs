@@ -4,6 +4,8 @@ use api_health_actors::ports::SourceError;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
+use super::fields::API_ID;
+
 /// One row of a table or one `[[api]]` of a file, unchecked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawRow {
@@ -13,10 +15,65 @@ pub struct RawRow {
     pub fields: Map<String, Value>,
 }
 
+/// One change of one row, with the row as it was read when the change was thought up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowChange {
+    /// A row where none was.
+    Add(Map<String, Value>),
+    /// Another row in the place of `old`. Both have the same `api_id`.
+    Replace {
+        /// The row as it was read.
+        old: Map<String, Value>,
+        /// The whole row from now on.
+        new: Map<String, Value>,
+    },
+    /// No row in the place of this one.
+    Remove(Map<String, Value>),
+}
+
+impl RowChange {
+    /// The row that is expected in the table.
+    pub fn expected(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Add(_) => None,
+            Self::Replace { old, .. } | Self::Remove(old) => Some(old),
+        }
+    }
+
+    /// The row that is wanted.
+    pub fn wanted(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Add(new) | Self::Replace { new, .. } => Some(new),
+            Self::Remove(_) => None,
+        }
+    }
+
+    /// The key, if it is a text.
+    pub fn api_id(&self) -> Option<&str> {
+        self.wanted().or(self.expected())?.get(API_ID.name)?.as_str()
+    }
+}
+
+/// Whether two rows mean the same: a store gives 10.0 back as 10.
+pub fn same_row(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+}
+
+/// Whether two values of a row mean the same; see [`same_row`].
+pub fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => same_row(a, b),
+        _ => a == b,
+    }
+}
+
 /// A table of rows that can be edited: what `api-health apis …` works on. The key is the field `api_id`.
 ///
 /// Promises (`tests/contract/config_source.rs`): rows come back as they were put, in the order of their ids; a row that
-/// makes no sense is given as it is and hides no other; `put` replaces the whole row.
+/// makes no sense is given as it is and hides no other; `put` replaces the whole row; `apply` overwrites nothing that it
+/// was not made for.
 pub trait RowTable: Send + Sync {
     /// What people call it: `SQLite file api-health.db`, `DynamoDB table api_health_configs`.
     fn name(&self) -> String;
@@ -32,6 +89,10 @@ pub trait RowTable: Send + Sync {
 
     /// Removes a row; whether there was one.
     fn delete(&self, api_id: String) -> BoxFuture<'_, Result<bool, SourceError>>;
+
+    /// Makes a change if the row is still as it was read, in one step; whether the row is now as wanted. A row that somebody
+    /// else has brought to what is wanted counts as done.
+    fn apply(&self, change: RowChange) -> BoxFuture<'_, Result<bool, SourceError>>;
 
     /// A token that differs whenever rows differ, where that is cheap to tell; else `None`.
     fn revision(&self) -> BoxFuture<'_, Option<u64>>;

@@ -2,10 +2,10 @@
 
 use api_health_actors::ports::SourceError;
 use futures_util::future::{BoxFuture, FutureExt};
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, TransactionBehavior};
 use serde_json::{Map, Value};
 
-use super::raw::{RawRow, RowTable};
+use super::raw::{RawRow, RowChange, RowTable, same_row};
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 use crate::store::RECORDS_MAX;
 use crate::store::fault::Fault;
@@ -58,6 +58,10 @@ impl RowTable for SqliteConfigTable {
 
     fn delete(&self, api_id: String) -> BoxFuture<'_, Result<bool, SourceError>> {
         async { Ok(self.worker.call(move |db| delete(db, &api_id)).await?) }.boxed()
+    }
+
+    fn apply(&self, change: RowChange) -> BoxFuture<'_, Result<bool, SourceError>> {
+        async { Ok(self.worker.call(move |db| apply(db, &change)).await?) }.boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
@@ -132,6 +136,42 @@ pub(super) fn no_key(place: String) -> Fault {
 fn delete(db: &mut Db, api_id: &str) -> Result<bool, Fault> {
     let write = || db.connection.prepare_cached(DELETE)?.execute([api_id]);
     write().map(|changed| changed > 0).map_err(|e| classify(&db.file, &e))
+}
+
+/// In one transaction that nobody can write beside.
+fn apply(db: &mut Db, change: &RowChange) -> Result<bool, Fault> {
+    let Some(api_id) = change.api_id() else { return Err(no_key(db.file.name())) };
+    let Db { connection, file, .. } = db;
+    let location = file.name();
+    let mut work = || -> rusqlite::Result<bool> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let there = transaction
+            .prepare_cached(READ_ONE)?
+            .query_row([api_id], |row| Ok(raw_row(&location, api_id.as_bytes(), row.get_ref(0)?.as_bytes()?)))
+            .optional()?;
+        let is = |row: Option<&Map<String, Value>>| match (&there, row) {
+            (None, None) => true,
+            (Some(there), Some(row)) => same_row(&there.fields, row),
+            _ => false,
+        };
+        if is(change.wanted()) {
+            return Ok(true);
+        }
+        if !is(change.expected()) {
+            return Ok(false);
+        }
+        match change.wanted() {
+            Some(new) => {
+                let text = Value::Object(new.clone()).to_string();
+                transaction.prepare_cached(PUT)?.execute([api_id, &text])?;
+            }
+            None => {
+                transaction.prepare_cached(DELETE)?.execute([api_id])?;
+            }
+        }
+        transaction.commit().map(|()| true)
+    };
+    work().map_err(|e| classify(file, &e))
 }
 
 fn revision(db: &mut Db) -> Result<u64, Fault> {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use api_health::configs::file::{self, FILE_BYTES_MAX};
-use api_health::configs::raw::{RawRow, RowTable};
+use api_health::configs::raw::{RawRow, RowChange, RowTable};
 use api_health::configs::source::{FileSource, ROWS_MAX, TableSource};
 use api_health::configs::sqlite_table::{ROW_BYTES_MAX, SqliteConfigTable};
 use api_health::configs::toml_text::{RECOVERY_BYTES_MAX, SYNTAX_FAULTS_MAX};
@@ -60,6 +60,10 @@ impl RowTable for Empty {
     }
 
     fn delete(&self, _: String) -> BoxFuture<'_, Result<bool, SourceError>> {
+        async { Ok(false) }.boxed()
+    }
+
+    fn apply(&self, _: RowChange) -> BoxFuture<'_, Result<bool, SourceError>> {
         async { Ok(false) }.boxed()
     }
 

@@ -8,6 +8,7 @@ mod sources;
 mod sqlite_rows;
 mod worlds;
 
+use api_health::configs::raw::RowChange;
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use worlds::World;
@@ -29,6 +30,8 @@ promises! {
     a_deleted_row_is_gone_and_whether_there_was_one_is_told
     a_row_that_makes_no_sense_is_given_as_it_is_and_hides_no_other
     a_row_without_a_key_is_refused
+    a_change_is_made_to_the_very_row_that_it_was_thought_up_for
+    of_many_who_change_a_row_at_once_one_does
     whoever_opens_the_table_next_sees_what_was_put
     a_revision_where_there_is_one_differs_after_every_change_by_anybody
     hundreds_of_rows_are_all_read
@@ -118,6 +121,51 @@ async fn a_row_without_a_key_is_refused(world: World) {
         assert!(error.contains(&table.name()) && error.contains("write an api_id"), "{error}");
     }
     assert_eq!(table.rows().await, Ok(vec![]));
+}
+
+async fn a_change_is_made_to_the_very_row_that_it_was_thought_up_for(world: World) {
+    let table = world.open();
+    let old = row(json!({ "api_id": "a", "url": "http://a.test/", "timeout_seconds": 10.0, "body": null,
+                          "headers": { "X": "1" }, "tags": [], "odd": [1, { "b": false }] }));
+    let new = row(json!({ "api_id": "a", "url": "http://b.test/", "name": "A" }));
+    let replace = || RowChange::Replace { old: old.clone(), new: new.clone() };
+    assert_eq!(table.apply(replace()).await, Ok(false), "there is none");
+    assert_eq!(table.apply(RowChange::Add(old.clone())).await, Ok(true));
+    assert_eq!(table.apply(RowChange::Add(old.clone())).await, Ok(true), "it is as wanted already");
+    assert_eq!(table.apply(RowChange::Add(new.clone())).await, Ok(false), "there is another");
+    assert_eq!(table.get("a".into()).await.unwrap().unwrap().fields["url"], "http://a.test/");
+    assert_eq!(table.apply(replace()).await, Ok(true));
+    assert_eq!(table.get("a".into()).await.unwrap().unwrap().fields, new, "the whole row");
+    assert_eq!(table.apply(RowChange::Remove(old.clone())).await, Ok(false), "it is another by now");
+    for theirs in [json!({ "tags": ["x"] }), json!({ "name": "B" }), json!({ "unknown": 1 }), json!({ "name": null })] {
+        let mut other = new.clone();
+        other.extend(row(theirs));
+        table.put(other.clone()).await.unwrap();
+        assert_eq!(
+            table.apply(RowChange::Replace { old: new.clone(), new: old.clone() }).await,
+            Ok(false),
+            "{other:?}"
+        );
+        assert_eq!(table.apply(RowChange::Remove(new.clone())).await, Ok(false), "{other:?}");
+        assert_eq!(table.get("a".into()).await.unwrap().unwrap().fields, other);
+    }
+    table.put(new.clone()).await.unwrap();
+    assert_eq!(table.apply(RowChange::Remove(new.clone())).await, Ok(true));
+    assert_eq!(table.apply(RowChange::Remove(new.clone())).await, Ok(true), "it is gone already");
+    assert_eq!(table.rows().await, Ok(vec![]));
+    assert!(table.apply(RowChange::Add(row(json!({ "api_id": 5 })))).await.is_err());
+}
+
+async fn of_many_who_change_a_row_at_once_one_does(world: World) {
+    let table = world.open();
+    let old = row(json!({ "api_id": "a", "url": "http://a.test/" }));
+    table.put(old.clone()).await.unwrap();
+    let changes = (0..16).map(|n| {
+        let (old, new) = (old.clone(), row(json!({ "api_id": "a", "url": format!("http://{n}.test/") })));
+        table.apply(RowChange::Replace { old, new })
+    });
+    let done = futures_util::future::join_all(changes).await;
+    assert_eq!(done.iter().filter(|done| **done == Ok(true)).count(), 1, "{done:?}");
 }
 
 async fn whoever_opens_the_table_next_sees_what_was_put(world: World) {

@@ -137,18 +137,19 @@ fn an_export_is_imported_again_to_the_same_rows_and_twice_changes_nothing() {
                 [[api]]\napi_id = \"b\"\nurl = \"http://b.test/\"\nenabled = false\n";
     place.write("rows.toml", rows);
     let dry = place.ok(&["apis", "import", "rows.toml", "--dry-run"]);
-    assert!(dry.contains("+ a") && dry.contains("2 added") && dry.contains("dry run"), "{dry}");
+    assert!(dry.contains("+ a") && dry.contains("2 to add") && dry.contains("dry run"), "{dry}");
     assert_eq!(place.files(), ["rows.toml"]);
-    assert!(place.ok(&["apis", "import", "rows.toml"]).contains("2 added, 0 changed, 0 unchanged"));
-    assert!(place.ok(&["apis", "import", "rows.toml"]).contains("0 added, 0 changed, 2 unchanged"));
+    let import = ["apis", "import", "rows.toml", "--yes"];
+    assert!(place.ok(&import).contains("2 added, 0 changed, 0 removed"));
+    assert!(place.ok(&import).contains("nothing to do; 2 unchanged"));
     assert_eq!(place.ok(&["apis", "export"]), rows);
-    let changed = place.run_with_input(&["apis", "import", "-"], &rows.replace("b.test", "c.test"));
+    let changed = place.run_with_input(&["apis", "import", "-", "--yes"], &rows.replace("b.test", "c.test"));
     assert_eq!(changed.code, 0, "{changed:?}");
-    assert!(changed.out.contains("~ b") && changed.out.contains("0 added, 1 changed, 1 unchanged"), "{changed:?}");
+    assert!(changed.out.contains("~ b\n") && changed.out.contains("0 added, 1 changed, 0 removed"), "{changed:?}");
 
     let other = Place::new();
     let export = place.ok(&["apis", "export"]);
-    other.run_with_input(&["apis", "import", "-"], &export);
+    other.run_with_input(&["apis", "import", "-", "--yes"], &export);
     assert_eq!(other.ok(&["apis", "export"]), export);
 }
 
@@ -163,7 +164,7 @@ fn an_import_with_a_bad_row_writes_no_row() {
     }
     assert_eq!(place.files(), ["rows.toml"]);
     for text in ["= not toml", "\u{0}", "[[api]"] {
-        let ran = place.run_with_input(&["apis", "import", "-"], text);
+        let ran = place.run_with_input(&["apis", "import", "-", "--yes"], text);
         assert_eq!(ran.code, 64, "{ran:?}");
         assert!(ran.err.contains("standard input, line 1"), "{}", ran.err);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use api_health::clock::SystemClock;
 use api_health::configs::defaults::{ApiDefaults, DefaultSchedule};
 use api_health::configs::file;
-use api_health::configs::raw::{RawRow, RowTable};
+use api_health::configs::raw::{RawRow, RowChange, RowTable};
 use api_health::configs::secrets::SecretSource;
 use api_health::configs::source::{FileSource, TableSource, UrlSource};
 use api_health::configs::validate::{ISSUES_PER_ROW_MAX, RowRules};
@@ -277,6 +277,10 @@ impl RowTable for Rows {
     }
 
     fn delete(&self, _: String) -> BoxFuture<'_, Result<bool, SourceError>> {
+        std::future::ready(Err(SourceError::Unavailable("not asked".into()))).boxed()
+    }
+
+    fn apply(&self, _: RowChange) -> BoxFuture<'_, Result<bool, SourceError>> {
         std::future::ready(Err(SourceError::Unavailable("not asked".into()))).boxed()
     }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture};
 use api_health_core::decide::Reason;
-use api_health_core::{ApiConfig, ApiId, ApiState, Decision, Outcome, Verdict, decide, delivery};
+use api_health_core::{ApiConfig, ApiId, ApiState, Decision, Outcome, Status, Verdict, decide, delivery};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -404,6 +404,8 @@ pub struct KeeperReport {
     pub owed: usize,
     /// APIs whose confirmed status is down.
     pub down: usize,
+    /// Watched APIs whose status is not known.
+    pub unknown: usize,
     /// The store takes no writes just now.
     pub store_is_gone: bool,
 }
@@ -421,6 +423,11 @@ impl Handler<Report> for StateKeeper {
             unsaved: self.unsaved(),
             owed: self.entries.values().map(|entry| entry.state.owed.len()).sum(),
             down: self.entries.iter().filter(|(id, entry)| !id.is_own() && entry.state.incident.is_some()).count(),
+            unknown: self
+                .entries
+                .values()
+                .filter(|entry| entry.watched && entry.state.status == Status::Unknown)
+                .count(),
             store_is_gone: self.store_trouble.is_some(),
         })
     }

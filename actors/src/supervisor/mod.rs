@@ -17,6 +17,7 @@ mod one_for_one;
 #[cfg(test)]
 pub(crate) mod poison;
 mod probers;
+mod progress;
 mod rest_for_one;
 mod source;
 mod watchdog;
@@ -44,6 +45,8 @@ use watchdog::{SCAN_EVERY, Watchdog};
 pub use chain::{KillSwitch, Member, Parts};
 pub use configs::LoadReport;
 pub use probers::RESTARTS_PER_SECOND;
+pub use progress::{AskProgress, Progress, SILENT_AFTER};
+pub use source::LOAD_TIMEOUT;
 
 /// Messages in the supervisor's mailbox: signals from outside. Exit notices do not count against it.
 pub const MAILBOX_CAPACITY: usize = 64;

@@ -37,6 +37,9 @@ impl Supervisor {
         let Life::Runs(running) = &slot.life else { return };
         let left = running.pulse.left();
         running.child.kill.abort();
+        if *reason == ExitReason::Hung {
+            slot.hung_at = Some(now);
+        }
         if is_stopping || self.options.once {
             slot.life = Life::Over;
             if self.options.once && !is_stopping && *reason != ExitReason::Normal {

@@ -27,6 +27,8 @@ pub(super) struct Slot {
     pub(super) deaths: Deaths,
     /// Why it is given up, in words, while it is.
     pub(super) given_up: Option<String>,
+    /// When a life of it was killed last because it hung, in uptime.
+    pub(super) hung_at: Option<Duration>,
     pub(super) life: Life,
 }
 
@@ -158,7 +160,8 @@ impl Supervisor {
             let place = (!matches!(start, Start::Scheduled)).then(|| self.round.place());
             let left = Left { is_settled: matches!(start, Start::Scheduled), ..Left::nothing(now) };
             let life = Life::Paused { left, place: place.clone() };
-            self.probers.slots.insert(api.api_id.clone(), Slot { deaths: Deaths::default(), given_up: None, life });
+            let slot = Slot { deaths: Deaths::default(), given_up: None, hung_at: None, life };
+            self.probers.slots.insert(api.api_id.clone(), slot);
             self.start_prober(&api, start, left, place, ctx);
         }
     }

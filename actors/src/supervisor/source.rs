@@ -14,7 +14,7 @@ use crate::child::panic_text;
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
 
 /// A source that takes longer than this is given up for this time.
-pub(super) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+pub const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Faults of one source that are said one by one at each change; the rest are counted. `apis validate` names them all.
 pub(super) const SAID_MAX: usize = 100;

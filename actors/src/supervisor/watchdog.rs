@@ -36,15 +36,22 @@ pub(super) struct Watchdog {
     looked_at: Duration,
     judges_from: Duration,
     stuck: u32,
+    /// When somebody asked last how probing goes.
+    asked_at: Duration,
 }
 
 impl Watchdog {
     pub(super) fn new(now: Duration) -> Self {
-        Self { looked_at: now, judges_from: now, stuck: 0 }
+        Self { looked_at: now, judges_from: now, stuck: 0, asked_at: now }
+    }
+
+    /// Somebody asks how probing goes; when that was asked before.
+    pub(super) fn asked(&mut self, now: Duration) -> Duration {
+        std::mem::replace(&mut self.asked_at, now)
     }
 
     /// Whether anybody may be judged now.
-    fn look(&mut self, now: Duration) -> bool {
+    pub(super) fn look(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(std::mem::replace(&mut self.looked_at, now));
         if since > SCAN_EVERY + LATE_AFTER {
             self.judges_from = now.saturating_add(GRACE);

@@ -7,6 +7,7 @@ mod configs;
 mod heartbeat;
 mod incidents;
 pub(crate) mod plant;
+mod progress;
 mod stopping;
 mod store;
 mod store_shared;

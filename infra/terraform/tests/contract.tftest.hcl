@@ -80,7 +80,7 @@ run "tables" {
   }
   assert {
     condition = alltrue([for table in [aws_dynamodb_table.configs, aws_dynamodb_table.states] :
-      table.billing_mode == "PAY_PER_REQUEST" && table.point_in_time_recovery[0].enabled && table.server_side_encryption[0].enabled && table.deletion_protection_enabled
+      table.billing_mode == "PAY_PER_REQUEST" && try(table.point_in_time_recovery[0].enabled, false) && try(table.server_side_encryption[0].enabled, false) && table.deletion_protection_enabled
     ])
     error_message = "On demand, point-in-time recovery, encryption and deletion protection, on both."
   }

@@ -1,62 +1,79 @@
-//! `apis import`: a plan first, then the rows that differ. The same file again changes nothing.
+//! `apis import`: a plan first, then the question, then the rows that differ. The same file again changes nothing.
 
-use std::collections::HashMap;
-use std::io::{IsTerminal, Read};
+mod differences;
+mod plan;
+mod write;
+
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
-use futures_util::{StreamExt, TryStreamExt};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value};
-
 use super::unset_secrets::Unset;
+use super::write::tell_if_not_read;
 use crate::app::{App, AppError};
 use crate::cli::exit::Exit;
-use crate::cli::out::Out;
-use crate::cli::text::count;
-use crate::configs::fields::API_ID;
+use crate::cli::out::{Out, note};
 use crate::configs::file;
-use crate::configs::raw::{RawRow, RowTable};
+use crate::configs::raw::RawRow;
 use crate::configs::values::Fault;
+use plan::Plan;
 
-/// Fewer rows are written too soon for a progress bar.
-const PROGRESS_FROM: usize = 50;
-/// Writes under way at once: what a small DynamoDB table takes.
-const WRITES_IN_FLIGHT_MAX: usize = 8;
-/// Rows of a plan that are named one by one.
-const NAMED_MAX: usize = 20;
+/// What standard input is called.
+const STANDARD_INPUT: &str = "standard input";
+
+/// How it is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mode {
+    /// Nothing is written.
+    pub(super) dry_run: bool,
+    /// Nobody is asked.
+    pub(super) yes: bool,
+    /// What the file lacks is removed.
+    pub(super) prune: bool,
+}
 
 /// `apis import FILE`.
-pub(super) async fn import(app: &App, path: &Path, dry_run: bool, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Result<Exit, AppError> {
+    if is_standard_input(path) && !mode.yes && !mode.dry_run {
+        return Err(cannot_ask("cannot be answered: standard input holds the rows"));
+    }
     let rows = read(path)?;
     let (rules, unset) = Unset::rules(app);
     let checked = rules.check_all(&rows);
     if !checked.refused.is_empty() {
         return Err(AppError::Configuration(checked.refused.into_iter().flat_map(|row| row.issues).collect()));
     }
-    unset.tell();
-    // A dry run into a store that is not there yet leaves it so.
-    let table = if dry_run && !app.store_exists() { None } else { Some(app.open_table().await?) };
-    let there = match &table {
-        Some(table) => table.rows().await?,
-        None => Vec::new(),
-    };
-    let plan = Plan::new(rows, &there);
-    let name = table.as_ref().map_or_else(|| app.table_name(), |table| table.name());
-    out.print(&plan.text())?;
-    let summary = plan.summary(dry_run);
-    if let (Some(table), false) = (table, dry_run) {
-        write(&*table, plan.changes).await?;
+    if mode.prune && rows.is_empty() {
+        return Err(no_rows(path));
     }
-    out.print(&format!("{name}: {summary}\n"))?;
-    Ok(Exit::Ok)
+    unset.tell();
+    // A table that is not there yet has no rows; it is made when something is written.
+    let there = if app.store_exists() { app.open_table().await?.rows().await? } else { Vec::new() };
+    let plan = Plan::new(rows, &there, mode.prune);
+    plan.print(out, !mode.dry_run)?;
+    let name = app.table_name();
+    if plan.is_empty() {
+        out.print(&format!("{name}: nothing to do; {}\n", plan.untouched()))?;
+        return Ok(Exit::Ok);
+    }
+    out.print(&format!("{name}: {}; {}\n", plan.changes_in_words(), plan.untouched()))?;
+    if mode.dry_run {
+        out.print("a dry run: nothing was written\n")?;
+        return Ok(Exit::Ok);
+    }
+    if !mode.yes && !agreed(&plan, &name)? {
+        note("nothing was written");
+        return Ok(Exit::Unfinished);
+    }
+    tell_if_not_read(app);
+    write::write(&*app.open_table().await?, plan.into_changes(), out).await
 }
 
 /// The rows of a file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<Vec<RawRow>, AppError> {
-    if path.as_os_str() != "-" {
+    if !is_standard_input(path) {
         return Ok(file::parse(&path.display().to_string(), &file::read_text(path)?)?);
     }
-    let name = "standard input";
+    let name = STANDARD_INPUT;
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().take(file::FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| AppError::Unavailable(format!("{name}: cannot be read: {error}")))?;
@@ -69,94 +86,39 @@ pub(super) fn read(path: &Path) -> Result<Vec<RawRow>, AppError> {
     Ok(file::parse(name, &text)?)
 }
 
-/// What an import does to a table.
-struct Plan {
-    added: Vec<String>,
-    changed: Vec<String>,
-    unchanged: usize,
-    changes: Vec<Map<String, Value>>,
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
-impl Plan {
-    fn new(rows: Vec<RawRow>, there: &[RawRow]) -> Self {
-        let id_of = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let there: HashMap<String, &RawRow> = there.iter().map(|row| (id_of(row), row)).collect();
-        let mut plan = Self { added: Vec::new(), changed: Vec::new(), unchanged: 0, changes: Vec::new() };
-        for row in rows {
-            let api_id = id_of(&row);
-            match there.get(&api_id) {
-                Some(old) if same(&Value::Object(old.fields.clone()), &Value::Object(row.fields.clone())) => {
-                    plan.unchanged += 1;
-                    continue;
-                }
-                Some(_) => plan.changed.push(api_id),
-                None => plan.added.push(api_id),
-            }
-            plan.changes.push(row.fields);
-        }
-        plan
-    }
-
-    /// The rows that differ.
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for (sign, ids) in [('+', &self.added), ('~', &self.changed)] {
-            for api_id in ids.iter().take(NAMED_MAX) {
-                text.push_str(&format!("{sign} {api_id}\n"));
-            }
-            if ids.len() > NAMED_MAX {
-                text.push_str(&format!("{sign} and {} more\n", ids.len() - NAMED_MAX));
-            }
-        }
-        text
-    }
-
-    fn summary(&self, dry_run: bool) -> String {
-        let (added, changed, unchanged) = (self.added.len(), self.changed.len(), self.unchanged);
-        let end = if dry_run { " (a dry run: nothing was written)" } else { "" };
-        format!("{added} added, {changed} changed, {unchanged} unchanged{end}")
-    }
+/// A file that came out empty by a mistake must not end the watching of everything.
+fn no_rows(path: &Path) -> AppError {
+    let name = if is_standard_input(path) { STANDARD_INPUT.into() } else { path.display().to_string() };
+    let instead = "the rows that are to stay, or use `api-health apis rm API_ID` for each that is not";
+    AppError::Configuration(vec![
+        Fault::new("no rows", "are there, and --prune would remove every API", instead).at(name),
+    ])
 }
 
-/// Whether two values mean the same row: stores give 10.0 back as 10.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
-        }
-        _ => a == b,
+/// Asks. Where nobody can be asked, that is a fault of the command line, told after the plan.
+fn agreed(plan: &Plan, name: &str) -> Result<bool, AppError> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(cannot_ask("cannot be asked: there is no terminal"));
     }
+    Ok(ask(&format!("{name}: {}. Write this? [y/N] ", plan.changes_in_words())))
 }
 
-async fn write(table: &dyn RowTable, changes: Vec<Map<String, Value>>) -> Result<(), AppError> {
-    let total = changes.len();
-    let bar = if total >= PROGRESS_FROM && std::io::stderr().is_terminal() {
-        ProgressBar::new(total as u64)
-    } else {
-        ProgressBar::hidden()
-    };
-    if let Ok(style) = ProgressStyle::with_template("importing {bar:40} {pos}/{len}") {
-        bar.set_style(style);
+fn cannot_ask(why: &str) -> AppError {
+    let instead = "--yes to agree beforehand, or --dry-run to see the plan alone; nothing was written";
+    AppError::Configuration(vec![Fault::new("the question whether to write this", why, instead).at("apis import")])
+}
+
+/// Anything but a yes is a no, the end of the input too.
+fn ask(question: &str) -> bool {
+    let _ = write!(std::io::stderr(), "{question}");
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer).unwrap_or(0);
+    if read == 0 {
+        note(""); // the cursor stands behind the question
     }
-    let written = futures_util::stream::iter(changes)
-        .map(|fields| async {
-            let put = table.put(fields).await;
-            if put.is_ok() {
-                bar.inc(1);
-            }
-            put
-        })
-        .buffer_unordered(WRITES_IN_FLIGHT_MAX)
-        .try_collect::<()>()
-        .await;
-    bar.finish_and_clear();
-    written.map_err(|error| {
-        AppError::Unavailable(format!(
-            "{error}; {} of {} were written, and the same import again goes on from there",
-            bar.position(),
-            count(total, "row")
-        ))
-    })
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

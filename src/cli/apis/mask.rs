@@ -14,38 +14,47 @@ const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Digest", "Token"];
 /// A row as it may be shown, and whether anything was masked.
 pub(super) fn row(fields: &Map<String, Value>) -> (Map<String, Value>, bool) {
     let mut masked = false;
-    let shown = fields
-        .iter()
-        .map(|(name, value)| {
-            let shown = match name.as_str() {
-                n if n == HEADERS.name => headers(value, &mut masked),
-                n if n == BODY.name => deep(value, &mut masked),
-                n if n == URL.name => url(value, &mut masked),
-                n if FIELDS.iter().any(|field| field.name == n) => value.clone(),
-                // Not a field: it may be a header that was written in the wrong place.
-                _ => deep(value, &mut masked),
-            };
-            (name.clone(), shown)
-        })
-        .collect();
+    let shown = fields.iter().map(|(name, value)| (name.clone(), field_of(name, value, &mut masked))).collect();
     (shown, masked)
+}
+
+/// One field of a row as it may be shown.
+pub(super) fn field(name: &str, value: &Value) -> Value {
+    field_of(name, value, &mut false)
+}
+
+/// One header's name and value as they may be shown.
+pub(super) fn header(name: &str, value: &Value) -> (String, Value) {
+    header_of(name, value, &mut false)
+}
+
+fn field_of(name: &str, value: &Value, masked: &mut bool) -> Value {
+    match name {
+        n if n == HEADERS.name => headers(value, masked),
+        n if n == BODY.name => deep(value, masked),
+        n if n == URL.name => url(value, masked),
+        n if FIELDS.iter().any(|field| field.name == n) => value.clone(),
+        // Not a field: it may be a header that was written in the wrong place.
+        _ => deep(value, masked),
+    }
 }
 
 fn headers(value: &Value, masked: &mut bool) -> Value {
     let Value::Object(table) = value else { return deep(value, masked) };
-    let shown = table.iter().map(|(name, value)| {
-        // A name with more in it than a name's characters may hold the value as well, by mistake.
-        let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)));
-        let name = match end {
-            Some(end) => {
-                *masked = true;
-                format!("{}{MASK}", &name[..end])
-            }
-            None => name.clone(),
-        };
-        (name, deep(value, masked))
-    });
-    Value::Object(shown.collect())
+    Value::Object(table.iter().map(|(name, value)| header_of(name, value, masked)).collect())
+}
+
+fn header_of(name: &str, value: &Value, masked: &mut bool) -> (String, Value) {
+    // A name with more in it than a name's characters may hold the value as well, by mistake.
+    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)));
+    let name = match end {
+        Some(end) => {
+            *masked = true;
+            format!("{}{MASK}", &name[..end])
+        }
+        None => name.to_owned(),
+    };
+    (name, deep(value, masked))
 }
 
 fn url(value: &Value, masked: &mut bool) -> Value {

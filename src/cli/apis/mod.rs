@@ -29,7 +29,10 @@ pub(super) async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<E
         ApisCommand::Show { api_id, json } => show::show(app, api_id, *json, out).await,
         ApisCommand::Edit { api_id, set, unset } => edit::edit(app, api_id, set, unset, out).await,
         ApisCommand::Rm { api_id } => write::rm(app, api_id, out).await,
-        ApisCommand::Import { file, dry_run } => import::import(app, file, *dry_run, out).await,
+        ApisCommand::Import { file, dry_run, yes, prune } => {
+            let mode = import::Mode { dry_run: *dry_run, yes: *yes, prune: *prune };
+            import::import(app, file, mode, out).await
+        }
         ApisCommand::Export => export(app, out).await,
         ApisCommand::Validate { file } => validate::validate(app, file.as_deref(), out).await,
     }

@@ -122,6 +122,11 @@ pub(super) fn tell_if_shadowed(app: &App, api_id: &str) {
     if rows.is_ok_and(|rows| rows.iter().any(is_it)) {
         note(&format!("note: {name} has a row {api_id} as well, which wins over the table's"));
     }
+    tell_if_not_read(app);
+}
+
+/// Says it where rows of the table are not watched at all.
+pub(super) fn tell_if_not_read(app: &App) {
     if !app.settings.apis.from_store {
         note("note: the table is not read: [apis] from_store is false in the settings");
     }

@@ -1,46 +1,73 @@
 //! Whether the program does what it is for, and a line in the log whenever that changes.
 
-use std::time::Duration;
-
-use api_health_actors::system::Running;
-
-/// How often it is looked at.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The keeper answers within microseconds; one that takes this long is stuck.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+use api_health_actors::state_keeper::KeeperReport;
+use api_health_core::Timestamp;
 
 /// So many looks in a row must agree that it is not ready: a store that is throttled comes and goes within seconds.
 const LOOKS_TO_DOUBT: u32 = 3;
 
-/// What was found at the last look.
+/// Why it is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The keeper is stuck, or is being started again.
+    NoAnswer,
+    /// The store takes no writes.
+    NoWrites,
+    /// No configs could be read since the start.
+    NoConfigs,
+}
+
+impl Trouble {
+    /// In words.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "the state-keeper does not answer",
+            Self::NoWrites => "the store takes no writes",
+            Self::NoConfigs => "no configs could be read yet",
+        }
+    }
+}
+
+/// What was found at the last looks.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     /// What was said last.
-    said: Option<Result<(), &'static str>>,
+    said: Option<Result<(), Trouble>>,
     doubts: u32,
+    /// What is wrong now, and since when.
+    found: Option<(Trouble, Timestamp)>,
 }
 
 impl Readiness {
-    /// Looks, and says what changed.
-    pub(super) async fn look(&mut self, running: &Running, without_configs: bool) {
-        let report = tokio::time::timeout(ANSWER_MAX, running.report()).await.ok().flatten();
+    /// Looks, and says what changed. What is wrong for certain, and since when.
+    pub(super) fn look(
+        &mut self,
+        report: Option<KeeperReport>,
+        without_configs: bool,
+        now: Timestamp,
+    ) -> Option<(Trouble, Timestamp)> {
         let found = match report {
-            None => Err("the state-keeper does not answer"),
-            Some(report) if report.store_is_gone => Err("the store takes no writes"),
-            Some(_) if without_configs => Err("no configs could be read yet"),
+            None => Err(Trouble::NoAnswer),
+            Some(report) if report.store_is_gone => Err(Trouble::NoWrites),
+            Some(_) if without_configs => Err(Trouble::NoConfigs),
             Some(_) => Ok(()),
+        };
+        self.found = match (found, self.found) {
+            (Ok(()), _) => None,
+            (Err(trouble), Some((before, since))) if before == trouble => Some((trouble, since)),
+            (Err(trouble), _) => Some((trouble, now)),
         };
         if let Some(change) = self.changed(found) {
             match change {
                 Ok(()) => tracing::info!("ready: configs are read, and the store takes writes"),
-                Err(why) => tracing::warn!(why, "not ready"),
+                Err(trouble) => tracing::warn!(why = trouble.words(), "not ready"),
             }
         }
+        self.found.filter(|_| self.doubts >= LOOKS_TO_DOUBT)
     }
 
     /// What is new, if anything is.
-    fn changed(&mut self, found: Result<(), &'static str>) -> Option<Result<(), &'static str>> {
+    fn changed(&mut self, found: Result<(), Trouble>) -> Option<Result<(), Trouble>> {
         self.doubts = if found.is_err() { self.doubts.saturating_add(1) } else { 0 };
         let is_sure = found.is_ok() || self.doubts >= LOOKS_TO_DOUBT;
         if !is_sure || self.said == Some(found) {
@@ -58,10 +85,24 @@ mod tests {
     #[test]
     fn each_change_is_said_once_and_a_blip_not_at_all() {
         let mut readiness = Readiness::default();
-        let (yes, no) = (Ok(()), Err("the store takes no writes"));
+        let (yes, no) = (Ok(()), Err(Trouble::NoWrites));
         let found = [yes, yes, no, no, yes, no, no, no, no, yes, yes];
         let said: Vec<_> = found.into_iter().map(|found| readiness.changed(found)).collect();
         let (y, n) = (Some(yes), Some(no));
         assert_eq!(said, [y, None, None, None, None, None, None, n, None, y, None]);
+    }
+
+    #[test]
+    fn trouble_is_dated_to_the_first_look_that_found_it() {
+        let mut readiness = Readiness::default();
+        let at = Timestamp::from_millis;
+        let gone = Some(KeeperReport { store_is_gone: true, ..KeeperReport::default() });
+        assert_eq!(readiness.look(Some(KeeperReport::default()), false, at(1)), None);
+        assert_eq!(readiness.look(gone, false, at(2)), None, "a blip?");
+        assert_eq!(readiness.look(gone, false, at(3)), None);
+        assert_eq!(readiness.look(gone, false, at(4)), Some((Trouble::NoWrites, at(2))));
+        assert_eq!(readiness.look(None, false, at(5)), Some((Trouble::NoAnswer, at(5))));
+        assert_eq!(readiness.look(Some(KeeperReport::default()), true, at(6)), Some((Trouble::NoConfigs, at(6))));
+        assert_eq!(readiness.look(Some(KeeperReport::default()), false, at(7)), None);
     }
 }

@@ -1,0 +1,120 @@
+//! Whether probing makes progress, for whoever feeds the watchdog of the process (promise P9).
+//!
+//! The answer is given by the supervisor on its own thread, so that a stuck supervisor gives none. It says "no progress" when
+//! more than half of the probers are stuck and no prober found an outcome since it was asked before. A prober is stuck while it
+//! is overdue ([`crate::pulse`]), while its thread is silent for [`SILENT_AFTER`], and after it was killed for hanging until one
+//! of its lives finds an outcome: a prober that hangs again in each life keeps no promise, however often it is replaced.
+//!
+//! One prober that hangs costs itself alone, so a minority is no reason to end the process. Without APIs, and between two
+//! probes, there is nothing that could be stuck, and that is progress.
+//!
+//! What the supervisor is about to mend within patience of its own is not held against it: while the chain is started again
+//! (a minute or so, then it ends the process itself), and for a while after it was asleep, when nobody can be judged. A
+//! thread of probers is silent for `Options::stuck_after` before it is replaced. So whoever feeds a watchdog by this asks three
+//! times in its span, and the span is more than three times `stuck_after`: 30 s to its 5 s. A shorter one ends a process
+//! that the supervisor would have mended.
+
+use std::time::Duration;
+
+use actix::{Handler, Message, MessageResult};
+
+use super::Supervisor;
+use super::chain::Phase;
+use super::probers::{Life, Slot};
+
+/// A thread beats twice a second; after four beats that did not come, what lives on it is stuck for now.
+pub const SILENT_AFTER: Duration = Duration::from_secs(2);
+
+/// How probing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Probers that should probe.
+    pub apis: usize,
+    /// Those that are stuck.
+    pub stuck: usize,
+    /// At least one outcome was found since this was asked before.
+    pub moved: bool,
+    /// Probing stands still for a reason that ends by itself: the chain is being started again, or the program is stopping.
+    pub is_paused: bool,
+    /// The process has to end: somebody cannot be kept alive that nothing works without.
+    pub is_over: bool,
+}
+
+impl Progress {
+    /// Whether the process may go on as it is.
+    pub const fn is_made(self) -> bool {
+        !self.is_over && (self.is_paused || self.moved || self.stuck.saturating_mul(2) <= self.apis)
+    }
+}
+
+/// Asks for [`Progress`].
+#[derive(Message)]
+#[rtype(result = "Progress")]
+pub struct AskProgress;
+
+impl Handler<AskProgress> for Supervisor {
+    type Result = MessageResult<AskProgress>;
+
+    fn handle(&mut self, _: AskProgress, _: &mut Self::Context) -> Self::Result {
+        let now = self.uptime();
+        let may_judge = self.watchdog.look(now);
+        let asked_before = self.watchdog.asked(now);
+        let stuck = self.probers.slots.iter().filter(|(api_id, slot)| {
+            let is_silent = || {
+                let thread = self.chain.homes.get(self.home_of(api_id)).and_then(|home| home.thread.as_ref());
+                thread.is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
+            };
+            slot.hangs_again_and_again() || (may_judge && slot.runs() && (slot.is_overdue(now) || is_silent()))
+        });
+        let stuck = stuck.count();
+        MessageResult(Progress {
+            apis: self.probers.slots.len(),
+            stuck,
+            // Nobody looks at each of them where it makes no difference.
+            moved: stuck > 0 && self.probers.slots.values().any(|slot| slot.probed_at() > Some(asked_before)),
+            is_paused: self.chain.phase == Phase::Restarting || self.stopping.is_some(),
+            is_over: self.escalated,
+        })
+    }
+}
+
+impl Slot {
+    fn runs(&self) -> bool {
+        matches!(self.life, Life::Runs(_))
+    }
+
+    fn is_overdue(&self, now: Duration) -> bool {
+        matches!(&self.life, Life::Runs(running) if running.pulse.is_overdue(now))
+    }
+
+    fn probed_at(&self) -> Option<Duration> {
+        match &self.life {
+            Life::Runs(running) => running.pulse.left().probed_at,
+            Life::Waits { left, .. } | Life::Paused { left, .. } => left.probed_at,
+            Life::Over => None,
+        }
+    }
+
+    /// It was killed for hanging, and has found no outcome since.
+    fn hangs_again_and_again(&self) -> bool {
+        self.hung_at.is_some() && self.probed_at() < self.hung_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_majority_that_is_stuck_while_nobody_moves_is_no_progress() {
+        let idle = Progress { apis: 2, stuck: 0, moved: false, is_paused: false, is_over: false };
+        assert!(idle.is_made(), "between two probes");
+        assert!(Progress { apis: 0, ..idle }.is_made(), "nothing to probe");
+        assert!(Progress { stuck: 1, ..idle }.is_made(), "the other one keeps its promise");
+        assert!(!Progress { stuck: 2, ..idle }.is_made());
+        assert!(!Progress { apis: 1, stuck: 1, ..idle }.is_made());
+        assert!(Progress { stuck: 2, moved: true, ..idle }.is_made());
+        assert!(Progress { stuck: 2, is_paused: true, ..idle }.is_made());
+        assert!(!Progress { is_over: true, is_paused: true, moved: true, ..idle }.is_made());
+    }
+}

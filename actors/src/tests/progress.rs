@@ -1,0 +1,150 @@
+//! What feeds the watchdog of the process: the progress of probing, as the supervisor tells it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{options, seconds, world};
+use crate::supervisor::Progress;
+use crate::supervisor::poison::{Poison, Whom};
+use crate::system::{Gauges, Options, Running};
+use crate::testkit::target::Behaviour;
+use crate::testkit::{FakeWorld, api, in_virtual_time};
+
+/// As often as it is asked under a watchdog of 30 s.
+const ASKED_EVERY: u64 = 10;
+
+async fn progress(gauges: &Gauges) -> Progress {
+    tokio::time::timeout(Duration::from_secs(60), gauges.progress()).await.unwrap().unwrap()
+}
+
+/// The longest time without progress, as far as somebody sees it who asks every 10 s for so long.
+async fn longest_standstill(running: &Running, for_seconds: u64) -> u64 {
+    let gauges = running.gauges();
+    let (mut longest, mut since) = (0, 0);
+    for _ in 0..for_seconds / ASKED_EVERY {
+        seconds(ASKED_EVERY).await;
+        since = if progress(&gauges).await.is_made() { 0 } else { since + ASKED_EVERY };
+        longest = longest.max(since);
+    }
+    longest
+}
+
+/// Lets a blocked thread go, so that a test that fails comes to its end.
+struct Releases(Arc<AtomicBool>);
+
+impl Drop for Releases {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn hourly(ids: &[&str]) -> FakeWorld {
+    FakeWorld::new(ids.iter().map(|id| api(id, 3_600)).collect())
+}
+
+#[test]
+fn probing_and_waiting_for_the_next_tick_and_nothing_to_probe_are_progress() {
+    for ids in [&["a", "b", "c"][..], &[]] {
+        in_virtual_time(async {
+            let world = hourly(ids);
+            let running = world.start(options()).await;
+            assert_eq!(longest_standstill(&running, 3 * 3_600).await, 0);
+        });
+    }
+}
+
+#[test]
+fn one_prober_that_hangs_in_each_of_its_lives_does_not_cost_the_process() {
+    in_virtual_time(async {
+        let world = hourly(&["a", "b"]);
+        world.targets.set("a", Behaviour::NeverEnds);
+        let running = world.start(options()).await;
+        assert_eq!(longest_standstill(&running, 2 * 3_600).await, 0);
+        assert!(running.stats().restarts() > 100, "it hung again and again");
+    });
+}
+
+#[test]
+fn probers_that_all_hang_are_no_progress_however_often_they_are_replaced() {
+    in_virtual_time(async {
+        let world = world(&["a", "b", "c"]);
+        let running = world.start(options()).await;
+        seconds(30).await;
+        for id in ["a", "b", "c"] {
+            world.targets.set(id, Behaviour::NeverEnds);
+        }
+        assert!(longest_standstill(&running, 600).await > 500);
+        assert!(running.stats().restarts() > 10);
+        // It would be fed again, had nobody ended it.
+        for id in ["a", "b", "c"] {
+            world.targets.set(id, Behaviour::Answers(200));
+        }
+        seconds(60).await;
+        assert_eq!(longest_standstill(&running, 600).await, 0);
+    });
+}
+
+#[test]
+fn targets_that_hang_are_progress_since_probers_tell_of_them() {
+    in_virtual_time(async {
+        let world = world(&["a", "b"]);
+        let running = world.start(options()).await;
+        for id in ["a", "b"] {
+            world.targets.set(id, Behaviour::Hangs);
+        }
+        assert_eq!(longest_standstill(&running, 600).await, 0);
+    });
+}
+
+#[test]
+fn a_judge_who_was_asleep_does_not_say_that_nothing_moves() {
+    in_virtual_time(async {
+        let world = world(&["a", "b"]);
+        let running = world.start(options()).await;
+        seconds(30).await;
+        let gauges = running.gauges();
+        // Nobody runs meanwhile: what is due is late, and so is whoever looks.
+        tokio::time::advance(Duration::from_secs(120)).await;
+        assert!(progress(&gauges).await.is_made());
+        assert_eq!(longest_standstill(&running, 600).await, 0);
+    });
+}
+
+#[test]
+fn threads_of_probers_that_do_not_move_are_no_progress_until_they_are_replaced() {
+    actix_rt::System::new().block_on(async {
+        let world = hourly(&["a"]);
+        let late = Duration::from_secs(8); // so that somebody sees it on a busy machine as well
+        let running = world.start_on_threads(Options { arbiters: 1, stuck_after: late, ..options() }).await;
+        let gauges = running.gauges();
+        let released = Arc::new(AtomicBool::new(false));
+        let _on_failure = Releases(Arc::clone(&released));
+        let is = async |wanted: bool| {
+            let looking = async {
+                while progress(&gauges).await.is_made() != wanted {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), looking).await.unwrap();
+        };
+        is(true).await;
+        let blocks = Poison::BlockThread(Arc::clone(&released));
+        assert!(running.poison(Whom::Prober(api("a", 1).api_id), blocks).await);
+        is(false).await;
+        is(true).await; // the thread is left behind
+        running.stop(Duration::from_secs(5)).await;
+    });
+}
+
+#[test]
+fn a_dead_supervisor_says_nothing() {
+    in_virtual_time(async {
+        let running = world(&["a"]).start(options()).await;
+        let gauges = running.gauges();
+        assert!(gauges.progress().await.is_some());
+        running.crash();
+        seconds(1).await;
+        assert_eq!(gauges.progress().await, None);
+    });
+}

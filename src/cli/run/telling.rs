@@ -1,0 +1,177 @@
+//! What goes on beside everything that `run` waits for: the watchdog is fed, and what the program does is looked at and told.
+//!
+//! The watchdog is fed by the progress of probing (promise P9): before each time, the supervisor is asked, and answers on its
+//! own thread. There is no timer that feeds a process whose supervisor or whose probers are stuck; what progress is, and how long
+//! `WatchdogSec` should be, is said in the module `progress` of the supervisor. The keeper is asked on its own: one that is slow
+//! to answer, because of its store, holds up no feeding.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::ports::Clock;
+use api_health_actors::system::Gauges;
+use tokio::time::Instant;
+
+use super::readiness::Readiness;
+use super::status_line::{Figures, StatusLine};
+use crate::systemd;
+
+/// How often it is looked whether the program does what it is for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The keeper answers within microseconds; one that takes this long is stuck.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// The watchdog is fed so many times in its span: one answer may be late or a no, and the next one is still in time.
+const FEEDS: u32 = 3;
+
+/// It is fed no more often than this, however short its span is.
+const FEED_EVERY_MIN: Duration = Duration::from_millis(50);
+
+/// What is told, and to whom.
+pub(super) struct Telling {
+    gauges: Gauges,
+    feeding: Feeding,
+    looking: Looking,
+}
+
+struct Feeding {
+    /// `None` without a watchdog.
+    every: Option<Duration>,
+    next: Instant,
+    is_fed: bool,
+}
+
+struct Looking {
+    clock: Arc<dyn Clock>,
+    next: Instant,
+    readiness: Readiness,
+    status: StatusLine,
+    without_configs: Option<String>,
+    /// systemd knows that the program is ready.
+    is_ready: bool,
+}
+
+impl Telling {
+    /// About these actors.
+    pub(super) fn of(gauges: Gauges, clock: Arc<dyn Clock>) -> Self {
+        let now = Instant::now();
+        let every = systemd::watchdog().map(|within| (within / FEEDS).max(FEED_EVERY_MIN));
+        Self {
+            gauges,
+            feeding: Feeding { every, next: now, is_fed: true },
+            looking: Looking {
+                clock,
+                next: now,
+                readiness: Readiness::default(),
+                status: StatusLine::new(now),
+                without_configs: None,
+                is_ready: false,
+            },
+        }
+    }
+
+    /// The configs were read, or could not be for this reason, and there are none from before. The first time that there are
+    /// some, systemd is told that the program is ready.
+    pub(super) fn configs_read(&mut self, without: Option<String>) {
+        self.looking.without_configs = without;
+        self.looking.next = Instant::now();
+    }
+
+    /// No configs could be read yet.
+    pub(super) fn is_without_configs(&self) -> bool {
+        self.looking.without_configs.is_some()
+    }
+
+    /// systemd was told that the program is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        self.looking.is_ready
+    }
+
+    /// Waits for `what`, while everything else goes on.
+    pub(super) async fn meanwhile<T>(&mut self, what: impl Future<Output = T>) -> T {
+        tokio::select! {
+            value = what => value,
+            never = self.go_on() => match never {},
+        }
+    }
+
+    /// Tells what there is to tell, for as long as it is polled. May be dropped and called again at any time.
+    pub(super) async fn go_on(&mut self) -> Infallible {
+        let Self { gauges, feeding, looking } = self;
+        tokio::join!(feeding.go_on(gauges), looking.go_on(gauges)).0
+    }
+
+    /// The end is near, and has a deadline of its own: the figures are not told any more.
+    pub(super) async fn until_stopped<T>(&mut self, within: Duration, what: impl Future<Output = T>) -> T {
+        systemd::stopping(within);
+        let deadline = Instant::now() + within;
+        let feeding = async {
+            match self.feeding.every {
+                Some(every) => loop {
+                    if Instant::now() < deadline {
+                        systemd::feed();
+                    }
+                    tokio::time::sleep(every).await;
+                },
+                None => std::future::pending::<Infallible>().await,
+            }
+        };
+        tokio::select! {
+            value = what => value,
+            never = feeding => match never {},
+        }
+    }
+}
+
+impl Feeding {
+    async fn go_on(&mut self, gauges: &Gauges) -> Infallible {
+        let Some(every) = self.every else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep_until(self.next).await;
+            // A supervisor that does not answer is asked for ever: nobody feeds then.
+            let progress = gauges.progress().await;
+            self.next = Instant::now() + every;
+            let is_made = progress.is_some_and(|progress| progress.is_made());
+            if is_made {
+                systemd::feed();
+            }
+            if is_made != self.is_fed {
+                self.is_fed = is_made;
+                let (apis, stuck) = progress.map_or((0, 0), |progress| (progress.apis, progress.stuck));
+                if is_made {
+                    tracing::info!("probing makes progress again; systemd's watchdog is fed");
+                } else {
+                    tracing::error!(apis, stuck, "probing makes no progress; systemd's watchdog is not fed");
+                }
+            }
+        }
+    }
+}
+
+impl Looking {
+    async fn go_on(&mut self, gauges: &Gauges) -> Infallible {
+        loop {
+            tokio::time::sleep_until(self.next).await;
+            if !self.is_ready && self.without_configs.is_none() {
+                self.is_ready = systemd::ready();
+            }
+            let report = tokio::time::timeout(ANSWER_MAX, gauges.report()).await.ok().flatten();
+            let now = self.clock.now();
+            let trouble = self.readiness.look(report, self.without_configs.is_some(), now);
+            let figures = Figures {
+                apis: gauges.probers(),
+                report,
+                trouble,
+                why_no_configs: self.without_configs.as_deref(),
+                probes: gauges.stats().probes(),
+            };
+            if let Some(line) = self.status.next(&figures, Instant::now()) {
+                systemd::status(&line);
+            }
+            self.next = Instant::now() + LOOK_EVERY;
+        }
+    }
+}
