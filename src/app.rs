@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub enum AppError {
     BadConfigs(String),
     /// Something outside is not there, and what to do about it.
     Unavailable(String),
+    /// The same, where it may be there later without anybody's doing.
+    NotYet(String),
     /// What was asked for is not there.
     NotThere(String),
     /// A fault of ours.
@@ -54,7 +56,7 @@ impl AppError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Configuration(_) | Self::BadConfigs(_) => Exit::BadConfiguration,
-            Self::Unavailable(_) => Exit::Unavailable,
+            Self::Unavailable(_) | Self::NotYet(_) => Exit::Unavailable,
             Self::NotThere(_) => Exit::Fail,
             Self::Internal(_) => Exit::Internal,
         }
@@ -71,9 +73,11 @@ impl fmt::Display for AppError {
                 }
                 Ok(())
             }
-            Self::BadConfigs(text) | Self::Unavailable(text) | Self::NotThere(text) | Self::Internal(text) => {
-                f.write_str(text)
-            }
+            Self::BadConfigs(text)
+            | Self::Unavailable(text)
+            | Self::NotYet(text)
+            | Self::NotThere(text)
+            | Self::Internal(text) => f.write_str(text),
         }
     }
 }
@@ -102,7 +106,13 @@ const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
 /// How long a start waits for a store that does not answer, before the process ends and whoever started it decides.
 const LOAD_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Between two tries of it.
+/// Region and credentials that are not there yet are looked for again after this, and after twice as long each time,
+const AWS_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// up to this.
+const AWS_AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// Between two tries of loading the states.
 const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// While the states are loaded, systemd is told so this often,
@@ -269,7 +279,8 @@ impl App {
         Ok(notifiers)
     }
 
-    /// Everything that the actors need, with the states loaded. A store that does not answer is waited for a minute. From
+    /// Everything that the actors need, with the states loaded. A store that does not answer is waited for a minute, and where
+    /// nobody sits at a terminal, region and credentials of AWS that may come by themselves are waited for without end. From
     /// here to the end of this process, no other can watch by the same SQLite file.
     ///
     /// # Errors
@@ -278,10 +289,13 @@ impl App {
         let alone = self.be_the_only_one(once).await?;
         let client = self.client()?;
         let notifiers = self.notifiers(&client, colour).await?;
-        let store = self.open_store().await?;
-        let sources = self.sources(urls).await?;
+        // A person at a terminal is told at once what is missing. A daemon that starts with its machine waits: it would only be
+        // started again and again.
+        let waits = !once && !std::io::stderr().is_terminal();
+        let store = patiently(waits, async || self.open_store().await).await?;
+        let sources = patiently(waits, async || self.sources(urls).await).await?;
         // With a client of its own: the connections of the keeper's are made on the keeper's thread.
-        let states = load_states(&*self.open_store().await?).await?;
+        let states = load_states(&*patiently(waits, async || self.open_store().await).await?).await?;
         let owed: usize = states.iter().map(|state| state.owed.len()).sum();
         tracing::info!(states = states.len(), owed, "states loaded");
         Ok(World {
@@ -342,8 +356,13 @@ impl App {
 
     async fn aws(&self) -> Result<aws_config::SdkConfig, AppError> {
         let config = aws::load(self.settings.region.clone()).await;
-        aws::preflight(&config).await.map_err(|error| AppError::Unavailable(error.to_string()))?;
-        Ok(config)
+        match aws::preflight(&config).await {
+            Ok(()) => Ok(config),
+            Err(error) => {
+                let error = error.explain().await;
+                Err(if error.may_pass { AppError::NotYet } else { AppError::Unavailable }(error.to_string()))
+            }
+        }
     }
 }
 
@@ -364,6 +383,21 @@ fn read_roots(path: &Path) -> Result<Vec<u8>, String> {
 
 fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Opens something, and with `waits` again and again while what it lacks may come by itself.
+async fn patiently<T>(waits: bool, mut open: impl AsyncFnMut() -> Result<T, AppError>) -> Result<T, AppError> {
+    let mut wait = AWS_AGAIN_AFTER;
+    loop {
+        let why = match open().await {
+            Err(AppError::NotYet(why)) if waits => why,
+            done => return done,
+        };
+        tracing::warn!(why, again_after_seconds = wait.as_secs(), "AWS cannot be called yet; waiting for it");
+        systemd::waits(&format!("waiting for AWS: {why}"), wait + aws::PREFLIGHT_MAX);
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(AWS_AGAIN_AFTER_MAX);
+    }
 }
 
 /// Loads all states, and again for a while if the store does not answer: to probe without them would tell every outage

@@ -5,9 +5,13 @@
 //! live on the thread that made them, and a client shared by two arbiters stalls with either of them. The SDK's retries
 //! are off because its retry quota is one for the whole process; the keeper and the alerter retry by their own rules.
 
+mod metadata;
+
 use std::fmt;
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
+use aws_config::meta::region::RegionProviderChain;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
 
@@ -17,8 +21,11 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bound on one call, credentials included.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bound on finding credentials in [`preflight`]. A metadata service that drops packets costs about 1 s.
-pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bound on finding credentials, at the start and later. A metadata service that drops packets costs about 1 s; one that takes
+/// its time answers three times until there are credentials.
+pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest that [`load`], [`preflight`] and [`PreflightError::explain`] take together.
+pub const PREFLIGHT_MAX: Duration = Duration::from_secs(25);
 
 /// What to write where there is no region.
 pub(crate) const REGION_INSTEAD: &str =
@@ -30,13 +37,19 @@ pub(crate) const CREDENTIALS_INSTEAD: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_A
 /// Loads region, credentials chain and endpoints (`AWS_ENDPOINT_URL` and its per-service forms) from the environment
 /// and the AWS config files. `region` wins over all of them.
 pub async fn load(region: Option<String>) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+    let client = metadata::client();
+    let region = match region {
+        Some(region) => Some(Region::new(region)),
+        None => metadata::region(&client).await,
+    };
+    aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts());
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region));
-    }
-    loader.load().await
+        .timeout_config(timeouts())
+        .credentials_provider(metadata::credentials(client, region.clone()).await)
+        .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
+        .region(RegionProviderChain::first_try(region))
+        .load()
+        .await
 }
 
 /// Our bounds on every wait for AWS.
@@ -56,6 +69,20 @@ pub struct PreflightError {
     pub what: String,
     /// What to write, to stand after the word "write".
     pub instead: String,
+    /// It may be there later, without anybody's doing: what gives it may not be up yet. Before
+    /// [`explain`](Self::explain) that is a guess.
+    pub may_pass: bool,
+}
+
+impl PreflightError {
+    /// Asks EC2's metadata service what it has to do with it, if it may have.
+    pub async fn explain(self) -> Self {
+        if !self.may_pass {
+            return self;
+        }
+        let metadata = metadata::ask().await;
+        Self { what: format!("{}, and {metadata}", self.what), may_pass: metadata.may_pass(), ..self }
+    }
 }
 
 impl fmt::Display for PreflightError {
@@ -77,20 +104,28 @@ pub async fn preflight(config: &SdkConfig) -> Result<(), PreflightError> {
             what: "no AWS region was found in AWS_REGION, in the AWS config files or from the EC2 metadata service"
                 .into(),
             instead: REGION_INSTEAD.into(),
+            may_pass: true,
         });
     }
-    let refuse = |what: String| PreflightError { what, instead: CREDENTIALS_INSTEAD.into() };
+    let refuse = |what: String, may_pass| PreflightError { what, instead: CREDENTIALS_INSTEAD.into(), may_pass };
     let Some(provider) = config.credentials_provider() else {
-        return Err(refuse("no source of AWS credentials is configured".into()));
+        return Err(refuse("no source of AWS credentials is configured".into(), false));
     };
     match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(refuse(credentials_fault(&error))),
-        Err(_) => Err(refuse(format!(
-            "AWS credentials were not found within {} s in the environment, the AWS config files, or a container or EC2 \
+        // A profile that is wrong stays wrong; a service that failed, or found nothing, may do better later.
+        Ok(Err(error)) => {
+            let may_pass = !matches!(error, CredentialsError::InvalidConfiguration(_));
+            Err(refuse(credentials_fault(&error), may_pass))
+        }
+        Err(_) => Err(refuse(
+            format!(
+                "AWS credentials were not found within {} s in the environment, the AWS config files, or a container or EC2 \
              role",
-            CREDENTIALS_TIMEOUT.as_secs()
-        ))),
+                CREDENTIALS_TIMEOUT.as_secs()
+            ),
+            true,
+        )),
     }
 }
 
@@ -155,7 +190,7 @@ mod tests {
     #[test]
     fn a_source_that_stays_silent_is_not_waited_for_without_end() {
         let why = check(Some("eu-central-1"), Some(Ends(None))).unwrap_err();
-        assert!(why.contains("within 5 s"), "{why}");
+        assert!(why.contains("within 8 s"), "{why}");
     }
 
     #[test]

@@ -1,10 +1,19 @@
-//! Logs: readable on a terminal, JSON elsewhere or when asked for; always on standard error. No secret is ever in one.
+//! Logs: readable on a terminal and in systemd's journal, JSON elsewhere or when asked for; always on standard error. No
+//! secret is ever in one.
+//!
+//! In the journal (standard error is the socket that `JOURNAL_STREAM` names) `auto` is text: `journalctl` is read by people, and
+//! brings fields of its own for those who are not. A line of text begins with its syslog priority there, as `<4>` for a
+//! warning (sd-daemon(3)), which journald takes off again, so that `journalctl -p warning` finds warnings; it has no time,
+//! since the journal has it. JSON that was asked for stays plain JSON.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use serde_json::{Map, Value};
-use tracing::Level;
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -32,14 +41,17 @@ pub fn start(settings: &LogSettings, colour: bool) {
     let wanted =
         EnvFilter::builder().with_regex(false).parse(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let no_foreign_trace = filter_fn(|event| *event.level() < Level::TRACE || event.target().starts_with("api_health"));
+    let is_journal = goes_to_journal(io::stderr(), std::env::var("JOURNAL_STREAM").ok().as_deref());
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Auto => !io::stderr().is_terminal() && !is_journal,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(move || BoundedLines { output: io::stderr(), json });
+    let lines = tracing_subscriber::fmt::layer().with_writer(Lines { json, with_priority: is_journal && !json });
     let lines = if json {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    } else if is_journal {
+        lines.with_ansi(colour).with_target(false).without_time().boxed()
     } else {
         lines.with_ansi(colour).with_target(false).boxed()
     };
@@ -54,20 +66,65 @@ pub fn start(settings: &LogSettings, colour: bool) {
     }
 }
 
-/// Passes lines on, and cuts those that are longer than [`LINE_BYTES_MAX`]. Each write is one line, as the formatter makes
+/// Whether a stream is the one that systemd connected to its journal: `JOURNAL_STREAM` has its device and inode.
+fn goes_to_journal(stream: impl AsFd, journal_stream: Option<&str>) -> bool {
+    let named = journal_stream.and_then(|text| text.split_once(':'));
+    let Some((device, inode)) = named.and_then(|(d, i)| Some((d.parse::<u64>().ok()?, i.parse::<u64>().ok()?))) else {
+        return false;
+    };
+    rustix::fs::fstat(stream).is_ok_and(|stat| stat.st_dev == device && stat.st_ino == inode)
+}
+
+/// The syslog priority of a line, as sd-daemon(3) numbers them.
+fn priority(level: Level) -> char {
+    match level {
+        Level::ERROR => '3',
+        Level::WARN => '4',
+        Level::INFO => '6',
+        Level::DEBUG | Level::TRACE => '7',
+    }
+}
+
+/// Makes the writer of each line, which knows its level.
+struct Lines {
+    json: bool,
+    with_priority: bool,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = BoundedLines<io::Stderr>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        BoundedLines { output: io::stderr(), json: self.json, priority: None }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
+        BoundedLines { priority: self.with_priority.then(|| priority(*event.level())), ..self.make_writer() }
+    }
+}
+
+/// Passes lines on, and cuts those that are longer than [`LINE_BYTES_MAX`]. Each write is one event, as the formatter makes
 /// them.
 struct BoundedLines<W> {
     output: W,
     json: bool,
+    /// Stands before each line: what follows a line break inside an event is not taken for an event of its own importance.
+    priority: Option<char>,
 }
 
 impl<W: Write> Write for BoundedLines<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if line.len() <= LINE_BYTES_MAX {
-            return self.output.write(line);
+        let mut written = match line.len() {
+            0..=LINE_BYTES_MAX => Cow::Borrowed(line),
+            _ if self.json => Cow::Owned(cut_json(line)),
+            _ => Cow::Owned(cut_text(line)),
+        };
+        if let Some(priority) = self.priority {
+            let lines = written.split_inclusive(|byte| *byte == b'\n');
+            written = Cow::Owned(lines.flat_map(|line| [format!("<{priority}>").as_bytes(), line].concat()).collect());
         }
-        let cut = if self.json { cut_json(line) } else { cut_text(line) };
-        self.output.write_all(&cut)?;
+        // At once, so that two threads do not write into each other's lines.
+        self.output.write_all(&written)?;
         Ok(line.len())
     }
 
@@ -100,9 +157,30 @@ mod tests {
     use super::*;
 
     fn written(line: &str, json: bool) -> String {
-        let mut lines = BoundedLines { output: Vec::new(), json };
+        let mut lines = BoundedLines { output: Vec::new(), json, priority: None };
         lines.write_all(line.as_bytes()).unwrap();
         String::from_utf8(lines.output).unwrap()
+    }
+
+    #[test]
+    fn in_the_journal_each_line_begins_with_its_priority() {
+        let mut lines = BoundedLines { output: Vec::new(), json: false, priority: Some(priority(Level::WARN)) };
+        lines.write_all(b" WARN a\n<0>b\n").unwrap();
+        lines.write_all(" WARN ".repeat(LINE_BYTES_MAX).as_bytes()).unwrap();
+        let text = String::from_utf8(lines.output).unwrap();
+        assert!(text.starts_with("<4> WARN a\n<4><0>b\n<4> WARN "), "{}", &text[..50]);
+        assert!(text.ends_with("bytes in all)\n") && text.len() < LINE_BYTES_MAX);
+        assert_eq!([Level::ERROR, Level::INFO, Level::DEBUG, Level::TRACE].map(priority), ['3', '6', '7', '7']);
+    }
+
+    #[test]
+    fn the_journal_is_known_by_the_device_and_inode_of_the_stream() {
+        let file = tempfile::tempfile().unwrap();
+        let stat = rustix::fs::fstat(&file).unwrap();
+        let is = |text: &str| goes_to_journal(&file, Some(text));
+        assert!(is(&format!("{}:{}", stat.st_dev, stat.st_ino)));
+        assert!(!is(&format!("{}:{}", stat.st_dev, stat.st_ino + 1)), "started by one whose log goes there");
+        assert!(!is("") && !is("a:b") && !goes_to_journal(&file, None));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::args::Cli;
 use super::exit::Exit;
 
 /// The environment that is read, beside what every AWS SDK reads.
-const ENVIRONMENT: [(&str, &str); 12] = [
+const ENVIRONMENT: [(&str, &str); 16] = [
     ("AWS_REGION", "The region of the tables; a topic's is in its ARN."),
     ("APP_ENVIRONMENT", "The name of this deployment; it stands in every alert."),
     ("DDB_CONFIG_TABLE", "The DynamoDB table of configs; naming it, or the next, chooses DynamoDB."),
@@ -16,6 +16,10 @@ const ENVIRONMENT: [(&str, &str); 12] = [
     ("SNS_TOPIC_ARN", "The topic that alerts go to."),
     ("AWS_ENDPOINT_URL", "An emulator in the place of AWS; also AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SNS."),
     ("STATE_DIRECTORY", "Where api-health.db is kept, as systemd sets it."),
+    ("CREDENTIALS_DIRECTORY", "Where ${credential:NAME} is read, as systemd sets it."),
+    ("NOTIFY_SOCKET", "Where `run` tells systemd that it is ready and what it does, as systemd sets it."),
+    ("WATCHDOG_USEC, WATCHDOG_PID", "That `run` is to tell systemd again and again that probing makes progress."),
+    ("JOURNAL_STREAM", "Whether standard error goes to systemd's journal: the log is text with priorities then."),
     ("VISUAL, EDITOR", "What `apis edit` opens a row in; vi without them."),
     ("NO_COLOR", "Set to anything: no colour, unless --color always says so."),
     ("LC_ALL, LC_CTYPE, LANG", "Whether pictures on a terminal may be drawn with more than ASCII."),

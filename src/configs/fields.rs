@@ -134,7 +134,7 @@ pub const HEADERS: Field = Field::new(
     "at most 50; each value at most 8192 characters of printable ASCII",
 )
 .means(
-    "Request headers by name. A value may hold `${env:NAME}` and `${file:PATH}`.",
+    "Request headers by name. A value may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`.",
     "{ Authorization = \"Bearer ${env:SHOP_TOKEN}\" }",
 )
 .also(&["header", "http_headers"]);
@@ -143,7 +143,7 @@ pub const BODY: Field = Field::text(
     "body",
     "none",
     "at most 65536 bytes",
-    "The request body. It may hold `${env:NAME}` and `${file:PATH}`.",
+    "The request body. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`.",
     "'{\"ping\": true}'",
 )
 .also(&["payload", "data"]);

@@ -1,6 +1,8 @@
-//! `${env:NAME}` and `${file:PATH}` inside a text: filled in when the text is loaded, and never shown afterwards.
+//! `${env:NAME}`, `${file:PATH}` and `${credential:NAME}` inside a text: filled in when the text is loaded, and never shown
+//! afterwards.
 //!
-//! `$${` stands for a `${` that is meant as it is. A path is absolute, so that a row means the same in a file, in a
+//! A credential is a file that systemd hands to the service alone (`LoadCredential=`, systemd.exec(5)); where a folder is
+//! handed over, as by our unit, systemd puts the folder's id before the name. `$${` stands for a `${` that is meant as it is. A path is absolute, so that a row means the same in a file, in a
 //! table and after an import. A fault names the reference, which the person wrote, and never what it stands for.
 
 use std::fs::File;
@@ -14,6 +16,12 @@ pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// How much of a name or path inside `${…}` is looked at: the longest path on Linux.
 const REFERENCE_BYTES_MAX: usize = 4096;
+
+/// What our unit's `LoadCredential=secrets:/etc/api-health/credentials` puts before the name of each file of that folder.
+pub const CREDENTIALS_PREFIX: &str = "secrets_";
+
+/// The longest name of a credential: the longest file name on Linux, with [`CREDENTIALS_PREFIX`].
+const CREDENTIAL_BYTES_MAX: usize = 255 - CREDENTIALS_PREFIX.len();
 
 /// The most faults that are told of one text.
 const FAULTS_MAX: usize = 10;
@@ -32,6 +40,24 @@ pub trait SecretSource {
     /// Says in plain words why not.
     fn file(&self, path: &Path) -> Result<String, String> {
         read_file(path)
+    }
+
+    /// A credential that systemd handed to this process, under its own name or with [`CREDENTIALS_PREFIX`] before it.
+    ///
+    /// # Errors
+    /// Says in plain words why not.
+    fn credential(&self, name: &str) -> Result<String, String> {
+        let Some(folder) = self.env("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()) else {
+            return Err(
+                "cannot be read: systemd handed no credentials to this process (no CREDENTIALS_DIRECTORY)".into()
+            );
+        };
+        let folder = Path::new(&folder);
+        let prefixed = format!("{CREDENTIALS_PREFIX}{name}");
+        self.file(&folder.join(name)).or_else(|why| {
+            let said = |_| format!("{why} in CREDENTIALS_DIRECTORY, nor can {prefixed} be read there");
+            self.file(&folder.join(&prefixed)).map_err(said)
+        })
     }
 }
 
@@ -92,7 +118,10 @@ pub fn has_reference(text: &str) -> bool {
     text.contains("${")
 }
 
-const GRAMMAR: &str = "${env:NAME} or ${file:PATH}, or $${ for a \"${\" that is meant as it is";
+const GRAMMAR: &str = "${env:NAME}, ${file:PATH} or ${credential:NAME}, or $${ for a \"${\" that is meant as it is";
+
+/// What to write where a variable or a file cannot be read.
+const READABLE: &str = "a variable or file that api-health can read when it starts";
 
 fn shown(kind: &str, name: &str) -> String {
     match name.char_indices().nth(SHOWN_CHARS_MAX) {
@@ -102,7 +131,7 @@ fn shown(kind: &str, name: &str) -> String {
 }
 
 fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> {
-    let (found, shown) = match reference.split_once(':') {
+    let (found, shown, instead) = match reference.split_once(':') {
         Some(("env", name)) => {
             let shown = shown("env", name);
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -111,25 +140,39 @@ fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> 
                 let why = "is not the name of an environment variable (letters, digits and _)";
                 return Err(Fault::new(shown, why, GRAMMAR));
             }
-            (source.env(name).ok_or_else(|| "is not set in the environment of api-health".to_owned()), shown)
+            (source.env(name).ok_or_else(|| "is not set in the environment of api-health".to_owned()), shown, READABLE)
         }
         Some(("file", path)) => {
             let shown = shown("file", path);
             if !Path::new(path).is_absolute() {
                 return Err(Fault::new(shown, "is not an absolute path", "the whole path, from / on"));
             }
-            (source.file(Path::new(path)), shown)
+            (source.file(Path::new(path)), shown, READABLE)
+        }
+        Some(("credential", name)) => {
+            let shown = shown("credential", name);
+            if !is_credential_name(name) {
+                let why = "is not the name of a credential (a file name of printable ASCII without / and :)";
+                return Err(Fault::new(shown, why, "the name alone, as in /etc/api-health/credentials"));
+            }
+            (source.credential(name), shown, "a credential that the unit loads (LoadCredential=), and start it again")
         }
         // What stands there may be part of a secret: it is not shown.
-        _ => return Err(Fault::new("a \"${\"", "begins neither ${env:NAME} nor ${file:PATH}", GRAMMAR)),
+        _ => return Err(Fault::new("a \"${\"", "begins none of ${env:, ${file: and ${credential:", GRAMMAR)),
     };
     match found {
         Ok(secret) if secret.is_empty() => {
             Err(Fault::new(shown, "is empty", "a reference to something that is not empty"))
         }
         Ok(secret) => Ok(secret),
-        Err(why) => Err(Fault::new(shown, why, "a variable or file that api-health can read when it starts")),
+        Err(why) => Err(Fault::new(shown, why, instead)),
     }
+}
+
+/// By systemd's rules for the names of credentials.
+fn is_credential_name(name: &str) -> bool {
+    let plain = |b: u8| (b.is_ascii_graphic() || b == b' ') && b != b'/' && b != b':';
+    !matches!(name, "" | "." | "..") && name.len() <= CREDENTIAL_BYTES_MAX && name.bytes().all(plain)
 }
 
 fn read_file(path: &Path) -> Result<String, String> {
@@ -206,7 +249,7 @@ pub(crate) mod tests {
                 "${env:NONE} is not set in the environment of api-health",
                 "${file:/no/such} is not there",
                 "${file:here} is not an absolute path",
-                "a \"${\" begins neither ${env:NAME} nor ${file:PATH}",
+                "a \"${\" begins none of ${env:, ${file: and ${credential:",
                 "${env:A B} is not the name of an environment variable (letters, digits and _)",
                 "${env:EMPTY} is empty",
                 "a \"${\" has no \"}\" after it",
@@ -215,9 +258,55 @@ pub(crate) mod tests {
         assert_eq!(faults("${file:/dev/null}"), ["${file:/dev/null} is not a file"]);
     }
 
+    /// As systemd would hand over this folder.
+    struct Handed(String);
+
+    impl SecretSource for Handed {
+        fn env(&self, name: &str) -> Option<String> {
+            (name == "CREDENTIALS_DIRECTORY").then(|| self.0.clone())
+        }
+    }
+
+    #[test]
+    fn a_credential_is_read_by_its_name_or_that_of_the_folder_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("webhook", "hunter2\n");
+        write("secrets_token", "hunter3");
+        write("empty", "");
+        write("long", &"x".repeat(usize::try_from(FILE_BYTES_MAX).unwrap() + 1));
+        std::fs::create_dir(folder.path().join("folder")).unwrap();
+        let handed = Handed(folder.path().display().to_string());
+        let read = |text: &str| {
+            resolve(text, &handed, 100_000)
+                .map_err(|faults| faults.iter().map(|f| format!("{} {}", f.what, f.why)).collect::<Vec<_>>().join("; "))
+        };
+        assert_eq!(read("${credential:webhook} ${credential:token}"), Ok("hunter2 hunter3".into()));
+        let nor = |name: &str| format!("in CREDENTIALS_DIRECTORY, nor can secrets_{name} be read there");
+        for (name, why) in [
+            ("none", format!("is not there {}", nor("none"))),
+            ("long", format!("has more than 65536 bytes {}", nor("long"))),
+            ("folder", format!("is not a file {}", nor("folder"))),
+            ("empty", "is empty".to_owned()),
+        ] {
+            assert_eq!(read(&format!("${{credential:{name}}}")), Err(format!("${{credential:{name}}} {why}")));
+        }
+        for name in ["", ".", "..", "../shadow", "/etc/shadow", "a:b", "ü", &"n".repeat(CREDENTIAL_BYTES_MAX + 1)] {
+            let fault = read(&format!("${{credential:{name}}}")).unwrap_err();
+            assert!(fault.contains("is not the name of a credential"), "{fault}");
+        }
+        for nothing in [&Known as &dyn SecretSource, &Handed(String::new())] {
+            let fault = resolve("${credential:webhook}", nothing, 100_000).unwrap_err().remove(0);
+            assert_eq!(
+                fault.why,
+                "cannot be read: systemd handed no credentials to this process (no CREDENTIALS_DIRECTORY)"
+            );
+        }
+    }
+
     proptest! {
         #[test]
-        fn any_text_is_resolved_or_refused(text in r"([$]|[{]|[}]|env:TOKEN|file:/|ü|a){0,20}") {
+        fn any_text_is_resolved_or_refused(text in r"([$]|[{]|[}]|env:TOKEN|file:/|credential:|ü|a){0,20}") {
             match resolve(&text, &Known, 100_000) {
                 Ok(resolved) => prop_assert!(has_reference(&text) || resolved == text),
                 Err(faults) => prop_assert!(faults.iter().all(|f| !f.what.contains("hunter2"))),

@@ -145,7 +145,7 @@ pub(super) const WEBHOOK_URL: Key = text(
     "notify.webhook.url",
     "none",
     "http or https with a host, at most 2048 characters",
-    "Where alerts are posted as JSON. It may hold `${env:NAME}` and `${file:PATH}`; no more of it than its host is shown.",
+    "Where alerts are posted as JSON. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than its host is shown.",
     "\"https://hooks.example.com/T0/B0\"",
 )
 .secret();
@@ -153,7 +153,7 @@ pub(super) const WEBHOOK_SECRET: Key = text(
     "notify.webhook.secret",
     "none",
     "at most 1024 bytes",
-    "The key of the HMAC-SHA256 signature. It may hold `${env:NAME}` and `${file:PATH}`.",
+    "The key of the HMAC-SHA256 signature. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`.",
     "\"${env:WEBHOOK_SECRET}\"",
 )
 .secret();
@@ -229,7 +229,7 @@ pub(super) const LOG_FORMAT: Key = text(
     "log.format",
     "auto",
     "auto, text, json",
-    "How a line of the log looks; auto is text on a terminal and JSON elsewhere.",
+    "How a line of the log looks; auto is text on a terminal and in systemd's journal, and JSON elsewhere.",
     "\"json\"",
 );
 

@@ -34,6 +34,8 @@ pub const TRICKY: &[&str] = &[
     "${env:NONE}",
     "${file:/nowhere}",
     "${file:x}",
+    "${credential:x}",
+    "${credential:../x}",
     "${",
     "$${",
     "${}",

@@ -100,7 +100,7 @@ fn reference(text: &str) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(at) = text[from..].find("${").map(|at| from + at) {
         let inside = &text[at + 2..];
-        let ours = inside.starts_with("env:") || inside.starts_with("file:/");
+        let ours = ["env:", "file:/", "credential:"].iter().any(|kind| inside.starts_with(kind));
         if let (true, false, Some(end)) = (ours, text[..at].ends_with('$'), inside.find('}')) {
             return Some((at, at + 2 + end + 1));
         }
@@ -133,6 +133,7 @@ mod tests {
         for (written, shown) in [
             ("Bearer ${env:TOKEN}", "Bearer ${env:TOKEN}"),
             ("${file:/run/key}", "${file:/run/key}"),
+            ("Basic ${credential:key}", "Basic ${credential:key}"),
             ("Bearer hunter2", "Bearer ***"),
             ("hunter2", "***"),
             ("hunter2 ${env:A} hunter2", "***${env:A}***"),

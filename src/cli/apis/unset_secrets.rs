@@ -48,6 +48,11 @@ impl SecretSource for Unset {
         let found = SystemSecrets.file(path).ok().filter(|text| !text.is_empty());
         Ok(found.unwrap_or_else(|| self.missing(format!("${{file:{}}}", path.display().to_string().escape_debug()))))
     }
+
+    fn credential(&self, name: &str) -> Result<String, String> {
+        let found = SystemSecrets.credential(name).ok().filter(|text| !text.is_empty());
+        Ok(found.unwrap_or_else(|| self.missing(format!("${{credential:{}}}", name.escape_debug()))))
+    }
 }
 
 /// Any reference filled in with the same stand-in, for commands to which secrets do not matter.
@@ -59,6 +64,10 @@ impl SecretSource for AnySecret {
     }
 
     fn file(&self, _: &Path) -> Result<String, String> {
+        Ok(STAND_IN.into())
+    }
+
+    fn credential(&self, _: &str) -> Result<String, String> {
         Ok(STAND_IN.into())
     }
 }

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_line_has_all_figures_and_what_is_wrong() {
         let start = Instant::now();
-        let mut line =
+        let line =
             |figures: &Figures<'_>| StatusLine::new(start).next(figures, start + Duration::from_secs(60)).unwrap();
         assert_eq!(line(&figures(3, 1_000)), "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; 16.7 probes/s; store ok");
         let since = Timestamp::from_millis(1_795_332_600_000);
