@@ -174,7 +174,8 @@ impl<'a> Call<'a> {
 /// resource: ARN because no identity-based policy allows the ACTION action`, or `… with an explicit deny in a …`. The action
 /// and the table are told beside it, and with them the line would be too long for the reason.
 fn denial(message: &str) -> String {
-    let Some((who, rest)) = message.strip_prefix("User: ").and_then(|text| text.split_once(" is not authorized")) else {
+    let Some((who, rest)) = message.strip_prefix("User: ").and_then(|text| text.split_once(" is not authorized"))
+    else {
         return format!("these credentials: {}", one_line(message));
     };
     let why = [" because ", " with an explicit deny"].iter().find_map(|begin| Some(&rest[rest.find(begin)?..]));
@@ -208,7 +209,8 @@ mod tests {
     #[test]
     fn who_was_denied_and_why_is_told_in_short() {
         let user = "arn:aws:sts::123456789012:assumed-role/api-health-daemon/i-0123456789abcdef0";
-        let asked = format!("User: {user} is not authorized to perform: dynamodb:PutItem on resource: arn:aws:dynamodb:…");
+        let asked =
+            format!("User: {user} is not authorized to perform: dynamodb:PutItem on resource: arn:aws:dynamodb:…");
         let why = "because no identity-based policy allows the dynamodb:PutItem action";
         assert_eq!(denial(&format!("{asked} {why}")), format!("{user} {why}"));
         let why = "with an explicit deny in a service control policy";

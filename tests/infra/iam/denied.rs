@@ -43,15 +43,33 @@ fn attempts(place: &Place, other: &Place) -> Vec<Attempt> {
     let assume = json!({ "RoleArn": role, "RoleSessionName": "intruder" });
     let mut all: Vec<Attempt> = vec![
         ("dynamodb", "put_item", put(&place.configs), "dynamodb:PutItem", configs.clone()),
-        ("dynamodb", "get_item", json!({ "TableName": place.configs, "Key": key }), "dynamodb:GetItem", configs.clone()),
-        ("dynamodb", "delete_item", json!({ "TableName": place.configs, "Key": key }), "dynamodb:DeleteItem", configs.clone()),
+        (
+            "dynamodb",
+            "get_item",
+            json!({ "TableName": place.configs, "Key": key }),
+            "dynamodb:GetItem",
+            configs.clone(),
+        ),
+        (
+            "dynamodb",
+            "delete_item",
+            json!({ "TableName": place.configs, "Key": key }),
+            "dynamodb:DeleteItem",
+            configs.clone(),
+        ),
         ("dynamodb", "transact_write_items", transact, "dynamodb:PutItem", configs.clone()),
         ("dynamodb", "delete_table", table(&place.configs), "dynamodb:DeleteTable", configs),
         ("dynamodb", "delete_table", table(&place.states), "dynamodb:DeleteTable", states.clone()),
-        ("dynamodb", "query", json!({
-            "TableName": place.states, "KeyConditionExpression": "api_id = :a",
-            "ExpressionAttributeValues": { ":a": { "S": "x" } },
-        }), "dynamodb:Query", states.clone()),
+        (
+            "dynamodb",
+            "query",
+            json!({
+                "TableName": place.states, "KeyConditionExpression": "api_id = :a",
+                "ExpressionAttributeValues": { ":a": { "S": "x" } },
+            }),
+            "dynamodb:Query",
+            states.clone(),
+        ),
         ("dynamodb", "update_item", json!({ "TableName": place.states, "Key": key }), "dynamodb:UpdateItem", states),
         ("dynamodb", "create_table", new_table, "dynamodb:CreateTable", arn_of_table(place, "loot")),
         ("dynamodb", "list_tables", json!({}), "dynamodb:ListTables", "*".into()),
@@ -99,7 +117,8 @@ fn let_through(place: &Place, attempts: &[Attempt]) -> Vec<String> {
                 };
                 assert_eq!(refusal.code, code, "{action}: {refusal:?}");
                 let decisions = instance.decisions();
-                let is_it = |d: &Decision| !d.allowed && d.why == "denied" && d.action == *action && d.resource == *resource;
+                let is_it =
+                    |d: &Decision| !d.allowed && d.why == "denied" && d.action == *action && d.resource == *resource;
                 assert!(decisions[before..].iter().any(is_it), "{action} on {resource}: {:#?}", &decisions[before..]);
             }
         }
@@ -143,9 +162,10 @@ fn what_is_not_granted_is_denied() {
 /// A policy without one grant.
 fn without(policy: &Value, lost: &Grant) -> Value {
     let keep = |grant: &Grant| grant != lost;
-    let statements = policy::grants(policy).into_iter().filter(keep).map(|Grant { action, resource }| {
-        json!({ "Effect": "Allow", "Action": action, "Resource": resource })
-    });
+    let statements = policy::grants(policy)
+        .into_iter()
+        .filter(keep)
+        .map(|Grant { action, resource }| json!({ "Effect": "Allow", "Action": action, "Resource": resource }));
     json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<Value>>() })
 }
 
@@ -212,6 +232,7 @@ fn each_grant_that_is_missing_is_told_with_what_to_allow() {
         let is_it = |d: &Decision| !d.allowed && d.action == lost.action && d.resource == lost.resource;
         assert!(instance.decisions().iter().any(is_it), "{lost:?} was not asked for by {arguments:?}");
         assert_told(&ended, action, name, &todo);
+        assert!(!ended.log.contains("it is set aside"), "it was not: {ended:?}");
         assert_eq!(ended.code, code, "{lost:?} {arguments:?}: {ended:?}");
         tried.push(lost);
     }

@@ -51,12 +51,15 @@ fn the_emulator_is_as_strict_as_ec2() {
 
     // The credentials work with their own secret and token alone, and for as long as they live.
     let credentials: Value = serde_json::from_str(&text).unwrap();
-    let [key, secret, token] = ["AccessKeyId", "SecretAccessKey", "Token"].map(|name| credentials[name].as_str().unwrap());
+    let [key, secret, token] =
+        ["AccessKeyId", "SecretAccessKey", "Token"].map(|name| credentials[name].as_str().unwrap());
     let with = |key: &str, secret: &str, token: &str| {
         let mut environment = Strict::shared().user(key, secret);
         environment.push(("AWS_SESSION_TOKEN", token.to_owned()));
         let scan = json!({ "TableName": place.configs });
-        Caller::with(&environment).try_call("dynamodb", "scan", &scan).map_or_else(|refusal| refusal.code, |_| "ok".into())
+        Caller::with(&environment)
+            .try_call("dynamodb", "scan", &scan)
+            .map_or_else(|refusal| refusal.code, |_| "ok".into())
     };
     assert_eq!(with(key, secret, token), "ok");
     assert_eq!(with(key, "another", token), "InvalidSignatureException");
@@ -65,7 +68,8 @@ fn the_emulator_is_as_strict_as_ec2() {
     instance.change(json!({ "credential_seconds": 1 }));
     let (_, text) = ask(&instance, "GET", &path, &[(TOKEN, &put(&[(TTL, "60")]).1)]);
     let credentials: Value = serde_json::from_str(&text).unwrap();
-    let [key, secret, token] = ["AccessKeyId", "SecretAccessKey", "Token"].map(|name| credentials[name].as_str().unwrap());
+    let [key, secret, token] =
+        ["AccessKeyId", "SecretAccessKey", "Token"].map(|name| credentials[name].as_str().unwrap());
     let ended = || (with(key, secret, token) == "ExpiredTokenException").then_some(());
     wait_for("the end of the credentials", SOON, ended);
     assert_eq!(get(&[(TOKEN, &short)]), 401, "a token ends");
@@ -110,4 +114,59 @@ fn credentials_that_rotate_are_followed() {
     let failed: Vec<Value> = daemon.lines().into_iter().filter(|line| line["level"] == "ERROR").collect();
     assert_eq!(failed, [json!(null); 0]);
     assert_eq!(daemon.stop().code, Some(0));
+}
+
+/// Starts the daemon on an instance whose metadata service is as `first` says; once the log has told that, the service is
+/// as it should be, and the daemon must come up by itself, watch and tell.
+fn comes_up_by_itself(test: &str, first: Value, has_region: bool) {
+    let Some(place) = deployment_for(test) else { return };
+    let place = place.copy();
+    let target = Server::start();
+    place.put_row("shop", &target.url("/shop"));
+    let is_only_slow = first["delay_seconds"].is_number();
+    let instance = place.instance(first);
+    let environment = if has_region { instance.environment() } else { instance.environment_without_region() };
+    let home = place.home(&environment);
+    let daemon = home.run();
+    if !is_only_slow {
+        let waits = "AWS cannot be called yet; waiting for it";
+        wait_for("two tries", SOON, || (daemon.log().matches(waits).count() >= 2).then_some(()));
+        let lines = daemon.lines();
+        let why = lines.iter().find(|line| line["message"] == waits).unwrap()["why"].as_str().unwrap();
+        assert!(why.contains("the EC2 metadata service did not answer"), "{why}");
+        instance.change(json!({ "listening": true, "silent": false }));
+    }
+    place.wait_for_status("shop", "up", 0);
+    target.set("/shop", Answer::Status(500));
+    place.wait_for_alert("shop", "down");
+    assert_eq!(instance.refused(), [""; 0]);
+    let failed: Vec<Value> = daemon.lines().into_iter().filter(|line| line["level"] == "ERROR").collect();
+    assert_eq!(failed, [json!(null); 0]);
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
+fn a_metadata_service_that_comes_late_is_waited_for() {
+    comes_up_by_itself("a_metadata_service_that_comes_late_is_waited_for", json!({ "listening": false }), true);
+}
+
+#[test]
+fn a_region_that_comes_late_is_waited_for() {
+    comes_up_by_itself("a_region_that_comes_late_is_waited_for", json!({ "listening": false }), false);
+}
+
+#[test]
+fn a_metadata_service_that_drops_what_it_is_asked_is_waited_for() {
+    comes_up_by_itself(
+        "a_metadata_service_that_drops_what_it_is_asked_is_waited_for",
+        json!({ "silent": true }),
+        false,
+    );
+}
+
+#[test]
+fn a_slow_metadata_service_is_waited_for() {
+    // The SDK alone gives up on an answer after 1 s, and then has no region.
+    let slow = json!({ "delay_seconds": 1.5, "delayed": 4 });
+    comes_up_by_itself("a_slow_metadata_service_is_waited_for", slow, false);
 }

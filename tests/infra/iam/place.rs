@@ -56,7 +56,7 @@ impl std::ops::Deref for Place {
 impl Place {
     /// What is there under these names. A queue is subscribed to the topic, to see what is told.
     pub(crate) fn of(names: &Names, operator_policy: Value) -> Self {
-        let Names { configs, states, topic_arn, role, profile } = names;
+        let topic_arn = &names.topic_arn;
         let name = topic_arn.rsplit(':').next().unwrap();
         let queue = administrator().call("sqs", "create_queue", &json!({ "QueueName": name }));
         let subscription = json!({
@@ -91,7 +91,8 @@ impl Place {
         let topic = json!({ "Name": new(self.topic_arn.rsplit(':').next().unwrap()) });
         let topic_arn = admin.call("sns", "create_topic", &topic)["TopicArn"].as_str().unwrap().to_owned();
         let (role, profile) = (new(&self.role), new(&self.profile));
-        let trust = admin.call("iam", "get_role", &json!({ "RoleName": self.role }))["Role"]["AssumeRolePolicyDocument"].take();
+        let trust =
+            admin.call("iam", "get_role", &json!({ "RoleName": self.role }))["Role"]["AssumeRolePolicyDocument"].take();
         admin.call("iam", "create_role", &json!({ "RoleName": role, "AssumeRolePolicyDocument": trust.to_string() }));
         admin.call("iam", "create_instance_profile", &json!({ "InstanceProfileName": profile }));
         admin.call("iam", "add_role_to_instance_profile", &json!({ "InstanceProfileName": profile, "RoleName": role }));

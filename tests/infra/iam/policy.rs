@@ -33,15 +33,16 @@ pub(crate) fn too_wide(policy: &Value) -> Vec<String> {
     let mut found = Vec::new();
     for statement in policy["Statement"].as_array().expect("a list of statements") {
         let fields = statement.as_object().expect("a statement").keys();
-        let odd: Vec<&String> = fields.filter(|f| !["Sid", "Effect", "Action", "Resource"].contains(&f.as_str())).collect();
+        let odd: Vec<&String> =
+            fields.filter(|f| !["Sid", "Effect", "Action", "Resource"].contains(&f.as_str())).collect();
         if !odd.is_empty() || statement["Effect"] != "Allow" {
             found.push(format!("{statement}: not a plain Allow"));
         }
     }
     for Grant { action, resource } in grants(policy) {
-        let is_one_action = action.split_once(':').is_some_and(|(service, name)| {
-            !service.is_empty() && !name.is_empty() && !action.contains(['*', '?'])
-        });
+        let is_one_action = action
+            .split_once(':')
+            .is_some_and(|(service, name)| !service.is_empty() && !name.is_empty() && !action.contains(['*', '?']));
         // arn:aws:SERVICE:REGION:ACCOUNT:THING; the names of buckets are without region and account.
         let parts: Vec<&str> = resource.splitn(6, ':').collect();
         let is_one_thing = parts.len() == 6 && !parts[5].is_empty() && !resource.contains(['*', '?', '$']);
