@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::daemon::{SOON, let_pass, wait_for};
 use super::deployment_for;
+use super::place::Place;
 use crate::strict::{Caller, Instance, Strict};
 use crate::support::http::{Answer, Server};
 
@@ -118,9 +119,7 @@ fn credentials_that_rotate_are_followed() {
 
 /// Starts the daemon on an instance whose metadata service is as `first` says; once the log has told that, the service is
 /// as it should be, and the daemon must come up by itself, watch and tell.
-fn comes_up_by_itself(test: &str, first: Value, has_region: bool) {
-    let Some(place) = deployment_for(test) else { return };
-    let place = place.copy();
+fn comes_up_by_itself(place: &Place, first: Value, has_region: bool) {
     let target = Server::start();
     place.put_row("shop", &target.url("/shop"));
     let is_only_slow = first["delay_seconds"].is_number();
@@ -146,27 +145,19 @@ fn comes_up_by_itself(test: &str, first: Value, has_region: bool) {
 }
 
 #[test]
-fn a_metadata_service_that_comes_late_is_waited_for() {
-    comes_up_by_itself("a_metadata_service_that_comes_late_is_waited_for", json!({ "listening": false }), true);
-}
-
-#[test]
-fn a_region_that_comes_late_is_waited_for() {
-    comes_up_by_itself("a_region_that_comes_late_is_waited_for", json!({ "listening": false }), false);
-}
-
-#[test]
-fn a_metadata_service_that_drops_what_it_is_asked_is_waited_for() {
-    comes_up_by_itself(
-        "a_metadata_service_that_drops_what_it_is_asked_is_waited_for",
-        json!({ "silent": true }),
-        false,
-    );
-}
-
-#[test]
-fn a_slow_metadata_service_is_waited_for() {
-    // The SDK alone gives up on an answer after 1 s, and then has no region.
-    let slow = json!({ "delay_seconds": 1.5, "delayed": 4 });
-    comes_up_by_itself("a_slow_metadata_service_is_waited_for", slow, false);
+fn a_metadata_service_that_is_late_or_slow_is_waited_for() {
+    let Some(place) = deployment_for("a_metadata_service_that_is_late_or_slow_is_waited_for") else { return };
+    // They all wait most of the time, so they do it side by side.
+    std::thread::scope(|scope| {
+        for (first, has_region) in [
+            (json!({ "listening": false }), true),
+            (json!({ "listening": false }), false),
+            (json!({ "silent": true }), false),
+            // The SDK alone gives up on an answer after 1 s, and then has no region.
+            (json!({ "delay_seconds": 1.5, "delayed": 4 }), false),
+        ] {
+            let copy = place.copy();
+            scope.spawn(move || comes_up_by_itself(&copy, first, has_region));
+        }
+    });
 }
