@@ -66,7 +66,7 @@ fn the_emulator_is_as_strict_as_ec2() {
     assert_eq!(with(key, "another", token), "InvalidSignatureException");
     assert_eq!(with(key, secret, "another"), "UnrecognizedClientException");
     assert_eq!(with("AKIAIOSFODNN7EXAMPLE", secret, ""), "UnrecognizedClientException");
-    instance.change(json!({ "credential_seconds": 1 }));
+    instance.change(&json!({ "credential_seconds": 1 }));
     let (_, text) = ask(&instance, "GET", &path, &[(TOKEN, &put(&[(TTL, "60")]).1)]);
     let credentials: Value = serde_json::from_str(&text).unwrap();
     let [key, secret, token] =
@@ -102,7 +102,7 @@ fn credentials_that_rotate_are_followed() {
         let spans = ["dynamodb:PutItem", "sns:Publish"].map(|action| {
             let mut all = decisions.iter().filter(|decision| decision.action == action);
             let first = all.next().map_or(f64::INFINITY, |decision| decision.at);
-            all.last().map_or(0.0, |decision| decision.at - first)
+            all.next_back().map_or(0.0, |decision| decision.at - first)
         });
         spans.iter().all(|span| *span > LIVES as f64 + 1.0).then_some(decisions)
     });
@@ -133,7 +133,7 @@ fn comes_up_by_itself(place: &Place, first: Value, has_region: bool) {
         let lines = daemon.lines();
         let why = lines.iter().find(|line| line["message"] == waits).unwrap()["why"].as_str().unwrap();
         assert!(why.contains("the EC2 metadata service did not answer"), "{why}");
-        instance.change(json!({ "listening": true, "silent": false }));
+        instance.change(&json!({ "listening": true, "silent": false }));
     }
     place.wait_for_status("shop", "up", 0);
     target.set("/shop", Answer::Status(500));

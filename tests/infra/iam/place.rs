@@ -139,7 +139,7 @@ impl Place {
         if settings["listening"].is_null() {
             settings["listening"] = json!(true);
         }
-        Strict::shared().instance(settings)
+        Strict::shared().instance(&settings)
     }
 
     /// A home that knows this by its environment, with the way to credentials that is given.
