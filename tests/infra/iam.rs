@@ -20,69 +20,31 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use self::daemon::{Ended, Home, SOON, wait_for};
-use self::place::{Place, administrator};
+use self::daemon::{Ended, Home};
+use self::place::{Names, Place, administrator};
 use crate::skip::{Because, skip};
 use crate::strict::{Caller, Strict};
 use crate::support::http::{Answer, Server};
 use crate::support::tools;
+use crate::terraform::{self, Outputs};
 
 /// What Terraform made, once for all tests here; or why it made nothing.
 fn deployment() -> Result<&'static Place, &'static Because> {
-    static SHARED: OnceLock<Result<Place, Because>> = OnceLock::new();
-    SHARED
-        .get_or_init(|| {
-            let _ = tools::folder();
-            Ok(stand_in())
-        })
-        .as_ref()
-}
-
-fn stand_in() -> Place {
-    let admin = administrator();
-    for table in ["api_health_configs", "api_health_states"] {
-        admin.call("dynamodb", "create_table", &json!({"TableName": table,"AttributeDefinitions":[{"AttributeName":"api_id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"api_id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST"}));
-    }
-    let topic = admin.call("sns", "create_topic", &json!({"Name": "api-health-alerts"}))["TopicArn"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    admin.call("iam", "create_role", &json!({"RoleName": "api-health-daemon", "AssumeRolePolicyDocument": json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}]}).to_string()}));
-    admin.call("iam", "create_instance_profile", &json!({ "InstanceProfileName": "api-health-daemon" }));
-    admin.call(
-        "iam",
-        "add_role_to_instance_profile",
-        &json!({ "InstanceProfileName": "api-health-daemon", "RoleName": "api-health-daemon" }),
-    );
-    admin.call(
-        "s3",
-        "create_bucket",
-        &json!({"Bucket": "api-health-package-1", "CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}),
-    );
-    admin.call("s3", "put_object", &json!({"Bucket": "api-health-package-1", "Key": "p.rpm", "Body": "x"}));
-    let t = |n: &str| format!("arn:aws:dynamodb:eu-central-1:123456789012:table/{n}");
-    let policy = json!({"Version": "2012-10-17", "Statement": [
-      {"Sid": "ReadConfigs", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:DescribeTable"], "Resource": t("api_health_configs")},
-      {"Sid": "KeepStates", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable"], "Resource": t("api_health_states")},
-      {"Sid": "Alert", "Effect": "Allow", "Action": ["sns:Publish", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"], "Resource": topic},
-      {"Sid": "FetchPackage", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": "arn:aws:s3:::api-health-package-1/p.rpm"}]});
-    let daemon_policy = policy;
-    let t = |n: &str| format!("arn:aws:dynamodb:eu-central-1:123456789012:table/{n}");
-    let policy = json!({"Version": "2012-10-17", "Statement": [
-      {"Sid": "EditConfigs", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable"], "Resource": t("api_health_configs")},
-      {"Sid": "ReadStates", "Effect": "Allow", "Action": ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"], "Resource": t("api_health_states")}]});
-    let place = Place::of(
-        &place::Names {
-            configs: "api_health_configs".into(),
-            states: "api_health_states".into(),
-            topic_arn: topic,
-            role: "api-health-daemon".into(),
-            profile: "api-health-daemon".into(),
-        },
-        policy,
-    );
-    place.grant(&daemon_policy);
-    place
+    static SHARED: OnceLock<Result<(Place, Outputs), Because>> = OnceLock::new();
+    let made = SHARED.get_or_init(|| {
+        let outputs = terraform::applied(&Strict::shared().endpoint)?;
+        let text = |name: &str| outputs.text(name).to_owned();
+        let names = Names {
+            configs: text("configs_table_name"),
+            states: text("states_table_name"),
+            topic_arn: text("topic_arn"),
+            role: text("role_name"),
+            profile: text("instance_profile_name"),
+        };
+        let operator_policy = serde_json::from_str(outputs.text("operator_policy_json")).unwrap();
+        Ok((Place::of(&names, operator_policy), outputs))
+    });
+    made.as_ref().map(|(place, _)| place)
 }
 
 /// What Terraform made; says why where there is nothing.
@@ -127,7 +89,7 @@ fn do_everything(place: &Place, home: &mut Home) {
     place.put_row("late", &target.url("/late"));
     daemon.signal(Signal::HUP);
     place.wait_for_status("late", "up", 0);
-    for looks in [&["status"][..], &["alerts", "list"], &["apis", "list"], &["alerts", "test"]] {
+    for looks in [&["status"][..], &["alerts", "list"], &["apis", "list"], &["alerts", "test"], &["doctor"]] {
         succeeds(home, looks);
     }
     place.wait_for_alert("api-health-test", "down");
@@ -164,11 +126,32 @@ fn all_that_the_program_does_is_allowed_and_all_that_is_allowed_is_used() {
     do_everything(place, &mut home);
     // What user data does at the first boot.
     let role = Caller::with(&instance.environment());
-    for object in objects(&policy) {
+    let objects = objects(&policy);
+    assert_eq!(objects.len(), 1, "the package: {policy}");
+    for object in objects {
         role.call("s3", "get_object", &object);
     }
+    let without_token = instance.requests().into_iter().filter(|(_, _, status)| *status == 401);
+    assert_eq!(without_token.collect::<Vec<_>>(), [], "the metadata service in its version 1");
+    let decisions = instance.decisions();
     assert_eq!(instance.refused(), [""; 0]);
-    assert_eq!(policy::unused(&policy, &instance.decisions()), []);
+    assert_eq!(policy::unused(&policy, &decisions), []);
+
+    // The check is tried on what it is there to find: a grant of which no use is made.
+    let mut more = policy.clone();
+    let resource = more["Statement"][0]["Resource"].clone();
+    let query = json!({ "Effect": "Allow", "Action": "dynamodb:Query", "Resource": resource });
+    more["Statement"].as_array_mut().unwrap().push(query);
+    let unused: Vec<String> = policy::unused(&more, &decisions).into_iter().map(|grant| grant.action).collect();
+    assert_eq!(unused, ["dynamodb:Query"]);
+
+    // Beside the daemon's policy, the role has that of Session Manager's agent and nothing else.
+    let of_role = json!({ "RoleName": place.role });
+    let mut names = policy::list(&administrator().call("iam", "list_role_policies", &of_role)["PolicyNames"]);
+    names.sort();
+    assert_eq!(names, ["daemon", "session-manager"]);
+    let attached = administrator().call("iam", "list_attached_role_policies", &of_role)["AttachedPolicies"].take();
+    assert_eq!(attached, json!([]));
 }
 
 /// The objects of S3 that a policy names.

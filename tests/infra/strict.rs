@@ -75,7 +75,7 @@ impl Strict {
     }
 
     /// A new EC2 instance. imds.py says what `settings` may be.
-    pub(crate) fn instance(&'static self, settings: Value) -> Instance {
+    pub(crate) fn instance(&'static self, settings: &Value) -> Instance {
         let port = tools::free_port();
         let mut instance = Instance { strict: self, port, id: String::new() };
         instance.id = instance.change(settings)["instance_id"].as_str().unwrap().to_owned();
@@ -131,8 +131,8 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Changes the settings of its metadata service; `listening` says whether it is there at all. Gives what it was asked.
-    pub(crate) fn change(&self, settings: Value) -> Value {
-        self.strict.ask("POST", &format!("/strict/imds/{}", self.port), &settings)
+    pub(crate) fn change(&self, settings: &Value) -> Value {
+        self.strict.ask("POST", &format!("/strict/imds/{}", self.port), settings)
     }
 
     /// Where its metadata service is, or would be.
@@ -170,7 +170,7 @@ impl Instance {
 
     /// What its metadata service was asked: method, path, status.
     pub(crate) fn requests(&self) -> Vec<(String, String, u64)> {
-        let asked = self.change(json!({}));
+        let asked = self.change(&json!({}));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let of = |r: &Value| (text(&r["method"]), text(&r["path"]), r["status"].as_u64().unwrap());
         asked["requests"].as_array().unwrap().iter().map(of).collect()

@@ -283,8 +283,12 @@ impl StateKeeper {
             if let Ok(Some(Err(record))) = &loaded
                 && !record.is_newer
             {
-                tracing::error!(%api_id, why = record.why, "the stored record of this API is damaged; it is set aside");
+                let why = record.why.clone();
                 loaded = store.set_aside(record.clone()).await.map(|()| None);
+                // Where that failed, the trouble of the store is told, and it is tried again.
+                if loaded.is_ok() {
+                    tracing::error!(%api_id, why, "the stored record of this API is damaged; it is set aside");
+                }
             }
             (api_id, loaded)
         };

@@ -23,15 +23,15 @@ fn an_operator_edits_configs_and_can_do_no_more() {
     let text = |name: &str| key[name].as_str().unwrap().to_owned();
     let environment = Strict::shared().user(&text("AccessKeyId"), &text("SecretAccessKey"));
     let home = place.home(&environment);
-    let apis = "[[api]]\napi_id = \"shop\"\nurl = \"https://shop.invalid\"\n[[api]]\napi_id = \"more\"\nurl = \"https://more.invalid\"\n";
-    home.write("apis.toml", apis);
+    let row = |id: &str| format!("[[api]]\napi_id = \"{id}\"\nurl = \"https://{id}.invalid\"\n");
+    home.write("apis.toml", &[row("shop"), row("more")].concat());
 
     for arguments in [
         &["apis", "add", "--id", "shop", "--url", "https://example.invalid"][..],
         &["apis", "list"],
         &["apis", "show", "shop"],
         &["apis", "edit", "shop", "--set", "timeout_seconds=3"],
-        &["apis", "import", "apis.toml"],
+        &["apis", "import", "apis.toml", "--yes"],
         &["apis", "export"],
         &["status"],
         &["alerts", "list"],

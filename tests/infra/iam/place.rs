@@ -56,7 +56,7 @@ impl std::ops::Deref for Place {
 impl Place {
     /// What is there under these names. A queue is subscribed to the topic, to see what is told.
     pub(crate) fn of(names: &Names, operator_policy: Value) -> Self {
-        let Names { configs, states, topic_arn, role, profile } = names;
+        let topic_arn = &names.topic_arn;
         let name = topic_arn.rsplit(':').next().unwrap();
         let queue = administrator().call("sqs", "create_queue", &json!({ "QueueName": name }));
         let subscription = json!({
@@ -139,7 +139,7 @@ impl Place {
         if settings["listening"].is_null() {
             settings["listening"] = json!(true);
         }
-        Strict::shared().instance(settings)
+        Strict::shared().instance(&settings)
     }
 
     /// A home that knows this by its environment, with the way to credentials that is given.

@@ -30,8 +30,8 @@ BODY = "strict.body"
 
 # What a call needs instead of the permission of its own name.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
-TRANSACTION_PARTS = {"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem",
-                     "Get": "GetItem"}
+TRANSACTION_PARTS = {"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "Get": "GetItem",
+                     "ConditionCheck": "ConditionCheckItem"}
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 NEEDED_INSTEAD = {"s3:HeadObject": "s3:GetObject", "s3:HeadBucket": "s3:ListBucket", "s3:ListObjects": "s3:ListBucket",
                   "s3:ListObjectsV2": "s3:ListBucket"}
@@ -69,16 +69,16 @@ class Refused(HTTPException):
         super().__init__()
         self.code = status
         request_id = mock_random.get_random_string(length=52).upper()
+        error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
         if service == "dynamodb":
-            self.type, kind = "application/x-amz-json-1.0", "com.amazon.coral.service"
-            self.description = json.dumps({"__type": f"{kind}#{code}", "Message": message})
+            self.type = "application/x-amz-json-1.0"
+            self.description = json.dumps({"__type": f"com.amazon.coral.service#{code}", "Message": message})
         elif service == "s3":
             self.type = "application/xml"
-            self.description = (f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message>'
-                                f"<RequestId>{request_id}</RequestId></Error>")
+            self.description = f"<Error>{error}<RequestId>{request_id}</RequestId></Error>"
         else:
             self.type = "text/xml"
-            self.description = (f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+            self.description = (f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>"
                                 f"<RequestId>{request_id}</RequestId></ErrorResponse>")
 
     def get_body(self, *_):
@@ -100,7 +100,8 @@ def denied(service, who, action, resource):
 
 def unknown_key(service):
     code = {"dynamodb": "UnrecognizedClientException", "s3": "InvalidAccessKeyId"}.get(service, "InvalidClientTokenId")
-    return Refused(service, 400 if service == "dynamodb" else 403, code, "The security token included in the request is invalid.")
+    return Refused(service, 400 if service == "dynamodb" else 403, code,
+                   "The security token included in the request is invalid.")
 
 
 def expired(service):
@@ -124,9 +125,10 @@ def unsigned(service):
 def of_dynamodb(handler, action):
     """(action, resource) of each part of a call of DynamoDB."""
     body = json.loads(flask.request.environ[BODY] or b"{}")
+    tables = f"arn:aws:dynamodb:{handler.region}:{handler.current_account}:table/"
 
     def table(name, index=None):
-        arn = name if name.startswith("arn:") else f"arn:aws:dynamodb:{handler.region}:{handler.current_account}:table/{name}"
+        arn = name if name.startswith("arn:") else tables + name
         return arn + (f"/index/{index}" if index else "")
 
     if "TransactItems" in body:
@@ -193,20 +195,20 @@ def authorise(handler, request_class, resource="*"):
         request = request_class(account_id=handler.current_account, method=handler.method, data=handler.data,
                                 path=url.path + (f"?{url.query}" if url.query else ""), body=flask.request.environ[BODY],
                                 headers=handler.headers, action=handler._get_action())
-    except HTTPException:
+    except Exception:  # each service has its own
         refuse(unknown_key(service), "unknown key")
     who, called = request._access_key.arn, request._action
     if has_expired(handler, key):
         refuse(expired(service), "expired", who, called)
     try:
         request.check_signature()
-    except HTTPException:
+    except Exception:
         refuse(bad_signature(service), "signature", who, called)
     for action, resource in needed(handler, called, resource):
         request._action = action
         try:
             request.check_action_permitted(resource)
-        except HTTPException:
+        except Exception:
             refuse(denied(service, who, action, resource), "denied", who, action, resource)
         DECISIONS.add(allowed=True, why="", principal=who, key=key, action=action, resource=resource)
 

@@ -17,6 +17,8 @@ import os
 import sys
 import threading
 
+sys.dont_write_bytecode = True  # this folder is the source tree
+
 import iam
 from imds import Imds, Place
 
