@@ -13,14 +13,14 @@ const SETTINGS: &str = "[apis]\nfile = \"/etc/api-health/apis.toml\"\n";
 fn machine(server: &Server) -> Result<Container, crate::skip::Because> {
     let container = Container::boot(Network::Shared)?;
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/systemd");
-    container.copy_in(Path::new(env!("CARGO_BIN_EXE_api-health")), "/usr/bin/api-health", "755");
+    container.copy_in(env!("CARGO_BIN_EXE_api-health"), "/usr/bin/api-health", "755");
     for (file, path) in [
         ("api-health.service", "/usr/lib/systemd/system/api-health.service"),
         ("api-health.sysusers", "/usr/lib/sysusers.d/api-health.conf"),
         ("api-health-once.service", "/usr/share/doc/api-health/api-health-once.service"),
         ("api-health-once.timer", "/usr/share/doc/api-health/api-health-once.timer"),
     ] {
-        container.copy_in(&units.join(file), path, "644");
+        container.copy_in(units.join(file), path, "644");
     }
     container.ok(&["systemd-sysusers"]);
     container.ok(&["install", "-d", "-m", "700", "/etc/api-health/credentials"]);
