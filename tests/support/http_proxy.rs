@@ -40,7 +40,10 @@ impl Fault {
     /// body.
     pub fn answer(status: &str, headers: &str, body: &str) -> Self {
         let length = body.len();
-        Self::Answer(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes())
+        Self::Answer(
+            format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+                .into_bytes(),
+        )
     }
 
     /// What a login page or a misled balancer says with status 200.

@@ -11,8 +11,12 @@ use jiff::{SignedDuration, Zoned};
 
 use crate::time::Timestamp;
 
-/// How many ticks [`CronTicks::longest_gap`] looks at.
+/// How many ticks in a row [`CronTicks::longest_gap`] looks at.
 const GAP_SAMPLES: usize = 64;
+
+/// And at so many hours, then days, around which a frequent expression may pause: nights, weekends, parts of a month.
+const GAP_HOURS: i64 = 24;
+const GAP_DAYS: i64 = 32;
 
 /// What is wrong with a cron schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,13 +109,15 @@ impl CronTicks {
         ticks
     }
 
-    /// The longest time between two ticks, over the next few ticks after 2026 began.
+    /// The longest time between two ticks: of the next few after 2026 began, and, where these are soon over, of those
+    /// around each hour of a day and each midnight of a month.
     pub(super) fn longest_gap(&self) -> Duration {
         *self.longest_gap.get_or_init(|| self.search_longest_gap())
     }
 
     fn search_longest_gap(&self) -> Duration {
-        let mut at = Timestamp::from_millis(1_767_225_600_000);
+        let began = Timestamp::from_millis(1_767_225_600_000);
+        let mut at = began;
         let mut longest = Duration::ZERO;
         for sample in 0..=GAP_SAMPLES {
             let Some(next) = self.after(at) else { break };
@@ -119,6 +125,17 @@ impl CronTicks {
                 longest = longest.max(next.since(at));
             }
             at = next;
+        }
+        // Sparse ones have shown their pauses by now, and to search for them costs more.
+        let hour = Duration::from_secs(3_600);
+        let hours = (1..=GAP_HOURS).chain((1..=GAP_DAYS).map(|day| day * 24));
+        for hours in hours.filter(|hours| *hours < GAP_DAYS * 24) {
+            let looked = began.plus(hour * u32::try_from(hours).unwrap_or(u32::MAX));
+            if looked > at
+                && let (Some(before), Some(after)) = (self.at_or_before(looked), self.after(looked))
+            {
+                longest = longest.max(after.since(before));
+            }
         }
         longest
     }

@@ -113,7 +113,8 @@ impl Schedule {
         }
     }
 
-    /// The longest time between two ticks, over the next few ticks after 2026 began for a cron expression.
+    /// The longest time between two ticks, for a cron expression over the month after 2026 began, or over the next 64 ticks
+    /// where those take longer.
     pub fn longest_gap(&self) -> Duration {
         match &self.0 {
             Kind::Every(interval) => *interval,
@@ -236,6 +237,10 @@ mod tests {
         assert_eq!(Schedule::cron("*/2 * * * *", "UTC", YEAR_2026).unwrap().longest_gap(), Duration::from_secs(120));
         let office = Schedule::cron("0 9 * * 1-5", "UTC", YEAR_2026).unwrap();
         assert_eq!(office.longest_gap(), Duration::from_secs(3 * 86_400));
+        let gap_of = |expression: &str| Schedule::cron(expression, "UTC", YEAR_2026).unwrap().longest_gap().as_secs();
+        assert_eq!(gap_of("*/5 8-17 * * MON-FRI"), 62 * 3_600 + 5 * 60, "Friday 17:55 to Monday 8:00");
+        assert_eq!(gap_of("* 0-2,4-23 * * *"), 3_660, "2:59 to 4:00");
+        assert_eq!(gap_of("*/10 * * 1-7 * *"), 10 * 60 + 24 * 86_400 - 600 + 10, "seconds too: the 7th to the 1st");
         assert_eq!(Schedule::every(Duration::from_secs(7)).longest_gap(), Duration::from_secs(7));
     }
 }
