@@ -54,29 +54,37 @@ locals {
   image_id     = var.ami_id == null ? nonsensitive(data.aws_ssm_parameter.al2023[0].value) : var.ami_id
   architecture = contains(data.aws_ec2_instance_type.this.supported_architectures, "arm64") ? "arm64" : "x86_64"
 
-  # How rpm names that of a package, where its file name tells it.
+  # Terraform cannot look into a package: its file name must tell what it is built for.
   package_name          = basename(coalesce(var.package_file, var.package_url))
-  package_architectures = compact([for text, architecture in { aarch64 = "arm64", arm64 = "arm64", x86_64 = "x86_64" } : strcontains(local.package_name, text) ? architecture : ""])
+  package_architectures = distinct(compact([for text, architecture in { aarch64 = "arm64", arm64 = "arm64", x86_64 = "x86_64", amd64 = "x86_64" } : strcontains(local.package_name, text) ? architecture : ""]))
 
   tags = merge({ Application = var.name }, var.tags)
+  # The provider gives its default_tags to what it makes itself. What EC2 makes from the launch template, and the group,
+  # whose tags are of another shape, must be given them.
+  all_tags = merge(data.aws_default_tags.current.tags, local.tags)
 
   # The daemon's environment file. What is quoted so reads the same for systemd and for a shell.
-  settings = {
+  environment_variables = {
     APP_ENVIRONMENT  = join("", [for character in split("", var.environment) : contains(["\\", "\"", "$", "`"], character) ? "\\${character}" : character])
     AWS_REGION       = local.region
     DDB_CONFIG_TABLE = aws_dynamodb_table.configs.name
     DDB_STATE_TABLE  = aws_dynamodb_table.states.name
     SNS_TOPIC_ARN    = aws_sns_topic.alerts.arn
   }
-  environment_file = join("\n", [for key, value in local.settings : "${key}=\"${value}\""])
+  environment_file = join("\n", [for key, value in local.environment_variables : "${key}=\"${value}\""])
 
   user_data = templatefile("${path.module}/templates/user-data.sh.tftpl", {
     package_source   = local.package_source
     package_sha256   = local.package_sha256
     region           = local.region
     environment_file = local.environment_file
+    settings         = trimsuffix(replace(var.settings, "\r\n", "\n"), "\n")
+    # No text has its own sum in it, so that nothing in the settings ends them early.
+    settings_end = "END_OF_SETTINGS_${sha256(var.settings)}"
   })
 }
+
+data "aws_default_tags" "current" {}
 
 # What reaches it, and what it reaches.
 
@@ -143,9 +151,8 @@ resource "aws_launch_template" "daemon" {
     }
   }
 
-  # Standard: a burst that is used up slows the instance, where unlimited would bill it.
   dynamic "credit_specification" {
-    for_each = data.aws_ec2_instance_type.this.burstable_performance_supported ? ["standard"] : []
+    for_each = data.aws_ec2_instance_type.this.burstable_performance_supported ? [var.cpu_credits] : []
 
     content {
       cpu_credits = credit_specification.value
@@ -157,13 +164,17 @@ resource "aws_launch_template" "daemon" {
 
     content {
       resource_type = tag_specifications.value
-      tags          = merge(local.tags, { Name = "${var.name}-daemon" })
+      tags          = merge(local.all_tags, { Name = "${var.name}-daemon" })
     }
   }
 
   lifecycle {
     precondition {
-      condition     = length(local.package_architectures) == 0 || contains(local.package_architectures, local.architecture)
+      condition     = length(local.package_architectures) == 1
+      error_message = "The name of the package, ${local.package_name}, must tell the one architecture that it is built for: keep the name that infra/packaging/build gives it, such as api-health-0.1.0-1.aarch64.rpm. `rpm -qp --queryformat '%%{ARCH}' FILE` says what a file is for; ${var.instance_type} needs ${local.architecture == "arm64" ? "aarch64" : "x86_64"}."
+    }
+    precondition {
+      condition     = length(local.package_architectures) != 1 || contains(local.package_architectures, local.architecture)
       error_message = "The package ${local.package_name} is not for ${local.architecture}, which ${var.instance_type} is: build one for it, or write another instance_type."
     }
   }
@@ -185,8 +196,8 @@ resource "aws_autoscaling_group" "daemon" {
     version = aws_launch_template.daemon.latest_version
   }
 
-  # An upgrade is a new instance. The old one ends first: two would probe everything twice, and what goes down in the
-  # minute between is told when the new one starts.
+  # An upgrade is a new instance. The old one ends first: two would probe everything twice, and what goes down in between is
+  # told when the new one starts.
   instance_refresh {
     strategy = "Rolling"
 
@@ -198,7 +209,7 @@ resource "aws_autoscaling_group" "daemon" {
 
   # The instance gets its tags from the launch template; these are the group's own.
   dynamic "tag" {
-    for_each = local.tags
+    for_each = local.all_tags
 
     content {
       key                 = tag.key

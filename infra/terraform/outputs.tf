@@ -13,6 +13,11 @@ output "public_ip" {
   value       = try(data.aws_instances.daemon.public_ips[0], null)
 }
 
+output "ami_id" {
+  description = "The image of the instance. Written into the variable ami_id, it stays."
+  value       = local.image_id
+}
+
 output "configs_table_name" {
   description = "The table of the APIs to watch."
   value       = aws_dynamodb_table.configs.name

@@ -106,6 +106,11 @@ variable "package_url" {
     condition     = var.package_url == null ? true : can(regex("^https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9/._~%+-]+\\.rpm$", var.package_url))
     error_message = "package_url must be an https:// address that ends in .rpm, without a query, such as \"https://example.com/api-health.aarch64.rpm\"."
   }
+
+  validation {
+    condition     = var.package_url == null ? true : length(var.package_url) <= 1024
+    error_message = "package_url must be at most 1024 characters: it stands in the user data, which EC2 limits to 16 KiB in all."
+  }
 }
 
 variable "package_sha256" {
@@ -134,6 +139,34 @@ variable "instance_type" {
   validation {
     condition     = can(regex("^[a-z0-9-]+\\.[a-z0-9-]+$", var.instance_type))
     error_message = "instance_type must be an EC2 instance type, such as \"t4g.nano\"."
+  }
+}
+
+variable "cpu_credits" {
+  type        = string
+  default     = "unlimited"
+  description = "What a burstable type does once its CPU credits are used up: \"unlimited\" goes on at full speed, and AWS bills what a day's credits do not pay back; \"standard\" slows down. A new t3 or t4g has no credits at all, so standard is slow from the first boot on."
+
+  validation {
+    condition     = contains(["unlimited", "standard"], var.cpu_credits)
+    error_message = "cpu_credits must be \"unlimited\" or \"standard\"."
+  }
+}
+
+variable "settings" {
+  type        = string
+  default     = ""
+  description = "The text of /etc/api-health/api-health.toml (TOML). \"\" leaves the package's file, in which all is at its default. No secrets: whoever may read the launch template or Terraform's state reads this."
+
+  validation {
+    # What base64 makes of n bytes tells n; length() counts characters.
+    condition     = length(base64encode(var.settings)) / 4 * 3 - length(regexall("=", base64encode(var.settings))) <= 10240
+    error_message = "settings must be at most 10240 bytes (10 KiB): they stand in the user data, which EC2 limits to 16 KiB in all. Leave out comments and defaults, and keep APIs in the table instead of in a file."
+  }
+
+  validation {
+    condition     = can(regex("^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$", var.settings))
+    error_message = "settings must have no control characters but tabs and line breaks, which TOML does not allow either."
   }
 }
 

@@ -7,11 +7,12 @@ mod user_data;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::skip;
-use super::support::moto::Moto;
+use super::support::{moto::Moto, tools};
 use deployment::Deployment;
 use tool::{Copy, MODULE};
 
@@ -144,6 +145,24 @@ const PLANTED: [&[Planted]; 2] = [
             to: "",
             said: "Encrypted, and standard, which e-mail needs.",
         },
+        Planted {
+            file: "ec2.tf",
+            from: "tags          = merge(local.all_tags,",
+            to: "tags          = merge(local.tags,",
+            said: "The instance, its volume and its interface have the provider's default tags too; the module's win.",
+        },
+        Planted {
+            file: "ec2.tf",
+            from: "    for_each = local.all_tags",
+            to: "    for_each = local.tags",
+            said: "The group has the provider's default tags too.",
+        },
+        Planted {
+            file: "templates/next-steps.txt.tftpl",
+            from: "Instances[?LifecycleState=='InService'] | [0]",
+            to: "Instances[0]",
+            said: "The shell opens on the instance that is in service.",
+        },
     ],
 ];
 
@@ -242,7 +261,9 @@ fn it_is_applied_once_changed_and_destroyed() {
     let moto = Moto::start();
     let deployment = Deployment::new(tool, &moto.endpoint);
     let environment = "prod \"eu\" $HOME `id` \\ 100%";
-    deployment.apply(&[("environment", environment), ("deletion_protection", "true")]);
+    // Whatever would end a here-document, or mean something to Terraform or a shell.
+    let settings = "# END_OF_SETTINGS\nEND_OF_ENV\nenvironment = '''\n$HOME `id` \"\\ %{ if } ü'''\n\n[notify.webhook]\nsecret = \"${credential:webhook}\"\n";
+    deployment.apply(&[("environment", environment), ("settings", settings), ("deletion_protection", "true")]);
 
     let planned = deployment.plan();
     assert_eq!(planned.code, Some(0), "a second plan is empty:\n{}", planned.text);
@@ -254,7 +275,10 @@ fn it_is_applied_once_changed_and_destroyed() {
     assert!(outputs["public_ip"].as_str().is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_ok()), "{outputs}");
     assert_eq!(outputs["topic_arn"], "arn:aws:sns:eu-central-1:123456789012:api-health-alerts", "{outputs}");
 
-    user_data::check(&state.user_data(), environment, &moto);
+    assert_eq!(state.group_tags()["Owner"], "platform", "the provider's default tags");
+    next_steps_find(&outputs, &moto);
+
+    user_data::check(&state.user_data(), environment, settings, &moto);
 
     let refused = deployment.destroy();
     assert!(!refused.success, "{}", refused.text);
@@ -269,6 +293,30 @@ fn it_is_applied_once_changed_and_destroyed() {
     assert!(destroyed.success, "{}", destroyed.text);
     let left = deployment.state().resources();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// The instance that the last step opens a shell on, as a shell and the AWS command line find it.
+fn next_steps_find(outputs: &Value, moto: &Moto) {
+    let aws = tools::path("venv/bin/aws");
+    let steps = outputs["next_steps"].as_str().unwrap();
+    let (_, rest) = steps.split_once("--target ").unwrap();
+    let (target, _) = rest.split_once("\n     systemctl").unwrap();
+    let path = format!("{}:/usr/bin:/bin", aws.parent().unwrap().display());
+    let found = Command::new("bash")
+        .args(["-euc", &format!("printf %s {target}")])
+        .env_clear()
+        .env("PATH", path)
+        .envs(moto.environment())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), outputs["instance_id"].as_str().unwrap(), "{found:?}");
+}
+
+#[test]
+fn the_readme_names_the_package_that_is_built() {
+    let readme = fs::read_to_string(Path::new(MODULE).join("README.md")).unwrap();
+    let built = concat!("target/packages/api-health-", env!("CARGO_PKG_VERSION"), "-1.aarch64.rpm");
+    assert!(readme.contains(built), "{built}");
 }
 
 #[test]

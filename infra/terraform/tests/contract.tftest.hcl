@@ -12,6 +12,9 @@ mock_provider "aws" {
   mock_data "aws_region" {
     defaults = { id = "eu-central-1", name = "eu-central-1" }
   }
+  mock_data "aws_default_tags" {
+    defaults = { tags = { Owner = "provider", Team = "provider" } }
+  }
   mock_data "aws_vpc" {
     defaults = { id = "vpc-0123456789abcdef0" }
   }
@@ -158,8 +161,8 @@ run "instance" {
     error_message = "An encrypted gp3 volume."
   }
   assert {
-    condition     = aws_launch_template.daemon.instance_type == "t4g.nano" && aws_launch_template.daemon.image_id == "ami-0123456789abcdef0" && aws_launch_template.daemon.credit_specification[0].cpu_credits == "standard" && data.aws_ssm_parameter.al2023[0].name == "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
-    error_message = "A t4g.nano of Amazon Linux 2023 for arm64, on standard credits."
+    condition     = aws_launch_template.daemon.instance_type == "t4g.nano" && aws_launch_template.daemon.image_id == "ami-0123456789abcdef0" && aws_launch_template.daemon.credit_specification[0].cpu_credits == "unlimited" && data.aws_ssm_parameter.al2023[0].name == "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+    error_message = "A t4g.nano of Amazon Linux 2023 for arm64, not slowed at its first boot."
   }
   assert {
     condition     = length(coalesce(aws_security_group.daemon.ingress, [])) == 0 && aws_launch_template.daemon.key_name == null
@@ -192,7 +195,19 @@ run "outputs" {
   }
   assert {
     condition     = strcontains(base64decode(aws_launch_template.daemon.user_data), "SNS_TOPIC_ARN=\"arn:aws:sns:eu-central-1:123456789012:api-health-alerts\"\n") && strcontains(base64decode(aws_launch_template.daemon.user_data), "package='https://example.com/api-health-1.0.0-1.aarch64.rpm'\n")
-    error_message = "The user data has the settings and the package."
+    error_message = "The user data has the environment and the package."
+  }
+  assert {
+    condition     = !strcontains(base64decode(aws_launch_template.daemon.user_data), "api-health.toml")
+    error_message = "Without settings the package's file stays."
+  }
+  assert {
+    condition     = strcontains(output.next_steps, "Instances[?LifecycleState=='InService'] | [0].InstanceId")
+    error_message = "The shell opens on the instance that is in service."
+  }
+  assert {
+    condition     = output.ami_id == "ami-0123456789abcdef0"
+    error_message = "The image can be kept."
   }
 }
 
@@ -210,6 +225,7 @@ run "everything_by_variable" {
     vpc_id              = "vpc-0fedcba9876543210"
     subnet_ids          = ["subnet-0fedcba9876543210"]
     tags                = { Team = "platform" }
+    cpu_credits         = "standard"
     package_url         = "https://example.com/api-health-1.0.0-1.x86_64.rpm"
   }
 
@@ -241,6 +257,49 @@ run "everything_by_variable" {
       aws_launch_template.daemon.tag_specifications[*].tags,
     ) : tags.Application == "probes" && tags.Team == "platform"])
     error_message = "Everything has the tags."
+  }
+  assert {
+    condition     = length(aws_launch_template.daemon.tag_specifications) == 3 && alltrue([for tags in aws_launch_template.daemon.tag_specifications[*].tags : tags == tomap({ Owner = "provider", Team = "platform", Application = "probes", Name = "probes-daemon" })])
+    error_message = "The instance, its volume and its interface have the provider's default tags too; the module's win."
+  }
+  assert {
+    condition     = { for tag in aws_autoscaling_group.daemon.tag : tag.key => tag.value } == { Owner = "provider", Team = "platform", Application = "probes" }
+    error_message = "The group has the provider's default tags too."
+  }
+}
+
+run "burstable_on_standard_credits" {
+  command = plan
+
+  variables {
+    cpu_credits = "standard"
+  }
+
+  assert {
+    condition     = aws_launch_template.daemon.credit_specification[0].cpu_credits == "standard"
+    error_message = "Credits as they were asked for."
+  }
+}
+
+# Everything in the user data at its longest.
+run "largest_user_data" {
+  command = plan
+
+  variables {
+    environment        = replace(format("%064d", 0), "0", "\"")
+    configs_table_name = replace(format("%0255d", 0), "0", "c")
+    states_table_name  = replace(format("%0255d", 0), "0", "s")
+    package_url        = "https://example.com/${replace(format("%0992d", 0), "0", "p")}.aarch64.rpm"
+    settings           = replace(format("%05120d", 0), "0", "ü")
+  }
+
+  assert {
+    condition     = length(var.package_url) == 1024
+    error_message = "The longest address."
+  }
+  assert {
+    condition     = length(aws_launch_template.daemon.user_data) <= 21848 && strcontains(base64decode(aws_launch_template.daemon.user_data), var.settings)
+    error_message = "EC2 takes 16 KiB of user data."
   }
 }
 

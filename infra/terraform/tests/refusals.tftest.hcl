@@ -32,6 +32,8 @@ run "wrong_words" {
     alert_emails       = []
     package_url        = "http://example.com/api-health.rpm"
     instance_type      = "t4g"
+    cpu_credits        = "endless"
+    settings           = "environment = \"a\"\u0007"
     ami_id             = "i-0123456789abcdef0"
     subnet_ids         = []
   }
@@ -44,6 +46,8 @@ run "wrong_words" {
     var.alert_emails,
     var.package_url,
     var.instance_type,
+    var.cpu_credits,
+    var.settings,
     var.ami_id,
     var.subnet_ids,
   ]
@@ -72,6 +76,18 @@ run "smuggled" {
     var.package_url,
     var.subnet_ids,
   ]
+}
+
+# 10241 bytes, in 5121 characters.
+run "too_large" {
+  command = plan
+
+  variables {
+    settings    = "#${replace(format("%05120d", 0), "0", "ü")}"
+    package_url = "https://example.com/${replace(format("%0993d", 0), "0", "p")}.aarch64.rpm"
+  }
+
+  expect_failures = [var.settings, var.package_url]
 }
 
 run "wrong_beside_another" {
@@ -161,6 +177,26 @@ run "package_for_another_architecture" {
 
   variables {
     package_url = "https://example.com/api-health.x86_64.rpm"
+  }
+
+  expect_failures = [aws_launch_template.daemon]
+}
+
+run "package_whose_name_tells_no_architecture" {
+  command = plan
+
+  variables {
+    package_url = "https://example.com/aarch64/api-health.rpm"
+  }
+
+  expect_failures = [aws_launch_template.daemon]
+}
+
+run "package_whose_name_tells_two" {
+  command = plan
+
+  variables {
+    package_url = "https://example.com/api-health.x86_64.aarch64.rpm"
   }
 
   expect_failures = [aws_launch_template.daemon]

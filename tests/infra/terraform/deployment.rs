@@ -10,10 +10,14 @@ use super::tool::{Copy, Ran, Tool};
 /// `AWS_ENDPOINT_URL` points the provider elsewhere.
 ///
 /// - A bucket's name is no host name here.
+/// - A provider of a caller's may have default tags, so this has.
 /// - The tags of a launch template come back as `tag_specifications` of it, which EC2 does not do.
 const FOR_THE_EMULATOR: &str = "
 provider \"aws\" {
   s3_use_path_style = true
+  default_tags {
+    tags = { Owner = \"platform\" }
+  }
 }
 resource \"aws_launch_template\" \"daemon\" {
   lifecycle {
@@ -104,6 +108,13 @@ impl State {
     pub(super) fn user_data(&self) -> String {
         let template = self.made().find(|made| made["type"] == "aws_launch_template").expect("a launch template");
         String::from_utf8(base64(text(&template["values"]["user_data"]))).unwrap()
+    }
+
+    /// The tags of the group itself: an object of key and value.
+    pub(super) fn group_tags(&self) -> Value {
+        let group = self.made().find(|made| made["type"] == "aws_autoscaling_group").expect("a group");
+        let tags = group["values"]["tag"].as_array().expect("tags");
+        tags.iter().map(|tag| (text(&tag["key"]).to_owned(), tag["value"].clone())).collect()
     }
 
     fn made(&self) -> impl Iterator<Item = &Value> {

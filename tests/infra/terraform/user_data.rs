@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -22,20 +22,23 @@ case $(grep -c "^$name " "$STAGE/calls") in
 esac
 "#;
 
-/// The first install fails; the second brings what the package brings: a folder and a file without settings.
+/// The first two installs fail; the third brings what the package brings: a group, a folder and files without settings.
 const DNF: &str = r#"#!/bin/bash
 echo "dnf $*" >>"$STAGE/calls"
 for last; do :; done
 cmp "$last" "$STAGE/package" || exit 9
-[ "$(grep -c '^dnf ' "$STAGE/calls")" -gt 1 ] || exit 1
+[ "$(grep -c '^dnf ' "$STAGE/calls")" -gt 2 ] || exit 1
+printf 'root:x:0:0::/:\n' >/etc/passwd
+printf 'root:x:0:\napi-health:x:%s:\n' "$GROUP" >/etc/group
 mkdir -p /etc/api-health
 [ -e /etc/api-health/env ] || echo '# AWS_REGION=' >/etc/api-health/env
+[ -e /etc/api-health/api-health.toml ] || echo '# defaults' >/etc/api-health/api-health.toml
 "#;
 
 /// What the daemon would read at that moment.
 const SYSTEMCTL: &str = r#"#!/bin/bash
 echo "systemctl $*" >>"$STAGE/calls"
-cp -p /etc/api-health/env "$STAGE/env-at-$1"
+for name in env api-health.toml; do cp -p "/etc/api-health/$name" "$STAGE/$name-at-$1"; done
 "#;
 
 /// Takes no time, but not for ever.
@@ -44,8 +47,15 @@ echo "sleep $*" >>"$STAGE/calls"
 [ "$(grep -c '^sleep ' "$STAGE/calls")" -lt 20 ] || kill "$PPID"
 "#;
 
-/// Checks it all: `environment` is what `APP_ENVIRONMENT` must be, whatever is in it.
-pub(super) fn check(script: &str, environment: &str, moto: &Moto) {
+/// Where one may give a file away, that group's number; else one's own.
+fn group() -> u32 {
+    if skip::is_root() { 977 } else { 0 }
+}
+
+/// Checks it all: `environment` is what `APP_ENVIRONMENT` must be, and `settings` the program's settings, whatever is in
+/// them.
+pub(super) fn check(script: &str, environment: &str, settings: &str, moto: &Moto) {
+    let toml = settings;
     assert!(script.len() < 16 * 1024, "EC2 takes 16 KiB at most, this has {}", script.len());
     assert!(script.starts_with("#!/bin/bash\n"), "cloud-init goes by the first line");
     let parsed = Command::new("bash").args(["-n", "-c", script]).output().unwrap();
@@ -66,11 +76,15 @@ pub(super) fn check(script: &str, environment: &str, moto: &Moto) {
     let words: Vec<&str> = calls.lines().filter_map(|call| call.split(' ').next()).collect();
     assert_eq!(
         words,
-        ["aws", "sleep", "aws", "sleep", "aws", "dnf", "sleep", "dnf", "systemctl", "systemctl"],
+        ["aws", "sleep", "aws", "sleep", "aws", "dnf", "sleep", "dnf", "sleep", "dnf", "systemctl", "systemctl"],
         "tries again until it has the right file:\n{calls}"
     );
     assert!(calls.starts_with("aws s3 cp --only-show-errors s3://api-health-package-"), "{calls}");
     assert!(calls.contains("sleep 5\naws") && calls.contains("sleep 10\naws"), "{calls}");
+    let installs: Vec<&str> =
+        calls.lines().filter(|call| call.starts_with("dnf ")).map(|call| call.rsplit_once(' ').unwrap().0).collect();
+    let without = "dnf install -y --disablerepo=*";
+    assert_eq!(installs, [without, "dnf install -y", without], "every other try needs no repository:\n{calls}");
     assert!(calls.ends_with("systemctl enable api-health.service\nsystemctl restart api-health.service\n"), "{calls}");
 
     let written = fs::read_to_string(stage.join("etc/api-health/env")).unwrap();
@@ -78,6 +92,14 @@ pub(super) fn check(script: &str, environment: &str, moto: &Moto) {
     assert_eq!(written, early, "the settings are there before the daemon starts");
     let mode = fs::metadata(stage.join("etc/api-health/env")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o640);
+
+    let file = stage.join("etc/api-health/api-health.toml");
+    assert_eq!(fs::read_to_string(&file).unwrap(), toml);
+    assert_eq!(fs::read_to_string(stage.join("api-health.toml-at-enable")).unwrap(), toml, "before the daemon starts");
+    let metadata = fs::metadata(&file).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+    let mapped = if skip::is_root() { group() } else { fs::metadata(stage).unwrap().gid() };
+    assert_eq!(metadata.gid(), mapped, "the daemon's group reads it");
     assert!(fs::read_dir(stage.join("tmp")).unwrap().next().is_none(), "nothing is left behind");
 
     let settings = read(&written);
@@ -87,9 +109,11 @@ pub(super) fn check(script: &str, environment: &str, moto: &Moto) {
 
     // Once more, as after a hand-made change.
     fs::write(stage.join("etc/api-health/env"), "AWS_REGION=elsewhere\n").unwrap();
+    fs::write(&file, "environment = \"elsewhere\"\n").unwrap();
     let ran = run(stage);
     assert!(ran.status.success(), "{ran:?}");
     assert_eq!(fs::read_to_string(stage.join("etc/api-health/env")).unwrap(), written);
+    assert_eq!(fs::read_to_string(&file).unwrap(), toml);
 
     // From an address.
     let source = script.lines().find(|line| line.starts_with("package=")).unwrap();
@@ -143,6 +167,7 @@ fn run(stage: &Path) -> Output {
         .env_clear()
         .env("PATH", path)
         .env("STAGE", stage)
+        .env("GROUP", group().to_string())
         .env("TMPDIR", stage.join("tmp"))
         .output()
         .unwrap()

@@ -26,7 +26,7 @@ variable "alert_emails" {
 
 variable "package_file" {
   type        = string
-  description = "The .rpm that infra/packaging/build made for aarch64."
+  description = "The .rpm that `infra/packaging/build --arch arm64` made, under the name that it gave it."
 }
 
 provider "aws" {
