@@ -33,6 +33,7 @@ use crate::store::dynamodb::DynamoStateStore;
 use crate::store::fault::one_line;
 use crate::store::sqlite::SqliteStateStore;
 use crate::systemd;
+use crate::telemetry;
 
 /// Why a command could not do its work, in words for the person at the terminal.
 #[derive(Debug)]
@@ -274,7 +275,7 @@ impl App {
         if self.settings.notify.terminal {
             let notifier = TerminalNotifier::new(std::io::stdout(), environment(), colour, clock())
                 .map_err(|error| AppError::Internal(format!("no thread for the terminal: {error}")))?;
-            notifiers.push(Arc::new(notifier));
+            notifiers.push(Arc::new(notifier.with_priorities(telemetry::is_journal(std::io::stdout()))));
         }
         Ok(notifiers)
     }

@@ -41,7 +41,7 @@ pub fn start(settings: &LogSettings, colour: bool) {
     let wanted =
         EnvFilter::builder().with_regex(false).parse(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let no_foreign_trace = filter_fn(|event| *event.level() < Level::TRACE || event.target().starts_with("api_health"));
-    let is_journal = goes_to_journal(io::stderr(), std::env::var("JOURNAL_STREAM").ok().as_deref());
+    let is_journal = is_journal(io::stderr());
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
@@ -64,6 +64,11 @@ pub fn start(settings: &LogSettings, colour: bool) {
             tracing::error!(location, "panic: {}", panic.payload_as_str().unwrap_or("without a text"));
         }));
     }
+}
+
+/// Whether an output of this process goes into systemd's journal.
+pub fn is_journal(stream: impl AsFd) -> bool {
+    goes_to_journal(stream, std::env::var("JOURNAL_STREAM").ok().as_deref())
 }
 
 /// Whether a stream is the one that systemd connected to its journal: `JOURNAL_STREAM` has its device and inode.

@@ -4,6 +4,9 @@
 //! terminal, a pipe that nobody reads), so a thread of its own does the writing, and a call waits for it no longer than
 //! [`WRITE_TIMEOUT`]. A closed pipe is permanent: nobody will read this output again, so a person must start the
 //! program with another, and until then the alert stays owed.
+//!
+//! In systemd's journal each line begins with its syslog priority, as lines of the log do (`telemetry`): an outage is found
+//! by `journalctl -p warning`.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -42,6 +45,7 @@ pub struct TerminalNotifier {
     given_up: Mutex<HashMap<String, Written>>,
     environment: String,
     colour: bool,
+    is_journal: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -59,7 +63,13 @@ impl TerminalNotifier {
     ) -> io::Result<Self> {
         let (jobs, inbox) = sync_channel(BLOCKS_WAITING_MAX);
         std::thread::Builder::new().name("alerts-terminal".into()).spawn(move || write_all(writer, &inbox))?;
-        Ok(Self { jobs, given_up: Mutex::default(), environment, colour, clock })
+        Ok(Self { jobs, given_up: Mutex::default(), environment, colour, is_journal: false, clock })
+    }
+
+    /// Whether the output is systemd's journal, which takes a priority off each line.
+    #[must_use]
+    pub fn with_priorities(self, is_journal: bool) -> Self {
+        Self { is_journal, ..self }
     }
 
     fn block(&self, alert: &Alert) -> String {
@@ -77,7 +87,7 @@ impl TerminalNotifier {
         for (label, value) in message.facts().iter().filter(|(label, _)| !matches!(*label, "What" | "Why")) {
             block.push_str(&format!("  {} {value}\n", paint(LABEL, &format!("{label:<11}"))));
         }
-        block
+        if self.is_journal { with_priority(&block, alert.kind) } else { block }
     }
 
     fn given_up(&self) -> MutexGuard<'_, HashMap<String, Written>> {
@@ -128,6 +138,16 @@ impl Notifier for TerminalNotifier {
     }
 }
 
+/// Puts the priority before each line, as sd-daemon(3) has it: 4 is a warning, 5 a notice. An API of which there is news is no
+/// fault of the daemon's, so none is an error.
+fn with_priority(block: &str, kind: AlertKind) -> String {
+    let priority = match kind {
+        AlertKind::Down => "<4>",
+        AlertKind::Up | AlertKind::Closed => "<5>",
+    };
+    block.split_inclusive('\n').flat_map(|line| [priority, line]).collect()
+}
+
 /// The thread: it ends with the notifier.
 fn write_all(mut writer: impl Write, inbox: &Receiver<Job>) {
     while let Ok((block, tell)) = inbox.recv() {
@@ -161,5 +181,18 @@ fn thread_gone() -> NotifyError {
     NotifyError::Permanent {
         reason: "the thread that writes alerts to the terminal has ended".into(),
         instead: "start api-health again, and report this as a fault of api-health".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_the_journal_an_outage_is_a_warning_and_its_end_a_notice_in_each_line() {
+        let block = "DOWN shop\n  URL  https://example.com/\n";
+        assert_eq!(with_priority(block, AlertKind::Down), "<4>DOWN shop\n<4>  URL  https://example.com/\n");
+        assert_eq!(with_priority("UP shop\n", AlertKind::Up), "<5>UP shop\n");
+        assert_eq!(with_priority("CLOSED shop\n", AlertKind::Closed), "<5>CLOSED shop\n");
     }
 }

@@ -27,6 +27,40 @@ const GROUP: &str = "api-health-test.";
 /// Where control groups are: version 1's, version 2's beside it, or version 2's alone.
 const HIERARCHIES: [&str; 3] = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
+/// What has to be installed, and the package of Debian that it is in.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("systemd-nspawn", "systemd-container"),
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    // systemd-run asks by the bus of the container.
+    ("dbus-daemon", "dbus"),
+    // Gives the container's own network its addresses.
+    ("ip", "iproute2"),
+];
+
+/// What a kernel, or the container that the tests run in, may refuse even root. It tries each by itself, in the way of
+/// container.sh, and says which one fails.
+const PROBE: &str = r#"
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
+for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+    if [ -e "$hierarchy/cgroup.procs" ]; then
+        mkdir "$hierarchy/$1"
+        rmdir "$hierarchy/$1"
+    fi
+done
+"#;
+
+/// How a refusal of the kernel ends (`strerror` in English): EPERM, EACCES, EROFS, and ENODEV as `mount` says it.
+const REFUSALS: [&str; 5] = [
+    "Operation not permitted",
+    "ermission denied",
+    "Read-only file system",
+    "read-only",
+    "unknown filesystem type 'overlay'",
+];
+
 /// What it is connected to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Network {
@@ -68,16 +102,18 @@ impl Container {
         if !cfg!(target_os = "linux") || !skip::is_root() {
             return Err(Because::Impossible("a container of systemd needs root on Linux".into()));
         }
-        for (program, package) in [("systemd-nspawn", "systemd-container"), ("unshare", "util-linux")] {
+        for (program, package) in PROGRAMS {
             if !is_installed(program) {
                 return Err(Because::Missing(format!("{program} is not there; write: apt-get install {package}")));
             }
         }
+        kernel_allows_containers()?;
         remove_groups_left_behind();
-        Self::start(network)
+        Self::start(network, include_str!("container.sh"))
     }
 
-    fn start(network: Network) -> Result<Self, Because> {
+    /// Whatever fails from here on is a fault, or something that is missing: what the kernel allows was tried.
+    fn start(network: Network, script: &str) -> Result<Self, Because> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let group = format!("{GROUP}{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let console = tempfile::NamedTempFile::new().unwrap();
@@ -90,14 +126,14 @@ impl Container {
                 ("own", addresses)
             }
         };
-        command.args(["--", "sh", "-c", include_str!("container.sh"), "container.sh", &group, word]);
+        command.args(["--", "sh", "-c", script, "container.sh", &group, word]);
         let mut launcher = command
             .args(addresses)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(console.reopen().unwrap())
             .spawn()
-            .map_err(|error| Because::Impossible(format!("unshare: {error}")))?;
+            .map_err(|error| Because::Missing(format!("unshare: {error}")))?;
         let lifeline = launcher.stdin.take();
         // The rest of it is the console of PID 1.
         let mut started = BufReader::new(launcher.stdout.take().unwrap());
@@ -105,7 +141,7 @@ impl Container {
         let mut container = Self { launcher, lifeline, leader: 0, group, console, shares_network };
         let mut line = String::new();
         if started.read_line(&mut line).is_err() || line != "started\n" {
-            return Err(Because::Impossible(format!("no namespaces or mounts: {}", container.console())));
+            return Err(Because::Missing(format!("container.sh fails on this machine: {}", container.console())));
         }
         let mut to = container.console.reopen().unwrap();
         std::thread::spawn(move || std::io::copy(&mut started, &mut to));
@@ -265,6 +301,31 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).chain(PATH.split(':').map(PathBuf::from)).any(|folder| folder.join(program).exists())
 }
 
+/// Whether root may make namespaces, mounts and control groups here.
+fn kernel_allows_containers() -> Result<(), Because> {
+    let namespaces =
+        ["--mount", "--pid", "--net", "--cgroup", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc"];
+    // Named as those that are removed when their process is gone.
+    let group = format!("{GROUP}{}.probe.{:?}", std::process::id(), std::thread::current().id());
+    let output = Command::new("unshare")
+        .args(namespaces)
+        .args(["--", "sh", "-euc", PROBE, "probe", &group])
+        .stdin(Stdio::null())
+        .env("LC_ALL", "C")
+        .output()
+        .map_err(|error| Because::Missing(format!("unshare: {error}")))?;
+    if output.status.success() { Ok(()) } else { Err(why_not(&String::from_utf8_lossy(&output.stderr))) }
+}
+
+/// What a failure of the probe means: where the kernel refuses there is no container, and all else is a fault.
+fn why_not(stderr: &str) -> Because {
+    let stderr = stderr.trim();
+    if stderr.lines().any(|line| REFUSALS.iter().any(|refusal| line.contains(refusal))) {
+        return Because::Impossible(format!("the kernel refuses root what a container needs: {stderr}"));
+    }
+    Because::Missing(format!("it cannot be found out whether this machine can run containers: {stderr}"))
+}
+
 /// The processes that this one started.
 fn children(pid: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -293,5 +354,35 @@ fn remove_groups_left_behind() {
                 remove_group(&group.path());
             }
         }
+    }
+}
+
+#[test]
+fn a_broken_script_is_a_fault_and_no_excuse() {
+    let sound = match Container::boot(Network::Shared) {
+        Ok(container) => container,
+        Err(because) => return skip::skip("a_broken_script_is_a_fault_and_no_excuse", &because),
+    };
+    drop(sound);
+    for broken in
+        ["mount -t no-such-thing none /mnt", "exit 1", "if", "mount() { false; }; mount || exit; echo started"]
+    {
+        let because = Container::start(Network::Shared, broken).err().unwrap();
+        assert!(matches!(because, Because::Missing(_)), "{broken}: {because:?}");
+    }
+}
+
+#[test]
+fn only_a_refusal_of_the_kernel_excuses_root() {
+    for refused in [
+        "unshare: unshare failed: Operation not permitted",
+        "mount: /mnt: permission denied.",
+        "mount: /mnt/root: unknown filesystem type 'overlay'.",
+        "mkdir: cannot create directory '/sys/fs/cgroup/x': Read-only file system",
+    ] {
+        assert!(matches!(why_not(refused), Because::Impossible(_)), "{refused}");
+    }
+    for fault in ["", "probe: 3: monut: not found", "mount: /mnt/root: mount point does not exist."] {
+        assert!(matches!(why_not(fault), Because::Missing(_)), "{fault}");
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::metadata::{ADDRESSES, Heard, Metadata};
 use crate::container::{Container, Network};
-use crate::skip::skip;
+use crate::skip::{Because, skip};
 use crate::strict::{Caller, REGION, Strict};
 use crate::support::http::{Answer, Server};
 use crate::unit::service::{Service, UNIT, tree};
@@ -220,7 +220,8 @@ fn it_can_be_shut_for_the_whole_process(service: &Service<'_>, metadata: &Metada
         .container
         .wait_for("it says that it waits", || service.property("StatusText").contains("AWS").then_some(()));
     if service.log().contains("does not support BPF") {
-        return println!("this kernel or container filters no packets, so the lines for that were not tried");
+        let because = Because::Impossible("this kernel or container filters no packets by BPF".into());
+        return skip("it_can_be_shut_for_the_whole_process", &because);
     }
     let heard = metadata.heard();
     assert_eq!(heard.len(), before, "{:#?}", &heard[before..]);

@@ -26,7 +26,7 @@ struct Packages {
 /// Those that the tests share, made once.
 struct Built {
     first: Packages,
-    /// The same again, by a shell that is set up otherwise.
+    /// The same program packed again, by a shell that is set up otherwise.
     again: Packages,
     /// The same program as a later revision: what an upgrade installs.
     later: Packages,
@@ -47,7 +47,7 @@ fn built() -> Result<&'static Built, Because> {
         need("readelf", "binutils")?;
         Ok(Built {
             first: build("first", "1", &[]),
-            again: build("again", "1", &[("RUSTFLAGS", "-Cdebuginfo=2"), ("TZ", "Asia/Tokyo"), ("LC_ALL", "C.UTF-8")]),
+            again: build("again", "1", &[("TZ", "Asia/Tokyo"), ("LC_ALL", "C.UTF-8")]),
             later: build("later", "2", &[]),
         })
     });

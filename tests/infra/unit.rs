@@ -13,6 +13,9 @@ use crate::skip::skip;
 use crate::support::http::{Answer, Server};
 use service::{SECRET, Service, UNIT, row, told, tree, webhook};
 
+/// Prints who owns the state directory, and its mode.
+const STATE_MODE: &str = "stat -c '%U:%G %a' /var/lib/api-health";
+
 /// A container; says why where there is none.
 fn booted(test: &str) -> Option<Container> {
     Container::boot(Network::Shared).map_err(|because| skip(test, &because)).ok()
@@ -130,7 +133,7 @@ fn nothing_has_to_be_there_but_the_settings_file() {
     service.settings("");
     service.start();
     assert_eq!(container.sh("ls /etc/api-health"), "api-health.toml");
-    assert_eq!(container.sh("stat -c '%U:%G %a' /var/lib/api-health"), "api-health:api-health 700");
+    assert_eq!(container.sh(STATE_MODE), "api-health:api-health 700");
     let shown = service.as_the_daemon(&["settings", "show", "--json"]);
     let shown: Value = serde_json::from_str(&shown.stdout).unwrap_or_else(|error| panic!("{error}: {shown:?}"));
     assert!(shown.to_string().contains("/var/lib/api-health/api-health.db"), "{shown}");
@@ -141,6 +144,8 @@ fn nothing_has_to_be_there_but_the_settings_file() {
     assert_eq!(service.as_the_daemon(&words).code, Some(0));
     assert_eq!(service.systemctl("reload").code, Some(0));
     container.wait_for("the alert in the journal", || service.log().contains("DOWN").then_some(()));
+    let warnings = container.ok(&["journalctl", "--output=cat", "--priority=warning", "--unit", UNIT]);
+    assert!(warnings.lines().any(|line| line.starts_with("DOWN")), "an outage is a warning: {warnings}");
 }
 
 #[test]
@@ -160,4 +165,42 @@ fn what_the_readme_says_to_type_works() {
     let status = container.run(&["sh", "-euc", &as_the_daemon.replace("--pty", "--pipe")]);
     assert_eq!(status.code, Some(0), "{status:?}");
     assert!(!status.stdout.is_empty());
+    assert_eq!(
+        container.sh(STATE_MODE),
+        "api-health:api-health 700",
+        "systemd gives the folder the mode of who asked last"
+    );
+}
+
+#[test]
+fn a_flood_of_lines_is_stored_whole() {
+    let Some(container) = booted("a_flood_of_lines_is_stored_whole") else { return };
+    let limits = |unit: &str| -> Vec<String> {
+        let unit = std::fs::read_to_string(tree(&format!("infra/systemd/{unit}"))).unwrap();
+        unit.lines().filter(|line| line.starts_with("LogRateLimit")).map(str::to_owned).collect()
+    };
+    let ours = limits(UNIT);
+    assert_eq!(ours, limits("api-health-once.service"));
+    // Twice what journald takes of its own accord from one unit on a machine with much free disk.
+    let lines = 60_000;
+    let flood = |name: &str, limits: &[String]| {
+        let properties = limits.iter().map(|limit| format!("--property={limit} ")).collect::<String>();
+        container
+            .sh(&format!("systemd-run --quiet --wait --unit={name} {properties} seq --format='line %.0f' {lines}"));
+    };
+    let stored = |name: &str| {
+        let count = format!("journalctl --sync; journalctl --output=cat --unit={name} | grep -c '^line ' || true");
+        container.sh(&count).parse::<u32>().unwrap()
+    };
+    flood("flood-ours", &ours);
+    container.wait_for("all of the flood in the journal", || (stored("flood-ours") == lines).then_some(()));
+    // Or this flood is none.
+    flood("flood-usual", &[]);
+    let mut before = None;
+    let usual = container.wait_for("the end of the other flood", || {
+        let now = stored("flood-usual");
+        (before.replace(now) == Some(now)).then_some(now)
+    });
+    println!("of {lines} lines without these two lines {usual} are stored");
+    assert!(usual < lines);
 }

@@ -82,11 +82,12 @@ fn the_rpm_has_everything_and_keeps_the_settings() {
     }
 }
 
+/// Of the packing alone: both hold the one program that cargo built. infra/packaging/README.md says how the whole is compared.
 #[test]
-fn packages_that_are_made_twice_are_equal_bytes() {
+fn a_program_that_is_packed_twice_is_equal_bytes() {
     let built = match built() {
         Ok(built) => built,
-        Err(why) => return skip("packages_that_are_made_twice_are_equal_bytes", &why),
+        Err(why) => return skip("a_program_that_is_packed_twice_is_equal_bytes", &why),
     };
     let read = |path: &Path| std::fs::read(path).unwrap();
     assert!(read(&built.first.deb) == read(&built.again.deb), "the .deb differs: see diffoscope");

@@ -41,6 +41,30 @@ impl Machine {
         })
     }
 
+    /// The same after an upgrade, which ends before the old process does.
+    #[track_caller]
+    pub(super) fn wait_until_restarted(&self, old: &str) {
+        self.container
+            .wait_for("the upgrade starts the new program", || (self.wait_until_ready() != old).then_some(()));
+    }
+
+    /// Has it use tables on AWS, where nothing answers: neither the metadata service, which would have credentials, nor AWS.
+    pub(super) fn cut_off_from_aws(&self) {
+        let lines = "AWS_REGION=eu-central-1\nDDB_CONFIG_TABLE=configs\nDDB_STATE_TABLE=states\n\
+                     AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:9\nAWS_ENDPOINT_URL=http://127.0.0.1:9\n";
+        self.container.sh(&format!(
+            "sed -i '/^path = /d' /etc/api-health/api-health.toml; printf '{lines}' >>/etc/api-health/env"
+        ));
+    }
+
+    /// That it is not ready, and waits.
+    #[track_caller]
+    pub(super) fn wait_until_it_waits_for_aws(&self) {
+        self.container.wait_for("it waits for AWS", || {
+            (self.property("ActiveState") == "activating" && self.property("StatusText").contains("AWS")).then_some(())
+        });
+    }
+
     /// Has it watch the API, and waits until the first probes have come.
     #[track_caller]
     pub(super) fn watch(&self) {

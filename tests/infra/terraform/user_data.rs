@@ -127,12 +127,22 @@ pub(super) fn check(script: &str, environment: &str, settings: &str, moto: &Moto
     assert!(fetches.count() == 3 && calls.contains("--proto =https"), "{calls}");
 }
 
-/// Whether a mount here would be seen here alone.
+/// Whether a mount here would be seen here alone. That the kernel refuses it is a reason to go without; that anything else
+/// goes wrong for root on Linux is a fault where everything must run.
 fn namespaces(stage: &Path) -> bool {
     let bare = stage.join("probe");
     fs::create_dir(&bare).unwrap();
-    let tried = unshare().args(["sh", "-c", "mount --bind \"$1\" /etc", "sh"]).arg(&bare).output();
-    tried.is_ok_and(|output| output.status.success())
+    let tried = unshare().args(["sh", "-c", "mount --bind \"$1\" /etc", "sh"]).arg(&bare).env("LC_ALL", "C").output();
+    let why = match tried {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => format!("unshare (in util-linux): {error}"),
+    };
+    let is_refused = ["Operation not permitted", "ermission denied"].iter().any(|refusal| why.contains(refusal));
+    if cfg!(target_os = "linux") && skip::is_root() && !is_refused {
+        skip::skip("the user data is run", &Because::Missing(format!("root makes no mount namespace: {why}")));
+    }
+    false
 }
 
 fn unshare() -> Command {

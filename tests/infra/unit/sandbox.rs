@@ -116,3 +116,17 @@ fn a_secret_that_is_not_there_is_named_and_one_that_comes_later_is_found() {
     container.wait_for("a start", || (service.property("ActiveState") == "active").then_some(()));
     wait_for_a_probe(&service, &server, "/one");
 }
+
+/// `SocketBindDeny=` needs a BPF that this kernel or container may lack. A filter of the call itself is stricter, and works
+/// everywhere: what the daemon does under it, it does under that.
+#[test]
+fn it_needs_no_port_of_its_own() {
+    let Some(container) = booted("it_needs_no_port_of_its_own") else { return };
+    let server = Server::start();
+    let service = watching(&container, &server);
+    service.edit("no-bind", "[Service]\nSystemCallFilter=~bind listen\n");
+    service.start();
+    wait_for_a_probe(&service, &server, "/one");
+    server.set("/one", Answer::Status(500));
+    container.wait_for("the outage", || (told(&server) == ["one down"]).then_some(()));
+}

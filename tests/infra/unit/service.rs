@@ -106,7 +106,8 @@ impl<'a> Service<'a> {
     /// A command of the program's, run as the daemon: as its user, with its environment and its state (infra/systemd/README.md).
     pub(crate) fn as_the_daemon(&self, arguments: &[&str]) -> Output {
         let mut words = vec!["systemd-run", "--quiet", "--pipe", "--wait", "--collect"];
-        words.extend(["--property=User=api-health", "--property=StateDirectory=api-health"]);
+        words.extend(["--property=User=api-health", "--property=UMask=0077"]);
+        words.extend(["--property=StateDirectory=api-health", "--property=StateDirectoryMode=0700"]);
         words.push("--property=EnvironmentFile=-/etc/api-health/env");
         words.push("--property=LoadCredential=secrets:/etc/api-health/credentials");
         words.push("--property=SetCredential=secrets:none");

@@ -1,5 +1,6 @@
 //! The unit as a text: sound, tight, and each line with its reason.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::booted;
@@ -67,4 +68,23 @@ fn each_of_its_paragraphs_has_a_reason() {
             None => reasoned = false,
         }
     }
+}
+
+/// What a round that a timer starts has no use for: how a daemon is started, reloaded, watched and started again.
+const OF_A_DAEMON_ONLY: [&str; 6] =
+    ["NotifyAccess", "ExecReload", "Restart", "RestartSec", "WatchdogSec", "TimeoutAbortSec"];
+
+/// What a round has of its own, with its own reason.
+const OF_A_ROUND: [&str; 4] = ["Type", "ExecStart", "TimeoutStartSec", "TimeoutStopSec"];
+
+#[test]
+fn a_round_of_the_timer_has_the_same_lines_and_their_reasons_stand_in_the_daemon_s_unit() {
+    let lines = |unit: &str, but: &[&str]| -> BTreeSet<String> {
+        let unit = std::fs::read_to_string(tree(&format!("infra/systemd/{unit}"))).unwrap();
+        let service = unit.split_once("[Service]\n").unwrap().1.split("\n[Install]").next().unwrap();
+        let is_shared = |line: &&str| line.split_once('=').is_some_and(|(name, _)| !but.contains(&name));
+        service.lines().filter(|line| !line.starts_with('#')).filter(is_shared).map(str::to_owned).collect()
+    };
+    let daemon = lines(UNIT, &[&OF_A_DAEMON_ONLY[..], &OF_A_ROUND].concat());
+    assert_eq!(daemon, lines("api-health-once.service", &OF_A_ROUND));
 }
