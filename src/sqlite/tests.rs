@@ -40,10 +40,10 @@ fn a_new_file_is_made_once_and_found_good_again() {
 #[test]
 fn names_that_sqlite_reads_otherwise_are_names_of_files_like_any_other() {
     for name in [":memory:", "file:a.db?mode=memory"] {
-        let file = SqliteFile { path: name.into() };
+        let file = SqliteFile { path: name.into(), access: Access::Write };
         assert_eq!(file.plain_path(), Path::new(".").join(name));
     }
-    assert_eq!(SqliteFile { path: "/a.db".into() }.plain_path(), Path::new("/a.db"));
+    assert_eq!(SqliteFile { path: "/a.db".into(), access: Access::Write }.plain_path(), Path::new("/a.db"));
 }
 
 #[test]

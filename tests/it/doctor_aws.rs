@@ -73,7 +73,7 @@ fn a_deployment_that_is_well_is_told_so_and_nothing_is_written_or_sent() {
     assert!(what.contains("; read in "), "{what}");
     assert!(found.one("topic").1.starts_with(&format!("{}: a standard topic", cloud.topic_arn)), "{:#}", found.json);
     assert!(found.one("subscriptions").1.starts_with("1 confirmed: sqs arn:"), "{:#}", found.json);
-    assert!(found.one("publish").1.starts_with("permitted, as far as a dry check shows"), "{:#}", found.json);
+    assert!(found.one("publish").1.starts_with("not refused for permission"), "{:#}", found.json);
     assert_eq!(found.one("apis").1, "1 API to watch");
     assert!(cloud.states().is_empty(), "{:?}", cloud.states());
     assert!(cloud.received().is_empty());
