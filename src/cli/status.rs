@@ -108,7 +108,9 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
         out.json(&render::json_of(&seen, &rows, &counts, store_trouble, &unreadable, &checked))?;
     } else {
         out.print(&render::text_of(&seen, &rows, &counts, out))?;
-        if let Some(overdue) = heartbeat.as_ref().filter(|_| seen.beats()).and_then(|beat| beat::overdue_words(beat, now)) {
+        if let Some(overdue) =
+            heartbeat.as_ref().filter(|_| seen.beats()).and_then(|beat| beat::overdue_words(beat, now))
+        {
             note(&format!("note: {overdue}"));
         }
         if let Some(silence) = silent {

@@ -108,6 +108,23 @@ fn a_worker_ends_with_its_handle_and_outlives_a_job_that_panics() {
 }
 
 #[test]
+fn a_file_that_is_looked_at_is_neither_made_nor_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let refused = || SqliteFile::open_to_read(&path).unwrap_err().to_string();
+    refused();
+    assert!(!path.exists());
+    std::fs::write(&path, "").unwrap();
+    assert!(refused().contains("has no tables of api-health yet"), "{}", refused());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    SqliteFile::open(&path).unwrap();
+    let connection = SqliteFile::open_to_read(&path).unwrap().connect().unwrap();
+    let error = connection.execute("INSERT INTO api_health_states VALUES ('a', 1, 'up', '{}')", []).unwrap_err();
+    assert_eq!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly));
+    assert_eq!(connection.query_row("SELECT count(*) FROM api_health_states", [], |row| row.get::<_, i64>(0)), Ok(0));
+}
+
+#[test]
 #[cfg(unix)]
 fn a_file_that_was_deleted_or_replaced_takes_no_more_writes() {
     let folder = tempfile::tempdir().unwrap();

@@ -84,7 +84,9 @@ impl Check {
             Self::SecretFiles => ("secret_files", "folders of credentials: readable for us, not for everybody"),
             Self::ExtraRoots => ("extra_roots", "the PEM file of further certificate authorities"),
             Self::OpenFiles => ("open_files", "enough file descriptors for the probes under way at once"),
-            Self::SqliteFile => ("sqlite_file", "writable, not for everybody; an empty file is made in its folder and removed"),
+            Self::SqliteFile => {
+                ("sqlite_file", "writable, not for everybody; an empty file is made in its folder and removed")
+            }
             Self::Daemon => ("daemon", "which process watches by the SQLite file just now"),
             Self::Region => ("region", "which, and where it came from"),
             Self::Credentials => ("credentials", "found, by which way, until when"),
@@ -98,7 +100,9 @@ impl Check {
             }
             Self::Topic => ("topic", "there, and of which kind"),
             Self::Subscriptions => ("subscriptions", "who hears an alert, and who has not confirmed yet"),
-            Self::Publish => ("publish", "not refused for permission: a message that SNS refuses for its form (no proof)"),
+            Self::Publish => {
+                ("publish", "not refused for permission: a message that SNS refuses for its form (no proof)")
+            }
             Self::Webhook => ("webhook", "DNS, TCP and TLS to its host; nothing is sent"),
             Self::Apis => ("apis", "every configured API is read and valid"),
             Self::ApiHosts => ("api_hosts", "DNS of the hosts of some configured APIs, ten at most"),

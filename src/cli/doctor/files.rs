@@ -110,7 +110,10 @@ fn environment_file(path: &Path) -> Option<Finding> {
             format!("{shown} may be read by every user of this machine (mode {mode:03o}), and {name} looks secret"),
             format!("chmod 640 {shown}"),
         ),
-        None => Finding::ok(check, format!("{shown} may be read by everybody (mode {mode:03o}), and no name in it looks secret")),
+        None => Finding::ok(
+            check,
+            format!("{shown} may be read by everybody (mode {mode:03o}), and no name in it looks secret"),
+        ),
     })
 }
 

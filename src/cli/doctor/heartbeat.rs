@@ -33,7 +33,9 @@ fn judge(found: Option<StoredHeartbeat>, beats: bool, now: Timestamp) -> Finding
     let who = format!("{}, version {}", text::line(&heartbeat.instance), text::line(&heartbeat.version));
     if heartbeat.is_overdue(now) {
         if !beats {
-            let what = format!("off (store.heartbeat_seconds = 0), so whether somebody watches is not known; the last one came {when}, from {who}");
+            let what = format!(
+                "off (store.heartbeat_seconds = 0), so whether somebody watches is not known; the last one came {when}, from {who}"
+            );
             return Finding::ok(Check::Heartbeat, what);
         }
         return Finding::warn(
@@ -119,10 +121,16 @@ mod tests {
         assert_eq!(judge(None, true, at).mark, Mark::Ok);
         let blind = |inconclusive| Heartbeat { inconclusive, inconclusive_api_ids: ids[..2].to_vec(), ..beat.clone() };
         let some = judged(&blind(2), 40);
-        assert!(some.mark == Mark::Warn && some.what.ends_with("; of 2 of 5 the last probe could not tell: a, b"), "{some:?}");
+        assert!(
+            some.mark == Mark::Warn && some.what.ends_with("; of 2 of 5 the last probe could not tell: a, b"),
+            "{some:?}"
+        );
         let most = judged(&Heartbeat { late: 1, late_api_ids: ids[3..].to_vec(), ..blind(3) }, 40);
         assert_eq!(most.mark, Mark::Fault, "{most:?}");
-        assert!(most.what.contains("1 of 5 not probed in time: d; of 3 of 5") && most.what.ends_with("a, b, …"), "{most:?}");
+        assert!(
+            most.what.contains("1 of 5 not probed in time: d; of 3 of 5") && most.what.ends_with("a, b, …"),
+            "{most:?}"
+        );
         // A silence that was asked for is none that worries.
         let off = judge(Some(Ok(beat.clone())), false, at.plus(Duration::from_secs(3_600)));
         assert!(off.mark == Mark::Ok && off.what.contains("off (store.heartbeat_seconds = 0)"), "{off:?}");

@@ -105,7 +105,10 @@ fn named(count: usize, name: impl Fn(usize) -> String) -> String {
 /// The stored states.
 pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding> {
     if !app.store_exists() {
-        return vec![Finding::ok(Check::States, format!("nothing is stored yet: {} is not there, or empty", app.store_name()))];
+        return vec![Finding::ok(
+            Check::States,
+            format!("nothing is stored yet: {} is not there, or empty", app.store_name()),
+        )];
     }
     let loaded = async {
         let store = app.open_store().await?;
