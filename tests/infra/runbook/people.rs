@@ -12,10 +12,11 @@ use crate::support::tools;
 use crate::terraform::{self, Outputs};
 
 /// The markers of blocks of the story. What stands after the semicolon has happened before ([`harm`]).
-pub(super) const MARKERS: [&str; 5] = [
+pub(super) const MARKERS: [&str; 6] = [
     "run: story, operator",
     "run: story, daemon",
     "run: story, administrator",
+    "run: story, administrator; in a new shell",
     "run: story, administrator; a row was removed",
     "run: story, administrator; the states table was deleted",
 ];
@@ -25,10 +26,14 @@ pub(super) fn who(marker: &str) -> &str {
     marker.trim_start_matches("run: story, ").split(';').next().unwrap_or_default()
 }
 
-/// What goes wrong before a block.
+/// What takes back what the page exports.
+pub(super) const NEW_SHELL: &str = "unset AWS_REGION AWS_DEFAULT_REGION DDB_CONFIG_TABLE DDB_STATE_TABLE\n";
+
+/// What happens before a block.
 pub(super) fn harm(marker: &str) -> &'static str {
     match marker.split("; ").nth(1) {
         None => "",
+        Some("in a new shell") => NEW_SHELL,
         Some("a row was removed") => {
             "aws dynamodb scan --table-name api_health_configs --output json > $HOME/before.json\napi-health apis rm blog >/dev/null\n"
         }
@@ -48,7 +53,7 @@ REAL "$@"
 if [ "$1 $2" = "dynamodb restore-table-to-point-in-time" ] && [[ "$*" == *_configs_restored* ]]; then
   PYTHON - <<'PUT'
 import boto3, json, os
-table = boto3.client('dynamodb')
+table = boto3.client('dynamodb', region_name='eu-central-1')
 for item in json.load(open(os.environ['HOME'] + '/before.json'))['Items']:
     table.put_item(TableName='api_health_configs_restored', Item=item)
 PUT
@@ -100,12 +105,13 @@ impl People {
         shell.write("bin/terraform", &format!("#!/bin/bash\n[ \"$*\" = 'output -raw topic_arn' ] && echo {topic}\n"));
         let unset = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_EC2_METADATA_DISABLED";
         let functions = format!(
-            "administrator() {{ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test; }}\n\
+            "{NEW_SHELL}administrator() {{ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test; }}\n\
              operator() {{ export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}; }}\n\
              as_daemon() {{ (\n\
                {unset}\n\
                export AWS_EC2_METADATA_SERVICE_ENDPOINT={} AWS_REGION={REGION} SNS_TOPIC_ARN={topic}\n\
                export DDB_CONFIG_TABLE=api_health_configs DDB_STATE_TABLE=api_health_states\n\
+               echo $BASHPID > $HOME/as_daemon.pid\n\
                exec api-health \"$@\"\n\
              ) }}\n\
              daemon() {{ export AWS_ACCESS_KEY_ID=nobody AWS_SECRET_ACCESS_KEY=nobody; }}\n",

@@ -10,14 +10,15 @@ const WATCHED: &str = "
 operator
 printf '[store]\\nheartbeat_seconds = 1\\n' > beat.toml
 as_daemon --settings beat.toml run > daemon.log 2>&1 &
+trap 'kill $(cat as_daemon.pid) 2>/dev/null || true' EXIT
 looks() { env AWS_REGION=eu-central-1 DDB_STATE_TABLE=api_health_states DDB_CONFIG_TABLE=api_health_configs \\
   api-health status --json | jq --exit-status \"$1\" >/dev/null; }
 until looks '.heartbeat.heartbeat_seconds == 1'; do sleep 0.2; done
 ";
 
 const SILENT: &str = "
-kill %1
-wait %1 || true
+kill $(cat as_daemon.pid)
+wait
 administrator
 aws dynamodb update-item --region eu-central-1 --table-name api_health_states \\
   --key '{\"api_id\": {\"S\": \"api-health:heartbeat\"}}' --update-expression 'SET #at = :at' \\
@@ -59,18 +60,20 @@ fn what_the_runbook_says_of_aws_is_so_for_each_person_on_what_terraform_makes() 
 
     // The harness is tried on what it is there to find: a command that is not this person's.
     let refused = shell.run(&format!(
-        "{}operator\nexport AWS_REGION=eu-central-1 DDB_CONFIG_TABLE=api_health_configs DDB_STATE_TABLE=api_health_states\n\
+        "{}operator\nexport AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1\n\
+         export DDB_CONFIG_TABLE=api_health_configs DDB_STATE_TABLE=api_health_states\n\
          api-health run --once || echo \"exit code $?\"\naws sns list-topics || echo \"exit code $?\"",
         people.functions()
     ));
     assert_eq!(refused.matches("exit code ").count(), 2, "{refused}");
+    assert!(refused.contains("dynamodb:PutItem on ") && refused.contains("(AuthorizationError)"), "{refused}");
 }
 
 /// What the page's dead-man check says.
 const ALARM: &str = "api-health: no heartbeat";
 
 fn in_a_fresh_shell(text: &str) -> String {
-    format!("bash <<'END_OF_BLOCK'\n{text}END_OF_BLOCK\n")
+    format!("({}bash <<'END_OF_BLOCK'\n{text}END_OF_BLOCK\n)\n", people::NEW_SHELL)
 }
 
 #[test]
