@@ -30,19 +30,23 @@ pub(super) fn blocks(page: &str) -> Vec<Block> {
 
 /// The blocks with that marker, each with the lines that it must print.
 pub(super) fn to_run(page: &str, marker: &str) -> Vec<(String, Vec<String>)> {
+    let found: Vec<_> = expected(page).into_iter().filter(|(block, _)| block.marker == marker).collect();
+    assert!(!found.is_empty(), "no block is marked {marker:?}");
+    found.into_iter().map(|(block, lines)| (block.text, lines)).collect()
+}
+
+/// Every block, each with the lines that it must print.
+pub(super) fn expected(page: &str) -> Vec<(Block, Vec<String>)> {
     let blocks = blocks(page);
     let next = |index: usize| blocks.get(index + 1).filter(|next| next.marker == "prints");
-    let found: Vec<_> = blocks
+    blocks
         .iter()
         .enumerate()
-        .filter(|(_, block)| block.marker == marker)
         .map(|(index, block)| {
             let lines = next(index).map(|next| next.text.lines().map(str::to_owned).collect());
-            (block.text.clone(), lines.unwrap_or_default())
+            (block.clone(), lines.unwrap_or_default())
         })
-        .collect();
-    assert!(!found.is_empty(), "no block is marked {marker:?}");
-    found
+        .collect()
 }
 
 /// The texts of the blocks with that marker.
@@ -83,7 +87,8 @@ fn every_block_says_what_becomes_of_it() {
         let blocks = blocks(page);
         assert!(blocks.len() > 5, "{name}");
         for Block { marker, text } in blocks {
-            let known = ["run: story", "run: look", "run: sqlite", "run: systemd", "prints", "mail", "crontab"];
+            let known = ["run: look", "run: sqlite", "run: systemd", "prints", "mail", "crontab", "tfvars"];
+            let known = known.into_iter().chain(super::people::MARKERS).collect::<Vec<_>>();
             let is_excused = marker.strip_prefix("not run: ").is_some_and(|reason| reason.len() > 10);
             assert!(known.contains(&marker.as_str()) || is_excused, "docs/{name}: {marker:?} stands above\n{text}");
         }

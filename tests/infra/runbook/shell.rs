@@ -52,12 +52,22 @@ while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).ge
 pub(super) struct Shell {
     pub(super) server: Server,
     folder: tempfile::TempDir,
-    moto: Moto,
+    environment: Vec<(&'static str, String)>,
+    _moto: Option<Moto>,
 }
 
 impl Shell {
-    /// One with an emulator as Terraform leaves the real thing.
+    /// One with an emulator as Terraform leaves the real thing, in which everybody may do everything.
     pub(super) fn new(topic_name: &str) -> Result<Self, Because> {
+        let moto = Moto::start();
+        let environment = moto.environment().into_iter().filter(|(name, _)| *name != "AWS_REGION").collect();
+        let shell = Self { _moto: Some(moto), ..Self::within(environment)? };
+        assert_eq!(shell.python(AS_TERRAFORM_LEAVES_IT, topic_name), "");
+        Ok(shell)
+    }
+
+    /// One in which AWS is where `environment` says.
+    pub(super) fn within(environment: Vec<(&'static str, String)>) -> Result<Self, Because> {
         if !tools::folder().join("venv/bin/aws").exists() {
             return Err(Because::Missing("the AWS CLI is not there; write: tests/setup/install".into()));
         }
@@ -68,9 +78,7 @@ impl Shell {
         symlink(tools::path("venv/bin/aws"), bin.join("aws")).unwrap();
         let server = Server::start();
         server.set("/no-such-page", Answer::Status(404));
-        let shell = Self { server, folder, moto: Moto::start() };
-        assert_eq!(shell.python(AS_TERRAFORM_LEAVES_IT, topic_name), "");
-        Ok(shell)
+        Ok(Self { server, folder, environment, _moto: None })
     }
 
     /// Where files are.
@@ -78,9 +86,18 @@ impl Shell {
         self.folder.path()
     }
 
+    /// A program in the folder.
+    pub(super) fn write(&self, name: &str, program: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.folder().join(name);
+        let _ = std::fs::remove_file(&path); // it may be a link to the real one
+        std::fs::write(&path, program).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// The part of the environment that stands for a real instance's role and a real AWS.
     pub(super) fn role(&self) -> Vec<(&'static str, String)> {
-        self.moto.environment().into_iter().filter(|(name, _)| *name != "AWS_REGION").collect()
+        self.environment.clone()
     }
 
     /// What `script` prints, errors included; it must succeed.
@@ -108,8 +125,14 @@ impl Shell {
 
     /// Runs blocks in one shell, and compares what each prints.
     pub(super) fn play(&self, blocks: &[(String, Vec<String>)]) {
-        let script: String = blocks.iter().enumerate().map(|(n, (text, _))| format!("echo '@@ {n}'\n{text}")).collect();
-        let printed = self.run(&script);
+        self.play_as("", blocks, |_| String::new());
+    }
+
+    /// The same after `first`, each block after what `before` says of its number.
+    pub(super) fn play_as(&self, first: &str, blocks: &[(String, Vec<String>)], before: impl Fn(usize) -> String) {
+        let block = |(n, (text, _)): (usize, &(String, Vec<String>))| format!("{}echo '@@ {n}'\n{text}", before(n));
+        let script: String = blocks.iter().enumerate().map(block).collect();
+        let printed = self.run(&format!("{first}{script}"));
         for (n, (text, expected)) in blocks.iter().enumerate() {
             let (_, after) = printed.split_once(&format!("@@ {n}\n")).unwrap_or_else(|| panic!("{printed}"));
             let own = after.split("@@ ").next().unwrap_or_default();
@@ -125,7 +148,7 @@ impl Shell {
     }
 
     /// What a script that talks to the emulator prints.
-    fn python(&self, script: &str, argument: &str) -> String {
+    pub(super) fn python(&self, script: &str, argument: &str) -> String {
         std::fs::write(self.folder().join("script.py"), script).unwrap();
         let python = tools::path("venv/bin/python");
         self.run(&format!("{} script.py {argument}", python.display()))

@@ -53,6 +53,18 @@ fn what_the_pages_say_of_systemd_is_so() {
         assert!(printed.contains(words), "{words}: {printed}");
     }
     assert_eq!(container.unit_property("api-health.service", "ActiveState"), "active");
+    // `as_daemon` shares the folder with the service, and leaves it as it was.
+    let as_daemon = to_run(OPERATIONS, "run: systemd").into_iter().find(|(text, _)| text.starts_with("as_daemon() {"));
+    let as_daemon = as_daemon.unwrap().0;
+    let mode = |script: &str| {
+        container.write("/root/mode.sh", &format!("{script}stat --format %a /var/lib/api-health\n"), "644");
+        container.ok(&["bash", "/root/mode.sh"]).lines().next_back().unwrap_or_default().trim().to_owned()
+    };
+    assert_eq!(mode(""), "700");
+    assert_eq!(mode(&as_daemon), "700");
+    // What it takes for that: without it, anybody may list the folder.
+    assert_eq!(mode(&as_daemon.replace(" --property=StateDirectoryMode=0700", "")), "755");
+    container.ok(&["chmod", "700", "/var/lib/api-health"]);
 
     // cron.md ends with the way back to the daemon.
     let printed = play(&container, CRON);
