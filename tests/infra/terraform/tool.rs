@@ -43,7 +43,8 @@ pub(super) fn find() -> Result<&'static Tool, Because> {
 fn set_up() -> Result<Tool, Because> {
     let version = match Command::new("terraform").args(["version", "-json"]).env("CHECKPOINT_DISABLE", "1").output() {
         Ok(output) => serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default(),
-        Err(error) => return Err(Because::Missing(format!("terraform is not installed: {error}"))),
+        // No registry of packages carries it, so nothing here can install it.
+        Err(error) => return Err(Because::Impossible(format!("terraform is not installed: {error}"))),
     };
     let version = version["terraform_version"].as_str().unwrap_or("0");
     let mut numbers = version.split('.').map(|number| number.parse::<u64>().unwrap_or(0));
