@@ -4,7 +4,7 @@
 //! secret. A start that waits for that service because of it would wait for ever, and blame the wrong thing. So it waits only
 //! where nothing of this was configured; what was is named. Names of variables and profiles are told, and no value of a key.
 
-use aws_config::profile::{self, ProfileSet, profile_file::ProfileFiles};
+use aws_config::profile::{self, ProfileSet};
 use aws_types::os_shim_internal::{Env, Fs};
 
 /// Profiles that name each other as their source are followed for so many steps; the SDK refuses a circle.
@@ -45,7 +45,9 @@ async fn source_in(env: &Env, fs: &Fs) -> Option<String> {
         Some(name) => format!("the profile {name:?} (AWS_PROFILE)"),
         None => "the profile \"default\" of the AWS config files".into(),
     };
-    match profile::load(fs, env, &ProfileFiles::default(), None).await {
+    #[expect(deprecated, reason = "its new home is a crate that nothing else here needs")]
+    let files = profile::profile_file::ProfileFiles::default();
+    match profile::load(fs, env, &files, None).await {
         Err(_) => return Some("a profile in the AWS config files, which cannot be read".into()),
         Ok(profiles) => match of_profile(&profiles, &name) {
             OfProfile::Missing if named.is_some() => {
