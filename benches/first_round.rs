@@ -73,7 +73,7 @@ async fn round(job: Job) -> Report {
     let probe = Arc::new(watched::http_probe(Arc::clone(&clock)));
     let running = watched::start(apis, probe, Arc::clone(&store), vec![], clock, &Options::default());
     let began = Instant::now();
-    assert_eq!(running.reload().await.apis, job.n, "every row is good");
+    assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     running.round().finished().await;
     let probed_seconds = seconds(began.elapsed());
     assert_eq!(running.round().progress(), (job.n, job.n), "the round had every API in it");

@@ -82,7 +82,7 @@ async fn idle(job: Job) -> Report {
     // At the tick itself, so that no slot comes due meanwhile.
     let options = Options { spread: false, probe_at_start: false, ..Options::default() };
     let running = watched::start(apis, probe, store, states, clock, &options);
-    assert_eq!(running.reload().await.apis, job.n, "every row is good");
+    assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     sleep(Duration::from_secs(2)).await;
     Report {
         before_bytes,
@@ -103,7 +103,7 @@ async fn running(job: Job) -> Report {
     let apis = watched::apis(job.n, &job.bases, &schedule);
     let probe = Arc::new(watched::http_probe(Arc::new(SystemClock)));
     let running = watched::start(apis, probe, Arc::clone(&store), vec![], Arc::new(SystemClock), &Options::default());
-    assert_eq!(running.reload().await.apis, job.n, "every row is good");
+    assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     sleep(Duration::from_secs(job.seconds)).await;
     let (after_bytes, most_bytes, probers) = (memory_bytes("VmRSS"), memory_bytes("VmHWM"), running.probers());
     let stats = Arc::clone(running.stats());

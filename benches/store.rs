@@ -217,7 +217,7 @@ async fn keeper(job: Job) -> Rate {
         Arc::new(SystemClock),
         &Options::default(),
     );
-    assert_eq!(running.reload().await.apis, job.n, "every row is good");
+    assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     running.round().finished().await;
     assert!(running.settle(false, Duration::from_secs(60)).await, "everything is stored");
     let (wall, cpu) = (seconds(began.elapsed()), seconds(cpu() - cpu_before));

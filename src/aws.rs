@@ -5,6 +5,7 @@
 //! live on the thread that made them, and a client shared by two arbiters stalls with either of them. The SDK's retries
 //! are off because its retry quota is one for the whole process; the keeper and the alerter retry by their own rules.
 
+mod configured;
 mod metadata;
 
 use std::fmt;
@@ -75,8 +76,12 @@ pub struct PreflightError {
 }
 
 impl PreflightError {
-    /// Asks EC2's metadata service what it has to do with it, if it may have.
+    /// Names what was configured, which a person has to mend; where nothing was, asks EC2's metadata service what it has to
+    /// do with it, if it may have.
     pub async fn explain(self) -> Self {
+        if let Some(source) = configured::source().await {
+            return Self { what: format!("{}; configured is {source}", self.what), may_pass: false, ..self };
+        }
         if !self.may_pass {
             return self;
         }
@@ -113,7 +118,7 @@ pub async fn preflight(config: &SdkConfig) -> Result<(), PreflightError> {
     };
     match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
         Ok(Ok(_)) => Ok(()),
-        // A profile that is wrong stays wrong; a service that failed, or found nothing, may do better later.
+        // What is written wrong stays wrong; a service that failed, or found nothing, may do better later.
         Ok(Err(error)) => {
             let may_pass = !matches!(error, CredentialsError::InvalidConfiguration(_));
             Err(refuse(credentials_fault(&error), may_pass))
@@ -129,7 +134,8 @@ pub async fn preflight(config: &SdkConfig) -> Result<(), PreflightError> {
     }
 }
 
-/// Why there are no credentials. The causes behind it may quote what a credential process printed, so they stay out.
+/// Why there are no credentials. The causes behind it may quote what a credential process printed, so they stay out; what the
+/// SDK itself would log of them is not heard ([`crate::telemetry`]).
 pub(crate) fn credentials_fault(error: &CredentialsError) -> String {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => {

@@ -30,17 +30,21 @@ const CUT_TEXT_CHARS: usize = 1_000;
 /// The fields that are kept of a JSON line that is too long.
 const KEPT_FIELDS: [&str; 6] = ["timestamp", "level", "message", "target", "api_id", "source"];
 
+/// Targets that are never heard: the SDK's search for credentials quotes what a credential process printed. What comes of the
+/// search is told by [`crate::aws`] in words of its own.
+const NEVER_HEARD: [&str; 2] = ["aws_config", "aws_credential_types"];
+
 /// Sets the log up for the whole process, and lets panics go through it.
 ///
 /// Libraries are heard up to `debug` whatever the settings say: at `trace` some of them, the AWS SDK among them, write
-/// whole requests and answers down, with whatever secrets they hold.
+/// whole requests and answers down, with whatever secrets they hold. A few are not heard at all.
 ///
 /// A second call changes nothing.
 pub fn start(settings: &LogSettings, colour: bool) {
     // The settings were checked; should the filter not parse all the same, say what matters.
     let wanted =
         EnvFilter::builder().with_regex(false).parse(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let no_foreign_trace = filter_fn(|event| *event.level() < Level::TRACE || event.target().starts_with("api_health"));
+    let may_be_heard = filter_fn(|event| may_be_heard(*event.level(), event.target()));
     let is_journal = is_journal(io::stderr());
     let json = match settings.format {
         LogFormat::Json => true,
@@ -55,7 +59,7 @@ pub fn start(settings: &LogSettings, colour: bool) {
     } else {
         lines.with_ansi(colour).with_target(false).boxed()
     };
-    let started = tracing_subscriber::registry().with(wanted).with(no_foreign_trace).with(lines).try_init();
+    let started = tracing_subscriber::registry().with(wanted).with(may_be_heard).with(lines).try_init();
     if started.is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             // Without a backtrace: to find its symbols would hold up every actor on the thread. The text of a panic is
@@ -69,6 +73,12 @@ pub fn start(settings: &LogSettings, colour: bool) {
 /// Whether an output of this process goes into systemd's journal.
 pub fn is_journal(stream: impl AsFd) -> bool {
     goes_to_journal(stream, std::env::var("JOURNAL_STREAM").ok().as_deref())
+}
+
+/// Whatever the settings say.
+fn may_be_heard(level: Level, target: &str) -> bool {
+    let of_crate = target.split("::").next().unwrap_or(target);
+    !NEVER_HEARD.contains(&of_crate) && (level < Level::TRACE || of_crate.starts_with("api_health"))
 }
 
 /// Whether a stream is the one that systemd connected to its journal: `JOURNAL_STREAM` has its device and inode.
@@ -165,6 +175,17 @@ mod tests {
         let mut lines = BoundedLines { output: Vec::new(), json, priority: None };
         lines.write_all(line.as_bytes()).unwrap();
         String::from_utf8(lines.output).unwrap()
+    }
+
+    #[test]
+    fn libraries_are_not_heard_at_trace_and_the_search_for_credentials_never() {
+        assert!(
+            may_be_heard(Level::TRACE, "api_health_actors::prober") && may_be_heard(Level::DEBUG, "rustls::client")
+        );
+        assert!(!may_be_heard(Level::TRACE, "rustls::client"));
+        assert!(
+            !may_be_heard(Level::ERROR, "aws_config") && !may_be_heard(Level::WARN, "aws_config::meta::credentials")
+        );
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Prober {
         }
         self.armed_at = self.shared.time.moment();
         self.armed_for = wait;
-        self.pulse.promise(self.armed_at.uptime.saturating_add(wait));
+        self.pulse.rests_until(self.armed_at.uptime.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
     }
 

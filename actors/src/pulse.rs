@@ -39,15 +39,28 @@ impl Left {
 pub struct Pulse {
     /// Uptime in milliseconds.
     promised_ms: AtomicU64,
+    /// When the next probe is due, in the same; past while one is under way.
+    due_ms: AtomicU64,
     left: Mutex<Left>,
 }
 
 impl Pulse {
     /// A life that is heard of soon after `now`.
     pub fn new(left: Left, now: Duration) -> Self {
-        let pulse = Self { promised_ms: AtomicU64::new(0), left: Mutex::new(left) };
-        pulse.promise(now);
+        let pulse = Self { promised_ms: AtomicU64::new(0), due_ms: AtomicU64::new(0), left: Mutex::new(left) };
+        pulse.rests_until(now);
         pulse
+    }
+
+    /// It does nothing until this uptime, and is heard of then.
+    pub fn rests_until(&self, due: Duration) {
+        self.due_ms.store(u64::try_from(due.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.promise(due);
+    }
+
+    /// Whether a probe is due or under way at the uptime `now`.
+    pub fn is_due(&self, now: Duration) -> bool {
+        now.as_millis() >= u128::from(self.due_ms.load(Ordering::Relaxed))
     }
 
     /// It will be heard of by this uptime, give or take [`SLACK`].
@@ -59,6 +72,7 @@ impl Pulse {
     /// Nothing is due any more, ever.
     pub fn promise_nothing(&self) {
         self.promised_ms.store(u64::MAX, Ordering::Relaxed);
+        self.due_ms.store(u64::MAX, Ordering::Relaxed);
     }
 
     /// Whether it should have been heard of by the uptime `now`, and was not.
@@ -122,7 +136,9 @@ mod tests {
         let pulse = Pulse::new(Left::nothing(now), now.uptime);
         assert!(!pulse.is_overdue(now.uptime + SLACK));
         assert!(pulse.is_overdue(now.uptime + SLACK + Duration::from_millis(1)));
-        pulse.promise(Duration::from_secs(500));
+        assert!(pulse.is_due(now.uptime));
+        pulse.rests_until(Duration::from_secs(500));
+        assert!(!pulse.is_due(Duration::from_millis(499_999)) && pulse.is_due(Duration::from_secs(500)));
         assert!(!pulse.is_overdue(Duration::from_secs(500)));
         pulse.promise_nothing();
         assert!(!pulse.is_overdue(Duration::from_secs(1_000_000_000)));

@@ -107,6 +107,7 @@ pub struct Running {
     round: Arc<Round>,
     stats: Arc<Stats>,
     probers: watch::Receiver<usize>,
+    unreadable: watch::Receiver<Vec<String>>,
     deaths: mpsc::UnboundedReceiver<Fatal>,
     /// What ended the run, once that is known.
     fatal: Option<(Fatal, Instant)>,
@@ -178,7 +179,8 @@ pub fn start(world: World, options: &Options) -> Running {
         supervisor_options,
         fatal,
     );
-    let (probers, keeper) = (supervisor.count(), KeeperHandle::new(supervisor.keeper()));
+    let (probers, unreadable, keeper) =
+        (supervisor.count(), supervisor.unreadable(), KeeperHandle::new(supervisor.keeper()));
     let kill_chain = supervisor.kill_switch();
     let supervisor =
         child::start(&Arbiter::current(), crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || {
@@ -191,6 +193,7 @@ pub fn start(world: World, options: &Options) -> Running {
         round,
         stats,
         probers,
+        unreadable,
         deaths,
         fatal: None,
         kill: supervisor.kill,
@@ -205,6 +208,7 @@ pub struct Gauges {
     keeper: KeeperHandle,
     stats: Arc<Stats>,
     probers: watch::Receiver<usize>,
+    unreadable: watch::Receiver<Vec<String>>,
 }
 
 impl Gauges {
@@ -229,6 +233,11 @@ impl Gauges {
     pub fn probers(&self) -> usize {
         *self.probers.borrow()
     }
+
+    /// The sources of configs that could not be read the last time, and why. Their last good configs run.
+    pub fn unreadable(&self) -> Vec<String> {
+        self.unreadable.borrow().clone()
+    }
 }
 
 /// The longest that [`Running::stop`] takes, whatever is stuck.
@@ -245,9 +254,10 @@ pub struct StopReport {
 }
 
 impl Running {
-    /// Reads the configs and applies them.
-    pub async fn reload(&self) -> LoadReport {
-        self.supervisor.send(Reload).await.unwrap_or_default()
+    /// Reads the configs, with all that was written before, and applies them; `None` if nothing is read any more, since the
+    /// process has to end ([`Self::fatal`]).
+    pub async fn reload(&self) -> Option<LoadReport> {
+        self.supervisor.send(Reload).await.ok().flatten()
     }
 
     /// For whoever watches the actors while another one waits for them.
@@ -257,6 +267,7 @@ impl Running {
             keeper: self.keeper.clone(),
             stats: Arc::clone(&self.stats),
             probers: self.probers.clone(),
+            unreadable: self.unreadable.clone(),
         }
     }
 

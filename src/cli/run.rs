@@ -51,12 +51,13 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
     };
     // What is watched besides these is not known then, so nothing is taken for removed.
     let closes_unconfigured = args.urls.is_empty();
-    let running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
+    let mut running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
     let mut telling = Telling::of(running.gauges(), Arc::clone(&app.clock));
     systemd::waits("reading the configs", LOAD_TIMEOUT);
     let Some(report) = until_signal(running.reload(), &mut signals).await else {
         return Ok(stop(app, running, &mut signals, &mut telling).await);
     };
+    let Some(report) = report else { return Ok(died(&running.fatal().await)) };
     if report.apis == 0 && (args.once || report.misconfigured) && !report.unreadable.is_empty() {
         // There is nothing that could run: say so and leave, instead of waiting for somebody to read the log.
         let why = report.unreadable.join("\n");
@@ -154,16 +155,17 @@ async fn reload(running: &Running, signals: &mut Signals, telling: &mut Telling,
     } else if !telling.is_ready() {
         systemd::extend_start(FIRST_CONFIGS_EVERY + LOAD_TIMEOUT);
     }
-    let report = telling.meanwhile(until_signal(running.reload(), signals)).await;
-    if is_told {
-        systemd::ready();
+    let Some(report) = telling.meanwhile(until_signal(running.reload(), signals)).await else { return false };
+    // Without a report nothing was read, and the process is about to end: the caller hears of that.
+    if let Some(report) = report {
+        if is_told {
+            systemd::ready();
+        }
+        if telling.is_without_configs() {
+            telling.configs_read(why_none(&report));
+        }
     }
-    if let Some(report) = &report
-        && telling.is_without_configs()
-    {
-        telling.configs_read(why_none(report));
-    }
-    report.is_some()
+    true
 }
 
 /// Why there is nothing to watch, if that is because nothing could be read.

@@ -111,6 +111,47 @@ fn a_machine_without_a_role_is_told_apart_and_a_signal_ends_the_wait() {
 }
 
 #[test]
+fn what_somebody_configured_wrongly_is_named_and_not_waited_for() {
+    let process = "[default]\nregion = eu-central-1\ncredential_process = /bin/sh -c 'exit 1'\n";
+    let sso = "[default]\nregion = eu-central-1\nsso_start_url = https://sso.test/start\nsso_region = eu-central-1\n\
+               sso_account_id = 1\nsso_role_name = ops\n";
+    let role =
+        "[profile ops]\nregion = eu-central-1\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = no\n";
+    let cases: [(&[(&str, &str)], &str, &str); 6] = [
+        (
+            &[("AWS_PROFILE", "nosuch"), ("AWS_REGION", "eu-central-1")],
+            "",
+            "the profile \"nosuch\" (AWS_PROFILE), which",
+        ),
+        (&[("AWS_PROFILE", "nosuch")], "", "the profile \"nosuch\" (AWS_PROFILE), which"),
+        (&[("AWS_PROFILE", "ops")], role, "with the source_profile \"no\""),
+        (
+            &[("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"), ("AWS_REGION", "eu-central-1")],
+            "",
+            "AWS_ACCESS_KEY_ID in the environment, without AWS_SECRET_ACCESS_KEY",
+        ),
+        (&[], process, "by its credential_process"),
+        (&[], sso, "by its sso_start_url"),
+    ];
+    let start = |(environment, config, words): &(&[(&str, &str)], &str, &str)| {
+        let mut home = Home::empty();
+        home.env("DDB_STATE_TABLE", "states").env("DDB_CONFIG_TABLE", "configs");
+        home.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", MetadataService::absent().endpoint());
+        for (name, value) in *environment {
+            home.env(name, *value);
+        }
+        std::fs::create_dir(home.path().join(".aws")).unwrap();
+        home.write(".aws/config", config);
+        let ended = home.run().wait(SOON);
+        assert_eq!(ended.code, Some(69), "{words}: {}", ended.log);
+        let said = ended.log.replace("\\\"", "\"");
+        assert!(said.contains("; configured is ") && said.contains(words), "{words}: {said}");
+        assert!(!said.contains("waiting for it"), "{words}: {said}");
+    };
+    std::thread::scope(|scope| cases.iter().for_each(|case| drop(scope.spawn(move || start(case)))));
+}
+
+#[test]
 fn who_cannot_wait_or_would_wait_in_vain_is_told_at_once() {
     let (cloud, metadata) = (Cloud::new(), MetadataService::absent());
     let (mut home, _systemd) = on_a_machine_with(&metadata, &cloud);

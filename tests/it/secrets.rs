@@ -13,11 +13,12 @@ use crate::support::http::{Answer, Server};
 const FROM_ENV: &str = "env-secret-2c7e51aa";
 const FROM_FILE: &str = "file-secret-93bd04fe";
 const IN_BODY: &str = "body-secret-6610c9d3";
+const FROM_PROCESS: &str = "process-secret-41fe2b7c";
 const IN_PATH: &str = "path-secret-f18a77b2";
 
 /// Secrets in `text`, which is what people call `place`; also in the encodings that a log may give them.
 fn assert_silent(place: &str, bytes: &[u8]) {
-    for secret in [FROM_ENV, FROM_FILE, IN_BODY, IN_PATH, SECRET, SECRET_KEY, SESSION_TOKEN] {
+    for secret in [FROM_ENV, FROM_FILE, FROM_PROCESS, IN_BODY, IN_PATH, SECRET, SECRET_KEY, SESSION_TOKEN] {
         let hex: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
         let list = secret.bytes().take(8).map(|b| b.to_string()).collect::<Vec<_>>().join(", ");
         for form in [secret, &hex, &list] {
@@ -128,4 +129,46 @@ fn no_secret_is_in_the_log_at_trace_in_dynamodb_or_in_a_message_of_sns() {
     let states = cloud.states();
     assert_eq!(states.len(), 1);
     assert_silent("DynamoDB", format!("{states:?}").as_bytes());
+}
+
+/// A home whose credentials come from a process that fails, and writes a secret down, once a file named `broken` is there.
+fn with_a_credential_process(cloud: &Cloud, level: &str) -> Home {
+    let mut home = Home::empty();
+    cloud.be_known_without_credentials_to(&mut home);
+    home.env("AWS_REGION", "eu-central-1").env("AWS_EC2_METADATA_DISABLED", "true");
+    home.write("api-health.toml", &format!("[log]\nlevel = \"{level}\"\n[apis]\nreload_seconds = 5\n"));
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let script = home.path().join("credentials.sh").display().to_string();
+    home.write(".aws/config", &format!("[default]\ncredential_process = /bin/sh {script}\n"));
+    // They end within the moment, so that the process is asked for each call.
+    home.write(
+        "credentials.sh",
+        &format!(
+            "if [ -e {}/broken ]; then echo token {FROM_PROCESS} >&2; echo {FROM_PROCESS}; exit 1; fi\n\
+             ends=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
+             echo '{{\"Version\": 1, \"AccessKeyId\": \"test\", \"SecretAccessKey\": \"{SECRET_KEY}\", '\\\n\
+             '\"SessionToken\": \"{SESSION_TOKEN}\", \"Expiration\": \"'$ends'\"}}'\n",
+            home.path().display()
+        ),
+    );
+    home
+}
+
+#[test]
+fn what_a_credential_process_prints_is_in_no_log() {
+    let (cloud, target) = (Cloud::new(), Server::start());
+    cloud.put_row("shop", &target.url("/shop"), &[]);
+    for level in ["info", "debug", "trace"] {
+        let (home, hits) = (with_a_credential_process(&cloud, level), target.hits("/shop"));
+        let daemon = home.run();
+        wait_for("probes", SOON, || (target.hits("/shop") > hits).then_some(()));
+        home.write("broken", "");
+        daemon.wait_for_log("the configs cannot be read");
+        let log = daemon.kill().log;
+        assert_silent("the log of a running daemon", log.as_bytes());
+        let ended = home.run().wait(SOON);
+        assert_eq!(ended.code, Some(69), "{}", ended.log);
+        assert!(ended.log.contains("by its credential_process"), "{}", ended.log);
+        assert_silent("the log of a start", ended.log.as_bytes());
+    }
 }

@@ -57,6 +57,25 @@ fn systemd_hears_of_the_start_of_figures_of_a_reload_and_of_the_stop_in_this_ord
 }
 
 #[test]
+fn the_status_names_a_source_that_cannot_be_read_while_its_last_good_configs_run() {
+    let target = Server::start();
+    let rows = second("shop", &target.url("/shop"));
+    let mut home = Home::new("", &rows);
+    let systemd = Systemd::of(&mut home);
+    let daemon = home.run();
+    systemd.wait_for_status("1 API: 0 down, 0 unknown; ");
+    home.write("apis.toml", "[[api]\n");
+    let status = systemd.wait_for_status("; the last good configs run, since some cannot be read: ");
+    assert!(status.starts_with("STATUS=1 API: ") && status.contains("apis.toml"), "{status}");
+    home.write("apis.toml", &rows);
+    wait_for("a status without it", SOON, || {
+        let last = systemd.heard().into_iter().rfind(|message| message.starts_with("STATUS="))?;
+        (!last.contains("cannot be read")).then_some(())
+    });
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
 fn the_watchdog_is_fed_from_the_start_to_the_stop_with_and_without_anything_to_probe() {
     let target = Server::start();
     for rows in [String::new(), second("shop", &target.url("/shop"))] {

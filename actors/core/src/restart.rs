@@ -93,6 +93,13 @@ impl Deaths {
         Verdict::Restart { after: spread_out(delay, spread) }
     }
 
+    /// The child is given up whatever the count of its deaths: they are too far apart to be counted, and no life in between did
+    /// what it is for.
+    pub fn give_up(&mut self, policy: &RestartPolicy, spread: u64) -> Verdict {
+        self.given_up = true;
+        Verdict::GiveUp { again_after: spread_out(policy.slow, spread) }
+    }
+
     /// The present life has lasted for a period: what was before is forgiven. Returns whether the child was given up.
     pub fn forgive(&mut self) -> bool {
         self.recent.clear();

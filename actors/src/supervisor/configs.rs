@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use api_health_core::roster::{self, Plan, Roster};
 use api_health_core::{ApiConfig, ApiId};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::Supervisor;
@@ -26,7 +26,7 @@ pub(super) const REVISION_EVERY: Duration = Duration::from_secs(1);
 const REPORT_NAMES_MAX: usize = 20;
 
 /// What came of reading the configs.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadReport {
     /// APIs that are configured and enabled.
     pub apis: usize,
@@ -46,6 +46,10 @@ pub(super) struct Configs {
     /// What runs.
     pub(super) running: Roster,
     loading: bool,
+    /// Loads begun so far: the number of the latest one.
+    begun: u64,
+    /// The number of the load that was read last.
+    read: u64,
     /// Somebody asked for a reload while one was under way.
     load_again: bool,
     loaded_at: Instant,
@@ -55,7 +59,10 @@ pub(super) struct Configs {
     doubled: HashSet<ApiId>,
     /// States without a row were looked for.
     closed_unconfigured: bool,
-    pub(super) waiting_for_load: Vec<oneshot::Sender<LoadReport>>,
+    /// Those who asked for a reload, each with the number of the load that it takes: one that begins after they asked.
+    waiting: Vec<(u64, oneshot::Sender<LoadReport>)>,
+    /// The sources that could not be read the last time, and why, for whoever shows it.
+    pub(super) unreadable: watch::Sender<Vec<String>>,
 }
 
 impl Configs {
@@ -64,14 +71,34 @@ impl Configs {
             sources: sources.into_iter().map(Source::new).collect(),
             running: Roster::new(),
             loading: false,
+            begun: 0,
+            read: 0,
             load_again: false,
             loaded_at: Instant::now(),
             asking: false,
             apply_when_up: false,
             doubled: HashSet::new(),
             closed_unconfigured: false,
-            waiting_for_load: Vec::new(),
+            waiting: Vec::new(),
+            unreadable: watch::Sender::new(Vec::new()),
         }
+    }
+
+    /// Waits for what was written before now: what is being read just now may be older.
+    pub(super) fn wait(&mut self, waiter: oneshot::Sender<LoadReport>) {
+        self.waiting.push((self.begun.saturating_add(1), waiter));
+    }
+
+    /// Nothing is read any more.
+    pub(super) fn forget_waiters(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Whether what was just read asks for anything to be done.
+    fn differ(&self, readings: &[Reading]) -> bool {
+        let rosters: Vec<Roster> = self.sources.iter().zip(readings).map(|(s, r)| s.with(r)).collect();
+        let (configured, _) = roster::merge(&rosters);
+        roster::plan(&self.running, &configured) != Plan::default()
     }
 
     fn ports(&self) -> Vec<Arc<dyn ConfigSource>> {
@@ -112,7 +139,7 @@ impl Supervisor {
 
     fn read_sources(&mut self, again: bool, ctx: &mut Context<Self>) {
         if self.stopping.is_some() || self.escalated {
-            self.configs.waiting_for_load.clear();
+            self.configs.forget_waiters();
             return;
         }
         if self.configs.loading {
@@ -120,11 +147,19 @@ impl Supervisor {
             return;
         }
         self.configs.loading = true;
+        self.configs.begun += 1;
+        let number = self.configs.begun;
         self.configs.loaded_at = Instant::now();
         let ports = self.configs.ports();
         let reading = async move { futures_util::future::join_all(ports.iter().map(|port| read(port, again))).await };
-        ctx.spawn(reading.into_actor(self).map(|results, supervisor, ctx| {
+        ctx.spawn(reading.into_actor(self).map(move |results, supervisor, ctx| {
             supervisor.configs.loading = false;
+            if again && supervisor.configs.differ(&results) {
+                // It may be a reading of yesterday: a row that it misses would be stopped, and its incident closed.
+                supervisor.configs.load_again = false;
+                return supervisor.reload(ctx);
+            }
+            supervisor.configs.read = number;
             supervisor.loaded(results, ctx);
             if std::mem::take(&mut supervisor.configs.load_again) {
                 supervisor.reload(ctx);
@@ -136,6 +171,8 @@ impl Supervisor {
         for (source, reading) in self.configs.sources.iter_mut().zip(results) {
             source.accept(reading);
         }
+        let unreadable: Vec<String> = self.configs.sources.iter().filter_map(|s| s.unreadable.clone()).collect();
+        self.configs.unreadable.send_replace(unreadable);
         self.configs.apply_when_up = true;
         self.apply_configs(ctx);
     }
@@ -156,7 +193,8 @@ impl Supervisor {
             self.carry_out(roster::plan(&self.configs.running, &configured), ctx);
         }
         let report = self.configs.report();
-        for waiter in self.configs.waiting_for_load.drain(..) {
+        let read = self.configs.read;
+        for (_, waiter) in self.configs.waiting.extract_if(.., |(load, _)| *load <= read) {
             let _ = waiter.send(report.clone());
         }
     }

@@ -126,6 +126,11 @@ impl Supervisor {
         self.probers.count.subscribe()
     }
 
+    /// The sources that could not be read the last time, and why, as it changes.
+    pub fn unreadable(&self) -> watch::Receiver<Vec<String>> {
+        self.configs.unreadable.subscribe()
+    }
+
     /// Where the keeper is, as it changes.
     pub fn keeper(&self) -> watch::Receiver<Presence> {
         self.chain.presence.subscribe()
@@ -154,7 +159,7 @@ impl Supervisor {
         tracing::error!(actor = who, %reason, "nothing works without this actor, and it cannot be kept alive");
         self.stop_homes();
         self.chain.escalated();
-        self.configs.waiting_for_load.clear();
+        self.configs.forget_waiters();
         // Nobody listens any more once the process is ending.
         let _ = self.fatal.send(Fatal { child: who, life: self.next_life, reason });
     }
@@ -189,21 +194,20 @@ impl Actor for Supervisor {
     }
 }
 
-/// Read the configs now. The reply comes when they are applied.
+/// Read the configs now, with all that was written before. The reply comes when they are applied; `None` if nothing is read any
+/// more, since the process stops or has to end.
 #[derive(Message)]
-#[rtype(result = "LoadReport")]
+#[rtype(result = "Option<LoadReport>")]
 pub struct Reload;
 
 impl Handler<Reload> for Supervisor {
-    type Result = ResponseFuture<LoadReport>;
+    type Result = ResponseFuture<Option<LoadReport>>;
 
     fn handle(&mut self, _: Reload, ctx: &mut Self::Context) -> Self::Result {
         let (waiter, done) = oneshot::channel();
-        if !self.escalated {
-            self.configs.waiting_for_load.push(waiter);
-            self.reload(ctx);
-        }
-        Box::pin(async move { done.await.unwrap_or_default() })
+        self.configs.wait(waiter);
+        self.reload(ctx);
+        Box::pin(async move { done.await.ok() })
     }
 }
 

@@ -12,6 +12,10 @@ use super::probers::{Life, Slot};
 use crate::child::{ChildExit, ExitReason};
 use crate::state_keeper::GivenUp;
 
+/// A prober that hangs so many times in a row, and finds no outcome in between, is given up. Each time takes it its slack and
+/// twice its timeout, so that never enough of these deaths fall into the period of the restart policy.
+pub(super) const HANGS_MAX: u32 = 3;
+
 impl Supervisor {
     /// Stops the probers of a thread, for the sake of others. They keep what they left, and their place in the round.
     pub(super) fn pause_probers(&mut self, home: usize) {
@@ -38,6 +42,7 @@ impl Supervisor {
         let left = running.pulse.left();
         running.child.kill.abort();
         if *reason == ExitReason::Hung {
+            slot.hangs = if slot.has_hung() { slot.hangs.saturating_add(1) } else { 1 };
             slot.hung_at = Some(now);
         }
         if is_stopping || self.options.once {
@@ -49,15 +54,23 @@ impl Supervisor {
             return self.finish_stop_if_idle();
         }
         let policy = &self.options.restart;
-        let verdict = slot.deaths.count(now, policy, api_id.stable_hash());
+        let mut verdict = slot.deaths.count(now, policy, api_id.stable_hash());
+        let hangs = slot.hangs;
+        let hangs_for_ever = *reason == ExitReason::Hung && hangs >= HANGS_MAX;
+        if hangs_for_ever {
+            verdict = slot.deaths.give_up(policy, api_id.stable_hash());
+        }
         let deaths = slot.deaths.recent();
         let delay = match verdict {
             Verdict::Restart { after } => after,
             Verdict::GiveUp { again_after } => {
                 let (period, slow) = (policy.period.as_secs(), policy.slow.as_secs());
-                let why = format!(
-                    "it died {deaths} times within {period} s and is tried again every {slow} s from now on; the last time {reason}"
-                );
+                let how_often = if hangs_for_ever {
+                    format!("it hung {hangs} times in a row without an outcome")
+                } else {
+                    format!("it died {deaths} times within {period} s")
+                };
+                let why = format!("{how_often} and is tried again every {slow} s from now on; the last time {reason}");
                 // Later deaths are deaths of a prober that is given up already.
                 let is_new = slot.given_up.is_none();
                 let why = slot.given_up.get_or_insert(why).clone();

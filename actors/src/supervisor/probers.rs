@@ -29,6 +29,8 @@ pub(super) struct Slot {
     pub(super) given_up: Option<String>,
     /// When a life of it was killed last because it hung, in uptime.
     pub(super) hung_at: Option<Duration>,
+    /// Lives in a row that were killed because they hung, with no outcome in between.
+    pub(super) hangs: u32,
     pub(super) life: Life,
 }
 
@@ -125,11 +127,12 @@ impl Probers {
         self.running().filter(|(_, running)| running.pulse.is_overdue(now)).map(|(api_id, _)| api_id.clone()).collect()
     }
 
-    /// A life that has lasted for a period makes up for the deaths before it.
+    /// A life that has lasted for a period makes up for the deaths before it; after one that hung, it has to find an outcome,
+    /// too.
     pub(super) fn forgive(&mut self, now: Duration, period: Duration) {
         for (api_id, slot) in &mut self.slots {
             let Life::Runs(running) = &slot.life else { continue };
-            if slot.deaths.recent() > 0 && now.saturating_sub(running.began) >= period {
+            if slot.deaths.recent() > 0 && !slot.has_hung() && now.saturating_sub(running.began) >= period {
                 slot.given_up = None;
                 if slot.deaths.forgive() {
                     tracing::info!(%api_id, "the prober that was given up lives again");
@@ -142,6 +145,11 @@ impl Probers {
 impl Supervisor {
     pub(super) fn home_of(&self, api_id: &ApiId) -> usize {
         usize::try_from(api_id.stable_hash() % self.chain.homes.len().max(1) as u64).unwrap_or(0)
+    }
+
+    /// Where in its tick an API is probed.
+    pub(super) fn tick_slot(&self, api_id: &ApiId) -> schedule::Slot {
+        if self.chain.spreads() { schedule::Slot::of(api_id) } else { schedule::Slot::AT_TICK }
     }
 
     /// Starts the probers of rows that are new, spread over a while.
@@ -160,7 +168,7 @@ impl Supervisor {
             let place = (!matches!(start, Start::Scheduled)).then(|| self.round.place());
             let left = Left { is_settled: matches!(start, Start::Scheduled), ..Left::nothing(now) };
             let life = Life::Paused { left, place: place.clone() };
-            let slot = Slot { deaths: Deaths::default(), given_up: None, hung_at: None, life };
+            let slot = Slot { deaths: Deaths::default(), given_up: None, hung_at: None, hangs: 0, life };
             self.probers.slots.insert(api.api_id.clone(), slot);
             self.start_prober(&api, start, left, place, ctx);
         }
@@ -201,8 +209,7 @@ impl Supervisor {
     ) {
         let Some(api) = self.configs.running.get(api_id).cloned() else { return };
         let now = self.time.moment();
-        let tick_slot = if self.chain.spreads() { schedule::Slot::of(api_id) } else { schedule::Slot::AT_TICK };
-        let missed = api.schedule.missed(tick_slot, left.accounted, now);
+        let missed = api.schedule.missed(self.tick_slot(api_id), left.accounted, now);
         let is_lost = !left.is_settled || missed > 0;
         let start = if self.options.once {
             Start::Once(wait)
@@ -269,6 +276,7 @@ impl Supervisor {
                 }
                 if slot.given_up.is_some() {
                     slot.deaths = Deaths::default();
+                    slot.hangs = 0;
                     slot.given_up = None;
                     *until = now.uptime;
                     self.probers.due.insert((now.uptime, api.api_id.clone()));

@@ -2,8 +2,9 @@
 //!
 //! The answer is given by the supervisor on its own thread, so that a stuck supervisor gives none. It says "no progress" when
 //! more than half of the probers are stuck and no prober found an outcome since it was asked before. A prober is stuck while it
-//! is overdue ([`crate::pulse`]), while its thread is silent for [`SILENT_AFTER`], and after it was killed for hanging until one
-//! of its lives finds an outcome: a prober that hangs again in each life keeps no promise, however often it is replaced.
+//! is overdue ([`crate::pulse`]), while its thread is silent for [`SILENT_AFTER`], and after it was killed for hanging, whenever a
+//! probe is due or under way, until one of its lives finds an outcome: a prober that hangs again in each life keeps no promise,
+//! however often it is replaced. One that was replaced and waits for its next tick is not stuck.
 //!
 //! One prober that hangs costs itself alone, so a minority is no reason to end the process. Without APIs, and between two
 //! probes, there is nothing that could be stuck, and that is progress.
@@ -17,6 +18,8 @@
 use std::time::Duration;
 
 use actix::{Handler, Message, MessageResult};
+use api_health_core::ApiId;
+use api_health_core::schedule::Moment;
 
 use super::Supervisor;
 use super::chain::Phase;
@@ -56,7 +59,8 @@ impl Handler<AskProgress> for Supervisor {
     type Result = MessageResult<AskProgress>;
 
     fn handle(&mut self, _: AskProgress, _: &mut Self::Context) -> Self::Result {
-        let now = self.uptime();
+        let moment = self.time.moment();
+        let now = moment.uptime;
         let may_judge = self.watchdog.look(now);
         let asked_before = self.watchdog.asked(now);
         let stuck = self.probers.slots.iter().filter(|(api_id, slot)| {
@@ -64,7 +68,8 @@ impl Handler<AskProgress> for Supervisor {
                 let thread = self.chain.homes.get(self.home_of(api_id)).and_then(|home| home.thread.as_ref());
                 thread.is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
             };
-            slot.hangs_again_and_again() || (may_judge && slot.runs() && (slot.is_overdue(now) || is_silent()))
+            (slot.has_hung() && self.owes_a_probe(api_id, slot, moment))
+                || (may_judge && slot.runs() && (slot.is_overdue(now) || is_silent()))
         });
         let stuck = stuck.count();
         MessageResult(Progress {
@@ -75,6 +80,20 @@ impl Handler<AskProgress> for Supervisor {
             is_paused: self.chain.phase == Phase::Restarting || self.stopping.is_some(),
             is_over: self.escalated,
         })
+    }
+}
+
+impl Supervisor {
+    /// Whether a probe of it is due or under way.
+    fn owes_a_probe(&self, api_id: &ApiId, slot: &Slot, now: Moment) -> bool {
+        let left = match &slot.life {
+            Life::Runs(running) => return running.pulse.is_due(now.uptime),
+            Life::Waits { left, .. } | Life::Paused { left, .. } => left,
+            Life::Over => return false,
+        };
+        let Some(api) = self.configs.running.get(api_id) else { return false };
+        let is_lost = !left.is_settled && api.schedule.tick_is_open(now);
+        is_lost || api.schedule.missed(self.tick_slot(api_id), left.accounted, now) > 0
     }
 }
 
@@ -96,7 +115,7 @@ impl Slot {
     }
 
     /// It was killed for hanging, and has found no outcome since.
-    fn hangs_again_and_again(&self) -> bool {
+    pub(super) fn has_hung(&self) -> bool {
         self.hung_at.is_some() && self.probed_at() < self.hung_at
     }
 }

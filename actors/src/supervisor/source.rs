@@ -100,12 +100,8 @@ impl Source {
         };
         self.unreadable = None;
         self.misconfigured = false;
-        let loaded = Loaded {
-            refused: configs.refused.iter().filter_map(|row| row.api_id.clone()).collect(),
-            good: configs.good,
-        };
         self.refused = configs.refused.len();
-        let accepted = roster::accept(&self.roster, &loaded);
+        let accepted = roster::accept(&self.roster, &loaded(&configs));
         let kept = accepted.kept_for_emptiness;
         self.refused_ids =
             configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
@@ -121,6 +117,14 @@ impl Source {
         });
     }
 
+    /// The roster as it would be after this reading.
+    pub(super) fn with(&self, reading: &Reading) -> Roster {
+        match &reading.loaded {
+            Ok(configs) => roster::accept(&self.roster, &loaded(configs)).roster,
+            Err(_) => self.roster.clone(),
+        }
+    }
+
     fn say(&mut self, what: &impl Hash, say: impl FnOnce()) {
         let number = number_of(what);
         if self.said != number {
@@ -128,6 +132,11 @@ impl Source {
             say();
         }
     }
+}
+
+fn loaded(configs: &LoadedConfigs) -> Loaded {
+    let refused = configs.refused.iter().filter_map(|row| row.api_id.clone()).collect();
+    Loaded { good: configs.good.clone(), refused }
 }
 
 /// What the log says of the faults of a source.

@@ -1,10 +1,18 @@
 //! Configs that change while the program runs.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use api_health_core::ApiConfig;
 use api_health_core::schedule::Slot;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::{options, seconds, world};
+use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
+use crate::supervisor::Member;
+use crate::supervisor::poison::{Poison, Whom};
 use crate::system::Options;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{WORLD_BEGINS, api, in_virtual_time};
@@ -47,7 +55,7 @@ fn a_broken_row_an_empty_source_and_an_unreachable_one_stop_nothing() {
         assert_eq!(running.probers(), 2);
         world.configs.set_unavailable(true);
         seconds(60).await;
-        assert_eq!(running.reload().await.unreadable.len(), 1);
+        assert_eq!(running.reload().await.unwrap().unreadable.len(), 1);
         assert_eq!(running.probers(), 2);
         world.configs.set_unavailable(false);
         world.configs.set(vec![api("b", 10)]);
@@ -126,5 +134,143 @@ fn a_probe_of_what_was_asked_before_confirms_nothing_and_a_removed_row_is_told_n
         world.configs.set(vec![old]);
         seconds(30).await;
         assert_eq!(world.channels[0].lines(), ["a down"], "b is no longer watched");
+    });
+}
+
+/// A table that says nothing of its changes, and may be read in a cheaper way that is behind.
+#[derive(Clone, Default)]
+struct Table {
+    rows: Arc<Mutex<Vec<Arc<ApiConfig>>>>,
+    /// What is read instead when it is read again, once.
+    stale: Arc<Mutex<Option<Vec<Arc<ApiConfig>>>>>,
+    /// Rows are read at the begin of a load, which goes on until this is no longer so.
+    is_slow: Arc<AtomicBool>,
+    loads: Arc<AtomicUsize>,
+    loads_again: Arc<AtomicUsize>,
+}
+
+impl Table {
+    fn of(ids: &[&str]) -> Self {
+        let table = Self::default();
+        table.set(ids);
+        table
+    }
+
+    fn rows(ids: &[&str]) -> Vec<Arc<ApiConfig>> {
+        ids.iter().map(|id| Arc::new(api(id, 10))).collect()
+    }
+
+    fn set(&self, ids: &[&str]) {
+        *self.rows.lock().unwrap() = Self::rows(ids);
+    }
+
+    async fn give(&self, good: Vec<Arc<ApiConfig>>) -> Result<LoadedConfigs, SourceError> {
+        while self.is_slow.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(LoadedConfigs { good, refused: vec![] })
+    }
+}
+
+impl ConfigSource for Table {
+    fn name(&self) -> String {
+        "table".into()
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        let rows = self.rows.lock().unwrap().clone();
+        self.give(rows).boxed()
+    }
+
+    fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+        self.loads_again.fetch_add(1, Ordering::SeqCst);
+        let stale = self.stale.lock().unwrap().take();
+        self.give(stale.unwrap_or_else(|| self.rows.lock().unwrap().clone())).boxed()
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Option<u64>> {
+        std::future::ready(None).boxed()
+    }
+}
+
+#[test]
+fn a_reload_waits_for_a_reading_that_began_after_it_was_asked_for() {
+    in_virtual_time(async {
+        let (world, table) = (world(&[]), Table::of(&["a"]));
+        let running = world.start_with(options(), vec![Arc::new(table.clone())]).await;
+        table.is_slow.store(true, Ordering::SeqCst);
+        while table.loads_again.load(Ordering::SeqCst) == 0 {
+            seconds(1).await;
+        }
+        table.set(&["a", "new"]); // the periodic reading is under way, and is older
+        let asked = running.reload();
+        let goes_on = async {
+            seconds(1).await;
+            table.is_slow.store(false, Ordering::SeqCst);
+        };
+        let (report, ()) = futures_util::future::join(asked, goes_on).await;
+        assert_eq!((report.unwrap().apis, running.probers()), (2, 2));
+    });
+}
+
+#[test]
+fn a_reading_that_goes_back_in_time_stops_nothing_and_one_that_does_not_costs_no_second_one() {
+    in_virtual_time(async {
+        let (world, table) = (world(&[]), Table::of(&["a", "b"]));
+        world.targets.set("a", Behaviour::Refuses);
+        let running = world.start_with(options(), vec![Arc::new(table.clone())]).await;
+        seconds(300).await;
+        assert_eq!(world.channels[0].lines(), ["a down"]);
+        assert_eq!(table.loads.load(Ordering::SeqCst), 1, "only the first one");
+        assert!(table.loads_again.load(Ordering::SeqCst) >= 4);
+        *table.stale.lock().unwrap() = Some(Table::rows(&["b"]));
+        seconds(130).await;
+        assert!(table.stale.lock().unwrap().is_none(), "it was read");
+        assert_eq!((running.probers(), table.loads.load(Ordering::SeqCst)), (2, 2));
+        assert_eq!(world.channels[0].lines(), ["a down"], "neither closed nor told again");
+        table.set(&["b"]);
+        seconds(130).await;
+        assert_eq!(world.channels[0].lines(), ["a down", "a closed"], "what is really gone is");
+        assert_eq!((running.probers(), table.loads.load(Ordering::SeqCst)), (1, 3));
+    });
+}
+
+#[test]
+fn a_reload_while_the_process_has_to_end_has_no_report() {
+    in_virtual_time(async {
+        let (world, table) = (world(&["b"]), Table::of(&["a"]));
+        let mut running = world.start_with(options(), vec![Arc::new(table.clone())]).await;
+        table.is_slow.store(true, Ordering::SeqCst);
+        let dies = async {
+            seconds(1).await;
+            for _ in 0..4 {
+                while !running.poison(Whom::Chain(Member::Alerter), Poison::Panic).await {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                seconds(3).await;
+            }
+        };
+        let (report, ()) = futures_util::future::join(running.reload(), dies).await;
+        assert_eq!(report, None);
+        assert_eq!(running.reload().await, None, "nor later");
+        running.fatal().await;
+        running.crash();
+        seconds(1).await;
+    });
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_known_without_asking_for_a_reload() {
+    in_virtual_time(async {
+        let (world, table) = (world(&["b"]), Table::of(&["a"]));
+        let running = world.start_with(options(), vec![Arc::new(table)]).await;
+        assert_eq!(running.gauges().unreadable(), Vec::<String>::new());
+        world.configs.set_unavailable(true);
+        seconds(5).await;
+        assert_eq!((running.gauges().unreadable(), running.probers()), (vec!["fake: planted".to_owned()], 2));
+        world.configs.set_unavailable(false);
+        seconds(5).await;
+        assert_eq!(running.gauges().unreadable(), Vec::<String>::new());
     });
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use api_health_core::schedule::Schedule;
+
 use super::{options, seconds, world};
 use crate::supervisor::Progress;
 use crate::supervisor::poison::{Poison, Whom};
 use crate::system::{Gauges, Options, Running};
 use crate::testkit::target::Behaviour;
-use crate::testkit::{FakeWorld, api, in_virtual_time};
+use crate::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
 
 /// As often as it is asked under a watchdog of 30 s.
 const ASKED_EVERY: u64 = 10;
@@ -55,13 +57,65 @@ fn probing_and_waiting_for_the_next_tick_and_nothing_to_probe_are_progress() {
 }
 
 #[test]
-fn one_prober_that_hangs_in_each_of_its_lives_does_not_cost_the_process() {
+fn one_prober_that_hangs_in_each_of_its_lives_is_given_up_and_does_not_cost_the_process() {
     in_virtual_time(async {
         let world = hourly(&["a", "b"]);
         world.targets.set("a", Behaviour::NeverEnds);
         let running = world.start(options()).await;
+        assert_eq!(longest_standstill(&running, 300).await, 0);
+        assert_eq!(world.channels[0].lines(), ["api-health:prober:a down"]);
+        assert_eq!(
+            world.channels[0].told()[0].1.reason,
+            "it hung 3 times in a row without an outcome and is tried again every 300 s from now on; the last time it hung: it \
+             was not heard of when it should have been"
+        );
+        assert_eq!(running.stats().restarts(), 2);
         assert_eq!(longest_standstill(&running, 2 * 3_600).await, 0);
-        assert!(running.stats().restarts() > 100, "it hung again and again");
+        let restarts = running.stats().restarts();
+        assert!((15..=28).contains(&restarts), "tried slowly: {restarts}");
+        assert_eq!(world.channels[0].lines().len(), 1, "and that is not told again");
+        world.targets.set("a", Behaviour::Answers(200));
+        seconds(2 * 3_600).await; // two passes are asked of a recovery, one in each hour
+
+        assert_eq!(world.channels[0].lines(), ["api-health:prober:a down", "api-health:prober:a up"]);
+    });
+}
+
+#[test]
+fn a_slow_timeout_does_not_keep_a_prober_that_hangs_from_being_given_up() {
+    in_virtual_time(async {
+        let mut slow = api("a", 10);
+        slow.timeout = Duration::from_secs(60); // a life outlasts the period in which deaths are counted
+        let world = FakeWorld::new(vec![slow, api("b", 10)]);
+        world.targets.set("a", Behaviour::NeverEnds);
+        let _running = world.start(options()).await;
+        seconds(900).await;
+        assert_eq!(world.channels[0].lines(), ["api-health:prober:a down"]);
+    });
+}
+
+#[test]
+fn a_prober_that_was_replaced_and_waits_for_its_next_tick_is_progress() {
+    in_virtual_time(async {
+        // It is killed when its tick is no longer open (five minutes), so that its next life waits for the next one.
+        let mut nightly = api("a", 3_600);
+        nightly.timeout = Duration::from_secs(150);
+        nightly.schedule = Arc::new(Schedule::cron("0 * * * *", "UTC", WORLD_BEGINS).unwrap());
+        let world = FakeWorld::new(vec![nightly]);
+        let running = world.start(options()).await;
+        world.targets.set("a", Behaviour::NeverEnds);
+        let gauges = running.gauges();
+        while running.stats().restarts() == 0 {
+            seconds(1).await;
+        }
+        seconds(5).await;
+        assert_eq!(
+            progress(&gauges).await,
+            Progress { apis: 1, stuck: 0, moved: false, is_paused: false, is_over: false }
+        );
+        assert_eq!(longest_standstill(&running, 1_800).await, 0);
+        // It hangs again at the next tick, and is stuck then.
+        assert!(longest_standstill(&running, 3_600).await > 0);
     });
 }
 
@@ -75,12 +129,12 @@ fn probers_that_all_hang_are_no_progress_however_often_they_are_replaced() {
             world.targets.set(id, Behaviour::NeverEnds);
         }
         assert!(longest_standstill(&running, 600).await > 500);
-        assert!(running.stats().restarts() > 10);
+        assert_eq!(world.channels[0].lines().len(), 3, "each is given up");
         // It would be fed again, had nobody ended it.
         for id in ["a", "b", "c"] {
             world.targets.set(id, Behaviour::Answers(200));
         }
-        seconds(60).await;
+        seconds(400).await;
         assert_eq!(longest_standstill(&running, 600).await, 0);
     });
 }

@@ -15,6 +15,19 @@ pub(super) enum Trouble {
     StoreGone,
     /// No configs could be read since the start.
     Unconfigured,
+    /// Some source of configs could not be read the last time.
+    PartlyUnread,
+}
+
+/// What came of reading the configs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Configs {
+    /// None could be read yet.
+    None,
+    /// At least one source could not be read the last time.
+    LastGood,
+    /// All of them were read.
+    Read,
 }
 
 impl Trouble {
@@ -24,6 +37,7 @@ impl Trouble {
             Self::KeeperSilent => "the state-keeper does not answer",
             Self::StoreGone => "the store takes no writes",
             Self::Unconfigured => "no configs could be read yet",
+            Self::PartlyUnread => "some configs cannot be read; the last good ones run",
         }
     }
 }
@@ -43,14 +57,17 @@ impl Readiness {
     pub(super) fn look(
         &mut self,
         report: Option<KeeperReport>,
-        without_configs: bool,
+        configs: Configs,
         now: Timestamp,
     ) -> Option<(Trouble, Timestamp)> {
         let found = match report {
             None => Err(Trouble::KeeperSilent),
             Some(report) if report.store_is_gone => Err(Trouble::StoreGone),
-            Some(_) if without_configs => Err(Trouble::Unconfigured),
-            Some(_) => Ok(()),
+            Some(_) => match configs {
+                Configs::None => Err(Trouble::Unconfigured),
+                Configs::LastGood => Err(Trouble::PartlyUnread),
+                Configs::Read => Ok(()),
+            },
         };
         self.found = match (found, self.found) {
             (Ok(()), _) => None,
@@ -97,12 +114,17 @@ mod tests {
         let mut readiness = Readiness::default();
         let at = Timestamp::from_millis;
         let gone = Some(KeeperReport { store_is_gone: true, ..KeeperReport::default() });
-        assert_eq!(readiness.look(Some(KeeperReport::default()), false, at(1)), None);
-        assert_eq!(readiness.look(gone, false, at(2)), None, "a blip?");
-        assert_eq!(readiness.look(gone, false, at(3)), None);
-        assert_eq!(readiness.look(gone, false, at(4)), Some((Trouble::StoreGone, at(2))));
-        assert_eq!(readiness.look(None, false, at(5)), Some((Trouble::KeeperSilent, at(5))));
-        assert_eq!(readiness.look(Some(KeeperReport::default()), true, at(6)), Some((Trouble::Unconfigured, at(6))));
-        assert_eq!(readiness.look(Some(KeeperReport::default()), false, at(7)), None);
+        assert_eq!(readiness.look(Some(KeeperReport::default()), Configs::Read, at(1)), None);
+        assert_eq!(readiness.look(gone, Configs::Read, at(2)), None, "a blip?");
+        assert_eq!(readiness.look(gone, Configs::Read, at(3)), None);
+        assert_eq!(readiness.look(gone, Configs::Read, at(4)), Some((Trouble::StoreGone, at(2))));
+        assert_eq!(readiness.look(None, Configs::Read, at(5)), Some((Trouble::KeeperSilent, at(5))));
+        assert_eq!(
+            readiness.look(Some(KeeperReport::default()), Configs::None, at(6)),
+            Some((Trouble::Unconfigured, at(6)))
+        );
+        let partly = readiness.look(Some(KeeperReport::default()), Configs::LastGood, at(7));
+        assert_eq!(partly, Some((Trouble::PartlyUnread, at(7))));
+        assert_eq!(readiness.look(Some(KeeperReport::default()), Configs::Read, at(8)), None);
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Figures<'a> {
     pub(super) trouble: Option<(Trouble, Timestamp)>,
     /// Why no configs could be read yet, where that is so.
     pub(super) why_no_configs: Option<&'a str>,
+    /// The sources that could not be read the last time, and why.
+    pub(super) unreadable: &'a [String],
     /// Probes begun since the start.
     pub(super) probes: u64,
 }
@@ -61,7 +63,7 @@ impl StatusLine {
                 return None;
             }
         }
-        let line = words.replace("RATE", &rate);
+        let line = words.replacen("RATE", &rate, 1);
         self.told = Some((now, words, rate));
         Some(line)
     }
@@ -88,14 +90,19 @@ fn words(figures: &Figures<'_>) -> String {
     if let Some(why) = figures.why_no_configs {
         return format!("no configs could be read yet, tried again and again; {store}; {why}");
     }
-    match (figures.report, figures.trouble) {
+    let line = match (figures.report, figures.trouble) {
         (Some(report), _) => {
             let (down, unknown, owed) = (grouped(report.down), grouped(report.unknown), count(report.owed, "alert"));
             format!("{apis}: {down} down, {unknown} unknown; {owed} owed; RATE probes/s; {store}")
         }
         (None, Some((_, since))) => format!("{apis}; the state-keeper does not answer since {since}; RATE probes/s"),
         (None, None) => format!("{apis}; RATE probes/s"),
+    };
+    if figures.unreadable.is_empty() {
+        return line;
     }
+    // What may be long, and is cut, comes last.
+    format!("{line}; the last good configs run, since some cannot be read: {}", figures.unreadable.join("; "))
 }
 
 /// `1 API`, `1,000 APIs`.
@@ -122,7 +129,7 @@ mod tests {
 
     fn figures<'a>(down: usize, probes: u64) -> Figures<'a> {
         let report = KeeperReport { down, unknown: 1, owed: 5, ..KeeperReport::default() };
-        Figures { apis: 1_000, report: Some(report), trouble: None, why_no_configs: None, probes }
+        Figures { apis: 1_000, report: Some(report), trouble: None, why_no_configs: None, unreadable: &[], probes }
     }
 
     #[test]
@@ -141,6 +148,13 @@ mod tests {
         assert_eq!(
             line(&none),
             "no configs could be read yet, tried again and again; store ok; apis.toml: is not there"
+        );
+        let unreadable = ["DynamoDB table configs: throttled".to_owned()];
+        let partly = Figures { unreadable: &unreadable, ..figures(3, 60) };
+        assert_eq!(
+            line(&partly),
+            "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; 1.0 probes/s; store ok; the last good configs run, since some \
+             cannot be read: DynamoDB table configs: throttled"
         );
         let silent = Figures { report: None, trouble: Some((Trouble::KeeperSilent, since)), apis: 1, ..figures(0, 60) };
         assert_eq!(

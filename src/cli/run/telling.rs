@@ -14,7 +14,7 @@ use api_health_actors::ports::Clock;
 use api_health_actors::system::Gauges;
 use tokio::time::Instant;
 
-use super::readiness::Readiness;
+use super::readiness::{Configs, Readiness};
 use super::status_line::{Figures, StatusLine};
 use crate::systemd;
 
@@ -160,12 +160,19 @@ impl Looking {
             }
             let report = tokio::time::timeout(ANSWER_MAX, gauges.report()).await.ok().flatten();
             let now = self.clock.now();
-            let trouble = self.readiness.look(report, self.without_configs.is_some(), now);
+            let unreadable = gauges.unreadable();
+            let configs = match (self.without_configs.is_some(), unreadable.is_empty()) {
+                (true, _) => Configs::None,
+                (false, false) => Configs::LastGood,
+                (false, true) => Configs::Read,
+            };
+            let trouble = self.readiness.look(report, configs, now);
             let figures = Figures {
                 apis: gauges.probers(),
                 report,
                 trouble,
                 why_no_configs: self.without_configs.as_deref(),
+                unreadable: &unreadable,
                 probes: gauges.stats().probes(),
             };
             if let Some(line) = self.status.next(&figures, Instant::now()) {

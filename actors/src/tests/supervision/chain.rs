@@ -310,7 +310,7 @@ fn configs_that_change_while_the_chain_is_down_are_applied_when_it_is_up() {
             world.store.set_fault(StoreFault::None);
         };
         let (report, ()) = futures_util::future::join(reads, mends).await;
-        assert_eq!(report.apis, 2);
+        assert_eq!(report.unwrap().apis, 2);
         seconds(30).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a closed"]);
         assert!(world.targets.probed("new").len() >= 2);
@@ -439,7 +439,10 @@ fn a_source_that_panics_is_a_source_that_cannot_be_read() {
         let mut running = world.start_with(Options { arbiters: 0, ..options() }, vec![Arc::new(Panicking)]).await;
         seconds(120).await;
         assert!(world.targets.probed("a").len() >= 12);
-        assert_eq!(running.reload().await.unreadable, ["panicking: reading it panicked: planted in a revision"]);
+        assert_eq!(
+            running.reload().await.unwrap().unreadable,
+            ["panicking: reading it panicked: planted in a revision"]
+        );
         assert!(running.fatal().now_or_never().is_none());
     });
 }
