@@ -128,6 +128,8 @@ pub(super) struct Entry {
     /// When the last probe was over that the stored record tells of, as this process knows that record. Somebody who only
     /// claims, or corrects a figure, leaves it as it is, and has probed nothing.
     probed_in_store: Option<Timestamp>,
+    /// In which generation of the store's content it was stored last, as the keeper counts them.
+    pub(super) stored_in: u64,
     /// Since when an alert has been held up because this process could not get a claim that lasts: with a store that
     /// confirms slowly, each claim is too old when it is confirmed.
     pub(super) unclaimed_since: Option<Instant>,
@@ -149,6 +151,7 @@ impl Entry {
             writing: Writing::Idle,
             dirty: false,
             others_probed_at: None,
+            stored_in: 0,
             unclaimed_since: None,
             late_after: None,
             waits: None,

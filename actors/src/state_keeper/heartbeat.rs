@@ -1,7 +1,8 @@
 //! The heartbeat: every so often the keeper writes one record that says how everything stands.
 //!
-//! It is best effort. It goes beside the writes of states and holds none of them up, it is never owed, and that it fails says
-//! nothing of the store: the states' own writes do. What it says is counted when it is due, and not before.
+//! It is best effort. It goes beside the writes of states, holds none of them up, and is never owed. With checkpoints that are far
+//! apart it may be all that is written for long: one that fails makes the keeper look whether the store takes writes at all. What
+//! it says is counted when it is due, and not before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub const FIRST_BEAT_AFTER: Duration = Duration::from_secs(10);
 /// A heartbeat that the store has not taken after this is given up. The adapters' own bounds are below.
 pub const BEAT_MAX: Duration = Duration::from_secs(30);
 
+/// While the store is in trouble, one that failed is tried again after this.
+pub const BEAT_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// Where the heartbeats of one keeper stand.
 #[derive(Debug)]
 pub(super) struct Heartbeats {
@@ -32,7 +36,9 @@ pub(super) struct Heartbeats {
     /// `None` in a single round.
     period: Option<Duration>,
     due: Option<Instant>,
-    is_under_way: bool,
+    under_way_since: Option<Instant>,
+    /// When the last one failed, if it did.
+    failed_at: Option<Instant>,
     /// No other follows.
     is_last: bool,
     /// Outcomes since `since`.
@@ -48,7 +54,8 @@ impl Heartbeats {
             is_on: options.heartbeat.is_some(),
             period,
             due: period.and_then(|period| Instant::now().checked_add(period.min(FIRST_BEAT_AFTER))),
-            is_under_way: false,
+            under_way_since: None,
+            failed_at: None,
             is_last: false,
             outcomes: 0,
             since: now,
@@ -62,17 +69,28 @@ impl Heartbeats {
 
     /// The one at the end of a single round has no answer yet.
     pub(super) fn is_last_under_way(&self) -> bool {
-        self.is_last && self.is_under_way
+        self.is_last && self.under_way_since.is_some()
+    }
+
+    /// When the one was sent that has no answer yet.
+    pub(super) fn under_way_since(&self) -> Option<Instant> {
+        self.under_way_since
     }
 
     /// Whether it is time. One that is due while another is under way is left out; a stall makes no burst.
-    fn take_due(&mut self, now: Instant) -> bool {
+    fn take_due(&mut self, now: Instant, store_is_in_trouble: bool) -> bool {
+        let failed_at = self.failed_at.filter(|_| store_is_in_trouble && self.period.is_some());
+        let is_tried_again = failed_at.is_some_and(|at| now.duration_since(at) >= BEAT_AGAIN_AFTER);
+        (self.is_due(now) || is_tried_again) && self.under_way_since.is_none()
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
         let (Some(due), Some(period)) = (self.due, self.period) else { return false };
         if due > now {
             return false;
         }
         self.due = due.checked_add(period).filter(|next| *next > now).or_else(|| now.checked_add(period));
-        !self.is_under_way
+        true
     }
 }
 
@@ -104,7 +122,7 @@ impl StateKeeper {
 
     /// Writes a heartbeat if it is time.
     pub(super) fn beat_if_due(&mut self, ctx: &mut Context<Self>) {
-        if !self.hurry && self.heartbeats.take_due(Instant::now()) {
+        if !self.hurry && self.heartbeats.take_due(Instant::now(), self.store_trouble.is_some()) {
             self.beat(ctx);
         }
     }
@@ -120,21 +138,26 @@ impl StateKeeper {
         let heartbeat = self.heartbeat();
         let (outcomes, since) = (self.heartbeats.outcomes, self.heartbeats.since);
         (self.heartbeats.outcomes, self.heartbeats.since) = (0, heartbeat.at);
-        self.heartbeats.is_under_way = true;
+        let sent = Instant::now();
+        self.heartbeats.under_way_since = Some(sent);
         let store = Arc::clone(&self.store);
         let writing = async move {
             let no_answer = |_| StoreError::Unavailable(format!("no answer within {} s", BEAT_MAX.as_secs()));
             tokio::time::timeout(BEAT_MAX, store.write_heartbeat(heartbeat)).await.map_err(no_answer).flatten()
         };
         ctx.spawn(writing.into_actor(self).map(move |written, keeper, _| {
-            keeper.heartbeats.is_under_way = false;
+            keeper.heartbeats.under_way_since = None;
+            keeper.heartbeats.failed_at = written.is_err().then(Instant::now);
             if let Err(error) = written {
+                keeper.beat_failed(sent, &error);
                 // The next one tells of them.
                 keeper.heartbeats.outcomes = keeper.heartbeats.outcomes.saturating_add(outcomes);
                 keeper.heartbeats.since = since;
                 if let Some(lines_left_out) = keeper.heartbeats.lines.say(Instant::now()) {
                     tracing::warn!(%error, lines_left_out, "the heartbeat was not written; the next one will say it all");
                 }
+            } else {
+                keeper.beat_taken();
             }
             keeper.tell_idle_waiters();
         }));
@@ -149,10 +172,7 @@ impl StateKeeper {
         let mut inconclusive: Vec<&ApiId> = Vec::new();
         for (api_id, entry) in &self.entries {
             owed += entry.state.owed.len() as u64;
-            if !entry.watched {
-                continue;
-            }
-            let status = if self.given_up.contains(api_id) { Status::Unknown } else { entry.state.status };
+            let Some(status) = self.shown_status(api_id, entry) else { continue };
             counts[match status {
                 Status::Up => 0,
                 Status::Down => 1,

@@ -14,7 +14,7 @@ mod subject;
 mod watching;
 mod writes;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use entry::{Change, Decider, Entry, Writing};
 use subject::Subject;
 
 pub use deliveries::NOTED_WITHIN;
-pub use heartbeat::{BEAT_MAX, FIRST_BEAT_AFTER};
+pub use heartbeat::{BEAT_AGAIN_AFTER, BEAT_MAX, FIRST_BEAT_AFTER};
 pub use own::GivenUp;
 pub use watching::Watch;
 pub use writes::STORE_GONE_AFTER;
@@ -105,8 +105,8 @@ pub struct StateKeeper {
     given_up: HashSet<ApiId>,
     /// To be written now, in order.
     queue: VecDeque<ApiId>,
-    /// To be written at their checkpoint, soonest first; an entry that was written meanwhile is stepped over.
-    lazy: VecDeque<(Instant, ApiId)>,
+    /// To be written at their checkpoint, soonest first: those whose entry says [`Writing::Lazy`], once each.
+    lazy: BTreeSet<(Instant, ApiId)>,
     /// To be tried again, at the time in their entry.
     waiting: HashSet<ApiId>,
     /// Calls of the store that have no answer yet, and since when.
@@ -118,6 +118,8 @@ pub struct StateKeeper {
     is_told_gone: bool,
     /// When a write went through last.
     stored_at: Option<Instant>,
+    /// How often the store was found without what had been stored in it.
+    generation: u64,
     /// APIs with a non-empty outbox.
     owing: HashSet<ApiId>,
     lanes: Lanes,
@@ -158,7 +160,7 @@ impl StateKeeper {
             entries: HashMap::with_capacity(carried.0.len()),
             given_up: HashSet::new(),
             queue: VecDeque::new(),
-            lazy: VecDeque::new(),
+            lazy: BTreeSet::new(),
             waiting: HashSet::new(),
             calls: BTreeMap::new(),
             next_call: 0,
@@ -166,6 +168,7 @@ impl StateKeeper {
             lines: writes::Lines::default(),
             is_told_gone: carried.0.get(&ApiId::own_store()).is_some_and(|entry| entry.state.incident.is_some()),
             stored_at: None,
+            generation: 0,
             owing: HashSet::new(),
             lanes: Lanes::default(),
             idle_waiters: Vec::new(),
@@ -183,6 +186,7 @@ impl StateKeeper {
         // Nothing of the keeper before is under way any more; a write that it sent is sent again as it was.
         entry.dirty |= delivery::strike_delivered(&mut entry.state, &self.channel_names);
         entry.writing = Writing::Idle;
+        entry.stored_in = 0;
         if !entry.state.owed.is_empty() {
             self.owing.insert(api_id.clone());
         }
@@ -233,6 +237,12 @@ impl StateKeeper {
                 let _ = waiter.send(());
             }
         }
+    }
+
+    /// What is shown of an API that is watched: nothing is known of one whose prober was given up. `None`: it is not watched.
+    fn shown_status(&self, api_id: &ApiId, entry: &Entry) -> Option<Status> {
+        let status = if self.given_up.contains(api_id) { Status::Unknown } else { entry.state.status };
+        entry.watched.then_some(status)
     }
 
     fn unsaved(&self) -> usize {
@@ -402,9 +412,9 @@ pub struct KeeperReport {
     pub unsaved: usize,
     /// Alerts that some channel does not have yet.
     pub owed: usize,
-    /// APIs whose confirmed status is down.
+    /// Watched APIs whose confirmed status is down.
     pub down: usize,
-    /// Watched APIs whose status is not known.
+    /// Watched APIs whose status is not known, or whose prober was given up.
     pub unknown: usize,
     /// The store takes no writes just now.
     pub store_is_gone: bool,
@@ -419,15 +429,13 @@ impl Handler<Report> for StateKeeper {
     type Result = actix::MessageResult<Report>;
 
     fn handle(&mut self, _: Report, _: &mut Self::Context) -> Self::Result {
+        let statuses = || self.entries.iter().filter_map(|(api_id, entry)| self.shown_status(api_id, entry));
+        let shown = |status| statuses().filter(|shown| *shown == status).count();
         actix::MessageResult(KeeperReport {
             unsaved: self.unsaved(),
             owed: self.entries.values().map(|entry| entry.state.owed.len()).sum(),
-            down: self.entries.iter().filter(|(id, entry)| !id.is_own() && entry.state.incident.is_some()).count(),
-            unknown: self
-                .entries
-                .values()
-                .filter(|entry| entry.watched && entry.state.status == Status::Unknown)
-                .count(),
+            down: shown(Status::Down),
+            unknown: shown(Status::Unknown),
             store_is_gone: self.store_trouble.is_some(),
         })
     }

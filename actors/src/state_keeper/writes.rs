@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use api_health_core::{ApiId, Timestamp};
+use api_health_core::{ApiId, Status, Timestamp};
 use tokio::time::Instant;
 
 use super::StateKeeper;
-use super::entry::{Decider, Rebased, Writing};
+use super::entry::{Decider, Entry, Rebased, Writing};
 use super::seldom::Seldom;
 use crate::ports::{CommitError, StateWrite, StoreError, StoredState};
 use crate::retry::{RetryPolicy, Waits};
@@ -17,6 +17,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 
 /// A store that has taken no write for this long is gone: that is told, once.
 pub const STORE_GONE_AFTER: Duration = Duration::from_secs(30);
+
+/// Records that are written again in a second when the store has lost them. Other writes go between them.
+const ANEW_PER_SECOND: usize = 500;
 
 /// Lines of the log about the store that would otherwise come with each write.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub(super) struct Trouble {
     waits: Waits,
     not_before: Instant,
     error: String,
+    /// Writes of states fail, and not heartbeats alone.
+    is_of_states: bool,
     /// It stands in the log.
     is_said: bool,
     /// It was told through the channels.
@@ -57,6 +62,9 @@ impl StateKeeper {
         if let Some(entry) = self.entries.get_mut(api_id)
             && matches!(entry.writing, Writing::Idle | Writing::Lazy(_))
         {
+            if let Writing::Lazy(due) = entry.writing {
+                self.lazy.remove(&(due, api_id.clone()));
+            }
             entry.writing = Writing::Queued;
             self.queue.push_back(api_id.clone());
         }
@@ -64,35 +72,31 @@ impl StateKeeper {
 
     /// Only figures moved: the write may wait, and waits for the next whole second, so that many share one commit.
     pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId) {
-        let due = self.began + Duration::from_secs((self.began.elapsed() + self.checkpoint).as_secs() + 1);
+        self.write_within(api_id, self.checkpoint);
+    }
+
+    fn write_within(&mut self, api_id: &ApiId, span: Duration) {
+        let due = self.began + Duration::from_secs((self.began.elapsed() + span).as_secs() + 1);
         if let Some(entry) = self.entries.get_mut(api_id)
             && entry.writing == Writing::Idle
         {
             entry.writing = Writing::Lazy(due);
-            self.lazy.push_back((due, api_id.clone()));
+            self.lazy.insert((due, api_id.clone()));
         }
     }
 
     /// Queues checkpoints that are due and failed writes whose wait is over; everything, when in a hurry.
     pub(super) fn queue_what_is_due(&mut self) {
         let now = Instant::now();
-        while let Some((due, _)) = self.lazy.front()
+        while let Some((due, api_id)) = self.lazy.first()
             && (*due <= now || self.hurry)
         {
-            let Some((due, api_id)) = self.lazy.pop_front() else { break };
-            if self.entries.get(&api_id).is_some_and(|entry| entry.writing == Writing::Lazy(due)) {
-                self.queue_write(&api_id);
-            }
+            let api_id = api_id.clone();
+            self.queue_write(&api_id);
         }
         let idle = self.calls.is_empty() && self.queue.is_empty();
         if idle && self.store_trouble.as_ref().is_some_and(|trouble| trouble.not_before <= now) {
-            // A record that can never be written must not pass for a dead store: another one is tried beside it.
-            let other = self.lazy.iter().find(|(due, api_id)| {
-                self.entries.get(api_id).is_some_and(|entry| entry.writing == Writing::Lazy(*due))
-            });
-            if let Some((_, api_id)) = other.cloned() {
-                self.queue_write(&api_id);
-            }
+            self.try_another();
         }
         // A process that is about to end asks at every look: there may be none after this one.
         let (entries, queue, hurry) = (&mut self.entries, &mut self.queue, self.hurry);
@@ -108,6 +112,21 @@ impl StateKeeper {
                 _ => false,
             }
         });
+    }
+
+    /// A record that can never be written, a heartbeat among them, must not pass for a dead store: another one is tried
+    /// beside it, as it is if nothing has to be written.
+    fn try_another(&mut self) {
+        let other = self.lazy.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
+            let may_be_written = |(api_id, entry): &(&ApiId, &Entry)| {
+                entry.writing == Writing::Idle && entry.state.version > 0 && (entry.watched || api_id.is_own())
+            };
+            let entries = self.waiting.is_empty().then_some(&self.entries)?;
+            entries.iter().find(may_be_written).map(|(api_id, _)| api_id.clone())
+        });
+        if let Some(api_id) = other {
+            self.queue_write(&api_id);
+        }
     }
 
     /// Sends as many batches as the store takes at once.
@@ -141,11 +160,15 @@ impl StateKeeper {
 
     /// A store that gives no answer takes no writes, even if it never says so.
     pub(super) fn notice_a_store_that_hangs(&mut self) {
-        let Some(oldest) = self.calls.values().min() else { return };
-        if oldest.elapsed() >= ANSWER_MAX {
-            let seconds = oldest.elapsed().as_secs();
-            let error = StoreError::Unavailable(format!("{} has given no answer for {seconds} s", self.store_name));
-            self.trouble(&error);
+        let no_answer = |since: Instant, name: &str| {
+            let seconds = since.elapsed().as_secs();
+            StoreError::Unavailable(format!("{name} has given no answer for {seconds} s"))
+        };
+        let hangs = |since: &Instant| since.elapsed() >= ANSWER_MAX;
+        if let Some(oldest) = self.calls.values().min().copied().filter(hangs) {
+            self.trouble(&no_answer(oldest, &self.store_name));
+        } else if let Some(since) = self.heartbeats.under_way_since().filter(hangs) {
+            self.beat_failed(since, &no_answer(since, &self.store_name));
         }
     }
 
@@ -182,14 +205,19 @@ impl StateKeeper {
         self.store_is_well();
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         entry.stored();
+        entry.stored_in = self.generation;
         self.write_what_is_left(api_id);
         self.offer(api_id, ctx);
     }
 
     /// A write went through, or was refused for what is in the store.
     fn store_is_well(&mut self) {
+        self.stored_at = Some(Instant::now());
+        self.trouble_is_over();
+    }
+
+    fn trouble_is_over(&mut self) {
         let now = Instant::now();
-        self.stored_at = Some(now);
         if let Some(trouble) = self.store_trouble.take()
             && trouble.is_said
         {
@@ -232,6 +260,27 @@ impl StateKeeper {
 
     /// The store takes no writes just now.
     fn trouble(&mut self, error: &StoreError) {
+        self.note_trouble(error, true);
+    }
+
+    /// A heartbeat that was sent then was not taken. Where checkpoints are far apart nothing else may be written for long, so
+    /// that is trouble, unless states were written meanwhile. [`Self::try_another`] soon says whether it is the heartbeat alone.
+    pub(super) fn beat_failed(&mut self, sent: Instant, error: &StoreError) {
+        if self.stored_at.is_none_or(|at| at < sent) {
+            self.note_trouble(error, false);
+        }
+    }
+
+    /// A heartbeat was taken. That says nothing where writes of states fail: it goes over whatever is there, and is small.
+    pub(super) fn beat_taken(&mut self) {
+        if self.store_trouble.as_ref().is_none_or(|trouble| !trouble.is_of_states) {
+            self.trouble_is_over();
+        }
+    }
+
+    fn note_trouble(&mut self, error: &StoreError, is_of_states: bool) {
+        // The first heartbeat that fails has its own line; whether it is the store is not known yet.
+        let is_certain = is_of_states || self.store_trouble.is_some();
         let now = Instant::now();
         let waiting = self.waiting.len();
         let since_wall = self.time.wall();
@@ -243,13 +292,15 @@ impl StateKeeper {
                 waits,
                 not_before: now,
                 error: String::new(),
+                is_of_states,
                 is_said: false,
                 is_told: false,
             }
         });
         trouble.error = error.to_string();
+        trouble.is_of_states |= is_of_states;
         // Under throttling it comes and goes many times in a second.
-        if let Some(lines_left_out) = self.lines.trouble.say(now) {
+        if is_certain && let Some(lines_left_out) = self.lines.trouble.say(now) {
             let seconds = now.duration_since(trouble.since).as_secs();
             if trouble.is_said {
                 tracing::error!(%error, seconds, waiting, "the store still does not take writes");
@@ -258,7 +309,8 @@ impl StateKeeper {
             }
             trouble.is_said = true;
         }
-        if trouble.not_before <= now {
+        // Heartbeats have their own pace, and hold up no write.
+        if is_of_states && trouble.not_before <= now {
             trouble.not_before = now + trouble.waits.next_wait();
         }
     }
@@ -280,6 +332,7 @@ impl StateKeeper {
         let store = std::sync::Arc::clone(&self.store);
         let load = async move {
             let mut loaded = store.load(api_id.clone()).await;
+            let is_gone = matches!(loaded, Ok(None));
             if let Ok(Some(Err(record))) = &loaded
                 && !record.is_newer
             {
@@ -290,12 +343,15 @@ impl StateKeeper {
                     tracing::error!(%api_id, why, "the stored record of this API is damaged; it is set aside");
                 }
             }
-            (api_id, loaded)
+            (api_id, loaded, is_gone)
         };
-        ctx.spawn(load.into_actor(self).map(move |(api_id, loaded), keeper, ctx| {
+        ctx.spawn(load.into_actor(self).map(move |(api_id, loaded, is_gone), keeper, ctx| {
             keeper.calls.remove(&call);
             if loaded.is_ok() {
                 keeper.store_is_well();
+            }
+            if is_gone {
+                keeper.notice_a_store_that_was_emptied(&api_id);
             }
             match loaded {
                 Ok(Some(Err(record))) => keeper.leave_alone(&api_id, &record.why),
@@ -305,6 +361,41 @@ impl StateKeeper {
             keeper.pump(ctx);
             keeper.tell_idle_waiters();
         }));
+    }
+
+    /// A record is gone that was there. Perhaps all are, in a table that was made anew: each is written again, those first
+    /// that say more than that all is well, so that a restart forgets nothing. What was stored since then and is gone again
+    /// begins this anew.
+    fn notice_a_store_that_was_emptied(&mut self, api_id: &ApiId) {
+        let was_there = |entry: &Entry| entry.state.version > 0 && entry.stored_in == self.generation;
+        if !self.entries.get(api_id).is_some_and(was_there) {
+            return;
+        }
+        self.generation += 1;
+        let mut others: Vec<(bool, ApiId, Option<Instant>)> = Vec::new();
+        for (other_id, entry) in &mut self.entries {
+            let lazy = match entry.writing {
+                Writing::Idle => None,
+                Writing::Lazy(due) => Some(due),
+                // It finds out by itself.
+                Writing::Queued | Writing::InFlight | Writing::Waiting(_) => continue,
+            };
+            if entry.state.version > 0 {
+                entry.writing = Writing::Idle;
+                entry.dirty = true;
+                let is_quiet =
+                    entry.state.status == Status::Up && entry.state.owed.is_empty() && !entry.state.is_suspect();
+                others.push((is_quiet, other_id.clone(), lazy));
+            }
+        }
+        others.sort_unstable();
+        tracing::warn!(%api_id, others = others.len(), "a stored record is gone; the others are written anew, in case they are gone as well");
+        for (number, (_, other_id, lazy)) in others.into_iter().enumerate() {
+            if let Some(due) = lazy {
+                self.lazy.remove(&(due, other_id.clone()));
+            }
+            self.write_within(&other_id, Duration::from_secs((number / ANEW_PER_SECOND) as u64));
+        }
     }
 
     fn rebase(&mut self, api_id: &ApiId, stored: Option<StoredState>, ctx: &mut Context<Self>) {
@@ -339,3 +430,6 @@ impl StateKeeper {
         self.offer(api_id, ctx);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,10 @@ struct Inner {
     refused: BTreeSet<ApiId>,
     heartbeat: Option<Heartbeat>,
     heartbeats: usize,
+    /// Heartbeats that it was asked for.
+    heartbeats_asked: usize,
+    /// How it fails for heartbeats alone.
+    heartbeat_fault: Option<StoreFault>,
     /// Records that cannot be read, in the place of those that can.
     unreadable: BTreeMap<ApiId, UnreadableState>,
 }
@@ -109,6 +113,23 @@ impl MemoryStore {
     /// Heartbeats that were written.
     pub fn heartbeats(&self) -> usize {
         self.lock().heartbeats
+    }
+
+    /// Heartbeats that it was asked for, whatever came of them.
+    pub fn heartbeats_asked(&self) -> usize {
+        self.lock().heartbeats_asked
+    }
+
+    /// Heartbeats meet this fault from now on, whatever the others meet; `None`: the same as they.
+    pub fn set_heartbeat_fault(&self, fault: Option<StoreFault>) {
+        self.lock().heartbeat_fault = fault;
+    }
+
+    /// Deletes all records and the heartbeat, as a table that was made anew has none.
+    pub fn empty(&self) {
+        self.lock().heartbeat = None;
+        let ids: Vec<ApiId> = self.lock().records.keys().cloned().collect();
+        ids.iter().for_each(|api_id| self.delete(api_id));
     }
 
     /// Writes as somebody else would: over whatever is there.
@@ -328,7 +349,11 @@ impl StateStore for MemoryStore {
     /// It draws nothing from chance and passes no trap: what a seed means does not hang on heartbeats.
     fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
-            let fault = self.lock().fault;
+            let fault = {
+                let mut inner = self.lock();
+                inner.heartbeats_asked += 1;
+                inner.heartbeat_fault.unwrap_or(inner.fault)
+            };
             match fault {
                 StoreFault::None | StoreFault::AnswerLost | StoreFault::Flaky | StoreFault::PanicsOnce => {}
                 StoreFault::Slow(span) => tokio::time::sleep(span).await,

@@ -7,7 +7,7 @@ use api_health_core::{ApiId, Heartbeat};
 
 use super::{options, seconds, world};
 use crate::ports::Clock;
-use crate::state_keeper::{BEAT_MAX, FIRST_BEAT_AFTER};
+use crate::state_keeper::{BEAT_MAX, FIRST_BEAT_AFTER, STORE_GONE_AFTER};
 use crate::system::Options;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
@@ -212,35 +212,108 @@ fn the_end_of_a_round_waits_for_its_heartbeat_and_not_for_ever() {
     });
 }
 
+fn rare_checkpoints() -> Options {
+    Options { checkpoint: Duration::from_secs(86_400), ..options() }
+}
+
 #[test]
-fn a_store_that_takes_no_heartbeat_is_no_store_in_trouble_and_holds_up_no_write() {
+fn where_nothing_else_is_written_a_heartbeat_that_fails_shows_that_the_store_is_gone() {
+    for fault in [StoreFault::Unavailable, StoreFault::Misconfigured, StoreFault::Hangs] {
+        in_virtual_time(async move {
+            let world = world(&["a", "b"]);
+            let running = world.start(rare_checkpoints()).await;
+            seconds(15).await;
+            let beats = world.store.heartbeats();
+            world.store.set_fault(fault);
+            let asked = world.store.heartbeats_asked();
+            // Its period, the time until it fails, and the 30 s.
+            seconds(60 + 15 + STORE_GONE_AFTER.as_secs() + 5).await;
+            assert!(running.report().await.unwrap().store_is_gone);
+            assert_eq!(world.channels[0].lines(), ["api-health:store down"], "{fault:?}");
+            seconds(600).await;
+            assert_eq!(world.channels[0].lines(), ["api-health:store down"], "once");
+            let asked = world.store.heartbeats_asked() - asked;
+            assert!(asked <= 700 / 10 + 12, "{asked}");
+            if fault == StoreFault::Hangs {
+                return; // Writes that never end are what adapters do not have.
+            }
+            assert!(asked >= 50, "tried sooner than once in a period: {asked}");
+            world.store.set_fault(StoreFault::None);
+            seconds(20).await;
+            assert!(!running.report().await.unwrap().store_is_gone);
+            assert_eq!(world.channels[0].lines(), ["api-health:store down", "api-health:store up"]);
+            seconds(20).await;
+            assert!(world.store.heartbeats() > beats);
+            let (asked, writes) = (world.store.heartbeats_asked(), world.store.writes());
+            seconds(600).await;
+            assert_eq!(world.store.heartbeats_asked() - asked, 10, "once in a period again");
+            assert_eq!(world.store.writes(), writes);
+        });
+    }
+}
+
+#[test]
+fn where_no_heartbeat_is_written_nothing_looks_before_the_next_write() {
     in_virtual_time(async {
         let world = world(&["a"]);
-        let running = world.start(Options { checkpoint: Duration::from_secs(86_400), ..options() }).await;
+        let _running = world.start(Options { heartbeat: None, ..rare_checkpoints() }).await;
+        seconds(15).await;
+        world.store.set_fault(StoreFault::Unavailable);
+        seconds(3_600).await;
+        assert_eq!(world.channels[0].lines(), Vec::<String>::new());
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(60).await;
+        assert!(world.channels[0].lines().contains(&"api-health:store down".to_owned()));
+    });
+}
+
+#[test]
+fn a_heartbeat_that_fails_alone_is_no_store_in_trouble_and_holds_up_no_write() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(rare_checkpoints()).await;
         seconds(15).await;
         let (written, beats) = (world.store.writes(), world.store.heartbeats());
-        // Nothing else is written meanwhile.
-        world.store.set_fault(StoreFault::Unavailable);
+        world.store.set_heartbeat_fault(Some(StoreFault::Unavailable));
         seconds(300).await;
-        let report = running.report().await.unwrap();
-        assert!(!report.store_is_gone);
+        assert!(!running.report().await.unwrap().store_is_gone);
         assert_eq!(world.channels[0].lines(), Vec::<String>::new(), "and nobody is told");
-        world.store.set_fault(StoreFault::None);
+        let written = world.store.writes() - written;
+        assert!((1..=5).contains(&written), "one write for each heartbeat that failed: {written}");
+        world.store.set_heartbeat_fault(None);
         seconds(60).await;
-        assert_eq!((world.store.writes(), world.store.heartbeats()), (written, beats + 1));
+        assert_eq!(world.store.heartbeats(), beats + 1);
         let beat = beat(&world);
         assert!(beat.at.since(beat.probes_since) >= Duration::from_secs(300), "it says it all: {beat:?}");
         assert!(beat.probes >= 30, "{beat:?}");
         // One that never ends: states are written beside it, and it is given up.
-        world.store.set_fault(StoreFault::Hangs);
+        world.store.set_heartbeat_fault(Some(StoreFault::Hangs));
         seconds(61).await;
-        world.store.set_fault(StoreFault::None);
+        world.store.set_heartbeat_fault(None);
         world.targets.set("a", Behaviour::Refuses);
         seconds(17).await;
         assert_eq!(world.channels[0].lines(), ["a down"]);
         let beats = world.store.heartbeats();
         seconds(60 + BEAT_MAX.as_secs()).await;
         assert!(world.store.heartbeats() > beats);
+        assert_eq!(world.channels[0].lines(), ["a down"]);
+    });
+}
+
+#[test]
+fn heartbeats_that_are_taken_do_not_hide_that_states_are_not() {
+    in_virtual_time(async {
+        let world = world(&["a", "b"]);
+        let running = world.start(options()).await;
+        seconds(15).await;
+        world.store.set_heartbeat_fault(Some(StoreFault::None));
+        world.store.set_fault(StoreFault::Unavailable);
+        world.targets.set("a", Behaviour::Refuses);
+        seconds(200).await;
+        assert!(running.report().await.unwrap().store_is_gone);
+        let mut lines = world.channels[0].lines();
+        lines.sort();
+        assert_eq!(lines, ["a down", "api-health:store down"]);
     });
 }
 

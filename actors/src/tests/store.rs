@@ -7,7 +7,7 @@ use api_health_core::{ApiId, ApiState, Status};
 
 use super::{options, seconds, world};
 use crate::state_keeper::{STORE_GONE_AFTER, UNSTORED_MAX};
-use crate::system::Running;
+use crate::system::{Options, Running};
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
@@ -246,6 +246,60 @@ fn a_record_that_was_deleted_is_written_again_and_tells_nothing_anew() {
         assert_eq!(world.store.record("a").unwrap().status, Status::Up);
         assert!(running.settle(false, Duration::from_secs(60)).await, "all is stored");
     });
+}
+
+fn downs_and_records(world: &FakeWorld, ids: &[String]) -> (usize, usize) {
+    let records: Vec<ApiState> = ids.iter().filter_map(|id| world.store.record(id)).collect();
+    (records.iter().filter(|record| record.status == Status::Down).count(), records.len())
+}
+
+#[test]
+fn a_table_that_was_made_anew_is_filled_again_soon_so_that_a_kill_forgets_nothing() {
+    // With trouble while there is no table, and emptied between two writes.
+    for is_noticed in [true, false] {
+        in_virtual_time(async move {
+            let ids: Vec<String> = (0..1_200).map(|n| format!("api-{n}")).collect();
+            let world = FakeWorld::new(ids.iter().map(|id| crate::testkit::api(id, 60)).collect());
+            ids[..40].iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
+            let options = || Options { checkpoint: Duration::from_secs(86_400), ..options() };
+            let running = world.start(options()).await;
+            seconds(150).await;
+            let told = world.channels[0].lines_of_apis().len();
+            assert_eq!((told, downs_and_records(&world, &ids)), (40, (40, 1_200)));
+            if is_noticed {
+                world.store.set_fault(StoreFault::Misconfigured);
+                seconds(200).await;
+                assert!(store_is_gone(&running).await);
+            }
+            world.store.empty();
+            world.store.set_fault(StoreFault::None);
+            if !is_noticed {
+                // The first write finds out.
+                world.targets.set("api-1199", Behaviour::Refuses);
+                while world.store.record("api-1199").is_none() {
+                    seconds(1).await;
+                }
+                seconds(1).await;
+                assert!(downs_and_records(&world, &ids).0 >= 40, "what is down comes first");
+            }
+            seconds(30).await;
+            let (down, stored) = downs_and_records(&world, &ids);
+            assert_eq!((down, stored), (40 + usize::from(!is_noticed), 1_200));
+            let writes = world.store.writes();
+            seconds(600).await;
+            assert!(world.store.writes() - writes < 5, "it is done once");
+            // A second time.
+            world.store.empty();
+            world.targets.set("api-1198", Behaviour::Refuses);
+            seconds(120).await;
+            assert_eq!(downs_and_records(&world, &ids), (down + 1, 1_200));
+            let told = world.channels[0].lines_of_apis();
+            running.crash();
+            let _again = world.start(options()).await;
+            seconds(150).await;
+            assert_eq!(world.channels[0].lines_of_apis(), told, "nothing is told twice");
+        });
+    }
 }
 
 #[test]
