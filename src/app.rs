@@ -130,6 +130,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// By what rules rows are read.
     pub rules: Arc<RowRules>,
+    /// Nothing is written to an SQLite file through it.
+    looks_only: bool,
     /// Held from [`Self::world`] to the end of the process.
     only_one: OnceLock<OnlyOne>,
 }
@@ -139,7 +141,18 @@ impl App {
     pub fn new(settings: Settings) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let rules = Arc::new(RowRules::new(settings.probe.defaults.clone(), Arc::clone(&clock)));
-        Self { settings, clock, rules, only_one: OnceLock::new() }
+        Self { settings, clock, rules, looks_only: false, only_one: OnceLock::new() }
+    }
+
+    /// The same for a command that writes nothing: an SQLite file is opened to be read.
+    #[must_use]
+    pub fn that_looks_only(self) -> Self {
+        Self { looks_only: true, ..self }
+    }
+
+    fn sqlite_file(&self) -> Result<SqliteFile, StoreError> {
+        let path = &self.settings.store.path;
+        if self.looks_only { SqliteFile::open_to_read(path) } else { SqliteFile::open(path) }
     }
 
     /// The store of states. With DynamoDB, region and credentials are looked for first.
@@ -149,7 +162,7 @@ impl App {
     pub async fn open_store(&self) -> Result<Arc<dyn StateStore>, AppError> {
         let store = &self.settings.store;
         Ok(match store.kind {
-            StoreKind::Sqlite => Arc::new(SqliteStateStore::open(&SqliteFile::open(&store.path)?)?),
+            StoreKind::Sqlite => Arc::new(SqliteStateStore::open(&self.sqlite_file()?)?),
             StoreKind::Dynamodb => {
                 let config = self.aws().await?;
                 Arc::new(DynamoStateStore::new(aws_sdk_dynamodb::Client::new(&config), store.state_table.clone()))
@@ -164,7 +177,7 @@ impl App {
     pub async fn open_table(&self) -> Result<Arc<dyn RowTable>, AppError> {
         let store = &self.settings.store;
         Ok(match store.kind {
-            StoreKind::Sqlite => Arc::new(SqliteConfigTable::open(&SqliteFile::open(&store.path)?)?),
+            StoreKind::Sqlite => Arc::new(SqliteConfigTable::open(&self.sqlite_file()?)?),
             StoreKind::Dynamodb => {
                 let config = self.aws().await?;
                 Arc::new(DynamoConfigTable::new(aws_sdk_dynamodb::Client::new(&config), store.config_table.clone()))
@@ -174,7 +187,9 @@ impl App {
 
     /// Whether the store is there to be read. Opening an SQLite file creates it, which a command that only looks must not.
     pub fn store_exists(&self) -> bool {
-        self.settings.store.kind != StoreKind::Sqlite || self.settings.store.path.exists()
+        let path = &self.settings.store.path;
+        // A file without a byte is what SQLite takes for a new one.
+        self.settings.store.kind != StoreKind::Sqlite || std::fs::metadata(path).is_ok_and(|found| found.len() > 0)
     }
 
     /// What people call the store: `SQLite file api-health.db`.

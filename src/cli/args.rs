@@ -88,12 +88,13 @@ With --json, every name is stable:
   store_trouble { since, reason } (null while the store takes writes),
   heartbeat { at, age_seconds, is_overdue, instance, program_version, heartbeat_seconds,
               checkpoint_seconds, apis, up, down, unknown, owed, probes, probes_since, late,
-              late_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once),
+              late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once),
   apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
            not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
            last_probe { at, verdict (pass, fail, inconclusive), latency_ms, status_code, error },
-           on_time (as of the heartbeat: true, false, or null where it does not say),
+           on_time (as of the heartbeat: true, false, or null where it does not say, or where that
+           probe could not tell),
            owed_alerts, missed_ticks },
   unreadable[] { api_id, why }, refused[] { api_id, source }
 What is not known is null.

@@ -146,7 +146,8 @@ fn text_of(workload: &Workload, whose: &str, bill: &Bill, others: &[Other], out:
     }
     format!(
         "{apis} APIs ({whose}), {}; checkpoints of {} s, configs read every {} s, {OUTAGES_PER_API} outages of each API a month\n\n{}\n\
-         * a price that was not confirmed: look it up before you rely on it. Prices of {} as of {}, before tax; see docs/cost.md\n",
+         * a price that was not confirmed: look it up before you rely on it. Prices of {} as of {}, before tax; see docs/cost.md\n\
+         Left out: requests to KMS (the first 20,000 a month are free), the bucket of a package, and what people look at\n",
         intervals(workload),
         workload.checkpoint.as_secs(),
         workload.reload.as_secs(),

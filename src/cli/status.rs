@@ -108,7 +108,9 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
         out.json(&render::json_of(&seen, &rows, &counts, store_trouble, &unreadable, &checked))?;
     } else {
         out.print(&render::text_of(&seen, &rows, &counts, out))?;
-        if let Some(overdue) = heartbeat.as_ref().and_then(|beat| beat::overdue_words(beat, now)) {
+        if let Some(overdue) =
+            heartbeat.as_ref().filter(|_| seen.beats()).and_then(|beat| beat::overdue_words(beat, now))
+        {
             note(&format!("note: {overdue}"));
         }
         if let Some(silence) = silent {
@@ -132,7 +134,7 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
 pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
     if !app.store_exists() {
         return Err(AppError::NotThere(format!(
-            "{} is not there, so nothing was watched yet with these settings; write `api-health run https://…` to \
+            "{} is not there, or empty, so nothing was watched yet with these settings; write `api-health run https://…` to \
              begin, or see `api-health settings show` for the store that is meant",
             app.store_name()
         )));

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::fields::FIELDS;
 use super::raw::{RowChange, same_row};
 use super::sqlite_table::no_key;
-use crate::store::dynamodb::errors::{Call, table_name};
+use crate::store::dynamodb::errors::{Call, is_condition_refused, table_name};
 use crate::store::dynamodb::{KEY, value};
 use crate::store::fault::Fault;
 
@@ -95,9 +95,7 @@ pub(super) async fn apply(client: &Client, table: &str, change: RowChange) -> Re
             let put = client.put_item().table_name(table).set_item(Some(value::item(new.clone())));
             let put = put.condition_expression(text).set_expression_attribute_names(Some(names));
             let answer = put.set_expression_attribute_values(condition.values()).send().await;
-            if answer.as_ref().is_err_and(|error| {
-                error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception())
-            }) {
+            if is_condition_refused(&answer) {
                 return Ok(false);
             }
             Call::new(client, table, "dynamodb:PutItem").answer(answer)?;
@@ -106,9 +104,7 @@ pub(super) async fn apply(client: &Client, table: &str, change: RowChange) -> Re
             let delete = client.delete_item().table_name(table).key(KEY, key);
             let delete = delete.condition_expression(text).set_expression_attribute_names(Some(names));
             let answer = delete.set_expression_attribute_values(condition.values()).send().await;
-            if answer.as_ref().is_err_and(|error| {
-                error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception())
-            }) {
+            if is_condition_refused(&answer) {
                 return Ok(false);
             }
             Call::new(client, table, "dynamodb:DeleteItem").answer(answer)?;

@@ -216,6 +216,8 @@ mod tests {
             probes_since: Timestamp::from_millis(1_795_332_540_250),
             late: 10,
             late_api_ids: (0..10).map(|n| ApiId::parse(&format!("checkout-service.eu-central-{n}")).unwrap()).collect(),
+            inconclusive: 0,
+            inconclusive_api_ids: vec![],
         };
         let bytes = item_bytes(&HeartbeatRecord::from(&beat));
         assert!(bytes <= HEARTBEAT_ITEM_BYTES, "{bytes}");

@@ -45,6 +45,15 @@ const STATEMENT_CACHE: usize = 16;
 #[derive(Clone, Debug)]
 pub struct SqliteFile {
     path: PathBuf,
+    access: Access,
+}
+
+/// What may be done to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Write,
+    /// Looked at only: nothing is made or changed in it.
+    Read,
 }
 
 impl SqliteFile {
@@ -55,8 +64,19 @@ impl SqliteFile {
     /// The folder is not there, the file may not be written to, is no SQLite file, belongs to another program, or was
     /// written by a newer version of this one.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let file = Self { path: path.into() };
+        let file = Self { path: path.into(), access: Access::Write };
         file.create_if_missing()?;
+        file.connect()?;
+        Ok(file)
+    }
+
+    /// Opens the file at `path` to look at it: it is not created, gets no tables, and its user needs no permission to write.
+    /// SQLite itself may move what a killed process left in the `-wal` file beside it into the file.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`]; and it is not there, or has no tables of ours yet.
+    pub fn open_to_read(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let file = Self { path: path.into(), access: Access::Read };
         file.connect()?;
         Ok(file)
     }
@@ -99,6 +119,11 @@ impl SqliteFile {
         let mut connection = Connection::open_with_flags(self.plain_path(), flags).map_err(|e| classify(self, &e))?;
         self.prepare(&mut connection).map_err(|refusal| match refusal {
             Refusal::Sqlite(error) => classify(self, &error),
+            Refusal::Empty => Fault::Person {
+                place: self.name(),
+                what: "has no tables of api-health yet, so nothing was watched by it".into(),
+                instead: "another path, or start `api-health run`, which makes them".into(),
+            },
             Refusal::Foreign => Fault::Person {
                 place: self.name(),
                 what: "belongs to another program".into(),
@@ -122,6 +147,11 @@ impl SqliteFile {
         let transaction = connection.transaction()?;
         let current = is_current(&transaction)?;
         drop(transaction);
+        if self.access == Access::Read {
+            // Whatever is asked of the connection later.
+            connection.pragma_update(None, "query_only", true)?;
+            return if current { Ok(()) } else { Err(Refusal::Empty) };
+        }
         if !current {
             // Nothing was written before this, so that a file of another program stays as it is.
             create_tables(connection)?;
@@ -137,6 +167,7 @@ impl SqliteFile {
 /// Why a connection is not used.
 enum Refusal {
     Sqlite(rusqlite::Error),
+    Empty,
     Foreign,
     Newer(i32),
 }

@@ -40,10 +40,10 @@ fn a_new_file_is_made_once_and_found_good_again() {
 #[test]
 fn names_that_sqlite_reads_otherwise_are_names_of_files_like_any_other() {
     for name in [":memory:", "file:a.db?mode=memory"] {
-        let file = SqliteFile { path: name.into() };
+        let file = SqliteFile { path: name.into(), access: Access::Write };
         assert_eq!(file.plain_path(), Path::new(".").join(name));
     }
-    assert_eq!(SqliteFile { path: "/a.db".into() }.plain_path(), Path::new("/a.db"));
+    assert_eq!(SqliteFile { path: "/a.db".into(), access: Access::Write }.plain_path(), Path::new("/a.db"));
 }
 
 #[test]
@@ -105,6 +105,23 @@ fn a_worker_ends_with_its_handle_and_outlives_a_job_that_panics() {
     assert_eq!(runtime.block_on(worker.call(|_| Ok(7))), Ok(7));
     drop(worker);
     assert!(!folder.path().join("a.db-wal").exists(), "the connection was closed, so its journal is folded in");
+}
+
+#[test]
+fn a_file_that_is_looked_at_is_neither_made_nor_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let refused = || SqliteFile::open_to_read(&path).unwrap_err().to_string();
+    refused();
+    assert!(!path.exists());
+    std::fs::write(&path, "").unwrap();
+    assert!(refused().contains("has no tables of api-health yet"), "{}", refused());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    SqliteFile::open(&path).unwrap();
+    let connection = SqliteFile::open_to_read(&path).unwrap().connect().unwrap();
+    let error = connection.execute("INSERT INTO api_health_states VALUES ('a', 1, 'up', '{}')", []).unwrap_err();
+    assert_eq!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly));
+    assert_eq!(connection.query_row("SELECT count(*) FROM api_health_states", [], |row| row.get::<_, i64>(0)), Ok(0));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{CommitError, StateStore, StateWrite, StoreError, UnreadableState};
 use api_health_core::delivery::OWED_MAX;
-use api_health_core::heartbeat::LATE_NAMED_MAX;
+use api_health_core::heartbeat::{INCONCLUSIVE_NAMED_MAX, LATE_NAMED_MAX};
 use api_health_core::{ApiId, ApiState, Heartbeat, Timestamp};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -366,6 +366,8 @@ fn beat(n: u64) -> Heartbeat {
         probes_since: Timestamp::from_millis(1_795_332_540_250),
         late: 1,
         late_api_ids: vec![id("shop")],
+        inconclusive: n,
+        inconclusive_api_ids: if n > 0 { vec![id("cart")] } else { vec![] },
     }
 }
 
@@ -397,7 +399,13 @@ async fn a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is(world: Worl
 
 async fn the_largest_heartbeat_is_a_few_kilobytes_and_is_taken(world: World) {
     let longest = |n: usize| id(&format!("{n:0>width$}", width = ApiId::CHARS_MAX));
-    let largest = Heartbeat { late: u64::MAX, late_api_ids: (0..LATE_NAMED_MAX).map(longest).collect(), ..beat(1) };
+    let largest = Heartbeat {
+        late: u64::MAX,
+        late_api_ids: (0..LATE_NAMED_MAX).map(longest).collect(),
+        inconclusive: u64::MAX,
+        inconclusive_api_ids: (0..INCONCLUSIVE_NAMED_MAX).map(longest).collect(),
+        ..beat(1)
+    };
     let store = world.open();
     store.write_heartbeat(largest.clone()).await.unwrap();
     assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(largest)));

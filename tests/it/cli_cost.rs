@@ -43,6 +43,8 @@ fn without_anything_configured_it_reckons_with_a_thousand_apis_a_minute() {
         "Route 53, any endpoint, HTTPS",
         "CloudWatch Synthetics",
         "not confirmed",
+        "requests to KMS",
+        "the bucket of a package",
     ] {
         assert!(ran.out.contains(word), "{word}: {}", ran.out);
     }

@@ -80,9 +80,14 @@ fn the_table_has_what_is_down_first_and_names_what_cannot_be_read() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(lines[0].starts_with("API") && lines[1].starts_with("c-down"), "{}", ran.out);
-    assert!(lines[1].contains("DOWN") && lines[1].contains("status 503 is not in 2xx; owes 1 alert to webhook"));
+    assert!(lines[1].contains("DOWN") && lines[1].contains(" ago); owes 1 alert to webhook"));
     assert!(
-        lines[2].starts_with("b-suspect") && lines[2].contains("suspect: 1 of 2 fails; 3 missed ticks"),
+        lines[1].contains("status 503 is not in 2xx (as of "),
+        "its age is told where the row is behind: {}",
+        lines[1]
+    );
+    assert!(
+        lines[2].starts_with("b-suspect") && lines[2].contains("suspect: 1 of 2 fails; 3 missed ticks (as of "),
         "{}",
         lines[2]
     );
@@ -382,11 +387,28 @@ fn beat(place: &Place, age_seconds: u64, change: impl FnOnce(&mut Heartbeat)) {
         probes_since: at,
         late: 0,
         late_api_ids: vec![],
+        inconclusive: 0,
+        inconclusive_api_ids: vec![],
     };
     change(&mut heartbeat);
     let file = SqliteFile::open(place.path("api-health.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(SqliteStateStore::open(&file).unwrap().write_heartbeat(heartbeat)).unwrap();
+}
+
+/// Has these rows say that their last probe was so many seconds before now.
+fn probed(place: &Place, ids: &[&str], age_seconds: u64) {
+    let at = Timestamp::parse(&jiff_now()).unwrap().as_millis() - i64::try_from(age_seconds * 1_000).unwrap();
+    let file = SqliteFile::open(place.path("api-health.db")).unwrap();
+    let store = SqliteStateStore::open(&file).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for id in ids {
+        let stored = runtime.block_on(store.load(ApiId::parse(id).unwrap())).unwrap();
+        let mut state = stored.unwrap().unwrap();
+        state.version += 1;
+        state.last_probe.as_mut().unwrap().at = Timestamp::from_millis(at);
+        assert!(runtime.block_on(store.commit(vec![Arc::new(state)])).iter().all(Result::is_ok));
+    }
 }
 
 /// The present, by the program's own clock.
@@ -399,6 +421,7 @@ fn jiff_now() -> String {
 fn a_fresh_heartbeat_says_that_old_rows_are_of_apis_that_are_probed_on_time() {
     let place = Place::new();
     store(&place);
+    probed(&place, &["a-up", "b-suspect", "gone"], 1_800);
     beat(&place, 12, |beat| {
         beat.late = 1;
         beat.late_api_ids = vec![ApiId::parse("b-suspect").unwrap()];
@@ -426,6 +449,96 @@ fn a_fresh_heartbeat_says_that_old_rows_are_of_apis_that_are_probed_on_time() {
     for (name, _) in heartbeat.as_object().unwrap() {
         assert!(help.contains(name.as_str()), "{name} is not in the help");
     }
+}
+
+#[test]
+fn whose_last_probe_could_not_tell_is_never_on_time_and_is_counted() {
+    let place = Place::new();
+    store(&place);
+    probed(&place, &["a-up", "b-suspect"], 1_800);
+    let blind = |count, named: &[&str]| {
+        beat(&place, 12, |beat| {
+            beat.inconclusive = count;
+            beat.inconclusive_api_ids = named.iter().map(|id| ApiId::parse(id).unwrap()).collect();
+        });
+        (place.run(&["status"]).out, place.json(&["status"]))
+    };
+    let (out, status) = blind(1, &["a-up"]);
+    let line = |id: &str| out.lines().find(|line| line.starts_with(id)).unwrap();
+    assert!(line("a-up").contains("30 min ago, now it cannot be told") && !line("a-up").contains("on time"), "{out}");
+    assert!(line("b-suspect").contains("on time"), "{out}");
+    assert!(out.lines().last().unwrap().ends_with(": 1,000 APIs, 0 late, 1 could not be told (a-up)"), "{out}");
+    let on_time = |status: &serde_json::Value, id: &str| {
+        let apis = status["apis"].as_array().unwrap();
+        apis.iter().find(|api| api["api_id"] == id).unwrap()["on_time"].clone()
+    };
+    assert!(on_time(&status, "a-up").is_null() && on_time(&status, "b-suspect") == true, "{status}");
+    assert_eq!(
+        (&status["heartbeat"]["inconclusive"], &status["heartbeat"]["inconclusive_api_ids"][0]),
+        (&1.into(), &"a-up".into())
+    );
+    // Not all of them are named, so any may be one.
+    let (out, status) = blind(1_000, &["a-up"]);
+    assert!(!out.contains("on time") && out.contains("1,000 could not be told (a-up, …)"), "{out}");
+    assert!(on_time(&status, "b-suspect").is_null());
+}
+
+#[test]
+fn a_heartbeat_vouches_for_no_api_that_nobody_watches() {
+    let place = Place::new();
+    store(&place);
+    // A checkpoint, the gap, twice the timeout and some slack: with the defaults, an hour and two minutes at most.
+    probed(&place, &["a-up"], 3_630);
+    probed(&place, &["b-suspect"], 4_000);
+    place.ok(&["apis", "add", "--url", "http://127.0.0.1:1/", "--id", "new"]);
+    beat(&place, 12, |_| {});
+    let out = place.run(&["status"]).out;
+    let line = |id: &str| out.lines().find(|line| line.starts_with(id)).unwrap();
+    assert!(line("a-up").contains("on time"), "{out}");
+    assert!(!line("b-suspect").contains("on time") && line("b-suspect").contains(" ago"), "{out}");
+    // One that is not known, although its row is as fresh as can be.
+    let connection = rusqlite::Connection::open(place.path("api-health.db")).unwrap();
+    let unknown = "UPDATE api_health_states SET status = 'unknown', record = json_set(record, '$.status', 'unknown') WHERE api_id = 'a-up'";
+    assert_eq!(connection.execute(unknown, []).unwrap(), 1);
+    let status = place.json(&["status"]);
+    for id in ["a-up", "b-suspect", "new"] {
+        let api = status["apis"].as_array().unwrap().iter().find(|api| api["api_id"] == id).unwrap();
+        assert!(api["on_time"].is_null(), "{api}");
+    }
+}
+
+#[test]
+fn heartbeats_that_were_switched_off_are_no_alarm() {
+    let place = Place::new();
+    store(&place);
+    probed(&place, &["a-up"], 5);
+    beat(&place, 86_400, |_| {});
+    assert!(place.run(&["status"]).err.contains("does not run"), "they are expected");
+    place.write("api-health.toml", "[store]\nheartbeat_seconds = 0\n");
+    let ran = place.run(&["status"]);
+    assert!(!ran.err.contains("heartbeat") && !ran.err.contains("does not run"), "{}", ran.err);
+    let footer = ran.out.lines().last().unwrap();
+    assert!(
+        footer.starts_with("heartbeats are off (store.heartbeat_seconds = 0); the last one came from ip-10-0-1-7, 1 d"),
+        "{footer}"
+    );
+    assert_eq!(place.json(&["status"])["heartbeat"]["is_overdue"], false);
+    probed(&place, &["a-up"], 86_400);
+    assert!(place.run(&["status"]).err.contains("nothing was probed for"), "the rows themselves still tell");
+}
+
+#[test]
+fn it_changes_nothing_and_needs_no_permission_to_write() {
+    let place = Place::new();
+    place.write("api-health.db", "");
+    assert_eq!(place.run(&["status"]).code, 1, "an empty file holds nothing");
+    assert_eq!(std::fs::metadata(place.path("api-health.db")).unwrap().len(), 0);
+    std::fs::remove_file(place.path("api-health.db")).unwrap();
+    store(&place);
+    let (before, files) = (std::fs::read(place.path("api-health.db")).unwrap(), place.files());
+    place.ok(&["status"]);
+    assert!(std::fs::read(place.path("api-health.db")).unwrap() == before);
+    assert_eq!(place.files(), files);
 }
 
 #[test]

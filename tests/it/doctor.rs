@@ -229,6 +229,67 @@ fn damaged_records_refused_rows_and_hosts_without_an_address_are_counted() {
 }
 
 #[test]
+fn a_file_without_a_byte_stays_without_one() {
+    let place = Place::new();
+    place.write("api-health.db", "");
+    let found = doctor(&place);
+    assert_eq!(found.code, 0, "{}", found.json);
+    assert!(found.one("states").1.starts_with("nothing is stored yet"), "{}", found.json);
+    assert_eq!(std::fs::metadata(place.path("api-health.db")).unwrap().len(), 0);
+    assert_eq!(place.files(), ["api-health.db"]);
+    // Tables of somebody else, and none at all, are left as they are too.
+    rusqlite::Connection::open(place.path("api-health.db"))
+        .unwrap()
+        .execute_batch("VACUUM; PRAGMA user_version = 0")
+        .unwrap();
+    let before = std::fs::read(place.path("api-health.db")).unwrap();
+    doctor(&place);
+    assert_eq!(std::fs::read(place.path("api-health.db")).unwrap(), before);
+}
+
+#[test]
+fn files_of_the_environment_and_of_the_store_that_lie_open_are_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    place.ok(&["apis", "add", "--url", "http://127.0.0.1:1/", "--id", "a"]);
+    place.write("env", "AWS_REGION=eu-central-1\nSHOP_TOKEN=hunter2\n");
+    let looked = |env_mode, store_mode| {
+        for (name, mode) in [("env", env_mode), ("api-health.db", store_mode)] {
+            std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let ran = place.run(&["doctor", "--json", "--env-file", "env"]);
+        assert!(!ran.out.contains("hunter2"), "{ran:?}");
+        Found::new(ran.code, &ran.out)
+    };
+    let well = looked(0o640, 0o600);
+    assert_eq!((well.one("env_file").0, well.one("sqlite_file").0), ("ok", "ok"), "{}", well.json);
+    let open = looked(0o644, 0o644);
+    assert_eq!((open.one("env_file").0, open.one("sqlite_file").0), ("warn", "warn"), "{}", open.json);
+    assert!(open.one("env_file").1.ends_with("(mode 644), and SHOP_TOKEN looks secret"), "{}", open.json);
+    assert_eq!(open.one("env_file").2, "chmod 640 env");
+    assert!(open.one("sqlite_file").2.starts_with("chmod o-rw "), "{}", open.json);
+    assert!(looked(0o646, 0o600).one("env_file").1.contains("may be changed by every user"));
+    place.write("env", "AWS_REGION=eu-central-1\n");
+    assert_eq!(looked(0o644, 0o600).one("env_file").0, "ok");
+}
+
+#[test]
+fn some_hosts_are_looked_up_and_few_are_named() {
+    let place = Place::new();
+    place.write("api-health.toml", "[apis]\nfile = \"apis.toml\"\n");
+    let row = |n| format!("[[api]]\napi_id = \"a{n:02}\"\nurl = \"http://no-such-host-{n:02}.invalid/\"\n");
+    place.write("apis.toml", &(0..30).map(row).collect::<String>());
+    let found = doctor(&place);
+    let (result, what, _) = found.one("api_hosts");
+    assert_eq!(result, "fault", "{}", found.json);
+    assert_eq!(
+        what,
+        "10 of 30 hosts tried, 10 without an address: no-such-host-00.invalid, no-such-host-03.invalid, \
+         no-such-host-06.invalid, 7 more"
+    );
+}
+
+#[test]
 fn an_environment_file_is_the_whole_environment() {
     let place = Place::new();
     place.write("env", "# the daemon's\nAPP_ENVIRONMENT='pro duction'\nHOOK=http://127.0.0.1:1/hunter2\n");
@@ -271,8 +332,8 @@ fn the_help_lists_every_check_that_is_ever_reported() {
     let help = Place::new().ok(&["doctor", "--help"]);
     let (_, list) = help.split_once("none of AWS):\n").unwrap();
     let listed: Vec<&str> = list.lines().map_while(|line| line.strip_prefix("  ")?.split("  ").next()).collect();
-    assert_eq!(listed.len(), 26, "{listed:?}");
-    for word in ["Exit codes: 0", "69", "64", "--send-test-message", "--env-file", "writes nothing"] {
+    assert_eq!(listed.len(), 27, "{listed:?}");
+    for word in ["Exit codes: 0", "69", "64", "--send-test-message", "--env-file", "leaves nothing behind"] {
         assert!(help.contains(word), "{word}: {help}");
     }
     assert!(help.lines().all(|line| line.len() <= 100), "{help}");

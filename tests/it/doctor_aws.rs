@@ -73,7 +73,7 @@ fn a_deployment_that_is_well_is_told_so_and_nothing_is_written_or_sent() {
     assert!(what.contains("; read in "), "{what}");
     assert!(found.one("topic").1.starts_with(&format!("{}: a standard topic", cloud.topic_arn)), "{:#}", found.json);
     assert!(found.one("subscriptions").1.starts_with("1 confirmed: sqs arn:"), "{:#}", found.json);
-    assert!(found.one("publish").1.starts_with("permitted, as far as a dry check shows"), "{:#}", found.json);
+    assert!(found.one("publish").1.starts_with("not refused for permission"), "{:#}", found.json);
     assert_eq!(found.one("apis").1, "1 API to watch");
     assert!(cloud.states().is_empty(), "{:?}", cloud.states());
     assert!(cloud.received().is_empty());
@@ -171,6 +171,11 @@ fn a_topic_that_is_not_there_nobody_hears_or_is_fifo_is_told() {
 
 /// SNS as it lists a subscription: `SubscriptionArn` is a word while nobody has confirmed it.
 fn listed(members: &[(&str, &str)]) -> Fault {
+    page_of(members, "")
+}
+
+/// The same with what follows the list, such as that there is more.
+fn page_of(members: &[(&str, &str)], more: &str) -> Fault {
     let members: String = members
         .iter()
         .map(|(endpoint, arn)| {
@@ -182,7 +187,7 @@ fn listed(members: &[(&str, &str)]) -> Fault {
         .collect();
     let body = format!(
         "<ListSubscriptionsByTopicResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
-         <ListSubscriptionsByTopicResult><Subscriptions>{members}</Subscriptions></ListSubscriptionsByTopicResult>\
+         <ListSubscriptionsByTopicResult><Subscriptions>{members}</Subscriptions>{more}</ListSubscriptionsByTopicResult>\
          <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></ListSubscriptionsByTopicResponse>"
     );
     Fault::answer("200 OK", "content-type: text/xml\r\n", &body)
@@ -203,6 +208,22 @@ fn who_has_not_confirmed_is_named() {
     proxy.strike_only(listed(&[late]), "ListSubscriptionsByTopic");
     let found = doctor(&home);
     assert_eq!((found.code, found.one("subscriptions").0), (69, "fault"), "{:#}", found.json);
+}
+
+#[test]
+fn lists_without_an_end_are_read_for_so_many_pages_and_few_are_named() {
+    let (cloud, proxy) = (Cloud::new(), proxy());
+    let home = home_through(&cloud, &proxy);
+    let ops = ("ops@example.com", "arn:aws:sns:eu-central-1:1:t:1");
+    proxy.strike_only(page_of(&[ops], "<NextToken>on</NextToken>"), "ListSubscriptionsByTopic");
+    let found = doctor(&home);
+    let five = ["email ops@example.com"; 5].join(", ");
+    assert_eq!(found.one("subscriptions").1, format!("10 confirmed: {five}, 5 more"));
+    let page = r#"{"Count": 1, "ScannedCount": 1, "LastEvaluatedKey": {"api_id": {"S": "x"}}}"#;
+    let headers = "content-type: application/x-amz-json-1.0\r\nx-amzn-requestid: 1\r\n";
+    proxy.strike_only(Fault::answer("200 OK", headers, page), "begins_with");
+    let found = doctor(&home);
+    assert!(found.all("states").iter().any(|f| f.1 == "10 damaged records set aside"), "{:#}", found.json);
 }
 
 #[test]

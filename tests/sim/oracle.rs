@@ -253,7 +253,7 @@ impl<'a> Oracle<'a> {
         if beat.late > 0 {
             self.count("store: heartbeat with somebody late");
         }
-        if beat.up + beat.down + beat.unknown != beat.apis || beat.late > beat.apis {
+        if beat.up + beat.down + beat.unknown != beat.apis || beat.late.max(beat.inconclusive) > beat.apis {
             return Err(self.violation("heartbeat", None, format!("it does not add up: {beat:?}")));
         }
         for (api_id, one) in &self.apis {

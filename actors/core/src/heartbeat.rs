@@ -1,7 +1,8 @@
 //! The heartbeat: one small record that says how everything stood a moment ago, so that the records of the APIs themselves
 //! need not be written just to show that somebody watches.
 //!
-//! It is read as: as of `at`, every API that is watched was probed when it should have been, but for those that are late.
+//! It is read as: as of `at`, every API that is watched was probed when it should have been, but for those that are late; and
+//! each of those probes could tell how its API is, but for those that are inconclusive.
 
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::time::Timestamp;
 /// Late APIs that are named; the others are counted. So a heartbeat is a few KB at most, and below 1 KB on any day on which
 /// few are late.
 pub const LATE_NAMED_MAX: usize = 20;
+
+/// APIs that could not be told and are named; the others are counted. Where our own network is gone, that is all of them.
+pub const INCONCLUSIVE_NAMED_MAX: usize = 20;
 
 /// A heartbeat that is older than so many of its periods was the last one: who wrote it does not run any more, or cannot write.
 pub const OVERDUE_AFTER_PERIODS: u32 = 3;
@@ -46,6 +50,11 @@ pub struct Heartbeat {
     pub late: u64,
     /// The ids of those that are late for the longest, [`LATE_NAMED_MAX`] at most.
     pub late_api_ids: Vec<ApiId>,
+    /// APIs whose last outcome could not tell whether they are up, such as where our own network is gone: what is known of
+    /// them is from before. One that is late as well counts here too.
+    pub inconclusive: u64,
+    /// The ids of some of them, in their order, [`INCONCLUSIVE_NAMED_MAX`] at most.
+    pub inconclusive_api_ids: Vec<ApiId>,
 }
 
 impl Heartbeat {
@@ -57,11 +66,21 @@ impl Heartbeat {
 
     /// Whether a watched API was late at that time; `None` if not all that were late are named, and this one is not.
     pub fn is_late(&self, api_id: &ApiId) -> Option<bool> {
-        if self.late_api_ids.contains(api_id) {
-            return Some(true);
-        }
-        (self.late <= self.late_api_ids.len() as u64).then_some(false)
+        is_among(api_id, &self.late_api_ids, self.late)
     }
+
+    /// Whether the last outcome of a watched API could not tell; `None` as in [`is_late`](Self::is_late).
+    pub fn is_inconclusive(&self, api_id: &ApiId) -> Option<bool> {
+        is_among(api_id, &self.inconclusive_api_ids, self.inconclusive)
+    }
+}
+
+/// Whether an API is one of `count`, of which these are named.
+fn is_among(api_id: &ApiId, named: &[ApiId], count: u64) -> Option<bool> {
+    if named.contains(api_id) {
+        return Some(true);
+    }
+    (count <= named.len() as u64).then_some(false)
 }
 
 #[cfg(test)]
@@ -84,6 +103,8 @@ mod tests {
             probes_since: Timestamp::from_millis(1_795_332_540_000),
             late: 0,
             late_api_ids: vec![],
+            inconclusive: 0,
+            inconclusive_api_ids: vec![],
         }
     }
 
@@ -104,5 +125,8 @@ mod tests {
         assert_eq!((one.is_late(&id("a")), one.is_late(&id("b"))), (Some(true), Some(false)));
         let many = Heartbeat { late: 2, ..one };
         assert_eq!((many.is_late(&id("a")), many.is_late(&id("b"))), (Some(true), None));
+        let blind = Heartbeat { inconclusive: 2, inconclusive_api_ids: vec![id("a")], ..beat() };
+        assert_eq!((blind.is_inconclusive(&id("a")), blind.is_inconclusive(&id("b"))), (Some(true), None));
+        assert_eq!(beat().is_inconclusive(&id("a")), Some(false));
     }
 }

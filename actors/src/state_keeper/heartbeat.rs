@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use api_health_core::heartbeat::LATE_NAMED_MAX;
+use api_health_core::heartbeat::{INCONCLUSIVE_NAMED_MAX, LATE_NAMED_MAX};
 use api_health_core::schedule::Slot;
-use api_health_core::{ApiConfig, ApiId, Heartbeat, Status, Timestamp};
+use api_health_core::{ApiConfig, ApiId, Heartbeat, Status, Timestamp, Verdict};
 use tokio::time::Instant;
 
 use super::seldom::Seldom;
@@ -146,6 +146,7 @@ impl StateKeeper {
         let mut counts = [0_u64; 3];
         let mut owed = 0;
         let mut late: Vec<(Instant, &ApiId)> = Vec::new();
+        let mut inconclusive: Vec<&ApiId> = Vec::new();
         for (api_id, entry) in &self.entries {
             owed += entry.state.owed.len() as u64;
             if !entry.watched {
@@ -160,7 +161,15 @@ impl StateKeeper {
             // In a single round nothing is expected of those that had their turn.
             let is_late = |after: &Instant| *after <= now || self.once;
             late.extend(entry.late_after.filter(is_late).map(|after| (after, api_id)));
+            let last = entry.state.last_probe.as_ref();
+            inconclusive.extend(last.filter(|probe| probe.verdict == Verdict::Inconclusive).map(|_| api_id));
         }
+        let could_not_tell = inconclusive.len() as u64;
+        if inconclusive.len() > INCONCLUSIVE_NAMED_MAX {
+            inconclusive.select_nth_unstable(INCONCLUSIVE_NAMED_MAX);
+            inconclusive.truncate(INCONCLUSIVE_NAMED_MAX);
+        }
+        inconclusive.sort_unstable();
         let count = late.len() as u64;
         if late.len() > LATE_NAMED_MAX {
             late.select_nth_unstable(LATE_NAMED_MAX);
@@ -183,6 +192,8 @@ impl StateKeeper {
             probes_since: self.heartbeats.since,
             late: count,
             late_api_ids: late.into_iter().map(|(_, api_id)| api_id.clone()).collect(),
+            inconclusive: could_not_tell,
+            inconclusive_api_ids: inconclusive.into_iter().cloned().collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_health_core::heartbeat::LATE_NAMED_MAX;
+use api_health_core::heartbeat::{INCONCLUSIVE_NAMED_MAX, LATE_NAMED_MAX};
 use api_health_core::{ApiId, Heartbeat};
 
 use super::{options, seconds, world};
@@ -86,6 +86,43 @@ fn an_api_that_is_not_probed_when_it_should_be_is_late_and_named_until_it_is() {
         world.targets.set("b", Behaviour::Answers(200));
         seconds(420).await;
         assert_eq!(beat(&world).late, 0);
+    });
+}
+
+#[test]
+fn an_api_whose_probes_cannot_tell_is_on_time_and_named_until_one_can() {
+    in_virtual_time(async {
+        let world = world(&["a", "b", "c"]);
+        let _running = world.start(options()).await;
+        seconds(15).await;
+        assert_eq!((beat(&world).late, beat(&world).inconclusive), (0, 0));
+        for id in ["c", "b"] {
+            world.targets.set(id, Behaviour::CannotBeAsked);
+        }
+        seconds(60).await;
+        let blind = beat(&world);
+        assert_eq!((blind.late, blind.up, blind.inconclusive), (0, 3, 2), "what was known of them stays");
+        let named: Vec<_> = blind.inconclusive_api_ids.iter().map(ApiId::as_str).collect();
+        assert_eq!(named, ["b", "c"]);
+        for id in ["c", "b"] {
+            world.targets.set(id, Behaviour::Answers(200));
+        }
+        seconds(60).await;
+        assert_eq!((beat(&world).inconclusive, beat(&world).inconclusive_api_ids.len()), (0, 0));
+    });
+}
+
+#[test]
+fn of_many_that_cannot_be_told_some_are_named_and_all_are_counted() {
+    in_virtual_time(async {
+        let ids: Vec<String> = (0..50).map(|n| format!("api-{n}")).collect();
+        let world = FakeWorld::new(ids.iter().map(|id| api(id, 10)).collect());
+        ids.iter().for_each(|id| world.targets.set(id, Behaviour::CannotBeAsked));
+        let _running = world.start(options()).await;
+        seconds(75).await;
+        let beat = beat(&world);
+        assert_eq!((beat.inconclusive, beat.inconclusive_api_ids.len()), (50, INCONCLUSIVE_NAMED_MAX));
+        assert!(beat.inconclusive_api_ids.is_sorted(), "{beat:?}");
     });
 }
 

@@ -7,6 +7,7 @@ pub(super) enum Check {
     User,
     SettingsFile,
     ApisFile,
+    EnvFile,
     SecretFiles,
     ExtraRoots,
     OpenFiles,
@@ -33,11 +34,12 @@ pub(super) enum Check {
 
 impl Check {
     /// All of them, in the order of the help.
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Settings,
         Self::User,
         Self::SettingsFile,
         Self::ApisFile,
+        Self::EnvFile,
         Self::SecretFiles,
         Self::ExtraRoots,
         Self::OpenFiles,
@@ -78,10 +80,13 @@ impl Check {
             Self::User => ("user", "user and host; whether the daemon runs as somebody else"),
             Self::SettingsFile => ("settings_file", "no secret written in it is readable for everybody"),
             Self::ApisFile => ("apis_file", "the same, of the file of [[api]] tables"),
+            Self::EnvFile => ("env_file", "the same, of --env-file, or of /etc/api-health/env where it is"),
             Self::SecretFiles => ("secret_files", "folders of credentials: readable for us, not for everybody"),
             Self::ExtraRoots => ("extra_roots", "the PEM file of further certificate authorities"),
             Self::OpenFiles => ("open_files", "enough file descriptors for the probes under way at once"),
-            Self::SqliteFile => ("sqlite_file", "file and folder writable: an empty file is made there and removed"),
+            Self::SqliteFile => {
+                ("sqlite_file", "writable, not for everybody; an empty file is made in its folder and removed")
+            }
             Self::Daemon => ("daemon", "which process watches by the SQLite file just now"),
             Self::Region => ("region", "which, and where it came from"),
             Self::Credentials => ("credentials", "found, by which way, until when"),
@@ -95,7 +100,9 @@ impl Check {
             }
             Self::Topic => ("topic", "there, and of which kind"),
             Self::Subscriptions => ("subscriptions", "who hears an alert, and who has not confirmed yet"),
-            Self::Publish => ("publish", "permission, by a message that SNS must refuse for its form"),
+            Self::Publish => {
+                ("publish", "not refused for permission: a message that SNS refuses for its form (no proof)")
+            }
             Self::Webhook => ("webhook", "DNS, TCP and TLS to its host; nothing is sent"),
             Self::Apis => ("apis", "every configured API is read and valid"),
             Self::ApiHosts => ("api_hosts", "DNS of the hosts of some configured APIs, ten at most"),

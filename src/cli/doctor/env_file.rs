@@ -76,7 +76,7 @@ pub(super) fn start_again(cli: &Cli, args: &DoctorArgs, file: &Path) -> AppError
 }
 
 /// Reads a file, or standard input for `-`, as `EnvironmentFile=` of systemd does, or one with NULs between the variables, as `/proc/PID/environ` has.
-fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue> {
+pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue> {
     let issue = |what: &str, why: String, instead: &str| ConfigIssue {
         location: format!("--env-file {}", path.display()),
         what: what.into(),
@@ -273,6 +273,17 @@ mod tests {
         std::fs::write(file.path(), "hunter2").unwrap();
         let issue = read(file.path()).unwrap_err().to_string();
         assert!(issue.contains("line 1 is not what systemd reads") && !issue.contains("hunter2"), "{issue}");
+    }
+
+    #[test]
+    fn a_file_has_so_many_bytes_at_most() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let most = usize::try_from(FILE_BYTES_MAX).unwrap();
+        std::fs::write(file.path(), format!("A=b\n#{}", "x".repeat(most - 5))).unwrap();
+        assert_eq!(read(file.path()).unwrap().len(), 1);
+        std::fs::write(file.path(), format!("A=b\n#{}", "x".repeat(most - 4))).unwrap();
+        let issue = read(file.path()).unwrap_err().to_string();
+        assert!(issue.contains("more than 1048576 bytes"), "{issue}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::Value;
 
 use super::checks::Check;
-use super::env_file::STATE_FOLDER;
+use super::env_file::{self, STATE_FOLDER};
 use super::report::Finding;
 use crate::app::App;
 use crate::cli::text;
@@ -21,14 +21,17 @@ use crate::settings::{LoadedSettings, StoreKind};
 /// Where the packages have secrets as files, for the unit's `LoadCredential=`.
 const CREDENTIALS: &str = "/etc/api-health/credentials";
 
+/// Where the packages have the environment of the unit, for its `EnvironmentFile=`.
+const ENVIRONMENT: &str = "/etc/api-health/env";
+
 /// File descriptors beside those of probes: the store, channels, standard streams, the runtime.
 const OTHER_FILES: u64 = 64;
 
-/// Headers with one of these in their names carry secrets.
+/// Headers and variables with one of these in their names carry secrets.
 const SECRET_WORDS: [&str; 6] = ["auth", "token", "key", "secret", "cookie", "password"];
 
 /// Every check of files that fits the settings. It blocks for as long as disks take.
-pub(super) fn look(loaded: &LoadedSettings, app: &App) -> Vec<Finding> {
+pub(super) fn look(loaded: &LoadedSettings, app: &App, env_is_from: Option<&Path>) -> Vec<Finding> {
     let settings = &loaded.settings;
     let mut found = Vec::new();
     if let Some(path) = &loaded.file {
@@ -37,6 +40,7 @@ pub(super) fn look(loaded: &LoadedSettings, app: &App) -> Vec<Finding> {
     if let Some(path) = &settings.apis.file {
         found.push(readable(Check::ApisFile, path, apis_secret));
     }
+    found.extend(environment_file(env_is_from.unwrap_or(Path::new(ENVIRONMENT))));
     found.extend(secret_files());
     if let Some(path) = &settings.probe.extra_roots {
         found.push(match app.client() {
@@ -87,6 +91,36 @@ fn readable(check: Check, path: &Path, secret: fn(&Value) -> Option<&'static str
     }
 }
 
+/// That the file of the environment, where there is one, is not open to everybody while a secret is written in it.
+fn environment_file(path: &Path) -> Option<Finding> {
+    let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let (check, shown, mode) = (Check::EnvFile, path.display(), found.permissions().mode() & 0o777);
+    if mode & 0o002 != 0 {
+        let what = format!("{shown} may be changed by every user of this machine (mode {mode:03o})");
+        return Some(Finding::warn(check, what, format!("chmod o-w {shown}")));
+    }
+    if mode & 0o004 == 0 {
+        return Some(Finding::ok(check, format!("{shown} is not open to everybody, mode {mode:03o}")));
+    }
+    // What cannot be read as such may hold anything.
+    let variables = env_file::read(path).unwrap_or_default();
+    Some(match variables.iter().find(|(name, value)| looks_secret(name) && !value.is_empty()) {
+        Some((name, _)) => Finding::warn(
+            check,
+            format!("{shown} may be read by every user of this machine (mode {mode:03o}), and {name} looks secret"),
+            format!("chmod 640 {shown}"),
+        ),
+        None => Finding::ok(
+            check,
+            format!("{shown} may be read by everybody (mode {mode:03o}), and no name in it looks secret"),
+        ),
+    })
+}
+
+fn looks_secret(name: &str) -> bool {
+    SECRET_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word))
+}
+
 /// A text that stands there as it is, and stands for nothing else.
 fn is_literal(value: Option<&Value>) -> bool {
     value.and_then(Value::as_str).is_some_and(|text| !text.is_empty() && !has_reference(text))
@@ -107,10 +141,9 @@ fn settings_secret(settings: &Value) -> Option<&'static str> {
 fn apis_secret(apis: &Value) -> Option<&'static str> {
     let rows = apis.get("api")?.as_array()?;
     let headers = rows.iter().filter_map(|row| row.get("headers")?.as_object()).flatten();
-    let is_secret = |name: &str| SECRET_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word));
     headers
         .into_iter()
-        .any(|(name, value)| is_secret(name) && is_literal(Some(value)))
+        .any(|(name, value)| looks_secret(name) && is_literal(Some(value)))
         .then_some("a header that looks secret")
 }
 
@@ -180,6 +213,14 @@ fn sqlite(path: &Path, is_astray: bool) -> Finding {
         return Finding::ok(check, format!("{shown} is not there yet; `run` can make it"));
     }
     match OpenOptions::new().read(true).write(true).open(path).and_then(|file| file.metadata()) {
+        Ok(found) if found.is_file() && found.permissions().mode() & 0o006 != 0 => Finding::warn(
+            check,
+            format!(
+                "{shown} is open to every user of this machine (mode {:03o}), and rows of APIs may hold secrets",
+                found.permissions().mode() & 0o777
+            ),
+            format!("chmod o-rw {shown}*"),
+        ),
         Ok(found) if found.is_file() => Finding::ok(check, format!("{shown}: writable, {} bytes", found.len())),
         Ok(_) => Finding::fault(check, format!("{shown} is no regular file"), "set store.path to a file"),
         Err(error) => Finding::fault(check, format!("{shown} cannot be written to: {error}"), todo),

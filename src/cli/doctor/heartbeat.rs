@@ -1,24 +1,24 @@
 //! The last heartbeat in the store: whether somebody watches, wherever that is, and whether each API is probed in time.
 
 use api_health_actors::ports::{StateStore, StoredHeartbeat};
-use api_health_core::Timestamp;
+use api_health_core::{ApiId, Timestamp};
 
 use super::checks::Check;
 use super::report::Finding;
 use crate::cli::text;
 
-/// Late APIs that are named.
+/// APIs that are named, of those that are late and of those that could not be told.
 const NAMED_MAX: usize = 3;
 
-/// Reads it.
-pub(super) async fn look(store: &dyn StateStore, now: Timestamp) -> Finding {
+/// Reads it. `beats`: whether heartbeats are written by these settings.
+pub(super) async fn look(store: &dyn StateStore, beats: bool, now: Timestamp) -> Finding {
     match store.read_heartbeat().await {
-        Ok(found) => judge(found, now),
+        Ok(found) => judge(found, beats, now),
         Err(error) => Finding::fault(Check::Heartbeat, error.to_string(), "do what that says"),
     }
 }
 
-fn judge(found: Option<StoredHeartbeat>, now: Timestamp) -> Finding {
+fn judge(found: Option<StoredHeartbeat>, beats: bool, now: Timestamp) -> Finding {
     let heartbeat = match found {
         None => {
             return Finding::ok(Check::Heartbeat, "none is stored yet: `run` has not watched for long, or sends none");
@@ -32,37 +32,55 @@ fn judge(found: Option<StoredHeartbeat>, now: Timestamp) -> Finding {
     let when = text::ago(heartbeat.at, now);
     let who = format!("{}, version {}", text::line(&heartbeat.instance), text::line(&heartbeat.version));
     if heartbeat.is_overdue(now) {
+        if !beats {
+            let what = format!(
+                "off (store.heartbeat_seconds = 0), so whether somebody watches is not known; the last one came {when}, from {who}"
+            );
+            return Finding::ok(Check::Heartbeat, what);
+        }
         return Finding::warn(
             Check::Heartbeat,
             format!("the last one came {when}, from {who}: nobody watches, or it cannot write"),
             "systemctl status api-health; journalctl -u api-health -n 50",
         );
     }
-    if heartbeat.late > 0 {
-        let mut named: Vec<&str> = heartbeat.late_api_ids.iter().take(NAMED_MAX).map(|id| id.as_str()).collect();
-        if heartbeat.late > named.len() as u64 {
-            named.push("…");
-        }
-        return Finding::warn(
-            Check::Heartbeat,
-            format!(
-                "{when}, from {who}; {} of {} not probed in time: {}",
-                heartbeat.late,
-                heartbeat.apis,
-                named.join(", ")
-            ),
-            "see the log for probers that die, and the machine for load (top, vmstat 1)",
-        );
+    let late = (heartbeat.late > 0).then(|| {
+        let named = named(heartbeat.late, &heartbeat.late_api_ids);
+        let what = format!("{} of {} not probed in time: {named}", heartbeat.late, heartbeat.apis);
+        (what, "see the log for probers that die, and the machine for load (top, vmstat 1)")
+    });
+    let blind = (heartbeat.inconclusive > 0).then(|| {
+        let named = named(heartbeat.inconclusive, &heartbeat.inconclusive_api_ids);
+        let what =
+            format!("of {} of {} the last probe could not tell: {named}", heartbeat.inconclusive, heartbeat.apis);
+        (what, "see why (api-health status, the log): the way out and the name service of the machine that watches")
+    });
+    // What most probes cannot tell is not known of anybody: nobody would be alerted.
+    let is_blind = heartbeat.inconclusive > heartbeat.apis / 2;
+    let (what, todo): (Vec<String>, Vec<&str>) = late.into_iter().chain(blind).unzip();
+    if !what.is_empty() {
+        let (what, todo) = (format!("{when}, from {who}; {}", what.join("; ")), todo.join("; "));
+        return match is_blind {
+            true => Finding::fault(Check::Heartbeat, what, todo),
+            false => Finding::warn(Check::Heartbeat, what, todo),
+        };
     }
     let apis = text::count(usize::try_from(heartbeat.apis).unwrap_or(usize::MAX), "API");
     Finding::ok(Check::Heartbeat, format!("{when}, from {who}; {apis}, each probed in time"))
+}
+
+fn named(count: u64, ids: &[ApiId]) -> String {
+    let mut named: Vec<&str> = ids.iter().take(NAMED_MAX).map(ApiId::as_str).collect();
+    if count > named.len() as u64 {
+        named.push("…");
+    }
+    named.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use api_health_core::ApiId;
     use api_health_core::heartbeat::Heartbeat;
 
     use super::*;
@@ -86,8 +104,10 @@ mod tests {
             probes_since: at,
             late: 0,
             late_api_ids: Vec::new(),
+            inconclusive: 0,
+            inconclusive_api_ids: Vec::new(),
         };
-        let judged = |beat: &Heartbeat, after| judge(Some(Ok(beat.clone())), at.plus(Duration::from_secs(after)));
+        let judged = |beat: &Heartbeat, after| judge(Some(Ok(beat.clone())), true, at.plus(Duration::from_secs(after)));
         let well = judged(&beat, 40);
         assert_eq!(
             (well.mark, well.what.as_str()),
@@ -96,8 +116,23 @@ mod tests {
         let silent = judged(&beat, 3_600);
         assert!(silent.mark == Mark::Warn && silent.what.contains("came 1 h ago"), "{silent:?}");
         let ids = ["a", "b", "c", "d"].map(|id| ApiId::parse(id).unwrap()).to_vec();
-        let late = judged(&Heartbeat { late: 4, late_api_ids: ids, ..beat }, 40);
+        let late = judged(&Heartbeat { late: 4, late_api_ids: ids.clone(), ..beat.clone() }, 40);
         assert!(late.mark == Mark::Warn && late.what.ends_with("; 4 of 5 not probed in time: a, b, c, …"), "{late:?}");
-        assert_eq!(judge(None, at).mark, Mark::Ok);
+        assert_eq!(judge(None, true, at).mark, Mark::Ok);
+        let blind = |inconclusive| Heartbeat { inconclusive, inconclusive_api_ids: ids[..2].to_vec(), ..beat.clone() };
+        let some = judged(&blind(2), 40);
+        assert!(
+            some.mark == Mark::Warn && some.what.ends_with("; of 2 of 5 the last probe could not tell: a, b"),
+            "{some:?}"
+        );
+        let most = judged(&Heartbeat { late: 1, late_api_ids: ids[3..].to_vec(), ..blind(3) }, 40);
+        assert_eq!(most.mark, Mark::Fault, "{most:?}");
+        assert!(
+            most.what.contains("1 of 5 not probed in time: d; of 3 of 5") && most.what.ends_with("a, b, …"),
+            "{most:?}"
+        );
+        // A silence that was asked for is none that worries.
+        let off = judge(Some(Ok(beat.clone())), false, at.plus(Duration::from_secs(3_600)));
+        assert!(off.mark == Mark::Ok && off.what.contains("off (store.heartbeat_seconds = 0)"), "{off:?}");
     }
 }

@@ -9,7 +9,8 @@ pub(in crate::cli) fn help() -> String {
         "\
 Checks, as far as the settings need them (with SQLite and a webhook, none of AWS):
 {}
-It writes nothing. Each check ends within 15 s (test messages within 40 s), and all of them run,
+It leaves nothing behind: an empty file is made and removed, writes and a message are made so that
+AWS refuses them, and a database is opened to be read. Each check ends within 15 s (test messages within 40 s), and all of them run,
 whatever one finds. A line begins with ok, !! (a warning: it works), xx (a fault) or -- (not
 checked, because of another fault); what to do stands below it, after ->.
 

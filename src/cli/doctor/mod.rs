@@ -1,7 +1,7 @@
 //! `doctor`: everything that the daemon needs, looked at as its user, each finding with what to do about it.
 //!
-//! It writes nothing: a file beside the SQLite database is made and removed, two writes to the table of states are made so
-//! that DynamoDB must refuse them, and one message to the topic so that SNS must. All checks run, whatever one of them
+//! It keeps nothing: a file beside the SQLite database is made and removed, the database is opened to be read, two writes to
+//! the table of states are made so that DynamoDB must refuse them, and one message to the topic so that SNS must. All checks run, whatever one of them
 //! finds, side by side and each within [`CHECK_TIMEOUT`]; [`checks`] lists them.
 
 mod checks;
@@ -21,7 +21,7 @@ mod weigh;
 mod who;
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api_health_core::ConfigIssue;
@@ -68,7 +68,7 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
             Report { findings }
         }
         Ok(loaded) => {
-            let app = App::new(loaded.settings.clone());
+            let app = App::new(loaded.settings.clone()).that_looks_only();
             let system = actix_rt::System::new();
             let report = system.block_on(examine(&loaded, &app, args, out));
             // Dropping it would wait for whatever blocks a thread, such as a name service that does not answer.
@@ -142,7 +142,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
         Some(Ok(Some(watcher))) => watcher.uid,
         _ => None,
     }));
-    report.findings.extend(local(loaded, app).await);
+    report.findings.extend(local(loaded, app, args.env_is_from.clone()).await);
     report.findings.extend(watcher.map(|watcher| watcher::finding(&watcher, |uid| who.called(uid))));
 
     let uses_aws = settings.store.kind == StoreKind::Dynamodb || settings.notify.sns.is_some();
@@ -184,9 +184,9 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
 }
 
 /// The checks of files, on a thread of their own, since a disk may hang.
-async fn local(loaded: &LoadedSettings, app: &App) -> Vec<Finding> {
+async fn local(loaded: &LoadedSettings, app: &App, env_is_from: Option<PathBuf>) -> Vec<Finding> {
     let (loaded, app) = (loaded.clone(), App::new(app.settings.clone()));
-    let looked = tokio::task::spawn_blocking(move || files::look(&loaded, &app));
+    let looked = tokio::task::spawn_blocking(move || files::look(&loaded, &app, env_is_from.as_deref()));
     match tokio::time::timeout(CHECK_TIMEOUT, looked).await {
         Ok(Ok(found)) => found,
         _ => vec![Finding::fault(

@@ -105,7 +105,10 @@ fn named(count: usize, name: impl Fn(usize) -> String) -> String {
 /// The stored states.
 pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding> {
     if !app.store_exists() {
-        return vec![Finding::ok(Check::States, format!("nothing is stored yet: {} is not there", app.store_name()))];
+        return vec![Finding::ok(
+            Check::States,
+            format!("nothing is stored yet: {} is not there, or empty", app.store_name()),
+        )];
     }
     let loaded = async {
         let store = app.open_store().await?;
@@ -153,7 +156,7 @@ pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding>
     let last = last
         .map_or_else(|| "no probe yet".into(), |at| format!("last probe stored {}", text::ago(at, app.clock.now())));
     found.push(Finding::ok(Check::States, format!("{} readable, {last}", text::count(states.len(), "state"))));
-    found.push(heartbeat::look(&*store, app.clock.now()).await);
+    found.push(heartbeat::look(&*store, app.settings.store.heartbeat.is_some(), app.clock.now()).await);
     found
 }
 
@@ -161,7 +164,7 @@ async fn set_aside(app: &App, table: Option<&Table<'_>>) -> Result<u32, String> 
     let store = &app.settings.store;
     match (store.kind, table) {
         (StoreKind::Sqlite, _) => {
-            let file = SqliteFile::open(&store.path).map_err(|error| error.to_string())?;
+            let file = SqliteFile::open_to_read(&store.path).map_err(|error| error.to_string())?;
             let connection = file.connect().map_err(|fault| StoreError::from(fault).to_string())?;
             let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0));
             // The table is made with the first record that is set aside.

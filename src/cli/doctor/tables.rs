@@ -15,7 +15,7 @@ use super::checks::Check;
 use super::report::Finding;
 use crate::cli::text;
 use crate::store::dynamodb::KEY;
-use crate::store::dynamodb::errors::Call;
+use crate::store::dynamodb::errors::{Call, is_condition_refused};
 use crate::store::fault::Fault;
 
 /// What the writes that must not happen would write to: no API can have this id.
@@ -117,18 +117,12 @@ impl<'a> Table<'a> {
         let key = || AttributeValue::S(PRETENDED_KEY.into());
         let put = self.client.put_item().table_name(self.name).item(KEY, key());
         let put = put.condition_expression(NEVER).expression_attribute_names("#key", KEY).send().await;
-        let is_refused = put.as_ref().is_err_and(|error| {
-            error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception())
-        });
-        if !is_refused {
+        if !is_condition_refused(&put) {
             return vec![self.written(self.call("dynamodb:PutItem").answer(put).map(drop))];
         }
         let delete = self.client.delete_item().table_name(self.name).key(KEY, key());
         let delete = delete.condition_expression(NEVER).expression_attribute_names("#key", KEY).send().await;
-        let is_refused = delete.as_ref().is_err_and(|error| {
-            error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception())
-        });
-        if !is_refused {
+        if !is_condition_refused(&delete) {
             return vec![self.written(self.call("dynamodb:DeleteItem").answer(delete).map(drop))];
         }
         let what =

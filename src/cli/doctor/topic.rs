@@ -125,7 +125,8 @@ impl<'a> Topic<'a> {
     }
 
     /// A message that SNS refuses twice over for its form: a subject that is too long, and no text for any protocol. Who may
-    /// not publish is refused for that.
+    /// not publish is refused for that, if SNS looks at permission first: AWS does not promise that order, so this shows no more than
+    /// that permission was not what it was refused for.
     async fn publish(&self) -> Finding {
         let arn = &self.sns.topic_arn;
         let publish = self.client.publish().topic_arn(arn).message_structure("json").message("{}");
@@ -149,8 +150,8 @@ impl<'a> Topic<'a> {
             | "ValidationError"
             | "ValidationException" => Finding::ok(
                 Check::Publish,
-                "permitted, as far as a dry check shows: SNS refused a malformed message for its form alone; \
-                 --send-test-message proves it",
+                "not refused for permission: a malformed message was refused for its form. SNS does not promise to look at \
+                 permission first; --send-test-message proves it",
             ),
             _ => match trouble(&error) {
                 Trouble::Denied => Finding::fault(

@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
+use api_health_actors::pulse::SLACK;
 use api_health_core::schedule::Moment;
-use api_health_core::{Heartbeat, Timestamp};
+use api_health_core::{ApiId, Heartbeat, Status, Timestamp};
 use serde_json::{Value, json};
 
 use super::Row;
 use crate::cli::text;
 use crate::cost::page::grouped;
 
-/// Late APIs that the footer names; `--json` has more.
+/// APIs that the footer names of those that are late, and of those that could not be told; `--json` has more.
 const NAMED: usize = 5;
 
 /// The host of an instance, which is named `host:pid:start`.
@@ -19,24 +20,49 @@ fn host(beat: &Heartbeat) -> String {
     text::line(beat.instance.split(':').next().unwrap_or_default())
 }
 
-/// `watched by ip-10-0-1-7, 12 s ago: 1,000 APIs, 0 late`.
-pub(super) fn words(beat: &Heartbeat, now: Timestamp) -> String {
-    let by = if beat.period.is_some() { "watched by" } else { "a single round by" };
+/// What a heartbeat says of one API, where it says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It was probed when it should have been, and the probe could tell.
+    OnTime,
+    /// It was not probed when it should have been.
+    Late,
+    /// It was probed, and the probe could not tell: what the row says of it is from before.
+    CouldNotTell,
+}
+
+/// `watched by ip-10-0-1-7, 12 s ago: 1,000 APIs, 0 late, 3 could not be told`. `beats`: whether heartbeats are written by these settings.
+pub(super) fn words(beat: &Heartbeat, beats: bool, now: Timestamp) -> String {
+    let by = match beat.period {
+        Some(_) if !beats => "heartbeats are off (store.heartbeat_seconds = 0); the last one came from",
+        Some(_) => "watched by",
+        None => "a single round by",
+    };
     let (host, ago) = (host(beat), text::ago(beat.at, now));
     let apis = match beat.apis {
         1 => "1 API".to_owned(),
         apis => format!("{} APIs", grouped(&apis.to_string())),
     };
     let mut words = format!("{by} {host}, {ago}: {apis}, {} late", grouped(&beat.late.to_string()));
-    if beat.late > 0 {
-        let named: Vec<&str> = beat.late_api_ids.iter().take(NAMED).map(|api_id| api_id.as_str()).collect();
-        let more = if beat.late > named.len() as u64 { ", …" } else { "" };
-        words.push_str(&format!(" ({}{more})", named.join(", ")));
+    words.push_str(&named(beat.late, &beat.late_api_ids));
+    if beat.inconclusive > 0 {
+        words.push_str(&format!(", {} could not be told", grouped(&beat.inconclusive.to_string())));
+        words.push_str(&named(beat.inconclusive, &beat.inconclusive_api_ids));
     }
     words
 }
 
-/// That no heartbeat comes any more, if that is so.
+/// ` (shop, mail, …)`, or nothing where there is none.
+fn named(count: u64, ids: &[ApiId]) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    let named: Vec<&str> = ids.iter().take(NAMED).map(ApiId::as_str).collect();
+    let more = if count > named.len() as u64 { ", …" } else { "" };
+    format!(" ({}{more})", named.join(", "))
+}
+
+/// That no heartbeat comes any more, if that is so. It says nothing where they are switched off since.
 pub(super) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<String> {
     let period = beat.period.filter(|_| beat.is_overdue(now))?;
     Some(format!(
@@ -48,17 +74,35 @@ pub(super) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<String> 
     ))
 }
 
-/// Whether an API was probed on time, as of the heartbeat; `None` where that says nothing of the present or of this API.
-pub(super) fn on_time(row: &Row, beat: &Heartbeat, now: Timestamp) -> Option<bool> {
-    let probe = row.state.last_probe.as_ref()?;
+/// What the heartbeat says of an API; `None` where that is nothing of the present or of this API.
+pub(super) fn said(row: &Row, beat: &Heartbeat, now: Timestamp) -> Option<Said> {
+    let (probe, api_id) = (row.state.last_probe.as_ref()?, &row.state.api_id);
     // After a single round nobody probes, and an old heartbeat knows nothing of today.
     if beat.period.is_none() || beat.is_overdue(now) || row.config.is_none() || !row.enabled() {
         return None;
     }
-    match beat.is_late(&row.state.api_id)? {
-        true => (probe.at <= beat.at).then_some(false), // it was heard of since then
-        false => Some(true),
+    // Who is named in it is watched. Of the time after the heartbeat it knows nothing.
+    let is_from_before = probe.at <= beat.at;
+    if beat.late_api_ids.contains(api_id) {
+        return is_from_before.then_some(Said::Late);
     }
+    if beat.inconclusive_api_ids.contains(api_id) {
+        return is_from_before.then_some(Said::CouldNotTell);
+    }
+    let is_well = beat.is_late(api_id) == Some(false) && beat.is_inconclusive(api_id) == Some(false);
+    let is_known = row.status() != Status::Unknown;
+    (is_well && is_known && is_watched(row, beat)).then_some(Said::OnTime)
+}
+
+/// Whether the row is as fresh as that of a watched API is. The heartbeat does not list who is watched, and one that is not
+/// (its config came an hour ago, in a source that the daemon does not read) is not late either. The first probe after a write
+/// begins the wait for the next one, so a row may be a gap older than the checkpoint.
+fn is_watched(row: &Row, beat: &Heartbeat) -> bool {
+    let (Some(probe), Some(config)) = (&row.state.last_probe, &row.config) else { return false };
+    let age = beat.at.since(probe.at);
+    let without_gap = beat.checkpoint.saturating_add(config.timeout.saturating_mul(2)).saturating_add(SLACK);
+    // The gaps of a cron expression take a while to find.
+    age <= without_gap || age <= without_gap.saturating_add(config.schedule.longest_gap())
 }
 
 /// Whether the row is older than the last probe should be, by the schedule at that time.
@@ -69,11 +113,11 @@ pub(super) fn is_row_behind(row: &Row, now: Timestamp) -> bool {
     now.since(probe.at) > allowed
 }
 
-pub(super) fn json_of(beat: &Heartbeat, now: Timestamp) -> Value {
+pub(super) fn json_of(beat: &Heartbeat, beats: bool, now: Timestamp) -> Value {
     json!({
         "at": beat.at.to_string(),
         "age_seconds": now.since(beat.at).as_secs(),
-        "is_overdue": beat.is_overdue(now),
+        "is_overdue": beats && beat.is_overdue(now),
         "instance": beat.instance,
         "program_version": beat.version,
         "heartbeat_seconds": beat.period.map(|period| period.as_secs()),
@@ -86,6 +130,8 @@ pub(super) fn json_of(beat: &Heartbeat, now: Timestamp) -> Value {
         "probes": beat.probes,
         "probes_since": beat.probes_since.to_string(),
         "late": beat.late,
-        "late_api_ids": beat.late_api_ids.iter().map(|api_id| api_id.as_str()).collect::<Vec<_>>(),
+        "late_api_ids": beat.late_api_ids.iter().map(ApiId::as_str).collect::<Vec<_>>(),
+        "inconclusive": beat.inconclusive,
+        "inconclusive_api_ids": beat.inconclusive_api_ids.iter().map(ApiId::as_str).collect::<Vec<_>>(),
     })
 }

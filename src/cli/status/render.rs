@@ -7,7 +7,8 @@ use api_health_core::state::Streak;
 use api_health_core::{AlertKind, Heartbeat, Status, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Row, beat, json_of_unreadable, owed_by};
+use super::beat::{self, Said};
+use super::{Row, json_of_unreadable, owed_by};
 use crate::app::App;
 use crate::cli::alerts;
 use crate::cli::configured::Checked;
@@ -69,6 +70,13 @@ pub(super) struct Seen<'a> {
     pub(super) now: Timestamp,
 }
 
+impl Seen<'_> {
+    /// Whether heartbeats are written by these settings.
+    pub(super) fn beats(&self) -> bool {
+        self.app.settings.store.heartbeat.is_some()
+    }
+}
+
 pub(super) fn text_of(seen: &Seen<'_>, rows: &[Row], counts: &Counts, out: &Out) -> String {
     let Seen { app, heartbeat, now } = *seen;
     let mut table = Table::new(&["API", "STATUS", "SINCE", "LAST PROBE", ">LATENCY", "WHAT"]);
@@ -80,11 +88,11 @@ pub(super) fn text_of(seen: &Seen<'_>, rows: &[Row], counts: &Counts, out: &Out)
             row.since().map_or("-".into(), |since| text::span(now.since(since))).into(),
             last_probe_cell(row, heartbeat, now),
             latency_words(row, heartbeat, now).into(),
-            what(row, app).join("; ").into(),
+            what(row, app, now).join("; ").into(),
         ]);
     }
     let table = if rows.is_empty() { String::new() } else { format!("{}\n", table.render(out)) };
-    let footer = heartbeat.map_or(String::new(), |beat| format!("{}\n", beat::words(beat, now)));
+    let footer = heartbeat.map_or(String::new(), |beat| format!("{}\n", beat::words(beat, seen.beats(), now)));
     format!("{table}{}\n{footer}", counts.line(out))
 }
 
@@ -92,9 +100,10 @@ pub(super) fn text_of(seen: &Seen<'_>, rows: &[Row], counts: &Counts, out: &Out)
 fn last_probe_cell(row: &Row, heartbeat: Option<&Heartbeat>, now: Timestamp) -> Cell {
     let Some(probe) = &row.state.last_probe else { return "-".into() };
     let ago = text::ago(probe.at, now);
-    match heartbeat.and_then(|beat| beat::on_time(row, beat, now)) {
-        Some(false) => Cell::styled(format!("{ago}, late"), BAD),
-        Some(true) if beat::is_row_behind(row, now) => "on time".into(),
+    match heartbeat.and_then(|beat| beat::said(row, beat, now)) {
+        Some(Said::Late) => Cell::styled(format!("{ago}, late"), BAD),
+        Some(Said::CouldNotTell) => Cell::styled(format!("{ago}, now it cannot be told"), DOUBT),
+        Some(Said::OnTime) if beat::is_row_behind(row, now) => "on time".into(),
         _ => ago.into(),
     }
 }
@@ -103,8 +112,8 @@ fn last_probe_cell(row: &Row, heartbeat: Option<&Heartbeat>, now: Timestamp) -> 
 fn latency_words(row: &Row, heartbeat: Option<&Heartbeat>, now: Timestamp) -> String {
     let Some(probe) = &row.state.last_probe else { return "-".into() };
     let Some(ms) = probe.latency_ms else { return "-".into() };
-    match heartbeat.and_then(|beat| beat::on_time(row, beat, now)) {
-        Some(true) if beat::is_row_behind(row, now) => format!("{ms} ms, {}", text::ago(probe.at, now)),
+    match heartbeat.and_then(|beat| beat::said(row, beat, now)) {
+        Some(Said::OnTime) if beat::is_row_behind(row, now) => format!("{ms} ms, {}", text::ago(probe.at, now)),
         _ => format!("{ms} ms"),
     }
 }
@@ -122,10 +131,13 @@ fn status_cell(row: &Row) -> Cell {
     Cell::styled(word, style)
 }
 
-/// What else there is to say, the most pressing first.
-fn what(row: &Row, app: &App) -> Vec<String> {
+/// What else there is to say, the most pressing first. Figures that wait for a checkpoint are told with their age where the row is
+/// behind: its API may fail for another reason by now.
+fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
     let state = &row.state;
     let mut what = Vec::new();
+    let as_of = state.last_probe.as_ref().filter(|_| beat::is_row_behind(row, now));
+    let as_of = as_of.map_or(String::new(), |probe| format!(" (as of {})", text::ago(probe.at, now)));
     if let Some(incident) = &row.not_probed {
         what.push(format!("not probed: {}", text::line(&incident.reason)));
     }
@@ -135,7 +147,7 @@ fn what(row: &Row, app: &App) -> Vec<String> {
     if let Some(probe) = state.last_probe.as_ref().filter(|probe| probe.verdict != Verdict::Pass) {
         let error = probe.error.as_deref().unwrap_or("failed");
         let prefix = if probe.verdict == Verdict::Inconclusive { "could not tell: " } else { "" };
-        what.push(format!("{prefix}{}", text::line(error)));
+        what.push(format!("{prefix}{}{as_of}", text::line(error)));
     }
     let owed = owed_by(app, state);
     if owed > 0 {
@@ -145,7 +157,8 @@ fn what(row: &Row, app: &App) -> Vec<String> {
         what.push(format!("owes {} to {}", text::count(owed, "alert"), channels.join(", ")));
     }
     if state.missed_ticks > 0 {
-        what.push(text::count(usize::try_from(state.missed_ticks).unwrap_or(usize::MAX), "missed tick"));
+        let missed = text::count(usize::try_from(state.missed_ticks).unwrap_or(usize::MAX), "missed tick");
+        what.push(format!("{missed}{as_of}"));
     }
     if row.config.is_none() {
         what.push("not in the table or file".into());
@@ -193,7 +206,7 @@ pub(super) fn json_of(
             "owed_alerts": counts.owed,
         },
         "store_trouble": store_trouble.map(trouble),
-        "heartbeat": heartbeat.map(|beat| beat::json_of(beat, now)),
+        "heartbeat": heartbeat.map(|beat| beat::json_of(beat, seen.beats(), now)),
         "apis": rows.iter().map(|row| json_of_row(seen, row)).collect::<Vec<_>>(),
         "unreadable": json_of_unreadable(unreadable),
         "refused": checked.refused.iter().map(|refused| json!({
@@ -243,7 +256,11 @@ fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
             "status_code": probe.status_code,
             "error": probe.error,
         })),
-        "on_time": seen.heartbeat.and_then(|beat| beat::on_time(row, beat, seen.now)),
+        "on_time": match seen.heartbeat.and_then(|beat| beat::said(row, beat, seen.now)) {
+            Some(Said::OnTime) => Some(true),
+            Some(Said::Late) => Some(false),
+            Some(Said::CouldNotTell) | None => None,
+        },
         "owed_alerts": owed_by(app, state),
         "missed_ticks": state.missed_ticks,
     })

@@ -16,6 +16,15 @@ pub(crate) fn table_name(table: &str) -> String {
     format!("DynamoDB table {table}")
 }
 
+/// Whether a write was refused because its condition does not hold, and nothing was written.
+pub(crate) fn is_condition_refused<T, E>(answer: &Result<T, SdkError<E, HttpResponse>>) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    let error = answer.as_ref().err().and_then(SdkError::as_service_error);
+    error.and_then(ProvideErrorMetadata::code) == Some("ConditionalCheckFailedException")
+}
+
 /// One call, for the words of its error.
 pub(crate) struct Call<'a> {
     table: &'a str,

@@ -72,9 +72,7 @@ impl DynamoStateStore {
                 .expression_attribute_values(":expected", AttributeValue::N(expected.to_string())),
         };
         match request.send().await {
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
-                Err(CommitError::Conflict)
-            }
+            answer if errors::is_condition_refused(&answer) => Err(CommitError::Conflict),
             answer => call.answer(answer).map(drop).map_err(|fault| CommitError::Store(fault.into())),
         }
     }

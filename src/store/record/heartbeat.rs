@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use api_health_actors::ports::{StoredHeartbeat, UnreadableState};
-use api_health_core::heartbeat::LATE_NAMED_MAX;
+use api_health_core::heartbeat::{INCONCLUSIVE_NAMED_MAX, LATE_NAMED_MAX};
 use api_health_core::{ApiId, Heartbeat};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,6 +45,11 @@ pub(crate) struct HeartbeatRecord<'a> {
     probes_since: Time,
     late: u64,
     late_api_ids: Vec<Cow<'a, str>>,
+    /// Absent in the records of programs that did not count them.
+    #[serde(default)]
+    inconclusive: u64,
+    #[serde(default)]
+    inconclusive_api_ids: Vec<Cow<'a, str>>,
 }
 
 impl<'a> From<&'a Heartbeat> for HeartbeatRecord<'a> {
@@ -65,16 +70,18 @@ impl<'a> From<&'a Heartbeat> for HeartbeatRecord<'a> {
             probes: beat.probes,
             probes_since: Time(beat.probes_since),
             late: beat.late,
-            late_api_ids: beat.late_api_ids.iter().map(|api_id| api_id.as_str().into()).collect(),
+            late_api_ids: texts(&beat.late_api_ids),
+            inconclusive: beat.inconclusive,
+            inconclusive_api_ids: texts(&beat.inconclusive_api_ids),
         }
     }
 }
 
 impl HeartbeatRecord<'_> {
     fn into_heartbeat(self) -> Result<Heartbeat, String> {
-        let late = self.late_api_ids.iter().take(LATE_NAMED_MAX).map(|text| ApiId::parse(text));
         Ok(Heartbeat {
-            late_api_ids: late.collect::<Result<_, _>>().map_err(|why| format!("late_api_ids: an id {why}"))?,
+            late_api_ids: ids("late_api_ids", &self.late_api_ids, LATE_NAMED_MAX)?,
+            inconclusive_api_ids: ids("inconclusive_api_ids", &self.inconclusive_api_ids, INCONCLUSIVE_NAMED_MAX)?,
             at: self.at.0,
             instance: self.instance.into_owned(),
             version: self.program_version.into_owned(),
@@ -88,8 +95,18 @@ impl HeartbeatRecord<'_> {
             probes: self.probes,
             probes_since: self.probes_since.0,
             late: self.late,
+            inconclusive: self.inconclusive,
         })
     }
+}
+
+fn texts(ids: &[ApiId]) -> Vec<Cow<'_, str>> {
+    ids.iter().map(|api_id| api_id.as_str().into()).collect()
+}
+
+fn ids(field: &str, texts: &[Cow<'_, str>], most: usize) -> Result<Vec<ApiId>, String> {
+    let ids = texts.iter().take(most).map(|text| ApiId::parse(text));
+    ids.collect::<Result<_, _>>().map_err(|why| format!("{field}: an id {why}"))
 }
 
 /// Reads one from a JSON value, as DynamoDB's attributes become one.
@@ -144,6 +161,8 @@ mod tests {
             probes_since: Timestamp::from_millis(1_795_332_540_250),
             late: 2,
             late_api_ids: ["shop", "mail"].map(|text| ApiId::parse(text).unwrap()).into(),
+            inconclusive: 1,
+            inconclusive_api_ids: vec![ApiId::parse("cart").unwrap()],
         }
     }
 
@@ -172,6 +191,8 @@ mod tests {
                 "probes_since": "2026-11-22T07:29:00.250Z",
                 "late": 2,
                 "late_api_ids": ["shop", "mail"],
+                "inconclusive": 1,
+                "inconclusive_api_ids": ["cart"],
             })
         );
     }
@@ -185,6 +206,17 @@ mod tests {
     }
 
     #[test]
+    fn one_from_before_inconclusive_outcomes_were_counted_is_read() {
+        let mut older = value(&beat());
+        for field in ["inconclusive", "inconclusive_api_ids"] {
+            assert!(older.as_object_mut().unwrap().remove(field).is_some());
+        }
+        let expected = Heartbeat { inconclusive: 0, inconclusive_api_ids: vec![], ..beat() };
+        assert_eq!(read_value(&older), Ok(expected.clone()));
+        assert_eq!(read_text(older.to_string().as_bytes()), Ok(expected));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_said_and_a_newer_one_is_told_from_it() {
         let with = |field: &str, to: Value| {
             let mut value = value(&beat());
@@ -193,6 +225,7 @@ mod tests {
         };
         assert!(with("apis", json!("many")).why.contains("apis"));
         assert!(with("late_api_ids", json!(["a b"])).why.contains("late_api_ids"));
+        assert!(with("inconclusive_api_ids", json!(["a b"])).why.contains("inconclusive_api_ids"));
         assert!(with("schema", json!(4)).is_newer);
         assert!(!with("at", json!("yesterday")).is_newer);
         assert!(read_text(b"{").is_err());
