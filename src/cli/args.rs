@@ -34,7 +34,8 @@ pub struct Cli {
 }
 
 /// What to begin with.
-pub const EXAMPLES: &str = "  api-health demo                               watch a small API go down and come back, offline
+pub const EXAMPLES: &str =
+    "  api-health demo                               watch a small API go down and come back, offline
   api-health run https://example.com/health     watch an API now, with the defaults
   api-health apis add --url https://example.com/health --name Example
   api-health run                                watch everything that is configured

@@ -80,7 +80,7 @@ fn the_table_has_what_is_down_first_and_names_what_cannot_be_read() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(lines[0].starts_with("API") && lines[1].starts_with("c-down"), "{}", ran.out);
-    assert!(lines[1].contains("DOWN") && lines[1].contains(" d ago); owes 1 alert to webhook"));
+    assert!(lines[1].contains("DOWN") && lines[1].contains(" ago); owes 1 alert to webhook"));
     assert!(
         lines[1].contains("status 503 is not in 2xx (as of "),
         "its age is told where the row is behind: {}",
