@@ -117,7 +117,9 @@ fn what_somebody_configured_wrongly_is_named_and_not_waited_for() {
                sso_account_id = 1\nsso_role_name = ops\n";
     let role =
         "[profile ops]\nregion = eu-central-1\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = no\n";
-    let cases: [(&[(&str, &str)], &str, &str); 6] = [
+    /// The environment, the AWS config file, what is said.
+    type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str);
+    let cases: [Case; 6] = [
         (
             &[("AWS_PROFILE", "nosuch"), ("AWS_REGION", "eu-central-1")],
             "",
