@@ -45,13 +45,14 @@ pub(crate) struct Worker {
 impl Worker {
     /// Opens a connection and starts its thread, called `name` where threads are listed.
     pub(crate) fn start(file: &SqliteFile, name: &str) -> Result<Self, Fault> {
-        let mut db =
-            Db { connection: file.connect()?, file: file.clone(), buffer: Vec::new(), identity: identity(file) };
+        let db = Db { connection: file.connect()?, file: file.clone(), buffer: Vec::new(), identity: identity(file) };
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
         let (ended, end) = std::sync::mpsc::channel::<()>();
         let run = move || {
-            // Dropped at the end of the thread, which is how its handle hears of that.
+            // Dropped at the end of the thread, which is how its handle hears of that: after the connection, and so before it
+            // in this order.
             let _ended = ended;
+            let mut db = db;
             while let Some(job) = waiting.blocking_recv() {
                 // A job that panics drops its answer, and its caller is told; the next job finds the thread alive.
                 let _ = catch_unwind(AssertUnwindSafe(|| job(&mut db)));

@@ -14,11 +14,11 @@ fn a_deb_is_installed_upgraded_removed_and_purged() {
         Err(why) => return skip("a_deb_is_installed_upgraded_removed_and_purged", &why),
     };
     let container = &machine.container;
-    container.copy_in(&built.first.deb, "/root/first.deb", "644");
-    container.copy_in(&built.later.deb, "/root/later.deb", "644");
+    container.copy_in(&built.first.deb, "/srv/first.deb", "644");
+    container.copy_in(&built.later.deb, "/srv/later.deb", "644");
 
     // Installed, it runs, and it is started at each boot.
-    container.ok(&["dpkg", "--install", "/root/first.deb"]);
+    container.ok(&["dpkg", "--install", "/srv/first.deb"]);
     let first = machine.wait_until_ready();
     assert_eq!(machine.property("UnitFileState"), "enabled");
     machine.watch();
@@ -26,10 +26,10 @@ fn a_deb_is_installed_upgraded_removed_and_purged() {
     machine.edit_settings();
 
     // An upgrade whose own settings are others as well: what the operator wrote is kept, and so is what is known.
-    container.sh("dpkg-deb --raw-extract /root/later.deb /root/later
-         echo '# Something new.' >>/root/later/etc/api-health/api-health.toml
-         dpkg-deb -Znone --root-owner-group --build /root/later /root/later.deb");
-    container.ok(&["dpkg", "--force-confold", "--install", "/root/later.deb"]);
+    container.sh("dpkg-deb --raw-extract /srv/later.deb /srv/later
+         echo '# Something new.' >>/srv/later/etc/api-health/api-health.toml
+         dpkg-deb -Znone --root-owner-group --build /srv/later /srv/later.deb");
+    container.ok(&["dpkg", "--force-confold", "--install", "/srv/later.deb"]);
     machine.wait_until_restarted(&first);
     machine.assert_edits_are_kept();
     machine.wait_for_probes();
@@ -53,7 +53,7 @@ fn a_deb_is_installed_upgraded_removed_and_purged() {
     );
 
     // Installed again, it goes on from there.
-    container.ok(&["dpkg", "--force-confold", "--install", "/root/first.deb"]);
+    container.ok(&["dpkg", "--force-confold", "--install", "/srv/first.deb"]);
     machine.wait_until_ready();
     machine.assert_edits_are_kept();
     machine.wait_for_probes();
@@ -61,7 +61,7 @@ fn a_deb_is_installed_upgraded_removed_and_purged() {
 
     // Nobody who upgrades a fleet waits for a daemon that waits for AWS.
     machine.cut_off_from_aws();
-    container.ok(&["timeout", "60", "dpkg", "--force-confold", "--install", "/root/later.deb"]);
+    container.ok(&["timeout", "60", "dpkg", "--force-confold", "--install", "/srv/later.deb"]);
     machine.wait_until_it_waits_for_aws();
 
     // Purged, nothing is left but the user.
@@ -72,6 +72,6 @@ fn a_deb_is_installed_upgraded_removed_and_purged() {
 
     // Where no systemd runs, as in an image that is being made, it is installed and removed all the same.
     let line =
-        "mount -t tmpfs none /run && dpkg --install /root/first.deb && api-health --version && dpkg --purge api-health";
+        "mount -t tmpfs none /run && dpkg --install /srv/first.deb && api-health --version && dpkg --purge api-health";
     container.ok(&["unshare", "--mount", "sh", "-euc", line]);
 }

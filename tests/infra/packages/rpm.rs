@@ -13,12 +13,12 @@ fn an_rpm_is_installed_upgraded_and_erased() {
         Err(why) => return skip("an_rpm_is_installed_upgraded_and_erased", &why),
     };
     let container = &machine.container;
-    container.copy_in(&built.first.rpm, "/root/first.rpm", "644");
-    container.copy_in(&built.later.rpm, "/root/later.rpm", "644");
+    container.copy_in(&built.first.rpm, "/srv/first.rpm", "644");
+    container.copy_in(&built.later.rpm, "/srv/later.rpm", "644");
     // Amazon Linux starts nothing at boot that nobody asked for.
     container.write("/etc/systemd/system-preset/99-default.preset", "disable *\n", "644");
 
-    container.ok(&["rpm", "--install", "--nodeps", "/root/first.rpm"]);
+    container.ok(&["rpm", "--install", "--nodeps", "/srv/first.rpm"]);
     assert_eq!(machine.property("UnitFileState"), "disabled", "the preset decides");
     assert_eq!(machine.property("ActiveState"), "inactive");
     container.ok(&["systemctl", "enable", "--now", "api-health"]);
@@ -27,7 +27,7 @@ fn an_rpm_is_installed_upgraded_and_erased() {
     let since = machine.up_since();
     machine.edit_settings();
 
-    container.ok(&["rpm", "--upgrade", "--nodeps", "/root/later.rpm"]);
+    container.ok(&["rpm", "--upgrade", "--nodeps", "/srv/later.rpm"]);
     machine.wait_until_restarted(&first);
     assert_eq!(machine.property("UnitFileState"), "enabled", "and asks nobody's preset again");
     machine.assert_edits_are_kept();
@@ -51,7 +51,7 @@ fn an_rpm_is_installed_upgraded_and_erased() {
     }
 
     // A stopped service is not started by an upgrade, and where no systemd runs nothing fails.
-    let line = "mount -t tmpfs none /run && rpm --install --nodeps /root/first.rpm && rpm --upgrade --nodeps /root/later.rpm \
+    let line = "mount -t tmpfs none /run && rpm --install --nodeps /srv/first.rpm && rpm --upgrade --nodeps /srv/later.rpm \
                 && api-health --version && rpm --erase --nodeps api-health";
     container.ok(&["unshare", "--mount", "sh", "-euc", line]);
     assert_eq!(machine.property("ActiveState"), "inactive");

@@ -35,8 +35,8 @@ fn machine(server: &Server) -> Result<Container, crate::skip::Because> {
 /// Runs all blocks of a page in one shell; gives what they print.
 fn play(container: &Container, page: &str) -> String {
     let blocks: String = to_run(page, "run: systemd").into_iter().map(|(text, _)| text).collect();
-    container.write("/root/page.sh", &format!("exec 2>&1\ncd /root\nset -eu -o pipefail\n{blocks}echo done\n"), "644");
-    let ended = container.run(&["bash", "/root/page.sh"]);
+    container.write("/srv/page.sh", &format!("exec 2>&1\ncd /srv\nset -eu -o pipefail\n{blocks}echo done\n"), "644");
+    let ended = container.run(&["bash", "/srv/page.sh"]);
     assert!(ended.code == Some(0) && ended.stdout.ends_with("done"), "{ended:?}");
     ended.stdout
 }
@@ -57,8 +57,8 @@ fn what_the_pages_say_of_systemd_is_so() {
     let as_daemon = to_run(OPERATIONS, "run: systemd").into_iter().find(|(text, _)| text.starts_with("as_daemon() {"));
     let as_daemon = as_daemon.unwrap().0;
     let mode = |script: &str| {
-        container.write("/root/mode.sh", &format!("{script}stat --format %a /var/lib/api-health\n"), "644");
-        container.ok(&["bash", "/root/mode.sh"]).lines().next_back().unwrap_or_default().trim().to_owned()
+        container.write("/srv/mode.sh", &format!("{script}stat --format %a /var/lib/api-health\n"), "644");
+        container.ok(&["bash", "/srv/mode.sh"]).lines().next_back().unwrap_or_default().trim().to_owned()
     };
     assert_eq!(mode(""), "700");
     assert_eq!(mode(&as_daemon), "700");
