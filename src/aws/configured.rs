@@ -145,4 +145,12 @@ mod tests {
             "[profile ops]\nrole_arn = x\nsource_profile = b\n[profile b]\nrole_arn = y\nsource_profile = ops\n";
         assert!(found(ops, circle).await.is_some());
     }
+
+    #[tokio::test]
+    async fn profiles_that_go_round_in_a_circle_are_followed_up_to_a_bound() {
+        let circle =
+            "[profile a]\nrole_arn = arn:x\nsource_profile = b\n[profile b]\nrole_arn = arn:y\nsource_profile = a\n";
+        let said = found(&[("AWS_PROFILE", "a")], circle).await;
+        assert!(said.is_some(), "it is configured, and waiting does not mend it");
+    }
 }

@@ -1,6 +1,8 @@
 //! What was found once, each with the fault that it was.
 
 use api_health::configs::{file, url};
+use api_health_core::Timestamp;
+use api_health_core::schedule::{CronFault, Schedule};
 
 #[test]
 fn a_url_that_grows_when_it_is_sent_is_refused() {
@@ -23,4 +25,17 @@ fn a_status_set_that_is_none_is_not_quoted_without_an_end() {
     fields.insert("expected_status".into(), "ok".repeat(1_000_000).into());
     let issues = crate::rules().check(&crate::rows::rows(vec![fields])[0]).unwrap_err().issues;
     assert!(issues.len() == 1 && issues[0].to_string().len() < 1_000, "{} bytes", issues[0].to_string().len());
+}
+
+#[test]
+fn a_field_of_a_cron_expression_with_nothing_beside_its_comma_is_refused_at_once() {
+    // The library searched for a minute, for a tick that there is not.
+    for expression in [", * 2 */3 */2 2", ",1 * * * *", "1, * * * *", "1,,2 * * * *", "* * , * *"] {
+        let refused =
+            crate::soon(|| Schedule::cron(expression, "Europe/Berlin", Timestamp::from_millis(1_917_468_854_556)));
+        assert!(matches!(refused, Err(CronFault::Expression(why)) if why.contains("comma")), "{expression}");
+    }
+    let close =
+        crate::soon(|| Schedule::cron("0 * 2 */3 */2 2", "Europe/Berlin", Timestamp::from_millis(1_917_468_854_556)));
+    crate::soon(|| close.unwrap().longest_gap());
 }

@@ -74,6 +74,10 @@ impl CronTicks {
         if !expression.trim_start().starts_with('@') && fields != 5 && fields != 6 {
             return Err(CronFault::Expression(format!("has {fields} fields, not 5 or 6")));
         }
+        // The library takes it for an empty set, and then searches thousands of years for a tick.
+        if expression.split_whitespace().any(|field| field.split(',').any(str::is_empty)) {
+            return Err(CronFault::Expression("has a comma with nothing on one side of it".into()));
+        }
         let time_zone = jiff::tz::db().get(zone).map_err(|_| CronFault::Zone)?;
         let cron = CronParser::builder()
             .seconds(Seconds::Optional)
