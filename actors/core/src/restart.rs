@@ -85,8 +85,7 @@ impl Deaths {
             self.recent.pop_front();
         }
         if self.given_up || self.recent.len() == bound {
-            self.given_up = true;
-            return Verdict::GiveUp { again_after: spread_out(policy.slow, spread) };
+            return self.give_up(policy, spread);
         }
         let doublings = u32::try_from(self.recent.len() - 1).unwrap_or(u32::MAX).min(31);
         let delay = policy.delay_min.saturating_mul(1 << doublings).min(policy.delay_max);
