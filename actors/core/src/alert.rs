@@ -1,7 +1,7 @@
 //! What people are told: one alert for each confirmed change of status. The words are made in `src/notify`.
 
 use crate::api::ApiId;
-use crate::state::Status;
+use crate::status::Status;
 use crate::time::Timestamp;
 
 /// What an alert tells.
@@ -60,7 +60,7 @@ pub struct Alert {
     pub name: String,
     /// Its URL when this was decided; empty for the monitor's own store.
     pub url: String,
-    /// The status before.
+    /// The status before; unknown where an outage is taken back that was told and never stored.
     pub previous_status: Status,
     /// When it happened: the start of the first probe of the streak; for [`AlertKind::Closed`] when it was closed.
     pub happened_at: Timestamp,
@@ -80,5 +80,10 @@ impl Alert {
     /// drops repeats must not take a recovery for a repeat of the outage.
     pub fn id(incident_id: &str, kind: AlertKind) -> String {
         format!("{incident_id}.{}", kind.as_str())
+    }
+
+    /// Whether it takes an outage back that was told while it could not be stored, and that proved not to be in the record.
+    pub fn is_withdrawal(&self) -> bool {
+        self.kind == AlertKind::Closed && self.previous_status == Status::Unknown
     }
 }

@@ -1,7 +1,7 @@
 //! What is watched: one configured HTTP API, validated. Rows as people write them are read in `src/configs`.
 
 use std::borrow::Borrow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ impl ApiId {
     /// # Errors
     /// Says in plain words why `text` is neither.
     pub fn parse_stored(text: &str) -> Result<Self, String> {
-        if text == OWN_STORE {
-            return Ok(Self::own_store());
+        if text == OWN_STORE || text == OWN_FLEET {
+            return Ok(Self(text.into()));
         }
         match text.strip_prefix(OWN_PROBER) {
             Some(api_id) => Ok(Self::own_prober(&Self::parse(api_id)?)),
@@ -53,6 +53,12 @@ impl ApiId {
     /// The store, as something that the monitor watches about itself: down while it takes no writes.
     pub fn own_store() -> Self {
         Self(OWN_STORE.into())
+    }
+
+    /// The workers that share the store, as something that the monitor watches about itself: down while fewer live than are
+    /// expected.
+    pub fn own_fleet() -> Self {
+        Self(OWN_FLEET.into())
     }
 
     /// The prober of `api_id`, as something that the monitor watches about itself: down while it is given up.
@@ -91,6 +97,7 @@ impl ApiId {
 
 /// The ids of what the monitor watches about itself have a colon, which no person can write into an id.
 const OWN_STORE: &str = "api-health:store";
+const OWN_FLEET: &str = "api-health:fleet";
 const OWN_PROBER: &str = "api-health:prober:";
 
 impl fmt::Display for ApiId {
@@ -206,6 +213,24 @@ impl ApiConfig {
             && self.max_redirects == other.max_redirects
     }
 
+    /// A number for what is asked, never 0: where it differs, outcomes by the one config say nothing about the other.
+    ///
+    /// It is stored with a streak, and headers and body are secrets: 16 bits tell a change apart and give nothing away. Two
+    /// questions that share a number cost a streak that is one outcome too long, once in 65,535 changes.
+    pub fn question(&self) -> u16 {
+        let mut hash = Fnv::default();
+        hash.part(self.url.as_bytes());
+        hash.part(self.method.as_str().as_bytes());
+        for (name, value) in &self.headers {
+            hash.part(name.as_bytes());
+            hash.part(value.reveal().as_bytes());
+        }
+        hash.part(self.body.as_ref().map_or("", |body| body.reveal()).as_bytes());
+        let _ = write!(hash, "{}", self.expected_status); // it takes everything
+        hash.part(&[self.max_redirects]);
+        u16::try_from(hash.0 % 65_535).unwrap_or(0) + 1
+    }
+
     /// What [`decide`](crate::decide()) needs to know of the config.
     pub fn policy(&self) -> Policy<'_> {
         Policy {
@@ -215,6 +240,7 @@ impl ApiConfig {
             failure_threshold: self.failure_threshold,
             success_threshold: self.success_threshold,
             recheck: self.recheck,
+            question: self.question(),
         }
     }
 
@@ -241,6 +267,32 @@ pub struct Policy<'a> {
     pub success_threshold: u32,
     /// How soon a suspect is probed again.
     pub recheck: Duration,
+    /// What is asked, as a number ([`ApiConfig::question`]).
+    pub question: u16,
+}
+
+/// FNV-1a over several parts, each closed by a byte that no text has.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl fmt::Write for Fnv {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.part(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Fnv {
+    fn part(&mut self, bytes: &[u8]) {
+        for byte in bytes.iter().chain(std::iter::once(&0xff)) {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -261,6 +313,26 @@ mod tests {
     fn the_hash_is_pinned_because_slots_must_survive_upgrades() {
         let thousandths = |id: &str| ApiId::parse(id).unwrap().stable_hash() % 1_000;
         assert_eq!((thousandths("api-0001"), thousandths("api-0002")), (718, 812));
+    }
+
+    #[test]
+    fn another_question_has_another_number_and_a_name_or_a_tick_asks_nothing() {
+        let api = crate::state::tests_support::config();
+        let number = |change: &dyn Fn(&mut ApiConfig)| {
+            let mut changed = api.clone();
+            change(&mut changed);
+            assert_eq!(changed.question() == api.question(), changed.asks_the_same(&api));
+            changed.question()
+        };
+        let same = number(&|_| {});
+        assert_ne!(same, 0);
+        assert_eq!(number(&|api| api.name = "other".into()), same);
+        assert_ne!(number(&|api| api.url.push('x')), same);
+        assert_ne!(number(&|api| api.method = Method::Head), same);
+        assert_ne!(number(&|api| api.headers.push(("a".into(), Secret::new("b")))), same);
+        assert_ne!(number(&|api| api.body = Some(Secret::new("b"))), same);
+        assert_ne!(number(&|api| api.max_redirects = 3), same);
+        assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
     }
 
     #[test]

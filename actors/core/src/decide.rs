@@ -8,7 +8,8 @@ use crate::delivery;
 use crate::incident::Incident;
 use crate::invariant;
 use crate::outcome::{Outcome, Verdict, one_line};
-use crate::state::{ApiState, LastProbe, Status, Streak};
+use crate::state::{ApiState, LastProbe, Streak, Toward};
+use crate::status::Status;
 use crate::time::Timestamp;
 
 /// A confirmed change of status.
@@ -37,32 +38,66 @@ pub enum Reason {
     Inconclusive,
     /// The API is no longer watched: it is unknown from now on.
     NotWatched,
-    /// What is asked of the API changed: a streak that was seen of what was asked before is over.
-    AsksAnew,
+    /// An outage was told that is not in the record, and is taken back.
+    Withdrawn,
 }
 
-/// What follows from one outcome.
+/// What follows from one outcome. What can be read off the next state is a method, so that nothing is said twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The state now; its version is still that of the record it came from.
     pub next: ApiState,
-    /// The change of status, if it was confirmed just now.
-    pub transition: Option<Transition>,
-    /// The alert that is owed for it; it is also in `next.owed`, where the store finds it.
-    pub owed: Option<Alert>,
+    /// The status before.
+    pub from: Status,
+    /// The last alert in `next.owed` is owed because of this.
+    pub owes: bool,
     /// Probe again after this long, because the API is suspect; `None`: at the next tick.
     pub recheck: Option<Duration>,
-    /// Whether something changed that later decisions hang on, so that it must be stored at once.
-    pub must_store: bool,
     /// Why.
     pub reason: Reason,
 }
 
-/// Decides what follows from `outcome`, given what is known of the API and what its config asks.
+impl Decision {
+    /// The change of status, if it was confirmed just now.
+    pub fn transition(&self) -> Option<Transition> {
+        let (from, to) = (self.from, self.next.status);
+        (from != to).then_some(Transition { from, to })
+    }
+
+    /// The alert that is owed for it.
+    pub fn owed(&self) -> Option<&Alert> {
+        self.next.owed.last().map(|owed| &owed.alert).filter(|_| self.owes)
+    }
+
+    /// Whether something changed that later decisions hang on, so that it must be stored at once.
+    pub const fn must_store(&self) -> bool {
+        !matches!(self.reason, Reason::Steady | Reason::Inconclusive)
+    }
+
+    fn new(next: ApiState, from: Status, reason: Reason) -> Self {
+        Self { next, from, owes: false, recheck: None, reason }
+    }
+
+    fn owing(mut self, alert: Alert, channels: &[String]) -> Self {
+        delivery::owe(&mut self.next.owed, alert, channels);
+        self.owes = true;
+        self
+    }
+}
+
+/// Decides what follows from `outcome`, given what is known of the API and what its config asks. What is owed is owed to
+/// these channels.
 ///
 /// Total and pure. An alert is owed when the confirmed status differs from the one that was *told* last, so that
 /// nothing is told twice and nothing stays untold.
-pub fn decide(state: &ApiState, outcome: &Outcome, policy: &Policy<'_>, now: Timestamp) -> Decision {
+pub fn decide(
+    state: &ApiState,
+    outcome: &Outcome,
+    policy: &Policy<'_>,
+    channels: &[String],
+    now: Timestamp,
+) -> Decision {
+    let from = state.status;
     let mut next = state.clone();
     next.last_probe = Some(LastProbe {
         at: outcome.finished_at,
@@ -71,21 +106,17 @@ pub fn decide(state: &ApiState, outcome: &Outcome, policy: &Policy<'_>, now: Tim
         status_code: outcome.status_code,
         error: outcome.reason(),
     });
-    let mut decision = match (outcome.verdict, state.status) {
-        (Verdict::Inconclusive, _) => plain(next, Reason::Inconclusive),
+    let mut decision = match (outcome.verdict, from) {
+        (Verdict::Inconclusive, _) => Decision::new(next, from, Reason::Inconclusive),
         (Verdict::Pass, Status::Unknown) => {
             next.streak = None;
             next.status = Status::Up;
             next.since = Some(outcome.started_at);
-            Decision {
-                transition: Some(Transition { from: Status::Unknown, to: Status::Up }),
-                must_store: true,
-                ..plain(next, Reason::FirstSeenUp)
-            }
+            Decision::new(next, from, Reason::FirstSeenUp)
         }
         (Verdict::Pass, Status::Up) | (Verdict::Fail, Status::Down) => agree(next),
-        (Verdict::Fail, Status::Unknown | Status::Up) => disagree(next, AlertKind::Down, outcome, policy, now),
-        (Verdict::Pass, Status::Down) => disagree(next, AlertKind::Up, outcome, policy, now),
+        (Verdict::Fail, Status::Unknown | Status::Up) => disagree(next, Toward::Down, outcome, policy, channels, now),
+        (Verdict::Pass, Status::Down) => disagree(next, Toward::Up, outcome, policy, channels, now),
     };
     if decision.next.is_suspect() {
         decision.recheck = Some(policy.recheck);
@@ -94,112 +125,118 @@ pub fn decide(state: &ApiState, outcome: &Outcome, policy: &Policy<'_>, now: Tim
     decision
 }
 
-impl Decision {
-    /// The same decision, if it begins an incident, under the id that the incident had when it was decided before, on top of
-    /// another record: what was told under that id already is then known again, and not told anew under another.
-    #[must_use]
-    pub fn under_the_id_of(mut self, alert_id: &str) -> Self {
-        let Some(incident_id) = alert_id.strip_suffix(AlertKind::Down.as_str()).and_then(|id| id.strip_suffix('.'))
-        else {
-            return self;
-        };
-        if let (Some(owed), Some(incident), Some(last)) =
-            (&mut self.owed, &mut self.next.incident, self.next.owed.last_mut())
-            && owed.kind == AlertKind::Down
-        {
-            incident.incident_id = incident_id.to_owned();
-            owed.incident_id = incident_id.to_owned();
-            owed.alert_id = alert_id.to_owned();
-            last.alert = owed.clone();
-        }
-        self
-    }
-}
-
-/// Decides what follows when an API is watched no longer, because its row is gone or disabled.
+/// Decides what follows when an API is watched no longer, because its row is gone or disabled; `None`: nothing changes.
 ///
 /// Nothing is known of it from now on. If it was down, the incident is closed, and that is told in so many words: nobody
 /// would see it come back. What is owed stays owed. `why` completes "no longer watched: …".
-pub fn close(state: &ApiState, why: &str, now: Timestamp) -> Decision {
+pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -> Option<Decision> {
     let mut next = state.clone();
     let from = next.status;
     next.streak = None;
     next.status = Status::Unknown;
     next.since = None;
-    let owed = next.incident.take().map(|incident| Alert {
+    let incident = next.incident.take();
+    if incident.is_some() {
+        next.last_told = Status::Unknown;
+    }
+    if next == *state {
+        return None;
+    }
+    let mut decision = Decision::new(next, from, Reason::NotWatched);
+    if let Some(incident) = incident {
+        let reason = format!("no longer watched: {why}; it was down: {}", incident.reason);
+        decision = decision.owing(closed(&state.api_id, incident, from, &reason, now), channels);
+    }
+    debug_assert_eq!(invariant::first_broken(&decision.next), None, "close broke an invariant");
+    Some(decision)
+}
+
+/// Decides what follows when an outage was told that could not be stored, and that the record does not know: it is taken back
+/// in so many words, since no recovery would ever end it. `None`: the record knows it, or has told its end already.
+pub fn withdraw(state: &ApiState, told: &Alert, channels: &[String], now: Timestamp) -> Option<Decision> {
+    let is_known = state.incident.as_ref().is_some_and(|incident| incident.incident_id == told.incident_id)
+        || state.owed.iter().any(|owed| owed.alert.incident_id == told.incident_id);
+    if is_known || !told.kind.opens() {
+        return None;
+    }
+    let incident = Incident {
+        incident_id: told.incident_id.clone(),
+        started_at: told.incident_started_at,
+        reason: told.reason.clone(),
+        name: told.name.clone(),
+        url: told.url.clone(),
+    };
+    let reason = format!("this outage was told while the store was out of reach, and is not confirmed: {}", told.reason);
+    let alert = closed(&state.api_id, incident, Status::Unknown, &reason, now);
+    Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).owing(alert, channels))
+}
+
+fn closed(api_id: &crate::ApiId, incident: Incident, from: Status, reason: &str, now: Timestamp) -> Alert {
+    Alert {
         alert_id: Alert::id(&incident.incident_id, AlertKind::Closed),
         incident_id: incident.incident_id,
         kind: AlertKind::Closed,
-        api_id: next.api_id.clone(),
+        api_id: api_id.clone(),
         name: incident.name,
         url: incident.url,
         previous_status: from,
         happened_at: now,
         detected_at: now,
         incident_started_at: incident.started_at,
-        reason: one_line(&format!("no longer watched: {why}; it was down: {}", incident.reason)),
+        reason: one_line(reason),
         changes_left_out: 0,
-    });
-    if let Some(alert) = &owed {
-        next.last_told = Status::Unknown;
-        delivery::owe(&mut next, alert.clone());
     }
-    debug_assert_eq!(invariant::first_broken(&next), None, "close broke an invariant");
-    let changed = next != *state;
-    Decision {
-        transition: (from != Status::Unknown).then_some(Transition { from, to: Status::Unknown }),
-        owed,
-        must_store: changed,
-        ..plain(next, Reason::NotWatched)
-    }
-}
-
-/// Decides what follows when another thing is asked of an API from now on, such as another URL: a streak that was seen
-/// of what was asked before confirms nothing. Status and incident stay; the id says that it is the same API.
-pub fn ask_anew(state: &ApiState) -> Decision {
-    let mut next = state.clone();
-    let had_streak = next.streak.take().is_some();
-    Decision { must_store: had_streak, ..plain(next, Reason::AsksAnew) }
-}
-
-fn plain(next: ApiState, reason: Reason) -> Decision {
-    Decision { next, transition: None, owed: None, recheck: None, must_store: false, reason }
 }
 
 /// The outcome agrees with the status: a streak against it, if there was one, is over.
 fn agree(mut next: ApiState) -> Decision {
-    match next.streak.take() {
-        Some(_) => Decision { must_store: true, ..plain(next, Reason::SuspicionCleared) },
-        None => plain(next, Reason::Steady),
-    }
+    let reason = if next.streak.take().is_some() { Reason::SuspicionCleared } else { Reason::Steady };
+    let from = next.status;
+    Decision::new(next, from, reason)
 }
 
 /// The outcome speaks against the status: one more of its streak, and perhaps the one that confirms it.
-fn disagree(mut next: ApiState, toward: AlertKind, outcome: &Outcome, policy: &Policy<'_>, now: Timestamp) -> Decision {
+fn disagree(
+    mut next: ApiState,
+    toward: Toward,
+    outcome: &Outcome,
+    policy: &Policy<'_>,
+    channels: &[String],
+    now: Timestamp,
+) -> Decision {
+    let from = next.status;
+    let asks_the_same = |streak: &Streak| streak.question == policy.question || streak.question == 0;
     let mut streak = match next.streak.take() {
-        Some(streak) if streak.toward == toward => streak,
-        _ => Streak { toward, count: 0, first_at: outcome.started_at },
+        Some(streak) if streak.toward == toward && asks_the_same(&streak) => streak,
+        _ => Streak { toward, question: policy.question, count: 0, first_at: outcome.started_at },
     };
     streak.count = streak.count.saturating_add(1);
     let threshold = match toward {
-        AlertKind::Down => policy.failure_threshold,
-        AlertKind::Up | AlertKind::Closed => policy.success_threshold,
+        Toward::Down => policy.failure_threshold,
+        Toward::Up => policy.success_threshold,
     };
     if streak.count < threshold.max(1) {
         next.streak = Some(streak);
-        return Decision { must_store: true, ..plain(next, Reason::Suspect) };
+        return Decision::new(next, from, Reason::Suspect);
     }
-    confirm(next, &streak, outcome, policy, now)
+    confirm(next, &streak, outcome, policy, channels, now)
 }
 
 /// The streak is long enough: the status changes, and what was not told of it is owed.
-fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Policy<'_>, now: Timestamp) -> Decision {
+fn confirm(
+    mut next: ApiState,
+    streak: &Streak,
+    outcome: &Outcome,
+    policy: &Policy<'_>,
+    channels: &[String],
+    now: Timestamp,
+) -> Decision {
     let from = next.status;
     let to = streak.toward.status();
     next.status = to;
     next.since = Some(streak.first_at);
     let incident = match streak.toward {
-        AlertKind::Down => {
+        Toward::Down => {
             let incident = Incident {
                 incident_id: Incident::id(policy.api_id, streak.first_at, next.version.saturating_add(1)),
                 started_at: streak.first_at,
@@ -210,30 +247,28 @@ fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Poli
             next.incident = Some(incident.clone());
             Some(incident)
         }
-        AlertKind::Up | AlertKind::Closed => next.incident.take(),
+        Toward::Up => next.incident.take(),
     };
-    let transition = Some(Transition { from, to });
-    let owed = match incident {
-        Some(incident) if next.last_told != to => {
-            let alert = Alert {
-                alert_id: Alert::id(&incident.incident_id, streak.toward),
-                incident_id: incident.incident_id,
-                kind: streak.toward,
-                api_id: policy.api_id.clone(),
-                name: policy.name.to_owned(),
-                url: policy.url.to_owned(),
-                previous_status: from,
-                happened_at: streak.first_at,
-                detected_at: now,
-                incident_started_at: incident.started_at,
-                reason: incident.reason,
-                changes_left_out: 0,
-            };
-            next.last_told = to;
-            delivery::owe(&mut next, alert.clone());
-            Some(alert)
-        }
-        _ => None,
+    let untold = incident.filter(|_| next.last_told != to);
+    if untold.is_some() {
+        next.last_told = to;
+    }
+    let decision = Decision::new(next, from, Reason::Confirmed);
+    let Some(incident) = untold else { return decision };
+    let kind = streak.toward.kind();
+    let alert = Alert {
+        alert_id: Alert::id(&incident.incident_id, kind),
+        incident_id: incident.incident_id,
+        kind,
+        api_id: policy.api_id.clone(),
+        name: policy.name.to_owned(),
+        url: policy.url.to_owned(),
+        previous_status: from,
+        happened_at: streak.first_at,
+        detected_at: now,
+        incident_started_at: incident.started_at,
+        reason: incident.reason,
+        changes_left_out: 0,
     };
-    Decision { transition, owed, must_store: true, ..plain(next, Reason::Confirmed) }
+    decision.owing(alert, channels)
 }

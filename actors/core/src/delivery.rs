@@ -1,14 +1,13 @@
-//! The outbox of one API: which alerts are still owed to which channel, in which order, and who hands them over.
+//! The outbox of one API: which alerts are still owed to which channel, in which order.
 //!
-//! The record is the truth. An alert is struck from it only when every channel has it; until then it is offered again,
-//! across restarts. Each channel is served on its own, so that a dead one holds up no other, and in order, so that a
-//! recovery never overtakes its outage.
+//! The record is the truth. Each owed alert names the channels that it is owed to, and is struck only when all of those have
+//! it; until then it is offered again, across restarts and across owners. Each channel is served on its own, so that a dead
+//! one holds up no other, and in order, so that a recovery never overtakes its outage.
 
 use std::time::Duration;
 
 use crate::alert::Alert;
 use crate::outcome::one_line;
-use crate::state::ApiState;
 use crate::time::Timestamp;
 
 /// The most alerts that one API's outbox holds.
@@ -16,15 +15,6 @@ use crate::time::Timestamp;
 /// 50 are 25 outages that came and went while no channel could be reached. At about 1 KB each they stay far below
 /// DynamoDB's bound of 400 KB for an item. What comes on top is folded away in pairs (see [`owe`]).
 pub const OWED_MAX: usize = 50;
-
-/// How long a claim holds: as long as an alert may have to wait, at most, after the process that claimed it died.
-///
-/// It is longer than [`ATTEMPT_MAX`] by what a claim may age before the attempt that it is for begins.
-pub const CLAIM_LASTS: Duration = Duration::from_secs(30);
-
-/// How far the clocks of two machines that share a store may be apart, with a good margin: those of machines that are kept
-/// on time differ by milliseconds. What is later than this was written before a clock was set back.
-pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(30);
 
 /// The longest that one attempt to hand an alert over may take. A channel that takes longer has not taken it.
 pub const ATTEMPT_MAX: Duration = Duration::from_secs(20);
@@ -38,6 +28,9 @@ pub const LAST_ERROR_CHARS_MAX: usize = 120;
 pub struct OwedAlert {
     /// What to tell.
     pub alert: Alert,
+    /// The channels that must have it: those of the owner that decided it. Empty in a record from before this was noted, until
+    /// its owner has [addressed](address) it.
+    pub owed_to: Vec<String>,
     /// What came of it so far, for each channel that has it or was tried.
     pub deliveries: Vec<Delivery>,
 }
@@ -57,42 +50,10 @@ pub struct Delivery {
     pub next_try_at: Option<Timestamp>,
 }
 
-/// Who hands over what one API owes. Whoever does it has written its claim into the record before, so that two processes
-/// on one store tell nothing twice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The process.
-    pub by: String,
-    /// Until when it holds, on the wall clock.
-    pub until: Timestamp,
-}
-
-impl Claim {
-    /// What the name of a process begins with that hands alerts over because a person asked it to, and watches nothing. It may
-    /// be at work beside the one process that watches by a store.
-    pub const BY_HAND: &'static str = "by hand: ";
-
-    /// Whether such a process claimed.
-    pub fn is_by_hand(&self) -> bool {
-        self.by.starts_with(Self::BY_HAND)
-    }
-}
-
-/// What a claim means for one process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It may hand alerts over.
-    Ours,
-    /// It has to claim first, and may.
-    Free,
-    /// Another process does it just now.
-    Theirs,
-}
-
 impl OwedAlert {
-    /// An alert that no channel has.
-    pub fn new(alert: Alert) -> Self {
-        Self { alert, deliveries: Vec::new() }
+    /// An alert that none of these channels has yet.
+    pub fn new(alert: Alert, owed_to: &[String]) -> Self {
+        Self { alert, owed_to: owed_to.to_vec(), deliveries: Vec::new() }
     }
 
     /// What came so far of telling it through `channel`.
@@ -105,6 +66,21 @@ impl OwedAlert {
         self.delivery(channel).is_some_and(|delivery| delivery.delivered)
     }
 
+    /// Whether `channel` must have it, and has not.
+    pub fn is_awaited_by(&self, channel: &str) -> bool {
+        self.owed_to.iter().any(|owed_to| owed_to == channel) && !self.is_delivered(channel)
+    }
+
+    /// The channels that must have it, and have not.
+    pub fn awaited_by(&self) -> impl Iterator<Item = &str> {
+        self.owed_to.iter().map(String::as_str).filter(|channel| !self.is_delivered(channel))
+    }
+
+    /// Every channel that it is owed to has it.
+    pub fn is_done(&self) -> bool {
+        !self.owed_to.is_empty() && self.awaited_by().next().is_none()
+    }
+
     fn delivery_mut(&mut self, channel: &str) -> &mut Delivery {
         let index = self.deliveries.iter().position(|delivery| delivery.channel == channel).unwrap_or_else(|| {
             self.deliveries.push(Delivery { channel: channel.to_owned(), ..Delivery::default() });
@@ -113,88 +89,59 @@ impl OwedAlert {
         &mut self.deliveries[index]
     }
 
-    fn has_same_channels(&self, other: &Self) -> bool {
-        let covers = |a: &Self, b: &Self| a.deliveries.iter().all(|d| !d.delivered || b.is_delivered(&d.channel));
+    fn is_awaited_like(&self, other: &Self) -> bool {
+        let covers = |a: &Self, b: &Self| a.awaited_by().all(|channel| b.is_awaited_by(channel));
         covers(self, other) && covers(other, self)
     }
 }
 
-/// What the claim in `state` means for the process `instance`.
-///
-/// A claim that lasts longer than any claim can, on clocks that differ by [`CLOCKS_APART_MAX`], was written before the clock
-/// was set back: it does not count. One of ours that would lapse during an attempt has to be written anew.
-pub fn standing(state: &ApiState, instance: &str, now: Timestamp) -> Standing {
-    match &state.claim {
-        Some(claim) if claim.until > now && claim.until <= now.plus(CLAIM_LASTS + CLOCKS_APART_MAX) => {
-            if claim.by != instance {
-                Standing::Theirs
-            } else if claim.until >= now.plus(ATTEMPT_MAX) {
-                Standing::Ours
-            } else {
-                Standing::Free
-            }
-        }
-        _ => Standing::Free,
-    }
-}
-
-/// Writes the claim of `instance` into `state`.
-pub fn claim(state: &mut ApiState, instance: &str, now: Timestamp) {
-    state.claim = Some(Claim { by: instance.to_owned(), until: now.plus(CLAIM_LASTS) });
-}
-
-/// Puts `alert` into the outbox of `state`, at the end.
+/// Puts `alert` into the outbox, at the end, for these channels.
 ///
 /// A full outbox is kept within [`OWED_MAX`] by leaving out a pair, an outage and its recovery, that cancel each other:
 /// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
 /// The alert before the pair counts what was left out after it.
-pub fn owe(state: &mut ApiState, alert: Alert) {
-    if state.owed.len() >= OWED_MAX
-        && let Some(first) = newest_pair_that_nobody_waits_for(&state.owed)
+pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
+    if owed.len() >= OWED_MAX
+        && let Some(first) = newest_pair_that_nobody_waits_for(owed)
     {
-        let left_out: u32 = state.owed.drain(first..first + 2).map(|owed| owed.alert.changes_left_out + 1).sum();
-        if let Some(before) = state.owed.get_mut(first - 1) {
+        let left_out: u32 = owed.drain(first..first + 2).map(|owed| owed.alert.changes_left_out + 1).sum();
+        if let Some(before) = owed.get_mut(first - 1) {
             before.alert.changes_left_out = before.alert.changes_left_out.saturating_add(left_out);
         }
     }
-    state.owed.push(OwedAlert::new(alert));
+    owed.push(OwedAlert::new(alert, channels));
 }
 
-/// The index of a neighbouring pair that the same channels have, as they have the alert before it. So it is the next one
+/// The index of a neighbouring pair that the same channels await, as they await the alert before it. So it is the next one
 /// for no channel, and may be left out even while deliveries are under way.
 ///
 /// Channels take alerts in order, so with `n` channels there are at most `n + 1` stretches of alerts that the same
-/// channels have: with [`OWED_MAX`] alerts and fewer than 16 channels there always is such a pair.
+/// channels await: with [`OWED_MAX`] alerts and fewer than 16 channels there always is such a pair. A pair is an outage and
+/// what ends it: a withdrawn outage ([`withdraw`](crate::decide::withdraw)) may stand beside a recovery, and is kept.
 fn newest_pair_that_nobody_waits_for(owed: &[OwedAlert]) -> Option<usize> {
-    let same = OwedAlert::has_same_channels;
-    let found = owed.windows(3).rposition(|three| same(&three[0], &three[1]) && same(&three[1], &three[2]));
+    let same = OwedAlert::is_awaited_like;
+    let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.opens() != b.alert.kind.opens();
+    let found = owed.windows(3).rposition(|three| {
+        same(&three[0], &three[1]) && same(&three[1], &three[2]) && cancel(&three[1], &three[2])
+    });
     found.map(|before| before + 1)
 }
 
-/// The alert that `channel` should be offered now: the oldest that it does not have.
-pub fn next_for<'a>(state: &'a ApiState, channel: &str) -> Option<&'a OwedAlert> {
-    state.owed.iter().find(|owed| !owed.is_delivered(channel))
+/// The alert that `channel` should be offered now: the oldest that it must have and has not.
+pub fn next_for<'a>(owed: &'a [OwedAlert], channel: &str) -> Option<&'a OwedAlert> {
+    owed.iter().find(|owed| owed.is_awaited_by(channel))
 }
 
-/// Notes that `channel` has the alert, and strikes it once each of `channels` has it. Returns whether anything changed:
+/// Notes that `channel` has the alert, and strikes it once all have it that it is owed to. Returns whether anything changed:
 /// settling twice, or settling what is not owed, changes nothing.
-pub fn settle(state: &mut ApiState, alert_id: &str, channel: &str, channels: &[String]) -> bool {
-    let changed = note_delivered(state, alert_id, channel);
-    if changed {
-        strike_delivered(state, channels);
-    }
-    changed
-}
-
-/// Notes that `channel` has the alert, and strikes nothing: for whoever does not know all channels for certain. Returns
-/// whether anything changed.
-pub fn note_delivered(state: &mut ApiState, alert_id: &str, channel: &str) -> bool {
-    match state.owed.iter_mut().find(|owed| owed.alert.alert_id == alert_id) {
-        Some(owed) if !owed.is_delivered(channel) => {
-            let delivery = owed.delivery_mut(channel);
+pub fn settle(owed: &mut Vec<OwedAlert>, alert_id: &str, channel: &str) -> bool {
+    match owed.iter_mut().find(|owed| owed.alert.alert_id == alert_id) {
+        Some(found) if !found.is_delivered(channel) => {
+            let delivery = found.delivery_mut(channel);
             delivery.delivered = true;
             delivery.last_error = None;
             delivery.next_try_at = None;
+            strike_delivered(owed);
             true
         }
         _ => false,
@@ -202,8 +149,8 @@ pub fn note_delivered(state: &mut ApiState, alert_id: &str, channel: &str) -> bo
 }
 
 /// Notes that `channel` did not take the alert, why, and when it is tried again.
-pub fn note_failure(state: &mut ApiState, alert_id: &str, channel: &str, why: &str, next_try_at: Timestamp) {
-    if let Some(owed) = state.owed.iter_mut().find(|owed| owed.alert.alert_id == alert_id)
+pub fn note_failure(owed: &mut [OwedAlert], alert_id: &str, channel: &str, why: &str, next_try_at: Timestamp) {
+    if let Some(owed) = owed.iter_mut().find(|owed| owed.alert.alert_id == alert_id)
         && !owed.is_delivered(channel)
     {
         let delivery = owed.delivery_mut(channel);
@@ -213,29 +160,36 @@ pub fn note_failure(state: &mut ApiState, alert_id: &str, channel: &str, why: &s
     }
 }
 
-/// Takes over into `state`, which somebody else wrote, what is known in `known` of failed attempts. Failures decide
-/// nothing but when to try again, so the higher count wins.
-pub fn keep_failures(state: &mut ApiState, known: &ApiState) {
-    for theirs in &mut state.owed {
-        let Some(ours) = known.owed.iter().find(|owed| owed.alert.alert_id == theirs.alert.alert_id) else { continue };
-        for delivery in ours.deliveries.iter().filter(|delivery| !delivery.delivered) {
-            let there = theirs.delivery(&delivery.channel);
-            if there.is_none_or(|there| !there.delivered && there.failures < delivery.failures) {
-                *theirs.delivery_mut(&delivery.channel) = delivery.clone();
-            }
-        }
+/// Addresses what was stored before an alert named its channels: such alerts are owed to the channels of whoever owns the
+/// record now, as they were then. Returns whether anything changed.
+pub fn address(owed: &mut Vec<OwedAlert>, channels: &[String]) -> bool {
+    let mut changed = false;
+    for owed in owed.iter_mut().filter(|owed| owed.owed_to.is_empty() && !channels.is_empty()) {
+        owed.owed_to = channels.to_vec();
+        changed = true;
     }
+    strike_delivered(owed) || changed
 }
 
-/// Strikes what every one of `channels` has: after a restart with fewer channels, some alerts may be owed to nobody.
-/// Where nothing is owed any more, nothing is claimed. Returns whether anything changed.
-pub fn strike_delivered(state: &mut ApiState, channels: &[String]) -> bool {
-    let before = (state.owed.len(), state.claim.is_some());
-    state.owed.retain(|owed| !channels.iter().all(|c| owed.is_delivered(c)));
-    if state.owed.is_empty() {
-        state.claim = None;
-    }
-    (state.owed.len(), state.claim.is_some()) != before
+/// Nothing is owed to this channel any more: a person gave it up. Returns how many alerts it was still owed.
+pub fn drop_channel(owed: &mut Vec<OwedAlert>, channel: &str) -> usize {
+    let mut dropped = 0;
+    owed.retain_mut(|owed| {
+        if owed.owed_to.is_empty() {
+            return true; // it is not addressed yet
+        }
+        dropped += usize::from(owed.is_awaited_by(channel));
+        owed.owed_to.retain(|owed_to| owed_to != channel);
+        !owed.owed_to.is_empty() && !owed.is_done()
+    });
+    dropped
+}
+
+/// Strikes what all have that it is owed to. Returns whether anything changed.
+fn strike_delivered(owed: &mut Vec<OwedAlert>) -> bool {
+    let before = owed.len();
+    owed.retain(|owed| !owed.is_done());
+    owed.len() != before
 }
 
 #[cfg(test)]
@@ -243,7 +197,7 @@ mod tests {
     use super::*;
     use crate::alert::AlertKind;
     use crate::api::ApiId;
-    use crate::state::Status;
+    use crate::status::Status;
     use crate::time::Timestamp;
 
     fn alert(n: usize) -> Alert {
@@ -264,98 +218,87 @@ mod tests {
         }
     }
 
-    fn state() -> ApiState {
-        ApiState::unknown(ApiId::parse("a").unwrap())
+    fn channels(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn next<'a>(owed: &'a [OwedAlert], channel: &str) -> Option<&'a str> {
+        next_for(owed, channel).map(|owed| owed.alert.alert_id.as_str())
     }
 
     #[test]
     fn each_channel_is_served_in_order_and_on_its_own() {
-        let channels = ["sns".to_owned(), "webhook".to_owned()];
-        let mut state = state();
-        owe(&mut state, alert(0));
-        owe(&mut state, alert(1));
-        assert!(settle(&mut state, "a0", "webhook", &channels));
-        assert_eq!(next_for(&state, "webhook").unwrap().alert.alert_id, "a1");
-        assert_eq!(next_for(&state, "sns").unwrap().alert.alert_id, "a0");
-        assert!(settle(&mut state, "a1", "webhook", &channels));
-        assert_eq!(next_for(&state, "webhook"), None);
-        assert_eq!(state.owed.len(), 2, "sns has neither");
-        assert!(settle(&mut state, "a0", "sns", &channels));
-        assert_eq!(state.owed.len(), 1);
-        assert!(!settle(&mut state, "a0", "sns", &channels), "settling twice changes nothing");
-        assert!(settle(&mut state, "a1", "sns", &channels));
-        assert!(state.owed.is_empty());
+        let both = channels(&["sns", "webhook"]);
+        let mut owed = Vec::new();
+        owe(&mut owed, alert(0), &both);
+        owe(&mut owed, alert(1), &both);
+        assert!(settle(&mut owed, "a0", "webhook"));
+        assert_eq!((next(&owed, "webhook"), next(&owed, "sns")), (Some("a1"), Some("a0")));
+        assert!(settle(&mut owed, "a1", "webhook"));
+        assert_eq!((next(&owed, "webhook"), owed.len()), (None, 2), "sns has neither");
+        assert!(settle(&mut owed, "a0", "sns"));
+        assert_eq!(owed.len(), 1);
+        assert!(!settle(&mut owed, "a0", "sns"), "settling twice changes nothing");
+        assert!(settle(&mut owed, "a1", "sns"));
+        assert!(owed.is_empty());
     }
 
     #[test]
-    fn a_channel_that_is_gone_is_owed_nothing() {
-        let both = ["sns".to_owned(), "webhook".to_owned()];
-        let mut state = state();
-        owe(&mut state, alert(0));
-        settle(&mut state, "a0", "webhook", &both);
-        assert!(strike_delivered(&mut state, &both[1..]));
-        assert!(state.owed.is_empty());
+    fn an_owner_with_other_channels_strikes_nothing_that_it_cannot_tell() {
+        let mut owed = Vec::new();
+        owe(&mut owed, alert(0), &channels(&["sns"]));
+        assert_eq!(next(&owed, "webhook"), None, "it is not owed to whoever came later");
+        assert!(settle(&mut owed, "a0", "webhook"), "that it has it all the same is a fact");
+        assert_eq!((next(&owed, "sns"), owed.len()), (Some("a0"), 1));
+        assert_eq!(drop_channel(&mut owed, "terminal"), 0);
+        assert_eq!((drop_channel(&mut owed, "sns"), owed.len()), (1, 0), "until a person gives that channel up");
+    }
+
+    #[test]
+    fn what_was_stored_before_channels_were_named_is_owed_to_those_of_its_next_owner() {
+        let mut owed = vec![OwedAlert::new(alert(0), &[]), OwedAlert::new(alert(1), &[])];
+        assert!(settle(&mut owed, "a0", "webhook"));
+        assert_eq!((owed.len(), drop_channel(&mut owed, "webhook"), owed.len()), (2, 0, 2));
+        assert!(address(&mut owed, &channels(&["webhook", "sns"])));
+        assert_eq!((next(&owed, "webhook"), next(&owed, "sns")), (Some("a1"), Some("a0")));
+        assert!(!address(&mut owed, &channels(&["terminal"])), "once");
     }
 
     #[test]
     fn a_full_outbox_folds_pairs_and_still_ends_on_the_truth() {
-        let mut state = state();
+        let mut owed = Vec::new();
         for n in 0..OWED_MAX + 7 {
-            owe(&mut state, alert(n));
-            assert!(state.owed.len() <= OWED_MAX);
-            let told: Vec<AlertKind> = state.owed.iter().map(|o| o.alert.kind).collect();
+            owe(&mut owed, alert(n), &channels(&["sns"]));
+            assert!(owed.len() <= OWED_MAX);
+            let told: Vec<AlertKind> = owed.iter().map(|o| o.alert.kind).collect();
             assert!(told.windows(2).all(|w| w[0] != w[1]), "still in turns");
             assert_eq!(told.last(), Some(&alert(n).kind), "the last one told is the last that happened");
         }
-        let left_out: u32 = state.owed.iter().map(|o| o.alert.changes_left_out).sum();
-        assert_eq!(left_out as usize + state.owed.len(), OWED_MAX + 7);
+        let left_out: u32 = owed.iter().map(|o| o.alert.changes_left_out).sum();
+        assert_eq!(left_out as usize + owed.len(), OWED_MAX + 7);
     }
 
     #[test]
     fn a_channel_that_is_dead_for_ever_takes_nothing_from_the_others() {
-        let channels = ["dead".to_owned(), "well".to_owned()];
-        let mut state = state();
+        let both = channels(&["dead", "well"]);
+        let mut owed = Vec::new();
         for n in 0..4 * OWED_MAX {
-            owe(&mut state, alert(n));
-            let next = next_for(&state, "well").expect("each one is offered").alert.alert_id.clone();
-            assert_eq!(next, format!("a{n}"));
-            assert!(settle(&mut state, &next, "well", &channels));
-            assert!(state.owed.len() <= OWED_MAX);
-            assert_eq!(next_for(&state, "dead").unwrap().alert.alert_id, "a0", "what may be under way stays");
+            owe(&mut owed, alert(n), &both);
+            let well = next(&owed, "well").expect("each one is offered").to_owned();
+            assert_eq!(well, format!("a{n}"));
+            assert!(settle(&mut owed, &well, "well"));
+            assert!(owed.len() <= OWED_MAX);
+            assert_eq!(next(&owed, "dead"), Some("a0"), "what may be under way stays");
         }
     }
 
     #[test]
-    fn a_claim_holds_against_others_until_it_lapses_and_has_to_last_for_an_attempt() {
-        let at = |millis: u128| {
-            Timestamp::from_millis(1_000_000).plus(Duration::from_millis(u64::try_from(millis).unwrap()))
-        };
-        let mut state = state();
-        assert_eq!(standing(&state, "a", at(0)), Standing::Free);
-        claim(&mut state, "a", at(0));
-        assert_eq!((standing(&state, "a", at(0)), standing(&state, "b", at(0))), (Standing::Ours, Standing::Theirs));
-        let still = (CLAIM_LASTS - ATTEMPT_MAX).as_millis();
-        assert_eq!(standing(&state, "a", at(still)), Standing::Ours);
-        assert_eq!(standing(&state, "a", at(still + 1)), Standing::Free, "it would lapse during the attempt");
-        assert_eq!(standing(&state, "b", at(still + 1)), Standing::Theirs);
-        assert_eq!(standing(&state, "b", at(CLAIM_LASTS.as_millis())), Standing::Free);
-        let slow = Timestamp::from_millis(999_900);
-        assert_eq!(standing(&state, "b", slow), Standing::Theirs, "a clock that is a little late takes nothing away");
-        let set_back = Timestamp::from_millis(969_999);
-        assert_eq!(standing(&state, "b", set_back), Standing::Free, "no claim lasts that long: the clock was set back");
-    }
-
-    #[test]
-    fn failures_are_kept_over_a_record_that_somebody_else_wrote_and_end_with_the_delivery() {
-        let channels = ["sns".to_owned()];
-        let mut ours = state();
-        owe(&mut ours, alert(0));
-        let theirs = ours.clone();
-        note_failure(&mut ours, "a0", "sns", &"x".repeat(500), Timestamp::from_millis(7));
-        note_failure(&mut ours, "a0", "sns", "no such topic", Timestamp::from_millis(9));
-        note_failure(&mut ours, "gone", "sns", "nobody asked", Timestamp::from_millis(9));
-        let mut merged = theirs;
-        keep_failures(&mut merged, &ours);
+    fn failures_are_counted_and_end_with_the_delivery() {
+        let mut owed = Vec::new();
+        owe(&mut owed, alert(0), &channels(&["sns", "webhook"]));
+        note_failure(&mut owed, "a0", "sns", &"x".repeat(500), Timestamp::from_millis(7));
+        note_failure(&mut owed, "a0", "sns", "no such topic", Timestamp::from_millis(9));
+        note_failure(&mut owed, "gone", "sns", "nobody asked", Timestamp::from_millis(9));
         let expected = Delivery {
             channel: "sns".into(),
             delivered: false,
@@ -363,9 +306,9 @@ mod tests {
             last_error: Some("no such topic".into()),
             next_try_at: Some(Timestamp::from_millis(9)),
         };
-        assert_eq!(merged.owed[0].deliveries, [expected]);
-        claim(&mut merged, "a", Timestamp::from_millis(1));
-        assert!(settle(&mut merged, "a0", "sns", &channels));
-        assert_eq!((merged.owed.len(), merged.claim), (0, None), "nothing owed, nothing claimed");
+        assert_eq!(owed[0].deliveries, [expected]);
+        assert!(settle(&mut owed, "a0", "sns"));
+        let sns = owed[0].delivery("sns").unwrap();
+        assert_eq!((sns.failures, &sns.last_error, sns.next_try_at), (2, &None, None));
     }
 }

@@ -1,8 +1,9 @@
 //! What always holds of a state, named once: used by assertions, properties and the simulation alike.
 
 use crate::alert::AlertKind;
-use crate::delivery::OWED_MAX;
-use crate::state::{ApiState, Status};
+use crate::delivery::{OWED_MAX, OwedAlert};
+use crate::state::ApiState;
+use crate::status::Status;
 
 /// One invariant: its name, and whether a state keeps it.
 pub struct Invariant {
@@ -25,14 +26,8 @@ pub const ALL: [Invariant; 7] = [
     Invariant {
         name: "a streak speaks against the status and is not empty",
         holds: |s| {
-            s.streak.as_ref().is_none_or(|streak| {
-                streak.count > 0
-                    && match streak.toward {
-                        AlertKind::Down => s.status != Status::Down,
-                        AlertKind::Up => s.status == Status::Down,
-                        AlertKind::Closed => false,
-                    }
-            })
+            let speaks_against = |toward: Status| (toward == Status::Down) != (s.status == Status::Down);
+            s.streak.as_ref().is_none_or(|streak| streak.count > 0 && speaks_against(streak.toward.status()))
         },
     },
     Invariant {
@@ -41,11 +36,14 @@ pub const ALL: [Invariant; 7] = [
     },
     Invariant {
         name: "owed alerts tell beginnings and ends of incidents in turn",
-        holds: |s| s.owed.windows(2).all(|pair| pair[0].alert.kind.opens() != pair[1].alert.kind.opens()),
+        holds: |s| {
+            let kinds: Vec<AlertKind> = in_turn(s).map(|owed| owed.alert.kind).collect();
+            kinds.windows(2).all(|pair| pair[0].opens() != pair[1].opens())
+        },
     },
     Invariant {
         name: "the last alert owed tells the status that was told last",
-        holds: |s| s.owed.last().is_none_or(|owed| owed.alert.kind.status() == s.last_told),
+        holds: |s| in_turn(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_told),
     },
     Invariant { name: "the outbox keeps its bound", holds: |s| s.owed.len() <= OWED_MAX },
 ];
@@ -53,4 +51,10 @@ pub const ALL: [Invariant; 7] = [
 /// The name of the first invariant that `state` breaks.
 pub fn first_broken(state: &ApiState) -> Option<&'static str> {
     ALL.iter().find(|invariant| !(invariant.holds)(state)).map(|invariant| invariant.name)
+}
+
+/// What is owed, without what takes an outage back that was told and is not in the record
+/// ([`withdraw`](crate::decide::withdraw)): that belongs to no turn.
+fn in_turn(s: &ApiState) -> impl Iterator<Item = &OwedAlert> {
+    s.owed.iter().filter(|owed| !owed.alert.is_withdrawal())
 }

@@ -38,6 +38,7 @@ pub mod roster;
 pub mod schedule;
 pub mod secret;
 pub mod state;
+pub mod status;
 pub mod status_set;
 pub mod time;
 
@@ -50,6 +51,7 @@ pub use observation::{Answer, Failure, Observation, Phase, PhaseTimes, Response}
 pub use outcome::{Outcome, Verdict};
 pub use schedule::Schedule;
 pub use secret::Secret;
-pub use state::{ApiState, Status};
+pub use state::{ApiState, Toward};
+pub use status::Status;
 pub use status_set::StatusSet;
 pub use time::Timestamp;

@@ -2,36 +2,41 @@
 
 use crate::alert::AlertKind;
 use crate::api::ApiId;
-use crate::delivery::{Claim, OwedAlert};
+use crate::delivery::OwedAlert;
 use crate::incident::Incident;
 use crate::outcome::Verdict;
+use crate::status::Status;
 use crate::time::Timestamp;
 
-/// The confirmed status of an API.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// No outcome has settled it yet.
-    #[default]
-    Unknown,
-    /// It answers as asked.
-    Up,
-    /// It does not.
+/// What a streak of outcomes would lead to, and so which alert its confirmation owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Toward {
+    /// Fails in a row: an outage.
     Down,
+    /// Passes in a row: a recovery.
+    Up,
 }
 
-impl Status {
-    /// The word for it in tables, machine forms and the stored record.
-    pub const fn as_str(self) -> &'static str {
+impl Toward {
+    /// The status that it leads to.
+    pub const fn status(self) -> Status {
         match self {
-            Self::Unknown => "unknown",
-            Self::Up => "up",
-            Self::Down => "down",
+            Self::Down => Status::Down,
+            Self::Up => Status::Up,
         }
     }
 
-    /// Reads [`Self::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Unknown, Self::Up, Self::Down].into_iter().find(|status| status.as_str() == text)
+    /// What is told when it is confirmed.
+    pub const fn kind(self) -> AlertKind {
+        match self {
+            Self::Down => AlertKind::Down,
+            Self::Up => AlertKind::Up,
+        }
+    }
+
+    /// The word for it in machine forms and in the stored record.
+    pub const fn as_str(self) -> &'static str {
+        self.status().as_str()
     }
 }
 
@@ -39,7 +44,10 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Streak {
     /// What they would lead to.
-    pub toward: AlertKind,
+    pub toward: Toward,
+    /// What was asked when they were found ([`ApiConfig::question`](crate::ApiConfig::question)); 0 if that was not noted.
+    /// Outcomes of another question are another streak.
+    pub question: u16,
     /// How many there are; at least 1, and less than the threshold.
     pub count: u32,
     /// The start of the first of them: when it happened, should it be confirmed.
@@ -68,6 +76,9 @@ pub struct ApiState {
     pub api_id: ApiId,
     /// Grows by one with each stored write; 0 for a state that was never stored.
     pub version: u64,
+    /// The fencing token of whoever wrote the record: the epoch of the lease on its shard. It never goes down; 0 where nobody
+    /// shares the store.
+    pub epoch: u64,
     /// The confirmed status.
     pub status: Status,
     /// When that status began; `None` while unknown.
@@ -80,8 +91,6 @@ pub struct ApiState {
     pub last_told: Status,
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
-    /// Which process hands the owed alerts over just now, if one does.
-    pub claim: Option<Claim>,
     /// The last probe.
     pub last_probe: Option<LastProbe>,
     /// Ticks that could not run since the API was first seen.
@@ -94,13 +103,13 @@ impl ApiState {
         Self {
             api_id,
             version: 0,
+            epoch: 0,
             status: Status::Unknown,
             since: None,
             streak: None,
             incident: None,
             last_told: Status::Unknown,
             owed: Vec::new(),
-            claim: None,
             last_probe: None,
             missed_ticks: 0,
         }

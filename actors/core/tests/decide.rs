@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api_health_core::decide::{ask_anew, close};
+use api_health_core::decide::{Reason, close, withdraw};
 use api_health_core::delivery::{self, OWED_MAX};
 use api_health_core::{
     Alert, AlertKind, ApiId, ApiState, Outcome, Policy, Status, Timestamp, Verdict, decide, invariant,
@@ -24,7 +24,12 @@ fn outcome(verdict: Verdict, second: i64) -> Outcome {
 }
 
 fn policy(api_id: &ApiId, failure_threshold: u32, success_threshold: u32) -> Policy<'_> {
-    Policy { api_id, name: "A", url: "http://a.test/", failure_threshold, success_threshold, recheck: RECHECK }
+    let name = "A";
+    Policy { api_id, name, url: "http://a.test/", failure_threshold, success_threshold, recheck: RECHECK, question: 1 }
+}
+
+fn pager() -> Vec<String> {
+    vec!["pager".into()]
 }
 
 /// What should have been told after a history, found by replaying it naively: (kind, index of the outcome it is dated
@@ -73,18 +78,18 @@ proptest! {
         let mut told = Vec::new();
         for (second, verdict) in history.iter().enumerate() {
             let now = Timestamp::from_millis(second as i64 * 1_000 + 25);
-            let decision = decide(&state, &outcome(*verdict, second as i64), &policy, now);
+            let decision = decide(&state, &outcome(*verdict, second as i64), &policy, &pager(), now);
             prop_assert_eq!(invariant::first_broken(&decision.next), None);
             prop_assert_eq!(decision.recheck, decision.next.is_suspect().then_some(RECHECK));
             prop_assert_eq!(decision.next.version, state.version, "the version is the store's to raise");
             let mattered = decision.next.status != state.status
                 || decision.next.streak != state.streak
                 || decision.next.owed != state.owed;
-            prop_assert_eq!(decision.must_store, mattered);
-            if let Some(alert) = decision.owed {
-                prop_assert_eq!(decision.transition.map(|t| t.to), Some(alert.kind.status()));
+            prop_assert_eq!(decision.must_store(), mattered);
+            if let Some(alert) = decision.owed() {
+                prop_assert_eq!(decision.transition().map(|t| t.to), Some(alert.kind.status()));
                 prop_assert_eq!(alert.detected_at, now);
-                told.push((alert.kind, usize::try_from(alert.happened_at.as_millis() / 1_000).unwrap(), alert.alert_id));
+                told.push((alert.kind, usize::try_from(alert.happened_at.as_millis() / 1_000).unwrap(), alert.alert_id.clone()));
             }
             state = decision.next;
         }
@@ -112,16 +117,16 @@ proptest! {
         let mut owed_in_all = Vec::new();
         let mut settles = settles.into_iter();
         let mut deliver = |state: &mut ApiState, channel: usize| {
-            if let Some(alert) = delivery::next_for(state, &channels[channel]).cloned() {
+            if let Some(alert) = delivery::next_for(&state.owed, &channels[channel]).cloned() {
                 received[channel].push(alert.alert.alert_id.clone());
-                assert!(delivery::settle(state, &alert.alert.alert_id, &channels[channel], &channels));
+                assert!(delivery::settle(&mut state.owed, &alert.alert.alert_id, &channels[channel]));
                 assert_eq!(invariant::first_broken(state), None);
             }
         };
         for (second, verdict) in history.iter().enumerate() {
             let now = Timestamp::from_millis(second as i64 * 1_000);
-            let decision = decide(&state, &outcome(*verdict, second as i64), &policy, now);
-            owed_in_all.extend(decision.owed.map(|alert| alert.alert_id));
+            let decision = decide(&state, &outcome(*verdict, second as i64), &policy, &channels, now);
+            owed_in_all.extend(decision.owed().map(|alert| alert.alert_id.clone()));
             state = decision.next;
             if let Some((times, channel)) = settles.next() {
                 for _ in 0..times {
@@ -156,7 +161,7 @@ proptest! {
 enum Event {
     Outcome(Verdict),
     NoLongerWatched,
-    AsksAnew,
+    AsksAnother,
 }
 
 proptest! {
@@ -168,7 +173,7 @@ proptest! {
                 6 => Just(Event::Outcome(Verdict::Pass)),
                 1 => Just(Event::Outcome(Verdict::Inconclusive)),
                 1 => Just(Event::NoLongerWatched),
-                1 => Just(Event::AsksAnew),
+                1 => Just(Event::AsksAnother),
             ],
             0..200,
         ),
@@ -176,28 +181,37 @@ proptest! {
         successes in 1..4_u32,
     ) {
         let api_id = ApiId::parse("a").unwrap();
-        let policy = policy(&api_id, failures, successes);
+        let mut policy = policy(&api_id, failures, successes);
         let mut state = ApiState::unknown(api_id.clone());
         let mut told: Vec<Alert> = Vec::new();
+        let mut asked_since = 0;
         for (second, event) in events.into_iter().enumerate() {
             let now = Timestamp::from_millis(second as i64 * 1_000);
             let before = state.clone();
-            let decision = match event {
-                Event::Outcome(verdict) => decide(&state, &outcome(verdict, second as i64), &policy, now),
-                Event::NoLongerWatched => close(&state, "its row is gone", now),
-                Event::AsksAnew => ask_anew(&state),
-            };
-            state = decision.next;
-            prop_assert_eq!(invariant::first_broken(&state), None);
             match event {
-                Event::NoLongerWatched => {
-                    prop_assert_eq!(decision.owed.is_some(), before.status == Status::Down);
-                    prop_assert_eq!(state.status, Status::Unknown);
-                    prop_assert_eq!(&state.streak, &None);
+                Event::Outcome(verdict) => {
+                    asked_since += 1;
+                    let decision = decide(&state, &outcome(verdict, second as i64), &policy, &pager(), now);
+                    let needed = if before.status == Status::Down { successes } else { failures };
+                    let confirms = decision.reason == Reason::Confirmed;
+                    prop_assert!(!confirms || asked_since >= needed, "nothing is confirmed by another question");
+                    told.extend(decision.owed().filter(|a| a.kind == AlertKind::Down).cloned());
+                    state = decision.next;
                 }
-                Event::AsksAnew => prop_assert_eq!((decision.owed, &state.incident), (None, &before.incident)),
-                Event::Outcome(_) => told.extend(decision.owed.clone().filter(|a| a.kind == AlertKind::Down)),
+                Event::NoLongerWatched => {
+                    let decision = close(&state, "its row is gone", &pager(), now);
+                    let owes = decision.as_ref().is_some_and(|decision| decision.owes);
+                    prop_assert_eq!(owes, before.status == Status::Down);
+                    state = decision.map_or(state, |decision| decision.next);
+                    prop_assert_eq!((state.status, &state.streak), (Status::Unknown, &None));
+                    prop_assert_eq!(close(&state, "again", &pager(), now), None, "there is nothing left to close");
+                }
+                Event::AsksAnother => {
+                    policy.question += 1;
+                    asked_since = 0;
+                }
             }
+            prop_assert_eq!(invariant::first_broken(&state), None);
             if let Some(end) = state.owed.last().filter(|o| !o.alert.kind.opens()) {
                 prop_assert_eq!(&end.alert.incident_id, &told.last().unwrap().incident_id, "it ends what was begun");
             }
@@ -217,12 +231,12 @@ fn the_first_outcome_of_an_unknown_api() {
     let api_id = ApiId::parse("a").unwrap();
     let unknown = ApiState::unknown(api_id.clone());
     let now = Timestamp::from_millis(1);
-    let up = decide(&unknown, &outcome(Verdict::Pass, 0), &policy(&api_id, 2, 2), now);
-    assert_eq!((up.next.status, up.owed, up.recheck), (Status::Up, None, None));
-    let suspect = decide(&unknown, &outcome(Verdict::Fail, 0), &policy(&api_id, 2, 2), now);
-    assert_eq!((suspect.next.status, suspect.owed.is_some(), suspect.recheck), (Status::Unknown, false, Some(RECHECK)));
-    let down = decide(&suspect.next, &outcome(Verdict::Fail, 5), &policy(&api_id, 2, 2), now);
-    let alert = down.owed.unwrap();
+    let up = decide(&unknown, &outcome(Verdict::Pass, 0), &policy(&api_id, 2, 2), &pager(), now);
+    assert_eq!((up.next.status, up.owed(), up.recheck), (Status::Up, None, None));
+    let suspect = decide(&unknown, &outcome(Verdict::Fail, 0), &policy(&api_id, 2, 2), &pager(), now);
+    assert_eq!((suspect.next.status, suspect.owes, suspect.recheck), (Status::Unknown, false, Some(RECHECK)));
+    let down = decide(&suspect.next, &outcome(Verdict::Fail, 5), &policy(&api_id, 2, 2), &pager(), now);
+    let alert = down.owed().unwrap();
     assert_eq!((down.next.status, alert.kind, alert.previous_status), (Status::Down, AlertKind::Down, Status::Unknown));
     assert_eq!((alert.happened_at.as_millis(), alert.reason.as_str()), (0, "reason 5"));
 }
@@ -234,27 +248,31 @@ fn a_threshold_of_zero_is_read_as_one() {
         &ApiState::unknown(api_id.clone()),
         &outcome(Verdict::Fail, 0),
         &policy(&api_id, 0, 0),
+        &pager(),
         Timestamp::default(),
     );
     assert_eq!(down.next.status, Status::Down);
 }
 
 #[test]
-fn an_outage_that_is_decided_again_keeps_the_id_under_which_it_may_have_been_told() {
+fn an_outage_that_was_told_and_not_stored_is_taken_back_once_unless_the_record_knows_it() {
     let api_id = ApiId::parse("a").unwrap();
     let policy = policy(&api_id, 1, 1);
     let now = Timestamp::from_millis(1);
-    let first = decide(&ApiState::unknown(api_id.clone()), &outcome(Verdict::Fail, 0), &policy, now);
-    let told = first.owed.unwrap().alert_id;
-    let theirs = ApiState { version: 7, ..ApiState::unknown(api_id.clone()) };
-    let again = decide(&theirs, &outcome(Verdict::Fail, 0), &policy, now);
-    assert_ne!(again.owed.as_ref().unwrap().alert_id, told, "its own id would be another");
-    let again = again.under_the_id_of(&told);
-    assert_eq!(again.owed.as_ref().unwrap().alert_id, told);
-    assert_eq!(again.next.owed[0].alert, again.owed.unwrap());
-    assert_eq!(Alert::id(&again.next.incident.unwrap().incident_id, AlertKind::Down), told);
-    let up = decide(&first.next, &outcome(Verdict::Pass, 9), &policy, now).under_the_id_of(&told);
-    assert_eq!(up.owed.unwrap().kind, AlertKind::Up, "only what begins an incident has an id of its own");
+    let up = ApiState { version: 7, status: Status::Up, since: Some(now), ..ApiState::unknown(api_id.clone()) };
+    let down = decide(&up, &outcome(Verdict::Fail, 0), &policy, &pager(), now);
+    let told = down.owed().unwrap().clone();
+    assert_eq!(withdraw(&down.next, &told, &pager(), now), None, "the record knows it");
+    let recovered = decide(&down.next, &outcome(Verdict::Pass, 9), &policy, &pager(), now);
+    assert_eq!(withdraw(&recovered.next, &told, &pager(), now), None, "its end is owed already");
+    let taken_back = withdraw(&up, &told, &pager(), now).unwrap();
+    let alert = taken_back.owed().unwrap();
+    assert_eq!((alert.kind, &alert.incident_id), (AlertKind::Closed, &told.incident_id));
+    assert!(alert.is_withdrawal() && taken_back.must_store() && taken_back.transition().is_none());
+    assert_eq!(invariant::first_broken(&taken_back.next), None);
+    assert_eq!(withdraw(&taken_back.next, &told, &pager(), now), None, "once");
+    let again = decide(&taken_back.next, &outcome(Verdict::Fail, 20), &policy, &pager(), now);
+    assert_eq!(invariant::first_broken(&again.next), None, "an outage after it is one of its own");
 }
 
 proptest! {
@@ -267,8 +285,8 @@ proptest! {
         let policy = policy(&api_id, failure_threshold, success_threshold);
         let mut state = ApiState::unknown(api_id.clone());
         for (second, verdict) in (0..).zip(history) {
-            let decision = decide(&state, &outcome(verdict, second), &policy, Timestamp::from_millis(second * 1_000 + 30));
-            if !decision.must_store {
+            let decision = decide(&state, &outcome(verdict, second), &policy, &pager(), Timestamp::from_millis(second * 1_000 + 30));
+            if !decision.must_store() {
                 prop_assert_eq!(&ApiState { last_probe: state.last_probe.clone(), ..decision.next.clone() }, &state);
             }
             state = decision.next;
