@@ -233,6 +233,11 @@ impl ApiConfig {
 
     /// What [`decide`](crate::decide()) needs to know of the config.
     pub fn policy(&self) -> Policy<'_> {
+        self.policy_asking(self.question())
+    }
+
+    /// The same for whoever has the number of its question at hand.
+    pub fn policy_asking(&self, question: u16) -> Policy<'_> {
         Policy {
             api_id: &self.api_id,
             name: &self.name,
@@ -240,7 +245,7 @@ impl ApiConfig {
             failure_threshold: self.failure_threshold,
             success_threshold: self.success_threshold,
             recheck: self.recheck,
-            question: self.question(),
+            question,
         }
     }
 

@@ -17,6 +17,8 @@
 //! | [`mod@decide`] | what follows: next state, transition, owed alert, recheck |
 //! | [`incident`], [`alert`] | from down to up; what people are told of it |
 //! | [`delivery`] | what is still owed, to which channel, in which order |
+//! | [`keep`] | what is known and not stored, what is written next, whose turn it is |
+//! | [`own`] | which worker owns which APIs, and until when |
 //! | [`heartbeat`] | how everything stood a moment ago, in one record |
 //! | [`invariant`] | what always holds of a state, named once |
 //! | [`roster`] | which probers to start, change and stop after a reload |
@@ -31,8 +33,10 @@ pub mod heartbeat;
 pub mod incident;
 pub mod invariant;
 pub mod issue;
+pub mod keep;
 pub mod observation;
 pub mod outcome;
+pub mod own;
 pub mod restart;
 pub mod roster;
 pub mod schedule;
@@ -40,6 +44,9 @@ pub mod secret;
 pub mod state;
 pub mod status;
 pub mod status_set;
+pub mod store;
+pub mod supervise;
+pub mod throttle;
 pub mod time;
 
 pub use alert::{Alert, AlertKind};

@@ -1,0 +1,240 @@
+//! What the store's answers mean: a write that is durable, that failed, or that met another record than expected.
+
+use std::time::Duration;
+
+use super::entry::{Entry, Found};
+use super::health::ANSWER_MAX;
+use super::own::Own;
+use super::{Effect, Keeper, Lease, Line};
+use crate::api::ApiId;
+use crate::decide::withdraw;
+use crate::schedule::Moment;
+use crate::state::ApiState;
+use crate::store::{CommitError, StoreError};
+use crate::throttle::LogThrottle;
+
+/// Lines of the log that would otherwise come with each write.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Throttles {
+    one_record: LogThrottle,
+    other_record: LogThrottle,
+    old_copy: LogThrottle,
+    pub(super) foreign_channel: LogThrottle,
+}
+
+/// What came of reading one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// It is there.
+    Found(Box<ApiState>),
+    /// There is none.
+    Gone,
+    /// It was damaged, and is out of the way: there is none any more.
+    SetAside,
+    /// A newer version wrote it, and says so: nothing is written over it.
+    Newer(String),
+    /// It could not be read.
+    Failed(StoreError),
+}
+
+impl Keeper {
+    /// Sends as many batches as the store takes at once. Nothing is written without a lease that holds.
+    pub(super) fn pump(&mut self, now: Moment) {
+        if self.lease != Lease::Held || (!self.hurry && !self.health.may_be_tried(now.uptime)) {
+            return;
+        }
+        let limits = self.setup.limits;
+        while self.ledger.calls() < limits.batches_in_flight_max && self.ledger.has_queue() {
+            let owned = &self.owned;
+            let writes = self.ledger.next_batch(limits.batch_max, |api_id| owned.epoch(api_id), now.uptime);
+            if !writes.is_empty() {
+                let call = self.ledger.call_began(now.uptime);
+                self.effects.push(Effect::Commit { call, writes });
+            }
+        }
+    }
+
+    /// What came of a batch: one result for each write, in order.
+    pub fn committed(&mut self, call: u64, results: Vec<(ApiId, Result<(), CommitError>)>, now: Moment) {
+        self.ledger.call_ended(call);
+        for (api_id, result) in results {
+            match result {
+                Ok(()) => {
+                    self.store_is_well(now);
+                    self.ledger.stored(&api_id);
+                    self.ledger.write_what_is_left(&api_id, now.uptime, self.hurry);
+                    self.offer_now(&api_id, now);
+                }
+                Err(CommitError::Conflict) => {
+                    let call = self.ledger.call_began(now.uptime);
+                    self.effects.push(Effect::Load { call, api_id });
+                }
+                Err(CommitError::Store(error)) => self.failed(&api_id, &error, now),
+            }
+        }
+        self.pump(now);
+        self.settle_waiters();
+    }
+
+    /// A write went through, or was refused for what is in the store.
+    fn store_is_well(&mut self, now: Moment) {
+        if self.health.is_well(now.uptime, &mut self.lines) {
+            self.tell_that_the_store_is_back(now);
+        }
+    }
+
+    fn failed(&mut self, api_id: &ApiId, error: &StoreError, now: Moment) {
+        // Others went through meanwhile: then it is this record, and not the store.
+        let began = self.ledger.get(api_id).and_then(|entry| entry.attempt.as_ref()).map(|attempt| attempt.since);
+        let others_went_through = began.is_some_and(|began| self.health.has_stored_since(began));
+        self.ledger.failed(api_id, now.uptime, matches!(error, StoreError::Misconfigured { .. }));
+        if others_went_through && !self.health.is_in_trouble() {
+            if let Some(lines_left_out) = self.throttles.one_record.say(now.uptime) {
+                let error = error.to_string();
+                self.lines.push(Line::OneRecord { api_id: api_id.clone(), error, lines_left_out });
+            }
+            return;
+        }
+        self.store_failed(error, None, now);
+    }
+
+    pub(super) fn store_failed(&mut self, error: &StoreError, beat_sent: Option<Duration>, now: Moment) {
+        let waiting = self.ledger.waiting();
+        self.health.failed(error, beat_sent, (now.uptime, now.wall), waiting, &mut self.lines);
+    }
+
+    /// A store that gives no answer takes no writes, even if it never says so.
+    pub(super) fn notice_a_store_that_hangs(&mut self, now: Moment) {
+        let hangs_for = |since: Option<Duration>| {
+            since.map(|since| now.uptime.saturating_sub(since)).filter(|silent| *silent >= ANSWER_MAX)
+        };
+        let no_answer = |silent: Duration, name: &str| {
+            StoreError::Unavailable(format!("{name} has given no answer for {} s", silent.as_secs()))
+        };
+        let beat = self.beats.under_way_since;
+        if let Some(silent) = hangs_for(self.ledger.oldest_call()) {
+            self.store_failed(&no_answer(silent, &self.setup.store_name), None, now);
+        } else if let Some(silent) = hangs_for(beat) {
+            self.store_failed(&no_answer(silent, &self.setup.store_name), beat, now);
+        }
+    }
+
+    /// Tells once that the store is gone, when that has lasted for a while. The owner of the first shard does.
+    pub(super) fn tell_that_the_store_is_gone(&mut self, now: Moment) {
+        if self.owned.owns_first()
+            && let Some((why, since)) = self.health.take_what_to_tell(now.uptime)
+        {
+            let own = Own::store(&self.setup.store_name);
+            self.decide_about(&own, Some(why), now, since);
+        }
+    }
+
+    /// Tells that the store is back, if it was told that it is gone.
+    pub(super) fn tell_that_the_store_is_back(&mut self, now: Moment) {
+        if self.ledger.get(&ApiId::own_store()).is_some_and(|entry| entry.state.incident.is_some()) {
+            let own = Own::store(&self.setup.store_name);
+            self.decide_about(&own, None, now, now.wall);
+        }
+    }
+
+    /// What the record is that another was expected in place of.
+    pub fn read(&mut self, call: u64, api_id: &ApiId, read: Read, now: Moment) {
+        self.ledger.call_ended(call);
+        if !matches!(read, Read::Failed(_)) {
+            self.store_is_well(now);
+        }
+        match read {
+            Read::Found(stored) => self.found(api_id, *stored, now),
+            Read::Gone => self.gone(api_id, now),
+            Read::SetAside => self.write_again(api_id),
+            Read::Newer(why) => self.leave_alone(api_id, why, now),
+            Read::Failed(error) => self.failed(api_id, &error, now),
+        }
+        self.pump(now);
+        self.settle_waiters();
+    }
+
+    fn found(&mut self, api_id: &ApiId, stored: ApiState, now: Moment) {
+        let Some(epoch) = self.owned.epoch(api_id) else { return };
+        let Some(entry) = self.ledger.get_mut(api_id) else { return };
+        let version = stored.version;
+        match entry.found(stored, epoch, now.uptime) {
+            Found::WasOurs => {
+                self.ledger.stored(api_id);
+                self.lines.push(Line::AnswerLost { api_id: api_id.clone() });
+                self.ledger.write_what_is_left(api_id, now.uptime, self.hurry);
+            }
+            Found::HigherEpoch => self.effects.push(Effect::Lost(api_id.clone())),
+            Found::OldCopy => {
+                if let Some(lines_left_out) = self.throttles.old_copy.say(now.uptime) {
+                    self.lines.push(Line::OldCopy { api_id: api_id.clone(), version, lines_left_out });
+                }
+                self.ledger.queue(api_id);
+            }
+            Found::Adopted { forgot, told } => {
+                if let Some(lines_left_out) = self.throttles.other_record.say(now.uptime) {
+                    self.lines.push(Line::Adopted { api_id: api_id.clone(), version, lines_left_out });
+                }
+                self.adopted(api_id, forgot, &told, now);
+            }
+        }
+        self.note_owing(api_id);
+        self.offer_now(api_id, now);
+    }
+
+    fn adopted(&mut self, api_id: &ApiId, forgot: bool, told: &[std::sync::Arc<crate::Alert>], now: Moment) {
+        for told in told {
+            let state = &self.ledger.entry(api_id).state;
+            if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
+                self.carry_out(api_id, decision, now);
+            }
+        }
+        if let Some(entry) = self.ledger.get_mut(api_id) {
+            crate::delivery::address(&mut entry.state.owed, &self.setup.channels);
+            // It is the newest that there is; until it carries our epoch, another may still land over it.
+            entry.dirty |= entry.unsealed_since.is_some();
+            if entry.dirty {
+                self.ledger.queue(api_id);
+            }
+        }
+        if forgot {
+            self.effects.push(Effect::ProbeAgain(api_id.clone()));
+        }
+    }
+
+    /// Somebody deleted the record: it is written again as it is known here, and with it the others, if it was there before.
+    fn gone(&mut self, api_id: &ApiId, now: Moment) {
+        let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.over > 0);
+        let others = self.ledger.notice_emptiness(api_id, now.uptime);
+        if was_stored {
+            self.lines.push(Line::RecordGone { api_id: api_id.clone() });
+        }
+        if let Some(others) = others {
+            self.lines.push(Line::RecordsAnew { others });
+        }
+        self.write_again(api_id);
+    }
+
+    fn write_again(&mut self, api_id: &ApiId) {
+        if let Some(entry) = self.ledger.get_mut(api_id) {
+            entry.record_is_gone();
+            self.ledger.queue(api_id);
+        }
+    }
+
+    /// A newer version wrote this record: nothing is written over it. It is looked at again, slowly, and holds up no other.
+    fn leave_alone(&mut self, api_id: &ApiId, why: String, now: Moment) {
+        if self.ledger.get(api_id).is_some_and(|entry| !entry.has_failed()) {
+            self.lines.push(Line::RecordNewer { api_id: api_id.clone(), why });
+        }
+        self.ledger.failed(api_id, now.uptime, true);
+    }
+
+    pub(super) fn note_owing(&mut self, api_id: &ApiId) {
+        if self.ledger.get(api_id).is_some_and(|entry: &Entry| !entry.state.owed.is_empty()) {
+            self.owing.insert(api_id.clone());
+        } else {
+            self.owing.remove(api_id);
+        }
+    }
+}

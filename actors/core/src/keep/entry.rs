@@ -1,0 +1,274 @@
+//! What is known of one API, and what of that is not in the store yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::waits::{STORE_WAIT_PERMANENT, store_wait};
+use crate::alert::Alert;
+use crate::delivery;
+use crate::state::ApiState;
+use crate::store::StateWrite;
+
+/// What matters and is not in the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unstored {
+    /// Since when, in uptime.
+    since: Duration,
+    /// The ids of alerts that are owed by it.
+    alerts: Vec<String>,
+    /// Alerts that a channel took: facts, whatever becomes of the rest.
+    taken: Vec<(String, Arc<str>)>,
+    /// Alerts that were told although they could not be stored.
+    told: Vec<Arc<Alert>>,
+}
+
+/// A write that was sent and has no certain answer yet. It is sent again as it is until it has one, so that a lost answer
+/// can be told from somebody else's write.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) write: StateWrite,
+    /// When it was sent first.
+    pub(super) since: Duration,
+    /// What it stores.
+    unstored: Option<Box<Unstored>>,
+}
+
+/// Where the next write of an API stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// Nothing to write.
+    #[default]
+    Idle,
+    /// Only figures moved: it may wait until then.
+    Lazy(Duration),
+    /// In the queue.
+    Queued,
+    /// Under way.
+    InFlight,
+    /// It failed, and is tried again then.
+    Waiting(Duration),
+}
+
+/// What a record that is another than expected means for whoever owns it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is the very one that was sent: the answer was lost.
+    WasOurs,
+    /// Somebody with a higher epoch wrote it: the shard is lost.
+    HigherEpoch,
+    /// It is older than what this owner knows: a copy from a backup, or a hand in the table. It is overwritten.
+    OldCopy,
+    /// A write of an owner before this one, or a hand in the table: it counts, and what was decided and not stored does not.
+    Adopted {
+        /// Something that was decided is forgotten: the API is probed again.
+        forgot: bool,
+        /// Outages that were told and are not in it.
+        told: Vec<Arc<Alert>>,
+    },
+}
+
+/// One API.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// All that is known, including what is not stored yet. Version and epoch are those of the newest record that is known.
+    pub(super) state: ApiState,
+    /// The version of the stored record, as far as that is known; 0: there is none.
+    pub(super) over: u64,
+    /// What is asked of it, as a number, while it is configured and enabled. Outcomes of others are late, and count for nothing.
+    pub(super) question: Option<u16>,
+    /// Since when a write of an owner before this one may still land: until the stored record carries this one's epoch. `None`:
+    /// it carries it, or was left clean.
+    pub(super) unsealed_since: Option<Duration>,
+    unstored: Option<Box<Unstored>>,
+    /// The write without a certain answer.
+    pub(super) attempt: Option<Box<Attempt>>,
+    /// Where the next write stands.
+    pub(super) writing: Writing,
+    /// Something changed since the last snapshot was taken for a write.
+    pub(super) dirty: bool,
+    /// In which generation of the store's content it was stored last, as the ledger counts them.
+    pub(super) stored_in: u32,
+    /// Its next outcome is late after this uptime; `None` if none is expected.
+    pub(super) late_after: Option<Duration>,
+    /// Writes in a row that failed.
+    failures: u32,
+}
+
+impl Entry {
+    /// An API as it was stored, or unknown.
+    pub(super) fn new(state: ApiState, unsealed_since: Option<Duration>) -> Self {
+        Self {
+            over: state.version,
+            state,
+            question: None,
+            unsealed_since,
+            unstored: None,
+            attempt: None,
+            writing: Writing::Idle,
+            dirty: false,
+            stored_in: 0,
+            late_after: None,
+            failures: 0,
+        }
+    }
+
+    /// It is configured and enabled.
+    pub(super) fn is_watched(&self) -> bool {
+        self.question.is_some()
+    }
+
+    /// Something matters from now on that is not in the store.
+    pub(super) fn matters(&mut self, owes: Option<&Alert>, now: Duration) {
+        self.dirty = true;
+        let unstored = self.unstored(now);
+        unstored.alerts.extend(owes.map(|alert| alert.alert_id.clone()));
+    }
+
+    fn unstored(&mut self, now: Duration) -> &mut Unstored {
+        self.unstored.get_or_insert_with(|| Box::new(Unstored { since: now, ..Unstored::default() }))
+    }
+
+    /// A channel has an alert. Returns whether that is news.
+    pub(super) fn taken(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
+        if !self.is_stored(&alert.alert_id) {
+            let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
+            match in_attempt.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
+                Some(unstored) => unstored.told.push(Arc::clone(alert)),
+                None => self.unstored(now).told.push(Arc::clone(alert)),
+            }
+        }
+        if !delivery::settle(&mut self.state.owed, &alert.alert_id, channel) {
+            return false;
+        }
+        self.dirty = true;
+        self.unstored(now).taken.push((alert.alert_id.clone(), Arc::clone(channel)));
+        true
+    }
+
+    fn all_unstored(&self) -> impl Iterator<Item = &Unstored> {
+        let in_attempt = self.attempt.as_ref().and_then(|attempt| attempt.unstored.as_deref());
+        in_attempt.into_iter().chain(self.unstored.as_deref())
+    }
+
+    /// Since when something that matters has been waiting to be stored.
+    pub(super) fn unstored_since(&self) -> Option<Duration> {
+        self.all_unstored().map(|unstored| unstored.since).next()
+    }
+
+    /// Whether the alert is in the store.
+    pub(super) fn is_stored(&self, alert_id: &str) -> bool {
+        !self.all_unstored().any(|unstored| unstored.alerts.iter().any(|alert| alert == alert_id))
+    }
+
+    /// Whether anything is not in the store.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.dirty || self.attempt.is_some()
+    }
+
+    /// What to write now: the attempt that is still open, or a new one.
+    pub(super) fn begin_write(&mut self, epoch: u64, now: Duration) -> StateWrite {
+        self.writing = Writing::InFlight;
+        if let Some(attempt) = &self.attempt {
+            return attempt.write.clone();
+        }
+        self.dirty = false;
+        let version = self.state.version.max(self.over).saturating_add(1);
+        let state = Arc::new(ApiState { version, epoch, ..self.state.clone() });
+        let write = StateWrite { over: self.over, state };
+        self.attempt = Some(Box::new(Attempt { write: write.clone(), since: now, unstored: self.unstored.take() }));
+        write
+    }
+
+    /// The write is durable.
+    pub(super) fn stored(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            let written = &attempt.write.state;
+            (self.state.version, self.state.epoch, self.over) = (written.version, written.epoch, written.version);
+            self.unsealed_since = None;
+        }
+        self.failures = 0;
+        self.writing = Writing::Idle;
+    }
+
+    /// The write failed, and is tried again after a while.
+    pub(super) fn failed(&mut self, now: Duration, a_person_must_act: bool) {
+        let wait = if a_person_must_act {
+            STORE_WAIT_PERMANENT
+        } else {
+            store_wait(self.failures, self.state.api_id.stable_hash())
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.writing = Writing::Waiting(now.saturating_add(wait));
+    }
+
+    /// Whether a write has failed since one went through.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// There is no record, although there was one: somebody deleted it. What is known here is all that is known, so it is
+    /// written again as it is; nothing that was told is told anew.
+    pub(super) fn record_is_gone(&mut self) {
+        self.over = 0;
+        self.reopen();
+    }
+
+    /// What was sent is not what will be sent next.
+    fn reopen(&mut self) {
+        let sent = self.attempt.take().and_then(|attempt| attempt.unstored);
+        if let Some(mut sent) = sent {
+            if let Some(later) = self.unstored.take() {
+                sent.alerts.extend(later.alerts);
+                sent.taken.extend(later.taken);
+                sent.told.extend(later.told);
+            }
+            self.unstored = Some(sent);
+        }
+        self.dirty = true;
+        self.writing = Writing::Idle;
+    }
+
+    /// The stored record is another than expected: what that means to whoever owns it with `epoch`, and what is known from
+    /// now on. Facts stay: what a channel took stays taken.
+    pub(super) fn found(&mut self, stored: ApiState, epoch: u64, now: Duration) -> Found {
+        if self.attempt.as_ref().is_some_and(|attempt| *attempt.write.state == stored) {
+            self.stored();
+            return Found::WasOurs;
+        }
+        if stored.epoch > epoch {
+            return Found::HigherEpoch;
+        }
+        if (stored.epoch, stored.version) < (self.state.epoch, self.state.version) {
+            self.over = stored.version;
+            self.reopen();
+            return Found::OldCopy;
+        }
+        self.reopen();
+        let unstored = self.unstored.take();
+        let forgot = unstored.is_some();
+        let Unstored { taken, told, .. } = unstored.map(|unstored| *unstored).unwrap_or_default();
+        let missed_ticks = self.state.missed_ticks.max(stored.missed_ticks);
+        self.over = stored.version;
+        self.dirty = missed_ticks != stored.missed_ticks;
+        self.state = ApiState { missed_ticks, ..stored };
+        self.failures = 0;
+        for (alert_id, channel) in taken {
+            if delivery::settle(&mut self.state.owed, &alert_id, &channel) {
+                self.dirty = true;
+                self.unstored(now).taken.push((alert_id, channel));
+            }
+        }
+        Found::Adopted { forgot, told: told.into_iter().filter(|alert| alert.kind.opens()).collect() }
+    }
+
+    /// Outages that were told and could not be stored: what its next owner has to know.
+    pub(super) fn told_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
+        self.all_unstored().flat_map(|unstored| &unstored.told).filter(|alert| alert.kind.opens())
+    }
+
+    /// Nothing is under way any more: another life of the keeper goes on from here. A write that was sent is sent again as it was.
+    pub(super) fn begin_anew(&mut self) {
+        self.writing = Writing::Idle;
+        self.stored_in = 0;
+    }
+}

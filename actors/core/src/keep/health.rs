@@ -1,0 +1,138 @@
+//! Whether the store takes writes: how long it has not, when it is tried again, and when that is told.
+
+use std::time::Duration;
+
+use super::line::Line;
+use super::waits::store_wait;
+use crate::store::StoreError;
+use crate::throttle::LogThrottle;
+use crate::time::Timestamp;
+
+/// A call that has no answer for this long counts as failed already, whatever comes of it: DynamoDB's are cut before.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// A store that has taken no write for this long is gone: that is told, once.
+pub const STORE_GONE_AFTER: Duration = Duration::from_secs(30);
+
+/// The store does not take writes just now.
+#[derive(Clone, Debug)]
+struct Trouble {
+    since: Duration,
+    since_wall: Timestamp,
+    /// Times that it was tried and failed, for the wait before the next one.
+    failures: u32,
+    not_before: Duration,
+    error: StoreError,
+    /// Writes of states fail, and not heartbeats alone.
+    is_of_states: bool,
+    /// It stands in the log.
+    is_said: bool,
+    /// It was told through the channels.
+    is_told: bool,
+}
+
+/// How the store is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Health {
+    trouble: Option<Trouble>,
+    /// When a write went through last.
+    stored_at: Option<Duration>,
+    /// That the store is gone was told, by this life or one before it, and not yet that it is back.
+    is_told_gone: bool,
+    said: LogThrottle,
+}
+
+impl Health {
+    /// It was told before that the store is gone.
+    pub(super) fn was_told_gone(&mut self) {
+        self.is_told_gone = true;
+    }
+
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// Whether it is time to write, or to try again.
+    pub(super) fn may_be_tried(&self, now: Duration) -> bool {
+        self.trouble.as_ref().is_none_or(|trouble| trouble.not_before <= now)
+    }
+
+    /// Whether nothing answers, so that nobody else can reach it either, as far as that can be told from here. A store that
+    /// refuses us alone is there for others.
+    pub(super) fn is_silent(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| matches!(trouble.error, StoreError::Unavailable(_)))
+    }
+
+    /// Whether a write went through after that.
+    pub(super) fn has_stored_since(&self, then: Duration) -> bool {
+        self.stored_at.is_some_and(|at| at > then)
+    }
+
+    /// A write went through, or was refused for what is in the store. Whether it has to be told that the store is back.
+    pub(super) fn is_well(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
+        self.stored_at = Some(now);
+        self.is_over(now, lines)
+    }
+
+    /// A heartbeat was taken. That says nothing where writes of states fail: it is small, and goes over what is known to be
+    /// there.
+    pub(super) fn beat_taken(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
+        self.trouble.as_ref().is_none_or(|trouble| !trouble.is_of_states) && self.is_over(now, lines)
+    }
+
+    fn is_over(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
+        if let Some(trouble) = self.trouble.take()
+            && trouble.is_said
+        {
+            lines.push(Line::StoreBack { seconds: now.saturating_sub(trouble.since).as_secs() });
+        }
+        std::mem::take(&mut self.is_told_gone)
+    }
+
+    /// The store takes no writes just now, of states or of a heartbeat that was sent then. Where checkpoints are far apart nothing
+    /// else may be written for long, so a heartbeat that fails is trouble, unless states were written meanwhile.
+    pub(super) fn failed(&mut self, error: &StoreError, beat_sent: Option<Duration>, now: (Duration, Timestamp), waiting: usize, lines: &mut Vec<Line>) {
+        if beat_sent.is_some_and(|sent| self.stored_at.is_some_and(|at| at >= sent)) {
+            return;
+        }
+        let is_of_states = beat_sent.is_none();
+        // The first heartbeat that fails has its own line; whether it is the store is not known yet.
+        let is_certain = is_of_states || self.trouble.is_some();
+        let (now, since_wall) = now;
+        let trouble = self.trouble.get_or_insert_with(|| Trouble {
+            since: now,
+            since_wall,
+            failures: 0,
+            not_before: now,
+            error: error.clone(),
+            is_of_states,
+            is_said: false,
+            is_told: false,
+        });
+        trouble.error = error.clone();
+        trouble.is_of_states |= is_of_states;
+        // Under throttling it comes and goes many times in a second.
+        if is_certain && let Some(lines_left_out) = self.said.say(now) {
+            let seconds = now.saturating_sub(trouble.since).as_secs();
+            let error = error.to_string();
+            lines.push(Line::StoreGone { error, seconds, waiting, lines_left_out, still: trouble.is_said });
+            trouble.is_said = true;
+        }
+        // Heartbeats have their own pace, and hold up no write.
+        if is_of_states && trouble.not_before <= now {
+            trouble.not_before = now.saturating_add(store_wait(trouble.failures, now.as_secs()));
+            trouble.failures = trouble.failures.saturating_add(1);
+        }
+    }
+
+    /// What to tell, and since when it has been so, if it is time and was not told yet.
+    pub(super) fn take_what_to_tell(&mut self, now: Duration) -> Option<(String, Timestamp)> {
+        let trouble = self.trouble.as_mut()?;
+        if trouble.is_told || now.saturating_sub(trouble.since) < STORE_GONE_AFTER {
+            return None;
+        }
+        trouble.is_told = true;
+        self.is_told_gone = true;
+        Some((format!("it takes no writes: {}", trouble.error), trouble.since_wall))
+    }
+}

@@ -1,0 +1,303 @@
+//! The ledger: what is known of every API, and what of that is written next. One write of an API is under way at a time, in
+//! the order in which things were decided.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use super::entry::{Entry, Writing};
+use crate::api::ApiId;
+use crate::decide::Decision;
+use crate::state::ApiState;
+use crate::status::Status;
+use crate::store::StateWrite;
+
+/// Records that are written anew in a second, when the store has lost them or when another worker owned them before. Other
+/// writes go between them.
+pub const ANEW_PER_SECOND: usize = 500;
+
+/// What is known and not stored, and what is written when.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    pub(super) entries: HashMap<ApiId, Entry>,
+    checkpoint: Duration,
+    /// To be written now, in order.
+    queue: VecDeque<ApiId>,
+    /// To be written at their checkpoint, soonest first: those whose entry says [`Writing::Lazy`], once each.
+    lazy: BTreeSet<(Duration, ApiId)>,
+    /// To be tried again, at the time in their entry.
+    waiting: HashSet<ApiId>,
+    /// Calls of the store that have no answer yet, and since when.
+    calls: BTreeMap<u64, Duration>,
+    next_call: u64,
+    /// How often the store was found without what had been stored in it.
+    generation: u32,
+}
+
+impl Ledger {
+    pub(super) fn new(checkpoint: Duration) -> Self {
+        Self {
+            entries: HashMap::new(),
+            checkpoint,
+            queue: VecDeque::new(),
+            lazy: BTreeSet::new(),
+            waiting: HashSet::new(),
+            calls: BTreeMap::new(),
+            next_call: 0,
+            generation: 0,
+        }
+    }
+
+    pub(super) fn get(&self, api_id: &ApiId) -> Option<&Entry> {
+        self.entries.get(api_id)
+    }
+
+    pub(super) fn get_mut(&mut self, api_id: &ApiId) -> Option<&mut Entry> {
+        self.entries.get_mut(api_id)
+    }
+
+    /// What is known of an API; nothing yet of one that was never stored.
+    pub(super) fn entry(&mut self, api_id: &ApiId) -> &mut Entry {
+        self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone()), None))
+    }
+
+    /// Takes a decision over, and has it stored, at once if it matters.
+    pub(super) fn decided(&mut self, api_id: &ApiId, decision: Decision, now: Duration) {
+        let must_store = decision.must_store();
+        let entry = self.entry(api_id);
+        if must_store {
+            entry.matters(decision.owed(), now);
+        }
+        entry.dirty = true;
+        entry.state = decision.next;
+        if must_store {
+            self.queue(api_id);
+        } else {
+            self.write_at_checkpoint(api_id, now);
+        }
+    }
+
+    /// Puts an API into the queue, unless its write is under way or waits for its next try: then it is queued after that.
+    pub(super) fn queue(&mut self, api_id: &ApiId) {
+        let Some(entry) = self.entries.get_mut(api_id) else { return };
+        match entry.writing {
+            Writing::Idle => {}
+            Writing::Lazy(due) => {
+                self.lazy.remove(&(due, api_id.clone()));
+            }
+            Writing::Queued | Writing::InFlight | Writing::Waiting(_) => return,
+        }
+        entry.writing = Writing::Queued;
+        self.queue.push_back(api_id.clone());
+    }
+
+    /// Only figures moved: the write may wait, and waits for the next whole second, so that many share one commit.
+    pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId, now: Duration) {
+        self.write_within(api_id, self.checkpoint, now);
+    }
+
+    pub(super) fn write_within(&mut self, api_id: &ApiId, span: Duration, now: Duration) {
+        let due = Duration::from_secs(now.saturating_add(span).as_secs().saturating_add(1));
+        if let Some(entry) = self.entries.get_mut(api_id)
+            && entry.writing == Writing::Idle
+        {
+            entry.writing = Writing::Lazy(due);
+            self.lazy.insert((due, api_id.clone()));
+        }
+    }
+
+    /// Queues what is left to write of an API whose write is over.
+    pub(super) fn write_what_is_left(&mut self, api_id: &ApiId, now: Duration, hurry: bool) {
+        let Some(entry) = self.entries.get(api_id) else { return };
+        if !entry.dirty {
+            return;
+        }
+        if hurry || entry.unstored_since().is_some() {
+            self.queue(api_id);
+        } else {
+            self.write_at_checkpoint(api_id, now);
+        }
+    }
+
+    /// Queues checkpoints that are due and failed writes whose wait is over; everything, when in a hurry.
+    pub(super) fn queue_what_is_due(&mut self, now: Duration, hurry: bool) {
+        while let Some((due, api_id)) = self.lazy.first()
+            && (*due <= now || hurry)
+        {
+            let api_id = api_id.clone();
+            self.queue(&api_id);
+        }
+        let (entries, queue) = (&mut self.entries, &mut self.queue);
+        self.waiting.retain(|api_id| {
+            let Some(entry) = entries.get_mut(api_id) else { return false };
+            match entry.writing {
+                Writing::Waiting(until) if until > now && !hurry => true,
+                Writing::Waiting(_) => {
+                    entry.writing = Writing::Queued;
+                    queue.push_back(api_id.clone());
+                    false
+                }
+                _ => false,
+            }
+        });
+    }
+
+    /// A record that can never be written must not pass for a dead store: another one is tried beside it, as it is if nothing
+    /// has to be written.
+    pub(super) fn try_another(&mut self) {
+        if !self.calls.is_empty() || !self.queue.is_empty() {
+            return;
+        }
+        let other = self.lazy.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
+            let may_be_written = |(api_id, entry): &(&ApiId, &Entry)| {
+                entry.writing == Writing::Idle && entry.over > 0 && (entry.is_watched() || api_id.is_own())
+            };
+            let entries = self.waiting.is_empty().then_some(&self.entries)?;
+            entries.iter().find(may_be_written).map(|(api_id, _)| api_id.clone())
+        });
+        if let Some(api_id) = other {
+            self.queue(&api_id);
+        }
+    }
+
+    /// The next writes, as many as the store takes in one batch; none if nothing is due.
+    pub(super) fn next_batch(
+        &mut self,
+        batch_max: usize,
+        epoch: impl Fn(&ApiId) -> Option<u64>,
+        now: Duration,
+    ) -> Vec<StateWrite> {
+        let mut batch = Vec::with_capacity(batch_max.min(self.queue.len()));
+        while batch.len() < batch_max
+            && let Some(api_id) = self.queue.pop_front()
+        {
+            if let (Some(entry), Some(epoch)) = (self.entries.get_mut(&api_id), epoch(&api_id))
+                && entry.writing == Writing::Queued
+            {
+                batch.push(entry.begin_write(epoch, now));
+            }
+        }
+        batch
+    }
+
+    /// A call of the store begins; its number.
+    pub(super) fn call_began(&mut self, now: Duration) -> u64 {
+        self.next_call += 1;
+        self.calls.insert(self.next_call, now);
+        self.next_call
+    }
+
+    /// A call has its answer.
+    pub(super) fn call_ended(&mut self, call: u64) {
+        self.calls.remove(&call);
+    }
+
+    pub(super) fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// When the call began that has been without an answer for the longest.
+    pub(super) fn oldest_call(&self) -> Option<Duration> {
+        self.calls.values().min().copied()
+    }
+
+    pub(super) fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Records that wait for their next try.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The write is durable.
+    pub(super) fn stored(&mut self, api_id: &ApiId) {
+        if let Some(entry) = self.entries.get_mut(api_id) {
+            entry.stored();
+            entry.stored_in = self.generation;
+        }
+    }
+
+    /// The write failed, and is tried again after a while.
+    pub(super) fn failed(&mut self, api_id: &ApiId, now: Duration, a_person_must_act: bool) {
+        if let Some(entry) = self.entries.get_mut(api_id) {
+            entry.failed(now, a_person_must_act);
+            self.waiting.insert(api_id.clone());
+        }
+    }
+
+    /// A record is gone that was there. Perhaps all are, in a table that was made anew: each is written again, those first
+    /// that say more than that all is well, so that a restart forgets nothing. What was stored since then and is gone again
+    /// begins this anew. How many others there are; `None`: this record was not there either.
+    pub(super) fn notice_emptiness(&mut self, api_id: &ApiId, now: Duration) -> Option<usize> {
+        let was_there = |entry: &Entry| entry.over > 0 && entry.stored_in == self.generation;
+        if !self.entries.get(api_id).is_some_and(was_there) {
+            return None;
+        }
+        self.generation += 1;
+        let others: Vec<ApiId> = self.entries.iter().filter(|(_, e)| e.over > 0).map(|(id, _)| id.clone()).collect();
+        Some(self.write_anew(others, now))
+    }
+
+    /// Writes these again, as fast as [`ANEW_PER_SECOND`], those first that say more than that all is well. How many there are.
+    pub(super) fn write_anew(&mut self, mut api_ids: Vec<ApiId>, now: Duration) -> usize {
+        // Whoever has a write before it finds out by that.
+        api_ids.retain(|api_id| {
+            self.entries.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::Lazy(_)))
+        });
+        let urgency = |entry: &Entry| {
+            let is_quiet = entry.state.status != Status::Down && !entry.state.is_suspect();
+            (entry.state.owed.is_empty(), is_quiet)
+        };
+        api_ids.sort_by_cached_key(|api_id| (self.entries.get(api_id).map(urgency), api_id.clone()));
+        for (number, api_id) in api_ids.iter().enumerate() {
+            let Some(entry) = self.entries.get_mut(api_id) else { continue };
+            if let Writing::Lazy(due) = std::mem::take(&mut entry.writing) {
+                self.lazy.remove(&(due, api_id.clone()));
+            }
+            entry.dirty = true;
+            if !entry.state.owed.is_empty() {
+                self.queue(api_id);
+            } else {
+                self.write_within(api_id, Duration::from_secs((number / ANEW_PER_SECOND) as u64), now);
+            }
+        }
+        api_ids.len()
+    }
+
+    /// Nothing is known of an API any more: somebody else owns it.
+    pub(super) fn forget(&mut self, api_id: &ApiId) -> Option<Entry> {
+        let entry = self.entries.remove(api_id)?;
+        if let Writing::Lazy(due) = entry.writing {
+            self.lazy.remove(&(due, api_id.clone()));
+        }
+        self.waiting.remove(api_id);
+        Some(entry)
+    }
+
+    /// Nothing waits anywhere to be written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.queue.is_empty() && self.lazy.is_empty() && self.waiting.is_empty()
+    }
+
+    /// How many have changes that are not in the store.
+    pub(super) fn unsaved(&self) -> usize {
+        self.entries.values().filter(|entry| entry.is_unsaved()).count()
+    }
+
+    /// Another life of the keeper goes on from here: nothing is under way.
+    pub(super) fn begin_anew(&mut self) {
+        self.queue.clear();
+        self.lazy.clear();
+        self.waiting.clear();
+        self.calls.clear();
+        let mut unsaved: Vec<ApiId> = Vec::new();
+        for (api_id, entry) in &mut self.entries {
+            entry.begin_anew();
+            if entry.is_unsaved() {
+                unsaved.push(api_id.clone());
+            }
+        }
+        unsaved.sort_unstable();
+        unsaved.iter().for_each(|api_id| self.queue(api_id));
+    }
+}

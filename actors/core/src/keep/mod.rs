@@ -1,0 +1,399 @@
+//! Keeping: what is known and not stored, what is written next, what is owed to whom and whose turn it is.
+//!
+//! [`Keeper`] is a plain value. It is told what happened and when, and says what is to be done: [`Effect`]s, which an actor in
+//! ring 2 carries out, whose answers it is told again. It never waits: everything is decided in memory at once, so that no
+//! prober ever waits for the store. The record is the truth: whatever is owed and not under way is offered again.
+//!
+//! | file | answers |
+//! |---|---|
+//! | [`mod@ledger`] | what is known and not stored, and what is written next |
+//! | [`mod@entry`] | the same of one API, and what a record means that is another than expected |
+//! | [`mod@tell`] | may this alert go out now; what came of it |
+//! | [`mod@turns`] | whose turn it is in which channel |
+//! | [`mod@owned`] | which shards are ours, and whether the lease on them holds |
+//! | [`mod@shards`] | what happens when a shard comes or goes |
+//! | [`mod@watching`] | what happens when a row comes, changes or goes |
+//! | [`mod@answers`] | what the store's answers mean |
+//! | [`mod@health`] | whether the store takes writes |
+//! | [`mod@beats`] | how everything stands, in one record |
+
+mod answers;
+mod beats;
+mod entry;
+mod health;
+mod ledger;
+mod line;
+mod own;
+mod owned;
+mod report;
+mod shards;
+mod tell;
+mod turns;
+mod waits;
+mod watching;
+
+use std::collections::HashSet;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alert::Alert;
+use crate::api::{ApiConfig, ApiId, Policy};
+use crate::decide::{Decision, Reason, decide};
+use crate::heartbeat::Heartbeat;
+use crate::outcome::{Outcome, Verdict};
+use crate::own::shards::ShardSet;
+use crate::schedule::Moment;
+use crate::state::ApiState;
+use crate::store::{CommitLimits, StateWrite};
+use beats::Beats;
+use entry::Entry;
+use health::Health;
+use ledger::Ledger;
+use own::{Own, own_outcome};
+use owned::Owned;
+use turns::Turns;
+
+pub use answers::Read;
+pub use beats::{BEAT_AGAIN_AFTER, BEAT_MAX, FIRST_BEAT_AFTER};
+pub use health::STORE_GONE_AFTER;
+pub use ledger::ANEW_PER_SECOND;
+pub use line::Line;
+pub use owned::{Grant, Lease};
+pub use report::Report;
+pub use tell::{Attempted, LAPSED_MIN, NOTED_WITHIN, UNSTORED_MAX};
+pub use turns::{ATTEMPTS_MAX, Channel};
+pub use watching::Watch;
+
+/// What a keeper is made with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How long a write may wait that changes no decision.
+    pub checkpoint: Duration,
+    /// The names of the channels that every alert is owed to.
+    pub channels: Vec<String>,
+    /// How this store likes to be written to.
+    pub limits: CommitLimits,
+    /// This process, for people.
+    pub instance: String,
+    /// What people call the store.
+    pub store_name: String,
+    /// The version of the program.
+    pub version: &'static str,
+    /// Waits that an earlier process noted are waited for. Not in a single round, which is over before: whoever starts one
+    /// now and then sees to the pauses.
+    pub heeds_waits: bool,
+    /// How often a heartbeat is written; `None`: never.
+    pub heartbeat: Option<Duration>,
+    /// One turn of each API, and then no more: there is one heartbeat, at the end.
+    pub once: bool,
+    /// Each API at its own slot inside the tick.
+    pub spread: bool,
+    /// An alert that the store holds up for [`UNSTORED_MAX`] is told all the same (P5).
+    pub fail_open: bool,
+    /// How many shards all APIs are divided into.
+    pub shards: u16,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write these; the answer goes to [`Keeper::committed`].
+    Commit {
+        /// The number of the call.
+        call: u64,
+        /// At most one of each API.
+        writes: Vec<StateWrite>,
+    },
+    /// Read the record of this API; the answer goes to [`Keeper::read`].
+    Load {
+        /// The number of the call.
+        call: u64,
+        /// Whose.
+        api_id: ApiId,
+    },
+    /// Hand an alert over; the answer goes to [`Keeper::attempted`].
+    Deliver {
+        /// Whose.
+        api_id: ApiId,
+        /// Through which channel.
+        channel: Channel,
+        /// What to tell.
+        alert: Arc<Alert>,
+        /// Attempts that failed before this one.
+        failures: u32,
+        /// It is not in the store, and is told all the same (P5).
+        unstored: bool,
+    },
+    /// Write this heartbeat; the answer goes to [`Keeper::beat_answered`].
+    Beat(Box<Heartbeat>),
+    /// Probe this API again at once: what was found out about it is forgotten.
+    ProbeAgain(ApiId),
+    /// Somebody with a higher epoch owns the shard of this API.
+    Lost(ApiId),
+    /// An outage was told that could not be stored, of an API that another owns now: its owner is to take it back.
+    AskToWithdraw(Arc<Alert>),
+    /// What this waiter waited for has come true.
+    Settled(u64),
+}
+
+/// What a waiter waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Nothing is unsaved.
+    Stored,
+    /// And nothing is owed.
+    Told,
+    /// Nothing is unsaved, no attempt is under way, and what is owed is left to the next process: this one ends.
+    Left,
+    /// The same for these shards alone: they are let go of.
+    Released(ShardSet),
+}
+
+/// A prober has an outcome.
+#[derive(Clone, Debug)]
+pub struct Completed {
+    /// The config that it was probed and judged by.
+    pub api: Arc<ApiConfig>,
+    /// The verdict.
+    pub outcome: Outcome,
+    /// Ticks missed since the last one.
+    pub missed_ticks: u64,
+    /// How long until the next tick of its schedule; `None` if there is none.
+    pub next_tick_in: Option<Duration>,
+}
+
+/// The keeper.
+#[derive(Debug)]
+pub struct Keeper {
+    setup: Setup,
+    channels: Vec<Channel>,
+    ledger: Ledger,
+    owned: Owned,
+    lease: Lease,
+    turns: Turns,
+    /// APIs with a non-empty outbox.
+    owing: HashSet<ApiId>,
+    /// The channels that other workers have.
+    channels_elsewhere: HashSet<String>,
+    health: Health,
+    beats: Beats,
+    /// APIs whose prober was given up and is not well again.
+    given_up: HashSet<ApiId>,
+    /// When an outcome was a pass last, in uptime: our own network was well.
+    passed_at: Option<Duration>,
+    waiters: Vec<(Until, u64)>,
+    throttles: answers::Throttles,
+    /// Everything is written now, and nothing waits for its time.
+    hurry: bool,
+    /// The process ends: nothing more is handed over that the next one can hand over as well.
+    ending: bool,
+    lines: Vec<Line>,
+    effects: Vec<Effect>,
+}
+
+impl Keeper {
+    /// A keeper that owns nothing yet.
+    pub fn new(setup: Setup, now: Moment) -> Self {
+        Self {
+            channels: setup.channels.iter().map(|channel| Channel::from(channel.as_str())).collect(),
+            ledger: Ledger::new(setup.checkpoint),
+            owned: Owned::new(setup.shards),
+            lease: Lease::Held,
+            turns: Turns::default(),
+            owing: HashSet::new(),
+            channels_elsewhere: HashSet::new(),
+            health: Health::default(),
+            beats: Beats::new(&setup, now.uptime, now.wall),
+            given_up: HashSet::new(),
+            passed_at: None,
+            waiters: Vec::new(),
+            throttles: answers::Throttles::default(),
+            hurry: false,
+            ending: false,
+            lines: Vec::new(),
+            effects: Vec::new(),
+            setup,
+        }
+    }
+
+    /// All that it knows, for another life: nothing is under way, and nobody waits.
+    #[must_use]
+    pub fn begin_anew(mut self) -> Self {
+        self.ledger.begin_anew();
+        self.turns = Turns::default();
+        self.beats.begin_anew();
+        self.waiters.clear();
+        self.effects.clear();
+        self.hurry = false;
+        self.ending = false;
+        self
+    }
+
+    /// How the lease stands from now on.
+    pub fn set_lease(&mut self, lease: Lease) {
+        self.lease = lease;
+    }
+
+    /// What is to be said, and what is to be done, since this was asked last.
+    pub fn take(&mut self) -> (Vec<Line>, Vec<Effect>) {
+        (mem::take(&mut self.lines), mem::take(&mut self.effects))
+    }
+
+    /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
+    pub fn look(&mut self, now: Moment) {
+        self.ledger.queue_what_is_due(now.uptime, self.hurry);
+        if self.health.is_in_trouble() && self.health.may_be_tried(now.uptime) {
+            self.ledger.try_another();
+        }
+        self.pump(now);
+        self.beat_if_due(now);
+        self.notice_a_store_that_hangs(now);
+        self.tell_that_the_store_is_gone(now);
+        self.offer_all(now);
+        self.say_what_nobody_can_tell(now);
+        self.settle_waiters();
+    }
+
+    /// What follows from an outcome: probe again after this long, or wait for the next tick.
+    pub fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
+        let Completed { api, mut outcome, missed_ticks, next_tick_in } = completed;
+        let api_id = &api.api_id;
+        let Some((entry, asked)) = self.ledger.get_mut(api_id).and_then(|entry| entry.question.map(|asked| (entry, asked)))
+        else {
+            self.lines.push(Line::LateOutcome { api_id: api_id.clone() });
+            return None;
+        };
+        let question = api.question();
+        if question != asked {
+            // It says nothing of what is asked now, and no status must change by it.
+            outcome.verdict = Verdict::Inconclusive;
+            outcome.reasons = vec!["another thing is asked now than when this probe began".into()];
+        }
+        if outcome.verdict == Verdict::Pass {
+            self.passed_at = Some(now.uptime);
+        }
+        entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
+        entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
+        self.beats.count_outcome();
+        if self.given_up.contains(api_id) {
+            self.prober_lives(&api, now);
+        }
+        let asked_again_in = self.decide(&api.policy_asking(question), &outcome, now)?;
+        // It takes the place of ticks that come before it.
+        if next_tick_in.is_some_and(|wait| wait < asked_again_in)
+            && let Some(entry) = self.ledger.get_mut(api_id)
+        {
+            entry.late_after = beats::late_after(now.uptime, asked_again_in, &api);
+        }
+        Some(asked_again_in)
+    }
+
+    /// Decides what follows from an outcome, and has it stored.
+    fn decide(&mut self, policy: &Policy<'_>, outcome: &Outcome, now: Moment) -> Option<Duration> {
+        let state = &self.ledger.entry(policy.api_id).state;
+        let decision = decide(state, outcome, policy, &self.setup.channels, now.wall);
+        if decision.reason == Reason::Suspect {
+            let (api_id, status) = (policy.api_id.clone(), state.status);
+            self.lines.push(Line::Suspect { api_id, status, reason: outcome.reason() });
+        }
+        let recheck = decision.recheck;
+        self.carry_out(policy.api_id, decision, now);
+        recheck
+    }
+
+    /// Takes a decision over, and has it stored if it matters.
+    fn carry_out(&mut self, api_id: &ApiId, decision: Decision, now: Moment) {
+        if decision.owes {
+            self.owing.insert(api_id.clone());
+        }
+        if let Some(transition) = decision.transition() {
+            let next = &decision.next;
+            self.lines.push(Line::StatusChanged {
+                api_id: api_id.clone(),
+                from: transition.from,
+                to: transition.to,
+                incident: next.incident.as_ref().map(|open| (open.incident_id.clone(), open.reason.clone())),
+                latency_ms: next.last_probe.as_ref().and_then(|last| last.latency_ms),
+            });
+        }
+        self.ledger.decided(api_id, decision, now.uptime);
+    }
+
+    /// The prober of an API died too often. That is told, and what is shown of its API is unknown, until the prober lives again;
+    /// the API's own status stays as it is.
+    pub fn prober_given_up(&mut self, api: &ApiConfig, why: String, now: Moment) {
+        if self.ledger.get(&api.api_id).is_some_and(Entry::is_watched) {
+            self.given_up.insert(api.api_id.clone());
+            self.decide_about(&Own::prober(api), Some(why), now, now.wall);
+        }
+    }
+
+    /// A prober that was given up has handed an outcome over.
+    fn prober_lives(&mut self, api: &ApiConfig, now: Moment) {
+        self.decide_about(&Own::prober(api), None, now, now.wall);
+        if self.ledger.get(&ApiId::own_prober(&api.api_id)).is_some_and(|entry| entry.state.incident.is_none()) {
+            self.given_up.remove(&api.api_id);
+        }
+    }
+
+    /// Fewer workers live than are expected, and why that is known; or all do. The owner of the first shard tells.
+    pub fn fleet_is(&mut self, fault: Option<String>, now: Moment) {
+        let is_down = self.ledger.get(&ApiId::own_fleet()).is_some_and(|entry| entry.state.incident.is_some());
+        if self.owned.owns_first() && fault.is_some() != is_down {
+            self.decide_about(&Own::fleet(), fault, now, now.wall);
+        }
+    }
+
+    fn decide_about(&mut self, own: &Own, fault: Option<String>, now: Moment, began_at: crate::Timestamp) {
+        if self.owned.owns(&own.api_id) {
+            let outcome = own_outcome(fault, began_at, now.wall);
+            self.decide(&own.policy(), &outcome, now);
+        }
+    }
+
+    /// Write everything now; [`Effect::Settled`] says when that is done.
+    pub fn settle(&mut self, until: Until, waiter: u64, now: Moment) {
+        match &until {
+            Until::Released(shards) => self.begin_release(&shards.clone(), now),
+            Until::Left => {
+                self.ending = true;
+                self.beat_at_the_end(now);
+                self.hurry = true;
+            }
+            Until::Stored | Until::Told => self.hurry = true,
+        }
+        self.waiters.push((until, waiter));
+        self.look(now);
+    }
+
+    fn settle_waiters(&mut self) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        // Looking at each entry costs milliseconds with 50,000 of them, and this runs after each batch: only when nothing
+        // waits anywhere is there need to.
+        let unsaved = !self.ledger.is_idle() || self.ledger.unsaved() > 0;
+        for (until, waiter) in mem::take(&mut self.waiters) {
+            let waits = match &until {
+                Until::Stored => unsaved,
+                Until::Told => unsaved || self.owes_what_it_can_tell(),
+                Until::Left => unsaved || self.turns.are_in_flight() || self.beats.is_last_under_way(),
+                Until::Released(shards) => !self.is_released(shards),
+            };
+            if waits {
+                self.waiters.push((until, waiter));
+            } else {
+                self.effects.push(Effect::Settled(waiter));
+            }
+        }
+    }
+
+    /// What is known of an API.
+    pub fn state(&self, api_id: &ApiId) -> Option<&ApiState> {
+        self.ledger.get(api_id).map(|entry| &entry.state)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! What is decided upon: an API, or something that the monitor watches about itself.
+//!
+//! The monitor's own health is told like any API's: the store that takes no writes, the prober that was given up and the
+//! worker that is missing have a state, an incident and owed alerts of their own, under ids that no person can write.
+
+use std::time::Duration;
+
+use crate::api::{ApiConfig, ApiId, Policy};
+use crate::outcome::{Outcome, Verdict};
+use crate::time::Timestamp;
+
+/// A prober that was given up is well again when it has handed over so many outcomes without a death between them.
+const OUTCOMES_OF_A_WELL_PROBER: u32 = 3;
+
+/// Something that the monitor watches about itself.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub(super) api_id: ApiId,
+    name: String,
+    url: String,
+    success_threshold: u32,
+}
+
+impl Own {
+    /// The store, by what people call it.
+    pub(super) fn store(name: &str) -> Self {
+        let name = format!("api-health's store ({name})");
+        Self { api_id: ApiId::own_store(), name, url: String::new(), success_threshold: 1 }
+    }
+
+    /// The workers that share the store.
+    pub(super) fn fleet() -> Self {
+        let name = "api-health's workers".to_owned();
+        Self { api_id: ApiId::own_fleet(), name, url: String::new(), success_threshold: 1 }
+    }
+
+    /// The prober of an API.
+    pub(super) fn prober(api: &ApiConfig) -> Self {
+        Self {
+            api_id: ApiId::own_prober(&api.api_id),
+            name: format!("api-health's prober of {}", api.name),
+            url: api.url.clone(),
+            success_threshold: OUTCOMES_OF_A_WELL_PROBER,
+        }
+    }
+
+    pub(super) fn policy(&self) -> Policy<'_> {
+        Policy {
+            api_id: &self.api_id,
+            name: &self.name,
+            url: &self.url,
+            failure_threshold: 1,
+            success_threshold: self.success_threshold,
+            recheck: Duration::ZERO,
+            question: 0,
+        }
+    }
+}
+
+/// What the monitor found out about itself at `now`: a fault that began then, or that all is well.
+pub(super) fn own_outcome(fault: Option<String>, began_at: Timestamp, now: Timestamp) -> Outcome {
+    Outcome {
+        started_at: began_at,
+        finished_at: now,
+        verdict: if fault.is_some() { Verdict::Fail } else { Verdict::Pass },
+        latency_ms: None,
+        status_code: None,
+        reasons: fault.into_iter().collect(),
+    }
+}

@@ -1,0 +1,84 @@
+//! Which shards this keeper owns, with which epoch, and whether its lease on them holds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::api::ApiId;
+use crate::own::shards::{Shard, ShardSet};
+
+/// A shard that is owned from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Which.
+    pub shard: Shard,
+    /// The fencing token of this ownership.
+    pub epoch: u64,
+    /// Its last owner left it in order, so that nothing of that one can land any more.
+    pub clean: bool,
+}
+
+/// How the lease stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lease {
+    /// It holds.
+    #[default]
+    Held,
+    /// Its deadline is past, and nobody has answered since: it may be lost.
+    Lapsed {
+        /// For how long.
+        since: Duration,
+        /// This process has seen another worker live.
+        met_others: bool,
+    },
+}
+
+/// The shards that are owned.
+#[derive(Clone, Debug)]
+pub(super) struct Owned {
+    shards: u16,
+    epochs: BTreeMap<Shard, u64>,
+    /// Those that are let go of: nothing more is begun for them.
+    leaving: ShardSet,
+}
+
+impl Owned {
+    pub(super) fn new(shards: u16) -> Self {
+        Self { shards, epochs: BTreeMap::new(), leaving: ShardSet::new() }
+    }
+
+    pub(super) fn shard(&self, api_id: &ApiId) -> Shard {
+        Shard::of(api_id, self.shards)
+    }
+
+    pub(super) fn add(&mut self, grant: Grant) {
+        self.epochs.insert(grant.shard, grant.epoch);
+        self.leaving.remove(&grant.shard);
+    }
+
+    pub(super) fn leave(&mut self, shards: &ShardSet) {
+        self.leaving.extend(shards.iter().filter(|shard| self.epochs.contains_key(shard)));
+    }
+
+    pub(super) fn remove(&mut self, shards: &ShardSet) {
+        self.epochs.retain(|shard, _| !shards.contains(shard));
+        self.leaving.retain(|shard| !shards.contains(shard));
+    }
+
+    /// The epoch with which the record of an API is written; `None`: another owns it.
+    pub(super) fn epoch(&self, api_id: &ApiId) -> Option<u64> {
+        self.epochs.get(&self.shard(api_id)).copied()
+    }
+
+    pub(super) fn owns(&self, api_id: &ApiId) -> bool {
+        self.epoch(api_id).is_some()
+    }
+
+    /// Nothing more is begun for this API.
+    pub(super) fn is_leaving(&self, api_id: &ApiId) -> bool {
+        !self.leaving.is_empty() && self.leaving.contains(&self.shard(api_id))
+    }
+
+    pub(super) fn owns_first(&self) -> bool {
+        self.epochs.contains_key(&Shard::FIRST)
+    }
+}

@@ -1,0 +1,134 @@
+//! How everything stands: for a heartbeat, for the end of a run, and for whoever asks.
+
+use super::entry::Entry;
+use super::{Effect, Keeper, Line};
+use crate::api::ApiId;
+use crate::heartbeat::{Heartbeat, INCONCLUSIVE_NAMED_MAX, LATE_NAMED_MAX};
+use crate::outcome::Verdict;
+use crate::schedule::Moment;
+use crate::status::Status;
+use crate::store::StoreError;
+use std::time::Duration;
+
+/// What the keeper has at hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// APIs with changes that are not in the store.
+    pub unsaved: usize,
+    /// Alerts that some channel does not have yet.
+    pub owed: usize,
+    /// Watched APIs whose confirmed status is down.
+    pub down: usize,
+    /// Watched APIs whose status is not known, or whose prober was given up.
+    pub unknown: usize,
+    /// The store takes no writes just now.
+    pub store_is_gone: bool,
+}
+
+impl Keeper {
+    /// What is shown of an API that is watched: nothing is known of one whose prober was given up.
+    fn shown_status(&self, api_id: &ApiId, entry: &Entry) -> Status {
+        if self.given_up.contains(api_id) { Status::Unknown } else { entry.state.status }
+    }
+
+    /// What it has at hand.
+    pub fn report(&self) -> Report {
+        let shown =
+            |status| self.watched().filter(|(api_id, entry)| self.shown_status(api_id, entry) == status).count();
+        Report {
+            unsaved: self.ledger.unsaved(),
+            owed: self.ledger.entries.values().map(|entry| entry.state.owed.len()).sum(),
+            down: shown(Status::Down),
+            unknown: shown(Status::Unknown),
+            store_is_gone: self.health.is_in_trouble(),
+        }
+    }
+
+    /// Writes a heartbeat if it is time.
+    pub(super) fn beat_if_due(&mut self, now: Moment) {
+        if !self.hurry && self.beats.take_due(now.uptime, self.health.is_in_trouble()) {
+            self.beat(now);
+        }
+    }
+
+    /// Writes the heartbeat of a single round, which is over.
+    pub(super) fn beat_at_the_end(&mut self, now: Moment) {
+        if self.setup.once && self.beats.take_last() {
+            self.beat(now);
+        }
+    }
+
+    fn beat(&mut self, now: Moment) {
+        let heartbeat = self.heartbeat(now);
+        self.beats.sent(now.uptime, now.wall);
+        self.effects.push(Effect::Beat(Box::new(heartbeat)));
+    }
+
+    /// What came of a heartbeat.
+    pub fn beat_answered(&mut self, written: Result<(), StoreError>, now: Moment) {
+        match written {
+            Ok(()) => {
+                self.beats.taken();
+                if self.health.beat_taken(now.uptime, &mut self.lines) {
+                    self.tell_that_the_store_is_back(now);
+                }
+            }
+            Err(error) => {
+                let (sent, line) = self.beats.failed(now.uptime);
+                self.store_failed(&error, sent, now);
+                if let Some(lines_left_out) = line {
+                    self.lines.push(Line::BeatFailed { error: error.to_string(), lines_left_out });
+                }
+            }
+        }
+        self.settle_waiters();
+    }
+
+    /// How everything stands.
+    fn heartbeat(&self, now: Moment) -> Heartbeat {
+        let mut counts = [0_u64; 3];
+        let mut late: Vec<(Duration, &ApiId)> = Vec::new();
+        let mut inconclusive: Vec<&ApiId> = Vec::new();
+        for (api_id, entry) in self.watched() {
+            counts[match self.shown_status(api_id, entry) {
+                Status::Up => 0,
+                Status::Down => 1,
+                Status::Unknown => 2,
+            }] += 1;
+            // In a single round nothing is expected of those that had their turn.
+            let is_late = |after: &Duration| *after <= now.uptime || self.setup.once;
+            late.extend(entry.late_after.filter(is_late).map(|after| (after, api_id)));
+            let last = entry.state.last_probe.as_ref();
+            inconclusive.extend(last.filter(|probe| probe.verdict == Verdict::Inconclusive).map(|_| api_id));
+        }
+        let [up, down, unknown] = counts;
+        Heartbeat {
+            at: now.wall,
+            instance: self.setup.instance.clone(),
+            version: self.setup.version.to_owned(),
+            period: self.beats.period,
+            checkpoint: self.setup.checkpoint,
+            apis: up + down + unknown,
+            up,
+            down,
+            unknown,
+            owed: self.ledger.entries.values().map(|entry| entry.state.owed.len() as u64).sum(),
+            probes: self.beats.outcomes,
+            probes_since: self.beats.since,
+            late: late.len() as u64,
+            inconclusive: inconclusive.len() as u64,
+            late_api_ids: first(late, LATE_NAMED_MAX).into_iter().map(|(_, api_id)| api_id.clone()).collect(),
+            inconclusive_api_ids: first(inconclusive, INCONCLUSIVE_NAMED_MAX).into_iter().cloned().collect(),
+        }
+    }
+}
+
+/// The first so many of these, in order.
+fn first<T: Ord>(mut of: Vec<T>, count: usize) -> Vec<T> {
+    if of.len() > count {
+        of.select_nth_unstable(count);
+        of.truncate(count);
+    }
+    of.sort_unstable();
+    of
+}

@@ -1,0 +1,109 @@
+//! What happens when a shard comes or goes: its records are adopted, sealed, handed on in order, or forgotten.
+
+use std::sync::Arc;
+
+use super::entry::Entry;
+use super::{Effect, Grant, Keeper};
+use crate::api::ApiId;
+use crate::delivery;
+use crate::own::shards::{Shard, ShardSet};
+use crate::schedule::Moment;
+use crate::state::ApiState;
+
+impl Keeper {
+    /// These shards are ours, and these are the records in them; records of other shards are passed over.
+    ///
+    /// Where the last owner did not leave in order, one of its writes may still land. So each record is written once, with the new
+    /// epoch, those that owe first, and what it owes is told after that: this seals it.
+    ///
+    /// A record with a higher epoch than its grant says that the grant is not good: it is not taken, and named in the answer
+    /// with the epoch that was found.
+    pub fn gain(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> Vec<(Shard, u64)> {
+        let mut too_low: Vec<(Shard, u64)> = Vec::new();
+        for grant in grants {
+            let of_it = states.iter().filter(|state| self.owned.shard(&state.api_id) == grant.shard);
+            match of_it.map(|state| state.epoch).max().filter(|found| *found > grant.epoch) {
+                Some(found) => too_low.push((grant.shard, found)),
+                None => self.owned.add(*grant),
+            }
+        }
+        let is_clean = |shard: Shard| grants.iter().find(|grant| grant.shard == shard).map(|grant| grant.clean);
+        let mut to_seal: Vec<ApiId> = Vec::new();
+        for state in states {
+            let (api_id, shard) = (state.api_id.clone(), self.owned.shard(&state.api_id));
+            let Some(clean) = is_clean(shard).filter(|_| self.owned.owns(&api_id)) else { continue };
+            if !clean {
+                to_seal.push(api_id.clone());
+            }
+            self.adopt(state, (!clean).then_some(now.uptime), now);
+        }
+        self.ledger.write_anew(to_seal, now.uptime);
+        self.look(now);
+        too_low
+    }
+
+    fn adopt(&mut self, state: ApiState, unsealed_since: Option<std::time::Duration>, now: Moment) {
+        let api_id = state.api_id.clone();
+        let mut entry = Entry::new(state, unsealed_since);
+        if delivery::address(&mut entry.state.owed, &self.setup.channels) {
+            entry.matters(None, now.uptime);
+        }
+        if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
+            self.given_up.insert(probed);
+        }
+        if api_id == ApiId::own_store() && entry.state.incident.is_some() {
+            self.health.was_told_gone();
+        }
+        let has_to_be_stored = entry.is_unsaved();
+        self.ledger.entries.insert(api_id.clone(), entry);
+        self.note_owing(&api_id);
+        if self.setup.heeds_waits {
+            self.heed_noted_waits(&api_id, now);
+        }
+        if has_to_be_stored {
+            self.ledger.queue(&api_id);
+        }
+    }
+
+    /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now.
+    pub(super) fn begin_release(&mut self, shards: &ShardSet, now: Moment) {
+        self.owned.leave(shards);
+        let unsaved: Vec<ApiId> = self.in_shards(shards, Entry::is_unsaved);
+        for api_id in unsaved {
+            self.ledger.queue(&api_id);
+        }
+        self.pump(now);
+    }
+
+    /// Nothing of these shards is unsaved, and no attempt is under way.
+    pub(super) fn is_released(&self, shards: &ShardSet) -> bool {
+        self.in_shards(shards, Entry::is_unsaved).is_empty()
+            && !self.owing.iter().any(|api_id| {
+                shards.contains(&self.owned.shard(api_id)) && self.turns.is_in_flight(api_id, &self.channels)
+            })
+    }
+
+    /// These shards are another's, or nobody's: nothing is known of them any more. Outages that were told and never stored are
+    /// for their next owner to take back.
+    pub fn lose(&mut self, shards: &ShardSet) {
+        for api_id in self.in_shards(shards, |_| true) {
+            let Some(entry) = self.ledger.forget(&api_id) else { continue };
+            self.effects.extend(entry.told_unstored().map(|told| Effect::AskToWithdraw(Arc::clone(told))));
+            self.turns.forget(&api_id, &self.channels);
+            self.owing.remove(&api_id);
+            self.given_up.remove(&api_id);
+        }
+        self.owned.remove(shards);
+        self.settle_waiters();
+    }
+
+    fn in_shards(&self, shards: &ShardSet, is_meant: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
+        let entries = self.ledger.entries.iter();
+        let mut found: Vec<ApiId> = entries
+            .filter(|(api_id, entry)| shards.contains(&self.owned.shard(api_id)) && is_meant(entry))
+            .map(|(api_id, _)| api_id.clone())
+            .collect();
+        found.sort_unstable();
+        found
+    }
+}

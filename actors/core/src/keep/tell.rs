@@ -1,0 +1,259 @@
+//! Telling: may this alert go out now, and what came of it.
+//!
+//! An alert goes out when the change and that it is owed are in one stored record, no write of an owner before this one can
+//! land over it, and the lease holds at that moment. When the store is dead it goes out all the same ([`UNSTORED_MAX`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::turns::Channel;
+use super::{Effect, Keeper, Lease, Line};
+use crate::alert::Alert;
+use crate::api::ApiId;
+use crate::decide::withdraw;
+use crate::delivery;
+use crate::schedule::Moment;
+
+/// An owed alert that could not be stored for this long is sent all the same: better twice than never (P5).
+pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
+
+/// Who has seen another worker live, and cannot renew its lease, tells only after this: by then the other one owns what was
+/// its, unless the store is out of reach for all.
+pub const LAPSED_MIN: Duration = Duration::from_secs(20);
+
+/// The longest that the next try of an alert is put off by what a process before this one noted: what was mended with a
+/// restart is seen soon.
+const HEED_NOTED_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// What came of an attempt is stored within this, however far checkpoints are apart.
+pub const NOTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempted {
+    /// The channel has it.
+    TakenOver,
+    /// It has not, or nobody knows.
+    Failed {
+        /// Why.
+        why: String,
+        /// How long to wait before the next attempt.
+        wait: Duration,
+    },
+    /// It was cut, or never begun: it is offered again.
+    Cut,
+}
+
+/// Whether an alert may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum May {
+    /// It is safely stored.
+    Yes,
+    /// It is not, and is told all the same.
+    Unstored,
+    No,
+}
+
+impl Keeper {
+    fn may_tell(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Duration) -> May {
+        if !self.owned.owns(api_id) || self.owned.is_leaving(api_id) {
+            return May::No;
+        }
+        let is_stored = entry.is_stored(alert_id) && entry.unsealed_since.is_none();
+        if self.lease == Lease::Held && is_stored {
+            return if self.ending { May::No } else { May::Yes };
+        }
+        let held_up = |since: Option<Duration>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
+        // That the store is gone is told at once: nothing else could tell it.
+        let is_due = is_stored
+            || held_up(entry.unstored_since())
+            || held_up(entry.unsealed_since)
+            || (*api_id == ApiId::own_store() && entry.unstored_since().is_some());
+        let nobody_else_can = match self.lease {
+            Lease::Held => true,
+            Lease::Lapsed { since, met_others } => {
+                let lapsed_at = now.saturating_sub(since);
+                let network_is_well = self.passed_at.is_some_and(|at| at > lapsed_at);
+                self.health.is_silent() && (!met_others || (since >= LAPSED_MIN && network_is_well))
+            }
+        };
+        if self.setup.fail_open && is_due && nobody_else_can { May::Unstored } else { May::No }
+    }
+
+    /// Offers to every channel what it should have next, of every API that owes anything, unless that is under way.
+    pub(super) fn offer_all(&mut self, now: Moment) {
+        let mut owing: Vec<ApiId> = self.owing.iter().cloned().collect();
+        // Oldest first where many wait for room.
+        owing.sort_by_cached_key(|api_id| {
+            let oldest = |entry: &Entry| entry.state.owed.first().map(|owed| owed.alert.detected_at);
+            (self.ledger.get(api_id).and_then(oldest), api_id.clone())
+        });
+        for api_id in owing {
+            self.offer(&api_id, now);
+        }
+        self.hand_over_due(now);
+    }
+
+    /// Puts an API into the queue of every channel that may be offered something of it.
+    fn offer(&mut self, api_id: &ApiId, now: Moment) {
+        let Some(entry) = self.ledger.get(api_id).filter(|entry| !entry.state.owed.is_empty()) else {
+            self.owing.remove(api_id);
+            return;
+        };
+        for channel in &self.channels {
+            if let Some(owed) = delivery::next_for(&entry.state.owed, channel)
+                && self.may_tell(api_id, entry, &owed.alert.alert_id, now.uptime) != May::No
+            {
+                self.turns.queue(api_id, channel, now.uptime);
+            }
+        }
+    }
+
+    /// The same at once, of one API.
+    pub(super) fn offer_now(&mut self, api_id: &ApiId, now: Moment) {
+        self.offer(api_id, now);
+        self.hand_over_due(now);
+    }
+
+    /// Hands over as much as there is room for.
+    fn hand_over_due(&mut self, now: Moment) {
+        for channel in self.channels.clone() {
+            while let Some(api_id) = self.turns.take(&channel) {
+                let Some(entry) = self.ledger.get(&api_id) else { continue };
+                let Some(owed) = delivery::next_for(&entry.state.owed, &channel) else { continue };
+                let may = self.may_tell(&api_id, entry, &owed.alert.alert_id, now.uptime);
+                if may == May::No {
+                    continue; // it is offered again when it may
+                }
+                let (alert, channel) = (Arc::new(owed.alert.clone()), Arc::clone(&channel));
+                let failures = owed.delivery(&channel).map_or(0, |delivery| delivery.failures);
+                self.turns.began(&api_id, &channel);
+                self.effects.push(Effect::Deliver { api_id, channel, alert, failures, unstored: may == May::Unstored });
+            }
+        }
+    }
+
+    /// What came of an attempt.
+    pub fn attempted(&mut self, api_id: &ApiId, channel: &Channel, alert: &Arc<Alert>, unstored: bool, came: Attempted, now: Moment) {
+        let next_try = match &came {
+            Attempted::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
+            Attempted::TakenOver | Attempted::Cut => None,
+        };
+        self.turns.ended(api_id, channel, next_try);
+        match (self.ledger.get_mut(api_id), came) {
+            (None, Attempted::TakenOver) if unstored && alert.kind.opens() => {
+                self.effects.push(Effect::AskToWithdraw(Arc::clone(alert)));
+            }
+            (Some(entry), Attempted::TakenOver) => {
+                if entry.taken(alert, channel, now.uptime) {
+                    self.ledger.queue(api_id);
+                    self.pump(now);
+                }
+            }
+            // It decides nothing but when to try again: its write may wait.
+            (Some(entry), Attempted::Failed { why, wait }) => {
+                let at = now.wall.plus(wait);
+                delivery::note_failure(&mut entry.state.owed, &alert.alert_id, channel, &why, at);
+                entry.dirty = true;
+                if self.hurry || self.setup.checkpoint > NOTED_WITHIN {
+                    // A process that is about to end leaves nothing unsaved; and where checkpoints are far apart, whoever asks
+                    // why an alert does not come must not wait for one.
+                    self.ledger.queue(api_id);
+                    self.pump(now);
+                } else {
+                    self.ledger.write_at_checkpoint(api_id, now.uptime);
+                }
+            }
+            _ => {}
+        }
+        self.offer_now(api_id, now);
+        self.settle_waiters();
+    }
+
+    /// Takes over when a process before this one wanted to try again.
+    pub(super) fn heed_noted_waits(&mut self, api_id: &ApiId, now: Moment) {
+        let Some(entry) = self.ledger.get(api_id) else { return };
+        for channel in &self.channels {
+            let noted = delivery::next_for(&entry.state.owed, channel).and_then(|owed| owed.delivery(channel));
+            if let Some(at) = noted.and_then(|delivery| delivery.next_try_at).filter(|at| *at > now.wall) {
+                let wait = at.since(now.wall).min(HEED_NOTED_WAIT_MAX);
+                self.turns.wait(api_id, channel, now.uptime.saturating_add(wait));
+            }
+        }
+    }
+
+    /// Try now what waits for its next try: these alerts, or all. How many alerts are owed of those.
+    pub fn retry(&mut self, alert_ids: Option<&[String]>, now: Moment) -> usize {
+        let is_meant = |alert_id: &String| alert_ids.is_none_or(|wanted| wanted.contains(alert_id));
+        let owed_of = |entry: &Entry| entry.state.owed.iter().filter(|owed| is_meant(&owed.alert.alert_id)).count();
+        let meant: Vec<(ApiId, usize)> = self
+            .owing
+            .iter()
+            .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
+            .collect();
+        self.turns.forget_waits(|api_id| meant.iter().any(|(wanted, _)| wanted == api_id));
+        self.offer_all(now);
+        meant.into_iter().map(|(_, owed)| owed).sum()
+    }
+
+    /// Nothing is owed to this channel any more: a person gave it up. How many alerts it was owed.
+    pub fn drop_channel(&mut self, channel: &str, now: Moment) -> usize {
+        let owing: Vec<ApiId> = self.owing.iter().cloned().collect();
+        let mut dropped = 0;
+        for api_id in owing {
+            let Some(entry) = self.ledger.get_mut(&api_id) else { continue };
+            let here = delivery::drop_channel(&mut entry.state.owed, channel);
+            if here > 0 {
+                entry.matters(None, now.uptime);
+                self.ledger.queue(&api_id);
+                dropped += here;
+            }
+        }
+        self.look(now);
+        dropped
+    }
+
+    /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
+    /// taken back.
+    pub fn withdraw(&mut self, told: &Alert, now: Moment) {
+        let Some(entry) = self.ledger.get(&told.api_id).filter(|_| self.owned.owns(&told.api_id)) else { return };
+        if let Some(decision) = withdraw(&entry.state, told, &self.setup.channels, now.wall) {
+            let api_id = told.api_id.clone();
+            self.carry_out(&api_id, decision, now);
+            self.pump(now);
+        }
+    }
+
+    /// The channels that other workers have.
+    pub fn others_have(&mut self, channels: impl IntoIterator<Item = String>) {
+        self.channels_elsewhere = channels.into_iter().collect();
+    }
+
+    /// Something is owed that one of our own channels can be told.
+    pub(super) fn owes_what_it_can_tell(&self) -> bool {
+        let awaits = |entry: &Entry| {
+            self.channels.iter().any(|channel| delivery::next_for(&entry.state.owed, channel).is_some())
+        };
+        self.owing.iter().any(|api_id| self.ledger.get(api_id).is_some_and(awaits))
+    }
+
+    /// Alerts that are owed to a channel which no worker has stay owed, and are said.
+    pub(super) fn say_what_nobody_can_tell(&mut self, now: Moment) {
+        let mut foreign: Vec<(String, u64)> = Vec::new();
+        for entry in self.owing.iter().filter_map(|api_id| self.ledger.get(api_id)) {
+            for channel in entry.state.owed.iter().flat_map(|owed| owed.awaited_by()) {
+                let is_had = self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
+                match foreign.iter_mut().find(|(name, _)| name == channel) {
+                    _ if is_had => {}
+                    Some((_, alerts)) => *alerts += 1,
+                    None => foreign.push((channel.to_owned(), 1)),
+                }
+            }
+        }
+        if !foreign.is_empty() && self.throttles.foreign_channel.say(now.uptime).is_some() {
+            foreign.sort_unstable();
+            self.lines.extend(foreign.into_iter().map(|(channel, alerts)| Line::ForeignChannel { channel, alerts }));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What becomes of an API when its row changes: incidents of APIs that nobody watches any more are closed, and what was found
+//! out about another question counts no longer.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::beats::late_after;
+use super::entry::Entry;
+use super::Keeper;
+use crate::api::{ApiConfig, ApiId};
+use crate::decide::close;
+use crate::schedule::{Moment, Slot};
+use crate::supervise::RESTARTS_PER_SECOND;
+
+/// Why an API is closed that has a state and no row, when the program starts.
+const NOT_CONFIGURED: &str = "it is not configured any more";
+
+/// What is watched from now on. It is told before the probers that it is about are started.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    /// APIs that are watched from now on.
+    pub started: Vec<Arc<ApiConfig>>,
+    /// Watched APIs whose config is another from now on.
+    pub changed: Vec<Arc<ApiConfig>>,
+    /// APIs that are watched no longer, and why.
+    pub stopped: Vec<(ApiId, &'static str)>,
+    /// Every API that is configured, where that is known for certain: a state of any other is that of an API that was removed
+    /// while nobody watched.
+    pub configured: Option<HashSet<ApiId>>,
+}
+
+impl Keeper {
+    /// Goes by these rows from now on.
+    pub fn watch(&mut self, watch: &Watch, now: Moment) {
+        for api in watch.started.iter().chain(&watch.changed).filter(|api| self.owned.owns(&api.api_id)) {
+            self.ledger.entry(&api.api_id).question = Some(api.question());
+        }
+        self.expect_first_outcomes(&watch.started, now);
+        self.expect_first_outcomes(&watch.changed, now);
+        for (api_id, why) in &watch.stopped {
+            self.close(api_id, why, now);
+        }
+        if let Some(configured) = &watch.configured {
+            let is_gone = |id: &ApiId| match id.probed() {
+                Some(probed) => !configured.contains(&probed),
+                None => !id.is_own() && !configured.contains(id),
+            };
+            let gone: Vec<ApiId> = self.ledger.entries.keys().filter(|id| is_gone(id)).cloned().collect();
+            for api_id in gone {
+                self.close(&api_id, NOT_CONFIGURED, now);
+            }
+        }
+        self.pump(now);
+        self.settle_waiters();
+    }
+
+    /// The API is watched no longer, and neither is its prober.
+    fn close(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
+        self.given_up.remove(api_id);
+        for id in [api_id.clone(), ApiId::own_prober(api_id)] {
+            let Some(entry) = self.ledger.get_mut(&id) else { continue };
+            entry.question = None;
+            if let Some(decision) = close(&entry.state, why, &self.setup.channels, now.wall) {
+                self.carry_out(&id, decision, now);
+            }
+        }
+    }
+
+    /// Each of these is to be heard of by its next tick. Probers are not all started at once.
+    fn expect_first_outcomes(&mut self, apis: &[Arc<ApiConfig>], now: Moment) {
+        let starting = Duration::from_secs(apis.len() as u64 / u64::from(RESTARTS_PER_SECOND));
+        for api in apis {
+            let (once, spread) = (self.setup.once, self.setup.spread);
+            let Some(entry) = self.ledger.get_mut(&api.api_id) else { continue };
+            let slot = if spread { Slot::of(&api.api_id) } else { Slot::AT_TICK };
+            let wait = if once {
+                Some(Duration::ZERO) // its turn is now, and there is no other
+            } else {
+                api.schedule.next_due(slot, now).map(|due| due.wait(now))
+            };
+            let expected = wait.and_then(|wait| late_after(now.uptime, wait.saturating_add(starting), api));
+            // A recheck that is set already comes first, however far it is.
+            let asked_again = entry.late_after.filter(|_| entry.state.is_suspect());
+            entry.late_after = expected.map(|at| asked_again.map_or(at, |again| again.max(at)));
+        }
+    }
+
+    /// What is watched.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (&ApiId, &Entry)> {
+        self.ledger.entries.iter().filter(|(_, entry)| entry.is_watched())
+    }
+}

@@ -1,0 +1,2 @@
+//! Who owns what.
+pub mod shards;
