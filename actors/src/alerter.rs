@@ -9,11 +9,11 @@ mod trouble;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, Context, Handler, Message, ResponseActFuture, WrapFuture};
 use api_health_core::Alert;
 use api_health_core::delivery::ATTEMPT_MAX;
+use api_health_core::keep::{Attempted, Channel as ChannelName};
 use futures_util::FutureExt;
 
 use crate::child::panic_text;
@@ -21,11 +21,9 @@ use crate::ports::{Notifier, NotifyError};
 use crate::retry::RetryPolicy;
 use trouble::Trouble;
 
-/// Messages in the alerter's mailbox: the keeper has at most [`ATTEMPTS_MAX`] under way through each channel.
+/// Messages in the alerter's mailbox: the keeper has at most [`ATTEMPTS_MAX`](api_health_core::keep::ATTEMPTS_MAX) under way
+/// through each channel.
 pub const MAILBOX_CAPACITY: usize = 256;
-
-/// Attempts under way at once through one channel. An alert that waits for its next try holds no place.
-pub const ATTEMPTS_MAX: usize = 16;
 
 /// The actor.
 pub struct Alerter {
@@ -48,19 +46,19 @@ impl Alerter {
         Self { channels, policy }
     }
 
-    fn attempted(&mut self, message: &DeliverAlert, result: Result<(), NotifyError>) -> Attempt {
-        let Some(channel) = self.channels.get_mut(message.channel) else {
-            return Attempt::Failed { why: "no such channel".into(), wait: self.policy.permanent };
+    fn attempted(&mut self, message: &DeliverAlert, result: Result<(), NotifyError>) -> Attempted {
+        let Some(channel) = self.channels.get_mut(&*message.channel) else {
+            return Attempted::Failed { why: "no such channel".into(), wait: self.policy.permanent };
         };
         match result {
             Ok(()) => {
                 channel.trouble.taken_over(message);
-                Attempt::TakenOver
+                Attempted::TakenOver
             }
             Err(error) => {
                 let wait = self.policy.wait_after(message.failures, &error);
                 channel.trouble.failed(message, &error, wait);
-                Attempt::Failed { why: error.to_string(), wait }
+                Attempted::Failed { why: error.to_string(), wait }
             }
         }
     }
@@ -72,35 +70,23 @@ impl Actor for Alerter {
 
 /// Hand this over through that channel, once.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Attempt")]
+#[rtype(result = "Attempted")]
 pub struct DeliverAlert {
     /// The name of the channel.
-    pub channel: &'static str,
+    pub channel: ChannelName,
     /// What to tell.
     pub alert: Arc<Alert>,
     /// Attempts that failed before this one.
     pub failures: u32,
-}
-
-/// What came of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// The channel has it.
-    TakenOver,
-    /// It has not, or nobody knows.
-    Failed {
-        /// Why.
-        why: String,
-        /// How long to wait before the next attempt.
-        wait: Duration,
-    },
+    /// It is told although it could not be stored, whatever the lease says (P5).
+    pub unstored: bool,
 }
 
 impl Handler<DeliverAlert> for Alerter {
-    type Result = ResponseActFuture<Self, Attempt>;
+    type Result = ResponseActFuture<Self, Attempted>;
 
     fn handle(&mut self, message: DeliverAlert, _: &mut Self::Context) -> Self::Result {
-        let notifier = self.channels.get(message.channel).map(|channel| Arc::clone(&channel.notifier));
+        let notifier = self.channels.get(&*message.channel).map(|channel| Arc::clone(&channel.notifier));
         let alert = Arc::clone(&message.alert);
         let attempt = async move {
             match notifier {
@@ -114,7 +100,7 @@ impl Handler<DeliverAlert> for Alerter {
 }
 
 /// One attempt that ends, and that hurts nobody else if it panics.
-pub async fn attempt(notifier: &dyn Notifier, alert: Arc<Alert>) -> Result<(), NotifyError> {
+async fn attempt(notifier: &dyn Notifier, alert: Arc<Alert>) -> Result<(), NotifyError> {
     let delivered = AssertUnwindSafe(async { notifier.deliver(alert).await }).catch_unwind();
     let failed = |reason| Err(NotifyError::Retryable { reason, after: None });
     match tokio::time::timeout(ATTEMPT_MAX, delivered).await {

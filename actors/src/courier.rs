@@ -115,6 +115,7 @@ impl MessageResponse<Courier, ProbeCompleted> for Later {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use api_health_core::keep::Completed;
     use api_health_core::{Outcome, Timestamp, Verdict};
     use tokio::time::Instant;
 
@@ -138,7 +139,7 @@ mod tests {
         type Result = Vec<Option<Duration>>;
 
         fn handle(&mut self, ProbesCompleted(batch): ProbesCompleted, _: &mut Self::Context) -> Self::Result {
-            let ids: Vec<String> = batch.iter().map(|completed| completed.api.api_id.to_string()).collect();
+            let ids: Vec<String> = batch.iter().map(|completed| completed.completed.api.api_id.to_string()).collect();
             let answers = ids.iter().map(|id| id.parse().ok().map(Duration::from_secs)).collect();
             self.seen.lock().unwrap().push((self.began.elapsed(), ids));
             answers
@@ -160,7 +161,8 @@ mod tests {
             status_code: None,
             reasons: vec![],
         };
-        ProbeCompleted { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None, urgent }
+        let completed = Completed { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None };
+        ProbeCompleted { completed, urgent }
     }
 
     #[test]

@@ -33,7 +33,6 @@ pub mod state_keeper;
 pub mod stats;
 pub mod supervisor;
 pub mod system;
-pub mod tell_now;
 pub mod threads;
 pub mod timebase;
 

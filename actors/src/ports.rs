@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Observation, Timestamp};
+
+pub use api_health_core::store::{CommitError, CommitLimits, StateWrite, StoreError};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 /// The wall clock, for stamps. Waiting is done with tokio's time, so that paused time drives the real actors.
@@ -22,16 +24,13 @@ pub trait Probe: Send + Sync {
     fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation>;
 }
 
-/// One write: `state`, with its version already raised by one, replaces the record of version `state.version - 1`
-/// (or creates the record, where that is 0).
-pub type StateWrite = Arc<ApiState>;
-
 /// Keeps one record for each API. Owned by the state-keeper alone.
 ///
 /// The promises that every adapter is held to (`tests/contract`):
 /// 1. A write that was acknowledged survives kill -9.
 /// 2. State and owed alerts of one record change together or not at all.
-/// 3. A write succeeds only over exactly the version before it; else it is a conflict, and nothing changed.
+/// 3. A write succeeds only over exactly the version that it names, and over no higher epoch; else it is a conflict, and
+///    nothing changed.
 /// 4. A failed write of a batch hurts no other write of it.
 /// 5. What was written is read back equal.
 /// 6. A record that cannot be read is reported with its id and hides no other.
@@ -85,39 +84,6 @@ pub struct UnreadableState {
     pub why: String,
     /// A newer version of this program wrote it, and can read it: it is left alone. Any other is damaged, and is set aside.
     pub is_newer: bool,
-}
-
-/// How a store likes to be written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommitLimits {
-    /// Writes in one batch.
-    pub batch_max: usize,
-    /// Batches under way at once.
-    pub batches_in_flight_max: usize,
-}
-
-/// Why the store as a whole did not answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreError {
-    /// Waiting may help: unreachable, throttled, busy.
-    Unavailable(String),
-    /// A person must act: no such table, no permission, a file that is no database.
-    Misconfigured {
-        /// What is wrong.
-        what: String,
-        /// What to do.
-        instead: String,
-    },
-}
-
-/// Why one write did not happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommitError {
-    /// The stored record has another version than expected: somebody else wrote, or an answer to an earlier write of
-    /// ours was lost. Read it again and decide again.
-    Conflict,
-    /// As for the whole store.
-    Store(StoreError),
 }
 
 /// Sends alerts through one channel. Owned by the alerter alone, and called on its thread alone.
@@ -201,24 +167,6 @@ pub enum SourceError {
     Misconfigured(ConfigIssue),
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(what) => f.write_str(what),
-            Self::Misconfigured { what, instead } => write!(f, "{what}; {instead}"),
-        }
-    }
-}
-
-impl fmt::Display for CommitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Conflict => f.write_str("the stored record has another version than expected"),
-            Self::Store(error) => error.fmt(f),
-        }
-    }
-}
-
 impl fmt::Display for NotifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -237,7 +185,5 @@ impl fmt::Display for SourceError {
     }
 }
 
-impl std::error::Error for StoreError {}
-impl std::error::Error for CommitError {}
 impl std::error::Error for NotifyError {}
 impl std::error::Error for SourceError {}

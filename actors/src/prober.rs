@@ -11,6 +11,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, WrapFuture,
 };
 use api_health_core::assertion::judge;
+use api_health_core::keep::Completed;
 use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
@@ -287,11 +288,9 @@ impl Prober {
         let settled = outcome.verdict == Verdict::Inconclusive && self.is_once();
         let was_steady = std::mem::replace(&mut self.steady, outcome.verdict == Verdict::Pass);
         let missed_ticks = std::mem::take(&mut self.missed);
+        let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
         let completed = ProbeCompleted {
-            api,
-            outcome,
-            missed_ticks,
-            next_tick_in: self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at)),
+            completed: Completed { api, outcome, missed_ticks, next_tick_in },
             // While the first round lasts somebody waits for each outcome.
             urgent: !(was_steady && self.steady) || self.place.is_some(),
         };
@@ -387,6 +386,22 @@ impl Handler<Reconfigure> for Prober {
             if self.due.is_some() && !self.probing {
                 self.arm_by_schedule(ctx);
             }
+        }
+    }
+}
+
+/// Probe again at once, unless a probe is under way: what was found out last is forgotten.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Again;
+
+impl Handler<Again> for Prober {
+    type Result = ();
+
+    fn handle(&mut self, _: Again, ctx: &mut Self::Context) {
+        if !self.stopping && !self.probing {
+            self.due = None;
+            self.arm(Duration::ZERO, ctx);
         }
     }
 }

@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use api_health_core::schedule::Moment;
 
-/// How much later than promised a prober may be heard of before it counts as hung: a machine that is short of CPU for so
-/// long is short of more than this prober.
-pub const SLACK: Duration = Duration::from_secs(15);
+pub use api_health_core::supervise::SLACK;
 
 /// What a life leaves behind for the next one of the same prober.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use actix::{Actor, Addr, Context, Handler};
 use actix_rt::Arbiter;
-use api_health_core::ApiState;
+use api_health_core::keep::{Setup, Until};
+use api_health_core::own::shards::SHARDS;
 use api_health_core::restart::RestartPolicy;
 use futures_util::future::AbortHandle;
 use tokio::sync::{mpsc, watch};
@@ -17,7 +18,7 @@ use crate::follow::KeeperHandle;
 use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 use crate::retry::RetryPolicy;
 use crate::round::Round;
-use crate::state_keeper::{Carried, KeeperOptions, KeeperReport, Report, Settle, Until};
+use crate::state_keeper::{DropChannel, KeeperReport, Report, Retry, Settle};
 use crate::stats::Stats;
 #[cfg(test)]
 use crate::supervisor::poison::{Give, Poison, Whom};
@@ -37,13 +38,9 @@ pub struct World {
     pub probe: Arc<dyn Probe>,
     /// Keeps states.
     pub store: Arc<dyn StateStore>,
-    /// The states as they were loaded from it, before anything is probed.
-    pub states: Vec<ApiState>,
     /// What people call the store.
     pub store_name: String,
-    /// No other process watches by the store. One that only hands alerts over (`alerts retry`) may be at work beside this one.
-    pub alone: bool,
-    /// This process, as its claims name it: no two processes have the same.
+    /// This process, for people: no two processes have the same.
     pub instance: String,
     /// Whom changes are told to.
     pub notifiers: Vec<Arc<dyn Notifier>>,
@@ -79,6 +76,8 @@ pub struct Options {
     pub closes_unconfigured: bool,
     /// A thread of probers that has not moved for this long is stuck, and its probers move.
     pub stuck_after: Duration,
+    /// An alert that the store holds up for 30 s is told all the same.
+    pub fail_open: bool,
 }
 
 impl Default for Options {
@@ -95,6 +94,7 @@ impl Default for Options {
             restart: RestartPolicy::default(),
             closes_unconfigured: true,
             stuck_after: Duration::from_secs(5),
+            fail_open: true,
         }
     }
 }
@@ -140,23 +140,26 @@ pub fn start(world: World, options: &Options) -> Running {
     let (fatal, deaths) = mpsc::unbounded_channel();
     let watch = DeathWatch(fatal.clone()).start().recipient();
 
-    let keeper_options = KeeperOptions {
+    let setup = Setup {
         checkpoint: options.checkpoint,
-        channels: world.notifiers.iter().map(|notifier| notifier.channel()).collect(),
+        channels: world.notifiers.iter().map(|notifier| notifier.channel().to_owned()).collect(),
+        limits: world.store.limits(),
         instance: world.instance,
         store_name: world.store_name,
+        version: env!("CARGO_PKG_VERSION"),
         heeds_waits: !options.once,
         heartbeat: options.heartbeat,
         once: options.once,
         spread: options.spread,
+        fail_open: options.fail_open,
+        shards: SHARDS,
     };
     let parts = Parts {
         probe: world.probe,
         store: world.store,
-        alone: world.alone,
         notifiers: world.notifiers,
         delivery: options.delivery,
-        keeper: keeper_options,
+        keeper: setup,
         spread: options.spread,
         arbiters: options.arbiters,
         threads: threads.clone(),
@@ -172,7 +175,6 @@ pub fn start(world: World, options: &Options) -> Running {
     let supervisor = Supervisor::new(
         world.sources,
         parts,
-        Carried::loaded(world.states, world.alone),
         time,
         Arc::clone(&stats),
         Arc::clone(&round),
@@ -222,6 +224,17 @@ impl Gauges {
     /// bounds that.
     pub async fn report(&self) -> Option<KeeperReport> {
         self.keeper.ask(|| Report, |_| true).await
+    }
+
+    /// Has what waits for its next try tried now: these alerts, or all. How many are owed of those; `None` as in
+    /// [`Self::report`].
+    pub async fn retry(&self, alert_ids: Option<Vec<String>>) -> Option<usize> {
+        self.keeper.ask(|| Retry(alert_ids.clone()), |_| true).await
+    }
+
+    /// Gives a channel up: nothing is owed to it any more. How many alerts it was owed; `None` as in [`Self::report`].
+    pub async fn drop_channel(&self, channel: &str) -> Option<usize> {
+        self.keeper.ask(|| DropChannel(channel.to_owned()), |_| true).await
     }
 
     /// Figures.
@@ -320,7 +333,7 @@ impl Running {
     }
 
     async fn settle_until(&self, until: Until, within: Duration) -> bool {
-        let settled = self.keeper.ask(|| Settle(until), |is_settled| *is_settled);
+        let settled = self.keeper.ask(|| Settle(until.clone()), |is_settled| *is_settled);
         tokio::time::timeout(within, settled).await.ok().flatten().is_some()
     }
 

@@ -64,8 +64,6 @@ pub struct Plan {
     pub start: Vec<Arc<ApiConfig>>,
     /// Running, and different now.
     pub change: Vec<Arc<ApiConfig>>,
-    /// Of those in `change`, the ones of which another thing is asked now.
-    pub asks_anew: Vec<ApiId>,
     /// Removed or disabled, and which of the two, in words.
     pub stop: Vec<(ApiId, &'static str)>,
 }
@@ -77,12 +75,7 @@ pub fn plan(running: &Roster, configured: &Roster) -> Plan {
     for (api_id, config) in configured.iter().filter(|(_, c)| c.enabled) {
         match running.get(api_id) {
             None => plan.start.push(Arc::clone(config)),
-            Some(now) if now != config => {
-                plan.change.push(Arc::clone(config));
-                if !config.asks_the_same(now) {
-                    plan.asks_anew.push(api_id.clone());
-                }
-            }
+            Some(now) if now != config => plan.change.push(Arc::clone(config)),
             Some(_) => {}
         }
     }
@@ -147,15 +140,6 @@ mod tests {
         let plan = plan(&running, &roster(&[row("same"), changed.clone(), off, row("new")]));
         assert_eq!(plan.start, [row("new")]);
         assert_eq!(plan.change, [changed]);
-        assert_eq!(plan.asks_anew, [], "a name asks nothing");
         assert_eq!(plan.stop, [(id("gone"), "its row was removed"), (id("off"), "it was disabled")]);
-    }
-
-    #[test]
-    fn another_url_asks_another_thing() {
-        let running = roster(&[row("a")]);
-        let moved = Arc::new(ApiConfig { url: "https://other.test/".into(), ..(*row("a")).clone() });
-        let plan = plan(&running, &roster(&[moved]));
-        assert_eq!((plan.change.len(), plan.asks_anew), (1, vec![id("a")]));
     }
 }

@@ -22,14 +22,14 @@ pub(super) struct Trouble {
 impl Trouble {
     /// The channel has taken an alert over.
     pub(super) fn taken_over(&mut self, message: &DeliverAlert) {
-        let (channel, alert_id) = (message.channel, message.alert.alert_id.as_str());
+        let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
         tracing::info!(channel, alert_id, failures = message.failures, "alert delivered");
         self.failures = 0;
     }
 
     /// An attempt failed, and the next one comes after `wait`.
     pub(super) fn failed(&mut self, message: &DeliverAlert, error: &NotifyError, wait: Duration) {
-        let (channel, alert_id) = (message.channel, message.alert.alert_id.as_str());
+        let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
         let (failures, retry_seconds) = (message.failures.saturating_add(1), wait.as_secs_f64());
         self.failures += 1;
         if self.said_at.is_some_and(|then| then.elapsed() < SAY_EVERY) {

@@ -10,10 +10,13 @@
 //!
 //! Past the intensity of a prober it is given up; past that of any other the process ends ([`Supervisor::escalate`]).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_rt::ArbiterHandle;
+use api_health_core::keep::{Grant, Keeper, Setup, Watch};
+use api_health_core::own::shards::Shard;
 use api_health_core::restart::Deaths;
 use futures_util::future::AbortHandle;
 use tokio::sync::watch;
@@ -26,7 +29,7 @@ use crate::follow::Presence;
 use crate::ports::{Notifier, Probe, StateStore};
 use crate::prober::Shared;
 use crate::retry::RetryPolicy;
-use crate::state_keeper::{self, Carried, KeeperOptions, StateKeeper, Watch};
+use crate::state_keeper::{self, GoBy, StateKeeper, Tools};
 use crate::threads::{Thread, Threads};
 
 /// A member of the chain.
@@ -57,14 +60,12 @@ pub struct Parts {
     pub probe: Arc<dyn Probe>,
     /// Keeps states.
     pub store: Arc<dyn StateStore>,
-    /// No other process can use the store.
-    pub alone: bool,
     /// Whom changes are told to.
     pub notifiers: Vec<Arc<dyn Notifier>>,
     /// Between the tries of a delivery.
     pub delivery: RetryPolicy,
     /// What a keeper is made with.
-    pub keeper: KeeperOptions,
+    pub keeper: Setup,
     /// Each API at its own slot inside the tick.
     pub spread: bool,
     /// Threads that probers are spread over; 0 puts everything on the caller's thread.
@@ -105,6 +106,8 @@ pub(super) struct Chain {
     pub(super) alerter_thread: Option<Thread>,
     pub(super) keeper_thread: Option<Thread>,
     pub(super) homes: Vec<Home>,
+    /// The shards that this process owns.
+    pub(super) granted: BTreeMap<Shard, Grant>,
     /// Of alerter and keeper together.
     pub(super) deaths: Deaths,
     pub(super) phase: Phase,
@@ -136,6 +139,7 @@ impl Chain {
         let home = || Home { thread: None, courier: None, shared: None, deaths: Deaths::default() };
         Self {
             homes: std::iter::repeat_with(home).take(parts.arbiters.max(1)).collect(),
+            granted: Shard::all(parts.keeper.shards).map(|shard| (shard, Grant { shard, epoch: 0, clean: true })).collect(),
             parts,
             alerter: None,
             keeper: None,
@@ -160,9 +164,8 @@ impl Chain {
 
     /// Nothing is started any more.
     pub(super) fn escalated(&mut self) {
-        self.phase = Phase::Escalated;
-        if self.keeper.is_none() {
-            self.presence.send_replace(Presence::Gone);
+        if std::mem::replace(&mut self.phase, Phase::Escalated) != Phase::Up {
+            self.presence.send_replace(Presence::Gone); // what it knows is what the store has
         }
     }
 
@@ -172,27 +175,45 @@ impl Chain {
 }
 
 impl Supervisor {
-    /// Starts every member of the chain that is not there, in order, then the probers.
-    pub(super) fn start_chain(&mut self, carried: Carried, ctx: &mut Context<Self>) {
+    /// Starts every member of the chain that is not there, in order, then the probers. A keeper that goes on from nothing reads
+    /// the records of what is owned first.
+    pub(super) fn start_chain(&mut self, core: Option<Keeper>, ctx: &mut Context<Self>) {
         if self.escalated {
             return;
         }
         let to_alerter = self.alerter(ctx).recipient();
         let keeper_thread = self.keeper_thread();
-        let (store, time, stats) = (Arc::clone(&self.chain.parts.store), self.time.clone(), Arc::clone(&self.stats));
-        let options = self.chain.parts.keeper.clone();
+        let is_new = core.is_none();
+        let now = self.time.moment();
+        let core = core.map_or_else(|| Keeper::new(self.chain.parts.keeper.clone(), now), Keeper::begin_anew);
+        let tools = Tools {
+            store: Arc::clone(&self.chain.parts.store),
+            alerter: to_alerter,
+            parent: ctx.address().recipient(),
+            time: self.time.clone(),
+            stats: Arc::clone(&self.stats),
+        };
         let keeper = self.link(Member::Keeper, &keeper_thread.handle, state_keeper::MAILBOX_CAPACITY, ctx, move || {
-            StateKeeper::new(store, to_alerter, time, stats, carried, options)
+            StateKeeper::new(core, tools)
         });
-        let address = keeper.child.addr.clone();
         self.chain.keeper = Some(keeper);
+        if is_new && !self.chain.granted.is_empty() {
+            self.gain(self.chain.granted.values().copied().collect(), ctx);
+        } else {
+            self.chain_is_up(ctx);
+        }
+    }
+
+    /// The keeper knows all that it has to: probing goes on.
+    pub(super) fn chain_is_up(&mut self, ctx: &mut Context<Self>) {
+        let Some(keeper) = &self.chain.keeper else { return };
+        self.chain.presence.send_replace(Presence::Up(keeper.child.addr.clone()));
         self.chain.phase = Phase::Up;
-        self.chain.presence.send_replace(Presence::Up(address));
         // A keeper that was read from the store does not know what is watched, nor what it was told last.
         let started = self.configs.running.values().cloned().collect::<Vec<_>>();
         if !started.is_empty() {
             let configured = if self.options.closes_unconfigured { self.configs.configured() } else { None };
-            self.tell_keeper(Watch { started, configured, ..Watch::default() }, ctx);
+            self.tell_keeper(GoBy(Watch { started, configured, ..Watch::default() }), ctx);
         }
         self.tell_of_those_given_up(ctx);
         for index in 0..self.chain.homes.len() {

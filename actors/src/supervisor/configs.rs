@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use api_health_core::keep::Watch;
 use api_health_core::roster::{self, Plan, Roster};
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::{oneshot, watch};
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::source::{Reading, Source, read, revision};
 use crate::ports::ConfigSource;
-use crate::state_keeper::Watch;
+use crate::state_keeper::GoBy;
 
 /// How often sources are asked whether they changed, where that is cheap to tell.
 pub(super) const REVISION_EVERY: Duration = Duration::from_secs(1);
@@ -230,11 +231,10 @@ impl Supervisor {
         let watch = Watch {
             started: plan.start.clone(),
             changed: plan.change.clone(),
-            asks_anew: plan.asks_anew.clone(),
             stopped: plan.stop.clone(),
             configured,
         };
-        self.tell_keeper(watch, ctx);
+        self.tell_keeper(GoBy(watch), ctx);
     }
 
     /// Looks for changes where that is cheap, every second, and everywhere when `reload_every` is over.

@@ -19,6 +19,7 @@ pub(crate) mod poison;
 mod probers;
 mod progress;
 mod rest_for_one;
+mod shards;
 mod source;
 mod watchdog;
 
@@ -34,7 +35,6 @@ use crate::follow::Presence;
 use crate::ports::ConfigSource;
 use crate::prober::Stop;
 use crate::round::Round;
-use crate::state_keeper::Carried;
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use chain::Chain;
@@ -44,7 +44,6 @@ use watchdog::{SCAN_EVERY, Watchdog};
 
 pub use chain::{KillSwitch, Member, Parts};
 pub use configs::LoadReport;
-pub use probers::RESTARTS_PER_SECOND;
 pub use progress::{AskProgress, Progress, SILENT_AFTER};
 pub use source::LOAD_TIMEOUT;
 
@@ -81,8 +80,6 @@ pub struct Supervisor {
     chain: Chain,
     probers: Probers,
     watchdog: Watchdog,
-    /// The states as they were loaded before the start, until the first keeper has them.
-    carried: Option<Carried>,
     /// Those who wait for the last prober's end.
     stopping: Option<Vec<oneshot::Sender<()>>>,
     fatal: mpsc::UnboundedSender<Fatal>,
@@ -97,7 +94,6 @@ impl Supervisor {
     pub fn new(
         sources: Vec<Arc<dyn ConfigSource>>,
         parts: Parts,
-        carried: Carried,
         time: TimeBase,
         stats: Arc<Stats>,
         round: Arc<Round>,
@@ -109,7 +105,6 @@ impl Supervisor {
             chain: Chain::new(parts),
             probers: Probers::default(),
             watchdog: Watchdog::new(time.moment().uptime),
-            carried: Some(carried),
             stopping: None,
             fatal,
             escalated: false,
@@ -187,8 +182,7 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let carried = self.carried.take().unwrap_or_default();
-        self.start_chain(carried, ctx);
+        self.start_chain(None, ctx);
         ctx.run_interval(REVISION_EVERY, Self::look_around);
         ctx.run_interval(SCAN_EVERY, Self::scan);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::{ActorFutureExt, Addr, AsyncContext, Context, SpawnHandle, WrapFuture};
 use api_health_core::restart::{Brake, Deaths};
 use api_health_core::schedule::{self, SLOT_QUANTUM};
+use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::watch;
 
@@ -18,9 +19,6 @@ use crate::round::Place;
 
 /// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
 const FIRST_PROBES_PER_SECOND: u32 = 1_000;
-
-/// Probers that died are started again at this rate at most, over all: a death and a start cost far more than a probe.
-pub const RESTARTS_PER_SECOND: u32 = 200;
 
 /// The prober of one API.
 pub(super) struct Slot {
@@ -104,9 +102,12 @@ impl Probers {
         self.running().map(|(_, running)| running.child.addr.clone()).collect()
     }
 
-    #[cfg(test)]
+    /// Where the prober of this API is, if it lives.
     pub(super) fn address(&self, api_id: &ApiId) -> Option<Addr<Prober>> {
-        self.running().find(|(id, _)| *id == api_id).map(|(_, running)| running.child.addr.clone())
+        match &self.slots.get(api_id)?.life {
+            Life::Runs(running) => Some(running.child.addr.clone()),
+            _ => None,
+        }
     }
 
     pub(super) fn kill_all(&self) {

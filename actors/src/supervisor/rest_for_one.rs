@@ -1,13 +1,12 @@
 //! rest_for_one: when a member of the chain dies, those after it are stopped in reverse, and all are started again in
 //! order. The death of a courier, or of its thread, costs the probers of that thread a restart, and nobody else anything.
 
-use std::sync::Arc;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use api_health_core::restart::{RestartPolicy, Verdict};
 
 use super::Supervisor;
-use super::carrying::{load_on, retire};
+use super::carrying::retire;
 use super::chain::{Member, Phase};
 use crate::child::{ChildExit, ExitReason};
 use crate::follow::Presence;
@@ -49,23 +48,15 @@ impl Supervisor {
         self.chain.presence.send_replace(Presence::Restarting);
         self.stop_homes();
         let keeper = self.chain.keeper.take();
-        let thread = self.keeper_thread();
-        let (store, alone) = (Arc::clone(&self.chain.parts.store), self.chain.parts.alone);
         let next = async move {
-            let carried = match keeper {
+            let core = match keeper {
                 Some(keeper) => retire(&keeper.child).await,
                 None => None,
             };
             tokio::time::sleep(after).await;
-            match carried {
-                Some(carried) => Ok(carried),
-                None => load_on(&thread.handle, store, alone).await,
-            }
+            core
         };
-        ctx.spawn(next.into_actor(self).map(|carried, supervisor, ctx| match carried {
-            Ok(carried) => supervisor.start_chain(carried, ctx),
-            Err(why) => supervisor.escalate(Member::Keeper.name(), ExitReason::Unstartable(why)),
-        }));
+        ctx.spawn(next.into_actor(self).map(|core, supervisor, ctx| supervisor.start_chain(core, ctx)));
     }
 
     /// The courier of a thread is dead, or the thread itself: it starts again, and with it its probers.

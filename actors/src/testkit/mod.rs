@@ -74,8 +74,6 @@ pub struct FakeWorld {
     pub configs: FakeConfigs,
     /// The time.
     pub clock: VirtualClock,
-    /// Other processes may use the store as well, as far as the program knows.
-    pub is_shared: bool,
     /// What they share: a journal of all that really happened, chance, and crashes.
     pub stage: Stage,
 }
@@ -95,7 +93,6 @@ impl FakeWorld {
             channels: vec![FakeChannel::on("pager", stage.clone())],
             configs: FakeConfigs::on(stage.clone(), apis),
             clock,
-            is_shared: false,
             stage,
         }
     }
@@ -106,18 +103,6 @@ impl FakeWorld {
     /// When the store is unavailable.
     pub async fn start(&self, options: Options) -> Running {
         self.start_with(Options { arbiters: 0, ..options }, vec![]).await
-    }
-
-    /// The same as one of several processes, unless it is `alone`, that share this world.
-    ///
-    /// # Panics
-    /// When the store is unavailable.
-    pub async fn start_as(&self, instance: &str, alone: bool, options: Options) -> Running {
-        let options = Options { arbiters: 0, ..options };
-        let running = self.begin_as(instance.into(), alone, options, vec![]).await;
-        let running = running.expect("the fake store is there at the start");
-        running.reload().await;
-        running
     }
 
     /// The same on as many threads as `options` say, in real time.
@@ -143,27 +128,14 @@ impl FakeWorld {
     /// # Errors
     /// When the store is unavailable.
     pub async fn begin(&self, options: Options, more: Vec<Arc<dyn ConfigSource>>) -> Result<Running, StoreError> {
-        let instance = format!("process {}", self.stage.number());
-        self.begin_as(instance, !self.is_shared, options, more).await
-    }
-
-    async fn begin_as(
-        &self,
-        instance: String,
-        alone: bool,
-        options: Options,
-        more: Vec<Arc<dyn ConfigSource>>,
-    ) -> Result<Running, StoreError> {
         let own: Arc<dyn ConfigSource> = Arc::new(self.configs.clone());
-        let loaded = self.store.load_all().await?;
+        self.store.load_all().await?;
         let channels = self.channels.clone();
         let world = World {
             probe: Arc::new(self.targets.clone()),
             store: Arc::new(self.store.clone()),
-            states: loaded.states,
             store_name: "memory".into(),
-            alone,
-            instance,
+            instance: format!("process {}", self.stage.number()),
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
             sources: std::iter::once(own).chain(more).collect(),
             clock: Arc::new(self.clock.clone()),

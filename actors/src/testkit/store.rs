@@ -172,12 +172,12 @@ impl MemoryStore {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, state: &StateWrite) -> Result<(), CommitError> {
-        let written = self.lock().write(state);
+    fn write(&self, write: &StateWrite) -> Result<(), CommitError> {
+        let written = self.lock().write(write);
         self.stage.note(match written {
-            Ok(()) => Event::Written { record: Arc::clone(state) },
+            Ok(()) => Event::Written { record: Arc::clone(&write.state) },
             Err(ref error) => {
-                Event::NotWritten { api_id: state.api_id.clone(), conflict: *error == CommitError::Conflict }
+                Event::NotWritten { api_id: write.state.api_id.clone(), conflict: *error == CommitError::Conflict }
             }
         });
         written
@@ -185,7 +185,7 @@ impl MemoryStore {
 
     async fn write_all(&self, writes: &[StateWrite], fault: StoreFault) -> Vec<Result<(), CommitError>> {
         let mut results = Vec::with_capacity(writes.len());
-        for state in writes {
+        for write in writes {
             let fate = match fault {
                 StoreFault::AnswerLost => Fate::DoneUnsaid,
                 StoreFault::HangsForAWhile => *self.stage.draw(|chance| chance.pick(&[Fate::DoneUnsaid, Fate::Failed])),
@@ -197,12 +197,12 @@ impl MemoryStore {
                 _ => Fate::Done,
             };
             if fate == Fate::Failed {
-                self.stage.note(Event::NotWritten { api_id: state.api_id.clone(), conflict: false });
+                self.stage.note(Event::NotWritten { api_id: write.state.api_id.clone(), conflict: false });
                 results.push(Err(CommitError::Store(unavailable())));
                 continue;
             }
             self.stage.pass(Step::BeforeWrite).await;
-            let result = self.write(state);
+            let result = self.write(write);
             self.stage.pass(Step::AfterWrite).await;
             let unsaid = fate == Fate::DoneUnsaid;
             results.push(if unsaid { result.and(Err(CommitError::Store(unavailable()))) } else { result });
@@ -248,7 +248,7 @@ impl MemoryStore {
 }
 
 impl Inner {
-    fn write(&mut self, state: &StateWrite) -> Result<(), CommitError> {
+    fn write(&mut self, StateWrite { over, state }: &StateWrite) -> Result<(), CommitError> {
         self.asked += 1;
         if self.refused.contains(&state.api_id) {
             let (what, instead) = ("planted".into(), "mend it".into());
@@ -260,8 +260,8 @@ impl Inner {
         if self.fault == StoreFault::Throttled && self.asked.is_multiple_of(2) {
             return Err(CommitError::Store(unavailable()));
         }
-        let stored = self.records.get(&state.api_id).map_or(0, |record| record.version);
-        if stored + 1 != state.version {
+        let (version, epoch) = self.records.get(&state.api_id).map_or((0, 0), |record| (record.version, record.epoch));
+        if version != *over || epoch > state.epoch || state.version <= *over {
             return Err(CommitError::Conflict);
         }
         self.records.insert(state.api_id.clone(), Arc::clone(state));

@@ -7,7 +7,7 @@ use api_health_core::{ApiId, Heartbeat};
 
 use super::{options, seconds, world};
 use crate::ports::Clock;
-use crate::state_keeper::{BEAT_MAX, FIRST_BEAT_AFTER, STORE_GONE_AFTER};
+use api_health_core::keep::{BEAT_MAX, FIRST_BEAT_AFTER, STORE_GONE_AFTER};
 use crate::system::Options;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;

@@ -10,7 +10,6 @@ pub(crate) mod plant;
 mod progress;
 mod stopping;
 mod store;
-mod store_shared;
 mod supervision;
 
 use std::time::Duration;

@@ -6,7 +6,7 @@ use api_health_core::incident::Incident;
 use api_health_core::{ApiId, ApiState, Status};
 
 use super::{options, seconds, world};
-use crate::state_keeper::{STORE_GONE_AFTER, UNSTORED_MAX};
+use api_health_core::keep::{STORE_GONE_AFTER, UNSTORED_MAX};
 use crate::system::{Options, Running};
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;

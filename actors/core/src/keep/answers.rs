@@ -164,7 +164,7 @@ impl Keeper {
                 self.lines.push(Line::AnswerLost { api_id: api_id.clone() });
                 self.ledger.write_what_is_left(api_id, now.uptime, self.hurry);
             }
-            Found::HigherEpoch => self.effects.push(Effect::Lost(api_id.clone())),
+            Found::HigherEpoch => self.effects.push(Effect::Lost(self.owned.shard(api_id))),
             Found::OldCopy => {
                 if let Some(lines_left_out) = self.throttles.old_copy.say(now.uptime) {
                     self.lines.push(Line::OldCopy { api_id: api_id.clone(), version, lines_left_out });

@@ -42,7 +42,7 @@ use crate::api::{ApiConfig, ApiId, Policy};
 use crate::decide::{Decision, Reason, decide};
 use crate::heartbeat::Heartbeat;
 use crate::outcome::{Outcome, Verdict};
-use crate::own::shards::ShardSet;
+use crate::own::shards::{Shard, ShardSet};
 use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitLimits, StateWrite};
@@ -129,8 +129,8 @@ pub enum Effect {
     Beat(Box<Heartbeat>),
     /// Probe this API again at once: what was found out about it is forgotten.
     ProbeAgain(ApiId),
-    /// Somebody with a higher epoch owns the shard of this API.
-    Lost(ApiId),
+    /// Somebody with a higher epoch owns this shard.
+    Lost(Shard),
     /// An outage was told that could not be stored, of an API that another owns now: its owner is to take it back.
     AskToWithdraw(Arc<Alert>),
     /// What this waiter waited for has come true.
@@ -230,6 +230,13 @@ impl Keeper {
         self
     }
 
+    /// Hands all that it knows over, and knows nothing any more.
+    #[must_use]
+    pub fn hand_over(&mut self, now: Moment) -> Self {
+        let nothing = Self::new(self.setup.clone(), now);
+        mem::replace(self, nothing)
+    }
+
     /// How the lease stands from now on.
     pub fn set_lease(&mut self, lease: Lease) {
         self.lease = lease;
@@ -255,8 +262,14 @@ impl Keeper {
         self.settle_waiters();
     }
 
-    /// What follows from an outcome: probe again after this long, or wait for the next tick.
-    pub fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
+    /// What follows from each of these outcomes: probe again after this long, or wait for the next tick.
+    pub fn all_completed(&mut self, all: impl Iterator<Item = Completed>, now: Moment) -> Vec<Option<Duration>> {
+        let rechecks = all.map(|completed| self.completed(completed, now)).collect();
+        self.pump(now);
+        rechecks
+    }
+
+    fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
         let Completed { api, mut outcome, missed_ticks, next_tick_in } = completed;
         let api_id = &api.api_id;
         let Some((entry, asked)) = self.ledger.get_mut(api_id).and_then(|entry| entry.question.map(|asked| (entry, asked)))

@@ -29,6 +29,9 @@ const HEED_NOTED_WAIT_MAX: Duration = Duration::from_secs(60);
 /// What came of an attempt is stored within this, however far checkpoints are apart.
 pub const NOTED_WITHIN: Duration = Duration::from_secs(60);
 
+/// An attempt that was cut is made again after this: who cut it, the end of the alerter or of the lease, has to be seen first.
+const CUT_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
 /// What came of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempted {
@@ -138,7 +141,8 @@ impl Keeper {
     pub fn attempted(&mut self, api_id: &ApiId, channel: &Channel, alert: &Arc<Alert>, unstored: bool, came: Attempted, now: Moment) {
         let next_try = match &came {
             Attempted::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
-            Attempted::TakenOver | Attempted::Cut => None,
+            Attempted::Cut => Some(now.uptime.saturating_add(CUT_AGAIN_AFTER)),
+            Attempted::TakenOver => None,
         };
         self.turns.ended(api_id, channel, next_try);
         match (self.ledger.get_mut(api_id), came) {

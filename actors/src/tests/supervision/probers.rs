@@ -279,7 +279,7 @@ fn a_storm_of_deaths_is_followed_by_no_storm_of_starts() {
             before = now;
             assert!(per_second.len() < 60, "all of them, in the end: {per_second:?}");
         }
-        let cap = u64::from(crate::supervisor::RESTARTS_PER_SECOND);
+        let cap = u64::from(api_health_core::supervise::RESTARTS_PER_SECOND);
         assert!(per_second.iter().all(|starts| *starts <= cap + 1), "{per_second:?}");
         assert!(per_second.len() <= 7, "and no slower than that: {per_second:?}");
         seconds(700).await;
