@@ -2,7 +2,7 @@
 //!
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
-mod start;
+pub(crate) mod start;
 
 use std::fmt;
 use std::io::{IsTerminal, Read};
@@ -30,7 +30,7 @@ use crate::sqlite::{Holder, OnlyOne, SqliteFile};
 use crate::store::dynamodb::DynamoStateStore;
 use crate::store::sqlite::SqliteStateStore;
 use crate::telemetry;
-use start::{load_states, patiently};
+use start::{patiently, wait_for_store};
 
 /// Why a command could not do its work, in words for the person at the terminal.
 #[derive(Debug)]
@@ -277,7 +277,7 @@ impl App {
     /// # Errors
     /// What is not there, and what to do.
     pub async fn world(&self, urls: &[String], once: bool, colour: bool) -> Result<World, AppError> {
-        let alone = self.be_the_only_one(once).await?;
+        self.be_the_only_one(if once { "api-health run --once" } else { "api-health run" }).await?;
         let client = self.client()?;
         let notifiers = self.notifiers(&client, colour).await?;
         // A person at a terminal is told at once what is missing. A daemon that starts with its machine waits: it would only be
@@ -286,15 +286,11 @@ impl App {
         let store = patiently(waits, async || self.open_store().await).await?;
         let sources = patiently(waits, async || self.sources(urls).await).await?;
         // With a client of its own: the connections of the keeper's are made on the keeper's thread.
-        let states = load_states(&*patiently(waits, async || self.open_store().await).await?).await?;
-        let owed: usize = states.iter().map(|state| state.owed.len()).sum();
-        tracing::info!(states = states.len(), owed, "states loaded");
+        wait_for_store(&*patiently(waits, async || self.open_store().await).await?).await?;
         Ok(World {
             probe: Arc::new(self.probe(client)),
             store,
-            states,
             store_name: self.store_name(),
-            alone,
             instance: self.instance(),
             notifiers,
             sources,
@@ -314,32 +310,18 @@ impl App {
         }
     }
 
-    /// Whether no process watches by the same SQLite file just now. The lock is let go of again: who only hands alerts over
-    /// keeps nobody from watching.
-    pub async fn nobody_watches(&self) -> bool {
-        let holder = Holder { command: "api-health alerts retry", host: &host(), since: self.clock.now() };
-        self.settings.store.kind == StoreKind::Sqlite
-            && OnlyOne::take(&self.settings.store.path, &holder).await.is_ok_and(|lock| lock.is_some())
-    }
-
-    /// Keeps every other process from watching by the same SQLite file; whether it did. The versions of DynamoDB's records
-    /// keep two processes from telling anything twice, so there is nothing to lock.
-    async fn be_the_only_one(&self, once: bool) -> Result<bool, AppError> {
-        if self.settings.store.kind != StoreKind::Sqlite {
-            return Ok(false);
-        }
-        let command = if once { "api-health run --once" } else { "api-health run" };
-        let holder = Holder { command, host: &host(), since: self.clock.now() };
-        Ok(match OnlyOne::take(&self.settings.store.path, &holder).await? {
-            Some(lock) => {
+    /// Keeps every other process from owning the same SQLite file. A DynamoDB table is shared by leases.
+    async fn be_the_only_one(&self, command: &'static str) -> Result<(), AppError> {
+        if self.settings.store.kind == StoreKind::Sqlite {
+            let holder = Holder { command, host: &host(), since: self.clock.now() };
+            if let Some(lock) = OnlyOne::take(&self.settings.store.path, &holder).await? {
                 let _ = self.only_one.set(lock); // a process has one world
-                true
             }
-            None => false,
-        })
+        }
+        Ok(())
     }
 
-    /// A name for this process that no other has: what it claims in the store, it claims under this.
+    /// A name for this process that no other has, for people.
     pub fn instance(&self) -> String {
         let host = host();
         format!("{host}:{}:{}", std::process::id(), self.clock.now().as_millis())

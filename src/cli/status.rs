@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, StoredHeartbeat, UnreadableState};
 use api_health_core::incident::Incident;
-use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Status, Timestamp};
+use api_health_core::{ApiConfig, ApiId, ApiState, Status, Timestamp, Toward};
 use serde_json::{Value, json};
 
 use super::alerts;
@@ -53,8 +53,8 @@ impl Row {
     fn needed(&self) -> Option<u32> {
         let (config, streak) = (self.config.as_ref()?, self.state.streak.as_ref()?);
         Some(match streak.toward {
-            AlertKind::Down => config.failure_threshold,
-            AlertKind::Up | AlertKind::Closed => config.success_threshold,
+            Toward::Down => config.failure_threshold,
+            Toward::Up => config.success_threshold,
         })
     }
 

@@ -9,20 +9,25 @@ use std::borrow::Cow;
 use std::fmt;
 
 use api_health_actors::ports::UnreadableState;
-use api_health_core::delivery::{Claim, Delivery, OwedAlert};
+use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::state::{LastProbe, Streak};
-use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Verdict, invariant};
+use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Toward, Verdict, invariant};
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::fault::one_line;
 
-/// The form that this program writes, and the newest that it reads.
+/// The form that this program writes.
 ///
-/// 1: the first release. 2: what came of each delivery, who hands alerts over, and the name and URL of an incident.
+/// 1: the first release. 2: what came of each delivery, and the name and URL of an incident. Since then `epoch`, `owed_to` and a
+/// streak's `question` were added, and may be absent; `claim` is no longer written, and not read.
 pub const SCHEMA: u32 = 2;
+
+/// The newest form that it reads. What earlier versions would take for damaged is written as this, so that they leave it alone:
+/// the records of what they do not know, such as the workers' own.
+pub const SCHEMA_OF_FLEETS: u32 = 3;
 
 /// Every field of a record.
 pub(crate) const FIELDS: [&str; 16] = [
@@ -41,7 +46,7 @@ pub(crate) const FIELDS: [&str; 16] = [
     "last_told_status",
     "missed_ticks",
     "owed",
-    "claim",
+    "epoch",
 ];
 
 /// One record. Absent is what is `None`; times are RFC 3339 with milliseconds, to be read in a console.
@@ -72,16 +77,20 @@ pub(crate) struct Record<'a> {
     last_told_status: Status,
     missed_ticks: u64,
     owed: Vec<StoredOwed<'a>>,
+    /// The fencing token of whoever wrote it; absent where nobody shares the store.
     #[serde(skip_serializing_if = "Option::is_none")]
-    claim: Option<StoredClaim<'a>>,
+    epoch: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredStreak {
-    #[serde(with = "KindWord")]
-    toward: AlertKind,
+    #[serde(with = "TowardWord")]
+    toward: Toward,
     count: u32,
     first_at: Time,
+    /// What was asked, as a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    question: Option<u16>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,6 +124,9 @@ struct StoredOwed<'a> {
     incident_started_at: Time,
     reason: Cow<'a, str>,
     changes_left_out: u32,
+    /// The channels that must have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    owed_to: Vec<Cow<'a, str>>,
     /// Since schema 2.
     #[serde(default)]
     deliveries: Vec<StoredDelivery<'a>>,
@@ -135,17 +147,18 @@ struct StoredDelivery<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredClaim<'a> {
-    by: Cow<'a, str>,
-    until: Time,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(remote = "Status", rename_all = "snake_case")]
 enum StatusWord {
     Unknown,
     Up,
     Down,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Toward", rename_all = "snake_case")]
+enum TowardWord {
+    Down,
+    Up,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -192,7 +205,7 @@ impl<'a> From<&'a ApiState> for Record<'a> {
     fn from(state: &'a ApiState) -> Self {
         let last = state.last_probe.as_ref();
         Self {
-            schema: SCHEMA,
+            schema: if state.api_id == ApiId::own_fleet() { SCHEMA_OF_FLEETS } else { SCHEMA },
             api_id: state.api_id.as_str().into(),
             version: state.version,
             status: state.status,
@@ -206,6 +219,7 @@ impl<'a> From<&'a ApiState> for Record<'a> {
                 toward: s.toward,
                 count: s.count,
                 first_at: Time(s.first_at),
+                question: Some(s.question).filter(|question| *question != 0),
             }),
             incident: state.incident.as_ref().map(|i| StoredIncident {
                 incident_id: i.incident_id.as_str().into(),
@@ -217,7 +231,7 @@ impl<'a> From<&'a ApiState> for Record<'a> {
             last_told_status: state.last_told,
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
-            claim: state.claim.as_ref().map(|c| StoredClaim { by: c.by.as_str().into(), until: Time(c.until) }),
+            epoch: Some(state.epoch).filter(|epoch| *epoch != 0),
         }
     }
 }
@@ -237,6 +251,7 @@ impl<'a> From<&'a OwedAlert> for StoredOwed<'a> {
             incident_started_at: Time(alert.incident_started_at),
             reason: alert.reason.as_str().into(),
             changes_left_out: alert.changes_left_out,
+            owed_to: owed.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
             deliveries: owed.deliveries.iter().map(StoredDelivery::from).collect(),
             delivered_to: Vec::new(),
         }
@@ -284,6 +299,7 @@ impl StoredOwed<'_> {
                 reason: self.reason.into_owned(),
                 changes_left_out: self.changes_left_out,
             },
+            owed_to: self.owed_to.into_iter().map(Cow::into_owned).collect(),
             deliveries: self
                 .deliveries
                 .into_iter()
@@ -383,9 +399,9 @@ fn check(read: Result<Record<'static>, String>, head: impl FnOnce() -> Option<He
         Err(_) => head().map(|head| head.schema),
     };
     match schema {
-        Some(schema) if schema > u64::from(SCHEMA) => Err(Unreadable {
+        Some(schema) if schema > u64::from(SCHEMA_OF_FLEETS) => Err(Unreadable {
             why: format!(
-                "it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA})"
+                "it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA_OF_FLEETS})"
             ),
             is_newer: true,
         }),
@@ -414,7 +430,12 @@ fn into_state(record: Record<'static>) -> Result<ApiState, String> {
         version: record.version,
         status: record.status,
         since: record.since.map(|t| t.0),
-        streak: record.streak.map(|s| Streak { toward: s.toward, count: s.count, first_at: s.first_at.0 }),
+        streak: record.streak.map(|s| Streak {
+            toward: s.toward,
+            question: s.question.unwrap_or(0),
+            count: s.count,
+            first_at: s.first_at.0,
+        }),
         incident: record.incident.map(|i| Incident {
             incident_id: i.incident_id.into_owned(),
             started_at: i.started_at.0,
@@ -422,7 +443,7 @@ fn into_state(record: Record<'static>) -> Result<ApiState, String> {
             name: i.name.map_or_else(|| record.api_id.clone().into_owned(), Cow::into_owned),
             url: i.url.unwrap_or_default().into_owned(),
         }),
-        claim: record.claim.map(|c| Claim { by: c.by.into_owned(), until: c.until.0 }),
+        epoch: record.epoch.unwrap_or(0),
         last_told: record.last_told_status,
         last_probe,
         missed_ticks: record.missed_ticks,

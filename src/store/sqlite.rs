@@ -1,4 +1,5 @@
-//! States in an SQLite file: one transaction for each batch, each write of it conditional on the version before.
+//! States in an SQLite file: one transaction for each batch, each write of it conditional on the version before, and on no
+//! higher epoch.
 
 use api_health_actors::ports::{
     CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState,
@@ -24,7 +25,7 @@ const RECORD_BYTES_MAX: usize = 1024 * 1024;
 const CREATE: &str = "INSERT INTO api_health_states (api_id, version, status, record) VALUES (?1, ?2, ?3, ?4)
                       ON CONFLICT (api_id) DO NOTHING";
 const REPLACE: &str = "UPDATE api_health_states SET version = ?2, status = ?3, record = ?4
-                       WHERE api_id = ?1 AND version = ?5";
+                       WHERE api_id = ?1 AND version = ?5 AND coalesce(json_extract(record, '$.epoch'), 0) <= ?6";
 const READ_ONE: &str = "SELECT version, record FROM api_health_states WHERE api_id = ?1";
 /// Made when it is needed first: a file of the first release has none.
 const SET_ASIDE_TABLE: &str = "CREATE TABLE IF NOT EXISTS api_health_states_set_aside (
@@ -203,8 +204,8 @@ fn commit(db: &mut Db, writes: &[StateWrite]) -> Result<Vec<Result<(), CommitErr
         {
             let mut create = transaction.prepare_cached(CREATE)?;
             let mut replace = transaction.prepare_cached(REPLACE)?;
-            for state in writes {
-                results.push(write_one(&mut create, &mut replace, state, buffer)?);
+            for write in writes {
+                results.push(write_one(&mut create, &mut replace, write, buffer)?);
             }
         }
         transaction.commit()?;
@@ -216,21 +217,23 @@ fn commit(db: &mut Db, writes: &[StateWrite]) -> Result<Vec<Result<(), CommitErr
 fn write_one(
     create: &mut rusqlite::Statement<'_>,
     replace: &mut rusqlite::Statement<'_>,
-    state: &ApiState,
+    StateWrite { over, state }: &StateWrite,
     buffer: &mut Vec<u8>,
 ) -> rusqlite::Result<Result<(), CommitError>> {
-    // SQLite counts to i64::MAX. No real version comes near; and none is 0, which is that of a state never stored.
-    let Ok(version @ 1..) = i64::try_from(state.version) else {
+    // SQLite counts to i64::MAX. No real version or epoch comes near.
+    let numbers = (i64::try_from(state.version), i64::try_from(*over), i64::try_from(state.epoch));
+    let (Ok(version), Ok(over), Ok(epoch)) = numbers else { return Ok(Err(CommitError::Conflict)) };
+    if version <= over {
         return Ok(Err(CommitError::Conflict));
-    };
+    }
     buffer.clear();
-    serde_json::to_writer(&mut *buffer, &Record::from(state))
+    serde_json::to_writer(&mut *buffer, &Record::from(&**state))
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     let text = std::str::from_utf8(buffer)?;
     let (api_id, status) = (state.api_id.as_str(), state.status.as_str());
-    let changed = match version {
-        1 => create.execute(params![api_id, version, status, text])?,
-        _ => replace.execute(params![api_id, version, status, text, version - 1])?,
+    let changed = match over {
+        0 => create.execute(params![api_id, version, status, text])?,
+        _ => replace.execute(params![api_id, version, status, text, over, epoch])?,
     };
     Ok(if changed == 1 { Ok(()) } else { Err(CommitError::Conflict) })
 }

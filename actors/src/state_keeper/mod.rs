@@ -4,6 +4,7 @@
 //! [`Effect`]s that it answers with: it writes, reads and hands over, and tells it what came of that. So there is nothing to
 //! know here but who calls whom.
 
+mod load;
 mod say;
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
     ResponseActFuture, ResponseFuture, WrapFuture,
 };
-use api_health_core::keep::{self, Attempted, BEAT_MAX, Completed, Effect, Grant, Read, Until, Watch};
+use api_health_core::keep::{self, Attempted, BEAT_MAX, Completed, Effect, Grant, Until, Watch};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiConfig, ApiId};
@@ -135,7 +136,7 @@ impl StateKeeper {
 
     fn load(&mut self, call: u64, api_id: ApiId, ctx: &mut Context<Self>) {
         let store = Arc::clone(&self.tools.store);
-        let load = async move { (read(&*store, &api_id).await, api_id) };
+        let load = async move { (load::read(&*store, &api_id).await, api_id) };
         ctx.spawn(load.into_actor(self).map(move |(read, api_id), keeper, ctx| {
             keeper.tell(ctx, |core, now| core.read(call, &api_id, read, now));
         }));
@@ -153,26 +154,6 @@ impl StateKeeper {
         self.waiters.insert(number, waiter);
         self.tell(ctx, |core, now| core.settle(until, number, now));
         done
-    }
-}
-
-/// Reads one record. A damaged one is set aside first.
-async fn read(store: &dyn StateStore, api_id: &ApiId) -> Read {
-    match store.load(api_id.clone()).await {
-        Ok(Some(Ok(state))) => Read::Found(Box::new(state)),
-        Ok(None) => Read::Gone,
-        Ok(Some(Err(record))) if record.is_newer => Read::Newer(record.why),
-        Ok(Some(Err(record))) => {
-            let why = record.why.clone();
-            match store.set_aside(record).await {
-                Ok(()) => {
-                    tracing::error!(%api_id, why, "the stored record of this API is damaged; it is set aside");
-                    Read::SetAside
-                }
-                Err(error) => Read::Failed(error),
-            }
-        }
-        Err(error) => Read::Failed(error),
     }
 }
 
@@ -255,13 +236,11 @@ impl Handler<Gain> for StateKeeper {
 
     fn handle(&mut self, Gain(grants): Gain, _: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.tools.store);
-        let loading = async move { store.load_all().await };
+        let shards = self.core.shards();
+        let loading = async move { load::load(&*store, &grants, shards).await.map(|states| (grants, states)) };
         Box::pin(loading.into_actor(self).map(move |loaded, keeper, ctx| {
-            let loaded = loaded?;
-            for record in &loaded.unreadable {
-                tracing::error!(api_id = record.api_id, why = record.why, "a stored state cannot be read");
-            }
-            Ok(keeper.tell(ctx, |core, now| core.gain(&grants, loaded.states, now)))
+            let (grants, states) = loaded?;
+            Ok(keeper.tell(ctx, |core, now| core.gain(&grants, states, now)))
         }))
     }
 }

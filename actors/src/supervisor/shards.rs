@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::chain::{Member, Phase};
 use crate::child::ExitReason;
+use crate::ports::StoreError;
 use crate::prober::Again;
 use crate::retry::{RetryPolicy, Waits};
 use crate::state_keeper::{Gain, KeeperAsks};
@@ -29,6 +30,7 @@ impl Supervisor {
             loop {
                 let why = match tokio::time::timeout(LOAD_TRY_MAX, keeper.send(Gain(grants.clone()))).await {
                     Ok(Ok(Ok(too_low))) => return Some(Ok(too_low)),
+                    Ok(Ok(Err(error @ StoreError::Misconfigured { .. }))) => return Some(Err(error.to_string())),
                     Ok(Ok(Err(error))) => error.to_string(),
                     Ok(Err(_)) => return None, // the keeper is dead, and its next life is asked again
                     Err(_) => format!("no answer within {} s", LOAD_TRY_MAX.as_secs()),

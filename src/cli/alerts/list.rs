@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use api_health_actors::ports::LoadedStates;
-use api_health_actors::state_keeper::NOTED_WITHIN;
-use api_health_core::delivery::{CLAIM_LASTS, Claim, Delivery, OwedAlert};
+use api_health_core::delivery::{Delivery, OwedAlert};
+use api_health_core::keep::NOTED_WITHIN;
 use api_health_core::{ApiState, Timestamp};
 use serde_json::{Value, json};
 
@@ -22,7 +22,6 @@ use crate::cli::{status, text};
 /// An owed alert, and what its record says beside it.
 struct Owed {
     owed: OwedAlert,
-    claim: Option<Claim>,
     /// By channel that lacks it: whether an older alert of the same API goes before it.
     lacking: Vec<(String, bool)>,
 }
@@ -34,7 +33,7 @@ struct Owed {
 pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
     let LoadedStates { states, unreadable } = status::load_states(app).await?;
     let now = app.clock.now();
-    let mut owed: Vec<Owed> = states.into_iter().flat_map(|state| of_state(app, state, now)).collect();
+    let mut owed: Vec<Owed> = states.into_iter().flat_map(|state| of_state(app, state)).collect();
     // Those of one API stay in their order, also where the clock was set back between them.
     owed.sort_by_key(|owed| owed.owed.alert.detected_at);
     if as_json {
@@ -56,9 +55,7 @@ pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, App
     Ok(Exit::Ok)
 }
 
-fn of_state(app: &App, state: ApiState, now: Timestamp) -> Vec<Owed> {
-    let holds = |claim: &Claim| claim.until > now && claim.until <= now.plus(CLAIM_LASTS);
-    let claim = state.claim.filter(holds);
+fn of_state(app: &App, state: ApiState) -> Vec<Owed> {
     let mut waited_for: Vec<String> = Vec::new();
     let mut all = Vec::new();
     for owed in state.owed {
@@ -66,7 +63,7 @@ fn of_state(app: &App, state: ApiState, now: Timestamp) -> Vec<Owed> {
         let lacking: Vec<(String, bool)> = owed_to(app, &owed).into_iter().map(of).collect();
         waited_for.extend(lacking.iter().map(|(channel, _)| channel.clone()));
         if !lacking.is_empty() {
-            all.push(Owed { owed, claim: claim.clone(), lacking });
+            all.push(Owed { owed, lacking });
         }
     }
     all
@@ -92,7 +89,7 @@ fn text_of(app: &App, all: &[Owed], now: Timestamp, out: &Out) -> String {
     for (line, owed) in lines.zip(all) {
         shown.push_str(&format!("{line}\n"));
         for (channel, is_behind) in &owed.lacking {
-            let words = words(owed.owed.delivery(channel), *is_behind, owed.claim.as_ref(), now);
+            let words = words(owed.owed.delivery(channel), *is_behind, now);
             let not_set = if set.contains(&channel.as_str()) { "" } else { " (not set here)" };
             shown.push_str(&format!("  {}{not_set}: {words}\n", out.paint(DOUBT, &text::line(channel))));
         }
@@ -101,7 +98,7 @@ fn text_of(app: &App, all: &[Owed], now: Timestamp, out: &Out) -> String {
 }
 
 /// `3 attempts failed, the last one: answered 503; next try in 25 s`.
-fn words(delivery: Option<&Delivery>, is_behind: bool, claim: Option<&Claim>, now: Timestamp) -> String {
+fn words(delivery: Option<&Delivery>, is_behind: bool, now: Timestamp) -> String {
     let mut words = match delivery.filter(|delivery| delivery.failures > 0) {
         Some(delivery) => {
             let failures = usize::try_from(delivery.failures).unwrap_or(usize::MAX);
@@ -120,19 +117,11 @@ fn words(delivery: Option<&Delivery>, is_behind: bool, claim: Option<&Claim>, no
             wait => format!("; next try in {}", text::span(wait)),
         });
     }
-    if let Some(claim) = claim {
-        // It may have died meanwhile; nobody can tell from here.
-        words.push_str(&format!(
-            "; claimed by {} for another {}",
-            text::line(&claim.by),
-            text::span(claim.until.since(now))
-        ));
-    }
     words
 }
 
 fn json_of(app: &App, owed: &Owed, now: Timestamp) -> Value {
-    let Owed { owed, claim, lacking } = owed;
+    let Owed { owed, lacking } = owed;
     let alert = &owed.alert;
     let delivered_to: Vec<&str> = owed.deliveries.iter().filter(|d| d.delivered).map(|d| d.channel.as_str()).collect();
     let owed_to: Vec<&str> = lacking.iter().map(|(channel, _)| channel.as_str()).collect();
@@ -168,7 +157,5 @@ fn json_of(app: &App, owed: &Owed, now: Timestamp) -> Value {
         "delivered_to": delivered_to,
         "owed_to": owed_to,
         "deliveries": deliveries,
-        "handed_over_by": claim.as_ref().map(|claim| &claim.by),
-        "handed_over_until": claim.as_ref().map(|claim| claim.until.to_string()),
     })
 }

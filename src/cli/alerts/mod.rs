@@ -29,18 +29,14 @@ pub(super) async fn run(app: &App, command: &AlertsCommand, out: &Out) -> Result
     }
 }
 
-/// The channels that have not taken an alert over: those that are set here, and those that another process tried. An alert
-/// that is owed to none of them is struck off by the next `run`.
-pub(super) fn owed_to<'a>(app: &App, owed: &'a OwedAlert) -> Vec<&'a str> {
-    let mut channels: Vec<&str> = lacking(app, owed);
-    let tried = owed.deliveries.iter().filter(|delivery| !delivery.delivered).map(|delivery| delivery.channel.as_str());
-    channels.extend(tried.filter(|channel| !app.channels().contains(channel)));
-    channels
-}
-
-/// The channels that are set here and have not taken it over.
-fn lacking(app: &App, owed: &OwedAlert) -> Vec<&'static str> {
-    app.channels().into_iter().filter(|channel| !owed.is_delivered(channel)).collect()
+/// The channels that must have an alert and have not. One that was stored before alerts named their channels is owed to those
+/// that are set here.
+pub(super) fn owed_to(app: &App, owed: &OwedAlert) -> Vec<String> {
+    if owed.owed_to.is_empty() {
+        let lacking = app.channels().into_iter().filter(|channel| !owed.is_delivered(channel));
+        return lacking.map(str::to_owned).collect();
+    }
+    owed.awaited_by().map(str::to_owned).collect()
 }
 
 fn kind_cell(kind: AlertKind) -> Cell {

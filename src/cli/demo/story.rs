@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::outcome::{Outcome, Verdict};
-use api_health_core::{AlertKind, ApiConfig, ApiState, Status};
+use api_health_core::{AlertKind, ApiConfig, ApiState, Status, Toward};
 use tokio::time::Instant;
 
 use super::picture::Picture;
@@ -116,8 +116,8 @@ impl<'a> Story<'a> {
             self.line(at, "state", &words)?;
         } else if let Some(streak) = state.streak.as_ref().filter(|_| before.streak != state.streak) {
             let (needed, what) = match streak.toward {
-                AlertKind::Down => (self.config.failure_threshold, "fails: suspect"),
-                AlertKind::Up | AlertKind::Closed => (self.config.success_threshold, "passes: it may be back"),
+                Toward::Down => (self.config.failure_threshold, "fails: suspect"),
+                Toward::Up => (self.config.success_threshold, "passes: it may be back"),
             };
             let recheck = self.config.recheck.as_secs();
             let words = format!("{} of {needed} {what}, so it is asked again after {recheck} s", streak.count);

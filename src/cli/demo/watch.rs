@@ -10,7 +10,7 @@ use api_health_actors::ports::{
 };
 use api_health_core::assertion::judge;
 use api_health_core::outcome::Outcome;
-use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, Heartbeat, Observation};
+use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, ApiState, Heartbeat, Observation};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::sync::mpsc;
@@ -28,7 +28,7 @@ pub(super) enum Event {
     /// A probe is over.
     Probed { outcome: Outcome, took: Duration },
     /// A state is in the store.
-    Stored(StateWrite),
+    Stored(Arc<ApiState>),
     /// A channel took an alert over; what it wrote.
     Told { kind: AlertKind, text: String },
 }
@@ -89,7 +89,7 @@ impl StateStore for SeenStore {
             let results = self.inner.commit(writes.clone()).await;
             for (write, result) in writes.into_iter().zip(&results) {
                 if result.is_ok() {
-                    say(&self.events, Event::Stored(write));
+                    say(&self.events, Event::Stored(write.state));
                 }
             }
             results

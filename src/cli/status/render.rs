@@ -4,7 +4,7 @@ use api_health_actors::ports::UnreadableState;
 use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
 use api_health_core::state::Streak;
-use api_health_core::{AlertKind, Heartbeat, Status, Timestamp};
+use api_health_core::{Heartbeat, Status, Timestamp, Toward};
 use serde_json::{Value, json};
 
 use super::beat::{self, Said};
@@ -151,7 +151,7 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
     }
     let owed = owed_by(app, state);
     if owed > 0 {
-        let mut channels: Vec<&str> = state.owed.iter().flat_map(|owed| alerts::owed_to(app, owed)).collect();
+        let mut channels: Vec<String> = state.owed.iter().flat_map(|owed| alerts::owed_to(app, owed)).collect();
         channels.sort_unstable();
         channels.dedup();
         what.push(format!("owes {} to {}", text::count(owed, "alert"), channels.join(", ")));
@@ -169,8 +169,8 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
 /// `1 of 2 fails`.
 fn streak_words(streak: &Streak, needed: Option<u32>) -> String {
     let word = match streak.toward {
-        AlertKind::Down => "fail",
-        AlertKind::Up | AlertKind::Closed => "pass",
+        Toward::Down => "fail",
+        Toward::Up => "pass",
     };
     let plural = |n: u32| match (word, n) {
         (word, 1) => word.to_owned(),

@@ -1,4 +1,4 @@
-//! States in a DynamoDB table: one item for each API, each write conditional on the version before.
+//! States in a DynamoDB table: one item for each API, each write conditional on the version before, and on no higher epoch.
 //!
 //! The outbox lies inside the item, so that one conditional write of one item is all that a change of status needs.
 //! When the answer to a write is lost, the same write again is a conflict; the keeper then reads what is there.
@@ -55,21 +55,24 @@ impl DynamoStateStore {
         Ok(self.call("dynamodb:GetItem").answer(request.consistent_read(true).send().await)?.item)
     }
 
-    async fn put(&self, state: StateWrite) -> Result<(), CommitError> {
-        let Some(expected) = state.version.checked_sub(1) else {
-            return Err(CommitError::Conflict); // a state of version 0 was never meant to be stored
-        };
+    async fn put(&self, StateWrite { over, state }: StateWrite) -> Result<(), CommitError> {
+        if state.version <= over {
+            return Err(CommitError::Conflict);
+        }
         let call = self.call("dynamodb:PutItem");
         let item: Item = serde_dynamo::to_item(Record::from(&*state)).map_err(|e| {
             CommitError::Store(call.odd(&format!("cannot hold the state of {}: {e}", state.api_id)).into())
         })?;
+        let number = |number: u64| AttributeValue::N(number.to_string());
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let request = match expected {
+        let request = match over {
             0 => request.condition_expression("attribute_not_exists(#key)").expression_attribute_names("#key", KEY),
             _ => request
-                .condition_expression("#version = :expected")
+                .condition_expression("#version = :over AND (attribute_not_exists(#epoch) OR #epoch <= :epoch)")
                 .expression_attribute_names("#version", "version")
-                .expression_attribute_values(":expected", AttributeValue::N(expected.to_string())),
+                .expression_attribute_names("#epoch", "epoch")
+                .expression_attribute_values(":over", number(over))
+                .expression_attribute_values(":epoch", number(state.epoch)),
         };
         match request.send().await {
             answer if errors::is_condition_refused(&answer) => Err(CommitError::Conflict),
@@ -126,7 +129,7 @@ impl StateStore for DynamoStateStore {
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
         async move {
-            let puts = writes.into_iter().map(|state| self.put(state));
+            let puts = writes.into_iter().map(|write| self.put(write));
             stream::iter(puts).buffered(LIMITS.batches_in_flight_max).collect().await
         }
         .boxed()

@@ -402,6 +402,11 @@ impl Keeper {
         }
     }
 
+    /// How many shards all APIs are divided into.
+    pub fn shards(&self) -> u16 {
+        self.setup.shards
+    }
+
     /// What is known of an API.
     pub fn state(&self, api_id: &ApiId) -> Option<&ApiState> {
         self.ledger.get(api_id).map(|entry| &entry.state)

@@ -1,0 +1,78 @@
+//! Reading records. A damaged one hurts its own API alone: it is set aside, to where a person can look at it.
+
+use std::collections::BTreeSet;
+
+use api_health_core::keep::{Grant, Read};
+use api_health_core::own::shards::Shard;
+use api_health_core::{ApiId, ApiState};
+
+use crate::ports::{StateStore, StoreError, UnreadableState};
+
+/// Stored states that cannot be read are named one by one up to this many, and counted beyond.
+const SAID_MAX: usize = 100;
+
+/// The records of these shards.
+pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) -> Result<Vec<ApiState>, StoreError> {
+    let wanted: BTreeSet<Shard> = grants.iter().map(|grant| grant.shard).collect();
+    let is_ours = |api_id: &ApiId| wanted.contains(&Shard::of(api_id, shards));
+    let mut loaded = store.load_all().await?;
+    loaded.states.retain(|state| is_ours(&state.api_id));
+    // An id that nobody can read is in no shard: whoever owns the first one sees to it.
+    let is_ours_to_mend = |record: &UnreadableState| match ApiId::parse_stored(&record.api_id) {
+        Ok(api_id) => is_ours(&api_id),
+        Err(_) => wanted.contains(&Shard::FIRST),
+    };
+    loaded.unreadable.retain(is_ours_to_mend);
+    let count = loaded.unreadable.len();
+    for (index, record) in loaded.unreadable.into_iter().enumerate() {
+        set_aside(store, record, index < SAID_MAX).await;
+    }
+    if count > SAID_MAX {
+        tracing::error!(count, "so many stored states could not be read; the first ones are named above");
+    }
+    let owed: usize = loaded.states.iter().map(|state| state.owed.len()).sum();
+    tracing::info!(states = loaded.states.len(), owed, shards = grants.len(), "states loaded");
+    Ok(loaded.states)
+}
+
+async fn set_aside(store: &dyn StateStore, record: UnreadableState, is_said: bool) {
+    let (api_id, why) = (record.api_id.clone(), record.why.clone());
+    if record.is_newer {
+        if is_said {
+            tracing::error!(api_id, why, "a stored state cannot be read; it is left alone, and its API starts as unknown");
+        }
+        return;
+    }
+    match store.set_aside(record).await {
+        _ if !is_said => {}
+        Ok(()) => {
+            tracing::error!(api_id, why, "a stored state is damaged; it is set aside, and its API starts as unknown");
+        }
+        Err(error) => tracing::error!(
+            api_id,
+            why,
+            %error,
+            "a stored state is damaged and could not be set aside; its API starts as unknown"
+        ),
+    }
+}
+
+/// Reads one record. A damaged one is set aside first.
+pub(super) async fn read(store: &dyn StateStore, api_id: &ApiId) -> Read {
+    match store.load(api_id.clone()).await {
+        Ok(Some(Ok(state))) => Read::Found(Box::new(state)),
+        Ok(None) => Read::Gone,
+        Ok(Some(Err(record))) if record.is_newer => Read::Newer(record.why),
+        Ok(Some(Err(record))) => {
+            let why = record.why.clone();
+            match store.set_aside(record).await {
+                Ok(()) => {
+                    tracing::error!(%api_id, why, "the stored record of this API is damaged; it is set aside");
+                    Read::SetAside
+                }
+                Err(error) => Read::Failed(error),
+            }
+        }
+        Err(error) => Read::Failed(error),
+    }
+}
