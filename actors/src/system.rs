@@ -224,6 +224,11 @@ impl Gauges {
         self.keeper.ask(|| Report, |_| true).await
     }
 
+    /// Reads the configs, as [`Running::reload`] does.
+    pub async fn reload(&self) -> Option<LoadReport> {
+        self.supervisor.send(Reload).await.ok().flatten()
+    }
+
     /// Figures.
     pub fn stats(&self) -> &Stats {
         &self.stats

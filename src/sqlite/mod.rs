@@ -19,7 +19,7 @@ use api_health_actors::ports::StoreError;
 use crate::store::fault::Fault;
 
 pub(crate) use errors::classify;
-pub(crate) use only_one::lock_path;
+pub(crate) use only_one::{beside, lock_path, real_path};
 pub use only_one::{Holder, OnlyOne};
 pub(crate) use worker::{Db, Worker};
 
