@@ -107,10 +107,9 @@ async fn connect(path: &Path) -> Result<Option<UnixStream>, ControlError> {
         };
         match error.kind() {
             // No file, a folder that is no folder, a socket of a dead process, a path that no socket can have.
-            ErrorKind::NotFound
-            | ErrorKind::NotADirectory
-            | ErrorKind::ConnectionRefused
-            | ErrorKind::InvalidInput => return Ok(None),
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused | ErrorKind::InvalidInput => {
+                return Ok(None);
+            }
             ErrorKind::PermissionDenied => return Err(ControlError::NotOurs),
             ErrorKind::WouldBlock => tokio::time::sleep(CONNECT_AGAIN).await,
             _ => return Err(ControlError::Broken(error.to_string())),

@@ -32,7 +32,8 @@ pub(super) struct SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Whoever has put another one in its place keeps that.
-        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.device_and_inode) {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.device_and_inode)
+        {
             let _ = std::fs::remove_file(&self.path); // the next daemon replaces it
         }
     }
@@ -143,7 +144,9 @@ mod tests {
             let tries: Vec<_> = (0..4)
                 .map(|_| {
                     let path = path.clone();
-                    std::thread::spawn(move || run(async { listen(&path).await.map(|(listener, file)| (listener.into_std().unwrap(), file)) }))
+                    std::thread::spawn(move || {
+                        run(async { listen(&path).await.map(|(listener, file)| (listener.into_std().unwrap(), file)) })
+                    })
                 })
                 .collect();
             let got: Vec<_> = tries.into_iter().map(|thread| thread.join().unwrap()).collect();

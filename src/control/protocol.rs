@@ -165,7 +165,9 @@ fn read_version(line: &[u8]) -> Result<Value, String> {
     let value: Value = serde_json::from_slice(line).map_err(|error| fault(&error))?;
     match value.get("v").and_then(Value::as_u64) {
         Some(VERSION) => Ok(value),
-        Some(other) => Err(format!("this is version {other} of the protocol, and only version {VERSION} is understood")),
+        Some(other) => {
+            Err(format!("this is version {other} of the protocol, and only version {VERSION} is understood"))
+        }
         None => Err("it is no JSON object with \"v\", the version of the protocol".into()),
     }
 }
@@ -235,7 +237,9 @@ mod tests {
         }
         assert!(refused(r#"{"v":2,"ask":"who"}"#).contains("this is version 2"));
         assert!(refused(r#"{"v":1}"#).contains("known are: who, settings"));
-        assert!(refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("nobody knows how to answer \"stop\"; known are: who"));
+        assert!(
+            refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("nobody knows how to answer \"stop\"; known are: who")
+        );
         assert!(refused(r#"{"v":1,"ask":"retry"}"#).contains("missing field `alerts`"), "not all by mistake");
         let long = refused(&format!(r#"{{"v":1,"ask":"{}"}}"#, "x".repeat(60_000)));
         assert!(long.len() < 500, "{} bytes", long.len());

@@ -87,7 +87,9 @@ impl Check {
             Self::SqliteFile => {
                 ("sqlite_file", "writable, not for everybody; an empty file is made in its folder and removed")
             }
-            Self::Daemon => ("daemon", "which process watches by the store just now; with DynamoDB, if one answers on this machine"),
+            Self::Daemon => {
+                ("daemon", "which process watches by the store just now; with DynamoDB, if one answers on this machine")
+            }
             Self::Region => ("region", "which, and where it came from"),
             Self::Credentials => ("credentials", "found, by which way, until when"),
             Self::DynamodbEndpoint => ("dynamodb_endpoint", "DNS, TCP, TLS and an answer to GET /"),

@@ -83,7 +83,9 @@ impl Daemon for Answers {
 
     fn retry(&self, _: Alerts) -> LocalBoxFuture<'_, Result<usize, String>> {
         // `alerts retry` delivers beside the daemon.
-        std::future::ready(Err("this daemon does not try alerts again on request; write: api-health alerts retry".into()))
-            .boxed_local()
+        std::future::ready(Err(
+            "this daemon does not try alerts again on request; write: api-health alerts retry".into()
+        ))
+        .boxed_local()
     }
 }
