@@ -22,18 +22,24 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 const TURNS: u32 = 50;
 const TURN_EVERY: Duration = Duration::from_millis(20);
 
-/// A socket's file, removed when this is dropped.
+/// A socket's file, removed when this is dropped, which has to be before its listener is.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    device_and_inode: (u64, u64),
+    identity: Identity,
+}
+
+/// Device and inode. No other file gets that number while the listener is open.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    std::fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Whoever has put another one in its place keeps that.
-        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.device_and_inode)
-        {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
             let _ = std::fs::remove_file(&self.path); // the next daemon replaces it
         }
     }
@@ -58,8 +64,7 @@ pub(super) async fn listen(path: &Path) -> Result<(UnixListener, SocketFile), St
 fn bind(path: &Path) -> std::io::Result<(UnixSocket, SocketFile)> {
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
-    let found = std::fs::symlink_metadata(path)?;
-    let file = SocketFile { path: path.to_owned(), device_and_inode: (found.dev(), found.ino()) };
+    let file = SocketFile { path: path.to_owned(), identity: identity(path)? };
     // Nobody can connect before it listens, so it is never open to others.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok((socket, file))
@@ -114,7 +119,8 @@ mod tests {
         run(async {
             let (listener, file) = listen(&path).await.unwrap();
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            drop((listener, file));
+            drop(file);
+            drop(listener);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
         });
     }
@@ -123,13 +129,24 @@ mod tests {
     fn a_living_socket_is_not_taken_and_a_dead_one_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap()); // as a kill does: the file stays
         run(async {
-            let (listener, file) = listen(&path).await.unwrap();
+            let (_listener, _file) = listen(&path).await.unwrap();
             assert_eq!(listen(&path).await.unwrap_err(), "another process listens there");
-            drop(listener); // as a kill does: the file stays
+            UnixStream::connect(&path).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_socket_that_somebody_put_in_our_place_is_left_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        run(async {
+            let (_first, of_first) = listen(&path).await.unwrap();
+            std::fs::remove_file(&path).unwrap();
             let (_second, of_second) = listen(&path).await.unwrap();
-            drop(file);
-            assert!(path.exists(), "the first one's end leaves the second one's socket alone");
+            drop(of_first);
+            assert!(path.exists());
             drop(of_second);
             assert!(!path.exists());
         });

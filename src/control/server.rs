@@ -30,6 +30,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// Listens until it is dropped.
 #[derive(Debug)]
 pub struct Server {
+    /// Owns the listener, and lets go of it at its next turn, when the file has been removed.
     accepting: JoinHandle<()>,
     _file: SocketFile,
 }
