@@ -9,6 +9,7 @@ pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod configs;
+pub mod control;
 pub mod cost;
 pub mod notify;
 pub mod probe;

@@ -21,11 +21,12 @@ mod table;
 mod text;
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 
 use crate::app::{App, AppError};
-use crate::settings::{LogFormat, LogSettings, Settings};
+use crate::settings::{LogFormat, LogSettings, load};
 use crate::telemetry;
 use args::{Cli, Command, SettingsCommand, When};
 use exit::Exit;
@@ -78,14 +79,14 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
         _ => {}
     }
     let environment = |name: &str| std::env::var(name).ok();
-    let settings = Settings::load(cli.settings.as_deref(), &environment).map_err(AppError::Configuration)?;
-    telemetry::start(&log_of(&cli.command, &settings.log), log_colour);
-    let app = App::new(settings);
+    let loaded = load::load(cli.settings.as_deref(), Path::new(""), &environment).map_err(AppError::Configuration)?;
+    telemetry::start(&log_of(&cli.command, &loaded.settings.log), log_colour);
+    let app = App::new(loaded.settings.clone());
     let app = if matches!(cli.command, Command::Status(_)) { app.that_looks_only() } else { app };
     let system = actix_rt::System::new();
     let done = system.block_on(async {
         match &cli.command {
-            Command::Run(args) => run::run(&app, args, out.colour).await,
+            Command::Run(args) => run::run(&app, &loaded, args, out.colour).await,
             Command::Probe(args) => probe::run(&app, args, &out).await,
             Command::Apis(command) => apis::run(&app, command, &out).await,
             Command::Status(args) => status::run(&app, args, &out).await,

@@ -1,5 +1,6 @@
 //! `run`: watch until told to stop. `run --once`: one round, for cron.
 
+mod control;
 mod readiness;
 mod status_line;
 mod telling;
@@ -21,6 +22,8 @@ use super::args::RunArgs;
 use super::exit::Exit;
 use crate::app::{App, AppError};
 use crate::configs::urls;
+use crate::control::server::Server;
+use crate::settings::LoadedSettings;
 use crate::systemd;
 use telling::Telling;
 
@@ -37,7 +40,7 @@ const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What kept it from starting.
-pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
     raise_open_files_limit();
     check_urls(app, &args.urls)?;
     let mut signals = Signals::new()?;
@@ -49,12 +52,16 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
             return Ok(Exit::Ok);
         }
     };
+    let instance = world.instance.clone();
     // What is watched besides these is not known then, so nothing is taken for removed.
     let closes_unconfigured = args.urls.is_empty();
     let mut running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
     let mut telling = Telling::of(running.gauges(), Arc::clone(&app.clock));
+    // A round is over before anybody has a question.
+    let control = if args.once { None } else { control::start(app, loaded, instance, running.gauges()).await };
     systemd::waits("reading the configs", LOAD_TIMEOUT);
     let Some(report) = until_signal(running.reload(), &mut signals).await else {
+        drop(control);
         return Ok(stop(app, running, &mut signals, &mut telling).await);
     };
     let Some(report) = report else { return Ok(died(&running.fatal().await)) };
@@ -76,7 +83,7 @@ pub(super) async fn run(app: &App, args: &RunArgs, colour: bool) -> Result<Exit,
         once(app, running, &report, signals, &mut telling).await
     } else {
         telling.configs_read(why_none(&report));
-        watch(app, running, signals, &mut telling).await
+        watch(app, running, signals, &mut telling, control).await
     };
     progress.abort();
     periodically.abort();
@@ -119,8 +126,14 @@ fn announce(report: &LoadReport) {
     }
 }
 
-/// Watches until a signal says to stop, or until an actor dies that nothing works without.
-async fn watch(app: &App, mut running: Running, mut signals: Signals, telling: &mut Telling) -> Exit {
+/// Watches until a signal says to stop, or until an actor dies that nothing works without. Commands are answered until then.
+async fn watch(
+    app: &App,
+    mut running: Running,
+    mut signals: Signals,
+    telling: &mut Telling,
+    control: Option<Server>,
+) -> Exit {
     let mut configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
     loop {
         let without_configs = telling.is_without_configs();
@@ -143,6 +156,7 @@ async fn watch(app: &App, mut running: Running, mut signals: Signals, telling: &
             dead = running.fatal() => return died(&dead),
         }
     }
+    drop(control);
     stop(app, running, &mut signals, telling).await
 }
 

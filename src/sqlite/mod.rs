@@ -19,8 +19,8 @@ use api_health_actors::ports::StoreError;
 use crate::store::fault::Fault;
 
 pub(crate) use errors::classify;
-pub(crate) use only_one::lock_path;
 pub use only_one::{Holder, OnlyOne};
+pub(crate) use only_one::{beside, lock_path, real_path};
 pub(crate) use worker::{Db, Worker};
 
 /// How long a statement waits for another program's lock before the file counts as locked.

@@ -84,19 +84,28 @@ impl OnlyOne {
     }
 }
 
-/// Beside the database itself, by whatever name or link it is called; `None` where there is or can be none.
-pub(crate) fn lock_path(path: &Path) -> Option<PathBuf> {
-    let real = match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() => return None,
-        Ok(_) => path.canonicalize().ok()?,
+/// The database itself, by whatever name or link it is called; `None` where there is or can be none.
+pub(crate) fn real_path(path: &Path) -> Option<PathBuf> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => None,
+        Ok(_) => path.canonicalize().ok(),
         Err(_) => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            folder.canonicalize().ok()?.join(path.file_name()?)
+            Some(folder.canonicalize().ok()?.join(path.file_name()?))
         }
-    };
-    let mut name = real.into_os_string();
-    name.push(SUFFIX);
+    }
+}
+
+/// The file with `suffix` behind the name of the database itself.
+pub(crate) fn beside(path: &Path, suffix: &str) -> Option<PathBuf> {
+    let mut name = real_path(path)?.into_os_string();
+    name.push(suffix);
     Some(name.into())
+}
+
+/// The lock's file, beside the database itself.
+pub(crate) fn lock_path(path: &Path) -> Option<PathBuf> {
+    beside(path, SUFFIX)
 }
 
 fn open(lock: &Path) -> std::io::Result<File> {

@@ -7,6 +7,7 @@ mod actors;
 mod answers;
 mod channels;
 mod configs;
+mod control;
 mod lengths;
 mod records;
 #[path = "../probe/server.rs"]

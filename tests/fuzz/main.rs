@@ -10,6 +10,7 @@
 mod answers;
 mod bytes;
 mod command_line;
+mod control;
 mod cron;
 mod dynamodb;
 mod files;

@@ -26,6 +26,7 @@ mod cli_probe;
 mod cli_status;
 mod config_changes;
 mod configs;
+mod control;
 mod crashes;
 mod doctor;
 mod doctor_aws;

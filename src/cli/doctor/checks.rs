@@ -87,7 +87,7 @@ impl Check {
             Self::SqliteFile => {
                 ("sqlite_file", "writable, not for everybody; an empty file is made in its folder and removed")
             }
-            Self::Daemon => ("daemon", "which process watches by the SQLite file just now"),
+            Self::Daemon => ("daemon", "which process of this machine watches by the store just now"),
             Self::Region => ("region", "which, and where it came from"),
             Self::Credentials => ("credentials", "found, by which way, until when"),
             Self::DynamodbEndpoint => ("dynamodb_endpoint", "DNS, TCP, TLS and an answer to GET /"),

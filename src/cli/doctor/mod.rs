@@ -33,6 +33,7 @@ use super::args::{Cli, DoctorArgs};
 use super::exit::Exit;
 use super::out::Out;
 use crate::app::{App, AppError};
+use crate::control::client;
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, StoreKind, load};
 use crate::telemetry;
 use checks::Check;
@@ -42,6 +43,7 @@ use network::Endpoint;
 use report::{Finding, Report};
 use tables::Table;
 use topic::Topic;
+use watcher::Watcher;
 use who::Who;
 
 /// Bound on one check.
@@ -137,13 +139,18 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     let who = Who::here(loaded.file.as_deref(), args.env_is_from.as_deref());
     let mut report = Report::default();
     report.findings.push(good_settings(loaded));
-    let watcher = (settings.store.kind == StoreKind::Sqlite).then(|| watcher::find(&settings.store.path));
+    let asked = client::find(settings, &|name| std::env::var(name).ok()).await;
+    let watcher = match &asked {
+        Ok(Some(found)) => Some(Ok(Some(Watcher::that_answers(found)))),
+        _ => (settings.store.kind == StoreKind::Sqlite).then(|| watcher::find(&settings.store.path)),
+    };
     report.findings.push(who.finding(match &watcher {
         Some(Ok(Some(watcher))) => watcher.uid,
         _ => None,
     }));
     report.findings.extend(local(loaded, app, args.env_is_from.clone()).await);
     report.findings.extend(watcher.map(|watcher| watcher::finding(&watcher, |uid| who.called(uid))));
+    report.findings.extend(asked.err().as_ref().and_then(watcher::does_not_answer));
 
     let uses_aws = settings.store.kind == StoreKind::Dynamodb || settings.notify.sns.is_some();
     let mut identity = None;

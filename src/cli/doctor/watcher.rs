@@ -1,5 +1,6 @@
-//! Which process watches by the SQLite file: looked up in the kernel's list of locks, since taking the lock, even for a
-//! moment, could keep a daemon from starting.
+//! Which process watches by the store: one that answers on its control socket says so itself. Who holds the SQLite file
+//! without answering is looked up in the kernel's list of locks, since taking the lock, even for a moment, could keep a
+//! daemon from starting.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -7,37 +8,64 @@ use std::path::Path;
 
 use super::checks::Check;
 use super::report::Finding;
+use crate::cli::text::line;
+use crate::control::client::{ControlError, Found};
 use crate::sqlite::lock_path;
 
 /// The kernel's list (proc_locks(5)).
 const LOCKS: &str = "/proc/locks";
 
-/// The process that holds the lock.
+/// The process that watches.
+#[derive(Debug)]
 pub(super) struct Watcher {
     pub(super) pid: u32,
     /// Its user.
     pub(super) uid: Option<u32>,
+    /// Its version, and since when it runs, if it answers.
+    pub(super) about: Option<String>,
+}
+
+impl Watcher {
+    fn new(pid: u32, about: Option<String>) -> Self {
+        let uid = std::fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid());
+        Self { pid, uid, about }
+    }
+
+    /// One that answers.
+    pub(super) fn that_answers(found: &Found) -> Self {
+        let who = &found.who;
+        Self::new(who.pid, Some(line(&format!("version {}, since {}", who.version, who.since))))
+    }
 }
 
 /// Who holds the lock of the SQLite file at `path`, if anybody does.
 pub(super) fn find(path: &Path) -> Result<Option<Watcher>, String> {
     let Some(Ok(lock)) = lock_path(path).map(std::fs::metadata) else { return Ok(None) };
     let locks = std::fs::read_to_string(LOCKS).map_err(|error| format!("{LOCKS} cannot be read: {error}"))?;
-    let Some(pid) = holder(&locks, &lock) else { return Ok(None) };
-    let uid = std::fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid());
-    Ok(Some(Watcher { pid, uid }))
+    Ok(holder(&locks, &lock).map(|pid| Watcher::new(pid, None)))
 }
 
 /// What is told of it.
 pub(super) fn finding(found: &Result<Option<Watcher>, String>, name: impl Fn(u32) -> String) -> Finding {
     match found {
         Ok(None) => Finding::ok(Check::Daemon, "no process watches by this file just now"),
-        Ok(Some(Watcher { pid, uid })) => {
+        Ok(Some(Watcher { pid, uid, about })) => {
             let user = uid.map(|uid| format!(" of {}", name(uid))).unwrap_or_default();
-            Finding::ok(Check::Daemon, format!("process {pid}{user} watches by this file"))
+            let about = about.as_ref().map(|about| format!(": {about}")).unwrap_or_default();
+            Finding::ok(Check::Daemon, format!("process {pid}{user} watches by this store{about}"))
         }
         Err(why) => Finding::not_checked(Check::Daemon, why.clone()),
     }
+}
+
+/// What is told of a daemon that listens and does not answer.
+pub(super) fn does_not_answer(error: &ControlError) -> Option<Finding> {
+    // Another user's socket tells nothing of the daemon.
+    let is_its_fault = *error != ControlError::NotOurs;
+    is_its_fault.then(|| {
+        let todo = "see what it does, and restart it if it does nothing: systemctl status api-health";
+        Finding::warn(Check::Daemon, line(&error.to_string()), todo)
+    })
 }
 
 /// A line is `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`: process, device, inode. A file system may give its files

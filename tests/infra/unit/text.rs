@@ -70,9 +70,17 @@ fn each_of_its_paragraphs_has_a_reason() {
     }
 }
 
-/// What a round that a timer starts has no use for: how a daemon is started, reloaded, watched and started again.
-const OF_A_DAEMON_ONLY: [&str; 6] =
-    ["NotifyAccess", "ExecReload", "Restart", "RestartSec", "WatchdogSec", "TimeoutAbortSec"];
+/// What a round that a timer starts has no use for: how a daemon is started, reloaded, watched, asked and started again.
+const OF_A_DAEMON_ONLY: [&str; 8] = [
+    "NotifyAccess",
+    "ExecReload",
+    "Restart",
+    "RestartSec",
+    "WatchdogSec",
+    "TimeoutAbortSec",
+    "RuntimeDirectory",
+    "RuntimeDirectoryMode",
+];
 
 /// What a round has of its own, with its own reason.
 const OF_A_ROUND: [&str; 4] = ["Type", "ExecStart", "TimeoutStartSec", "TimeoutStopSec"];

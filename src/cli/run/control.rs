@@ -1,0 +1,91 @@
+//! What the running daemon answers on its socket.
+
+use std::rc::Rc;
+
+use api_health_actors::system::Gauges;
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::control::protocol::{Alerts, Figures, Reloaded, Who};
+use crate::control::server::Server;
+use crate::control::{Daemon, place};
+use crate::settings::{LoadedSettings, show};
+
+/// Begins to answer. Where that cannot be, it is said, and the daemon watches without.
+pub(super) async fn start(app: &App, loaded: &LoadedSettings, instance: String, gauges: Gauges) -> Option<Server> {
+    let env = |name: &str| std::env::var(name).ok();
+    let Some(path) = place::of_the_daemon(&app.settings, &env) else {
+        tracing::info!(
+            "there is no folder for the control socket, so no command can ask this daemon anything; \
+             set RUNTIME_DIRECTORY to one"
+        );
+        return None;
+    };
+    let who = Who {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        since: app.clock.now().to_string(),
+        instance,
+        store: place::store(&app.settings, &env),
+        folder: std::env::current_dir().map(|folder| folder.display().to_string()).unwrap_or_default(),
+    };
+    match Server::start(&path, Rc::new(Answers { who, settings: show::json(loaded), gauges })).await {
+        Ok(server) => Some(server),
+        Err(why) => {
+            let path = path.display().to_string();
+            tracing::warn!(path, why, "the control socket cannot be made; no command can ask this daemon anything");
+            None
+        }
+    }
+}
+
+struct Answers {
+    who: Who,
+    settings: Value,
+    gauges: Gauges,
+}
+
+impl Daemon for Answers {
+    fn who(&self) -> Who {
+        self.who.clone()
+    }
+
+    fn settings(&self) -> Value {
+        self.settings.clone()
+    }
+
+    fn report(&self) -> LocalBoxFuture<'_, Result<Figures, String>> {
+        async {
+            let keeper = self.gauges.report().await.ok_or("the state-keeper does not answer")?;
+            Ok(Figures {
+                apis: self.gauges.probers(),
+                down: keeper.down,
+                unknown: keeper.unknown,
+                owed: keeper.owed,
+                unsaved: keeper.unsaved,
+                store_is_gone: keeper.store_is_gone,
+                probes: self.gauges.stats().probes(),
+                unreadable: self.gauges.unreadable(),
+            })
+        }
+        .boxed_local()
+    }
+
+    fn reload(&self) -> LocalBoxFuture<'_, Result<Reloaded, String>> {
+        async {
+            tracing::info!("asked over the control socket: reading the configs again");
+            let report = self.gauges.reload().await.ok_or("the configs are not read any more: the process ends")?;
+            Ok(Reloaded { apis: report.apis, refused: report.refused, unreadable: report.unreadable })
+        }
+        .boxed_local()
+    }
+
+    fn retry(&self, _: Alerts) -> LocalBoxFuture<'_, Result<usize, String>> {
+        // `alerts retry` delivers beside the daemon.
+        std::future::ready(Err(
+            "this daemon does not try alerts again on request; write: api-health alerts retry".into()
+        ))
+        .boxed_local()
+    }
+}

@@ -1,0 +1,255 @@
+//! What can be asked of a daemon, and what it answers: `{"v":1,"ask":"who"}` → `{"v":1,"answer":"who","pid":7,…}`.
+//!
+//! Fields may be added to an answer; whoever reads it passes over what it does not know. Anything else is another version.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::ANSWER_BYTES_MAX;
+use crate::notify::words;
+
+/// The version of the protocol.
+const VERSION: u64 = 1;
+
+/// What can be asked, as the refusal of anything else lists it.
+const KNOWN: [&str; 5] = ["who", "settings", "report", "reload", "retry"];
+
+/// How much of a fault is told, which may quote what was sent.
+const FAULT_CHARS_MAX: usize = 200;
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Request {
+    /// Which process is this?
+    Who,
+    /// Which settings are in force?
+    Settings,
+    /// How does the watching go?
+    Report,
+    /// Read the configs again.
+    Reload,
+    /// Try to deliver owed alerts now.
+    Retry {
+        /// Which.
+        alerts: Alerts,
+    },
+}
+
+/// Some of the owed alerts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alerts {
+    /// Whatever is owed: `"all"`.
+    All,
+    /// Those with these ids: `{"these":["…"]}`.
+    These(Vec<String>),
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Request::Who`].
+    Who(Who),
+    /// To [`Request::Settings`].
+    Settings {
+        /// As `settings show --json` prints them, secrets masked.
+        settings: Value,
+    },
+    /// To [`Request::Report`].
+    Report(Figures),
+    /// To [`Request::Reload`], when the configs are applied.
+    Reload(Reloaded),
+    /// To [`Request::Retry`], before the first attempt is made.
+    Retry {
+        /// How many alerts are tried.
+        alerts: usize,
+    },
+    /// To any of them.
+    Refused {
+        /// A sentence.
+        why: String,
+    },
+}
+
+/// A daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// Its process id.
+    pub pid: u32,
+    /// Its version of api-health.
+    pub version: String,
+    /// When it started, in RFC 3339.
+    pub since: String,
+    /// Its name in stored records, which no other process has.
+    pub instance: String,
+    /// Its store, as [`super::place::store`] calls it.
+    pub store: String,
+    /// The folder that relative paths in its settings begin at.
+    pub folder: String,
+}
+
+/// How the watching goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// APIs that are probed.
+    pub apis: usize,
+    /// APIs whose confirmed status is down.
+    pub down: usize,
+    /// APIs whose status is not known.
+    pub unknown: usize,
+    /// Alerts that some channel does not have yet.
+    pub owed: usize,
+    /// APIs with changes that are not stored yet.
+    pub unsaved: usize,
+    /// The store takes no writes just now.
+    pub store_is_gone: bool,
+    /// Probes since the start.
+    pub probes: u64,
+    /// The sources of configs that could not be read the last time, and why.
+    pub unreadable: Vec<String>,
+}
+
+/// What a reload came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// APIs that are configured and enabled.
+    pub apis: usize,
+    /// Rows that were refused.
+    pub refused: usize,
+    /// The sources that could not be read, and why.
+    pub unreadable: Vec<String>,
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// What is wrong with it, as a sentence for whoever wrote it.
+pub fn read_request(line: &[u8]) -> Result<Request, String> {
+    let value = read_version(line)?;
+    let Some(ask) = value.get("ask").and_then(Value::as_str) else {
+        return Err(format!("the request has no \"ask\"; known are: {}", KNOWN.join(", ")));
+    };
+    if !KNOWN.contains(&ask) {
+        let ask = words::one_line(ask, FAULT_CHARS_MAX);
+        return Err(format!("nobody knows how to answer {ask:?}; known are: {}", KNOWN.join(", ")));
+    }
+    read(value)
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// Why it makes no sense.
+pub fn read_answer(line: &[u8]) -> Result<Answer, String> {
+    read(read_version(line)?)
+}
+
+/// One line with a request.
+pub fn write_request(request: &Request) -> Vec<u8> {
+    write(request)
+}
+
+/// One line with an answer. One that is too long for a line is a refusal that says so.
+pub fn write_answer(answer: &Answer) -> Vec<u8> {
+    let line = write(answer);
+    if line.len() <= ANSWER_BYTES_MAX {
+        return line;
+    }
+    let why = format!("the answer has {} bytes, and may have {ANSWER_BYTES_MAX}", line.len());
+    write(&Answer::Refused { why })
+}
+
+fn read_version(line: &[u8]) -> Result<Value, String> {
+    let value: Value = serde_json::from_slice(line).map_err(|error| fault(&error))?;
+    match value.get("v").and_then(Value::as_u64) {
+        Some(VERSION) => Ok(value),
+        Some(other) => {
+            Err(format!("this is version {other} of the protocol, and only version {VERSION} is understood"))
+        }
+        None => Err("it is no JSON object with \"v\", the version of the protocol".into()),
+    }
+}
+
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| fault(&error))
+}
+
+fn fault(error: &serde_json::Error) -> String {
+    words::one_line(&format!("it cannot be read: {error}"), FAULT_CHARS_MAX)
+}
+
+fn write(what: &impl Serialize) -> Vec<u8> {
+    // Nothing here has a form that JSON lacks; an empty line would be refused like any other that cannot be read.
+    let mut value = serde_json::to_value(what).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.insert("v".into(), VERSION.into());
+    }
+    let mut line = value.to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> String {
+        read_request(line.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_all_that_is_known_can_be_asked() {
+        let these = Alerts::These(vec!["a-1".into(), "ü\n".into()]);
+        let requests = [
+            Request::Who,
+            Request::Settings,
+            Request::Report,
+            Request::Reload,
+            Request::Retry { alerts: Alerts::All },
+            Request::Retry { alerts: these },
+        ];
+        for request in &requests {
+            let line = write_request(request);
+            assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+            assert_eq!(&read_request(&line).unwrap(), request);
+        }
+        for ask in KNOWN {
+            assert!(read_request(format!(r#"{{"v":1,"ask":"{ask}","alerts":"all"}}"#).as_bytes()).is_ok(), "{ask}");
+        }
+        let answer = Answer::Report(Figures { down: 3, unreadable: vec!["x".into()], ..Figures::default() });
+        assert_eq!(read_answer(&write_answer(&answer)).unwrap(), answer);
+    }
+
+    #[test]
+    fn what_stands_on_the_wire_is_this() {
+        let request = Request::Retry { alerts: Alerts::These(vec!["x".into()]) };
+        assert_eq!(write_request(&request), b"{\"alerts\":{\"these\":[\"x\"]},\"ask\":\"retry\",\"v\":1}\n");
+        assert_eq!(write_answer(&Answer::Retry { alerts: 2 }), b"{\"alerts\":2,\"answer\":\"retry\",\"v\":1}\n");
+    }
+
+    #[test]
+    fn a_bad_request_is_told_what_is_wrong() {
+        assert!(refused("hello").starts_with("it cannot be read: "), "{}", refused("hello"));
+        for no_version in ["7", "{}", r#"{"v":"1"}"#, r#"{"v":-1}"#] {
+            assert!(refused(no_version).contains("\"v\", the version"), "{no_version}");
+        }
+        assert!(refused(r#"{"v":2,"ask":"who"}"#).contains("this is version 2"));
+        assert!(refused(r#"{"v":1}"#).contains("known are: who, settings"));
+        assert!(
+            refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("nobody knows how to answer \"stop\"; known are: who")
+        );
+        assert!(refused(r#"{"v":1,"ask":"retry"}"#).contains("missing field `alerts`"), "not all by mistake");
+        let long = refused(&format!(r#"{{"v":1,"ask":"{}"}}"#, "x".repeat(60_000)));
+        assert!(long.len() < 500, "{} bytes", long.len());
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_not_sent() {
+        let settings = Value::from("x".repeat(ANSWER_BYTES_MAX));
+        let line = write_answer(&Answer::Settings { settings });
+        let Ok(Answer::Refused { why }) = read_answer(&line) else { panic!("it is sent") };
+        assert!(why.contains("may have 16777216"), "{why}");
+    }
+}
