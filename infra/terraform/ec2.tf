@@ -217,8 +217,8 @@ resource "aws_autoscaling_group" "daemon" {
     version = aws_launch_template.daemon.latest_version
   }
 
-  # An upgrade is new instances. Several are replaced one after the other (of twenty, two at a time), each new one before an
-  # old one ends, so that there are never fewer than expected. One alone ends first, as a version that knows no leases needs
+  # An upgrade is new instances. Several are replaced one after the other (of twenty, up to two at a time), each new one before
+  # an old one ends, so that there are never fewer than expected. One alone ends first, as a version that knows no leases needs
   # it: that one would probe and tell beside the new one. What goes down in between is told when the new one starts.
   instance_refresh {
     strategy = "Rolling"
