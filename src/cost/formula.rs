@@ -22,7 +22,8 @@ pub const LONE_LOOK: Duration = Duration::from_secs(30);
 /// default.
 pub const FLEET_RENEWAL: Duration = Duration::from_secs(3);
 
-/// Bytes of the record that says who owns what, with the longest names for 64 shards and 20 workers.
+/// Bytes of the record that says who owns what, for 64 shards and 20 workers while hardly anything is asked of them: up to 4 KB
+/// is one read unit.
 pub const ASSIGNMENT_ITEM_BYTES: u64 = 4_096;
 
 /// Bytes that leave the instance for one probe: TCP, TLS 1.3 and one small request on a new connection, measured on a veth pair
