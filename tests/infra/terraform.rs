@@ -123,8 +123,8 @@ const PLANTED: [&[Planted]; 2] = [
     &[
         Planted {
             file: "iam.tf",
-            from: "[\"dynamodb:Scan\", \"dynamodb:DescribeTable\"]\n          Resource = aws_dynamodb_table.configs.arn",
-            to: "[\"dynamodb:Scan\", \"dynamodb:DescribeTable\", \"dynamodb:PutItem\"]\n          Resource = aws_dynamodb_table.configs.arn",
+            from: "[\"dynamodb:Scan\", \"dynamodb:BatchGetItem\", \"dynamodb:DescribeTable\"]\n          Resource = aws_dynamodb_table.configs.arn",
+            to: "[\"dynamodb:Scan\", \"dynamodb:BatchGetItem\", \"dynamodb:PutItem\"]\n          Resource = aws_dynamodb_table.configs.arn",
             said: "The daemon may do just this.",
         },
         Planted {

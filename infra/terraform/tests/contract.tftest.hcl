@@ -122,7 +122,7 @@ run "role" {
 
   assert {
     condition = { for statement in jsondecode(aws_iam_role_policy.daemon.policy).Statement : statement.Sid => [statement.Effect, statement.Resource, join(" ", sort(statement.Action))] } == {
-      ReadConfigs = ["Allow", aws_dynamodb_table.configs.arn, "dynamodb:DescribeTable dynamodb:Scan"]
+      ReadConfigs = ["Allow", aws_dynamodb_table.configs.arn, "dynamodb:BatchGetItem dynamodb:DescribeTable dynamodb:Scan"]
       KeepStates  = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:DeleteItem dynamodb:DescribeTable dynamodb:GetItem dynamodb:PutItem dynamodb:Scan"]
       Alert       = ["Allow", aws_sns_topic.alerts.arn, "sns:GetTopicAttributes sns:ListSubscriptionsByTopic sns:Publish"]
     }
