@@ -37,6 +37,13 @@ data "aws_subnets" "default" {
   }
 }
 
+# The zones of subnets that were given, which only several instances must know.
+data "aws_subnet" "given" {
+  count = var.instances == 1 ? 0 : length(coalesce(var.subnet_ids, []))
+
+  id = var.subnet_ids[count.index]
+}
+
 data "aws_ec2_instance_type" "this" {
   instance_type = var.instance_type
 }
@@ -50,6 +57,8 @@ data "aws_ssm_parameter" "al2023" {
 locals {
   vpc_id     = var.vpc_id == null ? data.aws_vpc.default[0].id : var.vpc_id
   subnet_ids = var.subnet_ids == null ? sort(data.aws_subnets.default[0].ids) : var.subnet_ids
+  # A zone has one default subnet.
+  zones = var.subnet_ids == null ? local.subnet_ids : distinct(data.aws_subnet.given[*].availability_zone)
   # The parameter's value is public; the provider marks all of them as sensitive.
   image_id     = var.ami_id == null ? nonsensitive(data.aws_ssm_parameter.al2023[0].value) : var.ami_id
   architecture = contains(data.aws_ec2_instance_type.this.supported_architectures, "arm64") ? "arm64" : "x86_64"
@@ -73,12 +82,23 @@ locals {
   }
   environment_file = join("\n", [for key, value in local.environment_variables : "${key}=\"${value}\""])
 
+  # For several instances, how many are expected stands in the settings: under [fleet] if that is there, else after the rest.
+  settings  = trimsuffix(replace(var.settings, "\r\n", "\n"), "\n")
+  expected  = "expected = ${var.instances}"
+  fleet     = "/(?m)^([ \\t]*\\[[ \\t]*fleet[ \\t]*\\].*)$/"
+  has_fleet = length(regexall(trim(local.fleet, "/"), local.settings)) > 0
+  all_settings = (
+    var.instances == 1 ? local.settings :
+    local.has_fleet ? replace(local.settings, local.fleet, "$1\n${local.expected}") :
+    trimprefix("${local.settings}\n\n[fleet]\n${local.expected}", "\n\n")
+  )
+
   user_data = templatefile("${path.module}/templates/user-data.sh.tftpl", {
     package_source   = local.package_source
     package_sha256   = local.package_sha256
     region           = local.region
     environment_file = local.environment_file
-    settings         = trimsuffix(replace(var.settings, "\r\n", "\n"), "\n")
+    settings         = local.all_settings
     # No text has its own sum in it, so that nothing in the settings ends them early.
     settings_end = "END_OF_SETTINGS_${sha256(var.settings)}"
   })
@@ -180,12 +200,13 @@ resource "aws_launch_template" "daemon" {
   }
 }
 
-# One instance, and another in its place when EC2 finds it impaired or somebody ends it.
+# So many instances, and another in the place of each that EC2 finds impaired or that somebody ends. One alone is a group as
+# well: nobody else would bring it back.
 resource "aws_autoscaling_group" "daemon" {
   name                      = "${var.name}-daemon"
-  min_size                  = 1
-  max_size                  = 1
-  desired_capacity          = 1
+  min_size                  = var.instances
+  max_size                  = var.instances
+  desired_capacity          = var.instances
   vpc_zone_identifier       = local.subnet_ids
   health_check_type         = "EC2"
   health_check_grace_period = 60
@@ -196,14 +217,18 @@ resource "aws_autoscaling_group" "daemon" {
     version = aws_launch_template.daemon.latest_version
   }
 
-  # An upgrade is a new instance. The old one ends first: two would probe everything twice, and what goes down in between is
-  # told when the new one starts.
+  # An upgrade is new instances. Several are replaced one after the other (of twenty, up to two at a time), each new one before
+  # an old one ends, so that there are never fewer than expected. One alone ends first, as a version that knows no leases needs
+  # it: that one would probe and tell beside the new one. What goes down in between is told when the new one starts.
   instance_refresh {
     strategy = "Rolling"
 
     preferences {
-      min_healthy_percentage = 0
-      instance_warmup        = 60
+      min_healthy_percentage = var.instances == 1 ? 0 : 100
+      max_healthy_percentage = var.instances == 1 ? 100 : 110
+      # EC2 knows the machine, not the daemon: this is the time that it has to boot, install, and take its share, before
+      # the next old one ends.
+      instance_warmup = var.instances == 1 ? 60 : 300
     }
   }
 
@@ -232,10 +257,14 @@ resource "aws_autoscaling_group" "daemon" {
       condition     = length(local.subnet_ids) > 0
       error_message = "The default VPC has no default subnet in a zone that offers ${var.instance_type}: write vpc_id and subnet_ids."
     }
+    precondition {
+      condition     = var.instances == 1 || length(local.zones) > 1
+      error_message = "${var.instances} instances need subnets in at least two zones, so that the loss of one leaves some: write two in different zones as subnet_ids, or instances = 1."
+    }
   }
 }
 
-# The instance that the group runs just now, for the outputs.
+# The instances that the group runs just now, for the outputs.
 data "aws_instances" "daemon" {
   instance_state_names = ["pending", "running"]
 

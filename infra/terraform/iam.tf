@@ -16,9 +16,10 @@ locals {
     Statement = concat(
       [
         {
+          # BatchGetItem: one worker reads the whole table, and says which rows changed; the others fetch those alone.
           Sid      = "ReadConfigs"
           Effect   = "Allow"
-          Action   = ["dynamodb:Scan", "dynamodb:DescribeTable"]
+          Action   = ["dynamodb:Scan", "dynamodb:BatchGetItem", "dynamodb:DescribeTable"]
           Resource = aws_dynamodb_table.configs.arn
         },
         {

@@ -1,11 +1,16 @@
 output "autoscaling_group_name" {
-  description = "The group that keeps one instance running."
+  description = "The group that keeps the instances running."
   value       = aws_autoscaling_group.daemon.name
 }
 
 output "instance_id" {
-  description = "The instance that ran when this was applied; null if none did."
+  description = "An instance that ran when this was applied; null if none did."
   value       = try(data.aws_instances.daemon.ids[0], null)
+}
+
+output "instance_ids" {
+  description = "All instances that ran when this was applied."
+  value       = data.aws_instances.daemon.ids
 }
 
 output "public_ip" {
@@ -13,8 +18,13 @@ output "public_ip" {
   value       = try(data.aws_instances.daemon.public_ips[0], null)
 }
 
+output "public_ips" {
+  description = "The public addresses of all of them. A new instance has another."
+  value       = data.aws_instances.daemon.public_ips
+}
+
 output "ami_id" {
-  description = "The image of the instance. Written into the variable ami_id, it stays."
+  description = "The image of the instances. Written into the variable ami_id, it stays."
   value       = local.image_id
 }
 
@@ -69,6 +79,7 @@ output "next_steps" {
     alert_emails        = var.alert_emails
     configs_table       = aws_dynamodb_table.configs.name
     group               = aws_autoscaling_group.daemon.name
+    instances           = var.instances
     operator_policy_arn = aws_iam_policy.operator.arn
     region              = local.region
     session_manager     = var.session_manager

@@ -129,7 +129,18 @@ variable "package_sha256" {
   }
 }
 
-# The instance.
+# The instances.
+
+variable "instances" {
+  type        = number
+  default     = 1
+  description = "How many instances share the APIs. With two or more, spread over at least two zones, another takes over within seconds when one is lost."
+
+  validation {
+    condition     = var.instances >= 1 && var.instances <= 20 && floor(var.instances) == var.instances
+    error_message = "instances must be a whole number from 1 to 20, such as 2. To run none for a while, see \"Stop them all\" in docs/operations.md."
+  }
+}
 
 variable "instance_type" {
   type        = string
@@ -168,6 +179,12 @@ variable "settings" {
     condition     = can(regex("^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*$", var.settings))
     error_message = "settings must have no control characters but tabs and line breaks, which TOML does not allow either."
   }
+
+  # What is laid down for several instances has a line more, and TOML takes no key and no table twice.
+  validation {
+    condition     = var.instances == 1 || !can(regex("(?m)^[ \\t]*(expected|fleet([ \\t]*\\.[ \\t]*\\w+)?)[ \\t]*=", var.settings))
+    error_message = "With several instances, settings must not have fleet.expected, which is written for you, and must have what else is of the fleet under a line [fleet]."
+  }
 }
 
 variable "ami_id" {
@@ -200,7 +217,7 @@ variable "vpc_id" {
 variable "subnet_ids" {
   type        = list(string)
   default     = null
-  description = "Where the instance may run: at least one subnet of vpc_id; two in different zones outlive the loss of one. Each needs a way out: public addresses on launch, or NAT. null is every default subnet whose zone has the instance type."
+  description = "Where instances may run: at least one subnet of vpc_id; two in different zones outlive the loss of one, and several instances need them. Each needs a way out: public addresses on launch, or NAT. null is every default subnet whose zone has the instance type."
 
   validation {
     condition     = var.subnet_ids == null ? true : length(var.subnet_ids) > 0 && alltrue([for id in var.subnet_ids : can(regex("^subnet-[0-9a-f]{8,17}$", id))])

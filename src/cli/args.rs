@@ -108,13 +108,15 @@ Nothing is asked of AWS but what is configured there. How it is reckoned: docs/c
 
 With --json, every name is stable:
   apis, apis_are (given, configured, assumed), interval_seconds (null if it differs), probes,
-  checkpoint_seconds, heartbeat_seconds, reload_seconds, instance, prices { region, as_of },
+  checkpoint_seconds, heartbeat_seconds, reload_seconds, workers, instance (of each worker),
+  prices { region, as_of },
   lines[] { item, quantity, unit, usd, confirmed }, dynamodb_usd, total_usd,
   others[] { item, usd, confirmed }
 All of it is for a month of 730 hours, in US dollars.
 
 Examples:
   api-health cost --apis 10000 --interval-seconds 30
+  api-health cost --workers 2
   api-health cost --json | jq .total_usd";
 
 const ALERTS_LIST_HELP: &str = "\
@@ -346,7 +348,10 @@ pub struct CostArgs {
     /// As the setting apis.reload_seconds [default: as it is set]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(5..=86_400))]
     pub reload_seconds: Option<u64>,
-    /// The EC2 instance [default: by the number of probes]
+    /// So many workers share the APIs, each on an instance of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=crate::cost::bill::WORKERS_MAX))]
+    pub workers: u64,
+    /// The EC2 instance of each [default: by the number of probes]
     #[arg(long, value_name = "TYPE", value_parser = ["t4g.nano", "t4g.micro", "t4g.small", "c7g.large"])]
     pub instance: Option<String>,
     /// Print JSON

@@ -45,6 +45,7 @@ pub(super) async fn run(app: &App, args: &CostArgs, out: &Out) -> Result<Exit, A
         checkpoint: given(args.checkpoint_seconds, usual),
         heartbeat: store.heartbeat,
         reload: given(args.reload_seconds, app.settings.apis.reload),
+        workers: args.workers,
         instance: "",
     };
     workload.instance = match &args.instance {
@@ -145,10 +146,11 @@ fn text_of(workload: &Workload, whose: &str, bill: &Bill, others: &[Other], out:
         ]);
     }
     format!(
-        "{apis} APIs ({whose}), {}; checkpoints of {} s, configs read every {} s, {OUTAGES_PER_API} outages of each API a month\n\n{}\n\
+        "{apis} APIs ({whose}), {}{}; checkpoints of {} s, configs read every {} s, {OUTAGES_PER_API} outages of each API a month\n\n{}\n\
          * a price that was not confirmed: look it up before you rely on it. Prices of {} as of {}, before tax; see docs/cost.md\n\
          Left out: requests to KMS (the first 20,000 a month are free), the bucket of a package, and what people look at\n",
         intervals(workload),
+        if workload.workers > 1 { format!(", shared by {} workers", workload.workers) } else { String::new() },
         workload.checkpoint.as_secs(),
         workload.reload.as_secs(),
         table.render(out),
@@ -167,6 +169,7 @@ fn json_of(workload: &Workload, whose: &str, bill: &Bill, others: &[Other]) -> V
         "checkpoint_seconds": workload.checkpoint.as_secs(),
         "heartbeat_seconds": workload.heartbeat.map(|period| period.as_secs()),
         "reload_seconds": workload.reload.as_secs(),
+        "workers": workload.workers,
         "instance": workload.instance,
         "prices": { "region": prices::REGION, "as_of": prices::AS_OF },
         "lines": bill.lines.iter().map(|line| json!({

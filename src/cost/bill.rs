@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::formula::{
-    CONFIG_ITEM_BYTES, HEARTBEAT_ITEM_BYTES, ITEM_OVERHEAD_BYTES, MONTH, PROBE_BYTES_OUT, STATE_ITEM_BYTES,
-    checkpoint_period, outage_writes, scan_half_units, write_units,
+    ASSIGNMENT_ITEM_BYTES, CONFIG_ITEM_BYTES, FLEET_RENEWAL, HEARTBEAT_ITEM_BYTES, ITEM_OVERHEAD_BYTES, MONTH,
+    PROBE_BYTES_OUT, STATE_ITEM_BYTES, checkpoint_period, lease_calls, outage_writes, read_units, scan_half_units,
+    write_units,
 };
 use super::prices::{self, Price};
 
@@ -14,7 +15,10 @@ pub const OUTAGES_PER_API: f64 = 2.0;
 /// Who gets the e-mails of the topic.
 pub const MAIL_SUBSCRIBERS: f64 = 1.0;
 
-/// The size of the root volume.
+/// Workers of one fleet at most, as many as Terraform makes.
+pub const WORKERS_MAX: u64 = 20;
+
+/// The size of the root volume of an instance.
 pub const DISK_GB: f64 = 8.0;
 
 /// APIs that are probed equally often.
@@ -37,13 +41,20 @@ pub struct Workload {
     pub heartbeat: Option<Duration>,
     /// `apis.reload_seconds`.
     pub reload: Duration,
-    /// The name of the instance, one of [`prices::INSTANCES`].
+    /// How many workers share the APIs, each on an instance of its own.
+    pub workers: u64,
+    /// The name of each instance, one of [`prices::INSTANCES`].
     pub instance: &'static str,
 }
 
 impl Workload {
-    /// So many APIs, each once in each interval, with the defaults for DynamoDB, on an instance that should do for them.
+    /// So many APIs, each once in each interval, with the defaults for DynamoDB, on one instance that should do for them.
     pub fn of(apis: u64, interval: Duration) -> Self {
+        Self::shared(apis, interval, 1)
+    }
+
+    /// The same, shared by so many workers.
+    pub fn shared(apis: u64, interval: Duration, workers: u64) -> Self {
         let mut workload = Self {
             groups: vec![Group { apis, interval }],
             checkpoint: Duration::from_secs(crate::settings::load::default_checkpoint_seconds(
@@ -51,6 +62,7 @@ impl Workload {
             )),
             heartbeat: Some(Duration::from_secs(60)),
             reload: Duration::from_secs(60),
+            workers,
             instance: prices::INSTANCES[0].0,
         };
         workload.instance = workload.instance_that_should_do();
@@ -67,10 +79,11 @@ impl Workload {
         self.groups.iter().map(|group| number(group.apis) * per_month(group.interval)).sum()
     }
 
-    /// By probes a second, with room to spare. It is an estimate and no measurement on that instance: docs/performance.md has what
-    /// a probe takes.
+    /// By the probes a second of one worker while another one is lost, with room to spare. It is an estimate and no measurement on
+    /// that instance: docs/performance.md has what a probe takes.
     pub fn instance_that_should_do(&self) -> &'static str {
-        match self.probes() / MONTH.as_secs_f64() {
+        let workers_left = number(self.workers.saturating_sub(1).max(1));
+        match self.probes() / MONTH.as_secs_f64() / workers_left {
             rate if rate <= 50.0 => "t4g.nano",
             rate if rate <= 300.0 => "t4g.small",
             _ => "c7g.large",
@@ -138,11 +151,18 @@ pub fn bill(workload: &Workload) -> Bill {
     let outages = apis * OUTAGES_PER_API;
     // By the default thresholds, through one channel.
     let states = (steady + outages * number(outage_writes(2, 2, 1))) * state_units;
-    let beats = workload.heartbeat.map_or(0.0, per_month) * number(write_units(HEARTBEAT_ITEM_BYTES));
+    let is_alone = workload.workers <= 1;
+    let beat_units = number(write_units(HEARTBEAT_ITEM_BYTES));
+    // The renewal of one of several has its heartbeat in it.
+    let beats = workload.heartbeat.filter(|_| is_alone).map_or(0.0, per_month) * beat_units;
+    let leases = lease_calls(workload.workers, FLEET_RENEWAL, MONTH);
+    let renewals = number(leases.renewals) * beat_units;
+    let looks = number(leases.reads) * number(read_units(ASSIGNMENT_ITEM_BYTES));
     let reads = per_month(workload.reload) * number(scan_half_units(workload.apis(), CONFIG_ITEM_BYTES)) / 2.0;
     let held = apis * number(STATE_ITEM_BYTES + CONFIG_ITEM_BYTES + 2 * ITEM_OVERHEAD_BYTES) / 1e9;
     let alerts = outages * 2.0;
-    let hours = MONTH.as_secs_f64() / 3_600.0;
+    let workers = number(workload.workers);
+    let hours = MONTH.as_secs_f64() / 3_600.0 * workers;
     let out = workload.probes() * number(PROBE_BYTES_OUT) / 1e9;
     let instance = prices::INSTANCES.iter().find(|(name, _)| *name == workload.instance);
     let instance = instance.map_or(&prices::INSTANCES[0].1, |(_, price)| price);
@@ -165,6 +185,15 @@ pub fn bill(workload: &Workload) -> Bill {
                 MILLION,
             ),
             line("dynamodb_heartbeats", "DynamoDB: heartbeats", &prices::WRITES, beats, "write units", MILLION),
+            line(
+                "dynamodb_lease_renewals",
+                "DynamoDB: leases, renewals",
+                &prices::WRITES,
+                renewals,
+                "write units",
+                MILLION,
+            ),
+            line("dynamodb_lease_reads", "DynamoDB: leases, reading", &prices::READS, looks, "read units", MILLION),
             line("dynamodb_reads", "DynamoDB: reading the configs", &prices::READS, reads, "read units", MILLION),
             line("dynamodb_storage", "DynamoDB: storage", &prices::STORAGE, held, "GB", 1.0),
             line("dynamodb_recovery", "DynamoDB: point-in-time recovery", &prices::RECOVERY, held, "GB", 1.0),
@@ -172,7 +201,7 @@ pub fn bill(workload: &Workload) -> Bill {
             line("sns_mails", "SNS: e-mails", &prices::MAILS, alerts * MAIL_SUBSCRIBERS, "e-mails", 1e5),
             line("ec2_instance", instance.what, instance, hours, "hours", 1.0),
             line("ec2_ipv4", "EC2: public IPv4 address", &prices::IPV4, hours, "hours", 1.0),
-            line("ec2_disk", "EC2: gp3 volume", &prices::DISK, DISK_GB, "GB", 1.0),
+            line("ec2_disk", "EC2: gp3 volume", &prices::DISK, DISK_GB * workers, "GB", 1.0),
             line("ec2_egress", "EC2: data out, of the probes", &prices::EGRESS, out, "GB", 1.0),
         ],
     }
@@ -230,6 +259,46 @@ mod tests {
         assert!((of("ec2_instance").usd - 3.066).abs() < 1e-9);
         assert!((of("ec2_egress").quantity - 43.8e6 * 1_458.0 / 1e9).abs() < 1e-6);
         assert!(of("ec2_egress").usd.abs() < 1e-9, "below 100 GB");
+    }
+
+    #[test]
+    fn several_workers_pay_for_their_leases_and_their_instances() {
+        let of = |workers: u64, apis: u64, item: &str| {
+            let bill = bill(&Workload::shared(apis, MINUTE, workers));
+            bill.lines.iter().find(|line| line.item == item).unwrap().clone()
+        };
+        let cents = |usd: f64| (usd * 100.0).round();
+        // A look each 30 s at two records, beside the heartbeats.
+        assert!((of(1, 1_000, "dynamodb_lease_reads").quantity - 175_200.0).abs() < 1e-6);
+        assert!(of(1, 1_000, "dynamodb_lease_renewals").usd.abs() < 1e-9);
+        assert!((of(1, 1_000, "dynamodb_heartbeats").quantity - 43_800.0).abs() < 1e-6);
+        // 876,000 renewals of each; three records at each of as many looks.
+        assert_eq!(cents(of(2, 1_000, "dynamodb_lease_renewals").usd), 110.0);
+        assert_eq!(cents(of(2, 1_000, "dynamodb_lease_reads").usd), 66.0);
+        assert!(of(2, 1_000, "dynamodb_heartbeats").usd.abs() < 1e-9, "they are in the renewals");
+        assert_eq!(cents(of(20, 1_000_000, "dynamodb_lease_renewals").usd), 1_095.0);
+        assert_eq!(cents(of(20, 1_000_000, "dynamodb_lease_reads").usd), 4_599.0);
+        for (item, each) in [("ec2_instance", 3.066), ("ec2_ipv4", 3.65), ("ec2_disk", 0.64)] {
+            assert!((of(2, 1_000, item).usd - 2.0 * each).abs() < 1e-9, "{item}");
+        }
+        for item in ["dynamodb_state_writes", "dynamodb_reads", "ec2_egress"] {
+            assert_eq!(of(1, 100_000, item), of(20, 100_000, item), "what is done once is paid once: {item}");
+        }
+    }
+
+    #[test]
+    fn a_lone_worker_pays_at_most_three_percent_more_for_its_lease() {
+        let bill = bill(&Workload::of(1_000, MINUTE));
+        let leases: f64 =
+            bill.lines.iter().filter(|line| line.item.starts_with("dynamodb_lease_")).map(|line| line.usd).sum();
+        assert!(leases > 0.0 && leases <= 0.03 * (bill.dynamodb_usd() - leases), "{leases} of {bill:#?}");
+    }
+
+    #[test]
+    fn the_others_have_room_for_the_share_of_one_that_is_lost() {
+        let instance = |workers| Workload::shared(20_000, MINUTE, workers).instance_that_should_do();
+        // 333 a second in all: two share them, and one must do for all of them.
+        assert_eq!([1, 2, 3, 8].map(instance), ["c7g.large", "c7g.large", "t4g.small", "t4g.nano"]);
     }
 
     #[test]

@@ -15,6 +15,17 @@ pub const CONFIG_ITEM_BYTES: u64 = 512;
 /// Bytes of the heartbeat while hardly any API is late (a test measures).
 pub const HEARTBEAT_ITEM_BYTES: u64 = 1_024;
 
+/// How often a worker that is alone looks at who owns what. Its renewal is its heartbeat, which is written anyway.
+pub const LONE_LOOK: Duration = Duration::from_secs(30);
+
+/// How often each of several workers renews its lease, and looks at who owns what: `fleet.renew_seconds`, as it is set by
+/// default.
+pub const FLEET_RENEWAL: Duration = Duration::from_secs(3);
+
+/// Bytes of the record that says who owns what, for 64 shards and 20 workers while hardly anything is asked of them: up to 4 KB
+/// is one read unit.
+pub const ASSIGNMENT_ITEM_BYTES: u64 = 4_096;
+
 /// Bytes that leave the instance for one probe: TCP, TLS 1.3 and one small request on a new connection, measured on a veth pair
 /// with the headers of Ethernet counted.
 pub const PROBE_BYTES_OUT: u64 = 1_458;
@@ -50,6 +61,32 @@ pub fn steady_writes(span: Duration, interval: Duration, checkpoint: Duration) -
 /// that took an alert over, down and up.
 pub const fn outage_writes(failure_threshold: u64, success_threshold: u64, channels: u64) -> u64 {
     failure_threshold + success_threshold + 2 * channels
+}
+
+/// What all workers together ask of DynamoDB for their leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseCalls {
+    /// `PutItem` of a worker's own record, beside the heartbeats: none where one worker is alone.
+    pub renewals: u64,
+    /// `GetItem`, each strongly consistent: at each look the assignment and the record of every worker, one's own included.
+    pub reads: u64,
+}
+
+/// The calls for leases of so many workers in `span` in which nobody joins or leaves. `renewal` is `fleet.renew_seconds`, which
+/// only counts where there are several; what a change of owners writes is left out.
+pub fn lease_calls(workers: u64, renewal: Duration, span: Duration) -> LeaseCalls {
+    let is_alone = workers <= 1;
+    let looks = times(span, if is_alone { LONE_LOOK } else { renewal });
+    LeaseCalls {
+        renewals: if is_alone { 0 } else { workers.saturating_mul(looks) },
+        reads: workers.saturating_mul(looks).saturating_mul(workers.saturating_add(1)),
+    }
+}
+
+/// Read units of one strongly consistent read of an item.
+pub const fn read_units(item_bytes: u64) -> u64 {
+    let units = item_bytes.div_ceil(4_096);
+    if units == 0 { 1 } else { units }
 }
 
 /// How often something happens in `span` that happens once in each `period`.
@@ -102,12 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn one_worker_only_looks_and_several_renew_and_look_at_each_other() {
+        let calls = |workers, span| lease_calls(workers, FLEET_RENEWAL, span);
+        assert_eq!(calls(1, secs(60)), LeaseCalls { renewals: 0, reads: 4 });
+        assert_eq!(calls(2, secs(60)), LeaseCalls { renewals: 40, reads: 120 });
+        assert_eq!(calls(20, secs(3)), LeaseCalls { renewals: 20, reads: 420 });
+        assert_eq!(lease_calls(3, secs(1), secs(10)), LeaseCalls { renewals: 30, reads: 120 });
+        assert_eq!(calls(0, secs(60)), LeaseCalls { renewals: 0, reads: 0 });
+    }
+
+    #[test]
     fn a_scan_is_paid_by_the_page() {
         assert_eq!((scan_calls(0), scan_half_units(0, 512)), (1, 1));
         assert_eq!((scan_calls(8), scan_half_units(8, 512)), (1, 1));
         assert_eq!((scan_calls(500), scan_half_units(500, 512)), (2, 63 + 1));
         assert_eq!((scan_calls(1_000), scan_half_units(1_000, 512)), (3, 63 + 63 + 1));
         assert_eq!((write_units(0), write_units(1_024), write_units(1_025)), (1, 1, 2));
+        assert_eq!((read_units(0), read_units(4_096), read_units(4_097)), (1, 1, 2));
     }
 
     /// Bytes of an item, by DynamoDB's rules: names and texts in UTF-8, a number by its digits, a list or map 3 and 1 for each.

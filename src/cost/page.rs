@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::bill::{Workload, bill, others};
+use super::bill::{Bill, Workload, bill, others};
 use super::formula::{STATE_ITEM_BYTES, checkpoint_period, write_units};
 use super::prices::{self, Price};
 
 /// How many APIs the page reckons with.
 pub const SCALES: [u64; 4] = [100, 1_000, 10_000, 100_000];
+
+/// Workers, and the APIs that they share.
+pub const FLEETS: [(u64, u64); 3] = [(1, 1_000), (2, 1_000), (20, 1_000_000)];
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -38,18 +41,19 @@ fn row(first: &str, cells: impl IntoIterator<Item = String>) -> String {
     format!("| {first} | {} |\n", cells.join(" | "))
 }
 
-fn head(first: &str) -> String {
-    let scales = SCALES.map(|apis| format!("{} APIs", grouped(&apis.to_string())));
-    row(first, scales) + &row("---", SCALES.map(|_| "---:".to_owned())).replace(' ', "")
+fn head(first: &str, columns: &[String]) -> String {
+    let lines = columns.iter().map(|_| "---:".to_owned());
+    row(first, columns.iter().cloned()) + &row("---", lines).replace(' ', "")
 }
 
-/// The bill at each scale, each API once a minute.
-pub fn bills() -> String {
-    let workloads = SCALES.map(|apis| Workload::of(apis, MINUTE));
-    let bills = workloads.each_ref().map(bill);
-    let mut text = head("USD a month");
-    for index in 0..bills[0].lines.len() {
-        let line = &bills[0].lines[index];
+fn amount(apis: u64) -> String {
+    grouped(&apis.to_string())
+}
+
+/// The lines of these bills, side by side.
+fn lines(bills: &[Bill]) -> String {
+    let mut text = String::new();
+    for (index, line) in bills.first().map_or(&[][..], |bill| &bill.lines).iter().enumerate() {
         let is_instance = line.item == "ec2_instance";
         let what = if is_instance { "EC2: instance" } else { line.what };
         let cells = bills.iter().map(|bill| {
@@ -60,12 +64,26 @@ pub fn bills() -> String {
         text += &row(&format!("{what}{}", star(line.confirmed)), cells);
     }
     text += &row("**DynamoDB in all**", bills.iter().map(|bill| format!("**{}**", dollars(bill.dynamodb_usd()))));
-    text += &row("**total**", bills.iter().map(|bill| format!("**{}**", dollars(bill.total_usd()))));
+    text + &row("**total**", bills.iter().map(|bill| format!("**{}**", dollars(bill.total_usd()))))
+}
+
+/// The bill at each scale, each API once a minute.
+pub fn bills() -> String {
+    let workloads = SCALES.map(|apis| Workload::of(apis, MINUTE));
+    let mut text = head("USD a month", &SCALES.map(|apis| format!("{} APIs", amount(apis))));
+    text += &lines(&workloads.each_ref().map(bill));
     for (index, other) in others(&workloads[0]).iter().enumerate() {
         let cells = workloads.iter().map(|workload| dollars(others(workload)[index].usd));
         text += &row(&format!("{}{}", other.what, star(other.confirmed)), cells);
     }
     text
+}
+
+/// The bill of one worker, of two, and of a large fleet, each API once a minute.
+pub fn fleets() -> String {
+    let columns = FLEETS.map(|(workers, apis)| format!("{workers} × {} APIs", amount(apis)));
+    head("USD a month", &columns)
+        + &lines(&FLEETS.map(|(workers, apis)| bill(&Workload::shared(apis, MINUTE, workers))))
 }
 
 /// What other settings cost 1,000 APIs, each once a minute.

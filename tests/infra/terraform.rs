@@ -123,8 +123,8 @@ const PLANTED: [&[Planted]; 2] = [
     &[
         Planted {
             file: "iam.tf",
-            from: "[\"dynamodb:Scan\", \"dynamodb:DescribeTable\"]\n          Resource = aws_dynamodb_table.configs.arn",
-            to: "[\"dynamodb:Scan\", \"dynamodb:DescribeTable\", \"dynamodb:PutItem\"]\n          Resource = aws_dynamodb_table.configs.arn",
+            from: "[\"dynamodb:Scan\", \"dynamodb:BatchGetItem\", \"dynamodb:DescribeTable\"]\n          Resource = aws_dynamodb_table.configs.arn",
+            to: "[\"dynamodb:Scan\", \"dynamodb:BatchGetItem\", \"dynamodb:PutItem\"]\n          Resource = aws_dynamodb_table.configs.arn",
             said: "The daemon may do just this.",
         },
         Planted {
@@ -156,6 +156,18 @@ const PLANTED: [&[Planted]; 2] = [
             from: "    for_each = local.all_tags",
             to: "    for_each = local.tags",
             said: "The group has the provider's default tags too.",
+        },
+        Planted {
+            file: "ec2.tf",
+            from: "min_healthy_percentage = var.instances == 1 ? 0 : 100",
+            to: "min_healthy_percentage = var.instances == 1 ? 0 : 50",
+            said: "A change replaces one after the other, each new one before an old one ends.",
+        },
+        Planted {
+            file: "ec2.tf",
+            from: "local.has_fleet ? replace",
+            to: "!local.has_fleet ? replace",
+            said: "How many are expected stands in the table that is there.",
         },
         Planted {
             file: "templates/next-steps.txt.tftpl",
@@ -251,7 +263,7 @@ fn the_native_tests_find_planted_faults() {
     }
 }
 
-/// One deployment, from the first plan to the last: what a person does with it over its life.
+/// One deployment of two instances, from the first plan to the last: what a person does with it over its life.
 #[test]
 fn it_is_applied_once_changed_and_destroyed() {
     let tool = match tool::find() {
@@ -263,7 +275,12 @@ fn it_is_applied_once_changed_and_destroyed() {
     let environment = "prod \"eu\" $HOME `id` \\ 100%";
     // Whatever would end a here-document, or mean something to Terraform or a shell.
     let settings = "# END_OF_SETTINGS\nEND_OF_ENV\nenvironment = '''\n$HOME `id` \"\\ %{ if } ü'''\n\n[notify.webhook]\nsecret = \"${credential:webhook}\"\n";
-    deployment.apply(&[("environment", environment), ("settings", settings), ("deletion_protection", "true")]);
+    deployment.apply(&[
+        ("environment", environment),
+        ("settings", settings),
+        ("deletion_protection", "true"),
+        ("instances", "2"),
+    ]);
 
     let planned = deployment.plan();
     assert_eq!(planned.code, Some(0), "a second plan is empty:\n{}", planned.text);
@@ -271,14 +288,23 @@ fn it_is_applied_once_changed_and_destroyed() {
     assert_eq!(state.resources(), expected());
 
     let outputs = state.outputs();
-    assert!(outputs["instance_id"].as_str().is_some_and(|id| id.starts_with("i-")), "{outputs}");
-    assert!(outputs["public_ip"].as_str().is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_ok()), "{outputs}");
+    let listed = |name: &str| -> Vec<String> { serde_json::from_value(outputs[name].clone()).unwrap() };
+    let (ids, addresses) = (listed("instance_ids"), listed("public_ips"));
+    assert!(ids.len() == 2 && ids.iter().all(|id| id.starts_with("i-")), "{outputs}");
+    assert!(addresses.len() == 2 && addresses.iter().all(|ip| ip.parse::<std::net::IpAddr>().is_ok()), "{outputs}");
+    assert_eq!(
+        (&outputs["instance_id"], &outputs["public_ip"]),
+        (&ids[0].as_str().into(), &addresses[0].as_str().into())
+    );
+    let zones = zones_of_the_group(&outputs, &moto);
+    assert!(zones.len() > 1, "{zones:?}");
     assert_eq!(outputs["topic_arn"], "arn:aws:sns:eu-central-1:123456789012:api-health-alerts", "{outputs}");
 
     assert_eq!(state.group_tags()["Owner"], "platform", "the provider's default tags");
-    next_steps_find(&outputs, &moto);
+    next_steps_find(&ids, &outputs, &moto);
 
-    user_data::check(&state.user_data(), environment, settings, &moto);
+    let laid_down = format!("{settings}\n[fleet]\nexpected = 2\n");
+    user_data::check(&state.user_data(), environment, &laid_down, &moto);
 
     let refused = deployment.destroy();
     assert!(!refused.success, "{}", refused.text);
@@ -295,21 +321,40 @@ fn it_is_applied_once_changed_and_destroyed() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The instance that the last step opens a shell on, as a shell and the AWS command line find it.
-fn next_steps_find(outputs: &Value, moto: &Moto) {
+/// What a line of shell with the AWS command line prints.
+fn printed(line: &str, moto: &Moto) -> String {
     let aws = tools::path("venv/bin/aws");
-    let steps = outputs["next_steps"].as_str().unwrap();
-    let (_, rest) = steps.split_once("--target ").unwrap();
-    let (target, _) = rest.split_once("\n     systemctl").unwrap();
     let path = format!("{}:/usr/bin:/bin", aws.parent().unwrap().display());
-    let found = Command::new("bash")
-        .args(["-euc", &format!("printf %s {target}")])
+    let ran = Command::new("bash")
+        .args(["-euc", line])
         .env_clear()
         .env("PATH", path)
+        .env("AWS_DEFAULT_REGION", "eu-central-1")
         .envs(moto.environment())
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&found.stdout), outputs["instance_id"].as_str().unwrap(), "{found:?}");
+    assert!(ran.status.success(), "{ran:?}");
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+/// The instance that the last step opens a shell on, as a shell and the AWS command line find it.
+fn next_steps_find(ids: &[String], outputs: &Value, moto: &Moto) {
+    let steps = outputs["next_steps"].as_str().unwrap();
+    let (_, rest) = steps.split_once("--target ").unwrap();
+    let (target, _) = rest.split_once("\n     systemctl").unwrap();
+    let found = printed(&format!("printf %s {target}"), moto);
+    assert!(ids.contains(&found), "{found:?} is none of {ids:?}");
+}
+
+/// The zones of the subnets that the group may use. (moto puts all instances into the first; EC2 spreads them.)
+fn zones_of_the_group(outputs: &Value, moto: &Moto) -> BTreeSet<String> {
+    let group = outputs["autoscaling_group_name"].as_str().unwrap();
+    let line = format!(
+        "subnets=$(aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names {group} --output text \
+           --query 'AutoScalingGroups[0].VPCZoneIdentifier')
+         aws ec2 describe-subnets --subnet-ids ${{subnets//,/ }} --query 'Subnets[].AvailabilityZone' --output text"
+    );
+    printed(&line, moto).split_whitespace().map(str::to_owned).collect()
 }
 
 #[test]

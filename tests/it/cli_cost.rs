@@ -8,7 +8,9 @@ use super::cli::Place;
 fn the_tables_of_the_page_are_those_of_the_code() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md");
     let text = std::fs::read_to_string(path).unwrap();
-    for (name, expected) in [("bills", page::bills()), ("choices", page::choices()), ("prices", page::prices())] {
+    for (name, expected) in
+        [("bills", page::bills()), ("fleets", page::fleets()), ("choices", page::choices()), ("prices", page::prices())]
+    {
         let marker = format!("<!-- table: {name} -->\n");
         let (_, after) = text.split_once(&marker).unwrap_or_else(|| panic!("no {marker}"));
         let found = after.split_once("\n\n").map_or(after, |(table, _)| table);
@@ -83,6 +85,18 @@ fn what_is_configured_is_reckoned_with_and_what_is_given_wins() {
         (&100_000.into(), &"c7g.large".into(), &60.into())
     );
     assert!(given["dynamodb_usd"].as_f64().unwrap() > cost["dynamodb_usd"].as_f64().unwrap());
+    let shared = place.json(&["cost", "--workers", "2"]);
+    assert_eq!((&cost["workers"], &shared["workers"]), (&1.into(), &2.into()));
+    let of = |bill: &serde_json::Value, item: &str| {
+        let lines = bill["lines"].as_array().unwrap();
+        lines.iter().find(|line| line["item"] == item).unwrap()["usd"].as_f64().unwrap()
+    };
+    assert!((of(&shared, "ec2_instance") - 2.0 * of(&cost, "ec2_instance")).abs() < 1e-6, "{shared}");
+    assert!(of(&shared, "dynamodb_lease_renewals") > 1.0 && of(&cost, "dynamodb_lease_renewals") == 0.0, "{shared}");
+    assert!(place.ok(&["cost", "--workers", "2"]).contains(", shared by 2 workers; "));
+    for refused in ["0", "21"] {
+        assert_eq!(place.run(&["cost", "--workers", refused]).code, 64);
+    }
     assert_eq!(place.json(&["cost", "--instance", "t4g.micro"])["instance"], "t4g.micro");
     assert_eq!(place.run(&["cost", "--instance", "m1.small"]).code, 64);
     assert_eq!(place.run(&["cost", "--apis", "0"]).code, 64);

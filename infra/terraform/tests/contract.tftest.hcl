@@ -122,7 +122,7 @@ run "role" {
 
   assert {
     condition = { for statement in jsondecode(aws_iam_role_policy.daemon.policy).Statement : statement.Sid => [statement.Effect, statement.Resource, join(" ", sort(statement.Action))] } == {
-      ReadConfigs = ["Allow", aws_dynamodb_table.configs.arn, "dynamodb:DescribeTable dynamodb:Scan"]
+      ReadConfigs = ["Allow", aws_dynamodb_table.configs.arn, "dynamodb:BatchGetItem dynamodb:DescribeTable dynamodb:Scan"]
       KeepStates  = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:DeleteItem dynamodb:DescribeTable dynamodb:GetItem dynamodb:PutItem dynamodb:Scan"]
       Alert       = ["Allow", aws_sns_topic.alerts.arn, "sns:GetTopicAttributes sns:ListSubscriptionsByTopic sns:Publish"]
     }
@@ -177,12 +177,83 @@ run "instance" {
     error_message = "One instance, in any zone."
   }
   assert {
-    condition     = aws_autoscaling_group.daemon.instance_refresh[0].preferences[0].min_healthy_percentage == 0
+    condition     = aws_autoscaling_group.daemon.instance_refresh[0].preferences[0].min_healthy_percentage == 0 && aws_autoscaling_group.daemon.instance_refresh[0].preferences[0].max_healthy_percentage == 100
     error_message = "A change replaces the instance, the old one first."
   }
   assert {
     condition     = length(aws_s3_bucket.package) == 0
     error_message = "A published package needs no bucket."
+  }
+}
+
+run "two_instances" {
+  command = plan
+
+  variables {
+    instances = 2
+  }
+
+  assert {
+    condition     = [aws_autoscaling_group.daemon.min_size, aws_autoscaling_group.daemon.desired_capacity, aws_autoscaling_group.daemon.max_size] == [2, 2, 2] && length(aws_autoscaling_group.daemon.vpc_zone_identifier) == 2
+    error_message = "Two instances over two zones."
+  }
+  assert {
+    condition     = aws_autoscaling_group.daemon.instance_refresh[0].preferences[0].min_healthy_percentage == 100 && aws_autoscaling_group.daemon.instance_refresh[0].preferences[0].max_healthy_percentage > 100 && tonumber(aws_autoscaling_group.daemon.instance_refresh[0].preferences[0].instance_warmup) >= 300
+    error_message = "A change replaces one after the other, each new one before an old one ends."
+  }
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.daemon.user_data), "'\n[fleet]\nexpected = 2\nEND_OF_SETTINGS_")
+    error_message = "Each knows how many are expected."
+  }
+  assert {
+    condition     = strcontains(output.next_steps, "`api-health fleet` shows who of the 2 instances watches what.")
+    error_message = "There is a command that shows them."
+  }
+}
+
+run "several_with_settings_of_their_own" {
+  command = plan
+
+  variables {
+    instances  = 3
+    settings   = "expected_status = 1\r\n [ fleet ] # ours\r\nfail_open = false\r\n[log]\r\n"
+    vpc_id     = "vpc-0fedcba9876543210"
+    subnet_ids = ["subnet-0fedcba9876543210", "subnet-0fedcba9876543211", "subnet-0fedcba9876543212"]
+  }
+
+  override_data {
+    target          = data.aws_subnet.given[0]
+    override_during = plan
+    values          = { availability_zone = "eu-central-1a" }
+  }
+  override_data {
+    target          = data.aws_subnet.given[1]
+    override_during = plan
+    values          = { availability_zone = "eu-central-1a" }
+  }
+  override_data {
+    target          = data.aws_subnet.given[2]
+    override_during = plan
+    values          = { availability_zone = "eu-central-1b" }
+  }
+
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.daemon.user_data), "'\nexpected_status = 1\n [ fleet ] # ours\nexpected = 3\nfail_open = false\n[log]\nEND_OF_SETTINGS_")
+    error_message = "How many are expected stands in the table that is there."
+  }
+}
+
+run "several_without_a_table_of_theirs" {
+  command = plan
+
+  variables {
+    instances = 20
+    settings  = "[log]\nlevel = \"debug\"\n"
+  }
+
+  assert {
+    condition     = strcontains(base64decode(aws_launch_template.daemon.user_data), "'\n[log]\nlevel = \"debug\"\n\n[fleet]\nexpected = 20\nEND_OF_SETTINGS_")
+    error_message = "How many are expected stands after the rest."
   }
 }
 
@@ -286,6 +357,7 @@ run "largest_user_data" {
   command = plan
 
   variables {
+    instances          = 20
     environment        = replace(format("%064d", 0), "0", "\"")
     configs_table_name = replace(format("%0255d", 0), "0", "c")
     states_table_name  = replace(format("%0255d", 0), "0", "s")

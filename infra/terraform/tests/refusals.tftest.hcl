@@ -62,6 +62,7 @@ run "smuggled" {
     environment       = "production\nAWS_REGION=eu-west-1"
     tags              = { Team = "a\nb" }
     states_table_name = "ab"
+    instances         = 1.5
     alert_emails      = ["ops@example.com", "nobody"]
     package_url       = "https://example.com/'; reboot; '.rpm"
     subnet_ids        = ["vpc-0123456789abcdef0"]
@@ -72,6 +73,7 @@ run "smuggled" {
     var.environment,
     var.tags,
     var.states_table_name,
+    var.instances,
     var.alert_emails,
     var.package_url,
     var.subnet_ids,
@@ -88,6 +90,93 @@ run "too_large" {
   }
 
   expect_failures = [var.settings, var.package_url]
+}
+
+run "none" {
+  command = plan
+
+  variables {
+    instances = 0
+  }
+
+  expect_failures = [var.instances]
+}
+
+run "too_many" {
+  command = plan
+
+  variables {
+    instances = 21
+  }
+
+  expect_failures = [var.instances]
+}
+
+# What a second line or table of the same name would be for TOML.
+run "expected_twice" {
+  command = plan
+
+  variables {
+    instances = 2
+    settings  = "[fleet]\n  expected = 3\n"
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "fleet_without_a_table" {
+  command = plan
+
+  variables {
+    instances = 2
+    settings  = "fleet . fail_open = false\n"
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "fleet_in_one_line" {
+  command = plan
+
+  variables {
+    instances = 2
+    settings  = "fleet = { fail_open = false }\n"
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "several_in_one_zone" {
+  command = plan
+
+  variables {
+    instances  = 2
+    vpc_id     = "vpc-0123456789abcdef0"
+    subnet_ids = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+  }
+
+  override_data {
+    target          = data.aws_subnet.given[0]
+    override_during = plan
+    values          = { availability_zone = "eu-central-1a" }
+  }
+  override_data {
+    target          = data.aws_subnet.given[1]
+    override_during = plan
+    values          = { availability_zone = "eu-central-1a" }
+  }
+
+  expect_failures = [aws_autoscaling_group.daemon]
+}
+
+run "several_in_one_default_zone" {
+  command = plan
+
+  variables {
+    instances = 2
+  }
+
+  expect_failures = [aws_autoscaling_group.daemon]
 }
 
 run "wrong_beside_another" {

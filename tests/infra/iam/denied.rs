@@ -70,6 +70,13 @@ fn attempts(place: &Place, other: &Place) -> Vec<Attempt> {
             "dynamodb:Query",
             states.clone(),
         ),
+        (
+            "dynamodb",
+            "batch_get_item",
+            json!({ "RequestItems": { &place.states: { "Keys": [key] } } }),
+            "dynamodb:BatchGetItem",
+            states.clone(),
+        ),
         ("dynamodb", "update_item", json!({ "TableName": place.states, "Key": key }), "dynamodb:UpdateItem", states),
         ("dynamodb", "create_table", new_table, "dynamodb:CreateTable", arn_of_table(place, "loot")),
         ("dynamodb", "list_tables", json!({}), "dynamodb:ListTables", "*".into()),

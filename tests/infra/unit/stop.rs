@@ -48,7 +48,7 @@ fn a_stop_may_take_longer_than_the_unit_says_where_the_settings_do() {
     let Some(container) = booted("a_stop_may_take_longer_than_the_unit_says_where_the_settings_do") else { return };
     let server = Server::start();
     let service = watching(&container, &server);
-    // The proportions of 300 seconds under TimeoutStopSec=30s, in seconds that a test can wait.
+    // The proportions of 300 seconds under TimeoutStopSec=60s, in seconds that a test can wait.
     service.edit("short", "[Service]\nTimeoutStopSec=2s\n");
     service.settings(&format!("[apis]\nfile = \"apis.toml\"\n[run]\nshutdown_seconds = 6\n{}", webhook(&server)));
     service.apis(&format!("{}timeout_seconds = 30\n", super::row("one", &server.url("/one"))));
