@@ -270,9 +270,9 @@ impl App {
         Ok(notifiers)
     }
 
-    /// Everything that the actors need, with the states loaded. A store that does not answer is waited for a minute, and where
-    /// nobody sits at a terminal, region and credentials of AWS that may come by themselves are waited for without end. From
-    /// here to the end of this process, no other can watch by the same SQLite file.
+    /// Everything that the actors need. A store that does not answer is waited for a minute, and where nobody sits at a
+    /// terminal, region and credentials of AWS that may come by themselves are waited for without end. From here to the end of
+    /// this process, no other can own the same SQLite file.
     ///
     /// # Errors
     /// What is not there, and what to do.
@@ -287,7 +287,27 @@ impl App {
         let sources = patiently(waits, async || self.sources(urls).await).await?;
         // With a client of its own: the connections of the keeper's are made on the keeper's thread.
         wait_for_store(&*patiently(waits, async || self.open_store().await).await?).await?;
-        Ok(World {
+        Ok(self.world_of(client, store, notifiers, sources))
+    }
+
+    /// The same for a command that only hands over what is owed: nothing is watched.
+    ///
+    /// # Errors
+    /// What is not there, and what to do.
+    pub async fn world_to_tell(&self, notifiers: Vec<Arc<dyn Notifier>>) -> Result<World, AppError> {
+        self.be_the_only_one("api-health alerts").await?;
+        let store = self.open_store().await?;
+        Ok(self.world_of(self.client()?, store, notifiers, Vec::new()))
+    }
+
+    fn world_of(
+        &self,
+        client: Client,
+        store: Arc<dyn StateStore>,
+        notifiers: Vec<Arc<dyn Notifier>>,
+        sources: Vec<Arc<dyn ConfigSource>>,
+    ) -> World {
+        World {
             probe: Arc::new(self.probe(client)),
             store,
             store_name: self.store_name(),
@@ -295,7 +315,7 @@ impl App {
             notifiers,
             sources,
             clock: Arc::clone(&self.clock),
-        })
+        }
     }
 
     /// How the actors run, by the settings.

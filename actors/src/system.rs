@@ -235,6 +235,8 @@ impl Gauges {
     /// Gives a channel up: nothing is owed to it any more. How many alerts it was owed; `None` as in [`Self::report`].
     pub async fn drop_channel(&self, channel: &str) -> Option<usize> {
         self.keeper.ask(|| DropChannel(channel.to_owned()), |_| true).await
+    }
+
     /// Reads the configs, as [`Running::reload`] does.
     pub async fn reload(&self) -> Option<LoadReport> {
         self.supervisor.send(Reload).await.ok().flatten()

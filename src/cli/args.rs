@@ -369,13 +369,24 @@ pub enum AlertsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Hand over now what is owed, and say what came of it; safe beside a running daemon
+    /// Hand over now what is owed, and say what came of it: through the running daemon, or here where none runs
     #[command(after_help = ALERTS_RETRY_HELP)]
     Retry {
         /// Only these, and what has to go before them; without any, everything that is owed
         #[arg(value_name = "ALERT_ID")]
         alert_ids: Vec<String>,
         /// Print JSON; alerts for the terminal go to standard error then
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a channel up: what is still owed to it is owed no more
+    #[command(after_help = "For a channel that is gone for good; its name is that in `alerts list`. What is owed to others stays.\n\
+                            Exit codes: 0 done, 69 the store or the daemon does not answer.")]
+    Drop {
+        /// The name of the channel, such as sns, webhook or terminal
+        #[arg(long, value_name = "NAME")]
+        channel: String,
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },

@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::child::ChildExit;
+use api_health_actors::child::{ChildExit, ExitReason};
 use api_health_actors::round::Round;
 use api_health_actors::stats;
 use api_health_actors::supervisor::{LOAD_TIMEOUT, LoadReport};
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::args::RunArgs;
 use super::exit::Exit;
+use crate::app::start::told;
 use crate::app::{App, AppError};
 use crate::configs::urls;
 use crate::control::server::Server;
@@ -60,7 +61,7 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
     // A round is over before anybody has a question.
     let control = if args.once { None } else { control::start(app, loaded, instance, running.gauges()).await };
     systemd::waits("reading the configs", LOAD_TIMEOUT);
-    let Some(report) = until_signal(running.reload(), &mut signals).await else {
+    let Some(report) = until_signal(told(running.reload()), &mut signals).await else {
         drop(control);
         return Ok(stop(app, running, &mut signals, &mut telling).await);
     };
@@ -199,7 +200,8 @@ async fn until_signal<T>(what: impl Future<Output = T>, signals: &mut Signals) -
 fn died(dead: &ChildExit<&'static str>) -> Exit {
     let (actor, reason) = (dead.child, &dead.reason);
     tracing::error!(actor, %reason, "an actor died that nothing works without; the process ends");
-    Exit::Internal
+    // What could not be started lacks something outside; anything else is a fault of ours.
+    if matches!(reason, ExitReason::Unstartable(_)) { Exit::Unavailable } else { Exit::Internal }
 }
 
 /// Stops in order. A second signal ends at once: what is stored is stored, and what is owed is told at the next start.

@@ -45,6 +45,9 @@ pub trait Daemon {
 
     /// Tries to deliver these owed alerts at once; how many there are to try. What comes of it is in the stored records.
     fn retry(&self, alerts: Alerts) -> LocalBoxFuture<'_, Result<usize, String>>;
+
+    /// Owes nothing to this channel any more; how many alerts it was owed.
+    fn drop_channel(&self, channel: String) -> LocalBoxFuture<'_, Result<usize, String>>;
 }
 
 /// Reads one line, without its line break. `None` if the other side ends before it has sent a byte.

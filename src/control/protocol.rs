@@ -12,7 +12,7 @@ use crate::notify::words;
 const VERSION: u64 = 1;
 
 /// What can be asked, as the refusal of anything else lists it.
-const KNOWN: [&str; 5] = ["who", "settings", "report", "reload", "retry"];
+const KNOWN: [&str; 6] = ["who", "settings", "report", "reload", "retry", "drop_channel"];
 
 /// How much of a fault is told, which may quote what was sent.
 const FAULT_CHARS_MAX: usize = 200;
@@ -33,6 +33,11 @@ pub enum Request {
     Retry {
         /// Which.
         alerts: Alerts,
+    },
+    /// Owe nothing to a channel any more.
+    DropChannel {
+        /// Its name.
+        channel: String,
     },
 }
 
@@ -64,6 +69,11 @@ pub enum Answer {
     /// To [`Request::Retry`], before the first attempt is made.
     Retry {
         /// How many alerts are tried.
+        alerts: usize,
+    },
+    /// To [`Request::DropChannel`].
+    DropChannel {
+        /// How many alerts it was owed.
         alerts: usize,
     },
     /// To any of them.

@@ -5,7 +5,7 @@ use api_health_actors::ports::{
     CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState,
     UnreadableState,
 };
-use api_health_core::{ApiId, ApiState, Heartbeat};
+use api_health_core::{ApiId, Heartbeat};
 use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
@@ -240,6 +240,8 @@ fn write_one(
 
 #[cfg(test)]
 mod tests {
+    use api_health_core::ApiState;
+
     use super::*;
 
     #[test]

@@ -59,7 +59,10 @@ fn of_state(app: &App, state: ApiState) -> Vec<Owed> {
     let mut waited_for: Vec<String> = Vec::new();
     let mut all = Vec::new();
     for owed in state.owed {
-        let of = |channel: &str| (channel.to_owned(), waited_for.iter().any(|waited_for| waited_for == channel));
+        let of = |channel: String| {
+            let is_behind = waited_for.contains(&channel);
+            (channel, is_behind)
+        };
         let lacking: Vec<(String, bool)> = owed_to(app, &owed).into_iter().map(of).collect();
         waited_for.extend(lacking.iter().map(|(channel, _)| channel.clone()));
         if !lacking.is_empty() {

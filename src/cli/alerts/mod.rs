@@ -1,7 +1,9 @@
-//! `alerts list`: what is owed. `alerts retry`: hand it over now. `alerts test`: one alert through every channel, to see
-//! that it arrives.
+//! `alerts list`: what is owed. `alerts retry`: hand it over now. `alerts drop`: owe nothing to a channel any more. `alerts
+//! test`: one alert through every channel, to see that it arrives.
 
+mod drop;
 mod list;
+mod owner;
 mod retry;
 mod test;
 
@@ -25,6 +27,7 @@ pub(super) async fn run(app: &App, command: &AlertsCommand, out: &Out) -> Result
     match command {
         AlertsCommand::List { json } => list::run(app, *json, out).await,
         AlertsCommand::Retry { alert_ids, json } => retry::run(app, alert_ids, *json, out).await,
+        AlertsCommand::Drop { channel, json } => drop::run(app, channel, *json, out).await,
         AlertsCommand::Test => test::run(app, out).await,
     }
 }

@@ -1,24 +1,36 @@
-//! `alerts retry`: hand over now what is owed, in this process, beside a daemon or without one.
+//! `alerts retry`: have what is owed handed over now, by whoever owns it, and say what came of it.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, Notifier};
-use api_health_actors::tell_now::{Teller, Told, Tried};
-use api_health_core::delivery::Claim;
-use api_health_core::{ApiState, ConfigIssue};
-use futures_util::StreamExt;
+use api_health_core::delivery::{ATTEMPT_MAX, OwedAlert};
+use api_health_core::{Alert, ApiState, ConfigIssue};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::lacking;
+use super::owed_to;
+use super::owner::Owner;
 use crate::app::{App, AppError};
 use crate::cli::exit::Exit;
 use crate::cli::out::{BAD, DOUBT, GOOD, Out, note};
 use crate::cli::{status, text};
 use crate::notify::terminal::TerminalNotifier;
 
-/// APIs whose alerts are handed over at once.
-const APIS_AT_ONCE: usize = 8;
+/// How often the records are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// How long after the last news the records are looked at: an attempt takes 20 s at most, and what came of it is stored at once.
+const PATIENCE: Duration = ATTEMPT_MAX.saturating_add(Duration::from_secs(10));
+
+/// An alert that a channel must have and has not.
+struct Wanted {
+    alert: Alert,
+    channel: String,
+    failures: u32,
+    result: Option<Result<(), String>>,
+}
 
 /// `alerts retry`.
 ///
@@ -27,56 +39,110 @@ const APIS_AT_ONCE: usize = 8;
 pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Out) -> Result<Exit, AppError> {
     let LoadedStates { states, unreadable } = status::load_states(app).await?;
     check_ids(app, alert_ids, &states)?;
-    let wanted: HashSet<&str> = alert_ids.iter().map(String::as_str).collect();
-    let is_wanted = |alert_id: &str| wanted.is_empty() || wanted.contains(alert_id);
-    // Where no process watches, claims were left behind by the dead, but for those of another `alerts retry`.
-    let alone = app.nobody_watches().await;
-    let teller = Teller {
-        store: app.open_store().await?,
-        notifiers: notifiers(app, as_json, out).await?,
-        clock: Arc::clone(&app.clock),
-        instance: format!("{}{}", Claim::BY_HAND, app.instance()),
-        alone,
-    };
-    let now = app.clock.now();
-    if states.iter().any(|state| state.claim.as_ref().is_some_and(|claim| !state.owed.is_empty() && claim.until > now))
-    {
-        note("note: another process claims some of the alerts just now; it is waited for, half a minute at most");
+    let mut wanted = wanted(app, alert_ids, &states);
+    if !wanted.is_empty() {
+        let owner = Owner::find(app, as_json, out).await?;
+        let tried = try_them(app, &owner, alert_ids, &mut wanted, as_json, out).await;
+        owner.end(app).await?;
+        tried?;
     }
-    let mut all: Vec<Told> = Vec::new();
-    let each = states.into_iter().filter(|state| !state.owed.is_empty()).map(|state| teller.tell(state, &is_wanted));
-    let mut each = futures_util::stream::iter(each).buffer_unordered(APIS_AT_ONCE);
-    while let Some(told) = each.next().await {
-        if !as_json {
-            for told in &told {
-                out.print(&line(told, app, out))?;
-            }
-        }
-        all.extend(told);
-    }
-    let left = all.iter().filter(|told| !told.result.is_delivered()).count();
+    let left = wanted.iter().filter(|wanted| !matches!(wanted.result, Some(Ok(())))).count();
     if as_json {
-        let results: Vec<Value> = all.iter().map(json_of).collect();
+        let results: Vec<Value> = wanted.iter().map(json_of).collect();
         let unreadable = status::json_of_unreadable(&unreadable);
-        out.json(&json!({ "schema": 1, "results": results, "unreadable": unreadable }))?;
+        out.json(&json!({ "schema": 2, "results": results, "unreadable": unreadable }))?;
     } else {
-        if all.is_empty() {
+        if wanted.is_empty() {
             out.print("no alert is owed\n")?;
+        }
+        for behind in wanted.iter().filter(|wanted| wanted.result.is_none()) {
+            out.print(&line(behind, out))?;
         }
         status::tell_unreadable(&unreadable);
     }
     if left > 0 {
-        note(&format!("error: {left} of {} not taken over; what is owed stays owed", all.len()));
+        note(&format!("error: {left} of {} not taken over; what is owed stays owed", wanted.len()));
         return Ok(Exit::Unavailable);
     }
     Ok(Exit::Ok)
+}
+
+/// What is asked for, and what has to go before it.
+fn wanted(app: &App, alert_ids: &[String], states: &[ApiState]) -> Vec<Wanted> {
+    let is_meant = |owed: &OwedAlert| alert_ids.is_empty() || alert_ids.contains(&owed.alert.alert_id);
+    let of_state = |state: &ApiState| {
+        let last = state.owed.iter().rposition(is_meant).map_or(0, |last| last + 1);
+        let of_alert = |owed: &OwedAlert| {
+            let of_channel = |channel: String| Wanted {
+                alert: owed.alert.clone(),
+                failures: owed.delivery(&channel).map_or(0, |delivery| delivery.failures),
+                channel,
+                result: None,
+            };
+            owed_to(app, owed).into_iter().map(of_channel).collect::<Vec<_>>()
+        };
+        state.owed.iter().take(last).flat_map(of_alert).collect::<Vec<_>>()
+    };
+    states.iter().flat_map(of_state).collect()
+}
+
+/// Has them tried, and looks at the records until each was taken over or was tried in vain, or no news comes any more.
+async fn try_them(
+    app: &App,
+    owner: &Owner,
+    alert_ids: &[String],
+    wanted: &mut [Wanted],
+    as_json: bool,
+    out: &Out,
+) -> Result<(), AppError> {
+    owner.retry(alert_ids).await?;
+    let mut news = Instant::now();
+    while news.elapsed() < PATIENCE {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let LoadedStates { states, .. } = status::load_states(app).await?;
+        let owed: BTreeMap<&str, &OwedAlert> =
+            states.iter().flat_map(|state| &state.owed).map(|owed| (owed.alert.alert_id.as_str(), owed)).collect();
+        for wanted in wanted.iter_mut().filter(|wanted| wanted.result.is_none()) {
+            let Some(result) = result(wanted, owed.get(wanted.alert.alert_id.as_str()).copied()) else { continue };
+            wanted.result = Some(result);
+            news = Instant::now();
+            if !as_json {
+                out.print(&line(wanted, out))?;
+            }
+        }
+        // Behind one that a channel did not take, nothing is tried.
+        let is_stuck = |one: &Wanted| {
+            wanted.iter().any(|before| {
+                before.alert.api_id == one.alert.api_id
+                    && before.channel == one.channel
+                    && matches!(before.result, Some(Err(_)))
+            })
+        };
+        if wanted.iter().all(|one| one.result.is_some() || is_stuck(one)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What came of it since it was asked for, as its record says; `None`: nothing yet.
+fn result(wanted: &Wanted, owed: Option<&OwedAlert>) -> Option<Result<(), String>> {
+    let Some(delivery) = owed.filter(|owed| owed.owed_to.is_empty() || owed.is_awaited_by(&wanted.channel)) else {
+        return Some(Ok(()));
+    };
+    let delivery = delivery.delivery(&wanted.channel)?;
+    if delivery.delivered {
+        return Some(Ok(()));
+    }
+    let why = || delivery.last_error.clone().unwrap_or_else(|| "no reason is stored".into());
+    (delivery.failures > wanted.failures).then(|| Err(why()))
 }
 
 /// Every id must be that of an alert that is owed.
 fn check_ids(app: &App, alert_ids: &[String], states: &[ApiState]) -> Result<(), AppError> {
     let is_owed = |id: &str| {
         let owed = states.iter().flat_map(|state| &state.owed).find(|owed| owed.alert.alert_id == id);
-        owed.is_some_and(|owed| !lacking(app, owed).is_empty())
+        owed.is_some_and(|owed| !owed_to(app, owed).is_empty())
     };
     let issues: Vec<ConfigIssue> = alert_ids
         .iter()
@@ -105,56 +171,29 @@ pub(in crate::cli) async fn notifiers(app: &App, as_json: bool, out: &Out) -> Re
     Ok(notifiers)
 }
 
-/// `shop.1795332600000.3.down  webhook   took it over in 120 ms`.
-fn line(told: &Told, app: &App, out: &Out) -> String {
-    let words = match &told.result {
-        Tried::TakenOver { took, unnoted: None } => {
-            format!("{} in {}", out.paint(GOOD, "took it over"), text::millis(*took))
-        }
-        Tried::TakenOver { took, unnoted: Some(why) } => format!(
-            "{} in {}, and that could not be stored, so it will be told once more: {}",
-            out.paint(DOUBT, "took it over"),
-            text::millis(*took),
-            text::line(why)
-        ),
-        Tried::Failed { why, took, .. } => {
-            format!("{} after {}: {}", out.paint(BAD, "did not take it"), text::millis(*took), text::line(why))
-        }
-        Tried::Behind(before) => {
-            format!("{}: {} goes before it", out.paint(DOUBT, "not tried"), text::line(before))
-        }
-        Tried::Theirs(by) => {
-            format!("{}: claimed by {} just now", out.paint(DOUBT, "not tried"), text::line(by))
-        }
-        Tried::Elsewhere => format!("{} by another process meanwhile", out.paint(GOOD, "handed over")),
-        Tried::NotClaimed(why) => format!(
-            "{}: {} could not be written to first: {}",
-            out.paint(BAD, "not tried"),
-            app.store_name(),
-            text::line(why)
-        ),
+/// `shop.1795332600000.3.down  webhook   took it over`.
+fn line(wanted: &Wanted, out: &Out) -> String {
+    let words = match &wanted.result {
+        Some(Ok(())) => out.paint(GOOD, "took it over"),
+        Some(Err(why)) => format!("{}: {}", out.paint(BAD, "did not take it"), text::line(why)),
+        None => format!("{}: an alert before it was not taken, or no process that runs has this channel", out.paint(DOUBT, "not tried")),
     };
-    format!("{}  {:<8}  {words}\n", text::line(&told.alert.alert_id), told.channel)
+    format!("{}  {:<8}  {words}\n", text::line(&wanted.alert.alert_id), text::line(&wanted.channel))
 }
 
-fn json_of(told: &Told) -> Value {
-    let (result, took, why, next_try_at) = match &told.result {
-        Tried::TakenOver { took, unnoted } => ("taken_over", Some(took), unnoted.clone(), None),
-        Tried::Failed { why, took, next_try_at } => ("failed", Some(took), Some(why.clone()), Some(next_try_at)),
-        Tried::Behind(before) => ("behind", None, Some(format!("{before} goes before it")), None),
-        Tried::Theirs(by) => ("theirs", None, Some(format!("claimed by {by} just now")), None),
-        Tried::Elsewhere => ("elsewhere", None, None, None),
-        Tried::NotClaimed(why) => ("not_claimed", None, Some(why.clone()), None),
+fn json_of(wanted: &Wanted) -> Value {
+    let (result, why) = match &wanted.result {
+        Some(Ok(())) => ("taken_over", None),
+        Some(Err(why)) => ("failed", Some(why)),
+        None => ("not_tried", None),
     };
     json!({
-        "alert_id": told.alert.alert_id,
-        "api_id": told.alert.api_id.as_str(),
-        "kind": told.alert.kind.as_str(),
-        "channel": told.channel,
+        "alert_id": wanted.alert.alert_id,
+        "api_id": wanted.alert.api_id.as_str(),
+        "kind": wanted.alert.kind.as_str(),
+        "channel": wanted.channel,
         "result": result,
-        "delivered": told.result.is_delivered(),
-        "took_ms": took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        "delivered": result == "taken_over",
         "why": why,
-        "next_try_at": next_try_at.map(|at| at.to_string()),
     })
 }

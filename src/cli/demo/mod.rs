@@ -152,9 +152,7 @@ fn world(
     Ok(World {
         probe: Arc::new(SeenProbe::new(probe, events.clone())),
         store: Arc::new(SeenStore::new(SqliteStateStore::open(file)?, events.clone())),
-        states: Vec::new(),
         store_name: file.name(),
-        alone: true,
         instance: "demo".into(),
         notifiers: vec![Arc::new(notifier)],
         sources: vec![Arc::new(OneRow(Arc::clone(config)))],

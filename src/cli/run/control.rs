@@ -81,11 +81,24 @@ impl Daemon for Answers {
         .boxed_local()
     }
 
-    fn retry(&self, _: Alerts) -> LocalBoxFuture<'_, Result<usize, String>> {
-        // `alerts retry` delivers beside the daemon.
-        std::future::ready(Err(
-            "this daemon does not try alerts again on request; write: api-health alerts retry".into()
-        ))
+    fn retry(&self, alerts: Alerts) -> LocalBoxFuture<'_, Result<usize, String>> {
+        async move {
+            let alert_ids = match alerts {
+                Alerts::All => None,
+                Alerts::These(ids) => Some(ids),
+            };
+            tracing::info!("asked over the control socket: trying alerts again");
+            Ok(self.gauges.retry(alert_ids).await.ok_or("the state-keeper does not answer")?)
+        }
+        .boxed_local()
+    }
+
+    fn drop_channel(&self, channel: String) -> LocalBoxFuture<'_, Result<usize, String>> {
+        async move {
+            let alerts = self.gauges.drop_channel(&channel).await.ok_or("the state-keeper does not answer")?;
+            tracing::warn!(channel, alerts, "asked over the control socket: nothing is owed to this channel any more");
+            Ok(alerts)
+        }
         .boxed_local()
     }
 }

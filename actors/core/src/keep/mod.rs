@@ -184,6 +184,8 @@ pub struct Keeper {
     passed_at: Option<Duration>,
     waiters: Vec<(Until, u64)>,
     throttles: answers::Throttles,
+    /// Somebody asked for a try, and looks for what comes of it until then.
+    asked_until: Option<Duration>,
     /// Everything is written now, and nothing waits for its time.
     hurry: bool,
     /// The process ends: nothing more is handed over that the next one can hand over as well.
@@ -209,6 +211,7 @@ impl Keeper {
             passed_at: None,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
+            asked_until: None,
             hurry: false,
             ending: false,
             lines: Vec::new(),

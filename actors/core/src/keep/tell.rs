@@ -29,6 +29,9 @@ const HEED_NOTED_WAIT_MAX: Duration = Duration::from_secs(60);
 /// What came of an attempt is stored within this, however far checkpoints are apart.
 pub const NOTED_WITHIN: Duration = Duration::from_secs(60);
 
+/// After somebody asked for a try, what comes of attempts is stored at once for this long.
+const ASKED_FOR: Duration = Duration::from_secs(30);
+
 /// An attempt that was cut is made again after this: who cut it, the end of the alerter or of the lease, has to be seen first.
 const CUT_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -160,9 +163,10 @@ impl Keeper {
                 let at = now.wall.plus(wait);
                 delivery::note_failure(&mut entry.state.owed, &alert.alert_id, channel, &why, at);
                 entry.dirty = true;
-                if self.hurry || self.setup.checkpoint > NOTED_WITHIN {
-                    // A process that is about to end leaves nothing unsaved; and where checkpoints are far apart, whoever asks
-                    // why an alert does not come must not wait for one.
+                let is_asked = self.asked_until.is_some_and(|until| now.uptime < until);
+                if self.hurry || is_asked || self.setup.checkpoint > NOTED_WITHIN {
+                    // A process that is about to end leaves nothing unsaved; whoever asked for a try looks for what came of it;
+                    // and where checkpoints are far apart, whoever asks why an alert does not come must not wait for one.
                     self.ledger.queue(api_id);
                     self.pump(now);
                 } else {
@@ -196,6 +200,7 @@ impl Keeper {
             .iter()
             .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
             .collect();
+        self.asked_until = Some(now.uptime.saturating_add(ASKED_FOR));
         self.turns.forget_waits(|api_id| meant.iter().any(|(wanted, _)| wanted == api_id));
         self.offer_all(now);
         meant.into_iter().map(|(_, owed)| owed).sum()

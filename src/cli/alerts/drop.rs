@@ -1,0 +1,28 @@
+//! `alerts drop --channel NAME`: owe nothing to a channel any more.
+
+use serde_json::json;
+
+use super::owner::Owner;
+use crate::app::{App, AppError};
+use crate::cli::exit::Exit;
+use crate::cli::out::Out;
+use crate::cli::text;
+
+/// `alerts drop`.
+///
+/// # Errors
+/// A store that is not there, or a daemon that does not answer.
+pub(super) async fn run(app: &App, channel: &str, as_json: bool, out: &Out) -> Result<Exit, AppError> {
+    let owner = Owner::find(app, as_json, out).await?;
+    let dropped = owner.drop_channel(channel).await;
+    owner.end(app).await?;
+    let alerts = dropped?;
+    if as_json {
+        out.json(&json!({ "schema": 1, "channel": channel, "dropped": alerts }))?;
+    } else if alerts == 0 {
+        out.print(&format!("nothing was owed to {}\n", text::line(channel)))?;
+    } else {
+        out.print(&format!("{} to {} dropped\n", text::count(alerts, "owed alert"), text::line(channel)))?;
+    }
+    Ok(Exit::Ok)
+}
