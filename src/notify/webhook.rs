@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, Notifier, NotifyError};
-use api_health_core::{Alert, Failure, Method, Secret, Timestamp};
+use api_health_core::{Alert, Failure, Method, Secret, Timestamp, text};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -162,7 +162,7 @@ fn retry_after(value: &[u8]) -> Option<Duration> {
 /// What no answer means. Nothing that the other side sent is repeated: it may echo our own request.
 fn unanswered(failure: &Failure, host: &str) -> NotifyError {
     // A certificate may say a lot, and this goes into the log and into the record.
-    let words = words::one_line(&failure.to_string(), DETAIL_CHARS_MAX);
+    let words = text::line(&failure.to_string(), DETAIL_CHARS_MAX);
     match failure {
         Failure::AddressRefused { .. } => NotifyError::Permanent {
             reason: format!("the webhook at {host}: {words}"),

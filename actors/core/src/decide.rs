@@ -7,8 +7,9 @@ use crate::api::Policy;
 use crate::delivery;
 use crate::incident::Incident;
 use crate::invariant;
-use crate::outcome::{Outcome, Verdict, one_line};
+use crate::outcome::{Outcome, Verdict};
 use crate::state::{ApiState, LastProbe, Status, Streak};
+use crate::text;
 use crate::time::Timestamp;
 
 /// A confirmed change of status.
@@ -137,7 +138,10 @@ pub fn close(state: &ApiState, why: &str, now: Timestamp) -> Decision {
         happened_at: now,
         detected_at: now,
         incident_started_at: incident.started_at,
-        reason: one_line(&format!("no longer watched: {why}; it was down: {}", incident.reason)),
+        reason: text::line(
+            &format!("no longer watched: {why}; it was down: {}", incident.reason),
+            Outcome::REASON_CHARS_MAX,
+        ),
         changes_left_out: 0,
     });
     if let Some(alert) = &owed {

@@ -21,6 +21,7 @@
 //! | [`invariant`] | what always holds of a state, named once |
 //! | [`roster`] | which probers to start, change and stop after a reload |
 //! | [`restart`] | how soon a dead actor is started again |
+//! | [`text`] | how what others said is shown |
 
 pub mod alert;
 pub mod api;
@@ -39,6 +40,7 @@ pub mod schedule;
 pub mod secret;
 pub mod state;
 pub mod status_set;
+pub mod text;
 pub mod time;
 
 pub use alert::{Alert, AlertKind};
