@@ -10,6 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use api_health_core::text;
 use sd_notify::NotifyState;
 
 /// How long a datagram may wait for room in systemd's queue: one that hangs must not hang the supervisor, which lives on the
@@ -80,7 +81,7 @@ fn extend<'a>(within: Duration) -> NotifyState<'a> {
 
 /// A line break would begin another message to systemd.
 fn one_line(text: &str) -> String {
-    text.chars().take(STATUS_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text::line(text, STATUS_CHARS_MAX)
 }
 
 /// Whether it was sent, or nobody wants it.
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_status_is_one_line_and_ends() {
-        assert_eq!(one_line("the store\nREADY=1\r"), "the store READY=1 ");
+        assert_eq!(one_line("the store\nREADY=1\r"), "the store READY=1");
         assert_eq!(one_line(&"ü".repeat(1_000)).chars().count(), STATUS_CHARS_MAX);
     }
 

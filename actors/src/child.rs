@@ -12,6 +12,7 @@ use actix::dev::ContextFut;
 use actix::dev::channel::channel;
 use actix::{Actor, ActorContext, Addr, Context, Message, Recipient};
 use actix_rt::ArbiterHandle;
+use api_health_core::text;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
 
@@ -156,5 +157,5 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a text");
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(CHARS_MAX).collect()
+    text::line(text, CHARS_MAX)
 }

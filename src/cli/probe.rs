@@ -198,6 +198,6 @@ fn json_of(config: &ApiConfig, configured: bool, observation: &Observation, outc
             Verdict::Fail => "fail",
             Verdict::Inconclusive => "inconclusive",
         },
-        "reasons": outcome.reasons,
+        "reasons": outcome.reasons.iter().map(|reason| text::line(reason)).collect::<Vec<_>>(),
     })
 }

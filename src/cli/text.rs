@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_health_core::{Schedule, Timestamp};
+use api_health_core::{Schedule, Timestamp, text};
 
 use crate::notify::words;
 
@@ -11,7 +11,7 @@ const LINE_CHARS_MAX: usize = 400;
 
 /// Foreign text (a name, a URL, an answer's words) as one line that cannot move a cursor.
 pub(super) fn line(text: &str) -> String {
-    words::one_line(text, LINE_CHARS_MAX)
+    text::line(text, LINE_CHARS_MAX)
 }
 
 /// The two largest units: `3 h 12 min`.

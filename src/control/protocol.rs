@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::ANSWER_BYTES_MAX;
-use crate::notify::words;
+use api_health_core::text;
 
 /// The version of the protocol.
 const VERSION: u64 = 1;
@@ -142,7 +142,7 @@ pub fn read_request(line: &[u8]) -> Result<Request, String> {
         return Err(format!("the request has no \"ask\"; known are: {}", KNOWN.join(", ")));
     };
     if !KNOWN.contains(&ask) {
-        let ask = words::one_line(ask, FAULT_CHARS_MAX);
+        let ask = text::line(ask, FAULT_CHARS_MAX);
         return Err(format!("nobody knows how to answer {ask:?}; known are: {}", KNOWN.join(", ")));
     }
     read(value)
@@ -187,7 +187,7 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 }
 
 fn fault(error: &serde_json::Error) -> String {
-    words::one_line(&format!("it cannot be read: {error}"), FAULT_CHARS_MAX)
+    text::line(&format!("it cannot be read: {error}"), FAULT_CHARS_MAX)
 }
 
 fn write(what: &impl Serialize) -> Vec<u8> {

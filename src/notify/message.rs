@@ -1,7 +1,7 @@
 //! The words of an alert, and its form for machines. Pure: `now` is handed in, and nothing is sent.
 
 use api_health_core::outcome::Outcome;
-use api_health_core::{Alert, AlertKind, Timestamp};
+use api_health_core::{Alert, AlertKind, Timestamp, text};
 use serde::Serialize;
 
 use super::words;
@@ -14,8 +14,6 @@ pub const SMS_CHARS_MAX: usize = 140;
 pub const NAME_CHARS_MAX: usize = 200;
 /// The longest URL that any text or machine form carries, in characters.
 pub const URL_CHARS_MAX: usize = 2_048;
-/// The longest reason that any text or machine form carries, in characters: the core's bound and its `…`.
-pub const REASON_CHARS_MAX: usize = Outcome::REASON_CHARS_MAX + 1;
 /// The longest environment name that any text or machine form carries, in characters.
 pub const ENVIRONMENT_CHARS_MAX: usize = 100;
 /// From this many seconds between confirming and telling on, people are told that they are told late.
@@ -40,16 +38,16 @@ pub struct Machine<'a> {
     pub incident_id: &'a str,
     pub kind: &'static str,
     pub api_id: &'a str,
-    pub name: &'a str,
-    pub url: &'a str,
+    pub name: String,
+    pub url: String,
     pub status: &'static str,
     pub previous_status: &'static str,
     pub happened_at: String,
     pub detected_at: String,
     pub incident_started_at: String,
     pub duration_seconds: Option<u64>,
-    pub reason: &'a str,
-    pub environment: &'a str,
+    pub reason: String,
+    pub environment: String,
     pub late_seconds: u64,
     pub changes_left_out: u32,
 }
@@ -127,14 +125,14 @@ impl<'a> Message<'a> {
             facts.push(("Left out", format!("{changes} later changes, in pairs, since too many alerts were waiting")));
         }
         if !alert.url.is_empty() {
-            facts.push(("URL", words::one_line(&alert.url, URL_CHARS_MAX)));
+            facts.push(("URL", text::line(&alert.url, URL_CHARS_MAX)));
         }
         if !self.environment().is_empty() {
             facts.push(("Environment", self.environment()));
         }
         facts.push(("API", self.about()));
-        facts.push(("Incident", words::one_line(&alert.incident_id, NAME_CHARS_MAX)));
-        facts.push(("Alert", words::one_line(&alert.alert_id, NAME_CHARS_MAX)));
+        facts.push(("Incident", text::line(&alert.incident_id, NAME_CHARS_MAX)));
+        facts.push(("Alert", text::line(&alert.alert_id, NAME_CHARS_MAX)));
         facts
     }
 
@@ -147,8 +145,8 @@ impl<'a> Message<'a> {
             incident_id: &alert.incident_id,
             kind: alert.kind.as_str(),
             api_id: alert.api_id.as_str(),
-            name: words::bounded(&alert.name, NAME_CHARS_MAX),
-            url: words::bounded(&alert.url, URL_CHARS_MAX),
+            name: text::line(&alert.name, NAME_CHARS_MAX),
+            url: text::line(&alert.url, URL_CHARS_MAX),
             status: alert.kind.status().as_str(),
             previous_status: alert.previous_status.as_str(),
             happened_at: alert.happened_at.to_string(),
@@ -158,8 +156,8 @@ impl<'a> Message<'a> {
                 AlertKind::Down => None,
                 AlertKind::Up | AlertKind::Closed => Some(alert.happened_at.since(alert.incident_started_at).as_secs()),
             },
-            reason: words::bounded(&alert.reason, REASON_CHARS_MAX),
-            environment: words::bounded(self.environment, ENVIRONMENT_CHARS_MAX),
+            reason: self.reason(),
+            environment: self.environment(),
             late_seconds: self.late_seconds(),
             changes_left_out: alert.changes_left_out,
         }
@@ -173,7 +171,7 @@ impl<'a> Message<'a> {
 
     /// The environment as one bounded line; empty where none is set.
     pub fn environment(&self) -> String {
-        words::one_line(self.environment, ENVIRONMENT_CHARS_MAX)
+        text::line(self.environment, ENVIRONMENT_CHARS_MAX)
     }
 
     /// Which API this is about; the monitor's own alerts are about none, or about the prober of one.
@@ -208,17 +206,19 @@ impl<'a> Message<'a> {
     }
 
     fn name(&self) -> String {
-        let name = words::one_line(&self.alert.name, NAME_CHARS_MAX);
-        if name.is_empty() { self.alert.api_id.to_string() } else { name }
+        let name = text::line(&self.alert.name, NAME_CHARS_MAX);
+        // What is left of a name without a visible character names nothing.
+        let names = name.chars().any(|c| !matches!(c, ' ' | char::REPLACEMENT_CHARACTER));
+        if names { name } else { self.alert.api_id.to_string() }
     }
 
     fn ascii_name(&self, chars_max: usize) -> String {
-        let name = words::ascii(&self.alert.name, chars_max);
+        let name = words::ascii(&self.name(), chars_max);
         if name.is_empty() { self.alert.api_id.to_string() } else { name }
     }
 
     fn reason(&self) -> String {
-        words::one_line(&self.alert.reason, REASON_CHARS_MAX)
+        text::line(&self.alert.reason, Outcome::REASON_CHARS_MAX)
     }
 
     fn duration(&self) -> String {

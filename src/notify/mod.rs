@@ -4,7 +4,7 @@
 //! readers of alerts in `docs/alerts.md`. What every one of them promises, as `tests/contract/notifier.rs` checks it:
 //!
 //! 1. `Ok` means that the channel has taken the alert over: SNS has answered with a message id, the webhook's server
-//!    with a 2xx, the terminal's output has been written and flushed. Until then the alert stays owed.
+//!    with a 2xx that refuses nothing in its body, the terminal's output has been written and flushed. Until then the alert stays owed.
 //! 2. Every repeat carries the same alert id, so that a receiver can drop it. At least once, never "at most".
 //! 3. A call ends within the adapter's own stated timeout ([`sns::DELIVER_TIMEOUT`], [`webhook::DELIVER_TIMEOUT`],
 //!    [`terminal::WRITE_TIMEOUT`]), whatever the other side does.

@@ -1,5 +1,12 @@
 //! A webhook: the machine form in a JSON POST, signed where a secret is set.
 //!
+//! | file | what it is about |
+//! |---|---|
+//! | `answer` | what came of a post, by who must act |
+//! | `refusal` | whether the body of a 2xx refuses |
+//! | `said` | the receiver's first words, without what must not be shown |
+//! | `retry_after` | how much patience it asks for |
+//!
 //! Many services put a token into the path of the URL, so the URL is treated as a secret: an error names its host alone.
 //! The request goes through the probe's own client, and so under the same guard: it never reaches link-local addresses.
 
@@ -7,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, Notifier, NotifyError};
-use api_health_core::{Alert, Failure, Method, Secret, Timestamp};
+use api_health_core::{Alert, Method, Secret, Timestamp};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -15,15 +22,20 @@ use url::Url;
 
 use super::message::Message;
 use super::words;
-use crate::probe::{Client, Reply, Request};
+use crate::probe::{Client, Request};
 
-/// Bound on one call, from name lookup to the status of the answer, unless [`WebhookNotifier::with_timeout`] sets another.
+mod answer;
+mod refusal;
+mod retry_after;
+mod said;
+
+pub use retry_after::RETRY_AFTER_MAX;
+use said::Hidden;
+
+/// Bound on one call, from name lookup to the end of the answer, unless [`WebhookNotifier::with_timeout`] sets another.
 pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most patience that a server can ask for with `retry-after`.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
-
-/// The most characters that are told of why there was no answer.
-const DETAIL_CHARS_MAX: usize = 200;
+/// How much of an answer's body is read. A refusal is short; what is longer is none.
+const BODY_BYTES_MAX: usize = 4 * 1024;
 
 /// Posts to one URL.
 pub struct WebhookNotifier {
@@ -31,6 +43,7 @@ pub struct WebhookNotifier {
     url: Url,
     /// The only part of the URL that is ever shown.
     shown: String,
+    hidden: Hidden,
     key: Option<hmac::Key>,
     timeout: Duration,
     environment: String,
@@ -64,8 +77,9 @@ impl WebhookNotifier {
             return Err("the webhook's secret is empty; write a long random one, or leave it out".into());
         }
         let shown = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let hidden = Hidden::new(&url, secret);
         let key = secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()));
-        Ok(Self { client, url, shown, key, timeout: DELIVER_TIMEOUT, environment, clock })
+        Ok(Self { client, url, shown, hidden, key, timeout: DELIVER_TIMEOUT, environment, clock })
     }
 
     /// The same notifier with another bound on one call.
@@ -93,8 +107,8 @@ impl WebhookNotifier {
             headers,
             body: Some(Bytes::from(body)),
             timeout: self.timeout,
-            body_bytes_max: 0, // the status says all
-            keep_body: false,
+            body_bytes_max: BODY_BYTES_MAX,
+            keep_body: true,
             max_redirects: 0, // a signed body goes where it was told to, nowhere else
         }
     }
@@ -107,9 +121,9 @@ impl Notifier for WebhookNotifier {
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
-            match self.client.exchange(&self.request(&alert)).await.result {
-                Ok(reply) => judge(&reply, &self.shown),
-                Err(failure) => Err(unanswered(&failure, &self.shown)),
+            match self.client.status_first(&self.request(&alert)).await {
+                Ok(reply) => answer::judge(&reply, &self.shown, &self.hidden, self.clock.now()),
+                Err(failure) => Err(answer::unanswered(&failure, &self.shown)),
             }
         })
     }
@@ -129,59 +143,6 @@ fn unix_seconds(at: Timestamp) -> i64 {
     at.as_millis().div_euclid(1_000)
 }
 
-/// What an answer means, by who must act.
-fn judge(reply: &Reply, host: &str) -> Result<(), NotifyError> {
-    let status = reply.status;
-    let reason = format!("the webhook at {host} answered with status {status}");
-    let instead = match status {
-        200..=299 => return Ok(()),
-        408 | 425 | 429 | 500..=599 => {
-            return Err(NotifyError::Retryable {
-                reason,
-                after: reply.headers.get("retry-after").and_then(retry_after),
-            });
-        }
-        300..=399 => "set url under [notify.webhook] to where it points: redirects are not followed",
-        401 | 403 => "check the token in url and the secret under [notify.webhook]",
-        404 | 410 => "check url under [notify.webhook]: there is nothing at its path",
-        _ => "look into that server's log for why it refuses, and check url under [notify.webhook]",
-    };
-    Err(NotifyError::Permanent { reason, instead: instead.into() })
-}
-
-/// Seconds, bounded; the form that names a date is not used by what answers webhooks, and is ignored.
-fn retry_after(value: &[u8]) -> Option<Duration> {
-    let text = std::str::from_utf8(value).ok()?.trim();
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    // More digits than a number holds ask for more than the bound.
-    Some(text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs).min(RETRY_AFTER_MAX))
-}
-
-/// What no answer means. Nothing that the other side sent is repeated: it may echo our own request.
-fn unanswered(failure: &Failure, host: &str) -> NotifyError {
-    // A certificate may say a lot, and this goes into the log and into the record.
-    let words = words::one_line(&failure.to_string(), DETAIL_CHARS_MAX);
-    match failure {
-        Failure::AddressRefused { .. } => NotifyError::Permanent {
-            reason: format!("the webhook at {host}: {words}"),
-            instead: "set url under [notify.webhook] to an address that is not link-local".into(),
-        },
-        Failure::Certificate(_) => NotifyError::Permanent {
-            reason: format!("the webhook at {host}: {words}"),
-            instead: "renew or replace that server's certificate, or trust its issuer on this machine".into(),
-        },
-        Failure::NotHttp { .. } => retryable(host, "its answer is not valid HTTP"),
-        Failure::BadRedirect { .. } => retryable(host, "its redirect cannot be read"),
-        _ => retryable(host, &words),
-    }
-}
-
-fn retryable(host: &str, why: &str) -> NotifyError {
-    NotifyError::Retryable { reason: format!("the webhook at {host}: {why}"), after: None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,37 +158,6 @@ mod tests {
             signature(&key, "1795332606", "{\"schema\":1}"),
             "v1=be15ec32580307e53c88054f229d97d79c50f8db92424a6328799d6dea49b051"
         );
-    }
-
-    #[test]
-    fn patience_is_bounded_and_nonsense_ignored() {
-        for (value, after) in [
-            ("0", Some(0)),
-            (" 120 ", Some(120)),
-            ("3601", Some(3_600)),
-            ("99999999999999999999999999", Some(3_600)),
-            ("-1", None),
-            ("", None),
-            ("+5", None),
-            ("Sun, 22 Nov 2026 07:30:00 GMT", None),
-        ] {
-            assert_eq!(retry_after(value.as_bytes()), after.map(Duration::from_secs), "{value:?}");
-        }
-        assert_eq!(retry_after(b"\xff"), None);
-    }
-
-    #[test]
-    fn an_echo_of_our_own_request_is_not_repeated() {
-        let failure = Failure::NotHttp { detail: "it begins with \"POST /services/T0/token\"".into() };
-        assert!(!unanswered(&failure, "hooks.test").to_string().contains("token"));
-    }
-
-    #[test]
-    fn a_certificate_that_says_a_lot_is_cut() {
-        use api_health_core::observation::CertificateFault;
-        let failure = Failure::Certificate(CertificateFault::Other("x\n".repeat(10_000)));
-        let text = unanswered(&failure, "hooks.test").to_string();
-        assert!(text.len() < 400 && !text.contains('\n'), "{text}");
     }
 
     #[test]

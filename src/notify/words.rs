@@ -1,28 +1,15 @@
-//! Words cut to size: one line, no control characters, and ASCII where a channel takes nothing else.
+//! Words for people: spans, moments, and ASCII where a channel takes nothing else.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use api_health_core::Timestamp;
+use api_health_core::{Timestamp, text};
 use deunicode::deunicode_with_tofu;
-
-/// `text` as one line of at most `chars_max` characters, fit for a mail or a terminal: what could move a cursor, start
-/// a line or turn the direction of reading is taken out. A cut ends in `…`.
-pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
-    // Twice the bound of raw characters is enough to fill it, and bounds the work for a hostile text.
-    let raw = text.chars().take(chars_max.saturating_mul(2).saturating_add(1));
-    let spaced = raw.filter(|c| !turns_reading(*c)).map(|c| if breaks_a_line(c) { ' ' } else { c });
-    let line = squeeze(spaced);
-    match line.char_indices().nth(chars_max) {
-        None => line,
-        Some(_) => line.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect(),
-    }
-}
 
 /// `text` as one line of at most `chars_max` printable ASCII characters; other letters are written in Latin ones, and
 /// what has no likeness there becomes `?`. A cut ends in `...`.
 pub(super) fn ascii(text: &str, chars_max: usize) -> String {
-    let plain = deunicode_with_tofu(&one_line(text, chars_max.saturating_add(1)), "?");
+    let plain = deunicode_with_tofu(&text::line(text, chars_max.saturating_add(1)), "?");
     let printable = plain.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
     cut_ascii(squeeze(printable), chars_max)
 }
@@ -35,11 +22,6 @@ pub(super) fn cut_ascii(mut text: String, chars_max: usize) -> String {
         text.push_str("...");
     }
     text
-}
-
-/// `text` cut to `chars_max` characters and otherwise as it is, for the machine form.
-pub(super) fn bounded(text: &str, chars_max: usize) -> &str {
-    text.char_indices().nth(chars_max).map_or(text, |(cut, _)| &text[..cut])
 }
 
 /// The two largest units that are not zero: `4 min 10 s`, `3 d 2 h`, `45 s`.
@@ -84,16 +66,6 @@ fn squeeze(chars: impl Iterator<Item = char>) -> String {
     line
 }
 
-fn breaks_a_line(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || c.is_whitespace()
-}
-
-/// The invisible characters that turn or isolate the direction of reading (Unicode's Bidi_Control), and the byte order
-/// mark: with them a hostile answer can make a line read as something else.
-fn turns_reading(c: char) -> bool {
-    matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,19 +99,13 @@ mod tests {
     #[test]
     fn other_letters_are_written_in_latin_ones() {
         assert_eq!(ascii("Größe 北京 Ω", 100), "Grosse Bei Jing O");
-        assert_eq!(ascii("a\u{202e}b\u{1b}[31m\r\nc", 100), "ab [31m c");
-        assert_eq!(one_line("a\u{202e}b\u{9b}c\u{2028}d", 100), "ab c d");
-        assert_eq!(one_line("abcdef", 4), "abc…");
+        assert_eq!(ascii("a\u{202e}b\u{1b}[31m\r\nc", 100), "a?b?[31m c");
         assert_eq!(ascii("abcdefgh", 7), "abcd...");
-        assert_eq!(bounded("äöü", 2), "äö");
     }
 
     proptest! {
         #[test]
         fn lines_keep_their_bounds(text in "(\\PC|\\pC|\\pM){0,80}", chars_max in 4_usize..60) {
-            let line = one_line(&text, chars_max);
-            prop_assert!(line.chars().count() <= chars_max);
-            prop_assert!(!line.chars().any(|c| c.is_control() || turns_reading(c)));
             let plain = ascii(&text, chars_max);
             prop_assert!(plain.len() <= chars_max);
             prop_assert!(plain.bytes().all(|b| (b' '..=b'~').contains(&b)), "{plain:?}");

@@ -21,11 +21,14 @@ use super::wire::{Connection, Head, Wire};
 /// awc's own timeouts cannot be left out altogether: so long that they never end an exchange.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// An answer of which the head was read, and the body was not.
+/// An answer of which the head was read, and as much of the body as [`Answer::receive`] was given time for.
 pub(super) struct Answer {
     pub(super) head: Head,
     body: ClientResponse<BoxedPayloadStream>,
     record: Rc<Record>,
+    kept: Vec<u8>,
+    read: usize,
+    cut_at_bound: bool,
 }
 
 /// Sends `head` and `body`, and waits for the head of the answer.
@@ -49,33 +52,45 @@ pub(super) async fn ask(
     };
     let body = sent.map_err(|error| failure(record, &error))?;
     let head = record.take_head().ok_or_else(|| internal("awc made an answer up".into()))?;
-    Ok(Answer { head, body, record: Rc::clone(record) })
+    Ok(Answer { head, body, record: Rc::clone(record), kept: Vec::new(), read: 0, cut_at_bound: false })
 }
 
 impl Answer {
-    /// Reads the body as far as the request wants it, and closes the connection.
-    pub(super) async fn read(mut self, request: &Request, redirects: u8) -> Result<Reply, Failure> {
+    /// Reads the body as far as the request wants it. What came before it fails or is dropped stays.
+    pub(super) async fn receive(&mut self, request: &Request) -> Result<(), Failure> {
         let bytes_max = request.body_bytes_max;
-        let mut body = Vec::new();
-        let mut read = 0;
         // Who wants no body does not wait for it either.
-        let mut body_cut_at_bound = bytes_max == 0;
-        while !body_cut_at_bound && let Some(piece) = self.body.next().await {
+        self.cut_at_bound = bytes_max == 0;
+        while !self.cut_at_bound
+            && let Some(piece) = self.body.next().await
+        {
             let piece = match piece {
                 Ok(piece) => piece,
-                Err(error) => return Err(with_received(failure(&self.record, &error), read)),
+                Err(error) => return Err(with_received(failure(&self.record, &error), self.read)),
             };
-            let wanted = piece.len().min(bytes_max - read);
-            read += wanted;
+            let wanted = piece.len().min(bytes_max - self.read);
+            self.read += wanted;
             if request.keep_body {
-                body.extend_from_slice(&piece[..wanted]);
+                self.kept.extend_from_slice(&piece[..wanted]);
             }
-            body_cut_at_bound = piece.len() > wanted;
+            self.cut_at_bound = piece.len() > wanted;
         }
+        Ok(())
+    }
+
+    /// What was read, and closes the connection.
+    pub(super) fn end(self, redirects: u8) -> Reply {
         self.record.end();
-        let interim = self.record.take_interim();
         let Head { status, headers, .. } = self.head;
-        Ok(Reply { status, headers, body_bytes: read as u64, body, body_cut_at_bound, interim, redirects })
+        Reply {
+            status,
+            headers,
+            body_bytes: self.read as u64,
+            body: self.kept,
+            body_cut_at_bound: self.cut_at_bound,
+            interim: self.record.take_interim(),
+            redirects,
+        }
     }
 }
 

@@ -12,9 +12,10 @@ use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, Method, PhaseTimes, Secret};
 use bytes::Bytes;
 use rustls::ClientConfig;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::engine::Answer;
 use super::lookup::Resolver;
 use super::record::Record;
 use super::request::Outgoing;
@@ -107,12 +108,26 @@ impl Client {
     pub async fn exchange(&self, request: &Request) -> Exchange {
         let started = Instant::now();
         let record = Rc::new(Record::new());
-        let result = match timeout(request.timeout, Box::pin(self.follow(request, &record))).await {
-            Ok(result) => result,
-            Err(_) if record.waits_for_turn().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
-            Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: request.timeout }),
+        let whole = async {
+            let (mut answer, redirects) = self.follow(request, &record).await?;
+            answer.receive(request).await?;
+            Ok(answer.end(redirects))
         };
+        let result = in_time(started + request.timeout, request, &record, whole).await;
         Exchange { phases: record.times(), address: record.address(), took: started.elapsed(), result }
+    }
+
+    /// The same for whom the status is the answer: a body that breaks off, or is not there in time, takes nothing from it. As
+    /// much of the body is kept as came.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn status_first(&self, request: &Request) -> Result<Reply, Failure> {
+        let deadline = Instant::now() + request.timeout;
+        let record = Rc::new(Record::new());
+        let (mut answer, redirects) = in_time(deadline, request, &record, self.follow(request, &record)).await?;
+        let _ = timeout_at(deadline, answer.receive(request)).await;
+        Ok(answer.end(redirects))
     }
 
     /// Looks the host of `url` up, connects to it and shakes hands where the scheme is `https`; then closes. Nothing is asked.
@@ -121,7 +136,7 @@ impl Client {
         let record = Rc::new(Record::new());
         record.begin_hop();
         let dialled = Box::pin(dial::dial(url, self.tls.as_ref(), &self.resolver, &record));
-        let result = match timeout(bound, dialled).await {
+        let result = match timeout_at(Instant::now() + bound, dialled).await {
             Ok(result) => result.map(drop),
             Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: bound }),
         };
@@ -129,7 +144,7 @@ impl Client {
     }
 
     /// Asks, and asks again where the answer points to, as often as the request allows.
-    async fn follow(&self, request: &Request, record: &Rc<Record>) -> Result<Reply, Failure> {
+    async fn follow(&self, request: &Request, record: &Rc<Record>) -> Result<(Answer, u8), Failure> {
         let mut outgoing = Outgoing::first(request);
         let mut followed = 0;
         loop {
@@ -147,8 +162,22 @@ impl Client {
                 outgoing.redirect(answer.head.status, target);
                 continue; // the connection and what it still holds is dropped with `answer`
             }
-            return answer.read(request, followed).await;
+            return Ok((answer, followed));
         }
+    }
+}
+
+/// What comes of `exchange`, unless `deadline` comes first.
+async fn in_time<T>(
+    deadline: Instant,
+    request: &Request,
+    record: &Record,
+    exchange: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match timeout_at(deadline, Box::pin(exchange)).await {
+        Ok(result) => result,
+        Err(_) if record.waits_for_turn().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
+        Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: request.timeout }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a redirect leads, and whether it can be followed.
 
-use api_health_core::Failure;
+use api_health_core::{Failure, text};
 use url::Url;
 
 use super::wire::Head;
@@ -32,8 +32,9 @@ pub(super) fn target(head: &Head, from: &Url) -> Result<Option<Url>, Failure> {
 
 /// A location as it may be shown: short, and without what could fool a terminal or a log.
 pub(super) fn shown(location: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&location[..location.len().min(4 * LOCATION_CHARS_SHOWN)]);
-    text.chars().take(LOCATION_CHARS_SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    // Enough bytes for so many characters, and for one more that shows that it was cut.
+    let begin = &location[..location.len().min(4 * (LOCATION_CHARS_SHOWN + 1))];
+    text::line(&String::from_utf8_lossy(begin), LOCATION_CHARS_SHOWN)
 }
 
 fn bad(detail: String) -> Failure {
@@ -47,6 +48,7 @@ mod tests {
     #[test]
     fn a_shown_location_is_short_and_harmless() {
         assert_eq!(shown(b"/a\x1b[31m"), "/a\u{fffd}[31m");
+        assert_eq!(shown("/\u{202e}gpj.exe".as_bytes()), "/\u{fffd}gpj.exe");
         assert_eq!(shown("ü".repeat(1_000).as_bytes()).chars().count(), 200);
     }
 }

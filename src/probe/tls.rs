@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use api_health_core::observation::CertificateFault;
-use api_health_core::{Failure, Phase, Timestamp};
+use api_health_core::{Failure, Phase, Timestamp, text};
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -131,7 +131,7 @@ fn presented_names(presented: &[String]) -> Vec<String> {
         .take(PRESENTED_NAMES_MAX)
         .map(|name| {
             let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
-            inner.trim_matches('"').chars().filter(|c| !c.is_control()).take(253).collect()
+            text::line(inner.trim_matches('"'), 253)
         })
         .collect();
     if presented.len() > PRESENTED_NAMES_MAX {

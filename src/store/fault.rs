@@ -1,7 +1,7 @@
 //! Why a table or a file did not do what it was asked, by who must act next; and the same as the two ports say it.
 
 use api_health_actors::ports::{SourceError, StoreError};
-use api_health_core::ConfigIssue;
+use api_health_core::{ConfigIssue, text};
 
 /// The most characters of somebody else's message that are passed on.
 const MESSAGE_CHARS_MAX: usize = 200;
@@ -51,12 +51,7 @@ impl From<Fault> for SourceError {
 
 /// Somebody else's message as one bounded line.
 pub(crate) fn one_line(message: &str) -> String {
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line: String = line.chars().filter(|c| !c.is_control()).collect();
-    match line.char_indices().nth(MESSAGE_CHARS_MAX) {
-        Some((cut, _)) => format!("{}…", &line[..cut]),
-        None => line,
-    }
+    text::line(message, MESSAGE_CHARS_MAX)
 }
 
 #[cfg(test)]
@@ -84,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_message_becomes_one_bounded_line() {
-        assert_eq!(one_line("a\n  b\u{7}\tc"), "a b c");
-        assert_eq!(one_line(&"ü".repeat(999)).chars().count(), MESSAGE_CHARS_MAX + 1);
+        assert_eq!(one_line("a\n  b\u{7}\tc"), "a b\u{fffd} c");
+        assert_eq!(one_line(&"ü".repeat(999)).chars().count(), MESSAGE_CHARS_MAX);
     }
 }

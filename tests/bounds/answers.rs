@@ -57,7 +57,7 @@ async fn observe(first: &str, rest: &str, timeout: Duration) -> (Observation, us
     let probe = HttpProbe::new(CLIENT.clone(), Arc::new(StillClock), Limits { max_in_flight: 1, body_bytes_max: MIB });
     let api = api(address, timeout);
     let seen = probe.probe(Arc::new(api.clone())).await;
-    assert!(judge(&api, &seen).reason().is_none_or(|reason| reason.chars().count() <= 301));
+    assert!(judge(&api, &seen).reason().is_none_or(|reason| reason.chars().count() <= 300));
     (seen, taken.get())
 }
 

@@ -29,6 +29,11 @@ const WORDS: &[&str] = &[
     "99999999999999999999999",
     "-1",
     "Sun, 22 Nov 2026 07:30:00 GMT",
+    "Sunday, 22-Nov-26 07:30:00 GMT",
+    "{\"ok\":false}",
+    "\"code\":429,",
+    "\"errcode\":",
+    SECRET,
     "content-length: 0\r\n",
     "content-type: text/xml\r\n",
     "\r\n",
@@ -57,6 +62,8 @@ fn seeds() -> Vec<Vec<u8>> {
     let done = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>";
     vec![
         with_length("HTTP/1.1 503 X\r\nretry-after: 120\r\n", "no"),
+        with_length("HTTP/1.1 200 OK\r\n", "{\"ok\":false,\"error\":\"no_text\"}"),
+        with_length("HTTP/1.1 400 Bad Request\r\n", &format!("no POST /{SECRET}")),
         with_length("HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\n", done),
         with_length("HTTP/1.1 400 Bad Request\r\ncontent-type: text/xml\r\n", error),
         with_length("HTTP/1.1 404 Not Found\r\n", "<html>"),

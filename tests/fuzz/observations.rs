@@ -111,7 +111,7 @@ pub fn check(api: &ApiConfig, seen: &Observation) -> Result<(), TestCaseError> {
     }
     let outcome = judge(api, seen);
     if let Some(reason) = outcome.reason() {
-        is_clear(&reason, 301).map_err(TestCaseError::fail)?;
+        is_clear(&reason, 300).map_err(TestCaseError::fail)?;
     }
     Ok(())
 }

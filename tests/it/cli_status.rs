@@ -212,7 +212,8 @@ fn owed_alerts_are_listed_with_what_came_of_each_attempt_and_when_the_next_one_c
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(lines[0].starts_with("API") && lines[1].starts_with("a    DOWN"), "{}", ran.out);
     assert!(
-        lines[2].starts_with("  webhook: 3 attempts failed, the last one: it answered 503 [31m; next try in 2 h"),
+        lines[2]
+            .starts_with("  webhook: 3 attempts failed, the last one: it answered 503 \u{fffd}[31m; next try in 2 h"),
         "{}",
         ran.out
     );
@@ -221,7 +222,7 @@ fn owed_alerts_are_listed_with_what_came_of_each_attempt_and_when_the_next_one_c
     assert!(lines[5].starts_with("b    UP"), "{}", ran.out);
     assert!(
         lines[6].starts_with(
-            "  webhook: 3 attempts failed, the last one: it answered 503 [31m; next try now; claimed by host:7:1 for"
+            "  webhook: 3 attempts failed, the last one: it answered 503 \u{fffd}[31m; next try now; claimed by host:7:1 for"
         ),
         "{}",
         ran.out

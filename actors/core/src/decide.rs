@@ -7,9 +7,10 @@ use crate::api::Policy;
 use crate::delivery;
 use crate::incident::Incident;
 use crate::invariant;
-use crate::outcome::{Outcome, Verdict, one_line};
+use crate::outcome::{Outcome, Verdict};
 use crate::state::{ApiState, LastProbe, Streak, Toward};
 use crate::status::Status;
+use crate::text;
 use crate::time::Timestamp;
 
 /// A confirmed change of status.
@@ -183,7 +184,7 @@ fn closed(api_id: &crate::ApiId, incident: Incident, from: Status, reason: &str,
         happened_at: now,
         detected_at: now,
         incident_started_at: incident.started_at,
-        reason: one_line(reason),
+        reason: text::line(reason, Outcome::REASON_CHARS_MAX),
         changes_left_out: 0,
     }
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::alert::Alert;
-use crate::outcome::one_line;
+use crate::text;
 use crate::time::Timestamp;
 
 /// The most alerts that one API's outbox holds.
@@ -155,7 +155,7 @@ pub fn note_failure(owed: &mut [OwedAlert], alert_id: &str, channel: &str, why: 
     {
         let delivery = owed.delivery_mut(channel);
         delivery.failures = delivery.failures.saturating_add(1);
-        delivery.last_error = Some(one_line(why).chars().take(LAST_ERROR_CHARS_MAX).collect());
+        delivery.last_error = Some(text::line(why, LAST_ERROR_CHARS_MAX));
         delivery.next_try_at = Some(next_try_at);
     }
 }

@@ -23,6 +23,7 @@
 //! | [`invariant`] | what always holds of a state, named once |
 //! | [`roster`] | which probers to start, change and stop after a reload |
 //! | [`restart`] | how soon a dead actor is started again |
+//! | [`text`] | how what others said is shown |
 
 pub mod alert;
 pub mod api;
@@ -46,6 +47,7 @@ pub mod status;
 pub mod status_set;
 pub mod store;
 pub mod supervise;
+pub mod text;
 pub mod throttle;
 pub mod time;
 

@@ -1,5 +1,6 @@
 //! The verdict on one observation.
 
+use crate::text;
 use crate::time::Timestamp;
 
 /// Whether an observation satisfied what was asked of the API.
@@ -39,16 +40,7 @@ impl Outcome {
         if self.reasons.is_empty() {
             return None;
         }
-        Some(one_line(&self.reasons.join("; ")))
-    }
-}
-
-/// `text` as one line of at most [`Outcome::REASON_CHARS_MAX`] characters, and `…` where it was cut.
-pub fn one_line(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match line.char_indices().nth(Outcome::REASON_CHARS_MAX) {
-        Some((cut, _)) => format!("{}…", &line[..cut]),
-        None => line,
+        Some(text::line(&self.reasons.join("; "), Self::REASON_CHARS_MAX))
     }
 }
 
@@ -67,9 +59,9 @@ mod tests {
             reasons: vec![],
         };
         assert_eq!(outcome.reason(), None);
-        outcome.reasons = vec!["a\r\nb".into(), "c".into()];
-        assert_eq!(outcome.reason().as_deref(), Some("a  b; c"));
+        outcome.reasons = vec!["a\r\nb\u{202e}".into(), "c".into()];
+        assert_eq!(outcome.reason().as_deref(), Some("a b\u{fffd}; c"));
         outcome.reasons = vec!["ü".repeat(5_000)];
-        assert_eq!(outcome.reason().unwrap().chars().count(), Outcome::REASON_CHARS_MAX + 1);
+        assert_eq!(outcome.reason().unwrap().chars().count(), Outcome::REASON_CHARS_MAX);
     }
 }

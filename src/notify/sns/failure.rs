@@ -4,12 +4,12 @@ use std::error::Error;
 use std::io;
 
 use api_health_actors::ports::NotifyError;
+use api_health_core::text;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
 
-use super::super::words;
 use super::Topic;
 
 /// The most characters of SNS's own words that are passed on.
@@ -57,7 +57,7 @@ fn service(code: Option<&str>, message: Option<&str>, status: u16, topic: &Topic
             format!("allow sns:Publish on {arn} in the IAM policy of this machine's role and in the topic's policy"),
         ),
         "InvalidParameter" | "InvalidParameterValue" | "ValidationError" | "ValidationException" => {
-            let detail = words::one_line(message.unwrap_or_default(), DETAIL_CHARS_MAX);
+            let detail = text::line(message.unwrap_or_default(), DETAIL_CHARS_MAX);
             let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
             permanent(
                 format!("SNS refused a parameter{detail}"),

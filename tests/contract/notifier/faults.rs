@@ -140,13 +140,15 @@ fn webhook_faults() -> Vec<Fault> {
         ("webhook, 500", "500 Oops", "", Retryable(None), "status 500"),
         ("webhook, 503 with patience", "503 Busy", "Retry-After: 99999\r\n", seconds(3_600), "status 503"),
         ("webhook, 429", "429 Slow Down", "retry-after: 7\r\n", seconds(7), "status 429"),
+        ("webhook, 429 until a date", "429 Slow", "retry-after: Sun, 22 Nov 2026 07:30:36 GMT\r\n", seconds(30), "429"),
         (
-            "webhook, 429 with a date",
-            "429 Slow",
-            "retry-after: Sun, 22 Nov 2026 07:30:00 GMT\r\n",
-            Retryable(None),
-            "429",
+            "webhook, 503 until an old form of date that has passed",
+            "503 Busy",
+            "retry-after: Sunday, 22-Nov-26 07:30:00 GMT\r\n",
+            seconds(0),
+            "status 503",
         ),
+        ("webhook, 503 until nobody knows", "503 Busy", "retry-after: soon\r\n", Retryable(None), "status 503"),
         ("webhook, 408", "408 Late", "", Retryable(None), "status 408"),
         ("webhook, 425", "425 Early", "", Retryable(None), "status 425"),
         ("webhook, 404", "404 Not Found", "", Permanent, "check url under [notify.webhook]"),
@@ -161,6 +163,20 @@ fn webhook_faults() -> Vec<Fault> {
             Fault { name, notifier: Arc::new(webhook_to(&server, &clock())), expected, says }
         })
         .collect();
+    for (name, headers, refusal, expected) in [
+        ("webhook, 200 that refuses", "", r#""ok":false"#, Permanent),
+        ("webhook, 200 that is busy", "retry-after: 7\r\n", r#""errcode":45009"#, seconds(7)),
+        (
+            "webhook, 200 that is busy until a date",
+            "retry-after: Sun Nov 22 07:30:36 2026\r\n",
+            r#""code":429"#,
+            seconds(30),
+        ),
+    ] {
+        let body = format!(r#"{{{refusal},"error":"{}"}}"#, SECRETS.join(" "));
+        let notifier = Arc::new(webhook_to(&Server::plain(Script::status("200 OK", headers, &body)), &clock()));
+        faults.push(Fault { name, notifier, expected, says: refusal });
+    }
     let mut nobody = Server::plain(Script::Close);
     nobody.port = refusing_port();
     let mut untrusted = Server::tls(Script::Close);

@@ -13,6 +13,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub(crate) enum Script {
     /// Sends these bytes and closes.
     Answer(String),
+    /// Sends these bytes and keeps the connection open.
+    Hold(String),
     /// Sends the token in the request's path back, first of all: a worst case for secrets.
     Echo,
     /// Says nothing, and keeps the connection open.
@@ -114,6 +116,11 @@ fn serve(mut stream: impl Read + Write, script: &Script, record: &Mutex<Vec<Reco
     record.lock().unwrap().push(request.clone());
     match script {
         Script::Answer(bytes) => drop(stream.write_all(bytes.as_bytes())),
+        Script::Hold(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes());
+            let _ = stream.flush();
+            let _ = stream.read(&mut [0; 1]); // until the other side gives up
+        }
         Script::Echo => drop(stream.write_all(request.head.rsplit("/services/").next().unwrap_or_default().as_bytes())),
         Script::Silence => drop(stream.read(&mut [0; 1])), // until the other side gives up
         Script::Close => {}

@@ -1,8 +1,10 @@
 //! What a webhook's server is sent, and which webhooks are refused before anything is sent.
 
+use std::time::Duration;
+
 use api_health::notify::webhook::WebhookNotifier;
 use api_health::probe::Client;
-use api_health_actors::ports::Notifier;
+use api_health_actors::ports::{Notifier, NotifyError};
 use api_health_core::Secret;
 
 use super::channels::{SECRETS, WEBHOOK_PATH, webhook_to};
@@ -41,6 +43,68 @@ fn without_a_secret_there_is_no_signature() {
         let notifier = WebhookNotifier::new(Client::new(None).unwrap(), url, None, String::new(), clock).unwrap();
         notifier.deliver(down()).await.unwrap();
         assert_eq!(server.requests()[0].header("x-api-health-signature"), None);
+    });
+}
+
+async fn told_by(script: Script) -> Result<(), NotifyError> {
+    let notifier = webhook_to(&Server::plain(script), &TestClock::at("2026-11-22T07:30:06Z"));
+    notifier.with_timeout(Duration::from_secs(2)).deliver(down()).await
+}
+
+#[test]
+fn who_refuses_in_a_2xx_has_not_taken_the_alert_and_its_words_are_told() {
+    let teams = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error";
+    let refusals = [
+        (format!("{teams} 429 with ContextId tcid=0"), false),
+        (format!("{teams} 413 with ContextId tcid=0"), true),
+        (r#"{"errcode":310000,"errmsg":"not in whitelist"}"#.into(), true),
+        (r#"{"code":19001,"msg":"param invalid"}"#.into(), true),
+        (r#"{"ok":false,"error":"channel_not_found"}"#.into(), true),
+        (r#"{"success":false,"error":"too many requests"}"#.into(), false),
+    ];
+    run(async {
+        for (body, person) in refusals {
+            for status in ["200 OK", "202 Accepted"] {
+                let error = told_by(Script::status(status, "", &body)).await.unwrap_err();
+                assert_eq!(matches!(error, NotifyError::Permanent { .. }), person, "{error:?}");
+                assert!(error.to_string().contains(&format!(" {} and refused: {body}", &status[..3])), "{error}");
+            }
+        }
+        // It has said so, though it never comes to an end.
+        let endless = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"ok\":false}".to_owned();
+        assert!(told_by(Script::Hold(endless)).await.is_err());
+    });
+}
+
+#[test]
+fn a_2xx_that_does_not_refuse_has_taken_the_alert_however_its_body_ends() {
+    let long = format!(r#"{{"ok":false,"padding":"{}"}}"#, "x".repeat(4_096));
+    let bodies =
+        ["", "ok", "1", r#"{"errcode":0,"errmsg":"ok"}"#, r#"{"ok":true}"#, r#"{"code":200}"#, "<html>", &long];
+    run(async {
+        for body in bodies {
+            assert_eq!(told_by(Script::status("200 OK", "", body)).await, Ok(()), "{body}");
+        }
+        let head = "HTTP/1.1 200 OK\r\n";
+        for broken in [
+            format!("{head}content-length: 99\r\n\r\n{{\"ok\":fal"),
+            format!("{head}transfer-encoding: chunked\r\n\r\nno chunk"),
+        ] {
+            assert_eq!(told_by(Script::Answer(broken.clone())).await, Ok(()), "{broken}");
+            assert_eq!(told_by(Script::Hold(broken.clone())).await, Ok(()), "{broken}");
+        }
+    });
+}
+
+#[test]
+fn the_first_words_of_who_refuses_are_told_and_of_a_page_none() {
+    run(async {
+        for (body, says) in [("no_text\n", "with status 400: no_text; "), ("<html>Oops</html>", "with status 400; ")] {
+            let error = told_by(Script::status("400 Bad Request", "", body)).await.unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let error = told_by(Script::status("503 Busy", "", "back\u{202e} soon")).await.unwrap_err().to_string();
+        assert!(error.ends_with("with status 503: back\u{fffd} soon"), "{error}");
     });
 }
 

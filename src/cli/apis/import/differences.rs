@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use api_health_core::text;
 use serde_json::{Map, Value};
 
 use super::super::mask;
 use crate::configs::fields::{FIELDS, HEADERS};
 use crate::configs::raw::same;
-use crate::notify::words;
 
 /// The longest value that is shown of a field.
 const VALUE_CHARS_MAX: usize = 100;
@@ -61,12 +61,12 @@ fn headers(before: Option<&Value>, after: Option<&Value>, text: &mut String) {
 fn line(name: &str, before: Option<Value>, after: Option<Value>, text: &mut String) {
     let (before, after) = (in_words(before), in_words(after));
     let hidden = if before == after { " (it differs, and may be secret)" } else { "" };
-    let name = words::one_line(name, VALUE_CHARS_MAX);
+    let name = text::line(name, VALUE_CHARS_MAX);
     text.push_str(&format!("    {name}: {before} -> {after}{hidden}\n"));
 }
 
 fn in_words(value: Option<Value>) -> String {
-    value.map_or_else(|| NOT_SET.to_owned(), |value| words::one_line(&value.to_string(), VALUE_CHARS_MAX))
+    value.map_or_else(|| NOT_SET.to_owned(), |value| text::line(&value.to_string(), VALUE_CHARS_MAX))
 }
 
 #[cfg(test)]

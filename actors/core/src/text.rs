@@ -1,0 +1,103 @@
+//! Text from outside, made safe to show: what a server, a library or a table said becomes one short line that cannot pass
+//! for anything else.
+
+/// Stands for each character that is not shown.
+const NOT_SHOWN: char = '\u{fffd}';
+
+/// `text` as one line of at most `chars_max` characters, for a log, a terminal, a mail or a record.
+///
+/// Line breaks and other white space become one space, and none at either end. A character that steers what stands around
+/// it (a control character, a mark that turns the direction of reading, an invisible one of Unicode's format characters)
+/// becomes `U+FFFD`, so that people see that something was there. The two joiners stay: Persian and emoji are written with
+/// them. A cut ends in `…`. Doing it twice changes nothing more.
+pub fn line(text: &str, chars_max: usize) -> String {
+    let (mut line, mut chars, mut gap) = (String::new(), 0, false);
+    for c in text.chars() {
+        if c.is_whitespace() {
+            gap = chars > 0;
+            continue;
+        }
+        let shown = if steers(c) { NOT_SHOWN } else { c };
+        let wanted = 1 + usize::from(gap);
+        if chars + wanted > chars_max {
+            return cut(line, chars, chars_max);
+        }
+        line.extend(gap.then_some(' '));
+        line.push(shown);
+        chars += wanted;
+        gap = false;
+    }
+    line
+}
+
+/// `line`, of which more would follow, with `…` at its end.
+fn cut(mut line: String, chars: usize, chars_max: usize) -> String {
+    if chars == chars_max {
+        line.pop();
+        line.truncate(line.trim_end().len());
+    }
+    line.extend((chars_max > 0).then_some('…'));
+    line
+}
+
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            // Of Unicode's general category Cf, those that leave no mark of their own.
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_steers_is_seen_and_moves_nothing() {
+        for (text, shown) in [
+            ("a\u{202e}gpj.exe\u{2066}", "a\u{fffd}gpj.exe\u{fffd}"),
+            ("\u{1b}[31mred\u{7}", "\u{fffd}[31mred\u{fffd}"),
+            ("a\u{9b}2J\u{0}\u{7f}b", "a\u{fffd}2J\u{fffd}\u{fffd}b"),
+            ("\u{feff}a\u{200b}b\u{ad}c\u{e0041}", "\u{fffd}a\u{fffd}b\u{fffd}c\u{fffd}"),
+            ("\u{61c}\u{200e}\u{200f}\u{202a}\u{2069}", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(line(text, 100), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_people_write_stays() {
+        for text in ["Größe 北京 Ω", "می\u{200c}خواهم", "👩\u{200d}👧", "שלום", "a\u{fffd}b"] {
+            assert_eq!(line(text, 100), text);
+        }
+    }
+
+    #[test]
+    fn it_is_one_line_with_single_spaces() {
+        assert_eq!(line(" a\r\n\tb \u{a0}\u{2028}\u{85} c \n", 100), "a b c");
+        assert_eq!(line("\n \t", 100), "");
+    }
+
+    #[test]
+    fn a_cut_keeps_the_bound_and_is_seen() {
+        assert_eq!(line("abcd", 4), "abcd");
+        assert_eq!(line("abcd \n", 4), "abcd", "nothing is left out");
+        assert_eq!(line("abcdef", 4), "abc…");
+        assert_eq!(line("abc def", 4), "abc…");
+        assert_eq!(line("ab cd", 4), "ab…");
+        assert_eq!(line("ü".repeat(9).as_str(), 2), "ü…");
+        assert_eq!((line("ab", 1), line("ab", 0)), ("…".into(), String::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_one_safe_line_and_stays_it(text in "(\\PC|\\pC|\\pM|[ \n\u{200b}-\u{2070}]){0,80}", chars_max in 0_usize..60) {
+            let once = line(&text, chars_max);
+            prop_assert!(once.chars().count() <= chars_max, "{once:?}");
+            prop_assert!(!once.chars().any(|c| steers(c) || (c.is_whitespace() && c != ' ')), "{once:?}");
+            prop_assert!(!once.contains("  ") && once.trim() == once, "{once:?}");
+            prop_assert_eq!(line(&once, chars_max), once);
+        }
+    }
+}
