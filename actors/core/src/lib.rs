@@ -20,6 +20,7 @@
 //! | [`heartbeat`] | how everything stood a moment ago, in one record |
 //! | [`invariant`] | what always holds of a state, named once |
 //! | [`roster`] | which probers to start, change and stop after a reload |
+//! | [`own`] | which of several workers owns which API |
 //! | [`restart`] | how soon a dead actor is started again |
 
 pub mod alert;
@@ -33,6 +34,7 @@ pub mod invariant;
 pub mod issue;
 pub mod observation;
 pub mod outcome;
+pub mod own;
 pub mod restart;
 pub mod roster;
 pub mod schedule;
