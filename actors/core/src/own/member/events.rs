@@ -36,6 +36,8 @@ pub enum Event {
     },
     /// All should know this.
     Notice(Notice),
+    /// Look at the assignment now: somebody says that there is something new in it.
+    Look,
     /// Let go of everything in order, and leave.
     Leave,
     /// While leaving: no further [`Event::Released`] will come. What is still held has no orderly end.

@@ -152,6 +152,7 @@ impl Member {
                 }
                 self.may_swap = true;
             }
+            Event::Look => self.look_at = now,
             Event::Leave => self.on_leave(&mut effects),
             Event::Ended if self.leaving != Leaving::No => {
                 self.held.clear(); // in its name until its session is over, and then nobody's

@@ -284,3 +284,17 @@ fn what_all_should_know_stands_in_the_assignment_once() {
     assert_eq!((world.assignment().writes_schema, world.workers[0].member.notices.len()), (3, 0));
     assert!(world.assignment().configs.revision >= 1, "said twice at worst, where the answer was lost");
 }
+
+#[test]
+fn one_that_is_alone_looks_at_once_when_it_is_told_to() {
+    let mut world = World::with(&["a"]);
+    world.pass(1);
+    world.edit(|assignment| {
+        assignment.version += 1;
+        assignment.say(Notice::WritesSchema(9));
+    });
+    let shown = |world: &World| world.workers[0].member.fleet().unwrap().assignment.writes_schema;
+    assert_eq!(shown(&world), 2);
+    world.send(0, Event::Look);
+    assert_eq!(shown(&world), 9);
+}
