@@ -23,6 +23,8 @@ struct Inner {
     session: AtomicU64,
     is_refused: AtomicBool,
     has_met_others: AtomicBool,
+    /// No holder keeps it up to date any more.
+    is_closed: AtomicBool,
 }
 
 impl LeaseClock {
@@ -47,6 +49,7 @@ impl LeaseClock {
             session: AtomicU64::new(session),
             is_refused: AtomicBool::new(false),
             has_met_others: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         }))
     }
 
@@ -61,7 +64,8 @@ impl LeaseClock {
         // In the order opposite to the one in which they are set: a new deadline is never taken for the old session's.
         let deadline = Duration::from_millis(self.0.deadline_ms.load(Ordering::SeqCst));
         let is_present = self.0.session.load(Ordering::SeqCst) == session;
-        deadline.checked_sub((self.0.now)()).filter(|left| is_present && !left.is_zero())
+        let may_act = is_present && !self.is_closed();
+        deadline.checked_sub((self.0.now)()).filter(|left| may_act && !left.is_zero())
     }
 
     /// How the lease stands, to the millisecond.
@@ -69,6 +73,7 @@ impl LeaseClock {
         let deadline_ms = self.0.deadline_ms.load(Ordering::SeqCst);
         let deadline = Duration::from_millis(deadline_ms);
         match deadline_ms {
+            _ if self.is_closed() => Standing::Out,
             0 => Standing::Out,
             _ if (self.0.now)() < deadline => Standing::Held { until: deadline },
             _ => Standing::Lapsed { since: deadline, is_refused: self.0.is_refused.load(Ordering::SeqCst) },
@@ -88,21 +93,25 @@ impl LeaseClock {
         self.0.has_met_others.load(Ordering::SeqCst)
     }
 
-    /// Nothing may be acted for any more.
+    /// Nothing may be acted for any more, for good.
     pub(crate) fn close(&self) {
-        self.0.deadline_ms.store(0, Ordering::SeqCst);
+        self.0.is_closed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed.load(Ordering::SeqCst)
     }
 
     /// Shows how `member` stands.
     pub(crate) fn show(&self, member: &Member, now: Duration) {
         let (until, is_refused) = match member.standing(now) {
-            Standing::Out => return self.close(),
+            Standing::Out => return self.0.deadline_ms.store(0, Ordering::SeqCst),
             Standing::Held { until } => (until, false),
             Standing::Lapsed { since, is_refused } => (since, is_refused),
         };
         let session = member.session().map_or(0, |session| session.number);
         if self.0.session.load(Ordering::SeqCst) != session {
-            self.close();
+            self.0.deadline_ms.store(0, Ordering::SeqCst);
             self.0.session.store(session, Ordering::SeqCst);
         }
         self.0.is_refused.store(is_refused, Ordering::SeqCst);

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,8 +107,9 @@ impl LeaseHandle {
         self.sight.clone()
     }
 
-    /// These were let go of in order: all of them is stored and sealed, and nothing is under way.
-    pub fn released(&self, shards: ShardSet) {
+    /// These were let go of in order: all of them is stored and sealed, and nothing is under way. Each with the epoch that it was
+    /// held with.
+    pub fn released(&self, shards: BTreeMap<Shard, u64>) {
         self.send(Event::Released(shards));
     }
 
@@ -139,7 +141,7 @@ impl LeaseHandle {
 
     fn send(&self, event: Event) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(event) {
-            tracing::error!(waiting = WAITING_MAX, "the lease holder is stuck; nothing more is done in this session");
+            tracing::error!(waiting = WAITING_MAX, "the lease holder is stuck; this worker owns nothing any more");
             self.clock.close();
         }
     }
@@ -215,7 +217,7 @@ impl LeaseHolder {
             }
             self.show_sight();
             let has_left = changes.contains(&LeaseChange::Left);
-            if !self.tell(changes) || has_left {
+            if !self.tell(changes) || has_left || self.clock.is_closed() {
                 return;
             }
             let heard = {

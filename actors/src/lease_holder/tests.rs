@@ -103,8 +103,9 @@ impl Worker {
                     }
                     LeaseChange::Release(shards) => {
                         tokio::time::sleep(Duration::from_millis(500)).await;
-                        owned.borrow_mut().retain(|shard, _| !shards.contains(shard));
-                        handle.released(shards);
+                        let mut owned = owned.borrow_mut();
+                        let released = owned.extract_if(.., |shard, _| shards.contains(shard));
+                        handle.released(released.map(|(shard, gained)| (shard, gained.epoch)).collect());
                     }
                     LeaseChange::Lost { shards, .. } => owned.borrow_mut().retain(|shard, _| !shards.contains(shard)),
                     LeaseChange::Left => has_left.set(true),
@@ -348,5 +349,55 @@ fn a_notice_is_seen_by_the_others_with_their_next_look() {
         let seen = sight.borrow().fleet.as_ref().map(|fleet| fleet.assignment.configs.revision);
         assert_eq!(seen, Some(1));
         assert_eq!(sight.borrow().fleet.as_ref().map(|fleet| fleet.others.len()), Some(1));
+    });
+}
+
+#[test]
+fn a_holder_that_no_longer_moves_may_not_act() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a"]).await;
+        let clock = workers[0].handle.clock();
+        let session = world.worker(&named("a")).unwrap().session;
+        workers[0].is_stopped.set(true);
+        for _ in 0..WAITING_MAX {
+            workers[0].handle.look();
+        }
+        assert!(clock.may_act(session));
+        workers[0].handle.look();
+        assert!(!clock.may_act(session), "one message more than may wait");
+        workers[0].is_stopped.set(false);
+        pass(&workers, 5).await;
+        assert_eq!((clock.standing(), workers[0].task.is_finished()), (Standing::Out, true), "nor does it go on later");
+    });
+}
+
+#[test]
+fn a_holder_to_whom_nobody_listens_gives_the_lease_up() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let started = Instant::now();
+        let now: BootTime = Arc::new(move || started.elapsed());
+        let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
+        let ask: AskReport = Box::new(|| async { Report { is_made: true, heartbeat: None } }.boxed_local());
+        let (holder, handle, changes) = LeaseHolder::new(member, Arc::new(world.line()), now, ask);
+        drop(changes);
+        holder.run().await;
+        assert_eq!(handle.clock().standing(), Standing::Out);
+    });
+}
+
+#[test]
+fn one_whom_nobody_tells_how_probing_goes_makes_no_progress() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let started = Instant::now();
+        let now: BootTime = Arc::new(move || started.elapsed());
+        let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
+        let ask: AskReport = Box::new(|| std::future::pending().boxed_local());
+        let line = world.line();
+        let (holder, handle, _changes) = LeaseHolder::new(member, Arc::new(line.clone()), now, ask);
+        let _ = tokio::time::timeout(Duration::from_secs(30), holder.run()).await;
+        assert_eq!((handle.clock().standing(), line.calls().1), (Standing::Out, 0));
     });
 }

@@ -273,4 +273,12 @@ mod tests {
         assert!(!Ownership { owner, epoch: 3 }.is_clean());
         assert!(!Ownership::default().is_clean(), "nobody knows what was before there was a record");
     }
+
+    #[test]
+    fn names_of_workers_are_short_and_plain() {
+        assert!(WorkerId::parse(&"a".repeat(WorkerId::CHARS_MAX)).is_ok());
+        assert!(WorkerId::parse(&"a".repeat(WorkerId::CHARS_MAX + 1)).unwrap_err().contains("64"));
+        assert!(WorkerId::parse("").unwrap_err().contains("empty"));
+        assert!(WorkerId::parse("a:b").unwrap_err().contains("':'"));
+    }
 }

@@ -4,17 +4,12 @@
 use std::collections::HashSet;
 
 use api_health_core::own::records::{Record, WorkerState};
+use api_health_core::own::terms::Terms;
 
-use super::clocks_world::{Fate, Planted, World};
-
-/// Seconds in which something may go wrong.
-const TROUBLED_SECONDS: u64 = 16;
+use super::clocks_world::{Fate, Planted, TERMS, World};
 
 /// How long a pause lasts, or a cut: longer than a lease.
 const TROUBLE_SECONDS: u64 = 13;
-
-/// Seconds after the last fault within which every shard has an owner again: a pause, a lease, and a few renewals.
-const MENDED_AFTER_SECONDS: u64 = 45;
 
 fn pass(world: &mut World, seconds: u64, fate: Fate) {
     for _ in 0..seconds {
@@ -66,9 +61,15 @@ fn steps(world: &World) -> Vec<World> {
     next
 }
 
-/// Tries all that may happen from `world` on; the first thing that is wrong, or how many states there are.
+/// Tries all that may happen within 16 s from `world` on. Every shard has an owner again within a pause, a lease and a few renewals.
 fn explore(world: World) -> Result<usize, &'static str> {
-    let until = world.now + TROUBLED_SECONDS;
+    explore_for(world, 16, 45)
+}
+
+/// Tries all that may happen within so many seconds from `world` on, and looks whether every shard has an owner so many seconds
+/// later. The first thing that is wrong, or how many states there are.
+fn explore_for(world: World, troubled_seconds: u64, mended_seconds: u64) -> Result<usize, &'static str> {
+    let until = world.now + troubled_seconds;
     let mut seen = HashSet::from([world.fingerprint()]);
     let mut open = vec![world];
     while let Some(world) = open.pop() {
@@ -83,7 +84,7 @@ fn explore(world: World) -> Result<usize, &'static str> {
                 open.push(next);
                 continue;
             }
-            pass(&mut next, MENDED_AFTER_SECONDS, Fate::Well);
+            pass(&mut next, mended_seconds, Fate::Well);
             if let Some(wrong) = next.wrong {
                 return Err(wrong);
             }
@@ -99,8 +100,9 @@ fn explore(world: World) -> Result<usize, &'static str> {
 }
 
 /// Workers that have shared for a while, or that begin together.
-fn settled(planted: Planted, workers: usize, shards: u16, faults: u8, seconds: u64) -> World {
-    let mut world = World::new(planted, workers, shards, faults);
+fn settled(planted: Planted, workers: u64, shards: u16, faults: u8, seconds: u64) -> World {
+    let begin: Vec<u64> = (1..=workers).collect();
+    let mut world = World::new(planted, TERMS, &begin, shards, faults);
     pass(&mut world, seconds, Fate::Well);
     world
 }
@@ -135,6 +137,15 @@ fn at_no_second_do_two_workers_act_for_one_shard() {
         println!("clocks: {workers} workers, {shards} shards, {faults} faults from second {seconds}: {states} states");
         assert!(states > 2_000, "{states}");
     }
+}
+
+#[test]
+fn one_that_joins_an_owner_with_a_long_lease_waits_for_that() {
+    let mut world = World::new(Planted::Nothing, Terms::DEFAULT, &[1, 25], 2, 1);
+    pass(&mut world, 20, Fate::Well);
+    let states = explore_for(world, 45, 140).unwrap();
+    println!("clocks: a second worker beside a quiet one: {states} states");
+    assert!(states > 2_000, "{states}");
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub(super) struct World {
 }
 
 /// The default, and nobody ever takes its time.
-const TERMS: Terms = Terms {
+pub(super) const TERMS: Terms = Terms {
     quiet_lease: Terms::DEFAULT.lease,
     quiet_renew: Terms::DEFAULT.renew,
     quiet_look: Terms::DEFAULT.renew,
@@ -86,10 +86,11 @@ const TERMS: Terms = Terms {
 };
 
 impl World {
-    pub(super) fn new(planted: Planted, workers: usize, shards: u16, faults_left: u8) -> Self {
-        let worker = |number| Worker {
-            member: Member::new(record(number, 0), true, TERMS, shards, 2),
-            wakes_at: 1 + number as u64,
+    /// Workers that begin at these seconds.
+    pub(super) fn new(planted: Planted, terms: Terms, begin: &[u64], shards: u16, faults_left: u8) -> Self {
+        let worker = |(number, wakes_at): (usize, &u64)| Worker {
+            member: Member::new(record(number, 0), true, terms, shards, 2),
+            wakes_at: *wakes_at,
             paused_until: 0,
             cut_until: 0,
             answers: vec![],
@@ -98,7 +99,7 @@ impl World {
             renewal_sent: None,
         };
         let (store, late, calls) = (BTreeMap::new(), vec![], VecDeque::new());
-        let workers = (0..workers).map(worker).collect();
+        let workers = begin.iter().enumerate().map(worker).collect();
         Self { planted, now: 0, workers, store, late, calls, faults_left, wrong: None }
     }
 
@@ -113,7 +114,10 @@ impl World {
             for effect in self.workers[who].member.on(now, event) {
                 match effect {
                     Effect::AskProgress => events.push_back(Event::progress(true)),
-                    Effect::Release { shards } => events.push_back(Event::Released(shards)),
+                    Effect::Release { shards } => {
+                        let held = self.workers[who].member.held().into_iter();
+                        events.push_back(Event::Released(held.filter(|(shard, _)| shards.contains(shard)).collect()));
+                    }
                     Effect::SleepUntil(at) => {
                         // The next whole second.
                         self.workers[who].wakes_at = at.as_secs() + u64::from(at.subsec_nanos() > 0);

@@ -1,5 +1,6 @@
 //! What a worker is told, and what it says is to be done.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::heartbeat::Heartbeat;
@@ -24,8 +25,9 @@ pub enum Event {
     /// The answer to [`Effect::Read`]: the records that there are.
     Read(Result<Vec<Record>, CallError>),
     /// These shards are let go of: nothing of them is probed, stored or told here any more, and each of their records is sealed and
-    /// stored. What cannot be let go of in order is left out.
-    Released(ShardSet),
+    /// stored. What cannot be let go of in order is left out. Each with the epoch that it was held with, so that an answer that comes
+    /// late lets go of nothing that was gained since.
+    Released(BTreeMap<Shard, u64>),
     /// The highest epoch in the records of a shard that was gained. If that is not below the one it was gained with, it is taken
     /// once more with a higher one, and is not to be used before.
     FoundEpoch {

@@ -144,7 +144,7 @@ impl Member {
             Event::Progress { is_made, heartbeat } => self.on_progress(now, is_made, heartbeat, &mut effects),
             Event::Put(answer) => self.on_put(now, answer, &mut effects),
             Event::Read(answer) => self.on_read(now, answer, &mut effects),
-            Event::Released(shards) => self.on_released(&shards),
+            Event::Released(shards) => self.on_released(shards),
             Event::FoundEpoch { shard, epoch } => self.on_found_epoch(shard, epoch),
             Event::Notice(notice) => {
                 if self.notices.len() < NOTICES_MAX {
@@ -179,9 +179,10 @@ impl Member {
         self.lease.map(|_| self.record.session())
     }
 
-    /// What it holds, with the epochs. Whether it may act on that is said by [`Self::standing`].
+    /// What it holds, with the epochs, those that need a higher one first apart. Whether it may act on that is said by
+    /// [`Self::standing`].
     pub fn held(&self) -> BTreeMap<Shard, u64> {
-        self.held.iter().map(|(shard, held)| (*shard, held.epoch)).collect()
+        self.held.iter().filter(|(_, held)| !held.needs_epoch).map(|(shard, held)| (*shard, held.epoch)).collect()
     }
 
     /// The fleet as it was seen last; `None`: not yet.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{CallError, Doing, Effect, Fleet, Held, Leaving, Loss, Member, Standing};
+use super::{CallError, Doing, Effect, Fleet, Held, Loss, Member, Standing};
 use crate::own::fleet::{Plan, plan};
 use crate::own::records::{Assignment, Key, Ownership, Record, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
 use crate::own::shards::{Shard, ShardSet};
@@ -102,13 +102,14 @@ impl Member {
         let lost: ShardSet = self.held.keys().filter(|shard| !mine.contains_key(shard)).copied().collect();
         self.lose(lost, Loss::Reassigned, effects);
         self.let_go.retain(|shard, epoch| mine.get(shard) == Some(epoch));
+        let is_leaving = self.is_leaving();
         for (shard, epoch) in mine {
             let known = self.epochs.get(&shard).copied().unwrap_or(0);
             match self.held.get_mut(&shard) {
                 Some(held) if held.epoch == epoch => {}
                 // An older assignment came back, from a backup or by a hand: the epoch in it is used up.
                 Some(held) if epoch < held.epoch => held.needs_epoch = true,
-                None if self.let_go.contains_key(&shard) || self.leaving != Leaving::No => {}
+                None if self.let_go.contains_key(&shard) || is_leaving => {}
                 None if epoch <= known => {
                     self.held.insert(shard, Held { epoch, is_leaving: false, needs_epoch: true });
                 }
@@ -120,6 +121,13 @@ impl Member {
 
     fn gain(&mut self, shard: Shard, gain: Gain, effects: &mut Vec<Effect>) {
         let Gain { epoch, is_clean } = gain;
+        if self.is_leaving() && !self.held.contains_key(&shard) {
+            // Nothing was done with it. It is given back as it was; one that needs a seal stays in this session's name, which says so.
+            if is_clean {
+                self.let_go.insert(shard, epoch);
+            }
+            return;
+        }
         let is_leaving = self.held.get(&shard).is_some_and(|held| held.is_leaving);
         self.held.insert(shard, Held { epoch, is_leaving, needs_epoch: false });
         let known = self.epochs.entry(shard).or_default();
@@ -158,10 +166,11 @@ impl Member {
         }
     }
 
-    pub(super) fn on_released(&mut self, shards: &ShardSet) {
-        for shard in shards {
-            if let Some(held) = self.held.remove(shard) {
-                self.let_go.insert(*shard, held.epoch);
+    pub(super) fn on_released(&mut self, shards: BTreeMap<Shard, u64>) {
+        for (shard, epoch) in shards {
+            if self.held.get(&shard).is_some_and(|held| held.epoch == epoch) {
+                self.held.remove(&shard);
+                self.let_go.insert(shard, epoch);
                 self.may_swap = true;
             }
         }

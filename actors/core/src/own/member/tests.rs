@@ -2,11 +2,11 @@
 
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::own::records::{Role, Speaks, WorkerState};
+use crate::own::records::{Role, Speaks, WORKERS_MAX, WorkerState};
 use crate::own::terms::Terms;
 use crate::time::Timestamp;
 use world::{Line, World};
@@ -262,9 +262,8 @@ fn a_shard_whose_records_have_a_higher_epoch_is_taken_once_more_above_it() {
 fn a_release_that_arrives_late_never_meets_an_owner() {
     let mut world = World::with(&["a"]);
     world.pass(1);
-    let shards = ShardSet::from([Shard::new(2)]);
     world.workers[0].line = Line::Down;
-    world.send(0, Event::Released(shards.clone()));
+    world.send(0, Event::Released([(Shard::new(2), 1)].into()));
     world.workers[0].line = Line::Up;
     assert_eq!(world.counts(), [7], "in its name, but not held");
     world.told(0);
@@ -297,4 +296,98 @@ fn one_that_is_alone_looks_at_once_when_it_is_told_to() {
     assert_eq!(shown(&world), 2);
     world.send(0, Event::Look);
     assert_eq!(shown(&world), 9);
+}
+
+#[test]
+fn an_answer_that_comes_late_lets_go_of_nothing_that_was_gained_since() {
+    let mut world = World::with(&["a"]);
+    world.pass(1);
+    let shard = Shard::new(2);
+    world.send(0, Event::FoundEpoch { shard, epoch: 7 });
+    world.send(0, Event::Released([(shard, 1)].into()));
+    assert_eq!(world.workers[0].member.held().get(&shard), Some(&8));
+}
+
+#[test]
+fn what_is_gained_while_leaving_is_given_back_as_it_was() {
+    for (is_clean, owner) in [(true, false), (false, true)] {
+        let mut world = World::with(&["a"]);
+        world.workers[0].line = Line::Down;
+        world.pass(1);
+        world.store.insert(Key::Assignment, Record::Assignment(Box::new(Assignment::none(1, 2))));
+        world.edit(|assignment| {
+            assignment.version = 4;
+            assignment.owners[0].epoch = 3;
+            assignment.owners[0].owner = owner.then(|| record("gone", 1).session());
+        });
+        world.workers[0].line = Line::Up;
+        // Up to the swap, whose answer comes only after the wish to leave.
+        world.now += Duration::from_secs(2);
+        let mut events = VecDeque::from([Event::Woke]);
+        let mut swap = None;
+        while let Some(event) = events.pop_front() {
+            for effect in world.workers[0].member.on(world.now, event) {
+                match effect {
+                    Effect::AskProgress => events.push_back(Event::progress(true)),
+                    Effect::Put { record: Record::Assignment(next), .. } => swap = Some(next),
+                    Effect::Put { record, .. } => {
+                        world.store.insert(record.key(), record);
+                        events.push_back(Event::Put(Ok(())));
+                    }
+                    Effect::Read { keys } => {
+                        let found = keys.iter().filter_map(|key| world.store.get(key).cloned()).collect();
+                        events.push_back(Event::Read(Ok(found)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        world.store.insert(Key::Assignment, Record::Assignment(swap.unwrap()));
+        world.workers[0].member.on(world.now, Event::Leave);
+        world.send(0, Event::Put(Ok(())));
+        assert_eq!(world.told(0), [Effect::Left]);
+        assert_eq!(world.assignment().ownership(Shard::new(0)).is_clean(), is_clean);
+    }
+}
+
+#[test]
+fn one_that_leaves_while_the_store_is_gone_gives_up_after_a_few_calls() {
+    let mut world = World::with(&["a"]);
+    world.pass(1);
+    world.workers[0].line = Line::Down;
+    let before = world.workers[0].puts;
+    world.send(0, Event::Leave);
+    world.pass(10);
+    assert_eq!(world.told(0).last(), Some(&Effect::Left));
+    assert!(world.workers[0].puts - before <= usize::from(CLOSING_FAILURES_MAX) + 1);
+}
+
+#[test]
+fn notices_wait_up_to_a_bound() {
+    let mut world = World::with(&["a"]);
+    for _ in 0..2 * NOTICES_MAX {
+        world.send(0, Event::Notice(Notice::WritesSchema(3)));
+    }
+    assert!(world.workers[0].member.notices.len() <= NOTICES_MAX);
+    world.workers[0].line = Line::Down;
+    for _ in 0..2 * NOTICES_MAX {
+        world.send(0, Event::Notice(Notice::WritesSchema(4)));
+    }
+    assert_eq!(world.workers[0].member.notices.len(), NOTICES_MAX);
+}
+
+#[test]
+fn a_fleet_has_so_many_workers_at_most_and_one_more_owns_nothing() {
+    let mut world = World::with(&["a"]);
+    world.pass(1);
+    let others: Vec<WorkerRecord> = (1..WORKERS_MAX).map(|number| record(&format!("w{number}"), 1)).collect();
+    for other in others {
+        world.edit(|assignment| {
+            assignment.workers.insert(other.id.clone());
+        });
+        world.store.insert(Key::Worker(other.id.clone()), Record::Worker(Box::new(other)));
+    }
+    world.start(record("more", 0), true);
+    world.pass(5);
+    assert_eq!((world.assignment().workers.len(), world.counts()[1]), (WORKERS_MAX, 0));
 }

@@ -83,7 +83,8 @@ impl World {
                     Effect::SleepUntil(at) => worker.wakes_at = at,
                     Effect::Looked => {}
                     Effect::Release { ref shards } => {
-                        events.push_back(Event::Released(shards.clone()));
+                        let held = worker.member.held().into_iter();
+                        events.push_back(Event::Released(held.filter(|(shard, _)| shards.contains(shard)).collect()));
                         worker.told.push(effect);
                     }
                     effect => worker.told.push(effect),
