@@ -4,6 +4,7 @@
 pub mod channel;
 mod clock;
 pub mod configs;
+pub mod leases;
 pub mod stage;
 pub mod store;
 pub mod target;
