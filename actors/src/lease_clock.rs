@@ -80,6 +80,11 @@ impl LeaseClock {
         }
     }
 
+    /// The present session.
+    pub fn session(&self) -> u64 {
+        self.0.session.load(Ordering::SeqCst)
+    }
+
     /// For how long the lease has been lapsed; `None`: it is held, or there is no session.
     pub fn lapsed_for(&self) -> Option<Duration> {
         match self.standing() {

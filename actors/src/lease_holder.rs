@@ -88,12 +88,24 @@ pub struct Sight {
     pub fleet: Option<Arc<Fleet>>,
 }
 
+/// How often the lease was renewed, and what came of the last try.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewals {
+    /// Times that it was renewed.
+    pub done: u64,
+    /// Calls of the store that failed.
+    pub failed: u64,
+    /// Why the last call failed; `None`: it did not.
+    pub error: Option<StoreError>,
+}
+
 /// The way to the holder, from any thread.
 #[derive(Clone)]
 pub struct LeaseHandle {
     commands: mpsc::Sender<Event>,
     clock: LeaseClock,
     sight: watch::Receiver<Sight>,
+    renewals: watch::Receiver<Renewals>,
 }
 
 impl LeaseHandle {
@@ -105,6 +117,16 @@ impl LeaseHandle {
     /// The fleet, as it is seen.
     pub fn sight(&self) -> watch::Receiver<Sight> {
         self.sight.clone()
+    }
+
+    /// How the renewals go.
+    pub fn renewals(&self) -> watch::Receiver<Renewals> {
+        self.renewals.clone()
+    }
+
+    /// There are new figures: a worker that takes its time renews its lease with them.
+    pub fn beat(&self) {
+        self.send(Event::Beat);
     }
 
     /// These were let go of in order: all of them is stored and sealed, and nothing is under way. Each with the epoch that it was
@@ -157,6 +179,7 @@ pub struct LeaseHolder {
     changes: mpsc::Sender<LeaseChange>,
     clock: LeaseClock,
     sight: watch::Sender<Sight>,
+    renewals: watch::Sender<Renewals>,
     /// The store's last complaint, so that it is said once.
     complaint: Option<StoreError>,
 }
@@ -174,8 +197,10 @@ impl LeaseHolder {
         let clock = LeaseClock::new(Arc::clone(&now));
         let first = Sight { session: None, own: member.record().clone(), fleet: None };
         let (sight, seen) = watch::channel(first);
-        let handle = LeaseHandle { commands: sender, clock: clock.clone(), sight: seen };
-        (Self { member, leases, now, ask_report, commands, changes, clock, sight, complaint: None }, handle, heard)
+        let (renewals, renewed) = watch::channel(Renewals::default());
+        let handle = LeaseHandle { commands: sender, clock: clock.clone(), sight: seen, renewals: renewed };
+        let complaint = None;
+        (Self { member, leases, now, ask_report, commands, changes, clock, sight, renewals, complaint }, handle, heard)
     }
 
     /// Holds the lease until the worker has left, or nobody has a handle or listens any more. Dropping the future is like a death.
@@ -191,7 +216,11 @@ impl LeaseHolder {
         let mut awaited: LocalBoxFuture<'static, Answer> = std::future::pending().boxed_local();
         loop {
             let now = (self.now)();
+            let before = (self.member.record().version, self.member.record().session);
             let effects = self.member.on(now, next);
+            if (self.member.record().version, self.member.record().session) > before {
+                self.renewals.send_modify(|renewals| renewals.done += 1);
+            }
             // Before anybody hears of it.
             self.clock.show(&self.member, now);
             let mut changes = vec![];
@@ -303,6 +332,12 @@ impl LeaseHolder {
 
     /// Says what the store answers when that changes from well to not or back, or to another complaint.
     fn complain(&mut self, complaint: Option<StoreError>) {
+        self.renewals.send_if_modified(|renewals| {
+            let is_news = complaint.is_some() || renewals.error.is_some();
+            renewals.failed += u64::from(complaint.is_some());
+            renewals.error.clone_from(&complaint);
+            is_news
+        });
         if complaint == self.complaint {
             return;
         }

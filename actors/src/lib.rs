@@ -29,6 +29,7 @@ pub mod courier;
 pub mod follow;
 pub mod lease_clock;
 pub mod lease_holder;
+pub mod lease_view;
 pub mod leases;
 pub mod ports;
 pub mod prober;

@@ -24,6 +24,8 @@ pub enum Notice {
     Ask(Ask),
     /// The rows of these APIs changed; `None`: of too many to name.
     ConfigsChanged(Option<Vec<ApiId>>),
+    /// The ask of this id is acted upon, and is to be acted upon no more.
+    Done(String),
     /// From now on state records are written in this schema. It never falls.
     WritesSchema(u32),
 }
@@ -58,6 +60,11 @@ pub enum AskFor {
         /// This was told.
         told: AlertKind,
     },
+    /// Owe nothing to this channel any more that was decided until the ask.
+    DropChannel {
+        /// Its name.
+        channel: String,
+    },
 }
 
 impl AskFor {
@@ -66,6 +73,7 @@ impl AskFor {
         match self {
             Self::Retry { api_id, .. } => api_id.as_ref(),
             Self::Withdraw { api_id, .. } => Some(api_id),
+            Self::DropChannel { .. } => None,
         }
     }
 }
@@ -121,6 +129,7 @@ impl Assignment {
                 let too_many = self.asks.len().saturating_sub(ASKS_MAX);
                 self.asks.drain(..too_many);
             }
+            Notice::Done(id) => self.asks.retain(|ask| ask.id != id),
             Notice::ConfigsChanged(api_ids) => self.configs.change(api_ids),
             Notice::WritesSchema(schema) => self.writes_schema = self.writes_schema.max(schema),
         }

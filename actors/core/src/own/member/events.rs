@@ -38,6 +38,8 @@ pub enum Event {
     },
     /// All should know this.
     Notice(Notice),
+    /// There are new figures of how the APIs stand: a worker that takes its time renews its lease with them.
+    Beat,
     /// Look at the assignment now: somebody says that there is something new in it.
     Look,
     /// Let go of everything in order, and leave.

@@ -152,6 +152,8 @@ impl Member {
                 }
                 self.may_swap = true;
             }
+            Event::Beat if self.lease.is_some() && self.is_quiet() => self.renew_at = now,
+            Event::Beat => {}
             Event::Look => self.look_at = now,
             Event::Leave => self.on_leave(&mut effects),
             Event::Ended if self.leaving != Leaving::No => {
