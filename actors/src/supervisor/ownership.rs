@@ -147,14 +147,17 @@ impl Ownership {
     }
 
     /// Asks that were not acted upon yet.
-    pub(super) fn new_asks(&mut self, sight: &Sight) -> Vec<Ask> {
+    pub(super) fn open_asks(&self, sight: &Sight) -> Vec<Ask> {
         let Some(fleet) = &sight.fleet else { return Vec::new() };
         let known: HashSet<&String> = self.acted.iter().collect();
-        let new: Vec<Ask> = fleet.assignment.asks.iter().filter(|ask| !known.contains(&ask.id)).cloned().collect();
-        self.acted.extend(new.iter().map(|ask| ask.id.clone()));
+        fleet.assignment.asks.iter().filter(|ask| !known.contains(&ask.id)).cloned().collect()
+    }
+
+    /// It was acted upon.
+    pub(super) fn acted_on(&mut self, id: String) {
+        self.acted.push_back(id);
         let too_many = self.acted.len().saturating_sub(2 * ASKS_MAX);
         self.acted.drain(..too_many);
-        new
     }
 
     /// What is wrong with the fleet for long enough, in words.

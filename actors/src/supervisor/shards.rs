@@ -189,13 +189,17 @@ impl Supervisor {
         let now = self.uptime();
         let fault = self.ownership.fault(&sight, now);
         self.tell_keeper(FleetIs { fault, channels }, ctx);
-        for ask in self.ownership.new_asks(&sight) {
-            self.act_on(ask, ctx);
+        for ask in self.ownership.open_asks(&sight) {
+            let id = ask.id.clone();
+            if self.act_on(ask, ctx) {
+                self.ownership.acted_on(id);
+            }
         }
     }
 
-    fn act_on(&self, Ask { id, at, what }: Ask, ctx: &mut Context<Self>) {
-        let Some(keeper) = &self.chain.keeper else { return };
+    /// Whether that is done with here: one that somebody else has to act upon now may be ours to act upon later.
+    fn act_on(&self, Ask { id, at, what }: Ask, ctx: &mut Context<Self>) -> bool {
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return false };
         match what {
             AskFor::Retry { alert_ids, .. } => {
                 ctx.spawn(keeper.child.addr.send(Retry(alert_ids)).into_actor(self).map(|_, _, _| ()));
@@ -206,7 +210,7 @@ impl Supervisor {
             }
             AskFor::Withdraw { api_id, incident_id, told: kind } => {
                 if !self.ownership.is_ready(&api_id) {
-                    return; // its owner does
+                    return false; // its owner does
                 }
                 let alert = Alert {
                     alert_id: Alert::id(&incident_id, kind),
@@ -228,6 +232,7 @@ impl Supervisor {
                 }
             }
         }
+        true
     }
 }
 

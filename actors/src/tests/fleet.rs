@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use api_health_core::{ApiId, Status};
+use api_health_core::{AlertKind, ApiId, Status};
 
 use super::{options, seconds, world};
 use crate::ports::StateStore as _;
@@ -108,14 +108,14 @@ fn an_orderly_leave_leaves_no_gap_of_more_than_a_renewal_and_repeats_nothing() {
 }
 
 #[test]
-fn a_worker_that_is_cut_from_the_leases_stores_and_tells_nothing_and_its_shards_move() {
+fn whom_the_store_refuses_keeps_quiet_and_its_shards_move() {
     in_virtual_time(async {
         let (world, leases) = (world_of(20), MemoryLeases::default());
         let line = leases.line();
         let first = world.start_worker("first", &line, options()).await;
         let second = world.start_worker("second", &leases.line(), options()).await;
         seconds(120).await;
-        line.set_fault(LineFault::Hangs);
+        line.set_fault(LineFault::Refused);
         seconds(20).await;
         assert_eq!(second.probers(), 20);
         names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
@@ -130,6 +130,35 @@ fn a_worker_that_is_cut_from_the_leases_stores_and_tells_nothing_and_its_shards_
         seconds(60).await;
         assert_eq!(world.channels[0].lines().len(), 40);
         assert_told_once(&world);
+    });
+}
+
+#[test]
+fn what_a_worker_told_that_could_not_store_it_is_taken_back_by_the_owner() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let line = leases.line();
+        let _first = world.start_worker("first", &line, options()).await;
+        let second = world.start_worker("second", &leases.line(), options()).await;
+        seconds(120).await;
+        line.set_fault(LineFault::Hangs);
+        seconds(20).await;
+        assert_eq!(second.probers(), 20);
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
+        seconds(120).await;
+        let twice = world.channels[0].lines().len() - 20;
+        assert!(twice > 0, "it hears nothing, and tells all the same (P5)");
+        line.set_fault(LineFault::None);
+        seconds(90).await;
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Answers(200)));
+        seconds(90).await;
+        let ended = |kind: AlertKind| world.channels[0].told().iter().filter(|(_, alert)| alert.kind == kind).count();
+        assert_eq!((ended(AlertKind::Down), ended(AlertKind::Up), ended(AlertKind::Closed)), (20 + twice, 20, twice));
+        let told = world.channels[0].told();
+        let incidents = |opens: bool| -> HashSet<String> {
+            told.iter().filter(|(_, a)| a.kind.opens() == opens).map(|(_, a)| a.incident_id.clone()).collect()
+        };
+        assert_eq!(incidents(true), incidents(false), "each outage that was told has an end");
     });
 }
 
@@ -189,7 +218,7 @@ fn a_record_that_was_restored_from_a_backup_is_overwritten_by_what_its_owner_kno
         assert_eq!(world.channels[0].lines(), ["api-0 down"]);
         let known = world.store.record("api-0").unwrap();
         world.store.overwrite(old);
-        seconds(30).await;
+        seconds(90).await;
         let record = world.store.load(ApiId::parse("api-0").unwrap()).await.unwrap().unwrap().unwrap();
         assert_eq!(record.status, Status::Down);
         assert!(record.version > known.version && record.incident == known.incident);

@@ -8,6 +8,9 @@ use crate::own::records::{Key, Record, Role, WorkerRecord, WorkerState};
 use crate::own::shards::ShardSet;
 use crate::own::terms::Terms;
 
+/// A renewal that is due with a heartbeat waits so much longer for it, so that one write is both.
+const BEHIND_BEAT: Duration = Duration::from_secs(1);
+
 /// The lease of the present session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lease {
@@ -71,7 +74,9 @@ impl Member {
                     self.may_swap = true;
                 }
                 self.lease = Some(Lease { until: Terms::deadline(sent, record.lease) });
-                self.renew_at = sent.saturating_add(record.renew);
+                // Where heartbeats come, they are what renews it: the timer leaves them a moment.
+                let behind_beat = if record.heartbeat.is_some() && self.is_quiet() { BEHIND_BEAT } else { Duration::ZERO };
+                self.renew_at = sent.saturating_add(record.renew).saturating_add(behind_beat);
                 self.record = record;
             }
             Err(CallError::Conflict) if self.lease.is_some() => {
