@@ -85,22 +85,33 @@ pub(super) const TERMS: Terms = Terms {
     ..Terms::DEFAULT
 };
 
-impl World {
-    /// Workers that begin at these seconds.
-    pub(super) fn new(planted: Planted, terms: Terms, begin: &[u64], shards: u16, faults_left: u8) -> Self {
-        let worker = |(number, wakes_at): (usize, &u64)| Worker {
+impl Worker {
+    fn new(number: usize, begins: u64, terms: Terms, shards: u16) -> Self {
+        Self {
             member: Member::new(record(number, 0), true, terms, shards, 2),
-            wakes_at: *wakes_at,
+            wakes_at: begins,
             paused_until: 0,
             cut_until: 0,
             answers: vec![],
             last_read: vec![],
             renewal_took: 0,
             renewal_sent: None,
-        };
+        }
+    }
+}
+
+impl World {
+    /// Workers that begin at these seconds.
+    pub(super) fn new(planted: Planted, terms: Terms, begin: &[u64], shards: u16, faults_left: u8) -> Self {
+        let worker = |(number, begins): (usize, &u64)| Worker::new(number, *begins, terms, shards);
         let (store, late, calls) = (BTreeMap::new(), vec![], VecDeque::new());
         let workers = begin.iter().enumerate().map(worker).collect();
         Self { planted, now: 0, workers, store, late, calls, faults_left, wrong: None }
+    }
+
+    /// That worker dies, and its next life begins on the same machine after so many seconds. What it sent may still arrive.
+    pub(super) fn restart(&mut self, who: usize, after_seconds: u64, terms: Terms, shards: u16) {
+        self.workers[who] = Worker::new(who, self.now + after_seconds, terms, shards);
     }
 
     fn at(&self) -> Duration {

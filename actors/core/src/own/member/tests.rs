@@ -391,3 +391,24 @@ fn a_fleet_has_so_many_workers_at_most_and_one_more_owns_nothing() {
     world.pass(5);
     assert_eq!((world.assignment().workers.len(), world.counts()[1]), (WORKERS_MAX, 0));
 }
+
+#[test]
+fn a_lease_that_was_shortened_ends_by_the_shorter_one_even_if_nobody_answered() {
+    let mut world = World::with(&["a"]);
+    world.pass(5);
+    let deadline = |world: &World| match world.workers[0].member.standing(world.now) {
+        Standing::Held { until } => until,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(deadline(&world), Duration::from_secs(81));
+    world.start(record("b", 0), true);
+    world.pass(1);
+    // It sees the other, and asks for the shorter lease; that is stored, and it hears nothing of it.
+    world.workers[0].line = Line::HalfDeaf;
+    world.send(0, Event::Look);
+    let asked = world.now;
+    world.workers[0].line = Line::Down;
+    assert_eq!(deadline(&world), Terms::deadline(asked, Terms::DEFAULT.lease));
+    world.pass(30);
+    assert_eq!(world.counts(), [0, 8]);
+}
