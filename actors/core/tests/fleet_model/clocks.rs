@@ -223,10 +223,8 @@ fn walk(planted: Planted, seed: u64) -> Option<&'static str> {
 
 #[test]
 fn on_long_ways_with_many_faults_no_shard_has_two_owners_and_each_has_one_in_the_end() {
-    for seed in 400..15_000 {
-        if let Some(w) = walk(Planted::Nothing, seed) {
-            println!("seed {seed}: {w}");
-        }
+    for seed in 0..1_000 {
+        assert_eq!(walk(Planted::Nothing, seed), None, "seed {seed}");
     }
     assert!((0..400).any(|seed| walk(Planted::Steals, seed).is_some()));
 }
