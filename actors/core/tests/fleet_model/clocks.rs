@@ -174,3 +174,57 @@ fn planted_without_one_of_the_rules_two_workers_act() {
         assert!(found.is_err(), "{planted:?} is not noticed");
     }
 }
+
+/// Long ways on which much goes wrong at once, chosen by chance from a seed. `None`: nothing was wrong.
+fn walk(planted: Planted, seed: u64) -> Option<&'static str> {
+    let mut chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = |bound: u64| {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (chance >> 33) % bound
+    };
+    let terms = if below(2) == 0 { TERMS } else { Terms::DEFAULT };
+    let begin: Vec<u64> = (0..2 + below(3)).map(|_| 1 + below(40)).collect();
+    let mut world = World::new(planted, terms, &begin, 5, 0);
+    let badness = 1 + below(30);
+    while world.now < 300 {
+        world.tick();
+        while !world.calls.is_empty() {
+            let fates = [Fate::Lost, Fate::Deaf, Fate::Slow, Fate::Late];
+            let is_bad = world.now < 200 && below(100) < badness;
+            world.call(if is_bad { fates[usize::try_from(below(4)).unwrap_or(0)] } else { Fate::Well });
+        }
+        let until = world.now + below(25);
+        for who in 0..world.workers.len() {
+            let worker = &mut world.workers[who];
+            if worker.paused_until > until || until >= 225 {
+                continue;
+            }
+            match below(200) {
+                0 => worker.paused_until = until,
+                1 => worker.cut_until = until,
+                2 => world.restart(who, 1 + below(20), terms, 5),
+                _ => {}
+            }
+        }
+        world.look_for_two_owners();
+        if world.wrong.is_some() {
+            return world.wrong;
+        }
+    }
+    // After a hundred seconds of peace.
+    pass(&mut world, 130, Fate::Well);
+    let counts: Vec<usize> = (0..world.workers.len()).map(|who| world.acts_for(who).len()).collect();
+    let is_even = counts.iter().max().zip(counts.iter().min()).is_some_and(|(most, least)| most - least <= 1);
+    world
+        .wrong
+        .or((counts.iter().sum::<usize>() != 5).then_some("a shard has no owner"))
+        .or((!is_even).then_some("shares differ"))
+}
+
+#[test]
+fn on_long_ways_with_many_faults_no_shard_has_two_owners_and_each_has_one_in_the_end() {
+    for seed in 0..1_000 {
+        assert_eq!(walk(Planted::Nothing, seed), None, "seed {seed}");
+    }
+    assert!((0..400).any(|seed| walk(Planted::Steals, seed).is_some()));
+}

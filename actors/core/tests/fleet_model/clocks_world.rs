@@ -1,7 +1,6 @@
 //! Real workers on one clock that ticks in seconds, and a store between them whose every call can go wrong.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::{self, Write};
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
@@ -85,22 +84,33 @@ pub(super) const TERMS: Terms = Terms {
     ..Terms::DEFAULT
 };
 
-impl World {
-    /// Workers that begin at these seconds.
-    pub(super) fn new(planted: Planted, terms: Terms, begin: &[u64], shards: u16, faults_left: u8) -> Self {
-        let worker = |(number, wakes_at): (usize, &u64)| Worker {
+impl Worker {
+    fn new(number: usize, begins: u64, terms: Terms, shards: u16) -> Self {
+        Self {
             member: Member::new(record(number, 0), true, terms, shards, 2),
-            wakes_at: *wakes_at,
+            wakes_at: begins,
             paused_until: 0,
             cut_until: 0,
             answers: vec![],
             last_read: vec![],
             renewal_took: 0,
             renewal_sent: None,
-        };
+        }
+    }
+}
+
+impl World {
+    /// Workers that begin at these seconds.
+    pub(super) fn new(planted: Planted, terms: Terms, begin: &[u64], shards: u16, faults_left: u8) -> Self {
+        let worker = |(number, begins): (usize, &u64)| Worker::new(number, *begins, terms, shards);
         let (store, late, calls) = (BTreeMap::new(), vec![], VecDeque::new());
         let workers = begin.iter().enumerate().map(worker).collect();
         Self { planted, now: 0, workers, store, late, calls, faults_left, wrong: None }
+    }
+
+    /// That worker dies, and its next life begins on the same machine after so many seconds. What it sent may still arrive.
+    pub(super) fn restart(&mut self, who: usize, after_seconds: u64, terms: Terms, shards: u16) {
+        self.workers[who] = Worker::new(who, self.now + after_seconds, terms, shards);
     }
 
     fn at(&self) -> Duration {
@@ -280,17 +290,13 @@ impl World {
 
     /// Two hashes of all that there is, by what it shows of itself.
     pub(super) fn fingerprint(&self) -> u128 {
-        struct Both(DefaultHasher, DefaultHasher);
-        impl Write for Both {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                self.0.write(text.as_bytes());
-                self.1.write(text.as_bytes());
-                Ok(())
-            }
-        }
-        let mut both = Both(DefaultHasher::new(), DefaultHasher::new());
-        both.1.write_u8(1);
-        let _ = write!(both, "{self:?}");
-        u128::from(both.0.finish()) << 64 | u128::from(both.1.finish())
+        let text = format!("{:?}", (self.now, &self.workers, &self.store, &self.late, &self.calls, self.faults_left));
+        let hash = |begin: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(begin);
+            hasher.write(text.as_bytes());
+            u128::from(hasher.finish())
+        };
+        hash(0) << 64 | hash(1)
     }
 }

@@ -54,6 +54,11 @@ impl Member {
         if let Some(heartbeat) = heartbeat {
             record.heartbeat = Some(*heartbeat);
         }
+        if let Some(lease) = &mut self.lease {
+            // From here on the others may go by the length that is asked for now, whether or not its answer ever comes. Where that is
+            // not shorter than before, this changes nothing.
+            lease.until = lease.until.min(Terms::deadline(now, record.lease));
+        }
         let doing = Doing::Renewing { sent: now, record: Box::new(record.clone()) };
         self.put(Record::Worker(Box::new(record)), doing, effects);
     }

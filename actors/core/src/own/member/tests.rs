@@ -1,8 +1,9 @@
 //! Workers that share a store in memory, second by second.
 
+mod leaving;
 mod world;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
@@ -99,31 +100,6 @@ fn one_that_was_asleep_finds_itself_fenced_and_begins_anew() {
     assert_eq!(world.workers[0].member.session().map(|session| session.number), Some(2));
     world.pass(30);
     assert_eq!(world.counts(), [4, 4]);
-}
-
-#[test]
-fn one_that_leaves_gives_its_shards_back_clean() {
-    let mut world = World::with(&["a", "b"]);
-    world.pass(60);
-    world.told(1);
-    world.send(0, Event::Leave);
-    assert_eq!(world.told(0).last(), Some(&Effect::Left));
-    world.pass(4);
-    assert_eq!(world.counts(), [0, 8]);
-    assert!(world.told(1).iter().all(|effect| matches!(effect, Effect::Gained { is_clean: true, .. })));
-}
-
-#[test]
-fn one_that_leaves_without_an_orderly_end_leaves_its_shards_unclean() {
-    let mut world = World::with(&["a"]);
-    world.pass(1);
-    let effects = world.workers[0].member.on(world.now, Event::Leave);
-    assert!(matches!(&effects[..], [Effect::Release { shards }, Effect::SleepUntil(_)] if shards.len() == 8));
-    world.send(0, Event::Ended);
-    assert_eq!(world.told(0).last(), Some(&Effect::Left));
-    world.start(record("b", 0), true);
-    world.pass(1);
-    assert!(world.told(1).iter().all(|effect| matches!(effect, Effect::Gained { is_clean: false, epoch: 2, .. })));
 }
 
 #[test]
@@ -309,60 +285,6 @@ fn an_answer_that_comes_late_lets_go_of_nothing_that_was_gained_since() {
 }
 
 #[test]
-fn what_is_gained_while_leaving_is_given_back_as_it_was() {
-    for (is_clean, owner) in [(true, false), (false, true)] {
-        let mut world = World::with(&["a"]);
-        world.workers[0].line = Line::Down;
-        world.pass(1);
-        world.store.insert(Key::Assignment, Record::Assignment(Box::new(Assignment::none(1, 2))));
-        world.edit(|assignment| {
-            assignment.version = 4;
-            assignment.owners[0].epoch = 3;
-            assignment.owners[0].owner = owner.then(|| record("gone", 1).session());
-        });
-        world.workers[0].line = Line::Up;
-        // Up to the swap, whose answer comes only after the wish to leave.
-        world.now += Duration::from_secs(2);
-        let mut events = VecDeque::from([Event::Woke]);
-        let mut swap = None;
-        while let Some(event) = events.pop_front() {
-            for effect in world.workers[0].member.on(world.now, event) {
-                match effect {
-                    Effect::AskProgress => events.push_back(Event::progress(true)),
-                    Effect::Put { record: Record::Assignment(next), .. } => swap = Some(next),
-                    Effect::Put { record, .. } => {
-                        world.store.insert(record.key(), record);
-                        events.push_back(Event::Put(Ok(())));
-                    }
-                    Effect::Read { keys } => {
-                        let found = keys.iter().filter_map(|key| world.store.get(key).cloned()).collect();
-                        events.push_back(Event::Read(Ok(found)));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        world.store.insert(Key::Assignment, Record::Assignment(swap.unwrap()));
-        world.workers[0].member.on(world.now, Event::Leave);
-        world.send(0, Event::Put(Ok(())));
-        assert_eq!(world.told(0), [Effect::Left]);
-        assert_eq!(world.assignment().ownership(Shard::new(0)).is_clean(), is_clean);
-    }
-}
-
-#[test]
-fn one_that_leaves_while_the_store_is_gone_gives_up_after_a_few_calls() {
-    let mut world = World::with(&["a"]);
-    world.pass(1);
-    world.workers[0].line = Line::Down;
-    let before = world.workers[0].puts;
-    world.send(0, Event::Leave);
-    world.pass(10);
-    assert_eq!(world.told(0).last(), Some(&Effect::Left));
-    assert!(world.workers[0].puts - before <= usize::from(CLOSING_FAILURES_MAX) + 1);
-}
-
-#[test]
 fn notices_wait_up_to_a_bound() {
     let mut world = World::with(&["a"]);
     for _ in 0..2 * NOTICES_MAX {
@@ -390,4 +312,25 @@ fn a_fleet_has_so_many_workers_at_most_and_one_more_owns_nothing() {
     world.start(record("more", 0), true);
     world.pass(5);
     assert_eq!((world.assignment().workers.len(), world.counts()[1]), (WORKERS_MAX, 0));
+}
+
+#[test]
+fn a_lease_that_was_shortened_ends_by_the_shorter_one_even_if_nobody_answered() {
+    let mut world = World::with(&["a"]);
+    world.pass(5);
+    let deadline = |world: &World| match world.workers[0].member.standing(world.now) {
+        Standing::Held { until } => until,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(deadline(&world), Duration::from_secs(81));
+    world.start(record("b", 0), true);
+    world.pass(1);
+    // It sees the other, and asks for the shorter lease; that is stored, and it hears nothing of it.
+    world.workers[0].line = Line::HalfDeaf;
+    world.send(0, Event::Look);
+    let asked = world.now;
+    world.workers[0].line = Line::Down;
+    assert_eq!(deadline(&world), Terms::deadline(asked, Terms::DEFAULT.lease));
+    world.pass(30);
+    assert_eq!(world.counts(), [0, 8]);
 }

@@ -17,6 +17,8 @@ pub(super) enum Line {
     Refuses,
     /// What is sent arrives, and no answer comes back.
     Deaf,
+    /// The same for writes; reads are answered.
+    HalfDeaf,
 }
 
 pub(super) struct Worker {
@@ -71,12 +73,14 @@ impl World {
                             _ if stored != over => Err(CallError::Conflict),
                             line => {
                                 self.store.insert(record.key(), record);
-                                if line == Line::Deaf { Err(CallError::NoAnswer) } else { Ok(()) }
+                                if line != Line::Up { Err(CallError::NoAnswer) } else { Ok(()) }
                             }
                         }));
                     }
                     Effect::Read { keys } => events.push_back(Event::Read(match worker.line {
-                        Line::Up => Ok(keys.iter().filter_map(|key| self.store.get(key).cloned()).collect()),
+                        Line::Up | Line::HalfDeaf => {
+                            Ok(keys.iter().filter_map(|key| self.store.get(key).cloned()).collect())
+                        }
                         Line::Refuses => Err(CallError::Refused),
                         Line::Down | Line::Deaf => Err(CallError::NoAnswer),
                     })),
