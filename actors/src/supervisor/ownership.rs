@@ -8,6 +8,7 @@ use api_health_core::ApiId;
 use api_health_core::keep::Grant;
 use api_health_core::own::member::Member;
 use api_health_core::own::notices::{ASKS_MAX, Ask};
+use api_health_core::own::records::{self, Session};
 use api_health_core::own::shards::{Shard, ShardSet};
 use tokio::sync::oneshot;
 
@@ -144,6 +145,22 @@ impl Ownership {
     /// Nothing of these is held any more; with which epochs they were.
     pub(super) fn remove(&mut self, shards: &ShardSet) -> BTreeMap<Shard, u64> {
         shards.iter().filter_map(|shard| Some((*shard, self.held.remove(shard)?.grant.epoch))).collect()
+    }
+
+    /// Whether it is known what this process owns at first, and read: it has its share of what was free, or there is nothing for it
+    /// to have.
+    pub(super) fn is_settled(&self, sight: &Sight) -> bool {
+        let Some(fleet) = sight.fleet.as_ref().filter(|_| sight.session.is_some()) else { return false };
+        if self.alone {
+            return self.held.len() == usize::from(self.shards) && self.to_load().is_empty();
+        }
+        let lives = |owner: &Session| {
+            let others = fleet.others.get(&owner.worker);
+            others.is_some_and(|record| record.is_live() && record.session == owner.number)
+        };
+        let is_others = |own: &records::Ownership| own.owner.as_ref().is_some_and(lives);
+        let has_share = !self.held.is_empty() && self.to_load().is_empty();
+        has_share || fleet.assignment.owners.iter().all(is_others)
     }
 
     /// Asks that were not acted upon yet.

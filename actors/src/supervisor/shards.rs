@@ -20,7 +20,7 @@ use super::Supervisor;
 use super::chain::{Member, Phase};
 use super::progress::{AskProgress, Asker};
 use crate::child::ExitReason;
-use crate::lease_holder::{LeaseChange, LeaseHolder, Report};
+use crate::lease_holder::{LeaseChange, LeaseHolder, Report, Sight};
 use crate::lease_view::{Figures, LeaseView};
 use crate::ports::StoreError;
 use crate::prober::Again;
@@ -115,7 +115,21 @@ impl Supervisor {
         }));
     }
 
+    /// Says once that it is known what this process owns at first.
+    fn note_joined(&mut self, sight: &Sight) {
+        if !self.ownership.has_joined && self.ownership.is_settled(sight) {
+            self.ownership.has_joined = true;
+            for waiter in self.ownership.joining.drain(..) {
+                let _ = waiter.send(()); // whoever gave up waiting needs no answer
+            }
+        }
+    }
+
     fn loaded_shards(&mut self, ctx: &mut Context<Self>) {
+        if let Some(handle) = self.ownership.handle.clone() {
+            let sight = handle.sight().borrow().clone();
+            self.note_joined(&sight);
+        }
         self.configs.owned_anew();
         if self.chain.phase == Phase::Restarting {
             self.chain_is_up(ctx);
@@ -174,12 +188,7 @@ impl Supervisor {
         let Some(handle) = self.ownership.handle.clone() else { return };
         let sight = handle.sight().borrow().clone();
         let Some(fleet) = &sight.fleet else { return };
-        if !self.ownership.has_joined && sight.session.is_some() {
-            self.ownership.has_joined = true;
-            for waiter in self.ownership.joining.drain(..) {
-                let _ = waiter.send(()); // whoever gave up waiting needs no answer
-            }
-        }
+        self.note_joined(&sight);
         let others: Vec<_> = fleet.others.values().filter(|record| record.is_live()).collect();
         if let (true, Some(other)) = (self.ownership.alone, others.first()) {
             let why = format!("another api-health shares this store: {} on host {}", other.id, other.host);

@@ -43,6 +43,11 @@ impl WorkerId {
         }
     }
 
+    /// The name that these bits make: as many as no other worker draws by chance.
+    pub fn of_bits(bits: u128) -> Self {
+        Self(format!("{bits:032x}").into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
