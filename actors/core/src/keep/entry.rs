@@ -56,7 +56,7 @@ pub(super) enum Found {
     WasOurs,
     /// Somebody with a higher epoch wrote it: the shard is lost.
     HigherEpoch,
-    /// It is older than what this owner knows: a copy from a backup, or a hand in the table. It is overwritten.
+    /// It is no newer than what this owner knows: a copy from a backup, or a hand in the table. It is overwritten.
     OldCopy,
     /// A write of an owner before this one, or a hand in the table: it counts, and what was decided and not stored does not.
     Adopted {
@@ -70,7 +70,8 @@ pub(super) enum Found {
 /// One API.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// All that is known, including what is not stored yet. Version and epoch are those of the newest record that is known.
+    /// All that is known, including what is not stored yet. The epoch is that of the newest record that is known, and so is the
+    /// version, unless a write of a higher one was given up.
     pub(super) state: ApiState,
     /// The version of the stored record, as far as that is known; 0: there is none.
     pub(super) over: u64,
@@ -145,6 +146,11 @@ impl Entry {
         true
     }
 
+    /// An outage was told that is not in the store.
+    pub(super) fn told(&mut self, alert: &Arc<Alert>, now: Duration) {
+        self.unstored(now).told.push(Arc::clone(alert));
+    }
+
     fn all_unstored(&self) -> impl Iterator<Item = &Unstored> {
         let in_attempt = self.attempt.as_ref().and_then(|attempt| attempt.unstored.as_deref());
         in_attempt.into_iter().chain(self.unstored.as_deref())
@@ -213,9 +219,13 @@ impl Entry {
         self.reopen();
     }
 
-    /// What was sent is not what will be sent next.
+    /// What was sent is not what will be sent next. Its version is given to nothing else: it may have landed, and a copy of it may
+    /// come back.
     fn reopen(&mut self) {
-        let sent = self.attempt.take().and_then(|attempt| attempt.unstored);
+        let attempt = self.attempt.take();
+        let sent_version = attempt.as_ref().map_or(0, |attempt| attempt.write.state.version);
+        self.state.version = self.state.version.max(sent_version);
+        let sent = attempt.and_then(|attempt| attempt.unstored);
         if let Some(mut sent) = sent {
             if let Some(later) = self.unstored.take() {
                 sent.alerts.extend(later.alerts);
@@ -238,7 +248,7 @@ impl Entry {
         if stored.epoch > epoch {
             return Found::HigherEpoch;
         }
-        if (stored.epoch, stored.version) < (self.state.epoch, self.state.version) {
+        if (stored.epoch, stored.version) <= (self.state.epoch, self.state.version) {
             self.over = stored.version;
             self.reopen();
             return Found::OldCopy;

@@ -156,6 +156,10 @@ impl Keeper {
                 if entry.taken(alert, channel, now.uptime) {
                     self.ledger.queue(api_id);
                     self.pump(now);
+                } else if unstored && alert.kind.opens() {
+                    // It was forgotten meanwhile, for a record that does not know it.
+                    self.take_back(alert, now);
+                    self.pump(now);
                 }
             }
             // It decides nothing but when to try again: its write may wait.
@@ -225,12 +229,20 @@ impl Keeper {
 
     /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
     /// taken back.
-    pub fn withdraw(&mut self, told: &Alert, now: Moment) {
-        let Some(entry) = self.ledger.get(&told.api_id).filter(|_| self.owned.owns(&told.api_id)) else { return };
-        if let Some(decision) = withdraw(&entry.state, told, &self.setup.channels, now.wall) {
-            let api_id = told.api_id.clone();
-            self.carry_out(&api_id, decision, now);
+    pub fn withdraw(&mut self, told: &Arc<Alert>, now: Moment) {
+        if self.owned.owns(&told.api_id) && self.ledger.get(&told.api_id).is_some() {
+            self.take_back(told, now);
             self.pump(now);
+        }
+    }
+
+    /// Takes an outage back that was told and is not in the record. Until that is stored, it is still to be taken back by whoever
+    /// owns the record next, or over whatever record is found there.
+    pub(super) fn take_back(&mut self, told: &Arc<Alert>, now: Moment) {
+        let state = &self.ledger.entry(&told.api_id).state;
+        if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
+            self.carry_out(&told.api_id, decision, now);
+            self.ledger.entry(&told.api_id).told(told, now.uptime);
         }
     }
 

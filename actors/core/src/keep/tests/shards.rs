@@ -183,3 +183,16 @@ fn an_outage_that_its_owner_knows_is_not_taken_back() {
     desk.take();
     assert_eq!((desk.commits.len(), desk.known("shop").owed.len()), (0, 0));
 }
+
+#[test]
+fn an_outage_that_is_to_be_taken_back_is_handed_on_until_that_is_stored() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_is_dead_for(30, &unavailable());
+    let told = desk.attempts.iter().find(|attempt| attempt.api_id == id("shop")).unwrap().alert.clone();
+    let mut next = Desk::watching(&["shop"]);
+    next.keeper.withdraw(&told, moment(next.now));
+    next.keeper.lose(&all_shards());
+    next.take();
+    assert_eq!(next.others.iter().filter_map(asked_to_withdraw).collect::<Vec<_>>(), [&told]);
+}
