@@ -5,20 +5,25 @@ use std::time::Duration;
 
 use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
-use crate::delivery;
+use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
+
+/// Deliveries of one API that are noted while they cannot be stored. The first ones are kept, which are of what is stored; of an
+/// alert beyond that, a record that is found later may say that it is owed, and then it is told twice.
+const TAKEN_MAX: usize = 4 * OWED_MAX;
 
 /// What matters and is not in the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unstored {
     /// Since when, in uptime.
     since: Duration,
-    /// The ids of alerts that are owed by it.
+    /// The ids of alerts that are owed by it, at most as many as an outbox holds.
     alerts: Vec<String>,
-    /// Alerts that a channel took: facts, whatever becomes of the rest.
+    /// Alerts that a channel took: facts, whatever becomes of the rest. At most [`TAKEN_MAX`].
     taken: Vec<(String, Arc<str>)>,
-    /// Alerts that were told although they could not be stored.
+    /// Outages that were told although they could not be stored, and whose end was not: at most one for each channel, and those
+    /// that are to be taken back.
     told: Vec<Arc<Alert>>,
 }
 
@@ -121,8 +126,11 @@ impl Entry {
     /// Something matters from now on that is not in the store.
     pub(super) fn matters(&mut self, owes: Option<&Alert>, now: Duration) {
         self.dirty = true;
-        let unstored = self.unstored(now);
-        unstored.alerts.extend(owes.map(|alert| alert.alert_id.clone()));
+        if let Some(unstored) = &mut self.unstored {
+            let is_owed = |alert_id: &String| self.state.owed.iter().any(|owed| owed.alert.alert_id == *alert_id);
+            unstored.alerts.retain(is_owed);
+        }
+        self.unstored(now).alerts.extend(owes.map(|alert| alert.alert_id.clone()));
     }
 
     fn unstored(&mut self, now: Duration) -> &mut Unstored {
@@ -131,7 +139,9 @@ impl Entry {
 
     /// A channel has an alert. Returns whether that is news.
     pub(super) fn taken(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
-        if !self.is_stored(&alert.alert_id) {
+        if !alert.kind.opens() {
+            self.end_is_told(alert);
+        } else if !self.is_stored(&alert.alert_id) {
             let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
             match in_attempt.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
                 Some(unstored) => unstored.told.push(Arc::clone(alert)),
@@ -142,11 +152,25 @@ impl Entry {
             return false;
         }
         self.dirty = true;
-        self.unstored(now).taken.push((alert.alert_id.clone(), Arc::clone(channel)));
+        let taken = &mut self.unstored(now).taken;
+        if taken.len() < TAKEN_MAX {
+            taken.push((alert.alert_id.clone(), Arc::clone(channel)));
+        }
         true
     }
 
-    /// An outage was told that is not in the store.
+    /// A channel that was told an outage was told its end: for that channel there is nothing to take back.
+    fn end_is_told(&mut self, end: &Alert) {
+        let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
+        for unstored in in_attempt.into_iter().chain(self.unstored.as_mut()) {
+            if let Some(ended) = unstored.told.iter().position(|told| told.incident_id == end.incident_id) {
+                unstored.told.remove(ended);
+                return;
+            }
+        }
+    }
+
+    /// One more channel was told an outage that is not in the store.
     pub(super) fn told(&mut self, alert: &Arc<Alert>, now: Duration) {
         self.unstored(now).told.push(Arc::clone(alert));
     }
@@ -268,12 +292,12 @@ impl Entry {
                 self.unstored(now).taken.push((alert_id, channel));
             }
         }
-        Found::Adopted { forgot, told: told.into_iter().filter(|alert| alert.kind.opens()).collect() }
+        Found::Adopted { forgot, told }
     }
 
     /// Outages that were told and could not be stored: what its next owner has to know.
     pub(super) fn told_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
-        self.all_unstored().flat_map(|unstored| &unstored.told).filter(|alert| alert.kind.opens())
+        self.all_unstored().flat_map(|unstored| &unstored.told)
     }
 
     /// Nothing is under way any more: another life of the keeper goes on from here. A write that was sent is sent again as it was.

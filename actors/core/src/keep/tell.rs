@@ -242,7 +242,8 @@ impl Keeper {
         let state = &self.ledger.entry(&told.api_id).state;
         if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
             self.carry_out(&told.api_id, decision, now);
-            self.ledger.entry(&told.api_id).told(told, now.uptime);
+            let entry = self.ledger.entry(&told.api_id);
+            self.setup.channels.iter().for_each(|_| entry.told(told, now.uptime));
         }
     }
 

@@ -11,6 +11,12 @@ use crate::invariant;
 
 const NAMES: [&str; 3] = ["shop", "cart", "mail"];
 
+const CHANNELS: [&str; 2] = ["pager", "mail"];
+
+fn play_setup() -> Setup {
+    Setup { channels: CHANNELS.map(str::to_owned).into(), ..setup() }
+}
+
 /// What may happen.
 #[derive(Clone, Debug)]
 enum Event {
@@ -20,7 +26,9 @@ enum Event {
     /// One of the attempts that are under way comes to that.
     Ends(Index, Attempted),
     Wait(u64),
-    Lapse { met_others: bool },
+    Lapse {
+        met_others: bool,
+    },
     Renew,
     /// A copy of a record as it once was is put back.
     Restore(Index),
@@ -45,7 +53,8 @@ enum Answer {
 /// What any keeper meets.
 fn usual() -> impl Strategy<Value = Event> {
     let verdict = select(vec![Verdict::Pass, Verdict::Fail, Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]);
-    let answer = select(vec![Answer::Done, Answer::Done, Answer::Done, Answer::DoneUnsaid, Answer::Failed, Answer::Refused]);
+    let answer =
+        select(vec![Answer::Done, Answer::Done, Answer::Done, Answer::DoneUnsaid, Answer::Failed, Answer::Refused]);
     let why = || Attempted::Failed { why: "refused".into(), wait: Duration::from_secs(5) };
     let came = select(vec![Attempted::TakenOver, Attempted::TakenOver, why(), Attempted::Cut]);
     prop_oneof![
@@ -91,7 +100,7 @@ struct Play {
 
 impl Play {
     fn new() -> Self {
-        Self { desk: Desk::watching(&NAMES), epoch: 1, copies: Vec::new(), late: VecDeque::new() }
+        Self { desk: Desk::with(play_setup(), &NAMES), epoch: 1, copies: Vec::new(), late: VecDeque::new() }
     }
 
     fn happens(&mut self, event: &Event) {
@@ -113,7 +122,8 @@ impl Play {
             Event::NewOwner => self.new_owner(),
             Event::Lands => self.lands(),
         }
-        self.copies.extend(self.desk.store.values().filter(|state| !self.copies.contains(state)).cloned().collect::<Vec<_>>());
+        self.copies
+            .extend(self.desk.store.values().filter(|state| !self.copies.contains(state)).cloned().collect::<Vec<_>>());
         for name in NAMES {
             if let Some(state) = self.desk.keeper.state(&id(name)) {
                 assert_eq!(invariant::first_broken(state), None);
@@ -187,7 +197,7 @@ impl Play {
         desk.attempts_end(&Attempted::Cut);
         let told = std::mem::take(&mut desk.others);
         self.epoch += 1;
-        desk.keeper = Keeper::new(setup(), moment(desk.now));
+        desk.keeper = Keeper::new(play_setup(), moment(desk.now));
         desk.renew();
         desk.gain(&grants(self.epoch, false));
         desk.watch(&NAMES);
@@ -224,10 +234,14 @@ impl Play {
         desk.all_goes_well();
     }
 
-    /// What was told of an API, in order, without repeats of what was told just before.
-    fn told(&self, name: &str) -> Vec<Arc<Alert>> {
-        let of_it = self.desk.alerts.iter().map(|(_, alert)| alert).filter(|alert| alert.api_id == id(name));
-        let mut told: Vec<Arc<Alert>> = of_it.cloned().collect();
+    /// What each channel was told of each API, in order, without repeats of what was told just before.
+    fn told(&self) -> impl Iterator<Item = (&'static str, Vec<Arc<Alert>>)> {
+        CHANNELS.into_iter().flat_map(|channel| NAMES.map(|name| (name, self.told_through(channel, name))))
+    }
+
+    fn told_through(&self, channel: &str, name: &str) -> Vec<Arc<Alert>> {
+        let is_meant = |(through, alert): &&(Channel, Arc<Alert>)| **through == *channel && alert.api_id == id(name);
+        let mut told: Vec<_> = self.desk.alerts.iter().filter(is_meant).map(|(_, alert)| Arc::clone(alert)).collect();
         told.dedup_by(|later, earlier| later.alert_id == earlier.alert_id);
         told
     }
@@ -251,12 +265,11 @@ proptest! {
         events.iter().for_each(|event| play.happens(event));
         play.quiet(then);
         play.check_stored();
-        for name in NAMES {
+        for (name, told) in play.told() {
             let changes: Vec<Status> = play.desk.lines.iter().filter_map(|line| match line {
                 Line::StatusChanged { api_id, from, to, .. } if *api_id == id(name) && *from != Status::Unknown => Some(*to),
                 _ => None,
             }).collect();
-            let told = play.told(name);
             prop_assert_eq!(told.iter().map(|alert| alert.kind.status()).collect::<Vec<_>>(), changes);
             let ids: HashSet<&str> = told.iter().map(|alert| alert.alert_id.as_str()).collect();
             prop_assert_eq!(ids.len(), told.len(), "each under an id of its own");
@@ -271,8 +284,7 @@ proptest! {
         events.iter().for_each(|event| play.happens(event));
         play.quiet(then);
         play.check_stored();
-        for name in NAMES {
-            let told = play.told(name);
+        for (name, told) in play.told() {
             let mut open: Vec<&str> = Vec::new();
             for alert in &told {
                 open.retain(|incident_id| *incident_id != alert.incident_id);

@@ -36,7 +36,8 @@ fn else_each_record_is_sealed_those_that_owe_first_and_what_they_owe_is_told_aft
 
 #[test]
 fn records_are_sealed_at_a_stated_rate() {
-    let mut desk = Desk::empty(Setup { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
+    let mut desk =
+        Desk::empty(Setup { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
     for n in 0..3 * ANEW_PER_SECOND {
         desk.somebody_writes(&format!("api-{n}"), |state| state.version = 1);
     }
