@@ -54,7 +54,9 @@ mod memory {
 
     #[test]
     fn a_write_succeeds_only_over_exactly_the_version_that_it_names() {
-        block_on(super::a_write_succeeds_only_over_exactly_the_version_that_it_names(World::Memory(MemoryStore::default())));
+        block_on(super::a_write_succeeds_only_over_exactly_the_version_that_it_names(World::Memory(
+            MemoryStore::default(),
+        )));
     }
 
     #[test]
@@ -138,7 +140,11 @@ async fn a_write_succeeds_over_no_higher_epoch(world: World) {
     let store = world.open();
     let with_epoch = |version, epoch| ApiState { epoch, ..rich("a", version) };
     for (version, epoch) in [(1, 0), (2, 0), (3, 7), (4, 7), (5, 8), (6, 1_000_000_000_000)] {
-        assert_eq!(commit_one(&*store, with_epoch(version, epoch)).await, Ok(()), "none, an equal or a lower one is there");
+        assert_eq!(
+            commit_one(&*store, with_epoch(version, epoch)).await,
+            Ok(()),
+            "none, an equal or a lower one is there"
+        );
         assert_eq!(stored(&*store, "a").await, Some(with_epoch(version, epoch)));
     }
     for epoch in [0, 1, 999_999_999_999] {

@@ -159,6 +159,10 @@ impl Keeper {
                 if entry.taken(alert, channel, now.uptime) {
                     self.ledger.queue(api_id);
                     self.pump(now);
+                } else if unstored && alert.kind.opens() {
+                    // It was forgotten meanwhile, for a record that does not know it.
+                    self.take_back(alert, now);
+                    self.pump(now);
                 }
             }
             // It decides nothing but when to try again: its write may wait.
@@ -228,15 +232,21 @@ impl Keeper {
 
     /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
     /// taken back.
-    pub fn withdraw(&mut self, told: &Alert, now: Moment) {
-        if !self.owned.owns(&told.api_id) {
-            return;
+    pub fn withdraw(&mut self, told: &Arc<Alert>, now: Moment) {
+        if self.owned.owns(&told.api_id) {
+            self.take_back(told, now);
+            self.pump(now);
         }
+    }
+
+    /// Takes an outage back that was told and is not in the record. Until that is stored, it is still to be taken back by whoever
+    /// owns the record next, or over whatever record is found there.
+    pub(super) fn take_back(&mut self, told: &Arc<Alert>, now: Moment) {
         let state = &self.ledger.entry(&told.api_id).state;
         if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
-            let api_id = told.api_id.clone();
-            self.carry_out(&api_id, decision, now);
-            self.pump(now);
+            self.carry_out(&told.api_id, decision, now);
+            let entry = self.ledger.entry(&told.api_id);
+            self.setup.channels.iter().for_each(|_| entry.told(told, now.uptime));
         }
     }
 
