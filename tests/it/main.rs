@@ -47,6 +47,5 @@ mod stalls;
 mod stopping;
 mod store_outage;
 mod systemd_notify;
-mod two_processes;
 mod up_and_down;
 mod writes;
