@@ -12,6 +12,7 @@ mod metadata;
 mod systemd;
 
 // What is promised.
+mod alerts_drop;
 mod alerts_retry;
 mod bad_input;
 mod bad_rows;

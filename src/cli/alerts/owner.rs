@@ -23,16 +23,22 @@ pub(super) enum Owner {
 }
 
 impl Owner {
-    /// Looks for a daemon, and becomes the owner where there is none.
+    /// Looks for a daemon, and becomes the owner where there is none, of all channels but the one that is given up.
     ///
     /// # Errors
     /// A daemon that does not answer, another process that owns the store, a store or a channel that is not there.
-    pub(super) async fn find(app: &App, as_json: bool, out: &Out) -> Result<Self, AppError> {
+    pub(super) async fn find(
+        app: &App,
+        given_up: Option<&str>,
+        as_json: bool,
+        out: &Out,
+    ) -> Result<Self, AppError> {
         let env = |name: &str| std::env::var(name).ok();
         if let Some(found) = client::find(&app.settings, &env).await.map_err(unanswered)? {
             return Ok(Self::Daemon(found));
         }
-        let notifiers = notifiers(app, as_json, out).await?;
+        let mut notifiers = notifiers(app, as_json, out).await?;
+        notifiers.retain(|notifier| given_up != Some(notifier.channel()));
         let world = app.world_to_tell(notifiers).await?;
         let options = Options { heartbeat: None, closes_unconfigured: false, ..app.options(true) };
         Ok(Self::Here(Box::new(system::start(world, &options))))

@@ -41,7 +41,7 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
     check_ids(app, alert_ids, &states)?;
     let mut wanted = wanted(app, alert_ids, &states);
     if !wanted.is_empty() {
-        let owner = Owner::find(app, as_json, out).await?;
+        let owner = Owner::find(app, None, as_json, out).await?;
         let tried = try_them(app, &owner, alert_ids, &mut wanted, as_json, out).await;
         owner.end(app).await?;
         tried?;
