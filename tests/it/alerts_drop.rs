@@ -44,7 +44,9 @@ fn a_daemon_forgets_what_it_owes_to_a_channel_that_is_given_up_and_nothing_else(
     let daemon = home.run();
     for api_id in ["shop", "till"] {
         home.wait_for_state(api_id, "owed to the webhook alone", |state| {
-            state["owed"][0]["deliveries"].as_array().is_some_and(|all| all.iter().any(|one| one["channel"] == "terminal"))
+            state["owed"][0]["deliveries"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| one["channel"] == "terminal"))
         });
     }
     let nothing = drop_channel(&home, "webhoook", &[]);
@@ -115,6 +117,8 @@ fn what_is_owed_to_a_channel_that_was_taken_out_stays_owed_and_is_said_until_it_
     target.set("/till", Answer::Status(503));
     home.wait_for_state("till", "down and told", |state| state["status"] == "down" && state["owed"] == json!([]));
     assert_eq!(daemon.stop().code, Some(0), "what nobody can tell holds up no end");
+    let round = home.once(&[]);
+    assert!(round.code == Some(0) && round.log.contains(FOREIGN), "a round has told all that it can: {}", round.log);
 
     // The channel is back: it is told.
     receiver.server.listen();

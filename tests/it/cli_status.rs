@@ -233,10 +233,7 @@ fn owed_alerts_are_listed_with_what_came_of_each_attempt_and_when_the_next_one_c
     assert!(lines[3].starts_with("a    UP") && lines[3].ends_with("a.1.up"), "{}", ran.out);
     assert_eq!(lines[4], "  webhook: no failed attempt is stored; it waits for the alert before it");
     assert!(lines[5].starts_with("b    UP"), "{}", ran.out);
-    assert_eq!(
-        lines[6],
-        "  webhook: 3 attempts failed, the last one: it answered 503 \u{fffd}[31m; next try now"
-    );
+    assert_eq!(lines[6], "  webhook: 3 attempts failed, the last one: it answered 503 \u{fffd}[31m; next try now");
     assert_eq!(lines[7], "  terminal: no failed attempt is stored");
     assert!(lines[8].starts_with("d    UP"), "{}", ran.out);
     assert!(lines[9].starts_with("  sns (not set here): 3 attempts failed"), "{}", ran.out);

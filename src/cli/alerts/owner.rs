@@ -27,12 +27,7 @@ impl Owner {
     ///
     /// # Errors
     /// A daemon that does not answer, another process that owns the store, a store or a channel that is not there.
-    pub(super) async fn find(
-        app: &App,
-        given_up: Option<&str>,
-        as_json: bool,
-        out: &Out,
-    ) -> Result<Self, AppError> {
+    pub(super) async fn find(app: &App, given_up: Option<&str>, as_json: bool, out: &Out) -> Result<Self, AppError> {
         let env = |name: &str| std::env::var(name).ok();
         if let Some(found) = client::find(&app.settings, &env).await.map_err(unanswered)? {
             return Ok(Self::Daemon(found));
@@ -107,4 +102,3 @@ fn gone() -> AppError {
 fn unread() -> AppError {
     AppError::Unavailable("the stored states cannot be read".into())
 }
-

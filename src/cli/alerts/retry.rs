@@ -176,7 +176,10 @@ fn line(wanted: &Wanted, out: &Out) -> String {
     let words = match &wanted.result {
         Some(Ok(())) => out.paint(GOOD, "took it over"),
         Some(Err(why)) => format!("{}: {}", out.paint(BAD, "did not take it"), text::line(why)),
-        None => format!("{}: an alert before it was not taken, or no process that runs has this channel", out.paint(DOUBT, "not tried")),
+        None => format!(
+            "{}: an alert before it was not taken, or no process that runs has this channel",
+            out.paint(DOUBT, "not tried")
+        ),
     };
     format!("{}  {:<8}  {words}\n", text::line(&wanted.alert.alert_id), text::line(&wanted.channel))
 }
