@@ -154,7 +154,8 @@ impl Keeper {
                 self.effects.push(Effect::AskToWithdraw(Arc::clone(alert)));
             }
             (Some(entry), Attempted::TakenOver) => {
-                if entry.taken(alert, channel, now.uptime) {
+                let is_news = entry.taken(alert, channel, now.uptime);
+                if is_news {
                     self.ledger.queue(api_id);
                     self.pump(now);
                 }
