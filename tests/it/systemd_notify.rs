@@ -5,12 +5,16 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use api_health_actors::system::longest_stop;
 use rustix::process::Signal;
 
 use crate::apis::row_with;
 use crate::daemon::{Daemon, Home, SOON, let_pass, wait_for};
 use crate::support::http::{Answer, Server};
 use crate::systemd::Systemd;
+
+/// The default of `run.shutdown_seconds`.
+const SHUTDOWN: Duration = Duration::from_secs(10);
 
 fn second(api_id: &str, url: &str) -> String {
     row_with(api_id, url, "failure_threshold = 1")
@@ -51,7 +55,9 @@ fn systemd_hears_of_the_start_of_figures_of_a_reload_and_of_the_stop_in_this_ord
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     let last = systemd.wait_for("the stop", |message| message.starts_with("STOPPING=1\n"));
-    assert_eq!(last, "STOPPING=1\nSTATUS=stopping, within 25 s\nEXTEND_TIMEOUT_USEC=40000000\n");
+    let within = longest_stop(SHUTDOWN).as_secs();
+    let micros = (within + 15) * 1_000_000;
+    assert_eq!(last, format!("STOPPING=1\nSTATUS=stopping, within {within} s\nEXTEND_TIMEOUT_USEC={micros}\n"));
     assert_eq!(systemd.heard().last(), Some(&last), "{:?}", systemd.heard());
 }
 
