@@ -167,6 +167,15 @@ pub enum Event {
         /// Each write went through, and each answer said so.
         all_well: bool,
     },
+    /// All records were read, for the program or for whoever starts it.
+    AllRead,
+    /// One record was read: what the program goes on from after a conflict.
+    Read {
+        /// Whose.
+        api_id: ApiId,
+        /// What was there.
+        record: Option<Arc<ApiState>>,
+    },
     /// Somebody else wrote a record.
     Overwritten {
         /// The record.

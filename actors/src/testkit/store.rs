@@ -285,6 +285,7 @@ impl StateStore for MemoryStore {
             let inner = self.lock();
             let readable = |record: &&Arc<ApiState>| !inner.unreadable.contains_key(&record.api_id);
             let states = inner.records.values().filter(readable).map(|record| (**record).clone()).collect();
+            self.stage.note(Event::AllRead);
             Ok(LoadedStates { states, unreadable: inner.unreadable.values().cloned().collect() })
         }
         .boxed()
@@ -302,7 +303,9 @@ impl StateStore for MemoryStore {
             self.stage.note(Event::CommitEnded { call, all_well: reached.is_ok() });
             reached?;
             let unreadable = self.lock().unreadable.get(&api_id).cloned();
-            Ok(unreadable.map(Err).or_else(|| self.record(api_id.as_str()).map(Ok)))
+            let record = self.lock().records.get(&api_id).cloned();
+            self.stage.note(Event::Read { api_id, record: record.clone() });
+            Ok(unreadable.map(Err).or_else(|| record.map(|record| Ok((*record).clone()))))
         }
         .boxed()
     }
