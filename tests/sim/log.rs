@@ -24,7 +24,10 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
                 probes.get(probe).cloned(),
                 format!("probe {probe} is cut{}", if *panicked { " by a panic" } else { "" }),
             ),
-            Event::Written { record } => (Some(record.api_id.clone()), format!("stored: {}", record_in_words(record))),
+            Event::Written { record, said } => (
+                Some(record.api_id.clone()),
+                format!("stored{}: {}", if *said { "" } else { ", and the answer is lost" }, record_in_words(record)),
+            ),
             Event::Overwritten { record } => {
                 (Some(record.api_id.clone()), format!("somebody else stores: {}", record_in_words(record)))
             }

@@ -77,8 +77,10 @@ struct One {
     cadence: Cadence,
     /// What is in the store.
     stored: Option<Known>,
-    /// How many items the program has stored, as far as it knows.
+    /// How many items the program has stored.
     stored_items: usize,
+    /// And how many of those it knows to be stored.
+    said_items: usize,
     /// And which version.
     stored_version: u64,
     /// What was ever stored under a version, for telling what an old copy knows.
@@ -180,6 +182,7 @@ impl<'a> Oracle<'a> {
             cadence: Cadence::new(Duration::ZERO, true),
             stored: None,
             stored_items: 0,
+            said_items: 0,
             stored_version: 0,
             copies: HashMap::new(),
             other: None,
@@ -272,7 +275,7 @@ impl<'a> Oracle<'a> {
             Event::NotWritten { conflict, .. } => {
                 self.count(if *conflict { "store: conflict" } else { "store: one write failed" });
             }
-            Event::Written { record } => return self.written(record),
+            Event::Written { record, said } => return self.written(record, *said),
             Event::Beat { heartbeat } => return self.beats(heartbeat),
             Event::Overwritten { record } => self.overwritten(record),
             Event::Deleted { api_id } => self.deleted(api_id),
@@ -324,7 +327,7 @@ impl<'a> Oracle<'a> {
             one.other = None;
             one.was_brought_back = known < one.stored_items;
             one.has_forgotten |= one.was_brought_back;
-            one.stored_items = known;
+            (one.stored_items, one.said_items) = (known, known);
             one.stored_version = one.stored.as_ref().map_or(0, |known| known.record.version);
             one.model.forget_after(known);
             one.settled_as_stored(&self.channels);

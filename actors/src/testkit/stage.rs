@@ -147,6 +147,8 @@ pub enum Event {
     Written {
         /// The record.
         record: Arc<ApiState>,
+        /// The answer is not lost.
+        said: bool,
     },
     /// A heartbeat is durable.
     Beat {

@@ -172,10 +172,10 @@ impl MemoryStore {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, write: &StateWrite) -> Result<(), CommitError> {
+    fn write(&self, write: &StateWrite, said: bool) -> Result<(), CommitError> {
         let written = self.lock().write(write);
         self.stage.note(match written {
-            Ok(()) => Event::Written { record: Arc::clone(&write.state) },
+            Ok(()) => Event::Written { record: Arc::clone(&write.state), said },
             Err(ref error) => {
                 Event::NotWritten { api_id: write.state.api_id.clone(), conflict: *error == CommitError::Conflict }
             }
@@ -202,10 +202,10 @@ impl MemoryStore {
                 continue;
             }
             self.stage.pass(Step::BeforeWrite).await;
-            let result = self.write(write);
+            let said = fate == Fate::Done;
+            let result = self.write(write, said);
             self.stage.pass(Step::AfterWrite).await;
-            let unsaid = fate == Fate::DoneUnsaid;
-            results.push(if unsaid { result.and(Err(CommitError::Store(unavailable()))) } else { result });
+            results.push(if said { result } else { result.and(Err(CommitError::Store(unavailable()))) });
         }
         results
     }

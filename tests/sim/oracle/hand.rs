@@ -32,7 +32,7 @@ impl One {
 
     /// Since when something waits to be stored, in memory alone.
     pub(super) fn unsaid_since(&self) -> Duration {
-        let decided = self.model.snapshots[self.stored_items + 1..].iter().filter(|snapshot| snapshot.mattered);
+        let decided = self.model.snapshots[self.said_items + 1..].iter().filter(|snapshot| snapshot.mattered);
         let lanes = self.model.changes.iter().flat_map(|change| &change.lanes).filter(|lane| !lane.settled);
         let taken = lanes.filter_map(|lane| lane.answered.map(|(at, _)| at));
         decided.map(|snapshot| snapshot.at).chain(taken).min().unwrap_or(Duration::MAX)
@@ -66,6 +66,9 @@ impl Oracle<'_> {
         let Some(record) = record else { return self.count("met a hand: the record is gone") };
         let written = one.copies.get(&record.version).filter(|known| known.record == *record);
         if record.version == one.stored_version && written.is_some() {
+            if let Some(one) = self.apis.get_mut(api_id) {
+                one.said_items = one.stored_items;
+            }
             self.count("met its own write: the answer was lost");
         } else if record.version < one.stored_version {
             self.count("met a hand: an old copy");
@@ -89,7 +92,7 @@ impl Oracle<'_> {
         let dropped = one.model.changes.split_off(one.model.snapshots[items].changes);
         one.model.forget_after(items);
         one.other = None;
-        one.stored_items = items;
+        (one.stored_items, one.said_items) = (items, items);
         one.stored_version = record.version;
         // People heard of a recovery that is not in the record: nothing takes that back but the next one.
         let was_offered = |change: &Change| change.lanes.iter().any(|lane| lane.offered_at.is_some());

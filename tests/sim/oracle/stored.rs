@@ -10,7 +10,7 @@ use crate::model::{Item, Model};
 
 impl Oracle<'_> {
     /// A record is durable: it must say what the model says.
-    pub(super) fn written(&mut self, record: &Arc<ApiState>) -> Checked {
+    pub(super) fn written(&mut self, record: &Arc<ApiState>, said: bool) -> Checked {
         let api_id = &record.api_id;
         if let Some(broken) = invariant::first_broken(record) {
             return Err(self.violation("invariant", Some(api_id), broken));
@@ -42,6 +42,9 @@ impl Oracle<'_> {
             one.stored = Some(known);
             one.stored_items = items;
             one.stored_version = record.version;
+            if said {
+                one.said_items = items;
+            }
             let changes = one.model.snapshots[items].changes;
             for change in &mut one.model.changes[..changes] {
                 change.stored_at.get_or_insert(at);
