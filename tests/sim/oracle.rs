@@ -42,6 +42,8 @@ const AFTER_TROUBLE: Duration = Duration::from_secs(40);
 const OFFERED_WITHIN: Duration = Duration::from_secs(3);
 /// And within so much more while the store is in trouble (P5): until it goes unstored.
 const UNSTORED_WITHIN: Duration = Duration::from_secs(30);
+/// The longest wait after an attempt that failed.
+const TURN_WITHIN: Duration = Duration::from_secs(310);
 /// An alert that is in no record is not told before it has waited for so long.
 const UNSTORED_MIN: Duration = Duration::from_millis(29_500);
 /// And within so much more after a restart, or after somebody else wrote.
@@ -81,6 +83,8 @@ struct One {
     stored_items: usize,
     /// And how many of those it knows to be stored.
     said_items: usize,
+    /// Since when it knows that.
+    said_at: Duration,
     /// And which version.
     stored_version: u64,
     /// What was ever stored under a version, for telling what an old copy knows.
@@ -89,7 +93,9 @@ struct One {
     other: Option<Model>,
     /// The record was lost or brought back with a crash on top: what was told before is not known any more.
     has_forgotten: bool,
-    /// So it was at the beginning of this life.
+    /// Another thing was asked of it at some time.
+    is_asked_anew: bool,
+    /// It was brought back at the beginning of this life.
     was_brought_back: bool,
     in_flight: Vec<Option<u64>>,
 }
@@ -183,6 +189,8 @@ impl<'a> Oracle<'a> {
             stored: None,
             stored_items: 0,
             said_items: 0,
+            said_at: Duration::ZERO,
+            is_asked_anew: false,
             stored_version: 0,
             copies: HashMap::new(),
             other: None,
@@ -445,7 +453,9 @@ impl<'a> Oracle<'a> {
         let (now, life) = (self.now, self.life);
         for (api_id, one) in &mut self.apis {
             let row = roster.get(api_id).filter(|row| row.enabled);
-            let stops = one.cadence.watched.is_some() && row.is_none();
+            let was = one.cadence.watched.as_ref().map(|(row, _)| Arc::clone(row));
+            let stops = was.is_some() && row.is_none();
+            one.is_asked_anew |= was.is_some_and(|was| row.is_some_and(|row| row.url != was.url));
             let is_gone = looks && row.is_none() && !refused.contains(api_id);
             if stops || is_gone {
                 one.happens(Item::Unwatched(now.wall), now.at, life);

@@ -33,8 +33,10 @@ impl One {
     /// Since when something waits to be stored, in memory alone.
     pub(super) fn unsaid_since(&self) -> Duration {
         let decided = self.model.snapshots[self.said_items + 1..].iter().filter(|snapshot| snapshot.mattered);
-        let lanes = self.model.changes.iter().flat_map(|change| &change.lanes).filter(|lane| !lane.settled);
-        let taken = lanes.filter_map(|lane| lane.answered.map(|(at, _)| at));
+        let lanes = self.model.changes.iter().flat_map(|change| &change.lanes);
+        // What was taken while the last write was under way is not in that.
+        let is_unsaid = |at: &Duration| *at + Duration::from_secs(30) >= self.said_at;
+        let taken = lanes.filter_map(|lane| lane.answered.map(|(at, _)| at)).filter(is_unsaid);
         decided.map(|snapshot| snapshot.at).chain(taken).min().unwrap_or(Duration::MAX)
     }
 }
@@ -67,7 +69,7 @@ impl Oracle<'_> {
         let written = one.copies.get(&record.version).filter(|known| known.record == *record);
         if record.version == one.stored_version && written.is_some() {
             if let Some(one) = self.apis.get_mut(api_id) {
-                one.said_items = one.stored_items;
+                (one.said_items, one.said_at) = (one.stored_items, self.now.at);
             }
             self.count("met its own write: the answer was lost");
         } else if record.version < one.stored_version {
@@ -89,27 +91,32 @@ impl Oracle<'_> {
         let on_their_way: Vec<(Item, Duration)> = (one.model.items[items + handled..].iter().cloned())
             .zip(snapshots[handled..].iter().map(|snapshot| snapshot.at))
             .collect();
+        let said_changes = one.model.snapshots[one.said_items].changes;
         let dropped = one.model.changes.split_off(one.model.snapshots[items].changes);
         one.model.forget_after(items);
         one.other = None;
-        (one.stored_items, one.said_items) = (items, items);
+        (one.stored_items, one.said_items, one.said_at) = (items, items, now.at);
         one.stored_version = record.version;
-        // People heard of a recovery that is not in the record: nothing takes that back but the next one.
-        let was_offered = |change: &Change| change.lanes.iter().any(|lane| lane.offered_at.is_some());
-        let is_down = one.model.last_change(one.model.changes.len()).is_some_and(|last| last.kind == AlertKind::Down);
-        one.has_forgotten |= is_down && dropped.iter().any(was_offered);
         let first_dropped = one.model.changes.len();
+        // Whoever rewrites what was stored, rewrites what is known of what was told. And where people heard of a recovery that is
+        // not in the record, nothing takes that back but the next outage.
+        let was_offered = |change: &Change| change.lanes.iter().any(|lane| lane.offered_at.is_some());
+        let is_down = one.model.last_change(first_dropped).is_some_and(|last| last.kind == AlertKind::Down);
+        let rewritten = said_changes.saturating_sub(first_dropped).min(dropped.len());
+        one.has_forgotten |= dropped[..rewritten].iter().any(was_offered);
+        one.has_forgotten |= is_down && dropped.iter().any(was_offered);
         let watched = one.cadence.watched.is_some();
         one.cadence.asked_again(has_forgotten && watched && !self.is_stopping, now.at);
         for call in self.calls.values_mut().filter(|call| call.api_id == *api_id) {
             if let Some(index) = call.change.filter(|index| *index >= first_dropped) {
                 call.change = None;
                 let change = &dropped[index - first_dropped];
-                call.forgotten = (change.kind == AlertKind::Down).then(|| change.clone());
+                let is_unstored = index >= said_changes && change.kind == AlertKind::Down;
+                call.forgotten = is_unstored.then(|| change.clone());
             }
         }
         let told = |change: &Change| change.kind == AlertKind::Down && change.lanes.iter().any(|l| l.answered.is_some());
-        let told: Vec<Change> = dropped.into_iter().filter(told).collect();
+        let told: Vec<Change> = dropped.into_iter().skip(rewritten).filter(told).collect();
         if !told.is_empty() {
             self.take_back(api_id, told);
         }

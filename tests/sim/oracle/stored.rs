@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, invariant};
+use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Verdict, invariant};
 
-use super::{AFTER_TROUBLE, Checked, Known, Oracle, STORED_WITHIN};
-use crate::model::{Item, Model};
+use super::{AFTER_TROUBLE, Checked, Known, One, Oracle, STORED_WITHIN};
+use crate::model::{Item, Model, Seen};
 
 impl Oracle<'_> {
     /// A record is durable: it must say what the model says.
@@ -22,10 +22,10 @@ impl Oracle<'_> {
         };
         // Where nothing shifted a tick, each that was missed is counted.
         let counts_missed = one.cadence.is_plain && self.life == 0;
-        let items = match explain(&one.model, one.stored_items, record, counts_missed) {
+        let items = match explain(one, &one.model, record, counts_missed) {
             Ok(items) => items,
             Err(what) => {
-                let other = one.other.as_ref().and_then(|other| explain(other, one.stored_items, record, false).ok());
+                let other = one.other.as_ref().and_then(|other| explain(one, other, record, false).ok());
                 let Some(items) = other else {
                     return Err(self.violation("same decisions as the model", Some(api_id), what));
                 };
@@ -43,7 +43,7 @@ impl Oracle<'_> {
             one.stored_items = items;
             one.stored_version = record.version;
             if said {
-                one.said_items = items;
+                (one.said_items, one.said_at) = (items, at);
             }
             let changes = one.model.snapshots[items].changes;
             for change in &mut one.model.changes[..changes] {
@@ -149,11 +149,18 @@ impl Oracle<'_> {
 
 /// How many items of the model a record knows: it names the last probe that it knows of, and may know of later items
 /// that are no probes, or of probes that changed nothing.
-fn explain(model: &Model, stored_items: usize, record: &ApiState, counts_missed: bool) -> Result<usize, String> {
+fn explain(one: &One, model: &Model, record: &ApiState, counts_missed: bool) -> Result<usize, String> {
+    let stored_items = one.stored_items;
     let named = match &record.last_probe {
         None => 0,
         Some(last) => {
-            let is_it = |item: &Item| matches!(item, Item::Outcome(seen) if seen.finished_at == last.at && seen.verdict == last.verdict);
+            // A pass that was on its way when another thing was asked says nothing any more, and changes nothing either way.
+            let is_verdict = |seen: &Seen| {
+                seen.verdict == last.verdict
+                    || (one.is_asked_anew && (seen.verdict, last.verdict) == (Verdict::Pass, Verdict::Inconclusive))
+            };
+            let is_it =
+                |item: &Item| matches!(item, Item::Outcome(seen) if seen.finished_at == last.at && is_verdict(seen));
             1 + model
                 .items
                 .iter()

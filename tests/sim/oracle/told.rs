@@ -6,8 +6,8 @@ use api_health_actors::testkit::stage::Answered;
 use api_health_core::{Alert, ApiId};
 
 use super::{
-    AFTER_TROUBLE, Call, Checked, OFFERED_WITHIN, Oracle, OwnTold, RESTARTED_WITHIN, STORED_WITHIN, UNSTORED_MIN,
-    UNSTORED_WITHIN,
+    AFTER_TROUBLE, Call, Checked, OFFERED_WITHIN, Oracle, OwnTold, RESTARTED_WITHIN, STORED_WITHIN, TURN_WITHIN,
+    UNSTORED_MIN, UNSTORED_WITHIN,
 };
 use crate::model::{Change, Model};
 
@@ -118,6 +118,9 @@ impl Oracle<'_> {
         }
         if change.life != self.life || self.troubles.meddling.touch(since, now) {
             within += RESTARTED_WITHIN;
+        }
+        if change.takes_back {
+            within += TURN_WITHIN; // the attempt before it may have failed, and asked for patience
         }
         let name = self.channels[channel];
         let is_congested = self.troubles.channels.get(name).is_some_and(|spans| spans.touch(since, now));
