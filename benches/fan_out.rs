@@ -173,7 +173,7 @@ async fn tick_of_actors(
     let counted = Watched::counting(Arc::clone(&store));
     let options = Options { spread: false, probe_at_start: false, ..Options::default() };
     let store_port = Arc::clone(&counted) as Arc<dyn api_health_actors::ports::StateStore>;
-    let running = watched::start(apis, probe, store_port, states, Arc::new(clock), &options);
+    let running = watched::start(apis, probe, store_port, Arc::new(clock), &options);
     assert_eq!(running.reload().await.unwrap().apis, n, "every row is good");
     assert!(Instant::now() < begins - LEAD, "the machine was too slow to be ready for the tick: run it again");
     sleep_until(begins - LEAD).await;
@@ -337,7 +337,7 @@ async fn paced_actors(
     let store = stores::embedded(folder.path());
     let began_ns = monotonic_ns();
     let began = Instant::now();
-    let running = watched::start(apis, probe, Arc::clone(&store), vec![], Arc::new(SystemClock), &Options::default());
+    let running = watched::start(apis, probe, Arc::clone(&store), Arc::new(SystemClock), &Options::default());
     assert_eq!(running.reload().await.unwrap().apis, n, "every row is good");
     let (cpu_seconds, window_ns) = cpu_between(began, warm, measured).await;
     let resident_bytes = process::memory_bytes("VmRSS");

@@ -71,7 +71,7 @@ async fn round(job: Job) -> Report {
     let store = stores::embedded(folder.path());
     let apis = watched::apis(job.n, &job.bases, &schedule);
     let probe = Arc::new(watched::http_probe(Arc::clone(&clock)));
-    let running = watched::start(apis, probe, Arc::clone(&store), vec![], clock, &Options::default());
+    let running = watched::start(apis, probe, Arc::clone(&store), clock, &Options::default());
     let began = Instant::now();
     assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     running.round().finished().await;

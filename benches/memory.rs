@@ -78,10 +78,12 @@ async fn idle(job: Job) -> Report {
     let probe = Arc::new(watched::http_probe(Arc::clone(&clock)));
     let before_bytes = memory_bytes("VmRSS");
     let apis = watched::apis(job.n, &job.bases, &schedule);
-    let states = apis.iter().map(|api| watched::steady_state(api)).collect();
+    let states: Vec<_> = apis.iter().map(|api| watched::steady_state(api)).collect();
+    stores::fill(&*store, &states).await;
+    drop(states);
     // At the tick itself, so that no slot comes due meanwhile.
     let options = Options { spread: false, probe_at_start: false, ..Options::default() };
-    let running = watched::start(apis, probe, store, states, clock, &options);
+    let running = watched::start(apis, probe, store, clock, &options);
     assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     sleep(Duration::from_secs(2)).await;
     Report {
@@ -102,7 +104,7 @@ async fn running(job: Job) -> Report {
     let store = stores::embedded(folder.path());
     let apis = watched::apis(job.n, &job.bases, &schedule);
     let probe = Arc::new(watched::http_probe(Arc::new(SystemClock)));
-    let running = watched::start(apis, probe, Arc::clone(&store), vec![], Arc::new(SystemClock), &Options::default());
+    let running = watched::start(apis, probe, Arc::clone(&store), Arc::new(SystemClock), &Options::default());
     assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     sleep(Duration::from_secs(job.seconds)).await;
     let (after_bytes, most_bytes, probers) = (memory_bytes("VmRSS"), memory_bytes("VmHWM"), running.probers());

@@ -345,7 +345,7 @@ async fn soak(job: Job) -> Report {
     let folder = tempfile::tempdir().expect("a folder for the store");
     let store = stores::embedded(folder.path());
     let clock = Arc::new(SystemClock);
-    let running = watched::start(apis, Arc::new(probe), Arc::clone(&store), vec![], clock, &Options::default());
+    let running = watched::start(apis, Arc::new(probe), Arc::clone(&store), clock, &Options::default());
     assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     println!("{}", process::report(&job.n));
     sleep(Duration::from_secs(job.seconds)).await;

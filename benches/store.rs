@@ -121,7 +121,7 @@ async fn commit(job: Job) -> Rate {
         .await;
     let (wall, cpu) = (seconds(began.elapsed()), seconds(cpu() - cpu_before));
     let last: HashMap<ApiId, u64> =
-        writes(&apis, job.n).into_iter().map(|state| (state.api_id.clone(), state.version)).collect();
+        writes(&apis, job.n).into_iter().map(|write| (write.state.api_id.clone(), write.state.version)).collect();
     let stored = stores::read_back(&*store).await;
     let read_back = stored.iter().filter(|state| last.get(&state.api_id) == Some(&state.version)).count();
     Rate {
@@ -137,7 +137,8 @@ async fn commit(job: Job) -> Rate {
 fn writes(apis: &[Arc<ApiConfig>], n: usize) -> Vec<StateWrite> {
     let write = |index: usize| {
         let state = watched::steady_state(&apis[index % apis.len()]);
-        Arc::new(ApiState { version: 1 + (index / apis.len()) as u64, ..state })
+        let over = (index / apis.len()) as u64;
+        StateWrite { over, state: Arc::new(ApiState { version: over + 1, ..state }) }
     };
     (0..n).map(write).collect()
 }
@@ -213,7 +214,6 @@ async fn keeper(job: Job) -> Rate {
         some_apis(job.n),
         Arc::clone(&probe) as Arc<dyn Probe>,
         Arc::clone(&timed) as Arc<dyn StateStore>,
-        vec![],
         Arc::new(SystemClock),
         &Options::default(),
     );

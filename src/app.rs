@@ -10,12 +10,17 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use api_health_actors::ports::{Clock, ConfigSource, Notifier, SourceError, StateStore, StoreError};
+use api_health_actors::supervisor::LeaseParts;
 use api_health_actors::system::{Options, World};
 use api_health_core::ConfigIssue;
+use api_health_core::own::member::Member;
+use api_health_core::own::records::{Extra, Speaks, WorkerRecord, WorkerState};
+use api_health_core::own::shards::SHARDS;
+use api_health_core::own::terms::Terms;
 
 use crate::aws;
 use crate::cli::exit::Exit;
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, since_boot};
 use crate::configs::dynamodb_table::DynamoConfigTable;
 use crate::configs::raw::RowTable;
 use crate::configs::source::{FileSource, TableSource, UrlSource};
@@ -28,8 +33,11 @@ use crate::probe::{Client, HttpProbe, Limits};
 use crate::settings::{Settings, StoreKind};
 use crate::sqlite::{Holder, OnlyOne, SqliteFile};
 use crate::store::dynamodb::DynamoStateStore;
+use crate::store::dynamodb::leases::DynamoLeases;
+use crate::store::record::{SCHEMA, SCHEMA_OF_FLEETS};
 use crate::store::sqlite::SqliteStateStore;
 use crate::telemetry;
+use crate::worker::Identity;
 use start::{patiently, wait_for_store};
 
 /// Why a command could not do its work, in words for the person at the terminal.
@@ -110,6 +118,8 @@ pub struct App {
     looks_only: bool,
     /// Held from [`Self::world`] to the end of the process.
     only_one: OnceLock<OnlyOne>,
+    /// Likewise: the name of this worker.
+    identity: OnceLock<Identity>,
 }
 
 impl App {
@@ -117,7 +127,7 @@ impl App {
     pub fn new(settings: Settings) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let rules = Arc::new(RowRules::new(settings.probe.defaults.clone(), Arc::clone(&clock)));
-        Self { settings, clock, rules, looks_only: false, only_one: OnceLock::new() }
+        Self { settings, clock, rules, looks_only: false, only_one: OnceLock::new(), identity: OnceLock::new() }
     }
 
     /// The same for a command that writes nothing: an SQLite file is opened to be read.
@@ -287,7 +297,8 @@ impl App {
         let sources = patiently(waits, async || self.sources(urls).await).await?;
         // With a client of its own: the connections of the keeper's are made on the keeper's thread.
         wait_for_store(&*patiently(waits, async || self.open_store().await).await?).await?;
-        Ok(self.world_of(client, store, notifiers, sources))
+        let leases = patiently(waits, async || self.leases(once).await).await?;
+        Ok(self.world_of(client, store, notifiers, sources, leases))
     }
 
     /// The same for a command that only hands over what is owed: nothing is watched.
@@ -297,7 +308,45 @@ impl App {
     pub async fn world_to_tell(&self, notifiers: Vec<Arc<dyn Notifier>>) -> Result<World, AppError> {
         self.be_the_only_one("api-health alerts").await?;
         let store = self.open_store().await?;
-        Ok(self.world_of(self.client()?, store, notifiers, Vec::new()))
+        let leases = self.leases(true).await?;
+        Ok(self.world_of(self.client()?, store, notifiers, Vec::new(), leases))
+    }
+
+    /// How the tables are shared; `None` with an SQLite file, which is owned whole. `alone`: where another process shares them, this
+    /// one does nothing.
+    async fn leases(&self, alone: bool) -> Result<Option<LeaseParts>, AppError> {
+        let Settings { store, fleet, notify: _, .. } = &self.settings;
+        if store.kind == StoreKind::Sqlite {
+            return Ok(None);
+        }
+        let config = self.aws().await?;
+        let leases = DynamoLeases::new(aws_sdk_dynamodb::Client::new(&config), store.state_table.clone());
+        let identity = self.identity.get_or_init(|| Identity::find(&store.state_table, &|name| std::env::var(name).ok()));
+        let terms = Terms { lease: fleet.lease, renew: fleet.renew, ..Terms::DEFAULT };
+        let record = WorkerRecord {
+            id: identity.id.clone(),
+            version: 0,
+            session: 0,
+            state: WorkerState::Live,
+            role: fleet.role,
+            lease: terms.lease,
+            renew: terms.renew,
+            channels: self.channels().into_iter().map(str::to_owned).collect(),
+            speaks: Speaks { protocol: 1, reads_schema: SCHEMA_OF_FLEETS },
+            host: host(),
+            boot_id: identity.boot_id.clone(),
+            started_at: self.clock.now(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            heartbeat: None,
+            extra: Extra::new(),
+        };
+        Ok(Some(LeaseParts {
+            member: Member::new(record, identity.former_life_is_dead, terms, SHARDS, SCHEMA),
+            leases: Arc::new(leases),
+            now: Arc::new(since_boot),
+            expected: fleet.expected.filter(|_| !alone),
+            alone,
+        }))
     }
 
     fn world_of(
@@ -306,6 +355,7 @@ impl App {
         store: Arc<dyn StateStore>,
         notifiers: Vec<Arc<dyn Notifier>>,
         sources: Vec<Arc<dyn ConfigSource>>,
+        leases: Option<LeaseParts>,
     ) -> World {
         World {
             probe: Arc::new(self.probe(client)),
@@ -315,6 +365,7 @@ impl App {
             notifiers,
             sources,
             clock: Arc::clone(&self.clock),
+            leases,
         }
     }
 
@@ -326,6 +377,7 @@ impl App {
             heartbeat: self.settings.store.heartbeat,
             spread: self.settings.probe.spread,
             once,
+            fail_open: self.settings.fleet.fail_open,
             ..Options::default()
         }
     }

@@ -1,6 +1,6 @@
-//! The only reader of the system clock.
+//! The only reader of the system's clocks.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api_health_actors::ports::Clock;
 use api_health_core::Timestamp;
@@ -18,4 +18,12 @@ impl Clock for SystemClock {
         };
         Timestamp::from_millis(millis)
     }
+}
+
+/// The time since the machine was started, suspension included: what leases are measured by. A worker that slept past its
+/// deadline must wake up knowing that.
+pub fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }

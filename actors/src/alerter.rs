@@ -17,6 +17,7 @@ use api_health_core::keep::{Attempted, Channel as ChannelName};
 use futures_util::FutureExt;
 
 use crate::child::panic_text;
+use crate::lease_view::HeldLease;
 use crate::ports::{Notifier, NotifyError};
 use crate::retry::RetryPolicy;
 use trouble::Trouble;
@@ -69,7 +70,7 @@ impl Actor for Alerter {
 }
 
 /// Hand this over through that channel, once.
-#[derive(Clone, Debug, Message)]
+#[derive(Clone, Message)]
 #[rtype(result = "Attempted")]
 pub struct DeliverAlert {
     /// The name of the channel.
@@ -78,8 +79,9 @@ pub struct DeliverAlert {
     pub alert: Arc<Alert>,
     /// Attempts that failed before this one.
     pub failures: u32,
-    /// It is told although it could not be stored, whatever the lease says (P5).
-    pub unstored: bool,
+    /// The attempt is made while this lease is held, and cut at its deadline. `None`: it is told although it could not be
+    /// stored, whatever the lease says (P5).
+    pub lease: Option<HeldLease>,
 }
 
 impl Handler<DeliverAlert> for Alerter {
@@ -87,15 +89,24 @@ impl Handler<DeliverAlert> for Alerter {
 
     fn handle(&mut self, message: DeliverAlert, _: &mut Self::Context) -> Self::Result {
         let notifier = self.channels.get(&*message.channel).map(|channel| Arc::clone(&channel.notifier));
-        let alert = Arc::clone(&message.alert);
+        let (alert, lease) = (Arc::clone(&message.alert), message.lease.clone());
         let attempt = async move {
-            match notifier {
-                Some(notifier) => attempt(&*notifier, alert).await,
-                // The keeper's channels are made from these notifiers; were it otherwise, the alert stays owed.
-                None => Err(NotifyError::Retryable { reason: "no such channel".into(), after: None }),
+            let attempt = async {
+                match notifier {
+                    Some(notifier) => attempt(&*notifier, alert).await,
+                    // The keeper's channels are made from these notifiers; were it otherwise, the alert stays owed.
+                    None => Err(NotifyError::Retryable { reason: "no such channel".into(), after: None }),
+                }
+            };
+            match lease {
+                Some(lease) => lease.while_held(attempt).await,
+                None => Some(attempt.await),
             }
         };
-        Box::pin(attempt.into_actor(self).map(move |result, alerter, _| alerter.attempted(&message, result)))
+        Box::pin(attempt.into_actor(self).map(move |result, alerter, _| match result {
+            Some(result) => alerter.attempted(&message, result),
+            None => Attempted::Cut,
+        }))
     }
 }
 

@@ -11,6 +11,9 @@
 //! | [`state_keeper`] | 1, on its own arbiter | every state, the store | alerter: an owed alert |
 //! | [`alerter`] | 1, on its own arbiter | the notifiers | |
 //!
+//! Where several workers share the APIs, a task beside the supervisor says which are its own: [`lease_holder`], by the port
+//! [`leases`]. Whether it may act for them at this moment is read from the [`lease_clock`].
+//!
 //! Messages run one way, prober → courier → keeper → alerter, and the reply to a request is the only thing that comes back: the
 //! keeper's to a prober says when to probe again, the alerter's to the keeper says that an alert is delivered.
 //!
@@ -24,6 +27,10 @@ pub mod alerter;
 pub mod child;
 pub mod courier;
 pub mod follow;
+pub mod lease_clock;
+pub mod lease_holder;
+pub mod lease_view;
+pub mod leases;
 pub mod ports;
 pub mod prober;
 pub mod pulse;

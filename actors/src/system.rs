@@ -23,8 +23,8 @@ use crate::stats::Stats;
 #[cfg(test)]
 use crate::supervisor::poison::{Give, Poison, Whom};
 use crate::supervisor::{
-    AskProgress, DiedInRound, Fatal, KillSwitch, LoadReport, Parts, Progress, Reload, StopProbing, Supervisor,
-    SupervisorOptions,
+    AskProgress, Asker, DiedInRound, Fatal, Joined, KillSwitch, Leave, LeaseParts, LoadReport, Parts, Progress, Reload,
+    StopProbing, Supervisor, SupervisorOptions,
 };
 use crate::threads::Threads;
 use crate::timebase::TimeBase;
@@ -48,6 +48,8 @@ pub struct World {
     pub sources: Vec<Arc<dyn ConfigSource>>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// How the store is shared with other workers; `None`: this process owns all of it by other means.
+    pub leases: Option<LeaseParts>,
 }
 
 /// How the actors run.
@@ -113,6 +115,7 @@ pub struct Running {
     fatal: Option<(Fatal, Instant)>,
     kill: AbortHandle,
     kill_chain: KillSwitch,
+    clock: Arc<dyn Clock>,
 }
 
 /// Hears of the death of the supervisor and passes it on to whoever holds [`Running`].
@@ -175,6 +178,7 @@ pub fn start(world: World, options: &Options) -> Running {
     let supervisor = Supervisor::new(
         world.sources,
         parts,
+        world.leases,
         time,
         Arc::clone(&stats),
         Arc::clone(&round),
@@ -200,6 +204,7 @@ pub fn start(world: World, options: &Options) -> Running {
         fatal: None,
         kill: supervisor.kill,
         kill_chain,
+        clock: world.clock,
     }
 }
 
@@ -211,13 +216,14 @@ pub struct Gauges {
     stats: Arc<Stats>,
     probers: watch::Receiver<usize>,
     unreadable: watch::Receiver<Vec<String>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Gauges {
     /// How probing goes, as the supervisor says on its own thread; `None` if it is dead. One that is stuck does not answer at
     /// all: the caller bounds the wait. One asks at a time, since the answer is about the time since it was asked before.
     pub async fn progress(&self) -> Option<Progress> {
-        self.supervisor.send(AskProgress).await.ok()
+        self.supervisor.send(AskProgress(Asker::Watchdog)).await.ok()
     }
 
     /// What the keeper has at hand; `None` if there is none any more. While it is started again this waits: the caller
@@ -234,7 +240,8 @@ impl Gauges {
 
     /// Gives a channel up: nothing is owed to it any more. How many alerts it was owed; `None` as in [`Self::report`].
     pub async fn drop_channel(&self, channel: &str) -> Option<usize> {
-        self.keeper.ask(|| DropChannel(channel.to_owned()), |_| true).await
+        let until = self.clock.now();
+        self.keeper.ask(|| DropChannel { channel: channel.to_owned(), until }, |_| true).await
     }
 
     /// Reads the configs, as [`Running::reload`] does.
@@ -260,8 +267,8 @@ impl Gauges {
 
 /// The longest that [`Running::stop`] takes, whatever is stuck.
 pub const fn longest_stop(within: Duration) -> Duration {
-    // The supervisor's answer, storing and telling, and the keeper's last report.
-    within.saturating_add(SETTLE_MIN).saturating_add(SETTLE_MIN).saturating_add(SETTLE_MIN)
+    // The supervisor's answer, storing and telling, the keeper's last report, and leaving.
+    within.saturating_add(SETTLE_MIN.saturating_mul(4))
 }
 
 /// How a run ended.
@@ -286,7 +293,13 @@ impl Running {
             stats: Arc::clone(&self.stats),
             probers: self.probers.clone(),
             unreadable: self.unreadable.clone(),
+            clock: Arc::clone(&self.clock),
         }
+    }
+
+    /// Waits until it is known what this process owns at first. Not longer than a session takes to begin: the caller bounds it.
+    pub async fn joined(&self) {
+        let _ = self.supervisor.send(Joined).await; // one that is dead owns nothing
     }
 
     /// The first probes of all APIs.
@@ -355,6 +368,8 @@ impl Running {
         let left = within.saturating_sub(began.elapsed()).max(SETTLE_MIN);
         self.settle_until(Until::Left, left).await;
         let keeper = tokio::time::timeout(SETTLE_MIN, self.report()).await.ok().flatten();
+        // The last word to the other workers. Without it they take over when the lease is over.
+        let _ = tokio::time::timeout(SETTLE_MIN, self.supervisor.send(Leave)).await;
         self.end();
         StopReport { keeper }
     }

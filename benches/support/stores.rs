@@ -26,7 +26,7 @@ pub fn embedded(folder: &Path) -> Arc<dyn StateStore> {
 /// Writes states that are not there yet, in batches as the store likes them.
 pub async fn fill(store: &dyn StateStore, states: &[ApiState]) {
     for batch in states.chunks(store.limits().batch_max) {
-        let writes: Vec<StateWrite> = batch.iter().cloned().map(Arc::new).collect();
+        let writes: Vec<StateWrite> = batch.iter().map(|state| StateWrite { over: 0, state: Arc::new(state.clone()) }).collect();
         for result in store.commit(writes).await {
             result.expect("nobody else writes");
         }
@@ -86,7 +86,7 @@ impl StateStore for Watched {
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
         async move {
             let wanted = if self.first_at_ns.is_some() { &writes[..] } else { &[] };
-            let ids: Vec<ApiId> = wanted.iter().map(|state| state.api_id.clone()).collect();
+            let ids: Vec<ApiId> = wanted.iter().map(|write| write.state.api_id.clone()).collect();
             let results = self.inner.commit(writes).await;
             self.durable.fetch_add(results.iter().filter(|result| result.is_ok()).count(), Ordering::Relaxed);
             if let Some(first) = &self.first_at_ns {

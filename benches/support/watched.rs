@@ -124,21 +124,18 @@ impl ConfigSource for Rows {
     }
 }
 
-/// Starts the real actors over `apis`, without a channel. Nothing is probed before `reload`.
+/// Starts the real actors over `apis`, without a channel; they load what `store` holds. Nothing is probed before `reload`.
 pub fn start(
     apis: Vec<Arc<ApiConfig>>,
     probe: Arc<dyn Probe>,
     store: Arc<dyn StateStore>,
-    states: Vec<ApiState>,
     clock: Arc<dyn Clock>,
     options: &Options,
 ) -> Running {
     let world = World {
         probe,
         store,
-        states,
         store_name: "bench".into(),
-        alone: true,
         instance: "bench".into(),
         notifiers: vec![],
         sources: vec![Arc::new(Rows(apis))],

@@ -34,6 +34,9 @@ const ONCE_TELL: Duration = Duration::from_secs(30);
 /// A first round of fewer APIs than this is over too soon for a progress bar.
 const PROGRESS_FROM: usize = 50;
 
+/// How long a start waits until it is known what this process owns at first. After that it goes on, and watches what it gains.
+const JOIN_MAX: Duration = Duration::from_secs(100);
+
 /// While no config could be read yet, it is tried again this often.
 const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 
@@ -60,8 +63,12 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
     let mut telling = Telling::of(running.gauges(), Arc::clone(&app.clock));
     // A round is over before anybody has a question.
     let control = if args.once { None } else { control::start(app, loaded, instance, running.gauges()).await };
-    systemd::waits("reading the configs", LOAD_TIMEOUT);
-    let Some(report) = until_signal(told(running.reload()), &mut signals).await else {
+    // Who shared the tables and died elsewhere has to be waited for until its lease is over.
+    let start = async {
+        let _ = tokio::time::timeout(JOIN_MAX, running.joined()).await;
+        running.reload().await
+    };
+    let Some(report) = until_signal(told(start), &mut signals).await else {
         drop(control);
         return Ok(stop(app, running, &mut signals, &mut telling).await);
     };

@@ -114,7 +114,7 @@ pub fn scan_half_units(items: u64, item_bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use api_health_core::delivery::{Claim, Delivery, OwedAlert};
+    use api_health_core::delivery::{Delivery, OwedAlert};
     use api_health_core::incident::Incident;
     use api_health_core::state::LastProbe;
     use api_health_core::{Alert, AlertKind, ApiId, ApiState, Heartbeat, Status, Timestamp, Verdict};
@@ -179,6 +179,7 @@ mod tests {
         let at = Timestamp::from_millis(1_795_332_600_250);
         let steady = ApiState {
             version: 12_345,
+            epoch: 4_711,
             status: Status::Up,
             since: Some(at),
             last_told: Status::Up,
@@ -223,9 +224,9 @@ mod tests {
             last_told: Status::Down,
             owed: vec![OwedAlert {
                 alert,
+                owed_to: vec!["sns".into()],
                 deliveries: vec![Delivery { channel: "sns".into(), ..Delivery::default() }],
             }],
-            claim: Some(Claim { by: "ip-10-0-1-7.eu-central-1.compute.internal:1:1795332600250".into(), until: at }),
             ..steady
         };
         let bytes = item_bytes(&Record::from(&down));

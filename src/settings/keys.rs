@@ -217,6 +217,41 @@ pub(super) const SHUTDOWN: Key = seconds(
     "How long a clean stop may take before probes in flight are cut.",
     "10",
 );
+pub(super) const FLEET_ROLE: Key = text(
+    "fleet.role",
+    "worker",
+    "worker, standby",
+    "What this process is there for among those that share the tables: its share of the APIs, or all of them when no worker lives.",
+    "\"standby\"",
+);
+pub(super) const FLEET_EXPECTED: Key = Key::of(Field::number(
+    "fleet.expected",
+    "workers",
+    "0",
+    (0, 100),
+    "How many workers should live, standbys among them; fewer for a minute are told as api-health:fleet. 0 expects none in particular.",
+    "2",
+));
+pub(super) const FLEET_LEASE: Key = seconds(
+    "fleet.lease_seconds",
+    "10",
+    (5, 60),
+    "How long a worker that has gone silent keeps its APIs while others live.",
+    "10",
+);
+pub(super) const FLEET_RENEW: Key = seconds(
+    "fleet.renew_seconds",
+    "3",
+    (1, 20),
+    "How often a lease is renewed while others live; at most a third of it.",
+    "3",
+);
+pub(super) const FLEET_FAIL_OPEN: Key = flag(
+    "fleet.fail_open",
+    "true",
+    "Whether an alert that the store holds up for 30 seconds is told all the same: better twice than never.",
+    "false",
+);
 pub(super) const LOG_LEVEL: Key = text(
     "log.level",
     "info",
@@ -234,7 +269,7 @@ pub(super) const LOG_FORMAT: Key = text(
 );
 
 /// Every key, in the order in which documentation and `settings show` list them.
-pub const KEYS: [&Key; 32] = [
+pub const KEYS: [&Key; 37] = [
     &ENVIRONMENT,
     &REGION,
     &STORE_KIND,
@@ -265,6 +300,11 @@ pub const KEYS: [&Key; 32] = [
     &BODY_BYTES_MAX,
     &EXTRA_ROOTS,
     &SHUTDOWN,
+    &FLEET_ROLE,
+    &FLEET_EXPECTED,
+    &FLEET_LEASE,
+    &FLEET_RENEW,
+    &FLEET_FAIL_OPEN,
     &LOG_LEVEL,
     &LOG_FORMAT,
 ];

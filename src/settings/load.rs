@@ -11,7 +11,7 @@ use super::notify;
 use super::raw::RawFile;
 use super::reader::{Effective, Origin, Reader};
 use super::words;
-use super::{ApisSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
+use super::{ApisSettings, FleetSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::fields;
 use crate::configs::schedules::ScheduleCache;
@@ -57,6 +57,7 @@ pub fn load(
         notify: notify::read(&mut reader),
         probe: probe(&mut reader),
         run: RunSettings { shutdown: reader.seconds(&keys::SHUTDOWN, 10) },
+        fleet: fleet(&mut reader),
         log: LogSettings {
             level: reader.text(&keys::LOG_LEVEL, "info", words::log_level),
             format: reader.value(&keys::LOG_FORMAT, super::LogFormat::Auto, words::log_format, |f| json!(f.as_str())),
@@ -149,6 +150,25 @@ fn store(reader: &mut Reader<'_>) -> StoreSettings {
     let checkpoint = reader.seconds(&keys::CHECKPOINT, default_checkpoint_seconds(kind));
     let heartbeat = Some(reader.seconds(&keys::HEARTBEAT, 60)).filter(|period| !period.is_zero());
     StoreSettings { kind, path, config_table, state_table, checkpoint, heartbeat }
+}
+
+fn fleet(reader: &mut Reader<'_>) -> FleetSettings {
+    let standard = FleetSettings::default();
+    let fleet = FleetSettings {
+        role: reader.value(&keys::FLEET_ROLE, standard.role, words::role, |role| json!(words::role_word(*role))),
+        expected: usize::try_from(reader.number(&keys::FLEET_EXPECTED, 0)).ok().filter(|expected| *expected > 0),
+        lease: reader.seconds(&keys::FLEET_LEASE, standard.lease.as_secs()),
+        renew: reader.seconds(&keys::FLEET_RENEW, standard.renew.as_secs()),
+        fail_open: reader.flag(&keys::FLEET_FAIL_OPEN, standard.fail_open),
+    };
+    if fleet.lease < fleet.renew * 3 {
+        let origin = reader.written(&keys::FLEET_RENEW).or_else(|| reader.written(&keys::FLEET_LEASE));
+        let origin = origin.map_or(Origin::Default, |(_, origin)| origin);
+        let why = format!("is more than a third of fleet.lease_seconds ({})", fleet.lease.as_secs());
+        let instead = format!("at most {}, or a longer lease", fleet.lease.as_secs() / 3);
+        reader.fault(keys::FLEET_RENEW.name(), &origin, Fault::new(fleet.renew.as_secs().to_string(), why, instead));
+    }
+    fleet
 }
 
 fn apis(reader: &mut Reader<'_>) -> ApisSettings {

@@ -18,7 +18,7 @@ mod words;
 
 pub use load::LoadedSettings;
 pub use types::{
-    ApisSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings, StoreKind,
+    ApisSettings, FleetSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings, StoreKind,
     StoreSettings, WebhookSettings,
 };
 
@@ -39,6 +39,8 @@ pub struct Settings {
     pub probe: ProbeSettings,
     /// `[run]`.
     pub run: RunSettings,
+    /// `[fleet]`.
+    pub fleet: FleetSettings,
     /// `[log]`.
     pub log: LogSettings,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             notify: NotifySettings::default(),
             probe: ProbeSettings::default(),
             run: RunSettings::default(),
+            fleet: FleetSettings::default(),
             log: LogSettings::default(),
         }
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use api_health_core::Secret;
+use api_health_core::own::records::Role;
+use api_health_core::own::terms::Terms;
 
 use crate::configs::defaults::ApiDefaults;
 
@@ -127,6 +129,28 @@ pub struct ProbeSettings {
 pub struct RunSettings {
     /// How long a clean stop may take before probes in flight are cut.
     pub shutdown: Duration,
+}
+
+/// How the tables are shared with other processes: `[fleet]`. An SQLite file is not shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetSettings {
+    /// What this process is there for.
+    pub role: Role,
+    /// How many workers should live; `None`: whatever there is.
+    pub expected: Option<usize>,
+    /// How long a worker that has gone silent keeps its APIs while others live.
+    pub lease: Duration,
+    /// How often a lease is renewed while others live.
+    pub renew: Duration,
+    /// An alert that the store holds up for 30 seconds is told all the same.
+    pub fail_open: bool,
+}
+
+impl Default for FleetSettings {
+    fn default() -> Self {
+        let Terms { lease, renew, .. } = Terms::DEFAULT;
+        Self { role: Role::Worker, expected: None, lease, renew, fail_open: true }
+    }
 }
 
 /// `[log]`.

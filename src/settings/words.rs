@@ -1,5 +1,6 @@
 //! The texts of settings that must have a form: names, levels, ARNs.
 
+use api_health_core::own::records::Role;
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
@@ -38,6 +39,17 @@ pub(super) fn table(key: &Key, value: &Value) -> Result<String, Fault> {
 
 pub(super) fn store_kind(value: &Value) -> Result<StoreKind, Fault> {
     choice(&keys::STORE_KIND, value, &[StoreKind::Sqlite, StoreKind::Dynamodb], StoreKind::as_str)
+}
+
+pub(super) fn role(value: &Value) -> Result<Role, Fault> {
+    choice(&keys::FLEET_ROLE, value, &[Role::Worker, Role::Standby], role_word)
+}
+
+pub(super) const fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Worker => "worker",
+        Role::Standby => "standby",
+    }
 }
 
 pub(super) fn log_format(value: &Value) -> Result<LogFormat, Fault> {

@@ -4,6 +4,7 @@
 //! Readers take no part of a record that they do not fully understand: it is reported as unreadable and stays.
 
 pub(crate) mod heartbeat;
+pub(crate) mod lease;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -24,8 +24,10 @@ const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
 const CREATE: &str = "INSERT INTO api_health_states (api_id, version, status, record) VALUES (?1, ?2, ?3, ?4)
                       ON CONFLICT (api_id) DO NOTHING";
+/// What is no JSON is no record to replace: it is read, and set aside.
 const REPLACE: &str = "UPDATE api_health_states SET version = ?2, status = ?3, record = ?4
-                       WHERE api_id = ?1 AND version = ?5 AND coalesce(json_extract(record, '$.epoch'), 0) <= ?6";
+                       WHERE api_id = ?1 AND version = ?5 AND CASE WHEN json_valid(record)
+                           THEN coalesce(json_extract(record, '$.epoch'), 0) <= ?6 ELSE FALSE END";
 const READ_ONE: &str = "SELECT version, record FROM api_health_states WHERE api_id = ?1";
 /// Made when it is needed first: a file of the first release has none.
 const SET_ASIDE_TABLE: &str = "CREATE TABLE IF NOT EXISTS api_health_states_set_aside (

@@ -18,7 +18,7 @@ use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
 use api_health_actors::timebase::TimeBase;
 use api_health_actors::{alerter, courier, supervisor};
-use api_health_core::{Alert, Status};
+use api_health_core::{Alert, Status, keep};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
@@ -26,9 +26,7 @@ fn start(fake: &FakeWorld, notifiers: Vec<Arc<dyn Notifier>>, sources: Vec<Arc<d
     let world = World {
         probe: Arc::new(fake.targets.clone()),
         store: Arc::new(fake.store.clone()) as Arc<dyn StateStore>,
-        states: vec![],
         store_name: "memory".into(),
-        alone: true,
         instance: "this one".into(),
         notifiers,
         sources,
@@ -189,7 +187,7 @@ fn so_many_attempts_are_under_way_through_one_channel_at_most() {
         let running = start(&fake, vec![Arc::new(slow.clone())], vec![Arc::new(fake.configs.clone())]);
         running.reload().await;
         seconds(120).await;
-        assert_eq!(slow.most.load(Ordering::SeqCst), alerter::ATTEMPTS_MAX);
+        assert_eq!(slow.most.load(Ordering::SeqCst), keep::ATTEMPTS_MAX);
         assert_eq!(slow.told.load(Ordering::SeqCst), 100, "and each is told once");
     });
 }
@@ -241,9 +239,9 @@ fn a_source_that_never_answers_is_waited_for_so_long() {
 }
 
 #[test]
-fn more_changes_than_are_kept_for_deciding_again_still_end_on_the_truth() {
+fn more_changes_than_an_outbox_holds_still_end_on_the_truth_when_the_store_is_back() {
     in_virtual_time(async {
-        // 256 are kept; each flap has four outcomes that matter.
+        // 200 changes, none of which can be stored when it is decided.
         let world = FakeWorld::new(vec![api("a", 10)]);
         let _running = world.start(Options { arbiters: 0, ..Options::default() }).await;
         seconds(30).await;

@@ -50,6 +50,10 @@ impl Daemon for Slow {
         let Alerts::These(ids) = alerts else { return ready(Err("not all".into())).boxed_local() };
         ready(Ok(ids.len())).boxed_local()
     }
+
+    fn drop_channel(&self, _: String) -> LocalBoxFuture<'_, Result<usize, String>> {
+        ready(Err("no".into())).boxed_local()
+    }
 }
 
 struct Place {

@@ -7,15 +7,19 @@ use api_health::configs::headers::HEADERS_MAX;
 use api_health::notify::message::Message;
 use api_health::sqlite::SqliteFile;
 use api_health::store::SqliteStateStore;
-use api_health_actors::ports::StateStore as _;
+use api_health_actors::ports::{StateStore as _, StateWrite};
 use api_health_core::delivery::{self, LAST_ERROR_CHARS_MAX, OWED_MAX};
-use api_health_core::{ApiConfig, ApiState, Outcome, Timestamp, Verdict, decide};
+use api_health_core::state::Streak;
+use api_health_core::{ApiConfig, ApiState, Outcome, Timestamp, Toward, Verdict, decide, invariant};
 use serde_json::{Value, json};
 
 use crate::{NOW, fields, row, rules};
 
 /// The largest item that DynamoDB takes, in bytes ("Service, account, and table quotas in Amazon DynamoDB").
 const ITEM_BYTES_MAX: usize = 400 * 1024;
+
+/// Every channel that there is.
+const CHANNELS: [&str; 3] = ["sns", "webhook", "terminal"];
 
 /// The dearest character: four bytes.
 const DEAR: &str = "🦀";
@@ -53,22 +57,25 @@ fn outcome(verdict: Verdict, at: Timestamp) -> Outcome {
 /// An API that went down and came back while three channels failed, until its outbox was full.
 fn largest_state() -> ApiState {
     let api = largest_api();
-    let mut state = ApiState { version: u64::MAX - 1, ..ApiState::unknown(api.api_id.clone()) };
+    let mut state = ApiState { version: u64::MAX - 1, epoch: u64::MAX, ..ApiState::unknown(api.api_id.clone()) };
     state.missed_ticks = u64::MAX;
     // The year 9999: no later moment has a longer text that RFC 3339 can name.
+    let channels = CHANNELS.map(str::to_owned);
     let mut now = Timestamp::parse("9999-01-01T00:00:00Z").unwrap();
     for n in 0..4 * OWED_MAX {
         now = now.plus(Duration::from_secs(10));
         let verdict = if n % 2 == 0 { Verdict::Fail } else { Verdict::Pass };
-        state = decide(&state, &outcome(verdict, now), &api.policy(), now).next;
+        state = decide(&state, &outcome(verdict, now), &api.policy(), &channels, now).next;
     }
     let ids: Vec<String> = state.owed.iter().map(|owed| owed.alert.alert_id.clone()).collect();
     for alert_id in &ids {
-        for channel in ["sns", "webhook", "terminal"] {
-            delivery::note_failure(&mut state, alert_id, channel, &DEAR.repeat(10_000), now);
+        for channel in CHANNELS {
+            delivery::note_failure(&mut state.owed, alert_id, channel, &DEAR.repeat(10_000), now);
         }
     }
-    delivery::claim(&mut state, &"i".repeat(100), now);
+    // As if the next change were about to be confirmed.
+    state.streak = Some(Streak { toward: Toward::Down, question: u16::MAX, count: u32::MAX, first_at: now });
+    assert_eq!(invariant::first_broken(&state), None);
     state
 }
 
@@ -83,9 +90,11 @@ fn the_largest_record_fits_into_one_item() {
     let folder = tempfile::tempdir().unwrap();
     let file = SqliteFile::open(folder.path().join("a.db")).unwrap();
     let store = SqliteStateStore::open(&file).unwrap();
-    let first = ApiState { version: 1, ..state };
+    // As large as SQLite counts.
+    let numbers = u64::try_from(i64::MAX).unwrap();
+    let write = StateWrite { over: 0, state: Arc::new(ApiState { version: numbers, epoch: numbers, ..state }) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    assert_eq!(runtime.block_on(store.commit(vec![Arc::new(first)])), [Ok(())]);
+    assert_eq!(runtime.block_on(store.commit(vec![write])), [Ok(())]);
     let connection = rusqlite::Connection::open(file.path()).unwrap();
     let text: String = connection.query_row("SELECT record FROM api_health_states", [], |row| row.get(0)).unwrap();
     let record: Value = serde_json::from_str(&text).unwrap();

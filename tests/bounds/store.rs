@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api_health::sqlite::SqliteFile;
 use api_health::store::{DynamoStateStore, RECORDS_MAX, SqliteStateStore};
-use api_health_actors::ports::StateStore;
+use api_health_actors::ports::{StateStore, StateWrite};
 use api_health_core::{ApiId, ApiState};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -17,9 +17,9 @@ use tokio::net::TcpListener;
 
 use crate::server::run;
 
-fn states(count: usize) -> Vec<Arc<ApiState>> {
+fn writes(count: usize) -> Vec<StateWrite> {
     let state = |n| ApiState { version: 1, ..ApiState::unknown(ApiId::parse(&format!("api-{n}")).unwrap()) };
-    (0..count).map(|n| Arc::new(state(n))).collect()
+    (0..count).map(|n| StateWrite { over: 0, state: Arc::new(state(n)) }).collect()
 }
 
 /// An endpoint that takes its time and does whatever it is asked; returns the most calls that were under way at once.
@@ -61,7 +61,7 @@ fn so_many_calls_of_dynamodb_are_under_way_at_most() {
             .retry_config(RetryConfig::disabled())
             .build();
         let store = DynamoStateStore::new(aws_sdk_dynamodb::Client::from_conf(config), "t");
-        let results = store.commit(states(100)).await;
+        let results = store.commit(writes(100)).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         let bound = store.limits().batches_in_flight_max;
         assert!(bound == 32 && most.get() == bound, "{} at once", most.get());
@@ -74,7 +74,7 @@ fn jobs_beyond_what_the_queue_of_sqlite_holds_wait_for_room() {
     let store = SqliteStateStore::open(&SqliteFile::open(folder.path().join("a.db")).unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     // The queue holds 16.
-    let results = runtime.block_on(join_all(states(100).into_iter().map(|state| store.commit(vec![state]))));
+    let results = runtime.block_on(join_all(writes(100).into_iter().map(|write| store.commit(vec![write]))));
     assert!(results.iter().all(|result| *result == [Ok(())]), "{results:?}");
     assert_eq!(runtime.block_on(store.load_all()).unwrap().states.len(), 100);
 }

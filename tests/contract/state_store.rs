@@ -15,7 +15,7 @@ use api_health_core::{ApiId, ApiState, Heartbeat, Timestamp};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use worlds::{World, id, rich, with_owed};
+use worlds::{World, id, over_the_one_before, rich, with_owed};
 
 /// Makes a test of each promise on each adapter.
 macro_rules! promises {
@@ -29,7 +29,8 @@ macro_rules! promises {
 promises! {
     a_new_store_holds_nothing
     what_was_written_is_read_back_equal_by_whoever_opens_it_next
-    a_write_succeeds_only_over_exactly_the_version_before_it
+    a_write_succeeds_only_over_exactly_the_version_that_it_names
+    a_write_succeeds_over_no_higher_epoch
     of_many_writers_of_one_version_exactly_one_wins
     a_conflict_within_a_batch_hurts_no_other_write_of_it
     state_and_owed_alerts_change_together
@@ -39,16 +40,33 @@ promises! {
     a_damaged_record_that_is_set_aside_is_kept_for_a_person_and_in_nobodys_way
     a_record_that_was_mended_or_replaced_or_is_newer_stays_where_it_is
     what_the_monitor_watches_about_itself_is_stored_beside_the_apis
-    a_record_of_the_first_release_is_read_and_written_back_as_it_is_written_now
+    a_record_of_an_earlier_release_is_read_and_written_back_as_it_is_written_now
     a_heartbeat_replaces_the_one_before_and_is_read_back_equal
     a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is
     the_largest_heartbeat_is_a_few_kilobytes_and_is_taken
 }
 
+/// The store of the simulations is held to what the keeper leans on most, so that they try the truth.
+mod memory {
+    use api_health_actors::testkit::store::MemoryStore;
+
+    use super::worlds::{World, block_on};
+
+    #[test]
+    fn a_write_succeeds_only_over_exactly_the_version_that_it_names() {
+        block_on(super::a_write_succeeds_only_over_exactly_the_version_that_it_names(World::Memory(MemoryStore::default())));
+    }
+
+    #[test]
+    fn a_write_succeeds_over_no_higher_epoch() {
+        block_on(super::a_write_succeeds_over_no_higher_epoch(World::Memory(MemoryStore::default())));
+    }
+}
+
 /// Writes as the keeper does: within the store's limits. The results are in order.
 async fn commit_all(store: &dyn StateStore, states: Vec<ApiState>) -> Vec<Result<(), CommitError>> {
     let limits = store.limits();
-    let writes: Vec<StateWrite> = states.into_iter().map(Arc::new).collect();
+    let writes: Vec<StateWrite> = states.into_iter().map(over_the_one_before).collect();
     let batches: Vec<_> = writes.chunks(limits.batch_max).map(<[_]>::to_vec).collect();
     futures_util::stream::iter(batches)
         .map(|batch| store.commit(batch))
@@ -59,7 +77,11 @@ async fn commit_all(store: &dyn StateStore, states: Vec<ApiState>) -> Vec<Result
 }
 
 async fn commit_one(store: &dyn StateStore, state: ApiState) -> Result<(), CommitError> {
-    let mut results = store.commit(vec![Arc::new(state)]).await;
+    commit_over(store, state.version.saturating_sub(1), state).await
+}
+
+async fn commit_over(store: &dyn StateStore, over: u64, state: ApiState) -> Result<(), CommitError> {
+    let mut results = store.commit(vec![StateWrite { over, state: Arc::new(state) }]).await;
     assert_eq!(results.len(), 1);
     results.remove(0)
 }
@@ -93,18 +115,46 @@ async fn what_was_written_is_read_back_equal_by_whoever_opens_it_next(world: Wor
     assert_eq!(loaded.states, states);
 }
 
-async fn a_write_succeeds_only_over_exactly_the_version_before_it(world: World) {
+async fn a_write_succeeds_only_over_exactly_the_version_that_it_names(world: World) {
     let store = world.open();
-    assert_eq!(commit_one(&*store, rich("a", 2)).await, Err(CommitError::Conflict), "there is nothing to replace");
-    assert_eq!(stored(&*store, "a").await, None, "and nothing came of it");
-    assert_eq!(commit_one(&*store, rich("a", 1)).await, Ok(()));
-    assert_eq!(commit_one(&*store, rich("a", 2)).await, Ok(()));
-    for version in [0, 1, 2, 4, u64::MAX] {
-        let other = ApiState { missed_ticks: 99, ..rich("a", version) };
-        assert_eq!(commit_one(&*store, other).await, Err(CommitError::Conflict), "version {version} over 2");
-        assert_eq!(stored(&*store, "a").await, Some(rich("a", 2)), "nothing changed");
+    for over in [1, 2, u64::MAX - 1] {
+        let conflict = commit_over(&*store, over, rich("a", over + 1)).await;
+        assert_eq!(conflict, Err(CommitError::Conflict), "there is nothing to replace");
+        assert_eq!(stored(&*store, "a").await, None, "and nothing came of it");
     }
-    assert_eq!(commit_one(&*store, rich("a", 3)).await, Ok(()));
+    assert_eq!(commit_over(&*store, 0, rich("a", 3)).await, Ok(()), "the first one may have any version");
+    assert_eq!(commit_over(&*store, 3, rich("a", 4)).await, Ok(()), "as a rule it is the next one");
+    assert_eq!(commit_over(&*store, 4, rich("a", 9)).await, Ok(()), "and it may be any higher one");
+    for (over, version) in [(0, 1), (0, 10), (3, 10), (8, 10), (10, 11), (9, 9), (9, 8), (9, 0), (u64::MAX, u64::MAX)] {
+        let other = ApiState { missed_ticks: 99, ..rich("a", version) };
+        let conflict = commit_over(&*store, over, other).await;
+        assert_eq!(conflict, Err(CommitError::Conflict), "{version} over {over}, where 9 is");
+        assert_eq!(stored(&*store, "a").await, Some(rich("a", 9)), "nothing changed");
+    }
+    assert_eq!(commit_over(&*store, 9, rich("a", 10)).await, Ok(()));
+}
+
+async fn a_write_succeeds_over_no_higher_epoch(world: World) {
+    let store = world.open();
+    let with_epoch = |version, epoch| ApiState { epoch, ..rich("a", version) };
+    for (version, epoch) in [(1, 0), (2, 0), (3, 7), (4, 7), (5, 8), (6, 1_000_000_000_000)] {
+        assert_eq!(commit_one(&*store, with_epoch(version, epoch)).await, Ok(()), "none, an equal or a lower one is there");
+        assert_eq!(stored(&*store, "a").await, Some(with_epoch(version, epoch)));
+    }
+    for epoch in [0, 1, 999_999_999_999] {
+        assert_eq!(commit_one(&*store, with_epoch(7, epoch)).await, Err(CommitError::Conflict), "{epoch}");
+        assert_eq!(stored(&*store, "a").await, Some(with_epoch(6, 1_000_000_000_000)), "nothing changed");
+    }
+    // Two owners at once: one of them wins, and in the end the one who became owner last.
+    let (newer, older) = (world.open(), world.open());
+    let both = [with_epoch(7, 1_000_000_000_001), with_epoch(7, 1_000_000_000_000)];
+    let [first, second] = both.clone();
+    let results = futures_util::future::join(commit_one(&*newer, first), commit_one(&*older, second)).await;
+    assert!(results.0.is_ok() != results.1.is_ok(), "{results:?}");
+    assert_eq!(stored(&*store, "a").await.as_ref(), Some(&both[usize::from(results.1.is_ok())]));
+    assert_eq!(commit_one(&*newer, with_epoch(8, 1_000_000_000_001)).await, Ok(()));
+    assert_eq!(commit_one(&*older, with_epoch(9, 1_000_000_000_000)).await, Err(CommitError::Conflict));
+    assert_eq!(commit_over(&*newer, 8, with_epoch(12, 1_000_000_000_001)).await, Ok(()));
 }
 
 async fn of_many_writers_of_one_version_exactly_one_wins(world: World) {
@@ -209,7 +259,7 @@ async fn a_record_that_cannot_be_read_is_reported_and_hides_no_other(world: Worl
     assert_eq!(loaded.states, [rich("good", 1)]);
     assert_eq!(loaded.unreadable.len(), 2);
     let found = |name: &str| loaded.unreadable.iter().find(|u| u.api_id == name).unwrap();
-    assert_eq!(found("newer").why, "it was written by a newer version of this program (schema 99, this one reads 2)");
+    assert_eq!(found("newer").why, "it was written by a newer version of this program (schema 99, this one reads 3)");
     assert!(found("torn").why.starts_with("missing field `status`"), "{:?}", found("torn"));
     assert_eq!((found("newer").is_newer, found("torn").is_newer), (true, false));
     for name in ["newer", "torn"] {
@@ -303,7 +353,7 @@ async fn mends_while_set_aside(world: World) {
 
 async fn what_the_monitor_watches_about_itself_is_stored_beside_the_apis(world: World) {
     let store = world.open();
-    let own = [ApiId::own_store(), ApiId::own_prober(&id("shop"))];
+    let own = [ApiId::own_store(), ApiId::own_fleet(), ApiId::own_prober(&id("shop"))];
     let states: Vec<ApiState> = own.iter().map(|own_id| own_state(own_id, 1)).chain([rich("shop", 1)]).collect();
     assert!(commit_all(&*store, states.clone()).await.iter().all(Result::is_ok));
     for own_id in own {
@@ -328,22 +378,23 @@ fn own_state(api_id: &ApiId, version: u64) -> ApiState {
     state
 }
 
-async fn a_record_of_the_first_release_is_read_and_written_back_as_it_is_written_now(world: World) {
+async fn a_record_of_an_earlier_release_is_read_and_written_back_as_it_is_written_now(world: World) {
     let store = world.open();
     for (text, owed) in [
         (include_str!("../testdata/store/v1/down-and-owed.json"), true),
         (include_str!("../testdata/store/v1/never-probed.json"), false),
+        (include_str!("../testdata/store/v2/down-and-owed.json"), true), // with a claim
     ] {
         let record: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(record["schema"], 1);
         let name = record["api_id"].as_str().unwrap().to_owned();
         world.write_raw(&name, record).await;
         let state = stored(&*store, &name).await.unwrap();
         assert_eq!(!state.owed.is_empty(), owed);
-        let next = ApiState { version: state.version + 1, ..state };
+        let next = ApiState { version: state.version + 1, epoch: 1, ..state };
         assert_eq!(commit_one(&*store, next.clone()).await, Ok(()));
         assert_eq!(stored(&*store, &name).await, Some(next));
-        assert_eq!(world.raw(&name).await["schema"], 2);
+        let written = world.raw(&name).await;
+        assert_eq!((&written["schema"], written.get("claim")), (&json!(2), None));
     }
     assert_eq!(store.load_all().await.unwrap().unreadable, []);
 }

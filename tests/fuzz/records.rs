@@ -7,7 +7,7 @@ use std::time::Duration;
 use api_health::configs::raw::RawRow;
 use api_health::sqlite::SqliteFile;
 use api_health::store::SqliteStateStore;
-use api_health_actors::ports::{LoadedStates, StateStore};
+use api_health_actors::ports::{LoadedStates, StateStore, StateWrite};
 use api_health_core::{ApiConfig, ApiId, ApiState, Outcome, Verdict, decide, invariant};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -42,7 +42,7 @@ pub fn after(id: &str, outcomes: &[(Verdict, String)]) -> ApiState {
             status_code: Some(503),
             reasons: if *verdict == Verdict::Pass { vec![] } else { vec![reason.clone()] },
         };
-        state = decide(&state, &outcome, &api.policy(), outcome.finished_at).next;
+        state = decide(&state, &outcome, &api.policy(), &["pager".to_owned()], outcome.finished_at).next;
         now = now.plus(Duration::from_secs(10));
     }
     state
@@ -150,6 +150,10 @@ pub fn check_loaded(loaded: &LoadedStates, count: usize) -> Result<(), TestCaseE
     Ok(())
 }
 
+fn over_the_one_before(state: ApiState) -> StateWrite {
+    StateWrite { over: state.version - 1, state: Arc::new(state) }
+}
+
 pub struct File {
     pub folder: tempfile::TempDir,
     pub store: SqliteStateStore,
@@ -162,7 +166,7 @@ impl File {
         let file = SqliteFile::open(folder.path().join("a.db")).unwrap();
         let store = SqliteStateStore::open(&file).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let written = runtime.block_on(store.commit(states.iter().cloned().map(Arc::new).collect()));
+        let written = runtime.block_on(store.commit(states.iter().cloned().map(over_the_one_before).collect()));
         assert!(written.iter().all(Result::is_ok), "{written:?}");
         Self { folder, store, runtime }
     }
@@ -192,7 +196,7 @@ impl File {
     /// Writes `state` as the next version, and reads it.
     pub fn write_back(&self, state: &ApiState) -> Result<(), TestCaseError> {
         let next = ApiState { version: state.version + 1, ..state.clone() };
-        let written = self.runtime.block_on(self.store.commit(vec![Arc::new(next.clone())]));
+        let written = self.runtime.block_on(self.store.commit(vec![over_the_one_before(next.clone())]));
         prop_assert_eq!(written, [Ok(())]);
         let read = self.runtime.block_on(self.store.load(ApiId::parse(next.api_id.as_str()).unwrap()));
         prop_assert_eq!(read, Ok(Some(Ok(next))));

@@ -171,12 +171,13 @@ pub fn address(owed: &mut Vec<OwedAlert>, channels: &[String]) -> bool {
     strike_delivered(owed) || changed
 }
 
-/// Nothing is owed to this channel any more: a person gave it up. Returns how many alerts it was still owed.
-pub fn drop_channel(owed: &mut Vec<OwedAlert>, channel: &str) -> usize {
+/// Nothing that was decided until then is owed to this channel any more: a person gave it up. Returns how many alerts it was
+/// still owed.
+pub fn drop_channel(owed: &mut Vec<OwedAlert>, channel: &str, until: Timestamp) -> usize {
     let mut dropped = 0;
     owed.retain_mut(|owed| {
-        if owed.owed_to.is_empty() {
-            return true; // it is not addressed yet
+        if owed.owed_to.is_empty() || owed.alert.detected_at > until {
+            return true; // it is not addressed yet, or was not meant
         }
         dropped += usize::from(owed.is_awaited_by(channel));
         owed.owed_to.retain(|owed_to| owed_to != channel);
@@ -250,15 +251,15 @@ mod tests {
         assert_eq!(next(&owed, "webhook"), None, "it is not owed to whoever came later");
         assert!(settle(&mut owed, "a0", "webhook"), "that it has it all the same is a fact");
         assert_eq!((next(&owed, "sns"), owed.len()), (Some("a0"), 1));
-        assert_eq!(drop_channel(&mut owed, "terminal"), 0);
-        assert_eq!((drop_channel(&mut owed, "sns"), owed.len()), (1, 0), "until a person gives that channel up");
+        assert_eq!(drop_channel(&mut owed, "terminal", Timestamp::default()), 0);
+        assert_eq!((drop_channel(&mut owed, "sns", Timestamp::default()), owed.len()), (1, 0), "until a person gives that channel up");
     }
 
     #[test]
     fn what_was_stored_before_channels_were_named_is_owed_to_those_of_its_next_owner() {
         let mut owed = vec![OwedAlert::new(alert(0), &[]), OwedAlert::new(alert(1), &[])];
         assert!(settle(&mut owed, "a0", "webhook"));
-        assert_eq!((owed.len(), drop_channel(&mut owed, "webhook"), owed.len()), (2, 0, 2));
+        assert_eq!((owed.len(), drop_channel(&mut owed, "webhook", Timestamp::default()), owed.len()), (2, 0, 2));
         assert!(address(&mut owed, &channels(&["webhook", "sns"])));
         assert_eq!((next(&owed, "webhook"), next(&owed, "sns")), (Some("a1"), Some("a0")));
         assert!(!address(&mut owed, &channels(&["terminal"])), "once");

@@ -7,7 +7,7 @@
 mod load;
 mod say;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use actix::{
 use api_health_core::keep::{self, Attempted, BEAT_MAX, Completed, Effect, Grant, Until, Watch};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
-use api_health_core::{Alert, ApiConfig, ApiId};
+use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::alerter::DeliverAlert;
+use crate::lease_view::LeaseView;
 use crate::ports::{CommitError, StateStore, StateWrite, StoreError};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
@@ -45,6 +46,8 @@ pub struct Tools {
     pub time: TimeBase,
     /// Counts.
     pub stats: Arc<Stats>,
+    /// The lease on what is owned.
+    pub lease: LeaseView,
 }
 
 /// What the keeper cannot do itself.
@@ -53,8 +56,13 @@ pub struct Tools {
 pub enum KeeperAsks {
     /// Probe this API again at once: what was found out about it is forgotten.
     ProbeAgain(ApiId),
-    /// Somebody with a higher epoch owns this shard.
-    Lost(Shard),
+    /// Somebody with this higher epoch owns this shard.
+    Lost {
+        /// The shard.
+        shard: Shard,
+        /// What was found in one of its records.
+        epoch: u64,
+    },
     /// An outage was told that could not be stored, of an API that another owns now: that one is to take it back.
     Withdraw(Arc<Alert>),
 }
@@ -75,6 +83,7 @@ impl StateKeeper {
 
     /// Tells the core what happened now, and carries out what follows.
     fn tell<T>(&mut self, ctx: &mut Context<Self>, what: impl FnOnce(&mut keep::Keeper, Moment) -> T) -> T {
+        self.core.set_lease(self.tools.lease.now());
         let answer = what(&mut self.core, self.tools.time.moment());
         let (lines, effects) = self.core.take();
         lines.into_iter().for_each(say::say);
@@ -89,7 +98,8 @@ impl StateKeeper {
             Effect::Commit { call, writes } => self.commit(call, writes, ctx),
             Effect::Load { call, api_id } => self.load(call, api_id, ctx),
             Effect::Deliver { api_id, channel, alert, failures, unstored } => {
-                let message = DeliverAlert { channel: Arc::clone(&channel), alert: Arc::clone(&alert), failures, unstored };
+                let lease = (!unstored).then(|| self.tools.lease.hold());
+                let message = DeliverAlert { channel: Arc::clone(&channel), alert: Arc::clone(&alert), failures, lease };
                 ctx.spawn(self.tools.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
                     // No answer means that the alerter is gone.
                     let came = came.unwrap_or(Attempted::Cut);
@@ -100,17 +110,24 @@ impl StateKeeper {
                 }));
             }
             Effect::Beat(heartbeat) => {
-                let store = Arc::clone(&self.tools.store);
+                let (store, lease) = (Arc::clone(&self.tools.store), self.tools.lease.clone());
                 let writing = async move {
+                    let written = async {
+                        // Where there is a lease, its renewal carries the heartbeat.
+                        match lease.renew_with(&heartbeat).await {
+                            Some(renewed) => renewed,
+                            None => store.write_heartbeat(*heartbeat).await,
+                        }
+                    };
                     let no_answer = |_| StoreError::Unavailable(format!("no answer within {} s", BEAT_MAX.as_secs()));
-                    tokio::time::timeout(BEAT_MAX, store.write_heartbeat(*heartbeat)).await.map_err(no_answer).flatten()
+                    tokio::time::timeout(BEAT_MAX, written).await.map_err(no_answer).flatten()
                 };
                 ctx.spawn(writing.into_actor(self).map(|written, keeper, ctx| {
                     keeper.tell(ctx, |core, now| core.beat_answered(written, now));
                 }));
             }
             Effect::ProbeAgain(api_id) => self.ask_parent(KeeperAsks::ProbeAgain(api_id), ctx),
-            Effect::Lost(shard) => self.ask_parent(KeeperAsks::Lost(shard), ctx),
+            Effect::Lost { shard, epoch } => self.ask_parent(KeeperAsks::Lost { shard, epoch }, ctx),
             Effect::AskToWithdraw(alert) => self.ask_parent(KeeperAsks::Withdraw(alert), ctx),
             Effect::Settled(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
@@ -225,14 +242,13 @@ impl Handler<GivenUp> for StateKeeper {
     }
 }
 
-/// These shards are ours: read their records, and go on from there. The reply names those whose grant is not good, with the
-/// epoch that was found in them.
+/// These shards are ours: read their records, and go on from there. The reply is the highest epoch that was found in each.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<(Shard, u64)>, StoreError>")]
+#[rtype(result = "Result<BTreeMap<Shard, u64>, StoreError>")]
 pub struct Gain(pub Vec<Grant>);
 
 impl Handler<Gain> for StateKeeper {
-    type Result = ResponseActFuture<Self, Result<Vec<(Shard, u64)>, StoreError>>;
+    type Result = ResponseActFuture<Self, Result<BTreeMap<Shard, u64>, StoreError>>;
 
     fn handle(&mut self, Gain(grants): Gain, _: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.tools.store);
@@ -286,16 +302,21 @@ impl Handler<Retry> for StateKeeper {
     }
 }
 
-/// Nothing is owed to this channel any more. The reply: how many alerts it was owed.
+/// Nothing that was decided until then is owed to this channel any more. The reply: how many alerts it was owed.
 #[derive(Message)]
 #[rtype(result = "usize")]
-pub struct DropChannel(pub String);
+pub struct DropChannel {
+    /// The name of the channel.
+    pub channel: String,
+    /// Until when.
+    pub until: Timestamp,
+}
 
 impl Handler<DropChannel> for StateKeeper {
     type Result = usize;
 
-    fn handle(&mut self, DropChannel(channel): DropChannel, ctx: &mut Self::Context) -> usize {
-        self.tell(ctx, |core, now| core.drop_channel(&channel, now))
+    fn handle(&mut self, DropChannel { channel, until }: DropChannel, ctx: &mut Self::Context) -> usize {
+        self.tell(ctx, |core, now| core.drop_channel(&channel, until, now))
     }
 }
 

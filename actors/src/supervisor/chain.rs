@@ -10,13 +10,11 @@
 //!
 //! Past the intensity of a prober it is given up; past that of any other the process ends ([`Supervisor::escalate`]).
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_rt::ArbiterHandle;
-use api_health_core::keep::{Grant, Keeper, Setup, Watch};
-use api_health_core::own::shards::Shard;
+use api_health_core::keep::{Keeper, Setup, Watch};
 use api_health_core::restart::Deaths;
 use futures_util::future::AbortHandle;
 use tokio::sync::watch;
@@ -106,8 +104,6 @@ pub(super) struct Chain {
     pub(super) alerter_thread: Option<Thread>,
     pub(super) keeper_thread: Option<Thread>,
     pub(super) homes: Vec<Home>,
-    /// The shards that this process owns.
-    pub(super) granted: BTreeMap<Shard, Grant>,
     /// Of alerter and keeper together.
     pub(super) deaths: Deaths,
     pub(super) phase: Phase,
@@ -127,7 +123,7 @@ impl KillSwitch {
         }
     }
 
-    fn add(&self, handle: &AbortHandle) {
+    pub(super) fn add(&self, handle: &AbortHandle) {
         let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         handles.retain(|handle| !handle.is_aborted());
         handles.push(handle.clone());
@@ -139,7 +135,6 @@ impl Chain {
         let home = || Home { thread: None, courier: None, shared: None, deaths: Deaths::default() };
         Self {
             homes: std::iter::repeat_with(home).take(parts.arbiters.max(1)).collect(),
-            granted: Shard::all(parts.keeper.shards).map(|shard| (shard, Grant { shard, epoch: 0, clean: true })).collect(),
             parts,
             alerter: None,
             keeper: None,
@@ -192,15 +187,19 @@ impl Supervisor {
             parent: ctx.address().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
+            lease: self.ownership.view.clone(),
         };
         let keeper = self.link(Member::Keeper, &keeper_thread.handle, state_keeper::MAILBOX_CAPACITY, ctx, move || {
             StateKeeper::new(core, tools)
         });
         self.chain.keeper = Some(keeper);
-        if is_new && !self.chain.granted.is_empty() {
-            self.gain(self.chain.granted.values().copied().collect(), ctx);
-        } else {
+        if is_new {
+            self.ownership.forget_loaded();
+        }
+        if self.ownership.to_load().is_empty() || !is_new {
             self.chain_is_up(ctx);
+        } else {
+            self.load(ctx);
         }
     }
 
@@ -220,6 +219,8 @@ impl Supervisor {
             self.start_home(index, ctx);
         }
         self.start_paused(None, ctx);
+        self.load(ctx); // what was gained meanwhile
+        self.release_again(ctx);
         self.apply_configs(ctx);
     }
 

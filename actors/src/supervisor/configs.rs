@@ -95,11 +95,19 @@ impl Configs {
         self.waiting.clear();
     }
 
-    /// Whether what was just read asks for anything to be done.
-    fn differ(&self, readings: &[Reading]) -> bool {
+    /// Whether what was just read asks for anything to be done with what is owned.
+    fn differ(&self, readings: &[Reading], is_owned: impl Fn(&ApiId) -> bool) -> bool {
         let rosters: Vec<Roster> = self.sources.iter().zip(readings).map(|(s, r)| s.with(r)).collect();
-        let (configured, _) = roster::merge(&rosters);
+        let (mut configured, _) = roster::merge(&rosters);
+        configured.retain(|api_id, _| is_owned(api_id));
         roster::plan(&self.running, &configured) != Plan::default()
+    }
+
+    /// Other APIs are owned than before: what was read last is applied to those as well, and their states without a row are
+    /// looked for.
+    pub(super) fn owned_anew(&mut self) {
+        self.apply_when_up |= self.read > 0;
+        self.closed_unconfigured = false;
     }
 
     fn ports(&self) -> Vec<Arc<dyn ConfigSource>> {
@@ -155,7 +163,7 @@ impl Supervisor {
         let reading = async move { futures_util::future::join_all(ports.iter().map(|port| read(port, again))).await };
         ctx.spawn(reading.into_actor(self).map(move |results, supervisor, ctx| {
             supervisor.configs.loading = false;
-            if again && supervisor.configs.differ(&results) {
+            if again && supervisor.configs.differ(&results, |api_id| supervisor.ownership.is_ready(api_id)) {
                 // It may be a reading of yesterday: a row that it misses would be stopped, and its incident closed.
                 supervisor.configs.load_again = false;
                 return supervisor.reload(ctx);
@@ -184,7 +192,8 @@ impl Supervisor {
             return;
         }
         self.configs.apply_when_up = false;
-        let (configured, doubled) = roster::merge(self.configs.sources.iter().map(|source| &source.roster));
+        let (mut configured, doubled) = roster::merge(self.configs.sources.iter().map(|source| &source.roster));
+        configured.retain(|api_id, _| self.ownership.is_ready(api_id));
         let doubled: HashSet<ApiId> = doubled.into_iter().collect();
         for api_id in doubled.difference(&self.configs.doubled) {
             tracing::warn!(%api_id, "more than one source has this API; the first one counts");

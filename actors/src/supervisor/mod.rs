@@ -14,6 +14,7 @@ mod carrying;
 mod chain;
 mod configs;
 mod one_for_one;
+mod ownership;
 #[cfg(test)]
 pub(crate) mod poison;
 mod probers;
@@ -39,12 +40,15 @@ use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use chain::Chain;
 use configs::{Configs, REVISION_EVERY};
+use ownership::Ownership;
 use probers::Probers;
 use watchdog::{SCAN_EVERY, Watchdog};
 
 pub use chain::{KillSwitch, Member, Parts};
 pub use configs::LoadReport;
-pub use progress::{AskProgress, Progress, SILENT_AFTER};
+pub use ownership::LeaseParts;
+pub use progress::{AskProgress, Asker, Progress, SILENT_AFTER};
+pub use shards::{Joined, Leave};
 pub use source::LOAD_TIMEOUT;
 
 /// Messages in the supervisor's mailbox: signals from outside. Exit notices do not count against it.
@@ -80,6 +84,7 @@ pub struct Supervisor {
     chain: Chain,
     probers: Probers,
     watchdog: Watchdog,
+    ownership: Ownership,
     /// Those who wait for the last prober's end.
     stopping: Option<Vec<oneshot::Sender<()>>>,
     fatal: mpsc::UnboundedSender<Fatal>,
@@ -94,6 +99,7 @@ impl Supervisor {
     pub fn new(
         sources: Vec<Arc<dyn ConfigSource>>,
         parts: Parts,
+        leases: Option<LeaseParts>,
         time: TimeBase,
         stats: Arc<Stats>,
         round: Arc<Round>,
@@ -102,6 +108,7 @@ impl Supervisor {
     ) -> Self {
         Self {
             configs: Configs::new(sources),
+            ownership: Ownership::new(parts.keeper.shards, leases),
             chain: Chain::new(parts),
             probers: Probers::default(),
             watchdog: Watchdog::new(time.moment().uptime),
@@ -182,7 +189,9 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.start_leases(ctx);
         self.start_chain(None, ctx);
+        ctx.run_interval(REVISION_EVERY, Self::look_at_fleet);
         ctx.run_interval(REVISION_EVERY, Self::look_around);
         ctx.run_interval(SCAN_EVERY, Self::scan);
     }

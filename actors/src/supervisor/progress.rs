@@ -50,19 +50,28 @@ impl Progress {
     }
 }
 
+/// Who asks. Each is told of the time since it asked before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// Whoever feeds the watchdog of the process.
+    Watchdog,
+    /// Whoever renews the lease: a worker that does not probe loses what it owns.
+    Leases,
+}
+
 /// Asks for [`Progress`].
 #[derive(Message)]
 #[rtype(result = "Progress")]
-pub struct AskProgress;
+pub struct AskProgress(pub Asker);
 
 impl Handler<AskProgress> for Supervisor {
     type Result = MessageResult<AskProgress>;
 
-    fn handle(&mut self, _: AskProgress, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, AskProgress(asker): AskProgress, _: &mut Self::Context) -> Self::Result {
         let moment = self.time.moment();
         let now = moment.uptime;
         let may_judge = self.watchdog.look(now);
-        let asked_before = self.watchdog.asked(now);
+        let asked_before = self.watchdog.asked(asker, now);
         let stuck = self.probers.slots.iter().filter(|(api_id, slot)| {
             let is_silent = || {
                 let thread = self.chain.homes.get(self.home_of(api_id)).and_then(|home| home.thread.as_ref());

@@ -1,35 +1,76 @@
 //! Which shards this process owns: what runs follows it.
+//!
+//! A shard that is gained is read by the keeper first and probed after that. One that is let go of is probed no more, stored,
+//! and given back; one that is lost is dropped at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use api_health_core::keep::Grant;
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler, WrapFuture};
+use api_health_core::keep::{Grant, Until};
+use api_health_core::own::notices::{Ask, AskFor, Notice};
+use api_health_core::own::shards::ShardSet;
+use api_health_core::{Alert, AlertKind, ApiId, Status};
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, Abortable};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Supervisor;
 use super::chain::{Member, Phase};
+use super::progress::{AskProgress, Asker};
 use crate::child::ExitReason;
+use crate::lease_holder::{LeaseChange, LeaseHolder, Report, Sight};
+use crate::lease_view::{Figures, LeaseView};
 use crate::ports::StoreError;
 use crate::prober::Again;
 use crate::retry::{RetryPolicy, Waits};
-use crate::state_keeper::{Gain, KeeperAsks};
+use crate::state_keeper::{DropChannel, FleetIs, Gain, KeeperAsks, Lose, Retry, Settle, Withdraw};
 
-/// The records of a keeper that goes on from nothing are read for this long, again and again; then the process ends.
+/// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
 const LOAD_MAX: Duration = Duration::from_secs(60);
 
 /// One reading of all records takes no longer.
 const LOAD_TRY_MAX: Duration = Duration::from_secs(20);
 
+/// What was taken over and could not be read is read again after this.
+const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 impl Supervisor {
-    /// Has the keeper read the records of these shards, and probes what lies in them after that.
-    pub(super) fn gain(&mut self, grants: Vec<Grant>, ctx: &mut Context<Self>) {
-        let Some(keeper) = &self.chain.keeper else { return };
+    /// Begins to hold leases, if there are any to hold.
+    pub(super) fn start_leases(&mut self, ctx: &mut Context<Self>) {
+        let Some(parts) = self.ownership.parts.take() else { return };
+        let supervisor = ctx.address();
+        let figures = Figures::clone(&self.ownership.figures);
+        let ask = move || {
+            let (supervisor, figures) = (supervisor.clone(), Figures::clone(&figures));
+            async move {
+                let is_made = supervisor.send(AskProgress(Asker::Leases)).await.is_ok_and(|progress| progress.is_made());
+                let heartbeat = figures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+                Report { is_made, heartbeat }
+            }
+            .boxed_local()
+        };
+        let (holder, handle, mut changes) = LeaseHolder::new(parts.member, parts.leases, parts.now, Box::new(ask));
+        let (kill, registration) = AbortHandle::new_pair();
+        self.chain.kill_switch.add(&kill);
+        actix_rt::spawn(Abortable::new(holder.run(), registration).map(|_| ()));
+        ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
+        self.ownership.view = LeaseView::of(handle.clone(), Figures::clone(&self.ownership.figures));
+        self.ownership.handle = Some(handle);
+    }
+
+    /// Has the keeper read the records of what is owned and not read yet, and probes what lies in it after that.
+    pub(super) fn load(&mut self, ctx: &mut Context<Self>) {
+        let grants = self.ownership.to_load();
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !grants.is_empty()) else { return };
         let (keeper, life) = (keeper.child.addr.clone(), keeper.life);
+        let asked = grants.clone();
         let reading = async move {
             let (began, mut waits) = (Instant::now(), Waits::new(RetryPolicy::STORE));
             loop {
-                let why = match tokio::time::timeout(LOAD_TRY_MAX, keeper.send(Gain(grants.clone()))).await {
-                    Ok(Ok(Ok(too_low))) => return Some(Ok(too_low)),
+                let why = match tokio::time::timeout(LOAD_TRY_MAX, keeper.send(Gain(asked.clone()))).await {
+                    Ok(Ok(Ok(found))) => return Some(Ok(found)),
                     Ok(Ok(Err(error @ StoreError::Misconfigured { .. }))) => return Some(Err(error.to_string())),
                     Ok(Ok(Err(error))) => error.to_string(),
                     Ok(Err(_)) => return None, // the keeper is dead, and its next life is asked again
@@ -47,12 +88,193 @@ impl Supervisor {
                 return;
             }
             match read {
-                Some(Ok(_)) if supervisor.chain.phase == Phase::Restarting => supervisor.chain_is_up(ctx),
-                Some(Ok(_)) => supervisor.apply_configs(ctx),
-                Some(Err(why)) => supervisor.escalate(Member::Keeper.name(), ExitReason::Unstartable(why)),
+                Some(Ok(found)) => {
+                    let mut gone = ShardSet::new();
+                    for Grant { shard, epoch, fresh, .. } in grants {
+                        let found = found.get(&shard).copied().unwrap_or(0);
+                        if !supervisor.ownership.loaded(shard, epoch, found) {
+                            gone.insert(shard);
+                        } else if let (true, Some(handle)) = (fresh, &supervisor.ownership.handle) {
+                            handle.found_epoch(shard, found);
+                        }
+                    }
+                    if !gone.is_empty() {
+                        supervisor.tell_keeper(Lose(gone), ctx);
+                    }
+                    supervisor.loaded_shards(ctx);
+                }
+                Some(Err(why)) if supervisor.chain.phase == Phase::Restarting => {
+                    supervisor.escalate(Member::Keeper.name(), ExitReason::Unstartable(why));
+                }
+                Some(Err(why)) => {
+                    tracing::error!(why, "what was taken over is not watched yet: its states cannot be read");
+                    ctx.run_later(LOAD_AGAIN_AFTER, Self::load);
+                }
                 None => {}
             }
         }));
+    }
+
+    /// Says once that it is known what this process owns at first.
+    fn note_joined(&mut self, sight: &Sight) {
+        if !self.ownership.has_joined && self.ownership.is_settled(sight) {
+            self.ownership.has_joined = true;
+            for waiter in self.ownership.joining.drain(..) {
+                let _ = waiter.send(()); // whoever gave up waiting needs no answer
+            }
+        }
+    }
+
+    fn loaded_shards(&mut self, ctx: &mut Context<Self>) {
+        if let Some(handle) = self.ownership.handle.clone() {
+            let sight = handle.sight().borrow().clone();
+            self.note_joined(&sight);
+        }
+        self.configs.owned_anew();
+        if self.chain.phase == Phase::Restarting {
+            self.chain_is_up(ctx);
+        } else {
+            self.apply_configs(ctx);
+        }
+    }
+
+    /// The keeper is there again: what is being let go of is let go of by it.
+    pub(super) fn release_again(&mut self, ctx: &mut Context<Self>) {
+        let leaving = self.ownership.leaving();
+        if !leaving.is_empty() {
+            self.release(leaving, ctx);
+        }
+    }
+
+    fn release(&mut self, shards: ShardSet, ctx: &mut Context<Self>) {
+        self.ownership.leave(&shards);
+        self.stop_probing_in(&shards);
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return };
+        let settled = keeper.child.addr.send(Settle(Until::Released(shards.clone())));
+        ctx.spawn(settled.into_actor(self).map(move |settled, supervisor, ctx| {
+            // A keeper that died meanwhile is asked again in its next life.
+            if settled.unwrap_or(false) {
+                supervisor.tell_keeper(Lose(shards.clone()), ctx);
+                let epochs = supervisor.ownership.remove(&shards);
+                if let Some(handle) = &supervisor.ownership.handle {
+                    handle.released(epochs);
+                }
+            }
+        }));
+    }
+
+    fn lose(&mut self, shards: ShardSet, ctx: &mut Context<Self>) {
+        self.stop_probing_in(&shards);
+        self.ownership.remove(&shards);
+        self.tell_keeper(Lose(shards), ctx);
+    }
+
+    /// Probes under way are cut: what they would find is for the next owner to find.
+    fn stop_probing_in(&mut self, shards: &ShardSet) {
+        let gone: Vec<ApiId> =
+            self.configs.running.keys().filter(|api_id| self.ownership.is_in(api_id, shards)).cloned().collect();
+        for api_id in &gone {
+            self.configs.running.remove(api_id);
+            self.probers.remove(api_id);
+        }
+        if !gone.is_empty() {
+            self.probers.count.send_replace(self.configs.running.len());
+        }
+        self.finish_stop_if_idle();
+    }
+
+    /// Looks at the fleet: who is missing, and what is asked of the owners.
+    pub(super) fn look_at_fleet(&mut self, ctx: &mut Context<Self>) {
+        let Some(handle) = self.ownership.handle.clone() else { return };
+        let sight = handle.sight().borrow().clone();
+        let Some(fleet) = &sight.fleet else { return };
+        self.note_joined(&sight);
+        let others: Vec<_> = fleet.others.values().filter(|record| record.is_live()).collect();
+        if let (true, Some(other)) = (self.ownership.alone, others.first()) {
+            let why = format!("another api-health shares this store: {} on host {}", other.id, other.host);
+            return self.escalate("worker", ExitReason::Unstartable(why));
+        }
+        let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
+        let now = self.uptime();
+        let fault = self.ownership.fault(&sight, now);
+        self.tell_keeper(FleetIs { fault, channels }, ctx);
+        for ask in self.ownership.open_asks(&sight) {
+            let id = ask.id.clone();
+            if self.act_on(ask, ctx) {
+                self.ownership.acted_on(id);
+            }
+        }
+    }
+
+    /// Whether that is done with here: one that somebody else has to act upon now may be ours to act upon later.
+    fn act_on(&self, Ask { id, at, what }: Ask, ctx: &mut Context<Self>) -> bool {
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return false };
+        match what {
+            AskFor::Retry { alert_ids, .. } => {
+                ctx.spawn(keeper.child.addr.send(Retry(alert_ids)).into_actor(self).map(|_, _, _| ()));
+            }
+            AskFor::DropChannel { channel } => {
+                let message = DropChannel { channel, until: at };
+                ctx.spawn(keeper.child.addr.send(message).into_actor(self).map(|_, _, _| ()));
+            }
+            AskFor::Withdraw { api_id, incident_id, told: kind } => {
+                if !self.ownership.is_ready(&api_id) {
+                    return false; // its owner does
+                }
+                let alert = Alert {
+                    alert_id: Alert::id(&incident_id, kind),
+                    incident_id,
+                    kind,
+                    name: api_id.to_string(),
+                    url: String::new(),
+                    previous_status: Status::Unknown,
+                    happened_at: at,
+                    detected_at: at,
+                    incident_started_at: at,
+                    reason: "its worker lost the API before it could store it".into(),
+                    changes_left_out: 0,
+                    api_id,
+                };
+                self.tell_keeper(Withdraw(Arc::new(alert)), ctx);
+                if let Some(handle) = &self.ownership.handle {
+                    handle.notice(Notice::Done(id));
+                }
+            }
+        }
+        true
+    }
+}
+
+impl StreamHandler<LeaseChange> for Supervisor {
+    fn handle(&mut self, change: LeaseChange, ctx: &mut Context<Self>) {
+        match change {
+            LeaseChange::Gained(gained) => {
+                tracing::info!(shards = gained.len(), "shards gained");
+                self.ownership.gained(&gained);
+                if self.chain.is_up() {
+                    self.load(ctx);
+                }
+            }
+            LeaseChange::Release(shards) => {
+                tracing::info!(shards = shards.len(), "shards are let go of");
+                self.release(shards, ctx);
+            }
+            LeaseChange::Lost { shards, why } => {
+                tracing::warn!(shards = shards.len(), ?why, "shards lost: another worker owns them");
+                self.lose(shards, ctx);
+            }
+            LeaseChange::Left => {
+                for waiter in self.ownership.leaving.drain(..) {
+                    let _ = waiter.send(()); // as above
+                }
+            }
+        }
+    }
+
+    fn finished(&mut self, _: &mut Context<Self>) {
+        if self.stopping.is_none() {
+            self.escalate("lease holder", ExitReason::Normal);
+        }
     }
 }
 
@@ -66,7 +288,61 @@ impl Handler<KeeperAsks> for Supervisor {
                     ctx.spawn(prober.send(Again).into_actor(self).map(|_, _, _| ()));
                 }
             }
-            KeeperAsks::Lost(_) | KeeperAsks::Withdraw(_) => {}
+            KeeperAsks::Lost { shard, epoch } => {
+                self.lose(ShardSet::from([shard]), ctx);
+                if let Some(handle) = &self.ownership.handle {
+                    // It is another's, or has to be taken with a higher epoch.
+                    handle.look();
+                    handle.found_epoch(shard, epoch);
+                }
+            }
+            KeeperAsks::Withdraw(alert) if alert.kind == AlertKind::Down => {
+                if let Some(handle) = &self.ownership.handle {
+                    let what = AskFor::Withdraw {
+                        api_id: alert.api_id.clone(),
+                        incident_id: alert.incident_id.clone(),
+                        told: alert.kind,
+                    };
+                    let id = format!("withdraw.{}", alert.alert_id);
+                    handle.notice(Notice::Ask(Ask { id, at: self.time.wall(), what }));
+                }
+            }
+            KeeperAsks::Withdraw(_) => {}
         }
+    }
+}
+
+/// Give back all that is owned, as the last thing of an orderly end. The reply comes when the worker has left.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave;
+
+impl Handler<Leave> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
+        let Some(handle) = &self.ownership.handle else { return Box::pin(std::future::ready(())) };
+        let (waiter, left) = oneshot::channel();
+        self.ownership.leaving.push(waiter);
+        handle.leave();
+        Box::pin(async move { drop(left.await) })
+    }
+}
+
+/// The reply comes when it is known what this process owns at first, and its records are read or on their way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Joined;
+
+impl Handler<Joined> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Joined, _: &mut Self::Context) -> Self::Result {
+        if self.ownership.has_joined {
+            return Box::pin(std::future::ready(()));
+        }
+        let (waiter, joined) = oneshot::channel();
+        self.ownership.joining.push(waiter);
+        Box::pin(async move { drop(joined.await) })
     }
 }

@@ -13,6 +13,7 @@ use actix::Context;
 
 use super::Supervisor;
 use super::chain::Member;
+use super::progress::Asker;
 use crate::child::ExitReason;
 use crate::threads::Thread;
 
@@ -36,18 +37,18 @@ pub(super) struct Watchdog {
     looked_at: Duration,
     judges_from: Duration,
     stuck: u32,
-    /// When somebody asked last how probing goes.
-    asked_at: Duration,
+    /// When each of those asked last how probing goes who ask that.
+    asked_at: [Duration; 2],
 }
 
 impl Watchdog {
     pub(super) fn new(now: Duration) -> Self {
-        Self { looked_at: now, judges_from: now, stuck: 0, asked_at: now }
+        Self { looked_at: now, judges_from: now, stuck: 0, asked_at: [now; 2] }
     }
 
-    /// Somebody asks how probing goes; when that was asked before.
-    pub(super) fn asked(&mut self, now: Duration) -> Duration {
-        std::mem::replace(&mut self.asked_at, now)
+    /// Somebody asks how probing goes; when they asked that before.
+    pub(super) fn asked(&mut self, asker: Asker, now: Duration) -> Duration {
+        std::mem::replace(&mut self.asked_at[asker as usize], now)
     }
 
     /// Whether anybody may be judged now.

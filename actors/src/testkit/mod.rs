@@ -4,6 +4,7 @@
 pub mod channel;
 mod clock;
 pub mod configs;
+pub mod leases;
 pub mod stage;
 pub mod store;
 pub mod target;
@@ -21,8 +22,14 @@ use std::time::Duration;
 
 use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet};
 
-use crate::ports::{ConfigSource, Notifier, StateStore, StoreError};
+use crate::ports::{Clock as _, ConfigSource, Notifier, StateStore, StoreError};
+use crate::supervisor::LeaseParts;
 use crate::system::{self, Options, Running, World};
+use api_health_core::own::member::Member;
+use api_health_core::own::records::{Extra, Role, Speaks, WorkerId, WorkerRecord, WorkerState};
+use api_health_core::own::shards::SHARDS;
+use api_health_core::own::terms::Terms;
+use leases::LeaseLine;
 
 /// Runs `body` in an actix system of its own whose time jumps whenever nobody has work.
 ///
@@ -128,6 +135,62 @@ impl FakeWorld {
     /// # Errors
     /// When the store is unavailable.
     pub async fn begin(&self, options: Options, more: Vec<Arc<dyn ConfigSource>>) -> Result<Running, StoreError> {
+        self.begin_with(options, more, None).await
+    }
+
+    /// Starts one of several workers that share this world, by its own line to the leases, and reads the configs when it is known
+    /// what it owns at first.
+    ///
+    /// # Panics
+    /// When the store is unavailable.
+    pub async fn start_worker(&self, name: &str, line: &LeaseLine, options: Options) -> Running {
+        let options = Options { arbiters: 0, ..options };
+        let leases = Some(self.lease_parts(name, line));
+        let running = self.begin_with(options, vec![], leases).await.expect("the fake store is there at the start");
+        running.joined().await;
+        running.reload().await;
+        running
+    }
+
+    /// How a worker of that name holds leases in this world.
+    ///
+    /// # Panics
+    /// For a name that is none.
+    pub fn lease_parts(&self, name: &str, line: &LeaseLine) -> LeaseParts {
+        let record = WorkerRecord {
+            id: WorkerId::parse(name).expect("tests use plain names"),
+            version: 0,
+            session: 0,
+            state: WorkerState::Live,
+            role: Role::Worker,
+            lease: Terms::DEFAULT.lease,
+            renew: Terms::DEFAULT.renew,
+            channels: self.channels.iter().map(|channel| channel.channel().to_owned()).collect(),
+            speaks: Speaks { protocol: 1, reads_schema: 3 },
+            host: name.to_owned(),
+            boot_id: String::new(),
+            started_at: self.clock.now(),
+            program: "0".into(),
+            heartbeat: None,
+            extra: Extra::new(),
+        };
+        let started = tokio::time::Instant::now();
+        LeaseParts {
+            // A name is never used by two lives at once here.
+            member: Member::new(record, true, Terms::DEFAULT, SHARDS, 2),
+            leases: Arc::new(line.clone()),
+            now: Arc::new(move || started.elapsed().saturating_add(Duration::from_secs(1))),
+            expected: None,
+            alone: false,
+        }
+    }
+
+    async fn begin_with(
+        &self,
+        options: Options,
+        more: Vec<Arc<dyn ConfigSource>>,
+        leases: Option<LeaseParts>,
+    ) -> Result<Running, StoreError> {
         let own: Arc<dyn ConfigSource> = Arc::new(self.configs.clone());
         self.store.load_all().await?;
         let channels = self.channels.clone();
@@ -139,6 +202,7 @@ impl FakeWorld {
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),
             sources: std::iter::once(own).chain(more).collect(),
             clock: Arc::new(self.clock.clone()),
+            leases,
         };
         self.stage.note(stage::Event::LifeBegan);
         Ok(system::start(world, &options))

@@ -157,5 +157,6 @@ fn world(
         notifiers: vec![Arc::new(notifier)],
         sources: vec![Arc::new(OneRow(Arc::clone(config)))],
         clock: Arc::clone(clock),
+        leases: None,
     })
 }

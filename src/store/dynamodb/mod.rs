@@ -2,8 +2,10 @@
 //!
 //! The outbox lies inside the item, so that one conditional write of one item is all that a change of status needs.
 //! When the answer to a write is lost, the same write again is a conflict; the keeper then reads what is there.
+//! Beside the states stand the heartbeat and the records of the workers ([`leases`]), under keys that no API can have.
 
 pub(crate) mod errors;
+pub mod leases;
 pub(crate) mod scan;
 mod set_aside;
 pub(crate) mod value;
@@ -22,7 +24,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::fault::Fault;
 use super::record::heartbeat::{self, HeartbeatRecord};
-use super::record::{self, Record};
+use super::record::{self, Record, lease};
 use errors::Call;
 
 /// A batch is one item, since a batch in DynamoDB knows no conditions and a transaction costs twice. 32 calls in flight
@@ -51,8 +53,7 @@ impl DynamoStateStore {
     }
 
     async fn get(&self, api_id: &str) -> Result<Option<Item>, Fault> {
-        let request = self.client.get_item().table_name(&self.table).key(KEY, AttributeValue::S(api_id.into()));
-        Ok(self.call("dynamodb:GetItem").answer(request.consistent_read(true).send().await)?.item)
+        get(&self.client, &self.table, api_id).await
     }
 
     async fn put(&self, StateWrite { over, state }: StateWrite) -> Result<(), CommitError> {
@@ -63,21 +64,7 @@ impl DynamoStateStore {
         let item: Item = serde_dynamo::to_item(Record::from(&*state)).map_err(|e| {
             CommitError::Store(call.odd(&format!("cannot hold the state of {}: {e}", state.api_id)).into())
         })?;
-        let number = |number: u64| AttributeValue::N(number.to_string());
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let request = match over {
-            0 => request.condition_expression("attribute_not_exists(#key)").expression_attribute_names("#key", KEY),
-            _ => request
-                .condition_expression("#version = :over AND (attribute_not_exists(#epoch) OR #epoch <= :epoch)")
-                .expression_attribute_names("#version", "version")
-                .expression_attribute_names("#epoch", "epoch")
-                .expression_attribute_values(":over", number(over))
-                .expression_attribute_values(":epoch", number(state.epoch)),
-        };
-        match request.send().await {
-            answer if errors::is_condition_refused(&answer) => Err(CommitError::Conflict),
-            answer => call.answer(answer).map(drop).map_err(|fault| CommitError::Store(fault.into())),
-        }
+        put_over(&self.client, &self.table, item, over, Some(state.epoch)).await
     }
 
     /// Over whatever is there, so that there is nothing to conflict with.
@@ -99,7 +86,7 @@ impl DynamoStateStore {
         self.get("api-health").await?;
         let mut loaded = LoadedStates::default();
         scan::every_item(&self.client, &self.table, scan::How::ALL, |item| {
-            if set_aside::is_set_aside(&item) || is_heartbeat(&item) {
+            if set_aside::is_set_aside(&item) || is_no_state(&item) {
                 return;
             }
             match read_item(item) {
@@ -148,9 +135,42 @@ impl StateStore for DynamoStateStore {
     }
 }
 
-/// The heartbeat stands beside the states, under a key that no API can have.
-fn is_heartbeat(item: &Item) -> bool {
-    matches!(item.get(KEY), Some(AttributeValue::S(key)) if key == heartbeat::KEY)
+/// The heartbeat and the records of workers stand beside the states, under keys that no API can have.
+fn is_no_state(item: &Item) -> bool {
+    matches!(item.get(KEY), Some(AttributeValue::S(key)) if key == heartbeat::KEY || lease::is_key(key))
+}
+
+/// The item of that key as it is now.
+async fn get(client: &Client, table: &str, key: &str) -> Result<Option<Item>, Fault> {
+    let request = client.get_item().table_name(table).key(KEY, AttributeValue::S(key.into())).consistent_read(true);
+    Ok(Call::new(client, table, "dynamodb:GetItem").answer(request.send().await)?.item)
+}
+
+/// Writes `item` over exactly version `over` of it, 0: there must be none; and over no higher epoch than this one, if it has one.
+async fn put_over(client: &Client, table: &str, item: Item, over: u64, epoch: Option<u64>) -> Result<(), CommitError> {
+    let number = |number: u64| AttributeValue::N(number.to_string());
+    let request = client.put_item().table_name(table).set_item(Some(item));
+    let is_over = |condition: &str| {
+        request
+            .clone()
+            .condition_expression(condition)
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":over", number(over))
+    };
+    let request = match (over, epoch) {
+        (0, _) => request.condition_expression("attribute_not_exists(#key)").expression_attribute_names("#key", KEY),
+        (_, None) => is_over("#version = :over"),
+        (_, Some(epoch)) => is_over("#version = :over AND (attribute_not_exists(#epoch) OR #epoch <= :epoch)")
+            .expression_attribute_names("#epoch", "epoch")
+            .expression_attribute_values(":epoch", number(epoch)),
+    };
+    match request.send().await {
+        answer if errors::is_condition_refused(&answer) => Err(CommitError::Conflict),
+        answer => {
+            let call = Call::new(client, table, "dynamodb:PutItem");
+            call.answer(answer).map(drop).map_err(|fault| CommitError::Store(fault.into()))
+        }
+    }
 }
 
 fn read_item(item: Item) -> StoredState {

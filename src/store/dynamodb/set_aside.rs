@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 
-use super::{DynamoStateStore, Item, KEY, is_heartbeat, read_item, value};
+use super::{DynamoStateStore, Item, KEY, is_no_state, read_item, value};
 use crate::store::fault::Fault;
 use crate::store::record;
 
@@ -29,8 +29,8 @@ pub(super) fn is_set_aside(item: &Item) -> bool {
 /// first; and if it is written to between that and the move, whoever wrote it wins and nothing is moved.
 pub(super) async fn move_aside(store: &DynamoStateStore, record: &UnreadableState) -> Result<(), Fault> {
     let Some(item) = store.get(&record.api_id).await? else { return Ok(()) };
-    if is_heartbeat(&item) {
-        return Ok(()); // it is no state, and is replaced by the next one
+    if is_no_state(&item) {
+        return Ok(());
     }
     if !read_item(item.clone()).is_err_and(|unreadable| !unreadable.is_newer) {
         return Ok(());

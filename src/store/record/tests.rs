@@ -44,8 +44,10 @@ fn owed(kind: AlertKind) -> impl Strategy<Value = OwedAlert> {
     let texts = (text(), text(), text(), text(), text());
     let times = (time(), time(), time());
     let previous = select(vec![Status::Unknown, Status::Up, Status::Down]);
-    (texts, times, previous, any::<u32>(), proptest::collection::vec(delivery(), 0..3)).prop_map(
-        move |((alert_id, incident_id, name, url, reason), times, previous_status, changes_left_out, deliveries)| {
+    let channels = (proptest::collection::vec(text(), 0..3), proptest::collection::vec(delivery(), 0..3));
+    (texts, times, previous, any::<u32>(), channels).prop_map(
+        move |((alert_id, incident_id, name, url, reason), times, previous_status, changes_left_out, channels)| {
+            let (owed_to, deliveries) = channels;
             let alert = Alert {
                 alert_id,
                 incident_id,
@@ -60,9 +62,21 @@ fn owed(kind: AlertKind) -> impl Strategy<Value = OwedAlert> {
                 reason,
                 changes_left_out,
             };
-            OwedAlert { alert, deliveries }
+            OwedAlert { alert, owed_to, deliveries }
         },
     )
+}
+
+/// Ends an incident that is in the record.
+fn ending(mut owed: OwedAlert) -> OwedAlert {
+    owed.alert.previous_status = Status::Down;
+    owed
+}
+
+/// Takes an outage back that is not.
+fn withdrawing(mut owed: OwedAlert) -> OwedAlert {
+    owed.alert.previous_status = Status::Unknown;
+    owed
 }
 
 /// Any state that keeps the invariants.
@@ -83,18 +97,23 @@ fn state() -> impl Strategy<Value = ApiState> {
     let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
         Incident { incident_id, started_at, reason, name, url }
     });
-    let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).boxed();
-    let claim = (text(), time()).prop_map(|(by, until)| Claim { by, until });
+    let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).prop_map(ending).boxed();
+    let withdrawn = owed(AlertKind::Closed).prop_map(withdrawing).boxed();
     // Boxed: the generators would not fit a test's stack.
-    let outbox = (owed(AlertKind::Down).boxed(), end, 0..=OWED_MAX, option::of(claim));
+    let outbox = (owed(AlertKind::Down).boxed(), end, 0..OWED_MAX, option::of(withdrawn));
     (
         (select(vec![Status::Unknown, Status::Up, Status::Down]), 1..u64::MAX, any::<u64>()),
         (time(), incident, option::of(last)),
-        option::of((1..u32::MAX, time())),
-        outbox,
+        option::of((1..u32::MAX, time(), any::<u16>())),
+        (outbox, prop_oneof![Just(0), any::<u64>()]),
     )
         .prop_map(
-            |((status, version, missed_ticks), (since, incident, last_probe), streak, (down, end, count, claim))| {
+            |(
+                (status, version, missed_ticks),
+                (since, incident, last_probe),
+                streak,
+                ((down, end, count, withdrawn), epoch),
+            )| {
                 let is_down = status == Status::Down;
                 // In turn, and ending on what was told last.
                 let last_told = if is_down { Status::Down } else { end.alert.kind.status() };
@@ -103,17 +122,18 @@ fn state() -> impl Strategy<Value = ApiState> {
                 ApiState {
                     api_id: ApiId::parse("a").unwrap(),
                     version,
+                    epoch,
                     status,
                     since: (status != Status::Unknown).then_some(since),
-                    streak: streak.map(|(count, first_at)| Streak {
-                        toward: if is_down { AlertKind::Up } else { AlertKind::Down },
+                    streak: streak.map(|(count, first_at, question)| Streak {
+                        toward: if is_down { Toward::Up } else { Toward::Down },
+                        question,
                         count,
                         first_at,
                     }),
                     incident: is_down.then_some(incident),
                     last_told,
-                    owed: in_turn.collect(),
-                    claim,
+                    owed: in_turn.chain(withdrawn).collect(),
                     last_probe,
                     missed_ticks,
                 }
@@ -186,7 +206,7 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
 
-/// What `down-and-owed.json` says.
+/// What `down-and-owed.json` says, as version 0.1.0 wrote it.
 fn down_and_owed() -> ApiState {
     let api_id = ApiId::parse("shop").unwrap();
     let began = at("2026-11-22T07:30:00.250Z");
@@ -215,13 +235,15 @@ fn down_and_owed() -> ApiState {
     ApiState {
         api_id,
         version: 8,
+        epoch: 0,
         status: Status::Down,
         since: Some(began),
-        streak: Some(Streak { toward: AlertKind::Up, count: 1, first_at: at("2026-11-22T07:31:00Z") }),
+        streak: Some(Streak { toward: Toward::Up, question: 0, count: 1, first_at: at("2026-11-22T07:31:00Z") }),
         incident: Some(incident),
         last_told: Status::Down,
         owed: vec![OwedAlert {
             alert,
+            owed_to: vec![],
             deliveries: vec![
                 Delivery { channel: "webhook".into(), delivered: true, failures: 1, ..Delivery::default() },
                 Delivery {
@@ -233,7 +255,6 @@ fn down_and_owed() -> ApiState {
                 },
             ],
         }],
-        claim: Some(Claim { by: "host:17:1795332600000".into(), until: at("2026-11-22T07:30:35.900Z") }),
         last_probe: Some(LastProbe {
             at: over,
             verdict: Verdict::Fail,
@@ -253,21 +274,86 @@ fn never_probed() -> ApiState {
 fn schema_1_is_read_as_it_was_written_by_the_first_release() {
     let mut down = down_and_owed();
     // What schema 1 did not say.
-    down.claim = None;
     down.incident = down.incident.map(|incident| Incident { name: "shop".into(), url: String::new(), ..incident });
     down.owed[0].deliveries = vec![Delivery { channel: "webhook".into(), delivered: true, ..Delivery::default() }];
     assert_eq!(read_text(&golden("v1/down-and-owed.json")), Ok(down));
     assert_eq!(read_text(&golden("v1/never-probed.json")), Ok(never_probed()));
 }
 
+/// The same as this version writes it, of an API in a shard that was leased.
+fn addressed() -> ApiState {
+    let mut state = ApiState { version: 9, epoch: 41, ..down_and_owed() };
+    state.streak = state.streak.map(|streak| Streak { question: 51_234, ..streak });
+    state.owed[0].owed_to = vec!["webhook".into(), "sns".into()];
+    state
+}
+
+/// What the monitor tells of its workers.
+fn fleet() -> ApiState {
+    ApiState {
+        version: 3,
+        epoch: 2,
+        status: Status::Up,
+        since: Some(at("2026-11-22T07:30:00Z")),
+        ..ApiState::unknown(ApiId::own_fleet())
+    }
+}
+
 #[test]
-fn schema_2_is_read_and_written_as_it_stands_there() {
-    for (name, state) in [("v2/down-and-owed.json", down_and_owed()), ("v2/never-probed.json", never_probed())] {
+fn a_record_of_0_1_0_with_its_claim_is_read_and_loses_it_with_the_next_write() {
+    let mut json: Value = serde_json::from_str(&golden("v2/down-and-owed.json")).unwrap();
+    assert_eq!(read_value(&json), Ok(down_and_owed()));
+    assert!(json.as_object_mut().unwrap().remove("claim").is_some());
+    assert_eq!(serde_json::to_value(Record::from(&down_and_owed())).unwrap(), json, "and says the same as before");
+}
+
+#[test]
+fn what_is_written_now_is_read_and_written_as_it_stands_there() {
+    for (name, state) in
+        [("v2/addressed.json", addressed()), ("v2/never-probed.json", never_probed()), ("v3/fleet.json", fleet())]
+    {
         let text = golden(name);
         assert_eq!(read_text(&text), Ok(state.clone()), "{name}");
         let written = serde_json::to_value(Record::from(&state)).unwrap();
         assert_eq!(written, serde_json::from_str::<Value>(&text).unwrap(), "{name}");
     }
+}
+
+/// What version 0.1.0 wants of each object; it lets be what it does not know.
+const WANTED_BY_0_1_0: [(&str, &[&str]); 5] = [
+    ("", &["schema", "api_id", "version", "status", "last_told_status", "missed_ticks", "owed"]),
+    ("/streak", &["toward", "count", "first_at"]),
+    ("/incident", &["incident_id", "started_at", "reason", "name"]),
+    (
+        "/owed/0",
+        &[
+            "alert_id",
+            "incident_id",
+            "kind",
+            "name",
+            "previous_status",
+            "happened_at",
+            "detected_at",
+            "incident_started_at",
+            "reason",
+            "changes_left_out",
+            "deliveries",
+        ],
+    ),
+    ("/owed/0/deliveries/0", &["channel", "delivered", "failures"]),
+];
+
+#[test]
+fn a_record_has_all_that_0_1_0_wants_so_that_one_can_go_back() {
+    let written = serde_json::to_value(Record::from(&addressed())).unwrap();
+    assert_eq!(written["schema"], 2);
+    for (place, fields) in WANTED_BY_0_1_0 {
+        let object = written.pointer(place).unwrap();
+        let missing: Vec<_> = fields.iter().filter(|field| object.get(field).is_none_or(Value::is_null)).collect();
+        assert!(missing.is_empty(), "{place} lacks {missing:?}");
+    }
+    // One that it does not know is left alone there, since it says that a newer version wrote it.
+    assert_eq!(serde_json::to_value(Record::from(&fleet())).unwrap()["schema"], 3);
 }
 
 #[test]
@@ -283,10 +369,10 @@ fn what_cannot_be_read_is_told_with_the_field_and_the_reason() {
         json.as_object_mut().unwrap().remove(field).unwrap();
         read_value(&json).unwrap_err().why
     };
-    let newer = "it was written by a newer version of this program (schema 3, this one reads 2)";
-    assert_eq!(with("/schema", json!(3)), newer);
+    let newer = "it was written by a newer version of this program (schema 4, this one reads 3)";
+    assert_eq!(with("/schema", json!(4)), newer);
     assert_eq!(
-        read_value(&json!({ "schema": 3, "status": 5 })).unwrap_err(),
+        read_value(&json!({ "schema": 4, "status": 5 })).unwrap_err(),
         Unreadable { why: newer.into(), is_newer: true }
     );
     assert_eq!(with("/schema", json!(0)), "there is no schema 0");
@@ -321,8 +407,7 @@ fn a_null_is_an_absent_field_and_a_field_of_tomorrow_is_let_be() {
 
 #[test]
 fn the_list_of_fields_is_that_of_a_record() {
-    let record: Value =
-        serde_json::from_str(include_str!("../../../tests/testdata/store/v2/down-and-owed.json")).unwrap();
+    let record: Value = serde_json::from_str(include_str!("../../../tests/testdata/store/v2/addressed.json")).unwrap();
     let mut state = read_value(&record).unwrap();
     state.last_probe = Some(LastProbe {
         at: Timestamp::from_millis(1),
@@ -331,8 +416,6 @@ fn the_list_of_fields_is_that_of_a_record() {
         status_code: Some(1),
         error: Some("e".into()),
     });
-    state.streak = Some(Streak { toward: AlertKind::Up, count: 1, first_at: Timestamp::from_millis(1) });
-    state.claim = Some(Claim { by: "b".into(), until: Timestamp::from_millis(1) });
     let Value::Object(written) = serde_json::to_value(Record::from(&state)).unwrap() else { panic!("an object") };
     let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
     let mut listed = FIELDS.to_vec();

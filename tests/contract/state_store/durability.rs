@@ -5,14 +5,12 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use api_health::sqlite::SqliteFile;
 use api_health::store::SqliteStateStore;
 use api_health_actors::ports::StateStore;
-use api_health_core::ApiState;
 
-use super::worlds::{block_on, rich};
+use super::worlds::{block_on, over_the_one_before, rich};
 
 /// Names the file to the child, which is this very test in another process.
 const CHILD_FILE: &str = "API_HEALTH_TEST_DURABILITY_FILE";
@@ -83,7 +81,7 @@ fn write_without_end(path: &Path) -> ! {
     block_on(async {
         let first = store.load_all().await.unwrap().states.first().map_or(1, |state| state.version + 1);
         for version in first.. {
-            let batch = (0..APIS).map(|n| Arc::<ApiState>::new(rich(&format!("api-{n}"), version))).collect();
+            let batch = (0..APIS).map(|n| over_the_one_before(rich(&format!("api-{n}"), version))).collect();
             assert!(store.commit(batch).await.iter().all(Result::is_ok));
             let mut out = std::io::stdout().lock();
             writeln!(out, "acknowledged {version}").unwrap();

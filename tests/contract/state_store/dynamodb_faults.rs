@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::Duration;
 
 use api_health::aws::{OPERATION_TIMEOUT, READ_TIMEOUT};
@@ -14,7 +13,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_dynamodb::Client;
 
-use super::worlds::{block_on, id, rich, with_owed};
+use super::worlds::{block_on, id, over_the_one_before, rich, with_owed};
 use crate::support::dynamodb::{client, create_table};
 use crate::support::moto::Moto;
 use crate::support::tools;
@@ -26,7 +25,7 @@ fn store(endpoint: &str, table: &str) -> DynamoStateStore {
 /// What a read and a write each say.
 async fn faults(store: &DynamoStateStore) -> [StoreError; 2] {
     let read = store.load_all().await.unwrap_err();
-    match store.commit(vec![Arc::new(rich("a", 1))]).await.remove(0) {
+    match store.commit(vec![over_the_one_before(rich("a", 1))]).await.remove(0) {
         Err(CommitError::Store(write)) => [read, write],
         other => panic!("{other:?}"),
     }
@@ -204,7 +203,7 @@ fn an_item_that_is_too_large_is_told_and_hurts_no_other() {
         let endpoint = &Moto::shared().endpoint;
         let store = store(endpoint, &create_table(&client(endpoint), "api_id").await);
         let large = with_owed(rich("large", 1), 50, &"x".repeat(9_000));
-        let results = store.commit(vec![Arc::new(large), Arc::new(rich("b", 1))]).await;
+        let results = store.commit(vec![over_the_one_before(large), over_the_one_before(rich("b", 1))]).await;
         let Err(CommitError::Store(error)) = &results[0] else { panic!("{results:?}") };
         assert!(error.to_string().contains("larger than the 400 KB"), "{error}");
         assert_eq!(results[1], Ok(()));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use api_health::sqlite::{BUSY_TIMEOUT, SqliteFile};
 use api_health::store::SqliteStateStore;
-use api_health_actors::ports::{CommitError, StateStore, StoreError};
+use api_health_actors::ports::{CommitError, StateStore, StateWrite, StoreError};
 
-use super::worlds::{block_on, rich};
+use super::worlds::{block_on, over_the_one_before, rich};
 
 #[test]
 fn a_file_that_another_program_holds_is_waited_for_within_bounds_and_then_works_again() {
@@ -18,13 +18,13 @@ fn a_file_that_another_program_holds_is_waited_for_within_bounds_and_then_works_
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     block_on(async {
         let began = tokio::time::Instant::now();
-        let results = store.commit(vec![Arc::new(rich("a", 1)), Arc::new(rich("b", 1))]).await;
+        let results = store.commit(vec![over_the_one_before(rich("a", 1)), over_the_one_before(rich("b", 1))]).await;
         let locked = StoreError::Unavailable(format!("{} is locked by another program", file.name()));
         assert_eq!(results, [Err(CommitError::Store(locked.clone())), Err(CommitError::Store(locked))]);
         assert!(began.elapsed() < BUSY_TIMEOUT * 2);
         assert!(store.load_all().await.unwrap().states.is_empty(), "reading goes on");
         other.execute_batch("COMMIT").unwrap();
-        assert_eq!(store.commit(vec![Arc::new(rich("a", 1))]).await, [Ok(())]);
+        assert_eq!(store.commit(vec![over_the_one_before(rich("a", 1))]).await, [Ok(())]);
     });
 }
 
@@ -71,12 +71,29 @@ fn a_folder_that_may_not_be_written_to_is_told_at_the_start() {
 }
 
 #[test]
+fn a_record_that_is_no_json_any_more_is_a_conflict_and_hurts_no_other_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = SqliteFile::open(folder.path().join("a.db")).unwrap();
+    let store = SqliteStateStore::open(&file).unwrap();
+    let write = |name: &str, version: u64| over_the_one_before(rich(name, version));
+    block_on(async {
+        assert_eq!(store.commit(vec![write("a", 1), write("b", 1)]).await, [Ok(()), Ok(())]);
+        let other = rusqlite::Connection::open(file.path()).unwrap();
+        other.execute("UPDATE api_health_states SET record = 'no JSON' WHERE api_id = 'a'", []).unwrap();
+        assert_eq!(store.commit(vec![write("a", 2), write("b", 2)]).await, [Err(CommitError::Conflict), Ok(())]);
+        let found = store.load_all().await.unwrap().unreadable.remove(0);
+        store.set_aside(found).await.unwrap();
+        assert_eq!(store.commit(vec![StateWrite { over: 0, state: Arc::new(rich("a", 2)) }]).await, [Ok(())]);
+    });
+}
+
+#[test]
 fn a_file_that_is_damaged_in_use_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = SqliteFile::open(folder.path().join("a.db")).unwrap();
     block_on(async {
         let store = SqliteStateStore::open(&file).unwrap();
-        let states = (0..200).map(|n| Arc::new(rich(&format!("api-{n}"), 1))).collect();
+        let states = (0..200).map(|n| over_the_one_before(rich(&format!("api-{n}"), 1))).collect();
         assert!(store.commit(states).await.iter().all(Result::is_ok));
     });
     let mut bytes = std::fs::read(file.path()).unwrap();

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use api_health::sqlite::SqliteFile;
 use api_health::store::{DynamoStateStore, SqliteStateStore};
-use api_health_actors::ports::StateStore;
+use api_health_actors::ports::{StateStore, StateWrite};
+use api_health_actors::testkit::store::MemoryStore;
 use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::state::{LastProbe, Streak};
-use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Verdict, invariant};
+use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Toward, Verdict, invariant};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use serde_json::{Value, json};
@@ -20,6 +21,8 @@ use crate::support::moto::Moto;
 pub(super) enum World {
     Sqlite { file: SqliteFile, _folder: tempfile::TempDir },
     Dynamo { client: Client, table: String },
+    /// What the simulations write to. Nothing is put there behind its back.
+    Memory(MemoryStore),
 }
 
 impl World {
@@ -28,13 +31,14 @@ impl World {
         match self {
             Self::Sqlite { file, .. } => Arc::new(SqliteStateStore::open(file).unwrap()),
             Self::Dynamo { client, table } => Arc::new(DynamoStateStore::new(client.clone(), table)),
+            Self::Memory(store) => Arc::new(store.clone()),
         }
     }
 
     /// Many unknown APIs at once, by the quickest way that the server has.
     pub(super) async fn fill(&self, unknown: &[ApiState]) {
         match self {
-            Self::Sqlite { .. } => {
+            Self::Sqlite { .. } | Self::Memory(_) => {
                 let results = super::commit_all(&*self.open(), unknown.to_vec()).await;
                 assert!(results.iter().all(Result::is_ok));
             }
@@ -69,6 +73,7 @@ impl World {
                 let item = serde_dynamo::to_item::<_, std::collections::HashMap<String, AttributeValue>>(record);
                 client.put_item().table_name(table).set_item(Some(item.unwrap())).send().await.unwrap();
             }
+            Self::Memory(_) => unreachable!("nothing is read or written there behind its back"),
         }
     }
 }
@@ -87,6 +92,7 @@ impl World {
                 let get = client.get_item().table_name(table).key("api_id", AttributeValue::S(api_id.into()));
                 serde_dynamo::from_item(get.send().await.unwrap().item.unwrap()).unwrap()
             }
+            Self::Memory(_) => unreachable!("nothing is read or written there behind its back"),
         }
     }
 
@@ -117,6 +123,7 @@ impl World {
                 };
                 items.into_iter().map(kept).collect()
             }
+            Self::Memory(_) => unreachable!("nothing is read or written there behind its back"),
         }
     }
 }
@@ -149,6 +156,11 @@ fn on_dynamodb<F: Future<Output = ()>>(endpoint: &str, promise: fn(World) -> F) 
     });
 }
 
+/// Writes `state` over the version before it, as a keeper does as a rule.
+pub(super) fn over_the_one_before(state: ApiState) -> StateWrite {
+    StateWrite { over: state.version.saturating_sub(1), state: Arc::new(state) }
+}
+
 pub(super) fn id(text: &str) -> ApiId {
     ApiId::parse(text).unwrap()
 }
@@ -169,7 +181,8 @@ pub(super) fn rich(name: &str, version: u64) -> ApiState {
         status: if is_down { Status::Down } else { Status::Up },
         since: Some(began),
         streak: Some(Streak {
-            toward: if is_down { AlertKind::Up } else { AlertKind::Down },
+            toward: if is_down { Toward::Up } else { Toward::Down },
+            question: u16::MAX,
             count: 1,
             first_at: began,
         }),
@@ -211,6 +224,7 @@ pub(super) fn with_owed(mut state: ApiState, count: usize, reason: &str) -> ApiS
                 reason: reason.into(),
                 changes_left_out: u32::MAX,
             },
+            owed_to: vec!["webhook".into(), "sns".into()],
             deliveries: vec![
                 Delivery { channel: "webhook".into(), delivered: true, ..Delivery::default() },
                 Delivery {

@@ -157,14 +157,14 @@ impl Keeper {
     fn found(&mut self, api_id: &ApiId, stored: ApiState, now: Moment) {
         let Some(epoch) = self.owned.epoch(api_id) else { return };
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
-        let version = stored.version;
+        let (version, found) = (stored.version, stored.epoch);
         match entry.found(stored, epoch, now.uptime) {
             Found::WasOurs => {
                 self.ledger.stored(api_id);
                 self.lines.push(Line::AnswerLost { api_id: api_id.clone() });
                 self.ledger.write_what_is_left(api_id, now.uptime, self.hurry);
             }
-            Found::HigherEpoch => self.effects.push(Effect::Lost(self.owned.shard(api_id))),
+            Found::HigherEpoch => self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found }),
             Found::OldCopy => {
                 if let Some(lines_left_out) = self.throttles.old_copy.say(now.uptime) {
                     self.lines.push(Line::OldCopy { api_id: api_id.clone(), version, lines_left_out });

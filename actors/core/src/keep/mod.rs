@@ -129,8 +129,13 @@ pub enum Effect {
     Beat(Box<Heartbeat>),
     /// Probe this API again at once: what was found out about it is forgotten.
     ProbeAgain(ApiId),
-    /// Somebody with a higher epoch owns this shard.
-    Lost(Shard),
+    /// Somebody with this higher epoch owns this shard.
+    Lost {
+        /// The shard.
+        shard: Shard,
+        /// What was found in one of its records.
+        epoch: u64,
+    },
     /// An outage was told that could not be stored, of an API that another owns now: its owner is to take it back.
     AskToWithdraw(Arc<Alert>),
     /// What this waiter waited for has come true.

@@ -15,6 +15,8 @@ pub struct Grant {
     pub epoch: u64,
     /// Its last owner left it in order, so that nothing of that one can land any more.
     pub clean: bool,
+    /// It was taken just now: no record in it may have this epoch yet. Else it is read again by who had it already.
+    pub fresh: bool,
 }
 
 /// How the lease stands.
@@ -29,7 +31,11 @@ pub enum Lease {
         since: Duration,
         /// This process has seen another worker live.
         met_others: bool,
+        /// The store answers, and refuses this worker: it is there for others.
+        refused: bool,
     },
+    /// There is none: nothing may be begun.
+    Out,
 }
 
 /// The shards that are owned.

@@ -1,5 +1,6 @@
 //! What happens when a shard comes or goes: its records are adopted, sealed, handed on in order, or forgotten.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::entry::Entry;
@@ -16,17 +17,17 @@ impl Keeper {
     /// Where the last owner did not leave in order, one of its writes may still land. So each record is written once, with the new
     /// epoch, those that owe first, and what it owes is told after that: this seals it.
     ///
-    /// A record with a higher epoch than its grant says that the grant is not good: it is not taken, and named in the answer
-    /// with the epoch that was found.
-    pub fn gain(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> Vec<(Shard, u64)> {
-        let mut too_low: Vec<(Shard, u64)> = Vec::new();
-        for grant in grants {
-            let of_it = states.iter().filter(|state| self.owned.shard(&state.api_id) == grant.shard);
-            match of_it.map(|state| state.epoch).max().filter(|found| *found > grant.epoch) {
-                Some(found) => too_low.push((grant.shard, found)),
-                None => self.owned.add(*grant),
+    /// Where a record has the epoch of a fresh grant already, or a higher one, that grant is not good, and is not taken. The answer
+    /// is the highest epoch found in each of these shards; 0: none has any.
+    pub fn gain(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> BTreeMap<Shard, u64> {
+        let mut found: BTreeMap<Shard, u64> = grants.iter().map(|grant| (grant.shard, 0)).collect();
+        for state in &states {
+            if let Some(found) = found.get_mut(&self.owned.shard(&state.api_id)) {
+                *found = state.epoch.max(*found);
             }
         }
+        let is_good = |grant: &&Grant| found[&grant.shard] < grant.epoch || !grant.fresh;
+        grants.iter().filter(is_good).for_each(|grant| self.owned.add(*grant));
         let is_clean = |shard: Shard| grants.iter().find(|grant| grant.shard == shard).map(|grant| grant.clean);
         let mut to_seal: Vec<ApiId> = Vec::new();
         for state in states {
@@ -39,7 +40,7 @@ impl Keeper {
         }
         self.ledger.write_anew(to_seal, now.uptime);
         self.look(now);
-        too_low
+        found
     }
 
     fn adopt(&mut self, state: ApiState, unsealed_since: Option<std::time::Duration>, now: Moment) {

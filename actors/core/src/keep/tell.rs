@@ -14,6 +14,7 @@ use crate::api::ApiId;
 use crate::decide::withdraw;
 use crate::delivery;
 use crate::schedule::Moment;
+use crate::time::Timestamp;
 
 /// An owed alert that could not be stored for this long is sent all the same: better twice than never (P5).
 pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
@@ -78,10 +79,12 @@ impl Keeper {
             || (*api_id == ApiId::own_store() && entry.unstored_since().is_some());
         let nobody_else_can = match self.lease {
             Lease::Held => true,
-            Lease::Lapsed { since, met_others } => {
+            Lease::Out => false,
+            Lease::Lapsed { since, met_others, refused } => {
                 let lapsed_at = now.saturating_sub(since);
                 let network_is_well = self.passed_at.is_some_and(|at| at > lapsed_at);
-                self.health.is_silent() && (!met_others || (since >= LAPSED_MIN && network_is_well))
+                let silent = !refused && self.health.is_silent();
+                silent && (!met_others || (since >= LAPSED_MIN && network_is_well))
             }
         };
         if self.setup.fail_open && is_due && nobody_else_can { May::Unstored } else { May::No }
@@ -206,13 +209,13 @@ impl Keeper {
         meant.into_iter().map(|(_, owed)| owed).sum()
     }
 
-    /// Nothing is owed to this channel any more: a person gave it up. How many alerts it was owed.
-    pub fn drop_channel(&mut self, channel: &str, now: Moment) -> usize {
+    /// Nothing that was decided until then is owed to this channel any more: a person gave it up. How many alerts it was owed.
+    pub fn drop_channel(&mut self, channel: &str, until: Timestamp, now: Moment) -> usize {
         let owing: Vec<ApiId> = self.owing.iter().cloned().collect();
         let mut dropped = 0;
         for api_id in owing {
             let Some(entry) = self.ledger.get_mut(&api_id) else { continue };
-            let here = delivery::drop_channel(&mut entry.state.owed, channel);
+            let here = delivery::drop_channel(&mut entry.state.owed, channel, until);
             if here > 0 {
                 entry.matters(None, now.uptime);
                 self.ledger.queue(&api_id);
@@ -226,8 +229,11 @@ impl Keeper {
     /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
     /// taken back.
     pub fn withdraw(&mut self, told: &Alert, now: Moment) {
-        let Some(entry) = self.ledger.get(&told.api_id).filter(|_| self.owned.owns(&told.api_id)) else { return };
-        if let Some(decision) = withdraw(&entry.state, told, &self.setup.channels, now.wall) {
+        if !self.owned.owns(&told.api_id) {
+            return;
+        }
+        let state = &self.ledger.entry(&told.api_id).state;
+        if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
             let api_id = told.api_id.clone();
             self.carry_out(&api_id, decision, now);
             self.pump(now);

@@ -1,0 +1,116 @@
+//! Attempts and their waits, the room in a channel, and channels that nobody has.
+
+use super::*;
+
+fn failed(seconds: u64) -> Attempted {
+    Attempted::Failed { why: "no such topic".into(), wait: Duration::from_secs(seconds) }
+}
+
+#[test]
+fn an_attempt_that_failed_waits_and_is_noted() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_answers();
+    desk.attempts_end(&failed(40));
+    desk.wait(39);
+    desk.store_answers();
+    let noted = desk.stored("shop").owed[0].delivery("pager").unwrap();
+    assert_eq!((noted.failures, noted.last_error.as_deref()), (1, Some("no such topic")));
+    assert_eq!(desk.under_way(), []);
+    desk.wait(1);
+    assert_eq!(desk.under_way(), [("shop down".to_owned(), false)]);
+}
+
+#[test]
+fn who_asks_for_a_try_waits_for_none_and_has_it_noted_at_once() {
+    let mut desk = Desk::watching(&["shop", "cart"]);
+    desk.goes_down("shop");
+    desk.goes_down("cart");
+    desk.store_answers();
+    desk.attempts_end(&failed(300));
+    let of_the_shop = desk.known("shop").owed[0].alert.alert_id.clone();
+    assert_eq!(desk.keeper.retry(Some(&["nobody's".to_owned()]), moment(desk.now)), 0);
+    assert_eq!(desk.keeper.retry(Some(&[of_the_shop]), moment(desk.now)), 1);
+    desk.take();
+    assert_eq!(desk.under_way(), [("shop down".to_owned(), false)]);
+    desk.attempts_end(&failed(300));
+    desk.store_answers();
+    assert_eq!(desk.stored("shop").owed[0].delivery("pager").unwrap().failures, 2);
+    assert_eq!(desk.keeper.retry(None, moment(desk.now)), 2, "all of them");
+    desk.take();
+    assert_eq!(desk.under_way().len(), 2);
+}
+
+#[test]
+fn a_channel_that_is_given_up_is_owed_nothing_any_more() {
+    let both = vec!["pager".to_owned(), "mail".to_owned()];
+    let mut desk = Desk::with(Setup { channels: both, ..setup() }, &["shop"]);
+    desk.goes_down("shop");
+    desk.store_answers();
+    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now)), 1);
+    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now)), 0, "it is owed nothing now");
+    desk.take();
+    desk.store_answers();
+    assert_eq!(desk.stored("shop").owed[0].owed_to, ["pager"]);
+    desk.attempts_end(&Attempted::TakenOver);
+    desk.all_goes_well();
+    assert_eq!(desk.stored("shop").owed, []);
+}
+
+#[test]
+fn an_alert_that_waits_for_room_is_never_taken_for_one_that_the_store_holds_up() {
+    let names: Vec<String> = (0..ATTEMPTS_MAX + 1).map(|n| format!("api-{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut desk = Desk::watching(&names);
+    names.iter().for_each(|name| desk.goes_down(name));
+    desk.store_answers();
+    assert_eq!(desk.attempts.len(), ATTEMPTS_MAX);
+    desk.wait(UNSTORED_MAX.as_secs() * 3);
+    assert_eq!(desk.attempts.len(), ATTEMPTS_MAX, "there is no room");
+    desk.attempts_end(&Attempted::TakenOver);
+    assert_eq!(desk.under_way().iter().map(|(_, unstored)| *unstored).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn alerts_for_a_channel_that_nobody_has_stay_owed_and_are_said_once_a_minute() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.all_goes_well();
+    // The next process has another channel.
+    let mut next = Desk::empty(Setup { channels: vec!["mail".into()], ..setup() });
+    next.store = desk.store;
+    next.somebody_writes("shop", |state| {
+        let alert = Alert::clone(&desk.alerts[0].1);
+        state.owed = vec![delivery::OwedAlert::new(alert, &["pager".to_owned()])];
+    });
+    let is_said = |desk: &Desk| {
+        desk.said(|line| *line == Line::ForeignChannel { channel: "pager".into(), alerts: 1 })
+    };
+    next.gain(&grants(2, true));
+    next.wait(1);
+    next.wait(57);
+    assert_eq!((is_said(&next), next.attempts.len()), (1, 0));
+    next.wait(3);
+    assert_eq!(is_said(&next), 2);
+    next.keeper.others_have(["pager".to_owned()]);
+    next.wait(120);
+    assert_eq!((is_said(&next), next.known("shop").owed.len()), (2, 1), "another worker has it");
+}
+
+#[test]
+fn a_wait_that_an_earlier_process_noted_is_waited_for_up_to_a_minute() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_answers();
+    desk.attempts_end(&failed(300));
+    desk.wait(11);
+    desk.store_answers();
+    for (heeds_waits, at_once) in [(true, 0), (false, 1)] {
+        let mut next = Desk::empty(Setup { heeds_waits, ..setup() });
+        (next.store, next.now) = (desk.store.clone(), desk.now);
+        next.gain(&grants(2, true));
+        assert_eq!(next.attempts.len(), at_once);
+        next.wait(60);
+        assert_eq!(next.attempts.len(), 1);
+    }
+}

@@ -1,0 +1,355 @@
+//! The keeper, tried without an actor: a [`Desk`] stands for the store, the channels and the clock, and does what a test says.
+//!
+//! | file | tries |
+//! |---|---|
+//! | [`mod@telling`] | when an alert goes out |
+//! | [`mod@conflicts`] | what it means that a record is another than expected |
+//! | [`mod@shards`] | shards that come and go |
+//! | [`mod@channels`] | attempts, waits, and channels that nobody has |
+//! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
+//! | [`mod@random`] | all of it in any order |
+
+mod channels;
+mod conflicts;
+mod random;
+mod shards;
+mod telling;
+mod watched;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::*;
+use crate::alert::Alert;
+use crate::delivery;
+use crate::state::tests_support::config;
+use crate::store::{CommitError, StoreError};
+use crate::time::Timestamp;
+
+/// Few, so that several APIs share one.
+const SHARDS: u16 = 4;
+
+/// A keeper, and all that it has to do with.
+struct Desk {
+    keeper: Keeper,
+    /// What is stored.
+    store: BTreeMap<ApiId, ApiState>,
+    /// Each API as it is watched.
+    rows: BTreeMap<ApiId, Arc<ApiConfig>>,
+    now: Duration,
+    /// Since when the lease has lapsed, and whether another worker was seen.
+    lapsed: Option<(Duration, bool)>,
+    commits: VecDeque<(u64, Vec<StateWrite>)>,
+    reads: VecDeque<(u64, ApiId)>,
+    attempts: VecDeque<Attempt>,
+    /// What the channels took, in order: `shop down`; of a channel other than the pager with its name.
+    heard: Vec<String>,
+    /// The alerts of that.
+    alerts: Vec<(Channel, Arc<Alert>)>,
+    lines: Vec<Line>,
+    /// Every other effect.
+    others: Vec<Effect>,
+}
+
+/// An attempt that has no end yet.
+#[derive(Clone, Debug)]
+struct Attempt {
+    api_id: ApiId,
+    channel: Channel,
+    alert: Arc<Alert>,
+    unstored: bool,
+}
+
+fn id(name: &str) -> ApiId {
+    ApiId::parse(name).unwrap()
+}
+
+fn setup() -> Setup {
+    Setup {
+        checkpoint: Duration::from_secs(10),
+        channels: vec!["pager".into()],
+        limits: CommitLimits { batch_max: 1, batches_in_flight_max: 8 },
+        instance: "this one".into(),
+        store_name: "the store".into(),
+        version: "1",
+        heeds_waits: true,
+        heartbeat: None,
+        once: false,
+        spread: false,
+        fail_open: true,
+        shards: SHARDS,
+    }
+}
+
+fn all_shards() -> ShardSet {
+    Shard::all(SHARDS).collect()
+}
+
+fn grants(epoch: u64, clean: bool) -> Vec<Grant> {
+    Shard::all(SHARDS).map(|shard| Grant { shard, epoch, clean }).collect()
+}
+
+fn row(name: &str) -> ApiConfig {
+    ApiConfig { api_id: id(name), name: name.into(), ..config() }
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("nobody answers".into())
+}
+
+fn refused() -> StoreError {
+    StoreError::Misconfigured { what: "access denied".into(), instead: "allow it".into() }
+}
+
+impl Desk {
+    /// A keeper that owns all shards with epoch 1 and watches these APIs, which are up, and stored so.
+    fn watching(names: &[&str]) -> Self {
+        Self::with(setup(), names)
+    }
+
+    fn with(setup: Setup, names: &[&str]) -> Self {
+        let mut desk = Self::empty(setup);
+        desk.gain(&grants(1, true));
+        desk.watch(names);
+        for name in names {
+            desk.finds(name, Verdict::Pass);
+        }
+        desk.store_answers();
+        desk
+    }
+
+    /// A keeper that owns nothing.
+    fn empty(setup: Setup) -> Self {
+        let now = Duration::from_secs(1_000);
+        Self {
+            keeper: Keeper::new(setup, moment(now)),
+            store: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            now,
+            lapsed: None,
+            commits: VecDeque::new(),
+            reads: VecDeque::new(),
+            attempts: VecDeque::new(),
+            heard: Vec::new(),
+            alerts: Vec::new(),
+            lines: Vec::new(),
+            others: Vec::new(),
+        }
+    }
+
+    /// The keeper gains these shards, and is given what is stored.
+    fn gain(&mut self, grants: &[Grant]) -> Vec<(Shard, u64)> {
+        let too_low = self.keeper.gain(grants, self.store.values().cloned().collect(), moment(self.now));
+        self.take();
+        too_low
+    }
+
+    fn watch(&mut self, names: &[&str]) {
+        let started: Vec<Arc<ApiConfig>> = names.iter().map(|name| Arc::new(row(name))).collect();
+        self.rows.extend(started.iter().map(|row| (row.api_id.clone(), Arc::clone(row))));
+        self.keeper.watch(&Watch { started, ..Watch::default() }, moment(self.now));
+        self.take();
+    }
+
+    /// A probe of this API came to that. Two fails in a row are an outage, and two passes its end.
+    fn finds(&mut self, name: &str, verdict: Verdict) -> Option<Duration> {
+        let api = Arc::clone(&self.rows[name]);
+        self.finds_by(api, verdict)
+    }
+
+    /// The same by another config than the one that is known.
+    fn finds_by(&mut self, api: Arc<ApiConfig>, verdict: Verdict) -> Option<Duration> {
+        let now = moment(self.now);
+        let outcome = Outcome {
+            started_at: now.wall,
+            finished_at: now.wall,
+            verdict,
+            latency_ms: None,
+            status_code: None,
+            reasons: if verdict == Verdict::Pass { vec![] } else { vec!["refused".into()] },
+        };
+        let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)) };
+        let recheck = self.keeper.all_completed(std::iter::once(completed), now).remove(0);
+        self.take();
+        recheck
+    }
+
+    fn goes_down(&mut self, name: &str) {
+        self.finds(name, Verdict::Fail);
+        self.finds(name, Verdict::Fail);
+    }
+
+    fn comes_back(&mut self, name: &str) {
+        self.finds(name, Verdict::Pass);
+        self.finds(name, Verdict::Pass);
+    }
+
+    /// So many seconds go by.
+    fn wait(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        if let Some((since, met_others)) = self.lapsed {
+            self.keeper.set_lease(Lease::Lapsed { since: self.now - since, met_others });
+        }
+        self.keeper.look(moment(self.now));
+        self.take();
+    }
+
+    /// The lease cannot be renewed from now on.
+    fn lapse(&mut self, met_others: bool) {
+        self.lapsed = Some((self.now, met_others));
+        self.keeper.set_lease(Lease::Lapsed { since: Duration::ZERO, met_others });
+    }
+
+    fn renew(&mut self) {
+        self.lapsed = None;
+        self.keeper.set_lease(Lease::Held);
+    }
+
+    /// The store answers whatever it is asked, as it should, until it is asked nothing more.
+    fn store_answers(&mut self) {
+        while !self.commits.is_empty() || !self.reads.is_empty() {
+            if let Some((call, writes)) = self.commits.pop_front() {
+                let results = writes.iter().map(|write| self.write(write)).collect();
+                self.answer(call, &writes, results);
+            }
+            if let Some((call, api_id)) = self.reads.pop_front() {
+                let read = self.store.get(&api_id).map_or(Read::Gone, |state| Read::Found(Box::new(state.clone())));
+                self.answer_read(call, &api_id, read);
+            }
+        }
+    }
+
+    /// The store fails whatever it is asked just now.
+    fn store_fails(&mut self, error: &StoreError) {
+        for (call, writes) in std::mem::take(&mut self.commits) {
+            let results = vec![Err(CommitError::Store(error.clone())); writes.len()];
+            self.answer(call, &writes, results);
+        }
+        for (call, api_id) in std::mem::take(&mut self.reads) {
+            self.answer_read(call, &api_id, Read::Failed(error.clone()));
+        }
+    }
+
+    /// The store does whatever it is asked just now, and its answers are lost.
+    fn answers_are_lost(&mut self) {
+        for (call, writes) in std::mem::take(&mut self.commits) {
+            writes.iter().for_each(|write| drop(self.write(write)));
+            let results = vec![Err(CommitError::Store(unavailable())); writes.len()];
+            self.answer(call, &writes, results);
+        }
+    }
+
+    /// The store is dead for so long.
+    fn store_is_dead_for(&mut self, seconds: u64, error: &StoreError) {
+        for _ in 0..seconds {
+            self.store_fails(error);
+            self.wait(1);
+        }
+        self.store_fails(error);
+    }
+
+    fn answer(&mut self, call: u64, writes: &[StateWrite], results: Vec<Result<(), CommitError>>) {
+        let ids = writes.iter().map(|write| write.state.api_id.clone());
+        self.keeper.committed(call, ids.zip(results).collect(), moment(self.now));
+        self.take();
+    }
+
+    fn answer_read(&mut self, call: u64, api_id: &ApiId, read: Read) {
+        self.keeper.read(call, api_id, read, moment(self.now));
+        self.take();
+    }
+
+    /// As every store does.
+    fn write(&mut self, write: &StateWrite) -> Result<(), CommitError> {
+        let there = self.store.get(&write.state.api_id);
+        let fits = match there {
+            None => write.over == 0,
+            Some(there) => there.version == write.over && there.epoch <= write.state.epoch,
+        };
+        assert!(write.state.version > write.over);
+        if fits {
+            self.store.insert(write.state.api_id.clone(), (*write.state).clone());
+            Ok(())
+        } else {
+            Err(CommitError::Conflict)
+        }
+    }
+
+    /// Somebody else writes this record, over whatever is there.
+    fn somebody_writes(&mut self, name: &str, change: impl FnOnce(&mut ApiState)) {
+        let mut state = self.store.get(name).cloned().unwrap_or_else(|| ApiState::unknown(id(name)));
+        change(&mut state);
+        self.store.insert(state.api_id.clone(), state);
+    }
+
+    /// Every attempt that is under way comes to this.
+    fn attempts_end(&mut self, came: &Attempted) {
+        for attempt in std::mem::take(&mut self.attempts) {
+            self.ends(&attempt, came.clone());
+        }
+    }
+
+    fn ends(&mut self, attempt: &Attempt, came: Attempted) {
+        let Attempt { api_id, channel, alert, unstored } = attempt;
+        if came == Attempted::TakenOver {
+            self.hear(attempt);
+        }
+        self.keeper.attempted(api_id, channel, alert, *unstored, came, moment(self.now));
+        self.take();
+    }
+
+    fn hear(&mut self, Attempt { api_id, channel, alert, .. }: &Attempt) {
+        let through = if **channel == *"pager" { String::new() } else { format!(" through {channel}") };
+        self.heard.push(format!("{api_id} {}{through}", alert.kind.as_str()));
+        self.alerts.push((Arc::clone(channel), Arc::clone(alert)));
+    }
+
+    /// The channels take whatever they are handed, and the store answers, until nothing more happens.
+    fn all_goes_well(&mut self) {
+        while !self.commits.is_empty() || !self.reads.is_empty() || !self.attempts.is_empty() {
+            self.store_answers();
+            self.attempts_end(&Attempted::TakenOver);
+        }
+    }
+
+    /// What is handed over just now, as in `heard`, and whether it is told without the store.
+    fn under_way(&self) -> Vec<(String, bool)> {
+        let words = |attempt: &Attempt| format!("{} {}", attempt.api_id, attempt.alert.kind.as_str());
+        self.attempts.iter().map(|attempt| (words(attempt), attempt.unstored)).collect()
+    }
+
+    fn take(&mut self) {
+        let (lines, effects) = self.keeper.take();
+        self.lines.extend(lines);
+        for effect in effects {
+            match effect {
+                Effect::Commit { call, writes } => self.commits.push_back((call, writes)),
+                Effect::Load { call, api_id } => self.reads.push_back((call, api_id)),
+                Effect::Deliver { api_id, channel, alert, unstored, .. } => {
+                    self.attempts.push_back(Attempt { api_id, channel, alert, unstored });
+                }
+                other => self.others.push(other),
+            }
+        }
+    }
+
+    fn stored(&self, name: &str) -> &ApiState {
+        &self.store[name]
+    }
+
+    fn known(&self, name: &str) -> &ApiState {
+        self.keeper.state(&id(name)).unwrap()
+    }
+
+    fn said(&self, is_meant: impl Fn(&Line) -> bool) -> usize {
+        self.lines.iter().filter(|line| is_meant(line)).count()
+    }
+
+    fn did(&self, is_meant: impl Fn(&Effect) -> bool) -> usize {
+        self.others.iter().filter(|effect| is_meant(effect)).count()
+    }
+}
+
+/// The wall clock runs beside the other.
+fn moment(now: Duration) -> Moment {
+    Moment { uptime: now, wall: Timestamp::from_millis(1_795_332_600_000).plus(now) }
+}

@@ -1,0 +1,275 @@
+//! Anything in any order: outcomes, answers of the store that come, fail or are lost, attempts that fail, a lease that lapses,
+//! backups that are restored, hands in the table, new lives and new owners. After a quiet while everything is stored and told.
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::*;
+use crate::Status;
+use crate::invariant;
+
+const NAMES: [&str; 3] = ["shop", "cart", "mail"];
+
+/// What may happen.
+#[derive(Clone, Debug)]
+enum Event {
+    Finds(&'static str, Verdict),
+    /// The oldest call of the store that has no answer is answered so.
+    Answer(Answer),
+    /// One of the attempts that are under way comes to that.
+    Ends(Index, Attempted),
+    Wait(u64),
+    Lapse { met_others: bool },
+    Renew,
+    /// A copy of a record as it once was is put back.
+    Restore(Index),
+    /// A new life of the keeper. What was under way has happened or not, and nobody says so.
+    NewLife(u8),
+    /// Somebody changes a record by hand.
+    Hand(&'static str),
+    /// Another worker becomes the owner; writes of the one before may land later.
+    NewOwner,
+    /// One of those lands, or is refused.
+    Lands,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Done,
+    DoneUnsaid,
+    Failed,
+    Refused,
+}
+
+/// What any keeper meets.
+fn usual() -> impl Strategy<Value = Event> {
+    let verdict = select(vec![Verdict::Pass, Verdict::Fail, Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]);
+    let answer = select(vec![Answer::Done, Answer::Done, Answer::Done, Answer::DoneUnsaid, Answer::Failed, Answer::Refused]);
+    let why = || Attempted::Failed { why: "refused".into(), wait: Duration::from_secs(5) };
+    let came = select(vec![Attempted::TakenOver, Attempted::TakenOver, why(), Attempted::Cut]);
+    prop_oneof![
+        8 => (select(NAMES.to_vec()), verdict).prop_map(|(name, verdict)| Event::Finds(name, verdict)),
+        8 => answer.prop_map(Event::Answer),
+        4 => (any::<Index>(), came).prop_map(|(which, came)| Event::Ends(which, came)),
+        3 => (1..20_u64).prop_map(Event::Wait),
+        1 => any::<bool>().prop_map(|met_others| Event::Lapse { met_others }),
+        1 => Just(Event::Renew),
+        1 => any::<Index>().prop_map(Event::Restore),
+        1 => any::<u8>().prop_map(Event::NewLife),
+    ]
+}
+
+/// And what costs it what it has decided and not stored.
+fn unusual() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => usual(),
+        1 => select(NAMES.to_vec()).prop_map(Event::Hand),
+        1 => Just(Event::NewOwner),
+        1 => Just(Event::Lands),
+    ]
+}
+
+/// A desk at which anything may happen.
+struct Play {
+    desk: Desk,
+    epoch: u64,
+    /// Every record that was ever stored.
+    copies: Vec<ApiState>,
+    /// Writes of earlier owners and lives that may still land.
+    late: VecDeque<StateWrite>,
+}
+
+impl Play {
+    fn new() -> Self {
+        Self { desk: Desk::watching(&NAMES), epoch: 1, copies: Vec::new(), late: VecDeque::new() }
+    }
+
+    fn happens(&mut self, event: &Event) {
+        match event {
+            Event::Finds(name, verdict) => drop(self.desk.finds(name, *verdict)),
+            Event::Answer(answer) => self.answer(*answer),
+            Event::Ends(which, came) => self.ends(which, came),
+            Event::Wait(seconds) => self.desk.wait(*seconds),
+            Event::Lapse { met_others } => self.desk.lapse(*met_others),
+            Event::Renew => self.desk.renew(),
+            Event::Restore(which) => self.restore(which),
+            Event::NewLife(luck) => self.new_life(*luck),
+            Event::Hand(name) => self.desk.somebody_writes(name, |state| {
+                state.version += 1;
+                state.missed_ticks += 1_000;
+            }),
+            Event::NewOwner => self.new_owner(),
+            Event::Lands => self.lands(),
+        }
+        self.copies.extend(self.desk.store.values().filter(|state| !self.copies.contains(state)).cloned().collect::<Vec<_>>());
+        for name in NAMES {
+            if let Some(state) = self.desk.keeper.state(&id(name)) {
+                assert_eq!(invariant::first_broken(state), None);
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if let Some((call, api_id)) = self.desk.reads.pop_front() {
+            let read = match (answer, self.desk.store.get(&api_id)) {
+                (Answer::Done | Answer::DoneUnsaid, Some(state)) => Read::Found(Box::new(state.clone())),
+                (Answer::Done | Answer::DoneUnsaid, None) => Read::Gone,
+                (Answer::Failed, _) => Read::Failed(unavailable()),
+                (Answer::Refused, _) => Read::Failed(refused()),
+            };
+            return self.desk.answer_read(call, &api_id, read);
+        }
+        let Some((call, writes)) = self.desk.commits.pop_front() else { return };
+        let result = |desk: &mut Desk, write: &StateWrite| match answer {
+            Answer::Done => desk.write(write),
+            Answer::DoneUnsaid => desk.write(write).and(Err(CommitError::Store(unavailable()))),
+            Answer::Failed => Err(CommitError::Store(unavailable())),
+            Answer::Refused => Err(CommitError::Store(refused())),
+        };
+        let results = writes.iter().map(|write| result(&mut self.desk, write)).collect();
+        self.desk.answer(call, &writes, results);
+    }
+
+    fn ends(&mut self, which: &Index, came: &Attempted) {
+        if !self.desk.attempts.is_empty() {
+            let attempt = self.desk.attempts.remove(which.index(self.desk.attempts.len())).unwrap();
+            self.desk.ends(&attempt, came.clone());
+        }
+    }
+
+    /// No copy is restored over a record that an owner after it has written.
+    fn restore(&mut self, which: &Index) {
+        if !self.copies.is_empty() {
+            let copy = which.get(&self.copies).clone();
+            self.desk.store.insert(copy.api_id.clone(), copy);
+        }
+    }
+
+    fn new_life(&mut self, luck: u8) {
+        let mut luck = luck;
+        let mut happened = || {
+            luck = luck.rotate_right(1);
+            luck.is_multiple_of(2)
+        };
+        for (_, writes) in std::mem::take(&mut self.desk.commits) {
+            for write in writes.iter().filter(|_| happened()) {
+                let _ = self.desk.write(write);
+            }
+        }
+        for attempt in std::mem::take(&mut self.desk.attempts) {
+            if happened() {
+                self.desk.hear(&attempt);
+            }
+        }
+        self.desk.reads.clear();
+        self.desk.keeper = self.desk.keeper.hand_over(moment(self.desk.now)).begin_anew();
+    }
+
+    fn new_owner(&mut self) {
+        let desk = &mut self.desk;
+        self.late.extend(std::mem::take(&mut desk.commits).into_iter().flat_map(|(_, writes)| writes));
+        desk.reads.clear();
+        desk.keeper.lose(&all_shards());
+        desk.take();
+        // What it is told to end now ends: a lapsed lease cuts every attempt.
+        desk.attempts_end(&Attempted::Cut);
+        let told = std::mem::take(&mut desk.others);
+        self.epoch += 1;
+        desk.keeper = Keeper::new(setup(), moment(desk.now));
+        desk.renew();
+        desk.gain(&grants(self.epoch, false));
+        desk.watch(&NAMES);
+        for effect in told {
+            if let Effect::AskToWithdraw(alert) = effect {
+                desk.keeper.withdraw(&alert, moment(desk.now));
+                desk.take();
+            }
+        }
+    }
+
+    fn lands(&mut self) {
+        if let Some(write) = self.late.pop_front() {
+            let _ = self.desk.write(&write);
+        }
+    }
+
+    /// Everything works again for a while, and each API is as it was found last.
+    fn quiet(&mut self) {
+        self.late.clear();
+        let desk = &mut self.desk;
+        desk.renew();
+        for minute in 0..20 {
+            for name in NAMES {
+                let is_down = desk.known(name).status == Status::Down;
+                desk.finds(name, if is_down { Verdict::Fail } else { Verdict::Pass });
+            }
+            for _ in 0..60 {
+                desk.all_goes_well();
+                desk.wait(1);
+            }
+            assert!(minute > 15 || desk.now > Duration::ZERO);
+        }
+        desk.all_goes_well();
+    }
+
+    /// What was told of an API, in order, without repeats of what was told just before.
+    fn told(&self, name: &str) -> Vec<Arc<Alert>> {
+        let of_it = self.desk.alerts.iter().map(|(_, alert)| alert).filter(|alert| alert.api_id == id(name));
+        let mut told: Vec<Arc<Alert>> = of_it.cloned().collect();
+        told.dedup_by(|later, earlier| later.alert_id == earlier.alert_id);
+        told
+    }
+
+    /// Everything is stored, and nothing is owed.
+    fn check_stored(&self) {
+        let report = self.desk.keeper.report();
+        assert_eq!((report.unsaved, report.owed), (0, 0));
+        for name in NAMES {
+            assert_eq!(self.desk.stored(name), self.desk.known(name));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_change_is_told_once_and_in_order_under_one_id(events in prop::collection::vec(usual(), 0..120)) {
+        let mut play = Play::new();
+        events.iter().for_each(|event| play.happens(event));
+        play.quiet();
+        play.check_stored();
+        for name in NAMES {
+            let changes: Vec<Status> = play.desk.lines.iter().filter_map(|line| match line {
+                Line::StatusChanged { api_id, from, to, .. } if *api_id == id(name) && *from != Status::Unknown => Some(*to),
+                _ => None,
+            }).collect();
+            let told = play.told(name);
+            prop_assert_eq!(told.iter().map(|alert| alert.kind.status()).collect::<Vec<_>>(), changes);
+            let ids: HashSet<&str> = told.iter().map(|alert| alert.alert_id.as_str()).collect();
+            prop_assert_eq!(ids.len(), told.len(), "each under an id of its own");
+        }
+    }
+
+    #[test]
+    fn whatever_is_lost_each_outage_that_was_told_is_ended_or_still_open(
+        events in prop::collection::vec(unusual(), 0..120),
+    ) {
+        let mut play = Play::new();
+        events.iter().for_each(|event| play.happens(event));
+        play.quiet();
+        play.check_stored();
+        for name in NAMES {
+            let told = play.told(name);
+            let mut open: Vec<&str> = Vec::new();
+            for alert in &told {
+                open.retain(|incident_id| *incident_id != alert.incident_id);
+                if alert.kind.opens() {
+                    open.push(&alert.incident_id);
+                }
+            }
+            let known: Vec<&str> = play.desk.known(name).incident.iter().map(|open| open.incident_id.as_str()).collect();
+            prop_assert_eq!(open, known, "{}: {:?}", name, told);
+        }
+    }
+}

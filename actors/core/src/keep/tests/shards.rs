@@ -1,0 +1,185 @@
+//! Shards that come and go: sealing, letting go in order, losing.
+
+use super::*;
+use crate::Status;
+use crate::decide::withdraw;
+
+/// A store in which the shop is down and the alert about it is owed, as an owner with epoch 1 left it; and four that are up.
+fn left_behind() -> Desk {
+    let mut before = Desk::watching(&["shop", "a", "b", "c", "d"]);
+    before.goes_down("shop");
+    before.store_answers();
+    let mut next = Desk::empty(setup());
+    (next.store, next.now) = (before.store, before.now);
+    next
+}
+
+#[test]
+fn what_was_left_in_order_is_told_at_once_and_nothing_is_written_for_that() {
+    let mut desk = left_behind();
+    assert_eq!(desk.gain(&grants(2, true)), []);
+    assert_eq!((desk.under_way(), desk.commits.len()), (vec![("shop down".to_owned(), false)], 0));
+}
+
+#[test]
+fn else_each_record_is_sealed_those_that_owe_first_and_what_they_owe_is_told_after_that() {
+    let mut desk = left_behind();
+    desk.gain(&grants(2, false));
+    let first: Vec<&ApiId> = desk.commits.iter().map(|(_, writes)| &writes[0].state.api_id).collect();
+    assert_eq!((first, desk.under_way()), (vec![&id("shop")], vec![]));
+    desk.store_answers();
+    assert_eq!(desk.under_way(), [("shop down".to_owned(), false)]);
+    desk.wait(2);
+    desk.store_answers();
+    assert!(desk.store.values().all(|state| state.epoch == 2), "all are sealed");
+}
+
+#[test]
+fn records_are_sealed_at_a_stated_rate() {
+    let mut desk = Desk::empty(Setup { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
+    for n in 0..3 * ANEW_PER_SECOND {
+        desk.somebody_writes(&format!("api-{n}"), |state| state.version = 1);
+    }
+    desk.gain(&grants(2, false));
+    let mut sealed = 0;
+    for second in 0..4 {
+        desk.wait(1);
+        desk.store_answers();
+        let now = desk.store.values().filter(|state| state.epoch == 2).count();
+        assert!(now - sealed <= ANEW_PER_SECOND, "{} in second {second}", now - sealed);
+        sealed = now;
+    }
+    assert_eq!(sealed, 3 * ANEW_PER_SECOND);
+}
+
+#[test]
+fn an_unsealed_alert_that_the_store_holds_up_is_told_after_half_a_minute_all_the_same() {
+    let mut desk = left_behind();
+    desk.gain(&grants(2, false));
+    desk.store_is_dead_for(29, &unavailable());
+    assert!(!desk.under_way().contains(&("shop down".to_owned(), true)));
+    desk.store_is_dead_for(1, &unavailable());
+    assert!(desk.under_way().contains(&("shop down".to_owned(), true)));
+}
+
+#[test]
+fn a_write_of_the_owner_before_that_lands_before_the_seal_counts() {
+    let mut desk = left_behind();
+    desk.gain(&grants(2, false));
+    // The owner before has told it, and that lands now.
+    desk.somebody_writes("shop", |state| {
+        state.version += 1;
+        state.owed.clear();
+    });
+    desk.all_goes_well();
+    assert_eq!(desk.heard.len(), 0, "it is told already");
+    let stored = desk.stored("shop");
+    assert_eq!((stored.status, stored.epoch, stored.owed.len()), (Status::Down, 2, 0));
+    // Another one of its writes lands too late.
+    let late = StateWrite { over: stored.version - 1, state: Arc::new(ApiState { epoch: 1, ..stored.clone() }) };
+    assert_eq!(desk.write(&late), Err(CommitError::Conflict));
+}
+
+#[test]
+fn a_grant_with_a_lower_epoch_than_a_record_is_named_and_not_taken() {
+    let mut desk = left_behind();
+    desk.somebody_writes("shop", |state| state.epoch = 7);
+    let shard = Shard::of(&id("shop"), SHARDS);
+    assert_eq!(desk.gain(&grants(6, true)), [(shard, 7)]);
+    assert_eq!((desk.attempts.len(), desk.keeper.state(&id("shop"))), (0, None));
+    assert_eq!(desk.gain(&[Grant { shard, epoch: 8, clean: true }]), []);
+    assert_eq!(desk.under_way(), [("shop down".to_owned(), false)]);
+}
+
+#[test]
+fn records_of_other_shards_are_passed_over() {
+    let mut desk = left_behind();
+    let mine = Shard::of(&id("a"), SHARDS);
+    desk.gain(&[Grant { shard: mine, epoch: 2, clean: true }]);
+    for api_id in desk.store.keys() {
+        assert_eq!(desk.keeper.state(api_id).is_some(), Shard::of(api_id, SHARDS) == mine, "{api_id}");
+    }
+}
+
+#[test]
+fn a_shard_that_is_let_go_of_is_stored_and_nothing_more_is_begun_for_it() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_answers();
+    desk.comes_back("shop");
+    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.take();
+    let is_settled = |desk: &Desk| desk.did(|effect| matches!(effect, Effect::Settled(7))) == 1;
+    desk.store_answers();
+    assert!(!is_settled(&desk), "an attempt is under way");
+    desk.attempts_end(&Attempted::TakenOver);
+    assert!(!is_settled(&desk), "what came of it is not stored");
+    desk.store_answers();
+    desk.wait(600);
+    assert!(is_settled(&desk) && desk.attempts.is_empty());
+    let owed: Vec<&str> = desk.stored("shop").owed.iter().map(|owed| owed.alert.kind.as_str()).collect();
+    assert_eq!(owed, ["up"], "the recovery is for its next owner to tell");
+}
+
+#[test]
+fn what_is_figures_alone_is_stored_as_well_before_a_shard_is_let_go_of() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.wait(1);
+    desk.finds("shop", Verdict::Pass);
+    assert!(desk.commits.is_empty(), "it waits for its checkpoint");
+    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.take();
+    desk.store_answers();
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::Settled(7))), 1);
+    assert_eq!(desk.stored("shop"), desk.known("shop"));
+}
+
+#[test]
+fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken_back_by_its_owner() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_is_dead_for(30, &unavailable());
+    let of_the_shop = desk.attempts.iter().position(|attempt| attempt.api_id == id("shop")).unwrap();
+    let attempt = desk.attempts.remove(of_the_shop).unwrap();
+    desk.ends(&attempt, Attempted::TakenOver);
+    desk.keeper.lose(&all_shards());
+    desk.take();
+    assert_eq!(desk.keeper.state(&id("shop")), None);
+    let asked: Vec<&Arc<Alert>> = desk.others.iter().filter_map(asked_to_withdraw).collect();
+    assert_eq!(asked, [&attempt.alert]);
+
+    let mut next = Desk::empty(setup());
+    next.store = desk.store.clone();
+    next.gain(&grants(2, false));
+    next.keeper.withdraw(&attempt.alert, moment(next.now));
+    next.keeper.withdraw(&attempt.alert, moment(next.now));
+    next.take();
+    next.all_goes_well();
+    assert_eq!((next.heard.as_slice(), next.stored("shop").status), (&["shop closed".to_owned()][..], Status::Up));
+}
+
+fn asked_to_withdraw(effect: &Effect) -> Option<&Arc<Alert>> {
+    if let Effect::AskToWithdraw(alert) = effect { Some(alert) } else { None }
+}
+
+#[test]
+fn so_it_is_where_the_attempt_ends_after_the_shard_is_lost() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_is_dead_for(30, &unavailable());
+    desk.keeper.lose(&all_shards());
+    desk.attempts_end(&Attempted::TakenOver);
+    assert!(desk.others.iter().filter_map(asked_to_withdraw).any(|alert| alert.api_id == id("shop")));
+}
+
+#[test]
+fn an_outage_that_its_owner_knows_is_not_taken_back() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.all_goes_well();
+    let told = Arc::clone(&desk.alerts[0].1);
+    assert_eq!(withdraw(desk.known("shop"), &told, &["pager".to_owned()], moment(desk.now).wall), None);
+    desk.keeper.withdraw(&told, moment(desk.now));
+    desk.take();
+    assert_eq!((desk.commits.len(), desk.known("shop").owed.len()), (0, 0));
+}

@@ -1,0 +1,187 @@
+//! Who should own what: the exact share of each worker, what this one lets go of for its sake, and what it takes.
+//!
+//! All workers that see the same assignment and the same others reckon the same shares, so that they arrive at them and then
+//! move nothing more. A shard that a live session owns is never taken from it: it is let go of first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::records::{Assignment, Role, Session, WorkerId, WorkerRecord};
+use super::shards::{Shard, ShardSet};
+
+/// At most one part out of so many of what a worker owns is let go of at a time, one shard at least.
+pub const LET_GO_PARTS: usize = 4;
+
+/// The fleet as one worker sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Who owns what.
+    pub assignment: &'a Assignment,
+    /// The records of all that live, its own among them.
+    pub live: &'a BTreeMap<WorkerId, WorkerRecord>,
+}
+
+/// What this worker does next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Let go of these in order, and then say so in the assignment.
+    pub release: ShardSet,
+    /// Take these, which are nobody's.
+    pub take: ShardSet,
+}
+
+/// What the session `me` does, which at present holds `held` and is not asked to let go of any of those. What else the assignment
+/// has as its own is on its way out.
+pub fn plan(view: View<'_>, me: &Session, held: &ShardSet) -> Plan {
+    let share = view.shares().get(&me.worker).copied().unwrap_or(0);
+    let mine = view.assignment.owned_by(me);
+    let mut plan = Plan::default();
+    if let Some(surplus) = mine.len().checked_sub(share).filter(|surplus| *surplus > 0) {
+        let at_once = surplus.min(mine.len().div_ceil(LET_GO_PARTS));
+        let leaving = mine.keys().filter(|shard| !held.contains(shard)).count();
+        let more = at_once.saturating_sub(leaving);
+        plan.release.extend(held.iter().rev().filter(|shard| mine.contains_key(shard)).take(more));
+    }
+    plan.take.extend(view.free().take(share.saturating_sub(mine.len())));
+    plan
+}
+
+impl View<'_> {
+    /// Whether that session lives.
+    pub fn lives(&self, session: &Session) -> bool {
+        self.live.get(&session.worker).is_some_and(|record| record.session == session.number && record.is_live())
+    }
+
+    /// The shards that are nobody's, or of a session that is over.
+    pub fn free(&self) -> impl Iterator<Item = Shard> {
+        let numbered = Shard::all(self.assignment.shards()).zip(&self.assignment.owners);
+        numbered.filter(|(_, own)| own.owner.as_ref().is_none_or(|owner| !self.lives(owner))).map(|(shard, _)| shard)
+    }
+
+    /// How many shards each of those should own that own any. They differ by one at most; who has more already keeps it, so that no
+    /// more is moved than must be.
+    pub fn shares(&self) -> BTreeMap<WorkerId, usize> {
+        let mut owned: BTreeMap<&WorkerId, usize> = self.eligible().into_iter().map(|worker| (worker, 0)).collect();
+        for owner in self.assignment.owners.iter().filter_map(|own| own.owner.as_ref()) {
+            if self.lives(owner)
+                && let Some(count) = owned.get_mut(&owner.worker)
+            {
+                *count += 1;
+            }
+        }
+        let shards = self.assignment.owners.len();
+        let workers = owned.len().max(1);
+        let mut by_count: Vec<(&WorkerId, usize)> = owned.into_iter().collect();
+        by_count.sort_by_key(|(_, count)| usize::MAX - count); // stable: equal ones stay in the order of their names
+        let share_of = |place| shards / workers + usize::from(place < shards % workers);
+        by_count.into_iter().enumerate().map(|(place, (worker, _))| (worker.clone(), share_of(place))).collect()
+    }
+
+    /// Who may own shards: of those that can read what is written, the best kind that there is. Workers come before standbys, and of
+    /// either those with all channels that anybody has, since what they own can be told to everybody.
+    fn eligible(&self) -> Vec<&WorkerId> {
+        let channels: BTreeSet<&String> = self.live.values().flat_map(|record| &record.channels).collect();
+        let rank = |record: &WorkerRecord| (record.role == Role::Standby, record.channels.len() < channels.len());
+        let may_own = |record: &&WorkerRecord| {
+            record.is_live()
+                && record.speaks.reads_schema >= self.assignment.writes_schema
+                && self.assignment.workers.contains(&record.id)
+        };
+        let candidates = || self.live.values().filter(may_own);
+        let best = candidates().map(rank).min();
+        candidates().filter(|record| Some(rank(record)) == best).map(|record| &record.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::own::member::tests::{named, record};
+    use crate::own::records::{Ownership, WorkerState};
+
+    struct Fleet {
+        assignment: Assignment,
+        live: BTreeMap<WorkerId, WorkerRecord>,
+    }
+
+    impl Fleet {
+        /// The owner of each shard by name; `-` for nobody.
+        fn new(workers: &[&str], owners: &[&str]) -> Self {
+            let mut assignment = Assignment::none(1, 2);
+            assignment.workers = workers.iter().map(|name| named(name)).collect();
+            let owner = |name: &&str| (*name != "-").then(|| record(name, 1).session());
+            assignment.owners = owners.iter().map(|name| Ownership { owner: owner(name), epoch: 1 }).collect();
+            Self { assignment, live: workers.iter().map(|name| (named(name), record(name, 1))).collect() }
+        }
+
+        fn plan(&self, name: &str) -> (Vec<u16>, Vec<u16>) {
+            let me = record(name, 1).session();
+            let held = self.assignment.owned_by(&me).into_keys().collect();
+            self.plan_holding(name, &held)
+        }
+
+        fn plan_holding(&self, name: &str, held: &ShardSet) -> (Vec<u16>, Vec<u16>) {
+            let view = View { assignment: &self.assignment, live: &self.live };
+            let plan = plan(view, &record(name, 1).session(), held);
+            let numbers = |shards: ShardSet| shards.into_iter().map(Shard::number).collect();
+            (numbers(plan.release), numbers(plan.take))
+        }
+    }
+
+    #[test]
+    fn what_is_nobodys_is_taken_up_to_the_share() {
+        let fleet = Fleet::new(&["a", "b"], &["-", "-", "-", "-", "dead"]);
+        assert_eq!(fleet.plan("a"), (vec![], vec![0, 1, 2]));
+        assert_eq!(fleet.plan("b"), (vec![], vec![0, 1]));
+    }
+
+    #[test]
+    fn a_live_session_is_left_what_it_has_until_it_lets_go() {
+        let fleet = Fleet::new(&["a", "b"], &["a"; 8]);
+        assert_eq!(fleet.plan("b"), (vec![], vec![]));
+        assert_eq!(fleet.plan("a"), (vec![6, 7], vec![]), "a quarter");
+        let held = Shard::all(7).collect();
+        assert_eq!(fleet.plan_holding("a", &held), (vec![6], vec![]), "one is on its way out already");
+        let held = Shard::all(6).collect();
+        assert_eq!(fleet.plan_holding("a", &held), (vec![], vec![]), "both are");
+    }
+
+    #[test]
+    fn shares_that_differ_by_one_stay_as_they_are() {
+        let fleet = Fleet::new(&["a", "b"], &["b", "b", "a"]);
+        assert_eq!((fleet.plan("a"), fleet.plan("b")), ((vec![], vec![]), (vec![], vec![])));
+        let fleet = Fleet::new(&["a", "b"], &["b"]);
+        assert_eq!((fleet.plan("a"), fleet.plan("b")), ((vec![], vec![]), (vec![], vec![])));
+    }
+
+    #[test]
+    fn a_session_that_is_over_owns_nothing_even_if_its_worker_lives_on() {
+        let mut fleet = Fleet::new(&["a"], &["a", "a"]);
+        fleet.live.insert(named("a"), record("a", 2));
+        assert_eq!(fleet.plan("a").1, Vec::<u16>::new(), "nor does it plan any more");
+        let view = View { assignment: &fleet.assignment, live: &fleet.live };
+        assert_eq!(plan(view, &record("a", 2).session(), &ShardSet::new()).take.len(), 2);
+    }
+
+    #[test]
+    fn a_standby_owns_something_only_while_no_worker_lives() {
+        let mut fleet = Fleet::new(&["a", "b"], &["-", "-"]);
+        fleet.live.get_mut(&named("a")).unwrap().role = Role::Standby;
+        assert_eq!((fleet.plan("a").1, fleet.plan("b").1), (vec![], vec![0, 1]));
+        fleet.live.get_mut(&named("b")).unwrap().state = WorkerState::Left;
+        assert_eq!(fleet.plan("a").1, [0, 1]);
+    }
+
+    #[test]
+    fn whoever_lacks_a_channel_or_cannot_read_the_records_owns_nothing_beside_one_that_does_not() {
+        let mut fleet = Fleet::new(&["a", "b"], &["-", "-"]);
+        fleet.live.get_mut(&named("b")).unwrap().channels.insert("webhook".into());
+        assert_eq!((fleet.plan("a").1, fleet.plan("b").1), (vec![], vec![0, 1]));
+        fleet.live.get_mut(&named("a")).unwrap().channels.insert("pager".into());
+        assert_eq!((fleet.plan("a").1, fleet.plan("b").1), (vec![0], vec![0]), "neither has all");
+        fleet.assignment.writes_schema = 3;
+        fleet.live.get_mut(&named("a")).unwrap().speaks.reads_schema = 3;
+        assert_eq!((fleet.plan("a").1, fleet.plan("b").1), (vec![0, 1], vec![]));
+        fleet.live.remove(&named("a"));
+        assert_eq!(fleet.plan("b").1, Vec::<u16>::new(), "not even alone");
+    }
+}

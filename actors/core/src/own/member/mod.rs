@@ -1,0 +1,313 @@
+//! The loop of one worker, as a value: it is told what happened and when, and says what to do next.
+//!
+//! In turn it renews its lease ([`lease`]), looks at the others, ends the sessions of those that have expired, and changes the
+//! assignment ([`swap`]). One call to the store is under way at a time. A renewal goes before all else, and nothing else is
+//! written while the lease may have lapsed.
+
+mod events;
+mod lease;
+mod swap;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::fleet::View;
+use super::notices::Notice;
+use super::records::{Assignment, Key, Record, Session, WorkerId, WorkerRecord};
+use super::shards::{Shard, ShardSet};
+use super::terms::Terms;
+use super::watch::Watch;
+use lease::Lease;
+use swap::Gain;
+
+pub use events::{CallError, Effect, Event, Loss, Standing};
+
+/// Notices that wait for being written; no more are taken until some are.
+pub const NOTICES_MAX: usize = 50;
+
+/// Calls that may have no answer while the last shards are given back; then the worker leaves without.
+pub const CLOSING_FAILURES_MAX: u8 = 3;
+
+/// The fleet as it was seen last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fleet {
+    /// Who owns what.
+    pub assignment: Assignment,
+    /// The records of all workers that it names, this one's own apart.
+    pub others: BTreeMap<WorkerId, WorkerRecord>,
+}
+
+/// A shard that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    epoch: u64,
+    /// It is being let go of.
+    is_leaving: bool,
+    /// Its records have this epoch or a higher one: it needs a higher one itself.
+    needs_epoch: bool,
+}
+
+/// What the next answer is to.
+#[derive(Clone, Debug, PartialEq)]
+enum Doing {
+    Nothing,
+    AskingProgress,
+    Renewing { sent: Duration, record: Box<WorkerRecord> },
+    ReadingOwn,
+    Looking { sent: Duration, keys: Vec<Key>, found: Vec<Record> },
+    Fencing(Box<WorkerRecord>),
+    Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: usize },
+    Ending,
+}
+
+/// How far a leave is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// What is held is being let go of, and then given back; so many calls have failed since it is.
+    Yes {
+        failures: u8,
+    },
+    Over,
+}
+
+/// One worker of a fleet.
+#[derive(Clone, Debug)]
+pub struct Member {
+    terms: Terms,
+    /// What an assignment has where there is none yet.
+    founding: Assignment,
+    /// Its own record as it was stored last.
+    record: WorkerRecord,
+    lease: Option<Lease>,
+    /// The highest session that this process tried to begin.
+    last_session: u64,
+    /// The process that wrote its record before this one is dead for certain.
+    former_life_is_dead: bool,
+    /// Whoever has its name is dead or gone: it may begin a session.
+    may_join: bool,
+    is_refused: bool,
+    held: BTreeMap<Shard, Held>,
+    /// Let go of in order at this epoch, and still in its name in the assignment as far as it knows.
+    let_go: BTreeMap<Shard, u64>,
+    /// The highest epoch of each shard that was ever seen.
+    epochs: BTreeMap<Shard, u64>,
+    notices: VecDeque<Notice>,
+    watch: Watch,
+    fleet: Option<Fleet>,
+    doing: Doing,
+    renew_at: Duration,
+    look_at: Duration,
+    /// Those whose session is to be ended, as of the last look.
+    expired: Vec<WorkerId>,
+    /// There may be something to change in the assignment.
+    may_swap: bool,
+    leaving: Leaving,
+}
+
+impl Member {
+    /// A worker without a session: send it [`Event::Woke`]. Of `record` the version, the session and all that changes from renewal
+    /// to renewal are set by the worker itself. `former_life_is_dead`: the process that used this name before is dead for certain,
+    /// so that nobody needs to wait for its lease. A fleet that has no assignment yet gets `shards` shards and that schema.
+    pub fn new(record: WorkerRecord, former_life_is_dead: bool, terms: Terms, shards: u16, writes_schema: u32) -> Self {
+        Self {
+            terms,
+            founding: Assignment::none(shards, writes_schema),
+            record: WorkerRecord { version: 0, session: 0, ..record },
+            lease: None,
+            last_session: 0,
+            former_life_is_dead,
+            may_join: false,
+            is_refused: false,
+            held: BTreeMap::new(),
+            let_go: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            notices: VecDeque::new(),
+            watch: Watch::default(),
+            fleet: None,
+            doing: Doing::Nothing,
+            renew_at: Duration::ZERO,
+            look_at: Duration::ZERO,
+            expired: vec![],
+            may_swap: false,
+            leaving: Leaving::No,
+        }
+    }
+
+    /// What follows from `event` at `now`, a time on a clock that counts suspension and is never set.
+    pub fn on(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+        let mut effects = vec![];
+        match event {
+            Event::Woke => {}
+            Event::Progress { is_made, heartbeat } => self.on_progress(now, is_made, heartbeat, &mut effects),
+            Event::Put(answer) => self.on_put(now, answer, &mut effects),
+            Event::Read(answer) => self.on_read(now, answer, &mut effects),
+            Event::Released(shards) => self.on_released(shards),
+            Event::FoundEpoch { shard, epoch } => self.on_found_epoch(shard, epoch),
+            Event::Notice(notice) => {
+                if self.notices.len() < NOTICES_MAX {
+                    self.notices.push_back(notice);
+                }
+                self.may_swap = true;
+            }
+            Event::Beat if self.lease.is_some() && self.is_quiet() => self.renew_at = now,
+            Event::Beat => {}
+            Event::Look => self.look_at = now,
+            Event::Leave => self.on_leave(&mut effects),
+            Event::Ended if self.leaving != Leaving::No => {
+                self.held.clear(); // in its name until its session is over, and then nobody's
+            }
+            Event::Ended => {}
+        }
+        if self.doing == Doing::Nothing && self.leaving != Leaving::Over {
+            self.go_on(now, &mut effects);
+        }
+        effects
+    }
+
+    /// What this worker may rely on at `now`.
+    pub fn standing(&self, now: Duration) -> Standing {
+        match self.lease {
+            None => Standing::Out,
+            Some(Lease { until }) if now < until => Standing::Held { until },
+            Some(Lease { until }) => Standing::Lapsed { since: until, is_refused: self.is_refused },
+        }
+    }
+
+    /// Its present session, if it has one.
+    pub fn session(&self) -> Option<Session> {
+        self.lease.map(|_| self.record.session())
+    }
+
+    /// What it holds, with the epochs, those that need a higher one first apart. Whether it may act on that is said by
+    /// [`Self::standing`].
+    pub fn held(&self) -> BTreeMap<Shard, u64> {
+        self.held.iter().filter(|(_, held)| !held.needs_epoch).map(|(shard, held)| (*shard, held.epoch)).collect()
+    }
+
+    /// The fleet as it was seen last; `None`: not yet.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.as_ref()
+    }
+
+    /// Its own record as it was stored last.
+    pub fn record(&self) -> &WorkerRecord {
+        &self.record
+    }
+
+    /// Whether another session was ever seen to renew its lease.
+    pub fn has_met_others(&self) -> bool {
+        self.watch.has_met()
+    }
+
+    /// Whether no other session lives, as far as was seen.
+    pub fn is_alone(&self) -> bool {
+        self.fleet.as_ref().is_none_or(|fleet| !fleet.others.values().any(WorkerRecord::is_live))
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving != Leaving::No
+    }
+
+    /// The most urgent of what is due.
+    fn go_on(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let renews = self.lease.is_some() || (self.may_join && !self.is_leaving());
+        if renews && now >= self.renew_at {
+            self.doing = Doing::AskingProgress;
+            effects.push(Effect::AskProgress);
+            return;
+        }
+        if matches!(self.standing(now), Standing::Held { .. }) && (self.fence(effects) || self.swap(now, effects)) {
+            return;
+        }
+        if self.is_leaving() && self.has_closed() {
+            return self.end(effects);
+        }
+        if now >= self.look_at {
+            return self.look(now, effects);
+        }
+        let mut until = self.look_at;
+        if renews {
+            until = until.min(self.renew_at);
+        }
+        effects.push(Effect::SleepUntil(until));
+    }
+
+    fn put(&mut self, record: Record, doing: Doing, effects: &mut Vec<Effect>) {
+        self.doing = doing;
+        let over = record.version().saturating_sub(1);
+        effects.push(Effect::Put { record, over });
+    }
+
+    fn on_put(&mut self, now: Duration, answer: Result<(), CallError>, effects: &mut Vec<Effect>) {
+        self.is_refused = answer == Err(CallError::Refused);
+        match std::mem::replace(&mut self.doing, Doing::Nothing) {
+            Doing::Renewing { sent, record } => self.on_renewed(now, sent, *record, answer, effects),
+            Doing::Fencing(record) => self.on_fenced(now, *record, answer),
+            Doing::Swapping { assignment, gains, notices } => {
+                self.on_swapped(now, *assignment, gains, notices, answer, effects);
+            }
+            Doing::Ending => {
+                self.leaving = Leaving::Over;
+                effects.push(Effect::Left);
+            }
+            other => self.doing = other, // an answer to nothing
+        }
+    }
+
+    fn on_read(&mut self, now: Duration, answer: Result<Vec<Record>, CallError>, effects: &mut Vec<Effect>) {
+        self.is_refused = matches!(answer, Err(CallError::Refused));
+        match std::mem::replace(&mut self.doing, Doing::Nothing) {
+            Doing::ReadingOwn => self.on_own_read(now, answer, effects),
+            Doing::Looking { sent, keys, found } => match answer {
+                Ok(records) => self.on_looked(now, sent, keys, found.into_iter().chain(records).collect(), effects),
+                Err(_) => {
+                    self.look_at = now.saturating_add(self.terms.retry);
+                    self.count_failure();
+                }
+            },
+            other => self.doing = other,
+        }
+    }
+
+    fn on_leave(&mut self, effects: &mut Vec<Effect>) {
+        if self.is_leaving() {
+            return;
+        }
+        self.leaving = Leaving::Yes { failures: 0 };
+        let mut shards = ShardSet::new();
+        for (shard, held) in self.held.iter_mut().filter(|(_, held)| !held.is_leaving) {
+            held.is_leaving = true;
+            shards.insert(*shard);
+        }
+        if !shards.is_empty() {
+            effects.push(Effect::Release { shards });
+        }
+    }
+
+    /// Whether nothing is left to be given back, or no longer to be waited for.
+    fn has_closed(&self) -> bool {
+        let has_failed = matches!(self.leaving, Leaving::Yes { failures } if failures >= CLOSING_FAILURES_MAX);
+        self.held.is_empty() && (self.let_go.is_empty() || self.lease.is_none() || has_failed)
+    }
+
+    fn count_failure(&mut self) {
+        if let Leaving::Yes { failures } = &mut self.leaving
+            && self.held.is_empty()
+        {
+            *failures = failures.saturating_add(1);
+        }
+    }
+
+    /// The fleet with this worker in it.
+    fn with_view<T>(&self, assignment: &Assignment, see: impl FnOnce(View<'_>) -> T) -> T {
+        let mut live = self.fleet.as_ref().map(|fleet| fleet.others.clone()).unwrap_or_default();
+        live.retain(|_, record| record.is_live());
+        if self.lease.is_some() {
+            live.insert(self.record.id.clone(), self.record.clone());
+        }
+        see(View { assignment, live: &live })
+    }
+}

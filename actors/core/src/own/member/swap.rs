@@ -1,0 +1,291 @@
+//! A worker among others: looking at them, ending the sessions of those that have expired, and changing the assignment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{CallError, Doing, Effect, Fleet, Held, Loss, Member, Standing};
+use crate::own::fleet::{Plan, plan};
+use crate::own::records::{Assignment, Key, Ownership, Record, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
+use crate::own::shards::{Shard, ShardSet};
+
+/// Two looks are at least so far apart, even where somebody expires at any moment.
+const LOOK_GAP_MIN: Duration = Duration::from_millis(50);
+
+/// What a swap brings if it goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gain {
+    epoch: u64,
+    is_clean: bool,
+}
+
+impl Member {
+    /// Reads the assignment and the workers that it named before.
+    pub(super) fn look(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let me = &self.record.id;
+        let mut keys = vec![Key::Assignment];
+        if self.lease.is_none() {
+            keys.push(Key::Worker(me.clone()));
+        }
+        let named = self.fleet.iter().flat_map(|fleet| &fleet.assignment.workers);
+        keys.extend(named.filter(|worker| *worker != me).cloned().map(Key::Worker));
+        self.doing = Doing::Looking { sent: now, keys: keys.clone(), found: vec![] };
+        effects.push(Effect::Read { keys });
+    }
+
+    pub(super) fn on_looked(
+        &mut self,
+        now: Duration,
+        sent: Duration,
+        mut keys: Vec<Key>,
+        found: Vec<Record>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let assignment = found.iter().find_map(|record| match record {
+            Record::Assignment(assignment) if !assignment.owners.is_empty() => Some((**assignment).clone()),
+            _ => None,
+        });
+        let assignment = assignment.unwrap_or_else(|| self.founding.clone());
+        let named = assignment.workers.iter().filter(|worker| **worker != self.record.id);
+        let not_read: Vec<Key> = named.cloned().map(Key::Worker).filter(|key| !keys.contains(key)).collect();
+        if !not_read.is_empty() {
+            keys.extend(not_read.iter().cloned());
+            self.doing = Doing::Looking { sent, keys, found };
+            effects.push(Effect::Read { keys: not_read });
+            return;
+        }
+        let mut others: BTreeMap<WorkerId, WorkerRecord> = BTreeMap::new();
+        let mut own = None;
+        for record in found {
+            match record {
+                Record::Worker(record) if record.id == self.record.id => own = Some(*record),
+                Record::Worker(record) if assignment.workers.contains(&record.id) => {
+                    others.insert(record.id.clone(), *record);
+                }
+                _ => {}
+            }
+        }
+        let watched = others.values().chain(own.as_ref().filter(|_| self.lease.is_none()));
+        self.watch.look(sent, now, self.terms.blind_after(), watched);
+        self.expired = others.keys().filter(|worker| self.watch.has_expired(worker)).cloned().collect();
+        if self.lease.is_some() {
+            self.compare(&assignment, effects);
+        } else if self.may_take_name_over(own.as_ref()) && !self.is_leaving() {
+            self.take_name_over(own);
+            self.may_join = true;
+            self.renew_at = now;
+        }
+        for (shard, own) in Shard::all(assignment.shards()).zip(&assignment.owners) {
+            let known = self.epochs.entry(shard).or_default();
+            *known = own.epoch.max(*known);
+        }
+        self.fleet = Some(Fleet { assignment, others });
+        self.may_swap = true;
+        let waits_for_nobody = self.is_alone() && self.lease.is_some();
+        let pause = if waits_for_nobody { self.terms.quiet_look } else { self.terms.renew };
+        let next = now.saturating_add(pause);
+        let soonest = now.saturating_add(LOOK_GAP_MIN);
+        self.look_at = self.watch.next_expiry().map_or(next, |expiry| next.min(expiry)).max(soonest);
+        self.renew_sooner_if_seen(now);
+        effects.push(Effect::Looked);
+    }
+
+    /// Somebody waits for this worker now, who would wait for its long lease.
+    fn renew_sooner_if_seen(&mut self, now: Duration) {
+        if self.lease.is_some() && !self.is_quiet() && self.record.lease > self.terms.lease {
+            self.renew_at = self.renew_at.min(now);
+        }
+    }
+
+    /// Compares what it holds with what an assignment says that was read.
+    fn compare(&mut self, assignment: &Assignment, effects: &mut Vec<Effect>) {
+        let mine = assignment.owned_by(&self.record.session());
+        let lost: ShardSet = self.held.keys().filter(|shard| !mine.contains_key(shard)).copied().collect();
+        self.lose(lost, Loss::Reassigned, effects);
+        self.let_go.retain(|shard, epoch| mine.get(shard) == Some(epoch));
+        let is_leaving = self.is_leaving();
+        for (shard, epoch) in mine {
+            let known = self.epochs.get(&shard).copied().unwrap_or(0);
+            match self.held.get_mut(&shard) {
+                Some(held) if held.epoch == epoch => {}
+                // An older assignment came back, from a backup or by a hand: the epoch in it is used up.
+                Some(held) if epoch < held.epoch => held.needs_epoch = true,
+                None if self.let_go.contains_key(&shard) || is_leaving => {}
+                None if epoch <= known => {
+                    self.held.insert(shard, Held { epoch, is_leaving: false, needs_epoch: true });
+                }
+                // A swap of its own was carried out, and the answer was lost.
+                _ => self.gain(shard, Gain { epoch, is_clean: false }, effects),
+            }
+        }
+    }
+
+    fn gain(&mut self, shard: Shard, gain: Gain, effects: &mut Vec<Effect>) {
+        let Gain { epoch, is_clean } = gain;
+        if self.is_leaving() && !self.held.contains_key(&shard) {
+            // Nothing was done with it. It is given back as it was; one that needs a seal stays in this session's name, which says so.
+            if is_clean {
+                self.let_go.insert(shard, epoch);
+            }
+            return;
+        }
+        let is_leaving = self.held.get(&shard).is_some_and(|held| held.is_leaving);
+        self.held.insert(shard, Held { epoch, is_leaving, needs_epoch: false });
+        let known = self.epochs.entry(shard).or_default();
+        *known = epoch.max(*known);
+        effects.push(Effect::Gained { shard, epoch, is_clean });
+    }
+
+    /// Ends the session of the next one that has expired; returns whether there was one.
+    pub(super) fn fence(&mut self, effects: &mut Vec<Effect>) -> bool {
+        while let Some(worker) = self.expired.pop() {
+            let others = self.fleet.as_ref().map(|fleet| &fleet.others);
+            let Some(record) = others.and_then(|others| others.get(&worker)) else { continue };
+            let mut record = record.clone();
+            record.version = record.version.saturating_add(1);
+            record.state = WorkerState::Fenced;
+            let doing = Doing::Fencing(Box::new(record.clone()));
+            self.put(Record::Worker(Box::new(record)), doing, effects);
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn on_fenced(&mut self, now: Duration, record: WorkerRecord, answer: Result<(), CallError>) {
+        match answer {
+            Ok(()) => {
+                if let Some(fleet) = &mut self.fleet {
+                    fleet.others.insert(record.id.clone(), record);
+                }
+                self.may_swap = true;
+            }
+            Err(CallError::Conflict) => {} // it lives; the next look shows it
+            Err(error) => {
+                self.expired.clear();
+                self.look_at = now.saturating_add(self.pause_after(error));
+            }
+        }
+    }
+
+    pub(super) fn on_released(&mut self, shards: BTreeMap<Shard, u64>) {
+        for (shard, epoch) in shards {
+            if self.held.get(&shard).is_some_and(|held| held.epoch == epoch) {
+                self.held.remove(&shard);
+                self.let_go.insert(shard, epoch);
+                self.may_swap = true;
+            }
+        }
+    }
+
+    pub(super) fn on_found_epoch(&mut self, shard: Shard, epoch: u64) {
+        if let Some(held) = self.held.get_mut(&shard)
+            && held.epoch <= epoch
+        {
+            held.needs_epoch = true;
+            self.may_swap = true;
+        }
+        let known = self.epochs.entry(shard).or_default();
+        *known = epoch.max(*known);
+    }
+
+    /// Changes the assignment if anything is to be changed; returns whether a write is under way.
+    pub(super) fn swap(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
+        if !std::mem::take(&mut self.may_swap) {
+            return false;
+        }
+        let Some(fleet) = &self.fleet else { return false };
+        let me = self.record.session();
+        let mut next = fleet.assignment.clone();
+        if !self.is_leaving() && next.workers.len() < WORKERS_MAX {
+            next.workers.insert(me.worker.clone());
+        }
+        let held: ShardSet = self.held.iter().filter(|(_, held)| !held.is_leaving).map(|(shard, _)| *shard).collect();
+        let is_leaving = self.is_leaving();
+        let Plan { release, take } =
+            self.with_view(&next, |view| if is_leaving { Plan::default() } else { plan(view, &me, &held) });
+        let raised = self.held.iter().filter(|(_, held)| held.needs_epoch).map(|(shard, _)| *shard);
+        let gains: BTreeMap<Shard, Gain> =
+            take.into_iter().chain(raised).map(|shard| (shard, self.gain_of(shard))).collect();
+        for (shard, gain) in &gains {
+            if let Some(own) = next.owners.get_mut(shard.index()) {
+                *own = Ownership { owner: Some(me.clone()), epoch: gain.epoch };
+            }
+        }
+        for (shard, epoch) in &self.let_go {
+            if let Some(own) = next.owners.get_mut(shard.index())
+                && own.owner.as_ref() == Some(&me)
+                && own.epoch == *epoch
+            {
+                own.owner = None;
+            }
+        }
+        let owners: BTreeSet<&WorkerId> =
+            next.owners.iter().filter_map(|own| own.owner.as_ref()).map(|owner| &owner.worker).collect();
+        let lives = |worker: &WorkerId| fleet.others.get(worker).is_some_and(WorkerRecord::is_live);
+        next.workers.retain(|worker| *worker == me.worker || owners.contains(worker) || lives(worker));
+        for notice in &self.notices {
+            next.say(notice.clone());
+        }
+        let has_changed = next != fleet.assignment;
+        if !release.is_empty() {
+            for shard in &release {
+                if let Some(held) = self.held.get_mut(shard) {
+                    held.is_leaving = true;
+                }
+            }
+            effects.push(Effect::Release { shards: release });
+        }
+        if !has_changed {
+            self.let_go.clear();
+            self.notices.clear();
+            return false;
+        }
+        debug_assert!(
+            matches!(self.standing(now), Standing::Held { .. }),
+            "whoever may have lost its lease changes nothing"
+        );
+        next.version = next.version.saturating_add(1);
+        let notices = self.notices.len();
+        let doing = Doing::Swapping { assignment: Box::new(next.clone()), gains, notices };
+        self.put(Record::Assignment(Box::new(next)), doing, effects);
+        true
+    }
+
+    /// With what epoch a shard is taken: above all that was ever seen, in the assignment or in its records.
+    fn gain_of(&self, shard: Shard) -> Gain {
+        let own = self.fleet.as_ref().map(|fleet| fleet.assignment.ownership(shard)).unwrap_or_default();
+        let known = self.epochs.get(&shard).copied().unwrap_or(0);
+        Gain { epoch: own.epoch.max(known).saturating_add(1), is_clean: own.is_clean() && own.epoch >= known }
+    }
+
+    pub(super) fn on_swapped(
+        &mut self,
+        now: Duration,
+        assignment: Assignment,
+        gains: BTreeMap<Shard, Gain>,
+        notices: usize,
+        answer: Result<(), CallError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Err(error) = answer {
+            self.look_at = now.saturating_add(self.pause_after(error));
+            if error != CallError::Conflict {
+                self.count_failure();
+            }
+            return;
+        }
+        for (shard, gain) in gains {
+            self.gain(shard, gain, effects);
+        }
+        let me = self.record.session();
+        self.let_go.retain(|shard, epoch| {
+            assignment.ownership(*shard) == Ownership { owner: Some(me.clone()), epoch: *epoch }
+        });
+        self.notices.drain(..notices.min(self.notices.len()));
+        if let Some(fleet) = &mut self.fleet {
+            fleet.assignment = assignment;
+        }
+        self.may_swap = true; // what was given back may be its own to take again
+        self.renew_sooner_if_seen(now);
+        effects.push(Effect::Looked);
+    }
+}

@@ -1,0 +1,124 @@
+//! Which of the other workers has expired: judged by our clock alone, and only by time in which we could see.
+//!
+//! A record that keeps its version for as long as its lease is of a worker that does not renew it. The time counts from after the
+//! answer that showed the version first to before the request that showed it last, so that no delay of an answer counts
+//! against the other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::records::{WorkerId, WorkerRecord};
+
+/// What was seen of the others. Times are of one clock of ours that counts suspension.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Watch {
+    seen: BTreeMap<WorkerId, Seen>,
+    /// When the last read was answered.
+    looked_at: Option<Duration>,
+    has_met: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Seen {
+    session: u64,
+    version: u64,
+    /// It stands still since then, as far as we know.
+    since: Duration,
+    /// It stood still at that time.
+    still_at: Duration,
+    lease: Duration,
+}
+
+impl Watch {
+    /// Takes in records that were asked for at `sent` and came at `now`. If the look before is longer ago than `blind_after`,
+    /// nothing is known of the time between: all are seen as for the first time. Whoever is not among `records` is forgotten.
+    pub fn look<'a>(
+        &mut self,
+        sent: Duration,
+        now: Duration,
+        blind_after: Duration,
+        records: impl Iterator<Item = &'a WorkerRecord>,
+    ) {
+        let was_blind = self.looked_at.is_none_or(|before| now.saturating_sub(before) > blind_after);
+        self.looked_at = Some(now);
+        let before = std::mem::take(&mut self.seen);
+        for record in records.filter(|record| record.is_live()) {
+            let known = before.get(&record.id);
+            let is_same = known.is_some_and(|seen| (seen.session, seen.version) == (record.session, record.version));
+            self.has_met |= known.is_some_and(|seen| seen.session == record.session) && !is_same;
+            let since = known.filter(|_| is_same && !was_blind).map_or(now, |seen| seen.since);
+            let still_at = sent.max(since);
+            let (session, version, lease) = (record.session, record.version, record.lease);
+            self.seen.insert(record.id.clone(), Seen { session, version, since, still_at, lease });
+        }
+    }
+
+    /// Whether that worker's record stood still for its whole lease.
+    pub fn has_expired(&self, worker: &WorkerId) -> bool {
+        self.seen.get(worker).is_some_and(|seen| seen.still_at.saturating_sub(seen.since) >= seen.lease)
+    }
+
+    /// When to look again, so as to see the first of them expire; `None`: nobody can.
+    pub fn next_expiry(&self) -> Option<Duration> {
+        self.seen.values().map(|seen| seen.since.saturating_add(seen.lease)).min()
+    }
+
+    /// Whether another session was ever seen to renew its lease.
+    pub fn has_met(&self) -> bool {
+        self.has_met
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::own::member::tests::{named, record};
+
+    const BLIND: Duration = Duration::from_secs(5);
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn look(watch: &mut Watch, sent: u64, now: u64, version: u64) {
+        let other = WorkerRecord { version, ..record("b", 1) };
+        watch.look(s(sent), s(now), BLIND, std::iter::once(&other));
+    }
+
+    #[test]
+    fn a_version_that_stands_still_for_a_whole_lease_has_expired() {
+        let mut watch = Watch::default();
+        for at in [0, 3, 6, 9] {
+            look(&mut watch, at, at, 7);
+            assert!(!watch.has_expired(&named("b")));
+        }
+        assert_eq!(watch.next_expiry(), Some(s(10)));
+        assert!(!watch.has_met());
+        look(&mut watch, 10, 10, 7);
+        assert!(watch.has_expired(&named("b")));
+        look(&mut watch, 11, 11, 8);
+        assert!(!watch.has_expired(&named("b")), "it renewed");
+        assert!(watch.has_met());
+    }
+
+    #[test]
+    fn the_time_of_the_calls_does_not_count() {
+        let mut watch = Watch::default();
+        look(&mut watch, 0, 2, 7);
+        look(&mut watch, 4, 5, 7);
+        look(&mut watch, 8, 9, 7);
+        look(&mut watch, 11, 13, 7);
+        assert!(!watch.has_expired(&named("b")), "seen from 2 to 11");
+        look(&mut watch, 14, 14, 7);
+        assert!(watch.has_expired(&named("b")));
+    }
+
+    #[test]
+    fn blind_time_does_not_count() {
+        let mut watch = Watch::default();
+        look(&mut watch, 0, 0, 7);
+        look(&mut watch, 20, 20, 7);
+        assert!(!watch.has_expired(&named("b")));
+        assert_eq!(watch.next_expiry(), Some(s(30)));
+    }
+}

@@ -1,0 +1,372 @@
+//! The lease holder: does what [`Member`] says, on the supervisor's thread, and tells the supervisor what is gained and lost.
+//!
+//! It is a task and no actor: it waits for one answer at a time, and all that others want to know at once is in its
+//! [`LeaseClock`]. If it cannot go on, it closes that clock and ends, and whoever listens to it hears that no more changes come.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_core::Heartbeat;
+use api_health_core::own::member::{CallError, Effect, Event, Fleet, Loss, Member};
+use api_health_core::own::notices::Notice;
+use api_health_core::own::records::{Key, Record, Session, WorkerRecord};
+use api_health_core::own::shards::{Shard, ShardSet};
+use futures_util::FutureExt;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use tokio::sync::{mpsc, watch};
+
+use crate::lease_clock::{BootTime, LeaseClock};
+use crate::leases::Leases;
+use crate::ports::{CommitError, StoreError};
+
+/// A call to the store that takes longer has no answer.
+pub const CALL_MAX: Duration = Duration::from_secs(2);
+
+/// Whoever does not say within this that probing progresses says that it does not.
+pub const PROGRESS_MAX: Duration = Duration::from_secs(1);
+
+/// Messages to the holder, and changes that wait for being heard of. Some tens are on their way in a takeover of all shards; where
+/// this many wait, somebody is stuck, and the holder ends.
+pub const WAITING_MAX: usize = 1_024;
+
+/// What changed in what this worker owns, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseChange {
+    /// It owns these from now on, or has a higher epoch in them. Answer with [`LeaseHandle::found_epoch`] for each.
+    Gained(Vec<Gained>),
+    /// Let go of these in order, and answer with [`LeaseHandle::released`].
+    Release(ShardSet),
+    /// Drop these, and what is not stored of them.
+    Lost {
+        /// The shards.
+        shards: ShardSet,
+        /// Why.
+        why: Loss,
+    },
+    /// The worker has left, as it was asked to. Nothing follows.
+    Left,
+}
+
+/// A shard that is owned from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gained {
+    /// The shard.
+    pub shard: Shard,
+    /// What every write of it carries.
+    pub epoch: u64,
+    /// Its records need no seal.
+    pub is_clean: bool,
+    /// For [`LeaseClock::may_act`].
+    pub session: u64,
+}
+
+/// How probing goes, as it is asked for before each renewal.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// It progresses.
+    pub is_made: bool,
+    /// How the APIs stand, for the worker's record; `None`: as it said before.
+    pub heartbeat: Option<Box<Heartbeat>>,
+}
+
+/// Asks how probing goes. Cut after [`PROGRESS_MAX`].
+pub type AskReport = Box<dyn Fn() -> LocalBoxFuture<'static, Report>>;
+
+/// The fleet as this worker saw it last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Its own session; `None`: it has none.
+    pub session: Option<Session>,
+    /// Its own record as it was stored last.
+    pub own: WorkerRecord,
+    /// The assignment and the others; `None`: not seen yet.
+    pub fleet: Option<Arc<Fleet>>,
+}
+
+/// How often the lease was renewed, and what came of the last try.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewals {
+    /// Times that it was renewed.
+    pub done: u64,
+    /// Calls of the store that failed.
+    pub failed: u64,
+    /// Why the last call failed; `None`: it did not.
+    pub error: Option<StoreError>,
+}
+
+/// The way to the holder, from any thread.
+#[derive(Clone)]
+pub struct LeaseHandle {
+    commands: mpsc::Sender<Event>,
+    clock: LeaseClock,
+    sight: watch::Receiver<Sight>,
+    renewals: watch::Receiver<Renewals>,
+}
+
+impl LeaseHandle {
+    /// The clock of the lease.
+    pub fn clock(&self) -> &LeaseClock {
+        &self.clock
+    }
+
+    /// The fleet, as it is seen.
+    pub fn sight(&self) -> watch::Receiver<Sight> {
+        self.sight.clone()
+    }
+
+    /// How the renewals go.
+    pub fn renewals(&self) -> watch::Receiver<Renewals> {
+        self.renewals.clone()
+    }
+
+    /// There are new figures: a worker that takes its time renews its lease with them.
+    pub fn beat(&self) {
+        self.send(Event::Beat);
+    }
+
+    /// These were let go of in order: all of them is stored and sealed, and nothing is under way. Each with the epoch that it was
+    /// held with.
+    pub fn released(&self, shards: BTreeMap<Shard, u64>) {
+        self.send(Event::Released(shards));
+    }
+
+    /// The highest epoch in the records of a shard that was gained; 0: none has any. If it is not below the one that the shard was
+    /// gained with, another [`LeaseChange::Gained`] follows, and the shard is not to be used before.
+    pub fn found_epoch(&self, shard: Shard, epoch: u64) {
+        self.send(Event::FoundEpoch { shard, epoch });
+    }
+
+    /// Tells all workers.
+    pub fn notice(&self, notice: Notice) {
+        self.send(Event::Notice(notice));
+    }
+
+    /// There is something new in the assignment.
+    pub fn look(&self) {
+        self.send(Event::Look);
+    }
+
+    /// Let go of everything and leave: a [`LeaseChange::Release`] follows if anything is held, and at last [`LeaseChange::Left`].
+    pub fn leave(&self) {
+        self.send(Event::Leave);
+    }
+
+    /// While leaving: no more will be released.
+    pub fn ended(&self) {
+        self.send(Event::Ended);
+    }
+
+    fn send(&self, event: Event) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(event) {
+            tracing::error!(waiting = WAITING_MAX, "the lease holder is stuck; this worker owns nothing any more");
+            self.clock.close();
+        }
+    }
+}
+
+/// The task, before it runs.
+pub struct LeaseHolder {
+    member: Member,
+    leases: Arc<dyn Leases>,
+    now: BootTime,
+    ask_report: AskReport,
+    commands: mpsc::Receiver<Event>,
+    changes: mpsc::Sender<LeaseChange>,
+    clock: LeaseClock,
+    sight: watch::Sender<Sight>,
+    renewals: watch::Sender<Renewals>,
+    /// The store's last complaint, so that it is said once.
+    complaint: Option<StoreError>,
+}
+
+impl LeaseHolder {
+    /// A holder for `member`, the way to it, and the changes that it tells. `now` is the only clock that leases go by.
+    pub fn new(
+        member: Member,
+        leases: Arc<dyn Leases>,
+        now: BootTime,
+        ask_report: AskReport,
+    ) -> (Self, LeaseHandle, mpsc::Receiver<LeaseChange>) {
+        let (sender, commands) = mpsc::channel(WAITING_MAX);
+        let (changes, heard) = mpsc::channel(WAITING_MAX);
+        let clock = LeaseClock::new(Arc::clone(&now));
+        let first = Sight { session: None, own: member.record().clone(), fleet: None };
+        let (sight, seen) = watch::channel(first);
+        let (renewals, renewed) = watch::channel(Renewals::default());
+        let handle = LeaseHandle { commands: sender, clock: clock.clone(), sight: seen, renewals: renewed };
+        let complaint = None;
+        (Self { member, leases, now, ask_report, commands, changes, clock, sight, renewals, complaint }, handle, heard)
+    }
+
+    /// Holds the lease until the worker has left, or nobody has a handle or listens any more. Dropping the future is like a death.
+    pub async fn run(mut self) {
+        let clock = self.clock.clone();
+        self.hold().await;
+        clock.close();
+    }
+
+    async fn hold(&mut self) {
+        let mut next = Event::Woke;
+        // What is waited for besides commands: an answer, or the next wake-up.
+        let mut awaited: LocalBoxFuture<'static, Answer> = std::future::pending().boxed_local();
+        loop {
+            let now = (self.now)();
+            let before = (self.member.record().version, self.member.record().session);
+            let effects = self.member.on(now, next);
+            if (self.member.record().version, self.member.record().session) > before {
+                self.renewals.send_modify(|renewals| renewals.done += 1);
+            }
+            // Before anybody hears of it.
+            self.clock.show(&self.member, now);
+            let mut changes = vec![];
+            let mut gained = vec![];
+            let session = self.member.session().map_or(0, |session| session.number);
+            for effect in effects {
+                match effect {
+                    Effect::Gained { shard, epoch, is_clean } => {
+                        gained.push(Gained { shard, epoch, is_clean, session });
+                    }
+                    Effect::Release { shards } => changes.push(LeaseChange::Release(shards)),
+                    Effect::Lost { shards, why } => changes.push(LeaseChange::Lost { shards, why }),
+                    Effect::Left => changes.push(LeaseChange::Left),
+                    Effect::Looked => {}
+                    Effect::AskProgress => awaited = self.report(),
+                    Effect::Put { record, over } => awaited = self.put(record, over),
+                    Effect::Read { keys } => awaited = self.read(keys),
+                    Effect::SleepUntil(at) => awaited = sleep(at.saturating_sub(now)),
+                }
+            }
+            if !gained.is_empty() {
+                changes.push(LeaseChange::Gained(gained));
+            }
+            self.show_sight();
+            let has_left = changes.contains(&LeaseChange::Left);
+            if !self.tell(changes) || has_left || self.clock.is_closed() {
+                return;
+            }
+            let heard = {
+                let command = pin!(self.commands.recv());
+                match select(&mut awaited, command).await {
+                    Either::Left((answer, _)) => Either::Left(answer),
+                    Either::Right((command, _)) => Either::Right(command),
+                }
+            };
+            next = match heard {
+                Either::Left(answer) => {
+                    awaited = std::future::pending().boxed_local(); // the member asks for the next
+                    if let Some(complaint) = answer.complaint {
+                        self.complain(complaint);
+                    }
+                    answer.event
+                }
+                Either::Right(Some(command)) => command,
+                Either::Right(None) => return,
+            };
+        }
+    }
+
+    /// Returns whether somebody hears of it.
+    fn tell(&self, changes: Vec<LeaseChange>) -> bool {
+        let mut sent = changes.into_iter().map(|change| self.changes.try_send(change));
+        let failed = sent.find_map(Result::err);
+        if let Some(mpsc::error::TrySendError::Full(_)) = failed {
+            tracing::error!(waiting = WAITING_MAX, "nobody hears what is gained and lost; the lease is given up");
+        }
+        failed.is_none()
+    }
+
+    fn show_sight(&self) {
+        let fleet = self.member.fleet();
+        self.sight.send_if_modified(|sight| {
+            let session = self.member.session();
+            if sight.session == session && sight.fleet.as_deref() == fleet && sight.own == *self.member.record() {
+                return false;
+            }
+            let known = sight.fleet.take().filter(|known| Some(&**known) == fleet);
+            let fleet = known.or_else(|| fleet.cloned().map(Arc::new));
+            *sight = Sight { session, own: self.member.record().clone(), fleet };
+            true
+        });
+    }
+
+    fn report(&self) -> LocalBoxFuture<'static, Answer> {
+        let asking = tokio::time::timeout(PROGRESS_MAX, (self.ask_report)());
+        async move {
+            let Report { is_made, heartbeat } = asking.await.unwrap_or_default();
+            Answer { event: Event::Progress { is_made, heartbeat }, complaint: None }
+        }
+        .boxed_local()
+    }
+
+    fn put(&self, record: Record, over: u64) -> LocalBoxFuture<'static, Answer> {
+        let leases = Arc::clone(&self.leases);
+        async move {
+            let written = tokio::time::timeout(CALL_MAX, leases.put(record, over)).await;
+            let written = written.unwrap_or_else(|_| Err(CommitError::Store(no_answer())));
+            let (answer, complaint) = match written {
+                Ok(()) => (Ok(()), Some(None)),
+                Err(CommitError::Conflict) => (Err(CallError::Conflict), None),
+                Err(CommitError::Store(error)) => (Err(kind(&error)), Some(Some(error))),
+            };
+            Answer { event: Event::Put(answer), complaint }
+        }
+        .boxed_local()
+    }
+
+    fn read(&self, keys: Vec<Key>) -> LocalBoxFuture<'static, Answer> {
+        let leases = Arc::clone(&self.leases);
+        async move {
+            let found = tokio::time::timeout(CALL_MAX, leases.read(keys)).await;
+            match found.unwrap_or_else(|_| Err(no_answer())) {
+                Ok(records) => Answer { event: Event::Read(Ok(records)), complaint: Some(None) },
+                Err(error) => Answer { event: Event::Read(Err(kind(&error))), complaint: Some(Some(error)) },
+            }
+        }
+        .boxed_local()
+    }
+
+    /// Says what the store answers when that changes from well to not or back, or to another complaint.
+    fn complain(&mut self, complaint: Option<StoreError>) {
+        self.renewals.send_if_modified(|renewals| {
+            let is_news = complaint.is_some() || renewals.error.is_some();
+            renewals.failed += u64::from(complaint.is_some());
+            renewals.error.clone_from(&complaint);
+            is_news
+        });
+        if complaint == self.complaint {
+            return;
+        }
+        match &complaint {
+            Some(error) => tracing::warn!(%error, "the lease cannot be renewed, or the others not be seen"),
+            None => tracing::info!("leases are read and written again"),
+        }
+        self.complaint = complaint;
+    }
+}
+
+/// What was waited for.
+struct Answer {
+    event: Event,
+    /// What the store complains of, or that it does not; `None`: nothing was learnt of it.
+    complaint: Option<Option<StoreError>>,
+}
+
+fn sleep(span: Duration) -> LocalBoxFuture<'static, Answer> {
+    tokio::time::sleep(span).map(|()| Answer { event: Event::Woke, complaint: None }).boxed_local()
+}
+
+fn no_answer() -> StoreError {
+    StoreError::Unavailable(format!("no answer within {} s", CALL_MAX.as_secs()))
+}
+
+fn kind(error: &StoreError) -> CallError {
+    match error {
+        StoreError::Unavailable(_) => CallError::NoAnswer,
+        StoreError::Misconfigured { .. } => CallError::Refused,
+    }
+}

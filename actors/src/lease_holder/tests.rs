@@ -1,0 +1,403 @@
+//! Holders that share leases in memory, in virtual time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::rc::Rc;
+use std::task::Poll;
+
+use api_health_core::Timestamp;
+use api_health_core::own::member::Standing;
+use api_health_core::own::records::{Role, Speaks, WorkerId, WorkerState};
+use api_health_core::own::shards::SHARDS;
+use api_health_core::own::terms::Terms;
+use tokio::time::Instant;
+
+use super::*;
+use crate::testkit::in_virtual_time;
+use crate::testkit::leases::{LeaseLine, LineFault, MemoryLeases};
+
+fn named(name: &str) -> WorkerId {
+    WorkerId::parse(name).unwrap()
+}
+
+fn record(name: &str) -> WorkerRecord {
+    WorkerRecord {
+        id: named(name),
+        version: 0,
+        session: 0,
+        state: WorkerState::Live,
+        role: Role::Worker,
+        lease: Duration::ZERO,
+        renew: Duration::ZERO,
+        channels: BTreeSet::new(),
+        speaks: Speaks { protocol: 1, reads_schema: 2 },
+        host: String::new(),
+        boot_id: String::new(),
+        started_at: Timestamp::default(),
+        program: String::new(),
+        heartbeat: None,
+        extra: BTreeMap::new(),
+    }
+}
+
+/// A worker whose keeper lets go of whatever it is asked to within half a second.
+struct Worker {
+    handle: LeaseHandle,
+    line: LeaseLine,
+    owned: Rc<RefCell<BTreeMap<Shard, Gained>>>,
+    makes_progress: Rc<Cell<bool>>,
+    /// Stopped as a process is: time goes by, and nothing moves.
+    is_stopped: Rc<Cell<bool>>,
+    gained_clean: Rc<Cell<usize>>,
+    has_left: Rc<Cell<bool>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// Polls `inner` only while nobody has stopped it.
+async fn unless_stopped<F: Future>(is_stopped: Rc<Cell<bool>>, inner: F) -> F::Output {
+    let mut inner = std::pin::pin!(inner);
+    let mut looks_again = tokio::time::interval(Duration::from_millis(100));
+    std::future::poll_fn(move |cx| {
+        while looks_again.poll_tick(cx).is_ready() {}
+        if is_stopped.get() { Poll::Pending } else { inner.as_mut().poll(cx) }
+    })
+    .await
+}
+
+impl Worker {
+    fn start(world: &MemoryLeases, name: &str, started: Instant) -> Self {
+        let line = world.line();
+        let makes_progress = Rc::new(Cell::new(true));
+        let asked = Rc::clone(&makes_progress);
+        let ask_report: AskReport = Box::new(move || {
+            let report = Report { is_made: asked.get(), heartbeat: None };
+            async move { report }.boxed_local()
+        });
+        let now: BootTime = Arc::new(move || started.elapsed());
+        let member = Member::new(record(name), true, Terms::DEFAULT, SHARDS, 2);
+        let (holder, handle, mut changes) = LeaseHolder::new(member, Arc::new(line.clone()), now, ask_report);
+        let is_stopped = Rc::new(Cell::new(false));
+        let task = actix_rt::spawn(unless_stopped(Rc::clone(&is_stopped), holder.run()));
+        let worker = Self {
+            handle,
+            line,
+            owned: Rc::default(),
+            makes_progress,
+            is_stopped,
+            gained_clean: Rc::default(),
+            has_left: Rc::default(),
+            task,
+        };
+        let (owned, clean) = (Rc::clone(&worker.owned), Rc::clone(&worker.gained_clean));
+        let (has_left, handle) = (Rc::clone(&worker.has_left), worker.handle.clone());
+        let keeper = async move {
+            while let Some(change) = changes.recv().await {
+                match change {
+                    LeaseChange::Gained(shards) => {
+                        for gained in shards {
+                            clean.set(clean.get() + usize::from(gained.is_clean));
+                            owned.borrow_mut().insert(gained.shard, gained);
+                            handle.found_epoch(gained.shard, gained.epoch - 1);
+                        }
+                    }
+                    LeaseChange::Release(shards) => {
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                        let mut owned = owned.borrow_mut();
+                        let released = owned.extract_if(.., |shard, _| shards.contains(shard));
+                        handle.released(released.map(|(shard, gained)| (shard, gained.epoch)).collect());
+                    }
+                    LeaseChange::Lost { shards, .. } => owned.borrow_mut().retain(|shard, _| !shards.contains(shard)),
+                    LeaseChange::Left => has_left.set(true),
+                }
+            }
+        };
+        actix_rt::spawn(unless_stopped(Rc::clone(&worker.is_stopped), keeper));
+        worker
+    }
+
+    /// What it acts for at this moment.
+    fn acts_for(&self) -> ShardSet {
+        if self.is_stopped.get() {
+            return ShardSet::new();
+        }
+        let clock = self.handle.clock();
+        let owned = self.owned.borrow();
+        owned.values().filter(|gained| clock.may_act(gained.session)).map(|gained| gained.shard).collect()
+    }
+}
+
+/// Lets so many seconds pass, and sees at each tenth that no shard has two owners.
+async fn pass(workers: &[Worker], seconds: u64) {
+    for _ in 0..seconds * 10 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut all = ShardSet::new();
+        for shard in workers.iter().flat_map(Worker::acts_for) {
+            assert!(all.insert(shard), "shard {shard} has two owners");
+        }
+    }
+}
+
+fn counts(workers: &[Worker]) -> Vec<usize> {
+    workers.iter().map(|worker| worker.acts_for().len()).collect()
+}
+
+/// Workers that have shared the shards for two minutes.
+async fn settled(world: &MemoryLeases, names: &[&str]) -> Vec<Worker> {
+    let started = Instant::now();
+    let workers: Vec<Worker> = names.iter().map(|name| Worker::start(world, name, started)).collect();
+    pass(&workers, 120).await;
+    workers
+}
+
+/// Seconds until every shard has an owner again.
+async fn until_all_owned(workers: &[Worker]) -> f64 {
+    let began = Instant::now();
+    while counts(workers).iter().sum::<usize>() < usize::from(SHARDS) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", counts(workers));
+    }
+    began.elapsed().as_secs_f64()
+}
+
+const FAILOVER_SECONDS_MAX: f64 = 13.5; // lease and renewal, and the calls
+
+#[test]
+fn three_workers_share_evenly_and_then_nothing_is_moved() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a", "b", "c"]).await;
+        let mut shares = counts(&workers);
+        shares.sort_unstable();
+        assert_eq!(shares, [21, 21, 22]);
+        let (takings, version) = (world.takings(), world.assignment().unwrap().version);
+        pass(&workers, 600).await;
+        assert_eq!((world.takings(), world.assignment().unwrap().version), (takings, version));
+        assert!(!world.epoch_fell());
+    });
+}
+
+#[test]
+fn what_a_dead_worker_had_is_owned_again_within_lease_and_renewal() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let mut workers = settled(&world, &["a", "b", "c"]).await;
+        workers.remove(1).task.abort();
+        assert!(until_all_owned(&workers).await <= FAILOVER_SECONDS_MAX);
+        pass(&workers, 60).await;
+        assert_eq!(counts(&workers), [32, 32]);
+    });
+}
+
+#[test]
+fn one_that_was_stopped_for_longer_than_its_lease_acts_for_nothing_when_it_wakes() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a", "b", "c"]).await;
+        workers[0].is_stopped.set(true);
+        pass(&workers, 15).await;
+        assert_eq!(counts(&workers), [0, 32, 32]);
+        workers[0].is_stopped.set(false);
+        assert!(workers[0].acts_for().is_empty(), "before anything in it has moved");
+        pass(&workers, 60).await;
+        let mut shares = counts(&workers);
+        shares.sort_unstable();
+        assert_eq!(shares, [21, 21, 22]);
+    });
+}
+
+#[test]
+fn one_that_leaves_is_replaced_within_a_renewal_and_clean() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let mut workers = settled(&world, &["a", "b", "c"]).await;
+        let leaver = workers.remove(1);
+        let clean = |workers: &[Worker]| workers.iter().map(|worker| worker.gained_clean.get()).sum::<usize>();
+        let clean_before = clean(&workers);
+        let moved = leaver.acts_for().len();
+        leaver.handle.leave();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert!(leaver.has_left.get() && leaver.acts_for().is_empty());
+        assert!(until_all_owned(&workers).await <= Terms::DEFAULT.renew.as_secs_f64() + 0.1);
+        assert_eq!(clean(&workers) - clean_before, moved, "none of them needs a seal");
+        assert_eq!(world.worker(&named("b")).map(|record| record.state), Some(WorkerState::Left));
+    });
+}
+
+#[test]
+fn where_the_store_is_gone_for_all_nothing_is_moved() {
+    in_virtual_time(async {
+        for fault in [LineFault::Cut, LineFault::Hangs] {
+            for seconds in [4, 8, 12, 31] {
+                let world = MemoryLeases::default();
+                let workers = settled(&world, &["a", "b", "c"]).await;
+                let (before, version) = (counts(&workers), world.assignment().unwrap().version);
+                workers.iter().for_each(|worker| worker.line.set_fault(fault));
+                pass(&workers, seconds).await;
+                if seconds > 10 {
+                    assert_eq!(counts(&workers), [0, 0, 0]);
+                    assert!(workers[0].handle.clock().lapsed_for().is_some());
+                    assert!(workers[0].handle.clock().has_met_others());
+                }
+                workers.iter().for_each(|worker| worker.line.set_fault(LineFault::None));
+                pass(&workers, 30).await;
+                assert_eq!((counts(&workers), world.assignment().unwrap().version), (before, version));
+            }
+        }
+    });
+}
+
+#[test]
+fn one_that_is_cut_off_loses_all_and_comes_back() {
+    in_virtual_time(async {
+        for fault in [LineFault::Cut, LineFault::Hangs, LineFault::HoldsWrites] {
+            let world = MemoryLeases::default();
+            let workers = settled(&world, &["a", "b", "c"]).await;
+            workers[2].line.set_fault(fault);
+            pass(&workers, 15).await;
+            assert_eq!(counts(&workers), [32, 32, 0], "{fault:?}");
+            workers[2].line.set_fault(LineFault::None);
+            workers[2].line.deliver();
+            pass(&workers, 60).await;
+            assert_eq!(counts(&workers).iter().sum::<usize>(), 64);
+            assert!(workers[2].acts_for().len() >= 21 && !world.epoch_fell());
+        }
+    });
+}
+
+#[test]
+fn one_whom_the_store_refuses_knows_that_others_are_not() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a", "b"]).await;
+        workers[0].line.set_fault(LineFault::Refused);
+        pass(&workers, 15).await;
+        let standing = workers[0].handle.clock().standing();
+        assert!(matches!(standing, Standing::Lapsed { is_refused: true, .. }), "{standing:?}");
+    });
+}
+
+#[test]
+fn lost_and_slow_answers_cost_nobody_a_shard() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a", "b", "c"]).await;
+        let (before, takings) = (counts(&workers), world.takings());
+        for _ in 0..20 {
+            workers[0].line.set_fault(LineFault::AnswersLost);
+            workers[1].line.set_fault(LineFault::Slow(Duration::from_millis(900)));
+            pass(&workers, 3).await;
+            workers[0].line.set_fault(LineFault::None);
+            pass(&workers, 5).await;
+        }
+        assert_eq!((counts(&workers), world.takings()), (before, takings));
+    });
+}
+
+#[test]
+fn one_that_makes_no_progress_loses_its_shards() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a", "b"]).await;
+        workers[0].makes_progress.set(false);
+        pass(&workers, 14).await;
+        assert_eq!(counts(&workers), [0, 64]);
+        workers[0].makes_progress.set(true);
+        pass(&workers, 60).await;
+        assert_eq!(counts(&workers), [32, 32]);
+    });
+}
+
+#[test]
+fn one_that_is_alone_writes_one_renewal_a_minute_and_nothing_else() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a"]).await;
+        let (reads, writes) = workers[0].line.calls();
+        pass(&workers, 3_600).await;
+        let (reads_then, writes_then) = workers[0].line.calls();
+        assert_eq!((reads_then - reads, writes_then - writes), (120, 60));
+        assert!(!workers[0].handle.clock().has_met_others());
+    });
+}
+
+#[test]
+fn twelve_that_start_together_share_within_a_minute_and_three_dead_ones_are_replaced() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let names: Vec<String> = (0..12).map(|number| format!("w{number}")).collect();
+        let started = Instant::now();
+        let mut workers: Vec<Worker> = names.iter().map(|name| Worker::start(&world, name, started)).collect();
+        for (number, worker) in workers.iter().enumerate() {
+            worker.line.set_fault(LineFault::Slow(Duration::from_millis(3 + number as u64)));
+        }
+        pass(&workers, 60).await;
+        assert!(counts(&workers).iter().all(|count| [5, 6].contains(count)), "{:?}", counts(&workers));
+        workers.drain(..3).for_each(|worker| worker.task.abort());
+        assert!(until_all_owned(&workers).await <= FAILOVER_SECONDS_MAX + 1.0);
+    });
+}
+
+#[test]
+fn a_notice_is_seen_by_the_others_with_their_next_look() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a", "b"]).await;
+        workers[0].handle.notice(Notice::ConfigsChanged(None));
+        pass(&workers, 4).await;
+        let sight = workers[1].handle.sight();
+        let seen = sight.borrow().fleet.as_ref().map(|fleet| fleet.assignment.configs.revision);
+        assert_eq!(seen, Some(1));
+        assert_eq!(sight.borrow().fleet.as_ref().map(|fleet| fleet.others.len()), Some(1));
+    });
+}
+
+#[test]
+fn a_holder_that_no_longer_moves_may_not_act() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let workers = settled(&world, &["a"]).await;
+        let clock = workers[0].handle.clock();
+        let session = world.worker(&named("a")).unwrap().session;
+        workers[0].is_stopped.set(true);
+        for _ in 0..WAITING_MAX {
+            workers[0].handle.look();
+        }
+        assert!(clock.may_act(session));
+        workers[0].handle.look();
+        assert!(!clock.may_act(session), "one message more than may wait");
+        workers[0].is_stopped.set(false);
+        pass(&workers, 5).await;
+        assert_eq!((clock.standing(), workers[0].task.is_finished()), (Standing::Out, true), "nor does it go on later");
+    });
+}
+
+#[test]
+fn a_holder_to_whom_nobody_listens_gives_the_lease_up() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let started = Instant::now();
+        let now: BootTime = Arc::new(move || started.elapsed());
+        let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
+        let ask: AskReport = Box::new(|| async { Report { is_made: true, heartbeat: None } }.boxed_local());
+        let (holder, handle, changes) = LeaseHolder::new(member, Arc::new(world.line()), now, ask);
+        drop(changes);
+        holder.run().await;
+        assert_eq!(handle.clock().standing(), Standing::Out);
+    });
+}
+
+#[test]
+fn one_whom_nobody_tells_how_probing_goes_makes_no_progress() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let started = Instant::now();
+        let now: BootTime = Arc::new(move || started.elapsed());
+        let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
+        let ask: AskReport = Box::new(|| std::future::pending().boxed_local());
+        let line = world.line();
+        let (holder, handle, _changes) = LeaseHolder::new(member, Arc::new(line.clone()), now, ask);
+        let _ = tokio::time::timeout(Duration::from_secs(30), holder.run()).await;
+        assert_eq!((handle.clock().standing(), line.calls().1), (Standing::Out, 0));
+    });
+}

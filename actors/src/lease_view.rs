@@ -1,0 +1,97 @@
+//! The lease as the keeper sees it: does it hold now, and while what is under way goes on.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api_health_core::Heartbeat;
+use api_health_core::keep::Lease;
+use api_health_core::own::member::Standing;
+use tokio::sync::watch;
+
+use crate::lease_clock::LeaseClock;
+use crate::lease_holder::{LeaseHandle, Renewals};
+use crate::ports::StoreError;
+
+/// The figures that the next renewal carries.
+pub type Figures = Arc<Mutex<Option<Box<Heartbeat>>>>;
+
+/// What the keeper needs of the lease. Cheap to clone.
+#[derive(Clone)]
+pub struct LeaseView {
+    clock: LeaseClock,
+    renewing: Option<Renewing>,
+}
+
+#[derive(Clone)]
+struct Renewing {
+    handle: LeaseHandle,
+    renewals: watch::Receiver<Renewals>,
+    figures: Figures,
+}
+
+/// A lease that is held at present, for something that goes on for a while.
+#[derive(Clone)]
+pub struct HeldLease {
+    clock: LeaseClock,
+    session: u64,
+}
+
+impl LeaseView {
+    /// Of a process that owns everything by other means, such as the lock of an SQLite file.
+    pub fn for_ever() -> Self {
+        Self { clock: LeaseClock::for_ever(), renewing: None }
+    }
+
+    /// Of a lease that is renewed, with the figures for its renewals.
+    pub fn of(handle: LeaseHandle, figures: Figures) -> Self {
+        let (clock, renewals) = (handle.clock().clone(), handle.renewals());
+        Self { clock, renewing: Some(Renewing { handle, renewals, figures }) }
+    }
+
+    /// How it stands now.
+    pub fn now(&self) -> Lease {
+        match self.clock.standing() {
+            Standing::Held { .. } => Lease::Held,
+            Standing::Out => Lease::Out,
+            Standing::Lapsed { is_refused, .. } => Lease::Lapsed {
+                since: self.clock.lapsed_for().unwrap_or_default(),
+                met_others: self.clock.has_met_others(),
+                refused: is_refused,
+            },
+        }
+    }
+
+    /// For an attempt that begins now.
+    pub fn hold(&self) -> HeldLease {
+        HeldLease { clock: self.clock.clone(), session: self.clock.session() }
+    }
+
+    /// Has the lease renewed with these figures, at the latest with its next regular renewal; what came of that. `None`: there is
+    /// nothing to renew.
+    pub async fn renew_with(&self, heartbeat: &Heartbeat) -> Option<Result<(), StoreError>> {
+        let Renewing { handle, renewals, figures } = self.renewing.as_ref()?;
+        *figures.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(heartbeat.clone()));
+        let mut renewals = renewals.clone();
+        let before = renewals.borrow_and_update().clone();
+        handle.beat();
+        loop {
+            if renewals.changed().await.is_err() {
+                return Some(Err(StoreError::Unavailable("the lease is not renewed any more".into())));
+            }
+            let now = renewals.borrow_and_update().clone();
+            if now.done > before.done {
+                return Some(Ok(()));
+            }
+            if let (true, Some(error)) = (now.failed > before.failed, now.error) {
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl HeldLease {
+    /// Runs `work` while the lease is held; `None`: it was cut, or never begun.
+    pub async fn while_held<F: Future>(&self, work: F) -> Option<F::Output> {
+        self.clock.while_held(self.session, work).await
+    }
+}

@@ -1,0 +1,29 @@
+//! The port through which workers agree on who owns what: two calls on records that everybody sees.
+//!
+//! An SQLite file needs no adapter. Its lock says that there is one worker, and [`LeaseClock::for_ever`] that this one owns all.
+//!
+//! [`LeaseClock::for_ever`]: crate::lease_clock::LeaseClock::for_ever
+
+use api_health_core::own::records::{Key, Record};
+use futures_util::future::BoxFuture;
+
+use crate::ports::{CommitError, StoreError};
+
+/// Keeps the records of workers, and their assignment. Owned by the lease holder alone, and called one call at a time.
+///
+/// The promises that every adapter is held to:
+/// 1. A write succeeds only over exactly the version before it; else it is a conflict, and nothing changed. Of several writers over
+///    one version exactly one succeeds.
+/// 2. What was acknowledged is seen by every read that begins after it, whoever reads.
+/// 3. What was written is read back equal, fields included that this version does not know.
+/// 4. A call that failed may have been carried out, or be carried out later. No call is repeated by the adapter itself, so that
+///    nothing is written that the holder does not know of.
+/// 5. `Unavailable` is where waiting may help, and says nothing about others; `Misconfigured` is where the store answers and
+///    refuses this worker. A record that cannot be read is a refusal.
+pub trait Leases: Send + Sync {
+    /// Those of these records that there are, in any order.
+    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Record>, StoreError>>;
+
+    /// Writes `record` over the one of version `over`, which is one less than its own; 0: there must be none.
+    fn put(&self, record: Record, over: u64) -> BoxFuture<'_, Result<(), CommitError>>;
+}

@@ -1,0 +1,200 @@
+//! What this process owns, as the supervisor knows it: which shards, with which epochs, and how far they are.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_core::ApiId;
+use api_health_core::keep::Grant;
+use api_health_core::own::member::Member;
+use api_health_core::own::notices::{ASKS_MAX, Ask};
+use api_health_core::own::records::{self, Session};
+use api_health_core::own::shards::{Shard, ShardSet};
+use tokio::sync::oneshot;
+
+use crate::lease_clock::BootTime;
+use crate::lease_holder::{Gained, LeaseHandle, Sight};
+use crate::lease_view::{Figures, LeaseView};
+use crate::leases::Leases;
+
+/// Fewer workers than are expected are told after this long: one that is started anew is not missed.
+pub(super) const SHORT_FOR: Duration = Duration::from_secs(60);
+
+/// How leases are held in this process.
+pub struct LeaseParts {
+    /// The worker, before it has a session.
+    pub member: Member,
+    /// Where leases are.
+    pub leases: Arc<dyn Leases>,
+    /// The clock that they go by.
+    pub now: BootTime,
+    /// So many workers are expected to live; `None`: whatever there is.
+    pub expected: Option<usize>,
+    /// This process ends where another worker lives.
+    pub alone: bool,
+}
+
+/// A shard that is held.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    grant: Grant,
+    /// Its records are with the keeper.
+    is_loaded: bool,
+    is_leaving: bool,
+}
+
+/// What is owned.
+pub(super) struct Ownership {
+    shards: u16,
+    held: BTreeMap<Shard, Held>,
+    pub(super) parts: Option<LeaseParts>,
+    pub(super) handle: Option<LeaseHandle>,
+    pub(super) view: LeaseView,
+    pub(super) figures: Figures,
+    pub(super) expected: Option<usize>,
+    pub(super) alone: bool,
+    /// Since when fewer workers live than are expected.
+    short_since: Option<Duration>,
+    /// Asks that were acted upon, oldest first.
+    acted: VecDeque<String>,
+    /// Those who wait until the worker has left.
+    pub(super) leaving: Vec<oneshot::Sender<()>>,
+    /// Those who wait until it is known what is owned at first.
+    pub(super) joining: Vec<oneshot::Sender<()>>,
+    pub(super) has_joined: bool,
+}
+
+impl Ownership {
+    /// Everything is owned, or nothing yet where there are leases.
+    pub(super) fn new(shards: u16, parts: Option<LeaseParts>) -> Self {
+        let grant = |shard| Grant { shard, epoch: 0, clean: true, fresh: false };
+        let of_all = |shard| (shard, Held { grant: grant(shard), is_loaded: false, is_leaving: false });
+        Self {
+            shards,
+            held: if parts.is_some() { BTreeMap::new() } else { Shard::all(shards).map(of_all).collect() },
+            expected: parts.as_ref().and_then(|parts| parts.expected),
+            alone: parts.as_ref().is_some_and(|parts| parts.alone),
+            has_joined: parts.is_none(),
+            parts,
+            handle: None,
+            view: LeaseView::for_ever(),
+            figures: Figures::default(),
+            short_since: None,
+            acted: VecDeque::new(),
+            leaving: Vec::new(),
+            joining: Vec::new(),
+        }
+    }
+
+    fn shard(&self, api_id: &ApiId) -> Shard {
+        Shard::of(api_id, self.shards)
+    }
+
+    /// Whether this API is to be probed here.
+    pub(super) fn is_ready(&self, api_id: &ApiId) -> bool {
+        self.held.get(&self.shard(api_id)).is_some_and(|held| held.is_loaded && !held.is_leaving)
+    }
+
+    pub(super) fn is_in(&self, api_id: &ApiId, shards: &ShardSet) -> bool {
+        shards.contains(&self.shard(api_id))
+    }
+
+    /// These were taken.
+    pub(super) fn gained(&mut self, gained: &[Gained]) {
+        for Gained { shard, epoch, is_clean, .. } in gained {
+            let grant = Grant { shard: *shard, epoch: *epoch, clean: *is_clean, fresh: true };
+            self.held.insert(*shard, Held { grant, is_loaded: false, is_leaving: false });
+        }
+    }
+
+    /// The records of what is held are read anew: what a keeper that is dead sent may still land.
+    pub(super) fn forget_loaded(&mut self) {
+        for held in self.held.values_mut() {
+            held.grant.clean = held.grant.epoch == 0;
+            held.grant.fresh &= !held.is_loaded;
+            held.is_loaded = false;
+        }
+    }
+
+    /// What is held and not loaded yet.
+    pub(super) fn to_load(&self) -> Vec<Grant> {
+        self.held.values().filter(|held| !held.is_loaded).map(|held| held.grant).collect()
+    }
+
+    /// The records of a shard were read by this grant, and this is the highest epoch in them. Whether it is still held by it.
+    pub(super) fn loaded(&mut self, shard: Shard, epoch: u64, found: u64) -> bool {
+        let Some(held) = self.held.get_mut(&shard).filter(|held| held.grant.epoch == epoch) else { return false };
+        if held.grant.fresh && found >= epoch {
+            self.held.remove(&shard); // it comes back with a higher one
+            return true;
+        }
+        held.is_loaded = true;
+        held.grant.fresh = false;
+        true
+    }
+
+    pub(super) fn leave(&mut self, shards: &ShardSet) {
+        self.held.iter_mut().filter(|(shard, _)| shards.contains(shard)).for_each(|(_, held)| held.is_leaving = true);
+    }
+
+    /// What is being let go of.
+    pub(super) fn leaving(&self) -> ShardSet {
+        self.held.iter().filter(|(_, held)| held.is_leaving).map(|(shard, _)| *shard).collect()
+    }
+
+    /// Nothing of these is held any more; with which epochs they were.
+    pub(super) fn remove(&mut self, shards: &ShardSet) -> BTreeMap<Shard, u64> {
+        shards.iter().filter_map(|shard| Some((*shard, self.held.remove(shard)?.grant.epoch))).collect()
+    }
+
+    /// Whether it is known what this process owns at first, and read: it has its share of what was free, or there is nothing for it
+    /// to have.
+    pub(super) fn is_settled(&self, sight: &Sight) -> bool {
+        let Some(fleet) = sight.fleet.as_ref().filter(|_| sight.session.is_some()) else { return false };
+        if self.alone {
+            return self.held.len() == usize::from(self.shards) && self.to_load().is_empty();
+        }
+        let lives = |owner: &Session| {
+            let others = fleet.others.get(&owner.worker);
+            others.is_some_and(|record| record.is_live() && record.session == owner.number)
+        };
+        let is_others = |own: &records::Ownership| own.owner.as_ref().is_some_and(lives);
+        let has_share = !self.held.is_empty() && self.to_load().is_empty();
+        has_share || fleet.assignment.owners.iter().all(is_others)
+    }
+
+    /// Asks that were not acted upon yet.
+    pub(super) fn open_asks(&self, sight: &Sight) -> Vec<Ask> {
+        let Some(fleet) = &sight.fleet else { return Vec::new() };
+        let known: HashSet<&String> = self.acted.iter().collect();
+        fleet.assignment.asks.iter().filter(|ask| !known.contains(&ask.id)).cloned().collect()
+    }
+
+    /// It was acted upon.
+    pub(super) fn acted_on(&mut self, id: String) {
+        self.acted.push_back(id);
+        let too_many = self.acted.len().saturating_sub(2 * ASKS_MAX);
+        self.acted.drain(..too_many);
+    }
+
+    /// What is wrong with the fleet for long enough, in words.
+    pub(super) fn fault(&mut self, sight: &Sight, now: Duration) -> Option<String> {
+        let expected = self.expected?;
+        let fleet = sight.fleet.as_ref()?;
+        let (live, gone): (Vec<_>, Vec<_>) = fleet.others.values().partition(|record| record.is_live());
+        let live = live.len() + usize::from(sight.session.is_some());
+        if live >= expected {
+            self.short_since = None;
+            return None;
+        }
+        let since = *self.short_since.get_or_insert(now);
+        let hosts: BTreeSet<&str> = gone.iter().map(|record| record.host.as_str()).collect();
+        let missing = if hosts.is_empty() {
+            String::new()
+        } else {
+            format!("; last seen: {}", hosts.into_iter().collect::<Vec<_>>().join(", "))
+        };
+        let is_due = now.saturating_sub(since) >= SHORT_FOR;
+        is_due.then(|| format!("{live} of {expected} workers live{missing}"))
+    }
+}

@@ -1,0 +1,206 @@
+//! Leases in memory: one world that several workers share, each by a line of its own that can be made to fail.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api_health_core::own::records::{Assignment, Key, Record, WorkerId, WorkerRecord};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::leases::Leases;
+use crate::ports::{CommitError, StoreError};
+
+/// How a line fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineFault {
+    /// It works.
+    #[default]
+    None,
+    /// Nothing arrives, and that is said at once.
+    Cut,
+    /// Nothing arrives, and nothing is ever said.
+    Hangs,
+    /// The store refuses this worker.
+    Refused,
+    /// What is sent is carried out, and the answer is lost.
+    AnswersLost,
+    /// It works, and each answer comes so much later.
+    Slow(Duration),
+    /// Writes are held back until they are delivered, and have no answer. Reads work.
+    HoldsWrites,
+}
+
+/// The world.
+#[derive(Clone, Default)]
+pub struct MemoryLeases(Arc<Mutex<World>>);
+
+#[derive(Default)]
+struct World {
+    records: BTreeMap<Key, Record>,
+    /// Shards that changed hands.
+    takings: usize,
+    /// Whether an epoch ever fell, or was used twice.
+    epoch_fell: bool,
+}
+
+/// What one worker reaches it by.
+#[derive(Clone, Default)]
+pub struct LeaseLine {
+    world: MemoryLeases,
+    line: Arc<Mutex<Line>>,
+}
+
+#[derive(Default)]
+struct Line {
+    fault: LineFault,
+    held_back: Vec<(Record, u64)>,
+    reads: usize,
+    writes: usize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MemoryLeases {
+    /// A line for one more worker.
+    pub fn line(&self) -> LeaseLine {
+        LeaseLine { world: self.clone(), ..LeaseLine::default() }
+    }
+
+    /// The assignment, if there is one.
+    pub fn assignment(&self) -> Option<Assignment> {
+        match lock(&self.0).records.get(&Key::Assignment)? {
+            Record::Assignment(assignment) => Some((**assignment).clone()),
+            Record::Worker(_) => None,
+        }
+    }
+
+    /// The record of a worker, if there is one.
+    pub fn worker(&self, worker: &WorkerId) -> Option<WorkerRecord> {
+        match lock(&self.0).records.get(&Key::Worker(worker.clone()))? {
+            Record::Worker(record) => Some((**record).clone()),
+            Record::Assignment(_) => None,
+        }
+    }
+
+    /// Writes as a hand in the table would: over whatever is there.
+    pub fn overwrite(&self, record: Record) {
+        lock(&self.0).records.insert(record.key(), record);
+    }
+
+    /// Deletes as a hand in the table would.
+    pub fn delete(&self, key: &Key) {
+        lock(&self.0).records.remove(key);
+    }
+
+    /// How often a shard was taken.
+    pub fn takings(&self) -> usize {
+        lock(&self.0).takings
+    }
+
+    /// Whether a written assignment ever had a lower epoch than the one before, or the same one for another owner.
+    pub fn epoch_fell(&self) -> bool {
+        lock(&self.0).epoch_fell
+    }
+
+    fn put(&self, record: Record, over: u64) -> Result<(), CommitError> {
+        let mut world = lock(&self.0);
+        let stored = world.records.get(&record.key());
+        if stored.map_or(0, Record::version) != over || record.version() != over + 1 {
+            return Err(CommitError::Conflict);
+        }
+        if let Record::Assignment(after) = &record {
+            let before = match stored {
+                Some(Record::Assignment(before)) => before.owners.clone(),
+                _ => vec![Default::default(); after.owners.len()],
+            };
+            let changed = before.iter().zip(&after.owners).filter(|(before, after)| before != after);
+            let taken: Vec<_> = changed.filter(|(_, after)| after.owner.is_some()).collect();
+            let fell = before.iter().zip(&after.owners).any(|(before, after)| after.epoch < before.epoch)
+                || taken.iter().any(|(before, after)| after.epoch == before.epoch);
+            let takings = taken.len();
+            world.takings += takings;
+            world.epoch_fell |= fell;
+        }
+        world.records.insert(record.key(), record);
+        Ok(())
+    }
+}
+
+impl LeaseLine {
+    /// From now on.
+    pub fn set_fault(&self, fault: LineFault) {
+        lock(&self.line).fault = fault;
+    }
+
+    /// Writes that were held back arrive now, in their order.
+    pub fn deliver(&self) {
+        let held_back = std::mem::take(&mut lock(&self.line).held_back);
+        for (record, over) in held_back {
+            let _ = self.world.put(record, over); // nobody waits for the answer
+        }
+    }
+
+    /// Keys that were read through it, and writes that it was asked for, whatever came of them.
+    pub fn calls(&self) -> (usize, usize) {
+        let line = lock(&self.line);
+        (line.reads, line.writes)
+    }
+
+    /// The fault, once it has let the call through; `Err` where it does not.
+    async fn pass(&self) -> Result<LineFault, StoreError> {
+        let fault = lock(&self.line).fault;
+        match fault {
+            LineFault::Cut => Err(unavailable()),
+            LineFault::Hangs => std::future::pending().await,
+            LineFault::Refused => Err(StoreError::Misconfigured { what: "planted".into(), instead: "mend it".into() }),
+            fault => Ok(fault),
+        }
+    }
+}
+
+/// What happens to an answer on its way back.
+async fn come_back(fault: LineFault) -> Result<(), StoreError> {
+    match fault {
+        LineFault::AnswersLost => Err(unavailable()),
+        LineFault::Slow(span) => {
+            tokio::time::sleep(span).await;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("planted".into())
+}
+
+impl Leases for LeaseLine {
+    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+        async move {
+            lock(&self.line).reads += keys.len();
+            let fault = self.pass().await?;
+            let found = keys.iter().filter_map(|key| lock(&self.world.0).records.get(key).cloned()).collect();
+            come_back(fault).await?;
+            Ok(found)
+        }
+        .boxed()
+    }
+
+    fn put(&self, record: Record, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
+        async move {
+            lock(&self.line).writes += 1;
+            let fault = self.pass().await.map_err(CommitError::Store)?;
+            if fault == LineFault::HoldsWrites {
+                lock(&self.line).held_back.push((record, over));
+                return Err(CommitError::Store(unavailable()));
+            }
+            let written = self.world.put(record, over);
+            come_back(fault).await.map_err(CommitError::Store)?;
+            written
+        }
+        .boxed()
+    }
+}

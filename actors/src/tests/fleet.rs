@@ -1,0 +1,229 @@
+//! Several workers over one store: each API has one owner at a time, and what was owed is told by the next one.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use api_health_core::{AlertKind, ApiId, Status};
+
+use super::{options, seconds, world};
+use crate::ports::StateStore as _;
+use crate::testkit::channel::ChannelFault;
+use crate::testkit::leases::{LineFault, MemoryLeases};
+use crate::testkit::target::Behaviour;
+use crate::testkit::{FakeWorld, in_virtual_time};
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("api-{n}")).collect()
+}
+
+fn world_of(count: usize) -> FakeWorld {
+    let ids = names(count);
+    world(&ids.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Each alert once, and no incident begun twice.
+fn assert_told_once(world: &FakeWorld) {
+    let ids: Vec<String> = world.channels[0].told().into_iter().map(|(_, alert)| alert.alert_id).collect();
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "{ids:?}");
+}
+
+/// Probes of each API in the next so many seconds.
+async fn probes_in(world: &FakeWorld, count: usize, span: u64) -> Vec<usize> {
+    let before: Vec<usize> = names(count).iter().map(|id| world.targets.probed(id).len()).collect();
+    seconds(span).await;
+    names(count).iter().zip(before).map(|(id, before)| world.targets.probed(id).len() - before).collect()
+}
+
+#[test]
+fn two_workers_share_the_apis_and_probe_each_once_a_tick() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(40), MemoryLeases::default());
+        let first = world.start_worker("first", &leases.line(), options()).await;
+        seconds(20).await;
+        assert_eq!(first.probers(), 40, "alone it owns all");
+        let second = world.start_worker("second", &leases.line(), options()).await;
+        seconds(90).await;
+        assert_eq!(first.probers() + second.probers(), 40);
+        assert!(first.probers() >= 12 && second.probers() >= 12, "{} and {}", first.probers(), second.probers());
+        assert!(probes_in(&world, 40, 100).await.into_iter().all(|probes| (10..=11).contains(&probes)));
+        assert_eq!(world.channels[0].lines(), [""; 0]);
+    });
+}
+
+#[test]
+fn what_a_killed_worker_owned_is_probed_again_within_fifteen_seconds_and_what_it_owed_is_told_once() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let first = world.start_worker("first", &leases.line(), options()).await;
+        let second = world.start_worker("second", &leases.line(), options()).await;
+        seconds(120).await;
+        world.channels[0].set_fault(ChannelFault::Unavailable);
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
+        seconds(40).await;
+        assert!(names(20).iter().all(|id| world.store.record(id).unwrap().status == Status::Down));
+        let before: Vec<usize> = names(20).iter().map(|id| world.targets.probed(id).len()).collect();
+        first.crash();
+        world.channels[0].set_fault(ChannelFault::None);
+        seconds(15).await;
+        let probed = names(20).iter().zip(before).all(|(id, before)| world.targets.probed(id).len() > before);
+        assert!(probed, "each API is probed again");
+        assert_eq!(second.probers(), 20);
+        seconds(70).await;
+        let mut lines = world.channels[0].lines();
+        lines.sort();
+        let mut expected: Vec<String> = names(20).iter().map(|id| format!("{id} down")).collect();
+        expected.sort();
+        assert_eq!(lines, expected);
+        assert_told_once(&world);
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Answers(200)));
+        seconds(60).await;
+        assert_eq!(world.channels[0].lines().len(), 40);
+        assert_told_once(&world);
+        let records: Vec<u64> = names(20).iter().map(|id| world.store.record(id).unwrap().epoch).collect();
+        assert!(records.iter().all(|epoch| *epoch >= 1), "{records:?}");
+    });
+}
+
+#[test]
+fn an_orderly_leave_leaves_no_gap_of_more_than_a_renewal_and_repeats_nothing() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let first = world.start_worker("first", &leases.line(), options()).await;
+        let second = world.start_worker("second", &leases.line(), options()).await;
+        seconds(120).await;
+        world.targets.set("api-0", Behaviour::Refuses);
+        seconds(30).await;
+        let began = tokio::time::Instant::now();
+        first.stop(Duration::from_secs(5)).await;
+        assert!(began.elapsed() <= Duration::from_secs(8), "{:?}", began.elapsed());
+        let left = tokio::time::Instant::now();
+        while second.probers() < 20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(left.elapsed() <= Duration::from_secs(4), "{}", second.probers());
+        }
+        world.targets.set("api-0", Behaviour::Answers(200));
+        seconds(60).await;
+        assert_eq!(world.channels[0].lines(), ["api-0 down", "api-0 up"]);
+    });
+}
+
+#[test]
+fn whom_the_store_refuses_keeps_quiet_and_its_shards_move() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let line = leases.line();
+        let first = world.start_worker("first", &line, options()).await;
+        let second = world.start_worker("second", &leases.line(), options()).await;
+        seconds(120).await;
+        line.set_fault(LineFault::Refused);
+        seconds(20).await;
+        assert_eq!(second.probers(), 20);
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
+        seconds(120).await;
+        assert_eq!(world.channels[0].lines().len(), 20);
+        assert_told_once(&world);
+        line.set_fault(LineFault::None);
+        seconds(90).await;
+        assert_eq!(first.probers() + second.probers(), 20, "it is back, as a new session");
+        assert!(first.probers() > 0);
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Answers(200)));
+        seconds(60).await;
+        assert_eq!(world.channels[0].lines().len(), 40);
+        assert_told_once(&world);
+    });
+}
+
+#[test]
+fn what_a_worker_told_that_could_not_store_it_is_taken_back_by_the_owner() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let line = leases.line();
+        let _first = world.start_worker("first", &line, options()).await;
+        let second = world.start_worker("second", &leases.line(), options()).await;
+        seconds(120).await;
+        line.set_fault(LineFault::Hangs);
+        seconds(20).await;
+        assert_eq!(second.probers(), 20);
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
+        seconds(120).await;
+        let twice = world.channels[0].lines().len() - 20;
+        assert!(twice > 0, "it hears nothing, and tells all the same (P5)");
+        line.set_fault(LineFault::None);
+        seconds(90).await;
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Answers(200)));
+        seconds(90).await;
+        let ended = |kind: AlertKind| world.channels[0].told().iter().filter(|(_, alert)| alert.kind == kind).count();
+        assert_eq!((ended(AlertKind::Down), ended(AlertKind::Up), ended(AlertKind::Closed)), (20 + twice, 20, twice));
+        let told = world.channels[0].told();
+        let incidents = |opens: bool| -> HashSet<String> {
+            told.iter().filter(|(_, a)| a.kind.opens() == opens).map(|(_, a)| a.incident_id.clone()).collect()
+        };
+        assert_eq!(incidents(true), incidents(false), "each outage that was told has an end");
+    });
+}
+
+#[test]
+fn a_store_that_was_gone_for_all_moves_no_shard() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let lines = [leases.line(), leases.line()];
+        let _first = world.start_worker("first", &lines[0], options()).await;
+        let _second = world.start_worker("second", &lines[1], options()).await;
+        seconds(120).await;
+        let before = leases.assignment().unwrap();
+        world.store.set_fault(crate::testkit::store::StoreFault::Unavailable);
+        lines.iter().for_each(|line| line.set_fault(LineFault::Cut));
+        seconds(15).await;
+        world.targets.set("api-1", Behaviour::Refuses);
+        seconds(60).await;
+        let told = world.channels[0].lines();
+        assert_eq!(told.iter().filter(|line| *line == "api-1 down").count(), 1, "{told:?}");
+        assert_eq!(told.iter().filter(|line| *line == "api-health:store down").count(), 1, "{told:?}");
+        world.store.set_fault(crate::testkit::store::StoreFault::None);
+        lines.iter().for_each(|line| line.set_fault(LineFault::None));
+        seconds(60).await;
+        let after = leases.assignment().unwrap();
+        assert_eq!(before.owners, after.owners);
+        assert_told_once(&world);
+        assert_eq!(world.store.record("api-1").unwrap().status, Status::Down);
+        assert_eq!(world.channels[0].lines().last().unwrap(), "api-health:store up");
+    });
+}
+
+#[test]
+fn a_lone_worker_renews_with_its_heartbeat_and_writes_nothing_beside() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(3), MemoryLeases::default());
+        let line = leases.line();
+        let _running = world.start_worker("only", &line, options()).await;
+        seconds(100).await;
+        let before = line.calls();
+        seconds(600).await;
+        let (reads, writes) = (line.calls().0 - before.0, line.calls().1 - before.1);
+        assert!((10..=11).contains(&writes), "{writes} renewals in ten minutes");
+        assert!((20..=21).contains(&reads), "{reads} looks in ten minutes");
+        assert_eq!(world.store.heartbeats_asked(), 0, "the renewal is the heartbeat");
+    });
+}
+
+#[test]
+fn a_record_that_was_restored_from_a_backup_is_overwritten_by_what_its_owner_knows() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(2), MemoryLeases::default());
+        let _running = world.start_worker("only", &leases.line(), options()).await;
+        seconds(30).await;
+        let old = world.store.record("api-0").unwrap();
+        world.targets.set("api-0", Behaviour::Refuses);
+        seconds(30).await;
+        assert_eq!(world.channels[0].lines(), ["api-0 down"]);
+        let known = world.store.record("api-0").unwrap();
+        world.store.overwrite(old);
+        seconds(90).await;
+        let record = world.store.load(ApiId::parse("api-0").unwrap()).await.unwrap().unwrap().unwrap();
+        assert_eq!(record.status, Status::Down);
+        assert!(record.version > known.version && record.incident == known.incident);
+        world.targets.set("api-0", Behaviour::Answers(200));
+        seconds(30).await;
+        assert_eq!(world.channels[0].lines(), ["api-0 down", "api-0 up"]);
+    });
+}
