@@ -47,8 +47,8 @@ fn a_channel_that_is_given_up_is_owed_nothing_any_more() {
     let mut desk = Desk::with(Setup { channels: both, ..setup() }, &["shop"]);
     desk.goes_down("shop");
     desk.store_answers();
-    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now)), 1);
-    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now)), 0, "it is owed nothing now");
+    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now).wall, moment(desk.now)), 1);
+    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now).wall, moment(desk.now)), 0, "it is owed nothing now");
     desk.take();
     desk.store_answers();
     assert_eq!(desk.stored("shop").owed[0].owed_to, ["pager"]);

@@ -88,7 +88,7 @@ fn a_grant_with_a_lower_epoch_than_a_record_is_named_and_not_taken() {
     let shard = Shard::of(&id("shop"), SHARDS);
     assert_eq!(desk.gain(&grants(6, true)), [(shard, 7)]);
     assert_eq!((desk.attempts.len(), desk.keeper.state(&id("shop"))), (0, None));
-    assert_eq!(desk.gain(&[Grant { shard, epoch: 8, clean: true }]), []);
+    assert_eq!(desk.gain(&[Grant { shard, epoch: 8, clean: true, fresh: true }]), []);
     assert_eq!(desk.under_way(), [("shop down".to_owned(), false)]);
 }
 
@@ -96,7 +96,7 @@ fn a_grant_with_a_lower_epoch_than_a_record_is_named_and_not_taken() {
 fn records_of_other_shards_are_passed_over() {
     let mut desk = left_behind();
     let mine = Shard::of(&id("a"), SHARDS);
-    desk.gain(&[Grant { shard: mine, epoch: 2, clean: true }]);
+    desk.gain(&[Grant { shard: mine, epoch: 2, clean: true, fresh: true }]);
     for api_id in desk.store.keys() {
         assert_eq!(desk.keeper.state(api_id).is_some(), Shard::of(api_id, SHARDS) == mine, "{api_id}");
     }
