@@ -77,7 +77,7 @@ impl DynamoConfigTable {
             rows.extend(found.map(|item| self.row(item)));
             wanted.extend(answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|left| left.keys));
         }
-        Err(Fault::Unavailable(format!("{}: rows stay unread: it is throttled", table_name(&self.table))))
+        Err(Fault::Wait { place: table_name(&self.table), what: "leaves rows unread: it is throttled".into() })
     }
 
     async fn write(&self, fields: Map<String, Value>) -> Result<(), Fault> {
