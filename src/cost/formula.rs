@@ -68,7 +68,7 @@ pub const fn outage_writes(failure_threshold: u64, success_threshold: u64, chann
 pub struct LeaseCalls {
     /// `PutItem` of a worker's own record, beside the heartbeats: none where one worker is alone.
     pub renewals: u64,
-    /// `GetItem`, each strongly consistent: at each look the assignment and the record of every worker, one's own included.
+    /// `GetItem`, each strongly consistent: at each look the assignment and the record of every other worker.
     pub reads: u64,
 }
 
@@ -79,7 +79,7 @@ pub fn lease_calls(workers: u64, renewal: Duration, span: Duration) -> LeaseCall
     let looks = times(span, if is_alone { LONE_LOOK } else { renewal });
     LeaseCalls {
         renewals: if is_alone { 0 } else { workers.saturating_mul(looks) },
-        reads: workers.saturating_mul(looks).saturating_mul(workers.saturating_add(1)),
+        reads: workers.saturating_mul(looks).saturating_mul(workers),
     }
 }
 

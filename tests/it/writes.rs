@@ -158,7 +158,7 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
     let ran = all.last().unwrap().at - all[0].at;
     let lease_reads = lease_calls(1, FLEET_RENEWAL, ran).reads;
     let looked = looks(&all, "api-health:").0;
-    assert!(looked <= lease_reads + 2 + 2 * 4, "{looked} looks in {ran:?}, not {lease_reads} and those of a start");
+    assert!(looked <= lease_reads + 8, "{looked} looks in {ran:?}, not {lease_reads} and those of a start");
     let is_assignment = |asked: &&Asked| asked.text.contains("\"S\":\"api-health:assignment\"");
     let assigned = all.iter().filter(|a| a.is("PutItem", &cloud.state_table)).filter(is_assignment).count();
     assert_eq!(assigned, 1, "it takes all shards at once");
