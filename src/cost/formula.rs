@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn one_worker_only_looks_and_several_renew_and_look_at_each_other() {
         let calls = |workers, span| lease_calls(workers, FLEET_RENEWAL, span);
-        assert_eq!(calls(1, secs(60)), LeaseCalls { renewals: 0, reads: 4 });
-        assert_eq!(calls(2, secs(60)), LeaseCalls { renewals: 40, reads: 120 });
-        assert_eq!(calls(20, secs(3)), LeaseCalls { renewals: 20, reads: 420 });
-        assert_eq!(lease_calls(3, secs(1), secs(10)), LeaseCalls { renewals: 30, reads: 120 });
+        assert_eq!(calls(1, secs(60)), LeaseCalls { renewals: 0, reads: 2 });
+        assert_eq!(calls(2, secs(60)), LeaseCalls { renewals: 40, reads: 80 });
+        assert_eq!(calls(20, secs(3)), LeaseCalls { renewals: 20, reads: 400 });
+        assert_eq!(lease_calls(3, secs(1), secs(10)), LeaseCalls { renewals: 30, reads: 90 });
         assert_eq!(calls(0, secs(60)), LeaseCalls { renewals: 0, reads: 0 });
     }
 
