@@ -229,8 +229,11 @@ impl Keeper {
     /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
     /// taken back.
     pub fn withdraw(&mut self, told: &Alert, now: Moment) {
-        let Some(entry) = self.ledger.get(&told.api_id).filter(|_| self.owned.owns(&told.api_id)) else { return };
-        if let Some(decision) = withdraw(&entry.state, told, &self.setup.channels, now.wall) {
+        if !self.owned.owns(&told.api_id) {
+            return;
+        }
+        let state = &self.ledger.entry(&told.api_id).state;
+        if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
             let api_id = told.api_id.clone();
             self.carry_out(&api_id, decision, now);
             self.pump(now);
