@@ -3,7 +3,7 @@
 mod durability;
 mod dynamodb_faults;
 mod sqlite_faults;
-mod worlds;
+pub(crate) mod worlds;
 
 use std::sync::Arc;
 use std::time::Duration;
