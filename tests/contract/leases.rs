@@ -1,6 +1,7 @@
 //! The promises of `Leases`, kept by every adapter. Each is written once, below, and named after what it promises.
 
 mod beside_states;
+mod heartbeats;
 
 use std::sync::Arc;
 use std::time::Duration;

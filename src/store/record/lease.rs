@@ -7,7 +7,7 @@
 mod assignment;
 #[cfg(test)]
 mod tests;
-mod worker;
+pub(crate) mod worker;
 
 use api_health_core::own::records::{Extra, Key, Record};
 use serde_json::{Map, Value};
