@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use api_health::cost::formula::{checkpoint_period, outage_writes, scan_calls, scan_half_units, steady_writes, times};
-use api_health_actors::state_keeper::FIRST_BEAT_AFTER;
 use api_health_actors::system::Options;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeWorld, api, in_virtual_time};
+use api_health_core::keep::FIRST_BEAT_AFTER;
 
 use crate::cloud::Cloud;
 use crate::daemon::{Home, SOON, wait_for};
