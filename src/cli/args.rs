@@ -88,7 +88,9 @@ With --json, every name is stable:
   store_trouble { since, reason } (null while the store takes writes),
   heartbeat { at, age_seconds, is_overdue, instance, program_version, heartbeat_seconds,
               checkpoint_seconds, apis, up, down, unknown, owed, probes, probes_since, late,
-              late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once),
+              late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once;
+              of several workers the sums, as of the oldest),
+  heartbeats[] (the same for each worker),
   apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
            not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },

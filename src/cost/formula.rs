@@ -158,20 +158,9 @@ mod tests {
         assert_eq!((read_units(0), read_units(4_096), read_units(4_097)), (1, 1, 2));
     }
 
-    /// Bytes of an item, by DynamoDB's rules: names and texts in UTF-8, a number by its digits, a list or map 3 and 1 for each.
-    fn bytes(value: &Value) -> usize {
-        match value {
-            Value::Null | Value::Bool(_) => 1,
-            Value::Number(number) => number.to_string().len().div_ceil(2) + 1,
-            Value::String(text) => text.len(),
-            Value::Array(list) => 3 + list.iter().map(|value| 1 + bytes(value)).sum::<usize>(),
-            Value::Object(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + bytes(value)).sum::<usize>(),
-        }
-    }
-
     fn item_bytes(item: &impl Serialize) -> u64 {
         let Value::Object(fields) = serde_json::to_value(item).unwrap() else { panic!("no item") };
-        fields.iter().map(|(name, value)| (name.len() + bytes(value)) as u64).sum()
+        crate::store::dynamodb::value::item_bytes(&fields) as u64
     }
 
     #[test]

@@ -236,8 +236,10 @@ fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds
     in_virtual_time(async {
         let (world, leases) = (world_of(20), MemoryLeases::default());
         world.configs.share();
-        let workers =
-            [world.start_worker("a", &leases.line(), options()).await, world.start_worker("b", &leases.line(), options()).await];
+        let workers = [
+            world.start_worker("a", &leases.line(), options()).await,
+            world.start_worker("b", &leases.line(), options()).await,
+        ];
         seconds(120).await;
         let before = world.configs.reads();
         seconds(600).await;
