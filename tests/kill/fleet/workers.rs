@@ -113,13 +113,11 @@ impl Workers {
         let running = self.workers.iter().filter_map(|w| Some((w.life, w.daemon.as_ref()?.log())));
         for (life, log) in self.logs.iter().cloned().chain(running) {
             let speaks = |line: &Value| {
-                let message = line["fields"]["message"].as_str().unwrap_or_default();
-                line["fields"]["api_id"] == api_id || message.contains("lease") || message.contains("shards")
+                let message = line["message"].as_str().unwrap_or_default();
+                line["api_id"] == api_id || ["lease", "shards", "ready"].iter().any(|word| message.contains(word))
             };
             let json = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.extend(
-                json.filter(speaks).map(|line| format!("life {life}: {} {}", line["timestamp"], line["fields"])),
-            );
+            lines.extend(json.filter(speaks).map(|line| format!("life {life}: {line}")));
         }
         lines.join("\n")
     }
