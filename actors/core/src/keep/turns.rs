@@ -89,10 +89,10 @@ impl Turns {
         self.turns.insert((api_id.clone(), Arc::clone(channel)), Turn::Waiting(until));
     }
 
-    /// Nothing waits for its next try any more. How many did.
-    pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId) -> bool) -> usize {
+    /// Nothing of these waits for its next try any more. How many did.
+    pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId, &Channel) -> bool) -> usize {
         let before = self.turns.len();
-        self.turns.retain(|(api_id, _), turn| !matches!(turn, Turn::Waiting(_)) || !of(api_id));
+        self.turns.retain(|(api_id, channel), turn| !matches!(turn, Turn::Waiting(_)) || !of(api_id, channel));
         before - self.turns.len()
     }
 
@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(turns.take(&pager), Some(id(ATTEMPTS_MAX)), "one that waits holds no place");
         turns.queue(&id(0), &pager, now);
         assert!(!turns.is_in_flight(&id(0), std::slice::from_ref(&pager)));
-        assert_eq!(turns.forget_waits(|api_id| *api_id == id(0)), 1);
+        assert_eq!(turns.forget_waits(|_, channel| **channel == *"sns"), 0);
+        assert_eq!(turns.forget_waits(|api_id, _| *api_id == id(0)), 1);
         turns.forget(&id(ATTEMPTS_MAX + 1), std::slice::from_ref(&pager));
         turns.queue(&id(0), &pager, now);
         let left: Vec<ApiId> = std::iter::from_fn(|| turns.take(&pager)).collect();
