@@ -257,6 +257,7 @@ impl Keeper {
 
     /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
     pub fn look(&mut self, now: Moment) {
+        self.store_what_is_leaving();
         self.ledger.queue_what_is_due(now.uptime, self.hurry);
         if self.health.is_in_trouble() && self.health.may_be_tried(now.uptime) {
             self.ledger.try_another();

@@ -136,6 +136,27 @@ fn what_is_figures_alone_is_stored_as_well_before_a_shard_is_let_go_of() {
 }
 
 #[test]
+fn what_is_found_out_after_a_shard_is_let_go_of_waits_for_no_checkpoint() {
+    let seldom = Setup { checkpoint: Duration::from_secs(3_600), ..setup() };
+    let mut desk = Desk::with(seldom, &["shop", "bank"]);
+    desk.goes_down("bank");
+    desk.store_answers();
+    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.take();
+    // An outcome that was on its way, and the end of an attempt that was under way.
+    desk.finds("shop", Verdict::Pass);
+    desk.attempts_end(&Attempted::Failed { why: "refused".into(), wait: Duration::from_secs(30) });
+    let is_settled = |desk: &Desk| desk.did(|effect| matches!(effect, Effect::Settled(7))) == 1;
+    assert!(!is_settled(&desk));
+    desk.wait(1);
+    desk.store_answers();
+    assert!(is_settled(&desk));
+    for name in ["shop", "bank"] {
+        assert_eq!(desk.stored(name), desk.known(name));
+    }
+}
+
+#[test]
 fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken_back_by_its_owner() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
