@@ -52,9 +52,9 @@ fn deployment_for(test: &str) -> Option<&'static Place> {
     deployment().map_err(|because| skip(test, because)).ok()
 }
 
-/// A command to its end.
+/// A command to its end: a round waits for a lease for 100 s.
 fn command(home: &Home, arguments: &[&str]) -> Ended {
-    home.start(arguments).wait(Duration::from_secs(120))
+    home.start(arguments).wait(Duration::from_secs(200))
 }
 
 /// A command that must succeed.

@@ -104,7 +104,8 @@ impl Supervisor {
                     }
                     supervisor.loaded_shards(ctx);
                 }
-                Some(Err(why)) if supervisor.chain.phase == Phase::Restarting => {
+                // A round has no later: one that watched nothing must not look like one that did.
+                Some(Err(why)) if supervisor.chain.phase == Phase::Restarting || supervisor.options.once => {
                     supervisor.escalate(Member::Keeper.name(), ExitReason::Unstartable(why));
                 }
                 Some(Err(why)) => {
@@ -339,7 +340,7 @@ impl Handler<Joined> for Supervisor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Joined, _: &mut Self::Context) -> Self::Result {
-        if self.ownership.has_joined {
+        if self.ownership.has_joined || self.escalated {
             return Box::pin(std::future::ready(()));
         }
         let (waiter, joined) = oneshot::channel();

@@ -213,6 +213,7 @@ fn each_grant_that_is_missing_is_told_with_what_to_allow() {
         ("dynamodb:GetItem", &states, &place.states, &["status"], Some(69)),
         ("dynamodb:GetItem", &states, &place.states, &["run", "--once"], Some(69)),
         ("dynamodb:PutItem", &states, &place.states, &["run"], None),
+        ("dynamodb:PutItem", &states, &place.states, &["run", "--once"], Some(69)),
         ("dynamodb:DeleteItem", &states, &place.states, &["run"], None),
         ("dynamodb:BatchGetItem", &configs, &place.configs, &["run"], None),
         ("sns:Publish", topic, topic, &["alerts", "test"], Some(69)),

@@ -90,7 +90,7 @@ fn an_operator_edits_configs_and_can_do_no_more() {
         let refusal = person.try_call(service, operation, &parameters).expect_err(operation);
         assert!(["AccessDeniedException", "AuthorizationError"].contains(&&*refusal.code), "{operation}: {refusal:?}");
     }
-    assert_eq!(Strict::shared().decisions(&who).iter().filter(|decision| decision.why == "denied").count(), 8);
+    assert_eq!(Strict::shared().decisions(&who).iter().filter(|decision| decision.why == "denied").count(), 9);
     assert_eq!(version_of_the_assignment(&place), version + 4, "none of it was done");
     // The daemon's own work is not for them, and that is said in words.
     let told = command(&home, &["alerts", "test"]);

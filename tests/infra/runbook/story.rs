@@ -26,7 +26,7 @@ const SILENT: &str = "
 kill $(cat as_daemon.pid)
 wait
 administrator
-export AWS_REGION=eu-central-1
+export AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1
 for worker in $(aws dynamodb get-item --table-name api_health_states --output text \\
   --key '{\"api_id\": {\"S\": \"api-health:assignment\"}}' --query 'Item.workers.L[].S'); do
   aws dynamodb update-item --table-name api_health_states \\
@@ -67,6 +67,8 @@ fn what_the_runbook_says_of_aws_is_so_for_each_person_on_what_terraform_makes() 
         assert!(alive.contains(said), "{said}: {alive}");
     }
     assert!(!alive.contains(ALARM), "{alive}");
+    assert!(alive.lines().any(|line| is_like("20…-…T…Z", line)), "the last heartbeat, by the AWS CLI: {alive}");
+    assert!(silent.lines().any(|line| line == OLD), "{silent}");
     assert!(silent.contains(ALARM) && silent.contains("the last heartbeat is "), "{silent}");
 
     // The harness is tried on what it is there to find: a command that is not this person's.
@@ -79,6 +81,9 @@ fn what_the_runbook_says_of_aws_is_so_for_each_person_on_what_terraform_makes() 
     assert_eq!(refused.matches("exit code ").count(), 2, "{refused}");
     assert!(refused.contains("dynamodb:PutItem on ") && refused.contains("(AuthorizationError)"), "{refused}");
 }
+
+/// When the last heartbeat was made to be.
+const OLD: &str = "2026-01-02T03:04:05.000Z";
 
 /// What the page's dead-man check says.
 const ALARM: &str = "api-health: no heartbeat";
