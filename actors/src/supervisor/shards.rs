@@ -20,7 +20,7 @@ use super::Supervisor;
 use super::chain::{Member, Phase};
 use super::progress::{AskProgress, Asker};
 use crate::child::ExitReason;
-use crate::lease_holder::{LeaseChange, LeaseHolder, Report, Sight};
+use crate::lease_holder::{LeaseChange, LeaseHandle, LeaseHolder, Renewals, Report, Sight};
 use crate::lease_view::{Figures, LeaseView};
 use crate::ports::StoreError;
 use crate::prober::Again;
@@ -58,7 +58,25 @@ impl Supervisor {
         actix_rt::spawn(Abortable::new(holder.run(), registration).map(|_| ()));
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
         self.ownership.view = LeaseView::of(handle.clone(), Figures::clone(&self.ownership.figures));
+        if self.options.once {
+            self.end_where_leases_are_refused(&handle, ctx);
+        }
         self.ownership.handle = Some(handle);
+    }
+
+    /// A round does not wait until a person has mended what keeps it from a lease.
+    fn end_where_leases_are_refused(&self, handle: &LeaseHandle, ctx: &mut Context<Self>) {
+        let mut renewals = handle.renewals();
+        let refused = async move {
+            let is_refusal = |renewals: &Renewals| matches!(renewals.error, Some(StoreError::Misconfigured { .. }));
+            let refused = renewals.wait_for(is_refusal).await.ok()?;
+            refused.error.as_ref().map(ToString::to_string)
+        };
+        ctx.spawn(refused.into_actor(self).map(|why, supervisor, _| {
+            if let Some(why) = why.filter(|_| !supervisor.ownership.has_joined && supervisor.stopping.is_none()) {
+                supervisor.escalate("lease holder", ExitReason::Unstartable(why));
+            }
+        }));
     }
 
     /// Has the keeper read the records of what is owned and not read yet, and probes what lies in it after that.

@@ -102,7 +102,7 @@ fn an_operator_edits_configs_and_can_do_no_more() {
     silent["Statement"].as_array_mut().unwrap().retain(|statement| statement["Sid"] != "TellWorkers");
     grant(&silent);
     let edited = succeeds(&home, &["apis", "edit", "shop", "--set", "timeout_seconds=4"]);
-    for said in ["who watches sees this within 60 s", "allow dynamodb:PutItem on ", &place.states] {
+    for said in ["who watches sees this within 60 s", "allows dynamodb:PutItem on ", &place.states] {
         assert!(edited.log.contains(said), "{said}: {edited:?}");
     }
     assert_eq!(version_of_the_assignment(&place), version + 4);
