@@ -77,7 +77,9 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
         // A round that may watch nothing must not look like one that found nothing.
         running.stop(Duration::ZERO).await;
         let (store, seconds) = (app.store_name(), JOIN_MAX.as_secs());
-        return Err(AppError::Unavailable(format!("{store}: no lease was to be had for {seconds} s; nothing was probed")));
+        return Err(AppError::Unavailable(format!(
+            "{store}: no lease was to be had for {seconds} s; nothing was probed"
+        )));
     }
     if report.apis == 0 && (args.once || report.misconfigured) && !report.unreadable.is_empty() {
         // There is nothing that could run: say so and leave, instead of waiting for somebody to read the log.
