@@ -96,6 +96,7 @@ const COMMANDS: [&[&str]; 21] = [
     &["apis", "export"],
     &["apis", "validate"],
     &["status"],
+    &["fleet"],
     &["alerts", "list"],
     &["alerts", "retry"],
     &["alerts", "test"],
