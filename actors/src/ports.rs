@@ -135,6 +135,12 @@ pub trait ConfigSource: Send + Sync {
         self.load()
     }
 
+    /// The rows of these APIs alone, seeing whatever was written before; one that is not among them is not there any more. `None`:
+    /// this source is not shared with other workers, so that nobody says which rows changed.
+    fn load_some(&self, _: Vec<ApiId>) -> BoxFuture<'_, Option<Result<LoadedConfigs, SourceError>>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// A token that differs whenever the rows differ, if that is cheap to tell (a file, an embedded table): it is asked
     /// for every second. `None`: only loading tells, every `reload_seconds`.
     fn revision(&self) -> BoxFuture<'_, Option<u64>>;

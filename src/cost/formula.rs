@@ -68,7 +68,7 @@ pub const fn outage_writes(failure_threshold: u64, success_threshold: u64, chann
 pub struct LeaseCalls {
     /// `PutItem` of a worker's own record, beside the heartbeats: none where one worker is alone.
     pub renewals: u64,
-    /// `GetItem`, each strongly consistent: at each look the assignment and the record of every worker, one's own included.
+    /// `GetItem`, each strongly consistent: at each look the assignment and the record of every other worker.
     pub reads: u64,
 }
 
@@ -79,7 +79,7 @@ pub fn lease_calls(workers: u64, renewal: Duration, span: Duration) -> LeaseCall
     let looks = times(span, if is_alone { LONE_LOOK } else { renewal });
     LeaseCalls {
         renewals: if is_alone { 0 } else { workers.saturating_mul(looks) },
-        reads: workers.saturating_mul(looks).saturating_mul(workers.saturating_add(1)),
+        reads: workers.saturating_mul(looks).saturating_mul(workers),
     }
 }
 
@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn one_worker_only_looks_and_several_renew_and_look_at_each_other() {
         let calls = |workers, span| lease_calls(workers, FLEET_RENEWAL, span);
-        assert_eq!(calls(1, secs(60)), LeaseCalls { renewals: 0, reads: 4 });
-        assert_eq!(calls(2, secs(60)), LeaseCalls { renewals: 40, reads: 120 });
-        assert_eq!(calls(20, secs(3)), LeaseCalls { renewals: 20, reads: 420 });
-        assert_eq!(lease_calls(3, secs(1), secs(10)), LeaseCalls { renewals: 30, reads: 120 });
+        assert_eq!(calls(1, secs(60)), LeaseCalls { renewals: 0, reads: 2 });
+        assert_eq!(calls(2, secs(60)), LeaseCalls { renewals: 40, reads: 80 });
+        assert_eq!(calls(20, secs(3)), LeaseCalls { renewals: 20, reads: 400 });
+        assert_eq!(lease_calls(3, secs(1), secs(10)), LeaseCalls { renewals: 30, reads: 90 });
         assert_eq!(calls(0, secs(60)), LeaseCalls { renewals: 0, reads: 0 });
     }
 

@@ -65,7 +65,7 @@ impl<P: Place> Killer<P> {
     pub(crate) fn new(seed: u64, place: impl FnOnce(&Server, &Receiver, &[ApiPlan]) -> P) -> Self {
         eprintln!("API_HEALTH_KILL_SEED={seed}");
         let mut chance = Chance::new(seed);
-        let world = World::new(&mut chance);
+        let world = World::new(&mut chance, &APIS);
         let place = place(&world.target, &world.webhook, &APIS);
         Self { seed, chance, world, place, owed_at_death: Vec::new(), kills: 0 }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Change {
 /// A request that a channel got, whatever it was answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
+    /// When it came.
+    pub(crate) at: SystemTime,
     /// Which life of the daemon sent it.
     pub(crate) life: usize,
     /// The status that it was answered with; 0 for none.
@@ -36,6 +38,7 @@ impl Heard {
     pub(crate) fn of(received: &Received, answered: u16) -> Self {
         let text = |field: &str| received.text(field).to_owned();
         Self {
+            at: received.at,
             life: received.text("environment").strip_prefix("life-").unwrap().parse().unwrap(),
             answered,
             api_id: text("api_id"),
@@ -60,7 +63,7 @@ pub(crate) struct Figures {
 
 /// A change is dated to the start of the probe that saw it first, which may lie before the change by as long as a probe
 /// takes on a busy machine.
-const PROBE: Duration = Duration::from_secs(3);
+pub(crate) const PROBE: Duration = Duration::from_secs(3);
 
 /// Checks everything that was heard.
 ///

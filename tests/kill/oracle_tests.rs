@@ -21,6 +21,7 @@ fn truth() -> BTreeMap<String, Vec<Change>> {
 fn shop(n: u64, life: usize, answered: u16) -> Heard {
     let kind = if n.is_multiple_of(2) { "down" } else { "up" };
     Heard {
+        at: at(10 + 10 * n),
         life,
         answered,
         api_id: "shop".into(),

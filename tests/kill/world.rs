@@ -22,6 +22,11 @@ pub(crate) struct ApiPlan {
 }
 
 impl ApiPlan {
+    /// One that is up at first, flaps, and needs so many outcomes in a row for either change.
+    pub(crate) fn flapping(id: &'static str, threshold: u32) -> Self {
+        Self { id, failure_threshold: threshold, success_threshold: threshold, flaps: true, first: "up" }
+    }
+
     pub(crate) fn path(&self) -> String {
         format!("/{}", self.id)
     }
@@ -99,14 +104,17 @@ fn now() -> SystemTime {
 }
 
 impl World {
-    pub(crate) fn new(chance: &mut Chance) -> Self {
+    pub(crate) fn new(chance: &mut Chance, plans: &[ApiPlan]) -> Self {
         let target = Server::start();
-        let apis = APIS.map(|plan| {
-            target.set(&plan.path(), answer_for(plan.first, chance));
-            let phase = Phase { status: plan.first, not_before: now(), noticed: None };
-            Api { plan, phases: vec![phase], blinked: None, last: None }
-        });
-        Self { target, webhook: Receiver::start(), apis: apis.into(), heard: Vec::new() }
+        let apis: Vec<Api> = plans
+            .iter()
+            .map(|&plan| {
+                target.set(&plan.path(), answer_for(plan.first, chance));
+                let phase = Phase { status: plan.first, not_before: now(), noticed: None };
+                Api { plan, phases: vec![phase], blinked: None, last: None }
+            })
+            .collect();
+        Self { target, webhook: Receiver::start(), apis, heard: Vec::new() }
     }
 
     /// The APIs that may go down or come back now: what they are was noticed.
@@ -144,6 +152,15 @@ impl World {
     /// Requests for an API so far.
     pub(crate) fn hits(&self, at: usize) -> usize {
         self.target.hits(&self.apis[at].plan.path())
+    }
+
+    /// How long after that moment each API was asked for the first time; `None` while one was not.
+    pub(crate) fn first_probes_since(&self, moment: SystemTime) -> Option<Vec<Duration>> {
+        let first = |api: &Api| {
+            let requests = self.target.requests(&api.plan.path());
+            requests.iter().find_map(|request| request.at.duration_since(moment).ok())
+        };
+        self.apis.iter().map(first).collect()
     }
 
     /// Has the webhook fail in some way, or not.
@@ -229,20 +246,26 @@ impl World {
         self.apis.iter().map(|api| (api.plan.id.to_owned(), changes(api))).collect()
     }
 
-    /// The last moments of the story of an API, for a failed test.
+    /// The story of every API, for a failed test.
     pub(crate) fn story(&self) -> String {
+        self.apis.iter().map(|api| self.story_of(api.plan.id)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The same of one.
+    pub(crate) fn story_of(&self, api_id: &str) -> String {
         let time = |at: SystemTime| {
             Timestamp::from_millis(at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as i64)
         };
         let mut lines = Vec::new();
-        for api in &self.apis {
+        for api in self.apis.iter().filter(|api| api.plan.id == api_id) {
             lines.push(format!("{} {:?}", api.plan.id, api.last));
             for phase in &api.phases {
                 let noticed = phase.noticed.map(|at| time(at).to_string()).unwrap_or_default();
                 lines.push(format!("    is {} since {}, noticed by {noticed}", phase.status, time(phase.not_before)));
             }
             for heard in self.heard.iter().filter(|heard| heard.api_id == api.plan.id) {
-                lines.push(format!("    life {}: {} answered {}", heard.life, heard.alert_id, heard.answered));
+                let Heard { at, life, alert_id, answered, .. } = heard;
+                lines.push(format!("    {} life {life}: {alert_id} answered {answered}", time(*at)));
             }
         }
         lines.join("\n")

@@ -13,6 +13,9 @@ const GRAIN: Duration = Duration::from_millis(5);
 /// First probes of all APIs are spread over 1 ms each.
 const FIRST_WITHIN: Duration = Duration::from_millis(150);
 
+/// An API of which something is forgotten is probed again within this.
+const AGAIN_WITHIN: Duration = Duration::from_millis(300);
+
 /// The longest wait before a prober that died is started again, when it was given up.
 const SLOW_MAX: Duration = Duration::from_secs(376);
 
@@ -61,6 +64,8 @@ pub(crate) struct Cadence {
     /// Nothing but that death shifts the next probe.
     is_only_dead: bool,
     last_outcome: Option<Duration>,
+    /// What was found out is forgotten: the next probe comes before this.
+    again_by: Option<Duration>,
     not_before: Duration,
     /// Nothing ever happened that makes missed ticks hard to tell.
     pub(crate) is_plain: bool,
@@ -104,6 +109,21 @@ impl Cadence {
         Ok(())
     }
 
+    /// What was found out may count no longer, and then it is probed again at once.
+    pub(crate) fn asked_again(&mut self, certainly: bool, now: Duration) {
+        if self.under_way.is_some() {
+            return; // that one finds out
+        }
+        let is_dead = now < self.not_before;
+        self.shifted(Duration::ZERO);
+        self.again_by = (certainly && !is_dead).then_some(now + AGAIN_WITHIN);
+    }
+
+    /// Whether it is suspect is not certain.
+    pub(crate) fn may_be_asked_again(&mut self) {
+        self.is_shifted = true;
+    }
+
     fn shifted(&mut self, patience: Duration) {
         self.is_shifted = true;
         self.is_only_dead = false;
@@ -130,6 +150,9 @@ impl Cadence {
             return Err("probed while the last probe is under way".into());
         }
         self.not_starved(now.at)?;
+        if self.again_by.take().is_some_and(|by| now.at > by) {
+            return Err("what was found out is forgotten, and it was not probed again at once".into());
+        }
         if now.at + GRAIN < self.not_before {
             return Err(format!(
                 "a prober that keeps dying is started again too soon: {} ms",

@@ -24,10 +24,18 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
                 probes.get(probe).cloned(),
                 format!("probe {probe} is cut{}", if *panicked { " by a panic" } else { "" }),
             ),
-            Event::Written { record } => (Some(record.api_id.clone()), format!("stored: {}", record_in_words(record))),
+            Event::Written { record, said } => (
+                Some(record.api_id.clone()),
+                format!("stored{}: {}", if *said { "" } else { ", and the answer is lost" }, record_in_words(record)),
+            ),
             Event::Overwritten { record } => {
                 (Some(record.api_id.clone()), format!("somebody else stores: {}", record_in_words(record)))
             }
+            Event::Read { api_id, record } => (
+                Some(api_id.clone()),
+                format!("read: {}", record.as_ref().map_or("nothing".into(), |record| record_in_words(record))),
+            ),
+            Event::AllRead => (None, "all records are read".into()),
             Event::Deleted { api_id } => (Some(api_id.clone()), "somebody else deletes the record".into()),
             Event::NotWritten { api_id, conflict } => {
                 (Some(api_id.clone()), format!("not stored: {}", if *conflict { "a conflict" } else { "a fault" }))
@@ -78,9 +86,6 @@ fn record_in_words(record: &ApiState) -> String {
     for owed in &record.owed {
         let delivered: Vec<&str> = owed.deliveries.iter().filter(|d| d.delivered).map(|d| d.channel.as_str()).collect();
         let _ = write!(text, ", owes {} (has {delivered:?})", owed.alert.alert_id);
-    }
-    if let Some(claim) = &record.claim {
-        let _ = write!(text, ", claimed by {} until {}", claim.by, claim.until);
     }
     text
 }

@@ -25,8 +25,8 @@ pub(crate) enum Item {
     Outcome(Seen),
     /// The API is watched no longer.
     Unwatched(Timestamp),
-    /// Another thing is asked of it.
-    AskedAnew,
+    /// Outages that were told unstored, and are not in the record that counts now: each is taken back.
+    TakenBack(Vec<Change>, Timestamp),
 }
 
 /// What one channel was told of a change.
@@ -65,6 +65,8 @@ pub(crate) struct Change {
     pub(crate) stored_at: Option<Duration>,
     /// Left out of a full outbox.
     pub(crate) left_out: bool,
+    /// It only ends an outage that was told and never stored: no status changes by it.
+    pub(crate) takes_back: bool,
     pub(crate) lanes: Vec<Lane>,
 }
 
@@ -85,6 +87,7 @@ pub(crate) struct Snapshot {
 }
 
 /// One API.
+#[derive(Clone)]
 pub(crate) struct Model {
     pub(crate) items: Vec<Item>,
     /// One more than `items`: the first is before any.
@@ -111,7 +114,12 @@ impl Model {
         self.snapshots.last().expect("there is always one")
     }
 
-    /// The program died and knows only the first `count` items.
+    /// The last confirmed change of status.
+    pub(crate) fn last_change(&self, of_the_first: usize) -> Option<&Change> {
+        self.changes[..of_the_first].iter().rfind(|change| !change.takes_back)
+    }
+
+    /// The program knows only the first `count` items: it died, or somebody else wrote over the rest.
     pub(crate) fn forget_after(&mut self, count: usize) {
         self.items.truncate(count);
         self.snapshots.truncate(count + 1);
@@ -139,16 +147,21 @@ impl Model {
             Item::Unwatched(wall) => {
                 let wall = *wall;
                 if before.status == Status::Down {
-                    let outage = self.changes.last().expect("the outage that it is in").clone();
+                    let outage = self.last_change(self.changes.len()).expect("the outage that it is in").clone();
                     let (name, url) = (outage.name, outage.url);
                     self.change(AlertKind::Closed, wall, wall, (name, url), Status::Down, at, life);
                     after.changes += 1;
                 }
                 after = Snapshot { status: Status::Unknown, since: None, streak: None, ..after };
             }
-            Item::AskedAnew => after.streak = None,
+            Item::TakenBack(outages, wall) => {
+                let (outages, wall) = (outages.clone(), *wall);
+                after.changes += outages.len();
+                outages.iter().for_each(|outage| self.take_back(outage, wall, at, life));
+            }
         }
-        after.mattered = after.status != before.status || after.streak != before.streak;
+        after.mattered =
+            after.status != before.status || after.streak != before.streak || after.changes != before.changes;
         let mattered = after.mattered;
         self.snapshots.push(after);
         mattered
@@ -159,12 +172,15 @@ impl Model {
         let Some(Item::Outcome(last)) = self.items.last() else { return };
         let threshold = if kind == AlertKind::Down { last.api.failure_threshold } else { last.api.success_threshold };
         // The run of equal verdicts that ends here. It cannot reach behind the last change of status, since the outcome
-        // that confirmed that was the opposite; nor behind a time at which nobody looked, or looked at something else.
+        // that confirmed that was the opposite; nor behind a time at which nobody looked, nor an outcome of another question.
         let mut run: Vec<Timestamp> = vec![];
         for item in self.items.iter().rev() {
             match item {
-                Item::Outcome(seen) if seen.verdict == last.verdict => run.push(seen.started_at),
                 Item::Outcome(seen) if seen.verdict == Verdict::Inconclusive => {}
+                Item::Outcome(seen) if seen.verdict == last.verdict && seen.api.url == last.api.url => {
+                    run.push(seen.started_at);
+                }
+                Item::TakenBack(..) => {}
                 _ => break,
             }
         }
@@ -190,7 +206,7 @@ impl Model {
         at: Duration,
         life: u64,
     ) {
-        let incident_started_at = match (kind, self.changes.last()) {
+        let incident_started_at = match (kind, self.last_change(self.changes.len())) {
             (AlertKind::Up | AlertKind::Closed, Some(outage)) => outage.happened_at,
             _ => happened_at,
         };
@@ -208,7 +224,25 @@ impl Model {
             alert_id: None,
             stored_at: None,
             left_out: false,
+            takes_back: false,
             lanes,
+        });
+    }
+
+    fn take_back(&mut self, outage: &Change, wall: Timestamp, at: Duration, life: u64) {
+        self.changes.push(Change {
+            kind: AlertKind::Closed,
+            happened_at: wall,
+            detected_at: wall,
+            previous: Status::Unknown,
+            at,
+            life,
+            alert_id: None,
+            stored_at: None,
+            left_out: false,
+            takes_back: true,
+            lanes: vec![Lane::default(); self.channels],
+            ..outage.clone()
         });
     }
 }

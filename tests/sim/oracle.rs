@@ -10,8 +10,13 @@
 //! later ones that changed nothing). That is checked for each record that is ever written, crash or not. How much may be
 //! lost is bounded on its own: what must be stored is stored within 2 s, unless the store was in trouble. What a life told
 //! without having stored it (P5) and then forgot is no change of the next life, and may be told again under another id.
+//!
+//! # What counts after a hand in the table
+//!
+//! See [`hand`]: a record that somebody else wrote, deleted or brought back.
 
 mod end;
+mod hand;
 mod stored;
 mod told;
 
@@ -24,7 +29,7 @@ use api_health_actors::testkit::target::Behaviour;
 use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp, Verdict};
 
 use crate::cadence::{Cadence, Moment};
-use crate::model::{Item, Model, Seen};
+use crate::model::{Change, Item, Model, Seen};
 use crate::script::Script;
 use crate::trouble::Troubles;
 use crate::world::History;
@@ -35,11 +40,14 @@ const STORED_WITHIN: Duration = Duration::from_secs(2);
 const AFTER_TROUBLE: Duration = Duration::from_secs(40);
 /// An alert is offered within this, if all is well.
 const OFFERED_WITHIN: Duration = Duration::from_secs(3);
-/// And within so much more while the store is in trouble (P5): 30 s until it goes unstored; or it is stored late, and then
-/// no claim is confirmed in time for another 30 s.
-const UNSTORED_WITHIN: Duration = Duration::from_secs(70);
-/// And within so much more after a restart, by what the life before it noted.
-const RESTARTED_WITHIN: Duration = Duration::from_secs(95);
+/// And within so much more while the store is in trouble (P5): until it goes unstored.
+const UNSTORED_WITHIN: Duration = Duration::from_secs(30);
+/// The longest wait after an attempt that failed.
+const TURN_WITHIN: Duration = Duration::from_secs(310);
+/// An alert that is in no record is not told before it has waited for so long.
+const UNSTORED_MIN: Duration = Duration::from_millis(29_500);
+/// And within so much more after a restart, or after somebody else wrote.
+const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Who starves is late in the heartbeats after this: its timeout again, and 15 s.
 const LATE_WITHIN: Duration = Duration::from_secs(60);
@@ -69,12 +77,44 @@ struct OwnTold {
 struct One {
     model: Model,
     cadence: Cadence,
-    stored: Option<Arc<ApiState>>,
-    /// How many items the stored record knows.
+    /// What is in the store.
+    stored: Option<Known>,
+    /// How many items the program has stored.
     stored_items: usize,
-    /// The record was lost with a crash on top: what was told before is not known any more.
+    /// And how many of those it knows to be stored.
+    said_items: usize,
+    /// Since when it knows that.
+    said_at: Duration,
+    /// And which version.
+    stored_version: u64,
+    /// What was ever stored under a version, for telling what an old copy knows.
+    copies: HashMap<u64, Known>,
+    /// What may have happened instead, until a record says which: an outcome was on its way when a record was adopted.
+    other: Option<Model>,
+    /// The record was lost or brought back with a crash on top: what was told before is not known any more.
     has_forgotten: bool,
+    /// Another thing was asked of it at some time.
+    is_asked_anew: bool,
+    /// It was brought back at the beginning of this life.
+    was_brought_back: bool,
     in_flight: Vec<Option<u64>>,
+}
+
+/// A record, and how many items it knows.
+#[derive(Clone)]
+struct Known {
+    record: Arc<ApiState>,
+    items: usize,
+}
+
+impl One {
+    /// One more thing happened. Returns whether it changed anything that must be stored.
+    fn happens(&mut self, item: Item, at: Duration, life: u64) -> bool {
+        if let Some(other) = &mut self.other {
+            other.happens(item.clone(), at, life);
+        }
+        self.model.happens(item, at, life)
+    }
 }
 
 struct Call {
@@ -82,6 +122,8 @@ struct Call {
     channel: usize,
     /// Which change it tells; `None` for one of the monitor's own.
     change: Option<usize>,
+    /// The outage that it tells, where that was forgotten meanwhile.
+    forgotten: Option<Change>,
 }
 
 pub(crate) struct Oracle<'a> {
@@ -95,6 +137,10 @@ pub(crate) struct Oracle<'a> {
     /// can end.
     own_stored: HashSet<String>,
     roster: BTreeMap<ApiId, Arc<ApiConfig>>,
+    /// The program has read the records that it goes on from.
+    is_up: bool,
+    /// Rows that were read before that.
+    rows: Option<Rows>,
     probes: HashMap<u64, Arc<ApiConfig>>,
     calls: HashMap<u64, Call>,
     life: u64,
@@ -109,6 +155,9 @@ pub(crate) struct Oracle<'a> {
 }
 
 type Checked = Result<(), Violation>;
+
+/// Rows as they were read: the good ones, and the ids of the refused ones.
+type Rows = (Vec<Arc<ApiConfig>>, Vec<ApiId>);
 
 /// Goes through the history of a seed.
 pub(crate) fn check(script: &Script, history: &History) -> (Checked, Counts, Duration) {
@@ -139,7 +188,14 @@ impl<'a> Oracle<'a> {
             cadence: Cadence::new(Duration::ZERO, true),
             stored: None,
             stored_items: 0,
+            said_items: 0,
+            said_at: Duration::ZERO,
+            is_asked_anew: false,
+            stored_version: 0,
+            copies: HashMap::new(),
+            other: None,
             has_forgotten: false,
+            was_brought_back: false,
             in_flight: vec![None; script.channels],
         };
         Self {
@@ -150,6 +206,8 @@ impl<'a> Oracle<'a> {
             own: BTreeMap::new(),
             own_stored: HashSet::new(),
             roster: BTreeMap::new(),
+            is_up: false,
+            rows: None,
             probes: HashMap::new(),
             calls: HashMap::new(),
             life: 0,
@@ -225,19 +283,16 @@ impl<'a> Oracle<'a> {
             Event::NotWritten { conflict, .. } => {
                 self.count(if *conflict { "store: conflict" } else { "store: one write failed" });
             }
-            Event::Written { record } => return self.written(record),
+            Event::Written { record, said } => return self.written(record, *said),
             Event::Beat { heartbeat } => return self.beats(heartbeat),
-            Event::Overwritten { record } => {
-                if let Some(one) = self.apis.get_mut(&record.api_id) {
-                    one.stored = Some(Arc::clone(record));
+            Event::Overwritten { record } => self.overwritten(record),
+            Event::Deleted { api_id } => self.deleted(api_id),
+            Event::Read { api_id, record } => self.read(api_id, record.as_ref()),
+            Event::AllRead => {
+                let is_first = self.is_running && !std::mem::replace(&mut self.is_up, self.is_running);
+                if is_first && let Some(rows) = self.rows.take() {
+                    return self.rows_apply(&rows);
                 }
-                self.count("store: somebody else wrote");
-            }
-            Event::Deleted { api_id } => {
-                if let Some(one) = self.apis.get_mut(api_id) {
-                    one.stored = None;
-                }
-                self.count("store: somebody else deleted");
             }
             Event::DeliverBegan { call, channel, alert } => return self.offered(*call, channel, alert),
             Event::TookOver { call } => self.taken_over(*call),
@@ -271,14 +326,19 @@ impl<'a> Oracle<'a> {
         self.looked_for_unconfigured = false;
         self.life_began = self.now.at;
         self.roster.clear();
+        self.is_up = false;
+        self.rows = None;
         self.probes.clear();
         self.calls.clear();
         for one in self.apis.values_mut() {
-            if one.stored.is_none() {
-                one.has_forgotten |= one.stored_items > 0;
-                one.stored_items = 0;
-            }
-            one.model.forget_after(one.stored_items);
+            let known = one.stored.as_ref().map_or(0, |known| known.items);
+            one.other = None;
+            one.was_brought_back = known < one.stored_items;
+            one.has_forgotten |= one.was_brought_back;
+            (one.stored_items, one.said_items) = (known, known);
+            one.stored_version = one.stored.as_ref().map_or(0, |known| known.record.version);
+            one.model.forget_after(known);
+            one.settled_as_stored(&self.channels);
             for lane in one.model.changes.iter_mut().flat_map(|change| &mut change.lanes) {
                 lane.owed_at_start = !lane.settled;
             }
@@ -336,20 +396,40 @@ impl<'a> Oracle<'a> {
             return;
         }
         let recheck = api.recheck;
-        let seen = Seen { verdict: verdict(behaviour), started_at, finished_at, api, missed };
-        one.model.happens(Item::Outcome(seen), now.at, life);
+        // What was asked before a row changed says nothing of what is asked now.
+        let asks_the_same = self.roster.get(&api.api_id).is_none_or(|row| row.url == api.url);
+        let verdict = if asks_the_same { verdict(behaviour) } else { Verdict::Inconclusive };
+        one.happens(Item::Outcome(Seen { verdict, started_at, finished_at, api, missed }), now.at, life);
         let is_suspect = one.model.now().streak.is_some();
         one.cadence.recheck(is_suspect.then_some(recheck));
+        if one.other.as_ref().is_some_and(|other| other.now().streak.is_some() != is_suspect) {
+            one.cadence.may_be_asked_again();
+        }
+        if !asks_the_same {
+            self.count("probe: of another question");
+        }
         if missed > 0 {
             self.count("ticks missed");
         }
     }
 
-    fn configs_read(&mut self, rows: Option<&(Vec<Arc<ApiConfig>>, Vec<ApiId>)>) -> Checked {
-        let Some((good, refused)) = rows else {
+    fn configs_read(&mut self, rows: Option<&Rows>) -> Checked {
+        let Some(rows) = rows else {
             self.count("configs: unreachable");
             return Ok(());
         };
+        if self.is_up {
+            return self.rows_apply(rows);
+        }
+        // Nothing is watched before the records are read.
+        let is_empty = rows.0.is_empty() && rows.1.is_empty();
+        if !is_empty || self.rows.is_none() {
+            self.rows = Some(rows.clone());
+        }
+        Ok(())
+    }
+
+    fn rows_apply(&mut self, (good, refused): &Rows) -> Checked {
         if self.is_stopping {
             return Ok(());
         }
@@ -375,14 +455,10 @@ impl<'a> Oracle<'a> {
             let row = roster.get(api_id).filter(|row| row.enabled);
             let was = one.cadence.watched.as_ref().map(|(row, _)| Arc::clone(row));
             let stops = was.is_some() && row.is_none();
+            one.is_asked_anew |= was.is_some_and(|was| row.is_some_and(|row| row.url != was.url));
             let is_gone = looks && row.is_none() && !refused.contains(api_id);
             if stops || is_gone {
-                one.model.happens(Item::Unwatched(now.wall), now.at, life);
-            }
-            if let (Some(was), Some(row)) = (&was, row)
-                && was.url != row.url
-            {
-                one.model.happens(Item::AskedAnew, now.at, life);
+                one.happens(Item::Unwatched(now.wall), now.at, life);
             }
             if stops {
                 self.api_time += now.at - self.life_began;

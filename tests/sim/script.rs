@@ -29,22 +29,42 @@ pub(crate) enum Action {
     Trap(Step, u64),
     Crash,
     Restart,
-    /// Somebody else writes or deletes the record of an API.
-    Overwrite(usize),
-    Delete(usize),
-    /// Another process says that it hands over what some API owes, and dies.
-    Claim,
+    /// Somebody else does this to a record in the table.
+    Hand(Whose, Hand),
     /// No more faults.
     Quiet,
     End,
+}
+
+/// Whose record a hand in the table goes for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose {
+    /// That of this API.
+    Api(usize),
+    /// The first one that owes something.
+    Owing,
+    /// The first one of which an outage was told that is not in it.
+    ToldUnstored,
+}
+
+/// What a hand in the table does to a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hand {
+    /// Writes it again as it is, under the next version.
+    Bump,
+    /// The same, with another figure in it: nothing that is decided hangs on it.
+    Figure,
+    Delete,
+    /// Keeps a copy of it, as a backup does.
+    Copy,
+    /// Brings the copy back.
+    Restore,
 }
 
 /// The world of one seed.
 pub(crate) struct Script {
     pub(crate) apis: Vec<Arc<ApiConfig>>,
     pub(crate) channels: usize,
-    /// Other processes may use the store, too.
-    pub(crate) is_shared: bool,
     pub(crate) checkpoint: Duration,
     /// In order of time.
     pub(crate) actions: Vec<(Duration, Action)>,
@@ -68,7 +88,6 @@ impl Script {
         let quiet_at = chance.between(40, 90) * MINUTE;
         let mut script = Self {
             channels: if chance.percent(40) { 2 } else { 1 },
-            is_shared: chance.percent(40),
             checkpoint: Duration::from_secs(*chance.pick(&[1, 10, 60])),
             actions: vec![],
             downtimes: (0..40)
@@ -154,6 +173,14 @@ impl Script {
             ]);
             let lasts = if chance.percent(50) { 20_000 } else { 8 * MINUTE };
             self.window(until_ms, lasts, Action::Store(fault), Action::Store(StoreFault::None), chance);
+            let (began, _) = self.actions[self.actions.len() - 2];
+            if chance.percent(50) {
+                // A hand while the store takes nothing from the program: what was told unstored meets another record.
+                for _ in 0..8 {
+                    let at = u64::try_from(began.as_millis()).unwrap_or(0) + chance.below(lasts);
+                    self.add(at, Action::Hand(Whose::ToldUnstored, Hand::Bump));
+                }
+            }
         }
         for _ in 0..chance.below(6) {
             let channel = usize::try_from(chance.below(self.channels as u64)).unwrap_or(0);
@@ -186,14 +213,28 @@ impl Script {
             let by = if chance.percent(50) { by } else { -by };
             self.add(chance.below(until_ms), Action::SetClock(by));
         }
-        for _ in 0..chance.below(6) {
-            let n = usize::try_from(chance.below(self.apis.len() as u64)).unwrap_or(0);
-            let action = if chance.percent(30) { Action::Delete(n) } else { Action::Overwrite(n) };
-            self.add(chance.below(until_ms), action);
+        self.hands(until_ms, chance);
+    }
+
+    /// Hands in the table: a few at any record, and in some worlds many at records that owe something.
+    fn hands(&mut self, until_ms: u64, chance: &mut Chance) {
+        for _ in 0..chance.below(8) {
+            let whose = Whose::Api(usize::try_from(chance.below(self.apis.len() as u64)).unwrap_or(0));
+            let at = chance.below(until_ms);
+            let hand = match chance.below(6) {
+                0 => Hand::Delete,
+                1..=2 => {
+                    self.add(at + chance.between(1_000, 15 * MINUTE), Action::Hand(whose, Hand::Restore));
+                    Hand::Copy
+                }
+                3 => Hand::Figure,
+                _ => Hand::Bump,
+            };
+            self.add(at, Action::Hand(whose, hand));
         }
-        if self.is_shared {
+        if chance.percent(40) {
             for _ in 0..chance.below(60) {
-                self.add(chance.below(until_ms), Action::Claim);
+                self.add(chance.below(until_ms), Action::Hand(Whose::Owing, Hand::Bump));
             }
         }
     }
@@ -212,11 +253,12 @@ impl Script {
             };
             let (failures, successes) = (u32::try_from(chance.between(1, 4)), u32::try_from(chance.between(1, 4)));
             let schedule = chance.pick(&schedules::ALL).schedule();
-            let first = match chance.below(6) {
+            let first = match chance.below(7) {
                 0 => Action::Row(n, None),
                 1 => Action::Row(n, edited(&|row| row.enabled = false)),
                 2 => Action::Break(n),
                 3 => Action::Row(n, edited(&|row| row.name = format!("{} renamed", row.name))),
+                6 => Action::Row(n, edited(&|row| row.url = format!("{}other", row.url))),
                 4 => Action::Row(
                     n,
                     edited(&|row| {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api_health_actors::ports::Clock;
 use api_health_actors::system::Options;
 use api_health_actors::testkit::channel::ChannelFault;
 use api_health_actors::testkit::configs::SourceFault;
@@ -12,13 +11,10 @@ use api_health_actors::testkit::stage::{Entry, Event, Stage};
 use api_health_actors::testkit::store::StoreFault;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeChannel, FakeWorld, VirtualClock};
-use api_health_core::{ApiConfig, ApiId, ApiState, delivery};
+use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState};
 use futures_util::FutureExt;
 
-use crate::script::{Action, Script};
-
-/// Another process on the same store, as its claims name it.
-pub(crate) const ANOTHER: &str = "another process";
+use crate::script::{Action, Hand, Script, Whose};
 
 /// What really happened in the world of a seed.
 pub(crate) struct History {
@@ -55,6 +51,8 @@ struct Play<'a> {
     world: FakeWorld,
     rows: BTreeMap<ApiId, Arc<ApiConfig>>,
     broken: Vec<ApiId>,
+    /// Copies that a hand in the table keeps.
+    copies: BTreeMap<ApiId, ApiState>,
 }
 
 /// Plays the script of a seed, in the present thread.
@@ -65,13 +63,12 @@ pub(crate) fn play(seed: u64, script: &Script) -> History {
     if script.channels == 2 {
         world.channels.push(FakeChannel::on("mail", world.stage.clone()));
     }
-    world.is_shared = script.is_shared;
     world.store.set_latency(15);
     world.targets.set_latency(700);
     world.channels.iter().for_each(|channel| channel.set_latency(400));
     let rows = script.apis.iter().map(|api| (api.api_id.clone(), Arc::clone(api))).collect();
     let stage = world.stage.clone();
-    let mut play = Play { script, next: 0, world, rows, broken: vec![] };
+    let mut play = Play { script, next: 0, world, rows, broken: vec![], copies: BTreeMap::new() };
     take_panics();
     let mut downtime = Duration::ZERO;
     for life in 0.. {
@@ -103,6 +100,7 @@ fn in_a_life<T>(life: impl Future<Output = T>) -> T {
 impl Play<'_> {
     async fn live(&mut self, downtime: Duration) -> End {
         let stage = self.world.stage.clone();
+        self.forget_copies_of_what_never_was();
         stage.clock.resume(downtime);
         let end = self.live_on(&stage).await;
         // What it still does on its way out does not count. Outside its runtime there is no time of its own.
@@ -193,7 +191,7 @@ impl Play<'_> {
 
     fn act(&mut self, action: &Action) -> Option<End> {
         let world = &self.world;
-        if !matches!(action, Action::Behave(..) | Action::Claim) {
+        if !matches!(action, Action::Behave(..) | Action::Hand(..)) {
             world.stage.note(Event::Scripted(in_words(action)));
         }
         match action {
@@ -224,27 +222,12 @@ impl Play<'_> {
             Action::Trap(step, countdown) => world.stage.trap(*step, *countdown),
             Action::Crash => return Some(End::Crashed),
             Action::Restart => return Some(End::Stopped),
-            Action::Overwrite(n) => {
-                // As somebody would who corrects a figure: nothing that is decided hangs on it.
-                if let Some(mut record) = world.store.record(self.id(*n).as_str()) {
-                    record.version += 1;
-                    world.store.overwrite(record);
+            Action::Hand(whose, hand) => {
+                if let Some(record) = self.whose(*whose) {
+                    world.stage.note(Event::Scripted(format!("a hand in the table: {hand:?}")));
+                    self.lay_hand_on(record, *hand);
                 }
             }
-            Action::Claim => {
-                // Of an API whose claim has lapsed: another process respects the claims of this one, as this one does its.
-                let now = world.clock.now();
-                let records = self.script.apis.iter().filter_map(|api| world.store.record(api.api_id.as_str()));
-                let is_free = |record: &ApiState| record.claim.as_ref().is_none_or(|claim| claim.until <= now);
-                if let Some(mut record) = records.into_iter().find(|record| !record.owed.is_empty() && is_free(record))
-                {
-                    record.version += 1;
-                    delivery::claim(&mut record, ANOTHER, now);
-                    world.stage.note(Event::Scripted("another process claims".into()));
-                    world.store.overwrite(record);
-                }
-            }
-            Action::Delete(n) => world.store.delete(&self.id(*n)),
             Action::Quiet => {
                 let world = self.world.clone();
                 world.stage.thaw();
@@ -266,6 +249,59 @@ impl Play<'_> {
             Action::End => return Some(End::Over),
         }
         None
+    }
+
+    /// The record that a hand goes for.
+    fn whose(&self, whose: Whose) -> Option<ApiState> {
+        let store = &self.world.store;
+        let mut records = self.script.apis.iter().filter_map(|api| store.record(api.api_id.as_str()));
+        match whose {
+            Whose::Api(n) => store.record(self.id(n).as_str()),
+            Whose::Owing => records.find(|record| !record.owed.is_empty()),
+            Whose::ToldUnstored => {
+                let told: Vec<_> = self.world.channels.iter().flat_map(|channel| channel.told()).collect();
+                records.find(|record| {
+                    let is_it = |alert: &&api_health_core::Alert| alert.api_id == record.api_id;
+                    let last = told.iter().map(|(_, alert)| alert).rfind(is_it);
+                    last.is_some_and(|last| {
+                        let stored = record.incident.as_ref().map(|incident| &incident.incident_id);
+                        last.kind == AlertKind::Down && stored != Some(&last.incident_id)
+                    })
+                })
+            }
+        }
+    }
+
+    fn lay_hand_on(&mut self, mut record: ApiState, hand: Hand) {
+        let store = &self.world.store;
+        match hand {
+            Hand::Bump => {
+                record.version += 1;
+                store.overwrite(record);
+            }
+            Hand::Figure => {
+                record.version += 1;
+                record.missed_ticks += 7;
+                store.overwrite(record);
+            }
+            Hand::Delete => store.delete(&record.api_id),
+            Hand::Copy => {
+                self.copies.insert(record.api_id.clone(), record);
+            }
+            Hand::Restore => {
+                // One that is as good as what is there is no older copy.
+                if let Some(copy) = self.copies.get(&record.api_id).filter(|copy| copy.version + 1 < record.version) {
+                    store.overwrite(copy.clone());
+                }
+            }
+        }
+    }
+
+    /// A life goes on from what is in the table: copies of what came after that are of a history that is no more.
+    fn forget_copies_of_what_never_was(&mut self) {
+        let store = &self.world.store;
+        self.copies
+            .retain(|api_id, copy| store.record(api_id.as_str()).is_some_and(|record| record.version >= copy.version));
     }
 
     fn set_rows(&self) {

@@ -147,6 +147,8 @@ pub enum Event {
     Written {
         /// The record.
         record: Arc<ApiState>,
+        /// The answer is not lost.
+        said: bool,
     },
     /// A heartbeat is durable.
     Beat {
@@ -166,6 +168,15 @@ pub enum Event {
         call: u64,
         /// Each write went through, and each answer said so.
         all_well: bool,
+    },
+    /// All records were read, for the program or for whoever starts it.
+    AllRead,
+    /// One record was read: what the program goes on from after a conflict.
+    Read {
+        /// Whose.
+        api_id: ApiId,
+        /// What was there.
+        record: Option<Arc<ApiState>>,
     },
     /// Somebody else wrote a record.
     Overwritten {

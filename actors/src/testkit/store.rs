@@ -172,10 +172,10 @@ impl MemoryStore {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, write: &StateWrite) -> Result<(), CommitError> {
+    fn write(&self, write: &StateWrite, said: bool) -> Result<(), CommitError> {
         let written = self.lock().write(write);
         self.stage.note(match written {
-            Ok(()) => Event::Written { record: Arc::clone(&write.state) },
+            Ok(()) => Event::Written { record: Arc::clone(&write.state), said },
             Err(ref error) => {
                 Event::NotWritten { api_id: write.state.api_id.clone(), conflict: *error == CommitError::Conflict }
             }
@@ -202,10 +202,10 @@ impl MemoryStore {
                 continue;
             }
             self.stage.pass(Step::BeforeWrite).await;
-            let result = self.write(write);
+            let said = fate == Fate::Done;
+            let result = self.write(write, said);
             self.stage.pass(Step::AfterWrite).await;
-            let unsaid = fate == Fate::DoneUnsaid;
-            results.push(if unsaid { result.and(Err(CommitError::Store(unavailable()))) } else { result });
+            results.push(if said { result } else { result.and(Err(CommitError::Store(unavailable()))) });
         }
         results
     }
@@ -285,6 +285,7 @@ impl StateStore for MemoryStore {
             let inner = self.lock();
             let readable = |record: &&Arc<ApiState>| !inner.unreadable.contains_key(&record.api_id);
             let states = inner.records.values().filter(readable).map(|record| (**record).clone()).collect();
+            self.stage.note(Event::AllRead);
             Ok(LoadedStates { states, unreadable: inner.unreadable.values().cloned().collect() })
         }
         .boxed()
@@ -302,7 +303,9 @@ impl StateStore for MemoryStore {
             self.stage.note(Event::CommitEnded { call, all_well: reached.is_ok() });
             reached?;
             let unreadable = self.lock().unreadable.get(&api_id).cloned();
-            Ok(unreadable.map(Err).or_else(|| self.record(api_id.as_str()).map(Ok)))
+            let record = self.lock().records.get(&api_id).cloned();
+            self.stage.note(Event::Read { api_id, record: record.clone() });
+            Ok(unreadable.map(Err).or_else(|| record.map(|record| Ok((*record).clone()))))
         }
         .boxed()
     }

@@ -19,8 +19,14 @@ use crate::support::dynamodb_local::DynamoDbLocal;
 use crate::support::moto::Moto;
 
 pub(super) enum World {
-    Sqlite { file: SqliteFile, _folder: tempfile::TempDir },
-    Dynamo { client: Client, table: String },
+    Sqlite {
+        file: SqliteFile,
+        _folder: tempfile::TempDir,
+    },
+    Dynamo {
+        client: Client,
+        table: String,
+    },
     /// What the simulations write to. Nothing is put there behind its back.
     Memory(MemoryStore),
 }

@@ -26,7 +26,7 @@ impl Oracle<'_> {
                     return Err(self.violation("the last told is true", Some(api_id), what));
                 }
             }
-            if let Some(record) = &one.stored {
+            if let Some(record) = one.stored.as_ref().map(|known| &known.record) {
                 if !record.owed.is_empty() {
                     return Err(self.violation("nothing owed at the end", Some(api_id), "an alert is still owed"));
                 }

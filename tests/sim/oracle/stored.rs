@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, invariant};
+use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Verdict, invariant};
 
-use super::{AFTER_TROUBLE, Checked, One, Oracle, STORED_WITHIN};
-use crate::model::{Item, Model};
+use super::{AFTER_TROUBLE, Checked, Known, One, Oracle, STORED_WITHIN};
+use crate::model::{Item, Model, Seen};
 
 impl Oracle<'_> {
     /// A record is durable: it must say what the model says.
-    pub(super) fn written(&mut self, record: &Arc<ApiState>) -> Checked {
+    pub(super) fn written(&mut self, record: &Arc<ApiState>, said: bool) -> Checked {
         let api_id = &record.api_id;
         if let Some(broken) = invariant::first_broken(record) {
             return Err(self.violation("invariant", Some(api_id), broken));
@@ -21,16 +21,30 @@ impl Oracle<'_> {
             return if own { Ok(()) } else { Err(self.violation("stored", Some(api_id), "nobody configured it")) };
         };
         // Where nothing shifted a tick, each that was missed is counted.
-        let items = match explain(one, record, one.cadence.is_plain && self.life == 0) {
+        let counts_missed = one.cadence.is_plain && self.life == 0;
+        let items = match explain(one, &one.model, record, counts_missed) {
             Ok(items) => items,
-            Err(what) => return Err(self.violation("same decisions as the model", Some(api_id), what)),
+            Err(what) => {
+                let other = one.other.as_ref().and_then(|other| explain(one, other, record, false).ok());
+                let Some(items) = other else {
+                    return Err(self.violation("same decisions as the model", Some(api_id), what));
+                };
+                self.it_was_the_other(&api_id.clone());
+                items
+            }
         };
         self.stored_in_time(api_id)?;
         self.outbox(record, items)?;
         let at = self.now.at;
         if let Some(one) = self.apis.get_mut(api_id) {
-            one.stored = Some(Arc::clone(record));
+            let known = Known { record: Arc::clone(record), items };
+            one.copies.insert(record.version, known.clone());
+            one.stored = Some(known);
             one.stored_items = items;
+            one.stored_version = record.version;
+            if said {
+                (one.said_items, one.said_at) = (items, at);
+            }
             let changes = one.model.snapshots[items].changes;
             for change in &mut one.model.changes[..changes] {
                 change.stored_at.get_or_insert(at);
@@ -135,12 +149,18 @@ impl Oracle<'_> {
 
 /// How many items of the model a record knows: it names the last probe that it knows of, and may know of later items
 /// that are no probes, or of probes that changed nothing.
-fn explain(one: &One, record: &ApiState, counts_missed: bool) -> Result<usize, String> {
-    let model = &one.model;
+fn explain(one: &One, model: &Model, record: &ApiState, counts_missed: bool) -> Result<usize, String> {
+    let stored_items = one.stored_items;
     let named = match &record.last_probe {
         None => 0,
         Some(last) => {
-            let is_it = |item: &Item| matches!(item, Item::Outcome(seen) if seen.finished_at == last.at && seen.verdict == last.verdict);
+            // A pass that was on its way when another thing was asked says nothing any more, and changes nothing either way.
+            let is_verdict = |seen: &Seen| {
+                seen.verdict == last.verdict
+                    || (one.is_asked_anew && (seen.verdict, last.verdict) == (Verdict::Pass, Verdict::Inconclusive))
+            };
+            let is_it =
+                |item: &Item| matches!(item, Item::Outcome(seen) if seen.finished_at == last.at && is_verdict(seen));
             1 + model
                 .items
                 .iter()
@@ -155,8 +175,8 @@ fn explain(one: &One, record: &ApiState, counts_missed: bool) -> Result<usize, S
     }
     let mut best = None;
     let mut differs = String::new();
-    for items in named.max(one.stored_items)..=model.items.len() {
-        let is_new_outcome = items > named.max(one.stored_items) && matches!(model.items[items - 1], Item::Outcome(_));
+    for items in named.max(stored_items)..=model.items.len() {
+        let is_new_outcome = items > named.max(stored_items) && matches!(model.items[items - 1], Item::Outcome(_));
         if is_new_outcome && model.snapshots[items].mattered {
             break;
         }
@@ -171,8 +191,8 @@ fn explain(one: &One, record: &ApiState, counts_missed: bool) -> Result<usize, S
 
 fn difference(model: &Model, items: usize, record: &ApiState) -> Option<String> {
     let snapshot = &model.snapshots[items];
-    let streak = record.streak.as_ref().map(|streak| (streak.toward, streak.count, streak.first_at));
-    let last = model.changes[..snapshot.changes].last();
+    let streak = record.streak.as_ref().map(|streak| (streak.toward.kind(), streak.count, streak.first_at));
+    let last = model.last_change(snapshot.changes);
     let last_told = last.map_or(Status::Unknown, |change| change.kind.status());
     let incident = record.incident.as_ref().map(|incident| incident.started_at);
     let open = last.filter(|change| change.kind == AlertKind::Down).map(|change| change.happened_at);

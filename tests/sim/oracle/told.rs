@@ -3,27 +3,36 @@
 use std::time::Duration;
 
 use api_health_actors::testkit::stage::Answered;
-use api_health_core::delivery::CLAIM_LASTS;
 use api_health_core::{Alert, ApiId};
 
 use super::{
-    AFTER_TROUBLE, Call, Checked, OFFERED_WITHIN, Oracle, OwnTold, RESTARTED_WITHIN, STORED_WITHIN, UNSTORED_WITHIN,
+    AFTER_TROUBLE, Call, Checked, OFFERED_WITHIN, Oracle, OwnTold, RESTARTED_WITHIN, STORED_WITHIN, TURN_WITHIN,
+    UNSTORED_MIN, UNSTORED_WITHIN,
 };
-use crate::model::Change;
+use crate::model::{Change, Model};
 
 impl Oracle<'_> {
     pub(super) fn offered(&mut self, number: u64, channel: &'static str, alert: &Alert) -> Checked {
         let api_id = &alert.api_id;
         let channel = self.channels.iter().position(|name| *name == channel).unwrap_or(0);
         let Some(one) = self.apis.get(api_id) else {
-            self.calls.insert(number, Call { api_id: api_id.clone(), channel, change: None });
+            self.calls.insert(number, Call { api_id: api_id.clone(), channel, change: None, forgotten: None });
             return self.own_offered(channel, alert);
         };
-        let told = one.model.changes.iter().rposition(|change| {
-            change.kind == alert.kind
-                && change.happened_at == alert.happened_at
-                && change.alert_id.as_ref().is_none_or(|id| *id == alert.alert_id)
-        });
+        let of = |model: &Model| {
+            model.changes.iter().rposition(|change| {
+                change.kind == alert.kind
+                    && change.happened_at == alert.happened_at
+                    && change.alert_id.as_ref().is_none_or(|id| *id == alert.alert_id)
+            })
+        };
+        let mut told = of(&one.model);
+        if told.is_none() {
+            told = one.other.as_ref().and_then(of);
+            if told.is_some() {
+                self.it_was_the_other(api_id);
+            }
+        }
         let Some(index) = told else {
             let what = format!("{} of {} is told, and did not happen", alert.kind.as_str(), alert.happened_at);
             return Err(self.violation("none told that did not happen", Some(api_id), what));
@@ -45,12 +54,8 @@ impl Oracle<'_> {
         if change.stored_at.is_none() && !trouble(now.saturating_sub(Duration::from_secs(31))) {
             return Err(self.violation("stored before it is told", Some(api_id), "no record owes it yet"));
         }
-        let claim = one.stored.as_ref().and_then(|record| record.claim.as_ref());
-        let is_claimed = claim.is_some_and(|claim| claim.until > self.now.wall);
-        let is_set = self.troubles.clock.touch(now.saturating_sub(Duration::from_secs(31)), now);
-        let is_theirs = is_claimed && claim.is_some_and(|claim| claim.by == crate::world::ANOTHER);
-        if (!is_claimed || is_theirs) && !is_set && !trouble(now.saturating_sub(Duration::from_secs(31))) {
-            return Err(self.violation("claimed before it is told", Some(api_id), format!("the claim is {claim:?}")));
+        if change.stored_at.is_none() && now.saturating_sub(one.unsaid_since()) < UNSTORED_MIN {
+            return Err(self.violation("stored before it is told", Some(api_id), "the store was not waited for"));
         }
         if let Some((answered_at, life)) = lane.answered {
             self.count_repeat();
@@ -68,7 +73,7 @@ impl Oracle<'_> {
             }
             let ended = self.life_ended.get(usize::try_from(life).unwrap_or(0)).copied().unwrap_or(now);
             let in_trouble = self.troubles.store.touch(answered_at.saturating_sub(AFTER_TROUBLE), ended);
-            if ended > answered_at + STORED_WITHIN && !in_trouble {
+            if ended > answered_at + STORED_WITHIN && !in_trouble && !one.was_brought_back {
                 return Err(self.violation(
                     "told once",
                     Some(api_id),
@@ -86,7 +91,7 @@ impl Oracle<'_> {
             one.model.changes[index].lanes[channel].offered_at.get_or_insert(now);
             one.in_flight[channel] = Some(number);
         }
-        self.calls.insert(number, Call { api_id: api_id.clone(), channel, change: Some(index) });
+        self.calls.insert(number, Call { api_id: api_id.clone(), channel, change: Some(index), forgotten: None });
         Ok(())
     }
 
@@ -111,13 +116,11 @@ impl Oracle<'_> {
         if self.troubles.store.touch(since.saturating_sub(AFTER_TROUBLE), now) {
             within += UNSTORED_WITHIN;
         }
-        // The process before this one may have claimed what this one has to tell.
-        let is_claimed_by_the_dead = self.script.is_shared && since < self.life_began + CLAIM_LASTS;
-        if change.life != self.life
-            || is_claimed_by_the_dead
-            || self.troubles.meddling.touch(since.saturating_sub(CLAIM_LASTS), now)
-        {
+        if change.life != self.life || self.troubles.meddling.touch(since, now) {
             within += RESTARTED_WITHIN;
+        }
+        if change.takes_back {
+            within += TURN_WITHIN; // the attempt before it may have failed, and asked for patience
         }
         let name = self.channels[channel];
         let is_congested = self.troubles.channels.get(name).is_some_and(|spans| spans.touch(since, now));
@@ -168,7 +171,7 @@ impl Oracle<'_> {
     pub(super) fn taken_over(&mut self, number: u64) {
         let at = self.now.at;
         self.count("told");
-        if let Some(Call { api_id, channel, change: Some(index) }) = self.calls.get(&number)
+        if let Some(Call { api_id, channel, change: Some(index), .. }) = self.calls.get(&number)
             && let Some(one) = self.apis.get_mut(api_id)
         {
             one.model.changes[*index].lanes[*channel].taken_at.get_or_insert(at);
@@ -184,13 +187,16 @@ impl Oracle<'_> {
             Answered::Panicked => "channel: panicked",
             Answered::Cut => "channel: did not answer",
         });
-        if let Some(Call { api_id, channel, change: Some(index) }) = self.calls.remove(&number)
-            && let Some(one) = self.apis.get_mut(&api_id)
-        {
-            one.in_flight[channel] = None;
-            if answered == Answered::Ok {
-                one.model.changes[index].lanes[channel].answered = Some((at, life));
-            }
+        let Some(Call { api_id, channel, change, forgotten }) = self.calls.remove(&number) else { return };
+        let Some(one) = self.apis.get_mut(&api_id) else { return };
+        one.in_flight[channel] = None;
+        if answered != Answered::Ok {
+            return;
+        }
+        if let Some(index) = change {
+            one.model.changes[index].lanes[channel].answered = Some((at, life));
+        } else if let Some(outage) = forgotten {
+            self.take_back(&api_id, vec![outage]);
         }
     }
 }

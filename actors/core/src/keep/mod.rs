@@ -257,6 +257,7 @@ impl Keeper {
 
     /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
     pub fn look(&mut self, now: Moment) {
+        self.store_what_is_leaving();
         self.ledger.queue_what_is_due(now.uptime, self.hurry);
         if self.health.is_in_trouble() && self.health.may_be_tried(now.uptime) {
             self.ledger.try_another();
@@ -280,7 +281,8 @@ impl Keeper {
     fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
         let Completed { api, mut outcome, missed_ticks, next_tick_in } = completed;
         let api_id = &api.api_id;
-        let Some((entry, asked)) = self.ledger.get_mut(api_id).and_then(|entry| entry.question.map(|asked| (entry, asked)))
+        let Some((entry, asked)) =
+            self.ledger.get_mut(api_id).and_then(|entry| entry.question.map(|asked| (entry, asked)))
         else {
             self.lines.push(Line::LateOutcome { api_id: api_id.clone() });
             return None;

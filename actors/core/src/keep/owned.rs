@@ -84,6 +84,11 @@ impl Owned {
         !self.leaving.is_empty() && self.leaving.contains(&self.shard(api_id))
     }
 
+    /// Those that are let go of.
+    pub(super) fn leaving(&self) -> &ShardSet {
+        &self.leaving
+    }
+
     pub(super) fn owns_first(&self) -> bool {
         self.epochs.contains_key(&Shard::FIRST)
     }

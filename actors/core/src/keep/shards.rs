@@ -69,11 +69,19 @@ impl Keeper {
     /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now.
     pub(super) fn begin_release(&mut self, shards: &ShardSet, now: Moment) {
         self.owned.leave(shards);
-        let unsaved: Vec<ApiId> = self.in_shards(shards, Entry::is_unsaved);
-        for api_id in unsaved {
+        self.store_what_is_leaving();
+        self.pump(now);
+    }
+
+    /// Whoever waits for these shards waits for no checkpoint: what is found out of them meanwhile, by a probe that was on its way
+    /// or by the end of an attempt, is stored as well.
+    pub(super) fn store_what_is_leaving(&mut self) {
+        if self.owned.leaving().is_empty() {
+            return;
+        }
+        for api_id in self.in_shards(self.owned.leaving(), Entry::is_unsaved) {
             self.ledger.queue(&api_id);
         }
-        self.pump(now);
     }
 
     /// Nothing of these shards is unsaved, and no attempt is under way.

@@ -145,7 +145,15 @@ impl Keeper {
     }
 
     /// What came of an attempt.
-    pub fn attempted(&mut self, api_id: &ApiId, channel: &Channel, alert: &Arc<Alert>, unstored: bool, came: Attempted, now: Moment) {
+    pub fn attempted(
+        &mut self,
+        api_id: &ApiId,
+        channel: &Channel,
+        alert: &Arc<Alert>,
+        unstored: bool,
+        came: Attempted,
+        now: Moment,
+    ) {
         let next_try = match &came {
             Attempted::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
             Attempted::Cut => Some(now.uptime.saturating_add(CUT_AGAIN_AFTER)),
@@ -160,6 +168,10 @@ impl Keeper {
                 let is_news = entry.taken(alert, channel, now.uptime);
                 if is_news {
                     self.ledger.queue(api_id);
+                    self.pump(now);
+                } else if unstored && alert.kind.opens() {
+                    // It was forgotten meanwhile, for a record that does not know it.
+                    self.take_back(alert, now);
                     self.pump(now);
                 }
             }
@@ -233,15 +245,21 @@ impl Keeper {
 
     /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
     /// taken back.
-    pub fn withdraw(&mut self, told: &Alert, now: Moment) {
-        if !self.owned.owns(&told.api_id) {
-            return;
+    pub fn withdraw(&mut self, told: &Arc<Alert>, now: Moment) {
+        if self.owned.owns(&told.api_id) {
+            self.take_back(told, now);
+            self.pump(now);
         }
+    }
+
+    /// Takes an outage back that was told and is not in the record. Until that is stored, it is still to be taken back by whoever
+    /// owns the record next, or over whatever record is found there.
+    pub(super) fn take_back(&mut self, told: &Arc<Alert>, now: Moment) {
         let state = &self.ledger.entry(&told.api_id).state;
         if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
-            let api_id = told.api_id.clone();
-            self.carry_out(&api_id, decision, now);
-            self.pump(now);
+            self.carry_out(&told.api_id, decision, now);
+            let entry = self.ledger.entry(&told.api_id);
+            self.setup.channels.iter().for_each(|_| entry.told(told, now.uptime));
         }
     }
 
@@ -263,7 +281,8 @@ impl Keeper {
         let mut foreign: Vec<(String, u64)> = Vec::new();
         for entry in self.owing.iter().filter_map(|api_id| self.ledger.get(api_id)) {
             for channel in entry.state.owed.iter().flat_map(|owed| owed.awaited_by()) {
-                let is_had = self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
+                let is_had =
+                    self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
                 match foreign.iter_mut().find(|(name, _)| name == channel) {
                     _ if is_had => {}
                     Some((_, alerts)) => *alerts += 1,

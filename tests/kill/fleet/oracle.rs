@@ -1,0 +1,230 @@
+//! Judges what a fleet told by what was true. It knows the target's script, every request that the webhook got, and what was
+//! done to each daemon and when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use crate::oracle::{Change, Heard, PROBE};
+
+/// What was done to one life of a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// kill -9.
+    Killed,
+    /// SIGSTOP, and SIGCONT at the end.
+    Frozen,
+    /// It alone did not reach the store.
+    CutAlone,
+    /// Nobody reached the store.
+    AllCut,
+}
+
+/// Something that was done to one life of a daemon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trouble {
+    /// To which.
+    pub(crate) life: usize,
+    pub(crate) what: What,
+    pub(crate) from: SystemTime,
+    pub(crate) until: SystemTime,
+}
+
+/// What was found, to show that the run was worth something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Alerts told, those of withdrawn outages among them.
+    pub(crate) alerts: usize,
+    /// Requests for an alert that the webhook had already, each with a cause.
+    pub(crate) repeats: usize,
+    /// Outages that were told a second time under another id by a worker that was cut off, and taken back.
+    pub(crate) withdrawn: usize,
+}
+
+/// What a worker tells is noted in the store within this, unless something hinders it.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// A request comes no later than this after it was sent.
+pub(crate) const ON_ITS_WAY: Duration = Duration::from_secs(2);
+
+/// Who has been cut off for less tells nothing that is not stored.
+const UNSTORED_MIN: Duration = Duration::from_secs(29);
+
+/// Checks everything that was heard, in the order in which it came.
+///
+/// # Errors
+/// What was told that should not be, or not told, or out of turn.
+pub(crate) fn check(
+    truth: &BTreeMap<String, Vec<Change>>,
+    heard: &[Heard],
+    troubles: &[Trouble],
+) -> Result<Figures, String> {
+    let mut by_api: BTreeMap<&str, Vec<&Heard>> = truth.keys().map(|api_id| (api_id.as_str(), Vec::new())).collect();
+    for one in heard.iter().filter(|one| !one.api_id.contains(':')) {
+        by_api.get_mut(one.api_id.as_str()).ok_or_else(|| format!("{}: there is no such API", one.api_id))?.push(one);
+    }
+    let mut figures = Figures::default();
+    for (api_id, changes) in truth {
+        check_one(changes, &by_api[api_id.as_str()], troubles, &mut figures)
+            .map_err(|why| format!("{api_id}: {why}"))?;
+    }
+    Ok(figures)
+}
+
+/// What was told of one outage, each alert where it came first.
+#[derive(Default)]
+struct Incident<'a> {
+    down: Option<&'a Heard>,
+    up: Option<&'a Heard>,
+    closed: Option<&'a Heard>,
+}
+
+impl Incident<'_> {
+    fn words(&self) -> String {
+        let word = |alert: Option<&Heard>, word| if alert.is_some() { word } else { "" };
+        [word(self.down, "down"), word(self.up, "up"), word(self.closed, "closed")].join(" ").trim().to_owned()
+    }
+}
+
+fn check_one(changes: &[Change], heard: &[&Heard], troubles: &[Trouble], figures: &mut Figures) -> Result<(), String> {
+    let first_of_each = explain_repeats(heard, troubles, figures)?;
+    figures.alerts += first_of_each.len();
+    let mut incidents: Vec<Incident<'_>> = Vec::new();
+    let mut ids: Vec<&str> = Vec::new();
+    for one in first_of_each {
+        let at = ids.iter().position(|id| *id == one.incident_id).unwrap_or_else(|| {
+            ids.push(&one.incident_id);
+            incidents.push(Incident::default());
+            ids.len() - 1
+        });
+        let incident = &mut incidents[at];
+        let (slot, begins) = match one.kind.as_str() {
+            "down" => (&mut incident.down, true),
+            "up" => (&mut incident.up, false),
+            "closed" => (&mut incident.closed, false),
+            other => return Err(format!("{other} is no kind")),
+        };
+        if slot.replace(one).is_some() {
+            return Err(format!("{} of one incident under two ids", one.kind));
+        }
+        if !begins && incident.down.is_none() {
+            return Err(format!("{} came before the outage that it ends", one.alert_id));
+        }
+    }
+    compare(changes, &incidents, troubles, figures)
+}
+
+/// Each alert where it came first; a repeat needs a cause, and each cause explains one repeat of an alert.
+fn explain_repeats<'a>(
+    heard: &[&'a Heard],
+    troubles: &[Trouble],
+    figures: &mut Figures,
+) -> Result<Vec<&'a Heard>, String> {
+    let mut firsts: Vec<&Heard> = Vec::new();
+    let mut before: BTreeMap<&str, &Heard> = BTreeMap::new();
+    let mut used: BTreeSet<(&str, usize)> = BTreeSet::new();
+    for &one in heard {
+        if one.answered != 200 {
+            return Err(format!("{} was answered with {}", one.alert_id, one.answered));
+        }
+        let Some(last) = before.insert(&one.alert_id, one) else {
+            firsts.push(one);
+            continue;
+        };
+        if (&last.kind, &last.incident_id) != (&one.kind, &one.incident_id) {
+            return Err(format!("{one:?} has the alert id of {last:?}"));
+        }
+        let causes = |trouble: &Trouble| {
+            // It could not note that the webhook has it, or it said late what another had said meanwhile.
+            let hindered = trouble.life == last.life && touches(trouble, last.at - ON_ITS_WAY, last.at + SETTLED);
+            let late = trouble.life == one.life
+                && trouble.what != What::Killed
+                && touches(trouble, one.at - ON_ITS_WAY, one.at);
+            hindered || late
+        };
+        let cause =
+            (0..troubles.len()).find(|&at| causes(&troubles[at]) && !used.contains(&(one.alert_id.as_str(), at)));
+        let Some(cause) = cause else {
+            return Err(format!(
+                "{} was repeated by life {} after life {}, without a cause",
+                one.alert_id, one.life, last.life
+            ));
+        };
+        used.insert((&one.alert_id, cause));
+        figures.repeats += 1;
+    }
+    Ok(firsts)
+}
+
+fn touches(trouble: &Trouble, from: SystemTime, until: SystemTime) -> bool {
+    trouble.from <= until && trouble.until >= from
+}
+
+fn compare(
+    changes: &[Change],
+    incidents: &[Incident<'_>],
+    troubles: &[Trouble],
+    figures: &mut Figures,
+) -> Result<(), String> {
+    let happened = || changes.iter().map(|change| change.kind).collect::<Vec<_>>().join(" ");
+    let told = || incidents.iter().map(Incident::words).collect::<Vec<_>>().join(", ");
+    let mut last: Option<&Heard> = None;
+    let mut matched = 0;
+    for (at, down) in changes.iter().enumerate().filter(|(_, change)| change.kind == "down") {
+        let (up, next_down) = (changes.get(at + 1), changes.get(at + 2));
+        let is_of_this = |incident: &&Incident<'_>| {
+            let dated = incident.down.map_or(SystemTime::UNIX_EPOCH, |down| down.happened_at);
+            let soonest = |change: &Change| change.not_before - Duration::from_secs(1);
+            dated >= soonest(down) && next_down.is_none_or(|next| dated < soonest(next))
+        };
+        let of_this: Vec<&Incident<'_>> = incidents.iter().filter(is_of_this).collect();
+        matched += of_this.len();
+        let agrees = |incident: &&Incident<'_>| {
+            incident.closed.is_none()
+                && dated_well(incident.down, Some(down))
+                && incident.up.is_some() == up.is_some()
+                && (up.is_none() || dated_well(incident.up, up))
+        };
+        let Some(main) = of_this.iter().position(|incident| agrees(incident)) else {
+            return Err(format!("happened: {}; told: {}; nothing tells {down:?}, {up:?}", happened(), told()));
+        };
+        for alert in [of_this[main].down, of_this[main].up].into_iter().flatten() {
+            if let Some(last) = last.filter(|last| last.at > alert.at) {
+                return Err(format!("{} came before {}", alert.alert_id, last.alert_id));
+            }
+            last = Some(alert);
+        }
+        for (_, other) in of_this.iter().enumerate().filter(|(at, _)| *at != main) {
+            may_be_told_beside(other, troubles)?;
+            figures.withdrawn += 1;
+        }
+    }
+    if matched < incidents.len() {
+        return Err(format!("happened: {}; told: {}", happened(), told()));
+    }
+    Ok(())
+}
+
+/// Whether it was told with the time at which it happened.
+fn dated_well(alert: Option<&Heard>, change: Option<&Change>) -> bool {
+    alert.zip(change).is_some_and(|(alert, change)| {
+        alert.happened_at + PROBE >= change.not_before && alert.happened_at <= change.not_after
+    })
+}
+
+/// An outage may be told once more under another id by a worker that alone was cut off for long, and is then taken back.
+fn may_be_told_beside(incident: &Incident<'_>, troubles: &[Trouble]) -> Result<(), String> {
+    let Some(down) = incident.down else { return Err("an incident without an outage".into()) };
+    let excuses = |trouble: &&Trouble| {
+        trouble.life == down.life
+            && trouble.what == What::CutAlone
+            && down.at >= trouble.from + UNSTORED_MIN
+            && down.at <= trouble.until + ON_ITS_WAY
+    };
+    if !troubles.iter().any(|trouble| excuses(&trouble)) {
+        return Err(format!("{} tells an outage again under another id, and its teller had the store", down.alert_id));
+    }
+    if incident.closed.is_none() && incident.up.is_none() {
+        return Err(format!("{} was told beside the true one, and never taken back", down.alert_id));
+    }
+    Ok(())
+}
