@@ -84,7 +84,7 @@ fn ran(output: &std::process::Output) -> Ran {
 }
 
 /// The ways to every command that does something.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 22] = [
     &["run"],
     &["probe"],
     &["apis", "add"],
