@@ -128,21 +128,7 @@ pub async fn serve(items: Vec<Value>) -> String {
                 }
                 let asked = String::from_utf8_lossy(&request).into_owned();
                 let body: Value = serde_json::from_str(asked.split_once("\r\n\r\n").unwrap().1).unwrap();
-                let mut items = items.borrow_mut();
-                let answer = match () {
-                    () if body["Segment"] == 0 => json!({ "Items": *items }),
-                    () if !body["Segment"].is_null() => json!({ "Items": [] }),
-                    () if body["Item"].is_object() => {
-                        items.retain(|item| item["api_id"] != body["Item"]["api_id"]);
-                        items.push(body["Item"].clone());
-                        json!({})
-                    }
-                    () => match items.iter().find(|item| item["api_id"] == body["Key"]["api_id"]) {
-                        Some(item) => json!({ "Item": item }),
-                        None => json!({}),
-                    },
-                };
-                drop(items);
+                let answer = answer(&mut items.borrow_mut(), &body);
                 let body = answer.to_string();
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\nx-amzn-requestid: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
@@ -153,6 +139,23 @@ pub async fn serve(items: Vec<Value>) -> String {
         }
     });
     endpoint
+}
+
+/// What the table answers.
+fn answer(items: &mut Vec<Value>, body: &Value) -> Value {
+    match () {
+        () if body["Segment"] == 0 => json!({ "Items": *items }),
+        () if !body["Segment"].is_null() => json!({ "Items": [] }),
+        () if body["Item"].is_object() => {
+            items.retain(|item| item["api_id"] != body["Item"]["api_id"]);
+            items.push(body["Item"].clone());
+            json!({})
+        }
+        () => match items.iter().find(|item| item["api_id"] == body["Key"]["api_id"]) {
+            Some(item) => json!({ "Item": item }),
+            None => json!({}),
+        },
+    }
 }
 
 pub fn client(endpoint: &str) -> Client {

@@ -136,6 +136,7 @@ run "role" {
     condition = { for statement in jsondecode(aws_iam_policy.operator.policy).Statement : statement.Sid => [statement.Effect, statement.Resource, join(" ", sort(statement.Action))] } == {
       EditConfigs = ["Allow", aws_dynamodb_table.configs.arn, "dynamodb:DeleteItem dynamodb:DescribeTable dynamodb:GetItem dynamodb:PutItem dynamodb:Scan"]
       ReadStates  = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:DescribeTable dynamodb:GetItem dynamodb:Scan"]
+      TellWorkers = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:PutItem"]
     }
     error_message = "An operator edits configs and reads states."
   }

@@ -3,22 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api_health_actors::leases::Leases;
-use api_health_actors::ports::CommitError;
 use api_health_core::own::notices::{Ask, AskFor, Notice};
-use api_health_core::own::records::{Key, Record, WorkerId, WorkerRecord};
+use api_health_core::own::records::{WorkerId, WorkerRecord};
 use tokio::time::Instant;
 
 use crate::app::{App, AppError};
+use crate::cli::fleet::say::say;
 use crate::cli::fleet::sight::{self, Sight};
 use crate::cli::out::note;
 use crate::cli::{status, text};
 use crate::store::dynamodb::leases::DynamoLeases;
 use crate::worker::Identity;
-
-/// How often an ask is written while others write to the same record, and how long after each time.
-const TRIES: u32 = 20;
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// How often the records are looked at until nothing is owed to a channel any more,
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -62,28 +57,12 @@ impl Workers {
     /// The table does not take it.
     pub(super) async fn ask(&self, app: &App, what: AskFor) -> Result<(), AppError> {
         let ask = Ask { id: app.instance(), at: app.clock.now(), what };
-        for _ in 0..TRIES {
-            let found = self.leases.read(vec![Key::Assignment]).await?.pop();
-            let Some(Record::Assignment(mut assignment)) = found else { break };
-            let over = assignment.version;
-            assignment.version = over.saturating_add(1);
-            assignment.say(Notice::Ask(ask.clone()));
-            match self.leases.put(Record::Assignment(assignment), over).await {
-                Ok(()) => {
-                    let hosts: Vec<String> = self.live.values().map(|record| text::line(&record.host)).collect();
-                    let workers = text::count(hosts.len(), "worker");
-                    let hosts = hosts.join(", ");
-                    note(&format!("asked {workers} ({hosts}); one sees it within 3 s, a lone one within 30 s"));
-                    return Ok(());
-                }
-                Err(CommitError::Conflict) => tokio::time::sleep(AGAIN_AFTER).await,
-                Err(CommitError::Store(error)) => return Err(error.into()),
-            }
+        if say(&self.leases, &Notice::Ask(ask)).await? {
+            let hosts: Vec<String> = self.live.values().map(|record| text::line(&record.host)).collect();
+            let (workers, hosts) = (text::count(hosts.len(), "worker"), hosts.join(", "));
+            note(&format!("asked {workers} ({hosts}); one sees it within 3 s, a lone one within 30 s"));
         }
-        Err(AppError::Unavailable(format!(
-            "{}: others keep changing the record of who owns what; try again",
-            app.store_name()
-        )))
+        Ok(())
     }
 
     /// Asks for a channel to be given up, and waits until nothing is owed to it any more. How many alerts it was owed.
