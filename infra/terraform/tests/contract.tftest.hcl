@@ -141,6 +141,10 @@ run "role" {
     error_message = "An operator edits configs and reads states."
   }
   assert {
+    condition     = [for statement in jsondecode(aws_iam_policy.operator.policy).Statement : jsonencode(statement.Condition) if statement.Sid == "TellWorkers"] == ["{\"ForAllValues:StringEquals\":{\"dynamodb:LeadingKeys\":[\"api-health:assignment\"]}}"]
+    error_message = "Of states, an operator writes one record alone."
+  }
+  assert {
     condition     = jsondecode(aws_iam_role.daemon.assume_role_policy).Statement[0].Principal == { Service = "ec2.amazonaws.com" } && aws_iam_instance_profile.daemon.role == "api-health-daemon"
     error_message = "EC2 alone takes the role."
   }

@@ -16,6 +16,12 @@ looks() { env AWS_REGION=eu-central-1 DDB_STATE_TABLE=api_health_states DDB_CONF
 until looks '.heartbeat.heartbeat_seconds == 1'; do sleep 0.2; done
 ";
 
+/// What the page lets an operator ask of workers that live.
+const ASKS: &str = "
+export AWS_REGION=eu-central-1 DDB_CONFIG_TABLE=api_health_configs DDB_STATE_TABLE=api_health_states
+api-health alerts drop --channel webhook
+";
+
 const SILENT: &str = "
 kill $(cat as_daemon.pid)
 wait
@@ -54,9 +60,10 @@ fn what_the_runbook_says_of_aws_is_so_for_each_person_on_what_terraform_makes() 
 
     // Each in a shell of its own.
     let looks: String = to_run(OPERATIONS, "run: look").iter().map(|(text, _)| in_a_fresh_shell(text)).collect();
-    let printed = shell.run(&format!("{}{WATCHED}{looks}echo @@ silent\n{SILENT}{looks}", people.functions()));
+    let asks = in_a_fresh_shell(ASKS);
+    let printed = shell.run(&format!("{}{WATCHED}{looks}{asks}echo @@ silent\n{SILENT}{looks}", people.functions()));
     let (alive, silent) = printed.split_once("@@ silent\n").unwrap();
-    for said in ["exit code 0", "watched by ", " 0 late", "no alert is owed"] {
+    for said in ["exit code 0", "watched by ", " 0 late", "no alert is owed", " live ", "asked 1 worker ("] {
         assert!(alive.contains(said), "{said}: {alive}");
     }
     assert!(!alive.contains(ALARM), "{alive}");
