@@ -14,8 +14,7 @@ use crate::support::chance::Chance;
 use crate::support::http::Server;
 use crate::world::{APIS, ApiPlan, World};
 
-/// After the last kill everything is told within this: retries are at most a minute apart, and over a network what a
-/// dead process was about to tell is left alone for 30 s.
+/// After the last kill everything is told within this: retries are at most a minute apart.
 const SETTLED: Duration = Duration::from_secs(180);
 
 /// The longest life that ends by a kill, in milliseconds.

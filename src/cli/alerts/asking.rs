@@ -103,7 +103,8 @@ impl Workers {
         for silent in self.live.values().filter(is_silent) {
             let last = silent.heartbeat.as_ref().map_or(silent.started_at, |beat| beat.at);
             note(&format!(
-                "note: worker {} on {} has not renewed its lease for {}, and was last heard of {}: it seems dead",
+                "note: worker {} on {} has not renewed its lease for {}, and was last heard of {}: it seems dead; \
+                 a daemon that is started takes its APIs over",
                 silent.id,
                 text::line(&silent.host),
                 text::span(waited),

@@ -26,10 +26,9 @@ const SILENT: &str = "
 kill $(cat as_daemon.pid)
 wait
 administrator
-export AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1
-for worker in $(aws dynamodb get-item --table-name api_health_states --output text \\
+for worker in $(aws dynamodb get-item --region eu-central-1 --table-name api_health_states --output text \\
   --key '{\"api_id\": {\"S\": \"api-health:assignment\"}}' --query 'Item.workers.L[].S'); do
-  aws dynamodb update-item --table-name api_health_states \\
+  aws dynamodb update-item --region eu-central-1 --table-name api_health_states \\
     --key \"{\\\"api_id\\\": {\\\"S\\\": \\\"api-health:worker:$worker\\\"}}\" --update-expression 'SET heartbeat.#at = :at' \\
     --condition-expression 'attribute_exists(heartbeat)' --expression-attribute-names '{\"#at\": \"at\"}' \\
     --expression-attribute-values '{\":at\": {\"S\": \"2026-01-02T03:04:05.000Z\"}}' || true

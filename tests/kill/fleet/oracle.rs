@@ -32,7 +32,7 @@ pub(crate) struct Trouble {
 /// What was found, to show that the run was worth something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// Alerts told, those of withdrawn outages among them.
+    /// Alerts told, those of withdrawn outages and of the monitor itself among them.
     pub(crate) alerts: usize,
     /// Requests for an alert that the webhook had already, each with a cause.
     pub(crate) repeats: usize,
@@ -49,7 +49,8 @@ pub(crate) const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// Who has been cut off for less tells nothing that is not stored.
 const UNSTORED_MIN: Duration = Duration::from_secs(29);
 
-/// Checks everything that was heard, in the order in which it came.
+/// Checks everything that was heard, in the order in which it came. What the monitor told of itself has an end in every case,
+/// since all is well at the end.
 ///
 /// # Errors
 /// What was told that should not be, or not told, or out of turn.
@@ -59,13 +60,25 @@ pub(crate) fn check(
     troubles: &[Trouble],
 ) -> Result<Figures, String> {
     let mut by_api: BTreeMap<&str, Vec<&Heard>> = truth.keys().map(|api_id| (api_id.as_str(), Vec::new())).collect();
-    for one in heard.iter().filter(|one| !one.api_id.contains(':')) {
-        by_api.get_mut(one.api_id.as_str()).ok_or_else(|| format!("{}: there is no such API", one.api_id))?.push(one);
+    for one in heard {
+        if !one.api_id.contains(':') && !by_api.contains_key(one.api_id.as_str()) {
+            return Err(format!("{}: there is no such API", one.api_id));
+        }
+        by_api.entry(&one.api_id).or_default().push(one);
     }
     let mut figures = Figures::default();
     for (api_id, changes) in truth {
-        check_one(changes, &by_api[api_id.as_str()], troubles, &mut figures)
-            .map_err(|why| format!("{api_id}: {why}"))?;
+        let incidents = incidents(&by_api[api_id.as_str()], troubles, &mut figures);
+        let judged = incidents.and_then(|incidents| compare(changes, &incidents, troubles, &mut figures));
+        judged.map_err(|why| format!("{api_id}: {why}"))?;
+    }
+    for (api_id, heard) in by_api.iter().filter(|(api_id, _)| api_id.contains(':')) {
+        let all_ended = |incidents: Vec<Incident<'_>>| match incidents.iter().find(|incident| !incident.is_over()) {
+            Some(open) => Err(format!("{:?} was never ended, and all is well", open.down)),
+            None => Ok(()),
+        };
+        let judged = incidents(heard, troubles, &mut figures).and_then(all_ended);
+        judged.map_err(|why| format!("{api_id}: {why}"))?;
     }
     Ok(figures)
 }
@@ -79,13 +92,22 @@ struct Incident<'a> {
 }
 
 impl Incident<'_> {
+    fn is_over(&self) -> bool {
+        self.up.is_some() || self.closed.is_some()
+    }
+
     fn words(&self) -> String {
         let word = |alert: Option<&Heard>, word| if alert.is_some() { word } else { "" };
         [word(self.down, "down"), word(self.up, "up"), word(self.closed, "closed")].join(" ").trim().to_owned()
     }
 }
 
-fn check_one(changes: &[Change], heard: &[&Heard], troubles: &[Trouble], figures: &mut Figures) -> Result<(), String> {
+/// Everything that was told of one API, by outage.
+fn incidents<'a>(
+    heard: &[&'a Heard],
+    troubles: &[Trouble],
+    figures: &mut Figures,
+) -> Result<Vec<Incident<'a>>, String> {
     let first_of_each = explain_repeats(heard, troubles, figures)?;
     figures.alerts += first_of_each.len();
     let mut incidents: Vec<Incident<'_>> = Vec::new();
@@ -110,7 +132,7 @@ fn check_one(changes: &[Change], heard: &[&Heard], troubles: &[Trouble], figures
             return Err(format!("{} came before the outage that it ends", one.alert_id));
         }
     }
-    compare(changes, &incidents, troubles, figures)
+    Ok(incidents)
 }
 
 /// Each alert where it came first; a repeat needs a cause, and each cause explains one repeat of an alert.
@@ -184,7 +206,7 @@ fn compare(
                 && incident.up.is_some() == up.is_some()
                 && (up.is_none() || dated_well(incident.up, up))
         };
-        let Some(main) = of_this.iter().position(|incident| agrees(incident)) else {
+        let Some(main) = of_this.iter().position(agrees) else {
             return Err(format!("happened: {}; told: {}; nothing tells {down:?}, {up:?}", happened(), told()));
         };
         for alert in [of_this[main].down, of_this[main].up].into_iter().flatten() {
@@ -223,7 +245,7 @@ fn may_be_told_beside(incident: &Incident<'_>, troubles: &[Trouble]) -> Result<(
     if !troubles.iter().any(|trouble| excuses(&trouble)) {
         return Err(format!("{} tells an outage again under another id, and its teller had the store", down.alert_id));
     }
-    if incident.closed.is_none() && incident.up.is_none() {
+    if !incident.is_over() {
         return Err(format!("{} was told beside the true one, and never taken back", down.alert_id));
     }
     Ok(())

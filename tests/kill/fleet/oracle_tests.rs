@@ -72,8 +72,8 @@ fn a_good_history_passes_and_so_does_what_a_kill_a_freeze_or_a_cut_explains() {
     assert_eq!(judge(with([told(1, 215, "a", "up")])), Ok(Figures { alerts: 3, repeats: 1, withdrawn: 0 }));
     let taken_back = with([beside(2), told(0, 155, "z", "closed")]);
     assert_eq!(judge(taken_back), Ok(Figures { alerts: 5, repeats: 0, withdrawn: 1 }));
-    // The monitor's own states are none of this.
-    assert!(judge(with([Heard { api_id: "api-health:store".into(), ..told(0, 90, "s", "down") }])).is_ok());
+    let store = |heard| Heard { api_id: "api-health:store".into(), ..heard };
+    assert!(judge(with([store(told(0, 90, "s", "down")), store(told(0, 151, "s", "up"))])).is_ok());
 }
 
 #[test]
@@ -132,6 +132,11 @@ fn what_breaks_a_promise_is_found() {
             "of an API that was up all the time",
             with([Heard { api_id: "steady".into(), ..told(0, 105, "f", "down") }]),
             "steady: ",
+        ),
+        (
+            "the store is gone, and never back",
+            with([Heard { api_id: "api-health:store".into(), ..told(0, 95, "s", "down") }]),
+            "never ended",
         ),
         ("of nobody", with([Heard { api_id: "ghost".into(), ..told(0, 105, "g", "down") }]), "no such API"),
         (

@@ -25,7 +25,7 @@ const FLIPS_PERCENT: u64 = 1;
 const STEP: Duration = Duration::from_millis(250);
 
 /// After a round all is well again within this.
-const WELL: Duration = Duration::from_secs(45);
+const WELL: Duration = Duration::from_secs(120);
 
 /// Longer than what is not stored may wait for being told.
 const LONG: Duration = Duration::from_secs(37);
