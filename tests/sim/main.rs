@@ -16,6 +16,8 @@
 
 mod cadence;
 mod determinism;
+mod fleet_script;
+mod fleet_world;
 mod log;
 mod model;
 mod oracle;
@@ -229,4 +231,17 @@ fn a_seed_replays_to_the_letter() {
         assert_eq!(differs, None, "seed {seed}");
         assert_eq!(once.len(), again.len(), "seed {seed}");
     }
+}
+
+#[test]
+fn try_fleet() {
+    world::hear_panics();
+    let seed = number("API_HEALTH_SIM_SEED").unwrap_or(1);
+    determinism::with_seed(seed, move || {
+        let script = fleet_script::FleetScript::new(seed);
+        let history = fleet_world::play(seed, &script);
+        println!("{}", log::lines(&history.journal, None));
+        println!("{:?}", history.panics);
+        println!("{:#?}", history.processes);
+    });
 }

@@ -288,6 +288,7 @@ impl<'a> Oracle<'a> {
             Event::Overwritten { record } => self.overwritten(record),
             Event::Deleted { api_id } => self.deleted(api_id),
             Event::Read { api_id, record } => self.read(api_id, record.as_ref()),
+            Event::Leased { .. } => {}
             Event::AllRead => {
                 let is_first = self.is_running && !std::mem::replace(&mut self.is_up, self.is_running);
                 if is_first && let Some(rows) = self.rows.take() {

@@ -56,7 +56,7 @@ impl Keeper {
             self.health.was_told_gone();
         }
         let has_to_be_stored = entry.is_unsaved();
-        self.ledger.entries.insert(api_id.clone(), entry);
+        self.ledger.put(entry);
         self.note_owing(&api_id);
         if self.setup.heeds_waits {
             self.heed_noted_waits(&api_id, now);
