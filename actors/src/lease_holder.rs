@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_rt::task::JoinHandle;
 use api_health_core::Heartbeat;
 use api_health_core::own::member::{CallError, Effect, Event, Fleet, Loss, Member};
 use api_health_core::own::notices::Notice;
@@ -18,7 +19,7 @@ use api_health_core::own::records::{Key, Record, Session, WorkerRecord};
 use api_health_core::own::shards::{Shard, ShardSet};
 use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::lease_clock::{BootTime, LeaseClock};
 use crate::leases::Leases;
@@ -26,6 +27,9 @@ use crate::ports::{CommitError, StoreError};
 
 /// A call to the store that takes longer has no answer.
 pub const CALL_MAX: Duration = Duration::from_secs(2);
+
+/// Calls without an answer that go on; the oldest is cut for one more.
+const LATE_MAX: usize = 4;
 
 /// Whoever does not say within this that probing progresses says that it does not.
 pub const PROGRESS_MAX: Duration = Duration::from_secs(1);
@@ -182,6 +186,8 @@ pub struct LeaseHolder {
     renewals: watch::Sender<Renewals>,
     /// The store's last complaint, so that it is said once.
     complaint: Option<StoreError>,
+    /// Calls that are no longer waited for, and go on: a client that had to fetch its credentials first has them for the next one.
+    late: Vec<JoinHandle<()>>,
 }
 
 impl LeaseHolder {
@@ -199,8 +205,12 @@ impl LeaseHolder {
         let (sight, seen) = watch::channel(first);
         let (renewals, renewed) = watch::channel(Renewals::default());
         let handle = LeaseHandle { commands: sender, clock: clock.clone(), sight: seen, renewals: renewed };
-        let complaint = None;
-        (Self { member, leases, now, ask_report, commands, changes, clock, sight, renewals, complaint }, handle, heard)
+        let (complaint, late) = (None, vec![]);
+        (
+            Self { member, leases, now, ask_report, commands, changes, clock, sight, renewals, complaint, late },
+            handle,
+            heard,
+        )
     }
 
     /// Holds the lease until the worker has left, or nobody has a handle or listens any more. Dropping the future is like a death.
@@ -303,12 +313,11 @@ impl LeaseHolder {
         .boxed_local()
     }
 
-    fn put(&self, record: Record, over: u64) -> LocalBoxFuture<'static, Answer> {
+    fn put(&mut self, record: Record, over: u64) -> LocalBoxFuture<'static, Answer> {
         let leases = Arc::clone(&self.leases);
+        let written = self.call(async move { leases.put(record, over).await });
         async move {
-            let written = tokio::time::timeout(CALL_MAX, leases.put(record, over)).await;
-            let written = written.unwrap_or_else(|_| Err(CommitError::Store(no_answer())));
-            let (answer, complaint) = match written {
+            let (answer, complaint) = match written.await.unwrap_or_else(|| Err(CommitError::Store(no_answer()))) {
                 Ok(()) => (Ok(()), Some(None)),
                 Err(CommitError::Conflict) => (Err(CallError::Conflict), None),
                 Err(CommitError::Store(error)) => (Err(kind(&error)), Some(Some(error))),
@@ -318,16 +327,33 @@ impl LeaseHolder {
         .boxed_local()
     }
 
-    fn read(&self, keys: Vec<Key>) -> LocalBoxFuture<'static, Answer> {
+    fn read(&mut self, keys: Vec<Key>) -> LocalBoxFuture<'static, Answer> {
         let leases = Arc::clone(&self.leases);
+        let found = self.call(async move { leases.read(keys).await });
         async move {
-            let found = tokio::time::timeout(CALL_MAX, leases.read(keys)).await;
-            match found.unwrap_or_else(|_| Err(no_answer())) {
+            match found.await.unwrap_or_else(|| Err(no_answer())) {
                 Ok(records) => Answer { event: Event::Read(Ok(records)), complaint: Some(None) },
                 Err(error) => Answer { event: Event::Read(Err(kind(&error))), complaint: Some(Some(error)) },
             }
         }
         .boxed_local()
+    }
+
+    /// Calls the store; `None`: there was no answer within [`CALL_MAX`].
+    fn call<T, C>(&mut self, call: C) -> impl Future<Output = Option<T>> + use<T, C>
+    where
+        T: 'static,
+        C: Future<Output = T> + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.late.retain(|call| !call.is_finished());
+        if self.late.len() >= LATE_MAX {
+            self.late.remove(0).abort();
+        }
+        self.late.push(actix_rt::spawn(async move {
+            let _ = answer.send(call.await); // nobody waits for a late answer
+        }));
+        async move { tokio::time::timeout(CALL_MAX, answered).await.ok()?.ok() }
     }
 
     /// Says what the store answers when that changes from well to not or back, or to another complaint.
@@ -346,6 +372,13 @@ impl LeaseHolder {
             None => tracing::info!("leases are read and written again"),
         }
         self.complaint = complaint;
+    }
+}
+
+/// Calls under way end with the holder, as they do with its process.
+impl Drop for LeaseHolder {
+    fn drop(&mut self) {
+        self.late.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -53,8 +53,8 @@ pub trait StateStore: Send + Sync {
     /// Writes the heartbeat over the one before.
     fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// The last heartbeat, if there is one.
-    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>>;
+    /// The last heartbeat of each process that watches; where none does any more, that of the one that watched last.
+    fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>>;
 
     /// How this store likes to be written to.
     fn limits(&self) -> CommitLimits;
@@ -133,6 +133,12 @@ pub trait ConfigSource: Send + Sync {
     /// a cheaper way that misses what is younger than a few seconds.
     fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         self.load()
+    }
+
+    /// The rows of these APIs alone, seeing whatever was written before; one that is not among them is not there any more. `None`:
+    /// this source is not shared with other workers, so that nobody says which rows changed.
+    fn load_some(&self, _: Vec<ApiId>) -> BoxFuture<'_, Option<Result<LoadedConfigs, SourceError>>> {
+        Box::pin(std::future::ready(None))
     }
 
     /// A token that differs whenever the rows differ, if that is cheap to tell (a file, an embedded table): it is asked

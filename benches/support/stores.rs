@@ -26,7 +26,8 @@ pub fn embedded(folder: &Path) -> Arc<dyn StateStore> {
 /// Writes states that are not there yet, in batches as the store likes them.
 pub async fn fill(store: &dyn StateStore, states: &[ApiState]) {
     for batch in states.chunks(store.limits().batch_max) {
-        let writes: Vec<StateWrite> = batch.iter().map(|state| StateWrite { over: 0, state: Arc::new(state.clone()) }).collect();
+        let writes: Vec<StateWrite> =
+            batch.iter().map(|state| StateWrite { over: 0, state: Arc::new(state.clone()) }).collect();
         for result in store.commit(writes).await {
             result.expect("nobody else writes");
         }
@@ -105,8 +106,8 @@ impl StateStore for Watched {
         self.inner.write_heartbeat(heartbeat)
     }
 
-    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
-        self.inner.read_heartbeat()
+    fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>> {
+        self.inner.read_heartbeats()
     }
 
     fn limits(&self) -> CommitLimits {

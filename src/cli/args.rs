@@ -88,7 +88,9 @@ With --json, every name is stable:
   store_trouble { since, reason } (null while the store takes writes),
   heartbeat { at, age_seconds, is_overdue, instance, program_version, heartbeat_seconds,
               checkpoint_seconds, apis, up, down, unknown, owed, probes, probes_since, late,
-              late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once),
+              late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once;
+              of several workers the sums, as of the oldest),
+  heartbeats[] (the same for each worker),
   apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
            not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
@@ -126,8 +128,7 @@ than a minute (DynamoDB): the figures may be that old. A restart of `run` tries 
 With --json, every name is stable:
   owed[] { alert_id, incident_id, api_id, name, url, kind (down, up, closed), happened_at,
            detected_at, owed_seconds, reason, delivered_to[], owed_to[],
-           deliveries[] { channel, delivered, failures, last_error, next_try_at },
-           handed_over_by, handed_over_until (the process that claims it just now, or null) },
+           deliveries[] { channel, delivered, failures, last_error, next_try_at } },
   unreadable[] { api_id, why }
 
 Example:
@@ -135,19 +136,31 @@ Example:
 
 const ALERTS_RETRY_HELP: &str = "\
 Alerts of one API go out in order through each channel: behind one that is not taken, the next is
-not tried. What another process claims just now is waited for, half a minute at most.
+not tried. Beside a daemon that does not answer, nothing is tried.
 
-Exit codes: 0 all taken over, or nothing owed; 69 some were not; 64 an id of which nothing is owed.
+Exit codes: 0 all taken over, or nothing owed; 69 some were not, or the daemon does not answer;
+64 an id of which nothing is owed.
 
 With --json, every name is stable:
-  results[] { alert_id, api_id, kind, channel, result, delivered, took_ms, why, next_try_at },
+  results[] { alert_id, api_id, kind, channel, result, delivered, why },
   unreadable[] { api_id, why }
-The result is taken_over, failed, behind (an earlier one failed), theirs (another process claims it),
-elsewhere (another process delivered it), or not_claimed (the store took no claim).
+The result is taken_over, failed, or not_tried (an earlier one failed, or no process that runs has
+the channel).
 
 Examples:
   api-health alerts retry
   api-health alerts retry shop.1795332600000.3.down";
+
+const ALERTS_DROP_HELP: &str = "\
+For a channel that is gone for good; its name is that in `alerts list`. What is owed to others stays.
+
+Exit codes: 0 done; 69 the store or the daemon does not answer.
+
+With --json, every name is stable:
+  channel, dropped (how many alerts it was owed)
+
+Example:
+  api-health alerts drop --channel webhook";
 
 fn after_help() -> String {
     let codes = Exit::TABLE.map(|(exit, meaning)| format!("  {:<3} {meaning}\n", exit.code())).concat();
@@ -380,8 +393,7 @@ pub enum AlertsCommand {
         json: bool,
     },
     /// Give a channel up: what is still owed to it is owed no more
-    #[command(after_help = "For a channel that is gone for good; its name is that in `alerts list`. What is owed to others stays.\n\
-                            Exit codes: 0 done, 69 the store or the daemon does not answer.")]
+    #[command(after_help = ALERTS_DROP_HELP)]
     Drop {
         /// The name of the channel, such as sns, webhook or terminal
         #[arg(long, value_name = "NAME")]

@@ -111,7 +111,9 @@ fn check_urls(app: &App, urls: &[String]) -> Result<(), AppError> {
 
 fn announce(report: &LoadReport) {
     if report.apis == 0 {
-        if report.refused > 0 {
+        if report.elsewhere > 0 {
+            tracing::info!(apis_of_others = report.elsewhere, "nothing to watch here yet: other workers own the APIs");
+        } else if report.refused > 0 {
             tracing::warn!(refused = report.refused, "nothing to watch: every row was refused");
         } else if report.unreadable.is_empty() {
             tracing::warn!(
@@ -122,7 +124,7 @@ fn announce(report: &LoadReport) {
         }
         return;
     }
-    tracing::info!(apis = report.apis, refused = report.refused, "watching");
+    tracing::info!(apis = report.apis, apis_of_others = report.elsewhere, refused = report.refused, "watching");
     for api in &report.watched {
         tracing::info!(
             api_id = %api.api_id,

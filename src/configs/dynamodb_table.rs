@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api_health_actors::ports::SourceError;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{Map, Value};
 
@@ -15,6 +15,12 @@ use super::sqlite_table::no_key;
 use crate::store::dynamodb::errors::{Call, table_name};
 use crate::store::dynamodb::{KEY, scan, value};
 use crate::store::fault::Fault;
+
+/// Rows that DynamoDB gives in one call at most.
+const KEYS_IN_CALL: usize = 100;
+
+/// Calls for some of the rows, what was left unread included.
+const CALLS_MAX: usize = 10;
 
 /// The config rows in a table.
 pub struct DynamoConfigTable {
@@ -53,6 +59,27 @@ impl DynamoConfigTable {
         Ok(answer.item.map(|item| self.row(item)))
     }
 
+    /// In as few calls as DynamoDB takes. What a throttled table leaves unread is asked for again, a few times.
+    async fn read_some(&self, api_ids: Vec<String>) -> Result<Vec<RawRow>, Fault> {
+        let key = |api_id| HashMap::from([(KEY.to_owned(), AttributeValue::S(api_id))]);
+        let mut wanted: Vec<HashMap<String, AttributeValue>> = api_ids.into_iter().map(key).collect();
+        let mut rows = Vec::new();
+        for _ in 0..CALLS_MAX {
+            let now: Vec<_> = wanted.drain(..wanted.len().min(KEYS_IN_CALL)).collect();
+            if now.is_empty() {
+                return Ok(rows);
+            }
+            let keys = KeysAndAttributes::builder().set_keys(Some(now)).consistent_read(true).build();
+            let keys = keys.map_err(|error| self.call("dynamodb:BatchGetItem").odd(&error.to_string()))?;
+            let request = self.client.batch_get_item().request_items(&self.table, keys);
+            let answer = self.call("dynamodb:BatchGetItem").answer(request.send().await)?;
+            let found = answer.responses.unwrap_or_default().into_values().flatten();
+            rows.extend(found.map(|item| self.row(item)));
+            wanted.extend(answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|left| left.keys));
+        }
+        Err(Fault::Wait { place: table_name(&self.table), what: "leaves rows unread: it is throttled".into() })
+    }
+
     async fn write(&self, fields: Map<String, Value>) -> Result<(), Fault> {
         if !fields.get(KEY).is_some_and(Value::is_string) {
             return Err(no_key(table_name(&self.table)));
@@ -85,6 +112,10 @@ impl RowTable for DynamoConfigTable {
     /// At half the price.
     fn rows_again(&self) -> BoxFuture<'_, Result<Vec<RawRow>, SourceError>> {
         async { Ok(self.read_all(false).await?) }.boxed()
+    }
+
+    fn some(&self, api_ids: Vec<String>) -> BoxFuture<'_, Option<Result<Vec<RawRow>, SourceError>>> {
+        async { Some(self.read_some(api_ids).await.map_err(SourceError::from)) }.boxed()
     }
 
     fn get(&self, api_id: String) -> BoxFuture<'_, Result<Option<RawRow>, SourceError>> {

@@ -86,6 +86,12 @@ pub trait RowTable: Send + Sync {
         self.rows()
     }
 
+    /// These rows alone, seeing what was written before; one that is not among them is not there. `None`: the table is nobody
+    /// else's, and is read whole.
+    fn some(&self, _: Vec<String>) -> BoxFuture<'_, Option<Result<Vec<RawRow>, SourceError>>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// One row.
     fn get(&self, api_id: String) -> BoxFuture<'_, Result<Option<RawRow>, SourceError>>;
 

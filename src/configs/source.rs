@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api_health_actors::ports::{ConfigSource, LoadedConfigs, SourceError};
+use api_health_core::ApiId;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -60,6 +61,16 @@ impl ConfigSource for TableSource {
 
     fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         async move { self.check(self.table.rows_again().await?).await }.boxed()
+    }
+
+    fn load_some(&self, ids: Vec<ApiId>) -> BoxFuture<'_, Option<Result<LoadedConfigs, SourceError>>> {
+        async move {
+            match self.table.some(ids.iter().map(ToString::to_string).collect()).await? {
+                Ok(rows) => Some(self.check(rows).await),
+                Err(error) => Some(Err(error)),
+            }
+        }
+        .boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {

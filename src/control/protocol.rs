@@ -219,6 +219,7 @@ mod tests {
             Request::Reload,
             Request::Retry { alerts: Alerts::All },
             Request::Retry { alerts: these },
+            Request::DropChannel { channel: "sns".into() },
         ];
         for request in &requests {
             let line = write_request(request);
@@ -226,7 +227,8 @@ mod tests {
             assert_eq!(&read_request(&line).unwrap(), request);
         }
         for ask in KNOWN {
-            assert!(read_request(format!(r#"{{"v":1,"ask":"{ask}","alerts":"all"}}"#).as_bytes()).is_ok(), "{ask}");
+            let line = format!(r#"{{"v":1,"ask":"{ask}","alerts":"all","channel":"sns"}}"#);
+            assert!(read_request(line.as_bytes()).is_ok(), "{ask}");
         }
         let answer = Answer::Report(Figures { down: 3, unreadable: vec!["x".into()], ..Figures::default() });
         assert_eq!(read_answer(&write_answer(&answer)).unwrap(), answer);

@@ -202,11 +202,16 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// Whether an earlier version would take the record for damaged, and set it aside.
+fn is_of_fleets(state: &ApiState) -> bool {
+    state.api_id == ApiId::own_fleet() || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
+}
+
 impl<'a> From<&'a ApiState> for Record<'a> {
     fn from(state: &'a ApiState) -> Self {
         let last = state.last_probe.as_ref();
         Self {
-            schema: if state.api_id == ApiId::own_fleet() { SCHEMA_OF_FLEETS } else { SCHEMA },
+            schema: if is_of_fleets(state) { SCHEMA_OF_FLEETS } else { SCHEMA },
             api_id: state.api_id.as_str().into(),
             version: state.version,
             status: state.status,

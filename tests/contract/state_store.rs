@@ -3,7 +3,8 @@
 mod durability;
 mod dynamodb_faults;
 mod sqlite_faults;
-mod worlds;
+mod versions;
+pub(crate) mod worlds;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,11 @@ use api_health_core::delivery::OWED_MAX;
 use api_health_core::heartbeat::{INCONCLUSIVE_NAMED_MAX, LATE_NAMED_MAX};
 use api_health_core::{ApiId, ApiState, Heartbeat, Timestamp};
 use futures_util::StreamExt;
-use futures_util::future::join_all;
 use serde_json::{Value, json};
+use versions::{
+    a_write_succeeds_only_over_exactly_the_version_that_it_names, a_write_succeeds_over_no_higher_epoch,
+    of_many_writers_of_one_version_exactly_one_wins,
+};
 use worlds::{World, id, over_the_one_before, rich, with_owed};
 
 /// Makes a test of each promise on each adapter.
@@ -44,23 +48,6 @@ promises! {
     a_heartbeat_replaces_the_one_before_and_is_read_back_equal
     a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is
     the_largest_heartbeat_is_a_few_kilobytes_and_is_taken
-}
-
-/// The store of the simulations is held to what the keeper leans on most, so that they try the truth.
-mod memory {
-    use api_health_actors::testkit::store::MemoryStore;
-
-    use super::worlds::{World, block_on};
-
-    #[test]
-    fn a_write_succeeds_only_over_exactly_the_version_that_it_names() {
-        block_on(super::a_write_succeeds_only_over_exactly_the_version_that_it_names(World::Memory(MemoryStore::default())));
-    }
-
-    #[test]
-    fn a_write_succeeds_over_no_higher_epoch() {
-        block_on(super::a_write_succeeds_over_no_higher_epoch(World::Memory(MemoryStore::default())));
-    }
 }
 
 /// Writes as the keeper does: within the store's limits. The results are in order.
@@ -113,61 +100,6 @@ async fn what_was_written_is_read_back_equal_by_whoever_opens_it_next(world: Wor
     assert_eq!(loaded.unreadable, []);
     loaded.states.sort_by_key(|s| states.iter().position(|t| t.api_id == s.api_id));
     assert_eq!(loaded.states, states);
-}
-
-async fn a_write_succeeds_only_over_exactly_the_version_that_it_names(world: World) {
-    let store = world.open();
-    for over in [1, 2, u64::MAX - 1] {
-        let conflict = commit_over(&*store, over, rich("a", over + 1)).await;
-        assert_eq!(conflict, Err(CommitError::Conflict), "there is nothing to replace");
-        assert_eq!(stored(&*store, "a").await, None, "and nothing came of it");
-    }
-    assert_eq!(commit_over(&*store, 0, rich("a", 3)).await, Ok(()), "the first one may have any version");
-    assert_eq!(commit_over(&*store, 3, rich("a", 4)).await, Ok(()), "as a rule it is the next one");
-    assert_eq!(commit_over(&*store, 4, rich("a", 9)).await, Ok(()), "and it may be any higher one");
-    for (over, version) in [(0, 1), (0, 10), (3, 10), (8, 10), (10, 11), (9, 9), (9, 8), (9, 0), (u64::MAX, u64::MAX)] {
-        let other = ApiState { missed_ticks: 99, ..rich("a", version) };
-        let conflict = commit_over(&*store, over, other).await;
-        assert_eq!(conflict, Err(CommitError::Conflict), "{version} over {over}, where 9 is");
-        assert_eq!(stored(&*store, "a").await, Some(rich("a", 9)), "nothing changed");
-    }
-    assert_eq!(commit_over(&*store, 9, rich("a", 10)).await, Ok(()));
-}
-
-async fn a_write_succeeds_over_no_higher_epoch(world: World) {
-    let store = world.open();
-    let with_epoch = |version, epoch| ApiState { epoch, ..rich("a", version) };
-    for (version, epoch) in [(1, 0), (2, 0), (3, 7), (4, 7), (5, 8), (6, 1_000_000_000_000)] {
-        assert_eq!(commit_one(&*store, with_epoch(version, epoch)).await, Ok(()), "none, an equal or a lower one is there");
-        assert_eq!(stored(&*store, "a").await, Some(with_epoch(version, epoch)));
-    }
-    for epoch in [0, 1, 999_999_999_999] {
-        assert_eq!(commit_one(&*store, with_epoch(7, epoch)).await, Err(CommitError::Conflict), "{epoch}");
-        assert_eq!(stored(&*store, "a").await, Some(with_epoch(6, 1_000_000_000_000)), "nothing changed");
-    }
-    // Two owners at once: one of them wins, and in the end the one who became owner last.
-    let (newer, older) = (world.open(), world.open());
-    let both = [with_epoch(7, 1_000_000_000_001), with_epoch(7, 1_000_000_000_000)];
-    let [first, second] = both.clone();
-    let results = futures_util::future::join(commit_one(&*newer, first), commit_one(&*older, second)).await;
-    assert!(results.0.is_ok() != results.1.is_ok(), "{results:?}");
-    assert_eq!(stored(&*store, "a").await.as_ref(), Some(&both[usize::from(results.1.is_ok())]));
-    assert_eq!(commit_one(&*newer, with_epoch(8, 1_000_000_000_001)).await, Ok(()));
-    assert_eq!(commit_one(&*older, with_epoch(9, 1_000_000_000_000)).await, Err(CommitError::Conflict));
-    assert_eq!(commit_over(&*newer, 8, with_epoch(12, 1_000_000_000_001)).await, Ok(()));
-}
-
-async fn of_many_writers_of_one_version_exactly_one_wins(world: World) {
-    let stores: Vec<_> = (0..8).map(|_| world.open()).collect();
-    for version in 1..=3 {
-        let candidate = |writer: usize| ApiState { missed_ticks: writer as u64, ..rich("a", version) };
-        let results =
-            join_all(stores.iter().enumerate().map(|(writer, store)| commit_one(&**store, candidate(writer)))).await;
-        let winners: Vec<usize> = (0..results.len()).filter(|&writer| results[writer].is_ok()).collect();
-        let [winner] = winners[..] else { panic!("version {version} was won by {winners:?}") };
-        assert!(results.iter().all(|r| matches!(r, Ok(()) | Err(CommitError::Conflict))), "{results:?}");
-        assert_eq!(stored(&*stores[0], "a").await, Some(candidate(winner)));
-    }
 }
 
 async fn a_conflict_within_a_batch_hurts_no_other_write_of_it(world: World) {
@@ -401,7 +333,7 @@ async fn a_record_of_an_earlier_release_is_read_and_written_back_as_it_is_writte
 
 const HEARTBEAT: &str = "api-health:heartbeat";
 
-fn beat(n: u64) -> Heartbeat {
+pub(crate) fn beat(n: u64) -> Heartbeat {
     Heartbeat {
         at: Timestamp::from_millis(1_795_332_600_250 + i64::try_from(n).unwrap()),
         instance: format!("host-{n}:4711:1795332600250"),
@@ -424,15 +356,15 @@ fn beat(n: u64) -> Heartbeat {
 
 async fn a_heartbeat_replaces_the_one_before_and_is_read_back_equal(world: World) {
     let (store, other) = (world.open(), world.open());
-    assert_eq!(store.read_heartbeat().await.unwrap(), None);
+    assert_eq!(store.read_heartbeats().await.unwrap(), []);
     for n in 1..=4 {
         let by = if n < 3 { &store } else { &other };
         by.write_heartbeat(beat(n)).await.unwrap();
-        assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(beat(n))));
+        assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(beat(n))]);
     }
     // In the past, by somebody else: nothing is compared.
     store.write_heartbeat(beat(0)).await.unwrap();
-    assert_eq!(world.open().read_heartbeat().await.unwrap(), Some(Ok(beat(0))));
+    assert_eq!(world.open().read_heartbeats().await.unwrap(), [Ok(beat(0))]);
 }
 
 async fn a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is(world: World) {
@@ -443,7 +375,7 @@ async fn a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is(world: Worl
     assert_eq!((loaded.states, loaded.unreadable), (vec![rich("shop", 1)], vec![]));
     let taken_for_damage = UnreadableState { api_id: HEARTBEAT.into(), why: "it is no state".into(), is_newer: false };
     store.set_aside(taken_for_damage).await.unwrap();
-    assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(beat(1))));
+    assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(beat(1))]);
     assert_eq!(world.kept(HEARTBEAT).await, []);
     assert_eq!(commit_one(&*store, rich("shop", 2)).await, Ok(()), "and no write is in its way");
 }
@@ -459,5 +391,5 @@ async fn the_largest_heartbeat_is_a_few_kilobytes_and_is_taken(world: World) {
     };
     let store = world.open();
     store.write_heartbeat(largest.clone()).await.unwrap();
-    assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(largest)));
+    assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(largest)]);
 }

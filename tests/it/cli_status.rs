@@ -6,10 +6,11 @@ use std::time::Duration;
 use api_health::sqlite::SqliteFile;
 use api_health::store::sqlite::SqliteStateStore;
 use api_health_actors::ports::StateStore;
-use api_health_core::delivery::{Claim, Delivery, OwedAlert};
+use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
-use api_health_core::state::{LastProbe, Streak};
+use api_health_core::state::{LastProbe, Streak, Toward};
+use api_health_core::store::StateWrite;
 use api_health_core::{Alert, AlertKind, ApiId, ApiState, Heartbeat, Status, Timestamp};
 
 use super::cli::Place;
@@ -26,13 +27,22 @@ fn state(api_id: &str, status: Status) -> ApiState {
     ApiState { version: 1, status, since, last_probe, ..ApiState::unknown(ApiId::parse(api_id).unwrap()) }
 }
 
+/// The first write of a record.
+fn written_first(state: ApiState) -> StateWrite {
+    StateWrite { over: 0, state: Arc::new(state) }
+}
+
+fn channels(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 /// One is down and owes an alert, one is up and suspect, one is up, and one record makes no sense.
 fn store(place: &Place) {
     for id in ["a-up", "b-suspect", "c-down"] {
         place.ok(&["apis", "add", "--url", "http://127.0.0.1:1/", "--id", id]);
     }
     let mut suspect = state("b-suspect", Status::Up);
-    suspect.streak = Some(Streak { toward: AlertKind::Down, count: 1, first_at: THEN });
+    suspect.streak = Some(Streak { toward: Toward::Down, question: 0, count: 1, first_at: THEN });
     suspect.missed_ticks = 3;
     let mut down = state("c-down", Status::Down);
     let incident_id = "c-down.1.1".to_owned();
@@ -60,9 +70,10 @@ fn store(place: &Place) {
     };
     down.owed = vec![OwedAlert {
         alert,
+        owed_to: channels(&["webhook", "terminal"]),
         deliveries: vec![Delivery { channel: "terminal".into(), delivered: true, ..Delivery::default() }],
     }];
-    let writes = [state("a-up", Status::Up), suspect, down, state("gone", Status::Up)].map(Arc::new).to_vec();
+    let writes = [state("a-up", Status::Up), suspect, down, state("gone", Status::Up)].map(written_first).to_vec();
     let file = SqliteFile::open(place.path("api-health.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let results = runtime.block_on(SqliteStateStore::open(&file).unwrap().commit(writes));
@@ -148,12 +159,12 @@ fn owed_alerts_are_listed_with_the_channels_that_lack_them() {
 fn only(place: &Place, states: Vec<ApiState>) {
     let file = SqliteFile::open(place.path("api-health.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let writes = states.into_iter().map(Arc::new).collect();
+    let writes = states.into_iter().map(written_first).collect();
     let results = runtime.block_on(SqliteStateStore::open(&file).unwrap().commit(writes));
     assert!(results.iter().all(Result::is_ok), "{results:?}");
 }
 
-fn owing(api_id: ApiId, alert_id: &str, deliveries: Vec<Delivery>) -> OwedAlert {
+fn owing(api_id: ApiId, alert_id: &str, owed_to: &[&str], deliveries: Vec<Delivery>) -> OwedAlert {
     let alert = Alert {
         alert_id: alert_id.into(),
         incident_id: "i".into(),
@@ -168,7 +179,7 @@ fn owing(api_id: ApiId, alert_id: &str, deliveries: Vec<Delivery>) -> OwedAlert 
         reason: "r".into(),
         changes_left_out: 0,
     };
-    OwedAlert { alert, deliveries }
+    OwedAlert { alert, owed_to: channels(owed_to), deliveries }
 }
 
 #[test]
@@ -185,26 +196,28 @@ fn owed_alerts_are_listed_with_what_came_of_each_attempt_and_when_the_next_one_c
         last_error: Some("it answered 503 \u{1b}[31m".into()),
         next_try_at: Some(next_try_at),
     };
+    let both = ["webhook", "terminal"];
     let has_it = |channel: &str| Delivery { channel: channel.into(), delivered: true, ..Delivery::default() };
     let mut a = state("a", Status::Up);
     a.last_told = Status::Up;
     a.owed = vec![
-        owing(a.api_id.clone(), "a.1.down", vec![failed(in_two_hours), has_it("terminal")]),
-        owing(a.api_id.clone(), "a.1.up", vec![has_it("terminal")]),
+        owing(a.api_id.clone(), "a.1.down", &both, vec![failed(in_two_hours), has_it("terminal")]),
+        owing(a.api_id.clone(), "a.1.up", &both, vec![has_it("terminal")]),
     ];
     let mut b = state("b", Status::Up);
     b.last_told = Status::Up;
-    b.claim = Some(Claim { by: "host:7:1".into(), until: now.plus(std::time::Duration::from_secs(29)) });
-    b.owed = vec![owing(b.api_id.clone(), "b.1.up", vec![failed(THEN)])];
-    // Every channel that is set has this one: it is owed to nobody, whatever else is noted.
+    // From before alerts named their channels: it is owed to those that are set.
+    b.owed = vec![owing(b.api_id.clone(), "b.1.up", &[], vec![failed(THEN)])];
+    // Such a one that every channel that is set has: it is owed to nobody, whatever else is noted.
     let mut c = state("c", Status::Up);
     c.last_told = Status::Up;
-    c.owed = vec![owing(c.api_id.clone(), "c.1.up", vec![has_it("terminal"), has_it("webhook"), has_it("sns")])];
-    // And this one to a channel that another process knows.
+    c.owed = vec![owing(c.api_id.clone(), "c.1.up", &[], vec![has_it("terminal"), has_it("webhook"), has_it("sns")])];
+    // And this one to a channel that is set no more.
     let mut d = state("d", Status::Up);
     d.last_told = Status::Up;
     let sns = Delivery { channel: "sns".into(), ..failed(THEN) };
-    d.owed = vec![owing(d.api_id.clone(), "d.1.up", vec![has_it("terminal"), has_it("webhook"), sns])];
+    let all = ["terminal", "webhook", "sns"];
+    d.owed = vec![owing(d.api_id.clone(), "d.1.up", &all, vec![has_it("terminal"), has_it("webhook"), sns])];
     only(&place, vec![a, b, c, d]);
     place.write("api-health.toml", "[notify.webhook]\nurl = \"http://127.0.0.1:1/\"\n[notify.terminal]\n");
     let ran = place.run(&["alerts", "list"]);
@@ -220,18 +233,8 @@ fn owed_alerts_are_listed_with_what_came_of_each_attempt_and_when_the_next_one_c
     assert!(lines[3].starts_with("a    UP") && lines[3].ends_with("a.1.up"), "{}", ran.out);
     assert_eq!(lines[4], "  webhook: no failed attempt is stored; it waits for the alert before it");
     assert!(lines[5].starts_with("b    UP"), "{}", ran.out);
-    assert!(
-        lines[6].starts_with(
-            "  webhook: 3 attempts failed, the last one: it answered 503 \u{fffd}[31m; next try now; claimed by host:7:1 for"
-        ),
-        "{}",
-        ran.out
-    );
-    assert!(
-        lines[7].starts_with("  terminal: no failed attempt is stored; claimed by host:7:1 for another"),
-        "{}",
-        ran.out
-    );
+    assert_eq!(lines[6], "  webhook: 3 attempts failed, the last one: it answered 503 \u{fffd}[31m; next try now");
+    assert_eq!(lines[7], "  terminal: no failed attempt is stored");
     assert!(lines[8].starts_with("d    UP"), "{}", ran.out);
     assert!(lines[9].starts_with("  sns (not set here): 3 attempts failed"), "{}", ran.out);
     assert_eq!(lines.len(), 10, "{}", ran.out);
@@ -241,9 +244,9 @@ fn owed_alerts_are_listed_with_what_came_of_each_attempt_and_when_the_next_one_c
     let delivery = &list["owed"][0]["deliveries"][0];
     assert_eq!((&delivery["channel"], &delivery["failures"]), (&"webhook".into(), &3.into()));
     assert_eq!(delivery["next_try_at"], in_two_hours.to_string());
-    assert_eq!(list["owed"][0]["handed_over_by"], serde_json::Value::Null);
+    assert_eq!(list["owed"][0]["owed_to"], serde_json::json!(["webhook"]));
     assert_eq!(list["owed"][1]["deliveries"].as_array().unwrap().len(), 2, "one that was not tried is there as well");
-    assert_eq!(list["owed"][2]["handed_over_by"], "host:7:1");
+    assert_eq!(list["owed"][2]["owed_to"], serde_json::json!(["webhook", "terminal"]));
     assert_eq!(place.json(&["status"])["summary"]["owed_alerts"], 4);
 }
 
@@ -263,7 +266,7 @@ fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
             url: String::new(),
         });
         own.last_told = Status::Down;
-        own.owed = vec![owing(api_id.clone(), &format!("{api_id}.1.1.down"), vec![])];
+        own.owed = vec![owing(api_id.clone(), &format!("{api_id}.1.1.down"), &["terminal"], vec![])];
         own.api_id = api_id;
         own
     };
@@ -406,9 +409,11 @@ fn probed(place: &Place, ids: &[&str], age_seconds: u64) {
     for id in ids {
         let stored = runtime.block_on(store.load(ApiId::parse(id).unwrap())).unwrap();
         let mut state = stored.unwrap().unwrap();
+        let over = state.version;
         state.version += 1;
         state.last_probe.as_mut().unwrap().at = Timestamp::from_millis(at);
-        assert!(runtime.block_on(store.commit(vec![Arc::new(state)])).iter().all(Result::is_ok));
+        let write = StateWrite { over, state: Arc::new(state) };
+        assert!(runtime.block_on(store.commit(vec![write])).iter().all(Result::is_ok));
     }
 }
 

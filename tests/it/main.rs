@@ -12,6 +12,7 @@ mod metadata;
 mod systemd;
 
 // What is promised.
+mod alerts_drop;
 mod alerts_retry;
 mod bad_input;
 mod bad_rows;
@@ -47,6 +48,5 @@ mod stalls;
 mod stopping;
 mod store_outage;
 mod systemd_notify;
-mod two_processes;
 mod up_and_down;
 mod writes;

@@ -127,7 +127,7 @@ fn no_secret_is_in_the_log_at_trace_in_dynamodb_or_in_a_message_of_sns() {
     assert!(!ended.log.contains("\"TRACE\""), "but no library writes whole requests down");
     assert_silent("the log", ended.log.as_bytes());
     let states = cloud.states();
-    assert_eq!(states.len(), 1);
+    assert_eq!(states.keys().filter(|id| !id.contains(':')).collect::<Vec<_>>(), ["shop"], "and the monitor's own");
     assert_silent("DynamoDB", format!("{states:?}").as_bytes());
 }
 
@@ -156,9 +156,11 @@ fn with_a_credential_process(cloud: &Cloud, level: &str) -> Home {
 
 #[test]
 fn what_a_credential_process_prints_is_in_no_log() {
-    let (cloud, target) = (Cloud::new(), Server::start());
-    cloud.put_row("shop", &target.url("/shop"), &[]);
+    let target = Server::start();
     for level in ["info", "debug", "trace"] {
+        // Tables of its own: the daemon before this one was killed, and its lease lasts for a while.
+        let cloud = Cloud::new();
+        cloud.put_row("shop", &target.url("/shop"), &[]);
         let (home, hits) = (with_a_credential_process(&cloud, level), target.hits("/shop"));
         let daemon = home.run();
         wait_for("probes", SOON, || (target.hits("/shop") > hits).then_some(()));

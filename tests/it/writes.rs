@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use api_health::cost::formula::{checkpoint_period, outage_writes, scan_calls, scan_half_units, steady_writes, times};
-use api_health_actors::state_keeper::FIRST_BEAT_AFTER;
+use api_health::cost::formula::{
+    FLEET_RENEWAL, checkpoint_period, lease_calls, outage_writes, scan_calls, scan_half_units, steady_writes, times,
+};
 use api_health_actors::system::Options;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeWorld, api, in_virtual_time};
+use api_health_core::keep::FIRST_BEAT_AFTER;
 
 use crate::cloud::Cloud;
 use crate::daemon::{Home, SOON, wait_for};
@@ -120,7 +122,11 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
     );
     let daemon = home.run();
     let asked = || -> Vec<Asked> { proxy.recorded().into_iter().map(|(at, text)| Asked { at, text }).collect() };
-    let is_beat = |asked: &&Asked| asked.text.contains("api-health:heartbeat");
+    // The renewal of a lone worker's lease is its heartbeat.
+    let is_beat = |asked: &&Asked| asked.text.contains("api-health:worker:");
+    let looks = |all: &[Asked], key: &str| {
+        count(all.iter().filter(|a| a.is("GetItem", &cloud.state_table) && a.text.contains(key)))
+    };
     let beats = |all: &[Asked]| count(all.iter().filter(|a| a.is("PutItem", &cloud.state_table)).filter(is_beat));
     let puts = |all: &[Asked], id: &str| {
         let id = format!("\"api_id\":{{\"S\":\"{id}\"}}");
@@ -150,18 +156,29 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
             .skip(4)
             .all(|a| a.text.contains("\"TotalSegments\":1"))
     );
+    // A lone worker looks for others each half minute; at its start it takes what there is.
+    let ran = all.last().unwrap().at - all[0].at;
+    let lease_reads = lease_calls(1, FLEET_RENEWAL, ran).reads;
+    let looked = looks(&all, "api-health:").0;
+    assert!(looked <= lease_reads + 8, "{looked} looks in {ran:?}, not {lease_reads} and those of a start");
+    let is_assignment = |asked: &&Asked| asked.text.contains("\"S\":\"api-health:assignment\"");
+    let assigned = all.iter().filter(|a| a.is("PutItem", &cloud.state_table)).filter(is_assignment).count();
+    assert_eq!(assigned, 1, "it takes all shards at once");
     // And nothing else is written.
-    let others =
-        all.iter().filter(|a| !is_beat(a) && !APIS.iter().any(|id| a.text.contains(&format!("\"S\":\"{id}\""))));
+    let others = all.iter().filter(|a| {
+        !is_beat(a) && !is_assignment(a) && !APIS.iter().any(|id| a.text.contains(&format!("\"S\":\"{id}\"")))
+    });
     let others: Vec<&str> =
         others.filter(|a| a.text.contains("0810.Put") || a.text.contains("0810.Delete")).map(|a| &*a.text).collect();
     assert_eq!(others, Vec::<&str>::new());
 
     // What it wrote is read by the same formula's sizes: no row of a steady API is above one write unit.
-    let item = &cloud.states()["api-health:heartbeat"];
-    assert_eq!(item["apis"].as_n().unwrap(), "4");
-    assert_eq!(item["late"].as_n().unwrap(), "0");
-    assert!(item["at"].as_s().unwrap().ends_with('Z'));
+    let states = cloud.states();
+    let (_, item) = states.iter().find(|(key, _)| key.starts_with("api-health:worker:")).unwrap();
+    let beat = item["heartbeat"].as_m().unwrap();
+    assert_eq!(beat["apis"].as_n().unwrap(), "4");
+    assert_eq!(beat["late"].as_n().unwrap(), "0");
+    assert!(beat["at"].as_s().unwrap().ends_with('Z'));
     let hangup = proxy.recorded().len();
     daemon.signal(rustix::process::Signal::HUP);
     wait_for("a consistent reading after SIGHUP", SOON, || {

@@ -101,13 +101,14 @@ impl OwedAlert {
 /// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
 /// The alert before the pair counts what was left out after it.
 pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
-    if owed.len() >= OWED_MAX
-        && let Some(first) = newest_pair_that_nobody_waits_for(owed)
-    {
+    let is_full = owed.len() >= OWED_MAX;
+    if let Some(first) = newest_pair_that_nobody_waits_for(owed).filter(|_| is_full) {
         let left_out: u32 = owed.drain(first..first + 2).map(|owed| owed.alert.changes_left_out + 1).sum();
         if let Some(before) = owed.get_mut(first - 1) {
             before.alert.changes_left_out = before.alert.changes_left_out.saturating_add(left_out);
         }
+    } else if let Some(withdrawal) = owed.iter().rposition(|owed| is_full && owed.alert.is_withdrawal()) {
+        owed.remove(withdrawal); // so many were told without the store that nothing cancels
     }
     owed.push(OwedAlert::new(alert, channels));
 }
@@ -121,9 +122,9 @@ pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
 fn newest_pair_that_nobody_waits_for(owed: &[OwedAlert]) -> Option<usize> {
     let same = OwedAlert::is_awaited_like;
     let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.opens() != b.alert.kind.opens();
-    let found = owed.windows(3).rposition(|three| {
-        same(&three[0], &three[1]) && same(&three[1], &three[2]) && cancel(&three[1], &three[2])
-    });
+    let found = owed
+        .windows(3)
+        .rposition(|three| same(&three[0], &three[1]) && same(&three[1], &three[2]) && cancel(&three[1], &three[2]));
     found.map(|before| before + 1)
 }
 
@@ -252,7 +253,11 @@ mod tests {
         assert!(settle(&mut owed, "a0", "webhook"), "that it has it all the same is a fact");
         assert_eq!((next(&owed, "sns"), owed.len()), (Some("a0"), 1));
         assert_eq!(drop_channel(&mut owed, "terminal", Timestamp::default()), 0);
-        assert_eq!((drop_channel(&mut owed, "sns", Timestamp::default()), owed.len()), (1, 0), "until a person gives that channel up");
+        assert_eq!(
+            (drop_channel(&mut owed, "sns", Timestamp::default()), owed.len()),
+            (1, 0),
+            "until a person gives that channel up"
+        );
     }
 
     #[test]
@@ -277,6 +282,17 @@ mod tests {
         }
         let left_out: u32 = owed.iter().map(|o| o.alert.changes_left_out).sum();
         assert_eq!(left_out as usize + owed.len(), OWED_MAX + 7);
+    }
+
+    #[test]
+    fn an_outbox_full_of_withdrawals_keeps_its_bound() {
+        let mut owed = Vec::new();
+        for n in 0..2 * OWED_MAX {
+            let withdrawal = Alert { kind: AlertKind::Closed, previous_status: Status::Unknown, ..alert(2 * n) };
+            owe(&mut owed, withdrawal, &channels(&["sns"]));
+        }
+        owe(&mut owed, alert(0), &channels(&["sns"]));
+        assert_eq!((owed.len(), owed.last().unwrap().alert.kind), (OWED_MAX, AlertKind::Down));
     }
 
     #[test]

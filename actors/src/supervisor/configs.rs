@@ -4,24 +4,30 @@
 //! its phase and its streak. A source that is unreachable or empty all at once changes nothing (P8). While the chain is
 //! started again nothing is applied: there is nobody to tell.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use api_health_core::keep::Watch;
+use api_health_core::own::notices::{CHANGED_IDS_MAX, ConfigsRevision, Notice};
+use api_health_core::own::records::WorkerRecord;
 use api_health_core::roster::{self, Plan, Roster};
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::Supervisor;
-use super::source::{Reading, Source, read, revision};
-use crate::ports::ConfigSource;
+use super::source::{Reading, Source, read, read_some, revision};
+use crate::lease_holder::Sight;
+use crate::ports::{ConfigSource, LoadedConfigs};
 use crate::state_keeper::GoBy;
 
 /// How often sources are asked whether they changed, where that is cheap to tell.
 pub(super) const REVISION_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a worker reads all rows to which another says what changed.
+const FOLLOW_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How many APIs a report names.
 const REPORT_NAMES_MAX: usize = 20;
@@ -29,8 +35,10 @@ const REPORT_NAMES_MAX: usize = 20;
 /// What came of reading the configs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadReport {
-    /// APIs that are configured and enabled.
+    /// APIs that are configured and enabled, and owned by this process.
     pub apis: usize,
+    /// APIs that are configured and enabled, and that other workers own.
+    pub elsewhere: usize,
     /// Rows that were refused.
     pub refused: usize,
     /// Sources that could not be read, and why.
@@ -64,6 +72,8 @@ pub(super) struct Configs {
     waiting: Vec<(u64, oneshot::Sender<LoadReport>)>,
     /// The sources that could not be read the last time, and why, for whoever shows it.
     pub(super) unreadable: watch::Sender<Vec<String>>,
+    /// Up to which revision the rows are known that all workers share.
+    known_revision: u64,
 }
 
 impl Configs {
@@ -82,6 +92,7 @@ impl Configs {
             closed_unconfigured: false,
             waiting: Vec::new(),
             unreadable: watch::Sender::new(Vec::new()),
+            known_revision: 0,
         }
     }
 
@@ -110,6 +121,11 @@ impl Configs {
         self.closed_unconfigured = false;
     }
 
+    /// All rows as they are known, whoever owns them.
+    fn rows(&self) -> Roster {
+        roster::merge(self.sources.iter().map(|source| &source.roster)).0
+    }
+
     fn ports(&self) -> Vec<Arc<dyn ConfigSource>> {
         self.sources.iter().map(|source| Arc::clone(&source.port)).collect()
     }
@@ -117,6 +133,7 @@ impl Configs {
     fn report(&self) -> LoadReport {
         LoadReport {
             apis: self.running.len(),
+            elsewhere: self.rows().values().filter(|api| api.enabled).count().saturating_sub(self.running.len()),
             refused: self.sources.iter().map(|source| source.refused).sum(),
             unreadable: self.sources.iter().filter_map(|source| source.unreadable.clone()).collect(),
             misconfigured: self.sources.iter().any(|source| source.misconfigured),
@@ -159,6 +176,7 @@ impl Supervisor {
         self.configs.begun += 1;
         let number = self.configs.begun;
         self.configs.loaded_at = Instant::now();
+        let revision = self.revision_of_all();
         let ports = self.configs.ports();
         let reading = async move { futures_util::future::join_all(ports.iter().map(|port| read(port, again))).await };
         ctx.spawn(reading.into_actor(self).map(move |results, supervisor, ctx| {
@@ -169,6 +187,7 @@ impl Supervisor {
                 return supervisor.reload(ctx);
             }
             supervisor.configs.read = number;
+            supervisor.configs.known_revision = revision.map_or(0, |revisions| revisions.revision);
             supervisor.loaded(results, ctx);
             if std::mem::take(&mut supervisor.configs.load_again) {
                 supervisor.reload(ctx);
@@ -177,9 +196,11 @@ impl Supervisor {
     }
 
     fn loaded(&mut self, results: Vec<Reading>, ctx: &mut Context<Self>) {
+        let before = self.configs.rows();
         for (source, reading) in self.configs.sources.iter_mut().zip(results) {
             source.accept(reading);
         }
+        self.say_what_changed(&before);
         let unreadable: Vec<String> = self.configs.sources.iter().filter_map(|s| s.unreadable.clone()).collect();
         self.configs.unreadable.send_replace(unreadable);
         self.configs.apply_when_up = true;
@@ -237,12 +258,8 @@ impl Supervisor {
         let look = self.options.closes_unconfigured && !self.configs.closed_unconfigured;
         let configured = if look { self.configs.configured() } else { None };
         self.configs.closed_unconfigured |= configured.is_some();
-        let watch = Watch {
-            started: plan.start.clone(),
-            changed: plan.change.clone(),
-            stopped: plan.stop.clone(),
-            configured,
-        };
+        let watch =
+            Watch { started: plan.start.clone(), changed: plan.change.clone(), stopped: plan.stop.clone(), configured };
         self.tell_keeper(GoBy(watch), ctx);
     }
 
@@ -251,8 +268,12 @@ impl Supervisor {
         if self.configs.loading || self.configs.asking || self.options.once || self.stopping.is_some() {
             return;
         }
-        if self.configs.loaded_at.elapsed() >= self.options.reload_every {
+        let every = if self.is_follower() { FOLLOW_EVERY } else { self.options.reload_every };
+        if self.configs.loaded_at.elapsed() >= every {
             self.read_sources(true, ctx);
+            return;
+        }
+        if self.follow_revision(ctx) {
             return;
         }
         self.configs.asking = true;
@@ -266,5 +287,65 @@ impl Supervisor {
                 supervisor.reload(ctx);
             }
         }));
+    }
+
+    /// How far the rows are that all workers share, as it is seen; `None`: nobody shares them.
+    fn revision_of_all(&self) -> Option<ConfigsRevision> {
+        let sight = self.ownership.handle.as_ref()?.sight();
+        let fleet = sight.borrow().fleet.clone()?;
+        Some(fleet.assignment.configs.clone())
+    }
+
+    /// Another worker reads all rows each time, and says what changed: the owner of the first shard.
+    fn is_follower(&self) -> bool {
+        self.ownership.handle.is_some() && self.configs.read > 0 && !self.ownership.owns_first()
+    }
+
+    /// The owner of the first shard tells the others what it found changed.
+    fn say_what_changed(&self, before: &Roster) {
+        let Some(handle) = self.ownership.handle.as_ref().filter(|_| self.ownership.owns_first()) else { return };
+        let has_others =
+            |sight: &Sight| sight.fleet.as_ref().is_some_and(|fleet| fleet.others.values().any(WorkerRecord::is_live));
+        if self.configs.read <= 1 || !has_others(&handle.sight().borrow()) {
+            return;
+        }
+        let now = self.configs.rows();
+        let ids = before.keys().chain(now.keys()).filter(|id| before.get(*id) != now.get(*id));
+        let changed: BTreeSet<ApiId> = ids.cloned().collect();
+        if !changed.is_empty() {
+            let named = (changed.len() <= CHANGED_IDS_MAX).then(|| changed.into_iter().collect());
+            handle.notice(Notice::ConfigsChanged(named));
+        }
+    }
+
+    /// Reads what is said to have changed. Whether there was anything.
+    fn follow_revision(&mut self, ctx: &mut Context<Self>) -> bool {
+        let Some(all) = self.revision_of_all() else { return false };
+        let known = self.configs.known_revision;
+        if all.revision == known || self.configs.read == 0 {
+            return false;
+        }
+        let changed = if all.revision > known { all.changed_since(known) } else { None };
+        let Some(ids) = changed.filter(|ids| !ids.is_empty()) else {
+            self.reload(ctx);
+            return true;
+        };
+        let ids: Vec<ApiId> = ids.into_iter().collect();
+        self.configs.asking = true;
+        let (ports, wanted) = (self.configs.ports(), ids.clone());
+        let reading =
+            async move { futures_util::future::join_all(ports.iter().map(|port| read_some(port, &wanted))).await };
+        ctx.spawn(reading.into_actor(self).map(move |read, supervisor, ctx| {
+            supervisor.configs.asking = false;
+            let read: Option<Vec<LoadedConfigs>> = read.into_iter().collect();
+            let Some(read) = read else { return supervisor.reload(ctx) };
+            supervisor.configs.known_revision = all.revision;
+            for (source, configs) in supervisor.configs.sources.iter_mut().zip(&read) {
+                source.accept_some(&ids, configs);
+            }
+            supervisor.configs.apply_when_up = true;
+            supervisor.apply_configs(ctx);
+        }));
+        true
     }
 }

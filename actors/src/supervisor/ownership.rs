@@ -95,6 +95,11 @@ impl Ownership {
         self.held.get(&self.shard(api_id)).is_some_and(|held| held.is_loaded && !held.is_leaving)
     }
 
+    /// Whether what concerns all is seen to here.
+    pub(super) fn owns_first(&self) -> bool {
+        self.held.get(&Shard::FIRST).is_some_and(|held| held.is_loaded && !held.is_leaving)
+    }
+
     pub(super) fn is_in(&self, api_id: &ApiId, shards: &ShardSet) -> bool {
         shards.contains(&self.shard(api_id))
     }

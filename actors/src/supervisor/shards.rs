@@ -45,7 +45,8 @@ impl Supervisor {
         let ask = move || {
             let (supervisor, figures) = (supervisor.clone(), Figures::clone(&figures));
             async move {
-                let is_made = supervisor.send(AskProgress(Asker::Leases)).await.is_ok_and(|progress| progress.is_made());
+                let is_made =
+                    supervisor.send(AskProgress(Asker::Leases)).await.is_ok_and(|progress| progress.is_made());
                 let heartbeat = figures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
                 Report { is_made, heartbeat }
             }

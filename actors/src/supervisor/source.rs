@@ -56,6 +56,12 @@ pub(super) async fn read(port: &Arc<dyn ConfigSource>, again: bool) -> Reading {
     }
 }
 
+/// Reads the rows of these APIs; `None`: it has to be read whole.
+pub(super) async fn read_some(port: &Arc<dyn ConfigSource>, ids: &[ApiId]) -> Option<LoadedConfigs> {
+    let reading = AssertUnwindSafe(async { port.load_some(ids.to_vec()).await }).catch_unwind();
+    tokio::time::timeout(LOAD_TIMEOUT, reading).await.ok()?.ok()??.ok()
+}
+
 /// The revision of one source, if that is cheap to tell.
 pub(super) async fn revision(port: &Arc<dyn ConfigSource>) -> Option<u64> {
     let asking = AssertUnwindSafe(async { port.revision().await }).catch_unwind();
@@ -115,6 +121,24 @@ impl Source {
                 tracing::error!(source = name, "{line}");
             }
         });
+    }
+
+    /// Takes what a reading of these APIs alone gave.
+    pub(super) fn accept_some(&mut self, ids: &[ApiId], configs: &LoadedConfigs) {
+        let name = self.port.name();
+        for api_id in ids {
+            let good = configs.good.iter().find(|config| config.api_id == *api_id);
+            let is_refused = configs.refused.iter().any(|row| row.api_id.as_ref() == Some(api_id));
+            match good {
+                Some(config) => drop(self.roster.insert(api_id.clone(), Arc::clone(config))),
+                None if is_refused => {} // its last good version runs on
+                None if self.roster.len() > 1 => drop(self.roster.remove(api_id)),
+                None => {} // as where a whole reading finds nothing at all
+            }
+        }
+        for line in lines(configs.refused.iter().flat_map(|row| &row.issues)) {
+            tracing::error!(source = name, "{line}");
+        }
     }
 
     /// The roster as it would be after this reading.

@@ -35,12 +35,17 @@ struct Inner {
     refused: Vec<ApiId>,
     fault: SourceFault,
     revision: u64,
+    /// Workers share it: it tells no revision by itself, and can be read in part.
+    is_shared: bool,
+    /// Times that all rows were read, and that some were.
+    reads: (usize, usize),
 }
 
 impl FakeConfigs {
     pub(super) fn on(stage: Stage, apis: Vec<ApiConfig>) -> Self {
         let apis = apis.into_iter().map(Arc::new).collect();
-        let inner = Inner { apis, refused: vec![], fault: SourceFault::None, revision: 1 };
+        let inner =
+            Inner { apis, refused: vec![], fault: SourceFault::None, revision: 1, is_shared: false, reads: (0, 0) };
         Self { stage, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -61,6 +66,16 @@ impl FakeConfigs {
         inner.apis = apis;
         inner.refused = refused;
         inner.revision += 1;
+    }
+
+    /// It is a table that workers share from now on.
+    pub fn share(&self) {
+        self.lock().is_shared = true;
+    }
+
+    /// How often all rows were read, and how often some were.
+    pub fn reads(&self) -> (usize, usize) {
+        self.lock().reads
     }
 
     /// Breaks the row of one API.
@@ -98,7 +113,8 @@ impl ConfigSource for FakeConfigs {
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         async move {
             let (fault, apis, refused) = {
-                let inner = self.lock();
+                let mut inner = self.lock();
+                inner.reads.0 += 1;
                 (inner.fault, inner.apis.clone(), inner.refused.clone())
             };
             self.stage.pass(Step::ConfigsRead).await;
@@ -118,8 +134,24 @@ impl ConfigSource for FakeConfigs {
         .boxed()
     }
 
+    fn load_some(&self, ids: Vec<ApiId>) -> BoxFuture<'_, Option<Result<LoadedConfigs, SourceError>>> {
+        async move {
+            let mut inner = self.lock();
+            if !inner.is_shared || inner.fault != SourceFault::None {
+                return None;
+            }
+            inner.reads.1 += 1;
+            let good = inner.apis.iter().filter(|api| ids.contains(&api.api_id)).cloned().collect();
+            Some(Ok(LoadedConfigs { good, refused: vec![] }))
+        }
+        .boxed()
+    }
+
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
         async move {
+            if self.lock().is_shared {
+                return None;
+            }
             let (fault, revision) = {
                 let inner = self.lock();
                 (inner.fault, inner.revision)

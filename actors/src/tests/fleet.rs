@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use api_health_core::own::notices::Notice;
+use api_health_core::own::records::Record;
 use api_health_core::{AlertKind, ApiId, Status};
 
 use super::{options, seconds, world};
+use crate::leases::Leases as _;
 use crate::ports::StateStore as _;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::leases::{LineFault, MemoryLeases};
@@ -225,5 +228,39 @@ fn a_record_that_was_restored_from_a_backup_is_overwritten_by_what_its_owner_kno
         world.targets.set("api-0", Behaviour::Answers(200));
         seconds(30).await;
         assert_eq!(world.channels[0].lines(), ["api-0 down", "api-0 up"]);
+    });
+}
+
+#[test]
+fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        world.configs.share();
+        let workers = [
+            world.start_worker("a", &leases.line(), options()).await,
+            world.start_worker("b", &leases.line(), options()).await,
+        ];
+        seconds(120).await;
+        let before = world.configs.reads();
+        seconds(600).await;
+        let reads = world.configs.reads().0 - before.0;
+        assert!((9..=11).contains(&reads), "one worker reads each minute: {reads} times in ten minutes");
+        let mut rows: Vec<_> = names(21).iter().map(|id| crate::testkit::api(id, 10)).collect();
+        rows.remove(3);
+        world.configs.set(rows);
+        // As whoever edits the table does.
+        let (gone, new) = (ApiId::parse("api-3").unwrap(), ApiId::parse("api-20").unwrap());
+        let mut assignment = leases.assignment().unwrap();
+        assignment.version += 1;
+        assignment.say(Notice::ConfigsChanged(Some(vec![gone, new])));
+        let over = assignment.version - 1;
+        leases.line().put(Record::Assignment(Box::new(assignment)), over).await.unwrap();
+        let probed = world.targets.probed("api-3").len();
+        seconds(5).await;
+        assert_eq!(workers[0].probers() + workers[1].probers(), 20);
+        assert!(!world.targets.probed("api-20").is_empty());
+        seconds(30).await;
+        assert!(world.targets.probed("api-3").len() <= probed + 1);
+        assert!(world.configs.reads().1 >= 2, "each reads what changed");
     });
 }

@@ -23,16 +23,17 @@ pub(super) enum Owner {
 }
 
 impl Owner {
-    /// Looks for a daemon, and becomes the owner where there is none.
+    /// Looks for a daemon, and becomes the owner where there is none, of all channels but the one that is given up.
     ///
     /// # Errors
     /// A daemon that does not answer, another process that owns the store, a store or a channel that is not there.
-    pub(super) async fn find(app: &App, as_json: bool, out: &Out) -> Result<Self, AppError> {
+    pub(super) async fn find(app: &App, given_up: Option<&str>, as_json: bool, out: &Out) -> Result<Self, AppError> {
         let env = |name: &str| std::env::var(name).ok();
-        if let Some(found) = client::find(&app.settings, &env).await.map_err(unanswered)? {
+        if let Some(found) = client::find(&app.settings, &env).await.map_err(|error| unanswered(&error))? {
             return Ok(Self::Daemon(found));
         }
-        let notifiers = notifiers(app, as_json, out).await?;
+        let mut notifiers = notifiers(app, as_json, out).await?;
+        notifiers.retain(|notifier| given_up != Some(notifier.channel()));
         let world = app.world_to_tell(notifiers).await?;
         let options = Options { heartbeat: None, closes_unconfigured: false, ..app.options(true) };
         Ok(Self::Here(Box::new(system::start(world, &options))))
@@ -47,7 +48,7 @@ impl Owner {
         match self {
             Self::Daemon(found) => {
                 let alerts = if all { Alerts::All } else { Alerts::These(alert_ids.to_vec()) };
-                client::ask(&found.path, &Request::Retry { alerts }).await.map_err(unanswered)?.ok_or_else(gone)?;
+                ask(found, &Request::Retry { alerts }).await?;
             }
             Self::Here(running) => {
                 let gauges: Gauges = running.gauges();
@@ -65,8 +66,8 @@ impl Owner {
         match self {
             Self::Daemon(found) => {
                 let request = Request::DropChannel { channel: channel.to_owned() };
-                match client::ask(&found.path, &request).await.map_err(unanswered)? {
-                    Some(Answer::DropChannel { alerts }) => Ok(alerts),
+                match ask(found, &request).await? {
+                    Answer::DropChannel { alerts } => Ok(alerts),
                     _ => Err(gone()),
                 }
             }
@@ -90,7 +91,11 @@ impl Owner {
     }
 }
 
-fn unanswered(error: ControlError) -> AppError {
+async fn ask(daemon: &Found, request: &Request) -> Result<Answer, AppError> {
+    client::ask(&daemon.path, request).await.map_err(|error| unanswered(&error))?.ok_or_else(gone)
+}
+
+fn unanswered(error: &ControlError) -> AppError {
     AppError::Unavailable(format!("{error}; it owns the alerts, so nothing is tried beside it"))
 }
 
@@ -101,4 +106,3 @@ fn gone() -> AppError {
 fn unread() -> AppError {
     AppError::Unavailable("the stored states cannot be read".into())
 }
-

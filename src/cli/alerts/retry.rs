@@ -41,7 +41,7 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
     check_ids(app, alert_ids, &states)?;
     let mut wanted = wanted(app, alert_ids, &states);
     if !wanted.is_empty() {
-        let owner = Owner::find(app, as_json, out).await?;
+        let owner = Owner::find(app, None, as_json, out).await?;
         let tried = try_them(app, &owner, alert_ids, &mut wanted, as_json, out).await;
         owner.end(app).await?;
         tried?;
@@ -176,7 +176,10 @@ fn line(wanted: &Wanted, out: &Out) -> String {
     let words = match &wanted.result {
         Some(Ok(())) => out.paint(GOOD, "took it over"),
         Some(Err(why)) => format!("{}: {}", out.paint(BAD, "did not take it"), text::line(why)),
-        None => format!("{}: an alert before it was not taken, or no process that runs has this channel", out.paint(DOUBT, "not tried")),
+        None => format!(
+            "{}: an alert before it was not taken, or no process that runs has this channel",
+            out.paint(DOUBT, "not tried")
+        ),
     };
     format!("{}  {:<8}  {words}\n", text::line(&wanted.alert.alert_id), text::line(&wanted.channel))
 }

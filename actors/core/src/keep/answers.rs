@@ -7,7 +7,6 @@ use super::health::ANSWER_MAX;
 use super::own::Own;
 use super::{Effect, Keeper, Lease, Line};
 use crate::api::ApiId;
-use crate::decide::withdraw;
 use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitError, StoreError};
@@ -184,10 +183,7 @@ impl Keeper {
 
     fn adopted(&mut self, api_id: &ApiId, forgot: bool, told: &[std::sync::Arc<crate::Alert>], now: Moment) {
         for told in told {
-            let state = &self.ledger.entry(api_id).state;
-            if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
-                self.carry_out(api_id, decision, now);
-            }
+            self.take_back(told, now);
         }
         if let Some(entry) = self.ledger.get_mut(api_id) {
             crate::delivery::address(&mut entry.state.owed, &self.setup.channels);

@@ -5,20 +5,25 @@ use std::time::Duration;
 
 use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
-use crate::delivery;
+use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
+
+/// Deliveries of one API that are noted while they cannot be stored. The first ones are kept, which are of what is stored; of an
+/// alert beyond that, a record that is found later may say that it is owed, and then it is told twice.
+const TAKEN_MAX: usize = 4 * OWED_MAX;
 
 /// What matters and is not in the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unstored {
     /// Since when, in uptime.
     since: Duration,
-    /// The ids of alerts that are owed by it.
+    /// The ids of alerts that are owed by it, at most as many as an outbox holds.
     alerts: Vec<String>,
-    /// Alerts that a channel took: facts, whatever becomes of the rest.
+    /// Alerts that a channel took: facts, whatever becomes of the rest. At most [`TAKEN_MAX`].
     taken: Vec<(String, Arc<str>)>,
-    /// Alerts that were told although they could not be stored.
+    /// Outages that were told although they could not be stored, and whose end was not: at most one for each channel, and those
+    /// that are to be taken back.
     told: Vec<Arc<Alert>>,
 }
 
@@ -56,7 +61,7 @@ pub(super) enum Found {
     WasOurs,
     /// Somebody with a higher epoch wrote it: the shard is lost.
     HigherEpoch,
-    /// It is older than what this owner knows: a copy from a backup, or a hand in the table. It is overwritten.
+    /// It is no newer than what this owner knows: a copy from a backup, or a hand in the table. It is overwritten.
     OldCopy,
     /// A write of an owner before this one, or a hand in the table: it counts, and what was decided and not stored does not.
     Adopted {
@@ -70,7 +75,8 @@ pub(super) enum Found {
 /// One API.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// All that is known, including what is not stored yet. Version and epoch are those of the newest record that is known.
+    /// All that is known, including what is not stored yet. The epoch is that of the newest record that is known, and so is the
+    /// version, unless a write of a higher one was given up.
     pub(super) state: ApiState,
     /// The version of the stored record, as far as that is known; 0: there is none.
     pub(super) over: u64,
@@ -120,8 +126,11 @@ impl Entry {
     /// Something matters from now on that is not in the store.
     pub(super) fn matters(&mut self, owes: Option<&Alert>, now: Duration) {
         self.dirty = true;
-        let unstored = self.unstored(now);
-        unstored.alerts.extend(owes.map(|alert| alert.alert_id.clone()));
+        if let Some(unstored) = &mut self.unstored {
+            let is_owed = |alert_id: &String| self.state.owed.iter().any(|owed| owed.alert.alert_id == *alert_id);
+            unstored.alerts.retain(is_owed);
+        }
+        self.unstored(now).alerts.extend(owes.map(|alert| alert.alert_id.clone()));
     }
 
     fn unstored(&mut self, now: Duration) -> &mut Unstored {
@@ -130,7 +139,9 @@ impl Entry {
 
     /// A channel has an alert. Returns whether that is news.
     pub(super) fn taken(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
-        if !self.is_stored(&alert.alert_id) {
+        if !alert.kind.opens() {
+            self.end_is_told(alert);
+        } else if !self.is_stored(&alert.alert_id) {
             let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
             match in_attempt.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
                 Some(unstored) => unstored.told.push(Arc::clone(alert)),
@@ -141,8 +152,27 @@ impl Entry {
             return false;
         }
         self.dirty = true;
-        self.unstored(now).taken.push((alert.alert_id.clone(), Arc::clone(channel)));
+        let taken = &mut self.unstored(now).taken;
+        if taken.len() < TAKEN_MAX {
+            taken.push((alert.alert_id.clone(), Arc::clone(channel)));
+        }
         true
+    }
+
+    /// A channel that was told an outage was told its end: for that channel there is nothing to take back.
+    fn end_is_told(&mut self, end: &Alert) {
+        let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
+        for unstored in in_attempt.into_iter().chain(self.unstored.as_mut()) {
+            if let Some(ended) = unstored.told.iter().position(|told| told.incident_id == end.incident_id) {
+                unstored.told.remove(ended);
+                return;
+            }
+        }
+    }
+
+    /// One more channel was told an outage that is not in the store.
+    pub(super) fn told(&mut self, alert: &Arc<Alert>, now: Duration) {
+        self.unstored(now).told.push(Arc::clone(alert));
     }
 
     fn all_unstored(&self) -> impl Iterator<Item = &Unstored> {
@@ -213,9 +243,13 @@ impl Entry {
         self.reopen();
     }
 
-    /// What was sent is not what will be sent next.
+    /// What was sent is not what will be sent next. Its version is given to nothing else: it may have landed, and a copy of it may
+    /// come back.
     fn reopen(&mut self) {
-        let sent = self.attempt.take().and_then(|attempt| attempt.unstored);
+        let attempt = self.attempt.take();
+        let sent_version = attempt.as_ref().map_or(0, |attempt| attempt.write.state.version);
+        self.state.version = self.state.version.max(sent_version);
+        let sent = attempt.and_then(|attempt| attempt.unstored);
         if let Some(mut sent) = sent {
             if let Some(later) = self.unstored.take() {
                 sent.alerts.extend(later.alerts);
@@ -238,7 +272,7 @@ impl Entry {
         if stored.epoch > epoch {
             return Found::HigherEpoch;
         }
-        if (stored.epoch, stored.version) < (self.state.epoch, self.state.version) {
+        if (stored.epoch, stored.version) <= (self.state.epoch, self.state.version) {
             self.over = stored.version;
             self.reopen();
             return Found::OldCopy;
@@ -258,12 +292,12 @@ impl Entry {
                 self.unstored(now).taken.push((alert_id, channel));
             }
         }
-        Found::Adopted { forgot, told: told.into_iter().filter(|alert| alert.kind.opens()).collect() }
+        Found::Adopted { forgot, told }
     }
 
     /// Outages that were told and could not be stored: what its next owner has to know.
     pub(super) fn told_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
-        self.all_unstored().flat_map(|unstored| &unstored.told).filter(|alert| alert.kind.opens())
+        self.all_unstored().flat_map(|unstored| &unstored.told)
     }
 
     /// Nothing is under way any more: another life of the keeper goes on from here. A write that was sent is sent again as it was.

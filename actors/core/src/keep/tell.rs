@@ -3,6 +3,7 @@
 //! An alert goes out when the change and that it is owed are in one stored record, no write of an owner before this one can
 //! land over it, and the lease holds at that moment. When the store is dead it goes out all the same ([`UNSTORED_MAX`]).
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,7 +145,15 @@ impl Keeper {
     }
 
     /// What came of an attempt.
-    pub fn attempted(&mut self, api_id: &ApiId, channel: &Channel, alert: &Arc<Alert>, unstored: bool, came: Attempted, now: Moment) {
+    pub fn attempted(
+        &mut self,
+        api_id: &ApiId,
+        channel: &Channel,
+        alert: &Arc<Alert>,
+        unstored: bool,
+        came: Attempted,
+        now: Moment,
+    ) {
         let next_try = match &came {
             Attempted::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
             Attempted::Cut => Some(now.uptime.saturating_add(CUT_AGAIN_AFTER)),
@@ -156,8 +165,13 @@ impl Keeper {
                 self.effects.push(Effect::AskToWithdraw(Arc::clone(alert)));
             }
             (Some(entry), Attempted::TakenOver) => {
-                if entry.taken(alert, channel, now.uptime) {
+                let is_news = entry.taken(alert, channel, now.uptime);
+                if is_news {
                     self.ledger.queue(api_id);
+                    self.pump(now);
+                } else if unstored && alert.kind.opens() {
+                    // It was forgotten meanwhile, for a record that does not know it.
+                    self.take_back(alert, now);
                     self.pump(now);
                 }
             }
@@ -198,21 +212,21 @@ impl Keeper {
     pub fn retry(&mut self, alert_ids: Option<&[String]>, now: Moment) -> usize {
         let is_meant = |alert_id: &String| alert_ids.is_none_or(|wanted| wanted.contains(alert_id));
         let owed_of = |entry: &Entry| entry.state.owed.iter().filter(|owed| is_meant(&owed.alert.alert_id)).count();
-        let meant: Vec<(ApiId, usize)> = self
+        let meant: HashMap<ApiId, usize> = self
             .owing
             .iter()
             .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
             .collect();
         self.asked_until = Some(now.uptime.saturating_add(ASKED_FOR));
-        self.turns.forget_waits(|api_id| meant.iter().any(|(wanted, _)| wanted == api_id));
+        self.turns.forget_waits(|api_id, _| meant.contains_key(api_id));
         self.offer_all(now);
-        meant.into_iter().map(|(_, owed)| owed).sum()
+        meant.into_values().sum()
     }
 
     /// Nothing that was decided until then is owed to this channel any more: a person gave it up. How many alerts it was owed.
     pub fn drop_channel(&mut self, channel: &str, until: Timestamp, now: Moment) -> usize {
         let owing: Vec<ApiId> = self.owing.iter().cloned().collect();
-        let mut dropped = 0;
+        let (mut dropped, mut dropped_of) = (0, HashSet::new());
         for api_id in owing {
             let Some(entry) = self.ledger.get_mut(&api_id) else { continue };
             let here = delivery::drop_channel(&mut entry.state.owed, channel, until);
@@ -220,23 +234,32 @@ impl Keeper {
                 entry.matters(None, now.uptime);
                 self.ledger.queue(&api_id);
                 dropped += here;
+                dropped_of.insert(api_id);
             }
         }
+        // What comes next does not wait for the next try of what is owed no more.
+        self.turns.forget_waits(|api_id, of| **of == *channel && dropped_of.contains(api_id));
         self.look(now);
         dropped
     }
 
     /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
     /// taken back.
-    pub fn withdraw(&mut self, told: &Alert, now: Moment) {
-        if !self.owned.owns(&told.api_id) {
-            return;
+    pub fn withdraw(&mut self, told: &Arc<Alert>, now: Moment) {
+        if self.owned.owns(&told.api_id) {
+            self.take_back(told, now);
+            self.pump(now);
         }
+    }
+
+    /// Takes an outage back that was told and is not in the record. Until that is stored, it is still to be taken back by whoever
+    /// owns the record next, or over whatever record is found there.
+    pub(super) fn take_back(&mut self, told: &Arc<Alert>, now: Moment) {
         let state = &self.ledger.entry(&told.api_id).state;
         if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
-            let api_id = told.api_id.clone();
-            self.carry_out(&api_id, decision, now);
-            self.pump(now);
+            self.carry_out(&told.api_id, decision, now);
+            let entry = self.ledger.entry(&told.api_id);
+            self.setup.channels.iter().for_each(|_| entry.told(told, now.uptime));
         }
     }
 
@@ -258,7 +281,8 @@ impl Keeper {
         let mut foreign: Vec<(String, u64)> = Vec::new();
         for entry in self.owing.iter().filter_map(|api_id| self.ledger.get(api_id)) {
             for channel in entry.state.owed.iter().flat_map(|owed| owed.awaited_by()) {
-                let is_had = self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
+                let is_had =
+                    self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
                 match foreign.iter_mut().find(|(name, _)| name == channel) {
                     _ if is_had => {}
                     Some((_, alerts)) => *alerts += 1,

@@ -89,10 +89,10 @@ impl Turns {
         self.turns.insert((api_id.clone(), Arc::clone(channel)), Turn::Waiting(until));
     }
 
-    /// Nothing waits for its next try any more. How many did.
-    pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId) -> bool) -> usize {
+    /// Nothing of these waits for its next try any more. How many did.
+    pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId, &Channel) -> bool) -> usize {
         let before = self.turns.len();
-        self.turns.retain(|(api_id, _), turn| !matches!(turn, Turn::Waiting(_)) || !of(api_id));
+        self.turns.retain(|(api_id, channel), turn| !matches!(turn, Turn::Waiting(_)) || !of(api_id, channel));
         before - self.turns.len()
     }
 
@@ -105,9 +105,7 @@ impl Turns {
 
     /// Whether an attempt of this API is under way.
     pub(super) fn is_in_flight(&self, api_id: &ApiId, channels: &[Channel]) -> bool {
-        channels.iter().any(|channel| {
-            self.turns.get(&(api_id.clone(), Arc::clone(channel))) == Some(&Turn::InFlight)
-        })
+        channels.iter().any(|channel| self.turns.get(&(api_id.clone(), Arc::clone(channel))) == Some(&Turn::InFlight))
     }
 
     /// Whether any attempt is under way.
@@ -141,11 +139,16 @@ mod tests {
         assert_eq!(turns.take(&pager), Some(id(ATTEMPTS_MAX)), "one that waits holds no place");
         turns.queue(&id(0), &pager, now);
         assert!(!turns.is_in_flight(&id(0), std::slice::from_ref(&pager)));
-        assert_eq!(turns.forget_waits(|api_id| *api_id == id(0)), 1);
+        assert_eq!(turns.forget_waits(|_, channel| **channel == *"sns"), 0);
+        assert_eq!(turns.forget_waits(|api_id, _| *api_id == id(0)), 1);
         turns.forget(&id(ATTEMPTS_MAX + 1), std::slice::from_ref(&pager));
         turns.queue(&id(0), &pager, now);
         let left: Vec<ApiId> = std::iter::from_fn(|| turns.take(&pager)).collect();
-        assert_eq!(left.len(), ATTEMPTS_MAX - 1, "without the one that was forgotten, and with the one that waits no longer");
+        assert_eq!(
+            left.len(),
+            ATTEMPTS_MAX - 1,
+            "without the one that was forgotten, and with the one that waits no longer"
+        );
         assert_eq!(left.last(), Some(&id(0)));
     }
 }

@@ -47,8 +47,8 @@ fn a_channel_that_is_given_up_is_owed_nothing_any_more() {
     let mut desk = Desk::with(Setup { channels: both, ..setup() }, &["shop"]);
     desk.goes_down("shop");
     desk.store_answers();
-    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now)), 1);
-    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now)), 0, "it is owed nothing now");
+    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now).wall, moment(desk.now)), 1);
+    assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now).wall, moment(desk.now)), 0, "it is owed nothing now");
     desk.take();
     desk.store_answers();
     assert_eq!(desk.stored("shop").owed[0].owed_to, ["pager"]);
@@ -83,9 +83,7 @@ fn alerts_for_a_channel_that_nobody_has_stay_owed_and_are_said_once_a_minute() {
         let alert = Alert::clone(&desk.alerts[0].1);
         state.owed = vec![delivery::OwedAlert::new(alert, &["pager".to_owned()])];
     });
-    let is_said = |desk: &Desk| {
-        desk.said(|line| *line == Line::ForeignChannel { channel: "pager".into(), alerts: 1 })
-    };
+    let is_said = |desk: &Desk| desk.said(|line| *line == Line::ForeignChannel { channel: "pager".into(), alerts: 1 });
     next.gain(&grants(2, true));
     next.wait(1);
     next.wait(57);
@@ -113,4 +111,25 @@ fn a_wait_that_an_earlier_process_noted_is_waited_for_up_to_a_minute() {
         next.wait(60);
         assert_eq!(next.attempts.len(), 1);
     }
+}
+
+#[test]
+fn however_long_the_store_is_dead_what_is_noted_for_it_is_bounded() {
+    let mut desk = Desk::watching(&["shop"]);
+    let mut flap_for_a_while = || {
+        for _ in 0..400 {
+            desk.goes_down("shop");
+            desk.comes_back("shop");
+            for _ in 0..31 {
+                desk.store_fails(&unavailable());
+                desk.attempts_end(&Attempted::TakenOver);
+                desk.wait(1);
+            }
+        }
+        let size = format!("{:?}", desk.keeper.ledger.get(&id("shop")).unwrap()).len();
+        (size, desk.heard.len())
+    };
+    let (first, second) = (flap_for_a_while(), flap_for_a_while());
+    assert!(second.1 > first.1 + 700, "all of it is told: {} and {}", first.1, second.1);
+    assert!(second.0 < first.0 * 11 / 10, "{} and then {} characters", first.0, second.0);
 }

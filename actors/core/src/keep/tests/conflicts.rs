@@ -22,7 +22,10 @@ fn a_higher_epoch_says_that_the_shard_is_lost() {
     desk.somebody_writes("shop", |state| (state.version, state.epoch) = (state.version + 1, 2));
     desk.goes_down("shop");
     desk.store_answers();
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::Lost(shard) if *shard == Shard::of(&id("shop"), SHARDS))), 1);
+    assert_eq!(
+        desk.did(|effect| matches!(effect, Effect::Lost { shard, .. } if *shard == Shard::of(&id("shop"), SHARDS))),
+        1
+    );
     assert_eq!((desk.under_way(), desk.stored("shop").status), (vec![], Status::Up), "and nothing is told or written");
 }
 
@@ -130,4 +133,76 @@ fn a_record_of_a_newer_version_is_left_alone_and_holds_up_no_other() {
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").version), (&["cart down".to_owned()][..], 50));
     assert_eq!(desk.said(|line| matches!(line, Line::RecordNewer { .. })), 1);
+}
+
+#[test]
+fn it_is_taken_back_over_the_next_record_as_well_until_that_is_stored() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_is_dead_for(30, &unavailable());
+    desk.attempts_end(&Attempted::TakenOver);
+    desk.somebody_writes("shop", |state| state.version += 1);
+    desk.wait(20);
+    while desk.said(|line| matches!(line, Line::Adopted { .. })) == 0 {
+        let (call, writes) = desk.commits.pop_front().unwrap();
+        let results = writes.iter().map(|write| desk.write(write)).collect();
+        desk.answer(call, &writes, results);
+        while let Some((call, api_id)) = desk.reads.pop_front() {
+            let found = desk.stored(api_id.as_str()).clone();
+            desk.answer_read(call, &api_id, Read::Found(Box::new(found)));
+        }
+    }
+    desk.somebody_writes("shop", |state| state.version += 1);
+    desk.all_goes_well();
+    let of_the_shop: Vec<&String> = desk.heard.iter().filter(|words| words.starts_with("shop")).collect();
+    assert_eq!(of_the_shop, ["shop down", "shop closed"]);
+}
+
+#[test]
+fn so_it_is_where_the_attempt_ends_after_the_other_record_was_found() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_is_dead_for(30, &unavailable());
+    let told = desk.attempts.pop_front().unwrap();
+    assert_eq!((&told.api_id, told.unstored), (&id("shop"), true));
+    desk.somebody_writes("shop", |state| state.version += 1);
+    desk.wait(20);
+    desk.all_goes_well();
+    desk.ends(&told, Attempted::TakenOver);
+    desk.all_goes_well();
+    let of_the_shop: Vec<&String> = desk.heard.iter().filter(|words| words.starts_with("shop")).collect();
+    assert_eq!(of_the_shop, ["shop down", "shop closed"]);
+}
+
+#[test]
+fn the_record_that_was_there_before_a_write_comes_back_and_is_overwritten() {
+    let mut desk = Desk::watching(&["shop"]);
+    let before = desk.stored("shop").clone();
+    desk.goes_down("shop");
+    desk.answers_are_lost();
+    desk.wait(20);
+    let (call, writes) = desk.commits.pop_front().unwrap();
+    desk.answer(call, &writes, vec![Err(CommitError::Conflict)]);
+    desk.store.insert(id("shop"), before);
+    desk.all_goes_well();
+    assert_eq!((desk.heard.as_slice(), desk.stored("shop").status), (&["shop down".to_owned()][..], Status::Down));
+}
+
+#[test]
+fn a_copy_of_a_write_that_nobody_had_an_answer_for_is_overwritten_as_well() {
+    let mut desk = Desk::watching(&["shop"]);
+    let before = desk.stored("shop").clone();
+    desk.finds("shop", Verdict::Fail);
+    desk.answers_are_lost();
+    let unanswered = desk.stored("shop").clone();
+    desk.store.insert(id("shop"), before);
+    desk.finds("shop", Verdict::Fail);
+    desk.wait(20);
+    let (call, writes) = desk.commits.pop_front().unwrap();
+    desk.answer(call, &writes, vec![Err(CommitError::Conflict)]);
+    let (call, api_id) = desk.reads.pop_front().unwrap();
+    desk.answer_read(call, &api_id, Read::Found(Box::new(desk.stored("shop").clone())));
+    desk.store.insert(id("shop"), unanswered);
+    desk.all_goes_well();
+    assert_eq!((desk.heard.as_slice(), desk.stored("shop").status), (&["shop down".to_owned()][..], Status::Down));
 }

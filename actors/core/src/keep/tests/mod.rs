@@ -85,7 +85,7 @@ fn all_shards() -> ShardSet {
 }
 
 fn grants(epoch: u64, clean: bool) -> Vec<Grant> {
-    Shard::all(SHARDS).map(|shard| Grant { shard, epoch, clean }).collect()
+    Shard::all(SHARDS).map(|shard| Grant { shard, epoch, clean, fresh: true }).collect()
 }
 
 fn row(name: &str) -> ApiConfig {
@@ -136,11 +136,12 @@ impl Desk {
         }
     }
 
-    /// The keeper gains these shards, and is given what is stored.
+    /// The keeper gains these shards, and is given what is stored. Those whose grant is not good, with the epoch that was found.
     fn gain(&mut self, grants: &[Grant]) -> Vec<(Shard, u64)> {
-        let too_low = self.keeper.gain(grants, self.store.values().cloned().collect(), moment(self.now));
+        let found = self.keeper.gain(grants, self.store.values().cloned().collect(), moment(self.now));
         self.take();
-        too_low
+        let is_good = |shard: Shard, found: u64| grants.iter().any(|grant| grant.shard == shard && found < grant.epoch);
+        found.into_iter().filter(|(shard, found)| !is_good(*shard, *found)).collect()
     }
 
     fn watch(&mut self, names: &[&str]) {
@@ -158,6 +159,7 @@ impl Desk {
 
     /// The same by another config than the one that is known.
     fn finds_by(&mut self, api: Arc<ApiConfig>, verdict: Verdict) -> Option<Duration> {
+        self.now += Duration::from_millis(1); // no two probes begin at one time
         let now = moment(self.now);
         let outcome = Outcome {
             started_at: now.wall,
@@ -187,7 +189,7 @@ impl Desk {
     fn wait(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         if let Some((since, met_others)) = self.lapsed {
-            self.keeper.set_lease(Lease::Lapsed { since: self.now - since, met_others });
+            self.keeper.set_lease(Lease::Lapsed { since: self.now - since, met_others, refused: false });
         }
         self.keeper.look(moment(self.now));
         self.take();
@@ -196,7 +198,7 @@ impl Desk {
     /// The lease cannot be renewed from now on.
     fn lapse(&mut self, met_others: bool) {
         self.lapsed = Some((self.now, met_others));
-        self.keeper.set_lease(Lease::Lapsed { since: Duration::ZERO, met_others });
+        self.keeper.set_lease(Lease::Lapsed { since: Duration::ZERO, met_others, refused: false });
     }
 
     fn renew(&mut self) {

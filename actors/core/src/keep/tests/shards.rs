@@ -36,7 +36,8 @@ fn else_each_record_is_sealed_those_that_owe_first_and_what_they_owe_is_told_aft
 
 #[test]
 fn records_are_sealed_at_a_stated_rate() {
-    let mut desk = Desk::empty(Setup { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
+    let mut desk =
+        Desk::empty(Setup { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
     for n in 0..3 * ANEW_PER_SECOND {
         desk.somebody_writes(&format!("api-{n}"), |state| state.version = 1);
     }
@@ -87,7 +88,7 @@ fn a_grant_with_a_lower_epoch_than_a_record_is_named_and_not_taken() {
     let shard = Shard::of(&id("shop"), SHARDS);
     assert_eq!(desk.gain(&grants(6, true)), [(shard, 7)]);
     assert_eq!((desk.attempts.len(), desk.keeper.state(&id("shop"))), (0, None));
-    assert_eq!(desk.gain(&[Grant { shard, epoch: 8, clean: true }]), []);
+    assert_eq!(desk.gain(&[Grant { shard, epoch: 8, clean: true, fresh: true }]), []);
     assert_eq!(desk.under_way(), [("shop down".to_owned(), false)]);
 }
 
@@ -95,7 +96,7 @@ fn a_grant_with_a_lower_epoch_than_a_record_is_named_and_not_taken() {
 fn records_of_other_shards_are_passed_over() {
     let mut desk = left_behind();
     let mine = Shard::of(&id("a"), SHARDS);
-    desk.gain(&[Grant { shard: mine, epoch: 2, clean: true }]);
+    desk.gain(&[Grant { shard: mine, epoch: 2, clean: true, fresh: true }]);
     for api_id in desk.store.keys() {
         assert_eq!(desk.keeper.state(api_id).is_some(), Shard::of(api_id, SHARDS) == mine, "{api_id}");
     }
@@ -182,4 +183,17 @@ fn an_outage_that_its_owner_knows_is_not_taken_back() {
     desk.keeper.withdraw(&told, moment(desk.now));
     desk.take();
     assert_eq!((desk.commits.len(), desk.known("shop").owed.len()), (0, 0));
+}
+
+#[test]
+fn an_outage_that_is_to_be_taken_back_is_handed_on_until_that_is_stored() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_is_dead_for(30, &unavailable());
+    let told = desk.attempts.iter().find(|attempt| attempt.api_id == id("shop")).unwrap().alert.clone();
+    let mut next = Desk::watching(&["shop"]);
+    next.keeper.withdraw(&told, moment(next.now));
+    next.keeper.lose(&all_shards());
+    next.take();
+    assert_eq!(next.others.iter().filter_map(asked_to_withdraw).collect::<Vec<_>>(), [&told]);
 }

@@ -68,7 +68,11 @@ fn without_the_store() -> Vec<(String, bool)> {
 fn an_alert_that_the_store_holds_up_for_half_a_minute_is_told_all_the_same() {
     assert_eq!(after(29, Desk::watching(&["shop"]), &unavailable()), []);
     assert_eq!(after(30, Desk::watching(&["shop"]), &unavailable()), without_the_store());
-    assert_eq!(after(30, Desk::watching(&["shop"]), &refused()), without_the_store(), "whatever the fault, with a lease");
+    assert_eq!(
+        after(30, Desk::watching(&["shop"]), &refused()),
+        without_the_store(),
+        "whatever the fault, with a lease"
+    );
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! Any state, and any JSON that may stand in the place of one.
+
+use api_health_core::delivery::OWED_MAX;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::*;
+
+/// Values that a console, JSON and both databases have been known to trip over.
+pub(super) fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        select(vec!["", " ", "\u{0}", "\u{feff}", "ü", "🦀", "\"", "\\u0000", "null", "2026-11-22T07:30:00Z"])
+            .prop_map(str::to_owned)
+    ]
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![
+        any::<i64>(),
+        -10_000_000_000_000_i64..10_000_000_000_000,
+        select(vec![0, -1, 1, 999, i64::MIN, i64::MAX]),
+    ]
+    .prop_map(Timestamp::from_millis)
+}
+
+fn delivery() -> impl Strategy<Value = Delivery> {
+    (text(), any::<(bool, u32)>(), option::of(text()), option::of(time())).prop_map(
+        |(channel, (delivered, failures), last_error, next_try_at)| Delivery {
+            channel,
+            delivered,
+            failures,
+            last_error,
+            next_try_at,
+        },
+    )
+}
+
+fn owed(kind: AlertKind) -> impl Strategy<Value = OwedAlert> {
+    let texts = (text(), text(), text(), text(), text());
+    let times = (time(), time(), time());
+    let previous = select(vec![Status::Unknown, Status::Up, Status::Down]);
+    let channels = (proptest::collection::vec(text(), 0..3), proptest::collection::vec(delivery(), 0..3));
+    (texts, times, previous, any::<u32>(), channels).prop_map(
+        move |((alert_id, incident_id, name, url, reason), times, previous_status, changes_left_out, channels)| {
+            let (owed_to, deliveries) = channels;
+            let alert = Alert {
+                alert_id,
+                incident_id,
+                kind,
+                api_id: ApiId::parse("a").unwrap(),
+                name,
+                url,
+                previous_status,
+                happened_at: times.0,
+                detected_at: times.1,
+                incident_started_at: times.2,
+                reason,
+                changes_left_out,
+            };
+            OwedAlert { alert, owed_to, deliveries }
+        },
+    )
+}
+
+/// Ends an incident that is in the record.
+fn ending(mut owed: OwedAlert) -> OwedAlert {
+    owed.alert.previous_status = Status::Down;
+    owed
+}
+
+/// Takes an outage back that is not.
+fn withdrawing(mut owed: OwedAlert) -> OwedAlert {
+    owed.alert.previous_status = Status::Unknown;
+    owed
+}
+
+/// Any state that keeps the invariants.
+pub(super) fn state() -> impl Strategy<Value = ApiState> {
+    let last = (
+        time(),
+        select(vec![Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]),
+        any::<(Option<u32>, Option<u16>)>(),
+        option::of(text()),
+    )
+        .prop_map(|(at, verdict, (latency_ms, status_code), error)| LastProbe {
+            at,
+            verdict,
+            latency_ms,
+            status_code,
+            error,
+        });
+    let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
+        Incident { incident_id, started_at, reason, name, url }
+    });
+    let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).prop_map(ending).boxed();
+    let withdrawn = owed(AlertKind::Closed).prop_map(withdrawing).boxed();
+    // Boxed: the generators would not fit a test's stack.
+    let outbox = (owed(AlertKind::Down).boxed(), end, 0..OWED_MAX, option::of(withdrawn));
+    (
+        (select(vec![Status::Unknown, Status::Up, Status::Down]), 1..u64::MAX, any::<u64>()),
+        (time(), incident, option::of(last)),
+        option::of((1..u32::MAX, time(), any::<u16>())),
+        (outbox, prop_oneof![Just(0), any::<u64>()]),
+    )
+        .prop_map(
+            |(
+                (status, version, missed_ticks),
+                (since, incident, last_probe),
+                streak,
+                ((down, end, count, withdrawn), epoch),
+            )| {
+                let is_down = status == Status::Down;
+                // In turn, and ending on what was told last.
+                let last_told = if is_down { Status::Down } else { end.alert.kind.status() };
+                let in_turn =
+                    (0..count).rev().map(|n| if (n % 2 == 0) == is_down { down.clone() } else { end.clone() });
+                ApiState {
+                    api_id: ApiId::parse("a").unwrap(),
+                    version,
+                    epoch,
+                    status,
+                    since: (status != Status::Unknown).then_some(since),
+                    streak: streak.map(|(count, first_at, question)| Streak {
+                        toward: if is_down { Toward::Up } else { Toward::Down },
+                        question,
+                        count,
+                        first_at,
+                    }),
+                    incident: is_down.then_some(incident),
+                    last_told,
+                    owed: in_turn.chain(withdrawn).collect(),
+                    last_probe,
+                    missed_ticks,
+                }
+            },
+        )
+}
+
+/// JSON of any shape, and records with one field replaced or gone.
+pub(super) fn odd_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    let any_json = leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(text(), inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    });
+    let broken = (state(), any::<prop::sample::Index>(), option::of(any_json.clone())).prop_map(|(state, at, new)| {
+        let Value::Object(mut fields) = serde_json::to_value(Record::from(&state)).unwrap() else { unreachable!() };
+        let name = fields.keys().nth(at.index(fields.len())).unwrap().clone();
+        match new {
+            Some(new) => fields.insert(name, new),
+            None => fields.remove(&name),
+        };
+        Value::Object(fields)
+    });
+    prop_oneof![any_json, broken]
+}
