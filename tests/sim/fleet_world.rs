@@ -4,107 +4,26 @@
 //! its clocks go on; and when it is killed, all of it is dropped at once. It reaches the world by lines of its own, which fail
 //! for it alone.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use api_health_actors::ports::Clock as _;
-use api_health_actors::supervisor::LeaseParts;
 use api_health_actors::system::Options;
 use api_health_actors::testkit::channel::ChannelFault;
 use api_health_actors::testkit::leases::{LeaseLine, LineFault, MemoryLeases};
-use api_health_actors::testkit::stage::{Entry, Event};
+use api_health_actors::testkit::stage::Event;
 use api_health_actors::testkit::store::StoreFault;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeChannel, FakeWorld, VirtualClock};
 use api_health_core::ApiConfig;
-use api_health_core::own::member::Member;
-use api_health_core::own::records::{Extra, Role, Speaks, WorkerId, WorkerRecord, WorkerState};
-use api_health_core::own::shards::SHARDS;
-use api_health_core::own::terms::Terms;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, LocalSet};
 
+use crate::fleet_history::{FleetHistory, Process, Trouble, What};
 use crate::fleet_script::{Action, Cut, Deed, FleetScript};
+use crate::fleet_process::{Pause, Tasks, lease_parts, live};
 use crate::world::take_panics;
-
-/// What kept one process from working, or all of them.
-#[derive(Clone, Debug)]
-pub(crate) struct Trouble {
-    /// Of which process; `None`: of all.
-    pub(crate) process: Option<usize>,
-    pub(crate) what: What,
-    pub(crate) from: Duration,
-    pub(crate) to: Duration,
-}
-
-/// What it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum What {
-    Paused,
-    Cut(Cut),
-    /// The store fails for all.
-    Store,
-    /// A channel fails for all.
-    Channel(usize),
-}
-
-/// One life of a worker.
-#[derive(Clone, Debug)]
-pub(crate) struct Process {
-    pub(crate) worker: usize,
-    pub(crate) began: Duration,
-    /// When, and how.
-    pub(crate) ended: Option<(Duration, &'static str)>,
-    /// It was asked to leave then.
-    pub(crate) asked_to_leave: Option<Duration>,
-}
-
-/// What really happened.
-pub(crate) struct FleetHistory {
-    pub(crate) journal: Vec<Entry>,
-    pub(crate) panics: Vec<String>,
-    /// By number; the first is none.
-    pub(crate) processes: Vec<Process>,
-    pub(crate) troubles: Vec<Trouble>,
-}
-
-/// Tasks that are polled as one, unless they are paused.
-struct Tasks {
-    set: LocalSet,
-    pause: Rc<Pause>,
-}
-
-#[derive(Default)]
-struct Pause {
-    is_on: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Pause {
-    fn set(&self, is_on: bool) {
-        self.is_on.set(is_on);
-        if let Some(waker) = self.waker.take().filter(|_| !is_on) {
-            waker.wake();
-        }
-    }
-}
-
-impl Future for Tasks {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.pause.is_on.get() {
-            *self.pause.waker.borrow_mut() = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        Pin::new(&mut self.set).poll(cx)
-    }
-}
 
 /// A life that runs.
 struct Running {
@@ -395,63 +314,11 @@ impl<'a> Fleet<'a> {
             ended.notify_one();
             std::future::pending::<()>().await; // the process is there until it is buried
         });
-        let tasks = tokio::task::spawn_local(Tasks { set, pause: Rc::clone(&pause) });
+        let tasks = tokio::task::spawn_local(Tasks::new(set, Rc::clone(&pause)));
         self.slots[n].running = Some(Running { number, world, leases, pause, tasks, leave, how });
         for cut in self.slots[n].cuts.clone() {
             self.begins(Some(number), What::Cut(cut));
         }
         self.set_lines(n);
-    }
-}
-
-/// One life of a worker, from its start to its end; how it ended.
-async fn live(world: FakeWorld, parts: LeaseParts, options: Options, leave: Rc<Notify>) -> &'static str {
-    let Ok(mut running) = world.begin_worker(parts, options).await else { return "could not start" };
-    let starts = async {
-        running.joined().await;
-        running.reload().await;
-    };
-    let asked = tokio::select! {
-        biased;
-        () = leave.notified() => true,
-        () = starts => false,
-    };
-    if !asked {
-        tokio::select! {
-            biased;
-            () = leave.notified() => {}
-            _ = running.fatal() => return "ended itself",
-        }
-    }
-    running.stop(Duration::from_secs(10)).await;
-    "stopped in order"
-}
-
-fn lease_parts(n: usize, plan: &crate::fleet_script::Worker, world: &FakeWorld, leases: &LeaseLine) -> LeaseParts {
-    let record = WorkerRecord {
-        id: WorkerId::parse(&format!("w{n}")).expect("a plain name"),
-        version: 0,
-        session: 0,
-        state: WorkerState::Live,
-        role: if plan.is_standby { Role::Standby } else { Role::Worker },
-        lease: Terms::DEFAULT.lease,
-        renew: Terms::DEFAULT.renew,
-        channels: world.channels.iter().map(|channel| api_health_actors::ports::Notifier::channel(channel).to_owned()).collect(),
-        speaks: Speaks { protocol: 1, reads_schema: 3 },
-        host: format!("host-{n}"),
-        boot_id: String::new(),
-        started_at: world.clock.now(),
-        program: "0".into(),
-        heartbeat: None,
-        extra: Extra::new(),
-    };
-    // The clock of the machine, which counts suspension and is never set.
-    let clock = world.clock.clone();
-    LeaseParts {
-        member: Member::new(record, plan.knows_dead, Terms::DEFAULT, SHARDS, 2),
-        leases: Arc::new(leases.clone()),
-        now: Arc::new(move || clock.elapsed() + Duration::from_secs(1)),
-        expected: None,
-        alone: false,
     }
 }

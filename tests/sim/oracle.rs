@@ -16,6 +16,7 @@
 //! See [`hand`]: a record that somebody else wrote, deleted or brought back.
 
 mod end;
+pub(crate) mod fleet;
 mod hand;
 mod stored;
 mod told;
