@@ -252,7 +252,7 @@ impl<'a> Fleet<'a> {
         let (states, leases) = if is(Cut::StoreRefuses) {
             (StoreFault::Misconfigured, LineFault::Refused)
         } else if is(Cut::StoreSilent) {
-            (StoreFault::Hangs, LineFault::Hangs)
+            (StoreFault::HangsForAWhile, LineFault::Hangs)
         } else if is(Cut::Store) {
             (StoreFault::Unavailable, LineFault::Cut)
         } else if is(Cut::Leases) {

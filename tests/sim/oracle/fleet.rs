@@ -48,10 +48,11 @@ struct One {
     stored: Vec<(String, Vec<String>)>,
     left_out: HashSet<String>,
     lanes: HashMap<(String, &'static str), Lane>,
-    /// What each channel was told last.
-    last_told: HashMap<&'static str, AlertKind>,
-    /// Probes that failed since it was told that it is well.
+    /// What each channel was told last: what, under which id, by which process.
+    last_told: HashMap<&'static str, (AlertKind, String, usize)>,
+    /// Probes that failed, and the ids of outages that were told.
     fails: u32,
+    outages: HashSet<String>,
     last_began: Option<Duration>,
 }
 
@@ -105,6 +106,7 @@ impl<'a> Fleet<'a> {
             lanes: HashMap::new(),
             last_told: HashMap::new(),
             fails: 0,
+            outages: HashSet::new(),
             last_began: None,
         };
         Self {
@@ -170,7 +172,8 @@ impl<'a> Fleet<'a> {
     /// Whether that process suffered anything of this kind in that time, or all did.
     fn troubled(&self, process: usize, from: Duration, to: Duration, kind: impl Fn(What) -> bool) -> bool {
         self.history.troubles.iter().any(|trouble| {
-            trouble.process.is_none_or(|of| of == process) && kind(trouble.what) && trouble.from <= to && trouble.to >= from
+            let to_the_end = trouble.to + lingers(trouble.what);
+            trouble.process.is_none_or(|of| of == process) && kind(trouble.what) && trouble.from <= to && to_the_end >= from
         })
     }
 
@@ -257,6 +260,16 @@ impl<'a> Fleet<'a> {
         }
         Ok(())
     }
+}
+
+/// For how long it is felt after it is over: calls that are under way, and probers that were given up.
+fn lingers(what: What) -> Duration {
+    Duration::from_secs(match what {
+        What::Cut(Cut::Probing) => 400,
+        What::Cut(Cut::StoreSilent) | What::Store => 22,
+        What::Cut(Cut::Slow) => 9,
+        _ => 0,
+    })
 }
 
 /// Whether somebody who suffers that may lose what it owns.

@@ -26,6 +26,8 @@ impl Keeper {
                 *found = state.epoch.max(*found);
             }
         }
+        // Two readings may be under way, and both have it.
+        let grants: Vec<Grant> = grants.iter().filter(|grant| !self.owned.has(grant)).copied().collect();
         let is_good = |grant: &&Grant| found[&grant.shard] < grant.epoch || !grant.fresh;
         grants.iter().filter(is_good).for_each(|grant| self.owned.add(*grant));
         let is_clean = |shard: Shard| grants.iter().find(|grant| grant.shard == shard).map(|grant| grant.clean);

@@ -32,7 +32,13 @@ impl Fleet<'_> {
             if (record.status == Status::Down) != is_down {
                 return Err(self.violation("the status is true", Some(api_id), format!("{:?}", record.status)));
             }
-            if let Some((channel, kind)) = one.last_told.iter().find(|(_, kind)| (**kind == AlertKind::Down) != is_down) {
+            // What was told unstored by a process that died of it, nobody knows of.
+            let is_known = |id: &String, by: usize| {
+                one.stored.iter().any(|(stored, _)| stored == id) || self.history.processes[by].ended.is_none()
+            };
+            let is_wrong = |kind: AlertKind| (kind == AlertKind::Down) != is_down;
+            let wrong = one.last_told.iter().find(|(_, (kind, id, by))| is_wrong(*kind) && is_known(id, *by));
+            if let Some((channel, (kind, ..))) = wrong {
                 let what = format!("{channel} was told last that it is {}", kind.as_str());
                 return Err(self.violation("the last told is true", Some(api_id), what));
             }

@@ -111,15 +111,16 @@ impl Fleet<'_> {
         self.first_told(alert)
     }
 
+    /// Each outage has as many failed probes behind it as it takes.
     fn first_told(&mut self, alert: &Alert) -> Checked {
-        let Some(one) = self.apis.get(&alert.api_id) else { return Ok(()) };
-        let is_first = !one.lanes.keys().any(|(id, _)| *id == alert.alert_id);
-        if is_first && alert.kind == AlertKind::Down && one.fails < one.api.failure_threshold {
-            let what = format!("{} probes failed", one.fails);
-            return Err(self.violation("none_told_that_did_not_happen", Some(&alert.api_id), what));
+        let Some(one) = self.apis.get_mut(&alert.api_id) else { return Ok(()) };
+        if alert.kind != AlertKind::Down || !one.outages.insert(alert.alert_id.clone()) {
+            return Ok(());
         }
-        if let Some(one) = self.apis.get_mut(&alert.api_id).filter(|_| is_first && alert.kind == AlertKind::Up) {
-            one.fails = 0;
+        let (outages, fails) = (one.outages.len(), one.fails);
+        if (fails as usize) < outages * one.api.failure_threshold as usize {
+            let what = format!("{fails} probes failed, and this is outage {outages}");
+            return Err(self.violation("none_told_that_did_not_happen", Some(&alert.api_id), what));
         }
         Ok(())
     }
@@ -128,9 +129,10 @@ impl Fleet<'_> {
         let Some((api_id, alert_id, channel, kind)) = self.calls.get(&number).cloned() else { return };
         self.count(&format!("told {}", kind.as_str()));
         let Some(one) = self.apis.get_mut(&api_id) else { return };
-        let lane = one.lanes.entry((alert_id, channel)).or_default();
+        let process = self.process;
+        let lane = one.lanes.entry((alert_id.clone(), channel)).or_default();
         if !std::mem::replace(&mut lane.taken, true) {
-            one.last_told.insert(channel, kind);
+            one.last_told.insert(channel, (kind, alert_id, process));
         }
     }
 }
