@@ -258,6 +258,7 @@ impl Keeper {
     /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
     pub fn look(&mut self, now: Moment) {
         self.ledger.queue_what_is_due(now.uptime, self.hurry);
+        self.write_what_is_leaving();
         if self.health.is_in_trouble() && self.health.may_be_tried(now.uptime) {
             self.ledger.try_another();
         }

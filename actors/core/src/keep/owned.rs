@@ -84,6 +84,11 @@ impl Owned {
         self.epoch(api_id).is_some()
     }
 
+    /// What is let go of.
+    pub(super) fn leaving(&self) -> ShardSet {
+        self.leaving.clone()
+    }
+
     /// Nothing more is begun for this API.
     pub(super) fn is_leaving(&self, api_id: &ApiId) -> bool {
         !self.leaving.is_empty() && self.leaving.contains(&self.shard(api_id))

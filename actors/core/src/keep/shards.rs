@@ -71,11 +71,18 @@ impl Keeper {
     /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now.
     pub(super) fn begin_release(&mut self, shards: &ShardSet, now: Moment) {
         self.owned.leave(shards);
-        let unsaved: Vec<ApiId> = self.in_shards(shards, Entry::is_unsaved);
-        for api_id in unsaved {
-            self.ledger.queue(&api_id);
-        }
+        self.write_what_is_leaving();
         self.pump(now);
+    }
+
+    /// What comes in of shards that are let go of is stored at once: nobody probes them until that is done.
+    pub(super) fn write_what_is_leaving(&mut self) {
+        let leaving = self.owned.leaving();
+        if !leaving.is_empty() {
+            for api_id in self.in_shards(&leaving, Entry::is_unsaved) {
+                self.ledger.queue(&api_id);
+            }
+        }
     }
 
     /// Nothing of these shards is unsaved, and no attempt is under way.
