@@ -42,7 +42,7 @@ impl Fleet<'_> {
                 let what = format!("{channel} was told last that it is {}", kind.as_str());
                 return Err(self.violation("the last told is true", Some(api_id), what));
             }
-            probed.push(one.last_began.unwrap_or_default() + super::gap(api) + api.timeout);
+            probed.push(one.last_began.unwrap_or_default().0 + super::gap(api) + api.timeout);
         }
         let starved = probed.into_iter().min().is_some_and(|by| by + Duration::from_secs(2) < self.at);
         if starved {

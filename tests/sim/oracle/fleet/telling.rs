@@ -99,10 +99,9 @@ impl Fleet<'_> {
             let owed = one.record.as_ref().is_some_and(|record| {
                 record.owed.iter().any(|owed| owed.alert.alert_id == alert.alert_id && owed.is_awaited_by(channel))
             });
-            let has_cause = (self.troubled(by, at.saturating_sub(Duration::from_secs(20)), at + NOTED, |_| true)
-                || !self.lives(by, at, at + NOTED))
-                || may_tell_unstored;
-            if !may_tell_unstored && (!owed || !has_cause || by == process) {
+            let from = at.saturating_sub(Duration::from_secs(20));
+            let has_cause = self.troubled(by, from, at + NOTED, |_| true) || !self.lives(by, at, at + NOTED);
+            if !may_tell_unstored && (!owed || !has_cause) {
                 let what = format!("process {by} had the answer at {} s; the record owes it: {owed}", at.as_secs_f64());
                 return Err(self.violation("repeats_have_a_cause_and_the_same_id", Some(api_id), what));
             }
@@ -111,14 +110,14 @@ impl Fleet<'_> {
         self.first_told(alert)
     }
 
-    /// Each outage has as many failed probes behind it as it takes.
+    /// Each outage has failed probes behind it. Two owners may go by the same stored streak.
     fn first_told(&mut self, alert: &Alert) -> Checked {
         let Some(one) = self.apis.get_mut(&alert.api_id) else { return Ok(()) };
         if alert.kind != AlertKind::Down || !one.outages.insert(alert.alert_id.clone()) {
             return Ok(());
         }
         let (outages, fails) = (one.outages.len(), one.fails);
-        if (fails as usize) < outages * one.api.failure_threshold as usize {
+        if (fails as usize) + 1 < outages + one.api.failure_threshold as usize {
             let what = format!("{fails} probes failed, and this is outage {outages}");
             return Err(self.violation("none_told_that_did_not_happen", Some(&alert.api_id), what));
         }

@@ -108,12 +108,66 @@ fn a_shard_that_is_let_go_of_is_stored_and_nothing_more_is_begun_for_it() {
     desk.goes_down("shop");
     desk.store_answers();
     desk.comes_back("shop");
+    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.take();
+    let is_settled = |desk: &Desk| desk.did(|effect| matches!(effect, Effect::Settled(7))) == 1;
+    desk.store_answers();
+    assert!(!is_settled(&desk), "an attempt is under way");
+    desk.attempts_end(&Attempted::TakenOver);
+    assert!(!is_settled(&desk), "what came of it is not stored");
+    desk.store_answers();
+    desk.wait(600);
+    assert!(is_settled(&desk) && desk.attempts.is_empty());
+    let owed: Vec<&str> = desk.stored("shop").owed.iter().map(|owed| owed.alert.kind.as_str()).collect();
+    assert_eq!(owed, ["up"], "the recovery is for its next owner to tell");
+}
+
+#[test]
+fn what_is_figures_alone_is_stored_as_well_before_a_shard_is_let_go_of() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.wait(1);
+    desk.finds("shop", Verdict::Pass);
+    assert!(desk.commits.is_empty(), "it waits for its checkpoint");
+    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.take();
+    desk.store_answers();
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::Settled(7))), 1);
+    assert_eq!(desk.stored("shop"), desk.known("shop"));
+}
+
+#[test]
+fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken_back_by_its_owner() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_is_dead_for(30, &unavailable());
+    let of_the_shop = desk.attempts.iter().position(|attempt| attempt.api_id == id("shop")).unwrap();
+    let attempt = desk.attempts.remove(of_the_shop).unwrap();
+    desk.ends(&attempt, Attempted::TakenOver);
+    desk.keeper.lose(&all_shards());
+    desk.take();
+    assert_eq!(desk.keeper.state(&id("shop")), None);
+    let asked: Vec<&Arc<Alert>> = desk.others.iter().filter_map(asked_to_withdraw).collect();
+    assert_eq!(asked, [&attempt.alert]);
+
+    let mut next = Desk::empty(setup());
+    next.store = desk.store.clone();
+    next.gain(&grants(2, false));
+    next.keeper.withdraw(&attempt.alert, moment(next.now));
+    next.keeper.withdraw(&attempt.alert, moment(next.now));
+    next.take();
+    next.all_goes_well();
+    assert_eq!((next.heard.as_slice(), next.stored("shop").status), (&["shop closed".to_owned()][..], Status::Up));
+}
+
+#[test]
+fn what_comes_in_while_a_shard_is_let_go_of_is_stored_at_once() {
+    let mut desk = Desk::watching(&["shop"]);
     desk.finds("shop", Verdict::Fail);
     desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
     desk.take();
+    desk.wait(1);
     desk.finds("shop", Verdict::Inconclusive); // only figures move
     desk.store_answers();
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::Settled(7))), 0);
     desk.wait(1);
     desk.store_answers();
     assert_eq!(desk.stored("shop").last_probe, desk.known("shop").last_probe);
