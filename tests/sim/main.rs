@@ -178,7 +178,7 @@ fn report(of: Of, seed: u64, violation: &Violation, journal: &[Entry]) -> String
         violation.at.as_secs_f64(),
         violation.check,
         violation.what,
-        if of == Of::One { "one_process" } else { "several_workers" },
+        if of == Of::One { "every_seed_keeps" } else { "several_workers" },
         file.display()
     );
     text
@@ -241,7 +241,7 @@ fn every_seed(of: Of, pinned: &[(u64, &str)], must_happen: &[&str]) {
 }
 
 #[test]
-fn every_seed_of_one_process_keeps_the_promises() {
+fn every_seed_keeps_the_promises() {
     every_seed(Of::One, pinned::ONE, MUST_HAPPEN);
 }
 

@@ -32,12 +32,13 @@ impl Fleet<'_> {
             if (record.status == Status::Down) != is_down {
                 return Err(self.violation("the status is true", Some(api_id), format!("{:?}", record.status)));
             }
-            // What was told unstored by a process that died of it, nobody knows of.
-            let is_known = |id: &String, by: usize| {
-                one.stored.iter().any(|(stored, _)| stored == id) || self.history.processes[by].ended.is_none()
+            // What was told unstored by a process that died of it, nobody knows of; nor is a recovery taken back.
+            let is_known = |kind: AlertKind, id: &String, by: usize| {
+                let lives = kind == AlertKind::Down && self.history.processes[by].ended.is_none();
+                one.stored.iter().any(|(stored, _)| stored == id) || lives
             };
             let is_wrong = |kind: AlertKind| (kind == AlertKind::Down) != is_down;
-            let wrong = one.last_told.iter().find(|(_, (kind, id, by))| is_wrong(*kind) && is_known(id, *by));
+            let wrong = one.last_told.iter().find(|(_, (kind, id, by))| is_wrong(*kind) && is_known(*kind, id, *by));
             if let Some((channel, (kind, ..))) = wrong {
                 let what = format!("{channel} was told last that it is {}", kind.as_str());
                 return Err(self.violation("the last told is true", Some(api_id), what));
