@@ -188,9 +188,7 @@ pub fn start(world: World, options: &Options) -> Running {
         (supervisor.count(), supervisor.unreadable(), KeeperHandle::new(supervisor.keeper()));
     let kill_chain = supervisor.kill_switch();
     let supervisor =
-        child::start(&Place::Here, crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || {
-            supervisor
-        });
+        child::start(&Place::Here, crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || supervisor);
     Running {
         supervisor: supervisor.addr,
         keeper,

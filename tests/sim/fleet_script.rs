@@ -105,7 +105,8 @@ impl FleetScript {
         let quiet_ms = chance.between(40, 90) * MINUTE;
         let channels = if chance.percent(50) { 2 } else { 1 };
         let clocks_differ = chance.percent(50);
-        let workers = (0..*chance.pick(&[1_usize, 2, 2, 3, 3, 4, 5])).map(|n| worker(n, channels, clocks_differ, chance));
+        let workers =
+            (0..*chance.pick(&[1_usize, 2, 2, 3, 3, 4, 5])).map(|n| worker(n, channels, clocks_differ, chance));
         let mut script = Self {
             workers: workers.collect(),
             channels,
@@ -145,7 +146,8 @@ impl FleetScript {
         let mut at = chance.between(MINUTE / 2, calm);
         while at < until_ms {
             let down = if chance.percent(70) { chance.between(200, 20_000) } else { chance.between(1_000, 6 * MINUTE) };
-            let lasts = if chance.percent(50) { chance.between(500, 25_000) } else { chance.between(12_000, 3 * MINUTE) };
+            let lasts =
+                if chance.percent(50) { chance.between(500, 25_000) } else { chance.between(12_000, 3 * MINUTE) };
             let of = |cut| (Deed::Cut(cut, true), Deed::Cut(cut, false));
             let (begins, ends) = match chance.below(20) {
                 0..=2 => (Deed::Kill(down), None),
@@ -185,9 +187,14 @@ impl FleetScript {
     /// Faults of the store and of the channels that all workers meet.
     fn faults_of_all(&mut self, until_ms: u64, chance: &mut Chance) {
         for _ in 0..chance.below(4) {
-            let fault =
-                *chance.pick(&[StoreFault::Unavailable, StoreFault::Dawdles, StoreFault::AnswerLost, StoreFault::Flaky]);
-            let lasts = if chance.percent(50) { chance.between(1_000, 25_000) } else { chance.between(MINUTE / 2, 5 * MINUTE) };
+            let fault = *chance.pick(&[
+                StoreFault::Unavailable,
+                StoreFault::Dawdles,
+                StoreFault::AnswerLost,
+                StoreFault::Flaky,
+            ]);
+            let lasts =
+                if chance.percent(50) { chance.between(1_000, 25_000) } else { chance.between(MINUTE / 2, 5 * MINUTE) };
             let at = chance.below(until_ms);
             self.add(at, Action::Store(fault));
             self.add(at + lasts, Action::Store(StoreFault::None));

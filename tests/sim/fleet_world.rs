@@ -21,8 +21,8 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, LocalSet};
 
 use crate::fleet_history::{FleetHistory, Process, Trouble, What};
-use crate::fleet_script::{Action, Cut, Deed, FleetScript};
 use crate::fleet_process::{Pause, Tasks, lease_parts, live};
+use crate::fleet_script::{Action, Cut, Deed, FleetScript};
 use crate::world::take_panics;
 
 /// A life that runs.
@@ -94,7 +94,8 @@ impl<'a> Fleet<'a> {
             clock: clock.beside(worker.ahead_ms, worker.gains_ppm),
             held: vec![],
         };
-        let nobody = Process { worker: 0, began: Duration::ZERO, ended: Some((Duration::ZERO, "")), asked_to_leave: None };
+        let nobody =
+            Process { worker: 0, began: Duration::ZERO, ended: Some((Duration::ZERO, "")), asked_to_leave: None };
         Self {
             script,
             slots: script.workers.iter().map(slot).collect(),
@@ -123,7 +124,8 @@ impl<'a> Fleet<'a> {
                 () = tokio::time::sleep(next.saturating_sub(self.now())) => {}
             }
             self.bury();
-            while let Some(((_, worker), ())) = self.starts.first_key_value().filter(|((at, _), ())| *at <= self.now()) {
+            while let Some(((_, worker), ())) = self.starts.first_key_value().filter(|((at, _), ())| *at <= self.now())
+            {
                 let worker = *worker;
                 self.starts.pop_first();
                 self.start(worker);
@@ -137,7 +139,12 @@ impl<'a> Fleet<'a> {
         }
         let now = self.now();
         let left = std::mem::take(&mut self.open);
-        self.history.troubles.extend(left.into_iter().map(|((process, what), from)| Trouble { process, what, from, to: now }));
+        self.history.troubles.extend(left.into_iter().map(|((process, what), from)| Trouble {
+            process,
+            what,
+            from,
+            to: now,
+        }));
         self.history.journal = self.world.stage.take_journal();
         self.history
     }
@@ -175,7 +182,11 @@ impl<'a> Fleet<'a> {
                 self.store = *fault;
                 self.world.store.set_fault(*fault);
                 (0..self.slots.len()).for_each(|n| self.set_lines(n));
-                if *fault == StoreFault::None { self.is_over(None, What::Store) } else { self.begins(None, What::Store) }
+                if *fault == StoreFault::None {
+                    self.is_over(None, What::Store)
+                } else {
+                    self.begins(None, What::Store)
+                }
             }
             Action::Channel(n, fault) => {
                 self.world.channels[*n].set_fault(fault.clone());
@@ -222,7 +233,11 @@ impl<'a> Fleet<'a> {
                 if is_on { self.begins(process, What::Paused) } else { self.is_over(process, What::Paused) }
             }
             Deed::Cut(cut, is_on) => {
-                if is_on { self.slots[n].cuts.insert(cut) } else { self.slots[n].cuts.remove(&cut) };
+                if is_on {
+                    self.slots[n].cuts.insert(cut)
+                } else {
+                    self.slots[n].cuts.remove(&cut)
+                };
                 self.set_lines(n);
                 if cut == Cut::Held && !is_on {
                     for (world, leases) in std::mem::take(&mut self.slots[n].held) {
@@ -274,7 +289,8 @@ impl<'a> Fleet<'a> {
         }
         let channel = if is(Cut::Channels) { ChannelFault::Unavailable } else { ChannelFault::None };
         running.world.channels.iter().for_each(|line| line.set_line_fault(channel.clone()));
-        let targets = if is(Cut::Probing) { Some(Behaviour::NeverEnds) } else { is(Cut::Targets).then_some(Behaviour::Refuses) };
+        let targets =
+            if is(Cut::Probing) { Some(Behaviour::NeverEnds) } else { is(Cut::Targets).then_some(Behaviour::Refuses) };
         running.world.targets.set_line(targets);
     }
 
@@ -286,7 +302,8 @@ impl<'a> Fleet<'a> {
         running.world.stage.record(Event::LifeEnded { how });
         let now = self.now();
         self.history.processes[running.number].ended = Some((now, how));
-        let mine: Vec<What> = self.open.keys().filter(|(of, _)| *of == Some(running.number)).map(|(_, what)| *what).collect();
+        let mine: Vec<What> =
+            self.open.keys().filter(|(of, _)| *of == Some(running.number)).map(|(_, what)| *what).collect();
         mine.into_iter().for_each(|what| self.is_over(Some(running.number), what));
     }
 

@@ -93,7 +93,8 @@ pub(crate) fn check(script: &FleetScript, history: &FleetHistory) -> (Checked, C
             None => fleet.at_the_end(),
         };
     }
-    let api_time = script.actions.last().map_or(Duration::ZERO, |(at, _)| *at) * u32::try_from(script.apis.len()).unwrap_or(0);
+    let api_time =
+        script.actions.last().map_or(Duration::ZERO, |(at, _)| *at) * u32::try_from(script.apis.len()).unwrap_or(0);
     (checked, fleet.counts, api_time)
 }
 
@@ -174,7 +175,10 @@ impl<'a> Fleet<'a> {
     fn troubled(&self, process: usize, from: Duration, to: Duration, kind: impl Fn(What) -> bool) -> bool {
         self.history.troubles.iter().any(|trouble| {
             let to_the_end = trouble.to + lingers(trouble.what);
-            trouble.process.is_none_or(|of| of == process) && kind(trouble.what) && trouble.from <= to && to_the_end >= from
+            trouble.process.is_none_or(|of| of == process)
+                && kind(trouble.what)
+                && trouble.from <= to
+                && to_the_end >= from
         })
     }
 

@@ -17,7 +17,8 @@ impl Fleet<'_> {
         for (n, api) in self.script.apis.iter().enumerate() {
             let (api_id, one) = (&api.api_id, &self.apis[&api.api_id]);
             let untold = |(id, owed_to): &&(String, Vec<String>)| {
-                let has_it = |to: &String| one.lanes.iter().any(|((alert, by), lane)| alert == id && by == to && lane.taken);
+                let has_it =
+                    |to: &String| one.lanes.iter().any(|((alert, by), lane)| alert == id && by == to && lane.taken);
                 !one.left_out.contains(id) && !owed_to.iter().all(has_it)
             };
             if let Some((id, owed_to)) = one.stored.iter().find(untold) {

@@ -43,7 +43,8 @@ impl Fleet<'_> {
             let is_its_own = |what| keeps_from_owning(what) && what != What::Store;
             let from = self.at.saturating_sub(EXPIRES);
             let is_gone = !self.lives(process, from, self.at);
-            let is_lapsed = self.workers.get(session.worker.as_str()).is_none_or(|record| record.session != session.number);
+            let is_lapsed =
+                self.workers.get(session.worker.as_str()).is_none_or(|record| record.session != session.number);
             if !is_gone && !is_lapsed && !self.troubled(process, from, self.at, is_its_own) {
                 let what = format!("shard {shard} of {session} goes to {:?}, and nothing ailed it", own.owner);
                 return Err(self.violation("a_store_that_was_gone_for_all_moves_no_shard", None, what));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use api_health_core::{Alert, AlertKind, ApiState};
 
 use super::{Checked, Fleet, keeps_from_storing};
-use crate::fleet_script::Cut;
 use crate::fleet_history::What;
+use crate::fleet_script::Cut;
 
 /// An alert that no record owes is not told before the store was waited for.
 const UNSTORED_MIN: Duration = Duration::from_secs(29);
@@ -50,7 +50,8 @@ impl Fleet<'_> {
             owed.into_iter().any(|alert| alert.incident_id == incident && alert.kind.opens() == opens)
                 || record.owed.iter().any(|owed| owed.alert.changes_left_out > 0)
                 || one.lanes.keys().any(|(id, _)| {
-                    let kinds: &[AlertKind] = if opens { &[AlertKind::Down] } else { &[AlertKind::Up, AlertKind::Closed] };
+                    let kinds: &[AlertKind] =
+                        if opens { &[AlertKind::Down] } else { &[AlertKind::Up, AlertKind::Closed] };
                     kinds.iter().any(|kind| *id == Alert::id(incident, *kind))
                 })
         };
