@@ -116,9 +116,14 @@ impl Oracle<'_> {
                 call.forgotten = is_unstored.then(|| change.clone());
             }
         }
-        let told =
-            |change: &Change| change.kind == AlertKind::Down && change.lanes.iter().any(|l| l.answered.is_some());
-        let told: Vec<Change> = dropped.into_iter().skip(rewritten).filter(told).collect();
+        // For a channel that was told the end as well there is nothing to take back.
+        let heard = |change: &Change| change.lanes.iter().filter(|lane| lane.answered.is_some()).count();
+        let dangles = |(index, outage): (usize, &Change)| {
+            let ends = dropped[index + 1..].iter().find(|end| end.incident_started_at == outage.happened_at);
+            let is_open = outage.kind == AlertKind::Down && heard(outage) > ends.map_or(0, heard);
+            (index >= rewritten && is_open).then(|| outage.clone())
+        };
+        let told: Vec<Change> = dropped.iter().enumerate().filter_map(dangles).collect();
         if !told.is_empty() {
             self.take_back(api_id, told);
         }
