@@ -11,10 +11,11 @@ use std::panic::AssertUnwindSafe;
 use actix::dev::ContextFut;
 use actix::dev::channel::channel;
 use actix::{Actor, ActorContext, Addr, Context, Message, Recipient};
-use actix_rt::ArbiterHandle;
 use api_health_core::text;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
+
+use crate::threads::Place;
 
 /// Why a child is no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,10 +68,10 @@ pub struct Child<A: Actor> {
     pub kill: AbortHandle,
 }
 
-/// Starts a child on `arbiter`, with a mailbox of `mailbox_capacity` messages. `supervisor` gets exactly one
+/// Starts a child at `place`, with a mailbox of `mailbox_capacity` messages. `supervisor` gets exactly one
 /// [`ChildExit`] when this life ends.
 pub fn start<A, I, F>(
-    arbiter: &ArbiterHandle,
+    place: &Place,
     mailbox_capacity: usize,
     supervisor: Recipient<ChildExit<I>>,
     child: I,
@@ -85,7 +86,7 @@ where
     let (sender, receiver) = channel(mailbox_capacity);
     let (kill, registration) = AbortHandle::new_pair();
     let guard = ExitGuard { supervisor, child, life, fired: false };
-    arbiter.spawn_fn(move || {
+    place.spawn(move || {
         // The context comes first: it keeps the mailbox open while the factory runs.
         let context = Context::with_receiver(receiver);
         match std::panic::catch_unwind(AssertUnwindSafe(factory)) {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use actix::{Actor, Addr, Context, Handler};
-use actix_rt::Arbiter;
 use api_health_core::keep::{Setup, Until};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::restart::RestartPolicy;
@@ -26,7 +25,7 @@ use crate::supervisor::{
     AskProgress, Asker, DiedInRound, Fatal, Joined, KillSwitch, LeaseParts, Leave, LoadReport, Parts, Progress, Reload,
     StopProbing, Supervisor, SupervisorOptions,
 };
-use crate::threads::Threads;
+use crate::threads::{Place, Threads};
 use crate::timebase::TimeBase;
 
 /// After the probes, storing and telling get this long at least before the process ends.
@@ -189,9 +188,7 @@ pub fn start(world: World, options: &Options) -> Running {
         (supervisor.count(), supervisor.unreadable(), KeeperHandle::new(supervisor.keeper()));
     let kill_chain = supervisor.kill_switch();
     let supervisor =
-        child::start(&Arbiter::current(), crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || {
-            supervisor
-        });
+        child::start(&Place::Here, crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || supervisor);
     Running {
         supervisor: supervisor.addr,
         keeper,

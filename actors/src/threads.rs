@@ -18,11 +18,20 @@ const BEAT_EVERY: Duration = Duration::from_millis(500);
 #[derive(Clone, Default)]
 pub struct Threads(Arc<Mutex<Vec<Arbiter>>>);
 
+/// Where an actor is started.
+#[derive(Clone)]
+pub enum Place {
+    /// Beside whoever starts it, on the same thread.
+    Here,
+    /// On a thread of its own.
+    On(ArbiterHandle),
+}
+
 /// One thread.
 #[derive(Clone)]
 pub struct Thread {
     /// To start actors on it.
-    pub handle: ArbiterHandle,
+    pub place: Place,
     /// When it moved last, in milliseconds of uptime; `None` for the caller's own thread, which cannot watch itself.
     moved_ms: Option<Arc<AtomicU64>>,
 }
@@ -47,18 +56,35 @@ impl Threads {
                 tokio::time::sleep(BEAT_EVERY).await;
             }
         });
-        Thread { handle, moved_ms: Some(moved_ms) }
+        Thread { place: Place::On(handle), moved_ms: Some(moved_ms) }
     }
 
     /// The caller's own thread.
     pub fn current() -> Thread {
-        Thread { handle: Arbiter::current(), moved_ms: None }
+        Thread { place: Place::Here, moved_ms: None }
     }
 
     /// Ends all threads, and whatever is on them.
     pub fn stop_all(&self) {
         for arbiter in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             arbiter.stop();
+        }
+    }
+}
+
+impl Place {
+    /// Runs `start` there, soon. A thread that is gone drops it.
+    pub fn spawn(&self, start: impl FnOnce() + Send + 'static) {
+        match self {
+            Self::Here => drop(actix_rt::spawn(async move { start() })),
+            Self::On(thread) => drop(thread.spawn_fn(start)),
+        }
+    }
+
+    /// Ends the thread, should it ever move again; the caller's own goes on.
+    pub fn stop(&self) {
+        if let Self::On(thread) = self {
+            thread.stop();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use api_health_actors::testkit::stage::{Entry, Event};
+use api_health_core::own::records::Record;
 use api_health_core::{ApiId, ApiState};
 
 /// All that concerns one API (or all of them), a line for each event.
@@ -11,7 +12,7 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
     let mut text = String::new();
     let mut probes = HashMap::new();
     let mut calls = HashMap::new();
-    for Entry { at, wall, event } in journal {
+    for Entry { process, at, wall, event } in journal {
         let (api_id, line) = match event {
             Event::ProbeBegan { probe, api } => {
                 probes.insert(*probe, api.api_id.clone());
@@ -35,6 +36,7 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
                 Some(api_id.clone()),
                 format!("read: {}", record.as_ref().map_or("nothing".into(), |record| record_in_words(record))),
             ),
+            Event::Leased { record } => (None, lease_in_words(record)),
             Event::AllRead => (None, "all records are read".into()),
             Event::Deleted { api_id } => (Some(api_id.clone()), "somebody else deletes the record".into()),
             Event::NotWritten { api_id, conflict } => {
@@ -69,14 +71,29 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
             of.is_some() && matches!(event, Event::CommitBegan { .. } | Event::CommitEnded { all_well: true, .. });
         if !is_noise && (of.is_none() || api_id.is_none() || api_id.as_ref() == of) {
             let api_id = api_id.as_ref().map_or("", ApiId::as_str);
-            let _ = writeln!(text, "{:>12.3} s  {wall}  {api_id:<8} {line}", at.as_secs_f64());
+            let _ = writeln!(text, "{:>12.3} s  {wall}  {process:>2} {api_id:<8} {line}", at.as_secs_f64());
         }
     }
     text
 }
 
+fn lease_in_words(record: &Record) -> String {
+    match record {
+        Record::Worker(worker) => {
+            format!("lease: {} session {}, version {}, {:?}", worker.id, worker.session, worker.version, worker.state)
+        }
+        Record::Assignment(assignment) => {
+            let owners = assignment.owners.iter().map(|own| match &own.owner {
+                Some(owner) => format!("{}#{}/{}", owner.worker, owner.number, own.epoch),
+                None => format!("-/{}", own.epoch),
+            });
+            format!("assignment {}: {}", assignment.version, owners.collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
 fn record_in_words(record: &ApiState) -> String {
-    let mut text = format!("version {}, {}", record.version, record.status.as_str());
+    let mut text = format!("version {}, epoch {}, {}", record.version, record.epoch, record.status.as_str());
     if let Some(streak) = &record.streak {
         let _ = write!(text, ", {} toward {}", streak.count, streak.toward.as_str());
     }

@@ -16,6 +16,10 @@
 
 mod cadence;
 mod determinism;
+mod fleet_history;
+mod fleet_process;
+mod fleet_script;
+mod fleet_world;
 mod log;
 mod model;
 mod oracle;
@@ -31,13 +35,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use api_health_actors::testkit::stage::Entry;
+use fleet_script::FleetScript;
 use oracle::{Counts, Violation};
 use script::Script;
-use world::History;
 
-/// What CI runs at least.
-const SEEDS: u64 = 520;
-const API_DAYS_MIN: f64 = 2_000.0;
+/// What CI runs at least, of worlds with one process and of worlds with several.
+const SEEDS: u64 = 260;
+const API_DAYS_MIN: f64 = 1_000.0;
 
 /// What must have happened in all of CI's seeds: a fault that never comes is no fault.
 const MUST_HAPPEN: &[&str] = &[
@@ -109,34 +114,54 @@ const MUST_HAPPEN: &[&str] = &[
     "told of itself: up",
 ];
 
+/// The same for worlds with several workers.
+const MUST_HAPPEN_TO_SEVERAL: &[&str] = &[];
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+/// Which worlds are played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Of one process, one life after another.
+    One,
+    /// Of several workers.
+    Several,
 }
 
 struct Played {
     checked: Result<(), Violation>,
     counts: Counts,
     api_time: Duration,
-    history: History,
+    journal: Vec<Entry>,
 }
 
-fn play(seed: u64) -> Played {
+fn play(of: Of, seed: u64) -> Played {
     world::hear_panics();
-    determinism::with_seed(seed, move || {
-        let script = Script::new(seed);
-        let history = world::play(seed, &script);
-        let (checked, counts, api_time) = oracle::check(&script, &history);
-        Played { checked, counts, api_time, history }
+    determinism::with_seed(seed, move || match of {
+        Of::One => {
+            let script = Script::new(seed);
+            let history = world::play(seed, &script);
+            let (checked, counts, api_time) = oracle::check(&script, &history);
+            Played { checked, counts, api_time, journal: history.journal }
+        }
+        Of::Several => {
+            let script = FleetScript::new(seed);
+            let history = fleet_world::play(seed, &script);
+            let (checked, counts, api_time) = oracle::fleet::check(&script, &history);
+            Played { checked, counts, api_time, journal: history.journal }
+        }
     })
 }
 
 /// What is printed of a seed that failed: the log of the API that it is about, with its whole log in a file.
-fn report(seed: u64, violation: &Violation, history: &History) -> String {
+fn report(of: Of, seed: u64, violation: &Violation, journal: &[Entry]) -> String {
     const LINES_MAX: usize = 400;
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let file = folder.join(format!("sim-seed-{seed}.log"));
-    let written = std::fs::write(&file, log::lines(&history.journal, None));
-    let log = log::lines(&history.journal, violation.api_id.as_ref());
+    let file = folder.join(format!("sim-{of:?}-seed-{seed}.log"));
+    let written = std::fs::write(&file, log::lines(journal, None));
+    let log = log::lines(journal, violation.api_id.as_ref());
     let until = log.lines().take_while(|line| {
         line.trim()
             .split(' ')
@@ -149,17 +174,18 @@ fn report(seed: u64, violation: &Violation, history: &History) -> String {
     let api_id = violation.api_id.as_ref().map_or("", |id| id.as_str());
     let _ = write!(
         text,
-        "\n\nseed {seed}, {:.3} s, {api_id}: [{}] {}\nagain: API_HEALTH_SIM_SEED={seed} cargo test --test sim\nall of the log: {} ({written:?})\n",
+        "\n\nseed {seed}, {:.3} s, {api_id}: [{}] {}\nagain: API_HEALTH_SIM_SEED={seed} cargo test --test sim {}\nall of the log: {} ({written:?})\n",
         violation.at.as_secs_f64(),
         violation.check,
         violation.what,
+        if of == Of::One { "every_seed_keeps" } else { "several_workers" },
         file.display()
     );
     text
 }
 
 /// Plays seeds on two threads, until one fails or all are done.
-fn play_all(seeds: &[u64]) -> (Counts, Duration) {
+fn play_all(of: Of, seeds: &[u64]) -> (Counts, Duration) {
     let next = AtomicU64::new(0);
     let total = Mutex::new((Counts::new(), Duration::ZERO));
     let failed = Mutex::new(None);
@@ -168,9 +194,9 @@ fn play_all(seeds: &[u64]) -> (Counts, Duration) {
         while (keeps_going || failed.lock().unwrap_or_else(PoisonError::into_inner).is_none())
             && let Some(seed) = seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX))
         {
-            let played = play(*seed);
+            let played = play(of, *seed);
             if let Err(violation) = &played.checked {
-                let report = report(*seed, violation, &played.history);
+                let report = report(of, *seed, violation, &played.journal);
                 println!("{}", report.lines().find(|line| line.starts_with("seed ")).unwrap_or_default());
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(report);
                 continue;
@@ -192,16 +218,16 @@ fn play_all(seeds: &[u64]) -> (Counts, Duration) {
     total.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[test]
-fn every_seed_keeps_the_promises() {
+/// Plays the seeds that were asked for, or CI's, and sees that enough happened in them.
+fn every_seed(of: Of, pinned: &[(u64, &str)], must_happen: &[&str]) {
     if let Some(seed) = number("API_HEALTH_SIM_SEED") {
-        play_all(&[seed]);
+        play_all(of, &[seed]);
         return;
     }
     let first = number("API_HEALTH_SIM_FIRST").unwrap_or(1);
     let seeds = number("API_HEALTH_SIM_SEEDS").unwrap_or(SEEDS);
-    let all: Vec<u64> = pinned::PINNED.iter().map(|(seed, _)| *seed).chain(first..first + seeds).collect();
-    let (counts, api_time) = play_all(&all);
+    let all: Vec<u64> = pinned.iter().map(|(seed, _)| *seed).chain(first..first + seeds).collect();
+    let (counts, api_time) = play_all(of, &all);
     let api_days = api_time.as_secs_f64() / 86_400.0;
     println!("{} seeds, {api_days:.0} API-days", all.len());
     for (what, count) in &counts {
@@ -209,9 +235,19 @@ fn every_seed_keeps_the_promises() {
     }
     if seeds >= SEEDS {
         assert!(api_days >= API_DAYS_MIN, "{api_days} API-days are too few");
-        let never: Vec<&&str> = MUST_HAPPEN.iter().filter(|what| !counts.contains_key(**what)).collect();
+        let never: Vec<&&str> = must_happen.iter().filter(|what| !counts.contains_key(**what)).collect();
         assert!(never.is_empty(), "never happened: {never:?}");
     }
+}
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    every_seed(Of::One, pinned::ONE, MUST_HAPPEN);
+}
+
+#[test]
+fn every_seed_of_several_workers_keeps_the_promises() {
+    every_seed(Of::Several, pinned::SEVERAL, MUST_HAPPEN_TO_SEVERAL);
 }
 
 #[test]
@@ -223,8 +259,8 @@ fn each_planted_bug_still_has_its_place() {
 
 #[test]
 fn a_seed_replays_to_the_letter() {
-    for seed in [3, 4] {
-        let [once, again] = [seed, seed].map(|seed| log::lines(&play(seed).history.journal, None));
+    for (of, seed) in [(Of::One, 3), (Of::One, 4), (Of::Several, 1), (Of::Several, 4)] {
+        let [once, again] = [seed, seed].map(|seed| log::lines(&play(of, seed).journal, None));
         let differs = once.lines().zip(again.lines()).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");
         assert_eq!(once.len(), again.len(), "seed {seed}");

@@ -16,6 +16,7 @@
 //! See [`hand`]: a record that somebody else wrote, deleted or brought back.
 
 mod end;
+pub(crate) mod fleet;
 mod hand;
 mod stored;
 mod told;
@@ -85,8 +86,9 @@ struct One {
     said_items: usize,
     /// Since when it knows that.
     said_at: Duration,
-    /// And which version.
+    /// And which version, and which it knows of.
     stored_version: u64,
+    said_version: u64,
     /// What was ever stored under a version, for telling what an old copy knows.
     copies: HashMap<u64, Known>,
     /// What may have happened instead, until a record says which: an outcome was on its way when a record was adopted.
@@ -192,6 +194,7 @@ impl<'a> Oracle<'a> {
             said_at: Duration::ZERO,
             is_asked_anew: false,
             stored_version: 0,
+            said_version: 0,
             copies: HashMap::new(),
             other: None,
             has_forgotten: false,
@@ -288,6 +291,7 @@ impl<'a> Oracle<'a> {
             Event::Overwritten { record } => self.overwritten(record),
             Event::Deleted { api_id } => self.deleted(api_id),
             Event::Read { api_id, record } => self.read(api_id, record.as_ref()),
+            Event::Leased { .. } => {}
             Event::AllRead => {
                 let is_first = self.is_running && !std::mem::replace(&mut self.is_up, self.is_running);
                 if is_first && let Some(rows) = self.rows.take() {
@@ -337,6 +341,7 @@ impl<'a> Oracle<'a> {
             one.has_forgotten |= one.was_brought_back;
             (one.stored_items, one.said_items) = (known, known);
             one.stored_version = one.stored.as_ref().map_or(0, |known| known.record.version);
+            one.said_version = one.stored_version;
             one.model.forget_after(known);
             one.settled_as_stored(&self.channels);
             for lane in one.model.changes.iter_mut().flat_map(|change| &mut change.lanes) {

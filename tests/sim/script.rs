@@ -120,37 +120,8 @@ impl Script {
         self.actions.push((Duration::from_millis(at_ms), action));
     }
 
-    /// What one API does: outages, blips, flapping, and faults of our own.
     fn truth(&mut self, n: usize, until_ms: u64, chance: &mut Chance) {
-        // Most are quiet most of the time, as in life; a few are in trouble all along.
-        let calm = if chance.percent(25) { 4 * MINUTE } else { 25 * MINUTE };
-        let mut at = chance.below(calm);
-        while at < until_ms {
-            let (behaviour, lasts) = match chance.below(12) {
-                0..=3 => (sickness(chance), chance.between(MINUTE / 2, 20 * MINUTE)),
-                4..=6 => (sickness(chance), chance.between(200, 8_000)),
-                7 => (Behaviour::CannotBeAsked, chance.between(1_000, 4 * MINUTE)),
-                8 => (Behaviour::Panics, chance.between(1_000, 5 * MINUTE)),
-                9 => (Behaviour::Answers(204), chance.between(1_000, MINUTE)),
-                _ => {
-                    // Flapping: for a while it is well and sick in turn, faster than anybody can tell.
-                    let until = at + chance.between(MINUTE / 2, 6 * MINUTE);
-                    while at < until {
-                        self.add(at, Action::Behave(n, sickness(chance)));
-                        at += chance.between(500, 20_000);
-                        self.add(at, Action::Behave(n, Behaviour::Answers(200)));
-                        at += chance.between(500, 20_000);
-                    }
-                    continue;
-                }
-            };
-            self.add(at, Action::Behave(n, behaviour));
-            at += lasts;
-            if chance.percent(80) {
-                self.add(at, Action::Behave(n, Behaviour::Answers(200)));
-                at += chance.between(1_000, 2 * calm);
-            }
-        }
+        self.actions.extend(truth(until_ms, chance).into_iter().map(|(at, does)| (at, Action::Behave(n, does))));
     }
 
     /// A fault that begins somewhere and is over after a while.
@@ -294,7 +265,43 @@ impl Script {
     }
 }
 
-fn api(n: usize, chance: &mut Chance) -> ApiConfig {
+/// What one API does: outages, blips, flapping, and faults of our own.
+pub(crate) fn truth(until_ms: u64, chance: &mut Chance) -> Vec<(Duration, Behaviour)> {
+    let mut all = vec![];
+    let mut add = |at_ms: u64, behaviour: Behaviour| all.push((Duration::from_millis(at_ms), behaviour));
+    // Most are quiet most of the time, as in life; a few are in trouble all along.
+    let calm = if chance.percent(25) { 4 * MINUTE } else { 25 * MINUTE };
+    let mut at = chance.below(calm);
+    while at < until_ms {
+        let (behaviour, lasts) = match chance.below(12) {
+            0..=3 => (sickness(chance), chance.between(MINUTE / 2, 20 * MINUTE)),
+            4..=6 => (sickness(chance), chance.between(200, 8_000)),
+            7 => (Behaviour::CannotBeAsked, chance.between(1_000, 4 * MINUTE)),
+            8 => (Behaviour::Panics, chance.between(1_000, 5 * MINUTE)),
+            9 => (Behaviour::Answers(204), chance.between(1_000, MINUTE)),
+            _ => {
+                // Flapping: for a while it is well and sick in turn, faster than anybody can tell.
+                let until = at + chance.between(MINUTE / 2, 6 * MINUTE);
+                while at < until {
+                    add(at, sickness(chance));
+                    at += chance.between(500, 20_000);
+                    add(at, Behaviour::Answers(200));
+                    at += chance.between(500, 20_000);
+                }
+                continue;
+            }
+        };
+        add(at, behaviour);
+        at += lasts;
+        if chance.percent(80) {
+            add(at, Behaviour::Answers(200));
+            at += chance.between(1_000, 2 * calm);
+        }
+    }
+    all
+}
+
+pub(crate) fn api(n: usize, chance: &mut Chance) -> ApiConfig {
     let mut api = api_health_actors::testkit::api(&format!("api-{n:02}"), 60);
     // Two seldom ones for each that is often due.
     let often = chance.percent(8);
@@ -312,7 +319,7 @@ fn api(n: usize, chance: &mut Chance) -> ApiConfig {
     api
 }
 
-fn sickness(chance: &mut Chance) -> Behaviour {
+pub(crate) fn sickness(chance: &mut Chance) -> Behaviour {
     *chance.pick(&[
         Behaviour::Refuses,
         Behaviour::Refuses,

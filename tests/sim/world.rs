@@ -327,7 +327,7 @@ fn in_words(action: &Action) -> String {
 static PANICS: Mutex<Vec<(std::thread::ThreadId, String)>> = Mutex::new(Vec::new());
 
 /// What this thread panicked with since this was asked last.
-fn take_panics() -> Vec<String> {
+pub(crate) fn take_panics() -> Vec<String> {
     let mut panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
     let this = std::thread::current().id();
     let (mine, others) = panics.drain(..).partition(|(thread, _)| *thread == this);

@@ -13,7 +13,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use actix_rt::ArbiterHandle;
 use api_health_core::keep::{Keeper, Setup, Watch};
 use api_health_core::restart::Deaths;
 use futures_util::future::AbortHandle;
@@ -28,7 +27,7 @@ use crate::ports::{Notifier, Probe, StateStore};
 use crate::prober::Shared;
 use crate::retry::RetryPolicy;
 use crate::state_keeper::{self, GoBy, StateKeeper, Tools};
-use crate::threads::{Thread, Threads};
+use crate::threads::{Place, Thread, Threads};
 
 /// A member of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +188,7 @@ impl Supervisor {
             stats: Arc::clone(&self.stats),
             lease: self.ownership.view.clone(),
         };
-        let keeper = self.link(Member::Keeper, &keeper_thread.handle, state_keeper::MAILBOX_CAPACITY, ctx, move || {
+        let keeper = self.link(Member::Keeper, &keeper_thread.place, state_keeper::MAILBOX_CAPACITY, ctx, move || {
             StateKeeper::new(core, tools)
         });
         self.chain.keeper = Some(keeper);
@@ -230,7 +229,7 @@ impl Supervisor {
         }
         let thread = self.chain.alerter_thread.take().unwrap_or_else(|| self.chain.new_thread(self));
         let (notifiers, delivery) = (self.chain.parts.notifiers.clone(), self.chain.parts.delivery);
-        let alerter = self.link(Member::Alerter, &thread.handle, alerter::MAILBOX_CAPACITY, ctx, move || {
+        let alerter = self.link(Member::Alerter, &thread.place, alerter::MAILBOX_CAPACITY, ctx, move || {
             Alerter::new(notifiers, delivery)
         });
         let address = alerter.child.addr.clone();
@@ -252,7 +251,7 @@ impl Supervisor {
             return;
         }
         let thread = self.chain.homes[index].thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        let courier = self.link(Member::Courier(index), &thread.handle, courier::MAILBOX_CAPACITY, ctx, move || {
+        let courier = self.link(Member::Courier(index), &thread.place, courier::MAILBOX_CAPACITY, ctx, move || {
             Courier::new(keeper.recipient())
         });
         let shared = Shared {
@@ -271,7 +270,7 @@ impl Supervisor {
     fn link<A, F>(
         &mut self,
         member: Member,
-        on: &ArbiterHandle,
+        on: &Place,
         mailbox_capacity: usize,
         ctx: &Context<Self>,
         factory: F,

@@ -250,7 +250,7 @@ impl Supervisor {
         let birth = Birth { start, place, pulse: Arc::clone(&pulse) };
         let (api_id, api) = (api.api_id.clone(), Arc::clone(api));
         let child = child::start(
-            &thread.handle,
+            &thread.place,
             prober::MAILBOX_CAPACITY,
             ctx.address().recipient(),
             api_id.clone(),

@@ -96,7 +96,7 @@ impl Supervisor {
             }
             tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");
             if let Some(thread) = &self.chain.homes[index].thread {
-                thread.handle.stop(); // should it ever move again
+                thread.place.stop(); // should it ever move again
             }
             self.restart_home(index, ExitReason::Hung, ctx);
         }

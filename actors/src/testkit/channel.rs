@@ -43,6 +43,8 @@ pub struct FakeChannel {
     name: &'static str,
     stage: Stage,
     inner: Arc<Mutex<Inner>>,
+    /// What one process alone meets.
+    line: Arc<Mutex<ChannelFault>>,
 }
 
 #[derive(Default)]
@@ -74,7 +76,18 @@ impl FakeChannel {
 
     /// A channel that works.
     pub fn on(name: &'static str, stage: Stage) -> Self {
-        Self { name, stage, inner: Arc::default() }
+        Self { name, stage, inner: Arc::default(), line: Arc::default() }
+    }
+
+    /// The same channel as another process reaches it.
+    #[must_use]
+    pub fn line(&self, stage: Stage) -> Self {
+        Self { name: self.name, stage, inner: Arc::clone(&self.inner), line: Arc::default() }
+    }
+
+    /// This process alone meets that from now on.
+    pub fn set_line_fault(&self, fault: ChannelFault) {
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
     /// From now on.
@@ -108,7 +121,8 @@ impl FakeChannel {
 
     /// How this attempt fails.
     fn fault_now(&self) -> ChannelFault {
-        match self.lock().fault.clone() {
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match if line == ChannelFault::None { self.lock().fault.clone() } else { line } {
             ChannelFault::Flaky => self.stage.draw(|chance| match chance.below(8) {
                 0 => ChannelFault::Unavailable,
                 1 => ChannelFault::Hangs,

@@ -15,7 +15,18 @@ pub const WORLD_BEGINS: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 ///
 /// A world outlives the runtime that a program runs in: [`Self::suspend`] and [`Self::resume`] carry its time over.
 #[derive(Clone, Debug)]
-pub struct VirtualClock(Arc<Mutex<Inner>>);
+pub struct VirtualClock {
+    inner: Arc<Mutex<Inner>>,
+    wall: Arc<Mutex<Wall>>,
+}
+
+/// The wall clock of one machine.
+#[derive(Debug, Default)]
+struct Wall {
+    set_by_ms: i64,
+    /// It gains so much on the time of the world.
+    gains_ppm: i64,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -23,18 +34,29 @@ struct Inner {
     passed: Duration,
     /// Since when tokio's time counts; `None` between two runtimes.
     since: Option<Instant>,
-    set_by_ms: i64,
 }
 
 impl VirtualClock {
     /// A clock that shows [`WORLD_BEGINS`] now.
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Inner { passed: Duration::ZERO, since: Some(Instant::now()), set_by_ms: 0 })))
+        Self::since(Some(Instant::now()))
     }
 
     /// A clock that stands at [`WORLD_BEGINS`] until it is resumed.
     pub fn suspended() -> Self {
-        Self(Arc::new(Mutex::new(Inner { passed: Duration::ZERO, since: None, set_by_ms: 0 })))
+        Self::since(None)
+    }
+
+    fn since(since: Option<Instant>) -> Self {
+        let inner = Arc::new(Mutex::new(Inner { passed: Duration::ZERO, since }));
+        Self { inner, wall: Arc::default() }
+    }
+
+    /// The clock of another machine in the same world, which is ahead by so much and gains so much.
+    #[must_use]
+    pub fn beside(&self, ahead_ms: i64, gains_ppm: i64) -> Self {
+        let wall = Wall { set_by_ms: ahead_ms, gains_ppm };
+        Self { inner: Arc::clone(&self.inner), wall: Arc::new(Mutex::new(wall)) }
     }
 
     /// The time since the world began, which nobody can set.
@@ -45,7 +67,7 @@ impl VirtualClock {
 
     /// Sets the wall clock forward, or back where negative.
     pub fn step(&self, millis: i64) {
-        self.lock().set_by_ms += millis;
+        self.wall().set_by_ms += millis;
     }
 
     /// Stops counting: the runtime ends.
@@ -64,7 +86,11 @@ impl VirtualClock {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wall(&self) -> MutexGuard<'_, Wall> {
+        self.wall.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,8 +102,10 @@ impl Default for VirtualClock {
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        let set_by_ms = self.lock().set_by_ms;
-        let shown = WORLD_BEGINS.plus(self.elapsed());
-        Timestamp::from_millis(shown.as_millis().saturating_add(set_by_ms))
+        let elapsed = self.elapsed();
+        let Wall { set_by_ms, gains_ppm } = *self.wall();
+        let gained_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX).saturating_mul(gains_ppm) / 1_000_000;
+        let shown = WORLD_BEGINS.plus(elapsed);
+        Timestamp::from_millis(shown.as_millis().saturating_add(set_by_ms).saturating_add(gained_ms))
     }
 }

@@ -49,6 +49,12 @@ impl FakeConfigs {
         Self { stage, inner: Arc::new(Mutex::new(inner)) }
     }
 
+    /// The same rows as another process reads them.
+    #[must_use]
+    pub fn line(&self, stage: Stage) -> Self {
+        Self { stage, inner: Arc::clone(&self.inner) }
+    }
+
     /// Replaces all rows.
     pub fn set(&self, apis: Vec<ApiConfig>) {
         self.set_rows(apis.into_iter().map(Arc::new).collect(), vec![]);

@@ -8,6 +8,7 @@ use api_health_core::own::records::{Assignment, Key, Record, WorkerId, WorkerRec
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::stage::{Event, Stage};
 use crate::leases::Leases;
 use crate::ports::{CommitError, StoreError};
 
@@ -53,6 +54,8 @@ pub struct LeaseLine {
 
 #[derive(Default)]
 struct Line {
+    /// Where what is written through it is noted.
+    stage: Option<Stage>,
     fault: LineFault,
     held_back: Vec<(Record, u64)>,
     reads: usize,
@@ -67,6 +70,13 @@ impl MemoryLeases {
     /// A line for one more worker.
     pub fn line(&self) -> LeaseLine {
         LeaseLine { world: self.clone(), ..LeaseLine::default() }
+    }
+
+    /// The same, for a process whose writes are noted in the journal of its world.
+    pub fn line_of(&self, stage: Stage) -> LeaseLine {
+        let line = self.line();
+        lock(&line.line).stage = Some(stage);
+        line
     }
 
     /// The assignment, if there is one.
@@ -139,8 +149,16 @@ impl LeaseLine {
     pub fn deliver(&self) {
         let held_back = std::mem::take(&mut lock(&self.line).held_back);
         for (record, over) in held_back {
-            let _ = self.world.put(record, over); // nobody waits for the answer
+            let _ = self.write(record, over); // nobody waits for the answer
         }
+    }
+
+    fn write(&self, record: Record, over: u64) -> Result<(), CommitError> {
+        self.world.put(record.clone(), over)?;
+        if let Some(stage) = &lock(&self.line).stage {
+            stage.record(Event::Leased { record: Box::new(record) });
+        }
+        Ok(())
     }
 
     /// Keys that were read through it, and writes that it was asked for, whatever came of them.
@@ -197,7 +215,7 @@ impl Leases for LeaseLine {
                 lock(&self.line).held_back.push((record, over));
                 return Err(CommitError::Store(unavailable()));
             }
-            let written = self.world.put(record, over);
+            let written = self.write(record, over);
             come_back(fault).await.map_err(CommitError::Store)?;
             written
         }

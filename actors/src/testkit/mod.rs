@@ -152,6 +152,28 @@ impl FakeWorld {
         running
     }
 
+    /// The same world as another process sees it, by its own clock and by lines of its own that can be made to fail.
+    #[must_use]
+    pub fn of_process(&self, process: usize, clock: VirtualClock) -> Self {
+        let stage = self.stage.of_process(process, clock.clone());
+        Self {
+            targets: self.targets.line(stage.clone()),
+            store: self.store.line(stage.clone()),
+            channels: self.channels.iter().map(|channel| channel.line(stage.clone())).collect(),
+            configs: self.configs.line(stage.clone()),
+            clock,
+            stage,
+        }
+    }
+
+    /// Begins to run one of several workers, on this thread. The configs are not read yet.
+    ///
+    /// # Errors
+    /// When the store is unavailable.
+    pub async fn begin_worker(&self, leases: LeaseParts, options: Options) -> Result<Running, StoreError> {
+        self.begin_with(Options { arbiters: 0, ..options }, vec![], Some(leases)).await
+    }
+
     /// How a worker of that name holds leases in this world.
     ///
     /// # Panics

@@ -3,9 +3,11 @@
 //! The fakes are all that the program sees of the world. So a crash between any two of their steps is a crash between
 //! any two steps that matter: what the program did in memory in between is lost either way.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use api_health_core::own::records::Record;
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp};
 use tokio::sync::Notify;
 
@@ -171,6 +173,11 @@ pub enum Event {
     },
     /// All records were read, for the program or for whoever starts it.
     AllRead,
+    /// A lease record was written.
+    Leased {
+        /// The record.
+        record: Box<Record>,
+    },
     /// One record was read: what the program goes on from after a conflict.
     Read {
         /// Whose.
@@ -219,6 +226,8 @@ pub enum Event {
 /// An event, and when it happened.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// Of which process: 0 where there is one.
+    pub process: usize,
     /// Since the beginning of the world.
     pub at: Duration,
     /// On the wall clock.
@@ -231,21 +240,29 @@ pub struct Entry {
 struct Gate {
     trap: Option<(Step, u64)>,
     frozen: bool,
-    /// Numbers of probes and calls.
-    next: u64,
 }
 
-/// What the fakes of one world share.
+/// What the fakes of one world share, as one process sees it.
 #[derive(Clone)]
 pub struct Stage {
     /// The time.
     pub clock: VirtualClock,
+    process: usize,
     inner: Arc<Inner>,
+    own: Arc<Own>,
 }
 
+/// What is shared by all processes.
 struct Inner {
     journal: Mutex<Vec<Entry>>,
     chance: Mutex<Chance>,
+    /// Numbers of probes and calls.
+    next: AtomicU64,
+}
+
+/// What is each process's own.
+#[derive(Default)]
+struct Own {
     gate: Mutex<Gate>,
     crashed: Notify,
 }
@@ -257,21 +274,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Stage {
     /// An empty journal, and chance from that seed.
     pub fn new(clock: VirtualClock, seed: u64) -> Self {
-        let inner = Inner {
-            journal: Mutex::default(),
-            chance: Mutex::new(Chance::new(seed)),
-            gate: Mutex::default(),
-            crashed: Notify::new(),
-        };
-        Self { clock, inner: Arc::new(inner) }
+        let chance = Mutex::new(Chance::new(seed));
+        let inner = Inner { journal: Mutex::default(), chance, next: AtomicU64::new(0) };
+        Self { clock, process: 0, inner: Arc::new(inner), own: Arc::default() }
+    }
+
+    /// The same world as another process sees it, by its own clock. It is crashed on its own.
+    pub fn of_process(&self, process: usize, clock: VirtualClock) -> Self {
+        Self { clock, process, inner: Arc::clone(&self.inner), own: Arc::default() }
     }
 
     /// Writes an event into the journal. What a crashed program does on its way out did not happen.
     pub fn note(&self, event: Event) {
         if !self.is_frozen() {
-            let entry = Entry { at: self.clock.elapsed(), wall: self.clock.now(), event };
-            lock(&self.inner.journal).push(entry);
+            self.record(event);
         }
+    }
+
+    /// The same of what happened without the program, or after its end.
+    pub fn record(&self, event: Event) {
+        let entry = Entry { process: self.process, at: self.clock.elapsed(), wall: self.clock.now(), event };
+        lock(&self.inner.journal).push(entry);
     }
 
     /// Takes the journal out.
@@ -286,30 +309,28 @@ impl Stage {
 
     /// A number that was not used before in this world.
     pub fn number(&self) -> u64 {
-        let mut gate = lock(&self.inner.gate);
-        gate.next += 1;
-        gate.next
+        self.inner.next.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Crashes the program when it takes this step for the `countdown`-th time from now on.
     pub fn trap(&self, step: Step, countdown: u64) {
-        lock(&self.inner.gate).trap = Some((step, countdown.max(1)));
+        lock(&self.own.gate).trap = Some((step, countdown.max(1)));
     }
 
     /// Whether the program is crashed.
     pub fn is_frozen(&self) -> bool {
-        lock(&self.inner.gate).frozen
+        lock(&self.own.gate).frozen
     }
 
     /// Crashes the program: from now on nothing that it does reaches the world.
     pub fn freeze(&self) {
-        lock(&self.inner.gate).frozen = true;
-        self.inner.crashed.notify_one();
+        lock(&self.own.gate).frozen = true;
+        self.own.crashed.notify_one();
     }
 
     /// A new life may begin, without a trap.
     pub fn thaw(&self) {
-        let mut gate = lock(&self.inner.gate);
+        let mut gate = lock(&self.own.gate);
         gate.frozen = false;
         gate.trap = None;
     }
@@ -317,14 +338,14 @@ impl Stage {
     /// Comes back when the program is crashed.
     pub async fn crashed(&self) {
         while !self.is_frozen() {
-            self.inner.crashed.notified().await;
+            self.own.crashed.notified().await;
         }
     }
 
     /// A step of a fake: it never comes back in a program that is crashed, or just now crashes here.
     pub async fn pass(&self, step: Step) {
         let springs = {
-            let mut gate = lock(&self.inner.gate);
+            let mut gate = lock(&self.own.gate);
             match &mut gate.trap {
                 Some((at, countdown)) if *at == step || *at == Step::Any => {
                     *countdown -= 1;
@@ -335,7 +356,7 @@ impl Stage {
         };
         if springs {
             self.note(Event::Scripted(format!("crashes at {step:?}")));
-            lock(&self.inner.gate).trap = None;
+            lock(&self.own.gate).trap = None;
             self.freeze();
         }
         if self.is_frozen() {

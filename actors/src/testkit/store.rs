@@ -48,6 +48,15 @@ pub enum StoreFault {
 pub struct MemoryStore {
     stage: Stage,
     inner: Arc<Mutex<Inner>>,
+    line: Arc<Mutex<Line>>,
+}
+
+/// What one process reaches it by.
+#[derive(Default)]
+struct Line {
+    fault: StoreFault,
+    holds_writes: bool,
+    held: Vec<StateWrite>,
 }
 
 #[derive(Default)]
@@ -87,7 +96,42 @@ impl Default for MemoryStore {
 impl MemoryStore {
     /// An empty store that works.
     pub fn on(stage: Stage) -> Self {
-        Self { stage, inner: Arc::default() }
+        Self { stage, inner: Arc::default(), line: Arc::default() }
+    }
+
+    /// The same store as another process reaches it.
+    #[must_use]
+    pub fn line(&self, stage: Stage) -> Self {
+        Self { stage, inner: Arc::clone(&self.inner), line: Arc::default() }
+    }
+
+    /// This process alone meets that from now on.
+    pub fn set_line_fault(&self, fault: StoreFault) {
+        self.lock_line().fault = fault;
+    }
+
+    /// Writes of this process are held on their way from now on, and have no answer; or no more are.
+    pub fn hold_writes(&self, holds_writes: bool) {
+        self.lock_line().holds_writes = holds_writes;
+    }
+
+    /// Writes that were held arrive now, whether or not the process still lives.
+    pub fn deliver(&self) {
+        let held = std::mem::take(&mut self.lock_line().held);
+        for write in held {
+            if self.lock().write(&write).is_ok() {
+                self.stage.record(Event::Written { record: write.state, said: false });
+            }
+        }
+    }
+
+    fn lock_line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault_now(&self) -> StoreFault {
+        let fault = self.lock_line().fault;
+        if fault == StoreFault::None { self.lock().fault } else { fault }
     }
 
     /// From now on.
@@ -202,6 +246,14 @@ impl MemoryStore {
                 continue;
             }
             self.stage.pass(Step::BeforeWrite).await;
+            {
+                let mut line = self.lock_line();
+                if line.holds_writes {
+                    line.held.push(write.clone());
+                    results.push(Err(CommitError::Store(unavailable())));
+                    continue;
+                }
+            }
             let said = fate == Fate::Done;
             let result = self.write(write, said);
             self.stage.pass(Step::AfterWrite).await;
@@ -234,7 +286,7 @@ impl MemoryStore {
 
     /// As [`Self::reach`], for a call that reads: nothing half is done there.
     async fn reach_to_read(&self) -> Result<(), StoreError> {
-        let fault = self.lock().fault;
+        let fault = self.fault_now();
         self.reach(fault).await?;
         match fault {
             StoreFault::HangsForAWhile => {
@@ -278,7 +330,7 @@ impl StateStore for MemoryStore {
     fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>> {
         async move {
             self.stage.pass(Step::Any).await;
-            if self.lock().fault == StoreFault::Hangs {
+            if self.fault_now() == StoreFault::Hangs {
                 return Err(unavailable());
             }
             self.reach_to_read().await?;
@@ -294,7 +346,7 @@ impl StateStore for MemoryStore {
     fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {
         async move {
             self.stage.pass(Step::Any).await;
-            if self.lock().fault == StoreFault::Hangs {
+            if self.fault_now() == StoreFault::Hangs {
                 return Err(unavailable());
             }
             let call = self.stage.number();
@@ -329,7 +381,7 @@ impl StateStore for MemoryStore {
             self.stage.pass(Step::Any).await;
             let call = self.stage.number();
             self.stage.note(Event::CommitBegan { call, writes: writes.len() });
-            let fault = self.lock().fault;
+            let fault = self.fault_now();
             let results = match self.reach(fault).await {
                 Ok(()) => self.write_all(&writes, fault).await,
                 Err(error) => writes.iter().map(|_| Err(CommitError::Store(error.clone()))).collect(),

@@ -34,6 +34,8 @@ pub enum Behaviour {
 pub struct FakeTargets {
     stage: Stage,
     inner: Arc<Mutex<Inner>>,
+    /// What one process alone meets, whomever it asks.
+    line: Arc<Mutex<Option<Behaviour>>>,
 }
 
 #[derive(Default)]
@@ -60,7 +62,18 @@ impl Drop for Noted {
 
 impl FakeTargets {
     pub(super) fn on(stage: Stage) -> Self {
-        Self { stage, inner: Arc::default() }
+        Self { stage, inner: Arc::default(), line: Arc::default() }
+    }
+
+    /// The same APIs as another process reaches them.
+    #[must_use]
+    pub fn line(&self, stage: Stage) -> Self {
+        Self { stage, inner: Arc::clone(&self.inner), line: Arc::default() }
+    }
+
+    /// This process alone meets that from now on, whomever it asks; `None`: what is there.
+    pub fn set_line(&self, behaviour: Option<Behaviour>) {
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
     }
 
     /// From now on.
@@ -92,7 +105,8 @@ impl Probe for FakeTargets {
             let mut inner = self.lock();
             inner.probed.entry(api.api_id.to_string()).or_default().push(started_at);
             let behaviour = inner.behaviour.get(api.api_id.as_str()).copied().unwrap_or(Behaviour::Answers(200));
-            (behaviour, inner.latency_ms_max)
+            let line = *self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            (line.unwrap_or(behaviour), inner.latency_ms_max)
         };
         let mut noted = Noted { probe: stage.number(), stage, over: false };
         noted.stage.note(Event::ProbeBegan { probe: noted.probe, api: Arc::clone(&api) });

@@ -70,9 +70,10 @@ impl Oracle<'_> {
         if record.version == one.stored_version && written.is_some() {
             if let Some(one) = self.apis.get_mut(api_id) {
                 (one.said_items, one.said_at) = (one.stored_items, self.now.at);
+                one.said_version = record.version;
             }
             self.count("met its own write: the answer was lost");
-        } else if record.version < one.stored_version {
+        } else if record.version <= one.said_version {
             self.count("met a hand: an old copy");
         } else {
             self.adopted(api_id, record);
@@ -96,7 +97,7 @@ impl Oracle<'_> {
         one.model.forget_after(items);
         one.other = None;
         (one.stored_items, one.said_items, one.said_at) = (items, items, now.at);
-        one.stored_version = record.version;
+        (one.stored_version, one.said_version) = (record.version, record.version);
         let first_dropped = one.model.changes.len();
         // Whoever rewrites what was stored, rewrites what is known of what was told. And where people heard of a recovery that is
         // not in the record, nothing takes that back but the next outage.
@@ -115,9 +116,14 @@ impl Oracle<'_> {
                 call.forgotten = is_unstored.then(|| change.clone());
             }
         }
-        let told =
-            |change: &Change| change.kind == AlertKind::Down && change.lanes.iter().any(|l| l.answered.is_some());
-        let told: Vec<Change> = dropped.into_iter().skip(rewritten).filter(told).collect();
+        // For a channel that was told the end as well there is nothing to take back.
+        let heard = |change: &Change| change.lanes.iter().filter(|lane| lane.answered.is_some()).count();
+        let dangles = |(index, outage): (usize, &Change)| {
+            let ends = dropped[index + 1..].iter().find(|end| end.incident_started_at == outage.happened_at);
+            let is_open = outage.kind == AlertKind::Down && heard(outage) > ends.map_or(0, heard);
+            (index >= rewritten && is_open).then(|| outage.clone())
+        };
+        let told: Vec<Change> = dropped.iter().enumerate().filter_map(dangles).collect();
         if !told.is_empty() {
             self.take_back(api_id, told);
         }

@@ -43,7 +43,7 @@ impl Oracle<'_> {
             one.stored_items = items;
             one.stored_version = record.version;
             if said {
-                (one.said_items, one.said_at) = (items, at);
+                (one.said_items, one.said_at, one.said_version) = (items, at, record.version);
             }
             let changes = one.model.snapshots[items].changes;
             for change in &mut one.model.changes[..changes] {

@@ -60,6 +60,13 @@ impl Ledger {
         self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone()), None))
     }
 
+    /// This is what is known of an API from now on. What was known before counts no longer, and is not written.
+    pub(super) fn put(&mut self, entry: Entry) {
+        let api_id = entry.state.api_id.clone();
+        self.forget(&api_id);
+        self.entries.insert(api_id, entry);
+    }
+
     /// Takes a decision over, and has it stored, at once if it matters.
     pub(super) fn decided(&mut self, api_id: &ApiId, decision: Decision, now: Duration) {
         let must_store = decision.must_store();

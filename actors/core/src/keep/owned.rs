@@ -61,6 +61,11 @@ impl Owned {
         self.leaving.remove(&grant.shard);
     }
 
+    /// It was granted before: what is known of it is newer than any record that was read for this grant.
+    pub(super) fn has(&self, grant: &Grant) -> bool {
+        self.epochs.get(&grant.shard) == Some(&grant.epoch)
+    }
+
     pub(super) fn leave(&mut self, shards: &ShardSet) {
         self.leaving.extend(shards.iter().filter(|shard| self.epochs.contains_key(shard)));
     }

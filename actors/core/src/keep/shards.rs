@@ -26,6 +26,8 @@ impl Keeper {
                 *found = state.epoch.max(*found);
             }
         }
+        // Two readings may be under way, and both have it.
+        let grants: Vec<Grant> = grants.iter().filter(|grant| !self.owned.has(grant)).copied().collect();
         let is_good = |grant: &&Grant| found[&grant.shard] < grant.epoch || !grant.fresh;
         grants.iter().filter(is_good).for_each(|grant| self.owned.add(*grant));
         let is_clean = |shard: Shard| grants.iter().find(|grant| grant.shard == shard).map(|grant| grant.clean);
@@ -56,7 +58,7 @@ impl Keeper {
             self.health.was_told_gone();
         }
         let has_to_be_stored = entry.is_unsaved();
-        self.ledger.entries.insert(api_id.clone(), entry);
+        self.ledger.put(entry);
         self.note_owing(&api_id);
         if self.setup.heeds_waits {
             self.heed_noted_waits(&api_id, now);

@@ -181,6 +181,20 @@ fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken
 }
 
 #[test]
+fn a_shard_that_is_read_twice_is_gained_once() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.keeper.lose(&all_shards());
+    desk.take();
+    desk.gain(&grants(2, false));
+    desk.watch(&["shop"]);
+    desk.finds("shop", Verdict::Fail);
+    desk.gain(&grants(2, false));
+    assert!(desk.known("shop").is_suspect(), "what was found out since is known");
+    desk.finds("shop", Verdict::Fail);
+    assert_eq!(desk.known("shop").status, Status::Down, "and outcomes still count");
+}
+
+#[test]
 fn an_answer_from_before_a_shard_was_lost_says_nothing_of_what_is_known_since() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");

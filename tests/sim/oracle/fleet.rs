@@ -1,0 +1,298 @@
+//! The oracle of worlds with several workers: it goes through what really happened, and knows the properties by name.
+//!
+//! It does not replay decisions, as the one for a single process does. It knows who owned which shard at each moment, since it
+//! sees each lease record that was written; it knows what was stored, what each channel took, and what each worker suffered. A
+//! worker that may have lost its lease is judged by the store's record of it and not by what it believes.
+
+mod end;
+mod leases;
+mod telling;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health_actors::testkit::stage::{Answered, Entry, Event};
+use api_health_actors::testkit::target::Behaviour;
+use api_health_core::own::records::{Session, WorkerRecord};
+use api_health_core::own::shards::{SHARDS, Shard};
+use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, invariant};
+
+use super::{Checked, Counts, Violation};
+use crate::fleet_history::{FleetHistory, What};
+use crate::fleet_script::{Cut, FleetScript};
+use crate::schedules::Spec;
+
+/// A lease lasts 10 s, and the others look every 3 s; then records are read.
+const FAILOVER: Duration = Duration::from_secs(16);
+/// Workers have seen each other this long after a join.
+const ACQUAINTED: Duration = Duration::from_secs(70);
+/// Whoever is fenced has found that out this long after it can.
+const FINDS_OUT: Duration = Duration::from_secs(12);
+/// A worker that did not renew for less than this is not fenced.
+const EXPIRES: Duration = Duration::from_secs(16);
+
+/// What came of one alert in one channel.
+#[derive(Clone, Debug, Default)]
+struct Lane {
+    taken: bool,
+    /// A process heard that the channel has it.
+    answered: Option<(Duration, usize)>,
+}
+
+/// One API.
+struct One {
+    api: Arc<ApiConfig>,
+    record: Option<Arc<ApiState>>,
+    /// Every alert that was ever stored, in the order in which they were, with the channels that it was owed to.
+    stored: Vec<(String, Vec<String>)>,
+    left_out: HashSet<String>,
+    lanes: HashMap<(String, &'static str), Lane>,
+    /// What each channel was told last: what, under which id, by which process.
+    last_told: HashMap<&'static str, (AlertKind, String, usize)>,
+    /// Probes that failed, and the ids of outages that were told.
+    fails: u32,
+    outages: HashSet<String>,
+    /// When it was probed last, and by which process.
+    last_began: Option<(Duration, usize)>,
+}
+
+/// A shard, as the lease records say.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    owner: Option<Session>,
+    epoch: u64,
+    since: Duration,
+}
+
+pub(super) struct Fleet<'a> {
+    script: &'a FleetScript,
+    history: &'a FleetHistory,
+    apis: BTreeMap<ApiId, One>,
+    shards: Vec<Held>,
+    /// Whose sessions are whose.
+    processes: HashMap<Session, usize>,
+    workers: HashMap<String, WorkerRecord>,
+    /// Who wrote with which epoch of a shard.
+    writers: HashMap<(Shard, u64), usize>,
+    calls: HashMap<u64, (ApiId, String, &'static str, AlertKind)>,
+    probes: HashMap<u64, ApiId>,
+    last_move: Duration,
+    process: usize,
+    at: Duration,
+    counts: Counts,
+}
+
+/// Goes through the history of a seed.
+pub(crate) fn check(script: &FleetScript, history: &FleetHistory) -> (Checked, Counts, Duration) {
+    let mut fleet = Fleet::new(script, history);
+    let mut checked = history.journal.iter().try_for_each(|entry| fleet.happens(entry));
+    if checked.is_ok() {
+        checked = match history.panics.first() {
+            Some(panic) => Err(fleet.violation("no panic", None, panic.clone())),
+            None => fleet.at_the_end(),
+        };
+    }
+    let api_time =
+        script.actions.last().map_or(Duration::ZERO, |(at, _)| *at) * u32::try_from(script.apis.len()).unwrap_or(0);
+    (checked, fleet.counts, api_time)
+}
+
+impl<'a> Fleet<'a> {
+    fn new(script: &'a FleetScript, history: &'a FleetHistory) -> Self {
+        let one = |api: &Arc<ApiConfig>| One {
+            api: Arc::clone(api),
+            record: None,
+            stored: vec![],
+            left_out: HashSet::new(),
+            lanes: HashMap::new(),
+            last_told: HashMap::new(),
+            fails: 0,
+            outages: HashSet::new(),
+            last_began: None,
+        };
+        Self {
+            script,
+            history,
+            apis: script.apis.iter().map(|api| (api.api_id.clone(), one(api))).collect(),
+            shards: vec![Held::default(); usize::from(SHARDS)],
+            processes: HashMap::new(),
+            workers: HashMap::new(),
+            writers: HashMap::new(),
+            calls: HashMap::new(),
+            probes: HashMap::new(),
+            last_move: Duration::ZERO,
+            process: 0,
+            at: Duration::ZERO,
+            counts: Counts::new(),
+        }
+    }
+
+    fn violation(&self, check: &'static str, api_id: Option<&ApiId>, what: impl Into<String>) -> Violation {
+        Violation { check, api_id: api_id.cloned(), at: self.at, what: what.into() }
+    }
+
+    fn count(&mut self, what: &str) {
+        *self.counts.entry(format!("fleet: {what}")).or_default() += 1;
+    }
+
+    fn happens(&mut self, entry: &Entry) -> Checked {
+        (self.process, self.at) = (entry.process, entry.at);
+        match &entry.event {
+            Event::LifeEnded { how } => self.count(&format!("life {how}")),
+            Event::Scripted(what) => {
+                let name: String = what.chars().filter(|c| !c.is_ascii_digit()).collect();
+                self.count(&format!("script {name}"));
+            }
+            Event::ProbeBegan { probe, api } => {
+                self.probes.insert(*probe, api.api_id.clone());
+                return self.probe_began(&api.api_id);
+            }
+            Event::ProbeEnded { probe, behaviour, .. } => {
+                if let Some(one) = self.probes.remove(probe).and_then(|api_id| self.apis.get_mut(&api_id)) {
+                    let is_fail = !matches!(behaviour, Behaviour::Answers(200..=299) | Behaviour::CannotBeAsked);
+                    one.fails += u32::from(is_fail);
+                }
+            }
+            Event::Leased { record } => return self.leased(record),
+            Event::Written { record, .. } => return self.written(record),
+            Event::DeliverBegan { call, channel, alert } => return self.offered(*call, channel, alert),
+            Event::TookOver { call } => self.taken_over(*call),
+            Event::DeliverEnded { call, answered } => {
+                if let Some((api_id, alert_id, channel, _)) = self.calls.remove(call)
+                    && *answered == Answered::Ok
+                    && let Some(one) = self.apis.get_mut(&api_id)
+                {
+                    one.lanes.entry((alert_id, channel)).or_default().answered = Some((entry.at, entry.process));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether that process suffered anything of this kind in that time, or all did.
+    fn troubled(&self, process: usize, from: Duration, to: Duration, kind: impl Fn(What) -> bool) -> bool {
+        self.history.troubles.iter().any(|trouble| {
+            let to_the_end = trouble.to + lingers(trouble.what);
+            trouble.process.is_none_or(|of| of == process)
+                && kind(trouble.what)
+                && trouble.from <= to
+                && to_the_end >= from
+        })
+    }
+
+    /// Whether it was there for all of that time.
+    fn lives(&self, process: usize, from: Duration, to: Duration) -> bool {
+        let life = &self.history.processes[process];
+        life.began <= from && life.ended.is_none_or(|(at, _)| at > to) && life.asked_to_leave.is_none_or(|at| at > to)
+    }
+
+    /// Somebody who may own everything was well for all of that time, and so was the store.
+    fn is_somebody_well(&self, from: Duration, to: Duration) -> bool {
+        let is_well = |process: usize| {
+            let life = &self.history.processes[process];
+            !self.script.workers[life.worker].is_standby
+                && self.lives(process, from.saturating_sub(ACQUAINTED), to)
+                && !self.troubled(process, from.saturating_sub(ACQUAINTED), to, keeps_from_owning)
+        };
+        from > ACQUAINTED && (1..self.history.processes.len()).any(is_well)
+    }
+
+    /// The process that owns an API, if its session lives.
+    fn owner(&self, api_id: &ApiId) -> Option<usize> {
+        let session = self.shards[Shard::of(api_id, SHARDS).index()].owner.as_ref()?;
+        let record = self.workers.get(session.worker.as_str())?;
+        let lives = record.session == session.number && record.is_live();
+        lives.then(|| self.processes.get(session).copied()).flatten()
+    }
+
+    fn probe_began(&mut self, api_id: &ApiId) -> Checked {
+        self.count("probes");
+        let (process, now) = (self.process, self.at);
+        let owner = self.owner(api_id);
+        let held = &self.shards[Shard::of(api_id, SHARDS).index()];
+        let is_others = owner.is_some_and(|owner| owner != process) && now > held.since + FINDS_OUT;
+        if is_others && !self.troubled(process, now.saturating_sub(FINDS_OUT), now, keeps_from_owning) {
+            let what = format!("process {process} probes what process {owner:?} owns");
+            return Err(self.violation("each_api_is_probed_by_its_owner_alone", Some(api_id), what));
+        }
+        let Some(one) = self.apis.get(api_id) else { return Ok(()) };
+        let (last, by) = one.last_began.unwrap_or_default();
+        // Probers that were given up are tried again after minutes, whoever owns them.
+        let is_gray = self.troubled(by, last, now, |what| what == What::Cut(Cut::Probing));
+        // A prober that waits for a time on the wall clock looks at that every five minutes, and it may have been set.
+        let looks = if Spec::of(&one.api.schedule).is_cron() { Duration::from_secs(300) } else { Duration::ZERO };
+        let bound = gap(&one.api) + one.api.timeout + Duration::from_secs(1) + FAILOVER + looks;
+        if now.saturating_sub(last) > bound && !is_gray && self.is_somebody_well(last, now) {
+            let what = format!("not probed for {} s, although somebody was well", (now - last).as_secs_f64());
+            return Err(self.violation("every_shard_has_an_owner_within_thirteen_seconds", Some(api_id), what));
+        }
+        if let Some(one) = self.apis.get_mut(api_id) {
+            one.last_began = Some((now, process));
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, record: &Arc<ApiState>) -> Checked {
+        let api_id = &record.api_id;
+        if let Some(broken) = invariant::first_broken(record) {
+            return Err(self.violation("invariant", Some(api_id), broken));
+        }
+        let shard = Shard::of(api_id, SHARDS);
+        let process = self.process;
+        let writer = *self.writers.entry((shard, record.epoch)).or_insert(process);
+        if writer != process {
+            let what = format!("process {process} writes with epoch {}, which is process {writer}'s", record.epoch);
+            return Err(self.violation("a_sealed_record_takes_nothing_from_before", Some(api_id), what));
+        }
+        let Some(before) = self.apis.get(api_id).map(|one| one.record.clone()) else { return Ok(()) };
+        if let Some(before) = &before {
+            if record.epoch < before.epoch {
+                let what = format!("epoch {} over epoch {}", record.epoch, before.epoch);
+                return Err(self.violation("one_owner_stores", Some(api_id), what));
+            }
+            self.strikes_what_was_told(before, record)?;
+        }
+        self.owes_what_changed(before.as_deref(), record)?;
+        let Some(one) = self.apis.get_mut(api_id) else { return Ok(()) };
+        for owed in &record.owed {
+            if !one.stored.iter().any(|(id, _)| *id == owed.alert.alert_id) {
+                one.stored.push((owed.alert.alert_id.clone(), owed.owed_to.clone()));
+            }
+        }
+        if before.is_some_and(|before| before.epoch < record.epoch) {
+            self.count("records sealed");
+        }
+        if let Some(one) = self.apis.get_mut(api_id) {
+            one.record = Some(Arc::clone(record));
+        }
+        Ok(())
+    }
+}
+
+/// For how long it is felt after it is over: calls that are under way, and probers that were given up.
+fn lingers(what: What) -> Duration {
+    Duration::from_secs(match what {
+        What::Cut(Cut::Probing) => 400,
+        What::Cut(Cut::StoreSilent) | What::Store => 22,
+        What::Cut(Cut::Slow) => 9,
+        _ => 0,
+    })
+}
+
+/// Whether somebody who suffers that may lose what it owns.
+fn keeps_from_owning(what: What) -> bool {
+    !matches!(what, What::Channel(_) | What::Cut(Cut::Channels | Cut::Targets))
+}
+
+/// Whether somebody who suffers that gets no answer from the store.
+fn keeps_from_storing(what: What) -> bool {
+    !matches!(what, What::Channel(_) | What::Cut(Cut::Channels | Cut::Targets | Cut::Probing | Cut::StoreRefuses))
+}
+
+fn gap(api: &ApiConfig) -> Duration {
+    let spec = Spec::of(&api.schedule);
+    let uneven = if spec.is_cron() { spec.longest_gap_ms() / 2 } else { 0 };
+    Duration::from_millis((spec.longest_gap_ms() + uneven).unsigned_abs())
+}
