@@ -321,7 +321,8 @@ impl App {
         }
         let config = self.aws().await?;
         let leases = DynamoLeases::new(aws_sdk_dynamodb::Client::new(&config), store.state_table.clone());
-        let identity = self.identity.get_or_init(|| Identity::find(&store.state_table, &|name| std::env::var(name).ok()));
+        let identity =
+            self.identity.get_or_init(|| Identity::find(&store.state_table, &|name| std::env::var(name).ok()));
         let terms = Terms { lease: fleet.lease, renew: fleet.renew, ..Terms::DEFAULT };
         let record = WorkerRecord {
             id: identity.id.clone(),

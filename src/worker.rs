@@ -108,6 +108,8 @@ mod tests {
         let cloned = Identity::at(&path, "another boot").unwrap().unwrap();
         assert!(cloned.id != id && !cloned.former_life_is_dead);
         drop(cloned);
+        std::fs::write(&path, "x".repeat(100 * BYTES_MAX as usize)).unwrap();
+        assert!(!Identity::at(&path, "boot").unwrap().unwrap().former_life_is_dead, "a file that is not ours");
         std::fs::write(&path, "no name at all\nboot").unwrap();
         assert!(!Identity::at(&path, "boot").unwrap().unwrap().former_life_is_dead);
     }

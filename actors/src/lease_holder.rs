@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_rt::task::JoinHandle;
 use api_health_core::Heartbeat;
 use api_health_core::own::member::{CallError, Effect, Event, Fleet, Loss, Member};
 use api_health_core::own::notices::Notice;
@@ -18,7 +19,6 @@ use api_health_core::own::records::{Key, Record, Session, WorkerRecord};
 use api_health_core::own::shards::{Shard, ShardSet};
 use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
-use actix_rt::task::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::lease_clock::{BootTime, LeaseClock};

@@ -53,8 +53,8 @@ pub trait StateStore: Send + Sync {
     /// Writes the heartbeat over the one before.
     fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// The last heartbeat, if there is one.
-    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>>;
+    /// The last heartbeat of each process that watches; where none does any more, that of the one that watched last.
+    fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>>;
 
     /// How this store likes to be written to.
     fn limits(&self) -> CommitLimits;

@@ -23,7 +23,7 @@ use crate::stats::Stats;
 #[cfg(test)]
 use crate::supervisor::poison::{Give, Poison, Whom};
 use crate::supervisor::{
-    AskProgress, Asker, DiedInRound, Fatal, Joined, KillSwitch, Leave, LeaseParts, LoadReport, Parts, Progress, Reload,
+    AskProgress, Asker, DiedInRound, Fatal, Joined, KillSwitch, LeaseParts, Leave, LoadReport, Parts, Progress, Reload,
     StopProbing, Supervisor, SupervisorOptions,
 };
 use crate::threads::Threads;

@@ -106,8 +106,8 @@ impl StateStore for Watched {
         self.inner.write_heartbeat(heartbeat)
     }
 
-    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
-        self.inner.read_heartbeat()
+    fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>> {
+        self.inner.read_heartbeats()
     }
 
     fn limits(&self) -> CommitLimits {

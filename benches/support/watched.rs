@@ -140,6 +140,7 @@ pub fn start(
         notifiers: vec![],
         sources: vec![Arc::new(Rows(apis))],
         clock,
+        leases: None,
     };
     system::start(world, &Options { arbiters: ARBITERS, ..options.clone() })
 }

@@ -66,7 +66,8 @@ locals {
     }]
   })
 
-  # For the people who say what is watched: attach it to them. They look at states and do not write them.
+  # For the people who say what is watched: attach it to them. They look at states and write none; of the workers' records
+  # they may write the one in which they say that rows changed, or ask for a try.
   operator_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -81,6 +82,13 @@ locals {
         Effect   = "Allow"
         Action   = ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"]
         Resource = aws_dynamodb_table.states.arn
+      },
+      {
+        Sid       = "TellWorkers"
+        Effect    = "Allow"
+        Action    = ["dynamodb:PutItem"]
+        Resource  = aws_dynamodb_table.states.arn
+        Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["api-health:assignment"] } }
       },
     ]
   })

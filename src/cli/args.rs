@@ -88,7 +88,9 @@ With --json, every name is stable:
   store_trouble { since, reason } (null while the store takes writes),
   heartbeat { at, age_seconds, is_overdue, instance, program_version, heartbeat_seconds,
               checkpoint_seconds, apis, up, down, unknown, owed, probes, probes_since, late,
-              late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once),
+              late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once;
+              of several workers the sums, as of the oldest),
+  heartbeats[] (the same for each worker),
   apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
            not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
@@ -102,6 +104,24 @@ What is not known is null.
 Examples:
   api-health status --down
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
+
+const FLEET_HELP: &str = "\
+Only what the workers wrote down is read; nobody is asked. A worker was last seen when its figures
+were made, up to a minute before; its own clock says so. An SQLite file is owned whole, by one process.
+
+Exit codes: 0 done, 69 the table does not answer, or holds records that cannot be read.
+
+With --json, every name is stable:
+  at, store, owner_pid (of an SQLite file; else null), shards, unowned_shards[], writes_schema,
+  workers[] { worker, host, state (live, left, fenced), role (worker, standby), session, version,
+              since, last_seen_at, last_seen_seconds, lease_seconds, renew_seconds,
+              program_version, reads_schema, channels[], shards[] { shard, epoch }, apis },
+  asks[] { id, at, what (retry, withdraw, drop_channel), api_id, alert_ids[], incident_id, channel }
+What is not known is null.
+
+Examples:
+  api-health fleet
+  api-health fleet --json | jq -r '.workers[] | select(.state == \"live\") | .host'";
 
 const COST_HELP: &str = "\
 Nothing is asked of AWS but what is configured there. How it is reckoned: docs/cost.md.
@@ -188,6 +208,8 @@ pub enum Command {
     Apis(ApisCommand),
     /// Show what is up, what is down, and since when
     Status(StatusArgs),
+    /// Show which workers share the DynamoDB tables, and who owns what
+    Fleet(FleetArgs),
     /// Show what is still owed, hand it over now, send a test alert
     #[command(subcommand)]
     Alerts(AlertsCommand),
@@ -338,6 +360,15 @@ pub struct StatusArgs {
     /// Only what is down
     #[arg(long)]
     pub down: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `fleet`
+#[derive(Debug, Args)]
+#[command(after_help = FLEET_HELP)]
+pub struct FleetArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -11,6 +11,7 @@ mod cost;
 mod demo;
 mod doctor;
 pub mod exit;
+mod fleet;
 mod man;
 mod out;
 mod probe;
@@ -82,7 +83,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     let loaded = load::load(cli.settings.as_deref(), Path::new(""), &environment).map_err(AppError::Configuration)?;
     telemetry::start(&log_of(&cli.command, &loaded.settings.log), log_colour);
     let app = App::new(loaded.settings.clone());
-    let app = if matches!(cli.command, Command::Status(_)) { app.that_looks_only() } else { app };
+    let app = if matches!(cli.command, Command::Status(_) | Command::Fleet(_)) { app.that_looks_only() } else { app };
     let system = actix_rt::System::new();
     let done = system.block_on(async {
         match &cli.command {
@@ -90,6 +91,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             Command::Probe(args) => probe::run(&app, args, &out).await,
             Command::Apis(command) => apis::run(&app, command, &out).await,
             Command::Status(args) => status::run(&app, args, &out).await,
+            Command::Fleet(args) => fleet::run(&app, args, &out).await,
             Command::Alerts(command) => alerts::run(&app, command, &out).await,
             Command::Cost(args) => cost::run(&app, args, &out).await,
             Command::Settings(_)

@@ -65,14 +65,22 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
     let control = if args.once { None } else { control::start(app, loaded, instance, running.gauges()).await };
     // Who shared the tables and died elsewhere has to be waited for until its lease is over.
     let start = async {
-        let _ = tokio::time::timeout(JOIN_MAX, running.joined()).await;
-        running.reload().await
+        let has_joined = tokio::time::timeout(JOIN_MAX, running.joined()).await.is_ok();
+        (has_joined, running.reload().await)
     };
-    let Some(report) = until_signal(told(start), &mut signals).await else {
+    let Some((has_joined, report)) = until_signal(told(start), &mut signals).await else {
         drop(control);
         return Ok(stop(app, running, &mut signals, &mut telling).await);
     };
     let Some(report) = report else { return Ok(died(&running.fatal().await)) };
+    if args.once && !has_joined {
+        // A round that may watch nothing must not look like one that found nothing.
+        running.stop(Duration::ZERO).await;
+        let (store, seconds) = (app.store_name(), JOIN_MAX.as_secs());
+        return Err(AppError::Unavailable(format!(
+            "{store}: no lease was to be had for {seconds} s; nothing was probed"
+        )));
+    }
     if report.apis == 0 && (args.once || report.misconfigured) && !report.unreadable.is_empty() {
         // There is nothing that could run: say so and leave, instead of waiting for somebody to read the log.
         let why = report.unreadable.join("\n");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, StoredHeartbeat, UnreadableState};
 use api_health_core::incident::Incident;
-use api_health_core::{ApiConfig, ApiId, ApiState, Status, Timestamp, Toward};
+use api_health_core::{ApiConfig, ApiId, ApiState, Heartbeat, Status, Timestamp, Toward};
 use serde_json::{Value, json};
 
 use super::alerts;
@@ -76,7 +76,7 @@ impl Row {
 /// # Errors
 /// A store that is not there or not available.
 pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
-    let (LoadedStates { states, unreadable }, heartbeat) = load(app).await?;
+    let (LoadedStates { states, unreadable }, beats) = load(app).await?;
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
     let owed = states.iter().map(|state| owed_by(app, state)).sum();
@@ -86,14 +86,11 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     let mut rows = join(&checked, states, &own);
     let store_trouble = own.get(&ApiId::own_store());
     let now = app.clock.now();
-    let heartbeat = match heartbeat {
-        Some(Ok(heartbeat)) => Some(heartbeat),
-        Some(Err(unreadable)) => {
-            note(&format!("note: the heartbeat cannot be read: {}", text::line(&unreadable.why)));
-            None
-        }
-        None => None,
-    };
+    for unreadable in beats.iter().filter_map(|beat| beat.as_ref().err()) {
+        note(&format!("note: the heartbeat cannot be read: {}", text::line(&unreadable.why)));
+    }
+    let beats: Vec<Heartbeat> = beats.into_iter().flatten().collect();
+    let heartbeat = Heartbeat::together(&beats);
     // Where heartbeats come, they say whether anything runs; rows may be as old as checkpoints are apart.
     let silent = match &heartbeat {
         Some(beat) if beat.period.is_some() && app.settings.store.heartbeat.is_some() => None,
@@ -103,14 +100,13 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     if args.down {
         rows.retain(|row| row.enabled() && row.status() == Status::Down);
     }
-    let seen = render::Seen { app, heartbeat: heartbeat.as_ref(), now };
+    let seen = render::Seen { app, heartbeat: heartbeat.as_ref(), beats: &beats, now };
     if args.json {
         out.json(&render::json_of(&seen, &rows, &counts, store_trouble, &unreadable, &checked))?;
     } else {
         out.print(&render::text_of(&seen, &rows, &counts, out))?;
-        if let Some(overdue) =
-            heartbeat.as_ref().filter(|_| seen.beats()).and_then(|beat| beat::overdue_words(beat, now))
-        {
+        let heard = beats.iter().filter(|_| seen.are_beats_on());
+        for overdue in heard.filter_map(|beat| beat::overdue_words(beat, now)) {
             note(&format!("note: {overdue}"));
         }
         if let Some(silence) = silent {
@@ -142,10 +138,10 @@ pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
     Ok(app.open_store().await?.load_all().await?)
 }
 
-/// The same, and the last heartbeat. They are not of one moment.
-async fn load(app: &App) -> Result<(LoadedStates, Option<StoredHeartbeat>), AppError> {
+/// The same, and the last heartbeats. They are not of one moment.
+async fn load(app: &App) -> Result<(LoadedStates, Vec<StoredHeartbeat>), AppError> {
     let loaded = load_states(app).await?;
-    Ok((loaded, app.open_store().await?.read_heartbeat().await?))
+    Ok((loaded, app.open_store().await?.read_heartbeats().await?))
 }
 
 /// Alerts that some channel does not have yet.

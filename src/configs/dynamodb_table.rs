@@ -19,8 +19,8 @@ use crate::store::fault::Fault;
 /// Rows that DynamoDB gives in one call at most.
 const KEYS_IN_CALL: usize = 100;
 
-/// Calls for some of the rows, what was left unread included.
-const CALLS_MAX: usize = 10;
+/// How often rows are asked for that a throttled table leaves unread.
+const TRIES: usize = 10;
 
 /// The config rows in a table.
 pub struct DynamoConfigTable {
@@ -64,7 +64,7 @@ impl DynamoConfigTable {
         let key = |api_id| HashMap::from([(KEY.to_owned(), AttributeValue::S(api_id))]);
         let mut wanted: Vec<HashMap<String, AttributeValue>> = api_ids.into_iter().map(key).collect();
         let mut rows = Vec::new();
-        for _ in 0..CALLS_MAX {
+        for _ in 0..TRIES {
             let now: Vec<_> = wanted.drain(..wanted.len().min(KEYS_IN_CALL)).collect();
             if now.is_empty() {
                 return Ok(rows);

@@ -60,7 +60,7 @@ pub(super) const fn answer_within(request: &Request) -> Duration {
         Request::Reload => LOAD_TIMEOUT.saturating_mul(2).saturating_add(ANSWER_WITHIN),
         Request::Who | Request::Settings | Request::Report | Request::Retry { .. } | Request::DropChannel { .. } => {
             ANSWER_WITHIN
-        },
+        }
     }
 }
 

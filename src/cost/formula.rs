@@ -68,7 +68,7 @@ pub const fn outage_writes(failure_threshold: u64, success_threshold: u64, chann
 pub struct LeaseCalls {
     /// `PutItem` of a worker's own record, beside the heartbeats: none where one worker is alone.
     pub renewals: u64,
-    /// `GetItem`, each strongly consistent: at each look the assignment and the record of every worker, one's own included.
+    /// `GetItem`, each strongly consistent: at each look the assignment and the record of every other worker.
     pub reads: u64,
 }
 
@@ -79,7 +79,7 @@ pub fn lease_calls(workers: u64, renewal: Duration, span: Duration) -> LeaseCall
     let looks = times(span, if is_alone { LONE_LOOK } else { renewal });
     LeaseCalls {
         renewals: if is_alone { 0 } else { workers.saturating_mul(looks) },
-        reads: workers.saturating_mul(looks).saturating_mul(workers.saturating_add(1)),
+        reads: workers.saturating_mul(looks).saturating_mul(workers),
     }
 }
 
@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn one_worker_only_looks_and_several_renew_and_look_at_each_other() {
         let calls = |workers, span| lease_calls(workers, FLEET_RENEWAL, span);
-        assert_eq!(calls(1, secs(60)), LeaseCalls { renewals: 0, reads: 4 });
-        assert_eq!(calls(2, secs(60)), LeaseCalls { renewals: 40, reads: 120 });
-        assert_eq!(calls(20, secs(3)), LeaseCalls { renewals: 20, reads: 420 });
-        assert_eq!(lease_calls(3, secs(1), secs(10)), LeaseCalls { renewals: 30, reads: 120 });
+        assert_eq!(calls(1, secs(60)), LeaseCalls { renewals: 0, reads: 2 });
+        assert_eq!(calls(2, secs(60)), LeaseCalls { renewals: 40, reads: 80 });
+        assert_eq!(calls(20, secs(3)), LeaseCalls { renewals: 20, reads: 400 });
+        assert_eq!(lease_calls(3, secs(1), secs(10)), LeaseCalls { renewals: 30, reads: 90 });
         assert_eq!(calls(0, secs(60)), LeaseCalls { renewals: 0, reads: 0 });
     }
 
@@ -158,20 +158,9 @@ mod tests {
         assert_eq!((read_units(0), read_units(4_096), read_units(4_097)), (1, 1, 2));
     }
 
-    /// Bytes of an item, by DynamoDB's rules: names and texts in UTF-8, a number by its digits, a list or map 3 and 1 for each.
-    fn bytes(value: &Value) -> usize {
-        match value {
-            Value::Null | Value::Bool(_) => 1,
-            Value::Number(number) => number.to_string().len().div_ceil(2) + 1,
-            Value::String(text) => text.len(),
-            Value::Array(list) => 3 + list.iter().map(|value| 1 + bytes(value)).sum::<usize>(),
-            Value::Object(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + bytes(value)).sum::<usize>(),
-        }
-    }
-
     fn item_bytes(item: &impl Serialize) -> u64 {
         let Value::Object(fields) = serde_json::to_value(item).unwrap() else { panic!("no item") };
-        fields.iter().map(|(name, value)| (name.len() + bytes(value)) as u64).sum()
+        crate::store::dynamodb::value::item_bytes(&fields) as u64
     }
 
     #[test]

@@ -88,8 +88,8 @@ impl StateStore for SqliteStateStore {
         async { Ok(self.worker.call(move |db| write_heartbeat(db, &heartbeat)).await?) }.boxed()
     }
 
-    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
-        async { Ok(self.worker.call(read_heartbeat).await?) }.boxed()
+    fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>> {
+        async { Ok(self.worker.call(read_heartbeat).await?.into_iter().collect()) }.boxed()
     }
 
     fn limits(&self) -> CommitLimits {

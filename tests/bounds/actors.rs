@@ -31,6 +31,7 @@ fn start(fake: &FakeWorld, notifiers: Vec<Arc<dyn Notifier>>, sources: Vec<Arc<d
         notifiers,
         sources,
         clock: Arc::new(fake.clock.clone()),
+        leases: None,
     };
     system::start(world, &Options { arbiters: 0, ..Options::default() })
 }

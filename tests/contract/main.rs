@@ -4,5 +4,6 @@
 mod support;
 
 mod config_source;
+mod leases;
 mod notifier;
 mod state_store;

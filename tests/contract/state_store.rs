@@ -4,7 +4,7 @@ mod durability;
 mod dynamodb_faults;
 mod sqlite_faults;
 mod versions;
-mod worlds;
+pub(crate) mod worlds;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -333,7 +333,7 @@ async fn a_record_of_an_earlier_release_is_read_and_written_back_as_it_is_writte
 
 const HEARTBEAT: &str = "api-health:heartbeat";
 
-fn beat(n: u64) -> Heartbeat {
+pub(crate) fn beat(n: u64) -> Heartbeat {
     Heartbeat {
         at: Timestamp::from_millis(1_795_332_600_250 + i64::try_from(n).unwrap()),
         instance: format!("host-{n}:4711:1795332600250"),
@@ -356,15 +356,15 @@ fn beat(n: u64) -> Heartbeat {
 
 async fn a_heartbeat_replaces_the_one_before_and_is_read_back_equal(world: World) {
     let (store, other) = (world.open(), world.open());
-    assert_eq!(store.read_heartbeat().await.unwrap(), None);
+    assert_eq!(store.read_heartbeats().await.unwrap(), []);
     for n in 1..=4 {
         let by = if n < 3 { &store } else { &other };
         by.write_heartbeat(beat(n)).await.unwrap();
-        assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(beat(n))));
+        assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(beat(n))]);
     }
     // In the past, by somebody else: nothing is compared.
     store.write_heartbeat(beat(0)).await.unwrap();
-    assert_eq!(world.open().read_heartbeat().await.unwrap(), Some(Ok(beat(0))));
+    assert_eq!(world.open().read_heartbeats().await.unwrap(), [Ok(beat(0))]);
 }
 
 async fn a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is(world: World) {
@@ -375,7 +375,7 @@ async fn a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is(world: Worl
     assert_eq!((loaded.states, loaded.unreadable), (vec![rich("shop", 1)], vec![]));
     let taken_for_damage = UnreadableState { api_id: HEARTBEAT.into(), why: "it is no state".into(), is_newer: false };
     store.set_aside(taken_for_damage).await.unwrap();
-    assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(beat(1))));
+    assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(beat(1))]);
     assert_eq!(world.kept(HEARTBEAT).await, []);
     assert_eq!(commit_one(&*store, rich("shop", 2)).await, Ok(()), "and no write is in its way");
 }
@@ -391,5 +391,5 @@ async fn the_largest_heartbeat_is_a_few_kilobytes_and_is_taken(world: World) {
     };
     let store = world.open();
     store.write_heartbeat(largest.clone()).await.unwrap();
-    assert_eq!(store.read_heartbeat().await.unwrap(), Some(Ok(largest)));
+    assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(largest)]);
 }

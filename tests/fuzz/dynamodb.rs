@@ -36,7 +36,7 @@ fn attribute(value: &Value) -> Value {
     }
 }
 
-fn item(fields: &Map<String, Value>) -> Value {
+pub fn item(fields: &Map<String, Value>) -> Value {
     fields.iter().map(|(name, value)| (name.clone(), attribute(value))).collect::<Map<_, _>>().into()
 }
 
@@ -80,11 +80,11 @@ fn any_attribute() -> impl Strategy<Value = Value> {
 }
 
 /// One attribute of an item is of any kind, or gone, or new.
-fn damages() -> impl Strategy<Value = Vec<(Index, Option<Value>, Option<String>)>> {
+pub fn damages() -> impl Strategy<Value = Vec<(Index, Option<Value>, Option<String>)>> {
     vec((any::<Index>(), proptest::option::of(any_attribute()), proptest::option::of(text())), 0..3)
 }
 
-fn damage(item: &mut Value, damages: &[(Index, Option<Value>, Option<String>)]) {
+pub fn damage(item: &mut Value, damages: &[(Index, Option<Value>, Option<String>)]) {
     let fields = item.as_object_mut().unwrap();
     for (at, new, name) in damages {
         // A table's key is always there and always text.
@@ -98,7 +98,8 @@ fn damage(item: &mut Value, damages: &[(Index, Option<Value>, Option<String>)]) 
     }
 }
 
-/// A table that holds `items`: all of them in the first segment of a scan. Returns its endpoint.
+/// A table that holds `items`: all of them in the first segment of a scan. It takes every put, whatever its condition. Returns its
+/// endpoint.
 pub async fn serve(items: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -126,11 +127,8 @@ pub async fn serve(items: Vec<Value>) -> String {
                     }
                 }
                 let asked = String::from_utf8_lossy(&request).into_owned();
-                let answer = match () {
-                    () if asked.contains("\"Segment\":0") => json!({ "Items": *items.borrow() }),
-                    () if asked.contains("\"Segment\":") => json!({ "Items": [] }),
-                    () => json!({}),
-                };
+                let body: Value = serde_json::from_str(asked.split_once("\r\n\r\n").unwrap().1).unwrap();
+                let answer = answer(&mut items.borrow_mut(), &body);
                 let body = answer.to_string();
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\nx-amzn-requestid: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
@@ -141,6 +139,23 @@ pub async fn serve(items: Vec<Value>) -> String {
         }
     });
     endpoint
+}
+
+/// What the table answers.
+fn answer(items: &mut Vec<Value>, body: &Value) -> Value {
+    match () {
+        () if body["Segment"] == 0 => json!({ "Items": *items }),
+        () if !body["Segment"].is_null() => json!({ "Items": [] }),
+        () if body["Item"].is_object() => {
+            items.retain(|item| item["api_id"] != body["Item"]["api_id"]);
+            items.push(body["Item"].clone());
+            json!({})
+        }
+        () => match items.iter().find(|item| item["api_id"] == body["Key"]["api_id"]) {
+            Some(item) => json!({ "Item": item }),
+            None => json!({}),
+        },
+    }
 }
 
 pub fn client(endpoint: &str) -> Client {

@@ -14,6 +14,7 @@ mod control;
 mod cron;
 mod dynamodb;
 mod files;
+mod leases;
 mod observations;
 mod pinned;
 mod records;

@@ -20,10 +20,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use self::daemon::{Ended, Home};
+use self::daemon::{Daemon, Ended, Home, SOON, let_pass, wait_for};
 use self::place::{Names, Place, administrator};
 use crate::skip::{Because, skip};
-use crate::strict::{Caller, Strict};
+use crate::strict::{Caller, Decision, Instance, Strict};
 use crate::support::http::{Answer, Server};
 use crate::support::tools;
 use crate::terraform::{self, Outputs};
@@ -52,9 +52,9 @@ fn deployment_for(test: &str) -> Option<&'static Place> {
     deployment().map_err(|because| skip(test, because)).ok()
 }
 
-/// A command to its end.
+/// A command to its end: a round waits for a lease for 100 s.
 fn command(home: &Home, arguments: &[&str]) -> Ended {
-    home.start(arguments).wait(Duration::from_secs(120))
+    home.start(arguments).wait(Duration::from_secs(200))
 }
 
 /// A command that must succeed.
@@ -64,8 +64,35 @@ fn succeeds(home: &Home, arguments: &[&str]) -> Ended {
     ended
 }
 
+/// The rows that changed, by an allowed call that fetches them alone.
+const FETCH_CHANGED: &str = "dynamodb:BatchGetItem";
+
+/// A lone worker looks for others twice a minute; then they share the shards; and the machine is busy.
+const SHARED: Duration = Duration::from_secs(240);
+
+/// A second worker comes: one of the two reads the rows for both, and the other fetches what changed.
+fn share_with_another(place: &Place, instance: &Instance, first: &Daemon, target: &Server) {
+    let home = place.home(&instance.environment());
+    let second = home.run();
+    wait_for("each of two workers has its shards", SHARED, || {
+        let_pass(Duration::from_secs(1));
+        let fleet: Value = serde_json::from_str(&succeeds(&home, &["fleet", "--json"]).output).unwrap();
+        let shards = |worker: &Value| worker["shards"].as_array().unwrap().len();
+        let workers = fleet["workers"].as_array().unwrap();
+        (workers.len() == 2 && workers.iter().all(|worker| shards(worker) == 32)).then_some(())
+    });
+    place.put_row("later", &target.url("/later"));
+    for daemon in [first, &second] {
+        daemon.signal(Signal::HUP); // the one that reads the rows is one of them
+    }
+    place.wait_for_status("later", "up", 0);
+    let is_fetch = |decision: &Decision| decision.allowed && decision.action == FETCH_CHANGED;
+    wait_for("the rows that changed are fetched", SOON, || instance.decisions().iter().any(is_fetch).then_some(()));
+    assert_eq!(second.stop().code, Some(0));
+}
+
 /// All that the daemon and the commands beside it do on an instance.
-fn do_everything(place: &Place, home: &mut Home) {
+fn do_everything(place: &Place, instance: &Instance, home: &mut Home) {
     let target = Server::start();
     place.put_row("shop", &target.url("/shop"));
     place.put_row("torn", &target.url("/torn"));
@@ -93,6 +120,7 @@ fn do_everything(place: &Place, home: &mut Home) {
         succeeds(home, looks);
     }
     place.wait_for_alert("api-health-test", "down");
+    share_with_another(place, instance, &daemon, &target);
     assert_eq!(daemon.stop().code, Some(0));
 
     // An alert that stays owed, since SNS is not there, is handed over by hand.
@@ -123,7 +151,7 @@ fn all_that_the_program_does_is_allowed_and_all_that_is_allowed_is_used() {
     assert_eq!(policy::too_wide(&policy), [""; 0], "{policy}");
     let instance = place.instance(json!({}));
     let mut home = place.home(&instance.environment());
-    do_everything(place, &mut home);
+    do_everything(place, &instance, &mut home);
     // What user data does at the first boot.
     let role = Caller::with(&instance.environment());
     let objects = objects(&policy);

@@ -128,6 +128,12 @@ const PLANTED: [&[Planted]; 2] = [
             said: "The daemon may do just this.",
         },
         Planted {
+            file: "iam.tf",
+            from: "[\"api-health:assignment\"]",
+            to: "[\"api-health:assignment\", \"shop\"]",
+            said: "Of states, an operator writes one record alone.",
+        },
+        Planted {
             file: "ec2.tf",
             from: "http_put_response_hop_limit = 1",
             to: "http_put_response_hop_limit = 2",

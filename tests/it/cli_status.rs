@@ -471,7 +471,7 @@ fn whose_last_probe_could_not_tell_is_never_on_time_and_is_counted() {
     };
     let (out, status) = blind(1, &["a-up"]);
     let line = |id: &str| out.lines().find(|line| line.starts_with(id)).unwrap();
-    assert!(line("a-up").contains("30 min ago, now it cannot be told") && !line("a-up").contains("on time"), "{out}");
+    assert!(line("a-up").contains(" ago, now it cannot be told") && !line("a-up").contains("on time"), "{out}");
     assert!(line("b-suspect").contains("on time"), "{out}");
     assert!(out.lines().last().unwrap().ends_with(": 1,000 APIs, 0 late, 1 could not be told (a-up)"), "{out}");
     let on_time = |status: &serde_json::Value, id: &str| {

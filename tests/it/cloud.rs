@@ -104,6 +104,27 @@ impl Cloud {
         self.runtime.block_on(put.send()).unwrap();
     }
 
+    /// Puts a record among the states, as a hand in the table would.
+    pub(crate) fn put_state(&self, record: &Value) {
+        self.put_item(serde_dynamo::to_item(record).unwrap());
+    }
+
+    /// Changes a record among the states, which is there.
+    pub(crate) fn change_state(
+        &self,
+        key: &str,
+        change: impl FnOnce(&mut std::collections::HashMap<String, AttributeValue>),
+    ) {
+        let mut item = self.states().remove(key).unwrap();
+        change(&mut item);
+        self.put_item(item);
+    }
+
+    fn put_item(&self, item: std::collections::HashMap<String, AttributeValue>) {
+        let put = self.dynamodb.put_item().table_name(&self.state_table).set_item(Some(item));
+        self.runtime.block_on(put.send()).unwrap();
+    }
+
     /// Every stored state as DynamoDB has it, by API.
     pub(crate) fn states(&self) -> BTreeMap<String, std::collections::HashMap<String, AttributeValue>> {
         let scan = self.dynamodb.scan().table_name(&self.state_table).consistent_read(true).send();

@@ -36,6 +36,7 @@ mod fault_channel;
 mod fault_disk;
 mod fault_start;
 mod fault_target;
+mod fleet;
 mod guard;
 mod logs;
 mod once;

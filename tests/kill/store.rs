@@ -126,7 +126,7 @@ impl Place for OnDynamoDb {
     }
 
     fn records(&self) -> Records {
-        // Workers and their assignment are no states, and owe nothing.
+        // Who owns what, and what the workers say of themselves, are no states, and owe nothing.
         let is_state = |id: &str| id != "api-health:assignment" && !id.starts_with("api-health:worker:");
         let items = self.cloud.states().into_iter().filter(|(id, _)| is_state(id));
         items.map(|(id, item)| (id, read(&serde_dynamo::from_item::<_, Value>(item).unwrap()))).collect()

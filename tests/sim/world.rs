@@ -300,9 +300,8 @@ impl Play<'_> {
     /// A life goes on from what is in the table: copies of what came after that are of a history that is no more.
     fn forget_copies_of_what_never_was(&mut self) {
         let store = &self.world.store;
-        self.copies.retain(|api_id, copy| {
-            store.record(api_id.as_str()).is_some_and(|record| record.version >= copy.version)
-        });
+        self.copies
+            .retain(|api_id, copy| store.record(api_id.as_str()).is_some_and(|record| record.version >= copy.version));
     }
 
     fn set_rows(&self) {

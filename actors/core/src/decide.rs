@@ -167,7 +167,8 @@ pub fn withdraw(state: &ApiState, told: &Alert, channels: &[String], now: Timest
         name: told.name.clone(),
         url: told.url.clone(),
     };
-    let reason = format!("this outage was told while the store was out of reach, and is not confirmed: {}", told.reason);
+    let reason =
+        format!("this outage was told while the store was out of reach, and is not confirmed: {}", told.reason);
     let alert = closed(&state.api_id, incident, Status::Unknown, &reason, now);
     Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).owing(alert, channels))
 }

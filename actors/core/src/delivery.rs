@@ -122,9 +122,9 @@ pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
 fn newest_pair_that_nobody_waits_for(owed: &[OwedAlert]) -> Option<usize> {
     let same = OwedAlert::is_awaited_like;
     let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.opens() != b.alert.kind.opens();
-    let found = owed.windows(3).rposition(|three| {
-        same(&three[0], &three[1]) && same(&three[1], &three[2]) && cancel(&three[1], &three[2])
-    });
+    let found = owed
+        .windows(3)
+        .rposition(|three| same(&three[0], &three[1]) && same(&three[1], &three[2]) && cancel(&three[1], &three[2]));
     found.map(|before| before + 1)
 }
 
@@ -253,7 +253,11 @@ mod tests {
         assert!(settle(&mut owed, "a0", "webhook"), "that it has it all the same is a fact");
         assert_eq!((next(&owed, "sns"), owed.len()), (Some("a0"), 1));
         assert_eq!(drop_channel(&mut owed, "terminal", Timestamp::default()), 0);
-        assert_eq!((drop_channel(&mut owed, "sns", Timestamp::default()), owed.len()), (1, 0), "until a person gives that channel up");
+        assert_eq!(
+            (drop_channel(&mut owed, "sns", Timestamp::default()), owed.len()),
+            (1, 0),
+            "until a person gives that channel up"
+        );
     }
 
     #[test]

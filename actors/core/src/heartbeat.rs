@@ -58,6 +58,35 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
+    /// Those of several workers as one, for all APIs that they watch together: as of the oldest of them. `None`: there is none.
+    pub fn together(beats: &[Self]) -> Option<Self> {
+        let (first, others) = beats.split_first()?;
+        let mut all = first.clone();
+        for beat in others {
+            all.at = all.at.min(beat.at);
+            add_word(&mut all.instance, &beat.instance);
+            add_word(&mut all.version, &beat.version);
+            all.period = all.period.max(beat.period);
+            all.checkpoint = all.checkpoint.max(beat.checkpoint);
+            all.probes_since = all.probes_since.min(beat.probes_since);
+            for (sum, count) in [
+                (&mut all.apis, beat.apis),
+                (&mut all.up, beat.up),
+                (&mut all.down, beat.down),
+                (&mut all.unknown, beat.unknown),
+                (&mut all.owed, beat.owed),
+                (&mut all.probes, beat.probes),
+                (&mut all.late, beat.late),
+                (&mut all.inconclusive, beat.inconclusive),
+            ] {
+                *sum = sum.saturating_add(count);
+            }
+            all.late_api_ids.extend_from_slice(&beat.late_api_ids);
+            all.inconclusive_api_ids.extend_from_slice(&beat.inconclusive_api_ids);
+        }
+        Some(all)
+    }
+
     /// Whether the next one should have come by `now`, and the one after it, and so on for [`OVERDUE_AFTER_PERIODS`] periods. Never after
     /// a single round.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
@@ -72,6 +101,14 @@ impl Heartbeat {
     /// Whether the last outcome of a watched API could not tell; `None` as in [`is_late`](Self::is_late).
     pub fn is_inconclusive(&self, api_id: &ApiId) -> Option<bool> {
         is_among(api_id, &self.inconclusive_api_ids, self.inconclusive)
+    }
+}
+
+/// `a` becomes `a, b`; a word that stands there already is not said twice.
+fn add_word(words: &mut String, word: &str) {
+    if !words.split(", ").any(|known| known == word) {
+        words.push_str(", ");
+        words.push_str(word);
     }
 }
 
@@ -128,5 +165,37 @@ mod tests {
         let blind = Heartbeat { inconclusive: 2, inconclusive_api_ids: vec![id("a")], ..beat() };
         assert_eq!((blind.is_inconclusive(&id("a")), blind.is_inconclusive(&id("b"))), (Some(true), None));
         assert_eq!(beat().is_inconclusive(&id("a")), Some(false));
+    }
+
+    #[test]
+    fn several_workers_are_told_as_one_as_of_the_oldest() {
+        let id = |text: &str| ApiId::parse(text).unwrap();
+        assert_eq!(Heartbeat::together(&[]), None);
+        assert_eq!(Heartbeat::together(&[beat()]), Some(beat()));
+        let first = Heartbeat { late: 3, late_api_ids: vec![id("a")], ..beat() };
+        let older = Heartbeat {
+            at: Timestamp::from_millis(1_795_332_590_000),
+            instance: "other:1:2".into(),
+            checkpoint: Duration::from_secs(7_200),
+            late: 1,
+            late_api_ids: vec![id("b")],
+            inconclusive: 1,
+            inconclusive_api_ids: vec![id("c")],
+            ..beat()
+        };
+        let all = Heartbeat::together(&[first, older.clone()]).unwrap();
+        let expected = Heartbeat {
+            instance: "host:1:2, other:1:2".into(),
+            apis: 6,
+            up: 4,
+            down: 2,
+            probes: 6,
+            late: 4,
+            late_api_ids: vec![id("a"), id("b")],
+            ..older
+        };
+        assert_eq!(all, expected);
+        assert_eq!((all.is_late(&id("b")), all.is_late(&id("d"))), (Some(true), None), "two are not named");
+        assert_eq!(all.is_inconclusive(&id("a")), Some(false));
     }
 }

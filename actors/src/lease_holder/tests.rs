@@ -401,3 +401,44 @@ fn one_whom_nobody_tells_how_probing_goes_makes_no_progress() {
         assert_eq!((handle.clock().standing(), line.calls().1), (Standing::Out, 0));
     });
 }
+
+/// A store that answers nothing, and counts who waits.
+#[derive(Default)]
+struct Hanging(Arc<std::sync::atomic::AtomicUsize>);
+
+struct Waiting(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+impl Leases for Hanging {
+    fn read(&self, _: Vec<Key>) -> futures_util::future::BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let waiting = Waiting(Arc::clone(&self.0));
+        Box::pin(async move {
+            let _waiting = waiting;
+            std::future::pending().await
+        })
+    }
+
+    fn put(&self, _: Record, _: u64) -> futures_util::future::BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn calls_that_hang_are_a_few_at_most() {
+    in_virtual_time(async {
+        let (waiting, started) = (Arc::new(std::sync::atomic::AtomicUsize::new(0)), Instant::now());
+        let now: BootTime = Arc::new(move || started.elapsed());
+        let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
+        let ask: AskReport = Box::new(|| async { Report { is_made: true, heartbeat: None } }.boxed_local());
+        let (holder, _handle, _changes) = LeaseHolder::new(member, Arc::new(Hanging(Arc::clone(&waiting))), now, ask);
+        let _ = tokio::time::timeout(Duration::from_secs(120), holder.run()).await;
+        tokio::task::yield_now().await;
+        assert_eq!(waiting.load(std::sync::atomic::Ordering::SeqCst), 0, "and they end with the holder");
+    });
+}

@@ -39,7 +39,11 @@ async fn set_aside(store: &dyn StateStore, record: UnreadableState, is_said: boo
     let (api_id, why) = (record.api_id.clone(), record.why.clone());
     if record.is_newer {
         if is_said {
-            tracing::error!(api_id, why, "a stored state cannot be read; it is left alone, and its API starts as unknown");
+            tracing::error!(
+                api_id,
+                why,
+                "a stored state cannot be read; it is left alone, and its API starts as unknown"
+            );
         }
         return;
     }

@@ -99,7 +99,8 @@ impl StateKeeper {
             Effect::Load { call, api_id } => self.load(call, api_id, ctx),
             Effect::Deliver { api_id, channel, alert, failures, unstored } => {
                 let lease = (!unstored).then(|| self.tools.lease.hold());
-                let message = DeliverAlert { channel: Arc::clone(&channel), alert: Arc::clone(&alert), failures, lease };
+                let message =
+                    DeliverAlert { channel: Arc::clone(&channel), alert: Arc::clone(&alert), failures, lease };
                 ctx.spawn(self.tools.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
                     // No answer means that the alerter is gone.
                     let came = came.unwrap_or(Attempted::Cut);

@@ -43,7 +43,10 @@ pub(super) fn say(line: Line) {
             tracing::warn!(%api_id, "the stored record of this API is gone; it is written again");
         }
         Line::RecordsAnew { others } => {
-            tracing::warn!(others, "a stored record is gone; the others are written anew, in case they are gone as well");
+            tracing::warn!(
+                others,
+                "a stored record is gone; the others are written anew, in case they are gone as well"
+            );
         }
         Line::RecordNewer { api_id, why } => {
             tracing::error!(%api_id, why, "the stored record of this API cannot be read, and nothing is written over it; run the version that wrote it, or delete it");
@@ -52,7 +55,11 @@ pub(super) fn say(line: Line) {
             tracing::warn!(error, lines_left_out, "the heartbeat was not written; the next one will say it all");
         }
         Line::ForeignChannel { channel, alerts } => {
-            tracing::error!(channel, alerts, "alerts are owed to a channel that no running api-health has; they stay owed until one has it again, or: api-health alerts drop --channel");
+            tracing::error!(
+                channel,
+                alerts,
+                "alerts are owed to a channel that no running api-health has; they stay owed until one has it again, or: api-health alerts drop --channel"
+            );
         }
     }
 }

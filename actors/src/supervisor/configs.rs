@@ -258,12 +258,8 @@ impl Supervisor {
         let look = self.options.closes_unconfigured && !self.configs.closed_unconfigured;
         let configured = if look { self.configs.configured() } else { None };
         self.configs.closed_unconfigured |= configured.is_some();
-        let watch = Watch {
-            started: plan.start.clone(),
-            changed: plan.change.clone(),
-            stopped: plan.stop.clone(),
-            configured,
-        };
+        let watch =
+            Watch { started: plan.start.clone(), changed: plan.change.clone(), stopped: plan.stop.clone(), configured };
         self.tell_keeper(GoBy(watch), ctx);
     }
 
@@ -308,9 +304,8 @@ impl Supervisor {
     /// The owner of the first shard tells the others what it found changed.
     fn say_what_changed(&self, before: &Roster) {
         let Some(handle) = self.ownership.handle.as_ref().filter(|_| self.ownership.owns_first()) else { return };
-        let has_others = |sight: &Sight| {
-            sight.fleet.as_ref().is_some_and(|fleet| fleet.others.values().any(WorkerRecord::is_live))
-        };
+        let has_others =
+            |sight: &Sight| sight.fleet.as_ref().is_some_and(|fleet| fleet.others.values().any(WorkerRecord::is_live));
         if self.configs.read <= 1 || !has_others(&handle.sight().borrow()) {
             return;
         }

@@ -162,6 +162,7 @@ impl Supervisor {
         self.stop_homes();
         self.chain.escalated();
         self.configs.forget_waiters();
+        self.ownership.joining.clear(); // nor does anybody learn any more what is owned
         // Nobody listens any more once the process is ending.
         let _ = self.fatal.send(Fatal { child: who, life: self.next_life, reason });
     }

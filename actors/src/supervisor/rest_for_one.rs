@@ -1,7 +1,6 @@
 //! rest_for_one: when a member of the chain dies, those after it are stopped in reverse, and all are started again in
 //! order. The death of a courier, or of its thread, costs the probers of that thread a restart, and nobody else anything.
 
-
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use api_health_core::restart::{RestartPolicy, Verdict};
 

@@ -20,7 +20,7 @@ use super::Supervisor;
 use super::chain::{Member, Phase};
 use super::progress::{AskProgress, Asker};
 use crate::child::ExitReason;
-use crate::lease_holder::{LeaseChange, LeaseHolder, Report, Sight};
+use crate::lease_holder::{LeaseChange, LeaseHandle, LeaseHolder, Renewals, Report, Sight};
 use crate::lease_view::{Figures, LeaseView};
 use crate::ports::StoreError;
 use crate::prober::Again;
@@ -45,7 +45,8 @@ impl Supervisor {
         let ask = move || {
             let (supervisor, figures) = (supervisor.clone(), Figures::clone(&figures));
             async move {
-                let is_made = supervisor.send(AskProgress(Asker::Leases)).await.is_ok_and(|progress| progress.is_made());
+                let is_made =
+                    supervisor.send(AskProgress(Asker::Leases)).await.is_ok_and(|progress| progress.is_made());
                 let heartbeat = figures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
                 Report { is_made, heartbeat }
             }
@@ -57,7 +58,25 @@ impl Supervisor {
         actix_rt::spawn(Abortable::new(holder.run(), registration).map(|_| ()));
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
         self.ownership.view = LeaseView::of(handle.clone(), Figures::clone(&self.ownership.figures));
+        if self.options.once {
+            self.end_where_leases_are_refused(&handle, ctx);
+        }
         self.ownership.handle = Some(handle);
+    }
+
+    /// A round does not wait until a person has mended what keeps it from a lease.
+    fn end_where_leases_are_refused(&self, handle: &LeaseHandle, ctx: &mut Context<Self>) {
+        let mut renewals = handle.renewals();
+        let refused = async move {
+            let is_refusal = |renewals: &Renewals| matches!(renewals.error, Some(StoreError::Misconfigured { .. }));
+            let refused = renewals.wait_for(is_refusal).await.ok()?;
+            refused.error.as_ref().map(ToString::to_string)
+        };
+        ctx.spawn(refused.into_actor(self).map(|why, supervisor, _| {
+            if let Some(why) = why.filter(|_| !supervisor.ownership.has_joined && supervisor.stopping.is_none()) {
+                supervisor.escalate("lease holder", ExitReason::Unstartable(why));
+            }
+        }));
     }
 
     /// Has the keeper read the records of what is owned and not read yet, and probes what lies in it after that.
@@ -103,7 +122,8 @@ impl Supervisor {
                     }
                     supervisor.loaded_shards(ctx);
                 }
-                Some(Err(why)) if supervisor.chain.phase == Phase::Restarting => {
+                // A round has no later: one that watched nothing must not look like one that did.
+                Some(Err(why)) if supervisor.chain.phase == Phase::Restarting || supervisor.options.once => {
                     supervisor.escalate(Member::Keeper.name(), ExitReason::Unstartable(why));
                 }
                 Some(Err(why)) => {
@@ -338,7 +358,7 @@ impl Handler<Joined> for Supervisor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Joined, _: &mut Self::Context) -> Self::Result {
-        if self.ownership.has_joined {
+        if self.ownership.has_joined || self.escalated {
             return Box::pin(std::future::ready(()));
         }
         let (waiter, joined) = oneshot::channel();

@@ -59,7 +59,14 @@ pub(super) async fn read(port: &Arc<dyn ConfigSource>, again: bool) -> Reading {
 /// Reads the rows of these APIs; `None`: it has to be read whole.
 pub(super) async fn read_some(port: &Arc<dyn ConfigSource>, ids: &[ApiId]) -> Option<LoadedConfigs> {
     let reading = AssertUnwindSafe(async { port.load_some(ids.to_vec()).await }).catch_unwind();
-    tokio::time::timeout(LOAD_TIMEOUT, reading).await.ok()?.ok()??.ok()
+    match tokio::time::timeout(LOAD_TIMEOUT, reading).await.ok()?.ok()?? {
+        Ok(configs) => Some(configs),
+        Err(error) => {
+            let source = port.name();
+            tracing::warn!(source, %error, "the rows that changed cannot be read by themselves; all are read instead");
+            None
+        }
+    }
 }
 
 /// The revision of one source, if that is cheap to tell.

@@ -44,7 +44,8 @@ struct Inner {
 impl FakeConfigs {
     pub(super) fn on(stage: Stage, apis: Vec<ApiConfig>) -> Self {
         let apis = apis.into_iter().map(Arc::new).collect();
-        let inner = Inner { apis, refused: vec![], fault: SourceFault::None, revision: 1, is_shared: false, reads: (0, 0) };
+        let inner =
+            Inner { apis, refused: vec![], fault: SourceFault::None, revision: 1, is_shared: false, reads: (0, 0) };
         Self { stage, inner: Arc::new(Mutex::new(inner)) }
     }
 

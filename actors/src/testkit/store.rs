@@ -382,8 +382,8 @@ impl StateStore for MemoryStore {
         .boxed()
     }
 
-    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
-        async { Ok(self.heartbeat().map(Ok)) }.boxed()
+    fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>> {
+        async { Ok(self.heartbeat().into_iter().map(Ok).collect()) }.boxed()
     }
 
     fn limits(&self) -> CommitLimits {

@@ -8,10 +8,13 @@ use api_health_core::own::records::Record;
 use api_health_core::{AlertKind, ApiId, Status};
 
 use super::{options, seconds, world};
+use crate::child::ExitReason;
 use crate::leases::Leases as _;
 use crate::ports::StateStore as _;
+use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::leases::{LineFault, MemoryLeases};
+use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, in_virtual_time};
 
@@ -236,8 +239,10 @@ fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds
     in_virtual_time(async {
         let (world, leases) = (world_of(20), MemoryLeases::default());
         world.configs.share();
-        let workers =
-            [world.start_worker("a", &leases.line(), options()).await, world.start_worker("b", &leases.line(), options()).await];
+        let workers = [
+            world.start_worker("a", &leases.line(), options()).await,
+            world.start_worker("b", &leases.line(), options()).await,
+        ];
         seconds(120).await;
         let before = world.configs.reads();
         seconds(600).await;
@@ -260,5 +265,21 @@ fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds
         seconds(30).await;
         assert!(world.targets.probed("api-3").len() <= probed + 1);
         assert!(world.configs.reads().1 >= 2, "each reads what changed");
+    });
+}
+
+#[test]
+fn a_round_that_cannot_read_what_is_stored_ends_the_process_instead_of_watching_nothing() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(1), MemoryLeases::default());
+        let line = leases.line();
+        let starts = world.start_worker("round", &line, Options { once: true, ..options() });
+        let fails = async { world.store.set_fault(StoreFault::Misconfigured) }; // after it was seen to be there
+        let began = tokio::time::Instant::now();
+        let (mut round, ()) = futures_util::future::join(starts, fails).await;
+        let fatal = round.fatal().await;
+        assert!(matches!(fatal.reason, ExitReason::Unstartable(_)), "{}", fatal.reason);
+        assert!(began.elapsed() <= Duration::from_secs(10), "{:?}", began.elapsed());
+        assert!(world.targets.probed("api-0").is_empty());
     });
 }

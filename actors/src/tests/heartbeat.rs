@@ -7,11 +7,11 @@ use api_health_core::{ApiId, Heartbeat};
 
 use super::{options, seconds, world};
 use crate::ports::Clock;
-use api_health_core::keep::{BEAT_MAX, FIRST_BEAT_AFTER, STORE_GONE_AFTER};
 use crate::system::Options;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
+use api_health_core::keep::{BEAT_MAX, FIRST_BEAT_AFTER, STORE_GONE_AFTER};
 
 fn beat(world: &FakeWorld) -> Heartbeat {
     world.store.heartbeat().expect("a heartbeat")

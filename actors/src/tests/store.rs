@@ -6,12 +6,12 @@ use api_health_core::incident::Incident;
 use api_health_core::{ApiId, ApiState, Status};
 
 use super::{options, seconds, world};
-use api_health_core::keep::{STORE_GONE_AFTER, UNSTORED_MAX};
 use crate::system::{Options, Running};
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, in_virtual_time};
+use api_health_core::keep::{STORE_GONE_AFTER, UNSTORED_MAX};
 
 /// What was told of the store.
 fn told_of_the_store(world: &FakeWorld) -> Vec<String> {

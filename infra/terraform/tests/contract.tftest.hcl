@@ -136,8 +136,13 @@ run "role" {
     condition = { for statement in jsondecode(aws_iam_policy.operator.policy).Statement : statement.Sid => [statement.Effect, statement.Resource, join(" ", sort(statement.Action))] } == {
       EditConfigs = ["Allow", aws_dynamodb_table.configs.arn, "dynamodb:DeleteItem dynamodb:DescribeTable dynamodb:GetItem dynamodb:PutItem dynamodb:Scan"]
       ReadStates  = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:DescribeTable dynamodb:GetItem dynamodb:Scan"]
+      TellWorkers = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:PutItem"]
     }
     error_message = "An operator edits configs and reads states."
+  }
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_policy.operator.policy).Statement : jsonencode(statement.Condition) if statement.Sid == "TellWorkers"] == ["{\"ForAllValues:StringEquals\":{\"dynamodb:LeadingKeys\":[\"api-health:assignment\"]}}"]
+    error_message = "Of states, an operator writes one record alone."
   }
   assert {
     condition     = jsondecode(aws_iam_role.daemon.assume_role_policy).Statement[0].Principal == { Service = "ec2.amazonaws.com" } && aws_iam_instance_profile.daemon.role == "api-health-daemon"

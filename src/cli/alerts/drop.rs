@@ -14,7 +14,7 @@ use crate::cli::text;
 /// A store that is not there, or a daemon that does not answer.
 pub(super) async fn run(app: &App, channel: &str, as_json: bool, out: &Out) -> Result<Exit, AppError> {
     let owner = Owner::find(app, Some(channel), as_json, out).await?;
-    let dropped = owner.drop_channel(channel).await;
+    let dropped = owner.drop_channel(app, channel).await;
     owner.end(app).await?;
     let alerts = dropped?;
     if as_json {

@@ -1,6 +1,7 @@
 //! `alerts list`: what is owed. `alerts retry`: hand it over now. `alerts drop`: owe nothing to a channel any more. `alerts
 //! test`: one alert through every channel, to see that it arrives.
 
+mod asking;
 mod drop;
 mod list;
 mod owner;

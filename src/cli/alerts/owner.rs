@@ -1,15 +1,19 @@
-//! Who hands alerts over for a command: the daemon on this machine if there is one, else this process, which becomes the owner
-//! of the store for as long as that takes. Either way it is the same keeper and the same alerter.
+//! Who hands alerts over for a command: the workers that share the tables, the daemon on this machine if it is the only one,
+//! else this process, which becomes the owner of the store for as long as that takes. Whoever it is has the same keeper and the
+//! same alerter.
 
 use std::time::Duration;
 
 use api_health_actors::system::{self, Gauges, Options, Running};
+use api_health_core::own::notices::AskFor;
 
+use super::asking::Workers;
 use super::notifiers;
 use crate::app::{App, AppError};
 use crate::cli::out::Out;
 use crate::control::client::{self, ControlError, Found};
 use crate::control::protocol::{Alerts, Answer, Request};
+use crate::settings::StoreKind;
 
 /// How long this process may take to end after that: an attempt under way takes 20 s at most.
 const END_WITHIN: Duration = Duration::from_secs(25);
@@ -18,18 +22,31 @@ const END_WITHIN: Duration = Duration::from_secs(25);
 pub(super) enum Owner {
     /// Another process, on the other side of its control socket.
     Daemon(Found),
+    /// Workers on other machines.
+    Workers {
+        /// Those.
+        workers: Box<Workers>,
+        /// The one on this machine, which is told at once.
+        daemon: Option<Found>,
+    },
     /// This one.
     Here(Box<Running>),
 }
 
 impl Owner {
-    /// Looks for a daemon, and becomes the owner where there is none, of all channels but the one that is given up.
+    /// Looks for a daemon and for other workers, and becomes the owner where there are none, of all channels but the one that is given up.
     ///
     /// # Errors
     /// A daemon that does not answer, another process that owns the store, a store or a channel that is not there.
     pub(super) async fn find(app: &App, given_up: Option<&str>, as_json: bool, out: &Out) -> Result<Self, AppError> {
         let env = |name: &str| std::env::var(name).ok();
-        if let Some(found) = client::find(&app.settings, &env).await.map_err(|error| unanswered(&error))? {
+        let daemon = client::find(&app.settings, &env).await.map_err(|error| unanswered(&error))?;
+        if app.settings.store.kind == StoreKind::Dynamodb
+            && let Some(workers) = Workers::find(app, daemon.is_some()).await?
+        {
+            return Ok(Self::Workers { workers: Box::new(workers), daemon });
+        }
+        if let Some(found) = daemon {
             return Ok(Self::Daemon(found));
         }
         let mut notifiers = notifiers(app, as_json, out).await?;
@@ -43,12 +60,17 @@ impl Owner {
     ///
     /// # Errors
     /// The owner does not answer.
-    pub(super) async fn retry(&self, alert_ids: &[String]) -> Result<(), AppError> {
+    pub(super) async fn retry(&self, app: &App, alert_ids: &[String]) -> Result<(), AppError> {
         let all = alert_ids.is_empty();
+        let alerts = || if all { Alerts::All } else { Alerts::These(alert_ids.to_vec()) };
         match self {
-            Self::Daemon(found) => {
-                let alerts = if all { Alerts::All } else { Alerts::These(alert_ids.to_vec()) };
-                ask(found, &Request::Retry { alerts }).await?;
+            Self::Daemon(found) => drop(ask(found, &Request::Retry { alerts: alerts() }).await?),
+            Self::Workers { workers, daemon } => {
+                let alert_ids = (!all).then(|| alert_ids.to_vec());
+                workers.ask(app, AskFor::Retry { api_id: None, alert_ids }).await?;
+                if let Some(found) = daemon {
+                    ask(found, &Request::Retry { alerts: alerts() }).await?;
+                }
             }
             Self::Here(running) => {
                 let gauges: Gauges = running.gauges();
@@ -62,8 +84,9 @@ impl Owner {
     ///
     /// # Errors
     /// The owner does not answer.
-    pub(super) async fn drop_channel(&self, channel: &str) -> Result<usize, AppError> {
+    pub(super) async fn drop_channel(&self, app: &App, channel: &str) -> Result<usize, AppError> {
         match self {
+            Self::Workers { workers, .. } => workers.drop_channel(app, channel).await,
             Self::Daemon(found) => {
                 let request = Request::DropChannel { channel: channel.to_owned() };
                 match ask(found, &request).await? {
@@ -72,6 +95,25 @@ impl Owner {
                 }
             }
             Self::Here(running) => running.gauges().drop_channel(channel).await.ok_or_else(unread),
+        }
+    }
+
+    /// How long it may take until all owners have heard what is asked of them.
+    pub(super) fn hears_within(&self) -> Duration {
+        match self {
+            Self::Daemon(_) | Self::Here(_) => Duration::ZERO,
+            Self::Workers { workers, .. } => workers.see_within(),
+        }
+    }
+
+    /// Says which owners seem to be dead, where nothing came of what was asked of them.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub(super) async fn tell_silent(&self, app: &App) -> Result<(), AppError> {
+        match self {
+            Self::Daemon(_) | Self::Here(_) => Ok(()),
+            Self::Workers { workers, .. } => workers.tell_silent(app).await,
         }
     }
 

@@ -95,9 +95,10 @@ async fn try_them(
     as_json: bool,
     out: &Out,
 ) -> Result<(), AppError> {
-    owner.retry(alert_ids).await?;
+    owner.retry(app, alert_ids).await?;
+    let patience = PATIENCE + owner.hears_within();
     let mut news = Instant::now();
-    while news.elapsed() < PATIENCE {
+    while news.elapsed() < patience {
         tokio::time::sleep(LOOK_EVERY).await;
         let LoadedStates { states, .. } = status::load_states(app).await?;
         let owed: BTreeMap<&str, &OwedAlert> =
@@ -119,10 +120,10 @@ async fn try_them(
             })
         };
         if wanted.iter().all(|one| one.result.is_some() || is_stuck(one)) {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
+    owner.tell_silent(app).await
 }
 
 /// What came of it since it was asked for, as its record says; `None`: nothing yet.

@@ -7,7 +7,7 @@ use std::process::Command;
 use api_health_core::ConfigIssue;
 use serde_json::{Map, Value};
 
-use super::{set, write};
+use super::{changed, set, write};
 use crate::app::{App, AppError};
 use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
@@ -47,6 +47,7 @@ async fn store(
     let config = write::check(app, &fields, &table.name(), Vec::new())?;
     table.put(fields).await?;
     out.print(&format!("changed {api_id} in {}\n{}", table.name(), write::promise(&config)))?;
+    changed::tell(app, std::iter::once(api_id)).await;
     write::tell_if_shadowed(app, api_id);
     Ok(Exit::Ok)
 }

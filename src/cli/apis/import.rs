@@ -7,6 +7,7 @@ mod write;
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
+use super::changed;
 use super::unset_secrets::Unset;
 use super::write::tell_if_not_read;
 use crate::app::{App, AppError};
@@ -65,7 +66,11 @@ pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Res
         return Ok(Exit::Unfinished);
     }
     tell_if_not_read(app);
-    write::write(&*app.open_table().await?, plan.into_changes(), out).await
+    let changes = plan.into_changes();
+    let ids: Vec<String> = changes.iter().map(|change| change.api_id().unwrap_or_default().to_owned()).collect();
+    let written = write::write(&*app.open_table().await?, changes, out).await;
+    changed::tell(app, ids.iter().map(String::as_str)).await; // also of those that were written before it failed
+    written
 }
 
 /// The rows of a file; `-` is standard input.

@@ -1,5 +1,6 @@
 //! `apis …`: the rows that say what is watched. Reading looks at every source; writing changes the store's table alone.
 
+mod changed;
 mod edit;
 mod import;
 mod list;

@@ -3,8 +3,8 @@
 use api_health_core::{ApiConfig, ConfigIssue};
 use serde_json::{Map, Value};
 
-use super::set;
 use super::unset_secrets::Unset;
+use super::{changed, set};
 use crate::app::{App, AppError};
 use crate::cli::args::AddArgs;
 use crate::cli::configured;
@@ -44,6 +44,7 @@ pub(super) async fn add(app: &App, args: &AddArgs, out: &Out) -> Result<Exit, Ap
     }
     table.put(fields).await?;
     out.print(&format!("added {} to {}\n{}", api_id, table.name(), promise(&config)))?;
+    changed::tell(app, std::iter::once(api_id.as_str())).await;
     tell_if_shadowed(app, &api_id);
     Ok(Exit::Ok)
 }
@@ -53,6 +54,7 @@ pub(super) async fn rm(app: &App, api_id: &str, out: &Out) -> Result<Exit, AppEr
     let table = super::existing_table(app).await?;
     if table.delete(api_id.to_owned()).await? {
         out.print(&format!("removed {} from {}\n", text::line(api_id), table.name()))?;
+        changed::tell(app, std::iter::once(api_id)).await;
         if table.rows().await?.is_empty() {
             note(&format!(
                 "note: {} is empty now, and a running api-health takes that for a fault and keeps its last API; restart \

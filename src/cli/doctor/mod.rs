@@ -16,7 +16,7 @@ mod stored;
 mod tables;
 mod test_message;
 mod topic;
-mod watcher;
+pub(super) mod watcher;
 mod weigh;
 mod who;
 

@@ -17,8 +17,8 @@ const LOCKS: &str = "/proc/locks";
 
 /// The process that watches.
 #[derive(Debug)]
-pub(super) struct Watcher {
-    pub(super) pid: u32,
+pub(in crate::cli) struct Watcher {
+    pub(in crate::cli) pid: u32,
     /// Its user.
     pub(super) uid: Option<u32>,
     /// Its version, and since when it runs, if it answers.
@@ -39,7 +39,7 @@ impl Watcher {
 }
 
 /// Who holds the lock of the SQLite file at `path`, if anybody does.
-pub(super) fn find(path: &Path) -> Result<Option<Watcher>, String> {
+pub(in crate::cli) fn find(path: &Path) -> Result<Option<Watcher>, String> {
     let Some(Ok(lock)) = lock_path(path).map(std::fs::metadata) else { return Ok(None) };
     let locks = std::fs::read_to_string(LOCKS).map_err(|error| format!("{LOCKS} cannot be read: {error}"))?;
     Ok(holder(&locks, &lock).map(|pid| Watcher::new(pid, None)))

@@ -20,6 +20,16 @@ fn host(beat: &Heartbeat) -> String {
     text::line(beat.instance.split(':').next().unwrap_or_default())
 }
 
+/// `ip-10-0-1-7`, or `3 workers (ip-10-0-1-7, ip-10-0-2-9, …)`.
+fn hosts(beats: &[Heartbeat]) -> String {
+    if let [one] = beats {
+        return host(one);
+    }
+    let named: Vec<String> = beats.iter().take(NAMED).map(host).collect();
+    let more = if beats.len() > named.len() { ", …" } else { "" };
+    format!("{} ({}{more})", text::count(beats.len(), "worker"), named.join(", "))
+}
+
 /// What a heartbeat says of one API, where it says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
@@ -31,19 +41,20 @@ pub(super) enum Said {
     CouldNotTell,
 }
 
-/// `watched by ip-10-0-1-7, 12 s ago: 1,000 APIs, 0 late, 3 could not be told`. `beats`: whether heartbeats are written by these settings.
-pub(super) fn words(beat: &Heartbeat, beats: bool, now: Timestamp) -> String {
+/// `watched by ip-10-0-1-7, 12 s ago: 1,000 APIs, 0 late, 3 could not be told`: what `beat` says, which is all of `each` as one.
+/// `are_on`: heartbeats are written by these settings.
+pub(super) fn words(beat: &Heartbeat, each: &[Heartbeat], are_on: bool, now: Timestamp) -> String {
     let by = match beat.period {
-        Some(_) if !beats => "heartbeats are off (store.heartbeat_seconds = 0); the last one came from",
+        Some(_) if !are_on => "heartbeats are off (store.heartbeat_seconds = 0); the last one came from",
         Some(_) => "watched by",
         None => "a single round by",
     };
-    let (host, ago) = (host(beat), text::ago(beat.at, now));
+    let (hosts, ago) = (hosts(each), text::ago(beat.at, now));
     let apis = match beat.apis {
         1 => "1 API".to_owned(),
         apis => format!("{} APIs", grouped(&apis.to_string())),
     };
-    let mut words = format!("{by} {host}, {ago}: {apis}, {} late", grouped(&beat.late.to_string()));
+    let mut words = format!("{by} {hosts}, {ago}: {apis}, {} late", grouped(&beat.late.to_string()));
     words.push_str(&named(beat.late, &beat.late_api_ids));
     if beat.inconclusive > 0 {
         words.push_str(&format!(", {} could not be told", grouped(&beat.inconclusive.to_string())));
@@ -113,11 +124,11 @@ pub(super) fn is_row_behind(row: &Row, now: Timestamp) -> bool {
     now.since(probe.at) > allowed
 }
 
-pub(super) fn json_of(beat: &Heartbeat, beats: bool, now: Timestamp) -> Value {
+pub(super) fn json_of(beat: &Heartbeat, are_on: bool, now: Timestamp) -> Value {
     json!({
         "at": beat.at.to_string(),
         "age_seconds": now.since(beat.at).as_secs(),
-        "is_overdue": beats && beat.is_overdue(now),
+        "is_overdue": are_on && beat.is_overdue(now),
         "instance": beat.instance,
         "program_version": beat.version,
         "heartbeat_seconds": beat.period.map(|period| period.as_secs()),

@@ -66,19 +66,22 @@ impl Counts {
 /// What everything is seen by.
 pub(super) struct Seen<'a> {
     pub(super) app: &'a App,
+    /// All of them as one.
     pub(super) heartbeat: Option<&'a Heartbeat>,
+    /// Each worker's own.
+    pub(super) beats: &'a [Heartbeat],
     pub(super) now: Timestamp,
 }
 
 impl Seen<'_> {
     /// Whether heartbeats are written by these settings.
-    pub(super) fn beats(&self) -> bool {
+    pub(super) fn are_beats_on(&self) -> bool {
         self.app.settings.store.heartbeat.is_some()
     }
 }
 
 pub(super) fn text_of(seen: &Seen<'_>, rows: &[Row], counts: &Counts, out: &Out) -> String {
-    let Seen { app, heartbeat, now } = *seen;
+    let Seen { app, heartbeat, beats, now } = *seen;
     let mut table = Table::new(&["API", "STATUS", "SINCE", "LAST PROBE", ">LATENCY", "WHAT"]);
     for row in rows {
         let state = &row.state;
@@ -92,7 +95,8 @@ pub(super) fn text_of(seen: &Seen<'_>, rows: &[Row], counts: &Counts, out: &Out)
         ]);
     }
     let table = if rows.is_empty() { String::new() } else { format!("{}\n", table.render(out)) };
-    let footer = heartbeat.map_or(String::new(), |beat| format!("{}\n", beat::words(beat, seen.beats(), now)));
+    let words = |all| format!("{}\n", beat::words(all, beats, seen.are_beats_on(), now));
+    let footer = heartbeat.map_or(String::new(), words);
     format!("{table}{}\n{footer}", counts.line(out))
 }
 
@@ -191,7 +195,7 @@ pub(super) fn json_of(
     unreadable: &[UnreadableState],
     checked: &Checked,
 ) -> Value {
-    let Seen { app, heartbeat, now } = *seen;
+    let Seen { app, heartbeat, beats, now } = *seen;
     json!({
         "schema": 1,
         "at": now.to_string(),
@@ -206,7 +210,8 @@ pub(super) fn json_of(
             "owed_alerts": counts.owed,
         },
         "store_trouble": store_trouble.map(trouble),
-        "heartbeat": heartbeat.map(|beat| beat::json_of(beat, seen.beats(), now)),
+        "heartbeat": heartbeat.map(|beat| beat::json_of(beat, seen.are_beats_on(), now)),
+        "heartbeats": beats.iter().map(|beat| beat::json_of(beat, seen.are_beats_on(), now)).collect::<Vec<_>>(),
         "apis": rows.iter().map(|row| json_of_row(seen, row)).collect::<Vec<_>>(),
         "unreadable": json_of_unreadable(unreadable),
         "refused": checked.refused.iter().map(|refused| json!({

@@ -13,7 +13,7 @@ use crate::store::fault::Fault;
 use crate::store::record::lease;
 
 /// Records that are read at once; a fleet of a hundred workers is read in a few rounds.
-const READS_IN_FLIGHT_MAX: usize = 32;
+pub(super) const READS_IN_FLIGHT_MAX: usize = 32;
 
 /// The records of workers, beside the states.
 pub struct DynamoLeases {

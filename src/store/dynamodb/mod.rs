@@ -5,6 +5,7 @@
 //! Beside the states stand the heartbeat and the records of the workers ([`leases`]), under keys that no API can have.
 
 pub(crate) mod errors;
+mod heartbeats;
 pub mod leases;
 pub(crate) mod scan;
 mod set_aside;
@@ -23,8 +24,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
 use super::fault::Fault;
-use super::record::heartbeat::{self, HeartbeatRecord};
-use super::record::{self, Record, lease};
+use super::record::{self, Record, heartbeat, lease};
 use errors::Call;
 
 /// A batch is one item, since a batch in DynamoDB knows no conditions and a transaction costs twice. 32 calls in flight
@@ -65,19 +65,6 @@ impl DynamoStateStore {
             CommitError::Store(call.odd(&format!("cannot hold the state of {}: {e}", state.api_id)).into())
         })?;
         put_over(&self.client, &self.table, item, over, Some(state.epoch)).await
-    }
-
-    /// Over whatever is there, so that there is nothing to conflict with.
-    async fn put_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), Fault> {
-        let call = self.call("dynamodb:PutItem");
-        let item: Item = serde_dynamo::to_item(HeartbeatRecord::from(heartbeat))
-            .map_err(|e| call.odd(&format!("cannot hold the heartbeat: {e}")))?;
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        call.answer(request.send().await).map(drop)
-    }
-
-    async fn get_heartbeat(&self) -> Result<Option<StoredHeartbeat>, Fault> {
-        Ok(self.get(heartbeat::KEY).await?.map(|item| heartbeat::read_value(&value::object(item).into())))
     }
 
     async fn read_all(&self) -> Result<LoadedStates, Fault> {
@@ -123,11 +110,11 @@ impl StateStore for DynamoStateStore {
     }
 
     fn write_heartbeat(&self, heartbeat: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>> {
-        async move { Ok(self.put_heartbeat(&heartbeat).await?) }.boxed()
+        async move { Ok(heartbeats::put(self, &heartbeat).await?) }.boxed()
     }
 
-    fn read_heartbeat(&self) -> BoxFuture<'_, Result<Option<StoredHeartbeat>, StoreError>> {
-        async { Ok(self.get_heartbeat().await?) }.boxed()
+    fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>> {
+        async { Ok(heartbeats::read(self).await?) }.boxed()
     }
 
     fn limits(&self) -> CommitLimits {

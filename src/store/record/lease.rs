@@ -2,12 +2,12 @@
 //!
 //! They stand in the DynamoDB table of the states, under keys with a colon, which no API can have. Their `schema` is above the
 //! newest that the first release reads, so that it takes them for a newer version's states and leaves them alone.
-//! A field that this version does not know is kept as JSON text, and written back.
+//! A field that this version does not know is kept as JSON text, and written back; a fraction in it may lose its last digit.
 
 mod assignment;
 #[cfg(test)]
 mod tests;
-mod worker;
+pub(crate) mod worker;
 
 use api_health_core::own::records::{Extra, Key, Record};
 use serde_json::{Map, Value};

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use api_health::aws::{OPERATION_TIMEOUT, READ_TIMEOUT};
 use api_health::store::DynamoStateStore;
+use api_health::store::dynamodb::leases::DynamoLeases;
+use api_health_actors::leases::Leases;
 use api_health_actors::ports::{CommitError, StateStore, StoreError};
+use api_health_core::own::records::{Assignment, Key, Record};
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -22,8 +25,20 @@ fn store(endpoint: &str, table: &str) -> DynamoStateStore {
     DynamoStateStore::new(client(endpoint), table)
 }
 
-/// What a read and a write each say.
-async fn faults(store: &DynamoStateStore) -> [StoreError; 2] {
+/// What a read and a write each say, alike of states and of leases.
+async fn faults(client: Client, table: &str) -> [StoreError; 2] {
+    let store = DynamoStateStore::new(client.clone(), table);
+    let [read, write] = faults_of_states(&store).await;
+    let leases = DynamoLeases::new(client, table);
+    let mut assignment = Assignment::none(1, 2);
+    assignment.version = 1;
+    let written = leases.put(Record::Assignment(Box::new(assignment)), 0).await;
+    assert_eq!(written, Err(CommitError::Store(write.clone())));
+    assert_eq!(leases.read(vec![Key::Assignment]).await, Err(read.clone()));
+    [read, write]
+}
+
+async fn faults_of_states(store: &DynamoStateStore) -> [StoreError; 2] {
     let read = store.load_all().await.unwrap_err();
     match store.commit(vec![over_the_one_before(rich("a", 1))]).await.remove(0) {
         Err(CommitError::Store(write)) => [read, write],
@@ -68,7 +83,7 @@ fn answering(status: u16, body: String) -> String {
 
 fn error_of(status: u16, code: &str, message: &str) -> [StoreError; 2] {
     let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"{message}"}}"#);
-    block_on(faults(&store(&answering(status, body), "states")))
+    block_on(faults(client(&answering(status, body)), "states"))
 }
 
 #[test]
@@ -116,7 +131,7 @@ fn what_a_person_must_mend_says_what_to_write() {
 #[test]
 fn an_answer_that_is_not_of_dynamodb_is_unavailable() {
     for (status, body) in [(200, "<html>login</html>"), (403, "<html>no</html>"), (502, "<html>bad gateway</html>")] {
-        for error in block_on(faults(&store(&answering(status, body.into()), "states"))) {
+        for error in block_on(faults(client(&answering(status, body.into())), "states")) {
             assert_plain(&error);
             assert!(matches!(&error, StoreError::Unavailable(what) if what.contains(&status.to_string())), "{error:?}");
         }
@@ -125,7 +140,7 @@ fn an_answer_that_is_not_of_dynamodb_is_unavailable() {
 
 #[test]
 fn an_endpoint_that_refuses_is_unavailable_at_once() {
-    for error in block_on(faults(&store(&format!("http://127.0.0.1:{}", tools::free_port()), "states"))) {
+    for error in block_on(faults(client(&format!("http://127.0.0.1:{}", tools::free_port())), "states")) {
         assert!(matches!(&error, StoreError::Unavailable(what) if what.contains("refused")), "{error:?}");
         assert_plain(&error);
     }
@@ -169,8 +184,7 @@ fn no_credentials_and_no_region_are_told_as_such() {
     no_region.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials)));
     let no_region = aws_sdk_dynamodb::Config::from(&no_region.build());
     for (config, needle) in [(no_credentials, "AWS_ACCESS_KEY_ID"), (no_region, "AWS_REGION")] {
-        let store = DynamoStateStore::new(Client::from_conf(config), "states");
-        for error in block_on(faults(&store)) {
+        for error in block_on(faults(Client::from_conf(config), "states")) {
             assert!(
                 matches!(&error, StoreError::Misconfigured { instead, .. } if instead.contains(needle)),
                 "{error:?}"
@@ -183,7 +197,7 @@ fn no_credentials_and_no_region_are_told_as_such() {
 #[test]
 fn a_table_that_is_not_there_or_has_another_key_is_told_by_a_real_server() {
     let endpoint = &Moto::shared().endpoint;
-    for error in block_on(faults(&store(endpoint, "no-such-table"))) {
+    for error in block_on(faults(client(endpoint), "no-such-table")) {
         assert!(
             error.to_string().contains("DynamoDB table no-such-table does not exist in region eu-central-1"),
             "{error}"
@@ -191,7 +205,7 @@ fn a_table_that_is_not_there_or_has_another_key_is_told_by_a_real_server() {
     }
     block_on(async {
         let other_key = create_table(&client(endpoint), "id").await;
-        for error in faults(&store(endpoint, &other_key)).await {
+        for error in faults(client(endpoint), &other_key).await {
             assert!(error.to_string().contains("whose only key is api_id (S)"), "{error}");
         }
     });

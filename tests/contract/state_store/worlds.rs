@@ -134,7 +134,7 @@ impl World {
     }
 }
 
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
@@ -163,16 +163,16 @@ fn on_dynamodb<F: Future<Output = ()>>(endpoint: &str, promise: fn(World) -> F) 
 }
 
 /// Writes `state` over the version before it, as a keeper does as a rule.
-pub(super) fn over_the_one_before(state: ApiState) -> StateWrite {
+pub(crate) fn over_the_one_before(state: ApiState) -> StateWrite {
     StateWrite { over: state.version.saturating_sub(1), state: Arc::new(state) }
 }
 
-pub(super) fn id(text: &str) -> ApiId {
+pub(crate) fn id(text: &str) -> ApiId {
     ApiId::parse(text).unwrap()
 }
 
 /// A state with something in every field, told apart from its neighbours by `version`: down at the odd ones.
-pub(super) fn rich(name: &str, version: u64) -> ApiState {
+pub(crate) fn rich(name: &str, version: u64) -> ApiState {
     let began = Timestamp::from_millis(1_795_332_600_250 + i64::try_from(version % 1_000).unwrap() * 60_000);
     let is_down = !version.is_multiple_of(2);
     let incident = Incident {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::daemon::{Ended, SOON, wait_for};
 use super::place::{Place, administrator};
 use super::policy::{self, Grant};
-use super::{command, deployment_for, objects};
-use crate::strict::{Caller, Decision};
+use super::{command, deployment_for, objects, succeeds};
+use crate::strict::{Caller, Decision, Strict};
 use crate::support::http::Server;
 
 /// A call that the daemon's role must not be allowed, and what it takes to be: service, operation, parameters, action,
@@ -200,6 +200,7 @@ fn each_grant_that_is_missing_is_told_with_what_to_allow() {
     place.put_row("shop", &target.url("/shop"));
     let instance = place.instance(json!({}));
     let home = place.home(&instance.environment());
+    let editor = place.home(&Strict::shared().administrator());
     let full = place.policy();
     let (configs, states) = (arn_of_table(&place, &place.configs), arn_of_table(&place, &place.states));
     let topic = &place.topic_arn;
@@ -212,6 +213,8 @@ fn each_grant_that_is_missing_is_told_with_what_to_allow() {
         ("dynamodb:GetItem", &states, &place.states, &["status"], Some(69)),
         ("dynamodb:GetItem", &states, &place.states, &["run", "--once"], Some(69)),
         ("dynamodb:PutItem", &states, &place.states, &["run"], None),
+        ("dynamodb:PutItem", &states, &place.states, &["run", "--once"], Some(69)),
+        ("dynamodb:BatchGetItem", &configs, &place.configs, &["run"], None),
         ("dynamodb:DeleteItem", &states, &place.states, &["run"], None),
         ("sns:Publish", topic, topic, &["alerts", "test"], Some(69)),
         ("dynamodb:DescribeTable", &configs, &place.configs, &["doctor"], Some(0)),
@@ -231,6 +234,10 @@ fn each_grant_that_is_missing_is_told_with_what_to_allow() {
         let ended = if arguments == ["run"] {
             // A daemon does not end for that: it tries again.
             let daemon = home.run();
+            if action == "dynamodb:BatchGetItem" {
+                daemon.wait_for_log("watching");
+                succeeds(&editor, &["apis", "edit", "shop", "--set", "timeout_seconds=9"]);
+            }
             wait_for(action, SOON, || is_told(&daemon.log(), action, name, &todo).then_some(()));
             daemon.kill()
         } else {

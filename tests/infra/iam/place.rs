@@ -148,7 +148,10 @@ impl Place {
         for (name, value) in credentials {
             home.env(name, value);
         }
+        let state = home.path().join("state"); // of each instance its own: a worker's name is kept there
+        std::fs::create_dir(&state).unwrap();
         home.env("APP_ENVIRONMENT", "iam")
+            .env("STATE_DIRECTORY", state.display().to_string())
             .env("DDB_CONFIG_TABLE", &self.configs)
             .env("DDB_STATE_TABLE", &self.states)
             .env("SNS_TOPIC_ARN", &self.topic_arn);

@@ -16,14 +16,23 @@ looks() { env AWS_REGION=eu-central-1 DDB_STATE_TABLE=api_health_states DDB_CONF
 until looks '.heartbeat.heartbeat_seconds == 1'; do sleep 0.2; done
 ";
 
+/// What the page lets an operator ask of workers that live.
+const ASKS: &str = "
+export AWS_REGION=eu-central-1 DDB_CONFIG_TABLE=api_health_configs DDB_STATE_TABLE=api_health_states
+api-health alerts drop --channel webhook
+";
+
 const SILENT: &str = "
 kill $(cat as_daemon.pid)
 wait
 administrator
-aws dynamodb update-item --region eu-central-1 --table-name api_health_states \\
-  --key '{\"api_id\": {\"S\": \"api-health:heartbeat\"}}' --update-expression 'SET #at = :at' \\
-  --expression-attribute-names '{\"#at\": \"at\"}' \\
-  --expression-attribute-values '{\":at\": {\"S\": \"2026-01-02T03:04:05.000Z\"}}'
+for worker in $(aws dynamodb get-item --region eu-central-1 --table-name api_health_states --output text \\
+  --key '{\"api_id\": {\"S\": \"api-health:assignment\"}}' --query 'Item.workers.L[].S'); do
+  aws dynamodb update-item --region eu-central-1 --table-name api_health_states \\
+    --key \"{\\\"api_id\\\": {\\\"S\\\": \\\"api-health:worker:$worker\\\"}}\" --update-expression 'SET heartbeat.#at = :at' \\
+    --condition-expression 'attribute_exists(heartbeat)' --expression-attribute-names '{\"#at\": \"at\"}' \\
+    --expression-attribute-values '{\":at\": {\"S\": \"2026-01-02T03:04:05.000Z\"}}' || true
+done
 operator
 ";
 
@@ -50,12 +59,15 @@ fn what_the_runbook_says_of_aws_is_so_for_each_person_on_what_terraform_makes() 
 
     // Each in a shell of its own.
     let looks: String = to_run(OPERATIONS, "run: look").iter().map(|(text, _)| in_a_fresh_shell(text)).collect();
-    let printed = shell.run(&format!("{}{WATCHED}{looks}echo @@ silent\n{SILENT}{looks}", people.functions()));
+    let asks = in_a_fresh_shell(ASKS);
+    let printed = shell.run(&format!("{}{WATCHED}{looks}{asks}echo @@ silent\n{SILENT}{looks}", people.functions()));
     let (alive, silent) = printed.split_once("@@ silent\n").unwrap();
-    for said in ["exit code 0", "watched by ", " 0 late", "no alert is owed"] {
+    for said in ["exit code 0", "watched by ", " 0 late", "no alert is owed", " live ", "asked 1 worker ("] {
         assert!(alive.contains(said), "{said}: {alive}");
     }
     assert!(!alive.contains(ALARM), "{alive}");
+    assert!(alive.lines().any(|line| is_like("20…-…T…Z", line)), "the last heartbeat, by the AWS CLI: {alive}");
+    assert!(silent.lines().any(|line| line == OLD), "{silent}");
     assert!(silent.contains(ALARM) && silent.contains("the last heartbeat is "), "{silent}");
 
     // The harness is tried on what it is there to find: a command that is not this person's.
@@ -68,6 +80,9 @@ fn what_the_runbook_says_of_aws_is_so_for_each_person_on_what_terraform_makes() 
     assert_eq!(refused.matches("exit code ").count(), 2, "{refused}");
     assert!(refused.contains("dynamodb:PutItem on ") && refused.contains("(AuthorizationError)"), "{refused}");
 }
+
+/// When the last heartbeat was made to be.
+const OLD: &str = "2026-01-02T03:04:05.000Z";
 
 /// What the page's dead-man check says.
 const ALARM: &str = "api-health: no heartbeat";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::page::{CRON, OPERATIONS, to_run};
+use super::page::{CRON, OPERATIONS, compare, to_run};
 use crate::container::{Container, Network};
 use crate::skip::skip;
 use crate::support::http::Server;
@@ -32,12 +32,14 @@ fn machine(server: &Server) -> Result<Container, crate::skip::Because> {
     Ok(container)
 }
 
-/// Runs all blocks of a page in one shell; gives what they print.
+/// Runs all blocks of a page in one shell, and compares what they print; gives it.
 fn play(container: &Container, page: &str) -> String {
-    let blocks: String = to_run(page, "run: systemd").into_iter().map(|(text, _)| text).collect();
+    let (blocks, expected): (Vec<String>, Vec<Vec<String>>) = to_run(page, "run: systemd").into_iter().unzip();
+    let blocks = blocks.concat();
     container.write("/srv/page.sh", &format!("exec 2>&1\ncd /srv\nset -eu -o pipefail\n{blocks}echo done\n"), "644");
     let ended = container.run(&["bash", "/srv/page.sh"]);
     assert!(ended.code == Some(0) && ended.stdout.ends_with("done"), "{ended:?}");
+    assert_eq!(compare(&expected.concat(), &ended.stdout), Ok(()));
     ended.stdout
 }
 

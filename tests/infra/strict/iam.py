@@ -3,7 +3,8 @@
 moto checks signatures and actions, but hands each call of DynamoDB and SNS to its policies with the resource "*", so
 that a policy by resource denies everything; it never ends a session; it knows no parts of a transaction; and it denies
 in words that the SDKs cannot read. What is left to moto: the signature, who a key belongs to, which policies that
-principal has, and how the statements of a policy combine. Policies of resources (of a topic, of a bucket) are not looked at.
+principal has, and how the statements of a policy combine. Conditions are in conditions.py. Policies of resources (of a
+topic, of a bucket) are not looked at.
 """
 
 import datetime
@@ -21,6 +22,8 @@ from moto.iam import access_control
 from moto.moto_api._internal import mock_random
 from moto.sts.models import sts_backends
 from werkzeug.exceptions import HTTPException
+
+import conditions
 
 # These may do everything, without a look at their signature: who sets a test up, and Terraform.
 ADMINISTRATORS = {"test", "testing"}
@@ -123,7 +126,7 @@ def unsigned(service):
 # ---- what a call needs
 
 def of_dynamodb(handler, action):
-    """(action, resource) of each part of a call of DynamoDB."""
+    """(action, resource, keys of the items that it names) of each part of a call of DynamoDB."""
     body = json.loads(flask.request.environ[BODY] or b"{}")
     tables = f"arn:aws:dynamodb:{handler.region}:{handler.current_account}:table/"
 
@@ -131,15 +134,19 @@ def of_dynamodb(handler, action):
         arn = name if name.startswith("arn:") else tables + name
         return arn + (f"/index/{index}" if index else "")
 
+    def keys(name, part):
+        return conditions.leading_keys(handler.current_account, handler.region, name, part)
+
     if "TransactItems" in body:
-        parts = [next(iter(item.items())) for item in body["TransactItems"]]
-        return [(f"dynamodb:{TRANSACTION_PARTS[kind]}", table(part["TableName"])) for kind, part in parts]
+        parts = [(TRANSACTION_PARTS[kind], part["TableName"], part) for item in body["TransactItems"]
+                 for kind, part in item.items()]
+        return [(f"dynamodb:{needs}", table(name), keys(name, part)) for needs, name, part in parts]
     if "RequestItems" in body:
-        return [(action, table(name)) for name in body["RequestItems"]]
+        return [(action, table(name), keys(name, part)) for name, part in body["RequestItems"].items()]
     if "Statement" in body or "Statements" in body or "TransactStatements" in body:
-        return [("dynamodb:PartiQL (not known to this emulator)", "*")]
+        return [("dynamodb:PartiQL (not known to this emulator)", "*", None)]
     name = body.get("TableName") or body.get("ResourceArn") or body.get("TableArn")
-    return [(action, table(name, body.get("IndexName")) if name else "*")]
+    return [(action, table(name, body.get("IndexName")), keys(name, body)) if name else (action, "*", None)]
 
 
 def of_sns(handler, action):
@@ -148,7 +155,7 @@ def of_sns(handler, action):
     arn = next((handler.data[field][0] for field in fields if field in handler.data), None)
     if arn is None and action == "sns:CreateTopic":
         arn = f"arn:aws:sns:{handler.region}:{handler.current_account}:{handler.data['Name'][0]}"
-    return [(action, arn or "*")]
+    return [(action, arn or "*", None)]
 
 
 def needed(handler, action, resource):
@@ -157,7 +164,7 @@ def needed(handler, action, resource):
         return of_dynamodb(handler, action)
     if service == "sns":
         return of_sns(handler, action)
-    return [(NEEDED_INSTEAD.get(action, action), resource)]
+    return [(NEEDED_INSTEAD.get(action, action), resource, None)]
 
 
 # ---- the decision
@@ -204,10 +211,11 @@ def authorise(handler, request_class, resource="*"):
         request.check_signature()
     except Exception:
         refuse(bad_signature(service), "signature", who, called)
-    for action, resource in needed(handler, called, resource):
+    for action, resource, keys in needed(handler, called, resource):
         request._action = action
         try:
-            request.check_action_permitted(resource)
+            with conditions.for_keys(keys):
+                request.check_action_permitted(resource)
         except Exception:
             refuse(denied(service, who, action, resource), "denied", who, action, resource)
         DECISIONS.add(allowed=True, why="", principal=who, key=key, action=action, resource=resource)
@@ -221,3 +229,4 @@ def matches(pattern, text):
 def enforce():
     authorization.ActionAuthenticatorMixin._authenticate_and_authorize_action = authorise
     access_control.IAMPolicyStatement._match = staticmethod(matches)
+    access_control.IAMPolicyStatement.is_action_permitted = conditions.decide

@@ -115,7 +115,8 @@ impl Oracle<'_> {
                 call.forgotten = is_unstored.then(|| change.clone());
             }
         }
-        let told = |change: &Change| change.kind == AlertKind::Down && change.lanes.iter().any(|l| l.answered.is_some());
+        let told =
+            |change: &Change| change.kind == AlertKind::Down && change.lanes.iter().any(|l| l.answered.is_some());
         let told: Vec<Change> = dropped.into_iter().skip(rewritten).filter(told).collect();
         if !told.is_empty() {
             self.take_back(api_id, told);

@@ -57,6 +57,9 @@ impl Keeper {
     pub fn committed(&mut self, call: u64, results: Vec<(ApiId, Result<(), CommitError>)>, now: Moment) {
         self.ledger.call_ended(call);
         for (api_id, result) in results {
+            if !self.ledger.awaits(&api_id, call) {
+                continue;
+            }
             match result {
                 Ok(()) => {
                     self.store_is_well(now);
@@ -66,6 +69,7 @@ impl Keeper {
                 }
                 Err(CommitError::Conflict) => {
                     let call = self.ledger.call_began(now.uptime);
+                    self.ledger.asks(&api_id, call);
                     self.effects.push(Effect::Load { call, api_id });
                 }
                 Err(CommitError::Store(error)) => self.failed(&api_id, &error, now),
@@ -141,6 +145,10 @@ impl Keeper {
         self.ledger.call_ended(call);
         if !matches!(read, Read::Failed(_)) {
             self.store_is_well(now);
+        }
+        if !self.ledger.awaits(api_id, call) {
+            self.pump(now);
+            return self.settle_waiters();
         }
         match read {
             Read::Found(stored) => self.found(api_id, *stored, now),

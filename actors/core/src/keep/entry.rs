@@ -48,8 +48,8 @@ pub(super) enum Writing {
     Lazy(Duration),
     /// In the queue.
     Queued,
-    /// Under way.
-    InFlight,
+    /// Under way, in the call of that number.
+    InFlight(u64),
     /// It failed, and is tried again then.
     Waiting(Duration),
 }
@@ -196,8 +196,8 @@ impl Entry {
     }
 
     /// What to write now: the attempt that is still open, or a new one.
-    pub(super) fn begin_write(&mut self, epoch: u64, now: Duration) -> StateWrite {
-        self.writing = Writing::InFlight;
+    pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Duration) -> StateWrite {
+        self.writing = Writing::InFlight(call);
         if let Some(attempt) = &self.attempt {
             return attempt.write.clone();
         }

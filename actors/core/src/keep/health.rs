@@ -91,7 +91,14 @@ impl Health {
 
     /// The store takes no writes just now, of states or of a heartbeat that was sent then. Where checkpoints are far apart nothing
     /// else may be written for long, so a heartbeat that fails is trouble, unless states were written meanwhile.
-    pub(super) fn failed(&mut self, error: &StoreError, beat_sent: Option<Duration>, now: (Duration, Timestamp), waiting: usize, lines: &mut Vec<Line>) {
+    pub(super) fn failed(
+        &mut self,
+        error: &StoreError,
+        beat_sent: Option<Duration>,
+        now: (Duration, Timestamp),
+        waiting: usize,
+        lines: &mut Vec<Line>,
+    ) {
         if beat_sent.is_some_and(|sent| self.stored_at.is_some_and(|at| at >= sent)) {
             return;
         }

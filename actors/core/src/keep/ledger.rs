@@ -84,7 +84,7 @@ impl Ledger {
             Writing::Lazy(due) => {
                 self.lazy.remove(&(due, api_id.clone()));
             }
-            Writing::Queued | Writing::InFlight | Writing::Waiting(_) => return,
+            Writing::Queued | Writing::InFlight(_) | Writing::Waiting(_) => return,
         }
         entry.writing = Writing::Queued;
         self.queue.push_back(api_id.clone());
@@ -159,7 +159,7 @@ impl Ledger {
         }
     }
 
-    /// The next writes, as many as the store takes in one batch; none if nothing is due.
+    /// The next writes, as many as the store takes in one batch, for the call that begins next; none if nothing is due.
     pub(super) fn next_batch(
         &mut self,
         batch_max: usize,
@@ -173,7 +173,7 @@ impl Ledger {
             if let (Some(entry), Some(epoch)) = (self.entries.get_mut(&api_id), epoch(&api_id))
                 && entry.writing == Writing::Queued
             {
-                batch.push(entry.begin_write(epoch, now));
+                batch.push(entry.begin_write(epoch, self.next_call + 1, now));
             }
         }
         batch
@@ -184,6 +184,19 @@ impl Ledger {
         self.next_call += 1;
         self.calls.insert(self.next_call, now);
         self.next_call
+    }
+
+    /// What is known of this API waits for the answer to that call.
+    pub(super) fn asks(&mut self, api_id: &ApiId, call: u64) {
+        if let Some(entry) = self.entries.get_mut(api_id) {
+            entry.writing = Writing::InFlight(call);
+        }
+    }
+
+    /// Whether the answer to this call is waited for. One to a call from before the API was lost and gained again says nothing of
+    /// what is known now.
+    pub(super) fn awaits(&self, api_id: &ApiId, call: u64) -> bool {
+        self.entries.get(api_id).is_some_and(|entry| entry.writing == Writing::InFlight(call))
     }
 
     /// A call has its answer.

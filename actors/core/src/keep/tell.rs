@@ -145,7 +145,15 @@ impl Keeper {
     }
 
     /// What came of an attempt.
-    pub fn attempted(&mut self, api_id: &ApiId, channel: &Channel, alert: &Arc<Alert>, unstored: bool, came: Attempted, now: Moment) {
+    pub fn attempted(
+        &mut self,
+        api_id: &ApiId,
+        channel: &Channel,
+        alert: &Arc<Alert>,
+        unstored: bool,
+        came: Attempted,
+        now: Moment,
+    ) {
         let next_try = match &came {
             Attempted::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
             Attempted::Cut => Some(now.uptime.saturating_add(CUT_AGAIN_AFTER)),
@@ -273,7 +281,8 @@ impl Keeper {
         let mut foreign: Vec<(String, u64)> = Vec::new();
         for entry in self.owing.iter().filter_map(|api_id| self.ledger.get(api_id)) {
             for channel in entry.state.owed.iter().flat_map(|owed| owed.awaited_by()) {
-                let is_had = self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
+                let is_had =
+                    self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
                 match foreign.iter_mut().find(|(name, _)| name == channel) {
                     _ if is_had => {}
                     Some((_, alerts)) => *alerts += 1,

@@ -105,9 +105,7 @@ impl Turns {
 
     /// Whether an attempt of this API is under way.
     pub(super) fn is_in_flight(&self, api_id: &ApiId, channels: &[Channel]) -> bool {
-        channels.iter().any(|channel| {
-            self.turns.get(&(api_id.clone(), Arc::clone(channel))) == Some(&Turn::InFlight)
-        })
+        channels.iter().any(|channel| self.turns.get(&(api_id.clone(), Arc::clone(channel))) == Some(&Turn::InFlight))
     }
 
     /// Whether any attempt is under way.
@@ -146,7 +144,11 @@ mod tests {
         turns.forget(&id(ATTEMPTS_MAX + 1), std::slice::from_ref(&pager));
         turns.queue(&id(0), &pager, now);
         let left: Vec<ApiId> = std::iter::from_fn(|| turns.take(&pager)).collect();
-        assert_eq!(left.len(), ATTEMPTS_MAX - 1, "without the one that was forgotten, and with the one that waits no longer");
+        assert_eq!(
+            left.len(),
+            ATTEMPTS_MAX - 1,
+            "without the one that was forgotten, and with the one that waits no longer"
+        );
         assert_eq!(left.last(), Some(&id(0)));
     }
 }

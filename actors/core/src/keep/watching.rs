@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Keeper;
 use super::beats::late_after;
 use super::entry::Entry;
-use super::Keeper;
 use crate::api::{ApiConfig, ApiId};
 use crate::decide::close;
 use crate::schedule::{Moment, Slot};

@@ -156,7 +156,7 @@ pub(super) fn read(fields: Map<String, Value>) -> Result<Assignment, String> {
         owners,
         writes_schema: stored.writes_schema,
         asks,
-        configs: stored.configs.map_or_else(|| Ok(ConfigsRevision::default()), read_configs)?,
+        configs: stored.configs.as_ref().map_or_else(|| Ok(ConfigsRevision::default()), read_configs)?,
         extra,
     })
 }
@@ -206,7 +206,7 @@ impl From<&ConfigsRevision> for StoredConfigs {
     }
 }
 
-fn read_configs(stored: StoredConfigs) -> Result<ConfigsRevision, String> {
+fn read_configs(stored: &StoredConfigs) -> Result<ConfigsRevision, String> {
     let change = |change: &StoredChange| Ok((change.revision, ApiId::parse_stored(&change.api_id)?));
     let changed = stored.changed.iter().map(change).collect::<Result<_, String>>();
     let changed = changed.map_err(|why| one_line(&format!("configs.changed: an id {why}")))?;

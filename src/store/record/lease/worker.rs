@@ -33,7 +33,7 @@ const FIELDS: [&str; 16] = [
 ];
 
 /// Nothing is decided by it, so that one which cannot be read hurts nobody.
-const HEARTBEAT: &str = "heartbeat";
+pub(crate) const HEARTBEAT: &str = "heartbeat";
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredWorker<'a> {

@@ -180,6 +180,28 @@ fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken
     assert_eq!((next.heard.as_slice(), next.stored("shop").status), (&["shop closed".to_owned()][..], Status::Up));
 }
 
+#[test]
+fn an_answer_from_before_a_shard_was_lost_says_nothing_of_what_is_known_since() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    let (call, writes) = desk.commits.pop_front().unwrap();
+    desk.keeper.lose(&all_shards());
+    desk.take();
+    desk.gain(&grants(2, true));
+    desk.watch(&["shop"]);
+    desk.finds("shop", Verdict::Pass); // its write may wait
+    desk.answer(call, &writes, vec![Ok(())]);
+    desk.wait(20);
+    desk.all_goes_well();
+    assert_eq!((desk.stored("shop").status, desk.stored("shop").epoch), (Status::Up, 2));
+
+    desk.goes_down("shop");
+    desk.answer(call, &writes, vec![Ok(())]);
+    assert_eq!(desk.under_way(), vec![], "it is not stored yet");
+    desk.all_goes_well();
+    assert_eq!(desk.heard, ["shop down"]);
+}
+
 fn asked_to_withdraw(effect: &Effect) -> Option<&Arc<Alert>> {
     if let Effect::AskToWithdraw(alert) = effect { Some(alert) } else { None }
 }

@@ -80,7 +80,8 @@ impl Member {
                 }
                 self.lease = Some(Lease { until: Terms::deadline(sent, record.lease) });
                 // Where heartbeats come, they are what renews it: the timer leaves them a moment.
-                let behind_beat = if record.heartbeat.is_some() && self.is_quiet() { BEHIND_BEAT } else { Duration::ZERO };
+                let behind_beat =
+                    if record.heartbeat.is_some() && self.is_quiet() { BEHIND_BEAT } else { Duration::ZERO };
                 self.renew_at = sent.saturating_add(record.renew).saturating_add(behind_beat);
                 self.record = record;
             }
