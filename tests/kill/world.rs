@@ -50,6 +50,7 @@ const OWED_MAX: usize = 8;
 #[derive(Clone, Copy, Debug)]
 struct Phase {
     status: &'static str,
+    changed_at: SystemTime,
     /// When the first answer could speak for it.
     not_before: SystemTime,
     /// When it was seen in the store.
@@ -110,7 +111,7 @@ impl World {
             .iter()
             .map(|&plan| {
                 target.set(&plan.path(), answer_for(plan.first, chance));
-                let phase = Phase { status: plan.first, not_before: now(), noticed: None };
+                let phase = Phase { status: plan.first, changed_at: now(), not_before: now(), noticed: None };
                 Api { plan, phases: vec![phase], blinked: None, last: None }
             })
             .collect();
@@ -129,7 +130,7 @@ impl World {
         // If an answer of the phase before was the other way round, then the streak may begin with that one.
         let not_before = api.blinked.take().unwrap_or_else(now);
         self.target.set(&api.plan.path(), answer_for(status, chance));
-        api.phases.push(Phase { status, not_before, noticed: None });
+        api.phases.push(Phase { status, changed_at: now(), not_before, noticed: None });
     }
 
     /// Has an API answer one request the other way round, once in a phase: that alone confirms nothing.
@@ -213,6 +214,16 @@ impl World {
             assert!(true_or_old, "{id}: the store says {}, and it is {:?}", record.status, api.phases);
             api.last = Some(record.clone());
         }
+    }
+
+    /// An API that has been other than the store says for so long, counted from `since` at the earliest.
+    pub(crate) fn unnoticed_for(&self, span: Duration, since: SystemTime) -> Option<&'static str> {
+        let is_late = |api: &&Api| {
+            let phase = api.phase();
+            let waits_since = phase.changed_at.max(since);
+            phase.noticed.is_none() && now().duration_since(waits_since).is_ok_and(|waits| waits > span)
+        };
+        self.apis.iter().find(is_late).map(|api| api.plan.id)
     }
 
     /// Whether everything that happened was noticed and nothing is owed.

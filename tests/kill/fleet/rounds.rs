@@ -27,6 +27,10 @@ const STEP: Duration = Duration::from_millis(250);
 /// After a round all is well again within this.
 const WELL: Duration = Duration::from_secs(120);
 
+/// A change is in the store within this while anybody reaches it: several times what a takeover and two probes take. Whoever
+/// holds an API and does not watch it is found by this.
+const NOTICED: Duration = Duration::from_secs(60);
+
 /// Longer than what is not stored may wait for being told.
 const LONG: Duration = Duration::from_secs(37);
 
@@ -54,6 +58,7 @@ pub(crate) struct Rounds {
     workers: Workers,
     /// The way to the webhook, which takes a while at times.
     webhook: HttpProxy,
+    all_are_cut: bool,
 }
 
 impl Rounds {
@@ -69,7 +74,7 @@ impl Rounds {
         let tables = tables(&plans, &|api| world.target.url(&api.path()));
         let webhook = HttpProxy::to(world.webhook.server.port);
         let workers = Workers::new(&tables, &settings_for(&webhook.url("/hook"), 5));
-        Self { seed, chance, world, tables, workers, webhook }
+        Self { seed, chance, world, tables, workers, webhook, all_are_cut: false }
     }
 
     /// So many rounds; then everything settles, and is judged.
@@ -155,10 +160,15 @@ impl Rounds {
                 self.workers.note(at, What::CutAlone, from);
             }
             Deed::CutAll(how, span) => {
+                self.all_are_cut = true;
                 self.workers.workers.iter().for_each(|worker| worker.line.cut(how));
                 self.go_on(span);
                 self.workers.workers.iter().for_each(|worker| worker.line.mend());
                 (0..WORKERS).for_each(|at| self.workers.note(at, What::AllCut, from));
+                self.all_are_cut = false;
+                // Whoever is struck again before it has stored what it told is for others to take back: that is no longer a
+                // store that was gone for all.
+                self.until_quiet("what was told without the store is stored", |rounds| rounds.world.is_settled());
             }
         }
     }
@@ -225,6 +235,13 @@ impl Rounds {
     fn look(&mut self) {
         self.world.examine(&self.tables.records());
         self.world.listen();
+        let back_since = self.workers.troubles.iter().filter(|t| t.what == What::AllCut).map(|t| t.until).max();
+        let since = back_since.unwrap_or(SystemTime::UNIX_EPOCH);
+        if !self.all_are_cut
+            && let Some(api_id) = self.world.unnoticed_for(NOTICED, since)
+        {
+            panic!("API_HEALTH_KILL_SEED={}: {api_id} is not noticed\n{}", self.seed, self.story(api_id));
+        }
     }
 
     fn is_whole(&self) -> bool {

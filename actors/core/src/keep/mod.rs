@@ -281,9 +281,9 @@ impl Keeper {
     fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
         let Completed { api, mut outcome, missed_ticks, next_tick_in } = completed;
         let api_id = &api.api_id;
-        let Some((entry, asked)) =
-            self.ledger.get_mut(api_id).and_then(|entry| entry.question.map(|asked| (entry, asked)))
-        else {
+        // What is found of a shard that is being let go of is for its next owner to find.
+        let entry = if self.owned.is_leaving(api_id) { None } else { self.ledger.get_mut(api_id) };
+        let Some((entry, asked)) = entry.and_then(|entry| entry.question.map(|asked| (entry, asked))) else {
             self.lines.push(Line::LateOutcome { api_id: api_id.clone() });
             return None;
         };

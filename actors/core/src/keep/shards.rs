@@ -75,8 +75,7 @@ impl Keeper {
         self.pump(now);
     }
 
-    /// Whoever waits for these shards waits for no checkpoint: what is found out of them meanwhile, by a probe that was on its way
-    /// or by the end of an attempt, is stored as well.
+    /// Whoever waits for these shards waits for no checkpoint: how an attempt ended that was under way is stored as well.
     pub(super) fn store_what_is_leaving(&mut self) {
         if self.owned.leaving().is_empty() {
             return;

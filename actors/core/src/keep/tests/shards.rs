@@ -157,6 +157,19 @@ fn what_is_found_out_after_a_shard_is_let_go_of_waits_for_no_checkpoint() {
 }
 
 #[test]
+fn an_outcome_that_comes_after_its_shard_was_let_go_of_is_for_the_next_owner_to_find() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.take();
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::Settled(7))), 1);
+    // Another may own it from here on, and seals nothing that was let go of in order.
+    desk.goes_down("shop");
+    desk.wait(1);
+    assert!(desk.commits.is_empty() && desk.attempts.is_empty());
+    assert_eq!(desk.known("shop").status, Status::Up);
+}
+
+#[test]
 fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken_back_by_its_owner() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
