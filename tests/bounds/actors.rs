@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
-use actix_rt::Arbiter;
 use api_health_actors::child::{self, ChildExit, ExitReason};
 use api_health_actors::ports::{ConfigSource, LoadedConfigs, Notifier, NotifyError, SourceError, StateStore};
 use api_health_actors::prober::{self, Birth, Prober, Shared, Start};
@@ -16,6 +15,7 @@ use api_health_actors::system::{self, Options, Running, World};
 use api_health_actors::testkit::store::StoreFault;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
+use api_health_actors::threads::Place;
 use api_health_actors::timebase::TimeBase;
 use api_health_actors::{alerter, courier, supervisor};
 use api_health_core::{Alert, Status, keep};
@@ -86,7 +86,7 @@ fn a_mailbox_takes_its_capacity_and_refuses_more() {
     in_virtual_time(async {
         let supervisor = Heard::default().start();
         for capacity in capacities {
-            let child = child::start(&Arbiter::current(), capacity, supervisor.clone().recipient(), 1, 1, || Idle);
+            let child = child::start(&Place::Here, capacity, supervisor.clone().recipient(), 1, 1, || Idle);
             // It has had no turn on this thread yet, so that nothing is taken out.
             let taken = (0..2 * capacity).filter(|_| child.addr.try_send(Nudge).is_ok()).count();
             // actix has one place more for each sender.
@@ -101,7 +101,7 @@ fn what_a_panic_said_is_bounded() {
     in_virtual_time(async {
         let heard = Heard::default();
         let supervisor = heard.clone().start();
-        let child = child::start(&Arbiter::current(), 1, supervisor.recipient(), 1, 1, || Idle);
+        let child = child::start(&Place::Here, 1, supervisor.recipient(), 1, 1, || Idle);
         let _ = child.addr.send(Nudge).await;
         seconds(1).await;
         let heard = heard.0.lock().unwrap().clone();
