@@ -71,9 +71,11 @@ impl Fleet<'_> {
         let Some(one) = self.apis.get(api_id) else { return Ok(()) };
         let plan = &self.script.workers[self.history.processes[process].worker];
         let place = one.stored.iter().position(|(id, _)| *id == alert.alert_id);
-        let is_cut_off = self.troubled(process, now.saturating_sub(UNSTORED_MIN), now, keeps_from_storing);
-        let may_tell_unstored = plan.fail_open && is_cut_off;
         let is_owner = self.owner(api_id) == Some(process);
+        // Whom the store refuses tells what it owns, as long as its lease holds.
+        let holds_up = |what| keeps_from_storing(what) || (is_owner && what == What::Cut(Cut::StoreRefuses));
+        let is_cut_off = self.troubled(process, now.saturating_sub(UNSTORED_MIN), now, holds_up);
+        let may_tell_unstored = plan.fail_open && is_cut_off;
         if !is_owner && !may_tell_unstored {
             let what = format!("process {process} tells what process {:?} owns", self.owner(api_id));
             return Err(self.violation("who_may_have_lost_its_lease_begins_no_attempt", Some(api_id), what));
