@@ -16,7 +16,7 @@ use api_health_actors::testkit::stage::{Answered, Entry, Event};
 use api_health_actors::testkit::target::Behaviour;
 use api_health_core::own::records::{Session, WorkerRecord};
 use api_health_core::own::shards::{SHARDS, Shard};
-use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, invariant};
+use api_health_core::{Alert, ApiConfig, ApiId, ApiState, invariant};
 
 use super::{Checked, Counts, Violation};
 use crate::fleet_history::{FleetHistory, What};
@@ -48,8 +48,8 @@ struct One {
     stored: Vec<(String, Vec<String>)>,
     left_out: HashSet<String>,
     lanes: HashMap<(String, &'static str), Lane>,
-    /// What each channel was told last: what, under which id, by which process.
-    last_told: HashMap<&'static str, (AlertKind, String, usize)>,
+    /// The incidents that each channel was told of and not that they ended: by which alert, of which process.
+    open: HashMap<&'static str, BTreeMap<String, (String, usize)>>,
     /// Probes that failed, and the ids of outages that were told.
     fails: u32,
     outages: HashSet<String>,
@@ -75,7 +75,7 @@ pub(super) struct Fleet<'a> {
     workers: HashMap<String, WorkerRecord>,
     /// Who wrote with which epoch of a shard.
     writers: HashMap<(Shard, u64), usize>,
-    calls: HashMap<u64, (ApiId, String, &'static str, AlertKind)>,
+    calls: HashMap<u64, (&'static str, Arc<Alert>)>,
     probes: HashMap<u64, ApiId>,
     last_move: Duration,
     process: usize,
@@ -106,7 +106,7 @@ impl<'a> Fleet<'a> {
             stored: vec![],
             left_out: HashSet::new(),
             lanes: HashMap::new(),
-            last_told: HashMap::new(),
+            open: HashMap::new(),
             fails: 0,
             outages: HashSet::new(),
             last_began: None,
@@ -159,11 +159,12 @@ impl<'a> Fleet<'a> {
             Event::DeliverBegan { call, channel, alert } => return self.offered(*call, channel, alert),
             Event::TookOver { call } => self.taken_over(*call),
             Event::DeliverEnded { call, answered } => {
-                if let Some((api_id, alert_id, channel, _)) = self.calls.remove(call)
+                if let Some((channel, alert)) = self.calls.remove(call)
                     && *answered == Answered::Ok
-                    && let Some(one) = self.apis.get_mut(&api_id)
+                    && let Some(one) = self.apis.get_mut(&alert.api_id)
                 {
-                    one.lanes.entry((alert_id, channel)).or_default().answered = Some((entry.at, entry.process));
+                    one.lanes.entry((alert.alert_id.clone(), channel)).or_default().answered =
+                        Some((entry.at, entry.process));
                 }
             }
             _ => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api_health_core::{AlertKind, Status};
+use api_health_core::Status;
 
 use super::{Checked, Fleet};
 
@@ -33,15 +33,16 @@ impl Fleet<'_> {
             if (record.status == Status::Down) != is_down {
                 return Err(self.violation("the status is true", Some(api_id), format!("{:?}", record.status)));
             }
-            // What was told unstored by a process that died of it, nobody knows of; nor is a recovery taken back.
-            let is_known = |kind: AlertKind, id: &String, by: usize| {
-                let lives = kind == AlertKind::Down && self.history.processes[by].ended.is_none();
-                one.stored.iter().any(|(stored, _)| stored == id) || lives
+            // What was told unstored by a process that died of it, nobody knows of.
+            let is_known = |id: &String, by: usize| {
+                one.stored.iter().any(|(stored, _)| stored == id) || self.history.processes[by].ended.is_none()
             };
-            let is_wrong = |kind: AlertKind| (kind == AlertKind::Down) != is_down;
-            let wrong = one.last_told.iter().find(|(_, (kind, id, by))| is_wrong(*kind) && is_known(*kind, id, *by));
-            if let Some((channel, (kind, ..))) = wrong {
-                let what = format!("{channel} was told last that it is {}", kind.as_str());
+            let is_that =
+                |incident: &String| record.incident.as_ref().is_some_and(|open| open.incident_id == *incident);
+            let all = one.open.iter().flat_map(|(channel, open)| open.iter().map(move |open| (channel, open)));
+            let dangling = all.into_iter().find(|(_, (incident, (id, by)))| !is_that(incident) && is_known(id, *by));
+            if let Some((channel, (incident, _))) = dangling {
+                let what = format!("{channel} was never told that {incident} ended");
                 return Err(self.violation("the last told is true", Some(api_id), what));
             }
             probed.push(one.last_began.unwrap_or_default().0 + super::gap(api) + api.timeout);

@@ -1,5 +1,6 @@
 //! What is told, by whom, in which order, and how often.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::{Alert, AlertKind, ApiState};
@@ -63,16 +64,18 @@ impl Fleet<'_> {
         Ok(())
     }
 
-    pub(super) fn offered(&mut self, number: u64, channel: &'static str, alert: &Alert) -> Checked {
+    pub(super) fn offered(&mut self, number: u64, channel: &'static str, alert: &Arc<Alert>) -> Checked {
         let api_id = &alert.api_id;
-        self.calls.insert(number, (api_id.clone(), alert.alert_id.clone(), channel, alert.kind));
+        self.calls.insert(number, (channel, Arc::clone(alert)));
         let (process, now) = (self.process, self.at);
         let Some(one) = self.apis.get(api_id) else { return Ok(()) };
         let plan = &self.script.workers[self.history.processes[process].worker];
         let place = one.stored.iter().position(|(id, _)| *id == alert.alert_id);
-        let is_cut_off = self.troubled(process, now.saturating_sub(UNSTORED_MIN), now, keeps_from_storing);
-        let may_tell_unstored = plan.fail_open && is_cut_off;
         let is_owner = self.owner(api_id) == Some(process);
+        // Whom the store refuses tells what it owns, as long as its lease holds.
+        let holds_up = |what| keeps_from_storing(what) || (is_owner && what == What::Cut(Cut::StoreRefuses));
+        let is_cut_off = self.troubled(process, now.saturating_sub(UNSTORED_MIN), now, holds_up);
+        let may_tell_unstored = plan.fail_open && is_cut_off;
         if !is_owner && !may_tell_unstored {
             let what = format!("process {process} tells what process {:?} owns", self.owner(api_id));
             return Err(self.violation("who_may_have_lost_its_lease_begins_no_attempt", Some(api_id), what));
@@ -126,13 +129,18 @@ impl Fleet<'_> {
     }
 
     pub(super) fn taken_over(&mut self, number: u64) {
-        let Some((api_id, alert_id, channel, kind)) = self.calls.get(&number).cloned() else { return };
-        self.count(&format!("told {}", kind.as_str()));
-        let Some(one) = self.apis.get_mut(&api_id) else { return };
+        let Some((channel, alert)) = self.calls.get(&number).cloned() else { return };
+        self.count(&format!("told {}", alert.kind.as_str()));
         let process = self.process;
-        let lane = one.lanes.entry((alert_id.clone(), channel)).or_default();
+        let Some(one) = self.apis.get_mut(&alert.api_id) else { return };
+        let lane = one.lanes.entry((alert.alert_id.clone(), channel)).or_default();
         if !std::mem::replace(&mut lane.taken, true) {
-            one.last_told.insert(channel, (kind, alert_id, process));
+            let open = one.open.entry(channel).or_default();
+            if alert.kind.opens() {
+                open.insert(alert.incident_id.clone(), (alert.alert_id.clone(), process));
+            } else {
+                open.remove(&alert.incident_id);
+            }
         }
     }
 }
