@@ -95,7 +95,8 @@ impl OwedAlert {
     }
 }
 
-/// Puts `alert` into the outbox, at the end, for these channels.
+/// Puts `alert` into the outbox, at the end, for these channels, and for those that still await an earlier one: whoever is yet
+/// to hear of an outage must hear of its end.
 ///
 /// A full outbox is kept within [`OWED_MAX`] by leaving out a pair, an outage and its recovery, that cancel each other:
 /// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
@@ -110,7 +111,15 @@ pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
     } else if let Some(withdrawal) = owed.iter().rposition(|owed| is_full && owed.alert.is_withdrawal()) {
         owed.remove(withdrawal); // so many were told without the store that nothing cancels
     }
-    owed.push(OwedAlert::new(alert, channels));
+    let mut owed_to = channels.to_vec();
+    if !channels.is_empty() {
+        for channel in owed.iter().flat_map(OwedAlert::awaited_by) {
+            if owed_to.iter().all(|known| known != channel) {
+                owed_to.push(channel.to_owned());
+            }
+        }
+    }
+    owed.push(OwedAlert::new(alert, &owed_to));
 }
 
 /// The index of a neighbouring pair that the same channels await, as they await the alert before it. So it is the next one
@@ -258,6 +267,17 @@ mod tests {
             (1, 0),
             "until a person gives that channel up"
         );
+    }
+
+    #[test]
+    fn the_end_of_an_outage_is_owed_to_whoever_is_yet_to_hear_of_it() {
+        let mut owed = Vec::new();
+        owe(&mut owed, alert(0), &channels(&["sns", "webhook"]));
+        settle(&mut owed, "a0", "webhook");
+        owe(&mut owed, alert(1), &channels(&["webhook"])); // decided by an owner without SNS
+        settle(&mut owed, "a1", "webhook");
+        settle(&mut owed, "a0", "sns");
+        assert_eq!((next(&owed, "sns"), next(&owed, "webhook")), (Some("a1"), None));
     }
 
     #[test]
