@@ -25,6 +25,8 @@ use crate::schedules::Spec;
 
 /// A lease lasts 10 s, and the others look every 3 s; then records are read.
 const FAILOVER: Duration = Duration::from_secs(16);
+/// A stop ends within 10 s, and storing and telling get 5 s at least.
+const LEAVES: Duration = Duration::from_secs(15);
 /// Workers have seen each other this long after a join.
 const ACQUAINTED: Duration = Duration::from_secs(70);
 /// Whoever is fenced has found that out this long after it can.
@@ -232,7 +234,13 @@ impl<'a> Fleet<'a> {
         let is_gray = self.troubled(by, last, now, |what| what == What::Cut(Cut::Probing));
         // A prober that waits for a time on the wall clock looks at that every five minutes, and it may have been set.
         let looks = if Spec::of(&one.api.schedule).is_cron() { Duration::from_secs(300) } else { Duration::ZERO };
-        let bound = gap(&one.api) + one.api.timeout + Duration::from_secs(1) + FAILOVER + looks;
+        // One that is told to stop probes nothing more, and has until its deadline to store and to tell; if it cannot by then, its
+        // lease runs out.
+        let leaves = self.history.processes[by]
+            .asked_to_leave
+            .filter(|at| (last..now).contains(at))
+            .map_or(Duration::ZERO, |_| LEAVES);
+        let bound = gap(&one.api) + one.api.timeout + Duration::from_secs(1) + FAILOVER + looks + leaves;
         if now.saturating_sub(last) > bound && !is_gray && self.is_somebody_well(last, now) {
             let what = format!("not probed for {} s, although somebody was well", (now - last).as_secs_f64());
             return Err(self.violation("every_shard_has_an_owner_within_thirteen_seconds", Some(api_id), what));

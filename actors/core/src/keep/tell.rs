@@ -155,6 +155,7 @@ impl Keeper {
         now: Moment,
     ) {
         let next_try = match &came {
+            _ if self.ledger.get(api_id).is_none() => None, // it is known no more
             Attempted::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
             Attempted::Cut => Some(now.uptime.saturating_add(CUT_AGAIN_AFTER)),
             Attempted::TakenOver => None,

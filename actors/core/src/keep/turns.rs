@@ -96,10 +96,14 @@ impl Turns {
         before - self.turns.len()
     }
 
-    /// Nothing of an API is handed over any more. Attempts under way keep their room until they are over.
+    /// Nothing of an API is handed over any more. Attempts under way keep their room and their turn until they are over: should
+    /// the API come back meanwhile, nothing is told beside them.
     pub(super) fn forget(&mut self, api_id: &ApiId, channels: &[Channel]) {
         for channel in channels {
-            self.turns.remove(&(api_id.clone(), Arc::clone(channel)));
+            let key = (api_id.clone(), Arc::clone(channel));
+            if self.turns.get(&key) != Some(&Turn::InFlight) {
+                self.turns.remove(&key);
+            }
         }
     }
 

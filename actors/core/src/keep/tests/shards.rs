@@ -208,6 +208,24 @@ fn a_shard_that_is_read_twice_is_gained_once() {
 }
 
 #[test]
+fn beside_an_attempt_from_before_a_shard_was_lost_nothing_is_told() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_answers();
+    assert_eq!(desk.attempts.len(), 1);
+    desk.keeper.lose(&all_shards());
+    desk.take();
+    desk.gain(&grants(2, true));
+    desk.watch(&["shop"]);
+    desk.wait(1);
+    assert_eq!(desk.attempts.len(), 1, "it is still under way");
+    desk.attempts_end(&Attempted::Failed { why: "refused".into(), wait: Duration::from_secs(5) });
+    desk.wait(6);
+    desk.store_answers();
+    assert_eq!(desk.attempts.len(), 1, "and tried again after that");
+}
+
+#[test]
 fn an_answer_from_before_a_shard_was_lost_says_nothing_of_what_is_known_since() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
