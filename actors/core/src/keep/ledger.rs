@@ -127,11 +127,10 @@ impl Ledger {
 
     /// Queues checkpoints that are due and failed writes whose wait is over; everything, when in a hurry.
     pub(super) fn queue_what_is_due(&mut self, now: Duration, hurry: bool) {
-        while let Some((due, api_id)) = self.lazy.first()
-            && (*due <= now || hurry)
-        {
-            let api_id = api_id.clone();
-            self.queue(&api_id);
+        while self.lazy.first().is_some_and(|(due, _)| *due <= now || hurry) {
+            if let Some((_, api_id)) = self.lazy.pop_first() {
+                self.queue(&api_id);
+            }
         }
         let (entries, queue) = (&mut self.entries, &mut self.queue);
         self.waiting.retain(|api_id| {
