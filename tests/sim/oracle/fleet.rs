@@ -60,10 +60,12 @@ struct One {
 }
 
 impl One {
-    /// It ended, and whoever found that out had not this channel.
+    /// It ended, and whoever found that out had not this channel: others were told, and this one is not owed it.
     fn ended_without(&self, channel: &str, incident: &str) -> bool {
         let ends = [AlertKind::Up, AlertKind::Closed].map(|kind| Alert::id(incident, kind));
-        self.stored.iter().any(|(id, owed_to)| ends.contains(id) && owed_to.iter().all(|to| to != channel))
+        let owed_to: Vec<_> = self.stored.iter().filter(|(id, _)| ends.contains(id)).flat_map(|(_, to)| to).collect();
+        let is_told = self.lanes.iter().any(|((id, _), lane)| ends.contains(id) && lane.taken);
+        (is_told || !owed_to.is_empty()) && owed_to.iter().all(|to| *to != channel)
     }
 }
 
