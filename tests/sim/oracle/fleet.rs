@@ -232,8 +232,9 @@ impl<'a> Fleet<'a> {
         }
         let Some(one) = self.apis.get(api_id) else { return Ok(()) };
         let (last, by) = one.last_began.unwrap_or_default();
-        // Probers that were given up are tried again after minutes, whoever owns them.
-        let is_gray = self.troubled(by, last, now, |what| what == What::Cut(Cut::Probing));
+        // Probers that were given up are tried again after minutes, whoever owns them, also where it was another's before.
+        let is_gray = (1..self.history.processes.len())
+            .any(|process| self.troubled(process, last, now, |what| what == What::Cut(Cut::Probing)));
         // A prober that waits for a time on the wall clock looks at that every five minutes, and it may have been set.
         let looks = if Spec::of(&one.api.schedule).is_cron() { Duration::from_secs(300) } else { Duration::ZERO };
         // One that is told to stop probes nothing more, and has until its deadline to store and to tell; if it cannot by then, its
