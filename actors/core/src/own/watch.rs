@@ -39,7 +39,7 @@ impl Watch {
         blind_after: Duration,
         records: impl Iterator<Item = &'a WorkerRecord>,
     ) {
-        let was_blind = self.looked_at.is_none_or(|before| now.saturating_sub(before) > blind_after);
+        let was_blind = self.is_blind(now, blind_after);
         self.looked_at = Some(now);
         let before = std::mem::take(&mut self.seen);
         for record in records.filter(|record| record.is_live()) {
@@ -51,6 +51,11 @@ impl Watch {
             let (session, version, lease) = (record.session, record.version, record.lease);
             self.seen.insert(record.id.clone(), Seen { session, version, since, still_at, lease });
         }
+    }
+
+    /// Whether nothing was seen for longer than `blind_after`.
+    pub fn is_blind(&self, now: Duration, blind_after: Duration) -> bool {
+        self.looked_at.is_none_or(|before| now.saturating_sub(before) > blind_after)
     }
 
     /// Whether that worker's record stood still for its whole lease.

@@ -219,7 +219,8 @@ impl Member {
             effects.push(Effect::AskProgress);
             return;
         }
-        if matches!(self.standing(now), Standing::Held { .. }) && (self.fence(effects) || self.swap(now, effects)) {
+        if matches!(self.standing(now), Standing::Held { .. }) && (self.fence(now, effects) || self.swap(now, effects))
+        {
             return;
         }
         if self.is_leaving() && self.has_closed() {

@@ -135,8 +135,12 @@ impl Member {
         effects.push(Effect::Gained { shard, epoch, is_clean });
     }
 
-    /// Ends the session of the next one that has expired; returns whether there was one.
-    pub(super) fn fence(&mut self, effects: &mut Vec<Effect>) -> bool {
+    /// Ends the session of the next one that has expired; returns whether there was one. A verdict from before this worker went
+    /// blind does not count: the other may not have been able to renew either.
+    pub(super) fn fence(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
+        if self.watch.is_blind(now, self.terms.blind_after()) {
+            self.expired.clear();
+        }
         while let Some(worker) = self.expired.pop() {
             let others = self.fleet.as_ref().map(|fleet| &fleet.others);
             let Some(record) = others.and_then(|others| others.get(&worker)) else { continue };

@@ -119,6 +119,23 @@ fn where_nobody_reaches_the_store_nothing_is_moved() {
 }
 
 #[test]
+fn a_verdict_from_before_it_went_blind_moves_nothing() {
+    let mut world = World::with(&["a", "b"]);
+    world.pass(60);
+    let version = world.assignment().version;
+    // Its own lease lapses, and it sees the other one stand still: as it turns out, nobody could write.
+    world.workers[0].line = Line::ReadOnly;
+    world.pass(4);
+    world.workers[1].line = Line::Down;
+    world.pass(16);
+    world.workers[0].line = Line::Down;
+    world.pass(60);
+    world.workers.iter_mut().for_each(|worker| worker.line = Line::Up);
+    world.pass(60);
+    assert_eq!((world.counts(), world.assignment().version), (vec![4, 4], version));
+}
+
+#[test]
 fn one_that_the_store_refuses_lapses_and_knows_why() {
     let mut world = World::with(&["a", "b"]);
     world.pass(60);

@@ -19,6 +19,8 @@ pub(super) enum Line {
     Deaf,
     /// The same for writes; reads are answered.
     HalfDeaf,
+    /// Reads are answered, and writes do not arrive.
+    ReadOnly,
 }
 
 pub(super) struct Worker {
@@ -68,7 +70,7 @@ impl World {
                         worker.puts += 1;
                         let stored = self.store.get(&record.key()).map_or(0, Record::version);
                         events.push_back(Event::Put(match worker.line {
-                            Line::Down => Err(CallError::NoAnswer),
+                            Line::Down | Line::ReadOnly => Err(CallError::NoAnswer),
                             Line::Refuses => Err(CallError::Refused),
                             _ if stored != over => Err(CallError::Conflict),
                             line => {
@@ -78,7 +80,7 @@ impl World {
                         }));
                     }
                     Effect::Read { keys } => events.push_back(Event::Read(match worker.line {
-                        Line::Up | Line::HalfDeaf => {
+                        Line::Up | Line::HalfDeaf | Line::ReadOnly => {
                             Ok(keys.iter().filter_map(|key| self.store.get(key).cloned()).collect())
                         }
                         Line::Refuses => Err(CallError::Refused),
