@@ -23,6 +23,8 @@ pub(crate) enum What {
     Cut(Cut),
     /// The store fails for all.
     Store,
+    /// It fails now and then, so the luck of one worker may last longer than a lease.
+    FlakyStore,
     /// A channel fails for all.
     Channel(usize),
 }

@@ -179,13 +179,15 @@ impl<'a> Fleet<'a> {
         match action {
             Action::Behave(n, behaviour) => self.world.targets.set(self.script.apis[*n].api_id.as_str(), *behaviour),
             Action::Store(fault) => {
-                self.store = *fault;
+                let was = std::mem::replace(&mut self.store, *fault);
                 self.world.store.set_fault(*fault);
                 (0..self.slots.len()).for_each(|n| self.set_lines(n));
-                if *fault == StoreFault::None {
-                    self.is_over(None, What::Store)
-                } else {
-                    self.begins(None, What::Store)
+                let what = |fault| if fault == StoreFault::Flaky { What::FlakyStore } else { What::Store };
+                if was != StoreFault::None {
+                    self.is_over(None, what(was));
+                }
+                if *fault != StoreFault::None {
+                    self.begins(None, what(*fault));
                 }
             }
             Action::Channel(n, fault) => {

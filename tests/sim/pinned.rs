@@ -4,5 +4,7 @@
 pub(crate) const ONE: &[(u64, &str)] = &[];
 
 /// Of worlds with several workers.
-pub(crate) const SEVERAL: &[(u64, &str)] =
-    &[(2, "an answer from before a shard was lost was taken for one to what is known since, and the keeper hung")];
+pub(crate) const SEVERAL: &[(u64, &str)] = &[
+    (2, "an answer from before a shard was lost was taken for one to what is known since, and the keeper hung"),
+    (109, "a verdict of two minutes before, when nobody could write, ended the session of one that lived"),
+];

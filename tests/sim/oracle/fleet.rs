@@ -27,6 +27,8 @@ use crate::schedules::Spec;
 const FAILOVER: Duration = Duration::from_secs(16);
 /// A stop ends within 10 s, and storing and telling get 5 s at least.
 const LEAVES: Duration = Duration::from_secs(15);
+/// An attempt is cut after this.
+const ATTEMPT_MAX: Duration = Duration::from_secs(20);
 /// Workers have seen each other this long after a join.
 const ACQUAINTED: Duration = Duration::from_secs(70);
 /// Whoever is fenced has found that out this long after it can.
@@ -243,7 +245,11 @@ impl<'a> Fleet<'a> {
             .asked_to_leave
             .filter(|at| (last..now).contains(at))
             .map_or(Duration::ZERO, |_| LEAVES);
-        let bound = gap(&one.api) + one.api.timeout + Duration::from_secs(1) + FAILOVER + looks + leaves;
+        // What is let go of waits for attempts under way, which a channel in trouble holds up.
+        let is_held_up = held.since > last
+            && self.troubled(by, last, now, |what| matches!(what, What::Channel(_) | What::Cut(Cut::Channels)));
+        let waits = if is_held_up { ATTEMPT_MAX } else { Duration::ZERO };
+        let bound = gap(&one.api) + one.api.timeout + Duration::from_secs(1) + FAILOVER + looks + leaves + waits;
         if now.saturating_sub(last) > bound && !is_gray && self.is_somebody_well(last, now) {
             let what = format!("not probed for {} s, although somebody was well", (now - last).as_secs_f64());
             return Err(self.violation("every_shard_has_an_owner_within_thirteen_seconds", Some(api_id), what));
@@ -295,7 +301,7 @@ impl<'a> Fleet<'a> {
 fn lingers(what: What) -> Duration {
     Duration::from_secs(match what {
         What::Cut(Cut::Probing) => 400,
-        What::Cut(Cut::StoreSilent) | What::Store => 22,
+        What::Cut(Cut::StoreSilent) | What::Store | What::FlakyStore => 22,
         What::Cut(Cut::Slow) => 9,
         _ => 0,
     })
