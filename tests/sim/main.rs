@@ -9,6 +9,7 @@
 //! |---|---|
 //! | what CI does | `cargo test --test sim` |
 //! | one seed again, with its log | `API_HEALTH_SIM_SEED=123 cargo test --test sim` |
+//! | worlds of several workers alone | `cargo test --test sim several_workers` |
 //! | more seeds than CI | `API_HEALTH_SIM_SEEDS=20000 cargo test --test sim` |
 //! | all seeds that fail, not only the first | `API_HEALTH_SIM_KEEP_GOING=1 cargo test --test sim` |
 //! | other seeds | `API_HEALTH_SIM_FIRST=1000000 API_HEALTH_SIM_SEEDS=20000 cargo test --test sim` |
