@@ -48,6 +48,8 @@ impl Keeper {
     fn adopt(&mut self, state: ApiState, unsealed_since: Option<std::time::Duration>, now: Moment) {
         let api_id = state.api_id.clone();
         let mut entry = Entry::new(state, unsealed_since);
+        // A shard that was granted anew, with a higher epoch, was not lost in between: it is watched as it was.
+        entry.question = self.ledger.get(&api_id).and_then(|before| before.question);
         if delivery::address(&mut entry.state.owed, &self.setup.channels) {
             entry.matters(None, now.uptime);
         }

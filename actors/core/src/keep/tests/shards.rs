@@ -226,6 +226,14 @@ fn beside_an_attempt_from_before_a_shard_was_lost_nothing_is_told() {
 }
 
 #[test]
+fn a_shard_that_is_granted_anew_is_watched_as_it_was() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.gain(&grants(2, true));
+    desk.goes_down("shop");
+    assert_eq!(desk.known("shop").status, Status::Down, "outcomes still count");
+}
+
+#[test]
 fn an_answer_from_before_a_shard_was_lost_says_nothing_of_what_is_known_since() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
