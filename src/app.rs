@@ -171,6 +171,15 @@ impl App {
         })
     }
 
+    /// The records of the workers that share the DynamoDB table of states.
+    ///
+    /// # Errors
+    /// No region, or no credentials.
+    pub async fn open_leases(&self) -> Result<DynamoLeases, AppError> {
+        let client = aws_sdk_dynamodb::Client::new(&self.aws().await?);
+        Ok(DynamoLeases::new(client, self.settings.store.state_table.clone()))
+    }
+
     /// Whether the store is there to be read. Opening an SQLite file creates it, which a command that only looks must not.
     pub fn store_exists(&self) -> bool {
         let path = &self.settings.store.path;
@@ -319,8 +328,7 @@ impl App {
         if store.kind == StoreKind::Sqlite {
             return Ok(None);
         }
-        let config = self.aws().await?;
-        let leases = DynamoLeases::new(aws_sdk_dynamodb::Client::new(&config), store.state_table.clone());
+        let leases = self.open_leases().await?;
         let identity =
             self.identity.get_or_init(|| Identity::find(&store.state_table, &|name| std::env::var(name).ok()));
         let terms = Terms { lease: fleet.lease, renew: fleet.renew, ..Terms::DEFAULT };

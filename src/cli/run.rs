@@ -37,6 +37,17 @@ const PROGRESS_FROM: usize = 50;
 /// How long a start waits until it is known what this process owns at first. After that it goes on, and watches what it gains.
 const JOIN_MAX: Duration = Duration::from_secs(100);
 
+/// Waits until that is known. Whether it is.
+pub(in crate::cli) async fn has_joined(running: &Running) -> bool {
+    tokio::time::timeout(JOIN_MAX, running.joined()).await.is_ok()
+}
+
+/// Why a command that needs everything does nothing without it.
+pub(in crate::cli) fn no_lease(app: &App, instead: &str) -> AppError {
+    let (store, seconds) = (app.store_name(), JOIN_MAX.as_secs());
+    AppError::Unavailable(format!("{store}: no lease was to be had for {seconds} s; {instead}"))
+}
+
 /// While no config could be read yet, it is tried again this often.
 const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 
@@ -65,22 +76,19 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
     let control = if args.once { None } else { control::start(app, loaded, instance, running.gauges()).await };
     // Who shared the tables and died elsewhere has to be waited for until its lease is over.
     let start = async {
-        let has_joined = tokio::time::timeout(JOIN_MAX, running.joined()).await.is_ok();
-        (has_joined, running.reload().await)
+        // A round that may watch nothing must not look like one that found nothing.
+        let may_begin = has_joined(&running).await || !args.once;
+        if may_begin { Some(running.reload().await) } else { None }
     };
-    let Some((has_joined, report)) = until_signal(told(start), &mut signals).await else {
+    let Some(report) = until_signal(told(start), &mut signals).await else {
         drop(control);
         return Ok(stop(app, running, &mut signals, &mut telling).await);
     };
-    let Some(report) = report else { return Ok(died(&running.fatal().await)) };
-    if args.once && !has_joined {
-        // A round that may watch nothing must not look like one that found nothing.
+    let Some(report) = report else {
         running.stop(Duration::ZERO).await;
-        let (store, seconds) = (app.store_name(), JOIN_MAX.as_secs());
-        return Err(AppError::Unavailable(format!(
-            "{store}: no lease was to be had for {seconds} s; nothing was probed"
-        )));
-    }
+        return Err(no_lease(app, "nothing was probed"));
+    };
+    let Some(report) = report else { return Ok(died(&running.fatal().await)) };
     if report.apis == 0 && (args.once || report.misconfigured) && !report.unreadable.is_empty() {
         // There is nothing that could run: say so and leave, instead of waiting for somebody to read the log.
         let why = report.unreadable.join("\n");

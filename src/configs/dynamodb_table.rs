@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use api_health_actors::ports::SourceError;
 use aws_sdk_dynamodb::Client;
@@ -21,6 +22,9 @@ const KEYS_IN_CALL: usize = 100;
 
 /// How often rows are asked for that a throttled table leaves unread.
 const TRIES: usize = 10;
+
+/// with this between them.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// The config rows in a table.
 pub struct DynamoConfigTable {
@@ -64,11 +68,11 @@ impl DynamoConfigTable {
         let key = |api_id| HashMap::from([(KEY.to_owned(), AttributeValue::S(api_id))]);
         let mut wanted: Vec<HashMap<String, AttributeValue>> = api_ids.into_iter().map(key).collect();
         let mut rows = Vec::new();
+        if wanted.is_empty() {
+            return Ok(rows);
+        }
         for _ in 0..TRIES {
             let now: Vec<_> = wanted.drain(..wanted.len().min(KEYS_IN_CALL)).collect();
-            if now.is_empty() {
-                return Ok(rows);
-            }
             let keys = KeysAndAttributes::builder().set_keys(Some(now)).consistent_read(true).build();
             let keys = keys.map_err(|error| self.call("dynamodb:BatchGetItem").odd(&error.to_string()))?;
             let request = self.client.batch_get_item().request_items(&self.table, keys);
@@ -76,6 +80,10 @@ impl DynamoConfigTable {
             let found = answer.responses.unwrap_or_default().into_values().flatten();
             rows.extend(found.map(|item| self.row(item)));
             wanted.extend(answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|left| left.keys));
+            if wanted.is_empty() {
+                return Ok(rows);
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
         Err(Fault::Wait { place: table_name(&self.table), what: "leaves rows unread: it is throttled".into() })
     }

@@ -18,7 +18,7 @@ pub mod place;
 pub mod protocol;
 pub mod server;
 
-use protocol::{Alerts, Figures, Reloaded, Who};
+use protocol::{Alerts, Reloaded, Who};
 
 /// The longest request, its line break included.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -36,9 +36,6 @@ pub trait Daemon {
 
     /// The settings in force, as `settings show --json` prints them: secrets are masked.
     fn settings(&self) -> Value;
-
-    /// How the watching goes.
-    fn report(&self) -> LocalBoxFuture<'_, Result<Figures, String>>;
 
     /// Reads the configs again, and waits until they are applied.
     fn reload(&self) -> LocalBoxFuture<'_, Result<Reloaded, String>>;

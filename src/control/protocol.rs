@@ -12,7 +12,7 @@ use api_health_core::text;
 const VERSION: u64 = 1;
 
 /// What can be asked, as the refusal of anything else lists it.
-const KNOWN: [&str; 6] = ["who", "settings", "report", "reload", "retry", "drop_channel"];
+const KNOWN: [&str; 5] = ["who", "settings", "reload", "retry", "drop_channel"];
 
 /// How much of a fault is told, which may quote what was sent.
 const FAULT_CHARS_MAX: usize = 200;
@@ -25,8 +25,6 @@ pub enum Request {
     Who,
     /// Which settings are in force?
     Settings,
-    /// How does the watching go?
-    Report,
     /// Read the configs again.
     Reload,
     /// Try to deliver owed alerts now.
@@ -62,8 +60,6 @@ pub enum Answer {
         /// As `settings show --json` prints them, secrets masked.
         settings: Value,
     },
-    /// To [`Request::Report`].
-    Report(Figures),
     /// To [`Request::Reload`], when the configs are applied.
     Reload(Reloaded),
     /// To [`Request::Retry`], before the first attempt is made.
@@ -98,27 +94,6 @@ pub struct Who {
     pub store: String,
     /// The folder that relative paths in its settings begin at.
     pub folder: String,
-}
-
-/// How the watching goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Figures {
-    /// APIs that are probed.
-    pub apis: usize,
-    /// APIs whose confirmed status is down.
-    pub down: usize,
-    /// APIs whose status is not known.
-    pub unknown: usize,
-    /// Alerts that some channel does not have yet.
-    pub owed: usize,
-    /// APIs with changes that are not stored yet.
-    pub unsaved: usize,
-    /// The store takes no writes just now.
-    pub store_is_gone: bool,
-    /// Probes since the start.
-    pub probes: u64,
-    /// The sources of configs that could not be read the last time, and why.
-    pub unreadable: Vec<String>,
 }
 
 /// What a reload came to.
@@ -215,7 +190,6 @@ mod tests {
         let requests = [
             Request::Who,
             Request::Settings,
-            Request::Report,
             Request::Reload,
             Request::Retry { alerts: Alerts::All },
             Request::Retry { alerts: these },
@@ -230,7 +204,7 @@ mod tests {
             let line = format!(r#"{{"v":1,"ask":"{ask}","alerts":"all","channel":"sns"}}"#);
             assert!(read_request(line.as_bytes()).is_ok(), "{ask}");
         }
-        let answer = Answer::Report(Figures { down: 3, unreadable: vec!["x".into()], ..Figures::default() });
+        let answer = Answer::Reload(Reloaded { apis: 3, refused: 0, unreadable: vec!["x".into()] });
         assert_eq!(read_answer(&write_answer(&answer)).unwrap(), answer);
     }
 

@@ -58,9 +58,7 @@ pub(super) const fn answer_within(request: &Request) -> Duration {
     match request {
         // What is being read just now may be older than the wish, so it may be read twice.
         Request::Reload => LOAD_TIMEOUT.saturating_mul(2).saturating_add(ANSWER_WITHIN),
-        Request::Who | Request::Settings | Request::Report | Request::Retry { .. } | Request::DropChannel { .. } => {
-            ANSWER_WITHIN
-        }
+        Request::Who | Request::Settings | Request::Retry { .. } | Request::DropChannel { .. } => ANSWER_WITHIN,
     }
 }
 
@@ -109,7 +107,6 @@ async fn answer(daemon: &dyn Daemon, request: Request) -> Answer {
         Ok(match request {
             Request::Who => Answer::Who(daemon.who()),
             Request::Settings => Answer::Settings { settings: daemon.settings() },
-            Request::Report => Answer::Report(daemon.report().await?),
             Request::Reload => Answer::Reload(daemon.reload().await?),
             Request::Retry { alerts } => Answer::Retry { alerts: daemon.retry(alerts).await? },
             Request::DropChannel { channel } => Answer::DropChannel { alerts: daemon.drop_channel(channel).await? },

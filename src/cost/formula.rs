@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use api_health_core::own::terms::Terms;
+
 /// A month, as AWS's own calculator has it: 730 hours.
 pub const MONTH: Duration = Duration::from_secs(730 * 3_600);
 
@@ -16,11 +18,11 @@ pub const CONFIG_ITEM_BYTES: u64 = 512;
 pub const HEARTBEAT_ITEM_BYTES: u64 = 1_024;
 
 /// How often a worker that is alone looks at who owns what. Its renewal is its heartbeat, which is written anyway.
-pub const LONE_LOOK: Duration = Duration::from_secs(30);
+pub const LONE_LOOK: Duration = Terms::DEFAULT.quiet_look;
 
 /// How often each of several workers renews its lease, and looks at who owns what: `fleet.renew_seconds`, as it is set by
 /// default.
-pub const FLEET_RENEWAL: Duration = Duration::from_secs(3);
+pub const FLEET_RENEWAL: Duration = Terms::DEFAULT.renew;
 
 /// Bytes of the record that says who owns what, for 64 shards and 20 workers while hardly anything is asked of them: up to 4 KB
 /// is one read unit.

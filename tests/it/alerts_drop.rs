@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::alerts::Receiver;
 use crate::apis::rows;
+use crate::cloud::Cloud;
 use crate::daemon::{Ended, Home, SOON, let_pass, wait_for};
 use crate::support::http::{Answer, Server};
 
@@ -93,6 +94,21 @@ fn without_a_daemon_a_channel_is_given_up_without_being_tried_again() {
     receiver.wait_for("shop", "up", SOON);
     assert_eq!(daemon.stop().code, Some(0));
     assert_eq!(receiver.told_of("shop"), ["up"]);
+}
+
+#[test]
+fn on_dynamodb_without_a_daemon_it_owns_everything_for_that() {
+    let cloud = Cloud::new();
+    let target = Server::start();
+    target.set("/shop", Answer::Status(500));
+    cloud.put_row("shop", &target.url("/shop"), &[]);
+    let mut home = cloud.home();
+    home.env("SNS_TOPIC_ARN", format!("{}-misspelt", cloud.topic_arn));
+    let daemon = home.run();
+    cloud.wait_for_status("shop", "down", 1);
+    daemon.kill();
+    assert_eq!(json_of(&drop_channel(&home, "sns", &["--json"]))["dropped"], 1);
+    cloud.wait_for_status("shop", "down", 0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::schedule::Schedule;
 use crate::secret::Secret;
 use crate::status_set::StatusSet;
+use crate::text;
 
 /// The key of one API: 1 to 80 characters of `A-Z a-z 0-9 . _ -`.
 ///
@@ -24,16 +25,7 @@ impl ApiId {
     /// # Errors
     /// Says in plain words why `text` is not an id.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("is empty".into());
-        }
-        if text.len() > Self::CHARS_MAX {
-            return Err(format!("is longer than {} characters", Self::CHARS_MAX));
-        }
-        match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
-            Some(c) => Err(format!("has the character {c:?}")),
-            None => Ok(Self(text.into())),
-        }
+        text::name(text, Self::CHARS_MAX).map(Self)
     }
 
     /// Reads an id as it is stored: one that a person may write, or one of the monitor's own.

@@ -22,7 +22,7 @@ pub struct Transition {
     pub to: Status,
 }
 
-/// Why a decision is what it is: for logs and tests, never to be matched on for what to do.
+/// Why a decision is what it is: for logs and tests; outside this file it is not matched on for what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The outcome agrees with the status.

@@ -95,8 +95,8 @@ impl OwedAlert {
     }
 }
 
-/// Puts `alert` into the outbox, at the end, for these channels, and for those that still await an earlier one: whoever is yet
-/// to hear of an outage must hear of its end.
+/// Puts `alert` into the outbox, at the end, for these channels, for those that still await an earlier one, and for those that
+/// the beginning of its incident was owed to, if that is still there: whoever hears of an outage must hear of its end.
 ///
 /// A full outbox is kept within [`OWED_MAX`] by leaving out a pair, an outage and its recovery, that cancel each other:
 /// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
@@ -104,7 +104,10 @@ impl OwedAlert {
 pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
     let is_full = owed.len() >= OWED_MAX;
     if let Some(first) = newest_pair_that_nobody_waits_for(owed).filter(|_| is_full) {
-        let left_out: u32 = owed.drain(first..first + 2).map(|owed| owed.alert.changes_left_out + 1).sum();
+        let left_out: u32 = owed
+            .drain(first..first + 2)
+            .map(|owed| owed.alert.changes_left_out.saturating_add(1))
+            .fold(0, u32::saturating_add);
         if let Some(before) = owed.get_mut(first - 1) {
             before.alert.changes_left_out = before.alert.changes_left_out.saturating_add(left_out);
         }
@@ -113,7 +116,9 @@ pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
     }
     let mut owed_to = channels.to_vec();
     if !channels.is_empty() {
-        for channel in owed.iter().flat_map(OwedAlert::awaited_by) {
+        let of_incident = owed.iter().filter(|owed| owed.alert.incident_id == alert.incident_id);
+        let channels = of_incident.flat_map(|owed| owed.owed_to.iter().map(String::as_str));
+        for channel in channels.chain(owed.iter().flat_map(OwedAlert::awaited_by)) {
             if owed_to.iter().all(|known| known != channel) {
                 owed_to.push(channel.to_owned());
             }
@@ -274,10 +279,13 @@ mod tests {
         let mut owed = Vec::new();
         owe(&mut owed, alert(0), &channels(&["sns", "webhook"]));
         settle(&mut owed, "a0", "webhook");
+        let mut other = owed.clone();
         owe(&mut owed, alert(1), &channels(&["webhook"])); // decided by an owner without SNS
         settle(&mut owed, "a1", "webhook");
         settle(&mut owed, "a0", "sns");
         assert_eq!((next(&owed, "sns"), next(&owed, "webhook")), (Some("a1"), None));
+        owe(&mut other, alert(1), &channels(&["sns"])); // and by one without the channel that has heard of the outage
+        assert_eq!(next(&other, "webhook"), Some("a1"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub const OVERDUE_AFTER_PERIODS: u32 = 3;
 pub struct Heartbeat {
     /// When.
     pub at: Timestamp,
-    /// The process that watches, as its claims name it.
+    /// The process that watches, as people are shown it.
     pub instance: String,
     /// The version of the program.
     pub version: String,

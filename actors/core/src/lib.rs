@@ -22,8 +22,7 @@
 //! | [`heartbeat`] | how everything stood a moment ago, in one record |
 //! | [`invariant`] | what always holds of a state, named once |
 //! | [`roster`] | which probers to start, change and stop after a reload |
-//! | [`own`] | which of several workers owns which API |
-//! | [`restart`] | how soon a dead actor is started again |
+//! //! | [`restart`] | how soon a dead actor is started again |
 //! | [`text`] | how what others said is shown |
 
 pub mod alert;

@@ -1,6 +1,8 @@
 //! Text from outside, made safe to show: what a server, a library or a table said becomes one short line that cannot pass
 //! for anything else.
 
+use std::sync::Arc;
+
 /// Stands for each character that is not shown.
 const NOT_SHOWN: char = '\u{fffd}';
 
@@ -28,6 +30,20 @@ pub fn line(text: &str, chars_max: usize) -> String {
         gap = false;
     }
     line
+}
+
+/// Checks a name that people give: 1 to `chars_max` characters of `A-Z a-z 0-9 . _ -`.
+pub(crate) fn name(text: &str, chars_max: usize) -> Result<Arc<str>, String> {
+    if text.is_empty() {
+        return Err("is empty".into());
+    }
+    if text.len() > chars_max {
+        return Err(format!("is longer than {chars_max} characters"));
+    }
+    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
+        Some(c) => Err(format!("has the character {c:?}")),
+        None => Ok(text.into()),
+    }
 }
 
 /// `line`, of which more would follow, with `…` at its end.

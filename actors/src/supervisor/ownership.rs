@@ -38,8 +38,10 @@ pub struct LeaseParts {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     grant: Grant,
-    /// Its records are with the keeper.
+    /// Its records are with the keeper, so it is probed. It stays so when it is granted anew: it was not lost in between.
     is_loaded: bool,
+    /// Its records are still to be read for this grant.
+    is_to_read: bool,
     is_leaving: bool,
 }
 
@@ -68,7 +70,8 @@ impl Ownership {
     /// Everything is owned, or nothing yet where there are leases.
     pub(super) fn new(shards: u16, parts: Option<LeaseParts>) -> Self {
         let grant = |shard| Grant { shard, epoch: 0, clean: true, fresh: false };
-        let of_all = |shard| (shard, Held { grant: grant(shard), is_loaded: false, is_leaving: false });
+        let of_all =
+            |shard| (shard, Held { grant: grant(shard), is_loaded: false, is_to_read: true, is_leaving: false });
         Self {
             shards,
             held: if parts.is_some() { BTreeMap::new() } else { Shard::all(shards).map(of_all).collect() },
@@ -108,7 +111,13 @@ impl Ownership {
     pub(super) fn gained(&mut self, gained: &[Gained]) {
         for Gained { shard, epoch, is_clean, .. } in gained {
             let grant = Grant { shard: *shard, epoch: *epoch, clean: *is_clean, fresh: true };
-            self.held.insert(*shard, Held { grant, is_loaded: false, is_leaving: false });
+            let held = self.held.entry(*shard).or_insert(Held {
+                grant,
+                is_loaded: false,
+                is_to_read: true,
+                is_leaving: false,
+            });
+            (held.grant, held.is_to_read) = (grant, true);
         }
     }
 
@@ -116,26 +125,36 @@ impl Ownership {
     pub(super) fn forget_loaded(&mut self) {
         for held in self.held.values_mut() {
             held.grant.clean = held.grant.epoch == 0;
-            held.grant.fresh &= !held.is_loaded;
-            held.is_loaded = false;
+            held.grant.fresh &= held.is_to_read;
+            (held.is_loaded, held.is_to_read) = (false, true);
         }
     }
 
-    /// What is held and not loaded yet.
+    /// What is held and not read yet.
     pub(super) fn to_load(&self) -> Vec<Grant> {
-        self.held.values().filter(|held| !held.is_loaded).map(|held| held.grant).collect()
+        self.held.values().filter(|held| held.is_to_read).map(|held| held.grant).collect()
     }
 
-    /// The records of a shard were read by this grant, and this is the highest epoch in them. Whether it is still held by it.
-    pub(super) fn loaded(&mut self, shard: Shard, epoch: u64, found: u64) -> bool {
-        let Some(held) = self.held.get_mut(&shard).filter(|held| held.grant.epoch == epoch) else { return false };
-        if held.grant.fresh && found >= epoch {
-            self.held.remove(&shard); // it comes back with a higher one
-            return true;
+    /// The records of a shard were read by this grant, and this is the highest epoch in them. Whether that epoch is news for the
+    /// lease, since the grant was fresh; `None`: the shard is not held any more.
+    pub(super) fn loaded(&mut self, shard: Shard, epoch: u64, found: u64) -> Option<bool> {
+        let held = self.held.get_mut(&shard)?;
+        if held.grant.epoch != epoch || !held.is_to_read {
+            return Some(false); // it was granted anew meanwhile, and is read for that as well; or two readings ended
         }
-        held.is_loaded = true;
-        held.grant.fresh = false;
-        true
+        let was_fresh = std::mem::take(&mut held.grant.fresh);
+        held.is_to_read = false;
+        if !(was_fresh && found >= epoch) {
+            held.is_loaded = true;
+        } else if !held.is_loaded {
+            self.held.remove(&shard); // it comes back with a higher one
+        }
+        Some(was_fresh)
+    }
+
+    /// The epoch with which a shard is held.
+    pub(super) fn epoch(&self, shard: Shard) -> Option<u64> {
+        self.held.get(&shard).map(|held| held.grant.epoch)
     }
 
     pub(super) fn leave(&mut self, shards: &ShardSet) {
@@ -173,6 +192,11 @@ impl Ownership {
         let Some(fleet) = &sight.fleet else { return Vec::new() };
         let known: HashSet<&String> = self.acted.iter().collect();
         fleet.assignment.asks.iter().filter(|ask| !known.contains(&ask.id)).cloned().collect()
+    }
+
+    /// It is to be acted upon once more.
+    pub(super) fn forget_acted(&mut self, is_meant: impl Fn(&str) -> bool) {
+        self.acted.retain(|id| !is_meant(id));
     }
 
     /// It was acted upon.

@@ -3,6 +3,7 @@
 //! A shard that is gained is read by the keeper first and probed after that. One that is let go of is probed no more, stored,
 //! and given back; one that is lost is dropped at once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,12 +110,12 @@ impl Supervisor {
             match read {
                 Some(Ok(found)) => {
                     let mut gone = ShardSet::new();
-                    for Grant { shard, epoch, fresh, .. } in grants {
+                    for Grant { shard, epoch, .. } in grants {
                         let found = found.get(&shard).copied().unwrap_or(0);
-                        if !supervisor.ownership.loaded(shard, epoch, found) {
-                            gone.insert(shard);
-                        } else if let (true, Some(handle)) = (fresh, &supervisor.ownership.handle) {
-                            handle.found_epoch(shard, found);
+                        match (supervisor.ownership.loaded(shard, epoch, found), &supervisor.ownership.handle) {
+                            (None, _) => drop(gone.insert(shard)),
+                            (Some(true), Some(handle)) => handle.found_epoch(shard, found),
+                            _ => {}
                         }
                     }
                     if !gone.is_empty() {
@@ -149,6 +150,11 @@ impl Supervisor {
         if let Some(handle) = self.ownership.handle.clone() {
             let sight = handle.sight().borrow().clone();
             self.note_joined(&sight);
+            // What was asked of the owner before this one is for this one to do.
+            let asks = sight.fleet.iter().flat_map(|fleet| &fleet.assignment.asks);
+            let drops: HashSet<&str> =
+                asks.filter(|ask| matches!(ask.what, AskFor::DropChannel { .. })).map(|ask| ask.id.as_str()).collect();
+            self.ownership.forget_acted(|id| drops.contains(id));
         }
         self.configs.owned_anew();
         if self.chain.phase == Phase::Restarting {
@@ -255,10 +261,11 @@ impl Supervisor {
                     changes_left_out: 0,
                     api_id,
                 };
-                self.tell_keeper(Withdraw(Arc::new(alert)), ctx);
-                if let Some(handle) = &self.ownership.handle {
-                    handle.notice(Notice::Done(id));
-                }
+                let told = keeper.child.addr.send(Withdraw(Arc::new(alert)));
+                ctx.spawn(told.into_actor(self).map(move |told, supervisor, _| match &supervisor.ownership.handle {
+                    Some(handle) if told.is_ok() => handle.notice(Notice::Done(id)),
+                    _ => supervisor.ownership.forget_acted(|acted| acted == id), // the keeper died: its next life is told
+                }));
             }
         }
         true
@@ -308,6 +315,8 @@ impl Handler<KeeperAsks> for Supervisor {
                     ctx.spawn(prober.send(Again).into_actor(self).map(|_, _, _| ()));
                 }
             }
+            // One that was said of an earlier grant says nothing of this one.
+            KeeperAsks::Lost { shard, epoch } if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
             KeeperAsks::Lost { shard, epoch } => {
                 self.lose(ShardSet::from([shard]), ctx);
                 if let Some(handle) = &self.ownership.handle {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use api_health_core::own::notices::Notice;
-use api_health_core::own::records::Record;
+use api_health_core::own::records::{Assignment, Record};
 use api_health_core::{AlertKind, ApiId, Status};
 
 use super::{options, seconds, world};
@@ -265,6 +265,43 @@ fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds
         seconds(30).await;
         assert!(world.targets.probed("api-3").len() <= probed + 1);
         assert!(world.configs.reads().1 >= 2, "each reads what changed");
+    });
+}
+
+#[test]
+fn shards_that_are_granted_anew_are_watched_all_the_while_and_their_outages_go_on() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let first = world.start_worker("first", &leases.line(), options()).await;
+        seconds(60).await;
+        let backup = leases.assignment().unwrap();
+        let second = world.start_worker("second", &leases.line(), options()).await;
+        seconds(90).await;
+        second.crash();
+        seconds(30).await;
+        assert_eq!(first.probers(), 20, "half of them with a higher epoch than in the backup");
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
+        seconds(40).await;
+        assert_eq!(world.channels[0].lines().len(), 20);
+        let epochs = || leases.assignment().unwrap().owners.iter().map(|own| own.epoch).collect::<Vec<_>>();
+        let before = epochs();
+        let over = leases.assignment().unwrap().version;
+        let restored = Assignment { version: over + 1, ..backup };
+        world.store.set_latency(4_000); // so that rows are applied between the grant and its reading
+        leases.line().put(Record::Assignment(Box::new(restored)), over).await.unwrap();
+        for _ in 0..400 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            first.reload().await;
+            assert_eq!(first.probers(), 20);
+        }
+        world.store.set_latency(0);
+        assert!(epochs().iter().zip(&before).any(|(now, before)| now > before), "some are granted anew");
+        let granted = epochs();
+        names(20).iter().for_each(|id| world.targets.set(id, Behaviour::Answers(200)));
+        seconds(60).await;
+        assert_eq!(epochs(), granted, "once");
+        let kinds: Vec<AlertKind> = world.channels[0].told().into_iter().map(|(_, alert)| alert.kind).collect();
+        assert_eq!(kinds, [[AlertKind::Down; 20], [AlertKind::Up; 20]].concat());
     });
 }
 

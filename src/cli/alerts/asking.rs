@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use crate::app::{App, AppError};
 use crate::cli::fleet::say::say;
-use crate::cli::fleet::sight::{self, Sight};
+use crate::cli::fleet::sight::Sight;
 use crate::cli::out::note;
 use crate::cli::{status, text};
+use crate::control::client::Found;
 use crate::store::dynamodb::leases::DynamoLeases;
 use crate::worker::Identity;
 
@@ -34,15 +35,19 @@ impl Workers {
     ///
     /// # Errors
     /// The table does not answer, or holds a record of workers that cannot be read.
-    pub(super) async fn find(app: &App, has_daemon: bool) -> Result<Option<Self>, AppError> {
-        let leases = sight::open(app).await?;
+    pub(super) async fn find(app: &App, daemon: Option<&Found>) -> Result<Option<Self>, AppError> {
+        let leases = app.open_leases().await?;
         let mut live = Sight::read(&leases).await?.live();
-        if !has_daemon {
+        if daemon.is_none() {
             // The last daemon of this machine is dead for certain where its name is free, whatever its record says.
             let own = Identity::find(&app.settings.store.state_table, &|name| std::env::var(name).ok());
             live.retain(|id, _| !own.former_life_is_dead || *id != own.id);
         }
-        let has_others = live.len() > usize::from(has_daemon);
+        let is_daemon = |record: &WorkerRecord| {
+            let instance = record.heartbeat.as_ref().map(|beat| &beat.instance);
+            daemon.is_some_and(|daemon| instance == Some(&daemon.who.instance))
+        };
+        let has_others = live.values().any(|record| !is_daemon(record));
         Ok(has_others.then(|| Self { leases, live, since: Instant::now() }))
     }
 

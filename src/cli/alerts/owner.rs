@@ -11,6 +11,7 @@ use super::asking::Workers;
 use super::notifiers;
 use crate::app::{App, AppError};
 use crate::cli::out::Out;
+use crate::cli::run;
 use crate::control::client::{self, ControlError, Found};
 use crate::control::protocol::{Alerts, Answer, Request};
 use crate::settings::StoreKind;
@@ -42,7 +43,7 @@ impl Owner {
         let env = |name: &str| std::env::var(name).ok();
         let daemon = client::find(&app.settings, &env).await.map_err(|error| unanswered(&error))?;
         if app.settings.store.kind == StoreKind::Dynamodb
-            && let Some(workers) = Workers::find(app, daemon.is_some()).await?
+            && let Some(workers) = Workers::find(app, daemon.as_ref()).await?
         {
             return Ok(Self::Workers { workers: Box::new(workers), daemon });
         }
@@ -53,7 +54,12 @@ impl Owner {
         notifiers.retain(|notifier| given_up != Some(notifier.channel()));
         let world = app.world_to_tell(notifiers).await?;
         let options = Options { heartbeat: None, closes_unconfigured: false, ..app.options(true) };
-        Ok(Self::Here(Box::new(system::start(world, &options))))
+        let running = system::start(world, &options);
+        if !run::has_joined(&running).await {
+            running.stop(Duration::ZERO).await;
+            return Err(run::no_lease(app, "nothing was done"));
+        }
+        Ok(Self::Here(Box::new(running)))
     }
 
     /// Has these alerts, or all, tried now.

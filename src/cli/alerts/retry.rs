@@ -1,12 +1,12 @@
 //! `alerts retry`: have what is owed handed over now, by whoever owns it, and say what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{LoadedStates, Notifier};
+use api_health_actors::ports::{LoadedStates, Notifier, StateStore};
 use api_health_core::delivery::{ATTEMPT_MAX, OwedAlert};
-use api_health_core::{Alert, ApiState, ConfigIssue};
+use api_health_core::{Alert, ApiId, ApiState, ConfigIssue};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// How long after the last news the records are looked at: an attempt takes 20 s at most, and what came of it is stored at once.
 const PATIENCE: Duration = ATTEMPT_MAX.saturating_add(Duration::from_secs(10));
+
+/// So many records are read one by one and not all together: a table is read whole at a price.
+const READ_SINGLY_MAX: usize = 20;
 
 /// An alert that a channel must have and has not.
 struct Wanted {
@@ -96,11 +99,12 @@ async fn try_them(
     out: &Out,
 ) -> Result<(), AppError> {
     owner.retry(app, alert_ids).await?;
+    let store = app.open_store().await?;
     let patience = PATIENCE + owner.hears_within();
     let mut news = Instant::now();
     while news.elapsed() < patience {
         tokio::time::sleep(LOOK_EVERY).await;
-        let LoadedStates { states, .. } = status::load_states(app).await?;
+        let states = states_of(&*store, wanted).await?;
         let owed: BTreeMap<&str, &OwedAlert> =
             states.iter().flat_map(|state| &state.owed).map(|owed| (owed.alert.alert_id.as_str(), owed)).collect();
         for wanted in wanted.iter_mut().filter(|wanted| wanted.result.is_none()) {
@@ -124,6 +128,20 @@ async fn try_them(
         }
     }
     owner.tell_silent(app).await
+}
+
+/// The records of those of which nothing has come yet; all records, where those are many.
+async fn states_of(store: &dyn StateStore, wanted: &[Wanted]) -> Result<Vec<ApiState>, AppError> {
+    let awaited = wanted.iter().filter(|wanted| wanted.result.is_none());
+    let ids: BTreeSet<&ApiId> = awaited.map(|wanted| &wanted.alert.api_id).collect();
+    if ids.len() > READ_SINGLY_MAX {
+        return Ok(store.load_all().await?.states);
+    }
+    let mut states = Vec::new();
+    for id in ids {
+        states.extend(store.load(id.clone()).await?.and_then(Result::ok));
+    }
+    Ok(states)
 }
 
 /// What came of it since it was asked for, as its record says; `None`: nothing yet.

@@ -4,7 +4,7 @@ use api_health_core::ApiId;
 use api_health_core::own::notices::{CHANGED_IDS_MAX, Notice};
 
 use crate::app::App;
-use crate::cli::fleet::{say, sight};
+use crate::cli::fleet::say;
 use crate::cli::out::note;
 use crate::cli::text;
 use crate::control::client;
@@ -21,18 +21,18 @@ pub(super) async fn tell<'a>(app: &App, api_ids: impl Iterator<Item = &'a str>) 
     if ids.as_ref().is_some_and(Vec::is_empty) {
         return;
     }
-    // A daemon on this machine need not wait for its next look.
-    let env = |name: &str| std::env::var(name).ok();
-    if let Ok(Some(daemon)) = client::find(&app.settings, &env).await {
-        let _ = client::ask(&daemon.path, &Request::Reload).await; // else it sees it as the others do
-    }
     let notice = Notice::ConfigsChanged(ids.filter(|ids| ids.len() <= CHANGED_IDS_MAX));
-    let told = async { say::say(&sight::open(app).await?, &notice).await.map_err(crate::app::AppError::from) };
+    let told = async { say::say(&app.open_leases().await?, &notice).await.map_err(crate::app::AppError::from) };
     if let Err(error) = told.await {
         let seconds = app.settings.apis.reload.as_secs();
         note(&format!(
             "note: who watches sees this within {seconds} s, since it cannot be told: {}",
             text::line(&error.to_string())
         ));
+    }
+    // A daemon on this machine need not wait for its next look.
+    let env = |name: &str| std::env::var(name).ok();
+    if let Ok(Some(daemon)) = client::find(&app.settings, &env).await {
+        let _ = client::ask(&daemon.path, &Request::Reload).await; // else it sees it as the others do
     }
 }

@@ -8,10 +8,6 @@ use api_health_core::own::fleet::View;
 use api_health_core::own::records::{Assignment, Key, Record, WorkerId, WorkerRecord};
 use api_health_core::own::shards::Shard;
 
-use crate::app::{App, AppError};
-use crate::aws;
-use crate::store::dynamodb::leases::DynamoLeases;
-
 /// All of them at about one moment.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Sight {
@@ -19,18 +15,6 @@ pub(in crate::cli) struct Sight {
     pub(in crate::cli) assignment: Option<Assignment>,
     /// The workers that it names.
     pub(in crate::cli) workers: BTreeMap<WorkerId, WorkerRecord>,
-}
-
-/// The records in the table of the settings.
-///
-/// # Errors
-/// No region, or no credentials.
-pub(in crate::cli) async fn open(app: &App) -> Result<DynamoLeases, AppError> {
-    let config = aws::load(app.settings.region.clone()).await;
-    if let Err(error) = aws::preflight(&config).await {
-        return Err(AppError::Unavailable(error.explain().await.to_string()));
-    }
-    Ok(DynamoLeases::new(aws_sdk_dynamodb::Client::new(&config), app.settings.store.state_table.clone()))
 }
 
 impl Sight {

@@ -7,7 +7,7 @@ use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::control::protocol::{Alerts, Figures, Reloaded, Who};
+use crate::control::protocol::{Alerts, Reloaded, Who};
 use crate::control::server::Server;
 use crate::control::{Daemon, place};
 use crate::settings::{LoadedSettings, show};
@@ -53,23 +53,6 @@ impl Daemon for Answers {
 
     fn settings(&self) -> Value {
         self.settings.clone()
-    }
-
-    fn report(&self) -> LocalBoxFuture<'_, Result<Figures, String>> {
-        async {
-            let keeper = self.gauges.report().await.ok_or("the state-keeper does not answer")?;
-            Ok(Figures {
-                apis: self.gauges.probers(),
-                down: keeper.down,
-                unknown: keeper.unknown,
-                owed: keeper.owed,
-                unsaved: keeper.unsaved,
-                store_is_gone: keeper.store_is_gone,
-                probes: self.gauges.stats().probes(),
-                unreadable: self.gauges.unreadable(),
-            })
-        }
-        .boxed_local()
     }
 
     fn reload(&self) -> LocalBoxFuture<'_, Result<Reloaded, String>> {

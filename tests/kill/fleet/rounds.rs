@@ -93,7 +93,8 @@ impl Rounds {
             let deed = deeds.pop().expect("there are some");
             eprintln!("{:.0?}: round {round}: {deed:?}", began.elapsed());
             self.webhook.strike(Fault::Delay(self.chance.millis(400)));
-            self.go_on(self.chance.clone().millis(2_000));
+            let pause = self.chance.millis(2_000);
+            self.go_on(pause);
             self.carry_out(deed);
             self.until("each worker owns its share again", |rounds| rounds.is_whole());
         }

@@ -77,6 +77,20 @@ struct Held {
     owner: Option<Session>,
     epoch: u64,
     since: Duration,
+    /// Whose it was before, and since when: a process, or nobody's.
+    before: Vec<(Duration, Option<usize>)>,
+}
+
+impl Held {
+    /// Whose it was at some time in that span; `None` among them: nobody's.
+    fn owners_between(&self, from: Duration, to: Duration) -> impl Iterator<Item = Option<usize>> {
+        let ends = self.before.iter().skip(1).map(|(since, _)| *since).chain([self.since]);
+        self.before
+            .iter()
+            .zip(ends)
+            .filter(move |((since, _), end)| *since <= to && *end >= from)
+            .map(|((_, by), _)| *by)
+    }
 }
 
 pub(super) struct Fleet<'a> {
@@ -214,9 +228,13 @@ impl<'a> Fleet<'a> {
         from > ACQUAINTED && (1..self.history.processes.len()).any(is_well)
     }
 
+    fn held(&self, api_id: &ApiId) -> &Held {
+        &self.shards[Shard::of(api_id, SHARDS).index()]
+    }
+
     /// The process that owns an API, if its session lives.
     fn owner(&self, api_id: &ApiId) -> Option<usize> {
-        let session = self.shards[Shard::of(api_id, SHARDS).index()].owner.as_ref()?;
+        let session = self.held(api_id).owner.as_ref()?;
         let record = self.workers.get(session.worker.as_str())?;
         let lives = record.session == session.number && record.is_live();
         lives.then(|| self.processes.get(session).copied()).flatten()
@@ -226,7 +244,7 @@ impl<'a> Fleet<'a> {
         self.count("probes");
         let (process, now) = (self.process, self.at);
         let owner = self.owner(api_id);
-        let held = &self.shards[Shard::of(api_id, SHARDS).index()];
+        let held = self.held(api_id);
         let is_others = owner.is_some_and(|owner| owner != process) && now > held.since + FINDS_OUT;
         if is_others && !self.troubled(process, now.saturating_sub(FINDS_OUT), now, keeps_from_owning) {
             let what = format!("process {process} probes what process {owner:?} owns");
@@ -234,19 +252,23 @@ impl<'a> Fleet<'a> {
         }
         let Some(one) = self.apis.get(api_id) else { return Ok(()) };
         let (last, by) = one.last_began.unwrap_or_default();
-        // Probers that were given up are tried again after minutes, whoever owns them, also where it was another's before.
-        let is_gray = (1..self.history.processes.len())
-            .any(|process| self.troubled(process, last, now, |what| what == What::Cut(Cut::Probing)));
+        // Probers that were given up are tried again after minutes, whoever owns them, also where it was another's in between.
+        let is_gray = held
+            .owners_between(last, now)
+            .flatten()
+            .chain([by, process])
+            .any(|owner| self.troubled(owner, last, now, |what| what == What::Cut(Cut::Probing)));
         // A prober that waits for a time on the wall clock looks at that every five minutes, and it may have been set.
         let looks = if Spec::of(&one.api.schedule).is_cron() { Duration::from_secs(300) } else { Duration::ZERO };
         // One that is told to stop probes nothing more, and has until its deadline to store and to tell; if it cannot by then, its
         // lease runs out.
-        let leaves = self.history.processes[by]
-            .asked_to_leave
-            .filter(|at| (last..now).contains(at))
-            .map_or(Duration::ZERO, |_| LEAVES);
+        let life = &self.history.processes[by];
+        let leaves = life.asked_to_leave.filter(|at| (last..now).contains(at)).map_or(Duration::ZERO, |asked| {
+            let ended = life.ended.map_or(now, |(at, _)| at);
+            ended.saturating_sub(asked).min(LEAVES)
+        });
         // What is let go of waits for attempts under way, which a channel in trouble holds up.
-        let is_held_up = held.since > last
+        let is_held_up = held.owners_between(last, now).any(|owner| owner.is_none())
             && self.troubled(by, last, now, |what| matches!(what, What::Channel(_) | What::Cut(Cut::Channels)));
         let waits = if is_held_up { ATTEMPT_MAX } else { Duration::ZERO };
         let bound = gap(&one.api) + one.api.timeout + Duration::from_secs(1) + FAILOVER + looks + leaves + waits;

@@ -81,9 +81,8 @@ impl Keeper {
 
     /// A write went through, or was refused for what is in the store.
     fn store_is_well(&mut self, now: Moment) {
-        if self.health.is_well(now.uptime, &mut self.lines) {
-            self.tell_that_the_store_is_back(now);
-        }
+        self.health.is_well(now.uptime, &mut self.lines);
+        self.tell_that_the_store_is_back(now);
     }
 
     fn failed(&mut self, api_id: &ApiId, error: &StoreError, now: Moment) {

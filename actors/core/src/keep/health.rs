@@ -37,17 +37,10 @@ pub(super) struct Health {
     trouble: Option<Trouble>,
     /// When a write went through last.
     stored_at: Option<Duration>,
-    /// That the store is gone was told, by this life or one before it, and not yet that it is back.
-    is_told_gone: bool,
     said: LogThrottle,
 }
 
 impl Health {
-    /// It was told before that the store is gone.
-    pub(super) fn was_told_gone(&mut self) {
-        self.is_told_gone = true;
-    }
-
     pub(super) fn is_in_trouble(&self) -> bool {
         self.trouble.is_some()
     }
@@ -68,25 +61,28 @@ impl Health {
         self.stored_at.is_some_and(|at| at > then)
     }
 
-    /// A write went through, or was refused for what is in the store. Whether it has to be told that the store is back.
-    pub(super) fn is_well(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
+    /// A write went through, or was refused for what is in the store.
+    pub(super) fn is_well(&mut self, now: Duration, lines: &mut Vec<Line>) {
         self.stored_at = Some(now);
-        self.is_over(now, lines)
+        self.is_over(now, lines);
     }
 
-    /// A heartbeat was taken. That says nothing where writes of states fail: it is small, and goes over what is known to be
-    /// there.
+    /// A heartbeat was taken. Whether the store is well: that says nothing where writes of states fail, since a heartbeat is small,
+    /// and goes over what is known to be there.
     pub(super) fn beat_taken(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
-        self.trouble.as_ref().is_none_or(|trouble| !trouble.is_of_states) && self.is_over(now, lines)
+        let is_well = self.trouble.as_ref().is_none_or(|trouble| !trouble.is_of_states);
+        if is_well {
+            self.is_over(now, lines);
+        }
+        is_well
     }
 
-    fn is_over(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
+    fn is_over(&mut self, now: Duration, lines: &mut Vec<Line>) {
         if let Some(trouble) = self.trouble.take()
             && trouble.is_said
         {
             lines.push(Line::StoreBack { seconds: now.saturating_sub(trouble.since).as_secs() });
         }
-        std::mem::take(&mut self.is_told_gone)
     }
 
     /// The store takes no writes just now, of states or of a heartbeat that was sent then. Where checkpoints are far apart nothing
@@ -139,7 +135,6 @@ impl Health {
             return None;
         }
         trouble.is_told = true;
-        self.is_told_gone = true;
         Some((format!("it takes no writes: {}", trouble.error), trouble.since_wall))
     }
 }

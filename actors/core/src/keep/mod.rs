@@ -401,7 +401,7 @@ impl Keeper {
             let waits = match &until {
                 Until::Stored => unsaved,
                 Until::Told => unsaved || self.owes_what_it_can_tell(),
-                Until::Left => unsaved || self.turns.are_in_flight() || self.beats.is_last_under_way(),
+                Until::Left => unsaved || self.turns.are_in_flight(|_| true) || self.beats.is_last_under_way(),
                 Until::Released(shards) => !self.is_released(shards),
             };
             if waits {

@@ -58,12 +58,11 @@ impl Owned {
 
     pub(super) fn add(&mut self, grant: Grant) {
         self.epochs.insert(grant.shard, grant.epoch);
-        self.leaving.remove(&grant.shard);
     }
 
-    /// It was granted before: what is known of it is newer than any record that was read for this grant.
+    /// It was granted before, with this epoch or a higher one.
     pub(super) fn has(&self, grant: &Grant) -> bool {
-        self.epochs.get(&grant.shard) == Some(&grant.epoch)
+        self.epochs.get(&grant.shard).is_some_and(|epoch| *epoch >= grant.epoch)
     }
 
     pub(super) fn leave(&mut self, shards: &ShardSet) {

@@ -19,6 +19,9 @@ impl Keeper {
     ///
     /// Where a record has the epoch of a fresh grant already, or a higher one, that grant is not good, and is not taken. The answer
     /// is the highest epoch found in each of these shards; 0: none has any.
+    ///
+    /// A shard that is ours already may be granted anew, with a higher epoch. It was not lost in between, so what is known of it is
+    /// newer than any record: it is only sealed.
     pub fn gain(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> BTreeMap<Shard, u64> {
         let mut found: BTreeMap<Shard, u64> = grants.iter().map(|grant| (grant.shard, 0)).collect();
         for state in &states {
@@ -26,10 +29,11 @@ impl Keeper {
                 *found = state.epoch.max(*found);
             }
         }
-        // Two readings may be under way, and both have it.
-        let grants: Vec<Grant> = grants.iter().filter(|grant| !self.owned.has(grant)).copied().collect();
+        // Two readings may be under way, and end in any order.
         let is_good = |grant: &&Grant| found[&grant.shard] < grant.epoch || !grant.fresh;
-        grants.iter().filter(is_good).for_each(|grant| self.owned.add(*grant));
+        let is_news = |grant: &&Grant| !self.owned.has(grant) && is_good(grant);
+        let grants: Vec<Grant> = grants.iter().filter(is_news).copied().collect();
+        grants.iter().for_each(|grant| self.owned.add(*grant));
         let is_clean = |shard: Shard| grants.iter().find(|grant| grant.shard == shard).map(|grant| grant.clean);
         let mut to_seal: Vec<ApiId> = Vec::new();
         for state in states {
@@ -38,7 +42,9 @@ impl Keeper {
             if !clean {
                 to_seal.push(api_id.clone());
             }
-            self.adopt(state, (!clean).then_some(now.uptime), now);
+            if self.ledger.get(&api_id).is_none() {
+                self.adopt(state, (!clean).then_some(now.uptime), now);
+            }
         }
         self.ledger.write_anew(to_seal, now.uptime);
         self.look(now);
@@ -48,16 +54,11 @@ impl Keeper {
     fn adopt(&mut self, state: ApiState, unsealed_since: Option<std::time::Duration>, now: Moment) {
         let api_id = state.api_id.clone();
         let mut entry = Entry::new(state, unsealed_since);
-        // A shard that was granted anew, with a higher epoch, was not lost in between: it is watched as it was.
-        entry.question = self.ledger.get(&api_id).and_then(|before| before.question);
         if delivery::address(&mut entry.state.owed, &self.setup.channels) {
             entry.matters(None, now.uptime);
         }
         if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
             self.given_up.insert(probed);
-        }
-        if api_id == ApiId::own_store() && entry.state.incident.is_some() {
-            self.health.was_told_gone();
         }
         let has_to_be_stored = entry.is_unsaved();
         self.ledger.put(entry);
@@ -90,9 +91,7 @@ impl Keeper {
     /// Nothing of these shards is unsaved, and no attempt is under way.
     pub(super) fn is_released(&self, shards: &ShardSet) -> bool {
         self.in_shards(shards, Entry::is_unsaved).is_empty()
-            && !self.owing.iter().any(|api_id| {
-                shards.contains(&self.owned.shard(api_id)) && self.turns.is_in_flight(api_id, &self.channels)
-            })
+            && !self.turns.are_in_flight(|api_id| shards.contains(&self.owned.shard(api_id)))
     }
 
     /// These shards are another's, or nobody's: nothing is known of them any more. Outages that were told and never stored are

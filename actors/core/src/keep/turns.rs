@@ -84,9 +84,12 @@ impl Turns {
         }
     }
 
-    /// The next try waits until then.
+    /// The next try waits until then, unless one is under way.
     pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Duration) {
-        self.turns.insert((api_id.clone(), Arc::clone(channel)), Turn::Waiting(until));
+        let turn = self.turns.entry((api_id.clone(), Arc::clone(channel))).or_insert(Turn::Waiting(until));
+        if *turn != Turn::InFlight {
+            *turn = Turn::Waiting(until);
+        }
     }
 
     /// Nothing of these waits for its next try any more. How many did.
@@ -107,14 +110,10 @@ impl Turns {
         }
     }
 
-    /// Whether an attempt of this API is under way.
-    pub(super) fn is_in_flight(&self, api_id: &ApiId, channels: &[Channel]) -> bool {
-        channels.iter().any(|channel| self.turns.get(&(api_id.clone(), Arc::clone(channel))) == Some(&Turn::InFlight))
-    }
-
-    /// Whether any attempt is under way.
-    pub(super) fn are_in_flight(&self) -> bool {
-        self.in_flight.values().any(|count| *count > 0)
+    /// Whether an attempt is under way of one of these APIs.
+    pub(super) fn are_in_flight(&self, of: impl Fn(&ApiId) -> bool) -> bool {
+        let is_any = self.in_flight.values().any(|count| *count > 0);
+        is_any && self.turns.iter().any(|((api_id, _), turn)| *turn == Turn::InFlight && of(api_id))
     }
 }
 
@@ -142,7 +141,9 @@ mod tests {
         turns.ended(&id(0), &pager, Some(now + Duration::from_secs(5)));
         assert_eq!(turns.take(&pager), Some(id(ATTEMPTS_MAX)), "one that waits holds no place");
         turns.queue(&id(0), &pager, now);
-        assert!(!turns.is_in_flight(&id(0), std::slice::from_ref(&pager)));
+        assert!(!turns.are_in_flight(|api_id| *api_id == id(0)) && turns.are_in_flight(|api_id| *api_id == id(1)));
+        turns.wait(&id(1), &pager, now);
+        assert!(turns.are_in_flight(|api_id| *api_id == id(1)), "it waits for no try while one is under way");
         assert_eq!(turns.forget_waits(|_, channel| **channel == *"sns"), 0);
         assert_eq!(turns.forget_waits(|api_id, _| *api_id == id(0)), 1);
         turns.forget(&id(ATTEMPTS_MAX + 1), std::slice::from_ref(&pager));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::notices::{Ask, ConfigsRevision};
 use super::shards::Shard;
 use crate::heartbeat::Heartbeat;
+use crate::text;
 use crate::time::Timestamp;
 
 /// Workers of one fleet. More find no place in the assignment, and own nothing.
@@ -31,16 +32,7 @@ impl WorkerId {
     /// # Errors
     /// Says in plain words why `text` is not a name.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("is empty".into());
-        }
-        if text.len() > Self::CHARS_MAX {
-            return Err(format!("is longer than {} characters", Self::CHARS_MAX));
-        }
-        match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
-            Some(c) => Err(format!("has the character {c:?}")),
-            None => Ok(Self(text.into())),
-        }
+        text::name(text, Self::CHARS_MAX).map(Self)
     }
 
     /// The name that these bits make: as many as no other worker draws by chance.

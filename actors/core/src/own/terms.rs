@@ -46,12 +46,6 @@ impl Terms {
     }
 }
 
-impl Default for Terms {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,7 +54,10 @@ impl Fleet<'_> {
             self.count("shards taken that were free");
         }
         self.last_move = self.at;
-        self.shards[shard] = Held { owner: own.owner.clone(), epoch: own.epoch, since: self.at };
+        let owner = before.owner.as_ref().and_then(|session| self.processes.get(session).copied());
+        let mut lives = before.before;
+        lives.push((before.since, owner));
+        self.shards[shard] = Held { owner: own.owner.clone(), epoch: own.epoch, since: self.at, before: lives };
         Ok(())
     }
 }

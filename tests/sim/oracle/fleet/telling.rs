@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_health_core::{Alert, AlertKind, ApiState};
 
-use super::{Checked, Fleet, keeps_from_storing};
+use super::{Checked, Fleet, keeps_from_owning, keeps_from_storing};
 use crate::fleet_history::What;
 use crate::fleet_script::Cut;
 
@@ -104,9 +104,10 @@ impl Fleet<'_> {
                 record.owed.iter().any(|owed| owed.alert.alert_id == alert.alert_id && owed.is_awaited_by(channel))
             });
             let from = at.saturating_sub(Duration::from_secs(20));
-            let has_cause = self.troubled(by, from, at + NOTED, |_| true) || !self.lives(by, at, at + NOTED);
+            let has_cause = self.troubled(by, from, at + NOTED, keeps_from_owning) || !self.lives(by, at, at + NOTED);
             // A next owner that finds what was asked of its owners takes back once more, under the same id.
-            if !may_tell_unstored && !alert.is_withdrawal() && (!owed || !has_cause) {
+            let is_asked_again = alert.is_withdrawal() && by != process && self.held(api_id).since > at;
+            if !may_tell_unstored && !is_asked_again && (!owed || !has_cause) {
                 let what = format!("process {by} had the answer at {} s; the record owes it: {owed}", at.as_secs_f64());
                 return Err(self.violation("repeats_have_a_cause_and_the_same_id", Some(api_id), what));
             }

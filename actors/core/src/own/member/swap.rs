@@ -133,6 +133,10 @@ impl Member {
         let known = self.epochs.entry(shard).or_default();
         *known = epoch.max(*known);
         effects.push(Effect::Gained { shard, epoch, is_clean });
+        if is_leaving {
+            // Whoever was asked for it may have lost it meanwhile, and gives it back all the same.
+            effects.push(Effect::Release { shards: ShardSet::from([shard]) });
+        }
     }
 
     /// Ends the session of the next one that has expired; returns whether there was one. A verdict from before this worker went

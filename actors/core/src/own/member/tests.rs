@@ -128,11 +128,14 @@ fn a_verdict_from_before_it_went_blind_moves_nothing() {
     world.pass(4);
     world.workers[1].line = Line::Down;
     world.pass(16);
-    world.workers[0].line = Line::Down;
-    world.pass(60);
+    world.told(1);
+    // It hears nothing for a while; then it renews before it looks.
+    world.workers[0].wakes_at = Duration::MAX;
+    world.pass(10);
     world.workers.iter_mut().for_each(|worker| worker.line = Line::Up);
+    world.workers[0].wakes_at = world.now;
     world.pass(60);
-    assert_eq!((world.counts(), world.assignment().version), (vec![4, 4], version));
+    assert_eq!((losses(&world.told(1)), world.counts(), world.assignment().version), (0, vec![4, 4], version));
 }
 
 #[test]
