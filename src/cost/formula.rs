@@ -194,6 +194,7 @@ mod tests {
             reason: reason.into(),
             name: "Checkout (Frankfurt)".into(),
             url: url.into(),
+            owed_to: vec!["sns".into()],
         };
         let alert = Alert {
             alert_id: Alert::id(&incident.incident_id, AlertKind::Down),

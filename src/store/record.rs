@@ -22,7 +22,7 @@ use super::fault::one_line;
 
 /// The form that this program writes.
 ///
-/// 1: the first release. 2: what came of each delivery, and the name and URL of an incident. Since then `epoch`, `owed_to` and a
+/// 1: the first release. 2: what came of each delivery, and the name and URL of an incident. Since then `epoch`, `owed_to` (of an alert and of an incident) and a
 /// streak's `question` were added, and may be absent; `claim` is no longer written, and not read.
 pub const SCHEMA: u32 = 2;
 
@@ -105,6 +105,9 @@ struct StoredIncident<'a> {
     /// Since schema 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<Cow<'a, str>>,
+    /// The channels that must hear of its end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    owed_to: Vec<Cow<'a, str>>,
 }
 
 /// An owed alert; its API is that of the record.
@@ -233,6 +236,7 @@ impl<'a> From<&'a ApiState> for Record<'a> {
                 reason: i.reason.as_str().into(),
                 name: Some(i.name.as_str().into()),
                 url: Some(i.url.as_str()).filter(|url| !url.is_empty()).map(Cow::Borrowed),
+                owed_to: i.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
             }),
             last_told_status: state.last_told,
             missed_ticks: state.missed_ticks,
@@ -448,6 +452,7 @@ fn into_state(record: Record<'static>) -> Result<ApiState, String> {
             reason: i.reason.into_owned(),
             name: i.name.map_or_else(|| record.api_id.clone().into_owned(), Cow::into_owned),
             url: i.url.unwrap_or_default().into_owned(),
+            owed_to: i.owed_to.into_iter().map(Cow::into_owned).collect(),
         }),
         epoch: record.epoch.unwrap_or(0),
         last_told: record.last_told_status,

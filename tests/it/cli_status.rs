@@ -52,6 +52,7 @@ fn store(place: &Place) {
         reason: "r".into(),
         name: "Shop".into(),
         url: "http://127.0.0.1:1/".into(),
+        owed_to: vec![],
     });
     down.last_told = Status::Down;
     let alert = Alert {
@@ -264,6 +265,7 @@ fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
             reason: reason.into(),
             name: name.into(),
             url: String::new(),
+            owed_to: vec![],
         });
         own.last_told = Status::Down;
         own.owed = vec![owing(api_id.clone(), &format!("{api_id}.1.1.down"), &["terminal"], vec![])];

@@ -7,6 +7,9 @@ mod guard;
 mod hyper_oracle;
 mod phases;
 mod port;
+#[path = "../support/ports.rs"]
+#[allow(dead_code, reason = "the other test binaries use the rest")]
+mod ports;
 mod redirects;
 mod scripts;
 mod server;

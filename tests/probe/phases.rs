@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
+use crate::ports;
 use crate::server::{CLIENT, End, Script, Server, get, good_config, run};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -77,14 +78,10 @@ impl BlackHole {
     }
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn timed_out_connecting() {
-    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
     let exchange = run(async {
         let _hole = BlackHole::at(address).await;
         CLIENT.exchange(&Request { timeout: LIMIT, ..get(&format!("http://{address}/")) }).await
@@ -126,7 +123,7 @@ fn addresses_that_refuse_do_not_hold_up_the_next() {
 
 #[test]
 fn refused() {
-    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
     let exchange = run(CLIENT.exchange(&get(&format!("http://{address}/"))));
     assert_eq!(exchange.result.unwrap_err(), Failure::Refused { address });
 }

@@ -79,8 +79,13 @@ impl Decision {
         Self { next, from, owes: false, recheck: None, reason }
     }
 
-    fn owing(mut self, alert: Alert, channels: &[String]) -> Self {
-        delivery::owe(&mut self.next.owed, alert, channels);
+    /// Owes it to these channels and to those that heard of the outage. What begins an incident notes there whom it is owed to.
+    fn owing(mut self, alert: Alert, channels: &[String], heard: &[String]) -> Self {
+        let begins = alert.kind.opens();
+        let owed_to = delivery::owe(&mut self.next.owed, alert, channels, heard);
+        if let Some(incident) = self.next.incident.as_mut().filter(|_| begins) {
+            incident.owed_to = owed_to;
+        }
         self.owes = true;
         self
     }
@@ -146,7 +151,8 @@ pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -
     let mut decision = Decision::new(next, from, Reason::NotWatched);
     if let Some(incident) = incident {
         let reason = format!("no longer watched: {why}; it was down: {}", incident.reason);
-        decision = decision.owing(closed(&state.api_id, incident, from, &reason, now), channels);
+        let alert = closed(&state.api_id, &incident, from, &reason, now);
+        decision = decision.owing(alert, channels, &incident.owed_to);
     }
     debug_assert_eq!(invariant::first_broken(&decision.next), None, "close broke an invariant");
     Some(decision)
@@ -166,21 +172,22 @@ pub fn withdraw(state: &ApiState, told: &Alert, channels: &[String], now: Timest
         reason: told.reason.clone(),
         name: told.name.clone(),
         url: told.url.clone(),
+        owed_to: Vec::new(),
     };
     let reason =
         format!("this outage was told while the store was out of reach, and is not confirmed: {}", told.reason);
-    let alert = closed(&state.api_id, incident, Status::Unknown, &reason, now);
-    Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).owing(alert, channels))
+    let alert = closed(&state.api_id, &incident, Status::Unknown, &reason, now);
+    Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).owing(alert, channels, &[]))
 }
 
-fn closed(api_id: &crate::ApiId, incident: Incident, from: Status, reason: &str, now: Timestamp) -> Alert {
+fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str, now: Timestamp) -> Alert {
     Alert {
         alert_id: Alert::id(&incident.incident_id, AlertKind::Closed),
-        incident_id: incident.incident_id,
+        incident_id: incident.incident_id.clone(),
         kind: AlertKind::Closed,
         api_id: api_id.clone(),
-        name: incident.name,
-        url: incident.url,
+        name: incident.name.clone(),
+        url: incident.url.clone(),
         previous_status: from,
         happened_at: now,
         detected_at: now,
@@ -245,6 +252,7 @@ fn confirm(
                 reason: outcome.reason().unwrap_or_else(|| "no reason given".into()),
                 name: policy.name.to_owned(),
                 url: policy.url.to_owned(),
+                owed_to: Vec::new(),
             };
             next.incident = Some(incident.clone());
             Some(incident)
@@ -272,5 +280,5 @@ fn confirm(
         reason: incident.reason,
         changes_left_out: 0,
     };
-    decision.owing(alert, channels)
+    decision.owing(alert, channels, &incident.owed_to)
 }

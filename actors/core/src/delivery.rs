@@ -95,13 +95,13 @@ impl OwedAlert {
     }
 }
 
-/// Puts `alert` into the outbox, at the end, for these channels, for those that still await an earlier one, and for those that
-/// the beginning of its incident was owed to, if that is still there: whoever hears of an outage must hear of its end.
+/// Puts `alert` into the outbox, at the end, for these channels, for those that `heard` of what it ends, and for those that still
+/// await an earlier one. The answer is all of them.
 ///
 /// A full outbox is kept within [`OWED_MAX`] by leaving out a pair, an outage and its recovery, that cancel each other:
 /// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
 /// The alert before the pair counts what was left out after it.
-pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
+pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], heard: &[String]) -> Vec<String> {
     let is_full = owed.len() >= OWED_MAX;
     if let Some(first) = newest_pair_that_nobody_waits_for(owed).filter(|_| is_full) {
         let left_out: u32 = owed
@@ -116,15 +116,15 @@ pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String]) {
     }
     let mut owed_to = channels.to_vec();
     if !channels.is_empty() {
-        let of_incident = owed.iter().filter(|owed| owed.alert.incident_id == alert.incident_id);
-        let channels = of_incident.flat_map(|owed| owed.owed_to.iter().map(String::as_str));
-        for channel in channels.chain(owed.iter().flat_map(OwedAlert::awaited_by)) {
+        let heard = heard.iter().map(String::as_str);
+        for channel in heard.chain(owed.iter().flat_map(OwedAlert::awaited_by)) {
             if owed_to.iter().all(|known| known != channel) {
                 owed_to.push(channel.to_owned());
             }
         }
     }
     owed.push(OwedAlert::new(alert, &owed_to));
+    owed_to
 }
 
 /// The index of a neighbouring pair that the same channels await, as they await the alert before it. So it is the next one
@@ -246,8 +246,8 @@ mod tests {
     fn each_channel_is_served_in_order_and_on_its_own() {
         let both = channels(&["sns", "webhook"]);
         let mut owed = Vec::new();
-        owe(&mut owed, alert(0), &both);
-        owe(&mut owed, alert(1), &both);
+        owe(&mut owed, alert(0), &both, &[]);
+        owe(&mut owed, alert(1), &both, &[]);
         assert!(settle(&mut owed, "a0", "webhook"));
         assert_eq!((next(&owed, "webhook"), next(&owed, "sns")), (Some("a1"), Some("a0")));
         assert!(settle(&mut owed, "a1", "webhook"));
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn an_owner_with_other_channels_strikes_nothing_that_it_cannot_tell() {
         let mut owed = Vec::new();
-        owe(&mut owed, alert(0), &channels(&["sns"]));
+        owe(&mut owed, alert(0), &channels(&["sns"]), &[]);
         assert_eq!(next(&owed, "webhook"), None, "it is not owed to whoever came later");
         assert!(settle(&mut owed, "a0", "webhook"), "that it has it all the same is a fact");
         assert_eq!((next(&owed, "sns"), owed.len()), (Some("a0"), 1));
@@ -277,14 +277,14 @@ mod tests {
     #[test]
     fn the_end_of_an_outage_is_owed_to_whoever_is_yet_to_hear_of_it() {
         let mut owed = Vec::new();
-        owe(&mut owed, alert(0), &channels(&["sns", "webhook"]));
+        owe(&mut owed, alert(0), &channels(&["sns", "webhook"]), &[]);
         settle(&mut owed, "a0", "webhook");
         let mut other = owed.clone();
-        owe(&mut owed, alert(1), &channels(&["webhook"])); // decided by an owner without SNS
+        owe(&mut owed, alert(1), &channels(&["webhook"]), &[]); // decided by an owner without SNS
         settle(&mut owed, "a1", "webhook");
         settle(&mut owed, "a0", "sns");
         assert_eq!((next(&owed, "sns"), next(&owed, "webhook")), (Some("a1"), None));
-        owe(&mut other, alert(1), &channels(&["sns"])); // and by one without the channel that has heard of the outage
+        owe(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that has heard of the outage
         assert_eq!(next(&other, "webhook"), Some("a1"));
     }
 
@@ -302,7 +302,7 @@ mod tests {
     fn a_full_outbox_folds_pairs_and_still_ends_on_the_truth() {
         let mut owed = Vec::new();
         for n in 0..OWED_MAX + 7 {
-            owe(&mut owed, alert(n), &channels(&["sns"]));
+            owe(&mut owed, alert(n), &channels(&["sns"]), &[]);
             assert!(owed.len() <= OWED_MAX);
             let told: Vec<AlertKind> = owed.iter().map(|o| o.alert.kind).collect();
             assert!(told.windows(2).all(|w| w[0] != w[1]), "still in turns");
@@ -317,9 +317,9 @@ mod tests {
         let mut owed = Vec::new();
         for n in 0..2 * OWED_MAX {
             let withdrawal = Alert { kind: AlertKind::Closed, previous_status: Status::Unknown, ..alert(2 * n) };
-            owe(&mut owed, withdrawal, &channels(&["sns"]));
+            owe(&mut owed, withdrawal, &channels(&["sns"]), &[]);
         }
-        owe(&mut owed, alert(0), &channels(&["sns"]));
+        owe(&mut owed, alert(0), &channels(&["sns"]), &[]);
         assert_eq!((owed.len(), owed.last().unwrap().alert.kind), (OWED_MAX, AlertKind::Down));
     }
 
@@ -328,7 +328,7 @@ mod tests {
         let both = channels(&["dead", "well"]);
         let mut owed = Vec::new();
         for n in 0..4 * OWED_MAX {
-            owe(&mut owed, alert(n), &both);
+            owe(&mut owed, alert(n), &both, &[]);
             let well = next(&owed, "well").expect("each one is offered").to_owned();
             assert_eq!(well, format!("a{n}"));
             assert!(settle(&mut owed, &well, "well"));
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn failures_are_counted_and_end_with_the_delivery() {
         let mut owed = Vec::new();
-        owe(&mut owed, alert(0), &channels(&["sns", "webhook"]));
+        owe(&mut owed, alert(0), &channels(&["sns", "webhook"]), &[]);
         note_failure(&mut owed, "a0", "sns", &"x".repeat(500), Timestamp::from_millis(7));
         note_failure(&mut owed, "a0", "sns", "no such topic", Timestamp::from_millis(9));
         note_failure(&mut owed, "gone", "sns", "nobody asked", Timestamp::from_millis(9));

@@ -63,6 +63,8 @@ pub enum KeeperAsks {
         /// What was found in one of its records.
         epoch: u64,
     },
+    /// These shards were let go of, and nothing is known of them any more.
+    LetGo(ShardSet),
     /// An outage was told that could not be stored, of an API that another owns now: that one is to take it back.
     Withdraw(Arc<Alert>),
 }
@@ -129,6 +131,7 @@ impl StateKeeper {
             }
             Effect::ProbeAgain(api_id) => self.ask_parent(KeeperAsks::ProbeAgain(api_id), ctx),
             Effect::Lost { shard, epoch } => self.ask_parent(KeeperAsks::Lost { shard, epoch }, ctx),
+            Effect::LetGo(shards) => self.ask_parent(KeeperAsks::LetGo(shards), ctx),
             Effect::AskToWithdraw(alert) => self.ask_parent(KeeperAsks::Withdraw(alert), ctx),
             Effect::Settled(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
@@ -272,6 +275,19 @@ impl Handler<Lose> for StateKeeper {
 
     fn handle(&mut self, Lose(shards): Lose, ctx: &mut Self::Context) {
         self.tell(ctx, |core, _| core.lose(&shards));
+    }
+}
+
+/// Let go of these shards in order: [`KeeperAsks::LetGo`] answers, of each as soon as it is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LetGo(pub ShardSet);
+
+impl Handler<LetGo> for StateKeeper {
+    type Result = ();
+
+    fn handle(&mut self, LetGo(shards): LetGo, ctx: &mut Self::Context) {
+        self.tell(ctx, |core, now| core.let_go(&shards, now));
     }
 }
 

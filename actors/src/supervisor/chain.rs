@@ -219,7 +219,7 @@ impl Supervisor {
         }
         self.start_paused(None, ctx);
         self.load(ctx); // what was gained meanwhile
-        self.release_again(ctx);
+        self.release(ctx);
         self.apply_configs(ctx);
     }
 

@@ -161,9 +161,9 @@ impl Ownership {
         self.held.iter_mut().filter(|(shard, _)| shards.contains(shard)).for_each(|(_, held)| held.is_leaving = true);
     }
 
-    /// What is being let go of.
+    /// What is being let go of, and not still to be read.
     pub(super) fn leaving(&self) -> ShardSet {
-        self.held.iter().filter(|(_, held)| held.is_leaving).map(|(shard, _)| *shard).collect()
+        self.held.iter().filter(|(_, held)| held.is_leaving && !held.is_to_read).map(|(shard, _)| *shard).collect()
     }
 
     /// Nothing of these is held any more; with which epochs they were.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler, WrapFuture};
-use api_health_core::keep::{Grant, Until};
+use api_health_core::keep::Grant;
 use api_health_core::own::notices::{Ask, AskFor, Notice};
 use api_health_core::own::shards::ShardSet;
 use api_health_core::{Alert, AlertKind, ApiId, Status};
@@ -26,7 +26,7 @@ use crate::lease_view::{Figures, LeaseView};
 use crate::ports::StoreError;
 use crate::prober::Again;
 use crate::retry::{RetryPolicy, Waits};
-use crate::state_keeper::{DropChannel, FleetIs, Gain, KeeperAsks, Lose, Retry, Settle, Withdraw};
+use crate::state_keeper::{DropChannel, FleetIs, Gain, KeeperAsks, LetGo, Lose, Retry, Withdraw};
 
 /// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
 const LOAD_MAX: Duration = Duration::from_secs(60);
@@ -161,32 +161,18 @@ impl Supervisor {
             self.chain_is_up(ctx);
         } else {
             self.apply_configs(ctx);
+            self.release(ctx);
         }
     }
 
-    /// The keeper is there again: what is being let go of is let go of by it.
-    pub(super) fn release_again(&mut self, ctx: &mut Context<Self>) {
+    /// Has the keeper let go of what is being let go of. What it is still to read comes after that: it would not know what to
+    /// forget. A keeper that died is asked again in its next life.
+    pub(super) fn release(&mut self, ctx: &mut Context<Self>) {
         let leaving = self.ownership.leaving();
-        if !leaving.is_empty() {
-            self.release(leaving, ctx);
+        self.stop_probing_in(&leaving);
+        if !leaving.is_empty() && self.chain.is_up() {
+            self.tell_keeper(LetGo(leaving), ctx);
         }
-    }
-
-    fn release(&mut self, shards: ShardSet, ctx: &mut Context<Self>) {
-        self.ownership.leave(&shards);
-        self.stop_probing_in(&shards);
-        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return };
-        let settled = keeper.child.addr.send(Settle(Until::Released(shards.clone())));
-        ctx.spawn(settled.into_actor(self).map(move |settled, supervisor, ctx| {
-            // A keeper that died meanwhile is asked again in its next life.
-            if settled.unwrap_or(false) {
-                supervisor.tell_keeper(Lose(shards.clone()), ctx);
-                let epochs = supervisor.ownership.remove(&shards);
-                if let Some(handle) = &supervisor.ownership.handle {
-                    handle.released(epochs);
-                }
-            }
-        }));
     }
 
     fn lose(&mut self, shards: ShardSet, ctx: &mut Context<Self>) {
@@ -284,7 +270,8 @@ impl StreamHandler<LeaseChange> for Supervisor {
             }
             LeaseChange::Release(shards) => {
                 tracing::info!(shards = shards.len(), "shards are let go of");
-                self.release(shards, ctx);
+                self.ownership.leave(&shards);
+                self.release(ctx);
             }
             LeaseChange::Lost { shards, why } => {
                 tracing::warn!(shards = shards.len(), ?why, "shards lost: another worker owns them");
@@ -323,6 +310,13 @@ impl Handler<KeeperAsks> for Supervisor {
                     // It is another's, or has to be taken with a higher epoch.
                     handle.look();
                     handle.found_epoch(shard, epoch);
+                }
+            }
+            KeeperAsks::LetGo(shards) => {
+                let left = self.ownership.leaving().intersection(&shards).copied().collect();
+                let epochs = self.ownership.remove(&left);
+                if let Some(handle) = &self.ownership.handle {
+                    handle.released(epochs);
                 }
             }
             KeeperAsks::Withdraw(alert) if alert.kind == AlertKind::Down => {

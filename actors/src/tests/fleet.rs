@@ -57,6 +57,28 @@ fn two_workers_share_the_apis_and_probe_each_once_a_tick() {
 }
 
 #[test]
+fn what_is_given_to_a_new_worker_does_not_wait_for_an_alert_that_is_under_way_elsewhere() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(40), MemoryLeases::default());
+        let first = world.start_worker("first", &leases.line(), options()).await;
+        seconds(20).await;
+        world.channels[0].set_fault(ChannelFault::Hangs);
+        names(4).iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
+        seconds(30).await;
+        let second = world.start_worker("second", &leases.line(), options()).await;
+        while first.probers() == 40 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let given = 40 - first.probers();
+        seconds(3).await;
+        let now = second.probers();
+        assert!((given / 2..given).contains(&now), "{now} of {given} after 3 s");
+        seconds(25).await;
+        assert_eq!(first.probers() + second.probers(), 40, "the others go when the attempts are over");
+    });
+}
+
+#[test]
 fn what_a_killed_worker_owned_is_probed_again_within_fifteen_seconds_and_what_it_owed_is_told_once() {
     in_virtual_time(async {
         let (world, leases) = (world_of(20), MemoryLeases::default());

@@ -58,6 +58,7 @@ fn down_and_owed() -> ApiState {
         reason: "status 503 is not in 2xx".into(),
         name: "Shop – Kasse".into(),
         url: "https://shop.test/health".into(),
+        owed_to: vec!["sns".into(), "webhook".into()],
     };
     let alert = Alert {
         alert_id: Alert::id(&incident.incident_id, AlertKind::Down),

@@ -181,6 +181,7 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         reason: "Größe 🦀 \"\\\n".into(),
         name: "Käse & Co".into(),
         url: "https://shop.test/?a=1&b=%20".into(),
+        owed_to: vec!["sns".into(), "webhook".into()],
     };
     let state = ApiState {
         version,

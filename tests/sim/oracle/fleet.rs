@@ -16,7 +16,7 @@ use api_health_actors::testkit::stage::{Answered, Entry, Event};
 use api_health_actors::testkit::target::Behaviour;
 use api_health_core::own::records::{Session, WorkerRecord};
 use api_health_core::own::shards::{SHARDS, Shard};
-use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, ApiState, invariant};
+use api_health_core::{Alert, ApiConfig, ApiId, ApiState, invariant};
 
 use super::{Checked, Counts, Violation};
 use crate::fleet_history::{FleetHistory, What};
@@ -59,16 +59,6 @@ struct One {
     outages: HashSet<String>,
     /// When it was probed last, and by which process.
     last_began: Option<(Duration, usize)>,
-}
-
-impl One {
-    /// It ended, and whoever found that out had not this channel: others were told, and this one is not owed it.
-    fn ended_without(&self, channel: &str, incident: &str) -> bool {
-        let ends = [AlertKind::Up, AlertKind::Closed].map(|kind| Alert::id(incident, kind));
-        let owed_to: Vec<_> = self.stored.iter().filter(|(id, _)| ends.contains(id)).flat_map(|(_, to)| to).collect();
-        let is_told = self.lanes.iter().any(|((id, _), lane)| ends.contains(id) && lane.taken);
-        (is_told || !owed_to.is_empty()) && owed_to.iter().all(|to| *to != channel)
-    }
 }
 
 /// A shard, as the lease records say.

@@ -136,6 +136,8 @@ pub enum Effect {
         /// What was found in one of its records.
         epoch: u64,
     },
+    /// These shards were let go of: all of them is stored, and nothing is known of them any more.
+    LetGo(ShardSet),
     /// An outage was told that could not be stored, of an API that another owns now: its owner is to take it back.
     AskToWithdraw(Arc<Alert>),
     /// What this waiter waited for has come true.
@@ -151,8 +153,6 @@ pub enum Until {
     Told,
     /// Nothing is unsaved, no attempt is under way, and what is owed is left to the next process: this one ends.
     Left,
-    /// The same for these shards alone: they are let go of.
-    Released(ShardSet),
 }
 
 /// A prober has an outcome.
@@ -378,7 +378,6 @@ impl Keeper {
     /// Write everything now; [`Effect::Settled`] says when that is done.
     pub fn settle(&mut self, until: Until, waiter: u64, now: Moment) {
         match &until {
-            Until::Released(shards) => self.begin_release(&shards.clone(), now),
             Until::Left => {
                 self.ending = true;
                 self.beat_at_the_end(now);
@@ -391,6 +390,7 @@ impl Keeper {
     }
 
     fn settle_waiters(&mut self) {
+        self.forget_what_has_left();
         if self.waiters.is_empty() {
             return;
         }
@@ -401,8 +401,7 @@ impl Keeper {
             let waits = match &until {
                 Until::Stored => unsaved,
                 Until::Told => unsaved || self.owes_what_it_can_tell(),
-                Until::Left => unsaved || self.turns.are_in_flight(|_| true) || self.beats.is_last_under_way(),
-                Until::Released(shards) => !self.is_released(shards),
+                Until::Left => unsaved || self.turns.in_flight().next().is_some() || self.beats.is_last_under_way(),
             };
             if waits {
                 self.waiters.push((until, waiter));

@@ -65,8 +65,13 @@ impl Owned {
         self.epochs.get(&grant.shard).is_some_and(|epoch| *epoch >= grant.epoch)
     }
 
-    pub(super) fn leave(&mut self, shards: &ShardSet) {
-        self.leaving.extend(shards.iter().filter(|shard| self.epochs.contains_key(shard)));
+    /// It is let go of from now on; `false`: it is not owned.
+    pub(super) fn leave(&mut self, shard: Shard) -> bool {
+        let is_owned = self.epochs.contains_key(&shard);
+        if is_owned {
+            self.leaving.insert(shard);
+        }
+        is_owned
     }
 
     pub(super) fn remove(&mut self, shards: &ShardSet) {

@@ -71,14 +71,18 @@ impl Keeper {
         }
     }
 
-    /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now.
-    pub(super) fn begin_release(&mut self, shards: &ShardSet, now: Moment) {
-        self.owned.leave(shards);
+    /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now. [`Effect::LetGo`] says
+    /// when that is done, of each as soon as it is: an alert may be under way for long in one of them.
+    pub fn let_go(&mut self, shards: &ShardSet, now: Moment) {
+        let unknown: ShardSet = shards.iter().filter(|shard| !self.owned.leave(**shard)).copied().collect();
+        if !unknown.is_empty() {
+            self.effects.push(Effect::LetGo(unknown));
+        }
         self.store_what_is_leaving();
-        self.pump(now);
+        self.look(now);
     }
 
-    /// Whoever waits for these shards waits for no checkpoint: how an attempt ended that was under way is stored as well.
+    /// Whoever waits for those shards waits for no checkpoint: how an attempt ended that was under way is stored as well.
     pub(super) fn store_what_is_leaving(&mut self) {
         if self.owned.leaving().is_empty() {
             return;
@@ -88,15 +92,29 @@ impl Keeper {
         }
     }
 
-    /// Nothing of these shards is unsaved, and no attempt is under way.
-    pub(super) fn is_released(&self, shards: &ShardSet) -> bool {
-        self.in_shards(shards, Entry::is_unsaved).is_empty()
-            && !self.turns.are_in_flight(|api_id| shards.contains(&self.owned.shard(api_id)))
+    /// Forgets those shards that are let go of and in which nothing is unsaved and no attempt under way.
+    pub(super) fn forget_what_has_left(&mut self) {
+        if self.owned.leaving().is_empty() {
+            return;
+        }
+        let unsaved = self.in_shards(self.owned.leaving(), Entry::is_unsaved);
+        let busy: ShardSet =
+            unsaved.iter().chain(self.turns.in_flight()).map(|api_id| self.owned.shard(api_id)).collect();
+        let left: ShardSet = self.owned.leaving().difference(&busy).copied().collect();
+        if !left.is_empty() {
+            self.forget(&left);
+            self.effects.push(Effect::LetGo(left));
+        }
     }
 
     /// These shards are another's, or nobody's: nothing is known of them any more. Outages that were told and never stored are
     /// for their next owner to take back.
     pub fn lose(&mut self, shards: &ShardSet) {
+        self.forget(shards);
+        self.settle_waiters();
+    }
+
+    fn forget(&mut self, shards: &ShardSet) {
         for api_id in self.in_shards(shards, |_| true) {
             let Some(entry) = self.ledger.forget(&api_id) else { continue };
             self.effects.extend(entry.told_unstored().map(|told| Effect::AskToWithdraw(Arc::clone(told))));
@@ -105,15 +123,17 @@ impl Keeper {
             self.given_up.remove(&api_id);
         }
         self.owned.remove(shards);
-        self.settle_waiters();
     }
 
     fn in_shards(&self, shards: &ShardSet, is_meant: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
+        self.of_those(|entry| shards.contains(&self.owned.shard(&entry.state.api_id)) && is_meant(entry))
+    }
+
+    /// The APIs of which that is true, in the order of their ids.
+    pub(super) fn of_those(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
         let entries = self.ledger.entries.iter();
-        let mut found: Vec<ApiId> = entries
-            .filter(|(api_id, entry)| shards.contains(&self.owned.shard(api_id)) && is_meant(entry))
-            .map(|(api_id, _)| api_id.clone())
-            .collect();
+        let mut found: Vec<ApiId> =
+            entries.filter(|(_, entry)| is_meant(entry)).map(|(api_id, _)| api_id.clone()).collect();
         found.sort_unstable();
         found
     }

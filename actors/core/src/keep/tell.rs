@@ -226,12 +226,13 @@ impl Keeper {
 
     /// Nothing that was decided until then is owed to this channel any more: a person gave it up. How many alerts it was owed.
     pub fn drop_channel(&mut self, channel: &str, until: Timestamp, now: Moment) -> usize {
-        let owing: Vec<ApiId> = self.owing.iter().cloned().collect();
         let (mut dropped, mut dropped_of) = (0, HashSet::new());
-        for api_id in owing {
+        let is_concerned = |entry: &Entry| entry.state.incident.is_some() || !entry.state.owed.is_empty();
+        for api_id in self.of_those(is_concerned) {
             let Some(entry) = self.ledger.get_mut(&api_id) else { continue };
             let here = delivery::drop_channel(&mut entry.state.owed, channel, until);
-            if here > 0 {
+            let incident = entry.state.incident.as_mut().filter(|incident| incident.started_at <= until);
+            if incident.is_some_and(|incident| incident.gives_up(channel)) || here > 0 {
                 entry.matters(None, now.uptime);
                 self.ledger.queue(&api_id);
                 dropped += here;

@@ -110,10 +110,9 @@ impl Turns {
         }
     }
 
-    /// Whether an attempt is under way of one of these APIs.
-    pub(super) fn are_in_flight(&self, of: impl Fn(&ApiId) -> bool) -> bool {
-        let is_any = self.in_flight.values().any(|count| *count > 0);
-        is_any && self.turns.iter().any(|((api_id, _), turn)| *turn == Turn::InFlight && of(api_id))
+    /// The APIs of which an attempt is under way.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &ApiId> {
+        self.turns.iter().filter(|(_, turn)| **turn == Turn::InFlight).map(|((api_id, _), _)| api_id)
     }
 }
 
@@ -141,9 +140,10 @@ mod tests {
         turns.ended(&id(0), &pager, Some(now + Duration::from_secs(5)));
         assert_eq!(turns.take(&pager), Some(id(ATTEMPTS_MAX)), "one that waits holds no place");
         turns.queue(&id(0), &pager, now);
-        assert!(!turns.are_in_flight(|api_id| *api_id == id(0)) && turns.are_in_flight(|api_id| *api_id == id(1)));
+        let is_in_flight = |turns: &Turns, of: ApiId| turns.in_flight().any(|api_id| *api_id == of);
+        assert!(!is_in_flight(&turns, id(0)) && is_in_flight(&turns, id(1)));
         turns.wait(&id(1), &pager, now);
-        assert!(turns.are_in_flight(|api_id| *api_id == id(1)), "it waits for no try while one is under way");
+        assert!(is_in_flight(&turns, id(1)), "it waits for no try while one is under way");
         assert_eq!(turns.forget_waits(|_, channel| **channel == *"sns"), 0);
         assert_eq!(turns.forget_waits(|api_id, _| *api_id == id(0)), 1);
         turns.forget(&id(ATTEMPTS_MAX + 1), std::slice::from_ref(&pager));

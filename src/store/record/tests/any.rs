@@ -92,7 +92,7 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
             error,
         });
     let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
-        Incident { incident_id, started_at, reason, name, url }
+        Incident { incident_id, started_at, reason, name, url, owed_to: vec!["sns".into()] }
     });
     let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).prop_map(ending).boxed();
     let withdrawn = owed(AlertKind::Closed).prop_map(withdrawing).boxed();

@@ -58,6 +58,29 @@ fn a_channel_that_is_given_up_is_owed_nothing_any_more() {
 }
 
 #[test]
+fn the_end_of_an_outage_is_owed_to_whoever_was_told_of_it_unless_that_was_given_up() {
+    for (is_given_up, owed_to) in [(false, vec!["mail", "pager"]), (true, vec!["mail"])] {
+        let mut desk = Desk::watching(&["shop"]);
+        desk.goes_down("shop");
+        desk.all_goes_well();
+        assert_eq!(desk.stored("shop").owed, [], "the pager has it");
+        // The next process has another channel.
+        let mut next = Desk::empty(Setup { channels: vec!["mail".into()], ..setup() });
+        (next.store, next.now) = (desk.store, desk.now);
+        next.gain(&grants(2, true));
+        if is_given_up {
+            assert_eq!(next.keeper.drop_channel("pager", moment(next.now).wall, moment(next.now)), 0);
+            next.take();
+            next.store_answers();
+        }
+        next.watch(&["shop"]);
+        next.comes_back("shop");
+        next.store_answers();
+        assert_eq!(next.stored("shop").owed[0].owed_to, owed_to);
+    }
+}
+
+#[test]
 fn an_alert_that_waits_for_room_is_never_taken_for_one_that_the_store_holds_up() {
     let names: Vec<String> = (0..ATTEMPTS_MAX + 1).map(|n| format!("api-{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

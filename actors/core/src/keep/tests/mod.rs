@@ -349,6 +349,12 @@ impl Desk {
     fn did(&self, is_meant: impl Fn(&Effect) -> bool) -> usize {
         self.others.iter().filter(|effect| is_meant(effect)).count()
     }
+
+    /// How often the keeper said that it has let go of the shard of this API.
+    fn let_go_of(&self, name: &str) -> usize {
+        let shard = Shard::of(&id(name), SHARDS);
+        self.did(|effect| matches!(effect, Effect::LetGo(shards) if shards.contains(&shard)))
+    }
 }
 
 /// The wall clock runs beside the other.

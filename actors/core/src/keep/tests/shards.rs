@@ -108,18 +108,35 @@ fn a_shard_that_is_let_go_of_is_stored_and_nothing_more_is_begun_for_it() {
     desk.goes_down("shop");
     desk.store_answers();
     desk.comes_back("shop");
-    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.keeper.let_go(&all_shards(), moment(desk.now));
     desk.take();
-    let is_settled = |desk: &Desk| desk.did(|effect| matches!(effect, Effect::Settled(7))) == 1;
     desk.store_answers();
-    assert!(!is_settled(&desk), "an attempt is under way");
+    assert_eq!(desk.let_go_of("shop"), 0, "an attempt is under way");
     desk.attempts_end(&Attempted::TakenOver);
-    assert!(!is_settled(&desk), "what came of it is not stored");
+    assert_eq!(desk.let_go_of("shop"), 0, "what came of it is not stored");
     desk.store_answers();
     desk.wait(600);
-    assert!(is_settled(&desk) && desk.attempts.is_empty());
+    assert!(desk.let_go_of("shop") == 1 && desk.attempts.is_empty());
     let owed: Vec<&str> = desk.stored("shop").owed.iter().map(|owed| owed.alert.kind.as_str()).collect();
     assert_eq!(owed, ["up"], "the recovery is for its next owner to tell");
+}
+
+#[test]
+fn a_shard_waits_for_no_attempt_of_another_to_be_let_go_of() {
+    let mut desk = Desk::watching(&["shop", "a"]);
+    assert_ne!(Shard::of(&id("shop"), SHARDS), Shard::of(&id("a"), SHARDS));
+    desk.goes_down("shop");
+    desk.store_answers();
+    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.take();
+    desk.store_answers();
+    assert_eq!((desk.let_go_of("a"), desk.let_go_of("shop")), (1, 0));
+    assert!(desk.keeper.state(&id("a")).is_none() && desk.keeper.state(&id("shop")).is_some());
+    desk.attempts_end(&Attempted::TakenOver);
+    desk.store_answers();
+    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.take();
+    assert_eq!((desk.let_go_of("a"), desk.let_go_of("shop")), (2, 2), "asked again, it says so again");
 }
 
 #[test]
@@ -128,11 +145,13 @@ fn what_is_figures_alone_is_stored_as_well_before_a_shard_is_let_go_of() {
     desk.wait(1);
     desk.finds("shop", Verdict::Pass);
     assert!(desk.commits.is_empty(), "it waits for its checkpoint");
-    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    let known = desk.known("shop").last_probe.clone();
+    desk.keeper.let_go(&all_shards(), moment(desk.now));
     desk.take();
+    assert_eq!(desk.let_go_of("shop"), 0);
     desk.store_answers();
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::Settled(7))), 1);
-    assert_eq!(desk.stored("shop"), desk.known("shop"));
+    assert_eq!(desk.let_go_of("shop"), 1);
+    assert_eq!(desk.stored("shop").last_probe, known);
 }
 
 #[test]
@@ -141,29 +160,35 @@ fn what_is_found_out_after_a_shard_is_let_go_of_waits_for_no_checkpoint() {
     let mut desk = Desk::with(seldom, &["bank"]);
     desk.goes_down("bank");
     desk.store_answers();
-    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.keeper.let_go(&all_shards(), moment(desk.now));
     desk.take();
     // The end of an attempt that was under way.
     desk.attempts_end(&Attempted::Failed { why: "refused".into(), wait: Duration::from_secs(30) });
-    let is_settled = |desk: &Desk| desk.did(|effect| matches!(effect, Effect::Settled(7))) == 1;
-    assert!(!is_settled(&desk));
+    let known = desk.known("bank").clone();
+    assert!(desk.let_go_of("bank") == 0 && known.owed[0].deliveries[0].failures == 1);
     desk.wait(1);
     desk.store_answers();
-    assert!(is_settled(&desk));
-    assert_eq!(desk.stored("bank"), desk.known("bank"));
+    assert_eq!(desk.let_go_of("bank"), 1);
+    assert_eq!(desk.stored("bank").owed, known.owed);
 }
 
 #[test]
 fn an_outcome_that_comes_after_its_shard_was_let_go_of_is_for_the_next_owner_to_find() {
     let mut desk = Desk::watching(&["shop"]);
-    desk.keeper.settle(Until::Released(all_shards()), 7, moment(desk.now));
+    desk.keeper.let_go(&all_shards(), moment(desk.now));
     desk.take();
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::Settled(7))), 1);
+    assert_eq!(desk.let_go_of("shop"), 1);
     // Another may own it from here on, and seals nothing that was let go of in order.
     desk.goes_down("shop");
     desk.wait(1);
-    assert!(desk.commits.is_empty() && desk.attempts.is_empty());
-    assert_eq!(desk.known("shop").status, Status::Up);
+    assert!(desk.commits.is_empty() && desk.attempts.is_empty() && desk.keeper.state(&id("shop")).is_none());
+    // Nor does one count that comes before the shard can go.
+    let mut desk = Desk::watching(&["shop"]);
+    desk.goes_down("shop");
+    desk.store_answers();
+    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.comes_back("shop");
+    assert_eq!((desk.let_go_of("shop"), desk.known("shop").status), (0, Status::Down));
 }
 
 #[test]
