@@ -14,7 +14,7 @@ use api_health_actors::supervisor::LeaseParts;
 use api_health_actors::system::{Options, World};
 use api_health_core::ConfigIssue;
 use api_health_core::own::member::Member;
-use api_health_core::own::records::{Extra, Speaks, WorkerRecord, WorkerState};
+use api_health_core::own::records::WorkerRecord;
 use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
 
@@ -333,21 +333,13 @@ impl App {
             self.identity.get_or_init(|| Identity::find(&store.state_table, &|name| std::env::var(name).ok()));
         let terms = Terms { lease: fleet.lease, renew: fleet.renew, ..Terms::DEFAULT };
         let record = WorkerRecord {
-            id: identity.id.clone(),
-            version: 0,
-            session: 0,
-            state: WorkerState::Live,
             role: fleet.role,
-            lease: terms.lease,
-            renew: terms.renew,
             channels: self.channels().into_iter().map(str::to_owned).collect(),
-            speaks: Speaks { protocol: 1, reads_schema: SCHEMA_OF_FLEETS },
             host: host(),
             boot_id: identity.boot_id.clone(),
             started_at: self.clock.now(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            heartbeat: None,
-            extra: Extra::new(),
+            ..WorkerRecord::new(identity.id.clone(), &terms, SCHEMA_OF_FLEETS)
         };
         Ok(Some(LeaseParts {
             member: Member::new(record, identity.former_life_is_dead, terms, SHARDS, SCHEMA),

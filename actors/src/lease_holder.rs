@@ -244,7 +244,6 @@ impl LeaseHolder {
                     Effect::Release { shards } => changes.push(LeaseChange::Release(shards)),
                     Effect::Lost { shards, why } => changes.push(LeaseChange::Lost { shards, why }),
                     Effect::Left => changes.push(LeaseChange::Left),
-                    Effect::Looked => {}
                     Effect::AskProgress => awaited = self.report(),
                     Effect::Put { record, over } => awaited = self.put(record, over),
                     Effect::Read { keys } => awaited = self.read(keys),

@@ -41,6 +41,61 @@ pub async fn read_back(store: &dyn StateStore) -> Vec<ApiState> {
     loaded.states
 }
 
+/// States in memory, which several workers in one process share: what stands between them and a store costs nothing.
+#[derive(Default)]
+pub struct Memory(Mutex<HashMap<ApiId, Arc<ApiState>>>);
+
+impl Memory {
+    fn states(&self) -> std::sync::MutexGuard<'_, HashMap<ApiId, Arc<ApiState>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, write: StateWrite) -> Result<(), CommitError> {
+        let mut states = self.states();
+        let stored = states.get(&write.state.api_id);
+        if stored.map_or(0, |state| state.version) != write.over
+            || stored.is_some_and(|state| state.epoch > write.state.epoch)
+        {
+            return Err(CommitError::Conflict);
+        }
+        states.insert(write.state.api_id.clone(), write.state);
+        Ok(())
+    }
+}
+
+impl StateStore for Memory {
+    fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>> {
+        let states = self.states().values().map(|state| ApiState::clone(state)).collect();
+        async { Ok(LoadedStates { states, unreadable: vec![] }) }.boxed()
+    }
+
+    fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {
+        let state = self.states().get(&api_id).map(|state| Ok(ApiState::clone(state)));
+        async { Ok(state) }.boxed()
+    }
+
+    fn set_aside(&self, _: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        unreachable!("all that is in it can be read")
+    }
+
+    fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
+        let results = writes.into_iter().map(|write| self.write(write)).collect();
+        async { results }.boxed()
+    }
+
+    fn write_heartbeat(&self, _: Heartbeat) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>> {
+        async { Ok(vec![]) }.boxed()
+    }
+
+    fn limits(&self) -> CommitLimits {
+        CommitLimits { batch_max: 1_000, batches_in_flight_max: 8 }
+    }
+}
+
 /// Counts the writes that became durable, and notes when each API's first one did.
 pub struct Watched {
     inner: Arc<dyn StateStore>,
@@ -62,6 +117,11 @@ impl Watched {
     /// Writes that became durable.
     pub fn durable(&self) -> usize {
         self.durable.load(Ordering::Relaxed)
+    }
+
+    /// APIs of which a write became durable.
+    pub fn apis(&self) -> usize {
+        self.first_at_ns.as_ref().map_or(0, |first| first.lock().unwrap_or_else(PoisonError::into_inner).len())
     }
 
     /// When each API's first write became durable.

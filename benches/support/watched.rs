@@ -124,15 +124,14 @@ impl ConfigSource for Rows {
     }
 }
 
-/// Starts the real actors over `apis`, without a channel; they load what `store` holds. Nothing is probed before `reload`.
-pub fn start(
+/// The real actors' world over `apis`, without a channel, owned whole.
+pub fn world(
     apis: Vec<Arc<ApiConfig>>,
     probe: Arc<dyn Probe>,
     store: Arc<dyn StateStore>,
     clock: Arc<dyn Clock>,
-    options: &Options,
-) -> Running {
-    let world = World {
+) -> World {
+    World {
         probe,
         store,
         store_name: "bench".into(),
@@ -141,6 +140,16 @@ pub fn start(
         sources: vec![Arc::new(Rows(apis))],
         clock,
         leases: None,
-    };
-    system::start(world, &Options { arbiters: ARBITERS, ..options.clone() })
+    }
+}
+
+/// Starts the real actors in that world; they load what `store` holds. Nothing is probed before `reload`.
+pub fn start(
+    apis: Vec<Arc<ApiConfig>>,
+    probe: Arc<dyn Probe>,
+    store: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    options: &Options,
+) -> Running {
+    system::start(world(apis, probe, store, clock), &Options { arbiters: ARBITERS, ..options.clone() })
 }

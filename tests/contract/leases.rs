@@ -4,7 +4,6 @@ mod beside_states;
 mod heartbeats;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use api_health::store::dynamodb::leases::DynamoLeases;
 use api_health_actors::leases::Leases;
@@ -12,8 +11,9 @@ use api_health_actors::ports::CommitError;
 use api_health_actors::testkit::leases::MemoryLeases;
 use api_health_core::own::notices::{ASKS_MAX, Ask, AskFor, Notice};
 use api_health_core::own::records::{
-    Assignment, Extra, Key, Ownership, Record, Role, Session, Speaks, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState,
+    Assignment, Extra, Key, Ownership, Record, Role, Session, WORKERS_MAX, WorkerId, WorkerRecord,
 };
+use api_health_core::own::terms::Terms;
 use api_health_core::{ApiId, Timestamp};
 use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
@@ -87,21 +87,14 @@ fn name(text: &str) -> WorkerId {
 
 fn worker(text: &str, version: u64) -> WorkerRecord {
     WorkerRecord {
-        id: name(text),
         version,
         session: 3,
-        state: WorkerState::Live,
         role: Role::Standby,
-        lease: Duration::from_secs(10),
-        renew: Duration::from_secs(3),
         channels: ["sns", "webhook"].map(str::to_owned).into(),
-        speaks: Speaks { protocol: 1, reads_schema: 3 },
         host: "Größe 🦀".into(),
-        boot_id: String::new(),
         started_at: Timestamp::from_millis(1_795_332_600_250),
         program: "0.2.0".into(),
-        heartbeat: None,
-        extra: Extra::new(),
+        ..WorkerRecord::new(name(text), &Terms::DEFAULT, 3)
     }
 }
 
@@ -183,8 +176,7 @@ async fn what_was_written_is_read_back_equal_with_what_this_version_does_not_kno
         [("hue", r#""blue""#), ("mood", r#"{"a":[1,2.5,null,true]}"#)].map(|(k, v)| (k.into(), v.into())).into();
     let mut of_fleet = assignment(1);
     of_fleet.extra = extra.clone();
-    let api_id = ApiId::own_prober(&ApiId::parse("shop").unwrap());
-    let what = AskFor::Retry { api_id: Some(api_id), alert_ids: Some(vec![]) };
+    let what = AskFor::Retry { alert_ids: Some(vec![]) };
     of_fleet.say(Notice::Ask(Ask { id: "1".into(), at: Timestamp::from_millis(-1), what }));
     of_fleet.say(Notice::ConfigsChanged(Some(vec![ApiId::parse("shop").unwrap()])));
     for record in [of_worker(WorkerRecord { extra, ..worker("0", 1) }), of_all(of_fleet)] {
@@ -200,7 +192,7 @@ async fn the_largest_fleet_is_taken_and_read_at_once(world: World) {
     all.workers = names.iter().map(|text| name(text)).collect();
     all.owners = vec![Ownership { owner: Some(Session { worker: name(&names[99]), number: 1 }), epoch: u64::MAX }; 64];
     for n in 0..ASKS_MAX {
-        let what = AskFor::Retry { api_id: None, alert_ids: Some(vec!["x".repeat(150); 20]) };
+        let what = AskFor::Retry { alert_ids: Some(vec!["x".repeat(150); 20]) };
         all.say(Notice::Ask(Ask { id: n.to_string(), at: Timestamp::from_millis(0), what }));
     }
     assert_eq!(leases.put(of_all(all.clone()), 0).await, Ok(()));

@@ -13,7 +13,7 @@ use api_health_actors::system::Options;
 use api_health_actors::testkit::FakeWorld;
 use api_health_actors::testkit::leases::LeaseLine;
 use api_health_core::own::member::Member;
-use api_health_core::own::records::{Extra, Role, Speaks, WorkerId, WorkerRecord, WorkerState};
+use api_health_core::own::records::{Role, WorkerId, WorkerRecord};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
 use tokio::sync::Notify;
@@ -87,22 +87,13 @@ pub(crate) async fn live(world: FakeWorld, parts: LeaseParts, options: Options, 
 
 /// How it holds leases.
 pub(crate) fn lease_parts(n: usize, plan: &Worker, world: &FakeWorld, leases: &LeaseLine) -> LeaseParts {
+    let id = WorkerId::parse(&format!("w{n}")).expect("a plain name");
     let record = WorkerRecord {
-        id: WorkerId::parse(&format!("w{n}")).expect("a plain name"),
-        version: 0,
-        session: 0,
-        state: WorkerState::Live,
         role: if plan.is_standby { Role::Standby } else { Role::Worker },
-        lease: Terms::DEFAULT.lease,
-        renew: Terms::DEFAULT.renew,
         channels: world.channels.iter().map(|channel| channel.channel().to_owned()).collect(),
-        speaks: Speaks { protocol: 1, reads_schema: 3 },
         host: format!("host-{n}"),
-        boot_id: String::new(),
         started_at: world.clock.now(),
-        program: "0".into(),
-        heartbeat: None,
-        extra: Extra::new(),
+        ..WorkerRecord::new(id, &Terms::DEFAULT, 3)
     };
     // The clock of the machine, which counts suspension and is never set.
     let clock = world.clock.clone();

@@ -2,14 +2,11 @@
 //! most, move no more than they must on the way, and then move nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use api_health_core::Timestamp;
 use api_health_core::own::fleet::{Plan, View, plan};
-use api_health_core::own::records::{
-    Assignment, Ownership, Role, Session, Speaks, WorkerId, WorkerRecord, WorkerState,
-};
+use api_health_core::own::records::{Assignment, Ownership, Session, WorkerId, WorkerRecord};
 use api_health_core::own::shards::ShardSet;
+use api_health_core::own::terms::Terms;
 use proptest::prelude::*;
 
 fn session(worker: u8) -> Session {
@@ -18,23 +15,7 @@ fn session(worker: u8) -> Session {
 }
 
 fn record(worker: u8) -> WorkerRecord {
-    WorkerRecord {
-        id: session(worker).worker,
-        version: 1,
-        session: 1,
-        state: WorkerState::Live,
-        role: Role::Worker,
-        lease: Duration::from_secs(10),
-        renew: Duration::from_secs(3),
-        channels: BTreeSet::new(),
-        speaks: Speaks { protocol: 1, reads_schema: 2 },
-        host: String::new(),
-        boot_id: String::new(),
-        started_at: Timestamp::default(),
-        program: String::new(),
-        heartbeat: None,
-        extra: BTreeMap::new(),
-    }
+    WorkerRecord { version: 1, session: 1, ..WorkerRecord::new(session(worker).worker, &Terms::DEFAULT, 2) }
 }
 
 struct Fleet {

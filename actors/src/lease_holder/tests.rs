@@ -1,14 +1,13 @@
 //! Holders that share leases in memory, in virtual time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::task::Poll;
 
-use api_health_core::Timestamp;
 use api_health_core::own::member::Standing;
-use api_health_core::own::records::{Role, Speaks, WorkerId, WorkerState};
+use api_health_core::own::records::{WorkerId, WorkerState};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
 use tokio::time::Instant;
@@ -22,23 +21,7 @@ fn named(name: &str) -> WorkerId {
 }
 
 fn record(name: &str) -> WorkerRecord {
-    WorkerRecord {
-        id: named(name),
-        version: 0,
-        session: 0,
-        state: WorkerState::Live,
-        role: Role::Worker,
-        lease: Duration::ZERO,
-        renew: Duration::ZERO,
-        channels: BTreeSet::new(),
-        speaks: Speaks { protocol: 1, reads_schema: 2 },
-        host: String::new(),
-        boot_id: String::new(),
-        started_at: Timestamp::default(),
-        program: String::new(),
-        heartbeat: None,
-        extra: BTreeMap::new(),
-    }
+    WorkerRecord::new(named(name), &Terms::DEFAULT, 2)
 }
 
 /// A worker whose keeper lets go of whatever it is asked to within half a second.

@@ -222,7 +222,7 @@ impl Supervisor {
     fn act_on(&self, Ask { id, at, what }: Ask, ctx: &mut Context<Self>) -> bool {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return false };
         match what {
-            AskFor::Retry { alert_ids, .. } => {
+            AskFor::Retry { alert_ids } => {
                 ctx.spawn(keeper.child.addr.send(Retry(alert_ids)).into_actor(self).map(|_, _, _| ()));
             }
             AskFor::DropChannel { channel } => {

@@ -26,7 +26,7 @@ use crate::ports::{Clock as _, ConfigSource, Notifier, StateStore, StoreError};
 use crate::supervisor::LeaseParts;
 use crate::system::{self, Options, Running, World};
 use api_health_core::own::member::Member;
-use api_health_core::own::records::{Extra, Role, Speaks, WorkerId, WorkerRecord, WorkerState};
+use api_health_core::own::records::{WorkerId, WorkerRecord};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
 use leases::LeaseLine;
@@ -179,22 +179,12 @@ impl FakeWorld {
     /// # Panics
     /// For a name that is none.
     pub fn lease_parts(&self, name: &str, line: &LeaseLine) -> LeaseParts {
+        let id = WorkerId::parse(name).expect("tests use plain names");
         let record = WorkerRecord {
-            id: WorkerId::parse(name).expect("tests use plain names"),
-            version: 0,
-            session: 0,
-            state: WorkerState::Live,
-            role: Role::Worker,
-            lease: Terms::DEFAULT.lease,
-            renew: Terms::DEFAULT.renew,
             channels: self.channels.iter().map(|channel| channel.channel().to_owned()).collect(),
-            speaks: Speaks { protocol: 1, reads_schema: 3 },
             host: name.to_owned(),
-            boot_id: String::new(),
             started_at: self.clock.now(),
-            program: "0".into(),
-            heartbeat: None,
-            extra: Extra::new(),
+            ..WorkerRecord::new(id, &Terms::DEFAULT, 3)
         };
         let started = tokio::time::Instant::now();
         LeaseParts {

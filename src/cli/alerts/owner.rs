@@ -73,7 +73,7 @@ impl Owner {
             Self::Daemon(found) => drop(ask(found, &Request::Retry { alerts: alerts() }).await?),
             Self::Workers { workers, daemon } => {
                 let alert_ids = (!all).then(|| alert_ids.to_vec());
-                workers.ask(app, AskFor::Retry { api_id: None, alert_ids }).await?;
+                workers.ask(app, AskFor::Retry { alert_ids }).await?;
                 if let Some(found) = daemon {
                     ask(found, &Request::Retry { alerts: alerts() }).await?;
                 }

@@ -113,14 +113,8 @@ fn ranges(shards: &[Shard]) -> String {
 
 fn ask_words(ask: &Ask) -> String {
     match &ask.what {
-        AskFor::Retry { api_id, alert_ids } => {
-            let alerts = match alert_ids {
-                Some(ids) => text::count(ids.len(), "owed alert"),
-                None => "what is owed".to_owned(),
-            };
-            let of = api_id.as_ref().map(|api_id| format!(" of {api_id}")).unwrap_or_default();
-            format!("try {alerts}{of} again now")
-        }
+        AskFor::Retry { alert_ids: Some(ids) } => format!("try {} again now", text::count(ids.len(), "owed alert")),
+        AskFor::Retry { alert_ids: None } => "try what is owed again now".to_owned(),
         AskFor::Withdraw { api_id, incident_id, .. } => {
             format!("take back what was told of {api_id} and not stored ({})", text::line(incident_id))
         }
@@ -169,23 +163,26 @@ fn json_of_worker(sight: &Sight, record: &WorkerRecord, now: Timestamp) -> Value
 }
 
 fn json_of_ask(ask: &Ask) -> Value {
-    let (what, api_id) = match &ask.what {
-        AskFor::Retry { .. } => ("retry", ask.what.api_id()),
-        AskFor::Withdraw { .. } => ("withdraw", ask.what.api_id()),
-        AskFor::DropChannel { .. } => ("drop_channel", None),
+    let (what, about) = match &ask.what {
+        AskFor::Retry { alert_ids } => ("retry", json!({ "alert_ids": alert_ids })),
+        AskFor::Withdraw { api_id, incident_id, .. } => {
+            ("withdraw", json!({ "api_id": api_id.as_str(), "incident_id": incident_id }))
+        }
+        AskFor::DropChannel { channel } => ("drop_channel", json!({ "channel": channel })),
     };
-    let alert_ids = if let AskFor::Retry { alert_ids, .. } = &ask.what { alert_ids.as_ref() } else { None };
-    let incident_id = if let AskFor::Withdraw { incident_id, .. } = &ask.what { Some(incident_id) } else { None };
-    let channel = if let AskFor::DropChannel { channel } = &ask.what { Some(channel) } else { None };
-    json!({
+    let mut json = json!({
         "id": ask.id,
         "at": ask.at.to_string(),
         "what": what,
-        "api_id": api_id.map(|api_id| api_id.as_str()),
-        "alert_ids": alert_ids,
-        "incident_id": incident_id,
-        "channel": channel,
-    })
+        "api_id": null,
+        "alert_ids": null,
+        "incident_id": null,
+        "channel": null,
+    });
+    for (key, value) in about.as_object().into_iter().flatten() {
+        json[key] = value.clone();
+    }
+    json
 }
 
 #[cfg(test)]

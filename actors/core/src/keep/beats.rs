@@ -20,7 +20,7 @@ pub const FIRST_BEAT_AFTER: Duration = Duration::from_secs(10);
 pub const BEAT_MAX: Duration = Duration::from_secs(30);
 
 /// While the store is in trouble, one that failed is tried again after this.
-pub const BEAT_AGAIN_AFTER: Duration = Duration::from_secs(10);
+const BEAT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Where the heartbeats of one keeper stand.
 #[derive(Clone, Debug)]

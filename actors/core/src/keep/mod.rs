@@ -55,13 +55,13 @@ use owned::Owned;
 use turns::Turns;
 
 pub use answers::Read;
-pub use beats::{BEAT_AGAIN_AFTER, BEAT_MAX, FIRST_BEAT_AFTER};
+pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
 pub use health::STORE_GONE_AFTER;
 pub use ledger::ANEW_PER_SECOND;
 pub use line::Line;
 pub use owned::{Grant, Lease};
 pub use report::Report;
-pub use tell::{Attempted, LAPSED_MIN, NOTED_WITHIN, UNSTORED_MAX};
+pub use tell::{Attempted, NOTED_WITHIN, UNSTORED_MAX};
 pub use turns::{ATTEMPTS_MAX, Channel};
 pub use watching::Watch;
 

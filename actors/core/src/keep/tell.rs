@@ -22,7 +22,7 @@ pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
 
 /// Who has seen another worker live, and cannot renew its lease, tells only after this: by then the other one owns what was
 /// its, unless the store is out of reach for all.
-pub const LAPSED_MIN: Duration = Duration::from_secs(20);
+const LAPSED_MIN: Duration = Duration::from_secs(20);
 
 /// The longest that the next try of an alert is put off by what a process before this one noted: what was mended with a
 /// restart is seen soon.

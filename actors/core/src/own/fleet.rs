@@ -9,7 +9,7 @@ use super::records::{Assignment, Role, Session, WorkerId, WorkerRecord};
 use super::shards::{Shard, ShardSet};
 
 /// At most one part out of so many of what a worker owns is let go of at a time, one shard at least.
-pub const LET_GO_PARTS: usize = 4;
+const LET_GO_PARTS: usize = 4;
 
 /// The fleet as one worker sees it.
 #[derive(Clone, Copy, Debug)]

@@ -46,8 +46,6 @@ pub struct Ask {
 pub enum AskFor {
     /// Try owed alerts now, whatever they wait for.
     Retry {
-        /// Of this API; `None`: of all.
-        api_id: Option<ApiId>,
         /// These alone, [`ASK_ALERTS_MAX`] at most; `None`: all.
         alert_ids: Option<Vec<String>>,
     },
@@ -65,17 +63,6 @@ pub enum AskFor {
         /// Its name.
         channel: String,
     },
-}
-
-impl AskFor {
-    /// The API that it is about; `None`: all of them.
-    pub fn api_id(&self) -> Option<&ApiId> {
-        match self {
-            Self::Retry { api_id, .. } => api_id.as_ref(),
-            Self::Withdraw { api_id, .. } => Some(api_id),
-            Self::DropChannel { .. } => None,
-        }
-    }
 }
 
 /// How far the configs are: a number that grows with each change, and what the last changes were about.
@@ -120,7 +107,7 @@ impl Assignment {
         match notice {
             Notice::Ask(ask) if self.asks.iter().any(|known| known.id == ask.id) => {}
             Notice::Ask(mut ask) => {
-                if let AskFor::Retry { alert_ids, .. } = &mut ask.what
+                if let AskFor::Retry { alert_ids } = &mut ask.what
                     && alert_ids.as_ref().is_some_and(|ids| ids.len() > ASK_ALERTS_MAX)
                 {
                     *alert_ids = None; // trying more than was asked for harms nobody
@@ -141,7 +128,7 @@ mod tests {
     use super::*;
 
     fn ask(id: usize) -> Ask {
-        let what = AskFor::Retry { api_id: None, alert_ids: None };
+        let what = AskFor::Retry { alert_ids: None };
         Ask { id: id.to_string(), at: Timestamp::default(), what }
     }
 
@@ -163,8 +150,8 @@ mod tests {
     fn an_ask_for_very_many_alerts_asks_for_all() {
         let mut assignment = Assignment::none(1, 2);
         let alert_ids = Some(vec![String::new(); ASK_ALERTS_MAX + 1]);
-        assignment.say(Notice::Ask(Ask { what: AskFor::Retry { api_id: None, alert_ids }, ..ask(1) }));
-        assert_eq!(assignment.asks[0].what, AskFor::Retry { api_id: None, alert_ids: None });
+        assignment.say(Notice::Ask(Ask { what: AskFor::Retry { alert_ids }, ..ask(1) }));
+        assert_eq!(assignment.asks[0].what, AskFor::Retry { alert_ids: None });
     }
 
     #[test]

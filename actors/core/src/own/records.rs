@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::notices::{Ask, ConfigsRevision};
 use super::shards::Shard;
+use super::terms::Terms;
 use crate::heartbeat::Heartbeat;
 use crate::text;
 use crate::time::Timestamp;
@@ -146,6 +147,28 @@ pub struct WorkerRecord {
 }
 
 impl WorkerRecord {
+    /// What a worker says of itself that speaks as this version does, before it has a session: what it is there for, its channels,
+    /// its machine and when it began are still to be said.
+    pub fn new(id: WorkerId, terms: &Terms, reads_schema: u32) -> Self {
+        Self {
+            id,
+            version: 0,
+            session: 0,
+            state: WorkerState::Live,
+            role: Role::Worker,
+            lease: terms.lease,
+            renew: terms.renew,
+            channels: BTreeSet::new(),
+            speaks: Speaks { protocol: 1, reads_schema },
+            host: String::new(),
+            boot_id: String::new(),
+            started_at: Timestamp::default(),
+            program: String::new(),
+            heartbeat: None,
+            extra: Extra::new(),
+        }
+    }
+
     /// The session that it speaks of.
     pub fn session(&self) -> Session {
         Session { worker: self.id.clone(), number: self.session }

@@ -13,11 +13,8 @@ mod clocks_world;
 mod sealing;
 mod sealing_steps;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use api_health_core::Timestamp;
-use api_health_core::own::records::{Role, Session, Speaks, WorkerId, WorkerRecord, WorkerState};
+use api_health_core::own::records::{Session, WorkerId, WorkerRecord};
+use api_health_core::own::terms::Terms;
 
 /// The name of the worker of that number.
 fn named(worker: usize) -> WorkerId {
@@ -29,21 +26,5 @@ fn session(worker: usize, number: u64) -> Session {
 }
 
 fn record(worker: usize, session: u64) -> WorkerRecord {
-    WorkerRecord {
-        id: named(worker),
-        version: 1,
-        session,
-        state: WorkerState::Live,
-        role: Role::Worker,
-        lease: Duration::from_secs(10),
-        renew: Duration::from_secs(3),
-        channels: BTreeSet::new(),
-        speaks: Speaks { protocol: 1, reads_schema: 2 },
-        host: String::new(),
-        boot_id: String::new(),
-        started_at: Timestamp::default(),
-        program: String::new(),
-        heartbeat: None,
-        extra: BTreeMap::new(),
-    }
+    WorkerRecord { version: 1, session, ..WorkerRecord::new(named(worker), &Terms::DEFAULT, 2) }
 }

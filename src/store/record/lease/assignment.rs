@@ -51,8 +51,6 @@ struct StoredAsk<'a> {
 enum StoredAskFor<'a> {
     Retry {
         #[serde(skip_serializing_if = "Option::is_none")]
-        api_id: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         alert_ids: Option<Vec<Cow<'a, str>>>,
     },
     Withdraw {
@@ -164,8 +162,7 @@ pub(super) fn read(fields: Map<String, Value>) -> Result<Assignment, String> {
 impl<'a> From<&'a Ask> for StoredAsk<'a> {
     fn from(ask: &'a Ask) -> Self {
         let what = match &ask.what {
-            AskFor::Retry { api_id, alert_ids } => StoredAskFor::Retry {
-                api_id: api_id.as_ref().map(|api_id| api_id.as_str().into()),
+            AskFor::Retry { alert_ids } => StoredAskFor::Retry {
                 alert_ids: alert_ids.as_ref().map(|ids| ids.iter().map(|id| id.as_str().into()).collect()),
             },
             AskFor::Withdraw { api_id, incident_id, told } => StoredAskFor::Withdraw {
@@ -182,10 +179,9 @@ impl<'a> From<&'a Ask> for StoredAsk<'a> {
 fn read_ask(value: &Value) -> Option<Ask> {
     let stored = StoredAsk::deserialize(value).ok()?;
     let what = match stored.what {
-        StoredAskFor::Retry { api_id, alert_ids } => AskFor::Retry {
-            api_id: api_id.map(|text| ApiId::parse_stored(&text)).transpose().ok()?,
-            alert_ids: alert_ids.map(|ids| ids.into_iter().map(Cow::into_owned).collect()),
-        },
+        StoredAskFor::Retry { alert_ids } => {
+            AskFor::Retry { alert_ids: alert_ids.map(|ids| ids.into_iter().map(Cow::into_owned).collect()) }
+        }
         StoredAskFor::Withdraw { api_id, incident_id, told } => {
             AskFor::Withdraw { api_id: ApiId::parse_stored(&api_id).ok()?, incident_id: incident_id.into_owned(), told }
         }

@@ -98,8 +98,8 @@ fn assignment() -> Assignment {
     record.workers = [a, b].into();
     let alert_ids = Some(vec!["shop.1795332600250.8.down".to_owned()]);
     record.asks = vec![
-        ask("r1", "00.250", AskFor::Retry { api_id: None, alert_ids: None }),
-        ask("r2", "01", AskFor::Retry { api_id: Some(id("shop")), alert_ids }),
+        ask("r1", "00.250", AskFor::Retry { alert_ids: None }),
+        ask("r2", "01", AskFor::Retry { alert_ids }),
         ask(
             "w1",
             "02",
@@ -233,7 +233,7 @@ fn the_largest_records_are_far_below_what_dynamodb_takes() {
     record.owners = (0..usize::from(SHARDS)).map(|shard| owned(&named(99 - shard % 9), u64::MAX, u64::MAX)).collect();
     for n in 0..ASKS_MAX {
         let alert_ids = (0..ASK_ALERTS_MAX).map(|m| format!("{}.1795332600250.{m}.closed", long_id(n))).collect();
-        let what = AskFor::Retry { api_id: Some(long_id(n)), alert_ids: Some(alert_ids) };
+        let what = AskFor::Retry { alert_ids: Some(alert_ids) };
         record.say(Notice::Ask(Ask { id: format!("{n:0>64}"), at: at("9999-01-01T00:00:00.001Z"), what }));
     }
     record.say(Notice::ConfigsChanged(Some((0..CHANGED_IDS_MAX).map(long_id).collect())));
@@ -290,8 +290,7 @@ fn any_worker() -> impl Strategy<Value = WorkerRecord> {
 fn any_ask() -> impl Strategy<Value = Ask> {
     let api_id = || select(vec!["shop", "api-health:prober:a", "api-health:store", "api-health:fleet"]).prop_map(id);
     let what = prop_oneof![
-        (proptest::option::of(api_id()), proptest::option::of(proptest::collection::vec(text(), 0..3)))
-            .prop_map(|(api_id, alert_ids)| AskFor::Retry { api_id, alert_ids }),
+        proptest::option::of(proptest::collection::vec(text(), 0..3)).prop_map(|alert_ids| AskFor::Retry { alert_ids }),
         (api_id(), text(), select(vec![AlertKind::Down, AlertKind::Up, AlertKind::Closed]))
             .prop_map(|(api_id, incident_id, told)| AskFor::Withdraw { api_id, incident_id, told }),
         text().prop_map(|channel| AskFor::DropChannel { channel }),

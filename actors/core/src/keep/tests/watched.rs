@@ -96,6 +96,23 @@ fn whoever_waits_until_all_is_told_hears_when_it_is() {
 }
 
 #[test]
+fn an_api_waits_for_one_checkpoint_however_often_it_is_found_well() {
+    let mut desk = Desk::watching(&["shop"]);
+    desk.finds("shop", Verdict::Pass);
+    desk.store_answers();
+    let before = desk.stored("shop").version;
+    for _ in 0..100 {
+        desk.finds("shop", Verdict::Pass);
+    }
+    assert!(desk.commits.is_empty());
+    desk.wait(600);
+    assert_eq!(desk.commits.iter().map(|(_, writes)| writes.len()).sum::<usize>(), 1);
+    desk.store_answers();
+    desk.wait(600);
+    assert!(desk.commits.is_empty() && desk.stored("shop").version == before + 1);
+}
+
+#[test]
 fn a_prober_that_was_given_up_is_told_and_three_outcomes_end_that() {
     let mut desk = Desk::watching(&["shop"]);
     let shop = Arc::clone(&desk.rows["shop"]);

@@ -105,8 +105,6 @@ pub enum Effect {
         /// Why.
         why: Loss,
     },
-    /// What [`Member::fleet`](super::Member::fleet) shows is new.
-    Looked,
     /// Nothing to do until then; [`Event::Woke`] at that time.
     SleepUntil(Duration),
     /// The worker has left. Nothing follows.

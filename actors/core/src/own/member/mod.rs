@@ -25,10 +25,10 @@ use swap::Gain;
 pub use events::{CallError, Effect, Event, Loss, Standing};
 
 /// Notices that wait for being written; no more are taken until some are.
-pub const NOTICES_MAX: usize = 50;
+const NOTICES_MAX: usize = 50;
 
 /// Calls that may have no answer while the last shards are given back; then the worker leaves without.
-pub const CLOSING_FAILURES_MAX: u8 = 3;
+const CLOSING_FAILURES_MAX: u8 = 3;
 
 /// The fleet as it was seen last.
 #[derive(Clone, Debug, PartialEq, Eq)]

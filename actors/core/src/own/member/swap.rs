@@ -86,7 +86,6 @@ impl Member {
         let soonest = now.saturating_add(LOOK_GAP_MIN);
         self.look_at = self.watch.next_expiry().map_or(next, |expiry| next.min(expiry)).max(soonest);
         self.renew_sooner_if_seen(now);
-        effects.push(Effect::Looked);
     }
 
     /// Somebody waits for this worker now, who would wait for its long lease.
@@ -294,6 +293,5 @@ impl Member {
         }
         self.may_swap = true; // what was given back may be its own to take again
         self.renew_sooner_if_seen(now);
-        effects.push(Effect::Looked);
     }
 }

@@ -3,13 +3,11 @@
 mod leaving;
 mod world;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::own::records::{Role, Speaks, WORKERS_MAX, WorkerState};
+use crate::own::records::{Role, WORKERS_MAX};
 use crate::own::terms::Terms;
-use crate::time::Timestamp;
 use world::{Line, World};
 
 /// The name of a worker.
@@ -19,23 +17,8 @@ pub(crate) fn named(name: &str) -> WorkerId {
 
 /// A record of a live worker with one channel.
 pub(crate) fn record(name: &str, session: u64) -> WorkerRecord {
-    WorkerRecord {
-        id: named(name),
-        version: 1,
-        session,
-        state: WorkerState::Live,
-        role: Role::Worker,
-        lease: Terms::DEFAULT.lease,
-        renew: Terms::DEFAULT.renew,
-        channels: [String::from("mail")].into(),
-        speaks: Speaks { protocol: 1, reads_schema: 2 },
-        host: "host".into(),
-        boot_id: "boot".into(),
-        started_at: Timestamp::default(),
-        program: "0".into(),
-        heartbeat: None,
-        extra: BTreeMap::new(),
-    }
+    let id = named(name);
+    WorkerRecord { version: 1, session, channels: ["mail".into()].into(), ..WorkerRecord::new(id, &Terms::DEFAULT, 2) }
 }
 
 fn losses(told: &[Effect]) -> usize {

@@ -87,7 +87,6 @@ impl World {
                         Line::Down | Line::Deaf => Err(CallError::NoAnswer),
                     })),
                     Effect::SleepUntil(at) => worker.wakes_at = at,
-                    Effect::Looked => {}
                     Effect::Release { ref shards } => {
                         let held = worker.member.held().into_iter();
                         events.push_back(Event::Released(held.filter(|(shard, _)| shards.contains(shard)).collect()));
