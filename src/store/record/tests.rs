@@ -58,7 +58,7 @@ fn down_and_owed() -> ApiState {
         reason: "status 503 is not in 2xx".into(),
         name: "Shop – Kasse".into(),
         url: "https://shop.test/health".into(),
-        owed_to: vec!["sns".into(), "webhook".into()],
+        owed_to: vec![],
     };
     let alert = Alert {
         alert_id: Alert::id(&incident.incident_id, AlertKind::Down),
@@ -127,6 +127,7 @@ fn addressed() -> ApiState {
     let mut state = ApiState { version: 9, epoch: 41, ..down_and_owed() };
     state.streak = state.streak.map(|streak| Streak { question: 51_234, ..streak });
     state.owed[0].owed_to = vec!["webhook".into(), "sns".into()];
+    state.incident.as_mut().unwrap().owed_to = vec!["webhook".into(), "sns".into()];
     state
 }
 
