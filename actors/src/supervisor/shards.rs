@@ -202,7 +202,9 @@ impl Supervisor {
         let Some(fleet) = &sight.fleet else { return };
         self.note_joined(&sight);
         let others: Vec<_> = fleet.others.values().filter(|record| record.is_live()).collect();
-        if let (true, Some(other)) = (self.ownership.alone, others.first()) {
+        // Whoever owns all by now was first: it is the other one that does nothing.
+        let must_not_be = self.ownership.alone && !self.ownership.has_joined;
+        if let (true, Some(other)) = (must_not_be, others.first()) {
             let why = format!("another api-health shares this store: {} on host {}", other.id, other.host);
             return self.escalate("worker", ExitReason::Unstartable(why));
         }

@@ -11,6 +11,7 @@ use super::{options, seconds, world};
 use crate::child::ExitReason;
 use crate::leases::Leases as _;
 use crate::ports::StateStore as _;
+use crate::supervisor::LeaseParts;
 use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::leases::{LineFault, MemoryLeases};
@@ -324,6 +325,25 @@ fn shards_that_are_granted_anew_are_watched_all_the_while_and_their_outages_go_o
         assert_eq!(epochs(), granted, "once");
         let kinds: Vec<AlertKind> = world.channels[0].told().into_iter().map(|(_, alert)| alert.kind).collect();
         assert_eq!(kinds, [[AlertKind::Down; 20], [AlertKind::Up; 20]].concat());
+    });
+}
+
+#[test]
+fn of_two_that_want_to_be_alone_the_first_goes_on_and_the_second_ends() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let alone = |name: &str| LeaseParts { alone: true, ..world.lease_parts(name, &leases.line()) };
+        let mut first = world.begin_worker(alone("first"), options()).await.unwrap();
+        first.joined().await;
+        first.reload().await;
+        let mut second = world.begin_worker(alone("second"), options()).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(30), second.fatal()).await.expect("it ends");
+        assert!(
+            matches!(&ended.reason, ExitReason::Unstartable(why) if why.contains("shares this store")),
+            "{ended:?}"
+        );
+        assert!(tokio::time::timeout(Duration::from_secs(200), first.fatal()).await.is_err(), "it goes on");
+        assert_eq!(first.probers(), 20);
     });
 }
 

@@ -130,7 +130,8 @@ fn the_job_of_the_page_tells_an_outage_with_crons_bare_environment_and_rounds_do
     assert!(code == Some(69) && mail.contains("another api-health shares this store"), "{code:?} {mail}");
     assert_eq!((shell.server.hits("/both"), shell.subjects().len()), (0, 0));
     shell.server.refuse(); // which ends the long one's probe
-    assert_eq!(ended(long).0, Some(0));
+    let (code, mail) = ended(long);
+    assert_eq!(code, Some(0), "{mail}");
 }
 
 #[test]

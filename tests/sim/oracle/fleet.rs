@@ -67,6 +67,8 @@ struct Held {
     owner: Option<Session>,
     epoch: u64,
     since: Duration,
+    /// The epoch with which it was taken from another, which did not give it back: each record is written with it first.
+    taken_with: u64,
     /// Whose it was before, and since when: a process, or nobody's.
     before: Vec<(Duration, Option<usize>)>,
 }
@@ -283,6 +285,12 @@ impl<'a> Fleet<'a> {
         if writer != process {
             let what = format!("process {process} writes with epoch {}, which is process {writer}'s", record.epoch);
             return Err(self.violation("a_sealed_record_takes_nothing_from_before", Some(api_id), what));
+        }
+        // The next owner of what was given back in order trusts what it reads.
+        let held = &self.shards[shard.index()];
+        if record.epoch < held.epoch && held.taken_with == 0 && self.owner(api_id) != Some(process) {
+            let what = format!("process {process} gave the shard back with epoch {} at most", held.epoch - 1);
+            return Err(self.violation("nothing_is_stored_of_what_was_given_back", Some(api_id), what));
         }
         let Some(before) = self.apis.get(api_id).map(|one| one.record.clone()) else { return Ok(()) };
         if let Some(before) = &before {

@@ -57,7 +57,9 @@ impl Fleet<'_> {
         let owner = before.owner.as_ref().and_then(|session| self.processes.get(session).copied());
         let mut lives = before.before;
         lives.push((before.since, owner));
-        self.shards[shard] = Held { owner: own.owner.clone(), epoch: own.epoch, since: self.at, before: lives };
+        let taken_with = if was_taken.is_some() { own.epoch } else { 0 };
+        self.shards[shard] =
+            Held { owner: own.owner.clone(), epoch: own.epoch, since: self.at, taken_with, before: lives };
         Ok(())
     }
 }

@@ -83,6 +83,12 @@ impl Fleet<'_> {
         if self.troubled(process, now, now, |what| what == What::Cut(Cut::StoreRefuses)) && !is_owner {
             return Err(self.violation("whom_the_store_refuses_keeps_quiet", Some(api_id), "it is refused, and tells"));
         }
+        // What the last owner wrote may still land, until the next one has written the record.
+        let is_sealed = one.record.as_ref().is_none_or(|record| record.epoch >= self.held(api_id).taken_with);
+        if is_owner && !is_sealed && !may_tell_unstored {
+            let what = format!("process {process} tells of a record that its last owner may still write");
+            return Err(self.violation("what_was_owed_is_sealed_before_it_is_told", Some(api_id), what));
+        }
         let Some(place) = place else {
             if !may_tell_unstored {
                 return Err(self.violation("stored_before_it_is_told", Some(api_id), "no record ever owed it"));
