@@ -9,7 +9,7 @@ mod support;
 #[allow(clippy::module_inception, reason = "the tests share it, under a name that fits there")]
 mod tools;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -89,10 +89,10 @@ fn main() {
         measure(&mut target, 2, 1_000, 10, None);
         return;
     }
-    heading("10,000 APIs, each every 60 s, over DynamoDB Local");
+    heading("10,000 APIs, each every 30 s, over DynamoDB Local");
     if let Some(emulator) = tools::dynamodb_local::DynamoDbLocal::shared() {
         for workers in [1, 2, 4] {
-            measure(&mut target, workers, 10_000, 60, Some(&emulator.endpoint));
+            measure(&mut target, workers, 10_000, 30, Some(&emulator.endpoint));
         }
     }
     heading("100,000 APIs, each every 60 s, in memory");
@@ -161,77 +161,95 @@ fn between(arrivals: &Arrivals, from_ns: u64, to_ns: u64) -> Arrivals {
 /// Leases, with the calls counted: one for each record.
 struct Counted {
     inner: Arc<dyn Leases>,
+    calls: Arc<Calls>,
+}
+
+#[derive(Default)]
+struct Calls {
     reads: AtomicUsize,
     writes: AtomicUsize,
 }
 
 impl Leases for Counted {
     fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Record>, StoreError>> {
-        self.reads.fetch_add(keys.len(), Ordering::Relaxed);
+        self.calls.reads.fetch_add(keys.len(), Ordering::Relaxed);
         self.inner.read(keys)
     }
 
     fn put(&self, record: Record, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.calls.writes.fetch_add(1, Ordering::Relaxed);
         self.inner.put(record, over)
     }
 }
 
+/// A line to the store, of one worker: connections die with whoever opened them.
+type Lines = Box<dyn Fn() -> (Arc<dyn StateStore>, Arc<dyn Leases>)>;
+
 /// What all workers share.
 struct Shared {
     apis: Vec<Arc<ApiConfig>>,
-    store: Arc<Watched>,
-    leases: Arc<Counted>,
+    lines: Lines,
+    calls: Arc<Calls>,
     arbiters: usize,
+}
+
+/// A worker, and its line to the store.
+struct Worker {
+    running: Running,
+    store: Arc<Watched>,
 }
 
 impl Shared {
     async fn new(job: &Job) -> Self {
         let schedule = Arc::new(Schedule::every(Duration::from_secs(job.every_seconds)));
-        let (store, leases): (Arc<dyn StateStore>, Arc<dyn Leases>) = match &job.emulator {
+        let lines: Lines = match job.emulator.clone() {
             Some(endpoint) => {
-                let client = tools::dynamodb::client(endpoint);
-                let table = tools::dynamodb::create_table(&client, "api_id").await;
-                let store = DynamoStateStore::new(client.clone(), table.clone());
-                (Arc::new(store), Arc::new(DynamoLeases::new(client, table)))
+                let table = tools::dynamodb::create_table(&tools::dynamodb::client(&endpoint), "api_id").await;
+                Box::new(move || {
+                    let client = tools::dynamodb::client(&endpoint);
+                    let store = DynamoStateStore::new(client.clone(), table.clone());
+                    (Arc::new(store), Arc::new(DynamoLeases::new(client, table.clone())))
+                })
             }
-            None => (Arc::new(Memory::default()), Arc::new(MemoryLeases::default().line())),
+            None => {
+                let (store, leases) = (Arc::new(Memory::default()), MemoryLeases::default());
+                Box::new(move || (Arc::clone(&store) as _, Arc::new(leases.line())))
+            }
         };
-        Self {
-            apis: watched::apis(job.n, &job.bases, &schedule),
-            store: Watched::timing(store),
-            leases: Arc::new(Counted { inner: leases, reads: AtomicUsize::new(0), writes: AtomicUsize::new(0) }),
-            arbiters: watched::ARBITERS.div_ceil(job.workers),
-        }
+        let apis = watched::apis(job.n, &job.bases, &schedule);
+        Self { apis, lines, calls: Arc::default(), arbiters: watched::ARBITERS.div_ceil(job.workers) }
     }
 
     /// Starts a worker. A name that was used before is that of a process which is dead for certain.
-    async fn start(&self, name: &str) -> Running {
+    async fn start(&self, name: &str) -> Worker {
         let began = Instant::now();
         let id = WorkerId::parse(name).expect("a plain name");
         let record = WorkerRecord::new(id, &Terms::DEFAULT, SCHEMA);
+        let (store, leases) = (self.lines)();
+        let store = Watched::timing(store);
         let leases = LeaseParts {
             member: Member::new(record, true, Terms::DEFAULT, SHARDS, SCHEMA),
-            leases: Arc::clone(&self.leases) as Arc<dyn Leases>,
+            leases: Arc::new(Counted { inner: leases, calls: Arc::clone(&self.calls) }),
             now: Arc::new(move || began.elapsed() + Duration::from_secs(1)),
             expected: None,
             alone: false,
         };
         let clock = Arc::new(SystemClock);
         let probe = Arc::new(watched::http_probe(Arc::clone(&clock) as _));
-        let world = watched::world(self.apis.clone(), probe, Arc::clone(&self.store) as _, clock);
+        let world = watched::world(self.apis.clone(), probe, Arc::clone(&store) as _, clock);
         let world = World { instance: name.into(), leases: Some(leases), ..world };
         // The default with DynamoDB: nothing is written while nothing changes.
         let options = Options { arbiters: self.arbiters, checkpoint: Duration::from_secs(3_600), ..Options::default() };
         let running = system::start(world, &options);
         running.joined().await;
-        assert_eq!(running.reload().await.unwrap().apis, self.apis.len(), "every row is good");
-        running
+        let report = running.reload().await.expect("it lives");
+        assert_eq!(report.apis + report.elsewhere, self.apis.len(), "every row is good");
+        Worker { running, store }
     }
 
     /// The shards of a worker.
     async fn shards(&self, name: &str) -> ShardSet {
-        let records = self.leases.inner.read(vec![Key::Assignment]).await.expect("it is there");
+        let records = (self.lines)().1.read(vec![Key::Assignment]).await.expect("it is there");
         let [Record::Assignment(assignment)] = &records[..] else { panic!("there is one") };
         let is_its = |shard: &Shard| {
             let owner = assignment.owners[shard.index()].owner.as_ref();
@@ -240,9 +258,15 @@ impl Shared {
         Shard::all(SHARDS).filter(is_its).collect()
     }
 
-    fn calls(&self) -> [usize; 3] {
-        [self.leases.reads.load(Ordering::Relaxed), self.leases.writes.load(Ordering::Relaxed), self.store.durable()]
+    fn calls(&self, workers: &[Worker]) -> [usize; 3] {
+        let states = workers.iter().map(|worker| worker.store.durable()).sum();
+        [self.calls.reads.load(Ordering::Relaxed), self.calls.writes.load(Ordering::Relaxed), states]
     }
+}
+
+/// Not what the monitor knows of itself.
+fn is_api(api_id: &ApiId) -> bool {
+    !api_id.as_str().contains(':')
 }
 
 async fn fleet(job: Job) -> Report {
@@ -260,29 +284,34 @@ async fn fleet(job: Job) -> Report {
             sleep(Duration::from_millis(100)).await;
         }
     }
-    while shared.store.apis() < job.n || workers.iter().map(Running::probers).sum::<usize>() != job.n {
-        sleep(Duration::from_millis(100)).await;
+    let stored = |workers: &[Worker]| {
+        let all = workers.iter().flat_map(|worker| worker.store.first_at_ns().into_keys());
+        all.filter(is_api).collect::<HashSet<ApiId>>().len()
+    };
+    while workers.iter().map(|worker| worker.running.probers()).sum::<usize>() != job.n || stored(&workers) != job.n {
+        sleep(Duration::from_secs(1)).await;
     }
     let interval = Duration::from_secs(job.every_seconds);
     sleep(interval + SLACK).await;
 
-    let (from_ns, cpu_before, before) = (monotonic_ns(), cpu(), shared.calls());
+    let (from_ns, cpu_before, before) = (monotonic_ns(), cpu(), shared.calls(&workers));
     sleep(interval + SLACK).await;
-    let (to_ns, cpu_seconds, after) = (monotonic_ns(), seconds(cpu() - cpu_before), shared.calls());
+    let (to_ns, cpu_seconds, after) = (monotonic_ns(), seconds(cpu() - cpu_before), shared.calls(&workers));
     let [lease_reads, lease_writes, state_writes] = [0, 1, 2].map(|call| after[call] - before[call]);
-    let probers: Vec<usize> = workers.iter().map(Running::probers).collect();
+    let probers: Vec<usize> = workers.iter().map(|worker| worker.running.probers()).collect();
 
     let lost: BTreeSet<usize> = shared.shards("worker-0").await.into_iter().map(Shard::index).collect();
     let killed_at_ns = monotonic_ns();
-    workers.remove(0).crash();
+    workers.remove(0).running.crash();
     if job.workers == 1 {
         workers.push(shared.start("worker-0").await);
     }
-    sleep(TAKEOVER_MAX + interval + Duration::from_secs(job.n as u64 / FIRST_PROBES_PER_SECOND)).await;
+    let first_probes = Duration::from_secs((job.n / job.workers) as u64 / FIRST_PROBES_PER_SECOND);
+    sleep(TAKEOVER_MAX + interval.max(first_probes) + SLACK).await;
     for worker in workers {
-        worker.stop(Duration::from_secs(10)).await;
+        worker.running.stop(Duration::from_secs(10)).await;
     }
-    let stored = stores::read_back(&*shared.store).await;
+    let stored = stores::read_back(&*(shared.lines)().0).await;
     Report {
         from_ns,
         to_ns,
@@ -294,9 +323,6 @@ async fn fleet(job: Job) -> Report {
         fewest: probers.iter().copied().min().unwrap_or(0),
         killed_at_ns,
         lost,
-        up: stored
-            .iter()
-            .filter(|state| state.status == Status::Up && state.api_id.as_str().starts_with("api-"))
-            .count(),
+        up: stored.iter().filter(|state| state.status == Status::Up && is_api(&state.api_id)).count(),
     }
 }

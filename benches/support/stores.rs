@@ -119,11 +119,6 @@ impl Watched {
         self.durable.load(Ordering::Relaxed)
     }
 
-    /// APIs of which a write became durable.
-    pub fn apis(&self) -> usize {
-        self.first_at_ns.as_ref().map_or(0, |first| first.lock().unwrap_or_else(PoisonError::into_inner).len())
-    }
-
     /// When each API's first write became durable.
     pub fn first_at_ns(&self) -> HashMap<ApiId, u64> {
         let first = self.first_at_ns.as_ref().map(|first| first.lock().unwrap_or_else(PoisonError::into_inner).clone());
