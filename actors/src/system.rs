@@ -295,8 +295,11 @@ impl Running {
     }
 
     /// Waits until it is known what this process owns at first. Not longer than a session takes to begin: the caller bounds it.
-    pub async fn joined(&self) {
-        let _ = self.supervisor.send(Joined).await; // one that is dead owns nothing
+    ///
+    /// # Errors
+    /// It wants all, and another worker lives: it does nothing.
+    pub async fn joined(&self) -> Result<(), String> {
+        self.supervisor.send(Joined).await.unwrap_or(Ok(())) // one that is dead says so by `fatal`
     }
 
     /// The first probes of all APIs.

@@ -37,15 +37,15 @@ const PROGRESS_FROM: usize = 50;
 /// How long a start waits until it is known what this process owns at first. After that it goes on, and watches what it gains.
 const JOIN_MAX: Duration = Duration::from_secs(100);
 
-/// Waits until that is known. Whether it is.
-pub(in crate::cli) async fn has_joined(running: &Running) -> bool {
-    tokio::time::timeout(JOIN_MAX, running.joined()).await.is_ok()
-}
-
-/// Why a command that needs everything does nothing without it.
-pub(in crate::cli) fn no_lease(app: &App, instead: &str) -> AppError {
-    let (store, seconds) = (app.store_name(), JOIN_MAX.as_secs());
-    AppError::Unavailable(format!("{store}: no lease was to be had for {seconds} s; {instead}"))
+/// Waits until that is known. `instead` completes why a command that needs everything does nothing without it.
+///
+/// # Errors
+/// It cannot be known in time, or another process has what this one wants whole.
+pub(in crate::cli) async fn join(app: &App, running: &Running, instead: &str) -> Result<(), AppError> {
+    let joined = tokio::time::timeout(JOIN_MAX, running.joined()).await;
+    let no_lease = |_| Err(format!("no lease was to be had for {} s", JOIN_MAX.as_secs()));
+    let why = |why| AppError::Unavailable(format!("{}: {why}; {instead}", app.store_name()));
+    joined.unwrap_or_else(no_lease).map_err(why)
 }
 
 /// While no config could be read yet, it is tried again this often.
@@ -77,16 +77,22 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
     // Who shared the tables and died elsewhere has to be waited for until its lease is over.
     let start = async {
         // A round that may watch nothing must not look like one that found nothing.
-        let may_begin = has_joined(&running).await || !args.once;
-        if may_begin { Some(running.reload().await) } else { None }
+        let joined = join(app, &running, "nothing was probed").await;
+        if args.once {
+            joined?;
+        }
+        Ok(running.reload().await)
     };
     let Some(report) = until_signal(told(start), &mut signals).await else {
         drop(control);
         return Ok(stop(app, running, &mut signals, &mut telling).await);
     };
-    let Some(report) = report else {
-        running.stop(Duration::ZERO).await;
-        return Err(no_lease(app, "nothing was probed"));
+    let report = match report {
+        Ok(report) => report,
+        Err(error) => {
+            running.stop(Duration::ZERO).await;
+            return Err(error);
+        }
     };
     let Some(report) = report else { return Ok(died(&running.fatal().await)) };
     if report.apis == 0 && (args.once || report.misconfigured) && !report.unreadable.is_empty() {

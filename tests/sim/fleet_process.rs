@@ -66,7 +66,7 @@ impl Future for Tasks {
 pub(crate) async fn live(world: FakeWorld, parts: LeaseParts, options: Options, leave: Rc<Notify>) -> &'static str {
     let Ok(mut running) = world.begin_worker(parts, options).await else { return "could not start" };
     let starts = async {
-        running.joined().await;
+        running.joined().await.expect("nobody wants all");
         running.reload().await;
     };
     let asked = tokio::select! {

@@ -195,7 +195,7 @@ impl Supervisor {
         if is_new {
             self.ownership.forget_loaded();
         }
-        if self.ownership.to_load().is_empty() || !is_new {
+        if !self.ownership.is_unread() || !is_new {
             self.chain_is_up(ctx);
         } else {
             self.load(ctx);

@@ -42,7 +42,15 @@ struct Held {
     is_loaded: bool,
     /// Its records are still to be read for this grant.
     is_to_read: bool,
+    /// A reading is under way. The next one begins when that is over, so that no old one comes last.
+    is_being_read: bool,
     is_leaving: bool,
+}
+
+impl Held {
+    const fn of(grant: Grant) -> Self {
+        Self { grant, is_loaded: false, is_to_read: true, is_being_read: false, is_leaving: false }
+    }
 }
 
 /// What is owned.
@@ -60,18 +68,19 @@ pub(super) struct Ownership {
     /// Asks that were acted upon, oldest first.
     acted: VecDeque<String>,
     /// Those who wait until the worker has left.
-    pub(super) leaving: Vec<oneshot::Sender<()>>,
+    pub(super) leaving_waiters: Vec<oneshot::Sender<()>>,
     /// Those who wait until it is known what is owned at first.
-    pub(super) joining: Vec<oneshot::Sender<()>>,
+    pub(super) joining: Vec<oneshot::Sender<Result<(), String>>>,
     pub(super) has_joined: bool,
+    /// Why this process, which wants all, does nothing.
+    pub(super) refused: Option<String>,
 }
 
 impl Ownership {
     /// Everything is owned, or nothing yet where there are leases.
     pub(super) fn new(shards: u16, parts: Option<LeaseParts>) -> Self {
         let grant = |shard| Grant { shard, epoch: 0, clean: true, fresh: false };
-        let of_all =
-            |shard| (shard, Held { grant: grant(shard), is_loaded: false, is_to_read: true, is_leaving: false });
+        let of_all = |shard| (shard, Held::of(grant(shard)));
         Self {
             shards,
             held: if parts.is_some() { BTreeMap::new() } else { Shard::all(shards).map(of_all).collect() },
@@ -84,8 +93,9 @@ impl Ownership {
             figures: Figures::default(),
             short_since: None,
             acted: VecDeque::new(),
-            leaving: Vec::new(),
+            leaving_waiters: Vec::new(),
             joining: Vec::new(),
+            refused: None,
         }
     }
 
@@ -111,12 +121,7 @@ impl Ownership {
     pub(super) fn gained(&mut self, gained: &[Gained]) {
         for Gained { shard, epoch, is_clean, .. } in gained {
             let grant = Grant { shard: *shard, epoch: *epoch, clean: *is_clean, fresh: true };
-            let held = self.held.entry(*shard).or_insert(Held {
-                grant,
-                is_loaded: false,
-                is_to_read: true,
-                is_leaving: false,
-            });
+            let held = self.held.entry(*shard).or_insert(Held::of(grant));
             (held.grant, held.is_to_read) = (grant, true);
         }
     }
@@ -126,13 +131,33 @@ impl Ownership {
         for held in self.held.values_mut() {
             held.grant.clean = held.grant.epoch == 0;
             held.grant.fresh &= held.is_to_read;
-            (held.is_loaded, held.is_to_read) = (false, true);
+            (held.is_loaded, held.is_to_read, held.is_being_read) = (false, true, false);
         }
     }
 
     /// What is held and not read yet.
-    pub(super) fn to_load(&self) -> Vec<Grant> {
-        self.held.values().filter(|held| held.is_to_read).map(|held| held.grant).collect()
+    pub(super) fn is_unread(&self) -> bool {
+        self.held.values().any(|held| held.is_to_read)
+    }
+
+    /// What is to be read now, and is being read from here on.
+    pub(super) fn begin_to_load(&mut self) -> Vec<Grant> {
+        let unread = self.held.values_mut().filter(|held| held.is_to_read && !held.is_being_read);
+        unread
+            .map(|held| {
+                held.is_being_read = true;
+                held.grant
+            })
+            .collect()
+    }
+
+    /// These are being read no more, whatever came of it.
+    pub(super) fn end_loading(&mut self, grants: &[Grant]) {
+        for grant in grants {
+            if let Some(held) = self.held.get_mut(&grant.shard) {
+                held.is_being_read = false;
+            }
+        }
     }
 
     /// The records of a shard were read by this grant, and this is the highest epoch in them. Whether that epoch is news for the
@@ -161,8 +186,13 @@ impl Ownership {
         self.held.iter_mut().filter(|(shard, _)| shards.contains(shard)).for_each(|(_, held)| held.is_leaving = true);
     }
 
-    /// What is being let go of, and not still to be read.
+    /// What is being let go of.
     pub(super) fn leaving(&self) -> ShardSet {
+        self.held.iter().filter(|(_, held)| held.is_leaving).map(|(shard, _)| *shard).collect()
+    }
+
+    /// What of that the keeper can let go of by now: it does not know yet what else is still to be read.
+    pub(super) fn can_go(&self) -> ShardSet {
         self.held.iter().filter(|(_, held)| held.is_leaving && !held.is_to_read).map(|(shard, _)| *shard).collect()
     }
 
@@ -176,14 +206,14 @@ impl Ownership {
     pub(super) fn is_settled(&self, sight: &Sight) -> bool {
         let Some(fleet) = sight.fleet.as_ref().filter(|_| sight.session.is_some()) else { return false };
         if self.alone {
-            return self.held.len() == usize::from(self.shards) && self.to_load().is_empty();
+            return self.held.len() == usize::from(self.shards) && !self.is_unread();
         }
         let lives = |owner: &Session| {
             let others = fleet.others.get(&owner.worker);
             others.is_some_and(|record| record.is_live() && record.session == owner.number)
         };
         let is_others = |own: &records::Ownership| own.owner.as_ref().is_some_and(lives);
-        let has_share = !self.held.is_empty() && self.to_load().is_empty();
+        let has_share = !self.held.is_empty() && !self.is_unread();
         has_share || fleet.assignment.owners.iter().all(is_others)
     }
 

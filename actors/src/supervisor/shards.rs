@@ -82,8 +82,11 @@ impl Supervisor {
 
     /// Has the keeper read the records of what is owned and not read yet, and probes what lies in it after that.
     pub(super) fn load(&mut self, ctx: &mut Context<Self>) {
-        let grants = self.ownership.to_load();
-        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !grants.is_empty()) else { return };
+        let Some(keeper) = &self.chain.keeper else { return };
+        let grants = self.ownership.begin_to_load();
+        if grants.is_empty() {
+            return;
+        }
         let (keeper, life) = (keeper.child.addr.clone(), keeper.life);
         let asked = grants.clone();
         let reading = async move {
@@ -104,8 +107,9 @@ impl Supervisor {
             }
         };
         ctx.spawn(reading.into_actor(self).map(move |read, supervisor, ctx| {
+            supervisor.ownership.end_loading(&grants);
             if supervisor.chain.keeper.as_ref().is_none_or(|keeper| keeper.life != life) {
-                return;
+                return supervisor.load(ctx); // by its next life, if that has begun
             }
             match read {
                 Some(Ok(found)) => {
@@ -122,6 +126,7 @@ impl Supervisor {
                         supervisor.tell_keeper(Lose(gone), ctx);
                     }
                     supervisor.loaded_shards(ctx);
+                    supervisor.load(ctx); // what was granted anew meanwhile
                 }
                 // A round has no later: one that watched nothing must not look like one that did.
                 Some(Err(why)) if supervisor.chain.phase == Phase::Restarting || supervisor.options.once => {
@@ -141,7 +146,7 @@ impl Supervisor {
         if !self.ownership.has_joined && self.ownership.is_settled(sight) {
             self.ownership.has_joined = true;
             for waiter in self.ownership.joining.drain(..) {
-                let _ = waiter.send(()); // whoever gave up waiting needs no answer
+                let _ = waiter.send(Ok(())); // whoever gave up waiting needs no answer
             }
         }
     }
@@ -165,13 +170,22 @@ impl Supervisor {
         }
     }
 
-    /// Has the keeper let go of what is being let go of. What it is still to read comes after that: it would not know what to
-    /// forget. A keeper that died is asked again in its next life.
+    /// Has the keeper let go of what is being let go of. What is still to be read follows when it was: the keeper would not know
+    /// what to forget. A keeper that died is asked again in its next life.
     pub(super) fn release(&mut self, ctx: &mut Context<Self>) {
-        let leaving = self.ownership.leaving();
-        self.stop_probing_in(&leaving);
-        if !leaving.is_empty() && self.chain.is_up() {
-            self.tell_keeper(LetGo(leaving), ctx);
+        self.stop_probing_in(&self.ownership.leaving());
+        let can_go = self.ownership.can_go();
+        if !can_go.is_empty() && self.chain.is_up() {
+            self.tell_keeper(LetGo(can_go), ctx);
+        }
+    }
+
+    /// A process that wants all must not end as if it had had all, where it gave some away.
+    fn end_where_all_is_wanted(&mut self) {
+        let is_over = self.stopping.is_some() || !self.ownership.leaving_waiters.is_empty();
+        if self.ownership.alone && self.ownership.has_joined && !is_over {
+            let why = "another api-health shares this store, and has some of the APIs now".into();
+            self.escalate("worker", ExitReason::Unstartable(why));
         }
     }
 
@@ -206,7 +220,11 @@ impl Supervisor {
         let must_not_be = self.ownership.alone && !self.ownership.has_joined;
         if let (true, Some(other)) = (must_not_be, others.first()) {
             let why = format!("another api-health shares this store: {} on host {}", other.id, other.host);
-            return self.escalate("worker", ExitReason::Unstartable(why));
+            for waiter in self.ownership.joining.drain(..) {
+                let _ = waiter.send(Err(why.clone())); // as above
+            }
+            self.ownership.refused = Some(why);
+            return;
         }
         let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
         let now = self.uptime();
@@ -272,15 +290,17 @@ impl StreamHandler<LeaseChange> for Supervisor {
             }
             LeaseChange::Release(shards) => {
                 tracing::info!(shards = shards.len(), "shards are let go of");
+                self.end_where_all_is_wanted();
                 self.ownership.leave(&shards);
                 self.release(ctx);
             }
             LeaseChange::Lost { shards, why } => {
                 tracing::warn!(shards = shards.len(), ?why, "shards lost: another worker owns them");
+                self.end_where_all_is_wanted();
                 self.lose(shards, ctx);
             }
             LeaseChange::Left => {
-                for waiter in self.ownership.leaving.drain(..) {
+                for waiter in self.ownership.leaving_waiters.drain(..) {
                     let _ = waiter.send(()); // as above
                 }
             }
@@ -315,7 +335,7 @@ impl Handler<KeeperAsks> for Supervisor {
                 }
             }
             KeeperAsks::LetGo(shards) => {
-                let left = self.ownership.leaving().intersection(&shards).copied().collect();
+                let left = self.ownership.can_go().intersection(&shards).copied().collect();
                 let epochs = self.ownership.remove(&left);
                 if let Some(handle) = &self.ownership.handle {
                     handle.released(epochs);
@@ -348,26 +368,30 @@ impl Handler<Leave> for Supervisor {
     fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
         let Some(handle) = &self.ownership.handle else { return Box::pin(std::future::ready(())) };
         let (waiter, left) = oneshot::channel();
-        self.ownership.leaving.push(waiter);
+        self.ownership.leaving_waiters.push(waiter);
         handle.leave();
         Box::pin(async move { drop(left.await) })
     }
 }
 
-/// The reply comes when it is known what this process owns at first, and its records are read or on their way.
+/// The reply comes when it is known what this process owns at first, and its records are read or on their way; or why it does
+/// nothing, where it wants all and another one lives.
 #[derive(Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Result<(), String>")]
 pub struct Joined;
 
 impl Handler<Joined> for Supervisor {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<Result<(), String>>;
 
     fn handle(&mut self, _: Joined, _: &mut Self::Context) -> Self::Result {
+        if let Some(why) = &self.ownership.refused {
+            return Box::pin(std::future::ready(Err(why.clone())));
+        }
         if self.ownership.has_joined || self.escalated {
-            return Box::pin(std::future::ready(()));
+            return Box::pin(std::future::ready(Ok(())));
         }
         let (waiter, joined) = oneshot::channel();
         self.ownership.joining.push(waiter);
-        Box::pin(async move { drop(joined.await) })
+        Box::pin(async move { joined.await.unwrap_or(Ok(())) }) // one that died says so by other ways
     }
 }

@@ -147,7 +147,7 @@ impl FakeWorld {
         let options = Options { arbiters: 0, ..options };
         let leases = Some(self.lease_parts(name, line));
         let running = self.begin_with(options, vec![], leases).await.expect("the fake store is there at the start");
-        running.joined().await;
+        running.joined().await.expect("it does not want all");
         running.reload().await;
         running
     }

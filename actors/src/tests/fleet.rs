@@ -329,21 +329,38 @@ fn shards_that_are_granted_anew_are_watched_all_the_while_and_their_outages_go_o
 }
 
 #[test]
-fn of_two_that_want_to_be_alone_the_first_goes_on_and_the_second_ends() {
+fn of_two_that_want_all_the_first_goes_on_and_the_second_does_nothing() {
     in_virtual_time(async {
         let (world, leases) = (world_of(20), MemoryLeases::default());
         let alone = |name: &str| LeaseParts { alone: true, ..world.lease_parts(name, &leases.line()) };
         let mut first = world.begin_worker(alone("first"), options()).await.unwrap();
-        first.joined().await;
+        assert_eq!(first.joined().await, Ok(()));
         first.reload().await;
-        let mut second = world.begin_worker(alone("second"), options()).await.unwrap();
-        let ended = tokio::time::timeout(Duration::from_secs(30), second.fatal()).await.expect("it ends");
+        seconds(35).await; // between two of its looks
+        let second = world.begin_worker(alone("second"), options()).await.unwrap();
+        let why = second.joined().await.unwrap_err();
+        assert_eq!(why, "another api-health shares this store: first on host first");
+        assert_eq!((second.joined().await, second.probers()), (Err(why), 0));
+        second.stop(Duration::ZERO).await;
+        assert!(tokio::time::timeout(Duration::from_secs(200), first.fatal()).await.is_err(), "it goes on");
+        assert_eq!((first.probers(), leases.takings()), (20, 64), "and nothing of it ever moved");
+    });
+}
+
+#[test]
+fn one_that_wants_all_and_had_to_give_some_away_does_not_end_as_if_it_had_had_all() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(20), MemoryLeases::default());
+        let parts = LeaseParts { alone: true, ..world.lease_parts("round", &leases.line()) };
+        let mut round = world.begin_worker(parts, options()).await.unwrap();
+        assert_eq!(round.joined().await, Ok(()));
+        round.reload().await;
+        let _daemon = world.start_worker("daemon", &leases.line(), options()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(90), round.fatal()).await.expect("it ends");
         assert!(
             matches!(&ended.reason, ExitReason::Unstartable(why) if why.contains("shares this store")),
             "{ended:?}"
         );
-        assert!(tokio::time::timeout(Duration::from_secs(200), first.fatal()).await.is_err(), "it goes on");
-        assert_eq!(first.probers(), 20);
     });
 }
 

@@ -55,9 +55,9 @@ impl Owner {
         let world = app.world_to_tell(notifiers).await?;
         let options = Options { heartbeat: None, closes_unconfigured: false, ..app.options(true) };
         let running = system::start(world, &options);
-        if !run::has_joined(&running).await {
+        if let Err(error) = run::join(app, &running, "nothing was done").await {
             running.stop(Duration::ZERO).await;
-            return Err(run::no_lease(app, "nothing was done"));
+            return Err(error);
         }
         Ok(Self::Here(Box::new(running)))
     }

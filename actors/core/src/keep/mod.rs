@@ -268,6 +268,7 @@ impl Keeper {
         self.tell_that_the_store_is_gone(now);
         self.offer_all(now);
         self.say_what_nobody_can_tell(now);
+        self.forget_what_has_left();
         self.settle_waiters();
     }
 
@@ -390,7 +391,6 @@ impl Keeper {
     }
 
     fn settle_waiters(&mut self) {
-        self.forget_what_has_left();
         if self.waiters.is_empty() {
             return;
         }

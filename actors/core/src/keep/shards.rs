@@ -55,6 +55,13 @@ impl Keeper {
         let api_id = state.api_id.clone();
         let mut entry = Entry::new(state, unsealed_since);
         if delivery::address(&mut entry.state.owed, &self.setup.channels) {
+            let state = &mut entry.state;
+            let begins = |incident: &str| state.owed.iter().find(|owed| owed.alert.incident_id == incident);
+            if let Some(incident) = &mut state.incident
+                && let Some(owed) = begins(&incident.incident_id)
+            {
+                incident.owed_to.clone_from(&owed.owed_to);
+            }
             entry.matters(None, now.uptime);
         }
         if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
@@ -92,7 +99,8 @@ impl Keeper {
         }
     }
 
-    /// Forgets those shards that are let go of and in which nothing is unsaved and no attempt under way.
+    /// Forgets those shards that are let go of and in which nothing is unsaved and no attempt under way. Looking at each entry
+    /// costs milliseconds with 50,000 of them, so not after each answer of the store.
     pub(super) fn forget_what_has_left(&mut self) {
         if self.owned.leaving().is_empty() {
             return;

@@ -134,6 +134,7 @@ fn a_shard_waits_for_no_attempt_of_another_to_be_let_go_of() {
     assert!(desk.keeper.state(&id("a")).is_none() && desk.keeper.state(&id("shop")).is_some());
     desk.attempts_end(&Attempted::TakenOver);
     desk.store_answers();
+    desk.wait(1);
     desk.keeper.let_go(&all_shards(), moment(desk.now));
     desk.take();
     assert_eq!((desk.let_go_of("a"), desk.let_go_of("shop")), (2, 2), "asked again, it says so again");
@@ -150,6 +151,7 @@ fn what_is_figures_alone_is_stored_as_well_before_a_shard_is_let_go_of() {
     desk.take();
     assert_eq!(desk.let_go_of("shop"), 0);
     desk.store_answers();
+    desk.wait(1);
     assert_eq!(desk.let_go_of("shop"), 1);
     assert_eq!(desk.stored("shop").last_probe, known);
 }
@@ -168,6 +170,7 @@ fn what_is_found_out_after_a_shard_is_let_go_of_waits_for_no_checkpoint() {
     assert!(desk.let_go_of("bank") == 0 && known.owed[0].deliveries[0].failures == 1);
     desk.wait(1);
     desk.store_answers();
+    desk.wait(1);
     assert_eq!(desk.let_go_of("bank"), 1);
     assert_eq!(desk.stored("bank").owed, known.owed);
 }
