@@ -208,6 +208,28 @@ fn one_that_leaves_is_replaced_within_a_renewal_and_clean() {
 }
 
 #[test]
+fn what_is_granted_anew_while_it_is_let_go_of_is_let_go_of_all_the_same() {
+    in_virtual_time(async {
+        let world = MemoryLeases::default();
+        let mut workers = settled(&world, &["a"]).await;
+        workers.push(Worker::start(&world, "b", Instant::now()));
+        let sees_b = |sight: &Sight| sight.fleet.as_ref().is_some_and(|fleet| fleet.others.contains_key(&named("b")));
+        while !sees_b(&workers[0].handle.sight().borrow()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // A hand in the table, before the keeper has let go of anything.
+        let mut anew = world.assignment().unwrap();
+        anew.version += 1;
+        for own in anew.owners.iter_mut().filter(|own| own.owner.is_some()) {
+            own.epoch += 5;
+        }
+        world.overwrite(Record::Assignment(Box::new(anew)));
+        pass(&workers, 120).await;
+        assert_eq!(counts(&workers), [32, 32]);
+    });
+}
+
+#[test]
 fn where_the_store_is_gone_for_all_nothing_is_moved() {
     in_virtual_time(async {
         for fault in [LineFault::Cut, LineFault::Hangs] {
