@@ -12,20 +12,24 @@ use std::time::Duration;
 use api_health_actors::child::{ChildExit, ExitReason};
 use api_health_actors::round::Round;
 use api_health_actors::stats;
-use api_health_actors::supervisor::{LOAD_TIMEOUT, LoadReport};
+use api_health_actors::supervisor::{LOAD_TIMEOUT, LoadReport, SEEN_WITHIN};
 use api_health_actors::system::{self, Options, Running};
+use api_health_core::own::records::WorkerId;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::args::RunArgs;
 use super::exit::Exit;
+use super::fleet::sight::Sight;
+use super::text;
 use crate::app::start::told;
 use crate::app::{App, AppError};
 use crate::configs::urls;
 use crate::control::server::Server;
-use crate::settings::LoadedSettings;
+use crate::settings::{LoadedSettings, StoreKind};
 use crate::systemd;
+use crate::worker::Identity;
 use telling::Telling;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
@@ -48,6 +52,28 @@ pub(in crate::cli) async fn join(app: &App, running: &Running, instead: &str) ->
     joined.unwrap_or_else(no_lease).map_err(why)
 }
 
+/// A round wants all of the tables: where another worker is about it does not even appear, so that nobody gives it a share.
+async fn must_be_alone(app: &App) -> Result<(), AppError> {
+    if app.settings.store.kind == StoreKind::Sqlite {
+        return Ok(()); // its lock sees to that
+    }
+    // A table that cannot be read is found out, and waited for, by what comes next.
+    let Ok(sight) = Sight::read(&app.open_leases().await?).await else { return Ok(()) };
+    let own = Identity::find(&app.settings.store.state_table, &|name| std::env::var(name).ok());
+    let (live, now) = (sight.live(), app.clock.now());
+    let is_own = |id: &WorkerId| own.former_life_is_dead && *id == own.id;
+    let mut others = live.iter().filter(|(id, _)| !is_own(id)).map(|(_, record)| record);
+    match others.find(|record| now.since(record.last_seen_at()) < SEEN_WITHIN) {
+        Some(other) => Err(AppError::Unavailable(format!(
+            "{}: another api-health shares this store: {} on host {}; nothing was probed",
+            app.store_name(),
+            other.id,
+            text::line(&other.host)
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// While no config could be read yet, it is tried again this often.
 const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 
@@ -58,6 +84,9 @@ const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
     raise_open_files_limit();
     check_urls(app, &args.urls)?;
+    if args.once {
+        must_be_alone(app).await?;
+    }
     let mut signals = Signals::new()?;
     // A store that does not answer is waited for; a signal ends that wait.
     let world = tokio::select! {

@@ -174,6 +174,11 @@ impl WorkerRecord {
         Session { worker: self.id.clone(), number: self.session }
     }
 
+    /// When it last said anything that tells the time, on its own wall clock. No more than a guess at whether it lives.
+    pub fn last_seen_at(&self) -> Timestamp {
+        self.heartbeat.as_ref().map_or(self.started_at, |beat| beat.at.max(self.started_at))
+    }
+
     /// Whether it says that it lives.
     pub fn is_live(&self) -> bool {
         self.state == WorkerState::Live
