@@ -234,34 +234,26 @@ impl LeaseHolder {
             // Before anybody hears of it.
             self.clock.show(&self.member, now);
             let mut changes = vec![];
-            let mut gained = vec![];
             let session = self.member.session().map_or(0, |session| session.number);
             // In the order in which the worker says them: what is granted anew may be let go of with the same breath.
-            let with_gained = |gained: &mut Vec<Gained>, changes: &mut Vec<LeaseChange>, change| {
-                if !gained.is_empty() {
-                    changes.push(LeaseChange::Gained(std::mem::take(gained)));
-                }
-                changes.extend(change);
-            };
             for effect in effects {
                 match effect {
                     Effect::Gained { shard, epoch, is_clean } => {
-                        gained.push(Gained { shard, epoch, is_clean, session });
+                        let one = Gained { shard, epoch, is_clean, session };
+                        match changes.last_mut() {
+                            Some(LeaseChange::Gained(gained)) => gained.push(one),
+                            _ => changes.push(LeaseChange::Gained(vec![one])),
+                        }
                     }
-                    Effect::Release { shards } => {
-                        with_gained(&mut gained, &mut changes, Some(LeaseChange::Release(shards)));
-                    }
-                    Effect::Lost { shards, why } => {
-                        with_gained(&mut gained, &mut changes, Some(LeaseChange::Lost { shards, why }));
-                    }
-                    Effect::Left => with_gained(&mut gained, &mut changes, Some(LeaseChange::Left)),
+                    Effect::Release { shards } => changes.push(LeaseChange::Release(shards)),
+                    Effect::Lost { shards, why } => changes.push(LeaseChange::Lost { shards, why }),
+                    Effect::Left => changes.push(LeaseChange::Left),
                     Effect::AskProgress => awaited = self.report(),
                     Effect::Put { record, over } => awaited = self.put(record, over),
                     Effect::Read { keys } => awaited = self.read(keys),
                     Effect::SleepUntil(at) => awaited = sleep(at.saturating_sub(now)),
                 }
             }
-            with_gained(&mut gained, &mut changes, None);
             self.show_sight();
             let has_left = changes.contains(&LeaseChange::Left);
             if !self.tell(changes) || has_left || self.clock.is_closed() {

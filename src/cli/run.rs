@@ -12,9 +12,8 @@ use std::time::Duration;
 use api_health_actors::child::{ChildExit, ExitReason};
 use api_health_actors::round::Round;
 use api_health_actors::stats;
-use api_health_actors::supervisor::{LOAD_TIMEOUT, LoadReport, SEEN_WITHIN};
+use api_health_actors::supervisor::{LOAD_TIMEOUT, LoadReport};
 use api_health_actors::system::{self, Options, Running};
-use api_health_core::own::records::WorkerId;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
@@ -29,7 +28,6 @@ use crate::configs::urls;
 use crate::control::server::Server;
 use crate::settings::{LoadedSettings, StoreKind};
 use crate::systemd;
-use crate::worker::Identity;
 use telling::Telling;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
@@ -59,11 +57,8 @@ async fn must_be_alone(app: &App) -> Result<(), AppError> {
     }
     // A table that cannot be read is found out, and waited for, by what comes next.
     let Ok(sight) = Sight::read(&app.open_leases().await?).await else { return Ok(()) };
-    let own = Identity::find(&app.settings.store.state_table, &|name| std::env::var(name).ok());
-    let (live, now) = (sight.live(), app.clock.now());
-    let is_own = |id: &WorkerId| own.former_life_is_dead && *id == own.id;
-    let mut others = live.iter().filter(|(id, _)| !is_own(id)).map(|(_, record)| record);
-    match others.find(|record| now.since(record.last_seen_at()) < SEEN_WITHIN) {
+    let (live, now) = (sight.live_beside(app), app.clock.now());
+    match live.values().find(|record| record.is_about(now)) {
         Some(other) => Err(AppError::Unavailable(format!(
             "{}: another api-health shares this store: {} on host {}; nothing was probed",
             app.store_name(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::tools;
 
 /// Ends the server with the test process: when that is gone, standard input ends.
-const LAUNCHER: &str = r#"java -Xmx256m -Djava.library.path="$1/DynamoDBLocal_lib" -jar "$1/DynamoDBLocal.jar" \
+const LAUNCHER: &str = r#"LD_LIBRARY_PATH="$1/DynamoDBLocal_lib" java -Xmx256m -jar "$1/DynamoDBLocal.jar" \
     -inMemory -port "$2" & server=$!; cat >/dev/null; kill "$server""#;
 
 /// A running server.

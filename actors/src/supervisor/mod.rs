@@ -48,7 +48,7 @@ pub use chain::{KillSwitch, Member, Parts};
 pub use configs::LoadReport;
 pub use ownership::LeaseParts;
 pub use progress::{AskProgress, Asker, Progress, SILENT_AFTER};
-pub use shards::{Joined, Leave, SEEN_WITHIN};
+pub use shards::{Joined, Leave};
 pub use source::LOAD_TIMEOUT;
 
 /// Messages in the supervisor's mailbox: signals from outside. Exit notices do not count against it.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler, WrapFuture};
 use api_health_core::keep::Grant;
 use api_health_core::own::notices::{Ask, AskFor, Notice};
-use api_health_core::own::records::WorkerRecord;
 use api_health_core::own::shards::ShardSet;
 use api_health_core::{Alert, AlertKind, ApiId, Status};
 use futures_util::FutureExt;
@@ -37,9 +36,6 @@ const LOAD_TRY_MAX: Duration = Duration::from_secs(20);
 
 /// What was taken over and could not be read is read again after this.
 const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(5);
-
-/// Whoever was seen within this is about, where clocks agree: longer than a lease and a heartbeat of a worker that is alone.
-pub const SEEN_WITHIN: Duration = Duration::from_secs(180);
 
 impl Supervisor {
     /// Begins to hold leases, if there are any to hold.
@@ -224,8 +220,7 @@ impl Supervisor {
         // instead, as long as its lease lasts: it may be dead.
         let must_not_be = self.ownership.alone && !self.ownership.has_joined;
         let wall = self.time.wall();
-        let is_about = |record: &&&WorkerRecord| wall.since(record.last_seen_at()) < SEEN_WITHIN;
-        if let (true, Some(other)) = (must_not_be, others.iter().find(is_about)) {
+        if let (true, Some(other)) = (must_not_be, others.iter().find(|record| record.is_about(wall))) {
             let why = format!("another api-health shares this store: {} on host {}", other.id, other.host);
             for waiter in self.ownership.joining.drain(..) {
                 let _ = waiter.send(Err(why.clone())); // as above

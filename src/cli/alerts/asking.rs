@@ -14,7 +14,6 @@ use crate::cli::out::note;
 use crate::cli::{status, text};
 use crate::control::client::Found;
 use crate::store::dynamodb::leases::DynamoLeases;
-use crate::worker::Identity;
 
 /// How often the records are looked at until nothing is owed to a channel any more,
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -37,12 +36,8 @@ impl Workers {
     /// The table does not answer, or holds a record of workers that cannot be read.
     pub(super) async fn find(app: &App, daemon: Option<&Found>) -> Result<Option<Self>, AppError> {
         let leases = app.open_leases().await?;
-        let mut live = Sight::read(&leases).await?.live();
-        if daemon.is_none() {
-            // The last daemon of this machine is dead for certain where its name is free, whatever its record says.
-            let own = Identity::find(&app.settings.store.state_table, &|name| std::env::var(name).ok());
-            live.retain(|id, _| !own.former_life_is_dead || *id != own.id);
-        }
+        let sight = Sight::read(&leases).await?;
+        let live = if daemon.is_some() { sight.live() } else { sight.live_beside(app) };
         let is_daemon = |record: &WorkerRecord| {
             let instance = record.heartbeat.as_ref().map(|beat| &beat.instance);
             daemon.is_some_and(|daemon| instance == Some(&daemon.who.instance))

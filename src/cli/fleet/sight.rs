@@ -8,6 +8,9 @@ use api_health_core::own::fleet::View;
 use api_health_core::own::records::{Assignment, Key, Record, WorkerId, WorkerRecord};
 use api_health_core::own::shards::Shard;
 
+use crate::app::App;
+use crate::worker::Identity;
+
 /// All of them at about one moment.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Sight {
@@ -46,6 +49,14 @@ impl Sight {
     pub(in crate::cli) fn live(&self) -> BTreeMap<WorkerId, WorkerRecord> {
         let live = self.workers.iter().filter(|(_, record)| record.is_live());
         live.map(|(id, record)| (id.clone(), record.clone())).collect()
+    }
+
+    /// The same, without the last process of this machine: where its name is free it is dead for certain, whatever its record says.
+    pub(in crate::cli) fn live_beside(&self, app: &App) -> BTreeMap<WorkerId, WorkerRecord> {
+        let own = Identity::find(&app.settings.store.state_table, &|name| std::env::var(name).ok());
+        let mut live = self.live();
+        live.retain(|id, _| !own.former_life_is_dead || *id != own.id);
+        live
     }
 
     /// The shards of the present session of a worker, with their epochs.

@@ -14,6 +14,9 @@ use crate::heartbeat::Heartbeat;
 use crate::text;
 use crate::time::Timestamp;
 
+/// Longer than a lease and a heartbeat of a worker that is alone.
+const SEEN_WITHIN: Duration = Duration::from_secs(180);
+
 /// Workers of one fleet. More find no place in the assignment, and own nothing.
 pub const WORKERS_MAX: usize = 100;
 
@@ -174,9 +177,11 @@ impl WorkerRecord {
         Session { worker: self.id.clone(), number: self.session }
     }
 
-    /// When it last said anything that tells the time, on its own wall clock. No more than a guess at whether it lives.
-    pub fn last_seen_at(&self) -> Timestamp {
-        self.heartbeat.as_ref().map_or(self.started_at, |beat| beat.at.max(self.started_at))
+    /// Whether it lives, and was seen lately by the wall clocks of both, which may differ: no more than a guess, by which whoever
+    /// wants all for itself does not even begin. Who owns what is never decided by it.
+    pub fn is_about(&self, now: Timestamp) -> bool {
+        let seen_at = self.heartbeat.as_ref().map_or(self.started_at, |beat| beat.at.max(self.started_at));
+        self.is_live() && now.since(seen_at) < SEEN_WITHIN
     }
 
     /// Whether it says that it lives.
