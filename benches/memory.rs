@@ -1,4 +1,7 @@
-//! Memory: what an idle prober costs with all that belongs to it, and what a running process costs.
+//! Memory: what an idle prober costs with all that belongs to it, what a running process costs, and what the built program
+//! costs over time, with rows of a file, an SQLite file and its settings' defaults.
+//!
+//! `cargo bench --bench memory -- --minutes 60` watches it for that long, and draws `target/memory.svg`.
 
 mod support;
 
@@ -40,6 +43,9 @@ fn main() {
         ("idle", |job| process::report(&actix_rt::System::new().block_on(idle(process::job(job))))),
         ("running", |job| process::report(&actix_rt::System::new().block_on(running(process::job(job))))),
     ]);
+    if let Some(minutes) = process::argument("--minutes") {
+        return daemon(&mut Target::start(), 100_000, 60, minutes, "at most 400 MB");
+    }
     heading("idle probers, all included: actor, config, schedule, supervisor's and keeper's records");
     for n in [10_000, 100_000] {
         let bases = vec!["http://127.0.0.1:9".to_owned()];
@@ -62,6 +68,103 @@ fn main() {
     figure("the most that it ever was", &megabytes(report.most_bytes), "");
     figure("memory before the first API", &megabytes(report.before_bytes), "");
     figure("probes in that time", &report.probes.to_string(), "");
+    if form.short {
+        daemon(&mut target, 10_000, 10, 1, "at most 50 MB");
+    } else {
+        daemon(&mut target, 10_000, 10, 2, "at most 50 MB");
+        daemon(&mut target, 100_000, 60, 5, "at most 400 MB");
+    }
+}
+
+/// The built program over a file of rows, for so long.
+fn daemon(target: &mut Target, n: usize, interval_seconds: u64, minutes: u64, wanted: &str) {
+    heading(&format!("the program: {n} APIs of a file, every {interval_seconds} s for {minutes} min, SQLite"));
+    let folder = tempfile::tempdir().expect("a folder for its files");
+    let mut rows = String::new();
+    for (index, base) in target.bases.iter().cycle().take(n).enumerate() {
+        rows += &format!("[[api]]\napi_id = \"{}\"\nurl = \"{base}/{index}\"\n", watched::id(index));
+        rows += &format!("interval_seconds = {interval_seconds}\n\n");
+    }
+    std::fs::write(folder.path().join("apis.toml"), rows).expect("the folder is ours");
+    std::fs::write(folder.path().join("api-health.toml"), "[apis]\nfile = \"apis.toml\"\n")
+        .expect("the folder is ours");
+    target.take();
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_api-health"))
+        .arg("run")
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program was built");
+    let pid = program.id().to_string();
+    let mut curve = Vec::new();
+    let (mut asked, mut requests) = (vec![0_u32; n], 0);
+    let samples = minutes * 60 / SAMPLE_SECONDS;
+    for _ in 0..samples {
+        std::thread::sleep(Duration::from_secs(SAMPLE_SECONDS));
+        curve.push(nanos(process::resources(&pid).resident_bytes) / 1e6);
+        for (_, api) in target.take().requests {
+            asked[api] += 1;
+            requests += 1;
+        }
+    }
+    program.kill().expect("it still runs");
+    program.wait().expect("it still ran");
+    assert!(asked.iter().all(|count| *count >= 1), "every API was asked");
+    let half = &curve[curve.len() / 2..];
+    let highest = |part: &[f64]| part.iter().copied().fold(0.0, f64::max);
+    figure("memory at the end", &format!("{:.1} MB", half[half.len() - 1]), wanted);
+    figure(
+        "the most of the first half / of the second",
+        &format!("{:.1} / {:.1} MB", highest(&curve[..curve.len() / 2]), highest(half)),
+        "flat",
+    );
+    let of = number(n) * number(usize::try_from(minutes * 60 / interval_seconds).expect("few"));
+    figure("probes, of those that came due", &format!("{:.3}", number(requests) / of), "");
+    let (fewest, most) = (asked.iter().min().copied().unwrap_or(0), asked.iter().max().copied().unwrap_or(0));
+    figure("probes of the API that got fewest / most", &format!("{fewest} / {most}"), "the same, one more or less");
+    draw(&curve, &format!("Resident memory, {n} APIs each {interval_seconds} s"));
+}
+
+/// How often memory is looked at.
+const SAMPLE_SECONDS: u64 = 5;
+
+/// The curve as a picture.
+fn draw(curve: &[f64], title: &str) {
+    const WIDTH: f64 = 720.0;
+    const HEIGHT: f64 = 240.0;
+    let top = (curve.iter().copied().fold(0.0, f64::max) * 1.1 / 50.0).ceil() * 50.0;
+    let x = |index: usize| 60.0 + (WIDTH - 80.0) * number(index) / number(curve.len().max(2) - 1);
+    let y = |megabytes: f64| HEIGHT - 40.0 - (HEIGHT - 80.0) * megabytes / top;
+    let points: Vec<String> = curve.iter().enumerate().map(|(i, mb)| format!("{:.1},{:.1}", x(i), y(*mb))).collect();
+    let minutes = number(curve.len()) * 5.0 / 60.0;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"60\" y=\"24\" font-size=\"14\">{title}</text>\n"
+    );
+    for line in 0..=4 {
+        let megabytes = top * f64::from(line) / 4.0;
+        svg += &format!(
+            "<path d=\"M60 {0:.1}H{1}\" stroke=\"#ddd\"/><text x=\"54\" y=\"{2:.1}\" text-anchor=\"end\">{megabytes:.0} MB</text>\n",
+            y(megabytes),
+            WIDTH - 20.0,
+            y(megabytes) + 4.0
+        );
+    }
+    for step in 0..=4 {
+        let at = 60.0 + (WIDTH - 80.0) * f64::from(step) / 4.0;
+        svg += &format!(
+            "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{:.1} min</text>\n",
+            HEIGHT - 18.0,
+            minutes * f64::from(step) / 4.0
+        );
+    }
+    svg += &format!(
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"#1a6fb0\" stroke-width=\"1.5\"/>\n</svg>\n",
+        points.join(" ")
+    );
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/memory.svg");
+    std::fs::write(&path, svg).expect("target can be written to");
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -10,15 +10,16 @@ mod support;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health::probe::HttpProbe;
-use api_health_actors::ports::Probe;
+use api_health_actors::ports::{Ask, Probe};
 use api_health_actors::system::Options;
-use api_health_core::{ApiConfig, ApiId, Observation, Schedule, Status};
-use futures_util::future::LocalBoxFuture;
+use api_health_core::{ApiConfig, ApiId, Schedule, Status};
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use support::figures::{figure, heading, median, nanos, number, percentile};
 use support::process::{self, Resources};
@@ -93,24 +94,29 @@ struct Planted {
 const PLANTED: &str = "planted by the soak";
 
 impl Probe for Planted {
-    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
         let fate = self.fates[&api.api_id];
-        assert!(fate != Fate::PanicsAtOnce, "{PLANTED}");
-        let exchange = self.inner.probe(api);
-        match fate {
-            Fate::PanicsAfterwards => Box::pin(async move {
-                exchange.await;
-                panic!("{PLANTED}")
-            }),
-            Fate::PanicsMidway => Box::pin(async move {
-                let mut exchange = exchange;
-                // The first look opens the connection.
-                let _ = futures_util::poll!(&mut exchange);
-                sleep(Duration::from_micros(200)).await;
-                panic!("{PLANTED}")
-            }),
-            _ => exchange,
-        }
+        let inner = self.inner.prepare(api);
+        Rc::new(move || {
+            assert!(fate != Fate::PanicsAtOnce, "{PLANTED}");
+            let exchange = Rc::clone(&inner).ask();
+            match fate {
+                Fate::PanicsAfterwards => async move {
+                    exchange.await;
+                    panic!("{PLANTED}")
+                }
+                .boxed_local(),
+                Fate::PanicsMidway => async move {
+                    let mut exchange = exchange;
+                    // The first look opens the connection.
+                    let _ = futures_util::poll!(&mut exchange);
+                    sleep(Duration::from_micros(200)).await;
+                    panic!("{PLANTED}")
+                }
+                .boxed_local(),
+                _ => exchange,
+            }
+        })
     }
 }
 
@@ -143,8 +149,8 @@ fn main() {
         ("soak", |job| process::report(&actix_rt::System::new().block_on(soak(process::job(job))))),
     ]);
     let (n, seconds) = if form.short { (500, 20) } else { (5_000, 600) };
-    let n = argument("--apis").map_or(n, |n| usize::try_from(n).expect("far fewer APIs"));
-    let seconds = argument("--seconds").unwrap_or(seconds);
+    let n = process::argument("--apis").map_or(n, |n| usize::try_from(n).expect("far fewer APIs"));
+    let seconds = process::argument("--seconds").unwrap_or(seconds);
     let settled_after = SETTLING + Duration::from_secs(n.div_ceil(1_000) as u64);
     assert!(Duration::from_secs(seconds) > settled_after * 2, "{seconds} s are too few for {n} APIs");
     heading(&format!("{n} APIs every second for {seconds} s, 10 % hanging, 1 % with panicking probers, SQLite"));
@@ -176,14 +182,6 @@ fn main() {
 #[allow(clippy::disallowed_methods, reason = "nothing else runs in this process")]
 fn nap(span: Duration) {
     std::thread::sleep(span);
-}
-
-/// The number after `name` on the command line.
-fn argument(name: &str) -> Option<u64> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let at = arguments.iter().position(|argument| argument == name)?;
-    let value = arguments.get(at + 1).and_then(|value| value.parse().ok());
-    Some(value.unwrap_or_else(|| panic!("{name} needs a number after it")))
 }
 
 /// The process that is watched.

@@ -9,18 +9,18 @@ mod support;
 mod tools;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health::store::dynamodb::DynamoStateStore;
-use api_health_actors::ports::{Clock, Probe, StateStore, StateWrite};
+use api_health_actors::ports::{Ask, Clock, Probe, StateStore, StateWrite};
 use api_health_actors::system::Options;
 use api_health_core::{
     Answer, ApiConfig, ApiId, ApiState, Observation, PhaseTimes, Response, Schedule, Status, Timestamp,
 };
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
-use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use support::figures::{figure, heading, nanos, number, percentile, seconds};
@@ -178,27 +178,26 @@ async fn open(job: &Job, folder: &std::path::Path) -> Arc<dyn StateStore> {
 }
 
 /// A probe that passes at once, and notes when.
-struct Instantly(Mutex<HashMap<ApiId, u64>>);
+struct Instantly(Arc<Mutex<HashMap<ApiId, u64>>>);
 
 impl Probe for Instantly {
-    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
-        let now: Timestamp = SystemClock.now();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(api.api_id.clone(), monotonic_ns());
-        let observation = Observation {
-            started_at: now,
-            finished_at: now,
-            took: Duration::ZERO,
-            phases: PhaseTimes::default(),
-            address: None,
-            answer: Answer::Response(Response {
-                status: 200,
-                body_bytes: 2,
-                body_cut_at_bound: false,
-                location: None,
-                redirects: 0,
-            }),
-        };
-        std::future::ready(observation).boxed_local()
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+        let begun = Arc::clone(&self.0);
+        Rc::new(move || {
+            let now: Timestamp = SystemClock.now();
+            begun.lock().unwrap_or_else(PoisonError::into_inner).insert(api.api_id.clone(), monotonic_ns());
+            let response =
+                Response { status: 200, body_bytes: 2, body_cut_at_bound: false, location: None, redirects: 0 };
+            std::future::ready(Observation {
+                started_at: now,
+                finished_at: now,
+                took: Duration::ZERO,
+                phases: PhaseTimes::default(),
+                address: None,
+                answer: Answer::Response(response),
+            })
+            .boxed_local()
+        })
     }
 }
 
@@ -208,7 +207,7 @@ async fn keeper(job: Job) -> Rate {
     let folder = tempfile::tempdir().expect("a folder for the store");
     let store = open(&job, folder.path()).await;
     let timed = Watched::timing(Arc::clone(&store));
-    let probe = Arc::new(Instantly(Mutex::default()));
+    let probe = Arc::new(Instantly(Arc::default()));
     let (began, cpu_before) = (Instant::now(), cpu());
     let running = watched::start(
         some_apis(job.n),

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod configs;
 pub mod control;
 pub mod cost;
+pub mod memory;
 pub mod notify;
 pub mod probe;
 pub mod settings;

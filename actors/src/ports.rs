@@ -3,6 +3,7 @@
 //! Errors are typed by who must act next, never by where they came from: an adapter decides whether waiting may help.
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +18,28 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// Asks an API once.
+/// Asks APIs.
 pub trait Probe: Send + Sync {
-    /// One exchange, from name resolution to the last byte, inside `api.timeout`. Whatever happens is an observation.
+    /// Makes ready what is the same each time that `api` is asked. Its prober does this once, and asks as often as it is due.
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask>;
+
+    /// Asks once.
+    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
+        self.prepare(api).ask()
+    }
+}
+
+/// One API, ready to be asked.
+pub trait Ask {
+    /// One exchange, from name resolution to the last byte, inside the API's timeout. Whatever happens is an observation.
     /// Dropping the future ends the exchange and closes its connection.
-    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation>;
+    fn ask(self: Rc<Self>) -> LocalBoxFuture<'static, Observation>;
+}
+
+impl<F: Fn() -> LocalBoxFuture<'static, Observation>> Ask for F {
+    fn ask(self: Rc<Self>) -> LocalBoxFuture<'static, Observation> {
+        self()
+    }
 }
 
 /// Keeps one record for each API. Owned by the state-keeper alone.

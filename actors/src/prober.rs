@@ -4,6 +4,7 @@
 //! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone; handing an outcome
 //! over goes on beside it. A tick that comes while a probe is still running is missed, and counted.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
 
-use crate::ports::Probe;
+use crate::ports::{Ask, Probe};
 use crate::pulse::Pulse;
 use crate::round::Place;
 use crate::state_keeper::ProbeCompleted;
@@ -77,6 +78,8 @@ pub struct Birth {
 /// The actor.
 pub struct Prober {
     api: Arc<ApiConfig>,
+    /// The API, ready to be asked; made before the first probe, and anew when the row changes.
+    ask: Option<Rc<dyn Ask>>,
     shared: Arc<Shared>,
     start: Start,
     /// Dropped when the first outcome is settled.
@@ -114,6 +117,7 @@ impl Prober {
         let missed = birth.pulse.left().missed;
         Self {
             api,
+            ask: None,
             shared,
             start: birth.start,
             place: birth.place,
@@ -215,7 +219,8 @@ impl Prober {
         // At the level of what is said of a verdict: where that is not heard, the span is not worth its microseconds. What
         // is said at any level names the API itself.
         let span = tracing::debug_span!("probe", api_id = %self.api.api_id);
-        let exchange = self.shared.probe.probe(Arc::clone(&self.api)).instrument(span.clone());
+        let ask = self.ask.get_or_insert_with(|| self.shared.probe.prepare(Arc::clone(&self.api)));
+        let exchange = Rc::clone(ask).ask().instrument(span.clone());
         let api = Arc::clone(&self.api);
         let outcome = async move {
             let observation = exchange.await;
@@ -379,6 +384,7 @@ impl Handler<Reconfigure> for Prober {
     fn handle(&mut self, Reconfigure(api): Reconfigure, ctx: &mut Self::Context) {
         let same_schedule = self.api.schedule == api.schedule;
         self.api = api;
+        self.ask = None;
         if !same_schedule && !self.stopping && !self.is_once() {
             self.serves = self.shared.time.moment();
             self.pulse.accounted(self.serves);

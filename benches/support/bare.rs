@@ -7,7 +7,6 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use api_health::probe::HttpProbe;
 use api_health_actors::ports::Probe;
-use api_health_core::schedule::Slot;
 use api_health_core::{Answer, ApiConfig};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
@@ -16,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use url::Url;
 
+use super::figures::number;
 use super::watched::{ARBITERS, MAX_IN_FLIGHT};
 
 /// What asks.
@@ -35,14 +35,14 @@ pub async fn ask(engine: Engine, probe: &HttpProbe, api: &Arc<ApiConfig>) -> boo
             Answer::Failure(_) => false,
         },
         Engine::Hyper => {
-            let answer = tokio::time::timeout(api.timeout, ask_hyper(&api.url)).await;
+            let Ok(url) = Url::parse(&api.url) else { return false };
+            let answer = tokio::time::timeout(api.timeout, ask_hyper(&url)).await;
             matches!(answer, Ok(Ok(true)))
         }
     }
 }
 
-async fn ask_hyper(url: &str) -> Result<bool, Box<dyn std::error::Error>> {
-    let url = Url::parse(url)?;
+async fn ask_hyper(url: &Url) -> Result<bool, Box<dyn std::error::Error>> {
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
     let stream = TcpStream::connect(url.socket_addrs(|| None)?[0]).await?;
     stream.set_nodelay(true)?;
@@ -89,40 +89,32 @@ pub async fn once_each(engine: Engine, probe: Arc<HttpProbe>, apis: Vec<Arc<ApiC
     passes.load(Ordering::Relaxed)
 }
 
-/// Asks every API each `interval` at its slot, from `began` on and for ever: one timer for each thread, which wakes once
-/// for all that have the same slot. `passes` counts the good answers.
-pub fn paced(
-    engine: Engine,
-    probe: &Arc<HttpProbe>,
-    apis: &[Arc<ApiConfig>],
-    interval: Duration,
-    began: Instant,
-    passes: &Arc<AtomicUsize>,
-) {
+/// When in each interval the API with this number is asked by [`paced`]: all of them evenly.
+pub fn offset(index: usize, n: usize, interval: Duration) -> Duration {
+    interval.mul_f64(number(index) / number(n))
+}
+
+/// Asks every API each `interval`, from `began` on and for ever: a task for each, which sleeps to its next deadline.
+/// `passes` counts the good answers.
+pub fn paced(apis: &[Arc<ApiConfig>], interval: Duration, began: Instant, passes: &Arc<AtomicUsize>) {
     for arbiter in 0..ARBITERS {
-        let mut mine: Vec<(Duration, Arc<ApiConfig>)> = apis
-            .iter()
-            .skip(arbiter)
-            .step_by(ARBITERS)
-            .map(|api| (Slot::of(&api.api_id).within(interval), Arc::clone(api)))
-            .collect();
-        mine.sort_by_key(|(offset, _)| *offset);
-        let (probe, passes) = (Arc::clone(probe), Arc::clone(passes));
-        Arbiter::new().spawn(async move {
-            let mut round_began = began;
-            loop {
-                for same_slot in mine.chunk_by(|a, b| a.0 == b.0) {
-                    tokio::time::sleep_until(round_began + same_slot[0].0).await;
-                    for (_, api) in same_slot {
-                        let (probe, api, passes) = (Arc::clone(&probe), Arc::clone(api), Arc::clone(&passes));
-                        actix_rt::spawn(async move {
-                            if ask(engine, &probe, &api).await {
-                                passes.fetch_add(1, Ordering::Relaxed);
-                            }
-                        });
+        let n = apis.len();
+        let mine: Vec<_> = apis.iter().cloned().enumerate().skip(arbiter).step_by(ARBITERS).collect();
+        let passes = Arc::clone(passes);
+        Arbiter::new().spawn_fn(move || {
+            for (index, api) in mine {
+                let passes = Arc::clone(&passes);
+                actix_rt::spawn(async move {
+                    let url = Url::parse(&api.url).expect("the bench wrote it");
+                    let mut due = began + offset(index, n, interval);
+                    loop {
+                        tokio::time::sleep_until(due).await;
+                        if let Ok(Ok(true)) = tokio::time::timeout(api.timeout, ask_hyper(&url)).await {
+                            passes.fetch_add(1, Ordering::Relaxed);
+                        }
+                        due += interval;
                     }
-                }
-                round_began += interval;
+                });
             }
         });
     }

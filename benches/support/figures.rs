@@ -60,3 +60,8 @@ pub fn figure(what: &str, value: &str, wanted: &str) {
     let wanted = if wanted.is_empty() { String::new() } else { format!("   (wanted: {wanted})") };
     println!("{what:<64} {value:>14}{wanted}");
 }
+
+/// All of the values in one line.
+pub fn listed(values: &[f64]) -> String {
+    values.iter().map(|value| format!("{value:.2}")).collect::<Vec<_>>().join(" ")
+}

@@ -36,6 +36,14 @@ pub fn role_or_form(roles: &[Role]) -> Form {
     Form { short: arguments.iter().any(|argument| argument == "--short") }
 }
 
+/// The number after `name` on the command line.
+pub fn argument(name: &str) -> Option<u64> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let at = arguments.iter().position(|argument| argument == name)?;
+    let value = arguments.get(at + 1).and_then(|value| value.parse().ok());
+    Some(value.unwrap_or_else(|| panic!("{name} needs a number after it")))
+}
+
 /// A job as it was written on the command line.
 pub fn job<T: DeserializeOwned>(text: &str) -> T {
     serde_json::from_str(text).expect("the bench wrote this job itself")

@@ -26,6 +26,7 @@ use crate::app::start::told;
 use crate::app::{App, AppError};
 use crate::configs::urls;
 use crate::control::server::Server;
+use crate::memory;
 use crate::settings::{LoadedSettings, StoreKind};
 use crate::systemd;
 use telling::Telling;
@@ -133,6 +134,7 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
         let stats = Arc::clone(&stats);
         async move { stats::log_periodically(&stats).await }
     });
+    let sparing = tokio::spawn(memory::give_back_periodically());
     let exit = if args.once {
         once(app, running, &report, signals, &mut telling).await
     } else {
@@ -141,6 +143,7 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
     };
     progress.abort();
     periodically.abort();
+    sparing.abort();
     // Of the whole run.
     stats.figures().log(began.elapsed().as_secs());
     Ok(exit)

@@ -27,63 +27,57 @@ pub(super) const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses of one name that are tried.
 pub(super) const ADDRESSES_MAX: usize = 8;
 
-/// Opens a connection to where `url` points, ready for the first byte of the request.
+/// Opens a connection to where `url` points, ready for the first byte of the request. With a `server_name` it is a TLS
+/// connection to whoever can show a certificate for that.
 pub(super) async fn dial(
     url: &Url,
+    server_name: Option<&ServerName<'static>>,
     tls: Option<&Arc<ClientConfig>>,
     resolver: &Resolver,
     record: &Record,
 ) -> Result<Connection, Failure> {
-    let secure = match url.scheme() {
-        "http" => false,
-        "https" => true,
-        other => return Err(internal(format!("{other} is not a scheme that can be probed"))),
-    };
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
         return Err(internal("the URL names no host".into()));
     };
-
-    let addresses = match host {
-        Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(ip), port)],
-        Host::Ipv6(ip) => vec![SocketAddr::new(IpAddr::V6(ip), port)],
+    let opened = match host {
+        Host::Ipv4(ip) => connect_to(SocketAddr::new(IpAddr::V4(ip), port), record).await,
+        Host::Ipv6(ip) => connect_to(SocketAddr::new(IpAddr::V6(ip), port), record).await,
         Host::Domain(name) => {
             let addresses = resolver.lookup(name, port, record.waits_for_turn()).await?;
             record.end();
-            addresses
+            // One bad address refuses them all: a name that mixes them is an attack, and the next lookup may shuffle them.
+            addresses.iter().try_for_each(|address| guarded(*address))?;
+            record.begin(Phase::Connect);
+            connect(interleave(addresses)).await
         }
     };
-    // One bad address refuses them all: a name that mixes them is an attack, and the next lookup may shuffle them.
-    for address in &addresses {
-        if let Some(why) = guard::refuse(address.ip()) {
-            return Err(Failure::AddressRefused { address: address.ip(), why });
-        }
-    }
-
-    record.begin(Phase::Connect);
-    let (stream, address) = connect(interleave(addresses)).await?;
-    record.end();
+    let (stream, address) = opened?;
     record.connected_to(address);
-
-    let connection = if secure {
-        record.begin(Phase::Tls);
-        let config = tls.ok_or_else(|| {
-            internal("this machine has no trusted root certificates: install its ca-certificates package".into())
-        })?;
-        let name = match host {
-            // The dot that ends a fully qualified name is no part of the name in a certificate or in SNI (RFC 6066).
-            Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
-                .map_err(|_| internal(format!("{name} cannot be asked for over TLS")))?,
-            Host::Ipv4(ip) => ServerName::from(IpAddr::V4(ip)),
-            Host::Ipv6(ip) => ServerName::from(IpAddr::V6(ip)),
-        };
-        let stream = tls::handshake(config, name, stream).await?;
-        record.end();
-        Connection::Tls(Box::new(stream))
-    } else {
-        Connection::Plain(stream)
+    let Some(server_name) = server_name else {
+        record.then(Phase::FirstByte);
+        return Ok(Connection::Plain(stream));
     };
-    record.begin(Phase::FirstByte);
-    Ok(connection)
+    record.then(Phase::Tls);
+    let config = tls.ok_or_else(|| {
+        internal("this machine has no trusted root certificates: install its ca-certificates package".into())
+    })?;
+    let stream = tls::handshake(config, server_name.clone(), stream).await?;
+    record.then(Phase::FirstByte);
+    Ok(Connection::Tls(Box::new(stream)))
+}
+
+fn guarded(address: SocketAddr) -> Result<(), Failure> {
+    match guard::refuse(address.ip()) {
+        Some(why) => Err(Failure::AddressRefused { address: address.ip(), why }),
+        None => Ok(()),
+    }
+}
+
+/// To an address that stands in the URL itself.
+async fn connect_to(address: SocketAddr, record: &Record) -> Result<(TcpStream, SocketAddr), Failure> {
+    guarded(address)?;
+    record.begin(Phase::Connect);
+    attempt(address).await
 }
 
 /// Takes the families in turn, in the resolver's order, so that one family that leads nowhere does not hold up the other.

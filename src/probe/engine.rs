@@ -1,17 +1,20 @@
 //! One request through awc, over a connection that is already open, with the layer of [`wire`](super::wire) under it.
 
-use std::cell::RefCell;
-use std::future::{Ready, ready};
+use std::cell::Cell;
+use std::future::{Ready, poll_fn, ready};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_http::BoxedPayloadStream;
 use actix_service::Service;
 use api_health_core::{Failure, Method};
 use awc::http::Uri;
-use awc::{Client, ClientResponse, Connector, http};
+use awc::{Client, ClientResponse, Connector, FrozenClientRequest, http};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tokio::task::unconstrained;
 
 use super::dial::internal;
 use super::exchange::{Reply, Request};
@@ -34,21 +37,32 @@ pub(super) struct Answer {
 /// Sends `head` and `body`, and waits for the head of the answer.
 pub(super) async fn ask(
     connection: Connection,
-    head: Vec<u8>,
+    head: Bytes,
     body: Option<Bytes>,
     method: Method,
     record: &Rc<Record>,
 ) -> Result<Answer, Failure> {
-    let wire = Wire::new(connection, head, method, Rc::clone(record));
-    // A client of its own for each exchange: no pool, no queue, nothing that one exchange could do to another.
-    let connector = Connector::new().timeout(NEVER).limit(0).connector(Handover(Rc::new(RefCell::new(Some(wire)))));
-    let client =
-        Client::builder().connector(connector).disable_timeout().disable_redirects().no_default_headers().finish();
-    // Where to, and with which headers, is settled by the head that the wire sends in place of awc's.
-    let request = client.request(http_method(method), Uri::from_static("http://wire/")).force_close().no_decompress();
-    let sent = match body {
-        Some(body) => request.send_body(body).await,
-        None => request.send_body(awc::body::None::new()).await,
+    let mut wire = Some(Wire::new(connection, head, method, Rc::clone(record)));
+    let mut sent = REQUESTS.with(|requests| {
+        let request = &requests[method as usize];
+        match body {
+            Some(body) => request.send_body(body),
+            None => request.send_body(awc::body::None::new()),
+        }
+    });
+    // awc asks for a connection the first time that it is polled, and waits for nothing before: its pool has no bound, and
+    // `unconstrained` keeps the runtime from sending it to the back of the queue. So the wire that lies ready is this one.
+    let first = poll_fn(|cx| {
+        NEXT_WIRE.set(wire.take());
+        Poll::Ready(Pin::new(&mut unconstrained(&mut sent)).poll(cx))
+    })
+    .await;
+    if NEXT_WIRE.take().is_some() {
+        return Err(internal("awc did not take its connection".into()));
+    }
+    let sent = match first {
+        Poll::Ready(sent) => sent,
+        Poll::Pending => sent.await,
     };
     let body = sent.map_err(|error| failure(record, &error))?;
     let head = record.take_head().ok_or_else(|| internal("awc made an answer up".into()))?;
@@ -120,9 +134,28 @@ fn http_method(method: Method) -> http::Method {
     }
 }
 
-/// The connector that awc asks for a connection: it hands over the one that is there, once.
+thread_local! {
+    /// awc's side of each method, the same for every exchange of this thread: where to, and with which headers, is settled by
+    /// the head that the wire sends in place of awc's. No connection is ever kept or shared.
+    static REQUESTS: [FrozenClientRequest; Method::ALL.len()] = requests();
+    /// For the exchange that is just beginning.
+    static NEXT_WIRE: Cell<Option<Wire>> = const { Cell::new(None) };
+}
+
+fn requests() -> [FrozenClientRequest; Method::ALL.len()] {
+    let connector = Connector::new().timeout(NEVER).limit(0).connector(Handover);
+    let client =
+        Client::builder().connector(connector).disable_timeout().disable_redirects().no_default_headers().finish();
+    Method::ALL.map(|method| {
+        let request = client.request(http_method(method), Uri::from_static("http://wire/"));
+        let host = (http::header::HOST, http::header::HeaderValue::from_static("wire"));
+        request.insert_header(host).force_close().no_decompress().freeze().expect("a fixed request is a good one")
+    })
+}
+
+/// The connector that awc asks for a connection: it hands over the one that lies ready.
 #[derive(Clone)]
-struct Handover(Rc<RefCell<Option<Wire>>>);
+struct Handover;
 
 type ConnectInfo = actix_tls::connect::ConnectInfo<Uri>;
 type ConnectError = actix_tls::connect::ConnectError;
@@ -137,6 +170,6 @@ impl Service<ConnectInfo> for Handover {
 
     fn call(&self, info: ConnectInfo) -> Self::Future {
         let uri = info.request().clone();
-        ready(self.0.take().map(|wire| Connected::new(uri, wire)).ok_or(ConnectError::Unresolved))
+        ready(NEXT_WIRE.take().map(|wire| Connected::new(uri, wire)).ok_or(ConnectError::Unresolved))
     }
 }

@@ -18,7 +18,7 @@ use url::Url;
 use super::engine::Answer;
 use super::lookup::Resolver;
 use super::record::Record;
-use super::request::Outgoing;
+use super::request::{Prepared, server_name};
 use super::wire::Headers;
 use super::{dial, engine, redirect, tls};
 
@@ -102,14 +102,25 @@ impl Client {
         Self { resolver, ..self }
     }
 
-    /// Makes one exchange. It ends within `request.timeout`; dropping the future closes the connection.
+    /// Makes one exchange. It ends within the timeout of its request; dropping the future closes the connection.
     ///
     /// The future stays on the thread that polls it, and needs tokio's network and time drivers there.
     pub async fn exchange(&self, request: &Request) -> Exchange {
+        match Prepared::new(request.clone()) {
+            Ok(prepared) => self.exchange_prepared(&prepared).await,
+            Err(failure) => {
+                Exchange { phases: PhaseTimes::default(), address: None, took: Duration::ZERO, result: Err(failure) }
+            }
+        }
+    }
+
+    /// The same with a request that is asked again and again.
+    pub async fn exchange_prepared(&self, prepared: &Prepared) -> Exchange {
         let started = Instant::now();
-        let record = Rc::new(Record::new());
+        let request = &prepared.request;
+        let record = Rc::new(Record::new(started));
         let whole = async {
-            let (mut answer, redirects) = self.follow(request, &record).await?;
+            let (mut answer, redirects) = self.follow(prepared, &record).await?;
             answer.receive(request).await?;
             Ok(answer.end(redirects))
         };
@@ -123,9 +134,11 @@ impl Client {
     /// # Errors
     /// Why there is no answer.
     pub async fn status_first(&self, request: &Request) -> Result<Reply, Failure> {
-        let deadline = Instant::now() + request.timeout;
-        let record = Rc::new(Record::new());
-        let (mut answer, redirects) = in_time(deadline, request, &record, self.follow(request, &record)).await?;
+        let prepared = Prepared::new(request.clone())?;
+        let started = Instant::now();
+        let deadline = started + request.timeout;
+        let record = Rc::new(Record::new(started));
+        let (mut answer, redirects) = in_time(deadline, request, &record, self.follow(&prepared, &record)).await?;
         let _ = timeout_at(deadline, answer.receive(request)).await;
         Ok(answer.end(redirects))
     }
@@ -133,9 +146,12 @@ impl Client {
     /// Looks the host of `url` up, connects to it and shakes hands where the scheme is `https`; then closes. Nothing is asked.
     /// It ends within `bound`.
     pub async fn reach(&self, url: &Url, bound: Duration) -> (PhaseTimes, Result<(), Failure>) {
-        let record = Rc::new(Record::new());
-        record.begin_hop();
-        let dialled = Box::pin(dial::dial(url, self.tls.as_ref(), &self.resolver, &record));
+        let record = Rc::new(Record::new(Instant::now()));
+        let server_name = match server_name(url) {
+            Ok(name) => name,
+            Err(failure) => return (record.times(), Err(failure)),
+        };
+        let dialled = Box::pin(dial::dial(url, server_name.as_ref(), self.tls.as_ref(), &self.resolver, &record));
         let result = match timeout_at(Instant::now() + bound, dialled).await {
             Ok(result) => result.map(drop),
             Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: bound }),
@@ -144,22 +160,23 @@ impl Client {
     }
 
     /// Asks, and asks again where the answer points to, as often as the request allows.
-    async fn follow(&self, request: &Request, record: &Rc<Record>) -> Result<(Answer, u8), Failure> {
-        let mut outgoing = Outgoing::first(request);
+    async fn follow(&self, prepared: &Prepared, record: &Rc<Record>) -> Result<(Answer, u8), Failure> {
+        let max_redirects = prepared.request.max_redirects;
+        let mut hop = prepared.first();
         let mut followed = 0;
         loop {
-            record.begin_hop();
-            let connection = dial::dial(&outgoing.url, self.tls.as_ref(), &self.resolver, record).await?;
-            let head = outgoing.head()?;
-            let answer = engine::ask(connection, head, outgoing.body.clone(), outgoing.method, record).await?;
-            if request.max_redirects > 0
-                && let Some(target) = redirect::target(&answer.head, &outgoing.url)?
+            let server_name = hop.server_name.as_ref().as_ref();
+            let connection = dial::dial(&hop.url, server_name, self.tls.as_ref(), &self.resolver, record).await?;
+            let answer = engine::ask(connection, hop.head.clone(), hop.body.cloned(), hop.method, record).await?;
+            if max_redirects > 0
+                && let Some(target) = redirect::target(&answer.head, &hop.url)?
             {
-                if followed == request.max_redirects {
+                if followed == max_redirects {
                     return Err(Failure::TooManyRedirects { followed });
                 }
                 followed += 1;
-                outgoing.redirect(answer.head.status, target);
+                hop.redirect(answer.head.status, target)?;
+                record.begin_hop();
                 continue; // the connection and what it still holds is dropped with `answer`
             }
             return Ok((answer, followed));
@@ -174,7 +191,7 @@ async fn in_time<T>(
     record: &Record,
     exchange: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    match timeout_at(deadline, Box::pin(exchange)).await {
+    match timeout_at(deadline, exchange).await {
         Ok(result) => result,
         Err(_) if record.waits_for_turn().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
         Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: request.timeout }),

@@ -1,9 +1,10 @@
 //! The port: an API's config goes in, an observation comes out.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{Clock, Probe};
+use api_health_actors::ports::{Ask, Clock, Probe};
 use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response};
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use url::Url;
 
 use super::exchange::{Client, Reply, Request};
 use super::redirect;
+use super::request::Prepared;
 
 /// What a probe may use of this machine.
 #[derive(Clone, Copy, Debug)]
@@ -44,27 +46,47 @@ impl HttpProbe {
 }
 
 impl Probe for HttpProbe {
-    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
-        let shared = Arc::clone(&self.0);
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+        Rc::new(One {
+            shared: Arc::clone(&self.0),
+            prepared: prepared(&api, self.0.body_bytes_max),
+            timeout: api.timeout,
+        })
+    }
+}
+
+/// One API, ready to be asked.
+struct One {
+    shared: Arc<Shared>,
+    /// A config is validated when it is read; if it cannot be asked all the same, the fault is ours.
+    prepared: Result<Prepared, Failure>,
+    timeout: Duration,
+}
+
+impl Ask for One {
+    fn ask(self: Rc<Self>) -> LocalBoxFuture<'static, Observation> {
         Box::pin(async move {
             // Waiting is cheap: what an exchange needs is allocated when it has its turn. Nothing closes the semaphore,
             // so there always is one.
-            let Ok(_turn) = tokio::time::timeout(api.timeout, shared.turns.acquire()).await else {
-                return shared.not_asked(Failure::Local(LocalFault::TooManyProbes));
+            let _turn = match self.shared.turns.try_acquire() {
+                Ok(turn) => turn,
+                Err(_) => match tokio::time::timeout(self.timeout, self.shared.turns.acquire()).await {
+                    Ok(Ok(turn)) => turn,
+                    _ => return self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
+                },
             };
-            Box::pin(shared.observe(&api)).await
+            match &self.prepared {
+                Ok(prepared) => Box::pin(self.shared.observe(prepared)).await,
+                Err(failure) => self.shared.not_asked(failure.clone()),
+            }
         })
     }
 }
 
 impl Shared {
-    async fn observe(&self, api: &ApiConfig) -> Observation {
-        let request = match request(api, self.body_bytes_max) {
-            Ok(request) => request,
-            Err(failure) => return self.not_asked(failure),
-        };
+    async fn observe(&self, prepared: &Prepared) -> Observation {
         let started_at = self.clock.now();
-        let exchange = self.client.exchange(&request).await;
+        let exchange = self.client.exchange_prepared(prepared).await;
         Observation {
             started_at,
             finished_at: self.clock.now(),
@@ -92,11 +114,10 @@ impl Shared {
     }
 }
 
-/// A config is validated when it is read, so the URL is good; if not, the fault is ours.
-fn request(api: &ApiConfig, body_bytes_max: usize) -> Result<Request, Failure> {
+fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure> {
     let url = Url::parse(&api.url)
         .map_err(|error| Failure::Local(LocalFault::Internal(format!("the URL cannot be read: {error}"))))?;
-    Ok(Request {
+    Prepared::new(Request {
         method: api.method,
         url,
         headers: api.headers.clone(),

@@ -30,4 +30,5 @@ mod wire;
 pub use exchange::{Client, Exchange, Reply, Request};
 pub use http::{HttpProbe, Limits};
 pub use lookup::Resolver;
+pub use request::Prepared;
 pub use wire::Headers;

@@ -25,10 +25,11 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new() -> Self {
+    /// Of an exchange that begins `now`.
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             phase: Cell::new(Phase::Resolve),
-            since: Cell::new(Instant::now()),
+            since: Cell::new(now),
             times: Cell::default(),
             address: Cell::default(),
             head: RefCell::default(),
@@ -58,8 +59,20 @@ impl Record {
         &self.waits_for_turn
     }
 
-    /// The present phase came to its end.
+    /// The present phase came to its end, and `next` begins.
+    pub(super) fn then(&self, next: Phase) {
+        let now = Instant::now();
+        self.end_at(now);
+        self.phase.set(next);
+        self.since.set(now);
+    }
+
+    /// The last phase came to its end.
     pub(super) fn end(&self) {
+        self.end_at(Instant::now());
+    }
+
+    fn end_at(&self, now: Instant) {
         let mut times = self.times.get();
         let slot = match self.phase.get() {
             Phase::Resolve => &mut times.resolve,
@@ -68,7 +81,7 @@ impl Record {
             Phase::FirstByte => &mut times.first_byte,
             Phase::Body => &mut times.body,
         };
-        *slot = Some(self.in_phase());
+        *slot = Some(now.saturating_duration_since(self.since.get()));
         self.times.set(times);
     }
 

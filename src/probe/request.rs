@@ -1,8 +1,12 @@
 //! What is sent: the head of one request as it goes onto the wire, and how a redirect changes the next one.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+
 use api_health_core::{Failure, Method, Secret};
 use bytes::Bytes;
-use url::Url;
+use rustls::pki_types::ServerName;
+use url::{Host, Url};
 
 use super::dial::internal;
 use super::exchange::Request;
@@ -10,30 +14,57 @@ use super::exchange::Request;
 /// What we call ourselves, where the request does not say otherwise.
 pub(super) const USER_AGENT: &str = concat!("api-health/", env!("CARGO_PKG_VERSION"));
 
-/// The request of one hop.
-pub(super) struct Outgoing<'a> {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    headers: &'a [(String, Secret)],
-    pub(super) body: Option<Bytes>,
-    /// A redirect took the body away, and with it the headers that speak of it.
-    bodiless: bool,
+/// A request that is ready to be sent, any number of times: its first head is written, and what TLS asks for is known.
+pub struct Prepared {
+    pub(super) request: Request,
+    head: Bytes,
+    server_name: Option<ServerName<'static>>,
 }
 
-impl<'a> Outgoing<'a> {
-    pub(super) fn first(request: &'a Request) -> Self {
-        Self {
-            method: request.method,
-            url: request.url.clone(),
-            headers: &request.headers,
-            body: request.body.clone(),
-            bodiless: false,
-        }
+impl Prepared {
+    /// Makes `request` ready.
+    ///
+    /// # Errors
+    /// What of it cannot be sent, which is a fault of ours: rows are validated when they are read.
+    pub fn new(request: Request) -> Result<Self, Failure> {
+        let Request { method, url, headers, body, .. } = &request;
+        let head = head(*method, url, headers, body.as_ref(), false)?;
+        let server_name = server_name(url)?;
+        Ok(Self { request, head, server_name })
     }
 
+    /// The first hop.
+    pub(super) fn first(&self) -> Hop<'_> {
+        Hop {
+            method: self.request.method,
+            url: Cow::Borrowed(&self.request.url),
+            headers: &self.request.headers,
+            body: self.request.body.as_ref(),
+            bodiless: false,
+            head: self.head.clone(),
+            server_name: Cow::Borrowed(&self.server_name),
+        }
+    }
+}
+
+/// What is sent to one place.
+pub(super) struct Hop<'a> {
+    pub(super) method: Method,
+    pub(super) url: Cow<'a, Url>,
+    headers: &'a [(String, Secret)],
+    pub(super) body: Option<&'a Bytes>,
+    /// A redirect took the body away, and with it the headers that speak of it.
+    bodiless: bool,
+    /// With its closing blank line.
+    pub(super) head: Bytes,
+    /// Whom the certificate must be for, where the scheme is `https`.
+    pub(super) server_name: Cow<'a, Option<ServerName<'static>>>,
+}
+
+impl Hop<'_> {
     /// Turns into the request that a redirect asks for. Once it has led to another origin (scheme, host, port), headers
     /// and body are gone for good: they may hold keys, and they were meant for the first origin alone.
-    pub(super) fn redirect(&mut self, status: u16, target: Url) {
+    pub(super) fn redirect(&mut self, status: u16, target: Url) -> Result<(), Failure> {
         let becomes_get = match status {
             301 | 302 => self.method == Method::Post, // RFC 9110, 15.4.2 and 15.4.3: what every client does
             303 => self.method != Method::Head,
@@ -50,52 +81,74 @@ impl<'a> Outgoing<'a> {
             self.body = None;
             self.bodiless = true;
         }
-        self.url = target;
+        self.head = head(self.method, &target, self.headers, self.body, self.bodiless)?;
+        self.server_name = Cow::Owned(server_name(&target)?);
+        self.url = Cow::Owned(target);
+        Ok(())
     }
+}
 
-    /// The head with its closing blank line.
-    pub(super) fn head(&self) -> Result<Vec<u8>, Failure> {
-        let mut head = Vec::with_capacity(256 + self.headers.len() * 64);
-        put(&mut head, &[self.method.as_str(), " ", self.url.path()]);
-        if let Some(query) = self.url.query() {
-            put(&mut head, &["?", query]);
-        }
-        put(&mut head, &[" HTTP/1.1\r\n"]);
-        if !self.names("host") {
-            put(&mut head, &["host: ", self.url.host_str().unwrap_or_default()]);
-            if let Some(port) = self.url.port() {
-                put(&mut head, &[":", &port.to_string()]);
-            }
-            put(&mut head, &["\r\n"]);
-        }
-        for (name, value) in [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", "close")] {
-            if !self.names(name) {
-                put(&mut head, &[name, ": ", value, "\r\n"]);
-            }
-        }
-        for (name, value) in self.headers {
-            let value = value.reveal();
-            if !is_header(name, value) {
-                return Err(internal(format!("the request header {name:?} has a character that HTTP forbids")));
-            }
-            let dropped = is_framing(name) || (self.bodiless && is_content(name));
-            if !dropped {
-                put(&mut head, &[name, ": ", value, "\r\n"]);
-            }
-        }
-        let expects_body = matches!(self.method, Method::Post | Method::Put | Method::Patch);
-        match &self.body {
-            Some(body) => put(&mut head, &["content-length: ", &body.len().to_string(), "\r\n"]),
-            None if expects_body => put(&mut head, &["content-length: 0\r\n"]), // RFC 9110, 8.6
-            None => {}
+/// Whom the certificate of `url` must be for; nobody, where none is shown.
+pub(super) fn server_name(url: &Url) -> Result<Option<ServerName<'static>>, Failure> {
+    match (url.scheme(), url.host()) {
+        ("http", _) => Ok(None),
+        // The dot that ends a fully qualified name is no part of the name in a certificate or in SNI (RFC 6066).
+        ("https", Some(Host::Domain(name))) => ServerName::try_from(name.trim_end_matches('.').to_owned())
+            .map(Some)
+            .map_err(|_| internal(format!("{name} cannot be asked for over TLS"))),
+        ("https", Some(Host::Ipv4(ip))) => Ok(Some(ServerName::from(IpAddr::V4(ip)))),
+        ("https", Some(Host::Ipv6(ip))) => Ok(Some(ServerName::from(IpAddr::V6(ip)))),
+        ("https", None) => Err(internal("the URL names no host".into())),
+        (other, _) => Err(internal(format!("{other} is not a scheme that can be probed"))),
+    }
+}
+
+/// The head of a request, with its closing blank line.
+fn head(
+    method: Method,
+    url: &Url,
+    headers: &[(String, Secret)],
+    body: Option<&Bytes>,
+    bodiless: bool,
+) -> Result<Bytes, Failure> {
+    let names = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    let mut head = Vec::with_capacity(128 + headers.len() * 64);
+    put(&mut head, &[method.as_str(), " ", url.path()]);
+    if let Some(query) = url.query() {
+        put(&mut head, &["?", query]);
+    }
+    put(&mut head, &[" HTTP/1.1\r\n"]);
+    if !names("host") {
+        put(&mut head, &["host: ", url.host_str().unwrap_or_default()]);
+        if let Some(port) = url.port() {
+            put(&mut head, &[":", &port.to_string()]);
         }
         put(&mut head, &["\r\n"]);
-        Ok(head)
     }
-
-    fn names(&self, name: &str) -> bool {
-        self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
+    for (name, value) in [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", "close")] {
+        if !names(name) {
+            put(&mut head, &[name, ": ", value, "\r\n"]);
+        }
     }
+    for (name, value) in headers {
+        let value = value.reveal();
+        if !is_header(name, value) {
+            return Err(internal(format!("the request header {name:?} has a character that HTTP forbids")));
+        }
+        let dropped = is_framing(name) || (bodiless && is_content(name));
+        if !dropped {
+            put(&mut head, &[name, ": ", value, "\r\n"]);
+        }
+    }
+    let expects_body = matches!(method, Method::Post | Method::Put | Method::Patch);
+    match body {
+        Some(body) => put(&mut head, &["content-length: ", &body.len().to_string(), "\r\n"]),
+        None if expects_body => put(&mut head, &["content-length: 0\r\n"]), // RFC 9110, 8.6
+        None => {}
+    }
+    put(&mut head, &["\r\n"]);
+    head.shrink_to_fit();
+    Ok(head.into())
 }
 
 fn put(head: &mut Vec<u8>, parts: &[&str]) {
@@ -139,7 +192,7 @@ mod tests {
     }
 
     fn text(request: &Request) -> String {
-        String::from_utf8(Outgoing::first(request).head().unwrap()).unwrap()
+        String::from_utf8(Prepared::new(request.clone()).unwrap().head.to_vec()).unwrap()
     }
 
     #[test]
@@ -176,7 +229,7 @@ mod tests {
     fn a_header_cannot_smuggle_another_and_its_value_stays_secret() {
         for (name, value) in [("x", "a\r\nb: c"), ("x", "hunter2\0"), ("x y", "a"), ("", "a"), ("x:", "a")] {
             let request = request(Method::Get, "http://a.test/", &[(name, value)], None);
-            let failure = Outgoing::first(&request).head().unwrap_err().to_string();
+            let failure = Prepared::new(request).err().unwrap().to_string();
             assert!(failure.contains("forbids") && !failure.contains("hunter2"), "{failure}");
         }
     }

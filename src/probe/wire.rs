@@ -13,6 +13,7 @@
 mod connection;
 mod head;
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,6 +21,7 @@ use std::task::{Context, Poll, ready};
 
 use actix_rt::net::{ActixStream, Ready};
 use api_health_core::{Failure, Method, Phase};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(super) use self::connection::Connection;
@@ -36,7 +38,7 @@ pub(super) struct Wire {
     record: Rc<Record>,
     method: Method,
     /// Our request head, and how much of it is sent.
-    outgoing: Vec<u8>,
+    outgoing: Bytes,
     sent: usize,
     /// awc's own request head went by, and was dropped.
     head_dropped: bool,
@@ -44,9 +46,12 @@ pub(super) struct Wire {
     stop_sending: bool,
     /// The other side tore the connection down while we sent. An answer may still be there to read.
     send_broke: bool,
-    /// Bytes of the head so far; then, those for awc that came with it.
+    /// Bytes of the head so far; then, those of the body that came with it.
     buffer: Vec<u8>,
-    /// While in the head: how many bytes it had when it was last parsed. After it: how many awc has taken.
+    /// The head that awc is given in place of it.
+    for_awc: Cow<'static, [u8]>,
+    /// While in the head: how many bytes it had when it was last parsed. After it: how many awc has taken of `for_awc` and of
+    /// `buffer` behind it.
     mark: usize,
     /// Head bytes of interim responses, which count towards the bound.
     interim_bytes: usize,
@@ -58,7 +63,7 @@ pub(super) struct Wire {
 
 impl Wire {
     /// `outgoing` is the head to send. The record must be in [`Phase::FirstByte`].
-    pub(super) fn new(connection: Connection, outgoing: Vec<u8>, method: Method, record: Rc<Record>) -> Self {
+    pub(super) fn new(connection: Connection, outgoing: Bytes, method: Method, record: Rc<Record>) -> Self {
         Self {
             connection,
             record,
@@ -69,6 +74,7 @@ impl Wire {
             stop_sending: false,
             send_broke: false,
             buffer: Vec::new(),
+            for_awc: Cow::Borrowed(b""),
             mark: 0,
             interim_bytes: 0,
             framing: None,
@@ -99,8 +105,7 @@ impl Wire {
                 return Poll::Ready(Err(self.ended_in_head()));
             }
             if self.record.phase() == Phase::FirstByte {
-                self.record.end();
-                self.record.begin(Phase::Body);
+                self.record.then(Phase::Body);
             }
             self.buffer.extend_from_slice(new);
             let new = new.len();
@@ -146,14 +151,7 @@ impl Wire {
                 Parsed::Final(head) => {
                     self.framing = Some(head.framing);
                     self.body_bytes = self.buffer.len() as u64;
-                    let mut for_awc = match head.framing {
-                        Framing::None => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
-                        Framing::Length(n) => format!("HTTP/1.1 200 OK\r\ncontent-length: {n}\r\n\r\n").into_bytes(),
-                        Framing::Chunked => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(),
-                        Framing::UntilClose => b"HTTP/1.0 200 OK\r\n\r\n".to_vec(),
-                    };
-                    for_awc.append(&mut self.buffer);
-                    self.buffer = for_awc;
+                    self.for_awc = for_awc(head.framing);
                     self.mark = 0;
                     self.record.set_head(head);
                     return Ok(());
@@ -249,10 +247,13 @@ impl AsyncRead for Wire {
             return Poll::Ready(Err(io::Error::other("see the record")));
         }
         let framing = ready!(this.poll_head(cx, out))?;
-        if this.mark < this.buffer.len() {
-            let n = out.remaining().min(this.buffer.len() - this.mark);
-            out.put_slice(&this.buffer[this.mark..this.mark + n]);
-            this.mark += n;
+        if this.mark < this.for_awc.len() + this.buffer.len() {
+            for (piece, begins) in [(&*this.for_awc, 0), (&this.buffer, this.for_awc.len())] {
+                let left = piece.get(this.mark.saturating_sub(begins)..).unwrap_or_default();
+                let left = &left[..left.len().min(out.remaining())];
+                out.put_slice(left);
+                this.mark += left.len();
+            }
             return Poll::Ready(Ok(()));
         }
         let start = out.filled().len();
@@ -300,6 +301,16 @@ impl AsyncWrite for Wire {
     /// The connection is closed by dropping it.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+/// The head that tells awc, in the one way that it reads rightly, where the body ends.
+fn for_awc(framing: Framing) -> Cow<'static, [u8]> {
+    match framing {
+        Framing::None => Cow::Borrowed(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        Framing::Length(n) => Cow::Owned(format!("HTTP/1.1 200 OK\r\ncontent-length: {n}\r\n\r\n").into_bytes()),
+        Framing::Chunked => Cow::Borrowed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
+        Framing::UntilClose => Cow::Borrowed(b"HTTP/1.0 200 OK\r\n\r\n"),
     }
 }
 

@@ -155,10 +155,14 @@ impl Supervisor {
 
     /// Starts the probers of rows that are new, spread over a while.
     pub(super) fn start_first(&mut self, apis: Vec<Arc<ApiConfig>>, ctx: &mut Context<Self>) {
-        let window = window_for(apis.len());
         let now = self.time.moment();
+        let window = window_for(apis.len());
+        // Whoever comes due within the time that so many first probes take comes first at its own slot: slots are spread already.
+        let is_ramped = |api: &Arc<ApiConfig>| api.schedule.shortest_gap_from(now) > window;
+        let window = window_for(apis.iter().filter(|api| is_ramped(api)).count());
         for api in apis {
-            let wait = first_wait(&api.api_id, window);
+            let own_slot = api.schedule.next_due(self.tick_slot(&api.api_id), now).filter(|_| !is_ramped(&api));
+            let wait = own_slot.map_or_else(|| first_wait(&api.api_id, window), |due| due.wait(now));
             let start = if self.options.once {
                 Start::Once(wait)
             } else if self.options.probe_at_start && api.schedule.tick_is_open(now) {

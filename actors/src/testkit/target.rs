@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use api_health_core::{Answer, ApiConfig, Failure, Observation, Phase, PhaseTimes
 use futures_util::future::LocalBoxFuture;
 
 use super::stage::{Event, Stage, Step};
-use crate::ports::{Clock, Probe};
+use crate::ports::{Ask, Clock, Probe};
 
 /// What an API does when it is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,14 @@ impl FakeTargets {
 }
 
 impl Probe for FakeTargets {
-    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+        let targets = self.clone();
+        Rc::new(move || targets.exchange(Arc::clone(&api)))
+    }
+}
+
+impl FakeTargets {
+    fn exchange(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
         let stage = self.stage.clone();
         let started_at = stage.clock.now();
         let began = stage.clock.elapsed();

@@ -1,16 +1,17 @@
 //! Listens in on the ports: each passes everything on to the real adapter and says what came of it.
 
 use std::io::Write;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health_actors::ports::{
-    CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, Probe, SourceError,
-    StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState, UnreadableState,
+    Ask, CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, Probe,
+    SourceError, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState, UnreadableState,
 };
 use api_health_core::assertion::judge;
 use api_health_core::outcome::Outcome;
-use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, ApiState, Heartbeat, Observation};
+use api_health_core::{Alert, AlertKind, ApiConfig, ApiId, ApiState, Heartbeat};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::sync::mpsc;
@@ -50,12 +51,16 @@ impl SeenProbe {
 }
 
 impl Probe for SeenProbe {
-    fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
-        let (probing, events) = (self.inner.probe(Arc::clone(&api)), self.events.clone());
-        Box::pin(async move {
-            let observation = probing.await;
-            say(&events, Event::Probed { outcome: judge(&api, &observation), took: observation.took });
-            observation
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+        let (inner, events) = (self.inner.prepare(Arc::clone(&api)), self.events.clone());
+        Rc::new(move || {
+            let (probing, events, api) = (Rc::clone(&inner).ask(), events.clone(), Arc::clone(&api));
+            async move {
+                let observation = probing.await;
+                say(&events, Event::Probed { outcome: judge(&api, &observation), took: observation.took });
+                observation
+            }
+            .boxed_local()
         })
     }
 }

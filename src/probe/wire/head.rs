@@ -32,23 +32,29 @@ pub(in crate::probe) enum Framing {
     UntilClose,
 }
 
-/// Headers as they were on the wire, in order.
+/// Headers as they were on the wire, in order. They are taken apart when somebody asks for one, which few do.
 #[derive(Debug, Default)]
 pub struct Headers {
+    /// The whole head; it was read once without an error.
     raw: Vec<u8>,
-    /// Start and end of name and of value in `raw`.
-    fields: Vec<[usize; 4]>,
 }
 
 impl Headers {
     /// Every header, in order, names in the case in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|&[a, b, c, d]| (&self.raw[a..b], &self.raw[c..d]))
+    pub fn list(&self) -> Vec<(&[u8], &[u8])> {
+        let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut []);
+        let read =
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, &self.raw, &mut slots);
+        match read {
+            Ok(_) => response.headers.iter().map(|header| (header.name.as_bytes(), header.value)).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// The first header of this name, in either case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        self.list().into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 }
 
@@ -82,22 +88,10 @@ pub(super) fn parse(bytes: &mut Vec<u8>, method: Method) -> Result<Parsed, Strin
         _ => {}
     }
     let framing = framing(status, version, response.headers, method)?;
-    let base = bytes.as_ptr() as usize;
-    let place = |part: &[u8]| {
-        let start = part.as_ptr() as usize - base; // httparse borrows every part from `bytes`
-        (start, start + part.len())
-    };
-    let fields = response
-        .headers
-        .iter()
-        .map(|header| {
-            let ((a, b), (c, d)) = (place(header.name.as_bytes()), place(header.value));
-            [a, b, c, d]
-        })
-        .collect();
-    let rest = bytes.split_off(length);
-    let headers = Headers { raw: std::mem::replace(bytes, rest), fields };
-    Ok(Parsed::Final(Head { status, headers, framing }))
+    let rest = bytes[length..].to_vec();
+    let mut raw = std::mem::replace(bytes, rest);
+    raw.truncate(length);
+    Ok(Parsed::Final(Head { status, headers: Headers { raw }, framing }))
 }
 
 fn framing(

@@ -15,6 +15,10 @@ use crate::store::StateWrite;
 /// writes go between them.
 pub const ANEW_PER_SECOND: usize = 500;
 
+/// Writes in a second that change no decision: with more APIs than that each waits longer than the checkpoint, so that what a
+/// store costs does not grow with what is watched.
+const CHECKPOINTS_PER_SECOND: u32 = 200;
+
 /// What is known and not stored, and what is written when.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
@@ -99,7 +103,13 @@ impl Ledger {
 
     /// Only figures moved: the write may wait, and waits for the next whole second, so that many share one commit.
     pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId, now: Duration) {
-        self.write_within(api_id, self.checkpoint, now);
+        self.write_within(api_id, self.checkpoint(), now);
+    }
+
+    /// How long a write may wait that changes no decision.
+    pub(super) fn checkpoint(&self) -> Duration {
+        let entries = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.checkpoint.max(Duration::from_secs(u64::from(entries / CHECKPOINTS_PER_SECOND)))
     }
 
     pub(super) fn write_within(&mut self, api_id: &ApiId, span: Duration, now: Duration) {

@@ -107,7 +107,7 @@ impl Keeper {
             instance: self.setup.instance.clone(),
             version: self.setup.version.to_owned(),
             period: self.beats.period,
-            checkpoint: self.setup.checkpoint,
+            checkpoint: self.ledger.checkpoint(),
             apis: up + down + unknown,
             up,
             down,

@@ -113,6 +113,18 @@ fn an_api_waits_for_one_checkpoint_however_often_it_is_found_well() {
 }
 
 #[test]
+fn steady_apis_are_written_at_a_bounded_rate_however_many_there_are() {
+    let ids: Vec<String> = (0..4_000).map(|n| format!("api-{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut desk = Desk::watching(&ids);
+    ids.iter().for_each(|id| _ = desk.finds(id, Verdict::Pass)); // each takes a millisecond
+    desk.wait(12);
+    assert!(desk.commits.is_empty(), "4,000 at 200 a second wait for 20 s, though a checkpoint is 10 s");
+    desk.wait(10);
+    assert!(!desk.commits.is_empty());
+}
+
+#[test]
 fn a_prober_that_was_given_up_is_told_and_three_outcomes_end_that() {
     let mut desk = Desk::watching(&["shop"]);
     let shop = Arc::clone(&desk.rows["shop"]);
