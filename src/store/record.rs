@@ -207,7 +207,8 @@ impl<'de> Deserialize<'de> for Time {
 
 /// Whether an earlier version would take the record for damaged, and set it aside.
 fn is_of_fleets(state: &ApiState) -> bool {
-    state.api_id == ApiId::own_fleet() || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
+    [ApiId::own_fleet(), ApiId::own_capacity()].contains(&state.api_id)
+        || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
 }
 
 impl<'a> From<&'a ApiState> for Record<'a> {

@@ -33,7 +33,7 @@ impl ApiId {
     /// # Errors
     /// Says in plain words why `text` is neither.
     pub fn parse_stored(text: &str) -> Result<Self, String> {
-        if text == OWN_STORE || text == OWN_FLEET {
+        if [OWN_STORE, OWN_FLEET, OWN_CAPACITY].contains(&text) {
             return Ok(Self(text.into()));
         }
         match text.strip_prefix(OWN_PROBER) {
@@ -51,6 +51,11 @@ impl ApiId {
     /// expected.
     pub fn own_fleet() -> Self {
         Self(OWN_FLEET.into())
+    }
+
+    /// This machine, as something that the monitor watches about itself: down while it does not carry what is configured.
+    pub fn own_capacity() -> Self {
+        Self(OWN_CAPACITY.into())
     }
 
     /// The prober of `api_id`, as something that the monitor watches about itself: down while it is given up.
@@ -90,6 +95,7 @@ impl ApiId {
 /// The ids of what the monitor watches about itself have a colon, which no person can write into an id.
 const OWN_STORE: &str = "api-health:store";
 const OWN_FLEET: &str = "api-health:fleet";
+const OWN_CAPACITY: &str = "api-health:capacity";
 const OWN_PROBER: &str = "api-health:prober:";
 
 impl fmt::Display for ApiId {

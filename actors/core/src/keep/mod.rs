@@ -363,9 +363,19 @@ impl Keeper {
 
     /// Fewer workers live than are expected, and why that is known; or all do. The owner of the first shard tells.
     pub fn fleet_is(&mut self, fault: Option<String>, now: Moment) {
-        let is_down = self.ledger.get(&ApiId::own_fleet()).is_some_and(|entry| entry.state.incident.is_some());
-        if self.owned.owns_first() && fault.is_some() != is_down {
-            self.decide_about(&Own::fleet(), fault, now, now.wall);
+        self.own_is(&Own::fleet(), fault, now);
+    }
+
+    /// This machine does not carry what is configured, and by which figures; or it does. Of several workers the owner of the first
+    /// shard tells: of the others it stands in their log.
+    pub fn load_is(&mut self, fault: Option<String>, now: Moment) {
+        self.own_is(&Own::capacity(), fault, now);
+    }
+
+    fn own_is(&mut self, own: &Own, fault: Option<String>, now: Moment) {
+        let is_down = self.ledger.get(&own.api_id).is_some_and(|entry| entry.state.incident.is_some());
+        if fault.is_some() != is_down {
+            self.decide_about(own, fault, now, now.wall);
         }
     }
 

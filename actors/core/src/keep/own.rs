@@ -1,7 +1,7 @@
 //! What is decided upon: an API, or something that the monitor watches about itself.
 //!
-//! The monitor's own health is told like any API's: the store that takes no writes, the prober that was given up and the
-//! worker that is missing have a state, an incident and owed alerts of their own, under ids that no person can write.
+//! The monitor's own health is told like any API's: the store that takes no writes, the prober that was given up, the
+//! worker that is missing and the machine that is too small have a state, an incident and owed alerts of their own, under ids that no person can write.
 
 use std::time::Duration;
 
@@ -32,6 +32,12 @@ impl Own {
     pub(super) fn fleet() -> Self {
         let name = "api-health's workers".to_owned();
         Self { api_id: ApiId::own_fleet(), name, url: String::new(), success_threshold: 1 }
+    }
+
+    /// What this machine carries.
+    pub(super) fn capacity() -> Self {
+        let name = "api-health's capacity".to_owned();
+        Self { api_id: ApiId::own_capacity(), name, url: String::new(), success_threshold: 1 }
     }
 
     /// The prober of an API.

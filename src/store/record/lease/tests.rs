@@ -288,7 +288,10 @@ fn any_worker() -> impl Strategy<Value = WorkerRecord> {
 }
 
 fn any_ask() -> impl Strategy<Value = Ask> {
-    let api_id = || select(vec!["shop", "api-health:prober:a", "api-health:store", "api-health:fleet"]).prop_map(id);
+    let api_id = || {
+        select(vec!["shop", "api-health:prober:a", "api-health:store", "api-health:fleet", "api-health:capacity"])
+            .prop_map(id)
+    };
     let what = prop_oneof![
         proptest::option::of(proptest::collection::vec(text(), 0..3)).prop_map(|alert_ids| AskFor::Retry { alert_ids }),
         (api_id(), text(), select(vec![AlertKind::Down, AlertKind::Up, AlertKind::Closed]))

@@ -1,0 +1,129 @@
+//! Whether this machine carries what is configured: of ten seconds after the other it is looked at how many probes were held up
+//! here, by our own crowd, and not by the API that was asked.
+
+use std::time::Duration;
+
+/// A probe that waited for so long here, for its thread or for its turn, was held up: the shortest interval, so a tick may have
+/// been missed by it.
+pub const HELD_UP_MIN: Duration = Duration::from_secs(1);
+
+/// How long one period is.
+pub const PERIOD: Duration = Duration::from_secs(10);
+
+/// One probe of so many held up is too many.
+const ONE_OF: u64 = 10;
+
+/// Periods in a row after which too much is said in the log; one by itself may be a suspended machine.
+const SAID_AFTER: u32 = 2;
+
+/// Periods in a row after which it is told: a minute.
+const TOLD_AFTER: u32 = 6;
+
+/// Periods in a row without which all is well again.
+const WELL_AFTER: u32 = 3;
+
+/// What was counted in one period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Probes that began.
+    pub probes: u64,
+    /// Of those, or of probes that ended, how many were held up.
+    pub held_up: u64,
+    /// Ticks that could not run.
+    pub missed_ticks: u64,
+}
+
+impl Counted {
+    fn is_too_much(&self) -> bool {
+        self.held_up > 0 && self.held_up >= self.probes.div_ceil(ONE_OF)
+    }
+
+    fn words(&self) -> String {
+        let Self { probes, held_up, missed_ticks } = self;
+        let due = (probes + missed_ticks) / PERIOD.as_secs();
+        format!(
+            "of about {due} probes that come due in a second {} were made, and {} of 100 of those waited here for a second or longer; \
+             give the machine more CPU, ask less often, or share the APIs among more workers",
+            probes / PERIOD.as_secs(),
+            (held_up * 100 / probes.max(&1)).min(100),
+        )
+    }
+}
+
+/// What is to be done after a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Say in the log that it is too much, with figures and what to do.
+    Say(String),
+    /// Tell people the same.
+    Tell(String),
+    /// It is carried again: say so, and tell those who were told.
+    Well,
+}
+
+/// How it went so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    too_much: u32,
+    well: u32,
+}
+
+impl Load {
+    /// A period is over.
+    pub fn period(&mut self, counted: Counted) -> Option<Step> {
+        if counted.is_too_much() {
+            self.well = 0;
+            self.too_much = self.too_much.saturating_add(1);
+            return match self.too_much {
+                SAID_AFTER => Some(Step::Say(counted.words())),
+                TOLD_AFTER => Some(Step::Tell(counted.words())),
+                _ => None,
+            };
+        }
+        if self.too_much < SAID_AFTER {
+            self.too_much = 0;
+            return None;
+        }
+        self.well += 1;
+        if self.well < WELL_AFTER {
+            return None;
+        }
+        *self = Self::default();
+        Some(Step::Well)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: Counted = Counted { probes: 10_000, held_up: 999, missed_ticks: 3 };
+    const TOO_MUCH: Counted = Counted { probes: 58_000, held_up: 40_000, missed_ticks: 42_000 };
+
+    fn after(periods: &[Counted]) -> Vec<(usize, Step)> {
+        let mut load = Load::default();
+        periods.iter().enumerate().filter_map(|(n, counted)| Some((n, load.period(*counted)?))).collect()
+    }
+
+    #[test]
+    fn too_much_is_said_once_told_after_a_minute_and_ends_by_itself() {
+        let periods = [&[TOO_MUCH; 20][..], &[WELL; 10]].concat();
+        let steps = after(&periods);
+        let words = "of about 10000 probes that come due in a second 5800 were made, and 68 of 100 of those waited here for a second or \
+                     longer; give the machine more CPU, ask less often, or share the APIs among more workers";
+        assert_eq!(steps, [(1, Step::Say(words.into())), (5, Step::Tell(words.into())), (22, Step::Well)]);
+    }
+
+    #[test]
+    fn one_bad_period_is_nothing_and_a_good_one_in_between_ends_nothing() {
+        assert_eq!(after(&[WELL, TOO_MUCH, WELL, TOO_MUCH, WELL]), []);
+        let on_and_off = [TOO_MUCH, TOO_MUCH, WELL, WELL, TOO_MUCH, TOO_MUCH, TOO_MUCH, TOO_MUCH];
+        let steps: Vec<usize> = after(&on_and_off).into_iter().map(|(n, _)| n).collect();
+        assert_eq!(steps, [1, 7], "said in the second period, told in the sixth that was too much");
+    }
+
+    #[test]
+    fn where_nothing_is_probed_nothing_is_held_up() {
+        assert_eq!(after(&[Counted::default(); 10]), []);
+    }
+}
