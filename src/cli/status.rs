@@ -82,7 +82,7 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     let owed = states.iter().map(|state| owed_by(app, state)).sum();
     let (own, states): (Vec<ApiState>, Vec<ApiState>) = states.into_iter().partition(|state| state.api_id.is_own());
     let own: HashMap<ApiId, Incident> =
-        own.into_iter().filter_map(|state| Some((state.api_id, state.incident?))).collect();
+        own.into_iter().filter_map(|state| Some((state.api_id, *state.incident?))).collect();
     let mut rows = join(&checked, states, &own);
     let store_trouble = own.get(&ApiId::own_store());
     let now = app.clock.now();

@@ -212,7 +212,7 @@ mod tests {
         };
         let down = ApiState {
             status: Status::Down,
-            incident: Some(incident),
+            incident: Some(Box::new(incident)),
             last_told: Status::Down,
             owed: vec![OwedAlert {
                 alert,

@@ -447,13 +447,15 @@ fn into_state(record: Record<'static>) -> Result<ApiState, String> {
             count: s.count,
             first_at: s.first_at.0,
         }),
-        incident: record.incident.map(|i| Incident {
-            incident_id: i.incident_id.into_owned(),
-            started_at: i.started_at.0,
-            reason: i.reason.into_owned(),
-            name: i.name.map_or_else(|| record.api_id.clone().into_owned(), Cow::into_owned),
-            url: i.url.unwrap_or_default().into_owned(),
-            owed_to: i.owed_to.into_iter().map(Cow::into_owned).collect(),
+        incident: record.incident.map(|i| {
+            Box::new(Incident {
+                incident_id: i.incident_id.into_owned(),
+                started_at: i.started_at.0,
+                reason: i.reason.into_owned(),
+                name: i.name.map_or_else(|| record.api_id.clone().into_owned(), Cow::into_owned),
+                url: i.url.unwrap_or_default().into_owned(),
+                owed_to: i.owed_to.into_iter().map(Cow::into_owned).collect(),
+            })
         }),
         epoch: record.epoch.unwrap_or(0),
         last_told: record.last_told_status,

@@ -46,14 +46,14 @@ fn store(place: &Place) {
     suspect.missed_ticks = 3;
     let mut down = state("c-down", Status::Down);
     let incident_id = "c-down.1.1".to_owned();
-    down.incident = Some(Incident {
+    down.incident = Some(Box::new(Incident {
         incident_id: incident_id.clone(),
         started_at: THEN,
         reason: "r".into(),
         name: "Shop".into(),
         url: "http://127.0.0.1:1/".into(),
         owed_to: vec![],
-    });
+    }));
     down.last_told = Status::Down;
     let alert = Alert {
         alert_id: Alert::id(&incident_id, AlertKind::Down),
@@ -259,14 +259,14 @@ fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
     }
     let own = |api_id: ApiId, name: &str, reason: &str| {
         let mut own = state("x", Status::Down);
-        own.incident = Some(Incident {
+        own.incident = Some(Box::new(Incident {
             incident_id: format!("{api_id}.1.1"),
             started_at: THEN,
             reason: reason.into(),
             name: name.into(),
             url: String::new(),
             owed_to: vec![],
-        });
+        }));
         own.last_told = Status::Down;
         own.owed = vec![owing(api_id.clone(), &format!("{api_id}.1.1.down"), &["terminal"], vec![])];
         own.api_id = api_id;

@@ -246,14 +246,14 @@ fn confirm(
     next.since = Some(streak.first_at);
     let incident = match streak.toward {
         Toward::Down => {
-            let incident = Incident {
+            let incident = Box::new(Incident {
                 incident_id: Incident::id(policy.api_id, streak.first_at, next.version.saturating_add(1)),
                 started_at: streak.first_at,
                 reason: outcome.reason().unwrap_or_else(|| "no reason given".into()),
                 name: policy.name.to_owned(),
                 url: policy.url.to_owned(),
                 owed_to: Vec::new(),
-            };
+            });
             next.incident = Some(incident.clone());
             Some(incident)
         }

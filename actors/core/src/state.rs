@@ -86,7 +86,7 @@ pub struct ApiState {
     /// Outcomes that speak against it, if there are any just now: the API is *suspect*.
     pub streak: Option<Streak>,
     /// The open incident; there is one exactly while the status is down.
-    pub incident: Option<Incident>,
+    pub incident: Option<Box<Incident>>,
     /// The last status that was told or is owed; [`Status::Unknown`] if nothing ever was.
     pub last_told: Status,
     /// Alerts that are not delivered everywhere yet, oldest first.

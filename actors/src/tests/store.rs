@@ -351,7 +351,7 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
             version: 1,
             status: Status::Down,
             since: Some(began),
-            incident: Some(incident),
+            incident: Some(Box::new(incident)),
             last_told: Status::Down,
             ..ApiState::unknown(ApiId::own_store())
         });

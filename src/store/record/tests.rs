@@ -81,7 +81,7 @@ fn down_and_owed() -> ApiState {
         status: Status::Down,
         since: Some(began),
         streak: Some(Streak { toward: Toward::Up, question: 0, count: 1, first_at: at("2026-11-22T07:31:00Z") }),
-        incident: Some(incident),
+        incident: Some(Box::new(incident)),
         last_told: Status::Down,
         owed: vec![OwedAlert {
             alert,
@@ -116,7 +116,8 @@ fn never_probed() -> ApiState {
 fn schema_1_is_read_as_it_was_written_by_the_first_release() {
     let mut down = down_and_owed();
     // What schema 1 did not say.
-    down.incident = down.incident.map(|incident| Incident { name: "shop".into(), url: String::new(), ..incident });
+    down.incident =
+        down.incident.map(|incident| Box::new(Incident { name: "shop".into(), url: String::new(), ..*incident }));
     down.owed[0].deliveries = vec![Delivery { channel: "webhook".into(), delivered: true, ..Delivery::default() }];
     assert_eq!(read_text(&golden("v1/down-and-owed.json")), Ok(down));
     assert_eq!(read_text(&golden("v1/never-probed.json")), Ok(never_probed()));

@@ -128,7 +128,7 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
                         count,
                         first_at,
                     }),
-                    incident: is_down.then_some(incident),
+                    incident: is_down.then_some(Box::new(incident)),
                     last_told,
                     owed: in_turn.chain(withdrawn).collect(),
                     last_probe,
