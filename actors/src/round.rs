@@ -14,11 +14,11 @@ pub struct Round {
 }
 
 impl Round {
-    /// A place in the round; it is done when the last handle to it is dropped, also by a prober that died. A prober that
-    /// is moved takes its place along.
-    pub fn place(self: &Arc<Self>) -> Arc<Place> {
+    /// A ticket in the round; it is done when the last handle to it is dropped, also by a prober that died. A prober that
+    /// is moved takes its ticket along.
+    pub fn ticket(self: &Arc<Self>) -> Arc<RoundTicket> {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        Arc::new(Place(Arc::clone(self)))
+        Arc::new(RoundTicket(Arc::clone(self)))
     }
 
     /// How many are done, and of how many.
@@ -39,11 +39,11 @@ impl Round {
     }
 }
 
-/// A place in a [`Round`].
+/// A ticket in a [`Round`].
 #[derive(Debug)]
-pub struct Place(Arc<Round>);
+pub struct RoundTicket(Arc<Round>);
 
-impl Drop for Place {
+impl Drop for RoundTicket {
     fn drop(&mut self) {
         self.0.done.fetch_add(1, Ordering::SeqCst);
         self.0.changed.notify_waiters();
@@ -57,7 +57,7 @@ mod tests {
     #[tokio::test]
     async fn a_round_is_over_when_every_place_is_dropped() {
         let round = Arc::new(Round::default());
-        let (a, b) = (round.place(), round.place());
+        let (a, b) = (round.ticket(), round.ticket());
         drop(a);
         assert_eq!(round.progress(), (1, 2));
         let waiting = tokio::spawn({

@@ -13,14 +13,14 @@ use futures_util::future::AbortHandle;
 use tokio::sync::{mpsc, watch};
 
 use crate::child;
-use crate::follow::KeeperHandle;
+use crate::keeper_handle::KeeperHandle;
 use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 use crate::retry::RetryPolicy;
 use crate::round::Round;
 use crate::state_keeper::{DropChannel, KeeperReport, Report, Retry, Settle};
 use crate::stats::Stats;
 #[cfg(test)]
-use crate::supervisor::poison::{Give, Poison, Whom};
+use crate::supervisor::injected_fault::{Give, InjectedFault, Whom};
 use crate::supervisor::{
     AskProgress, Asker, DiedInRound, Fatal, Joined, KillSwitch, LeaseParts, Leave, LoadReport, Parts, Progress, Reload,
     StopProbing, Supervisor, SupervisorOptions,
@@ -374,10 +374,10 @@ impl Running {
         StopReport { keeper }
     }
 
-    /// Gives poison to an actor; whether it was there to take it.
+    /// Injects a fault to an actor; whether it was there to take it.
     #[cfg(test)]
-    pub(crate) async fn poison(&self, whom: Whom, poison: Poison) -> bool {
-        self.supervisor.send(Give { whom, poison }).await.unwrap_or(false)
+    pub(crate) async fn inject(&self, whom: Whom, fault: InjectedFault) -> bool {
+        self.supervisor.send(Give { whom, fault }).await.unwrap_or(false)
     }
 
     /// The supervisor first: it starts nobody again, and takes its probers along.

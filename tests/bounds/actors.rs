@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
 use api_health_actors::child::{self, ChildExit, ExitReason};
+use api_health_actors::liveness::{Liveness, ResumePoint};
 use api_health_actors::ports::{ConfigSource, LoadedConfigs, Notifier, NotifyError, SourceError, StateStore};
-use api_health_actors::prober::{self, Birth, Prober, Shared, Start};
-use api_health_actors::pulse::{Left, Pulse};
+use api_health_actors::prober::{self, Prober, ProberInit, Shared, Start};
 use api_health_actors::state_keeper::{self, ProbeCompleted};
 use api_health_actors::stats::{LATENESS_BOUNDS_MS, Stats};
 use api_health_actors::system::{self, Options, Running, World};
@@ -17,7 +17,7 @@ use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
 use api_health_actors::threads::Place;
 use api_health_actors::timebase::TimeBase;
-use api_health_actors::{alerter, courier, supervisor};
+use api_health_actors::{alerter, outcome_batcher, supervisor};
 use api_health_core::{Alert, Status, keep};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -78,7 +78,7 @@ impl Handler<Nudge> for Idle {
 fn a_mailbox_takes_its_capacity_and_refuses_more() {
     let capacities = [
         prober::MAILBOX_CAPACITY,
-        courier::MAILBOX_CAPACITY,
+        outcome_batcher::MAILBOX_CAPACITY,
         state_keeper::MAILBOX_CAPACITY,
         alerter::MAILBOX_CAPACITY,
         supervisor::MAILBOX_CAPACITY,
@@ -134,15 +134,15 @@ fn so_many_outcomes_of_one_api_are_on_their_way_at_most() {
         let taken = Arc::new(AtomicUsize::new(0));
         let shared = Arc::new(Shared {
             probe: Arc::new(world.targets.clone()),
-            courier: Silent(Arc::clone(&taken)).start().recipient(),
+            batcher: Silent(Arc::clone(&taken)).start().recipient(),
             time: TimeBase::new(Arc::new(world.clock.clone())),
             stats: Arc::new(Stats::default()),
             spread: false,
         });
         let now = shared.time.moment();
-        let pulse = Arc::new(Pulse::new(Left::nothing(now), now.uptime));
-        let birth = Birth { start: Start::Scheduled, place: None, pulse };
-        let prober = Prober::new(Arc::new(api("a", 1)), shared, birth).start();
+        let liveness = Arc::new(Liveness::new(ResumePoint::nothing(now), now.uptime));
+        let init = ProberInit { start: Start::Scheduled, ticket: None, liveness };
+        let prober = Prober::new(Arc::new(api("a", 1)), shared, init).start();
         seconds(100).await;
         assert!(world.targets.probed("a").len() >= 99, "probing goes on");
         assert_eq!(taken.load(Ordering::SeqCst), 8);

@@ -1,11 +1,11 @@
-//! The chain alerter → keeper → couriers, each of which holds a recipient of the one before: its members, and how they are
+//! The chain alerter → keeper → outcome batchers, each of which holds a recipient of the one before: its members, and how they are
 //! started in order.
 //!
 //! | child | mailbox | is started again | and with it |
 //! |---|---|---|---|
-//! | alerter | 256 | by `RestartPolicy::CHAIN` | keeper, couriers, probers |
-//! | keeper | 1,024 | by the same, from the same deaths | the alerter, so that attempts are cut; couriers, probers |
-//! | courier, one for each thread of probers | 1,024 | by `RestartPolicy::CHAIN`, for each thread | the probers of its thread |
+//! | alerter | 256 | by `RestartPolicy::CHAIN` | keeper, outcome batchers, probers |
+//! | keeper | 1,024 | by the same, from the same deaths | the alerter, so that attempts are cut; outcome batchers, probers |
+//! | outcome batcher, one for each thread of probers | 1,024 | by `RestartPolicy::CHAIN`, for each thread | the probers of its thread |
 //! | prober, one for each API | 4 | by `RestartPolicy::PROBER`, for each prober ([`super::probers`]) | nobody |
 //!
 //! Past the intensity of a prober it is given up; past that of any other the process ends ([`Supervisor::escalate`]).
@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use super::Supervisor;
 use crate::alerter::{self, Alerter};
 use crate::child::{self, Child};
-use crate::courier::{self, Courier};
-use crate::follow::Presence;
+use crate::keeper_handle::Presence;
+use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::ports::{Notifier, Probe, StateStore};
 use crate::prober::Shared;
 use crate::retry::RetryPolicy;
@@ -36,8 +36,8 @@ pub enum Member {
     Alerter,
     /// The state-keeper.
     Keeper,
-    /// The courier of so many a thread of probers.
-    Courier(usize),
+    /// The outcome batcher of so many a thread of probers.
+    OutcomeBatcher(usize),
 }
 
 impl Member {
@@ -46,7 +46,7 @@ impl Member {
         match self {
             Self::Alerter => "alerter",
             Self::Keeper => "state-keeper",
-            Self::Courier(_) => "courier",
+            Self::OutcomeBatcher(_) => "outcome-batcher",
         }
     }
 }
@@ -77,11 +77,11 @@ pub(super) struct Linked<A: Actor> {
     pub(super) life: u32,
 }
 
-/// A thread of probers, and the courier on it.
-pub(super) struct Home {
+/// A thread of probers, and the outcome batcher on it.
+pub(super) struct ProberThread {
     pub(super) thread: Option<Thread>,
-    pub(super) courier: Option<Linked<Courier>>,
-    /// What its probers share, while the courier lives.
+    pub(super) batcher: Option<Linked<OutcomeBatcher>>,
+    /// What its probers share, while the outcome batcher lives.
     pub(super) shared: Option<Arc<Shared>>,
     pub(super) deaths: Deaths,
 }
@@ -102,7 +102,7 @@ pub(super) struct Chain {
     /// The threads of the two.
     pub(super) alerter_thread: Option<Thread>,
     pub(super) keeper_thread: Option<Thread>,
-    pub(super) homes: Vec<Home>,
+    pub(super) prober_threads: Vec<ProberThread>,
     /// Of alerter and keeper together.
     pub(super) deaths: Deaths,
     pub(super) phase: Phase,
@@ -131,9 +131,9 @@ impl KillSwitch {
 
 impl Chain {
     pub(super) fn new(parts: Parts) -> Self {
-        let home = || Home { thread: None, courier: None, shared: None, deaths: Deaths::default() };
+        let prober_thread = || ProberThread { thread: None, batcher: None, shared: None, deaths: Deaths::default() };
         Self {
-            homes: std::iter::repeat_with(home).take(parts.arbiters.max(1)).collect(),
+            prober_threads: std::iter::repeat_with(prober_thread).take(parts.arbiters.max(1)).collect(),
             parts,
             alerter: None,
             keeper: None,
@@ -214,8 +214,8 @@ impl Supervisor {
             self.tell_keeper(GoBy(Watch { started, configured, ..Watch::default() }), ctx);
         }
         self.tell_of_those_given_up(ctx);
-        for index in 0..self.chain.homes.len() {
-            self.start_home(index, ctx);
+        for index in 0..self.chain.prober_threads.len() {
+            self.start_prober_thread(index, ctx);
         }
         self.start_paused(None, ctx);
         self.load(ctx); // what was gained meanwhile
@@ -244,27 +244,31 @@ impl Supervisor {
         thread
     }
 
-    /// Starts a courier on its thread; its probers are for the caller to start.
-    pub(super) fn start_home(&mut self, index: usize, ctx: &mut Context<Self>) {
+    /// Starts an outcome batcher on its thread; its probers are for the caller to start.
+    pub(super) fn start_prober_thread(&mut self, index: usize, ctx: &mut Context<Self>) {
         let Some(keeper) = self.chain.keeper.as_ref().map(|keeper| keeper.child.addr.clone()) else { return };
-        if self.chain.homes.get(index).is_none_or(|home| home.courier.is_some()) {
+        if self.chain.prober_threads.get(index).is_none_or(|prober_thread| prober_thread.batcher.is_some()) {
             return;
         }
-        let thread = self.chain.homes[index].thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        let courier = self.link(Member::Courier(index), &thread.place, courier::MAILBOX_CAPACITY, ctx, move || {
-            Courier::new(keeper.recipient())
-        });
+        let thread = self.chain.prober_threads[index].thread.take().unwrap_or_else(|| self.chain.new_thread(self));
+        let batcher = self.link(
+            Member::OutcomeBatcher(index),
+            &thread.place,
+            outcome_batcher::MAILBOX_CAPACITY,
+            ctx,
+            move || OutcomeBatcher::new(keeper.recipient()),
+        );
         let shared = Shared {
             probe: Arc::clone(&self.chain.parts.probe),
-            courier: courier.child.addr.clone().recipient(),
+            batcher: batcher.child.addr.clone().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
             spread: self.chain.parts.spread,
         };
-        let home = &mut self.chain.homes[index];
-        home.shared = Some(Arc::new(shared));
-        home.courier = Some(courier);
-        home.thread = Some(thread);
+        let prober_thread = &mut self.chain.prober_threads[index];
+        prober_thread.shared = Some(Arc::new(shared));
+        prober_thread.batcher = Some(batcher);
+        prober_thread.thread = Some(thread);
     }
 
     fn link<A, F>(

@@ -1,7 +1,7 @@
 //! The supervisor: parent of every other actor. It starts them in order, starts the dead again, replaces what hangs, and
 //! stops them in reverse.
 //!
-//! In Erlang/OTP's words: alerter → keeper → couriers and probers are a rest_for_one chain, since each later one holds a
+//! In Erlang/OTP's words: alerter → keeper → outcome batchers and probers are a rest_for_one chain, since each later one holds a
 //! recipient of the earlier ([`chain`], [`rest_for_one`]); probers are permanent children under one_for_one ([`probers`],
 //! [`one_for_one`]). Who lives and no
 //! longer moves is found by [`watchdog`]. What it cannot mend ends the process: [`Supervisor::escalate`].
@@ -10,17 +10,17 @@
 //! chain. The supervisor itself is driven by the same loop as its children, and its death ends the process at once: nobody
 //! else knows who runs, and the store has all that a new process needs.
 
-mod carrying;
 mod chain;
 mod configs;
+#[cfg(test)]
+pub(crate) mod injected_fault;
 mod one_for_one;
 mod ownership;
-#[cfg(test)]
-pub(crate) mod poison;
 mod probers;
 mod progress;
 mod rest_for_one;
 mod shards;
+mod snapshot;
 mod source;
 mod watchdog;
 
@@ -32,7 +32,7 @@ use api_health_core::restart::RestartPolicy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::child::{ChildExit, ExitReason};
-use crate::follow::Presence;
+use crate::keeper_handle::Presence;
 use crate::ports::ConfigSource;
 use crate::prober::Stop;
 use crate::round::Round;
@@ -159,7 +159,7 @@ impl Supervisor {
             return;
         }
         tracing::error!(actor = who, %reason, "nothing works without this actor, and it cannot be kept alive");
-        self.stop_homes();
+        self.stop_all_probers();
         self.chain.escalated();
         self.configs.forget_waiters();
         self.ownership.joining.clear(); // nor does anybody learn any more what is owned

@@ -17,19 +17,20 @@ use crate::state_keeper::GivenUp;
 pub(super) const HANGS_MAX: u32 = 3;
 
 impl Supervisor {
-    /// Stops the probers of a thread, for the sake of others. They keep what they left, and their place in the round.
-    pub(super) fn pause_probers(&mut self, home: usize) {
-        let homes = self.chain.homes.len().max(1) as u64;
+    /// Stops the probers of a thread, for the sake of others. They keep what they left, and their ticket in the round.
+    pub(super) fn pause_probers(&mut self, prober_thread: usize) {
+        let prober_threads = self.chain.prober_threads.len().max(1) as u64;
         let is_stopping = self.stopping.is_some();
         for (api_id, slot) in &mut self.probers.slots {
             let Life::Runs(running) = &slot.life else { continue };
-            if api_id.stable_hash() % homes != home as u64 {
+            if api_id.stable_hash() % prober_threads != prober_thread as u64 {
                 continue;
             }
-            let place = running.place.upgrade();
-            let is_over = is_stopping || (self.options.once && place.is_none());
+            let ticket = running.ticket.upgrade();
+            let is_over = is_stopping || (self.options.once && ticket.is_none());
             running.child.kill.abort();
-            slot.life = if is_over { Life::Over } else { Life::Paused { left: running.pulse.left(), place } };
+            slot.life =
+                if is_over { Life::Over } else { Life::Paused { resume: running.liveness.resume_point(), ticket } };
         }
     }
 
@@ -39,7 +40,7 @@ impl Supervisor {
         let is_stopping = self.stopping.is_some();
         let Some(slot) = self.probers.slots.get_mut(api_id) else { return };
         let Life::Runs(running) = &slot.life else { return };
-        let left = running.pulse.left();
+        let resume = running.liveness.resume_point();
         running.child.kill.abort();
         if *reason == ExitReason::Hung {
             slot.hangs = if slot.has_hung() { slot.hangs.saturating_add(1) } else { 1 };
@@ -82,7 +83,7 @@ impl Supervisor {
         };
         let until = now.saturating_add(delay);
         let given_up = slot.given_up.clone();
-        slot.life = Life::Waits { until, left };
+        slot.life = Life::Waits { until, resume };
         self.probers.due.insert((until, api_id.clone()));
         if let (Some(why), Some(api)) = (given_up, self.configs.running.get(api_id).cloned()) {
             self.tell_keeper(GivenUp { api, why }, ctx);
@@ -116,19 +117,23 @@ impl Supervisor {
                 break;
             }
             let Some((at, api_id)) = self.probers.due.pop_first() else { break };
-            let home = self.home_of(&api_id);
-            let is_home = self.chain.homes.get(home).is_some_and(|home| home.shared.is_some());
+            let prober_thread = self.thread_of(&api_id);
+            let has_batcher = self
+                .chain
+                .prober_threads
+                .get(prober_thread)
+                .is_some_and(|prober_thread| prober_thread.shared.is_some());
             let Some(slot) = self.probers.slots.get_mut(&api_id) else { continue };
-            let Life::Waits { until, left } = &slot.life else { continue };
-            let left = *left;
+            let Life::Waits { until, resume } = &slot.life else { continue };
+            let resume = *resume;
             if *until != at {
                 continue;
             }
-            slot.life = Life::Paused { left, place: None };
-            if is_home {
+            slot.life = Life::Paused { resume, ticket: None };
+            if has_batcher {
                 self.probers.granted = None;
                 self.stats.restarted();
-                self.start_again(&api_id, left, None, Duration::ZERO, ctx);
+                self.start_again(&api_id, resume, None, Duration::ZERO, ctx);
             }
         }
         self.arm_starts(now, ctx);
@@ -162,7 +167,7 @@ impl Handler<ChildExit<ApiId>> for Supervisor {
         }
         if reason == ExitReason::ArbiterGone && self.stopping.is_none() && !self.escalated {
             // Not its fault: it moves, and with it all that lived there.
-            return self.restart_home(self.home_of(&api_id), reason, ctx);
+            return self.restart_prober_thread(self.thread_of(&api_id), reason, ctx);
         }
         self.prober_died(&api_id, &reason, ctx);
     }

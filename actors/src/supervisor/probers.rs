@@ -13,9 +13,9 @@ use tokio::sync::watch;
 
 use super::Supervisor;
 use crate::child::{self, Child};
-use crate::prober::{self, Birth, Prober, Reconfigure, Start};
-use crate::pulse::{Left, Pulse};
-use crate::round::Place;
+use crate::liveness::{Liveness, ResumePoint};
+use crate::prober::{self, Prober, ProberInit, Reconfigure, Start};
+use crate::round::RoundTicket;
 
 /// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
 const FIRST_PROBES_PER_SECOND: u32 = 1_000;
@@ -37,12 +37,12 @@ pub(super) enum Life {
     /// Dead; it is started again at this uptime.
     Waits {
         until: Duration,
-        left: Left,
+        resume: ResumePoint,
     },
-    /// Stopped, because its courier is not there; it is started with it.
+    /// Stopped, because its outcome batcher is not there; it is started with it.
     Paused {
-        left: Left,
-        place: Option<Arc<Place>>,
+        resume: ResumePoint,
+        ticket: Option<Arc<RoundTicket>>,
     },
     /// Not started any more.
     Over,
@@ -52,9 +52,9 @@ pub(super) struct Running {
     pub(super) child: Child<Prober>,
     pub(super) life: u32,
     pub(super) began: Duration,
-    pub(super) pulse: Arc<Pulse>,
-    /// So that its place in the round can go with it when it is moved.
-    pub(super) place: Weak<Place>,
+    pub(super) liveness: Arc<Liveness>,
+    /// So that its ticket in the round can go with it when it is moved.
+    pub(super) ticket: Weak<RoundTicket>,
 }
 
 /// All of them.
@@ -125,7 +125,10 @@ impl Probers {
 
     /// Those that promised to be heard of before `now`, and were not.
     pub(super) fn overdue(&self, now: Duration) -> Vec<ApiId> {
-        self.running().filter(|(_, running)| running.pulse.is_overdue(now)).map(|(api_id, _)| api_id.clone()).collect()
+        self.running()
+            .filter(|(_, running)| running.liveness.is_overdue(now))
+            .map(|(api_id, _)| api_id.clone())
+            .collect()
     }
 
     /// A life that has lasted for a period makes up for the deaths before it; after one that hung, it has to find an outcome,
@@ -144,8 +147,8 @@ impl Probers {
 }
 
 impl Supervisor {
-    pub(super) fn home_of(&self, api_id: &ApiId) -> usize {
-        usize::try_from(api_id.stable_hash() % self.chain.homes.len().max(1) as u64).unwrap_or(0)
+    pub(super) fn thread_of(&self, api_id: &ApiId) -> usize {
+        usize::try_from(api_id.stable_hash() % self.chain.prober_threads.len().max(1) as u64).unwrap_or(0)
     }
 
     /// Where in its tick an API is probed.
@@ -166,35 +169,35 @@ impl Supervisor {
             } else {
                 Start::Scheduled
             };
-            let place = (!matches!(start, Start::Scheduled)).then(|| self.round.place());
-            let left = Left { is_settled: matches!(start, Start::Scheduled), ..Left::nothing(now) };
-            let life = Life::Paused { left, place: place.clone() };
+            let ticket = (!matches!(start, Start::Scheduled)).then(|| self.round.ticket());
+            let resume = ResumePoint { is_settled: matches!(start, Start::Scheduled), ..ResumePoint::nothing(now) };
+            let life = Life::Paused { resume, ticket: ticket.clone() };
             let slot = Slot { deaths: Deaths::default(), given_up: None, hung_at: None, hangs: 0, life };
             self.probers.slots.insert(api.api_id.clone(), slot);
-            self.start_prober(&api, start, left, place, ctx);
+            self.start_prober(&api, start, resume, ticket, ctx);
         }
     }
 
-    /// Starts the probers that were stopped with their courier, of one thread or of all. As at the start, those whose
+    /// Starts the probers that were stopped with their outcome batcher, of one thread or of all. As at the start, those whose
     /// outcome was lost probe soon, spread over a while; the others go on at their slots.
-    pub(super) fn start_paused(&mut self, home: Option<usize>, ctx: &mut Context<Self>) {
+    pub(super) fn start_paused(&mut self, prober_thread: Option<usize>, ctx: &mut Context<Self>) {
         if self.stopping.is_some() {
             return;
         }
-        let paused: Vec<(ApiId, Left, Option<Arc<Place>>)> = self
+        let paused: Vec<(ApiId, ResumePoint, Option<Arc<RoundTicket>>)> = self
             .probers
             .slots
             .iter()
-            .filter(|(api_id, _)| home.is_none_or(|home| self.home_of(api_id) == home))
+            .filter(|(api_id, _)| prober_thread.is_none_or(|prober_thread| self.thread_of(api_id) == prober_thread))
             .filter_map(|(api_id, slot)| match &slot.life {
-                Life::Paused { left, place } => Some((api_id.clone(), *left, place.clone())),
+                Life::Paused { resume, ticket } => Some((api_id.clone(), *resume, ticket.clone())),
                 _ => None,
             })
             .collect();
-        let window = window_for(paused.iter().filter(|(_, left, _)| !left.is_settled).count());
-        for (api_id, left, place) in paused {
+        let window = window_for(paused.iter().filter(|(_, resume, _)| !resume.is_settled).count());
+        for (api_id, resume, ticket) in paused {
             let wait = first_wait(&api_id, window);
-            self.start_again(&api_id, left, place, wait, ctx);
+            self.start_again(&api_id, resume, ticket, wait, ctx);
         }
         self.start_due(ctx);
     }
@@ -203,21 +206,21 @@ impl Supervisor {
     pub(super) fn start_again(
         &mut self,
         api_id: &ApiId,
-        left: Left,
-        place: Option<Arc<Place>>,
+        resume: ResumePoint,
+        ticket: Option<Arc<RoundTicket>>,
         wait: Duration,
         ctx: &mut Context<Self>,
     ) {
         let Some(api) = self.configs.running.get(api_id).cloned() else { return };
         let now = self.time.moment();
-        let missed = api.schedule.missed(self.tick_slot(api_id), left.accounted, now);
-        let is_lost = !left.is_settled || missed > 0;
+        let missed = api.schedule.missed(self.tick_slot(api_id), resume.accounted, now);
+        let is_lost = !resume.is_settled || missed > 0;
         let start = if self.options.once {
             Start::Once(wait)
         } else if is_lost && api.schedule.tick_is_open(now) {
             // Two probes within a moment could confirm a blip.
             let recheck = api.recheck.min(api.schedule.shortest_gap_from(now));
-            let not_before = left.probed_at.map_or(Duration::ZERO, |at| at.saturating_add(recheck));
+            let not_before = resume.probed_at.map_or(Duration::ZERO, |at| at.saturating_add(recheck));
             Start::Soon(wait.max(not_before.saturating_sub(now.uptime)))
         } else {
             Start::Scheduled
@@ -226,28 +229,32 @@ impl Supervisor {
             self.stats.ticks_missed(missed);
             tracing::warn!(%api_id, missed, "ticks came while the prober was dead");
         }
-        let left = Left { accounted: now, missed: left.missed.saturating_add(missed), ..left };
-        self.start_prober(&api, start, left, place, ctx);
+        let resume = ResumePoint { accounted: now, missed: resume.missed.saturating_add(missed), ..resume };
+        self.start_prober(&api, start, resume, ticket, ctx);
     }
 
     fn start_prober(
         &mut self,
         api: &Arc<ApiConfig>,
         start: Start,
-        left: Left,
-        place: Option<Arc<Place>>,
+        resume: ResumePoint,
+        ticket: Option<Arc<RoundTicket>>,
         ctx: &Context<Self>,
     ) {
-        let home = self.chain.homes.get(self.home_of(&api.api_id));
-        let Some((shared, thread)) = home.and_then(|home| home.shared.clone().zip(home.thread.clone())) else { return };
+        let prober_thread = self.chain.prober_threads.get(self.thread_of(&api.api_id));
+        let Some((shared, thread)) =
+            prober_thread.and_then(|prober_thread| prober_thread.shared.clone().zip(prober_thread.thread.clone()))
+        else {
+            return;
+        };
         let (began, life) = (self.uptime(), self.new_life());
         let wait = match start {
             Start::Scheduled => Duration::ZERO,
             Start::Soon(wait) | Start::Once(wait) => wait,
         };
-        let pulse = Arc::new(Pulse::new(left, began.saturating_add(wait)));
-        let running_place = place.as_ref().map_or_else(Weak::new, Arc::downgrade);
-        let birth = Birth { start, place, pulse: Arc::clone(&pulse) };
+        let liveness = Arc::new(Liveness::new(resume, began.saturating_add(wait)));
+        let running_ticket = ticket.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        let init = ProberInit { start, ticket, liveness: Arc::clone(&liveness) };
         let (api_id, api) = (api.api_id.clone(), Arc::clone(api));
         let child = child::start(
             &thread.place,
@@ -255,10 +262,10 @@ impl Supervisor {
             ctx.address().recipient(),
             api_id.clone(),
             life,
-            move || Prober::new(api, shared, birth),
+            move || Prober::new(api, shared, init),
         );
         if let Some(slot) = self.probers.slots.get_mut(&api_id) {
-            slot.life = Life::Runs(Running { child, life, began, pulse, place: running_place });
+            slot.life = Life::Runs(Running { child, life, began, liveness, ticket: running_ticket });
         }
     }
 
@@ -271,9 +278,9 @@ impl Supervisor {
                 // A mailbox that is full or closed belongs to a prober that is replaced, by the row in `running`.
                 ctx.spawn(running.child.addr.send(Reconfigure(api)).into_actor(self).map(|_, _, _| ()));
             }
-            Life::Waits { until, left } => {
+            Life::Waits { until, resume } => {
                 if !same_schedule {
-                    left.accounted = now;
+                    resume.accounted = now;
                 }
                 if slot.given_up.is_some() {
                     slot.deaths = Deaths::default();
@@ -284,9 +291,9 @@ impl Supervisor {
                     self.start_due(ctx);
                 }
             }
-            Life::Paused { left, .. } => {
+            Life::Paused { resume, .. } => {
                 if !same_schedule {
-                    left.accounted = now;
+                    resume.accounted = now;
                 }
             }
             Life::Over => {}

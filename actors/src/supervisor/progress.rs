@@ -2,7 +2,7 @@
 //!
 //! The answer is given by the supervisor on its own thread, so that a stuck supervisor gives none. It says "no progress" when
 //! more than half of the probers are stuck and no prober found an outcome since it was asked before. A prober is stuck while it
-//! is overdue ([`crate::pulse`]), while its thread is silent for [`SILENT_AFTER`], and after it was killed for hanging, whenever a
+//! is overdue ([`crate::liveness`]), while its thread is silent for [`SILENT_AFTER`], and after it was killed for hanging, whenever a
 //! probe is due or under way, until one of its lives finds an outcome: a prober that hangs again in each life keeps no promise,
 //! however often it is replaced. One that was replaced and waits for its next tick is not stuck.
 //!
@@ -74,7 +74,11 @@ impl Handler<AskProgress> for Supervisor {
         let asked_before = self.watchdog.asked(asker, now);
         let stuck = self.probers.slots.iter().filter(|(api_id, slot)| {
             let is_silent = || {
-                let thread = self.chain.homes.get(self.home_of(api_id)).and_then(|home| home.thread.as_ref());
+                let thread = self
+                    .chain
+                    .prober_threads
+                    .get(self.thread_of(api_id))
+                    .and_then(|prober_thread| prober_thread.thread.as_ref());
                 thread.is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
             };
             (slot.has_hung() && self.owes_a_probe(api_id, slot, moment))
@@ -95,14 +99,14 @@ impl Handler<AskProgress> for Supervisor {
 impl Supervisor {
     /// Whether a probe of it is due or under way.
     fn owes_a_probe(&self, api_id: &ApiId, slot: &Slot, now: Moment) -> bool {
-        let left = match &slot.life {
-            Life::Runs(running) => return running.pulse.is_due(now.uptime),
-            Life::Waits { left, .. } | Life::Paused { left, .. } => left,
+        let resume = match &slot.life {
+            Life::Runs(running) => return running.liveness.is_due(now.uptime),
+            Life::Waits { resume, .. } | Life::Paused { resume, .. } => resume,
             Life::Over => return false,
         };
         let Some(api) = self.configs.running.get(api_id) else { return false };
-        let is_lost = !left.is_settled && api.schedule.tick_is_open(now);
-        is_lost || api.schedule.missed(self.tick_slot(api_id), left.accounted, now) > 0
+        let is_lost = !resume.is_settled && api.schedule.tick_is_open(now);
+        is_lost || api.schedule.missed(self.tick_slot(api_id), resume.accounted, now) > 0
     }
 }
 
@@ -112,13 +116,13 @@ impl Slot {
     }
 
     fn is_overdue(&self, now: Duration) -> bool {
-        matches!(&self.life, Life::Runs(running) if running.pulse.is_overdue(now))
+        matches!(&self.life, Life::Runs(running) if running.liveness.is_overdue(now))
     }
 
     fn probed_at(&self) -> Option<Duration> {
         match &self.life {
-            Life::Runs(running) => running.pulse.left().probed_at,
-            Life::Waits { left, .. } | Life::Paused { left, .. } => left.probed_at,
+            Life::Runs(running) => running.liveness.resume_point().probed_at,
+            Life::Waits { resume, .. } | Life::Paused { resume, .. } => resume.probed_at,
             Life::Over => None,
         }
     }

@@ -1,30 +1,30 @@
 //! rest_for_one: when a member of the chain dies, those after it are stopped in reverse, and all are started again in
-//! order. The death of a courier, or of its thread, costs the probers of that thread a restart, and nobody else anything.
+//! order. The death of an outcome batcher, or of its thread, costs the probers of that thread a restart, and nobody else anything.
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use api_health_core::restart::{RestartPolicy, Verdict};
 
 use super::Supervisor;
-use super::carrying::retire;
 use super::chain::{Member, Phase};
+use super::snapshot::retire;
 use crate::child::{ChildExit, ExitReason};
-use crate::follow::Presence;
+use crate::keeper_handle::Presence;
 
 impl Supervisor {
-    /// Stops all probers and couriers, in that order.
-    pub(super) fn stop_homes(&mut self) {
-        for index in 0..self.chain.homes.len() {
-            self.stop_home(index);
+    /// Stops all probers and outcome batchers, in that order.
+    pub(super) fn stop_all_probers(&mut self) {
+        for index in 0..self.chain.prober_threads.len() {
+            self.stop_prober_thread(index);
         }
     }
 
-    /// Stops the probers of one thread, then its courier. That is not charged to the probers.
-    pub(super) fn stop_home(&mut self, index: usize) {
+    /// Stops the probers of one thread, then its outcome batcher. That is not charged to the probers.
+    pub(super) fn stop_prober_thread(&mut self, index: usize) {
         self.pause_probers(index);
-        let Some(home) = self.chain.homes.get_mut(index) else { return };
-        home.shared = None;
-        if let Some(courier) = home.courier.take() {
-            courier.child.kill.abort();
+        let Some(prober_thread) = self.chain.prober_threads.get_mut(index) else { return };
+        prober_thread.shared = None;
+        if let Some(batcher) = prober_thread.batcher.take() {
+            batcher.child.kill.abort();
         }
         self.finish_stop_if_idle();
     }
@@ -45,7 +45,7 @@ impl Supervisor {
         tracing::error!(actor = member.name(), %reason, deaths, delay_ms, "an actor died; it is started again, and with it those that hang on it");
         self.chain.phase = Phase::Restarting;
         self.chain.presence.send_replace(Presence::Restarting);
-        self.stop_homes();
+        self.stop_all_probers();
         let keeper = self.chain.keeper.take();
         let next = async move {
             let core = match keeper {
@@ -58,17 +58,17 @@ impl Supervisor {
         ctx.spawn(next.into_actor(self).map(|core, supervisor, ctx| supervisor.start_chain(core, ctx)));
     }
 
-    /// The courier of a thread is dead, or the thread itself: it starts again, and with it its probers.
-    pub(super) fn restart_home(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
-        let name = Member::Courier(index).name();
-        self.stop_home(index);
+    /// The outcome batcher of a thread is dead, or the thread itself: it starts again, and with it its probers.
+    pub(super) fn restart_prober_thread(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
+        let name = Member::OutcomeBatcher(index).name();
+        self.stop_prober_thread(index);
         let now = self.uptime();
-        let Some(home) = self.chain.homes.get_mut(index) else { return };
+        let Some(prober_thread) = self.chain.prober_threads.get_mut(index) else { return };
         if matches!(reason, ExitReason::ArbiterGone | ExitReason::Hung) {
-            home.thread = None;
+            prober_thread.thread = None;
         }
-        let verdict = home.deaths.count(now, &RestartPolicy::CHAIN, 0);
-        let deaths = home.deaths.recent();
+        let verdict = prober_thread.deaths.count(now, &RestartPolicy::CHAIN, 0);
+        let deaths = prober_thread.deaths.recent();
         let Verdict::Restart { after } = verdict else {
             return self.escalate(name, reason);
         };
@@ -76,8 +76,8 @@ impl Supervisor {
         tracing::error!(actor = name, index, %reason, deaths, delay_ms, "an actor died; it is started again, and with it the probers of its thread");
         ctx.run_later(after, move |supervisor, ctx| {
             // Unless the whole chain was started again meanwhile, or is about to be.
-            if supervisor.chain.is_up() && supervisor.chain.homes[index].courier.is_none() {
-                supervisor.start_home(index, ctx);
+            if supervisor.chain.is_up() && supervisor.chain.prober_threads[index].batcher.is_none() {
+                supervisor.start_prober_thread(index, ctx);
                 supervisor.start_paused(Some(index), ctx);
             }
         });
@@ -108,10 +108,14 @@ impl Handler<ChildExit<Member>> for Supervisor {
                     chain.keeper_thread = None;
                 }
             }
-            Member::Courier(index)
-                if chain.homes.get(index).and_then(|home| home.courier.as_ref()).is_some_and(|c| c.life == life) =>
+            Member::OutcomeBatcher(index)
+                if chain
+                    .prober_threads
+                    .get(index)
+                    .and_then(|prober_thread| prober_thread.batcher.as_ref())
+                    .is_some_and(|c| c.life == life) =>
             {
-                return self.restart_home(index, reason, ctx);
+                return self.restart_prober_thread(index, reason, ctx);
             }
             _ => return, // the notice of an earlier life
         }

@@ -86,8 +86,8 @@ impl Supervisor {
             let name = member.name();
             return self.escalate(name, ExitReason::Hung);
         }
-        let stuck: Vec<usize> = (0..self.chain.homes.len())
-            .filter(|index| is_stuck(&self.chain.homes[*index].thread, stuck_after))
+        let stuck: Vec<usize> = (0..self.chain.prober_threads.len())
+            .filter(|index| is_stuck(&self.chain.prober_threads[*index].thread, stuck_after))
             .collect();
         for index in stuck {
             self.watchdog.stuck += 1;
@@ -95,10 +95,10 @@ impl Supervisor {
                 return self.escalate("thread of probers", ExitReason::Hung);
             }
             tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");
-            if let Some(thread) = &self.chain.homes[index].thread {
+            if let Some(thread) = &self.chain.prober_threads[index].thread {
                 thread.place.stop(); // should it ever move again
             }
-            self.restart_home(index, ExitReason::Hung, ctx);
+            self.restart_prober_thread(index, ExitReason::Hung, ctx);
         }
     }
 }

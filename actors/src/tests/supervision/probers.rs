@@ -7,9 +7,9 @@ use api_health_core::{ApiConfig, Status};
 use futures_util::FutureExt;
 
 use super::super::{options, plant, seconds};
-use super::{Poison, gaps_ms, give, is_at_slot, prober, until};
-use crate::pulse::SLACK;
-use crate::supervisor::poison::Whom;
+use super::{InjectedFault, gaps_ms, give, is_at_slot, prober, until};
+use crate::liveness::SLACK;
+use crate::supervisor::injected_fault::Whom;
 use crate::system::{Options, Running};
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
@@ -19,7 +19,7 @@ enum Fault {
     /// Before the program starts.
     At(&'static str),
     /// While it runs.
-    Takes(Poison),
+    Takes(InjectedFault),
     /// In its probe, for one probe.
     Probe(Behaviour),
 }
@@ -36,7 +36,7 @@ async fn costs_one_restart(fault: Fault) {
     seconds(25).await;
     match fault {
         Fault::At(_) => {}
-        Fault::Takes(poison) => give(&running, prober("a"), poison).await,
+        Fault::Takes(fault) => give(&running, prober("a"), fault).await,
         Fault::Probe(behaviour) => {
             world.targets.set("a", behaviour);
             let probes = world.targets.probed("a").len();
@@ -64,15 +64,15 @@ fn a_panic_anywhere_costs_one_restart_and_nobody_else_anything() {
     for place in ["factory", "started", "timer", "judge"] {
         in_virtual_time(costs_one_restart(Fault::At(place)));
     }
-    for poison in [Poison::Panic, Poison::PanicInTimer, Poison::PanicInDestructor] {
-        in_virtual_time(costs_one_restart(Fault::Takes(poison)));
+    for fault in [InjectedFault::Panic, InjectedFault::PanicInTimer, InjectedFault::PanicInDestructor] {
+        in_virtual_time(costs_one_restart(Fault::Takes(fault)));
     }
     in_virtual_time(costs_one_restart(Fault::Probe(Behaviour::Panics)));
 }
 
 #[test]
 fn a_prober_that_no_longer_moves_is_noticed_and_replaced() {
-    in_virtual_time(costs_one_restart(Fault::Takes(Poison::Hang)));
+    in_virtual_time(costs_one_restart(Fault::Takes(InjectedFault::Hang)));
     in_virtual_time(costs_one_restart(Fault::Probe(Behaviour::NeverEnds)));
 }
 
@@ -172,7 +172,7 @@ fn a_prober_that_dies_after_a_fail_does_not_confirm_a_blip() {
         let probes = world.targets.probed("a").len();
         until("a fail", || world.targets.probed("a").len() > probes).await;
         tokio::time::sleep(Duration::from_millis(500)).await; // it is in the keeper's hands
-        give(&running, prober("a"), Poison::Panic).await;
+        give(&running, prober("a"), InjectedFault::Panic).await;
         seconds(20).await;
         let probed = world.targets.probed("a");
         let recheck = probed[probes + 1].since(probed[probes]).as_millis();
@@ -213,7 +213,7 @@ fn one_that_dies_too_often_is_given_up_loudly_tried_slowly_and_well_again_when_i
         assert!(world.store.record("a").unwrap().missed_ticks > 100, "nobody served them");
         seconds(60).await;
         let restarts = running.stats().restarts();
-        give(&running, prober("a"), Poison::Panic).await;
+        give(&running, prober("a"), InjectedFault::Panic).await;
         seconds(1).await;
         assert_eq!(running.stats().restarts(), restarts + 1, "and its deaths are forgiven: one more is borne like any");
         assert_eq!(world.channels[0].lines().len(), 2);
@@ -247,7 +247,7 @@ fn a_life_that_lasts_for_a_period_makes_up_for_the_deaths_before_it() {
         for _ in 0..4 {
             for _ in 0..5 {
                 seconds(2).await;
-                give(&running, prober("a"), Poison::Panic).await;
+                give(&running, prober("a"), InjectedFault::Panic).await;
             }
             seconds(90).await;
         }
@@ -258,7 +258,7 @@ fn a_life_that_lasts_for_a_period_makes_up_for_the_deaths_before_it() {
 
 async fn kill_all(running: &Running, ids: &[String]) {
     for id in ids {
-        assert!(running.poison(Whom::Prober(api(id, 1).api_id), Poison::Panic).await);
+        assert!(running.inject(Whom::Prober(api(id, 1).api_id), InjectedFault::Panic).await);
     }
 }
 

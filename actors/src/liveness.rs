@@ -1,4 +1,4 @@
-//! The pulse of a prober: until when it will be heard of again, and what it leaves behind for its next life.
+//! The liveness of a prober: until when it will be heard of again, and what it leaves behind for its next life.
 //!
 //! A prober that hangs answers nothing and dies of nothing. So it promises, before each wait, when it will be heard of
 //! next; its supervisor looks at the promises, and replaces whoever is overdue. That costs a store into an atomic, and no
@@ -14,7 +14,7 @@ pub use api_health_core::supervise::SLACK;
 
 /// What a life leaves behind for the next one of the same prober.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct ResumePoint {
     /// Ticks up to here were served or counted as missed.
     pub accounted: Moment,
     /// The last outcome was handed over and answered, and nothing is to be asked before the next tick.
@@ -25,7 +25,7 @@ pub struct Left {
     pub missed: u64,
 }
 
-impl Left {
+impl ResumePoint {
     /// Before the first life.
     pub fn nothing(now: Moment) -> Self {
         Self { accounted: now, is_settled: false, probed_at: None, missed: 0 }
@@ -34,26 +34,27 @@ impl Left {
 
 /// Shared by one life of a prober, which writes, and its supervisor, which reads.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Liveness {
     /// Uptime in milliseconds.
-    promised_ms: AtomicU64,
+    expected_by_ms: AtomicU64,
     /// When the next probe is due, in the same; past while one is under way.
     due_ms: AtomicU64,
-    left: Mutex<Left>,
+    resume: Mutex<ResumePoint>,
 }
 
-impl Pulse {
+impl Liveness {
     /// A life that is heard of soon after `now`.
-    pub fn new(left: Left, now: Duration) -> Self {
-        let pulse = Self { promised_ms: AtomicU64::new(0), due_ms: AtomicU64::new(0), left: Mutex::new(left) };
-        pulse.rests_until(now);
-        pulse
+    pub fn new(resume: ResumePoint, now: Duration) -> Self {
+        let liveness =
+            Self { expected_by_ms: AtomicU64::new(0), due_ms: AtomicU64::new(0), resume: Mutex::new(resume) };
+        liveness.rests_until(now);
+        liveness
     }
 
     /// It does nothing until this uptime, and is heard of then.
     pub fn rests_until(&self, due: Duration) {
         self.due_ms.store(u64::try_from(due.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.promise(due);
+        self.expect_by(due);
     }
 
     /// Whether a probe is due or under way at the uptime `now`.
@@ -62,27 +63,27 @@ impl Pulse {
     }
 
     /// It will be heard of by this uptime, give or take [`SLACK`].
-    pub fn promise(&self, by: Duration) {
+    pub fn expect_by(&self, by: Duration) {
         let by = by.saturating_add(SLACK).as_millis();
-        self.promised_ms.store(u64::try_from(by).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.expected_by_ms.store(u64::try_from(by).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Nothing is due any more, ever.
-    pub fn promise_nothing(&self) {
-        self.promised_ms.store(u64::MAX, Ordering::Relaxed);
+    pub fn expect_nothing(&self) {
+        self.expected_by_ms.store(u64::MAX, Ordering::Relaxed);
         self.due_ms.store(u64::MAX, Ordering::Relaxed);
     }
 
     /// Whether it should have been heard of by the uptime `now`, and was not.
     pub fn is_overdue(&self, now: Duration) -> bool {
-        now.as_millis() > u128::from(self.promised_ms.load(Ordering::Relaxed))
+        now.as_millis() > u128::from(self.expected_by_ms.load(Ordering::Relaxed))
     }
 
     /// A probe begins, for the tick `serves`.
     pub fn begins(&self, serves: Moment) {
-        let mut left = self.lock();
-        left.accounted = serves;
-        left.is_settled = false;
+        let mut resume = self.lock();
+        resume.accounted = serves;
+        resume.is_settled = false;
     }
 
     /// Ticks up to `now` are nobody's any more: the schedule is another.
@@ -92,9 +93,9 @@ impl Pulse {
 
     /// There is an outcome, and ticks up to `now` are accounted for.
     pub fn probed(&self, now: Moment) {
-        let mut left = self.lock();
-        left.accounted = now;
-        left.probed_at = Some(now.uptime);
+        let mut resume = self.lock();
+        resume.accounted = now;
+        resume.probed_at = Some(now.uptime);
     }
 
     /// The outcome is in good hands, and nothing is to be asked before the next tick.
@@ -104,23 +105,23 @@ impl Pulse {
 
     /// More ticks were missed.
     pub fn missed(&self, ticks: u64) {
-        let mut left = self.lock();
-        left.missed = left.missed.saturating_add(ticks);
+        let mut resume = self.lock();
+        resume.missed = resume.missed.saturating_add(ticks);
     }
 
     /// The keeper knows of so many of the missed ticks.
     pub fn reported(&self, ticks: u64) {
-        let mut left = self.lock();
-        left.missed = left.missed.saturating_sub(ticks);
+        let mut resume = self.lock();
+        resume.missed = resume.missed.saturating_sub(ticks);
     }
 
     /// What is left behind if this life ends now.
-    pub fn left(&self) -> Left {
+    pub fn resume_point(&self) -> ResumePoint {
         *self.lock()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Left> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ResumePoint> {
+        self.resume.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,14 +132,14 @@ mod tests {
     #[test]
     fn a_promise_is_kept_until_the_slack_is_over() {
         let now = Moment { wall: api_health_core::Timestamp::default(), uptime: Duration::from_secs(100) };
-        let pulse = Pulse::new(Left::nothing(now), now.uptime);
-        assert!(!pulse.is_overdue(now.uptime + SLACK));
-        assert!(pulse.is_overdue(now.uptime + SLACK + Duration::from_millis(1)));
-        assert!(pulse.is_due(now.uptime));
-        pulse.rests_until(Duration::from_secs(500));
-        assert!(!pulse.is_due(Duration::from_millis(499_999)) && pulse.is_due(Duration::from_secs(500)));
-        assert!(!pulse.is_overdue(Duration::from_secs(500)));
-        pulse.promise_nothing();
-        assert!(!pulse.is_overdue(Duration::from_secs(1_000_000_000)));
+        let liveness = Liveness::new(ResumePoint::nothing(now), now.uptime);
+        assert!(!liveness.is_overdue(now.uptime + SLACK));
+        assert!(liveness.is_overdue(now.uptime + SLACK + Duration::from_millis(1)));
+        assert!(liveness.is_due(now.uptime));
+        liveness.rests_until(Duration::from_secs(500));
+        assert!(!liveness.is_due(Duration::from_millis(499_999)) && liveness.is_due(Duration::from_secs(500)));
+        assert!(!liveness.is_overdue(Duration::from_secs(500)));
+        liveness.expect_nothing();
+        assert!(!liveness.is_overdue(Duration::from_secs(1_000_000_000)));
     }
 }

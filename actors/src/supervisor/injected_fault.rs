@@ -1,4 +1,4 @@
-//! Poison for the real actors, in tests: ways to die that no fake of a port can bring about.
+//! InjectedFault for the real actors, in tests: ways to die that no fake of a port can bring about.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use api_health_core::ApiId;
 use super::Supervisor;
 use super::chain::Member;
 use crate::alerter::Alerter;
-use crate::courier::Courier;
+use crate::outcome_batcher::OutcomeBatcher;
 use crate::prober::Prober;
 use crate::state_keeper::StateKeeper;
 
 /// What it does to whoever takes it.
 #[derive(Clone, Message)]
 #[rtype(result = "()")]
-pub(crate) enum Poison {
+pub(crate) enum InjectedFault {
     /// It panics in the handler of a message.
     Panic,
     /// It panics in the callback of a timer.
@@ -43,7 +43,7 @@ impl Drop for Bomb {
     }
 }
 
-impl Poison {
+impl InjectedFault {
     fn take<A: Actor<Context = Context<A>>>(self, actor: &A, ctx: &mut Context<A>) {
         match self {
             Self::Panic => panic!("planted in a message"),
@@ -73,19 +73,19 @@ impl Poison {
     }
 }
 
-macro_rules! takes_poison {
+macro_rules! takes_injected_faults {
     ($($actor:ty),*) => {$(
-        impl Handler<Poison> for $actor {
+        impl Handler<InjectedFault> for $actor {
             type Result = ();
 
-            fn handle(&mut self, poison: Poison, ctx: &mut Self::Context) {
-                poison.take(self, ctx);
+            fn handle(&mut self, fault: InjectedFault, ctx: &mut Self::Context) {
+                fault.take(self, ctx);
             }
         }
     )*};
 }
 
-takes_poison!(Alerter, StateKeeper, Courier, Prober, Supervisor);
+takes_injected_faults!(Alerter, StateKeeper, OutcomeBatcher, Prober, Supervisor);
 
 /// Who is to take it.
 #[derive(Clone, Debug)]
@@ -100,27 +100,28 @@ pub(crate) enum Whom {
 #[rtype(result = "bool")]
 pub(crate) struct Give {
     pub(crate) whom: Whom,
-    pub(crate) poison: Poison,
+    pub(crate) fault: InjectedFault,
 }
 
 impl Handler<Give> for Supervisor {
     type Result = bool;
 
-    fn handle(&mut self, Give { whom, poison }: Give, ctx: &mut Self::Context) -> bool {
+    fn handle(&mut self, Give { whom, fault }: Give, ctx: &mut Self::Context) -> bool {
         match whom {
             Whom::Chain(Member::Alerter) => {
-                self.chain.alerter.as_ref().is_some_and(|alerter| alerter.child.addr.try_send(poison).is_ok())
+                self.chain.alerter.as_ref().is_some_and(|alerter| alerter.child.addr.try_send(fault).is_ok())
             }
             Whom::Chain(Member::Keeper) => {
-                self.chain.keeper.as_ref().is_some_and(|keeper| keeper.child.addr.try_send(poison).is_ok())
+                self.chain.keeper.as_ref().is_some_and(|keeper| keeper.child.addr.try_send(fault).is_ok())
             }
-            Whom::Chain(Member::Courier(index)) => {
-                let courier = self.chain.homes.get(index).and_then(|home| home.courier.as_ref());
-                courier.is_some_and(|courier| courier.child.addr.try_send(poison).is_ok())
+            Whom::Chain(Member::OutcomeBatcher(index)) => {
+                let batcher =
+                    self.chain.prober_threads.get(index).and_then(|prober_thread| prober_thread.batcher.as_ref());
+                batcher.is_some_and(|batcher| batcher.child.addr.try_send(fault).is_ok())
             }
-            Whom::Prober(api_id) => self.probers.address(&api_id).is_some_and(|prober| prober.try_send(poison).is_ok()),
+            Whom::Prober(api_id) => self.probers.address(&api_id).is_some_and(|prober| prober.try_send(fault).is_ok()),
             Whom::Supervisor => {
-                poison.take(self, ctx);
+                fault.take(self, ctx);
                 true
             }
         }
