@@ -21,16 +21,17 @@
 //! When one dies, those after it are stopped in reverse and all are started again in order; a prober has none after it. An
 //! end in order is the same in reverse: no new probes, those under way over, outcomes stored ([`system::Running::stop`]).
 //! Each child is driven by a loop of ours, [`child`], that notices its end whatever it was; what moves no more is found by
-//! promises ([`liveness`]) and beats ([`threads`]). Whoever stands outside holds a handle that follows restarts ([`keeper_handle`]).
+//! promises ([`liveness`]) and beats ([`threads`]). Whoever stands outside holds a handle that follows restarts ([`handle`]).
 
 pub mod alerter;
 pub mod child;
-pub mod keeper_handle;
+pub mod handle;
 pub mod lease_clock;
 pub mod lease_holder;
 pub mod lease_view;
 pub mod leases;
 pub mod liveness;
+pub mod options;
 pub mod outcome_batcher;
 pub mod ports;
 pub mod prober;
@@ -42,6 +43,7 @@ pub mod supervisor;
 pub mod system;
 pub mod threads;
 pub mod timebase;
+pub mod world;
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

@@ -1,8 +1,8 @@
-//! The liveness of a prober: until when it will be heard of again, and what it leaves behind for its next life.
+//! The liveness of a prober: by when it will be heard of again, and from where its next life goes on.
 //!
-//! A prober that hangs answers nothing and dies of nothing. So it promises, before each wait, when it will be heard of
-//! next; its supervisor looks at the promises, and replaces whoever is overdue. That costs a store into an atomic, and no
-//! message. What it leaves behind lies here too, since a life that was cut cannot hand anything over.
+//! A prober that hangs answers nothing and dies of nothing. So it says, before each wait, by when to expect it; its
+//! supervisor looks at that, and replaces whoever is overdue. That costs a store into an atomic, and no message. The resume
+//! point lies here too, since a life that was cut cannot hand anything over.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,10 @@ use api_health_core::schedule::Moment;
 
 pub use api_health_core::supervise::SLACK;
 
-/// What a life leaves behind for the next one of the same prober.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::round::RoundTicket;
+
+/// Where the next life of a prober goes on.
+#[derive(Debug)]
 pub struct ResumePoint {
     /// Ticks up to here were served or counted as missed.
     pub accounted: Moment,
@@ -23,12 +25,14 @@ pub struct ResumePoint {
     pub probed_at: Option<Duration>,
     /// Missed ticks that the keeper does not know of yet.
     pub missed: u64,
+    /// While its first outcome is waited for. A prober that is moved takes it along.
+    pub ticket: Option<RoundTicket>,
 }
 
 impl ResumePoint {
     /// Before the first life.
     pub fn nothing(now: Moment) -> Self {
-        Self { accounted: now, is_settled: false, probed_at: None, missed: 0 }
+        Self { accounted: now, is_settled: false, probed_at: None, missed: 0, ticket: None }
     }
 }
 
@@ -115,9 +119,30 @@ impl Liveness {
         resume.missed = resume.missed.saturating_sub(ticks);
     }
 
-    /// What is left behind if this life ends now.
-    pub fn resume_point(&self) -> ResumePoint {
-        *self.lock()
+    /// Its turn in the round is over.
+    pub fn turn_is_over(&self) {
+        self.lock().ticket = None;
+    }
+
+    /// Its first outcome is waited for.
+    pub fn is_in_round(&self) -> bool {
+        self.lock().ticket.is_some()
+    }
+
+    /// Missed ticks that the keeper does not know of yet.
+    pub fn missed_so_far(&self) -> u64 {
+        self.lock().missed
+    }
+
+    /// When the last outcome was found, in uptime.
+    pub fn probed_at(&self) -> Option<Duration> {
+        self.lock().probed_at
+    }
+
+    /// This life is over: where the next one goes on.
+    pub fn take_resume_point(&self) -> ResumePoint {
+        let mut resume = self.lock();
+        ResumePoint { ticket: resume.ticket.take(), ..*resume }
     }
 
     fn lock(&self) -> MutexGuard<'_, ResumePoint> {
@@ -130,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_promise_is_kept_until_the_slack_is_over() {
+    fn nobody_is_overdue_before_the_slack_is_over() {
         let now = Moment { wall: api_health_core::Timestamp::default(), uptime: Duration::from_secs(100) };
         let liveness = Liveness::new(ResumePoint::nothing(now), now.uptime);
         assert!(!liveness.is_overdue(now.uptime + SLACK));

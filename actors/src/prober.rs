@@ -16,9 +16,9 @@ use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
 
+use crate::handle::Handle;
 use crate::liveness::Liveness;
 use crate::ports::Probe;
-use crate::round::RoundTicket;
 use crate::state_keeper::ProbeCompleted;
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
@@ -45,7 +45,7 @@ pub struct Shared {
     /// Asks an API.
     pub probe: Arc<dyn Probe>,
     /// Carries outcomes to the keeper: the outcome batcher of this arbiter.
-    pub batcher: Recipient<ProbeCompleted>,
+    pub batcher: Handle<Recipient<ProbeCompleted>>,
     /// The present.
     pub time: TimeBase,
     /// Counts.
@@ -68,8 +68,6 @@ pub enum Start {
 pub struct ProberInit {
     /// When it probes first.
     pub start: Start,
-    /// Its ticket in the round, if its first outcome is waited for.
-    pub ticket: Option<Arc<RoundTicket>>,
     /// By which it is watched, with what the life before this one left.
     pub liveness: Arc<Liveness>,
 }
@@ -79,8 +77,6 @@ pub struct Prober {
     api: Arc<ApiConfig>,
     shared: Arc<Shared>,
     start: Start,
-    /// Dropped when the first outcome is settled.
-    ticket: Option<Arc<RoundTicket>>,
     liveness: Arc<Liveness>,
     /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
     due: Option<Due>,
@@ -108,15 +104,12 @@ pub struct Prober {
 impl Prober {
     /// A prober that has not begun.
     pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, init: ProberInit) -> Self {
-        #[cfg(test)]
-        crate::tests::plant::here("factory", &api.api_id);
         let armed_at = shared.time.moment();
-        let missed = init.liveness.resume_point().missed;
+        let missed = init.liveness.missed_so_far();
         Self {
             api,
             shared,
             start: init.start,
-            ticket: init.ticket,
             liveness: init.liveness,
             due: None,
             serves: armed_at,
@@ -169,8 +162,6 @@ impl Prober {
 
     fn wake(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
-        #[cfg(test)]
-        crate::tests::plant::here("timer", &self.api.api_id);
         if self.stopping {
             return;
         }
@@ -219,8 +210,6 @@ impl Prober {
         let api = Arc::clone(&self.api);
         let outcome = async move {
             let observation = exchange.await;
-            #[cfg(test)]
-            crate::tests::plant::here("judge", &api.api_id);
             let outcome = judge(&api, &observation);
             (api, outcome)
         };
@@ -292,7 +281,7 @@ impl Prober {
         let completed = ProbeCompleted {
             completed: Completed { api, outcome, missed_ticks, next_tick_in },
             // While the first round lasts somebody waits for each outcome.
-            urgent: !(was_steady && self.steady) || self.ticket.is_some(),
+            urgent: !(was_steady && self.steady) || self.liveness.is_in_round(),
         };
         ctx.spawn(self.shared.batcher.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.handovers -= 1;
@@ -302,8 +291,9 @@ impl Prober {
                     // A single round does not wait for our own network to come back.
                     prober.handed_over(if settled { None } else { recheck }, ctx);
                 }
-                // The outcome batcher or the keeper is dead and the outcome is lost. This life ends soon, and the next one asks again.
-                Err(_) => prober.stop_if_idle(ctx),
+                // The outcome batcher or the keeper is dead and the outcome is lost: the next life asks again, as soon as
+                // there is somebody to tell it to.
+                Err(_) => ctx.stop(),
             }
         }));
     }
@@ -322,7 +312,7 @@ impl Prober {
             }
             Some(_) => {}
             None => {
-                self.ticket = None;
+                self.liveness.turn_is_over();
                 if !self.probing && self.handovers == 0 {
                     self.liveness.settles();
                 }
@@ -359,8 +349,6 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(test)]
-        crate::tests::plant::here("started", &self.api.api_id);
         match self.start {
             Start::Scheduled => self.arm_by_schedule(ctx),
             Start::Soon(wait) | Start::Once(wait) => self.arm(wait, ctx),
@@ -416,7 +404,7 @@ impl Handler<Stop> for Prober {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         self.stopping = true;
-        self.ticket = None;
+        self.liveness.turn_is_over();
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }

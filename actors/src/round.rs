@@ -14,11 +14,10 @@ pub struct Round {
 }
 
 impl Round {
-    /// A ticket in the round; it is done when the last handle to it is dropped, also by a prober that died. A prober that
-    /// is moved takes its ticket along.
-    pub fn ticket(self: &Arc<Self>) -> Arc<RoundTicket> {
+    /// A ticket for the round; the turn is over when it is dropped, also by a prober that died.
+    pub fn ticket(self: &Arc<Self>) -> RoundTicket {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        Arc::new(RoundTicket(Arc::clone(self)))
+        RoundTicket(Arc::clone(self))
     }
 
     /// How many are done, and of how many.
@@ -26,7 +25,7 @@ impl Round {
         (self.done.load(Ordering::SeqCst), self.begun.load(Ordering::SeqCst))
     }
 
-    /// Waits until all places that were taken are done.
+    /// Waits until all tickets that were given out are dropped.
     pub async fn finished(&self) {
         loop {
             let changed = self.changed.notified();
@@ -39,7 +38,7 @@ impl Round {
     }
 }
 
-/// A ticket in a [`Round`].
+/// For one turn in a [`Round`].
 #[derive(Debug)]
 pub struct RoundTicket(Arc<Round>);
 
@@ -55,7 +54,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_round_is_over_when_every_place_is_dropped() {
+    async fn a_round_is_over_when_every_ticket_is_dropped() {
         let round = Arc::new(Round::default());
         let (a, b) = (round.ticket(), round.ticket());
         drop(a);

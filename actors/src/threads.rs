@@ -14,24 +14,15 @@ use crate::timebase::TimeBase;
 /// How often a thread says that it moves.
 const BEAT_EVERY: Duration = Duration::from_millis(500);
 
-/// All threads that were started for the actors, so that they can be ended.
+/// All threads that were started for the actors, so that they can be ended together.
 #[derive(Clone, Default)]
 pub struct Threads(Arc<Mutex<Vec<Arbiter>>>);
 
-/// Where an actor is started.
-#[derive(Clone)]
-pub enum Place {
-    /// Beside whoever starts it, on the same thread.
-    Here,
-    /// On a thread of its own.
-    On(ArbiterHandle),
-}
-
-/// One thread.
+/// A thread to start actors on.
 #[derive(Clone)]
 pub struct Thread {
-    /// To start actors on it.
-    pub place: Place,
+    /// `None`: beside whoever starts it, on the same thread.
+    arbiter: Option<ArbiterHandle>,
     /// When it moved last, in milliseconds of uptime; `None` for the caller's own thread, which cannot watch itself.
     moved_ms: Option<Arc<AtomicU64>>,
 }
@@ -56,12 +47,7 @@ impl Threads {
                 tokio::time::sleep(BEAT_EVERY).await;
             }
         });
-        Thread { place: Place::On(handle), moved_ms: Some(moved_ms) }
-    }
-
-    /// The caller's own thread.
-    pub fn current() -> Thread {
-        Thread { place: Place::Here, moved_ms: None }
+        Thread { arbiter: Some(handle), moved_ms: Some(moved_ms) }
     }
 
     /// Ends all threads, and whatever is on them.
@@ -72,24 +58,25 @@ impl Threads {
     }
 }
 
-impl Place {
+impl Thread {
+    /// The caller's own.
+    pub const CURRENT: Self = Self { arbiter: None, moved_ms: None };
+
     /// Runs `start` there, soon. A thread that is gone drops it.
     pub fn spawn(&self, start: impl FnOnce() + Send + 'static) {
-        match self {
-            Self::Here => drop(actix_rt::spawn(async move { start() })),
-            Self::On(thread) => drop(thread.spawn_fn(start)),
+        match &self.arbiter {
+            None => drop(actix_rt::spawn(async move { start() })),
+            Some(thread) => drop(thread.spawn_fn(start)),
         }
     }
 
     /// Ends the thread, should it ever move again; the caller's own goes on.
     pub fn stop(&self) {
-        if let Self::On(thread) = self {
+        if let Some(thread) = &self.arbiter {
             thread.stop();
         }
     }
-}
 
-impl Thread {
     /// How long it has not moved, at the uptime `now`.
     pub fn silent_for(&self, now: Duration) -> Duration {
         let moved = self.moved_ms.as_ref().map(|moved| Duration::from_millis(moved.load(Ordering::Relaxed)));

@@ -1,148 +1,146 @@
-//! The chain alerter → keeper → outcome batchers, each of which holds a recipient of the one before: its members, and how they are
-//! started in order.
+//! rest_for_one over alerter → keeper → outcome batchers: when one dies, those after it are stopped in reverse, and all are
+//! started again in order. With the keeper the alerter goes as well: its attempts are cut, since the next keeper makes them
+//! again, and a late one must not arrive after what follows it.
 //!
-//! | child | mailbox | is started again | and with it |
-//! |---|---|---|---|
-//! | alerter | 256 | by `RestartPolicy::CHAIN` | keeper, outcome batchers, probers |
-//! | keeper | 1,024 | by the same, from the same deaths | the alerter, so that attempts are cut; outcome batchers, probers |
-//! | outcome batcher, one for each thread of probers | 1,024 | by `RestartPolicy::CHAIN`, for each thread | the probers of its thread |
-//! | prober, one for each API | 4 | by `RestartPolicy::PROBER`, for each prober ([`super::probers`]) | nobody |
-//!
-//! Past the intensity of a prober it is given up; past that of any other the process ends ([`Supervisor::escalate`]).
+//! A keeper that lives hands over all that it knows, as one value; after one that died, its next life reads the store.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
 use api_health_core::keep::{Keeper, Setup, Watch};
-use api_health_core::restart::Deaths;
-use futures_util::future::AbortHandle;
-use tokio::sync::watch;
+use api_health_core::own::shards::SHARDS;
+use api_health_core::restart::{Deaths, RestartPolicy, Verdict};
 
-use super::Supervisor;
+use super::{Life, Supervisor, Who};
 use crate::alerter::{self, Alerter};
-use crate::child::{self, Child};
-use crate::keeper_handle::Presence;
+use crate::child::ExitReason;
+use crate::handle::Whereabouts;
+use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
-use crate::ports::{Notifier, Probe, StateStore};
+use crate::ports::{Notifier, StateStore};
 use crate::prober::Shared;
-use crate::retry::RetryPolicy;
-use crate::state_keeper::{self, GoBy, StateKeeper, Tools};
-use crate::threads::{Place, Thread, Threads};
+use crate::state_keeper::{self, GoBy, ProbeCompleted, Retire, StateKeeper, Tools};
+use crate::stats::Stats;
+use crate::threads::{Thread, Threads};
+use crate::timebase::TimeBase;
+use crate::world::World;
 
-/// A member of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Member {
-    /// The alerter.
-    Alerter,
-    /// The state-keeper.
-    Keeper,
-    /// The outcome batcher of so many a thread of probers.
-    OutcomeBatcher(usize),
+/// A live keeper hands over within this; one that does not is stuck, and its next life starts from the store.
+const RETIRE_MAX: Duration = Duration::from_secs(5);
+
+/// A member of the chain, and its thread.
+pub(crate) struct Link<A: Actor> {
+    pub(super) thread: Option<Thread>,
+    pub(super) life: Option<Life<A>>,
 }
 
-impl Member {
-    /// What people call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Alerter => "alerter",
-            Self::Keeper => "state-keeper",
-            Self::OutcomeBatcher(_) => "outcome-batcher",
-        }
+impl<A: Actor> Default for Link<A> {
+    fn default() -> Self {
+        Self { thread: None, life: None }
     }
 }
 
-/// What the chain is made of, life after life.
-pub struct Parts {
-    /// Asks APIs.
-    pub probe: Arc<dyn Probe>,
-    /// Keeps states.
-    pub store: Arc<dyn StateStore>,
-    /// Whom changes are told to.
-    pub notifiers: Vec<Arc<dyn Notifier>>,
-    /// Between the tries of a delivery.
-    pub delivery: RetryPolicy,
-    /// What a keeper is made with.
-    pub keeper: Setup,
-    /// Each API at its own slot inside the tick.
-    pub spread: bool,
-    /// Threads that probers are spread over; 0 puts everything on the caller's thread.
-    pub arbiters: usize,
-    /// Where threads are started.
-    pub threads: Threads,
-}
+impl<A: Actor> Link<A> {
+    /// Where its present life is.
+    pub(crate) fn addr(&self) -> Option<&Addr<A>> {
+        self.life.as_ref().map(Life::addr)
+    }
 
-/// A running member, and which of its lives it is.
-pub(super) struct Linked<A: Actor> {
-    pub(super) child: Child<A>,
-    pub(super) life: u32,
+    /// Notes the end of a life; whether it was the present one.
+    fn ended(&mut self, life: u32, reason: &ExitReason) -> bool {
+        let is_present = self.life.as_ref().is_some_and(|present| present.number == life);
+        if is_present {
+            self.life = None;
+            self.thread.take_if(|_| *reason == ExitReason::ArbiterGone);
+        }
+        is_present
+    }
 }
 
 /// A thread of probers, and the outcome batcher on it.
-pub(super) struct ProberThread {
-    pub(super) thread: Option<Thread>,
-    pub(super) batcher: Option<Linked<OutcomeBatcher>>,
-    /// What its probers share, while the outcome batcher lives.
-    pub(super) shared: Option<Arc<Shared>>,
-    pub(super) deaths: Deaths,
+pub(crate) struct ProberThread {
+    pub(crate) batcher: Link<OutcomeBatcher>,
+    batcher_is: Whereabouts<Recipient<ProbeCompleted>>,
+    /// What its probers share.
+    pub(super) shared: Arc<Shared>,
+    deaths: Deaths,
+}
+
+impl ProberThread {
+    /// Whether outcomes can be handed over.
+    pub(super) fn is_up(&self) -> bool {
+        self.batcher_is.is_there()
+    }
+
+    fn stop_batcher(&mut self) {
+        self.batcher_is.set(None);
+        self.batcher.life = None;
+    }
 }
 
 /// Where the chain stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+enum Phase {
     Up,
-    Restarting,
-    Escalated,
+    /// Whoever is missing is about to be started.
+    StartIsDue,
+    /// All are there, and the keeper reads the store.
+    Reads,
 }
 
 /// The chain.
-pub(super) struct Chain {
-    pub(super) parts: Parts,
-    pub(super) alerter: Option<Linked<Alerter>>,
-    pub(super) keeper: Option<Linked<StateKeeper>>,
-    /// The threads of the two.
-    pub(super) alerter_thread: Option<Thread>,
-    pub(super) keeper_thread: Option<Thread>,
-    pub(super) prober_threads: Vec<ProberThread>,
+pub(crate) struct Chain {
+    store: Arc<dyn StateStore>,
+    notifiers: Vec<Arc<dyn Notifier>>,
+    setup: Setup,
+    pub(crate) alerter: Link<Alerter>,
+    pub(crate) keeper: Link<StateKeeper>,
+    /// Where the keeper is, for those outside. It is not, while it reads the store.
+    pub(super) keeper_is: Whereabouts<Addr<StateKeeper>>,
+    pub(crate) prober_threads: Vec<ProberThread>,
     /// Of alerter and keeper together.
-    pub(super) deaths: Deaths,
-    pub(super) phase: Phase,
-    pub(super) presence: watch::Sender<Presence>,
-    pub(super) kill_switch: KillSwitch,
-}
-
-/// Ends the members of the chain at once, from outside the supervisor.
-#[derive(Clone, Default)]
-pub struct KillSwitch(Arc<Mutex<Vec<AbortHandle>>>);
-
-impl KillSwitch {
-    /// In reverse order of their start.
-    pub fn kill_all(&self) {
-        for handle in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).rev() {
-            handle.abort();
-        }
-    }
-
-    pub(super) fn add(&self, handle: &AbortHandle) {
-        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        handles.retain(|handle| !handle.is_aborted());
-        handles.push(handle.clone());
-    }
+    deaths: Deaths,
+    phase: Phase,
 }
 
 impl Chain {
-    pub(super) fn new(parts: Parts) -> Self {
-        let prober_thread = || ProberThread { thread: None, batcher: None, shared: None, deaths: Deaths::default() };
+    pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>) -> Self {
+        let prober_thread = || {
+            let batcher_is = Whereabouts::default();
+            let shared = Shared {
+                probe: Arc::clone(&world.probe),
+                batcher: batcher_is.handle(),
+                time: time.clone(),
+                stats: Arc::clone(stats),
+                spread: options.spread,
+            };
+            ProberThread { batcher: Link::default(), batcher_is, shared: Arc::new(shared), deaths: Deaths::default() }
+        };
+        let setup = Setup {
+            checkpoint: options.checkpoint,
+            channels: world.notifiers.iter().map(|notifier| notifier.channel().to_owned()).collect(),
+            limits: world.store.limits(),
+            instance: world.instance,
+            store_name: world.store_name,
+            version: env!("CARGO_PKG_VERSION"),
+            heeds_waits: !options.once,
+            heartbeat: options.heartbeat,
+            once: options.once,
+            spread: options.spread,
+            fail_open: options.fail_open,
+            shards: SHARDS,
+        };
         Self {
-            prober_threads: std::iter::repeat_with(prober_thread).take(parts.arbiters.max(1)).collect(),
-            parts,
-            alerter: None,
-            keeper: None,
-            alerter_thread: None,
-            keeper_thread: None,
+            prober_threads: std::iter::repeat_with(prober_thread).take(options.arbiters.max(1)).collect(),
+            store: world.store,
+            notifiers: world.notifiers,
+            setup,
+            alerter: Link::default(),
+            keeper: Link::default(),
+            keeper_is: Whereabouts::default(),
             deaths: Deaths::default(),
-            phase: Phase::Restarting,
-            presence: watch::Sender::default(),
-            kill_switch: KillSwitch::default(),
+            phase: Phase::StartIsDue,
         }
     }
 
@@ -151,61 +149,85 @@ impl Chain {
         self.phase == Phase::Up
     }
 
-    /// Each API at its own slot inside the tick.
-    pub(super) fn spreads(&self) -> bool {
-        self.parts.spread
+    /// The present life of the keeper, also while it reads the store.
+    pub(super) fn keeper(&self) -> Option<&Addr<StateKeeper>> {
+        self.keeper.addr()
+    }
+
+    /// Where the probers of this thread are started.
+    pub(super) fn thread_of_probers(
+        &mut self,
+        index: usize,
+        threads: &Threads,
+        options: &Options,
+        time: &TimeBase,
+    ) -> Thread {
+        thread_for(&mut self.prober_threads[index].batcher.thread, threads, options, time)
     }
 
     /// Nothing is started any more.
     pub(super) fn escalated(&mut self) {
-        if std::mem::replace(&mut self.phase, Phase::Escalated) != Phase::Up {
-            self.presence.send_replace(Presence::Gone); // what it knows is what the store has
+        if !self.is_up() {
+            self.keeper_is = Whereabouts::default(); // what it knows is what the store has
         }
-    }
-
-    fn new_thread(&self, supervisor: &Supervisor) -> Thread {
-        if self.parts.arbiters == 0 { Threads::current() } else { self.parts.threads.start(&supervisor.time) }
     }
 }
 
+/// The thread of a child, which is started if there is none.
+fn thread_for(thread: &mut Option<Thread>, threads: &Threads, options: &Options, time: &TimeBase) -> Thread {
+    let start = || if options.arbiters == 0 { Thread::CURRENT } else { threads.start(time) };
+    thread.get_or_insert_with(start).clone()
+}
+
 impl Supervisor {
-    /// Starts every member of the chain that is not there, in order, then the probers. A keeper that goes on from nothing reads
-    /// the records of what is owned first.
-    pub(super) fn start_chain(&mut self, core: Option<Keeper>, ctx: &mut Context<Self>) {
+    /// Starts every member of the chain that is not there, in order. A keeper that goes on from nothing reads the records of
+    /// what is owned first.
+    pub(super) fn start_chain(&mut self, snapshot: Option<Keeper>, ctx: &mut Context<Self>) {
         if self.escalated {
             return;
         }
-        let to_alerter = self.alerter(ctx).recipient();
-        let keeper_thread = self.keeper_thread();
-        let is_new = core.is_none();
-        let now = self.time.moment();
-        let core = core.map_or_else(|| Keeper::new(self.chain.parts.keeper.clone(), now), Keeper::begin_anew);
+        let to_alerter = self.start_alerter(ctx).recipient();
+        let thread = thread_for(&mut self.chain.keeper.thread, &self.threads, &self.options, &self.time);
         let tools = Tools {
-            store: Arc::clone(&self.chain.parts.store),
+            store: Arc::clone(&self.chain.store),
             alerter: to_alerter,
             parent: ctx.address().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
             lease: self.ownership.view.clone(),
         };
-        let keeper = self.link(Member::Keeper, &keeper_thread.place, state_keeper::MAILBOX_CAPACITY, ctx, move || {
-            StateKeeper::new(core, tools)
-        });
-        self.chain.keeper = Some(keeper);
+        let is_new = snapshot.is_none();
+        let now = self.time.moment();
+        let core = snapshot.map_or_else(|| Keeper::new(self.chain.setup.clone(), now), Keeper::begin_anew);
+        let keeper = move || StateKeeper::new(core, tools);
+        self.chain.keeper.life =
+            Some(self.start_child(Who::Keeper, &thread, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
+        self.chain.phase = Phase::Reads;
         if is_new {
             self.ownership.forget_loaded();
         }
-        if !self.ownership.is_unread() || !is_new {
-            self.chain_is_up(ctx);
-        } else {
+        if self.ownership.is_unread() && is_new {
             self.load(ctx);
+        } else {
+            self.chain_is_up(ctx);
         }
+    }
+
+    fn start_alerter(&mut self, ctx: &Context<Self>) -> Addr<Alerter> {
+        if let Some(alerter) = &self.chain.alerter.life {
+            return alerter.addr().clone();
+        }
+        let thread = thread_for(&mut self.chain.alerter.thread, &self.threads, &self.options, &self.time);
+        let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
+        let alerter = move || Alerter::new(notifiers, delivery);
+        let life = self.start_child(Who::Alerter, &thread, alerter::MAILBOX_CAPACITY, ctx, alerter);
+        self.chain.alerter.life.insert(life).addr().clone()
     }
 
     /// The keeper knows all that it has to: probing goes on.
     pub(super) fn chain_is_up(&mut self, ctx: &mut Context<Self>) {
-        let Some(keeper) = &self.chain.keeper else { return };
-        self.chain.presence.send_replace(Presence::Up(keeper.child.addr.clone()));
+        let Some(keeper) = self.chain.keeper().filter(|_| !self.escalated) else { return };
+        self.chain.keeper_is.set(Some(keeper.clone()));
         self.chain.phase = Phase::Up;
         // A keeper that was read from the store does not know what is watched, nor what it was told last.
         let started = self.configs.running.values().cloned().collect::<Vec<_>>();
@@ -215,88 +237,119 @@ impl Supervisor {
         }
         self.tell_of_those_given_up(ctx);
         for index in 0..self.chain.prober_threads.len() {
-            self.start_prober_thread(index, ctx);
+            self.start_batcher(index, ctx);
         }
-        self.start_paused(None, ctx);
+        self.start_waiting(None, ctx);
         self.load(ctx); // what was gained meanwhile
         self.release(ctx);
         self.apply_configs(ctx);
     }
 
-    fn alerter(&mut self, ctx: &mut Context<Self>) -> actix::Addr<Alerter> {
-        if let Some(alerter) = &self.chain.alerter {
-            return alerter.child.addr.clone();
-        }
-        let thread = self.chain.alerter_thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        let (notifiers, delivery) = (self.chain.parts.notifiers.clone(), self.chain.parts.delivery);
-        let alerter = self.link(Member::Alerter, &thread.place, alerter::MAILBOX_CAPACITY, ctx, move || {
-            Alerter::new(notifiers, delivery)
-        });
-        let address = alerter.child.addr.clone();
-        self.chain.alerter_thread = Some(thread);
-        self.chain.alerter = Some(alerter);
-        address
+    fn start_batcher(&mut self, index: usize, ctx: &Context<Self>) {
+        let prober_thread = &mut self.chain.prober_threads[index];
+        let Some(keeper) = self.chain.keeper.addr().filter(|_| prober_thread.batcher.life.is_none()) else { return };
+        let keeper = keeper.clone().recipient();
+        let thread = thread_for(&mut prober_thread.batcher.thread, &self.threads, &self.options, &self.time);
+        let batcher = move || OutcomeBatcher::new(keeper);
+        let life = self.start_child(Who::Batcher(index), &thread, outcome_batcher::MAILBOX_CAPACITY, ctx, batcher);
+        let prober_thread = &mut self.chain.prober_threads[index];
+        prober_thread.batcher_is.set(Some(life.addr().clone().recipient()));
+        prober_thread.batcher.life = Some(life);
     }
 
-    pub(super) fn keeper_thread(&mut self) -> Thread {
-        let thread = self.chain.keeper_thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        self.chain.keeper_thread = Some(thread.clone());
-        thread
-    }
-
-    /// Starts an outcome batcher on its thread; its probers are for the caller to start.
-    pub(super) fn start_prober_thread(&mut self, index: usize, ctx: &mut Context<Self>) {
-        let Some(keeper) = self.chain.keeper.as_ref().map(|keeper| keeper.child.addr.clone()) else { return };
-        if self.chain.prober_threads.get(index).is_none_or(|prober_thread| prober_thread.batcher.is_some()) {
+    /// Alerter or keeper is dead: the rest of the chain is stopped in reverse, and all are started again in order.
+    pub(super) fn chain_ended(&mut self, who: &Who, life: u32, reason: ExitReason, ctx: &mut Context<Self>) {
+        let is_present = match who {
+            Who::Alerter => self.chain.alerter.ended(life, &reason),
+            _ => self.chain.keeper.ended(life, &reason),
+        };
+        if !is_present || self.escalated {
             return;
         }
-        let thread = self.chain.prober_threads[index].thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        let batcher = self.link(
-            Member::OutcomeBatcher(index),
-            &thread.place,
-            outcome_batcher::MAILBOX_CAPACITY,
-            ctx,
-            move || OutcomeBatcher::new(keeper.recipient()),
-        );
-        let shared = Shared {
-            probe: Arc::clone(&self.chain.parts.probe),
-            batcher: batcher.child.addr.clone().recipient(),
-            time: self.time.clone(),
-            stats: Arc::clone(&self.stats),
-            spread: self.chain.parts.spread,
-        };
-        let prober_thread = &mut self.chain.prober_threads[index];
-        prober_thread.shared = Some(Arc::new(shared));
-        prober_thread.batcher = Some(batcher);
-        prober_thread.thread = Some(thread);
-    }
-
-    fn link<A, F>(
-        &mut self,
-        member: Member,
-        on: &Place,
-        mailbox_capacity: usize,
-        ctx: &Context<Self>,
-        factory: F,
-    ) -> Linked<A>
-    where
-        A: Actor<Context = Context<A>>,
-        F: FnOnce() -> A + Send + 'static,
-    {
-        let life = self.new_life();
-        let child = child::start(on, mailbox_capacity, ctx.address().recipient(), member, life, factory);
-        self.chain.kill_switch.add(&child.kill);
-        Linked { child, life }
-    }
-
-    pub(super) fn tell_keeper<M>(&self, message: M, ctx: &mut Context<Self>)
-    where
-        StateKeeper: Handler<M>,
-        M: Message<Result = ()> + Send + 'static,
-    {
-        if let Some(keeper) = &self.chain.keeper {
-            // A keeper that dies before it looks is told again by its next life's start.
-            ctx.spawn(keeper.child.addr.send(message).into_actor(self).map(|_, _, _| ()));
+        let Some(after) = self.restarts_after(who, reason) else { return };
+        let before = std::mem::replace(&mut self.chain.phase, Phase::StartIsDue);
+        if before == Phase::StartIsDue {
+            return; // whoever is missing is started with the rest
         }
+        self.chain.keeper_is.set(None);
+        self.chain.prober_threads.iter_mut().for_each(ProberThread::stop_batcher);
+        // One that was still reading the store knows nothing that is not there.
+        let keeper = self.chain.keeper.life.take().filter(|_| before == Phase::Up);
+        if keeper.is_none() {
+            self.chain.alerter.life = None;
+        }
+        let next = async move {
+            let snapshot = match keeper {
+                Some(keeper) => retire(keeper.addr()).await,
+                None => None,
+            };
+            tokio::time::sleep(after).await;
+            snapshot
+        };
+        ctx.spawn(next.into_actor(self).map(|snapshot, supervisor, ctx| supervisor.start_chain(snapshot, ctx)));
     }
+
+    /// What the batcher of a thread had in its hands is lost, and asked for again by the probers that it was of.
+    pub(super) fn batcher_ended(&mut self, index: usize, life: u32, reason: ExitReason, ctx: &mut Context<Self>) {
+        let is_thread_gone = reason == ExitReason::ArbiterGone;
+        let batcher = &mut self.chain.prober_threads[index].batcher;
+        if !batcher.ended(life, &reason) {
+            return;
+        }
+        if is_thread_gone {
+            return self.replace_thread(index, reason, ctx);
+        }
+        self.restart_batcher(index, reason, ctx);
+    }
+
+    /// A thread of probers is gone or stuck: all that lived there moves to another one. That is not charged to the probers.
+    pub(super) fn replace_thread(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
+        if let Some(thread) = self.chain.prober_threads[index].batcher.thread.take() {
+            thread.stop(); // should it ever move again
+        }
+        self.pause_probers(index);
+        self.restart_batcher(index, reason, ctx);
+    }
+
+    fn restart_batcher(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
+        self.chain.prober_threads[index].stop_batcher();
+        if self.escalated {
+            return;
+        }
+        let Some(after) = self.restarts_after(&Who::Batcher(index), reason) else { return };
+        ctx.run_later(after, move |supervisor, ctx| {
+            // Unless the whole chain is about to be started again.
+            if supervisor.chain.is_up() && !supervisor.escalated {
+                supervisor.start_batcher(index, ctx);
+                supervisor.start_waiting(Some(index), ctx);
+            }
+        });
+    }
+
+    /// Counts the death of a member of the chain. How soon it is started again; `None`: the process has to end.
+    fn restarts_after(&mut self, who: &Who, reason: ExitReason) -> Option<Duration> {
+        let now = self.uptime();
+        let deaths = match who {
+            Who::Batcher(index) => &mut self.chain.prober_threads[*index].deaths,
+            _ => &mut self.chain.deaths,
+        };
+        let verdict = deaths.count(now, &RestartPolicy::CHAIN, 0);
+        let (actor, deaths) = (who.name(), deaths.recent());
+        let Verdict::Restart { after } = verdict else {
+            self.escalate(actor, reason);
+            return None;
+        };
+        let delay_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        tracing::error!(actor, %reason, deaths, delay_ms, "an actor died; it is started again, and with it those after it");
+        Some(after)
+    }
+}
+
+/// All that a live keeper knows; `None` if it does not answer.
+async fn retire(keeper: &Addr<StateKeeper>) -> Option<Keeper> {
+    let snapshot = tokio::time::timeout(RETIRE_MAX, keeper.send(Retire)).await.ok().and_then(Result::ok);
+    if snapshot.is_none() {
+        tracing::error!("the state-keeper handed nothing over; its next life goes on from what is stored");
+    }
+    snapshot
 }

@@ -11,7 +11,7 @@
 //!
 //! What the supervisor is about to mend within patience of its own is not held against it: while the chain is started again
 //! (a minute or so, then it ends the process itself), and for a while after it was asleep, when nobody can be judged. A
-//! thread of probers is silent for `Options::stuck_after` before it is replaced. So whoever feeds a watchdog by this asks three
+//! thread of probers is silent for [`Options::stuck_after`](crate::options::Options) before it is replaced. So whoever feeds a watchdog by this asks three
 //! times in its span, and the span is more than three times `stuck_after`: 30 s to its 5 s. A shorter one ends a process
 //! that the supervisor would have mended.
 
@@ -22,8 +22,7 @@ use api_health_core::ApiId;
 use api_health_core::schedule::Moment;
 
 use super::Supervisor;
-use super::chain::Phase;
-use super::probers::{Life, Slot};
+use super::probers::{Slot, State};
 
 /// A thread beats twice a second; after four beats that did not come, what lives on it is stuck for now.
 pub const SILENT_AFTER: Duration = Duration::from_secs(2);
@@ -73,16 +72,8 @@ impl Handler<AskProgress> for Supervisor {
         let may_judge = self.watchdog.look(now);
         let asked_before = self.watchdog.asked(asker, now);
         let stuck = self.probers.slots.iter().filter(|(api_id, slot)| {
-            let is_silent = || {
-                let thread = self
-                    .chain
-                    .prober_threads
-                    .get(self.thread_of(api_id))
-                    .and_then(|prober_thread| prober_thread.thread.as_ref());
-                thread.is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
-            };
             (slot.has_hung() && self.owes_a_probe(api_id, slot, moment))
-                || (may_judge && slot.runs() && (slot.is_overdue(now) || is_silent()))
+                || (may_judge && self.does_not_move(api_id, slot, now))
         });
         let stuck = stuck.count();
         MessageResult(Progress {
@@ -90,46 +81,30 @@ impl Handler<AskProgress> for Supervisor {
             stuck,
             // Nobody looks at each of them where it makes no difference.
             moved: stuck > 0 && self.probers.slots.values().any(|slot| slot.probed_at() > Some(asked_before)),
-            is_paused: self.chain.phase == Phase::Restarting || self.stopping.is_some(),
+            is_paused: !self.chain.is_up() || self.stopping.is_some(),
             is_over: self.escalated,
         })
     }
 }
 
 impl Supervisor {
+    /// Whether it runs, and is overdue, or its thread is silent.
+    fn does_not_move(&self, api_id: &ApiId, slot: &Slot, now: Duration) -> bool {
+        let State::Runs(running) = &slot.state else { return false };
+        let thread = &self.chain.prober_threads[self.thread_of(api_id)].batcher.thread;
+        running.liveness.is_overdue(now) || thread.as_ref().is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
+    }
+
     /// Whether a probe of it is due or under way.
     fn owes_a_probe(&self, api_id: &ApiId, slot: &Slot, now: Moment) -> bool {
-        let resume = match &slot.life {
-            Life::Runs(running) => return running.liveness.is_due(now.uptime),
-            Life::Waits { resume, .. } | Life::Paused { resume, .. } => resume,
-            Life::Over => return false,
+        let resume = match &slot.state {
+            State::Runs(running) => return running.liveness.is_due(now.uptime),
+            State::Waits { resume, .. } => resume,
+            State::Over => return false,
         };
         let Some(api) = self.configs.running.get(api_id) else { return false };
         let is_lost = !resume.is_settled && api.schedule.tick_is_open(now);
         is_lost || api.schedule.missed(self.tick_slot(api_id), resume.accounted, now) > 0
-    }
-}
-
-impl Slot {
-    fn runs(&self) -> bool {
-        matches!(self.life, Life::Runs(_))
-    }
-
-    fn is_overdue(&self, now: Duration) -> bool {
-        matches!(&self.life, Life::Runs(running) if running.liveness.is_overdue(now))
-    }
-
-    fn probed_at(&self) -> Option<Duration> {
-        match &self.life {
-            Life::Runs(running) => running.liveness.resume_point().probed_at,
-            Life::Waits { resume, .. } | Life::Paused { resume, .. } => resume.probed_at,
-            Life::Over => None,
-        }
-    }
-
-    /// It was killed for hanging, and has found no outcome since.
-    pub(super) fn has_hung(&self) -> bool {
-        self.hung_at.is_some() && self.probed_at() < self.hung_at
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who lives and no longer moves: probers that are not heard of when they promised, threads that no longer beat.
+//! Who lives and no longer moves: probers that are not heard of when they were expected, threads that no longer beat.
 //!
 //! A hung prober is killed and started again, which counts as a death. A stuck thread of probers is left behind, and its
 //! probers move to a new one; nothing can end a blocked thread, so a second one ends the process. So does a stuck thread of
@@ -10,10 +10,10 @@
 use std::time::Duration;
 
 use actix::Context;
+use api_health_core::ApiId;
 
-use super::Supervisor;
-use super::chain::Member;
 use super::progress::Asker;
+use super::{Supervisor, Who};
 use crate::child::ExitReason;
 use crate::threads::Thread;
 
@@ -73,7 +73,8 @@ impl Supervisor {
         if self.escalated {
             return;
         }
-        for api_id in self.probers.overdue(now) {
+        let overdue = self.probers.running().filter(|(_, running)| running.liveness.is_overdue(now));
+        for api_id in overdue.map(|(api_id, _)| api_id.clone()).collect::<Vec<ApiId>>() {
             self.prober_died(&api_id, &ExitReason::Hung, ctx);
         }
     }
@@ -81,24 +82,21 @@ impl Supervisor {
     fn look_at_threads(&mut self, now: Duration, ctx: &mut Context<Self>) {
         let stuck_after = self.options.stuck_after;
         let is_stuck = |thread: &Option<Thread>, after| thread.as_ref().is_some_and(|t| t.silent_for(now) >= after);
-        let of_chain = [(Member::Alerter, &self.chain.alerter_thread), (Member::Keeper, &self.chain.keeper_thread)];
-        if let Some((member, _)) = of_chain.iter().find(|(_, thread)| is_stuck(thread, stuck_after * CHAIN_PATIENCE)) {
-            let name = member.name();
+        let of_chain = [(Who::Alerter, &self.chain.alerter.thread), (Who::Keeper, &self.chain.keeper.thread)];
+        if let Some((who, _)) = of_chain.iter().find(|(_, thread)| is_stuck(thread, stuck_after * CHAIN_PATIENCE)) {
+            let name = who.name();
             return self.escalate(name, ExitReason::Hung);
         }
-        let stuck: Vec<usize> = (0..self.chain.prober_threads.len())
-            .filter(|index| is_stuck(&self.chain.prober_threads[*index].thread, stuck_after))
-            .collect();
-        for index in stuck {
+        for index in 0..self.chain.prober_threads.len() {
+            if !is_stuck(&self.chain.prober_threads[index].batcher.thread, stuck_after) {
+                continue;
+            }
             self.watchdog.stuck += 1;
             if self.watchdog.stuck > STUCK_MAX {
                 return self.escalate("thread of probers", ExitReason::Hung);
             }
             tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");
-            if let Some(thread) = &self.chain.prober_threads[index].thread {
-                thread.place.stop(); // should it ever move again
-            }
-            self.restart_prober_thread(index, ExitReason::Hung, ctx);
+            self.replace_thread(index, ExitReason::Hung, ctx);
         }
     }
 }

@@ -8,20 +8,19 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::super::{options, seconds, world};
-use super::{InjectedFault, gaps_ms, give, is_at_slot, until};
+use super::{InjectedFault, Whom, gaps_ms, give, inject, is_at_slot, until};
 use crate::child::ExitReason;
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
-use crate::supervisor::Member;
-use crate::supervisor::injected_fault::Whom;
+use crate::supervisor::Who;
 use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
 
-const ALERTER: Whom = Whom::Chain(Member::Alerter);
-const KEEPER: Whom = Whom::Chain(Member::Keeper);
-const OUTCOME_BATCHER: Whom = Whom::Chain(Member::OutcomeBatcher(0));
+const ALERTER: Whom = Whom::Child(Who::Alerter);
+const KEEPER: Whom = Whom::Child(Who::Keeper);
+const OUTCOME_BATCHER: Whom = Whom::Child(Who::Batcher(0));
 
 #[test]
 fn whoever_dies_is_started_again_and_outages_are_told_once_with_the_cadence_kept() {
@@ -254,6 +253,30 @@ fn a_keeper_that_cannot_be_read_is_waited_for_and_then_the_process_ends() {
 }
 
 #[test]
+fn whoever_dies_while_the_chain_is_being_started_again_is_started_too() {
+    for whom in [ALERTER, KEEPER] {
+        in_virtual_time(async {
+            let world = world(&["a"]);
+            let mut running = world.start(options()).await;
+            seconds(25).await;
+            world.store.set_fault(StoreFault::Hangs);
+            give(&running, KEEPER, InjectedFault::Panic).await;
+            seconds(1).await; // the next life reads the store
+            give(&running, whom.clone(), InjectedFault::Panic).await;
+            seconds(1).await;
+            world.store.set_fault(StoreFault::None);
+            let probes = world.targets.probed("a").len();
+            seconds(60).await;
+            assert!(world.targets.probed("a").len() >= probes + 5, "{whom:?}");
+            world.targets.set("a", Behaviour::Refuses);
+            seconds(30).await;
+            assert_eq!(world.channels[0].lines(), ["a down"], "{whom:?}");
+            assert!(running.fatal().now_or_never().is_none());
+        });
+    }
+}
+
+#[test]
 fn a_keeper_that_does_not_hand_over_is_waited_for_so_long() {
     in_virtual_time(async {
         let world = world(&["a"]);
@@ -401,7 +424,7 @@ fn a_stop_keeps_its_deadline_whoever_hangs() {
             let world = world(&["a"]);
             let running = world.start(options()).await;
             seconds(25).await;
-            running.inject(whom.clone(), InjectedFault::Hang).await;
+            inject(&running, whom.clone(), InjectedFault::Hang).await;
             world.channels[0].set_fault(ChannelFault::Hangs);
             world.targets.set("a", Behaviour::Hangs);
             seconds(11).await;

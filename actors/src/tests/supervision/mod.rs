@@ -23,15 +23,15 @@ mod threads;
 
 use std::time::Duration;
 
+use api_health_core::Timestamp;
 use api_health_core::schedule::Slot;
-use api_health_core::{ApiId, Timestamp};
 
-use crate::supervisor::injected_fault::{InjectedFault, Whom};
 use crate::system::Running;
 use crate::testkit::{WORLD_BEGINS, api};
+use crate::tests::injected_fault::{InjectedFault, Whom, inject};
 
 fn prober(id: &str) -> Whom {
-    Whom::Prober(ApiId::parse(id).unwrap())
+    Whom::prober(id)
 }
 
 /// Waits in small steps until `is_so`, for a long time.
@@ -48,7 +48,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Injects a fault to somebody who may be in a restart just now.
 async fn give(running: &Running, whom: Whom, fault: InjectedFault) {
     for _ in 0..6_000 {
-        if running.inject(whom.clone(), fault.clone()).await {
+        if inject(running, whom.clone(), fault.clone()).await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

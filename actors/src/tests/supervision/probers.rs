@@ -6,18 +6,17 @@ use api_health_core::restart::RestartPolicy;
 use api_health_core::{ApiConfig, Status};
 use futures_util::FutureExt;
 
-use super::super::{options, plant, seconds};
-use super::{InjectedFault, gaps_ms, give, is_at_slot, prober, until};
+use super::super::{options, seconds};
+use super::{InjectedFault, Whom, gaps_ms, give, inject, is_at_slot, prober, until};
 use crate::liveness::SLACK;
-use crate::supervisor::injected_fault::Whom;
 use crate::system::{Options, Running};
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
 
 /// Where the fault is planted into the prober of `a`.
 enum Fault {
-    /// Before the program starts.
-    At(&'static str),
+    /// When so many a task of its first life begins to work: first its factory, then itself.
+    NewTask(u32),
     /// While it runs.
     Takes(InjectedFault),
     /// In its probe, for one probe.
@@ -28,14 +27,18 @@ async fn costs_one_restart(fault: Fault) {
     let ids: Vec<String> = (0..9).map(|n| format!("other-{n}")).collect();
     let mut apis: Vec<ApiConfig> = ids.iter().map(|id| api(id, 10)).collect();
     apis.push(api("a", 10));
-    let world = FakeWorld::new(apis);
-    if let Fault::At(place) = fault {
-        plant::panic_at(place, "a", 1);
+    let world = FakeWorld::new(apis.clone());
+    if let Fault::NewTask(_) = fault {
+        world.configs.set(apis[..9].to_vec());
+        world.clock.note_tasks();
     }
     let running = world.start(options()).await;
     seconds(25).await;
     match fault {
-        Fault::At(_) => {}
+        Fault::NewTask(nth) => {
+            world.clock.panic_in_new_task(nth);
+            world.configs.set(apis);
+        }
         Fault::Takes(fault) => give(&running, prober("a"), fault).await,
         Fault::Probe(behaviour) => {
             world.targets.set("a", behaviour);
@@ -61,13 +64,15 @@ async fn costs_one_restart(fault: Fault) {
 
 #[test]
 fn a_panic_anywhere_costs_one_restart_and_nobody_else_anything() {
-    for place in ["factory", "started", "timer", "judge"] {
-        in_virtual_time(costs_one_restart(Fault::At(place)));
+    for nth in [1, 2] {
+        in_virtual_time(costs_one_restart(Fault::NewTask(nth))); // in the factory, and in `started`
     }
     for fault in [InjectedFault::Panic, InjectedFault::PanicInTimer, InjectedFault::PanicInDestructor] {
         in_virtual_time(costs_one_restart(Fault::Takes(fault)));
     }
-    in_virtual_time(costs_one_restart(Fault::Probe(Behaviour::Panics)));
+    for place in [Behaviour::PanicsAtOnce, Behaviour::Panics, Behaviour::PanicsAfterwards] {
+        in_virtual_time(costs_one_restart(Fault::Probe(place))); // in a timer, in the probe, and when it is over
+    }
 }
 
 #[test]
@@ -258,7 +263,7 @@ fn a_life_that_lasts_for_a_period_makes_up_for_the_deaths_before_it() {
 
 async fn kill_all(running: &Running, ids: &[String]) {
     for id in ids {
-        assert!(running.inject(Whom::Prober(api(id, 1).api_id), InjectedFault::Panic).await);
+        assert!(inject(running, Whom::prober(id), InjectedFault::Panic).await);
     }
 }
 
