@@ -50,7 +50,8 @@ impl fmt::Display for ExitReason {
 
 /// One life of a child. Dropping it ends that life at once, in the middle of whatever it does.
 pub struct Child<A: Actor> {
-    /// Its mailbox.
+    /// Which of the child's lives.
+    pub life: u32,
     pub addr: Addr<A>,
     cut: AbortHandle,
 }
@@ -63,7 +64,7 @@ impl<A: Actor> Drop for Child<A> {
 
 /// Starts a child on `thread`, with a mailbox of `mailbox_capacity` messages. `ended` is called exactly once, on that
 /// thread, when this life ends.
-pub fn start<A, F, N>(thread: &Thread, mailbox_capacity: usize, factory: F, ended: N) -> Child<A>
+pub fn start<A, F, N>(thread: &Thread, life: u32, mailbox_capacity: usize, factory: F, ended: N) -> Child<A>
 where
     A: Actor<Context = Context<A>>,
     F: FnOnce() -> A + Send + 'static,
@@ -82,7 +83,7 @@ where
             Err(panic) => notice.give(ExitReason::Panic(panic_text(&*panic))),
         }
     });
-    Child { addr: Addr::new(sender), cut }
+    Child { life, addr: Addr::new(sender), cut }
 }
 
 async fn live<A, N>(mut life: ContextFut<A, Context<A>>, registration: AbortRegistration, notice: Notice<N>)

@@ -6,7 +6,6 @@ use api_health_core::restart::RestartPolicy;
 
 use crate::retry::RetryPolicy;
 
-/// How the actors run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Threads that probers are spread over; 0 runs everything on the calling thread, as simulated time needs.

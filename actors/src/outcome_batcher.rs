@@ -29,7 +29,6 @@ const BATCH_MAX: usize = 256;
 /// Where the keeper's answer to one outcome goes: back to its prober.
 type Answer = Option<OneshotSender<Option<Duration>>>;
 
-/// The actor.
 pub struct OutcomeBatcher {
     keeper: Recipient<ProbesCompleted>,
     /// Not handed over yet, oldest first. Each prober has a few at most (`HANDOVERS_MAX` in `prober.rs`).

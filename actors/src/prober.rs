@@ -72,7 +72,6 @@ pub struct ProberInit {
     pub liveness: Arc<Liveness>,
 }
 
-/// The actor.
 pub struct Prober {
     api: Arc<ApiConfig>,
     shared: Arc<Shared>,

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 pub struct Round {
     begun: AtomicUsize,
     done: AtomicUsize,
+    died: AtomicUsize,
     changed: Notify,
 }
 
@@ -23,6 +24,15 @@ impl Round {
     /// How many are done, and of how many.
     pub fn progress(&self) -> (usize, usize) {
         (self.done.load(Ordering::SeqCst), self.begun.load(Ordering::SeqCst))
+    }
+
+    /// A prober died of something else than being asked to, where there is a single round.
+    pub fn died(&self) {
+        self.died.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn deaths(&self) -> usize {
+        self.died.load(Ordering::SeqCst)
     }
 
     /// Waits until all tickets that were given out are dropped.

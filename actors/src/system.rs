@@ -16,10 +16,9 @@ use crate::round::Round;
 use crate::state_keeper::{DropChannel, KeeperReport, Report, Retry, Settle, StateKeeper};
 use crate::stats::Stats;
 use crate::supervisor::{
-    AskProgress, Asker, DiedInRound, Fatal, Joined, Leave, LoadReport, MAILBOX_CAPACITY, Progress, Reload, StopProbing,
-    Supervisor,
+    AskProgress, Asker, Fatal, Joined, Leave, LoadReport, MAILBOX_CAPACITY, Progress, Reload, StopProbing, Supervisor,
 };
-use crate::threads::{Thread, Threads};
+use crate::threads::Thread;
 
 pub use crate::options::Options;
 pub use crate::world::World;
@@ -31,7 +30,6 @@ const SETTLE_MIN: Duration = Duration::from_secs(5);
 pub struct Running {
     gauges: Gauges,
     pub(crate) supervisor: Child<Supervisor>,
-    threads: Threads,
     round: Arc<Round>,
     deaths: mpsc::UnboundedReceiver<Fatal>,
     /// What ended the run, once that is known.
@@ -42,18 +40,16 @@ pub struct Running {
 pub fn start(world: World, options: &Options) -> Running {
     let stats = Arc::new(Stats::default());
     let round = Arc::new(Round::default());
-    let threads = Threads::default();
     let clock = Arc::clone(&world.clock);
     let (fatal, deaths) = mpsc::unbounded_channel();
     let died = fatal.clone();
-    let supervisor =
-        Supervisor::new(world, options.clone(), threads.clone(), Arc::clone(&stats), Arc::clone(&round), fatal);
+    let supervisor = Supervisor::new(world, options.clone(), Arc::clone(&stats), Arc::clone(&round), fatal);
     let (keeper, probers, unreadable) = (supervisor.keeper(), supervisor.count(), supervisor.unreadable());
     // Nobody listens any more once the process is ending.
     let ended = move |reason| drop(died.send(Fatal { child: "supervisor", reason }));
-    let supervisor = child::start(&Thread::CURRENT, MAILBOX_CAPACITY, move || supervisor, ended);
+    let supervisor = child::start(&Thread::current(), 0, MAILBOX_CAPACITY, move || supervisor, ended);
     let gauges = Gauges { supervisor: supervisor.addr.clone(), keeper, stats, probers, unreadable, clock };
-    Running { gauges, supervisor, threads, round, deaths, fatal: None }
+    Running { gauges, supervisor, round, deaths, fatal: None }
 }
 
 /// What can be asked of the running actors by others than who holds [`Running`]. It outlives them, and has no answers then.
@@ -98,12 +94,10 @@ impl Gauges {
         self.supervisor.send(Reload).await.ok().flatten()
     }
 
-    /// Figures.
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
     }
 
-    /// How many probers run.
     pub fn probers(&self) -> usize {
         *self.probers.borrow()
     }
@@ -120,7 +114,6 @@ pub const fn longest_stop(within: Duration) -> Duration {
     within.saturating_add(SETTLE_MIN.saturating_mul(4))
 }
 
-/// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
     /// What the keeper had at hand at the end; `None` if it did not answer any more.
@@ -141,14 +134,9 @@ impl Running {
         self.supervisor.addr.send(Joined).await.unwrap_or(Ok(())) // one that is dead says so by `fatal`
     }
 
-    /// The first probes of all APIs.
+    /// The first probes of all APIs, and who died in a single round.
     pub fn round(&self) -> &Arc<Round> {
         &self.round
-    }
-
-    /// Probers that died in a single round.
-    pub async fn died_in_round(&self) -> usize {
-        self.supervisor.addr.send(DiedInRound).await.unwrap_or(0)
     }
 
     /// Waits until the program cannot go on: the supervisor is dead, or cannot keep somebody alive that nothing works
@@ -200,12 +188,5 @@ impl Deref for Running {
 
     fn deref(&self) -> &Gauges {
         &self.gauges
-    }
-}
-
-/// The supervisor takes its children along.
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.threads.stop_all();
     }
 }

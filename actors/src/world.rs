@@ -10,9 +10,7 @@ use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 
 /// Everything that the actors need of the world.
 pub struct World {
-    /// Asks APIs.
     pub probe: Arc<dyn Probe>,
-    /// Keeps states.
     pub store: Arc<dyn StateStore>,
     /// What people call the store.
     pub store_name: String,
@@ -22,7 +20,6 @@ pub struct World {
     pub notifiers: Vec<Arc<dyn Notifier>>,
     /// Where configs come from; the earlier one wins.
     pub sources: Vec<Arc<dyn ConfigSource>>,
-    /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// How the store is shared with other workers; `None`: this process owns all of it by other means.
     pub leases: Option<LeaseParts>,
@@ -32,7 +29,6 @@ pub struct World {
 pub struct LeaseParts {
     /// The worker, before it has a session.
     pub member: Member,
-    /// Where leases are.
     pub leases: Arc<dyn Leases>,
     /// The clock that they go by.
     pub now: BootTime,

@@ -307,7 +307,7 @@ async fn once(
         told = running.settle(true, ONCE_TELL) => told,
         () = signals.again() => false,
     };
-    let died = running.died_in_round().await;
+    let died = running.round().deaths();
     let (done, _) = round.progress();
     let Some(keeper) = running.stop(Duration::ZERO).await.keeper else {
         tracing::error!("the state-keeper did not answer");

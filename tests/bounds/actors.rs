@@ -71,7 +71,7 @@ fn a_mailbox_takes_its_capacity_and_refuses_more() {
     ];
     in_virtual_time(async {
         for capacity in capacities {
-            let child = child::start(&Thread::CURRENT, capacity, || Idle, drop);
+            let child = child::start(&Thread::current(), 1, capacity, || Idle, drop);
             // It has had no turn on this thread yet, so that nothing is taken out.
             let taken = (0..2 * capacity).filter(|_| child.addr.try_send(Nudge).is_ok()).count();
             // actix has one place more for each sender.
@@ -84,7 +84,7 @@ fn a_mailbox_takes_its_capacity_and_refuses_more() {
 fn what_a_panic_said_is_bounded() {
     in_virtual_time(async {
         let (died, heard) = oneshot::channel();
-        let child = child::start(&Thread::CURRENT, 1, || Idle, |reason| died.send(reason).unwrap());
+        let child = child::start(&Thread::current(), 1, 1, || Idle, |reason| died.send(reason).unwrap());
         let _ = child.addr.send(Nudge).await;
         let reason = heard.await.unwrap();
         let ExitReason::Panic(text) = &reason else { panic!("{reason:?}") };

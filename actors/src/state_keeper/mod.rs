@@ -69,7 +69,6 @@ pub enum KeeperAsks {
     Withdraw(Arc<Alert>),
 }
 
-/// The actor.
 pub struct StateKeeper {
     core: keep::Keeper,
     tools: Tools,

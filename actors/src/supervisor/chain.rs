@@ -7,14 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
+use actix::{ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
+use api_health_core::ApiId;
 use api_health_core::keep::{Keeper, Setup, Watch};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::restart::{Deaths, RestartPolicy, Verdict};
 
-use super::{Life, Supervisor, Who};
+use super::{FIRST_OF_PROBERS, Supervisor, Who};
 use crate::alerter::{self, Alerter};
-use crate::child::ExitReason;
+use crate::child::{Child, ExitReason};
 use crate::handle::Whereabouts;
 use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
@@ -22,60 +23,30 @@ use crate::ports::{Notifier, StateStore};
 use crate::prober::Shared;
 use crate::state_keeper::{self, GoBy, ProbeCompleted, Retire, StateKeeper, Tools};
 use crate::stats::Stats;
-use crate::threads::{Thread, Threads};
 use crate::timebase::TimeBase;
 use crate::world::World;
 
 /// A live keeper hands over within this; one that does not is stuck, and its next life starts from the store.
 const RETIRE_MAX: Duration = Duration::from_secs(5);
 
-/// A member of the chain, and its thread.
-pub(crate) struct Link<A: Actor> {
-    pub(super) thread: Option<Thread>,
-    pub(super) life: Option<Life<A>>,
-}
-
-impl<A: Actor> Default for Link<A> {
-    fn default() -> Self {
-        Self { thread: None, life: None }
-    }
-}
-
-impl<A: Actor> Link<A> {
-    /// Where its present life is.
-    pub(crate) fn addr(&self) -> Option<&Addr<A>> {
-        self.life.as_ref().map(Life::addr)
-    }
-
-    /// Notes the end of a life; whether it was the present one.
-    fn ended(&mut self, life: u32, reason: &ExitReason) -> bool {
-        let is_present = self.life.as_ref().is_some_and(|present| present.number == life);
-        if is_present {
-            self.life = None;
-            self.thread.take_if(|_| *reason == ExitReason::ArbiterGone);
-        }
-        is_present
-    }
-}
-
-/// A thread of probers, and the outcome batcher on it.
-pub(crate) struct ProberThread {
-    pub(crate) batcher: Link<OutcomeBatcher>,
-    batcher_is: Whereabouts<Recipient<ProbeCompleted>>,
-    /// What its probers share.
+/// The outcome batcher of a thread of probers.
+pub(crate) struct Batcher {
+    pub(crate) child: Option<Child<OutcomeBatcher>>,
+    whereabouts: Whereabouts<Recipient<ProbeCompleted>>,
+    /// What the probers of its thread share.
     pub(super) shared: Arc<Shared>,
     deaths: Deaths,
 }
 
-impl ProberThread {
+impl Batcher {
     /// Whether outcomes can be handed over.
     pub(super) fn is_up(&self) -> bool {
-        self.batcher_is.is_there()
+        self.child.is_some()
     }
 
-    fn stop_batcher(&mut self) {
-        self.batcher_is.set(None);
-        self.batcher.life = None;
+    fn set(&mut self, child: Option<Child<OutcomeBatcher>>) {
+        self.whereabouts.set(child.as_ref().map(|child| child.addr.clone().recipient()));
+        self.child = child;
     }
 }
 
@@ -89,16 +60,16 @@ enum Phase {
     Reads,
 }
 
-/// The chain.
 pub(crate) struct Chain {
     store: Arc<dyn StateStore>,
     notifiers: Vec<Arc<dyn Notifier>>,
     setup: Setup,
-    pub(crate) alerter: Link<Alerter>,
-    pub(crate) keeper: Link<StateKeeper>,
+    pub(crate) alerter: Option<Child<Alerter>>,
+    pub(crate) keeper: Option<Child<StateKeeper>>,
     /// Where the keeper is, for those outside. It is not, while it reads the store.
     pub(super) keeper_is: Whereabouts<Addr<StateKeeper>>,
-    pub(crate) prober_threads: Vec<ProberThread>,
+    /// One for each thread of probers.
+    pub(crate) batchers: Vec<Batcher>,
     /// Of alerter and keeper together.
     deaths: Deaths,
     phase: Phase,
@@ -106,16 +77,16 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>) -> Self {
-        let prober_thread = || {
-            let batcher_is = Whereabouts::default();
+        let batcher = || {
+            let whereabouts = Whereabouts::default();
             let shared = Shared {
                 probe: Arc::clone(&world.probe),
-                batcher: batcher_is.handle(),
+                batcher: whereabouts.handle(),
                 time: time.clone(),
                 stats: Arc::clone(stats),
                 spread: options.spread,
             };
-            ProberThread { batcher: Link::default(), batcher_is, shared: Arc::new(shared), deaths: Deaths::default() }
+            Batcher { child: None, whereabouts, shared: Arc::new(shared), deaths: Deaths::default() }
         };
         let setup = Setup {
             checkpoint: options.checkpoint,
@@ -132,12 +103,12 @@ impl Chain {
             shards: SHARDS,
         };
         Self {
-            prober_threads: std::iter::repeat_with(prober_thread).take(options.arbiters.max(1)).collect(),
+            batchers: std::iter::repeat_with(batcher).take(options.arbiters.max(1)).collect(),
             store: world.store,
             notifiers: world.notifiers,
             setup,
-            alerter: Link::default(),
-            keeper: Link::default(),
+            alerter: None,
+            keeper: None,
             keeper_is: Whereabouts::default(),
             deaths: Deaths::default(),
             phase: Phase::StartIsDue,
@@ -149,20 +120,13 @@ impl Chain {
         self.phase == Phase::Up
     }
 
-    /// The present life of the keeper, also while it reads the store.
-    pub(super) fn keeper(&self) -> Option<&Addr<StateKeeper>> {
-        self.keeper.addr()
+    /// Which thread of probers an API is on.
+    pub(super) fn index_of(&self, api_id: &ApiId) -> usize {
+        usize::try_from(api_id.stable_hash() % self.batchers.len() as u64).unwrap_or(0)
     }
 
-    /// Where the probers of this thread are started.
-    pub(super) fn thread_of_probers(
-        &mut self,
-        index: usize,
-        threads: &Threads,
-        options: &Options,
-        time: &TimeBase,
-    ) -> Thread {
-        thread_for(&mut self.prober_threads[index].batcher.thread, threads, options, time)
+    pub(super) fn batcher_of(&self, api_id: &ApiId) -> &Batcher {
+        &self.batchers[self.index_of(api_id)]
     }
 
     /// Nothing is started any more.
@@ -173,12 +137,6 @@ impl Chain {
     }
 }
 
-/// The thread of a child, which is started if there is none.
-fn thread_for(thread: &mut Option<Thread>, threads: &Threads, options: &Options, time: &TimeBase) -> Thread {
-    let start = || if options.arbiters == 0 { Thread::CURRENT } else { threads.start(time) };
-    thread.get_or_insert_with(start).clone()
-}
-
 impl Supervisor {
     /// Starts every member of the chain that is not there, in order. A keeper that goes on from nothing reads the records of
     /// what is owned first.
@@ -186,22 +144,28 @@ impl Supervisor {
         if self.escalated {
             return;
         }
-        let to_alerter = self.start_alerter(ctx).recipient();
-        let thread = thread_for(&mut self.chain.keeper.thread, &self.threads, &self.options, &self.time);
+        let alerter = match self.chain.alerter.take() {
+            Some(alerter) => alerter,
+            None => {
+                let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
+                let alerter = move || Alerter::new(notifiers, delivery);
+                self.start_child(Who::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter)
+            }
+        };
         let tools = Tools {
             store: Arc::clone(&self.chain.store),
-            alerter: to_alerter,
+            alerter: alerter.addr.clone().recipient(),
             parent: ctx.address().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
             lease: self.ownership.view.clone(),
         };
+        self.chain.alerter = Some(alerter);
         let is_new = snapshot.is_none();
         let now = self.time.moment();
         let core = snapshot.map_or_else(|| Keeper::new(self.chain.setup.clone(), now), Keeper::begin_anew);
         let keeper = move || StateKeeper::new(core, tools);
-        self.chain.keeper.life =
-            Some(self.start_child(Who::Keeper, &thread, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
+        self.chain.keeper = Some(self.start_child(Who::Keeper, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
         self.chain.phase = Phase::Reads;
         if is_new {
             self.ownership.forget_loaded();
@@ -213,21 +177,10 @@ impl Supervisor {
         }
     }
 
-    fn start_alerter(&mut self, ctx: &Context<Self>) -> Addr<Alerter> {
-        if let Some(alerter) = &self.chain.alerter.life {
-            return alerter.addr().clone();
-        }
-        let thread = thread_for(&mut self.chain.alerter.thread, &self.threads, &self.options, &self.time);
-        let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
-        let alerter = move || Alerter::new(notifiers, delivery);
-        let life = self.start_child(Who::Alerter, &thread, alerter::MAILBOX_CAPACITY, ctx, alerter);
-        self.chain.alerter.life.insert(life).addr().clone()
-    }
-
     /// The keeper knows all that it has to: probing goes on.
     pub(super) fn chain_is_up(&mut self, ctx: &mut Context<Self>) {
-        let Some(keeper) = self.chain.keeper().filter(|_| !self.escalated) else { return };
-        self.chain.keeper_is.set(Some(keeper.clone()));
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.escalated) else { return };
+        self.chain.keeper_is.set(Some(keeper.addr.clone()));
         self.chain.phase = Phase::Up;
         // A keeper that was read from the store does not know what is watched, nor what it was told last.
         let started = self.configs.running.values().cloned().collect::<Vec<_>>();
@@ -236,7 +189,7 @@ impl Supervisor {
             self.tell_keeper(GoBy(Watch { started, configured, ..Watch::default() }), ctx);
         }
         self.tell_of_those_given_up(ctx);
-        for index in 0..self.chain.prober_threads.len() {
+        for index in 0..self.chain.batchers.len() {
             self.start_batcher(index, ctx);
         }
         self.start_waiting(None, ctx);
@@ -246,25 +199,18 @@ impl Supervisor {
     }
 
     fn start_batcher(&mut self, index: usize, ctx: &Context<Self>) {
-        let prober_thread = &mut self.chain.prober_threads[index];
-        let Some(keeper) = self.chain.keeper.addr().filter(|_| prober_thread.batcher.life.is_none()) else { return };
-        let keeper = keeper.clone().recipient();
-        let thread = thread_for(&mut prober_thread.batcher.thread, &self.threads, &self.options, &self.time);
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.chain.batchers[index].is_up()) else { return };
+        let keeper = keeper.addr.clone().recipient();
         let batcher = move || OutcomeBatcher::new(keeper);
-        let life = self.start_child(Who::Batcher(index), &thread, outcome_batcher::MAILBOX_CAPACITY, ctx, batcher);
-        let prober_thread = &mut self.chain.prober_threads[index];
-        prober_thread.batcher_is.set(Some(life.addr().clone().recipient()));
-        prober_thread.batcher.life = Some(life);
+        let child = self.start_child(Who::Batcher(index), outcome_batcher::MAILBOX_CAPACITY, ctx, batcher);
+        self.chain.batchers[index].set(Some(child));
     }
 
     /// Alerter or keeper is dead: the rest of the chain is stopped in reverse, and all are started again in order.
-    pub(super) fn chain_ended(&mut self, who: &Who, life: u32, reason: ExitReason, ctx: &mut Context<Self>) {
-        let is_present = match who {
-            Who::Alerter => self.chain.alerter.ended(life, &reason),
-            _ => self.chain.keeper.ended(life, &reason),
-        };
-        if !is_present || self.escalated {
-            return;
+    pub(super) fn restart_chain(&mut self, who: &Who, reason: ExitReason, ctx: &mut Context<Self>) {
+        match who {
+            Who::Alerter => self.chain.alerter = None,
+            _ => self.chain.keeper = None,
         }
         let Some(after) = self.restarts_after(who, reason) else { return };
         let before = std::mem::replace(&mut self.chain.phase, Phase::StartIsDue);
@@ -272,15 +218,15 @@ impl Supervisor {
             return; // whoever is missing is started with the rest
         }
         self.chain.keeper_is.set(None);
-        self.chain.prober_threads.iter_mut().for_each(ProberThread::stop_batcher);
+        self.chain.batchers.iter_mut().for_each(|batcher| batcher.set(None));
         // One that was still reading the store knows nothing that is not there.
-        let keeper = self.chain.keeper.life.take().filter(|_| before == Phase::Up);
+        let keeper = self.chain.keeper.take().filter(|_| before == Phase::Up);
         if keeper.is_none() {
-            self.chain.alerter.life = None;
+            self.chain.alerter = None;
         }
         let next = async move {
             let snapshot = match keeper {
-                Some(keeper) => retire(keeper.addr()).await,
+                Some(keeper) => retire(&keeper.addr).await,
                 None => None,
             };
             tokio::time::sleep(after).await;
@@ -289,33 +235,9 @@ impl Supervisor {
         ctx.spawn(next.into_actor(self).map(|snapshot, supervisor, ctx| supervisor.start_chain(snapshot, ctx)));
     }
 
-    /// What the batcher of a thread had in its hands is lost, and asked for again by the probers that it was of.
-    pub(super) fn batcher_ended(&mut self, index: usize, life: u32, reason: ExitReason, ctx: &mut Context<Self>) {
-        let is_thread_gone = reason == ExitReason::ArbiterGone;
-        let batcher = &mut self.chain.prober_threads[index].batcher;
-        if !batcher.ended(life, &reason) {
-            return;
-        }
-        if is_thread_gone {
-            return self.replace_thread(index, reason, ctx);
-        }
-        self.restart_batcher(index, reason, ctx);
-    }
-
-    /// A thread of probers is gone or stuck: all that lived there moves to another one. That is not charged to the probers.
-    pub(super) fn replace_thread(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
-        if let Some(thread) = self.chain.prober_threads[index].batcher.thread.take() {
-            thread.stop(); // should it ever move again
-        }
-        self.pause_probers(index);
-        self.restart_batcher(index, reason, ctx);
-    }
-
-    fn restart_batcher(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
-        self.chain.prober_threads[index].stop_batcher();
-        if self.escalated {
-            return;
-        }
+    /// The outcome batcher of a thread is dead. What it had in its hands is asked for again by the probers that it was of.
+    pub(super) fn restart_batcher(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
+        self.chain.batchers[index].set(None);
         let Some(after) = self.restarts_after(&Who::Batcher(index), reason) else { return };
         ctx.run_later(after, move |supervisor, ctx| {
             // Unless the whole chain is about to be started again.
@@ -326,11 +248,18 @@ impl Supervisor {
         });
     }
 
+    /// A thread of probers is gone or stuck: all that lived there moves to another one. That is not charged to the probers.
+    pub(super) fn replace_thread(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
+        self.threads[FIRST_OF_PROBERS + index] = None;
+        self.pause_probers(index);
+        self.restart_batcher(index, reason, ctx);
+    }
+
     /// Counts the death of a member of the chain. How soon it is started again; `None`: the process has to end.
     fn restarts_after(&mut self, who: &Who, reason: ExitReason) -> Option<Duration> {
         let now = self.uptime();
         let deaths = match who {
-            Who::Batcher(index) => &mut self.chain.prober_threads[*index].deaths,
+            Who::Batcher(index) => &mut self.chain.batchers[*index].deaths,
             _ => &mut self.chain.deaths,
         };
         let verdict = deaths.count(now, &RestartPolicy::CHAIN, 0);

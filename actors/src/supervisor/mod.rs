@@ -26,6 +26,7 @@ mod ownership;
 mod probers;
 mod progress;
 mod shards;
+mod slot;
 mod source;
 mod watchdog;
 
@@ -44,7 +45,7 @@ use crate::prober::Stop;
 use crate::round::Round;
 use crate::state_keeper::StateKeeper;
 use crate::stats::Stats;
-use crate::threads::{Thread, Threads};
+use crate::threads::Thread;
 use crate::timebase::TimeBase;
 use crate::world::World;
 use chain::Chain;
@@ -62,12 +63,13 @@ pub use source::LOAD_TIMEOUT;
 /// Messages in the supervisor's mailbox: signals from outside. Notices of deaths do not count against it.
 pub const MAILBOX_CAPACITY: usize = 64;
 
+/// The first thread of probers, after those of alerter and keeper.
+const FIRST_OF_PROBERS: usize = 2;
+
 /// The notice that the process has to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fatal {
-    /// Who died.
     pub child: &'static str,
-    /// Of what.
     pub reason: ExitReason,
 }
 
@@ -103,25 +105,15 @@ struct Ended {
     reason: ExitReason,
 }
 
-/// A running child, and which of its lives it is.
-pub(crate) struct Life<A: Actor> {
-    child: Child<A>,
-    number: u32,
-}
-
-impl<A: Actor> Life<A> {
-    pub(crate) fn addr(&self) -> &Addr<A> {
-        &self.child.addr
-    }
-}
-
-/// The actor.
+/// The parent of all other actors.
 pub struct Supervisor {
     options: Options,
     time: TimeBase,
     stats: Arc<Stats>,
     round: Arc<Round>,
-    threads: Threads,
+    /// Of the alerter, of the keeper, and those of the probers from [`FIRST_OF_PROBERS`] on. One that is missing is started
+    /// with the next child on it.
+    threads: Vec<Option<Thread>>,
     configs: Configs,
     pub(crate) chain: Chain,
     pub(crate) probers: Probers,
@@ -140,7 +132,6 @@ impl Supervisor {
     pub fn new(
         mut world: World,
         options: Options,
-        threads: Threads,
         stats: Arc<Stats>,
         round: Arc<Round>,
         fatal: mpsc::UnboundedSender<Fatal>,
@@ -152,6 +143,7 @@ impl Supervisor {
             chain: Chain::new(world, &options, &time, &stats),
             probers: Probers::default(),
             watchdog: Watchdog::new(time.moment().uptime),
+            threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.arbiters.max(1)).collect(),
             stopping: None,
             fatal,
             escalated: false,
@@ -160,7 +152,6 @@ impl Supervisor {
             time,
             stats,
             round,
-            threads,
         }
     }
 
@@ -184,26 +175,39 @@ impl Supervisor {
     }
 
     /// Starts a life of a child, whichever.
-    fn start_child<A, F>(
-        &mut self,
-        who: Who,
-        thread: &Thread,
-        mailbox_capacity: usize,
-        ctx: &Context<Self>,
-        factory: F,
-    ) -> Life<A>
+    fn start_child<A, F>(&mut self, who: Who, mailbox_capacity: usize, ctx: &Context<Self>, factory: F) -> Child<A>
     where
         A: Actor<Context = Context<A>>,
         F: FnOnce() -> A + Send + 'static,
     {
         self.next_life = self.next_life.wrapping_add(1);
-        let (number, supervisor) = (self.next_life, ctx.address());
+        let (life, supervisor) = (self.next_life, ctx.address());
+        let thread = match &who {
+            Who::Alerter => 0,
+            Who::Keeper => 1,
+            Who::Batcher(index) => FIRST_OF_PROBERS + index,
+            Who::Prober(api_id) => FIRST_OF_PROBERS + self.chain.index_of(api_id),
+        };
+        let is_alone = self.options.arbiters == 0;
+        let start = || if is_alone { Thread::current() } else { Thread::start(&self.time) };
+        let thread = self.threads[thread].get_or_insert_with(start);
         #[expect(
             clippy::disallowed_methods,
             reason = "a notice must never be refused; there is one for each life, which is its bound"
         )]
-        let ended = move |reason| supervisor.do_send(Ended { who, life: number, reason });
-        Life { child: child::start(thread, mailbox_capacity, factory, ended), number }
+        let ended = move |reason| supervisor.do_send(Ended { who, life, reason });
+        child::start(thread, life, mailbox_capacity, factory, ended)
+    }
+
+    /// Whether this is the present life of that child.
+    fn is_present(&self, who: &Who, life: u32) -> bool {
+        let present = match who {
+            Who::Alerter => self.chain.alerter.as_ref().map(|child| child.life),
+            Who::Keeper => self.chain.keeper.as_ref().map(|child| child.life),
+            Who::Batcher(index) => self.chain.batchers[*index].child.as_ref().map(|child| child.life),
+            Who::Prober(api_id) => self.probers.child(api_id).map(|child| child.life),
+        };
+        present == Some(life)
     }
 
     /// `who` cannot be kept alive, and nothing works without: the process has to end, and whoever started it starts it
@@ -223,7 +227,7 @@ impl Supervisor {
     }
 
     fn finish_stop_if_idle(&mut self) {
-        if self.probers.alive() == 0
+        if self.probers.running().next().is_none()
             && let Some(waiters) = &mut self.stopping
         {
             for waiter in waiters.drain(..) {
@@ -249,8 +253,8 @@ impl Supervisor {
         StateKeeper: Handler<M>,
         M: Message<Result = ()> + Send + 'static,
     {
-        if let Some(keeper) = self.chain.keeper() {
-            self.tell(keeper, message, ctx);
+        if let Some(keeper) = &self.chain.keeper {
+            self.tell(&keeper.addr, message, ctx);
         }
     }
 }
@@ -271,10 +275,19 @@ impl Handler<Ended> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Ended { who, life, reason }: Ended, ctx: &mut Self::Context) {
+        if self.escalated || !self.is_present(&who, life) {
+            return; // of an earlier life, or of an API that is no longer watched
+        }
+        let is_thread_gone = reason == ExitReason::ArbiterGone;
         match who {
-            Who::Prober(api_id) => self.prober_ended(&api_id, life, &reason, ctx),
-            Who::Batcher(index) => self.batcher_ended(index, life, reason, ctx),
-            Who::Alerter | Who::Keeper => self.chain_ended(&who, life, reason, ctx),
+            Who::Prober(api_id) if is_thread_gone => self.replace_thread(self.chain.index_of(&api_id), reason, ctx),
+            Who::Prober(api_id) => self.prober_ended(&api_id, &reason, ctx),
+            Who::Batcher(index) if is_thread_gone => self.replace_thread(index, reason, ctx),
+            Who::Batcher(index) => self.restart_batcher(index, reason, ctx),
+            Who::Alerter | Who::Keeper => {
+                self.threads[usize::from(who == Who::Keeper)].take_if(|_| is_thread_gone);
+                self.restart_chain(&who, reason, ctx);
+            }
         }
     }
 }
@@ -311,10 +324,10 @@ impl Handler<StopProbing> for Supervisor {
         let (waiter, done) = oneshot::channel();
         self.stopping.get_or_insert_default().push(waiter);
         for (_, running) in self.probers.running() {
-            self.tell(running.life.addr(), Stop, ctx);
+            self.tell(&running.child.addr, Stop, ctx);
         }
         ctx.run_later(within, |supervisor, _| {
-            let probes = supervisor.probers.alive();
+            let probes = supervisor.probers.running().count();
             if probes > 0 {
                 tracing::warn!(probes, "probes under way are cut at the deadline");
             }
@@ -325,18 +338,5 @@ impl Handler<StopProbing> for Supervisor {
         Box::pin(async move {
             let _ = done.await;
         })
-    }
-}
-
-/// How many probers died of something else than being asked to, in a single round.
-#[derive(Message)]
-#[rtype(result = "usize")]
-pub struct DiedInRound;
-
-impl Handler<DiedInRound> for Supervisor {
-    type Result = usize;
-
-    fn handle(&mut self, _: DiedInRound, _: &mut Self::Context) -> usize {
-        self.probers.died_in_round
     }
 }

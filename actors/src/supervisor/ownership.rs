@@ -36,7 +36,6 @@ impl Held {
     }
 }
 
-/// What is owned.
 pub(super) struct Ownership {
     shards: u16,
     held: BTreeMap<Shard, Held>,

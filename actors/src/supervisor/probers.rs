@@ -5,15 +5,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, AsyncContext, Context, SpawnHandle};
-use api_health_core::restart::{Brake, Deaths, RestartPolicy, Verdict};
+use actix::{AsyncContext, Context, SpawnHandle};
+use api_health_core::restart::Brake;
 use api_health_core::schedule::{self, SLOT_QUANTUM};
 use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::watch;
 
-use super::{Life, Supervisor, Who};
-use crate::child::ExitReason;
+use super::slot::{Running, Slot, State};
+use super::{Supervisor, Who};
+use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
 use crate::prober::{self, Prober, ProberInit, Reconfigure, Start};
 use crate::state_keeper::GivenUp;
@@ -21,91 +22,6 @@ use crate::state_keeper::GivenUp;
 /// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
 const FIRST_PROBES_PER_SECOND: u32 = 1_000;
 
-/// A prober that hangs so many times in a row, and finds no outcome in between, is given up. Each time takes it its slack and
-/// twice its timeout, so that never enough of these deaths fall into the period of the restart policy.
-const HANGS_MAX: u32 = 3;
-
-/// The prober of one API.
-pub(crate) struct Slot {
-    /// `None` for one that is well, as nearly all are.
-    faults: Option<Box<Faults>>,
-    pub(super) state: State,
-}
-
-/// What went wrong with a prober, until a life lasts.
-#[derive(Default)]
-struct Faults {
-    deaths: Deaths,
-    /// Why it is given up, in words, while it is.
-    given_up: Option<String>,
-    /// When a life of it was killed last because it hung, in uptime.
-    hung_at: Option<Duration>,
-    /// Lives in a row that were killed because they hung, with no outcome in between.
-    hangs: u32,
-}
-
-pub(super) enum State {
-    Runs(Running),
-    /// It is started at this uptime; `None`: as soon as its batcher is there.
-    Waits {
-        until: Option<Duration>,
-        resume: ResumePoint,
-    },
-    /// Not started any more.
-    Over,
-}
-
-pub(super) struct Running {
-    pub(super) life: Life<Prober>,
-    began: Duration,
-    pub(super) liveness: Arc<Liveness>,
-}
-
-impl Slot {
-    pub(super) fn probed_at(&self) -> Option<Duration> {
-        match &self.state {
-            State::Runs(running) => running.liveness.probed_at(),
-            State::Waits { resume, .. } => resume.probed_at,
-            State::Over => None,
-        }
-    }
-
-    /// It was killed for hanging, and has found no outcome since.
-    pub(super) fn has_hung(&self) -> bool {
-        let hung_at = self.faults.as_ref().and_then(|faults| faults.hung_at);
-        hung_at.is_some() && self.probed_at() < hung_at
-    }
-
-    fn why_given_up(&self) -> Option<&String> {
-        self.faults.as_ref()?.given_up.as_ref()
-    }
-}
-
-impl Faults {
-    /// Counts a death that the prober is charged with. How long it waits for its next life, and whether it is given up by
-    /// this very death.
-    fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64, reason: &ExitReason) -> (Duration, bool) {
-        let mut verdict = self.deaths.count(now, policy, spread);
-        let mut how_often = format!("it died {} times within {} s", self.deaths.recent(), policy.period.as_secs());
-        if *reason == ExitReason::Hung && self.hangs >= HANGS_MAX {
-            verdict = self.deaths.give_up(policy, spread);
-            how_often = format!("it hung {} times in a row without an outcome", self.hangs);
-        }
-        match verdict {
-            Verdict::Restart { after } => (after, false),
-            // Later deaths are deaths of a prober that is given up already.
-            Verdict::GiveUp { again_after } if self.given_up.is_some() => (again_after, false),
-            Verdict::GiveUp { again_after } => {
-                let slow = policy.slow.as_secs();
-                let why = format!("{how_often} and is tried again every {slow} s from now on; the last time {reason}");
-                self.given_up = Some(why);
-                (again_after, true)
-            }
-        }
-    }
-}
-
-/// All of them.
 pub(crate) struct Probers {
     pub(super) slots: HashMap<ApiId, Slot>,
     /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
@@ -116,7 +32,6 @@ pub(crate) struct Probers {
     granted: Option<Duration>,
     /// How many there are, for whoever shows it.
     pub(super) count: watch::Sender<usize>,
-    pub(super) died_in_round: usize,
 }
 
 impl Default for Probers {
@@ -128,30 +43,18 @@ impl Default for Probers {
             brake: Brake::per_second(RESTARTS_PER_SECOND),
             granted: None,
             count: watch::Sender::new(0),
-            died_in_round: 0,
         }
     }
 }
 
 impl Probers {
     pub(super) fn running(&self) -> impl Iterator<Item = (&ApiId, &Running)> {
-        self.slots.iter().filter_map(|(api_id, slot)| match &slot.state {
-            State::Runs(running) => Some((api_id, running)),
-            _ => None,
-        })
+        self.slots.iter().filter_map(|(api_id, slot)| Some((api_id, slot.running()?)))
     }
 
-    /// How many live.
-    pub(super) fn alive(&self) -> usize {
-        self.running().count()
-    }
-
-    /// Where the prober of this API is, if it lives.
-    pub(crate) fn address(&self, api_id: &ApiId) -> Option<&Addr<Prober>> {
-        match &self.slots.get(api_id)?.state {
-            State::Runs(running) => Some(running.life.addr()),
-            _ => None,
-        }
+    /// The prober of this API, if it lives.
+    pub(crate) fn child(&self, api_id: &ApiId) -> Option<&Child<Prober>> {
+        Some(&self.slots.get(api_id)?.running()?.child)
     }
 
     /// No more prober of this API.
@@ -168,7 +71,7 @@ impl Probers {
     /// too.
     pub(super) fn forgive(&mut self, now: Duration, period: Duration) {
         for (api_id, slot) in &mut self.slots {
-            let State::Runs(running) = &slot.state else { continue };
+            let Some(running) = slot.running() else { continue };
             if slot.faults.is_some() && !slot.has_hung() && now.saturating_sub(running.began) >= period {
                 if slot.why_given_up().is_some() {
                     tracing::info!(%api_id, "the prober that was given up lives again");
@@ -180,11 +83,6 @@ impl Probers {
 }
 
 impl Supervisor {
-    /// Which thread of probers an API is on.
-    pub(super) fn thread_of(&self, api_id: &ApiId) -> usize {
-        usize::try_from(api_id.stable_hash() % self.chain.prober_threads.len() as u64).unwrap_or(0)
-    }
-
     /// Where in its tick an API is probed.
     pub(super) fn tick_slot(&self, api_id: &ApiId) -> schedule::Slot {
         if self.options.spread { schedule::Slot::of(api_id) } else { schedule::Slot::AT_TICK }
@@ -192,95 +90,74 @@ impl Supervisor {
 
     /// Starts the probers of rows that are new, spread over a while.
     pub(super) fn start_first(&mut self, apis: Vec<Arc<ApiConfig>>, ctx: &mut Context<Self>) {
-        let window = window_for(apis.len());
         let now = self.time.moment();
         for api in apis {
-            let wait = first_wait(&api.api_id, window);
-            let start = if self.options.once {
-                Start::Once(wait)
-            } else if self.options.probe_at_start && api.schedule.tick_is_open(now) {
-                Start::Soon(wait)
-            } else {
-                Start::Scheduled
-            };
-            let is_settled = matches!(start, Start::Scheduled);
-            let ticket = (!is_settled).then(|| self.round.ticket());
-            let resume = ResumePoint { is_settled, ticket, ..ResumePoint::nothing(now) };
-            self.start_prober(&api, start, resume, ctx);
+            let is_first = self.options.once || (self.options.probe_at_start && api.schedule.tick_is_open(now));
+            let ticket = is_first.then(|| self.round.ticket());
+            let resume = ResumePoint { is_settled: !is_first, ticket, ..ResumePoint::nothing(now) };
+            let slot = Slot { faults: None, state: State::Waits { until: None, resume } };
+            self.probers.slots.insert(api.api_id.clone(), slot);
         }
+        self.start_waiting(None, ctx);
     }
 
-    /// Starts the probers that waited for their batcher, of one thread or of all. As at the start, those whose outcome was
-    /// lost probe soon, spread over a while; the others go on at their slots.
+    /// Starts the probers that wait for their batcher, of one thread or of all. Those whose outcome is missing probe soon,
+    /// spread over a while; the others at their slots.
     pub(super) fn start_waiting(&mut self, thread: Option<usize>, ctx: &mut Context<Self>) {
-        let is_lost = |slot: &Slot| match &slot.state {
+        let is_missing = |slot: &Slot| match &slot.state {
             State::Waits { until: None, resume } => Some(!resume.is_settled),
             _ => None,
         };
         let waiting: Vec<(ApiId, bool)> = (self.probers.slots.iter())
-            .filter(|(api_id, _)| thread.is_none_or(|thread| self.thread_of(api_id) == thread))
-            .filter_map(|(api_id, slot)| Some((api_id.clone(), is_lost(slot)?)))
+            .filter(|(api_id, _)| thread.is_none_or(|thread| self.chain.index_of(api_id) == thread))
+            .filter_map(|(api_id, slot)| Some((api_id.clone(), is_missing(slot)?)))
             .collect();
-        let window = window_for(waiting.iter().filter(|(_, is_lost)| *is_lost).count());
+        let window = window_for(waiting.iter().filter(|(_, is_missing)| *is_missing).count());
         for (api_id, _) in waiting {
-            self.start_again(&api_id, first_wait(&api_id, window), ctx);
+            self.start_prober(&api_id, first_wait(&api_id, window), ctx);
         }
         self.start_due(ctx);
     }
 
-    /// Starts one more life, of a row as it is now, if its batcher is there; else it waits for that.
-    fn start_again(&mut self, api_id: &ApiId, wait: Duration, ctx: &Context<Self>) {
-        if self.stopping.is_some() || self.escalated || !self.chain.prober_threads[self.thread_of(api_id)].is_up() {
+    /// Starts one more life of a prober that waits, by its row as it is now. Without its batcher it waits on.
+    fn start_prober(&mut self, api_id: &ApiId, wait: Duration, ctx: &Context<Self>) {
+        let batcher = self.chain.batcher_of(api_id);
+        if self.stopping.is_some() || self.escalated || !batcher.is_up() {
             return;
         }
-        let (Some(api), Some(slot)) = (self.configs.running.get(api_id).cloned(), self.probers.slots.get_mut(api_id))
-        else {
+        let shared = Arc::clone(&batcher.shared);
+        let Some(api) = self.configs.running.get(api_id).cloned() else { return };
+        let Some(slot) = self.probers.slots.get_mut(api_id) else { return };
+        if !matches!(slot.state, State::Waits { .. }) {
             return;
-        };
-        let resume = match std::mem::replace(&mut slot.state, State::Over) {
-            State::Waits { resume, .. } => resume,
-            state => {
-                slot.state = state;
-                return;
-            }
-        };
+        }
+        let State::Waits { resume, .. } = std::mem::replace(&mut slot.state, State::Over) else { return };
         let now = self.time.moment();
         let missed = api.schedule.missed(self.tick_slot(api_id), resume.accounted, now);
-        let is_lost = !resume.is_settled || missed > 0;
-        let start = if self.options.once {
-            Start::Once(wait)
-        } else if is_lost && api.schedule.tick_is_open(now) {
+        let is_missing = !resume.is_settled || missed > 0;
+        let (start, wait) = if self.options.once {
+            (Start::Once(wait), wait)
+        } else if is_missing && api.schedule.tick_is_open(now) {
             // Two probes within a moment could confirm a blip.
             let recheck = api.recheck.min(api.schedule.shortest_gap_from(now));
             let not_before = resume.probed_at.map_or(Duration::ZERO, |at| at.saturating_add(recheck));
-            Start::Soon(wait.max(not_before.saturating_sub(now.uptime)))
+            let wait = wait.max(not_before.saturating_sub(now.uptime));
+            (Start::Soon(wait), wait)
         } else {
-            Start::Scheduled
+            (Start::Scheduled, Duration::ZERO)
         };
         if missed > 0 {
             self.stats.ticks_missed(missed);
             tracing::warn!(%api_id, missed, "ticks came while the prober was dead");
         }
         let resume = ResumePoint { accounted: now, missed: resume.missed.saturating_add(missed), ..resume };
-        self.start_prober(&api, start, resume, ctx);
-    }
-
-    fn start_prober(&mut self, api: &Arc<ApiConfig>, start: Start, resume: ResumePoint, ctx: &Context<Self>) {
-        let index = self.thread_of(&api.api_id);
-        let thread = self.chain.thread_of_probers(index, &self.threads, &self.options, &self.time);
-        let shared = Arc::clone(&self.chain.prober_threads[index].shared);
-        let began = self.uptime();
-        let wait = match start {
-            Start::Scheduled => Duration::ZERO,
-            Start::Soon(wait) | Start::Once(wait) => wait,
-        };
-        let liveness = Arc::new(Liveness::new(resume, began.saturating_add(wait)));
+        let liveness = Arc::new(Liveness::new(resume, now.uptime.saturating_add(wait)));
         let init = ProberInit { start, liveness: Arc::clone(&liveness) };
-        let (api_id, api) = (api.api_id.clone(), Arc::clone(api));
         let prober = move || Prober::new(api, shared, init);
-        let life = self.start_child(Who::Prober(api_id.clone()), &thread, prober::MAILBOX_CAPACITY, ctx, prober);
-        let state = State::Runs(Running { life, began, liveness });
-        self.probers.slots.entry(api_id).or_insert(Slot { faults: None, state: State::Over }).state = state;
+        let child = self.start_child(Who::Prober(api_id.clone()), prober::MAILBOX_CAPACITY, ctx, prober);
+        if let Some(slot) = self.probers.slots.get_mut(api_id) {
+            slot.state = State::Runs(Running { child, began: now.uptime, liveness });
+        }
     }
 
     /// The row changed. A prober that was given up for the row before is tried at once.
@@ -289,8 +166,8 @@ impl Supervisor {
         let Some(slot) = self.probers.slots.get_mut(&api.api_id) else { return };
         match &mut slot.state {
             State::Runs(_) => {
-                if let Some(prober) = self.probers.address(&api.api_id) {
-                    self.tell(prober, Reconfigure(Arc::clone(&api)), ctx);
+                if let Some(prober) = self.probers.child(&api.api_id) {
+                    self.tell(&prober.addr, Reconfigure(Arc::clone(&api)), ctx);
                 }
             }
             State::Waits { until, resume } => {
@@ -309,29 +186,26 @@ impl Supervisor {
 
     /// Cuts the probers of a thread, for no fault of theirs. They wait for the batcher there.
     pub(super) fn pause_probers(&mut self, thread: usize) {
-        let of_thread: Vec<ApiId> =
-            self.probers.running().map(|(id, _)| id).filter(|id| self.thread_of(id) == thread).cloned().collect();
+        let running = self.probers.running().map(|(api_id, _)| api_id);
+        let of_thread: Vec<ApiId> = running.filter(|id| self.chain.index_of(id) == thread).cloned().collect();
         for api_id in of_thread {
             self.prober_is_gone(&api_id, &ExitReason::ArbiterGone);
         }
         self.finish_stop_if_idle();
     }
 
-    /// The present life of a prober is over, in whatever way. Where its next one goes on; `None`: there is none.
+    /// The present life of a prober is over. Its slot, if there is to be a next one.
     fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut Slot> {
         let is_stopping = self.stopping.is_some();
         let slot = self.probers.slots.get_mut(api_id)?;
-        let State::Runs(running) = &slot.state else { return None };
-        let mut resume = running.liveness.take_resume_point();
-        // One that ends by itself lost its outcome with its batcher, or is done.
-        let is_charged = !matches!(reason, ExitReason::Normal | ExitReason::ArbiterGone);
-        if is_charged {
+        let mut resume = slot.running()?.liveness.take_resume_point();
+        if is_its_fault(reason) {
             resume.ticket = None;
         }
         if is_stopping || (self.options.once && resume.ticket.is_none()) {
             slot.state = State::Over;
-            if is_charged && !is_stopping {
-                self.probers.died_in_round += 1;
+            if is_its_fault(reason) && !is_stopping {
+                self.round.died();
                 tracing::error!(%api_id, %reason, "the prober died");
             }
             return None;
@@ -340,42 +214,21 @@ impl Supervisor {
         Some(slot)
     }
 
-    /// The notice of a prober's end.
-    pub(super) fn prober_ended(&mut self, api_id: &ApiId, life: u32, reason: &ExitReason, ctx: &mut Context<Self>) {
-        let is_present = |slot: &Slot| matches!(&slot.state, State::Runs(running) if running.life.number == life);
-        if !self.probers.slots.get(api_id).is_some_and(is_present) {
-            return; // of an earlier life, or of an API that is no longer watched
-        }
-        match reason {
-            // It moves, and with it all that lived there.
-            ExitReason::ArbiterGone if self.stopping.is_none() => {
-                self.replace_thread(self.thread_of(api_id), reason.clone(), ctx);
-            }
-            ExitReason::Normal | ExitReason::ArbiterGone => {
-                self.prober_is_gone(api_id, reason);
-                self.start_again(api_id, Duration::ZERO, ctx);
-                self.finish_stop_if_idle();
-            }
-            _ => self.prober_died(api_id, reason, ctx),
-        }
-    }
-
-    /// A prober is dead by its own fault. That it hung, or that somebody killed it, counts like any other death.
-    pub(super) fn prober_died(&mut self, api_id: &ApiId, reason: &ExitReason, ctx: &mut Context<Self>) {
+    /// A prober is dead. That it hung, or that somebody killed it, counts like any other death; that it lost its outcome with
+    /// its batcher does not.
+    pub(super) fn prober_ended(&mut self, api_id: &ApiId, reason: &ExitReason, ctx: &mut Context<Self>) {
         let (now, policy) = (self.uptime(), self.options.restart);
         let Some(slot) = self.prober_is_gone(api_id, reason) else { return self.finish_stop_if_idle() };
-        let has_hung_before = slot.has_hung();
-        let faults = slot.faults.get_or_insert_default();
-        if *reason == ExitReason::Hung {
-            faults.hangs = if has_hung_before { faults.hangs.saturating_add(1) } else { 1 };
-            faults.hung_at = Some(now);
+        if !is_its_fault(reason) {
+            return self.start_prober(api_id, Duration::ZERO, ctx);
         }
-        let (delay, is_given_up) = faults.count(now, &policy, api_id.stable_hash(), reason);
-        let (deaths, given_up) = (faults.deaths.recent(), faults.given_up.clone());
+        let (delay, is_given_up) = slot.died(now, &policy, api_id.stable_hash(), reason);
         let at = now.saturating_add(delay);
         if let State::Waits { until, .. } = &mut slot.state {
             *until = Some(at);
         }
+        let deaths = slot.faults.as_ref().map_or(0, |faults| faults.deaths.recent());
+        let given_up = slot.why_given_up().cloned();
         self.probers.due.insert((at, api_id.clone()));
         if let (Some(why), true) = (&given_up, is_given_up) {
             tracing::error!(%api_id, why, "the prober is given up: nobody probes this API for now");
@@ -414,14 +267,13 @@ impl Supervisor {
                 break;
             }
             let Some((at, api_id)) = self.probers.due.pop_first() else { break };
-            let is_up = self.chain.prober_threads[self.thread_of(&api_id)].is_up();
             let Some(Slot { state: State::Waits { until, .. }, .. }) = self.probers.slots.get_mut(&api_id) else {
                 continue;
             };
-            if until.take_if(|until| *until == at).is_some() && is_up {
+            if until.take_if(|until| *until == at).is_some() && self.chain.batcher_of(&api_id).is_up() {
                 self.probers.granted = None;
                 self.stats.restarted();
-                self.start_again(&api_id, Duration::ZERO, ctx);
+                self.start_prober(&api_id, Duration::ZERO, ctx);
             }
         }
         self.arm_starts(now, ctx);
@@ -442,6 +294,11 @@ impl Supervisor {
         });
         self.probers.timer = Some((at, timer));
     }
+}
+
+/// One that ends by itself lost its outcome with its batcher, or is done; a thread takes along whoever is on it.
+fn is_its_fault(reason: &ExitReason) -> bool {
+    !matches!(reason, ExitReason::Normal | ExitReason::ArbiterGone)
 }
 
 /// How long so many first probes take.

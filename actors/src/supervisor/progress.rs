@@ -11,7 +11,7 @@
 //!
 //! What the supervisor is about to mend within patience of its own is not held against it: while the chain is started again
 //! (a minute or so, then it ends the process itself), and for a while after it was asleep, when nobody can be judged. A
-//! thread of probers is silent for [`Options::stuck_after`](crate::options::Options) before it is replaced. So whoever feeds a watchdog by this asks three
+//! thread of probers is silent for `Options::stuck_after` before it is replaced. So whoever feeds a watchdog by this asks three
 //! times in its span, and the span is more than three times `stuck_after`: 30 s to its 5 s. A shorter one ends a process
 //! that the supervisor would have mended.
 
@@ -21,13 +21,12 @@ use actix::{Handler, Message, MessageResult};
 use api_health_core::ApiId;
 use api_health_core::schedule::Moment;
 
-use super::Supervisor;
-use super::probers::{Slot, State};
+use super::slot::{Slot, State};
+use super::{FIRST_OF_PROBERS, Supervisor};
 
 /// A thread beats twice a second; after four beats that did not come, what lives on it is stuck for now.
 pub const SILENT_AFTER: Duration = Duration::from_secs(2);
 
-/// How probing goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Probers that should probe.
@@ -58,7 +57,6 @@ pub enum Asker {
     Leases,
 }
 
-/// Asks for [`Progress`].
 #[derive(Message)]
 #[rtype(result = "Progress")]
 pub struct AskProgress(pub Asker);
@@ -90,8 +88,8 @@ impl Handler<AskProgress> for Supervisor {
 impl Supervisor {
     /// Whether it runs, and is overdue, or its thread is silent.
     fn does_not_move(&self, api_id: &ApiId, slot: &Slot, now: Duration) -> bool {
-        let State::Runs(running) = &slot.state else { return false };
-        let thread = &self.chain.prober_threads[self.thread_of(api_id)].batcher.thread;
+        let Some(running) = slot.running() else { return false };
+        let thread = &self.threads[FIRST_OF_PROBERS + self.chain.index_of(api_id)];
         running.liveness.is_overdue(now) || thread.as_ref().is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
     }
 

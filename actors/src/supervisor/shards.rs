@@ -82,12 +82,12 @@ impl Supervisor {
 
     /// Has the keeper read the records of what is owned and not read yet, and probes what lies in it after that.
     pub(super) fn load(&mut self, ctx: &mut Context<Self>) {
-        let Some(keeper) = &self.chain.keeper.life else { return };
+        let Some(keeper) = &self.chain.keeper else { return };
         let grants = self.ownership.begin_to_load();
         if grants.is_empty() {
             return;
         }
-        let (keeper, life) = (keeper.addr().clone(), keeper.number);
+        let (keeper, life) = (keeper.addr.clone(), keeper.life);
         let asked = grants.clone();
         let reading = async move {
             let (began, mut waits) = (Instant::now(), Waits::new(RetryPolicy::STORE));
@@ -108,7 +108,7 @@ impl Supervisor {
         };
         ctx.spawn(reading.into_actor(self).map(move |read, supervisor, ctx| {
             supervisor.ownership.end_loading(&grants);
-            if supervisor.chain.keeper.life.as_ref().is_none_or(|keeper| keeper.number != life) {
+            if supervisor.chain.keeper.as_ref().is_none_or(|keeper| keeper.life != life) {
                 return supervisor.load(ctx); // by its next life, if that has begun
             }
             match read {
@@ -242,13 +242,13 @@ impl Supervisor {
 
     /// Whether that is done with here: one that somebody else has to act upon now may be ours to act upon later.
     fn act_on(&self, Ask { id, at, what }: Ask, ctx: &mut Context<Self>) -> bool {
-        let Some(keeper) = self.chain.keeper().filter(|_| self.chain.is_up()) else { return false };
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return false };
         match what {
             AskFor::Retry { alert_ids } => {
-                self.tell(keeper, Retry(alert_ids), ctx);
+                self.tell(&keeper.addr, Retry(alert_ids), ctx);
             }
             AskFor::DropChannel { channel } => {
-                self.tell(keeper, DropChannel { channel, until: at }, ctx);
+                self.tell(&keeper.addr, DropChannel { channel, until: at }, ctx);
             }
             AskFor::Withdraw { api_id, incident_id, told: kind } => {
                 if !self.ownership.is_ready(&api_id) {
@@ -268,7 +268,7 @@ impl Supervisor {
                     changes_left_out: 0,
                     api_id,
                 };
-                let told = keeper.send(Withdraw(Arc::new(alert)));
+                let told = keeper.addr.send(Withdraw(Arc::new(alert)));
                 ctx.spawn(told.into_actor(self).map(move |told, supervisor, _| match &supervisor.ownership.handle {
                     Some(handle) if told.is_ok() => handle.notice(Notice::Done(id)),
                     _ => supervisor.ownership.forget_acted(|acted| acted == id), // the keeper died: its next life is told
@@ -321,8 +321,8 @@ impl Handler<KeeperAsks> for Supervisor {
     fn handle(&mut self, asks: KeeperAsks, ctx: &mut Self::Context) {
         match asks {
             KeeperAsks::ProbeAgain(api_id) => {
-                if let Some(prober) = self.probers.address(&api_id) {
-                    self.tell(prober, Again, ctx);
+                if let Some(prober) = self.probers.child(&api_id) {
+                    self.tell(&prober.addr, Again, ctx);
                 }
             }
             // One that was said of an earlier grant says nothing of this one.

@@ -13,9 +13,8 @@ use actix::Context;
 use api_health_core::ApiId;
 
 use super::progress::Asker;
-use super::{Supervisor, Who};
+use super::{FIRST_OF_PROBERS, Supervisor, Who};
 use crate::child::ExitReason;
-use crate::threads::Thread;
 
 /// How often the supervisor looks.
 pub(super) const SCAN_EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +31,6 @@ const STUCK_MAX: u32 = 1;
 /// A thread of keeper or alerter gets so many times the time of one of probers, since there is no way back from it.
 const CHAIN_PATIENCE: u32 = 3;
 
-/// What was seen.
 pub(super) struct Watchdog {
     looked_at: Duration,
     judges_from: Duration,
@@ -75,28 +73,28 @@ impl Supervisor {
         }
         let overdue = self.probers.running().filter(|(_, running)| running.liveness.is_overdue(now));
         for api_id in overdue.map(|(api_id, _)| api_id.clone()).collect::<Vec<ApiId>>() {
-            self.prober_died(&api_id, &ExitReason::Hung, ctx);
+            self.prober_ended(&api_id, &ExitReason::Hung, ctx);
         }
     }
 
     fn look_at_threads(&mut self, now: Duration, ctx: &mut Context<Self>) {
-        let stuck_after = self.options.stuck_after;
-        let is_stuck = |thread: &Option<Thread>, after| thread.as_ref().is_some_and(|t| t.silent_for(now) >= after);
-        let of_chain = [(Who::Alerter, &self.chain.alerter.thread), (Who::Keeper, &self.chain.keeper.thread)];
-        if let Some((who, _)) = of_chain.iter().find(|(_, thread)| is_stuck(thread, stuck_after * CHAIN_PATIENCE)) {
-            let name = who.name();
-            return self.escalate(name, ExitReason::Hung);
-        }
-        for index in 0..self.chain.prober_threads.len() {
-            if !is_stuck(&self.chain.prober_threads[index].batcher.thread, stuck_after) {
+        for index in 0..self.threads.len() {
+            let silent_for = self.threads[index].as_ref().map_or(Duration::ZERO, |thread| thread.silent_for(now));
+            let of_probers = index.checked_sub(FIRST_OF_PROBERS);
+            let patience = if of_probers.is_some() { 1 } else { CHAIN_PATIENCE };
+            if silent_for < self.options.stuck_after * patience {
                 continue;
             }
+            let Some(of_probers) = of_probers else {
+                let who = if index == 0 { Who::Alerter } else { Who::Keeper };
+                return self.escalate(who.name(), ExitReason::Hung);
+            };
             self.watchdog.stuck += 1;
             if self.watchdog.stuck > STUCK_MAX {
                 return self.escalate("thread of probers", ExitReason::Hung);
             }
-            tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");
-            self.replace_thread(index, ExitReason::Hung, ctx);
+            tracing::error!(of_probers, "a thread of probers is stuck; it is left behind, and its probers move");
+            self.replace_thread(of_probers, ExitReason::Hung, ctx);
         }
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_rt::Arbiter;
 use api_health_core::ApiId;
 
 use crate::alerter::Alerter;
+use crate::child::Child;
 use crate::outcome_batcher::OutcomeBatcher;
 use crate::prober::Prober;
 use crate::state_keeper::StateKeeper;
@@ -109,17 +110,17 @@ impl Handler<PassOn> for Supervisor {
     type Result = bool;
 
     fn handle(&mut self, PassOn(whom, fault): PassOn, ctx: &mut Self::Context) -> bool {
-        fn to<A>(child: Option<&Addr<A>>, fault: InjectedFault) -> bool
+        fn to<A>(child: Option<&Child<A>>, fault: InjectedFault) -> bool
         where
             A: Actor<Context = Context<A>> + Handler<InjectedFault>,
         {
-            child.is_some_and(|child| child.try_send(fault).is_ok())
+            child.is_some_and(|child| child.addr.try_send(fault).is_ok())
         }
         match whom {
-            Whom::Child(Who::Alerter) => to(self.chain.alerter.addr(), fault),
-            Whom::Child(Who::Keeper) => to(self.chain.keeper.addr(), fault),
-            Whom::Child(Who::Batcher(index)) => to(self.chain.prober_threads[index].batcher.addr(), fault),
-            Whom::Child(Who::Prober(api_id)) => to(self.probers.address(&api_id), fault),
+            Whom::Child(Who::Alerter) => to(self.chain.alerter.as_ref(), fault),
+            Whom::Child(Who::Keeper) => to(self.chain.keeper.as_ref(), fault),
+            Whom::Child(Who::Batcher(index)) => to(self.chain.batchers[index].child.as_ref(), fault),
+            Whom::Child(Who::Prober(api_id)) => to(self.probers.child(&api_id), fault),
             Whom::Supervisor => {
                 fault.take(self, ctx);
                 true

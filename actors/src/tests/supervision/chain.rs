@@ -395,7 +395,7 @@ fn a_single_round_goes_on_over_a_restart_of_the_chain() {
             assert!(missing.is_empty(), "{whom:?}: {missing:?}");
             assert_eq!(world.channels[0].lines(), ["api-007 down"], "{whom:?}");
             assert_eq!(running.round().progress(), (500, 500));
-            assert_eq!(running.died_in_round().await, 0);
+            assert_eq!(running.round().deaths(), 0);
         });
     }
 }

@@ -321,7 +321,7 @@ fn in_a_single_round_a_hanging_probe_ends_and_counts_as_a_death() {
         let running = world.start(Options { once: true, ..options() }).await;
         running.round().finished().await;
         seconds(1).await;
-        assert_eq!(running.died_in_round().await, 1);
+        assert_eq!(running.round().deaths(), 1);
         assert!(running.settle(true, Duration::from_secs(5)).await);
     });
 }
