@@ -26,7 +26,6 @@ use trouble::Trouble;
 /// through each channel.
 pub const MAILBOX_CAPACITY: usize = 256;
 
-/// The actor.
 pub struct Alerter {
     channels: HashMap<&'static str, Channel>,
     policy: RetryPolicy,
@@ -73,9 +72,7 @@ impl Actor for Alerter {
 #[derive(Clone, Message)]
 #[rtype(result = "Attempted")]
 pub struct DeliverAlert {
-    /// The name of the channel.
     pub channel: ChannelName,
-    /// What to tell.
     pub alert: Arc<Alert>,
     /// Attempts that failed before this one.
     pub failures: u32,

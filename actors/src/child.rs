@@ -1,8 +1,8 @@
-//! How a child is started, and how its death is noticed: exactly one notice for each life, whatever ended it.
+//! The one loop that drives every actor here, and notices its death: exactly one notice for each life, whatever ended it.
 //!
 //! actix restarts an actor that stops itself and nothing else: after a panic its mailbox is closed for ever and nobody
-//! is told. So each child here is driven by a loop of ours, which catches the unwinding, can be aborted from outside,
-//! and reports the exit reason. A child starts from a factory, with a fresh value for each life.
+//! is told. So each child is driven by a loop of ours, which catches the unwinding, can be cut from outside, and reports
+//! why it ended. A child starts from a factory, with a fresh value for each life.
 
 use std::any::Any;
 use std::fmt;
@@ -10,12 +10,12 @@ use std::panic::AssertUnwindSafe;
 
 use actix::dev::ContextFut;
 use actix::dev::channel::channel;
-use actix::{Actor, ActorContext, Addr, Context, Message, Recipient};
+use actix::{Actor, ActorContext, Addr, Context};
 use api_health_core::text;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
 
-use crate::threads::Place;
+use crate::threads::Thread;
 
 /// Why a child is no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum ExitReason {
     Normal,
     /// It panicked, with this text.
     Panic(String),
-    /// It was aborted through its handle.
+    /// It was cut from outside.
     Killed,
     /// It lived and no longer moved: it, or its whole thread, was not heard of when it should have been.
     Hung,
@@ -48,61 +48,48 @@ impl fmt::Display for ExitReason {
     }
 }
 
-/// The notice of a child's death.
-#[derive(Clone, Debug, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct ChildExit<I: 'static> {
-    /// Which child.
-    pub child: I,
-    /// Which of its lives, so that a late notice is not taken for the death of the next one.
-    pub life: u32,
-    /// Why.
-    pub reason: ExitReason,
-}
-
-/// A running child.
+/// One life of a child. Dropping it ends that life at once, in the middle of whatever it does.
 pub struct Child<A: Actor> {
-    /// Its mailbox.
+    /// Which of the child's lives.
+    pub life: u32,
     pub addr: Addr<A>,
-    /// Ends it at once, even if it never looks into its mailbox again.
-    pub kill: AbortHandle,
+    cut: AbortHandle,
 }
 
-/// Starts a child at `place`, with a mailbox of `mailbox_capacity` messages. `supervisor` gets exactly one
-/// [`ChildExit`] when this life ends.
-pub fn start<A, I, F>(
-    place: &Place,
-    mailbox_capacity: usize,
-    supervisor: Recipient<ChildExit<I>>,
-    child: I,
-    life: u32,
-    factory: F,
-) -> Child<A>
+impl<A: Actor> Drop for Child<A> {
+    fn drop(&mut self) {
+        self.cut.abort();
+    }
+}
+
+/// Starts a child on `thread`, with a mailbox of `mailbox_capacity` messages. `ended` is called exactly once, on that
+/// thread, when this life ends.
+pub fn start<A, F, N>(thread: &Thread, life: u32, mailbox_capacity: usize, factory: F, ended: N) -> Child<A>
 where
     A: Actor<Context = Context<A>>,
-    I: Send + Clone + 'static,
     F: FnOnce() -> A + Send + 'static,
+    N: FnOnce(ExitReason) + Send + 'static,
 {
     let (sender, receiver) = channel(mailbox_capacity);
-    let (kill, registration) = AbortHandle::new_pair();
-    let guard = ExitGuard { supervisor, child, life, fired: false };
-    place.spawn(move || {
+    let (cut, registration) = AbortHandle::new_pair();
+    let notice = Notice(Some(ended));
+    thread.spawn(move || {
         // The context comes first: it keeps the mailbox open while the factory runs.
         let context = Context::with_receiver(receiver);
         match std::panic::catch_unwind(AssertUnwindSafe(factory)) {
             Ok(actor) => {
-                actix_rt::spawn(live(context.into_future(actor), registration, guard));
+                actix_rt::spawn(live(context.into_future(actor), registration, notice));
             }
-            Err(panic) => guard.fire(ExitReason::Panic(panic_text(&*panic))),
+            Err(panic) => notice.give(ExitReason::Panic(panic_text(&*panic))),
         }
     });
-    Child { addr: Addr::new(sender), kill }
+    Child { life, addr: Addr::new(sender), cut }
 }
 
-async fn live<A, I>(mut life: ContextFut<A, Context<A>>, registration: AbortRegistration, guard: ExitGuard<I>)
+async fn live<A, N>(mut life: ContextFut<A, Context<A>>, registration: AbortRegistration, notice: Notice<N>)
 where
     A: Actor<Context = Context<A>>,
-    I: Send + Clone + 'static,
+    N: FnOnce(ExitReason),
 {
     let ended = Abortable::new(AssertUnwindSafe(&mut life).catch_unwind(), registration).await;
     let reason = match ended {
@@ -116,36 +103,24 @@ where
     }
     // A panic in a destructor must not eat the notice.
     let _ = std::panic::catch_unwind(AssertUnwindSafe(move || drop(life)));
-    guard.fire(reason);
+    notice.give(reason);
 }
 
-/// Reports the end of one life, also when it is dropped unfired because its arbiter is gone.
-struct ExitGuard<I: Send + Clone + 'static> {
-    supervisor: Recipient<ChildExit<I>>,
-    child: I,
-    life: u32,
-    fired: bool,
-}
+/// Is given at the end of one life, also when it is dropped because the thread is gone.
+struct Notice<N: FnOnce(ExitReason)>(Option<N>);
 
-impl<I: Send + Clone + 'static> ExitGuard<I> {
-    fn fire(mut self, reason: ExitReason) {
-        self.report(reason);
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a notice must never be refused; there is one for each life, which is its bound"
-    )]
-    fn report(&mut self, reason: ExitReason) {
-        self.fired = true;
-        self.supervisor.do_send(ChildExit { child: self.child.clone(), life: self.life, reason });
+impl<N: FnOnce(ExitReason)> Notice<N> {
+    fn give(mut self, reason: ExitReason) {
+        if let Some(ended) = self.0.take() {
+            ended(reason);
+        }
     }
 }
 
-impl<I: Send + Clone + 'static> Drop for ExitGuard<I> {
+impl<N: FnOnce(ExitReason)> Drop for Notice<N> {
     fn drop(&mut self) {
-        if !self.fired {
-            self.report(ExitReason::ArbiterGone);
+        if let Some(ended) = self.0.take() {
+            ended(ExitReason::ArbiterGone);
         }
     }
 }

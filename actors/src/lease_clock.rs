@@ -80,7 +80,6 @@ impl LeaseClock {
         }
     }
 
-    /// The present session.
     pub fn session(&self) -> u64 {
         self.0.session.load(Ordering::SeqCst)
     }

@@ -46,12 +46,7 @@ pub enum LeaseChange {
     /// Let go of these in order, and answer with [`LeaseHandle::released`].
     Release(ShardSet),
     /// Drop these, and what is not stored of them.
-    Lost {
-        /// The shards.
-        shards: ShardSet,
-        /// Why.
-        why: Loss,
-    },
+    Lost { shards: ShardSet, why: Loss },
     /// The worker has left, as it was asked to. Nothing follows.
     Left,
 }
@@ -59,7 +54,6 @@ pub enum LeaseChange {
 /// A shard that is owned from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gained {
-    /// The shard.
     pub shard: Shard,
     /// What every write of it carries.
     pub epoch: u64,
@@ -123,7 +117,6 @@ impl LeaseHandle {
         self.sight.clone()
     }
 
-    /// How the renewals go.
     pub fn renewals(&self) -> watch::Receiver<Renewals> {
         self.renewals.clone()
     }

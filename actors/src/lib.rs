@@ -6,34 +6,35 @@
 //! | actor | how many | owns | sends to |
 //! |---|---|---|---|
 //! | [`supervisor`] | 1 | all other actors, their threads, the config sources | keeper: what is watched, whose prober is given up; probers: a new config, stop |
-//! | [`prober`] | one per API, spread over one arbiter per core | when it is due | its courier: an outcome |
-//! | [`courier`] | one per arbiter of probers | outcomes on their way | keeper: outcomes, several at once |
+//! | [`prober`] | one per API, spread over one arbiter per core | when it is due | its outcome batcher: an outcome |
+//! | [`outcome_batcher`] | one per arbiter of probers | outcomes on their way | keeper: outcomes, several at once |
 //! | [`state_keeper`] | 1, on its own arbiter | every state, the store | alerter: an owed alert |
 //! | [`alerter`] | 1, on its own arbiter | the notifiers | |
 //!
 //! Where several workers share the APIs, a task beside the supervisor says which are its own: [`lease_holder`], by the port
 //! [`leases`]. Whether it may act for them at this moment is read from the [`lease_clock`].
 //!
-//! Messages run one way, prober → courier → keeper → alerter, and the reply to a request is the only thing that comes back: the
+//! Messages run one way, prober → outcome batcher → keeper → alerter, and the reply to a request is the only thing that comes back: the
 //! keeper's to a prober says when to probe again, the alerter's to the keeper says that an alert is delivered.
 //!
-//! The supervisor starts alerter, keeper, couriers, probers, in this order, since each holds a recipient of the one before.
+//! The supervisor starts alerter, keeper, outcome batchers, probers, in this order, since each holds a recipient of the one before.
 //! When one dies, those after it are stopped in reverse and all are started again in order; a prober has none after it. An
 //! end in order is the same in reverse: no new probes, those under way over, outcomes stored ([`system::Running::stop`]).
 //! Each child is driven by a loop of ours, [`child`], that notices its end whatever it was; what moves no more is found by
-//! promises ([`pulse`]) and beats ([`threads`]). Whoever stands outside holds a handle that follows restarts ([`follow`]).
+//! promises ([`liveness`]) and beats ([`threads`]). Whoever stands outside holds a handle that follows restarts ([`handle`]).
 
 pub mod alerter;
 pub mod child;
-pub mod courier;
-pub mod follow;
+pub mod handle;
 pub mod lease_clock;
 pub mod lease_holder;
 pub mod lease_view;
 pub mod leases;
+pub mod liveness;
+pub mod options;
+pub mod outcome_batcher;
 pub mod ports;
 pub mod prober;
-pub mod pulse;
 pub mod retry;
 pub mod round;
 pub mod state_keeper;
@@ -42,6 +43,7 @@ pub mod supervisor;
 pub mod system;
 pub mod threads;
 pub mod timebase;
+pub mod world;
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

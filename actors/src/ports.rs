@@ -14,7 +14,6 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 /// The wall clock, for stamps. Waiting is done with tokio's time, so that paused time drives the real actors.
 pub trait Clock: Send + Sync {
-    /// The present.
     fn now(&self) -> Timestamp;
 }
 
@@ -125,18 +124,12 @@ pub trait Notifier: Send + Sync {
 pub enum NotifyError {
     /// Waiting may help: unreachable, throttled, 5xx.
     Retryable {
-        /// What happened.
         reason: String,
         /// The channel asked for this much patience.
         after: Option<Duration>,
     },
     /// A person must act: no such topic, no permission, a refused parameter. Offered again all the same, slowly.
-    Permanent {
-        /// What happened.
-        reason: String,
-        /// What to do.
-        instead: String,
-    },
+    Permanent { reason: String, instead: String },
 }
 
 /// Where configs come from: a table, a file, the command line.

@@ -1,5 +1,5 @@
 //! The prober: one actor per API. When it is due it probes, judges, and hands the outcome to the state-keeper,
-//! by way of its arbiter's courier.
+//! by way of its arbiter's outcome batcher.
 //!
 //! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone; handing an outcome
 //! over goes on beside it. A tick that comes while a probe is still running is missed, and counted.
@@ -17,9 +17,9 @@ use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
 
+use crate::handle::Handle;
+use crate::liveness::Liveness;
 use crate::ports::{Ask, Probe};
-use crate::pulse::Pulse;
-use crate::round::Place;
 use crate::state_keeper::ProbeCompleted;
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
@@ -45,8 +45,8 @@ const HELD_UP_MIN: Duration = Duration::from_secs(1);
 pub struct Shared {
     /// Asks an API.
     pub probe: Arc<dyn Probe>,
-    /// Carries outcomes to the keeper: the courier of this arbiter.
-    pub courier: Recipient<ProbeCompleted>,
+    /// Carries outcomes to the keeper: the outcome batcher of this arbiter.
+    pub batcher: Handle<Recipient<ProbeCompleted>>,
     /// The present.
     pub time: TimeBase,
     /// Counts.
@@ -66,25 +66,20 @@ pub enum Start {
 }
 
 /// How one life of a prober begins.
-pub struct Birth {
+pub struct ProberInit {
     /// When it probes first.
     pub start: Start,
-    /// Its place in the round, if its first outcome is waited for.
-    pub place: Option<Arc<Place>>,
     /// By which it is watched, with what the life before this one left.
-    pub pulse: Arc<Pulse>,
+    pub liveness: Arc<Liveness>,
 }
 
-/// The actor.
 pub struct Prober {
     api: Arc<ApiConfig>,
     /// The API, ready to be asked; made before the first probe, and anew when the row changes.
     ask: Option<Rc<dyn Ask>>,
     shared: Arc<Shared>,
     start: Start,
-    /// Dropped when the first outcome is settled.
-    place: Option<Arc<Place>>,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
     /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
     due: Option<Due>,
     /// The due time that the probe under way serves, or when it began: ticks after it are missed while it runs.
@@ -110,18 +105,15 @@ pub struct Prober {
 
 impl Prober {
     /// A prober that has not begun.
-    pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, birth: Birth) -> Self {
-        #[cfg(test)]
-        crate::tests::plant::here("factory", &api.api_id);
+    pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, init: ProberInit) -> Self {
         let armed_at = shared.time.moment();
-        let missed = birth.pulse.left().missed;
+        let missed = init.liveness.missed_so_far();
         Self {
             api,
             ask: None,
             shared,
-            start: birth.start,
-            place: birth.place,
-            pulse: birth.pulse,
+            start: init.start,
+            liveness: init.liveness,
             due: None,
             serves: armed_at,
             missed,
@@ -155,7 +147,7 @@ impl Prober {
             Some(due) => self.arm(sleep_for(due, now), ctx),
             // Validation asks for a next due time, so this is the end of the calendar.
             None => {
-                self.pulse.promise_nothing();
+                self.liveness.expect_nothing();
                 tracing::error!(api_id = %self.api.api_id, "the schedule never comes due again");
             }
         }
@@ -167,14 +159,12 @@ impl Prober {
         }
         self.armed_at = self.shared.time.moment();
         self.armed_for = wait;
-        self.pulse.rests_until(self.armed_at.uptime.saturating_add(wait));
+        self.liveness.rests_until(self.armed_at.uptime.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
     }
 
     fn wake(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
-        #[cfg(test)]
-        crate::tests::plant::here("timer", &self.api.api_id);
         if self.stopping {
             return;
         }
@@ -199,9 +189,9 @@ impl Prober {
             (None, _) => self.meant_for(now),
             _ => now,
         };
-        self.pulse.begins(self.serves);
+        self.liveness.begins(self.serves);
         // It may wait for its turn for as long as it may take.
-        self.pulse.promise(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
+        self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.shared.stats.probe_began(lateness);
         self.probe(ctx);
     }
@@ -224,8 +214,6 @@ impl Prober {
         let api = Arc::clone(&self.api);
         let outcome = async move {
             let observation = exchange.await;
-            #[cfg(test)]
-            crate::tests::plant::here("judge", &api.api_id);
             let outcome = judge(&api, &observation);
             (api, outcome)
         };
@@ -255,8 +243,8 @@ impl Prober {
         self.inconclusive = outcome.verdict == Verdict::Inconclusive;
         self.count_missed();
         let now = self.shared.time.moment();
-        self.pulse.probed(now);
-        self.pulse.promise(now.uptime); // the keeper answers at once
+        self.liveness.probed(now);
+        self.liveness.expect_by(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
         if !self.is_once() && !self.stopping {
             self.arm_by_schedule(ctx);
@@ -269,7 +257,7 @@ impl Prober {
         let missed = self.api.schedule.missed(self.slot(), self.serves, self.shared.time.moment());
         if missed > 0 {
             self.missed += missed;
-            self.pulse.missed(missed);
+            self.liveness.missed(missed);
             self.shared.stats.ticks_missed(missed);
             let api_id = &self.api.api_id;
             if self.late {
@@ -297,18 +285,19 @@ impl Prober {
         let completed = ProbeCompleted {
             completed: Completed { api, outcome, missed_ticks, next_tick_in },
             // While the first round lasts somebody waits for each outcome.
-            urgent: !(was_steady && self.steady) || self.place.is_some(),
+            urgent: !(was_steady && self.steady) || self.liveness.is_in_round(),
         };
-        ctx.spawn(self.shared.courier.send(completed).into_actor(self).map(move |reply, prober, ctx| {
+        ctx.spawn(self.shared.batcher.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.handovers -= 1;
             match reply {
                 Ok(recheck) => {
-                    prober.pulse.reported(missed_ticks);
+                    prober.liveness.reported(missed_ticks);
                     // A single round does not wait for our own network to come back.
                     prober.handed_over(if settled { None } else { recheck }, ctx);
                 }
-                // The courier or the keeper is dead and the outcome is lost. This life ends soon, and the next one asks again.
-                Err(_) => prober.stop_if_idle(ctx),
+                // The outcome batcher or the keeper is dead and the outcome is lost: the next life asks again, as soon as
+                // there is somebody to tell it to.
+                Err(_) => ctx.stop(),
             }
         }));
     }
@@ -327,9 +316,9 @@ impl Prober {
             }
             Some(_) => {}
             None => {
-                self.place = None;
+                self.liveness.turn_is_over();
                 if !self.probing && self.handovers == 0 {
-                    self.pulse.settles();
+                    self.liveness.settles();
                 }
                 if self.is_once() && !self.probing {
                     self.stopping = true;
@@ -364,8 +353,6 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        #[cfg(test)]
-        crate::tests::plant::here("started", &self.api.api_id);
         match self.start {
             Start::Scheduled => self.arm_by_schedule(ctx),
             Start::Soon(wait) | Start::Once(wait) => self.arm(wait, ctx),
@@ -387,7 +374,7 @@ impl Handler<Reconfigure> for Prober {
         self.ask = None;
         if !same_schedule && !self.stopping && !self.is_once() {
             self.serves = self.shared.time.moment();
-            self.pulse.accounted(self.serves);
+            self.liveness.accounted(self.serves);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
                 self.arm_by_schedule(ctx);
@@ -422,7 +409,7 @@ impl Handler<Stop> for Prober {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         self.stopping = true;
-        self.place = None;
+        self.liveness.turn_is_over();
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }

@@ -10,15 +10,15 @@ use tokio::sync::Notify;
 pub struct Round {
     begun: AtomicUsize,
     done: AtomicUsize,
+    died: AtomicUsize,
     changed: Notify,
 }
 
 impl Round {
-    /// A place in the round; it is done when the last handle to it is dropped, also by a prober that died. A prober that
-    /// is moved takes its place along.
-    pub fn place(self: &Arc<Self>) -> Arc<Place> {
+    /// A ticket for the round; the turn is over when it is dropped, also by a prober that died.
+    pub fn ticket(self: &Arc<Self>) -> RoundTicket {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        Arc::new(Place(Arc::clone(self)))
+        RoundTicket(Arc::clone(self))
     }
 
     /// How many are done, and of how many.
@@ -26,7 +26,16 @@ impl Round {
         (self.done.load(Ordering::SeqCst), self.begun.load(Ordering::SeqCst))
     }
 
-    /// Waits until all places that were taken are done.
+    /// A prober died of something else than being asked to, where there is a single round.
+    pub fn died(&self) {
+        self.died.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn deaths(&self) -> usize {
+        self.died.load(Ordering::SeqCst)
+    }
+
+    /// Waits until all tickets that were given out are dropped.
     pub async fn finished(&self) {
         loop {
             let changed = self.changed.notified();
@@ -39,11 +48,11 @@ impl Round {
     }
 }
 
-/// A place in a [`Round`].
+/// For one turn in a [`Round`].
 #[derive(Debug)]
-pub struct Place(Arc<Round>);
+pub struct RoundTicket(Arc<Round>);
 
-impl Drop for Place {
+impl Drop for RoundTicket {
     fn drop(&mut self) {
         self.0.done.fetch_add(1, Ordering::SeqCst);
         self.0.changed.notify_waiters();
@@ -55,9 +64,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_round_is_over_when_every_place_is_dropped() {
+    async fn a_round_is_over_when_every_ticket_is_dropped() {
         let round = Arc::new(Round::default());
-        let (a, b) = (round.place(), round.place());
+        let (a, b) = (round.ticket(), round.ticket());
         drop(a);
         assert_eq!(round.progress(), (1, 2));
         let waiting = tokio::spawn({

@@ -1,215 +1,62 @@
 //! The actor system as a whole, as the program sees it: the supervisor is started, and it starts all others.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Addr;
+use api_health_core::keep::Until;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use actix::{Actor, Addr, Context, Handler};
-use api_health_core::keep::{Setup, Until};
-use api_health_core::own::shards::SHARDS;
-use api_health_core::restart::RestartPolicy;
-use futures_util::future::AbortHandle;
-use tokio::sync::{mpsc, watch};
-
-use crate::child;
-use crate::follow::KeeperHandle;
-use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
-use crate::retry::RetryPolicy;
+use crate::child::{self, Child};
+use crate::handle::Handle;
+use crate::ports::Clock;
 use crate::round::Round;
-use crate::state_keeper::{DropChannel, KeeperReport, Report, Retry, Settle};
+use crate::state_keeper::{DropChannel, KeeperReport, Report, Retry, Settle, StateKeeper};
 use crate::stats::Stats;
-#[cfg(test)]
-use crate::supervisor::poison::{Give, Poison, Whom};
 use crate::supervisor::{
-    AskProgress, Asker, DiedInRound, Fatal, Joined, KillSwitch, LeaseParts, Leave, LoadReport, Parts, Progress, Reload,
-    StopProbing, Supervisor, SupervisorOptions,
+    AskProgress, Asker, Fatal, Joined, Leave, LoadReport, MAILBOX_CAPACITY, Progress, Reload, StopProbing, Supervisor,
 };
-use crate::threads::{Place, Threads};
-use crate::timebase::TimeBase;
+use crate::threads::Thread;
+
+pub use crate::options::Options;
+pub use crate::world::World;
 
 /// After the probes, storing and telling get this long at least before the process ends.
 const SETTLE_MIN: Duration = Duration::from_secs(5);
 
-/// Everything that the actors need of the world.
-pub struct World {
-    /// Asks APIs.
-    pub probe: Arc<dyn Probe>,
-    /// Keeps states.
-    pub store: Arc<dyn StateStore>,
-    /// What people call the store.
-    pub store_name: String,
-    /// This process, for people: no two processes have the same.
-    pub instance: String,
-    /// Whom changes are told to.
-    pub notifiers: Vec<Arc<dyn Notifier>>,
-    /// Where configs come from; the earlier one wins.
-    pub sources: Vec<Arc<dyn ConfigSource>>,
-    /// The wall clock.
-    pub clock: Arc<dyn Clock>,
-    /// How the store is shared with other workers; `None`: this process owns all of it by other means.
-    pub leases: Option<LeaseParts>,
-}
-
-/// How the actors run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Threads that probers are spread over; 0 runs everything on the calling thread, as simulated time needs.
-    pub arbiters: usize,
-    /// How often sources are read that cannot tell cheaply whether they changed.
-    pub reload_every: Duration,
-    /// How long a write may wait that changes no decision.
-    pub checkpoint: Duration,
-    /// How often the keeper writes a heartbeat; `None`: never.
-    pub heartbeat: Option<Duration>,
-    /// Each API at its own slot inside the tick.
-    pub spread: bool,
-    /// One turn of each API, and then no more.
-    pub once: bool,
-    /// Probe each API soon after the start, if its tick is open.
-    pub probe_at_start: bool,
-    /// Between the tries of a delivery.
-    pub delivery: RetryPolicy,
-    /// Between the lives of a prober.
-    pub restart: RestartPolicy,
-    /// Close the incidents of APIs that have a state and no row any more. Not where only some of the APIs are asked for, as on
-    /// the command line.
-    pub closes_unconfigured: bool,
-    /// A thread of probers that has not moved for this long is stuck, and its probers move.
-    pub stuck_after: Duration,
-    /// An alert that the store holds up for 30 s is told all the same.
-    pub fail_open: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            arbiters: std::thread::available_parallelism().map_or(1, usize::from),
-            reload_every: Duration::from_secs(60),
-            checkpoint: Duration::from_secs(10),
-            heartbeat: Some(Duration::from_secs(60)),
-            spread: true,
-            once: false,
-            probe_at_start: true,
-            delivery: RetryPolicy::DELIVERY,
-            restart: RestartPolicy::default(),
-            closes_unconfigured: true,
-            stuck_after: Duration::from_secs(5),
-            fail_open: true,
-        }
-    }
-}
-
-/// The running actors.
+/// The running actors. They end with it.
 pub struct Running {
-    supervisor: Addr<Supervisor>,
-    keeper: KeeperHandle,
-    threads: Threads,
+    gauges: Gauges,
+    pub(crate) supervisor: Child<Supervisor>,
     round: Arc<Round>,
-    stats: Arc<Stats>,
-    probers: watch::Receiver<usize>,
-    unreadable: watch::Receiver<Vec<String>>,
     deaths: mpsc::UnboundedReceiver<Fatal>,
     /// What ended the run, once that is known.
     fatal: Option<(Fatal, Instant)>,
-    kill: AbortHandle,
-    kill_chain: KillSwitch,
-    clock: Arc<dyn Clock>,
 }
 
-/// Hears of the death of the supervisor and passes it on to whoever holds [`Running`].
-struct DeathWatch(mpsc::UnboundedSender<Fatal>);
-
-impl Actor for DeathWatch {
-    type Context = Context<Self>;
-}
-
-impl Handler<Fatal> for DeathWatch {
-    type Result = ();
-
-    fn handle(&mut self, exit: Fatal, _: &mut Self::Context) {
-        // Nobody listens any more once the process is ending. There is one notice.
-        let _ = self.0.send(exit);
-    }
-}
-
-/// Starts the actors. Call it inside an actix system; nothing is probed before [`Running::reload`].
+/// Starts the actors. Call it inside an actix system; nothing is probed before [`Gauges::reload`].
 pub fn start(world: World, options: &Options) -> Running {
-    let time = TimeBase::new(Arc::clone(&world.clock));
     let stats = Arc::new(Stats::default());
     let round = Arc::new(Round::default());
-    let threads = Threads::default();
+    let clock = Arc::clone(&world.clock);
     let (fatal, deaths) = mpsc::unbounded_channel();
-    let watch = DeathWatch(fatal.clone()).start().recipient();
-
-    let setup = Setup {
-        checkpoint: options.checkpoint,
-        channels: world.notifiers.iter().map(|notifier| notifier.channel().to_owned()).collect(),
-        limits: world.store.limits(),
-        instance: world.instance,
-        store_name: world.store_name,
-        version: env!("CARGO_PKG_VERSION"),
-        heeds_waits: !options.once,
-        heartbeat: options.heartbeat,
-        once: options.once,
-        spread: options.spread,
-        fail_open: options.fail_open,
-        shards: SHARDS,
-    };
-    let parts = Parts {
-        probe: world.probe,
-        store: world.store,
-        notifiers: world.notifiers,
-        delivery: options.delivery,
-        keeper: setup,
-        spread: options.spread,
-        arbiters: options.arbiters,
-        threads: threads.clone(),
-    };
-    let supervisor_options = SupervisorOptions {
-        reload_every: options.reload_every,
-        once: options.once,
-        probe_at_start: options.probe_at_start,
-        restart: options.restart,
-        closes_unconfigured: options.closes_unconfigured,
-        stuck_after: options.stuck_after,
-    };
-    let supervisor = Supervisor::new(
-        world.sources,
-        parts,
-        world.leases,
-        time,
-        Arc::clone(&stats),
-        Arc::clone(&round),
-        supervisor_options,
-        fatal,
-    );
-    let (probers, unreadable, keeper) =
-        (supervisor.count(), supervisor.unreadable(), KeeperHandle::new(supervisor.keeper()));
-    let kill_chain = supervisor.kill_switch();
-    let supervisor =
-        child::start(&Place::Here, crate::supervisor::MAILBOX_CAPACITY, watch, "supervisor", 0, move || supervisor);
-    Running {
-        supervisor: supervisor.addr,
-        keeper,
-        threads,
-        round,
-        stats,
-        probers,
-        unreadable,
-        deaths,
-        fatal: None,
-        kill: supervisor.kill,
-        kill_chain,
-        clock: world.clock,
-    }
+    let died = fatal.clone();
+    let supervisor = Supervisor::new(world, options.clone(), Arc::clone(&stats), Arc::clone(&round), fatal);
+    let (keeper, probers, unreadable) = (supervisor.keeper(), supervisor.count(), supervisor.unreadable());
+    // Nobody listens any more once the process is ending.
+    let ended = move |reason| drop(died.send(Fatal { child: "supervisor", reason }));
+    let supervisor = child::start(&Thread::current(), 0, MAILBOX_CAPACITY, move || supervisor, ended);
+    let gauges = Gauges { supervisor: supervisor.addr.clone(), keeper, stats, probers, unreadable, clock };
+    Running { gauges, supervisor, round, deaths, fatal: None }
 }
 
 /// What can be asked of the running actors by others than who holds [`Running`]. It outlives them, and has no answers then.
 #[derive(Clone)]
 pub struct Gauges {
     supervisor: Addr<Supervisor>,
-    keeper: KeeperHandle,
+    keeper: Handle<Addr<StateKeeper>>,
     stats: Arc<Stats>,
     probers: watch::Receiver<usize>,
     unreadable: watch::Receiver<Vec<String>>,
@@ -241,17 +88,16 @@ impl Gauges {
         self.keeper.ask(|| DropChannel { channel: channel.to_owned(), until }, |_| true).await
     }
 
-    /// Reads the configs, as [`Running::reload`] does.
+    /// Reads the configs, with all that was written before, and applies them; `None` if nothing is read any more, since the
+    /// process has to end ([`Running::fatal`]).
     pub async fn reload(&self) -> Option<LoadReport> {
         self.supervisor.send(Reload).await.ok().flatten()
     }
 
-    /// Figures.
-    pub fn stats(&self) -> &Stats {
+    pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
     }
 
-    /// How many probers run.
     pub fn probers(&self) -> usize {
         *self.probers.borrow()
     }
@@ -268,7 +114,6 @@ pub const fn longest_stop(within: Duration) -> Duration {
     within.saturating_add(SETTLE_MIN.saturating_mul(4))
 }
 
-/// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
     /// What the keeper had at hand at the end; `None` if it did not answer any more.
@@ -276,22 +121,9 @@ pub struct StopReport {
 }
 
 impl Running {
-    /// Reads the configs, with all that was written before, and applies them; `None` if nothing is read any more, since the
-    /// process has to end ([`Self::fatal`]).
-    pub async fn reload(&self) -> Option<LoadReport> {
-        self.supervisor.send(Reload).await.ok().flatten()
-    }
-
     /// For whoever watches the actors while another one waits for them.
     pub fn gauges(&self) -> Gauges {
-        Gauges {
-            supervisor: self.supervisor.clone(),
-            keeper: self.keeper.clone(),
-            stats: Arc::clone(&self.stats),
-            probers: self.probers.clone(),
-            unreadable: self.unreadable.clone(),
-            clock: Arc::clone(&self.clock),
-        }
+        self.gauges.clone()
     }
 
     /// Waits until it is known what this process owns at first. Not longer than a session takes to begin: the caller bounds it.
@@ -299,33 +131,12 @@ impl Running {
     /// # Errors
     /// It wants all, and another worker lives: it does nothing.
     pub async fn joined(&self) -> Result<(), String> {
-        self.supervisor.send(Joined).await.unwrap_or(Ok(())) // one that is dead says so by `fatal`
+        self.supervisor.addr.send(Joined).await.unwrap_or(Ok(())) // one that is dead says so by `fatal`
     }
 
-    /// The first probes of all APIs.
+    /// The first probes of all APIs, and who died in a single round.
     pub fn round(&self) -> &Arc<Round> {
         &self.round
-    }
-
-    /// Figures.
-    pub fn stats(&self) -> &Arc<Stats> {
-        &self.stats
-    }
-
-    /// How many probers run.
-    pub fn probers(&self) -> usize {
-        *self.probers.borrow()
-    }
-
-    /// What the keeper has at hand; `None` if there is none any more. While it is started again this waits: the caller
-    /// bounds that.
-    pub async fn report(&self) -> Option<KeeperReport> {
-        self.keeper.ask(|| Report, |_| true).await
-    }
-
-    /// Probers that died in a single round.
-    pub async fn died_in_round(&self) -> usize {
-        self.supervisor.send(DiedInRound).await.unwrap_or(0)
     }
 
     /// Waits until the program cannot go on: the supervisor is dead, or cannot keep somebody alive that nothing works
@@ -356,34 +167,26 @@ impl Running {
     }
 
     /// Ends every actor at once, in the middle of whatever it does, and stores nothing: what a crash does.
-    pub fn crash(self) {
-        self.end();
-    }
+    pub fn crash(self) {}
 
     /// Stops in reverse order: no new probes, those under way finished or cut after `within`, everything stored.
     pub async fn stop(self, within: Duration) -> StopReport {
         let began = tokio::time::Instant::now();
         // A thread that is stuck answers nothing; the deadline is kept all the same.
-        let _ = tokio::time::timeout(within + SETTLE_MIN, self.supervisor.send(StopProbing { within })).await;
+        let _ = tokio::time::timeout(within + SETTLE_MIN, self.supervisor.addr.send(StopProbing { within })).await;
         let left = within.saturating_sub(began.elapsed()).max(SETTLE_MIN);
         self.settle_until(Until::Left, left).await;
         let keeper = tokio::time::timeout(SETTLE_MIN, self.report()).await.ok().flatten();
         // The last word to the other workers. Without it they take over when the lease is over.
-        let _ = tokio::time::timeout(SETTLE_MIN, self.supervisor.send(Leave)).await;
-        self.end();
+        let _ = tokio::time::timeout(SETTLE_MIN, self.supervisor.addr.send(Leave)).await;
         StopReport { keeper }
     }
+}
 
-    /// Gives poison to an actor; whether it was there to take it.
-    #[cfg(test)]
-    pub(crate) async fn poison(&self, whom: Whom, poison: Poison) -> bool {
-        self.supervisor.send(Give { whom, poison }).await.unwrap_or(false)
-    }
+impl Deref for Running {
+    type Target = Gauges;
 
-    /// The supervisor first: it starts nobody again, and takes its probers along.
-    fn end(self) {
-        self.kill.abort();
-        self.kill_chain.kill_all();
-        self.threads.stop_all();
+    fn deref(&self) -> &Gauges {
+        &self.gauges
     }
 }

@@ -9,10 +9,10 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::child::{ChildExit, ExitReason};
+use api_health_actors::child::ExitReason;
 use api_health_actors::round::Round;
 use api_health_actors::stats;
-use api_health_actors::supervisor::{LOAD_TIMEOUT, LoadReport};
+use api_health_actors::supervisor::{Fatal, LOAD_TIMEOUT, LoadReport};
 use api_health_actors::system::{self, Options, Running};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -255,7 +255,7 @@ async fn until_signal<T>(what: impl Future<Output = T>, signals: &mut Signals) -
 }
 
 /// Says which actor is dead that nothing works without.
-fn died(dead: &ChildExit<&'static str>) -> Exit {
+fn died(dead: &Fatal) -> Exit {
     let (actor, reason) = (dead.child, &dead.reason);
     tracing::error!(actor, %reason, "an actor died that nothing works without; the process ends");
     // What could not be started lacks something outside; anything else is a fault of ours.
@@ -310,7 +310,7 @@ async fn once(
         told = running.settle(true, ONCE_TELL) => told,
         () = signals.again() => false,
     };
-    let died = running.died_in_round().await;
+    let died = running.round().deaths();
     let (done, _) = round.progress();
     let Some(keeper) = running.stop(Duration::ZERO).await.keeper else {
         tracing::error!("the state-keeper did not answer");

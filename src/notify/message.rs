@@ -31,7 +31,6 @@ pub struct Message<'a> {
 
 /// The machine form, field by field as it stands in the JSON; `docs/alerts.md` has the meanings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "the page for readers of alerts is the one place that describes them")]
 pub struct Machine<'a> {
     pub schema: u32,
     pub alert_id: &'a str,

@@ -1,26 +1,28 @@
 //! The actors at their bounds: mailboxes, outcomes on their way, attempts under way, changes that wait for a dead store.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
-use api_health_actors::child::{self, ChildExit, ExitReason};
+use api_health_actors::child::{self, ExitReason};
+use api_health_actors::handle::Whereabouts;
+use api_health_actors::liveness::{Liveness, ResumePoint};
 use api_health_actors::ports::{ConfigSource, LoadedConfigs, Notifier, NotifyError, SourceError, StateStore};
-use api_health_actors::prober::{self, Birth, Prober, Shared, Start};
-use api_health_actors::pulse::{Left, Pulse};
+use api_health_actors::prober::{self, Prober, ProberInit, Shared, Start};
 use api_health_actors::state_keeper::{self, ProbeCompleted};
 use api_health_actors::stats::{LATENESS_BOUNDS_MS, Stats};
 use api_health_actors::system::{self, Options, Running, World};
 use api_health_actors::testkit::store::StoreFault;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
-use api_health_actors::threads::Place;
+use api_health_actors::threads::Thread;
 use api_health_actors::timebase::TimeBase;
-use api_health_actors::{alerter, courier, supervisor};
+use api_health_actors::{alerter, outcome_batcher, supervisor};
 use api_health_core::{Alert, Status, keep};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 
 fn start(fake: &FakeWorld, notifiers: Vec<Arc<dyn Notifier>>, sources: Vec<Arc<dyn ConfigSource>>) -> Running {
     let world = World {
@@ -38,22 +40,6 @@ fn start(fake: &FakeWorld, notifiers: Vec<Arc<dyn Notifier>>, sources: Vec<Arc<d
 
 async fn seconds(n: u64) {
     tokio::time::sleep(Duration::from_secs(n)).await;
-}
-
-/// Hears of deaths.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<ExitReason>>>);
-
-impl Actor for Heard {
-    type Context = Context<Self>;
-}
-
-impl Handler<ChildExit<u8>> for Heard {
-    type Result = ();
-
-    fn handle(&mut self, exit: ChildExit<u8>, _: &mut Self::Context) {
-        self.0.lock().unwrap().push(exit.reason);
-    }
 }
 
 #[derive(Message)]
@@ -78,20 +64,18 @@ impl Handler<Nudge> for Idle {
 fn a_mailbox_takes_its_capacity_and_refuses_more() {
     let capacities = [
         prober::MAILBOX_CAPACITY,
-        courier::MAILBOX_CAPACITY,
+        outcome_batcher::MAILBOX_CAPACITY,
         state_keeper::MAILBOX_CAPACITY,
         alerter::MAILBOX_CAPACITY,
         supervisor::MAILBOX_CAPACITY,
     ];
     in_virtual_time(async {
-        let supervisor = Heard::default().start();
         for capacity in capacities {
-            let child = child::start(&Place::Here, capacity, supervisor.clone().recipient(), 1, 1, || Idle);
+            let child = child::start(&Thread::current(), 1, capacity, || Idle, drop);
             // It has had no turn on this thread yet, so that nothing is taken out.
             let taken = (0..2 * capacity).filter(|_| child.addr.try_send(Nudge).is_ok()).count();
             // actix has one place more for each sender.
             assert!((capacity..=capacity + 1).contains(&taken), "{taken} of {capacity}");
-            child.kill.abort();
         }
     });
 }
@@ -99,13 +83,11 @@ fn a_mailbox_takes_its_capacity_and_refuses_more() {
 #[test]
 fn what_a_panic_said_is_bounded() {
     in_virtual_time(async {
-        let heard = Heard::default();
-        let supervisor = heard.clone().start();
-        let child = child::start(&Place::Here, 1, supervisor.recipient(), 1, 1, || Idle);
+        let (died, heard) = oneshot::channel();
+        let child = child::start(&Thread::current(), 1, 1, || Idle, |reason| died.send(reason).unwrap());
         let _ = child.addr.send(Nudge).await;
-        seconds(1).await;
-        let heard = heard.0.lock().unwrap().clone();
-        let [ExitReason::Panic(text)] = &heard[..] else { panic!("{heard:?}") };
+        let reason = heard.await.unwrap();
+        let ExitReason::Panic(text) = &reason else { panic!("{reason:?}") };
         assert_eq!(text.chars().count(), 300);
     });
 }
@@ -132,17 +114,19 @@ fn so_many_outcomes_of_one_api_are_on_their_way_at_most() {
     in_virtual_time(async {
         let world = FakeWorld::new(vec![]);
         let taken = Arc::new(AtomicUsize::new(0));
+        let batcher_is = Whereabouts::default();
+        batcher_is.set(Some(Silent(Arc::clone(&taken)).start().recipient()));
         let shared = Arc::new(Shared {
             probe: Arc::new(world.targets.clone()),
-            courier: Silent(Arc::clone(&taken)).start().recipient(),
+            batcher: batcher_is.handle(),
             time: TimeBase::new(Arc::new(world.clock.clone())),
             stats: Arc::new(Stats::default()),
             spread: false,
         });
         let now = shared.time.moment();
-        let pulse = Arc::new(Pulse::new(Left::nothing(now), now.uptime));
-        let birth = Birth { start: Start::Scheduled, place: None, pulse };
-        let prober = Prober::new(Arc::new(api("a", 1)), shared, birth).start();
+        let liveness = Arc::new(Liveness::new(ResumePoint::nothing(now), now.uptime));
+        let init = ProberInit { start: Start::Scheduled, liveness };
+        let prober = Prober::new(Arc::new(api("a", 1)), shared, init).start();
         seconds(100).await;
         assert!(world.targets.probed("a").len() >= 99, "probing goes on");
         assert_eq!(taken.load(Ordering::SeqCst), 8);

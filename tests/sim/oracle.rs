@@ -392,7 +392,9 @@ impl<'a> Oracle<'a> {
             Behaviour::Refuses => "probe: refused",
             Behaviour::Hangs => "probe: timed out",
             Behaviour::CannotBeAsked => "probe: inconclusive",
-            Behaviour::Panics | Behaviour::NeverEnds => "probe: never ended",
+            Behaviour::Panics | Behaviour::PanicsAtOnce | Behaviour::PanicsAfterwards | Behaviour::NeverEnds => {
+                "probe: never ended"
+            }
         });
         let Some(api) = self.probes.remove(&probe) else { return };
         let Some(one) = self.apis.get_mut(&api.api_id) else { return };

@@ -69,7 +69,6 @@ pub enum KeeperAsks {
     Withdraw(Arc<Alert>),
 }
 
-/// The actor.
 pub struct StateKeeper {
     core: keep::Keeper,
     tools: Tools,
@@ -198,7 +197,7 @@ pub struct ProbeCompleted {
     pub urgent: bool,
 }
 
-/// Outcomes of several APIs, from one [`courier`](crate::courier), those of one API in order. The reply answers each, in
+/// Outcomes of several APIs, from one [`outcome_batcher`](crate::outcome_batcher), those of one API in order. The reply answers each, in
 /// the same order.
 #[derive(Message)]
 #[rtype(result = "Vec<Option<Duration>>")]

@@ -1,148 +1,117 @@
-//! The chain alerter → keeper → couriers, each of which holds a recipient of the one before: its members, and how they are
-//! started in order.
+//! rest_for_one over alerter → keeper → outcome batchers: when one dies, those after it are stopped in reverse, and all are
+//! started again in order. With the keeper the alerter goes as well: its attempts are cut, since the next keeper makes them
+//! again, and a late one must not arrive after what follows it.
 //!
-//! | child | mailbox | is started again | and with it |
-//! |---|---|---|---|
-//! | alerter | 256 | by `RestartPolicy::CHAIN` | keeper, couriers, probers |
-//! | keeper | 1,024 | by the same, from the same deaths | the alerter, so that attempts are cut; couriers, probers |
-//! | courier, one for each thread of probers | 1,024 | by `RestartPolicy::CHAIN`, for each thread | the probers of its thread |
-//! | prober, one for each API | 4 | by `RestartPolicy::PROBER`, for each prober ([`super::probers`]) | nobody |
-//!
-//! Past the intensity of a prober it is given up; past that of any other the process ends ([`Supervisor::escalate`]).
+//! A keeper that lives hands over all that it knows, as one value; after one that died, its next life reads the store.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
+use api_health_core::ApiId;
 use api_health_core::keep::{Keeper, Setup, Watch};
-use api_health_core::restart::Deaths;
-use futures_util::future::AbortHandle;
-use tokio::sync::watch;
+use api_health_core::own::shards::SHARDS;
+use api_health_core::restart::{Deaths, RestartPolicy, Verdict};
 
-use super::Supervisor;
+use super::{FIRST_OF_PROBERS, Supervisor, Who};
 use crate::alerter::{self, Alerter};
-use crate::child::{self, Child};
-use crate::courier::{self, Courier};
-use crate::follow::Presence;
-use crate::ports::{Notifier, Probe, StateStore};
+use crate::child::{Child, ExitReason};
+use crate::handle::Whereabouts;
+use crate::options::Options;
+use crate::outcome_batcher::{self, OutcomeBatcher};
+use crate::ports::{Notifier, StateStore};
 use crate::prober::Shared;
-use crate::retry::RetryPolicy;
-use crate::state_keeper::{self, GoBy, StateKeeper, Tools};
-use crate::threads::{Place, Thread, Threads};
+use crate::state_keeper::{self, GoBy, ProbeCompleted, Retire, StateKeeper, Tools};
+use crate::stats::Stats;
+use crate::timebase::TimeBase;
+use crate::world::World;
 
-/// A member of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Member {
-    /// The alerter.
-    Alerter,
-    /// The state-keeper.
-    Keeper,
-    /// The courier of so many a thread of probers.
-    Courier(usize),
+/// A live keeper hands over within this; one that does not is stuck, and its next life starts from the store.
+const RETIRE_MAX: Duration = Duration::from_secs(5);
+
+/// The outcome batcher of a thread of probers.
+pub(crate) struct Batcher {
+    pub(crate) child: Option<Child<OutcomeBatcher>>,
+    whereabouts: Whereabouts<Recipient<ProbeCompleted>>,
+    /// What the probers of its thread share.
+    pub(super) shared: Arc<Shared>,
+    deaths: Deaths,
 }
 
-impl Member {
-    /// What people call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Alerter => "alerter",
-            Self::Keeper => "state-keeper",
-            Self::Courier(_) => "courier",
-        }
+impl Batcher {
+    /// Whether outcomes can be handed over.
+    pub(super) fn is_up(&self) -> bool {
+        self.child.is_some()
     }
-}
 
-/// What the chain is made of, life after life.
-pub struct Parts {
-    /// Asks APIs.
-    pub probe: Arc<dyn Probe>,
-    /// Keeps states.
-    pub store: Arc<dyn StateStore>,
-    /// Whom changes are told to.
-    pub notifiers: Vec<Arc<dyn Notifier>>,
-    /// Between the tries of a delivery.
-    pub delivery: RetryPolicy,
-    /// What a keeper is made with.
-    pub keeper: Setup,
-    /// Each API at its own slot inside the tick.
-    pub spread: bool,
-    /// Threads that probers are spread over; 0 puts everything on the caller's thread.
-    pub arbiters: usize,
-    /// Where threads are started.
-    pub threads: Threads,
-}
-
-/// A running member, and which of its lives it is.
-pub(super) struct Linked<A: Actor> {
-    pub(super) child: Child<A>,
-    pub(super) life: u32,
-}
-
-/// A thread of probers, and the courier on it.
-pub(super) struct Home {
-    pub(super) thread: Option<Thread>,
-    pub(super) courier: Option<Linked<Courier>>,
-    /// What its probers share, while the courier lives.
-    pub(super) shared: Option<Arc<Shared>>,
-    pub(super) deaths: Deaths,
+    fn set(&mut self, child: Option<Child<OutcomeBatcher>>) {
+        self.whereabouts.set(child.as_ref().map(|child| child.addr.clone().recipient()));
+        self.child = child;
+    }
 }
 
 /// Where the chain stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+enum Phase {
     Up,
-    Restarting,
-    Escalated,
+    /// Whoever is missing is about to be started.
+    StartIsDue,
+    /// All are there, and the keeper reads the store.
+    Reads,
 }
 
-/// The chain.
-pub(super) struct Chain {
-    pub(super) parts: Parts,
-    pub(super) alerter: Option<Linked<Alerter>>,
-    pub(super) keeper: Option<Linked<StateKeeper>>,
-    /// The threads of the two.
-    pub(super) alerter_thread: Option<Thread>,
-    pub(super) keeper_thread: Option<Thread>,
-    pub(super) homes: Vec<Home>,
+pub(crate) struct Chain {
+    store: Arc<dyn StateStore>,
+    notifiers: Vec<Arc<dyn Notifier>>,
+    setup: Setup,
+    pub(crate) alerter: Option<Child<Alerter>>,
+    pub(crate) keeper: Option<Child<StateKeeper>>,
+    /// Where the keeper is, for those outside. It is not, while it reads the store.
+    pub(super) keeper_is: Whereabouts<Addr<StateKeeper>>,
+    /// One for each thread of probers.
+    pub(crate) batchers: Vec<Batcher>,
     /// Of alerter and keeper together.
-    pub(super) deaths: Deaths,
-    pub(super) phase: Phase,
-    pub(super) presence: watch::Sender<Presence>,
-    pub(super) kill_switch: KillSwitch,
-}
-
-/// Ends the members of the chain at once, from outside the supervisor.
-#[derive(Clone, Default)]
-pub struct KillSwitch(Arc<Mutex<Vec<AbortHandle>>>);
-
-impl KillSwitch {
-    /// In reverse order of their start.
-    pub fn kill_all(&self) {
-        for handle in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).rev() {
-            handle.abort();
-        }
-    }
-
-    pub(super) fn add(&self, handle: &AbortHandle) {
-        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        handles.retain(|handle| !handle.is_aborted());
-        handles.push(handle.clone());
-    }
+    deaths: Deaths,
+    phase: Phase,
 }
 
 impl Chain {
-    pub(super) fn new(parts: Parts) -> Self {
-        let home = || Home { thread: None, courier: None, shared: None, deaths: Deaths::default() };
+    pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>) -> Self {
+        let batcher = || {
+            let whereabouts = Whereabouts::default();
+            let shared = Shared {
+                probe: Arc::clone(&world.probe),
+                batcher: whereabouts.handle(),
+                time: time.clone(),
+                stats: Arc::clone(stats),
+                spread: options.spread,
+            };
+            Batcher { child: None, whereabouts, shared: Arc::new(shared), deaths: Deaths::default() }
+        };
+        let setup = Setup {
+            checkpoint: options.checkpoint,
+            channels: world.notifiers.iter().map(|notifier| notifier.channel().to_owned()).collect(),
+            limits: world.store.limits(),
+            instance: world.instance,
+            store_name: world.store_name,
+            version: env!("CARGO_PKG_VERSION"),
+            heeds_waits: !options.once,
+            heartbeat: options.heartbeat,
+            once: options.once,
+            spread: options.spread,
+            fail_open: options.fail_open,
+            shards: SHARDS,
+        };
         Self {
-            homes: std::iter::repeat_with(home).take(parts.arbiters.max(1)).collect(),
-            parts,
+            batchers: std::iter::repeat_with(batcher).take(options.arbiters.max(1)).collect(),
+            store: world.store,
+            notifiers: world.notifiers,
+            setup,
             alerter: None,
             keeper: None,
-            alerter_thread: None,
-            keeper_thread: None,
+            keeper_is: Whereabouts::default(),
             deaths: Deaths::default(),
-            phase: Phase::Restarting,
-            presence: watch::Sender::default(),
-            kill_switch: KillSwitch::default(),
+            phase: Phase::StartIsDue,
         }
     }
 
@@ -151,61 +120,67 @@ impl Chain {
         self.phase == Phase::Up
     }
 
-    /// Each API at its own slot inside the tick.
-    pub(super) fn spreads(&self) -> bool {
-        self.parts.spread
+    /// Which thread of probers an API is on.
+    pub(super) fn index_of(&self, api_id: &ApiId) -> usize {
+        usize::try_from(api_id.stable_hash() % self.batchers.len() as u64).unwrap_or(0)
+    }
+
+    pub(super) fn batcher_of(&self, api_id: &ApiId) -> &Batcher {
+        &self.batchers[self.index_of(api_id)]
     }
 
     /// Nothing is started any more.
     pub(super) fn escalated(&mut self) {
-        if std::mem::replace(&mut self.phase, Phase::Escalated) != Phase::Up {
-            self.presence.send_replace(Presence::Gone); // what it knows is what the store has
+        if !self.is_up() {
+            self.keeper_is = Whereabouts::default(); // what it knows is what the store has
         }
-    }
-
-    fn new_thread(&self, supervisor: &Supervisor) -> Thread {
-        if self.parts.arbiters == 0 { Threads::current() } else { self.parts.threads.start(&supervisor.time) }
     }
 }
 
 impl Supervisor {
-    /// Starts every member of the chain that is not there, in order, then the probers. A keeper that goes on from nothing reads
-    /// the records of what is owned first.
-    pub(super) fn start_chain(&mut self, core: Option<Keeper>, ctx: &mut Context<Self>) {
+    /// Starts every member of the chain that is not there, in order. A keeper that goes on from nothing reads the records of
+    /// what is owned first.
+    pub(super) fn start_chain(&mut self, snapshot: Option<Keeper>, ctx: &mut Context<Self>) {
         if self.escalated {
             return;
         }
-        let to_alerter = self.alerter(ctx).recipient();
-        let keeper_thread = self.keeper_thread();
-        let is_new = core.is_none();
-        let now = self.time.moment();
-        let core = core.map_or_else(|| Keeper::new(self.chain.parts.keeper.clone(), now), Keeper::begin_anew);
+        let alerter = match self.chain.alerter.take() {
+            Some(alerter) => alerter,
+            None => {
+                let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
+                let alerter = move || Alerter::new(notifiers, delivery);
+                self.start_child(Who::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter)
+            }
+        };
         let tools = Tools {
-            store: Arc::clone(&self.chain.parts.store),
-            alerter: to_alerter,
+            store: Arc::clone(&self.chain.store),
+            alerter: alerter.addr.clone().recipient(),
             parent: ctx.address().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
             lease: self.ownership.view.clone(),
         };
-        let keeper = self.link(Member::Keeper, &keeper_thread.place, state_keeper::MAILBOX_CAPACITY, ctx, move || {
-            StateKeeper::new(core, tools)
-        });
-        self.chain.keeper = Some(keeper);
+        self.chain.alerter = Some(alerter);
+        let is_new = snapshot.is_none();
+        let now = self.time.moment();
+        let core = snapshot.map_or_else(|| Keeper::new(self.chain.setup.clone(), now), Keeper::begin_anew);
+        let keeper = move || StateKeeper::new(core, tools);
+        self.chain.keeper = Some(self.start_child(Who::Keeper, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
+        self.chain.phase = Phase::Reads;
         if is_new {
             self.ownership.forget_loaded();
         }
-        if !self.ownership.is_unread() || !is_new {
-            self.chain_is_up(ctx);
-        } else {
+        if self.ownership.is_unread() && is_new {
             self.load(ctx);
+        } else {
+            self.chain_is_up(ctx);
         }
     }
 
     /// The keeper knows all that it has to: probing goes on.
     pub(super) fn chain_is_up(&mut self, ctx: &mut Context<Self>) {
-        let Some(keeper) = &self.chain.keeper else { return };
-        self.chain.presence.send_replace(Presence::Up(keeper.child.addr.clone()));
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.escalated) else { return };
+        self.chain.keeper_is.set(Some(keeper.addr.clone()));
         self.chain.phase = Phase::Up;
         // A keeper that was read from the store does not know what is watched, nor what it was told last.
         let started = self.configs.running.values().cloned().collect::<Vec<_>>();
@@ -214,85 +189,96 @@ impl Supervisor {
             self.tell_keeper(GoBy(Watch { started, configured, ..Watch::default() }), ctx);
         }
         self.tell_of_those_given_up(ctx);
-        for index in 0..self.chain.homes.len() {
-            self.start_home(index, ctx);
+        for index in 0..self.chain.batchers.len() {
+            self.start_batcher(index, ctx);
         }
-        self.start_paused(None, ctx);
+        self.start_waiting(None, ctx);
         self.load(ctx); // what was gained meanwhile
         self.release(ctx);
         self.apply_configs(ctx);
     }
 
-    fn alerter(&mut self, ctx: &mut Context<Self>) -> actix::Addr<Alerter> {
-        if let Some(alerter) = &self.chain.alerter {
-            return alerter.child.addr.clone();
-        }
-        let thread = self.chain.alerter_thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        let (notifiers, delivery) = (self.chain.parts.notifiers.clone(), self.chain.parts.delivery);
-        let alerter = self.link(Member::Alerter, &thread.place, alerter::MAILBOX_CAPACITY, ctx, move || {
-            Alerter::new(notifiers, delivery)
-        });
-        let address = alerter.child.addr.clone();
-        self.chain.alerter_thread = Some(thread);
-        self.chain.alerter = Some(alerter);
-        address
+    fn start_batcher(&mut self, index: usize, ctx: &Context<Self>) {
+        let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.chain.batchers[index].is_up()) else { return };
+        let keeper = keeper.addr.clone().recipient();
+        let batcher = move || OutcomeBatcher::new(keeper);
+        let child = self.start_child(Who::Batcher(index), outcome_batcher::MAILBOX_CAPACITY, ctx, batcher);
+        self.chain.batchers[index].set(Some(child));
     }
 
-    pub(super) fn keeper_thread(&mut self) -> Thread {
-        let thread = self.chain.keeper_thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        self.chain.keeper_thread = Some(thread.clone());
-        thread
-    }
-
-    /// Starts a courier on its thread; its probers are for the caller to start.
-    pub(super) fn start_home(&mut self, index: usize, ctx: &mut Context<Self>) {
-        let Some(keeper) = self.chain.keeper.as_ref().map(|keeper| keeper.child.addr.clone()) else { return };
-        if self.chain.homes.get(index).is_none_or(|home| home.courier.is_some()) {
-            return;
+    /// Alerter or keeper is dead: the rest of the chain is stopped in reverse, and all are started again in order.
+    pub(super) fn restart_chain(&mut self, who: &Who, reason: ExitReason, ctx: &mut Context<Self>) {
+        match who {
+            Who::Alerter => self.chain.alerter = None,
+            _ => self.chain.keeper = None,
         }
-        let thread = self.chain.homes[index].thread.take().unwrap_or_else(|| self.chain.new_thread(self));
-        let courier = self.link(Member::Courier(index), &thread.place, courier::MAILBOX_CAPACITY, ctx, move || {
-            Courier::new(keeper.recipient())
-        });
-        let shared = Shared {
-            probe: Arc::clone(&self.chain.parts.probe),
-            courier: courier.child.addr.clone().recipient(),
-            time: self.time.clone(),
-            stats: Arc::clone(&self.stats),
-            spread: self.chain.parts.spread,
+        let Some(after) = self.restarts_after(who, reason) else { return };
+        let before = std::mem::replace(&mut self.chain.phase, Phase::StartIsDue);
+        if before == Phase::StartIsDue {
+            return; // whoever is missing is started with the rest
+        }
+        self.chain.keeper_is.set(None);
+        self.chain.batchers.iter_mut().for_each(|batcher| batcher.set(None));
+        // One that was still reading the store knows nothing that is not there.
+        let keeper = self.chain.keeper.take().filter(|_| before == Phase::Up);
+        if keeper.is_none() {
+            self.chain.alerter = None;
+        }
+        let next = async move {
+            let snapshot = match keeper {
+                Some(keeper) => retire(&keeper.addr).await,
+                None => None,
+            };
+            tokio::time::sleep(after).await;
+            snapshot
         };
-        let home = &mut self.chain.homes[index];
-        home.shared = Some(Arc::new(shared));
-        home.courier = Some(courier);
-        home.thread = Some(thread);
+        ctx.spawn(next.into_actor(self).map(|snapshot, supervisor, ctx| supervisor.start_chain(snapshot, ctx)));
     }
 
-    fn link<A, F>(
-        &mut self,
-        member: Member,
-        on: &Place,
-        mailbox_capacity: usize,
-        ctx: &Context<Self>,
-        factory: F,
-    ) -> Linked<A>
-    where
-        A: Actor<Context = Context<A>>,
-        F: FnOnce() -> A + Send + 'static,
-    {
-        let life = self.new_life();
-        let child = child::start(on, mailbox_capacity, ctx.address().recipient(), member, life, factory);
-        self.chain.kill_switch.add(&child.kill);
-        Linked { child, life }
+    /// The outcome batcher of a thread is dead. What it had in its hands is asked for again by the probers that it was of.
+    pub(super) fn restart_batcher(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
+        self.chain.batchers[index].set(None);
+        let Some(after) = self.restarts_after(&Who::Batcher(index), reason) else { return };
+        ctx.run_later(after, move |supervisor, ctx| {
+            // Unless the whole chain is about to be started again.
+            if supervisor.chain.is_up() && !supervisor.escalated {
+                supervisor.start_batcher(index, ctx);
+                supervisor.start_waiting(Some(index), ctx);
+            }
+        });
     }
 
-    pub(super) fn tell_keeper<M>(&self, message: M, ctx: &mut Context<Self>)
-    where
-        StateKeeper: Handler<M>,
-        M: Message<Result = ()> + Send + 'static,
-    {
-        if let Some(keeper) = &self.chain.keeper {
-            // A keeper that dies before it looks is told again by its next life's start.
-            ctx.spawn(keeper.child.addr.send(message).into_actor(self).map(|_, _, _| ()));
-        }
+    /// A thread of probers is gone or stuck: all that lived there moves to another one. That is not charged to the probers.
+    pub(super) fn replace_thread(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
+        self.threads[FIRST_OF_PROBERS + index] = None;
+        self.pause_probers(index);
+        self.restart_batcher(index, reason, ctx);
     }
+
+    /// Counts the death of a member of the chain. How soon it is started again; `None`: the process has to end.
+    fn restarts_after(&mut self, who: &Who, reason: ExitReason) -> Option<Duration> {
+        let now = self.uptime();
+        let deaths = match who {
+            Who::Batcher(index) => &mut self.chain.batchers[*index].deaths,
+            _ => &mut self.chain.deaths,
+        };
+        let verdict = deaths.count(now, &RestartPolicy::CHAIN, 0);
+        let (actor, deaths) = (who.name(), deaths.recent());
+        let Verdict::Restart { after } = verdict else {
+            self.escalate(actor, reason);
+            return None;
+        };
+        let delay_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        tracing::error!(actor, %reason, deaths, delay_ms, "an actor died; it is started again, and with it those after it");
+        Some(after)
+    }
+}
+
+/// All that a live keeper knows; `None` if it does not answer.
+async fn retire(keeper: &Addr<StateKeeper>) -> Option<Keeper> {
+    let snapshot = tokio::time::timeout(RETIRE_MAX, keeper.send(Retire)).await.ok().and_then(Result::ok);
+    if snapshot.is_none() {
+        tracing::error!("the state-keeper handed nothing over; its next life goes on from what is stored");
+    }
+    snapshot
 }

@@ -1,117 +1,149 @@
 //! The supervisor: parent of every other actor. It starts them in order, starts the dead again, replaces what hangs, and
 //! stops them in reverse.
 //!
-//! In Erlang/OTP's words: alerter → keeper → couriers and probers are a rest_for_one chain, since each later one holds a
-//! recipient of the earlier ([`chain`], [`rest_for_one`]); probers are permanent children under one_for_one ([`probers`],
-//! [`one_for_one`]). Who lives and no
-//! longer moves is found by [`watchdog`]. What it cannot mend ends the process: [`Supervisor::escalate`].
+//! Every child, of whatever kind, is started by [`Supervisor::start_child`], and its end comes back as one [`Ended`]. What
+//! follows is by [`RestartPolicy`](api_health_core::restart::RestartPolicy) for all of them:
+//!
+//! | child | mailbox | its death costs | past the intensity |
+//! |---|---|---|---|
+//! | alerter | 256 | the keeper a restart, with all that it knows | the process ends |
+//! | keeper | 1,024 | the alerter a restart, so that attempts are cut | the process ends |
+//! | outcome batcher, one for each thread of probers | 1,024 | nobody a restart | the process ends |
+//! | prober, one for each API | 4 | nobody a restart | it is given up, loudly |
+//!
+//! In Erlang/OTP's words: alerter → keeper → outcome batchers is a rest_for_one chain ([`chain`]), and probers are permanent
+//! children under one_for_one ([`probers`]). Probers hold a handle to their batcher that outlives its deaths, so that they
+//! need no restart with it: only one whose outcome was lost ends, and its next life asks again. Who lives and no longer
+//! moves is found by [`watchdog`]. What cannot be mended ends the process: [`Supervisor::escalate`].
 //!
 //! What is configured, what runs, and the last good of each source are the supervisor's own, and outlive a restart of the
 //! chain. The supervisor itself is driven by the same loop as its children, and its death ends the process at once: nobody
 //! else knows who runs, and the store has all that a new process needs.
 
-mod carrying;
 mod chain;
 mod configs;
-mod one_for_one;
 mod ownership;
-#[cfg(test)]
-pub(crate) mod poison;
 mod probers;
 mod progress;
-mod rest_for_one;
 mod shards;
+mod slot;
 mod source;
 mod watchdog;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
-use api_health_core::restart::RestartPolicy;
+use actix::dev::ToEnvelope;
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use api_health_core::ApiId;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::child::{ChildExit, ExitReason};
-use crate::follow::Presence;
-use crate::ports::ConfigSource;
+use crate::child::{self, Child, ExitReason};
+use crate::handle::Handle;
+use crate::options::Options;
 use crate::prober::Stop;
 use crate::round::Round;
+use crate::state_keeper::StateKeeper;
 use crate::stats::Stats;
+use crate::threads::Thread;
 use crate::timebase::TimeBase;
+use crate::world::World;
 use chain::Chain;
 use configs::{Configs, REVISION_EVERY};
 use ownership::Ownership;
 use probers::Probers;
 use watchdog::{SCAN_EVERY, Watchdog};
 
-pub use chain::{KillSwitch, Member, Parts};
+pub use crate::world::LeaseParts;
 pub use configs::LoadReport;
-pub use ownership::LeaseParts;
 pub use progress::{AskProgress, Asker, Progress, SILENT_AFTER};
 pub use shards::{Joined, Leave};
 pub use source::LOAD_TIMEOUT;
 
-/// Messages in the supervisor's mailbox: signals from outside. Exit notices do not count against it.
+/// Messages in the supervisor's mailbox: signals from outside. Notices of deaths do not count against it.
 pub const MAILBOX_CAPACITY: usize = 64;
 
-/// How the supervisor runs its children.
-#[derive(Clone, Debug)]
-pub struct SupervisorOptions {
-    /// How often sources are read that cannot tell cheaply whether they changed.
-    pub reload_every: Duration,
-    /// One turn of each API, and then no more.
-    pub once: bool,
-    /// Probe each API soon after its prober starts, if its tick is open, instead of waiting for its next slot.
-    pub probe_at_start: bool,
-    /// How soon a dead prober is started again.
-    pub restart: RestartPolicy,
-    /// Close the incidents of APIs that have a state and no row any more.
-    pub closes_unconfigured: bool,
-    /// A thread of probers that has not moved for this long is stuck.
-    pub stuck_after: Duration,
+/// The first thread of probers, after those of alerter and keeper.
+const FIRST_OF_PROBERS: usize = 2;
+
+/// The notice that the process has to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fatal {
+    pub child: &'static str,
+    pub reason: ExitReason,
 }
 
-/// The notice that the process has to end: who died, and of what.
-pub type Fatal = ChildExit<&'static str>;
+/// A child of the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Alerter,
+    Keeper,
+    /// Of so many a thread of probers.
+    Batcher(usize),
+    Prober(ApiId),
+}
 
-/// The actor.
+impl Who {
+    /// What people call it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Alerter => "alerter",
+            Self::Keeper => "state-keeper",
+            Self::Batcher(_) => "outcome-batcher",
+            Self::Prober(_) => "prober",
+        }
+    }
+}
+
+/// The notice of a child's death.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ended {
+    who: Who,
+    /// Which of its lives, so that a late notice is not taken for the death of the next one.
+    life: u32,
+    reason: ExitReason,
+}
+
+/// The parent of all other actors.
 pub struct Supervisor {
-    options: SupervisorOptions,
+    options: Options,
     time: TimeBase,
     stats: Arc<Stats>,
     round: Arc<Round>,
+    /// Of the alerter, of the keeper, and those of the probers from [`FIRST_OF_PROBERS`] on. One that is missing is started
+    /// with the next child on it.
+    threads: Vec<Option<Thread>>,
     configs: Configs,
-    chain: Chain,
-    probers: Probers,
+    pub(crate) chain: Chain,
+    pub(crate) probers: Probers,
     watchdog: Watchdog,
     ownership: Ownership,
     /// Those who wait for the last prober's end.
     stopping: Option<Vec<oneshot::Sender<()>>>,
     fatal: mpsc::UnboundedSender<Fatal>,
     escalated: bool,
-    /// The next life of any child: never used twice, so that a late notice is never taken for another life's.
+    /// The next life of any child: no number is used twice.
     next_life: u32,
 }
 
 impl Supervisor {
     /// A supervisor that probes nothing yet: send it [`Reload`]. It says through `fatal` when the process has to end.
-    #[expect(clippy::too_many_arguments, reason = "called from one place, with one of each")]
     pub fn new(
-        sources: Vec<Arc<dyn ConfigSource>>,
-        parts: Parts,
-        leases: Option<LeaseParts>,
-        time: TimeBase,
+        mut world: World,
+        options: Options,
         stats: Arc<Stats>,
         round: Arc<Round>,
-        options: SupervisorOptions,
         fatal: mpsc::UnboundedSender<Fatal>,
     ) -> Self {
+        let time = TimeBase::new(Arc::clone(&world.clock));
         Self {
-            configs: Configs::new(sources),
-            ownership: Ownership::new(parts.keeper.shards, leases),
-            chain: Chain::new(parts),
+            configs: Configs::new(std::mem::take(&mut world.sources)),
+            ownership: Ownership::new(world.leases.take()),
+            chain: Chain::new(world, &options, &time, &stats),
             probers: Probers::default(),
             watchdog: Watchdog::new(time.moment().uptime),
+            threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.arbiters.max(1)).collect(),
             stopping: None,
             fatal,
             escalated: false,
@@ -121,6 +153,11 @@ impl Supervisor {
             stats,
             round,
         }
+    }
+
+    /// The way to the keeper for those who stand outside.
+    pub fn keeper(&self) -> Handle<Addr<StateKeeper>> {
+        self.chain.keeper_is.handle()
     }
 
     /// How many probers run, as it changes.
@@ -133,23 +170,44 @@ impl Supervisor {
         self.configs.unreadable.subscribe()
     }
 
-    /// Where the keeper is, as it changes.
-    pub fn keeper(&self) -> watch::Receiver<Presence> {
-        self.chain.presence.subscribe()
-    }
-
-    /// Ends every actor of the chain at once.
-    pub fn kill_switch(&self) -> KillSwitch {
-        self.chain.kill_switch.clone()
-    }
-
     fn uptime(&self) -> Duration {
         self.time.moment().uptime
     }
 
-    fn new_life(&mut self) -> u32 {
+    /// Starts a life of a child, whichever.
+    fn start_child<A, F>(&mut self, who: Who, mailbox_capacity: usize, ctx: &Context<Self>, factory: F) -> Child<A>
+    where
+        A: Actor<Context = Context<A>>,
+        F: FnOnce() -> A + Send + 'static,
+    {
         self.next_life = self.next_life.wrapping_add(1);
-        self.next_life
+        let (life, supervisor) = (self.next_life, ctx.address());
+        let thread = match &who {
+            Who::Alerter => 0,
+            Who::Keeper => 1,
+            Who::Batcher(index) => FIRST_OF_PROBERS + index,
+            Who::Prober(api_id) => FIRST_OF_PROBERS + self.chain.index_of(api_id),
+        };
+        let is_alone = self.options.arbiters == 0;
+        let start = || if is_alone { Thread::current() } else { Thread::start(&self.time) };
+        let thread = self.threads[thread].get_or_insert_with(start);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a notice must never be refused; there is one for each life, which is its bound"
+        )]
+        let ended = move |reason| supervisor.do_send(Ended { who, life, reason });
+        child::start(thread, life, mailbox_capacity, factory, ended)
+    }
+
+    /// Whether this is the present life of that child.
+    fn is_present(&self, who: &Who, life: u32) -> bool {
+        let present = match who {
+            Who::Alerter => self.chain.alerter.as_ref().map(|child| child.life),
+            Who::Keeper => self.chain.keeper.as_ref().map(|child| child.life),
+            Who::Batcher(index) => self.chain.batchers[*index].child.as_ref().map(|child| child.life),
+            Who::Prober(api_id) => self.probers.child(api_id).map(|child| child.life),
+        };
+        present == Some(life)
     }
 
     /// `who` cannot be kept alive, and nothing works without: the process has to end, and whoever started it starts it
@@ -159,16 +217,17 @@ impl Supervisor {
             return;
         }
         tracing::error!(actor = who, %reason, "nothing works without this actor, and it cannot be kept alive");
-        self.stop_homes();
+        self.probers.end_all();
+        self.finish_stop_if_idle();
         self.chain.escalated();
         self.configs.forget_waiters();
         self.ownership.joining.clear(); // nor does anybody learn any more what is owned
         // Nobody listens any more once the process is ending.
-        let _ = self.fatal.send(Fatal { child: who, life: self.next_life, reason });
+        let _ = self.fatal.send(Fatal { child: who, reason });
     }
 
     fn finish_stop_if_idle(&mut self) {
-        if self.probers.alive() == 0
+        if self.probers.running().next().is_none()
             && let Some(waiters) = &mut self.stopping
         {
             for waiter in waiters.drain(..) {
@@ -176,13 +235,27 @@ impl Supervisor {
             }
         }
     }
-}
 
-/// The children end with their supervisor: nobody else could stop them.
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        self.probers.kill_all();
-        self.chain.kill_switch.kill_all();
+    /// Sends without waiting for the answer. A mailbox that is full or closed belongs to somebody who is replaced.
+    fn tell<A, M>(&self, to: &Addr<A>, message: M, ctx: &mut Context<Self>)
+    where
+        A: Actor<Context = Context<A>> + Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Context<A>: ToEnvelope<A, M>,
+    {
+        ctx.spawn(to.send(message).into_actor(self).map(|_, _, _| ()));
+    }
+
+    /// A keeper that dies before it looks is told again by its next life's start.
+    fn tell_keeper<M>(&self, message: M, ctx: &mut Context<Self>)
+    where
+        StateKeeper: Handler<M>,
+        M: Message<Result = ()> + Send + 'static,
+    {
+        if let Some(keeper) = &self.chain.keeper {
+            self.tell(&keeper.addr, message, ctx);
+        }
     }
 }
 
@@ -195,6 +268,27 @@ impl Actor for Supervisor {
         ctx.run_interval(REVISION_EVERY, Self::look_at_fleet);
         ctx.run_interval(REVISION_EVERY, Self::look_around);
         ctx.run_interval(SCAN_EVERY, Self::scan);
+    }
+}
+
+impl Handler<Ended> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Ended { who, life, reason }: Ended, ctx: &mut Self::Context) {
+        if self.escalated || !self.is_present(&who, life) {
+            return; // of an earlier life, or of an API that is no longer watched
+        }
+        let is_thread_gone = reason == ExitReason::ArbiterGone;
+        match who {
+            Who::Prober(api_id) if is_thread_gone => self.replace_thread(self.chain.index_of(&api_id), reason, ctx),
+            Who::Prober(api_id) => self.prober_ended(&api_id, &reason, ctx),
+            Who::Batcher(index) if is_thread_gone => self.replace_thread(index, reason, ctx),
+            Who::Batcher(index) => self.restart_batcher(index, reason, ctx),
+            Who::Alerter | Who::Keeper => {
+                self.threads[usize::from(who == Who::Keeper)].take_if(|_| is_thread_gone);
+                self.restart_chain(&who, reason, ctx);
+            }
+        }
     }
 }
 
@@ -229,32 +323,20 @@ impl Handler<StopProbing> for Supervisor {
     fn handle(&mut self, StopProbing { within }: StopProbing, ctx: &mut Self::Context) -> Self::Result {
         let (waiter, done) = oneshot::channel();
         self.stopping.get_or_insert_default().push(waiter);
-        for prober in self.probers.addresses() {
-            ctx.spawn(prober.send(Stop).into_actor(self).map(|_, _, _| ()));
+        for (_, running) in self.probers.running() {
+            self.tell(&running.child.addr, Stop, ctx);
         }
         ctx.run_later(within, |supervisor, _| {
-            let probes = supervisor.probers.alive();
+            let probes = supervisor.probers.running().count();
             if probes > 0 {
                 tracing::warn!(probes, "probes under way are cut at the deadline");
             }
-            supervisor.probers.kill_all();
+            supervisor.probers.end_all();
+            supervisor.finish_stop_if_idle();
         });
         self.finish_stop_if_idle();
         Box::pin(async move {
             let _ = done.await;
         })
-    }
-}
-
-/// How many probers died of something else than being asked to, in a single round.
-#[derive(Message)]
-#[rtype(result = "usize")]
-pub struct DiedInRound;
-
-impl Handler<DiedInRound> for Supervisor {
-    type Result = usize;
-
-    fn handle(&mut self, _: DiedInRound, _: &mut Self::Context) -> usize {
-        self.probers.died_in_round
     }
 }

@@ -1,38 +1,21 @@
 //! What this process owns, as the supervisor knows it: which shards, with which epochs, and how far they are.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::ApiId;
 use api_health_core::keep::Grant;
-use api_health_core::own::member::Member;
 use api_health_core::own::notices::{ASKS_MAX, Ask};
 use api_health_core::own::records::{self, Session};
-use api_health_core::own::shards::{Shard, ShardSet};
+use api_health_core::own::shards::{SHARDS, Shard, ShardSet};
 use tokio::sync::oneshot;
 
-use crate::lease_clock::BootTime;
 use crate::lease_holder::{Gained, LeaseHandle, Sight};
 use crate::lease_view::{Figures, LeaseView};
-use crate::leases::Leases;
+use crate::world::LeaseParts;
 
 /// Fewer workers than are expected are told after this long: one that is started anew is not missed.
 pub(super) const SHORT_FOR: Duration = Duration::from_secs(60);
-
-/// How leases are held in this process.
-pub struct LeaseParts {
-    /// The worker, before it has a session.
-    pub member: Member,
-    /// Where leases are.
-    pub leases: Arc<dyn Leases>,
-    /// The clock that they go by.
-    pub now: BootTime,
-    /// So many workers are expected to live; `None`: whatever there is.
-    pub expected: Option<usize>,
-    /// This process ends where another worker lives.
-    pub alone: bool,
-}
 
 /// A shard that is held.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +36,13 @@ impl Held {
     }
 }
 
-/// What is owned.
 pub(super) struct Ownership {
     shards: u16,
     held: BTreeMap<Shard, Held>,
     pub(super) parts: Option<LeaseParts>,
     pub(super) handle: Option<LeaseHandle>,
+    /// Dropped with the supervisor: the lease holder ends then.
+    pub(super) alive: Option<oneshot::Sender<()>>,
     pub(super) view: LeaseView,
     pub(super) figures: Figures,
     pub(super) expected: Option<usize>,
@@ -78,7 +62,8 @@ pub(super) struct Ownership {
 
 impl Ownership {
     /// Everything is owned, or nothing yet where there are leases.
-    pub(super) fn new(shards: u16, parts: Option<LeaseParts>) -> Self {
+    pub(super) fn new(parts: Option<LeaseParts>) -> Self {
+        let shards = SHARDS;
         let grant = |shard| Grant { shard, epoch: 0, clean: true, fresh: false };
         let of_all = |shard| (shard, Held::of(grant(shard)));
         Self {
@@ -89,6 +74,7 @@ impl Ownership {
             has_joined: parts.is_none(),
             parts,
             handle: None,
+            alive: None,
             view: LeaseView::for_ever(),
             figures: Figures::default(),
             short_since: None,

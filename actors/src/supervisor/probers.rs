@@ -1,74 +1,37 @@
-//! The probers: what the supervisor knows of each, and how they are started.
+//! one_for_one: the death of a prober costs that one a restart after a delay, and nobody else anything. One that dies too
+//! often is given up loudly, and tried again slowly; a life that lasts makes up for the deaths before it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, Addr, AsyncContext, Context, SpawnHandle, WrapFuture};
-use api_health_core::restart::{Brake, Deaths};
-use api_health_core::schedule::{self, SLOT_QUANTUM};
+use actix::{AsyncContext, Context, SpawnHandle};
+use api_health_core::restart::Brake;
+use api_health_core::schedule::{self, Moment, SLOT_QUANTUM};
 use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::watch;
 
-use super::Supervisor;
-use crate::child::{self, Child};
-use crate::prober::{self, Birth, Prober, Reconfigure, Start};
-use crate::pulse::{Left, Pulse};
-use crate::round::Place;
+use super::slot::{Running, Slot, State};
+use super::{Supervisor, Who};
+use crate::child::{Child, ExitReason};
+use crate::liveness::{Liveness, ResumePoint};
+use crate::prober::{self, Prober, ProberInit, Reconfigure, Start};
+use crate::state_keeper::GivenUp;
 
 /// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
 const FIRST_PROBES_PER_SECOND: u32 = 1_000;
 
-/// The prober of one API.
-pub(super) struct Slot {
-    pub(super) deaths: Deaths,
-    /// Why it is given up, in words, while it is.
-    pub(super) given_up: Option<String>,
-    /// When a life of it was killed last because it hung, in uptime.
-    pub(super) hung_at: Option<Duration>,
-    /// Lives in a row that were killed because they hung, with no outcome in between.
-    pub(super) hangs: u32,
-    pub(super) life: Life,
-}
-
-pub(super) enum Life {
-    Runs(Running),
-    /// Dead; it is started again at this uptime.
-    Waits {
-        until: Duration,
-        left: Left,
-    },
-    /// Stopped, because its courier is not there; it is started with it.
-    Paused {
-        left: Left,
-        place: Option<Arc<Place>>,
-    },
-    /// Not started any more.
-    Over,
-}
-
-pub(super) struct Running {
-    pub(super) child: Child<Prober>,
-    pub(super) life: u32,
-    pub(super) began: Duration,
-    pub(super) pulse: Arc<Pulse>,
-    /// So that its place in the round can go with it when it is moved.
-    pub(super) place: Weak<Place>,
-}
-
-/// All of them.
-pub(super) struct Probers {
+pub(crate) struct Probers {
     pub(super) slots: HashMap<ApiId, Slot>,
-    /// Those that wait, soonest first; one that was started or removed meanwhile is stepped over.
-    pub(super) due: BTreeSet<(Duration, ApiId)>,
-    pub(super) timer: Option<(Duration, SpawnHandle)>,
-    pub(super) brake: Brake,
+    /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
+    due: BTreeSet<(Duration, ApiId)>,
+    timer: Option<(Duration, SpawnHandle)>,
+    brake: Brake,
     /// The brake lets the next one start at this uptime.
-    pub(super) granted: Option<Duration>,
+    granted: Option<Duration>,
     /// How many there are, for whoever shows it.
     pub(super) count: watch::Sender<usize>,
-    pub(super) died_in_round: usize,
 }
 
 impl Default for Probers {
@@ -80,189 +43,124 @@ impl Default for Probers {
             brake: Brake::per_second(RESTARTS_PER_SECOND),
             granted: None,
             count: watch::Sender::new(0),
-            died_in_round: 0,
         }
     }
 }
 
 impl Probers {
-    fn running(&self) -> impl Iterator<Item = (&ApiId, &Running)> {
-        self.slots.iter().filter_map(|(api_id, slot)| match &slot.life {
-            Life::Runs(running) => Some((api_id, running)),
-            _ => None,
-        })
+    pub(super) fn running(&self) -> impl Iterator<Item = (&ApiId, &Running)> {
+        self.slots.iter().filter_map(|(api_id, slot)| Some((api_id, slot.running()?)))
     }
 
-    /// How many live.
-    pub(super) fn alive(&self) -> usize {
-        self.running().count()
-    }
-
-    pub(super) fn addresses(&self) -> Vec<Addr<Prober>> {
-        self.running().map(|(_, running)| running.child.addr.clone()).collect()
-    }
-
-    /// Where the prober of this API is, if it lives.
-    pub(super) fn address(&self, api_id: &ApiId) -> Option<Addr<Prober>> {
-        match &self.slots.get(api_id)?.life {
-            Life::Runs(running) => Some(running.child.addr.clone()),
-            _ => None,
-        }
-    }
-
-    pub(super) fn kill_all(&self) {
-        for (_, running) in self.running() {
-            running.child.kill.abort();
-        }
+    /// The prober of this API, if it lives.
+    pub(crate) fn child(&self, api_id: &ApiId) -> Option<&Child<Prober>> {
+        Some(&self.slots.get(api_id)?.running()?.child)
     }
 
     /// No more prober of this API.
     pub(super) fn remove(&mut self, api_id: &ApiId) {
-        if let Some(Slot { life: Life::Runs(running), .. }) = self.slots.remove(api_id) {
-            running.child.kill.abort();
-        }
+        self.slots.remove(api_id);
     }
 
-    /// Those that promised to be heard of before `now`, and were not.
-    pub(super) fn overdue(&self, now: Duration) -> Vec<ApiId> {
-        self.running().filter(|(_, running)| running.pulse.is_overdue(now)).map(|(api_id, _)| api_id.clone()).collect()
+    /// All are cut, and none is started any more.
+    pub(super) fn end_all(&mut self) {
+        self.slots.values_mut().for_each(|slot| slot.state = State::Over);
     }
 
     /// A life that has lasted for a period makes up for the deaths before it; after one that hung, it has to find an outcome,
     /// too.
     pub(super) fn forgive(&mut self, now: Duration, period: Duration) {
         for (api_id, slot) in &mut self.slots {
-            let Life::Runs(running) = &slot.life else { continue };
-            if slot.deaths.recent() > 0 && !slot.has_hung() && now.saturating_sub(running.began) >= period {
-                slot.given_up = None;
-                if slot.deaths.forgive() {
+            let Some(running) = slot.running() else { continue };
+            if slot.faults.is_some() && !slot.has_hung() && now.saturating_sub(running.began) >= period {
+                if slot.why_given_up().is_some() {
                     tracing::info!(%api_id, "the prober that was given up lives again");
                 }
+                slot.faults = None;
             }
         }
     }
 }
 
 impl Supervisor {
-    pub(super) fn home_of(&self, api_id: &ApiId) -> usize {
-        usize::try_from(api_id.stable_hash() % self.chain.homes.len().max(1) as u64).unwrap_or(0)
-    }
-
     /// Where in its tick an API is probed.
     pub(super) fn tick_slot(&self, api_id: &ApiId) -> schedule::Slot {
-        if self.chain.spreads() { schedule::Slot::of(api_id) } else { schedule::Slot::AT_TICK }
+        if self.options.spread { schedule::Slot::of(api_id) } else { schedule::Slot::AT_TICK }
     }
 
     /// Starts the probers of rows that are new, spread over a while.
     pub(super) fn start_first(&mut self, apis: Vec<Arc<ApiConfig>>, ctx: &mut Context<Self>) {
         let now = self.time.moment();
-        let window = window_for(apis.len());
-        // Whoever comes due within the time that so many first probes take comes first at its own slot: slots are spread already.
-        let is_ramped = |api: &Arc<ApiConfig>| api.schedule.shortest_gap_from(now) > window;
-        let window = window_for(apis.iter().filter(|api| is_ramped(api)).count());
         for api in apis {
-            let own_slot = api.schedule.next_due(self.tick_slot(&api.api_id), now).filter(|_| !is_ramped(&api));
-            let wait = own_slot.map_or_else(|| first_wait(&api.api_id, window), |due| due.wait(now));
-            let start = if self.options.once {
-                Start::Once(wait)
-            } else if self.options.probe_at_start && api.schedule.tick_is_open(now) {
-                Start::Soon(wait)
-            } else {
-                Start::Scheduled
-            };
-            let place = (!matches!(start, Start::Scheduled)).then(|| self.round.place());
-            let left = Left { is_settled: matches!(start, Start::Scheduled), ..Left::nothing(now) };
-            let life = Life::Paused { left, place: place.clone() };
-            let slot = Slot { deaths: Deaths::default(), given_up: None, hung_at: None, hangs: 0, life };
+            let is_first = self.options.once || (self.options.probe_at_start && api.schedule.tick_is_open(now));
+            let ticket = is_first.then(|| self.round.ticket());
+            let resume = ResumePoint { is_settled: !is_first, ticket, ..ResumePoint::nothing(now) };
+            let slot = Slot { faults: None, state: State::Waits { until: None, resume } };
             self.probers.slots.insert(api.api_id.clone(), slot);
-            self.start_prober(&api, start, left, place, ctx);
         }
+        self.start_waiting(None, ctx);
     }
 
-    /// Starts the probers that were stopped with their courier, of one thread or of all. As at the start, those whose
-    /// outcome was lost probe soon, spread over a while; the others go on at their slots.
-    pub(super) fn start_paused(&mut self, home: Option<usize>, ctx: &mut Context<Self>) {
-        if self.stopping.is_some() {
-            return;
-        }
-        let paused: Vec<(ApiId, Left, Option<Arc<Place>>)> = self
-            .probers
-            .slots
-            .iter()
-            .filter(|(api_id, _)| home.is_none_or(|home| self.home_of(api_id) == home))
-            .filter_map(|(api_id, slot)| match &slot.life {
-                Life::Paused { left, place } => Some((api_id.clone(), *left, place.clone())),
-                _ => None,
-            })
+    /// Starts the probers that wait for their batcher, of one thread or of all. Those whose outcome is missing probe soon,
+    /// spread over a while; the others at their slots.
+    pub(super) fn start_waiting(&mut self, thread: Option<usize>, ctx: &mut Context<Self>) {
+        let is_missing = |slot: &Slot| match &slot.state {
+            State::Waits { until: None, resume } => Some(!resume.is_settled),
+            _ => None,
+        };
+        let waiting: Vec<(ApiId, bool)> = (self.probers.slots.iter())
+            .filter(|(api_id, _)| thread.is_none_or(|thread| self.chain.index_of(api_id) == thread))
+            .filter_map(|(api_id, slot)| Some((api_id.clone(), is_missing(slot)?)))
             .collect();
-        let window = window_for(paused.iter().filter(|(_, left, _)| !left.is_settled).count());
-        for (api_id, left, place) in paused {
-            let wait = first_wait(&api_id, window);
-            self.start_again(&api_id, left, place, wait, ctx);
+        let now = self.time.moment();
+        let gap = |api_id: &ApiId| self.configs.running.get(api_id).map(|api| api.schedule.shortest_gap_from(now));
+        let ramp = Ramp::of(waiting.iter().filter(|(_, is_missing)| *is_missing).filter_map(|(api_id, _)| gap(api_id)));
+        for (api_id, _) in waiting {
+            let Some(api) = self.configs.running.get(&api_id) else { continue };
+            let wait = ramp.wait(api, self.tick_slot(&api_id), now);
+            self.start_prober(&api_id, wait, ctx);
         }
         self.start_due(ctx);
     }
 
-    /// Starts one more life, of a row as it is now.
-    pub(super) fn start_again(
-        &mut self,
-        api_id: &ApiId,
-        left: Left,
-        place: Option<Arc<Place>>,
-        wait: Duration,
-        ctx: &mut Context<Self>,
-    ) {
+    /// Starts one more life of a prober that waits, by its row as it is now. Without its batcher it waits on.
+    fn start_prober(&mut self, api_id: &ApiId, wait: Duration, ctx: &Context<Self>) {
+        let batcher = self.chain.batcher_of(api_id);
+        if self.stopping.is_some() || self.escalated || !batcher.is_up() {
+            return;
+        }
+        let shared = Arc::clone(&batcher.shared);
         let Some(api) = self.configs.running.get(api_id).cloned() else { return };
+        let Some(slot) = self.probers.slots.get_mut(api_id) else { return };
+        if !matches!(slot.state, State::Waits { .. }) {
+            return;
+        }
+        let State::Waits { resume, .. } = std::mem::replace(&mut slot.state, State::Over) else { return };
         let now = self.time.moment();
-        let missed = api.schedule.missed(self.tick_slot(api_id), left.accounted, now);
-        let is_lost = !left.is_settled || missed > 0;
-        let start = if self.options.once {
-            Start::Once(wait)
-        } else if is_lost && api.schedule.tick_is_open(now) {
+        let missed = api.schedule.missed(self.tick_slot(api_id), resume.accounted, now);
+        let is_missing = !resume.is_settled || missed > 0;
+        let (start, wait) = if self.options.once {
+            (Start::Once(wait), wait)
+        } else if is_missing && api.schedule.tick_is_open(now) {
             // Two probes within a moment could confirm a blip.
             let recheck = api.recheck.min(api.schedule.shortest_gap_from(now));
-            let not_before = left.probed_at.map_or(Duration::ZERO, |at| at.saturating_add(recheck));
-            Start::Soon(wait.max(not_before.saturating_sub(now.uptime)))
+            let not_before = resume.probed_at.map_or(Duration::ZERO, |at| at.saturating_add(recheck));
+            let wait = wait.max(not_before.saturating_sub(now.uptime));
+            (Start::Soon(wait), wait)
         } else {
-            Start::Scheduled
+            (Start::Scheduled, Duration::ZERO)
         };
         if missed > 0 {
             self.stats.ticks_missed(missed);
             tracing::warn!(%api_id, missed, "ticks came while the prober was dead");
         }
-        let left = Left { accounted: now, missed: left.missed.saturating_add(missed), ..left };
-        self.start_prober(&api, start, left, place, ctx);
-    }
-
-    fn start_prober(
-        &mut self,
-        api: &Arc<ApiConfig>,
-        start: Start,
-        left: Left,
-        place: Option<Arc<Place>>,
-        ctx: &Context<Self>,
-    ) {
-        let home = self.chain.homes.get(self.home_of(&api.api_id));
-        let Some((shared, thread)) = home.and_then(|home| home.shared.clone().zip(home.thread.clone())) else { return };
-        let (began, life) = (self.uptime(), self.new_life());
-        let wait = match start {
-            Start::Scheduled => Duration::ZERO,
-            Start::Soon(wait) | Start::Once(wait) => wait,
-        };
-        let pulse = Arc::new(Pulse::new(left, began.saturating_add(wait)));
-        let running_place = place.as_ref().map_or_else(Weak::new, Arc::downgrade);
-        let birth = Birth { start, place, pulse: Arc::clone(&pulse) };
-        let (api_id, api) = (api.api_id.clone(), Arc::clone(api));
-        let child = child::start(
-            &thread.place,
-            prober::MAILBOX_CAPACITY,
-            ctx.address().recipient(),
-            api_id.clone(),
-            life,
-            move || Prober::new(api, shared, birth),
-        );
-        if let Some(slot) = self.probers.slots.get_mut(&api_id) {
-            slot.life = Life::Runs(Running { child, life, began, pulse, place: running_place });
+        let resume = ResumePoint { accounted: now, missed: resume.missed.saturating_add(missed), ..resume };
+        let liveness = Arc::new(Liveness::new(resume, now.uptime.saturating_add(wait)));
+        let init = ProberInit { start, liveness: Arc::clone(&liveness) };
+        let prober = move || Prober::new(api, shared, init);
+        let child = self.start_child(Who::Prober(api_id.clone()), prober::MAILBOX_CAPACITY, ctx, prober);
+        if let Some(slot) = self.probers.slots.get_mut(api_id) {
+            slot.state = State::Runs(Running { child, began: now.uptime, liveness });
         }
     }
 
@@ -270,42 +168,170 @@ impl Supervisor {
     pub(super) fn reconfigure_prober(&mut self, api: Arc<ApiConfig>, same_schedule: bool, ctx: &mut Context<Self>) {
         let now = self.time.moment();
         let Some(slot) = self.probers.slots.get_mut(&api.api_id) else { return };
-        match &mut slot.life {
-            Life::Runs(running) => {
-                // A mailbox that is full or closed belongs to a prober that is replaced, by the row in `running`.
-                ctx.spawn(running.child.addr.send(Reconfigure(api)).into_actor(self).map(|_, _, _| ()));
-            }
-            Life::Waits { until, left } => {
-                if !same_schedule {
-                    left.accounted = now;
+        match &mut slot.state {
+            State::Runs(_) => {
+                if let Some(prober) = self.probers.child(&api.api_id) {
+                    self.tell(&prober.addr, Reconfigure(Arc::clone(&api)), ctx);
                 }
-                if slot.given_up.is_some() {
-                    slot.deaths = Deaths::default();
-                    slot.hangs = 0;
-                    slot.given_up = None;
-                    *until = now.uptime;
+            }
+            State::Waits { until, resume } => {
+                if !same_schedule {
+                    resume.accounted = now;
+                }
+                if slot.faults.take_if(|faults| faults.given_up.is_some()).is_some() && until.is_some() {
+                    *until = Some(now.uptime);
                     self.probers.due.insert((now.uptime, api.api_id.clone()));
                     self.start_due(ctx);
                 }
             }
-            Life::Paused { left, .. } => {
-                if !same_schedule {
-                    left.accounted = now;
-                }
-            }
-            Life::Over => {}
+            State::Over => {}
         }
+    }
+
+    /// Cuts the probers of a thread, for no fault of theirs. They wait for the batcher there.
+    pub(super) fn pause_probers(&mut self, thread: usize) {
+        let running = self.probers.running().map(|(api_id, _)| api_id);
+        let of_thread: Vec<ApiId> = running.filter(|id| self.chain.index_of(id) == thread).cloned().collect();
+        for api_id in of_thread {
+            self.prober_is_gone(&api_id, &ExitReason::ArbiterGone);
+        }
+        self.finish_stop_if_idle();
+    }
+
+    /// The present life of a prober is over. Its slot, if there is to be a next one.
+    fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut Slot> {
+        let is_stopping = self.stopping.is_some();
+        let slot = self.probers.slots.get_mut(api_id)?;
+        let mut resume = slot.running()?.liveness.take_resume_point();
+        if is_its_fault(reason) {
+            resume.ticket = None;
+        }
+        if is_stopping || (self.options.once && resume.ticket.is_none()) {
+            slot.state = State::Over;
+            if is_its_fault(reason) && !is_stopping {
+                self.round.died();
+                tracing::error!(%api_id, %reason, "the prober died");
+            }
+            return None;
+        }
+        slot.state = State::Waits { until: None, resume };
+        Some(slot)
+    }
+
+    /// A prober is dead. That it hung, or that somebody killed it, counts like any other death; that it lost its outcome with
+    /// its batcher does not.
+    pub(super) fn prober_ended(&mut self, api_id: &ApiId, reason: &ExitReason, ctx: &mut Context<Self>) {
+        let (now, policy) = (self.uptime(), self.options.restart);
+        let Some(slot) = self.prober_is_gone(api_id, reason) else { return self.finish_stop_if_idle() };
+        if !is_its_fault(reason) {
+            return self.start_prober(api_id, Duration::ZERO, ctx);
+        }
+        let (delay, is_given_up) = slot.died(now, &policy, api_id.stable_hash(), reason);
+        let at = now.saturating_add(delay);
+        if let State::Waits { until, .. } = &mut slot.state {
+            *until = Some(at);
+        }
+        let deaths = slot.faults.as_ref().map_or(0, |faults| faults.deaths.recent());
+        let given_up = slot.why_given_up().cloned();
+        self.probers.due.insert((at, api_id.clone()));
+        if let (Some(why), true) = (&given_up, is_given_up) {
+            tracing::error!(%api_id, why, "the prober is given up: nobody probes this API for now");
+        }
+        self.tell_that_it_is_given_up(api_id, given_up, ctx);
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        tracing::error!(%api_id, %reason, deaths, delay_ms, "the prober died; it is started again");
+        self.start_due(ctx);
+    }
+
+    fn tell_that_it_is_given_up(&self, api_id: &ApiId, why: Option<String>, ctx: &mut Context<Self>) {
+        if let (Some(why), Some(api)) = (why, self.configs.running.get(api_id).cloned()) {
+            self.tell_keeper(GivenUp { api, why }, ctx);
+        }
+    }
+
+    /// The keeper may be in another life, which knows only what is stored.
+    pub(super) fn tell_of_those_given_up(&self, ctx: &mut Context<Self>) {
+        for (api_id, slot) in &self.probers.slots {
+            self.tell_that_it_is_given_up(api_id, slot.why_given_up().cloned(), ctx);
+        }
+    }
+
+    /// Starts those whose delay is over, as fast as the brake lets them, and sets the timer for the next.
+    pub(super) fn start_due(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() || self.escalated {
+            return;
+        }
+        let now = self.uptime();
+        while let Some((at, _)) = self.probers.due.first()
+            && *at <= now
+        {
+            let granted = self.probers.granted.unwrap_or_else(|| now.saturating_add(self.probers.brake.wait(now)));
+            self.probers.granted = Some(granted);
+            if granted > now {
+                break;
+            }
+            let Some((at, api_id)) = self.probers.due.pop_first() else { break };
+            let Some(Slot { state: State::Waits { until, .. }, .. }) = self.probers.slots.get_mut(&api_id) else {
+                continue;
+            };
+            if until.take_if(|until| *until == at).is_some() && self.chain.batcher_of(&api_id).is_up() {
+                self.probers.granted = None;
+                self.stats.restarted();
+                self.start_prober(&api_id, Duration::ZERO, ctx);
+            }
+        }
+        self.arm_starts(now, ctx);
+    }
+
+    fn arm_starts(&mut self, now: Duration, ctx: &mut Context<Self>) {
+        let Some((at, _)) = self.probers.due.first() else { return };
+        let at = self.probers.granted.map_or(*at, |granted| granted.max(*at));
+        if let Some((armed, timer)) = self.probers.timer {
+            if armed <= at && armed > now {
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let timer = ctx.run_later(at.saturating_sub(now), |supervisor, ctx| {
+            supervisor.probers.timer = None;
+            supervisor.start_due(ctx);
+        });
+        self.probers.timer = Some((at, timer));
     }
 }
 
-/// How long so many first probes take.
-fn window_for(probes: usize) -> Duration {
-    Duration::from_secs(1) * u32::try_from(probes).unwrap_or(u32::MAX) / FIRST_PROBES_PER_SECOND
+/// One that ends by itself lost its outcome with its batcher, or is done; a thread takes along whoever is on it.
+fn is_its_fault(reason: &ExitReason) -> bool {
+    !matches!(reason, ExitReason::Normal | ExitReason::ArbiterGone)
 }
 
-/// The place of an API's first probe in the window that first probes are spread over.
-fn first_wait(api_id: &ApiId, window: Duration) -> Duration {
-    let quanta = window.as_millis() / SLOT_QUANTUM.as_millis();
-    let chosen = (u128::from(api_id.stable_hash()) * quanta) >> 64;
-    SLOT_QUANTUM * u32::try_from(chosen).unwrap_or(0)
+/// How the first probes of many APIs are spread over time.
+struct Ramp {
+    /// Whoever comes due more often than this comes first at its own slot, and no later: slots are spread already.
+    own_slot_below: Duration,
+    /// The others come in this, each at a place of its own.
+    window: Duration,
+}
+
+impl Ramp {
+    /// For APIs whose shortest gaps between two ticks are these.
+    fn of(gaps: impl Iterator<Item = Duration>) -> Self {
+        let window_for = |probes: usize| {
+            Duration::from_secs(1) * u32::try_from(probes).unwrap_or(u32::MAX) / FIRST_PROBES_PER_SECOND
+        };
+        let gaps: Vec<Duration> = gaps.collect();
+        let own_slot_below = window_for(gaps.len());
+        Self { own_slot_below, window: window_for(gaps.iter().filter(|gap| **gap >= own_slot_below).count()) }
+    }
+
+    fn wait(&self, api: &ApiConfig, slot: schedule::Slot, now: Moment) -> Duration {
+        if api.schedule.shortest_gap_from(now) < self.own_slot_below
+            && let Some(due) = api.schedule.next_due(slot, now)
+        {
+            return due.wait(now);
+        }
+        let quanta = self.window.as_millis() / SLOT_QUANTUM.as_millis();
+        let chosen = (u128::from(api.api_id.stable_hash()) * quanta) >> 64;
+        SLOT_QUANTUM * u32::try_from(chosen).unwrap_or(0)
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The answer is given by the supervisor on its own thread, so that a stuck supervisor gives none. It says "no progress" when
 //! more than half of the probers are stuck and no prober found an outcome since it was asked before. A prober is stuck while it
-//! is overdue ([`crate::pulse`]), while its thread is silent for [`SILENT_AFTER`], and after it was killed for hanging, whenever a
+//! is overdue ([`crate::liveness`]), while its thread is silent for [`SILENT_AFTER`], and after it was killed for hanging, whenever a
 //! probe is due or under way, until one of its lives finds an outcome: a prober that hangs again in each life keeps no promise,
 //! however often it is replaced. One that was replaced and waits for its next tick is not stuck.
 //!
@@ -21,14 +21,12 @@ use actix::{Handler, Message, MessageResult};
 use api_health_core::ApiId;
 use api_health_core::schedule::Moment;
 
-use super::Supervisor;
-use super::chain::Phase;
-use super::probers::{Life, Slot};
+use super::slot::{Slot, State};
+use super::{FIRST_OF_PROBERS, Supervisor};
 
 /// A thread beats twice a second; after four beats that did not come, what lives on it is stuck for now.
 pub const SILENT_AFTER: Duration = Duration::from_secs(2);
 
-/// How probing goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Probers that should probe.
@@ -59,7 +57,6 @@ pub enum Asker {
     Leases,
 }
 
-/// Asks for [`Progress`].
 #[derive(Message)]
 #[rtype(result = "Progress")]
 pub struct AskProgress(pub Asker);
@@ -73,12 +70,8 @@ impl Handler<AskProgress> for Supervisor {
         let may_judge = self.watchdog.look(now);
         let asked_before = self.watchdog.asked(asker, now);
         let stuck = self.probers.slots.iter().filter(|(api_id, slot)| {
-            let is_silent = || {
-                let thread = self.chain.homes.get(self.home_of(api_id)).and_then(|home| home.thread.as_ref());
-                thread.is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
-            };
             (slot.has_hung() && self.owes_a_probe(api_id, slot, moment))
-                || (may_judge && slot.runs() && (slot.is_overdue(now) || is_silent()))
+                || (may_judge && self.does_not_move(api_id, slot, now))
         });
         let stuck = stuck.count();
         MessageResult(Progress {
@@ -86,46 +79,30 @@ impl Handler<AskProgress> for Supervisor {
             stuck,
             // Nobody looks at each of them where it makes no difference.
             moved: stuck > 0 && self.probers.slots.values().any(|slot| slot.probed_at() > Some(asked_before)),
-            is_paused: self.chain.phase == Phase::Restarting || self.stopping.is_some(),
+            is_paused: !self.chain.is_up() || self.stopping.is_some(),
             is_over: self.escalated,
         })
     }
 }
 
 impl Supervisor {
+    /// Whether it runs, and is overdue, or its thread is silent.
+    fn does_not_move(&self, api_id: &ApiId, slot: &Slot, now: Duration) -> bool {
+        let Some(running) = slot.running() else { return false };
+        let thread = &self.threads[FIRST_OF_PROBERS + self.chain.index_of(api_id)];
+        running.liveness.is_overdue(now) || thread.as_ref().is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
+    }
+
     /// Whether a probe of it is due or under way.
     fn owes_a_probe(&self, api_id: &ApiId, slot: &Slot, now: Moment) -> bool {
-        let left = match &slot.life {
-            Life::Runs(running) => return running.pulse.is_due(now.uptime),
-            Life::Waits { left, .. } | Life::Paused { left, .. } => left,
-            Life::Over => return false,
+        let resume = match &slot.state {
+            State::Runs(running) => return running.liveness.is_due(now.uptime),
+            State::Waits { resume, .. } => resume,
+            State::Over => return false,
         };
         let Some(api) = self.configs.running.get(api_id) else { return false };
-        let is_lost = !left.is_settled && api.schedule.tick_is_open(now);
-        is_lost || api.schedule.missed(self.tick_slot(api_id), left.accounted, now) > 0
-    }
-}
-
-impl Slot {
-    fn runs(&self) -> bool {
-        matches!(self.life, Life::Runs(_))
-    }
-
-    fn is_overdue(&self, now: Duration) -> bool {
-        matches!(&self.life, Life::Runs(running) if running.pulse.is_overdue(now))
-    }
-
-    fn probed_at(&self) -> Option<Duration> {
-        match &self.life {
-            Life::Runs(running) => running.pulse.left().probed_at,
-            Life::Waits { left, .. } | Life::Paused { left, .. } => left.probed_at,
-            Life::Over => None,
-        }
-    }
-
-    /// It was killed for hanging, and has found no outcome since.
-    pub(super) fn has_hung(&self) -> bool {
-        self.hung_at.is_some() && self.probed_at() < self.hung_at
+        let is_lost = !resume.is_settled && api.schedule.tick_is_open(now);
+        is_lost || api.schedule.missed(self.tick_slot(api_id), resume.accounted, now) > 0
     }
 }
 

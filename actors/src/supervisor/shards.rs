@@ -4,6 +4,7 @@
 //! and given back; one that is lost is dropped at once.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,12 @@ use api_health_core::own::notices::{Ask, AskFor, Notice};
 use api_health_core::own::shards::ShardSet;
 use api_health_core::{Alert, AlertKind, ApiId, Status};
 use futures_util::FutureExt;
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::select;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Supervisor;
-use super::chain::{Member, Phase};
 use super::progress::{AskProgress, Asker};
+use super::{Supervisor, Who};
 use crate::child::ExitReason;
 use crate::lease_holder::{LeaseChange, LeaseHandle, LeaseHolder, Renewals, Report, Sight};
 use crate::lease_view::{Figures, LeaseView};
@@ -54,9 +54,9 @@ impl Supervisor {
             .boxed_local()
         };
         let (holder, handle, mut changes) = LeaseHolder::new(parts.member, parts.leases, parts.now, Box::new(ask));
-        let (kill, registration) = AbortHandle::new_pair();
-        self.chain.kill_switch.add(&kill);
-        actix_rt::spawn(Abortable::new(holder.run(), registration).map(|_| ()));
+        let (alive, gone) = oneshot::channel::<()>();
+        self.ownership.alive = Some(alive);
+        actix_rt::spawn(async move { drop(select(pin!(holder.run()), gone).await) });
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
         self.ownership.view = LeaseView::of(handle.clone(), Figures::clone(&self.ownership.figures));
         if self.options.once {
@@ -87,7 +87,7 @@ impl Supervisor {
         if grants.is_empty() {
             return;
         }
-        let (keeper, life) = (keeper.child.addr.clone(), keeper.life);
+        let (keeper, life) = (keeper.addr.clone(), keeper.life);
         let asked = grants.clone();
         let reading = async move {
             let (began, mut waits) = (Instant::now(), Waits::new(RetryPolicy::STORE));
@@ -129,8 +129,8 @@ impl Supervisor {
                     supervisor.load(ctx); // what was granted anew meanwhile
                 }
                 // A round has no later: one that watched nothing must not look like one that did.
-                Some(Err(why)) if supervisor.chain.phase == Phase::Restarting || supervisor.options.once => {
-                    supervisor.escalate(Member::Keeper.name(), ExitReason::Unstartable(why));
+                Some(Err(why)) if !supervisor.chain.is_up() || supervisor.options.once => {
+                    supervisor.escalate(Who::Keeper.name(), ExitReason::Unstartable(why));
                 }
                 Some(Err(why)) => {
                     tracing::error!(why, "what was taken over is not watched yet: its states cannot be read");
@@ -162,11 +162,11 @@ impl Supervisor {
             self.ownership.forget_acted(|id| drops.contains(id));
         }
         self.configs.owned_anew();
-        if self.chain.phase == Phase::Restarting {
-            self.chain_is_up(ctx);
-        } else {
+        if self.chain.is_up() {
             self.apply_configs(ctx);
             self.release(ctx);
+        } else {
+            self.chain_is_up(ctx);
         }
     }
 
@@ -245,11 +245,10 @@ impl Supervisor {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return false };
         match what {
             AskFor::Retry { alert_ids } => {
-                ctx.spawn(keeper.child.addr.send(Retry(alert_ids)).into_actor(self).map(|_, _, _| ()));
+                self.tell(&keeper.addr, Retry(alert_ids), ctx);
             }
             AskFor::DropChannel { channel } => {
-                let message = DropChannel { channel, until: at };
-                ctx.spawn(keeper.child.addr.send(message).into_actor(self).map(|_, _, _| ()));
+                self.tell(&keeper.addr, DropChannel { channel, until: at }, ctx);
             }
             AskFor::Withdraw { api_id, incident_id, told: kind } => {
                 if !self.ownership.is_ready(&api_id) {
@@ -269,7 +268,7 @@ impl Supervisor {
                     changes_left_out: 0,
                     api_id,
                 };
-                let told = keeper.child.addr.send(Withdraw(Arc::new(alert)));
+                let told = keeper.addr.send(Withdraw(Arc::new(alert)));
                 ctx.spawn(told.into_actor(self).map(move |told, supervisor, _| match &supervisor.ownership.handle {
                     Some(handle) if told.is_ok() => handle.notice(Notice::Done(id)),
                     _ => supervisor.ownership.forget_acted(|acted| acted == id), // the keeper died: its next life is told
@@ -322,8 +321,8 @@ impl Handler<KeeperAsks> for Supervisor {
     fn handle(&mut self, asks: KeeperAsks, ctx: &mut Self::Context) {
         match asks {
             KeeperAsks::ProbeAgain(api_id) => {
-                if let Some(prober) = self.probers.address(&api_id) {
-                    ctx.spawn(prober.send(Again).into_actor(self).map(|_, _, _| ()));
+                if let Some(prober) = self.probers.child(&api_id) {
+                    self.tell(&prober.addr, Again, ctx);
                 }
             }
             // One that was said of an earlier grant says nothing of this one.

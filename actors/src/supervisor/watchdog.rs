@@ -1,4 +1,4 @@
-//! Who lives and no longer moves: probers that are not heard of when they promised, threads that no longer beat.
+//! Who lives and no longer moves: probers that are not heard of when they were expected, threads that no longer beat.
 //!
 //! A hung prober is killed and started again, which counts as a death. A stuck thread of probers is left behind, and its
 //! probers move to a new one; nothing can end a blocked thread, so a second one ends the process. So does a stuck thread of
@@ -10,12 +10,11 @@
 use std::time::Duration;
 
 use actix::Context;
+use api_health_core::ApiId;
 
-use super::Supervisor;
-use super::chain::Member;
 use super::progress::Asker;
+use super::{FIRST_OF_PROBERS, Supervisor, Who};
 use crate::child::ExitReason;
-use crate::threads::Thread;
 
 /// How often the supervisor looks.
 pub(super) const SCAN_EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +31,6 @@ const STUCK_MAX: u32 = 1;
 /// A thread of keeper or alerter gets so many times the time of one of probers, since there is no way back from it.
 const CHAIN_PATIENCE: u32 = 3;
 
-/// What was seen.
 pub(super) struct Watchdog {
     looked_at: Duration,
     judges_from: Duration,
@@ -73,32 +71,30 @@ impl Supervisor {
         if self.escalated {
             return;
         }
-        for api_id in self.probers.overdue(now) {
-            self.prober_died(&api_id, &ExitReason::Hung, ctx);
+        let overdue = self.probers.running().filter(|(_, running)| running.liveness.is_overdue(now));
+        for api_id in overdue.map(|(api_id, _)| api_id.clone()).collect::<Vec<ApiId>>() {
+            self.prober_ended(&api_id, &ExitReason::Hung, ctx);
         }
     }
 
     fn look_at_threads(&mut self, now: Duration, ctx: &mut Context<Self>) {
-        let stuck_after = self.options.stuck_after;
-        let is_stuck = |thread: &Option<Thread>, after| thread.as_ref().is_some_and(|t| t.silent_for(now) >= after);
-        let of_chain = [(Member::Alerter, &self.chain.alerter_thread), (Member::Keeper, &self.chain.keeper_thread)];
-        if let Some((member, _)) = of_chain.iter().find(|(_, thread)| is_stuck(thread, stuck_after * CHAIN_PATIENCE)) {
-            let name = member.name();
-            return self.escalate(name, ExitReason::Hung);
-        }
-        let stuck: Vec<usize> = (0..self.chain.homes.len())
-            .filter(|index| is_stuck(&self.chain.homes[*index].thread, stuck_after))
-            .collect();
-        for index in stuck {
+        for index in 0..self.threads.len() {
+            let silent_for = self.threads[index].as_ref().map_or(Duration::ZERO, |thread| thread.silent_for(now));
+            let of_probers = index.checked_sub(FIRST_OF_PROBERS);
+            let patience = if of_probers.is_some() { 1 } else { CHAIN_PATIENCE };
+            if silent_for < self.options.stuck_after * patience {
+                continue;
+            }
+            let Some(of_probers) = of_probers else {
+                let who = if index == 0 { Who::Alerter } else { Who::Keeper };
+                return self.escalate(who.name(), ExitReason::Hung);
+            };
             self.watchdog.stuck += 1;
             if self.watchdog.stuck > STUCK_MAX {
                 return self.escalate("thread of probers", ExitReason::Hung);
             }
-            tracing::error!(index, "a thread of probers is stuck; it is left behind, and its probers move");
-            if let Some(thread) = &self.chain.homes[index].thread {
-                thread.place.stop(); // should it ever move again
-            }
-            self.restart_home(index, ExitReason::Hung, ctx);
+            tracing::error!(of_probers, "a thread of probers is stuck; it is left behind, and its probers move");
+            self.replace_thread(of_probers, ExitReason::Hung, ctx);
         }
     }
 }

@@ -37,7 +37,6 @@ pub enum ChannelFault {
     Flaky,
 }
 
-/// The channel.
 #[derive(Clone)]
 pub struct FakeChannel {
     name: &'static str,

@@ -1,9 +1,11 @@
 //! The wall clock of a simulation, which can be set, and the time of its world, which cannot.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api_health_core::Timestamp;
+use tokio::task;
 use tokio::time::Instant;
 
 use crate::ports::Clock;
@@ -18,6 +20,31 @@ pub const WORLD_BEGINS: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub struct VirtualClock {
     inner: Arc<Mutex<Inner>>,
     wall: Arc<Mutex<Wall>>,
+    trap: Arc<Mutex<Trap>>,
+}
+
+/// Who panics when they look at the clock: it is the one port that an actor touches wherever it is.
+#[derive(Debug, Default)]
+struct Trap {
+    /// Tasks that have looked, once somebody wants to know.
+    known: Option<HashSet<task::Id>>,
+    /// Looks of other tasks until one panics; 0: none does.
+    new_looks: u32,
+    next: bool,
+}
+
+impl Trap {
+    fn springs(&mut self) -> bool {
+        if std::mem::take(&mut self.next) {
+            return true;
+        }
+        let (Some(known), Some(task)) = (&mut self.known, task::try_id()) else { return false };
+        if !known.insert(task) || self.new_looks == 0 {
+            return false;
+        }
+        self.new_looks -= 1;
+        self.new_looks == 0
+    }
 }
 
 /// The wall clock of one machine.
@@ -49,14 +76,14 @@ impl VirtualClock {
 
     fn since(since: Option<Instant>) -> Self {
         let inner = Arc::new(Mutex::new(Inner { passed: Duration::ZERO, since }));
-        Self { inner, wall: Arc::default() }
+        Self { inner, wall: Arc::default(), trap: Arc::default() }
     }
 
     /// The clock of another machine in the same world, which is ahead by so much and gains so much.
     #[must_use]
     pub fn beside(&self, ahead_ms: i64, gains_ppm: i64) -> Self {
         let wall = Wall { set_by_ms: ahead_ms, gains_ppm };
-        Self { inner: Arc::clone(&self.inner), wall: Arc::new(Mutex::new(wall)) }
+        Self { inner: Arc::clone(&self.inner), wall: Arc::new(Mutex::new(wall)), trap: Arc::default() }
     }
 
     /// The time since the world began, which nobody can set.
@@ -85,6 +112,25 @@ impl VirtualClock {
         inner.since = Some(Instant::now());
     }
 
+    /// Whoever looks next panics.
+    pub fn panic_next(&self) {
+        self.trap().next = true;
+    }
+
+    /// Notes from now on which tasks look.
+    pub fn note_tasks(&self) {
+        self.trap().known = Some(HashSet::new());
+    }
+
+    /// The `nth` task that was not noted before panics when it looks.
+    pub fn panic_in_new_task(&self, nth: u32) {
+        self.trap().new_looks = nth;
+    }
+
+    fn trap(&self) -> MutexGuard<'_, Trap> {
+        self.trap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,6 +148,8 @@ impl Default for VirtualClock {
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
+        let springs = self.trap().springs();
+        assert!(!springs, "planted in the clock");
         let elapsed = self.elapsed();
         let Wall { set_by_ms, gains_ppm } = *self.wall();
         let gained_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX).saturating_mul(gains_ppm) / 1_000_000;

@@ -23,7 +23,6 @@ pub enum SourceFault {
     Hangs,
 }
 
-/// The source.
 #[derive(Clone)]
 pub struct FakeConfigs {
     stage: Stage,

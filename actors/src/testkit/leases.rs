@@ -32,7 +32,6 @@ pub enum LineFault {
     HoldsWrites,
 }
 
-/// The world.
 #[derive(Clone, Default)]
 pub struct MemoryLeases(Arc<Mutex<World>>);
 

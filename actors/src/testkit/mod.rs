@@ -79,7 +79,6 @@ pub struct FakeWorld {
     pub channels: Vec<FakeChannel>,
     /// What is configured.
     pub configs: FakeConfigs,
-    /// The time.
     pub clock: VirtualClock,
     /// What they share: a journal of all that really happened, chance, and crashes.
     pub stage: Stage,

@@ -96,35 +96,28 @@ pub enum Answered {
     Cut,
 }
 
-/// Something that really happened.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The program began to run.
     LifeBegan,
     /// The program ended.
     LifeEnded {
-        /// In what way.
         how: &'static str,
     },
     /// The wall clock was set.
     ClockSet {
-        /// By so much.
         by_ms: i64,
     },
     /// Something in the script of the world, in words.
     Scripted(String),
-    /// A probe began.
     ProbeBegan {
-        /// The number of the probe.
         probe: u64,
         /// The config that it was asked to go by.
         api: Arc<ApiConfig>,
     },
     /// A probe was over, and its observation was handed to the program.
     ProbeEnded {
-        /// The number of the probe.
         probe: u64,
-        /// What the API did.
         behaviour: Behaviour,
         /// The beginning, as the observation says.
         started_at: Timestamp,
@@ -133,40 +126,32 @@ pub enum Event {
     },
     /// A probe was dropped, or panicked, before it was over.
     ProbeCut {
-        /// The number of the probe.
         probe: u64,
-        /// It panicked.
         panicked: bool,
     },
     /// The store was asked to write.
     CommitBegan {
-        /// The number of the call.
         call: u64,
-        /// How many records.
         writes: usize,
     },
     /// A record of the program's is durable.
     Written {
-        /// The record.
         record: Arc<ApiState>,
         /// The answer is not lost.
         said: bool,
     },
     /// A heartbeat is durable.
     Beat {
-        /// What it says.
         heartbeat: Box<Heartbeat>,
     },
     /// A record was not written.
     NotWritten {
-        /// Whose.
         api_id: ApiId,
         /// It expected another version; else it was a fault.
         conflict: bool,
     },
     /// The store answered, or reading it did.
     CommitEnded {
-        /// The number of the call.
         call: u64,
         /// Each write went through, and each answer said so.
         all_well: bool,
@@ -175,45 +160,33 @@ pub enum Event {
     AllRead,
     /// A lease record was written.
     Leased {
-        /// The record.
         record: Box<Record>,
     },
     /// One record was read: what the program goes on from after a conflict.
     Read {
-        /// Whose.
         api_id: ApiId,
-        /// What was there.
         record: Option<Arc<ApiState>>,
     },
     /// Somebody else wrote a record.
     Overwritten {
-        /// The record.
         record: Arc<ApiState>,
     },
     /// Somebody else deleted a record.
     Deleted {
-        /// Whose.
         api_id: ApiId,
     },
     /// A channel was asked to deliver.
     DeliverBegan {
-        /// The number of the call.
         call: u64,
-        /// Which channel.
         channel: &'static str,
-        /// What to tell.
         alert: Arc<Alert>,
     },
     /// The channel has it; whether the program learns of that is another matter.
     TookOver {
-        /// The number of the call.
         call: u64,
     },
-    /// The attempt ended.
     DeliverEnded {
-        /// The number of the call.
         call: u64,
-        /// The answer.
         answered: Answered,
     },
     /// The configs were read.
@@ -230,9 +203,7 @@ pub struct Entry {
     pub process: usize,
     /// Since the beginning of the world.
     pub at: Duration,
-    /// On the wall clock.
     pub wall: Timestamp,
-    /// What.
     pub event: Event,
 }
 
@@ -245,7 +216,6 @@ struct Gate {
 /// What the fakes of one world share, as one process sees it.
 #[derive(Clone)]
 pub struct Stage {
-    /// The time.
     pub clock: VirtualClock,
     process: usize,
     inner: Arc<Inner>,

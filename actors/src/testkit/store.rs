@@ -43,7 +43,6 @@ pub enum StoreFault {
     PanicsOnce,
 }
 
-/// The store.
 #[derive(Clone)]
 pub struct MemoryStore {
     stage: Stage,

@@ -22,8 +22,12 @@ pub enum Behaviour {
     Refuses,
     /// Accepts and never answers.
     Hangs,
-    /// Makes the prober itself panic.
+    /// Makes the prober itself panic, in its probe.
     Panics,
+    /// The same, before there is a probe.
+    PanicsAtOnce,
+    /// The same, when the probe is over and the answer is looked at.
+    PanicsAfterwards,
     /// Never comes back, whatever the timeout: a fault of the probe.
     NeverEnds,
     /// Cannot be asked: this machine has no file descriptors left.
@@ -116,6 +120,7 @@ impl FakeTargets {
             let line = *self.line.lock().unwrap_or_else(PoisonError::into_inner);
             (line.unwrap_or(behaviour), inner.latency_ms_max)
         };
+        assert!(behaviour != Behaviour::PanicsAtOnce, "planted");
         let mut noted = Noted { probe: stage.number(), stage, over: false };
         noted.stage.note(Event::ProbeBegan { probe: noted.probe, api: Arc::clone(&api) });
         Box::pin(async move {
@@ -128,6 +133,7 @@ impl FakeTargets {
                     tokio::time::sleep(took).await;
                     Answer::Response(Response { status, ..Response::default() })
                 }
+                Behaviour::PanicsAfterwards => Answer::Response(Response { status: 200, ..Response::default() }),
                 Behaviour::Refuses => {
                     Answer::Failure(Failure::Refused { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)) })
                 }
@@ -135,7 +141,7 @@ impl FakeTargets {
                     tokio::time::sleep(api.timeout).await;
                     Answer::Failure(Failure::TimedOut { phase: Phase::FirstByte, after: api.timeout })
                 }
-                Behaviour::Panics => panic!("planted"),
+                Behaviour::Panics | Behaviour::PanicsAtOnce => panic!("planted"),
                 Behaviour::NeverEnds => std::future::pending().await,
                 Behaviour::CannotBeAsked => Answer::Failure(Failure::Local(LocalFault::TooManyOpenFiles)),
             };
@@ -144,6 +150,9 @@ impl FakeTargets {
             noted.stage.note(Event::ProbeEnded { probe: noted.probe, behaviour, started_at, finished_at });
             noted.over = true;
             noted.stage.pass(Step::ProbeOver).await;
+            if behaviour == Behaviour::PanicsAfterwards {
+                noted.stage.clock.panic_next();
+            }
             Observation { started_at, finished_at, took, phases: PhaseTimes::default(), address: None, answer }
         })
     }

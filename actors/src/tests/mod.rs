@@ -7,7 +7,7 @@ mod configs;
 mod fleet;
 mod heartbeat;
 mod incidents;
-pub(crate) mod plant;
+mod injected_fault;
 mod progress;
 mod stopping;
 mod store;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use api_health_core::schedule::Schedule;
 
+use super::injected_fault::{InjectedFault, Whom, inject};
 use super::{options, seconds, world};
 use crate::supervisor::Progress;
-use crate::supervisor::poison::{Poison, Whom};
 use crate::system::{Gauges, Options, Running};
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
@@ -183,8 +183,8 @@ fn threads_of_probers_that_do_not_move_are_no_progress_until_they_are_replaced()
             tokio::time::timeout(Duration::from_secs(60), looking).await.unwrap();
         };
         is(true).await;
-        let blocks = Poison::BlockThread(Arc::clone(&released));
-        assert!(running.poison(Whom::Prober(api("a", 1).api_id), blocks).await);
+        let blocks = InjectedFault::BlockThread(Arc::clone(&released));
+        assert!(inject(&running, Whom::prober("a"), blocks).await);
         is(false).await;
         is(true).await; // the thread is left behind
         running.stop(Duration::from_secs(5)).await;

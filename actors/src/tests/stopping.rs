@@ -62,7 +62,7 @@ fn a_single_round_rechecks_stores_tells_and_ends() {
         assert_eq!(world.targets.probed("up").len(), 1);
         assert_eq!(world.targets.probed("down").len(), 2, "with its recheck");
         seconds(1).await;
-        assert_eq!((running.probers(), running.died_in_round().await), (4, 1));
+        assert_eq!((running.probers(), running.round().deaths()), (4, 1));
     });
 }
 

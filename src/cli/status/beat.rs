@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api_health_actors::pulse::SLACK;
+use api_health_actors::liveness::SLACK;
 use api_health_core::schedule::Moment;
 use api_health_core::{ApiId, Heartbeat, Status, Timestamp};
 use serde_json::{Value, json};

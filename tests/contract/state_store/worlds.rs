@@ -193,7 +193,7 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
             count: 1,
             first_at: began,
         }),
-        incident: is_down.then_some(incident),
+        incident: is_down.then_some(Box::new(incident)),
         last_told: if is_down { Status::Down } else { Status::Up },
         last_probe: Some(LastProbe {
             at: began,

@@ -8,25 +8,24 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::super::{options, seconds, world};
-use super::{Poison, gaps_ms, give, is_at_slot, until};
+use super::{InjectedFault, Whom, gaps_ms, give, inject, is_at_slot, until};
 use crate::child::ExitReason;
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
-use crate::supervisor::Member;
-use crate::supervisor::poison::Whom;
+use crate::supervisor::Who;
 use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
 
-const ALERTER: Whom = Whom::Chain(Member::Alerter);
-const KEEPER: Whom = Whom::Chain(Member::Keeper);
-const COURIER: Whom = Whom::Chain(Member::Courier(0));
+const ALERTER: Whom = Whom::Child(Who::Alerter);
+const KEEPER: Whom = Whom::Child(Who::Keeper);
+const OUTCOME_BATCHER: Whom = Whom::Child(Who::Batcher(0));
 
 #[test]
 fn whoever_dies_is_started_again_and_outages_are_told_once_with_the_cadence_kept() {
-    for whom in [ALERTER, KEEPER, COURIER] {
-        for poison in [Poison::Panic, Poison::PanicInTimer, Poison::PanicInDestructor] {
+    for whom in [ALERTER, KEEPER, OUTCOME_BATCHER] {
+        for fault in [InjectedFault::Panic, InjectedFault::PanicInTimer, InjectedFault::PanicInDestructor] {
             in_virtual_time(async {
                 let world = world(&["a", "b", "c", "d"]);
                 let mut running = world.start(options()).await;
@@ -34,7 +33,7 @@ fn whoever_dies_is_started_again_and_outages_are_told_once_with_the_cadence_kept
                 world.targets.set("a", Behaviour::Refuses);
                 seconds(30).await;
                 assert_eq!(world.channels[0].lines(), ["a down"]);
-                give(&running, whom.clone(), poison).await;
+                give(&running, whom.clone(), fault).await;
                 seconds(30).await;
                 world.targets.set("a", Behaviour::Answers(200));
                 world.targets.set("b", Behaviour::Refuses);
@@ -52,7 +51,7 @@ fn whoever_dies_is_started_again_and_outages_are_told_once_with_the_cadence_kept
                     let mut at_slot = probed.clone();
                     at_slot.retain(|at| is_at_slot(id, *at));
                     assert!(at_slot.len() >= 14, "{whom:?} {id}: {probed:?}");
-                    // The first probe, and what the courier had in its hands when the chain broke.
+                    // The first probe, and what the outcome batcher had in its hands when the chain broke.
                     let off_slot = if id == "c" { 2 } else { 1 };
                     assert!(probed.len() - at_slot.len() >= off_slot, "{whom:?} {id}: {probed:?}");
                     assert!(gaps_ms(&at_slot).iter().all(|gap| gap.abs_diff(10_000) <= 2), "{whom:?} {id}: {probed:?}");
@@ -94,7 +93,7 @@ fn an_alert_owed_and_unstored_when_the_alerter_dies_is_told_exactly_once() {
         seconds(20).await;
         assert!(world.channels[0].lines_of_apis().is_empty(), "not stored yet, and not for long enough");
         for _ in 0..2 {
-            give(&running, ALERTER, Poison::Panic).await;
+            give(&running, ALERTER, InjectedFault::Panic).await;
             seconds(5).await;
         }
         world.targets.set("a", Behaviour::Answers(200));
@@ -122,7 +121,7 @@ fn that_the_store_is_back_is_told_also_if_it_came_back_while_the_chain_was_down(
         world.targets.set("a", Behaviour::Refuses);
         seconds(60).await;
         assert!(world.channels[0].lines().contains(&"api-health:store down".to_owned()));
-        give(&running, ALERTER, Poison::Panic).await;
+        give(&running, ALERTER, InjectedFault::Panic).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
         world.store.set_fault(StoreFault::None);
         seconds(60).await;
@@ -139,7 +138,7 @@ fn an_attempt_that_was_cut_is_made_again_with_the_same_id() {
         world.channels[0].set_fault(ChannelFault::Hangs);
         world.targets.set("a", Behaviour::Refuses);
         seconds(20).await;
-        give(&running, ALERTER, Poison::Panic).await;
+        give(&running, ALERTER, InjectedFault::Panic).await;
         world.channels[0].set_fault(ChannelFault::None);
         seconds(20).await;
         assert_eq!(world.channels[0].lines(), ["a down"]);
@@ -148,17 +147,17 @@ fn an_attempt_that_was_cut_is_made_again_with_the_same_id() {
 
 #[test]
 fn past_the_intensity_of_the_chain_the_process_has_to_end() {
-    for (whom, name) in [(ALERTER, "alerter"), (KEEPER, "state-keeper"), (COURIER, "courier")] {
+    for (whom, name) in [(ALERTER, "alerter"), (KEEPER, "state-keeper"), (OUTCOME_BATCHER, "outcome-batcher")] {
         in_virtual_time(async {
             let world = world(&["a"]);
             let mut running = world.start(options()).await;
             for _ in 0..3 {
                 seconds(5).await;
-                give(&running, whom.clone(), Poison::Panic).await;
+                give(&running, whom.clone(), InjectedFault::Panic).await;
             }
             seconds(5).await;
             assert!(running.fatal().now_or_never().is_none(), "three deaths are borne");
-            give(&running, whom.clone(), Poison::Panic).await;
+            give(&running, whom.clone(), InjectedFault::Panic).await;
             let fatal = running.fatal().await;
             assert_eq!((fatal.child, fatal.reason), (name, ExitReason::Panic("planted in a message".into())));
             let probes = world.targets.probed("a").len();
@@ -179,7 +178,7 @@ fn deaths_that_are_far_apart_are_borne_for_ever() {
         let world = world(&["a"]);
         let mut running = world.start(options()).await;
         for _ in 0..10 {
-            give(&running, KEEPER, Poison::Panic).await;
+            give(&running, KEEPER, InjectedFault::Panic).await;
             seconds(61).await;
         }
         assert!(running.fatal().now_or_never().is_none());
@@ -194,7 +193,7 @@ fn what_a_live_keeper_holds_is_stored_before_the_process_ends() {
         let mut running = world.start(options()).await;
         seconds(25).await;
         for _ in 0..4 {
-            give(&running, ALERTER, Poison::Panic).await;
+            give(&running, ALERTER, InjectedFault::Panic).await;
             seconds(1).await;
         }
         let last = *world.targets.probed("a").last().unwrap();
@@ -210,7 +209,7 @@ fn the_death_of_the_supervisor_ends_the_process_at_once_and_nobody_is_left() {
         let world = world(&["a"]);
         let mut running = world.start(options()).await;
         seconds(25).await;
-        give(&running, Whom::Supervisor, Poison::PanicInTimer).await;
+        give(&running, Whom::Supervisor, InjectedFault::PanicInTimer).await;
         let fatal = running.fatal().await;
         assert_eq!((fatal.child, fatal.reason), ("supervisor", ExitReason::Panic("planted in a timer".into())));
         let (probes, writes) = (world.targets.probed("a").len(), world.store.writes());
@@ -227,7 +226,7 @@ fn a_keeper_that_cannot_be_read_is_waited_for_and_then_the_process_ends() {
         let mut running = world.start(options()).await;
         seconds(25).await;
         world.store.set_fault(StoreFault::Unavailable);
-        give(&running, KEEPER, Poison::Panic).await;
+        give(&running, KEEPER, InjectedFault::Panic).await;
         seconds(1).await;
         let settles = running.settle(false, Duration::from_secs(50));
         let mends = async {
@@ -243,7 +242,7 @@ fn a_keeper_that_cannot_be_read_is_waited_for_and_then_the_process_ends() {
         assert!(running.fatal().now_or_never().is_none());
 
         world.store.set_fault(StoreFault::Hangs);
-        give(&running, KEEPER, Poison::Panic).await;
+        give(&running, KEEPER, InjectedFault::Panic).await;
         let began = tokio::time::Instant::now();
         let fatal = running.fatal().await;
         assert_eq!(fatal.child, "state-keeper");
@@ -254,14 +253,38 @@ fn a_keeper_that_cannot_be_read_is_waited_for_and_then_the_process_ends() {
 }
 
 #[test]
+fn whoever_dies_while_the_chain_is_being_started_again_is_started_too() {
+    for whom in [ALERTER, KEEPER] {
+        in_virtual_time(async {
+            let world = world(&["a"]);
+            let mut running = world.start(options()).await;
+            seconds(25).await;
+            world.store.set_fault(StoreFault::Hangs);
+            give(&running, KEEPER, InjectedFault::Panic).await;
+            seconds(1).await; // the next life reads the store
+            give(&running, whom.clone(), InjectedFault::Panic).await;
+            seconds(1).await;
+            world.store.set_fault(StoreFault::None);
+            let probes = world.targets.probed("a").len();
+            seconds(60).await;
+            assert!(world.targets.probed("a").len() >= probes + 5, "{whom:?}");
+            world.targets.set("a", Behaviour::Refuses);
+            seconds(30).await;
+            assert_eq!(world.channels[0].lines(), ["a down"], "{whom:?}");
+            assert!(running.fatal().now_or_never().is_none());
+        });
+    }
+}
+
+#[test]
 fn a_keeper_that_does_not_hand_over_is_waited_for_so_long() {
     in_virtual_time(async {
         let world = world(&["a"]);
         let mut running = world.start(options()).await;
         seconds(25).await;
-        give(&running, KEEPER, Poison::Hang).await;
+        give(&running, KEEPER, InjectedFault::Hang).await;
         seconds(1).await;
-        give(&running, ALERTER, Poison::Panic).await;
+        give(&running, ALERTER, InjectedFault::Panic).await;
         assert!(!running.settle(false, Duration::from_secs(4)).await);
         assert!(running.settle(false, Duration::from_secs(2)).await, "the next life goes on from what is stored");
         world.targets.set("a", Behaviour::Refuses);
@@ -283,7 +306,7 @@ fn a_settle_over_a_restart_keeps_its_deadline() {
         let began = tokio::time::Instant::now();
         let dies = async {
             seconds(1).await;
-            give(&running, KEEPER, Poison::Panic).await;
+            give(&running, KEEPER, InjectedFault::Panic).await;
         };
         let (settled, ()) = futures_util::future::join(running.settle(false, Duration::from_secs(10)), dies).await;
         assert!(!settled, "a keeper that died has settled nothing");
@@ -301,7 +324,7 @@ fn configs_that_change_while_the_chain_is_down_are_applied_when_it_is_up() {
         seconds(30).await;
         assert_eq!(world.channels[0].lines(), ["a down"]);
         world.store.set_fault(StoreFault::Unavailable);
-        give(&running, KEEPER, Poison::Panic).await;
+        give(&running, KEEPER, InjectedFault::Panic).await;
         seconds(5).await;
         world.configs.set(vec![api("b", 10), api("new", 10)]);
         let reads = running.reload();
@@ -329,7 +352,7 @@ fn a_close_that_died_with_the_keeper_is_made_up_for() {
         world.store.set_fault(StoreFault::Unavailable);
         world.configs.set(vec![api("b", 10)]);
         seconds(2).await;
-        give(&_running, KEEPER, Poison::Panic).await;
+        give(&_running, KEEPER, InjectedFault::Panic).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
         world.store.set_fault(StoreFault::None);
         seconds(30).await;
@@ -345,7 +368,7 @@ fn a_prober_that_is_given_up_stays_so_over_a_restart_of_the_chain() {
         seconds(25).await;
         world.targets.set("a", Behaviour::Panics);
         seconds(30).await;
-        give(&running, KEEPER, Poison::Panic).await;
+        give(&running, KEEPER, InjectedFault::Panic).await;
         let probes = world.targets.probed("a").len();
         seconds(100).await;
         assert_eq!(world.targets.probed("a").len(), probes, "it waits on");
@@ -358,21 +381,21 @@ fn a_prober_that_is_given_up_stays_so_over_a_restart_of_the_chain() {
 
 #[test]
 fn a_single_round_goes_on_over_a_restart_of_the_chain() {
-    for whom in [ALERTER, KEEPER, COURIER] {
+    for whom in [ALERTER, KEEPER, OUTCOME_BATCHER] {
         in_virtual_time(async {
             let ids: Vec<String> = (0..500).map(|n| format!("api-{n:03}")).collect();
             let world = FakeWorld::new(ids.iter().map(|id| api(id, 3_600)).collect());
             world.targets.set("api-007", Behaviour::Refuses);
             let running = world.start(Options { once: true, ..options() }).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
-            give(&running, whom.clone(), Poison::Panic).await;
+            give(&running, whom.clone(), InjectedFault::Panic).await;
             running.round().finished().await;
             assert!(running.settle(true, Duration::from_secs(5)).await);
             let missing: Vec<&String> = ids.iter().filter(|id| world.store.record(id).is_none()).collect();
             assert!(missing.is_empty(), "{whom:?}: {missing:?}");
             assert_eq!(world.channels[0].lines(), ["api-007 down"], "{whom:?}");
             assert_eq!(running.round().progress(), (500, 500));
-            assert_eq!(running.died_in_round().await, 0);
+            assert_eq!(running.round().deaths(), 0);
         });
     }
 }
@@ -384,7 +407,7 @@ fn a_stop_in_the_middle_of_a_restart_stores_what_was_carried() {
         let running = world.start(options()).await;
         seconds(25).await; // far from any checkpoint
         let last = *world.targets.probed("a").last().unwrap();
-        give(&running, ALERTER, Poison::Panic).await;
+        give(&running, ALERTER, InjectedFault::Panic).await;
         let report = running.stop(Duration::from_secs(5)).await;
         assert_eq!(report.keeper.unwrap().unsaved, 0);
         assert!(world.store.record("a").unwrap().last_probe.unwrap().at >= last);
@@ -396,12 +419,12 @@ fn a_stop_in_the_middle_of_a_restart_stores_what_was_carried() {
 
 #[test]
 fn a_stop_keeps_its_deadline_whoever_hangs() {
-    for whom in [ALERTER, KEEPER, COURIER, Whom::Supervisor] {
+    for whom in [ALERTER, KEEPER, OUTCOME_BATCHER, Whom::Supervisor] {
         in_virtual_time(async {
             let world = world(&["a"]);
             let running = world.start(options()).await;
             seconds(25).await;
-            running.poison(whom.clone(), Poison::Hang).await;
+            inject(&running, whom.clone(), InjectedFault::Hang).await;
             world.channels[0].set_fault(ChannelFault::Hangs);
             world.targets.set("a", Behaviour::Hangs);
             seconds(11).await;
@@ -458,7 +481,7 @@ fn whoever_asks_again_and_again_whether_it_has_to_end_hears_of_it_in_time() {
         world.targets.set("a", Behaviour::Refuses);
         seconds(20).await;
         for _ in 0..4 {
-            give(&running, ALERTER, Poison::Panic).await;
+            give(&running, ALERTER, InjectedFault::Panic).await;
             seconds(3).await;
         }
         let mut asked = 0;

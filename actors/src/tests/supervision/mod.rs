@@ -6,7 +6,7 @@
 //! | | it hangs: with a closed ear (`ctx.wait`), in a probe that never ends | `::a_prober_that_no_longer_moves_…` |
 //! | | again and again | `::one_that_dies_too_often_…`, `::a_changed_row_…`, `::a_life_that_lasts_…` |
 //! | | a thousand at once | `::a_storm_of_deaths_…` |
-//! | courier | message, timer, destructor, its factory's arbiter | [`chain`]`::whoever_dies_…`, [`threads`] |
+//! | outcome batcher | message, timer, destructor, its factory's arbiter | [`chain`]`::whoever_dies_…`, [`threads`] |
 //! | keeper | message, timer, destructor, in `commit` | `::whoever_dies_…`, `::a_keeper_that_dies_in_a_write_…` |
 //! | | and the store cannot be read | `::a_keeper_that_cannot_be_read_…` |
 //! | alerter | message, timer, destructor | `::whoever_dies_…`, `::an_alert_owed_and_unstored_…` |
@@ -23,15 +23,15 @@ mod threads;
 
 use std::time::Duration;
 
+use api_health_core::Timestamp;
 use api_health_core::schedule::Slot;
-use api_health_core::{ApiId, Timestamp};
 
-use crate::supervisor::poison::{Poison, Whom};
 use crate::system::Running;
 use crate::testkit::{WORLD_BEGINS, api};
+use crate::tests::injected_fault::{InjectedFault, Whom, inject};
 
 fn prober(id: &str) -> Whom {
-    Whom::Prober(ApiId::parse(id).unwrap())
+    Whom::prober(id)
 }
 
 /// Waits in small steps until `is_so`, for a long time.
@@ -45,10 +45,10 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("never came true: {what}");
 }
 
-/// Gives poison to somebody who may be in a restart just now.
-async fn give(running: &Running, whom: Whom, poison: Poison) {
+/// Injects a fault to somebody who may be in a restart just now.
+async fn give(running: &Running, whom: Whom, fault: InjectedFault) {
     for _ in 0..6_000 {
-        if running.poison(whom.clone(), poison.clone()).await {
+        if inject(running, whom.clone(), fault.clone()).await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -6,20 +6,19 @@ use api_health_core::restart::RestartPolicy;
 use api_health_core::{ApiConfig, Status};
 use futures_util::FutureExt;
 
-use super::super::{options, plant, seconds};
-use super::{Poison, gaps_ms, give, is_at_slot, prober, until};
-use crate::pulse::SLACK;
-use crate::supervisor::poison::Whom;
+use super::super::{options, seconds};
+use super::{InjectedFault, Whom, gaps_ms, give, inject, is_at_slot, prober, until};
+use crate::liveness::SLACK;
 use crate::system::{Options, Running};
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
 
 /// Where the fault is planted into the prober of `a`.
 enum Fault {
-    /// Before the program starts.
-    At(&'static str),
+    /// When so many a task of its first life begins to work: first its factory, then itself.
+    NewTask(u32),
     /// While it runs.
-    Takes(Poison),
+    Takes(InjectedFault),
     /// In its probe, for one probe.
     Probe(Behaviour),
 }
@@ -28,15 +27,19 @@ async fn costs_one_restart(fault: Fault) {
     let ids: Vec<String> = (0..9).map(|n| format!("other-{n}")).collect();
     let mut apis: Vec<ApiConfig> = ids.iter().map(|id| api(id, 10)).collect();
     apis.push(api("a", 10));
-    let world = FakeWorld::new(apis);
-    if let Fault::At(place) = fault {
-        plant::panic_at(place, "a", 1);
+    let world = FakeWorld::new(apis.clone());
+    if let Fault::NewTask(_) = fault {
+        world.configs.set(apis[..9].to_vec());
+        world.clock.note_tasks();
     }
     let running = world.start(options()).await;
     seconds(25).await;
     match fault {
-        Fault::At(_) => {}
-        Fault::Takes(poison) => give(&running, prober("a"), poison).await,
+        Fault::NewTask(nth) => {
+            world.clock.panic_in_new_task(nth);
+            world.configs.set(apis);
+        }
+        Fault::Takes(fault) => give(&running, prober("a"), fault).await,
         Fault::Probe(behaviour) => {
             world.targets.set("a", behaviour);
             let probes = world.targets.probed("a").len();
@@ -61,18 +64,20 @@ async fn costs_one_restart(fault: Fault) {
 
 #[test]
 fn a_panic_anywhere_costs_one_restart_and_nobody_else_anything() {
-    for place in ["factory", "started", "timer", "judge"] {
-        in_virtual_time(costs_one_restart(Fault::At(place)));
+    for nth in [1, 2] {
+        in_virtual_time(costs_one_restart(Fault::NewTask(nth))); // in the factory, and in `started`
     }
-    for poison in [Poison::Panic, Poison::PanicInTimer, Poison::PanicInDestructor] {
-        in_virtual_time(costs_one_restart(Fault::Takes(poison)));
+    for fault in [InjectedFault::Panic, InjectedFault::PanicInTimer, InjectedFault::PanicInDestructor] {
+        in_virtual_time(costs_one_restart(Fault::Takes(fault)));
     }
-    in_virtual_time(costs_one_restart(Fault::Probe(Behaviour::Panics)));
+    for place in [Behaviour::PanicsAtOnce, Behaviour::Panics, Behaviour::PanicsAfterwards] {
+        in_virtual_time(costs_one_restart(Fault::Probe(place))); // in a timer, in the probe, and when it is over
+    }
 }
 
 #[test]
 fn a_prober_that_no_longer_moves_is_noticed_and_replaced() {
-    in_virtual_time(costs_one_restart(Fault::Takes(Poison::Hang)));
+    in_virtual_time(costs_one_restart(Fault::Takes(InjectedFault::Hang)));
     in_virtual_time(costs_one_restart(Fault::Probe(Behaviour::NeverEnds)));
 }
 
@@ -172,7 +177,7 @@ fn a_prober_that_dies_after_a_fail_does_not_confirm_a_blip() {
         let probes = world.targets.probed("a").len();
         until("a fail", || world.targets.probed("a").len() > probes).await;
         tokio::time::sleep(Duration::from_millis(500)).await; // it is in the keeper's hands
-        give(&running, prober("a"), Poison::Panic).await;
+        give(&running, prober("a"), InjectedFault::Panic).await;
         seconds(20).await;
         let probed = world.targets.probed("a");
         let recheck = probed[probes + 1].since(probed[probes]).as_millis();
@@ -213,7 +218,7 @@ fn one_that_dies_too_often_is_given_up_loudly_tried_slowly_and_well_again_when_i
         assert!(world.store.record("a").unwrap().missed_ticks > 100, "nobody served them");
         seconds(60).await;
         let restarts = running.stats().restarts();
-        give(&running, prober("a"), Poison::Panic).await;
+        give(&running, prober("a"), InjectedFault::Panic).await;
         seconds(1).await;
         assert_eq!(running.stats().restarts(), restarts + 1, "and its deaths are forgiven: one more is borne like any");
         assert_eq!(world.channels[0].lines().len(), 2);
@@ -247,7 +252,7 @@ fn a_life_that_lasts_for_a_period_makes_up_for_the_deaths_before_it() {
         for _ in 0..4 {
             for _ in 0..5 {
                 seconds(2).await;
-                give(&running, prober("a"), Poison::Panic).await;
+                give(&running, prober("a"), InjectedFault::Panic).await;
             }
             seconds(90).await;
         }
@@ -258,7 +263,7 @@ fn a_life_that_lasts_for_a_period_makes_up_for_the_deaths_before_it() {
 
 async fn kill_all(running: &Running, ids: &[String]) {
     for id in ids {
-        assert!(running.poison(Whom::Prober(api(id, 1).api_id), Poison::Panic).await);
+        assert!(inject(running, Whom::prober(id), InjectedFault::Panic).await);
     }
 }
 
@@ -316,7 +321,7 @@ fn in_a_single_round_a_hanging_probe_ends_and_counts_as_a_death() {
         let running = world.start(Options { once: true, ..options() }).await;
         running.round().finished().await;
         seconds(1).await;
-        assert_eq!(running.died_in_round().await, 1);
+        assert_eq!(running.round().deaths(), 1);
         assert!(running.settle(true, Duration::from_secs(5)).await);
     });
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::super::options;
-use super::{Poison, give, prober, until};
+use super::{InjectedFault, Whom, give, prober, until};
 use crate::child::ExitReason;
-use crate::supervisor::Member;
-use crate::supervisor::poison::Whom;
+use crate::supervisor::Who;
 use crate::system::{Options, Running};
 use crate::testkit::{FakeWorld, api};
 
@@ -37,11 +36,11 @@ async fn until_all_probe(world: &FakeWorld) {
 fn a_thread_that_ends_is_replaced_and_its_probers_move() {
     actix_rt::System::new().block_on(async {
         let (world, running) = start().await;
-        give(&running, prober("a"), Poison::EndThread).await;
+        give(&running, prober("a"), InjectedFault::EndThread).await;
         until_all_probe(&world).await;
         assert_eq!(running.stats().restarts(), 0, "it is not charged to them");
-        for whom in [Member::Keeper, Member::Alerter, Member::Courier(1)] {
-            give(&running, Whom::Chain(whom), Poison::EndThread).await;
+        for whom in [Who::Keeper, Who::Alerter, Who::Batcher(1)] {
+            give(&running, Whom::Child(whom), InjectedFault::EndThread).await;
             until_all_probe(&world).await;
         }
         assert_eq!(running.stats().restarts(), 0);
@@ -56,10 +55,10 @@ fn a_stuck_thread_is_left_behind_and_a_second_one_ends_the_process() {
     actix_rt::System::new().block_on(async {
         let (world, mut running) = start().await;
         let released = Arc::new(AtomicBool::new(false));
-        give(&running, prober("a"), Poison::BlockThread(Arc::clone(&released))).await;
+        give(&running, prober("a"), InjectedFault::BlockThread(Arc::clone(&released))).await;
         until_all_probe(&world).await;
         assert_eq!(running.stats().restarts(), 0);
-        give(&running, prober("a"), Poison::BlockThread(Arc::clone(&released))).await;
+        give(&running, prober("a"), InjectedFault::BlockThread(Arc::clone(&released))).await;
         let fatal = running.fatal().await;
         assert_eq!((fatal.child, fatal.reason), ("thread of probers", ExitReason::Hung));
         released.store(true, Ordering::SeqCst);
@@ -72,7 +71,7 @@ fn a_stuck_thread_that_moves_again_probes_nothing_twice() {
     actix_rt::System::new().block_on(async {
         let (world, mut running) = start().await;
         let released = Arc::new(AtomicBool::new(false));
-        give(&running, prober("a"), Poison::BlockThread(Arc::clone(&released))).await;
+        give(&running, prober("a"), InjectedFault::BlockThread(Arc::clone(&released))).await;
         until_all_probe(&world).await;
         released.store(true, Ordering::SeqCst);
         until_all_probe(&world).await;
@@ -82,10 +81,10 @@ fn a_stuck_thread_that_moves_again_probes_nothing_twice() {
             assert!(last[1].since(last[0]) > Duration::from_millis(500), "{id}: {last:?}");
         }
         assert_eq!(running.stats().restarts(), 0, "late notices of lives that are over count for nothing");
-        // Nor for the courier: it was moved once, and three times in a minute are borne.
+        // Nor for the outcome batcher: it was moved once, and three times in a minute are borne.
         let home = usize::try_from(api("a", 1).api_id.stable_hash() % 2).unwrap();
         for _ in 0..2 {
-            give(&running, Whom::Chain(Member::Courier(home)), Poison::Panic).await;
+            give(&running, Whom::Child(Who::Batcher(home)), InjectedFault::Panic).await;
             until_all_probe(&world).await;
         }
         assert!(running.fatal().now_or_never().is_none());
@@ -98,7 +97,7 @@ fn a_stuck_keeper_ends_the_process() {
     actix_rt::System::new().block_on(async {
         let (_world, mut running) = start().await;
         let released = Arc::new(AtomicBool::new(false));
-        give(&running, Whom::Chain(Member::Keeper), Poison::BlockThread(Arc::clone(&released))).await;
+        give(&running, Whom::Child(Who::Keeper), InjectedFault::BlockThread(Arc::clone(&released))).await;
         let fatal = running.fatal().await;
         assert_eq!((fatal.child, fatal.reason), ("state-keeper", ExitReason::Hung));
         released.store(true, Ordering::SeqCst);

@@ -1,8 +1,8 @@
-//! The courier: one on each arbiter of probers. It carries outcomes to the state-keeper, many in one message.
+//! The outcome batcher: one on each arbiter of probers. It carries outcomes to the state-keeper, many in one message.
 //!
 //! The keeper lives on another thread, and waking a thread costs more than deciding: with a message for each outcome
 //! and another for each answer, a tenth or more of a probe's CPU time goes into it. So a pass that follows a pass,
-//! which changes nothing that anybody waits for, stays here for [`GATHER`] at most, in company; whatever may change a
+//! which changes nothing that anybody waits for, stays here for [`BATCH_DELAY`] at most, in company; whatever may change a
 //! status goes at once, and takes along what came before it. One message is under way at a time, so that the outcomes
 //! of one API reach the keeper in order.
 
@@ -15,13 +15,13 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, Wr
 
 use crate::state_keeper::{ProbeCompleted, ProbesCompleted};
 
-/// Messages in the courier's mailbox. It answers none before the keeper does, and takes each in well under a
+/// Messages in the outcome batcher's mailbox. It answers none before the keeper does, and takes each in well under a
 /// microsecond; the rest wait in their prober, beside its clock.
 pub const MAILBOX_CAPACITY: usize = 1_024;
 
 /// How long an outcome waits for company, if nobody waits for it. At 100 probes a second, waking up three threads for a
 /// few outcomes 20 times a second costs more than all the rest of the actors; its record may wait for far longer.
-pub const GATHER: Duration = Duration::from_millis(250);
+pub const BATCH_DELAY: Duration = Duration::from_millis(250);
 
 /// Outcomes in one message: it keeps the keeper busy for a millisecond, and what is urgent does not wait longer.
 const BATCH_MAX: usize = 256;
@@ -29,8 +29,7 @@ const BATCH_MAX: usize = 256;
 /// Where the keeper's answer to one outcome goes: back to its prober.
 type Answer = Option<OneshotSender<Option<Duration>>>;
 
-/// The actor.
-pub struct Courier {
+pub struct OutcomeBatcher {
     keeper: Recipient<ProbesCompleted>,
     /// Not handed over yet, oldest first. Each prober has a few at most (`HANDOVERS_MAX` in `prober.rs`).
     gathered: Vec<ProbeCompleted>,
@@ -42,8 +41,8 @@ pub struct Courier {
     under_way: bool,
 }
 
-impl Courier {
-    /// A courier to `keeper`.
+impl OutcomeBatcher {
+    /// An outcome batcher to `keeper`.
     pub fn new(keeper: Recipient<ProbesCompleted>) -> Self {
         Self { keeper, gathered: Vec::new(), answers: Rc::default(), gathering: false, urgent: false, under_way: false }
     }
@@ -57,26 +56,26 @@ impl Courier {
         let batch: Vec<ProbeCompleted> = self.gathered.drain(..count).collect();
         let waiting: Vec<Answer> = self.answers.borrow_mut().drain(..count).collect();
         self.urgent = !self.gathered.is_empty();
-        ctx.spawn(self.keeper.send(ProbesCompleted(batch)).into_actor(self).map(move |rechecks, courier, ctx| {
+        ctx.spawn(self.keeper.send(ProbesCompleted(batch)).into_actor(self).map(move |rechecks, batcher, ctx| {
             // Without an answer the keeper is gone: the waiting are dropped, and their probers see that.
             for (answer, recheck) in waiting.into_iter().zip(rechecks.unwrap_or_default()) {
                 if let Some(answer) = answer {
                     let _ = answer.send(recheck); // a prober that was killed waits for nothing
                 }
             }
-            courier.under_way = false;
-            if courier.urgent || courier.gathered.len() >= BATCH_MAX {
-                courier.send(ctx);
+            batcher.under_way = false;
+            if batcher.urgent || batcher.gathered.len() >= BATCH_MAX {
+                batcher.send(ctx);
             }
         }));
     }
 }
 
-impl Actor for Courier {
+impl Actor for OutcomeBatcher {
     type Context = Context<Self>;
 }
 
-impl Handler<ProbeCompleted> for Courier {
+impl Handler<ProbeCompleted> for OutcomeBatcher {
     type Result = Later;
 
     fn handle(&mut self, completed: ProbeCompleted, ctx: &mut Self::Context) -> Self::Result {
@@ -85,10 +84,10 @@ impl Handler<ProbeCompleted> for Courier {
         let send_now = self.urgent || self.gathered.len() >= BATCH_MAX;
         if !send_now && !self.gathering {
             self.gathering = true;
-            ctx.run_later(GATHER, |courier, ctx| {
-                courier.gathering = false;
-                courier.urgent = !courier.gathered.is_empty();
-                courier.send(ctx);
+            ctx.run_later(BATCH_DELAY, |batcher, ctx| {
+                batcher.gathering = false;
+                batcher.urgent = !batcher.gathered.is_empty();
+                batcher.send(ctx);
             });
         }
         Later { answers: Rc::clone(&self.answers), send_now }
@@ -101,12 +100,12 @@ pub struct Later {
     send_now: bool,
 }
 
-impl MessageResponse<Courier, ProbeCompleted> for Later {
-    fn handle(self, ctx: &mut Context<Courier>, answer: Answer) {
+impl MessageResponse<OutcomeBatcher, ProbeCompleted> for Later {
+    fn handle(self, ctx: &mut Context<OutcomeBatcher>, answer: Answer) {
         self.answers.borrow_mut().push(answer);
         if self.send_now {
             // The actor itself is not at hand here.
-            ctx.spawn(fut::ready(()).map(|(), courier: &mut Courier, ctx| courier.send(ctx)));
+            ctx.spawn(fut::ready(()).map(|(), batcher: &mut OutcomeBatcher, ctx| batcher.send(ctx)));
         }
     }
 }
@@ -149,7 +148,7 @@ mod tests {
     fn start() -> (Recipient<ProbeCompleted>, Seen) {
         let seen = Seen::default();
         let keeper = Keeper { began: Instant::now(), seen: Arc::clone(&seen) }.start();
-        (Courier::new(keeper.recipient()).start().recipient(), seen)
+        (OutcomeBatcher::new(keeper.recipient()).start().recipient(), seen)
     }
 
     fn completed(id: &str, urgent: bool) -> ProbeCompleted {
@@ -168,38 +167,38 @@ mod tests {
     #[test]
     fn what_nobody_waits_for_travels_in_company_and_each_gets_its_own_answer() {
         in_virtual_time(async {
-            let (courier, seen) = start();
-            let sent = ["1", "x", "3"].map(|id| courier.send(completed(id, false)));
+            let (batcher, seen) = start();
+            let sent = ["1", "x", "3"].map(|id| batcher.send(completed(id, false)));
             let answers = futures_util::future::join_all(sent).await;
             let answers: Vec<Option<Duration>> = answers.into_iter().map(Result::unwrap).collect();
             assert_eq!(answers, [Some(Duration::from_secs(1)), None, Some(Duration::from_secs(3))]);
             let seen = seen.lock().unwrap().clone();
             assert_eq!(seen.len(), 1, "{seen:?}");
             assert_eq!(seen[0].1, ["1", "x", "3"]);
-            assert!(seen[0].0.as_millis().abs_diff(GATHER.as_millis()) <= 1, "{seen:?}");
+            assert!(seen[0].0.as_millis().abs_diff(BATCH_DELAY.as_millis()) <= 1, "{seen:?}");
         });
     }
 
     #[test]
     fn what_is_urgent_goes_at_once_after_what_came_before_it() {
         in_virtual_time(async {
-            let (courier, seen) = start();
-            let before = courier.send(completed("1", false));
-            let urgent = courier.send(completed("2", true));
+            let (batcher, seen) = start();
+            let before = batcher.send(completed("1", false));
+            let urgent = batcher.send(completed("2", true));
             let (before, urgent) = futures_util::future::join(before, urgent).await;
             assert_eq!(before.unwrap(), Some(Duration::from_secs(1)));
             assert_eq!(urgent.unwrap(), Some(Duration::from_secs(2)));
             assert_eq!(*seen.lock().unwrap(), [(Duration::ZERO, vec!["1".to_owned(), "2".to_owned()])]);
-            assert_eq!(courier.send(completed("3", false)).await.unwrap(), Some(Duration::from_secs(3)), "and goes on");
+            assert_eq!(batcher.send(completed("3", false)).await.unwrap(), Some(Duration::from_secs(3)), "and goes on");
         });
     }
 
     #[test]
     fn more_than_one_message_holds_goes_in_order_and_none_is_lost() {
         in_virtual_time(async {
-            let (courier, seen) = start();
+            let (batcher, seen) = start();
             let ids: Vec<String> = (0..3 * BATCH_MAX).map(|n| n.to_string()).collect();
-            let sent = ids.iter().map(|id| courier.send(completed(id, id == "0")));
+            let sent = ids.iter().map(|id| batcher.send(completed(id, id == "0")));
             let answers = futures_util::future::join_all(sent).await;
             assert!(
                 answers
@@ -219,8 +218,8 @@ mod tests {
             let (to_gone, receiver) = actix::dev::channel::channel::<Keeper>(1);
             drop(receiver);
             let gone = actix::Addr::new(to_gone);
-            let courier = Courier::new(gone.recipient()).start().recipient();
-            let answer = tokio::time::timeout(Duration::from_secs(1), courier.send(completed("1", true))).await;
+            let batcher = OutcomeBatcher::new(gone.recipient()).start().recipient();
+            let answer = tokio::time::timeout(Duration::from_secs(1), batcher.send(completed("1", true))).await;
             assert!(answer.expect("an answer in time").is_err());
         });
     }

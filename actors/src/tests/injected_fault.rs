@@ -1,4 +1,4 @@
-//! Poison for the real actors, in tests: ways to die that no fake of a port can bring about.
+//! Faults for the real actors: ways to die that no fake of a port can bring about. The product knows nothing of them.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -9,17 +9,18 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, WrapFuture};
 use actix_rt::Arbiter;
 use api_health_core::ApiId;
 
-use super::Supervisor;
-use super::chain::Member;
 use crate::alerter::Alerter;
-use crate::courier::Courier;
+use crate::child::Child;
+use crate::outcome_batcher::OutcomeBatcher;
 use crate::prober::Prober;
 use crate::state_keeper::StateKeeper;
+use crate::supervisor::{Supervisor, Who};
+use crate::system::Running;
 
 /// What it does to whoever takes it.
 #[derive(Clone, Message)]
 #[rtype(result = "()")]
-pub(crate) enum Poison {
+pub(super) enum InjectedFault {
     /// It panics in the handler of a message.
     Panic,
     /// It panics in the callback of a timer.
@@ -43,7 +44,7 @@ impl Drop for Bomb {
     }
 }
 
-impl Poison {
+impl InjectedFault {
     fn take<A: Actor<Context = Context<A>>>(self, actor: &A, ctx: &mut Context<A>) {
         match self {
             Self::Panic => panic!("planted in a message"),
@@ -73,56 +74,62 @@ impl Poison {
     }
 }
 
-macro_rules! takes_poison {
+macro_rules! takes_injected_faults {
     ($($actor:ty),*) => {$(
-        impl Handler<Poison> for $actor {
+        impl Handler<InjectedFault> for $actor {
             type Result = ();
 
-            fn handle(&mut self, poison: Poison, ctx: &mut Self::Context) {
-                poison.take(self, ctx);
+            fn handle(&mut self, fault: InjectedFault, ctx: &mut Self::Context) {
+                fault.take(self, ctx);
             }
         }
     )*};
 }
 
-takes_poison!(Alerter, StateKeeper, Courier, Prober, Supervisor);
+takes_injected_faults!(Alerter, StateKeeper, OutcomeBatcher, Prober, Supervisor);
 
 /// Who is to take it.
 #[derive(Clone, Debug)]
-pub(crate) enum Whom {
-    Chain(Member),
-    Prober(ApiId),
+pub(super) enum Whom {
+    Child(Who),
     Supervisor,
 }
 
-/// Give it. The reply says whether they were there to take it.
-#[derive(Message)]
-#[rtype(result = "bool")]
-pub(crate) struct Give {
-    pub(crate) whom: Whom,
-    pub(crate) poison: Poison,
+impl Whom {
+    pub(super) fn prober(id: &str) -> Self {
+        Self::Child(Who::Prober(ApiId::parse(id).unwrap()))
+    }
 }
 
-impl Handler<Give> for Supervisor {
+/// The reply says whether they were there to take it.
+#[derive(Message)]
+#[rtype(result = "bool")]
+struct PassOn(Whom, InjectedFault);
+
+impl Handler<PassOn> for Supervisor {
     type Result = bool;
 
-    fn handle(&mut self, Give { whom, poison }: Give, ctx: &mut Self::Context) -> bool {
+    fn handle(&mut self, PassOn(whom, fault): PassOn, ctx: &mut Self::Context) -> bool {
+        fn to<A>(child: Option<&Child<A>>, fault: InjectedFault) -> bool
+        where
+            A: Actor<Context = Context<A>> + Handler<InjectedFault>,
+        {
+            child.is_some_and(|child| child.addr.try_send(fault).is_ok())
+        }
         match whom {
-            Whom::Chain(Member::Alerter) => {
-                self.chain.alerter.as_ref().is_some_and(|alerter| alerter.child.addr.try_send(poison).is_ok())
-            }
-            Whom::Chain(Member::Keeper) => {
-                self.chain.keeper.as_ref().is_some_and(|keeper| keeper.child.addr.try_send(poison).is_ok())
-            }
-            Whom::Chain(Member::Courier(index)) => {
-                let courier = self.chain.homes.get(index).and_then(|home| home.courier.as_ref());
-                courier.is_some_and(|courier| courier.child.addr.try_send(poison).is_ok())
-            }
-            Whom::Prober(api_id) => self.probers.address(&api_id).is_some_and(|prober| prober.try_send(poison).is_ok()),
+            Whom::Child(Who::Alerter) => to(self.chain.alerter.as_ref(), fault),
+            Whom::Child(Who::Keeper) => to(self.chain.keeper.as_ref(), fault),
+            Whom::Child(Who::Batcher(index)) => to(self.chain.batchers[index].child.as_ref(), fault),
+            Whom::Child(Who::Prober(api_id)) => to(self.probers.child(&api_id), fault),
             Whom::Supervisor => {
-                poison.take(self, ctx);
+                fault.take(self, ctx);
                 true
             }
         }
     }
+}
+
+/// Whether somebody was there to take it.
+pub(super) async fn inject(running: &Running, whom: Whom, fault: InjectedFault) -> bool {
+    running.supervisor.addr.send(PassOn(whom, fault)).await.unwrap_or(false)
 }

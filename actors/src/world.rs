@@ -1,0 +1,39 @@
+//! What the actors are given by the program: the adapters of the ports, and how leases are held.
+
+use std::sync::Arc;
+
+use api_health_core::own::member::Member;
+
+use crate::lease_clock::BootTime;
+use crate::leases::Leases;
+use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
+
+/// Everything that the actors need of the world.
+pub struct World {
+    pub probe: Arc<dyn Probe>,
+    pub store: Arc<dyn StateStore>,
+    /// What people call the store.
+    pub store_name: String,
+    /// This process, for people: no two processes have the same.
+    pub instance: String,
+    /// Whom changes are told to.
+    pub notifiers: Vec<Arc<dyn Notifier>>,
+    /// Where configs come from; the earlier one wins.
+    pub sources: Vec<Arc<dyn ConfigSource>>,
+    pub clock: Arc<dyn Clock>,
+    /// How the store is shared with other workers; `None`: this process owns all of it by other means.
+    pub leases: Option<LeaseParts>,
+}
+
+/// How leases are held in this process.
+pub struct LeaseParts {
+    /// The worker, before it has a session.
+    pub member: Member,
+    pub leases: Arc<dyn Leases>,
+    /// The clock that they go by.
+    pub now: BootTime,
+    /// So many workers are expected to live; `None`: whatever there is.
+    pub expected: Option<usize>,
+    /// This process ends where another worker lives.
+    pub alone: bool,
+}
