@@ -7,6 +7,7 @@ mod telling;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use api_health_actors::child::{ChildExit, ExitReason};
@@ -35,6 +36,9 @@ const ONCE_TELL: Duration = Duration::from_secs(30);
 
 /// A first round of fewer APIs than this is over too soon for a progress bar.
 const PROGRESS_FROM: usize = 50;
+
+/// How often the bar moves.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// How long a start waits until it is known what this process owns at first. After that it goes on, and watches what it gains.
 const JOIN_MAX: Duration = Duration::from_secs(100);
@@ -126,7 +130,7 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
         return Err(if report.misconfigured { AppError::BadConfigs(why) } else { AppError::Unavailable(why) });
     }
     announce(&report);
-    let progress = tokio::spawn(show_progress(Arc::clone(running.round())));
+    let progress = show_progress(Arc::clone(running.round()));
     let stats = Arc::clone(running.stats());
     let began = tokio::time::Instant::now();
     let periodically = tokio::spawn({
@@ -139,7 +143,7 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
         telling.configs_read(why_none(&report));
         watch(app, running, signals, &mut telling, control).await
     };
-    progress.abort();
+    drop(progress);
     periodically.abort();
     // Of the whole run.
     stats.figures().log(began.elapsed().as_secs());
@@ -364,24 +368,28 @@ fn raise_open_files_limit() {
     }
 }
 
-/// Shows on a terminal how far the first round is.
-async fn show_progress(round: Arc<Round>) {
+/// Shows on a terminal how far the first round is, until what this gives is dropped. On a thread of its own: a terminal that is
+/// paused takes nothing.
+fn show_progress(round: Arc<Round>) -> Option<Sender<()>> {
     let (_, total) = round.progress();
     if total < PROGRESS_FROM || !std::io::stderr().is_terminal() {
-        return;
+        return None;
     }
-    let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));
-    if let Ok(style) = ProgressStyle::with_template("first round {bar:40} {pos}/{len}") {
-        bar.set_style(style);
-    }
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        tick.tick().await;
-        let (done, total) = round.progress();
-        bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
-        if done >= total {
-            break;
+    let (shown, is_shown) = std::sync::mpsc::channel::<()>();
+    let show = move || {
+        let position = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let bar = ProgressBar::new(position(total));
+        if let Ok(style) = ProgressStyle::with_template("first round {bar:40} {pos}/{len}") {
+            bar.set_style(style);
         }
-    }
-    bar.finish_and_clear();
+        while is_shown.recv_timeout(PROGRESS_EVERY) == Err(RecvTimeoutError::Timeout) {
+            let (done, total) = round.progress();
+            bar.set_position(position(done));
+            if done >= total {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+    };
+    std::thread::Builder::new().name("progress".into()).spawn(show).ok().map(|_| shown)
 }
