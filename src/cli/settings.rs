@@ -59,11 +59,10 @@ async fn of_the_daemon(loaded: &LoadedSettings) -> Option<String> {
 /// The keys of `ours` whose value is another one there.
 fn differences(ours: &Value, folder: &Path, theirs: &Value, found: &Found) -> Vec<String> {
     let value = |settings: &Value, key: &str, folder: &Path| {
-        let value = settings[key]["value"].clone();
-        match value.as_str().filter(|_| PATHS.contains(&key)) {
-            Some(path) => Value::from(folder.join(path).to_string_lossy()),
-            None => value,
-        }
+        let whole = |path: &Value| path.as_str().map(|path| Value::from(folder.join(path).to_string_lossy()));
+        let value = &settings[key]["value"];
+        let paths = value.as_array().map(|list| list.iter().filter_map(whole).collect());
+        paths.or_else(|| whole(value)).filter(|_| PATHS.contains(&key)).unwrap_or_else(|| value.clone())
     };
     // The file of the store is the same one, by whatever name.
     let keys = ours.as_object().into_iter().flat_map(|settings| settings.keys()).filter(|key| *key != "store.path");

@@ -129,7 +129,7 @@ impl ConfigSource for FakeConfigs {
             };
             self.stage.note(Event::ConfigsRead { rows: Some((good.clone(), refused.clone())) });
             let refused = refused.into_iter().map(|id| RefusedRow { api_id: Some(id), issues: vec![] }).collect();
-            Ok(LoadedConfigs { good, refused })
+            Ok(LoadedConfigs { good, refused, ..LoadedConfigs::default() })
         }
         .boxed()
     }
@@ -142,7 +142,7 @@ impl ConfigSource for FakeConfigs {
             }
             inner.reads.1 += 1;
             let good = inner.apis.iter().filter(|api| ids.contains(&api.api_id)).cloned().collect();
-            Some(Ok(LoadedConfigs { good, refused: vec![] }))
+            Some(Ok(LoadedConfigs { good, ..LoadedConfigs::default() }))
         }
         .boxed()
     }
