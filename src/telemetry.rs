@@ -24,7 +24,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::clock::since_boot;
 use crate::settings::{LogFormat, LogSettings};
@@ -54,6 +54,15 @@ const FLUSH_MAX: Duration = Duration::from_secs(1);
 /// Where the daemon's lines go. A command that answers a person writes its few lines itself, and waits for its reader.
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 
+/// What is logged, and can be changed.
+static WANTED: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Logs by another level from now on; whether that could be.
+pub fn set_level(level: &str) -> bool {
+    let Ok(wanted) = EnvFilter::builder().with_regex(false).parse(level) else { return false };
+    WANTED.get().is_some_and(|handle| handle.reload(wanted).is_ok())
+}
+
 /// Sets the log up for the whole process, and lets panics go through it.
 ///
 /// Libraries are heard up to `debug` whatever the settings say: at `trace` some of them, the AWS SDK among them, write
@@ -73,6 +82,7 @@ fn set_up(settings: &LogSettings, colour: bool, limiter: Option<Arc<Limiter>>) {
     // The settings were checked; should the filter not parse all the same, say what matters.
     let wanted =
         EnvFilter::builder().with_regex(false).parse(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (wanted, handle) = reload::Layer::new(wanted);
     let may_be_heard = filter_fn(|event| may_be_heard(*event.level(), event.target()));
     let is_journal = is_journal(io::stderr());
     let json = match settings.format {
@@ -92,6 +102,7 @@ fn set_up(settings: &LogSettings, colour: bool, limiter: Option<Arc<Limiter>>) {
     let limited = limiter.map(Limited);
     let started = tracing_subscriber::registry().with(wanted).with(may_be_heard).with(limited).with(lines).try_init();
     if started.is_ok() {
+        let _ = WANTED.set(handle);
         std::panic::set_hook(Box::new(|panic| {
             // Without a backtrace: to find its symbols would hold up every actor on the thread. The text of a panic is
             // ours or a library's; no value of a config is formatted into one.

@@ -28,7 +28,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::app::{App, AppError};
 use crate::settings::{LogFormat, LogSettings, load};
-use crate::telemetry;
+use crate::{sqlite, telemetry};
 use args::{Cli, Command, SettingsCommand, When};
 use exit::Exit;
 use out::{Out, note};
@@ -36,6 +36,7 @@ use out::{Out, note};
 /// The whole program.
 pub fn main() -> Exit {
     let exit = parse_and_dispatch();
+    sqlite::close_all();
     telemetry::flush();
     exit
 }
@@ -95,7 +96,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     let system = actix_rt::System::new();
     let done = system.block_on(async {
         match &cli.command {
-            Command::Run(args) => run::run(&app, &loaded, args, out.colour).await,
+            Command::Run(args) => run::run(&app, loaded, cli.settings.as_deref(), args, out.colour).await,
             Command::Probe(args) => probe::run(&app, args, &out).await,
             Command::Apis(command) => apis::run(&app, command, &out).await,
             Command::Status(args) => status::run(&app, args, &out).await,

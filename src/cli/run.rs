@@ -1,11 +1,15 @@
 //! `run`: watch until told to stop. `run --once`: one round, for cron.
 
 mod control;
+mod limits;
 mod readiness;
+mod settings;
 mod status_line;
 mod telling;
 
 use std::io::IsTerminal;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -29,6 +33,7 @@ use crate::configs::urls;
 use crate::control::server::Server;
 use crate::settings::{LoadedSettings, StoreKind};
 use crate::systemd;
+use settings::InForce;
 use telling::Telling;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
@@ -80,8 +85,15 @@ const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What kept it from starting.
-pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
-    raise_open_files_limit();
+pub(super) async fn run(
+    app: &App,
+    loaded: LoadedSettings,
+    named: Option<&Path>,
+    args: &RunArgs,
+    colour: bool,
+) -> Result<Exit, AppError> {
+    let settings = Rc::new(InForce::new(loaded, named));
+    limits::raise_open_files_limit();
     check_urls(app, &args.urls)?;
     if args.once {
         must_be_alone(app).await?;
@@ -101,7 +113,8 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
     let mut running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
     let mut telling = Telling::of(running.gauges(), Arc::clone(&app.clock));
     // A round is over before anybody has a question.
-    let control = if args.once { None } else { control::start(app, loaded, instance, running.gauges()).await };
+    let control =
+        if args.once { None } else { control::start(app, Rc::clone(&settings), instance, running.gauges()).await };
     // Who shared the tables and died elsewhere has to be waited for until its lease is over.
     let start = async {
         // A round that may watch nothing must not look like one that found nothing.
@@ -130,6 +143,7 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
         return Err(if report.misconfigured { AppError::BadConfigs(why) } else { AppError::Unavailable(why) });
     }
     announce(&report);
+    limits::say_what_is_too_low(report.apis, app.settings.probe.max_in_flight);
     let progress = show_progress(Arc::clone(running.round()));
     let stats = Arc::clone(running.stats());
     let began = tokio::time::Instant::now();
@@ -141,7 +155,7 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
         once(app, running, &report, signals, &mut telling).await
     } else {
         telling.configs_read(why_none(&report));
-        watch(app, running, signals, &mut telling, control).await
+        watch(app, running, signals, &mut telling, control, &settings).await
     };
     drop(progress);
     periodically.abort();
@@ -193,6 +207,7 @@ async fn watch(
     mut signals: Signals,
     telling: &mut Telling,
     control: Option<Server>,
+    settings: &InForce,
 ) -> Exit {
     let mut configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
     loop {
@@ -202,7 +217,8 @@ async fn watch(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
-                tracing::info!("SIGHUP: reading the configs again");
+                tracing::info!("SIGHUP: reading the settings and the configs again");
+                settings.read_again();
                 if !reload(&running, &mut signals, telling, true).await {
                     break;
                 }
@@ -355,16 +371,6 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-/// Each probe under way needs a file descriptor, and the usual soft limit is 1,024.
-fn raise_open_files_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
     }
 }
 

@@ -45,6 +45,15 @@ fn the_log_is_text_when_asked_for_without_colour_where_there_is_no_terminal() {
     assert!(!ended.log.contains('\u{1b}') && !ended.output.contains('\u{1b}'), "{}", ended.log);
 }
 
+#[test]
+fn limits_of_the_process_that_are_too_low_are_said_at_the_start_with_what_to_write() {
+    let target = Server::start();
+    let home = Home::new("", &row("shop", &target.url("/shop")));
+    let daemon = home.run_through(&["sh", "-c", "ulimit -n 100; exec \"$@\"", "sh"]);
+    daemon.wait_for_log("may open 100 files, and 1 probe at once may need 129; write LimitNOFILE=129 into the unit");
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
 /// A pipe with a name that is full, and that nobody reads.
 fn full_pipe(path: &Path) -> File {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
