@@ -78,9 +78,8 @@ mod tests {
             let put = "INSERT OR REPLACE INTO api_health_configs (api_id, row) VALUES ('a', ?1)";
             writer.execute(put, [row]).unwrap();
         };
-        while length(&wal) < u64::try_from(BYTES_KEPT).unwrap() {
-            write();
-        }
+        writer.pragma_update(None, "synchronous", "off").unwrap(); // nothing here has to survive
+        write();
         reader.execute_batch("BEGIN").unwrap();
         reader.query_row("SELECT count(*) FROM api_health_configs", [], |row| row.get::<_, i64>(0)).unwrap();
         while length(&wal) < 2 * BYTES_LONG {
@@ -90,6 +89,6 @@ mod tests {
         reader.execute_batch("COMMIT").unwrap();
         assert!(!is_held(&writer, &wal), "nobody reads any more");
         (0..100).for_each(|_| write());
-        assert!(length(&wal) <= BYTES_LONG, "{} bytes", length(&wal));
+        assert!(length(&wal) <= BYTES_LONG && u64::try_from(BYTES_KEPT).unwrap() < BYTES_LONG, "{} bytes", length(&wal));
     }
 }

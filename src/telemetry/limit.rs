@@ -134,7 +134,7 @@ mod tests {
         };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(said), || {
             let clock_set = || (0..10_000).for_each(|n| tracing::warn!(api_id = n, "the wall clock was set"));
-            let other = || (0..7).for_each(|n| tracing::error!(api_id = n, "another trouble"));
+            let other = || (0..7).for_each(|n| tracing::event!(Level::ERROR, api_id = n, "another trouble"));
             assert_eq!((said_by(&clock_set), said_by(&other)), (5, 5), "each kind by itself");
             assert_eq!(limiter.take_due(Duration::from_secs(59)), []);
             let mut due = limiter.take_due(Duration::from_secs(60));
