@@ -131,7 +131,7 @@ impl Drop for Worker {
 impl Db {
     /// To be called after a write of states.
     pub(crate) fn look_at_wal(&mut self) {
-        self.wal.look(&self.connection, self.file.beside("-wal"));
+        self.wal.look(&self.connection, &self.file.beside("-wal"));
     }
 
     /// SQLite goes on writing to a file that was deleted or replaced, and all of it would be lost: refuse that.
