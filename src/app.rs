@@ -220,8 +220,9 @@ impl App {
         if !urls.is_empty() {
             sources.push(Arc::new(UrlSource::new(urls.to_vec(), Arc::clone(&self.rules))));
         }
-        if let Some(path) = &self.settings.apis.file {
-            sources.push(Arc::new(FileSource::new(path.clone(), Arc::clone(&self.rules))));
+        let files = &self.settings.apis.files;
+        if !files.is_empty() {
+            sources.push(Arc::new(FileSource::of(files.clone(), Arc::clone(&self.rules))));
         }
         if self.settings.apis.from_store {
             sources.push(Arc::new(TableSource::new(self.open_table().await?, Arc::clone(&self.rules))));

@@ -5,20 +5,34 @@
 //! brings fields of its own for those who are not. A line of text begins with its syslog priority there, as `<4>` for a
 //! warning (sd-daemon(3)), which journald takes off again, so that `journalctl -p warning` finds warnings; it has no time,
 //! since the journal has it. JSON that was asked for stays plain JSON.
+//!
+//! In the daemon a line goes through [`queue`], so that nobody waits for whoever reads the log, and past [`limit`].
+
+mod limit;
+mod queue;
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tracing::{Level, Metadata};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
+use crate::clock::since_boot;
 use crate::settings::{LogFormat, LogSettings};
+use limit::{LeftOut, Limiter};
+use queue::Queue;
+
+pub use limit::LINES_OF_A_KIND_MAX;
+pub use queue::BUFFER_BYTES_MAX;
 
 /// The longest line of the log. What grows with outside input is cut where it comes in; this holds for what was missed
 /// there, and for what libraries say.
@@ -34,6 +48,21 @@ const KEPT_FIELDS: [&str; 6] = ["timestamp", "level", "message", "target", "api_
 /// search is told by [`crate::aws`] in words of its own.
 const NEVER_HEARD: [&str; 2] = ["aws_config", "aws_credential_types"];
 
+/// At the end of the process, what is still to be written may take this long.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// Where the daemon's lines go. A command that answers a person writes its few lines itself, and waits for its reader.
+static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+
+/// What is logged, and can be changed.
+static WANTED: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Logs by another level from now on; whether that could be.
+pub fn set_level(level: &str) -> bool {
+    let Ok(wanted) = EnvFilter::builder().with_regex(false).parse(level) else { return false };
+    WANTED.get().is_some_and(|handle| handle.reload(wanted).is_ok())
+}
+
 /// Sets the log up for the whole process, and lets panics go through it.
 ///
 /// Libraries are heard up to `debug` whatever the settings say: at `trace` some of them, the AWS SDK among them, write
@@ -41,9 +70,19 @@ const NEVER_HEARD: [&str; 2] = ["aws_config", "aws_credential_types"];
 ///
 /// A second call changes nothing.
 pub fn start(settings: &LogSettings, colour: bool) {
+    set_up(settings, colour, None);
+}
+
+/// The same for the daemon: it waits for no reader, and what all APIs have to say alike it says once.
+pub fn start_daemon(settings: &LogSettings, colour: bool) {
+    set_up(settings, colour, Some(Arc::default()));
+}
+
+fn set_up(settings: &LogSettings, colour: bool, limiter: Option<Arc<Limiter>>) {
     // The settings were checked; should the filter not parse all the same, say what matters.
     let wanted =
         EnvFilter::builder().with_regex(false).parse(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (wanted, handle) = reload::Layer::new(wanted);
     let may_be_heard = filter_fn(|event| may_be_heard(*event.level(), event.target()));
     let is_journal = is_journal(io::stderr());
     let json = match settings.format {
@@ -51,7 +90,8 @@ pub fn start(settings: &LogSettings, colour: bool) {
         LogFormat::Text => false,
         LogFormat::Auto => !io::stderr().is_terminal() && !is_journal,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(Lines { json, with_priority: is_journal && !json });
+    let queue = limiter.clone().and_then(start_queue);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Lines { json, with_priority: is_journal && !json, queue });
     let lines = if json {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else if is_journal {
@@ -59,14 +99,58 @@ pub fn start(settings: &LogSettings, colour: bool) {
     } else {
         lines.with_ansi(colour).with_target(false).boxed()
     };
-    let started = tracing_subscriber::registry().with(wanted).with(may_be_heard).with(lines).try_init();
+    let limited = limiter.map(Limited);
+    let started = tracing_subscriber::registry().with(wanted).with(may_be_heard).with(limited).with(lines).try_init();
     if started.is_ok() {
+        let _ = WANTED.set(handle);
         std::panic::set_hook(Box::new(|panic| {
             // Without a backtrace: to find its symbols would hold up every actor on the thread. The text of a panic is
             // ours or a library's; no value of a config is formatted into one.
             let location = panic.location().map(ToString::to_string);
             tracing::error!(location, "panic: {}", panic.payload_as_str().unwrap_or("without a text"));
         }));
+    }
+}
+
+/// Says a line of text on standard error, behind what was logged before; `false` where the log does not take it, since no daemon
+/// speaks.
+pub fn say(line: &str) -> bool {
+    QUEUE.get().inspect(|queue| queue.push(format!("{line}\n").as_bytes())).is_some()
+}
+
+/// Gives what was logged a moment to be written, before the process ends.
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(FLUSH_MAX);
+    }
+}
+
+/// `None` where there is no thread or no descriptor for it: then whoever logs writes, and waits.
+fn start_queue(limiter: Arc<Limiter>) -> Option<&'static Queue> {
+    // Not by way of `io::stderr()`: whoever holds its lock holds up everybody else who would say something.
+    let output = File::from(io::stderr().as_fd().try_clone_to_owned().ok()?);
+    let after = move |dropped| {
+        if dropped > 0 {
+            tracing::error!("{dropped} log lines were dropped: nobody read standard error");
+        }
+        for LeftOut { level, lines, message } in limiter.take_due(since_boot()) {
+            if level == Level::ERROR {
+                tracing::error!("and {lines} more such lines in the last minute: {message}");
+            } else {
+                tracing::warn!("and {lines} more such lines in the last minute: {message}");
+            }
+        }
+    };
+    let queue = Queue::start(output, after).ok()?;
+    Some(&**QUEUE.get_or_init(|| queue))
+}
+
+/// Leaves out what the limiter has had enough of.
+struct Limited(Arc<Limiter>);
+
+impl<S: Subscriber> Layer<S> for Limited {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        self.0.allows(event, since_boot)
     }
 }
 
@@ -104,13 +188,36 @@ fn priority(level: Level) -> char {
 struct Lines {
     json: bool,
     with_priority: bool,
+    queue: Option<&'static Queue>,
+}
+
+/// Where a line goes.
+enum Output {
+    Queue(&'static Queue),
+    Stderr,
+}
+
+impl Write for Output {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Queue(queue) => queue.push(line),
+            // At once, so that two threads do not write into each other's lines.
+            Self::Stderr => io::stderr().write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl<'a> MakeWriter<'a> for Lines {
-    type Writer = BoundedLines<io::Stderr>;
+    type Writer = BoundedLines<Output>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        BoundedLines { output: io::stderr(), json: self.json, priority: None }
+        let output = self.queue.map_or(Output::Stderr, Output::Queue);
+        BoundedLines { output, json: self.json, priority: None }
     }
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
@@ -138,7 +245,6 @@ impl<W: Write> Write for BoundedLines<W> {
             let lines = written.split_inclusive(|byte| *byte == b'\n');
             written = Cow::Owned(lines.flat_map(|line| [format!("<{priority}>").as_bytes(), line].concat()).collect());
         }
-        // At once, so that two threads do not write into each other's lines.
         self.output.write_all(&written)?;
         Ok(line.len())
     }

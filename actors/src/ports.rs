@@ -152,6 +152,11 @@ pub trait ConfigSource: Send + Sync {
         Box::pin(std::future::ready(None))
     }
 
+    /// Whether it may be read while somebody writes it, as a file is: rows that vanish are not believed at once then.
+    fn may_be_cut(&self) -> bool {
+        false
+    }
+
     /// A token that differs whenever the rows differ, if that is cheap to tell (a file, an embedded table): it is asked
     /// for every second. `None`: only loading tells, every `reload_seconds`.
     fn revision(&self) -> BoxFuture<'_, Option<u64>>;
@@ -164,6 +169,8 @@ pub struct LoadedConfigs {
     pub good: Vec<Arc<ApiConfig>>,
     /// The rows that are not, each with all its faults.
     pub refused: Vec<RefusedRow>,
+    /// It was written a moment ago, and perhaps not to its end.
+    pub is_fresh: bool,
 }
 
 /// A row that is not good.

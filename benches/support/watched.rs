@@ -116,7 +116,7 @@ impl ConfigSource for Rows {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
-        async { Ok(LoadedConfigs { good: self.0.clone(), refused: vec![] }) }.boxed()
+        async { Ok(LoadedConfigs { good: self.0.clone(), ..LoadedConfigs::default() }) }.boxed()
     }
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {

@@ -7,7 +7,7 @@ use api_health_actors::ports::RefusedRow;
 use api_health_core::{ApiConfig, ApiId};
 
 use crate::app::{App, AppError};
-use crate::configs::file;
+use crate::configs::files;
 use crate::configs::raw::RawRow;
 use crate::configs::validate::RowRules;
 
@@ -23,10 +23,14 @@ pub(super) struct Source {
 /// file is not there yet has no rows.
 pub(super) async fn read(app: &App) -> Vec<Source> {
     let mut sources = Vec::new();
-    if let Some(path) = &app.settings.apis.file {
-        let name = path.display().to_string();
-        let rows = file::read_text(path).and_then(|text| file::parse(&name, &text)).map_err(AppError::from);
-        sources.push(Source { name, rows });
+    let paths = &app.settings.apis.files;
+    if !paths.is_empty() {
+        let name = files::name_of(paths);
+        let (rows, faults) = files::rows_of(paths);
+        if faults.is_empty() || !rows.is_empty() {
+            sources.push(Source { name: name.clone(), rows: Ok(rows) });
+        }
+        sources.extend(faults.into_iter().map(|fault| Source { name: name.clone(), rows: Err(fault.into()) }));
     }
     if app.settings.apis.from_store {
         sources.push(table(app).await);

@@ -28,13 +28,20 @@ use clap::{CommandFactory, Parser};
 
 use crate::app::{App, AppError};
 use crate::settings::{LogFormat, LogSettings, load};
-use crate::telemetry;
+use crate::{sqlite, telemetry};
 use args::{Cli, Command, SettingsCommand, When};
 use exit::Exit;
 use out::{Out, note};
 
 /// The whole program.
 pub fn main() -> Exit {
+    let exit = parse_and_dispatch();
+    sqlite::close_all();
+    telemetry::flush();
+    exit
+}
+
+fn parse_and_dispatch() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -81,13 +88,15 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     }
     let environment = |name: &str| std::env::var(name).ok();
     let loaded = load::load(cli.settings.as_deref(), Path::new(""), &environment).map_err(AppError::Configuration)?;
-    telemetry::start(&log_of(&cli.command, &loaded.settings.log), log_colour);
+    let log = log_of(&cli.command, &loaded.settings.log);
+    let start_log = if matches!(cli.command, Command::Run(_)) { telemetry::start_daemon } else { telemetry::start };
+    start_log(&log, log_colour);
     let app = App::new(loaded.settings.clone());
     let app = if matches!(cli.command, Command::Status(_) | Command::Fleet(_)) { app.that_looks_only() } else { app };
     let system = actix_rt::System::new();
     let done = system.block_on(async {
         match &cli.command {
-            Command::Run(args) => run::run(&app, &loaded, args, out.colour).await,
+            Command::Run(args) => run::run(&app, loaded, cli.settings.as_deref(), args, out.colour).await,
             Command::Probe(args) => probe::run(&app, args, &out).await,
             Command::Apis(command) => apis::run(&app, command, &out).await,
             Command::Status(args) => status::run(&app, args, &out).await,

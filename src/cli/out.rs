@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::args::When;
 use crate::app::AppError;
+use crate::telemetry;
 
 /// What is well.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -103,7 +104,9 @@ impl Out {
 
 /// Says something on standard error that is not the answer. Nobody may be there to read it.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    if !telemetry::say(text) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
 }
 
 /// What the locale says of the terminal's alphabet; the first variable that is set decides (POSIX, section 8.2).

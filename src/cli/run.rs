@@ -1,12 +1,17 @@
 //! `run`: watch until told to stop. `run --once`: one round, for cron.
 
 mod control;
+mod limits;
 mod readiness;
+mod settings;
 mod status_line;
 mod telling;
 
 use std::io::IsTerminal;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use api_health_actors::child::ExitReason;
@@ -29,6 +34,7 @@ use crate::control::server::Server;
 use crate::memory;
 use crate::settings::{LoadedSettings, StoreKind};
 use crate::systemd;
+use settings::InForce;
 use telling::Telling;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
@@ -36,6 +42,9 @@ const ONCE_TELL: Duration = Duration::from_secs(30);
 
 /// A first round of fewer APIs than this is over too soon for a progress bar.
 const PROGRESS_FROM: usize = 50;
+
+/// How often the bar moves.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// How long a start waits until it is known what this process owns at first. After that it goes on, and watches what it gains.
 const JOIN_MAX: Duration = Duration::from_secs(100);
@@ -77,8 +86,15 @@ const FIRST_CONFIGS_EVERY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What kept it from starting.
-pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colour: bool) -> Result<Exit, AppError> {
-    raise_open_files_limit();
+pub(super) async fn run(
+    app: &App,
+    loaded: LoadedSettings,
+    named: Option<&Path>,
+    args: &RunArgs,
+    colour: bool,
+) -> Result<Exit, AppError> {
+    let settings = Rc::new(InForce::new(loaded, named));
+    limits::raise_open_files_limit();
     check_urls(app, &args.urls)?;
     if args.once {
         must_be_alone(app).await?;
@@ -98,7 +114,8 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
     let mut running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
     let mut telling = Telling::of(running.gauges(), Arc::clone(&app.clock));
     // A round is over before anybody has a question.
-    let control = if args.once { None } else { control::start(app, loaded, instance, running.gauges()).await };
+    let control =
+        if args.once { None } else { control::start(app, Rc::clone(&settings), instance, running.gauges()).await };
     // Who shared the tables and died elsewhere has to be waited for until its lease is over.
     let start = async {
         // A round that may watch nothing must not look like one that found nothing.
@@ -127,7 +144,8 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
         return Err(if report.misconfigured { AppError::BadConfigs(why) } else { AppError::Unavailable(why) });
     }
     announce(&report);
-    let progress = tokio::spawn(show_progress(Arc::clone(running.round())));
+    limits::say_what_is_too_low(report.apis, app.settings.probe.max_in_flight);
+    let progress = show_progress(Arc::clone(running.round()));
     let stats = Arc::clone(running.stats());
     let began = tokio::time::Instant::now();
     let periodically = tokio::spawn({
@@ -139,9 +157,9 @@ pub(super) async fn run(app: &App, loaded: &LoadedSettings, args: &RunArgs, colo
         once(app, running, &report, signals, &mut telling).await
     } else {
         telling.configs_read(why_none(&report));
-        watch(app, running, signals, &mut telling, control).await
+        watch(app, running, signals, &mut telling, control, &settings).await
     };
-    progress.abort();
+    drop(progress);
     periodically.abort();
     sparing.abort();
     // Of the whole run.
@@ -192,6 +210,7 @@ async fn watch(
     mut signals: Signals,
     telling: &mut Telling,
     control: Option<Server>,
+    settings: &InForce,
 ) -> Exit {
     let mut configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
     loop {
@@ -201,7 +220,8 @@ async fn watch(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
-                tracing::info!("SIGHUP: reading the configs again");
+                tracing::info!("SIGHUP: reading the settings and the configs again");
+                settings.read_again();
                 if !reload(&running, &mut signals, telling, true).await {
                     break;
                 }
@@ -357,34 +377,28 @@ impl Signals {
     }
 }
 
-/// Each probe under way needs a file descriptor, and the usual soft limit is 1,024.
-fn raise_open_files_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
-    }
-}
-
-/// Shows on a terminal how far the first round is.
-async fn show_progress(round: Arc<Round>) {
+/// Shows on a terminal how far the first round is, until what this gives is dropped. On a thread of its own: a terminal that is
+/// paused takes nothing.
+fn show_progress(round: Arc<Round>) -> Option<Sender<()>> {
     let (_, total) = round.progress();
     if total < PROGRESS_FROM || !std::io::stderr().is_terminal() {
-        return;
+        return None;
     }
-    let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));
-    if let Ok(style) = ProgressStyle::with_template("first round {bar:40} {pos}/{len}") {
-        bar.set_style(style);
-    }
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        tick.tick().await;
-        let (done, total) = round.progress();
-        bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
-        if done >= total {
-            break;
+    let (shown, is_shown) = std::sync::mpsc::channel::<()>();
+    let show = move || {
+        let position = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let bar = ProgressBar::new(position(total));
+        if let Ok(style) = ProgressStyle::with_template("first round {bar:40} {pos}/{len}") {
+            bar.set_style(style);
         }
-    }
-    bar.finish_and_clear();
+        while is_shown.recv_timeout(PROGRESS_EVERY) == Err(RecvTimeoutError::Timeout) {
+            let (done, total) = round.progress();
+            bar.set_position(position(done));
+            if done >= total {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+    };
+    std::thread::Builder::new().name("progress".into()).spawn(show).ok().map(|_| shown)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, StoredHeartbeat, UnreadableState};
 use api_health_core::incident::Incident;
+use api_health_core::outcome::Verdict;
 use api_health_core::{ApiConfig, ApiId, ApiState, Heartbeat, Status, Timestamp, Toward};
 use serde_json::{Value, json};
 
@@ -23,6 +24,12 @@ use crate::configs::validate::RowRules;
 
 /// When nothing was probed for this long beyond the longest interval, it is said that `run` may not be running.
 const SILENCE: Duration = Duration::from_secs(120);
+
+/// For how long it is said of an API that it is watched no longer.
+const SAID_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// So many of them are named.
+const NAMED: usize = 5;
 
 /// One API: what is configured of it, what is known of it, or both.
 struct Row {
@@ -47,6 +54,20 @@ impl Row {
 
     fn enabled(&self) -> bool {
         self.config.as_ref().is_none_or(|config| config.enabled)
+    }
+
+    /// Nobody watches it any more, and nothing of it is left to be told. Where it was watched a moment ago and could not be told, that may
+    /// be from a command line.
+    fn is_gone(&self, checked: &Checked, now: Timestamp) -> bool {
+        let state = &self.state;
+        let may_run = self.probed_within(SAID_FOR, now)
+            && state.last_probe.as_ref().is_some_and(|probe| probe.verdict == Verdict::Inconclusive);
+        let is_known = self.config.is_some() || checked.refused(state.api_id.as_str()).is_some();
+        !is_known && !may_run && state.status == Status::Unknown && state.streak.is_none() && state.owed.is_empty()
+    }
+
+    fn probed_within(&self, span: Duration, now: Timestamp) -> bool {
+        self.state.last_probe.as_ref().is_some_and(|probe| now.since(probe.at) < span)
     }
 
     /// Outcomes that it takes to confirm what the streak leads to, where that is known.
@@ -83,9 +104,12 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     let (own, states): (Vec<ApiState>, Vec<ApiState>) = states.into_iter().partition(|state| state.api_id.is_own());
     let own: HashMap<ApiId, Incident> =
         own.into_iter().filter_map(|state| Some((state.api_id, *state.incident?))).collect();
-    let mut rows = join(&checked, states, &own);
-    let store_trouble = own.get(&ApiId::own_store());
     let now = app.clock.now();
+    // What has no row is known only where every row can be named.
+    let are_rows_known = checked.unreadable.is_empty() && checked.refused.iter().all(|row| row.row.api_id.is_some());
+    let (gone, mut rows): (Vec<Row>, Vec<Row>) =
+        join(&checked, states, &own).into_iter().partition(|row| are_rows_known && row.is_gone(&checked, now));
+    let store_trouble = own.get(&ApiId::own_store());
     for unreadable in beats.iter().filter_map(|beat| beat.as_ref().err()) {
         note(&format!("note: the heartbeat cannot be read: {}", text::line(&unreadable.why)));
     }
@@ -116,6 +140,7 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
             let since = text::ago(incident.started_at, now);
             note(&format!("note: {}, since {since}: {}", incident.name, text::line(&incident.reason)));
         }
+        tell_gone(&gone, now);
         tell_unreadable(&unreadable);
         for refused in &checked.refused {
             let id = refused.row.api_id.as_ref().map_or("a row without an id", |id| id.as_str());
@@ -124,6 +149,19 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     }
     checked.tell_unreadable();
     Ok(Exit::Ok)
+}
+
+/// Says which APIs were watched until lately and are not any more.
+fn tell_gone(gone: &[Row], now: Timestamp) {
+    let lately: Vec<&str> =
+        gone.iter().filter(|row| row.probed_within(SAID_FOR, now)).map(|row| row.state.api_id.as_str()).collect();
+    if lately.is_empty() {
+        return;
+    }
+    let named = lately[..lately.len().min(NAMED)].join(", ");
+    let more = lately.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    note(&format!("note: watched no longer since less than a day ago: {named}{more}"));
 }
 
 /// The states of the store, which is not created.

@@ -8,7 +8,7 @@ use api_health_actors::ports::SourceError;
 use api_health_core::ConfigIssue;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::fields::{FIELDS, nearest_of};
 use super::raw::RawRow;
@@ -18,6 +18,9 @@ use super::values::{Fault, quote};
 
 /// The longest file: room for tens of thousands of rows.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What to do with a file that is too long.
+const SEVERAL: &str = "several shorter files: file below [apis] takes a list of them, or their folder, and apis import takes one after the other";
 
 /// The one key of the top level.
 const KEY: &str = "api";
@@ -44,7 +47,7 @@ pub fn read_text(path: &Path) -> Result<String, SourceError> {
         _ => SourceError::Unavailable(format!("{name}: cannot be read: {error}")),
     })?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(refuse(format!("is longer than {FILE_BYTES_MAX} bytes"), "several files, or use the store"));
+        return Err(refuse(format!("is longer than {FILE_BYTES_MAX} bytes"), SEVERAL));
     }
     String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it anew as UTF-8"))
 }
@@ -89,11 +92,7 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<RawRow>, SourceError> {
         misplaced(document.lines.line(start(key)), fault)
     };
     let DeValue::Array(list) = value.get_ref() else { return Err(one_table()) };
-    if list.len() > ROWS_MAX {
-        let why = format!("are more than {ROWS_MAX}");
-        let fault = Fault::new(format!("{} APIs", list.len()), why, "fewer, or use several instances of api-health");
-        return Err(SourceError::Misconfigured(fault.at(name)));
-    }
+    not_too_many(name, list.len())?;
     list.iter()
         .map(|item| match item.get_ref() {
             DeValue::Table(table) => Ok(RawRow {
@@ -103,6 +102,51 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<RawRow>, SourceError> {
             _ => Err(one_table()),
         })
         .collect()
+}
+
+/// Refuses more APIs than one source may have.
+///
+/// # Errors
+/// There are more.
+pub(super) fn not_too_many(name: &str, apis: usize) -> Result<(), SourceError> {
+    if apis <= ROWS_MAX {
+        return Ok(());
+    }
+    let why = format!("are more than {ROWS_MAX}");
+    let fault = Fault::new(format!("{apis} APIs"), why, "fewer, or use several instances of api-health");
+    Err(SourceError::Misconfigured(fault.at(name)))
+}
+
+/// Gives the rows of a file to `take` one after the other, as [`parse`] finds them, without ever holding all of them. `false`: what it
+/// gave is to be forgotten, since only the whole text can say what it means.
+///
+/// A file is cut before each line that begins with `[[api]]`. Where that is no header but part of a longer text, the part before
+/// it ends in the middle of that text, and is not TOML.
+pub fn stream(name: &str, text: &str, mut take: impl FnMut(RawRow)) -> bool {
+    let (before, mut rest) = text.split_at(next_header(text, 0));
+    if !DeTable::parse(before).is_ok_and(|document| document.get_ref().is_empty()) {
+        return false;
+    }
+    let mut line = 1 + before.matches('\n').count();
+    while !rest.is_empty() {
+        let (one, after) = rest.split_at(next_header(rest, 1));
+        let Ok(document) = DeTable::parse(one) else { return false };
+        let mut keys = document.get_ref().iter();
+        let (Some((key, value)), None) = (keys.next(), keys.next()) else { return false };
+        let DeValue::Array(list) = value.get_ref() else { return false };
+        let ([item], KEY) = (&list[..], &**key.get_ref()) else { return false };
+        let DeValue::Table(table) = item.get_ref() else { return false };
+        take(RawRow { location: format!("{name}, line {line}"), fields: to_map(table) });
+        line += one.matches('\n').count();
+        rest = after;
+    }
+    true
+}
+
+/// Where the next line begins that looks like a header, from the byte `from` on; the end of the text if there is none.
+fn next_header(text: &str, from: usize) -> usize {
+    let is_at_begin = |at: usize| at >= from && (at == 0 || text[..at].ends_with('\n'));
+    text.match_indices("[[api]]").map(|(at, _)| at).find(|at| is_at_begin(*at)).unwrap_or(text.len())
 }
 
 fn not_toml(name: &str, faults: &[SyntaxFault]) -> SourceError {
@@ -211,6 +255,28 @@ mod tests {
         );
     }
 
+    /// The rows as they are found one after the other, if they are.
+    fn streamed(text: &str) -> Option<Vec<RawRow>> {
+        let mut rows = Vec::new();
+        stream("t", text, |row| rows.push(row)).then_some(rows)
+    }
+
+    #[test]
+    fn rows_are_found_one_after_the_other_where_nothing_else_can_be_meant() {
+        let text = "# mine\n[[api]]\napi_id = \"a\"\n\n[[api]] # b\n[api.headers]\nX = \"1\"\n[[api]]\n";
+        assert_eq!(streamed(text), Some(parse("t", text).unwrap()));
+        assert_eq!((streamed(""), streamed("# nothing\n")), (Some(vec![]), Some(vec![])));
+        for whole in [
+            "[[api]]\nbody = \"\"\"\n[[api]]\n\"\"\"\n", // a header in a longer text
+            "api = [{ api_id = \"c\" }]",
+            "[other]\n[[api]]\n",
+            "[[api]]\n[other]\n",
+            "[[api]]\napi_id = ",
+        ] {
+            assert_eq!(streamed(whole), None, "{whole}");
+        }
+    }
+
     fn json_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             any::<bool>().prop_map(Value::from),
@@ -239,8 +305,27 @@ mod tests {
                 .collect();
             let text = to_toml(&rows).unwrap();
             let again = parse("t", &text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+            if let Some(streamed) = streamed(&text) {
+                prop_assert_eq!(&streamed, &again, "{}", text);
+            }
             let fields = |rows: &[RawRow]| rows.iter().map(|r| r.fields.clone()).collect::<Vec<_>>();
             prop_assert_eq!(fields(&again), fields(&rows), "{}", text);
+        }
+
+        #[test]
+        fn a_text_that_is_read_in_parts_means_the_same_as_a_whole(
+            lines in prop::collection::vec(
+                prop::sample::select(vec![
+                    "[[api]]", "[[api]] # x", "[api]", "[api.h]", "[other]", "a = 1", "a = 2", "b = \"\"\"", "c\"\"\"",
+                    "d = '''", "e'''", "f = [", "]", "# [[api]]", "", "x.y = 1", " [[api]]",
+                ]),
+                0..12,
+            )
+        ) {
+            let text = lines.join("\n");
+            if let Some(streamed) = streamed(&text) {
+                prop_assert_eq!(Ok(streamed), parse("t", &text), "{}", text);
+            }
         }
     }
 }

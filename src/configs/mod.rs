@@ -1,10 +1,12 @@
 //! API configs: rows as people write them, and what they mean.
 
+pub mod checker;
 pub mod defaults;
 mod dynamodb_change;
 pub mod dynamodb_table;
 pub mod fields;
 pub mod file;
+pub mod files;
 pub mod headers;
 pub mod raw;
 pub mod schedules;

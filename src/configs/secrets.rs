@@ -5,9 +5,11 @@
 //! handed over, as by our unit, systemd puts the folder's id before the name. `$${` stands for a `${` that is meant as it is. A path is absolute, so that a row means the same in a file, in a
 //! table and after an import. A fault names the reference, which the person wrote, and never what it stands for.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::values::Fault;
 
@@ -68,6 +70,41 @@ pub struct SystemSecrets;
 impl SecretSource for SystemSecrets {
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+}
+
+/// Another source that notes which files were asked for: when one of them changes, so do the rows.
+pub(super) struct Noting<'a> {
+    source: &'a dyn SecretSource,
+    asked: RefCell<BTreeSet<PathBuf>>,
+}
+
+impl<'a> Noting<'a> {
+    pub(super) fn new(source: &'a dyn SecretSource) -> Self {
+        Self { source, asked: RefCell::default() }
+    }
+
+    pub(super) fn asked(self) -> BTreeSet<PathBuf> {
+        self.asked.into_inner()
+    }
+}
+
+impl SecretSource for Noting<'_> {
+    fn env(&self, name: &str) -> Option<String> {
+        self.source.env(name)
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        self.asked.borrow_mut().insert(path.to_owned());
+        self.source.file(path)
+    }
+
+    fn credential(&self, name: &str) -> Result<String, String> {
+        if let Some(folder) = self.env("CREDENTIALS_DIRECTORY") {
+            let names = [name.to_owned(), format!("{CREDENTIALS_PREFIX}{name}")];
+            self.asked.borrow_mut().extend(names.map(|name| Path::new(&folder).join(name)));
+        }
+        self.source.credential(name)
     }
 }
 

@@ -1,52 +1,79 @@
-//! The port `ConfigSource`: rows of a store's table, of a file, and of the command line.
+//! The port `ConfigSource`: rows of a store's table, and of the command line. Those of files are in [`files`](super::files).
 //!
-//! Files are read and rows are checked on tokio's threads for blocking work: ten thousand rows take long enough to be
+//! Rows are checked on tokio's threads for blocking work: ten thousand rows take long enough to be
 //! felt by the probers that share an arbiter.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use api_health_actors::ports::{ConfigSource, LoadedConfigs, SourceError};
 use api_health_core::ApiId;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::task::JoinError;
 
-use super::file;
+use super::checker::Checker;
+use super::files::stamps_of;
 use super::raw::{RawRow, RowTable};
 use super::validate::RowRules;
 use super::values::Fault;
 
+pub use super::files::FileSource;
+
 /// The most rows of one source: ten times what one process is meant for.
 pub const ROWS_MAX: usize = 1_000_000;
-
-/// A file that changed less long ago than this is read again to be sure: two writes can fall into one tick of the
-/// clock that stamps files.
-const FRESH_MILLIS: i64 = 2_000;
 
 /// The rows of a store's table.
 pub struct TableSource {
     table: Arc<dyn RowTable>,
     rules: Arc<RowRules>,
+    /// The files that rows take secrets from. Locked by whoever checks rows: a secret on a disk that hangs costs one thread.
+    secrets: Arc<tokio::sync::Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl TableSource {
     /// A source over `table`.
     pub fn new(table: Arc<dyn RowTable>, rules: Arc<RowRules>) -> Self {
-        Self { table, rules }
+        Self { table, rules, secrets: Arc::default() }
     }
 
-    async fn check(&self, rows: Vec<RawRow>) -> Result<LoadedConfigs, SourceError> {
+    /// Checks rows, some or all of them.
+    async fn check(&self, rows: Vec<RawRow>, are_all: bool) -> Result<LoadedConfigs, SourceError> {
         if rows.len() > ROWS_MAX {
             let what = format!("{} rows", rows.len());
             let why = format!("are more than {ROWS_MAX}");
             let fault = Fault::new(what, why, "them into several tables, each with its own api-health");
             return Err(SourceError::Misconfigured(fault.at(self.name())));
         }
+        let mut secrets = Arc::clone(&self.secrets).lock_owned().await;
         let rules = Arc::clone(&self.rules);
-        off_the_arbiter(move || Ok(rules.check_all(&rows))).await
+        let checking = tokio::task::spawn_blocking(move || {
+            let mut checker = Checker::new(&rules);
+            rows.into_iter().for_each(|row| checker.push(&row)); // each is gone when it was checked
+            let (loaded, asked) = checker.finish();
+            if are_all {
+                secrets.clear();
+            }
+            secrets.extend(asked);
+            loaded
+        });
+        let cut = |_: JoinError| SourceError::Unavailable("checking the rows was cut short".into());
+        checking.await.map_err(cut)
+    }
+
+    /// The revision of the rows, and of the files that they take secrets from.
+    async fn with_secrets(&self, rows: u64) -> Option<u64> {
+        let secrets = Arc::clone(&self.secrets).lock_owned().await;
+        if secrets.is_empty() {
+            return Some(rows);
+        }
+        let stamps = tokio::task::spawn_blocking(move || stamps_of(&secrets)).await.ok()?;
+        let mut hasher = DefaultHasher::new();
+        (rows, stamps).hash(&mut hasher);
+        Some(hasher.finish())
     }
 }
 
@@ -56,17 +83,17 @@ impl ConfigSource for TableSource {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
-        async move { self.check(self.table.rows().await?).await }.boxed()
+        async move { self.check(self.table.rows().await?, true).await }.boxed()
     }
 
     fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
-        async move { self.check(self.table.rows_again().await?).await }.boxed()
+        async move { self.check(self.table.rows_again().await?, true).await }.boxed()
     }
 
     fn load_some(&self, ids: Vec<ApiId>) -> BoxFuture<'_, Option<Result<LoadedConfigs, SourceError>>> {
         async move {
             match self.table.some(ids.iter().map(ToString::to_string).collect()).await? {
-                Ok(rows) => Some(self.check(rows).await),
+                Ok(rows) => Some(self.check(rows, false).await),
                 Err(error) => Some(Err(error)),
             }
         }
@@ -74,90 +101,8 @@ impl ConfigSource for TableSource {
     }
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
-        self.table.revision()
+        async move { self.with_secrets(self.table.revision().await?).await }.boxed()
     }
-}
-
-/// The rows of a TOML file.
-pub struct FileSource {
-    path: PathBuf,
-    rules: Arc<RowRules>,
-    seen: Arc<Mutex<Option<Seen>>>,
-}
-
-/// What the file was when its content was hashed last.
-#[derive(Clone, Copy)]
-struct Seen {
-    stamp: Stamp,
-    content: u64,
-}
-
-/// What tells one state of a file from another without reading it: device, inode, length, both change times.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp([i64; 7]);
-
-impl FileSource {
-    /// A source over the file at `path`.
-    pub fn new(path: impl Into<PathBuf>, rules: Arc<RowRules>) -> Self {
-        Self { path: path.into(), rules, seen: Arc::default() }
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl ConfigSource for FileSource {
-    fn name(&self) -> String {
-        self.path.display().to_string()
-    }
-
-    fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
-        let (path, name, rules) = (self.path.clone(), self.name(), Arc::clone(&self.rules));
-        off_the_arbiter(move || Ok(rules.check_all(&file::parse(&name, &file::read_regular(&path)?)?))).boxed()
-    }
-
-    fn revision(&self) -> BoxFuture<'_, Option<u64>> {
-        let (path, seen) = (self.path.clone(), Arc::clone(&self.seen));
-        let now = self.rules.clock.now().as_millis();
-        async move {
-            let work = tokio::task::spawn_blocking(move || {
-                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                let (revision, now_seen) = revision(&path, now, *seen);
-                *seen = now_seen;
-                revision
-            });
-            work.await.ok()
-        }
-        .boxed()
-    }
-}
-
-/// The hash of the file's content, read only if the file may have changed since `seen`. A file that is not there has
-/// a revision of its own, so that it is noticed when it comes.
-fn revision(path: &Path, now_millis: i64, seen: Option<Seen>) -> (u64, Option<Seen>) {
-    let Ok(meta) = std::fs::metadata(path) else { return (0, None) };
-    #[expect(clippy::cast_possible_wrap, reason = "compared for equality alone")]
-    let stamp = Stamp([
-        meta.dev() as i64,
-        meta.ino() as i64,
-        meta.size() as i64,
-        meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ctime(),
-        meta.ctime_nsec(),
-    ]);
-    let settled = (now_millis - meta.ctime().saturating_mul(1_000)).saturating_abs() > FRESH_MILLIS + 1_000;
-    if let Some(seen) = seen.filter(|seen| settled && seen.stamp == stamp) {
-        return (seen.content, Some(seen));
-    }
-    let mut hasher = DefaultHasher::new();
-    file::read_regular(path).ok().hash(&mut hasher);
-    let content = hasher.finish();
-    // A hash taken while the file was still fresh is taken once more when it has settled.
-    let seen = settled.then_some(Seen { stamp, content });
-    (content, seen)
 }
 
 /// URLs of the command line, watched with the defaults.
@@ -185,14 +130,5 @@ impl ConfigSource for UrlSource {
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
         std::future::ready(Some(0)).boxed() // it never changes
-    }
-}
-
-async fn off_the_arbiter(
-    work: impl FnOnce() -> Result<LoadedConfigs, SourceError> + Send + 'static,
-) -> Result<LoadedConfigs, SourceError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(_) => Err(SourceError::Unavailable("reading the configs was cut short".into())),
     }
 }

@@ -1,6 +1,5 @@
 //! From rows as they were written to APIs: every fault of a row at once, and a bad row hurts itself alone.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
 use api_health_core::{ApiConfig, ApiId, ConfigIssue, Method, Secret, StatusSet, Timestamp};
 use serde_json::Value;
 
+use super::checker::Checker;
 use super::defaults::ApiDefaults;
 use super::fields::{self, Bounds, Field};
 use super::raw::RawRow;
@@ -55,52 +55,25 @@ impl RowRules {
     /// # Errors
     /// The row with all its faults.
     pub fn check(&self, row: &RawRow) -> Result<ApiConfig, RefusedRow> {
-        self.check_with(row, &mut ScheduleCache::default(), self.clock.now())
+        self.check_with(row, self.secrets.as_ref(), &mut ScheduleCache::default(), self.clock.now())
     }
 
     /// Reads the rows of one source. Rows that share an id are all refused, each naming the others.
     pub fn check_all(&self, rows: &[RawRow]) -> LoadedConfigs {
-        let mut schedules = ScheduleCache::default();
-        let now = self.clock.now();
-        let mut of_id: HashMap<&str, Vec<&RawRow>> = HashMap::new();
-        for row in rows {
-            if let Some(api_id) = row.fields.get(fields::API_ID.name).and_then(Value::as_str) {
-                of_id.entry(api_id).or_default().push(row);
-            }
-        }
-        let mut loaded = LoadedConfigs::default();
-        let mut issues = 0;
-        for row in rows {
-            let mut checked = self.check_with(row, &mut schedules, now);
-            let api_id = row.fields.get(fields::API_ID.name).and_then(Value::as_str).unwrap_or_default();
-            if let Some(twins) = of_id.get(api_id).filter(|twins| twins.len() > 1) {
-                let issue = doubled(row, api_id, twins);
-                checked = Err(match checked {
-                    Ok(config) => RefusedRow { api_id: Some(config.api_id), issues: vec![issue] },
-                    Err(mut refused) => {
-                        refused.issues.insert(0, issue);
-                        refused
-                    }
-                });
-            }
-            match checked {
-                Ok(config) => loaded.good.push(Arc::new(config)),
-                Err(mut refused) => {
-                    if issues >= ISSUES_PER_SOURCE_MAX {
-                        refused.issues.truncate(1);
-                        refused.issues.shrink_to_fit();
-                    }
-                    issues += refused.issues.len();
-                    loaded.refused.push(refused);
-                }
-            }
-        }
-        loaded
+        let mut checker = Checker::new(self);
+        rows.iter().for_each(|row| checker.push(row));
+        checker.finish().0
     }
 
-    fn check_with(&self, row: &RawRow, schedules: &mut ScheduleCache, now: Timestamp) -> Result<ApiConfig, RefusedRow> {
-        let mut reader =
-            RowReader { row, place: place_of(row), secrets: self.secrets.as_ref(), issues: Vec::new(), more: 0 };
+    pub(super) fn check_with(
+        &self,
+        row: &RawRow,
+        secrets: &dyn SecretSource,
+        schedules: &mut ScheduleCache,
+        now: Timestamp,
+    ) -> Result<ApiConfig, RefusedRow> {
+        let place = place(&row.location, api_id_of(row));
+        let mut reader = RowReader { row, place, secrets, issues: Vec::new(), more: 0 };
         reader.unknown_fields();
         let api_id = reader.api_id();
         let url = reader.required(&fields::URL, |value| match value {
@@ -287,21 +260,16 @@ pub fn status_set(value: &Value) -> Result<StatusSet, Fault> {
     })
 }
 
-/// Where the row stands, with its id if it says one.
-fn place_of(row: &RawRow) -> String {
-    match row.fields.get(fields::API_ID.name) {
-        Some(Value::String(api_id)) => format!("{}, api {}", row.location, quote(api_id)),
-        _ => row.location.clone(),
-    }
+pub(super) fn api_id_of(row: &RawRow) -> Option<&str> {
+    row.fields.get(fields::API_ID.name).and_then(Value::as_str)
 }
 
-fn doubled(row: &RawRow, api_id: &str, twins: &[&RawRow]) -> ConfigIssue {
-    let others: Vec<&str> =
-        twins.iter().filter(|other| !std::ptr::eq(**other, row)).map(|other| other.location.as_str()).take(3).collect();
-    let more = if twins.len() > 4 { " and elsewhere" } else { "" };
-    let why = format!("is also the api_id of {}{more}", others.join(" and "));
-    let location = format!("{}: {}", place_of(row), fields::API_ID.name);
-    Fault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
+/// Where a row stands, with its id if it says one.
+pub(super) fn place(location: &str, api_id: Option<&str>) -> String {
+    match api_id {
+        Some(api_id) => format!("{location}, api {}", quote(api_id)),
+        None => location.to_owned(),
+    }
 }
 
 fn bounded(mut issues: Vec<ConfigIssue>, more: usize, location: &str) -> Vec<ConfigIssue> {

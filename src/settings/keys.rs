@@ -126,8 +126,13 @@ pub(super) const HEARTBEAT: Key = seconds(
     "How often one record is written that says how everything stands; 0 writes none.",
     "60",
 );
-pub(super) const APIS_FILE: Key =
-    path("apis.file", "none", "A TOML file of [[api]] tables, watched beside the store's table.", "\"apis.toml\"");
+pub(super) const APIS_FILE: Key = text(
+    "apis.file",
+    "none",
+    "a path, or a list of at most 1000; a relative one begins where the settings file is; a folder stands for the *.toml in it",
+    "TOML files of [[api]] tables, watched beside the store's table.",
+    "[\"apis.toml\", \"apis.d\"]",
+);
 pub(super) const APIS_FROM_STORE: Key = flag(
     "apis.from_store",
     "true",

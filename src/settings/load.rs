@@ -22,6 +22,9 @@ use crate::configs::values::{self, Fault};
 /// The file that is read if none is named.
 pub const FILE_NAME: &str = "api-health.toml";
 
+/// The most files and folders of APIs.
+const PATHS_MAX: usize = 1_000;
+
 /// A cron expression has no year, so that it comes due after any moment if it does after this one: 2026-01-01.
 const SOME_MOMENT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
@@ -102,6 +105,26 @@ impl Reader<'_> {
         let read = |v: &Value| Ok(Some(folder.join(values::text(v, &key.field, words::PATH_CHARS_MAX)?)));
         self.value(key, None, read, |path: &Option<PathBuf>| json!(path.as_ref().map(|p| p.display().to_string())))
     }
+
+    /// One path or several.
+    fn paths(&mut self, key: &Key) -> Vec<PathBuf> {
+        let folder = self.file.path.parent().map(Path::to_owned).unwrap_or_default();
+        let one = |v: &Value| Ok(folder.join(values::text(v, &key.field, words::PATH_CHARS_MAX)?));
+        let read = |v: &Value| match v {
+            Value::Array(list) if list.is_empty() || list.len() > PATHS_MAX => {
+                let why = format!("is not 1 to {PATHS_MAX}");
+                Err(Fault::new(format!("a list of {}", list.len()), why, "the paths of files, or of a folder of them"))
+            }
+            Value::Array(list) => list.iter().map(one).collect(),
+            one_path => Ok(vec![one(one_path)?]),
+        };
+        let shown = |paths: &Vec<PathBuf>| match &paths[..] {
+            [] => Value::Null,
+            [one] => json!(one.display().to_string()),
+            more => more.iter().map(|path| path.display().to_string()).collect(),
+        };
+        self.value(key, Vec::new(), read, shown)
+    }
 }
 
 /// A write of DynamoDB is paid for, and the heartbeat says that everything is probed; SQLite's own file takes a batch in
@@ -172,15 +195,15 @@ fn fleet(reader: &mut Reader<'_>) -> FleetSettings {
 }
 
 fn apis(reader: &mut Reader<'_>) -> ApisSettings {
-    let file = reader.path(&keys::APIS_FILE);
+    let files = reader.paths(&keys::APIS_FILE);
     let from_store = reader.flag(&keys::APIS_FROM_STORE, true);
-    if let (false, None, Some((_, origin))) = (from_store, &file, reader.written(&keys::APIS_FROM_STORE)) {
+    if let (false, true, Some((_, origin))) = (from_store, files.is_empty(), reader.written(&keys::APIS_FROM_STORE)) {
         let fault = Fault::new("false", "leaves nothing to read APIs from", "true, or name a file below [apis]");
         if reader.written(&keys::APIS_FILE).is_none() {
             reader.fault(keys::APIS_FROM_STORE.name(), &origin, fault);
         }
     }
-    ApisSettings { file, from_store, reload: reader.seconds(&keys::APIS_RELOAD, 60) }
+    ApisSettings { files, from_store, reload: reader.seconds(&keys::APIS_RELOAD, 60) }
 }
 
 fn probe(reader: &mut Reader<'_>) -> ProbeSettings {

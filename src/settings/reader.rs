@@ -19,6 +19,8 @@ pub enum Origin {
     File(PathBuf, usize),
     /// An environment variable.
     Env(&'static str),
+    /// The running daemon has it, with this process id.
+    Daemon(u32),
 }
 
 impl fmt::Display for Origin {
@@ -27,6 +29,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File(path, line) => write!(f, "{}, line {line}", path.display()),
             Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Daemon(pid) => write!(f, "the running daemon (pid {pid})"),
         }
     }
 }

@@ -31,6 +31,7 @@ fn origin(origin: &Origin) -> Value {
         Origin::Default => json!({ "kind": "default" }),
         Origin::File(path, line) => json!({ "kind": "file", "path": path.display().to_string(), "line": line }),
         Origin::Env(name) => json!({ "kind": "environment", "name": name }),
+        Origin::Daemon(pid) => json!({ "kind": "daemon", "pid": pid }),
     }
 }
 

@@ -49,8 +49,8 @@ impl StoreKind {
 /// Where API configs come from: `[apis]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApisSettings {
-    /// A TOML file of `[[api]]` tables.
-    pub file: Option<PathBuf>,
+    /// TOML files of `[[api]]` tables, and folders of them.
+    pub files: Vec<PathBuf>,
     /// Whether the store's table is read as well.
     pub from_store: bool,
     /// How often a source is read again that cannot tell cheaply whether it changed.
@@ -200,7 +200,7 @@ impl Default for StoreSettings {
 
 impl Default for ApisSettings {
     fn default() -> Self {
-        Self { file: None, from_store: true, reload: Duration::from_secs(60) }
+        Self { files: Vec::new(), from_store: true, reload: Duration::from_secs(60) }
     }
 }
 

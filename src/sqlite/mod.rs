@@ -5,6 +5,7 @@
 
 mod errors;
 mod only_one;
+mod wal;
 mod worker;
 
 use std::fs::OpenOptions;
@@ -21,6 +22,7 @@ use crate::store::fault::Fault;
 pub(crate) use errors::classify;
 pub use only_one::{Holder, OnlyOne};
 pub(crate) use only_one::{beside, lock_path, real_path};
+pub use worker::close_all;
 pub(crate) use worker::{Db, Worker};
 
 /// How long a statement waits for another program's lock before the file counts as locked.
@@ -100,6 +102,13 @@ impl SqliteFile {
         &self.path
     }
 
+    /// The file of SQLite's beside it whose name ends so.
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(suffix);
+        name.into()
+    }
+
     /// SQLite itself would create it readable for all.
     fn create_if_missing(&self) -> Result<(), Fault> {
         let mut options = OpenOptions::new();
@@ -158,6 +167,7 @@ impl SqliteFile {
         }
         use_wal(connection)?;
         connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "journal_size_limit", wal::BYTES_KEPT)?;
         // Opens for writing, so that a file or folder without permission is told now and not at the first commit.
         connection.execute_batch("BEGIN IMMEDIATE; UPDATE api_health_meta SET value = value WHERE 0; ROLLBACK;")?;
         Ok(())

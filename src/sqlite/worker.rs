@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -10,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::store::fault::Fault;
 
 use super::SqliteFile;
+use super::wal::Wal;
 
 /// Jobs that may wait for the thread; a caller beyond that waits for room.
 const JOBS_WAITING_MAX: usize = 16;
@@ -17,7 +19,32 @@ const JOBS_WAITING_MAX: usize = 16;
 /// How long its handle waits for the thread to close the file.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long the end of the process waits for all of them.
+const CLOSE_ALL_MAX: Duration = Duration::from_secs(2);
+
 type Job = Box<dyn FnOnce(&mut Db) + Send>;
+
+/// The threads of this process.
+static OPEN: Mutex<Vec<mpsc::WeakSender<Job>>> = Mutex::new(Vec::new());
+
+/// Closes every connection of this process, so that the database is one file that can be copied: the last one to close it moves
+/// the write-ahead log into it. Nothing is read or written after this; the process is about to end.
+pub fn close_all() {
+    let open = std::mem::take(&mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner));
+    let (tell, closed) = std::sync::mpsc::channel::<()>();
+    for jobs in open.iter().filter_map(mpsc::WeakSender::upgrade) {
+        let tell = tell.clone();
+        let close: Job = Box::new(move |db| {
+            if let Ok(nothing) = Connection::open_in_memory() {
+                db.connection = nothing;
+            }
+            drop(tell);
+        });
+        let _ = jobs.try_send(close); // a thread that hangs takes nothing
+    }
+    drop(tell);
+    let _ = closed.recv_timeout(CLOSE_ALL_MAX); // closed: all are; timed out: a disk hangs
+}
 
 /// What a job works with.
 pub(crate) struct Db {
@@ -27,6 +54,8 @@ pub(crate) struct Db {
     pub(crate) file: SqliteFile,
     /// Room for the text of one record, kept from job to job.
     pub(crate) buffer: Vec<u8>,
+    /// How its write-ahead log is.
+    wal: Wal,
     /// Which file that was, to notice when another one, or none, is in its place.
     identity: Option<Identity>,
 }
@@ -45,8 +74,14 @@ pub(crate) struct Worker {
 impl Worker {
     /// Opens a connection and starts its thread, called `name` where threads are listed.
     pub(crate) fn start(file: &SqliteFile, name: &str) -> Result<Self, Fault> {
-        let db = Db { connection: file.connect()?, file: file.clone(), buffer: Vec::new(), identity: identity(file) };
+        let connection = file.connect()?;
+        let (wal, identity) = (Wal::default(), identity(file));
+        let db = Db { connection, file: file.clone(), buffer: Vec::new(), wal, identity };
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|jobs| jobs.strong_count() > 0);
+        open.push(jobs.downgrade());
+        drop(open);
         let (ended, end) = std::sync::mpsc::channel::<()>();
         let run = move || {
             // Dropped at the end of the thread, which is how its handle hears of that: after the connection, and so before it
@@ -94,6 +129,11 @@ impl Drop for Worker {
 }
 
 impl Db {
+    /// To be called after a write of states.
+    pub(crate) fn look_at_wal(&mut self) {
+        self.wal.look(&self.connection, &self.file.beside("-wal"));
+    }
+
     /// SQLite goes on writing to a file that was deleted or replaced, and all of it would be lost: refuse that.
     fn check_identity(&self) -> Result<(), Fault> {
         if identity(&self.file) == self.identity {

@@ -76,7 +76,8 @@ impl StateStore for SqliteStateStore {
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
         async move {
             let count = writes.len();
-            match self.worker.call(move |db| commit(db, &writes)).await {
+            let job = move |db: &mut Db| commit(db, &writes).inspect(|_| db.look_at_wal());
+            match self.worker.call(job).await {
                 Ok(results) => results,
                 Err(fault) => vec![Err(CommitError::Store(fault.into())); count],
             }

@@ -195,7 +195,9 @@ fn so_many_first_probes_come_in_one_second_and_so_many_names_in_a_report() {
 }
 
 /// Never answers.
-struct Deaf;
+struct Deaf {
+    knows_its_revision: bool,
+}
 
 impl ConfigSource for Deaf {
     fn name(&self) -> String {
@@ -207,19 +209,23 @@ impl ConfigSource for Deaf {
     }
 
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
-        std::future::pending().boxed()
+        if self.knows_its_revision { std::future::ready(Some(7)).boxed() } else { std::future::pending().boxed() }
     }
 }
 
 #[test]
 fn a_source_that_never_answers_is_waited_for_so_long() {
     in_virtual_time(async {
-        let fake = FakeWorld::new(vec![api("a", 10)]);
-        let running = start(&fake, vec![], vec![Arc::new(fake.configs.clone()), Arc::new(Deaf)]);
-        let began = tokio::time::Instant::now();
-        let report = running.reload().await.unwrap();
-        assert_eq!(began.elapsed().as_secs(), 30);
-        assert_eq!((report.apis, report.unreadable), (1, vec!["deaf: no answer within 30 s".to_owned()]));
+        for (knows_its_revision, within) in [(true, 30), (false, 5)] {
+            let fake = FakeWorld::new(vec![api("a", 10)]);
+            let deaf = Deaf { knows_its_revision };
+            let running = start(&fake, vec![], vec![Arc::new(fake.configs.clone()), Arc::new(deaf)]);
+            let began = tokio::time::Instant::now();
+            let report = running.reload().await.unwrap();
+            assert_eq!(began.elapsed().as_secs(), within);
+            assert_eq!((report.apis, report.unreadable), (1, vec![format!("deaf: no answer within {within} s")]));
+            running.crash();
+        }
     });
 }
 

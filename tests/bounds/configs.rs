@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use api_health::configs::file::{self, FILE_BYTES_MAX};
+use api_health::configs::files::{self, FILES_MAX};
 use api_health::configs::raw::{RawRow, RowChange, RowTable};
 use api_health::configs::source::{FileSource, ROWS_MAX, TableSource};
 use api_health::configs::sqlite_table::{ROW_BYTES_MAX, SqliteConfigTable};
@@ -131,6 +132,26 @@ fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
         tokio::time::timeout(patience, source.load()).await.expect("no pipe is opened").unwrap_err()
     });
     assert!(error.to_string().contains("is a pipe or a device"), "{error}");
+}
+
+#[test]
+fn so_many_files_of_apis_are_read_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..FILES_MAX {
+        std::fs::File::create(folder.path().join(format!("{n}.toml"))).unwrap();
+    }
+    assert_eq!(files::files_of(&[folder.path().to_owned()]).len(), FILES_MAX);
+    std::fs::File::create(folder.path().join("more.toml")).unwrap();
+    let error = block_on(FileSource::new(folder.path(), Arc::new(rules())).load()).unwrap_err().to_string();
+    assert!(error.contains("has more than 10000 files"), "{error}");
+    let listed = |count: usize| {
+        let list = vec!["\"a.toml\""; count].join(",");
+        std::fs::write(folder.path().join("api-health.toml"), format!("[apis]\nfile = [{list}]")).unwrap();
+        load::load(None, folder.path(), &|_| None).err().map(|issues| issues[0].to_string())
+    };
+    assert_eq!(listed(1_000), None);
+    let fault = listed(1_001).unwrap();
+    assert!(fault.contains("a list of 1001 is not 1 to 1000"), "{fault}");
 }
 
 #[test]

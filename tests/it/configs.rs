@@ -244,6 +244,76 @@ fn a_file_tells_of_every_change_and_is_loaded_anew() {
     });
 }
 
+/// The ids of the good rows, and the faults of the others.
+fn told(source: &FileSource) -> (Vec<String>, Vec<String>) {
+    let loaded = run(source.load()).unwrap();
+    let good = loaded.good.iter().map(|api| api.api_id.to_string()).collect();
+    (good, loaded.refused.iter().flat_map(|row| &row.issues).map(ToString::to_string).collect())
+}
+
+#[test]
+fn files_and_folders_are_one_source_and_one_with_a_fault_hurts_itself_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let write = |name: &str, ids: &[&str]| {
+        let rows = ids.iter().map(|id| format!("[[api]]\napi_id = \"{id}\"\nurl = \"https://a.test\"\n"));
+        std::fs::write(at(name), rows.collect::<String>()).unwrap();
+    };
+    std::fs::create_dir(at("apis.d")).unwrap();
+    write("apis.toml", &["z"]);
+    write("apis.d/b.toml", &["b"]);
+    write("apis.d/a.toml", &["a", "c"]);
+    write("apis.d/.hidden.toml", &["hidden"]);
+    write("apis.d/notes.txt", &["notes"]);
+    let source = FileSource::of(vec![at("apis.toml"), at("apis.d")], Arc::new(rules()));
+    assert_eq!(told(&source), (["z", "a", "c", "b"].map(str::to_owned).to_vec(), vec![]));
+
+    let before = run(source.revision());
+    write("apis.d/d.toml", &["z"]); // it is in the other file as well
+    assert_ne!(run(source.revision()), before, "a file that comes is noticed");
+    let (good, faults) = told(&source);
+    assert_eq!(good, ["a", "c", "b"]);
+    assert!(faults[0].contains("apis.toml, line 1") && faults[0].contains("d.toml, line 1"), "both places: {faults:?}");
+    std::fs::remove_file(at("apis.d/d.toml")).unwrap();
+
+    std::fs::write(at("apis.d/b.toml"), "[[api]]\napi_id = \"b\"\n[[api]\n").unwrap();
+    let loaded = run(source.load()).unwrap();
+    assert_eq!((loaded.good.len(), loaded.refused.len(), loaded.refused[0].api_id.as_ref()), (3, 1, None));
+    assert!(loaded.refused[0].issues[0].to_string().contains("b.toml, line 3"), "{:?}", loaded.refused);
+    write("apis.d/b.toml", &["b"]);
+    std::fs::remove_file(at("apis.toml")).unwrap();
+    assert!(told(&source).1[0].contains("apis.toml: the file is not there"), "one that is named is missed");
+    write("apis.toml", &["z"]);
+
+    write("apis.d/a.toml", &[]);
+    assert!(told(&source).1[0].contains("is empty all at once"), "{:?}", told(&source));
+    std::fs::remove_file(at("apis.d/a.toml")).unwrap();
+    assert_eq!(told(&source), (vec!["z".to_owned(), "b".to_owned()], vec![]), "one that is gone from a folder is gone");
+}
+
+#[test]
+fn a_secret_that_changes_changes_the_revision_of_the_rows_that_hold_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, secret) = (folder.path().join("apis.toml"), folder.path().join("token"));
+    std::fs::write(&secret, "one").unwrap();
+    let reference = format!("${{file:{}}}", secret.display());
+    let rules = Arc::new(RowRules::new(ApiDefaults::default(), Arc::new(SystemClock)));
+    let text = format!("[[api]]\napi_id = \"a\"\nurl = \"https://a.test\"\nheaders = {{ X = \"{reference}\" }}\n");
+    std::fs::write(&path, text).unwrap();
+    let fields = json!({"api_id": "a", "url": "https://a.test", "headers": {"X": reference}});
+    let table = TableSource::new(Arc::new(Rows(vec![row(fields)])), Arc::clone(&rules));
+    let file = FileSource::new(&path, rules);
+    for source in [&file as &dyn ConfigSource, &table] {
+        std::fs::write(&secret, "one").unwrap();
+        assert_eq!(run(source.load()).unwrap().good[0].headers[0].1.reveal(), "one");
+        let before = run(source.revision());
+        assert_eq!(run(source.revision()), before);
+        std::fs::write(&secret, "the next").unwrap();
+        assert_ne!(run(source.revision()), before);
+        assert_eq!(run(source.load()).unwrap().good[0].headers[0].1.reveal(), "the next");
+    }
+}
+
 #[test]
 fn urls_of_the_command_line_are_watched_with_the_defaults() {
     let urls = vec!["example.test/health".to_owned(), "http://127.0.0.1:8080".into(), "ftp://x".into()];

@@ -188,7 +188,14 @@ fn settings_show_says_whether_the_daemon_has_others() {
     home.write("api-health.toml", &format!("[apis]\nfile = \"apis.toml\"\n{SETTINGS}[probe]\ntimeout_seconds = 9\n"));
     let said = beside_the_settings(&home, &[], &[("APP_ENVIRONMENT", "staging")]);
     assert!(said.starts_with(&the_daemon), "{said}");
-    assert!(said.ends_with(") runs with other settings: environment, probe.timeout_seconds\n"), "{said}");
+    let others =
+        "environment (it has \"local\", written is \"staging\"), probe.timeout_seconds (it has 10, written is 9)\n";
+    assert!(said.ends_with(&format!(") runs with other settings than are written: {others}")), "{said}");
+    let shown: Value = serde_json::from_str(&home.start(&["settings", "show", "--json"]).wait(SOON).output).unwrap();
+    let of_the_daemon = serde_json::json!({ "value": 10, "from": { "kind": "daemon", "pid": daemon.pid() } });
+    assert_eq!(shown["probe.timeout_seconds"], of_the_daemon, "what it has");
+    let looked = home.start(&["doctor"]).wait(SOON).output;
+    assert!(looked.contains("written: probe.timeout_seconds (it has 10, written is 9)"), "{looked}");
     // One that is stopped listens and does not answer.
     daemon.signal(Signal::STOP);
     assert_eq!(beside_the_settings(&home, &[], &[]), "the daemon does not answer within 7 s\n");

@@ -69,7 +69,7 @@ fn rows_added_changed_disabled_and_removed_in_the_file_take_effect_and_no_other_
 #[test]
 fn a_file_that_breaks_empties_or_vanishes_stops_nothing_and_the_streak_of_its_rows_goes_on() {
     let (target, receiver) = (Server::start(), Receiver::start());
-    let good = row("shop", &target.url("/shop"));
+    let good = row("shop", &target.url("/shop")) + &row("other", &target.url("/other"));
     let home = Home::new(&receiver.settings(), &good);
     let daemon = home.run();
     wait_for_probes(&target, "/shop", 2);
@@ -92,6 +92,50 @@ fn a_file_that_breaks_empties_or_vanishes_stops_nothing_and_the_streak_of_its_ro
     receiver.wait_for("shop", "down", SOON);
     assert_eq!(daemon.stop().code, Some(0));
     assert_eq!(receiver.told_of("shop"), ["down"]);
+}
+
+#[test]
+fn a_file_of_apis_that_is_cut_closes_nothing_and_a_row_that_is_removed_is_told() {
+    let (target, receiver) = (Server::start(), Receiver::start());
+    let rows: Vec<String> = (0..6).map(|n| row(&format!("a{n}"), &target.url(&format!("/{n}")))).collect();
+    target.set("/5", Answer::Status(503));
+    let home = Home::new(&receiver.settings(), &rows.concat());
+    let daemon = home.run();
+    receiver.wait_for("a5", "down", SOON);
+    for cut in [rows[..3].concat(), rows[..3].concat() + "[[api]]\n"] {
+        // As many editors and tools do it: into the file that is there.
+        std::fs::write(home.path().join("apis.toml"), cut).unwrap();
+        let_pass(Duration::from_secs(3));
+        std::fs::write(home.path().join("apis.toml"), rows.concat()).unwrap();
+        wait_for_probes(&target, "/5", 3);
+    }
+    assert!(daemon.log().contains("rows are missing; they run on"), "{}", daemon.log());
+    assert_eq!(receiver.told_of("a5"), ["down"]);
+    home.write("apis.toml", &rows[..5].concat());
+    receiver.wait_for("a5", "closed", SOON);
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
+fn on_sighup_a_changed_setting_is_taken_over_or_said_to_need_a_restart_and_a_broken_one_is_said() {
+    let target = Server::start();
+    let home = Home::new("", &row("shop", &target.url("/shop")));
+    let daemon = home.run();
+    wait_for_probes(&target, "/shop", 1);
+    let hang_up = |more: &str| {
+        home.write("api-health.toml", &format!("[apis]\nfile = \"apis.toml\"\n{more}"));
+        daemon.signal(Signal::HUP);
+    };
+    hang_up("[log]\nlevel = \"debug\"\n[probe]\nmax_in_flight = 7\n");
+    daemon.wait_for_log("the level of the log is another from now on");
+    daemon.wait_for_log("started again: probe.max_in_flight (from 4096 to 7)");
+    wait_for("lines of debug", SOON, || daemon.lines().iter().any(|line| line["level"] == "DEBUG").then_some(()));
+    let shown = home.start(&["settings", "show"]).wait(SOON).log;
+    assert!(shown.contains("probe.max_in_flight") && !shown.contains("log.level"), "what the daemon has: {shown}");
+    hang_up("[log]\nlevel = \"loud\"\n");
+    daemon.wait_for_log("those from before stay in force: api-health.toml, line 4: log.level");
+    wait_for_probes(&target, "/shop", 2);
+    assert_eq!(daemon.stop().code, Some(0));
 }
 
 #[test]

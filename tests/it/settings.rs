@@ -102,7 +102,7 @@ fn every_key_of_the_file_is_in_force_and_paths_begin_where_it_is() {
     assert_eq!((s.environment.as_str(), s.region.as_deref()), ("staging", Some("eu-west-1")));
     assert_eq!((s.store.kind, s.store.path.clone()), (StoreKind::Sqlite, folder.path().join("data/api-health.db")));
     assert_eq!(s.store.checkpoint, Duration::from_secs(5));
-    assert_eq!((s.apis.file.clone(), s.apis.from_store), (Some(folder.path().join("apis.toml")), false));
+    assert_eq!((s.apis.files.clone(), s.apis.from_store), (vec![folder.path().join("apis.toml")], false));
     assert_eq!(s.apis.reload, Duration::from_secs(30));
     let webhook = s.notify.webhook.as_ref().unwrap();
     assert_eq!(webhook.url.reveal(), "https://hooks.example.com/T0/hunter2");

@@ -26,6 +26,21 @@ fn under_load(target: &Server) -> Home {
 }
 
 #[test]
+fn after_a_clean_stop_the_database_is_one_file_that_can_be_copied() {
+    let target = Server::start();
+    let home = Home::new("", &row_with("shop", &target.url("/shop"), ""));
+    let daemon = home.run();
+    home.wait_for_state("shop", "up", |state| state["status"] == "up");
+    let beside = |end: &str| home.path().join(format!("api-health.db{end}")).exists();
+    assert!(beside("-wal") && beside("-shm"), "while it runs");
+    assert_eq!(daemon.stop().code, Some(0));
+    assert!(!beside("-wal") && !beside("-shm"));
+    let copy = home.path().join("copy.db");
+    std::fs::copy(home.database(), &copy).unwrap();
+    assert_eq!(crate::daemon::states_in(&copy)["shop"]["status"], "up");
+}
+
+#[test]
 #[allow(clippy::disallowed_methods, reason = "the test's own clock")]
 fn a_stop_under_load_is_clean_and_in_time_and_stores_every_state() {
     for signal in [Signal::TERM, Signal::INT] {

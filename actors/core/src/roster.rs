@@ -1,44 +1,120 @@
 //! Which probers to start, change and stop after the configs were read again: a plan, for the supervisor to carry out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::api::{ApiConfig, ApiId};
 
 /// Configs by id.
 pub type Roster = BTreeMap<ApiId, Arc<ApiConfig>>;
 
+/// A file may be read while somebody writes it. Rows that vanish from one are believed to be removed when they have been missing for
+/// this long.
+pub const BELIEVED_AFTER: Duration = Duration::from_secs(10);
+
 /// What one source of configs gave when it was read.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// Rows that are good.
+    /// Rows that are good, in the order of the source.
     pub good: Vec<Arc<ApiConfig>>,
     /// Ids of rows that are there and refused: their last good version keeps running.
     pub refused: Vec<ApiId>,
+    /// Rows whose id cannot be read: each may be any of those that are missing.
+    pub without_id: usize,
+    /// It may have been read while it was being written.
+    pub may_be_cut: bool,
 }
 
-/// What a source is taken to say, after what it said before.
-#[derive(Clone, Debug, PartialEq)]
+/// What a source is taken to say, after everything that it said so far.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Accepted {
     /// The configs to run.
     pub roster: Roster,
-    /// Nothing at all was there although there was before, so that what was before was kept (P8).
+    /// Those of them that are not there any more, and the uptime at which that was seen first: they run until it is believed.
+    pub missing: BTreeMap<ApiId, Duration>,
+    /// Nothing at all was there although there were several rows before, so that what was before was kept (P8).
     pub kept_for_emptiness: bool,
+    /// When an id came last that was not there before: whoever writes may not be done.
+    grew_at: Option<Duration>,
 }
 
-/// Accepts what a source gave: good rows as they are, refused rows in their last good version, and if there is
-/// nothing at all any more, everything as it was.
-pub fn accept(before: &Roster, loaded: &Loaded) -> Accepted {
-    if loaded.good.is_empty() && loaded.refused.is_empty() && !before.is_empty() {
-        return Accepted { roster: before.clone(), kept_for_emptiness: true };
+impl Accepted {
+    /// What the source is taken to say after it gave this at the uptime `now`: good rows as they are, refused rows in their last
+    /// good version, and those that are missing until that is believed.
+    #[must_use]
+    pub fn then(&self, loaded: &Loaded, now: Duration) -> Self {
+        let good: Roster = loaded.good.iter().map(|config| (config.api_id.clone(), self.known(config))).collect();
+        let is_empty = good.is_empty() && loaded.refused.is_empty() && loaded.without_id == 0;
+        if is_empty && self.roster.len() > 1 {
+            return Self { kept_for_emptiness: true, missing: BTreeMap::new(), ..self.clone() };
+        }
+        let refused: HashSet<&ApiId> = loaded.refused.iter().collect();
+        let is_there = |id: &ApiId| good.contains_key(id) || refused.contains(id);
+        let grew = good.keys().chain(refused.iter().copied()).any(|id| !self.roster.contains_key(id));
+        let came_back = self.missing.keys().any(is_there);
+        let is_removed_at_once = !loaded.may_be_cut && !is_empty;
+        let mut next = Self { roster: good, grew_at: self.grew_at, ..Self::default() };
+        if grew || came_back || next.grew_at.is_none() {
+            next.grew_at = Some(now);
+        }
+        for (api_id, before) in &self.roster {
+            if next.roster.contains_key(api_id) {
+                continue;
+            }
+            if !refused.contains(api_id) && loaded.without_id == 0 {
+                // Rows come back one after the other where a file is being written: then the others are waited for anew.
+                let since = self.missing.get(api_id).copied().filter(|_| !came_back).unwrap_or(now);
+                if is_removed_at_once || now.saturating_sub(since) >= BELIEVED_AFTER {
+                    continue;
+                }
+                next.missing.insert(api_id.clone(), since);
+            }
+            next.roster.insert(api_id.clone(), Arc::clone(before));
+        }
+        if loaded.may_be_cut && !next.missing.is_empty() {
+            next.distrust(loaded.good.last(), self);
+        }
+        next
     }
-    let mut roster: Roster = loaded.good.iter().map(|c| (c.api_id.clone(), Arc::clone(c))).collect();
-    for api_id in &loaded.refused {
-        if let (false, Some(last_good)) = (roster.contains_key(api_id), before.get(api_id)) {
-            roster.insert(api_id.clone(), Arc::clone(last_good));
+
+    /// The same `Arc` for the same config, so that a source that is read again costs no memory.
+    fn known(&self, config: &Arc<ApiConfig>) -> Arc<ApiConfig> {
+        Arc::clone(self.roster.get(&config.api_id).filter(|known| *known == config).unwrap_or(config))
+    }
+
+    /// Where rows are missing, the last one that is there may be cut: some of its fields may be missing as well.
+    fn distrust(&mut self, last: Option<&Arc<ApiConfig>>, before: &Self) {
+        let Some(last) = last else { return };
+        match before.roster.get(&last.api_id) {
+            Some(before) => drop(self.roster.insert(last.api_id.clone(), Arc::clone(before))),
+            None => drop(self.roster.remove(&last.api_id)),
         }
     }
-    Accepted { roster, kept_for_emptiness: false }
+
+    /// A reading failed: it does not agree that anything is missing.
+    pub fn cannot_be_read(&mut self) {
+        self.missing.clear();
+    }
+
+    /// Takes a single row as it is now; `None`: it is not there any more. The last one of all stays.
+    pub fn set(&mut self, api_id: &ApiId, config: Option<&Arc<ApiConfig>>) {
+        match config {
+            Some(config) => drop(self.roster.insert(api_id.clone(), Arc::clone(config))),
+            None if self.roster.len() > 1 => drop(self.roster.remove(api_id)),
+            None => {} // as where a whole reading finds nothing at all
+        }
+    }
+
+    /// Whether rows are missing for so long that it is time to look once more.
+    pub fn is_look_due(&self, now: Duration) -> bool {
+        self.missing.values().any(|since| now.saturating_sub(*since) >= BELIEVED_AFTER)
+    }
+
+    /// Whether no id has come for so long that whoever writes is done.
+    pub fn is_settled(&self, now: Duration) -> bool {
+        self.grew_at.is_some_and(|at| now.saturating_sub(at) >= BELIEVED_AFTER)
+    }
 }
 
 /// Joins what several sources say, the earlier source winning, and names the ids that more than one of them has.
@@ -75,7 +151,7 @@ pub fn plan(running: &Roster, configured: &Roster) -> Plan {
     for (api_id, config) in configured.iter().filter(|(_, c)| c.enabled) {
         match running.get(api_id) {
             None => plan.start.push(Arc::clone(config)),
-            Some(now) if now != config => plan.change.push(Arc::clone(config)),
+            Some(now) if !Arc::ptr_eq(now, config) && now != config => plan.change.push(Arc::clone(config)),
             Some(_) => {}
         }
     }
@@ -107,22 +183,108 @@ mod tests {
         rows.iter().map(|c| (c.api_id.clone(), Arc::clone(c))).collect()
     }
 
-    #[test]
-    fn a_refused_row_keeps_its_last_good_version_and_hurts_no_other() {
-        let before = roster(&[row("a"), row("b")]);
-        let loaded = Loaded { good: vec![row("b"), row("c")], refused: vec![id("a"), id("new")] };
-        let accepted = accept(&before, &loaded);
-        assert_eq!(accepted.roster.keys().map(ApiId::as_str).collect::<Vec<_>>(), ["a", "b", "c"]);
-        assert!(!accepted.kept_for_emptiness);
+    fn ids(accepted: &Accepted) -> Vec<&str> {
+        accepted.roster.keys().map(ApiId::as_str).collect()
+    }
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// What a table gave.
+    fn table(rows: &[&str]) -> Loaded {
+        Loaded { good: rows.iter().map(|id| row(id)).collect(), ..Loaded::default() }
+    }
+
+    /// What a file gave.
+    fn file(rows: &[&str]) -> Loaded {
+        Loaded { may_be_cut: true, ..table(rows) }
     }
 
     #[test]
-    fn an_empty_source_stops_nothing() {
-        let before = roster(&[row("a")]);
-        let accepted = accept(&before, &Loaded::default());
-        assert!(accepted.kept_for_emptiness);
-        assert_eq!(accepted.roster, before);
-        assert!(!accept(&Roster::new(), &Loaded::default()).kept_for_emptiness);
+    fn a_refused_row_keeps_its_last_good_version_and_hurts_no_other() {
+        let before = Accepted::default().then(&table(&["a", "b"]), at(0));
+        let accepted = before.then(&Loaded { refused: vec![id("a"), id("new")], ..table(&["b", "c"]) }, at(1));
+        assert_eq!((ids(&accepted), accepted.kept_for_emptiness), (vec!["a", "b", "c"], false));
+    }
+
+    #[test]
+    fn several_rows_to_none_at_once_stop_nothing_however_often_it_is_looked() {
+        let mut accepted = Accepted::default().then(&file(&["a", "b"]), at(0));
+        for second in [1, 20, 40] {
+            accepted = accepted.then(&file(&[]), at(second));
+            assert_eq!((ids(&accepted), accepted.kept_for_emptiness), (vec!["a", "b"], true));
+            assert!(!accepted.is_look_due(at(99)));
+        }
+        assert!(!Accepted::default().then(&table(&[]), at(0)).kept_for_emptiness);
+    }
+
+    #[test]
+    fn the_last_row_of_all_is_gone_when_looks_ten_seconds_apart_agree() {
+        for loaded in [table, file] {
+            let before = Accepted::default().then(&loaded(&["a"]), at(0));
+            let once = before.then(&loaded(&[]), at(1));
+            assert_eq!((ids(&once), once.is_look_due(at(10)), once.is_look_due(at(11))), (vec!["a"], false, true));
+            assert_eq!(ids(&once.then(&loaded(&[]), at(11))), [""; 0]);
+            assert_eq!(ids(&once.then(&loaded(&["a"]), at(11)).then(&loaded(&[]), at(12))), ["a"]);
+        }
+    }
+
+    #[test]
+    fn a_row_that_vanishes_from_a_table_is_removed_and_from_a_file_when_looks_agree() {
+        let before = |loaded: fn(&[&str]) -> Loaded| Accepted::default().then(&loaded(&["a", "b", "c"]), at(0));
+        assert_eq!(ids(&before(table).then(&table(&["a", "c"]), at(1))), ["a", "c"]);
+        let cut = before(file).then(&file(&["a"]), at(5));
+        assert_eq!(ids(&cut), ["a", "b", "c"]);
+        assert_eq!(ids(&cut.then(&file(&["a"]), at(14))), ["a", "b", "c"], "too soon");
+        assert_eq!(ids(&cut.then(&file(&["a"]), at(15))), ["a"]);
+        let mut unreadable = cut.clone();
+        unreadable.cannot_be_read();
+        assert_eq!(ids(&unreadable.then(&file(&["a"]), at(15))), ["a", "b", "c"], "one look did not agree");
+        // It is written slowly: as long as rows come back, the others are waited for.
+        let slow = cut.then(&file(&["a", "b"]), at(14)).then(&file(&["a", "b"]), at(15));
+        assert_eq!((ids(&slow), ids(&slow.then(&file(&["a", "b"]), at(24)))), (vec!["a", "b", "c"], vec!["a", "b"]));
+        // One that vanishes later does not make the first one wait.
+        let later = cut.then(&file(&["a"]), at(6));
+        assert_eq!(later.missing[&id("b")], at(5));
+    }
+
+    #[test]
+    fn nothing_vanishes_beside_a_row_whose_id_cannot_be_read() {
+        let mut accepted = Accepted::default().then(&table(&["a", "b"]), at(0));
+        for second in [1, 11, 21] {
+            accepted = accepted.then(&Loaded { without_id: 1, ..table(&["a"]) }, at(second));
+            assert_eq!(ids(&accepted), ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn the_last_row_of_a_cut_file_is_not_believed_either() {
+        let changed = |id: &str| Arc::new(ApiConfig { name: "cut".into(), ..(*row(id)).clone() });
+        let before = Accepted::default().then(&file(&["a", "b", "c"]), at(0));
+        let cut = Loaded { good: vec![changed("a"), changed("b")], ..file(&[]) };
+        let accepted = before.then(&cut, at(1));
+        assert_eq!((&accepted.roster[&id("a")], &accepted.roster[&id("b")]), (&changed("a"), &row("b")));
+        assert_eq!(accepted.then(&cut, at(11)).roster[&id("b")], changed("b"), "it was no cut");
+        let new = Loaded { good: vec![row("a"), row("new")], ..file(&[]) };
+        assert_eq!(ids(&before.then(&new, at(1))), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_file_is_settled_when_no_id_has_come_for_a_while() {
+        let first = Accepted::default().then(&file(&["a"]), at(5));
+        assert_eq!((first.is_settled(at(14)), first.is_settled(at(15))), (false, true));
+        let grown = first.then(&file(&["a", "b"]), at(14));
+        assert_eq!((grown.is_settled(at(15)), grown.is_settled(at(24))), (false, true));
+        assert!(!Accepted::default().is_settled(at(99)), "it was never read");
+        assert!(Accepted::default().then(&file(&[]), at(0)).is_settled(at(10)));
+    }
+
+    #[test]
+    fn an_equal_row_is_the_same_row() {
+        let before = Accepted::default().then(&file(&["a", "b"]), at(0));
+        let again = before.then(&file(&["a", "b"]), at(60));
+        assert!(again.roster.iter().all(|(id, config)| Arc::ptr_eq(config, &before.roster[id])));
     }
 
     #[test]

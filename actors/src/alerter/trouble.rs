@@ -3,20 +3,25 @@
 
 use std::time::Duration;
 
+use api_health_core::throttle::LogThrottle;
 use tokio::time::Instant;
 
 use super::DeliverAlert;
 use crate::ports::NotifyError;
 
-/// While the trouble lasts it is said again this often.
-const SAY_EVERY: Duration = Duration::from_secs(60);
-
 /// The trouble of one channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Trouble {
     /// Failures since something was taken over last.
     failures: u64,
-    said_at: Option<Instant>,
+    began: Instant,
+    said: LogThrottle,
+}
+
+impl Default for Trouble {
+    fn default() -> Self {
+        Self { failures: 0, began: Instant::now(), said: LogThrottle::default() }
+    }
 }
 
 impl Trouble {
@@ -32,11 +37,10 @@ impl Trouble {
         let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
         let (failures, retry_seconds) = (message.failures.saturating_add(1), wait.as_secs_f64());
         self.failures += 1;
-        if self.said_at.is_some_and(|then| then.elapsed() < SAY_EVERY) {
+        if self.said.say(self.began.elapsed()).is_none() {
             tracing::debug!(channel, alert_id, %error, failures, retry_seconds, "alert not delivered yet");
             return;
         }
-        self.said_at = Some(Instant::now());
         let in_a_row = self.failures;
         match error {
             NotifyError::Retryable { .. } => {

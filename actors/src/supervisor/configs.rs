@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::Supervisor;
-use super::source::{Reading, Source, read, read_some, revision};
+use super::source::{How, Reading, Source, read, read_some, revision};
 use crate::lease_holder::Sight;
 use crate::ports::{ConfigSource, LoadedConfigs};
 use crate::state_keeper::GoBy;
@@ -29,7 +29,7 @@ pub(super) const REVISION_EVERY: Duration = Duration::from_secs(1);
 /// How often a worker reads all rows to which another says what changed.
 const FOLLOW_EVERY: Duration = Duration::from_secs(3_600);
 
-/// How many APIs a report names.
+/// APIs that a report names.
 const REPORT_NAMES_MAX: usize = 20;
 
 /// What came of reading the configs.
@@ -66,6 +66,8 @@ pub(super) struct Configs {
     /// Something was read while the chain was down.
     apply_when_up: bool,
     doubled: HashSet<ApiId>,
+    /// Which APIs have a row is known for certain: every source was read, nobody is writing it, and none is empty all at once.
+    is_certain: bool,
     /// States without a row were looked for.
     closed_unconfigured: bool,
     /// Those who asked for a reload, each with the number of the load that it takes: one that begins after they asked.
@@ -89,6 +91,7 @@ impl Configs {
             asking: false,
             apply_when_up: false,
             doubled: HashSet::new(),
+            is_certain: false,
             closed_unconfigured: false,
             waiting: Vec::new(),
             unreadable: watch::Sender::new(Vec::new()),
@@ -107,15 +110,17 @@ impl Configs {
     }
 
     /// Whether what was just read asks for anything to be done with what is owned.
-    fn differ(&self, readings: &[Reading], is_owned: impl Fn(&ApiId) -> bool) -> bool {
-        let rosters: Vec<Roster> = self.sources.iter().zip(readings).map(|(s, r)| s.with(r)).collect();
+    fn differ(&self, readings: &[Reading], is_owned: impl Fn(&ApiId) -> bool, now: Duration) -> bool {
+        if readings.iter().all(Reading::is_unchanged) {
+            return false;
+        }
+        let rosters: Vec<Roster> = self.sources.iter().zip(readings).map(|(s, r)| s.with(r, now)).collect();
         let (mut configured, _) = roster::merge(&rosters);
         configured.retain(|api_id, _| is_owned(api_id));
         roster::plan(&self.running, &configured) != Plan::default()
     }
 
-    /// Other APIs are owned than before: what was read last is applied to those as well, and their states without a row are
-    /// looked for.
+    /// Other APIs are owned: what was read last is applied to those as well, and their states without a row are looked for.
     pub(super) fn owned_anew(&mut self) {
         self.apply_when_up |= self.read > 0;
         self.closed_unconfigured = false;
@@ -123,7 +128,7 @@ impl Configs {
 
     /// All rows as they are known, whoever owns them.
     fn rows(&self) -> Roster {
-        roster::merge(self.sources.iter().map(|source| &source.roster)).0
+        roster::merge(self.sources.iter().map(Source::roster)).0
     }
 
     fn ports(&self) -> Vec<Arc<dyn ConfigSource>> {
@@ -141,29 +146,29 @@ impl Configs {
         }
     }
 
-    /// Every API that has a row that may run, if that is known for certain: every source was read, there are rows at all, and no
-    /// source is empty all at once.
+    /// Every API that has a row that may run, if that is certain and there are rows at all.
     pub(super) fn configured(&self) -> Option<HashSet<ApiId>> {
-        let (rows, _) = roster::merge(self.sources.iter().map(|source| &source.roster));
+        if !self.is_certain {
+            return None;
+        }
+        let rows = self.rows();
         let mut configured: HashSet<ApiId> =
             rows.values().filter(|api| api.enabled).map(|api| api.api_id.clone()).collect();
-        let mut are_there_rows = !rows.is_empty();
-        for source in &self.sources {
-            let refused = source.refused_ids.clone()?;
-            are_there_rows |= !refused.is_empty();
-            configured.extend(refused);
-        }
-        are_there_rows.then_some(configured)
+        let refused = || self.sources.iter().filter_map(|source| source.refused_ids.as_ref()).flatten();
+        configured.extend(refused().cloned());
+        (!rows.is_empty() || refused().next().is_some()).then_some(configured)
     }
 }
 
 impl Supervisor {
-    /// Reads every source, whatever its revision says; only one reading at a time.
+    /// Reads every source that may have changed; only one reading at a time.
     pub(super) fn reload(&mut self, ctx: &mut Context<Self>) {
-        self.read_sources(false, ctx);
+        let now = self.uptime();
+        let all = self.configs.sources.iter().map(|source| How::Unless(source.known(now))).collect();
+        self.read_sources(all, ctx);
     }
 
-    fn read_sources(&mut self, again: bool, ctx: &mut Context<Self>) {
+    fn read_sources(&mut self, how: Vec<How>, ctx: &mut Context<Self>) {
         if self.stopping.is_some() || self.escalated {
             self.configs.forget_waiters();
             return;
@@ -175,19 +180,28 @@ impl Supervisor {
         self.configs.loading = true;
         self.configs.begun += 1;
         let number = self.configs.begun;
-        self.configs.loaded_at = Instant::now();
-        let revision = self.revision_of_all();
+        let is_again = how.iter().any(|how| matches!(how, How::AgainUnless(_)));
+        let is_of_all = !how.iter().any(|how| matches!(how, How::Not));
+        let revision = if is_of_all { self.revision_of_all().map(|all| all.revision) } else { None };
+        if is_of_all {
+            self.configs.loaded_at = Instant::now();
+        }
         let ports = self.configs.ports();
-        let reading = async move { futures_util::future::join_all(ports.iter().map(|port| read(port, again))).await };
+        let reading = async move {
+            futures_util::future::join_all(ports.iter().zip(how).map(|(port, how)| read(port, how))).await
+        };
         ctx.spawn(reading.into_actor(self).map(move |results, supervisor, ctx| {
             supervisor.configs.loading = false;
-            if again && supervisor.configs.differ(&results, |api_id| supervisor.ownership.is_ready(api_id)) {
+            let now = supervisor.uptime();
+            if is_again && supervisor.configs.differ(&results, |api_id| supervisor.ownership.is_ready(api_id), now) {
                 // It may be a reading of yesterday: a row that it misses would be stopped, and its incident closed.
                 supervisor.configs.load_again = false;
                 return supervisor.reload(ctx);
             }
             supervisor.configs.read = number;
-            supervisor.configs.known_revision = revision.map_or(0, |revisions| revisions.revision);
+            if is_of_all {
+                supervisor.configs.known_revision = revision.unwrap_or(0);
+            }
             supervisor.loaded(results, ctx);
             if std::mem::take(&mut supervisor.configs.load_again) {
                 supervisor.reload(ctx);
@@ -196,11 +210,18 @@ impl Supervisor {
     }
 
     fn loaded(&mut self, results: Vec<Reading>, ctx: &mut Context<Self>) {
-        let before = self.configs.rows();
-        for (source, reading) in self.configs.sources.iter_mut().zip(results) {
-            source.accept(reading);
+        if results.iter().all(Reading::is_unchanged) && !self.configs.apply_when_up {
+            return self.answer_waiters();
         }
-        self.say_what_changed(&before);
+        let before = self.tells_others().then(|| self.configs.rows());
+        let now = self.uptime();
+        for (source, reading) in self.configs.sources.iter_mut().zip(results) {
+            source.accept(reading, now);
+        }
+        if let Some(before) = before {
+            self.say_what_changed(&before);
+        }
+        self.configs.is_certain = self.configs.sources.iter().all(|source| source.is_certain(self.options.once, now));
         let unreadable: Vec<String> = self.configs.sources.iter().filter_map(|s| s.unreadable.clone()).collect();
         self.configs.unreadable.send_replace(unreadable);
         self.configs.apply_when_up = true;
@@ -213,15 +234,24 @@ impl Supervisor {
             return;
         }
         self.configs.apply_when_up = false;
-        let (mut configured, doubled) = roster::merge(self.configs.sources.iter().map(|source| &source.roster));
+        let (mut configured, doubled) = roster::merge(self.configs.sources.iter().map(Source::roster));
         configured.retain(|api_id, _| self.ownership.is_ready(api_id));
         let doubled: HashSet<ApiId> = doubled.into_iter().collect();
         for api_id in doubled.difference(&self.configs.doubled) {
-            tracing::warn!(%api_id, "more than one source has this API; the first one counts");
+            let has_it = self.configs.sources.iter().filter(|source| source.roster().contains_key(api_id));
+            let sources = has_it.map(|source| source.port.name()).collect::<Vec<_>>().join(" and ");
+            tracing::warn!(%api_id, sources, "more than one source has this API; the first one counts");
         }
         self.configs.doubled = doubled;
         if self.stopping.is_none() {
             self.carry_out(roster::plan(&self.configs.running, &configured), ctx);
+        }
+        self.answer_waiters();
+    }
+
+    fn answer_waiters(&mut self) {
+        if self.configs.waiting.is_empty() {
+            return;
         }
         let report = self.configs.report();
         let read = self.configs.read;
@@ -269,10 +299,12 @@ impl Supervisor {
             return;
         }
         let every = if self.is_follower() { FOLLOW_EVERY } else { self.options.reload_every };
+        let now = self.uptime();
         if self.configs.loaded_at.elapsed() >= every {
-            self.read_sources(true, ctx);
-            return;
+            let again = self.configs.sources.iter().map(|source| How::AgainUnless(source.known(now))).collect();
+            return self.read_sources(again, ctx);
         }
+        self.close_unconfigured(now, ctx);
         if self.follow_revision(ctx) {
             return;
         }
@@ -281,12 +313,27 @@ impl Supervisor {
         let asking = async move { futures_util::future::join_all(ports.iter().map(revision)).await };
         ctx.spawn(asking.into_actor(self).map(|revisions, supervisor, ctx| {
             supervisor.configs.asking = false;
-            let changed =
-                supervisor.configs.sources.iter().zip(&revisions).any(|(s, r)| r.is_some() && *r != s.revision);
-            if changed && !supervisor.configs.loading {
-                supervisor.reload(ctx);
+            let now = supervisor.uptime();
+            let sources = supervisor.configs.sources.iter().zip(revisions);
+            let how: Vec<How> = sources
+                .map(|(source, revision)| if source.is_look_due(revision, now) { How::Unless(None) } else { How::Not })
+                .collect();
+            let is_any_due = how.iter().any(|how| !matches!(how, How::Not));
+            if is_any_due && !supervisor.configs.loading {
+                supervisor.read_sources(how, ctx);
             }
         }));
+    }
+
+    /// States without a row are closed as soon as it is certain that they have none.
+    fn close_unconfigured(&mut self, now: Duration, ctx: &mut Context<Self>) {
+        let configs = &mut self.configs;
+        let is_wanted = self.options.closes_unconfigured && !configs.closed_unconfigured && configs.read > 0;
+        configs.is_certain = configs.sources.iter().all(|source| source.is_certain(false, now));
+        if is_wanted && configs.configured().is_some() {
+            configs.apply_when_up = true;
+            self.apply_configs(ctx);
+        }
     }
 
     /// How far the rows are that all workers share, as it is seen; `None`: nobody shares them.
@@ -301,14 +348,16 @@ impl Supervisor {
         self.ownership.handle.is_some() && self.configs.read > 0 && !self.ownership.owns_first()
     }
 
-    /// The owner of the first shard tells the others what it found changed.
-    fn say_what_changed(&self, before: &Roster) {
-        let Some(handle) = self.ownership.handle.as_ref().filter(|_| self.ownership.owns_first()) else { return };
+    /// Whether this is the owner of the first shard, and there are others to be told what it finds changed.
+    fn tells_others(&self) -> bool {
         let has_others =
             |sight: &Sight| sight.fleet.as_ref().is_some_and(|fleet| fleet.others.values().any(WorkerRecord::is_live));
-        if self.configs.read <= 1 || !has_others(&handle.sight().borrow()) {
-            return;
-        }
+        let handle = self.ownership.handle.as_ref().filter(|_| self.ownership.owns_first());
+        self.configs.read > 1 && handle.is_some_and(|handle| has_others(&handle.sight().borrow()))
+    }
+
+    fn say_what_changed(&self, before: &Roster) {
+        let Some(handle) = self.ownership.handle.as_ref() else { return };
         let now = self.configs.rows();
         let ids = before.keys().chain(now.keys()).filter(|id| before.get(*id) != now.get(*id));
         let changed: BTreeSet<ApiId> = ids.cloned().collect();

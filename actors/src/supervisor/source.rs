@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::roster::{self, Loaded, Roster};
+use api_health_core::roster::{Accepted, BELIEVED_AFTER, Loaded, Roster};
 use api_health_core::{ApiId, ConfigIssue};
 use futures_util::FutureExt;
 
@@ -16,13 +16,16 @@ use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
 /// A source that takes longer than this is given up for this time.
 pub const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Whether a source changed is known at once, or it hangs: the others are not held up by it.
+pub(super) const REVISION_MAX: Duration = Duration::from_secs(5);
+
 /// Faults of one source that are said one by one at each change; the rest are counted. `apis validate` names them all.
 pub(super) const SAID_MAX: usize = 100;
 
 /// A source and what it said last.
 pub(super) struct Source {
     pub(super) port: Arc<dyn ConfigSource>,
-    pub(super) roster: Roster,
+    accepted: Accepted,
     pub(super) revision: Option<u64>,
     /// A number for what was said last of its faults, so that it is not said again at each reload.
     said: u64,
@@ -30,29 +33,61 @@ pub(super) struct Source {
     /// Rows that are there although they are not in the roster; `None` if not all of them can be named, or the source was not
     /// read, or is kept although it is empty.
     pub(super) refused_ids: Option<Vec<ApiId>>,
+    is_fresh: bool,
     pub(super) unreadable: Option<String>,
     pub(super) misconfigured: bool,
 }
 
-/// What came of reading a source once.
-pub(super) struct Reading {
-    loaded: Result<LoadedConfigs, SourceError>,
-    revision: Option<u64>,
+/// What came of looking at a source once.
+pub(super) enum Reading {
+    /// It is as it was.
+    Unchanged,
+    Read {
+        loaded: Result<LoadedConfigs, SourceError>,
+        revision: Option<u64>,
+    },
 }
 
-/// Reads one source. The revision is asked for first: a change in between is then seen at the next look. `again`: it is read
-/// because it is time to, and nobody waits for what was written just now.
-pub(super) async fn read(port: &Arc<dyn ConfigSource>, again: bool) -> Reading {
+impl Reading {
+    pub(super) fn is_unchanged(&self) -> bool {
+        matches!(self, Self::Unchanged)
+    }
+}
+
+/// How a source is read.
+#[derive(Clone, Copy)]
+pub(super) enum How {
+    /// Nobody asked for it.
+    Not,
+    /// It may have changed, unless its revision is this one.
+    Unless(Option<u64>),
+    /// The same because it is time to, and nobody waits for what was written just now.
+    AgainUnless(Option<u64>),
+}
+
+/// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
+pub(super) async fn read(port: &Arc<dyn ConfigSource>, how: How) -> Reading {
+    let (known, again) = match how {
+        How::Not => return Reading::Unchanged,
+        How::Unless(known) => (known, false),
+        How::AgainUnless(known) => (known, true),
+    };
+    let failed = |why| Reading::Read { loaded: Err(SourceError::Unavailable(why)), revision: None };
+    let no_answer = |within: Duration| failed(format!("no answer within {} s", within.as_secs()));
     let reading = AssertUnwindSafe(async {
-        let revision = port.revision().await;
-        Reading { loaded: if again { port.load_again().await } else { port.load().await }, revision }
+        let Ok(revision) = tokio::time::timeout(REVISION_MAX, port.revision()).await else {
+            return no_answer(REVISION_MAX);
+        };
+        if revision.is_some() && revision == known {
+            return Reading::Unchanged;
+        }
+        Reading::Read { loaded: if again { port.load_again().await } else { port.load().await }, revision }
     });
-    let failed = |why| Reading { loaded: Err(SourceError::Unavailable(why)), revision: None };
     match tokio::time::timeout(LOAD_TIMEOUT, reading.catch_unwind()).await {
         Ok(Ok(reading)) => reading,
         // The supervisor must not die of it.
         Ok(Err(panic)) => failed(format!("reading it panicked: {}", panic_text(&*panic))),
-        Err(_) => failed(format!("no answer within {} s", LOAD_TIMEOUT.as_secs())),
+        Err(_) => no_answer(LOAD_TIMEOUT),
     }
 }
 
@@ -72,7 +107,7 @@ pub(super) async fn read_some(port: &Arc<dyn ConfigSource>, ids: &[ApiId]) -> Op
 /// The revision of one source, if that is cheap to tell.
 pub(super) async fn revision(port: &Arc<dyn ConfigSource>) -> Option<u64> {
     let asking = AssertUnwindSafe(async { port.revision().await }).catch_unwind();
-    tokio::time::timeout(LOAD_TIMEOUT, asking).await.ok()?.ok()?
+    tokio::time::timeout(REVISION_MAX, asking).await.ok()?.ok()?
 }
 
 impl Source {
@@ -80,22 +115,46 @@ impl Source {
     pub(super) fn new(port: Arc<dyn ConfigSource>) -> Self {
         Self {
             port,
-            roster: Roster::new(),
+            accepted: Accepted::default(),
             revision: None,
             said: 0,
             refused: 0,
             refused_ids: None,
+            is_fresh: false,
             unreadable: None,
             misconfigured: false,
         }
     }
 
+    /// What it is taken to say.
+    pub(super) fn roster(&self) -> &Roster {
+        &self.accepted.roster
+    }
+
+    /// With which revision it need not be read again; `None`: with none.
+    pub(super) fn known(&self, now: Duration) -> Option<u64> {
+        self.revision.filter(|_| self.unreadable.is_none() && !self.accepted.is_look_due(now))
+    }
+
+    /// Whether it has to be read again, its revision being this one.
+    pub(super) fn is_look_due(&self, revision: Option<u64>, now: Duration) -> bool {
+        revision.is_some() && revision != self.revision || self.accepted.is_look_due(now)
+    }
+
+    /// Whether it says for certain which APIs there are: it could be read, and nobody is writing it. A single round cannot wait
+    /// to see that, and goes by the clock of the file.
+    pub(super) fn is_certain(&self, is_round: bool, now: Duration) -> bool {
+        let is_whole = if is_round { !self.is_fresh } else { self.accepted.is_settled(now) };
+        self.refused_ids.is_some() && (is_whole || !self.port.may_be_cut())
+    }
+
     /// Takes what a reading gave, says what is new about its faults, and keeps the last good of what is not there.
-    pub(super) fn accept(&mut self, reading: Reading) {
+    pub(super) fn accept(&mut self, reading: Reading, now: Duration) {
+        let Reading::Read { loaded, revision } = reading else { return };
         let name = self.port.name();
-        self.revision = reading.revision;
+        self.revision = revision;
         self.refused_ids = None;
-        let configs = match reading.loaded {
+        let configs = match loaded {
             Ok(configs) => configs,
             Err(error) => {
                 // A fault that a person must mend names its place itself.
@@ -104,7 +163,8 @@ impl Source {
                     SourceError::Misconfigured(issue) => issue.to_string(),
                 });
                 self.misconfigured = matches!(error, SourceError::Misconfigured(_));
-                let last_good = self.roster.len();
+                self.accepted.cannot_be_read();
+                let last_good = self.accepted.roster.len();
                 self.say(&("unreadable", error.to_string()), || {
                     tracing::error!(source = name, %error, last_good, "the configs cannot be read; the last good ones run on");
                 });
@@ -114,15 +174,24 @@ impl Source {
         self.unreadable = None;
         self.misconfigured = false;
         self.refused = configs.refused.len();
-        let accepted = roster::accept(&self.roster, &loaded(&configs));
-        let kept = accepted.kept_for_emptiness;
+        self.is_fresh = configs.is_fresh;
+        self.accepted = self.accepted.then(&self.loaded(&configs), now);
+        let (kept, missing) = (self.accepted.kept_for_emptiness, self.accepted.missing.len());
         self.refused_ids =
             configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
-        self.roster = accepted.roster;
         let issues = || configs.refused.iter().flat_map(|row| &row.issues);
-        self.say(&(kept, issues().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>()), || {
+        let texts = issues().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>();
+        self.say(&(kept, missing, texts), || {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
+            }
+            if missing > 0 {
+                let seconds = BELIEVED_AFTER.as_secs();
+                tracing::warn!(
+                    source = name,
+                    missing,
+                    "rows are missing; they run on, and count as removed if they are still missing in {seconds} s"
+                );
             }
             for line in lines(issues()) {
                 tracing::error!(source = name, "{line}");
@@ -136,11 +205,8 @@ impl Source {
         for api_id in ids {
             let good = configs.good.iter().find(|config| config.api_id == *api_id);
             let is_refused = configs.refused.iter().any(|row| row.api_id.as_ref() == Some(api_id));
-            match good {
-                Some(config) => drop(self.roster.insert(api_id.clone(), Arc::clone(config))),
-                None if is_refused => {} // its last good version runs on
-                None if self.roster.len() > 1 => drop(self.roster.remove(api_id)),
-                None => {} // as where a whole reading finds nothing at all
+            if good.is_some() || !is_refused {
+                self.accepted.set(api_id, good); // of what is refused, the last good version runs on
             }
         }
         for line in lines(configs.refused.iter().flat_map(|row| &row.issues)) {
@@ -149,10 +215,20 @@ impl Source {
     }
 
     /// The roster as it would be after this reading.
-    pub(super) fn with(&self, reading: &Reading) -> Roster {
-        match &reading.loaded {
-            Ok(configs) => roster::accept(&self.roster, &loaded(configs)).roster,
-            Err(_) => self.roster.clone(),
+    pub(super) fn with(&self, reading: &Reading, now: Duration) -> Roster {
+        match reading {
+            Reading::Read { loaded: Ok(configs), .. } => self.accepted.then(&self.loaded(configs), now).roster,
+            _ => self.accepted.roster.clone(),
+        }
+    }
+
+    fn loaded(&self, configs: &LoadedConfigs) -> Loaded {
+        let refused: Vec<ApiId> = configs.refused.iter().filter_map(|row| row.api_id.clone()).collect();
+        Loaded {
+            good: configs.good.clone(),
+            without_id: configs.refused.len() - refused.len(),
+            refused,
+            may_be_cut: self.port.may_be_cut(),
         }
     }
 
@@ -163,11 +239,6 @@ impl Source {
             say();
         }
     }
-}
-
-fn loaded(configs: &LoadedConfigs) -> Loaded {
-    let refused = configs.refused.iter().filter_map(|row| row.api_id.clone()).collect();
-    Loaded { good: configs.good.clone(), refused }
 }
 
 /// What the log says of the faults of a source.

@@ -128,7 +128,7 @@ impl ConfigSource for FakeConfigs {
             };
             self.stage.note(Event::ConfigsRead { rows: Some((good.clone(), refused.clone())) });
             let refused = refused.into_iter().map(|id| RefusedRow { api_id: Some(id), issues: vec![] }).collect();
-            Ok(LoadedConfigs { good, refused })
+            Ok(LoadedConfigs { good, refused, ..LoadedConfigs::default() })
         }
         .boxed()
     }
@@ -141,7 +141,7 @@ impl ConfigSource for FakeConfigs {
             }
             inner.reads.1 += 1;
             let good = inner.apis.iter().filter(|api| ids.contains(&api.api_id)).cloned().collect();
-            Some(Ok(LoadedConfigs { good, refused: vec![] }))
+            Some(Ok(LoadedConfigs { good, ..LoadedConfigs::default() }))
         }
         .boxed()
     }

@@ -168,7 +168,7 @@ impl Table {
         while self.is_slow.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Ok(LoadedConfigs { good, refused: vec![] })
+        Ok(LoadedConfigs { good, ..LoadedConfigs::default() })
     }
 }
 

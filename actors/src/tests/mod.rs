@@ -4,6 +4,7 @@ mod acceptance;
 mod alerts;
 mod cadence;
 mod configs;
+mod files;
 mod fleet;
 mod heartbeat;
 mod incidents;

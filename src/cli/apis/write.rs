@@ -12,6 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
 use crate::cli::text;
 use crate::configs::fields::{API_ID, NAME};
+use crate::configs::files;
 use crate::configs::raw::{RawRow, RowTable};
 use crate::configs::urls;
 use crate::configs::values::{Fault, quote};
@@ -117,12 +118,10 @@ pub(super) fn promise(config: &ApiConfig) -> String {
 
 /// A row of the same id in the file wins over the table's.
 pub(super) fn tell_if_shadowed(app: &App, api_id: &str) {
-    let Some(path) = &app.settings.apis.file else { return };
-    let name = path.display().to_string();
-    let rows = crate::configs::file::read_text(path).and_then(|text| crate::configs::file::parse(&name, &text));
+    let (rows, _) = files::rows_of(&app.settings.apis.files);
     let is_it = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str) == Some(api_id);
-    if rows.is_ok_and(|rows| rows.iter().any(is_it)) {
-        note(&format!("note: {name} has a row {api_id} as well, which wins over the table's"));
+    if let Some(row) = rows.iter().find(|row| is_it(row)) {
+        note(&format!("note: {} has a row {api_id} as well, which wins over the table's", row.location));
     }
     tell_if_not_read(app);
 }

@@ -175,7 +175,7 @@ impl ConfigSource for OneRow {
     }
 
     fn load(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
-        let loaded = LoadedConfigs { good: vec![Arc::clone(&self.0)], refused: Vec::new() };
+        let loaded = LoadedConfigs { good: vec![Arc::clone(&self.0)], ..LoadedConfigs::default() };
         std::future::ready(Ok(loaded)).boxed()
     }
 

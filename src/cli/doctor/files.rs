@@ -12,9 +12,9 @@ use super::env_file::{self, STATE_FOLDER};
 use super::report::Finding;
 use crate::app::App;
 use crate::cli::text;
-use crate::configs::file;
 use crate::configs::secrets::has_reference;
 use crate::configs::toml_text::{self, to_map};
+use crate::configs::{file, files};
 use crate::settings::reader::Origin;
 use crate::settings::{LoadedSettings, StoreKind};
 
@@ -37,9 +37,12 @@ pub(super) fn look(loaded: &LoadedSettings, app: &App, env_is_from: Option<&Path
     if let Some(path) = &loaded.file {
         found.push(readable(Check::SettingsFile, path, settings_secret));
     }
-    if let Some(path) = &settings.apis.file {
-        found.push(readable(Check::ApisFile, path, apis_secret));
-    }
+    found.extend(files::files_of(&settings.apis.files).into_iter().map(|file| match file {
+        Ok(path) => readable(Check::ApisFile, &path, apis_secret),
+        Err(error) => {
+            Finding::fault(Check::ApisFile, error.to_string(), "name another path, or let the daemon's user read it")
+        }
+    }));
     found.extend(environment_file(env_is_from.unwrap_or(Path::new(ENVIRONMENT))));
     found.extend(secret_files());
     if let Some(path) = &settings.probe.extra_roots {

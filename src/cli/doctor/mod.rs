@@ -150,6 +150,9 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     }));
     report.findings.extend(local(loaded, app, args.env_is_from.clone()).await);
     report.findings.extend(watcher.map(|watcher| watcher::finding(&watcher, |uid| who.called(uid))));
+    if let Ok(Some(found)) = &asked {
+        report.findings.extend(watcher::other_settings(loaded, found).await);
+    }
     report.findings.extend(asked.err().as_ref().and_then(watcher::does_not_answer));
 
     let uses_aws = settings.store.kind == StoreKind::Dynamodb || settings.notify.sns.is_some();

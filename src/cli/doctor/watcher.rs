@@ -8,8 +8,10 @@ use std::path::Path;
 
 use super::checks::Check;
 use super::report::Finding;
+use crate::cli::settings::{self, Other};
 use crate::cli::text::line;
 use crate::control::client::{ControlError, Found};
+use crate::settings::LoadedSettings;
 use crate::sqlite::lock_path;
 
 /// The kernel's list (proc_locks(5)).
@@ -66,6 +68,13 @@ pub(super) fn does_not_answer(error: &ControlError) -> Option<Finding> {
         let todo = "see what it does, and restart it if it does nothing: systemctl status api-health";
         Finding::warn(Check::Daemon, line(&error.to_string()), todo)
     })
+}
+
+/// What it has otherwise than it is written, as far as it says so.
+pub(super) async fn other_settings(loaded: &LoadedSettings, found: &Found) -> Option<Finding> {
+    let others = settings::others(loaded, found).await.ok()??;
+    let what = format!("it runs with other settings than are written: {}", Other::words(&others));
+    (!others.is_empty()).then(|| Finding::warn(Check::Daemon, what, "restart it: systemctl restart api-health"))
 }
 
 /// A line is `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`: process, device, inode. A file system may give its files

@@ -6,14 +6,14 @@ use api_health_actors::system::Gauges;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde_json::Value;
 
+use super::settings::InForce;
 use crate::app::App;
 use crate::control::protocol::{Alerts, Reloaded, Who};
 use crate::control::server::Server;
 use crate::control::{Daemon, place};
-use crate::settings::{LoadedSettings, show};
 
 /// Begins to answer. Where that cannot be, it is said, and the daemon watches without.
-pub(super) async fn start(app: &App, loaded: &LoadedSettings, instance: String, gauges: Gauges) -> Option<Server> {
+pub(super) async fn start(app: &App, settings: Rc<InForce>, instance: String, gauges: Gauges) -> Option<Server> {
     let env = |name: &str| std::env::var(name).ok();
     let Some(path) = place::of_the_daemon(&app.settings, &env) else {
         tracing::info!(
@@ -30,7 +30,7 @@ pub(super) async fn start(app: &App, loaded: &LoadedSettings, instance: String, 
         store: place::store(&app.settings, &env),
         folder: std::env::current_dir().map(|folder| folder.display().to_string()).unwrap_or_default(),
     };
-    match Server::start(&path, Rc::new(Answers { who, settings: show::json(loaded), gauges })).await {
+    match Server::start(&path, Rc::new(Answers { who, settings, gauges })).await {
         Ok(server) => Some(server),
         Err(why) => {
             let path = path.display().to_string();
@@ -42,7 +42,7 @@ pub(super) async fn start(app: &App, loaded: &LoadedSettings, instance: String, 
 
 struct Answers {
     who: Who,
-    settings: Value,
+    settings: Rc<InForce>,
     gauges: Gauges,
 }
 
@@ -52,7 +52,7 @@ impl Daemon for Answers {
     }
 
     fn settings(&self) -> Value {
-        self.settings.clone()
+        self.settings.json()
     }
 
     fn reload(&self) -> LocalBoxFuture<'_, Result<Reloaded, String>> {

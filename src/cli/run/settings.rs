@@ -1,0 +1,114 @@
+//! The settings that the daemon has, and what SIGHUP makes of those that are written now: nothing that was changed is passed
+//! over in silence.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::settings::{LoadedSettings, load, show};
+use crate::telemetry;
+
+/// The one that is taken over while the daemon runs.
+const LOG_LEVEL: &str = "log.level";
+
+/// What the daemon runs with.
+pub(super) struct InForce {
+    loaded: RefCell<LoadedSettings>,
+    /// What `--settings` named.
+    named: Option<PathBuf>,
+}
+
+/// One setting that is written otherwise than it is in force.
+#[derive(Debug, PartialEq)]
+struct Difference {
+    key: &'static str,
+    words: String,
+}
+
+impl InForce {
+    pub(super) fn new(loaded: LoadedSettings, named: Option<&Path>) -> Self {
+        Self { loaded: RefCell::new(loaded), named: named.map(Path::to_owned) }
+    }
+
+    /// As `settings show --json` prints them.
+    pub(super) fn json(&self) -> Value {
+        show::json(&self.loaded.borrow())
+    }
+
+    /// Reads them again, takes over what can be, and says of the rest what has to be done.
+    pub(super) fn read_again(&self) {
+        let environment = |name: &str| std::env::var(name).ok();
+        let written = match load::load(self.named.as_deref(), Path::new(""), &environment) {
+            Ok(written) => written,
+            Err(issues) => {
+                for issue in &issues {
+                    tracing::error!("the settings cannot be taken over, and those from before stay in force: {issue}");
+                }
+                return;
+            }
+        };
+        let mut differences = differences(&self.loaded.borrow(), &written);
+        if differences.iter().any(|d| d.key == LOG_LEVEL) && telemetry::set_level(&written.settings.log.level) {
+            differences.retain(|difference| difference.key != LOG_LEVEL);
+            let mut loaded = self.loaded.borrow_mut();
+            loaded.settings.log.level = written.settings.log.level.clone();
+            let level = |loaded: &LoadedSettings| loaded.effective.iter().position(|e| e.key == LOG_LEVEL);
+            if let (Some(ours), Some(theirs)) = (level(&loaded), level(&written)) {
+                loaded.effective[ours] = written.effective[theirs].clone();
+            }
+            tracing::info!(level = written.settings.log.level, "the level of the log is another from now on");
+        }
+        if !differences.is_empty() {
+            let words: Vec<String> = differences.into_iter().map(|difference| difference.words).collect();
+            tracing::warn!(
+                "settings were changed that take effect when api-health is started again: {}",
+                words.join("; ")
+            );
+        }
+    }
+}
+
+/// What is written otherwise than it is in force.
+fn differences(ours: &LoadedSettings, written: &LoadedSettings) -> Vec<Difference> {
+    let mut differences: Vec<Difference> = ours
+        .effective
+        .iter()
+        .filter_map(|ours| {
+            let theirs = written.effective.iter().find(|theirs| theirs.key == ours.key)?;
+            let words = || format!("{} (from {} to {})", ours.key, ours.value, theirs.value);
+            (ours.value != theirs.value).then(|| Difference { key: ours.key, words: words() })
+        })
+        .collect();
+    let hook = |loaded: &LoadedSettings| loaded.settings.notify.webhook.clone().map(|hook| (hook.url, hook.secret));
+    let is_shown = differences.iter().any(|difference| difference.key.starts_with("notify.webhook."));
+    if !is_shown && hook(ours) != hook(written) {
+        let words = "notify.webhook.url or notify.webhook.secret (secrets are not shown)".to_owned();
+        differences.push(Difference { key: "notify.webhook.url", words });
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> LoadedSettings {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("api-health.toml"), text).unwrap();
+        load::load(None, folder.path(), &|_| None).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_named_with_both_values_and_no_secret_is() {
+        let before = "[probe]\nspread = false\n[notify.webhook]\nurl = \"https://a.test/hunter2\"\n";
+        let words = |text: &str| {
+            differences(&of(before), &of(text)).into_iter().map(|difference| difference.words).collect::<Vec<_>>()
+        };
+        assert_eq!(words(before), [""; 0]);
+        let after = before.replace("false", "true") + "[log]\nlevel = \"debug\"\n";
+        assert_eq!(words(&after), ["probe.spread (from false to true)", "log.level (from \"info\" to \"debug\")"]);
+        let secret = words(&before.replace("hunter2", "hunter3"));
+        assert_eq!(secret, ["notify.webhook.url or notify.webhook.secret (secrets are not shown)"]);
+    }
+}

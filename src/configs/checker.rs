@@ -1,0 +1,120 @@
+//! Reads the rows of one source one after the other, so that no two of them need be there as they were written.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api_health_actors::ports::{LoadedConfigs, RefusedRow};
+use api_health_core::{ApiConfig, ConfigIssue, Timestamp};
+
+use super::fields;
+use super::raw::RawRow;
+use super::schedules::ScheduleCache;
+use super::secrets::Noting;
+use super::validate::{ISSUES_PER_SOURCE_MAX, RowRules, api_id_of, place};
+use super::values::{Fault, quote};
+
+/// What was read so far.
+pub struct Checker<'a> {
+    rules: &'a RowRules,
+    secrets: Noting<'a>,
+    schedules: ScheduleCache,
+    now: Timestamp,
+    rows: Vec<CheckedRow>,
+    issues: usize,
+}
+
+struct CheckedRow {
+    api_id: Option<Box<str>>,
+    location: Box<str>,
+    result: Result<Arc<ApiConfig>, RefusedRow>,
+}
+
+impl<'a> Checker<'a> {
+    /// No row was read yet.
+    pub fn new(rules: &'a RowRules) -> Self {
+        let secrets = Noting::new(rules.secrets.as_ref());
+        let (schedules, now) = (ScheduleCache::default(), rules.clock.now());
+        Self { rules, secrets, schedules, now, rows: Vec::new(), issues: 0 }
+    }
+
+    /// The next row.
+    pub fn push(&mut self, row: &RawRow) {
+        let mut result = self.rules.check_with(row, &self.secrets, &mut self.schedules, self.now).map(Arc::new);
+        if let Err(refused) = &mut result {
+            if self.issues >= ISSUES_PER_SOURCE_MAX {
+                refused.issues.truncate(1);
+                refused.issues.shrink_to_fit();
+            }
+            self.issues += refused.issues.len();
+        }
+        self.rows.push(CheckedRow {
+            api_id: api_id_of(row).map(Into::into),
+            location: row.location.as_str().into(),
+            result,
+        });
+    }
+
+    /// How many rows there were.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there was none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Forgets all rows but the first ones.
+    pub fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        self.issues = self.rows.iter().filter_map(|row| row.result.as_ref().err()).map(|row| row.issues.len()).sum();
+    }
+
+    /// What they mean, and the files that secrets were taken from. Rows that share an id are all refused, each naming the others.
+    pub fn finish(self) -> (LoadedConfigs, BTreeSet<PathBuf>) {
+        let mut doubled = doubled(&self.rows);
+        let mut loaded = LoadedConfigs::default();
+        for (index, row) in self.rows.into_iter().enumerate() {
+            match (row.result, doubled.remove(&index)) {
+                (Ok(config), None) => loaded.good.push(config),
+                (Ok(config), Some(issue)) => {
+                    loaded.refused.push(RefusedRow { api_id: Some(config.api_id.clone()), issues: vec![issue] });
+                }
+                (Err(mut refused), issue) => {
+                    refused.issues.splice(..0, issue);
+                    loaded.refused.push(refused);
+                }
+            }
+        }
+        (loaded, self.secrets.asked())
+    }
+}
+
+/// The fault of each row whose id another row has as well.
+fn doubled(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
+    let mut first: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
+    let mut of_id: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        let Some(api_id) = row.api_id.as_deref() else { continue };
+        match first.entry(api_id) {
+            Entry::Vacant(entry) => {
+                entry.insert(index);
+            }
+            Entry::Occupied(entry) => of_id.entry(api_id).or_insert_with(|| vec![*entry.get()]).push(index),
+        }
+    }
+    let issue = |api_id: &str, index: usize, twins: &[usize]| {
+        let others = twins.iter().filter(|other| **other != index).map(|other| &*rows[*other].location);
+        let others = others.take(3).collect::<Vec<_>>().join(" and ");
+        let more = if twins.len() > 4 { " and elsewhere" } else { "" };
+        let location = format!("{}: {}", place(&rows[index].location, Some(api_id)), fields::API_ID.name);
+        let why = format!("is also the api_id of {others}{more}");
+        Fault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
+    };
+    let of_one = |(api_id, twins): (&str, Vec<usize>)| {
+        twins.iter().map(|index| (*index, issue(api_id, *index, &twins))).collect::<Vec<_>>()
+    };
+    of_id.into_iter().flat_map(of_one).collect()
+}
