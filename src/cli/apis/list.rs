@@ -44,7 +44,7 @@ fn text_of(checked: &Checked, out: &Out) -> String {
             text::line(&c.config.name),
             c.config.schedule.to_string(),
             enabled.into(),
-            text::span(c.config.worst_detection()),
+            text::at_most(c.config.worst_detection()),
             c.source.clone(),
             text::line(&c.config.url),
         ];

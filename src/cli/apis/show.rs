@@ -58,7 +58,7 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
         Ok(config) if config.enabled => out.print(&format!(
             "\nProbed {}; an outage is told within {}.\n",
             text::schedule(&config.schedule),
-            text::span(config.worst_detection())
+            text::at_most(config.worst_detection())
         ))?,
         Ok(_) => out.print("\nDisabled: it is not probed.\n")?,
         Err(_) => out.print(&format!("\n{}\n", out.paint(BAD, "Refused: it is not probed as it stands.")))?,

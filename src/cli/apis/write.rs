@@ -96,6 +96,9 @@ pub(super) fn check(
     match rules.check(&row) {
         Ok(config) if issues.is_empty() => {
             unset.tell();
+            if let Some(remark) = config.schedule.remark() {
+                note(&format!("note: the schedule {remark}"));
+            }
             Ok(config)
         }
         Ok(_) => Err(AppError::Configuration(issues)),
@@ -111,7 +114,7 @@ pub(super) fn promise(config: &ApiConfig) -> String {
     if !config.enabled {
         return format!("  {}: disabled, so it is not probed\n", text::line(&config.url));
     }
-    let (schedule, detected) = (&config.schedule, text::span(config.worst_detection()));
+    let (schedule, detected) = (&config.schedule, text::at_most(config.worst_detection()));
     format!("  {}: probed {}, an outage is told within {detected}\n", text::line(&config.url), text::schedule(schedule))
 }
 
