@@ -19,13 +19,14 @@ use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
 
 use crate::aws;
-use crate::cli::exit::Exit;
 use crate::clock::{SystemClock, since_boot};
 use crate::configs::dynamodb_table::DynamoConfigTable;
 use crate::configs::raw::RowTable;
 use crate::configs::source::{FileSource, TableSource, UrlSource};
 use crate::configs::sqlite_table::SqliteConfigTable;
 use crate::configs::validate::RowRules;
+use crate::environment;
+use crate::exit::Exit;
 use crate::notify::sns::SnsNotifier;
 use crate::notify::terminal::TerminalNotifier;
 use crate::notify::webhook::WebhookNotifier;
@@ -120,6 +121,8 @@ pub struct App {
     only_one: OnceLock<OnlyOne>,
     /// Likewise: the name of this worker.
     identity: OnceLock<Identity>,
+    /// The region, once it and credentials were found: each client has a configuration of its own, and none looks for them again.
+    region: OnceLock<String>,
 }
 
 impl App {
@@ -127,7 +130,15 @@ impl App {
     pub fn new(settings: Settings) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let rules = Arc::new(RowRules::new(settings.probe.defaults.clone(), Arc::clone(&clock)));
-        Self { settings, clock, rules, looks_only: false, only_one: OnceLock::new(), identity: OnceLock::new() }
+        Self {
+            settings,
+            clock,
+            rules,
+            looks_only: false,
+            only_one: OnceLock::new(),
+            identity: OnceLock::new(),
+            region: OnceLock::new(),
+        }
     }
 
     /// The same for a command that writes nothing: an SQLite file is opened to be read.
@@ -329,8 +340,7 @@ impl App {
             return Ok(None);
         }
         let leases = self.open_leases().await?;
-        let identity =
-            self.identity.get_or_init(|| Identity::find(&store.state_table, &|name| std::env::var(name).ok()));
+        let identity = self.identity.get_or_init(|| Identity::find(&store.state_table, &environment::get));
         let terms = Terms { lease: fleet.lease, renew: fleet.renew, ..Terms::DEFAULT };
         let record = WorkerRecord {
             role: fleet.role,
@@ -401,9 +411,16 @@ impl App {
     }
 
     async fn aws(&self) -> Result<aws_config::SdkConfig, AppError> {
+        if let Some(region) = self.region.get() {
+            return Ok(aws::load(Some(region.clone())).await);
+        }
         let config = aws::load(self.settings.region.clone()).await;
         match aws::preflight(&config).await {
-            Ok(()) => Ok(config),
+            Ok(()) => {
+                let region = config.region().map(ToString::to_string);
+                region.map(|region| self.region.set(region)); // another call may have been as quick
+                Ok(config)
+            }
             Err(error) => {
                 let error = error.explain().await;
                 Err(if error.may_pass { AppError::NotYet } else { AppError::Unavailable }(error.to_string()))

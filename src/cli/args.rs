@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
-use super::exit::Exit;
+use super::checks;
+use super::out::When;
+use crate::exit::Exit;
 
 /// Watches HTTP APIs and tells people, once and quickly, when one goes down or comes back.
 ///
@@ -185,17 +187,6 @@ fn after_help() -> String {
     format!("Examples:\n{EXAMPLES}\n\nExit codes:\n{}", codes.trim_end())
 }
 
-/// When something is done that depends on where the output goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -219,7 +210,7 @@ pub enum Command {
     #[command(subcommand)]
     Settings(SettingsCommand),
     /// Check, as the user whom the daemon runs as, that everything it needs is there; it writes nothing
-    #[command(after_help = super::doctor::help())]
+    #[command(after_help = checks::help())]
     Doctor(DoctorArgs),
     /// See it work: a small API on loopback goes down and comes back, and is watched (offline, under a minute)
     Demo(DemoArgs),

@@ -5,7 +5,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::args::Cli;
-use super::exit::Exit;
+use crate::exit::Exit;
 
 /// The environment that is read, beside what every AWS SDK reads.
 const ENVIRONMENT: [(&str, &str); 16] = [

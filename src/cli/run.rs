@@ -19,13 +19,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::args::RunArgs;
-use super::exit::Exit;
 use super::fleet::sight::Sight;
 use super::text;
 use crate::app::start::told;
 use crate::app::{App, AppError};
 use crate::configs::urls;
 use crate::control::server::Server;
+use crate::exit::Exit;
 use crate::settings::{LoadedSettings, StoreKind};
 use crate::systemd;
 use telling::Telling;

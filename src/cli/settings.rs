@@ -4,13 +4,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::exit::Exit;
 use super::out::{Out, note};
 use super::text::line;
 use crate::app::AppError;
 use crate::control::client::{self, ControlError, Found};
 use crate::control::protocol::{Answer, Request};
-use crate::settings::{LoadedSettings, load, show};
+use crate::environment;
+use crate::exit::Exit;
+use crate::settings::{LoadedSettings, show};
 
 /// Settings that are paths: relative ones begin at another folder there.
 const PATHS: [&str; 2] = ["apis.file", "probe.extra_roots"];
@@ -20,8 +21,7 @@ const PATHS: [&str; 2] = ["apis.file", "probe.extra_roots"];
 /// # Errors
 /// Every fault of the settings.
 pub(super) fn show(file: Option<&Path>, as_json: bool, out: &Out) -> Result<Exit, AppError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let loaded = load::load(file, Path::new(""), &environment).map_err(AppError::Configuration)?;
+    let loaded = super::settings_in_force(file).map_err(AppError::Configuration)?;
     if as_json {
         out.json(&show::json(&loaded))?;
     } else {
@@ -35,7 +35,7 @@ pub(super) fn show(file: Option<&Path>, as_json: bool, out: &Out) -> Result<Exit
 
 /// What a daemon on the same store runs with; `None` if there is none that this user may ask.
 async fn of_the_daemon(loaded: &LoadedSettings) -> Option<String> {
-    let found = match client::find(&loaded.settings, &|name| std::env::var(name).ok()).await {
+    let found = match client::find(&loaded.settings, &environment::get).await {
         Ok(found) => found?,
         Err(ControlError::NotOurs) => return None,
         Err(error) => return Some(line(&error.to_string())),

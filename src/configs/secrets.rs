@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use super::values::Fault;
+use crate::environment;
 
 /// The longest secret file.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -32,7 +33,10 @@ const SHOWN_CHARS_MAX: usize = 200;
 /// What references are filled in from.
 pub trait SecretSource {
     /// An environment variable.
-    fn env(&self, name: &str) -> Option<String>;
+    ///
+    /// # Errors
+    /// Says in plain words why not.
+    fn env(&self, name: &str) -> Result<String, String>;
 
     /// The content of a file.
     ///
@@ -47,7 +51,7 @@ pub trait SecretSource {
     /// # Errors
     /// Says in plain words why not.
     fn credential(&self, name: &str) -> Result<String, String> {
-        let Some(folder) = self.env("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()) else {
+        let Some(folder) = self.env("CREDENTIALS_DIRECTORY").ok().filter(|folder| !folder.is_empty()) else {
             return Err(
                 "cannot be read: systemd handed no credentials to this process (no CREDENTIALS_DIRECTORY)".into()
             );
@@ -66,8 +70,8 @@ pub trait SecretSource {
 pub struct SystemSecrets;
 
 impl SecretSource for SystemSecrets {
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+    fn env(&self, name: &str) -> Result<String, String> {
+        environment::referred(name)
     }
 }
 
@@ -140,7 +144,7 @@ fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> 
                 let why = "is not the name of an environment variable (letters, digits and _)";
                 return Err(Fault::new(shown, why, GRAMMAR));
             }
-            (source.env(name).ok_or_else(|| "is not set in the environment of api-health".to_owned()), shown, READABLE)
+            (source.env(name), shown, READABLE)
         }
         Some(("file", path)) => {
             let shown = shown("file", path);
@@ -210,12 +214,12 @@ pub(crate) mod tests {
     pub(crate) struct Known;
 
     impl SecretSource for Known {
-        fn env(&self, name: &str) -> Option<String> {
+        fn env(&self, name: &str) -> Result<String, String> {
             match name {
-                "TOKEN" => Some("hunter2".into()),
-                "EMPTY" => Some(String::new()),
-                "TWO_LINES" => Some("hunter2\r\nX-Evil: 1".into()),
-                _ => None,
+                "TOKEN" => Ok("hunter2".into()),
+                "EMPTY" => Ok(String::new()),
+                "TWO_LINES" => Ok("hunter2\r\nX-Evil: 1".into()),
+                _ => Err(environment::why_missing(name)),
             }
         }
     }
@@ -262,8 +266,8 @@ pub(crate) mod tests {
     struct Handed(String);
 
     impl SecretSource for Handed {
-        fn env(&self, name: &str) -> Option<String> {
-            (name == "CREDENTIALS_DIRECTORY").then(|| self.0.clone())
+        fn env(&self, name: &str) -> Result<String, String> {
+            (name == "CREDENTIALS_DIRECTORY").then(|| self.0.clone()).ok_or_else(|| environment::why_missing(name))
         }
     }
 

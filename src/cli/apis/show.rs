@@ -7,13 +7,13 @@ use super::mask;
 use super::unset_secrets::Unset;
 use crate::app::{App, AppError};
 use crate::cli::configured;
-use crate::cli::exit::Exit;
 use crate::cli::out::{BAD, DIM, Out, STRONG, note};
 use crate::cli::text;
 use crate::configs::fields::API_ID;
 use crate::configs::file;
 use crate::configs::raw::RawRow;
 use crate::configs::values::quote;
+use crate::exit::Exit;
 
 /// `apis show API_ID`.
 pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> Result<Exit, AppError> {

@@ -9,8 +9,8 @@ use api_health_core::ApiConfig;
 use super::import;
 use crate::app::{App, AppError};
 use crate::cli::configured::{self, Source};
-use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
+use crate::exit::Exit;
 
 /// `apis validate [FILE]`.
 pub(super) async fn validate(app: &App, path: Option<&Path>, out: &Out) -> Result<Exit, AppError> {

@@ -8,13 +8,13 @@ use super::{changed, set};
 use crate::app::{App, AppError};
 use crate::cli::args::AddArgs;
 use crate::cli::configured;
-use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
 use crate::cli::text;
 use crate::configs::fields::{API_ID, NAME};
 use crate::configs::raw::{RawRow, RowTable};
 use crate::configs::urls;
 use crate::configs::values::{Fault, quote};
+use crate::exit::Exit;
 
 /// Where a row stands that was written on the command line.
 const COMMAND_LINE: &str = "command line";

@@ -1,16 +1,17 @@
 //! Files and limits of this machine: what must be readable is, what must be writable is, and no secret lies open.
 
 use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 use serde_json::Value;
 
-use super::checks::Check;
 use super::env_file::{self, STATE_FOLDER};
 use super::report::Finding;
 use crate::app::App;
+use crate::cli::checks::Check;
 use crate::cli::text;
 use crate::configs::file;
 use crate::configs::secrets::has_reference;
@@ -26,6 +27,12 @@ const ENVIRONMENT: &str = "/etc/api-health/env";
 
 /// File descriptors beside those of probes: the store, channels, standard streams, the runtime.
 const OTHER_FILES: u64 = 64;
+
+/// What is written to see that the disk takes it: a few pages of a database.
+const WRITTEN_BYTES: usize = 16 * 1024;
+
+/// The log of a busy database, and the copy of it that a backup makes.
+const FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
 
 /// Headers and variables with one of these in their names carry secrets.
 const SECRET_WORDS: [&str; 6] = ["auth", "token", "key", "secret", "cookie", "password"];
@@ -203,11 +210,28 @@ fn sqlite(path: &Path, is_astray: bool) -> Finding {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let todo = "set store.path to a file in a folder that this user may write to (chown), on a disk that is not full or read-only";
-    if let Err(error) = tempfile::Builder::new().prefix(".api-health-doctor-").tempfile_in(folder) {
-        let why = error.to_string();
+    if let Err(error) = written_in(folder) {
+        let (why, of) = (error.to_string(), folder.display());
         // The library's words end in the path that it tried.
         let why = why.split(" at path ").next().unwrap_or_default();
-        return Finding::fault(check, format!("no file can be made in {}: {why}", folder.display()), todo);
+        return match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Finding::fault(
+                check,
+                format!("{shown}: the disk is full, {WRITTEN_BYTES} bytes cannot be written ({why})"),
+                format!("free space there (df -h {of}; df -i {of}), or set store.path to a file on another disk"),
+            ),
+            _ => Finding::fault(check, format!("no file can be made in {of}: {why}"), todo),
+        };
+    }
+    if let Some(free) = free_bytes(folder).filter(|free| *free < FREE_BYTES_MIN) {
+        let of = folder.display();
+        return Finding::warn(
+            check,
+            format!(
+                "{shown}: the disk is almost full, {free} bytes of space are left and {FREE_BYTES_MIN} may be needed"
+            ),
+            format!("free space there (df -h {of}), or set store.path to a file on another disk"),
+        );
     }
     if !path.exists() {
         return Finding::ok(check, format!("{shown} is not there yet; `run` can make it"));
@@ -225,6 +249,19 @@ fn sqlite(path: &Path, is_astray: bool) -> Finding {
         Ok(_) => Finding::fault(check, format!("{shown} is no regular file"), "set store.path to a file"),
         Err(error) => Finding::fault(check, format!("{shown} cannot be written to: {error}"), todo),
     }
+}
+
+/// Makes a file there, writes into it and removes it: on a full disk an empty one can still be made.
+fn written_in(folder: &Path) -> std::io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(".api-health-doctor-").tempfile_in(folder)?;
+    file.write_all(&[0; WRITTEN_BYTES])?;
+    file.as_file().sync_data()
+}
+
+/// What is left on the file system of a folder for whoever is not root.
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    found.f_bavail.checked_mul(found.f_frsize)
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::checks::Check;
-use crate::cli::exit::Exit;
+use crate::cli::checks::Check;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::text;
+use crate::exit::Exit;
 
 /// How something was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::app::AppError;
-use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
 use crate::cli::text::{self, count};
 use crate::configs::raw::{RowChange, RowTable};
+use crate::exit::Exit;
 
 /// Fewer rows are written too soon for a progress bar.
 const PROGRESS_FROM: usize = 50;
