@@ -73,7 +73,7 @@ pub(super) fn page() -> std::io::Result<String> {
     roff.control("SH", ["SIGNALS"]);
     list(&mut roff, SIGNALS.map(|(name, meaning)| (name.to_owned(), meaning.to_owned())));
     roff.control("SH", ["EXAMPLES"]);
-    verbatim(&mut roff, super::args::EXAMPLES);
+    verbatim(&mut roff, super::help::EXAMPLES);
     roff.to_writer(&mut page)?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }

@@ -12,6 +12,7 @@ mod cost;
 mod demo;
 mod doctor;
 mod fleet;
+mod help;
 mod man;
 mod out;
 mod probe;

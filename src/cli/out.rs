@@ -134,15 +134,22 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{shown}");
 }
 
+/// Whether somebody watches standard error on a terminal on which a line can be written over.
+pub(super) fn shows_progress() -> bool {
+    std::io::stderr().is_terminal() && is_no_dumb_terminal()
+}
+
+fn is_no_dumb_terminal() -> bool {
+    environment::look("TERM").is_some_and(|term| !matches!(term.as_str(), "" | "dumb"))
+}
+
 /// Whether a stream should get colour.
 pub(super) fn colour(when: When, stream: &impl IsTerminal) -> bool {
-    let set = |name| environment::look(name).filter(|value| !value.is_empty());
+    let no_colour = || environment::look("NO_COLOR").is_some_and(|value| !value.is_empty());
     match when {
         When::Always => true,
         When::Never => false,
-        When::Auto => {
-            stream.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
-        }
+        When::Auto => stream.is_terminal() && is_no_dumb_terminal() && !no_colour(),
     }
 }
 

@@ -5,7 +5,6 @@ mod readiness;
 mod status_line;
 mod telling;
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 
 use super::args::RunArgs;
 use super::fleet::sight::Sight;
+use super::out::shows_progress;
 use super::text;
 use crate::app::start::told;
 use crate::app::{App, AppError};
@@ -367,7 +367,7 @@ fn raise_open_files_limit() {
 /// Shows on a terminal how far the first round is.
 async fn show_progress(round: Arc<Round>) {
     let (_, total) = round.progress();
-    if total < PROGRESS_FROM || !std::io::stderr().is_terminal() {
+    if total < PROGRESS_FROM || !shows_progress() {
         return;
     }
     let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));

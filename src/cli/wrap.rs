@@ -13,8 +13,9 @@ pub(super) fn lines(text: &str, columns: usize) -> String {
         if width(body) <= columns {
             wrapped.push_str(body);
         } else {
-            let indent = body.len() - body.trim_start_matches(' ').len();
-            let hang = (indent + HANG).min(columns / 2);
+            let indent = Some(body.len() - body.trim_start_matches(' ').len()).filter(|indent| indent * 3 <= columns);
+            let indent = indent.unwrap_or(HANG);
+            let hang = indent + HANG;
             wrapped.push_str(&words(body.trim_start_matches(' '), " ".repeat(indent), &" ".repeat(hang), columns));
         }
         wrapped.push_str(end);
@@ -68,6 +69,7 @@ mod tests {
     fn lines_break_between_words_and_hang_below_their_beginning() {
         assert_eq!(lines("note: a b c\nshort\n", 8), "note: a\n  b c\nshort\n");
         assert_eq!(lines("  hook: one two", 10), "  hook:\n    one\n    two");
+        assert_eq!(lines("        -> one two", 12), "  -> one two", "no room for so much of a margin");
         assert_eq!(lines("a https://long.example.com/ b", 10), "a\n  https://long.example.com/\n  b");
         assert_eq!(lines("\u{1b}[1mabc\u{1b}[0m def", 7), "\u{1b}[1mabc\u{1b}[0m def", "colours take no room");
         assert_eq!(lines("北京 北京", 5), "北京\n  北京");

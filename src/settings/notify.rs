@@ -74,7 +74,7 @@ fn webhook(reader: &mut Reader<'_>) -> Option<WebhookSettings> {
     reader.note(&keys::WEBHOOK_URL, url.as_ref().map_or(Value::Null, |(url, _)| host(url)), origin(&url));
     let secret = secret(reader, &keys::WEBHOOK_SECRET, SECRET_BYTES_MAX);
     reader.note(&keys::WEBHOOK_SECRET, secret.as_ref().map_or(Value::Null, |_| json!("***")), origin(&secret));
-    let timeout = reader.seconds(&keys::WEBHOOK_TIMEOUT, 10);
+    let timeout = reader.seconds(&keys::WEBHOOK_TIMEOUT);
     url.map(|(url, _)| WebhookSettings { url, secret: secret.map(|(secret, _)| secret), timeout })
 }
 

@@ -65,63 +65,50 @@ pub(super) fn look(loaded: &LoadedSettings, app: &App, env_is_from: Option<&Path
 
 /// That a file can be read, and is not open to everybody if `secret` finds one written in it.
 fn readable(check: Check, path: &Path, secret: fn(&Value) -> Option<&'static str>) -> Finding {
-    let shown = path.display();
-    let (text, mode) = match (file::read_regular(path), std::fs::metadata(path)) {
-        (Ok(text), Ok(found)) => (text, found.permissions().mode() & 0o777),
-        (Err(error), _) => {
-            return Finding::fault(
-                check,
-                error.to_string(),
-                "name another path, or let the daemon's user read it (chown, chmod)",
-            );
+    let mode = |text| Ok((text, mode_of(path).map_err(|error| format!("{}: {error}", path.display()))?));
+    let (text, mode) = match file::read_regular(path).map_err(|error| error.to_string()).and_then(mode) {
+        Ok(found) => found,
+        Err(why) => {
+            return Finding::fault(check, why, "name another path, or let the daemon's user read it (chown, chmod)");
         }
-        (_, Err(error)) => return Finding::fault(check, format!("{shown}: {error}"), "see the folder's permissions"),
     };
-    let value = toml_text::parse(&text).map(|document| Value::Object(to_map(&document.table))).unwrap_or_default();
-    let secret = secret(&value);
-    if mode & 0o002 != 0 {
-        return Finding::warn(
-            check,
-            format!("{shown} may be changed by every user of this machine (mode {mode:03o})"),
-            format!("chmod o-w {shown}"),
-        );
-    }
-    match secret {
-        Some(what) if mode & 0o004 != 0 => Finding::warn(
-            check,
-            format!("{shown} may be read by every user of this machine (mode {mode:03o}), and {what} is written in it"),
-            format!(
-                "chmod 640 {shown}, and give it the daemon's group; or write ${{env:NAME}} or ${{file:PATH}} there"
-            ),
-        ),
-        _ => Finding::ok(check, format!("{shown} is readable, mode {mode:03o}")),
-    }
+    let secret = || {
+        let value = toml_text::parse(&text).map(|document| Value::Object(to_map(&document.table))).unwrap_or_default();
+        secret(&value).map(|what| format!("{what} is written in it"))
+    };
+    let todo = ", and give it the daemon's group; or write ${env:NAME} or ${file:PATH} there";
+    openness(check, path, mode, secret, todo)
 }
 
 /// That the file of the environment, where there is one, is not open to everybody while a secret is written in it.
 fn environment_file(path: &Path) -> Option<Finding> {
-    let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-    let (check, shown, mode) = (Check::EnvFile, path.display(), found.permissions().mode() & 0o777);
+    let mode = std::fs::metadata(path).is_ok_and(|found| found.is_file()).then(|| mode_of(path).ok())??;
+    let secret = || {
+        // What cannot be read as such may hold anything.
+        let variables = env_file::read(path).unwrap_or_default();
+        let found = variables.into_iter().find(|(name, value)| looks_secret(name) && !value.is_empty())?;
+        Some(format!("{} looks secret", found.0))
+    };
+    Some(openness(Check::EnvFile, path, mode, secret, ""))
+}
+
+fn mode_of(path: &Path) -> std::io::Result<u32> {
+    Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+}
+
+/// How open a file is: nobody else may change it, nor read it if `secret` finds something.
+fn openness(check: Check, path: &Path, mode: u32, secret: impl FnOnce() -> Option<String>, todo: &str) -> Finding {
+    let (shown, everybody) = (path.display(), format!("every user of this machine (mode {mode:03o})"));
     if mode & 0o002 != 0 {
-        let what = format!("{shown} may be changed by every user of this machine (mode {mode:03o})");
-        return Some(Finding::warn(check, what, format!("chmod o-w {shown}")));
+        return Finding::warn(check, format!("{shown} may be changed by {everybody}"), format!("chmod o-w {shown}"));
     }
-    if mode & 0o004 == 0 {
-        return Some(Finding::ok(check, format!("{shown} is not open to everybody, mode {mode:03o}")));
+    match if mode & 0o004 != 0 { secret() } else { None } {
+        Some(what) => {
+            let what = format!("{shown} may be read by {everybody}, and {what}");
+            Finding::warn(check, what, format!("chmod 640 {shown}{todo}"))
+        }
+        None => Finding::ok(check, format!("{shown}: mode {mode:03o}, and no secret in it lies open")),
     }
-    // What cannot be read as such may hold anything.
-    let variables = env_file::read(path).unwrap_or_default();
-    Some(match variables.iter().find(|(name, value)| looks_secret(name) && !value.is_empty()) {
-        Some((name, _)) => Finding::warn(
-            check,
-            format!("{shown} may be read by every user of this machine (mode {mode:03o}), and {name} looks secret"),
-            format!("chmod 640 {shown}"),
-        ),
-        None => Finding::ok(
-            check,
-            format!("{shown} may be read by everybody (mode {mode:03o}), and no name in it looks secret"),
-        ),
-    })
 }
 
 fn looks_secret(name: &str) -> bool {

@@ -29,7 +29,7 @@ use indicatif::ProgressBar;
 
 use super::args::{Cli, DoctorArgs};
 use super::checks::{Check, SETTINGS_FILE};
-use super::out::Out;
+use super::out::{Out, shows_progress};
 use crate::app::{App, AppError};
 use crate::control::client;
 use crate::environment;
@@ -128,7 +128,7 @@ impl<'a> Running<'a> {
 /// Runs every check that fits the settings.
 async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Out) -> Report {
     let progress = ProgressBar::new_spinner();
-    if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() {
+    if shows_progress() && std::io::stdout().is_terminal() {
         progress.enable_steady_tick(Duration::from_millis(150));
     }
     progress.set_message("looking for region and credentials");
