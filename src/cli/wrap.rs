@@ -30,7 +30,7 @@ fn words(text: &str, first: String, hang: &str, columns: usize) -> String {
         if is_begun && width(&line) + 1 + width(word) > columns {
             wrapped.push_str(line.trim_end());
             wrapped.push('\n');
-            line = format!("{hang}{}", word);
+            line = format!("{hang}{word}");
             is_begun = !word.is_empty();
             continue;
         }

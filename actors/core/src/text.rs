@@ -133,10 +133,9 @@ mod tests {
     fn lines_stay_lines_and_json_stays_what_it_is() {
         assert_eq!(lines("a\nb\r\u{202e}c\td"), "a\nb\u{fffd}\u{fffd}c\u{fffd}d");
         assert!(matches!(lines("Größe\nok"), Cow::Borrowed(_)));
-        let value = serde_json::json!({ "a": "x\u{202e}\u{9b}\u{7f}\u{2028}\u{e0041}y", "ü": ["\n"] });
-        let shown = json(&format!("{value:#}\n")).into_owned();
-        assert!(shown.contains(r"x\u202e\u009b\u007f\u2028\udb40\udc41y") && shown.contains("ü"), "{shown}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        let written = "{\n  \"ü\": \"x\u{202e}\u{9b}\u{7f}\u{2028}\u{e0041}y\"\n}\n";
+        assert_eq!(json(written), "{\n  \"ü\": \"x\\u202e\\u009b\\u007f\\u2028\\udb40\\udc41y\"\n}\n");
+        assert!(matches!(json("{}\n"), Cow::Borrowed(_)));
     }
 
     #[test]
