@@ -2,14 +2,14 @@
 //!
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
+mod error;
 pub(crate) mod start;
 
-use std::fmt;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use api_health_actors::ports::{Clock, ConfigSource, Notifier, SourceError, StateStore, StoreError};
+use api_health_actors::ports::{Clock, ConfigSource, Notifier, StateStore, StoreError};
 use api_health_actors::supervisor::LeaseParts;
 use api_health_actors::system::{Options, World};
 use api_health_core::ConfigIssue;
@@ -19,13 +19,13 @@ use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
 
 use crate::aws;
-use crate::cli::exit::Exit;
 use crate::clock::{SystemClock, since_boot};
 use crate::configs::dynamodb_table::DynamoConfigTable;
 use crate::configs::raw::RowTable;
 use crate::configs::source::{FileSource, TableSource, UrlSource};
 use crate::configs::sqlite_table::SqliteConfigTable;
 use crate::configs::validate::RowRules;
+use crate::environment;
 use crate::notify::sns::SnsNotifier;
 use crate::notify::terminal::TerminalNotifier;
 use crate::notify::webhook::WebhookNotifier;
@@ -38,70 +38,8 @@ use crate::store::record::{SCHEMA, SCHEMA_OF_FLEETS};
 use crate::store::sqlite::SqliteStateStore;
 use crate::telemetry;
 use crate::worker::Identity;
+pub use error::AppError;
 use start::{patiently, wait_for_store};
-
-/// Why a command could not do its work, in words for the person at the terminal.
-#[derive(Debug)]
-pub enum AppError {
-    /// What they wrote is bad; every fault.
-    Configuration(Vec<ConfigIssue>),
-    /// No source of configs can be read, and a person must mend that.
-    BadConfigs(String),
-    /// Something outside is not there, and what to do about it.
-    Unavailable(String),
-    /// The same, where it may be there later without anybody's doing.
-    NotYet(String),
-    /// What was asked for is not there.
-    NotThere(String),
-    /// A fault of ours.
-    Internal(String),
-}
-
-impl AppError {
-    /// The exit code that says so.
-    pub const fn exit(&self) -> Exit {
-        match self {
-            Self::Configuration(_) | Self::BadConfigs(_) => Exit::BadConfiguration,
-            Self::Unavailable(_) | Self::NotYet(_) => Exit::Unavailable,
-            Self::NotThere(_) => Exit::Fail,
-            Self::Internal(_) => Exit::Internal,
-        }
-    }
-}
-
-impl fmt::Display for AppError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Configuration(issues) => {
-                for (index, issue) in issues.iter().enumerate() {
-                    let separator = if index == 0 { "" } else { "; " };
-                    write!(f, "{separator}{issue}")?;
-                }
-                Ok(())
-            }
-            Self::BadConfigs(text)
-            | Self::Unavailable(text)
-            | Self::NotYet(text)
-            | Self::NotThere(text)
-            | Self::Internal(text) => f.write_str(text),
-        }
-    }
-}
-
-impl From<StoreError> for AppError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<SourceError> for AppError {
-    fn from(error: SourceError) -> Self {
-        match error {
-            SourceError::Unavailable(what) => Self::Unavailable(what),
-            SourceError::Misconfigured(issue) => Self::Configuration(vec![issue]),
-        }
-    }
-}
 
 /// A file of roots: all that a system trusts are a quarter of this.
 const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
@@ -120,6 +58,8 @@ pub struct App {
     only_one: OnceLock<OnlyOne>,
     /// Likewise: the name of this worker.
     identity: OnceLock<Identity>,
+    /// The region, once it and credentials were found: each client has a configuration of its own, and none looks for them again.
+    region: OnceLock<String>,
 }
 
 impl App {
@@ -127,7 +67,15 @@ impl App {
     pub fn new(settings: Settings) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let rules = Arc::new(RowRules::new(settings.probe.defaults.clone(), Arc::clone(&clock)));
-        Self { settings, clock, rules, looks_only: false, only_one: OnceLock::new(), identity: OnceLock::new() }
+        Self {
+            settings,
+            clock,
+            rules,
+            looks_only: false,
+            only_one: OnceLock::new(),
+            identity: OnceLock::new(),
+            region: OnceLock::new(),
+        }
     }
 
     /// The same for a command that writes nothing: an SQLite file is opened to be read.
@@ -330,8 +278,7 @@ impl App {
             return Ok(None);
         }
         let leases = self.open_leases().await?;
-        let identity =
-            self.identity.get_or_init(|| Identity::find(&store.state_table, &|name| std::env::var(name).ok()));
+        let identity = self.identity.get_or_init(|| Identity::find(&store.state_table, &environment::get));
         let terms = Terms { lease: fleet.lease, renew: fleet.renew, ..Terms::DEFAULT };
         let record = WorkerRecord {
             role: fleet.role,
@@ -402,9 +349,16 @@ impl App {
     }
 
     async fn aws(&self) -> Result<aws_config::SdkConfig, AppError> {
+        if let Some(region) = self.region.get() {
+            return Ok(aws::load(Some(region.clone())).await);
+        }
         let config = aws::load(self.settings.region.clone()).await;
         match aws::preflight(&config).await {
-            Ok(()) => Ok(config),
+            Ok(()) => {
+                let region = config.region().map(ToString::to_string);
+                region.map(|region| self.region.set(region)); // another call may have been as quick
+                Ok(config)
+            }
             Err(error) => {
                 let error = error.explain().await;
                 Err(if error.may_pass { AppError::NotYet } else { AppError::Unavailable }(error.to_string()))

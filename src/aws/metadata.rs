@@ -18,6 +18,8 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{Region, imds::region::ImdsRegionProvider};
 
+use crate::environment;
+
 /// The bound on connecting, as the SDK has it: where there is no such service, packets are often dropped.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -92,7 +94,7 @@ pub(super) async fn credentials(client: imds::Client, region: Option<Region>) ->
 /// Asks the service for the role of this machine, to tell why something is missing.
 pub(super) async fn ask() -> Metadata {
     // As the SDK reads it.
-    if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|text| text.eq_ignore_ascii_case("true")) {
+    if environment::get("AWS_EC2_METADATA_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
         return Metadata::SwitchedOff;
     }
     match client().get(ROLE_PATH).await {

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::args::CostArgs;
 use super::configured;
-use super::exit::Exit;
 use super::out::{DIM, Out, STRONG, note};
 use super::table::{Cell, Table};
 use super::text;
@@ -19,6 +18,7 @@ use crate::configs::validate::RowRules;
 use crate::cost::bill::{Bill, Group, OUTAGES_PER_API, Other, Workload, bill, others};
 use crate::cost::page::{dollars, grouped};
 use crate::cost::prices;
+use crate::exit::Exit;
 use crate::settings::StoreKind;
 use crate::settings::load::default_checkpoint_seconds;
 

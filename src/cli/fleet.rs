@@ -6,9 +6,9 @@ pub(super) mod sight;
 
 use super::args::FleetArgs;
 use super::doctor::watcher;
-use super::exit::Exit;
 use super::out::Out;
 use crate::app::{App, AppError};
+use crate::exit::Exit;
 use crate::settings::StoreKind;
 use sight::Sight;
 

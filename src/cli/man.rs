@@ -5,7 +5,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::args::Cli;
-use super::exit::Exit;
+use crate::exit::Exit;
 
 /// The environment that is read, beside what every AWS SDK reads.
 const ENVIRONMENT: [(&str, &str); 16] = [
@@ -73,7 +73,7 @@ pub(super) fn page() -> std::io::Result<String> {
     roff.control("SH", ["SIGNALS"]);
     list(&mut roff, SIGNALS.map(|(name, meaning)| (name.to_owned(), meaning.to_owned())));
     roff.control("SH", ["EXAMPLES"]);
-    verbatim(&mut roff, super::args::EXAMPLES);
+    verbatim(&mut roff, super::help::EXAMPLES);
     roff.to_writer(&mut page)?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }

@@ -6,32 +6,36 @@
 mod alerts;
 mod apis;
 pub mod args;
+mod checks;
 mod configured;
 mod cost;
 mod demo;
 mod doctor;
-pub mod exit;
 mod fleet;
+mod help;
 mod man;
 mod out;
 mod probe;
 mod run;
 mod settings;
 mod status;
+mod stored;
 mod table;
 mod text;
+mod wrap;
 
-use std::io::IsTerminal;
 use std::path::Path;
 
+use api_health_core::ConfigIssue;
 use clap::{CommandFactory, Parser};
 
 use crate::app::{App, AppError};
-use crate::settings::{LogFormat, LogSettings, load};
+use crate::environment;
+use crate::exit::Exit;
+use crate::settings::{LoadedSettings, LogFormat, LogSettings, load};
 use crate::{sqlite, telemetry};
-use args::{Cli, Command, SettingsCommand, When};
-use exit::Exit;
-use out::{Out, note};
+use args::{Cli, Command, SettingsCommand};
+use out::{Out, colour, note};
 
 /// The whole program.
 pub fn main() -> Exit {
@@ -68,12 +72,12 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "api-health", &mut script);
-            out.print(&String::from_utf8_lossy(&script))?;
+            out.data(&String::from_utf8_lossy(&script))?;
             return Ok(Exit::Ok);
         }
         Command::Man => {
             let page = man::page().map_err(|error| AppError::Internal(format!("the man page: {error}")))?;
-            out.print(&page)?;
+            out.data(&page)?;
             return Ok(Exit::Ok);
         }
         Command::Settings(SettingsCommand::Show { json }) => {
@@ -86,8 +90,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
         }
         _ => {}
     }
-    let environment = |name: &str| std::env::var(name).ok();
-    let loaded = load::load(cli.settings.as_deref(), Path::new(""), &environment).map_err(AppError::Configuration)?;
+    let loaded = settings_in_force(cli.settings.as_deref()).map_err(AppError::Configuration)?;
     let log = log_of(&cli.command, &loaded.settings.log);
     let start_log = if matches!(cli.command, Command::Run(_)) { telemetry::start_daemon } else { telemetry::start };
     start_log(&log, log_colour);
@@ -116,6 +119,22 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     done
 }
 
+/// The settings of `file` and of the environment.
+///
+/// # Errors
+/// Every fault of both, all at once.
+fn settings_in_force(file: Option<&Path>) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+    let mut faults = environment::faults();
+    match load::load(file, Path::new(""), &environment::get) {
+        Ok(loaded) if faults.is_empty() => Ok(loaded),
+        Ok(_) => Err(faults),
+        Err(more) => {
+            faults.extend(more);
+            Err(faults)
+        }
+    }
+}
+
 /// How a command logs: `run` as it is set, the others as a person wants it who waits for an answer, unless more was
 /// asked for.
 fn log_of(command: &Command, set: &LogSettings) -> LogSettings {
@@ -129,15 +148,6 @@ fn log_of(command: &Command, set: &LogSettings) -> LogSettings {
         }
     }
     log
-}
-
-/// Whether a stream should get colour.
-fn colour(when: When, stream: &impl IsTerminal) -> bool {
-    match when {
-        When::Always => true,
-        When::Never => false,
-        When::Auto => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-    }
 }
 
 /// Says what went wrong, all of it, on standard error.

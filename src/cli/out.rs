@@ -1,17 +1,21 @@
-//! Standard output, as the commands see it: what it can show, and how a reader that goes away is taken.
+//! Standard output, as the commands see it: what it can show, and how a reader that goes away is taken. Nothing leaves by it that
+//! could move a cursor or turn the text round, whoever it came from, and on a terminal lines break between words.
 //!
 //! A pipe whose reader has gone (`api-health status | head -1`) is no fault: what is written after that goes nowhere, and
 //! the command ends with the exit code that it would have had.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use anstyle::{AnsiColor, Style};
+use api_health_core::text;
+use clap::ValueEnum;
 use serde_json::Value;
 
-use super::args::When;
+use super::wrap;
 use crate::app::AppError;
-use crate::telemetry;
+use crate::{environment, telemetry};
 
 /// What is well.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -26,13 +30,25 @@ pub(super) const STRONG: Style = Style::new().bold();
 /// As it is.
 pub(super) const PLAIN: Style = Style::new();
 
-/// The narrowest terminal that tables are cut for.
-const COLUMNS_MIN: usize = 40;
+/// The narrowest terminal that anything is made to fit.
+const COLUMNS_MIN: usize = 16;
+
+/// When something is done that depends on where the output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal that has colours, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
 
 /// Standard output.
 pub(super) struct Out {
     /// Whether it gets colour.
     pub(super) colour: bool,
+    terminal: bool,
     /// Whether it is a terminal that shows more than ASCII. A pipe gets ASCII pictures.
     pub(super) unicode: bool,
     /// The columns of the terminal; `None` where it is none, and nothing is cut.
@@ -45,25 +61,34 @@ impl Out {
     pub(super) fn new(when: When) -> Self {
         let stdout = std::io::stdout();
         let terminal = stdout.is_terminal();
-        let columns = terminal
-            .then(|| rustix::termios::tcgetwinsize(&stdout).ok())
-            .flatten()
-            .map(|size| usize::from(size.ws_col))
-            .filter(|columns| *columns > 0)
-            .map(|columns| columns.max(COLUMNS_MIN));
         Self {
-            colour: super::colour(when, &stdout),
+            colour: colour(when, &stdout),
+            terminal,
             unicode: terminal && locale_is_utf8(),
-            columns,
+            columns: columns(&stdout),
             closed: Cell::new(false),
         }
     }
 
-    /// Writes `text` as it is.
+    /// Writes lines for people: broken between words where the terminal is narrower, and with nothing in them that steers but
+    /// colours of ours.
     ///
     /// # Errors
-    /// What keeps it from being written; but not that the reader has gone, see [`Out::closed`].
+    /// What keeps them from being written; but not that the reader has gone, see [`Out::closed`].
     pub(super) fn print(&self, text: &str) -> Result<(), AppError> {
+        let safe = if self.colour { but_colours(text) } else { text::lines(text).into_owned() };
+        self.write(&self.columns.map_or_else(|| safe.clone(), |columns| wrap::lines(&safe, columns)))
+    }
+
+    /// Writes what a program is to read, byte by byte; on a terminal as [`Out::print`] does.
+    ///
+    /// # Errors
+    /// As [`Out::print`].
+    pub(super) fn data(&self, text: &str) -> Result<(), AppError> {
+        if self.terminal { self.write(&text::lines(text)) } else { self.write(text) }
+    }
+
+    fn write(&self, text: &str) -> Result<(), AppError> {
         if self.closed.get() {
             return Ok(());
         }
@@ -83,7 +108,7 @@ impl Out {
     /// # Errors
     /// As [`Out::print`].
     pub(super) fn json(&self, value: &Value) -> Result<(), AppError> {
-        self.print(&format!("{value:#}\n"))
+        self.write(&text::json(&format!("{value:#}\n")))
     }
 
     /// Whether the reader has gone.
@@ -104,14 +129,69 @@ impl Out {
 
 /// Says something on standard error that is not the answer. Nobody may be there to read it.
 pub(super) fn note(text: &str) {
-    if !telemetry::say(text) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+    let (stderr, safe) = (std::io::stderr(), text::lines(text));
+    let shown = columns(&stderr).map_or_else(|| safe.clone().into_owned(), |columns| wrap::lines(&safe, columns));
+    if !telemetry::say(&shown) {
+        let _ = writeln!(std::io::stderr(), "{shown}");
     }
+}
+
+/// Whether somebody watches standard error on a terminal on which a line can be written over.
+pub(super) fn shows_progress() -> bool {
+    std::io::stderr().is_terminal() && is_no_dumb_terminal()
+}
+
+fn is_no_dumb_terminal() -> bool {
+    environment::look("TERM").is_some_and(|term| !matches!(term.as_str(), "" | "dumb"))
+}
+
+/// Whether a stream should get colour.
+pub(super) fn colour(when: When, stream: &impl IsTerminal) -> bool {
+    let no_colour = || environment::look("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => stream.is_terminal() && is_no_dumb_terminal() && !no_colour(),
+    }
+}
+
+/// The columns of a terminal.
+fn columns(stream: &impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0).map(|columns| columns.max(COLUMNS_MIN))
+}
+
+/// `text` with nothing in it that steers but colours.
+fn but_colours(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{1b}') {
+        shown.push_str(&text::lines(&rest[..at]));
+        // One that is no colour is one character that steers.
+        let length = wrap::colour_at(&rest[at..]).unwrap_or(1);
+        let part = &rest[at..at + length];
+        shown.push_str(&if length > 1 { part.into() } else { text::lines(part) });
+        rest = &rest[at + length..];
+    }
+    shown + &text::lines(rest)
 }
 
 /// What the locale says of the terminal's alphabet; the first variable that is set decides (POSIX, section 8.2).
 fn locale_is_utf8() -> bool {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let set = |name| environment::look(name).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_of_ours_stay_and_nothing_else_steers() {
+        let painted = format!("{BAD}DOWN{BAD:#} a\u{202e}b\u{1b}[2J\u{1b}]0;t\u{7}\n");
+        let shown = but_colours(&painted);
+        assert_eq!(shown, format!("{BAD}DOWN{BAD:#} a\u{fffd}b\u{fffd}[2J\u{fffd}]0;t\u{fffd}\n"));
+        assert_eq!(but_colours("\u{1b}"), "\u{fffd}");
+    }
 }

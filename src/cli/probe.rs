@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use super::args::ProbeArgs;
 use super::configured;
-use super::exit::Exit;
 use super::out::{BAD, DIM, DOUBT, GOOD, Out, STRONG, note};
 use super::text;
 use crate::app::{App, AppError};
 use crate::configs::urls;
 use crate::configs::values::{Fault, quote};
+use crate::exit::Exit;
 
 /// The columns of the chart of phases.
 const CHART_COLUMNS: usize = 40;

@@ -7,7 +7,6 @@ mod settings;
 mod status_line;
 mod telling;
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,13 +23,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::args::RunArgs;
-use super::exit::Exit;
 use super::fleet::sight::Sight;
+use super::out::shows_progress;
 use super::text;
 use crate::app::start::told;
 use crate::app::{App, AppError};
 use crate::configs::urls;
 use crate::control::server::Server;
+use crate::exit::Exit;
 use crate::memory;
 use crate::settings::{LoadedSettings, StoreKind};
 use crate::systemd;
@@ -381,7 +381,7 @@ impl Signals {
 /// paused takes nothing.
 fn show_progress(round: Arc<Round>) -> Option<Sender<()>> {
     let (_, total) = round.progress();
-    if total < PROGRESS_FROM || !std::io::stderr().is_terminal() {
+    if total < PROGRESS_FROM || !shows_progress() {
         return None;
     }
     let (shown, is_shown) = std::sync::mpsc::channel::<()>();

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::exit::Exit;
 use super::out::{Out, note};
 use super::text::line;
 use crate::app::AppError;
 use crate::control::client::{self, ControlError, Found};
 use crate::control::protocol::{Answer, Request};
+use crate::environment;
+use crate::exit::Exit;
 use crate::settings::reader::Origin;
-use crate::settings::{LoadedSettings, load, show};
+use crate::settings::{LoadedSettings, show};
 
 /// Settings that are paths: relative ones begin at another folder there.
 const PATHS: [&str; 2] = ["apis.file", "probe.extra_roots"];
@@ -22,8 +23,7 @@ const PATHS: [&str; 2] = ["apis.file", "probe.extra_roots"];
 /// # Errors
 /// Every fault of the settings.
 pub(super) fn show(file: Option<&Path>, as_json: bool, out: &Out) -> Result<Exit, AppError> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let mut loaded = load::load(file, Path::new(""), &environment).map_err(AppError::Configuration)?;
+    let mut loaded = super::settings_in_force(file).map_err(AppError::Configuration)?;
     let said = actix_rt::System::new().block_on(of_the_daemon(&mut loaded));
     if as_json {
         out.json(&show::json(&loaded))?;
@@ -54,7 +54,7 @@ impl Other {
 /// Puts what a daemon on the same store has in the place of what is written, and says what that is; `None` if there is none that this
 /// user may ask.
 async fn of_the_daemon(loaded: &mut LoadedSettings) -> Option<String> {
-    let found = match client::find(&loaded.settings, &|name| std::env::var(name).ok()).await {
+    let found = match client::find(&loaded.settings, &environment::get).await {
         Ok(found) => found?,
         Err(ControlError::NotOurs) => return None,
         Err(error) => return Some(line(&error.to_string())),

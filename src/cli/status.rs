@@ -7,20 +7,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{LoadedStates, StoredHeartbeat, UnreadableState};
+use api_health_actors::ports::{LoadedStates, StoredHeartbeat};
 use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
 use api_health_core::{ApiConfig, ApiId, ApiState, Heartbeat, Status, Timestamp, Toward};
-use serde_json::{Value, json};
 
-use super::alerts;
 use super::args::StatusArgs;
 use super::configured::{self, Checked};
-use super::exit::Exit;
 use super::out::{Out, note};
+use super::stored::{self, load_states, tell_unreadable};
 use super::text;
 use crate::app::{App, AppError};
 use crate::configs::validate::RowRules;
+use crate::exit::Exit;
 
 /// When nothing was probed for this long beyond the longest interval, it is said that `run` may not be running.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -164,19 +163,7 @@ fn tell_gone(gone: &[Row], now: Timestamp) {
     note(&format!("note: watched no longer since less than a day ago: {named}{more}"));
 }
 
-/// The states of the store, which is not created.
-pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
-    if !app.store_exists() {
-        return Err(AppError::NotThere(format!(
-            "{} is not there, or empty, so nothing was watched yet with these settings; write `api-health run https://…` to \
-             begin, or see `api-health settings show` for the store that is meant",
-            app.store_name()
-        )));
-    }
-    Ok(app.open_store().await?.load_all().await?)
-}
-
-/// The same, and the last heartbeats. They are not of one moment.
+/// What is stored, and the last heartbeats. They are not of one moment.
 async fn load(app: &App) -> Result<(LoadedStates, Vec<StoredHeartbeat>), AppError> {
     let loaded = load_states(app).await?;
     Ok((loaded, app.open_store().await?.read_heartbeats().await?))
@@ -184,20 +171,7 @@ async fn load(app: &App) -> Result<(LoadedStates, Vec<StoredHeartbeat>), AppErro
 
 /// Alerts that some channel does not have yet.
 fn owed_by(app: &App, state: &ApiState) -> usize {
-    state.owed.iter().filter(|owed| !alerts::owed_to(app, owed).is_empty()).count()
-}
-
-/// Names the records that make no sense.
-pub(super) fn tell_unreadable(unreadable: &[UnreadableState]) {
-    for record in unreadable {
-        let (id, why) = (text::line(&record.api_id), text::line(&record.why));
-        note(&format!("error: the stored state of {id} cannot be read: {why}; its API starts again as unknown"));
-    }
-}
-
-/// The same for machines.
-pub(super) fn json_of_unreadable(unreadable: &[UnreadableState]) -> Value {
-    unreadable.iter().map(|record| json!({ "api_id": record.api_id, "why": record.why })).collect()
+    state.owed.iter().filter(|owed| !stored::owed_to(app, owed).is_empty()).count()
 }
 
 fn join(checked: &Checked, states: Vec<ApiState>, own: &HashMap<ApiId, Incident>) -> Vec<Row> {

@@ -19,6 +19,17 @@ pub(super) fn span(span: Duration) -> String {
     words::span(span)
 }
 
+/// A span that nothing exceeds, rounded up to what its two units show: one hour and 25 s is `1 h 1 min`.
+pub(super) fn at_most(span: Duration) -> String {
+    let shown = match span.as_secs() {
+        86_400.. => 3_600,
+        3_600.. => 60,
+        _ => 1,
+    };
+    let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    words::span(Duration::from_secs(seconds.div_ceil(shown).saturating_mul(shown)))
+}
+
 /// How long ago: `3 h 12 min ago`, `now`.
 pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     match now.since(then) {
@@ -63,6 +74,11 @@ mod tests {
         let then = Timestamp::from_millis(0);
         assert_eq!(ago(then, Timestamp::from_millis(11_520_000)), "3 h 12 min ago");
         assert_eq!(ago(Timestamp::from_millis(5_000), then), "now", "the clock was set back");
+        for (seconds, words) in
+            [(85, "1 min 25 s"), (3_625, "1 h 1 min"), (3_600, "1 h"), (86_399, "1 d"), (2_592_061, "30 d 1 h")]
+        {
+            assert_eq!(at_most(Duration::from_secs(seconds)), words);
+        }
         assert_eq!(count(1, "API"), "1 API");
         assert_eq!(count(0, "API"), "0 APIs");
     }

@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use super::fields::FIELDS;
 use super::raw::{RowChange, same_row};
 use super::sqlite_table::no_key;
+use crate::fault::Fault;
 use crate::store::dynamodb::errors::{Call, is_condition_refused, table_name};
 use crate::store::dynamodb::{KEY, value};
-use crate::store::fault::Fault;
 
 /// Attributes of an item that a condition names. DynamoDB takes 300 operators and 4 KB of text in one expression; the
 /// fields of an API are 17.

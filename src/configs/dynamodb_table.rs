@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 use super::dynamodb_change;
 use super::raw::{RawRow, RowChange, RowTable};
 use super::sqlite_table::no_key;
+use crate::fault::Fault;
 use crate::store::dynamodb::errors::{Call, table_name};
 use crate::store::dynamodb::{KEY, scan, value};
-use crate::store::fault::Fault;
 
 /// Rows that DynamoDB gives in one call at most.
 const KEYS_IN_CALL: usize = 100;

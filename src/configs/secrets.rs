@@ -12,6 +12,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::values::Fault;
+use crate::environment;
 
 /// The longest secret file.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -34,7 +35,10 @@ const SHOWN_CHARS_MAX: usize = 200;
 /// What references are filled in from.
 pub trait SecretSource {
     /// An environment variable.
-    fn env(&self, name: &str) -> Option<String>;
+    ///
+    /// # Errors
+    /// Says in plain words why not.
+    fn env(&self, name: &str) -> Result<String, String>;
 
     /// The content of a file.
     ///
@@ -49,7 +53,7 @@ pub trait SecretSource {
     /// # Errors
     /// Says in plain words why not.
     fn credential(&self, name: &str) -> Result<String, String> {
-        let Some(folder) = self.env("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()) else {
+        let Some(folder) = self.env("CREDENTIALS_DIRECTORY").ok().filter(|folder| !folder.is_empty()) else {
             return Err(
                 "cannot be read: systemd handed no credentials to this process (no CREDENTIALS_DIRECTORY)".into()
             );
@@ -68,8 +72,8 @@ pub trait SecretSource {
 pub struct SystemSecrets;
 
 impl SecretSource for SystemSecrets {
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+    fn env(&self, name: &str) -> Result<String, String> {
+        environment::referred(name)
     }
 }
 
@@ -90,7 +94,7 @@ impl<'a> Noting<'a> {
 }
 
 impl SecretSource for Noting<'_> {
-    fn env(&self, name: &str) -> Option<String> {
+    fn env(&self, name: &str) -> Result<String, String> {
         self.source.env(name)
     }
 
@@ -100,7 +104,7 @@ impl SecretSource for Noting<'_> {
     }
 
     fn credential(&self, name: &str) -> Result<String, String> {
-        if let Some(folder) = self.env("CREDENTIALS_DIRECTORY") {
+        if let Ok(folder) = self.env("CREDENTIALS_DIRECTORY") {
             let names = [name.to_owned(), format!("{CREDENTIALS_PREFIX}{name}")];
             self.asked.borrow_mut().extend(names.map(|name| Path::new(&folder).join(name)));
         }
@@ -177,7 +181,7 @@ fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> 
                 let why = "is not the name of an environment variable (letters, digits and _)";
                 return Err(Fault::new(shown, why, GRAMMAR));
             }
-            (source.env(name).ok_or_else(|| "is not set in the environment of api-health".to_owned()), shown, READABLE)
+            (source.env(name), shown, READABLE)
         }
         Some(("file", path)) => {
             let shown = shown("file", path);
@@ -247,12 +251,12 @@ pub(crate) mod tests {
     pub(crate) struct Known;
 
     impl SecretSource for Known {
-        fn env(&self, name: &str) -> Option<String> {
+        fn env(&self, name: &str) -> Result<String, String> {
             match name {
-                "TOKEN" => Some("hunter2".into()),
-                "EMPTY" => Some(String::new()),
-                "TWO_LINES" => Some("hunter2\r\nX-Evil: 1".into()),
-                _ => None,
+                "TOKEN" => Ok("hunter2".into()),
+                "EMPTY" => Ok(String::new()),
+                "TWO_LINES" => Ok("hunter2\r\nX-Evil: 1".into()),
+                _ => Err(environment::why_missing(name)),
             }
         }
     }
@@ -299,8 +303,8 @@ pub(crate) mod tests {
     struct Handed(String);
 
     impl SecretSource for Handed {
-        fn env(&self, name: &str) -> Option<String> {
-            (name == "CREDENTIALS_DIRECTORY").then(|| self.0.clone())
+        fn env(&self, name: &str) -> Result<String, String> {
+            (name == "CREDENTIALS_DIRECTORY").then(|| self.0.clone()).ok_or_else(|| environment::why_missing(name))
         }
     }
 

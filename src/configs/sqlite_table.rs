@@ -6,9 +6,9 @@ use rusqlite::{OptionalExtension, TransactionBehavior};
 use serde_json::{Map, Value};
 
 use super::raw::{RawRow, RowChange, RowTable, same_row};
+use crate::fault::Fault;
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 use crate::store::RECORDS_MAX;
-use crate::store::fault::Fault;
 
 const READ_ALL: &str = "SELECT api_id, row FROM api_health_configs ORDER BY api_id LIMIT ?1";
 const READ_ONE: &str = "SELECT row FROM api_health_configs WHERE api_id = ?1";

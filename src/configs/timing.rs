@@ -108,6 +108,7 @@ fn in_words(fault: CronFault, expression: &str, zone: &str) -> (&'static Field, 
         CronFault::Never => {
             (&SCHEDULE, Fault::new(quote(expression), "never comes due", "a day that exists in some year"))
         }
+        CronFault::Step { why, instead } => (&SCHEDULE, Fault::new(quote(expression), why, instead)),
         CronFault::Expression(why) => (&SCHEDULE, Fault::new(quote(expression), fitted(&why), wanted(&SCHEDULE))),
     }
 }

@@ -33,8 +33,8 @@ pub struct Message<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Machine<'a> {
     pub schema: u32,
-    pub alert_id: &'a str,
-    pub incident_id: &'a str,
+    pub alert_id: String,
+    pub incident_id: String,
     pub kind: &'static str,
     pub api_id: &'a str,
     pub name: String,
@@ -140,8 +140,8 @@ impl<'a> Message<'a> {
         let alert = self.alert;
         Machine {
             schema: SCHEMA,
-            alert_id: &alert.alert_id,
-            incident_id: &alert.incident_id,
+            alert_id: text::line(&alert.alert_id, NAME_CHARS_MAX),
+            incident_id: text::line(&alert.incident_id, NAME_CHARS_MAX),
             kind: alert.kind.as_str(),
             api_id: alert.api_id.as_str(),
             name: text::line(&alert.name, NAME_CHARS_MAX),

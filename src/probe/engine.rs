@@ -18,6 +18,7 @@ use tokio::task::unconstrained;
 
 use super::dial::internal;
 use super::exchange::{Reply, Request};
+use super::plain;
 use super::record::Record;
 use super::wire::{Connection, Head, Wire};
 
@@ -111,7 +112,7 @@ impl Answer {
 /// What the wire wrote down is the truth. An error that awc came to by itself is about a body that it could not decode:
 /// the wire vouches for the rest.
 fn failure(record: &Record, error: &dyn std::fmt::Display) -> Failure {
-    record.take_failure().unwrap_or_else(|| Failure::NotHttp { detail: error.to_string() })
+    record.take_failure().unwrap_or_else(|| Failure::NotHttp { detail: plain::words(&error.to_string()) })
 }
 
 /// Bytes of a body are those without the framing, which only awc has taken off.

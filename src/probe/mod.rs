@@ -13,6 +13,7 @@
 //! | `wire` | between the connection and awc |
 //! | `engine` | one request through awc |
 //! | `request`, `redirect` | what is sent, and where to next |
+//! | `plain` | what a library says, in words |
 //! | `record` | what is known of an exchange while it runs |
 
 mod dial;
@@ -21,6 +22,7 @@ pub mod exchange;
 pub mod guard;
 pub mod http;
 mod lookup;
+mod plain;
 mod record;
 mod redirect;
 mod request;

@@ -19,8 +19,7 @@ pub(super) fn target(head: &Head, from: &Url) -> Result<Option<Url>, Failure> {
     if location.len() > LOCATION_BYTES_MAX {
         return Err(bad(format!("its location is longer than {LOCATION_BYTES_MAX} bytes")));
     }
-    let location = str::from_utf8(location).map_err(|_| bad("its location is not text".into()))?;
-    let mut target = from.join(location).map_err(|e| bad(format!("its location is not a URL: {e}")))?;
+    let mut target = from.join(&text_of(location)).map_err(|e| bad(format!("its location is not a URL: {e}")))?;
     if !matches!(target.scheme(), "http" | "https") {
         return Err(bad(format!("it leads to {}: which is neither http nor https", target.scheme())));
     }
@@ -28,6 +27,12 @@ pub(super) fn target(head: &Head, from: &Url) -> Result<Option<Url>, Failure> {
     let _ = target.set_username("");
     let _ = target.set_password(None);
     Ok(Some(target))
+}
+
+/// A location as text. Old servers write Latin-1, and browsers ask for those very bytes.
+fn text_of(location: &[u8]) -> String {
+    let percented = |byte: &u8| if byte.is_ascii() { char::from(*byte).into() } else { format!("%{byte:02X}") };
+    str::from_utf8(location).map_or_else(|_| location.iter().map(percented).collect(), str::to_owned)
 }
 
 /// A location as it may be shown: short, and without what could fool a terminal or a log.
@@ -44,6 +49,12 @@ fn bad(detail: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_location_that_is_not_utf_8_is_asked_for_byte_by_byte() {
+        assert_eq!(text_of(b"/caf\xe9?\xff=1"), "/caf%E9?%FF=1");
+        assert_eq!(text_of("/café".as_bytes()), "/café", "a URL encodes it itself");
+    }
 
     #[test]
     fn a_shown_location_is_short_and_harmless() {

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::dial::{internal, local_fault};
+use super::plain;
 
 /// Names of a wrong certificate that are told, so that one for hundreds of names stays readable.
 const PRESENTED_NAMES_MAX: usize = 5;
@@ -86,7 +87,7 @@ fn tls_failure(error: &Error, asked_for: &ServerName<'_>) -> Failure {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             Failure::Tls { detail: "what answers on this port does not speak TLS".into() }
         }
-        other => Failure::Tls { detail: other.to_string() },
+        other => Failure::Tls { detail: plain::words(&other.to_string()) },
     }
 }
 
@@ -116,9 +117,28 @@ fn certificate_fault(error: &CertificateError, asked_for: &ServerName<'_>) -> Ce
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => CertificateFault::Other(
             "it is that of an authority, as most self-signed ones are, and not of a server".into(),
         ),
-        other => CertificateFault::Other(other.to_string()),
+        CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => {
+            CertificateFault::Other(
+                "it is of X.509 version 1, without the names that it is for; have it made anew with its subject alternative names"
+                    .into(),
+            )
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. } => {
+            CertificateFault::Other(match HASHES_OF_OLD.iter().find(|(id, _)| signature_algorithm_id.starts_with(id)) {
+                Some((_, name)) => format!("it is signed with {name}, which is not trusted any more"),
+                None => "it is signed by an algorithm that is not supported".into(),
+            })
+        }
+        other => CertificateFault::Other(plain::words(&other.to_string())),
     }
 }
+
+/// How the identifiers begin of the signatures that nobody should trust any more, in DER.
+const HASHES_OF_OLD: [(&[u8], &str); 3] = [
+    (&[6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 5], "SHA-1 (RSA)"),
+    (&[6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 4], "MD5 (RSA)"),
+    (&[6, 7, 42, 134, 72, 206, 61, 4, 1], "SHA-1 (ECDSA)"),
+];
 
 fn timestamp(time: UnixTime) -> Option<Timestamp> {
     i64::try_from(time.as_secs()).ok()?.checked_mul(1_000).map(Timestamp::from_millis)
@@ -162,7 +182,21 @@ mod tests {
         let wrong = |presented| CertificateFault::WrongName { expected: "a.test".into(), presented };
         assert_eq!(fault(CertificateError::NotValidForName), wrong(Vec::new()));
         assert_eq!(fault(CertificateError::Revoked), CertificateFault::Revoked);
-        assert!(matches!(fault(CertificateError::BadEncoding), CertificateFault::Other(_)));
+        let words = |error| match fault(error) {
+            CertificateFault::Other(words) => words,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(words(CertificateError::BadEncoding), "bad encoding");
+        let signed = |id: &[u8]| {
+            let (signature_algorithm_id, supported_algorithms) = (id.to_vec(), Vec::new());
+            words(CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id,
+                supported_algorithms,
+            })
+        };
+        let sha1 = signed(&[6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 5, 5, 0]);
+        assert_eq!(sha1, "it is signed with SHA-1 (RSA), which is not trusted any more");
+        assert_eq!(signed(&[6, 3, 1]), "it is signed by an algorithm that is not supported");
     }
 
     #[test]

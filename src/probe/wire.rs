@@ -29,6 +29,7 @@ pub use self::head::Headers;
 pub(super) use self::head::{Framing, Head};
 use self::head::{HEAD_BYTES_MAX, INTERIM_MAX, Parsed};
 use super::dial::{internal, local_fault};
+use super::plain;
 use super::record::Record;
 use super::tls::tls_error;
 
@@ -184,8 +185,10 @@ impl Wire {
         let phase = self.record.phase();
         if let Some(tls) = tls_error(error) {
             return self.fail(match phase {
-                Phase::Body => Failure::NotHttp { detail: format!("its TLS broke: {tls}") },
-                _ => Failure::Tls { detail: tls.to_string() }, // TLS 1.3: a server may refuse us after our handshake
+                Phase::Body => {
+                    Failure::NotHttp { detail: format!("its TLS broke: {}", plain::words(&tls.to_string())) }
+                }
+                _ => Failure::Tls { detail: plain::words(&tls.to_string()) }, // TLS 1.3: a server may refuse us after our handshake
             });
         }
         if let Some(fault) = local_fault(error) {

@@ -1,6 +1,8 @@
 //! The keys of `api-health.toml`, in one table: what is read, what is suggested for a misspelt key, what
 //! `settings show` lists, and what `docs/configuration.md` says (a test compares).
 
+use std::str::FromStr;
+
 use crate::configs::fields::{self, Bounds, Field};
 
 /// One key of the settings.
@@ -25,6 +27,11 @@ impl Key {
 
     const fn secret(self) -> Self {
         Self { secret: true, ..self }
+    }
+
+    /// The value that stands in the table where nothing is written; nothing of its type, where that hangs on something else.
+    pub fn default<T: FromStr + Default>(&self) -> T {
+        self.field.default.parse().unwrap_or_default()
     }
 
     /// The dotted name.
@@ -329,6 +336,22 @@ pub(super) fn one_of(key: &Key) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_number_and_flag_has_a_default_of_its_type() {
+        let hang_on_others = ["store.checkpoint_seconds", "probe.interval_seconds", "notify.terminal.enabled"];
+        for key in KEYS.into_iter().filter(|key| !hang_on_others.contains(&key.name())) {
+            let (name, default) = (key.name(), key.field.default);
+            match key.field.bounds {
+                Bounds::Number(least, most) => {
+                    assert!(default.parse().is_ok_and(|n| (least..=most).contains(&n)), "{name}: {default}");
+                }
+                Bounds::Words(_) => {
+                    assert!(key.field.kind != "true or false" || default.parse::<bool>().is_ok(), "{name}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_probe_default_has_the_bounds_of_its_field() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api_health_core::own::records::Role;
 use api_health_core::{ConfigIssue, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -53,16 +54,16 @@ pub fn load(
     let raw = file.as_deref().map(RawFile::read).transpose()?.unwrap_or_default();
     let mut reader = Reader { file: raw, env, issues: Vec::new(), effective: Vec::new() };
     let settings = Settings {
-        environment: reader.text(&keys::ENVIRONMENT, "local", words::environment),
+        environment: reader.text(&keys::ENVIRONMENT, words::environment),
         region: reader.optional_text(&keys::REGION, words::region),
         store: store(&mut reader),
         apis: apis(&mut reader),
         notify: notify::read(&mut reader),
         probe: probe(&mut reader),
-        run: RunSettings { shutdown: reader.seconds(&keys::SHUTDOWN, 10) },
+        run: RunSettings { shutdown: reader.seconds(&keys::SHUTDOWN) },
         fleet: fleet(&mut reader),
         log: LogSettings {
-            level: reader.text(&keys::LOG_LEVEL, "info", words::log_level),
+            level: reader.text(&keys::LOG_LEVEL, words::log_level),
             format: reader.value(&keys::LOG_FORMAT, super::LogFormat::Auto, words::log_format, |f| json!(f.as_str())),
         },
     };
@@ -79,24 +80,28 @@ pub fn load(
 }
 
 impl Reader<'_> {
-    fn text(&mut self, key: &Key, default: &str, read: impl FnOnce(&Value) -> Result<String, Fault>) -> String {
-        self.value(key, default.to_owned(), read, |text| json!(text))
+    fn text(&mut self, key: &Key, read: impl FnOnce(&Value) -> Result<String, Fault>) -> String {
+        self.value(key, key.default(), read, |text| json!(text))
     }
 
     fn optional_text(&mut self, key: &Key, read: impl FnOnce(&Value) -> Result<String, Fault>) -> Option<String> {
         self.value(key, None, |v| read(v).map(Some), |text| json!(text))
     }
 
-    fn number(&mut self, key: &Key, default: u64) -> u64 {
+    fn number(&mut self, key: &Key) -> u64 {
+        self.number_or(key, key.default())
+    }
+
+    fn number_or(&mut self, key: &Key, default: u64) -> u64 {
         self.value(key, default, |v| values::whole_number(v, &key.field), |n| json!(n))
     }
 
-    pub(super) fn seconds(&mut self, key: &Key, default: u64) -> Duration {
-        Duration::from_secs(self.number(key, default))
+    pub(super) fn seconds(&mut self, key: &Key) -> Duration {
+        Duration::from_secs(self.number(key))
     }
 
-    fn flag(&mut self, key: &Key, default: bool) -> bool {
-        self.value(key, default, values::flag, |flag| json!(flag))
+    fn flag(&mut self, key: &Key) -> bool {
+        self.value(key, key.default(), values::flag, |flag| json!(flag))
     }
 
     /// A path, relative to the folder of the settings file.
@@ -163,26 +168,25 @@ fn store(reader: &mut Reader<'_>) -> StoreSettings {
             path
         }
     };
-    let config_table = reader.text(&keys::CONFIG_TABLE, "api_health_configs", |v| words::table(&keys::CONFIG_TABLE, v));
-    let state_table = reader.text(&keys::STATE_TABLE, "api_health_states", |v| words::table(&keys::STATE_TABLE, v));
+    let config_table = reader.text(&keys::CONFIG_TABLE, |v| words::table(&keys::CONFIG_TABLE, v));
+    let state_table = reader.text(&keys::STATE_TABLE, |v| words::table(&keys::STATE_TABLE, v));
     if kind == StoreKind::Dynamodb && config_table == state_table {
         let origin = reader.written(&keys::STATE_TABLE).map_or(Origin::Default, |(_, origin)| origin);
         let fault = Fault::new(values::quote(&state_table), "is also the config table", "two different tables");
         reader.fault(keys::STATE_TABLE.name(), &origin, fault);
     }
-    let checkpoint = reader.seconds(&keys::CHECKPOINT, default_checkpoint_seconds(kind));
-    let heartbeat = Some(reader.seconds(&keys::HEARTBEAT, 60)).filter(|period| !period.is_zero());
+    let checkpoint = Duration::from_secs(reader.number_or(&keys::CHECKPOINT, default_checkpoint_seconds(kind)));
+    let heartbeat = Some(reader.seconds(&keys::HEARTBEAT)).filter(|period| !period.is_zero());
     StoreSettings { kind, path, config_table, state_table, checkpoint, heartbeat }
 }
 
 fn fleet(reader: &mut Reader<'_>) -> FleetSettings {
-    let standard = FleetSettings::default();
     let fleet = FleetSettings {
-        role: reader.value(&keys::FLEET_ROLE, standard.role, words::role, |role| json!(words::role_word(*role))),
-        expected: usize::try_from(reader.number(&keys::FLEET_EXPECTED, 0)).ok().filter(|expected| *expected > 0),
-        lease: reader.seconds(&keys::FLEET_LEASE, standard.lease.as_secs()),
-        renew: reader.seconds(&keys::FLEET_RENEW, standard.renew.as_secs()),
-        fail_open: reader.flag(&keys::FLEET_FAIL_OPEN, standard.fail_open),
+        role: reader.value(&keys::FLEET_ROLE, Role::Worker, words::role, |role| json!(words::role_word(*role))),
+        expected: usize::try_from(reader.number(&keys::FLEET_EXPECTED)).ok().filter(|expected| *expected > 0),
+        lease: reader.seconds(&keys::FLEET_LEASE),
+        renew: reader.seconds(&keys::FLEET_RENEW),
+        fail_open: reader.flag(&keys::FLEET_FAIL_OPEN),
     };
     if fleet.lease < fleet.renew * 3 {
         let origin = reader.written(&keys::FLEET_RENEW).or_else(|| reader.written(&keys::FLEET_LEASE));
@@ -196,46 +200,44 @@ fn fleet(reader: &mut Reader<'_>) -> FleetSettings {
 
 fn apis(reader: &mut Reader<'_>) -> ApisSettings {
     let files = reader.paths(&keys::APIS_FILE);
-    let from_store = reader.flag(&keys::APIS_FROM_STORE, true);
+    let from_store = reader.flag(&keys::APIS_FROM_STORE);
     if let (false, true, Some((_, origin))) = (from_store, files.is_empty(), reader.written(&keys::APIS_FROM_STORE)) {
         let fault = Fault::new("false", "leaves nothing to read APIs from", "true, or name a file below [apis]");
         if reader.written(&keys::APIS_FILE).is_none() {
             reader.fault(keys::APIS_FROM_STORE.name(), &origin, fault);
         }
     }
-    ApisSettings { files, from_store, reload: reader.seconds(&keys::APIS_RELOAD, 60) }
+    ApisSettings { files, from_store, reload: reader.seconds(&keys::APIS_RELOAD) }
 }
 
 fn probe(reader: &mut Reader<'_>) -> ProbeSettings {
     let built_in = ApiDefaults::default();
-    let timeout = reader.seconds(&keys::TIMEOUT, built_in.timeout.as_secs());
+    let timeout = reader.seconds(&keys::TIMEOUT);
     let (when, timezone) = default_schedule(reader, &built_in);
     let expected_status =
         reader.value(&keys::EXPECTED_STATUS, built_in.expected_status, status_set, |set| json!(set.to_string()));
-    // The bounds of these keys fit their types; the built-in values stand where they would not.
-    let small = |n: u64, default: u32| u32::try_from(n).unwrap_or(default);
     let defaults = ApiDefaults {
         timeout,
         when,
         timezone,
         expected_status,
-        failure_threshold: small(reader.number(&keys::FAILURE_THRESHOLD, 2), 2),
-        success_threshold: small(reader.number(&keys::SUCCESS_THRESHOLD, 2), 2),
-        recheck: reader.seconds(&keys::RECHECK, built_in.recheck.as_secs()),
-        max_redirects: u8::try_from(reader.number(&keys::MAX_REDIRECTS, 0)).unwrap_or(0),
+        failure_threshold: fit(reader.number(&keys::FAILURE_THRESHOLD)),
+        success_threshold: fit(reader.number(&keys::SUCCESS_THRESHOLD)),
+        recheck: reader.seconds(&keys::RECHECK),
+        max_redirects: fit(reader.number(&keys::MAX_REDIRECTS)),
     };
-    let standard = ProbeSettings::default();
-    let size = |n: u64, default: usize| usize::try_from(n).unwrap_or(default);
     ProbeSettings {
         defaults,
-        spread: reader.flag(&keys::SPREAD, standard.spread),
-        max_in_flight: size(reader.number(&keys::MAX_IN_FLIGHT, standard.max_in_flight as u64), standard.max_in_flight),
-        body_bytes_max: size(
-            reader.number(&keys::BODY_BYTES_MAX, standard.body_bytes_max as u64),
-            standard.body_bytes_max,
-        ),
+        spread: reader.flag(&keys::SPREAD),
+        max_in_flight: fit(reader.number(&keys::MAX_IN_FLIGHT)),
+        body_bytes_max: fit(reader.number(&keys::BODY_BYTES_MAX)),
         extra_roots: reader.path(&keys::EXTRA_ROOTS),
     }
+}
+
+/// A number in a smaller type; the bounds of each key fit its own.
+fn fit<T: TryFrom<u64> + Default>(number: u64) -> T {
+    T::try_from(number).unwrap_or_default()
 }
 
 /// `probe.schedule`, `probe.timezone` and `probe.interval_seconds`, checked as those of a row are; but the time zone may

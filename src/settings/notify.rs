@@ -11,6 +11,7 @@ use crate::configs::headers::secret_text;
 use crate::configs::secrets::SecretSource;
 use crate::configs::url;
 use crate::configs::values::{self, Fault, wanted};
+use crate::environment;
 
 /// The longest key of a signature; HMAC hashes anything over 64 bytes down to 32.
 const SECRET_BYTES_MAX: usize = 1024;
@@ -19,8 +20,8 @@ const SECRET_BYTES_MAX: usize = 1024;
 struct Surroundings<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl SecretSource for Surroundings<'_> {
-    fn env(&self, name: &str) -> Option<String> {
-        (self.0)(name)
+    fn env(&self, name: &str) -> Result<String, String> {
+        (self.0)(name).ok_or_else(|| environment::why_missing(name))
     }
 }
 
@@ -73,7 +74,7 @@ fn webhook(reader: &mut Reader<'_>) -> Option<WebhookSettings> {
     reader.note(&keys::WEBHOOK_URL, url.as_ref().map_or(Value::Null, |(url, _)| host(url)), origin(&url));
     let secret = secret(reader, &keys::WEBHOOK_SECRET, SECRET_BYTES_MAX);
     reader.note(&keys::WEBHOOK_SECRET, secret.as_ref().map_or(Value::Null, |_| json!("***")), origin(&secret));
-    let timeout = reader.seconds(&keys::WEBHOOK_TIMEOUT, 10);
+    let timeout = reader.seconds(&keys::WEBHOOK_TIMEOUT);
     url.map(|(url, _)| WebhookSettings { url, secret: secret.map(|(secret, _)| secret), timeout })
 }
 

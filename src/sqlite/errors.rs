@@ -4,7 +4,7 @@ use std::io;
 
 use rusqlite::ErrorCode;
 
-use crate::store::fault::{Fault, one_line};
+use crate::fault::{Fault, one_line};
 
 use super::SqliteFile;
 

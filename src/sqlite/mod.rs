@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use api_health_actors::ports::StoreError;
 
-use crate::store::fault::Fault;
+use crate::fault::Fault;
 
 pub(crate) use errors::classify;
 pub use only_one::{Holder, OnlyOne};

@@ -14,7 +14,7 @@ use api_health_core::Timestamp;
 use rustix::process::{Pid, test_kill_process};
 
 use super::SqliteFile;
-use crate::store::fault::{Fault, one_line};
+use crate::fault::{Fault, one_line};
 
 /// What the lock's file is called, after the name of the database.
 const SUFFIX: &str = ".lock";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::fault::Fault;
+use crate::fault::Fault;
 
 use super::SqliteFile;
 use super::wal::Wal;

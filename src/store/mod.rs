@@ -1,10 +1,9 @@
 //! The port `StateStore`: one record for each API, in an SQLite file or in a DynamoDB table.
 //!
 //! Both keep the same record ([`record`]), outbox and all, so that a change of status and the alert that it owes are one
-//! write. Faults are told by who must act next ([`fault`]).
+//! write. Faults are told by who must act next (`crate::fault`).
 
 pub mod dynamodb;
-pub(crate) mod fault;
 pub mod record;
 pub mod sqlite;
 

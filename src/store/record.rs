@@ -18,7 +18,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::fault::one_line;
+use crate::fault::one_line;
 
 /// The form that this program writes.
 ///

@@ -10,9 +10,9 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::RECORDS_MAX;
-use super::fault::Fault;
 use super::record::heartbeat::{self, HeartbeatRecord};
 use super::record::{self, Record, Unreadable};
+use crate::fault::Fault;
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 
 /// A transaction costs one flush to disk, however much is in it; 1,000 states take a few milliseconds. With one writer

@@ -41,8 +41,8 @@ impl Clock for StillClock {
 struct LongFiles;
 
 impl SecretSource for LongFiles {
-    fn env(&self, _: &str) -> Option<String> {
-        None
+    fn env(&self, name: &str) -> Result<String, String> {
+        Err(format!("{name} is not there"))
     }
 
     fn file(&self, _: &std::path::Path) -> Result<String, String> {

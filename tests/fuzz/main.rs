@@ -92,8 +92,8 @@ impl Clock for StillClock {
 pub struct Known;
 
 impl SecretSource for Known {
-    fn env(&self, name: &str) -> Option<String> {
-        (name == "TOKEN").then(|| SECRET.to_owned())
+    fn env(&self, name: &str) -> Result<String, String> {
+        (name == "TOKEN").then(|| SECRET.to_owned()).ok_or_else(|| "is not there".into())
     }
 
     fn file(&self, _: &std::path::Path) -> Result<String, String> {

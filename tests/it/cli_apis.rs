@@ -120,6 +120,31 @@ fn secrets_are_shown_by_export_alone() {
 }
 
 #[test]
+fn a_schedule_that_may_not_be_meant_is_remarked_upon_and_its_bound_is_that_of_the_whole_year() {
+    let place = Place::new();
+    for (schedule, remark) in [("*/45 * * * *", "gaps of 45 and 15 minutes"), ("*/15 * * * *", "")] {
+        place.write(
+            "apis.toml",
+            &format!("[[api]]\napi_id = \"a\"\nurl = \"http://a.test/\"\nschedule = \"{schedule}\"\n"),
+        );
+        let ran = place.run(&["apis", "validate", "apis.toml"]);
+        assert_eq!((ran.code, ran.out.as_str()), (0, "apis.toml: 1 good\n"), "{ran:?}");
+        assert!(ran.err.contains(remark) && ran.err.is_empty() == remark.is_empty(), "{ran:?}");
+    }
+    for (schedule, told_within) in [
+        ("* * * 6-8 *", "told within 274 d 1 h"),
+        ("* * 25 12 *", "told within 365 d 1 h"),
+        ("* * L * *", "told within 30 d 1 h"),
+        ("0 * * * *", "told within 1 h 1 min"),
+    ] {
+        let set = format!("schedule={schedule}");
+        let added = place.run(&["apis", "add", "--id", "a", "--url", "http://a.test/", "--set", &set]);
+        assert!(added.out.contains(told_within), "{schedule}: {added:?}");
+        place.ok(&["apis", "rm", "a"]);
+    }
+}
+
+#[test]
 fn a_reference_that_is_unset_here_is_told_when_writing_and_refused_by_validate() {
     let place = Place::new();
     let ran = place.run(&["apis", "add", "--url", "http://a.test/", "--set", "headers.X=${env:NOT_HERE}"]);

@@ -23,8 +23,8 @@ use super::bad_input::rules;
 struct Vault;
 
 impl SecretSource for Vault {
-    fn env(&self, name: &str) -> Option<String> {
-        (name == "TOKEN").then(|| "hunter2".into())
+    fn env(&self, name: &str) -> Result<String, String> {
+        (name == "TOKEN").then(|| "hunter2".into()).ok_or_else(|| "is not set in the environment of api-health".into())
     }
 
     fn file(&self, path: &Path) -> Result<String, String> {

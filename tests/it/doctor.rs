@@ -115,6 +115,35 @@ fn a_folder_that_is_none_is_told_with_what_to_do() {
     assert!(found.checks("ok").contains(&"user"), "the others ran: {}", found.json);
 }
 
+/// The disk is one of 1 MiB that only this process has.
+#[test]
+fn a_disk_without_room_is_told() {
+    let place = Place::new();
+    let unshare = |script: &str| {
+        let mut command = std::process::Command::new("unshare");
+        let program = env!("CARGO_BIN_EXE_api-health");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh", program]);
+        finish(command.current_dir(place.path("")))
+    };
+    let mount = "mkdir -p disk && mount -t tmpfs -o size=1m none disk && cd disk";
+    let can = unshare(mount);
+    if can.code != 0 {
+        eprintln!("skipped: this user may not mount a disk of its own: {can:?}");
+        return;
+    }
+    let doctor = |fill: &str| {
+        let ran = unshare(&format!("{mount} && {{ {fill}; }} 2>/dev/null; exec env -i \"$1\" doctor --json"));
+        Found::new(ran.code, &ran.out)
+    };
+    let low = doctor("true");
+    let (result, what, _) = low.one("sqlite_file");
+    assert!(result == "warn" && what.contains("bytes of space are left"), "{what}");
+    let full = doctor("cat /dev/zero > filler");
+    let (result, what, todo) = full.one("sqlite_file");
+    assert!(result == "fault" && what.contains("the disk is full") && todo.contains("df -h"), "{what} {todo}");
+    assert_eq!(full.code, 69);
+}
+
 #[test]
 fn a_file_that_is_no_database_is_told() {
     let place = Place::new();

@@ -49,5 +49,6 @@ mod stalls;
 mod stopping;
 mod store_outage;
 mod systemd_notify;
+mod terminal;
 mod up_and_down;
 mod writes;

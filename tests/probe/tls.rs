@@ -144,7 +144,7 @@ fn an_alert_in_the_handshake() {
         stream.write_all(b"\x15\x03\x03\x00\x02\x02\x28").await.unwrap(); // fatal, handshake_failure
         let _ = stream.read(&mut [0; 64]).await;
     });
-    assert!(matches!(&failure, Failure::Tls { detail } if detail.contains("HandshakeFailure")), "{failure:?}");
+    assert!(matches!(&failure, Failure::Tls { detail } if detail.contains("handshake failure")), "{failure:?}");
 }
 
 #[test]

@@ -95,6 +95,18 @@ fn the_inner_rings_know_nothing_of_the_outer() {
 }
 
 #[test]
+fn one_place_reads_the_environment_as_text() {
+    let alone = root().join("src/environment.rs");
+    // The telemetry compares one with what the stream is, byte by byte.
+    let other =
+        |path: &Path| path != alone && !path.ends_with("telemetry.rs") && !path.starts_with(root().join("src/logs"));
+    for path in files(".rs").into_iter().filter(|path| path.starts_with(root().join("src")) && other(path)) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("env::var("), "{}: use crate::environment, which tells what is no text", path.display());
+    }
+}
+
+#[test]
 fn every_link_between_documents_leads_somewhere() {
     for path in files(".md") {
         let text = fs::read_to_string(&path).unwrap();

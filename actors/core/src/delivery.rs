@@ -21,7 +21,7 @@ pub const ATTEMPT_MAX: Duration = Duration::from_secs(20);
 
 /// Characters of the reason why an attempt failed that the record keeps. With three channels and letters of four bytes, an
 /// outbox of [`OWED_MAX`] stays below DynamoDB's bound.
-pub const LAST_ERROR_CHARS_MAX: usize = 120;
+pub const LAST_ERROR_CHARS_MAX: usize = 200;
 
 /// An alert that is not delivered everywhere yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

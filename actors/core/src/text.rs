@@ -1,6 +1,7 @@
 //! Text from outside, made safe to show: what a server, a library or a table said becomes one short line that cannot pass
 //! for anything else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Stands for each character that is not shown.
@@ -22,7 +23,7 @@ pub fn line(text: &str, chars_max: usize) -> String {
         let shown = if steers(c) { NOT_SHOWN } else { c };
         let wanted = 1 + usize::from(gap);
         if chars + wanted > chars_max {
-            return cut(line, chars, chars_max);
+            return cut(line, chars, chars_max, gap);
         }
         line.extend(gap.then_some(' '));
         line.push(shown);
@@ -30,6 +31,31 @@ pub fn line(text: &str, chars_max: usize) -> String {
         gap = false;
     }
     line
+}
+
+/// `text` of several lines with nothing in it that steers: each such character becomes `U+FFFD`, and line breaks stay. For what was
+/// put together from safe parts, as the last look before it leaves.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    if !text.contains(steers_lines) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|c| if steers_lines(c) { NOT_SHOWN } else { c }).collect())
+}
+
+/// `json`, in which such characters can stand in strings alone, with each of them escaped: it means what it meant.
+pub fn json(json: &str) -> Cow<'_, str> {
+    if !json.contains(steers_lines) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 32);
+    for c in json.chars() {
+        if steers_lines(c) {
+            escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// Checks a name that people give: 1 to `chars_max` characters of `A-Z a-z 0-9 . _ -`.
@@ -46,14 +72,22 @@ pub(crate) fn name(text: &str, chars_max: usize) -> Result<Arc<str>, String> {
     }
 }
 
-/// `line`, of which more would follow, with `…` at its end.
-fn cut(mut line: String, chars: usize, chars_max: usize) -> String {
+/// `line`, of which more would follow, with `…` at its end; a word that would be cut goes whole, unless that is most of the line.
+fn cut(mut line: String, chars: usize, chars_max: usize, is_between_words: bool) -> String {
     if chars == chars_max {
         line.pop();
-        line.truncate(line.trim_end().len());
     }
+    let is_cut = !is_between_words || chars == chars_max;
+    if let Some(word) = line.rfind(' ').filter(|at| is_cut && *at > line.len() / 2) {
+        line.truncate(word);
+    }
+    line.truncate(line.trim_end().len());
     line.extend((chars_max > 0).then_some('…'));
     line
+}
+
+fn steers_lines(c: char) -> bool {
+    c != '\n' && (steers(c) || matches!(c, '\u{2028}' | '\u{2029}'))
 }
 
 fn steers(c: char) -> bool {
@@ -96,12 +130,24 @@ mod tests {
     }
 
     #[test]
+    fn lines_stay_lines_and_json_stays_what_it_is() {
+        assert_eq!(lines("a\nb\r\u{202e}c\td"), "a\nb\u{fffd}\u{fffd}c\u{fffd}d");
+        assert!(matches!(lines("Größe\nok"), Cow::Borrowed(_)));
+        let written = "{\n  \"ü\": \"x\u{202e}\u{9b}\u{7f}\u{2028}\u{e0041}y\"\n}\n";
+        assert_eq!(json(written), "{\n  \"ü\": \"x\\u202e\\u009b\\u007f\\u2028\\udb40\\udc41y\"\n}\n");
+        assert!(matches!(json("{}\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
     fn a_cut_keeps_the_bound_and_is_seen() {
         assert_eq!(line("abcd", 4), "abcd");
         assert_eq!(line("abcd \n", 4), "abcd", "nothing is left out");
         assert_eq!(line("abcdef", 4), "abc…");
         assert_eq!(line("abc def", 4), "abc…");
         assert_eq!(line("ab cd", 4), "ab…");
+        assert_eq!(line("check the url under it", 12), "check the…", "a word is left out whole");
+        assert_eq!(line("check the url under it", 10), "check the…");
+        assert_eq!(line("check-the-url", 12), "check-the-u…");
         assert_eq!(line("ü".repeat(9).as_str(), 2), "ü…");
         assert_eq!((line("ab", 1), line("ab", 0)), ("…".into(), String::new()));
     }

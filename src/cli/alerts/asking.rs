@@ -11,7 +11,7 @@ use crate::app::{App, AppError};
 use crate::cli::fleet::say::say;
 use crate::cli::fleet::sight::Sight;
 use crate::cli::out::note;
-use crate::cli::{status, text};
+use crate::cli::{stored, text};
 use crate::control::client::Found;
 use crate::store::dynamodb::leases::DynamoLeases;
 
@@ -117,7 +117,7 @@ impl Workers {
 
 /// Alerts that a channel must have and has not.
 async fn owed(app: &App, channel: &str) -> Result<usize, AppError> {
-    let states = status::load_states(app).await?.states;
+    let states = stored::load_states(app).await?.states;
     let owed = states.iter().flat_map(|state| &state.owed);
-    Ok(owed.filter(|owed| super::owed_to(app, owed).iter().any(|name| name == channel)).count())
+    Ok(owed.filter(|owed| stored::owed_to(app, owed).iter().any(|name| name == channel)).count())
 }

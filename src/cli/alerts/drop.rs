@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::owner::Owner;
 use crate::app::{App, AppError};
-use crate::cli::exit::Exit;
 use crate::cli::out::Out;
 use crate::cli::text;
+use crate::exit::Exit;
 
 /// `alerts drop`.
 ///

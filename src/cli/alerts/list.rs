@@ -12,12 +12,13 @@ use api_health_core::keep::NOTED_WITHIN;
 use api_health_core::{ApiState, Timestamp};
 use serde_json::{Value, json};
 
-use super::{kind_cell, owed_to};
+use super::kind_cell;
 use crate::app::{App, AppError};
-use crate::cli::exit::Exit;
 use crate::cli::out::{DOUBT, Out, note};
+use crate::cli::stored::{self, owed_to};
 use crate::cli::table::Table;
-use crate::cli::{status, text};
+use crate::cli::text;
+use crate::exit::Exit;
 
 /// An owed alert, and what its record says beside it.
 struct Owed {
@@ -31,14 +32,14 @@ struct Owed {
 /// # Errors
 /// A store that is not there or not available.
 pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
-    let LoadedStates { states, unreadable } = status::load_states(app).await?;
+    let LoadedStates { states, unreadable } = stored::load_states(app).await?;
     let now = app.clock.now();
     let mut owed: Vec<Owed> = states.into_iter().flat_map(|state| of_state(app, state)).collect();
     // Those of one API stay in their order, also where the clock was set back between them.
     owed.sort_by_key(|owed| owed.owed.alert.detected_at);
     if as_json {
         let alerts: Vec<Value> = owed.iter().map(|owed| json_of(app, owed, now)).collect();
-        let unreadable = status::json_of_unreadable(&unreadable);
+        let unreadable = stored::json_of_unreadable(&unreadable);
         out.json(&json!({ "schema": 1, "owed": alerts, "unreadable": unreadable }))?;
         return Ok(Exit::Ok);
     }
@@ -51,7 +52,7 @@ pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, App
             "note: `api-health run` tries, and stores what came of it within {seconds} s; to try now: api-health alerts retry"
         ));
     }
-    status::tell_unreadable(&unreadable);
+    stored::tell_unreadable(&unreadable);
     Ok(Exit::Ok)
 }
 
@@ -75,29 +76,23 @@ fn of_state(app: &App, state: ApiState) -> Vec<Owed> {
 /// One line for each alert, and below it one for each channel that lacks it.
 fn text_of(app: &App, all: &[Owed], now: Timestamp, out: &Out) -> String {
     let set = app.channels();
-    let mut table = Table::new(&["API", "KIND", "LATE BY", "HAPPENED", "ALERT"]);
-    for Owed { owed, .. } in all {
+    let mut table = Table::new(&["API", "KIND", "LATE BY", "?HAPPENED", "ALERT"]);
+    for Owed { owed, lacking } in all {
         let alert = &owed.alert;
         table.push(vec![
             alert.api_id.to_string().into(),
             kind_cell(alert.kind),
             text::span(now.since(alert.detected_at)).into(),
             text::ago(alert.happened_at, now).into(),
-            text::line(&alert.alert_id).into(),
+            alert.alert_id.as_str().into(),
         ]);
-    }
-    let table = table.render(out);
-    let mut lines = table.lines();
-    let mut shown = lines.next().map(|titles| format!("{titles}\n")).unwrap_or_default();
-    for (line, owed) in lines.zip(all) {
-        shown.push_str(&format!("{line}\n"));
-        for (channel, is_behind) in &owed.lacking {
-            let words = words(owed.owed.delivery(channel), *is_behind, now);
+        for (channel, is_behind) in lacking {
+            let words = words(owed.delivery(channel), *is_behind, now);
             let not_set = if set.contains(&channel.as_str()) { "" } else { " (not set here)" };
-            shown.push_str(&format!("  {}{not_set}: {words}\n", out.paint(DOUBT, &text::line(channel))));
+            table.below(&format!("{}{not_set}: {words}", out.paint(DOUBT, &text::line(channel))));
         }
     }
-    shown
+    table.render(out)
 }
 
 /// `3 attempts failed, the last one: answered 503; next try in 25 s`.

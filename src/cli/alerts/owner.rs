@@ -14,6 +14,7 @@ use crate::cli::out::Out;
 use crate::cli::run;
 use crate::control::client::{self, ControlError, Found};
 use crate::control::protocol::{Alerts, Answer, Request};
+use crate::environment;
 use crate::settings::StoreKind;
 
 /// How long this process may take to end after that: an attempt under way takes 20 s at most.
@@ -40,8 +41,7 @@ impl Owner {
     /// # Errors
     /// A daemon that does not answer, another process that owns the store, a store or a channel that is not there.
     pub(super) async fn find(app: &App, given_up: Option<&str>, as_json: bool, out: &Out) -> Result<Self, AppError> {
-        let env = |name: &str| std::env::var(name).ok();
-        let daemon = client::find(&app.settings, &env).await.map_err(|error| unanswered(&error))?;
+        let daemon = client::find(&app.settings, &environment::get).await.map_err(|error| unanswered(&error))?;
         if app.settings.store.kind == StoreKind::Dynamodb
             && let Some(workers) = Workers::find(app, daemon.as_ref()).await?
         {

@@ -10,12 +10,12 @@ use api_health_core::{Alert, ApiId, ApiState, ConfigIssue};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::owed_to;
 use super::owner::Owner;
 use crate::app::{App, AppError};
-use crate::cli::exit::Exit;
 use crate::cli::out::{BAD, DOUBT, GOOD, Out, note};
-use crate::cli::{status, text};
+use crate::cli::stored::{self, owed_to};
+use crate::cli::text;
+use crate::exit::Exit;
 use crate::notify::terminal::TerminalNotifier;
 
 /// How often the records are looked at.
@@ -40,7 +40,7 @@ struct Wanted {
 /// # Errors
 /// A store or a channel that is not there, and an id of which nothing is owed.
 pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Out) -> Result<Exit, AppError> {
-    let LoadedStates { states, unreadable } = status::load_states(app).await?;
+    let LoadedStates { states, unreadable } = stored::load_states(app).await?;
     check_ids(app, alert_ids, &states)?;
     let mut wanted = wanted(app, alert_ids, &states);
     if !wanted.is_empty() {
@@ -52,7 +52,7 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
     let left = wanted.iter().filter(|wanted| !matches!(wanted.result, Some(Ok(())))).count();
     if as_json {
         let results: Vec<Value> = wanted.iter().map(json_of).collect();
-        let unreadable = status::json_of_unreadable(&unreadable);
+        let unreadable = stored::json_of_unreadable(&unreadable);
         out.json(&json!({ "schema": 2, "results": results, "unreadable": unreadable }))?;
     } else {
         if wanted.is_empty() {
@@ -61,7 +61,7 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
         for behind in wanted.iter().filter(|wanted| wanted.result.is_none()) {
             out.print(&line(behind, out))?;
         }
-        status::tell_unreadable(&unreadable);
+        stored::tell_unreadable(&unreadable);
     }
     if left > 0 {
         note(&format!("error: {left} of {} not taken over; what is owed stays owed", wanted.len()));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use api_health_core::{Alert, AlertKind, ApiId, Status};
 
 use crate::app::{App, AppError};
-use crate::cli::exit::Exit;
 use crate::cli::out::{BAD, GOOD, Out, note};
 use crate::cli::text;
+use crate::exit::Exit;
 
 /// The id that a test alert carries, so that people and machines can tell it from a real one.
 const TEST_API_ID: &str = "api-health-test";

@@ -9,6 +9,7 @@ use crate::cli::out::note;
 use crate::cli::text;
 use crate::control::client;
 use crate::control::protocol::Request;
+use crate::environment;
 use crate::settings::StoreKind;
 
 /// The rows of these APIs changed. An SQLite file is looked at each second; the workers that share a table are told by the record
@@ -31,8 +32,7 @@ pub(super) async fn tell<'a>(app: &App, api_ids: impl Iterator<Item = &'a str>) 
         ));
     }
     // A daemon on this machine need not wait for its next look.
-    let env = |name: &str| std::env::var(name).ok();
-    if let Ok(Some(daemon)) = client::find(&app.settings, &env).await {
+    if let Ok(Some(daemon)) = client::find(&app.settings, &environment::get).await {
         let _ = client::ask(&daemon.path, &Request::Reload).await; // else it sees it as the others do
     }
 }

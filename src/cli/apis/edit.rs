@@ -9,12 +9,13 @@ use serde_json::{Map, Value};
 
 use super::{changed, set, write};
 use crate::app::{App, AppError};
-use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
 use crate::configs::fields::API_ID;
 use crate::configs::file;
 use crate::configs::raw::{RawRow, RowTable};
 use crate::configs::values::Fault;
+use crate::environment;
+use crate::exit::Exit;
 
 /// `apis edit`.
 pub(super) async fn edit(
@@ -109,7 +110,7 @@ fn read_draft(path: &Path, row: &RawRow) -> Result<Map<String, Value>, AppError>
 }
 
 fn run_editor(path: &Path) -> Result<(), AppError> {
-    let set = |name| std::env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
+    let set = |name| environment::get(name).filter(|value: &String| !value.trim().is_empty());
     let editor = ["VISUAL", "EDITOR"].into_iter().find_map(set).unwrap_or_else(|| "vi".into());
     // By the shell, since the variable may hold arguments (`code --wait`); the path is handed over apart from it.
     let ended = Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh"]).arg(path).status();

@@ -11,11 +11,11 @@ use super::changed;
 use super::unset_secrets::Unset;
 use super::write::tell_if_not_read;
 use crate::app::{App, AppError};
-use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
 use crate::configs::file;
 use crate::configs::raw::RawRow;
 use crate::configs::values::Fault;
+use crate::exit::Exit;
 use plan::Plan;
 
 /// What standard input is called.

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::unset_secrets::Unset;
 use crate::app::{App, AppError};
 use crate::cli::configured::{self, Checked};
-use crate::cli::exit::Exit;
 use crate::cli::out::{BAD, DIM, Out, PLAIN, note};
 use crate::cli::table::{Cell, Table};
 use crate::cli::text;
+use crate::exit::Exit;
 
 /// `apis list`.
 pub(super) async fn list(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
@@ -31,7 +31,7 @@ pub(super) async fn list(app: &App, as_json: bool, out: &Out) -> Result<Exit, Ap
 }
 
 fn text_of(checked: &Checked, out: &Out) -> String {
-    let mut table = Table::new(&["ID", "NAME", "SCHEDULE", "ENABLED", "TOLD WITHIN", "SOURCE", "URL"]);
+    let mut table = Table::new(&["ID", "?NAME", "?SCHEDULE", "?ENABLED", "?TOLD WITHIN", "?SOURCE", "URL"]);
     for c in &checked.good {
         let style = if c.config.enabled && !c.shadowed { PLAIN } else { DIM };
         let enabled = match (c.shadowed, c.config.enabled) {
@@ -41,12 +41,12 @@ fn text_of(checked: &Checked, out: &Out) -> String {
         };
         let cells = [
             c.config.api_id.to_string(),
-            text::line(&c.config.name),
+            c.config.name.clone(),
             c.config.schedule.to_string(),
             enabled.into(),
-            text::span(c.config.worst_detection()),
+            text::at_most(c.config.worst_detection()),
             c.source.clone(),
-            text::line(&c.config.url),
+            c.config.url.to_string(),
         ];
         table.push(cells.map(|cell| Cell::styled(cell, style)).to_vec());
     }

@@ -14,10 +14,10 @@ mod write;
 pub(super) use unset_secrets::AnySecret;
 
 use super::args::ApisCommand;
-use super::exit::Exit;
 use super::out::{Out, note};
 use crate::app::{App, AppError};
 use crate::configs::file;
+use crate::exit::Exit;
 
 /// Runs one of them.
 ///
@@ -42,7 +42,7 @@ pub(super) async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<E
 /// `apis export`: the table as it was written, literal secrets and all, so that it can be imported again.
 async fn export(app: &App, out: &Out) -> Result<Exit, AppError> {
     let rows = existing_table(app).await?.rows().await?;
-    out.print(&file::to_toml(&rows).map_err(AppError::Unavailable)?)?;
+    out.data(&file::to_toml(&rows).map_err(AppError::Unavailable)?)?;
     if rows.is_empty() {
         note(&format!("{} has no APIs", app.table_name()));
     }

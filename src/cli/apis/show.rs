@@ -7,13 +7,13 @@ use super::mask;
 use super::unset_secrets::Unset;
 use crate::app::{App, AppError};
 use crate::cli::configured;
-use crate::cli::exit::Exit;
 use crate::cli::out::{BAD, DIM, Out, STRONG, note};
 use crate::cli::text;
 use crate::configs::fields::API_ID;
 use crate::configs::file;
 use crate::configs::raw::RawRow;
 use crate::configs::values::quote;
+use crate::exit::Exit;
 
 /// `apis show API_ID`.
 pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> Result<Exit, AppError> {
@@ -58,7 +58,7 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
         Ok(config) if config.enabled => out.print(&format!(
             "\nProbed {}; an outage is told within {}.\n",
             text::schedule(&config.schedule),
-            text::span(config.worst_detection())
+            text::at_most(config.worst_detection())
         ))?,
         Ok(_) => out.print("\nDisabled: it is not probed.\n")?,
         Err(_) => out.print(&format!("\n{}\n", out.paint(BAD, "Refused: it is not probed as it stands.")))?,

@@ -39,9 +39,9 @@ impl Unset {
 }
 
 impl SecretSource for Unset {
-    fn env(&self, name: &str) -> Option<String> {
-        let found = SystemSecrets.env(name).filter(|value| !value.is_empty());
-        Some(found.unwrap_or_else(|| self.missing(format!("${{env:{name}}}"))))
+    fn env(&self, name: &str) -> Result<String, String> {
+        let found = SystemSecrets.env(name).ok().filter(|value| !value.is_empty());
+        Ok(found.unwrap_or_else(|| self.missing(format!("${{env:{name}}}"))))
     }
 
     fn file(&self, path: &Path) -> Result<String, String> {
@@ -59,8 +59,8 @@ impl SecretSource for Unset {
 pub(in crate::cli) struct AnySecret;
 
 impl SecretSource for AnySecret {
-    fn env(&self, _: &str) -> Option<String> {
-        Some(STAND_IN.into())
+    fn env(&self, _: &str) -> Result<String, String> {
+        Ok(STAND_IN.into())
     }
 
     fn file(&self, _: &Path) -> Result<String, String> {

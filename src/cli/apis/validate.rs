@@ -1,12 +1,16 @@
 //! `apis validate`: every fault of every row. It is strict: a reference that cannot be filled in here is a fault.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
+
+use api_health_core::ApiConfig;
 
 use super::import;
 use crate::app::{App, AppError};
 use crate::cli::configured::{self, Source};
-use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
+use crate::exit::Exit;
 
 /// `apis validate [FILE]`.
 pub(super) async fn validate(app: &App, path: Option<&Path>, out: &Out) -> Result<Exit, AppError> {
@@ -28,6 +32,7 @@ pub(super) async fn validate(app: &App, path: Option<&Path>, out: &Out) -> Resul
         for issue in checked.refused.iter().flat_map(|row| &row.issues) {
             note(&format!("error: {issue}"));
         }
+        remark(&name, &checked.good);
         if !checked.refused.is_empty() {
             exit = Exit::BadConfiguration;
         }
@@ -36,6 +41,27 @@ pub(super) async fn validate(app: &App, path: Option<&Path>, out: &Out) -> Resul
         out.print(&format!("{name}: {good} good{painted}\n"))?;
     }
     Ok(exit)
+}
+
+/// Says what is good and may not be meant, once for each schedule.
+fn remark(name: &str, good: &[Arc<ApiConfig>]) {
+    let mut apis_of: BTreeMap<String, Vec<&ApiConfig>> = BTreeMap::new();
+    let mut seen = HashMap::new();
+    for config in good {
+        // Rows with the same schedule share it.
+        let remark = seen.entry(Arc::as_ptr(&config.schedule)).or_insert_with(|| config.schedule.remark());
+        if let Some(remark) = remark {
+            apis_of.entry(remark.clone()).or_default().push(config);
+        }
+    }
+    for (remark, apis) in apis_of {
+        let first = apis.first().map_or("", |config| config.api_id.as_str());
+        let more = match apis.len() {
+            0 | 1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        note(&format!("note: {name}, api {first}{more}: the schedule {remark}"));
+    }
 }
 
 /// A fault that a person wrote weighs more than a source that is not available.

@@ -8,7 +8,6 @@ use super::{changed, set};
 use crate::app::{App, AppError};
 use crate::cli::args::AddArgs;
 use crate::cli::configured;
-use crate::cli::exit::Exit;
 use crate::cli::out::{Out, note};
 use crate::cli::text;
 use crate::configs::fields::{API_ID, NAME};
@@ -16,6 +15,7 @@ use crate::configs::files;
 use crate::configs::raw::{RawRow, RowTable};
 use crate::configs::urls;
 use crate::configs::values::{Fault, quote};
+use crate::exit::Exit;
 
 /// Where a row stands that was written on the command line.
 const COMMAND_LINE: &str = "command line";
@@ -97,6 +97,9 @@ pub(super) fn check(
     match rules.check(&row) {
         Ok(config) if issues.is_empty() => {
             unset.tell();
+            if let Some(remark) = config.schedule.remark() {
+                note(&format!("note: the schedule {remark}"));
+            }
             Ok(config)
         }
         Ok(_) => Err(AppError::Configuration(issues)),
@@ -112,7 +115,7 @@ pub(super) fn promise(config: &ApiConfig) -> String {
     if !config.enabled {
         return format!("  {}: disabled, so it is not probed\n", text::line(&config.url));
     }
-    let (schedule, detected) = (&config.schedule, text::span(config.worst_detection()));
+    let (schedule, detected) = (&config.schedule, text::at_most(config.worst_detection()));
     format!("  {}: probed {}, an outage is told within {detected}\n", text::line(&config.url), text::schedule(schedule))
 }
 

@@ -19,13 +19,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::args::DemoArgs;
-use super::exit::Exit;
 use super::out::{Out, note};
 use crate::app::AppError;
 use crate::clock::SystemClock;
 use crate::configs::defaults::ApiDefaults;
 use crate::configs::raw::RawRow;
 use crate::configs::validate::RowRules;
+use crate::exit::Exit;
 use crate::notify::terminal::TerminalNotifier;
 use crate::probe::{Client, HttpProbe, Limits};
 use crate::sqlite::SqliteFile;

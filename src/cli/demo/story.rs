@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::picture::Picture;
 use super::watch::Event;
 use crate::app::AppError;
-use crate::cli::exit::Exit;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out, PLAIN, STRONG, note};
 use crate::cli::text;
+use crate::exit::Exit;
 
 /// What is told while it happens, and kept for the picture.
 pub(super) struct Story<'a> {

@@ -12,7 +12,8 @@ use std::process::Command;
 use api_health_core::ConfigIssue;
 
 use crate::app::AppError;
-use crate::cli::args::{Cli, DoctorArgs, When};
+use crate::cli::args::{Cli, DoctorArgs};
+use crate::cli::out::When;
 
 /// The longest file; the kernel itself takes about 2 MB of environment.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -1,16 +1,17 @@
 //! Files and limits of this machine: what must be readable is, what must be writable is, and no secret lies open.
 
 use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 use serde_json::Value;
 
-use super::checks::Check;
 use super::env_file::{self, STATE_FOLDER};
 use super::report::Finding;
 use crate::app::App;
+use crate::cli::checks::Check;
 use crate::cli::text;
 use crate::configs::secrets::has_reference;
 use crate::configs::toml_text::{self, to_map};
@@ -26,6 +27,12 @@ const ENVIRONMENT: &str = "/etc/api-health/env";
 
 /// File descriptors beside those of probes: the store, channels, standard streams, the runtime.
 const OTHER_FILES: u64 = 64;
+
+/// What is written to see that the disk takes it: a few pages of a database.
+const WRITTEN_BYTES: usize = 16 * 1024;
+
+/// The log of a busy database, and the copy of it that a backup makes.
+const FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
 
 /// Headers and variables with one of these in their names carry secrets.
 const SECRET_WORDS: [&str; 6] = ["auth", "token", "key", "secret", "cookie", "password"];
@@ -61,63 +68,50 @@ pub(super) fn look(loaded: &LoadedSettings, app: &App, env_is_from: Option<&Path
 
 /// That a file can be read, and is not open to everybody if `secret` finds one written in it.
 fn readable(check: Check, path: &Path, secret: fn(&Value) -> Option<&'static str>) -> Finding {
-    let shown = path.display();
-    let (text, mode) = match (file::read_regular(path), std::fs::metadata(path)) {
-        (Ok(text), Ok(found)) => (text, found.permissions().mode() & 0o777),
-        (Err(error), _) => {
-            return Finding::fault(
-                check,
-                error.to_string(),
-                "name another path, or let the daemon's user read it (chown, chmod)",
-            );
+    let mode = |text| Ok((text, mode_of(path).map_err(|error| format!("{}: {error}", path.display()))?));
+    let (text, mode) = match file::read_regular(path).map_err(|error| error.to_string()).and_then(mode) {
+        Ok(found) => found,
+        Err(why) => {
+            return Finding::fault(check, why, "name another path, or let the daemon's user read it (chown, chmod)");
         }
-        (_, Err(error)) => return Finding::fault(check, format!("{shown}: {error}"), "see the folder's permissions"),
     };
-    let value = toml_text::parse(&text).map(|document| Value::Object(to_map(&document.table))).unwrap_or_default();
-    let secret = secret(&value);
-    if mode & 0o002 != 0 {
-        return Finding::warn(
-            check,
-            format!("{shown} may be changed by every user of this machine (mode {mode:03o})"),
-            format!("chmod o-w {shown}"),
-        );
-    }
-    match secret {
-        Some(what) if mode & 0o004 != 0 => Finding::warn(
-            check,
-            format!("{shown} may be read by every user of this machine (mode {mode:03o}), and {what} is written in it"),
-            format!(
-                "chmod 640 {shown}, and give it the daemon's group; or write ${{env:NAME}} or ${{file:PATH}} there"
-            ),
-        ),
-        _ => Finding::ok(check, format!("{shown} is readable, mode {mode:03o}")),
-    }
+    let secret = || {
+        let value = toml_text::parse(&text).map(|document| Value::Object(to_map(&document.table))).unwrap_or_default();
+        secret(&value).map(|what| format!("{what} is written in it"))
+    };
+    let todo = ", and give it the daemon's group; or write ${env:NAME} or ${file:PATH} there";
+    openness(check, path, mode, secret, todo)
 }
 
 /// That the file of the environment, where there is one, is not open to everybody while a secret is written in it.
 fn environment_file(path: &Path) -> Option<Finding> {
-    let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-    let (check, shown, mode) = (Check::EnvFile, path.display(), found.permissions().mode() & 0o777);
+    let mode = std::fs::metadata(path).is_ok_and(|found| found.is_file()).then(|| mode_of(path).ok())??;
+    let secret = || {
+        // What cannot be read as such may hold anything.
+        let variables = env_file::read(path).unwrap_or_default();
+        let found = variables.into_iter().find(|(name, value)| looks_secret(name) && !value.is_empty())?;
+        Some(format!("{} looks secret", found.0))
+    };
+    Some(openness(Check::EnvFile, path, mode, secret, ""))
+}
+
+fn mode_of(path: &Path) -> std::io::Result<u32> {
+    Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+}
+
+/// How open a file is: nobody else may change it, nor read it if `secret` finds something.
+fn openness(check: Check, path: &Path, mode: u32, secret: impl FnOnce() -> Option<String>, todo: &str) -> Finding {
+    let (shown, everybody) = (path.display(), format!("every user of this machine (mode {mode:03o})"));
     if mode & 0o002 != 0 {
-        let what = format!("{shown} may be changed by every user of this machine (mode {mode:03o})");
-        return Some(Finding::warn(check, what, format!("chmod o-w {shown}")));
+        return Finding::warn(check, format!("{shown} may be changed by {everybody}"), format!("chmod o-w {shown}"));
     }
-    if mode & 0o004 == 0 {
-        return Some(Finding::ok(check, format!("{shown} is not open to everybody, mode {mode:03o}")));
+    match if mode & 0o004 != 0 { secret() } else { None } {
+        Some(what) => {
+            let what = format!("{shown} may be read by {everybody}, and {what}");
+            Finding::warn(check, what, format!("chmod 640 {shown}{todo}"))
+        }
+        None => Finding::ok(check, format!("{shown}: mode {mode:03o}, and no secret in it lies open")),
     }
-    // What cannot be read as such may hold anything.
-    let variables = env_file::read(path).unwrap_or_default();
-    Some(match variables.iter().find(|(name, value)| looks_secret(name) && !value.is_empty()) {
-        Some((name, _)) => Finding::warn(
-            check,
-            format!("{shown} may be read by every user of this machine (mode {mode:03o}), and {name} looks secret"),
-            format!("chmod 640 {shown}"),
-        ),
-        None => Finding::ok(
-            check,
-            format!("{shown} may be read by everybody (mode {mode:03o}), and no name in it looks secret"),
-        ),
-    })
 }
 
 fn looks_secret(name: &str) -> bool {
@@ -206,11 +200,28 @@ fn sqlite(path: &Path, is_astray: bool) -> Finding {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let todo = "set store.path to a file in a folder that this user may write to (chown), on a disk that is not full or read-only";
-    if let Err(error) = tempfile::Builder::new().prefix(".api-health-doctor-").tempfile_in(folder) {
-        let why = error.to_string();
+    if let Err(error) = written_in(folder) {
+        let (why, of) = (error.to_string(), folder.display());
         // The library's words end in the path that it tried.
         let why = why.split(" at path ").next().unwrap_or_default();
-        return Finding::fault(check, format!("no file can be made in {}: {why}", folder.display()), todo);
+        return match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Finding::fault(
+                check,
+                format!("{shown}: the disk is full, {WRITTEN_BYTES} bytes cannot be written ({why})"),
+                format!("free space there (df -h {of}; df -i {of}), or set store.path to a file on another disk"),
+            ),
+            _ => Finding::fault(check, format!("no file can be made in {of}: {why}"), todo),
+        };
+    }
+    if let Some(free) = free_bytes(folder).filter(|free| *free < FREE_BYTES_MIN) {
+        let of = folder.display();
+        return Finding::warn(
+            check,
+            format!(
+                "{shown}: the disk is almost full, {free} bytes of space are left and {FREE_BYTES_MIN} may be needed"
+            ),
+            format!("free space there (df -h {of}), or set store.path to a file on another disk"),
+        );
     }
     if !path.exists() {
         return Finding::ok(check, format!("{shown} is not there yet; `run` can make it"));
@@ -228,6 +239,19 @@ fn sqlite(path: &Path, is_astray: bool) -> Finding {
         Ok(_) => Finding::fault(check, format!("{shown} is no regular file"), "set store.path to a file"),
         Err(error) => Finding::fault(check, format!("{shown} cannot be written to: {error}"), todo),
     }
+}
+
+/// Makes a file there, writes into it and removes it: on a full disk an empty one can still be made.
+fn written_in(folder: &Path) -> std::io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(".api-health-doctor-").tempfile_in(folder)?;
+    file.write_all(&[0; WRITTEN_BYTES])?;
+    file.as_file().sync_data()
+}
+
+/// What is left on the file system of a folder for whoever is not root.
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    found.f_bavail.checked_mul(found.f_frsize)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use api_health_actors::ports::{StateStore, StoredHeartbeat};
 use api_health_core::{ApiId, Heartbeat, Timestamp};
 
-use super::checks::Check;
 use super::report::Finding;
+use crate::cli::checks::Check;
 use crate::cli::text;
 
 /// APIs that are named, of those that are late and of those that could not be told.

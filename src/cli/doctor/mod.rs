@@ -2,13 +2,11 @@
 //!
 //! It keeps nothing: a file beside the SQLite database is made and removed, the database is opened to be read, two writes to
 //! the table of states are made so that DynamoDB must refuse them, and one message to the topic so that SNS must. All checks run, whatever one of them
-//! finds, side by side and each within [`CHECK_TIMEOUT`]; [`checks`] lists them.
+//! finds, side by side and each within [`CHECK_TIMEOUT`]; `cli::checks` lists them.
 
-mod checks;
 mod env_file;
 mod files;
 mod heartbeat;
-mod help;
 mod identity;
 mod network;
 mod report;
@@ -30,14 +28,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use indicatif::ProgressBar;
 
 use super::args::{Cli, DoctorArgs};
-use super::exit::Exit;
-use super::out::Out;
+use super::checks::{Check, SETTINGS_FILE};
+use super::out::{Out, shows_progress};
 use crate::app::{App, AppError};
 use crate::control::client;
-use crate::settings::{LoadedSettings, LogFormat, LogSettings, StoreKind, load};
+use crate::environment;
+use crate::exit::Exit;
+use crate::settings::{LoadedSettings, LogFormat, LogSettings, StoreKind};
 use crate::telemetry;
-use checks::Check;
-pub(super) use help::help;
 use identity::Identity;
 use network::Endpoint;
 use report::{Finding, Report};
@@ -62,8 +60,7 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
         return Err(env_file::start_again(cli, args, file));
     }
     telemetry::start(&LogSettings { level: "off".into(), format: LogFormat::Text }, false);
-    let environment = |name: &str| std::env::var(name).ok();
-    let report = match load::load(cli.settings.as_deref(), Path::new(""), &environment) {
+    let report = match super::settings_in_force(cli.settings.as_deref()) {
         Err(issues) => {
             let mut findings: Vec<Finding> = issues.iter().map(bad_setting).collect();
             findings.push(Who::here(cli.settings.as_deref(), args.env_is_from.as_deref()).finding(None));
@@ -92,7 +89,7 @@ fn bad_setting(issue: &ConfigIssue) -> Finding {
 }
 
 fn good_settings(loaded: &LoadedSettings) -> Finding {
-    let installed = Path::new(who::SETTINGS_FILE);
+    let installed = Path::new(SETTINGS_FILE);
     match &loaded.file {
         Some(path) => Finding::ok(Check::Settings, format!("valid: {} and the environment", path.display())),
         None if installed.exists() => Finding::warn(
@@ -131,7 +128,7 @@ impl<'a> Running<'a> {
 /// Runs every check that fits the settings.
 async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Out) -> Report {
     let progress = ProgressBar::new_spinner();
-    if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() {
+    if shows_progress() && std::io::stdout().is_terminal() {
         progress.enable_steady_tick(Duration::from_millis(150));
     }
     progress.set_message("looking for region and credentials");
@@ -139,7 +136,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     let who = Who::here(loaded.file.as_deref(), args.env_is_from.as_deref());
     let mut report = Report::default();
     report.findings.push(good_settings(loaded));
-    let asked = client::find(settings, &|name| std::env::var(name).ok()).await;
+    let asked = client::find(settings, &environment::get).await;
     let watcher = match &asked {
         Ok(Some(found)) => Some(Ok(Some(Watcher::that_answers(found)))),
         _ => (settings.store.kind == StoreKind::Sqlite).then(|| watcher::find(&settings.store.path)),

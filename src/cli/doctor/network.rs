@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use api_health_core::{Failure, Method, PhaseTimes, Timestamp};
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_smithy_types::date_time::{DateTime, Format};
 use aws_types::service_config::ServiceConfigKey;
+use futures_util::FutureExt;
 use url::Url;
 
-use super::checks::Check;
 use super::report::Finding;
 use crate::app::App;
+use crate::cli::checks::Check;
 use crate::cli::text;
 use crate::probe::{Client, Request};
 
@@ -21,6 +21,25 @@ const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 const SKEW_WARNS: i64 = 60;
 /// AWS takes a signature for 5 minutes before and after its own time.
 const SKEW_FAILS: i64 = 300;
+
+/// The endpoint that an SDK finds for a region: each of them has resolver and parameters of its own kind.
+macro_rules! of_the_sdk {
+    ($sdk:ident, $config:expr) => {{
+        use $sdk::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+        let config: &SdkConfig = $config;
+        let params = Params::builder()
+            .set_region(config.region().map(ToString::to_string))
+            .set_use_fips(Some(config.use_fips().unwrap_or_default()))
+            .set_use_dual_stack(Some(config.use_dual_stack().unwrap_or_default()))
+            .build()
+            .map_err(|error| error.to_string());
+        params.and_then(|params| {
+            let found = DefaultResolver::new().resolve_endpoint(&params).now_or_never();
+            let found = found.ok_or("it is not known at once")?.map_err(|error| error.to_string())?;
+            Ok(found.url().to_owned())
+        })
+    }};
+}
 
 /// An endpoint of AWS.
 pub(super) struct Endpoint {
@@ -32,14 +51,20 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// That of DynamoDB, as the client finds it.
     pub(super) fn of_dynamodb(config: &SdkConfig) -> Self {
-        let url = configured(config, "DynamoDB").map_or_else(|| dynamodb(config), |url| Ok(url.to_owned()));
-        Self { check: Check::DynamodbEndpoint, url: url.and_then(|url| parsed(&url)) }
+        Self::of(Check::DynamodbEndpoint, configured(config, "DynamoDB"), || of_the_sdk!(aws_sdk_dynamodb, config))
     }
 
     /// That of SNS; `config` has the topic's region.
     pub(super) fn of_sns(config: &SdkConfig) -> Self {
-        let url = configured(config, "SNS").map_or_else(|| sns(config), |url| Ok(url.to_owned()));
-        Self { check: Check::SnsEndpoint, url: url.and_then(|url| parsed(&url)) }
+        Self::of(Check::SnsEndpoint, configured(config, "SNS"), || of_the_sdk!(aws_sdk_sns, config))
+    }
+
+    fn of(check: Check, configured: Option<String>, found: impl FnOnce() -> Result<String, String>) -> Self {
+        let url = configured.map_or_else(found, Ok).and_then(|url| {
+            let url = Url::parse(&url).ok().filter(Url::has_host);
+            url.ok_or_else(|| "AWS_ENDPOINT_URL or its like is not a URL".into())
+        });
+        Self { check, url }
     }
 }
 
@@ -48,35 +73,6 @@ fn configured(config: &SdkConfig, service: &str) -> Option<String> {
     let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let of_service = config.service_config().zip(key.ok()).and_then(|(all, key)| all.load_config(key));
     of_service.or_else(|| config.endpoint_url().map(str::to_owned))
-}
-
-fn dynamodb(config: &SdkConfig) -> Result<String, String> {
-    let said = |error: &dyn std::fmt::Display| error.to_string();
-    let params = Params::builder()
-        .set_region(config.region().map(ToString::to_string))
-        .set_use_fips(Some(config.use_fips().unwrap_or_default()))
-        .set_use_dual_stack(Some(config.use_dual_stack().unwrap_or_default()))
-        .build()
-        .map_err(|error| said(&error))?;
-    let found = futures_util::FutureExt::now_or_never(DefaultResolver::new().resolve_endpoint(&params));
-    found.ok_or("it is not known at once")?.map(|endpoint| endpoint.url().to_owned()).map_err(|error| said(&error))
-}
-
-fn sns(config: &SdkConfig) -> Result<String, String> {
-    use aws_sdk_sns::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
-    let said = |error: &dyn std::fmt::Display| error.to_string();
-    let params = Params::builder()
-        .set_region(config.region().map(ToString::to_string))
-        .set_use_fips(Some(config.use_fips().unwrap_or_default()))
-        .set_use_dual_stack(Some(config.use_dual_stack().unwrap_or_default()))
-        .build()
-        .map_err(|error| said(&error))?;
-    let found = futures_util::FutureExt::now_or_never(DefaultResolver::new().resolve_endpoint(&params));
-    found.ok_or("it is not known at once")?.map(|endpoint| endpoint.url().to_owned()).map_err(|error| said(&error))
-}
-
-fn parsed(url: &str) -> Result<Url, String> {
-    Url::parse(url).ok().filter(Url::has_host).ok_or_else(|| "AWS_ENDPOINT_URL or its like is not a URL".into())
 }
 
 /// Looks at every endpoint, and at the clock by what they answer.

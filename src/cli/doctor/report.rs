@@ -1,11 +1,12 @@
 //! What the doctor found: one finding for each thing that was looked at, as lines for people and as JSON for machines.
 
-use serde_json::{Value, json};
+use anstyle::Style;
+use serde_json::{Map, Value, json};
 
-use super::checks::Check;
-use crate::cli::exit::Exit;
+use crate::cli::checks::Check;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::text;
+use crate::exit::Exit;
 
 /// How something was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,26 +21,13 @@ pub(super) enum Mark {
     NotChecked,
 }
 
-impl Mark {
-    /// The name in JSON, which is stable.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fault => "fault",
-            Self::NotChecked => "not_checked",
-        }
-    }
-
-    const fn sign(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "!!",
-            Self::Fault => "xx",
-            Self::NotChecked => "--",
-        }
-    }
-}
+/// Of each its name in JSON, which is stable, its sign in a line and the colour of that.
+const MARKS: [(Mark, &str, &str, Style); 4] = [
+    (Mark::Ok, "ok", "ok", GOOD),
+    (Mark::Warn, "warn", "!!", DOUBT),
+    (Mark::Fault, "fault", "xx", BAD),
+    (Mark::NotChecked, "not_checked", "--", DIM),
+];
 
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,13 +92,8 @@ impl Report {
         let width = self.findings.iter().map(|finding| finding.check.name().len()).max().unwrap_or_default();
         let mut lines = String::new();
         for Finding { check, mark, what, todo } in &self.findings {
-            let style = match mark {
-                Mark::Ok => GOOD,
-                Mark::Warn => DOUBT,
-                Mark::Fault => BAD,
-                Mark::NotChecked => DIM,
-            };
-            let sign = out.paint(style, mark.sign());
+            let (_, _, sign, style) = MARKS[*mark as usize];
+            let sign = out.paint(style, sign);
             lines.push_str(&format!("{sign}  {:width$}  {}\n", check.name(), text::line(what)));
             if let Some(todo) = todo {
                 lines.push_str(&format!("    {:width$}  -> {}\n", "", text::line(todo)));
@@ -129,19 +112,14 @@ impl Report {
         let one = |finding: &Finding| {
             json!({
                 "check": finding.check.name(),
-                "result": finding.mark.name(),
+                "result": MARKS[finding.mark as usize].1,
                 "what": text::line(&finding.what),
                 "todo": finding.todo.as_deref().map(text::line),
             })
         };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "summary": {
-                "ok": self.count(Mark::Ok),
-                "warn": self.count(Mark::Warn),
-                "fault": self.count(Mark::Fault),
-                "not_checked": self.count(Mark::NotChecked),
-            },
+            "summary": MARKS.map(|(mark, name, ..)| (name.to_owned(), self.count(mark).into())).into_iter().collect::<Map<_, _>>(),
             "findings": self.findings.iter().map(one).collect::<Vec<_>>(),
         })
     }

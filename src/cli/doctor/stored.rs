@@ -6,13 +6,13 @@ use std::time::Duration;
 use api_health_actors::ports::{LoadedStates, StoreError};
 use futures_util::future::join_all;
 
-use super::checks::Check;
 use super::heartbeat;
 use super::report::Finding;
 use super::tables::Table;
 use crate::app::{App, AppError};
+use crate::cli::checks::Check;
 use crate::cli::configured::{self, Checked};
-use crate::cli::{alerts, text};
+use crate::cli::text;
 use crate::settings::StoreKind;
 use crate::sqlite::SqliteFile;
 
@@ -144,7 +144,7 @@ pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding>
     let owed: Vec<_> = states
         .iter()
         .flat_map(|state| &state.owed)
-        .filter(|owed| !alerts::owed_to(app, owed).is_empty())
+        .filter(|owed| !crate::cli::stored::owed_to(app, owed).is_empty())
         .map(|owed| owed.alert.detected_at)
         .collect();
     if let Some(oldest) = owed.iter().min() {

@@ -11,12 +11,12 @@ use aws_sdk_dynamodb::types::{
 };
 use tokio::time::Instant;
 
-use super::checks::Check;
 use super::report::Finding;
+use crate::cli::checks::Check;
 use crate::cli::text;
+use crate::fault::Fault;
 use crate::store::dynamodb::KEY;
 use crate::store::dynamodb::errors::{Call, is_condition_refused};
-use crate::store::fault::Fault;
 
 /// What the writes that must not happen would write to: no API can have this id.
 const PRETENDED_KEY: &str = "api-health:doctor";

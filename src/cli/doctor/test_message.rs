@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::checks::Check;
 use super::report::Finding;
 use crate::app::App;
 use crate::cli::alerts;
+use crate::cli::checks::Check;
 use crate::cli::out::Out;
 use crate::cli::text;
 

@@ -8,8 +8,8 @@ use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::types::Subscription;
 
-use super::checks::Check;
 use super::report::Finding;
+use crate::cli::checks::Check;
 use crate::cli::text;
 use crate::settings::SnsSettings;
 
@@ -45,102 +45,87 @@ impl<'a> Topic<'a> {
     pub(super) async fn look(&self) -> Vec<Finding> {
         let (topic, subscriptions, publish) = tokio::join!(self.topic(), self.subscriptions(), self.publish());
         let is_there = !matches!(topic, Err(Trouble::NotThere));
-        let mut found = vec![self.topic_finding(topic)];
-        if is_there {
-            found.push(subscriptions);
-            found.push(publish);
-        } else {
-            let why = "the topic does not exist";
-            found.extend([Check::Subscriptions, Check::Publish].map(|check| Finding::not_checked(check, why)));
-        }
-        found
+        let told = [(Check::Topic, topic), (Check::Subscriptions, subscriptions), (Check::Publish, publish)];
+        let found = told.into_iter().map(|(check, told)| match told {
+            _ if !is_there && check != Check::Topic => Finding::not_checked(check, "the topic does not exist"),
+            Ok(finding) => finding,
+            Err(trouble) => self.trouble_finding(check, trouble),
+        });
+        found.collect()
     }
 
-    async fn topic(&self) -> Result<String, Trouble> {
-        let answer = self.client.get_topic_attributes().topic_arn(&self.sns.topic_arn).send().await;
-        let attributes = answer.map_err(|error| trouble(&error))?.attributes.unwrap_or_default();
-        let kind =
-            if self.sns.is_fifo() { "a FIFO topic, which e-mail cannot subscribe to" } else { "a standard topic" };
-        let key = match attributes.get("KmsMasterKeyId").map(String::as_str) {
-            None | Some("") => "not encrypted".to_owned(),
-            Some("alias/aws/sns") => "encrypted with the key of AWS".to_owned(),
-            Some(_) => "encrypted with a key of its own, whose use only --send-test-message shows".to_owned(),
-        };
-        Ok(format!("{kind}, {key}"))
-    }
-
-    fn topic_finding(&self, topic: Result<String, Trouble>) -> Finding {
+    fn trouble_finding(&self, check: Check, trouble: Trouble) -> Finding {
         let arn = &self.sns.topic_arn;
-        match topic {
-            Ok(what) => Finding::ok(Check::Topic, format!("{arn}: {what}")),
-            Err(Trouble::NotThere) => Finding::fault(
-                Check::Topic,
+        let action = match check {
+            Check::Topic => "sns:GetTopicAttributes",
+            _ => "sns:ListSubscriptionsByTopic",
+        };
+        match trouble {
+            Trouble::NotThere => Finding::fault(
+                check,
                 format!("{arn} does not exist"),
                 "set SNS_TOPIC_ARN in /etc/api-health/env to what `terraform output -raw topic_arn` prints",
             ),
-            Err(Trouble::Denied) => Finding::warn(
-                Check::Topic,
-                format!("{arn}: it may not be looked at"),
-                "allow sns:GetTopicAttributes on it, which doctor alone needs",
+            Trouble::Denied if check == Check::Publish => Finding::fault(
+                check,
+                format!("publishing to {arn} is not allowed"),
+                "allow sns:Publish on it in the policy of this machine's role, and see that the topic's own policy does \
+                 not deny it",
             ),
-            Err(Trouble::Other(why)) => Finding::fault(
-                Check::Topic,
+            Trouble::Denied => Finding::warn(
+                check,
+                format!("{arn}: {action} is not allowed, so this may not be looked at"),
+                format!("allow {action} on it, which doctor alone needs"),
+            ),
+            Trouble::Other(why) => Finding::fault(
+                check,
                 format!("{arn}: {why}"),
                 "see the endpoint, the credentials and the clock above, and look again",
             ),
         }
     }
 
-    async fn subscriptions(&self) -> Finding {
+    async fn topic(&self) -> Result<Finding, Trouble> {
+        let answer = self.client.get_topic_attributes().topic_arn(&self.sns.topic_arn).send().await;
+        let attributes = answer.map_err(|error| trouble(&error))?.attributes.unwrap_or_default();
+        let kind =
+            if self.sns.is_fifo() { "a FIFO topic, which e-mail cannot subscribe to" } else { "a standard topic" };
+        let key = match attributes.get("KmsMasterKeyId").map(String::as_str) {
+            None | Some("") => "not encrypted",
+            Some("alias/aws/sns") => "encrypted with the key of AWS",
+            Some(_) => "encrypted with a key of its own, whose use only --send-test-message shows",
+        };
+        Ok(Finding::ok(Check::Topic, format!("{}: {kind}, {key}", self.sns.topic_arn)))
+    }
+
+    async fn subscriptions(&self) -> Result<Finding, Trouble> {
         let mut all = Vec::new();
         let mut next = None;
         for _ in 0..PAGES_MAX {
             let ask = self.client.list_subscriptions_by_topic().topic_arn(&self.sns.topic_arn);
-            match ask.set_next_token(next.take()).send().await {
-                Ok(page) => {
-                    all.extend(page.subscriptions.unwrap_or_default());
-                    next = page.next_token.filter(|token| !token.is_empty());
-                    if next.is_none() {
-                        break;
-                    }
-                }
-                Err(error) => return self.unlisted(trouble(&error)),
+            let page = ask.set_next_token(next.take()).send().await.map_err(|error| trouble(&error))?;
+            all.extend(page.subscriptions.unwrap_or_default());
+            next = page.next_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                break;
             }
         }
-        judge(&all, self.sns, self.has_other_channels)
-    }
-
-    fn unlisted(&self, trouble: Trouble) -> Finding {
-        match trouble {
-            Trouble::Denied => Finding::warn(
-                Check::Subscriptions,
-                "they may not be looked at",
-                format!("allow sns:ListSubscriptionsByTopic on {}, which doctor alone needs", self.sns.topic_arn),
-            ),
-            Trouble::NotThere => Finding::not_checked(Check::Subscriptions, "the topic does not exist"),
-            Trouble::Other(why) => {
-                Finding::fault(Check::Subscriptions, why, "see the endpoint, the credentials and the clock above")
-            }
-        }
+        Ok(judge(&all, self.sns, self.has_other_channels))
     }
 
     /// A message that SNS refuses twice over for its form: a subject that is too long, and no text for any protocol. Who may
     /// not publish is refused for that, if SNS looks at permission first: AWS does not promise that order, so this shows no more than
     /// that permission was not what it was refused for.
-    async fn publish(&self) -> Finding {
-        let arn = &self.sns.topic_arn;
-        let publish = self.client.publish().topic_arn(arn).message_structure("json").message("{}");
+    async fn publish(&self) -> Result<Finding, Trouble> {
+        let publish = self.client.publish().topic_arn(&self.sns.topic_arn).message_structure("json").message("{}");
         let answer = publish
             .subject("api-health doctor: nothing is down ".repeat(4).chars().take(SUBJECT_CHARS).collect::<String>());
-        let error = match answer.send().await {
-            Err(error) => error,
-            Ok(_) => {
-                return Finding::warn(
-                    Check::Publish,
-                    "permitted, but a message was taken whose form SNS refuses: what answers is not SNS",
-                    "see AWS_ENDPOINT_URL and its like; a message without text may have gone out",
-                );
-            }
+        let Err(error) = answer.send().await else {
+            return Ok(Finding::warn(
+                Check::Publish,
+                "permitted, but a message was taken whose form SNS refuses: what answers is not SNS",
+                "see AWS_ENDPOINT_URL and its like; a message without text may have gone out",
+            ));
         };
         match error.as_service_error().and_then(|error| error.code()).unwrap_or_default() {
             "InvalidParameter"
@@ -148,23 +133,12 @@ impl<'a> Topic<'a> {
             | "ParameterValueInvalid"
             | "MissingParameter"
             | "ValidationError"
-            | "ValidationException" => Finding::ok(
+            | "ValidationException" => Ok(Finding::ok(
                 Check::Publish,
                 "not refused for permission: a malformed message was refused for its form. SNS does not promise to look at \
                  permission first; --send-test-message proves it",
-            ),
-            _ => match trouble(&error) {
-                Trouble::Denied => Finding::fault(
-                    Check::Publish,
-                    format!("publishing to {arn} is not allowed"),
-                    "allow sns:Publish on it in the policy of this machine's role, and see that the topic's own policy does \
-                     not deny it",
-                ),
-                Trouble::NotThere => Finding::not_checked(Check::Publish, "the topic does not exist"),
-                Trouble::Other(why) => {
-                    Finding::fault(Check::Publish, why, "see the endpoint, the credentials and the clock above")
-                }
-            },
+            )),
+            _ => Err(trouble(&error)),
         }
     }
 }
@@ -212,18 +186,12 @@ fn judge(all: &[Subscription], sns: &SnsSettings, has_other_channels: bool) -> F
                    Confirmation\" (valid for 2 days; look into spam); a new one comes with a new subscription";
     match (confirmed.len(), pending.len()) {
         (0, 0) => {
-            let subscribe = if sns.is_fifo() {
-                format!(
-                    "aws sns subscribe --topic-arn {} --protocol sqs --notification-endpoint QUEUE_ARN",
-                    sns.topic_arn
-                )
-            } else {
-                format!(
-                    "aws sns subscribe --topic-arn {} --protocol email --notification-endpoint YOU@EXAMPLE.COM",
-                    sns.topic_arn
-                )
-            };
-            bad("nobody is subscribed: an alert would be heard by nobody".into(), subscribe)
+            let to = if sns.is_fifo() { ("sqs", "QUEUE_ARN") } else { ("email", "YOU@EXAMPLE.COM") };
+            let arn = &sns.topic_arn;
+            bad(
+                "nobody is subscribed: an alert would be heard by nobody".into(),
+                format!("aws sns subscribe --topic-arn {arn} --protocol {} --notification-endpoint {}", to.0, to.1),
+            )
         }
         (0, _) => bad(
             format!("none is confirmed: an alert would be heard by nobody; pending: {}", named(&pending)),

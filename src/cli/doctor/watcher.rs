@@ -6,8 +6,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::checks::Check;
 use super::report::Finding;
+use crate::cli::checks::Check;
 use crate::cli::settings::{self, Other};
 use crate::cli::text::line;
 use crate::control::client::{ControlError, Found};

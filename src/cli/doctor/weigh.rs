@@ -1,7 +1,7 @@
 //! One cause, one fault: what fails only because something before it did is told as not checked, and points to it.
 
-use super::checks::Check;
 use super::report::{Finding, Mark};
+use crate::cli::checks::Check;
 
 /// What cannot be well while the first is not. An earlier one explains a later one.
 const BECAUSE: [(Check, &[Check]); 4] = [

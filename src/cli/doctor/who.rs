@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-use super::checks::Check;
 use super::report::Finding;
+use crate::cli::checks::{Check, SETTINGS_FILE};
 
 /// The user that the packages make and the unit names.
 const DAEMON_USER: &str = "api-health";
-/// Where the packages put the settings, and the unit reads them.
-pub(super) const SETTINGS_FILE: &str = "/etc/api-health/api-health.toml";
 /// Where the packages put the environment, and the unit reads it.
 const ENV_FILE: &str = "/etc/api-health/env";
 

@@ -22,12 +22,12 @@ pub(super) fn text_of(store: &str, sight: &Sight, now: Timestamp, out: &Out) -> 
         "WORKER",
         "HOST",
         "STATE",
-        "ROLE",
-        "SINCE",
+        "?ROLE",
+        "?SINCE",
         "LAST SEEN",
         ">SHARDS",
-        ">APIS",
-        "CHANNELS",
+        "?>APIS",
+        "?CHANNELS",
         "VERSION",
     ]);
     let mut owners = String::new();
@@ -36,7 +36,7 @@ pub(super) fn text_of(store: &str, sight: &Sight, now: Timestamp, out: &Out) -> 
         let beat = record.heartbeat.as_ref();
         table.push(vec![
             record.id.as_str().into(),
-            text::line(&record.host).into(),
+            record.host.as_str().into(),
             state_cell(record.state),
             role(record.role).into(),
             text::span(now.since(record.started_at)).into(),
@@ -44,7 +44,7 @@ pub(super) fn text_of(store: &str, sight: &Sight, now: Timestamp, out: &Out) -> 
             shards.len().to_string().into(),
             beat.map_or("-".into(), |beat| beat.apis.to_string()).into(),
             channels(record).into(),
-            text::line(&record.program).into(),
+            record.program.as_str().into(),
         ]);
         if !shards.is_empty() {
             owners.push_str(&format!("{} owns {}\n", record.id, ranges(&shards)));

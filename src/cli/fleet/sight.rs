@@ -9,6 +9,7 @@ use api_health_core::own::records::{Assignment, Key, Record, WorkerId, WorkerRec
 use api_health_core::own::shards::Shard;
 
 use crate::app::App;
+use crate::environment;
 use crate::worker::Identity;
 
 /// All of them at about one moment.
@@ -53,7 +54,7 @@ impl Sight {
 
     /// The same, without the last process of this machine: where its name is free it is dead for certain, whatever its record says.
     pub(in crate::cli) fn live_beside(&self, app: &App) -> BTreeMap<WorkerId, WorkerRecord> {
-        let own = Identity::find(&app.settings.store.state_table, &|name| std::env::var(name).ok());
+        let own = Identity::find(&app.settings.store.state_table, &environment::get);
         let mut live = self.live();
         live.retain(|id, _| !own.former_life_is_dead || *id != own.id);
         live

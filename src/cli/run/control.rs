@@ -11,11 +11,11 @@ use crate::app::App;
 use crate::control::protocol::{Alerts, Reloaded, Who};
 use crate::control::server::Server;
 use crate::control::{Daemon, place};
+use crate::environment;
 
 /// Begins to answer. Where that cannot be, it is said, and the daemon watches without.
 pub(super) async fn start(app: &App, settings: Rc<InForce>, instance: String, gauges: Gauges) -> Option<Server> {
-    let env = |name: &str| std::env::var(name).ok();
-    let Some(path) = place::of_the_daemon(&app.settings, &env) else {
+    let Some(path) = place::of_the_daemon(&app.settings, &environment::get) else {
         tracing::info!(
             "there is no folder for the control socket, so no command can ask this daemon anything; \
              set RUNTIME_DIRECTORY to one"
@@ -27,7 +27,7 @@ pub(super) async fn start(app: &App, settings: Rc<InForce>, instance: String, ga
         version: env!("CARGO_PKG_VERSION").into(),
         since: app.clock.now().to_string(),
         instance,
-        store: place::store(&app.settings, &env),
+        store: place::store(&app.settings, &environment::get),
         folder: std::env::current_dir().map(|folder| folder.display().to_string()).unwrap_or_default(),
     };
     match Server::start(&path, Rc::new(Answers { who, settings, gauges })).await {

@@ -8,11 +8,11 @@ use api_health_core::{Heartbeat, Status, Timestamp, Toward};
 use serde_json::{Value, json};
 
 use super::beat::{self, Said};
-use super::{Row, json_of_unreadable, owed_by};
+use super::{Row, owed_by};
 use crate::app::App;
-use crate::cli::alerts;
 use crate::cli::configured::Checked;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
+use crate::cli::stored::{json_of_unreadable, owed_to};
 use crate::cli::table::{Cell, Table};
 use crate::cli::text;
 
@@ -82,7 +82,7 @@ impl Seen<'_> {
 
 pub(super) fn text_of(seen: &Seen<'_>, rows: &[Row], counts: &Counts, out: &Out) -> String {
     let Seen { app, heartbeat, beats, now } = *seen;
-    let mut table = Table::new(&["API", "STATUS", "SINCE", "LAST PROBE", ">LATENCY", "WHAT"]);
+    let mut table = Table::new(&["API", "STATUS", "SINCE", "?LAST PROBE", "?>LATENCY", "WHAT"]);
     for row in rows {
         let state = &row.state;
         table.push(vec![
@@ -155,7 +155,7 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
     }
     let owed = owed_by(app, state);
     if owed > 0 {
-        let mut channels: Vec<String> = state.owed.iter().flat_map(|owed| alerts::owed_to(app, owed)).collect();
+        let mut channels: Vec<String> = state.owed.iter().flat_map(|owed| owed_to(app, owed)).collect();
         channels.sort_unstable();
         channels.dedup();
         what.push(format!("owes {} to {}", text::count(owed, "alert"), channels.join(", ")));

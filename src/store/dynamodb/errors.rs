@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 
 use crate::aws;
-use crate::store::fault::{Fault, one_line};
+use crate::fault::{Fault, one_line};
 
 /// What people call the table: `DynamoDB table api_health_configs`.
 pub(crate) fn table_name(table: &str) -> String {

@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::leases::READS_IN_FLIGHT_MAX;
 use super::{DynamoStateStore, Item, value};
-use crate::store::fault::Fault;
+use crate::fault::Fault;
 use crate::store::record::heartbeat::{self, HeartbeatRecord};
 use crate::store::record::lease::{self, worker};
 

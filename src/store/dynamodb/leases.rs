@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::errors::{Call, table_name};
 use super::{get, put_over, value};
-use crate::store::fault::Fault;
+use crate::fault::Fault;
 use crate::store::record::lease;
 
 /// Records that are read at once; a fleet of a hundred workers is read in a few rounds.

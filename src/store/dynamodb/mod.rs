@@ -23,8 +23,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
-use super::fault::Fault;
 use super::record::{self, Record, heartbeat, lease};
+use crate::fault::Fault;
 use errors::Call;
 
 /// A batch is one item, since a batch in DynamoDB knows no conditions and a transaction costs twice. 32 calls in flight

@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::errors::{Call, table_name};
+use crate::fault::Fault;
 use crate::store::RECORDS_MAX;
-use crate::store::fault::Fault;
 
 /// Segments of a large table that are read at once: enough to hide most of the waiting.
 const SEGMENTS: i32 = 4;

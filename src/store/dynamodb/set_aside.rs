@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 
 use super::{DynamoStateStore, Item, KEY, is_no_state, read_item, value};
-use crate::store::fault::Fault;
+use crate::fault::Fault;
 use crate::store::record;
 
 /// The key of a record that was set aside: this, the key that it had, `:` and a number.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use api_health::cli::exit::Exit;
+use api_health::exit::Exit;
 
 use super::page::{OPERATIONS, is_like};
 

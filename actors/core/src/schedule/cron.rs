@@ -9,20 +9,24 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Zoned};
 
+use super::{gaps, steps};
 use crate::time::Timestamp;
 
-/// How many ticks in a row [`CronTicks::longest_gap`] looks at.
-const GAP_SAMPLES: usize = 64;
-
-/// And at so many hours, then days, around which a frequent expression may pause: nights, weekends, parts of a month.
-const GAP_HOURS: i64 = 24;
-const GAP_DAYS: i64 = 32;
+/// When 2026 began: the years of which [`CronTicks::longest_gap`] tells begin here.
+const BEGAN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// What is wrong with a cron schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CronFault {
     /// The expression, and in what way.
     Expression(String),
+    /// A step that is never taken, and what to write instead.
+    Step {
+        /// In what way, as the rest of a sentence about the expression.
+        why: String,
+        /// To stand after the word "write".
+        instead: String,
+    },
     /// The time zone is not an IANA name.
     Zone,
     /// It never comes due, as on the 31st of February.
@@ -85,6 +89,7 @@ impl CronTicks {
             .build()
             .parse(expression)
             .map_err(|e| CronFault::Expression(e.to_string()))?;
+        steps::check(expression)?;
         let ticks = Self {
             cron: Box::new(cron),
             zone: time_zone,
@@ -113,35 +118,22 @@ impl CronTicks {
         ticks
     }
 
-    /// The longest time between two ticks: of the next few after 2026 began, and, where these are soon over, of those
-    /// around each hour of a day and each midnight of a month.
+    /// The longest time between two ticks, whatever the season.
     pub(super) fn longest_gap(&self) -> Duration {
-        *self.longest_gap.get_or_init(|| self.search_longest_gap())
+        *self.longest_gap.get_or_init(|| {
+            let around = |at: Timestamp| {
+                let before = self.at_or_before(Timestamp::from_millis(at.as_millis() - 1))?;
+                Some(self.after(before)?.since(before))
+            };
+            let changes = gaps::clock_changes(&self.zone, BEGAN).filter_map(around);
+            changes.fold(gaps::longest(&self.cron, &self.zone, BEGAN), Duration::max)
+        })
     }
 
-    fn search_longest_gap(&self) -> Duration {
-        let began = Timestamp::from_millis(1_767_225_600_000);
-        let mut at = began;
-        let mut longest = Duration::ZERO;
-        for sample in 0..=GAP_SAMPLES {
-            let Some(next) = self.after(at) else { break };
-            if sample > 0 {
-                longest = longest.max(next.since(at));
-            }
-            at = next;
-        }
-        // Sparse ones have shown their pauses by now, and to search for them costs more.
-        let hour = Duration::from_secs(3_600);
-        let hours = (1..=GAP_HOURS).chain((1..=GAP_DAYS).map(|day| day * 24));
-        for hours in hours.filter(|hours| *hours < GAP_DAYS * 24) {
-            let looked = began.plus(hour * u32::try_from(hours).unwrap_or(u32::MAX));
-            if looked > at
-                && let (Some(before), Some(after)) = (self.at_or_before(looked), self.after(looked))
-            {
-                longest = longest.max(after.since(before));
-            }
-        }
-        longest
+    /// What should be said of the expression though it is good.
+    pub(super) fn remark(&self) -> Option<String> {
+        let expression = self.text.rsplit_once(' ')?.0;
+        Some(format!("{expression} {}", steps::remark(expression)?))
     }
 
     fn after(&self, at: Timestamp) -> Option<Timestamp> {
@@ -227,6 +219,39 @@ mod tests {
         assert_eq!(ticks("*/10 * * * * *", "UTC", "2026-01-01T00:00:01Z", 1), ["2026-01-01T00:00:10.000Z"]);
         for sunday in ["0 12 * * 0", "0 12 * * 7"] {
             assert_eq!(ticks(sunday, "UTC", "2026-01-01T00:00:00Z", 1), ["2026-01-04T12:00:00.000Z"]);
+        }
+    }
+
+    #[test]
+    fn no_gap_of_five_years_is_longer_than_the_longest_one() {
+        let end = Timestamp::parse("2031-01-01T00:00:00Z").unwrap();
+        for (expression, zone, exact_days) in [
+            ("0 3 * 6-8 *", "UTC", Some(275)),
+            ("0 3 25 12 *", "UTC", Some(366)),
+            ("0 3 L * *", "UTC", Some(31)),
+            ("0 3 * * 1#5", "UTC", None),
+            ("0 0 * 2 MON#5", "UTC", None),
+            ("0 0 29 2 *", "UTC", Some(2_921)),
+            ("0 3 15W 1,7 *", "UTC", None),
+            ("0 0 31 * *", "UTC", Some(61)),
+            ("0 0 1-7 * +MON", "UTC", Some(35)),
+            ("30 2 * * *", "Europe/Berlin", None),
+            ("*/20 2 * * *", "Europe/Berlin", None),
+            ("*/20 2 * * SUN", "Europe/Berlin", None),
+            ("0 9-17 * * *", "America/New_York", None),
+            ("30 0-22 * * *", "Australia/Lord_Howe", None),
+            ("15,45 1-3 * * SAT,SUN", "Europe/Berlin", None),
+        ] {
+            let cron = CronTicks::parse(expression, zone, YEAR_2026).unwrap();
+            let longest = cron.longest_gap();
+            let mut at = cron.after(YEAR_2026).unwrap();
+            while let Some(next) = cron.after(at).filter(|next| *next < end) {
+                assert!(next.since(at) <= longest, "{expression} {zone}: {at} to {next}, not {longest:?}");
+                at = next;
+            }
+            if let Some(days) = exact_days {
+                assert_eq!(longest.as_secs().div_ceil(86_400), days, "{expression}");
+            }
         }
     }
 

@@ -12,11 +12,15 @@
 //! |---|---|
 //! | `due` | the present on both clocks, and a due time on one of them |
 //! | `cron` | the ticks of a cron expression |
+//! | `gaps` | the longest time between two ticks |
+//! | `steps` | steps that do not mean what they look like |
 //! | `slot` | the place of an API inside its ticks |
 
 mod cron;
 mod due;
+mod gaps;
 mod slot;
+mod steps;
 
 use std::fmt;
 use std::time::Duration;
@@ -113,8 +117,15 @@ impl Schedule {
         }
     }
 
-    /// The longest time between two ticks, for a cron expression over the month after 2026 began, or over the next 64 ticks
-    /// where those take longer.
+    /// What should be said of the schedule though it is good: a step that leaves uneven gaps.
+    pub fn remark(&self) -> Option<String> {
+        match &self.0 {
+            Kind::Every(_) => None,
+            Kind::Cron(cron) => cron.remark(),
+        }
+    }
+
+    /// The longest time between two ticks: that of a whole round of the calendar.
     pub fn longest_gap(&self) -> Duration {
         match &self.0 {
             Kind::Every(interval) => *interval,

@@ -1,17 +1,16 @@
 //! The writing of a plan: each change under the condition that the row is still as the plan found it.
 
 use std::cell::{Cell, RefCell};
-use std::io::IsTerminal;
 
 use api_health_actors::ports::SourceError;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::app::AppError;
-use crate::cli::exit::Exit;
-use crate::cli::out::{Out, note};
+use crate::cli::out::{Out, note, shows_progress};
 use crate::cli::text::{self, count};
 use crate::configs::raw::{RowChange, RowTable};
+use crate::exit::Exit;
 
 /// Fewer rows are written too soon for a progress bar.
 const PROGRESS_FROM: usize = 50;
@@ -101,7 +100,7 @@ fn tell_left_alone(left_alone: &[String]) -> Exit {
 }
 
 fn bar(total: usize) -> ProgressBar {
-    if total < PROGRESS_FROM || !std::io::stderr().is_terminal() {
+    if total < PROGRESS_FROM || !shows_progress() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(total as u64);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{ASSIGNMENT, SCHEMA, parse, version};
-use crate::store::fault::one_line;
+use crate::fault::one_line;
 use crate::store::record::{KindWord, Time};
 
 /// Every field of it.

@@ -102,7 +102,7 @@ impl<'a> From<&'a WorkerRecord> for StoredWorker<'a> {
 
 /// Reads the record of the worker of that name.
 pub(super) fn read(name: &str, mut fields: Map<String, Value>) -> Result<WorkerRecord, String> {
-    let id = WorkerId::parse(name).map_err(|why| crate::store::fault::one_line(&format!("the worker's name {why}")))?;
+    let id = WorkerId::parse(name).map_err(|why| crate::fault::one_line(&format!("the worker's name {why}")))?;
     let beat = fields.remove(HEARTBEAT).filter(|beat| !beat.is_null());
     let (stored, mut extra) = parse::<StoredWorker<'static>>(fields, &FIELDS)?;
     let heartbeat = beat.as_ref().and_then(|beat| heartbeat::read_within_another(beat).ok());

@@ -1,0 +1,156 @@
+//! What stands below the options in the help of each command: examples, exit codes, and the names in its JSON.
+
+use crate::exit::Exit;
+
+/// What to begin with.
+pub(super) const EXAMPLES: &str =
+    "  api-health demo                               watch a small API go down and come back, offline
+  api-health run https://example.com/health     watch an API now, with the defaults
+  api-health apis add --url https://example.com/health --name Example
+  api-health run                                watch everything that is configured
+  api-health probe https://example.com          one probe: phases, verdict, reasons
+  api-health status                             what is up and what is down
+  api-health alerts test                        see that alerts arrive";
+
+pub(super) const ADD_EXAMPLES: &str = "\
+Examples:
+  api-health apis add --url https://example.com/health --name Shop --set interval_seconds=30
+  api-health apis add --url example.com --set schedule='*/5 8-18 * * MON-FRI' --set timezone=Europe/Berlin
+  api-health apis add --url https://example.com/me --set 'headers.Authorization=Bearer ${env:SHOP_TOKEN}'";
+
+pub(super) const PROBE_HELP: &str = "\
+Exit codes: 0 pass, 1 fail, 2 could not tell, 64 neither an id nor a URL that may be probed.
+
+With --json, every name is stable:
+  api_id, name (null for a URL), method, url, address, started_at, took_ms,
+  phases { resolve_ms, connect_ms, tls_ms, first_byte_ms, body_ms }, status_code, body_bytes,
+  body_cut_at_bound, redirects, location, verdict (pass, fail, inconclusive), reasons[]
+What did not happen is null.
+
+Examples:
+  api-health probe https://example.com/health
+  api-health probe shop --json";
+
+pub(super) const LIST_HELP: &str = "\
+With --json: apis[] with api_id, name, url, method, schedule, enabled, told_within_seconds, tags[],
+source, shadowed; refused[] with api_id, source, issues[]; unreadable[] with source, why.
+
+Example:
+  api-health apis list --json | jq -r '.apis[].url'";
+
+pub(super) const IMPORT_HELP: &str = "\
+The plan comes first: + a row that is added, ~ one that changes, field by field, - one that is removed.
+Then it is asked for a yes. The same import again has nothing to do. A row that somebody changed since
+the plan was made is left alone. An import that failed midway goes on when it is run again.
+
+Exit codes: 0 done, or nothing to do; 64 a row is bad, or nobody can be asked and --yes is missing;
+69 the table is not available; 75 the answer was no, or some rows were left alone.
+
+Examples:
+  api-health apis import apis.toml --dry-run
+  api-health apis import apis.toml --yes
+  api-health apis import apis.toml --prune";
+
+pub(super) const STATUS_HELP: &str = "\
+With --json, every name is stable:
+  at, environment, store, summary { up, down, unknown, disabled, suspect, owed_alerts },
+  store_trouble { since, reason } (null while the store takes writes),
+  heartbeat { at, age_seconds, is_overdue, instance, program_version, heartbeat_seconds,
+              checkpoint_seconds, apis, up, down, unknown, owed, probes, probes_since, late,
+              late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once;
+              of several workers the sums, as of the oldest),
+  heartbeats[] (the same for each worker),
+  apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
+           not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
+           suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
+           last_probe { at, verdict (pass, fail, inconclusive), latency_ms, status_code, error },
+           on_time (as of the heartbeat: true, false, or null where it does not say, or where that
+           probe could not tell),
+           owed_alerts, missed_ticks },
+  unreadable[] { api_id, why }, refused[] { api_id, source }
+What is not known is null.
+
+Examples:
+  api-health status --down
+  api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
+
+pub(super) const FLEET_HELP: &str = "\
+Only what the workers wrote down is read; nobody is asked. A worker was last seen when its figures
+were made, up to a minute before; its own clock says so. An SQLite file is owned whole, by one process.
+
+Exit codes: 0 done, 69 the table does not answer, or holds records that cannot be read.
+
+With --json, every name is stable:
+  at, store, owner_pid (of an SQLite file; else null), shards, unowned_shards[], writes_schema,
+  workers[] { worker, host, state (live, left, fenced), role (worker, standby), session, version,
+              since, last_seen_at, last_seen_seconds, lease_seconds, renew_seconds,
+              program_version, reads_schema, channels[], shards[] { shard, epoch }, apis },
+  asks[] { id, at, what (retry, withdraw, drop_channel), api_id, alert_ids[], incident_id, channel }
+What is not known is null.
+
+Examples:
+  api-health fleet
+  api-health fleet --json | jq -r '.workers[] | select(.state == \"live\") | .host'";
+
+pub(super) const COST_HELP: &str = "\
+Nothing is asked of AWS but what is configured there. How it is reckoned: docs/cost.md.
+
+With --json, every name is stable:
+  apis, apis_are (given, configured, assumed), interval_seconds (null if it differs), probes,
+  checkpoint_seconds, heartbeat_seconds, reload_seconds, workers, instance (of each worker),
+  prices { region, as_of },
+  lines[] { item, quantity, unit, usd, confirmed }, dynamodb_usd, total_usd,
+  others[] { item, usd, confirmed }
+All of it is for a month of 730 hours, in US dollars.
+
+Examples:
+  api-health cost --apis 10000 --interval-seconds 30
+  api-health cost --workers 2
+  api-health cost --json | jq .total_usd";
+
+pub(super) const ALERTS_LIST_HELP: &str = "\
+What came of an attempt is stored within checkpoint_seconds (10), or at once where that is more
+than a minute (DynamoDB): the figures may be that old. A restart of `run` tries again within a minute, whatever stands here.
+
+With --json, every name is stable:
+  owed[] { alert_id, incident_id, api_id, name, url, kind (down, up, closed), happened_at,
+           detected_at, owed_seconds, reason, delivered_to[], owed_to[],
+           deliveries[] { channel, delivered, failures, last_error, next_try_at } },
+  unreadable[] { api_id, why }
+
+Example:
+  api-health alerts list --json | jq -r '.owed[] | [.alert_id, .deliveries[].last_error] | @tsv'";
+
+pub(super) const ALERTS_RETRY_HELP: &str = "\
+Alerts of one API go out in order through each channel: behind one that is not taken, the next is
+not tried. Beside a daemon that does not answer, nothing is tried.
+
+Exit codes: 0 all taken over, or nothing owed; 69 some were not, or the daemon does not answer;
+64 an id of which nothing is owed.
+
+With --json, every name is stable:
+  results[] { alert_id, api_id, kind, channel, result, delivered, why },
+  unreadable[] { api_id, why }
+The result is taken_over, failed, or not_tried (an earlier one failed, or no process that runs has
+the channel).
+
+Examples:
+  api-health alerts retry
+  api-health alerts retry shop.1795332600000.3.down";
+
+pub(super) const ALERTS_DROP_HELP: &str = "\
+For a channel that is gone for good; its name is that in `alerts list`. What is owed to others stays.
+
+Exit codes: 0 done; 69 the store or the daemon does not answer.
+
+With --json, every name is stable:
+  channel, dropped (how many alerts it was owed)
+
+Example:
+  api-health alerts drop --channel webhook";
+
+/// Examples and exit codes.
+pub(super) fn after_help() -> String {
+    let codes = Exit::TABLE.map(|(exit, meaning)| format!("  {:<3} {meaning}\n", exit.code())).concat();
+    format!("Examples:\n{EXAMPLES}\n\nExit codes:\n{}", codes.trim_end())
+}
