@@ -1,7 +1,9 @@
 //! API configs: rows as people write them, and what they mean.
 
 pub mod defaults;
+#[cfg(feature = "aws")]
 mod dynamodb_change;
+#[cfg(feature = "aws")]
 pub mod dynamodb_table;
 pub mod fields;
 pub mod file;

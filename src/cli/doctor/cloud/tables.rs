@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::types::{
 };
 use tokio::time::Instant;
 
-use super::checks::Check;
-use super::report::Finding;
+use crate::cli::doctor::checks::Check;
+use crate::cli::doctor::report::Finding;
 use crate::cli::text;
 use crate::store::dynamodb::KEY;
 use crate::store::dynamodb::errors::{Call, is_condition_refused};
