@@ -105,7 +105,10 @@ fn what_is_shipped_is_optimised_whole() {
     let release = levels("release");
     assert!(release.iter().any(|(name, level)| name == "aws-sdk-dynamodb" && *level == 0), "{release:?}");
     for (name, _) in &release {
-        assert!(built.iter().any(|(known, _)| known == name), "[profile.release.package] names {name}, which is not built");
+        assert!(
+            built.iter().any(|(known, _)| known == name),
+            "[profile.release.package] names {name}, which is not built"
+        );
     }
     let wanted: Vec<(String, i64)> = release.into_iter().map(|(name, _)| (name, 3)).collect();
     assert_eq!(levels("dist"), wanted, "each crate that `release` leaves as it is stands in `dist` with opt-level = 3");
