@@ -90,7 +90,7 @@ fn main() {
         return;
     }
     heading("10,000 APIs, each every 30 s, over DynamoDB Local");
-    if let Some(emulator) = tools::dynamodb_local::DynamoDbLocal::shared() {
+    if let Some(emulator) = tools::dynamodb_local::shared() {
         for workers in [1, 2, 4] {
             measure(&mut target, workers, 10_000, 30, Some(&emulator.endpoint));
         }

@@ -2,6 +2,11 @@
 //!
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
+#[cfg(feature = "aws")]
+mod cloud;
+#[cfg(not(feature = "aws"))]
+#[path = "app/no_cloud.rs"]
+mod cloud;
 mod error;
 pub(crate) mod start;
 
@@ -9,6 +14,7 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use api_health_actors::leases::Leases;
 use api_health_actors::ports::{Clock, ConfigSource, Notifier, StateStore, StoreError};
 use api_health_actors::supervisor::LeaseParts;
 use api_health_actors::system::{Options, World};
@@ -18,22 +24,17 @@ use api_health_core::own::records::WorkerRecord;
 use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
 
-use crate::aws;
 use crate::clock::{SystemClock, since_boot};
-use crate::configs::dynamodb_table::DynamoConfigTable;
 use crate::configs::raw::RowTable;
 use crate::configs::source::{FileSource, TableSource, UrlSource};
 use crate::configs::sqlite_table::SqliteConfigTable;
 use crate::configs::validate::RowRules;
 use crate::environment;
-use crate::notify::sns::SnsNotifier;
 use crate::notify::terminal::TerminalNotifier;
 use crate::notify::webhook::WebhookNotifier;
 use crate::probe::{Client, HttpProbe, Limits};
 use crate::settings::{Settings, StoreKind};
 use crate::sqlite::{Holder, OnlyOne, SqliteFile};
-use crate::store::dynamodb::DynamoStateStore;
-use crate::store::dynamodb::leases::DynamoLeases;
 use crate::store::record::{SCHEMA, SCHEMA_OF_FLEETS};
 use crate::store::sqlite::SqliteStateStore;
 use crate::telemetry;
@@ -58,8 +59,8 @@ pub struct App {
     only_one: OnceLock<OnlyOne>,
     /// Likewise: the name of this worker.
     identity: OnceLock<Identity>,
-    /// The region, once it and credentials were found: each client has a configuration of its own, and none looks for them again.
-    region: OnceLock<String>,
+    /// Likewise: the region that clients of AWS are made for.
+    region: cloud::Region,
 }
 
 impl App {
@@ -74,7 +75,7 @@ impl App {
             looks_only: false,
             only_one: OnceLock::new(),
             identity: OnceLock::new(),
-            region: OnceLock::new(),
+            region: cloud::Region::default(),
         }
     }
 
@@ -94,13 +95,9 @@ impl App {
     /// # Errors
     /// What is not there, and what to do.
     pub async fn open_store(&self) -> Result<Arc<dyn StateStore>, AppError> {
-        let store = &self.settings.store;
-        Ok(match store.kind {
+        Ok(match self.settings.store.kind {
             StoreKind::Sqlite => Arc::new(SqliteStateStore::open(&self.sqlite_file()?)?),
-            StoreKind::Dynamodb => {
-                let config = self.aws().await?;
-                Arc::new(DynamoStateStore::new(aws_sdk_dynamodb::Client::new(&config), store.state_table.clone()))
-            }
+            StoreKind::Dynamodb => cloud::states(&self.settings, &self.region).await?,
         })
     }
 
@@ -109,13 +106,9 @@ impl App {
     /// # Errors
     /// What is not there, and what to do.
     pub async fn open_table(&self) -> Result<Arc<dyn RowTable>, AppError> {
-        let store = &self.settings.store;
-        Ok(match store.kind {
+        Ok(match self.settings.store.kind {
             StoreKind::Sqlite => Arc::new(SqliteConfigTable::open(&self.sqlite_file()?)?),
-            StoreKind::Dynamodb => {
-                let config = self.aws().await?;
-                Arc::new(DynamoConfigTable::new(aws_sdk_dynamodb::Client::new(&config), store.config_table.clone()))
-            }
+            StoreKind::Dynamodb => cloud::configs(&self.settings, &self.region).await?,
         })
     }
 
@@ -123,9 +116,8 @@ impl App {
     ///
     /// # Errors
     /// No region, or no credentials.
-    pub async fn open_leases(&self) -> Result<DynamoLeases, AppError> {
-        let client = aws_sdk_dynamodb::Client::new(&self.aws().await?);
-        Ok(DynamoLeases::new(client, self.settings.store.state_table.clone()))
+    pub async fn open_leases(&self) -> Result<Arc<dyn Leases>, AppError> {
+        cloud::leases(&self.settings, &self.region).await
     }
 
     /// Whether the store is there to be read. Opening an SQLite file creates it, which a command that only looks must not.
@@ -216,10 +208,7 @@ impl App {
         let clock = || Arc::clone(&self.clock);
         let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
         if let Some(sns) = &self.settings.notify.sns {
-            // The topic's own region, wherever the tables are. A configuration of its own: see `aws`.
-            let config = aws::load(Some(sns.region().to_owned())).await;
-            let client = aws_sdk_sns::Client::new(&config);
-            notifiers.push(Arc::new(SnsNotifier::new(client, sns.topic_arn.clone(), environment(), clock())));
+            notifiers.push(cloud::topic(sns, environment(), clock()).await?);
         }
         if let Some(webhook) = &self.settings.notify.webhook {
             let notifier = url::Url::parse(webhook.url.reveal())
@@ -291,7 +280,7 @@ impl App {
         };
         Ok(Some(LeaseParts {
             member: Member::new(record, identity.former_life_is_dead, terms, SHARDS, SCHEMA),
-            leases: Arc::new(leases),
+            leases,
             now: Arc::new(since_boot),
             expected: fleet.expected.filter(|_| !alone),
             alone,
@@ -346,24 +335,6 @@ impl App {
     pub fn instance(&self) -> String {
         let host = host();
         format!("{host}:{}:{}", std::process::id(), self.clock.now().as_millis())
-    }
-
-    async fn aws(&self) -> Result<aws_config::SdkConfig, AppError> {
-        if let Some(region) = self.region.get() {
-            return Ok(aws::load(Some(region.clone())).await);
-        }
-        let config = aws::load(self.settings.region.clone()).await;
-        match aws::preflight(&config).await {
-            Ok(()) => {
-                let region = config.region().map(ToString::to_string);
-                region.map(|region| self.region.set(region)); // another call may have been as quick
-                Ok(config)
-            }
-            Err(error) => {
-                let error = error.explain().await;
-                Err(if error.may_pass { AppError::NotYet } else { AppError::Unavailable }(error.to_string()))
-            }
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! settings, the command line, and one composition root where ports meet adapters: [`app`].
 
 pub mod app;
+#[cfg(feature = "aws")]
 pub mod aws;
 pub mod cli;
 pub mod clock;

@@ -6,8 +6,7 @@ use std::time::Duration;
 use api_health_actors::ports::{StateStore, StoreError};
 use api_health_core::ApiId;
 
-use super::AppError;
-use crate::aws;
+use super::{AppError, cloud};
 use crate::systemd;
 
 /// How long a start waits for a store that does not answer, before the process ends and whoever started it decides.
@@ -41,7 +40,7 @@ pub(super) async fn patiently<T>(
             done => return done,
         };
         tracing::warn!(why, again_after_seconds = wait.as_secs(), "AWS cannot be called yet; waiting for it");
-        systemd::waits(&format!("waiting for AWS: {why}"), wait + aws::PREFLIGHT_MAX);
+        systemd::waits(&format!("waiting for AWS: {why}"), wait + cloud::PREFLIGHT_MAX);
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(AWS_AGAIN_AFTER_MAX);
     }

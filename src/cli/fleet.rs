@@ -28,7 +28,7 @@ pub(super) async fn run(app: &App, args: &FleetArgs, out: &Out) -> Result<Exit, 
         }
         return Ok(Exit::Ok);
     }
-    let sight = Sight::read(&app.open_leases().await?).await?;
+    let sight = Sight::read(&*app.open_leases().await?).await?;
     let now = app.clock.now();
     if args.json {
         out.json(&render::json_of(&store, &sight, None, now))?;

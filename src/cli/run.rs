@@ -66,7 +66,7 @@ async fn must_be_alone(app: &App) -> Result<(), AppError> {
         return Ok(()); // its lock sees to that
     }
     // A table that cannot be read is found out, and waited for, by what comes next.
-    let Ok(sight) = Sight::read(&app.open_leases().await?).await else { return Ok(()) };
+    let Ok(sight) = Sight::read(&*app.open_leases().await?).await else { return Ok(()) };
     let (live, now) = (sight.live_beside(app), app.clock.now());
     match live.values().find(|record| record.is_about(now)) {
         Some(other) => Err(AppError::Unavailable(format!(

@@ -2,7 +2,9 @@
 
 pub mod checker;
 pub mod defaults;
+#[cfg(feature = "aws")]
 mod dynamodb_change;
+#[cfg(feature = "aws")]
 pub mod dynamodb_table;
 pub mod fields;
 pub mod file;

@@ -36,7 +36,7 @@ pub const PROBE_BYTES_OUT: u64 = 1_458;
 pub const ITEM_OVERHEAD_BYTES: u64 = 100;
 
 /// Items in one page of a scan, as the program asks for them.
-pub const PAGE_ITEMS: u64 = crate::store::dynamodb::scan::PAGE_ITEMS as u64;
+pub const PAGE_ITEMS: u64 = crate::store::PAGE_ITEMS as u64;
 
 /// A write that may wait is done at the next whole second after its checkpoint, and the keeper looks for it four times a second.
 const CHECKPOINT_SLACK: Duration = Duration::from_millis(1_250);
@@ -162,7 +162,7 @@ mod tests {
 
     fn item_bytes(item: &impl Serialize) -> u64 {
         let Value::Object(fields) = serde_json::to_value(item).unwrap() else { panic!("no item") };
-        crate::store::dynamodb::value::item_bytes(&fields) as u64
+        crate::store::item_bytes(&fields) as u64
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! 1. `Ok` means that the channel has taken the alert over: SNS has answered with a message id, the webhook's server
 //!    with a 2xx that refuses nothing in its body, the terminal's output has been written and flushed. Until then the alert stays owed.
 //! 2. Every repeat carries the same alert id, so that a receiver can drop it. At least once, never "at most".
-//! 3. A call ends within the adapter's own stated timeout ([`sns::DELIVER_TIMEOUT`], [`webhook::DELIVER_TIMEOUT`],
+//! 3. A call ends within the adapter's own stated timeout (`sns::DELIVER_TIMEOUT`, [`webhook::DELIVER_TIMEOUT`],
 //!    [`terminal::WRITE_TIMEOUT`]), whatever the other side does.
 //! 4. No secret is in the text of an error. The path and query of a webhook's URL count as secret.
 //!
@@ -14,6 +14,7 @@
 //! and says what to do. Neither drops an alert.
 
 pub mod message;
+#[cfg(feature = "aws")]
 pub mod sns;
 pub mod terminal;
 pub mod webhook;

@@ -25,6 +25,8 @@ pub const FILE_NAME: &str = "api-health.toml";
 
 /// The most files and folders of APIs.
 const PATHS_MAX: usize = 1_000;
+/// Why a setting of AWS is refused by a build without the feature `aws`.
+pub const NO_AWS: &str = "needs AWS, and this build has no AWS: it was made with --no-default-features";
 
 /// A cron expression has no year, so that it comes due after any moment if it does after this one: 2026-01-01.
 const SOME_MOMENT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -49,10 +51,20 @@ pub fn load(
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+    load_for(cfg!(feature = "aws"), file, folder, env)
+}
+
+/// The same for a build with or without AWS.
+fn load_for(
+    has_aws: bool,
+    file: Option<&Path>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<LoadedSettings, Vec<ConfigIssue>> {
     let usual = folder.join(FILE_NAME);
     let file = file.map(Path::to_owned).or_else(|| usual.exists().then_some(usual));
     let raw = file.as_deref().map(RawFile::read).transpose()?.unwrap_or_default();
-    let mut reader = Reader { file: raw, env, issues: Vec::new(), effective: Vec::new() };
+    let mut reader = Reader { has_aws, file: raw, env, issues: Vec::new(), effective: Vec::new() };
     let settings = Settings {
         environment: reader.text(&keys::ENVIRONMENT, words::environment),
         region: reader.optional_text(&keys::REGION, words::region),
@@ -146,17 +158,18 @@ fn store(reader: &mut Reader<'_>) -> StoreSettings {
         let name = key.env?;
         reader.env(name).map(|_| name)
     });
-    let kind = match (by_env, reader.read(&keys::STORE_KIND, words::store_kind)) {
-        (Some(name), _) => {
-            reader.note(&keys::STORE_KIND, json!(StoreKind::Dynamodb.as_str()), Origin::Env(name));
-            StoreKind::Dynamodb
-        }
-        (None, written) => {
-            let (kind, origin) = written.unwrap_or((StoreKind::Sqlite, Origin::Default));
-            reader.note(&keys::STORE_KIND, json!(kind.as_str()), origin);
-            kind
-        }
+    let (kind, origin) = match (by_env, reader.read(&keys::STORE_KIND, words::store_kind)) {
+        (Some(name), _) => (StoreKind::Dynamodb, Origin::Env(name)),
+        (None, written) => written.unwrap_or((StoreKind::Sqlite, Origin::Default)),
     };
+    if kind == StoreKind::Dynamodb && !reader.has_aws {
+        let instead = match origin {
+            Origin::Env(_) => "nothing into it, which leaves an SQLite file, or take a build with AWS",
+            _ => "\"sqlite\", or take a build with AWS",
+        };
+        reader.fault(keys::STORE_KIND.name(), &origin, Fault::new("\"dynamodb\"", NO_AWS, instead));
+    }
+    reader.note(&keys::STORE_KIND, json!(kind.as_str()), origin);
     let path = match reader.written(&keys::STORE_PATH) {
         Some(_) => reader.path(&keys::STORE_PATH).unwrap_or_default(),
         None => {
@@ -278,4 +291,44 @@ fn default_schedule(reader: &mut Reader<'_>, built_in: &ApiDefaults) -> (Default
         reader.note(key, value, origin);
     }
     (when, timezone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a build without AWS says of a settings file and an environment.
+    fn faults(file: &str, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        std::fs::write(&path, file).unwrap();
+        let issues = load_for(false, Some(&path), folder.path(), env).err().unwrap_or_default();
+        let place = format!("{}, ", path.display());
+        issues.iter().map(|issue| issue.to_string().replace(&place, "")).collect()
+    }
+
+    #[test]
+    fn a_build_without_aws_refuses_each_setting_that_needs_it() {
+        let unset = |_: &str| None;
+        let file = "region = \"eu-central-1\"\n[store]\nkind = \"dynamodb\"\n[notify.sns]\n\
+                    topic_arn = \"arn:aws:sns:eu-central-1:123456789012:alerts\"\n";
+        let told = faults(file, &unset);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told[0].starts_with("line 3: store.kind: \"dynamodb\" needs AWS, and this build has no AWS"),
+            "{told:?}"
+        );
+        assert!(told[0].contains("write \"sqlite\""), "{told:?}");
+        assert!(told[1].starts_with("line 5: notify.sns.topic_arn: \"arn:aws:sns:"), "{told:?}");
+        assert!(told[1].contains("this build has no AWS") && told[1].contains("[notify.webhook]"), "{told:?}");
+
+        let table = |name: &str| (name == "DDB_STATE_TABLE").then(|| "states".to_owned());
+        let told = faults("", &table);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("environment variable DDB_STATE_TABLE: store.kind:"), "{told:?}");
+        assert!(told[0].contains("this build has no AWS") && told[0].contains("write nothing into it"), "{told:?}");
+
+        let region = |name: &str| (name == "AWS_REGION").then(|| "eu-central-1".to_owned());
+        assert_eq!(faults("", &region), [""; 0], "a region alone asks for nothing");
+    }
 }

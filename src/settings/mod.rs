@@ -16,7 +16,7 @@ pub mod show;
 pub mod types;
 mod words;
 
-pub use load::LoadedSettings;
+pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
     ApisSettings, FleetSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings,
     StoreKind, StoreSettings, WebhookSettings,

@@ -4,6 +4,7 @@ use api_health_core::Secret;
 use serde_json::{Value, json};
 
 use super::keys::{self, Key};
+use super::load::NO_AWS;
 use super::reader::{Origin, Reader};
 use super::words;
 use super::{NotifySettings, SnsSettings, WebhookSettings};
@@ -98,6 +99,11 @@ fn secret(reader: &mut Reader<'_>, key: &Key, bytes_max: usize) -> Option<(Secre
 
 fn sns(reader: &mut Reader<'_>) -> Option<SnsSettings> {
     require(reader, "notify.sns", &keys::TOPIC_ARN);
+    if let (false, Some((value, origin))) = (reader.has_aws, reader.written(&keys::TOPIC_ARN)) {
+        let found = value.as_str().map_or_else(|| "the topic".into(), values::quote);
+        let instead = "no topic, but for instance [notify.webhook], or take a build with AWS";
+        reader.fault(keys::TOPIC_ARN.name(), &origin, Fault::new(found, NO_AWS, instead));
+    }
     let read = |v: &Value| words::topic_arn(v).map(|topic_arn| Some(SnsSettings { topic_arn }));
     reader.value(&keys::TOPIC_ARN, None, read, |sns| json!(sns.as_ref().map(|s| &s.topic_arn)))
 }

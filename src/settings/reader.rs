@@ -47,6 +47,8 @@ pub struct Effective {
 
 /// Reads keys and gathers what is wrong with them.
 pub(super) struct Reader<'a> {
+    /// Whether this build can speak to AWS.
+    pub(super) has_aws: bool,
     pub(super) file: RawFile,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) issues: Vec<ConfigIssue>,

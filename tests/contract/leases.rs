@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 
 use crate::state_store::worlds::block_on;
 use crate::support::dynamodb::{client, create_table};
-use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::dynamodb_local;
 use crate::support::moto::Moto;
 
 /// Records of its own, that can be opened more than once.
@@ -50,7 +50,7 @@ fn on_moto<F: Future<Output = ()>>(promise: fn(World) -> F) {
 }
 
 fn on_local<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    if let Some(server) = DynamoDbLocal::shared() {
+    if let Some(server) = dynamodb_local::shared() {
         on_dynamodb(&server.endpoint, promise);
     }
 }

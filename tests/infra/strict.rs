@@ -5,14 +5,15 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::support::emulator::Emulator;
 use crate::support::tools;
 
 /// Where everything is that is set up here.
@@ -24,12 +25,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// A running emulator.
-pub(crate) struct Strict {
-    /// Where: `http://127.0.0.1:…`.
-    pub(crate) endpoint: String,
-    port: u16,
-    process: Child,
-}
+pub(crate) struct Strict(Emulator);
 
 impl Strict {
     /// The one that all tests of this process share. It ends with the process.
@@ -39,23 +35,12 @@ impl Strict {
     }
 
     /// One of its own.
-    #[allow(clippy::disallowed_methods, reason = "a test waits for a real process")]
     pub(crate) fn start() -> Strict {
-        let port = tools::free_port();
-        let process = Command::new(tools::path("venv/bin/python"))
-            .arg(script("strict.py"))
-            .args(["--until-stdin-ends", "-p", &port.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "the emulator did not start within 60 s");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Strict { endpoint: format!("http://127.0.0.1:{port}"), port, process }
+        Self(Emulator::start("the strict emulator", |port| {
+            let mut command = Command::new(tools::path("venv/bin/python"));
+            command.arg(script("strict.py")).args(["--until-stdin-ends", "-p", &port.to_string()]);
+            command
+        }))
     }
 
     /// The environment of somebody who may do everything.
@@ -100,10 +85,11 @@ impl Strict {
     }
 }
 
-impl Drop for Strict {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+impl Deref for Strict {
+    type Target = Emulator;
+
+    fn deref(&self) -> &Emulator {
+        &self.0
     }
 }
 

@@ -99,11 +99,7 @@ fn without_a_daemon_a_channel_is_given_up_without_being_tried_again() {
 #[test]
 fn on_dynamodb_without_a_daemon_it_owns_everything_for_that() {
     let cloud = Cloud::new();
-    let target = Server::start();
-    target.set("/shop", Answer::Status(500));
-    cloud.put_row("shop", &target.url("/shop"), &[]);
-    let mut home = cloud.home();
-    home.env("SNS_TOPIC_ARN", format!("{}-misspelt", cloud.topic_arn));
+    let (_target, home) = cloud.outage_without_its_topic();
     let daemon = home.run();
     cloud.wait_for_status("shop", "down", 1);
     daemon.kill();

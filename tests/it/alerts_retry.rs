@@ -197,14 +197,10 @@ fn one_api_s_alert_that_hangs_holds_up_no_other_and_the_terminal_keeps_out_of_th
 #[test]
 fn on_dynamodb_it_asks_the_daemon_and_hands_over_itself_when_that_one_is_gone() {
     let cloud = Cloud::new();
-    let target = Server::start();
-    target.set("/shop", Answer::Status(500));
-    cloud.put_row("shop", &target.url("/shop"), &[]);
+    let (_target, mut home) = cloud.outage_without_its_topic();
     let folder = tempfile::tempdir().unwrap();
-    let mut home = cloud.home();
     home.env("XDG_RUNTIME_DIR", folder.path().to_str().unwrap());
     home.write("api-health.toml", SOON_STORED);
-    home.env("SNS_TOPIC_ARN", format!("{}-misspelt", cloud.topic_arn));
     let daemon = home.run();
     let delivery = wait_for_failure(&home);
     assert_eq!(delivery["channel"], "sns");

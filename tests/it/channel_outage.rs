@@ -114,11 +114,7 @@ fn alerts_owed_through_a_dead_webhook_go_to_the_one_that_replaces_it() {
 #[test]
 fn an_alert_for_a_topic_that_is_not_there_is_said_loudly_and_kept_for_the_right_one() {
     let cloud = Cloud::new();
-    let target = Server::start();
-    target.set("/shop", Answer::Status(500));
-    cloud.put_row("shop", &target.url("/shop"), &[]);
-    let mut home = cloud.home();
-    home.env("SNS_TOPIC_ARN", format!("{}-misspelt", cloud.topic_arn));
+    let (_target, mut home) = cloud.outage_without_its_topic();
     let daemon = home.run();
     daemon.wait_for_log("alert not delivered: somebody must act");
     cloud.wait_for_status("shop", "down", 1);

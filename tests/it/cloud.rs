@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::daemon::{Home, let_pass, wait_for};
 use crate::support::dynamodb;
+use crate::support::http::{Answer, Server};
 use crate::support::moto::Moto;
 
 /// What only the program and AWS may know.
@@ -66,6 +67,16 @@ impl Cloud {
         self.be_known_to(&mut home);
         home.env("SNS_TOPIC_ARN", &self.topic_arn);
         home
+    }
+
+    /// The API `shop` that is down, and a home whose topic is not there: its alert stays owed.
+    pub(crate) fn outage_without_its_topic(&self) -> (Server, Home) {
+        let target = Server::start();
+        target.set("/shop", Answer::Status(500));
+        self.put_row("shop", &target.url("/shop"), &[]);
+        let mut home = self.home();
+        home.env("SNS_TOPIC_ARN", format!("{}-misspelt", self.topic_arn));
+        (target, home)
     }
 
     /// Sets the environment for the tables, and not for the topic.

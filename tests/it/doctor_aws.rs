@@ -11,7 +11,7 @@ use crate::cloud::{Cloud, SECRET_KEY, SESSION_TOKEN};
 use crate::daemon::Home;
 use crate::doctor::Found;
 use crate::support::dynamodb;
-use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::dynamodb_local;
 use crate::support::gate::Gate;
 use crate::support::http::read_request;
 use crate::support::http_proxy::{Fault, HttpProxy};
@@ -99,7 +99,7 @@ fn what_is_stored_stays_as_it_is_and_is_counted() {
 
 #[test]
 fn dynamodb_itself_refuses_the_pretended_writes_for_their_condition() {
-    let Some(local) = DynamoDbLocal::shared() else { return };
+    let Some(local) = dynamodb_local::shared() else { return };
     let client = dynamodb::client(&local.endpoint);
     let table = run(dynamodb::create_table(&client, "api_id"));
     let scan = || run(client.scan().table_name(&table).send()).unwrap().items.unwrap_or_default();

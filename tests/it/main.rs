@@ -9,6 +9,7 @@ mod apis;
 mod cloud;
 mod daemon;
 mod metadata;
+mod stored;
 mod systemd;
 
 // What is promised.
@@ -19,12 +20,14 @@ mod bad_rows;
 mod cadence;
 mod channel_outage;
 mod cli;
+mod cli_alerts;
 mod cli_apis;
 mod cli_cost;
 mod cli_demo;
 mod cli_import;
 mod cli_probe;
 mod cli_status;
+mod cli_status_heartbeat;
 mod config_changes;
 mod configs;
 mod control;

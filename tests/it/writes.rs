@@ -13,7 +13,7 @@ use api_health_core::keep::FIRST_BEAT_AFTER;
 use crate::cloud::Cloud;
 use crate::daemon::{Home, SOON, wait_for};
 use crate::support::dynamodb;
-use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::dynamodb_local;
 use crate::support::http::Server;
 use crate::support::http_proxy::HttpProxy;
 use crate::support::moto::Moto;
@@ -195,7 +195,7 @@ fn on_an_emulator_the_daemon_writes_and_reads_as_often_as_the_formula_says() {
 fn the_units_of_a_reading_are_those_that_dynamodb_local_charges() {
     use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnConsumedCapacity, WriteRequest};
     const ITEM_BYTES: usize = 512;
-    let Some(server) = DynamoDbLocal::shared() else { return };
+    let Some(server) = dynamodb_local::shared() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = dynamodb::client(&server.endpoint);

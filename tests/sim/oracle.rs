@@ -18,6 +18,8 @@
 mod end;
 pub(crate) mod fleet;
 mod hand;
+mod lives;
+mod rows;
 mod stored;
 mod told;
 
@@ -324,66 +326,6 @@ impl<'a> Oracle<'a> {
         Ok(())
     }
 
-    fn life_begins(&mut self) {
-        self.is_running = true;
-        self.is_stopping = false;
-        self.looked_for_unconfigured = false;
-        self.life_began = self.now.at;
-        self.roster.clear();
-        self.is_up = false;
-        self.rows = None;
-        self.probes.clear();
-        self.calls.clear();
-        for one in self.apis.values_mut() {
-            let known = one.stored.as_ref().map_or(0, |known| known.items);
-            one.other = None;
-            one.was_brought_back = known < one.stored_items;
-            one.has_forgotten |= one.was_brought_back;
-            (one.stored_items, one.said_items) = (known, known);
-            one.stored_version = one.stored.as_ref().map_or(0, |known| known.record.version);
-            one.said_version = one.stored_version;
-            one.model.forget_after(known);
-            one.settled_as_stored(&self.channels);
-            for lane in one.model.changes.iter_mut().flat_map(|change| &mut change.lanes) {
-                lane.owed_at_start = !lane.settled;
-            }
-            one.in_flight.iter_mut().for_each(|call| *call = None);
-            one.cadence = Cadence::new(self.life_began, one.cadence.is_plain && self.life == 0);
-        }
-    }
-
-    fn life_ends(&mut self, how: &str) -> Checked {
-        self.count(&format!("life: {how}"));
-        if !self.is_running {
-            self.life_ended.push(self.now.at);
-            self.life += 1;
-            return Ok(()); // it never began
-        }
-        self.is_running = false;
-        let ids: Vec<ApiId> = self.apis.keys().cloned().collect();
-        for api_id in &ids {
-            let one = &self.apis[api_id];
-            if !self.is_stopping {
-                one.cadence.not_starved(self.now.at).map_err(|what| self.violation("starved", Some(api_id), what))?;
-            }
-            if one.cadence.watched.is_some() {
-                self.api_time += self.now.at - self.life_began;
-            }
-            self.stored_in_time(api_id)?;
-            for channel in 0..self.channels.len() {
-                for change in 0..self.apis[api_id].model.changes.len() {
-                    if self.apis[api_id].model.changes[change].lanes[channel].offered_at.is_none() {
-                        self.offered_in_time(api_id, change, channel)?;
-                        break;
-                    }
-                }
-            }
-        }
-        self.life_ended.push(self.now.at);
-        self.life += 1;
-        Ok(())
-    }
-
     fn probe_ended(&mut self, probe: u64, behaviour: Behaviour, started_at: Timestamp, finished_at: Timestamp) {
         let (now, life) = (self.now, self.life);
         self.count(match behaviour {
@@ -418,66 +360,5 @@ impl<'a> Oracle<'a> {
         if missed > 0 {
             self.count("ticks missed");
         }
-    }
-
-    fn configs_read(&mut self, rows: Option<&Rows>) -> Checked {
-        let Some(rows) = rows else {
-            self.count("configs: unreachable");
-            return Ok(());
-        };
-        if self.is_up {
-            return self.rows_apply(rows);
-        }
-        // Nothing is watched before the records are read.
-        let is_empty = rows.0.is_empty() && rows.1.is_empty();
-        if !is_empty || self.rows.is_none() {
-            self.rows = Some(rows.clone());
-        }
-        Ok(())
-    }
-
-    fn rows_apply(&mut self, (good, refused): &Rows) -> Checked {
-        if self.is_stopping {
-            return Ok(());
-        }
-        if good.is_empty() && refused.is_empty() {
-            self.count("configs: empty");
-            if !self.roster.is_empty() {
-                return Ok(());
-            }
-        }
-        let mut roster: BTreeMap<ApiId, Arc<ApiConfig>> =
-            good.iter().map(|row| (row.api_id.clone(), Arc::clone(row))).collect();
-        for api_id in refused {
-            self.count("configs: a row refused");
-            if let Some(last_good) = self.roster.get(api_id) {
-                roster.insert(api_id.clone(), Arc::clone(last_good));
-            }
-        }
-        let are_there_rows = !roster.is_empty() || !refused.is_empty();
-        let looks = !self.looked_for_unconfigured && are_there_rows;
-        self.looked_for_unconfigured |= looks;
-        let (now, life) = (self.now, self.life);
-        for (api_id, one) in &mut self.apis {
-            let row = roster.get(api_id).filter(|row| row.enabled);
-            let was = one.cadence.watched.as_ref().map(|(row, _)| Arc::clone(row));
-            let stops = was.is_some() && row.is_none();
-            one.is_asked_anew |= was.is_some_and(|was| row.is_some_and(|row| row.url != was.url));
-            let is_gone = looks && row.is_none() && !refused.contains(api_id);
-            if stops || is_gone {
-                one.happens(Item::Unwatched(now.wall), now.at, life);
-            }
-            if stops {
-                self.api_time += now.at - self.life_began;
-            }
-            one.cadence.row(row, now).map_err(|what| Violation {
-                check: "starved",
-                api_id: Some(api_id.clone()),
-                at: now.at,
-                what,
-            })?;
-        }
-        self.roster = roster;
-        Ok(())
     }
 }

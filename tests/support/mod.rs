@@ -4,6 +4,7 @@
 pub mod chance;
 pub mod dynamodb;
 pub mod dynamodb_local;
+pub mod emulator;
 pub mod gate;
 pub mod http;
 pub mod http_proxy;

@@ -1,11 +1,11 @@
 //! A moto server (DynamoDB, SNS, SQS over HTTP) for the length of the test process. One serves all tests of a binary:
 //! each test makes tables, topics and queues with names of its own.
 
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::ops::Deref;
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
+use super::emulator::Emulator;
 use super::tools;
 
 /// Ends with the test process: when that is gone, standard input ends.
@@ -29,11 +29,7 @@ main(sys.argv[1:])
 ";
 
 /// A running server.
-pub struct Moto {
-    /// Where: `http://127.0.0.1:…`.
-    pub endpoint: String,
-    process: Child,
-}
+pub struct Moto(Emulator);
 
 impl Moto {
     /// The one that all tests of this process share.
@@ -43,22 +39,12 @@ impl Moto {
     }
 
     /// One of its own, for a test that stops it or sets it back.
-    #[allow(clippy::disallowed_methods, reason = "a test waits for a real process")]
     pub fn start() -> Moto {
-        let port = tools::free_port();
-        let process = Command::new(tools::path("venv/bin/python"))
-            .args(["-c", LAUNCHER, "-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "moto did not start within 60 s");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Moto { endpoint: format!("http://127.0.0.1:{port}"), process }
+        Self(Emulator::start("moto", |port| {
+            let mut command = Command::new(tools::path("venv/bin/python"));
+            command.args(["-c", LAUNCHER, "-H", "127.0.0.1", "-p", &port.to_string()]);
+            command
+        }))
     }
 
     /// The environment that points the AWS SDK at it.
@@ -73,9 +59,10 @@ impl Moto {
     }
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+impl Deref for Moto {
+    type Target = Emulator;
+
+    fn deref(&self) -> &Emulator {
+        &self.0
     }
 }

@@ -107,6 +107,26 @@ fn one_place_reads_the_environment_as_text() {
 }
 
 #[test]
+fn what_is_shipped_is_optimised_whole() {
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let levels = |profile: &str| -> Vec<(String, i64)> {
+        let packages = manifest["profile"][profile]["package"].as_table().unwrap();
+        packages.iter().map(|(name, set)| (name.clone(), set["opt-level"].as_integer().unwrap())).collect()
+    };
+    let built = built();
+    let release = levels("release");
+    assert!(release.iter().any(|(name, level)| name == "aws-sdk-dynamodb" && *level == 0), "{release:?}");
+    for (name, _) in &release {
+        assert!(
+            built.iter().any(|(known, _)| known == name),
+            "[profile.release.package] names {name}, which is not built"
+        );
+    }
+    let wanted: Vec<(String, i64)> = release.into_iter().map(|(name, _)| (name, 3)).collect();
+    assert_eq!(levels("dist"), wanted, "each crate that `release` leaves as it is stands in `dist` with opt-level = 3");
+}
+
+#[test]
 fn every_link_between_documents_leads_somewhere() {
     for path in files(".md") {
         let text = fs::read_to_string(&path).unwrap();

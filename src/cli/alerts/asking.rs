@@ -1,8 +1,10 @@
 //! Asking the workers that share the tables: an ask stands in their assignment, and whoever owns the alerts acts upon it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_actors::leases::Leases;
 use api_health_core::own::notices::{Ask, AskFor, Notice};
 use api_health_core::own::records::{WorkerId, WorkerRecord};
 use tokio::time::Instant;
@@ -13,7 +15,6 @@ use crate::cli::fleet::sight::Sight;
 use crate::cli::out::note;
 use crate::cli::{stored, text};
 use crate::control::client::Found;
-use crate::store::dynamodb::leases::DynamoLeases;
 
 /// How often the records are looked at until nothing is owed to a channel any more,
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -23,7 +24,7 @@ const STORED_WITHIN: Duration = Duration::from_secs(15);
 
 /// The workers that live, as far as their records say.
 pub(super) struct Workers {
-    leases: DynamoLeases,
+    leases: Arc<dyn Leases>,
     live: BTreeMap<WorkerId, WorkerRecord>,
     /// Since when their leases are watched.
     since: Instant,
@@ -36,7 +37,7 @@ impl Workers {
     /// The table does not answer, or holds a record of workers that cannot be read.
     pub(super) async fn find(app: &App, daemon: Option<&Found>) -> Result<Option<Self>, AppError> {
         let leases = app.open_leases().await?;
-        let sight = Sight::read(&leases).await?;
+        let sight = Sight::read(&*leases).await?;
         let live = if daemon.is_some() { sight.live() } else { sight.live_beside(app) };
         let is_daemon = |record: &WorkerRecord| {
             let instance = record.heartbeat.as_ref().map(|beat| &beat.instance);
@@ -57,7 +58,7 @@ impl Workers {
     /// The table does not take it.
     pub(super) async fn ask(&self, app: &App, what: AskFor) -> Result<(), AppError> {
         let ask = Ask { id: app.instance(), at: app.clock.now(), what };
-        if say(&self.leases, &Notice::Ask(ask)).await? {
+        if say(&*self.leases, &Notice::Ask(ask)).await? {
             let hosts: Vec<String> = self.live.values().map(|record| text::line(&record.host)).collect();
             let (workers, hosts) = (text::count(hosts.len(), "worker"), hosts.join(", "));
             note(&format!("asked {workers} ({hosts}); one sees it within 3 s, a lone one within 30 s"));
@@ -94,7 +95,7 @@ impl Workers {
     /// # Errors
     /// The table does not answer.
     pub(super) async fn tell_silent(&self, app: &App) -> Result<(), AppError> {
-        let now = Sight::read(&self.leases).await?;
+        let now = Sight::read(&*self.leases).await?;
         let waited = self.since.elapsed();
         let is_silent = |known: &&WorkerRecord| {
             let same = now.workers.get(&known.id).is_some_and(|record| record.version == known.version);

@@ -23,7 +23,7 @@ pub(super) async fn tell<'a>(app: &App, api_ids: impl Iterator<Item = &'a str>) 
         return;
     }
     let notice = Notice::ConfigsChanged(ids.filter(|ids| ids.len() <= CHANGED_IDS_MAX));
-    let told = async { say::say(&app.open_leases().await?, &notice).await.map_err(crate::app::AppError::from) };
+    let told = async { say::say(&*app.open_leases().await?, &notice).await.map_err(crate::app::AppError::from) };
     if let Err(error) = told.await {
         let seconds = app.settings.apis.reload.as_secs();
         note(&format!(

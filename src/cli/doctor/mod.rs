@@ -4,16 +4,18 @@
 //! the table of states are made so that DynamoDB must refuse them, and one message to the topic so that SNS must. All checks run, whatever one of them
 //! finds, side by side and each within [`CHECK_TIMEOUT`]; `cli::checks` lists them.
 
+#[cfg(feature = "aws")]
+mod cloud;
+#[cfg(not(feature = "aws"))]
+#[path = "no_cloud.rs"]
+mod cloud;
 mod env_file;
 mod files;
 mod heartbeat;
-mod identity;
 mod network;
 mod report;
 mod stored;
-mod tables;
 mod test_message;
-mod topic;
 pub(super) mod watcher;
 mod weigh;
 mod who;
@@ -36,18 +38,13 @@ use crate::environment;
 use crate::exit::Exit;
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, StoreKind};
 use crate::telemetry;
-use identity::Identity;
-use network::Endpoint;
+use cloud::Cloud;
 use report::{Finding, Report};
-use tables::Table;
-use topic::Topic;
 use watcher::Watcher;
 use who::Who;
 
 /// Bound on one check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(15);
-/// Bound on looking for region and credentials, which the checks of AWS wait for.
-const IDENTITY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bound on the test messages, which go through one channel after the other: three, each within its own bound.
 const TEST_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -113,6 +110,11 @@ impl<'a> Running<'a> {
         Self { check, bound: CHECK_TIMEOUT, findings: findings.boxed_local() }
     }
 
+    fn not_checked(checks: &'static [Check], why: &'static str) -> Self {
+        let found = checks.iter().map(|check| Finding::not_checked(*check, why)).collect();
+        Self::new(Check::Credentials, std::future::ready(found))
+    }
+
     async fn end(self) -> Vec<Finding> {
         match tokio::time::timeout(self.bound, self.findings).await {
             Ok(findings) => findings,
@@ -152,27 +154,9 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     }
     report.findings.extend(asked.err().as_ref().and_then(watcher::does_not_answer));
 
-    let uses_aws = settings.store.kind == StoreKind::Dynamodb || settings.notify.sns.is_some();
-    let mut identity = None;
-    if uses_aws {
-        match tokio::time::timeout(IDENTITY_TIMEOUT, identity::look(loaded, app.clock.now())).await {
-            Ok((found, findings)) => {
-                identity = Some(found);
-                report.findings.extend(findings);
-            }
-            Err(_) => report.findings.push(Finding::fault(
-                Check::Credentials,
-                format!("region and credentials were not found within {} s", IDENTITY_TIMEOUT.as_secs()),
-                "see whether this machine's metadata service answers; AWS_REGION spares asking it for that",
-            )),
-        }
-    }
-    let sns_config = match &settings.notify.sns {
-        Some(sns) => Some(crate::aws::load(Some(sns.region().to_owned())).await),
-        None => None,
-    };
-    let aws = Aws { identity: identity.as_ref(), sns: sns_config.as_ref() };
-    let running = plan(app, args, out, &aws);
+    let (cloud, findings) = Cloud::look(loaded, app).await;
+    report.findings.extend(findings);
+    let running = plan(app, args, out, &cloud);
     let (count, mut done) = (running.len(), 0);
     let mut ended: FuturesUnordered<_> =
         running.into_iter().enumerate().map(|(n, check)| check.end().map(move |found| (n, found))).collect();
@@ -204,76 +188,15 @@ async fn local(loaded: &LoadedSettings, app: &App, env_is_from: Option<PathBuf>)
     }
 }
 
-/// How AWS is spoken to.
-struct Aws<'a> {
-    identity: Option<&'a Identity>,
-    /// In the topic's region.
-    sns: Option<&'a aws_config::SdkConfig>,
-}
-
 /// The checks that may wait for somebody else.
-fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, aws: &Aws<'a>) -> Vec<Running<'a>> {
-    let settings = &app.settings;
-    let mut running = Vec::new();
-    let mut endpoints = Vec::new();
-    let no_credentials = match aws.identity {
-        None => Some("region and credentials were not found in time"),
-        Some(found) => (!found.has_credentials).then_some("there are no AWS credentials"),
-    };
-    // A topic brings its region along.
-    let missing =
-        no_credentials.or_else(|| aws.identity.filter(|found| !found.has_region).map(|_| "there is no AWS region"));
-    let not_checked = move |checks: &'static [Check], why: &'static str| {
-        let found = checks.iter().map(|check| Finding::not_checked(*check, why)).collect();
-        Running::new(Check::Credentials, std::future::ready(found))
-    };
-    let store = &settings.store;
-    let found = aws.identity.filter(|found| found.has_region && store.kind == StoreKind::Dynamodb);
-    endpoints.extend(found.map(|found| Endpoint::of_dynamodb(&found.config)));
-    if let Some(config) = aws.sns {
-        endpoints.push(Endpoint::of_sns(config));
-    }
-    if !endpoints.is_empty() {
-        running.push(Running::new(Check::DynamodbEndpoint, network::endpoints(app, endpoints)));
-    }
-    if store.kind == StoreKind::Dynamodb {
-        match (missing, aws.identity) {
-            (None, Some(found)) => {
-                let config = &found.config;
-                if settings.apis.from_store {
-                    let table = Table::of_configs(config, &store.config_table);
-                    running.push(Running::new(Check::ConfigsTable, async move { table.look_and_read().await }));
-                }
-                let table = || Table::of_states(config, &store.state_table);
-                let (looked, written) = (table(), table());
-                running.push(Running::new(Check::StatesTable, async move { looked.look().await }));
-                running.push(Running::new(Check::StatesWrite, async move { written.pretend_to_write().await }));
-            }
-            (why, _) => running.push(not_checked(
-                &[Check::ConfigsTable, Check::StatesTable, Check::StatesWrite],
-                why.unwrap_or_default(),
-            )),
-        }
-    }
-    if let (Some(sns), Some(config)) = (&settings.notify.sns, aws.sns) {
-        match no_credentials {
-            None => {
-                let topic = Topic::new(config, sns, settings.notify.webhook.is_some());
-                running.push(Running::new(Check::Topic, async move { topic.look().await }));
-            }
-            Some(why) => running.push(not_checked(&[Check::Topic, Check::Subscriptions, Check::Publish], why)),
-        }
-    }
+fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, cloud: &'a Cloud) -> Vec<Running<'a>> {
+    let mut running = cloud.checks(app);
     running.push(Running::new(Check::Webhook, network::webhook(app)));
-    match missing.filter(|_| store.kind == StoreKind::Dynamodb) {
-        Some(why) => running.push(not_checked(&[Check::Apis, Check::States, Check::Heartbeat], why)),
+    match cloud.missing().filter(|_| app.settings.store.kind == StoreKind::Dynamodb) {
+        Some(why) => running.push(Running::not_checked(&[Check::Apis, Check::States, Check::Heartbeat], why)),
         None => {
-            let config = aws.identity.map(|found| &found.config).filter(|_| store.kind == StoreKind::Dynamodb);
             running.push(Running::new(Check::Apis, stored::apis(app)));
-            running.push(Running::new(Check::States, async move {
-                let table = config.map(|config| Table::of_states(config, &store.state_table));
-                stored::states(app, table.as_ref()).await
-            }));
+            running.push(Running::new(Check::States, stored::states(app, cloud)));
         }
     }
     if args.send_test_message {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use api_health_actors::ports::{LoadedStates, StoreError};
 use futures_util::future::join_all;
 
+use super::cloud::Cloud;
 use super::heartbeat;
 use super::report::Finding;
-use super::tables::Table;
 use crate::app::{App, AppError};
 use crate::cli::checks::Check;
 use crate::cli::configured::{self, Checked};
@@ -103,7 +103,7 @@ fn named(count: usize, name: impl Fn(usize) -> String) -> String {
 }
 
 /// The stored states.
-pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding> {
+pub(super) async fn states(app: &App, cloud: &Cloud) -> Vec<Finding> {
     if !app.store_exists() {
         return vec![Finding::ok(
             Check::States,
@@ -132,7 +132,7 @@ pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding>
             "`run` sets damaged ones aside by itself and begins anew; those of a newer version need that version",
         ));
     }
-    match set_aside(app, table).await {
+    match set_aside(app, cloud).await {
         Ok(0) => {}
         Ok(count) => found.push(Finding::warn(
             Check::States,
@@ -160,10 +160,10 @@ pub(super) async fn states(app: &App, table: Option<&Table<'_>>) -> Vec<Finding>
     found
 }
 
-async fn set_aside(app: &App, table: Option<&Table<'_>>) -> Result<u32, String> {
+async fn set_aside(app: &App, cloud: &Cloud) -> Result<u32, String> {
     let store = &app.settings.store;
-    match (store.kind, table) {
-        (StoreKind::Sqlite, _) => {
+    match store.kind {
+        StoreKind::Sqlite => {
             let file = SqliteFile::open_to_read(&store.path).map_err(|error| error.to_string())?;
             let connection = file.connect().map_err(|fault| StoreError::from(fault).to_string())?;
             let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0));
@@ -174,9 +174,6 @@ async fn set_aside(app: &App, table: Option<&Table<'_>>) -> Result<u32, String> 
                 _ => count("SELECT count(*) FROM api_health_states_set_aside").map_err(|error| error.to_string()),
             }
         }
-        (StoreKind::Dynamodb, Some(table)) => {
-            table.set_aside().await.map_err(|fault| StoreError::from(fault).to_string())
-        }
-        (StoreKind::Dynamodb, None) => Ok(0),
+        StoreKind::Dynamodb => cloud.set_aside(&store.state_table).await,
     }
 }

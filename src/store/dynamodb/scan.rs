@@ -9,16 +9,13 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::errors::{Call, table_name};
 use crate::fault::Fault;
-use crate::store::RECORDS_MAX;
+use crate::store::{PAGE_ITEMS, RECORDS_MAX};
 
 /// Segments of a large table that are read at once: enough to hide most of the waiting.
 const SEGMENTS: i32 = 4;
 
 /// A table with fewer items is read in one segment: that takes a few seconds at most.
 const SMALL_ITEMS: usize = 10_000;
-
-/// Items in one page, which DynamoDB itself keeps within 1 MB: small enough to arrive in time over a slow line.
-pub(crate) const PAGE_ITEMS: i32 = 500;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -81,7 +78,7 @@ async fn page(client: &Client, table: &str, how: How, segment: i32, start: Optio
         .scan()
         .table_name(table)
         .consistent_read(how.is_consistent)
-        .limit(PAGE_ITEMS)
+        .limit(PAGE_ITEMS.into())
         .segment(segment)
         .total_segments(how.segments)
         .set_exclusive_start_key(start);

@@ -56,21 +56,6 @@ fn attribute(value: Value) -> AttributeValue {
     }
 }
 
-/// The bytes of an item, by DynamoDB's rules: names and texts in UTF-8, a number by its digits, a list or map 3 and 1 for each.
-#[cfg(test)]
-pub(crate) fn item_bytes(fields: &Map<String, Value>) -> usize {
-    fn bytes(value: &Value) -> usize {
-        match value {
-            Value::Null | Value::Bool(_) => 1,
-            Value::Number(number) => number.to_string().len().div_ceil(2) + 1,
-            Value::String(text) => text.len(),
-            Value::Array(list) => 3 + list.iter().map(|value| 1 + bytes(value)).sum::<usize>(),
-            Value::Object(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + bytes(value)).sum::<usize>(),
-        }
-    }
-    fields.iter().map(|(name, value)| name.len() + bytes(value)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use api_health::sqlite::SqliteFile;
 use aws_sdk_dynamodb::Client;
 
 use crate::support::dynamodb::{client, create_table};
-use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::dynamodb_local;
 use crate::support::moto::Moto;
 
 pub(super) enum World {
@@ -46,7 +46,7 @@ pub(super) fn on_moto<F: Future<Output = ()>>(promise: fn(World) -> F) {
 }
 
 pub(super) fn on_local<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    if let Some(server) = DynamoDbLocal::shared() {
+    if let Some(server) = dynamodb_local::shared() {
         on_dynamodb(&server.endpoint, promise);
     }
 }

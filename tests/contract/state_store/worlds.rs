@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use serde_json::{Value, json};
 
 use crate::support::dynamodb::{client, create_table};
-use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::dynamodb_local;
 use crate::support::moto::Moto;
 
 pub(super) enum World {
@@ -149,7 +149,7 @@ pub(super) fn on_moto<F: Future<Output = ()>>(promise: fn(World) -> F) {
 }
 
 pub(super) fn on_local<F: Future<Output = ()>>(promise: fn(World) -> F) {
-    if let Some(server) = DynamoDbLocal::shared() {
+    if let Some(server) = dynamodb_local::shared() {
         on_dynamodb(&server.endpoint, promise);
     }
 }

@@ -13,7 +13,7 @@ mod workers;
 use rounds::Rounds;
 use tables::Tables;
 
-use crate::support::dynamodb_local::DynamoDbLocal;
+use crate::support::dynamodb_local;
 use crate::support::moto::Moto;
 
 /// One of each kind.
@@ -31,6 +31,6 @@ fn through_kills_freezes_and_cuts_three_daemons_on_moto_tell_the_true_history() 
 
 #[test]
 fn through_kills_freezes_and_cuts_three_daemons_on_dynamodb_local_tell_the_true_history() {
-    let Some(local) = DynamoDbLocal::shared() else { return }; // it said so
+    let Some(local) = dynamodb_local::shared() else { return }; // it said so
     run(&local.endpoint);
 }

@@ -15,7 +15,7 @@ use proptest::sample::select;
 use serde_json::json;
 
 use super::*;
-use crate::store::dynamodb::value::item_bytes;
+use crate::store::item_bytes;
 
 fn golden(name: &str) -> Map<String, Value> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/store/v3").join(name);

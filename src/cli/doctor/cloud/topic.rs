@@ -8,8 +8,8 @@ use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::types::Subscription;
 
-use super::report::Finding;
 use crate::cli::checks::Check;
+use crate::cli::doctor::report::Finding;
 use crate::cli::text;
 use crate::settings::SnsSettings;
 

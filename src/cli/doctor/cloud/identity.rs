@@ -10,9 +10,9 @@ use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::{Credentials, provider::error::CredentialsError};
 
-use super::report::Finding;
 use crate::aws;
 use crate::cli::checks::Check;
+use crate::cli::doctor::report::Finding;
 use crate::cli::text;
 use crate::settings::reader::Origin;
 use crate::settings::{LoadedSettings, StoreKind};

@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::types::{
 };
 use tokio::time::Instant;
 
-use super::report::Finding;
 use crate::cli::checks::Check;
+use crate::cli::doctor::report::Finding;
 use crate::cli::text;
 use crate::fault::Fault;
 use crate::store::dynamodb::KEY;

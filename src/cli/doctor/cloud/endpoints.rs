@@ -1,0 +1,173 @@
+//! The endpoints of AWS: the way out to each, and the time that their answers tell.
+
+use std::time::Duration;
+
+use api_health_core::{Method, Timestamp};
+use aws_config::SdkConfig;
+use aws_smithy_types::date_time::{DateTime, Format};
+use aws_types::service_config::ServiceConfigKey;
+use futures_util::FutureExt;
+use url::Url;
+
+use crate::app::App;
+use crate::cli::checks::Check;
+use crate::cli::doctor::network::{REACH_TIMEOUT, phases, way_out};
+use crate::cli::doctor::report::Finding;
+use crate::cli::text;
+use crate::probe::{Client, Request};
+
+/// A clock that is off by so much is told of.
+const SKEW_WARNS: i64 = 60;
+/// AWS takes a signature for 5 minutes before and after its own time.
+const SKEW_FAILS: i64 = 300;
+
+/// The endpoint that an SDK finds for a region: each of them has resolver and parameters of its own kind.
+macro_rules! of_the_sdk {
+    ($sdk:ident, $config:expr) => {{
+        use $sdk::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+        let config: &SdkConfig = $config;
+        let params = Params::builder()
+            .set_region(config.region().map(ToString::to_string))
+            .set_use_fips(Some(config.use_fips().unwrap_or_default()))
+            .set_use_dual_stack(Some(config.use_dual_stack().unwrap_or_default()))
+            .build()
+            .map_err(|error| error.to_string());
+        params.and_then(|params| {
+            let found = DefaultResolver::new().resolve_endpoint(&params).now_or_never();
+            let found = found.ok_or("it is not known at once")?.map_err(|error| error.to_string())?;
+            Ok(found.url().to_owned())
+        })
+    }};
+}
+
+/// An endpoint of AWS.
+pub(super) struct Endpoint {
+    check: Check,
+    /// Where calls go, or why that cannot be told.
+    url: Result<Url, String>,
+}
+
+impl Endpoint {
+    /// That of DynamoDB, as the client finds it.
+    pub(super) fn of_dynamodb(config: &SdkConfig) -> Self {
+        Self::of(Check::DynamodbEndpoint, configured(config, "DynamoDB"), || of_the_sdk!(aws_sdk_dynamodb, config))
+    }
+
+    /// That of SNS; `config` has the topic's region.
+    pub(super) fn of_sns(config: &SdkConfig) -> Self {
+        Self::of(Check::SnsEndpoint, configured(config, "SNS"), || of_the_sdk!(aws_sdk_sns, config))
+    }
+
+    fn of(check: Check, configured: Option<String>, found: impl FnOnce() -> Result<String, String>) -> Self {
+        let url = configured.map_or_else(found, Ok).and_then(|url| {
+            let url = Url::parse(&url).ok().filter(Url::has_host);
+            url.ok_or_else(|| "AWS_ENDPOINT_URL or its like is not a URL".into())
+        });
+        Self { check, url }
+    }
+}
+
+/// An endpoint that somebody set, by `AWS_ENDPOINT_URL` and its like or in the AWS config files: the service's own wins.
+fn configured(config: &SdkConfig, service: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let of_service = config.service_config().zip(key.ok()).and_then(|(all, key)| all.load_config(key));
+    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
+}
+
+/// Looks at every endpoint, and at the clock by what they answer.
+pub(super) async fn endpoints(app: &App, endpoints: Vec<Endpoint>) -> Vec<Finding> {
+    // As the SDK has it: the machine's own roots alone.
+    let client = match Client::new(None) {
+        Ok(client) => client,
+        Err(why) => return vec![Finding::fault(Check::DynamodbEndpoint, why, "install ca-certificates")],
+    };
+    let looked = endpoints.iter().map(|endpoint| reach(app, &client, endpoint));
+    let (mut findings, skews): (Vec<_>, Vec<_>) = futures_util::future::join_all(looked).await.into_iter().unzip();
+    // One answer may be an old one out of a cache.
+    findings.push(clock(skews.into_iter().flatten().min_by_key(|seconds: &i64| seconds.abs())));
+    findings
+}
+
+async fn reach(app: &App, client: &Client, endpoint: &Endpoint) -> (Finding, Option<i64>) {
+    let check = endpoint.check;
+    let url = match &endpoint.url {
+        Ok(url) => url,
+        Err(why) => {
+            let todo = "check the region, AWS_ENDPOINT_URL and its like, and endpoint_url in ~/.aws/config";
+            return (Finding::fault(check, format!("where it is cannot be told: {why}"), todo), None);
+        }
+    };
+    let origin = url.origin().ascii_serialization(); // a password before the host is no part of it
+    let request = Request {
+        method: Method::Get,
+        url: url.join("/").unwrap_or_else(|_| url.clone()),
+        headers: Vec::new(),
+        body: None,
+        timeout: REACH_TIMEOUT,
+        body_bytes_max: 4_096,
+        keep_body: false,
+        max_redirects: 0,
+    };
+    let asked_at = app.clock.now();
+    let exchange = client.exchange(&request).await;
+    let answered_at = app.clock.now();
+    match exchange.result {
+        Ok(reply) => {
+            let skew = reply.headers.get("date").and_then(|date| skew(date, asked_at, answered_at));
+            (Finding::ok(check, format!("{origin} answers: {}", phases(&exchange.phases))), skew)
+        }
+        Err(failure) => (Finding::fault(check, format!("{origin}: {failure}"), way_out(&failure)), None),
+    }
+}
+
+/// By how many seconds this clock is ahead of a `Date` (RFC 9110, 5.6.7), as far as the answer proves it: the header has
+/// whole seconds, and was written at some moment between question and answer.
+fn skew(date: &[u8], asked_at: Timestamp, answered_at: Timestamp) -> Option<i64> {
+    let date = DateTime::from_str(std::str::from_utf8(date).ok()?, Format::HttpDate).ok()?.to_millis().ok()?;
+    let least = asked_at.as_millis().saturating_sub(date.saturating_add(1_000));
+    let most = answered_at.as_millis().saturating_sub(date);
+    Some(least.max(0).saturating_add(most.min(0)) / 1_000)
+}
+
+fn clock(skew: Option<i64>) -> Finding {
+    let Some(skew) = skew else {
+        return Finding::not_checked(Check::Clock, "no answer of AWS told the time");
+    };
+    let side = if skew > 0 { "ahead of" } else { "behind" };
+    let off = format!("{} {side} that of AWS", text::span(Duration::from_secs(skew.unsigned_abs())));
+    let todo =
+        "set this machine's clock: timedatectl set-ntp true, then chronyc tracking or timedatectl timesync-status";
+    match skew.abs() {
+        0 => Finding::ok(Check::Clock, "as that of AWS, to a second or so"),
+        SKEW_FAILS.. => Finding::fault(Check::Clock, format!("{off}; AWS refuses signatures from 5 min on"), todo),
+        SKEW_WARNS.. => Finding::warn(Check::Clock, format!("{off}; AWS refuses signatures from 5 min on"), todo),
+        _ => Finding::ok(Check::Clock, off),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::report::Mark;
+
+    #[test]
+    fn a_skew_is_told_only_as_far_as_it_is_proven() {
+        let date = b"Sun, 22 Nov 2026 14:00:00 GMT";
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let skew = |asked: &str, answered: &str| skew(date, at(asked), at(answered)).unwrap();
+        assert_eq!(skew("2026-11-22T14:00:00Z", "2026-11-22T14:00:00.100Z"), 0);
+        assert_eq!(skew("2026-11-22T13:59:55Z", "2026-11-22T14:00:05Z"), 0, "a slow answer proves nothing");
+        assert_eq!(skew("2026-11-22T14:01:31Z", "2026-11-22T14:01:32Z"), 90);
+        assert_eq!(skew("2026-11-22T13:53:00Z", "2026-11-22T13:53:01Z"), -419);
+        assert_eq!(super::skew(b"yesterday", at("2026-11-22T14:00:00Z"), at("2026-11-22T14:00:00Z")), None);
+    }
+
+    #[test]
+    fn five_minutes_are_a_fault_and_one_is_told() {
+        let mark = |seconds| clock(Some(seconds)).mark;
+        assert_eq!([mark(0), mark(59), mark(-60), mark(299)], [Mark::Ok, Mark::Ok, Mark::Warn, Mark::Warn]);
+        assert_eq!([mark(300), mark(-4_000)], [Mark::Fault, Mark::Fault]);
+        assert_eq!(clock(Some(-90)).what, "1 min 30 s behind that of AWS; AWS refuses signatures from 5 min on");
+        assert_eq!(clock(None).mark, Mark::NotChecked);
+    }
+}
