@@ -271,7 +271,7 @@ impl Supervisor {
         for api in plan.change {
             let before = self.configs.running.insert(api.api_id.clone(), Arc::clone(&api));
             let same_schedule = before.is_some_and(|before| before.schedule == api.schedule);
-            self.reconfigure_prober(api, same_schedule, ctx);
+            self.reconfigure_prober(&api, same_schedule, ctx);
         }
         for api in &plan.start {
             self.configs.running.insert(api.api_id.clone(), Arc::clone(api));

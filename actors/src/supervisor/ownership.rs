@@ -37,7 +37,6 @@ impl Held {
 }
 
 pub(super) struct Ownership {
-    shards: u16,
     held: BTreeMap<Shard, Held>,
     pub(super) parts: Option<LeaseParts>,
     pub(super) handle: Option<LeaseHandle>,
@@ -60,15 +59,17 @@ pub(super) struct Ownership {
     pub(super) refused: Option<String>,
 }
 
+pub(super) fn shard(api_id: &ApiId) -> Shard {
+    Shard::of(api_id, SHARDS)
+}
+
 impl Ownership {
     /// Everything is owned, or nothing yet where there are leases.
     pub(super) fn new(parts: Option<LeaseParts>) -> Self {
-        let shards = SHARDS;
         let grant = |shard| Grant { shard, epoch: 0, clean: true, fresh: false };
         let of_all = |shard| (shard, Held::of(grant(shard)));
         Self {
-            shards,
-            held: if parts.is_some() { BTreeMap::new() } else { Shard::all(shards).map(of_all).collect() },
+            held: if parts.is_some() { BTreeMap::new() } else { Shard::all(SHARDS).map(of_all).collect() },
             expected: parts.as_ref().and_then(|parts| parts.expected),
             alone: parts.as_ref().is_some_and(|parts| parts.alone),
             has_joined: parts.is_none(),
@@ -85,22 +86,14 @@ impl Ownership {
         }
     }
 
-    fn shard(&self, api_id: &ApiId) -> Shard {
-        Shard::of(api_id, self.shards)
-    }
-
     /// Whether this API is to be probed here.
     pub(super) fn is_ready(&self, api_id: &ApiId) -> bool {
-        self.held.get(&self.shard(api_id)).is_some_and(|held| held.is_loaded && !held.is_leaving)
+        self.held.get(&shard(api_id)).is_some_and(|held| held.is_loaded && !held.is_leaving)
     }
 
     /// Whether what concerns all is seen to here.
     pub(super) fn owns_first(&self) -> bool {
         self.held.get(&Shard::FIRST).is_some_and(|held| held.is_loaded && !held.is_leaving)
-    }
-
-    pub(super) fn is_in(&self, api_id: &ApiId, shards: &ShardSet) -> bool {
-        shards.contains(&self.shard(api_id))
     }
 
     /// These were taken.
@@ -192,7 +185,7 @@ impl Ownership {
     pub(super) fn is_settled(&self, sight: &Sight) -> bool {
         let Some(fleet) = sight.fleet.as_ref().filter(|_| sight.session.is_some()) else { return false };
         if self.alone {
-            return self.held.len() == usize::from(self.shards) && !self.is_unread();
+            return self.held.len() == usize::from(SHARDS) && !self.is_unread();
         }
         let lives = |owner: &Session| {
             let others = fleet.others.get(&owner.worker);

@@ -165,13 +165,13 @@ impl Supervisor {
     }
 
     /// The row changed. A prober that was given up for the row before is tried at once.
-    pub(super) fn reconfigure_prober(&mut self, api: Arc<ApiConfig>, same_schedule: bool, ctx: &mut Context<Self>) {
+    pub(super) fn reconfigure_prober(&mut self, api: &Arc<ApiConfig>, same_schedule: bool, ctx: &mut Context<Self>) {
         let now = self.time.moment();
         let Some(slot) = self.probers.slots.get_mut(&api.api_id) else { return };
         match &mut slot.state {
             State::Runs(_) => {
                 if let Some(prober) = self.probers.child(&api.api_id) {
-                    self.tell(&prober.addr, Reconfigure(Arc::clone(&api)), ctx);
+                    self.tell(&prober.addr, Reconfigure(Arc::clone(api)), ctx);
                 }
             }
             State::Waits { until, resume } => {

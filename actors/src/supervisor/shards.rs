@@ -18,6 +18,7 @@ use futures_util::future::select;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::ownership::shard;
 use super::progress::{AskProgress, Asker};
 use super::{Supervisor, Who};
 use crate::child::ExitReason;
@@ -198,7 +199,7 @@ impl Supervisor {
     /// Probes under way are cut: what they would find is for the next owner to find.
     fn stop_probing_in(&mut self, shards: &ShardSet) {
         let gone: Vec<ApiId> =
-            self.configs.running.keys().filter(|api_id| self.ownership.is_in(api_id, shards)).cloned().collect();
+            self.configs.running.keys().filter(|api_id| shards.contains(&shard(api_id))).cloned().collect();
         for api_id in &gone {
             self.configs.running.remove(api_id);
             self.probers.remove(api_id);
