@@ -13,6 +13,7 @@ use actix::{
 };
 use api_health_core::assertion::judge;
 use api_health_core::keep::Completed;
+use api_health_core::load::HELD_UP_MIN;
 use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
@@ -36,10 +37,6 @@ const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
 
 /// The two clocks drifting apart by more than this during one sleep means that the wall clock was set.
 const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
-
-/// A first probe or a recheck that begins later than this was held up, and ticks that came meanwhile are missed. It is
-/// the shortest interval; a tick that comes sooner is served by that very probe.
-const HELD_UP_MIN: Duration = Duration::from_secs(1);
 
 /// What all probers share.
 pub struct Shared {
@@ -215,17 +212,21 @@ impl Prober {
         let outcome = async move {
             let observation = exchange.await;
             let outcome = judge(&api, &observation);
-            (api, outcome)
+            (api, outcome, observation.took)
         };
-        ctx.spawn(outcome.into_actor(self).map(move |(api, outcome), prober, ctx| {
+        ctx.spawn(outcome.into_actor(self).map(move |(api, outcome, took), prober, ctx| {
             let _in_span = span.enter();
-            prober.probed(api, outcome, ctx);
+            prober.probed(api, outcome, took, ctx);
         }));
     }
 
-    /// `api` is the config that was probed; the row may have changed meanwhile.
-    fn probed(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, ctx: &mut Context<Self>) {
+    /// `api` is the config that was probed; the row may have changed meanwhile. The exchange itself took so long.
+    fn probed(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, took: Duration, ctx: &mut Context<Self>) {
         self.probing = false;
+        let since_due = self.shared.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
+        if since_due.saturating_sub(took) >= HELD_UP_MIN {
+            self.shared.stats.held_up();
+        }
         if !api.asks_the_same(&self.api) {
             // It says nothing of what is asked now, and no status must change by it.
             outcome.verdict = Verdict::Inconclusive;

@@ -16,6 +16,7 @@ pub const LATENESS_BOUNDS_MS: [u64; 14] = [1, 2, 3, 5, 7, 10, 15, 20, 50, 100, 5
 pub struct Stats {
     probes: AtomicU64,
     missed_ticks: AtomicU64,
+    held_up: AtomicU64,
     restarts: AtomicU64,
     alerts_delivered: AtomicU64,
     lateness: [AtomicU64; LATENESS_BOUNDS_MS.len() + 1],
@@ -35,6 +36,11 @@ impl Stats {
     /// Ticks could not run.
     pub fn ticks_missed(&self, count: u64) {
         self.missed_ticks.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// A probe waited here for its thread or its turn, for [`HELD_UP_MIN`](api_health_core::load::HELD_UP_MIN) at least.
+    pub fn held_up(&self) {
+        self.held_up.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A dead prober was started again.
@@ -72,6 +78,7 @@ impl Stats {
         Figures {
             probes: self.probes(),
             missed_ticks: self.missed_ticks(),
+            held_up: self.held_up.load(Ordering::Relaxed),
             restarts: self.restarts(),
             alerts_delivered: self.alerts_delivered(),
             lateness: std::array::from_fn(|bucket| self.lateness[bucket].load(Ordering::Relaxed)),
@@ -91,6 +98,8 @@ pub struct Figures {
     pub probes: u64,
     /// Ticks that could not run.
     pub missed_ticks: u64,
+    /// Probes that waited here for a second at least.
+    pub held_up: u64,
     /// Probers that were started again.
     pub restarts: u64,
     /// Alerts taken over, counted once for each channel.
@@ -106,6 +115,7 @@ impl Figures {
         Self {
             probes: self.probes.saturating_sub(earlier.probes),
             missed_ticks: self.missed_ticks.saturating_sub(earlier.missed_ticks),
+            held_up: self.held_up.saturating_sub(earlier.held_up),
             restarts: self.restarts.saturating_sub(earlier.restarts),
             alerts_delivered: self.alerts_delivered.saturating_sub(earlier.alerts_delivered),
             lateness: std::array::from_fn(|bucket| self.lateness[bucket].saturating_sub(earlier.lateness[bucket])),

@@ -55,41 +55,48 @@ impl Counted {
 pub enum Step {
     /// Say in the log that it is too much, with figures and what to do.
     Say(String),
-    /// Tell people the same.
+    /// Tell people the same; again after each period for as long as it lasts.
     Tell(String),
-    /// It is carried again: say so, and tell those who were told.
-    Well,
+    /// It is carried, or carried again: whoever was told hears of it. Comes soon after a start as well, since a process before this
+    /// one may have told.
+    Well {
+        /// The log says that it was too much.
+        was_said: bool,
+    },
 }
 
 /// How it went so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Load {
+    /// Periods that were too much since all was well.
     too_much: u32,
+    /// Periods in a row that were not.
     well: u32,
+    is_well: bool,
 }
 
 impl Load {
     /// A period is over.
     pub fn period(&mut self, counted: Counted) -> Option<Step> {
         if counted.is_too_much() {
-            self.well = 0;
+            (self.well, self.is_well) = (0, false);
             self.too_much = self.too_much.saturating_add(1);
             return match self.too_much {
                 SAID_AFTER => Some(Step::Say(counted.words())),
-                TOLD_AFTER => Some(Step::Tell(counted.words())),
+                TOLD_AFTER.. => Some(Step::Tell(counted.words())),
                 _ => None,
             };
         }
-        if self.too_much < SAID_AFTER {
+        self.well = self.well.saturating_add(1);
+        let was_said = self.too_much >= SAID_AFTER;
+        if !was_said {
             self.too_much = 0;
+        }
+        if self.is_well || self.well < WELL_AFTER {
             return None;
         }
-        self.well += 1;
-        if self.well < WELL_AFTER {
-            return None;
-        }
-        *self = Self::default();
-        Some(Step::Well)
+        *self = Self { is_well: true, ..Self::default() };
+        Some(Step::Well { was_said })
     }
 }
 
@@ -99,6 +106,8 @@ mod tests {
 
     const WELL: Counted = Counted { probes: 10_000, held_up: 999, missed_ticks: 3 };
     const TOO_MUCH: Counted = Counted { probes: 58_000, held_up: 40_000, missed_ticks: 42_000 };
+    const WORDS: &str = "of about 10000 probes that come due in a second 5800 were made, and 68 of 100 of those waited here for a \
+                         second or longer; give the machine more CPU, ask less often, or share the APIs among more workers";
 
     fn after(periods: &[Counted]) -> Vec<(usize, Step)> {
         let mut load = Load::default();
@@ -107,16 +116,17 @@ mod tests {
 
     #[test]
     fn too_much_is_said_once_told_after_a_minute_and_ends_by_itself() {
-        let periods = [&[TOO_MUCH; 20][..], &[WELL; 10]].concat();
-        let steps = after(&periods);
-        let words = "of about 10000 probes that come due in a second 5800 were made, and 68 of 100 of those waited here for a second or \
-                     longer; give the machine more CPU, ask less often, or share the APIs among more workers";
-        assert_eq!(steps, [(1, Step::Say(words.into())), (5, Step::Tell(words.into())), (22, Step::Well)]);
+        let mut steps = after(&[&[TOO_MUCH; 20][..], &[WELL; 10]].concat());
+        assert_eq!(steps.remove(0), (1, Step::Say(WORDS.into())));
+        assert_eq!(steps.pop(), Some((22, Step::Well { was_said: true })));
+        let told = (5..20).map(|n| (n, Step::Tell(WORDS.into())));
+        assert_eq!(steps, told.collect::<Vec<_>>());
     }
 
     #[test]
     fn one_bad_period_is_nothing_and_a_good_one_in_between_ends_nothing() {
-        assert_eq!(after(&[WELL, TOO_MUCH, WELL, TOO_MUCH, WELL]), []);
+        let blips = after(&[WELL, TOO_MUCH, WELL, TOO_MUCH, WELL, WELL, WELL, TOO_MUCH, WELL, WELL, WELL]);
+        assert_eq!(blips, [(6, Step::Well { was_said: false }), (10, Step::Well { was_said: false })]);
         let on_and_off = [TOO_MUCH, TOO_MUCH, WELL, WELL, TOO_MUCH, TOO_MUCH, TOO_MUCH, TOO_MUCH];
         let steps: Vec<usize> = after(&on_and_off).into_iter().map(|(n, _)| n).collect();
         assert_eq!(steps, [1, 7], "said in the second period, told in the sixth that was too much");
@@ -124,6 +134,6 @@ mod tests {
 
     #[test]
     fn where_nothing_is_probed_nothing_is_held_up() {
-        assert_eq!(after(&[Counted::default(); 10]), []);
+        assert_eq!(after(&[Counted::default(); 10]), [(2, Step::Well { was_said: false })]);
     }
 }

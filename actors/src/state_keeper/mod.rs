@@ -371,6 +371,22 @@ impl Handler<FleetIs> for StateKeeper {
     }
 }
 
+/// Whether this machine carries what is configured; if not, by which figures.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct LoadIs(pub Option<String>);
+
+impl Handler<LoadIs> for StateKeeper {
+    type Result = ();
+
+    fn handle(&mut self, LoadIs(fault): LoadIs, ctx: &mut Self::Context) {
+        self.tell(ctx, |core, now| {
+            core.load_is(fault, now);
+            core.look(now);
+        });
+    }
+}
+
 /// What the keeper has at hand; for the end of a run, and for tests.
 pub type KeeperReport = keep::Report;
 

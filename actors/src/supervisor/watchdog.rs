@@ -11,10 +11,13 @@ use std::time::Duration;
 
 use actix::Context;
 use api_health_core::ApiId;
+use api_health_core::load::{Counted, Load, PERIOD, Step};
 
 use super::progress::Asker;
 use super::{FIRST_OF_PROBERS, Supervisor, Who};
 use crate::child::ExitReason;
+use crate::state_keeper::LoadIs;
+use crate::stats::Figures;
 
 /// How often the supervisor looks.
 pub(super) const SCAN_EVERY: Duration = Duration::from_secs(1);
@@ -37,11 +40,32 @@ pub(super) struct Watchdog {
     stuck: u32,
     /// When each of those asked last how probing goes who ask that.
     asked_at: [Duration; 2],
+    load: Load,
+    /// When the present period of it began, and the figures of that moment.
+    period_from: (Duration, Figures),
 }
 
 impl Watchdog {
     pub(super) fn new(now: Duration) -> Self {
-        Self { looked_at: now, judges_from: now, stuck: 0, asked_at: [now; 2] }
+        Self {
+            looked_at: now,
+            judges_from: now,
+            stuck: 0,
+            asked_at: [now; 2],
+            load: Load::default(),
+            period_from: (now, Figures::default()),
+        }
+    }
+
+    /// What is to be said of the load, when a period of it is over. One in which the supervisor itself was asleep counts for nothing.
+    fn load(&mut self, figures: &Figures, is_judged: bool, now: Duration) -> Option<Step> {
+        let (began, before) = &self.period_from;
+        if is_judged && now < began.saturating_add(PERIOD) {
+            return None;
+        }
+        let Figures { probes, held_up, missed_ticks, .. } = figures.since(before);
+        self.period_from = (now, figures.clone());
+        is_judged.then(|| self.load.period(Counted { probes, held_up, missed_ticks })).flatten()
     }
 
     /// Somebody asks how probing goes; when they asked that before.
@@ -64,6 +88,9 @@ impl Supervisor {
         let now = self.uptime();
         let may_judge = self.watchdog.look(now);
         self.probers.forgive(now, self.options.restart.period);
+        if !self.options.once {
+            self.look_at_the_load(may_judge, now, ctx);
+        }
         if !may_judge || self.stopping.is_some() || self.escalated {
             return;
         }
@@ -74,6 +101,20 @@ impl Supervisor {
         let overdue = self.probers.running().filter(|(_, running)| running.liveness.is_overdue(now));
         for api_id in overdue.map(|(api_id, _)| api_id.clone()).collect::<Vec<ApiId>>() {
             self.prober_ended(&api_id, &ExitReason::Hung, ctx);
+        }
+    }
+
+    fn look_at_the_load(&mut self, may_judge: bool, now: Duration, ctx: &mut Context<Self>) {
+        match self.watchdog.load(&self.stats.figures(), may_judge, now) {
+            None => {}
+            Some(Step::Say(words)) => tracing::warn!("this machine does not carry what is configured: {words}"),
+            Some(Step::Tell(words)) => self.tell_keeper(LoadIs(Some(words)), ctx),
+            Some(Step::Well { was_said }) => {
+                if was_said {
+                    tracing::info!("this machine carries again what is configured");
+                }
+                self.tell_keeper(LoadIs(None), ctx);
+            }
         }
     }
 

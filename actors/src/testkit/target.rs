@@ -32,7 +32,12 @@ pub enum Behaviour {
     NeverEnds,
     /// Cannot be asked: this machine has no file descriptors left.
     CannotBeAsked,
+    /// Answers 200, after three seconds in which it waited for its turn here.
+    WaitsForItsTurn,
 }
+
+/// How long a probe waits that has no turn.
+const TURN: Duration = Duration::from_secs(3);
 
 /// All fake APIs, by id; one that was never mentioned answers 200.
 #[derive(Clone)]
@@ -143,10 +148,15 @@ impl FakeTargets {
                 }
                 Behaviour::Panics | Behaviour::PanicsAtOnce => panic!("planted"),
                 Behaviour::NeverEnds => std::future::pending().await,
+                Behaviour::WaitsForItsTurn => {
+                    tokio::time::sleep(TURN).await;
+                    Answer::Response(Response { status: 200, ..Response::default() })
+                }
                 Behaviour::CannotBeAsked => Answer::Failure(Failure::Local(LocalFault::TooManyOpenFiles)),
             };
             let finished_at = noted.stage.clock.now();
-            let took = noted.stage.clock.elapsed().saturating_sub(began);
+            let waited = if behaviour == Behaviour::WaitsForItsTurn { TURN } else { Duration::ZERO };
+            let took = noted.stage.clock.elapsed().saturating_sub(began + waited);
             noted.stage.note(Event::ProbeEnded { probe: noted.probe, behaviour, started_at, finished_at });
             noted.over = true;
             noted.stage.pass(Step::ProbeOver).await;

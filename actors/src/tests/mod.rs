@@ -9,6 +9,7 @@ mod fleet;
 mod heartbeat;
 mod incidents;
 mod injected_fault;
+mod load;
 mod progress;
 mod stopping;
 mod store;
