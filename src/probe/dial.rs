@@ -11,7 +11,6 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rustix::io::Errno;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
@@ -19,6 +18,7 @@ use url::{Host, Url};
 use super::guard;
 use super::lookup::Resolver;
 use super::record::Record;
+use super::request::Named;
 use super::tls;
 use super::wire::Connection;
 
@@ -31,7 +31,7 @@ pub(super) const ADDRESSES_MAX: usize = 8;
 /// connection to whoever can show a certificate for that.
 pub(super) async fn dial(
     url: &Url,
-    server_name: Option<&ServerName<'static>>,
+    server_name: &Named,
     tls: Option<&Arc<ClientConfig>>,
     resolver: &Resolver,
     record: &Record,
@@ -53,7 +53,7 @@ pub(super) async fn dial(
     };
     let (stream, address) = opened?;
     record.connected_to(address);
-    let Some(server_name) = server_name else {
+    let Some(server_name) = server_name.as_ref().map_err(Failure::clone)? else {
         record.then(Phase::FirstByte);
         return Ok(Connection::Plain(stream));
     };

@@ -147,11 +147,8 @@ impl Client {
     /// It ends within `bound`.
     pub async fn reach(&self, url: &Url, bound: Duration) -> (PhaseTimes, Result<(), Failure>) {
         let record = Rc::new(Record::new(Instant::now()));
-        let server_name = match server_name(url) {
-            Ok(name) => name,
-            Err(failure) => return (record.times(), Err(failure)),
-        };
-        let dialled = Box::pin(dial::dial(url, server_name.as_ref(), self.tls.as_ref(), &self.resolver, &record));
+        let server_name = server_name(url);
+        let dialled = Box::pin(dial::dial(url, &server_name, self.tls.as_ref(), &self.resolver, &record));
         let result = match timeout_at(Instant::now() + bound, dialled).await {
             Ok(result) => result.map(drop),
             Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: bound }),
@@ -165,8 +162,7 @@ impl Client {
         let mut hop = prepared.first();
         let mut followed = 0;
         loop {
-            let server_name = hop.server_name.as_ref().as_ref();
-            let connection = dial::dial(&hop.url, server_name, self.tls.as_ref(), &self.resolver, record).await?;
+            let connection = dial::dial(&hop.url, &hop.server_name, self.tls.as_ref(), &self.resolver, record).await?;
             let answer = engine::ask(connection, hop.head.clone(), hop.body.cloned(), hop.method, record).await?;
             if max_redirects > 0
                 && let Some(target) = redirect::target(&answer.head, &hop.url)?

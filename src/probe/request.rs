@@ -18,8 +18,12 @@ pub(super) const USER_AGENT: &str = concat!("api-health/", env!("CARGO_PKG_VERSI
 pub struct Prepared {
     pub(super) request: Request,
     head: Bytes,
-    server_name: Option<ServerName<'static>>,
+    server_name: Named,
 }
+
+/// Whom a certificate must be for; nobody, where none is shown; or why such a name cannot be asked for over TLS. That counts once
+/// the name has been looked up: it may not even exist.
+pub(super) type Named = Result<Option<ServerName<'static>>, Failure>;
 
 impl Prepared {
     /// Makes `request` ready.
@@ -29,7 +33,7 @@ impl Prepared {
     pub fn new(request: Request) -> Result<Self, Failure> {
         let Request { method, url, headers, body, .. } = &request;
         let head = head(*method, url, headers, body.as_ref(), false)?;
-        let server_name = server_name(url)?;
+        let server_name = server_name(url);
         Ok(Self { request, head, server_name })
     }
 
@@ -57,8 +61,7 @@ pub(super) struct Hop<'a> {
     bodiless: bool,
     /// With its closing blank line.
     pub(super) head: Bytes,
-    /// Whom the certificate must be for, where the scheme is `https`.
-    pub(super) server_name: Cow<'a, Option<ServerName<'static>>>,
+    pub(super) server_name: Cow<'a, Named>,
 }
 
 impl Hop<'_> {
@@ -82,14 +85,14 @@ impl Hop<'_> {
             self.bodiless = true;
         }
         self.head = head(self.method, &target, self.headers, self.body, self.bodiless)?;
-        self.server_name = Cow::Owned(server_name(&target)?);
+        self.server_name = Cow::Owned(server_name(&target));
         self.url = Cow::Owned(target);
         Ok(())
     }
 }
 
 /// Whom the certificate of `url` must be for; nobody, where none is shown.
-pub(super) fn server_name(url: &Url) -> Result<Option<ServerName<'static>>, Failure> {
+pub(super) fn server_name(url: &Url) -> Named {
     match (url.scheme(), url.host()) {
         ("http", _) => Ok(None),
         // The dot that ends a fully qualified name is no part of the name in a certificate or in SNI (RFC 6066).

@@ -25,6 +25,7 @@ mod configs;
 mod ownership;
 mod probers;
 mod progress;
+mod ramp;
 mod shards;
 mod slot;
 mod source;

@@ -7,20 +7,18 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context, SpawnHandle};
 use api_health_core::restart::Brake;
-use api_health_core::schedule::{self, Moment, SLOT_QUANTUM};
+use api_health_core::schedule;
 use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::watch;
 
+use super::ramp::Ramp;
 use super::slot::{Running, Slot, State};
 use super::{Supervisor, Who};
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
 use crate::prober::{self, Prober, ProberInit, Reconfigure, Start};
 use crate::state_keeper::GivenUp;
-
-/// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
-const FIRST_PROBES_PER_SECOND: u32 = 1_000;
 
 pub(crate) struct Probers {
     pub(super) slots: HashMap<ApiId, Slot>,
@@ -303,35 +301,4 @@ impl Supervisor {
 /// One that ends by itself lost its outcome with its batcher, or is done; a thread takes along whoever is on it.
 fn is_its_fault(reason: &ExitReason) -> bool {
     !matches!(reason, ExitReason::Normal | ExitReason::ArbiterGone)
-}
-
-/// How the first probes of many APIs are spread over time.
-struct Ramp {
-    /// Whoever comes due more often than this comes first at its own slot, and no later: slots are spread already.
-    own_slot_below: Duration,
-    /// The others come in this, each at a place of its own.
-    window: Duration,
-}
-
-impl Ramp {
-    /// For APIs whose shortest gaps between two ticks are these.
-    fn of(gaps: impl Iterator<Item = Duration>) -> Self {
-        let window_for = |probes: usize| {
-            Duration::from_secs(1) * u32::try_from(probes).unwrap_or(u32::MAX) / FIRST_PROBES_PER_SECOND
-        };
-        let gaps: Vec<Duration> = gaps.collect();
-        let own_slot_below = window_for(gaps.len());
-        Self { own_slot_below, window: window_for(gaps.iter().filter(|gap| **gap >= own_slot_below).count()) }
-    }
-
-    fn wait(&self, api: &ApiConfig, slot: schedule::Slot, now: Moment) -> Duration {
-        if api.schedule.shortest_gap_from(now) < self.own_slot_below
-            && let Some(due) = api.schedule.next_due(slot, now)
-        {
-            return due.wait(now);
-        }
-        let quanta = self.window.as_millis() / SLOT_QUANTUM.as_millis();
-        let chosen = (u128::from(api.api_id.stable_hash()) * quanta) >> 64;
-        SLOT_QUANTUM * u32::try_from(chosen).unwrap_or(0)
-    }
 }

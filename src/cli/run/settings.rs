@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::environment;
 use crate::settings::{LoadedSettings, load, show};
 use crate::telemetry;
 
@@ -38,8 +39,7 @@ impl InForce {
 
     /// Reads them again, takes over what can be, and says of the rest what has to be done.
     pub(super) fn read_again(&self) {
-        let environment = |name: &str| std::env::var(name).ok();
-        let written = match load::load(self.named.as_deref(), Path::new(""), &environment) {
+        let written = match load::load(self.named.as_deref(), Path::new(""), &environment::get) {
             Ok(written) => written,
             Err(issues) => {
                 for issue in &issues {
