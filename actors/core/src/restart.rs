@@ -123,13 +123,13 @@ fn spread_out(delay: Duration, spread: u64) -> Duration {
 
 /// Starts in one second, over all children: what dies together must not be started together without end.
 #[derive(Clone, Debug)]
-pub struct Brake {
+pub struct RateLimiter {
     gap: Duration,
     next: Duration,
 }
 
-impl Brake {
-    /// A brake that lets at most so many through each second.
+impl RateLimiter {
+    /// Lets at most `starts` through each second.
     pub fn per_second(starts: u32) -> Self {
         Self { gap: Duration::from_secs(1) / starts.max(1), next: Duration::ZERO }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api_health_core::restart::{Brake, Deaths, RestartPolicy, Verdict};
+use api_health_core::restart::{RateLimiter, Deaths, RestartPolicy, Verdict};
 use proptest::prelude::*;
 
 fn policies() -> impl Strategy<Value = RestartPolicy> {
@@ -71,13 +71,13 @@ proptest! {
 
     #[test]
     fn any_crowd_of_starts_keeps_the_rate(rate in 1..2_000_u32, gaps in prop::collection::vec(0..30_u64, 1..400)) {
-        let mut brake = Brake::per_second(rate);
+        let mut rate_limiter = RateLimiter::per_second(rate);
         let mut now = Duration::from_secs(9);
         let at: Vec<Duration> = gaps
             .iter()
             .map(|millis| {
                 now += Duration::from_millis(*millis);
-                now + brake.wait(now)
+                now + rate_limiter.wait(now)
             })
             .collect();
         let gap = Duration::from_secs(1) / rate;

@@ -294,7 +294,7 @@ impl Supervisor {
     }
 
     /// Looks for changes where that is cheap, every second, and everywhere when `reload_every` is over.
-    pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn on_tick(&mut self, ctx: &mut Context<Self>) {
         if self.configs.loading || self.configs.asking || self.options.once || self.stopping.is_some() {
             return;
         }

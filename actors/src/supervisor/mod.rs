@@ -266,7 +266,7 @@ impl Actor for Supervisor {
         self.start_leases(ctx);
         self.start_chain(None, ctx);
         ctx.run_interval(REVISION_EVERY, Self::look_at_fleet);
-        ctx.run_interval(REVISION_EVERY, Self::look_around);
+        ctx.run_interval(REVISION_EVERY, Self::on_tick);
         ctx.run_interval(SCAN_EVERY, Self::scan);
     }
 }

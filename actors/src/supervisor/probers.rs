@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{AsyncContext, Context, SpawnHandle};
-use api_health_core::restart::Brake;
+use api_health_core::restart::RateLimiter;
 use api_health_core::schedule::{self, Moment, SLOT_QUANTUM};
 use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
@@ -27,8 +27,8 @@ pub(crate) struct Probers {
     /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
     due: BTreeSet<(Duration, ApiId)>,
     timer: Option<(Duration, SpawnHandle)>,
-    brake: Brake,
-    /// The brake lets the next one start at this uptime.
+    rate_limiter: RateLimiter,
+    /// The rate limiter lets the next one start at this uptime.
     granted: Option<Duration>,
     /// How many there are, for whoever shows it.
     pub(super) count: watch::Sender<usize>,
@@ -40,7 +40,7 @@ impl Default for Probers {
             slots: HashMap::new(),
             due: BTreeSet::new(),
             timer: None,
-            brake: Brake::per_second(RESTARTS_PER_SECOND),
+            rate_limiter: RateLimiter::per_second(RESTARTS_PER_SECOND),
             granted: None,
             count: watch::Sender::new(0),
         }
@@ -256,7 +256,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts those whose delay is over, as fast as the brake lets them, and sets the timer for the next.
+    /// Starts those whose delay is over, as fast as the rate limiter lets them, and sets the timer for the next.
     pub(super) fn start_due(&mut self, ctx: &mut Context<Self>) {
         if self.stopping.is_some() || self.escalated {
             return;
@@ -265,7 +265,7 @@ impl Supervisor {
         while let Some((at, _)) = self.probers.due.first()
             && *at <= now
         {
-            let granted = self.probers.granted.unwrap_or_else(|| now.saturating_add(self.probers.brake.wait(now)));
+            let granted = self.probers.granted.unwrap_or_else(|| now.saturating_add(self.probers.rate_limiter.wait(now)));
             self.probers.granted = Some(granted);
             if granted > now {
                 break;

@@ -39,7 +39,7 @@ pub enum Read {
 impl Keeper {
     /// Sends as many batches as the store takes at once. Nothing is written without a lease that holds.
     pub(super) fn pump(&mut self, now: Moment) {
-        if self.lease != Lease::Held || (!self.hurry && !self.health.may_be_tried(now.uptime)) {
+        if self.lease != Lease::Held || (!self.flushing && !self.health.may_be_tried(now.uptime)) {
             return;
         }
         let limits = self.setup.limits;
@@ -64,7 +64,7 @@ impl Keeper {
                 Ok(()) => {
                     self.store_is_well(now);
                     self.ledger.stored(&api_id);
-                    self.ledger.write_what_is_left(&api_id, now.uptime, self.hurry);
+                    self.ledger.write_what_is_left(&api_id, now.uptime, self.flushing);
                     self.offer_now(&api_id, now);
                 }
                 Err(CommitError::Conflict) => {
@@ -168,7 +168,7 @@ impl Keeper {
             Found::WasOurs => {
                 self.ledger.stored(api_id);
                 self.lines.push(Line::AnswerLost { api_id: api_id.clone() });
-                self.ledger.write_what_is_left(api_id, now.uptime, self.hurry);
+                self.ledger.write_what_is_left(api_id, now.uptime, self.flushing);
             }
             Found::HigherEpoch => self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found }),
             Found::OldCopy => {

@@ -123,21 +123,21 @@ impl Ledger {
     }
 
     /// Queues what is left to write of an API whose write is over.
-    pub(super) fn write_what_is_left(&mut self, api_id: &ApiId, now: Duration, hurry: bool) {
+    pub(super) fn write_what_is_left(&mut self, api_id: &ApiId, now: Duration, flushing: bool) {
         let Some(entry) = self.entries.get(api_id) else { return };
         if !entry.dirty {
             return;
         }
-        if hurry || entry.unstored_since().is_some() {
+        if flushing || entry.unstored_since().is_some() {
             self.queue(api_id);
         } else {
             self.write_at_checkpoint(api_id, now);
         }
     }
 
-    /// Queues checkpoints that are due and failed writes whose wait is over; everything, when in a hurry.
-    pub(super) fn queue_what_is_due(&mut self, now: Duration, hurry: bool) {
-        while self.lazy.first().is_some_and(|(due, _)| *due <= now || hurry) {
+    /// Queues checkpoints that are due and failed writes whose wait is over; everything, when flushing.
+    pub(super) fn queue_what_is_due(&mut self, now: Duration, flushing: bool) {
+        while self.lazy.first().is_some_and(|(due, _)| *due <= now || flushing) {
             if let Some((_, api_id)) = self.lazy.pop_first() {
                 self.queue(&api_id);
             }
@@ -146,7 +146,7 @@ impl Ledger {
         self.waiting.retain(|api_id| {
             let Some(entry) = entries.get_mut(api_id) else { return false };
             match entry.writing {
-                Writing::Waiting(until) if until > now && !hurry => true,
+                Writing::Waiting(until) if until > now && !flushing => true,
                 Writing::Waiting(_) => {
                     entry.writing = Writing::Queued;
                     queue.push_back(api_id.clone());

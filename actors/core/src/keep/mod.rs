@@ -192,7 +192,7 @@ pub struct Keeper {
     /// Somebody asked for a try, and looks for what comes of it until then.
     asked_until: Option<Duration>,
     /// Everything is written now, and nothing waits for its time.
-    hurry: bool,
+    flushing: bool,
     /// The process ends: nothing more is handed over that the next one can hand over as well.
     ending: bool,
     lines: Vec<Line>,
@@ -217,7 +217,7 @@ impl Keeper {
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
             asked_until: None,
-            hurry: false,
+            flushing: false,
             ending: false,
             lines: Vec::new(),
             effects: Vec::new(),
@@ -233,7 +233,7 @@ impl Keeper {
         self.beats.begin_anew();
         self.waiters.clear();
         self.effects.clear();
-        self.hurry = false;
+        self.flushing = false;
         self.ending = false;
         self
     }
@@ -258,7 +258,7 @@ impl Keeper {
     /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
     pub fn look(&mut self, now: Moment) {
         self.store_what_is_leaving();
-        self.ledger.queue_what_is_due(now.uptime, self.hurry);
+        self.ledger.queue_what_is_due(now.uptime, self.flushing);
         if self.health.is_in_trouble() && self.health.may_be_tried(now.uptime) {
             self.ledger.try_another();
         }
@@ -392,9 +392,9 @@ impl Keeper {
             Until::Left => {
                 self.ending = true;
                 self.beat_at_the_end(now);
-                self.hurry = true;
+                self.flushing = true;
             }
-            Until::Stored | Until::Told => self.hurry = true,
+            Until::Stored | Until::Told => self.flushing = true,
         }
         self.waiters.push((until, waiter));
         self.look(now);

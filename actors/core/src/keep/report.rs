@@ -46,7 +46,7 @@ impl Keeper {
 
     /// Writes a heartbeat if it is time.
     pub(super) fn beat_if_due(&mut self, now: Moment) {
-        if !self.hurry && self.beats.take_due(now.uptime, self.health.is_in_trouble()) {
+        if !self.flushing && self.beats.take_due(now.uptime, self.health.is_in_trouble()) {
             self.beat(now);
         }
     }

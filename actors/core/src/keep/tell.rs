@@ -182,7 +182,7 @@ impl Keeper {
                 delivery::note_failure(&mut entry.state.owed, &alert.alert_id, channel, &why, at);
                 entry.dirty = true;
                 let is_asked = self.asked_until.is_some_and(|until| now.uptime < until);
-                if self.hurry || is_asked || self.ledger.checkpoint() > NOTED_WITHIN {
+                if self.flushing || is_asked || self.ledger.checkpoint() > NOTED_WITHIN {
                     // A process that is about to end leaves nothing unsaved; whoever asked for a try looks for what came of it;
                     // and where checkpoints are far apart, whoever asks why an alert does not come must not wait for one.
                     self.ledger.queue(api_id);
