@@ -218,7 +218,7 @@ async fn keeper(job: Job) -> Rate {
     );
     assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     running.round().finished().await;
-    assert!(running.settle(false, Duration::from_secs(60)).await, "everything is stored");
+    assert!(running.flush(false, Duration::from_secs(60)).await, "everything is stored");
     let (wall, cpu) = (seconds(began.elapsed()), seconds(cpu() - cpu_before));
     let durable_at = timed.first_at_ns();
     let probed_at = probe.0.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -327,7 +327,7 @@ async fn once(
         dead = running.fatal() => return died(&dead),
     }
     let told = tokio::select! {
-        told = running.settle(true, ONCE_TELL) => told,
+        told = running.flush(true, ONCE_TELL) => told,
         () = signals.again() => false,
     };
     let died = running.round().deaths();

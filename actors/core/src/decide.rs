@@ -82,7 +82,7 @@ impl Decision {
     /// Owes it to these channels and to those that heard of the outage. What begins an incident notes there whom it is owed to.
     fn owing(mut self, alert: Alert, channels: &[String], heard: &[String]) -> Self {
         let begins = alert.kind.opens();
-        let owed_to = delivery::owe(&mut self.next.owed, alert, channels, heard);
+        let owed_to = delivery::enqueue(&mut self.next.owed, alert, channels, heard);
         if let Some(incident) = self.next.incident.as_mut().filter(|_| begins) {
             incident.owed_to = owed_to;
         }

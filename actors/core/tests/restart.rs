@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api_health_core::restart::{RateLimiter, Deaths, RestartPolicy, Verdict};
+use api_health_core::restart::{Deaths, RateLimiter, RestartPolicy, Verdict};
 use proptest::prelude::*;
 
 fn policies() -> impl Strategy<Value = RestartPolicy> {

@@ -1,4 +1,4 @@
-//! The state-keeper: sole owner of the store. It decides, commits, hands over what is owed, and settles.
+//! The state-keeper: sole owner of the store. It decides, commits, hands over what is owed, and flushes before the end.
 //!
 //! All of that is decided by a plain value, [`keep::Keeper`]. This actor tells it what happened and when, and carries out the
 //! [`Effect`]s that it answers with: it writes, reads and hands over, and tells it what came of that. So there is nothing to
@@ -15,7 +15,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
     ResponseActFuture, ResponseFuture, WrapFuture,
 };
-use api_health_core::keep::{self, Attempted, BEAT_MAX, Completed, Effect, Grant, Until, Watch};
+use api_health_core::keep::{self, Attempted, BEAT_MAX, Completed, Effect, FlushUntil, Grant, Watch};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
@@ -132,7 +132,7 @@ impl StateKeeper {
             Effect::Lost { shard, epoch } => self.ask_parent(KeeperAsks::Lost { shard, epoch }, ctx),
             Effect::LetGo(shards) => self.ask_parent(KeeperAsks::LetGo(shards), ctx),
             Effect::AskToWithdraw(alert) => self.ask_parent(KeeperAsks::Withdraw(alert), ctx),
-            Effect::Settled(waiter) => {
+            Effect::Flushed(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
                     let _ = waiter.send(()); // whoever gave up waiting needs no answer
                 }
@@ -167,12 +167,12 @@ impl StateKeeper {
         ctx.spawn(self.tools.parent.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 
-    fn settle(&mut self, until: Until, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
+    fn flush(&mut self, until: FlushUntil, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
         let (waiter, done) = oneshot::channel();
         self.next_waiter += 1;
         let number = self.next_waiter;
         self.waiters.insert(number, waiter);
-        self.tell(ctx, |core, now| core.settle(until, number, now));
+        self.tell(ctx, |core, now| core.flush(until, number, now));
         done
     }
 }
@@ -294,13 +294,13 @@ impl Handler<LetGo> for StateKeeper {
 /// and its next life has to be asked.
 #[derive(Message)]
 #[rtype(result = "bool")]
-pub struct Settle(pub Until);
+pub struct Flush(pub FlushUntil);
 
-impl Handler<Settle> for StateKeeper {
+impl Handler<Flush> for StateKeeper {
     type Result = ResponseFuture<bool>;
 
-    fn handle(&mut self, Settle(until): Settle, ctx: &mut Self::Context) -> Self::Result {
-        let done = self.settle(until, ctx);
+    fn handle(&mut self, Flush(until): Flush, ctx: &mut Self::Context) -> Self::Result {
+        let done = self.flush(until, ctx);
         Box::pin(async move { done.await.is_ok() })
     }
 }

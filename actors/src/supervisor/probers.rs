@@ -265,7 +265,8 @@ impl Supervisor {
         while let Some((at, _)) = self.probers.due.first()
             && *at <= now
         {
-            let granted = self.probers.granted.unwrap_or_else(|| now.saturating_add(self.probers.rate_limiter.wait(now)));
+            let granted =
+                self.probers.granted.unwrap_or_else(|| now.saturating_add(self.probers.rate_limiter.wait(now)));
             self.probers.granted = Some(granted);
             if granted > now {
                 break;

@@ -38,7 +38,7 @@ const EXPIRES: Duration = Duration::from_secs(16);
 
 /// What came of one alert in one channel.
 #[derive(Clone, Debug, Default)]
-struct Lane {
+struct DeliverySlot {
     taken: bool,
     /// A process heard that the channel has it.
     answered: Option<(Duration, usize)>,
@@ -51,7 +51,7 @@ struct One {
     /// Every alert that was ever stored, in the order in which they were, with the channels that it was owed to.
     stored: Vec<(String, Vec<String>)>,
     left_out: HashSet<String>,
-    lanes: HashMap<(String, &'static str), Lane>,
+    lanes: HashMap<(String, &'static str), DeliverySlot>,
     /// The incidents that each channel was told of and not that they ended: by which alert, of which process.
     open: HashMap<&'static str, BTreeMap<String, (String, usize)>>,
     /// Probes that failed, and the ids of outages that were told.
@@ -298,7 +298,7 @@ impl<'a> Fleet<'a> {
                 let what = format!("epoch {} over epoch {}", record.epoch, before.epoch);
                 return Err(self.violation("one_owner_stores", Some(api_id), what));
             }
-            self.strikes_what_was_told(before, record)?;
+            self.removes_what_was_delivered(before, record)?;
         }
         self.owes_what_changed(before.as_deref(), record)?;
         let Some(one) = self.apis.get_mut(api_id) else { return Ok(()) };

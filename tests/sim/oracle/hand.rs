@@ -18,7 +18,7 @@ const ON_ITS_WAY: Duration = Duration::from_millis(300);
 
 impl One {
     /// Which alerts the stored record does not owe any more.
-    pub(super) fn settled_as_stored(&mut self, channels: &[&'static str]) {
+    pub(super) fn delivered_as_stored(&mut self, channels: &[&'static str]) {
         let owed = self.stored.as_ref().map_or(&[][..], |known| &known.record.owed);
         for change in &mut self.model.changes {
             for (lane, channel) in change.lanes.iter_mut().zip(channels) {

@@ -25,7 +25,7 @@ impl Oracle<'_> {
             one.stored_version = one.stored.as_ref().map_or(0, |known| known.record.version);
             one.said_version = one.stored_version;
             one.model.forget_after(known);
-            one.settled_as_stored(&self.channels);
+            one.delivered_as_stored(&self.channels);
             for lane in one.model.changes.iter_mut().flat_map(|change| &mut change.lanes) {
                 lane.owed_at_start = !lane.settled;
             }

@@ -76,7 +76,7 @@ impl Keeper {
             }
         }
         self.pump(now);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// A write went through, or was refused for what is in the store.
@@ -147,7 +147,7 @@ impl Keeper {
         }
         if !self.ledger.awaits(api_id, call) {
             self.pump(now);
-            return self.settle_waiters();
+            return self.answer_waiters();
         }
         match read {
             Read::Found(stored) => self.found(api_id, *stored, now),
@@ -157,7 +157,7 @@ impl Keeper {
             Read::Failed(error) => self.failed(api_id, &error, now),
         }
         self.pump(now);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     fn found(&mut self, api_id: &ApiId, stored: ApiState, now: Moment) {

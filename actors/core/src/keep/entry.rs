@@ -148,7 +148,7 @@ impl Entry {
                 None => self.unstored(now).told.push(Arc::clone(alert)),
             }
         }
-        if !delivery::settle(&mut self.state.owed, &alert.alert_id, channel) {
+        if !delivery::mark_delivered(&mut self.state.owed, &alert.alert_id, channel) {
             return false;
         }
         self.dirty = true;
@@ -287,7 +287,7 @@ impl Entry {
         self.state = ApiState { missed_ticks, ..stored };
         self.failures = 0;
         for (alert_id, channel) in taken {
-            if delivery::settle(&mut self.state.owed, &alert_id, &channel) {
+            if delivery::mark_delivered(&mut self.state.owed, &alert_id, &channel) {
                 self.dirty = true;
                 self.unstored(now).taken.push((alert_id, channel));
             }

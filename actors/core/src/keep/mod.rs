@@ -141,18 +141,18 @@ pub enum Effect {
     /// An outage was told that could not be stored, of an API that another owns now: its owner is to take it back.
     AskToWithdraw(Arc<Alert>),
     /// What this waiter waited for has come true.
-    Settled(u64),
+    Flushed(u64),
 }
 
 /// What a waiter waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// Nothing is unsaved.
+pub enum FlushUntil {
+    /// Every change is in the store.
     Stored,
-    /// And nothing is owed.
-    Told,
+    /// Every change is in the store, and every alert that can be delivered is.
+    Delivered,
     /// Nothing is unsaved, no attempt is under way, and what is owed is left to the next process: this one ends.
-    Left,
+    Stopped,
 }
 
 /// A prober has an outcome.
@@ -187,7 +187,7 @@ pub struct Keeper {
     given_up: HashSet<ApiId>,
     /// When an outcome was a pass last, in uptime: our own network was well.
     passed_at: Option<Duration>,
-    waiters: Vec<(Until, u64)>,
+    waiters: Vec<(FlushUntil, u64)>,
     throttles: answers::Throttles,
     /// Somebody asked for a try, and looks for what comes of it until then.
     asked_until: Option<Duration>,
@@ -269,7 +269,7 @@ impl Keeper {
         self.offer_all(now);
         self.say_what_nobody_can_tell(now);
         self.forget_what_has_left();
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// What follows from each of these outcomes: probe again after this long, or wait for the next tick.
@@ -386,21 +386,21 @@ impl Keeper {
         }
     }
 
-    /// Write everything now; [`Effect::Settled`] says when that is done.
-    pub fn settle(&mut self, until: Until, waiter: u64, now: Moment) {
+    /// Write everything now; [`Effect::Flushed`] says when that is done.
+    pub fn flush(&mut self, until: FlushUntil, waiter: u64, now: Moment) {
         match &until {
-            Until::Left => {
+            FlushUntil::Stopped => {
                 self.ending = true;
                 self.beat_at_the_end(now);
                 self.flushing = true;
             }
-            Until::Stored | Until::Told => self.flushing = true,
+            FlushUntil::Stored | FlushUntil::Delivered => self.flushing = true,
         }
         self.waiters.push((until, waiter));
         self.look(now);
     }
 
-    fn settle_waiters(&mut self) {
+    fn answer_waiters(&mut self) {
         if self.waiters.is_empty() {
             return;
         }
@@ -409,14 +409,16 @@ impl Keeper {
         let unsaved = !self.ledger.is_idle() || self.ledger.unsaved() > 0;
         for (until, waiter) in mem::take(&mut self.waiters) {
             let waits = match &until {
-                Until::Stored => unsaved,
-                Until::Told => unsaved || self.owes_what_it_can_tell(),
-                Until::Left => unsaved || self.turns.in_flight().next().is_some() || self.beats.is_last_under_way(),
+                FlushUntil::Stored => unsaved,
+                FlushUntil::Delivered => unsaved || self.owes_what_it_can_tell(),
+                FlushUntil::Stopped => {
+                    unsaved || self.turns.in_flight().next().is_some() || self.beats.is_last_under_way()
+                }
             };
             if waits {
                 self.waiters.push((until, waiter));
             } else {
-                self.effects.push(Effect::Settled(waiter));
+                self.effects.push(Effect::Flushed(waiter));
             }
         }
     }

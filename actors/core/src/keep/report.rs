@@ -81,7 +81,7 @@ impl Keeper {
                 }
             }
         }
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// How everything stands.

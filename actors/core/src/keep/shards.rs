@@ -119,7 +119,7 @@ impl Keeper {
     /// for their next owner to take back.
     pub fn lose(&mut self, shards: &ShardSet) {
         self.forget(shards);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     fn forget(&mut self, shards: &ShardSet) {

@@ -194,7 +194,7 @@ impl Keeper {
             _ => {}
         }
         self.offer_now(api_id, now);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// Takes over when a process before this one wanted to try again.

@@ -52,7 +52,7 @@ impl Keeper {
             }
         }
         self.pump(now);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// The API is watched no longer, and neither is its prober.

@@ -16,7 +16,7 @@ const NOTED: Duration = Duration::from_secs(15);
 
 impl Fleet<'_> {
     /// What is owed no longer was told to each channel that it was owed to.
-    pub(super) fn strikes_what_was_told(&mut self, before: &ApiState, record: &ApiState) -> Checked {
+    pub(super) fn removes_what_was_delivered(&mut self, before: &ApiState, record: &ApiState) -> Checked {
         let folds = record.owed.iter().any(|owed| owed.alert.changes_left_out > 0);
         for was in &before.owed {
             let id = &was.alert.alert_id;

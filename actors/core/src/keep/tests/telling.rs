@@ -29,10 +29,10 @@ fn an_outage_and_its_end_are_told_in_order_and_one_at_a_time() {
 fn what_is_owed_at_the_end_of_a_process_is_left_to_the_next_one() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
-    desk.keeper.settle(Until::Left, 7, moment(desk.now));
+    desk.keeper.flush(FlushUntil::Stopped, 7, moment(desk.now));
     desk.store_answers();
     assert_eq!((desk.under_way(), desk.stored("shop").owed.len()), (vec![], 1));
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::Settled(7))), 1);
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::Flushed(7))), 1);
 }
 
 #[test]

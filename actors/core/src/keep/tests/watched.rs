@@ -85,14 +85,14 @@ fn another_life_offers_again_what_was_under_way() {
 fn whoever_waits_until_all_is_told_hears_when_it_is() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
-    desk.keeper.settle(Until::Stored, 1, moment(desk.now));
-    desk.keeper.settle(Until::Told, 2, moment(desk.now));
+    desk.keeper.flush(FlushUntil::Stored, 1, moment(desk.now));
+    desk.keeper.flush(FlushUntil::Delivered, 2, moment(desk.now));
     desk.take();
     desk.store_answers();
-    let settled = |desk: &Desk, waiter| desk.did(|effect| matches!(effect, Effect::Settled(n) if *n == waiter)) == 1;
-    assert!(settled(&desk, 1) && !settled(&desk, 2));
+    let flushed = |desk: &Desk, waiter| desk.did(|effect| matches!(effect, Effect::Flushed(n) if *n == waiter)) == 1;
+    assert!(flushed(&desk, 1) && !flushed(&desk, 2));
     desk.all_goes_well();
-    assert!(settled(&desk, 2));
+    assert!(flushed(&desk, 2));
 }
 
 #[test]
