@@ -23,7 +23,7 @@ pub(crate) enum Fault {
         /// What is wrong, as the rest of a sentence: `does not exist in region eu-central-1`.
         what: String,
         /// What to write instead, to stand after the word "write".
-        instead: String,
+        remedy: String,
     },
 }
 
@@ -31,8 +31,8 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Wait { place, what } => Self::Unavailable(format!("{place} {what}")),
-            Fault::Person { place, what, instead } => {
-                Self::Misconfigured { what: format!("{place} {what}"), instead: format!("write {instead}") }
+            Fault::Person { place, what, remedy } => {
+                Self::Misconfigured { what: format!("{place} {what}"), remedy: format!("write {remedy}") }
             }
         }
     }
@@ -42,8 +42,8 @@ impl From<Fault> for SourceError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Wait { place, what } => Self::Unavailable(format!("{place} {what}")),
-            Fault::Person { place, what, instead } => {
-                Self::Misconfigured(ConfigIssue { location: place, what: "this source".into(), why: what, instead })
+            Fault::Person { place, what, remedy } => {
+                Self::Misconfigured(ConfigIssue { location: place, what: "this source".into(), why: what, remedy })
             }
         }
     }
@@ -63,7 +63,7 @@ mod tests {
         let fault = Fault::Person {
             place: "SQLite file a.db".into(),
             what: "is not an SQLite file".into(),
-            instead: "another path".into(),
+            remedy: "another path".into(),
         };
         assert_eq!(
             StoreError::from(fault.clone()).to_string(),

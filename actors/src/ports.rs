@@ -129,7 +129,7 @@ pub enum NotifyError {
         after: Option<Duration>,
     },
     /// A person must act: no such topic, no permission, a refused parameter. Offered again all the same, slowly.
-    Permanent { reason: String, instead: String },
+    Permanent { reason: String, remedy: String },
 }
 
 /// Where configs come from: a table, a file, the command line.
@@ -195,7 +195,7 @@ impl fmt::Display for NotifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Retryable { reason, .. } => f.write_str(reason),
-            Self::Permanent { reason, instead } => write!(f, "{reason}; {instead}"),
+            Self::Permanent { reason, remedy } => write!(f, "{reason}; {remedy}"),
         }
     }
 }

@@ -129,7 +129,7 @@ mod tests {
         assert!(policy.wait_after(0, &refused(Some(Duration::from_secs(7)))) >= Duration::from_secs(7));
         let no_patience: Duration = (0..100).map(|n| policy.wait_after(n, &refused(Some(Duration::ZERO)))).sum();
         assert!(no_patience > Duration::from_secs(600), "a channel that asks for no patience is not hammered");
-        let permanent = NotifyError::Permanent { reason: "no such topic".into(), instead: "create it".into() };
+        let permanent = NotifyError::Permanent { reason: "no such topic".into(), remedy: "create it".into() };
         assert_eq!(policy.wait_after(3, &permanent), policy.permanent);
     }
 }

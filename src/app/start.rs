@@ -29,7 +29,7 @@ const LOAD_TOLD_EVERY: Duration = Duration::from_secs(10);
 const LOAD_TOLD_MAX: Duration = Duration::from_secs(600);
 
 /// Opens something, and with `waits` again and again while what it lacks may come by itself.
-pub(super) async fn patiently<T>(
+pub(super) async fn retry_until_available<T>(
     waits: bool,
     mut open: impl AsyncFnMut() -> Result<T, AppError>,
 ) -> Result<T, AppError> {

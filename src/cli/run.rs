@@ -49,14 +49,14 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// How long a start waits until it is known what this process owns at first. After that it goes on, and watches what it gains.
 const JOIN_MAX: Duration = Duration::from_secs(100);
 
-/// Waits until that is known. `instead` completes why a command that needs everything does nothing without it.
+/// Waits until that is known. `remedy` completes why a command that needs everything does nothing without it.
 ///
 /// # Errors
 /// It cannot be known in time, or another process has what this one wants whole.
-pub(in crate::cli) async fn join(app: &App, running: &Running, instead: &str) -> Result<(), AppError> {
+pub(in crate::cli) async fn join(app: &App, running: &Running, remedy: &str) -> Result<(), AppError> {
     let joined = tokio::time::timeout(JOIN_MAX, running.joined()).await;
     let no_lease = |_| Err(format!("no lease was to be had for {} s", JOIN_MAX.as_secs()));
-    let why = |why| AppError::Unavailable(format!("{}: {why}; {instead}", app.store_name()));
+    let why = |why| AppError::Unavailable(format!("{}: {why}; {remedy}", app.store_name()));
     joined.unwrap_or_else(no_lease).map_err(why)
 }
 

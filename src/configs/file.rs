@@ -32,7 +32,7 @@ const KEY: &str = "api";
 pub fn read_text(path: &Path) -> Result<String, SourceError> {
     let name = path.display().to_string();
     let refuse =
-        |why: String, instead: &str| SourceError::Misconfigured(Fault::new("the file", why, instead).at(name.clone()));
+        |why: String, remedy: &str| SourceError::Misconfigured(Fault::new("the file", why, remedy).at(name.clone()));
     let open = || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
@@ -76,14 +76,14 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<RawRow>, SourceError> {
     let misplaced = |line: usize, fault: Fault| SourceError::Misconfigured(fault.at(format!("{name}, line {line}")));
     if let Some((key, _)) = document.table.iter().find(|(key, _)| key.get_ref() != KEY) {
         let key_text: &str = key.get_ref();
-        let instead = if nearest_of(key_text, [KEY]).is_some() {
+        let remedy = if nearest_of(key_text, [KEY]).is_some() {
             "[[api]] before the fields of each API".to_owned()
         } else if FIELDS.iter().any(|f| f.name == key_text) {
             format!("[[api]] on a line before {key_text}")
         } else {
             "[[api]] tables alone; settings go into api-health.toml".to_owned()
         };
-        let fault = Fault::new(format!("the key {}", quote(key_text)), "is not known here", instead);
+        let fault = Fault::new(format!("the key {}", quote(key_text)), "is not known here", remedy);
         return Err(misplaced(document.lines.line(start(key)), fault));
     }
     let Some((key, value)) = document.table.iter().next() else { return Ok(Vec::new()) };

@@ -126,8 +126,8 @@ pub fn files_of(paths: &[PathBuf]) -> Vec<Result<PathBuf, SourceError>> {
 }
 
 fn in_folder(folder: &Path) -> Vec<Result<PathBuf, SourceError>> {
-    let refuse = |why: String, instead: &str| {
-        vec![Err(SourceError::Misconfigured(Fault::new("the folder", why, instead).at(folder.display().to_string())))]
+    let refuse = |why: String, remedy: &str| {
+        vec![Err(SourceError::Misconfigured(Fault::new("the folder", why, remedy).at(folder.display().to_string())))]
     };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -173,8 +173,8 @@ fn load(paths: &[PathBuf], rules: &RowRules, seen: &mut Seen) -> Result<LoadedCo
                 let has = checker.len() - before;
                 // Where it is the only one, this is seen by whoever compares all rows.
                 if has == 0 && had > 1 && !is_one {
-                    let instead = "its rows again, or remove the file if they are to be watched no longer";
-                    let fault = Fault::new("the file", "is empty all at once; its last good rows run on", instead);
+                    let remedy = "its rows again, or remove the file if they are to be watched no longer";
+                    let fault = Fault::new("the file", "is empty all at once; its last good rows run on", remedy);
                     faults.push(SourceError::Misconfigured(fault.at(path.display().to_string())));
                 }
                 rows.insert(path, if has > 0 { has } else { had });

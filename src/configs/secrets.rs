@@ -172,7 +172,7 @@ fn shown(kind: &str, name: &str) -> String {
 }
 
 fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> {
-    let (found, shown, instead) = match reference.split_once(':') {
+    let (found, shown, remedy) = match reference.split_once(':') {
         Some(("env", name)) => {
             let shown = shown("env", name);
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -206,7 +206,7 @@ fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> 
             Err(Fault::new(shown, "is empty", "a reference to something that is not empty"))
         }
         Ok(secret) => Ok(secret),
-        Err(why) => Err(Fault::new(shown, why, instead)),
+        Err(why) => Err(Fault::new(shown, why, remedy)),
     }
 }
 

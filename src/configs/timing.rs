@@ -102,13 +102,13 @@ const UTC: &str = "UTC";
 fn in_words(fault: CronFault, expression: &str, zone: &str) -> (&'static Field, Fault) {
     match fault {
         CronFault::Zone => {
-            let instead = "an IANA name, such as \"Europe/Berlin\" or \"UTC\"";
-            (&TIMEZONE, Fault::new(quote(zone), "is not the name of a time zone", instead))
+            let remedy = "an IANA name, such as \"Europe/Berlin\" or \"UTC\"";
+            (&TIMEZONE, Fault::new(quote(zone), "is not the name of a time zone", remedy))
         }
         CronFault::Never => {
             (&SCHEDULE, Fault::new(quote(expression), "never comes due", "a day that exists in some year"))
         }
-        CronFault::Step { why, instead } => (&SCHEDULE, Fault::new(quote(expression), why, instead)),
+        CronFault::Step { why, remedy } => (&SCHEDULE, Fault::new(quote(expression), why, remedy)),
         CronFault::Expression(why) => (&SCHEDULE, Fault::new(quote(expression), fitted(&why), wanted(&SCHEDULE))),
     }
 }

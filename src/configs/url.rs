@@ -33,7 +33,7 @@ pub fn check(text: &str) -> Result<Url, Fault> {
         let why = "has a ${…} in it, and a URL stands in alerts and logs, where no secret may";
         return Err(Fault::new("the URL", why, "the secret into a header instead"));
     }
-    let fault = |why: String, instead: &str| Fault::new(show(text), why, instead);
+    let fault = |why: String, remedy: &str| Fault::new(show(text), why, remedy);
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(fault("has a space or control character".into(), "the URL without it, or %20 for a space"));
     }

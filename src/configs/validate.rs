@@ -150,11 +150,11 @@ impl RowReader<'_> {
                 self.more += 1;
                 continue;
             }
-            let instead = match fields::nearest(name) {
+            let remedy = match fields::nearest(name) {
                 Some(nearest) => format!("{nearest}, the nearest name that is known"),
                 None => format!("one of {}", fields::FIELDS.map(|f| f.name).join(", ")),
             };
-            self.issues.push(Fault::new(format!("the field {}", quote(name)), "is not known", instead).at(&self.place));
+            self.issues.push(Fault::new(format!("the field {}", quote(name)), "is not known", remedy).at(&self.place));
         }
     }
 
@@ -165,8 +165,8 @@ impl RowReader<'_> {
 
     fn required<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, Fault>) -> Option<T> {
         if !self.row.fields.contains_key(field.name) {
-            let instead = format!("{} = {}, with your own value", field.name, field.example);
-            self.issues.push(Fault::new(format!("the field {}", field.name), "is missing", instead).at(&self.place));
+            let remedy = format!("{} = {}, with your own value", field.name, field.example);
+            self.issues.push(Fault::new(format!("the field {}", field.name), "is missing", remedy).at(&self.place));
         }
         self.optional(field, read)
     }
@@ -255,8 +255,8 @@ pub fn status_set(value: &Value) -> Result<StatusSet, Fault> {
         _ => values::text(value, &fields::EXPECTED_STATUS, EXPECTED_STATUS_CHARS_MAX)?.to_owned(),
     };
     StatusSet::parse(&text).map_err(|why| {
-        let instead = "codes, classes and ranges with commas between them, such as \"200-299,301,404\"";
-        Fault::new(show(value), why, instead)
+        let remedy = "codes, classes and ranges with commas between them, such as \"200-299,301,404\"";
+        Fault::new(show(value), why, remedy)
     })
 }
 

@@ -163,11 +163,11 @@ fn store(reader: &mut Reader<'_>) -> StoreSettings {
         (None, written) => written.unwrap_or((StoreKind::Sqlite, Origin::Default)),
     };
     if kind == StoreKind::Dynamodb && !reader.has_aws {
-        let instead = match origin {
+        let remedy = match origin {
             Origin::Env(_) => "nothing into it, which leaves an SQLite file, or take a build with AWS",
             _ => "\"sqlite\", or take a build with AWS",
         };
-        reader.fault(keys::STORE_KIND.name(), &origin, Fault::new("\"dynamodb\"", NO_AWS, instead));
+        reader.fault(keys::STORE_KIND.name(), &origin, Fault::new("\"dynamodb\"", NO_AWS, remedy));
     }
     reader.note(&keys::STORE_KIND, json!(kind.as_str()), origin);
     let path = match reader.written(&keys::STORE_PATH) {
@@ -205,8 +205,8 @@ fn fleet(reader: &mut Reader<'_>) -> FleetSettings {
         let origin = reader.written(&keys::FLEET_RENEW).or_else(|| reader.written(&keys::FLEET_LEASE));
         let origin = origin.map_or(Origin::Default, |(_, origin)| origin);
         let why = format!("is more than a third of fleet.lease_seconds ({})", fleet.lease.as_secs());
-        let instead = format!("at most {}, or a longer lease", fleet.lease.as_secs() / 3);
-        reader.fault(keys::FLEET_RENEW.name(), &origin, Fault::new(fleet.renew.as_secs().to_string(), why, instead));
+        let remedy = format!("at most {}, or a longer lease", fleet.lease.as_secs() / 3);
+        reader.fault(keys::FLEET_RENEW.name(), &origin, Fault::new(fleet.renew.as_secs().to_string(), why, remedy));
     }
     fleet
 }

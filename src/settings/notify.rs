@@ -50,8 +50,8 @@ fn require(reader: &mut Reader<'_>, section: &str, key: &Key) {
     if let (Some(line), None) = (reader.file.sections.get(section).copied(), reader.written(key)) {
         let origin = Origin::File(reader.file.path.clone(), line);
         let last = key.name().rsplit('.').next().unwrap_or_default();
-        let instead = format!("{last} = {} below [{section}], with your own value", key.field.example);
-        reader.fault(section, &origin, Fault::new(format!("the key {last}"), "is missing", instead));
+        let remedy = format!("{last} = {} below [{section}], with your own value", key.field.example);
+        reader.fault(section, &origin, Fault::new(format!("the key {last}"), "is missing", remedy));
     }
 }
 
@@ -101,8 +101,8 @@ fn sns(reader: &mut Reader<'_>) -> Option<SnsSettings> {
     require(reader, "notify.sns", &keys::TOPIC_ARN);
     if let (false, Some((value, origin))) = (reader.has_aws, reader.written(&keys::TOPIC_ARN)) {
         let found = value.as_str().map_or_else(|| "the topic".into(), values::quote);
-        let instead = "no topic, but for instance [notify.webhook], or take a build with AWS";
-        reader.fault(keys::TOPIC_ARN.name(), &origin, Fault::new(found, NO_AWS, instead));
+        let remedy = "no topic, but for instance [notify.webhook], or take a build with AWS";
+        reader.fault(keys::TOPIC_ARN.name(), &origin, Fault::new(found, NO_AWS, remedy));
     }
     let read = |v: &Value| words::topic_arn(v).map(|topic_arn| Some(SnsSettings { topic_arn }));
     reader.value(&keys::TOPIC_ARN, None, read, |sns| json!(sns.as_ref().map(|s| &s.topic_arn)))

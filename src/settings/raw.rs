@@ -37,7 +37,7 @@ impl RawFile {
         match read_text(path) {
             Ok(text) => Self::parse(path, &text),
             Err(SourceError::Misconfigured(issue)) => Err(vec![ConfigIssue {
-                instead: issue.instead.replace("a file with an [[api]] table for each API", "your settings file"),
+                remedy: issue.remedy.replace("a file with an [[api]] table for each API", "your settings file"),
                 ..issue
             }]),
             Err(SourceError::Unavailable(why)) => {
@@ -95,8 +95,8 @@ impl Reader<'_> {
                 }
                 other if is_section => {
                     let what = sort_of(&to_json(other));
-                    let instead = format!("[{dotted}] on a line of its own, and its keys below");
-                    self.push(line, &dotted, Fault::new(what, "is not a section", instead));
+                    let remedy = format!("[{dotted}] on a line of its own, and its keys below");
+                    self.push(line, &dotted, Fault::new(what, "is not a section", remedy));
                 }
                 other if KEYS.iter().any(|k| k.name() == dotted) => {
                     self.file.values.insert(dotted, (to_json(other), line));
@@ -120,7 +120,7 @@ fn unknown(prefix: &str, key: &str) -> Fault {
     let siblings: BTreeSet<&str> =
         KEYS.iter().filter_map(|k| k.name().strip_prefix(prefix)).filter_map(|rest| rest.split('.').next()).collect();
     let elsewhere = KEYS.iter().find_map(|k| k.name().rsplit_once('.').filter(|(_, last)| *last == key));
-    let instead = match (nearest_of(key, siblings.iter().copied()), elsewhere) {
+    let remedy = match (nearest_of(key, siblings.iter().copied()), elsewhere) {
         _ if prefix.is_empty() && key == "api" => {
             "[[api]] tables into a file of their own, named by file below [apis]".into()
         }
@@ -131,5 +131,5 @@ fn unknown(prefix: &str, key: &str) -> Fault {
             format!("one of {} below [{}]", Vec::from_iter(siblings).join(", "), prefix.trim_end_matches('.'))
         }
     };
-    Fault::new(format!("the key {}", quote(&format!("{prefix}{key}"))), "is not known", instead)
+    Fault::new(format!("the key {}", quote(&format!("{prefix}{key}"))), "is not known", remedy)
 }

@@ -58,12 +58,12 @@ pub(super) fn log_format(value: &Value) -> Result<LogFormat, Fault> {
 
 fn choice<T: Copy>(key: &Key, value: &Value, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, Fault> {
     let written = text(value, &key.field, CHARS_MAX)?;
-    let instead = match nearest_of(written, all.iter().map(|t| name(*t))) {
+    let remedy = match nearest_of(written, all.iter().map(|t| name(*t))) {
         Some(nearest) => format!("\"{nearest}\""),
         None => one_of(key),
     };
     let known = all.iter().copied().find(|t| name(*t) == written);
-    known.ok_or_else(|| Fault::new(quote(written), "is not known", instead))
+    known.ok_or_else(|| Fault::new(quote(written), "is not known", remedy))
 }
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -73,11 +73,11 @@ pub(super) fn log_level(value: &Value) -> Result<String, Fault> {
     // The filter's own parser takes a lone word that is no level for the name of a module, and so a misspelt level.
     for part in filter.split(',').map(str::trim).filter(|part| !part.contains(['=', '['])) {
         if !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part)) {
-            let instead = match nearest_of(part, LEVELS) {
+            let remedy = match nearest_of(part, LEVELS) {
                 Some(level) => format!("\"{level}\""),
                 None => format!("one of {}, or module=level", LEVELS.join(", ")),
             };
-            return Err(Fault::new(quote(part), "is not a level", instead));
+            return Err(Fault::new(quote(part), "is not a level", remedy));
         }
     }
     // Values of fields are compared as they are: a regular expression of a few hundred characters can fill the memory.

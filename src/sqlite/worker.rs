@@ -142,7 +142,7 @@ impl Db {
         Err(Fault::Person {
             place: self.file.name(),
             what: "was moved, deleted or replaced while it was in use".into(),
-            instead: "that file back to its place, or start api-health again".into(),
+            remedy: "that file back to its place, or start api-health again".into(),
         })
     }
 }

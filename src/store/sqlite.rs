@@ -117,7 +117,7 @@ fn load_all(db: &mut Db) -> Result<LoadedStates, Fault> {
         return Err(Fault::Person {
             place: db.file.name(),
             what: format!("holds more than {RECORDS_MAX} states"),
-            instead: "another path, or delete the states of APIs that are gone".into(),
+            remedy: "another path, or delete the states of APIs that are gone".into(),
         });
     }
     Ok(loaded)

@@ -39,7 +39,7 @@ pub(crate) struct DeliverySlot {
     /// The program was told so, and in which of its lives.
     pub(crate) answered: Option<(Duration, u64)>,
     /// The stored record knows.
-    pub(crate) settled: bool,
+    pub(crate) delivered: bool,
     /// The record that the present life began with still owed it.
     pub(crate) owed_at_start: bool,
 }

@@ -35,7 +35,7 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
         /// What to do.
-        instead: String,
+        remedy: String,
     },
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(what) => f.write_str(what),
-            Self::Misconfigured { what, instead } => write!(f, "{what}; {instead}"),
+            Self::Misconfigured { what, remedy } => write!(f, "{what}; {remedy}"),
         }
     }
 }

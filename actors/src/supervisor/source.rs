@@ -264,8 +264,8 @@ mod tests {
 
     #[test]
     fn a_million_faults_are_a_hundred_lines() {
-        let [location, what, why, instead] = ["here", "this", "is odd", "that"].map(str::to_owned);
-        let issues = vec![ConfigIssue { location, what, why, instead }; 1_000_000];
+        let [location, what, why, remedy] = ["here", "this", "is odd", "that"].map(str::to_owned);
+        let issues = vec![ConfigIssue { location, what, why, remedy }; 1_000_000];
         let said = lines(issues.iter());
         assert_eq!(said.len(), SAID_MAX + 1);
         assert_eq!(said[SAID_MAX], "and 999900 more faults; see: api-health apis validate");

@@ -164,7 +164,7 @@ impl FakeChannel {
             }
             ChannelFault::RetryAfter(after) => refusal(Some(after)),
             ChannelFault::Permanent => {
-                Err(NotifyError::Permanent { reason: "planted".into(), instead: "mend it".into() })
+                Err(NotifyError::Permanent { reason: "planted".into(), remedy: "mend it".into() })
             }
             ChannelFault::Panics => panic!("planted"),
             ChannelFault::RefusesOne(api_id) if api_id == alert.api_id => refusal(None),

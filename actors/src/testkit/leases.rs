@@ -172,7 +172,7 @@ impl LeaseLine {
         match fault {
             LineFault::Cut => Err(unavailable()),
             LineFault::Hangs => std::future::pending().await,
-            LineFault::Refused => Err(StoreError::Misconfigured { what: "planted".into(), instead: "mend it".into() }),
+            LineFault::Refused => Err(StoreError::Misconfigured { what: "planted".into(), remedy: "mend it".into() }),
             fault => Ok(fault),
         }
     }

@@ -268,7 +268,7 @@ impl MemoryStore {
         match fault {
             StoreFault::Unavailable => Err(unavailable()),
             StoreFault::Misconfigured => {
-                Err(StoreError::Misconfigured { what: "planted".into(), instead: "mend it".into() })
+                Err(StoreError::Misconfigured { what: "planted".into(), remedy: "mend it".into() })
             }
             StoreFault::Hangs => std::future::pending().await,
             StoreFault::Dawdles => {
@@ -302,8 +302,8 @@ impl Inner {
     fn write(&mut self, StateWrite { over, state }: &StateWrite) -> Result<(), CommitError> {
         self.asked += 1;
         if self.refused.contains(&state.api_id) {
-            let (what, instead) = ("planted".into(), "mend it".into());
-            return Err(CommitError::Store(StoreError::Misconfigured { what, instead }));
+            let (what, remedy) = ("planted".into(), "mend it".into());
+            return Err(CommitError::Store(StoreError::Misconfigured { what, remedy }));
         }
         if self.unreadable.contains_key(&state.api_id) {
             return Err(CommitError::Conflict);

@@ -170,7 +170,7 @@ fn check_ids(app: &App, alert_ids: &[String], states: &[ApiState]) -> Result<(),
             location: "ALERT_ID".into(),
             what: format!("{:?}", text::line(id)),
             why: "is not owed: it is delivered already, or there never was such an alert".into(),
-            instead: "an id that `api-health alerts list` shows, or none to retry everything".into(),
+            remedy: "an id that `api-health alerts list` shows, or none to retry everything".into(),
         })
         .collect();
     if issues.is_empty() { Ok(()) } else { Err(AppError::Configuration(issues)) }

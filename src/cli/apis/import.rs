@@ -83,7 +83,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<RawRow>, AppError> {
     let read = std::io::stdin().lock().take(file::FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| AppError::Unavailable(format!("{name}: cannot be read: {error}")))?;
     let refuse =
-        |why: String, instead: &str| AppError::Configuration(vec![Fault::new("the text", why, instead).at(name)]);
+        |why: String, remedy: &str| AppError::Configuration(vec![Fault::new("the text", why, remedy).at(name)]);
     if bytes.len() as u64 > file::FILE_BYTES_MAX {
         return Err(refuse(format!("is longer than {} bytes", file::FILE_BYTES_MAX), "it in several parts"));
     }
@@ -98,9 +98,9 @@ fn is_standard_input(path: &Path) -> bool {
 /// A file that came out empty by a mistake must not end the watching of everything.
 fn no_rows(path: &Path) -> AppError {
     let name = if is_standard_input(path) { STANDARD_INPUT.into() } else { path.display().to_string() };
-    let instead = "the rows that are to stay, or use `api-health apis rm API_ID` for each that is not";
+    let remedy = "the rows that are to stay, or use `api-health apis rm API_ID` for each that is not";
     AppError::Configuration(vec![
-        Fault::new("no rows", "are there, and --prune would remove every API", instead).at(name),
+        Fault::new("no rows", "are there, and --prune would remove every API", remedy).at(name),
     ])
 }
 
@@ -113,8 +113,8 @@ fn agreed(plan: &Plan, name: &str) -> Result<bool, AppError> {
 }
 
 fn cannot_ask(why: &str) -> AppError {
-    let instead = "--yes to agree beforehand, or --dry-run to see the plan alone; nothing was written";
-    AppError::Configuration(vec![Fault::new("the question whether to write this", why, instead).at("apis import")])
+    let remedy = "--yes to agree beforehand, or --dry-run to see the plan alone; nothing was written";
+    AppError::Configuration(vec![Fault::new("the question whether to write this", why, remedy).at("apis import")])
 }
 
 /// Anything but a yes is a no, the end of the input too.

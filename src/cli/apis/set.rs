@@ -49,8 +49,8 @@ pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], issue
 
 /// That an id cannot be changed.
 pub(super) fn key_fault() -> Fault {
-    let instead = "the row anew with `apis add`, and `apis rm` for the old one";
-    Fault::new("api_id", "is the key, by which what is known of the API is kept", instead)
+    let remedy = "the row anew with `apis add`, and `apis rm` for the old one";
+    Fault::new("api_id", "is the key, by which what is known of the API is kept", remedy)
 }
 
 fn put(fields: &mut Map<String, Value>, name: &str, text: &str, issues: &mut Vec<ConfigIssue>) {

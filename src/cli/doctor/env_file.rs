@@ -78,11 +78,11 @@ pub(super) fn start_again(cli: &Cli, args: &DoctorArgs, file: &Path) -> AppError
 
 /// Reads a file, or standard input for `-`, as `EnvironmentFile=` of systemd does, or one with NULs between the variables, as `/proc/PID/environ` has.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue> {
-    let issue = |what: &str, why: String, instead: &str| ConfigIssue {
+    let issue = |what: &str, why: String, remedy: &str| ConfigIssue {
         location: format!("--env-file {}", path.display()),
         what: what.into(),
         why,
-        instead: instead.into(),
+        remedy: remedy.into(),
     };
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
@@ -101,8 +101,8 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue>
     }
     parse(&text).map_err(|line| {
         // What stands there may be part of a secret: it is not shown.
-        let instead = "NAME=VALUE, with quotes that are closed, or a # before what is a comment";
-        issue(&format!("line {line}"), "is not what systemd reads".into(), instead)
+        let remedy = "NAME=VALUE, with quotes that are closed, or a # before what is a comment";
+        issue(&format!("line {line}"), "is not what systemd reads".into(), remedy)
     })
 }
 

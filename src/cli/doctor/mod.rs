@@ -9,6 +9,7 @@ mod cloud;
 #[cfg(not(feature = "aws"))]
 #[path = "no_cloud.rs"]
 mod cloud;
+mod consequences;
 mod env_file;
 mod files;
 mod heartbeat;
@@ -17,7 +18,6 @@ mod report;
 mod stored;
 mod test_message;
 pub(super) mod watcher;
-mod weigh;
 mod who;
 
 use std::io::IsTerminal;
@@ -64,7 +64,7 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
             Report { findings }
         }
         Ok(loaded) => {
-            let app = App::new(loaded.settings.clone()).that_looks_only();
+            let app = App::new(loaded.settings.clone()).read_only();
             let system = actix_rt::System::new();
             let report = system.block_on(examine(&loaded, &app, args, out));
             // Dropping it would wait for whatever blocks a thread, such as a name service that does not answer.
@@ -82,7 +82,7 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
 
 fn bad_setting(issue: &ConfigIssue) -> Finding {
     let what = format!("{}: {} {}", issue.location, issue.what, issue.why);
-    Finding::fault(Check::Settings, what, format!("write {}", issue.instead))
+    Finding::fault(Check::Settings, what, format!("write {}", issue.remedy))
 }
 
 fn good_settings(loaded: &LoadedSettings) -> Finding {
@@ -170,7 +170,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     progress.finish_and_clear();
     all.sort_by_key(|(n, _)| *n);
     report.findings.extend(all.into_iter().flat_map(|(_, found)| found));
-    weigh::weigh(&mut report.findings);
+    consequences::suppress_consequences(&mut report.findings);
     report
 }
 

@@ -30,7 +30,7 @@ pub(super) fn judge(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) 
     let words = hidden.first_words(&reply.body);
     let colon = if words.is_empty() { "" } else { ": " };
     let reason = format!("the webhook at {host} answered {what}{colon}{words}");
-    let instead = match (refusal, status) {
+    let remedy = match (refusal, status) {
         (Some(Refusal::Passing), _) | (None, 408 | 425 | 429 | 500..=599) => {
             let after = reply.headers.get("retry-after").and_then(|value| retry_after(value, now));
             return Err(NotifyError::Retryable { reason, after });
@@ -43,7 +43,7 @@ pub(super) fn judge(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) 
         (None, 404 | 410) => "check url under [notify.webhook]: there is nothing at its path",
         (None, _) => "look into that server's log for why it refuses, and check url under [notify.webhook]",
     };
-    Err(NotifyError::Permanent { reason, instead: instead.into() })
+    Err(NotifyError::Permanent { reason, remedy: remedy.into() })
 }
 
 /// What no answer means. What was sent in place of an answer is not repeated: it may be an echo of our own request.
@@ -53,11 +53,11 @@ pub(super) fn unanswered(failure: &Failure, host: &str) -> NotifyError {
     match failure {
         Failure::AddressRefused { .. } => NotifyError::Permanent {
             reason: format!("the webhook at {host}: {words}"),
-            instead: "set url under [notify.webhook] to an address that is not link-local".into(),
+            remedy: "set url under [notify.webhook] to an address that is not link-local".into(),
         },
         Failure::Certificate(_) => NotifyError::Permanent {
             reason: format!("the webhook at {host}: {words}"),
-            instead: "renew or replace that server's certificate, or trust its issuer on this machine".into(),
+            remedy: "renew or replace that server's certificate, or trust its issuer on this machine".into(),
         },
         Failure::NotHttp { .. } => retryable(host, "its answer is not valid HTTP"),
         Failure::BadRedirect { .. } => retryable(host, "its redirect cannot be read"),

@@ -33,7 +33,7 @@ impl DynamoLeases {
         let read = lease::read(value::object(item)).map_err(|unreadable| Fault::Person {
             place: table_name(&self.table),
             what: format!("has a record {key} that cannot be read: {}", unreadable.why),
-            instead: "what is right into it, or delete it: the workers then make a new one".into(),
+            remedy: "what is right into it, or delete it: the workers then make a new one".into(),
         });
         read.map(Some)
     }

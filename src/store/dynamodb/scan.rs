@@ -54,7 +54,7 @@ pub(crate) async fn every_item(
             return Err(Fault::Person {
                 place: table_name(table),
                 what: format!("holds more than {RECORDS_MAX} items"),
-                instead: "the name of another table, or delete what does not belong in this one".into(),
+                remedy: "the name of another table, or delete what does not belong in this one".into(),
             });
         }
         items.into_iter().for_each(&mut take);

@@ -55,13 +55,13 @@ async fn senseless(world: World) {
     };
     for (key, why) in KEYS.into_iter().zip(["missing field `session`", "missing field `shards`"]) {
         write(json!({ "schema": 3, "api_id": key, "version": 1 })).await.unwrap();
-        let Err(StoreError::Misconfigured { what, instead }) =
+        let Err(StoreError::Misconfigured { what, remedy }) =
             leases.read(vec![Key::Assignment, Key::Worker(name("a"))]).await
         else {
             panic!("{key} is refused")
         };
         assert_eq!(what, format!("DynamoDB table {table} has a record {key} that cannot be read: {why}"));
-        assert!(instead.starts_with("write what is right into it, or delete it"), "{instead}");
+        assert!(remedy.starts_with("write what is right into it, or delete it"), "{remedy}");
         write(json!({ "schema": 4, "api_id": key, "version": "of tomorrow" })).await.unwrap();
         let error = leases.read(vec![Key::Assignment, Key::Worker(name("a"))]).await.unwrap_err();
         assert!(error.to_string().contains("written by a newer version"), "{error}");

@@ -25,7 +25,7 @@ impl One {
                 let is_it = |owed: &&api_health_core::delivery::OwedAlert| {
                     owed.alert.kind == change.kind && owed.alert.happened_at == change.happened_at
                 };
-                lane.settled = owed.iter().find(is_it).is_none_or(|owed| owed.is_delivered(channel));
+                lane.delivered = owed.iter().find(is_it).is_none_or(|owed| owed.is_delivered(channel));
             }
         }
     }

@@ -86,10 +86,10 @@ impl Oracle<'_> {
                 self.is_as_it_was(api_id, index, &here.alert)?;
             }
             for (channel, name) in self.channels.clone().into_iter().enumerate() {
-                let settled = here.as_ref().is_none_or(|here| here.is_delivered(name));
+                let delivered = here.as_ref().is_none_or(|here| here.is_delivered(name));
                 let Some(one) = self.apis.get_mut(api_id) else { return Ok(()) };
                 let change = &mut one.model.changes[index];
-                if settled && change.lanes[channel].answered.is_none() && !change.left_out {
+                if delivered && change.lanes[channel].answered.is_none() && !change.left_out {
                     if here.is_none() && folds {
                         change.left_out = true;
                         continue;
@@ -99,7 +99,7 @@ impl Oracle<'_> {
                         format!("{kind} of {at} is not owed to {name} any more, which never said that it has it");
                     return Err(self.violation("owed until delivered", Some(api_id), what));
                 }
-                change.lanes[channel].settled = settled;
+                change.lanes[channel].delivered = delivered;
             }
         }
         match owed.next() {

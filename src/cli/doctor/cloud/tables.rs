@@ -173,7 +173,7 @@ impl<'a> Table<'a> {
                     self.variable, self.output
                 ),
             ),
-            Fault::Person { instead, .. } => Finding::fault(check, what, format!("write {instead}")),
+            Fault::Person { remedy, .. } => Finding::fault(check, what, format!("write {remedy}")),
         }
     }
 }

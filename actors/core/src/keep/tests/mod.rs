@@ -97,7 +97,7 @@ fn unavailable() -> StoreError {
 }
 
 fn refused() -> StoreError {
-    StoreError::Misconfigured { what: "access denied".into(), instead: "allow it".into() }
+    StoreError::Misconfigured { what: "access denied".into(), remedy: "allow it".into() }
 }
 
 impl Desk {
