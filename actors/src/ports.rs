@@ -62,7 +62,7 @@ pub trait StateStore: Send + Sync {
 
     /// Moves a record that makes no sense out of the way, to where a person can look at it: from then on its API has no
     /// record. A record that is gone already, or that can be read by now, stays as it is.
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Writes a batch, at most [`CommitLimits::batch_max`] of it, each API at most once; one result for each, in order.
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>>;

@@ -74,7 +74,7 @@ impl StateStore for Memory {
         async { Ok(state) }.boxed()
     }
 
-    fn set_aside(&self, _: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&self, _: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
         unreachable!("all that is in it can be read")
     }
 
@@ -135,8 +135,8 @@ impl StateStore for Watched {
         self.inner.load(api_id)
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.set_aside(record)
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.quarantine(record)
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {

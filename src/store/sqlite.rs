@@ -69,8 +69,8 @@ impl StateStore for SqliteStateStore {
         async { Ok(self.worker.call(move |db| load(db, &api_id)).await?) }.boxed()
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
-        async { Ok(self.worker.call(move |db| set_aside(db, &record)).await?) }.boxed()
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { Ok(self.worker.call(move |db| quarantine(db, &record)).await?) }.boxed()
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
@@ -154,7 +154,7 @@ fn read_record(api_id: &[u8], version: i64, text: &[u8]) -> StoredState {
 }
 
 /// In one transaction, so that the record is in one place or the other, and looked at again in it.
-fn set_aside(db: &mut Db, record: &UnreadableState) -> Result<(), Fault> {
+fn quarantine(db: &mut Db, record: &UnreadableState) -> Result<(), Fault> {
     let Db { connection, file, .. } = db;
     let mut move_it = || -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

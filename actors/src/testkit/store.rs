@@ -361,7 +361,7 @@ impl StateStore for MemoryStore {
         .boxed()
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             let mut inner = self.lock();
             if let Ok(api_id) = ApiId::parse_stored(&record.api_id)

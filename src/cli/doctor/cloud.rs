@@ -113,9 +113,9 @@ impl Cloud {
     }
 
     /// How many damaged records lie set aside in the table of states.
-    pub(super) async fn set_aside(&self, table: &str) -> Result<u32, String> {
+    pub(super) async fn count_quarantined(&self, table: &str) -> Result<u32, String> {
         let Some(found) = &self.identity else { return Ok(0) };
-        let counted = Table::of_states(&found.config, table).set_aside().await;
+        let counted = Table::of_states(&found.config, table).count_quarantined().await;
         counted.map_err(|fault| StoreError::from(fault).to_string())
     }
 }

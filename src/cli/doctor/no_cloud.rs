@@ -20,7 +20,7 @@ impl Cloud {
         Vec::new()
     }
 
-    pub(super) async fn set_aside(&self, _: &str) -> Result<u32, String> {
+    pub(super) async fn count_quarantined(&self, _: &str) -> Result<u32, String> {
         Ok(0)
     }
 }

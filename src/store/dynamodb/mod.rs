@@ -7,8 +7,8 @@
 pub(crate) mod errors;
 mod heartbeats;
 pub mod leases;
+mod quarantine;
 pub(crate) mod scan;
-mod set_aside;
 pub(crate) mod value;
 
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ impl DynamoStateStore {
         self.get("api-health").await?;
         let mut loaded = LoadedStates::default();
         scan::every_item(&self.client, &self.table, scan::How::ALL, |item| {
-            if set_aside::is_set_aside(&item) || is_no_state(&item) {
+            if quarantine::is_quarantined(&item) || is_no_state(&item) {
                 return;
             }
             match read_item(item) {
@@ -97,8 +97,8 @@ impl StateStore for DynamoStateStore {
         async move { Ok(self.get(api_id.as_str()).await?.map(read_item)) }.boxed()
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
-        async move { Ok(set_aside::move_aside(self, &record).await?) }.boxed()
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { Ok(quarantine::quarantine(self, &record).await?) }.boxed()
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {

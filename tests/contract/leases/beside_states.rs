@@ -33,7 +33,7 @@ async fn beside_states(world: World) {
     assert_eq!((loaded.states, loaded.unreadable), (vec![rich("shop", 1)], vec![]));
     for key in KEYS {
         let taken_for_damage = UnreadableState { api_id: key.into(), why: "it is no state".into(), is_newer: false };
-        store.set_aside(taken_for_damage).await.unwrap();
+        store.quarantine(taken_for_damage).await.unwrap();
     }
     let mut found = leases.read(vec![Key::Worker(name("a")), Key::Assignment]).await.unwrap();
     found.sort_by_key(Record::key);
