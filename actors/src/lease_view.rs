@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use api_health_core::Heartbeat;
 use api_health_core::keep::Lease;
-use api_health_core::own::member::Standing;
+use api_health_core::own::member::LeaseState;
 use tokio::sync::watch;
 
 use crate::lease_clock::LeaseClock;
@@ -50,10 +50,10 @@ impl LeaseView {
 
     /// How it stands now.
     pub fn now(&self) -> Lease {
-        match self.clock.standing() {
-            Standing::Held { .. } => Lease::Held,
-            Standing::Out => Lease::Out,
-            Standing::Lapsed { is_refused, .. } => Lease::Lapsed {
+        match self.clock.lease_state() {
+            LeaseState::Held { .. } => Lease::Held,
+            LeaseState::Out => Lease::Out,
+            LeaseState::Lapsed { is_refused, .. } => Lease::Lapsed {
                 since: self.clock.lapsed_for().unwrap_or_default(),
                 met_others: self.clock.has_met_others(),
                 refused: is_refused,

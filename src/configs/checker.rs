@@ -74,10 +74,10 @@ impl<'a> Checker<'a> {
 
     /// What they mean, and the files that secrets were taken from. Rows that share an id are all refused, each naming the others.
     pub fn finish(self) -> (LoadedConfigs, BTreeSet<PathBuf>) {
-        let mut doubled = doubled(&self.rows);
+        let mut duplicates = duplicates(&self.rows);
         let mut loaded = LoadedConfigs::default();
         for (index, row) in self.rows.into_iter().enumerate() {
-            match (row.result, doubled.remove(&index)) {
+            match (row.result, duplicates.remove(&index)) {
                 (Ok(config), None) => loaded.good.push(config),
                 (Ok(config), Some(issue)) => {
                     loaded.refused.push(RefusedRow { api_id: Some(config.api_id.clone()), issues: vec![issue] });
@@ -93,7 +93,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The fault of each row whose id another row has as well.
-fn doubled(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
+fn duplicates(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
     let mut first: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
     let mut of_id: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, row) in rows.iter().enumerate() {

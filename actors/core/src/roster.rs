@@ -120,17 +120,17 @@ impl Accepted {
 /// Joins what several sources say, the earlier source winning, and names the ids that more than one of them has.
 pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Roster>) -> (Roster, Vec<ApiId>) {
     let mut merged = Roster::new();
-    let mut doubled = Vec::new();
+    let mut duplicates = Vec::new();
     for source in sources {
         for (api_id, config) in source {
             if merged.contains_key(api_id) {
-                doubled.push(api_id.clone());
+                duplicates.push(api_id.clone());
             } else {
                 merged.insert(api_id.clone(), Arc::clone(config));
             }
         }
     }
-    (merged, doubled)
+    (merged, duplicates)
 }
 
 /// What to do so that what runs is what is configured.
@@ -289,9 +289,9 @@ mod tests {
 
     #[test]
     fn the_first_source_wins_and_doubles_are_named() {
-        let (merged, doubled) = merge([&roster(&[row("a")]), &roster(&[row("a"), row("b")])]);
+        let (merged, duplicates) = merge([&roster(&[row("a")]), &roster(&[row("a"), row("b")])]);
         assert_eq!(merged.len(), 2);
-        assert_eq!(doubled, [id("a")]);
+        assert_eq!(duplicates, [id("a")]);
     }
 
     #[test]

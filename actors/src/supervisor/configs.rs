@@ -65,7 +65,7 @@ pub(super) struct Configs {
     asking: bool,
     /// Something was read while the chain was down.
     apply_when_up: bool,
-    doubled: HashSet<ApiId>,
+    duplicates: HashSet<ApiId>,
     /// Which APIs have a row is known for certain: every source was read, nobody is writing it, and none is empty all at once.
     is_certain: bool,
     /// States without a row were looked for.
@@ -90,7 +90,7 @@ impl Configs {
             loaded_at: Instant::now(),
             asking: false,
             apply_when_up: false,
-            doubled: HashSet::new(),
+            duplicates: HashSet::new(),
             is_certain: false,
             closed_unconfigured: false,
             waiting: Vec::new(),
@@ -234,15 +234,15 @@ impl Supervisor {
             return;
         }
         self.configs.apply_when_up = false;
-        let (mut configured, doubled) = roster::merge(self.configs.sources.iter().map(Source::roster));
+        let (mut configured, duplicates) = roster::merge(self.configs.sources.iter().map(Source::roster));
         configured.retain(|api_id, _| self.ownership.is_ready(api_id));
-        let doubled: HashSet<ApiId> = doubled.into_iter().collect();
-        for api_id in doubled.difference(&self.configs.doubled) {
+        let duplicates: HashSet<ApiId> = duplicates.into_iter().collect();
+        for api_id in duplicates.difference(&self.configs.duplicates) {
             let has_it = self.configs.sources.iter().filter(|source| source.roster().contains_key(api_id));
             let sources = has_it.map(|source| source.port.name()).collect::<Vec<_>>().join(" and ");
             tracing::warn!(%api_id, sources, "more than one source has this API; the first one counts");
         }
-        self.configs.doubled = doubled;
+        self.configs.duplicates = duplicates;
         if self.stopping.is_none() {
             self.carry_out(roster::plan(&self.configs.running, &configured), ctx);
         }

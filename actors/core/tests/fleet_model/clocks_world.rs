@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
-use api_health_core::own::member::{CallError, Effect, Event, Member, Standing};
+use api_health_core::own::member::{CallError, Effect, Event, LeaseState, Member};
 use api_health_core::own::records::{Assignment, Key, Record, WorkerState};
 use api_health_core::own::shards::ShardSet;
 use api_health_core::own::terms::Terms;
@@ -265,10 +265,10 @@ impl World {
         if worker.paused_until > self.now {
             return ShardSet::new();
         }
-        match worker.member.standing(self.at()) {
-            Standing::Held { .. } => held(),
-            Standing::Lapsed { .. } if self.planted == Planted::NoDeadline => held(),
-            Standing::Lapsed { since, .. }
+        match worker.member.lease_state(self.at()) {
+            LeaseState::Held { .. } => held(),
+            LeaseState::Lapsed { .. } if self.planted == Planted::NoDeadline => held(),
+            LeaseState::Lapsed { since, .. }
                 if self.planted == Planted::DeadlineFromTheAnswer
                     && self.now < since.as_secs() + worker.renewal_took =>
             {

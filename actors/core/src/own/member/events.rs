@@ -122,7 +122,7 @@ pub enum Loss {
 
 /// What a worker may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum LeaseState {
     /// It has no session, and owns nothing.
     Out,
     /// It owns what it holds, until this time of the clock that `now` is of.

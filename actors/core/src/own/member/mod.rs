@@ -22,7 +22,7 @@ use super::watch::Watch;
 use lease::Lease;
 use swap::Gain;
 
-pub use events::{CallError, Effect, Event, Loss, Standing};
+pub use events::{CallError, Effect, Event, LeaseState, Loss};
 
 /// Notices that wait for being written; no more are taken until some are.
 const NOTICES_MAX: usize = 50;
@@ -168,11 +168,11 @@ impl Member {
     }
 
     /// What this worker may rely on at `now`.
-    pub fn standing(&self, now: Duration) -> Standing {
+    pub fn lease_state(&self, now: Duration) -> LeaseState {
         match self.lease {
-            None => Standing::Out,
-            Some(Lease { until }) if now < until => Standing::Held { until },
-            Some(Lease { until }) => Standing::Lapsed { since: until, is_refused: self.is_refused },
+            None => LeaseState::Out,
+            Some(Lease { until }) if now < until => LeaseState::Held { until },
+            Some(Lease { until }) => LeaseState::Lapsed { since: until, is_refused: self.is_refused },
         }
     }
 
@@ -182,7 +182,7 @@ impl Member {
     }
 
     /// What it holds, with the epochs, those that need a higher one first apart. Whether it may act on that is said by
-    /// [`Self::standing`].
+    /// [`Self::lease_state`].
     pub fn held(&self) -> BTreeMap<Shard, u64> {
         self.held.iter().filter(|(_, held)| !held.needs_epoch).map(|(shard, held)| (*shard, held.epoch)).collect()
     }
@@ -219,7 +219,8 @@ impl Member {
             effects.push(Effect::AskProgress);
             return;
         }
-        if matches!(self.standing(now), Standing::Held { .. }) && (self.fence(now, effects) || self.swap(now, effects))
+        if matches!(self.lease_state(now), LeaseState::Held { .. })
+            && (self.fence(now, effects) || self.swap(now, effects))
         {
             return;
         }

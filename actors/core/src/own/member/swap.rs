@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{CallError, Doing, Effect, Fleet, Held, Loss, Member, Standing};
+use super::{CallError, Doing, Effect, Fleet, Held, LeaseState, Loss, Member};
 use crate::own::fleet::{Plan, plan};
 use crate::own::records::{Assignment, Key, Ownership, Record, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
 use crate::own::shards::{Shard, ShardSet};
@@ -247,7 +247,7 @@ impl Member {
             return false;
         }
         debug_assert!(
-            matches!(self.standing(now), Standing::Held { .. }),
+            matches!(self.lease_state(now), LeaseState::Held { .. }),
             "whoever may have lost its lease changes nothing"
         );
         next.version = next.version.saturating_add(1);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::record;
-use crate::own::member::{CallError, Effect, Event, Member, Standing};
+use crate::own::member::{CallError, Effect, Event, LeaseState, Member};
 use crate::own::records::{Assignment, Key, Record, WorkerRecord};
 use crate::own::shards::ShardSet;
 use crate::own::terms::Terms;
@@ -112,8 +112,8 @@ impl World {
 
     pub(super) fn may_act(&self, who: usize) -> ShardSet {
         let member = &self.workers[who].member;
-        match member.standing(self.now) {
-            Standing::Held { .. } => member.held().into_keys().collect(),
+        match member.lease_state(self.now) {
+            LeaseState::Held { .. } => member.held().into_keys().collect(),
             _ => ShardSet::new(),
         }
     }
