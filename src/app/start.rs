@@ -51,7 +51,7 @@ pub(super) async fn retry_until_available<T>(
 pub(super) async fn wait_for_store(store: &dyn StateStore) -> Result<(), AppError> {
     let began = tokio::time::Instant::now();
     loop {
-        match store.load(ApiId::own_store()).await {
+        match store.load(ApiId::monitor_store()).await {
             Ok(_) => return Ok(()),
             Err(StoreError::Unavailable(why)) if began.elapsed() < STORE_PATIENCE => {
                 tracing::warn!(why, "the store does not answer; waiting for it");

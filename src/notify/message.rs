@@ -178,7 +178,7 @@ impl<'a> Message<'a> {
         let api_id = &self.alert.api_id;
         match api_id.probed() {
             Some(probed) => format!("{probed}; this is about api-health itself ({api_id})"),
-            None if api_id.is_own() => format!("none; this is about api-health itself ({api_id})"),
+            None if api_id.is_self_monitoring() => format!("none; this is about api-health itself ({api_id})"),
             None => api_id.to_string(),
         }
     }
@@ -188,7 +188,7 @@ impl<'a> Message<'a> {
         let api_id = &self.alert.api_id;
         match api_id.probed() {
             Some(probed) => Some(format!("{probed} is probed rarely or not at all, and counts as unknown meanwhile")),
-            None if api_id.is_own() => Some(
+            None if api_id.is_self_monitoring() => Some(
                 "probing and telling go on; what happens meanwhile is in memory alone, and is told twice at worst"
                     .into(),
             ),

@@ -207,7 +207,7 @@ impl<'de> Deserialize<'de> for Time {
 
 /// Whether an earlier version would take the record for damaged, and set it aside.
 fn is_of_fleets(state: &ApiState) -> bool {
-    [ApiId::own_fleet(), ApiId::own_capacity()].contains(&state.api_id)
+    [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(&state.api_id)
         || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
 }
 

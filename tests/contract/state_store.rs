@@ -285,7 +285,8 @@ async fn mends_while_set_aside(world: World) {
 
 async fn what_the_monitor_watches_about_itself_is_stored_beside_the_apis(world: World) {
     let store = world.open();
-    let own = [ApiId::own_store(), ApiId::own_fleet(), ApiId::own_capacity(), ApiId::own_prober(&id("shop"))];
+    let own =
+        [ApiId::monitor_store(), ApiId::monitor_fleet(), ApiId::monitor_capacity(), ApiId::monitor_prober(&id("shop"))];
     let states: Vec<ApiState> = own.iter().map(|own_id| own_state(own_id, 1)).chain([rich("shop", 1)]).collect();
     assert!(commit_all(&*store, states.clone()).await.iter().all(Result::is_ok));
     for own_id in own {

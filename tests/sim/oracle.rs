@@ -70,7 +70,7 @@ pub(crate) struct Violation {
 pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// Something that was told of one of the monitor's own.
-struct OwnTold {
+struct SelfMonitoringAlert {
     alert_id: String,
     incident_id: String,
     kind: AlertKind,
@@ -136,7 +136,7 @@ pub(crate) struct Oracle<'a> {
     troubles: Troubles,
     apis: BTreeMap<ApiId, One>,
     /// By channel, in order.
-    own: BTreeMap<ApiId, Vec<Vec<OwnTold>>>,
+    own: BTreeMap<ApiId, Vec<Vec<SelfMonitoringAlert>>>,
     /// Incidents of its own that it had stored. One that it told because the store was gone, and forgot in a crash, nobody
     /// can end.
     own_stored: HashSet<String>,

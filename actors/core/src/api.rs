@@ -33,44 +33,44 @@ impl ApiId {
     /// # Errors
     /// Says in plain words why `text` is neither.
     pub fn parse_stored(text: &str) -> Result<Self, String> {
-        if [OWN_STORE, OWN_FLEET, OWN_CAPACITY].contains(&text) {
+        if [MONITOR_STORE, MONITOR_FLEET, MONITOR_CAPACITY].contains(&text) {
             return Ok(Self(text.into()));
         }
-        match text.strip_prefix(OWN_PROBER) {
-            Some(api_id) => Ok(Self::own_prober(&Self::parse(api_id)?)),
+        match text.strip_prefix(MONITOR_PROBER) {
+            Some(api_id) => Ok(Self::monitor_prober(&Self::parse(api_id)?)),
             None => Self::parse(text),
         }
     }
 
     /// The store, as something that the monitor watches about itself: down while it takes no writes.
-    pub fn own_store() -> Self {
-        Self(OWN_STORE.into())
+    pub fn monitor_store() -> Self {
+        Self(MONITOR_STORE.into())
     }
 
     /// The workers that share the store, as something that the monitor watches about itself: down while fewer live than are
     /// expected.
-    pub fn own_fleet() -> Self {
-        Self(OWN_FLEET.into())
+    pub fn monitor_fleet() -> Self {
+        Self(MONITOR_FLEET.into())
     }
 
     /// This machine, as something that the monitor watches about itself: down while it does not carry what is configured.
-    pub fn own_capacity() -> Self {
-        Self(OWN_CAPACITY.into())
+    pub fn monitor_capacity() -> Self {
+        Self(MONITOR_CAPACITY.into())
     }
 
     /// The prober of `api_id`, as something that the monitor watches about itself: down while it is given up.
-    pub fn own_prober(api_id: &Self) -> Self {
-        Self(format!("{OWN_PROBER}{api_id}").into())
+    pub fn monitor_prober(api_id: &Self) -> Self {
+        Self(format!("{MONITOR_PROBER}{api_id}").into())
     }
 
     /// Whether this is one of the monitor's own, and no API that a person configured.
-    pub fn is_own(&self) -> bool {
+    pub fn is_self_monitoring(&self) -> bool {
         self.0.contains(':')
     }
 
     /// The API whose prober this is, if it is one of the monitor's own and a prober.
     pub fn probed(&self) -> Option<Self> {
-        self.0.strip_prefix(OWN_PROBER).map(|api_id| Self(api_id.into()))
+        self.0.strip_prefix(MONITOR_PROBER).map(|api_id| Self(api_id.into()))
     }
 
     /// The id as text.
@@ -93,10 +93,10 @@ impl ApiId {
 }
 
 /// The ids of what the monitor watches about itself have a colon, which no person can write into an id.
-const OWN_STORE: &str = "api-health:store";
-const OWN_FLEET: &str = "api-health:fleet";
-const OWN_CAPACITY: &str = "api-health:capacity";
-const OWN_PROBER: &str = "api-health:prober:";
+const MONITOR_STORE: &str = "api-health:store";
+const MONITOR_FLEET: &str = "api-health:fleet";
+const MONITOR_CAPACITY: &str = "api-health:capacity";
+const MONITOR_PROBER: &str = "api-health:prober:";
 
 impl fmt::Display for ApiId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -49,7 +49,7 @@ fn a_store_that_is_gone_is_told_once_and_that_it_is_back_once() {
                 let mut lines = world.channels[0].lines();
                 lines.sort();
                 assert_eq!(lines, ["a down", "api-health:store down"]);
-                let (at, alert) = told.iter().find(|(_, alert)| alert.api_id == ApiId::own_store()).unwrap();
+                let (at, alert) = told.iter().find(|(_, alert)| alert.api_id == ApiId::monitor_store()).unwrap();
                 let after = at.since(alert.happened_at);
                 assert!(after >= STORE_GONE_AFTER && after < STORE_GONE_AFTER + Duration::from_secs(2), "{after:?}");
                 assert!(alert.reason.contains("planted") && alert.name.contains("memory"), "{alert:?}");
@@ -190,7 +190,7 @@ fn an_alert_is_never_later_than_its_thirty_seconds_through_a_store_that_is_slow(
         }
         let told = world.channels[0].told();
         assert_eq!(world.channels[0].lines_of_apis(), ["a down", "a up"].repeat(4));
-        for (at, alert) in told.iter().filter(|(_, alert)| !alert.api_id.is_own()) {
+        for (at, alert) in told.iter().filter(|(_, alert)| !alert.api_id.is_self_monitoring()) {
             let waited = at.since(alert.detected_at);
             assert!(waited < UNSTORED_MAX + Duration::from_secs(1), "{} {:?}: {waited:?}", alert.alert_id, alert.kind);
         }
@@ -353,7 +353,7 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
             since: Some(began),
             incident: Some(Box::new(incident)),
             last_told: Status::Down,
-            ..ApiState::unknown(ApiId::own_store())
+            ..ApiState::unknown(ApiId::monitor_store())
         });
         let _again = world.start(options()).await;
         seconds(120).await;

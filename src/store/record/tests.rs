@@ -139,7 +139,7 @@ fn fleet() -> ApiState {
         epoch: 2,
         status: Status::Up,
         since: Some(at("2026-11-22T07:30:00Z")),
-        ..ApiState::unknown(ApiId::own_fleet())
+        ..ApiState::unknown(ApiId::monitor_fleet())
     }
 }
 

@@ -17,7 +17,7 @@ impl Oracle<'_> {
         }
         let Some(one) = self.apis.get(api_id) else {
             self.own_stored.extend(record.incident.as_ref().map(|incident| incident.incident_id.clone()));
-            let own = api_id.is_own();
+            let own = api_id.is_self_monitoring();
             return if own { Ok(()) } else { Err(self.violation("stored", Some(api_id), "nobody configured it")) };
         };
         // Where nothing shifted a tick, each that was missed is counted.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::entry::{Entry, Found};
 use super::health::ANSWER_MAX;
-use super::own::Own;
+use super::self_monitoring::SelfMonitored;
 use super::{Effect, Keeper, Lease, Line};
 use crate::api::ApiId;
 use crate::schedule::Moment;
@@ -126,16 +126,16 @@ impl Keeper {
         if self.owned.owns_first()
             && let Some((why, since)) = self.health.take_what_to_tell(now.uptime)
         {
-            let own = Own::store(&self.setup.store_name);
-            self.decide_about(&own, Some(why), now, since);
+            let store = SelfMonitored::store(&self.setup.store_name);
+            self.decide_about(&store, Some(why), now, since);
         }
     }
 
     /// Tells that the store is back, if it was told that it is gone.
     pub(super) fn tell_that_the_store_is_back(&mut self, now: Moment) {
-        if self.ledger.get(&ApiId::own_store()).is_some_and(|entry| entry.state.incident.is_some()) {
-            let own = Own::store(&self.setup.store_name);
-            self.decide_about(&own, None, now, now.wall);
+        if self.ledger.get(&ApiId::monitor_store()).is_some_and(|entry| entry.state.incident.is_some()) {
+            let store = SelfMonitored::store(&self.setup.store_name);
+            self.decide_about(&store, None, now, now.wall);
         }
     }
 

@@ -165,7 +165,7 @@ impl Ledger {
         }
         let other = self.lazy.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
             let may_be_written = |(api_id, entry): &(&ApiId, &Entry)| {
-                entry.writing == Writing::Idle && entry.over > 0 && (entry.is_watched() || api_id.is_own())
+                entry.writing == Writing::Idle && entry.over > 0 && (entry.is_watched() || api_id.is_self_monitoring())
             };
             let entries = self.waiting.is_empty().then_some(&self.entries)?;
             entries.iter().find(may_be_written).map(|(api_id, _)| api_id.clone())

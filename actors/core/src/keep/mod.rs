@@ -23,9 +23,9 @@ mod entry;
 mod health;
 mod ledger;
 mod line;
-mod own;
 mod owned;
 mod report;
+mod self_monitoring;
 mod shards;
 mod tell;
 mod turns;
@@ -50,8 +50,8 @@ use beats::Beats;
 use entry::Entry;
 use health::Health;
 use ledger::Ledger;
-use own::{Own, own_outcome};
 use owned::Owned;
+use self_monitoring::{SelfMonitored, self_outcome};
 use turns::Turns;
 
 pub use answers::Read;
@@ -349,40 +349,40 @@ impl Keeper {
     pub fn prober_given_up(&mut self, api: &ApiConfig, why: String, now: Moment) {
         if self.ledger.get(&api.api_id).is_some_and(Entry::is_watched) {
             self.given_up.insert(api.api_id.clone());
-            self.decide_about(&Own::prober(api), Some(why), now, now.wall);
+            self.decide_about(&SelfMonitored::prober(api), Some(why), now, now.wall);
         }
     }
 
     /// A prober that was given up has handed an outcome over.
     fn prober_lives(&mut self, api: &ApiConfig, now: Moment) {
-        self.decide_about(&Own::prober(api), None, now, now.wall);
-        if self.ledger.get(&ApiId::own_prober(&api.api_id)).is_some_and(|entry| entry.state.incident.is_none()) {
+        self.decide_about(&SelfMonitored::prober(api), None, now, now.wall);
+        if self.ledger.get(&ApiId::monitor_prober(&api.api_id)).is_some_and(|entry| entry.state.incident.is_none()) {
             self.given_up.remove(&api.api_id);
         }
     }
 
     /// Fewer workers live than are expected, and why that is known; or all do. The owner of the first shard tells.
     pub fn fleet_is(&mut self, fault: Option<String>, now: Moment) {
-        self.own_is(&Own::fleet(), fault, now);
+        self.self_monitored_is(&SelfMonitored::fleet(), fault, now);
     }
 
     /// This machine does not carry what is configured, and by which figures; or it does. Of several workers the owner of the first
     /// shard tells: of the others it stands in their log.
     pub fn load_is(&mut self, fault: Option<String>, now: Moment) {
-        self.own_is(&Own::capacity(), fault, now);
+        self.self_monitored_is(&SelfMonitored::capacity(), fault, now);
     }
 
-    fn own_is(&mut self, own: &Own, fault: Option<String>, now: Moment) {
-        let is_down = self.ledger.get(&own.api_id).is_some_and(|entry| entry.state.incident.is_some());
+    fn self_monitored_is(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {
+        let is_down = self.ledger.get(&what.api_id).is_some_and(|entry| entry.state.incident.is_some());
         if fault.is_some() != is_down {
-            self.decide_about(own, fault, now, now.wall);
+            self.decide_about(what, fault, now, now.wall);
         }
     }
 
-    fn decide_about(&mut self, own: &Own, fault: Option<String>, now: Moment, began_at: crate::Timestamp) {
-        if self.owned.owns(&own.api_id) {
-            let outcome = own_outcome(fault, began_at, now.wall);
-            self.decide(&own.policy(), &outcome, now);
+    fn decide_about(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment, began_at: crate::Timestamp) {
+        if self.owned.owns(&what.api_id) {
+            let outcome = self_outcome(fault, began_at, now.wall);
+            self.decide(&what.policy(), &outcome, now);
         }
     }
 

@@ -77,7 +77,7 @@ impl Keeper {
         let is_due = is_stored
             || held_up(entry.unstored_since())
             || held_up(entry.unsealed_since)
-            || (*api_id == ApiId::own_store() && entry.unstored_since().is_some());
+            || (*api_id == ApiId::monitor_store() && entry.unstored_since().is_some());
         let nobody_else_can = match self.lease {
             Lease::Held => true,
             Lease::Out => false,

@@ -44,7 +44,7 @@ impl Keeper {
         if let Some(configured) = &watch.configured {
             let is_gone = |id: &ApiId| match id.probed() {
                 Some(probed) => !configured.contains(&probed),
-                None => !id.is_own() && !configured.contains(id),
+                None => !id.is_self_monitoring() && !configured.contains(id),
             };
             let gone: Vec<ApiId> = self.ledger.entries.keys().filter(|id| is_gone(id)).cloned().collect();
             for api_id in gone {
@@ -58,7 +58,7 @@ impl Keeper {
     /// The API is watched no longer, and neither is its prober.
     fn close(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
         self.given_up.remove(api_id);
-        for id in [api_id.clone(), ApiId::own_prober(api_id)] {
+        for id in [api_id.clone(), ApiId::monitor_prober(api_id)] {
             let Some(entry) = self.ledger.get_mut(&id) else { continue };
             entry.question = None;
             if let Some(decision) = close(&entry.state, why, &self.setup.channels, now.wall) {

@@ -48,7 +48,7 @@ impl Shard {
         if let Some(probed) = api_id.probed() {
             return Self::of(&probed, shards);
         }
-        if api_id.is_own() {
+        if api_id.is_self_monitoring() {
             return Self::FIRST;
         }
         let number = (api_id.stable_hash() >> 24) % u64::from(shards.max(1));
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_prober_lies_with_its_api_and_the_store_in_the_first_shard() {
-        assert_eq!(Shard::of(&ApiId::own_prober(&id("shop")), 64), Shard::of(&id("shop"), 64));
-        assert_eq!(Shard::of(&ApiId::own_store(), 64), Shard::FIRST);
+        assert_eq!(Shard::of(&ApiId::monitor_prober(&id("shop")), 64), Shard::of(&id("shop"), 64));
+        assert_eq!(Shard::of(&ApiId::monitor_store(), 64), Shard::FIRST);
         assert_eq!(Shard::of(&id("shop"), 0), Shard::FIRST, "no shards are read as one");
     }
 

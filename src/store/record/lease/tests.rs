@@ -225,7 +225,7 @@ fn the_assignment_of_three_workers_is_a_quarter_of_a_read_unit() {
 
 #[test]
 fn the_largest_records_are_far_below_what_dynamodb_takes() {
-    let long_id = |n: usize| ApiId::own_prober(&id(&format!("{n:0>width$}", width = ApiId::CHARS_MAX)));
+    let long_id = |n: usize| ApiId::monitor_prober(&id(&format!("{n:0>width$}", width = ApiId::CHARS_MAX)));
     let named = |n: usize| worker_id(&format!("{n:0>width$}", width = WorkerId::CHARS_MAX));
     let mut record = Assignment::none(SHARDS, u32::MAX);
     record.version = u64::MAX;
