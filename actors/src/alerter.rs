@@ -4,7 +4,7 @@
 //! offers one alert of an API and channel at a time, which keeps them in order. The retries are counted in the record,
 //! which survives this actor; the waits between them are [`RetryPolicy`]'s. Nothing is ever dropped.
 
-mod trouble;
+mod failure_log;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -20,7 +20,7 @@ use crate::child::panic_text;
 use crate::lease_view::HeldLease;
 use crate::ports::{Notifier, NotifyError};
 use crate::retry::RetryPolicy;
-use trouble::Trouble;
+use failure_log::FailureLog;
 
 /// Messages in the alerter's mailbox: the keeper has at most [`ATTEMPTS_MAX`](api_health_core::keep::ATTEMPTS_MAX) under way
 /// through each channel.
@@ -33,7 +33,7 @@ pub struct Alerter {
 
 struct Channel {
     notifier: Arc<dyn Notifier>,
-    trouble: Trouble,
+    failure_log: FailureLog,
 }
 
 impl Alerter {
@@ -41,7 +41,7 @@ impl Alerter {
     pub fn new(notifiers: Vec<Arc<dyn Notifier>>, policy: RetryPolicy) -> Self {
         let channels = notifiers
             .into_iter()
-            .map(|notifier| (notifier.channel(), Channel { notifier, trouble: Trouble::default() }))
+            .map(|notifier| (notifier.channel(), Channel { notifier, failure_log: FailureLog::default() }))
             .collect();
         Self { channels, policy }
     }
@@ -52,12 +52,12 @@ impl Alerter {
         };
         match result {
             Ok(()) => {
-                channel.trouble.taken_over(message);
+                channel.failure_log.taken_over(message);
                 Attempted::TakenOver
             }
             Err(error) => {
                 let wait = self.policy.wait_after(message.failures, &error);
-                channel.trouble.failed(message, &error, wait);
+                channel.failure_log.failed(message, &error, wait);
                 Attempted::Failed { why: error.to_string(), wait }
             }
         }

@@ -15,7 +15,7 @@ use actix_rt::task::JoinHandle;
 use api_health_core::Heartbeat;
 use api_health_core::own::member::{CallError, Effect, Event, Fleet, Loss, Member};
 use api_health_core::own::notices::Notice;
-use api_health_core::own::records::{Key, Record, Session, WorkerRecord};
+use api_health_core::own::records::{Key, LeaseRecord, Session, WorkerRecord};
 use api_health_core::own::shards::{Shard, ShardSet};
 use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -306,7 +306,7 @@ impl LeaseHolder {
         .boxed_local()
     }
 
-    fn put(&mut self, record: Record, over: u64) -> LocalBoxFuture<'static, Answer> {
+    fn put(&mut self, record: LeaseRecord, over: u64) -> LocalBoxFuture<'static, Answer> {
         let leases = Arc::clone(&self.leases);
         let written = self.call(async move { leases.put(record, over).await });
         async move {

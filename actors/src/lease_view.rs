@@ -13,7 +13,7 @@ use crate::lease_holder::{LeaseHandle, Renewals};
 use crate::ports::StoreError;
 
 /// The figures that the next renewal carries.
-pub type Figures = Arc<Mutex<Option<Box<Heartbeat>>>>;
+pub type NextHeartbeat = Arc<Mutex<Option<Box<Heartbeat>>>>;
 
 /// What the keeper needs of the lease. Cheap to clone.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct LeaseView {
 struct Renewing {
     handle: LeaseHandle,
     renewals: watch::Receiver<Renewals>,
-    figures: Figures,
+    figures: NextHeartbeat,
 }
 
 /// A lease that is held at present, for something that goes on for a while.
@@ -43,7 +43,7 @@ impl LeaseView {
     }
 
     /// Of a lease that is renewed, with the figures for its renewals.
-    pub fn of(handle: LeaseHandle, figures: Figures) -> Self {
+    pub fn of(handle: LeaseHandle, figures: NextHeartbeat) -> Self {
         let (clock, renewals) = (handle.clock().clone(), handle.renewals());
         Self { clock, renewing: Some(Renewing { handle, renewals, figures }) }
     }

@@ -13,7 +13,7 @@ use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::Noting;
 use super::validate::{ISSUES_PER_SOURCE_MAX, RowRules, api_id_of, place};
-use super::values::{Fault, quote};
+use super::values::{ValueFault, quote};
 
 /// What was read so far.
 pub struct Checker<'a> {
@@ -111,7 +111,7 @@ fn duplicates(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
         let more = if twins.len() > 4 { " and elsewhere" } else { "" };
         let location = format!("{}: {}", place(&rows[index].location, Some(api_id)), fields::API_ID.name);
         let why = format!("is also the api_id of {others}{more}");
-        Fault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
+        ValueFault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
     };
     let of_one = |(api_id, twins): (&str, Vec<usize>)| {
         twins.iter().map(|index| (*index, issue(api_id, *index, &twins))).collect::<Vec<_>>()

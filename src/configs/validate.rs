@@ -15,7 +15,7 @@ use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::{SecretSource, SystemSecrets};
 use super::timing::{Written, beside_each_other};
-use super::values::{self, Fault, quote, show, wanted};
+use super::values::{self, ValueFault, quote, show, wanted};
 use super::{headers, url};
 
 /// The most faults that are told of one row; what more there are is counted.
@@ -78,7 +78,7 @@ impl RowRules {
         let api_id = reader.api_id();
         let url = reader.required(&fields::URL, |value| match value {
             Value::String(text) => url::check(text), // which shows no more of it than is safe
-            _ => Err(Fault::new(show(value), "is not text", wanted(&fields::URL))),
+            _ => Err(ValueFault::new(show(value), "is not text", wanted(&fields::URL))),
         });
         let schedule = reader.schedule(&self.defaults, schedules, now);
         let d = &self.defaults;
@@ -138,7 +138,7 @@ struct RowReader<'a> {
 }
 
 impl RowReader<'_> {
-    fn push(&mut self, field: &str, fault: Fault) {
+    fn push(&mut self, field: &str, fault: ValueFault) {
         self.issues.push(fault.at(format!("{}: {field}", self.place)));
     }
 
@@ -154,19 +154,21 @@ impl RowReader<'_> {
                 Some(nearest) => format!("{nearest}, the nearest name that is known"),
                 None => format!("one of {}", fields::FIELDS.map(|f| f.name).join(", ")),
             };
-            self.issues.push(Fault::new(format!("the field {}", quote(name)), "is not known", remedy).at(&self.place));
+            self.issues
+                .push(ValueFault::new(format!("the field {}", quote(name)), "is not known", remedy).at(&self.place));
         }
     }
 
-    fn optional<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, Fault>) -> Option<T> {
+    fn optional<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, ValueFault>) -> Option<T> {
         let found = read(self.row.fields.get(field.name)?);
         found.map_err(|fault| self.push(field.name, fault)).ok()
     }
 
-    fn required<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, Fault>) -> Option<T> {
+    fn required<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, ValueFault>) -> Option<T> {
         if !self.row.fields.contains_key(field.name) {
             let remedy = format!("{} = {}, with your own value", field.name, field.example);
-            self.issues.push(Fault::new(format!("the field {}", field.name), "is missing", remedy).at(&self.place));
+            self.issues
+                .push(ValueFault::new(format!("the field {}", field.name), "is missing", remedy).at(&self.place));
         }
         self.optional(field, read)
     }
@@ -178,7 +180,7 @@ impl RowReader<'_> {
     fn api_id(&mut self) -> Option<ApiId> {
         self.required(&fields::API_ID, |value| {
             let text = values::text(value, &fields::API_ID, usize::MAX)?;
-            ApiId::parse(text).map_err(|why| Fault::new(quote(text), why, wanted(&fields::API_ID)))
+            ApiId::parse(text).map_err(|why| ValueFault::new(quote(text), why, wanted(&fields::API_ID)))
         })
     }
 
@@ -227,10 +229,14 @@ impl RowReader<'_> {
     fn tags(&mut self) -> Vec<String> {
         self.optional(&fields::TAGS, |value| {
             let Value::Array(list) = value else {
-                return Err(Fault::new(show(value), "is not a list", wanted(&fields::TAGS)));
+                return Err(ValueFault::new(show(value), "is not a list", wanted(&fields::TAGS)));
             };
             if list.len() > TAGS_MAX {
-                return Err(Fault::new(format!("{} tags", list.len()), format!("are more than {TAGS_MAX}"), "fewer"));
+                return Err(ValueFault::new(
+                    format!("{} tags", list.len()),
+                    format!("are more than {TAGS_MAX}"),
+                    "fewer",
+                ));
             }
             list.iter().map(|tag| values::text(tag, &fields::TAGS, TAG_CHARS_MAX).map(str::to_owned)).collect()
         })
@@ -238,25 +244,25 @@ impl RowReader<'_> {
     }
 }
 
-fn method(value: &Value) -> Result<Method, Fault> {
+fn method(value: &Value) -> Result<Method, ValueFault> {
     let text = values::text(value, &fields::METHOD, usize::MAX)?;
     let Bounds::Words(known) = fields::METHOD.bounds else { return Ok(Method::default()) };
     Method::parse(text)
-        .ok_or_else(|| Fault::new(quote(text), "is not a method that is used", format!("one of {known}")))
+        .ok_or_else(|| ValueFault::new(quote(text), "is not a method that is used", format!("one of {known}")))
 }
 
 /// `expected_status` of a row or of `[probe]`: text, or one code as a number.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn status_set(value: &Value) -> Result<StatusSet, Fault> {
+pub fn status_set(value: &Value) -> Result<StatusSet, ValueFault> {
     let text = match value {
         Value::Number(number) => number.to_string(),
         _ => values::text(value, &fields::EXPECTED_STATUS, EXPECTED_STATUS_CHARS_MAX)?.to_owned(),
     };
     StatusSet::parse(&text).map_err(|why| {
         let remedy = "codes, classes and ranges with commas between them, such as \"200-299,301,404\"";
-        Fault::new(show(value), why, remedy)
+        ValueFault::new(show(value), why, remedy)
     })
 }
 
@@ -276,7 +282,7 @@ fn bounded(mut issues: Vec<ConfigIssue>, more: usize, location: &str) -> Vec<Con
     let more = more + issues.len().saturating_sub(ISSUES_PER_ROW_MAX);
     if more > 0 {
         issues.truncate(ISSUES_PER_ROW_MAX);
-        issues.push(Fault::new(format!("{more} more faults"), "are not listed", "the row anew").at(location));
+        issues.push(ValueFault::new(format!("{more} more faults"), "are not listed", "the row anew").at(location));
     }
     issues
 }

@@ -10,7 +10,7 @@ const QUOTED_CHARS_MAX: usize = 60;
 
 /// A fault that does not know yet where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ValueFault {
     /// What was found.
     pub what: String,
     /// Why that does not do.
@@ -19,7 +19,7 @@ pub struct Fault {
     pub remedy: String,
 }
 
-impl Fault {
+impl ValueFault {
     /// A fault.
     pub fn new(what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { what: what.into(), why: why.into(), remedy: remedy.into() }
@@ -87,7 +87,7 @@ pub fn wanted(field: &Field) -> String {
 ///
 /// # Errors
 /// Text is refused even if it reads as a number, since then the same row would mean different things in different places.
-pub fn whole_number(value: &Value, field: &Field) -> Result<u64, Fault> {
+pub fn whole_number(value: &Value, field: &Field) -> Result<u64, ValueFault> {
     let Value::Number(number) = value else {
         let remedy = match value {
             Value::String(text) if text.trim().parse::<u64>().is_ok_and(|n| in_bounds(n, field)) => {
@@ -95,7 +95,7 @@ pub fn whole_number(value: &Value, field: &Field) -> Result<u64, Fault> {
             }
             _ => wanted(field),
         };
-        return Err(Fault::new(show(value), is_not(value, "a number"), remedy));
+        return Err(ValueFault::new(show(value), is_not(value, "a number"), remedy));
     };
     let whole = number.as_u64().or_else(|| {
         // 2^53: up to there every whole number has exactly one f64.
@@ -105,9 +105,9 @@ pub fn whole_number(value: &Value, field: &Field) -> Result<u64, Fault> {
     match whole {
         Some(n) if in_bounds(n, field) => Ok(n),
         None if number.as_f64().is_some_and(|n| n.fract() != 0.0) => {
-            Err(Fault::new(number.to_string(), "is not a whole number", wanted(field)))
+            Err(ValueFault::new(number.to_string(), "is not a whole number", wanted(field)))
         }
-        _ => Err(Fault::new(number.to_string(), format!("is not from {}", field.bounds), wanted(field))),
+        _ => Err(ValueFault::new(number.to_string(), format!("is not from {}", field.bounds), wanted(field))),
     }
 }
 
@@ -122,7 +122,7 @@ fn in_bounds(n: u64, field: &Field) -> bool {
 ///
 /// # Errors
 /// Anything else, `"true"` with quotes included.
-pub fn flag(value: &Value) -> Result<bool, Fault> {
+pub fn flag(value: &Value) -> Result<bool, ValueFault> {
     value.as_bool().ok_or_else(|| {
         let remedy = match value {
             Value::String(text) if matches!(text.trim(), "true" | "false") => {
@@ -130,7 +130,7 @@ pub fn flag(value: &Value) -> Result<bool, Fault> {
             }
             _ => "true or false".into(),
         };
-        Fault::new(show(value), is_not(value, "true or false"), remedy)
+        ValueFault::new(show(value), is_not(value, "true or false"), remedy)
     })
 }
 
@@ -138,24 +138,24 @@ pub fn flag(value: &Value) -> Result<bool, Fault> {
 ///
 /// # Errors
 /// Anything else.
-pub fn text<'a>(value: &'a Value, field: &Field, chars_max: usize) -> Result<&'a str, Fault> {
+pub fn text<'a>(value: &'a Value, field: &Field, chars_max: usize) -> Result<&'a str, ValueFault> {
     let Value::String(text) = value else {
         let remedy = match value {
             Value::Number(n) => format!("\"{n}\", in quotes"),
             _ => wanted(field),
         };
-        return Err(Fault::new(show(value), is_not(value, "text"), remedy));
+        return Err(ValueFault::new(show(value), is_not(value, "text"), remedy));
     };
     if text.trim().is_empty() {
-        return Err(Fault::new(quote(text), "is empty", wanted(field)));
+        return Err(ValueFault::new(quote(text), "is empty", wanted(field)));
     }
     if text.chars().any(char::is_control) {
-        return Err(Fault::new(quote(text), "has a control character", wanted(field)));
+        return Err(ValueFault::new(quote(text), "has a control character", wanted(field)));
     }
     let chars = text.chars().count();
     if chars > chars_max {
         let why = format!("has {chars} characters, more than {chars_max}");
-        return Err(Fault::new(quote(text), why, wanted(field)));
+        return Err(ValueFault::new(quote(text), why, wanted(field)));
     }
     Ok(text)
 }

@@ -124,7 +124,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::store::record::Record;
+    use crate::store::record::StateRecord;
     use crate::store::record::heartbeat::HeartbeatRecord;
 
     const fn secs(seconds: u64) -> Duration {
@@ -184,7 +184,7 @@ mod tests {
             missed_ticks: 3,
             ..ApiState::unknown(ApiId::parse("checkout-service.eu-central-1").unwrap())
         };
-        let bytes = item_bytes(&Record::from(&steady));
+        let bytes = item_bytes(&StateRecord::from(&steady));
         assert!((200..400).contains(&bytes), "a steady API: {bytes}");
         let reason = "status 503 is not in 2xx";
         let url = "https://checkout.eu-central-1.example.com/health";
@@ -221,7 +221,7 @@ mod tests {
             }],
             ..steady
         };
-        let bytes = item_bytes(&Record::from(&down));
+        let bytes = item_bytes(&StateRecord::from(&down));
         assert!((500..=STATE_ITEM_BYTES + 256).contains(&bytes), "an API that is down and owes an alert: {bytes}");
     }
 

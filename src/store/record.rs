@@ -52,7 +52,7 @@ pub(crate) const FIELDS: [&str; 16] = [
 
 /// One record. Absent is what is `None`; times are RFC 3339 with milliseconds, to be read in a console.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Record<'a> {
+pub(crate) struct StateRecord<'a> {
     schema: u32,
     api_id: Cow<'a, str>,
     version: u64,
@@ -211,7 +211,7 @@ fn is_of_fleets(state: &ApiState) -> bool {
         || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
 }
 
-impl<'a> From<&'a ApiState> for Record<'a> {
+impl<'a> From<&'a ApiState> for StateRecord<'a> {
     fn from(state: &'a ApiState) -> Self {
         let last = state.last_probe.as_ref();
         Self {
@@ -404,7 +404,10 @@ struct Head {
 
 /// The state in a record as read, or why there is none; a record of another schema is refused as such, whatever else is
 /// odd about it.
-fn check(read: Result<Record<'static>, String>, head: impl FnOnce() -> Option<Head>) -> Result<ApiState, Unreadable> {
+fn check(
+    read: Result<StateRecord<'static>, String>,
+    head: impl FnOnce() -> Option<Head>,
+) -> Result<ApiState, Unreadable> {
     let schema = match &read {
         Ok(record) => Some(u64::from(record.schema)),
         Err(_) => head().map(|head| head.schema),
@@ -421,7 +424,7 @@ fn check(read: Result<Record<'static>, String>, head: impl FnOnce() -> Option<He
     }
 }
 
-fn into_state(record: Record<'static>) -> Result<ApiState, String> {
+fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
     let api_id = ApiId::parse_stored(&record.api_id).map_err(|why| one_line(&format!("api_id: {why}")))?;
     let last_probe = match (record.last_checked_at, record.last_verdict) {
         (Some(at), Some(verdict)) => Some(LastProbe {

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::RECORDS_MAX;
 use super::record::heartbeat::{self, HeartbeatRecord};
-use super::record::{self, Record, Unreadable};
+use super::record::{self, StateRecord, Unreadable};
 use crate::fault::Fault;
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 
@@ -230,7 +230,7 @@ fn write_one(
         return Ok(Err(CommitError::Conflict));
     }
     buffer.clear();
-    serde_json::to_writer(&mut *buffer, &Record::from(&**state))
+    serde_json::to_writer(&mut *buffer, &StateRecord::from(&**state))
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     let text = std::str::from_utf8(buffer)?;
     let (api_id, status) = (state.api_id.as_str(), state.status.as_str());
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_record_has_so_many_bytes_at_most() {
         let record = |note: usize| {
-            let mut json = serde_json::to_value(Record::from(&ApiState {
+            let mut json = serde_json::to_value(StateRecord::from(&ApiState {
                 version: 1,
                 ..ApiState::unknown(ApiId::parse("a").unwrap())
             }))

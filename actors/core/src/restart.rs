@@ -51,7 +51,7 @@ impl Default for RestartPolicy {
 
 /// What to do about a death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RestartDecision {
     /// Start it again after this long.
     Restart {
         /// The delay.
@@ -75,7 +75,7 @@ pub struct Deaths {
 impl Deaths {
     /// Counts a death at uptime `now`, and says what to do. `spread` is the child's own number: children that died
     /// together are not started together.
-    pub fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64) -> Verdict {
+    pub fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64) -> RestartDecision {
         while self.recent.front().is_some_and(|then| now.saturating_sub(*then) >= policy.period) {
             self.recent.pop_front();
         }
@@ -89,14 +89,14 @@ impl Deaths {
         }
         let doublings = u32::try_from(self.recent.len() - 1).unwrap_or(u32::MAX).min(31);
         let delay = policy.delay_min.saturating_mul(1 << doublings).min(policy.delay_max);
-        Verdict::Restart { after: spread_out(delay, spread) }
+        RestartDecision::Restart { after: spread_out(delay, spread) }
     }
 
     /// The child is given up whatever the count of its deaths: they are too far apart to be counted, and no life in between did
     /// what it is for.
-    pub fn give_up(&mut self, policy: &RestartPolicy, spread: u64) -> Verdict {
+    pub fn give_up(&mut self, policy: &RestartPolicy, spread: u64) -> RestartDecision {
         self.given_up = true;
-        Verdict::GiveUp { again_after: spread_out(policy.slow, spread) }
+        RestartDecision::GiveUp { again_after: spread_out(policy.slow, spread) }
     }
 
     /// The present life has lasted for a period: what was before is forgiven. Returns whether the child was given up.

@@ -135,7 +135,7 @@ pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Roster>) -> (Roster, Vec<
 
 /// What to do so that what runs is what is configured.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+pub struct RosterChanges {
     /// New, or enabled again.
     pub start: Vec<Arc<ApiConfig>>,
     /// Running, and different now.
@@ -146,8 +146,8 @@ pub struct Plan {
 
 /// Compares what runs with what is configured. A row that did not change is in no part of the plan: its prober keeps
 /// its phase and its streak.
-pub fn plan(running: &Roster, configured: &Roster) -> Plan {
-    let mut plan = Plan::default();
+pub fn plan(running: &Roster, configured: &Roster) -> RosterChanges {
+    let mut plan = RosterChanges::default();
     for (api_id, config) in configured.iter().filter(|(_, c)| c.enabled) {
         match running.get(api_id) {
             None => plan.start.push(Arc::clone(config)),

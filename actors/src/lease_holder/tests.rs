@@ -223,7 +223,7 @@ fn what_is_granted_anew_while_it_is_let_go_of_is_let_go_of_all_the_same() {
         for own in anew.owners.iter_mut().filter(|own| own.owner.is_some()) {
             own.epoch += 5;
         }
-        world.overwrite(Record::Assignment(Box::new(anew)));
+        world.overwrite(LeaseRecord::Assignment(Box::new(anew)));
         pass(&workers, 120).await;
         assert_eq!(counts(&workers), [32, 32]);
     });
@@ -424,7 +424,7 @@ impl Drop for Waiting {
 }
 
 impl Leases for Hanging {
-    fn read(&self, _: Vec<Key>) -> futures_util::future::BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+    fn read(&self, _: Vec<Key>) -> futures_util::future::BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>> {
         let [now, most, ever] = &mut *self.0.lock().unwrap();
         *now += 1;
         *most = (*most).max(*now);
@@ -436,7 +436,7 @@ impl Leases for Hanging {
         })
     }
 
-    fn put(&self, _: Record, _: u64) -> futures_util::future::BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, _: LeaseRecord, _: u64) -> futures_util::future::BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(std::future::pending())
     }
 }

@@ -11,7 +11,7 @@ use actix::{ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
 use api_health_core::ApiId;
 use api_health_core::keep::{Keeper, Setup, Watch};
 use api_health_core::own::shards::SHARDS;
-use api_health_core::restart::{Deaths, RestartPolicy, Verdict};
+use api_health_core::restart::{Deaths, RestartDecision, RestartPolicy};
 
 use super::{FIRST_OF_PROBERS, Supervisor, Who};
 use crate::alerter::{self, Alerter};
@@ -262,9 +262,9 @@ impl Supervisor {
             Who::Batcher(index) => &mut self.chain.batchers[*index].deaths,
             _ => &mut self.chain.deaths,
         };
-        let verdict = deaths.count(now, &RestartPolicy::CHAIN, 0);
+        let decision = deaths.count(now, &RestartPolicy::CHAIN, 0);
         let (actor, deaths) = (who.name(), deaths.recent());
-        let Verdict::Restart { after } = verdict else {
+        let RestartDecision::Restart { after } = decision else {
             self.escalate(actor, reason);
             return None;
         };

@@ -12,7 +12,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use api_health_core::keep::Watch;
 use api_health_core::own::notices::{CHANGED_IDS_MAX, ConfigsRevision, Notice};
 use api_health_core::own::records::WorkerRecord;
-use api_health_core::roster::{self, Plan, Roster};
+use api_health_core::roster::{self, Roster, RosterChanges};
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -117,7 +117,7 @@ impl Configs {
         let rosters: Vec<Roster> = self.sources.iter().zip(readings).map(|(s, r)| s.with(r, now)).collect();
         let (mut configured, _) = roster::merge(&rosters);
         configured.retain(|api_id, _| is_owned(api_id));
-        roster::plan(&self.running, &configured) != Plan::default()
+        roster::plan(&self.running, &configured) != RosterChanges::default()
     }
 
     /// Other APIs are owned: what was read last is applied to those as well, and their states without a row are looked for.
@@ -260,7 +260,7 @@ impl Supervisor {
         }
     }
 
-    fn carry_out(&mut self, plan: Plan, ctx: &mut Context<Self>) {
+    fn carry_out(&mut self, plan: RosterChanges, ctx: &mut Context<Self>) {
         let (started, changed, stopped) = (plan.start.len(), plan.change.len(), plan.stop.len());
         self.tell_the_keeper_of(&plan, ctx);
         for (api_id, _) in plan.stop {
@@ -284,7 +284,7 @@ impl Supervisor {
     }
 
     /// Before the probers that it is about are started, so that no outcome comes before it.
-    fn tell_the_keeper_of(&mut self, plan: &Plan, ctx: &mut Context<Self>) {
+    fn tell_the_keeper_of(&mut self, plan: &RosterChanges, ctx: &mut Context<Self>) {
         let look = self.options.closes_unconfigured && !self.configs.closed_unconfigured;
         let configured = if look { self.configs.configured() } else { None };
         self.configs.closed_unconfigured |= configured.is_some();

@@ -11,7 +11,7 @@ use api_health_core::own::shards::{SHARDS, Shard, ShardSet};
 use tokio::sync::oneshot;
 
 use crate::lease_holder::{Gained, LeaseHandle, Sight};
-use crate::lease_view::{Figures, LeaseView};
+use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::world::LeaseParts;
 
 /// Fewer workers than are expected are told after this long: one that is started anew is not missed.
@@ -43,7 +43,7 @@ pub(super) struct Ownership {
     /// Dropped with the supervisor: the lease holder ends then.
     pub(super) alive: Option<oneshot::Sender<()>>,
     pub(super) view: LeaseView,
-    pub(super) figures: Figures,
+    pub(super) figures: NextHeartbeat,
     pub(super) expected: Option<usize>,
     pub(super) alone: bool,
     /// Since when fewer workers live than are expected.
@@ -77,7 +77,7 @@ impl Ownership {
             handle: None,
             alive: None,
             view: LeaseView::for_ever(),
-            figures: Figures::default(),
+            figures: NextHeartbeat::default(),
             short_since: None,
             acted: VecDeque::new(),
             leaving_waiters: Vec::new(),

@@ -12,7 +12,7 @@ use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::watch;
 
-use super::slot::{Running, Slot, State};
+use super::slot::{LiveProber, ProberSlot, State};
 use super::{Supervisor, Who};
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
@@ -23,7 +23,7 @@ use crate::state_keeper::GivenUp;
 const FIRST_PROBES_PER_SECOND: u32 = 1_000;
 
 pub(crate) struct Probers {
-    pub(super) slots: HashMap<ApiId, Slot>,
+    pub(super) slots: HashMap<ApiId, ProberSlot>,
     /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
     due: BTreeSet<(Duration, ApiId)>,
     timer: Option<(Duration, SpawnHandle)>,
@@ -48,7 +48,7 @@ impl Default for Probers {
 }
 
 impl Probers {
-    pub(super) fn running(&self) -> impl Iterator<Item = (&ApiId, &Running)> {
+    pub(super) fn running(&self) -> impl Iterator<Item = (&ApiId, &LiveProber)> {
         self.slots.iter().filter_map(|(api_id, slot)| Some((api_id, slot.running()?)))
     }
 
@@ -95,7 +95,7 @@ impl Supervisor {
             let is_first = self.options.once || (self.options.probe_at_start && api.schedule.tick_is_open(now));
             let ticket = is_first.then(|| self.round.ticket());
             let resume = ResumePoint { is_settled: !is_first, ticket, ..ResumePoint::nothing(now) };
-            let slot = Slot { faults: None, state: State::Waits { until: None, resume } };
+            let slot = ProberSlot { faults: None, state: State::Waits { until: None, resume } };
             self.probers.slots.insert(api.api_id.clone(), slot);
         }
         self.start_waiting(None, ctx);
@@ -104,7 +104,7 @@ impl Supervisor {
     /// Starts the probers that wait for their batcher, of one thread or of all. Those whose outcome is missing probe soon,
     /// spread over a while; the others at their slots.
     pub(super) fn start_waiting(&mut self, thread: Option<usize>, ctx: &mut Context<Self>) {
-        let is_missing = |slot: &Slot| match &slot.state {
+        let is_missing = |slot: &ProberSlot| match &slot.state {
             State::Waits { until: None, resume } => Some(!resume.is_settled),
             _ => None,
         };
@@ -160,7 +160,7 @@ impl Supervisor {
         let prober = move || Prober::new(api, shared, init);
         let child = self.start_child(Who::Prober(api_id.clone()), prober::MAILBOX_CAPACITY, ctx, prober);
         if let Some(slot) = self.probers.slots.get_mut(api_id) {
-            slot.state = State::Runs(Running { child, began: now.uptime, liveness });
+            slot.state = State::Runs(LiveProber { child, began: now.uptime, liveness });
         }
     }
 
@@ -199,7 +199,7 @@ impl Supervisor {
     }
 
     /// The present life of a prober is over. Its slot, if there is to be a next one.
-    fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut Slot> {
+    fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut ProberSlot> {
         let is_stopping = self.stopping.is_some();
         let slot = self.probers.slots.get_mut(api_id)?;
         let mut resume = slot.running()?.liveness.take_resume_point();
@@ -272,7 +272,7 @@ impl Supervisor {
                 break;
             }
             let Some((at, api_id)) = self.probers.due.pop_first() else { break };
-            let Some(Slot { state: State::Waits { until, .. }, .. }) = self.probers.slots.get_mut(&api_id) else {
+            let Some(ProberSlot { state: State::Waits { until, .. }, .. }) = self.probers.slots.get_mut(&api_id) else {
                 continue;
             };
             if until.take_if(|until| *until == at).is_some() && self.chain.batcher_of(&api_id).is_up() {

@@ -23,7 +23,7 @@ use super::progress::{AskProgress, Asker};
 use super::{Supervisor, Who};
 use crate::child::ExitReason;
 use crate::lease_holder::{LeaseChange, LeaseHandle, LeaseHolder, Renewals, Report, Sight};
-use crate::lease_view::{Figures, LeaseView};
+use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::ports::StoreError;
 use crate::prober::Again;
 use crate::retry::{RetryPolicy, Waits};
@@ -43,9 +43,9 @@ impl Supervisor {
     pub(super) fn start_leases(&mut self, ctx: &mut Context<Self>) {
         let Some(parts) = self.ownership.parts.take() else { return };
         let supervisor = ctx.address();
-        let figures = Figures::clone(&self.ownership.figures);
+        let figures = NextHeartbeat::clone(&self.ownership.figures);
         let ask = move || {
-            let (supervisor, figures) = (supervisor.clone(), Figures::clone(&figures));
+            let (supervisor, figures) = (supervisor.clone(), NextHeartbeat::clone(&figures));
             async move {
                 let is_made =
                     supervisor.send(AskProgress(Asker::Leases)).await.is_ok_and(|progress| progress.is_made());
@@ -59,7 +59,7 @@ impl Supervisor {
         self.ownership.alive = Some(alive);
         actix_rt::spawn(async move { drop(select(pin!(holder.run()), gone).await) });
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
-        self.ownership.view = LeaseView::of(handle.clone(), Figures::clone(&self.ownership.figures));
+        self.ownership.view = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.figures));
         if self.options.once {
             self.end_where_leases_are_refused(&handle, ctx);
         }

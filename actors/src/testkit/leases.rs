@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api_health_core::own::records::{Assignment, Key, Record, WorkerId, WorkerRecord};
+use api_health_core::own::records::{Assignment, Key, LeaseRecord, WorkerId, WorkerRecord};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -37,7 +37,7 @@ pub struct MemoryLeases(Arc<Mutex<World>>);
 
 #[derive(Default)]
 struct World {
-    records: BTreeMap<Key, Record>,
+    records: BTreeMap<Key, LeaseRecord>,
     /// Shards that changed hands.
     takings: usize,
     /// Whether an epoch ever fell, or was used twice.
@@ -56,7 +56,7 @@ struct Line {
     /// Where what is written through it is noted.
     stage: Option<Stage>,
     fault: LineFault,
-    held_back: Vec<(Record, u64)>,
+    held_back: Vec<(LeaseRecord, u64)>,
     reads: usize,
     writes: usize,
 }
@@ -81,21 +81,21 @@ impl MemoryLeases {
     /// The assignment, if there is one.
     pub fn assignment(&self) -> Option<Assignment> {
         match lock(&self.0).records.get(&Key::Assignment)? {
-            Record::Assignment(assignment) => Some((**assignment).clone()),
-            Record::Worker(_) => None,
+            LeaseRecord::Assignment(assignment) => Some((**assignment).clone()),
+            LeaseRecord::Worker(_) => None,
         }
     }
 
     /// The record of a worker, if there is one.
     pub fn worker(&self, worker: &WorkerId) -> Option<WorkerRecord> {
         match lock(&self.0).records.get(&Key::Worker(worker.clone()))? {
-            Record::Worker(record) => Some((**record).clone()),
-            Record::Assignment(_) => None,
+            LeaseRecord::Worker(record) => Some((**record).clone()),
+            LeaseRecord::Assignment(_) => None,
         }
     }
 
     /// Writes as a hand in the table would: over whatever is there.
-    pub fn overwrite(&self, record: Record) {
+    pub fn overwrite(&self, record: LeaseRecord) {
         lock(&self.0).records.insert(record.key(), record);
     }
 
@@ -114,15 +114,15 @@ impl MemoryLeases {
         lock(&self.0).epoch_fell
     }
 
-    fn put(&self, record: Record, over: u64) -> Result<(), CommitError> {
+    fn put(&self, record: LeaseRecord, over: u64) -> Result<(), CommitError> {
         let mut world = lock(&self.0);
         let stored = world.records.get(&record.key());
-        if stored.map_or(0, Record::version) != over || record.version() != over + 1 {
+        if stored.map_or(0, LeaseRecord::version) != over || record.version() != over + 1 {
             return Err(CommitError::Conflict);
         }
-        if let Record::Assignment(after) = &record {
+        if let LeaseRecord::Assignment(after) = &record {
             let before = match stored {
-                Some(Record::Assignment(before)) => before.owners.clone(),
+                Some(LeaseRecord::Assignment(before)) => before.owners.clone(),
                 _ => vec![Default::default(); after.owners.len()],
             };
             let changed = before.iter().zip(&after.owners).filter(|(before, after)| before != after);
@@ -152,7 +152,7 @@ impl LeaseLine {
         }
     }
 
-    fn write(&self, record: Record, over: u64) -> Result<(), CommitError> {
+    fn write(&self, record: LeaseRecord, over: u64) -> Result<(), CommitError> {
         self.world.put(record.clone(), over)?;
         if let Some(stage) = &lock(&self.line).stage {
             stage.record(Event::Leased { record: Box::new(record) });
@@ -195,7 +195,7 @@ fn unavailable() -> StoreError {
 }
 
 impl Leases for LeaseLine {
-    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>> {
         async move {
             lock(&self.line).reads += keys.len();
             let fault = self.pass().await?;
@@ -206,7 +206,7 @@ impl Leases for LeaseLine {
         .boxed()
     }
 
-    fn put(&self, record: Record, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, record: LeaseRecord, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
         async move {
             lock(&self.line).writes += 1;
             let fault = self.pass().await.map_err(CommitError::Store)?;

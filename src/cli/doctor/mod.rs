@@ -99,13 +99,13 @@ fn good_settings(loaded: &LoadedSettings) -> Finding {
 }
 
 /// One check under way, with a name for what did not end.
-struct Running<'a> {
+struct CheckUnderWay<'a> {
     check: Check,
     bound: Duration,
     findings: LocalBoxFuture<'a, Vec<Finding>>,
 }
 
-impl<'a> Running<'a> {
+impl<'a> CheckUnderWay<'a> {
     fn new(check: Check, findings: impl Future<Output = Vec<Finding>> + 'a) -> Self {
         Self { check, bound: CHECK_TIMEOUT, findings: findings.boxed_local() }
     }
@@ -189,19 +189,19 @@ async fn local(loaded: &LoadedSettings, app: &App, env_is_from: Option<PathBuf>)
 }
 
 /// The checks that may wait for somebody else.
-fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, cloud: &'a Cloud) -> Vec<Running<'a>> {
+fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, cloud: &'a Cloud) -> Vec<CheckUnderWay<'a>> {
     let mut running = cloud.checks(app);
-    running.push(Running::new(Check::Webhook, network::webhook(app)));
+    running.push(CheckUnderWay::new(Check::Webhook, network::webhook(app)));
     match cloud.missing().filter(|_| app.settings.store.kind == StoreKind::Dynamodb) {
-        Some(why) => running.push(Running::not_checked(&[Check::Apis, Check::States, Check::Heartbeat], why)),
+        Some(why) => running.push(CheckUnderWay::not_checked(&[Check::Apis, Check::States, Check::Heartbeat], why)),
         None => {
-            running.push(Running::new(Check::Apis, stored::apis(app)));
-            running.push(Running::new(Check::States, stored::states(app, cloud)));
+            running.push(CheckUnderWay::new(Check::Apis, stored::apis(app)));
+            running.push(CheckUnderWay::new(Check::States, stored::states(app, cloud)));
         }
     }
     if args.send_test_message {
-        let sent = Running::new(Check::TestMessage, test_message::send(app, args.json, out));
-        running.push(Running { bound: TEST_TIMEOUT, ..sent });
+        let sent = CheckUnderWay::new(Check::TestMessage, test_message::send(app, args.json, out));
+        running.push(CheckUnderWay { bound: TEST_TIMEOUT, ..sent });
     }
     running
 }

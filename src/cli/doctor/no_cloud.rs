@@ -1,6 +1,6 @@
 //! `cloud.rs` in a build without the feature `aws`: the settings refuse whatever there would be to look at.
 
-use super::Running;
+use super::CheckUnderWay;
 use super::report::Finding;
 use crate::app::App;
 use crate::settings::LoadedSettings;
@@ -16,7 +16,7 @@ impl Cloud {
         None
     }
 
-    pub(super) fn checks<'a>(&'a self, _: &'a App) -> Vec<Running<'a>> {
+    pub(super) fn checks<'a>(&'a self, _: &'a App) -> Vec<CheckUnderWay<'a>> {
         Vec::new()
     }
 

@@ -15,7 +15,7 @@ use api_health_actors::system::Gauges;
 use tokio::time::Instant;
 
 use super::readiness::{Configs, Readiness};
-use super::status_line::{Figures, StatusLine};
+use super::status_line::{StatusFigures, StatusLine};
 use crate::systemd;
 
 /// How often it is looked whether the program does what it is for.
@@ -166,7 +166,7 @@ impl StatusLoop {
                 (false, true) => Configs::Read,
             };
             let trouble = self.readiness.look(report, configs, now);
-            let figures = Figures {
+            let figures = StatusFigures {
                 apis: gauges.probers(),
                 report,
                 trouble,

@@ -23,7 +23,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
-use super::record::{self, Record, heartbeat, lease};
+use super::record::{self, StateRecord, heartbeat, lease};
 use crate::fault::Fault;
 use errors::Call;
 
@@ -61,7 +61,7 @@ impl DynamoStateStore {
             return Err(CommitError::Conflict);
         }
         let call = self.call("dynamodb:PutItem");
-        let item: Item = serde_dynamo::to_item(Record::from(&*state)).map_err(|e| {
+        let item: Item = serde_dynamo::to_item(StateRecord::from(&*state)).map_err(|e| {
             CommitError::Store(call.odd(&format!("cannot hold the state of {}: {e}", state.api_id)).into())
         })?;
         put_over(&self.client, &self.table, item, over, Some(state.epoch)).await

@@ -16,9 +16,9 @@ proptest! {
     #[test]
     fn a_state_is_read_back_equal_from_either_form(state in state()) {
         prop_assert_eq!(invariant::first_broken(&state), None, "the generator makes good states");
-        let text = serde_json::to_string(&Record::from(&state)).unwrap();
+        let text = serde_json::to_string(&StateRecord::from(&state)).unwrap();
         prop_assert_eq!(read_text(&text), Ok(state.clone()));
-        let value = serde_json::to_value(Record::from(&state)).unwrap();
+        let value = serde_json::to_value(StateRecord::from(&state)).unwrap();
         prop_assert_eq!(read_value(&value), Ok(state));
     }
 
@@ -148,7 +148,7 @@ fn a_record_of_0_1_0_with_its_claim_is_read_and_loses_it_with_the_next_write() {
     let mut json: Value = serde_json::from_str(&golden("v2/down-and-owed.json")).unwrap();
     assert_eq!(read_value(&json), Ok(down_and_owed()));
     assert!(json.as_object_mut().unwrap().remove("claim").is_some());
-    assert_eq!(serde_json::to_value(Record::from(&down_and_owed())).unwrap(), json, "and says the same as before");
+    assert_eq!(serde_json::to_value(StateRecord::from(&down_and_owed())).unwrap(), json, "and says the same as before");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn what_is_written_now_is_read_and_written_as_it_stands_there() {
     {
         let text = golden(name);
         assert_eq!(read_text(&text), Ok(state.clone()), "{name}");
-        let written = serde_json::to_value(Record::from(&state)).unwrap();
+        let written = serde_json::to_value(StateRecord::from(&state)).unwrap();
         assert_eq!(written, serde_json::from_str::<Value>(&text).unwrap(), "{name}");
     }
 }
@@ -189,7 +189,7 @@ const WANTED_BY_0_1_0: [(&str, &[&str]); 5] = [
 
 #[test]
 fn a_record_has_all_that_0_1_0_wants_so_that_one_can_go_back() {
-    let written = serde_json::to_value(Record::from(&addressed())).unwrap();
+    let written = serde_json::to_value(StateRecord::from(&addressed())).unwrap();
     assert_eq!(written["schema"], 2);
     for (place, fields) in WANTED_BY_0_1_0 {
         let object = written.pointer(place).unwrap();
@@ -197,7 +197,7 @@ fn a_record_has_all_that_0_1_0_wants_so_that_one_can_go_back() {
         assert!(missing.is_empty(), "{place} lacks {missing:?}");
     }
     // One that it does not know is left alone there, since it says that a newer version wrote it.
-    assert_eq!(serde_json::to_value(Record::from(&fleet())).unwrap()["schema"], 3);
+    assert_eq!(serde_json::to_value(StateRecord::from(&fleet())).unwrap()["schema"], 3);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn the_list_of_fields_is_that_of_a_record() {
         status_code: Some(1),
         error: Some("e".into()),
     });
-    let Value::Object(written) = serde_json::to_value(Record::from(&state)).unwrap() else { panic!("an object") };
+    let Value::Object(written) = serde_json::to_value(StateRecord::from(&state)).unwrap() else { panic!("an object") };
     let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
     let mut listed = FIELDS.to_vec();
     written.sort_unstable();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use api_health::store::DynamoStateStore;
 use api_health_actors::ports::{StateStore, StoreError, UnreadableState};
-use api_health_core::own::records::{Key, Record};
+use api_health_core::own::records::{Key, LeaseRecord};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ async fn beside_states(world: World) {
         store.quarantine(taken_for_damage).await.unwrap();
     }
     let mut found = leases.read(vec![Key::Worker(name("a")), Key::Assignment]).await.unwrap();
-    found.sort_by_key(Record::key);
+    found.sort_by_key(LeaseRecord::key);
     assert_eq!(found, records);
     assert_eq!(store.load(id("shop")).await.unwrap(), Some(Ok(rich("shop", 1))));
 }

@@ -9,7 +9,7 @@ use api_health::store::DynamoStateStore;
 use api_health::store::dynamodb::leases::DynamoLeases;
 use api_health_actors::leases::Leases;
 use api_health_actors::ports::{CommitError, StateStore, StoreError};
-use api_health_core::own::records::{Assignment, Key, Record};
+use api_health_core::own::records::{Assignment, Key, LeaseRecord};
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -32,7 +32,7 @@ async fn faults(client: Client, table: &str) -> [StoreError; 2] {
     let leases = DynamoLeases::new(client, table);
     let mut assignment = Assignment::none(1, 2);
     assignment.version = 1;
-    let written = leases.put(Record::Assignment(Box::new(assignment)), 0).await;
+    let written = leases.put(LeaseRecord::Assignment(Box::new(assignment)), 0).await;
     assert_eq!(written, Err(CommitError::Store(write.clone())));
     assert_eq!(leases.read(vec![Key::Assignment]).await, Err(read.clone()));
     [read, write]

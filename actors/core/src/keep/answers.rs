@@ -90,7 +90,7 @@ impl Keeper {
         let began = self.ledger.get(api_id).and_then(|entry| entry.attempt.as_ref()).map(|attempt| attempt.since);
         let others_went_through = began.is_some_and(|began| self.health.has_stored_since(began));
         self.ledger.failed(api_id, now.uptime, matches!(error, StoreError::Misconfigured { .. }));
-        if others_went_through && !self.health.is_in_trouble() {
+        if others_went_through && !self.health.is_out() {
             if let Some(lines_left_out) = self.throttles.one_record.say(now.uptime) {
                 let error = error.to_string();
                 self.lines.push(Line::OneRecord { api_id: api_id.clone(), error, lines_left_out });

@@ -30,7 +30,7 @@ pub(super) struct Unstored {
 /// A write that was sent and has no certain answer yet. It is sent again as it is until it has one, so that a lost answer
 /// can be told from somebody else's write.
 #[derive(Clone, Debug)]
-pub(super) struct Attempt {
+pub(super) struct WriteAttempt {
     pub(super) write: StateWrite,
     /// When it was sent first.
     pub(super) since: Duration,
@@ -87,7 +87,7 @@ pub(super) struct Entry {
     pub(super) unsealed_since: Option<Duration>,
     unstored: Option<Box<Unstored>>,
     /// The write without a certain answer.
-    pub(super) attempt: Option<Box<Attempt>>,
+    pub(super) attempt: Option<Box<WriteAttempt>>,
     /// Where the next write stands.
     pub(super) writing: Writing,
     /// Something changed since the last snapshot was taken for a write.
@@ -205,7 +205,8 @@ impl Entry {
         let version = self.state.version.max(self.over).saturating_add(1);
         let state = Arc::new(ApiState { version, epoch, ..self.state.clone() });
         let write = StateWrite { over: self.over, state };
-        self.attempt = Some(Box::new(Attempt { write: write.clone(), since: now, unstored: self.unstored.take() }));
+        self.attempt =
+            Some(Box::new(WriteAttempt { write: write.clone(), since: now, unstored: self.unstored.take() }));
         write
     }
 

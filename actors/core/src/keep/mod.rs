@@ -9,7 +9,7 @@
 //! | [`mod@ledger`] | what is known and not stored, and what is written next |
 //! | [`mod@entry`] | the same of one API, and what a record means that is another than expected |
 //! | [`mod@tell`] | may this alert go out now; what came of it |
-//! | [`mod@turns`] | whose turn it is in which channel |
+//! | [`mod@delivery_queue`] | whose turn it is in which channel |
 //! | [`mod@owned`] | which shards are ours, and whether the lease on them holds |
 //! | [`mod@shards`] | what happens when a shard comes or goes |
 //! | [`mod@watching`] | what happens when a row comes, changes or goes |
@@ -19,6 +19,7 @@
 
 mod answers;
 mod beats;
+mod delivery_queue;
 mod entry;
 mod health;
 mod ledger;
@@ -28,7 +29,6 @@ mod report;
 mod self_monitoring;
 mod shards;
 mod tell;
-mod turns;
 mod waits;
 mod watching;
 
@@ -47,22 +47,22 @@ use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitLimits, StateWrite};
 use beats::Beats;
+use delivery_queue::DeliveryQueue;
 use entry::Entry;
 use health::Health;
 use ledger::Ledger;
 use owned::Owned;
 use self_monitoring::{SelfMonitored, self_outcome};
-use turns::Turns;
 
 pub use answers::Read;
 pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
+pub use delivery_queue::{ATTEMPTS_MAX, Channel};
 pub use health::STORE_GONE_AFTER;
 pub use ledger::ANEW_PER_SECOND;
 pub use line::Line;
 pub use owned::{Grant, Lease};
 pub use report::Report;
 pub use tell::{Attempted, NOTED_WITHIN, UNSTORED_MAX};
-pub use turns::{ATTEMPTS_MAX, Channel};
 pub use watching::Watch;
 
 /// What a keeper is made with.
@@ -176,7 +176,7 @@ pub struct Keeper {
     ledger: Ledger,
     owned: Owned,
     lease: Lease,
-    turns: Turns,
+    delivery_queue: DeliveryQueue,
     /// APIs with a non-empty outbox.
     owing: HashSet<ApiId>,
     /// The channels that other workers have.
@@ -207,7 +207,7 @@ impl Keeper {
             ledger: Ledger::new(setup.checkpoint),
             owned: Owned::new(setup.shards),
             lease: Lease::Held,
-            turns: Turns::default(),
+            delivery_queue: DeliveryQueue::default(),
             owing: HashSet::new(),
             channels_elsewhere: HashSet::new(),
             health: Health::default(),
@@ -229,7 +229,7 @@ impl Keeper {
     #[must_use]
     pub fn begin_anew(mut self) -> Self {
         self.ledger.begin_anew();
-        self.turns = Turns::default();
+        self.delivery_queue = DeliveryQueue::default();
         self.beats.begin_anew();
         self.waiters.clear();
         self.effects.clear();
@@ -259,7 +259,7 @@ impl Keeper {
     pub fn look(&mut self, now: Moment) {
         self.store_what_is_leaving();
         self.ledger.queue_what_is_due(now.uptime, self.flushing);
-        if self.health.is_in_trouble() && self.health.may_be_tried(now.uptime) {
+        if self.health.is_out() && self.health.may_be_tried(now.uptime) {
             self.ledger.try_another();
         }
         self.pump(now);
@@ -412,7 +412,7 @@ impl Keeper {
                 FlushUntil::Stored => unsaved,
                 FlushUntil::Delivered => unsaved || self.owes_what_it_can_tell(),
                 FlushUntil::Stopped => {
-                    unsaved || self.turns.in_flight().next().is_some() || self.beats.is_last_under_way()
+                    unsaved || self.delivery_queue.in_flight().next().is_some() || self.beats.is_last_under_way()
                 }
             };
             if waits {

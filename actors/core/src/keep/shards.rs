@@ -107,7 +107,7 @@ impl Keeper {
         }
         let unsaved = self.in_shards(self.owned.leaving(), Entry::is_unsaved);
         let busy: ShardSet =
-            unsaved.iter().chain(self.turns.in_flight()).map(|api_id| self.owned.shard(api_id)).collect();
+            unsaved.iter().chain(self.delivery_queue.in_flight()).map(|api_id| self.owned.shard(api_id)).collect();
         let left: ShardSet = self.owned.leaving().difference(&busy).copied().collect();
         if !left.is_empty() {
             self.forget(&left);
@@ -126,7 +126,7 @@ impl Keeper {
         for api_id in self.in_shards(shards, |_| true) {
             let Some(entry) = self.ledger.forget(&api_id) else { continue };
             self.effects.extend(entry.told_unstored().map(|told| Effect::AskToWithdraw(Arc::clone(told))));
-            self.turns.forget(&api_id, &self.channels);
+            self.delivery_queue.forget(&api_id, &self.channels);
             self.owing.remove(&api_id);
             self.given_up.remove(&api_id);
         }

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::delivery_queue::Channel;
 use super::entry::Entry;
-use super::turns::Channel;
 use super::{Effect, Keeper, Lease, Line};
 use crate::alert::Alert;
 use crate::api::ApiId;
@@ -115,7 +115,7 @@ impl Keeper {
             if let Some(owed) = delivery::next_for(&entry.state.owed, channel)
                 && self.may_tell(api_id, entry, &owed.alert.alert_id, now.uptime) != May::No
             {
-                self.turns.queue(api_id, channel, now.uptime);
+                self.delivery_queue.queue(api_id, channel, now.uptime);
             }
         }
     }
@@ -129,7 +129,7 @@ impl Keeper {
     /// Hands over as much as there is room for.
     fn hand_over_due(&mut self, now: Moment) {
         for channel in self.channels.clone() {
-            while let Some(api_id) = self.turns.take(&channel) {
+            while let Some(api_id) = self.delivery_queue.take(&channel) {
                 let Some(entry) = self.ledger.get(&api_id) else { continue };
                 let Some(owed) = delivery::next_for(&entry.state.owed, &channel) else { continue };
                 let may = self.may_tell(&api_id, entry, &owed.alert.alert_id, now.uptime);
@@ -138,7 +138,7 @@ impl Keeper {
                 }
                 let (alert, channel) = (Arc::new(owed.alert.clone()), Arc::clone(&channel));
                 let failures = owed.delivery(&channel).map_or(0, |delivery| delivery.failures);
-                self.turns.began(&api_id, &channel);
+                self.delivery_queue.began(&api_id, &channel);
                 self.effects.push(Effect::Deliver { api_id, channel, alert, failures, unstored: may == May::Unstored });
             }
         }
@@ -160,7 +160,7 @@ impl Keeper {
             Attempted::Cut => Some(now.uptime.saturating_add(CUT_AGAIN_AFTER)),
             Attempted::TakenOver => None,
         };
-        self.turns.ended(api_id, channel, next_try);
+        self.delivery_queue.ended(api_id, channel, next_try);
         match (self.ledger.get_mut(api_id), came) {
             (None, Attempted::TakenOver) if unstored && alert.kind.opens() => {
                 self.effects.push(Effect::AskToWithdraw(Arc::clone(alert)));
@@ -204,7 +204,7 @@ impl Keeper {
             let noted = delivery::next_for(&entry.state.owed, channel).and_then(|owed| owed.delivery(channel));
             if let Some(at) = noted.and_then(|delivery| delivery.next_try_at).filter(|at| *at > now.wall) {
                 let wait = at.since(now.wall).min(HEED_NOTED_WAIT_MAX);
-                self.turns.wait(api_id, channel, now.uptime.saturating_add(wait));
+                self.delivery_queue.wait(api_id, channel, now.uptime.saturating_add(wait));
             }
         }
     }
@@ -219,7 +219,7 @@ impl Keeper {
             .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
             .collect();
         self.asked_until = Some(now.uptime.saturating_add(ASKED_FOR));
-        self.turns.forget_waits(|api_id, _| meant.contains_key(api_id));
+        self.delivery_queue.forget_waits(|api_id, _| meant.contains_key(api_id));
         self.offer_all(now);
         meant.into_values().sum()
     }
@@ -240,7 +240,7 @@ impl Keeper {
             }
         }
         // What comes next does not wait for the next try of what is owed no more.
-        self.turns.forget_waits(|api_id, of| **of == *channel && dropped_of.contains(api_id));
+        self.delivery_queue.forget_waits(|api_id, of| **of == *channel && dropped_of.contains(api_id));
         self.look(now);
         dropped
     }

@@ -267,14 +267,14 @@ pub enum Key {
 
 /// A record as it is read and written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub enum LeaseRecord {
     /// Of a worker.
     Worker(Box<WorkerRecord>),
     /// The assignment.
     Assignment(Box<Assignment>),
 }
 
-impl Record {
+impl LeaseRecord {
     /// Its key.
     pub fn key(&self) -> Key {
         match self {

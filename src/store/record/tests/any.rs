@@ -155,7 +155,9 @@ pub(super) fn odd_json() -> impl Strategy<Value = Value> {
         ]
     });
     let broken = (state(), any::<prop::sample::Index>(), option::of(any_json.clone())).prop_map(|(state, at, new)| {
-        let Value::Object(mut fields) = serde_json::to_value(Record::from(&state)).unwrap() else { unreachable!() };
+        let Value::Object(mut fields) = serde_json::to_value(StateRecord::from(&state)).unwrap() else {
+            unreachable!()
+        };
         let name = fields.keys().nth(at.index(fields.len())).unwrap().clone();
         match new {
             Some(new) => fields.insert(name, new),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::heartbeat::Heartbeat;
 use crate::own::notices::Notice;
-use crate::own::records::{Key, Record};
+use crate::own::records::{Key, LeaseRecord};
 use crate::own::shards::{Shard, ShardSet};
 
 /// What happened.
@@ -23,7 +23,7 @@ pub enum Event {
     /// The answer to [`Effect::Put`].
     Put(Result<(), CallError>),
     /// The answer to [`Effect::Read`]: the records that there are.
-    Read(Result<Vec<Record>, CallError>),
+    Read(Result<Vec<LeaseRecord>, CallError>),
     /// These shards are let go of: nothing of them is probed, stored or told here any more, and each of their records is sealed and
     /// stored. What cannot be let go of in order is left out. Each with the epoch that it was held with, so that an answer that comes
     /// late lets go of nothing that was gained since.
@@ -74,7 +74,7 @@ pub enum Effect {
     /// Write this record over exactly the version `over`; 0: there must be none. Answered by [`Event::Put`].
     Put {
         /// Its own version is already one higher.
-        record: Record,
+        record: LeaseRecord,
         /// The version that it replaces.
         over: u64,
     },

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::fleet::View;
 use super::notices::Notice;
-use super::records::{Assignment, Key, Record, Session, WorkerId, WorkerRecord};
+use super::records::{Assignment, Key, LeaseRecord, Session, WorkerId, WorkerRecord};
 use super::shards::{Shard, ShardSet};
 use super::terms::Terms;
 use super::watch::Watch;
@@ -56,7 +56,7 @@ enum Doing {
     AskingProgress,
     Renewing { sent: Duration, record: Box<WorkerRecord> },
     ReadingOwn,
-    Looking { sent: Duration, keys: Vec<Key>, found: Vec<Record> },
+    Looking { sent: Duration, keys: Vec<Key>, found: Vec<LeaseRecord> },
     Fencing(Box<WorkerRecord>),
     Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: usize },
     Ending,
@@ -237,7 +237,7 @@ impl Member {
         effects.push(Effect::SleepUntil(until));
     }
 
-    fn put(&mut self, record: Record, doing: Doing, effects: &mut Vec<Effect>) {
+    fn put(&mut self, record: LeaseRecord, doing: Doing, effects: &mut Vec<Effect>) {
         self.doing = doing;
         let over = record.version().saturating_sub(1);
         effects.push(Effect::Put { record, over });
@@ -259,7 +259,7 @@ impl Member {
         }
     }
 
-    fn on_read(&mut self, now: Duration, answer: Result<Vec<Record>, CallError>, effects: &mut Vec<Effect>) {
+    fn on_read(&mut self, now: Duration, answer: Result<Vec<LeaseRecord>, CallError>, effects: &mut Vec<Effect>) {
         self.is_refused = matches!(answer, Err(CallError::Refused));
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::ReadingOwn => self.on_own_read(now, answer, effects),

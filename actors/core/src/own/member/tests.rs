@@ -310,7 +310,7 @@ fn a_fleet_has_so_many_workers_at_most_and_one_more_owns_nothing() {
         world.edit(|assignment| {
             assignment.workers.insert(other.id.clone());
         });
-        world.store.insert(Key::Worker(other.id.clone()), Record::Worker(Box::new(other)));
+        world.store.insert(Key::Worker(other.id.clone()), LeaseRecord::Worker(Box::new(other)));
     }
     world.start(record("more", 0), true);
     world.pass(5);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::record;
 use crate::own::member::{CallError, Effect, Event, LeaseState, Member};
-use crate::own::records::{Assignment, Key, Record, WorkerRecord};
+use crate::own::records::{Assignment, Key, LeaseRecord, WorkerRecord};
 use crate::own::shards::ShardSet;
 use crate::own::terms::Terms;
 
@@ -35,7 +35,7 @@ pub(super) struct Worker {
 
 #[derive(Default)]
 pub(super) struct World {
-    pub(super) store: BTreeMap<Key, Record>,
+    pub(super) store: BTreeMap<Key, LeaseRecord>,
     pub(super) workers: Vec<Worker>,
     pub(super) now: Duration,
 }
@@ -68,7 +68,7 @@ impl World {
                     Effect::AskProgress => events.push_back(Event::progress(worker.makes_progress)),
                     Effect::Put { record, over } => {
                         worker.puts += 1;
-                        let stored = self.store.get(&record.key()).map_or(0, Record::version);
+                        let stored = self.store.get(&record.key()).map_or(0, LeaseRecord::version);
                         events.push_back(Event::Put(match worker.line {
                             Line::Down | Line::ReadOnly => Err(CallError::NoAnswer),
                             Line::Refuses => Err(CallError::Refused),
@@ -137,7 +137,7 @@ impl World {
 
     pub(super) fn assignment(&self) -> &Assignment {
         match self.store.get(&Key::Assignment) {
-            Some(Record::Assignment(assignment)) => assignment,
+            Some(LeaseRecord::Assignment(assignment)) => assignment,
             _ => panic!("no assignment"),
         }
     }
@@ -145,6 +145,6 @@ impl World {
     pub(super) fn edit(&mut self, change: impl FnOnce(&mut Assignment)) {
         let mut assignment = self.assignment().clone();
         change(&mut assignment);
-        self.store.insert(Key::Assignment, Record::Assignment(Box::new(assignment)));
+        self.store.insert(Key::Assignment, LeaseRecord::Assignment(Box::new(assignment)));
     }
 }

@@ -11,20 +11,20 @@ use crate::ports::NotifyError;
 
 /// The trouble of one channel.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct FailureLog {
     /// Failures since something was taken over last.
     failures: u64,
     began: Instant,
     said: LogThrottle,
 }
 
-impl Default for Trouble {
+impl Default for FailureLog {
     fn default() -> Self {
         Self { failures: 0, began: Instant::now(), said: LogThrottle::default() }
     }
 }
 
-impl Trouble {
+impl FailureLog {
     /// The channel has taken an alert over.
     pub(super) fn taken_over(&mut self, message: &DeliverAlert) {
         let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());

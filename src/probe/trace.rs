@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::wire::Head;
 
-pub(super) struct Record {
+pub(super) struct Trace {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     times: Cell<PhaseTimes>,
@@ -24,7 +24,7 @@ pub(super) struct Record {
     waits_for_turn: Cell<bool>,
 }
 
-impl Record {
+impl Trace {
     /// Of an exchange that begins `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self {
