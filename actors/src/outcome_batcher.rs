@@ -76,7 +76,7 @@ impl Actor for OutcomeBatcher {
 }
 
 impl Handler<ProbeCompleted> for OutcomeBatcher {
-    type Result = Later;
+    type Result = DeferredReply;
 
     fn handle(&mut self, completed: ProbeCompleted, ctx: &mut Self::Context) -> Self::Result {
         self.urgent |= completed.urgent;
@@ -90,17 +90,17 @@ impl Handler<ProbeCompleted> for OutcomeBatcher {
                 batcher.send(ctx);
             });
         }
-        Later { answers: Rc::clone(&self.answers), send_now }
+        DeferredReply { answers: Rc::clone(&self.answers), send_now }
     }
 }
 
 /// The answer to a prober comes when the keeper's does.
-pub struct Later {
+pub struct DeferredReply {
     answers: Rc<RefCell<Vec<Answer>>>,
     send_now: bool,
 }
 
-impl MessageResponse<OutcomeBatcher, ProbeCompleted> for Later {
+impl MessageResponse<OutcomeBatcher, ProbeCompleted> for DeferredReply {
     fn handle(self, ctx: &mut Context<OutcomeBatcher>, answer: Answer) {
         self.answers.borrow_mut().push(answer);
         if self.send_now {

@@ -105,16 +105,16 @@ fn duplicates(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
             Entry::Occupied(entry) => of_id.entry(api_id).or_insert_with(|| vec![*entry.get()]).push(index),
         }
     }
-    let issue = |api_id: &str, index: usize, twins: &[usize]| {
-        let others = twins.iter().filter(|other| **other != index).map(|other| &*rows[*other].location);
+    let issue = |api_id: &str, index: usize, duplicates: &[usize]| {
+        let others = duplicates.iter().filter(|other| **other != index).map(|other| &*rows[*other].location);
         let others = others.take(3).collect::<Vec<_>>().join(" and ");
-        let more = if twins.len() > 4 { " and elsewhere" } else { "" };
+        let more = if duplicates.len() > 4 { " and elsewhere" } else { "" };
         let location = format!("{}: {}", place(&rows[index].location, Some(api_id)), fields::API_ID.name);
         let why = format!("is also the api_id of {others}{more}");
         ValueFault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
     };
-    let of_one = |(api_id, twins): (&str, Vec<usize>)| {
-        twins.iter().map(|index| (*index, issue(api_id, *index, &twins))).collect::<Vec<_>>()
+    let of_one = |(api_id, duplicates): (&str, Vec<usize>)| {
+        duplicates.iter().map(|index| (*index, issue(api_id, *index, &duplicates))).collect::<Vec<_>>()
     };
     of_id.into_iter().flat_map(of_one).collect()
 }

@@ -173,7 +173,7 @@ mod tests {
             epoch: 4_711,
             status: Status::Up,
             since: Some(at),
-            last_told: Status::Up,
+            last_alerted: Status::Up,
             last_probe: Some(LastProbe {
                 at,
                 verdict: Verdict::Pass,
@@ -213,7 +213,7 @@ mod tests {
         let down = ApiState {
             status: Status::Down,
             incident: Some(Box::new(incident)),
-            last_told: Status::Down,
+            last_alerted: Status::Down,
             owed: vec![OwedAlert {
                 alert,
                 owed_to: vec!["sns".into()],

@@ -122,7 +122,7 @@ impl Notifier for WebhookNotifier {
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
             match self.client.status_first(&self.request(&alert)).await {
-                Ok(reply) => answer::judge(&reply, &self.shown, &self.hidden, self.clock.now()),
+                Ok(reply) => answer::classify_response(&reply, &self.shown, &self.hidden, self.clock.now()),
                 Err(failure) => Err(answer::unanswered(&failure, &self.shown)),
             }
         })

@@ -43,7 +43,7 @@ pub(super) async fn dial(
         Host::Ipv4(ip) => connect_to(SocketAddr::new(IpAddr::V4(ip), port), trace).await,
         Host::Ipv6(ip) => connect_to(SocketAddr::new(IpAddr::V6(ip), port), trace).await,
         Host::Domain(name) => {
-            let addresses = resolver.lookup(name, port, trace.waits_for_turn()).await?;
+            let addresses = resolver.lookup(name, port, trace.waits_for_lookup()).await?;
             trace.end();
             // One bad address refuses them all: a name that mixes them is an attack, and the next lookup may shuffle them.
             addresses.iter().try_for_each(|address| guarded(*address))?;
@@ -54,15 +54,15 @@ pub(super) async fn dial(
     let (stream, address) = opened?;
     trace.connected_to(address);
     let Some(server_name) = server_name else {
-        trace.then(Phase::FirstByte);
+        trace.enter_phase(Phase::FirstByte);
         return Ok(Connection::Plain(stream));
     };
-    trace.then(Phase::Tls);
+    trace.enter_phase(Phase::Tls);
     let config = tls.ok_or_else(|| {
         internal("this machine has no trusted root certificates: install its ca-certificates package".into())
     })?;
     let stream = tls::handshake(config, server_name.clone(), stream).await?;
-    trace.then(Phase::FirstByte);
+    trace.enter_phase(Phase::FirstByte);
     Ok(Connection::Tls(Box::new(stream)))
 }
 

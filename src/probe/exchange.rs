@@ -193,7 +193,7 @@ async fn in_time<T>(
 ) -> Result<T, Failure> {
     match timeout_at(deadline, exchange).await {
         Ok(result) => result,
-        Err(_) if trace.waits_for_turn().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
+        Err(_) if trace.waits_for_lookup().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
         Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: request.timeout }),
     }
 }

@@ -106,7 +106,7 @@ impl Wire {
                 return Poll::Ready(Err(self.ended_in_head()));
             }
             if self.trace.phase() == Phase::FirstByte {
-                self.trace.then(Phase::Body);
+                self.trace.enter_phase(Phase::Body);
             }
             self.buffer.extend_from_slice(new);
             let new = new.len();

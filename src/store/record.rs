@@ -229,7 +229,7 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
                 toward: s.toward,
                 count: s.count,
                 first_at: Time(s.first_at),
-                question: Some(s.question).filter(|question| *question != 0),
+                question: Some(s.request_fingerprint).filter(|question| *question != 0),
             }),
             incident: state.incident.as_ref().map(|i| StoredIncident {
                 incident_id: i.incident_id.as_str().into(),
@@ -239,7 +239,7 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
                 url: Some(i.url.as_str()).filter(|url| !url.is_empty()).map(Cow::Borrowed),
                 owed_to: i.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
             }),
-            last_told_status: state.last_told,
+            last_told_status: state.last_alerted,
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
             epoch: Some(state.epoch).filter(|epoch| *epoch != 0),
@@ -446,7 +446,7 @@ fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
         since: record.since.map(|t| t.0),
         streak: record.streak.map(|s| Streak {
             toward: s.toward,
-            question: s.question.unwrap_or(0),
+            request_fingerprint: s.question.unwrap_or(0),
             count: s.count,
             first_at: s.first_at.0,
         }),
@@ -461,7 +461,7 @@ fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
             })
         }),
         epoch: record.epoch.unwrap_or(0),
-        last_told: record.last_told_status,
+        last_alerted: record.last_told_status,
         last_probe,
         missed_ticks: record.missed_ticks,
     };

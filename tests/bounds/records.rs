@@ -74,7 +74,7 @@ fn largest_state() -> ApiState {
         }
     }
     // As if the next change were about to be confirmed.
-    state.streak = Some(Streak { toward: Toward::Down, question: u16::MAX, count: u32::MAX, first_at: now });
+    state.streak = Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: now });
     assert_eq!(invariant::first_broken(&state), None);
     state
 }

@@ -352,15 +352,15 @@ impl<'a> Oracle<'a> {
         }
         let recheck = api.recheck;
         // What was asked before a row changed says nothing of what is asked now.
-        let asks_the_same = self.roster.get(&api.api_id).is_none_or(|row| row.url == api.url);
-        let verdict = if asks_the_same { verdict(behaviour) } else { Verdict::Inconclusive };
+        let same_request = self.roster.get(&api.api_id).is_none_or(|row| row.url == api.url);
+        let verdict = if same_request { verdict(behaviour) } else { Verdict::Inconclusive };
         one.happens(Item::Outcome(Seen { verdict, started_at, finished_at, api, missed }), now.at, life);
         let is_suspect = one.model.now().streak.is_some();
         one.cadence.recheck(is_suspect.then_some(recheck));
         if one.other.as_ref().is_some_and(|other| other.now().streak.is_some() != is_suspect) {
             one.cadence.may_be_asked_again();
         }
-        if !asks_the_same {
+        if !same_request {
             self.count("probe: of another question");
         }
         if missed > 0 {

@@ -201,8 +201,8 @@ pub struct ApiConfig {
 }
 
 impl ApiConfig {
-    /// Whether the same thing is asked of the API, so that outcomes by the one config say something about the other.
-    pub fn asks_the_same(&self, other: &Self) -> bool {
+    /// Whether both configs send the same request and expect the same of it, so that outcomes by one say something about the other.
+    pub fn same_request(&self, other: &Self) -> bool {
         self.url == other.url
             && self.method == other.method
             && self.headers == other.headers
@@ -211,11 +211,11 @@ impl ApiConfig {
             && self.max_redirects == other.max_redirects
     }
 
-    /// A number for what is asked, never 0: where it differs, outcomes by the one config say nothing about the other.
+    /// A fingerprint of the request and of what is expected, never 0: outcomes with another one say nothing about this config.
     ///
     /// It is stored with a streak, and headers and body are secrets: 16 bits tell a change apart and give nothing away. Two
-    /// questions that share a number cost a streak that is one outcome too long, once in 65,535 changes.
-    pub fn question(&self) -> u16 {
+    /// requests with the same fingerprint make a streak one outcome too long, once in 65,535 changes.
+    pub fn request_fingerprint(&self) -> u16 {
         let mut hash = Fnv::default();
         hash.part(self.url.as_bytes());
         hash.part(self.method.as_str().as_bytes());
@@ -224,18 +224,18 @@ impl ApiConfig {
             hash.part(value.reveal().as_bytes());
         }
         hash.part(self.body.as_ref().map_or("", |body| body.reveal()).as_bytes());
-        let _ = write!(hash, "{}", self.expected_status); // it takes everything
+        let _ = write!(hash, "{}", self.expected_status); // hashing cannot fail
         hash.part(&[self.max_redirects]);
         u16::try_from(hash.0 % 65_535).unwrap_or(0) + 1
     }
 
     /// What [`decide`](crate::decide()) needs to know of the config.
     pub fn policy(&self) -> Policy<'_> {
-        self.policy_asking(self.question())
+        self.policy_with_fingerprint(self.request_fingerprint())
     }
 
-    /// The same for whoever has the number of its question at hand.
-    pub fn policy_asking(&self, question: u16) -> Policy<'_> {
+    /// The same for a caller that has the fingerprint at hand.
+    pub fn policy_with_fingerprint(&self, request_fingerprint: u16) -> Policy<'_> {
         Policy {
             api_id: &self.api_id,
             name: &self.name,
@@ -243,7 +243,7 @@ impl ApiConfig {
             failure_threshold: self.failure_threshold,
             success_threshold: self.success_threshold,
             recheck: self.recheck,
-            question,
+            request_fingerprint,
         }
     }
 
@@ -270,8 +270,8 @@ pub struct Policy<'a> {
     pub success_threshold: u32,
     /// How soon a suspect is probed again.
     pub recheck: Duration,
-    /// What is asked, as a number ([`ApiConfig::question`]).
-    pub question: u16,
+    /// What is asked, as a number ([`ApiConfig::request_fingerprint`]).
+    pub request_fingerprint: u16,
 }
 
 /// FNV-1a over several parts, each closed by a byte that no text has.
@@ -324,8 +324,8 @@ mod tests {
         let number = |change: &dyn Fn(&mut ApiConfig)| {
             let mut changed = api.clone();
             change(&mut changed);
-            assert_eq!(changed.question() == api.question(), changed.asks_the_same(&api));
-            changed.question()
+            assert_eq!(changed.request_fingerprint() == api.request_fingerprint(), changed.same_request(&api));
+            changed.request_fingerprint()
         };
         let same = number(&|_| {});
         assert_ne!(same, 0);

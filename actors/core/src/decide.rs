@@ -143,7 +143,7 @@ pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -
     next.since = None;
     let incident = next.incident.take();
     if incident.is_some() {
-        next.last_told = Status::Unknown;
+        next.last_alerted = Status::Unknown;
     }
     if next == *state {
         return None;
@@ -214,10 +214,11 @@ fn disagree(
     now: Timestamp,
 ) -> Decision {
     let from = next.status;
-    let asks_the_same = |streak: &Streak| streak.question == policy.question || streak.question == 0;
+    let same_request =
+        |streak: &Streak| streak.request_fingerprint == policy.request_fingerprint || streak.request_fingerprint == 0;
     let mut streak = match next.streak.take() {
-        Some(streak) if streak.toward == toward && asks_the_same(&streak) => streak,
-        _ => Streak { toward, question: policy.question, count: 0, first_at: outcome.started_at },
+        Some(streak) if streak.toward == toward && same_request(&streak) => streak,
+        _ => Streak { toward, request_fingerprint: policy.request_fingerprint, count: 0, first_at: outcome.started_at },
     };
     streak.count = streak.count.saturating_add(1);
     let threshold = match toward {
@@ -259,9 +260,9 @@ fn confirm(
         }
         Toward::Up => next.incident.take(),
     };
-    let untold = incident.filter(|_| next.last_told != to);
+    let untold = incident.filter(|_| next.last_alerted != to);
     if untold.is_some() {
-        next.last_told = to;
+        next.last_alerted = to;
     }
     let decision = Decision::new(next, from, Reason::Confirmed);
     let Some(incident) = untold else { return decision };

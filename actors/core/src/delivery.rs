@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 pub const OWED_MAX: usize = 50;
 
 /// The longest that one attempt to hand an alert over may take. A channel that takes longer has not taken it.
-pub const ATTEMPT_MAX: Duration = Duration::from_secs(20);
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Characters of the reason why an attempt failed that the record keeps. With three channels and letters of four bytes, an
 /// outbox of [`OWED_MAX`] stays below DynamoDB's bound.
@@ -67,18 +67,18 @@ impl OwedAlert {
     }
 
     /// Whether `channel` must have it, and has not.
-    pub fn is_awaited_by(&self, channel: &str) -> bool {
+    pub fn is_pending_for(&self, channel: &str) -> bool {
         self.owed_to.iter().any(|owed_to| owed_to == channel) && !self.is_delivered(channel)
     }
 
     /// The channels that must have it, and have not.
-    pub fn awaited_by(&self) -> impl Iterator<Item = &str> {
+    pub fn pending_channels(&self) -> impl Iterator<Item = &str> {
         self.owed_to.iter().map(String::as_str).filter(|channel| !self.is_delivered(channel))
     }
 
     /// Every channel that it is owed to has it.
     pub fn is_done(&self) -> bool {
-        !self.owed_to.is_empty() && self.awaited_by().next().is_none()
+        !self.owed_to.is_empty() && self.pending_channels().next().is_none()
     }
 
     fn delivery_mut(&mut self, channel: &str) -> &mut Delivery {
@@ -89,8 +89,8 @@ impl OwedAlert {
         &mut self.deliveries[index]
     }
 
-    fn is_awaited_like(&self, other: &Self) -> bool {
-        let covers = |a: &Self, b: &Self| a.awaited_by().all(|channel| b.is_awaited_by(channel));
+    fn has_same_pending_channels(&self, other: &Self) -> bool {
+        let covers = |a: &Self, b: &Self| a.pending_channels().all(|channel| b.is_pending_for(channel));
         covers(self, other) && covers(other, self)
     }
 }
@@ -103,7 +103,7 @@ impl OwedAlert {
 /// The alert before the pair counts what was left out after it.
 pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], heard: &[String]) -> Vec<String> {
     let is_full = owed.len() >= OWED_MAX;
-    if let Some(first) = newest_pair_that_nobody_waits_for(owed).filter(|_| is_full) {
+    if let Some(first) = newest_pair_to_fold(owed).filter(|_| is_full) {
         let left_out: u32 = owed
             .drain(first..first + 2)
             .map(|owed| owed.alert.changes_left_out.saturating_add(1))
@@ -117,7 +117,7 @@ pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], hea
     let mut owed_to = channels.to_vec();
     if !channels.is_empty() {
         let heard = heard.iter().map(String::as_str);
-        for channel in heard.chain(owed.iter().flat_map(OwedAlert::awaited_by)) {
+        for channel in heard.chain(owed.iter().flat_map(OwedAlert::pending_channels)) {
             if owed_to.iter().all(|known| known != channel) {
                 owed_to.push(channel.to_owned());
             }
@@ -133,8 +133,8 @@ pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], hea
 /// Channels take alerts in order, so with `n` channels there are at most `n + 1` stretches of alerts that the same
 /// channels await: with [`OWED_MAX`] alerts and fewer than 16 channels there always is such a pair. A pair is an outage and
 /// what ends it: a withdrawn outage ([`withdraw`](crate::decide::withdraw)) may stand beside a recovery, and is kept.
-fn newest_pair_that_nobody_waits_for(owed: &[OwedAlert]) -> Option<usize> {
-    let same = OwedAlert::is_awaited_like;
+fn newest_pair_to_fold(owed: &[OwedAlert]) -> Option<usize> {
+    let same = OwedAlert::has_same_pending_channels;
     let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.opens() != b.alert.kind.opens();
     let found = owed
         .windows(3)
@@ -144,7 +144,7 @@ fn newest_pair_that_nobody_waits_for(owed: &[OwedAlert]) -> Option<usize> {
 
 /// The alert that `channel` should be offered now: the oldest that it must have and has not.
 pub fn next_for<'a>(owed: &'a [OwedAlert], channel: &str) -> Option<&'a OwedAlert> {
-    owed.iter().find(|owed| owed.is_awaited_by(channel))
+    owed.iter().find(|owed| owed.is_pending_for(channel))
 }
 
 /// Notes that `channel` has the alert, and removes it once all have it that it is owed to. Returns whether anything changed:
@@ -177,7 +177,7 @@ pub fn note_failure(owed: &mut [OwedAlert], alert_id: &str, channel: &str, why: 
 
 /// Addresses what was stored before an alert named its channels: such alerts are owed to the channels of whoever owns the
 /// record now, as they were then. Returns whether anything changed.
-pub fn address(owed: &mut Vec<OwedAlert>, channels: &[String]) -> bool {
+pub fn assign_channels(owed: &mut Vec<OwedAlert>, channels: &[String]) -> bool {
     let mut changed = false;
     for owed in owed.iter_mut().filter(|owed| owed.owed_to.is_empty() && !channels.is_empty()) {
         owed.owed_to = channels.to_vec();
@@ -194,7 +194,7 @@ pub fn drop_channel(owed: &mut Vec<OwedAlert>, channel: &str, until: Timestamp) 
         if owed.owed_to.is_empty() || owed.alert.detected_at > until {
             return true; // it is not addressed yet, or was not meant
         }
-        dropped += usize::from(owed.is_awaited_by(channel));
+        dropped += usize::from(owed.is_pending_for(channel));
         owed.owed_to.retain(|owed_to| owed_to != channel);
         !owed.owed_to.is_empty() && !owed.is_done()
     });
@@ -293,9 +293,9 @@ mod tests {
         let mut owed = vec![OwedAlert::new(alert(0), &[]), OwedAlert::new(alert(1), &[])];
         assert!(mark_delivered(&mut owed, "a0", "webhook"));
         assert_eq!((owed.len(), drop_channel(&mut owed, "webhook", Timestamp::default()), owed.len()), (2, 0, 2));
-        assert!(address(&mut owed, &channels(&["webhook", "sns"])));
+        assert!(assign_channels(&mut owed, &channels(&["webhook", "sns"])));
         assert_eq!((next(&owed, "webhook"), next(&owed, "sns")), (Some("a1"), Some("a0")));
-        assert!(!address(&mut owed, &channels(&["terminal"])), "once");
+        assert!(!assign_channels(&mut owed, &channels(&["terminal"])), "once");
     }
 
     #[test]

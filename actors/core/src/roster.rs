@@ -112,7 +112,7 @@ impl Accepted {
     }
 
     /// Whether no id has come for so long that whoever writes is done.
-    pub fn is_settled(&self, now: Duration) -> bool {
+    pub fn is_stable(&self, now: Duration) -> bool {
         self.grew_at.is_some_and(|at| now.saturating_sub(at) >= BELIEVED_AFTER)
     }
 }
@@ -273,11 +273,11 @@ mod tests {
     #[test]
     fn a_file_is_settled_when_no_id_has_come_for_a_while() {
         let first = Accepted::default().then(&file(&["a"]), at(5));
-        assert_eq!((first.is_settled(at(14)), first.is_settled(at(15))), (false, true));
+        assert_eq!((first.is_stable(at(14)), first.is_stable(at(15))), (false, true));
         let grown = first.then(&file(&["a", "b"]), at(14));
-        assert_eq!((grown.is_settled(at(15)), grown.is_settled(at(24))), (false, true));
-        assert!(!Accepted::default().is_settled(at(99)), "it was never read");
-        assert!(Accepted::default().then(&file(&[]), at(0)).is_settled(at(10)));
+        assert_eq!((grown.is_stable(at(15)), grown.is_stable(at(24))), (false, true));
+        assert!(!Accepted::default().is_stable(at(99)), "it was never read");
+        assert!(Accepted::default().then(&file(&[]), at(0)).is_stable(at(10)));
     }
 
     #[test]

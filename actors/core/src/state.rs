@@ -45,9 +45,9 @@ impl Toward {
 pub struct Streak {
     /// What they would lead to.
     pub toward: Toward,
-    /// What was asked when they were found ([`ApiConfig::question`](crate::ApiConfig::question)); 0 if that was not noted.
-    /// Outcomes of another question are another streak.
-    pub question: u16,
+    /// What was asked when they were found ([`ApiConfig::request_fingerprint`](crate::ApiConfig::question)); 0 if that was not noted.
+    /// Outcomes of another request are another streak.
+    pub request_fingerprint: u16,
     /// How many there are; at least 1, and less than the threshold.
     pub count: u32,
     /// The start of the first of them: when it happened, should it be confirmed.
@@ -88,7 +88,7 @@ pub struct ApiState {
     /// The open incident; there is one exactly while the status is down.
     pub incident: Option<Box<Incident>>,
     /// The last status that was told or is owed; [`Status::Unknown`] if nothing ever was.
-    pub last_told: Status,
+    pub last_alerted: Status,
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
     /// The last probe.
@@ -108,7 +108,7 @@ impl ApiState {
             since: None,
             streak: None,
             incident: None,
-            last_told: Status::Unknown,
+            last_alerted: Status::Unknown,
             owed: Vec::new(),
             last_probe: None,
             missed_ticks: 0,

@@ -25,7 +25,15 @@ fn outcome(verdict: Verdict, second: i64) -> Outcome {
 
 fn policy(api_id: &ApiId, failure_threshold: u32, success_threshold: u32) -> Policy<'_> {
     let name = "A";
-    Policy { api_id, name, url: "http://a.test/", failure_threshold, success_threshold, recheck: RECHECK, question: 1 }
+    Policy {
+        api_id,
+        name,
+        url: "http://a.test/",
+        failure_threshold,
+        success_threshold,
+        recheck: RECHECK,
+        request_fingerprint: 1,
+    }
 }
 
 fn pager() -> Vec<String> {
@@ -207,7 +215,7 @@ proptest! {
                     prop_assert_eq!(close(&state, "again", &pager(), now), None, "there is nothing left to close");
                 }
                 Event::AsksAnother => {
-                    policy.question += 1;
+                    policy.request_fingerprint += 1;
                     asked_since = 0;
                 }
             }

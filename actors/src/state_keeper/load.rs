@@ -20,7 +20,7 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
     // An id that nobody can read is in no shard: whoever owns the first one sees to it.
     let is_ours_to_mend = |record: &UnreadableState| match ApiId::parse_stored(&record.api_id) {
         Ok(api_id) => is_ours(&api_id),
-        Err(_) => wanted.contains(&Shard::FIRST),
+        Err(_) => wanted.contains(&Shard::LEADER),
     };
     loaded.unreadable.retain(is_ours_to_mend);
     let count = loaded.unreadable.len();
@@ -72,7 +72,7 @@ pub(super) async fn read(store: &dyn StateStore, api_id: &ApiId) -> Read {
             match store.quarantine(record).await {
                 Ok(()) => {
                     tracing::error!(%api_id, why, "the stored record of this API is damaged; it is set aside");
-                    Read::SetAside
+                    Read::Quarantined
                 }
                 Err(error) => Read::Failed(error),
             }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use api_health_core::keep::Watch;
+use api_health_core::keep::ConfigDiff;
 use api_health_core::own::notices::{CHANGED_IDS_MAX, ConfigsRevision, Notice};
 use api_health_core::own::records::WorkerRecord;
 use api_health_core::roster::{self, Roster, RosterChanges};
@@ -21,7 +21,7 @@ use super::Supervisor;
 use super::source::{How, Reading, Source, read, read_some, revision};
 use crate::lease_holder::Sight;
 use crate::ports::{ConfigSource, LoadedConfigs};
-use crate::state_keeper::GoBy;
+use crate::state_keeper::ApplyConfigs;
 
 /// How often sources are asked whether they changed, where that is cheap to tell.
 pub(super) const REVISION_EVERY: Duration = Duration::from_secs(1);
@@ -288,9 +288,13 @@ impl Supervisor {
         let look = self.options.closes_unconfigured && !self.configs.closed_unconfigured;
         let configured = if look { self.configs.configured() } else { None };
         self.configs.closed_unconfigured |= configured.is_some();
-        let watch =
-            Watch { started: plan.start.clone(), changed: plan.change.clone(), stopped: plan.stop.clone(), configured };
-        self.tell_keeper(GoBy(watch), ctx);
+        let watch = ConfigDiff {
+            started: plan.start.clone(),
+            changed: plan.change.clone(),
+            stopped: plan.stop.clone(),
+            configured,
+        };
+        self.send_to_keeper(ApplyConfigs(watch), ctx);
     }
 
     /// Looks for changes where that is cheap, every second, and everywhere when `reload_every` is over.
@@ -345,14 +349,14 @@ impl Supervisor {
 
     /// Another worker reads all rows each time, and says what changed: the owner of the first shard.
     fn is_follower(&self) -> bool {
-        self.ownership.handle.is_some() && self.configs.read > 0 && !self.ownership.owns_first()
+        self.ownership.handle.is_some() && self.configs.read > 0 && !self.ownership.is_leader()
     }
 
     /// Whether this is the owner of the first shard, and there are others to be told what it finds changed.
     fn tells_others(&self) -> bool {
         let has_others =
             |sight: &Sight| sight.fleet.as_ref().is_some_and(|fleet| fleet.others.values().any(WorkerRecord::is_live));
-        let handle = self.ownership.handle.as_ref().filter(|_| self.ownership.owns_first());
+        let handle = self.ownership.handle.as_ref().filter(|_| self.ownership.is_leader());
         self.configs.read > 1 && handle.is_some_and(|handle| has_others(&handle.sight().borrow()))
     }
 

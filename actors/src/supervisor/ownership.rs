@@ -92,8 +92,8 @@ impl Ownership {
     }
 
     /// Whether what concerns all is seen to here.
-    pub(super) fn owns_first(&self) -> bool {
-        self.held.get(&Shard::FIRST).is_some_and(|held| held.is_loaded && !held.is_leaving)
+    pub(super) fn is_leader(&self) -> bool {
+        self.held.get(&Shard::LEADER).is_some_and(|held| held.is_loaded && !held.is_leaving)
     }
 
     /// These were taken.
@@ -182,7 +182,7 @@ impl Ownership {
 
     /// Whether it is known what this process owns at first, and read: it has its share of what was free, or there is nothing for it
     /// to have.
-    pub(super) fn is_settled(&self, sight: &Sight) -> bool {
+    pub(super) fn has_its_share(&self, sight: &Sight) -> bool {
         let Some(fleet) = sight.fleet.as_ref().filter(|_| sight.session.is_some()) else { return false };
         if self.alone {
             return self.held.len() == usize::from(SHARDS) && !self.is_unread();

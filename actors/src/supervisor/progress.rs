@@ -101,8 +101,8 @@ impl Supervisor {
             State::Over => return false,
         };
         let Some(api) = self.configs.running.get(api_id) else { return false };
-        let is_lost = !resume.is_settled && api.schedule.tick_is_open(now);
-        is_lost || api.schedule.missed(self.tick_slot(api_id), resume.accounted, now) > 0
+        let is_lost = !resume.is_acknowledged && api.schedule.tick_is_open(now);
+        is_lost || api.schedule.missed(self.tick_slot(api_id), resume.counted_until, now) > 0
     }
 }
 

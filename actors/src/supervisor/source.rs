@@ -144,7 +144,7 @@ impl Source {
     /// Whether it says for certain which APIs there are: it could be read, and nobody is writing it. A single round cannot wait
     /// to see that, and goes by the clock of the file.
     pub(super) fn is_certain(&self, is_round: bool, now: Duration) -> bool {
-        let is_whole = if is_round { !self.is_fresh } else { self.accepted.is_settled(now) };
+        let is_whole = if is_round { !self.is_fresh } else { self.accepted.is_stable(now) };
         self.refused_ids.is_some() && (is_whole || !self.port.may_be_cut())
     }
 

@@ -13,7 +13,7 @@ use actix::Context;
 use api_health_core::ApiId;
 
 use super::progress::Asker;
-use super::{FIRST_OF_PROBERS, Supervisor, Who};
+use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
 use crate::child::ExitReason;
 
 /// How often the supervisor looks.
@@ -86,7 +86,7 @@ impl Supervisor {
                 continue;
             }
             let Some(of_probers) = of_probers else {
-                let who = if index == 0 { Who::Alerter } else { Who::Keeper };
+                let who = if index == 0 { ChildId::Alerter } else { ChildId::Keeper };
                 return self.escalate(who.name(), ExitReason::Hung);
             };
             self.watchdog.stuck += 1;

@@ -352,7 +352,7 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
             status: Status::Down,
             since: Some(began),
             incident: Some(Box::new(incident)),
-            last_told: Status::Down,
+            last_alerted: Status::Down,
             ..ApiState::unknown(ApiId::monitor_store())
         });
         let _again = world.start(options()).await;

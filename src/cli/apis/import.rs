@@ -118,8 +118,8 @@ fn cannot_ask(why: &str) -> AppError {
 }
 
 /// Anything but a yes is a no, the end of the input too.
-fn ask(question: &str) -> bool {
-    let _ = write!(std::io::stderr(), "{question}");
+fn ask(request_fingerprint: &str) -> bool {
+    let _ = write!(std::io::stderr(), "{request_fingerprint}");
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer).unwrap_or(0);
     if read == 0 {

@@ -38,7 +38,7 @@ impl InForce {
 
     /// Reads them again, takes over what can be, and says of the rest what has to be done.
     pub(super) fn read_again(&self) {
-        let environment = |name: &str| std::env::var(name).ok();
+        let environment = |name: &str| crate::environment::get(name);
         let written = match load::load(self.named.as_deref(), Path::new(""), &environment) {
             Ok(written) => written,
             Err(issues) => {

@@ -12,7 +12,7 @@ use crate::probe::Reply;
 const DETAIL_CHARS_MAX: usize = 200;
 
 /// What an answer means. It is told with `host` and with its first words, less what is `hidden`.
-pub(super) fn judge(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) -> Result<(), NotifyError> {
+pub(super) fn classify_response(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) -> Result<(), NotifyError> {
     let status = reply.status;
     let refusal = match status {
         // What is longer than is read of it is no refusal.
@@ -31,11 +31,11 @@ pub(super) fn judge(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) 
     let colon = if words.is_empty() { "" } else { ": " };
     let reason = format!("the webhook at {host} answered {what}{colon}{words}");
     let remedy = match (refusal, status) {
-        (Some(Refusal::Passing), _) | (None, 408 | 425 | 429 | 500..=599) => {
+        (Some(Refusal::Transient), _) | (None, 408 | 425 | 429 | 500..=599) => {
             let after = reply.headers.get("retry-after").and_then(|value| retry_after(value, now));
             return Err(NotifyError::Retryable { reason, after });
         }
-        (Some(Refusal::Lasting), _) => {
+        (Some(Refusal::Permanent), _) => {
             "check url under [notify.webhook], and whether that service takes the machine form of an alert"
         }
         (None, 300..=399) => "set url under [notify.webhook] to where it points: redirects are not followed",

@@ -80,9 +80,14 @@ fn down_and_owed() -> ApiState {
         epoch: 0,
         status: Status::Down,
         since: Some(began),
-        streak: Some(Streak { toward: Toward::Up, question: 0, count: 1, first_at: at("2026-11-22T07:31:00Z") }),
+        streak: Some(Streak {
+            toward: Toward::Up,
+            request_fingerprint: 0,
+            count: 1,
+            first_at: at("2026-11-22T07:31:00Z"),
+        }),
         incident: Some(Box::new(incident)),
-        last_told: Status::Down,
+        last_alerted: Status::Down,
         owed: vec![OwedAlert {
             alert,
             owed_to: vec![],
@@ -126,7 +131,7 @@ fn schema_1_is_read_as_it_was_written_by_the_first_release() {
 /// The same as this version writes it, of an API in a shard that was leased.
 fn addressed() -> ApiState {
     let mut state = ApiState { version: 9, epoch: 41, ..down_and_owed() };
-    state.streak = state.streak.map(|streak| Streak { question: 51_234, ..streak });
+    state.streak = state.streak.map(|streak| Streak { request_fingerprint: 51_234, ..streak });
     state.owed[0].owed_to = vec!["webhook".into(), "sns".into()];
     state.incident.as_mut().unwrap().owed_to = vec!["webhook".into(), "sns".into()];
     state

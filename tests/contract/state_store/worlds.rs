@@ -189,12 +189,12 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         since: Some(began),
         streak: Some(Streak {
             toward: if is_down { Toward::Up } else { Toward::Down },
-            question: u16::MAX,
+            request_fingerprint: u16::MAX,
             count: 1,
             first_at: began,
         }),
         incident: is_down.then_some(Box::new(incident)),
-        last_told: if is_down { Status::Down } else { Status::Up },
+        last_alerted: if is_down { Status::Down } else { Status::Up },
         last_probe: Some(LastProbe {
             at: began,
             verdict: if is_down { Verdict::Fail } else { Verdict::Pass },

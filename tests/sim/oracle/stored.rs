@@ -193,7 +193,7 @@ fn difference(model: &Model, items: usize, record: &ApiState) -> Option<String> 
     let snapshot = &model.snapshots[items];
     let streak = record.streak.as_ref().map(|streak| (streak.toward.kind(), streak.count, streak.first_at));
     let last = model.last_change(snapshot.changes);
-    let last_told = last.map_or(Status::Unknown, |change| change.kind.status());
+    let last_alerted = last.map_or(Status::Unknown, |change| change.kind.status());
     let incident = record.incident.as_ref().map(|incident| incident.started_at);
     let open = last.filter(|change| change.kind == AlertKind::Down).map(|change| change.happened_at);
     if record.status != snapshot.status {
@@ -202,8 +202,8 @@ fn difference(model: &Model, items: usize, record: &ApiState) -> Option<String> 
         Some(format!("it is so since {:?}, and should be since {:?}", record.since, snapshot.since))
     } else if streak != snapshot.streak {
         Some(format!("the streak is {streak:?}, and should be {:?}", snapshot.streak))
-    } else if record.last_told != last_told {
-        Some(format!("told last is {:?}, and should be {last_told:?}", record.last_told))
+    } else if record.last_alerted != last_alerted {
+        Some(format!("told last is {:?}, and should be {last_alerted:?}", record.last_alerted))
     } else if incident != open {
         Some(format!("the incident began at {incident:?}, and should have at {open:?}"))
     } else {

@@ -111,7 +111,7 @@ impl Beats {
     }
 
     /// Another life of the keeper goes on from here: nothing is under way.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn reset_for_restart(&mut self) {
         self.under_way_since = None;
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::api::ApiId;
 
 /// Attempts under way at once through one channel. An alert that waits for its next try holds no place.
-pub const ATTEMPTS_MAX: usize = 16;
+pub const DELIVERIES_IN_FLIGHT_MAX: usize = 16;
 
 /// The name of a channel.
 pub type Channel = Arc<str>;
@@ -50,7 +50,7 @@ impl DeliveryQueue {
 
     /// The next one whose turn it is, if there is room; it has none after that, until its attempt [began](Self::began).
     pub(super) fn take(&mut self, channel: &Channel) -> Option<ApiId> {
-        if self.in_flight.get(channel).is_some_and(|count| *count >= ATTEMPTS_MAX) {
+        if self.in_flight.get(channel).is_some_and(|count| *count >= DELIVERIES_IN_FLIGHT_MAX) {
             return None;
         }
         let due = self.due.get_mut(channel)?;
@@ -127,18 +127,18 @@ mod tests {
     #[test]
     fn a_channel_has_room_for_so_many_attempts_and_each_api_for_one() {
         let (mut queue, pager, now) = (DeliveryQueue::default(), Channel::from("pager"), Duration::from_secs(9));
-        for number in 0..2 * ATTEMPTS_MAX {
+        for number in 0..2 * DELIVERIES_IN_FLIGHT_MAX {
             queue.queue(&id(number), &pager, now);
             queue.queue(&id(number), &pager, now);
         }
-        for number in 0..ATTEMPTS_MAX {
+        for number in 0..DELIVERIES_IN_FLIGHT_MAX {
             assert_eq!(queue.take(&pager), Some(id(number)), "in order, each once");
             queue.began(&id(number), &pager);
         }
         assert_eq!(queue.take(&pager), None, "full");
         queue.queue(&id(0), &pager, now);
         queue.ended(&id(0), &pager, Some(now + Duration::from_secs(5)));
-        assert_eq!(queue.take(&pager), Some(id(ATTEMPTS_MAX)), "one that waits holds no place");
+        assert_eq!(queue.take(&pager), Some(id(DELIVERIES_IN_FLIGHT_MAX)), "one that waits holds no place");
         queue.queue(&id(0), &pager, now);
         let is_in_flight = |queue: &DeliveryQueue, of: ApiId| queue.in_flight().any(|api_id| *api_id == of);
         assert!(!is_in_flight(&queue, id(0)) && is_in_flight(&queue, id(1)));
@@ -146,12 +146,12 @@ mod tests {
         assert!(is_in_flight(&queue, id(1)), "it waits for no try while one is under way");
         assert_eq!(queue.forget_waits(|_, channel| **channel == *"sns"), 0);
         assert_eq!(queue.forget_waits(|api_id, _| *api_id == id(0)), 1);
-        queue.forget(&id(ATTEMPTS_MAX + 1), std::slice::from_ref(&pager));
+        queue.forget(&id(DELIVERIES_IN_FLIGHT_MAX + 1), std::slice::from_ref(&pager));
         queue.queue(&id(0), &pager, now);
         let left: Vec<ApiId> = std::iter::from_fn(|| queue.take(&pager)).collect();
         assert_eq!(
             left.len(),
-            ATTEMPTS_MAX - 1,
+            DELIVERIES_IN_FLIGHT_MAX - 1,
             "without the one that was forgotten, and with the one that waits no longer"
         );
         assert_eq!(left.last(), Some(&id(0)));

@@ -30,7 +30,7 @@ pub(super) struct Unstored {
 /// A write that was sent and has no certain answer yet. It is sent again as it is until it has one, so that a lost answer
 /// can be told from somebody else's write.
 #[derive(Clone, Debug)]
-pub(super) struct WriteAttempt {
+pub(super) struct PendingWrite {
     pub(super) write: StateWrite,
     /// When it was sent first.
     pub(super) since: Duration,
@@ -45,7 +45,7 @@ pub(super) enum Writing {
     #[default]
     Idle,
     /// Only figures moved: it may wait until then.
-    Lazy(Duration),
+    AtCheckpoint(Duration),
     /// In the queue.
     Queued,
     /// Under way, in the call of that number.
@@ -56,7 +56,7 @@ pub(super) enum Writing {
 
 /// What a record that is another than expected means for whoever owns it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum ConflictResolution {
     /// It is the very one that was sent: the answer was lost.
     WasOurs,
     /// Somebody with a higher epoch wrote it: the shard is lost.
@@ -80,20 +80,20 @@ pub(super) struct Entry {
     pub(super) state: ApiState,
     /// The version of the stored record, as far as that is known; 0: there is none.
     pub(super) over: u64,
-    /// What is asked of it, as a number, while it is configured and enabled. Outcomes of others are late, and count for nothing.
-    pub(super) question: Option<u16>,
+    /// The fingerprint of its request while it is configured and enabled. Outcomes with another one come too late, and do not count.
+    pub(super) request_fingerprint: Option<u16>,
     /// Since when a write of an owner before this one may still land: until the stored record carries this one's epoch. `None`:
     /// it carries it, or was left clean.
     pub(super) unsealed_since: Option<Duration>,
     unstored: Option<Box<Unstored>>,
     /// The write without a certain answer.
-    pub(super) attempt: Option<Box<WriteAttempt>>,
+    pub(super) pending_write: Option<Box<PendingWrite>>,
     /// Where the next write stands.
     pub(super) writing: Writing,
     /// Something changed since the last snapshot was taken for a write.
     pub(super) dirty: bool,
     /// In which generation of the store's content it was stored last, as the ledger counts them.
-    pub(super) stored_in: u32,
+    pub(super) stored_after_wipes: u32,
     /// Its next outcome is late after this uptime; `None` if none is expected.
     pub(super) late_after: Option<Duration>,
     /// Writes in a row that failed.
@@ -106,13 +106,13 @@ impl Entry {
         Self {
             over: state.version,
             state,
-            question: None,
+            request_fingerprint: None,
             unsealed_since,
             unstored: None,
-            attempt: None,
+            pending_write: None,
             writing: Writing::Idle,
             dirty: false,
-            stored_in: 0,
+            stored_after_wipes: 0,
             late_after: None,
             failures: 0,
         }
@@ -120,11 +120,11 @@ impl Entry {
 
     /// It is configured and enabled.
     pub(super) fn is_watched(&self) -> bool {
-        self.question.is_some()
+        self.request_fingerprint.is_some()
     }
 
     /// Something matters from now on that is not in the store.
-    pub(super) fn matters(&mut self, owes: Option<&Alert>, now: Duration) {
+    pub(super) fn mark_unsaved(&mut self, owes: Option<&Alert>, now: Duration) {
         self.dirty = true;
         if let Some(unstored) = &mut self.unstored {
             let is_owed = |alert_id: &String| self.state.owed.iter().any(|owed| owed.alert.alert_id == *alert_id);
@@ -140,9 +140,9 @@ impl Entry {
     /// A channel has an alert. Returns whether that is news.
     pub(super) fn taken(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
         if !alert.kind.opens() {
-            self.end_is_told(alert);
+            self.on_end_delivered(alert);
         } else if !self.is_stored(&alert.alert_id) {
-            let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
+            let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
             match in_attempt.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
                 Some(unstored) => unstored.told.push(Arc::clone(alert)),
                 None => self.unstored(now).told.push(Arc::clone(alert)),
@@ -160,8 +160,8 @@ impl Entry {
     }
 
     /// A channel that was told an outage was told its end: for that channel there is nothing to take back.
-    fn end_is_told(&mut self, end: &Alert) {
-        let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
+    fn on_end_delivered(&mut self, end: &Alert) {
+        let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
         for unstored in in_attempt.into_iter().chain(self.unstored.as_mut()) {
             if let Some(ended) = unstored.told.iter().position(|told| told.incident_id == end.incident_id) {
                 unstored.told.remove(ended);
@@ -176,7 +176,7 @@ impl Entry {
     }
 
     fn all_unstored(&self) -> impl Iterator<Item = &Unstored> {
-        let in_attempt = self.attempt.as_ref().and_then(|attempt| attempt.unstored.as_deref());
+        let in_attempt = self.pending_write.as_ref().and_then(|pending_write| pending_write.unstored.as_deref());
         in_attempt.into_iter().chain(self.unstored.as_deref())
     }
 
@@ -192,28 +192,28 @@ impl Entry {
 
     /// Whether anything is not in the store.
     pub(super) fn is_unsaved(&self) -> bool {
-        self.dirty || self.attempt.is_some()
+        self.dirty || self.pending_write.is_some()
     }
 
     /// What to write now: the attempt that is still open, or a new one.
     pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Duration) -> StateWrite {
         self.writing = Writing::InFlight(call);
-        if let Some(attempt) = &self.attempt {
-            return attempt.write.clone();
+        if let Some(pending_write) = &self.pending_write {
+            return pending_write.write.clone();
         }
         self.dirty = false;
         let version = self.state.version.max(self.over).saturating_add(1);
         let state = Arc::new(ApiState { version, epoch, ..self.state.clone() });
         let write = StateWrite { over: self.over, state };
-        self.attempt =
-            Some(Box::new(WriteAttempt { write: write.clone(), since: now, unstored: self.unstored.take() }));
+        self.pending_write =
+            Some(Box::new(PendingWrite { write: write.clone(), since: now, unstored: self.unstored.take() }));
         write
     }
 
     /// The write is durable.
     pub(super) fn stored(&mut self) {
-        if let Some(attempt) = self.attempt.take() {
-            let written = &attempt.write.state;
+        if let Some(pending_write) = self.pending_write.take() {
+            let written = &pending_write.write.state;
             (self.state.version, self.state.epoch, self.over) = (written.version, written.epoch, written.version);
             self.unsealed_since = None;
         }
@@ -239,7 +239,7 @@ impl Entry {
 
     /// There is no record, although there was one: somebody deleted it. What is known here is all that is known, so it is
     /// written again as it is; nothing that was told is told anew.
-    pub(super) fn record_is_gone(&mut self) {
+    pub(super) fn on_record_missing(&mut self) {
         self.over = 0;
         self.reopen();
     }
@@ -247,10 +247,10 @@ impl Entry {
     /// What was sent is not what will be sent next. Its version is given to nothing else: it may have landed, and a copy of it may
     /// come back.
     fn reopen(&mut self) {
-        let attempt = self.attempt.take();
-        let sent_version = attempt.as_ref().map_or(0, |attempt| attempt.write.state.version);
+        let pending_write = self.pending_write.take();
+        let sent_version = pending_write.as_ref().map_or(0, |pending_write| pending_write.write.state.version);
         self.state.version = self.state.version.max(sent_version);
-        let sent = attempt.and_then(|attempt| attempt.unstored);
+        let sent = pending_write.and_then(|pending_write| pending_write.unstored);
         if let Some(mut sent) = sent {
             if let Some(later) = self.unstored.take() {
                 sent.alerts.extend(later.alerts);
@@ -265,18 +265,18 @@ impl Entry {
 
     /// The stored record is another than expected: what that means to whoever owns it with `epoch`, and what is known from
     /// now on. Facts stay: what a channel took stays taken.
-    pub(super) fn found(&mut self, stored: ApiState, epoch: u64, now: Duration) -> Found {
-        if self.attempt.as_ref().is_some_and(|attempt| *attempt.write.state == stored) {
+    pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Duration) -> ConflictResolution {
+        if self.pending_write.as_ref().is_some_and(|pending_write| *pending_write.write.state == stored) {
             self.stored();
-            return Found::WasOurs;
+            return ConflictResolution::WasOurs;
         }
         if stored.epoch > epoch {
-            return Found::HigherEpoch;
+            return ConflictResolution::HigherEpoch;
         }
         if (stored.epoch, stored.version) <= (self.state.epoch, self.state.version) {
             self.over = stored.version;
             self.reopen();
-            return Found::OldCopy;
+            return ConflictResolution::OldCopy;
         }
         self.reopen();
         let unstored = self.unstored.take();
@@ -293,17 +293,17 @@ impl Entry {
                 self.unstored(now).taken.push((alert_id, channel));
             }
         }
-        Found::Adopted { forgot, told }
+        ConflictResolution::Adopted { forgot, told }
     }
 
     /// Outages that were told and could not be stored: what its next owner has to know.
-    pub(super) fn told_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
+    pub(super) fn delivered_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
         self.all_unstored().flat_map(|unstored| &unstored.told)
     }
 
     /// Nothing is under way any more: another life of the keeper goes on from here. A write that was sent is sent again as it was.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn reset_for_restart(&mut self) {
         self.writing = Writing::Idle;
-        self.stored_in = 0;
+        self.stored_after_wipes = 0;
     }
 }

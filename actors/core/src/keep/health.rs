@@ -62,9 +62,9 @@ impl Health {
     }
 
     /// A write went through, or was refused for what is in the store.
-    pub(super) fn is_well(&mut self, now: Duration, lines: &mut Vec<Line>) {
+    pub(super) fn record_success(&mut self, now: Duration, lines: &mut Vec<Line>) {
         self.stored_at = Some(now);
-        self.is_over(now, lines);
+        self.clear_outage(now, lines);
     }
 
     /// A heartbeat was taken. Whether the store is well: that says nothing where writes of states fail, since a heartbeat is small,
@@ -72,12 +72,12 @@ impl Health {
     pub(super) fn beat_taken(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
         let is_well = self.outage.as_ref().is_none_or(|outage| !outage.is_of_states);
         if is_well {
-            self.is_over(now, lines);
+            self.clear_outage(now, lines);
         }
         is_well
     }
 
-    fn is_over(&mut self, now: Duration, lines: &mut Vec<Line>) {
+    fn clear_outage(&mut self, now: Duration, lines: &mut Vec<Line>) {
         if let Some(outage) = self.outage.take()
             && outage.is_said
         {
@@ -129,7 +129,7 @@ impl Health {
     }
 
     /// What to tell, and since when it has been so, if it is time and was not told yet.
-    pub(super) fn take_what_to_tell(&mut self, now: Duration) -> Option<(String, Timestamp)> {
+    pub(super) fn take_outage_to_report(&mut self, now: Duration) -> Option<(String, Timestamp)> {
         let outage = self.outage.as_mut()?;
         if outage.is_told || now.saturating_sub(outage.since) < STORE_GONE_AFTER {
             return None;

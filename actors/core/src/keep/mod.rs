@@ -56,14 +56,14 @@ use self_monitoring::{SelfMonitored, self_outcome};
 
 pub use answers::Read;
 pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
-pub use delivery_queue::{ATTEMPTS_MAX, Channel};
+pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use health::STORE_GONE_AFTER;
 pub use ledger::ANEW_PER_SECOND;
 pub use line::Line;
 pub use owned::{Grant, Lease};
 pub use report::Report;
-pub use tell::{Attempted, NOTED_WITHIN, UNSTORED_MAX};
-pub use watching::Watch;
+pub use tell::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
+pub use watching::ConfigDiff;
 
 /// What a keeper is made with.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ pub struct Setup {
     pub version: &'static str,
     /// Waits that an earlier process noted are waited for. Not in a single round, which is over before: whoever starts one
     /// now and then sees to the pauses.
-    pub heeds_waits: bool,
+    pub resumes_backoff: bool,
     /// How often a heartbeat is written; `None`: never.
     pub heartbeat: Option<Duration>,
     /// One turn of each API, and then no more: there is one heartbeat, at the end.
@@ -112,7 +112,7 @@ pub enum Effect {
         /// Whose.
         api_id: ApiId,
     },
-    /// Hand an alert over; the answer goes to [`Keeper::attempted`].
+    /// Hand an alert over; the answer goes to [`Keeper::on_delivery_result`].
     Deliver {
         /// Whose.
         api_id: ApiId,
@@ -137,7 +137,7 @@ pub enum Effect {
         epoch: u64,
     },
     /// These shards were let go of: all of them is stored, and nothing is known of them any more.
-    LetGo(ShardSet),
+    ShardsReleased(ShardSet),
     /// An outage was told that could not be stored, of an API that another owns now: its owner is to take it back.
     AskToWithdraw(Arc<Alert>),
     /// What this waiter waited for has come true.
@@ -190,11 +190,11 @@ pub struct Keeper {
     waiters: Vec<(FlushUntil, u64)>,
     throttles: answers::Throttles,
     /// Somebody asked for a try, and looks for what comes of it until then.
-    asked_until: Option<Duration>,
+    store_at_once_until: Option<Duration>,
     /// Everything is written now, and nothing waits for its time.
     flushing: bool,
     /// The process ends: nothing more is handed over that the next one can hand over as well.
-    ending: bool,
+    shutting_down: bool,
     lines: Vec<Line>,
     effects: Vec<Effect>,
 }
@@ -216,9 +216,9 @@ impl Keeper {
             passed_at: None,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
-            asked_until: None,
+            store_at_once_until: None,
             flushing: false,
-            ending: false,
+            shutting_down: false,
             lines: Vec::new(),
             effects: Vec::new(),
             setup,
@@ -227,14 +227,14 @@ impl Keeper {
 
     /// All that it knows, for another life: nothing is under way, and nobody waits.
     #[must_use]
-    pub fn begin_anew(mut self) -> Self {
-        self.ledger.begin_anew();
+    pub fn reset_for_restart(mut self) -> Self {
+        self.ledger.reset_for_restart();
         self.delivery_queue = DeliveryQueue::default();
-        self.beats.begin_anew();
+        self.beats.reset_for_restart();
         self.waiters.clear();
         self.effects.clear();
         self.flushing = false;
-        self.ending = false;
+        self.shutting_down = false;
         self
     }
 
@@ -257,7 +257,7 @@ impl Keeper {
 
     /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
     pub fn look(&mut self, now: Moment) {
-        self.store_what_is_leaving();
+        self.flush_leaving_shards();
         self.ledger.queue_what_is_due(now.uptime, self.flushing);
         if self.health.is_out() && self.health.may_be_tried(now.uptime) {
             self.ledger.try_another();
@@ -267,8 +267,8 @@ impl Keeper {
         self.notice_a_store_that_hangs(now);
         self.tell_that_the_store_is_gone(now);
         self.offer_all(now);
-        self.say_what_nobody_can_tell(now);
-        self.forget_what_has_left();
+        self.log_alerts_of_foreign_channels(now);
+        self.drop_released_shards();
         self.answer_waiters();
     }
 
@@ -284,15 +284,15 @@ impl Keeper {
         let api_id = &api.api_id;
         // What is found of a shard that is being let go of is for its next owner to find.
         let entry = if self.owned.is_leaving(api_id) { None } else { self.ledger.get_mut(api_id) };
-        let Some((entry, asked)) = entry.and_then(|entry| entry.question.map(|asked| (entry, asked))) else {
+        let Some((entry, asked)) = entry.and_then(|entry| entry.request_fingerprint.map(|asked| (entry, asked))) else {
             self.lines.push(Line::LateOutcome { api_id: api_id.clone() });
             return None;
         };
-        let question = api.question();
-        if question != asked {
+        let request_fingerprint = api.request_fingerprint();
+        if request_fingerprint != asked {
             // It says nothing of what is asked now, and no status must change by it.
             outcome.verdict = Verdict::Inconclusive;
-            outcome.reasons = vec!["another thing is asked now than when this probe began".into()];
+            outcome.reasons = vec!["the config changed while this probe was running".into()];
         }
         if outcome.verdict == Verdict::Pass {
             self.passed_at = Some(now.uptime);
@@ -301,9 +301,9 @@ impl Keeper {
         entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
         self.beats.count_outcome();
         if self.given_up.contains(api_id) {
-            self.prober_lives(&api, now);
+            self.on_prober_recovered(&api, now);
         }
-        let asked_again_in = self.decide(&api.policy_asking(question), &outcome, now)?;
+        let asked_again_in = self.decide(&api.policy_with_fingerprint(request_fingerprint), &outcome, now)?;
         // It takes the place of ticks that come before it.
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
             && let Some(entry) = self.ledger.get_mut(api_id)
@@ -354,7 +354,7 @@ impl Keeper {
     }
 
     /// A prober that was given up has handed an outcome over.
-    fn prober_lives(&mut self, api: &ApiConfig, now: Moment) {
+    fn on_prober_recovered(&mut self, api: &ApiConfig, now: Moment) {
         self.decide_about(&SelfMonitored::prober(api), None, now, now.wall);
         if self.ledger.get(&ApiId::monitor_prober(&api.api_id)).is_some_and(|entry| entry.state.incident.is_none()) {
             self.given_up.remove(&api.api_id);
@@ -362,17 +362,17 @@ impl Keeper {
     }
 
     /// Fewer workers live than are expected, and why that is known; or all do. The owner of the first shard tells.
-    pub fn fleet_is(&mut self, fault: Option<String>, now: Moment) {
-        self.self_monitored_is(&SelfMonitored::fleet(), fault, now);
+    pub fn on_fleet_status(&mut self, fault: Option<String>, now: Moment) {
+        self.update_self_monitored(&SelfMonitored::fleet(), fault, now);
     }
 
     /// This machine does not carry what is configured, and by which figures; or it does. Of several workers the owner of the first
     /// shard tells: of the others it stands in their log.
-    pub fn load_is(&mut self, fault: Option<String>, now: Moment) {
-        self.self_monitored_is(&SelfMonitored::capacity(), fault, now);
+    pub fn on_capacity_status(&mut self, fault: Option<String>, now: Moment) {
+        self.update_self_monitored(&SelfMonitored::capacity(), fault, now);
     }
 
-    fn self_monitored_is(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {
+    fn update_self_monitored(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {
         let is_down = self.ledger.get(&what.api_id).is_some_and(|entry| entry.state.incident.is_some());
         if fault.is_some() != is_down {
             self.decide_about(what, fault, now, now.wall);
@@ -390,7 +390,7 @@ impl Keeper {
     pub fn flush(&mut self, until: FlushUntil, waiter: u64, now: Moment) {
         match &until {
             FlushUntil::Stopped => {
-                self.ending = true;
+                self.shutting_down = true;
                 self.beat_at_the_end(now);
                 self.flushing = true;
             }
@@ -410,7 +410,7 @@ impl Keeper {
         for (until, waiter) in mem::take(&mut self.waiters) {
             let waits = match &until {
                 FlushUntil::Stored => unsaved,
-                FlushUntil::Delivered => unsaved || self.owes_what_it_can_tell(),
+                FlushUntil::Delivered => unsaved || self.has_deliverable_alerts(),
                 FlushUntil::Stopped => {
                     unsaved || self.delivery_queue.in_flight().next().is_some() || self.beats.is_last_under_way()
                 }

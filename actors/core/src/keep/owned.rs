@@ -98,7 +98,7 @@ impl Owned {
         &self.leaving
     }
 
-    pub(super) fn owns_first(&self) -> bool {
-        self.epochs.contains_key(&Shard::FIRST)
+    pub(super) fn is_leader(&self) -> bool {
+        self.epochs.contains_key(&Shard::LEADER)
     }
 }

@@ -58,7 +58,7 @@ impl SelfMonitored {
             failure_threshold: 1,
             success_threshold: self.success_threshold,
             recheck: Duration::ZERO,
-            question: 0,
+            request_fingerprint: 0,
         }
     }
 }

@@ -11,16 +11,16 @@ use super::super::{options, seconds, world};
 use super::{InjectedFault, Whom, gaps_ms, give, inject, is_at_slot, until};
 use crate::child::ExitReason;
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
-use crate::supervisor::Who;
+use crate::supervisor::ChildId;
 use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
 
-const ALERTER: Whom = Whom::Child(Who::Alerter);
-const KEEPER: Whom = Whom::Child(Who::Keeper);
-const OUTCOME_BATCHER: Whom = Whom::Child(Who::Batcher(0));
+const ALERTER: Whom = Whom::Child(ChildId::Alerter);
+const KEEPER: Whom = Whom::Child(ChildId::Keeper);
+const OUTCOME_BATCHER: Whom = Whom::Child(ChildId::Batcher(0));
 
 #[test]
 fn whoever_dies_is_started_again_and_outages_are_told_once_with_the_cadence_kept() {
