@@ -176,9 +176,9 @@ impl Leases for Counted {
         self.inner.read(keys)
     }
 
-    fn put(&self, record: LeaseRecord, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>> {
         self.calls.writes.fetch_add(1, Ordering::Relaxed);
-        self.inner.put(record, over)
+        self.inner.put(record, expected_version)
     }
 }
 

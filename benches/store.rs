@@ -137,8 +137,8 @@ async fn commit(job: Job) -> Rate {
 fn writes(apis: &[Arc<ApiConfig>], n: usize) -> Vec<StateWrite> {
     let write = |index: usize| {
         let state = watched::steady_state(&apis[index % apis.len()]);
-        let over = (index / apis.len()) as u64;
-        StateWrite { over, state: Arc::new(ApiState { version: over + 1, ..state }) }
+        let expected_version = (index / apis.len()) as u64;
+        StateWrite { expected_version, state: Arc::new(ApiState { version: expected_version + 1, ..state }) }
     };
     (0..n).map(write).collect()
 }

@@ -49,7 +49,6 @@ const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
 pub struct App {
     /// What is in force.
     pub settings: Settings,
-    /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// By what rules rows are read.
     pub rules: Arc<RowRules>,

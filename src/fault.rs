@@ -11,14 +11,12 @@ const MESSAGE_CHARS_MAX: usize = 200;
 pub(crate) enum Fault {
     /// Waiting may help.
     Wait {
-        /// Where.
         place: String,
         /// What happened, as the rest of a sentence: `is locked by another program`.
         what: String,
     },
     /// A person must act.
     Person {
-        /// Where.
         place: String,
         /// What is wrong, as the rest of a sentence: `does not exist in region eu-central-1`.
         what: String,

@@ -66,7 +66,6 @@ pub struct Gained {
 /// How probing goes, as it is asked for before each renewal.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// It progresses.
     pub is_made: bool,
     /// How the APIs stand, for the worker's record; `None`: as it said before.
     pub heartbeat: Option<Box<Heartbeat>>,
@@ -242,7 +241,7 @@ impl LeaseHolder {
                     Effect::Lost { shards, why } => changes.push(LeaseChange::Lost { shards, why }),
                     Effect::Left => changes.push(LeaseChange::Left),
                     Effect::AskProgress => awaited = self.report(),
-                    Effect::Put { record, over } => awaited = self.put(record, over),
+                    Effect::Put { record, expected_version } => awaited = self.put(record, expected_version),
                     Effect::Read { keys } => awaited = self.read(keys),
                     Effect::SleepUntil(at) => awaited = sleep(at.saturating_sub(now)),
                 }
@@ -306,9 +305,9 @@ impl LeaseHolder {
         .boxed_local()
     }
 
-    fn put(&mut self, record: LeaseRecord, over: u64) -> LocalBoxFuture<'static, Answer> {
+    fn put(&mut self, record: LeaseRecord, expected_version: u64) -> LocalBoxFuture<'static, Answer> {
         let leases = Arc::clone(&self.leases);
-        let written = self.call(async move { leases.put(record, over).await });
+        let written = self.call(async move { leases.put(record, expected_version).await });
         async move {
             let (answer, complaint) = match written.await.unwrap_or_else(|| Err(CommitError::Store(no_answer()))) {
                 Ok(()) => (Ok(()), Some(None)),

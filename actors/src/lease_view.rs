@@ -54,7 +54,7 @@ impl LeaseView {
             LeaseState::Held { .. } => Lease::Held,
             LeaseState::Out => Lease::Out,
             LeaseState::Lapsed { is_refused, .. } => Lease::Lapsed {
-                since: self.clock.lapsed_for().unwrap_or_default(),
+                lapsed_for: self.clock.lapsed_for().unwrap_or_default(),
                 met_others: self.clock.has_met_others(),
                 refused: is_refused,
             },

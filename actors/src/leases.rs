@@ -25,5 +25,5 @@ pub trait Leases: Send + Sync {
     fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>>;
 
     /// Writes `record` over the one of version `over`, which is one less than its own; 0: there must be none.
-    fn put(&self, record: LeaseRecord, over: u64) -> BoxFuture<'_, Result<(), CommitError>>;
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>>;
 }

@@ -17,12 +17,10 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// Asks APIs.
 pub trait Probe: Send + Sync {
     /// Makes ready what is the same each time that `api` is asked. Its prober does this once, and asks as often as it is due.
     fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask>;
 
-    /// Asks once.
     fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
         self.prepare(api).ask()
     }
@@ -73,7 +71,6 @@ pub trait StateStore: Send + Sync {
     /// The last heartbeat of each process that watches; where none does any more, that of the one that watched last.
     fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>>;
 
-    /// How this store likes to be written to.
     fn limits(&self) -> CommitLimits;
 }
 
@@ -82,7 +79,6 @@ pub trait StateStore: Send + Sync {
 pub struct LoadedStates {
     /// The records that could be read.
     pub states: Vec<ApiState>,
-    /// The others.
     pub unreadable: Vec<UnreadableState>,
 }
 

@@ -11,7 +11,6 @@ use crate::ports::NotifyError;
 /// Exponential waits with full jitter: each is drawn evenly from zero to twice a step that doubles up to a cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The first step.
     pub step_min: Duration,
     /// The step never grows past this, so that no wait is longer than twice this.
     pub step_max: Duration,

@@ -46,7 +46,6 @@ impl Row {
         if self.not_probed.is_some() { Status::Unknown } else { self.state.status }
     }
 
-    /// Since when.
     fn since(&self) -> Option<Timestamp> {
         self.not_probed.as_ref().map(|incident| incident.started_at).or(self.state.since)
     }

@@ -10,7 +10,6 @@ use super::values::{ValueFault, sort_of};
 pub const HEADERS_MAX: usize = 50;
 /// The longest value, after its references are filled in. Most servers stop at 8 KiB.
 pub const VALUE_BYTES_MAX: usize = 8192;
-/// The longest name.
 pub const NAME_BYTES_MAX: usize = 256;
 
 /// What frames a message or belongs to one connection: the HTTP client writes these itself, and a second opinion

@@ -22,7 +22,7 @@ pub type FieldFaults = Vec<(&'static Field, ValueFault)>;
 
 /// What was written of the three fields, each read for itself.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct RawTiming {
     /// `schedule`.
     pub expression: Option<String>,
     /// `timezone`.
@@ -31,7 +31,7 @@ pub struct Written {
     pub interval: Option<Duration>,
 }
 
-impl Written {
+impl RawTiming {
     /// Reads the three fields, each for itself, and finds what is wrong with each.
     pub fn read(fields: &Map<String, Value>, cache: &mut ScheduleCache, now: Timestamp) -> (Self, FieldFaults) {
         let mut faults = Vec::new();
@@ -77,10 +77,10 @@ impl Written {
 }
 
 /// What is wrong with the three fields beside each other, in a row that may lean on the defaults.
-pub fn beside_each_other(fields: &Map<String, Value>, defaults: &ApiDefaults) -> Option<(&'static Field, ValueFault)> {
+pub fn check_conflicts(fields: &Map<String, Value>, defaults: &ApiDefaults) -> Option<(&'static Field, ValueFault)> {
     let has = |field: &Field| fields.contains_key(field.name);
     if has(&SCHEDULE) && has(&INTERVAL_SECONDS) {
-        return Some((&INTERVAL_SECONDS, both()));
+        return Some((&INTERVAL_SECONDS, schedule_and_interval()));
     }
     let why = match &defaults.when {
         _ if !has(&TIMEZONE) || has(&SCHEDULE) => return None,
@@ -92,7 +92,7 @@ pub fn beside_each_other(fields: &Map<String, Value>, defaults: &ApiDefaults) ->
 }
 
 /// Two ways of saying when.
-pub fn both() -> ValueFault {
+pub fn schedule_and_interval() -> ValueFault {
     ValueFault::new("interval_seconds", "stands beside schedule", "one of the two")
 }
 

@@ -14,7 +14,7 @@ use super::fields::{self, Bounds, Field};
 use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::{SecretSource, SystemSecrets};
-use super::timing::{Written, beside_each_other};
+use super::timing::{RawTiming, check_conflicts};
 use super::values::{self, ValueFault, quote, show, wanted};
 use super::{headers, url};
 
@@ -24,7 +24,6 @@ pub const ISSUES_PER_ROW_MAX: usize = 50;
 pub const ISSUES_PER_SOURCE_MAX: usize = 10_000;
 /// The longest body of a request.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
-/// The longest name.
 pub const NAME_CHARS_MAX: usize = 200;
 /// The most tags of one API.
 pub const TAGS_MAX: usize = 20;
@@ -190,8 +189,8 @@ impl RowReader<'_> {
         cache: &mut ScheduleCache,
         now: Timestamp,
     ) -> Option<Arc<api_health_core::Schedule>> {
-        let (written, mut faults) = Written::read(&self.row.fields, cache, now);
-        faults.extend(beside_each_other(&self.row.fields, defaults));
+        let (written, mut faults) = RawTiming::read(&self.row.fields, cache, now);
+        faults.extend(check_conflicts(&self.row.fields, defaults));
         if faults.is_empty() {
             match written.schedule(defaults, cache, now) {
                 Ok(schedule) => return Some(schedule),

@@ -11,7 +11,6 @@ const QUOTED_CHARS_MAX: usize = 60;
 /// A fault that does not know yet where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueFault {
-    /// What was found.
     pub what: String,
     /// Why that does not do.
     pub why: String,
@@ -20,7 +19,6 @@ pub struct ValueFault {
 }
 
 impl ValueFault {
-    /// A fault.
     pub fn new(what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { what: what.into(), why: why.into(), remedy: remedy.into() }
     }

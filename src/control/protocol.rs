@@ -17,7 +17,6 @@ const KNOWN: [&str; 5] = ["who", "settings", "reload", "retry", "drop_channel"];
 /// How much of a fault is told, which may quote what was sent.
 const FAULT_CHARS_MAX: usize = 200;
 
-/// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Request {
@@ -28,15 +27,9 @@ pub enum Request {
     /// Read the configs again.
     Reload,
     /// Try to deliver owed alerts now.
-    Retry {
-        /// Which.
-        alerts: Alerts,
-    },
+    Retry { alerts: Alerts },
     /// Owe nothing to a channel any more.
-    DropChannel {
-        /// Its name.
-        channel: String,
-    },
+    DropChannel { channel: String },
 }
 
 /// Some of the owed alerts.
@@ -49,7 +42,6 @@ pub enum Alerts {
     These(Vec<String>),
 }
 
-/// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
@@ -73,13 +65,9 @@ pub enum Answer {
         alerts: usize,
     },
     /// To any of them.
-    Refused {
-        /// A sentence.
-        why: String,
-    },
+    Refused { why: String },
 }
 
-/// A daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
     /// Its process id.

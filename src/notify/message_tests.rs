@@ -107,9 +107,9 @@ fn an_incident_that_is_closed_says_that_nobody_looks_any_more_and_why() {
     assert_eq!(message.subject(), subject);
     assert_eq!(message.sms(), format!("{subject} (2026-11-22 07:34:10 UTC)"));
     assert_eq!(message.text(), example("closed"));
-    let machine = message.machine();
-    assert_eq!((machine.kind, machine.status, machine.previous_status), ("closed", "unknown", "down"));
-    assert_eq!(machine.duration_seconds, Some(250));
+    let payload = message.payload();
+    assert_eq!((payload.kind, payload.status, payload.previous_status), ("closed", "unknown", "down"));
+    assert_eq!(payload.duration_seconds, Some(250));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn the_machine_form_has_every_field_in_every_alert() {
 #[test]
 fn a_clock_set_back_is_not_late() {
     let alert = down();
-    assert_eq!(Message::new(&alert, "", Timestamp::from_millis(0)).machine().late_seconds, 0);
+    assert_eq!(Message::new(&alert, "", Timestamp::from_millis(0)).payload().late_seconds, 0);
 }
 
 #[test]

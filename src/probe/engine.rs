@@ -25,8 +25,8 @@ use super::wire::{Connection, Head, Wire};
 /// awc's own timeouts cannot be left out altogether: so long that they never end an exchange.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// An answer of which the head was read, and as much of the body as [`Answer::receive`] was given time for.
-pub(super) struct Answer {
+/// An answer of which the head was read, and as much of the body as [`PartialResponse::receive`] was given time for.
+pub(super) struct PartialResponse {
     pub(super) head: Head,
     body: ClientResponse<BoxedPayloadStream>,
     trace: Rc<Trace>,
@@ -42,7 +42,7 @@ pub(super) async fn ask(
     body: Option<Bytes>,
     method: Method,
     trace: &Rc<Trace>,
-) -> Result<Answer, Failure> {
+) -> Result<PartialResponse, Failure> {
     let mut wire = Some(Wire::new(connection, head, method, Rc::clone(trace)));
     let mut sent = REQUESTS.with(|requests| {
         let request = &requests[method as usize];
@@ -67,10 +67,10 @@ pub(super) async fn ask(
     };
     let body = sent.map_err(|error| failure(trace, &error))?;
     let head = trace.take_head().ok_or_else(|| internal("awc made an answer up".into()))?;
-    Ok(Answer { head, body, trace: Rc::clone(trace), kept: Vec::new(), read: 0, cut_at_bound: false })
+    Ok(PartialResponse { head, body, trace: Rc::clone(trace), kept: Vec::new(), read: 0, cut_at_bound: false })
 }
 
-impl Answer {
+impl PartialResponse {
     /// Reads the body as far as the request wants it. What came before it fails or is dropped stays.
     pub(super) async fn receive(&mut self, request: &Request) -> Result<(), Failure> {
         let bytes_max = request.body_bytes_max;

@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::engine::Answer;
+use super::engine::PartialResponse;
 use super::lookup::Resolver;
 use super::request::{Prepared, server_name};
 use super::trace::Trace;
@@ -34,14 +34,12 @@ pub struct Client {
 /// What to ask.
 #[derive(Clone)]
 pub struct Request {
-    /// The HTTP method.
     pub method: Method,
     /// `http` or `https`. A user name, password or fragment in it is not sent.
     pub url: Url,
     /// Sent as written, in order, in place of our own of the same name; only `content-length` and `transfer-encoding`
     /// are always ours.
     pub headers: Vec<(String, Secret)>,
-    /// The request body, if any.
     pub body: Option<Bytes>,
     /// Bound on the whole exchange, redirects included.
     pub timeout: Duration,
@@ -160,7 +158,7 @@ impl Client {
     }
 
     /// Asks, and asks again where the answer points to, as often as the request allows.
-    async fn follow(&self, prepared: &Prepared, trace: &Rc<Trace>) -> Result<(Answer, u8), Failure> {
+    async fn follow(&self, prepared: &Prepared, trace: &Rc<Trace>) -> Result<(PartialResponse, u8), Failure> {
         let max_redirects = prepared.request.max_redirects;
         let mut hop = prepared.first();
         let mut followed = 0;

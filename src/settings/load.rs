@@ -16,7 +16,7 @@ use super::{ApisSettings, FleetSettings, LogSettings, ProbeSettings, RunSettings
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::fields;
 use crate::configs::schedules::ScheduleCache;
-use crate::configs::timing::{Written, both};
+use crate::configs::timing::{RawTiming, schedule_and_interval};
 use crate::configs::validate::status_set;
 use crate::configs::values::{self, ValueFault};
 
@@ -34,7 +34,6 @@ const SOME_MOMENT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// The settings in force, and where each came from.
 #[derive(Clone, Debug)]
 pub struct LoadedSettings {
-    /// The settings.
     pub settings: Settings,
     /// For `settings show`: every key in the order of the reference page, then what the AWS SDK reads.
     pub effective: Vec<Effective>,
@@ -275,9 +274,9 @@ fn default_schedule(reader: &mut SettingsReader<'_>, built_in: &ApiDefaults) -> 
             row.insert(field.name.to_owned(), value);
         }
     }
-    let (written, mut faults) = Written::read(&row, &mut ScheduleCache::default(), SOME_MOMENT);
+    let (written, mut faults) = RawTiming::read(&row, &mut ScheduleCache::default(), SOME_MOMENT);
     if row.contains_key(fields::SCHEDULE.name) && row.contains_key(fields::INTERVAL_SECONDS.name) {
-        faults.push((&fields::INTERVAL_SECONDS, both()));
+        faults.push((&fields::INTERVAL_SECONDS, schedule_and_interval()));
     }
     for (field, fault) in faults {
         let key = three.iter().find(|(_, f)| f.name == field.name).map_or(&keys::SCHEDULE, |(key, _)| key);

@@ -20,7 +20,6 @@ const ISSUES_MAX: usize = 50;
 /// A settings file.
 #[derive(Debug, Default)]
 pub(super) struct RawFile {
-    /// Where it is.
     pub(super) path: PathBuf,
     /// Values by dotted key, with their lines.
     pub(super) values: BTreeMap<String, (Value, usize)>,

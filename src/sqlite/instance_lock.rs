@@ -42,7 +42,6 @@ pub struct Holder<'a> {
     pub command: &'a str,
     /// The machine that it runs on.
     pub host: &'a str,
-    /// Since when.
     pub since: Timestamp,
 }
 

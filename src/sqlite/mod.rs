@@ -97,7 +97,6 @@ impl SqliteFile {
         if self.path.is_relative() { Path::new(".").join(&self.path) } else { self.path.clone() }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -37,7 +37,7 @@ impl Wal {
         }
         self.looked_at = now;
         let was_held = std::mem::replace(&mut self.is_held, is_held(connection, path));
-        if was_held && self.is_held && self.said.say(now).is_some() {
+        if was_held && self.is_held && self.said.allow(now).is_some() {
             let (mib, wal) = (length(path) >> 20, path.display());
             tracing::warn!(
                 "{wal} has {mib} MiB and grows with each write: another program has been reading the database without an end; \

@@ -48,7 +48,6 @@ pub fn close_all() {
 
 /// What a job works with.
 pub(crate) struct Db {
-    /// The connection.
     pub(crate) connection: Connection,
     /// The file that it was opened on.
     pub(crate) file: SqliteFile,

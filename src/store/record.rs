@@ -348,7 +348,6 @@ impl From<VerdictWord> for Verdict {
 /// Why a record cannot be read, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable {
-    /// Why.
     pub(crate) why: String,
     /// A newer version of this program wrote it.
     pub(crate) is_newer: bool,

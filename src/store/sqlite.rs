@@ -220,13 +220,13 @@ fn commit(db: &mut Db, writes: &[StateWrite]) -> Result<Vec<Result<(), CommitErr
 fn write_one(
     create: &mut rusqlite::Statement<'_>,
     replace: &mut rusqlite::Statement<'_>,
-    StateWrite { over, state }: &StateWrite,
+    StateWrite { expected_version, state }: &StateWrite,
     buffer: &mut Vec<u8>,
 ) -> rusqlite::Result<Result<(), CommitError>> {
     // SQLite counts to i64::MAX. No real version or epoch comes near.
-    let numbers = (i64::try_from(state.version), i64::try_from(*over), i64::try_from(state.epoch));
-    let (Ok(version), Ok(over), Ok(epoch)) = numbers else { return Ok(Err(CommitError::Conflict)) };
-    if version <= over {
+    let numbers = (i64::try_from(state.version), i64::try_from(*expected_version), i64::try_from(state.epoch));
+    let (Ok(version), Ok(expected_version), Ok(epoch)) = numbers else { return Ok(Err(CommitError::Conflict)) };
+    if version <= expected_version {
         return Ok(Err(CommitError::Conflict));
     }
     buffer.clear();
@@ -234,9 +234,9 @@ fn write_one(
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     let text = std::str::from_utf8(buffer)?;
     let (api_id, status) = (state.api_id.as_str(), state.status.as_str());
-    let changed = match over {
+    let changed = match expected_version {
         0 => create.execute(params![api_id, version, status, text])?,
-        _ => replace.execute(params![api_id, version, status, text, over, epoch])?,
+        _ => replace.execute(params![api_id, version, status, text, expected_version, epoch])?,
     };
     Ok(if changed == 1 { Ok(()) } else { Err(CommitError::Conflict) })
 }

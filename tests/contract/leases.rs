@@ -139,9 +139,15 @@ async fn a_write_succeeds_only_over_exactly_the_version_before_it(world: World) 
         assert_eq!(read_one(&*leases, key.clone()).await, None, "and nothing came of it");
         assert_eq!(leases.put(record(1), 0).await, Ok(()));
         assert_eq!(leases.put(record(2), 1).await, Ok(()));
-        for (version, over) in [(1, 0), (2, 1), (4, 3), (3, 1), (4, 2), (u64::MAX, u64::MAX - 1), (0, u64::MAX)] {
-            let written = leases.put(record(version), over).await;
-            assert_eq!(written, Err(CommitError::Conflict), "version {version} over {over}, and 2 is there");
+        for (version, expected_version) in
+            [(1, 0), (2, 1), (4, 3), (3, 1), (4, 2), (u64::MAX, u64::MAX - 1), (0, u64::MAX)]
+        {
+            let written = leases.put(record(version), expected_version).await;
+            assert_eq!(
+                written,
+                Err(CommitError::Conflict),
+                "version {version} over {expected_version}, and 2 is there"
+            );
             assert_eq!(read_one(&*leases, key.clone()).await, Some(record(2)), "nothing changed");
         }
         assert_eq!(leases.put(record(3), 2).await, Ok(()));

@@ -67,8 +67,8 @@ async fn commit_one(store: &dyn StateStore, state: ApiState) -> Result<(), Commi
     commit_over(store, state.version.saturating_sub(1), state).await
 }
 
-async fn commit_over(store: &dyn StateStore, over: u64, state: ApiState) -> Result<(), CommitError> {
-    let mut results = store.commit(vec![StateWrite { over, state: Arc::new(state) }]).await;
+async fn commit_over(store: &dyn StateStore, expected_version: u64, state: ApiState) -> Result<(), CommitError> {
+    let mut results = store.commit(vec![StateWrite { expected_version, state: Arc::new(state) }]).await;
     assert_eq!(results.len(), 1);
     results.remove(0)
 }

@@ -66,8 +66,8 @@ proptest! {
             let leases = DynamoLeases::new(client(&serve(vec![stored]).await), "t");
             let read = leases.read(vec![key.clone()]).await;
             let Some(next) = read.as_ref().ok().and_then(|found| next(found.first()?)) else { return (read, None) };
-            let over = next.version() - 1;
-            let written = leases.put(next.clone(), over).await;
+            let expected_version = next.version() - 1;
+            let written = leases.put(next.clone(), expected_version).await;
             (read, Some((written, next, leases.read(vec![key]).await)))
         });
         match read {

@@ -27,7 +27,7 @@ pub(crate) fn state(api_id: &str, status: Status) -> ApiState {
 
 /// The first write of a record.
 fn written_first(state: ApiState) -> StateWrite {
-    StateWrite { over: 0, state: Arc::new(state) }
+    StateWrite { expected_version: 0, state: Arc::new(state) }
 }
 
 pub(crate) fn channels(names: &[&str]) -> Vec<String> {

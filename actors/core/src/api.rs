@@ -73,7 +73,6 @@ impl ApiId {
         self.0.strip_prefix(MONITOR_PROBER).map(|api_id| Self(api_id.into()))
     }
 
-    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -119,20 +118,13 @@ impl Borrow<str> for ApiId {
 /// The HTTP methods that a probe may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// What users do; the default.
     #[default]
     Get,
-    /// Headers alone.
     Head,
-    /// With a body.
     Post,
-    /// With a body.
     Put,
-    /// With a body.
     Patch,
-    /// Rarely wise in a probe, but allowed.
     Delete,
-    /// What the API allows.
     Options,
 }
 
@@ -168,17 +160,13 @@ impl fmt::Display for Method {
 /// One API, validated: what to ask, how often, and what counts as an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiConfig {
-    /// The key.
     pub api_id: ApiId,
-    /// What people call it.
     pub name: String,
     /// `http` or `https`, without user name or fragment.
     pub url: String,
-    /// The HTTP method.
     pub method: Method,
     /// Request headers, by name. Every value is treated as a secret.
     pub headers: Vec<(String, Secret)>,
-    /// The request body, if any.
     pub body: Option<Secret>,
     /// The status codes that count as a pass.
     pub expected_status: StatusSet,
@@ -258,7 +246,6 @@ impl ApiConfig {
 /// The part of a config that decisions hang on, borrowed from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy<'a> {
-    /// The key.
     pub api_id: &'a ApiId,
     /// For the words of an alert.
     pub name: &'a str,

@@ -16,9 +16,7 @@ use crate::time::Timestamp;
 /// A confirmed change of status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The status before.
     pub from: Status,
-    /// The status now.
     pub to: Status,
 }
 
@@ -48,13 +46,11 @@ pub enum Reason {
 pub struct Decision {
     /// The state now; its version is still that of the record it came from.
     pub next: ApiState,
-    /// The status before.
     pub from: Status,
     /// The last alert in `next.owed` is owed because of this.
     pub owes: bool,
     /// Probe again after this long, because the API is suspect; `None`: at the next tick.
     pub recheck: Option<Duration>,
-    /// Why.
     pub reason: Reason,
 }
 
@@ -65,7 +61,6 @@ impl Decision {
         (from != to).then_some(Transition { from, to })
     }
 
-    /// The alert that is owed for it.
     pub fn owed(&self) -> Option<&Alert> {
         self.next.owed.last().map(|owed| &owed.alert).filter(|_| self.owes)
     }

@@ -26,7 +26,6 @@ pub const LAST_ERROR_CHARS_MAX: usize = 200;
 /// An alert that is not delivered everywhere yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwedAlert {
-    /// What to tell.
     pub alert: Alert,
     /// The channels that must have it: those of the owner that decided it. Empty in a record from before this was noted, until
     /// its owner has [addressed](address) it.
@@ -38,7 +37,6 @@ pub struct OwedAlert {
 /// What came so far of telling one alert through one channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// The name of the channel.
     pub channel: String,
     /// The channel has it.
     pub delivered: bool,

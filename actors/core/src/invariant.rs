@@ -13,7 +13,6 @@ pub struct Invariant {
     pub holds: fn(&ApiState) -> bool,
 }
 
-/// All of them.
 pub const ALL: [Invariant; 7] = [
     Invariant {
         name: "there is an open incident exactly while the status is down",

@@ -16,7 +16,6 @@ pub struct RestartPolicy {
     pub delay_max: Duration,
     /// So many deaths within the period are borne; one more is too many.
     pub intensity: u32,
-    /// The period.
     pub period: Duration,
     /// Between the lives of a child that is given up.
     pub slow: Duration,
@@ -53,15 +52,9 @@ impl Default for RestartPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartDecision {
     /// Start it again after this long.
-    Restart {
-        /// The delay.
-        after: Duration,
-    },
+    Restart { after: Duration },
     /// It died too often: say so, and try again after this long.
-    GiveUp {
-        /// The delay.
-        again_after: Duration,
-    },
+    GiveUp { again_after: Duration },
 }
 
 /// The deaths of one child that are remembered: at most one more than the intensity.

@@ -59,7 +59,6 @@ pub struct Streak {
 pub struct LastProbe {
     /// When it was over.
     pub at: Timestamp,
-    /// Its verdict.
     pub verdict: Verdict,
     /// How long the exchange took, if there was an answer.
     pub latency_ms: Option<u32>,
@@ -72,7 +71,6 @@ pub struct LastProbe {
 /// The state of one API: one record in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiState {
-    /// The key.
     pub api_id: ApiId,
     /// Grows by one with each stored write; 0 for a state that was never stored.
     pub version: u64,
@@ -91,7 +89,6 @@ pub struct ApiState {
     pub last_alerted: Status,
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
-    /// The last probe.
     pub last_probe: Option<LastProbe>,
     /// Ticks that could not run since the API was first seen.
     pub missed_ticks: u64,

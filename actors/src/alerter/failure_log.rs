@@ -37,7 +37,7 @@ impl FailureLog {
         let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
         let (failures, retry_seconds) = (message.failures.saturating_add(1), wait.as_secs_f64());
         self.failures += 1;
-        if self.said.say(self.began.elapsed()).is_none() {
+        if self.said.allow(self.began.elapsed()).is_none() {
             tracing::debug!(channel, alert_id, %error, failures, retry_seconds, "alert not delivered yet");
             return;
         }

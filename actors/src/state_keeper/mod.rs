@@ -183,9 +183,9 @@ impl Actor for StateKeeper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let look = |keeper: &mut Self, ctx: &mut Context<Self>| keeper.apply(ctx, keep::Keeper::look);
-        look(self, ctx);
-        ctx.run_interval(LOOK_EVERY, look);
+        let tick = |keeper: &mut Self, ctx: &mut Context<Self>| keeper.apply(ctx, keep::Keeper::tick);
+        tick(self, ctx);
+        ctx.run_interval(LOOK_EVERY, tick);
     }
 }
 
@@ -242,7 +242,7 @@ impl Handler<GivenUp> for StateKeeper {
     fn handle(&mut self, GivenUp { api, why }: GivenUp, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
             core.prober_given_up(&api, why, now);
-            core.look(now);
+            core.tick(now);
         });
     }
 }
@@ -368,7 +368,7 @@ impl Handler<FleetIs> for StateKeeper {
         self.apply(ctx, |core, now| {
             core.others_have(channels);
             core.on_fleet_status(fault, now);
-            core.look(now);
+            core.tick(now);
         });
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::Supervisor;
-use super::source::{How, Reading, Source, read, read_some, revision};
+use super::source::{ReadMode, ReadResult, Source, read, read_some, revision};
 use crate::lease_holder::Sight;
 use crate::ports::{ConfigSource, LoadedConfigs};
 use crate::state_keeper::ApplyConfigs;
@@ -52,7 +52,6 @@ pub struct LoadReport {
 /// The sources, and what is under way with them.
 pub(super) struct Configs {
     sources: Vec<Source>,
-    /// What runs.
     pub(super) running: Roster,
     loading: bool,
     /// Loads begun so far: the number of the latest one.
@@ -110,8 +109,8 @@ impl Configs {
     }
 
     /// Whether what was just read asks for anything to be done with what is owned.
-    fn differ(&self, readings: &[Reading], is_owned: impl Fn(&ApiId) -> bool, now: Duration) -> bool {
-        if readings.iter().all(Reading::is_unchanged) {
+    fn differ(&self, readings: &[ReadResult], is_owned: impl Fn(&ApiId) -> bool, now: Duration) -> bool {
+        if readings.iter().all(ReadResult::is_unchanged) {
             return false;
         }
         let rosters: Vec<Roster> = self.sources.iter().zip(readings).map(|(s, r)| s.with(r, now)).collect();
@@ -164,11 +163,11 @@ impl Supervisor {
     /// Reads every source that may have changed; only one reading at a time.
     pub(super) fn reload(&mut self, ctx: &mut Context<Self>) {
         let now = self.uptime();
-        let all = self.configs.sources.iter().map(|source| How::Unless(source.known(now))).collect();
+        let all = self.configs.sources.iter().map(|source| ReadMode::IfChanged(source.known(now))).collect();
         self.read_sources(all, ctx);
     }
 
-    fn read_sources(&mut self, how: Vec<How>, ctx: &mut Context<Self>) {
+    fn read_sources(&mut self, how: Vec<ReadMode>, ctx: &mut Context<Self>) {
         if self.stopping.is_some() || self.escalated {
             self.configs.forget_waiters();
             return;
@@ -180,8 +179,8 @@ impl Supervisor {
         self.configs.loading = true;
         self.configs.begun += 1;
         let number = self.configs.begun;
-        let is_again = how.iter().any(|how| matches!(how, How::AgainUnless(_)));
-        let is_of_all = !how.iter().any(|how| matches!(how, How::Not));
+        let is_again = how.iter().any(|how| matches!(how, ReadMode::AgainIfChanged(_)));
+        let is_of_all = !how.iter().any(|how| matches!(how, ReadMode::Skip));
         let revision = if is_of_all { self.revision_of_all().map(|all| all.revision) } else { None };
         if is_of_all {
             self.configs.loaded_at = Instant::now();
@@ -209,8 +208,8 @@ impl Supervisor {
         }));
     }
 
-    fn loaded(&mut self, results: Vec<Reading>, ctx: &mut Context<Self>) {
-        if results.iter().all(Reading::is_unchanged) && !self.configs.apply_when_up {
+    fn loaded(&mut self, results: Vec<ReadResult>, ctx: &mut Context<Self>) {
+        if results.iter().all(ReadResult::is_unchanged) && !self.configs.apply_when_up {
             return self.answer_waiters();
         }
         let before = self.tells_others().then(|| self.configs.rows());
@@ -305,7 +304,7 @@ impl Supervisor {
         let every = if self.is_follower() { FOLLOW_EVERY } else { self.options.reload_every };
         let now = self.uptime();
         if self.configs.loaded_at.elapsed() >= every {
-            let again = self.configs.sources.iter().map(|source| How::AgainUnless(source.known(now))).collect();
+            let again = self.configs.sources.iter().map(|source| ReadMode::AgainIfChanged(source.known(now))).collect();
             return self.read_sources(again, ctx);
         }
         self.close_unconfigured(now, ctx);
@@ -319,10 +318,14 @@ impl Supervisor {
             supervisor.configs.asking = false;
             let now = supervisor.uptime();
             let sources = supervisor.configs.sources.iter().zip(revisions);
-            let how: Vec<How> = sources
-                .map(|(source, revision)| if source.is_look_due(revision, now) { How::Unless(None) } else { How::Not })
+            let how: Vec<ReadMode> = sources
+                .map(
+                    |(source, revision)| {
+                        if source.is_look_due(revision, now) { ReadMode::IfChanged(None) } else { ReadMode::Skip }
+                    },
+                )
                 .collect();
-            let is_any_due = how.iter().any(|how| !matches!(how, How::Not));
+            let is_any_due = how.iter().any(|how| !matches!(how, ReadMode::Skip));
             if is_any_due && !supervisor.configs.loading {
                 supervisor.read_sources(how, ctx);
             }

@@ -15,7 +15,6 @@ use crate::ports::{CommitError, StoreError};
 /// How a line fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LineFault {
-    /// It works.
     #[default]
     None,
     /// Nothing arrives, and that is said at once.
@@ -114,10 +113,10 @@ impl MemoryLeases {
         lock(&self.0).epoch_fell
     }
 
-    fn put(&self, record: LeaseRecord, over: u64) -> Result<(), CommitError> {
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> Result<(), CommitError> {
         let mut world = lock(&self.0);
         let stored = world.records.get(&record.key());
-        if stored.map_or(0, LeaseRecord::version) != over || record.version() != over + 1 {
+        if stored.map_or(0, LeaseRecord::version) != expected_version || record.version() != expected_version + 1 {
             return Err(CommitError::Conflict);
         }
         if let LeaseRecord::Assignment(after) = &record {
@@ -139,7 +138,6 @@ impl MemoryLeases {
 }
 
 impl LeaseLine {
-    /// From now on.
     pub fn set_fault(&self, fault: LineFault) {
         lock(&self.line).fault = fault;
     }
@@ -147,13 +145,13 @@ impl LeaseLine {
     /// Writes that were held back arrive now, in their order.
     pub fn deliver(&self) {
         let held_back = std::mem::take(&mut lock(&self.line).held_back);
-        for (record, over) in held_back {
-            let _ = self.write(record, over); // nobody waits for the answer
+        for (record, expected_version) in held_back {
+            let _ = self.write(record, expected_version); // nobody waits for the answer
         }
     }
 
-    fn write(&self, record: LeaseRecord, over: u64) -> Result<(), CommitError> {
-        self.world.put(record.clone(), over)?;
+    fn write(&self, record: LeaseRecord, expected_version: u64) -> Result<(), CommitError> {
+        self.world.put(record.clone(), expected_version)?;
         if let Some(stage) = &lock(&self.line).stage {
             stage.record(Event::Leased { record: Box::new(record) });
         }
@@ -206,15 +204,15 @@ impl Leases for LeaseLine {
         .boxed()
     }
 
-    fn put(&self, record: LeaseRecord, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>> {
         async move {
             lock(&self.line).writes += 1;
             let fault = self.pass().await.map_err(CommitError::Store)?;
             if fault == LineFault::HoldsWrites {
-                lock(&self.line).held_back.push((record, over));
+                lock(&self.line).held_back.push((record, expected_version));
                 return Err(CommitError::Store(unavailable()));
             }
-            let written = self.write(record, over);
+            let written = self.write(record, expected_version);
             come_back(fault).await.map_err(CommitError::Store)?;
             written
         }

@@ -18,7 +18,6 @@ use crate::ports::{
 /// How the store fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StoreFault {
-    /// It works.
     #[default]
     None,
     /// It refuses at once.
@@ -133,7 +132,6 @@ impl MemoryStore {
         if fault == StoreFault::None { self.lock().fault } else { fault }
     }
 
-    /// From now on.
     pub fn set_fault(&self, fault: StoreFault) {
         self.lock().fault = fault;
     }
@@ -299,7 +297,7 @@ impl MemoryStore {
 }
 
 impl Inner {
-    fn write(&mut self, StateWrite { over, state }: &StateWrite) -> Result<(), CommitError> {
+    fn write(&mut self, StateWrite { expected_version, state }: &StateWrite) -> Result<(), CommitError> {
         self.asked += 1;
         if self.refused.contains(&state.api_id) {
             let (what, remedy) = ("planted".into(), "mend it".into());
@@ -312,7 +310,7 @@ impl Inner {
             return Err(CommitError::Store(unavailable()));
         }
         let (version, epoch) = self.records.get(&state.api_id).map_or((0, 0), |record| (record.version, record.epoch));
-        if version != *over || epoch > state.epoch || state.version <= *over {
+        if version != *expected_version || epoch > state.epoch || state.version <= *expected_version {
             return Err(CommitError::Conflict);
         }
         self.records.insert(state.api_id.clone(), Arc::clone(state));

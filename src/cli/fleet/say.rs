@@ -20,10 +20,10 @@ pub(in crate::cli) async fn say(leases: &dyn Leases, notice: &Notice) -> Result<
         let Some(LeaseRecord::Assignment(mut assignment)) = leases.read(vec![Key::Assignment]).await?.pop() else {
             return Ok(false);
         };
-        let over = assignment.version;
-        assignment.version = over.saturating_add(1);
+        let expected_version = assignment.version;
+        assignment.version = expected_version.saturating_add(1);
         assignment.say(notice.clone());
-        match leases.put(LeaseRecord::Assignment(assignment), over).await {
+        match leases.put(LeaseRecord::Assignment(assignment), expected_version).await {
             Ok(()) => return Ok(true),
             Err(CommitError::Conflict) => tokio::time::sleep(AGAIN_AFTER).await,
             Err(CommitError::Store(error)) => return Err(error),

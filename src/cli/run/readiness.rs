@@ -31,7 +31,6 @@ pub(super) enum Configs {
 }
 
 impl NotReady {
-    /// In words.
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::KeeperSilent => "the state-keeper does not answer",

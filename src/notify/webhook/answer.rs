@@ -3,16 +3,21 @@
 use api_health_actors::ports::NotifyError;
 use api_health_core::{Failure, Timestamp, text};
 
+use super::redact::Redactor;
 use super::refusal::{Refusal, refusal};
 use super::retry_after::retry_after;
-use super::said::Hidden;
 use crate::probe::Reply;
 
 /// The most characters that are told of why there was no answer.
 const DETAIL_CHARS_MAX: usize = 200;
 
 /// What an answer means. It is told with `host` and with its first words, less what is `hidden`.
-pub(super) fn classify_response(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) -> Result<(), NotifyError> {
+pub(super) fn classify_response(
+    reply: &Reply,
+    host: &str,
+    hidden: &Redactor,
+    now: Timestamp,
+) -> Result<(), NotifyError> {
     let status = reply.status;
     let refusal = match status {
         // What is longer than is read of it is no refusal.

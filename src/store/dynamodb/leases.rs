@@ -49,16 +49,16 @@ impl Leases for DynamoLeases {
         .boxed()
     }
 
-    fn put(&self, record: LeaseRecord, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>> {
         async move {
-            if over.checked_add(1) != Some(record.version()) {
+            if expected_version.checked_add(1) != Some(record.version()) {
                 return Err(CommitError::Conflict);
             }
             let fields = lease::fields(&record).map_err(|why| {
                 let call = Call::new(&self.client, &self.table, "dynamodb:PutItem");
                 CommitError::Store(call.odd(&format!("cannot hold {}: {why}", lease::key_text(&record.key()))).into())
             })?;
-            put_over(&self.client, &self.table, value::item(fields), over, None).await
+            put_over(&self.client, &self.table, value::item(fields), expected_version, None).await
         }
         .boxed()
     }

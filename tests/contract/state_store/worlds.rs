@@ -164,7 +164,7 @@ fn on_dynamodb<F: Future<Output = ()>>(endpoint: &str, promise: fn(World) -> F) 
 
 /// Writes `state` over the version before it, as a keeper does as a rule.
 pub(crate) fn over_the_one_before(state: ApiState) -> StateWrite {
-    StateWrite { over: state.version.saturating_sub(1), state: Arc::new(state) }
+    StateWrite { expected_version: state.version.saturating_sub(1), state: Arc::new(state) }
 }
 
 pub(crate) fn id(text: &str) -> ApiId {

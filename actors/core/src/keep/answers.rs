@@ -95,7 +95,7 @@ impl Keeper {
         let others_went_through = began.is_some_and(|began| self.health.has_stored_since(began));
         self.ledger.failed(api_id, now.uptime, matches!(error, StoreError::Misconfigured { .. }));
         if others_went_through && !self.health.is_out() {
-            if let Some(lines_left_out) = self.throttles.one_record.say(now.uptime) {
+            if let Some(lines_left_out) = self.throttles.one_record.allow(now.uptime) {
                 let error = error.to_string();
                 self.lines.push(Line::OneRecord { api_id: api_id.clone(), error, lines_left_out });
             }
@@ -178,13 +178,13 @@ impl Keeper {
                 self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found })
             }
             ConflictResolution::OldCopy => {
-                if let Some(lines_left_out) = self.throttles.old_copy.say(now.uptime) {
+                if let Some(lines_left_out) = self.throttles.old_copy.allow(now.uptime) {
                     self.lines.push(Line::OldCopy { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.ledger.queue(api_id);
             }
             ConflictResolution::Adopted { forgot, told } => {
-                if let Some(lines_left_out) = self.throttles.other_record.say(now.uptime) {
+                if let Some(lines_left_out) = self.throttles.other_record.allow(now.uptime) {
                     self.lines.push(Line::Adopted { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.adopted(api_id, forgot, &told, now);
@@ -213,7 +213,7 @@ impl Keeper {
 
     /// Somebody deleted the record: it is written again as it is known here, and with it the others, if it was there before.
     fn gone(&mut self, api_id: &ApiId, now: Moment) {
-        let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.over > 0);
+        let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.stored_version > 0);
         let others = self.ledger.on_record_lost(api_id, now.uptime);
         if was_stored {
             self.lines.push(Line::RecordGone { api_id: api_id.clone() });

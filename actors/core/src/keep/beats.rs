@@ -107,7 +107,7 @@ impl Beats {
         self.outcomes = self.outcomes.saturating_add(outcomes);
         self.since = since;
         self.failed_at = Some(now);
-        (self.under_way_since.take(), self.said.say(now))
+        (self.under_way_since.take(), self.said.allow(now))
     }
 
     /// Another life of the keeper goes on from here: nothing is under way.

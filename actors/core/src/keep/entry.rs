@@ -46,7 +46,6 @@ pub(super) enum Writing {
     Idle,
     /// Only figures moved: it may wait until then.
     AtCheckpoint(Duration),
-    /// In the queue.
     Queued,
     /// Under way, in the call of that number.
     InFlight(u64),
@@ -72,14 +71,13 @@ pub(super) enum ConflictResolution {
     },
 }
 
-/// One API.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// All that is known, including what is not stored yet. The epoch is that of the newest record that is known, and so is the
     /// version, unless a write of a higher one was given up.
     pub(super) state: ApiState,
     /// The version of the stored record, as far as that is known; 0: there is none.
-    pub(super) over: u64,
+    pub(super) stored_version: u64,
     /// The fingerprint of its request while it is configured and enabled. Outcomes with another one come too late, and do not count.
     pub(super) request_fingerprint: Option<u16>,
     /// Since when a write of an owner before this one may still land: until the stored record carries this one's epoch. `None`:
@@ -104,7 +102,7 @@ impl Entry {
     /// An API as it was stored, or unknown.
     pub(super) fn new(state: ApiState, unsealed_since: Option<Duration>) -> Self {
         Self {
-            over: state.version,
+            stored_version: state.version,
             state,
             request_fingerprint: None,
             unsealed_since,
@@ -202,9 +200,9 @@ impl Entry {
             return pending_write.write.clone();
         }
         self.dirty = false;
-        let version = self.state.version.max(self.over).saturating_add(1);
+        let version = self.state.version.max(self.stored_version).saturating_add(1);
         let state = Arc::new(ApiState { version, epoch, ..self.state.clone() });
-        let write = StateWrite { over: self.over, state };
+        let write = StateWrite { expected_version: self.stored_version, state };
         self.pending_write =
             Some(Box::new(PendingWrite { write: write.clone(), since: now, unstored: self.unstored.take() }));
         write
@@ -214,7 +212,8 @@ impl Entry {
     pub(super) fn stored(&mut self) {
         if let Some(pending_write) = self.pending_write.take() {
             let written = &pending_write.write.state;
-            (self.state.version, self.state.epoch, self.over) = (written.version, written.epoch, written.version);
+            (self.state.version, self.state.epoch, self.stored_version) =
+                (written.version, written.epoch, written.version);
             self.unsealed_since = None;
         }
         self.failures = 0;
@@ -240,7 +239,7 @@ impl Entry {
     /// There is no record, although there was one: somebody deleted it. What is known here is all that is known, so it is
     /// written again as it is; nothing that was told is told anew.
     pub(super) fn on_record_missing(&mut self) {
-        self.over = 0;
+        self.stored_version = 0;
         self.reopen();
     }
 
@@ -274,7 +273,7 @@ impl Entry {
             return ConflictResolution::HigherEpoch;
         }
         if (stored.epoch, stored.version) <= (self.state.epoch, self.state.version) {
-            self.over = stored.version;
+            self.stored_version = stored.version;
             self.reopen();
             return ConflictResolution::OldCopy;
         }
@@ -283,7 +282,7 @@ impl Entry {
         let forgot = unstored.is_some();
         let Unstored { taken, told, .. } = unstored.map(|unstored| *unstored).unwrap_or_default();
         let missed_ticks = self.state.missed_ticks.max(stored.missed_ticks);
-        self.over = stored.version;
+        self.stored_version = stored.version;
         self.dirty = missed_ticks != stored.missed_ticks;
         self.state = ApiState { missed_ticks, ..stored };
         self.failures = 0;

@@ -115,7 +115,7 @@ impl Health {
         outage.error = error.clone();
         outage.is_of_states |= is_of_states;
         // Under throttling it comes and goes many times in a second.
-        if is_certain && let Some(lines_left_out) = self.said.say(now) {
+        if is_certain && let Some(lines_left_out) = self.said.allow(now) {
             let seconds = now.saturating_sub(outage.since).as_secs();
             let error = error.to_string();
             lines.push(Line::StoreGone { error, seconds, waiting, lines_left_out, still: outage.is_said });

@@ -165,7 +165,9 @@ impl Ledger {
         }
         let other = self.lazy.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
             let may_be_written = |(api_id, entry): &(&ApiId, &Entry)| {
-                entry.writing == Writing::Idle && entry.over > 0 && (entry.is_watched() || api_id.is_self_monitoring())
+                entry.writing == Writing::Idle
+                    && entry.stored_version > 0
+                    && (entry.is_watched() || api_id.is_self_monitoring())
             };
             let entries = self.waiting.is_empty().then_some(&self.entries)?;
             entries.iter().find(may_be_written).map(|(api_id, _)| api_id.clone())
@@ -258,12 +260,13 @@ impl Ledger {
     /// that say more than that all is well, so that a restart forgets nothing. What was stored since then and is gone again
     /// begins this anew. How many others there are; `None`: this record was not there either.
     pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Duration) -> Option<usize> {
-        let was_there = |entry: &Entry| entry.over > 0 && entry.stored_after_wipes == self.store_wipes;
+        let was_there = |entry: &Entry| entry.stored_version > 0 && entry.stored_after_wipes == self.store_wipes;
         if !self.entries.get(api_id).is_some_and(was_there) {
             return None;
         }
         self.store_wipes += 1;
-        let others: Vec<ApiId> = self.entries.iter().filter(|(_, e)| e.over > 0).map(|(id, _)| id.clone()).collect();
+        let others: Vec<ApiId> =
+            self.entries.iter().filter(|(_, e)| e.stored_version > 0).map(|(id, _)| id.clone()).collect();
         Some(self.write_anew(others, now))
     }
 

@@ -72,13 +72,10 @@ pub struct Setup {
     pub checkpoint: Duration,
     /// The names of the channels that every alert is owed to.
     pub channels: Vec<String>,
-    /// How this store likes to be written to.
     pub limits: CommitLimits,
     /// This process, for people.
     pub instance: String,
-    /// What people call the store.
     pub store_name: String,
-    /// The version of the program.
     pub version: &'static str,
     /// Waits that an earlier process noted are waited for. Not in a single round, which is over before: whoever starts one
     /// now and then sees to the pauses.
@@ -100,25 +97,17 @@ pub struct Setup {
 pub enum Effect {
     /// Write these; the answer goes to [`Keeper::committed`].
     Commit {
-        /// The number of the call.
         call: u64,
         /// At most one of each API.
         writes: Vec<StateWrite>,
     },
     /// Read the record of this API; the answer goes to [`Keeper::read`].
-    Load {
-        /// The number of the call.
-        call: u64,
-        /// Whose.
-        api_id: ApiId,
-    },
+    Load { call: u64, api_id: ApiId },
     /// Hand an alert over; the answer goes to [`Keeper::on_delivery_result`].
     Deliver {
-        /// Whose.
         api_id: ApiId,
         /// Through which channel.
         channel: Channel,
-        /// What to tell.
         alert: Arc<Alert>,
         /// Attempts that failed before this one.
         failures: u32,
@@ -131,7 +120,6 @@ pub enum Effect {
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
     Lost {
-        /// The shard.
         shard: Shard,
         /// What was found in one of its records.
         epoch: u64,
@@ -160,7 +148,6 @@ pub enum FlushUntil {
 pub struct Completed {
     /// The config that it was probed and judged by.
     pub api: Arc<ApiConfig>,
-    /// The verdict.
     pub outcome: Outcome,
     /// Ticks missed since the last one.
     pub missed_ticks: u64,
@@ -168,7 +155,6 @@ pub struct Completed {
     pub next_tick_in: Option<Duration>,
 }
 
-/// The keeper.
 #[derive(Debug)]
 pub struct Keeper {
     setup: Setup,
@@ -256,7 +242,7 @@ impl Keeper {
     }
 
     /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
-    pub fn look(&mut self, now: Moment) {
+    pub fn tick(&mut self, now: Moment) {
         self.flush_leaving_shards();
         self.ledger.queue_what_is_due(now.uptime, self.flushing);
         if self.health.is_out() && self.health.may_be_tried(now.uptime) {
@@ -397,7 +383,7 @@ impl Keeper {
             FlushUntil::Stored | FlushUntil::Delivered => self.flushing = true,
         }
         self.waiters.push((until, waiter));
-        self.look(now);
+        self.tick(now);
     }
 
     fn answer_waiters(&mut self) {

@@ -47,7 +47,7 @@ impl Keeper {
             }
         }
         self.ledger.write_anew(to_seal, now.uptime);
-        self.look(now);
+        self.tick(now);
         found
     }
 
@@ -86,7 +86,7 @@ impl Keeper {
             self.effects.push(Effect::ShardsReleased(unknown));
         }
         self.flush_leaving_shards();
-        self.look(now);
+        self.tick(now);
     }
 
     /// Whoever waits for those shards waits for no checkpoint: how an attempt ended that was under way is stored as well.

@@ -44,7 +44,6 @@ pub enum DeliveryResult {
     Delivered,
     /// It has not, or nobody knows.
     Failed {
-        /// Why.
         why: String,
         /// How long to wait before the next attempt.
         wait: Duration,
@@ -81,11 +80,11 @@ impl Keeper {
         let nobody_else_can = match self.lease {
             Lease::Held => true,
             Lease::Out => false,
-            Lease::Lapsed { since, met_others, refused } => {
-                let lapsed_at = now.saturating_sub(since);
+            Lease::Lapsed { lapsed_for, met_others, refused } => {
+                let lapsed_at = now.saturating_sub(lapsed_for);
                 let network_is_well = self.passed_at.is_some_and(|at| at > lapsed_at);
                 let silent = !refused && self.health.is_silent();
-                silent && (!met_others || (since >= LAPSED_MIN && network_is_well))
+                silent && (!met_others || (lapsed_for >= LAPSED_MIN && network_is_well))
             }
         };
         if self.setup.fail_open && is_due && nobody_else_can { May::Unstored } else { May::No }
@@ -241,7 +240,7 @@ impl Keeper {
         }
         // What comes next does not wait for the next try of what is owed no more.
         self.delivery_queue.forget_waits(|api_id, of| **of == *channel && dropped_of.contains(api_id));
-        self.look(now);
+        self.tick(now);
         dropped
     }
 
@@ -292,7 +291,7 @@ impl Keeper {
                 }
             }
         }
-        if !foreign.is_empty() && self.throttles.foreign_channel.say(now.uptime).is_some() {
+        if !foreign.is_empty() && self.throttles.foreign_channel.allow(now.uptime).is_some() {
             foreign.sort_unstable();
             self.lines.extend(foreign.into_iter().map(|(channel, alerts)| Line::ForeignChannel { channel, alerts }));
         }

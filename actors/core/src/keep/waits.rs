@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// The first step.
 const STEP_MIN: Duration = Duration::from_millis(100);
 
 /// The step never grows past this, so that no wait is longer than twice this.

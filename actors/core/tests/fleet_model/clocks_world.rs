@@ -145,8 +145,8 @@ impl World {
         let now = self.now;
         let (due, late): (Vec<_>, Vec<_>) = std::mem::take(&mut self.late).into_iter().partition(|(at, ..)| *at <= now);
         self.late = late;
-        for (_, record, over) in due {
-            let _ = self.write(record, over);
+        for (_, record, expected_version) in due {
+            let _ = self.write(record, expected_version);
         }
         for who in 0..self.workers.len() {
             if self.workers[who].paused_until > now {
@@ -170,16 +170,16 @@ impl World {
         let fate = if self.workers[who].cut_until > self.now { Fate::Lost } else { fate };
         let lost = matches!(fate, Fate::Lost | Fate::Late);
         let mut event = match call {
-            Effect::Put { record, over } => {
+            Effect::Put { record, expected_version } => {
                 if matches!(&record, LeaseRecord::Worker(own) if own.id == super::named(who)) {
                     self.workers[who].renewal_sent = Some(self.now);
                 }
                 if fate == Fate::Late {
-                    self.late.push((self.now + 4, record.clone(), over));
+                    self.late.push((self.now + 4, record.clone(), expected_version));
                 }
                 let is_own = record.key() == Key::Worker(super::named(who));
                 let is_swap = record.key() == Key::Assignment;
-                let mut done = if lost { Err(CallError::NoAnswer) } else { self.write(record, over) };
+                let mut done = if lost { Err(CallError::NoAnswer) } else { self.write(record, expected_version) };
                 let is_second = done == Err(CallError::Conflict);
                 if is_second
                     && ((self.planted == Planted::RenewsOverAFence && is_own)
@@ -234,9 +234,9 @@ impl World {
         self.send(who, event);
     }
 
-    fn write(&mut self, record: LeaseRecord, over: u64) -> Result<(), CallError> {
+    fn write(&mut self, record: LeaseRecord, expected_version: u64) -> Result<(), CallError> {
         let stored = self.store.get(&record.key());
-        if self.planted != Planted::NoVersions && stored.map_or(0, LeaseRecord::version) != over {
+        if self.planted != Planted::NoVersions && stored.map_or(0, LeaseRecord::version) != expected_version {
             return Err(CallError::Conflict);
         }
         if let (Some(LeaseRecord::Assignment(before)), LeaseRecord::Assignment(after)) = (stored, &record)

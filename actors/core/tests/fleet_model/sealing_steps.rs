@@ -19,7 +19,6 @@ pub(super) enum Planted {
     NoCondition,
     /// Whoever came second does not look at the epoch.
     NoLook,
-    /// Neither.
     NoEpoch,
     /// A write is not conditional on the version.
     NoVersion,

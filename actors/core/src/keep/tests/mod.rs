@@ -189,16 +189,16 @@ impl Desk {
     fn wait(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         if let Some((since, met_others)) = self.lapsed {
-            self.keeper.set_lease(Lease::Lapsed { since: self.now - since, met_others, refused: false });
+            self.keeper.set_lease(Lease::Lapsed { lapsed_for: self.now - since, met_others, refused: false });
         }
-        self.keeper.look(moment(self.now));
+        self.keeper.tick(moment(self.now));
         self.take();
     }
 
     /// The lease cannot be renewed from now on.
     fn lapse(&mut self, met_others: bool) {
         self.lapsed = Some((self.now, met_others));
-        self.keeper.set_lease(Lease::Lapsed { since: Duration::ZERO, met_others, refused: false });
+        self.keeper.set_lease(Lease::Lapsed { lapsed_for: Duration::ZERO, met_others, refused: false });
     }
 
     fn renew(&mut self) {
@@ -264,10 +264,10 @@ impl Desk {
     fn write(&mut self, write: &StateWrite) -> Result<(), CommitError> {
         let there = self.store.get(&write.state.api_id);
         let fits = match there {
-            None => write.over == 0,
-            Some(there) => there.version == write.over && there.epoch <= write.state.epoch,
+            None => write.expected_version == 0,
+            Some(there) => there.version == write.expected_version && there.epoch <= write.state.epoch,
         };
-        assert!(write.state.version > write.over);
+        assert!(write.state.version > write.expected_version);
         if fits {
             self.store.insert(write.state.api_id.clone(), (*write.state).clone());
             Ok(())

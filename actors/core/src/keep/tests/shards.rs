@@ -77,7 +77,8 @@ fn a_write_of_the_owner_before_that_lands_before_the_seal_counts() {
     let stored = desk.stored("shop");
     assert_eq!((stored.status, stored.epoch, stored.owed.len()), (Status::Down, 2, 0));
     // Another one of its writes lands too late.
-    let late = StateWrite { over: stored.version - 1, state: Arc::new(ApiState { epoch: 1, ..stored.clone() }) };
+    let late =
+        StateWrite { expected_version: stored.version - 1, state: Arc::new(ApiState { epoch: 1, ..stored.clone() }) };
     assert_eq!(desk.write(&late), Err(CommitError::Conflict));
 }
 

@@ -8,7 +8,6 @@ use crate::own::notices::Notice;
 use crate::own::records::{Key, LeaseRecord};
 use crate::own::shards::{Shard, ShardSet};
 
-/// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The time that was slept for has come, or anything else; never wrong.
@@ -31,7 +30,6 @@ pub enum Event {
     /// The highest epoch in the records of a shard that was gained. If that is not below the one it was gained with, it is taken
     /// once more with a higher one, and is not to be used before.
     FoundEpoch {
-        /// The shard.
         shard: Shard,
         /// 0 if no record has any.
         epoch: u64,
@@ -66,27 +64,22 @@ pub enum CallError {
     Refused,
 }
 
-/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Ask whether probing progresses. Answered by [`Event::Progress`], also where nobody answers.
     AskProgress,
-    /// Write this record over exactly the version `over`; 0: there must be none. Answered by [`Event::Put`].
+    /// Write this record over exactly the version `expected_version`; 0: there must be none. Answered by [`Event::Put`].
     Put {
         /// Its own version is already one higher.
         record: LeaseRecord,
         /// The version that it replaces.
-        over: u64,
+        expected_version: u64,
     },
     /// Read these, seeing all that was written before. Answered by [`Event::Read`].
-    Read {
-        /// The keys.
-        keys: Vec<Key>,
-    },
+    Read { keys: Vec<Key> },
     /// This worker owns the shard from now on, or has a higher epoch in one that it owns. Load its records, and answer with
     /// [`Event::FoundEpoch`].
     Gained {
-        /// The shard.
         shard: Shard,
         /// Every write of it carries this.
         epoch: u64,
@@ -94,17 +87,9 @@ pub enum Effect {
         is_clean: bool,
     },
     /// Let go of these in order, then answer with [`Event::Released`].
-    Release {
-        /// The shards.
-        shards: ShardSet,
-    },
+    Release { shards: ShardSet },
     /// These are somebody else's, or will be: drop all that is known of them and not stored.
-    Lost {
-        /// The shards.
-        shards: ShardSet,
-        /// Why.
-        why: Loss,
-    },
+    Lost { shards: ShardSet, why: Loss },
     /// Nothing to do until then; [`Event::Woke`] at that time.
     SleepUntil(Duration),
     /// The worker has left. Nothing follows.
@@ -126,10 +111,7 @@ pub enum LeaseState {
     /// It has no session, and owns nothing.
     Out,
     /// It owns what it holds, until this time of the clock that `now` is of.
-    Held {
-        /// The deadline.
-        until: Duration,
-    },
+    Held { until: Duration },
     /// Its lease was not renewed in time, and it does not know whether anybody took over.
     Lapsed {
         /// The deadline that passed.

@@ -239,8 +239,8 @@ impl Member {
 
     fn put(&mut self, record: LeaseRecord, doing: Doing, effects: &mut Vec<Effect>) {
         self.doing = doing;
-        let over = record.version().saturating_sub(1);
-        effects.push(Effect::Put { record, over });
+        let expected_version = record.version().saturating_sub(1);
+        effects.push(Effect::Put { record, expected_version });
     }
 
     fn on_put(&mut self, now: Duration, answer: Result<(), CallError>, effects: &mut Vec<Effect>) {

@@ -66,13 +66,13 @@ impl World {
                 let worker = &mut self.workers[who];
                 match effect {
                     Effect::AskProgress => events.push_back(Event::progress(worker.makes_progress)),
-                    Effect::Put { record, over } => {
+                    Effect::Put { record, expected_version } => {
                         worker.puts += 1;
                         let stored = self.store.get(&record.key()).map_or(0, LeaseRecord::version);
                         events.push_back(Event::Put(match worker.line {
                             Line::Down | Line::ReadOnly => Err(CallError::NoAnswer),
                             Line::Refuses => Err(CallError::Refused),
-                            _ if stored != over => Err(CallError::Conflict),
+                            _ if stored != expected_version => Err(CallError::Conflict),
                             line => {
                                 self.store.insert(record.key(), record);
                                 if line != Line::Up { Err(CallError::NoAnswer) } else { Ok(()) }
