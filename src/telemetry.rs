@@ -79,7 +79,7 @@ pub fn start_daemon(settings: &LogSettings, colour: bool) {
 }
 
 fn set_up(settings: &LogSettings, colour: bool, limiter: Option<Arc<Limiter>>) {
-    // The settings were checked; should the filter not parse all the same, say what matters.
+    // The settings were checked; should the filter not parse anyway, say what matters.
     let wanted =
         EnvFilter::builder().with_regex(false).parse(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let (wanted, handle) = reload::Layer::new(wanted);

@@ -227,7 +227,7 @@ impl LeaseHolder {
             self.clock.show(&self.member, now);
             let mut changes = vec![];
             let session = self.member.session().map_or(0, |session| session.number);
-            // In the order in which the worker says them: what is granted anew may be let go of with the same breath.
+            // In the order in which the worker says them: what is granted again may be let go of with the same breath.
             for effect in effects {
                 match effect {
                     Effect::Gained { shard, epoch, is_clean } => {

@@ -83,26 +83,26 @@ impl Liveness {
         now.as_millis() > u128::from(self.expected_by_ms.load(Ordering::Relaxed))
     }
 
-    /// A probe begins, for the tick `serves`.
-    pub fn begins(&self, serves: Moment) {
+    /// A probe begins, for the tick `scheduled_for`.
+    pub fn begins(&self, scheduled_for: Moment) {
         let mut resume = self.lock();
-        resume.counted_until = serves;
+        resume.counted_until = scheduled_for;
         resume.is_acknowledged = false;
     }
 
-    /// Ticks up to `now` are nobody's any more: the schedule is another.
+    /// The schedule changed: ticks up to `now` are not counted as missed.
     pub fn counted_until(&self, now: Moment) {
         self.lock().counted_until = now;
     }
 
-    /// There is an outcome, and ticks up to `now` are accounted for.
+    /// There is an outcome; missed ticks are counted up to `now`.
     pub fn probed(&self, now: Moment) {
         let mut resume = self.lock();
         resume.counted_until = now;
         resume.probed_at = Some(now.uptime);
     }
 
-    /// The outcome is in good hands, and nothing is to be asked before the next tick.
+    /// The keeper has acknowledged the outcome, and wants no recheck before the next tick.
     pub fn acknowledged(&self) {
         self.lock().is_acknowledged = true;
     }

@@ -118,13 +118,13 @@ pub trait Notifier: Send + Sync {
 /// Why an alert was not taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotifyError {
-    /// Waiting may help: unreachable, throttled, 5xx.
+    /// Transient: unreachable, throttled, 5xx.
     Retryable {
         reason: String,
         /// The channel asked for this much patience.
         after: Option<Duration>,
     },
-    /// A person must act: no such topic, no permission, a refused parameter. Offered again all the same, slowly.
+    /// An operator must act: no such topic, no permission, a refused parameter. Retried all the same, every five minutes.
     Permanent { reason: String, remedy: String },
 }
 

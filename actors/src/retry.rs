@@ -78,7 +78,7 @@ impl Waits {
         spread(self.waits.next_backoff().unwrap_or(self.policy.step_max))
     }
 
-    /// Begins anew, after a success.
+    /// Begins again, after a success.
     pub fn reset(&mut self) {
         self.waits.reset();
     }

@@ -172,7 +172,7 @@ impl Running {
     /// Stops in reverse order: no new probes, those under way finished or cut after `within`, everything stored.
     pub async fn stop(self, within: Duration) -> StopReport {
         let began = tokio::time::Instant::now();
-        // A thread that is stuck answers nothing; the deadline is kept all the same.
+        // A thread that is stuck answers nothing; the deadline is kept anyway.
         let _ = tokio::time::timeout(within + FLUSH_MIN, self.supervisor.addr.send(StopProbing { within })).await;
         let left = within.saturating_sub(began.elapsed()).max(FLUSH_MIN);
         self.flush_until(FlushUntil::Stopped, left).await;

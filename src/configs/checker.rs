@@ -1,4 +1,4 @@
-//! Reads the rows of one source one after the other, so that no two of them need be there as they were written.
+//! Validates the rows of one source one by one, so that only one raw row is in memory at a time.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};

@@ -53,8 +53,8 @@ pub fn read_text(path: &Path) -> Result<String, SourceError> {
     String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it anew as UTF-8"))
 }
 
-/// Reads the text of a file that is read again and again, and so must be one that ends: to open a pipe could wait for
-/// ever, and each try would hold a thread.
+/// Reads the text of a file that is read again and again, and so must be a regular file: opening a pipe could block
+/// for ever, and each try would hold a thread.
 ///
 /// # Errors
 /// As [`read_text`], and what is no regular file.

@@ -1,4 +1,4 @@
-//! From rows as they were written to APIs: every fault of a row at once, and a bad row hurts itself alone.
+//! Validates rows: reports all faults of a row at once, and an invalid row never affects the others.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct RowRules {
     pub defaults: ApiDefaults,
     /// What references are filled in from.
     pub secrets: Arc<dyn SecretSource + Send + Sync>,
-    /// For what never comes due any more.
+    /// To reject schedules that have no run in the future.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -144,7 +144,7 @@ impl RowReader<'_> {
     fn unknown_fields(&mut self) {
         let row = self.row;
         for name in row.fields.keys().filter(|name| !fields::FIELDS.iter().any(|f| f.name == name.as_str())) {
-            // A row may have a million fields; to look for what was meant by each would take minutes.
+            // Suggesting a name for each of a million unknown fields would take minutes.
             if self.issues.len() >= ISSUES_PER_ROW_MAX {
                 self.more += 1;
                 continue;

@@ -8,7 +8,7 @@ use super::fields::{Bounds, Field};
 /// How much of a bad value is quoted.
 const QUOTED_CHARS_MAX: usize = 60;
 
-/// A fault that does not know yet where it stands.
+/// A config error without its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueFault {
     pub what: String,

@@ -129,8 +129,8 @@ impl Notifier for WebhookNotifier {
     }
 }
 
-/// `v1=` and the HMAC-SHA256 of `<timestamp>.<body>` in hexadecimal. The timestamp is signed as well, so that a receiver
-/// can refuse what is old without being told a new age for it.
+/// `v1=` and the HMAC-SHA256 of `<timestamp>.<body>` in hexadecimal. The timestamp is signed as well, so that nobody can
+/// replay an old body with a new timestamp.
 fn signature(key: &hmac::Key, timestamp: &str, body: &str) -> String {
     let mut context = hmac::Context::with_key(key);
     for part in [timestamp, ".", body] {

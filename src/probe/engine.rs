@@ -59,14 +59,15 @@ pub(super) async fn ask(
     })
     .await;
     if NEXT_WIRE.take().is_some() {
-        return Err(internal("awc did not take its connection".into()));
+        return Err(internal("awc did not use the connection it was given".into()));
     }
     let sent = match first {
         Poll::Ready(sent) => sent,
         Poll::Pending => sent.await,
     };
     let body = sent.map_err(|error| failure(trace, &error))?;
-    let head = trace.take_head().ok_or_else(|| internal("awc made an answer up".into()))?;
+    let head =
+        trace.take_head().ok_or_else(|| internal("awc returned a response without a head from the wire".into()))?;
     Ok(PartialResponse { head, body, trace: Rc::clone(trace), kept: Vec::new(), read: 0, cut_at_bound: false })
 }
 

@@ -94,7 +94,7 @@ impl Client {
         Ok(Self { tls: tls::client_config(extra_roots_pem)?, resolver: Resolver::system() })
     }
 
-    /// The same client with another way to look names up. Whatever it answers is guarded all the same.
+    /// The same client with another way to look names up. Whatever it answers is guarded anyway.
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
@@ -126,8 +126,8 @@ impl Client {
         Exchange { phases: trace.times(), address: trace.address(), took: started.elapsed(), result }
     }
 
-    /// The same for whom the status is the answer: a body that breaks off, or is not there in time, takes nothing from it. As
-    /// much of the body is kept as came.
+    /// The same, but succeeds once the head has arrived: a body that breaks off or comes too late is no failure. What came of it is
+    /// kept.
     ///
     /// # Errors
     /// Why there is no answer.

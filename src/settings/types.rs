@@ -140,7 +140,7 @@ pub struct FleetSettings {
     pub lease: Duration,
     /// How often a lease is renewed while others live.
     pub renew: Duration,
-    /// An alert that the store holds up for 30 seconds is told all the same.
+    /// An alert that the store holds up for 30 seconds is told anyway.
     pub fail_open: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The heart: what follows from one outcome.
+//! Decides state and alert for one outcome. Each confirmed change owes exactly one alert.
 
 use std::time::Duration;
 
@@ -128,8 +128,8 @@ pub fn decide(
 
 /// Decides what follows when an API is watched no longer, because its row is gone or disabled; `None`: nothing changes.
 ///
-/// Nothing is known of it from now on. If it was down, the incident is closed, and that is told in so many words: nobody
-/// would see it come back. What is owed stays owed. `why` completes "no longer watched: …".
+/// Nothing is known of it from now on. If it was down, the incident is closed and an alert says so, since nobody would
+/// see it come back. Alerts that are owed stay owed. `why` completes "no longer watched: …".
 pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -> Option<Decision> {
     let mut next = state.clone();
     let from = next.status;

@@ -1,8 +1,8 @@
 //! Whether and how soon an actor that died is started again, in Erlang/OTP's words: intensity, period, giving up.
 //!
 //! A child is started again after a delay that doubles with each death. Past `intensity` deaths within `period` it is
-//! given up: that is said loudly, and from then on it is tried only every `slow`. A life that outlasts the period forgives
-//! all. Pure arithmetic: times come in as uptime, and a child's own number spreads the delays.
+//! given up: that is said loudly, and from then on it is tried only every `slow`. A child that then lives for
+//! a whole period starts with a clean slate. Pure arithmetic: times come in as uptime, and a child's own number spreads the delays.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct RestartPolicy {
     pub delay_min: Duration,
     /// The delay never grows past this, before the spread.
     pub delay_max: Duration,
-    /// So many deaths within the period are borne; one more is too many.
+    /// This many deaths within the period are tolerated; one more is too many.
     pub intensity: u32,
     pub period: Duration,
     /// Between the lives of a child that is given up.
@@ -48,7 +48,7 @@ impl Default for RestartPolicy {
     }
 }
 
-/// What to do about a death.
+/// What to do about a dead child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartDecision {
     /// Start it again after this long.
@@ -114,7 +114,7 @@ fn spread_out(delay: Duration, spread: u64) -> Duration {
     delay.saturating_add(delay / 1_024 * u32::try_from(spread % 256).unwrap_or(0))
 }
 
-/// Starts in one second, over all children: what dies together must not be started together without end.
+/// Limits restarts per second over all children, so that what dies together is not restarted all at once.
 #[derive(Clone, Debug)]
 pub struct RateLimiter {
     gap: Duration,

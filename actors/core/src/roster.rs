@@ -63,7 +63,7 @@ impl Accepted {
                 continue;
             }
             if !refused.contains(api_id) && loaded.without_id == 0 {
-                // Rows come back one after the other where a file is being written: then the others are waited for anew.
+                // Rows come back one after the other where a file is being written: then the others are waited for again.
                 let since = self.missing.get(api_id).copied().filter(|_| !came_back).unwrap_or(now);
                 if is_removed_at_once || now.saturating_sub(since) >= BELIEVED_AFTER {
                     continue;

@@ -1,4 +1,4 @@
-//! What would be said with each write is said once a minute: a log must not grow with the troubles of others.
+//! Log throttle: a line that would be written with each failure is written once a minute.
 
 use std::time::Duration;
 

@@ -66,7 +66,7 @@ pub(crate) struct Chain {
     setup: Setup,
     pub(crate) alerter: Option<Child<Alerter>>,
     pub(crate) keeper: Option<Child<StateKeeper>>,
-    /// Where the keeper is, for those outside. It is not, while it reads the store.
+    /// The keeper's address, for other components; none while the keeper is loading from the store.
     pub(super) keeper_is: AddrPublisher<Addr<StateKeeper>>,
     /// One for each thread of probers.
     pub(crate) batchers: Vec<Batcher>,

@@ -14,14 +14,14 @@ use crate::lease_holder::{Gained, LeaseHandle, Sight};
 use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::world::LeaseParts;
 
-/// Fewer workers than are expected are told after this long: one that is started anew is not missed.
+/// Fewer workers than are expected are told after this long: one that is started again is not missed.
 pub(super) const SHORT_FOR: Duration = Duration::from_secs(60);
 
 /// A shard that is held.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     grant: Grant,
-    /// Its records are with the keeper, so it is probed. It stays so when it is granted anew: it was not lost in between.
+    /// Its records are with the keeper, so it is probed. It stays so when it is granted again: it was not lost in between.
     is_loaded: bool,
     /// Its records are still to be read for this grant.
     is_to_read: bool,
@@ -105,7 +105,7 @@ impl Ownership {
         }
     }
 
-    /// The records of what is held are read anew: what a keeper that is dead sent may still land.
+    /// The records of what is held are read again: what a keeper that is dead sent may still land.
     pub(super) fn forget_loaded(&mut self) {
         for held in self.held.values_mut() {
             held.grant.clean = held.grant.epoch == 0;
@@ -144,7 +144,7 @@ impl Ownership {
     pub(super) fn loaded(&mut self, shard: Shard, epoch: u64, found: u64) -> Option<bool> {
         let held = self.held.get_mut(&shard)?;
         if held.grant.epoch != epoch || !held.is_to_read {
-            return Some(false); // it was granted anew meanwhile, and is read for that as well; or two readings ended
+            return Some(false); // it was granted again meanwhile, and is read for that as well; or two readings ended
         }
         let was_fresh = std::mem::take(&mut held.grant.fresh);
         held.is_to_read = false;

@@ -127,7 +127,7 @@ impl Supervisor {
                         supervisor.send_to_keeper(DropShards(gone), ctx);
                     }
                     supervisor.loaded_shards(ctx);
-                    supervisor.load(ctx); // what was granted anew meanwhile
+                    supervisor.load(ctx); // what was granted again meanwhile
                 }
                 // A round has no later: one that watched nothing must not look like one that did.
                 Some(Err(why)) if !supervisor.chain.is_up() || supervisor.options.once => {

@@ -166,7 +166,7 @@ impl MemoryStore {
         self.lock().heartbeat_fault = fault;
     }
 
-    /// Deletes all records and the heartbeat, as a table that was made anew has none.
+    /// Deletes all records and the heartbeat, as a table that was made again has none.
     pub fn empty(&self) {
         self.lock().heartbeat = None;
         let ids: Vec<ApiId> = self.lock().records.keys().cloned().collect();

@@ -54,7 +54,7 @@ fn a_store_that_is_gone_is_told_once_and_that_it_is_back_once() {
                 assert!(after >= STORE_GONE_AFTER && after < STORE_GONE_AFTER + Duration::from_secs(2), "{after:?}");
                 assert!(alert.reason.contains("planted") && alert.name.contains("memory"), "{alert:?}");
             } else {
-                // A store that never answers is one that adapters do not have: they bound each call. P5 holds all the same.
+                // A store that never answers is one that adapters do not have: they bound each call. P5 holds anyway.
                 assert_eq!(world.channels[0].lines_of_apis(), ["a down"]);
                 return;
             }

@@ -1,4 +1,4 @@
-//! Whether the body of a 2xx says that the alert was refused all the same, as many chats do. Pure.
+//! Whether the body of a 2xx says that the alert was refused anyway, as many chats do. Pure.
 //!
 //! Only what is known to be a refusal is one. To take a success for a refusal would tell the same alert again and again; so
 //! whatever says nothing, is no JSON object, or says that all is well, is a success.

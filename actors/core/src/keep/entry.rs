@@ -9,8 +9,8 @@ use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
 
-/// Deliveries of one API that are noted while they cannot be stored. The first ones are kept, which are of what is stored; of an
-/// alert beyond that, a record that is found later may say that it is owed, and then it is told twice.
+/// At most this many deliveries of one API are remembered while they cannot be stored. An alert beyond that may be sent twice, if
+/// the stored record turns out to be another one.
 const TAKEN_MAX: usize = 4 * OWED_MAX;
 
 /// What matters and is not in the store.
@@ -53,7 +53,7 @@ pub(super) enum Writing {
     Waiting(Duration),
 }
 
-/// What a record that is another than expected means for whoever owns it.
+/// How a version conflict is resolved: what the stored record means for the owner of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ConflictResolution {
     /// It is the very one that was sent: the answer was lost.
@@ -121,7 +121,7 @@ impl Entry {
         self.request_fingerprint.is_some()
     }
 
-    /// Something matters from now on that is not in the store.
+    /// Notes that a decision is not stored yet, and which alert depends on it.
     pub(super) fn mark_unsaved(&mut self, owes: Option<&Alert>, now: Duration) {
         self.dirty = true;
         if let Some(unstored) = &mut self.unstored {
@@ -157,7 +157,7 @@ impl Entry {
         true
     }
 
-    /// A channel that was told an outage was told its end: for that channel there is nothing to take back.
+    /// A channel got the end of an outage that is not stored: for that channel there is nothing left to withdraw.
     fn on_end_delivered(&mut self, end: &Alert) {
         let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
         for unstored in in_attempt.into_iter().chain(self.unstored.as_mut()) {
@@ -236,15 +236,14 @@ impl Entry {
         self.failures > 0
     }
 
-    /// There is no record, although there was one: somebody deleted it. What is known here is all that is known, so it is
-    /// written again as it is; nothing that was told is told anew.
+    /// Somebody deleted the record. The state in memory is all there is, so it is written again as it is, and no alert is sent a
+    /// second time.
     pub(super) fn on_record_missing(&mut self) {
         self.stored_version = 0;
         self.reopen();
     }
 
-    /// What was sent is not what will be sent next. Its version is given to nothing else: it may have landed, and a copy of it may
-    /// come back.
+    /// Gives up the pending write. Its version is never used again: that write may still land, or come back from a backup.
     fn reopen(&mut self) {
         let pending_write = self.pending_write.take();
         let sent_version = pending_write.as_ref().map_or(0, |pending_write| pending_write.write.state.version);
@@ -262,8 +261,8 @@ impl Entry {
         self.writing = Writing::Idle;
     }
 
-    /// The stored record is another than expected: what that means to whoever owns it with `epoch`, and what is known from
-    /// now on. Facts stay: what a channel took stays taken.
+    /// The stored record is not the expected one. Decides which of the two counts, for the owner with `epoch`. Deliveries are
+    /// facts: what a channel has taken stays delivered.
     pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Duration) -> ConflictResolution {
         if self.pending_write.as_ref().is_some_and(|pending_write| *pending_write.write.state == stored) {
             self.stored();
@@ -295,12 +294,12 @@ impl Entry {
         ConflictResolution::Adopted { forgot, told }
     }
 
-    /// Outages that were told and could not be stored: what its next owner has to know.
+    /// Outages that were delivered and could not be stored: the next owner has to know of them.
     pub(super) fn delivered_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
         self.all_unstored().flat_map(|unstored| &unstored.told)
     }
 
-    /// Nothing is under way any more: another life of the keeper goes on from here. A write that was sent is sent again as it was.
+    /// The keeper was restarted: no call is under way. A write that was sent is sent again unchanged.
     pub(super) fn reset_for_restart(&mut self) {
         self.writing = Writing::Idle;
         self.stored_after_wipes = 0;

@@ -11,9 +11,9 @@ use crate::state::ApiState;
 use crate::status::Status;
 use crate::store::StateWrite;
 
-/// Records that are written anew in a second, when the store has lost them or when another worker owned them before. Other
+/// Records that are written again in a second, when the store has lost them or when another worker owned them before. Other
 /// writes go between them.
-pub const ANEW_PER_SECOND: usize = 500;
+pub const REWRITES_PER_SECOND: usize = 500;
 
 /// Writes in a second that change no decision: with more APIs than that each waits longer than the checkpoint, so that what a
 /// store costs does not grow with what is watched.
@@ -256,9 +256,9 @@ impl Ledger {
         }
     }
 
-    /// A record is gone that was there. Perhaps all are, in a table that was made anew: each is written again, those first
+    /// A record is gone that was there. Perhaps all are, in a table that was made again: each is written again, those first
     /// that say more than that all is well, so that a restart forgets nothing. What was stored since then and is gone again
-    /// begins this anew. How many others there are; `None`: this record was not there either.
+    /// begins this again. How many others there are; `None`: this record was not there either.
     pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Duration) -> Option<usize> {
         let was_there = |entry: &Entry| entry.stored_version > 0 && entry.stored_after_wipes == self.store_wipes;
         if !self.entries.get(api_id).is_some_and(was_there) {
@@ -270,7 +270,7 @@ impl Ledger {
         Some(self.write_anew(others, now))
     }
 
-    /// Writes these again, as fast as [`ANEW_PER_SECOND`], those first that say more than that all is well. How many there are.
+    /// Writes these again, as fast as [`REWRITES_PER_SECOND`], those first that say more than that all is well. How many there are.
     pub(super) fn write_anew(&mut self, mut api_ids: Vec<ApiId>, now: Duration) -> usize {
         // Whoever has a write before it finds out by that.
         api_ids.retain(|api_id| {
@@ -290,7 +290,7 @@ impl Ledger {
             if !entry.state.owed.is_empty() {
                 self.queue(api_id);
             } else {
-                self.write_within(api_id, Duration::from_secs((number / ANEW_PER_SECOND) as u64), now);
+                self.write_within(api_id, Duration::from_secs((number / REWRITES_PER_SECOND) as u64), now);
             }
         }
         api_ids.len()

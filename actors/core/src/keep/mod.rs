@@ -1,15 +1,15 @@
-//! Keeping: what is known and not stored, what is written next, what is owed to whom and whose turn it is.
+//! The state-keeper as a plain value: it holds every API's state, decides, and says what to write and which alerts to send.
 //!
-//! [`Keeper`] is a plain value. It is told what happened and when, and says what is to be done: [`Effect`]s, which an actor in
-//! ring 2 carries out, whose answers it is told again. It never waits: everything is decided in memory at once, so that no
-//! prober ever waits for the store. The record is the truth: whatever is owed and not under way is offered again.
+//! [`Keeper`] takes what happened and when, and returns [`Effect`]s; the actor (`actors/src/state_keeper`) executes them and feeds
+//! the results back. It never waits: everything is decided in memory at once, so that no prober ever waits for the store. The
+//! record is the truth: an alert that is owed and not being delivered is offered again.
 //!
 //! | file | answers |
 //! |---|---|
 //! | [`mod@ledger`] | what is known and not stored, and what is written next |
-//! | [`mod@entry`] | the same of one API, and what a record means that is another than expected |
+//! | [`mod@entry`] | the same for one API, and how a version conflict is resolved |
 //! | [`mod@tell`] | may this alert go out now; what came of it |
-//! | [`mod@delivery_queue`] | whose turn it is in which channel |
+//! | [`mod@delivery_queue`] | which alert goes next to which channel |
 //! | [`mod@owned`] | which shards are ours, and whether the lease on them holds |
 //! | [`mod@shards`] | what happens when a shard comes or goes |
 //! | [`mod@watching`] | what happens when a row comes, changes or goes |
@@ -58,7 +58,7 @@ pub use answers::Read;
 pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use health::STORE_GONE_AFTER;
-pub use ledger::ANEW_PER_SECOND;
+pub use ledger::REWRITES_PER_SECOND;
 pub use line::Line;
 pub use owned::{Grant, Lease};
 pub use report::Report;
@@ -86,7 +86,7 @@ pub struct Setup {
     pub once: bool,
     /// Each API at its own slot inside the tick.
     pub spread: bool,
-    /// An alert that the store holds up for [`UNSTORED_MAX`] is told all the same (P5).
+    /// An alert that the store holds up for [`UNSTORED_MAX`] is told anyway (P5).
     pub fail_open: bool,
     /// How many shards all APIs are divided into.
     pub shards: u16,
@@ -111,7 +111,7 @@ pub enum Effect {
         alert: Arc<Alert>,
         /// Attempts that failed before this one.
         failures: u32,
-        /// It is not in the store, and is told all the same (P5).
+        /// It is not in the store, and is told anyway (P5).
         unstored: bool,
     },
     /// Write this heartbeat; the answer goes to [`Keeper::beat_answered`].

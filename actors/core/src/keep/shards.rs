@@ -20,7 +20,7 @@ impl Keeper {
     /// Where a record has the epoch of a fresh grant already, or a higher one, that grant is not good, and is not taken. The answer
     /// is the highest epoch found in each of these shards; 0: none has any.
     ///
-    /// A shard that is ours already may be granted anew, with a higher epoch. It was not lost in between, so what is known of it is
+    /// A shard that is ours already may be granted again, with a higher epoch. It was not lost in between, so what is known of it is
     /// newer than any record: it is only sealed.
     pub fn gain(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> BTreeMap<Shard, u64> {
         let mut found: BTreeMap<Shard, u64> = grants.iter().map(|grant| (grant.shard, 0)).collect();

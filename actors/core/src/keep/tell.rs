@@ -1,7 +1,7 @@
-//! Telling: may this alert go out now, and what came of it.
+//! The outbox flusher: may this alert go out now, and what came of it.
 //!
 //! An alert goes out when the change and that it is owed are in one stored record, no write of an owner before this one can
-//! land over it, and the lease holds at that moment. When the store is dead it goes out all the same ([`UNSTORED_MAX`]).
+//! land over it, and the lease holds at that moment. When the store is dead it goes out anyway ([`UNSTORED_MAX`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::delivery;
 use crate::schedule::Moment;
 use crate::time::Timestamp;
 
-/// An owed alert that could not be stored for this long is sent all the same: better twice than never (P5).
+/// An owed alert that could not be stored for this long is sent anyway: better twice than never (P5).
 pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
 
-/// Who has seen another worker live, and cannot renew its lease, tells only after this: by then the other one owns what was
-/// its, unless the store is out of reach for all.
+/// A worker that has seen others and cannot renew its lease waits this long before it sends alerts: by then another one owns its
+/// shards, unless nobody can reach the store.
 const LAPSED_MIN: Duration = Duration::from_secs(20);
 
-/// The longest that the next try of an alert is put off by what a process before this one noted: what was mended with a
-/// restart is seen soon.
+/// The longest that a retry time noted by an earlier process is respected: an operator who fixed a channel and restarted wants to
+/// see the alert soon.
 const RESUMED_BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// What came of an attempt is stored within this, however far checkpoints are apart.
@@ -57,7 +57,7 @@ pub enum DeliveryResult {
 enum May {
     /// It is safely stored.
     Yes,
-    /// It is not, and is told all the same.
+    /// It is not stored, and is sent anyway.
     Unstored,
     No,
 }
@@ -90,7 +90,7 @@ impl Keeper {
         if self.setup.fail_open && is_due && nobody_else_can { May::Unstored } else { May::No }
     }
 
-    /// Offers to every channel what it should have next, of every API that owes anything, unless that is under way.
+    /// Offers every channel its next alert of every API that owes any, unless one is being delivered.
     pub(super) fn offer_all(&mut self, now: Moment) {
         let mut owing: Vec<ApiId> = self.owing.iter().cloned().collect();
         // Oldest first where many wait for room.

@@ -13,10 +13,10 @@ use crate::decide::close;
 use crate::schedule::{Moment, Slot};
 use crate::supervise::RESTARTS_PER_SECOND;
 
-/// Why an API is closed that has a state and no row, when the program starts.
+/// The reason given when a start finds the state of an API that has no row.
 const NOT_CONFIGURED: &str = "it is not configured any more";
 
-/// What is watched from now on. It is told before the probers that it is about are started.
+/// A change of the set of monitored APIs. The keeper must get it before their probers start.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigDiff {
     /// APIs that are watched from now on.

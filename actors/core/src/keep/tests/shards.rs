@@ -38,7 +38,7 @@ fn else_each_record_is_sealed_those_that_owe_first_and_what_they_owe_is_told_aft
 fn records_are_sealed_at_a_stated_rate() {
     let mut desk =
         Desk::empty(Setup { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
-    for n in 0..3 * ANEW_PER_SECOND {
+    for n in 0..3 * REWRITES_PER_SECOND {
         desk.somebody_writes(&format!("api-{n}"), |state| state.version = 1);
     }
     desk.gain(&grants(2, false));
@@ -47,10 +47,10 @@ fn records_are_sealed_at_a_stated_rate() {
         desk.wait(1);
         desk.store_answers();
         let now = desk.store.values().filter(|state| state.epoch == 2).count();
-        assert!(now - sealed <= ANEW_PER_SECOND, "{} in second {second}", now - sealed);
+        assert!(now - sealed <= REWRITES_PER_SECOND, "{} in second {second}", now - sealed);
         sealed = now;
     }
-    assert_eq!(sealed, 3 * ANEW_PER_SECOND);
+    assert_eq!(sealed, 3 * REWRITES_PER_SECOND);
 }
 
 #[test]

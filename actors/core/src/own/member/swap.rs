@@ -133,7 +133,7 @@ impl Member {
         *known = epoch.max(*known);
         effects.push(Effect::Gained { shard, epoch, is_clean });
         if is_leaving {
-            // Whoever was asked for it may have lost it meanwhile, and gives it back all the same.
+            // Whoever was asked for it may have lost it meanwhile, and gives it back anyway.
             effects.push(Effect::Release { shards: ShardSet::from([shard]) });
         }
     }
