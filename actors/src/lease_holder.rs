@@ -159,7 +159,7 @@ impl LeaseHandle {
 
     fn send(&self, event: Event) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(event) {
-            tracing::error!(waiting = WAITING_MAX, "the lease holder is stuck; this worker owns nothing any more");
+            tracing::error!(waiting = WAITING_MAX, "the lease holder is stuck; this worker no longer owns any shards");
             self.clock.close();
         }
     }
@@ -277,7 +277,7 @@ impl LeaseHolder {
         let mut sent = changes.into_iter().map(|change| self.changes.try_send(change));
         let failed = sent.find_map(Result::err);
         if let Some(mpsc::error::TrySendError::Full(_)) = failed {
-            tracing::error!(waiting = WAITING_MAX, "nobody hears what is gained and lost; the lease is given up");
+            tracing::error!(waiting = WAITING_MAX, "gained and lost shards are not picked up; giving up the lease");
         }
         failed.is_none()
     }

@@ -76,7 +76,7 @@ impl LeaseView {
         handle.beat();
         loop {
             if renewals.changed().await.is_err() {
-                return Some(Err(StoreError::Unavailable("the lease is not renewed any more".into())));
+                return Some(Err(StoreError::Unavailable("the lease is no longer renewed".into())));
             }
             let now = renewals.borrow_and_update().clone();
             if now.done > before.done {

@@ -178,7 +178,7 @@ pub const INTERVAL_SECONDS: Field = Field::number(
     "seconds",
     "none",
     (1, 86_400),
-    "When it is probed: every so many seconds. Not beside schedule or timezone.",
+    "When it is probed: every N seconds. Not beside schedule or timezone.",
     "30",
 )
 .also(&["interval", "every", "period", "frequency", "interval_secs"]);

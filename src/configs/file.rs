@@ -50,7 +50,7 @@ pub fn read_text(path: &Path) -> Result<String, SourceError> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(refuse(format!("is longer than {FILE_BYTES_MAX} bytes"), SEVERAL));
     }
-    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it anew as UTF-8"))
+    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it again as UTF-8"))
 }
 
 /// Reads the text of a file that is read again and again, and so must be a regular file: opening a pipe could block

@@ -281,7 +281,7 @@ fn bounded(mut issues: Vec<ConfigIssue>, more: usize, location: &str) -> Vec<Con
     let more = more + issues.len().saturating_sub(ISSUES_PER_ROW_MAX);
     if more > 0 {
         issues.truncate(ISSUES_PER_ROW_MAX);
-        issues.push(ValueFault::new(format!("{more} more faults"), "are not listed", "the row anew").at(location));
+        issues.push(ValueFault::new(format!("{more} more faults"), "are not listed", "the row again").at(location));
     }
     issues
 }

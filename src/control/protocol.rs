@@ -106,7 +106,7 @@ pub fn read_request(line: &[u8]) -> Result<Request, String> {
     };
     if !KNOWN.contains(&ask) {
         let ask = text::line(ask, FAULT_CHARS_MAX);
-        return Err(format!("nobody knows how to answer {ask:?}; known are: {}", KNOWN.join(", ")));
+        return Err(format!("unknown request {ask:?}; known are: {}", KNOWN.join(", ")));
     }
     read(value)
 }
@@ -212,7 +212,7 @@ mod tests {
         assert!(refused(r#"{"v":2,"ask":"who"}"#).contains("this is version 2"));
         assert!(refused(r#"{"v":1}"#).contains("known are: who, settings"));
         assert!(
-            refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("nobody knows how to answer \"stop\"; known are: who")
+            refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("unknown request \"stop\"; known are: who")
         );
         assert!(refused(r#"{"v":1,"ask":"retry"}"#).contains("missing field `alerts`"), "not all by mistake");
         let long = refused(&format!(r#"{{"v":1,"ask":"{}"}}"#, "x".repeat(60_000)));

@@ -65,7 +65,7 @@ impl RawFile {
         let mut issues: Vec<_> = reader.issues.into_iter().map(|(_, issue)| issue).collect();
         if reader.more > 0 {
             let what = format!("{} more faults", reader.more);
-            issues.push(ValueFault::new(what, "are not listed", "the file anew").at(reader.name));
+            issues.push(ValueFault::new(what, "are not listed", "the file again").at(reader.name));
         }
         Err(issues)
     }

@@ -28,7 +28,7 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
         quarantine(store, record, index < SAID_MAX).await;
     }
     if count > SAID_MAX {
-        tracing::error!(count, "so many stored states could not be read; the first ones are named above");
+        tracing::error!(count, "some stored states could not be read; the first ones are named above");
     }
     let owed: usize = loaded.states.iter().map(|state| state.owed.len()).sum();
     tracing::info!(states = loaded.states.len(), owed, shards = grants.len(), "states loaded");

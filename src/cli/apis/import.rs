@@ -87,7 +87,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<RawRow>, AppError> {
     if bytes.len() as u64 > file::FILE_BYTES_MAX {
         return Err(refuse(format!("is longer than {} bytes", file::FILE_BYTES_MAX), "it in several parts"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it anew as UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it again as UTF-8"))?;
     Ok(file::parse(name, &text)?)
 }
 

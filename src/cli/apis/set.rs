@@ -49,7 +49,7 @@ pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], issue
 
 /// That an id cannot be changed.
 pub(super) fn key_fault() -> ValueFault {
-    let remedy = "the row anew with `apis add`, and `apis rm` for the old one";
+    let remedy = "a new row with `apis add`, and remove the old one with `apis rm`";
     ValueFault::new("api_id", "is the key, by which what is known of the API is kept", remedy)
 }
 

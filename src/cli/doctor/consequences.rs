@@ -27,7 +27,7 @@ pub(super) fn suppress_consequences(findings: &mut [Finding]) {
         if is_endpoint && gets_through {
             // An emulator, say, or a VPC endpoint that answers to nothing but calls.
             first.mark = Mark::Warn;
-            first.what.push_str("; calls get through all the same");
+            first.what.push_str("; calls get through anyway");
             continue;
         }
         for finding in findings.iter_mut().filter(|finding| is(finding, Mark::Fault)) {

@@ -94,7 +94,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue>
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(issue("the file", format!("has more than {FILE_BYTES_MAX} bytes"), "a shorter one"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| issue("the file", "is not UTF-8".into(), "it anew as UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| issue("the file", "is not UTF-8".into(), "it again as UTF-8"))?;
     if text.contains('\0') {
         let pairs = text.split('\0').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_name(name));
         return Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());

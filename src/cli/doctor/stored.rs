@@ -129,7 +129,7 @@ pub(super) async fn states(app: &App, cloud: &Cloud) -> Vec<Finding> {
         found.push(Finding::warn(
             Check::States,
             format!("{count} cannot be read: {ids}"),
-            "`run` sets damaged ones aside by itself and begins anew; those of a newer version need that version",
+            "`run` sets damaged ones aside by itself and starts over; those of a newer version need that version",
         ));
     }
     match count_quarantined(app, cloud).await {

@@ -14,7 +14,7 @@ use crate::schedule::{Moment, Slot};
 use crate::supervise::RESTARTS_PER_SECOND;
 
 /// The reason given when a start finds the state of an API that has no row.
-const NOT_CONFIGURED: &str = "it is not configured any more";
+const NOT_CONFIGURED: &str = "it is no longer configured";
 
 /// A change of the set of monitored APIs. The keeper must get it before their probers start.
 #[derive(Clone, Debug, Default)]

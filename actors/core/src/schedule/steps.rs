@@ -52,7 +52,7 @@ pub(super) fn remark(expression: &str) -> Option<String> {
         let step = text.strip_prefix("*/")?.parse::<u64>().ok().filter(|step| *step > 1)?;
         let unit = field.unit;
         if field.plural == "days of the month" {
-            return Some(format!("has {text} in its {}, which begins anew with each month", field.plural));
+            return Some(format!("has {text} in its {}, which starts over each month", field.plural));
         }
         let rest = field.values.checked_rem(step).filter(|rest| *rest > 0)?;
         // An interval says the same only where the smaller fields name one moment.
@@ -135,7 +135,7 @@ mod tests {
             ("*/7 * * * * *", "gaps of 7 and 4 seconds; for even ones write interval_seconds = 7"),
             ("0 0 1 */5 *", "gaps of 5 and 2 months"),
             ("0 0 * * */2", "gaps of 2 and 1 days"),
-            ("0 0 */2 * *", "begins anew with each month"),
+            ("0 0 */2 * *", "starts over each month"),
         ] {
             let said = remark(expression).unwrap();
             assert!(said.ends_with(words), "{expression}: {said}");

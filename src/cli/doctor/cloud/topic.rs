@@ -189,12 +189,12 @@ fn judge(all: &[Subscription], sns: &SnsSettings, has_other_channels: bool) -> F
             let to = if sns.is_fifo() { ("sqs", "QUEUE_ARN") } else { ("email", "YOU@EXAMPLE.COM") };
             let arn = &sns.topic_arn;
             bad(
-                "nobody is subscribed: an alert would be heard by nobody".into(),
+                "nobody is subscribed: alerts would reach nobody".into(),
                 format!("aws sns subscribe --topic-arn {arn} --protocol {} --notification-endpoint {}", to.0, to.1),
             )
         }
         (0, _) => bad(
-            format!("none is confirmed: an alert would be heard by nobody; pending: {}", named(&pending)),
+            format!("none is confirmed: alerts would reach nobody; pending: {}", named(&pending)),
             confirm.into(),
         ),
         (_, 0) => Finding::ok(Check::Subscriptions, format!("{} confirmed: {}", confirmed.len(), named(&confirmed))),
