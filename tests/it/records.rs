@@ -146,7 +146,7 @@ fn so_many_damaged_records_are_named_at_a_start() {
         database.execute(insert, [format!("damaged-{n}")]).unwrap();
     }
     let daemon = home.run();
-    daemon.wait_for_log("so many stored states could not be read");
+    daemon.wait_for_log("some stored states could not be read");
     home.wait_for_state("shop", "up", |state| state["status"] == "up");
     let named = daemon.lines().iter().filter(|l| l["message"].as_str().unwrap().contains("is damaged")).count();
     assert_eq!((named, quarantined(&home).len()), (100, 150));

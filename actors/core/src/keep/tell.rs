@@ -63,7 +63,7 @@ enum May {
 }
 
 impl Keeper {
-    fn may_tell(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Duration) -> May {
+    fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Duration) -> May {
         if !self.owned.owns(api_id) || self.owned.is_leaving(api_id) {
             return May::No;
         }
@@ -112,7 +112,7 @@ impl Keeper {
         };
         for channel in &self.channels {
             if let Some(owed) = delivery::next_for(&entry.state.owed, channel)
-                && self.may_tell(api_id, entry, &owed.alert.alert_id, now.uptime) != May::No
+                && self.may_send(api_id, entry, &owed.alert.alert_id, now.uptime) != May::No
             {
                 self.delivery_queue.queue(api_id, channel, now.uptime);
             }
@@ -131,7 +131,7 @@ impl Keeper {
             while let Some(api_id) = self.delivery_queue.take(&channel) {
                 let Some(entry) = self.ledger.get(&api_id) else { continue };
                 let Some(owed) = delivery::next_for(&entry.state.owed, &channel) else { continue };
-                let may = self.may_tell(&api_id, entry, &owed.alert.alert_id, now.uptime);
+                let may = self.may_send(&api_id, entry, &owed.alert.alert_id, now.uptime);
                 if may == May::No {
                     continue; // it is offered again when it may
                 }
