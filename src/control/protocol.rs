@@ -211,9 +211,7 @@ mod tests {
         }
         assert!(refused(r#"{"v":2,"ask":"who"}"#).contains("this is version 2"));
         assert!(refused(r#"{"v":1}"#).contains("known are: who, settings"));
-        assert!(
-            refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("unknown request \"stop\"; known are: who")
-        );
+        assert!(refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("unknown request \"stop\"; known are: who"));
         assert!(refused(r#"{"v":1,"ask":"retry"}"#).contains("missing field `alerts`"), "not all by mistake");
         let long = refused(&format!(r#"{{"v":1,"ask":"{}"}}"#, "x".repeat(60_000)));
         assert!(long.len() < 500, "{} bytes", long.len());

@@ -193,10 +193,9 @@ fn judge(all: &[Subscription], sns: &SnsSettings, has_other_channels: bool) -> F
                 format!("aws sns subscribe --topic-arn {arn} --protocol {} --notification-endpoint {}", to.0, to.1),
             )
         }
-        (0, _) => bad(
-            format!("none is confirmed: alerts would reach nobody; pending: {}", named(&pending)),
-            confirm.into(),
-        ),
+        (0, _) => {
+            bad(format!("none is confirmed: alerts would reach nobody; pending: {}", named(&pending)), confirm.into())
+        }
         (_, 0) => Finding::ok(Check::Subscriptions, format!("{} confirmed: {}", confirmed.len(), named(&confirmed))),
         _ => Finding::warn(
             Check::Subscriptions,
