@@ -150,7 +150,7 @@ async fn tick_of_actors(
         sleep(POLL).await;
     }
     while counted.durable() < n {
-        running.settle(false, Duration::from_secs(30)).await;
+        running.flush(false, Duration::from_secs(30)).await;
         sleep(POLL * 5).await;
     }
     let cpu_seconds = seconds(cpu() - cpu_before);

@@ -77,7 +77,7 @@ async fn round(job: Job) -> Report {
     running.round().finished().await;
     let probed_seconds = seconds(began.elapsed());
     assert_eq!(running.round().progress(), (job.n, job.n), "the round had every API in it");
-    assert!(running.settle(false, Duration::from_secs(30)).await, "everything is stored");
+    assert!(running.flush(false, Duration::from_secs(30)).await, "everything is stored");
     let durable_seconds = seconds(began.elapsed());
     let cpu_seconds = seconds(cpu() - cpu_before);
     let stored = stores::read_back(&*store).await;

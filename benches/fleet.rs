@@ -24,7 +24,7 @@ use api_health_actors::supervisor::LeaseParts;
 use api_health_actors::system::{self, Options, Running, World};
 use api_health_actors::testkit::leases::MemoryLeases;
 use api_health_core::own::member::Member;
-use api_health_core::own::records::{Key, Record, WorkerId, WorkerRecord};
+use api_health_core::own::records::{Key, LeaseRecord, WorkerId, WorkerRecord};
 use api_health_core::own::shards::{SHARDS, Shard, ShardSet};
 use api_health_core::own::terms::Terms;
 use api_health_core::{ApiConfig, ApiId, Schedule, Status};
@@ -171,14 +171,14 @@ struct Calls {
 }
 
 impl Leases for Counted {
-    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>> {
         self.calls.reads.fetch_add(keys.len(), Ordering::Relaxed);
         self.inner.read(keys)
     }
 
-    fn put(&self, record: Record, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>> {
         self.calls.writes.fetch_add(1, Ordering::Relaxed);
-        self.inner.put(record, over)
+        self.inner.put(record, expected_version)
     }
 }
 
@@ -250,7 +250,7 @@ impl Shared {
     /// The shards of a worker.
     async fn shards(&self, name: &str) -> ShardSet {
         let records = (self.lines)().1.read(vec![Key::Assignment]).await.expect("it is there");
-        let [Record::Assignment(assignment)] = &records[..] else { panic!("there is one") };
+        let [LeaseRecord::Assignment(assignment)] = &records[..] else { panic!("there is one") };
         let is_its = |shard: &Shard| {
             let owner = assignment.owners[shard.index()].owner.as_ref();
             owner.is_some_and(|owner| owner.worker.as_str() == name)

@@ -137,8 +137,8 @@ async fn commit(job: Job) -> Rate {
 fn writes(apis: &[Arc<ApiConfig>], n: usize) -> Vec<StateWrite> {
     let write = |index: usize| {
         let state = watched::steady_state(&apis[index % apis.len()]);
-        let over = (index / apis.len()) as u64;
-        StateWrite { over, state: Arc::new(ApiState { version: over + 1, ..state }) }
+        let expected_version = (index / apis.len()) as u64;
+        StateWrite { expected_version, state: Arc::new(ApiState { version: expected_version + 1, ..state }) }
     };
     (0..n).map(write).collect()
 }
@@ -218,7 +218,7 @@ async fn keeper(job: Job) -> Rate {
     );
     assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     running.round().finished().await;
-    assert!(running.settle(false, Duration::from_secs(60)).await, "everything is stored");
+    assert!(running.flush(false, Duration::from_secs(60)).await, "everything is stored");
     let (wall, cpu) = (seconds(began.elapsed()), seconds(cpu() - cpu_before));
     let durable_at = timed.first_at_ns();
     let probed_at = probe.0.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -34,13 +34,13 @@ use crate::notify::terminal::TerminalNotifier;
 use crate::notify::webhook::WebhookNotifier;
 use crate::probe::{Client, HttpProbe, Limits};
 use crate::settings::{Settings, StoreKind};
-use crate::sqlite::{Holder, OnlyOne, SqliteFile};
+use crate::sqlite::{Holder, InstanceLock, SqliteFile};
 use crate::store::record::{SCHEMA, SCHEMA_OF_FLEETS};
 use crate::store::sqlite::SqliteStateStore;
 use crate::telemetry;
 use crate::worker::Identity;
 pub use error::AppError;
-use start::{patiently, wait_for_store};
+use start::{retry_until_available, wait_for_store};
 
 /// A file of roots: all that a system trusts are a quarter of this.
 const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
@@ -49,14 +49,13 @@ const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
 pub struct App {
     /// What is in force.
     pub settings: Settings,
-    /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// By what rules rows are read.
     pub rules: Arc<RowRules>,
     /// Nothing is written to an SQLite file through it.
-    looks_only: bool,
+    is_read_only: bool,
     /// Held from [`Self::world`] to the end of the process.
-    only_one: OnceLock<OnlyOne>,
+    instance_lock: OnceLock<InstanceLock>,
     /// Likewise: the name of this worker.
     identity: OnceLock<Identity>,
     /// Likewise: the region that clients of AWS are made for.
@@ -72,8 +71,8 @@ impl App {
             settings,
             clock,
             rules,
-            looks_only: false,
-            only_one: OnceLock::new(),
+            is_read_only: false,
+            instance_lock: OnceLock::new(),
             identity: OnceLock::new(),
             region: cloud::Region::default(),
         }
@@ -81,13 +80,13 @@ impl App {
 
     /// The same for a command that writes nothing: an SQLite file is opened to be read.
     #[must_use]
-    pub fn that_looks_only(self) -> Self {
-        Self { looks_only: true, ..self }
+    pub fn read_only(self) -> Self {
+        Self { is_read_only: true, ..self }
     }
 
     fn sqlite_file(&self) -> Result<SqliteFile, StoreError> {
         let path = &self.settings.store.path;
-        if self.looks_only { SqliteFile::open_to_read(path) } else { SqliteFile::open(path) }
+        if self.is_read_only { SqliteFile::open_to_read(path) } else { SqliteFile::open(path) }
     }
 
     /// The store of states. With DynamoDB, region and credentials are looked for first.
@@ -183,7 +182,7 @@ impl App {
                 location: "[probe] extra_roots".into(),
                 what: path.display().to_string(),
                 why,
-                instead: "the path of a PEM file with at least one certificate".into(),
+                remedy: "the path of a PEM file with at least one certificate".into(),
             }])
         };
         let pem = read_roots(path).map_err(|why| issue(format!("cannot be read: {why}")))?;
@@ -234,17 +233,17 @@ impl App {
     /// # Errors
     /// What is not there, and what to do.
     pub async fn world(&self, urls: &[String], once: bool, colour: bool) -> Result<World, AppError> {
-        self.be_the_only_one(if once { "api-health run --once" } else { "api-health run" }).await?;
+        self.take_instance_lock(if once { "api-health run --once" } else { "api-health run" }).await?;
         let client = self.client()?;
         let notifiers = self.notifiers(&client, colour).await?;
         // A person at a terminal is told at once what is missing. A daemon that starts with its machine waits: it would only be
         // started again and again.
         let waits = !once && !std::io::stderr().is_terminal();
-        let store = patiently(waits, async || self.open_store().await).await?;
-        let sources = patiently(waits, async || self.sources(urls).await).await?;
+        let store = retry_until_available(waits, async || self.open_store().await).await?;
+        let sources = retry_until_available(waits, async || self.sources(urls).await).await?;
         // With a client of its own: the connections of the keeper's are made on the keeper's thread.
-        wait_for_store(&*patiently(waits, async || self.open_store().await).await?).await?;
-        let leases = patiently(waits, async || self.leases(once).await).await?;
+        wait_for_store(&*retry_until_available(waits, async || self.open_store().await).await?).await?;
+        let leases = retry_until_available(waits, async || self.leases(once).await).await?;
         Ok(self.world_of(client, store, notifiers, sources, leases))
     }
 
@@ -253,7 +252,7 @@ impl App {
     /// # Errors
     /// What is not there, and what to do.
     pub async fn world_to_tell(&self, notifiers: Vec<Arc<dyn Notifier>>) -> Result<World, AppError> {
-        self.be_the_only_one("api-health alerts").await?;
+        self.take_instance_lock("api-health alerts").await?;
         let store = self.open_store().await?;
         let leases = self.leases(true).await?;
         Ok(self.world_of(self.client()?, store, notifiers, Vec::new(), leases))
@@ -321,11 +320,11 @@ impl App {
     }
 
     /// Keeps every other process from owning the same SQLite file. A DynamoDB table is shared by leases.
-    async fn be_the_only_one(&self, command: &'static str) -> Result<(), AppError> {
+    async fn take_instance_lock(&self, command: &'static str) -> Result<(), AppError> {
         if self.settings.store.kind == StoreKind::Sqlite {
             let holder = Holder { command, host: &host(), since: self.clock.now() };
-            if let Some(lock) = OnlyOne::take(&self.settings.store.path, &holder).await? {
-                let _ = self.only_one.set(lock); // a process has one world
+            if let Some(lock) = InstanceLock::take(&self.settings.store.path, &holder).await? {
+                let _ = self.instance_lock.set(lock); // a process has one world
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ pub struct PreflightError {
     /// What was looked for, and where.
     pub what: String,
     /// What to write, to stand after the word "write".
-    pub instead: String,
+    pub remedy: String,
     /// It may be there later, without anybody's doing: what gives it may not be up yet. Before
     /// [`explain`](Self::explain) that is a guess.
     pub may_pass: bool,
@@ -92,7 +92,7 @@ impl PreflightError {
 
 impl fmt::Display for PreflightError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; write {}", self.what, self.instead)
+        write!(f, "{}; write {}", self.what, self.remedy)
     }
 }
 
@@ -108,11 +108,11 @@ pub async fn preflight(config: &SdkConfig) -> Result<(), PreflightError> {
         return Err(PreflightError {
             what: "no AWS region was found in AWS_REGION, in the AWS config files or from the EC2 metadata service"
                 .into(),
-            instead: REGION_INSTEAD.into(),
+            remedy: REGION_INSTEAD.into(),
             may_pass: true,
         });
     }
-    let refuse = |what: String, may_pass| PreflightError { what, instead: CREDENTIALS_INSTEAD.into(), may_pass };
+    let refuse = |what: String, may_pass| PreflightError { what, remedy: CREDENTIALS_INSTEAD.into(), may_pass };
     let Some(provider) = config.credentials_provider() else {
         return Err(refuse("no source of AWS credentials is configured".into(), false));
     };

@@ -64,7 +64,7 @@ fn faults_of(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<ConfigIssue
         location: format!("environment variable {name}"),
         what: "its value".into(),
         why: "is not UTF-8".into(),
-        instead: "it in UTF-8, or unset it".into(),
+        remedy: "it in UTF-8, or unset it".into(),
     };
     names.into_iter().map(fault).collect()
 }

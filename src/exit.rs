@@ -38,7 +38,6 @@ impl Exit {
         ),
     ];
 
-    /// The number.
     pub const fn code(self) -> u8 {
         match self {
             Self::Ok => 0,

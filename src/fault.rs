@@ -11,19 +11,17 @@ const MESSAGE_CHARS_MAX: usize = 200;
 pub(crate) enum Fault {
     /// Waiting may help.
     Wait {
-        /// Where.
         place: String,
         /// What happened, as the rest of a sentence: `is locked by another program`.
         what: String,
     },
     /// A person must act.
     Person {
-        /// Where.
         place: String,
         /// What is wrong, as the rest of a sentence: `does not exist in region eu-central-1`.
         what: String,
         /// What to write instead, to stand after the word "write".
-        instead: String,
+        remedy: String,
     },
 }
 
@@ -31,8 +29,8 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Wait { place, what } => Self::Unavailable(format!("{place} {what}")),
-            Fault::Person { place, what, instead } => {
-                Self::Misconfigured { what: format!("{place} {what}"), instead: format!("write {instead}") }
+            Fault::Person { place, what, remedy } => {
+                Self::Misconfigured { what: format!("{place} {what}"), remedy: format!("write {remedy}") }
             }
         }
     }
@@ -42,8 +40,8 @@ impl From<Fault> for SourceError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Wait { place, what } => Self::Unavailable(format!("{place} {what}")),
-            Fault::Person { place, what, instead } => {
-                Self::Misconfigured(ConfigIssue { location: place, what: "this source".into(), why: what, instead })
+            Fault::Person { place, what, remedy } => {
+                Self::Misconfigured(ConfigIssue { location: place, what: "this source".into(), why: what, remedy })
             }
         }
     }
@@ -63,7 +61,7 @@ mod tests {
         let fault = Fault::Person {
             place: "SQLite file a.db".into(),
             what: "is not an SQLite file".into(),
-            instead: "another path".into(),
+            remedy: "another path".into(),
         };
         assert_eq!(
             StoreError::from(fault.clone()).to_string(),

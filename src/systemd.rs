@@ -39,7 +39,7 @@ pub fn status(text: &str) {
 }
 
 /// What is waited for, before the program is ready or while it stops, and that the next word of it comes within `within`
-/// (and a slack of ours): the time that systemd gives a start or a stop begins anew.
+/// (and a slack of ours): the time that systemd gives a start or a stop begins again.
 pub fn waits(text: &str, within: Duration) {
     notify(&[NotifyState::Status(&one_line(text)), extend(within)]);
 }

@@ -79,7 +79,7 @@ pub fn start_daemon(settings: &LogSettings, colour: bool) {
 }
 
 fn set_up(settings: &LogSettings, colour: bool, limiter: Option<Arc<Limiter>>) {
-    // The settings were checked; should the filter not parse all the same, say what matters.
+    // The settings were checked; should the filter not parse anyway, say what matters.
     let wanted =
         EnvFilter::builder().with_regex(false).parse(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let (wanted, handle) = reload::Layer::new(wanted);
@@ -91,7 +91,8 @@ fn set_up(settings: &LogSettings, colour: bool, limiter: Option<Arc<Limiter>>) {
         LogFormat::Auto => !io::stderr().is_terminal() && !is_journal,
     };
     let queue = limiter.clone().and_then(start_queue);
-    let lines = tracing_subscriber::fmt::layer().with_writer(Lines { json, with_priority: is_journal && !json, queue });
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(LogWriter { json, with_priority: is_journal && !json, queue });
     let lines = if json {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else if is_journal {
@@ -185,7 +186,7 @@ fn priority(level: Level) -> char {
 }
 
 /// Makes the writer of each line, which knows its level.
-struct Lines {
+struct LogWriter {
     json: bool,
     with_priority: bool,
     queue: Option<&'static Queue>,
@@ -212,29 +213,29 @@ impl Write for Output {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = BoundedLines<Output>;
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = LineWriter<Output>;
 
     fn make_writer(&'a self) -> Self::Writer {
         let output = self.queue.map_or(Output::Stderr, Output::Queue);
-        BoundedLines { output, json: self.json, priority: None }
+        LineWriter { output, json: self.json, priority: None }
     }
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
-        BoundedLines { priority: self.with_priority.then(|| priority(*event.level())), ..self.make_writer() }
+        LineWriter { priority: self.with_priority.then(|| priority(*event.level())), ..self.make_writer() }
     }
 }
 
 /// Passes lines on, and cuts those that are longer than [`LINE_BYTES_MAX`]. Each write is one event, as the formatter makes
 /// them.
-struct BoundedLines<W> {
+struct LineWriter<W> {
     output: W,
     json: bool,
     /// Stands before each line: what follows a line break inside an event is not taken for an event of its own importance.
     priority: Option<char>,
 }
 
-impl<W: Write> Write for BoundedLines<W> {
+impl<W: Write> Write for LineWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut written = match line.len() {
             0..=LINE_BYTES_MAX => Cow::Borrowed(line),
@@ -278,7 +279,7 @@ mod tests {
     use super::*;
 
     fn written(line: &str, json: bool) -> String {
-        let mut lines = BoundedLines { output: Vec::new(), json, priority: None };
+        let mut lines = LineWriter { output: Vec::new(), json, priority: None };
         lines.write_all(line.as_bytes()).unwrap();
         String::from_utf8(lines.output).unwrap()
     }
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn in_the_journal_each_line_begins_with_its_priority() {
-        let mut lines = BoundedLines { output: Vec::new(), json: false, priority: Some(priority(Level::WARN)) };
+        let mut lines = LineWriter { output: Vec::new(), json: false, priority: Some(priority(Level::WARN)) };
         lines.write_all(b" WARN a\n<0>b\n").unwrap();
         lines.write_all(" WARN ".repeat(LINE_BYTES_MAX).as_bytes()).unwrap();
         let text = String::from_utf8(lines.output).unwrap();

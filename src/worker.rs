@@ -22,7 +22,6 @@ const BYTES_MAX: u64 = 1_024;
 /// Which worker this is.
 #[derive(Debug)]
 pub struct Identity {
-    /// Its name.
     pub id: WorkerId,
     /// The kernel's id of the present boot.
     pub boot_id: String,

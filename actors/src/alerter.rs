@@ -4,7 +4,7 @@
 //! offers one alert of an API and channel at a time, which keeps them in order. The retries are counted in the record,
 //! which survives this actor; the waits between them are [`RetryPolicy`]'s. Nothing is ever dropped.
 
-mod trouble;
+mod failure_log;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -12,17 +12,17 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, Context, Handler, Message, ResponseActFuture, WrapFuture};
 use api_health_core::Alert;
-use api_health_core::delivery::ATTEMPT_MAX;
-use api_health_core::keep::{Attempted, Channel as ChannelName};
+use api_health_core::delivery::DELIVERY_TIMEOUT;
+use api_health_core::keep::{Channel as ChannelName, DeliveryResult};
 use futures_util::FutureExt;
 
 use crate::child::panic_text;
 use crate::lease_view::HeldLease;
 use crate::ports::{Notifier, NotifyError};
 use crate::retry::RetryPolicy;
-use trouble::Trouble;
+use failure_log::FailureLog;
 
-/// Messages in the alerter's mailbox: the keeper has at most [`ATTEMPTS_MAX`](api_health_core::keep::ATTEMPTS_MAX) under way
+/// Messages in the alerter's mailbox: the keeper has at most [`DELIVERIES_IN_FLIGHT_MAX`](api_health_core::keep::ATTEMPTS_MAX) under way
 /// through each channel.
 pub const MAILBOX_CAPACITY: usize = 256;
 
@@ -33,7 +33,7 @@ pub struct Alerter {
 
 struct Channel {
     notifier: Arc<dyn Notifier>,
-    trouble: Trouble,
+    failure_log: FailureLog,
 }
 
 impl Alerter {
@@ -41,24 +41,24 @@ impl Alerter {
     pub fn new(notifiers: Vec<Arc<dyn Notifier>>, policy: RetryPolicy) -> Self {
         let channels = notifiers
             .into_iter()
-            .map(|notifier| (notifier.channel(), Channel { notifier, trouble: Trouble::default() }))
+            .map(|notifier| (notifier.channel(), Channel { notifier, failure_log: FailureLog::default() }))
             .collect();
         Self { channels, policy }
     }
 
-    fn attempted(&mut self, message: &DeliverAlert, result: Result<(), NotifyError>) -> Attempted {
+    fn on_delivery_result(&mut self, message: &DeliverAlert, result: Result<(), NotifyError>) -> DeliveryResult {
         let Some(channel) = self.channels.get_mut(&*message.channel) else {
-            return Attempted::Failed { why: "no such channel".into(), wait: self.policy.permanent };
+            return DeliveryResult::Failed { why: "no such channel".into(), wait: self.policy.permanent };
         };
         match result {
             Ok(()) => {
-                channel.trouble.taken_over(message);
-                Attempted::TakenOver
+                channel.failure_log.taken_over(message);
+                DeliveryResult::Delivered
             }
             Err(error) => {
                 let wait = self.policy.wait_after(message.failures, &error);
-                channel.trouble.failed(message, &error, wait);
-                Attempted::Failed { why: error.to_string(), wait }
+                channel.failure_log.failed(message, &error, wait);
+                DeliveryResult::Failed { why: error.to_string(), wait }
             }
         }
     }
@@ -70,7 +70,7 @@ impl Actor for Alerter {
 
 /// Hand this over through that channel, once.
 #[derive(Clone, Message)]
-#[rtype(result = "Attempted")]
+#[rtype(result = "DeliveryResult")]
 pub struct DeliverAlert {
     pub channel: ChannelName,
     pub alert: Arc<Alert>,
@@ -82,7 +82,7 @@ pub struct DeliverAlert {
 }
 
 impl Handler<DeliverAlert> for Alerter {
-    type Result = ResponseActFuture<Self, Attempted>;
+    type Result = ResponseActFuture<Self, DeliveryResult>;
 
     fn handle(&mut self, message: DeliverAlert, _: &mut Self::Context) -> Self::Result {
         let notifier = self.channels.get(&*message.channel).map(|channel| Arc::clone(&channel.notifier));
@@ -101,8 +101,8 @@ impl Handler<DeliverAlert> for Alerter {
             }
         };
         Box::pin(attempt.into_actor(self).map(move |result, alerter, _| match result {
-            Some(result) => alerter.attempted(&message, result),
-            None => Attempted::Cut,
+            Some(result) => alerter.on_delivery_result(&message, result),
+            None => DeliveryResult::Cancelled,
         }))
     }
 }
@@ -111,9 +111,9 @@ impl Handler<DeliverAlert> for Alerter {
 async fn attempt(notifier: &dyn Notifier, alert: Arc<Alert>) -> Result<(), NotifyError> {
     let delivered = AssertUnwindSafe(async { notifier.deliver(alert).await }).catch_unwind();
     let failed = |reason| Err(NotifyError::Retryable { reason, after: None });
-    match tokio::time::timeout(ATTEMPT_MAX, delivered).await {
+    match tokio::time::timeout(DELIVERY_TIMEOUT, delivered).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => failed(format!("the notifier panicked: {}", panic_text(&*panic))),
-        Err(_) => failed(format!("no answer within {} s", ATTEMPT_MAX.as_secs())),
+        Err(_) => failed(format!("no answer within {} s", DELIVERY_TIMEOUT.as_secs())),
     }
 }

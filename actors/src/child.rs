@@ -24,9 +24,9 @@ pub enum ExitReason {
     Normal,
     /// It panicked, with this text.
     Panic(String),
-    /// It was cut from outside.
+    /// It was stopped from outside.
     Killed,
-    /// It lived and no longer moved: it, or its whole thread, was not heard of when it should have been.
+    /// It hung: it, or its whole thread, missed the deadline for a sign of life.
     Hung,
     /// Its arbiter is gone, and it with it.
     ArbiterGone,

@@ -11,15 +11,15 @@ pub struct Handle<T>(watch::Receiver<Option<T>>);
 
 /// Says where the actor is. When it is dropped there is none any more, and will be none.
 #[derive(Debug)]
-pub struct Whereabouts<T>(watch::Sender<Option<T>>);
+pub struct AddrPublisher<T>(watch::Sender<Option<T>>);
 
-impl<T> Default for Whereabouts<T> {
+impl<T> Default for AddrPublisher<T> {
     fn default() -> Self {
         Self(watch::Sender::new(None))
     }
 }
 
-impl<T> Whereabouts<T> {
+impl<T> AddrPublisher<T> {
     /// `None`: it is not there just now, and the next life comes.
     pub fn set(&self, there: Option<T>) {
         self.0.send_replace(there);

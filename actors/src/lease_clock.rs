@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use api_health_core::own::member::{Member, Standing};
+use api_health_core::own::member::{LeaseState, Member};
 
 /// The time on a clock that counts suspension and is never set.
 pub type BootTime = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -69,14 +69,14 @@ impl LeaseClock {
     }
 
     /// How the lease stands, to the millisecond.
-    pub fn standing(&self) -> Standing {
+    pub fn lease_state(&self) -> LeaseState {
         let deadline_ms = self.0.deadline_ms.load(Ordering::SeqCst);
         let deadline = Duration::from_millis(deadline_ms);
         match deadline_ms {
-            _ if self.is_closed() => Standing::Out,
-            0 => Standing::Out,
-            _ if (self.0.now)() < deadline => Standing::Held { until: deadline },
-            _ => Standing::Lapsed { since: deadline, is_refused: self.0.is_refused.load(Ordering::SeqCst) },
+            _ if self.is_closed() => LeaseState::Out,
+            0 => LeaseState::Out,
+            _ if (self.0.now)() < deadline => LeaseState::Held { until: deadline },
+            _ => LeaseState::Lapsed { since: deadline, is_refused: self.0.is_refused.load(Ordering::SeqCst) },
         }
     }
 
@@ -86,8 +86,8 @@ impl LeaseClock {
 
     /// For how long the lease has been lapsed; `None`: it is held, or there is no session.
     pub fn lapsed_for(&self) -> Option<Duration> {
-        match self.standing() {
-            Standing::Lapsed { since, .. } => Some((self.0.now)().saturating_sub(since)),
+        match self.lease_state() {
+            LeaseState::Lapsed { since, .. } => Some((self.0.now)().saturating_sub(since)),
             _ => None,
         }
     }
@@ -108,10 +108,10 @@ impl LeaseClock {
 
     /// Shows how `member` stands.
     pub(crate) fn show(&self, member: &Member, now: Duration) {
-        let (until, is_refused) = match member.standing(now) {
-            Standing::Out => return self.0.deadline_ms.store(0, Ordering::SeqCst),
-            Standing::Held { until } => (until, false),
-            Standing::Lapsed { since, is_refused } => (since, is_refused),
+        let (until, is_refused) = match member.lease_state(now) {
+            LeaseState::Out => return self.0.deadline_ms.store(0, Ordering::SeqCst),
+            LeaseState::Held { until } => (until, false),
+            LeaseState::Lapsed { since, is_refused } => (since, is_refused),
         };
         let session = member.session().map_or(0, |session| session.number);
         if self.0.session.load(Ordering::SeqCst) != session {
@@ -173,7 +173,7 @@ mod tests {
         assert!(!clock.may_act(1), "of another session");
         let clock = LeaseClock::new(Arc::new(|| Duration::ZERO));
         assert!(!clock.may_act(0));
-        assert_eq!(clock.standing(), Standing::Out);
+        assert_eq!(clock.lease_state(), LeaseState::Out);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use actix_rt::task::JoinHandle;
 use api_health_core::Heartbeat;
 use api_health_core::own::member::{CallError, Effect, Event, Fleet, Loss, Member};
 use api_health_core::own::notices::Notice;
-use api_health_core::own::records::{Key, Record, Session, WorkerRecord};
+use api_health_core::own::records::{Key, LeaseRecord, Session, WorkerRecord};
 use api_health_core::own::shards::{Shard, ShardSet};
 use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -66,7 +66,6 @@ pub struct Gained {
 /// How probing goes, as it is asked for before each renewal.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// It progresses.
     pub is_made: bool,
     /// How the APIs stand, for the worker's record; `None`: as it said before.
     pub heartbeat: Option<Box<Heartbeat>>,
@@ -160,7 +159,7 @@ impl LeaseHandle {
 
     fn send(&self, event: Event) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(event) {
-            tracing::error!(waiting = WAITING_MAX, "the lease holder is stuck; this worker owns nothing any more");
+            tracing::error!(waiting = WAITING_MAX, "the lease holder is stuck; this worker no longer owns any shards");
             self.clock.close();
         }
     }
@@ -228,7 +227,7 @@ impl LeaseHolder {
             self.clock.show(&self.member, now);
             let mut changes = vec![];
             let session = self.member.session().map_or(0, |session| session.number);
-            // In the order in which the worker says them: what is granted anew may be let go of with the same breath.
+            // In the order in which the worker says them: what is granted again may be let go of with the same breath.
             for effect in effects {
                 match effect {
                     Effect::Gained { shard, epoch, is_clean } => {
@@ -242,7 +241,7 @@ impl LeaseHolder {
                     Effect::Lost { shards, why } => changes.push(LeaseChange::Lost { shards, why }),
                     Effect::Left => changes.push(LeaseChange::Left),
                     Effect::AskProgress => awaited = self.report(),
-                    Effect::Put { record, over } => awaited = self.put(record, over),
+                    Effect::Put { record, expected_version } => awaited = self.put(record, expected_version),
                     Effect::Read { keys } => awaited = self.read(keys),
                     Effect::SleepUntil(at) => awaited = sleep(at.saturating_sub(now)),
                 }
@@ -278,7 +277,7 @@ impl LeaseHolder {
         let mut sent = changes.into_iter().map(|change| self.changes.try_send(change));
         let failed = sent.find_map(Result::err);
         if let Some(mpsc::error::TrySendError::Full(_)) = failed {
-            tracing::error!(waiting = WAITING_MAX, "nobody hears what is gained and lost; the lease is given up");
+            tracing::error!(waiting = WAITING_MAX, "gained and lost shards are not picked up; giving up the lease");
         }
         failed.is_none()
     }
@@ -306,9 +305,9 @@ impl LeaseHolder {
         .boxed_local()
     }
 
-    fn put(&mut self, record: Record, over: u64) -> LocalBoxFuture<'static, Answer> {
+    fn put(&mut self, record: LeaseRecord, expected_version: u64) -> LocalBoxFuture<'static, Answer> {
         let leases = Arc::clone(&self.leases);
-        let written = self.call(async move { leases.put(record, over).await });
+        let written = self.call(async move { leases.put(record, expected_version).await });
         async move {
             let (answer, complaint) = match written.await.unwrap_or_else(|| Err(CommitError::Store(no_answer()))) {
                 Ok(()) => (Ok(()), Some(None)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use api_health_core::Heartbeat;
 use api_health_core::keep::Lease;
-use api_health_core::own::member::Standing;
+use api_health_core::own::member::LeaseState;
 use tokio::sync::watch;
 
 use crate::lease_clock::LeaseClock;
@@ -13,7 +13,7 @@ use crate::lease_holder::{LeaseHandle, Renewals};
 use crate::ports::StoreError;
 
 /// The figures that the next renewal carries.
-pub type Figures = Arc<Mutex<Option<Box<Heartbeat>>>>;
+pub type NextHeartbeat = Arc<Mutex<Option<Box<Heartbeat>>>>;
 
 /// What the keeper needs of the lease. Cheap to clone.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct LeaseView {
 struct Renewing {
     handle: LeaseHandle,
     renewals: watch::Receiver<Renewals>,
-    figures: Figures,
+    figures: NextHeartbeat,
 }
 
 /// A lease that is held at present, for something that goes on for a while.
@@ -43,18 +43,18 @@ impl LeaseView {
     }
 
     /// Of a lease that is renewed, with the figures for its renewals.
-    pub fn of(handle: LeaseHandle, figures: Figures) -> Self {
+    pub fn of(handle: LeaseHandle, figures: NextHeartbeat) -> Self {
         let (clock, renewals) = (handle.clock().clone(), handle.renewals());
         Self { clock, renewing: Some(Renewing { handle, renewals, figures }) }
     }
 
     /// How it stands now.
     pub fn now(&self) -> Lease {
-        match self.clock.standing() {
-            Standing::Held { .. } => Lease::Held,
-            Standing::Out => Lease::Out,
-            Standing::Lapsed { is_refused, .. } => Lease::Lapsed {
-                since: self.clock.lapsed_for().unwrap_or_default(),
+        match self.clock.lease_state() {
+            LeaseState::Held { .. } => Lease::Held,
+            LeaseState::Out => Lease::Out,
+            LeaseState::Lapsed { is_refused, .. } => Lease::Lapsed {
+                lapsed_for: self.clock.lapsed_for().unwrap_or_default(),
                 met_others: self.clock.has_met_others(),
                 refused: is_refused,
             },
@@ -76,7 +76,7 @@ impl LeaseView {
         handle.beat();
         loop {
             if renewals.changed().await.is_err() {
-                return Some(Err(StoreError::Unavailable("the lease is not renewed any more".into())));
+                return Some(Err(StoreError::Unavailable("the lease is no longer renewed".into())));
             }
             let now = renewals.borrow_and_update().clone();
             if now.done > before.done {

@@ -4,7 +4,7 @@
 //!
 //! [`LeaseClock::for_ever`]: crate::lease_clock::LeaseClock::for_ever
 
-use api_health_core::own::records::{Key, Record};
+use api_health_core::own::records::{Key, LeaseRecord};
 use futures_util::future::BoxFuture;
 
 use crate::ports::{CommitError, StoreError};
@@ -22,8 +22,8 @@ use crate::ports::{CommitError, StoreError};
 ///    refuses this worker. A record that cannot be read is a refusal.
 pub trait Leases: Send + Sync {
     /// Those of these records that there are, in any order.
-    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Record>, StoreError>>;
+    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>>;
 
     /// Writes `record` over the one of version `over`, which is one less than its own; 0: there must be none.
-    fn put(&self, record: Record, over: u64) -> BoxFuture<'_, Result<(), CommitError>>;
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>>;
 }

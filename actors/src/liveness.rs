@@ -18,9 +18,9 @@ use crate::round::RoundTicket;
 #[derive(Debug)]
 pub struct ResumePoint {
     /// Ticks up to here were served or counted as missed.
-    pub accounted: Moment,
+    pub counted_until: Moment,
     /// The last outcome was handed over and answered, and nothing is to be asked before the next tick.
-    pub is_settled: bool,
+    pub is_acknowledged: bool,
     /// When the last outcome was found, in uptime.
     pub probed_at: Option<Duration>,
     /// Missed ticks that the keeper does not know of yet.
@@ -32,7 +32,7 @@ pub struct ResumePoint {
 impl ResumePoint {
     /// Before the first life.
     pub fn nothing(now: Moment) -> Self {
-        Self { accounted: now, is_settled: false, probed_at: None, missed: 0, ticket: None }
+        Self { counted_until: now, is_acknowledged: false, probed_at: None, missed: 0, ticket: None }
     }
 }
 
@@ -51,12 +51,12 @@ impl Liveness {
     pub fn new(resume: ResumePoint, now: Duration) -> Self {
         let liveness =
             Self { expected_by_ms: AtomicU64::new(0), due_ms: AtomicU64::new(0), resume: Mutex::new(resume) };
-        liveness.rests_until(now);
+        liveness.idle_until(now);
         liveness
     }
 
     /// It does nothing until this uptime, and is heard of then.
-    pub fn rests_until(&self, due: Duration) {
+    pub fn idle_until(&self, due: Duration) {
         self.due_ms.store(u64::try_from(due.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.expect_by(due);
     }
@@ -83,28 +83,28 @@ impl Liveness {
         now.as_millis() > u128::from(self.expected_by_ms.load(Ordering::Relaxed))
     }
 
-    /// A probe begins, for the tick `serves`.
-    pub fn begins(&self, serves: Moment) {
+    /// A probe begins, for the tick `scheduled_for`.
+    pub fn begins(&self, scheduled_for: Moment) {
         let mut resume = self.lock();
-        resume.accounted = serves;
-        resume.is_settled = false;
+        resume.counted_until = scheduled_for;
+        resume.is_acknowledged = false;
     }
 
-    /// Ticks up to `now` are nobody's any more: the schedule is another.
-    pub fn accounted(&self, now: Moment) {
-        self.lock().accounted = now;
+    /// The schedule changed: ticks up to `now` are not counted as missed.
+    pub fn counted_until(&self, now: Moment) {
+        self.lock().counted_until = now;
     }
 
-    /// There is an outcome, and ticks up to `now` are accounted for.
+    /// There is an outcome; missed ticks are counted up to `now`.
     pub fn probed(&self, now: Moment) {
         let mut resume = self.lock();
-        resume.accounted = now;
+        resume.counted_until = now;
         resume.probed_at = Some(now.uptime);
     }
 
-    /// The outcome is in good hands, and nothing is to be asked before the next tick.
-    pub fn settles(&self) {
-        self.lock().is_settled = true;
+    /// The keeper has acknowledged the outcome, and wants no recheck before the next tick.
+    pub fn acknowledged(&self) {
+        self.lock().is_acknowledged = true;
     }
 
     /// More ticks were missed.
@@ -120,7 +120,7 @@ impl Liveness {
     }
 
     /// Its turn in the round is over.
-    pub fn turn_is_over(&self) {
+    pub fn end_round_turn(&self) {
         self.lock().ticket = None;
     }
 
@@ -161,7 +161,7 @@ mod tests {
         assert!(!liveness.is_overdue(now.uptime + SLACK));
         assert!(liveness.is_overdue(now.uptime + SLACK + Duration::from_millis(1)));
         assert!(liveness.is_due(now.uptime));
-        liveness.rests_until(Duration::from_secs(500));
+        liveness.idle_until(Duration::from_secs(500));
         assert!(!liveness.is_due(Duration::from_millis(499_999)) && liveness.is_due(Duration::from_secs(500)));
         assert!(!liveness.is_overdue(Duration::from_secs(500)));
         liveness.expect_nothing();

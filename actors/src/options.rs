@@ -31,7 +31,7 @@ pub struct Options {
     pub closes_unconfigured: bool,
     /// A thread of probers that has not moved for this long is stuck, and its probers move.
     pub stuck_after: Duration,
-    /// An alert that the store holds up for 30 s is told all the same.
+    /// An alert that the store holds up for 30 s is told anyway.
     pub fail_open: bool,
 }
 

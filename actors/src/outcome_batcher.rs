@@ -27,14 +27,14 @@ pub const BATCH_DELAY: Duration = Duration::from_millis(250);
 const BATCH_MAX: usize = 256;
 
 /// Where the keeper's answer to one outcome goes: back to its prober.
-type Answer = Option<OneshotSender<Option<Duration>>>;
+type ReplySender = Option<OneshotSender<Option<Duration>>>;
 
 pub struct OutcomeBatcher {
     keeper: Recipient<ProbesCompleted>,
     /// Not handed over yet, oldest first. Each prober has a few at most (`HANDOVERS_MAX` in `prober.rs`).
     gathered: Vec<ProbeCompleted>,
     /// Who waits for the answers to `gathered`, in the same order.
-    answers: Rc<RefCell<Vec<Answer>>>,
+    answers: Rc<RefCell<Vec<ReplySender>>>,
     gathering: bool,
     /// Something gathered waits no longer than it must.
     urgent: bool,
@@ -54,7 +54,7 @@ impl OutcomeBatcher {
         }
         self.under_way = true;
         let batch: Vec<ProbeCompleted> = self.gathered.drain(..count).collect();
-        let waiting: Vec<Answer> = self.answers.borrow_mut().drain(..count).collect();
+        let waiting: Vec<ReplySender> = self.answers.borrow_mut().drain(..count).collect();
         self.urgent = !self.gathered.is_empty();
         ctx.spawn(self.keeper.send(ProbesCompleted(batch)).into_actor(self).map(move |rechecks, batcher, ctx| {
             // Without an answer the keeper is gone: the waiting are dropped, and their probers see that.
@@ -76,7 +76,7 @@ impl Actor for OutcomeBatcher {
 }
 
 impl Handler<ProbeCompleted> for OutcomeBatcher {
-    type Result = Later;
+    type Result = DeferredReply;
 
     fn handle(&mut self, completed: ProbeCompleted, ctx: &mut Self::Context) -> Self::Result {
         self.urgent |= completed.urgent;
@@ -90,18 +90,18 @@ impl Handler<ProbeCompleted> for OutcomeBatcher {
                 batcher.send(ctx);
             });
         }
-        Later { answers: Rc::clone(&self.answers), send_now }
+        DeferredReply { answers: Rc::clone(&self.answers), send_now }
     }
 }
 
 /// The answer to a prober comes when the keeper's does.
-pub struct Later {
-    answers: Rc<RefCell<Vec<Answer>>>,
+pub struct DeferredReply {
+    answers: Rc<RefCell<Vec<ReplySender>>>,
     send_now: bool,
 }
 
-impl MessageResponse<OutcomeBatcher, ProbeCompleted> for Later {
-    fn handle(self, ctx: &mut Context<OutcomeBatcher>, answer: Answer) {
+impl MessageResponse<OutcomeBatcher, ProbeCompleted> for DeferredReply {
+    fn handle(self, ctx: &mut Context<OutcomeBatcher>, answer: ReplySender) {
         self.answers.borrow_mut().push(answer);
         if self.send_now {
             // The actor itself is not at hand here.

@@ -17,12 +17,10 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// Asks APIs.
 pub trait Probe: Send + Sync {
     /// Makes ready what is the same each time that `api` is asked. Its prober does this once, and asks as often as it is due.
     fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask>;
 
-    /// Asks once.
     fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
         self.prepare(api).ask()
     }
@@ -62,7 +60,7 @@ pub trait StateStore: Send + Sync {
 
     /// Moves a record that makes no sense out of the way, to where a person can look at it: from then on its API has no
     /// record. A record that is gone already, or that can be read by now, stays as it is.
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Writes a batch, at most [`CommitLimits::batch_max`] of it, each API at most once; one result for each, in order.
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>>;
@@ -73,7 +71,6 @@ pub trait StateStore: Send + Sync {
     /// The last heartbeat of each process that watches; where none does any more, that of the one that watched last.
     fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>>;
 
-    /// How this store likes to be written to.
     fn limits(&self) -> CommitLimits;
 }
 
@@ -82,7 +79,6 @@ pub trait StateStore: Send + Sync {
 pub struct LoadedStates {
     /// The records that could be read.
     pub states: Vec<ApiState>,
-    /// The others.
     pub unreadable: Vec<UnreadableState>,
 }
 
@@ -109,7 +105,7 @@ pub struct UnreadableState {
 /// 1. `Ok` means that the channel has taken the alert over.
 /// 2. Every repeat carries the same alert id.
 /// 3. A call ends within the adapter's own stated timeout; past
-///    [`ATTEMPT_MAX`](api_health_core::delivery::ATTEMPT_MAX) it is cut and counts as failed.
+///    [`DELIVERY_TIMEOUT`](api_health_core::delivery::ATTEMPT_MAX) it is cut and counts as failed.
 /// 4. No secret is in the text of an error.
 pub trait Notifier: Send + Sync {
     /// The name of the channel, for the record of what was delivered: stable across versions.
@@ -122,14 +118,14 @@ pub trait Notifier: Send + Sync {
 /// Why an alert was not taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotifyError {
-    /// Waiting may help: unreachable, throttled, 5xx.
+    /// Transient: unreachable, throttled, 5xx.
     Retryable {
         reason: String,
         /// The channel asked for this much patience.
         after: Option<Duration>,
     },
-    /// A person must act: no such topic, no permission, a refused parameter. Offered again all the same, slowly.
-    Permanent { reason: String, instead: String },
+    /// An operator must act: no such topic, no permission, a refused parameter. Retried all the same, every five minutes.
+    Permanent { reason: String, remedy: String },
 }
 
 /// Where configs come from: a table, a file, the command line.
@@ -195,7 +191,7 @@ impl fmt::Display for NotifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Retryable { reason, .. } => f.write_str(reason),
-            Self::Permanent { reason, instead } => write!(f, "{reason}; {instead}"),
+            Self::Permanent { reason, remedy } => write!(f, "{reason}; {remedy}"),
         }
     }
 }

@@ -80,7 +80,7 @@ pub struct Prober {
     /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
     due: Option<Due>,
     /// The due time that the probe under way serves, or when it began: ticks after it are missed while it runs.
-    serves: Moment,
+    scheduled_for: Moment,
     /// Ticks missed and not reported yet.
     missed: u64,
     timer: Option<SpawnHandle>,
@@ -112,7 +112,7 @@ impl Prober {
             start: init.start,
             liveness: init.liveness,
             due: None,
-            serves: armed_at,
+            scheduled_for: armed_at,
             missed,
             timer: None,
             armed_at,
@@ -156,7 +156,7 @@ impl Prober {
         }
         self.armed_at = self.shared.time.moment();
         self.armed_for = wait;
-        self.liveness.rests_until(self.armed_at.uptime.saturating_add(wait));
+        self.liveness.idle_until(self.armed_at.uptime.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
     }
 
@@ -181,12 +181,12 @@ impl Prober {
             }
             lateness = Some(due.lateness(now));
         }
-        self.serves = match (self.due, lateness) {
+        self.scheduled_for = match (self.due, lateness) {
             (Some(due), Some(_)) => due.moment(now),
-            (None, _) => self.meant_for(now),
+            (None, _) => self.intended_start(now),
             _ => now,
         };
-        self.liveness.begins(self.serves);
+        self.liveness.begins(self.scheduled_for);
         // It may wait for its turn for as long as it may take.
         self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.shared.stats.probe_began(lateness);
@@ -194,7 +194,7 @@ impl Prober {
     }
 
     /// When a first probe or a recheck was meant to begin, if this process was held up meanwhile; else `now`.
-    fn meant_for(&self, now: Moment) -> Moment {
+    fn intended_start(&self, now: Moment) -> Moment {
         let Moment { wall, uptime } = self.armed_at;
         let meant = Moment { wall: wall.plus(self.armed_for), uptime: uptime + self.armed_for };
         let held_up = now.uptime.saturating_sub(meant.uptime) >= HELD_UP_MIN;
@@ -227,10 +227,10 @@ impl Prober {
         if since_due.saturating_sub(took) >= HELD_UP_MIN {
             self.shared.stats.held_up();
         }
-        if !api.asks_the_same(&self.api) {
+        if !api.same_request(&self.api) {
             // It says nothing of what is asked now, and no status must change by it.
             outcome.verdict = Verdict::Inconclusive;
-            outcome.reasons = vec!["another thing is asked now than when this probe began".into()];
+            outcome.reasons = vec!["the config changed while this probe was running".into()];
         }
         let api_id = &api.api_id;
         match outcome.verdict {
@@ -255,7 +255,7 @@ impl Prober {
 
     /// Counts due times that passed while the probe was running.
     fn count_missed(&mut self) {
-        let missed = self.api.schedule.missed(self.slot(), self.serves, self.shared.time.moment());
+        let missed = self.api.schedule.missed(self.slot(), self.scheduled_for, self.shared.time.moment());
         if missed > 0 {
             self.missed += missed;
             self.liveness.missed(missed);
@@ -294,7 +294,7 @@ impl Prober {
                 Ok(recheck) => {
                     prober.liveness.reported(missed_ticks);
                     // A single round does not wait for our own network to come back.
-                    prober.handed_over(if settled { None } else { recheck }, ctx);
+                    prober.on_outcome_acknowledged(if settled { None } else { recheck }, ctx);
                 }
                 // The outcome batcher or the keeper is dead and the outcome is lost: the next life asks again, as soon as
                 // there is somebody to tell it to.
@@ -304,7 +304,7 @@ impl Prober {
     }
 
     /// The keeper answered: probe again soon, or not.
-    fn handed_over(&mut self, recheck: Option<Duration>, ctx: &mut Context<Self>) {
+    fn on_outcome_acknowledged(&mut self, recheck: Option<Duration>, ctx: &mut Context<Self>) {
         self.steady &= recheck.is_none();
         match recheck {
             Some(recheck) if !self.stopping && !self.probing => {
@@ -317,9 +317,9 @@ impl Prober {
             }
             Some(_) => {}
             None => {
-                self.liveness.turn_is_over();
+                self.liveness.end_round_turn();
                 if !self.probing && self.handovers == 0 {
-                    self.liveness.settles();
+                    self.liveness.acknowledged();
                 }
                 if self.is_once() && !self.probing {
                     self.stopping = true;
@@ -374,8 +374,8 @@ impl Handler<Reconfigure> for Prober {
         self.api = api;
         self.ask = None;
         if !same_schedule && !self.stopping && !self.is_once() {
-            self.serves = self.shared.time.moment();
-            self.liveness.accounted(self.serves);
+            self.scheduled_for = self.shared.time.moment();
+            self.liveness.counted_until(self.scheduled_for);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
                 self.arm_by_schedule(ctx);
@@ -410,7 +410,7 @@ impl Handler<Stop> for Prober {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         self.stopping = true;
-        self.liveness.turn_is_over();
+        self.liveness.end_round_turn();
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }

@@ -11,7 +11,6 @@ use crate::ports::NotifyError;
 /// Exponential waits with full jitter: each is drawn evenly from zero to twice a step that doubles up to a cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The first step.
     pub step_min: Duration,
     /// The step never grows past this, so that no wait is longer than twice this.
     pub step_max: Duration,
@@ -79,7 +78,7 @@ impl Waits {
         spread(self.waits.next_backoff().unwrap_or(self.policy.step_max))
     }
 
-    /// Begins anew, after a success.
+    /// Begins again, after a success.
     pub fn reset(&mut self) {
         self.waits.reset();
     }
@@ -129,7 +128,7 @@ mod tests {
         assert!(policy.wait_after(0, &refused(Some(Duration::from_secs(7)))) >= Duration::from_secs(7));
         let no_patience: Duration = (0..100).map(|n| policy.wait_after(n, &refused(Some(Duration::ZERO)))).sum();
         assert!(no_patience > Duration::from_secs(600), "a channel that asks for no patience is not hammered");
-        let permanent = NotifyError::Permanent { reason: "no such topic".into(), instead: "create it".into() };
+        let permanent = NotifyError::Permanent { reason: "no such topic".into(), remedy: "create it".into() };
         assert_eq!(policy.wait_after(3, &permanent), policy.permanent);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
-use api_health_core::keep::Until;
+use api_health_core::keep::FlushUntil;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::child::{self, Child};
 use crate::handle::Handle;
 use crate::ports::Clock;
 use crate::round::Round;
-use crate::state_keeper::{DropChannel, KeeperReport, Report, Retry, Settle, StateKeeper};
+use crate::state_keeper::{DropChannel, Flush, KeeperReport, Report, Retry, StateKeeper};
 use crate::stats::Stats;
 use crate::supervisor::{
     AskProgress, Asker, Fatal, Joined, Leave, LoadReport, MAILBOX_CAPACITY, Progress, Reload, StopProbing, Supervisor,
@@ -24,7 +24,7 @@ pub use crate::options::Options;
 pub use crate::world::World;
 
 /// After the probes, storing and telling get this long at least before the process ends.
-const SETTLE_MIN: Duration = Duration::from_secs(5);
+const FLUSH_MIN: Duration = Duration::from_secs(5);
 
 /// The running actors. They end with it.
 pub struct Running {
@@ -111,7 +111,7 @@ impl Gauges {
 /// The longest that [`Running::stop`] takes, whatever is stuck.
 pub const fn longest_stop(within: Duration) -> Duration {
     // The supervisor's answer, storing and telling, the keeper's last report, and leaving.
-    within.saturating_add(SETTLE_MIN.saturating_mul(4))
+    within.saturating_add(FLUSH_MIN.saturating_mul(4))
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,23 +147,23 @@ impl Running {
         let (fatal, deadline) = match &self.fatal {
             Some(fatal) => fatal.clone(),
             None => match self.deaths.recv().await {
-                Some(fatal) => self.fatal.insert((fatal, Instant::now() + SETTLE_MIN)).clone(),
+                Some(fatal) => self.fatal.insert((fatal, Instant::now() + FLUSH_MIN)).clone(),
                 None => std::future::pending().await,
             },
         };
-        self.settle_until(Until::Left, deadline.saturating_duration_since(Instant::now())).await;
+        self.flush_until(FlushUntil::Stopped, deadline.saturating_duration_since(Instant::now())).await;
         fatal
     }
 
     /// Waits until everything is stored and, with `until_told`, told; whether that came true within `within`. Goes on over
     /// a restart of the keeper.
-    pub async fn settle(&self, until_told: bool, within: Duration) -> bool {
-        self.settle_until(if until_told { Until::Told } else { Until::Stored }, within).await
+    pub async fn flush(&self, until_told: bool, within: Duration) -> bool {
+        self.flush_until(if until_told { FlushUntil::Delivered } else { FlushUntil::Stored }, within).await
     }
 
-    async fn settle_until(&self, until: Until, within: Duration) -> bool {
-        let settled = self.keeper.ask(|| Settle(until.clone()), |is_settled| *is_settled);
-        tokio::time::timeout(within, settled).await.ok().flatten().is_some()
+    async fn flush_until(&self, until: FlushUntil, within: Duration) -> bool {
+        let flushed = self.keeper.ask(|| Flush(until.clone()), |is_flushed| *is_flushed);
+        tokio::time::timeout(within, flushed).await.ok().flatten().is_some()
     }
 
     /// Ends every actor at once, in the middle of whatever it does, and stores nothing: what a crash does.
@@ -172,13 +172,13 @@ impl Running {
     /// Stops in reverse order: no new probes, those under way finished or cut after `within`, everything stored.
     pub async fn stop(self, within: Duration) -> StopReport {
         let began = tokio::time::Instant::now();
-        // A thread that is stuck answers nothing; the deadline is kept all the same.
-        let _ = tokio::time::timeout(within + SETTLE_MIN, self.supervisor.addr.send(StopProbing { within })).await;
-        let left = within.saturating_sub(began.elapsed()).max(SETTLE_MIN);
-        self.settle_until(Until::Left, left).await;
-        let keeper = tokio::time::timeout(SETTLE_MIN, self.report()).await.ok().flatten();
+        // A thread that is stuck answers nothing; the deadline is kept anyway.
+        let _ = tokio::time::timeout(within + FLUSH_MIN, self.supervisor.addr.send(StopProbing { within })).await;
+        let left = within.saturating_sub(began.elapsed()).max(FLUSH_MIN);
+        self.flush_until(FlushUntil::Stopped, left).await;
+        let keeper = tokio::time::timeout(FLUSH_MIN, self.report()).await.ok().flatten();
         // The last word to the other workers. Without it they take over when the lease is over.
-        let _ = tokio::time::timeout(SETTLE_MIN, self.supervisor.addr.send(Leave)).await;
+        let _ = tokio::time::timeout(FLUSH_MIN, self.supervisor.addr.send(Leave)).await;
         StopReport { keeper }
     }
 }

@@ -12,7 +12,6 @@ use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 pub struct World {
     pub probe: Arc<dyn Probe>,
     pub store: Arc<dyn StateStore>,
-    /// What people call the store.
     pub store_name: String,
     /// This process, for people: no two processes have the same.
     pub instance: String,

@@ -27,7 +27,7 @@ pub fn embedded(folder: &Path) -> Arc<dyn StateStore> {
 pub async fn fill(store: &dyn StateStore, states: &[ApiState]) {
     for batch in states.chunks(store.limits().batch_max) {
         let writes: Vec<StateWrite> =
-            batch.iter().map(|state| StateWrite { over: 0, state: Arc::new(state.clone()) }).collect();
+            batch.iter().map(|state| StateWrite { expected_version: 0, state: Arc::new(state.clone()) }).collect();
         for result in store.commit(writes).await {
             result.expect("nobody else writes");
         }
@@ -53,7 +53,7 @@ impl Memory {
     fn write(&self, write: StateWrite) -> Result<(), CommitError> {
         let mut states = self.states();
         let stored = states.get(&write.state.api_id);
-        if stored.map_or(0, |state| state.version) != write.over
+        if stored.map_or(0, |state| state.version) != write.expected_version
             || stored.is_some_and(|state| state.epoch > write.state.epoch)
         {
             return Err(CommitError::Conflict);
@@ -74,7 +74,7 @@ impl StateStore for Memory {
         async { Ok(state) }.boxed()
     }
 
-    fn set_aside(&self, _: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&self, _: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
         unreachable!("all that is in it can be read")
     }
 
@@ -135,8 +135,8 @@ impl StateStore for Watched {
         self.inner.load(api_id)
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.set_aside(record)
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.quarantine(record)
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {

@@ -29,7 +29,7 @@ const LOAD_TOLD_EVERY: Duration = Duration::from_secs(10);
 const LOAD_TOLD_MAX: Duration = Duration::from_secs(600);
 
 /// Opens something, and with `waits` again and again while what it lacks may come by itself.
-pub(super) async fn patiently<T>(
+pub(super) async fn retry_until_available<T>(
     waits: bool,
     mut open: impl AsyncFnMut() -> Result<T, AppError>,
 ) -> Result<T, AppError> {
@@ -51,7 +51,7 @@ pub(super) async fn patiently<T>(
 pub(super) async fn wait_for_store(store: &dyn StateStore) -> Result<(), AppError> {
     let began = tokio::time::Instant::now();
     loop {
-        match store.load(ApiId::own_store()).await {
+        match store.load(ApiId::monitor_store()).await {
             Ok(_) => return Ok(()),
             Err(StoreError::Unavailable(why)) if began.elapsed() < STORE_PATIENCE => {
                 tracing::warn!(why, "the store does not answer; waiting for it");

@@ -41,7 +41,6 @@ pub(super) enum Metadata {
     Refuses,
     /// It answers, and knows of no role.
     NoRole,
-    /// It answers.
     Answers,
 }
 

@@ -41,7 +41,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch: probe every API by its schedule, keep what is known, tell what changes
+    /// Watch: probe every API on its schedule, store its state and alert on changes
     Run(RunArgs),
     /// Probe one API once, now, and show every phase
     Probe(ProbeArgs),
@@ -52,15 +52,15 @@ pub enum Command {
     Status(StatusArgs),
     /// Show which workers share the DynamoDB tables, and who owns what
     Fleet(FleetArgs),
-    /// Show what is still owed, hand it over now, send a test alert
+    /// List owed alerts, deliver them now, send a test alert
     #[command(subcommand)]
     Alerts(AlertsCommand),
-    /// Reckon what a month of it costs on AWS, and what others charge for the same
+    /// Estimate what a month costs on AWS, and what others charge for the same
     Cost(CostArgs),
     /// Show the settings in force and where each comes from
     #[command(subcommand)]
     Settings(SettingsCommand),
-    /// Check, as the user whom the daemon runs as, that everything it needs is there; it writes nothing
+    /// Check, as the daemon's user, that everything the daemon needs is there; writes nothing
     #[command(after_help = checks::help())]
     Doctor(DoctorArgs),
     /// See it work: a small API on loopback goes down and comes back, and is watched (offline, under a minute)
@@ -80,18 +80,18 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Signals:
-  SIGTERM, SIGINT   stop: no new probes, those under way finished or cut at a deadline, everything stored
+  SIGTERM, SIGINT   stop: start no probes, let running ones finish up to a deadline, store everything
   SIGHUP            read the configs again now
 
 Examples:
   api-health run https://example.com/health https://example.org
-  api-health run --once        from cron: one round with its rechecks, stored and told")]
+  api-health run --once        from cron: one round with rechecks, results stored and alerts sent")]
 pub struct RunArgs {
-    /// Watch these beside what is configured, with the defaults; without a scheme, https:// is meant
+    /// Watch these URLs too, with the defaults; without a scheme, https:// is assumed
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     pub urls: Vec<String>,
 
-    /// One tick of every enabled API with its rechecks, everything stored and told, then exit
+    /// Probe every enabled API once with rechecks, store the results, send the alerts, then exit
     #[arg(long)]
     pub once: bool,
 }
@@ -139,23 +139,23 @@ pub enum ApisCommand {
         /// Set a field: NAME=VALUE, the value as in TOML or plain text; headers.NAME is one header
         #[arg(long = "set", value_name = "NAME=VALUE")]
         set: Vec<String>,
-        /// Take a field away, so that its default holds
+        /// Remove a field, so that its default applies
         #[arg(long = "unset", value_name = "NAME")]
         unset: Vec<String>,
     },
-    /// Remove an API from the table; what is known of it is kept
+    /// Remove an API from the table; its state is kept
     #[command(visible_alias = "remove", after_help = "Example:\n  api-health apis rm shop")]
     Rm {
         /// Its id
         api_id: String,
     },
-    /// Bring the `[[api]]` tables of a TOML file into the store's table; nothing is written if any row is bad
+    /// Import the `[[api]]` tables of a TOML file into the store's table; nothing is written if any row is bad
     #[command(after_help = IMPORT_HELP)]
     Import {
         /// The file; - is standard input, and needs --yes or --dry-run
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
-        /// Say what would be written, all of it, and write nothing
+        /// Show everything that would be written, and write nothing
         #[arg(long, conflicts_with = "yes")]
         dry_run: bool,
         /// Write without asking
@@ -168,8 +168,8 @@ pub enum ApisCommand {
     /// Print the table as TOML that can be imported again, literal secrets included
     #[command(after_help = "Example:\n  (umask 077; api-health apis export > apis.toml)")]
     Export,
-    /// Check every row, or a file, and name every fault; exit code 64 if there is one
-    #[command(after_help = "References to secrets are filled in from here; one that cannot be is a fault.\n\n\
+    /// Check every row, or a file, and list every error; exit code 64 if there is any
+    #[command(after_help = "References to secrets are resolved on this machine; one that cannot be is an error.\n\n\
                             Example:\n  api-health apis validate apis.toml")]
     Validate {
         /// A TOML file; without it, everything that is configured
@@ -187,7 +187,7 @@ pub struct AddArgs {
     /// Its key [default: made from the URL]
     #[arg(long = "id", value_name = "API_ID")]
     pub api_id: Option<String>,
-    /// What people call it [default: its id]
+    /// Display name [default: its id]
     #[arg(long)]
     pub name: Option<String>,
     /// Any other field: NAME=VALUE, the value as in TOML or plain text; headers.NAME is one header
@@ -220,19 +220,19 @@ pub struct FleetArgs {
 #[derive(Debug, Args)]
 #[command(after_help = COST_HELP)]
 pub struct CostArgs {
-    /// So many APIs [default: those that are configured, or 1000]
+    /// Number of APIs [default: those that are configured, or 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub apis: Option<u64>,
-    /// Each probed this often [default: as configured, or 60]
+    /// Seconds between probes of one API [default: as configured, or 60]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub interval_seconds: Option<u64>,
-    /// As the setting store.checkpoint_seconds [default: as it is set for DynamoDB]
+    /// Value of store.checkpoint_seconds [default: as it is set for DynamoDB]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub checkpoint_seconds: Option<u64>,
-    /// As the setting apis.reload_seconds [default: as it is set]
+    /// Value of apis.reload_seconds [default: as it is set]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(5..=86_400))]
     pub reload_seconds: Option<u64>,
-    /// So many workers share the APIs, each on an instance of its own
+    /// Number of workers that share the APIs, each on its own instance
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=crate::cost::bill::WORKERS_MAX))]
     pub workers: u64,
     /// The EC2 instance of each [default: by the number of probes]
@@ -253,17 +253,17 @@ pub enum AlertsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Hand over now what is owed, and say what came of it: through the running daemon, or here where none runs
+    /// Deliver owed alerts now and show the result: through the running daemon, or from here if none runs
     #[command(after_help = ALERTS_RETRY_HELP)]
     Retry {
-        /// Only these, and what has to go before them; without any, everything that is owed
+        /// Only these, and those that must go before them [default: every owed alert]
         #[arg(value_name = "ALERT_ID")]
         alert_ids: Vec<String>,
         /// Print JSON; alerts for the terminal go to standard error then
         #[arg(long)]
         json: bool,
     },
-    /// Give a channel up: what is still owed to it is owed no more
+    /// Give up a channel: alerts still owed to it are dropped
     #[command(after_help = ALERTS_DROP_HELP)]
     Drop {
         /// The name of the channel, such as sns, webhook or terminal
@@ -273,7 +273,7 @@ pub enum AlertsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Send a test alert through every channel that is set; says for each whether it was taken over
+    /// Send a test alert through every configured channel, and say for each whether it was delivered
     #[command(after_help = "The alert's api_id is api-health-test, and its text says that nothing is down.\n\
                             Exit codes: 0 every channel took it, 69 one did not.")]
     Test,
@@ -294,11 +294,11 @@ pub enum SettingsCommand {
 /// `doctor`
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Send a test alert through every channel that is set, and say whether each took it
+    /// Send a test alert through every configured channel, and say whether each took it
     #[arg(long)]
     pub send_test_message: bool,
 
-    /// Look with the environment of this file in place of this shell's: an EnvironmentFile= of systemd, or
+    /// Use the environment in this file instead of this shell's: an EnvironmentFile= of systemd, or
     /// /proc/PID/environ of the daemon; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub env_file: Option<PathBuf>,
@@ -314,7 +314,7 @@ pub struct DoctorArgs {
 
 /// `demo`
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 it told one DOWN and then one UP, 70 it did not.")]
+#[command(after_help = "Exit codes: 0 it alerted DOWN and then UP, 70 it did not.")]
 pub struct DemoArgs {
     /// Seconds that the whole story takes, about
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(15..=300))]

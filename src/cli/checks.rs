@@ -3,7 +3,6 @@
 /// Where the packages put the settings, and the unit reads them.
 pub(super) const SETTINGS_FILE: &str = "/etc/api-health/api-health.toml";
 
-/// One check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
     Settings,

@@ -13,7 +13,6 @@ use crate::configs::validate::RowRules;
 
 /// One source of rows, read.
 pub(super) struct Source {
-    /// What people call it.
     pub(super) name: String,
     /// Its rows as they were written, or why it cannot be read.
     pub(super) rows: Result<Vec<RawRow>, AppError>,
@@ -71,7 +70,6 @@ pub(super) struct Refused {
 pub(super) struct Checked {
     /// Good rows, by id.
     pub(super) good: Vec<Configured>,
-    /// The others.
     pub(super) refused: Vec<Refused>,
     /// Sources that cannot be read, and why.
     pub(super) unreadable: Vec<(String, AppError)>,

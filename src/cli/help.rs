@@ -40,7 +40,7 @@ Example:
 
 pub(super) const IMPORT_HELP: &str = "\
 The plan comes first: + a row that is added, ~ one that changes, field by field, - one that is removed.
-Then it is asked for a yes. The same import again has nothing to do. A row that somebody changed since
+Then it asks for a yes. The same import again has nothing to do. A row that somebody changed since
 the plan was made is left alone. An import that failed midway goes on when it is run again.
 
 Exit codes: 0 done, or nothing to do; 64 a row is bad, or nobody can be asked and --yes is missing;
@@ -75,7 +75,7 @@ Examples:
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
 
 pub(super) const FLEET_HELP: &str = "\
-Only what the workers wrote down is read; nobody is asked. A worker was last seen when its figures
+Reads only what the workers have stored; asks none of them. A worker was last seen when its figures
 were made, up to a minute before; its own clock says so. An SQLite file is owned whole, by one process.
 
 Exit codes: 0 done, 69 the table does not answer, or holds records that cannot be read.
@@ -93,7 +93,7 @@ Examples:
   api-health fleet --json | jq -r '.workers[] | select(.state == \"live\") | .host'";
 
 pub(super) const COST_HELP: &str = "\
-Nothing is asked of AWS but what is configured there. How it is reckoned: docs/cost.md.
+Asks AWS only for what is configured there. How it is calculated: docs/cost.md.
 
 With --json, every name is stable:
   apis, apis_are (given, configured, assumed), interval_seconds (null if it differs), probes,

@@ -95,7 +95,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     let start_log = if matches!(cli.command, Command::Run(_)) { telemetry::start_daemon } else { telemetry::start };
     start_log(&log, log_colour);
     let app = App::new(loaded.settings.clone());
-    let app = if matches!(cli.command, Command::Status(_) | Command::Fleet(_)) { app.that_looks_only() } else { app };
+    let app = if matches!(cli.command, Command::Status(_) | Command::Fleet(_)) { app.read_only() } else { app };
     let system = actix_rt::System::new();
     let done = system.block_on(async {
         match &cli.command {

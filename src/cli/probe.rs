@@ -16,7 +16,7 @@ use super::out::{BAD, DIM, DOUBT, GOOD, Out, STRONG, note};
 use super::text;
 use crate::app::{App, AppError};
 use crate::configs::urls;
-use crate::configs::values::{Fault, quote};
+use crate::configs::values::{ValueFault, quote};
 use crate::exit::Exit;
 
 /// The columns of the chart of phases.
@@ -63,8 +63,8 @@ async fn target(app: &App, target: &str) -> Result<(Arc<ApiConfig>, bool), AppEr
     }
     if !looks_like_url {
         let why = "is neither the id of a configured API nor a URL";
-        let instead = "a URL such as https://example.com/health, or an id that `api-health apis list` shows";
-        return Err(AppError::Configuration(vec![Fault::new(quote(target), why, instead).at("command line")]));
+        let remedy = "a URL such as https://example.com/health, or an id that `api-health apis list` shows";
+        return Err(AppError::Configuration(vec![ValueFault::new(quote(target), why, remedy).at("command line")]));
     }
     let rows = urls::rows(&[target.to_owned()]);
     match rows.first().map(|row| app.rules.check(row)) {

@@ -2,10 +2,10 @@
 
 mod control;
 mod limits;
+mod notify_loop;
 mod readiness;
 mod settings;
 mod status_line;
-mod telling;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -34,8 +34,8 @@ use crate::exit::Exit;
 use crate::memory;
 use crate::settings::{LoadedSettings, StoreKind};
 use crate::systemd;
+use notify_loop::NotifyLoop;
 use settings::InForce;
-use telling::Telling;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
 const ONCE_TELL: Duration = Duration::from_secs(30);
@@ -49,14 +49,14 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// How long a start waits until it is known what this process owns at first. After that it goes on, and watches what it gains.
 const JOIN_MAX: Duration = Duration::from_secs(100);
 
-/// Waits until that is known. `instead` completes why a command that needs everything does nothing without it.
+/// Waits until that is known. `remedy` completes why a command that needs everything does nothing without it.
 ///
 /// # Errors
 /// It cannot be known in time, or another process has what this one wants whole.
-pub(in crate::cli) async fn join(app: &App, running: &Running, instead: &str) -> Result<(), AppError> {
+pub(in crate::cli) async fn join(app: &App, running: &Running, remedy: &str) -> Result<(), AppError> {
     let joined = tokio::time::timeout(JOIN_MAX, running.joined()).await;
     let no_lease = |_| Err(format!("no lease was to be had for {} s", JOIN_MAX.as_secs()));
-    let why = |why| AppError::Unavailable(format!("{}: {why}; {instead}", app.store_name()));
+    let why = |why| AppError::Unavailable(format!("{}: {why}; {remedy}", app.store_name()));
     joined.unwrap_or_else(no_lease).map_err(why)
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn run(
     // What is watched besides these is not known then, so nothing is taken for removed.
     let closes_unconfigured = args.urls.is_empty();
     let mut running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
-    let mut telling = Telling::of(running.gauges(), Arc::clone(&app.clock));
+    let mut notify_loop = NotifyLoop::of(running.gauges(), Arc::clone(&app.clock));
     // A round is over before anybody has a question.
     let control =
         if args.once { None } else { control::start(app, Rc::clone(&settings), instance, running.gauges()).await };
@@ -127,7 +127,7 @@ pub(super) async fn run(
     };
     let Some(report) = until_signal(told(start), &mut signals).await else {
         drop(control);
-        return Ok(stop(app, running, &mut signals, &mut telling).await);
+        return Ok(stop(app, running, &mut signals, &mut notify_loop).await);
     };
     let report = match report {
         Ok(report) => report,
@@ -154,10 +154,10 @@ pub(super) async fn run(
     });
     let sparing = tokio::spawn(memory::give_back_periodically());
     let exit = if args.once {
-        once(app, running, &report, signals, &mut telling).await
+        once(app, running, &report, signals, &mut notify_loop).await
     } else {
-        telling.configs_read(why_none(&report));
-        watch(app, running, signals, &mut telling, control, &settings).await
+        notify_loop.configs_read(why_none(&report));
+        watch(app, running, signals, &mut notify_loop, control, &settings).await
     };
     drop(progress);
     periodically.abort();
@@ -208,27 +208,27 @@ async fn watch(
     app: &App,
     mut running: Running,
     mut signals: Signals,
-    telling: &mut Telling,
+    notify_loop: &mut NotifyLoop,
     control: Option<Server>,
     settings: &InForce,
 ) -> Exit {
     let mut configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
     loop {
-        let without_configs = telling.is_without_configs();
+        let without_configs = notify_loop.is_without_configs();
         tokio::select! {
-            never = telling.go_on() => match never {},
+            never = notify_loop.go_on() => match never {},
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
                 tracing::info!("SIGHUP: reading the settings and the configs again");
                 settings.read_again();
-                if !reload(&running, &mut signals, telling, true).await {
+                if !reload(&running, &mut signals, notify_loop, true).await {
                     break;
                 }
             }
             () = tokio::time::sleep_until(configs_again_at), if without_configs => {
                 configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
-                if !reload(&running, &mut signals, telling, false).await {
+                if !reload(&running, &mut signals, notify_loop, false).await {
                     break;
                 }
             }
@@ -236,26 +236,26 @@ async fn watch(
         }
     }
     drop(control);
-    stop(app, running, &mut signals, telling).await
+    stop(app, running, &mut signals, notify_loop).await
 }
 
 /// Reads the configs, while everything else goes on; `false` if a signal said to stop meanwhile: a source that hangs takes
 /// half a minute. systemd hears of a reload that was asked for, once the program is ready.
-async fn reload(running: &Running, signals: &mut Signals, telling: &mut Telling, was_asked_for: bool) -> bool {
-    let is_told = was_asked_for && telling.is_ready();
+async fn reload(running: &Running, signals: &mut Signals, notify_loop: &mut NotifyLoop, was_asked_for: bool) -> bool {
+    let is_told = was_asked_for && notify_loop.is_ready();
     if is_told {
         systemd::reloading();
-    } else if !telling.is_ready() {
+    } else if !notify_loop.is_ready() {
         systemd::extend_start(FIRST_CONFIGS_EVERY + LOAD_TIMEOUT);
     }
-    let Some(report) = telling.meanwhile(until_signal(running.reload(), signals)).await else { return false };
+    let Some(report) = notify_loop.meanwhile(until_signal(running.reload(), signals)).await else { return false };
     // Without a report nothing was read, and the process is about to end: the caller hears of that.
     if let Some(report) = report {
         if is_told {
             systemd::ready();
         }
-        if telling.is_without_configs() {
-            telling.configs_read(why_none(&report));
+        if notify_loop.is_without_configs() {
+            notify_loop.configs_read(why_none(&report));
         }
     }
     true
@@ -283,11 +283,11 @@ fn died(dead: &Fatal) -> Exit {
 }
 
 /// Stops in order. A second signal ends at once: what is stored is stored, and what is owed is told at the next start.
-async fn stop(app: &App, running: Running, signals: &mut Signals, telling: &mut Telling) -> Exit {
+async fn stop(app: &App, running: Running, signals: &mut Signals, notify_loop: &mut NotifyLoop) -> Exit {
     let within = app.settings.run.shutdown;
     tracing::info!(within_seconds = within.as_secs(), "stopping");
     tokio::select! {
-        report = telling.until_stopped(system::longest_stop(within), running.stop(within)) => match report.keeper {
+        report = notify_loop.until_stopped(system::longest_stop(within), running.stop(within)) => match report.keeper {
             Some(keeper) if keeper.unsaved == 0 => {
                 tracing::info!(owed = keeper.owed, "stopped; everything is stored");
                 Exit::Ok
@@ -314,20 +314,20 @@ async fn once(
     mut running: Running,
     report: &LoadReport,
     mut signals: Signals,
-    telling: &mut Telling,
+    notify_loop: &mut NotifyLoop,
 ) -> Exit {
     let round = Arc::clone(running.round());
     tokio::select! {
         () = round.finished() => {}
         () = signals.again() => {
             // What was probed is stored; whoever counts on the whole round has to know that it was not one.
-            let stopped = stop(app, running, &mut signals, telling).await;
+            let stopped = stop(app, running, &mut signals, notify_loop).await;
             return if stopped == Exit::Ok { Exit::Unfinished } else { stopped };
         }
         dead = running.fatal() => return died(&dead),
     }
     let told = tokio::select! {
-        told = running.settle(true, ONCE_TELL) => told,
+        told = running.flush(true, ONCE_TELL) => told,
         () = signals.again() => false,
     };
     let died = running.round().deaths();

@@ -46,7 +46,6 @@ impl Row {
         if self.not_probed.is_some() { Status::Unknown } else { self.state.status }
     }
 
-    /// Since when.
     fn since(&self) -> Option<Timestamp> {
         self.not_probed.as_ref().map(|incident| incident.started_at).or(self.state.since)
     }
@@ -100,7 +99,8 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
     let owed = states.iter().map(|state| owed_by(app, state)).sum();
-    let (own, states): (Vec<ApiState>, Vec<ApiState>) = states.into_iter().partition(|state| state.api_id.is_own());
+    let (own, states): (Vec<ApiState>, Vec<ApiState>) =
+        states.into_iter().partition(|state| state.api_id.is_self_monitoring());
     let own: HashMap<ApiId, Incident> =
         own.into_iter().filter_map(|state| Some((state.api_id, *state.incident?))).collect();
     let now = app.clock.now();
@@ -108,7 +108,7 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     let are_rows_known = checked.unreadable.is_empty() && checked.refused.iter().all(|row| row.row.api_id.is_some());
     let (gone, mut rows): (Vec<Row>, Vec<Row>) =
         join(&checked, states, &own).into_iter().partition(|row| are_rows_known && row.is_gone(&checked, now));
-    let store_trouble = own.get(&ApiId::own_store());
+    let store_trouble = own.get(&ApiId::monitor_store());
     for unreadable in beats.iter().filter_map(|beat| beat.as_ref().err()) {
         note(&format!("note: the heartbeat cannot be read: {}", text::line(&unreadable.why)));
     }
@@ -175,7 +175,7 @@ fn owed_by(app: &App, state: &ApiState) -> usize {
 }
 
 fn join(checked: &Checked, states: Vec<ApiState>, own: &HashMap<ApiId, Incident>) -> Vec<Row> {
-    let not_probed = |api_id: &ApiId| own.get(&ApiId::own_prober(api_id)).cloned();
+    let not_probed = |api_id: &ApiId| own.get(&ApiId::monitor_prober(api_id)).cloned();
     let mut states: BTreeMap<ApiId, ApiState> = states.into_iter().map(|state| (state.api_id.clone(), state)).collect();
     let mut rows: Vec<Row> = checked
         .good

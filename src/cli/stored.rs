@@ -40,5 +40,5 @@ pub(super) fn owed_to(app: &App, owed: &OwedAlert) -> Vec<String> {
         let lacking = app.channels().into_iter().filter(|channel| !owed.is_delivered(channel));
         return lacking.map(str::to_owned).collect();
     }
-    owed.awaited_by().map(str::to_owned).collect()
+    owed.pending_channels().map(str::to_owned).collect()
 }

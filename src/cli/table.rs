@@ -18,7 +18,6 @@ const LAST_MIN: usize = 24;
 /// What stands below a row is set in by this.
 const INDENT: usize = 2;
 
-/// One cell.
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
     text: String,

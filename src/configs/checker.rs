@@ -1,4 +1,4 @@
-//! Reads the rows of one source one after the other, so that no two of them need be there as they were written.
+//! Validates the rows of one source one by one, so that only one raw row is in memory at a time.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -13,7 +13,7 @@ use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::Noting;
 use super::validate::{ISSUES_PER_SOURCE_MAX, RowRules, api_id_of, place};
-use super::values::{Fault, quote};
+use super::values::{ValueFault, quote};
 
 /// What was read so far.
 pub struct Checker<'a> {
@@ -74,10 +74,10 @@ impl<'a> Checker<'a> {
 
     /// What they mean, and the files that secrets were taken from. Rows that share an id are all refused, each naming the others.
     pub fn finish(self) -> (LoadedConfigs, BTreeSet<PathBuf>) {
-        let mut doubled = doubled(&self.rows);
+        let mut duplicates = duplicates(&self.rows);
         let mut loaded = LoadedConfigs::default();
         for (index, row) in self.rows.into_iter().enumerate() {
-            match (row.result, doubled.remove(&index)) {
+            match (row.result, duplicates.remove(&index)) {
                 (Ok(config), None) => loaded.good.push(config),
                 (Ok(config), Some(issue)) => {
                     loaded.refused.push(RefusedRow { api_id: Some(config.api_id.clone()), issues: vec![issue] });
@@ -93,7 +93,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The fault of each row whose id another row has as well.
-fn doubled(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
+fn duplicates(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
     let mut first: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
     let mut of_id: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, row) in rows.iter().enumerate() {
@@ -105,16 +105,16 @@ fn doubled(rows: &[CheckedRow]) -> HashMap<usize, ConfigIssue> {
             Entry::Occupied(entry) => of_id.entry(api_id).or_insert_with(|| vec![*entry.get()]).push(index),
         }
     }
-    let issue = |api_id: &str, index: usize, twins: &[usize]| {
-        let others = twins.iter().filter(|other| **other != index).map(|other| &*rows[*other].location);
+    let issue = |api_id: &str, index: usize, duplicates: &[usize]| {
+        let others = duplicates.iter().filter(|other| **other != index).map(|other| &*rows[*other].location);
         let others = others.take(3).collect::<Vec<_>>().join(" and ");
-        let more = if twins.len() > 4 { " and elsewhere" } else { "" };
+        let more = if duplicates.len() > 4 { " and elsewhere" } else { "" };
         let location = format!("{}: {}", place(&rows[index].location, Some(api_id)), fields::API_ID.name);
         let why = format!("is also the api_id of {others}{more}");
-        Fault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
+        ValueFault::new(quote(api_id), why, "another api_id in all but one of them").at(location)
     };
-    let of_one = |(api_id, twins): (&str, Vec<usize>)| {
-        twins.iter().map(|index| (*index, issue(api_id, *index, &twins))).collect::<Vec<_>>()
+    let of_one = |(api_id, duplicates): (&str, Vec<usize>)| {
+        duplicates.iter().map(|index| (*index, issue(api_id, *index, &duplicates))).collect::<Vec<_>>()
     };
     of_id.into_iter().flat_map(of_one).collect()
 }

@@ -50,7 +50,7 @@ impl DynamoConfigTable {
 
     async fn read_all(&self, is_consistent: bool) -> Result<Vec<RawRow>, Fault> {
         let mut rows = Vec::new();
-        let how = scan::How::of_about(self.last_count.load(Ordering::Relaxed), is_consistent);
+        let how = scan::ScanOptions::of_about(self.last_count.load(Ordering::Relaxed), is_consistent);
         scan::every_item(&self.client, &self.table, how, |item| rows.push(self.row(item))).await?;
         self.last_count.store(rows.len(), Ordering::Relaxed);
         rows.sort_by(|a, b| key_of(a).cmp(&key_of(b)));

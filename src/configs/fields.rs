@@ -6,7 +6,6 @@ use std::fmt;
 /// One field of an API, or one key of the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its name.
     pub name: &'static str,
     /// What may be written: `text`, `whole number`, `true or false`, `list of texts`, `table of texts`.
     pub kind: &'static str,
@@ -16,7 +15,6 @@ pub struct Field {
     pub default: &'static str,
     /// What is accepted.
     pub bounds: Bounds,
-    /// One line.
     pub meaning: &'static str,
     /// A value as it is written in TOML.
     pub example: &'static str,
@@ -55,7 +53,6 @@ impl Field {
         Self { also, ..self }
     }
 
-    /// Text.
     pub const fn text(
         name: &'static str,
         default: &'static str,
@@ -99,7 +96,6 @@ pub const API_ID: Field = Field::text(
     "\"shop-checkout\"",
 )
 .also(&["id", "key"]);
-/// What people call it.
 pub const NAME: Field = Field::text(
     "name",
     "api_id",
@@ -108,7 +104,6 @@ pub const NAME: Field = Field::text(
     "\"Checkout\"",
 )
 .also(&["title", "label", "description"]);
-/// Where it is.
 pub const URL: Field = Field::text(
     "url",
     "required",
@@ -117,7 +112,6 @@ pub const URL: Field = Field::text(
     "\"https://shop.example.com/health\"",
 )
 .also(&["uri", "endpoint", "address", "target"]);
-/// The HTTP method.
 pub const METHOD: Field = Field::text(
     "method",
     "GET",
@@ -126,7 +120,6 @@ pub const METHOD: Field = Field::text(
     "\"HEAD\"",
 )
 .also(&["verb", "http_method"]);
-/// Request headers.
 pub const HEADERS: Field = Field::new(
     "headers",
     "table of texts",
@@ -185,7 +178,7 @@ pub const INTERVAL_SECONDS: Field = Field::number(
     "seconds",
     "none",
     (1, 86_400),
-    "When it is probed: every so many seconds. Not beside schedule or timezone.",
+    "When it is probed: every N seconds. Not beside schedule or timezone.",
     "30",
 )
 .also(&["interval", "every", "period", "frequency", "interval_secs"]);
@@ -226,7 +219,6 @@ pub const MAX_REDIRECTS: Field = Field::number(
     "3",
 )
 .also(&["redirects", "follow_redirects"]);
-/// Free words.
 pub const TAGS: Field = Field::new("tags", "list of texts", "none", "at most 20 of at most 64 characters")
     .means("Free words for people and filters.", "[\"shop\", \"eu\"]")
     .also(&["labels", "groups"]);

@@ -14,7 +14,7 @@ use super::fields::{FIELDS, nearest_of};
 use super::raw::RawRow;
 use super::source::ROWS_MAX;
 use super::toml_text::{self, SyntaxFault, start, to_map};
-use super::values::{Fault, quote};
+use super::values::{ValueFault, quote};
 
 /// The longest file: room for tens of thousands of rows.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -31,8 +31,9 @@ const KEY: &str = "api";
 /// A file that is not there, may not be read, is too long or not UTF-8: each says what to do.
 pub fn read_text(path: &Path) -> Result<String, SourceError> {
     let name = path.display().to_string();
-    let refuse =
-        |why: String, instead: &str| SourceError::Misconfigured(Fault::new("the file", why, instead).at(name.clone()));
+    let refuse = |why: String, remedy: &str| {
+        SourceError::Misconfigured(ValueFault::new("the file", why, remedy).at(name.clone()))
+    };
     let open = || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
@@ -49,18 +50,18 @@ pub fn read_text(path: &Path) -> Result<String, SourceError> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(refuse(format!("is longer than {FILE_BYTES_MAX} bytes"), SEVERAL));
     }
-    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it anew as UTF-8"))
+    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it again as UTF-8"))
 }
 
-/// Reads the text of a file that is read again and again, and so must be one that ends: to open a pipe could wait for
-/// ever, and each try would hold a thread.
+/// Reads the text of a file that is read again and again, and so must be a regular file: opening a pipe could block
+/// for ever, and each try would hold a thread.
 ///
 /// # Errors
 /// As [`read_text`], and what is no regular file.
 pub fn read_regular(path: &Path) -> Result<String, SourceError> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.is_dir() => {
-            let fault = Fault::new("the file", "is a pipe or a device", "the path of a regular file");
+            let fault = ValueFault::new("the file", "is a pipe or a device", "the path of a regular file");
             Err(SourceError::Misconfigured(fault.at(path.display().to_string())))
         }
         _ => read_text(path), // which says what else is wrong
@@ -73,22 +74,23 @@ pub fn read_regular(path: &Path) -> Result<String, SourceError> {
 /// Text that is not TOML, and keys beside `[[api]]`.
 pub fn parse(name: &str, text: &str) -> Result<Vec<RawRow>, SourceError> {
     let document = toml_text::parse(text).map_err(|faults| not_toml(name, &faults))?;
-    let misplaced = |line: usize, fault: Fault| SourceError::Misconfigured(fault.at(format!("{name}, line {line}")));
+    let misplaced =
+        |line: usize, fault: ValueFault| SourceError::Misconfigured(fault.at(format!("{name}, line {line}")));
     if let Some((key, _)) = document.table.iter().find(|(key, _)| key.get_ref() != KEY) {
         let key_text: &str = key.get_ref();
-        let instead = if nearest_of(key_text, [KEY]).is_some() {
+        let remedy = if nearest_of(key_text, [KEY]).is_some() {
             "[[api]] before the fields of each API".to_owned()
         } else if FIELDS.iter().any(|f| f.name == key_text) {
             format!("[[api]] on a line before {key_text}")
         } else {
             "[[api]] tables alone; settings go into api-health.toml".to_owned()
         };
-        let fault = Fault::new(format!("the key {}", quote(key_text)), "is not known here", instead);
+        let fault = ValueFault::new(format!("the key {}", quote(key_text)), "is not known here", remedy);
         return Err(misplaced(document.lines.line(start(key)), fault));
     }
     let Some((key, value)) = document.table.iter().next() else { return Ok(Vec::new()) };
     let one_table = || {
-        let fault = Fault::new("api", "is not a list of tables", "[[api]], with two brackets, before each API");
+        let fault = ValueFault::new("api", "is not a list of tables", "[[api]], with two brackets, before each API");
         misplaced(document.lines.line(start(key)), fault)
     };
     let DeValue::Array(list) = value.get_ref() else { return Err(one_table()) };
@@ -113,7 +115,7 @@ pub(super) fn not_too_many(name: &str, apis: usize) -> Result<(), SourceError> {
         return Ok(());
     }
     let why = format!("are more than {ROWS_MAX}");
-    let fault = Fault::new(format!("{apis} APIs"), why, "fewer, or use several instances of api-health");
+    let fault = ValueFault::new(format!("{apis} APIs"), why, "fewer, or use several instances of api-health");
     Err(SourceError::Misconfigured(fault.at(name)))
 }
 
@@ -165,7 +167,7 @@ pub fn syntax_issue(name: &str, fault: &SyntaxFault, more: usize) -> ConfigIssue
     };
     let why = format!("is not TOML ({}{also})", fault.message);
     let location = format!("{name}, line {}, column {}", fault.line, fault.column);
-    Fault::new("the text", why, "it as TOML: key = value, with text in quotes").at(location)
+    ValueFault::new("the text", why, "it as TOML: key = value, with text in quotes").at(location)
 }
 
 /// Rows as a file that [`parse`] reads back to the same fields. A field that is null is left out, since TOML has none.

@@ -20,7 +20,7 @@ use super::checker::Checker;
 use super::file;
 use super::raw::RawRow;
 use super::validate::RowRules;
-use super::values::Fault;
+use super::values::ValueFault;
 
 /// The most files of one folder.
 pub const FILES_MAX: usize = 10_000;
@@ -126,8 +126,10 @@ pub fn files_of(paths: &[PathBuf]) -> Vec<Result<PathBuf, SourceError>> {
 }
 
 fn in_folder(folder: &Path) -> Vec<Result<PathBuf, SourceError>> {
-    let refuse = |why: String, instead: &str| {
-        vec![Err(SourceError::Misconfigured(Fault::new("the folder", why, instead).at(folder.display().to_string())))]
+    let refuse = |why: String, remedy: &str| {
+        vec![Err(SourceError::Misconfigured(
+            ValueFault::new("the folder", why, remedy).at(folder.display().to_string()),
+        ))]
     };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -173,8 +175,8 @@ fn load(paths: &[PathBuf], rules: &RowRules, seen: &mut Seen) -> Result<LoadedCo
                 let has = checker.len() - before;
                 // Where it is the only one, this is seen by whoever compares all rows.
                 if has == 0 && had > 1 && !is_one {
-                    let instead = "its rows again, or remove the file if they are to be watched no longer";
-                    let fault = Fault::new("the file", "is empty all at once; its last good rows run on", instead);
+                    let remedy = "its rows again, or remove the file if they are to be watched no longer";
+                    let fault = ValueFault::new("the file", "is empty all at once; its last good rows run on", remedy);
                     faults.push(SourceError::Misconfigured(fault.at(path.display().to_string())));
                 }
                 rows.insert(path, if has > 0 { has } else { had });
@@ -201,7 +203,7 @@ fn load(paths: &[PathBuf], rules: &RowRules, seen: &mut Seen) -> Result<LoadedCo
         let issue = match fault {
             SourceError::Misconfigured(issue) => issue,
             SourceError::Unavailable(why) => {
-                Fault::new(why, "may pass", "nothing: it is read again").at(name_of(paths))
+                ValueFault::new(why, "may pass", "nothing: it is read again").at(name_of(paths))
             }
         };
         RefusedRow { api_id: None, issues: vec![issue] }

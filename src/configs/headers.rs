@@ -4,13 +4,12 @@ use api_health_core::{ConfigIssue, Secret};
 use serde_json::{Map, Value};
 
 use super::secrets::{SecretSource, resolve};
-use super::values::{Fault, sort_of};
+use super::values::{ValueFault, sort_of};
 
 /// The most headers of one API.
 pub const HEADERS_MAX: usize = 50;
 /// The longest value, after its references are filled in. Most servers stop at 8 KiB.
 pub const VALUE_BYTES_MAX: usize = 8192;
-/// The longest name.
 pub const NAME_BYTES_MAX: usize = 256;
 
 /// What frames a message or belongs to one connection: the HTTP client writes these itself, and a second opinion
@@ -36,12 +35,12 @@ pub fn read(
 ) -> Vec<(String, Secret)> {
     let Value::Object(table) = value else {
         let what = sort_of(value);
-        issues.push(Fault::new(what, "is not a table", "a name and a text for each header").at(location));
+        issues.push(ValueFault::new(what, "is not a table", "a name and a text for each header").at(location));
         return Vec::new();
     };
     if table.len() > HEADERS_MAX {
         let what = format!("{} headers", table.len());
-        issues.push(Fault::new(what, format!("are more than {HEADERS_MAX}"), "fewer").at(location));
+        issues.push(ValueFault::new(what, format!("are more than {HEADERS_MAX}"), "fewer").at(location));
         return Vec::new();
     }
     let mut read = Vec::with_capacity(table.len());
@@ -63,36 +62,36 @@ pub fn read(
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn secret_text(value: &Value, secrets: &dyn SecretSource, bytes_max: usize) -> Result<String, Vec<Fault>> {
+pub fn secret_text(value: &Value, secrets: &dyn SecretSource, bytes_max: usize) -> Result<String, Vec<ValueFault>> {
     let Value::String(text) = value else {
-        return Err(vec![Fault::new(sort_of(value), "is not text", "the value in quotes")]);
+        return Err(vec![ValueFault::new(sort_of(value), "is not text", "the value in quotes")]);
     };
     if text.len() > bytes_max {
         let why = format!("has {} bytes, more than {bytes_max}", text.len());
-        return Err(vec![Fault::new("the text", why, "a shorter one")]);
+        return Err(vec![ValueFault::new("the text", why, "a shorter one")]);
     }
     resolve(text, secrets, bytes_max)
 }
 
-fn check_name(name: &str, table: &Map<String, Value>) -> Result<(), Fault> {
+fn check_name(name: &str, table: &Map<String, Value>) -> Result<(), ValueFault> {
     let end = name.find(|c| !is_token(c)).unwrap_or(name.len());
     if let Some(bad) = name[end..].chars().next() {
         // What follows may be the value, written into the name by mistake.
         let what = format!("the header name \"{}…\"", &name[..end.min(NAME_BYTES_MAX)]);
-        return Err(Fault::new(what, format!("has the character {bad:?}"), "letters, digits and - alone"));
+        return Err(ValueFault::new(what, format!("has the character {bad:?}"), "letters, digits and - alone"));
     }
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         let why = format!("has {} characters", name.len());
-        return Err(Fault::new("a header name", why, format!("a name of 1 to {NAME_BYTES_MAX}")));
+        return Err(ValueFault::new("a header name", why, format!("a name of 1 to {NAME_BYTES_MAX}")));
     }
     let lower = name.to_ascii_lowercase();
     if OURS.contains(&lower.as_str()) {
         let why = "is set by the HTTP client itself";
-        return Err(Fault::new(format!("the header {name}"), why, "nothing: remove it"));
+        return Err(ValueFault::new(format!("the header {name}"), why, "nothing: remove it"));
     }
     match table.keys().find(|other| other.as_str() < name && other.eq_ignore_ascii_case(name)) {
         Some(other) => {
-            Err(Fault::new(format!("the header {name}"), format!("is the same as {other}"), "one of the two"))
+            Err(ValueFault::new(format!("the header {name}"), format!("is the same as {other}"), "one of the two"))
         }
         None => Ok(()),
     }
@@ -103,7 +102,7 @@ fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
-fn check_value(text: &str) -> Result<(), Vec<Fault>> {
+fn check_value(text: &str) -> Result<(), Vec<ValueFault>> {
     let why = if text.contains(['\r', '\n']) {
         "has a line break, which would begin another header"
     } else if text.chars().any(|c| c != '\t' && c.is_ascii_control()) {
@@ -113,7 +112,7 @@ fn check_value(text: &str) -> Result<(), Vec<Fault>> {
     } else {
         return Ok(());
     };
-    Err(vec![Fault::new("the value", why, "printable ASCII on one line")])
+    Err(vec![ValueFault::new("the value", why, "printable ASCII on one line")])
 }
 
 #[cfg(test)]

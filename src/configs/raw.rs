@@ -92,7 +92,6 @@ pub trait RowTable: Send + Sync {
         Box::pin(std::future::ready(None))
     }
 
-    /// One row.
     fn get(&self, api_id: String) -> BoxFuture<'_, Result<Option<RawRow>, SourceError>>;
 
     /// Creates or replaces a row. `fields` holds an `api_id` that is a string.

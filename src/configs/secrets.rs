@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::values::Fault;
+use super::values::ValueFault;
 use crate::environment;
 
 /// The longest secret file.
@@ -116,7 +116,7 @@ impl SecretSource for Noting<'_> {
 ///
 /// # Errors
 /// The first [`FAULTS_MAX`] references that cannot be filled in, or that it becomes too long.
-pub fn resolve(text: &str, source: &dyn SecretSource, bytes_max: usize) -> Result<String, Vec<Fault>> {
+pub fn resolve(text: &str, source: &dyn SecretSource, bytes_max: usize) -> Result<String, Vec<ValueFault>> {
     let mut resolved = String::with_capacity(text.len());
     let mut faults = Vec::new();
     let mut rest = text;
@@ -133,7 +133,7 @@ pub fn resolve(text: &str, source: &dyn SecretSource, bytes_max: usize) -> Resul
         resolved.push_str(&rest[..at]);
         let inside = &rest[at + 2..];
         let Some(end) = inside.bytes().take(REFERENCE_BYTES_MAX + 1).position(|b| b == b'}') else {
-            faults.push(Fault::new("a \"${\"", "has no \"}\" after it", GRAMMAR));
+            faults.push(ValueFault::new("a \"${\"", "has no \"}\" after it", GRAMMAR));
             rest = inside;
             continue;
         };
@@ -148,7 +148,7 @@ pub fn resolve(text: &str, source: &dyn SecretSource, bytes_max: usize) -> Resul
     }
     if resolved.len().saturating_add(rest.len()) > bytes_max {
         let why = format!("has more than {bytes_max} bytes when its references are filled in");
-        return Err(vec![Fault::new("the text", why, "a shorter one")]);
+        return Err(vec![ValueFault::new("the text", why, "a shorter one")]);
     }
     resolved.push_str(rest);
     Ok(resolved)
@@ -171,22 +171,22 @@ fn shown(kind: &str, name: &str) -> String {
     }
 }
 
-fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> {
-    let (found, shown, instead) = match reference.split_once(':') {
+fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, ValueFault> {
+    let (found, shown, remedy) = match reference.split_once(':') {
         Some(("env", name)) => {
             let shown = shown("env", name);
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
             if !plain {
                 let why = "is not the name of an environment variable (letters, digits and _)";
-                return Err(Fault::new(shown, why, GRAMMAR));
+                return Err(ValueFault::new(shown, why, GRAMMAR));
             }
             (source.env(name), shown, READABLE)
         }
         Some(("file", path)) => {
             let shown = shown("file", path);
             if !Path::new(path).is_absolute() {
-                return Err(Fault::new(shown, "is not an absolute path", "the whole path, from / on"));
+                return Err(ValueFault::new(shown, "is not an absolute path", "the whole path, from / on"));
             }
             (source.file(Path::new(path)), shown, READABLE)
         }
@@ -194,19 +194,19 @@ fn fill_in(reference: &str, source: &dyn SecretSource) -> Result<String, Fault> 
             let shown = shown("credential", name);
             if !is_credential_name(name) {
                 let why = "is not the name of a credential (a file name of printable ASCII without / and :)";
-                return Err(Fault::new(shown, why, "the name alone, as in /etc/api-health/credentials"));
+                return Err(ValueFault::new(shown, why, "the name alone, as in /etc/api-health/credentials"));
             }
             (source.credential(name), shown, "a credential that the unit loads (LoadCredential=), and start it again")
         }
         // What stands there may be part of a secret: it is not shown.
-        _ => return Err(Fault::new("a \"${\"", "begins none of ${env:, ${file: and ${credential:", GRAMMAR)),
+        _ => return Err(ValueFault::new("a \"${\"", "begins none of ${env:, ${file: and ${credential:", GRAMMAR)),
     };
     match found {
         Ok(secret) if secret.is_empty() => {
-            Err(Fault::new(shown, "is empty", "a reference to something that is not empty"))
+            Err(ValueFault::new(shown, "is empty", "a reference to something that is not empty"))
         }
         Ok(secret) => Ok(secret),
-        Err(why) => Err(Fault::new(shown, why, instead)),
+        Err(why) => Err(ValueFault::new(shown, why, remedy)),
     }
 }
 

@@ -19,7 +19,7 @@ use super::checker::Checker;
 use super::files::stamps_of;
 use super::raw::{RawRow, RowTable};
 use super::validate::RowRules;
-use super::values::Fault;
+use super::values::ValueFault;
 
 pub use super::files::FileSource;
 
@@ -45,7 +45,7 @@ impl TableSource {
         if rows.len() > ROWS_MAX {
             let what = format!("{} rows", rows.len());
             let why = format!("are more than {ROWS_MAX}");
-            let fault = Fault::new(what, why, "them into several tables, each with its own api-health");
+            let fault = ValueFault::new(what, why, "them into several tables, each with its own api-health");
             return Err(SourceError::Misconfigured(fault.at(self.name())));
         }
         let mut secrets = Arc::clone(&self.secrets).lock_owned().await;

@@ -84,7 +84,7 @@ fn rows(db: &mut Db) -> Result<Vec<RawRow>, Fault> {
         return Err(Fault::Person {
             place: location,
             what: format!("holds more than {RECORDS_MAX} rows"),
-            instead: "another path, or delete rows that are not needed".into(),
+            remedy: "another path, or delete rows that are not needed".into(),
         });
     }
     Ok(rows)
@@ -129,7 +129,7 @@ pub(super) fn no_key(place: String) -> Fault {
     Fault::Person {
         place,
         what: "cannot hold a row without an api_id".into(),
-        instead: "an api_id, such as \"shop\"".into(),
+        remedy: "an api_id, such as \"shop\"".into(),
     }
 }
 

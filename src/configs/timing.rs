@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::defaults::{ApiDefaults, DefaultSchedule};
 use super::fields::{Field, INTERVAL_SECONDS, SCHEDULE, TIMEZONE};
 use super::schedules::ScheduleCache;
-use super::values::{self, Fault, quote, wanted};
+use super::values::{self, ValueFault, quote, wanted};
 
 /// The longest cron expression.
 pub const EXPRESSION_CHARS_MAX: usize = 200;
@@ -18,11 +18,11 @@ pub const EXPRESSION_CHARS_MAX: usize = 200;
 pub const ZONE_CHARS_MAX: usize = 64;
 
 /// Faults with the field that each belongs to.
-pub type FieldFaults = Vec<(&'static Field, Fault)>;
+pub type FieldFaults = Vec<(&'static Field, ValueFault)>;
 
 /// What was written of the three fields, each read for itself.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct RawTiming {
     /// `schedule`.
     pub expression: Option<String>,
     /// `timezone`.
@@ -31,7 +31,7 @@ pub struct Written {
     pub interval: Option<Duration>,
 }
 
-impl Written {
+impl RawTiming {
     /// Reads the three fields, each for itself, and finds what is wrong with each.
     pub fn read(fields: &Map<String, Value>, cache: &mut ScheduleCache, now: Timestamp) -> (Self, FieldFaults) {
         let mut faults = Vec::new();
@@ -64,7 +64,7 @@ impl Written {
         defaults: &ApiDefaults,
         cache: &mut ScheduleCache,
         now: Timestamp,
-    ) -> Result<Arc<Schedule>, (&'static Field, Fault)> {
+    ) -> Result<Arc<Schedule>, (&'static Field, ValueFault)> {
         let zone = self.zone.as_deref().unwrap_or(&defaults.timezone);
         let expression = match (&self.expression, self.interval, &defaults.when) {
             (Some(expression), _, _) => expression,
@@ -77,10 +77,10 @@ impl Written {
 }
 
 /// What is wrong with the three fields beside each other, in a row that may lean on the defaults.
-pub fn beside_each_other(fields: &Map<String, Value>, defaults: &ApiDefaults) -> Option<(&'static Field, Fault)> {
+pub fn check_conflicts(fields: &Map<String, Value>, defaults: &ApiDefaults) -> Option<(&'static Field, ValueFault)> {
     let has = |field: &Field| fields.contains_key(field.name);
     if has(&SCHEDULE) && has(&INTERVAL_SECONDS) {
-        return Some((&INTERVAL_SECONDS, both()));
+        return Some((&INTERVAL_SECONDS, schedule_and_interval()));
     }
     let why = match &defaults.when {
         _ if !has(&TIMEZONE) || has(&SCHEDULE) => return None,
@@ -88,28 +88,28 @@ pub fn beside_each_other(fields: &Map<String, Value>, defaults: &ApiDefaults) ->
         DefaultSchedule::Every(_) => "stands without schedule, and the default is an interval, which needs none",
         DefaultSchedule::Cron(_) => return None,
     };
-    Some((&TIMEZONE, Fault::new("timezone", why, "a schedule beside it, or remove it")))
+    Some((&TIMEZONE, ValueFault::new("timezone", why, "a schedule beside it, or remove it")))
 }
 
 /// Two ways of saying when.
-pub fn both() -> Fault {
-    Fault::new("interval_seconds", "stands beside schedule", "one of the two")
+pub fn schedule_and_interval() -> ValueFault {
+    ValueFault::new("interval_seconds", "stands beside schedule", "one of the two")
 }
 
 const UTC: &str = "UTC";
 
 /// The fault of a schedule, with the field that it is in.
-fn in_words(fault: CronFault, expression: &str, zone: &str) -> (&'static Field, Fault) {
+fn in_words(fault: CronFault, expression: &str, zone: &str) -> (&'static Field, ValueFault) {
     match fault {
         CronFault::Zone => {
-            let instead = "an IANA name, such as \"Europe/Berlin\" or \"UTC\"";
-            (&TIMEZONE, Fault::new(quote(zone), "is not the name of a time zone", instead))
+            let remedy = "an IANA name, such as \"Europe/Berlin\" or \"UTC\"";
+            (&TIMEZONE, ValueFault::new(quote(zone), "is not the name of a time zone", remedy))
         }
         CronFault::Never => {
-            (&SCHEDULE, Fault::new(quote(expression), "never comes due", "a day that exists in some year"))
+            (&SCHEDULE, ValueFault::new(quote(expression), "never comes due", "a day that exists in some year"))
         }
-        CronFault::Step { why, instead } => (&SCHEDULE, Fault::new(quote(expression), why, instead)),
-        CronFault::Expression(why) => (&SCHEDULE, Fault::new(quote(expression), fitted(&why), wanted(&SCHEDULE))),
+        CronFault::Step { why, remedy } => (&SCHEDULE, ValueFault::new(quote(expression), why, remedy)),
+        CronFault::Expression(why) => (&SCHEDULE, ValueFault::new(quote(expression), fitted(&why), wanted(&SCHEDULE))),
     }
 }
 

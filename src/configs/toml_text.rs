@@ -16,7 +16,7 @@ pub struct Document<'i> {
     /// The top level.
     pub table: DeTable<'i>,
     /// Where lines begin.
-    pub lines: Lines,
+    pub lines: LineStarts,
 }
 
 /// Something that is not TOML.
@@ -36,7 +36,7 @@ pub struct SyntaxFault {
 /// What is not TOML: the first fault of each line, in order, at most [`SYNTAX_FAULTS_MAX`]; of a file that is longer than
 /// [`RECOVERY_BYTES_MAX`], the first fault alone.
 pub fn parse(text: &str) -> Result<Document<'_>, Vec<SyntaxFault>> {
-    let lines = Lines::of(text);
+    let lines = LineStarts::of(text);
     let first = match DeTable::parse(text) {
         Ok(table) => return Ok(Document { table: table.into_inner(), lines }),
         Err(error) => error,
@@ -58,9 +58,9 @@ pub fn parse(text: &str) -> Result<Document<'_>, Vec<SyntaxFault>> {
 }
 
 /// Where the lines of a text begin.
-pub struct Lines(Vec<usize>);
+pub struct LineStarts(Vec<usize>);
 
-impl Lines {
+impl LineStarts {
     fn of(text: &str) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
         Self(std::iter::once(0).chain(after_newlines).collect())

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::values::{Fault, quote};
+use super::values::{ValueFault, quote};
 use crate::probe::guard;
 
 /// The longest URL, as it is written and as it is sent: in ASCII, where one character may become twelve (`%F0%9F%A6%80`).
@@ -20,10 +20,10 @@ const WANTED: &str = "an http or https URL, such as \"https://shop.example.com/h
 ///
 /// # Errors
 /// The first thing that is wrong with it, without showing a password or a query.
-pub fn check(text: &str) -> Result<Url, Fault> {
+pub fn check(text: &str) -> Result<Url, ValueFault> {
     let chars = text.chars().count();
     if chars > CHARS_MAX {
-        return Err(Fault::new(
+        return Err(ValueFault::new(
             "the URL",
             format!("has {chars} characters, more than {CHARS_MAX}"),
             "a shorter one; put what is long into the body or a header",
@@ -31,9 +31,9 @@ pub fn check(text: &str) -> Result<Url, Fault> {
     }
     if super::secrets::has_reference(text) {
         let why = "has a ${…} in it, and a URL stands in alerts and logs, where no secret may";
-        return Err(Fault::new("the URL", why, "the secret into a header instead"));
+        return Err(ValueFault::new("the URL", why, "the secret into a header instead"));
     }
-    let fault = |why: String, instead: &str| Fault::new(show(text), why, instead);
+    let fault = |why: String, remedy: &str| ValueFault::new(show(text), why, remedy);
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(fault("has a space or control character".into(), "the URL without it, or %20 for a space"));
     }
@@ -44,7 +44,7 @@ pub fn check(text: &str) -> Result<Url, Fault> {
     if url.as_str().len() > CHARS_MAX {
         let why =
             format!("has {} characters in the form in which it is sent, more than {CHARS_MAX}", url.as_str().len());
-        return Err(Fault::new("the URL", why, "a shorter one; put what is long into the body or a header"));
+        return Err(ValueFault::new("the URL", why, "a shorter one; put what is long into the body or a header"));
     }
     if !matches!(url.scheme(), "http" | "https") {
         return Err(fault("is neither http nor https".into(), WANTED));

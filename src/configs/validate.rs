@@ -1,4 +1,4 @@
-//! From rows as they were written to APIs: every fault of a row at once, and a bad row hurts itself alone.
+//! Validates rows: reports all faults of a row at once, and an invalid row never affects the others.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use super::fields::{self, Bounds, Field};
 use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::{SecretSource, SystemSecrets};
-use super::timing::{Written, beside_each_other};
-use super::values::{self, Fault, quote, show, wanted};
+use super::timing::{RawTiming, check_conflicts};
+use super::values::{self, ValueFault, quote, show, wanted};
 use super::{headers, url};
 
 /// The most faults that are told of one row; what more there are is counted.
@@ -24,7 +24,6 @@ pub const ISSUES_PER_ROW_MAX: usize = 50;
 pub const ISSUES_PER_SOURCE_MAX: usize = 10_000;
 /// The longest body of a request.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
-/// The longest name.
 pub const NAME_CHARS_MAX: usize = 200;
 /// The most tags of one API.
 pub const TAGS_MAX: usize = 20;
@@ -40,7 +39,7 @@ pub struct RowRules {
     pub defaults: ApiDefaults,
     /// What references are filled in from.
     pub secrets: Arc<dyn SecretSource + Send + Sync>,
-    /// For what never comes due any more.
+    /// To reject schedules that have no run in the future.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -78,7 +77,7 @@ impl RowRules {
         let api_id = reader.api_id();
         let url = reader.required(&fields::URL, |value| match value {
             Value::String(text) => url::check(text), // which shows no more of it than is safe
-            _ => Err(Fault::new(show(value), "is not text", wanted(&fields::URL))),
+            _ => Err(ValueFault::new(show(value), "is not text", wanted(&fields::URL))),
         });
         let schedule = reader.schedule(&self.defaults, schedules, now);
         let d = &self.defaults;
@@ -138,35 +137,37 @@ struct RowReader<'a> {
 }
 
 impl RowReader<'_> {
-    fn push(&mut self, field: &str, fault: Fault) {
+    fn push(&mut self, field: &str, fault: ValueFault) {
         self.issues.push(fault.at(format!("{}: {field}", self.place)));
     }
 
     fn unknown_fields(&mut self) {
         let row = self.row;
         for name in row.fields.keys().filter(|name| !fields::FIELDS.iter().any(|f| f.name == name.as_str())) {
-            // A row may have a million fields; to look for what was meant by each would take minutes.
+            // Suggesting a name for each of a million unknown fields would take minutes.
             if self.issues.len() >= ISSUES_PER_ROW_MAX {
                 self.more += 1;
                 continue;
             }
-            let instead = match fields::nearest(name) {
+            let remedy = match fields::nearest(name) {
                 Some(nearest) => format!("{nearest}, the nearest name that is known"),
                 None => format!("one of {}", fields::FIELDS.map(|f| f.name).join(", ")),
             };
-            self.issues.push(Fault::new(format!("the field {}", quote(name)), "is not known", instead).at(&self.place));
+            self.issues
+                .push(ValueFault::new(format!("the field {}", quote(name)), "is not known", remedy).at(&self.place));
         }
     }
 
-    fn optional<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, Fault>) -> Option<T> {
+    fn optional<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, ValueFault>) -> Option<T> {
         let found = read(self.row.fields.get(field.name)?);
         found.map_err(|fault| self.push(field.name, fault)).ok()
     }
 
-    fn required<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, Fault>) -> Option<T> {
+    fn required<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, ValueFault>) -> Option<T> {
         if !self.row.fields.contains_key(field.name) {
-            let instead = format!("{} = {}, with your own value", field.name, field.example);
-            self.issues.push(Fault::new(format!("the field {}", field.name), "is missing", instead).at(&self.place));
+            let remedy = format!("{} = {}, with your own value", field.name, field.example);
+            self.issues
+                .push(ValueFault::new(format!("the field {}", field.name), "is missing", remedy).at(&self.place));
         }
         self.optional(field, read)
     }
@@ -178,7 +179,7 @@ impl RowReader<'_> {
     fn api_id(&mut self) -> Option<ApiId> {
         self.required(&fields::API_ID, |value| {
             let text = values::text(value, &fields::API_ID, usize::MAX)?;
-            ApiId::parse(text).map_err(|why| Fault::new(quote(text), why, wanted(&fields::API_ID)))
+            ApiId::parse(text).map_err(|why| ValueFault::new(quote(text), why, wanted(&fields::API_ID)))
         })
     }
 
@@ -188,8 +189,8 @@ impl RowReader<'_> {
         cache: &mut ScheduleCache,
         now: Timestamp,
     ) -> Option<Arc<api_health_core::Schedule>> {
-        let (written, mut faults) = Written::read(&self.row.fields, cache, now);
-        faults.extend(beside_each_other(&self.row.fields, defaults));
+        let (written, mut faults) = RawTiming::read(&self.row.fields, cache, now);
+        faults.extend(check_conflicts(&self.row.fields, defaults));
         if faults.is_empty() {
             match written.schedule(defaults, cache, now) {
                 Ok(schedule) => return Some(schedule),
@@ -227,10 +228,14 @@ impl RowReader<'_> {
     fn tags(&mut self) -> Vec<String> {
         self.optional(&fields::TAGS, |value| {
             let Value::Array(list) = value else {
-                return Err(Fault::new(show(value), "is not a list", wanted(&fields::TAGS)));
+                return Err(ValueFault::new(show(value), "is not a list", wanted(&fields::TAGS)));
             };
             if list.len() > TAGS_MAX {
-                return Err(Fault::new(format!("{} tags", list.len()), format!("are more than {TAGS_MAX}"), "fewer"));
+                return Err(ValueFault::new(
+                    format!("{} tags", list.len()),
+                    format!("are more than {TAGS_MAX}"),
+                    "fewer",
+                ));
             }
             list.iter().map(|tag| values::text(tag, &fields::TAGS, TAG_CHARS_MAX).map(str::to_owned)).collect()
         })
@@ -238,25 +243,25 @@ impl RowReader<'_> {
     }
 }
 
-fn method(value: &Value) -> Result<Method, Fault> {
+fn method(value: &Value) -> Result<Method, ValueFault> {
     let text = values::text(value, &fields::METHOD, usize::MAX)?;
     let Bounds::Words(known) = fields::METHOD.bounds else { return Ok(Method::default()) };
     Method::parse(text)
-        .ok_or_else(|| Fault::new(quote(text), "is not a method that is used", format!("one of {known}")))
+        .ok_or_else(|| ValueFault::new(quote(text), "is not a method that is used", format!("one of {known}")))
 }
 
 /// `expected_status` of a row or of `[probe]`: text, or one code as a number.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn status_set(value: &Value) -> Result<StatusSet, Fault> {
+pub fn status_set(value: &Value) -> Result<StatusSet, ValueFault> {
     let text = match value {
         Value::Number(number) => number.to_string(),
         _ => values::text(value, &fields::EXPECTED_STATUS, EXPECTED_STATUS_CHARS_MAX)?.to_owned(),
     };
     StatusSet::parse(&text).map_err(|why| {
-        let instead = "codes, classes and ranges with commas between them, such as \"200-299,301,404\"";
-        Fault::new(show(value), why, instead)
+        let remedy = "codes, classes and ranges with commas between them, such as \"200-299,301,404\"";
+        ValueFault::new(show(value), why, remedy)
     })
 }
 
@@ -276,7 +281,7 @@ fn bounded(mut issues: Vec<ConfigIssue>, more: usize, location: &str) -> Vec<Con
     let more = more + issues.len().saturating_sub(ISSUES_PER_ROW_MAX);
     if more > 0 {
         issues.truncate(ISSUES_PER_ROW_MAX);
-        issues.push(Fault::new(format!("{more} more faults"), "are not listed", "the row anew").at(location));
+        issues.push(ValueFault::new(format!("{more} more faults"), "are not listed", "the row again").at(location));
     }
     issues
 }

@@ -8,26 +8,24 @@ use super::fields::{Bounds, Field};
 /// How much of a bad value is quoted.
 const QUOTED_CHARS_MAX: usize = 60;
 
-/// A fault that does not know yet where it stands.
+/// A config error without its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What was found.
+pub struct ValueFault {
     pub what: String,
     /// Why that does not do.
     pub why: String,
     /// What to write instead.
-    pub instead: String,
+    pub remedy: String,
 }
 
-impl Fault {
-    /// A fault.
-    pub fn new(what: impl Into<String>, why: impl Into<String>, instead: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into(), instead: instead.into() }
+impl ValueFault {
+    pub fn new(what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into(), remedy: remedy.into() }
     }
 
     /// The same with its place.
     pub fn at(self, location: impl Into<String>) -> ConfigIssue {
-        ConfigIssue { location: location.into(), what: self.what, why: self.why, instead: self.instead }
+        ConfigIssue { location: location.into(), what: self.what, why: self.why, remedy: self.remedy }
     }
 }
 
@@ -87,15 +85,15 @@ pub fn wanted(field: &Field) -> String {
 ///
 /// # Errors
 /// Text is refused even if it reads as a number, since then the same row would mean different things in different places.
-pub fn whole_number(value: &Value, field: &Field) -> Result<u64, Fault> {
+pub fn whole_number(value: &Value, field: &Field) -> Result<u64, ValueFault> {
     let Value::Number(number) = value else {
-        let instead = match value {
+        let remedy = match value {
             Value::String(text) if text.trim().parse::<u64>().is_ok_and(|n| in_bounds(n, field)) => {
                 format!("{}, without quotes", text.trim())
             }
             _ => wanted(field),
         };
-        return Err(Fault::new(show(value), is_not(value, "a number"), instead));
+        return Err(ValueFault::new(show(value), is_not(value, "a number"), remedy));
     };
     let whole = number.as_u64().or_else(|| {
         // 2^53: up to there every whole number has exactly one f64.
@@ -105,9 +103,9 @@ pub fn whole_number(value: &Value, field: &Field) -> Result<u64, Fault> {
     match whole {
         Some(n) if in_bounds(n, field) => Ok(n),
         None if number.as_f64().is_some_and(|n| n.fract() != 0.0) => {
-            Err(Fault::new(number.to_string(), "is not a whole number", wanted(field)))
+            Err(ValueFault::new(number.to_string(), "is not a whole number", wanted(field)))
         }
-        _ => Err(Fault::new(number.to_string(), format!("is not from {}", field.bounds), wanted(field))),
+        _ => Err(ValueFault::new(number.to_string(), format!("is not from {}", field.bounds), wanted(field))),
     }
 }
 
@@ -122,15 +120,15 @@ fn in_bounds(n: u64, field: &Field) -> bool {
 ///
 /// # Errors
 /// Anything else, `"true"` with quotes included.
-pub fn flag(value: &Value) -> Result<bool, Fault> {
+pub fn flag(value: &Value) -> Result<bool, ValueFault> {
     value.as_bool().ok_or_else(|| {
-        let instead = match value {
+        let remedy = match value {
             Value::String(text) if matches!(text.trim(), "true" | "false") => {
                 format!("{}, without quotes", text.trim())
             }
             _ => "true or false".into(),
         };
-        Fault::new(show(value), is_not(value, "true or false"), instead)
+        ValueFault::new(show(value), is_not(value, "true or false"), remedy)
     })
 }
 
@@ -138,24 +136,24 @@ pub fn flag(value: &Value) -> Result<bool, Fault> {
 ///
 /// # Errors
 /// Anything else.
-pub fn text<'a>(value: &'a Value, field: &Field, chars_max: usize) -> Result<&'a str, Fault> {
+pub fn text<'a>(value: &'a Value, field: &Field, chars_max: usize) -> Result<&'a str, ValueFault> {
     let Value::String(text) = value else {
-        let instead = match value {
+        let remedy = match value {
             Value::Number(n) => format!("\"{n}\", in quotes"),
             _ => wanted(field),
         };
-        return Err(Fault::new(show(value), is_not(value, "text"), instead));
+        return Err(ValueFault::new(show(value), is_not(value, "text"), remedy));
     };
     if text.trim().is_empty() {
-        return Err(Fault::new(quote(text), "is empty", wanted(field)));
+        return Err(ValueFault::new(quote(text), "is empty", wanted(field)));
     }
     if text.chars().any(char::is_control) {
-        return Err(Fault::new(quote(text), "has a control character", wanted(field)));
+        return Err(ValueFault::new(quote(text), "has a control character", wanted(field)));
     }
     let chars = text.chars().count();
     if chars > chars_max {
         let why = format!("has {chars} characters, more than {chars_max}");
-        return Err(Fault::new(quote(text), why, wanted(field)));
+        return Err(ValueFault::new(quote(text), why, wanted(field)));
     }
     Ok(text)
 }
@@ -168,7 +166,7 @@ mod tests {
 
     fn fault_of(value: &Value) -> String {
         let f = whole_number(value, &TIMEOUT_SECONDS).unwrap_err();
-        format!("{} {}; write {}", f.what, f.why, f.instead)
+        format!("{} {}; write {}", f.what, f.why, f.remedy)
     }
 
     #[test]
@@ -190,12 +188,12 @@ mod tests {
     #[test]
     fn flags_and_texts() {
         assert_eq!(flag(&json!(false)), Ok(false));
-        assert_eq!(flag(&json!("false")).unwrap_err().instead, "false, without quotes");
+        assert_eq!(flag(&json!("false")).unwrap_err().remedy, "false, without quotes");
         assert_eq!(flag(&json!(1)).unwrap_err().why, "is a number, not true or false");
         assert_eq!(text(&json!("Shop"), &NAME, 4), Ok("Shop"));
         assert_eq!(text(&json!("Shops"), &NAME, 4).unwrap_err().why, "has 5 characters, more than 4");
         assert_eq!(text(&json!("a\nb"), &NAME, 4).unwrap_err().what, "\"a\\nb\"");
-        assert_eq!(text(&json!(5), &NAME, 4).unwrap_err().instead, "\"5\", in quotes");
+        assert_eq!(text(&json!(5), &NAME, 4).unwrap_err().remedy, "\"5\", in quotes");
         assert!(wanted(&EXPECTED_STATUS).starts_with("text or whole number, such as \"200-299"));
     }
 

@@ -3,7 +3,7 @@
 //! The daemon listens at a place that follows from its settings, and a command with the same settings looks there
 //! ([`place`]). What can be asked and answered is in [`protocol`]; [`client`] asks and [`server`] answers, through
 //! whatever implements [`Daemon`]. Only the daemon's own user and root can connect. A daemon that cannot have its socket
-//! watches all the same: nothing but these questions depends on it.
+//! watches anyway: nothing but these questions depends on it.
 
 use std::io;
 use std::time::Duration;

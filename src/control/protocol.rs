@@ -17,7 +17,6 @@ const KNOWN: [&str; 5] = ["who", "settings", "reload", "retry", "drop_channel"];
 /// How much of a fault is told, which may quote what was sent.
 const FAULT_CHARS_MAX: usize = 200;
 
-/// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Request {
@@ -28,15 +27,9 @@ pub enum Request {
     /// Read the configs again.
     Reload,
     /// Try to deliver owed alerts now.
-    Retry {
-        /// Which.
-        alerts: Alerts,
-    },
+    Retry { alerts: Alerts },
     /// Owe nothing to a channel any more.
-    DropChannel {
-        /// Its name.
-        channel: String,
-    },
+    DropChannel { channel: String },
 }
 
 /// Some of the owed alerts.
@@ -49,7 +42,6 @@ pub enum Alerts {
     These(Vec<String>),
 }
 
-/// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
@@ -73,13 +65,9 @@ pub enum Answer {
         alerts: usize,
     },
     /// To any of them.
-    Refused {
-        /// A sentence.
-        why: String,
-    },
+    Refused { why: String },
 }
 
-/// A daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
     /// Its process id.
@@ -118,7 +106,7 @@ pub fn read_request(line: &[u8]) -> Result<Request, String> {
     };
     if !KNOWN.contains(&ask) {
         let ask = text::line(ask, FAULT_CHARS_MAX);
-        return Err(format!("nobody knows how to answer {ask:?}; known are: {}", KNOWN.join(", ")));
+        return Err(format!("unknown request {ask:?}; known are: {}", KNOWN.join(", ")));
     }
     read(value)
 }
@@ -223,9 +211,7 @@ mod tests {
         }
         assert!(refused(r#"{"v":2,"ask":"who"}"#).contains("this is version 2"));
         assert!(refused(r#"{"v":1}"#).contains("known are: who, settings"));
-        assert!(
-            refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("nobody knows how to answer \"stop\"; known are: who")
-        );
+        assert!(refused(r#"{"v":1,"ask":"stop\n"}"#).starts_with("unknown request \"stop\"; known are: who"));
         assert!(refused(r#"{"v":1,"ask":"retry"}"#).contains("missing field `alerts`"), "not all by mistake");
         let long = refused(&format!(r#"{{"v":1,"ask":"{}"}}"#, "x".repeat(60_000)));
         assert!(long.len() < 500, "{} bytes", long.len());

@@ -73,7 +73,7 @@ async fn accept_all(listener: UnixListener, daemon: Rc<dyn Daemon>) {
                 }
                 Ok((stream, _)) => turn_away(&stream),
                 Err(error) => {
-                    tracing::debug!(%error, "the control socket accepts nobody just now");
+                    tracing::debug!(%error, "the control socket cannot accept connections right now");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
             }

@@ -24,7 +24,6 @@ pub const DISK_GB: f64 = 8.0;
 /// APIs that are probed equally often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// How many.
     pub apis: u64,
     /// The time between two probes of one, or its mean.
     pub interval: Duration,
@@ -94,13 +93,10 @@ impl Workload {
 /// One line of the bill.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// A stable name for machines.
     pub item: &'static str,
-    /// For people.
     pub what: &'static str,
     /// How much of it in a month.
     pub quantity: f64,
-    /// Of what.
     pub unit: &'static str,
     /// Dollars in a month.
     pub usd: f64,
@@ -121,7 +117,6 @@ impl Bill {
         self.lines.iter().filter(|line| line.item.starts_with("dynamodb_")).map(|line| line.usd).sum()
     }
 
-    /// Of everything.
     pub fn total_usd(&self) -> f64 {
         self.lines.iter().map(|line| line.usd).sum()
     }
@@ -210,9 +205,7 @@ pub fn bill(workload: &Workload) -> Bill {
 /// What somebody else charges for as many APIs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Other {
-    /// A stable name for machines.
     pub item: &'static str,
-    /// For people.
     pub what: &'static str,
     /// Dollars in a month.
     pub usd: f64,

@@ -124,7 +124,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::store::record::Record;
+    use crate::store::record::StateRecord;
     use crate::store::record::heartbeat::HeartbeatRecord;
 
     const fn secs(seconds: u64) -> Duration {
@@ -173,7 +173,7 @@ mod tests {
             epoch: 4_711,
             status: Status::Up,
             since: Some(at),
-            last_told: Status::Up,
+            last_alerted: Status::Up,
             last_probe: Some(LastProbe {
                 at,
                 verdict: Verdict::Pass,
@@ -184,7 +184,7 @@ mod tests {
             missed_ticks: 3,
             ..ApiState::unknown(ApiId::parse("checkout-service.eu-central-1").unwrap())
         };
-        let bytes = item_bytes(&Record::from(&steady));
+        let bytes = item_bytes(&StateRecord::from(&steady));
         assert!((200..400).contains(&bytes), "a steady API: {bytes}");
         let reason = "status 503 is not in 2xx";
         let url = "https://checkout.eu-central-1.example.com/health";
@@ -213,7 +213,7 @@ mod tests {
         let down = ApiState {
             status: Status::Down,
             incident: Some(Box::new(incident)),
-            last_told: Status::Down,
+            last_alerted: Status::Down,
             owed: vec![OwedAlert {
                 alert,
                 owed_to: vec!["sns".into()],
@@ -221,7 +221,7 @@ mod tests {
             }],
             ..steady
         };
-        let bytes = item_bytes(&Record::from(&down));
+        let bytes = item_bytes(&StateRecord::from(&down));
         assert!((500..=STATE_ITEM_BYTES + 256).contains(&bytes), "an API that is down and owes an alert: {bytes}");
     }
 

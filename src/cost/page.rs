@@ -110,7 +110,6 @@ pub fn choices() -> String {
     text
 }
 
-/// The prices.
 pub fn prices() -> String {
     let mut text =
         "| what | USD | for each | free each month | confirmed | source |\n|---|---:|---|---|---|---|\n".to_owned();

@@ -9,7 +9,6 @@ pub const AS_OF: &str = "2026-11-22";
 /// Where the prices hold.
 pub const REGION: &str = "us-east-1";
 
-/// One price.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
     /// What is paid for.

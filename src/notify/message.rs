@@ -31,7 +31,7 @@ pub struct Message<'a> {
 
 /// The machine form, field by field as it stands in the JSON; `docs/alerts.md` has the meanings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Machine<'a> {
+pub struct AlertPayload<'a> {
     pub schema: u32,
     pub alert_id: String,
     pub incident_id: String,
@@ -136,9 +136,9 @@ impl<'a> Message<'a> {
     }
 
     /// The machine form.
-    pub fn machine(&self) -> Machine<'a> {
+    pub fn payload(&self) -> AlertPayload<'a> {
         let alert = self.alert;
-        Machine {
+        AlertPayload {
             schema: SCHEMA,
             alert_id: text::line(&alert.alert_id, NAME_CHARS_MAX),
             incident_id: text::line(&alert.incident_id, NAME_CHARS_MAX),
@@ -165,7 +165,7 @@ impl<'a> Message<'a> {
     /// The machine form as JSON in one line.
     pub fn json(&self) -> String {
         // Strings and whole numbers under fixed keys: serde_json has no error for these.
-        serde_json::to_string(&self.machine()).unwrap_or_default()
+        serde_json::to_string(&self.payload()).unwrap_or_default()
     }
 
     /// The environment as one bounded line; empty where none is set.
@@ -178,7 +178,7 @@ impl<'a> Message<'a> {
         let api_id = &self.alert.api_id;
         match api_id.probed() {
             Some(probed) => format!("{probed}; this is about api-health itself ({api_id})"),
-            None if api_id.is_own() => format!("none; this is about api-health itself ({api_id})"),
+            None if api_id.is_self_monitoring() => format!("none; this is about api-health itself ({api_id})"),
             None => api_id.to_string(),
         }
     }
@@ -188,7 +188,7 @@ impl<'a> Message<'a> {
         let api_id = &self.alert.api_id;
         match api_id.probed() {
             Some(probed) => Some(format!("{probed} is probed rarely or not at all, and counts as unknown meanwhile")),
-            None if api_id.is_own() => Some(
+            None if api_id.is_self_monitoring() => Some(
                 "probing and telling go on; what happens meanwhile is in memory alone, and is told twice at worst"
                     .into(),
             ),

@@ -55,11 +55,11 @@ fn closed() -> Alert {
 }
 
 /// The store of the monitor itself takes no writes.
-fn own_store() -> Alert {
+fn monitor_store() -> Alert {
     Alert {
         alert_id: "api-health:store.1795332600000.1.down".into(),
         incident_id: "api-health:store.1795332600000.1".into(),
-        api_id: ApiId::own_store(),
+        api_id: ApiId::monitor_store(),
         name: "api-health's store (SQLite file api-health.db)".into(),
         url: String::new(),
         reason: "it takes no writes: database or disk is full".into(),
@@ -107,26 +107,26 @@ fn an_incident_that_is_closed_says_that_nobody_looks_any_more_and_why() {
     assert_eq!(message.subject(), subject);
     assert_eq!(message.sms(), format!("{subject} (2026-11-22 07:34:10 UTC)"));
     assert_eq!(message.text(), example("closed"));
-    let machine = message.machine();
-    assert_eq!((machine.kind, machine.status, machine.previous_status), ("closed", "unknown", "down"));
-    assert_eq!(machine.duration_seconds, Some(250));
+    let payload = message.payload();
+    assert_eq!((payload.kind, payload.status, payload.previous_status), ("closed", "unknown", "down"));
+    assert_eq!(payload.duration_seconds, Some(250));
 }
 
 #[test]
 fn the_monitor_s_own_alerts_say_that_they_are_about_itself_and_what_they_mean() {
-    let alert = own_store();
+    let alert = monitor_store();
     let message = Message::new(&alert, "", alert.detected_at);
     assert_eq!(message.text(), example("own store"));
     let line = "DOWN api-health's store (SQLite file api-health.db): it takes no writes: database or disk is full";
     assert_eq!(message.line(), line);
-    let back = Alert { kind: AlertKind::Up, happened_at: at("2026-11-22T07:35:00Z"), ..own_store() };
+    let back = Alert { kind: AlertKind::Up, happened_at: at("2026-11-22T07:35:00Z"), ..monitor_store() };
     let message = Message::new(&back, "", back.happened_at);
     assert_eq!(message.subject(), "UP api-health's store (SQLite file api-health.db) again after 5 min");
     assert!(!message.text().contains("So:"), "{}", message.text());
 
     let shop = ApiId::parse("shop").unwrap();
     let prober = Alert {
-        api_id: ApiId::own_prober(&shop),
+        api_id: ApiId::monitor_prober(&shop),
         name: "api-health's prober of Shop".into(),
         reason: "it died 5 times: Panicked(\"index out of bounds\")".into(),
         ..down()
@@ -191,7 +191,7 @@ fn the_machine_form_has_every_field_in_every_alert() {
 #[test]
 fn a_clock_set_back_is_not_late() {
     let alert = down();
-    assert_eq!(Message::new(&alert, "", Timestamp::from_millis(0)).machine().late_seconds, 0);
+    assert_eq!(Message::new(&alert, "", Timestamp::from_millis(0)).payload().late_seconds, 0);
 }
 
 #[test]

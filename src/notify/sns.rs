@@ -105,10 +105,10 @@ impl Notifier for SnsNotifier {
 
 /// One text for each protocol, as `MessageStructure=json` has it. What is not listed gets `default`: a phone's push.
 fn structured(message: &Message<'_>) -> String {
-    let machine = message.json();
+    let payload = message.json();
     let mut texts = json!({ "default": message.line(), "email": message.text(), "sms": message.sms() });
     for protocol in MACHINE_PROTOCOLS {
-        texts[protocol] = machine.as_str().into();
+        texts[protocol] = payload.as_str().into();
     }
     texts.to_string()
 }

@@ -160,7 +160,7 @@ fn failed(error: &io::Error) -> NotifyError {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return NotifyError::Permanent {
             reason: "the output that alerts are written to is closed".into(),
-            instead: "start api-health again with an open output, or choose another channel under [notify]".into(),
+            remedy: "start api-health again with an open output, or choose another channel under [notify]".into(),
         };
     }
     NotifyError::Retryable {
@@ -180,7 +180,7 @@ fn stalled() -> NotifyError {
 fn thread_gone() -> NotifyError {
     NotifyError::Permanent {
         reason: "the thread that writes alerts to the terminal has ended".into(),
-        instead: "start api-health again, and report this as a fault of api-health".into(),
+        remedy: "start api-health again, and report this as a fault of api-health".into(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `answer` | what came of a post, by who must act |
 //! | `refusal` | whether the body of a 2xx refuses |
-//! | `said` | the receiver's first words, without what must not be shown |
+//! | `redact` | the receiver's first words, without what must not be shown |
 //! | `retry_after` | how much patience it asks for |
 //!
 //! Many services put a token into the path of the URL, so the URL is treated as a secret: an error names its host alone.
@@ -25,12 +25,12 @@ use super::words;
 use crate::probe::{Client, Request};
 
 mod answer;
+mod redact;
 mod refusal;
 mod retry_after;
-mod said;
 
+use redact::Redactor;
 pub use retry_after::RETRY_AFTER_MAX;
-use said::Hidden;
 
 /// Bound on one call, from name lookup to the end of the answer, unless [`WebhookNotifier::with_timeout`] sets another.
 pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub struct WebhookNotifier {
     url: Url,
     /// The only part of the URL that is ever shown.
     shown: String,
-    hidden: Hidden,
+    hidden: Redactor,
     key: Option<hmac::Key>,
     timeout: Duration,
     environment: String,
@@ -77,7 +77,7 @@ impl WebhookNotifier {
             return Err("the webhook's secret is empty; write a long random one, or leave it out".into());
         }
         let shown = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let hidden = Hidden::new(&url, secret);
+        let hidden = Redactor::new(&url, secret);
         let key = secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()));
         Ok(Self { client, url, shown, hidden, key, timeout: DELIVER_TIMEOUT, environment, clock })
     }
@@ -122,15 +122,15 @@ impl Notifier for WebhookNotifier {
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
             match self.client.status_first(&self.request(&alert)).await {
-                Ok(reply) => answer::judge(&reply, &self.shown, &self.hidden, self.clock.now()),
+                Ok(reply) => answer::classify_response(&reply, &self.shown, &self.hidden, self.clock.now()),
                 Err(failure) => Err(answer::unanswered(&failure, &self.shown)),
             }
         })
     }
 }
 
-/// `v1=` and the HMAC-SHA256 of `<timestamp>.<body>` in hexadecimal. The timestamp is signed as well, so that a receiver
-/// can refuse what is old without being told a new age for it.
+/// `v1=` and the HMAC-SHA256 of `<timestamp>.<body>` in hexadecimal. The timestamp is signed as well, so that nobody can
+/// replay an old body with a new timestamp.
 fn signature(key: &hmac::Key, timestamp: &str, body: &str) -> String {
     let mut context = hmac::Context::with_key(key);
     for part in [timestamp, ".", body] {

@@ -17,9 +17,9 @@ use url::{Host, Url};
 
 use super::guard;
 use super::lookup::Resolver;
-use super::record::Record;
 use super::request::Named;
 use super::tls;
+use super::trace::Trace;
 use super::wire::Connection;
 
 /// How long an address may be silent before the next one is tried beside it (RFC 8305, section 5).
@@ -34,35 +34,35 @@ pub(super) async fn dial(
     server_name: &Named,
     tls: Option<&Arc<ClientConfig>>,
     resolver: &Resolver,
-    record: &Record,
+    trace: &Trace,
 ) -> Result<Connection, Failure> {
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
         return Err(internal("the URL names no host".into()));
     };
     let opened = match host {
-        Host::Ipv4(ip) => connect_to(SocketAddr::new(IpAddr::V4(ip), port), record).await,
-        Host::Ipv6(ip) => connect_to(SocketAddr::new(IpAddr::V6(ip), port), record).await,
+        Host::Ipv4(ip) => connect_to(SocketAddr::new(IpAddr::V4(ip), port), trace).await,
+        Host::Ipv6(ip) => connect_to(SocketAddr::new(IpAddr::V6(ip), port), trace).await,
         Host::Domain(name) => {
-            let addresses = resolver.lookup(name, port, record.waits_for_turn()).await?;
-            record.end();
+            let addresses = resolver.lookup(name, port, trace.waits_for_lookup()).await?;
+            trace.end();
             // One bad address refuses them all: a name that mixes them is an attack, and the next lookup may shuffle them.
             addresses.iter().try_for_each(|address| guarded(*address))?;
-            record.begin(Phase::Connect);
+            trace.begin(Phase::Connect);
             connect(interleave(addresses)).await
         }
     };
     let (stream, address) = opened?;
-    record.connected_to(address);
+    trace.connected_to(address);
     let Some(server_name) = server_name.as_ref().map_err(Failure::clone)? else {
-        record.then(Phase::FirstByte);
+        trace.enter_phase(Phase::FirstByte);
         return Ok(Connection::Plain(stream));
     };
-    record.then(Phase::Tls);
+    trace.enter_phase(Phase::Tls);
     let config = tls.ok_or_else(|| {
         internal("this machine has no trusted root certificates: install its ca-certificates package".into())
     })?;
     let stream = tls::handshake(config, server_name.clone(), stream).await?;
-    record.then(Phase::FirstByte);
+    trace.enter_phase(Phase::FirstByte);
     Ok(Connection::Tls(Box::new(stream)))
 }
 
@@ -74,9 +74,9 @@ fn guarded(address: SocketAddr) -> Result<(), Failure> {
 }
 
 /// To an address that stands in the URL itself.
-async fn connect_to(address: SocketAddr, record: &Record) -> Result<(TcpStream, SocketAddr), Failure> {
+async fn connect_to(address: SocketAddr, trace: &Trace) -> Result<(TcpStream, SocketAddr), Failure> {
     guarded(address)?;
-    record.begin(Phase::Connect);
+    trace.begin(Phase::Connect);
     attempt(address).await
 }
 

@@ -19,17 +19,17 @@ use tokio::task::unconstrained;
 use super::dial::internal;
 use super::exchange::{Reply, Request};
 use super::plain;
-use super::record::Record;
+use super::trace::Trace;
 use super::wire::{Connection, Head, Wire};
 
 /// awc's own timeouts cannot be left out altogether: so long that they never end an exchange.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// An answer of which the head was read, and as much of the body as [`Answer::receive`] was given time for.
-pub(super) struct Answer {
+/// An answer of which the head was read, and as much of the body as [`PartialResponse::receive`] was given time for.
+pub(super) struct PartialResponse {
     pub(super) head: Head,
     body: ClientResponse<BoxedPayloadStream>,
-    record: Rc<Record>,
+    trace: Rc<Trace>,
     kept: Vec<u8>,
     read: usize,
     cut_at_bound: bool,
@@ -41,9 +41,9 @@ pub(super) async fn ask(
     head: Bytes,
     body: Option<Bytes>,
     method: Method,
-    record: &Rc<Record>,
-) -> Result<Answer, Failure> {
-    let mut wire = Some(Wire::new(connection, head, method, Rc::clone(record)));
+    trace: &Rc<Trace>,
+) -> Result<PartialResponse, Failure> {
+    let mut wire = Some(Wire::new(connection, head, method, Rc::clone(trace)));
     let mut sent = REQUESTS.with(|requests| {
         let request = &requests[method as usize];
         match body {
@@ -59,18 +59,19 @@ pub(super) async fn ask(
     })
     .await;
     if NEXT_WIRE.take().is_some() {
-        return Err(internal("awc did not take its connection".into()));
+        return Err(internal("awc did not use the connection it was given".into()));
     }
     let sent = match first {
         Poll::Ready(sent) => sent,
         Poll::Pending => sent.await,
     };
-    let body = sent.map_err(|error| failure(record, &error))?;
-    let head = record.take_head().ok_or_else(|| internal("awc made an answer up".into()))?;
-    Ok(Answer { head, body, record: Rc::clone(record), kept: Vec::new(), read: 0, cut_at_bound: false })
+    let body = sent.map_err(|error| failure(trace, &error))?;
+    let head =
+        trace.take_head().ok_or_else(|| internal("awc returned a response without a head from the wire".into()))?;
+    Ok(PartialResponse { head, body, trace: Rc::clone(trace), kept: Vec::new(), read: 0, cut_at_bound: false })
 }
 
-impl Answer {
+impl PartialResponse {
     /// Reads the body as far as the request wants it. What came before it fails or is dropped stays.
     pub(super) async fn receive(&mut self, request: &Request) -> Result<(), Failure> {
         let bytes_max = request.body_bytes_max;
@@ -81,7 +82,7 @@ impl Answer {
         {
             let piece = match piece {
                 Ok(piece) => piece,
-                Err(error) => return Err(with_received(failure(&self.record, &error), self.read)),
+                Err(error) => return Err(with_received(failure(&self.trace, &error), self.read)),
             };
             let wanted = piece.len().min(bytes_max - self.read);
             self.read += wanted;
@@ -95,7 +96,7 @@ impl Answer {
 
     /// What was read, and closes the connection.
     pub(super) fn end(self, redirects: u8) -> Reply {
-        self.record.end();
+        self.trace.end();
         let Head { status, headers, .. } = self.head;
         Reply {
             status,
@@ -103,7 +104,7 @@ impl Answer {
             body_bytes: self.read as u64,
             body: self.kept,
             body_cut_at_bound: self.cut_at_bound,
-            interim: self.record.take_interim(),
+            interim: self.trace.take_interim(),
             redirects,
         }
     }
@@ -111,8 +112,8 @@ impl Answer {
 
 /// What the wire wrote down is the truth. An error that awc came to by itself is about a body that it could not decode:
 /// the wire vouches for the rest.
-fn failure(record: &Record, error: &dyn std::fmt::Display) -> Failure {
-    record.take_failure().unwrap_or_else(|| Failure::NotHttp { detail: plain::words(&error.to_string()) })
+fn failure(trace: &Trace, error: &dyn std::fmt::Display) -> Failure {
+    trace.take_failure().unwrap_or_else(|| Failure::NotHttp { detail: plain::words(&error.to_string()) })
 }
 
 /// Bytes of a body are those without the framing, which only awc has taken off.

@@ -15,10 +15,10 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::engine::Answer;
+use super::engine::PartialResponse;
 use super::lookup::Resolver;
-use super::record::Record;
 use super::request::{Prepared, server_name};
+use super::trace::Trace;
 use super::wire::Headers;
 use super::{dial, engine, redirect, tls};
 
@@ -34,14 +34,12 @@ pub struct Client {
 /// What to ask.
 #[derive(Clone)]
 pub struct Request {
-    /// The HTTP method.
     pub method: Method,
     /// `http` or `https`. A user name, password or fragment in it is not sent.
     pub url: Url,
     /// Sent as written, in order, in place of our own of the same name; only `content-length` and `transfer-encoding`
     /// are always ours.
     pub headers: Vec<(String, Secret)>,
-    /// The request body, if any.
     pub body: Option<Bytes>,
     /// Bound on the whole exchange, redirects included.
     pub timeout: Duration,
@@ -96,7 +94,7 @@ impl Client {
         Ok(Self { tls: tls::client_config(extra_roots_pem)?, resolver: Resolver::system() })
     }
 
-    /// The same client with another way to look names up. Whatever it answers is guarded all the same.
+    /// The same client with another way to look names up. Whatever it answers is guarded anyway.
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
@@ -118,18 +116,18 @@ impl Client {
     pub async fn exchange_prepared(&self, prepared: &Prepared) -> Exchange {
         let started = Instant::now();
         let request = &prepared.request;
-        let record = Rc::new(Record::new(started));
+        let trace = Rc::new(Trace::new(started));
         let whole = async {
-            let (mut answer, redirects) = self.follow(prepared, &record).await?;
+            let (mut answer, redirects) = self.follow(prepared, &trace).await?;
             answer.receive(request).await?;
             Ok(answer.end(redirects))
         };
-        let result = in_time(started + request.timeout, request, &record, whole).await;
-        Exchange { phases: record.times(), address: record.address(), took: started.elapsed(), result }
+        let result = in_time(started + request.timeout, request, &trace, whole).await;
+        Exchange { phases: trace.times(), address: trace.address(), took: started.elapsed(), result }
     }
 
-    /// The same for whom the status is the answer: a body that breaks off, or is not there in time, takes nothing from it. As
-    /// much of the body is kept as came.
+    /// The same, but succeeds once the head has arrived: a body that breaks off or comes too late is no failure. What came of it is
+    /// kept.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -137,8 +135,8 @@ impl Client {
         let prepared = Prepared::new(request.clone())?;
         let started = Instant::now();
         let deadline = started + request.timeout;
-        let record = Rc::new(Record::new(started));
-        let (mut answer, redirects) = in_time(deadline, request, &record, self.follow(&prepared, &record)).await?;
+        let trace = Rc::new(Trace::new(started));
+        let (mut answer, redirects) = in_time(deadline, request, &trace, self.follow(&prepared, &trace)).await?;
         let _ = timeout_at(deadline, answer.receive(request)).await;
         Ok(answer.end(redirects))
     }
@@ -146,24 +144,24 @@ impl Client {
     /// Looks the host of `url` up, connects to it and shakes hands where the scheme is `https`; then closes. Nothing is asked.
     /// It ends within `bound`.
     pub async fn reach(&self, url: &Url, bound: Duration) -> (PhaseTimes, Result<(), Failure>) {
-        let record = Rc::new(Record::new(Instant::now()));
+        let trace = Rc::new(Trace::new(Instant::now()));
         let server_name = server_name(url);
-        let dialled = Box::pin(dial::dial(url, &server_name, self.tls.as_ref(), &self.resolver, &record));
+        let dialled = Box::pin(dial::dial(url, &server_name, self.tls.as_ref(), &self.resolver, &trace));
         let result = match timeout_at(Instant::now() + bound, dialled).await {
             Ok(result) => result.map(drop),
-            Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: bound }),
+            Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: bound }),
         };
-        (record.times(), result)
+        (trace.times(), result)
     }
 
     /// Asks, and asks again where the answer points to, as often as the request allows.
-    async fn follow(&self, prepared: &Prepared, record: &Rc<Record>) -> Result<(Answer, u8), Failure> {
+    async fn follow(&self, prepared: &Prepared, trace: &Rc<Trace>) -> Result<(PartialResponse, u8), Failure> {
         let max_redirects = prepared.request.max_redirects;
         let mut hop = prepared.first();
         let mut followed = 0;
         loop {
-            let connection = dial::dial(&hop.url, &hop.server_name, self.tls.as_ref(), &self.resolver, record).await?;
-            let answer = engine::ask(connection, hop.head.clone(), hop.body.cloned(), hop.method, record).await?;
+            let connection = dial::dial(&hop.url, &hop.server_name, self.tls.as_ref(), &self.resolver, trace).await?;
+            let answer = engine::ask(connection, hop.head.clone(), hop.body.cloned(), hop.method, trace).await?;
             if max_redirects > 0
                 && let Some(target) = redirect::target(&answer.head, &hop.url)?
             {
@@ -172,7 +170,7 @@ impl Client {
                 }
                 followed += 1;
                 hop.redirect(answer.head.status, target)?;
-                record.begin_hop();
+                trace.begin_hop();
                 continue; // the connection and what it still holds is dropped with `answer`
             }
             return Ok((answer, followed));
@@ -184,13 +182,13 @@ impl Client {
 async fn in_time<T>(
     deadline: Instant,
     request: &Request,
-    record: &Record,
+    trace: &Trace,
     exchange: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     match timeout_at(deadline, exchange).await {
         Ok(result) => result,
-        Err(_) if record.waits_for_turn().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
-        Err(_) => Err(Failure::TimedOut { phase: record.phase(), after: request.timeout }),
+        Err(_) if trace.waits_for_lookup().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
+        Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: request.timeout }),
     }
 }
 

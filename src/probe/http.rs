@@ -1,4 +1,4 @@
-//! The port: an API's config goes in, an observation comes out.
+//! The `Probe` port over HTTP: takes an API's config, returns an observation.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Probe for HttpProbe {
 /// One API, ready to be asked.
 struct One {
     shared: Arc<Shared>,
-    /// A config is validated when it is read; if it cannot be asked all the same, the fault is ours.
+    /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     prepared: Result<Prepared, Failure>,
     timeout: Duration,
 }

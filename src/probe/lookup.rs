@@ -22,10 +22,10 @@ type Function = dyn Fn(String, u16) -> LocalBoxFuture<'static, io::Result<Vec<So
 
 /// How names are looked up.
 #[derive(Clone)]
-pub struct Resolver(How);
+pub struct Resolver(ResolverKind);
 
 #[derive(Clone)]
-enum How {
+enum ResolverKind {
     System(Arc<Semaphore>),
     Function(Arc<Function>),
 }
@@ -34,7 +34,7 @@ impl Resolver {
     /// The system's own (`getaddrinfo`), at most [`LOOKUPS_MAX`] at once. Nothing is cached here: a kept answer would
     /// hide a fault of the name service.
     pub fn system() -> Self {
-        Self(How::System(Arc::new(Semaphore::new(LOOKUPS_MAX))))
+        Self(ResolverKind::System(Arc::new(Semaphore::new(LOOKUPS_MAX))))
     }
 
     /// A function of the caller's.
@@ -42,14 +42,16 @@ impl Resolver {
     where
         F: Fn(String, u16) -> LocalBoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync + 'static,
     {
-        Self(How::Function(Arc::new(function)))
+        Self(ResolverKind::Function(Arc::new(function)))
     }
 
     /// The addresses of `host`, at least one. `waiting` is true while it has no turn yet.
     pub(super) async fn lookup(&self, host: &str, port: u16, waiting: &Cell<bool>) -> Result<Vec<SocketAddr>, Failure> {
         let found = match &self.0 {
-            How::System(semaphore) => system_lookup(Arc::clone(semaphore), host.to_owned(), port, waiting).await,
-            How::Function(function) => function(host.to_owned(), port).await,
+            ResolverKind::System(semaphore) => {
+                system_lookup(Arc::clone(semaphore), host.to_owned(), port, waiting).await
+            }
+            ResolverKind::Function(function) => function(host.to_owned(), port).await,
         };
         match found {
             Ok(addresses) if addresses.is_empty() => Err(Failure::NameNotFound { host: host.to_owned() }),
@@ -112,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_of_our_own_lookups_is_our_fault_and_not_the_names() {
-        let nobody_has_a_turn = Resolver(How::System(Arc::new(Semaphore::new(0))));
+        let nobody_has_a_turn = Resolver(ResolverKind::System(Arc::new(Semaphore::new(0))));
         let client = Client::new(None).unwrap().with_resolver(nobody_has_a_turn);
         let request = Request {
             method: Method::Get,

@@ -14,7 +14,7 @@
 //! | `engine` | one request through awc |
 //! | `request`, `redirect` | what is sent, and where to next |
 //! | `plain` | what a library says, in words |
-//! | `record` | what is known of an exchange while it runs |
+//! | `trace` | what is known of an exchange while it runs |
 
 mod dial;
 mod engine;
@@ -23,10 +23,10 @@ pub mod guard;
 pub mod http;
 mod lookup;
 mod plain;
-mod record;
 mod redirect;
 mod request;
 mod tls;
+mod trace;
 mod wire;
 
 pub use exchange::{Client, Exchange, Reply, Request};

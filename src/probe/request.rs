@@ -29,7 +29,7 @@ impl Prepared {
     /// Makes `request` ready.
     ///
     /// # Errors
-    /// What of it cannot be sent, which is a fault of ours: rows are validated when they are read.
+    /// Returns an internal failure if part of the request cannot be sent: rows are validated when they are read.
     pub fn new(request: Request) -> Result<Self, Failure> {
         let Request { method, url, headers, body, .. } = &request;
         let head = head(*method, url, headers, body.as_ref(), false)?;

@@ -119,13 +119,13 @@ fn certificate_fault(error: &CertificateError, asked_for: &ServerName<'_>) -> Ce
         ),
         CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => {
             CertificateFault::Other(
-                "it is of X.509 version 1, without the names that it is for; have it made anew with its subject alternative names"
+                "it is of X.509 version 1, without the names that it is for; have it reissued with its subject alternative names"
                     .into(),
             )
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. } => {
             CertificateFault::Other(match HASHES_OF_OLD.iter().find(|(id, _)| signature_algorithm_id.starts_with(id)) {
-                Some((_, name)) => format!("it is signed with {name}, which is not trusted any more"),
+                Some((_, name)) => format!("it is signed with {name}, which is no longer trusted"),
                 None => "it is signed by an algorithm that is not supported".into(),
             })
         }
@@ -195,7 +195,7 @@ mod tests {
             })
         };
         let sha1 = signed(&[6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 5, 5, 0]);
-        assert_eq!(sha1, "it is signed with SHA-1 (RSA), which is not trusted any more");
+        assert_eq!(sha1, "it is signed with SHA-1 (RSA), which is no longer trusted");
         assert_eq!(signed(&[6, 3, 1]), "it is signed by an algorithm that is not supported");
     }
 

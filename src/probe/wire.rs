@@ -2,7 +2,7 @@
 //! awc in the one way that it reads rightly where the body ends.
 //!
 //! awc gets a head of ours with nothing in it but the framing: a length, `chunked`, or HTTP/1.0 and no length, which it
-//! reads to the end of the connection. What was really on the wire goes into the [`Record`]. No header of the answer
+//! reads to the end of the connection. What was really on the wire goes into the [`Trace`]. No header of the answer
 //! reaches awc, so none can make it panic (a name of 70,000 bytes does), lose a body (`upgrade`) or refuse one (two
 //! `host`s).
 //!
@@ -30,13 +30,13 @@ pub(super) use self::head::{Framing, Head};
 use self::head::{HEAD_BYTES_MAX, INTERIM_MAX, Parsed};
 use super::dial::{internal, local_fault};
 use super::plain;
-use super::record::Record;
 use super::tls::tls_error;
+use super::trace::Trace;
 
 /// The connection as awc sees it.
 pub(super) struct Wire {
     connection: Connection,
-    record: Rc<Record>,
+    trace: Rc<Trace>,
     method: Method,
     /// Our request head, and how much of it is sent.
     outgoing: Bytes,
@@ -64,10 +64,10 @@ pub(super) struct Wire {
 
 impl Wire {
     /// `outgoing` is the head to send. The record must be in [`Phase::FirstByte`].
-    pub(super) fn new(connection: Connection, outgoing: Bytes, method: Method, record: Rc<Record>) -> Self {
+    pub(super) fn new(connection: Connection, outgoing: Bytes, method: Method, trace: Rc<Trace>) -> Self {
         Self {
             connection,
-            record,
+            trace,
             method,
             outgoing,
             sent: 0,
@@ -85,7 +85,7 @@ impl Wire {
 
     /// Writes the failure down, and makes the error that awc gets for it.
     fn fail(&self, failure: Failure) -> io::Error {
-        self.record.fail(failure);
+        self.trace.fail(failure);
         io::Error::other("see the record")
     }
 
@@ -105,8 +105,8 @@ impl Wire {
             if new.is_empty() {
                 return Poll::Ready(Err(self.ended_in_head()));
             }
-            if self.record.phase() == Phase::FirstByte {
-                self.record.then(Phase::Body);
+            if self.trace.phase() == Phase::FirstByte {
+                self.trace.enter_phase(Phase::Body);
             }
             self.buffer.extend_from_slice(new);
             let new = new.len();
@@ -138,10 +138,10 @@ impl Wire {
                     return Ok(());
                 }
                 Parsed::Interim(status, length) => {
-                    if self.record.interim_count() == INTERIM_MAX {
+                    if self.trace.interim_count() == INTERIM_MAX {
                         return Err(self.fail_http(format!("more than {INTERIM_MAX} interim responses")));
                     }
-                    self.record.interim(status);
+                    self.trace.interim(status);
                     self.interim_bytes += length;
                     self.buffer.drain(..length);
                     if self.buffer.is_empty() {
@@ -154,7 +154,7 @@ impl Wire {
                     self.body_bytes = self.buffer.len() as u64;
                     self.for_awc = for_awc(head.framing);
                     self.mark = 0;
-                    self.record.set_head(head);
+                    self.trace.set_head(head);
                     return Ok(());
                 }
             }
@@ -164,9 +164,9 @@ impl Wire {
     /// The other side closed the connection (or half of it) where a head was still to come.
     fn ended_in_head(&self) -> io::Error {
         if self.send_broke {
-            return self.fail(Failure::Reset { phase: self.record.phase() });
+            return self.fail(Failure::Reset { phase: self.trace.phase() });
         }
-        self.fail(Failure::Closed { phase: self.record.phase() })
+        self.fail(Failure::Closed { phase: self.trace.phase() })
     }
 
     /// The other side closed the connection where body may still have been to come. `clean` is false where TLS says that
@@ -182,7 +182,7 @@ impl Wire {
     }
 
     fn read_failed(&self, error: &io::Error) -> io::Error {
-        let phase = self.record.phase();
+        let phase = self.trace.phase();
         if let Some(tls) = tls_error(error) {
             return self.fail(match phase {
                 Phase::Body => {
@@ -204,8 +204,8 @@ impl Wire {
             (io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe, _) => {
                 Failure::Reset { phase }
             }
-            (io::ErrorKind::TimedOut, _) => Failure::TimedOut { phase, after: self.record.in_phase() },
-            (io::ErrorKind::HostUnreachable, _) if let Some(address) = self.record.address() => {
+            (io::ErrorKind::TimedOut, _) => Failure::TimedOut { phase, after: self.trace.in_phase() },
+            (io::ErrorKind::HostUnreachable, _) if let Some(address) = self.trace.address() => {
                 Failure::HostUnreachable { address }
             }
             _ => internal(format!("reading the answer: {error}")),
@@ -246,7 +246,7 @@ impl Wire {
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.record.has_failed() {
+        if this.trace.has_failed() {
             return Poll::Ready(Err(io::Error::other("see the record")));
         }
         let framing = ready!(this.poll_head(cx, out))?;

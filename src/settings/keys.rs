@@ -261,7 +261,7 @@ pub(super) const FLEET_RENEW: Key = seconds(
 pub(super) const FLEET_FAIL_OPEN: Key = flag(
     "fleet.fail_open",
     "true",
-    "Whether an alert that the store holds up for 30 seconds is told all the same: better twice than never.",
+    "Whether an alert that the store holds up for 30 seconds is sent anyway: better twice than never.",
     "false",
 );
 pub(super) const LOG_LEVEL: Key = text(

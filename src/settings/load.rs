@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 use super::keys::{self, Key};
 use super::notify;
 use super::raw::RawFile;
-use super::reader::{Effective, Origin, Reader};
+use super::reader::{Effective, Origin, SettingsReader};
 use super::words;
 use super::{ApisSettings, FleetSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::fields;
 use crate::configs::schedules::ScheduleCache;
-use crate::configs::timing::{Written, both};
+use crate::configs::timing::{RawTiming, schedule_and_interval};
 use crate::configs::validate::status_set;
-use crate::configs::values::{self, Fault};
+use crate::configs::values::{self, ValueFault};
 
 /// The file that is read if none is named.
 pub const FILE_NAME: &str = "api-health.toml";
@@ -34,7 +34,6 @@ const SOME_MOMENT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// The settings in force, and where each came from.
 #[derive(Clone, Debug)]
 pub struct LoadedSettings {
-    /// The settings.
     pub settings: Settings,
     /// For `settings show`: every key in the order of the reference page, then what the AWS SDK reads.
     pub effective: Vec<Effective>,
@@ -64,7 +63,7 @@ fn load_for(
     let usual = folder.join(FILE_NAME);
     let file = file.map(Path::to_owned).or_else(|| usual.exists().then_some(usual));
     let raw = file.as_deref().map(RawFile::read).transpose()?.unwrap_or_default();
-    let mut reader = Reader { has_aws, file: raw, env, issues: Vec::new(), effective: Vec::new() };
+    let mut reader = SettingsReader { has_aws, file: raw, env, issues: Vec::new(), effective: Vec::new() };
     let settings = Settings {
         environment: reader.text(&keys::ENVIRONMENT, words::environment),
         region: reader.optional_text(&keys::REGION, words::region),
@@ -91,12 +90,12 @@ fn load_for(
     }
 }
 
-impl Reader<'_> {
-    fn text(&mut self, key: &Key, read: impl FnOnce(&Value) -> Result<String, Fault>) -> String {
+impl SettingsReader<'_> {
+    fn text(&mut self, key: &Key, read: impl FnOnce(&Value) -> Result<String, ValueFault>) -> String {
         self.value(key, key.default(), read, |text| json!(text))
     }
 
-    fn optional_text(&mut self, key: &Key, read: impl FnOnce(&Value) -> Result<String, Fault>) -> Option<String> {
+    fn optional_text(&mut self, key: &Key, read: impl FnOnce(&Value) -> Result<String, ValueFault>) -> Option<String> {
         self.value(key, None, |v| read(v).map(Some), |text| json!(text))
     }
 
@@ -130,7 +129,11 @@ impl Reader<'_> {
         let read = |v: &Value| match v {
             Value::Array(list) if list.is_empty() || list.len() > PATHS_MAX => {
                 let why = format!("is not 1 to {PATHS_MAX}");
-                Err(Fault::new(format!("a list of {}", list.len()), why, "the paths of files, or of a folder of them"))
+                Err(ValueFault::new(
+                    format!("a list of {}", list.len()),
+                    why,
+                    "the paths of files, or of a folder of them",
+                ))
             }
             Value::Array(list) => list.iter().map(one).collect(),
             one_path => Ok(vec![one(one_path)?]),
@@ -153,7 +156,7 @@ pub const fn default_checkpoint_seconds(kind: StoreKind) -> u64 {
     }
 }
 
-fn store(reader: &mut Reader<'_>) -> StoreSettings {
+fn store(reader: &mut SettingsReader<'_>) -> StoreSettings {
     let by_env = [&keys::CONFIG_TABLE, &keys::STATE_TABLE].into_iter().find_map(|key| {
         let name = key.env?;
         reader.env(name).map(|_| name)
@@ -163,11 +166,11 @@ fn store(reader: &mut Reader<'_>) -> StoreSettings {
         (None, written) => written.unwrap_or((StoreKind::Sqlite, Origin::Default)),
     };
     if kind == StoreKind::Dynamodb && !reader.has_aws {
-        let instead = match origin {
+        let remedy = match origin {
             Origin::Env(_) => "nothing into it, which leaves an SQLite file, or take a build with AWS",
             _ => "\"sqlite\", or take a build with AWS",
         };
-        reader.fault(keys::STORE_KIND.name(), &origin, Fault::new("\"dynamodb\"", NO_AWS, instead));
+        reader.fault(keys::STORE_KIND.name(), &origin, ValueFault::new("\"dynamodb\"", NO_AWS, remedy));
     }
     reader.note(&keys::STORE_KIND, json!(kind.as_str()), origin);
     let path = match reader.written(&keys::STORE_PATH) {
@@ -185,7 +188,7 @@ fn store(reader: &mut Reader<'_>) -> StoreSettings {
     let state_table = reader.text(&keys::STATE_TABLE, |v| words::table(&keys::STATE_TABLE, v));
     if kind == StoreKind::Dynamodb && config_table == state_table {
         let origin = reader.written(&keys::STATE_TABLE).map_or(Origin::Default, |(_, origin)| origin);
-        let fault = Fault::new(values::quote(&state_table), "is also the config table", "two different tables");
+        let fault = ValueFault::new(values::quote(&state_table), "is also the config table", "two different tables");
         reader.fault(keys::STATE_TABLE.name(), &origin, fault);
     }
     let checkpoint = Duration::from_secs(reader.number_or(&keys::CHECKPOINT, default_checkpoint_seconds(kind)));
@@ -193,7 +196,7 @@ fn store(reader: &mut Reader<'_>) -> StoreSettings {
     StoreSettings { kind, path, config_table, state_table, checkpoint, heartbeat }
 }
 
-fn fleet(reader: &mut Reader<'_>) -> FleetSettings {
+fn fleet(reader: &mut SettingsReader<'_>) -> FleetSettings {
     let fleet = FleetSettings {
         role: reader.value(&keys::FLEET_ROLE, Role::Worker, words::role, |role| json!(words::role_word(*role))),
         expected: usize::try_from(reader.number(&keys::FLEET_EXPECTED)).ok().filter(|expected| *expected > 0),
@@ -205,17 +208,21 @@ fn fleet(reader: &mut Reader<'_>) -> FleetSettings {
         let origin = reader.written(&keys::FLEET_RENEW).or_else(|| reader.written(&keys::FLEET_LEASE));
         let origin = origin.map_or(Origin::Default, |(_, origin)| origin);
         let why = format!("is more than a third of fleet.lease_seconds ({})", fleet.lease.as_secs());
-        let instead = format!("at most {}, or a longer lease", fleet.lease.as_secs() / 3);
-        reader.fault(keys::FLEET_RENEW.name(), &origin, Fault::new(fleet.renew.as_secs().to_string(), why, instead));
+        let remedy = format!("at most {}, or a longer lease", fleet.lease.as_secs() / 3);
+        reader.fault(
+            keys::FLEET_RENEW.name(),
+            &origin,
+            ValueFault::new(fleet.renew.as_secs().to_string(), why, remedy),
+        );
     }
     fleet
 }
 
-fn apis(reader: &mut Reader<'_>) -> ApisSettings {
+fn apis(reader: &mut SettingsReader<'_>) -> ApisSettings {
     let files = reader.paths(&keys::APIS_FILE);
     let from_store = reader.flag(&keys::APIS_FROM_STORE);
     if let (false, true, Some((_, origin))) = (from_store, files.is_empty(), reader.written(&keys::APIS_FROM_STORE)) {
-        let fault = Fault::new("false", "leaves nothing to read APIs from", "true, or name a file below [apis]");
+        let fault = ValueFault::new("false", "leaves nothing to read APIs from", "true, or name a file below [apis]");
         if reader.written(&keys::APIS_FILE).is_none() {
             reader.fault(keys::APIS_FROM_STORE.name(), &origin, fault);
         }
@@ -223,7 +230,7 @@ fn apis(reader: &mut Reader<'_>) -> ApisSettings {
     ApisSettings { files, from_store, reload: reader.seconds(&keys::APIS_RELOAD) }
 }
 
-fn probe(reader: &mut Reader<'_>) -> ProbeSettings {
+fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
     let built_in = ApiDefaults::default();
     let timeout = reader.seconds(&keys::TIMEOUT);
     let (when, timezone) = default_schedule(reader, &built_in);
@@ -255,7 +262,7 @@ fn fit<T: TryFrom<u64> + Default>(number: u64) -> T {
 
 /// `probe.schedule`, `probe.timezone` and `probe.interval_seconds`, checked as those of a row are; but the time zone may
 /// stand beside an interval, for rows with a schedule of their own.
-fn default_schedule(reader: &mut Reader<'_>, built_in: &ApiDefaults) -> (DefaultSchedule, String) {
+fn default_schedule(reader: &mut SettingsReader<'_>, built_in: &ApiDefaults) -> (DefaultSchedule, String) {
     let three = [
         (&keys::SCHEDULE, fields::SCHEDULE),
         (&keys::TIMEZONE, fields::TIMEZONE),
@@ -267,9 +274,9 @@ fn default_schedule(reader: &mut Reader<'_>, built_in: &ApiDefaults) -> (Default
             row.insert(field.name.to_owned(), value);
         }
     }
-    let (written, mut faults) = Written::read(&row, &mut ScheduleCache::default(), SOME_MOMENT);
+    let (written, mut faults) = RawTiming::read(&row, &mut ScheduleCache::default(), SOME_MOMENT);
     if row.contains_key(fields::SCHEDULE.name) && row.contains_key(fields::INTERVAL_SECONDS.name) {
-        faults.push((&fields::INTERVAL_SECONDS, both()));
+        faults.push((&fields::INTERVAL_SECONDS, schedule_and_interval()));
     }
     for (field, fault) in faults {
         let key = three.iter().find(|(_, f)| f.name == field.name).map_or(&keys::SCHEDULE, |(key, _)| key);

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::keys::{self, Key};
 use super::load::NO_AWS;
-use super::reader::{Origin, Reader};
+use super::reader::{Origin, SettingsReader};
 use super::words;
 use super::{NotifySettings, SnsSettings, WebhookSettings};
 use crate::configs::headers::secret_text;
 use crate::configs::secrets::SecretSource;
 use crate::configs::url;
-use crate::configs::values::{self, Fault, wanted};
+use crate::configs::values::{self, ValueFault, wanted};
 use crate::environment;
 
 /// The longest key of a signature; HMAC hashes anything over 64 bytes down to 32.
@@ -26,14 +26,15 @@ impl SecretSource for Surroundings<'_> {
     }
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> NotifySettings {
+pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
     let webhook = webhook(reader);
     let sns = sns(reader);
     let others = webhook.is_some() || sns.is_some() || has_section(reader, "webhook") || has_section(reader, "sns");
     let default = has_section(reader, "terminal") || !others;
     let terminal = reader.value(&keys::TERMINAL, default, values::flag, |flag| json!(flag));
     if let (false, false, Some((_, origin))) = (terminal, others, reader.written(&keys::TERMINAL)) {
-        let fault = Fault::new("false", "leaves nobody to tell", "true, or configure [notify.webhook] or [notify.sns]");
+        let fault =
+            ValueFault::new("false", "leaves nobody to tell", "true, or configure [notify.webhook] or [notify.sns]");
         if reader.issues.iter().all(|issue| !issue.location.ends_with(keys::TERMINAL.name())) {
             reader.fault(keys::TERMINAL.name(), &origin, fault);
         }
@@ -41,28 +42,28 @@ pub(super) fn read(reader: &mut Reader<'_>) -> NotifySettings {
     NotifySettings { webhook, sns, terminal }
 }
 
-fn has_section(reader: &Reader<'_>, name: &str) -> bool {
+fn has_section(reader: &SettingsReader<'_>, name: &str) -> bool {
     reader.file.sections.contains_key(&format!("notify.{name}"))
 }
 
 /// A section that lacks the one key that it is for.
-fn require(reader: &mut Reader<'_>, section: &str, key: &Key) {
+fn require(reader: &mut SettingsReader<'_>, section: &str, key: &Key) {
     if let (Some(line), None) = (reader.file.sections.get(section).copied(), reader.written(key)) {
         let origin = Origin::File(reader.file.path.clone(), line);
         let last = key.name().rsplit('.').next().unwrap_or_default();
-        let instead = format!("{last} = {} below [{section}], with your own value", key.field.example);
-        reader.fault(section, &origin, Fault::new(format!("the key {last}"), "is missing", instead));
+        let remedy = format!("{last} = {} below [{section}], with your own value", key.field.example);
+        reader.fault(section, &origin, ValueFault::new(format!("the key {last}"), "is missing", remedy));
     }
 }
 
-fn webhook(reader: &mut Reader<'_>) -> Option<WebhookSettings> {
+fn webhook(reader: &mut SettingsReader<'_>) -> Option<WebhookSettings> {
     require(reader, "notify.webhook", &keys::WEBHOOK_URL);
     let url = secret(reader, &keys::WEBHOOK_URL, url::CHARS_MAX);
     let url = url.and_then(|(text, origin)| match url::check(text.reveal()) {
         Ok(url) => Some((Secret::new(url), origin)),
         Err(fault) => {
             // What was found is not shown: with many services the path is the secret.
-            let fault = Fault::new("the URL", fault.why, wanted(&keys::WEBHOOK_URL.field));
+            let fault = ValueFault::new("the URL", fault.why, wanted(&keys::WEBHOOK_URL.field));
             reader.fault(keys::WEBHOOK_URL.name(), &origin, fault);
             None
         }
@@ -80,10 +81,10 @@ fn webhook(reader: &mut Reader<'_>) -> Option<WebhookSettings> {
 }
 
 /// A text whose references are filled in. Every fault of it is noted.
-fn secret(reader: &mut Reader<'_>, key: &Key, bytes_max: usize) -> Option<(Secret, Origin)> {
+fn secret(reader: &mut SettingsReader<'_>, key: &Key, bytes_max: usize) -> Option<(Secret, Origin)> {
     let (value, origin) = reader.written(key)?;
     let found = match secret_text(&value, &Surroundings(reader.env), bytes_max) {
-        Ok(text) if text.trim().is_empty() => Err(vec![Fault::new("the text", "is empty", wanted(&key.field))]),
+        Ok(text) if text.trim().is_empty() => Err(vec![ValueFault::new("the text", "is empty", wanted(&key.field))]),
         other => other,
     };
     match found {
@@ -97,12 +98,12 @@ fn secret(reader: &mut Reader<'_>, key: &Key, bytes_max: usize) -> Option<(Secre
     }
 }
 
-fn sns(reader: &mut Reader<'_>) -> Option<SnsSettings> {
+fn sns(reader: &mut SettingsReader<'_>) -> Option<SnsSettings> {
     require(reader, "notify.sns", &keys::TOPIC_ARN);
     if let (false, Some((value, origin))) = (reader.has_aws, reader.written(&keys::TOPIC_ARN)) {
         let found = value.as_str().map_or_else(|| "the topic".into(), values::quote);
-        let instead = "no topic, but for instance [notify.webhook], or take a build with AWS";
-        reader.fault(keys::TOPIC_ARN.name(), &origin, Fault::new(found, NO_AWS, instead));
+        let remedy = "no topic, but for instance [notify.webhook], or take a build with AWS";
+        reader.fault(keys::TOPIC_ARN.name(), &origin, ValueFault::new(found, NO_AWS, remedy));
     }
     let read = |v: &Value| words::topic_arn(v).map(|topic_arn| Some(SnsSettings { topic_arn }));
     reader.value(&keys::TOPIC_ARN, None, read, |sns| json!(sns.as_ref().map(|s| &s.topic_arn)))

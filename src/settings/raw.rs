@@ -12,7 +12,7 @@ use super::keys::KEYS;
 use crate::configs::fields::nearest_of;
 use crate::configs::file::{read_text, syntax_issue};
 use crate::configs::toml_text::{self, Document, start, to_json};
-use crate::configs::values::{Fault, quote, sort_of};
+use crate::configs::values::{ValueFault, quote, sort_of};
 
 /// The most faults that are told of one file; what more there are is counted.
 const ISSUES_MAX: usize = 50;
@@ -20,7 +20,6 @@ const ISSUES_MAX: usize = 50;
 /// A settings file.
 #[derive(Debug, Default)]
 pub(super) struct RawFile {
-    /// Where it is.
     pub(super) path: PathBuf,
     /// Values by dotted key, with their lines.
     pub(super) values: BTreeMap<String, (Value, usize)>,
@@ -37,11 +36,12 @@ impl RawFile {
         match read_text(path) {
             Ok(text) => Self::parse(path, &text),
             Err(SourceError::Misconfigured(issue)) => Err(vec![ConfigIssue {
-                instead: issue.instead.replace("a file with an [[api]] table for each API", "your settings file"),
+                remedy: issue.remedy.replace("a file with an [[api]] table for each API", "your settings file"),
                 ..issue
             }]),
             Err(SourceError::Unavailable(why)) => {
-                let fault = Fault::new("the file", format!("cannot be read now ({why})"), "another path, or try again");
+                let fault =
+                    ValueFault::new("the file", format!("cannot be read now ({why})"), "another path, or try again");
                 Err(vec![fault.at(path.display().to_string())])
             }
         }
@@ -55,7 +55,7 @@ impl RawFile {
         let name = path.display().to_string();
         let document = toml_text::parse(text)
             .map_err(|faults| faults.iter().map(|f| syntax_issue(&name, f, 0)).collect::<Vec<_>>())?;
-        let mut reader = Reader { name, document: &document, file: Self::default(), issues: Vec::new(), more: 0 };
+        let mut reader = FileReader { name, document: &document, file: Self::default(), issues: Vec::new(), more: 0 };
         reader.table("", &document.table);
         reader.file.path = path.to_owned();
         if reader.issues.is_empty() {
@@ -65,13 +65,13 @@ impl RawFile {
         let mut issues: Vec<_> = reader.issues.into_iter().map(|(_, issue)| issue).collect();
         if reader.more > 0 {
             let what = format!("{} more faults", reader.more);
-            issues.push(Fault::new(what, "are not listed", "the file anew").at(reader.name));
+            issues.push(ValueFault::new(what, "are not listed", "the file again").at(reader.name));
         }
         Err(issues)
     }
 }
 
-struct Reader<'a> {
+struct FileReader<'a> {
     name: String,
     document: &'a Document<'a>,
     file: RawFile,
@@ -81,7 +81,7 @@ struct Reader<'a> {
     more: usize,
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
             let dotted = format!("{prefix}{}", key.get_ref());
@@ -95,8 +95,8 @@ impl Reader<'_> {
                 }
                 other if is_section => {
                     let what = sort_of(&to_json(other));
-                    let instead = format!("[{dotted}] on a line of its own, and its keys below");
-                    self.push(line, &dotted, Fault::new(what, "is not a section", instead));
+                    let remedy = format!("[{dotted}] on a line of its own, and its keys below");
+                    self.push(line, &dotted, ValueFault::new(what, "is not a section", remedy));
                 }
                 other if KEYS.iter().any(|k| k.name() == dotted) => {
                     self.file.values.insert(dotted, (to_json(other), line));
@@ -108,7 +108,7 @@ impl Reader<'_> {
         }
     }
 
-    fn push(&mut self, line: usize, key: &str, fault: Fault) {
+    fn push(&mut self, line: usize, key: &str, fault: ValueFault) {
         let separator = if key.is_empty() { "" } else { ": " };
         let location = format!("{}, line {line}{separator}{key}", self.name);
         self.issues.push((line, fault.at(location)));
@@ -116,11 +116,11 @@ impl Reader<'_> {
 }
 
 /// A key that is none: the nearest of its own section, else the same name in another section.
-fn unknown(prefix: &str, key: &str) -> Fault {
+fn unknown(prefix: &str, key: &str) -> ValueFault {
     let siblings: BTreeSet<&str> =
         KEYS.iter().filter_map(|k| k.name().strip_prefix(prefix)).filter_map(|rest| rest.split('.').next()).collect();
     let elsewhere = KEYS.iter().find_map(|k| k.name().rsplit_once('.').filter(|(_, last)| *last == key));
-    let instead = match (nearest_of(key, siblings.iter().copied()), elsewhere) {
+    let remedy = match (nearest_of(key, siblings.iter().copied()), elsewhere) {
         _ if prefix.is_empty() && key == "api" => {
             "[[api]] tables into a file of their own, named by file below [apis]".into()
         }
@@ -131,5 +131,5 @@ fn unknown(prefix: &str, key: &str) -> Fault {
             format!("one of {} below [{}]", Vec::from_iter(siblings).join(", "), prefix.trim_end_matches('.'))
         }
     };
-    Fault::new(format!("the key {}", quote(&format!("{prefix}{key}"))), "is not known", instead)
+    ValueFault::new(format!("the key {}", quote(&format!("{prefix}{key}"))), "is not known", remedy)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::keys::Key;
 use super::raw::RawFile;
-use crate::configs::values::Fault;
+use crate::configs::values::ValueFault;
 
 /// Where a value in force came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Effective {
 }
 
 /// Reads keys and gathers what is wrong with them.
-pub(super) struct Reader<'a> {
+pub(super) struct SettingsReader<'a> {
     /// Whether this build can speak to AWS.
     pub(super) has_aws: bool,
     pub(super) file: RawFile,
@@ -55,7 +55,7 @@ pub(super) struct Reader<'a> {
     pub(super) effective: Vec<Effective>,
 }
 
-impl Reader<'_> {
+impl SettingsReader<'_> {
     /// An environment variable that is set and not empty: an empty one in a unit file means unset.
     pub(super) fn env(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|value| !value.trim().is_empty())
@@ -71,7 +71,11 @@ impl Reader<'_> {
     }
 
     /// What was written for `key`, read by `read`; a fault is noted with its place.
-    pub(super) fn read<T>(&mut self, key: &Key, read: impl FnOnce(&Value) -> Result<T, Fault>) -> Option<(T, Origin)> {
+    pub(super) fn read<T>(
+        &mut self,
+        key: &Key,
+        read: impl FnOnce(&Value) -> Result<T, ValueFault>,
+    ) -> Option<(T, Origin)> {
         let (value, origin) = self.written(key)?;
         match read(&value) {
             Ok(read) => Some((read, origin)),
@@ -87,7 +91,7 @@ impl Reader<'_> {
         &mut self,
         key: &Key,
         default: T,
-        read: impl FnOnce(&Value) -> Result<T, Fault>,
+        read: impl FnOnce(&Value) -> Result<T, ValueFault>,
         shown: impl FnOnce(&T) -> Value,
     ) -> T {
         let (value, origin) = self.read(key, read).unwrap_or((default, Origin::Default));
@@ -102,7 +106,7 @@ impl Reader<'_> {
     }
 
     /// Notes a fault of what stands at `origin`.
-    pub(super) fn fault(&mut self, name: &str, origin: &Origin, fault: Fault) {
+    pub(super) fn fault(&mut self, name: &str, origin: &Origin, fault: ValueFault) {
         let location = match origin {
             Origin::Default => "settings".to_owned(),
             other => other.to_string(),

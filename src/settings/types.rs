@@ -12,7 +12,6 @@ use crate::configs::defaults::ApiDefaults;
 /// Where states and, unless told otherwise, API configs are kept: `[store]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// Which store.
     pub kind: StoreKind,
     /// The SQLite file. Unused with DynamoDB.
     pub path: PathBuf,
@@ -64,7 +63,6 @@ pub struct NotifySettings {
     pub webhook: Option<WebhookSettings>,
     /// An SNS topic.
     pub sns: Option<SnsSettings>,
-    /// Standard output.
     pub terminal: bool,
 }
 
@@ -142,7 +140,7 @@ pub struct FleetSettings {
     pub lease: Duration,
     /// How often a lease is renewed while others live.
     pub renew: Duration,
-    /// An alert that the store holds up for 30 seconds is told all the same.
+    /// An alert that the store holds up for 30 seconds is told anyway.
     pub fail_open: bool,
 }
 
@@ -168,7 +166,6 @@ pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
-    /// For people.
     Text,
     /// One JSON object per line.
     Json,

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use super::keys::{self, Key, one_of};
 use super::{LogFormat, StoreKind};
 use crate::configs::fields::nearest_of;
-use crate::configs::values::{Fault, quote, text, wanted};
+use crate::configs::values::{ValueFault, quote, text, wanted};
 
 /// The longest path on Linux.
 pub(super) const PATH_CHARS_MAX: usize = 4096;
@@ -16,32 +16,32 @@ const CHARS_MAX: usize = 1024;
 /// As many characters as fit beside the rest into the subject of an e-mail.
 const ENVIRONMENT_CHARS_MAX: usize = 64;
 
-pub(super) fn environment(value: &Value) -> Result<String, Fault> {
+pub(super) fn environment(value: &Value) -> Result<String, ValueFault> {
     text(value, &keys::ENVIRONMENT.field, ENVIRONMENT_CHARS_MAX).map(|name| name.trim().to_owned())
 }
 
-pub(super) fn region(value: &Value) -> Result<String, Fault> {
+pub(super) fn region(value: &Value) -> Result<String, ValueFault> {
     let region = text(value, &keys::REGION.field, 32)?;
     if region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
         return Ok(region.to_owned());
     }
-    Err(Fault::new(quote(region), "is not the name of a region", wanted(&keys::REGION.field)))
+    Err(ValueFault::new(quote(region), "is not the name of a region", wanted(&keys::REGION.field)))
 }
 
-pub(super) fn table(key: &Key, value: &Value) -> Result<String, Fault> {
+pub(super) fn table(key: &Key, value: &Value) -> Result<String, ValueFault> {
     let name = text(value, &key.field, CHARS_MAX)?;
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if plain && (3..=255).contains(&name.len()) {
         return Ok(name.to_owned());
     }
-    Err(Fault::new(quote(name), "is not the name of a DynamoDB table", wanted(&key.field)))
+    Err(ValueFault::new(quote(name), "is not the name of a DynamoDB table", wanted(&key.field)))
 }
 
-pub(super) fn store_kind(value: &Value) -> Result<StoreKind, Fault> {
+pub(super) fn store_kind(value: &Value) -> Result<StoreKind, ValueFault> {
     choice(&keys::STORE_KIND, value, &[StoreKind::Sqlite, StoreKind::Dynamodb], StoreKind::as_str)
 }
 
-pub(super) fn role(value: &Value) -> Result<Role, Fault> {
+pub(super) fn role(value: &Value) -> Result<Role, ValueFault> {
     choice(&keys::FLEET_ROLE, value, &[Role::Worker, Role::Standby], role_word)
 }
 
@@ -52,46 +52,47 @@ pub(super) const fn role_word(role: Role) -> &'static str {
     }
 }
 
-pub(super) fn log_format(value: &Value) -> Result<LogFormat, Fault> {
+pub(super) fn log_format(value: &Value) -> Result<LogFormat, ValueFault> {
     choice(&keys::LOG_FORMAT, value, &[LogFormat::Auto, LogFormat::Text, LogFormat::Json], LogFormat::as_str)
 }
 
-fn choice<T: Copy>(key: &Key, value: &Value, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, Fault> {
+fn choice<T: Copy>(key: &Key, value: &Value, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, ValueFault> {
     let written = text(value, &key.field, CHARS_MAX)?;
-    let instead = match nearest_of(written, all.iter().map(|t| name(*t))) {
+    let remedy = match nearest_of(written, all.iter().map(|t| name(*t))) {
         Some(nearest) => format!("\"{nearest}\""),
         None => one_of(key),
     };
     let known = all.iter().copied().find(|t| name(*t) == written);
-    known.ok_or_else(|| Fault::new(quote(written), "is not known", instead))
+    known.ok_or_else(|| ValueFault::new(quote(written), "is not known", remedy))
 }
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-pub(super) fn log_level(value: &Value) -> Result<String, Fault> {
+pub(super) fn log_level(value: &Value) -> Result<String, ValueFault> {
     let filter = text(value, &keys::LOG_LEVEL.field, CHARS_MAX)?;
     // The filter's own parser takes a lone word that is no level for the name of a module, and so a misspelt level.
     for part in filter.split(',').map(str::trim).filter(|part| !part.contains(['=', '['])) {
         if !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part)) {
-            let instead = match nearest_of(part, LEVELS) {
+            let remedy = match nearest_of(part, LEVELS) {
                 Some(level) => format!("\"{level}\""),
                 None => format!("one of {}, or module=level", LEVELS.join(", ")),
             };
-            return Err(Fault::new(quote(part), "is not a level", instead));
+            return Err(ValueFault::new(quote(part), "is not a level", remedy));
         }
     }
     // Values of fields are compared as they are: a regular expression of a few hundred characters can fill the memory.
     match EnvFilter::builder().with_regex(false).parse(filter) {
         Ok(_) => Ok(filter.to_owned()),
-        Err(_) => Err(Fault::new(quote(filter), "is not a filter", wanted(&keys::LOG_LEVEL.field))),
+        Err(_) => Err(ValueFault::new(quote(filter), "is not a filter", wanted(&keys::LOG_LEVEL.field))),
     }
 }
 
 /// `arn:PARTITION:sns:REGION:ACCOUNT:NAME`, as the Service Authorization Reference of SNS gives it.
-pub(super) fn topic_arn(value: &Value) -> Result<String, Fault> {
+pub(super) fn topic_arn(value: &Value) -> Result<String, ValueFault> {
     let arn = text(value, &keys::TOPIC_ARN.field, CHARS_MAX)?;
-    let refuse =
-        |why: &str| Err(Fault::new(quote(arn), why, format!("it in full, such as {}", keys::TOPIC_ARN.field.example)));
+    let refuse = |why: &str| {
+        Err(ValueFault::new(quote(arn), why, format!("it in full, such as {}", keys::TOPIC_ARN.field.example)))
+    };
     let parts: Vec<&str> = arn.split(':').collect();
     let ["arn", partition, service, region, account, name] = parts[..] else {
         return refuse("is not an ARN of six parts with colons between them");

@@ -11,7 +11,7 @@ use super::SqliteFile;
 /// What an error of SQLite means, by who must act.
 pub(crate) fn classify(file: &SqliteFile, error: &rusqlite::Error) -> Fault {
     let person =
-        |what: &str, instead: &str| Fault::Person { place: file.name(), what: what.into(), instead: instead.into() };
+        |what: &str, remedy: &str| Fault::Person { place: file.name(), what: what.into(), remedy: remedy.into() };
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Fault::Wait { place: file.name(), what: "is locked by another program".into() }
@@ -51,7 +51,7 @@ fn read_only(file: &SqliteFile) -> Fault {
     Fault::Person {
         place: file.name(),
         what: "may not be written to: it or its folder belongs to another user, or is read-only".into(),
-        instead: "a path in a folder that this user may write to".into(),
+        remedy: "a path in a folder that this user may write to".into(),
     }
 }
 
@@ -62,21 +62,21 @@ pub(super) fn cannot_open(file: &SqliteFile, error: &io::Error) -> Fault {
         (io::ErrorKind::NotFound, Some(folder)) if !folder.exists() => Fault::Person {
             place: file.name(),
             what: format!("cannot be created: there is no folder {}", folder.display()),
-            instead: "a path in a folder that exists".into(),
+            remedy: "a path in a folder that exists".into(),
         },
         (io::ErrorKind::IsADirectory, _) => {
-            Fault::Person { place: file.name(), what: "is a folder".into(), instead: "the path of a file".into() }
+            Fault::Person { place: file.name(), what: "is a folder".into(), remedy: "the path of a file".into() }
         }
         (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, _) => read_only(file),
         (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => Fault::Person {
             place: file.name(),
             what: "cannot be created: the disk is full".into(),
-            instead: "a path on another disk, or free space on this one".into(),
+            remedy: "a path on another disk, or free space on this one".into(),
         },
         _ => Fault::Person {
             place: file.name(),
             what: format!("cannot be opened: {}", one_line(&error.to_string())),
-            instead: "another path".into(),
+            remedy: "another path".into(),
         },
     }
 }

@@ -4,7 +4,7 @@
 //! the file has a connection of its own, on a thread of its own ([`Worker`]), since SQLite blocks.
 
 mod errors;
-mod only_one;
+mod instance_lock;
 mod wal;
 mod worker;
 
@@ -20,8 +20,8 @@ use api_health_actors::ports::StoreError;
 use crate::fault::Fault;
 
 pub(crate) use errors::classify;
-pub use only_one::{Holder, OnlyOne};
-pub(crate) use only_one::{beside, lock_path, real_path};
+pub use instance_lock::{Holder, InstanceLock};
+pub(crate) use instance_lock::{beside, lock_path, real_path};
 pub use worker::close_all;
 pub(crate) use worker::{Db, Worker};
 
@@ -97,7 +97,6 @@ impl SqliteFile {
         if self.path.is_relative() { Path::new(".").join(&self.path) } else { self.path.clone() }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -131,19 +130,19 @@ impl SqliteFile {
             Refusal::Empty => Fault::Person {
                 place: self.name(),
                 what: "has no tables of api-health yet, so nothing was watched by it".into(),
-                instead: "another path, or start `api-health run`, which makes them".into(),
+                remedy: "another path, or start `api-health run`, which makes them".into(),
             },
             Refusal::Foreign => Fault::Person {
                 place: self.name(),
                 what: "belongs to another program".into(),
-                instead: "another path".into(),
+                remedy: "another path".into(),
             },
             Refusal::Newer(found) => Fault::Person {
                 place: self.name(),
                 what: format!(
                     "was written by a newer version of api-health (form {found}, this version knows {USER_VERSION})"
                 ),
-                instead: "another path, or run that version".into(),
+                remedy: "another path, or run that version".into(),
             },
         })?;
         Ok(connection)

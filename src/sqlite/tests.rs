@@ -4,9 +4,9 @@ use super::*;
 
 fn refusal(path: &Path) -> String {
     match SqliteFile::open(path).unwrap_err() {
-        StoreError::Misconfigured { what, instead } => {
+        StoreError::Misconfigured { what, remedy } => {
             let name = format!("SQLite file {}", path.display());
-            format!("{}; {instead}", what.strip_prefix(&name).unwrap().trim())
+            format!("{}; {remedy}", what.strip_prefix(&name).unwrap().trim())
         }
         StoreError::Unavailable(what) => panic!("waiting would not help: {what}"),
     }

@@ -1,4 +1,4 @@
-//! The write-ahead log, the file `-wal` beside the database: SQLite writes into it first, and begins it anew when nobody reads what
+//! The write-ahead log, the file `-wal` beside the database: SQLite writes into it first, and begins it again when nobody reads what
 //! was there before. So a program that keeps one reading open (a backup, a forgotten shell) makes it grow with each write.
 //! Nothing but its end helps; it is said, and the file shrinks again after it.
 
@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use crate::clock::since_boot;
 
-/// The file keeps no more than this when it begins anew.
+/// The file keeps no more than this when it begins again.
 pub(super) const BYTES_KEPT: i64 = 4 * 1024 * 1024;
 
 /// One that is longer than this is looked into. Without a reader it is as long as a few batches.
@@ -29,7 +29,7 @@ pub(crate) struct Wal {
 }
 
 impl Wal {
-    /// Says it if somebody has kept it from beginning anew, now and at the look before. To be called after a write.
+    /// Says it if somebody has kept it from beginning again, now and at the look before. To be called after a write.
     pub(crate) fn look(&mut self, connection: &Connection, path: &Path) {
         let now = since_boot();
         if now.saturating_sub(self.looked_at) < LOOK_EVERY {
@@ -37,7 +37,7 @@ impl Wal {
         }
         self.looked_at = now;
         let was_held = std::mem::replace(&mut self.is_held, is_held(connection, path));
-        if was_held && self.is_held && self.said.say(now).is_some() {
+        if was_held && self.is_held && self.said.allow(now).is_some() {
             let (mib, wal) = (length(path) >> 20, path.display());
             tracing::warn!(
                 "{wal} has {mib} MiB and grows with each write: another program has been reading the database without an end; \

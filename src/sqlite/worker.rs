@@ -48,7 +48,6 @@ pub fn close_all() {
 
 /// What a job works with.
 pub(crate) struct Db {
-    /// The connection.
     pub(crate) connection: Connection,
     /// The file that it was opened on.
     pub(crate) file: SqliteFile,
@@ -142,7 +141,7 @@ impl Db {
         Err(Fault::Person {
             place: self.file.name(),
             what: "was moved, deleted or replaced while it was in use".into(),
-            instead: "that file back to its place, or start api-health again".into(),
+            remedy: "that file back to its place, or start api-health again".into(),
         })
     }
 }

@@ -52,7 +52,7 @@ pub(crate) const FIELDS: [&str; 16] = [
 
 /// One record. Absent is what is `None`; times are RFC 3339 with milliseconds, to be read in a console.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Record<'a> {
+pub(crate) struct StateRecord<'a> {
     schema: u32,
     api_id: Cow<'a, str>,
     version: u64,
@@ -207,11 +207,11 @@ impl<'de> Deserialize<'de> for Time {
 
 /// Whether an earlier version would take the record for damaged, and set it aside.
 fn is_of_fleets(state: &ApiState) -> bool {
-    [ApiId::own_fleet(), ApiId::own_capacity()].contains(&state.api_id)
+    [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(&state.api_id)
         || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
 }
 
-impl<'a> From<&'a ApiState> for Record<'a> {
+impl<'a> From<&'a ApiState> for StateRecord<'a> {
     fn from(state: &'a ApiState) -> Self {
         let last = state.last_probe.as_ref();
         Self {
@@ -229,7 +229,7 @@ impl<'a> From<&'a ApiState> for Record<'a> {
                 toward: s.toward,
                 count: s.count,
                 first_at: Time(s.first_at),
-                question: Some(s.question).filter(|question| *question != 0),
+                question: Some(s.request_fingerprint).filter(|question| *question != 0),
             }),
             incident: state.incident.as_ref().map(|i| StoredIncident {
                 incident_id: i.incident_id.as_str().into(),
@@ -239,7 +239,7 @@ impl<'a> From<&'a ApiState> for Record<'a> {
                 url: Some(i.url.as_str()).filter(|url| !url.is_empty()).map(Cow::Borrowed),
                 owed_to: i.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
             }),
-            last_told_status: state.last_told,
+            last_told_status: state.last_alerted,
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
             epoch: Some(state.epoch).filter(|epoch| *epoch != 0),
@@ -348,7 +348,6 @@ impl From<VerdictWord> for Verdict {
 /// Why a record cannot be read, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable {
-    /// Why.
     pub(crate) why: String,
     /// A newer version of this program wrote it.
     pub(crate) is_newer: bool,
@@ -404,7 +403,10 @@ struct Head {
 
 /// The state in a record as read, or why there is none; a record of another schema is refused as such, whatever else is
 /// odd about it.
-fn check(read: Result<Record<'static>, String>, head: impl FnOnce() -> Option<Head>) -> Result<ApiState, Unreadable> {
+fn check(
+    read: Result<StateRecord<'static>, String>,
+    head: impl FnOnce() -> Option<Head>,
+) -> Result<ApiState, Unreadable> {
     let schema = match &read {
         Ok(record) => Some(u64::from(record.schema)),
         Err(_) => head().map(|head| head.schema),
@@ -421,7 +423,7 @@ fn check(read: Result<Record<'static>, String>, head: impl FnOnce() -> Option<He
     }
 }
 
-fn into_state(record: Record<'static>) -> Result<ApiState, String> {
+fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
     let api_id = ApiId::parse_stored(&record.api_id).map_err(|why| one_line(&format!("api_id: {why}")))?;
     let last_probe = match (record.last_checked_at, record.last_verdict) {
         (Some(at), Some(verdict)) => Some(LastProbe {
@@ -443,7 +445,7 @@ fn into_state(record: Record<'static>) -> Result<ApiState, String> {
         since: record.since.map(|t| t.0),
         streak: record.streak.map(|s| Streak {
             toward: s.toward,
-            question: s.question.unwrap_or(0),
+            request_fingerprint: s.question.unwrap_or(0),
             count: s.count,
             first_at: s.first_at.0,
         }),
@@ -458,7 +460,7 @@ fn into_state(record: Record<'static>) -> Result<ApiState, String> {
             })
         }),
         epoch: record.epoch.unwrap_or(0),
-        last_told: record.last_told_status,
+        last_alerted: record.last_told_status,
         last_probe,
         missed_ticks: record.missed_ticks,
     };

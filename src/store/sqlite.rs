@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::RECORDS_MAX;
 use super::record::heartbeat::{self, HeartbeatRecord};
-use super::record::{self, Record, Unreadable};
+use super::record::{self, StateRecord, Unreadable};
 use crate::fault::Fault;
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 
@@ -69,8 +69,8 @@ impl StateStore for SqliteStateStore {
         async { Ok(self.worker.call(move |db| load(db, &api_id)).await?) }.boxed()
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
-        async { Ok(self.worker.call(move |db| set_aside(db, &record)).await?) }.boxed()
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { Ok(self.worker.call(move |db| quarantine(db, &record)).await?) }.boxed()
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
@@ -117,7 +117,7 @@ fn load_all(db: &mut Db) -> Result<LoadedStates, Fault> {
         return Err(Fault::Person {
             place: db.file.name(),
             what: format!("holds more than {RECORDS_MAX} states"),
-            instead: "another path, or delete the states of APIs that are gone".into(),
+            remedy: "another path, or delete the states of APIs that are gone".into(),
         });
     }
     Ok(loaded)
@@ -154,7 +154,7 @@ fn read_record(api_id: &[u8], version: i64, text: &[u8]) -> StoredState {
 }
 
 /// In one transaction, so that the record is in one place or the other, and looked at again in it.
-fn set_aside(db: &mut Db, record: &UnreadableState) -> Result<(), Fault> {
+fn quarantine(db: &mut Db, record: &UnreadableState) -> Result<(), Fault> {
     let Db { connection, file, .. } = db;
     let mut move_it = || -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -220,23 +220,23 @@ fn commit(db: &mut Db, writes: &[StateWrite]) -> Result<Vec<Result<(), CommitErr
 fn write_one(
     create: &mut rusqlite::Statement<'_>,
     replace: &mut rusqlite::Statement<'_>,
-    StateWrite { over, state }: &StateWrite,
+    StateWrite { expected_version, state }: &StateWrite,
     buffer: &mut Vec<u8>,
 ) -> rusqlite::Result<Result<(), CommitError>> {
     // SQLite counts to i64::MAX. No real version or epoch comes near.
-    let numbers = (i64::try_from(state.version), i64::try_from(*over), i64::try_from(state.epoch));
-    let (Ok(version), Ok(over), Ok(epoch)) = numbers else { return Ok(Err(CommitError::Conflict)) };
-    if version <= over {
+    let numbers = (i64::try_from(state.version), i64::try_from(*expected_version), i64::try_from(state.epoch));
+    let (Ok(version), Ok(expected_version), Ok(epoch)) = numbers else { return Ok(Err(CommitError::Conflict)) };
+    if version <= expected_version {
         return Ok(Err(CommitError::Conflict));
     }
     buffer.clear();
-    serde_json::to_writer(&mut *buffer, &Record::from(&**state))
+    serde_json::to_writer(&mut *buffer, &StateRecord::from(&**state))
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     let text = std::str::from_utf8(buffer)?;
     let (api_id, status) = (state.api_id.as_str(), state.status.as_str());
-    let changed = match over {
+    let changed = match expected_version {
         0 => create.execute(params![api_id, version, status, text])?,
-        _ => replace.execute(params![api_id, version, status, text, over, epoch])?,
+        _ => replace.execute(params![api_id, version, status, text, expected_version, epoch])?,
     };
     Ok(if changed == 1 { Ok(()) } else { Err(CommitError::Conflict) })
 }
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_record_has_so_many_bytes_at_most() {
         let record = |note: usize| {
-            let mut json = serde_json::to_value(Record::from(&ApiState {
+            let mut json = serde_json::to_value(StateRecord::from(&ApiState {
                 version: 1,
                 ..ApiState::unknown(ApiId::parse("a").unwrap())
             }))

@@ -16,7 +16,6 @@ use tracing::{Event, Level, Metadata};
 /// So many lines of a kind are said in a minute.
 pub const LINES_OF_A_KIND_MAX: u32 = 5;
 
-/// A minute.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// What was said of a kind since its window began.
@@ -36,7 +35,6 @@ pub(super) struct LeftOut {
     pub(super) message: String,
 }
 
-/// All kinds.
 #[derive(Default)]
 pub(super) struct Limiter {
     kinds: Mutex<HashMap<Identifier, Kind>>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message};
 use api_health_actors::child::{self, ExitReason};
-use api_health_actors::handle::Whereabouts;
+use api_health_actors::handle::AddrPublisher;
 use api_health_actors::liveness::{Liveness, ResumePoint};
 use api_health_actors::ports::{ConfigSource, LoadedConfigs, Notifier, NotifyError, SourceError, StateStore};
 use api_health_actors::prober::{self, Prober, ProberInit, Shared, Start};
@@ -114,7 +114,7 @@ fn so_many_outcomes_of_one_api_are_on_their_way_at_most() {
     in_virtual_time(async {
         let world = FakeWorld::new(vec![]);
         let taken = Arc::new(AtomicUsize::new(0));
-        let batcher_is = Whereabouts::default();
+        let batcher_is = AddrPublisher::default();
         batcher_is.set(Some(Silent(Arc::clone(&taken)).start().recipient()));
         let shared = Arc::new(Shared {
             probe: Arc::new(world.targets.clone()),
@@ -172,7 +172,7 @@ fn so_many_attempts_are_under_way_through_one_channel_at_most() {
         let running = start(&fake, vec![Arc::new(slow.clone())], vec![Arc::new(fake.configs.clone())]);
         running.reload().await;
         seconds(120).await;
-        assert_eq!(slow.most.load(Ordering::SeqCst), keep::ATTEMPTS_MAX);
+        assert_eq!(slow.most.load(Ordering::SeqCst), keep::DELIVERIES_IN_FLIGHT_MAX);
         assert_eq!(slow.told.load(Ordering::SeqCst), 100, "and each is told once");
     });
 }
@@ -246,7 +246,7 @@ fn more_changes_than_an_outbox_holds_still_end_on_the_truth_when_the_store_is_ba
         world.store.set_fault(StoreFault::None);
         seconds(600).await;
         let stored = world.store.record("a").unwrap();
-        assert_eq!((stored.status, stored.last_told), (Status::Down, Status::Down));
+        assert_eq!((stored.status, stored.last_alerted), (Status::Down, Status::Down));
         assert!(stored.owed.is_empty(), "{} owed", stored.owed.len());
         let of_a: Vec<String> = world.channels[0].lines().into_iter().filter(|line| line.starts_with("a ")).collect();
         assert!(of_a.windows(2).all(|two| two[0] != two[1]), "in turn");

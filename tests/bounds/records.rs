@@ -74,7 +74,7 @@ fn largest_state() -> ApiState {
         }
     }
     // As if the next change were about to be confirmed.
-    state.streak = Some(Streak { toward: Toward::Down, question: u16::MAX, count: u32::MAX, first_at: now });
+    state.streak = Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: now });
     assert_eq!(invariant::first_broken(&state), None);
     state
 }
@@ -92,7 +92,8 @@ fn the_largest_record_fits_into_one_item() {
     let store = SqliteStateStore::open(&file).unwrap();
     // As large as SQLite counts.
     let numbers = u64::try_from(i64::MAX).unwrap();
-    let write = StateWrite { over: 0, state: Arc::new(ApiState { version: numbers, epoch: numbers, ..state }) };
+    let write =
+        StateWrite { expected_version: 0, state: Arc::new(ApiState { version: numbers, epoch: numbers, ..state }) };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(store.commit(vec![write])), [Ok(())]);
     let connection = rusqlite::Connection::open(file.path()).unwrap();

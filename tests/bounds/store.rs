@@ -19,7 +19,7 @@ use crate::server::run;
 
 fn writes(count: usize) -> Vec<StateWrite> {
     let state = |n| ApiState { version: 1, ..ApiState::unknown(ApiId::parse(&format!("api-{n}")).unwrap()) };
-    (0..count).map(|n| StateWrite { over: 0, state: Arc::new(state(n)) }).collect()
+    (0..count).map(|n| StateWrite { expected_version: 0, state: Arc::new(state(n)) }).collect()
 }
 
 /// An endpoint that takes its time and does whatever it is asked; returns the most calls that were under way at once.

@@ -11,7 +11,7 @@ use api_health_actors::ports::CommitError;
 use api_health_actors::testkit::leases::MemoryLeases;
 use api_health_core::own::notices::{ASKS_MAX, Ask, AskFor, Notice};
 use api_health_core::own::records::{
-    Assignment, Extra, Key, Ownership, Record, Role, Session, WORKERS_MAX, WorkerId, WorkerRecord,
+    Assignment, Extra, Key, LeaseRecord, Ownership, Role, Session, WORKERS_MAX, WorkerId, WorkerRecord,
 };
 use api_health_core::own::terms::Terms;
 use api_health_core::{ApiId, Timestamp};
@@ -98,8 +98,8 @@ fn worker(text: &str, version: u64) -> WorkerRecord {
     }
 }
 
-fn of_worker(record: WorkerRecord) -> Record {
-    Record::Worker(Box::new(record))
+fn of_worker(record: WorkerRecord) -> LeaseRecord {
+    LeaseRecord::Worker(Box::new(record))
 }
 
 /// The first two shards are of two workers.
@@ -114,11 +114,11 @@ fn assignment(version: u64) -> Assignment {
     record
 }
 
-fn of_all(record: Assignment) -> Record {
-    Record::Assignment(Box::new(record))
+fn of_all(record: Assignment) -> LeaseRecord {
+    LeaseRecord::Assignment(Box::new(record))
 }
 
-async fn read_one(leases: &dyn Leases, key: Key) -> Option<Record> {
+async fn read_one(leases: &dyn Leases, key: Key) -> Option<LeaseRecord> {
     let mut found = leases.read(vec![key]).await.unwrap();
     assert!(found.len() < 2);
     found.pop()
@@ -132,16 +132,22 @@ async fn where_nothing_was_written_nothing_is_read(world: World) {
 
 async fn a_write_succeeds_only_over_exactly_the_version_before_it(world: World) {
     let leases = world.open();
-    let records: [fn(u64) -> Record; 2] = [|v| of_worker(worker("a", v)), |v| of_all(assignment(v))];
+    let records: [fn(u64) -> LeaseRecord; 2] = [|v| of_worker(worker("a", v)), |v| of_all(assignment(v))];
     for record in records {
         let key = record(1).key();
         assert_eq!(leases.put(record(2), 1).await, Err(CommitError::Conflict), "there is nothing to replace");
         assert_eq!(read_one(&*leases, key.clone()).await, None, "and nothing came of it");
         assert_eq!(leases.put(record(1), 0).await, Ok(()));
         assert_eq!(leases.put(record(2), 1).await, Ok(()));
-        for (version, over) in [(1, 0), (2, 1), (4, 3), (3, 1), (4, 2), (u64::MAX, u64::MAX - 1), (0, u64::MAX)] {
-            let written = leases.put(record(version), over).await;
-            assert_eq!(written, Err(CommitError::Conflict), "version {version} over {over}, and 2 is there");
+        for (version, expected_version) in
+            [(1, 0), (2, 1), (4, 3), (3, 1), (4, 2), (u64::MAX, u64::MAX - 1), (0, u64::MAX)]
+        {
+            let written = leases.put(record(version), expected_version).await;
+            assert_eq!(
+                written,
+                Err(CommitError::Conflict),
+                "version {version} over {expected_version}, and 2 is there"
+            );
             assert_eq!(read_one(&*leases, key.clone()).await, Some(record(2)), "nothing changed");
         }
         assert_eq!(leases.put(record(3), 2).await, Ok(()));
@@ -200,8 +206,8 @@ async fn the_largest_fleet_is_taken_and_read_at_once(world: World) {
     assert!(written.iter().all(Result::is_ok), "{written:?}");
     let keys = names.iter().map(|text| Key::Worker(name(text))).chain([Key::Assignment, Key::Worker(name("gone"))]);
     let mut found = leases.read(keys.collect()).await.unwrap();
-    found.sort_by_key(Record::key);
-    let mut expected: Vec<Record> = names.iter().map(|text| of_worker(worker(text, 1))).collect();
+    found.sort_by_key(LeaseRecord::key);
+    let mut expected: Vec<LeaseRecord> = names.iter().map(|text| of_worker(worker(text, 1))).collect();
     expected.push(of_all(all));
     assert_eq!(found, expected);
 }

@@ -176,8 +176,8 @@ fn errors_are_sorted_by_who_must_act() {
                 (faults::Expected::Retryable(after), NotifyError::Retryable { after: asked, .. }) => {
                     assert_eq!(asked, after, "{}: {text}", fault.name);
                 }
-                (faults::Expected::Permanent, NotifyError::Permanent { instead, .. }) => {
-                    assert!(!instead.is_empty(), "{}", fault.name);
+                (faults::Expected::Permanent, NotifyError::Permanent { remedy, .. }) => {
+                    assert!(!remedy.is_empty(), "{}", fault.name);
                 }
                 _ => panic!("{}: {error:?}", fault.name),
             }

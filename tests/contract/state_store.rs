@@ -67,8 +67,8 @@ async fn commit_one(store: &dyn StateStore, state: ApiState) -> Result<(), Commi
     commit_over(store, state.version.saturating_sub(1), state).await
 }
 
-async fn commit_over(store: &dyn StateStore, over: u64, state: ApiState) -> Result<(), CommitError> {
-    let mut results = store.commit(vec![StateWrite { over, state: Arc::new(state) }]).await;
+async fn commit_over(store: &dyn StateStore, expected_version: u64, state: ApiState) -> Result<(), CommitError> {
+    let mut results = store.commit(vec![StateWrite { expected_version, state: Arc::new(state) }]).await;
     assert_eq!(results.len(), 1);
     results.remove(0)
 }
@@ -208,10 +208,10 @@ async fn a_damaged_record_that_is_set_aside_is_kept_for_a_person_and_in_nobodys_
     let found = store.load_all().await.unwrap().unreadable.remove(0);
     // Twice, and from two sides, as two processes that start at one time would.
     let other = world.open();
-    let both = futures_util::future::join(store.set_aside(found.clone()), other.set_aside(found.clone())).await;
+    let both = futures_util::future::join(store.quarantine(found.clone()), other.quarantine(found.clone())).await;
     assert!(both.0.is_ok() || both.1.is_ok(), "{both:?}");
     assert!([&both.0, &both.1].into_iter().all(|r| matches!(r, Ok(()) | Err(StoreError::Unavailable(_)))), "{both:?}");
-    store.set_aside(found.clone()).await.unwrap();
+    store.quarantine(found.clone()).await.unwrap();
     let kept = world.kept("torn").await;
     assert_eq!(kept.len(), 1, "{kept:?}");
     let record: Value = serde_json::from_str(&kept[0].0).unwrap();
@@ -221,13 +221,13 @@ async fn a_damaged_record_that_is_set_aside_is_kept_for_a_person_and_in_nobodys_
     let loaded = world.open().load_all().await.unwrap();
     assert_eq!((loaded.states, loaded.unreadable), (vec![rich("good", 1)], vec![]));
     assert_eq!(commit_one(&*store, rich("torn", 1)).await, Ok(()), "its API can be written as new");
-    store.set_aside(found).await.unwrap();
+    store.quarantine(found).await.unwrap();
     assert_eq!(stored(&*store, "torn").await, Some(rich("torn", 1)), "a late call takes nothing away");
 
     // The next one that is damaged is kept beside the first.
     world.write_raw("torn", torn("torn", 8)).await;
     let found = store.load(id("torn")).await.unwrap().unwrap().unwrap_err();
-    store.set_aside(found).await.unwrap();
+    store.quarantine(found).await.unwrap();
     assert_eq!(world.kept("torn").await.len(), 2);
 }
 
@@ -241,7 +241,7 @@ async fn a_record_that_was_mended_or_replaced_or_is_newer_stays_where_it_is(worl
     world.write_raw("mended", mended("mended", 3)).await;
     world.write_raw("replaced", newer("replaced")).await;
     for record in found {
-        store.set_aside(record).await.unwrap();
+        store.quarantine(record).await.unwrap();
     }
     assert_eq!(stored(&*store, "mended").await.unwrap().version, 3);
     for name in ["newer", "replaced"] {
@@ -276,8 +276,8 @@ async fn mends_while_set_aside(world: World) {
             tokio::time::sleep(std::time::Duration::from_micros(400 * round)).await;
             world.write_raw(&name, mended(&name, 3)).await;
         };
-        let (set_aside, ()) = futures_util::future::join(store.set_aside(found), mend).await;
-        assert!(matches!(set_aside, Ok(()) | Err(StoreError::Unavailable(_))), "{set_aside:?}");
+        let (quarantine, ()) = futures_util::future::join(store.quarantine(found), mend).await;
+        assert!(matches!(quarantine, Ok(()) | Err(StoreError::Unavailable(_))), "{quarantine:?}");
         // Before the move: it stays. After it: it is new. Never: it is gone.
         assert_eq!(stored(&*store, &name).await.map(|state| state.version), Some(3), "round {round}");
     }
@@ -285,7 +285,8 @@ async fn mends_while_set_aside(world: World) {
 
 async fn what_the_monitor_watches_about_itself_is_stored_beside_the_apis(world: World) {
     let store = world.open();
-    let own = [ApiId::own_store(), ApiId::own_fleet(), ApiId::own_capacity(), ApiId::own_prober(&id("shop"))];
+    let own =
+        [ApiId::monitor_store(), ApiId::monitor_fleet(), ApiId::monitor_capacity(), ApiId::monitor_prober(&id("shop"))];
     let states: Vec<ApiState> = own.iter().map(|own_id| own_state(own_id, 1)).chain([rich("shop", 1)]).collect();
     assert!(commit_all(&*store, states.clone()).await.iter().all(Result::is_ok));
     for own_id in own {
@@ -374,7 +375,7 @@ async fn a_heartbeat_is_no_state_and_no_damage_and_stays_where_it_is(world: Worl
     let loaded = store.load_all().await.unwrap();
     assert_eq!((loaded.states, loaded.unreadable), (vec![rich("shop", 1)], vec![]));
     let taken_for_damage = UnreadableState { api_id: HEARTBEAT.into(), why: "it is no state".into(), is_newer: false };
-    store.set_aside(taken_for_damage).await.unwrap();
+    store.quarantine(taken_for_damage).await.unwrap();
     assert_eq!(store.read_heartbeats().await.unwrap(), [Ok(beat(1))]);
     assert_eq!(world.kept(HEARTBEAT).await, []);
     assert_eq!(commit_one(&*store, rich("shop", 2)).await, Ok(()), "and no write is in its way");

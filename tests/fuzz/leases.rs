@@ -3,7 +3,7 @@
 
 use api_health::store::dynamodb::leases::DynamoLeases;
 use api_health_actors::leases::Leases;
-use api_health_core::own::records::{Key, Record, WorkerId};
+use api_health_core::own::records::{Key, LeaseRecord, WorkerId};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
@@ -32,11 +32,11 @@ fn whole(value: Value) -> Value {
     }
 }
 
-fn next(record: &Record) -> Option<Record> {
+fn next(record: &LeaseRecord) -> Option<LeaseRecord> {
     let mut next = record.clone();
     match &mut next {
-        Record::Worker(record) => record.version = record.version.checked_add(1)?,
-        Record::Assignment(record) => record.version = record.version.checked_add(1)?,
+        LeaseRecord::Worker(record) => record.version = record.version.checked_add(1)?,
+        LeaseRecord::Assignment(record) => record.version = record.version.checked_add(1)?,
     }
     Some(next)
 }
@@ -66,8 +66,8 @@ proptest! {
             let leases = DynamoLeases::new(client(&serve(vec![stored]).await), "t");
             let read = leases.read(vec![key.clone()]).await;
             let Some(next) = read.as_ref().ok().and_then(|found| next(found.first()?)) else { return (read, None) };
-            let over = next.version() - 1;
-            let written = leases.put(next.clone(), over).await;
+            let expected_version = next.version() - 1;
+            let written = leases.put(next.clone(), expected_version).await;
             (read, Some((written, next, leases.read(vec![key]).await)))
         });
         match read {

@@ -151,7 +151,7 @@ pub fn check_loaded(loaded: &LoadedStates, count: usize) -> Result<(), TestCaseE
 }
 
 fn over_the_one_before(state: ApiState) -> StateWrite {
-    StateWrite { over: state.version - 1, state: Arc::new(state) }
+    StateWrite { expected_version: state.version - 1, state: Arc::new(state) }
 }
 
 pub struct File {

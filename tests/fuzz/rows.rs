@@ -67,7 +67,7 @@ pub fn check_issues(issues: &[ConfigIssue]) -> Result<(), TestCaseError> {
     prop_assert!(!issues.is_empty() && issues.len() <= ISSUES_PER_ROW_MAX + 2, "{} issues", issues.len());
     for issue in issues {
         is_clear(&issue.to_string(), ISSUE_CHARS_MAX).map_err(TestCaseError::fail)?;
-        prop_assert!(!issue.instead.is_empty() && !issue.why.is_empty(), "{issue:?}");
+        prop_assert!(!issue.remedy.is_empty() && !issue.why.is_empty(), "{issue:?}");
     }
     Ok(())
 }

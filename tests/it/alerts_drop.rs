@@ -56,7 +56,7 @@ fn a_daemon_forgets_what_it_owes_to_a_channel_that_is_given_up_and_nothing_else(
 
     let dropped = drop_channel(&home, "webhook", &[]);
     assert_eq!((dropped.code, dropped.output.as_str()), (Some(0), "2 owed alerts to webhook dropped\n"), "{dropped:?}");
-    daemon.wait_for_log("asked over the control socket: nothing is owed to this channel any more");
+    daemon.wait_for_log("asked over the control socket: this channel is no longer owed anything");
     for api_id in ["shop", "till"] {
         home.wait_for_state(api_id, "nothing owed", |state| state["owed"] == json!([]));
     }

@@ -35,7 +35,7 @@ fn good_rows_run_beside_bad_ones_and_every_fault_is_in_the_log() {
         .iter()
         .filter_map(|line| line["message"].as_str()?.strip_prefix("refused: ").map(str::to_owned))
         .collect();
-    for (place, what, instead) in [
+    for (place, what, remedy) in [
         ("api \"typo\"", "timout_seconds", "write timeout_seconds"),
         ("api \"two-faults\": method", "FETCH", "GET, HEAD"),
         ("api \"two-faults\": expected_status", "2xy", "200-299,301,404"),
@@ -47,9 +47,9 @@ fn good_rows_run_beside_bad_ones_and_every_fault_is_in_the_log() {
         ("api \"secret\": headers", "NO_SUCH_VARIABLE", "write"),
         ("api \"no-url\"", "url", "is missing"),
     ] {
-        let told = |line: &&String| line.contains(place) && line.contains(what) && line.contains(instead);
+        let told = |line: &&String| line.contains(place) && line.contains(what) && line.contains(remedy);
         let count = refused.iter().filter(told).count();
-        assert_eq!(count, 1, "{place}, {what}, {instead}: {refused:#?}");
+        assert_eq!(count, 1, "{place}, {what}, {remedy}: {refused:#?}");
     }
     assert_eq!(refused.iter().filter(|line| line.contains("api \"twin\"")).count(), 2, "{refused:#?}");
     assert!(refused.iter().all(|line| line.starts_with("apis.toml, line ")), "{refused:#?}");

@@ -33,22 +33,22 @@ fn owed_alerts_are_listed_with_what_came_of_each_attempt_and_when_the_next_one_c
     let both = ["webhook", "terminal"];
     let has_it = |channel: &str| Delivery { channel: channel.into(), delivered: true, ..Delivery::default() };
     let mut a = state("a", Status::Up);
-    a.last_told = Status::Up;
+    a.last_alerted = Status::Up;
     a.owed = vec![
         owing(a.api_id.clone(), "a.1.down", &both, vec![failed(in_two_hours), has_it("terminal")]),
         owing(a.api_id.clone(), "a.1.up", &both, vec![has_it("terminal")]),
     ];
     let mut b = state("b", Status::Up);
-    b.last_told = Status::Up;
+    b.last_alerted = Status::Up;
     // From before alerts named their channels: it is owed to those that are set.
     b.owed = vec![owing(b.api_id.clone(), "b.1.up", &[], vec![failed(THEN)])];
     // Such a one that every channel that is set has: it is owed to nobody, whatever else is noted.
     let mut c = state("c", Status::Up);
-    c.last_told = Status::Up;
+    c.last_alerted = Status::Up;
     c.owed = vec![owing(c.api_id.clone(), "c.1.up", &[], vec![has_it("terminal"), has_it("webhook"), has_it("sns")])];
     // And this one to a channel that is set no more.
     let mut d = state("d", Status::Up);
-    d.last_told = Status::Up;
+    d.last_alerted = Status::Up;
     let sns = Delivery { channel: "sns".into(), ..failed(THEN) };
     let all = ["terminal", "webhook", "sns"];
     d.owed = vec![owing(d.api_id.clone(), "d.1.up", &all, vec![has_it("terminal"), has_it("webhook"), sns])];

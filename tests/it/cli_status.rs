@@ -85,7 +85,7 @@ fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
             url: String::new(),
             owed_to: vec![],
         }));
-        own.last_told = Status::Down;
+        own.last_alerted = Status::Down;
         own.owed = vec![owing(api_id.clone(), &format!("{api_id}.1.1.down"), &["terminal"], vec![])];
         own.api_id = api_id;
         own
@@ -96,8 +96,8 @@ fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
         vec![
             state("shop", Status::Up),
             state("well", Status::Up),
-            own(ApiId::own_prober(&shop), "api-health's prober of Shop", "it died 5 times: Panicked"),
-            own(ApiId::own_store(), "api-health's store (SQLite file x)", "it takes no writes: disk full"),
+            own(ApiId::monitor_prober(&shop), "api-health's prober of Shop", "it died 5 times: Panicked"),
+            own(ApiId::monitor_store(), "api-health's store (SQLite file x)", "it takes no writes: disk full"),
         ],
     );
     let ran = place.run(&["status"]);

@@ -53,7 +53,7 @@ fn probed(place: &Place, ids: &[&str], age_seconds: u64) {
         let over = state.version;
         state.version += 1;
         state.last_probe.as_mut().unwrap().at = Timestamp::from_millis(at);
-        let write = StateWrite { over, state: Arc::new(state) };
+        let write = StateWrite { expected_version: over, state: Arc::new(state) };
         assert!(runtime.block_on(store.commit(vec![write])).iter().all(Result::is_ok));
     }
 }

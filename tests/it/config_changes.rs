@@ -256,7 +256,7 @@ fn a_row_deleted_while_the_daemon_was_off_closes_the_incident_at_the_start() {
     scene.wait_for("unknown", 2);
     let told = scene.told_of("shop", &["down", "closed"]);
     is_one_incident(&told);
-    assert!(told[1].text("reason").contains("it is not configured any more"), "{told:?}");
+    assert!(told[1].text("reason").contains("it is no longer configured"), "{told:?}");
 }
 
 #[test]

@@ -215,7 +215,7 @@ proptest! {
         fields.insert("url".into(), "https://a.test".into());
         match rules.check(&row(Value::Object(fields))) {
             Ok(api) => prop_assert!(api.timeout >= Duration::from_secs(1) && api.failure_threshold >= 1),
-            Err(refused) => prop_assert!(refused.issues.iter().all(|i| !i.why.is_empty() && !i.instead.is_empty())),
+            Err(refused) => prop_assert!(refused.issues.iter().all(|i| !i.why.is_empty() && !i.remedy.is_empty())),
         }
     }
 }

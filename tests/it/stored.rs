@@ -27,7 +27,7 @@ pub(crate) fn state(api_id: &str, status: Status) -> ApiState {
 
 /// The first write of a record.
 fn written_first(state: ApiState) -> StateWrite {
-    StateWrite { over: 0, state: Arc::new(state) }
+    StateWrite { expected_version: 0, state: Arc::new(state) }
 }
 
 pub(crate) fn channels(names: &[&str]) -> Vec<String> {
@@ -40,7 +40,7 @@ pub(crate) fn store(place: &Place) {
         place.ok(&["apis", "add", "--url", "http://127.0.0.1:1/", "--id", id]);
     }
     let mut suspect = state("b-suspect", Status::Up);
-    suspect.streak = Some(Streak { toward: Toward::Down, question: 0, count: 1, first_at: THEN });
+    suspect.streak = Some(Streak { toward: Toward::Down, request_fingerprint: 0, count: 1, first_at: THEN });
     suspect.missed_ticks = 3;
     let mut down = state("c-down", Status::Down);
     let incident_id = "c-down.1.1".to_owned();
@@ -52,7 +52,7 @@ pub(crate) fn store(place: &Place) {
         url: "http://127.0.0.1:1/".into(),
         owed_to: vec![],
     }));
-    down.last_told = Status::Down;
+    down.last_alerted = Status::Down;
     let alert = Alert {
         alert_id: Alert::id(&incident_id, AlertKind::Down),
         incident_id,

@@ -77,7 +77,7 @@ impl<P: Place> Killer<P> {
             self.live_and_die();
         }
         let lived = began.elapsed();
-        self.settle();
+        self.calm_down();
         let settled = began.elapsed() - lived;
         self.rest();
         let figures = self.judge(self.world.heard());
@@ -233,7 +233,7 @@ impl<P: Place> Killer<P> {
     }
 
     /// Lets everything recover, and stops as one should.
-    fn settle(&mut self) {
+    fn calm_down(&mut self) {
         self.world.mend_channel();
         self.place.slow_down(Duration::ZERO);
         let daemon = self.start();

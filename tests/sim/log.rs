@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use api_health_actors::testkit::stage::{Entry, Event};
-use api_health_core::own::records::Record;
+use api_health_core::own::records::LeaseRecord;
 use api_health_core::{ApiId, ApiState};
 
 /// All that concerns one API (or all of them), a line for each event.
@@ -77,12 +77,12 @@ pub(crate) fn lines(journal: &[Entry], of: Option<&ApiId>) -> String {
     text
 }
 
-fn lease_in_words(record: &Record) -> String {
+fn lease_in_words(record: &LeaseRecord) -> String {
     match record {
-        Record::Worker(worker) => {
+        LeaseRecord::Worker(worker) => {
             format!("lease: {} session {}, version {}, {:?}", worker.id, worker.session, worker.version, worker.state)
         }
-        Record::Assignment(assignment) => {
+        LeaseRecord::Assignment(assignment) => {
             let owners = assignment.owners.iter().map(|own| match &own.owner {
                 Some(owner) => format!("{}#{}/{}", owner.worker, owner.number, own.epoch),
                 None => format!("-/{}", own.epoch),

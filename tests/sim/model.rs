@@ -31,7 +31,7 @@ pub(crate) enum Item {
 
 /// What one channel was told of a change.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lane {
+pub(crate) struct DeliverySlot {
     /// The first attempt began.
     pub(crate) offered_at: Option<Duration>,
     /// The channel has it.
@@ -39,7 +39,7 @@ pub(crate) struct Lane {
     /// The program was told so, and in which of its lives.
     pub(crate) answered: Option<(Duration, u64)>,
     /// The stored record knows.
-    pub(crate) settled: bool,
+    pub(crate) delivered: bool,
     /// The record that the present life began with still owed it.
     pub(crate) owed_at_start: bool,
 }
@@ -67,7 +67,7 @@ pub(crate) struct Change {
     pub(crate) left_out: bool,
     /// It only ends an outage that was told and never stored: no status changes by it.
     pub(crate) takes_back: bool,
-    pub(crate) lanes: Vec<Lane>,
+    pub(crate) lanes: Vec<DeliverySlot>,
 }
 
 /// What is known after an item.
@@ -210,7 +210,7 @@ impl Model {
             (AlertKind::Up | AlertKind::Closed, Some(outage)) => outage.happened_at,
             _ => happened_at,
         };
-        let lanes = vec![Lane::default(); self.channels];
+        let lanes = vec![DeliverySlot::default(); self.channels];
         self.changes.push(Change {
             kind,
             happened_at,
@@ -241,7 +241,7 @@ impl Model {
             stored_at: None,
             left_out: false,
             takes_back: true,
-            lanes: vec![Lane::default(); self.channels],
+            lanes: vec![DeliverySlot::default(); self.channels],
             ..outage.clone()
         });
     }

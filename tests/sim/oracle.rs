@@ -70,7 +70,7 @@ pub(crate) struct Violation {
 pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// Something that was told of one of the monitor's own.
-struct OwnTold {
+struct SelfMonitoringAlert {
     alert_id: String,
     incident_id: String,
     kind: AlertKind,
@@ -136,7 +136,7 @@ pub(crate) struct Oracle<'a> {
     troubles: Troubles,
     apis: BTreeMap<ApiId, One>,
     /// By channel, in order.
-    own: BTreeMap<ApiId, Vec<Vec<OwnTold>>>,
+    own: BTreeMap<ApiId, Vec<Vec<SelfMonitoringAlert>>>,
     /// Incidents of its own that it had stored. One that it told because the store was gone, and forgot in a crash, nobody
     /// can end.
     own_stored: HashSet<String>,
@@ -352,15 +352,15 @@ impl<'a> Oracle<'a> {
         }
         let recheck = api.recheck;
         // What was asked before a row changed says nothing of what is asked now.
-        let asks_the_same = self.roster.get(&api.api_id).is_none_or(|row| row.url == api.url);
-        let verdict = if asks_the_same { verdict(behaviour) } else { Verdict::Inconclusive };
+        let same_request = self.roster.get(&api.api_id).is_none_or(|row| row.url == api.url);
+        let verdict = if same_request { verdict(behaviour) } else { Verdict::Inconclusive };
         one.happens(Item::Outcome(Seen { verdict, started_at, finished_at, api, missed }), now.at, life);
         let is_suspect = one.model.now().streak.is_some();
         one.cadence.recheck(is_suspect.then_some(recheck));
         if one.other.as_ref().is_some_and(|other| other.now().streak.is_some() != is_suspect) {
             one.cadence.may_be_asked_again();
         }
-        if !asks_the_same {
+        if !same_request {
             self.count("probe: of another question");
         }
         if missed > 0 {

@@ -7,9 +7,7 @@ use crate::time::Timestamp;
 /// What an alert tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlertKind {
-    /// The API went down.
     Down,
-    /// The API came back.
     Up,
     /// The API is no longer watched, and was down when that was decided: nobody will see it come back.
     Closed,
@@ -52,9 +50,7 @@ pub struct Alert {
     pub alert_id: String,
     /// The incident that it opens or ends.
     pub incident_id: String,
-    /// What it tells.
     pub kind: AlertKind,
-    /// The API.
     pub api_id: ApiId,
     /// Its name when this was decided.
     pub name: String,

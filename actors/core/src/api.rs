@@ -33,47 +33,46 @@ impl ApiId {
     /// # Errors
     /// Says in plain words why `text` is neither.
     pub fn parse_stored(text: &str) -> Result<Self, String> {
-        if [OWN_STORE, OWN_FLEET, OWN_CAPACITY].contains(&text) {
+        if [MONITOR_STORE, MONITOR_FLEET, MONITOR_CAPACITY].contains(&text) {
             return Ok(Self(text.into()));
         }
-        match text.strip_prefix(OWN_PROBER) {
-            Some(api_id) => Ok(Self::own_prober(&Self::parse(api_id)?)),
+        match text.strip_prefix(MONITOR_PROBER) {
+            Some(api_id) => Ok(Self::monitor_prober(&Self::parse(api_id)?)),
             None => Self::parse(text),
         }
     }
 
     /// The store, as something that the monitor watches about itself: down while it takes no writes.
-    pub fn own_store() -> Self {
-        Self(OWN_STORE.into())
+    pub fn monitor_store() -> Self {
+        Self(MONITOR_STORE.into())
     }
 
     /// The workers that share the store, as something that the monitor watches about itself: down while fewer live than are
     /// expected.
-    pub fn own_fleet() -> Self {
-        Self(OWN_FLEET.into())
+    pub fn monitor_fleet() -> Self {
+        Self(MONITOR_FLEET.into())
     }
 
     /// This machine, as something that the monitor watches about itself: down while it does not carry what is configured.
-    pub fn own_capacity() -> Self {
-        Self(OWN_CAPACITY.into())
+    pub fn monitor_capacity() -> Self {
+        Self(MONITOR_CAPACITY.into())
     }
 
     /// The prober of `api_id`, as something that the monitor watches about itself: down while it is given up.
-    pub fn own_prober(api_id: &Self) -> Self {
-        Self(format!("{OWN_PROBER}{api_id}").into())
+    pub fn monitor_prober(api_id: &Self) -> Self {
+        Self(format!("{MONITOR_PROBER}{api_id}").into())
     }
 
     /// Whether this is one of the monitor's own, and no API that a person configured.
-    pub fn is_own(&self) -> bool {
+    pub fn is_self_monitoring(&self) -> bool {
         self.0.contains(':')
     }
 
     /// The API whose prober this is, if it is one of the monitor's own and a prober.
     pub fn probed(&self) -> Option<Self> {
-        self.0.strip_prefix(OWN_PROBER).map(|api_id| Self(api_id.into()))
+        self.0.strip_prefix(MONITOR_PROBER).map(|api_id| Self(api_id.into()))
     }
 
-    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -93,10 +92,10 @@ impl ApiId {
 }
 
 /// The ids of what the monitor watches about itself have a colon, which no person can write into an id.
-const OWN_STORE: &str = "api-health:store";
-const OWN_FLEET: &str = "api-health:fleet";
-const OWN_CAPACITY: &str = "api-health:capacity";
-const OWN_PROBER: &str = "api-health:prober:";
+const MONITOR_STORE: &str = "api-health:store";
+const MONITOR_FLEET: &str = "api-health:fleet";
+const MONITOR_CAPACITY: &str = "api-health:capacity";
+const MONITOR_PROBER: &str = "api-health:prober:";
 
 impl fmt::Display for ApiId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,20 +118,13 @@ impl Borrow<str> for ApiId {
 /// The HTTP methods that a probe may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// What users do; the default.
     #[default]
     Get,
-    /// Headers alone.
     Head,
-    /// With a body.
     Post,
-    /// With a body.
     Put,
-    /// With a body.
     Patch,
-    /// Rarely wise in a probe, but allowed.
     Delete,
-    /// What the API allows.
     Options,
 }
 
@@ -168,17 +160,13 @@ impl fmt::Display for Method {
 /// One API, validated: what to ask, how often, and what counts as an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiConfig {
-    /// The key.
     pub api_id: ApiId,
-    /// What people call it.
     pub name: String,
     /// `http` or `https`, without user name or fragment.
     pub url: String,
-    /// The HTTP method.
     pub method: Method,
     /// Request headers, by name. Every value is treated as a secret.
     pub headers: Vec<(String, Secret)>,
-    /// The request body, if any.
     pub body: Option<Secret>,
     /// The status codes that count as a pass.
     pub expected_status: StatusSet,
@@ -201,8 +189,8 @@ pub struct ApiConfig {
 }
 
 impl ApiConfig {
-    /// Whether the same thing is asked of the API, so that outcomes by the one config say something about the other.
-    pub fn asks_the_same(&self, other: &Self) -> bool {
+    /// Whether both configs send the same request and expect the same of it, so that outcomes by one say something about the other.
+    pub fn same_request(&self, other: &Self) -> bool {
         self.url == other.url
             && self.method == other.method
             && self.headers == other.headers
@@ -211,11 +199,11 @@ impl ApiConfig {
             && self.max_redirects == other.max_redirects
     }
 
-    /// A number for what is asked, never 0: where it differs, outcomes by the one config say nothing about the other.
+    /// A fingerprint of the request and of what is expected, never 0: outcomes with another one say nothing about this config.
     ///
     /// It is stored with a streak, and headers and body are secrets: 16 bits tell a change apart and give nothing away. Two
-    /// questions that share a number cost a streak that is one outcome too long, once in 65,535 changes.
-    pub fn question(&self) -> u16 {
+    /// requests with the same fingerprint make a streak one outcome too long, once in 65,535 changes.
+    pub fn request_fingerprint(&self) -> u16 {
         let mut hash = Fnv::default();
         hash.part(self.url.as_bytes());
         hash.part(self.method.as_str().as_bytes());
@@ -224,18 +212,18 @@ impl ApiConfig {
             hash.part(value.reveal().as_bytes());
         }
         hash.part(self.body.as_ref().map_or("", |body| body.reveal()).as_bytes());
-        let _ = write!(hash, "{}", self.expected_status); // it takes everything
+        let _ = write!(hash, "{}", self.expected_status); // hashing cannot fail
         hash.part(&[self.max_redirects]);
         u16::try_from(hash.0 % 65_535).unwrap_or(0) + 1
     }
 
     /// What [`decide`](crate::decide()) needs to know of the config.
     pub fn policy(&self) -> Policy<'_> {
-        self.policy_asking(self.question())
+        self.policy_with_fingerprint(self.request_fingerprint())
     }
 
-    /// The same for whoever has the number of its question at hand.
-    pub fn policy_asking(&self, question: u16) -> Policy<'_> {
+    /// The same for a caller that has the fingerprint at hand.
+    pub fn policy_with_fingerprint(&self, request_fingerprint: u16) -> Policy<'_> {
         Policy {
             api_id: &self.api_id,
             name: &self.name,
@@ -243,7 +231,7 @@ impl ApiConfig {
             failure_threshold: self.failure_threshold,
             success_threshold: self.success_threshold,
             recheck: self.recheck,
-            question,
+            request_fingerprint,
         }
     }
 
@@ -258,7 +246,6 @@ impl ApiConfig {
 /// The part of a config that decisions hang on, borrowed from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy<'a> {
-    /// The key.
     pub api_id: &'a ApiId,
     /// For the words of an alert.
     pub name: &'a str,
@@ -270,8 +257,8 @@ pub struct Policy<'a> {
     pub success_threshold: u32,
     /// How soon a suspect is probed again.
     pub recheck: Duration,
-    /// What is asked, as a number ([`ApiConfig::question`]).
-    pub question: u16,
+    /// What is asked, as a number ([`ApiConfig::request_fingerprint`]).
+    pub request_fingerprint: u16,
 }
 
 /// FNV-1a over several parts, each closed by a byte that no text has.
@@ -324,8 +311,8 @@ mod tests {
         let number = |change: &dyn Fn(&mut ApiConfig)| {
             let mut changed = api.clone();
             change(&mut changed);
-            assert_eq!(changed.question() == api.question(), changed.asks_the_same(&api));
-            changed.question()
+            assert_eq!(changed.request_fingerprint() == api.request_fingerprint(), changed.same_request(&api));
+            changed.request_fingerprint()
         };
         let same = number(&|_| {});
         assert_ne!(same, 0);

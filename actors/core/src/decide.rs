@@ -1,4 +1,4 @@
-//! The heart: what follows from one outcome.
+//! Decides state and alert for one outcome. Each confirmed change owes exactly one alert.
 
 use std::time::Duration;
 
@@ -16,9 +16,7 @@ use crate::time::Timestamp;
 /// A confirmed change of status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The status before.
     pub from: Status,
-    /// The status now.
     pub to: Status,
 }
 
@@ -48,13 +46,11 @@ pub enum Reason {
 pub struct Decision {
     /// The state now; its version is still that of the record it came from.
     pub next: ApiState,
-    /// The status before.
     pub from: Status,
     /// The last alert in `next.owed` is owed because of this.
     pub owes: bool,
     /// Probe again after this long, because the API is suspect; `None`: at the next tick.
     pub recheck: Option<Duration>,
-    /// Why.
     pub reason: Reason,
 }
 
@@ -65,7 +61,6 @@ impl Decision {
         (from != to).then_some(Transition { from, to })
     }
 
-    /// The alert that is owed for it.
     pub fn owed(&self) -> Option<&Alert> {
         self.next.owed.last().map(|owed| &owed.alert).filter(|_| self.owes)
     }
@@ -82,7 +77,7 @@ impl Decision {
     /// Owes it to these channels and to those that heard of the outage. What begins an incident notes there whom it is owed to.
     fn owing(mut self, alert: Alert, channels: &[String], heard: &[String]) -> Self {
         let begins = alert.kind.opens();
-        let owed_to = delivery::owe(&mut self.next.owed, alert, channels, heard);
+        let owed_to = delivery::enqueue(&mut self.next.owed, alert, channels, heard);
         if let Some(incident) = self.next.incident.as_mut().filter(|_| begins) {
             incident.owed_to = owed_to;
         }
@@ -133,8 +128,8 @@ pub fn decide(
 
 /// Decides what follows when an API is watched no longer, because its row is gone or disabled; `None`: nothing changes.
 ///
-/// Nothing is known of it from now on. If it was down, the incident is closed, and that is told in so many words: nobody
-/// would see it come back. What is owed stays owed. `why` completes "no longer watched: …".
+/// Nothing is known of it from now on. If it was down, the incident is closed and an alert says so, since nobody would
+/// see it come back. Alerts that are owed stay owed. `why` completes "no longer watched: …".
 pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -> Option<Decision> {
     let mut next = state.clone();
     let from = next.status;
@@ -143,7 +138,7 @@ pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -
     next.since = None;
     let incident = next.incident.take();
     if incident.is_some() {
-        next.last_told = Status::Unknown;
+        next.last_alerted = Status::Unknown;
     }
     if next == *state {
         return None;
@@ -214,10 +209,11 @@ fn disagree(
     now: Timestamp,
 ) -> Decision {
     let from = next.status;
-    let asks_the_same = |streak: &Streak| streak.question == policy.question || streak.question == 0;
+    let same_request =
+        |streak: &Streak| streak.request_fingerprint == policy.request_fingerprint || streak.request_fingerprint == 0;
     let mut streak = match next.streak.take() {
-        Some(streak) if streak.toward == toward && asks_the_same(&streak) => streak,
-        _ => Streak { toward, question: policy.question, count: 0, first_at: outcome.started_at },
+        Some(streak) if streak.toward == toward && same_request(&streak) => streak,
+        _ => Streak { toward, request_fingerprint: policy.request_fingerprint, count: 0, first_at: outcome.started_at },
     };
     streak.count = streak.count.saturating_add(1);
     let threshold = match toward {
@@ -259,9 +255,9 @@ fn confirm(
         }
         Toward::Up => next.incident.take(),
     };
-    let untold = incident.filter(|_| next.last_told != to);
+    let untold = incident.filter(|_| next.last_alerted != to);
     if untold.is_some() {
-        next.last_told = to;
+        next.last_alerted = to;
     }
     let decision = Decision::new(next, from, Reason::Confirmed);
     let Some(incident) = untold else { return decision };

@@ -1,6 +1,6 @@
 //! The outbox of one API: which alerts are still owed to which channel, in which order.
 //!
-//! The record is the truth. Each owed alert names the channels that it is owed to, and is struck only when all of those have
+//! The record is the truth. Each owed alert names the channels that it is owed to, and is removed only when all of those have
 //! it; until then it is offered again, across restarts and across owners. Each channel is served on its own, so that a dead
 //! one holds up no other, and in order, so that a recovery never overtakes its outage.
 
@@ -13,11 +13,11 @@ use crate::time::Timestamp;
 /// The most alerts that one API's outbox holds.
 ///
 /// 50 are 25 outages that came and went while no channel could be reached. At about 1 KB each they stay far below
-/// DynamoDB's bound of 400 KB for an item. What comes on top is folded away in pairs (see [`owe`]).
+/// DynamoDB's bound of 400 KB for an item. What comes on top is folded away in pairs (see [`enqueue`]).
 pub const OWED_MAX: usize = 50;
 
 /// The longest that one attempt to hand an alert over may take. A channel that takes longer has not taken it.
-pub const ATTEMPT_MAX: Duration = Duration::from_secs(20);
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Characters of the reason why an attempt failed that the record keeps. With three channels and letters of four bytes, an
 /// outbox of [`OWED_MAX`] stays below DynamoDB's bound.
@@ -26,7 +26,6 @@ pub const LAST_ERROR_CHARS_MAX: usize = 200;
 /// An alert that is not delivered everywhere yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwedAlert {
-    /// What to tell.
     pub alert: Alert,
     /// The channels that must have it: those of the owner that decided it. Empty in a record from before this was noted, until
     /// its owner has [addressed](address) it.
@@ -38,7 +37,6 @@ pub struct OwedAlert {
 /// What came so far of telling one alert through one channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// The name of the channel.
     pub channel: String,
     /// The channel has it.
     pub delivered: bool,
@@ -67,18 +65,18 @@ impl OwedAlert {
     }
 
     /// Whether `channel` must have it, and has not.
-    pub fn is_awaited_by(&self, channel: &str) -> bool {
+    pub fn is_pending_for(&self, channel: &str) -> bool {
         self.owed_to.iter().any(|owed_to| owed_to == channel) && !self.is_delivered(channel)
     }
 
     /// The channels that must have it, and have not.
-    pub fn awaited_by(&self) -> impl Iterator<Item = &str> {
+    pub fn pending_channels(&self) -> impl Iterator<Item = &str> {
         self.owed_to.iter().map(String::as_str).filter(|channel| !self.is_delivered(channel))
     }
 
     /// Every channel that it is owed to has it.
     pub fn is_done(&self) -> bool {
-        !self.owed_to.is_empty() && self.awaited_by().next().is_none()
+        !self.owed_to.is_empty() && self.pending_channels().next().is_none()
     }
 
     fn delivery_mut(&mut self, channel: &str) -> &mut Delivery {
@@ -89,8 +87,8 @@ impl OwedAlert {
         &mut self.deliveries[index]
     }
 
-    fn is_awaited_like(&self, other: &Self) -> bool {
-        let covers = |a: &Self, b: &Self| a.awaited_by().all(|channel| b.is_awaited_by(channel));
+    fn has_same_pending_channels(&self, other: &Self) -> bool {
+        let covers = |a: &Self, b: &Self| a.pending_channels().all(|channel| b.is_pending_for(channel));
         covers(self, other) && covers(other, self)
     }
 }
@@ -101,9 +99,9 @@ impl OwedAlert {
 /// A full outbox is kept within [`OWED_MAX`] by leaving out a pair, an outage and its recovery, that cancel each other:
 /// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
 /// The alert before the pair counts what was left out after it.
-pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], heard: &[String]) -> Vec<String> {
+pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], heard: &[String]) -> Vec<String> {
     let is_full = owed.len() >= OWED_MAX;
-    if let Some(first) = newest_pair_that_nobody_waits_for(owed).filter(|_| is_full) {
+    if let Some(first) = newest_pair_to_fold(owed).filter(|_| is_full) {
         let left_out: u32 = owed
             .drain(first..first + 2)
             .map(|owed| owed.alert.changes_left_out.saturating_add(1))
@@ -117,7 +115,7 @@ pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], heard: 
     let mut owed_to = channels.to_vec();
     if !channels.is_empty() {
         let heard = heard.iter().map(String::as_str);
-        for channel in heard.chain(owed.iter().flat_map(OwedAlert::awaited_by)) {
+        for channel in heard.chain(owed.iter().flat_map(OwedAlert::pending_channels)) {
             if owed_to.iter().all(|known| known != channel) {
                 owed_to.push(channel.to_owned());
             }
@@ -133,8 +131,8 @@ pub fn owe(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], heard: 
 /// Channels take alerts in order, so with `n` channels there are at most `n + 1` stretches of alerts that the same
 /// channels await: with [`OWED_MAX`] alerts and fewer than 16 channels there always is such a pair. A pair is an outage and
 /// what ends it: a withdrawn outage ([`withdraw`](crate::decide::withdraw)) may stand beside a recovery, and is kept.
-fn newest_pair_that_nobody_waits_for(owed: &[OwedAlert]) -> Option<usize> {
-    let same = OwedAlert::is_awaited_like;
+fn newest_pair_to_fold(owed: &[OwedAlert]) -> Option<usize> {
+    let same = OwedAlert::has_same_pending_channels;
     let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.opens() != b.alert.kind.opens();
     let found = owed
         .windows(3)
@@ -144,19 +142,19 @@ fn newest_pair_that_nobody_waits_for(owed: &[OwedAlert]) -> Option<usize> {
 
 /// The alert that `channel` should be offered now: the oldest that it must have and has not.
 pub fn next_for<'a>(owed: &'a [OwedAlert], channel: &str) -> Option<&'a OwedAlert> {
-    owed.iter().find(|owed| owed.is_awaited_by(channel))
+    owed.iter().find(|owed| owed.is_pending_for(channel))
 }
 
-/// Notes that `channel` has the alert, and strikes it once all have it that it is owed to. Returns whether anything changed:
-/// settling twice, or settling what is not owed, changes nothing.
-pub fn settle(owed: &mut Vec<OwedAlert>, alert_id: &str, channel: &str) -> bool {
+/// Notes that `channel` has the alert, and removes it once all have it that it is owed to. Returns whether anything changed:
+/// doing so twice, or for what is not owed, changes nothing.
+pub fn mark_delivered(owed: &mut Vec<OwedAlert>, alert_id: &str, channel: &str) -> bool {
     match owed.iter_mut().find(|owed| owed.alert.alert_id == alert_id) {
         Some(found) if !found.is_delivered(channel) => {
             let delivery = found.delivery_mut(channel);
             delivery.delivered = true;
             delivery.last_error = None;
             delivery.next_try_at = None;
-            strike_delivered(owed);
+            prune_delivered(owed);
             true
         }
         _ => false,
@@ -177,13 +175,13 @@ pub fn note_failure(owed: &mut [OwedAlert], alert_id: &str, channel: &str, why: 
 
 /// Addresses what was stored before an alert named its channels: such alerts are owed to the channels of whoever owns the
 /// record now, as they were then. Returns whether anything changed.
-pub fn address(owed: &mut Vec<OwedAlert>, channels: &[String]) -> bool {
+pub fn assign_channels(owed: &mut Vec<OwedAlert>, channels: &[String]) -> bool {
     let mut changed = false;
     for owed in owed.iter_mut().filter(|owed| owed.owed_to.is_empty() && !channels.is_empty()) {
         owed.owed_to = channels.to_vec();
         changed = true;
     }
-    strike_delivered(owed) || changed
+    prune_delivered(owed) || changed
 }
 
 /// Nothing that was decided until then is owed to this channel any more: a person gave it up. Returns how many alerts it was
@@ -194,15 +192,15 @@ pub fn drop_channel(owed: &mut Vec<OwedAlert>, channel: &str, until: Timestamp) 
         if owed.owed_to.is_empty() || owed.alert.detected_at > until {
             return true; // it is not addressed yet, or was not meant
         }
-        dropped += usize::from(owed.is_awaited_by(channel));
+        dropped += usize::from(owed.is_pending_for(channel));
         owed.owed_to.retain(|owed_to| owed_to != channel);
         !owed.owed_to.is_empty() && !owed.is_done()
     });
     dropped
 }
 
-/// Strikes what all have that it is owed to. Returns whether anything changed.
-fn strike_delivered(owed: &mut Vec<OwedAlert>) -> bool {
+/// Removes what all channels have that it is owed to. Returns whether anything changed.
+fn prune_delivered(owed: &mut Vec<OwedAlert>) -> bool {
     let before = owed.len();
     owed.retain(|owed| !owed.is_done());
     owed.len() != before
@@ -246,25 +244,25 @@ mod tests {
     fn each_channel_is_served_in_order_and_on_its_own() {
         let both = channels(&["sns", "webhook"]);
         let mut owed = Vec::new();
-        owe(&mut owed, alert(0), &both, &[]);
-        owe(&mut owed, alert(1), &both, &[]);
-        assert!(settle(&mut owed, "a0", "webhook"));
+        enqueue(&mut owed, alert(0), &both, &[]);
+        enqueue(&mut owed, alert(1), &both, &[]);
+        assert!(mark_delivered(&mut owed, "a0", "webhook"));
         assert_eq!((next(&owed, "webhook"), next(&owed, "sns")), (Some("a1"), Some("a0")));
-        assert!(settle(&mut owed, "a1", "webhook"));
+        assert!(mark_delivered(&mut owed, "a1", "webhook"));
         assert_eq!((next(&owed, "webhook"), owed.len()), (None, 2), "sns has neither");
-        assert!(settle(&mut owed, "a0", "sns"));
+        assert!(mark_delivered(&mut owed, "a0", "sns"));
         assert_eq!(owed.len(), 1);
-        assert!(!settle(&mut owed, "a0", "sns"), "settling twice changes nothing");
-        assert!(settle(&mut owed, "a1", "sns"));
+        assert!(!mark_delivered(&mut owed, "a0", "sns"), "a second time changes nothing");
+        assert!(mark_delivered(&mut owed, "a1", "sns"));
         assert!(owed.is_empty());
     }
 
     #[test]
-    fn an_owner_with_other_channels_strikes_nothing_that_it_cannot_tell() {
+    fn an_owner_with_other_channels_removes_nothing_that_it_cannot_tell() {
         let mut owed = Vec::new();
-        owe(&mut owed, alert(0), &channels(&["sns"]), &[]);
+        enqueue(&mut owed, alert(0), &channels(&["sns"]), &[]);
         assert_eq!(next(&owed, "webhook"), None, "it is not owed to whoever came later");
-        assert!(settle(&mut owed, "a0", "webhook"), "that it has it all the same is a fact");
+        assert!(mark_delivered(&mut owed, "a0", "webhook"), "that it has it all the same is a fact");
         assert_eq!((next(&owed, "sns"), owed.len()), (Some("a0"), 1));
         assert_eq!(drop_channel(&mut owed, "terminal", Timestamp::default()), 0);
         assert_eq!(
@@ -277,32 +275,32 @@ mod tests {
     #[test]
     fn the_end_of_an_outage_is_owed_to_whoever_is_yet_to_hear_of_it() {
         let mut owed = Vec::new();
-        owe(&mut owed, alert(0), &channels(&["sns", "webhook"]), &[]);
-        settle(&mut owed, "a0", "webhook");
+        enqueue(&mut owed, alert(0), &channels(&["sns", "webhook"]), &[]);
+        mark_delivered(&mut owed, "a0", "webhook");
         let mut other = owed.clone();
-        owe(&mut owed, alert(1), &channels(&["webhook"]), &[]); // decided by an owner without SNS
-        settle(&mut owed, "a1", "webhook");
-        settle(&mut owed, "a0", "sns");
+        enqueue(&mut owed, alert(1), &channels(&["webhook"]), &[]); // decided by an owner without SNS
+        mark_delivered(&mut owed, "a1", "webhook");
+        mark_delivered(&mut owed, "a0", "sns");
         assert_eq!((next(&owed, "sns"), next(&owed, "webhook")), (Some("a1"), None));
-        owe(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that has heard of the outage
+        enqueue(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that has heard of the outage
         assert_eq!(next(&other, "webhook"), Some("a1"));
     }
 
     #[test]
     fn what_was_stored_before_channels_were_named_is_owed_to_those_of_its_next_owner() {
         let mut owed = vec![OwedAlert::new(alert(0), &[]), OwedAlert::new(alert(1), &[])];
-        assert!(settle(&mut owed, "a0", "webhook"));
+        assert!(mark_delivered(&mut owed, "a0", "webhook"));
         assert_eq!((owed.len(), drop_channel(&mut owed, "webhook", Timestamp::default()), owed.len()), (2, 0, 2));
-        assert!(address(&mut owed, &channels(&["webhook", "sns"])));
+        assert!(assign_channels(&mut owed, &channels(&["webhook", "sns"])));
         assert_eq!((next(&owed, "webhook"), next(&owed, "sns")), (Some("a1"), Some("a0")));
-        assert!(!address(&mut owed, &channels(&["terminal"])), "once");
+        assert!(!assign_channels(&mut owed, &channels(&["terminal"])), "once");
     }
 
     #[test]
     fn a_full_outbox_folds_pairs_and_still_ends_on_the_truth() {
         let mut owed = Vec::new();
         for n in 0..OWED_MAX + 7 {
-            owe(&mut owed, alert(n), &channels(&["sns"]), &[]);
+            enqueue(&mut owed, alert(n), &channels(&["sns"]), &[]);
             assert!(owed.len() <= OWED_MAX);
             let told: Vec<AlertKind> = owed.iter().map(|o| o.alert.kind).collect();
             assert!(told.windows(2).all(|w| w[0] != w[1]), "still in turns");
@@ -317,9 +315,9 @@ mod tests {
         let mut owed = Vec::new();
         for n in 0..2 * OWED_MAX {
             let withdrawal = Alert { kind: AlertKind::Closed, previous_status: Status::Unknown, ..alert(2 * n) };
-            owe(&mut owed, withdrawal, &channels(&["sns"]), &[]);
+            enqueue(&mut owed, withdrawal, &channels(&["sns"]), &[]);
         }
-        owe(&mut owed, alert(0), &channels(&["sns"]), &[]);
+        enqueue(&mut owed, alert(0), &channels(&["sns"]), &[]);
         assert_eq!((owed.len(), owed.last().unwrap().alert.kind), (OWED_MAX, AlertKind::Down));
     }
 
@@ -328,10 +326,10 @@ mod tests {
         let both = channels(&["dead", "well"]);
         let mut owed = Vec::new();
         for n in 0..4 * OWED_MAX {
-            owe(&mut owed, alert(n), &both, &[]);
+            enqueue(&mut owed, alert(n), &both, &[]);
             let well = next(&owed, "well").expect("each one is offered").to_owned();
             assert_eq!(well, format!("a{n}"));
-            assert!(settle(&mut owed, &well, "well"));
+            assert!(mark_delivered(&mut owed, &well, "well"));
             assert!(owed.len() <= OWED_MAX);
             assert_eq!(next(&owed, "dead"), Some("a0"), "what may be under way stays");
         }
@@ -340,7 +338,7 @@ mod tests {
     #[test]
     fn failures_are_counted_and_end_with_the_delivery() {
         let mut owed = Vec::new();
-        owe(&mut owed, alert(0), &channels(&["sns", "webhook"]), &[]);
+        enqueue(&mut owed, alert(0), &channels(&["sns", "webhook"]), &[]);
         note_failure(&mut owed, "a0", "sns", &"x".repeat(500), Timestamp::from_millis(7));
         note_failure(&mut owed, "a0", "sns", "no such topic", Timestamp::from_millis(9));
         note_failure(&mut owed, "gone", "sns", "nobody asked", Timestamp::from_millis(9));
@@ -352,7 +350,7 @@ mod tests {
             next_try_at: Some(Timestamp::from_millis(9)),
         };
         assert_eq!(owed[0].deliveries, [expected]);
-        assert!(settle(&mut owed, "a0", "sns"));
+        assert!(mark_delivered(&mut owed, "a0", "sns"));
         let sns = owed[0].delivery("sns").unwrap();
         assert_eq!((sns.failures, &sns.last_error, sns.next_try_at), (2, &None, None));
     }

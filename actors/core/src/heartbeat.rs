@@ -22,11 +22,9 @@ pub const OVERDUE_AFTER_PERIODS: u32 = 3;
 /// What the state-keeper says of all APIs together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// When.
     pub at: Timestamp,
     /// The process that watches, as people are shown it.
     pub instance: String,
-    /// The version of the program.
     pub version: String,
     /// The next heartbeat follows after this; `None`: none does, since it was a single round.
     pub period: Option<Duration>,

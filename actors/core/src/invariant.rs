@@ -13,7 +13,6 @@ pub struct Invariant {
     pub holds: fn(&ApiState) -> bool,
 }
 
-/// All of them.
 pub const ALL: [Invariant; 7] = [
     Invariant {
         name: "there is an open incident exactly while the status is down",
@@ -32,7 +31,7 @@ pub const ALL: [Invariant; 7] = [
     },
     Invariant {
         name: "an outage is told or owed",
-        holds: |s| (s.last_told == Status::Down) == (s.status == Status::Down),
+        holds: |s| (s.last_alerted == Status::Down) == (s.status == Status::Down),
     },
     Invariant {
         name: "owed alerts tell beginnings and ends of incidents in turn",
@@ -43,7 +42,7 @@ pub const ALL: [Invariant; 7] = [
     },
     Invariant {
         name: "the last alert owed tells the status that was told last",
-        holds: |s| in_turn(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_told),
+        holds: |s| in_turn(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_alerted),
     },
     Invariant { name: "the outbox keeps its bound", holds: |s| s.owed.len() <= OWED_MAX },
 ];

@@ -12,12 +12,12 @@ pub struct ConfigIssue {
     /// Why that does not do: `is not a whole number of seconds`.
     pub why: String,
     /// What to write instead: `a whole number from 1 to 300, such as 10`.
-    pub instead: String,
+    pub remedy: String,
 }
 
 /// `where: what why; write instead`.
 impl fmt::Display for ConfigIssue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {}; write {}", self.location, self.what, self.why, self.instead)
+        write!(f, "{}: {} {}; write {}", self.location, self.what, self.why, self.remedy)
     }
 }

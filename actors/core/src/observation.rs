@@ -39,7 +39,6 @@ impl fmt::Display for Phase {
 pub struct PhaseTimes {
     /// Name lookup; `None` also where the URL holds a literal address.
     pub resolve: Option<Duration>,
-    /// TCP connect.
     pub connect: Option<Duration>,
     /// TLS handshake; `None` for plain HTTP.
     pub tls: Option<Duration>,
@@ -115,51 +114,29 @@ pub enum LocalFault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The name does not exist.
-    NameNotFound {
-        /// The name.
-        host: String,
-    },
+    NameNotFound { host: String },
     /// The name could not be looked up for now.
     LookupFailed {
-        /// The name.
         host: String,
         /// What the resolver said.
         detail: String,
     },
     /// The address is one that a probe must never reach (P10).
     AddressRefused {
-        /// The address.
         address: IpAddr,
         /// What sort of address it is.
         why: &'static str,
     },
     /// Nothing listens there.
-    Refused {
-        /// Where.
-        address: SocketAddr,
-    },
+    Refused { address: SocketAddr },
     /// The network says that the host cannot be reached.
-    HostUnreachable {
-        /// Where.
-        address: SocketAddr,
-    },
+    HostUnreachable { address: SocketAddr },
     /// The other side tore the connection down.
-    Reset {
-        /// During what.
-        phase: Phase,
-    },
+    Reset { phase: Phase },
     /// The other side closed the connection before the answer was there.
-    Closed {
-        /// During what.
-        phase: Phase,
-    },
+    Closed { phase: Phase },
     /// The timeout of the whole exchange ran out.
-    TimedOut {
-        /// During what.
-        phase: Phase,
-        /// The timeout.
-        after: Duration,
-    },
+    TimedOut { phase: Phase, after: Duration },
     /// The certificate is not good.
     Certificate(CertificateFault),
     /// The TLS handshake failed for another reason.
@@ -185,10 +162,7 @@ pub enum Failure {
         followed: u8,
     },
     /// A redirect that cannot be followed.
-    BadRedirect {
-        /// Why not.
-        detail: String,
-    },
+    BadRedirect { detail: String },
     /// The fault is ours.
     Local(LocalFault),
 }
@@ -198,7 +172,6 @@ pub enum Failure {
 pub enum Answer {
     /// An HTTP response.
     Response(Response),
-    /// None.
     Failure(Failure),
 }
 

@@ -21,7 +21,6 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// When the probe was over.
     pub finished_at: Timestamp,
-    /// The verdict.
     pub verdict: Verdict,
     /// From the start of the exchange to its end, if there was an answer.
     pub latency_ms: Option<u32>,

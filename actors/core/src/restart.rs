@@ -1,8 +1,8 @@
 //! Whether and how soon an actor that died is started again, in Erlang/OTP's words: intensity, period, giving up.
 //!
 //! A child is started again after a delay that doubles with each death. Past `intensity` deaths within `period` it is
-//! given up: that is said loudly, and from then on it is tried only every `slow`. A life that outlasts the period forgives
-//! all. Pure arithmetic: times come in as uptime, and a child's own number spreads the delays.
+//! given up: that is said loudly, and from then on it is tried only every `slow`. A child that then lives for
+//! a whole period starts with a clean slate. Pure arithmetic: times come in as uptime, and a child's own number spreads the delays.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,9 +14,8 @@ pub struct RestartPolicy {
     pub delay_min: Duration,
     /// The delay never grows past this, before the spread.
     pub delay_max: Duration,
-    /// So many deaths within the period are borne; one more is too many.
+    /// This many deaths within the period are tolerated; one more is too many.
     pub intensity: u32,
-    /// The period.
     pub period: Duration,
     /// Between the lives of a child that is given up.
     pub slow: Duration,
@@ -49,19 +48,13 @@ impl Default for RestartPolicy {
     }
 }
 
-/// What to do about a death.
+/// What to do about a dead child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RestartDecision {
     /// Start it again after this long.
-    Restart {
-        /// The delay.
-        after: Duration,
-    },
+    Restart { after: Duration },
     /// It died too often: say so, and try again after this long.
-    GiveUp {
-        /// The delay.
-        again_after: Duration,
-    },
+    GiveUp { again_after: Duration },
 }
 
 /// The deaths of one child that are remembered: at most one more than the intensity.
@@ -75,7 +68,7 @@ pub struct Deaths {
 impl Deaths {
     /// Counts a death at uptime `now`, and says what to do. `spread` is the child's own number: children that died
     /// together are not started together.
-    pub fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64) -> Verdict {
+    pub fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64) -> RestartDecision {
         while self.recent.front().is_some_and(|then| now.saturating_sub(*then) >= policy.period) {
             self.recent.pop_front();
         }
@@ -89,14 +82,14 @@ impl Deaths {
         }
         let doublings = u32::try_from(self.recent.len() - 1).unwrap_or(u32::MAX).min(31);
         let delay = policy.delay_min.saturating_mul(1 << doublings).min(policy.delay_max);
-        Verdict::Restart { after: spread_out(delay, spread) }
+        RestartDecision::Restart { after: spread_out(delay, spread) }
     }
 
     /// The child is given up whatever the count of its deaths: they are too far apart to be counted, and no life in between did
     /// what it is for.
-    pub fn give_up(&mut self, policy: &RestartPolicy, spread: u64) -> Verdict {
+    pub fn give_up(&mut self, policy: &RestartPolicy, spread: u64) -> RestartDecision {
         self.given_up = true;
-        Verdict::GiveUp { again_after: spread_out(policy.slow, spread) }
+        RestartDecision::GiveUp { again_after: spread_out(policy.slow, spread) }
     }
 
     /// The present life has lasted for a period: what was before is forgiven. Returns whether the child was given up.
@@ -121,15 +114,15 @@ fn spread_out(delay: Duration, spread: u64) -> Duration {
     delay.saturating_add(delay / 1_024 * u32::try_from(spread % 256).unwrap_or(0))
 }
 
-/// Starts in one second, over all children: what dies together must not be started together without end.
+/// Limits restarts per second over all children, so that what dies together is not restarted all at once.
 #[derive(Clone, Debug)]
-pub struct Brake {
+pub struct RateLimiter {
     gap: Duration,
     next: Duration,
 }
 
-impl Brake {
-    /// A brake that lets at most so many through each second.
+impl RateLimiter {
+    /// Lets at most `starts` through each second.
     pub fn per_second(starts: u32) -> Self {
         Self { gap: Duration::from_secs(1) / starts.max(1), next: Duration::ZERO }
     }

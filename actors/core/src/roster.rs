@@ -63,7 +63,7 @@ impl Accepted {
                 continue;
             }
             if !refused.contains(api_id) && loaded.without_id == 0 {
-                // Rows come back one after the other where a file is being written: then the others are waited for anew.
+                // Rows come back one after the other where a file is being written: then the others are waited for again.
                 let since = self.missing.get(api_id).copied().filter(|_| !came_back).unwrap_or(now);
                 if is_removed_at_once || now.saturating_sub(since) >= BELIEVED_AFTER {
                     continue;
@@ -112,7 +112,7 @@ impl Accepted {
     }
 
     /// Whether no id has come for so long that whoever writes is done.
-    pub fn is_settled(&self, now: Duration) -> bool {
+    pub fn is_stable(&self, now: Duration) -> bool {
         self.grew_at.is_some_and(|at| now.saturating_sub(at) >= BELIEVED_AFTER)
     }
 }
@@ -120,22 +120,22 @@ impl Accepted {
 /// Joins what several sources say, the earlier source winning, and names the ids that more than one of them has.
 pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Roster>) -> (Roster, Vec<ApiId>) {
     let mut merged = Roster::new();
-    let mut doubled = Vec::new();
+    let mut duplicates = Vec::new();
     for source in sources {
         for (api_id, config) in source {
             if merged.contains_key(api_id) {
-                doubled.push(api_id.clone());
+                duplicates.push(api_id.clone());
             } else {
                 merged.insert(api_id.clone(), Arc::clone(config));
             }
         }
     }
-    (merged, doubled)
+    (merged, duplicates)
 }
 
 /// What to do so that what runs is what is configured.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+pub struct RosterChanges {
     /// New, or enabled again.
     pub start: Vec<Arc<ApiConfig>>,
     /// Running, and different now.
@@ -146,8 +146,8 @@ pub struct Plan {
 
 /// Compares what runs with what is configured. A row that did not change is in no part of the plan: its prober keeps
 /// its phase and its streak.
-pub fn plan(running: &Roster, configured: &Roster) -> Plan {
-    let mut plan = Plan::default();
+pub fn plan(running: &Roster, configured: &Roster) -> RosterChanges {
+    let mut plan = RosterChanges::default();
     for (api_id, config) in configured.iter().filter(|(_, c)| c.enabled) {
         match running.get(api_id) {
             None => plan.start.push(Arc::clone(config)),
@@ -273,11 +273,11 @@ mod tests {
     #[test]
     fn a_file_is_settled_when_no_id_has_come_for_a_while() {
         let first = Accepted::default().then(&file(&["a"]), at(5));
-        assert_eq!((first.is_settled(at(14)), first.is_settled(at(15))), (false, true));
+        assert_eq!((first.is_stable(at(14)), first.is_stable(at(15))), (false, true));
         let grown = first.then(&file(&["a", "b"]), at(14));
-        assert_eq!((grown.is_settled(at(15)), grown.is_settled(at(24))), (false, true));
-        assert!(!Accepted::default().is_settled(at(99)), "it was never read");
-        assert!(Accepted::default().then(&file(&[]), at(0)).is_settled(at(10)));
+        assert_eq!((grown.is_stable(at(15)), grown.is_stable(at(24))), (false, true));
+        assert!(!Accepted::default().is_stable(at(99)), "it was never read");
+        assert!(Accepted::default().then(&file(&[]), at(0)).is_stable(at(10)));
     }
 
     #[test]
@@ -289,9 +289,9 @@ mod tests {
 
     #[test]
     fn the_first_source_wins_and_doubles_are_named() {
-        let (merged, doubled) = merge([&roster(&[row("a")]), &roster(&[row("a"), row("b")])]);
+        let (merged, duplicates) = merge([&roster(&[row("a")]), &roster(&[row("a"), row("b")])]);
         assert_eq!(merged.len(), 2);
-        assert_eq!(doubled, [id("a")]);
+        assert_eq!(duplicates, [id("a")]);
     }
 
     #[test]

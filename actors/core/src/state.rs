@@ -45,9 +45,9 @@ impl Toward {
 pub struct Streak {
     /// What they would lead to.
     pub toward: Toward,
-    /// What was asked when they were found ([`ApiConfig::question`](crate::ApiConfig::question)); 0 if that was not noted.
-    /// Outcomes of another question are another streak.
-    pub question: u16,
+    /// What was asked when they were found ([`ApiConfig::request_fingerprint`](crate::ApiConfig::question)); 0 if that was not noted.
+    /// Outcomes of another request are another streak.
+    pub request_fingerprint: u16,
     /// How many there are; at least 1, and less than the threshold.
     pub count: u32,
     /// The start of the first of them: when it happened, should it be confirmed.
@@ -59,7 +59,6 @@ pub struct Streak {
 pub struct LastProbe {
     /// When it was over.
     pub at: Timestamp,
-    /// Its verdict.
     pub verdict: Verdict,
     /// How long the exchange took, if there was an answer.
     pub latency_ms: Option<u32>,
@@ -72,7 +71,6 @@ pub struct LastProbe {
 /// The state of one API: one record in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiState {
-    /// The key.
     pub api_id: ApiId,
     /// Grows by one with each stored write; 0 for a state that was never stored.
     pub version: u64,
@@ -88,10 +86,9 @@ pub struct ApiState {
     /// The open incident; there is one exactly while the status is down.
     pub incident: Option<Box<Incident>>,
     /// The last status that was told or is owed; [`Status::Unknown`] if nothing ever was.
-    pub last_told: Status,
+    pub last_alerted: Status,
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
-    /// The last probe.
     pub last_probe: Option<LastProbe>,
     /// Ticks that could not run since the API was first seen.
     pub missed_ticks: u64,
@@ -108,7 +105,7 @@ impl ApiState {
             since: None,
             streak: None,
             incident: None,
-            last_told: Status::Unknown,
+            last_alerted: Status::Unknown,
             owed: Vec::new(),
             last_probe: None,
             missed_ticks: 0,

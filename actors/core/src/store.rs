@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::state::ApiState;
 
-/// One write: `state` replaces the record of version `over`, or creates the record where that is 0.
+/// One write: `state` replaces the record of version `expected_version`, or creates the record where that is 0.
 ///
 /// It is refused where the record there has another version, or a higher epoch: then somebody else owns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateWrite {
     /// The version of the record that is there.
-    pub over: u64,
-    /// What is written. Its version is higher than `over`.
+    pub expected_version: u64,
+    /// What is written. Its version is higher than `expected_version`.
     pub state: Arc<ApiState>,
 }
 
@@ -31,12 +31,7 @@ pub enum StoreError {
     /// Waiting may help: unreachable, throttled, busy.
     Unavailable(String),
     /// A person must act: no such table, no permission, a file that is no database.
-    Misconfigured {
-        /// What is wrong.
-        what: String,
-        /// What to do.
-        instead: String,
-    },
+    Misconfigured { what: String, remedy: String },
 }
 
 /// Why one write did not happen.
@@ -53,7 +48,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(what) => f.write_str(what),
-            Self::Misconfigured { what, instead } => write!(f, "{what}; {instead}"),
+            Self::Misconfigured { what, remedy } => write!(f, "{what}; {remedy}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What would be said with each write is said once a minute: a log must not grow with the troubles of others.
+//! Log throttle: a line that would be written with each failure is written once a minute.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct LogThrottle {
 
 impl LogThrottle {
     /// Whether it is time for the line at the uptime `now`, and if so, how many were left out since the last one.
-    pub fn say(&mut self, now: Duration) -> Option<u64> {
+    pub fn allow(&mut self, now: Duration) -> Option<u64> {
         if self.said.is_some_and(|said| now.saturating_sub(said) < SAY_EVERY) {
             self.left_out = self.left_out.saturating_add(1);
             return None;
@@ -32,7 +32,7 @@ mod tests {
     fn a_thousand_troubles_are_a_line_a_minute_that_counts_them() {
         let mut throttle = LogThrottle::default();
         let said: Vec<(u64, u64)> = (0..1_000)
-            .filter_map(|n| throttle.say(Duration::from_millis(n * 100)).map(|left_out| (n, left_out)))
+            .filter_map(|n| throttle.allow(Duration::from_millis(n * 100)).map(|left_out| (n, left_out)))
             .collect();
         assert_eq!(said, [(0, 0), (600, 599)]);
     }

@@ -25,7 +25,15 @@ fn outcome(verdict: Verdict, second: i64) -> Outcome {
 
 fn policy(api_id: &ApiId, failure_threshold: u32, success_threshold: u32) -> Policy<'_> {
     let name = "A";
-    Policy { api_id, name, url: "http://a.test/", failure_threshold, success_threshold, recheck: RECHECK, question: 1 }
+    Policy {
+        api_id,
+        name,
+        url: "http://a.test/",
+        failure_threshold,
+        success_threshold,
+        recheck: RECHECK,
+        request_fingerprint: 1,
+    }
 }
 
 fn pager() -> Vec<String> {
@@ -119,7 +127,7 @@ proptest! {
         let mut deliver = |state: &mut ApiState, channel: usize| {
             if let Some(alert) = delivery::next_for(&state.owed, &channels[channel]).cloned() {
                 received[channel].push(alert.alert.alert_id.clone());
-                assert!(delivery::settle(&mut state.owed, &alert.alert.alert_id, &channels[channel]));
+                assert!(delivery::mark_delivered(&mut state.owed, &alert.alert.alert_id, &channels[channel]));
                 assert_eq!(invariant::first_broken(state), None);
             }
         };
@@ -207,7 +215,7 @@ proptest! {
                     prop_assert_eq!(close(&state, "again", &pager(), now), None, "there is nothing left to close");
                 }
                 Event::AsksAnother => {
-                    policy.question += 1;
+                    policy.request_fingerprint += 1;
                     asked_since = 0;
                 }
             }

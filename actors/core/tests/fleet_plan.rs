@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api_health_core::own::fleet::{Plan, View, plan};
+use api_health_core::own::fleet::{ShardPlan, View, plan};
 use api_health_core::own::records::{Assignment, Ownership, Session, WorkerId, WorkerRecord};
 use api_health_core::own::shards::ShardSet;
 use api_health_core::own::terms::Terms;
@@ -39,7 +39,7 @@ impl Fleet {
     fn turn(&mut self, worker: u8) -> bool {
         let me = session(worker);
         let held: ShardSet = self.assignment.owned_by(&me).into_keys().collect();
-        let Plan { release, take } = plan(View { assignment: &self.assignment, live: &self.live }, &me, &held);
+        let ShardPlan { release, take } = plan(View { assignment: &self.assignment, live: &self.live }, &me, &held);
         assert!(release.is_empty() || take.is_empty(), "never both");
         assert!(release.len() <= held.len().div_ceil(4), "a quarter at a time");
         self.moves += release.len();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api_health_core::restart::{Brake, Deaths, RestartPolicy, Verdict};
+use api_health_core::restart::{Deaths, RateLimiter, RestartDecision, RestartPolicy};
 use proptest::prelude::*;
 
 fn policies() -> impl Strategy<Value = RestartPolicy> {
@@ -36,10 +36,10 @@ proptest! {
             let life = Duration::from_millis(life);
             now += life;
             let was_given_up = deaths.is_given_up();
-            let verdict = deaths.count(now, &policy, spread);
+            let decision = deaths.count(now, &policy, spread);
             let within = restarts.iter().filter(|then| now - **then < policy.period).count();
-            match verdict {
-                Verdict::Restart { after } => {
+            match decision {
+                RestartDecision::Restart { after } => {
                     prop_assert!(!was_given_up);
                     prop_assert!(within < policy.intensity as usize, "one more within the period");
                     let plain = policy.delay_min.saturating_mul(1 << within.min(31)).min(policy.delay_max);
@@ -47,7 +47,7 @@ proptest! {
                     restarts.push(now);
                     now += after;
                 }
-                Verdict::GiveUp { again_after } => {
+                RestartDecision::GiveUp { again_after } => {
                     prop_assert!(was_given_up || within >= policy.intensity as usize);
                     prop_assert!(is_spread(again_after, policy.slow));
                     prop_assert!(deaths.is_given_up());
@@ -71,13 +71,13 @@ proptest! {
 
     #[test]
     fn any_crowd_of_starts_keeps_the_rate(rate in 1..2_000_u32, gaps in prop::collection::vec(0..30_u64, 1..400)) {
-        let mut brake = Brake::per_second(rate);
+        let mut rate_limiter = RateLimiter::per_second(rate);
         let mut now = Duration::from_secs(9);
         let at: Vec<Duration> = gaps
             .iter()
             .map(|millis| {
                 now += Duration::from_millis(*millis);
-                now + brake.wait(now)
+                now + rate_limiter.wait(now)
             })
             .collect();
         let gap = Duration::from_secs(1) / rate;
@@ -88,10 +88,10 @@ proptest! {
 #[test]
 fn the_delay_doubles_up_to_the_sixth_death_in_a_minute_which_is_one_too_many() {
     let mut deaths = Deaths::default();
-    let verdicts: Vec<Verdict> =
+    let verdicts: Vec<RestartDecision> =
         (0..7).map(|second| deaths.count(Duration::from_secs(second), &RestartPolicy::PROBER, 0)).collect();
-    let restart = |millis| Verdict::Restart { after: Duration::from_millis(millis) };
-    let give_up = Verdict::GiveUp { again_after: Duration::from_secs(300) };
+    let restart = |millis| RestartDecision::Restart { after: Duration::from_millis(millis) };
+    let give_up = RestartDecision::GiveUp { again_after: Duration::from_secs(300) };
     assert_eq!(verdicts, [restart(100), restart(200), restart(400), restart(800), restart(1_600), give_up, give_up]);
 }
 
@@ -99,7 +99,7 @@ fn the_delay_doubles_up_to_the_sixth_death_in_a_minute_which_is_one_too_many() {
 fn a_death_now_and_then_is_borne_for_ever() {
     let mut deaths = Deaths::default();
     for minute in 0..1_000 {
-        let verdict = deaths.count(Duration::from_secs(60 * minute), &RestartPolicy::PROBER, 0);
-        assert_eq!(verdict, Verdict::Restart { after: Duration::from_millis(100) });
+        let decision = deaths.count(Duration::from_secs(60 * minute), &RestartPolicy::PROBER, 0);
+        assert_eq!(decision, RestartDecision::Restart { after: Duration::from_millis(100) });
     }
 }

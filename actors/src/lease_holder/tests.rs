@@ -6,7 +6,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::task::Poll;
 
-use api_health_core::own::member::Standing;
+use api_health_core::own::member::LeaseState;
 use api_health_core::own::records::{WorkerId, WorkerState};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::own::terms::Terms;
@@ -223,7 +223,7 @@ fn what_is_granted_anew_while_it_is_let_go_of_is_let_go_of_all_the_same() {
         for own in anew.owners.iter_mut().filter(|own| own.owner.is_some()) {
             own.epoch += 5;
         }
-        world.overwrite(Record::Assignment(Box::new(anew)));
+        world.overwrite(LeaseRecord::Assignment(Box::new(anew)));
         pass(&workers, 120).await;
         assert_eq!(counts(&workers), [32, 32]);
     });
@@ -277,8 +277,8 @@ fn one_whom_the_store_refuses_knows_that_others_are_not() {
         let workers = settled(&world, &["a", "b"]).await;
         workers[0].line.set_fault(LineFault::Refused);
         pass(&workers, 15).await;
-        let standing = workers[0].handle.clock().standing();
-        assert!(matches!(standing, Standing::Lapsed { is_refused: true, .. }), "{standing:?}");
+        let lease_state = workers[0].handle.clock().lease_state();
+        assert!(matches!(lease_state, LeaseState::Lapsed { is_refused: true, .. }), "{lease_state:?}");
     });
 }
 
@@ -373,7 +373,11 @@ fn a_holder_that_no_longer_moves_may_not_act() {
         assert!(!clock.may_act(session), "one message more than may wait");
         workers[0].is_stopped.set(false);
         pass(&workers, 5).await;
-        assert_eq!((clock.standing(), workers[0].task.is_finished()), (Standing::Out, true), "nor does it go on later");
+        assert_eq!(
+            (clock.lease_state(), workers[0].task.is_finished()),
+            (LeaseState::Out, true),
+            "nor does it go on later"
+        );
     });
 }
 
@@ -388,7 +392,7 @@ fn a_holder_to_whom_nobody_listens_gives_the_lease_up() {
         let (holder, handle, changes) = LeaseHolder::new(member, Arc::new(world.line()), now, ask);
         drop(changes);
         holder.run().await;
-        assert_eq!(handle.clock().standing(), Standing::Out);
+        assert_eq!(handle.clock().lease_state(), LeaseState::Out);
     });
 }
 
@@ -403,7 +407,7 @@ fn one_whom_nobody_tells_how_probing_goes_makes_no_progress() {
         let line = world.line();
         let (holder, handle, _changes) = LeaseHolder::new(member, Arc::new(line.clone()), now, ask);
         let _ = tokio::time::timeout(Duration::from_secs(30), holder.run()).await;
-        assert_eq!((handle.clock().standing(), line.calls().1), (Standing::Out, 0));
+        assert_eq!((handle.clock().lease_state(), line.calls().1), (LeaseState::Out, 0));
     });
 }
 
@@ -420,7 +424,7 @@ impl Drop for Waiting {
 }
 
 impl Leases for Hanging {
-    fn read(&self, _: Vec<Key>) -> futures_util::future::BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+    fn read(&self, _: Vec<Key>) -> futures_util::future::BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>> {
         let [now, most, ever] = &mut *self.0.lock().unwrap();
         *now += 1;
         *most = (*most).max(*now);
@@ -432,7 +436,7 @@ impl Leases for Hanging {
         })
     }
 
-    fn put(&self, _: Record, _: u64) -> futures_util::future::BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, _: LeaseRecord, _: u64) -> futures_util::future::BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(std::future::pending())
     }
 }

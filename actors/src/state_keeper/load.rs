@@ -9,7 +9,7 @@ use api_health_core::{ApiId, ApiState};
 use crate::ports::{StateStore, StoreError, UnreadableState};
 
 /// Stored states that cannot be read are named one by one up to this many, and counted beyond.
-const SAID_MAX: usize = 100;
+const SAID_MAX: usize = 5;
 
 /// The records of these shards.
 pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) -> Result<Vec<ApiState>, StoreError> {
@@ -20,22 +20,22 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
     // An id that nobody can read is in no shard: whoever owns the first one sees to it.
     let is_ours_to_mend = |record: &UnreadableState| match ApiId::parse_stored(&record.api_id) {
         Ok(api_id) => is_ours(&api_id),
-        Err(_) => wanted.contains(&Shard::FIRST),
+        Err(_) => wanted.contains(&Shard::LEADER),
     };
     loaded.unreadable.retain(is_ours_to_mend);
     let count = loaded.unreadable.len();
     for (index, record) in loaded.unreadable.into_iter().enumerate() {
-        set_aside(store, record, index < SAID_MAX).await;
+        quarantine(store, record, index < SAID_MAX).await;
     }
     if count > SAID_MAX {
-        tracing::error!(count, "so many stored states could not be read; the first ones are named above");
+        tracing::error!(count, "some stored states could not be read; the first ones are named above");
     }
     let owed: usize = loaded.states.iter().map(|state| state.owed.len()).sum();
     tracing::info!(states = loaded.states.len(), owed, shards = grants.len(), "states loaded");
     Ok(loaded.states)
 }
 
-async fn set_aside(store: &dyn StateStore, record: UnreadableState, is_said: bool) {
+async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_said: bool) {
     let (api_id, why) = (record.api_id.clone(), record.why.clone());
     if record.is_newer {
         if is_said {
@@ -47,7 +47,7 @@ async fn set_aside(store: &dyn StateStore, record: UnreadableState, is_said: boo
         }
         return;
     }
-    match store.set_aside(record).await {
+    match store.quarantine(record).await {
         _ if !is_said => {}
         Ok(()) => {
             tracing::error!(api_id, why, "a stored state is damaged; it is set aside, and its API starts as unknown");
@@ -69,10 +69,10 @@ pub(super) async fn read(store: &dyn StateStore, api_id: &ApiId) -> Read {
         Ok(Some(Err(record))) if record.is_newer => Read::Newer(record.why),
         Ok(Some(Err(record))) => {
             let why = record.why.clone();
-            match store.set_aside(record).await {
+            match store.quarantine(record).await {
                 Ok(()) => {
                     tracing::error!(%api_id, why, "the stored record of this API is damaged; it is set aside");
-                    Read::SetAside
+                    Read::Quarantined
                 }
                 Err(error) => Read::Failed(error),
             }

@@ -1,4 +1,4 @@
-//! The state-keeper: sole owner of the store. It decides, commits, hands over what is owed, and settles.
+//! The state-keeper: sole owner of the store. It decides, commits, hands over what is owed, and flushes before the end.
 //!
 //! All of that is decided by a plain value, [`keep::Keeper`]. This actor tells it what happened and when, and carries out the
 //! [`Effect`]s that it answers with: it writes, reads and hands over, and tells it what came of that. So there is nothing to
@@ -15,7 +15,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
     ResponseActFuture, ResponseFuture, WrapFuture,
 };
-use api_health_core::keep::{self, Attempted, BEAT_MAX, Completed, Effect, Grant, Until, Watch};
+use api_health_core::keep::{self, BEAT_MAX, Completed, ConfigDiff, DeliveryResult, Effect, FlushUntil, Grant};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
@@ -64,7 +64,7 @@ pub enum KeeperAsks {
         epoch: u64,
     },
     /// These shards were let go of, and nothing is known of them any more.
-    LetGo(ShardSet),
+    ShardsReleased(ShardSet),
     /// An outage was told that could not be stored, of an API that another owns now: that one is to take it back.
     Withdraw(Arc<Alert>),
 }
@@ -83,7 +83,7 @@ impl StateKeeper {
     }
 
     /// Tells the core what happened now, and carries out what follows.
-    fn tell<T>(&mut self, ctx: &mut Context<Self>, what: impl FnOnce(&mut keep::Keeper, Moment) -> T) -> T {
+    fn apply<T>(&mut self, ctx: &mut Context<Self>, what: impl FnOnce(&mut keep::Keeper, Moment) -> T) -> T {
         self.core.set_lease(self.tools.lease.now());
         let answer = what(&mut self.core, self.tools.time.moment());
         let (lines, effects) = self.core.take();
@@ -104,11 +104,13 @@ impl StateKeeper {
                     DeliverAlert { channel: Arc::clone(&channel), alert: Arc::clone(&alert), failures, lease };
                 ctx.spawn(self.tools.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
                     // No answer means that the alerter is gone.
-                    let came = came.unwrap_or(Attempted::Cut);
-                    if came == Attempted::TakenOver {
+                    let came = came.unwrap_or(DeliveryResult::Cancelled);
+                    if came == DeliveryResult::Delivered {
                         keeper.tools.stats.alert_delivered();
                     }
-                    keeper.tell(ctx, |core, now| core.attempted(&api_id, &channel, &alert, unstored, came, now));
+                    keeper.apply(ctx, |core, now| {
+                        core.on_delivery_result(&api_id, &channel, &alert, unstored, came, now)
+                    });
                 }));
             }
             Effect::Beat(heartbeat) => {
@@ -125,14 +127,14 @@ impl StateKeeper {
                     tokio::time::timeout(BEAT_MAX, written).await.map_err(no_answer).flatten()
                 };
                 ctx.spawn(writing.into_actor(self).map(|written, keeper, ctx| {
-                    keeper.tell(ctx, |core, now| core.beat_answered(written, now));
+                    keeper.apply(ctx, |core, now| core.beat_answered(written, now));
                 }));
             }
             Effect::ProbeAgain(api_id) => self.ask_parent(KeeperAsks::ProbeAgain(api_id), ctx),
             Effect::Lost { shard, epoch } => self.ask_parent(KeeperAsks::Lost { shard, epoch }, ctx),
-            Effect::LetGo(shards) => self.ask_parent(KeeperAsks::LetGo(shards), ctx),
+            Effect::ShardsReleased(shards) => self.ask_parent(KeeperAsks::ShardsReleased(shards), ctx),
             Effect::AskToWithdraw(alert) => self.ask_parent(KeeperAsks::Withdraw(alert), ctx),
-            Effect::Settled(waiter) => {
+            Effect::Flushed(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
                     let _ = waiter.send(()); // whoever gave up waiting needs no answer
                 }
@@ -150,7 +152,7 @@ impl StateKeeper {
             ids.into_iter().zip(results.into_iter().chain(std::iter::repeat_with(missing))).collect()
         };
         ctx.spawn(commit.into_actor(self).map(move |results, keeper, ctx| {
-            keeper.tell(ctx, |core, now| core.committed(call, results, now));
+            keeper.apply(ctx, |core, now| core.committed(call, results, now));
         }));
     }
 
@@ -158,7 +160,7 @@ impl StateKeeper {
         let store = Arc::clone(&self.tools.store);
         let load = async move { (load::read(&*store, &api_id).await, api_id) };
         ctx.spawn(load.into_actor(self).map(move |(read, api_id), keeper, ctx| {
-            keeper.tell(ctx, |core, now| core.read(call, &api_id, read, now));
+            keeper.apply(ctx, |core, now| core.read(call, &api_id, read, now));
         }));
     }
 
@@ -167,12 +169,12 @@ impl StateKeeper {
         ctx.spawn(self.tools.parent.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 
-    fn settle(&mut self, until: Until, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
+    fn flush(&mut self, until: FlushUntil, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
         let (waiter, done) = oneshot::channel();
         self.next_waiter += 1;
         let number = self.next_waiter;
         self.waiters.insert(number, waiter);
-        self.tell(ctx, |core, now| core.settle(until, number, now));
+        self.apply(ctx, |core, now| core.flush(until, number, now));
         done
     }
 }
@@ -181,9 +183,9 @@ impl Actor for StateKeeper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let look = |keeper: &mut Self, ctx: &mut Context<Self>| keeper.tell(ctx, keep::Keeper::look);
-        look(self, ctx);
-        ctx.run_interval(LOOK_EVERY, look);
+        let tick = |keeper: &mut Self, ctx: &mut Context<Self>| keeper.apply(ctx, keep::Keeper::tick);
+        tick(self, ctx);
+        ctx.run_interval(LOOK_EVERY, tick);
     }
 }
 
@@ -207,20 +209,20 @@ impl Handler<ProbesCompleted> for StateKeeper {
     type Result = Vec<Option<Duration>>;
 
     fn handle(&mut self, ProbesCompleted(batch): ProbesCompleted, ctx: &mut Self::Context) -> Self::Result {
-        self.tell(ctx, |core, now| core.all_completed(batch.into_iter().map(|probe| probe.completed), now))
+        self.apply(ctx, |core, now| core.all_completed(batch.into_iter().map(|probe| probe.completed), now))
     }
 }
 
 /// Go by these rows from now on. It is sent before the probers that it is about are started.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct GoBy(pub Watch);
+pub struct ApplyConfigs(pub ConfigDiff);
 
-impl Handler<GoBy> for StateKeeper {
+impl Handler<ApplyConfigs> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, GoBy(watch): GoBy, ctx: &mut Self::Context) {
-        self.tell(ctx, |core, now| core.watch(&watch, now));
+    fn handle(&mut self, ApplyConfigs(watch): ApplyConfigs, ctx: &mut Self::Context) {
+        self.apply(ctx, |core, now| core.watch(&watch, now));
     }
 }
 
@@ -238,9 +240,9 @@ impl Handler<GivenUp> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, GivenUp { api, why }: GivenUp, ctx: &mut Self::Context) {
-        self.tell(ctx, |core, now| {
+        self.apply(ctx, |core, now| {
             core.prober_given_up(&api, why, now);
-            core.look(now);
+            core.tick(now);
         });
     }
 }
@@ -259,7 +261,7 @@ impl Handler<Gain> for StateKeeper {
         let loading = async move { load::load(&*store, &grants, shards).await.map(|states| (grants, states)) };
         Box::pin(loading.into_actor(self).map(move |loaded, keeper, ctx| {
             let (grants, states) = loaded?;
-            Ok(keeper.tell(ctx, |core, now| core.gain(&grants, states, now)))
+            Ok(keeper.apply(ctx, |core, now| core.gain(&grants, states, now)))
         }))
     }
 }
@@ -267,26 +269,26 @@ impl Handler<Gain> for StateKeeper {
 /// These shards are another's, or nobody's: nothing is known of them any more.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Lose(pub ShardSet);
+pub struct DropShards(pub ShardSet);
 
-impl Handler<Lose> for StateKeeper {
+impl Handler<DropShards> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, Lose(shards): Lose, ctx: &mut Self::Context) {
-        self.tell(ctx, |core, _| core.lose(&shards));
+    fn handle(&mut self, DropShards(shards): DropShards, ctx: &mut Self::Context) {
+        self.apply(ctx, |core, _| core.lose(&shards));
     }
 }
 
-/// Let go of these shards in order: [`KeeperAsks::LetGo`] answers, of each as soon as it is done.
+/// Let go of these shards in order: [`KeeperAsks::ShardsReleased`] answers, of each as soon as it is done.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct LetGo(pub ShardSet);
+pub struct ReleaseShards(pub ShardSet);
 
-impl Handler<LetGo> for StateKeeper {
+impl Handler<ReleaseShards> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, LetGo(shards): LetGo, ctx: &mut Self::Context) {
-        self.tell(ctx, |core, now| core.let_go(&shards, now));
+    fn handle(&mut self, ReleaseShards(shards): ReleaseShards, ctx: &mut Self::Context) {
+        self.apply(ctx, |core, now| core.let_go(&shards, now));
     }
 }
 
@@ -294,13 +296,13 @@ impl Handler<LetGo> for StateKeeper {
 /// and its next life has to be asked.
 #[derive(Message)]
 #[rtype(result = "bool")]
-pub struct Settle(pub Until);
+pub struct Flush(pub FlushUntil);
 
-impl Handler<Settle> for StateKeeper {
+impl Handler<Flush> for StateKeeper {
     type Result = ResponseFuture<bool>;
 
-    fn handle(&mut self, Settle(until): Settle, ctx: &mut Self::Context) -> Self::Result {
-        let done = self.settle(until, ctx);
+    fn handle(&mut self, Flush(until): Flush, ctx: &mut Self::Context) -> Self::Result {
+        let done = self.flush(until, ctx);
         Box::pin(async move { done.await.is_ok() })
     }
 }
@@ -314,7 +316,7 @@ impl Handler<Retry> for StateKeeper {
     type Result = usize;
 
     fn handle(&mut self, Retry(alert_ids): Retry, ctx: &mut Self::Context) -> usize {
-        self.tell(ctx, |core, now| core.retry(alert_ids.as_deref(), now))
+        self.apply(ctx, |core, now| core.retry(alert_ids.as_deref(), now))
     }
 }
 
@@ -332,7 +334,7 @@ impl Handler<DropChannel> for StateKeeper {
     type Result = usize;
 
     fn handle(&mut self, DropChannel { channel, until }: DropChannel, ctx: &mut Self::Context) -> usize {
-        self.tell(ctx, |core, now| core.drop_channel(&channel, until, now))
+        self.apply(ctx, |core, now| core.drop_channel(&channel, until, now))
     }
 }
 
@@ -345,7 +347,7 @@ impl Handler<Withdraw> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, Withdraw(alert): Withdraw, ctx: &mut Self::Context) {
-        self.tell(ctx, |core, now| core.withdraw(&alert, now));
+        self.apply(ctx, |core, now| core.withdraw(&alert, now));
     }
 }
 
@@ -363,10 +365,10 @@ impl Handler<FleetIs> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, FleetIs { fault, channels }: FleetIs, ctx: &mut Self::Context) {
-        self.tell(ctx, |core, now| {
+        self.apply(ctx, |core, now| {
             core.others_have(channels);
-            core.fleet_is(fault, now);
-            core.look(now);
+            core.on_fleet_status(fault, now);
+            core.tick(now);
         });
     }
 }
@@ -380,9 +382,9 @@ impl Handler<LoadIs> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, LoadIs(fault): LoadIs, ctx: &mut Self::Context) {
-        self.tell(ctx, |core, now| {
-            core.load_is(fault, now);
-            core.look(now);
+        self.apply(ctx, |core, now| {
+            core.on_capacity_status(fault, now);
+            core.tick(now);
         });
     }
 }
@@ -406,12 +408,12 @@ impl Handler<Report> for StateKeeper {
 /// Stop, and hand over all that is known to the next keeper.
 #[derive(Message)]
 #[rtype(result = "keep::Keeper")]
-pub struct Retire;
+pub struct TakeSnapshot;
 
-impl Handler<Retire> for StateKeeper {
-    type Result = MessageResult<Retire>;
+impl Handler<TakeSnapshot> for StateKeeper {
+    type Result = MessageResult<TakeSnapshot>;
 
-    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: TakeSnapshot, ctx: &mut Self::Context) -> Self::Result {
         ctx.stop();
         MessageResult(self.core.hand_over(self.tools.time.moment()))
     }

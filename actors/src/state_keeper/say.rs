@@ -45,7 +45,7 @@ pub(super) fn say(line: Line) {
         Line::RecordsAnew { others } => {
             tracing::warn!(
                 others,
-                "a stored record is gone; the others are written anew, in case they are gone as well"
+                "a stored record is gone; the others are written again, in case they are gone as well"
             );
         }
         Line::RecordNewer { api_id, why } => {

@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
 use api_health_core::ApiId;
-use api_health_core::keep::{Keeper, Setup, Watch};
+use api_health_core::keep::{ConfigDiff, Keeper, Setup};
 use api_health_core::own::shards::SHARDS;
-use api_health_core::restart::{Deaths, RestartPolicy, Verdict};
+use api_health_core::restart::{Deaths, RestartDecision, RestartPolicy};
 
-use super::{FIRST_OF_PROBERS, Supervisor, Who};
+use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
 use crate::alerter::{self, Alerter};
 use crate::child::{Child, ExitReason};
-use crate::handle::Whereabouts;
+use crate::handle::AddrPublisher;
 use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::ports::{Notifier, StateStore};
 use crate::prober::Shared;
-use crate::state_keeper::{self, GoBy, ProbeCompleted, Retire, StateKeeper, Tools};
+use crate::state_keeper::{self, ApplyConfigs, ProbeCompleted, StateKeeper, TakeSnapshot, Tools};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use crate::world::World;
@@ -32,7 +32,7 @@ const RETIRE_MAX: Duration = Duration::from_secs(5);
 /// The outcome batcher of a thread of probers.
 pub(crate) struct Batcher {
     pub(crate) child: Option<Child<OutcomeBatcher>>,
-    whereabouts: Whereabouts<Recipient<ProbeCompleted>>,
+    whereabouts: AddrPublisher<Recipient<ProbeCompleted>>,
     /// What the probers of its thread share.
     pub(super) shared: Arc<Shared>,
     deaths: Deaths,
@@ -66,8 +66,8 @@ pub(crate) struct Chain {
     setup: Setup,
     pub(crate) alerter: Option<Child<Alerter>>,
     pub(crate) keeper: Option<Child<StateKeeper>>,
-    /// Where the keeper is, for those outside. It is not, while it reads the store.
-    pub(super) keeper_is: Whereabouts<Addr<StateKeeper>>,
+    /// The keeper's address, for other components; none while the keeper is loading from the store.
+    pub(super) keeper_is: AddrPublisher<Addr<StateKeeper>>,
     /// One for each thread of probers.
     pub(crate) batchers: Vec<Batcher>,
     /// Of alerter and keeper together.
@@ -78,7 +78,7 @@ pub(crate) struct Chain {
 impl Chain {
     pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>) -> Self {
         let batcher = || {
-            let whereabouts = Whereabouts::default();
+            let whereabouts = AddrPublisher::default();
             let shared = Shared {
                 probe: Arc::clone(&world.probe),
                 batcher: whereabouts.handle(),
@@ -95,7 +95,7 @@ impl Chain {
             instance: world.instance,
             store_name: world.store_name,
             version: env!("CARGO_PKG_VERSION"),
-            heeds_waits: !options.once,
+            resumes_backoff: !options.once,
             heartbeat: options.heartbeat,
             once: options.once,
             spread: options.spread,
@@ -109,7 +109,7 @@ impl Chain {
             setup,
             alerter: None,
             keeper: None,
-            keeper_is: Whereabouts::default(),
+            keeper_is: AddrPublisher::default(),
             deaths: Deaths::default(),
             phase: Phase::StartIsDue,
         }
@@ -132,7 +132,7 @@ impl Chain {
     /// Nothing is started any more.
     pub(super) fn escalated(&mut self) {
         if !self.is_up() {
-            self.keeper_is = Whereabouts::default(); // what it knows is what the store has
+            self.keeper_is = AddrPublisher::default(); // what it knows is what the store has
         }
     }
 }
@@ -149,7 +149,7 @@ impl Supervisor {
             None => {
                 let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
                 let alerter = move || Alerter::new(notifiers, delivery);
-                self.start_child(Who::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter)
+                self.start_child(ChildId::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter)
             }
         };
         let tools = Tools {
@@ -163,9 +163,9 @@ impl Supervisor {
         self.chain.alerter = Some(alerter);
         let is_new = snapshot.is_none();
         let now = self.time.moment();
-        let core = snapshot.map_or_else(|| Keeper::new(self.chain.setup.clone(), now), Keeper::begin_anew);
+        let core = snapshot.map_or_else(|| Keeper::new(self.chain.setup.clone(), now), Keeper::reset_for_restart);
         let keeper = move || StateKeeper::new(core, tools);
-        self.chain.keeper = Some(self.start_child(Who::Keeper, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
+        self.chain.keeper = Some(self.start_child(ChildId::Keeper, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
         self.chain.phase = Phase::Reads;
         if is_new {
             self.ownership.forget_loaded();
@@ -173,12 +173,12 @@ impl Supervisor {
         if self.ownership.is_unread() && is_new {
             self.load(ctx);
         } else {
-            self.chain_is_up(ctx);
+            self.on_chain_up(ctx);
         }
     }
 
     /// The keeper knows all that it has to: probing goes on.
-    pub(super) fn chain_is_up(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn on_chain_up(&mut self, ctx: &mut Context<Self>) {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.escalated) else { return };
         self.chain.keeper_is.set(Some(keeper.addr.clone()));
         self.chain.phase = Phase::Up;
@@ -186,7 +186,7 @@ impl Supervisor {
         let started = self.configs.running.values().cloned().collect::<Vec<_>>();
         if !started.is_empty() {
             let configured = if self.options.closes_unconfigured { self.configs.configured() } else { None };
-            self.tell_keeper(GoBy(Watch { started, configured, ..Watch::default() }), ctx);
+            self.send_to_keeper(ApplyConfigs(ConfigDiff { started, configured, ..ConfigDiff::default() }), ctx);
         }
         self.tell_of_those_given_up(ctx);
         for index in 0..self.chain.batchers.len() {
@@ -202,14 +202,14 @@ impl Supervisor {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.chain.batchers[index].is_up()) else { return };
         let keeper = keeper.addr.clone().recipient();
         let batcher = move || OutcomeBatcher::new(keeper);
-        let child = self.start_child(Who::Batcher(index), outcome_batcher::MAILBOX_CAPACITY, ctx, batcher);
+        let child = self.start_child(ChildId::Batcher(index), outcome_batcher::MAILBOX_CAPACITY, ctx, batcher);
         self.chain.batchers[index].set(Some(child));
     }
 
     /// Alerter or keeper is dead: the rest of the chain is stopped in reverse, and all are started again in order.
-    pub(super) fn restart_chain(&mut self, who: &Who, reason: ExitReason, ctx: &mut Context<Self>) {
+    pub(super) fn restart_chain(&mut self, who: &ChildId, reason: ExitReason, ctx: &mut Context<Self>) {
         match who {
-            Who::Alerter => self.chain.alerter = None,
+            ChildId::Alerter => self.chain.alerter = None,
             _ => self.chain.keeper = None,
         }
         let Some(after) = self.restarts_after(who, reason) else { return };
@@ -238,7 +238,7 @@ impl Supervisor {
     /// The outcome batcher of a thread is dead. What it had in its hands is asked for again by the probers that it was of.
     pub(super) fn restart_batcher(&mut self, index: usize, reason: ExitReason, ctx: &mut Context<Self>) {
         self.chain.batchers[index].set(None);
-        let Some(after) = self.restarts_after(&Who::Batcher(index), reason) else { return };
+        let Some(after) = self.restarts_after(&ChildId::Batcher(index), reason) else { return };
         ctx.run_later(after, move |supervisor, ctx| {
             // Unless the whole chain is about to be started again.
             if supervisor.chain.is_up() && !supervisor.escalated {
@@ -256,15 +256,15 @@ impl Supervisor {
     }
 
     /// Counts the death of a member of the chain. How soon it is started again; `None`: the process has to end.
-    fn restarts_after(&mut self, who: &Who, reason: ExitReason) -> Option<Duration> {
+    fn restarts_after(&mut self, who: &ChildId, reason: ExitReason) -> Option<Duration> {
         let now = self.uptime();
         let deaths = match who {
-            Who::Batcher(index) => &mut self.chain.batchers[*index].deaths,
+            ChildId::Batcher(index) => &mut self.chain.batchers[*index].deaths,
             _ => &mut self.chain.deaths,
         };
-        let verdict = deaths.count(now, &RestartPolicy::CHAIN, 0);
+        let decision = deaths.count(now, &RestartPolicy::CHAIN, 0);
         let (actor, deaths) = (who.name(), deaths.recent());
-        let Verdict::Restart { after } = verdict else {
+        let RestartDecision::Restart { after } = decision else {
             self.escalate(actor, reason);
             return None;
         };
@@ -276,7 +276,7 @@ impl Supervisor {
 
 /// All that a live keeper knows; `None` if it does not answer.
 async fn retire(keeper: &Addr<StateKeeper>) -> Option<Keeper> {
-    let snapshot = tokio::time::timeout(RETIRE_MAX, keeper.send(Retire)).await.ok().and_then(Result::ok);
+    let snapshot = tokio::time::timeout(RETIRE_MAX, keeper.send(TakeSnapshot)).await.ok().and_then(Result::ok);
     if snapshot.is_none() {
         tracing::error!("the state-keeper handed nothing over; its next life goes on from what is stored");
     }

@@ -9,19 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use api_health_core::keep::Watch;
+use api_health_core::keep::ConfigDiff;
 use api_health_core::own::notices::{CHANGED_IDS_MAX, ConfigsRevision, Notice};
 use api_health_core::own::records::WorkerRecord;
-use api_health_core::roster::{self, Plan, Roster};
+use api_health_core::roster::{self, Roster, RosterChanges};
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::Supervisor;
-use super::source::{How, Reading, Source, read, read_some, revision};
+use super::source::{ReadMode, ReadResult, Source, read, read_some, revision};
 use crate::lease_holder::Sight;
 use crate::ports::{ConfigSource, LoadedConfigs};
-use crate::state_keeper::GoBy;
+use crate::state_keeper::ApplyConfigs;
 
 /// How often sources are asked whether they changed, where that is cheap to tell.
 pub(super) const REVISION_EVERY: Duration = Duration::from_secs(1);
@@ -52,7 +52,6 @@ pub struct LoadReport {
 /// The sources, and what is under way with them.
 pub(super) struct Configs {
     sources: Vec<Source>,
-    /// What runs.
     pub(super) running: Roster,
     loading: bool,
     /// Loads begun so far: the number of the latest one.
@@ -65,7 +64,7 @@ pub(super) struct Configs {
     asking: bool,
     /// Something was read while the chain was down.
     apply_when_up: bool,
-    doubled: HashSet<ApiId>,
+    duplicates: HashSet<ApiId>,
     /// Which APIs have a row is known for certain: every source was read, nobody is writing it, and none is empty all at once.
     is_certain: bool,
     /// States without a row were looked for.
@@ -90,7 +89,7 @@ impl Configs {
             loaded_at: Instant::now(),
             asking: false,
             apply_when_up: false,
-            doubled: HashSet::new(),
+            duplicates: HashSet::new(),
             is_certain: false,
             closed_unconfigured: false,
             waiting: Vec::new(),
@@ -110,14 +109,14 @@ impl Configs {
     }
 
     /// Whether what was just read asks for anything to be done with what is owned.
-    fn differ(&self, readings: &[Reading], is_owned: impl Fn(&ApiId) -> bool, now: Duration) -> bool {
-        if readings.iter().all(Reading::is_unchanged) {
+    fn differ(&self, readings: &[ReadResult], is_owned: impl Fn(&ApiId) -> bool, now: Duration) -> bool {
+        if readings.iter().all(ReadResult::is_unchanged) {
             return false;
         }
         let rosters: Vec<Roster> = self.sources.iter().zip(readings).map(|(s, r)| s.with(r, now)).collect();
         let (mut configured, _) = roster::merge(&rosters);
         configured.retain(|api_id, _| is_owned(api_id));
-        roster::plan(&self.running, &configured) != Plan::default()
+        roster::plan(&self.running, &configured) != RosterChanges::default()
     }
 
     /// Other APIs are owned: what was read last is applied to those as well, and their states without a row are looked for.
@@ -164,11 +163,11 @@ impl Supervisor {
     /// Reads every source that may have changed; only one reading at a time.
     pub(super) fn reload(&mut self, ctx: &mut Context<Self>) {
         let now = self.uptime();
-        let all = self.configs.sources.iter().map(|source| How::Unless(source.known(now))).collect();
+        let all = self.configs.sources.iter().map(|source| ReadMode::IfChanged(source.known(now))).collect();
         self.read_sources(all, ctx);
     }
 
-    fn read_sources(&mut self, how: Vec<How>, ctx: &mut Context<Self>) {
+    fn read_sources(&mut self, how: Vec<ReadMode>, ctx: &mut Context<Self>) {
         if self.stopping.is_some() || self.escalated {
             self.configs.forget_waiters();
             return;
@@ -180,8 +179,8 @@ impl Supervisor {
         self.configs.loading = true;
         self.configs.begun += 1;
         let number = self.configs.begun;
-        let is_again = how.iter().any(|how| matches!(how, How::AgainUnless(_)));
-        let is_of_all = !how.iter().any(|how| matches!(how, How::Not));
+        let is_again = how.iter().any(|how| matches!(how, ReadMode::AgainIfChanged(_)));
+        let is_of_all = !how.iter().any(|how| matches!(how, ReadMode::Skip));
         let revision = if is_of_all { self.revision_of_all().map(|all| all.revision) } else { None };
         if is_of_all {
             self.configs.loaded_at = Instant::now();
@@ -209,8 +208,8 @@ impl Supervisor {
         }));
     }
 
-    fn loaded(&mut self, results: Vec<Reading>, ctx: &mut Context<Self>) {
-        if results.iter().all(Reading::is_unchanged) && !self.configs.apply_when_up {
+    fn loaded(&mut self, results: Vec<ReadResult>, ctx: &mut Context<Self>) {
+        if results.iter().all(ReadResult::is_unchanged) && !self.configs.apply_when_up {
             return self.answer_waiters();
         }
         let before = self.tells_others().then(|| self.configs.rows());
@@ -234,15 +233,15 @@ impl Supervisor {
             return;
         }
         self.configs.apply_when_up = false;
-        let (mut configured, doubled) = roster::merge(self.configs.sources.iter().map(Source::roster));
+        let (mut configured, duplicates) = roster::merge(self.configs.sources.iter().map(Source::roster));
         configured.retain(|api_id, _| self.ownership.is_ready(api_id));
-        let doubled: HashSet<ApiId> = doubled.into_iter().collect();
-        for api_id in doubled.difference(&self.configs.doubled) {
+        let duplicates: HashSet<ApiId> = duplicates.into_iter().collect();
+        for api_id in duplicates.difference(&self.configs.duplicates) {
             let has_it = self.configs.sources.iter().filter(|source| source.roster().contains_key(api_id));
             let sources = has_it.map(|source| source.port.name()).collect::<Vec<_>>().join(" and ");
             tracing::warn!(%api_id, sources, "more than one source has this API; the first one counts");
         }
-        self.configs.doubled = doubled;
+        self.configs.duplicates = duplicates;
         if self.stopping.is_none() {
             self.carry_out(roster::plan(&self.configs.running, &configured), ctx);
         }
@@ -260,7 +259,7 @@ impl Supervisor {
         }
     }
 
-    fn carry_out(&mut self, plan: Plan, ctx: &mut Context<Self>) {
+    fn carry_out(&mut self, plan: RosterChanges, ctx: &mut Context<Self>) {
         let (started, changed, stopped) = (plan.start.len(), plan.change.len(), plan.stop.len());
         self.tell_the_keeper_of(&plan, ctx);
         for (api_id, _) in plan.stop {
@@ -284,24 +283,28 @@ impl Supervisor {
     }
 
     /// Before the probers that it is about are started, so that no outcome comes before it.
-    fn tell_the_keeper_of(&mut self, plan: &Plan, ctx: &mut Context<Self>) {
+    fn tell_the_keeper_of(&mut self, plan: &RosterChanges, ctx: &mut Context<Self>) {
         let look = self.options.closes_unconfigured && !self.configs.closed_unconfigured;
         let configured = if look { self.configs.configured() } else { None };
         self.configs.closed_unconfigured |= configured.is_some();
-        let watch =
-            Watch { started: plan.start.clone(), changed: plan.change.clone(), stopped: plan.stop.clone(), configured };
-        self.tell_keeper(GoBy(watch), ctx);
+        let watch = ConfigDiff {
+            started: plan.start.clone(),
+            changed: plan.change.clone(),
+            stopped: plan.stop.clone(),
+            configured,
+        };
+        self.send_to_keeper(ApplyConfigs(watch), ctx);
     }
 
     /// Looks for changes where that is cheap, every second, and everywhere when `reload_every` is over.
-    pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn on_tick(&mut self, ctx: &mut Context<Self>) {
         if self.configs.loading || self.configs.asking || self.options.once || self.stopping.is_some() {
             return;
         }
         let every = if self.is_follower() { FOLLOW_EVERY } else { self.options.reload_every };
         let now = self.uptime();
         if self.configs.loaded_at.elapsed() >= every {
-            let again = self.configs.sources.iter().map(|source| How::AgainUnless(source.known(now))).collect();
+            let again = self.configs.sources.iter().map(|source| ReadMode::AgainIfChanged(source.known(now))).collect();
             return self.read_sources(again, ctx);
         }
         self.close_unconfigured(now, ctx);
@@ -315,10 +318,14 @@ impl Supervisor {
             supervisor.configs.asking = false;
             let now = supervisor.uptime();
             let sources = supervisor.configs.sources.iter().zip(revisions);
-            let how: Vec<How> = sources
-                .map(|(source, revision)| if source.is_look_due(revision, now) { How::Unless(None) } else { How::Not })
+            let how: Vec<ReadMode> = sources
+                .map(
+                    |(source, revision)| {
+                        if source.is_look_due(revision, now) { ReadMode::IfChanged(None) } else { ReadMode::Skip }
+                    },
+                )
                 .collect();
-            let is_any_due = how.iter().any(|how| !matches!(how, How::Not));
+            let is_any_due = how.iter().any(|how| !matches!(how, ReadMode::Skip));
             if is_any_due && !supervisor.configs.loading {
                 supervisor.read_sources(how, ctx);
             }
@@ -345,14 +352,14 @@ impl Supervisor {
 
     /// Another worker reads all rows each time, and says what changed: the owner of the first shard.
     fn is_follower(&self) -> bool {
-        self.ownership.handle.is_some() && self.configs.read > 0 && !self.ownership.owns_first()
+        self.ownership.handle.is_some() && self.configs.read > 0 && !self.ownership.is_leader()
     }
 
     /// Whether this is the owner of the first shard, and there are others to be told what it finds changed.
     fn tells_others(&self) -> bool {
         let has_others =
             |sight: &Sight| sight.fleet.as_ref().is_some_and(|fleet| fleet.others.values().any(WorkerRecord::is_live));
-        let handle = self.ownership.handle.as_ref().filter(|_| self.ownership.owns_first());
+        let handle = self.ownership.handle.as_ref().filter(|_| self.ownership.is_leader());
         self.configs.read > 1 && handle.is_some_and(|handle| has_others(&handle.sight().borrow()))
     }
 

@@ -1,7 +1,7 @@
 //! The supervisor: parent of every other actor. It starts them in order, starts the dead again, replaces what hangs, and
 //! stops them in reverse.
 //!
-//! Every child, of whatever kind, is started by [`Supervisor::start_child`], and its end comes back as one [`Ended`]. What
+//! Every child, of whatever kind, is started by [`Supervisor::start_child`], and its end comes back as one [`ChildExited`]. What
 //! follows is by [`RestartPolicy`](api_health_core::restart::RestartPolicy) for all of them:
 //!
 //! | child | mailbox | its death costs | past the intensity |
@@ -25,10 +25,10 @@ mod configs;
 mod ownership;
 mod probers;
 mod progress;
-mod ramp;
 mod shards;
 mod slot;
 mod source;
+mod startup_spread;
 mod watchdog;
 
 use std::sync::Arc;
@@ -76,7 +76,7 @@ pub struct Fatal {
 
 /// A child of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum ChildId {
     Alerter,
     Keeper,
     /// Of so many a thread of probers.
@@ -84,7 +84,7 @@ pub(crate) enum Who {
     Prober(ApiId),
 }
 
-impl Who {
+impl ChildId {
     /// What people call it.
     const fn name(&self) -> &'static str {
         match self {
@@ -99,8 +99,8 @@ impl Who {
 /// The notice of a child's death.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Ended {
-    who: Who,
+struct ChildExited {
+    who: ChildId,
     /// Which of its lives, so that a late notice is not taken for the death of the next one.
     life: u32,
     reason: ExitReason,
@@ -176,7 +176,7 @@ impl Supervisor {
     }
 
     /// Starts a life of a child, whichever.
-    fn start_child<A, F>(&mut self, who: Who, mailbox_capacity: usize, ctx: &Context<Self>, factory: F) -> Child<A>
+    fn start_child<A, F>(&mut self, who: ChildId, mailbox_capacity: usize, ctx: &Context<Self>, factory: F) -> Child<A>
     where
         A: Actor<Context = Context<A>>,
         F: FnOnce() -> A + Send + 'static,
@@ -184,10 +184,10 @@ impl Supervisor {
         self.next_life = self.next_life.wrapping_add(1);
         let (life, supervisor) = (self.next_life, ctx.address());
         let thread = match &who {
-            Who::Alerter => 0,
-            Who::Keeper => 1,
-            Who::Batcher(index) => FIRST_OF_PROBERS + index,
-            Who::Prober(api_id) => FIRST_OF_PROBERS + self.chain.index_of(api_id),
+            ChildId::Alerter => 0,
+            ChildId::Keeper => 1,
+            ChildId::Batcher(index) => FIRST_OF_PROBERS + index,
+            ChildId::Prober(api_id) => FIRST_OF_PROBERS + self.chain.index_of(api_id),
         };
         let is_alone = self.options.arbiters == 0;
         let start = || if is_alone { Thread::current() } else { Thread::start(&self.time) };
@@ -196,17 +196,17 @@ impl Supervisor {
             clippy::disallowed_methods,
             reason = "a notice must never be refused; there is one for each life, which is its bound"
         )]
-        let ended = move |reason| supervisor.do_send(Ended { who, life, reason });
+        let ended = move |reason| supervisor.do_send(ChildExited { who, life, reason });
         child::start(thread, life, mailbox_capacity, factory, ended)
     }
 
     /// Whether this is the present life of that child.
-    fn is_present(&self, who: &Who, life: u32) -> bool {
+    fn is_present(&self, who: &ChildId, life: u32) -> bool {
         let present = match who {
-            Who::Alerter => self.chain.alerter.as_ref().map(|child| child.life),
-            Who::Keeper => self.chain.keeper.as_ref().map(|child| child.life),
-            Who::Batcher(index) => self.chain.batchers[*index].child.as_ref().map(|child| child.life),
-            Who::Prober(api_id) => self.probers.child(api_id).map(|child| child.life),
+            ChildId::Alerter => self.chain.alerter.as_ref().map(|child| child.life),
+            ChildId::Keeper => self.chain.keeper.as_ref().map(|child| child.life),
+            ChildId::Batcher(index) => self.chain.batchers[*index].child.as_ref().map(|child| child.life),
+            ChildId::Prober(api_id) => self.probers.child(api_id).map(|child| child.life),
         };
         present == Some(life)
     }
@@ -238,7 +238,7 @@ impl Supervisor {
     }
 
     /// Sends without waiting for the answer. A mailbox that is full or closed belongs to somebody who is replaced.
-    fn tell<A, M>(&self, to: &Addr<A>, message: M, ctx: &mut Context<Self>)
+    fn send<A, M>(&self, to: &Addr<A>, message: M, ctx: &mut Context<Self>)
     where
         A: Actor<Context = Context<A>> + Handler<M>,
         M: Message + Send + 'static,
@@ -249,13 +249,13 @@ impl Supervisor {
     }
 
     /// A keeper that dies before it looks is told again by its next life's start.
-    fn tell_keeper<M>(&self, message: M, ctx: &mut Context<Self>)
+    fn send_to_keeper<M>(&self, message: M, ctx: &mut Context<Self>)
     where
         StateKeeper: Handler<M>,
         M: Message<Result = ()> + Send + 'static,
     {
         if let Some(keeper) = &self.chain.keeper {
-            self.tell(&keeper.addr, message, ctx);
+            self.send(&keeper.addr, message, ctx);
         }
     }
 }
@@ -267,26 +267,26 @@ impl Actor for Supervisor {
         self.start_leases(ctx);
         self.start_chain(None, ctx);
         ctx.run_interval(REVISION_EVERY, Self::look_at_fleet);
-        ctx.run_interval(REVISION_EVERY, Self::look_around);
+        ctx.run_interval(REVISION_EVERY, Self::on_tick);
         ctx.run_interval(SCAN_EVERY, Self::scan);
     }
 }
 
-impl Handler<Ended> for Supervisor {
+impl Handler<ChildExited> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Ended { who, life, reason }: Ended, ctx: &mut Self::Context) {
+    fn handle(&mut self, ChildExited { who, life, reason }: ChildExited, ctx: &mut Self::Context) {
         if self.escalated || !self.is_present(&who, life) {
             return; // of an earlier life, or of an API that is no longer watched
         }
         let is_thread_gone = reason == ExitReason::ArbiterGone;
         match who {
-            Who::Prober(api_id) if is_thread_gone => self.replace_thread(self.chain.index_of(&api_id), reason, ctx),
-            Who::Prober(api_id) => self.prober_ended(&api_id, &reason, ctx),
-            Who::Batcher(index) if is_thread_gone => self.replace_thread(index, reason, ctx),
-            Who::Batcher(index) => self.restart_batcher(index, reason, ctx),
-            Who::Alerter | Who::Keeper => {
-                self.threads[usize::from(who == Who::Keeper)].take_if(|_| is_thread_gone);
+            ChildId::Prober(api_id) if is_thread_gone => self.replace_thread(self.chain.index_of(&api_id), reason, ctx),
+            ChildId::Prober(api_id) => self.prober_ended(&api_id, &reason, ctx),
+            ChildId::Batcher(index) if is_thread_gone => self.replace_thread(index, reason, ctx),
+            ChildId::Batcher(index) => self.restart_batcher(index, reason, ctx),
+            ChildId::Alerter | ChildId::Keeper => {
+                self.threads[usize::from(who == ChildId::Keeper)].take_if(|_| is_thread_gone);
                 self.restart_chain(&who, reason, ctx);
             }
         }
@@ -325,7 +325,7 @@ impl Handler<StopProbing> for Supervisor {
         let (waiter, done) = oneshot::channel();
         self.stopping.get_or_insert_default().push(waiter);
         for (_, running) in self.probers.running() {
-            self.tell(&running.child.addr, Stop, ctx);
+            self.send(&running.child.addr, Stop, ctx);
         }
         ctx.run_later(within, |supervisor, _| {
             let probes = supervisor.probers.running().count();

@@ -11,17 +11,17 @@ use api_health_core::own::shards::{SHARDS, Shard, ShardSet};
 use tokio::sync::oneshot;
 
 use crate::lease_holder::{Gained, LeaseHandle, Sight};
-use crate::lease_view::{Figures, LeaseView};
+use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::world::LeaseParts;
 
-/// Fewer workers than are expected are told after this long: one that is started anew is not missed.
+/// Fewer workers than are expected are told after this long: one that is started again is not missed.
 pub(super) const SHORT_FOR: Duration = Duration::from_secs(60);
 
 /// A shard that is held.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     grant: Grant,
-    /// Its records are with the keeper, so it is probed. It stays so when it is granted anew: it was not lost in between.
+    /// Its records are with the keeper, so it is probed. It stays so when it is granted again: it was not lost in between.
     is_loaded: bool,
     /// Its records are still to be read for this grant.
     is_to_read: bool,
@@ -43,7 +43,7 @@ pub(super) struct Ownership {
     /// Dropped with the supervisor: the lease holder ends then.
     pub(super) alive: Option<oneshot::Sender<()>>,
     pub(super) view: LeaseView,
-    pub(super) figures: Figures,
+    pub(super) figures: NextHeartbeat,
     pub(super) expected: Option<usize>,
     pub(super) alone: bool,
     /// Since when fewer workers live than are expected.
@@ -77,7 +77,7 @@ impl Ownership {
             handle: None,
             alive: None,
             view: LeaseView::for_ever(),
-            figures: Figures::default(),
+            figures: NextHeartbeat::default(),
             short_since: None,
             acted: VecDeque::new(),
             leaving_waiters: Vec::new(),
@@ -92,8 +92,8 @@ impl Ownership {
     }
 
     /// Whether what concerns all is seen to here.
-    pub(super) fn owns_first(&self) -> bool {
-        self.held.get(&Shard::FIRST).is_some_and(|held| held.is_loaded && !held.is_leaving)
+    pub(super) fn is_leader(&self) -> bool {
+        self.held.get(&Shard::LEADER).is_some_and(|held| held.is_loaded && !held.is_leaving)
     }
 
     /// These were taken.
@@ -105,7 +105,7 @@ impl Ownership {
         }
     }
 
-    /// The records of what is held are read anew: what a keeper that is dead sent may still land.
+    /// The records of what is held are read again: what a keeper that is dead sent may still land.
     pub(super) fn forget_loaded(&mut self) {
         for held in self.held.values_mut() {
             held.grant.clean = held.grant.epoch == 0;
@@ -144,7 +144,7 @@ impl Ownership {
     pub(super) fn loaded(&mut self, shard: Shard, epoch: u64, found: u64) -> Option<bool> {
         let held = self.held.get_mut(&shard)?;
         if held.grant.epoch != epoch || !held.is_to_read {
-            return Some(false); // it was granted anew meanwhile, and is read for that as well; or two readings ended
+            return Some(false); // it was granted again meanwhile, and is read for that as well; or two readings ended
         }
         let was_fresh = std::mem::take(&mut held.grant.fresh);
         held.is_to_read = false;
@@ -182,7 +182,7 @@ impl Ownership {
 
     /// Whether it is known what this process owns at first, and read: it has its share of what was free, or there is nothing for it
     /// to have.
-    pub(super) fn is_settled(&self, sight: &Sight) -> bool {
+    pub(super) fn has_its_share(&self, sight: &Sight) -> bool {
         let Some(fleet) = sight.fleet.as_ref().filter(|_| sight.session.is_some()) else { return false };
         if self.alone {
             return self.held.len() == usize::from(SHARDS) && !self.is_unread();

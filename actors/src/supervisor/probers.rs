@@ -6,28 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{AsyncContext, Context, SpawnHandle};
-use api_health_core::restart::Brake;
+use api_health_core::restart::RateLimiter;
 use api_health_core::schedule;
 use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
 use tokio::sync::watch;
 
-use super::ramp::Ramp;
-use super::slot::{Running, Slot, State};
-use super::{Supervisor, Who};
+use super::slot::{LiveProber, ProberSlot, State};
+use super::startup_spread::StartupSpread;
+use super::{ChildId, Supervisor};
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
 use crate::prober::{self, Prober, ProberInit, Reconfigure, Start};
 use crate::state_keeper::GivenUp;
 
 pub(crate) struct Probers {
-    pub(super) slots: HashMap<ApiId, Slot>,
+    pub(super) slots: HashMap<ApiId, ProberSlot>,
     /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
     due: BTreeSet<(Duration, ApiId)>,
     timer: Option<(Duration, SpawnHandle)>,
-    brake: Brake,
-    /// The brake lets the next one start at this uptime.
-    granted: Option<Duration>,
+    rate_limiter: RateLimiter,
+    /// The rate limiter lets the next one start at this uptime.
+    next_permit_at: Option<Duration>,
     /// How many there are, for whoever shows it.
     pub(super) count: watch::Sender<usize>,
 }
@@ -38,15 +38,15 @@ impl Default for Probers {
             slots: HashMap::new(),
             due: BTreeSet::new(),
             timer: None,
-            brake: Brake::per_second(RESTARTS_PER_SECOND),
-            granted: None,
+            rate_limiter: RateLimiter::per_second(RESTARTS_PER_SECOND),
+            next_permit_at: None,
             count: watch::Sender::new(0),
         }
     }
 }
 
 impl Probers {
-    pub(super) fn running(&self) -> impl Iterator<Item = (&ApiId, &Running)> {
+    pub(super) fn running(&self) -> impl Iterator<Item = (&ApiId, &LiveProber)> {
         self.slots.iter().filter_map(|(api_id, slot)| Some((api_id, slot.running()?)))
     }
 
@@ -92,8 +92,8 @@ impl Supervisor {
         for api in apis {
             let is_first = self.options.once || (self.options.probe_at_start && api.schedule.tick_is_open(now));
             let ticket = is_first.then(|| self.round.ticket());
-            let resume = ResumePoint { is_settled: !is_first, ticket, ..ResumePoint::nothing(now) };
-            let slot = Slot { faults: None, state: State::Waits { until: None, resume } };
+            let resume = ResumePoint { is_acknowledged: !is_first, ticket, ..ResumePoint::nothing(now) };
+            let slot = ProberSlot { faults: None, state: State::Waits { until: None, resume } };
             self.probers.slots.insert(api.api_id.clone(), slot);
         }
         self.start_waiting(None, ctx);
@@ -102,8 +102,8 @@ impl Supervisor {
     /// Starts the probers that wait for their batcher, of one thread or of all. Those whose outcome is missing probe soon,
     /// spread over a while; the others at their slots.
     pub(super) fn start_waiting(&mut self, thread: Option<usize>, ctx: &mut Context<Self>) {
-        let is_missing = |slot: &Slot| match &slot.state {
-            State::Waits { until: None, resume } => Some(!resume.is_settled),
+        let is_missing = |slot: &ProberSlot| match &slot.state {
+            State::Waits { until: None, resume } => Some(!resume.is_acknowledged),
             _ => None,
         };
         let waiting: Vec<(ApiId, bool)> = (self.probers.slots.iter())
@@ -112,7 +112,9 @@ impl Supervisor {
             .collect();
         let now = self.time.moment();
         let gap = |api_id: &ApiId| self.configs.running.get(api_id).map(|api| api.schedule.shortest_gap_from(now));
-        let ramp = Ramp::of(waiting.iter().filter(|(_, is_missing)| *is_missing).filter_map(|(api_id, _)| gap(api_id)));
+        let ramp = StartupSpread::of(
+            waiting.iter().filter(|(_, is_missing)| *is_missing).filter_map(|(api_id, _)| gap(api_id)),
+        );
         for (api_id, _) in waiting {
             let Some(api) = self.configs.running.get(&api_id) else { continue };
             let wait = ramp.wait(api, self.tick_slot(&api_id), now);
@@ -135,8 +137,8 @@ impl Supervisor {
         }
         let State::Waits { resume, .. } = std::mem::replace(&mut slot.state, State::Over) else { return };
         let now = self.time.moment();
-        let missed = api.schedule.missed(self.tick_slot(api_id), resume.accounted, now);
-        let is_missing = !resume.is_settled || missed > 0;
+        let missed = api.schedule.missed(self.tick_slot(api_id), resume.counted_until, now);
+        let is_missing = !resume.is_acknowledged || missed > 0;
         let (start, wait) = if self.options.once {
             (Start::Once(wait), wait)
         } else if is_missing && api.schedule.tick_is_open(now) {
@@ -152,13 +154,13 @@ impl Supervisor {
             self.stats.ticks_missed(missed);
             tracing::warn!(%api_id, missed, "ticks came while the prober was dead");
         }
-        let resume = ResumePoint { accounted: now, missed: resume.missed.saturating_add(missed), ..resume };
+        let resume = ResumePoint { counted_until: now, missed: resume.missed.saturating_add(missed), ..resume };
         let liveness = Arc::new(Liveness::new(resume, now.uptime.saturating_add(wait)));
         let init = ProberInit { start, liveness: Arc::clone(&liveness) };
         let prober = move || Prober::new(api, shared, init);
-        let child = self.start_child(Who::Prober(api_id.clone()), prober::MAILBOX_CAPACITY, ctx, prober);
+        let child = self.start_child(ChildId::Prober(api_id.clone()), prober::MAILBOX_CAPACITY, ctx, prober);
         if let Some(slot) = self.probers.slots.get_mut(api_id) {
-            slot.state = State::Runs(Running { child, began: now.uptime, liveness });
+            slot.state = State::Runs(LiveProber { child, began: now.uptime, liveness });
         }
     }
 
@@ -169,12 +171,12 @@ impl Supervisor {
         match &mut slot.state {
             State::Runs(_) => {
                 if let Some(prober) = self.probers.child(&api.api_id) {
-                    self.tell(&prober.addr, Reconfigure(Arc::clone(api)), ctx);
+                    self.send(&prober.addr, Reconfigure(Arc::clone(api)), ctx);
                 }
             }
             State::Waits { until, resume } => {
                 if !same_schedule {
-                    resume.accounted = now;
+                    resume.counted_until = now;
                 }
                 if slot.faults.take_if(|faults| faults.given_up.is_some()).is_some() && until.is_some() {
                     *until = Some(now.uptime);
@@ -197,7 +199,7 @@ impl Supervisor {
     }
 
     /// The present life of a prober is over. Its slot, if there is to be a next one.
-    fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut Slot> {
+    fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut ProberSlot> {
         let is_stopping = self.stopping.is_some();
         let slot = self.probers.slots.get_mut(api_id)?;
         let mut resume = slot.running()?.liveness.take_resume_point();
@@ -243,7 +245,7 @@ impl Supervisor {
 
     fn tell_that_it_is_given_up(&self, api_id: &ApiId, why: Option<String>, ctx: &mut Context<Self>) {
         if let (Some(why), Some(api)) = (why, self.configs.running.get(api_id).cloned()) {
-            self.tell_keeper(GivenUp { api, why }, ctx);
+            self.send_to_keeper(GivenUp { api, why }, ctx);
         }
     }
 
@@ -254,7 +256,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts those whose delay is over, as fast as the brake lets them, and sets the timer for the next.
+    /// Starts those whose delay is over, as fast as the rate limiter lets them, and sets the timer for the next.
     pub(super) fn start_due(&mut self, ctx: &mut Context<Self>) {
         if self.stopping.is_some() || self.escalated {
             return;
@@ -263,17 +265,18 @@ impl Supervisor {
         while let Some((at, _)) = self.probers.due.first()
             && *at <= now
         {
-            let granted = self.probers.granted.unwrap_or_else(|| now.saturating_add(self.probers.brake.wait(now)));
-            self.probers.granted = Some(granted);
-            if granted > now {
+            let next_permit_at =
+                self.probers.next_permit_at.unwrap_or_else(|| now.saturating_add(self.probers.rate_limiter.wait(now)));
+            self.probers.next_permit_at = Some(next_permit_at);
+            if next_permit_at > now {
                 break;
             }
             let Some((at, api_id)) = self.probers.due.pop_first() else { break };
-            let Some(Slot { state: State::Waits { until, .. }, .. }) = self.probers.slots.get_mut(&api_id) else {
+            let Some(ProberSlot { state: State::Waits { until, .. }, .. }) = self.probers.slots.get_mut(&api_id) else {
                 continue;
             };
             if until.take_if(|until| *until == at).is_some() && self.chain.batcher_of(&api_id).is_up() {
-                self.probers.granted = None;
+                self.probers.next_permit_at = None;
                 self.stats.restarted();
                 self.start_prober(&api_id, Duration::ZERO, ctx);
             }
@@ -283,7 +286,7 @@ impl Supervisor {
 
     fn arm_starts(&mut self, now: Duration, ctx: &mut Context<Self>) {
         let Some((at, _)) = self.probers.due.first() else { return };
-        let at = self.probers.granted.map_or(*at, |granted| granted.max(*at));
+        let at = self.probers.next_permit_at.map_or(*at, |next_permit_at| next_permit_at.max(*at));
         if let Some((armed, timer)) = self.probers.timer {
             if armed <= at && armed > now {
                 return;

@@ -21,7 +21,7 @@ use actix::{Handler, Message, MessageResult};
 use api_health_core::ApiId;
 use api_health_core::schedule::Moment;
 
-use super::slot::{Slot, State};
+use super::slot::{ProberSlot, State};
 use super::{FIRST_OF_PROBERS, Supervisor};
 
 /// A thread beats twice a second; after four beats that did not come, what lives on it is stuck for now.
@@ -87,22 +87,22 @@ impl Handler<AskProgress> for Supervisor {
 
 impl Supervisor {
     /// Whether it runs, and is overdue, or its thread is silent.
-    fn does_not_move(&self, api_id: &ApiId, slot: &Slot, now: Duration) -> bool {
+    fn does_not_move(&self, api_id: &ApiId, slot: &ProberSlot, now: Duration) -> bool {
         let Some(running) = slot.running() else { return false };
         let thread = &self.threads[FIRST_OF_PROBERS + self.chain.index_of(api_id)];
         running.liveness.is_overdue(now) || thread.as_ref().is_some_and(|thread| thread.silent_for(now) >= SILENT_AFTER)
     }
 
     /// Whether a probe of it is due or under way.
-    fn owes_a_probe(&self, api_id: &ApiId, slot: &Slot, now: Moment) -> bool {
+    fn owes_a_probe(&self, api_id: &ApiId, slot: &ProberSlot, now: Moment) -> bool {
         let resume = match &slot.state {
             State::Runs(running) => return running.liveness.is_due(now.uptime),
             State::Waits { resume, .. } => resume,
             State::Over => return false,
         };
         let Some(api) = self.configs.running.get(api_id) else { return false };
-        let is_lost = !resume.is_settled && api.schedule.tick_is_open(now);
-        is_lost || api.schedule.missed(self.tick_slot(api_id), resume.accounted, now) > 0
+        let is_lost = !resume.is_acknowledged && api.schedule.tick_is_open(now);
+        is_lost || api.schedule.missed(self.tick_slot(api_id), resume.counted_until, now) > 0
     }
 }
 

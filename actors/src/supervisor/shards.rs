@@ -20,14 +20,14 @@ use tokio::time::Instant;
 
 use super::ownership::shard;
 use super::progress::{AskProgress, Asker};
-use super::{Supervisor, Who};
+use super::{ChildId, Supervisor};
 use crate::child::ExitReason;
 use crate::lease_holder::{LeaseChange, LeaseHandle, LeaseHolder, Renewals, Report, Sight};
-use crate::lease_view::{Figures, LeaseView};
+use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::ports::StoreError;
 use crate::prober::Again;
 use crate::retry::{RetryPolicy, Waits};
-use crate::state_keeper::{DropChannel, FleetIs, Gain, KeeperAsks, LetGo, Lose, Retry, Withdraw};
+use crate::state_keeper::{DropChannel, DropShards, FleetIs, Gain, KeeperAsks, ReleaseShards, Retry, Withdraw};
 
 /// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
 const LOAD_MAX: Duration = Duration::from_secs(60);
@@ -43,9 +43,9 @@ impl Supervisor {
     pub(super) fn start_leases(&mut self, ctx: &mut Context<Self>) {
         let Some(parts) = self.ownership.parts.take() else { return };
         let supervisor = ctx.address();
-        let figures = Figures::clone(&self.ownership.figures);
+        let figures = NextHeartbeat::clone(&self.ownership.figures);
         let ask = move || {
-            let (supervisor, figures) = (supervisor.clone(), Figures::clone(&figures));
+            let (supervisor, figures) = (supervisor.clone(), NextHeartbeat::clone(&figures));
             async move {
                 let is_made =
                     supervisor.send(AskProgress(Asker::Leases)).await.is_ok_and(|progress| progress.is_made());
@@ -59,7 +59,7 @@ impl Supervisor {
         self.ownership.alive = Some(alive);
         actix_rt::spawn(async move { drop(select(pin!(holder.run()), gone).await) });
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
-        self.ownership.view = LeaseView::of(handle.clone(), Figures::clone(&self.ownership.figures));
+        self.ownership.view = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.figures));
         if self.options.once {
             self.end_where_leases_are_refused(&handle, ctx);
         }
@@ -124,14 +124,14 @@ impl Supervisor {
                         }
                     }
                     if !gone.is_empty() {
-                        supervisor.tell_keeper(Lose(gone), ctx);
+                        supervisor.send_to_keeper(DropShards(gone), ctx);
                     }
                     supervisor.loaded_shards(ctx);
-                    supervisor.load(ctx); // what was granted anew meanwhile
+                    supervisor.load(ctx); // what was granted again meanwhile
                 }
                 // A round has no later: one that watched nothing must not look like one that did.
                 Some(Err(why)) if !supervisor.chain.is_up() || supervisor.options.once => {
-                    supervisor.escalate(Who::Keeper.name(), ExitReason::Unstartable(why));
+                    supervisor.escalate(ChildId::Keeper.name(), ExitReason::Unstartable(why));
                 }
                 Some(Err(why)) => {
                     tracing::error!(why, "what was taken over is not watched yet: its states cannot be read");
@@ -144,7 +144,7 @@ impl Supervisor {
 
     /// Says once that it is known what this process owns at first.
     fn note_joined(&mut self, sight: &Sight) {
-        if !self.ownership.has_joined && self.ownership.is_settled(sight) {
+        if !self.ownership.has_joined && self.ownership.has_its_share(sight) {
             self.ownership.has_joined = true;
             for waiter in self.ownership.joining.drain(..) {
                 let _ = waiter.send(Ok(())); // whoever gave up waiting needs no answer
@@ -167,7 +167,7 @@ impl Supervisor {
             self.apply_configs(ctx);
             self.release(ctx);
         } else {
-            self.chain_is_up(ctx);
+            self.on_chain_up(ctx);
         }
     }
 
@@ -177,7 +177,7 @@ impl Supervisor {
         self.stop_probing_in(&self.ownership.leaving());
         let can_go = self.ownership.can_go();
         if !can_go.is_empty() && self.chain.is_up() {
-            self.tell_keeper(LetGo(can_go), ctx);
+            self.send_to_keeper(ReleaseShards(can_go), ctx);
         }
     }
 
@@ -193,7 +193,7 @@ impl Supervisor {
     fn lose(&mut self, shards: ShardSet, ctx: &mut Context<Self>) {
         self.stop_probing_in(&shards);
         self.ownership.remove(&shards);
-        self.tell_keeper(Lose(shards), ctx);
+        self.send_to_keeper(DropShards(shards), ctx);
     }
 
     /// Probes under way are cut: what they would find is for the next owner to find.
@@ -232,7 +232,7 @@ impl Supervisor {
         let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
         let now = self.uptime();
         let fault = self.ownership.fault(&sight, now);
-        self.tell_keeper(FleetIs { fault, channels }, ctx);
+        self.send_to_keeper(FleetIs { fault, channels }, ctx);
         for ask in self.ownership.open_asks(&sight) {
             let id = ask.id.clone();
             if self.act_on(ask, ctx) {
@@ -246,10 +246,10 @@ impl Supervisor {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| self.chain.is_up()) else { return false };
         match what {
             AskFor::Retry { alert_ids } => {
-                self.tell(&keeper.addr, Retry(alert_ids), ctx);
+                self.send(&keeper.addr, Retry(alert_ids), ctx);
             }
             AskFor::DropChannel { channel } => {
-                self.tell(&keeper.addr, DropChannel { channel, until: at }, ctx);
+                self.send(&keeper.addr, DropChannel { channel, until: at }, ctx);
             }
             AskFor::Withdraw { api_id, incident_id, told: kind } => {
                 if !self.ownership.is_ready(&api_id) {
@@ -323,7 +323,7 @@ impl Handler<KeeperAsks> for Supervisor {
         match asks {
             KeeperAsks::ProbeAgain(api_id) => {
                 if let Some(prober) = self.probers.child(&api_id) {
-                    self.tell(&prober.addr, Again, ctx);
+                    self.send(&prober.addr, Again, ctx);
                 }
             }
             // One that was said of an earlier grant says nothing of this one.
@@ -336,7 +336,7 @@ impl Handler<KeeperAsks> for Supervisor {
                     handle.found_epoch(shard, epoch);
                 }
             }
-            KeeperAsks::LetGo(shards) => {
+            KeeperAsks::ShardsReleased(shards) => {
                 let left = self.ownership.can_go().intersection(&shards).copied().collect();
                 let epochs = self.ownership.remove(&left);
                 if let Some(handle) = &self.ownership.handle {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::restart::{Deaths, RestartPolicy, Verdict};
+use api_health_core::restart::{Deaths, RestartDecision, RestartPolicy};
 
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
@@ -14,14 +14,14 @@ use crate::prober::Prober;
 const HANGS_MAX: u32 = 3;
 
 /// The prober of one API.
-pub(crate) struct Slot {
+pub(crate) struct ProberSlot {
     /// `None` for one that is well, as nearly all are.
     pub(super) faults: Option<Box<Faults>>,
     pub(super) state: State,
 }
 
 pub(super) enum State {
-    Runs(Running),
+    Runs(LiveProber),
     /// It is started at this uptime; `None`: as soon as its batcher is there.
     Waits {
         until: Option<Duration>,
@@ -31,7 +31,7 @@ pub(super) enum State {
     Over,
 }
 
-pub(super) struct Running {
+pub(super) struct LiveProber {
     pub(super) child: Child<Prober>,
     pub(super) began: Duration,
     pub(super) liveness: Arc<Liveness>,
@@ -49,8 +49,8 @@ pub(super) struct Faults {
     hangs: u32,
 }
 
-impl Slot {
-    pub(super) fn running(&self) -> Option<&Running> {
+impl ProberSlot {
+    pub(super) fn running(&self) -> Option<&LiveProber> {
         if let State::Runs(running) = &self.state { Some(running) } else { None }
     }
 
@@ -83,21 +83,21 @@ impl Slot {
     ) -> (Duration, bool) {
         let has_hung_before = self.has_hung();
         let faults = self.faults.get_or_insert_default();
-        let mut verdict = faults.deaths.count(now, policy, spread);
+        let mut decision = faults.deaths.count(now, policy, spread);
         let mut how_often = format!("it died {} times within {} s", faults.deaths.recent(), policy.period.as_secs());
         if *reason == ExitReason::Hung {
             faults.hangs = if has_hung_before { faults.hangs.saturating_add(1) } else { 1 };
             faults.hung_at = Some(now);
             if faults.hangs >= HANGS_MAX {
-                verdict = faults.deaths.give_up(policy, spread);
+                decision = faults.deaths.give_up(policy, spread);
                 how_often = format!("it hung {} times in a row without an outcome", faults.hangs);
             }
         }
-        match verdict {
-            Verdict::Restart { after } => (after, false),
+        match decision {
+            RestartDecision::Restart { after } => (after, false),
             // Later deaths are deaths of a prober that is given up already.
-            Verdict::GiveUp { again_after } if faults.given_up.is_some() => (again_after, false),
-            Verdict::GiveUp { again_after } => {
+            RestartDecision::GiveUp { again_after } if faults.given_up.is_some() => (again_after, false),
+            RestartDecision::GiveUp { again_after } => {
                 let slow = policy.slow.as_secs();
                 let why = format!("{how_often} and is tried again every {slow} s from now on; the last time {reason}");
                 faults.given_up = Some(why);

@@ -39,7 +39,7 @@ pub(super) struct Source {
 }
 
 /// What came of looking at a source once.
-pub(super) enum Reading {
+pub(super) enum ReadResult {
     /// It is as it was.
     Unchanged,
     Read {
@@ -48,7 +48,7 @@ pub(super) enum Reading {
     },
 }
 
-impl Reading {
+impl ReadResult {
     pub(super) fn is_unchanged(&self) -> bool {
         matches!(self, Self::Unchanged)
     }
@@ -56,32 +56,32 @@ impl Reading {
 
 /// How a source is read.
 #[derive(Clone, Copy)]
-pub(super) enum How {
+pub(super) enum ReadMode {
     /// Nobody asked for it.
-    Not,
+    Skip,
     /// It may have changed, unless its revision is this one.
-    Unless(Option<u64>),
+    IfChanged(Option<u64>),
     /// The same because it is time to, and nobody waits for what was written just now.
-    AgainUnless(Option<u64>),
+    AgainIfChanged(Option<u64>),
 }
 
 /// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
-pub(super) async fn read(port: &Arc<dyn ConfigSource>, how: How) -> Reading {
+pub(super) async fn read(port: &Arc<dyn ConfigSource>, how: ReadMode) -> ReadResult {
     let (known, again) = match how {
-        How::Not => return Reading::Unchanged,
-        How::Unless(known) => (known, false),
-        How::AgainUnless(known) => (known, true),
+        ReadMode::Skip => return ReadResult::Unchanged,
+        ReadMode::IfChanged(known) => (known, false),
+        ReadMode::AgainIfChanged(known) => (known, true),
     };
-    let failed = |why| Reading::Read { loaded: Err(SourceError::Unavailable(why)), revision: None };
+    let failed = |why| ReadResult::Read { loaded: Err(SourceError::Unavailable(why)), revision: None };
     let no_answer = |within: Duration| failed(format!("no answer within {} s", within.as_secs()));
     let reading = AssertUnwindSafe(async {
         let Ok(revision) = tokio::time::timeout(REVISION_MAX, port.revision()).await else {
             return no_answer(REVISION_MAX);
         };
         if revision.is_some() && revision == known {
-            return Reading::Unchanged;
+            return ReadResult::Unchanged;
         }
-        Reading::Read { loaded: if again { port.load_again().await } else { port.load().await }, revision }
+        ReadResult::Read { loaded: if again { port.load_again().await } else { port.load().await }, revision }
     });
     match tokio::time::timeout(LOAD_TIMEOUT, reading.catch_unwind()).await {
         Ok(Ok(reading)) => reading,
@@ -144,13 +144,13 @@ impl Source {
     /// Whether it says for certain which APIs there are: it could be read, and nobody is writing it. A single round cannot wait
     /// to see that, and goes by the clock of the file.
     pub(super) fn is_certain(&self, is_round: bool, now: Duration) -> bool {
-        let is_whole = if is_round { !self.is_fresh } else { self.accepted.is_settled(now) };
+        let is_whole = if is_round { !self.is_fresh } else { self.accepted.is_stable(now) };
         self.refused_ids.is_some() && (is_whole || !self.port.may_be_cut())
     }
 
     /// Takes what a reading gave, says what is new about its faults, and keeps the last good of what is not there.
-    pub(super) fn accept(&mut self, reading: Reading, now: Duration) {
-        let Reading::Read { loaded, revision } = reading else { return };
+    pub(super) fn accept(&mut self, reading: ReadResult, now: Duration) {
+        let ReadResult::Read { loaded, revision } = reading else { return };
         let name = self.port.name();
         self.revision = revision;
         self.refused_ids = None;
@@ -215,9 +215,9 @@ impl Source {
     }
 
     /// The roster as it would be after this reading.
-    pub(super) fn with(&self, reading: &Reading, now: Duration) -> Roster {
+    pub(super) fn with(&self, reading: &ReadResult, now: Duration) -> Roster {
         match reading {
-            Reading::Read { loaded: Ok(configs), .. } => self.accepted.then(&self.loaded(configs), now).roster,
+            ReadResult::Read { loaded: Ok(configs), .. } => self.accepted.then(&self.loaded(configs), now).roster,
             _ => self.accepted.roster.clone(),
         }
     }
@@ -264,8 +264,8 @@ mod tests {
 
     #[test]
     fn a_million_faults_are_a_hundred_lines() {
-        let [location, what, why, instead] = ["here", "this", "is odd", "that"].map(str::to_owned);
-        let issues = vec![ConfigIssue { location, what, why, instead }; 1_000_000];
+        let [location, what, why, remedy] = ["here", "this", "is odd", "that"].map(str::to_owned);
+        let issues = vec![ConfigIssue { location, what, why, remedy }; 1_000_000];
         let said = lines(issues.iter());
         assert_eq!(said.len(), SAID_MAX + 1);
         assert_eq!(said[SAID_MAX], "and 999900 more faults; see: api-health apis validate");

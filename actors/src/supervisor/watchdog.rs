@@ -14,7 +14,7 @@ use api_health_core::ApiId;
 use api_health_core::load::{Counted, Load, PERIOD, Step};
 
 use super::progress::Asker;
-use super::{FIRST_OF_PROBERS, Supervisor, Who};
+use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
 use crate::child::ExitReason;
 use crate::state_keeper::LoadIs;
 use crate::stats::Figures;
@@ -108,12 +108,12 @@ impl Supervisor {
         match self.watchdog.load(&self.stats.figures(), may_judge, now) {
             None => {}
             Some(Step::Say(words)) => tracing::warn!("this machine does not carry what is configured: {words}"),
-            Some(Step::Tell(words)) => self.tell_keeper(LoadIs(Some(words)), ctx),
+            Some(Step::Tell(words)) => self.send_to_keeper(LoadIs(Some(words)), ctx),
             Some(Step::Well { was_said }) => {
                 if was_said {
                     tracing::info!("this machine carries again what is configured");
                 }
-                self.tell_keeper(LoadIs(None), ctx);
+                self.send_to_keeper(LoadIs(None), ctx);
             }
         }
     }
@@ -127,7 +127,7 @@ impl Supervisor {
                 continue;
             }
             let Some(of_probers) = of_probers else {
-                let who = if index == 0 { Who::Alerter } else { Who::Keeper };
+                let who = if index == 0 { ChildId::Alerter } else { ChildId::Keeper };
                 return self.escalate(who.name(), ExitReason::Hung);
             };
             self.watchdog.stuck += 1;

@@ -14,7 +14,6 @@ use crate::ports::{Clock, Notifier, NotifyError};
 /// How the channel fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ChannelFault {
-    /// It works.
     #[default]
     None,
     /// It refuses at once.
@@ -23,7 +22,6 @@ pub enum ChannelFault {
     Hangs,
     /// A person must act.
     Permanent,
-    /// It panics.
     Panics,
     /// It refuses the alerts of this API alone.
     RefusesOne(ApiId),
@@ -89,7 +87,6 @@ impl FakeChannel {
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
-    /// From now on.
     pub fn set_fault(&self, fault: ChannelFault) {
         self.lock().fault = fault;
     }
@@ -164,7 +161,7 @@ impl FakeChannel {
             }
             ChannelFault::RetryAfter(after) => refusal(Some(after)),
             ChannelFault::Permanent => {
-                Err(NotifyError::Permanent { reason: "planted".into(), instead: "mend it".into() })
+                Err(NotifyError::Permanent { reason: "planted".into(), remedy: "mend it".into() })
             }
             ChannelFault::Panics => panic!("planted"),
             ChannelFault::RefusesOne(api_id) if api_id == alert.api_id => refusal(None),

@@ -12,7 +12,6 @@ use crate::ports::{ConfigSource, LoadedConfigs, RefusedRow, SourceError};
 /// How the source fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SourceFault {
-    /// It works.
     #[default]
     None,
     /// It cannot be reached.
@@ -92,7 +91,6 @@ impl FakeConfigs {
         self.set_fault(if unavailable { SourceFault::Unavailable } else { SourceFault::None });
     }
 
-    /// From now on.
     pub fn set_fault(&self, fault: SourceFault) {
         let mut inner = self.lock();
         inner.fault = fault;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api_health_core::own::records::{Assignment, Key, Record, WorkerId, WorkerRecord};
+use api_health_core::own::records::{Assignment, Key, LeaseRecord, WorkerId, WorkerRecord};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -15,7 +15,6 @@ use crate::ports::{CommitError, StoreError};
 /// How a line fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LineFault {
-    /// It works.
     #[default]
     None,
     /// Nothing arrives, and that is said at once.
@@ -37,7 +36,7 @@ pub struct MemoryLeases(Arc<Mutex<World>>);
 
 #[derive(Default)]
 struct World {
-    records: BTreeMap<Key, Record>,
+    records: BTreeMap<Key, LeaseRecord>,
     /// Shards that changed hands.
     takings: usize,
     /// Whether an epoch ever fell, or was used twice.
@@ -56,7 +55,7 @@ struct Line {
     /// Where what is written through it is noted.
     stage: Option<Stage>,
     fault: LineFault,
-    held_back: Vec<(Record, u64)>,
+    held_back: Vec<(LeaseRecord, u64)>,
     reads: usize,
     writes: usize,
 }
@@ -81,21 +80,21 @@ impl MemoryLeases {
     /// The assignment, if there is one.
     pub fn assignment(&self) -> Option<Assignment> {
         match lock(&self.0).records.get(&Key::Assignment)? {
-            Record::Assignment(assignment) => Some((**assignment).clone()),
-            Record::Worker(_) => None,
+            LeaseRecord::Assignment(assignment) => Some((**assignment).clone()),
+            LeaseRecord::Worker(_) => None,
         }
     }
 
     /// The record of a worker, if there is one.
     pub fn worker(&self, worker: &WorkerId) -> Option<WorkerRecord> {
         match lock(&self.0).records.get(&Key::Worker(worker.clone()))? {
-            Record::Worker(record) => Some((**record).clone()),
-            Record::Assignment(_) => None,
+            LeaseRecord::Worker(record) => Some((**record).clone()),
+            LeaseRecord::Assignment(_) => None,
         }
     }
 
     /// Writes as a hand in the table would: over whatever is there.
-    pub fn overwrite(&self, record: Record) {
+    pub fn overwrite(&self, record: LeaseRecord) {
         lock(&self.0).records.insert(record.key(), record);
     }
 
@@ -114,15 +113,15 @@ impl MemoryLeases {
         lock(&self.0).epoch_fell
     }
 
-    fn put(&self, record: Record, over: u64) -> Result<(), CommitError> {
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> Result<(), CommitError> {
         let mut world = lock(&self.0);
         let stored = world.records.get(&record.key());
-        if stored.map_or(0, Record::version) != over || record.version() != over + 1 {
+        if stored.map_or(0, LeaseRecord::version) != expected_version || record.version() != expected_version + 1 {
             return Err(CommitError::Conflict);
         }
-        if let Record::Assignment(after) = &record {
+        if let LeaseRecord::Assignment(after) = &record {
             let before = match stored {
-                Some(Record::Assignment(before)) => before.owners.clone(),
+                Some(LeaseRecord::Assignment(before)) => before.owners.clone(),
                 _ => vec![Default::default(); after.owners.len()],
             };
             let changed = before.iter().zip(&after.owners).filter(|(before, after)| before != after);
@@ -139,7 +138,6 @@ impl MemoryLeases {
 }
 
 impl LeaseLine {
-    /// From now on.
     pub fn set_fault(&self, fault: LineFault) {
         lock(&self.line).fault = fault;
     }
@@ -147,13 +145,13 @@ impl LeaseLine {
     /// Writes that were held back arrive now, in their order.
     pub fn deliver(&self) {
         let held_back = std::mem::take(&mut lock(&self.line).held_back);
-        for (record, over) in held_back {
-            let _ = self.write(record, over); // nobody waits for the answer
+        for (record, expected_version) in held_back {
+            let _ = self.write(record, expected_version); // nobody waits for the answer
         }
     }
 
-    fn write(&self, record: Record, over: u64) -> Result<(), CommitError> {
-        self.world.put(record.clone(), over)?;
+    fn write(&self, record: LeaseRecord, expected_version: u64) -> Result<(), CommitError> {
+        self.world.put(record.clone(), expected_version)?;
         if let Some(stage) = &lock(&self.line).stage {
             stage.record(Event::Leased { record: Box::new(record) });
         }
@@ -172,7 +170,7 @@ impl LeaseLine {
         match fault {
             LineFault::Cut => Err(unavailable()),
             LineFault::Hangs => std::future::pending().await,
-            LineFault::Refused => Err(StoreError::Misconfigured { what: "planted".into(), instead: "mend it".into() }),
+            LineFault::Refused => Err(StoreError::Misconfigured { what: "planted".into(), remedy: "mend it".into() }),
             fault => Ok(fault),
         }
     }
@@ -195,7 +193,7 @@ fn unavailable() -> StoreError {
 }
 
 impl Leases for LeaseLine {
-    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>> {
         async move {
             lock(&self.line).reads += keys.len();
             let fault = self.pass().await?;
@@ -206,15 +204,15 @@ impl Leases for LeaseLine {
         .boxed()
     }
 
-    fn put(&self, record: Record, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>> {
         async move {
             lock(&self.line).writes += 1;
             let fault = self.pass().await.map_err(CommitError::Store)?;
             if fault == LineFault::HoldsWrites {
-                lock(&self.line).held_back.push((record, over));
+                lock(&self.line).held_back.push((record, expected_version));
                 return Err(CommitError::Store(unavailable()));
             }
-            let written = self.write(record, over);
+            let written = self.write(record, expected_version);
             come_back(fault).await.map_err(CommitError::Store)?;
             written
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api_health_core::own::records::Record;
+use api_health_core::own::records::LeaseRecord;
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp};
 use tokio::sync::Notify;
 
@@ -160,7 +160,7 @@ pub enum Event {
     AllRead,
     /// A lease record was written.
     Leased {
-        record: Box<Record>,
+        record: Box<LeaseRecord>,
     },
     /// One record was read: what the program goes on from after a conflict.
     Read {

@@ -18,7 +18,6 @@ use crate::ports::{
 /// How the store fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StoreFault {
-    /// It works.
     #[default]
     None,
     /// It refuses at once.
@@ -133,7 +132,6 @@ impl MemoryStore {
         if fault == StoreFault::None { self.lock().fault } else { fault }
     }
 
-    /// From now on.
     pub fn set_fault(&self, fault: StoreFault) {
         self.lock().fault = fault;
     }
@@ -168,7 +166,7 @@ impl MemoryStore {
         self.lock().heartbeat_fault = fault;
     }
 
-    /// Deletes all records and the heartbeat, as a table that was made anew has none.
+    /// Deletes all records and the heartbeat, as a table that was made again has none.
     pub fn empty(&self) {
         self.lock().heartbeat = None;
         let ids: Vec<ApiId> = self.lock().records.keys().cloned().collect();
@@ -268,7 +266,7 @@ impl MemoryStore {
         match fault {
             StoreFault::Unavailable => Err(unavailable()),
             StoreFault::Misconfigured => {
-                Err(StoreError::Misconfigured { what: "planted".into(), instead: "mend it".into() })
+                Err(StoreError::Misconfigured { what: "planted".into(), remedy: "mend it".into() })
             }
             StoreFault::Hangs => std::future::pending().await,
             StoreFault::Dawdles => {
@@ -299,11 +297,11 @@ impl MemoryStore {
 }
 
 impl Inner {
-    fn write(&mut self, StateWrite { over, state }: &StateWrite) -> Result<(), CommitError> {
+    fn write(&mut self, StateWrite { expected_version, state }: &StateWrite) -> Result<(), CommitError> {
         self.asked += 1;
         if self.refused.contains(&state.api_id) {
-            let (what, instead) = ("planted".into(), "mend it".into());
-            return Err(CommitError::Store(StoreError::Misconfigured { what, instead }));
+            let (what, remedy) = ("planted".into(), "mend it".into());
+            return Err(CommitError::Store(StoreError::Misconfigured { what, remedy }));
         }
         if self.unreadable.contains_key(&state.api_id) {
             return Err(CommitError::Conflict);
@@ -312,7 +310,7 @@ impl Inner {
             return Err(CommitError::Store(unavailable()));
         }
         let (version, epoch) = self.records.get(&state.api_id).map_or((0, 0), |record| (record.version, record.epoch));
-        if version != *over || epoch > state.epoch || state.version <= *over {
+        if version != *expected_version || epoch > state.epoch || state.version <= *expected_version {
             return Err(CommitError::Conflict);
         }
         self.records.insert(state.api_id.clone(), Arc::clone(state));
@@ -361,7 +359,7 @@ impl StateStore for MemoryStore {
         .boxed()
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             let mut inner = self.lock();
             if let Ok(api_id) = ApiId::parse_stored(&record.api_id)

@@ -18,7 +18,6 @@ use crate::ports::{Ask, Clock, Probe};
 pub enum Behaviour {
     /// Answers with this status.
     Answers(u16),
-    /// Refuses connections.
     Refuses,
     /// Accepts and never answers.
     Hangs,
@@ -86,7 +85,6 @@ impl FakeTargets {
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
     }
 
-    /// From now on.
     pub fn set(&self, id: &str, behaviour: Behaviour) {
         self.lock().behaviour.insert(id.to_owned(), behaviour);
     }

@@ -115,7 +115,7 @@ fn what_was_owed_when_the_program_died_is_told_after_the_restart_and_a_streak_go
         let mut suspect = world.store.record("b").unwrap();
         suspect.streak = Some(api_health_core::state::Streak {
             toward: api_health_core::Toward::Down,
-            question: 0,
+            request_fingerprint: 0,
             count: 1,
             first_at: suspect.last_probe.as_ref().unwrap().at,
         });

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use super::injected_fault::{InjectedFault, Whom, inject};
 use super::{options, seconds, world};
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
-use crate::supervisor::Who;
+use crate::supervisor::ChildId;
 use crate::system::Options;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{WORLD_BEGINS, api, in_virtual_time};
@@ -245,7 +245,7 @@ fn a_reload_while_the_process_has_to_end_has_no_report() {
         let dies = async {
             seconds(1).await;
             for _ in 0..4 {
-                while !inject(&running, Whom::Child(Who::Alerter), InjectedFault::Panic).await {
+                while !inject(&running, Whom::Child(ChildId::Alerter), InjectedFault::Panic).await {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 seconds(3).await;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use api_health_core::own::notices::Notice;
-use api_health_core::own::records::{Assignment, Record};
+use api_health_core::own::records::{Assignment, LeaseRecord};
 use api_health_core::{AlertKind, ApiId, Status};
 
 use super::{options, seconds, world};
@@ -279,8 +279,8 @@ fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds
         let mut assignment = leases.assignment().unwrap();
         assignment.version += 1;
         assignment.say(Notice::ConfigsChanged(Some(vec![gone, new])));
-        let over = assignment.version - 1;
-        leases.line().put(Record::Assignment(Box::new(assignment)), over).await.unwrap();
+        let expected_version = assignment.version - 1;
+        leases.line().put(LeaseRecord::Assignment(Box::new(assignment)), expected_version).await.unwrap();
         let probed = world.targets.probed("api-3").len();
         seconds(5).await;
         assert_eq!(workers[0].probers() + workers[1].probers(), 20);
@@ -308,10 +308,10 @@ fn shards_that_are_granted_anew_are_watched_all_the_while_and_their_outages_go_o
         assert_eq!(world.channels[0].lines().len(), 20);
         let epochs = || leases.assignment().unwrap().owners.iter().map(|own| own.epoch).collect::<Vec<_>>();
         let before = epochs();
-        let over = leases.assignment().unwrap().version;
-        let restored = Assignment { version: over + 1, ..backup };
+        let expected_version = leases.assignment().unwrap().version;
+        let restored = Assignment { version: expected_version + 1, ..backup };
         world.store.set_latency(4_000); // so that rows are applied between the grant and its reading
-        leases.line().put(Record::Assignment(Box::new(restored)), over).await.unwrap();
+        leases.line().put(LeaseRecord::Assignment(Box::new(restored)), expected_version).await.unwrap();
         for _ in 0..400 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             first.reload().await;

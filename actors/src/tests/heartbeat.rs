@@ -202,7 +202,7 @@ fn the_end_of_a_round_waits_for_its_heartbeat_and_not_for_ever() {
             let world = world(&["a"]);
             let running = world.start(Options { once: true, ..options() }).await;
             seconds(10).await;
-            running.settle(true, Duration::from_secs(10)).await;
+            running.flush(true, Duration::from_secs(10)).await;
             world.store.set_fault(fault);
             let began = tokio::time::Instant::now();
             running.stop(Duration::ZERO).await;

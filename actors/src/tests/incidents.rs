@@ -116,8 +116,8 @@ fn another_url_keeps_the_incident_and_forgets_a_streak() {
             seconds(1).await;
         }
         world.configs.set(vec![moved("a"), api("b", 10)]);
-        let asked_before = world.store.record("a").unwrap().streak.unwrap().question;
-        while world.store.record("a").unwrap().streak.is_some_and(|streak| streak.question == asked_before) {
+        let asked_before = world.store.record("a").unwrap().streak.unwrap().request_fingerprint;
+        while world.store.record("a").unwrap().streak.is_some_and(|streak| streak.request_fingerprint == asked_before) {
             seconds(1).await;
         }
         assert_eq!(world.store.record("a").unwrap().streak.unwrap().count, 1, "one pass was of another URL");

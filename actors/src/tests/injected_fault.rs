@@ -14,7 +14,7 @@ use crate::child::Child;
 use crate::outcome_batcher::OutcomeBatcher;
 use crate::prober::Prober;
 use crate::state_keeper::StateKeeper;
-use crate::supervisor::{Supervisor, Who};
+use crate::supervisor::{ChildId, Supervisor};
 use crate::system::Running;
 
 /// What it does to whoever takes it.
@@ -91,13 +91,13 @@ takes_injected_faults!(Alerter, StateKeeper, OutcomeBatcher, Prober, Supervisor)
 /// Who is to take it.
 #[derive(Clone, Debug)]
 pub(super) enum Whom {
-    Child(Who),
+    Child(ChildId),
     Supervisor,
 }
 
 impl Whom {
     pub(super) fn prober(id: &str) -> Self {
-        Self::Child(Who::Prober(ApiId::parse(id).unwrap()))
+        Self::Child(ChildId::Prober(ApiId::parse(id).unwrap()))
     }
 }
 
@@ -117,10 +117,10 @@ impl Handler<PassOn> for Supervisor {
             child.is_some_and(|child| child.addr.try_send(fault).is_ok())
         }
         match whom {
-            Whom::Child(Who::Alerter) => to(self.chain.alerter.as_ref(), fault),
-            Whom::Child(Who::Keeper) => to(self.chain.keeper.as_ref(), fault),
-            Whom::Child(Who::Batcher(index)) => to(self.chain.batchers[index].child.as_ref(), fault),
-            Whom::Child(Who::Prober(api_id)) => to(self.probers.child(&api_id), fault),
+            Whom::Child(ChildId::Alerter) => to(self.chain.alerter.as_ref(), fault),
+            Whom::Child(ChildId::Keeper) => to(self.chain.keeper.as_ref(), fault),
+            Whom::Child(ChildId::Batcher(index)) => to(self.chain.batchers[index].child.as_ref(), fault),
+            Whom::Child(ChildId::Prober(api_id)) => to(self.probers.child(&api_id), fault),
             Whom::Supervisor => {
                 fault.take(self, ctx);
                 true

@@ -54,7 +54,7 @@ fn a_single_round_rechecks_stores_tells_and_ends() {
         world.targets.set("panics", Behaviour::Panics);
         let running = world.start(Options { once: true, ..options() }).await;
         running.round().finished().await;
-        assert!(running.settle(true, Duration::from_secs(5)).await);
+        assert!(running.flush(true, Duration::from_secs(5)).await);
         let mut told = world.channels[0].lines();
         told.sort();
         assert_eq!(told, ["down down", "slow down"]);
@@ -74,7 +74,7 @@ fn a_single_round_says_that_something_is_still_owed() {
         world.channels[0].set_fault(ChannelFault::Unavailable);
         let running = world.start(Options { once: true, ..options() }).await;
         running.round().finished().await;
-        assert!(!running.settle(true, Duration::from_secs(5)).await);
+        assert!(!running.flush(true, Duration::from_secs(5)).await);
         let report = running.stop(Duration::ZERO).await.keeper.unwrap();
         assert_eq!((report.unsaved, report.owed, report.down), (0, 1, 1));
     });
@@ -126,12 +126,12 @@ fn a_single_round_tries_at_once_what_an_earlier_one_could_not_tell() {
         world.targets.set("a", Behaviour::Refuses);
         let running = world.start(once.clone()).await;
         running.round().finished().await;
-        assert!(!running.settle(true, Duration::from_secs(5)).await);
+        assert!(!running.flush(true, Duration::from_secs(5)).await);
         running.stop(Duration::ZERO).await;
         world.channels[0].set_fault(ChannelFault::None);
         let running = world.start(once).await;
         running.round().finished().await;
-        assert!(running.settle(true, Duration::from_secs(5)).await, "it does not wait for five minutes");
+        assert!(running.flush(true, Duration::from_secs(5)).await, "it does not wait for five minutes");
         assert_eq!(world.channels[0].lines(), ["a down"]);
     });
 }

@@ -49,12 +49,12 @@ fn a_store_that_is_gone_is_told_once_and_that_it_is_back_once() {
                 let mut lines = world.channels[0].lines();
                 lines.sort();
                 assert_eq!(lines, ["a down", "api-health:store down"]);
-                let (at, alert) = told.iter().find(|(_, alert)| alert.api_id == ApiId::own_store()).unwrap();
+                let (at, alert) = told.iter().find(|(_, alert)| alert.api_id == ApiId::monitor_store()).unwrap();
                 let after = at.since(alert.happened_at);
                 assert!(after >= STORE_GONE_AFTER && after < STORE_GONE_AFTER + Duration::from_secs(2), "{after:?}");
                 assert!(alert.reason.contains("planted") && alert.name.contains("memory"), "{alert:?}");
             } else {
-                // A store that never answers is one that adapters do not have: they bound each call. P5 holds all the same.
+                // A store that never answers is one that adapters do not have: they bound each call. P5 holds anyway.
                 assert_eq!(world.channels[0].lines_of_apis(), ["a down"]);
                 return;
             }
@@ -66,7 +66,7 @@ fn a_store_that_is_gone_is_told_once_and_that_it_is_back_once() {
             assert_eq!(world.channels[0].lines_of_apis(), ["a down"], "nothing twice");
             let own = world.store.record("api-health:store").unwrap();
             assert_eq!((own.status, own.owed.len()), (Status::Up, 0));
-            assert!(running.settle(false, Duration::from_secs(60)).await, "all is stored");
+            assert!(running.flush(false, Duration::from_secs(60)).await, "all is stored");
         });
     }
 }
@@ -93,7 +93,7 @@ fn a_blip_of_the_store_and_throttling_tell_nothing_and_lose_nothing() {
         assert_eq!(world.channels[0].lines(), ["a down", "a up"].repeat(5));
         let record = world.store.record("a").unwrap();
         assert_eq!((record.status, record.owed.len()), (Status::Up, 0));
-        assert!(running.settle(false, Duration::from_secs(60)).await, "all is stored");
+        assert!(running.flush(false, Duration::from_secs(60)).await, "all is stored");
     });
 }
 
@@ -122,7 +122,7 @@ fn writes_catch_up_with_everything_that_was_decided_and_in_order() {
         let owed: Vec<&str> = record.owed.iter().map(|owed| owed.alert.kind.as_str()).collect();
         assert_eq!(owed, ["down", "up", "down", "up", "down", "up"]);
         assert!(record.owed.windows(2).all(|two| two[0].alert.happened_at < two[1].alert.happened_at));
-        assert!(running.settle(false, Duration::from_secs(60)).await, "all is stored");
+        assert!(running.flush(false, Duration::from_secs(60)).await, "all is stored");
         world.channels[0].set_fault(ChannelFault::None);
         seconds(120).await;
         assert_eq!(world.channels[0].lines_of_apis(), ["a down", "a up"].repeat(3));
@@ -157,7 +157,7 @@ fn one_record_that_can_never_be_written_is_not_a_dead_store_and_holds_up_no_othe
         world.targets.set("bad", Behaviour::Answers(200));
         seconds(30).await;
         assert_eq!(world.channels[0].lines().last().unwrap(), "bad up");
-        assert!(!running.settle(false, Duration::from_secs(60)).await);
+        assert!(!running.flush(false, Duration::from_secs(60)).await);
         assert_eq!(running.report().await.unwrap().unsaved, 1, "that one alone");
     });
 }
@@ -190,7 +190,7 @@ fn an_alert_is_never_later_than_its_thirty_seconds_through_a_store_that_is_slow(
         }
         let told = world.channels[0].told();
         assert_eq!(world.channels[0].lines_of_apis(), ["a down", "a up"].repeat(4));
-        for (at, alert) in told.iter().filter(|(_, alert)| !alert.api_id.is_own()) {
+        for (at, alert) in told.iter().filter(|(_, alert)| !alert.api_id.is_self_monitoring()) {
             let waited = at.since(alert.detected_at);
             assert!(waited < UNSTORED_MAX + Duration::from_secs(1), "{} {:?}: {waited:?}", alert.alert_id, alert.kind);
         }
@@ -222,7 +222,7 @@ fn what_is_kept_for_a_dead_store_is_bounded_and_ends_on_the_truth() {
         let record = world.store.record("a").unwrap();
         assert_eq!((record.status, record.owed.len()), (Status::Down, 0));
         assert_eq!(world.channels[0].lines_of_apis(), lines, "nothing twice");
-        assert!(running.settle(false, Duration::from_secs(60)).await, "all is stored");
+        assert!(running.flush(false, Duration::from_secs(60)).await, "all is stored");
     });
 }
 
@@ -245,7 +245,7 @@ fn a_record_that_was_deleted_is_written_again_and_tells_nothing_anew() {
         seconds(60).await;
         assert_eq!(world.channels[0].lines(), ["a down", "a up"]);
         assert_eq!(world.store.record("a").unwrap().status, Status::Up);
-        assert!(running.settle(false, Duration::from_secs(60)).await, "all is stored");
+        assert!(running.flush(false, Duration::from_secs(60)).await, "all is stored");
     });
 }
 
@@ -325,7 +325,7 @@ fn a_record_that_is_damaged_in_use_is_set_aside_and_written_anew_and_a_newer_one
         let mut lines = world.channels[0].lines();
         lines.sort();
         assert_eq!(lines, ["newer down", "other down", "torn down"], "what cannot be stored is told by P5, once");
-        assert!(!running.settle(false, Duration::from_secs(60)).await);
+        assert!(!running.flush(false, Duration::from_secs(60)).await);
         assert_eq!(running.report().await.unwrap().unsaved, 1, "the newer one");
     });
 }
@@ -352,8 +352,8 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
             status: Status::Down,
             since: Some(began),
             incident: Some(Box::new(incident)),
-            last_told: Status::Down,
-            ..ApiState::unknown(ApiId::own_store())
+            last_alerted: Status::Down,
+            ..ApiState::unknown(ApiId::monitor_store())
         });
         let _again = world.start(options()).await;
         seconds(120).await;

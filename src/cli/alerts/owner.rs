@@ -20,18 +20,15 @@ use crate::settings::StoreKind;
 /// How long this process may take to end after that: an attempt under way takes 20 s at most.
 const END_WITHIN: Duration = Duration::from_secs(25);
 
-/// The owner.
 pub(super) enum Owner {
     /// Another process, on the other side of its control socket.
     Daemon(Found),
     /// Workers on other machines.
     Workers {
-        /// Those.
         workers: Box<Workers>,
         /// The one on this machine, which is told at once.
         daemon: Option<Found>,
     },
-    /// This one.
     Here(Box<Running>),
 }
 

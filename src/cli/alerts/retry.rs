@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, Notifier, StateStore};
-use api_health_core::delivery::{ATTEMPT_MAX, OwedAlert};
+use api_health_core::delivery::{DELIVERY_TIMEOUT, OwedAlert};
 use api_health_core::{Alert, ApiId, ApiState, ConfigIssue};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ use crate::notify::terminal::TerminalNotifier;
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// How long after the last news the records are looked at: an attempt takes 20 s at most, and what came of it is stored at once.
-const PATIENCE: Duration = ATTEMPT_MAX.saturating_add(Duration::from_secs(10));
+const PATIENCE: Duration = DELIVERY_TIMEOUT.saturating_add(Duration::from_secs(10));
 
 /// So many records are read one by one and not all together: a table is read whole at a price.
 const READ_SINGLY_MAX: usize = 20;
@@ -146,7 +146,7 @@ async fn states_of(store: &dyn StateStore, wanted: &[Wanted]) -> Result<Vec<ApiS
 
 /// What came of it since it was asked for, as its record says; `None`: nothing yet.
 fn result(wanted: &Wanted, owed: Option<&OwedAlert>) -> Option<Result<(), String>> {
-    let Some(delivery) = owed.filter(|owed| owed.owed_to.is_empty() || owed.is_awaited_by(&wanted.channel)) else {
+    let Some(delivery) = owed.filter(|owed| owed.owed_to.is_empty() || owed.is_pending_for(&wanted.channel)) else {
         return Some(Ok(()));
     };
     let delivery = delivery.delivery(&wanted.channel)?;
@@ -170,7 +170,7 @@ fn check_ids(app: &App, alert_ids: &[String], states: &[ApiState]) -> Result<(),
             location: "ALERT_ID".into(),
             what: format!("{:?}", text::line(id)),
             why: "is not owed: it is delivered already, or there never was such an alert".into(),
-            instead: "an id that `api-health alerts list` shows, or none to retry everything".into(),
+            remedy: "an id that `api-health alerts list` shows, or none to retry everything".into(),
         })
         .collect();
     if issues.is_empty() { Ok(()) } else { Err(AppError::Configuration(issues)) }

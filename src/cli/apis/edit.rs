@@ -13,7 +13,7 @@ use crate::cli::out::{Out, note};
 use crate::configs::fields::API_ID;
 use crate::configs::file;
 use crate::configs::raw::{RawRow, RowTable};
-use crate::configs::values::Fault;
+use crate::configs::values::ValueFault;
 use crate::environment;
 use crate::exit::Exit;
 
@@ -95,12 +95,16 @@ fn in_editor(app: &App, row: &RawRow) -> Result<Option<Map<String, Value>>, AppE
 fn read_draft(path: &Path, row: &RawRow) -> Result<Map<String, Value>, AppError> {
     let name = path.display().to_string();
     let rows = file::parse(&name, &file::read_text(path)?)?;
-    let issue = |fault: Fault| -> AppError {
+    let issue = |fault: ValueFault| -> AppError {
         let issues: Vec<ConfigIssue> = vec![fault.at(name.clone())];
         AppError::Configuration(issues)
     };
     let [draft] = <[RawRow; 1]>::try_from(rows).map_err(|rows| {
-        issue(Fault::new(format!("{} [[api]] tables", rows.len()), "are not one", "one, that of the row to change"))
+        issue(ValueFault::new(
+            format!("{} [[api]] tables", rows.len()),
+            "are not one",
+            "one, that of the row to change",
+        ))
     })?;
     if draft.fields.get(API_ID.name) == row.fields.get(API_ID.name) {
         Ok(draft.fields)

@@ -14,9 +14,9 @@ use crate::app::{App, AppError};
 use crate::cli::out::{Out, note};
 use crate::configs::file;
 use crate::configs::raw::RawRow;
-use crate::configs::values::Fault;
+use crate::configs::values::ValueFault;
 use crate::exit::Exit;
-use plan::Plan;
+use plan::ImportPlan;
 
 /// What standard input is called.
 const STANDARD_INPUT: &str = "standard input";
@@ -49,7 +49,7 @@ pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Res
     unset.tell();
     // A table that is not there yet has no rows; it is made when something is written.
     let there = if app.store_exists() { app.open_table().await?.rows().await? } else { Vec::new() };
-    let plan = Plan::new(rows, &there, mode.prune);
+    let plan = ImportPlan::new(rows, &there, mode.prune);
     plan.print(out, !mode.dry_run)?;
     let name = app.table_name();
     if plan.is_empty() {
@@ -83,11 +83,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<RawRow>, AppError> {
     let read = std::io::stdin().lock().take(file::FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| AppError::Unavailable(format!("{name}: cannot be read: {error}")))?;
     let refuse =
-        |why: String, instead: &str| AppError::Configuration(vec![Fault::new("the text", why, instead).at(name)]);
+        |why: String, remedy: &str| AppError::Configuration(vec![ValueFault::new("the text", why, remedy).at(name)]);
     if bytes.len() as u64 > file::FILE_BYTES_MAX {
         return Err(refuse(format!("is longer than {} bytes", file::FILE_BYTES_MAX), "it in several parts"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it anew as UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it again as UTF-8"))?;
     Ok(file::parse(name, &text)?)
 }
 
@@ -98,14 +98,14 @@ fn is_standard_input(path: &Path) -> bool {
 /// A file that came out empty by a mistake must not end the watching of everything.
 fn no_rows(path: &Path) -> AppError {
     let name = if is_standard_input(path) { STANDARD_INPUT.into() } else { path.display().to_string() };
-    let instead = "the rows that are to stay, or use `api-health apis rm API_ID` for each that is not";
+    let remedy = "the rows that are to stay, or use `api-health apis rm API_ID` for each that is not";
     AppError::Configuration(vec![
-        Fault::new("no rows", "are there, and --prune would remove every API", instead).at(name),
+        ValueFault::new("no rows", "are there, and --prune would remove every API", remedy).at(name),
     ])
 }
 
 /// Asks. Where nobody can be asked, that is a fault of the command line, told after the plan.
-fn agreed(plan: &Plan, name: &str) -> Result<bool, AppError> {
+fn agreed(plan: &ImportPlan, name: &str) -> Result<bool, AppError> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(cannot_ask("cannot be asked: there is no terminal"));
     }
@@ -113,13 +113,13 @@ fn agreed(plan: &Plan, name: &str) -> Result<bool, AppError> {
 }
 
 fn cannot_ask(why: &str) -> AppError {
-    let instead = "--yes to agree beforehand, or --dry-run to see the plan alone; nothing was written";
-    AppError::Configuration(vec![Fault::new("the question whether to write this", why, instead).at("apis import")])
+    let remedy = "--yes to agree beforehand, or --dry-run to see the plan alone; nothing was written";
+    AppError::Configuration(vec![ValueFault::new("the question whether to write this", why, remedy).at("apis import")])
 }
 
 /// Anything but a yes is a no, the end of the input too.
-fn ask(question: &str) -> bool {
-    let _ = write!(std::io::stderr(), "{question}");
+fn ask(request_fingerprint: &str) -> bool {
+    let _ = write!(std::io::stderr(), "{request_fingerprint}");
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer).unwrap_or(0);
     if read == 0 {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::configs::fields::{API_ID, FIELDS, HEADERS};
 use crate::configs::toml_text;
-use crate::configs::values::{Fault, quote};
+use crate::configs::values::{ValueFault, quote};
 
 /// Puts every `NAME=VALUE` into `fields` and gathers what is wrong with their form. What the values mean is checked
 /// with the whole row.
@@ -15,7 +15,7 @@ pub(super) fn apply(fields: &mut Map<String, Value>, set: &[String], issues: &mu
             Some((name, value)) if !name.trim().is_empty() => put(fields, name.trim(), value, issues),
             _ => {
                 // What was written may be a value, and a secret one: it is not shown.
-                let fault = Fault::new("what follows --set", "has no name with a = after it", "--set NAME=VALUE");
+                let fault = ValueFault::new("what follows --set", "has no name with a = after it", "--set NAME=VALUE");
                 issues.push(fault.at("command line, --set"));
             }
         }
@@ -38,7 +38,7 @@ pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], issue
         };
         if !removed {
             let has = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let fault = Fault::new(quote(name), "is not set in this row", format!("one of {has}"));
+            let fault = ValueFault::new(quote(name), "is not set in this row", format!("one of {has}"));
             issues.push(fault.at("command line, --unset"));
         }
     }
@@ -48,9 +48,9 @@ pub(super) fn take_away(fields: &mut Map<String, Value>, unset: &[String], issue
 }
 
 /// That an id cannot be changed.
-pub(super) fn key_fault() -> Fault {
-    let instead = "the row anew with `apis add`, and `apis rm` for the old one";
-    Fault::new("api_id", "is the key, by which what is known of the API is kept", instead)
+pub(super) fn key_fault() -> ValueFault {
+    let remedy = "a new row with `apis add`, and remove the old one with `apis rm`";
+    ValueFault::new("api_id", "is the key, by which what is known of the API is kept", remedy)
 }
 
 fn put(fields: &mut Map<String, Value>, name: &str, text: &str, issues: &mut Vec<ConfigIssue>) {
@@ -64,7 +64,7 @@ fn put(fields: &mut Map<String, Value>, name: &str, text: &str, issues: &mut Vec
             table.insert(header.to_owned(), value(name, text));
         }
         None => {
-            let fault = Fault::new("headers", "is not a table in this row", "--unset headers first");
+            let fault = ValueFault::new("headers", "is not a table in this row", "--unset headers first");
             issues.push(fault.at(format!("command line, --set {name}")));
         }
     }

@@ -14,7 +14,7 @@ use crate::configs::fields::{API_ID, NAME};
 use crate::configs::files;
 use crate::configs::raw::{RawRow, RowTable};
 use crate::configs::urls;
-use crate::configs::values::{Fault, quote};
+use crate::configs::values::{ValueFault, quote};
 use crate::exit::Exit;
 
 /// Where a row stands that was written on the command line.
@@ -40,8 +40,8 @@ pub(super) async fn add(app: &App, args: &AddArgs, out: &Out) -> Result<Exit, Ap
     if table.get(api_id.clone()).await?.is_some() {
         let what = format!("the api_id {}", quote(&api_id));
         let why = format!("is already in {}", table.name());
-        let instead = format!("another one with --id, or change that row: api-health apis edit {api_id} --set …");
-        return Err(AppError::Configuration(vec![Fault::new(what, why, instead).at(COMMAND_LINE)]));
+        let remedy = format!("another one with --id, or change that row: api-health apis edit {api_id} --set …");
+        return Err(AppError::Configuration(vec![ValueFault::new(what, why, remedy).at(COMMAND_LINE)]));
     }
     table.put(fields).await?;
     out.print(&format!("added {} to {}\n{}", api_id, table.name(), promise(&config)))?;

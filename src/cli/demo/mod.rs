@@ -43,14 +43,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What happens when.
 #[derive(Clone, Copy, Debug)]
-struct Plan {
+struct DemoPlan {
     whole: Duration,
     goes_down: Duration,
     comes_back: Duration,
     interval_seconds: u64,
 }
 
-impl Plan {
+impl DemoPlan {
     fn of(seconds: u64) -> Self {
         let whole = Duration::from_secs(seconds);
         Self { whole, goes_down: whole * 3 / 10, comes_back: whole * 65 / 100, interval_seconds: (seconds / 12).max(1) }
@@ -62,7 +62,7 @@ impl Plan {
 /// # Errors
 /// What keeps it from starting.
 pub(super) async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, AppError> {
-    let plan = Plan::of(args.seconds);
+    let plan = DemoPlan::of(args.seconds);
     let fault = |what: &str, error: &dyn std::fmt::Display| AppError::Unavailable(format!("{what}: {error}"));
     let api = SmallApi::start().map_err(|error| fault("no port on loopback for the small API", &error))?;
     let folder = tempfile::Builder::new().prefix("api-health-demo-").tempdir();
@@ -120,7 +120,7 @@ pub(super) async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, AppError> {
 }
 
 /// The row of the small API, read as any other row is.
-fn config(api: &SmallApi, plan: &Plan, clock: &Arc<dyn Clock>) -> Result<ApiConfig, AppError> {
+fn config(api: &SmallApi, plan: &DemoPlan, clock: &Arc<dyn Clock>) -> Result<ApiConfig, AppError> {
     let fields = [
         ("api_id", json!("demo")),
         ("name", json!("Demo API")),

@@ -125,7 +125,7 @@ impl<'a> Story<'a> {
             self.line(at, "state", &words)?;
         }
         if before.owed.len() > state.owed.len() {
-            let words = self.out.paint(DIM, "nothing is owed any more: the alert was taken over");
+            let words = self.out.paint(DIM, "nothing is owed any more: the alert was delivered");
             self.line(at, "state", &words)?;
         }
         Ok(())

@@ -85,8 +85,8 @@ impl StateStore for SeenStore {
         self.inner.load(api_id)
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.set_aside(record)
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.quarantine(record)
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use api_health_actors::ports::StoreError;
 use aws_config::SdkConfig;
 
-use super::Running;
+use super::CheckUnderWay;
 use super::report::Finding;
 use crate::app::App;
 use crate::cli::checks::Check;
@@ -19,7 +19,7 @@ use crate::settings::{LoadedSettings, Settings, StoreKind};
 use endpoints::Endpoint;
 use identity::Identity;
 use tables::Table;
-use topic::Topic;
+use topic::TopicCheck;
 
 /// Bound on looking for region and credentials, which the other checks of AWS wait for.
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -73,7 +73,7 @@ impl Cloud {
     }
 
     /// Every check of AWS that fits the settings.
-    pub(super) fn checks<'a>(&'a self, app: &'a App) -> Vec<Running<'a>> {
+    pub(super) fn checks<'a>(&'a self, app: &'a App) -> Vec<CheckUnderWay<'a>> {
         let Settings { store, notify, apis, .. } = &app.settings;
         let mut running = Vec::new();
         let uses_tables = store.kind == StoreKind::Dynamodb;
@@ -81,21 +81,21 @@ impl Cloud {
         let mut endpoints: Vec<_> = found.map(|found| Endpoint::of_dynamodb(&found.config)).into_iter().collect();
         endpoints.extend(self.sns.as_ref().map(Endpoint::of_sns));
         if !endpoints.is_empty() {
-            running.push(Running::new(Check::DynamodbEndpoint, endpoints::endpoints(app, endpoints)));
+            running.push(CheckUnderWay::new(Check::DynamodbEndpoint, endpoints::endpoints(app, endpoints)));
         }
         match (self.missing(), &self.identity) {
             _ if !uses_tables => {}
             (None, Some(Identity { config, .. })) => {
                 if apis.from_store {
                     let table = Table::of_configs(config, &store.config_table);
-                    running.push(Running::new(Check::ConfigsTable, async move { table.look_and_read().await }));
+                    running.push(CheckUnderWay::new(Check::ConfigsTable, async move { table.look_and_read().await }));
                 }
                 let table = || Table::of_states(config, &store.state_table);
                 let (looked, written) = (table(), table());
-                running.push(Running::new(Check::StatesTable, async move { looked.look().await }));
-                running.push(Running::new(Check::StatesWrite, async move { written.pretend_to_write().await }));
+                running.push(CheckUnderWay::new(Check::StatesTable, async move { looked.look().await }));
+                running.push(CheckUnderWay::new(Check::StatesWrite, async move { written.pretend_to_write().await }));
             }
-            (why, _) => running.push(Running::not_checked(
+            (why, _) => running.push(CheckUnderWay::not_checked(
                 &[Check::ConfigsTable, Check::StatesTable, Check::StatesWrite],
                 why.unwrap_or_default(),
             )),
@@ -103,19 +103,19 @@ impl Cloud {
         if let (Some(sns), Some(config)) = (&notify.sns, &self.sns) {
             running.push(match self.no_credentials() {
                 None => {
-                    let topic = Topic::new(config, sns, notify.webhook.is_some());
-                    Running::new(Check::Topic, async move { topic.look().await })
+                    let topic = TopicCheck::new(config, sns, notify.webhook.is_some());
+                    CheckUnderWay::new(Check::Topic, async move { topic.look().await })
                 }
-                Some(why) => Running::not_checked(&[Check::Topic, Check::Subscriptions, Check::Publish], why),
+                Some(why) => CheckUnderWay::not_checked(&[Check::Topic, Check::Subscriptions, Check::Publish], why),
             });
         }
         running
     }
 
     /// How many damaged records lie set aside in the table of states.
-    pub(super) async fn set_aside(&self, table: &str) -> Result<u32, String> {
+    pub(super) async fn count_quarantined(&self, table: &str) -> Result<u32, String> {
         let Some(found) = &self.identity else { return Ok(0) };
-        let counted = Table::of_states(&found.config, table).set_aside().await;
+        let counted = Table::of_states(&found.config, table).count_quarantined().await;
         counted.map_err(|fault| StoreError::from(fault).to_string())
     }
 }

@@ -78,11 +78,11 @@ pub(super) fn start_again(cli: &Cli, args: &DoctorArgs, file: &Path) -> AppError
 
 /// Reads a file, or standard input for `-`, as `EnvironmentFile=` of systemd does, or one with NULs between the variables, as `/proc/PID/environ` has.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue> {
-    let issue = |what: &str, why: String, instead: &str| ConfigIssue {
+    let issue = |what: &str, why: String, remedy: &str| ConfigIssue {
         location: format!("--env-file {}", path.display()),
         what: what.into(),
         why,
-        instead: instead.into(),
+        remedy: remedy.into(),
     };
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
@@ -94,15 +94,15 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue>
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(issue("the file", format!("has more than {FILE_BYTES_MAX} bytes"), "a shorter one"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| issue("the file", "is not UTF-8".into(), "it anew as UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| issue("the file", "is not UTF-8".into(), "it again as UTF-8"))?;
     if text.contains('\0') {
         let pairs = text.split('\0').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_name(name));
         return Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
     }
     parse(&text).map_err(|line| {
         // What stands there may be part of a secret: it is not shown.
-        let instead = "NAME=VALUE, with quotes that are closed, or a # before what is a comment";
-        issue(&format!("line {line}"), "is not what systemd reads".into(), instead)
+        let remedy = "NAME=VALUE, with quotes that are closed, or a # before what is a comment";
+        issue(&format!("line {line}"), "is not what systemd reads".into(), remedy)
     })
 }
 

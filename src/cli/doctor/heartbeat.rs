@@ -38,7 +38,7 @@ fn judge(found: Vec<StoredHeartbeat>, beats: bool, now: Timestamp) -> Finding {
         }
         let but = match found.len() - overdue.len() {
             0 => "nobody watches, or it cannot write",
-            _ => "it does not watch any more, or cannot write, and the others have not taken its APIs over",
+            _ => "it no longer watches, or cannot write, and the others have not taken its APIs over",
         };
         return Finding::warn(
             Check::Heartbeat,

@@ -9,6 +9,7 @@ mod cloud;
 #[cfg(not(feature = "aws"))]
 #[path = "no_cloud.rs"]
 mod cloud;
+mod consequences;
 mod env_file;
 mod files;
 mod heartbeat;
@@ -17,7 +18,6 @@ mod report;
 mod stored;
 mod test_message;
 pub(super) mod watcher;
-mod weigh;
 mod who;
 
 use std::io::IsTerminal;
@@ -64,7 +64,7 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
             Report { findings }
         }
         Ok(loaded) => {
-            let app = App::new(loaded.settings.clone()).that_looks_only();
+            let app = App::new(loaded.settings.clone()).read_only();
             let system = actix_rt::System::new();
             let report = system.block_on(examine(&loaded, &app, args, out));
             // Dropping it would wait for whatever blocks a thread, such as a name service that does not answer.
@@ -82,7 +82,7 @@ pub(super) fn run(cli: &Cli, args: &DoctorArgs, out: &Out) -> Result<Exit, AppEr
 
 fn bad_setting(issue: &ConfigIssue) -> Finding {
     let what = format!("{}: {} {}", issue.location, issue.what, issue.why);
-    Finding::fault(Check::Settings, what, format!("write {}", issue.instead))
+    Finding::fault(Check::Settings, what, format!("write {}", issue.remedy))
 }
 
 fn good_settings(loaded: &LoadedSettings) -> Finding {
@@ -99,13 +99,13 @@ fn good_settings(loaded: &LoadedSettings) -> Finding {
 }
 
 /// One check under way, with a name for what did not end.
-struct Running<'a> {
+struct CheckUnderWay<'a> {
     check: Check,
     bound: Duration,
     findings: LocalBoxFuture<'a, Vec<Finding>>,
 }
 
-impl<'a> Running<'a> {
+impl<'a> CheckUnderWay<'a> {
     fn new(check: Check, findings: impl Future<Output = Vec<Finding>> + 'a) -> Self {
         Self { check, bound: CHECK_TIMEOUT, findings: findings.boxed_local() }
     }
@@ -170,7 +170,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     progress.finish_and_clear();
     all.sort_by_key(|(n, _)| *n);
     report.findings.extend(all.into_iter().flat_map(|(_, found)| found));
-    weigh::weigh(&mut report.findings);
+    consequences::suppress_consequences(&mut report.findings);
     report
 }
 
@@ -189,19 +189,19 @@ async fn local(loaded: &LoadedSettings, app: &App, env_is_from: Option<PathBuf>)
 }
 
 /// The checks that may wait for somebody else.
-fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, cloud: &'a Cloud) -> Vec<Running<'a>> {
+fn plan<'a>(app: &'a App, args: &'a DoctorArgs, out: &'a Out, cloud: &'a Cloud) -> Vec<CheckUnderWay<'a>> {
     let mut running = cloud.checks(app);
-    running.push(Running::new(Check::Webhook, network::webhook(app)));
+    running.push(CheckUnderWay::new(Check::Webhook, network::webhook(app)));
     match cloud.missing().filter(|_| app.settings.store.kind == StoreKind::Dynamodb) {
-        Some(why) => running.push(Running::not_checked(&[Check::Apis, Check::States, Check::Heartbeat], why)),
+        Some(why) => running.push(CheckUnderWay::not_checked(&[Check::Apis, Check::States, Check::Heartbeat], why)),
         None => {
-            running.push(Running::new(Check::Apis, stored::apis(app)));
-            running.push(Running::new(Check::States, stored::states(app, cloud)));
+            running.push(CheckUnderWay::new(Check::Apis, stored::apis(app)));
+            running.push(CheckUnderWay::new(Check::States, stored::states(app, cloud)));
         }
     }
     if args.send_test_message {
-        let sent = Running::new(Check::TestMessage, test_message::send(app, args.json, out));
-        running.push(Running { bound: TEST_TIMEOUT, ..sent });
+        let sent = CheckUnderWay::new(Check::TestMessage, test_message::send(app, args.json, out));
+        running.push(CheckUnderWay { bound: TEST_TIMEOUT, ..sent });
     }
     running
 }

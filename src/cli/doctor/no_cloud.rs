@@ -1,6 +1,6 @@
 //! `cloud.rs` in a build without the feature `aws`: the settings refuse whatever there would be to look at.
 
-use super::Running;
+use super::CheckUnderWay;
 use super::report::Finding;
 use crate::app::App;
 use crate::settings::LoadedSettings;
@@ -16,11 +16,11 @@ impl Cloud {
         None
     }
 
-    pub(super) fn checks<'a>(&'a self, _: &'a App) -> Vec<Running<'a>> {
+    pub(super) fn checks<'a>(&'a self, _: &'a App) -> Vec<CheckUnderWay<'a>> {
         Vec::new()
     }
 
-    pub(super) async fn set_aside(&self, _: &str) -> Result<u32, String> {
+    pub(super) async fn count_quarantined(&self, _: &str) -> Result<u32, String> {
         Ok(0)
     }
 }

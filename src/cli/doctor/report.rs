@@ -107,7 +107,6 @@ impl Report {
         lines
     }
 
-    /// For machines.
     pub(super) fn json(&self) -> Value {
         let one = |finding: &Finding| {
             json!({

@@ -129,10 +129,10 @@ pub(super) async fn states(app: &App, cloud: &Cloud) -> Vec<Finding> {
         found.push(Finding::warn(
             Check::States,
             format!("{count} cannot be read: {ids}"),
-            "`run` sets damaged ones aside by itself and begins anew; those of a newer version need that version",
+            "`run` sets damaged ones aside by itself and starts over; those of a newer version need that version",
         ));
     }
-    match set_aside(app, cloud).await {
+    match count_quarantined(app, cloud).await {
         Ok(0) => {}
         Ok(count) => found.push(Finding::warn(
             Check::States,
@@ -160,7 +160,7 @@ pub(super) async fn states(app: &App, cloud: &Cloud) -> Vec<Finding> {
     found
 }
 
-async fn set_aside(app: &App, cloud: &Cloud) -> Result<u32, String> {
+async fn count_quarantined(app: &App, cloud: &Cloud) -> Result<u32, String> {
     let store = &app.settings.store;
     match store.kind {
         StoreKind::Sqlite => {
@@ -174,6 +174,6 @@ async fn set_aside(app: &App, cloud: &Cloud) -> Result<u32, String> {
                 _ => count("SELECT count(*) FROM api_health_states_set_aside").map_err(|error| error.to_string()),
             }
         }
-        StoreKind::Dynamodb => cloud.set_aside(&store.state_table).await,
+        StoreKind::Dynamodb => cloud.count_quarantined(&store.state_table).await,
     }
 }

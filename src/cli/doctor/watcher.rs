@@ -21,7 +21,6 @@ const LOCKS: &str = "/proc/locks";
 #[derive(Debug)]
 pub(in crate::cli) struct Watcher {
     pub(in crate::cli) pid: u32,
-    /// Its user.
     pub(super) uid: Option<u32>,
     /// Its version, and since when it runs, if it answers.
     pub(super) about: Option<String>,

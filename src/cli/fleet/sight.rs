@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api_health_actors::leases::Leases;
 use api_health_actors::ports::StoreError;
 use api_health_core::own::fleet::View;
-use api_health_core::own::records::{Assignment, Key, Record, WorkerId, WorkerRecord};
+use api_health_core::own::records::{Assignment, Key, LeaseRecord, WorkerId, WorkerRecord};
 use api_health_core::own::shards::Shard;
 
 use crate::app::App;
@@ -39,10 +39,10 @@ impl Sight {
         Ok(sight)
     }
 
-    fn take(&mut self, record: Record) {
+    fn take(&mut self, record: LeaseRecord) {
         match record {
-            Record::Assignment(record) => self.assignment = Some(*record),
-            Record::Worker(record) => drop(self.workers.insert(record.id.clone(), *record)),
+            LeaseRecord::Assignment(record) => self.assignment = Some(*record),
+            LeaseRecord::Worker(record) => drop(self.workers.insert(record.id.clone(), *record)),
         }
     }
 

@@ -58,7 +58,7 @@ impl Daemon for Answers {
     fn reload(&self) -> LocalBoxFuture<'_, Result<Reloaded, String>> {
         async {
             tracing::info!("asked over the control socket: reading the configs again");
-            let report = self.gauges.reload().await.ok_or("the configs are not read any more: the process ends")?;
+            let report = self.gauges.reload().await.ok_or("configs are no longer read: the process is ending")?;
             Ok(Reloaded { apis: report.apis, refused: report.refused, unreadable: report.unreadable })
         }
         .boxed_local()
@@ -79,7 +79,7 @@ impl Daemon for Answers {
     fn drop_channel(&self, channel: String) -> LocalBoxFuture<'_, Result<usize, String>> {
         async move {
             let alerts = self.gauges.drop_channel(&channel).await.ok_or("the state-keeper does not answer")?;
-            tracing::warn!(channel, alerts, "asked over the control socket: nothing is owed to this channel any more");
+            tracing::warn!(channel, alerts, "asked over the control socket: this channel is no longer owed anything");
             Ok(alerts)
         }
         .boxed_local()

@@ -8,7 +8,7 @@ const LOOKS_TO_DOUBT: u32 = 3;
 
 /// Why it is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum NotReady {
     /// The keeper is stuck, or is being started again.
     KeeperSilent,
     /// The store takes no writes.
@@ -30,8 +30,7 @@ pub(super) enum Configs {
     Read,
 }
 
-impl Trouble {
-    /// In words.
+impl NotReady {
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::KeeperSilent => "the state-keeper does not answer",
@@ -46,10 +45,10 @@ impl Trouble {
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     /// What was said last.
-    said: Option<Result<(), Trouble>>,
+    said: Option<Result<(), NotReady>>,
     doubts: u32,
     /// What is wrong now, and since when.
-    found: Option<(Trouble, Timestamp)>,
+    found: Option<(NotReady, Timestamp)>,
 }
 
 impl Readiness {
@@ -59,13 +58,13 @@ impl Readiness {
         report: Option<KeeperReport>,
         configs: Configs,
         now: Timestamp,
-    ) -> Option<(Trouble, Timestamp)> {
+    ) -> Option<(NotReady, Timestamp)> {
         let found = match report {
-            None => Err(Trouble::KeeperSilent),
-            Some(report) if report.store_is_gone => Err(Trouble::StoreGone),
+            None => Err(NotReady::KeeperSilent),
+            Some(report) if report.store_is_gone => Err(NotReady::StoreGone),
             Some(_) => match configs {
-                Configs::None => Err(Trouble::Unconfigured),
-                Configs::LastGood => Err(Trouble::PartlyUnread),
+                Configs::None => Err(NotReady::Unconfigured),
+                Configs::LastGood => Err(NotReady::PartlyUnread),
                 Configs::Read => Ok(()),
             },
         };
@@ -84,7 +83,7 @@ impl Readiness {
     }
 
     /// What is new, if anything is.
-    fn changed(&mut self, found: Result<(), Trouble>) -> Option<Result<(), Trouble>> {
+    fn changed(&mut self, found: Result<(), NotReady>) -> Option<Result<(), NotReady>> {
         self.doubts = if found.is_err() { self.doubts.saturating_add(1) } else { 0 };
         let is_sure = found.is_ok() || self.doubts >= LOOKS_TO_DOUBT;
         if !is_sure || self.said == Some(found) {
@@ -102,7 +101,7 @@ mod tests {
     #[test]
     fn each_change_is_said_once_and_a_blip_not_at_all() {
         let mut readiness = Readiness::default();
-        let (yes, no) = (Ok(()), Err(Trouble::StoreGone));
+        let (yes, no) = (Ok(()), Err(NotReady::StoreGone));
         let found = [yes, yes, no, no, yes, no, no, no, no, yes, yes];
         let said: Vec<_> = found.into_iter().map(|found| readiness.changed(found)).collect();
         let (y, n) = (Some(yes), Some(no));
@@ -117,14 +116,14 @@ mod tests {
         assert_eq!(readiness.look(Some(KeeperReport::default()), Configs::Read, at(1)), None);
         assert_eq!(readiness.look(gone, Configs::Read, at(2)), None, "a blip?");
         assert_eq!(readiness.look(gone, Configs::Read, at(3)), None);
-        assert_eq!(readiness.look(gone, Configs::Read, at(4)), Some((Trouble::StoreGone, at(2))));
-        assert_eq!(readiness.look(None, Configs::Read, at(5)), Some((Trouble::KeeperSilent, at(5))));
+        assert_eq!(readiness.look(gone, Configs::Read, at(4)), Some((NotReady::StoreGone, at(2))));
+        assert_eq!(readiness.look(None, Configs::Read, at(5)), Some((NotReady::KeeperSilent, at(5))));
         assert_eq!(
             readiness.look(Some(KeeperReport::default()), Configs::None, at(6)),
-            Some((Trouble::Unconfigured, at(6)))
+            Some((NotReady::Unconfigured, at(6)))
         );
         let partly = readiness.look(Some(KeeperReport::default()), Configs::LastGood, at(7));
-        assert_eq!(partly, Some((Trouble::PartlyUnread, at(7))));
+        assert_eq!(partly, Some((NotReady::PartlyUnread, at(7))));
         assert_eq!(readiness.look(Some(KeeperReport::default()), Configs::Read, at(8)), None);
     }
 }

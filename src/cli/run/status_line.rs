@@ -7,7 +7,7 @@ use api_health_actors::state_keeper::KeeperReport;
 use api_health_core::Timestamp;
 use tokio::time::Instant;
 
-use super::readiness::Trouble;
+use super::readiness::NotReady;
 
 /// A line follows another one no sooner than this.
 const EVERY_MIN: Duration = Duration::from_secs(3);
@@ -19,13 +19,13 @@ const RATE_EVERY: Duration = Duration::from_secs(30);
 const LOOKS_MAX: usize = 60;
 
 /// What the line is made of.
-pub(super) struct Figures<'a> {
+pub(super) struct StatusFigures<'a> {
     /// APIs that are watched.
     pub(super) apis: usize,
     /// What the keeper says, if it does.
     pub(super) report: Option<KeeperReport>,
     /// What is wrong, and since when.
-    pub(super) trouble: Option<(Trouble, Timestamp)>,
+    pub(super) trouble: Option<(NotReady, Timestamp)>,
     /// Why no configs could be read yet, where that is so.
     pub(super) why_no_configs: Option<&'a str>,
     /// The sources that could not be read the last time, and why.
@@ -47,7 +47,7 @@ impl StatusLine {
     }
 
     /// The line, if it is time to tell it.
-    pub(super) fn next(&mut self, figures: &Figures<'_>, now: Instant) -> Option<String> {
+    pub(super) fn next(&mut self, figures: &StatusFigures<'_>, now: Instant) -> Option<String> {
         self.looks.push_back((now, figures.probes));
         if self.looks.len() > LOOKS_MAX {
             self.looks.pop_front();
@@ -81,10 +81,10 @@ impl StatusLine {
 }
 
 /// The line with `RATE` where the rate goes.
-fn words(figures: &Figures<'_>) -> String {
+fn words(figures: &StatusFigures<'_>) -> String {
     let apis = count(figures.apis, "API");
     let store = match figures.trouble {
-        Some((Trouble::StoreGone, since)) => format!("store takes no writes since {since}"),
+        Some((NotReady::StoreGone, since)) => format!("store takes no writes since {since}"),
         _ => "store ok".to_owned(),
     };
     if let Some(why) = figures.why_no_configs {
@@ -127,36 +127,45 @@ fn grouped(n: usize) -> String {
 mod tests {
     use super::*;
 
-    fn figures<'a>(down: usize, probes: u64) -> Figures<'a> {
+    fn figures<'a>(down: usize, probes: u64) -> StatusFigures<'a> {
         let report = KeeperReport { down, unknown: 1, owed: 5, ..KeeperReport::default() };
-        Figures { apis: 1_000, report: Some(report), trouble: None, why_no_configs: None, unreadable: &[], probes }
+        StatusFigures {
+            apis: 1_000,
+            report: Some(report),
+            trouble: None,
+            why_no_configs: None,
+            unreadable: &[],
+            probes,
+        }
     }
 
     #[test]
     fn the_line_has_all_figures_and_what_is_wrong() {
         let start = Instant::now();
-        let line =
-            |figures: &Figures<'_>| StatusLine::new(start).next(figures, start + Duration::from_secs(60)).unwrap();
+        let line = |figures: &StatusFigures<'_>| {
+            StatusLine::new(start).next(figures, start + Duration::from_secs(60)).unwrap()
+        };
         assert_eq!(line(&figures(3, 1_000)), "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; 16.7 probes/s; store ok");
         let since = Timestamp::from_millis(1_795_332_600_000);
-        let gone = Figures { trouble: Some((Trouble::StoreGone, since)), ..figures(3, 1) };
+        let gone = StatusFigures { trouble: Some((NotReady::StoreGone, since)), ..figures(3, 1) };
         assert_eq!(
             line(&gone),
             "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; under 0.1 probes/s; store takes no writes since 2026-11-22T07:30:00.000Z"
         );
-        let none = Figures { apis: 0, why_no_configs: Some("apis.toml: is not there"), ..figures(0, 0) };
+        let none = StatusFigures { apis: 0, why_no_configs: Some("apis.toml: is not there"), ..figures(0, 0) };
         assert_eq!(
             line(&none),
             "no configs could be read yet, tried again and again; store ok; apis.toml: is not there"
         );
         let unreadable = ["DynamoDB table configs: throttled".to_owned()];
-        let partly = Figures { unreadable: &unreadable, ..figures(3, 60) };
+        let partly = StatusFigures { unreadable: &unreadable, ..figures(3, 60) };
         assert_eq!(
             line(&partly),
             "1,000 APIs: 3 down, 1 unknown; 5 alerts owed; 1.0 probes/s; store ok; the last good configs run, since some \
              cannot be read: DynamoDB table configs: throttled"
         );
-        let silent = Figures { report: None, trouble: Some((Trouble::KeeperSilent, since)), apis: 1, ..figures(0, 60) };
+        let silent =
+            StatusFigures { report: None, trouble: Some((NotReady::KeeperSilent, since)), apis: 1, ..figures(0, 60) };
         assert_eq!(
             line(&silent),
             "1 API; the state-keeper does not answer since 2026-11-22T07:30:00.000Z; 1.0 probes/s"

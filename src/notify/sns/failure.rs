@@ -171,8 +171,8 @@ fn retryable(reason: String) -> NotifyError {
     NotifyError::Retryable { reason, after: None }
 }
 
-fn permanent(reason: String, instead: String) -> NotifyError {
-    NotifyError::Permanent { reason, instead }
+fn permanent(reason: String, remedy: String) -> NotifyError {
+    NotifyError::Permanent { reason, remedy }
 }
 
 #[cfg(test)]

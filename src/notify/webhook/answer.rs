@@ -3,16 +3,21 @@
 use api_health_actors::ports::NotifyError;
 use api_health_core::{Failure, Timestamp, text};
 
+use super::redact::Redactor;
 use super::refusal::{Refusal, refusal};
 use super::retry_after::retry_after;
-use super::said::Hidden;
 use crate::probe::Reply;
 
 /// The most characters that are told of why there was no answer.
 const DETAIL_CHARS_MAX: usize = 200;
 
 /// What an answer means. It is told with `host` and with its first words, less what is `hidden`.
-pub(super) fn judge(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) -> Result<(), NotifyError> {
+pub(super) fn classify_response(
+    reply: &Reply,
+    host: &str,
+    hidden: &Redactor,
+    now: Timestamp,
+) -> Result<(), NotifyError> {
     let status = reply.status;
     let refusal = match status {
         // What is longer than is read of it is no refusal.
@@ -30,12 +35,12 @@ pub(super) fn judge(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) 
     let words = hidden.first_words(&reply.body);
     let colon = if words.is_empty() { "" } else { ": " };
     let reason = format!("the webhook at {host} answered {what}{colon}{words}");
-    let instead = match (refusal, status) {
-        (Some(Refusal::Passing), _) | (None, 408 | 425 | 429 | 500..=599) => {
+    let remedy = match (refusal, status) {
+        (Some(Refusal::Transient), _) | (None, 408 | 425 | 429 | 500..=599) => {
             let after = reply.headers.get("retry-after").and_then(|value| retry_after(value, now));
             return Err(NotifyError::Retryable { reason, after });
         }
-        (Some(Refusal::Lasting), _) => {
+        (Some(Refusal::Permanent), _) => {
             "check url under [notify.webhook], and whether that service takes the machine form of an alert"
         }
         (None, 300..=399) => "set url under [notify.webhook] to where it points: redirects are not followed",
@@ -43,7 +48,7 @@ pub(super) fn judge(reply: &Reply, host: &str, hidden: &Hidden, now: Timestamp) 
         (None, 404 | 410) => "check url under [notify.webhook]: there is nothing at its path",
         (None, _) => "look into that server's log for why it refuses, and check url under [notify.webhook]",
     };
-    Err(NotifyError::Permanent { reason, instead: instead.into() })
+    Err(NotifyError::Permanent { reason, remedy: remedy.into() })
 }
 
 /// What no answer means. What was sent in place of an answer is not repeated: it may be an echo of our own request.
@@ -53,11 +58,11 @@ pub(super) fn unanswered(failure: &Failure, host: &str) -> NotifyError {
     match failure {
         Failure::AddressRefused { .. } => NotifyError::Permanent {
             reason: format!("the webhook at {host}: {words}"),
-            instead: "set url under [notify.webhook] to an address that is not link-local".into(),
+            remedy: "set url under [notify.webhook] to an address that is not link-local".into(),
         },
         Failure::Certificate(_) => NotifyError::Permanent {
             reason: format!("the webhook at {host}: {words}"),
-            instead: "renew or replace that server's certificate, or trust its issuer on this machine".into(),
+            remedy: "renew or replace that server's certificate, or trust its issuer on this machine".into(),
         },
         Failure::NotHttp { .. } => retryable(host, "its answer is not valid HTTP"),
         Failure::BadRedirect { .. } => retryable(host, "its redirect cannot be read"),

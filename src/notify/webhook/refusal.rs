@@ -1,4 +1,4 @@
-//! Whether the body of a 2xx says that the alert was refused all the same, as many chats do. Pure.
+//! Whether the body of a 2xx says that the alert was refused anyway, as many chats do. Pure.
 //!
 //! Only what is known to be a refusal is one. To take a success for a refusal would tell the same alert again and again; so
 //! whatever says nothing, is no JSON object, or says that all is well, is a success.
@@ -19,9 +19,9 @@ const BUSY_WORDS: [&str; 6] = ["ratelimit", "toomany", "toofast", "frequen", "th
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Nobody: the receiver is busy, or too much came at once.
-    Passing,
+    Transient,
     /// A person: another URL, key or form of the message is wanted.
-    Lasting,
+    Permanent,
 }
 
 /// What `body` refuses, if it does.
@@ -31,7 +31,7 @@ pub(super) fn refusal(body: &[u8]) -> Option<Refusal> {
         // The status that Teams itself gave is the first number. Without one, Teams was not reached.
         let mut numbers = error.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
         let lasts = numbers.next().is_some_and(|status| (400..=499).contains(&status) && !is_busy(status));
-        return Some(if lasts { Refusal::Lasting } else { Refusal::Passing });
+        return Some(if lasts { Refusal::Permanent } else { Refusal::Transient });
     }
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => of_fields(&fields),
@@ -61,7 +61,7 @@ fn of_fields(fields: &Map<String, Value>) -> Option<Refusal> {
         passing |= value.as_str().is_some_and(|words| BUSY_WORDS.iter().any(|busy| squeezed(words).contains(busy)));
     }
     // A code that stands beside words that all is well is some other service's way to count its successes.
-    (denied || (failed && !affirmed)).then_some(if passing { Refusal::Passing } else { Refusal::Lasting })
+    (denied || (failed && !affirmed)).then_some(if passing { Refusal::Transient } else { Refusal::Permanent })
 }
 
 /// The codes of a chat, or a status of HTTP, that ask for patience alone.
@@ -86,34 +86,34 @@ fn squeezed(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Refusal::{Lasting, Passing};
+    use super::Refusal::{Permanent, Transient};
     use super::*;
 
     #[test]
     fn what_refuses() {
         for (body, expected) in [
-            (r#"{"ok":false,"error":"channel_not_found"}"#, Lasting), // Slack
-            (r#"{"ok":false,"error":"ratelimited"}"#, Passing),
-            (r#"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#, Lasting), // Telegram
-            (r#"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 5"}"#, Passing),
-            (r#"{"success":false}"#, Lasting), // Rocket.Chat
-            (r#"{"success":false,"message":"ok"}"#, Lasting),
-            (r#"{"Success":false,"code":0}"#, Lasting),
-            (r#"{"errcode":310000,"errmsg":"not in whitelist"}"#, Lasting), // DingTalk
-            (r#"{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}"#, Passing),
-            (r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#, Lasting), // WeCom
-            (r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#, Passing),
-            (r#"{"errcode":-1,"errmsg":"system error"}"#, Passing),
-            (r#"{"errcode":"40058"}"#, Lasting),
-            (r#"{"code":19001,"msg":"param invalid: incoming webhook access token invalid"}"#, Lasting), // Feishu
-            (r#"{"code":19001}"#, Lasting),
-            (r#"{"code":11232,"data":{},"msg":"frequency limited psm"}"#, Passing),
-            (r#"{"StatusCode":19024,"StatusMessage":"Key Words Not Found"}"#, Lasting),
-            (r#"{"statusCode":503,"body":""}"#, Passing),
-            (r#"{"code":500,"message":"no such robot"}"#, Passing),
-            (r#"{"code":99999999999999999999}"#, Lasting),
-            (r#"{"code":0.5}"#, Lasting),
-            (" \r\n{\"ok\" : false}\n", Lasting),
+            (r#"{"ok":false,"error":"channel_not_found"}"#, Permanent), // Slack
+            (r#"{"ok":false,"error":"ratelimited"}"#, Transient),
+            (r#"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#, Permanent), // Telegram
+            (r#"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 5"}"#, Transient),
+            (r#"{"success":false}"#, Permanent), // Rocket.Chat
+            (r#"{"success":false,"message":"ok"}"#, Permanent),
+            (r#"{"Success":false,"code":0}"#, Permanent),
+            (r#"{"errcode":310000,"errmsg":"not in whitelist"}"#, Permanent), // DingTalk
+            (r#"{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}"#, Transient),
+            (r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#, Permanent), // WeCom
+            (r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#, Transient),
+            (r#"{"errcode":-1,"errmsg":"system error"}"#, Transient),
+            (r#"{"errcode":"40058"}"#, Permanent),
+            (r#"{"code":19001,"msg":"param invalid: incoming webhook access token invalid"}"#, Permanent), // Feishu
+            (r#"{"code":19001}"#, Permanent),
+            (r#"{"code":11232,"data":{},"msg":"frequency limited psm"}"#, Transient),
+            (r#"{"StatusCode":19024,"StatusMessage":"Key Words Not Found"}"#, Permanent),
+            (r#"{"statusCode":503,"body":""}"#, Transient),
+            (r#"{"code":500,"message":"no such robot"}"#, Transient),
+            (r#"{"code":99999999999999999999}"#, Permanent),
+            (r#"{"code":0.5}"#, Permanent),
+            (" \r\n{\"ok\" : false}\n", Permanent),
         ] {
             assert_eq!(refusal(body.as_bytes()), Some(expected), "{body}");
         }
@@ -124,12 +124,14 @@ mod tests {
         let refused = |rest: &str| refusal(format!("{TEAMS_REFUSES}{rest}").as_bytes());
         let endpoint =
             |status| format!(": Microsoft Teams endpoint returned HTTP error {status} with ContextId tcid=503");
-        for (status, expected) in [(400, Lasting), (404, Lasting), (413, Lasting), (429, Passing), (502, Passing)] {
+        for (status, expected) in
+            [(400, Permanent), (404, Permanent), (413, Permanent), (429, Transient), (502, Transient)]
+        {
             assert_eq!(refused(&endpoint(status)), Some(expected), "{status}");
         }
-        assert_eq!(refused(": Error contacting Microsoft Teams endpoint"), Some(Passing));
-        assert_eq!(refused(""), Some(Passing));
-        assert_eq!(refusal(format!("\"{TEAMS_REFUSES}: 403\"").as_bytes()), Some(Lasting), "as a JSON text");
+        assert_eq!(refused(": Error contacting Microsoft Teams endpoint"), Some(Transient));
+        assert_eq!(refused(""), Some(Transient));
+        assert_eq!(refusal(format!("\"{TEAMS_REFUSES}: 403\"").as_bytes()), Some(Permanent), "as a JSON text");
         assert_eq!(refusal(format!("No sentence such as: {TEAMS_REFUSES}").as_bytes()), None);
     }
 

@@ -174,8 +174,8 @@ impl<'a> Call<'a> {
         Fault::Wait { place: table_name(self.table), what }
     }
 
-    fn person(&self, what: String, instead: String) -> Fault {
-        Fault::Person { place: table_name(self.table), what, instead }
+    fn person(&self, what: String, remedy: String) -> Fault {
+        Fault::Person { place: table_name(self.table), what, remedy }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use api_health_actors::ports::{StoredHeartbeat, UnreadableState};
 use api_health_core::Heartbeat;
-use api_health_core::own::records::{Key, Record, WorkerRecord};
+use api_health_core::own::records::{Key, LeaseRecord, WorkerRecord};
 use futures_util::future::try_join;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -28,18 +28,18 @@ pub(super) async fn read(store: &DynamoStateStore) -> Result<Vec<StoredHeartbeat
     let mut found: Vec<StoredHeartbeat> = vec![];
     let mut keys = vec![];
     match assignment {
-        Some(Ok(Record::Assignment(assignment))) => keys.extend(assignment.workers.into_iter().map(Key::Worker)),
+        Some(Ok(LeaseRecord::Assignment(assignment))) => keys.extend(assignment.workers.into_iter().map(Key::Worker)),
         Some(Err(unreadable)) => found.push(Err(unreadable)),
-        Some(Ok(Record::Worker(_))) | None => {}
+        Some(Ok(LeaseRecord::Worker(_))) | None => {}
     }
     let reads = stream::iter(keys).map(|key| read_lease(store, key)).buffered(READS_IN_FLIGHT_MAX);
     let records: Vec<_> = reads.try_collect().await?;
     let mut last = single.map(|item| heartbeat::read_value(&value::object(item).into()));
     for record in records.into_iter().flatten() {
         match record {
-            Ok(Record::Worker(record)) if record.is_live() => found.extend(beat(*record)),
-            Ok(Record::Worker(record)) => last = newer(last, beat(*record)),
-            Ok(Record::Assignment(_)) => {}
+            Ok(LeaseRecord::Worker(record)) if record.is_live() => found.extend(beat(*record)),
+            Ok(LeaseRecord::Worker(record)) => last = newer(last, beat(*record)),
+            Ok(LeaseRecord::Assignment(_)) => {}
             Err(unreadable) => found.push(Err(unreadable)),
         }
     }
@@ -52,7 +52,7 @@ pub(super) async fn read(store: &DynamoStateStore) -> Result<Vec<StoredHeartbeat
     Ok(found)
 }
 
-async fn read_lease(store: &DynamoStateStore, key: Key) -> Result<Option<Result<Record, UnreadableState>>, Fault> {
+async fn read_lease(store: &DynamoStateStore, key: Key) -> Result<Option<Result<LeaseRecord, UnreadableState>>, Fault> {
     let key = lease::key_text(&key);
     let item = store.get(&key).await?;
     Ok(item.map(|item| lease::read(value::object(item)).map_err(|unreadable| unreadable.of(key))))

@@ -2,7 +2,7 @@
 
 use api_health_actors::leases::Leases;
 use api_health_actors::ports::{CommitError, StoreError};
-use api_health_core::own::records::{Key, Record};
+use api_health_core::own::records::{Key, LeaseRecord};
 use aws_sdk_dynamodb::Client;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -27,38 +27,38 @@ impl DynamoLeases {
         Self { client, table: table_name.into() }
     }
 
-    async fn read_one(&self, key: Key) -> Result<Option<Record>, Fault> {
+    async fn read_one(&self, key: Key) -> Result<Option<LeaseRecord>, Fault> {
         let key = lease::key_text(&key);
         let Some(item) = get(&self.client, &self.table, &key).await? else { return Ok(None) };
         let read = lease::read(value::object(item)).map_err(|unreadable| Fault::Person {
             place: table_name(&self.table),
             what: format!("has a record {key} that cannot be read: {}", unreadable.why),
-            instead: "what is right into it, or delete it: the workers then make a new one".into(),
+            remedy: "what is right into it, or delete it: the workers then make a new one".into(),
         });
         read.map(Some)
     }
 }
 
 impl Leases for DynamoLeases {
-    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+    fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>> {
         async move {
             let reads = stream::iter(keys).map(|key| self.read_one(key)).buffer_unordered(READS_IN_FLIGHT_MAX);
-            let found: Vec<Option<Record>> = reads.try_collect().await?;
+            let found: Vec<Option<LeaseRecord>> = reads.try_collect().await?;
             Ok(found.into_iter().flatten().collect())
         }
         .boxed()
     }
 
-    fn put(&self, record: Record, over: u64) -> BoxFuture<'_, Result<(), CommitError>> {
+    fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>> {
         async move {
-            if over.checked_add(1) != Some(record.version()) {
+            if expected_version.checked_add(1) != Some(record.version()) {
                 return Err(CommitError::Conflict);
             }
             let fields = lease::fields(&record).map_err(|why| {
                 let call = Call::new(&self.client, &self.table, "dynamodb:PutItem");
                 CommitError::Store(call.odd(&format!("cannot hold {}: {why}", lease::key_text(&record.key()))).into())
             })?;
-            put_over(&self.client, &self.table, value::item(fields), over, None).await
+            put_over(&self.client, &self.table, value::item(fields), expected_version, None).await
         }
         .boxed()
     }

@@ -7,8 +7,8 @@
 pub(crate) mod errors;
 mod heartbeats;
 pub mod leases;
+mod quarantine;
 pub(crate) mod scan;
-mod set_aside;
 pub(crate) mod value;
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
-use super::record::{self, Record, heartbeat, lease};
+use super::record::{self, StateRecord, heartbeat, lease};
 use crate::fault::Fault;
 use errors::Call;
 
@@ -56,15 +56,15 @@ impl DynamoStateStore {
         get(&self.client, &self.table, api_id).await
     }
 
-    async fn put(&self, StateWrite { over, state }: StateWrite) -> Result<(), CommitError> {
-        if state.version <= over {
+    async fn put(&self, StateWrite { expected_version, state }: StateWrite) -> Result<(), CommitError> {
+        if state.version <= expected_version {
             return Err(CommitError::Conflict);
         }
         let call = self.call("dynamodb:PutItem");
-        let item: Item = serde_dynamo::to_item(Record::from(&*state)).map_err(|e| {
+        let item: Item = serde_dynamo::to_item(StateRecord::from(&*state)).map_err(|e| {
             CommitError::Store(call.odd(&format!("cannot hold the state of {}: {e}", state.api_id)).into())
         })?;
-        put_over(&self.client, &self.table, item, over, Some(state.epoch)).await
+        put_over(&self.client, &self.table, item, expected_version, Some(state.epoch)).await
     }
 
     async fn read_all(&self) -> Result<LoadedStates, Fault> {
@@ -72,8 +72,8 @@ impl DynamoStateStore {
         // written to is told at the start.
         self.get("api-health").await?;
         let mut loaded = LoadedStates::default();
-        scan::every_item(&self.client, &self.table, scan::How::ALL, |item| {
-            if set_aside::is_set_aside(&item) || is_no_state(&item) {
+        scan::every_item(&self.client, &self.table, scan::ScanOptions::ALL, |item| {
+            if quarantine::is_quarantined(&item) || is_no_state(&item) {
                 return;
             }
             match read_item(item) {
@@ -97,8 +97,8 @@ impl StateStore for DynamoStateStore {
         async move { Ok(self.get(api_id.as_str()).await?.map(read_item)) }.boxed()
     }
 
-    fn set_aside(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
-        async move { Ok(set_aside::move_aside(self, &record).await?) }.boxed()
+    fn quarantine(&self, record: UnreadableState) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { Ok(quarantine::quarantine(self, &record).await?) }.boxed()
     }
 
     fn commit(&self, writes: Vec<StateWrite>) -> BoxFuture<'_, Vec<Result<(), CommitError>>> {
@@ -134,7 +134,13 @@ async fn get(client: &Client, table: &str, key: &str) -> Result<Option<Item>, Fa
 }
 
 /// Writes `item` over exactly version `over` of it, 0: there must be none; and over no higher epoch than this one, if it has one.
-async fn put_over(client: &Client, table: &str, item: Item, over: u64, epoch: Option<u64>) -> Result<(), CommitError> {
+async fn put_over(
+    client: &Client,
+    table: &str,
+    item: Item,
+    expected_version: u64,
+    epoch: Option<u64>,
+) -> Result<(), CommitError> {
     let number = |number: u64| AttributeValue::N(number.to_string());
     let request = client.put_item().table_name(table).set_item(Some(item));
     let is_over = |condition: &str| {
@@ -142,9 +148,9 @@ async fn put_over(client: &Client, table: &str, item: Item, over: u64, epoch: Op
             .clone()
             .condition_expression(condition)
             .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":over", number(over))
+            .expression_attribute_values(":over", number(expected_version))
     };
-    let request = match (over, epoch) {
+    let request = match (expected_version, epoch) {
         (0, _) => request.condition_expression("attribute_not_exists(#key)").expression_attribute_names("#key", KEY),
         (_, None) => is_over("#version = :over"),
         (_, Some(epoch)) => is_over("#version = :over AND (attribute_not_exists(#epoch) OR #epoch <= :epoch)")

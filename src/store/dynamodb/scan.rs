@@ -21,13 +21,13 @@ type Item = HashMap<String, AttributeValue>;
 
 /// How a table is read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct How {
+pub(crate) struct ScanOptions {
     /// What was written before is seen. Else a read costs half, and may miss what is younger than a second or so.
     pub(crate) is_consistent: bool,
     segments: i32,
 }
 
-impl How {
+impl ScanOptions {
     /// A table of unknown size, completely.
     pub(crate) const ALL: Self = Self { is_consistent: true, segments: SEGMENTS };
 
@@ -41,7 +41,7 @@ impl How {
 pub(crate) async fn every_item(
     client: &Client,
     table: &str,
-    how: How,
+    how: ScanOptions,
     mut take: impl FnMut(Item),
 ) -> Result<(), Fault> {
     let page = |segment, start| page(client, table, how, segment, start);
@@ -54,7 +54,7 @@ pub(crate) async fn every_item(
             return Err(Fault::Person {
                 place: table_name(table),
                 what: format!("holds more than {RECORDS_MAX} items"),
-                instead: "the name of another table, or delete what does not belong in this one".into(),
+                remedy: "the name of another table, or delete what does not belong in this one".into(),
             });
         }
         items.into_iter().for_each(&mut take);
@@ -73,7 +73,13 @@ struct Page {
     next: Option<Item>,
 }
 
-async fn page(client: &Client, table: &str, how: How, segment: i32, start: Option<Item>) -> Result<Page, Fault> {
+async fn page(
+    client: &Client,
+    table: &str,
+    how: ScanOptions,
+    segment: i32,
+    start: Option<Item>,
+) -> Result<Page, Fault> {
     let request = client
         .scan()
         .table_name(table)

@@ -9,7 +9,7 @@ mod assignment;
 mod tests;
 pub(crate) mod worker;
 
-use api_health_core::own::records::{Extra, Key, Record};
+use api_health_core::own::records::{Extra, Key, LeaseRecord};
 use serde_json::{Map, Value};
 
 use super::{Unreadable, describe};
@@ -42,10 +42,10 @@ pub(crate) fn is_key(api_id: &str) -> bool {
 ///
 /// # Errors
 /// Says what it cannot hold.
-pub(crate) fn fields(record: &Record) -> Result<Map<String, Value>, String> {
+pub(crate) fn fields(record: &LeaseRecord) -> Result<Map<String, Value>, String> {
     let (value, extra) = match record {
-        Record::Worker(record) => (serde_json::to_value(StoredWorker::from(&**record)), &record.extra),
-        Record::Assignment(record) => (serde_json::to_value(StoredAssignment::of(record)?), &record.extra),
+        LeaseRecord::Worker(record) => (serde_json::to_value(StoredWorker::from(&**record)), &record.extra),
+        LeaseRecord::Assignment(record) => (serde_json::to_value(StoredAssignment::of(record)?), &record.extra),
     };
     let Value::Object(mut fields) = value.map_err(|error| error.to_string())? else {
         return Err("it is no object".into()); // structs are objects
@@ -65,7 +65,7 @@ pub(crate) fn fields(record: &Record) -> Result<Map<String, Value>, String> {
 ///
 /// # Errors
 /// Says in one line why it cannot be read.
-pub(crate) fn read(fields: Map<String, Value>) -> Result<Record, Unreadable> {
+pub(crate) fn read(fields: Map<String, Value>) -> Result<LeaseRecord, Unreadable> {
     let schema = fields.get("schema").and_then(Value::as_u64);
     if let Some(schema) = schema.filter(|schema| *schema > u64::from(SCHEMA)) {
         let why =
@@ -74,8 +74,8 @@ pub(crate) fn read(fields: Map<String, Value>) -> Result<Record, Unreadable> {
     }
     let api_id = fields.get("api_id").and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(match api_id.strip_prefix(WORKER) {
-        Some(name) => Record::Worker(Box::new(worker::read(name, fields)?)),
-        None => Record::Assignment(Box::new(assignment::read(fields)?)),
+        Some(name) => LeaseRecord::Worker(Box::new(worker::read(name, fields)?)),
+        None => LeaseRecord::Assignment(Box::new(assignment::read(fields)?)),
     })
 }
 

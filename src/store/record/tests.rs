@@ -16,9 +16,9 @@ proptest! {
     #[test]
     fn a_state_is_read_back_equal_from_either_form(state in state()) {
         prop_assert_eq!(invariant::first_broken(&state), None, "the generator makes good states");
-        let text = serde_json::to_string(&Record::from(&state)).unwrap();
+        let text = serde_json::to_string(&StateRecord::from(&state)).unwrap();
         prop_assert_eq!(read_text(&text), Ok(state.clone()));
-        let value = serde_json::to_value(Record::from(&state)).unwrap();
+        let value = serde_json::to_value(StateRecord::from(&state)).unwrap();
         prop_assert_eq!(read_value(&value), Ok(state));
     }
 
@@ -80,9 +80,14 @@ fn down_and_owed() -> ApiState {
         epoch: 0,
         status: Status::Down,
         since: Some(began),
-        streak: Some(Streak { toward: Toward::Up, question: 0, count: 1, first_at: at("2026-11-22T07:31:00Z") }),
+        streak: Some(Streak {
+            toward: Toward::Up,
+            request_fingerprint: 0,
+            count: 1,
+            first_at: at("2026-11-22T07:31:00Z"),
+        }),
         incident: Some(Box::new(incident)),
-        last_told: Status::Down,
+        last_alerted: Status::Down,
         owed: vec![OwedAlert {
             alert,
             owed_to: vec![],
@@ -126,7 +131,7 @@ fn schema_1_is_read_as_it_was_written_by_the_first_release() {
 /// The same as this version writes it, of an API in a shard that was leased.
 fn addressed() -> ApiState {
     let mut state = ApiState { version: 9, epoch: 41, ..down_and_owed() };
-    state.streak = state.streak.map(|streak| Streak { question: 51_234, ..streak });
+    state.streak = state.streak.map(|streak| Streak { request_fingerprint: 51_234, ..streak });
     state.owed[0].owed_to = vec!["webhook".into(), "sns".into()];
     state.incident.as_mut().unwrap().owed_to = vec!["webhook".into(), "sns".into()];
     state
@@ -139,7 +144,7 @@ fn fleet() -> ApiState {
         epoch: 2,
         status: Status::Up,
         since: Some(at("2026-11-22T07:30:00Z")),
-        ..ApiState::unknown(ApiId::own_fleet())
+        ..ApiState::unknown(ApiId::monitor_fleet())
     }
 }
 
@@ -148,7 +153,7 @@ fn a_record_of_0_1_0_with_its_claim_is_read_and_loses_it_with_the_next_write() {
     let mut json: Value = serde_json::from_str(&golden("v2/down-and-owed.json")).unwrap();
     assert_eq!(read_value(&json), Ok(down_and_owed()));
     assert!(json.as_object_mut().unwrap().remove("claim").is_some());
-    assert_eq!(serde_json::to_value(Record::from(&down_and_owed())).unwrap(), json, "and says the same as before");
+    assert_eq!(serde_json::to_value(StateRecord::from(&down_and_owed())).unwrap(), json, "and says the same as before");
 }
 
 #[test]
@@ -158,7 +163,7 @@ fn what_is_written_now_is_read_and_written_as_it_stands_there() {
     {
         let text = golden(name);
         assert_eq!(read_text(&text), Ok(state.clone()), "{name}");
-        let written = serde_json::to_value(Record::from(&state)).unwrap();
+        let written = serde_json::to_value(StateRecord::from(&state)).unwrap();
         assert_eq!(written, serde_json::from_str::<Value>(&text).unwrap(), "{name}");
     }
 }
@@ -189,7 +194,7 @@ const WANTED_BY_0_1_0: [(&str, &[&str]); 5] = [
 
 #[test]
 fn a_record_has_all_that_0_1_0_wants_so_that_one_can_go_back() {
-    let written = serde_json::to_value(Record::from(&addressed())).unwrap();
+    let written = serde_json::to_value(StateRecord::from(&addressed())).unwrap();
     assert_eq!(written["schema"], 2);
     for (place, fields) in WANTED_BY_0_1_0 {
         let object = written.pointer(place).unwrap();
@@ -197,7 +202,7 @@ fn a_record_has_all_that_0_1_0_wants_so_that_one_can_go_back() {
         assert!(missing.is_empty(), "{place} lacks {missing:?}");
     }
     // One that it does not know is left alone there, since it says that a newer version wrote it.
-    assert_eq!(serde_json::to_value(Record::from(&fleet())).unwrap()["schema"], 3);
+    assert_eq!(serde_json::to_value(StateRecord::from(&fleet())).unwrap()["schema"], 3);
 }
 
 #[test]
@@ -260,7 +265,7 @@ fn the_list_of_fields_is_that_of_a_record() {
         status_code: Some(1),
         error: Some("e".into()),
     });
-    let Value::Object(written) = serde_json::to_value(Record::from(&state)).unwrap() else { panic!("an object") };
+    let Value::Object(written) = serde_json::to_value(StateRecord::from(&state)).unwrap() else { panic!("an object") };
     let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
     let mut listed = FIELDS.to_vec();
     written.sort_unstable();

@@ -184,7 +184,7 @@ async fn every_fault_names_the_source(place: Place) {
     let loaded = source.load().await.unwrap();
     let issue = &loaded.refused[0].issues[0];
     assert!(issue.location.contains(&source.name()) && issue.location.contains("bad"), "{}", issue.location);
-    for part in [&issue.what, &issue.why, &issue.instead] {
+    for part in [&issue.what, &issue.why, &issue.remedy] {
         assert!(!part.is_empty(), "{issue:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use api_health::store::DynamoStateStore;
 use api_health_actors::ports::{StateStore, StoreError, UnreadableState};
-use api_health_core::own::records::{Key, Record};
+use api_health_core::own::records::{Key, LeaseRecord};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
@@ -33,10 +33,10 @@ async fn beside_states(world: World) {
     assert_eq!((loaded.states, loaded.unreadable), (vec![rich("shop", 1)], vec![]));
     for key in KEYS {
         let taken_for_damage = UnreadableState { api_id: key.into(), why: "it is no state".into(), is_newer: false };
-        store.set_aside(taken_for_damage).await.unwrap();
+        store.quarantine(taken_for_damage).await.unwrap();
     }
     let mut found = leases.read(vec![Key::Worker(name("a")), Key::Assignment]).await.unwrap();
-    found.sort_by_key(Record::key);
+    found.sort_by_key(LeaseRecord::key);
     assert_eq!(found, records);
     assert_eq!(store.load(id("shop")).await.unwrap(), Some(Ok(rich("shop", 1))));
 }
@@ -55,13 +55,13 @@ async fn senseless(world: World) {
     };
     for (key, why) in KEYS.into_iter().zip(["missing field `session`", "missing field `shards`"]) {
         write(json!({ "schema": 3, "api_id": key, "version": 1 })).await.unwrap();
-        let Err(StoreError::Misconfigured { what, instead }) =
+        let Err(StoreError::Misconfigured { what, remedy }) =
             leases.read(vec![Key::Assignment, Key::Worker(name("a"))]).await
         else {
             panic!("{key} is refused")
         };
         assert_eq!(what, format!("DynamoDB table {table} has a record {key} that cannot be read: {why}"));
-        assert!(instead.starts_with("write what is right into it, or delete it"), "{instead}");
+        assert!(remedy.starts_with("write what is right into it, or delete it"), "{remedy}");
         write(json!({ "schema": 4, "api_id": key, "version": "of tomorrow" })).await.unwrap();
         let error = leases.read(vec![Key::Assignment, Key::Worker(name("a"))]).await.unwrap_err();
         assert!(error.to_string().contains("written by a newer version"), "{error}");

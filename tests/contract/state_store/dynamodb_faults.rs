@@ -9,7 +9,7 @@ use api_health::store::DynamoStateStore;
 use api_health::store::dynamodb::leases::DynamoLeases;
 use api_health_actors::leases::Leases;
 use api_health_actors::ports::{CommitError, StateStore, StoreError};
-use api_health_core::own::records::{Assignment, Key, Record};
+use api_health_core::own::records::{Assignment, Key, LeaseRecord};
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -32,7 +32,7 @@ async fn faults(client: Client, table: &str) -> [StoreError; 2] {
     let leases = DynamoLeases::new(client, table);
     let mut assignment = Assignment::none(1, 2);
     assignment.version = 1;
-    let written = leases.put(Record::Assignment(Box::new(assignment)), 0).await;
+    let written = leases.put(LeaseRecord::Assignment(Box::new(assignment)), 0).await;
     assert_eq!(written, Err(CommitError::Store(write.clone())));
     assert_eq!(leases.read(vec![Key::Assignment]).await, Err(read.clone()));
     [read, write]
@@ -117,9 +117,9 @@ fn what_a_person_must_mend_says_what_to_write() {
         ("ValidationException", "odd", ["ValidationException odd", "the name of another table"]),
     ] {
         for error in error_of(400, code, message) {
-            let StoreError::Misconfigured { what, instead } = &error else { panic!("{code}: {error:?}") };
+            let StoreError::Misconfigured { what, remedy } = &error else { panic!("{code}: {error:?}") };
             assert!(what.starts_with("DynamoDB table states ") && what.contains(read), "{what}");
-            assert!(instead.starts_with("write ") && instead.contains(write), "{instead}");
+            assert!(remedy.starts_with("write ") && remedy.contains(write), "{remedy}");
             assert_plain(&error);
         }
     }
@@ -185,10 +185,7 @@ fn no_credentials_and_no_region_are_told_as_such() {
     let no_region = aws_sdk_dynamodb::Config::from(&no_region.build());
     for (config, needle) in [(no_credentials, "AWS_ACCESS_KEY_ID"), (no_region, "AWS_REGION")] {
         for error in block_on(faults(Client::from_conf(config), "states")) {
-            assert!(
-                matches!(&error, StoreError::Misconfigured { instead, .. } if instead.contains(needle)),
-                "{error:?}"
-            );
+            assert!(matches!(&error, StoreError::Misconfigured { remedy, .. } if remedy.contains(needle)), "{error:?}");
             assert_plain(&error);
         }
     }

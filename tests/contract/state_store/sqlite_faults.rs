@@ -82,8 +82,11 @@ fn a_record_that_is_no_json_any_more_is_a_conflict_and_hurts_no_other_write() {
         other.execute("UPDATE api_health_states SET record = 'no JSON' WHERE api_id = 'a'", []).unwrap();
         assert_eq!(store.commit(vec![write("a", 2), write("b", 2)]).await, [Err(CommitError::Conflict), Ok(())]);
         let found = store.load_all().await.unwrap().unreadable.remove(0);
-        store.set_aside(found).await.unwrap();
-        assert_eq!(store.commit(vec![StateWrite { over: 0, state: Arc::new(rich("a", 2)) }]).await, [Ok(())]);
+        store.quarantine(found).await.unwrap();
+        assert_eq!(
+            store.commit(vec![StateWrite { expected_version: 0, state: Arc::new(rich("a", 2)) }]).await,
+            [Ok(())]
+        );
     });
 }
 

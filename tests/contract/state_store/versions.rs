@@ -9,18 +9,20 @@ use super::{commit_one, commit_over, stored};
 
 pub(super) async fn a_write_succeeds_only_over_exactly_the_version_that_it_names(world: World) {
     let store = world.open();
-    for over in [1, 2, u64::MAX - 1] {
-        let conflict = commit_over(&*store, over, rich("a", over + 1)).await;
+    for expected_version in [1, 2, u64::MAX - 1] {
+        let conflict = commit_over(&*store, expected_version, rich("a", expected_version + 1)).await;
         assert_eq!(conflict, Err(CommitError::Conflict), "there is nothing to replace");
         assert_eq!(stored(&*store, "a").await, None, "and nothing came of it");
     }
     assert_eq!(commit_over(&*store, 0, rich("a", 3)).await, Ok(()), "the first one may have any version");
     assert_eq!(commit_over(&*store, 3, rich("a", 4)).await, Ok(()), "as a rule it is the next one");
     assert_eq!(commit_over(&*store, 4, rich("a", 9)).await, Ok(()), "and it may be any higher one");
-    for (over, version) in [(0, 1), (0, 10), (3, 10), (8, 10), (10, 11), (9, 9), (9, 8), (9, 0), (u64::MAX, u64::MAX)] {
+    for (expected_version, version) in
+        [(0, 1), (0, 10), (3, 10), (8, 10), (10, 11), (9, 9), (9, 8), (9, 0), (u64::MAX, u64::MAX)]
+    {
         let other = ApiState { missed_ticks: 99, ..rich("a", version) };
-        let conflict = commit_over(&*store, over, other).await;
-        assert_eq!(conflict, Err(CommitError::Conflict), "{version} over {over}, where 9 is");
+        let conflict = commit_over(&*store, expected_version, other).await;
+        assert_eq!(conflict, Err(CommitError::Conflict), "{version} over {expected_version}, where 9 is");
         assert_eq!(stored(&*store, "a").await, Some(rich("a", 9)), "nothing changed");
     }
     assert_eq!(commit_over(&*store, 9, rich("a", 10)).await, Ok(()));

@@ -164,7 +164,7 @@ fn on_dynamodb<F: Future<Output = ()>>(endpoint: &str, promise: fn(World) -> F) 
 
 /// Writes `state` over the version before it, as a keeper does as a rule.
 pub(crate) fn over_the_one_before(state: ApiState) -> StateWrite {
-    StateWrite { over: state.version.saturating_sub(1), state: Arc::new(state) }
+    StateWrite { expected_version: state.version.saturating_sub(1), state: Arc::new(state) }
 }
 
 pub(crate) fn id(text: &str) -> ApiId {
@@ -189,12 +189,12 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         since: Some(began),
         streak: Some(Streak {
             toward: if is_down { Toward::Up } else { Toward::Down },
-            question: u16::MAX,
+            request_fingerprint: u16::MAX,
             count: 1,
             first_at: began,
         }),
         incident: is_down.then_some(Box::new(incident)),
-        last_told: if is_down { Status::Down } else { Status::Up },
+        last_alerted: if is_down { Status::Down } else { Status::Up },
         last_probe: Some(LastProbe {
             at: began,
             verdict: if is_down { Verdict::Fail } else { Verdict::Pass },

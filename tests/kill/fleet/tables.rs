@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api_health::store::dynamodb::leases::DynamoLeases;
 use api_health_actors::leases::Leases as _;
-use api_health_core::own::records::{Key, Record as LeaseRecord, Session, WorkerRecord};
+use api_health_core::own::records::{Key, LeaseRecord, Session, WorkerRecord};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use api_health_core::{AlertKind, Status};
 
-use super::{Checked, Oracle, OwnTold};
+use super::{Checked, Oracle, SelfMonitoringAlert};
 use crate::model::Change;
 use crate::script::QUIET;
 
@@ -42,7 +42,7 @@ impl Oracle<'_> {
         }
         for (api_id, told) in &self.own {
             // One that no record ever had, told in a life that is over, nobody can end.
-            let is_open = |told: &OwnTold| {
+            let is_open = |told: &SelfMonitoringAlert| {
                 told.kind.opens() && (told.life + 1 == self.life || self.own_stored.contains(&told.incident_id))
             };
             // A schedule with long gaps may not have come due often enough, since faults were over, to show that a prober is well.

@@ -28,7 +28,7 @@ const FAILOVER: Duration = Duration::from_secs(16);
 /// A stop ends within 10 s, and storing and telling get 5 s at least.
 const LEAVES: Duration = Duration::from_secs(15);
 /// An attempt is cut after this.
-const ATTEMPT_MAX: Duration = Duration::from_secs(20);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Workers have seen each other this long after a join.
 const ACQUAINTED: Duration = Duration::from_secs(70);
 /// Whoever is fenced has found that out this long after it can.
@@ -38,7 +38,7 @@ const EXPIRES: Duration = Duration::from_secs(16);
 
 /// What came of one alert in one channel.
 #[derive(Clone, Debug, Default)]
-struct Lane {
+struct DeliverySlot {
     taken: bool,
     /// A process heard that the channel has it.
     answered: Option<(Duration, usize)>,
@@ -51,7 +51,7 @@ struct One {
     /// Every alert that was ever stored, in the order in which they were, with the channels that it was owed to.
     stored: Vec<(String, Vec<String>)>,
     left_out: HashSet<String>,
-    lanes: HashMap<(String, &'static str), Lane>,
+    lanes: HashMap<(String, &'static str), DeliverySlot>,
     /// The incidents that each channel was told of and not that they ended: by which alert, of which process.
     open: HashMap<&'static str, BTreeMap<String, (String, usize)>>,
     /// Probes that failed, and the ids of outages that were told.
@@ -262,7 +262,7 @@ impl<'a> Fleet<'a> {
         // What is let go of waits for attempts under way, which a channel in trouble holds up.
         let is_held_up = held.owners_between(last, now).any(|owner| owner.is_none())
             && self.troubled(by, last, now, |what| matches!(what, What::Channel(_) | What::Cut(Cut::Channels)));
-        let waits = if is_held_up { ATTEMPT_MAX } else { Duration::ZERO };
+        let waits = if is_held_up { DELIVERY_TIMEOUT } else { Duration::ZERO };
         let bound = gap(&one.api) + one.api.timeout + Duration::from_secs(1) + FAILOVER + looks + leaves + waits;
         if now.saturating_sub(last) > bound && !is_gray && self.is_somebody_well(last, now) {
             let what = format!("not probed for {} s, although somebody was well", (now - last).as_secs_f64());
@@ -298,7 +298,7 @@ impl<'a> Fleet<'a> {
                 let what = format!("epoch {} over epoch {}", record.epoch, before.epoch);
                 return Err(self.violation("one_owner_stores", Some(api_id), what));
             }
-            self.strikes_what_was_told(before, record)?;
+            self.removes_what_was_delivered(before, record)?;
         }
         self.owes_what_changed(before.as_deref(), record)?;
         let Some(one) = self.apis.get_mut(api_id) else { return Ok(()) };

@@ -18,14 +18,14 @@ const ON_ITS_WAY: Duration = Duration::from_millis(300);
 
 impl One {
     /// Which alerts the stored record does not owe any more.
-    pub(super) fn settled_as_stored(&mut self, channels: &[&'static str]) {
+    pub(super) fn delivered_as_stored(&mut self, channels: &[&'static str]) {
         let owed = self.stored.as_ref().map_or(&[][..], |known| &known.record.owed);
         for change in &mut self.model.changes {
             for (lane, channel) in change.lanes.iter_mut().zip(channels) {
                 let is_it = |owed: &&api_health_core::delivery::OwedAlert| {
                     owed.alert.kind == change.kind && owed.alert.happened_at == change.happened_at
                 };
-                lane.settled = owed.iter().find(is_it).is_none_or(|owed| owed.is_delivered(channel));
+                lane.delivered = owed.iter().find(is_it).is_none_or(|owed| owed.is_delivered(channel));
             }
         }
     }

@@ -25,9 +25,9 @@ impl Oracle<'_> {
             one.stored_version = one.stored.as_ref().map_or(0, |known| known.record.version);
             one.said_version = one.stored_version;
             one.model.forget_after(known);
-            one.settled_as_stored(&self.channels);
+            one.delivered_as_stored(&self.channels);
             for lane in one.model.changes.iter_mut().flat_map(|change| &mut change.lanes) {
-                lane.owed_at_start = !lane.settled;
+                lane.owed_at_start = !lane.delivered;
             }
             one.in_flight.iter_mut().for_each(|call| *call = None);
             one.cadence = Cadence::new(self.life_began, one.cadence.is_plain && self.life == 0);

@@ -17,7 +17,7 @@ impl Oracle<'_> {
         }
         let Some(one) = self.apis.get(api_id) else {
             self.own_stored.extend(record.incident.as_ref().map(|incident| incident.incident_id.clone()));
-            let own = api_id.is_own();
+            let own = api_id.is_self_monitoring();
             return if own { Ok(()) } else { Err(self.violation("stored", Some(api_id), "nobody configured it")) };
         };
         // Where nothing shifted a tick, each that was missed is counted.
@@ -86,10 +86,10 @@ impl Oracle<'_> {
                 self.is_as_it_was(api_id, index, &here.alert)?;
             }
             for (channel, name) in self.channels.clone().into_iter().enumerate() {
-                let settled = here.as_ref().is_none_or(|here| here.is_delivered(name));
+                let delivered = here.as_ref().is_none_or(|here| here.is_delivered(name));
                 let Some(one) = self.apis.get_mut(api_id) else { return Ok(()) };
                 let change = &mut one.model.changes[index];
-                if settled && change.lanes[channel].answered.is_none() && !change.left_out {
+                if delivered && change.lanes[channel].answered.is_none() && !change.left_out {
                     if here.is_none() && folds {
                         change.left_out = true;
                         continue;
@@ -99,7 +99,7 @@ impl Oracle<'_> {
                         format!("{kind} of {at} is not owed to {name} any more, which never said that it has it");
                     return Err(self.violation("owed until delivered", Some(api_id), what));
                 }
-                change.lanes[channel].settled = settled;
+                change.lanes[channel].delivered = delivered;
             }
         }
         match owed.next() {
@@ -193,7 +193,7 @@ fn difference(model: &Model, items: usize, record: &ApiState) -> Option<String> 
     let snapshot = &model.snapshots[items];
     let streak = record.streak.as_ref().map(|streak| (streak.toward.kind(), streak.count, streak.first_at));
     let last = model.last_change(snapshot.changes);
-    let last_told = last.map_or(Status::Unknown, |change| change.kind.status());
+    let last_alerted = last.map_or(Status::Unknown, |change| change.kind.status());
     let incident = record.incident.as_ref().map(|incident| incident.started_at);
     let open = last.filter(|change| change.kind == AlertKind::Down).map(|change| change.happened_at);
     if record.status != snapshot.status {
@@ -202,8 +202,8 @@ fn difference(model: &Model, items: usize, record: &ApiState) -> Option<String> 
         Some(format!("it is so since {:?}, and should be since {:?}", record.since, snapshot.since))
     } else if streak != snapshot.streak {
         Some(format!("the streak is {streak:?}, and should be {:?}", snapshot.streak))
-    } else if record.last_told != last_told {
-        Some(format!("told last is {:?}, and should be {last_told:?}", record.last_told))
+    } else if record.last_alerted != last_alerted {
+        Some(format!("told last is {:?}, and should be {last_alerted:?}", record.last_alerted))
     } else if incident != open {
         Some(format!("the incident began at {incident:?}, and should have at {open:?}"))
     } else {

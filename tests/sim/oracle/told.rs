@@ -6,8 +6,8 @@ use api_health_actors::testkit::stage::Answered;
 use api_health_core::{Alert, ApiId};
 
 use super::{
-    AFTER_TROUBLE, Call, Checked, OFFERED_WITHIN, Oracle, OwnTold, RESTARTED_WITHIN, STORED_WITHIN, TURN_WITHIN,
-    UNSTORED_MIN, UNSTORED_WITHIN,
+    AFTER_TROUBLE, Call, Checked, OFFERED_WITHIN, Oracle, RESTARTED_WITHIN, STORED_WITHIN, SelfMonitoringAlert,
+    TURN_WITHIN, UNSTORED_MIN, UNSTORED_WITHIN,
 };
 use crate::model::{Change, Model};
 
@@ -151,7 +151,7 @@ impl Oracle<'_> {
             last.kind.opens() == alert.kind.opens()
                 && (last.life == self.life || self.own_stored.contains(&last.incident_id))
         });
-        told.push(OwnTold {
+        told.push(SelfMonitoringAlert {
             alert_id: alert.alert_id.clone(),
             incident_id: alert.incident_id.clone(),
             kind: alert.kind,

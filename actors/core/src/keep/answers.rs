@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::entry::{Entry, Found};
+use super::entry::{ConflictResolution, Entry};
 use super::health::ANSWER_MAX;
-use super::own::Own;
+use super::self_monitoring::SelfMonitored;
 use super::{Effect, Keeper, Lease, Line};
 use crate::api::ApiId;
 use crate::schedule::Moment;
@@ -29,7 +29,7 @@ pub enum Read {
     /// There is none.
     Gone,
     /// It was damaged, and is out of the way: there is none any more.
-    SetAside,
+    Quarantined,
     /// A newer version wrote it, and says so: nothing is written over it.
     Newer(String),
     /// It could not be read.
@@ -39,7 +39,7 @@ pub enum Read {
 impl Keeper {
     /// Sends as many batches as the store takes at once. Nothing is written without a lease that holds.
     pub(super) fn pump(&mut self, now: Moment) {
-        if self.lease != Lease::Held || (!self.hurry && !self.health.may_be_tried(now.uptime)) {
+        if self.lease != Lease::Held || (!self.flushing && !self.health.may_be_tried(now.uptime)) {
             return;
         }
         let limits = self.setup.limits;
@@ -57,41 +57,45 @@ impl Keeper {
     pub fn committed(&mut self, call: u64, results: Vec<(ApiId, Result<(), CommitError>)>, now: Moment) {
         self.ledger.call_ended(call);
         for (api_id, result) in results {
-            if !self.ledger.awaits(&api_id, call) {
+            if !self.ledger.is_awaiting(&api_id, call) {
                 continue;
             }
             match result {
                 Ok(()) => {
                     self.store_is_well(now);
                     self.ledger.stored(&api_id);
-                    self.ledger.write_what_is_left(&api_id, now.uptime, self.hurry);
+                    self.ledger.queue_if_dirty(&api_id, now.uptime, self.flushing);
                     self.offer_now(&api_id, now);
                 }
                 Err(CommitError::Conflict) => {
                     let call = self.ledger.call_began(now.uptime);
-                    self.ledger.asks(&api_id, call);
+                    self.ledger.mark_in_flight(&api_id, call);
                     self.effects.push(Effect::Load { call, api_id });
                 }
                 Err(CommitError::Store(error)) => self.failed(&api_id, &error, now),
             }
         }
         self.pump(now);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// A write went through, or was refused for what is in the store.
     fn store_is_well(&mut self, now: Moment) {
-        self.health.is_well(now.uptime, &mut self.lines);
+        self.health.record_success(now.uptime, &mut self.lines);
         self.tell_that_the_store_is_back(now);
     }
 
     fn failed(&mut self, api_id: &ApiId, error: &StoreError, now: Moment) {
         // Others went through meanwhile: then it is this record, and not the store.
-        let began = self.ledger.get(api_id).and_then(|entry| entry.attempt.as_ref()).map(|attempt| attempt.since);
+        let began = self
+            .ledger
+            .get(api_id)
+            .and_then(|entry| entry.pending_write.as_ref())
+            .map(|pending_write| pending_write.since);
         let others_went_through = began.is_some_and(|began| self.health.has_stored_since(began));
         self.ledger.failed(api_id, now.uptime, matches!(error, StoreError::Misconfigured { .. }));
-        if others_went_through && !self.health.is_in_trouble() {
-            if let Some(lines_left_out) = self.throttles.one_record.say(now.uptime) {
+        if others_went_through && !self.health.is_out() {
+            if let Some(lines_left_out) = self.throttles.one_record.allow(now.uptime) {
                 let error = error.to_string();
                 self.lines.push(Line::OneRecord { api_id: api_id.clone(), error, lines_left_out });
             }
@@ -123,19 +127,19 @@ impl Keeper {
 
     /// Tells once that the store is gone, when that has lasted for a while. The owner of the first shard does.
     pub(super) fn tell_that_the_store_is_gone(&mut self, now: Moment) {
-        if self.owned.owns_first()
-            && let Some((why, since)) = self.health.take_what_to_tell(now.uptime)
+        if self.owned.is_leader()
+            && let Some((why, since)) = self.health.take_outage_to_report(now.uptime)
         {
-            let own = Own::store(&self.setup.store_name);
-            self.decide_about(&own, Some(why), now, since);
+            let store = SelfMonitored::store(&self.setup.store_name);
+            self.decide_about(&store, Some(why), now, since);
         }
     }
 
     /// Tells that the store is back, if it was told that it is gone.
     pub(super) fn tell_that_the_store_is_back(&mut self, now: Moment) {
-        if self.ledger.get(&ApiId::own_store()).is_some_and(|entry| entry.state.incident.is_some()) {
-            let own = Own::store(&self.setup.store_name);
-            self.decide_about(&own, None, now, now.wall);
+        if self.ledger.get(&ApiId::monitor_store()).is_some_and(|entry| entry.state.incident.is_some()) {
+            let store = SelfMonitored::store(&self.setup.store_name);
+            self.decide_about(&store, None, now, now.wall);
         }
     }
 
@@ -145,40 +149,42 @@ impl Keeper {
         if !matches!(read, Read::Failed(_)) {
             self.store_is_well(now);
         }
-        if !self.ledger.awaits(api_id, call) {
+        if !self.ledger.is_awaiting(api_id, call) {
             self.pump(now);
-            return self.settle_waiters();
+            return self.answer_waiters();
         }
         match read {
-            Read::Found(stored) => self.found(api_id, *stored, now),
+            Read::Found(stored) => self.resolve_conflict(api_id, *stored, now),
             Read::Gone => self.gone(api_id, now),
-            Read::SetAside => self.write_again(api_id),
+            Read::Quarantined => self.write_again(api_id),
             Read::Newer(why) => self.leave_alone(api_id, why, now),
             Read::Failed(error) => self.failed(api_id, &error, now),
         }
         self.pump(now);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
-    fn found(&mut self, api_id: &ApiId, stored: ApiState, now: Moment) {
+    fn resolve_conflict(&mut self, api_id: &ApiId, stored: ApiState, now: Moment) {
         let Some(epoch) = self.owned.epoch(api_id) else { return };
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
         let (version, found) = (stored.version, stored.epoch);
-        match entry.found(stored, epoch, now.uptime) {
-            Found::WasOurs => {
+        match entry.resolve_conflict(stored, epoch, now.uptime) {
+            ConflictResolution::WasOurs => {
                 self.ledger.stored(api_id);
                 self.lines.push(Line::AnswerLost { api_id: api_id.clone() });
-                self.ledger.write_what_is_left(api_id, now.uptime, self.hurry);
+                self.ledger.queue_if_dirty(api_id, now.uptime, self.flushing);
             }
-            Found::HigherEpoch => self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found }),
-            Found::OldCopy => {
-                if let Some(lines_left_out) = self.throttles.old_copy.say(now.uptime) {
+            ConflictResolution::HigherEpoch => {
+                self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found })
+            }
+            ConflictResolution::OldCopy => {
+                if let Some(lines_left_out) = self.throttles.old_copy.allow(now.uptime) {
                     self.lines.push(Line::OldCopy { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.ledger.queue(api_id);
             }
-            Found::Adopted { forgot, told } => {
-                if let Some(lines_left_out) = self.throttles.other_record.say(now.uptime) {
+            ConflictResolution::Adopted { forgot, told } => {
+                if let Some(lines_left_out) = self.throttles.other_record.allow(now.uptime) {
                     self.lines.push(Line::Adopted { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.adopted(api_id, forgot, &told, now);
@@ -190,10 +196,10 @@ impl Keeper {
 
     fn adopted(&mut self, api_id: &ApiId, forgot: bool, told: &[std::sync::Arc<crate::Alert>], now: Moment) {
         for told in told {
-            self.take_back(told, now);
+            self.withdraw_told(told, now);
         }
         if let Some(entry) = self.ledger.get_mut(api_id) {
-            crate::delivery::address(&mut entry.state.owed, &self.setup.channels);
+            crate::delivery::assign_channels(&mut entry.state.owed, &self.setup.channels);
             // It is the newest that there is; until it carries our epoch, another may still land over it.
             entry.dirty |= entry.unsealed_since.is_some();
             if entry.dirty {
@@ -207,8 +213,8 @@ impl Keeper {
 
     /// Somebody deleted the record: it is written again as it is known here, and with it the others, if it was there before.
     fn gone(&mut self, api_id: &ApiId, now: Moment) {
-        let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.over > 0);
-        let others = self.ledger.notice_emptiness(api_id, now.uptime);
+        let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.stored_version > 0);
+        let others = self.ledger.on_record_lost(api_id, now.uptime);
         if was_stored {
             self.lines.push(Line::RecordGone { api_id: api_id.clone() });
         }
@@ -220,7 +226,7 @@ impl Keeper {
 
     fn write_again(&mut self, api_id: &ApiId) {
         if let Some(entry) = self.ledger.get_mut(api_id) {
-            entry.record_is_gone();
+            entry.on_record_missing();
             self.ledger.queue(api_id);
         }
     }

@@ -107,11 +107,11 @@ impl Beats {
         self.outcomes = self.outcomes.saturating_add(outcomes);
         self.since = since;
         self.failed_at = Some(now);
-        (self.under_way_since.take(), self.said.say(now))
+        (self.under_way_since.take(), self.said.allow(now))
     }
 
     /// Another life of the keeper goes on from here: nothing is under way.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn reset_for_restart(&mut self) {
         self.under_way_since = None;
     }
 }

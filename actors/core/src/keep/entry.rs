@@ -9,8 +9,8 @@ use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
 
-/// Deliveries of one API that are noted while they cannot be stored. The first ones are kept, which are of what is stored; of an
-/// alert beyond that, a record that is found later may say that it is owed, and then it is told twice.
+/// At most this many deliveries of one API are remembered while they cannot be stored. An alert beyond that may be sent twice, if
+/// the stored record turns out to be another one.
 const TAKEN_MAX: usize = 4 * OWED_MAX;
 
 /// What matters and is not in the store.
@@ -30,7 +30,7 @@ pub(super) struct Unstored {
 /// A write that was sent and has no certain answer yet. It is sent again as it is until it has one, so that a lost answer
 /// can be told from somebody else's write.
 #[derive(Clone, Debug)]
-pub(super) struct Attempt {
+pub(super) struct PendingWrite {
     pub(super) write: StateWrite,
     /// When it was sent first.
     pub(super) since: Duration,
@@ -45,8 +45,7 @@ pub(super) enum Writing {
     #[default]
     Idle,
     /// Only figures moved: it may wait until then.
-    Lazy(Duration),
-    /// In the queue.
+    AtCheckpoint(Duration),
     Queued,
     /// Under way, in the call of that number.
     InFlight(u64),
@@ -54,9 +53,9 @@ pub(super) enum Writing {
     Waiting(Duration),
 }
 
-/// What a record that is another than expected means for whoever owns it.
+/// How a version conflict is resolved: what the stored record means for the owner of the API.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum ConflictResolution {
     /// It is the very one that was sent: the answer was lost.
     WasOurs,
     /// Somebody with a higher epoch wrote it: the shard is lost.
@@ -72,28 +71,27 @@ pub(super) enum Found {
     },
 }
 
-/// One API.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// All that is known, including what is not stored yet. The epoch is that of the newest record that is known, and so is the
     /// version, unless a write of a higher one was given up.
     pub(super) state: ApiState,
     /// The version of the stored record, as far as that is known; 0: there is none.
-    pub(super) over: u64,
-    /// What is asked of it, as a number, while it is configured and enabled. Outcomes of others are late, and count for nothing.
-    pub(super) question: Option<u16>,
+    pub(super) stored_version: u64,
+    /// The fingerprint of its request while it is configured and enabled. Outcomes with another one come too late, and do not count.
+    pub(super) request_fingerprint: Option<u16>,
     /// Since when a write of an owner before this one may still land: until the stored record carries this one's epoch. `None`:
     /// it carries it, or was left clean.
     pub(super) unsealed_since: Option<Duration>,
     unstored: Option<Box<Unstored>>,
     /// The write without a certain answer.
-    pub(super) attempt: Option<Box<Attempt>>,
+    pub(super) pending_write: Option<Box<PendingWrite>>,
     /// Where the next write stands.
     pub(super) writing: Writing,
     /// Something changed since the last snapshot was taken for a write.
     pub(super) dirty: bool,
     /// In which generation of the store's content it was stored last, as the ledger counts them.
-    pub(super) stored_in: u32,
+    pub(super) stored_after_wipes: u32,
     /// Its next outcome is late after this uptime; `None` if none is expected.
     pub(super) late_after: Option<Duration>,
     /// Writes in a row that failed.
@@ -104,15 +102,15 @@ impl Entry {
     /// An API as it was stored, or unknown.
     pub(super) fn new(state: ApiState, unsealed_since: Option<Duration>) -> Self {
         Self {
-            over: state.version,
+            stored_version: state.version,
             state,
-            question: None,
+            request_fingerprint: None,
             unsealed_since,
             unstored: None,
-            attempt: None,
+            pending_write: None,
             writing: Writing::Idle,
             dirty: false,
-            stored_in: 0,
+            stored_after_wipes: 0,
             late_after: None,
             failures: 0,
         }
@@ -120,11 +118,11 @@ impl Entry {
 
     /// It is configured and enabled.
     pub(super) fn is_watched(&self) -> bool {
-        self.question.is_some()
+        self.request_fingerprint.is_some()
     }
 
-    /// Something matters from now on that is not in the store.
-    pub(super) fn matters(&mut self, owes: Option<&Alert>, now: Duration) {
+    /// Notes that a decision is not stored yet, and which alert depends on it.
+    pub(super) fn mark_unsaved(&mut self, owes: Option<&Alert>, now: Duration) {
         self.dirty = true;
         if let Some(unstored) = &mut self.unstored {
             let is_owed = |alert_id: &String| self.state.owed.iter().any(|owed| owed.alert.alert_id == *alert_id);
@@ -140,15 +138,15 @@ impl Entry {
     /// A channel has an alert. Returns whether that is news.
     pub(super) fn taken(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
         if !alert.kind.opens() {
-            self.end_is_told(alert);
+            self.on_end_delivered(alert);
         } else if !self.is_stored(&alert.alert_id) {
-            let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
+            let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
             match in_attempt.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
                 Some(unstored) => unstored.told.push(Arc::clone(alert)),
                 None => self.unstored(now).told.push(Arc::clone(alert)),
             }
         }
-        if !delivery::settle(&mut self.state.owed, &alert.alert_id, channel) {
+        if !delivery::mark_delivered(&mut self.state.owed, &alert.alert_id, channel) {
             return false;
         }
         self.dirty = true;
@@ -159,9 +157,9 @@ impl Entry {
         true
     }
 
-    /// A channel that was told an outage was told its end: for that channel there is nothing to take back.
-    fn end_is_told(&mut self, end: &Alert) {
-        let in_attempt = self.attempt.as_mut().and_then(|attempt| attempt.unstored.as_mut());
+    /// A channel got the end of an outage that is not stored: for that channel there is nothing left to withdraw.
+    fn on_end_delivered(&mut self, end: &Alert) {
+        let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
         for unstored in in_attempt.into_iter().chain(self.unstored.as_mut()) {
             if let Some(ended) = unstored.told.iter().position(|told| told.incident_id == end.incident_id) {
                 unstored.told.remove(ended);
@@ -176,7 +174,7 @@ impl Entry {
     }
 
     fn all_unstored(&self) -> impl Iterator<Item = &Unstored> {
-        let in_attempt = self.attempt.as_ref().and_then(|attempt| attempt.unstored.as_deref());
+        let in_attempt = self.pending_write.as_ref().and_then(|pending_write| pending_write.unstored.as_deref());
         in_attempt.into_iter().chain(self.unstored.as_deref())
     }
 
@@ -192,28 +190,30 @@ impl Entry {
 
     /// Whether anything is not in the store.
     pub(super) fn is_unsaved(&self) -> bool {
-        self.dirty || self.attempt.is_some()
+        self.dirty || self.pending_write.is_some()
     }
 
     /// What to write now: the attempt that is still open, or a new one.
     pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Duration) -> StateWrite {
         self.writing = Writing::InFlight(call);
-        if let Some(attempt) = &self.attempt {
-            return attempt.write.clone();
+        if let Some(pending_write) = &self.pending_write {
+            return pending_write.write.clone();
         }
         self.dirty = false;
-        let version = self.state.version.max(self.over).saturating_add(1);
+        let version = self.state.version.max(self.stored_version).saturating_add(1);
         let state = Arc::new(ApiState { version, epoch, ..self.state.clone() });
-        let write = StateWrite { over: self.over, state };
-        self.attempt = Some(Box::new(Attempt { write: write.clone(), since: now, unstored: self.unstored.take() }));
+        let write = StateWrite { expected_version: self.stored_version, state };
+        self.pending_write =
+            Some(Box::new(PendingWrite { write: write.clone(), since: now, unstored: self.unstored.take() }));
         write
     }
 
     /// The write is durable.
     pub(super) fn stored(&mut self) {
-        if let Some(attempt) = self.attempt.take() {
-            let written = &attempt.write.state;
-            (self.state.version, self.state.epoch, self.over) = (written.version, written.epoch, written.version);
+        if let Some(pending_write) = self.pending_write.take() {
+            let written = &pending_write.write.state;
+            (self.state.version, self.state.epoch, self.stored_version) =
+                (written.version, written.epoch, written.version);
             self.unsealed_since = None;
         }
         self.failures = 0;
@@ -236,20 +236,19 @@ impl Entry {
         self.failures > 0
     }
 
-    /// There is no record, although there was one: somebody deleted it. What is known here is all that is known, so it is
-    /// written again as it is; nothing that was told is told anew.
-    pub(super) fn record_is_gone(&mut self) {
-        self.over = 0;
+    /// Somebody deleted the record. The state in memory is all there is, so it is written again as it is, and no alert is sent a
+    /// second time.
+    pub(super) fn on_record_missing(&mut self) {
+        self.stored_version = 0;
         self.reopen();
     }
 
-    /// What was sent is not what will be sent next. Its version is given to nothing else: it may have landed, and a copy of it may
-    /// come back.
+    /// Gives up the pending write. Its version is never used again: that write may still land, or come back from a backup.
     fn reopen(&mut self) {
-        let attempt = self.attempt.take();
-        let sent_version = attempt.as_ref().map_or(0, |attempt| attempt.write.state.version);
+        let pending_write = self.pending_write.take();
+        let sent_version = pending_write.as_ref().map_or(0, |pending_write| pending_write.write.state.version);
         self.state.version = self.state.version.max(sent_version);
-        let sent = attempt.and_then(|attempt| attempt.unstored);
+        let sent = pending_write.and_then(|pending_write| pending_write.unstored);
         if let Some(mut sent) = sent {
             if let Some(later) = self.unstored.take() {
                 sent.alerts.extend(later.alerts);
@@ -262,47 +261,47 @@ impl Entry {
         self.writing = Writing::Idle;
     }
 
-    /// The stored record is another than expected: what that means to whoever owns it with `epoch`, and what is known from
-    /// now on. Facts stay: what a channel took stays taken.
-    pub(super) fn found(&mut self, stored: ApiState, epoch: u64, now: Duration) -> Found {
-        if self.attempt.as_ref().is_some_and(|attempt| *attempt.write.state == stored) {
+    /// The stored record is not the expected one. Decides which of the two counts, for the owner with `epoch`. Deliveries are
+    /// facts: what a channel has taken stays delivered.
+    pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Duration) -> ConflictResolution {
+        if self.pending_write.as_ref().is_some_and(|pending_write| *pending_write.write.state == stored) {
             self.stored();
-            return Found::WasOurs;
+            return ConflictResolution::WasOurs;
         }
         if stored.epoch > epoch {
-            return Found::HigherEpoch;
+            return ConflictResolution::HigherEpoch;
         }
         if (stored.epoch, stored.version) <= (self.state.epoch, self.state.version) {
-            self.over = stored.version;
+            self.stored_version = stored.version;
             self.reopen();
-            return Found::OldCopy;
+            return ConflictResolution::OldCopy;
         }
         self.reopen();
         let unstored = self.unstored.take();
         let forgot = unstored.is_some();
         let Unstored { taken, told, .. } = unstored.map(|unstored| *unstored).unwrap_or_default();
         let missed_ticks = self.state.missed_ticks.max(stored.missed_ticks);
-        self.over = stored.version;
+        self.stored_version = stored.version;
         self.dirty = missed_ticks != stored.missed_ticks;
         self.state = ApiState { missed_ticks, ..stored };
         self.failures = 0;
         for (alert_id, channel) in taken {
-            if delivery::settle(&mut self.state.owed, &alert_id, &channel) {
+            if delivery::mark_delivered(&mut self.state.owed, &alert_id, &channel) {
                 self.dirty = true;
                 self.unstored(now).taken.push((alert_id, channel));
             }
         }
-        Found::Adopted { forgot, told }
+        ConflictResolution::Adopted { forgot, told }
     }
 
-    /// Outages that were told and could not be stored: what its next owner has to know.
-    pub(super) fn told_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
+    /// Outages that were delivered and could not be stored: the next owner has to know of them.
+    pub(super) fn delivered_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
         self.all_unstored().flat_map(|unstored| &unstored.told)
     }
 
-    /// Nothing is under way any more: another life of the keeper goes on from here. A write that was sent is sent again as it was.
-    pub(super) fn begin_anew(&mut self) {
+    /// The keeper was restarted: no call is under way. A write that was sent is sent again unchanged.
+    pub(super) fn reset_for_restart(&mut self) {
         self.writing = Writing::Idle;
-        self.stored_in = 0;
+        self.stored_after_wipes = 0;
     }
 }

@@ -16,7 +16,7 @@ pub const STORE_GONE_AFTER: Duration = Duration::from_secs(30);
 
 /// The store does not take writes just now.
 #[derive(Clone, Debug)]
-struct Trouble {
+struct StoreOutage {
     since: Duration,
     since_wall: Timestamp,
     /// Times that it was tried and failed, for the wait before the next one.
@@ -34,26 +34,26 @@ struct Trouble {
 /// How the store is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Health {
-    trouble: Option<Trouble>,
+    outage: Option<StoreOutage>,
     /// When a write went through last.
     stored_at: Option<Duration>,
     said: LogThrottle,
 }
 
 impl Health {
-    pub(super) fn is_in_trouble(&self) -> bool {
-        self.trouble.is_some()
+    pub(super) fn is_out(&self) -> bool {
+        self.outage.is_some()
     }
 
     /// Whether it is time to write, or to try again.
     pub(super) fn may_be_tried(&self, now: Duration) -> bool {
-        self.trouble.as_ref().is_none_or(|trouble| trouble.not_before <= now)
+        self.outage.as_ref().is_none_or(|outage| outage.not_before <= now)
     }
 
     /// Whether nothing answers, so that nobody else can reach it either, as far as that can be told from here. A store that
     /// refuses us alone is there for others.
     pub(super) fn is_silent(&self) -> bool {
-        self.trouble.as_ref().is_some_and(|trouble| matches!(trouble.error, StoreError::Unavailable(_)))
+        self.outage.as_ref().is_some_and(|outage| matches!(outage.error, StoreError::Unavailable(_)))
     }
 
     /// Whether a write went through after that.
@@ -62,26 +62,26 @@ impl Health {
     }
 
     /// A write went through, or was refused for what is in the store.
-    pub(super) fn is_well(&mut self, now: Duration, lines: &mut Vec<Line>) {
+    pub(super) fn record_success(&mut self, now: Duration, lines: &mut Vec<Line>) {
         self.stored_at = Some(now);
-        self.is_over(now, lines);
+        self.clear_outage(now, lines);
     }
 
     /// A heartbeat was taken. Whether the store is well: that says nothing where writes of states fail, since a heartbeat is small,
     /// and goes over what is known to be there.
     pub(super) fn beat_taken(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
-        let is_well = self.trouble.as_ref().is_none_or(|trouble| !trouble.is_of_states);
+        let is_well = self.outage.as_ref().is_none_or(|outage| !outage.is_of_states);
         if is_well {
-            self.is_over(now, lines);
+            self.clear_outage(now, lines);
         }
         is_well
     }
 
-    fn is_over(&mut self, now: Duration, lines: &mut Vec<Line>) {
-        if let Some(trouble) = self.trouble.take()
-            && trouble.is_said
+    fn clear_outage(&mut self, now: Duration, lines: &mut Vec<Line>) {
+        if let Some(outage) = self.outage.take()
+            && outage.is_said
         {
-            lines.push(Line::StoreBack { seconds: now.saturating_sub(trouble.since).as_secs() });
+            lines.push(Line::StoreBack { seconds: now.saturating_sub(outage.since).as_secs() });
         }
     }
 
@@ -100,9 +100,9 @@ impl Health {
         }
         let is_of_states = beat_sent.is_none();
         // The first heartbeat that fails has its own line; whether it is the store is not known yet.
-        let is_certain = is_of_states || self.trouble.is_some();
+        let is_certain = is_of_states || self.outage.is_some();
         let (now, since_wall) = now;
-        let trouble = self.trouble.get_or_insert_with(|| Trouble {
+        let outage = self.outage.get_or_insert_with(|| StoreOutage {
             since: now,
             since_wall,
             failures: 0,
@@ -112,29 +112,29 @@ impl Health {
             is_said: false,
             is_told: false,
         });
-        trouble.error = error.clone();
-        trouble.is_of_states |= is_of_states;
+        outage.error = error.clone();
+        outage.is_of_states |= is_of_states;
         // Under throttling it comes and goes many times in a second.
-        if is_certain && let Some(lines_left_out) = self.said.say(now) {
-            let seconds = now.saturating_sub(trouble.since).as_secs();
+        if is_certain && let Some(lines_left_out) = self.said.allow(now) {
+            let seconds = now.saturating_sub(outage.since).as_secs();
             let error = error.to_string();
-            lines.push(Line::StoreGone { error, seconds, waiting, lines_left_out, still: trouble.is_said });
-            trouble.is_said = true;
+            lines.push(Line::StoreGone { error, seconds, waiting, lines_left_out, still: outage.is_said });
+            outage.is_said = true;
         }
         // Heartbeats have their own pace, and hold up no write.
-        if is_of_states && trouble.not_before <= now {
-            trouble.not_before = now.saturating_add(store_wait(trouble.failures, now.as_secs()));
-            trouble.failures = trouble.failures.saturating_add(1);
+        if is_of_states && outage.not_before <= now {
+            outage.not_before = now.saturating_add(store_wait(outage.failures, now.as_secs()));
+            outage.failures = outage.failures.saturating_add(1);
         }
     }
 
     /// What to tell, and since when it has been so, if it is time and was not told yet.
-    pub(super) fn take_what_to_tell(&mut self, now: Duration) -> Option<(String, Timestamp)> {
-        let trouble = self.trouble.as_mut()?;
-        if trouble.is_told || now.saturating_sub(trouble.since) < STORE_GONE_AFTER {
+    pub(super) fn take_outage_to_report(&mut self, now: Duration) -> Option<(String, Timestamp)> {
+        let outage = self.outage.as_mut()?;
+        if outage.is_told || now.saturating_sub(outage.since) < STORE_GONE_AFTER {
             return None;
         }
-        trouble.is_told = true;
-        Some((format!("it takes no writes: {}", trouble.error), trouble.since_wall))
+        outage.is_told = true;
+        Some((format!("it takes no writes: {}", outage.error), outage.since_wall))
     }
 }

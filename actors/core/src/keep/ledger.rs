@@ -11,9 +11,9 @@ use crate::state::ApiState;
 use crate::status::Status;
 use crate::store::StateWrite;
 
-/// Records that are written anew in a second, when the store has lost them or when another worker owned them before. Other
+/// Records that are written again in a second, when the store has lost them or when another worker owned them before. Other
 /// writes go between them.
-pub const ANEW_PER_SECOND: usize = 500;
+pub const REWRITES_PER_SECOND: usize = 500;
 
 /// Writes in a second that change no decision: with more APIs than that each waits longer than the checkpoint, so that what a
 /// store costs does not grow with what is watched.
@@ -26,7 +26,7 @@ pub(super) struct Ledger {
     checkpoint: Duration,
     /// To be written now, in order.
     queue: VecDeque<ApiId>,
-    /// To be written at their checkpoint, soonest first: those whose entry says [`Writing::Lazy`], once each.
+    /// To be written at their checkpoint, soonest first: those whose entry says [`Writing::AtCheckpoint`], once each.
     lazy: BTreeSet<(Duration, ApiId)>,
     /// To be tried again, at the time in their entry.
     waiting: HashSet<ApiId>,
@@ -34,7 +34,7 @@ pub(super) struct Ledger {
     calls: BTreeMap<u64, Duration>,
     next_call: u64,
     /// How often the store was found without what had been stored in it.
-    generation: u32,
+    store_wipes: u32,
 }
 
 impl Ledger {
@@ -47,7 +47,7 @@ impl Ledger {
             waiting: HashSet::new(),
             calls: BTreeMap::new(),
             next_call: 0,
-            generation: 0,
+            store_wipes: 0,
         }
     }
 
@@ -76,7 +76,7 @@ impl Ledger {
         let must_store = decision.must_store();
         let entry = self.entry(api_id);
         if must_store {
-            entry.matters(decision.owed(), now);
+            entry.mark_unsaved(decision.owed(), now);
         }
         entry.dirty = true;
         entry.state = decision.next;
@@ -92,7 +92,7 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         match entry.writing {
             Writing::Idle => {}
-            Writing::Lazy(due) => {
+            Writing::AtCheckpoint(due) => {
                 self.lazy.remove(&(due, api_id.clone()));
             }
             Writing::Queued | Writing::InFlight(_) | Writing::Waiting(_) => return,
@@ -117,27 +117,27 @@ impl Ledger {
         if let Some(entry) = self.entries.get_mut(api_id)
             && entry.writing == Writing::Idle
         {
-            entry.writing = Writing::Lazy(due);
+            entry.writing = Writing::AtCheckpoint(due);
             self.lazy.insert((due, api_id.clone()));
         }
     }
 
     /// Queues what is left to write of an API whose write is over.
-    pub(super) fn write_what_is_left(&mut self, api_id: &ApiId, now: Duration, hurry: bool) {
+    pub(super) fn queue_if_dirty(&mut self, api_id: &ApiId, now: Duration, flushing: bool) {
         let Some(entry) = self.entries.get(api_id) else { return };
         if !entry.dirty {
             return;
         }
-        if hurry || entry.unstored_since().is_some() {
+        if flushing || entry.unstored_since().is_some() {
             self.queue(api_id);
         } else {
             self.write_at_checkpoint(api_id, now);
         }
     }
 
-    /// Queues checkpoints that are due and failed writes whose wait is over; everything, when in a hurry.
-    pub(super) fn queue_what_is_due(&mut self, now: Duration, hurry: bool) {
-        while self.lazy.first().is_some_and(|(due, _)| *due <= now || hurry) {
+    /// Queues checkpoints that are due and failed writes whose wait is over; everything, when flushing.
+    pub(super) fn queue_what_is_due(&mut self, now: Duration, flushing: bool) {
+        while self.lazy.first().is_some_and(|(due, _)| *due <= now || flushing) {
             if let Some((_, api_id)) = self.lazy.pop_first() {
                 self.queue(&api_id);
             }
@@ -146,7 +146,7 @@ impl Ledger {
         self.waiting.retain(|api_id| {
             let Some(entry) = entries.get_mut(api_id) else { return false };
             match entry.writing {
-                Writing::Waiting(until) if until > now && !hurry => true,
+                Writing::Waiting(until) if until > now && !flushing => true,
                 Writing::Waiting(_) => {
                     entry.writing = Writing::Queued;
                     queue.push_back(api_id.clone());
@@ -165,7 +165,9 @@ impl Ledger {
         }
         let other = self.lazy.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
             let may_be_written = |(api_id, entry): &(&ApiId, &Entry)| {
-                entry.writing == Writing::Idle && entry.over > 0 && (entry.is_watched() || api_id.is_own())
+                entry.writing == Writing::Idle
+                    && entry.stored_version > 0
+                    && (entry.is_watched() || api_id.is_self_monitoring())
             };
             let entries = self.waiting.is_empty().then_some(&self.entries)?;
             entries.iter().find(may_be_written).map(|(api_id, _)| api_id.clone())
@@ -203,7 +205,7 @@ impl Ledger {
     }
 
     /// What is known of this API waits for the answer to that call.
-    pub(super) fn asks(&mut self, api_id: &ApiId, call: u64) {
+    pub(super) fn mark_in_flight(&mut self, api_id: &ApiId, call: u64) {
         if let Some(entry) = self.entries.get_mut(api_id) {
             entry.writing = Writing::InFlight(call);
         }
@@ -211,7 +213,7 @@ impl Ledger {
 
     /// Whether the answer to this call is waited for. One to a call from before the API was lost and gained again says nothing of
     /// what is known now.
-    pub(super) fn awaits(&self, api_id: &ApiId, call: u64) -> bool {
+    pub(super) fn is_awaiting(&self, api_id: &ApiId, call: u64) -> bool {
         self.entries.get(api_id).is_some_and(|entry| entry.writing == Writing::InFlight(call))
     }
 
@@ -242,7 +244,7 @@ impl Ledger {
     pub(super) fn stored(&mut self, api_id: &ApiId) {
         if let Some(entry) = self.entries.get_mut(api_id) {
             entry.stored();
-            entry.stored_in = self.generation;
+            entry.stored_after_wipes = self.store_wipes;
         }
     }
 
@@ -254,24 +256,25 @@ impl Ledger {
         }
     }
 
-    /// A record is gone that was there. Perhaps all are, in a table that was made anew: each is written again, those first
+    /// A record is gone that was there. Perhaps all are, in a table that was made again: each is written again, those first
     /// that say more than that all is well, so that a restart forgets nothing. What was stored since then and is gone again
-    /// begins this anew. How many others there are; `None`: this record was not there either.
-    pub(super) fn notice_emptiness(&mut self, api_id: &ApiId, now: Duration) -> Option<usize> {
-        let was_there = |entry: &Entry| entry.over > 0 && entry.stored_in == self.generation;
+    /// begins this again. How many others there are; `None`: this record was not there either.
+    pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Duration) -> Option<usize> {
+        let was_there = |entry: &Entry| entry.stored_version > 0 && entry.stored_after_wipes == self.store_wipes;
         if !self.entries.get(api_id).is_some_and(was_there) {
             return None;
         }
-        self.generation += 1;
-        let others: Vec<ApiId> = self.entries.iter().filter(|(_, e)| e.over > 0).map(|(id, _)| id.clone()).collect();
+        self.store_wipes += 1;
+        let others: Vec<ApiId> =
+            self.entries.iter().filter(|(_, e)| e.stored_version > 0).map(|(id, _)| id.clone()).collect();
         Some(self.write_anew(others, now))
     }
 
-    /// Writes these again, as fast as [`ANEW_PER_SECOND`], those first that say more than that all is well. How many there are.
+    /// Writes these again, as fast as [`REWRITES_PER_SECOND`], those first that say more than that all is well. How many there are.
     pub(super) fn write_anew(&mut self, mut api_ids: Vec<ApiId>, now: Duration) -> usize {
         // Whoever has a write before it finds out by that.
         api_ids.retain(|api_id| {
-            self.entries.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::Lazy(_)))
+            self.entries.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::AtCheckpoint(_)))
         });
         let urgency = |entry: &Entry| {
             let is_quiet = entry.state.status != Status::Down && !entry.state.is_suspect();
@@ -280,14 +283,14 @@ impl Ledger {
         api_ids.sort_by_cached_key(|api_id| (self.entries.get(api_id).map(urgency), api_id.clone()));
         for (number, api_id) in api_ids.iter().enumerate() {
             let Some(entry) = self.entries.get_mut(api_id) else { continue };
-            if let Writing::Lazy(due) = std::mem::take(&mut entry.writing) {
+            if let Writing::AtCheckpoint(due) = std::mem::take(&mut entry.writing) {
                 self.lazy.remove(&(due, api_id.clone()));
             }
             entry.dirty = true;
             if !entry.state.owed.is_empty() {
                 self.queue(api_id);
             } else {
-                self.write_within(api_id, Duration::from_secs((number / ANEW_PER_SECOND) as u64), now);
+                self.write_within(api_id, Duration::from_secs((number / REWRITES_PER_SECOND) as u64), now);
             }
         }
         api_ids.len()
@@ -296,7 +299,7 @@ impl Ledger {
     /// Nothing is known of an API any more: somebody else owns it.
     pub(super) fn forget(&mut self, api_id: &ApiId) -> Option<Entry> {
         let entry = self.entries.remove(api_id)?;
-        if let Writing::Lazy(due) = entry.writing {
+        if let Writing::AtCheckpoint(due) = entry.writing {
             self.lazy.remove(&(due, api_id.clone()));
         }
         self.waiting.remove(api_id);
@@ -314,14 +317,14 @@ impl Ledger {
     }
 
     /// Another life of the keeper goes on from here: nothing is under way.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn reset_for_restart(&mut self) {
         self.queue.clear();
         self.lazy.clear();
         self.waiting.clear();
         self.calls.clear();
         let mut unsaved: Vec<ApiId> = Vec::new();
         for (api_id, entry) in &mut self.entries {
-            entry.begin_anew();
+            entry.reset_for_restart();
             if entry.is_unsaved() {
                 unsaved.push(api_id.clone());
             }

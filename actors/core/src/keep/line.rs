@@ -3,12 +3,10 @@
 use crate::api::ApiId;
 use crate::status::Status;
 
-/// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     /// Outcomes speak against the status, and the API is probed again soon.
     Suspect {
-        /// Whose.
         api_id: ApiId,
         /// The present status.
         status: Status,
@@ -17,11 +15,8 @@ pub enum Line {
     },
     /// The status changed.
     StatusChanged {
-        /// Whose.
         api_id: ApiId,
-        /// Before.
         from: Status,
-        /// Now.
         to: Status,
         /// The incident that is open now, and why it began.
         incident: Option<(String, String)>,
@@ -29,13 +24,9 @@ pub enum Line {
         latency_ms: Option<u32>,
     },
     /// An outcome came of an API that is not watched any more, or not by this worker, or of what was asked before.
-    LateOutcome {
-        /// Whose.
-        api_id: ApiId,
-    },
+    LateOutcome { api_id: ApiId },
     /// The store takes no writes.
     StoreGone {
-        /// Why.
         error: String,
         /// For how long.
         seconds: u64,
@@ -53,65 +44,43 @@ pub enum Line {
     },
     /// One record was not written, and others were.
     OneRecord {
-        /// Whose.
         api_id: ApiId,
-        /// Why.
         error: String,
         /// Lines like this one that were left out.
         lines_left_out: u64,
     },
     /// The answer to a write was lost, and the write was not.
-    AnswerLost {
-        /// Whose.
-        api_id: ApiId,
-    },
+    AnswerLost { api_id: ApiId },
     /// An owner before this one wrote a record after it was taken over, or a person did.
     Adopted {
-        /// Whose.
         api_id: ApiId,
-        /// Its version.
         version: u64,
         /// Lines like this one that were left out.
         lines_left_out: u64,
     },
     /// An older copy of a record is in the store, and is overwritten.
     OldCopy {
-        /// Whose.
         api_id: ApiId,
-        /// Its version.
         version: u64,
         /// Lines like this one that were left out.
         lines_left_out: u64,
     },
     /// The record is gone that was there, and is written again.
-    RecordGone {
-        /// Whose.
-        api_id: ApiId,
-    },
+    RecordGone { api_id: ApiId },
     /// So are all others, in case they are gone as well.
-    RecordsAnew {
-        /// How many.
-        others: usize,
-    },
+    RecordsAnew { others: usize },
     /// A newer version wrote the record: it is left alone.
     RecordNewer {
-        /// Whose.
         api_id: ApiId,
         /// What it says of itself.
         why: String,
     },
     /// A heartbeat was not written.
     BeatFailed {
-        /// Why.
         error: String,
         /// Lines like this one that were left out.
         lines_left_out: u64,
     },
     /// Alerts are owed to a channel that this process does not have.
-    ForeignChannel {
-        /// Its name.
-        channel: String,
-        /// How many.
-        alerts: u64,
-    },
+    ForeignChannel { channel: String, alerts: u64 },
 }

@@ -1,15 +1,15 @@
-//! Keeping: what is known and not stored, what is written next, what is owed to whom and whose turn it is.
+//! The state-keeper as a plain value: it holds every API's state, decides, and says what to write and which alerts to send.
 //!
-//! [`Keeper`] is a plain value. It is told what happened and when, and says what is to be done: [`Effect`]s, which an actor in
-//! ring 2 carries out, whose answers it is told again. It never waits: everything is decided in memory at once, so that no
-//! prober ever waits for the store. The record is the truth: whatever is owed and not under way is offered again.
+//! [`Keeper`] takes what happened and when, and returns [`Effect`]s; the actor (`actors/src/state_keeper`) executes them and feeds
+//! the results back. It never waits: everything is decided in memory at once, so that no prober ever waits for the store. The
+//! record is the truth: an alert that is owed and not being delivered is offered again.
 //!
 //! | file | answers |
 //! |---|---|
 //! | [`mod@ledger`] | what is known and not stored, and what is written next |
-//! | [`mod@entry`] | the same of one API, and what a record means that is another than expected |
+//! | [`mod@entry`] | the same for one API, and how a version conflict is resolved |
 //! | [`mod@tell`] | may this alert go out now; what came of it |
-//! | [`mod@turns`] | whose turn it is in which channel |
+//! | [`mod@delivery_queue`] | which alert goes next to which channel |
 //! | [`mod@owned`] | which shards are ours, and whether the lease on them holds |
 //! | [`mod@shards`] | what happens when a shard comes or goes |
 //! | [`mod@watching`] | what happens when a row comes, changes or goes |
@@ -19,16 +19,16 @@
 
 mod answers;
 mod beats;
+mod delivery_queue;
 mod entry;
 mod health;
 mod ledger;
 mod line;
-mod own;
 mod owned;
 mod report;
+mod self_monitoring;
 mod shards;
 mod tell;
-mod turns;
 mod waits;
 mod watching;
 
@@ -47,23 +47,23 @@ use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitLimits, StateWrite};
 use beats::Beats;
+use delivery_queue::DeliveryQueue;
 use entry::Entry;
 use health::Health;
 use ledger::Ledger;
-use own::{Own, own_outcome};
 use owned::Owned;
-use turns::Turns;
+use self_monitoring::{SelfMonitored, self_outcome};
 
 pub use answers::Read;
 pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
+pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use health::STORE_GONE_AFTER;
-pub use ledger::ANEW_PER_SECOND;
+pub use ledger::REWRITES_PER_SECOND;
 pub use line::Line;
 pub use owned::{Grant, Lease};
 pub use report::Report;
-pub use tell::{Attempted, NOTED_WITHIN, UNSTORED_MAX};
-pub use turns::{ATTEMPTS_MAX, Channel};
-pub use watching::Watch;
+pub use tell::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
+pub use watching::ConfigDiff;
 
 /// What a keeper is made with.
 #[derive(Clone, Debug)]
@@ -72,24 +72,21 @@ pub struct Setup {
     pub checkpoint: Duration,
     /// The names of the channels that every alert is owed to.
     pub channels: Vec<String>,
-    /// How this store likes to be written to.
     pub limits: CommitLimits,
     /// This process, for people.
     pub instance: String,
-    /// What people call the store.
     pub store_name: String,
-    /// The version of the program.
     pub version: &'static str,
     /// Waits that an earlier process noted are waited for. Not in a single round, which is over before: whoever starts one
     /// now and then sees to the pauses.
-    pub heeds_waits: bool,
+    pub resumes_backoff: bool,
     /// How often a heartbeat is written; `None`: never.
     pub heartbeat: Option<Duration>,
     /// One turn of each API, and then no more: there is one heartbeat, at the end.
     pub once: bool,
     /// Each API at its own slot inside the tick.
     pub spread: bool,
-    /// An alert that the store holds up for [`UNSTORED_MAX`] is told all the same (P5).
+    /// An alert that the store holds up for [`UNSTORED_MAX`] is told anyway (P5).
     pub fail_open: bool,
     /// How many shards all APIs are divided into.
     pub shards: u16,
@@ -100,29 +97,21 @@ pub struct Setup {
 pub enum Effect {
     /// Write these; the answer goes to [`Keeper::committed`].
     Commit {
-        /// The number of the call.
         call: u64,
         /// At most one of each API.
         writes: Vec<StateWrite>,
     },
     /// Read the record of this API; the answer goes to [`Keeper::read`].
-    Load {
-        /// The number of the call.
-        call: u64,
-        /// Whose.
-        api_id: ApiId,
-    },
-    /// Hand an alert over; the answer goes to [`Keeper::attempted`].
+    Load { call: u64, api_id: ApiId },
+    /// Hand an alert over; the answer goes to [`Keeper::on_delivery_result`].
     Deliver {
-        /// Whose.
         api_id: ApiId,
         /// Through which channel.
         channel: Channel,
-        /// What to tell.
         alert: Arc<Alert>,
         /// Attempts that failed before this one.
         failures: u32,
-        /// It is not in the store, and is told all the same (P5).
+        /// It is not in the store, and is told anyway (P5).
         unstored: bool,
     },
     /// Write this heartbeat; the answer goes to [`Keeper::beat_answered`].
@@ -131,28 +120,27 @@ pub enum Effect {
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
     Lost {
-        /// The shard.
         shard: Shard,
         /// What was found in one of its records.
         epoch: u64,
     },
     /// These shards were let go of: all of them is stored, and nothing is known of them any more.
-    LetGo(ShardSet),
+    ShardsReleased(ShardSet),
     /// An outage was told that could not be stored, of an API that another owns now: its owner is to take it back.
     AskToWithdraw(Arc<Alert>),
     /// What this waiter waited for has come true.
-    Settled(u64),
+    Flushed(u64),
 }
 
 /// What a waiter waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// Nothing is unsaved.
+pub enum FlushUntil {
+    /// Every change is in the store.
     Stored,
-    /// And nothing is owed.
-    Told,
+    /// Every change is in the store, and every alert that can be delivered is.
+    Delivered,
     /// Nothing is unsaved, no attempt is under way, and what is owed is left to the next process: this one ends.
-    Left,
+    Stopped,
 }
 
 /// A prober has an outcome.
@@ -160,7 +148,6 @@ pub enum Until {
 pub struct Completed {
     /// The config that it was probed and judged by.
     pub api: Arc<ApiConfig>,
-    /// The verdict.
     pub outcome: Outcome,
     /// Ticks missed since the last one.
     pub missed_ticks: u64,
@@ -168,7 +155,6 @@ pub struct Completed {
     pub next_tick_in: Option<Duration>,
 }
 
-/// The keeper.
 #[derive(Debug)]
 pub struct Keeper {
     setup: Setup,
@@ -176,7 +162,7 @@ pub struct Keeper {
     ledger: Ledger,
     owned: Owned,
     lease: Lease,
-    turns: Turns,
+    delivery_queue: DeliveryQueue,
     /// APIs with a non-empty outbox.
     owing: HashSet<ApiId>,
     /// The channels that other workers have.
@@ -187,14 +173,14 @@ pub struct Keeper {
     given_up: HashSet<ApiId>,
     /// When an outcome was a pass last, in uptime: our own network was well.
     passed_at: Option<Duration>,
-    waiters: Vec<(Until, u64)>,
+    waiters: Vec<(FlushUntil, u64)>,
     throttles: answers::Throttles,
     /// Somebody asked for a try, and looks for what comes of it until then.
-    asked_until: Option<Duration>,
+    store_at_once_until: Option<Duration>,
     /// Everything is written now, and nothing waits for its time.
-    hurry: bool,
+    flushing: bool,
     /// The process ends: nothing more is handed over that the next one can hand over as well.
-    ending: bool,
+    shutting_down: bool,
     lines: Vec<Line>,
     effects: Vec<Effect>,
 }
@@ -207,7 +193,7 @@ impl Keeper {
             ledger: Ledger::new(setup.checkpoint),
             owned: Owned::new(setup.shards),
             lease: Lease::Held,
-            turns: Turns::default(),
+            delivery_queue: DeliveryQueue::default(),
             owing: HashSet::new(),
             channels_elsewhere: HashSet::new(),
             health: Health::default(),
@@ -216,9 +202,9 @@ impl Keeper {
             passed_at: None,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
-            asked_until: None,
-            hurry: false,
-            ending: false,
+            store_at_once_until: None,
+            flushing: false,
+            shutting_down: false,
             lines: Vec::new(),
             effects: Vec::new(),
             setup,
@@ -227,14 +213,14 @@ impl Keeper {
 
     /// All that it knows, for another life: nothing is under way, and nobody waits.
     #[must_use]
-    pub fn begin_anew(mut self) -> Self {
-        self.ledger.begin_anew();
-        self.turns = Turns::default();
-        self.beats.begin_anew();
+    pub fn reset_for_restart(mut self) -> Self {
+        self.ledger.reset_for_restart();
+        self.delivery_queue = DeliveryQueue::default();
+        self.beats.reset_for_restart();
         self.waiters.clear();
         self.effects.clear();
-        self.hurry = false;
-        self.ending = false;
+        self.flushing = false;
+        self.shutting_down = false;
         self
     }
 
@@ -256,10 +242,10 @@ impl Keeper {
     }
 
     /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
-    pub fn look(&mut self, now: Moment) {
-        self.store_what_is_leaving();
-        self.ledger.queue_what_is_due(now.uptime, self.hurry);
-        if self.health.is_in_trouble() && self.health.may_be_tried(now.uptime) {
+    pub fn tick(&mut self, now: Moment) {
+        self.flush_leaving_shards();
+        self.ledger.queue_what_is_due(now.uptime, self.flushing);
+        if self.health.is_out() && self.health.may_be_tried(now.uptime) {
             self.ledger.try_another();
         }
         self.pump(now);
@@ -267,9 +253,9 @@ impl Keeper {
         self.notice_a_store_that_hangs(now);
         self.tell_that_the_store_is_gone(now);
         self.offer_all(now);
-        self.say_what_nobody_can_tell(now);
-        self.forget_what_has_left();
-        self.settle_waiters();
+        self.log_alerts_of_foreign_channels(now);
+        self.drop_released_shards();
+        self.answer_waiters();
     }
 
     /// What follows from each of these outcomes: probe again after this long, or wait for the next tick.
@@ -284,15 +270,15 @@ impl Keeper {
         let api_id = &api.api_id;
         // What is found of a shard that is being let go of is for its next owner to find.
         let entry = if self.owned.is_leaving(api_id) { None } else { self.ledger.get_mut(api_id) };
-        let Some((entry, asked)) = entry.and_then(|entry| entry.question.map(|asked| (entry, asked))) else {
+        let Some((entry, asked)) = entry.and_then(|entry| entry.request_fingerprint.map(|asked| (entry, asked))) else {
             self.lines.push(Line::LateOutcome { api_id: api_id.clone() });
             return None;
         };
-        let question = api.question();
-        if question != asked {
+        let request_fingerprint = api.request_fingerprint();
+        if request_fingerprint != asked {
             // It says nothing of what is asked now, and no status must change by it.
             outcome.verdict = Verdict::Inconclusive;
-            outcome.reasons = vec!["another thing is asked now than when this probe began".into()];
+            outcome.reasons = vec!["the config changed while this probe was running".into()];
         }
         if outcome.verdict == Verdict::Pass {
             self.passed_at = Some(now.uptime);
@@ -301,9 +287,9 @@ impl Keeper {
         entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
         self.beats.count_outcome();
         if self.given_up.contains(api_id) {
-            self.prober_lives(&api, now);
+            self.on_prober_recovered(&api, now);
         }
-        let asked_again_in = self.decide(&api.policy_asking(question), &outcome, now)?;
+        let asked_again_in = self.decide(&api.policy_with_fingerprint(request_fingerprint), &outcome, now)?;
         // It takes the place of ticks that come before it.
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
             && let Some(entry) = self.ledger.get_mut(api_id)
@@ -349,58 +335,58 @@ impl Keeper {
     pub fn prober_given_up(&mut self, api: &ApiConfig, why: String, now: Moment) {
         if self.ledger.get(&api.api_id).is_some_and(Entry::is_watched) {
             self.given_up.insert(api.api_id.clone());
-            self.decide_about(&Own::prober(api), Some(why), now, now.wall);
+            self.decide_about(&SelfMonitored::prober(api), Some(why), now, now.wall);
         }
     }
 
     /// A prober that was given up has handed an outcome over.
-    fn prober_lives(&mut self, api: &ApiConfig, now: Moment) {
-        self.decide_about(&Own::prober(api), None, now, now.wall);
-        if self.ledger.get(&ApiId::own_prober(&api.api_id)).is_some_and(|entry| entry.state.incident.is_none()) {
+    fn on_prober_recovered(&mut self, api: &ApiConfig, now: Moment) {
+        self.decide_about(&SelfMonitored::prober(api), None, now, now.wall);
+        if self.ledger.get(&ApiId::monitor_prober(&api.api_id)).is_some_and(|entry| entry.state.incident.is_none()) {
             self.given_up.remove(&api.api_id);
         }
     }
 
     /// Fewer workers live than are expected, and why that is known; or all do. The owner of the first shard tells.
-    pub fn fleet_is(&mut self, fault: Option<String>, now: Moment) {
-        self.own_is(&Own::fleet(), fault, now);
+    pub fn on_fleet_status(&mut self, fault: Option<String>, now: Moment) {
+        self.update_self_monitored(&SelfMonitored::fleet(), fault, now);
     }
 
     /// This machine does not carry what is configured, and by which figures; or it does. Of several workers the owner of the first
     /// shard tells: of the others it stands in their log.
-    pub fn load_is(&mut self, fault: Option<String>, now: Moment) {
-        self.own_is(&Own::capacity(), fault, now);
+    pub fn on_capacity_status(&mut self, fault: Option<String>, now: Moment) {
+        self.update_self_monitored(&SelfMonitored::capacity(), fault, now);
     }
 
-    fn own_is(&mut self, own: &Own, fault: Option<String>, now: Moment) {
-        let is_down = self.ledger.get(&own.api_id).is_some_and(|entry| entry.state.incident.is_some());
+    fn update_self_monitored(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {
+        let is_down = self.ledger.get(&what.api_id).is_some_and(|entry| entry.state.incident.is_some());
         if fault.is_some() != is_down {
-            self.decide_about(own, fault, now, now.wall);
+            self.decide_about(what, fault, now, now.wall);
         }
     }
 
-    fn decide_about(&mut self, own: &Own, fault: Option<String>, now: Moment, began_at: crate::Timestamp) {
-        if self.owned.owns(&own.api_id) {
-            let outcome = own_outcome(fault, began_at, now.wall);
-            self.decide(&own.policy(), &outcome, now);
+    fn decide_about(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment, began_at: crate::Timestamp) {
+        if self.owned.owns(&what.api_id) {
+            let outcome = self_outcome(fault, began_at, now.wall);
+            self.decide(&what.policy(), &outcome, now);
         }
     }
 
-    /// Write everything now; [`Effect::Settled`] says when that is done.
-    pub fn settle(&mut self, until: Until, waiter: u64, now: Moment) {
+    /// Write everything now; [`Effect::Flushed`] says when that is done.
+    pub fn flush(&mut self, until: FlushUntil, waiter: u64, now: Moment) {
         match &until {
-            Until::Left => {
-                self.ending = true;
+            FlushUntil::Stopped => {
+                self.shutting_down = true;
                 self.beat_at_the_end(now);
-                self.hurry = true;
+                self.flushing = true;
             }
-            Until::Stored | Until::Told => self.hurry = true,
+            FlushUntil::Stored | FlushUntil::Delivered => self.flushing = true,
         }
         self.waiters.push((until, waiter));
-        self.look(now);
+        self.tick(now);
     }
 
-    fn settle_waiters(&mut self) {
+    fn answer_waiters(&mut self) {
         if self.waiters.is_empty() {
             return;
         }
@@ -409,14 +395,16 @@ impl Keeper {
         let unsaved = !self.ledger.is_idle() || self.ledger.unsaved() > 0;
         for (until, waiter) in mem::take(&mut self.waiters) {
             let waits = match &until {
-                Until::Stored => unsaved,
-                Until::Told => unsaved || self.owes_what_it_can_tell(),
-                Until::Left => unsaved || self.turns.in_flight().next().is_some() || self.beats.is_last_under_way(),
+                FlushUntil::Stored => unsaved,
+                FlushUntil::Delivered => unsaved || self.has_deliverable_alerts(),
+                FlushUntil::Stopped => {
+                    unsaved || self.delivery_queue.in_flight().next().is_some() || self.beats.is_last_under_way()
+                }
             };
             if waits {
                 self.waiters.push((until, waiter));
             } else {
-                self.effects.push(Effect::Settled(waiter));
+                self.effects.push(Effect::Flushed(waiter));
             }
         }
     }

@@ -9,7 +9,6 @@ use crate::own::shards::{Shard, ShardSet};
 /// A shard that is owned from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Which.
     pub shard: Shard,
     /// The fencing token of this ownership.
     pub epoch: u64,
@@ -22,13 +21,11 @@ pub struct Grant {
 /// How the lease stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lease {
-    /// It holds.
     #[default]
     Held,
     /// Its deadline is past, and nobody has answered since: it may be lost.
     Lapsed {
-        /// For how long.
-        since: Duration,
+        lapsed_for: Duration,
         /// This process has seen another worker live.
         met_others: bool,
         /// The store answers, and refuses this worker: it is there for others.
@@ -98,7 +95,7 @@ impl Owned {
         &self.leaving
     }
 
-    pub(super) fn owns_first(&self) -> bool {
-        self.epochs.contains_key(&Shard::FIRST)
+    pub(super) fn is_leader(&self) -> bool {
+        self.epochs.contains_key(&Shard::LEADER)
     }
 }

@@ -40,13 +40,13 @@ impl Keeper {
             owed: self.ledger.entries.values().map(|entry| entry.state.owed.len()).sum(),
             down: shown(Status::Down),
             unknown: shown(Status::Unknown),
-            store_is_gone: self.health.is_in_trouble(),
+            store_is_gone: self.health.is_out(),
         }
     }
 
     /// Writes a heartbeat if it is time.
     pub(super) fn beat_if_due(&mut self, now: Moment) {
-        if !self.hurry && self.beats.take_due(now.uptime, self.health.is_in_trouble()) {
+        if !self.flushing && self.beats.take_due(now.uptime, self.health.is_out()) {
             self.beat(now);
         }
     }
@@ -81,7 +81,7 @@ impl Keeper {
                 }
             }
         }
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// How everything stands.

@@ -20,7 +20,7 @@ impl Keeper {
     /// Where a record has the epoch of a fresh grant already, or a higher one, that grant is not good, and is not taken. The answer
     /// is the highest epoch found in each of these shards; 0: none has any.
     ///
-    /// A shard that is ours already may be granted anew, with a higher epoch. It was not lost in between, so what is known of it is
+    /// A shard that is ours already may be granted again, with a higher epoch. It was not lost in between, so what is known of it is
     /// newer than any record: it is only sealed.
     pub fn gain(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> BTreeMap<Shard, u64> {
         let mut found: BTreeMap<Shard, u64> = grants.iter().map(|grant| (grant.shard, 0)).collect();
@@ -47,14 +47,14 @@ impl Keeper {
             }
         }
         self.ledger.write_anew(to_seal, now.uptime);
-        self.look(now);
+        self.tick(now);
         found
     }
 
     fn adopt(&mut self, state: ApiState, unsealed_since: Option<std::time::Duration>, now: Moment) {
         let api_id = state.api_id.clone();
         let mut entry = Entry::new(state, unsealed_since);
-        if delivery::address(&mut entry.state.owed, &self.setup.channels) {
+        if delivery::assign_channels(&mut entry.state.owed, &self.setup.channels) {
             let state = &mut entry.state;
             let begins = |incident: &str| state.owed.iter().find(|owed| owed.alert.incident_id == incident);
             if let Some(incident) = &mut state.incident
@@ -62,7 +62,7 @@ impl Keeper {
             {
                 incident.owed_to.clone_from(&owed.owed_to);
             }
-            entry.matters(None, now.uptime);
+            entry.mark_unsaved(None, now.uptime);
         }
         if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
             self.given_up.insert(probed);
@@ -70,27 +70,27 @@ impl Keeper {
         let has_to_be_stored = entry.is_unsaved();
         self.ledger.put(entry);
         self.note_owing(&api_id);
-        if self.setup.heeds_waits {
-            self.heed_noted_waits(&api_id, now);
+        if self.setup.resumes_backoff {
+            self.resume_backoff(&api_id, now);
         }
         if has_to_be_stored {
             self.ledger.queue(&api_id);
         }
     }
 
-    /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now. [`Effect::LetGo`] says
+    /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now. [`Effect::ShardsReleased`] says
     /// when that is done, of each as soon as it is: an alert may be under way for long in one of them.
     pub fn let_go(&mut self, shards: &ShardSet, now: Moment) {
         let unknown: ShardSet = shards.iter().filter(|shard| !self.owned.leave(**shard)).copied().collect();
         if !unknown.is_empty() {
-            self.effects.push(Effect::LetGo(unknown));
+            self.effects.push(Effect::ShardsReleased(unknown));
         }
-        self.store_what_is_leaving();
-        self.look(now);
+        self.flush_leaving_shards();
+        self.tick(now);
     }
 
     /// Whoever waits for those shards waits for no checkpoint: how an attempt ended that was under way is stored as well.
-    pub(super) fn store_what_is_leaving(&mut self) {
+    pub(super) fn flush_leaving_shards(&mut self) {
         if self.owned.leaving().is_empty() {
             return;
         }
@@ -101,17 +101,17 @@ impl Keeper {
 
     /// Forgets those shards that are let go of and in which nothing is unsaved and no attempt under way. Looking at each entry
     /// costs milliseconds with 50,000 of them, so not after each answer of the store.
-    pub(super) fn forget_what_has_left(&mut self) {
+    pub(super) fn drop_released_shards(&mut self) {
         if self.owned.leaving().is_empty() {
             return;
         }
         let unsaved = self.in_shards(self.owned.leaving(), Entry::is_unsaved);
         let busy: ShardSet =
-            unsaved.iter().chain(self.turns.in_flight()).map(|api_id| self.owned.shard(api_id)).collect();
+            unsaved.iter().chain(self.delivery_queue.in_flight()).map(|api_id| self.owned.shard(api_id)).collect();
         let left: ShardSet = self.owned.leaving().difference(&busy).copied().collect();
         if !left.is_empty() {
             self.forget(&left);
-            self.effects.push(Effect::LetGo(left));
+            self.effects.push(Effect::ShardsReleased(left));
         }
     }
 
@@ -119,29 +119,29 @@ impl Keeper {
     /// for their next owner to take back.
     pub fn lose(&mut self, shards: &ShardSet) {
         self.forget(shards);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     fn forget(&mut self, shards: &ShardSet) {
         for api_id in self.in_shards(shards, |_| true) {
             let Some(entry) = self.ledger.forget(&api_id) else { continue };
-            self.effects.extend(entry.told_unstored().map(|told| Effect::AskToWithdraw(Arc::clone(told))));
-            self.turns.forget(&api_id, &self.channels);
+            self.effects.extend(entry.delivered_unstored().map(|told| Effect::AskToWithdraw(Arc::clone(told))));
+            self.delivery_queue.forget(&api_id, &self.channels);
             self.owing.remove(&api_id);
             self.given_up.remove(&api_id);
         }
         self.owned.remove(shards);
     }
 
-    fn in_shards(&self, shards: &ShardSet, is_meant: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
-        self.of_those(|entry| shards.contains(&self.owned.shard(&entry.state.api_id)) && is_meant(entry))
+    fn in_shards(&self, shards: &ShardSet, is_asked_for: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
+        self.of_those(|entry| shards.contains(&self.owned.shard(&entry.state.api_id)) && is_asked_for(entry))
     }
 
     /// The APIs of which that is true, in the order of their ids.
-    pub(super) fn of_those(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
+    pub(super) fn of_those(&self, is_asked_for: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
         let entries = self.ledger.entries.iter();
         let mut found: Vec<ApiId> =
-            entries.filter(|(_, entry)| is_meant(entry)).map(|(api_id, _)| api_id.clone()).collect();
+            entries.filter(|(_, entry)| is_asked_for(entry)).map(|(api_id, _)| api_id.clone()).collect();
         found.sort_unstable();
         found
     }

@@ -1,14 +1,14 @@
-//! Telling: may this alert go out now, and what came of it.
+//! The outbox flusher: may this alert go out now, and what came of it.
 //!
 //! An alert goes out when the change and that it is owed are in one stored record, no write of an owner before this one can
-//! land over it, and the lease holds at that moment. When the store is dead it goes out all the same ([`UNSTORED_MAX`]).
+//! land over it, and the lease holds at that moment. When the store is dead it goes out anyway ([`UNSTORED_MAX`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::delivery_queue::Channel;
 use super::entry::Entry;
-use super::turns::Channel;
 use super::{Effect, Keeper, Lease, Line};
 use crate::alert::Alert;
 use crate::api::ApiId;
@@ -17,16 +17,16 @@ use crate::delivery;
 use crate::schedule::Moment;
 use crate::time::Timestamp;
 
-/// An owed alert that could not be stored for this long is sent all the same: better twice than never (P5).
+/// An owed alert that could not be stored for this long is sent anyway: better twice than never (P5).
 pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
 
-/// Who has seen another worker live, and cannot renew its lease, tells only after this: by then the other one owns what was
-/// its, unless the store is out of reach for all.
+/// A worker that has seen others and cannot renew its lease waits this long before it sends alerts: by then another one owns its
+/// shards, unless nobody can reach the store.
 const LAPSED_MIN: Duration = Duration::from_secs(20);
 
-/// The longest that the next try of an alert is put off by what a process before this one noted: what was mended with a
-/// restart is seen soon.
-const HEED_NOTED_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The longest that a retry time noted by an earlier process is respected: an operator who fixed a channel and restarted wants to
+/// see the alert soon.
+const RESUMED_BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// What came of an attempt is stored within this, however far checkpoints are apart.
 pub const NOTED_WITHIN: Duration = Duration::from_secs(60);
@@ -35,22 +35,21 @@ pub const NOTED_WITHIN: Duration = Duration::from_secs(60);
 const ASKED_FOR: Duration = Duration::from_secs(30);
 
 /// An attempt that was cut is made again after this: who cut it, the end of the alerter or of the lease, has to be seen first.
-const CUT_AGAIN_AFTER: Duration = Duration::from_millis(200);
+const CANCELLED_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What came of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempted {
+pub enum DeliveryResult {
     /// The channel has it.
-    TakenOver,
+    Delivered,
     /// It has not, or nobody knows.
     Failed {
-        /// Why.
         why: String,
         /// How long to wait before the next attempt.
         wait: Duration,
     },
     /// It was cut, or never begun: it is offered again.
-    Cut,
+    Cancelled,
 }
 
 /// Whether an alert may go out.
@@ -58,40 +57,40 @@ pub enum Attempted {
 enum May {
     /// It is safely stored.
     Yes,
-    /// It is not, and is told all the same.
+    /// It is not stored, and is sent anyway.
     Unstored,
     No,
 }
 
 impl Keeper {
-    fn may_tell(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Duration) -> May {
+    fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Duration) -> May {
         if !self.owned.owns(api_id) || self.owned.is_leaving(api_id) {
             return May::No;
         }
         let is_stored = entry.is_stored(alert_id) && entry.unsealed_since.is_none();
         if self.lease == Lease::Held && is_stored {
-            return if self.ending { May::No } else { May::Yes };
+            return if self.shutting_down { May::No } else { May::Yes };
         }
         let held_up = |since: Option<Duration>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
         // That the store is gone is told at once: nothing else could tell it.
         let is_due = is_stored
             || held_up(entry.unstored_since())
             || held_up(entry.unsealed_since)
-            || (*api_id == ApiId::own_store() && entry.unstored_since().is_some());
+            || (*api_id == ApiId::monitor_store() && entry.unstored_since().is_some());
         let nobody_else_can = match self.lease {
             Lease::Held => true,
             Lease::Out => false,
-            Lease::Lapsed { since, met_others, refused } => {
-                let lapsed_at = now.saturating_sub(since);
+            Lease::Lapsed { lapsed_for, met_others, refused } => {
+                let lapsed_at = now.saturating_sub(lapsed_for);
                 let network_is_well = self.passed_at.is_some_and(|at| at > lapsed_at);
                 let silent = !refused && self.health.is_silent();
-                silent && (!met_others || (since >= LAPSED_MIN && network_is_well))
+                silent && (!met_others || (lapsed_for >= LAPSED_MIN && network_is_well))
             }
         };
         if self.setup.fail_open && is_due && nobody_else_can { May::Unstored } else { May::No }
     }
 
-    /// Offers to every channel what it should have next, of every API that owes anything, unless that is under way.
+    /// Offers every channel its next alert of every API that owes any, unless one is being delivered.
     pub(super) fn offer_all(&mut self, now: Moment) {
         let mut owing: Vec<ApiId> = self.owing.iter().cloned().collect();
         // Oldest first where many wait for room.
@@ -113,9 +112,9 @@ impl Keeper {
         };
         for channel in &self.channels {
             if let Some(owed) = delivery::next_for(&entry.state.owed, channel)
-                && self.may_tell(api_id, entry, &owed.alert.alert_id, now.uptime) != May::No
+                && self.may_send(api_id, entry, &owed.alert.alert_id, now.uptime) != May::No
             {
-                self.turns.queue(api_id, channel, now.uptime);
+                self.delivery_queue.queue(api_id, channel, now.uptime);
             }
         }
     }
@@ -129,60 +128,60 @@ impl Keeper {
     /// Hands over as much as there is room for.
     fn hand_over_due(&mut self, now: Moment) {
         for channel in self.channels.clone() {
-            while let Some(api_id) = self.turns.take(&channel) {
+            while let Some(api_id) = self.delivery_queue.take(&channel) {
                 let Some(entry) = self.ledger.get(&api_id) else { continue };
                 let Some(owed) = delivery::next_for(&entry.state.owed, &channel) else { continue };
-                let may = self.may_tell(&api_id, entry, &owed.alert.alert_id, now.uptime);
+                let may = self.may_send(&api_id, entry, &owed.alert.alert_id, now.uptime);
                 if may == May::No {
                     continue; // it is offered again when it may
                 }
                 let (alert, channel) = (Arc::new(owed.alert.clone()), Arc::clone(&channel));
                 let failures = owed.delivery(&channel).map_or(0, |delivery| delivery.failures);
-                self.turns.began(&api_id, &channel);
+                self.delivery_queue.began(&api_id, &channel);
                 self.effects.push(Effect::Deliver { api_id, channel, alert, failures, unstored: may == May::Unstored });
             }
         }
     }
 
     /// What came of an attempt.
-    pub fn attempted(
+    pub fn on_delivery_result(
         &mut self,
         api_id: &ApiId,
         channel: &Channel,
         alert: &Arc<Alert>,
         unstored: bool,
-        came: Attempted,
+        came: DeliveryResult,
         now: Moment,
     ) {
         let next_try = match &came {
             _ if self.ledger.get(api_id).is_none() => None, // it is known no more
-            Attempted::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
-            Attempted::Cut => Some(now.uptime.saturating_add(CUT_AGAIN_AFTER)),
-            Attempted::TakenOver => None,
+            DeliveryResult::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
+            DeliveryResult::Cancelled => Some(now.uptime.saturating_add(CANCELLED_AGAIN_AFTER)),
+            DeliveryResult::Delivered => None,
         };
-        self.turns.ended(api_id, channel, next_try);
+        self.delivery_queue.ended(api_id, channel, next_try);
         match (self.ledger.get_mut(api_id), came) {
-            (None, Attempted::TakenOver) if unstored && alert.kind.opens() => {
+            (None, DeliveryResult::Delivered) if unstored && alert.kind.opens() => {
                 self.effects.push(Effect::AskToWithdraw(Arc::clone(alert)));
             }
-            (Some(entry), Attempted::TakenOver) => {
+            (Some(entry), DeliveryResult::Delivered) => {
                 let is_news = entry.taken(alert, channel, now.uptime);
                 if is_news {
                     self.ledger.queue(api_id);
                     self.pump(now);
                 } else if unstored && alert.kind.opens() {
                     // It was forgotten meanwhile, for a record that does not know it.
-                    self.take_back(alert, now);
+                    self.withdraw_told(alert, now);
                     self.pump(now);
                 }
             }
             // It decides nothing but when to try again: its write may wait.
-            (Some(entry), Attempted::Failed { why, wait }) => {
+            (Some(entry), DeliveryResult::Failed { why, wait }) => {
                 let at = now.wall.plus(wait);
                 delivery::note_failure(&mut entry.state.owed, &alert.alert_id, channel, &why, at);
                 entry.dirty = true;
-                let is_asked = self.asked_until.is_some_and(|until| now.uptime < until);
-                if self.hurry || is_asked || self.ledger.checkpoint() > NOTED_WITHIN {
+                let is_asked = self.store_at_once_until.is_some_and(|until| now.uptime < until);
+                if self.flushing || is_asked || self.ledger.checkpoint() > NOTED_WITHIN {
                     // A process that is about to end leaves nothing unsaved; whoever asked for a try looks for what came of it;
                     // and where checkpoints are far apart, whoever asks why an alert does not come must not wait for one.
                     self.ledger.queue(api_id);
@@ -194,32 +193,32 @@ impl Keeper {
             _ => {}
         }
         self.offer_now(api_id, now);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// Takes over when a process before this one wanted to try again.
-    pub(super) fn heed_noted_waits(&mut self, api_id: &ApiId, now: Moment) {
+    pub(super) fn resume_backoff(&mut self, api_id: &ApiId, now: Moment) {
         let Some(entry) = self.ledger.get(api_id) else { return };
         for channel in &self.channels {
             let noted = delivery::next_for(&entry.state.owed, channel).and_then(|owed| owed.delivery(channel));
             if let Some(at) = noted.and_then(|delivery| delivery.next_try_at).filter(|at| *at > now.wall) {
-                let wait = at.since(now.wall).min(HEED_NOTED_WAIT_MAX);
-                self.turns.wait(api_id, channel, now.uptime.saturating_add(wait));
+                let wait = at.since(now.wall).min(RESUMED_BACKOFF_MAX);
+                self.delivery_queue.wait(api_id, channel, now.uptime.saturating_add(wait));
             }
         }
     }
 
     /// Try now what waits for its next try: these alerts, or all. How many alerts are owed of those.
     pub fn retry(&mut self, alert_ids: Option<&[String]>, now: Moment) -> usize {
-        let is_meant = |alert_id: &String| alert_ids.is_none_or(|wanted| wanted.contains(alert_id));
-        let owed_of = |entry: &Entry| entry.state.owed.iter().filter(|owed| is_meant(&owed.alert.alert_id)).count();
+        let is_asked_for = |alert_id: &String| alert_ids.is_none_or(|wanted| wanted.contains(alert_id));
+        let owed_of = |entry: &Entry| entry.state.owed.iter().filter(|owed| is_asked_for(&owed.alert.alert_id)).count();
         let meant: HashMap<ApiId, usize> = self
             .owing
             .iter()
             .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
             .collect();
-        self.asked_until = Some(now.uptime.saturating_add(ASKED_FOR));
-        self.turns.forget_waits(|api_id, _| meant.contains_key(api_id));
+        self.store_at_once_until = Some(now.uptime.saturating_add(ASKED_FOR));
+        self.delivery_queue.forget_waits(|api_id, _| meant.contains_key(api_id));
         self.offer_all(now);
         meant.into_values().sum()
     }
@@ -233,15 +232,15 @@ impl Keeper {
             let here = delivery::drop_channel(&mut entry.state.owed, channel, until);
             let incident = entry.state.incident.as_mut().filter(|incident| incident.started_at <= until);
             if incident.is_some_and(|incident| incident.gives_up(channel)) || here > 0 {
-                entry.matters(None, now.uptime);
+                entry.mark_unsaved(None, now.uptime);
                 self.ledger.queue(&api_id);
                 dropped += here;
                 dropped_of.insert(api_id);
             }
         }
         // What comes next does not wait for the next try of what is owed no more.
-        self.turns.forget_waits(|api_id, of| **of == *channel && dropped_of.contains(api_id));
-        self.look(now);
+        self.delivery_queue.forget_waits(|api_id, of| **of == *channel && dropped_of.contains(api_id));
+        self.tick(now);
         dropped
     }
 
@@ -249,14 +248,14 @@ impl Keeper {
     /// taken back.
     pub fn withdraw(&mut self, told: &Arc<Alert>, now: Moment) {
         if self.owned.owns(&told.api_id) {
-            self.take_back(told, now);
+            self.withdraw_told(told, now);
             self.pump(now);
         }
     }
 
     /// Takes an outage back that was told and is not in the record. Until that is stored, it is still to be taken back by whoever
     /// owns the record next, or over whatever record is found there.
-    pub(super) fn take_back(&mut self, told: &Arc<Alert>, now: Moment) {
+    pub(super) fn withdraw_told(&mut self, told: &Arc<Alert>, now: Moment) {
         let state = &self.ledger.entry(&told.api_id).state;
         if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
             self.carry_out(&told.api_id, decision, now);
@@ -271,18 +270,18 @@ impl Keeper {
     }
 
     /// Something is owed that one of our own channels can be told.
-    pub(super) fn owes_what_it_can_tell(&self) -> bool {
-        let awaits = |entry: &Entry| {
+    pub(super) fn has_deliverable_alerts(&self) -> bool {
+        let is_awaiting = |entry: &Entry| {
             self.channels.iter().any(|channel| delivery::next_for(&entry.state.owed, channel).is_some())
         };
-        self.owing.iter().any(|api_id| self.ledger.get(api_id).is_some_and(awaits))
+        self.owing.iter().any(|api_id| self.ledger.get(api_id).is_some_and(is_awaiting))
     }
 
     /// Alerts that are owed to a channel which no worker has stay owed, and are said.
-    pub(super) fn say_what_nobody_can_tell(&mut self, now: Moment) {
+    pub(super) fn log_alerts_of_foreign_channels(&mut self, now: Moment) {
         let mut foreign: Vec<(String, u64)> = Vec::new();
         for entry in self.owing.iter().filter_map(|api_id| self.ledger.get(api_id)) {
-            for channel in entry.state.owed.iter().flat_map(|owed| owed.awaited_by()) {
+            for channel in entry.state.owed.iter().flat_map(|owed| owed.pending_channels()) {
                 let is_had =
                     self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
                 match foreign.iter_mut().find(|(name, _)| name == channel) {
@@ -292,7 +291,7 @@ impl Keeper {
                 }
             }
         }
-        if !foreign.is_empty() && self.throttles.foreign_channel.say(now.uptime).is_some() {
+        if !foreign.is_empty() && self.throttles.foreign_channel.allow(now.uptime).is_some() {
             foreign.sort_unstable();
             self.lines.extend(foreign.into_iter().map(|(channel, alerts)| Line::ForeignChannel { channel, alerts }));
         }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// The first step.
 const STEP_MIN: Duration = Duration::from_millis(100);
 
 /// The step never grows past this, so that no wait is longer than twice this.
@@ -11,8 +10,8 @@ const STEP_MAX: Duration = Duration::from_secs(5);
 /// The wait after an error that a person must mend first.
 pub(super) const STORE_WAIT_PERMANENT: Duration = Duration::from_secs(15);
 
-/// How long to wait after one more failure, when `failures` came before it. Drawn evenly from zero to twice a step that
-/// doubles; by `salt`, so that it is the same wait each time that it is asked for, and another one for another record.
+/// How long to wait after one more failure, when `failures` came before it: doubling steps with full jitter, which depends only on
+/// `salt` and `failures`, so that a record always gets the same wait.
 pub(super) fn store_wait(failures: u32, salt: u64) -> Duration {
     let step = STEP_MIN.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(STEP_MAX);
     let mut bits = salt ^ (u64::from(failures) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

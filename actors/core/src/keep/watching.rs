@@ -1,5 +1,5 @@
 //! What becomes of an API when its row changes: incidents of APIs that nobody watches any more are closed, and what was found
-//! out about another question counts no longer.
+//! out with another request no longer counts.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::decide::close;
 use crate::schedule::{Moment, Slot};
 use crate::supervise::RESTARTS_PER_SECOND;
 
-/// Why an API is closed that has a state and no row, when the program starts.
-const NOT_CONFIGURED: &str = "it is not configured any more";
+/// The reason given when a start finds the state of an API that has no row.
+const NOT_CONFIGURED: &str = "it is no longer configured";
 
-/// What is watched from now on. It is told before the probers that it is about are started.
+/// A change of the set of monitored APIs. The keeper must get it before their probers start.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub struct ConfigDiff {
     /// APIs that are watched from now on.
     pub started: Vec<Arc<ApiConfig>>,
     /// Watched APIs whose config is another from now on.
@@ -32,9 +32,9 @@ pub struct Watch {
 
 impl Keeper {
     /// Goes by these rows from now on.
-    pub fn watch(&mut self, watch: &Watch, now: Moment) {
+    pub fn watch(&mut self, watch: &ConfigDiff, now: Moment) {
         for api in watch.started.iter().chain(&watch.changed).filter(|api| self.owned.owns(&api.api_id)) {
-            self.ledger.entry(&api.api_id).question = Some(api.question());
+            self.ledger.entry(&api.api_id).request_fingerprint = Some(api.request_fingerprint());
         }
         self.expect_first_outcomes(&watch.started, now);
         self.expect_first_outcomes(&watch.changed, now);
@@ -44,7 +44,7 @@ impl Keeper {
         if let Some(configured) = &watch.configured {
             let is_gone = |id: &ApiId| match id.probed() {
                 Some(probed) => !configured.contains(&probed),
-                None => !id.is_own() && !configured.contains(id),
+                None => !id.is_self_monitoring() && !configured.contains(id),
             };
             let gone: Vec<ApiId> = self.ledger.entries.keys().filter(|id| is_gone(id)).cloned().collect();
             for api_id in gone {
@@ -52,15 +52,15 @@ impl Keeper {
             }
         }
         self.pump(now);
-        self.settle_waiters();
+        self.answer_waiters();
     }
 
     /// The API is watched no longer, and neither is its prober.
     fn close(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
         self.given_up.remove(api_id);
-        for id in [api_id.clone(), ApiId::own_prober(api_id)] {
+        for id in [api_id.clone(), ApiId::monitor_prober(api_id)] {
             let Some(entry) = self.ledger.get_mut(&id) else { continue };
-            entry.question = None;
+            entry.request_fingerprint = None;
             if let Some(decision) = close(&entry.state, why, &self.setup.channels, now.wall) {
                 self.carry_out(&id, decision, now);
             }

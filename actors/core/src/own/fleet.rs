@@ -22,7 +22,7 @@ pub struct View<'a> {
 
 /// What this worker does next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct ShardPlan {
     /// Let go of these in order, and then say so in the assignment.
     pub release: ShardSet,
     /// Take these, which are nobody's.
@@ -31,10 +31,10 @@ pub struct Plan {
 
 /// What the session `me` does, which at present holds `held` and is not asked to let go of any of those. What else the assignment
 /// has as its own is on its way out.
-pub fn plan(view: View<'_>, me: &Session, held: &ShardSet) -> Plan {
+pub fn plan(view: View<'_>, me: &Session, held: &ShardSet) -> ShardPlan {
     let share = view.shares().get(&me.worker).copied().unwrap_or(0);
     let mine = view.assignment.owned_by(me);
-    let mut plan = Plan::default();
+    let mut plan = ShardPlan::default();
     if let Some(surplus) = mine.len().checked_sub(share).filter(|surplus| *surplus > 0) {
         let at_once = surplus.min(mine.len().div_ceil(LET_GO_PARTS));
         let leaving = mine.keys().filter(|shard| !held.contains(shard)).count();

@@ -37,7 +37,6 @@ pub struct Ask {
     pub id: String,
     /// When it was asked, on the asker's clock.
     pub at: Timestamp,
-    /// What for.
     pub what: AskFor,
 }
 
@@ -59,10 +58,7 @@ pub enum AskFor {
         told: AlertKind,
     },
     /// Owe nothing to this channel any more that was decided until the ask.
-    DropChannel {
-        /// Its name.
-        channel: String,
-    },
+    DropChannel { channel: String },
 }
 
 /// How far the configs are: a number that grows with each change, and what the last changes were about.

@@ -28,7 +28,6 @@ pub type Extra = BTreeMap<String, String>;
 pub struct WorkerId(Arc<str>);
 
 impl WorkerId {
-    /// The longest name.
     pub const CHARS_MAX: usize = 64;
 
     /// Checks and wraps a name.
@@ -65,7 +64,6 @@ impl fmt::Debug for WorkerId {
 /// One life of a worker. What a session owned is nobody's once it is over, even for the same worker's next one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Session {
-    /// Whose.
     pub worker: WorkerId,
     /// 1, 2, …
     pub number: u64,
@@ -141,7 +139,6 @@ pub struct WorkerRecord {
     pub boot_id: String,
     /// When the process began, on its own wall clock. Shown to people, and never compared.
     pub started_at: Timestamp,
-    /// The version of the program.
     pub program: String,
     /// How the APIs that it owns stood. Nothing is decided by it.
     pub heartbeat: Option<Heartbeat>,
@@ -267,15 +264,13 @@ pub enum Key {
 
 /// A record as it is read and written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub enum LeaseRecord {
     /// Of a worker.
     Worker(Box<WorkerRecord>),
-    /// The assignment.
     Assignment(Box<Assignment>),
 }
 
-impl Record {
-    /// Its key.
+impl LeaseRecord {
     pub fn key(&self) -> Key {
         match self {
             Self::Worker(record) => Key::Worker(record.id.clone()),
@@ -283,7 +278,6 @@ impl Record {
         }
     }
 
-    /// Its version.
     pub fn version(&self) -> u64 {
         match self {
             Self::Worker(record) => record.version,

@@ -17,7 +17,7 @@ pub type ShardSet = BTreeSet<Shard>;
 
 impl Shard {
     /// The shard in which what the monitor tells of the fleet and of the store lies.
-    pub const FIRST: Self = Self(0);
+    pub const LEADER: Self = Self(0);
 
     /// The shard of that number.
     pub const fn new(number: u16) -> Self {
@@ -48,8 +48,8 @@ impl Shard {
         if let Some(probed) = api_id.probed() {
             return Self::of(&probed, shards);
         }
-        if api_id.is_own() {
-            return Self::FIRST;
+        if api_id.is_self_monitoring() {
+            return Self::LEADER;
         }
         let number = (api_id.stable_hash() >> 24) % u64::from(shards.max(1));
         Self(u16::try_from(number).unwrap_or(0)) // always below `shards`
@@ -85,9 +85,9 @@ mod tests {
 
     #[test]
     fn a_prober_lies_with_its_api_and_the_store_in_the_first_shard() {
-        assert_eq!(Shard::of(&ApiId::own_prober(&id("shop")), 64), Shard::of(&id("shop"), 64));
-        assert_eq!(Shard::of(&ApiId::own_store(), 64), Shard::FIRST);
-        assert_eq!(Shard::of(&id("shop"), 0), Shard::FIRST, "no shards are read as one");
+        assert_eq!(Shard::of(&ApiId::monitor_prober(&id("shop")), 64), Shard::of(&id("shop"), 64));
+        assert_eq!(Shard::of(&ApiId::monitor_store(), 64), Shard::LEADER);
+        assert_eq!(Shard::of(&id("shop"), 0), Shard::LEADER, "no shards are read as one");
     }
 
     #[test]

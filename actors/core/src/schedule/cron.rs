@@ -25,7 +25,7 @@ pub enum CronFault {
         /// In what way, as the rest of a sentence about the expression.
         why: String,
         /// To stand after the word "write".
-        instead: String,
+        remedy: String,
     },
     /// The time zone is not an IANA name.
     Zone,

@@ -7,7 +7,6 @@ use crate::time::Timestamp;
 /// A moment on both clocks, taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// The wall clock.
     pub wall: Timestamp,
     /// Time since the process started, on a clock that is never set.
     pub uptime: Duration,

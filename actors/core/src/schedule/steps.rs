@@ -37,7 +37,7 @@ pub(super) fn check(expression: &str) -> Result<(), CronFault> {
             if step > room {
                 return Err(CronFault::Step {
                     why: format!("has the step {step}, which is greater than {of}, and so never takes it"),
-                    instead: instead(field, step, room),
+                    remedy: remedy(field, step, room),
                 });
             }
         }
@@ -52,7 +52,7 @@ pub(super) fn remark(expression: &str) -> Option<String> {
         let step = text.strip_prefix("*/")?.parse::<u64>().ok().filter(|step| *step > 1)?;
         let unit = field.unit;
         if field.plural == "days of the month" {
-            return Some(format!("has {text} in its {}, which begins anew with each month", field.plural));
+            return Some(format!("has {text} in its {}, which starts over each month", field.plural));
         }
         let rest = field.values.checked_rem(step).filter(|rest| *rest > 0)?;
         // An interval says the same only where the smaller fields name one moment.
@@ -67,7 +67,7 @@ pub(super) fn remark(expression: &str) -> Option<String> {
     })
 }
 
-fn instead(field: &Field, step: u64, room: u64) -> String {
+fn remedy(field: &Field, step: u64, room: u64) -> String {
     match field.seconds.checked_mul(step) {
         Some(seconds @ 1..=DAY) => format!("interval_seconds = {seconds} in place of the schedule"),
         _ => format!("a step of {} at most", room.max(1)),
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_step_beyond_its_field_is_a_fault_with_what_to_write() {
-        for (expression, why, instead) in [
+        for (expression, why, remedy) in [
             ("*/90 * * * *", "step 90, which is greater than the 60 minutes", "interval_seconds = 5400 "),
             ("*/90 * * * * *", "step 90, which is greater than the 60 seconds", "interval_seconds = 90 "),
             ("0 */25 * * *", "step 25, which is greater than the 24 hours", "a step of 24"),
@@ -107,8 +107,8 @@ mod tests {
             ("0,10-20/30 * * * *", "step 30, which is greater than its range 10-20", "interval_seconds = 1800 "),
         ] {
             match check(expression) {
-                Err(CronFault::Step { why: said, instead: write }) => {
-                    assert!(said.contains(why) && write.contains(instead), "{expression}: {said}; {write}");
+                Err(CronFault::Step { why: said, remedy: write }) => {
+                    assert!(said.contains(why) && write.contains(remedy), "{expression}: {said}; {write}");
                 }
                 other => panic!("{expression}: {other:?}"),
             }
@@ -135,7 +135,7 @@ mod tests {
             ("*/7 * * * * *", "gaps of 7 and 4 seconds; for even ones write interval_seconds = 7"),
             ("0 0 1 */5 *", "gaps of 5 and 2 months"),
             ("0 0 * * */2", "gaps of 2 and 1 days"),
-            ("0 0 */2 * *", "begins anew with each month"),
+            ("0 0 */2 * *", "starts over each month"),
         ] {
             let said = remark(expression).unwrap();
             assert!(said.ends_with(words), "{expression}: {said}");

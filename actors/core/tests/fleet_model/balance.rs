@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use api_health_core::own::fleet::{Plan, View, plan};
+use api_health_core::own::fleet::{ShardPlan, View, plan};
 use api_health_core::own::records::{Assignment, Ownership, WorkerId, WorkerRecord};
 use api_health_core::own::shards::{Shard, ShardSet};
 
@@ -12,9 +12,9 @@ use super::{named, record, session};
 type Owners = Vec<Option<usize>>;
 
 /// What a worker lets go of, and what it takes.
-type Rule = fn(&Owners, usize, usize) -> Plan;
+type Rule = fn(&Owners, usize, usize) -> ShardPlan;
 
-fn the_plan(owners: &Owners, workers: usize, who: usize) -> Plan {
+fn the_plan(owners: &Owners, workers: usize, who: usize) -> ShardPlan {
     let mut assignment = Assignment::none(1, 2);
     assignment.workers = (0..workers).map(named).collect();
     let owned = |owner: &Option<usize>| Ownership { owner: owner.map(|owner| session(owner, 1)), epoch: 1 };
@@ -27,7 +27,7 @@ fn the_plan(owners: &Owners, workers: usize, who: usize) -> Plan {
 }
 
 /// Planted: everybody lets go down to the floor and takes up to the ceiling.
-fn between_floor_and_ceiling(owners: &Owners, workers: usize, who: usize) -> Plan {
+fn between_floor_and_ceiling(owners: &Owners, workers: usize, who: usize) -> ShardPlan {
     let mine = |owner: &Option<usize>| *owner == Some(who);
     let count = owners.iter().filter(|owner| mine(owner)).count();
     let (floor, ceiling) = (owners.len() / workers, owners.len().div_ceil(workers));
@@ -36,14 +36,14 @@ fn between_floor_and_ceiling(owners: &Owners, workers: usize, who: usize) -> Pla
     let take = numbered().filter(|(_, owner)| owner.is_none()).take(ceiling.saturating_sub(count));
     let shards = |part: &mut dyn Iterator<Item = (Shard, &Option<usize>)>| part.map(|(shard, _)| shard).collect();
     if count > floor {
-        Plan { release: shards(&mut release.into_iter()), take: ShardSet::new() }
+        ShardPlan { release: shards(&mut release.into_iter()), take: ShardSet::new() }
     } else {
-        Plan { release: ShardSet::new(), take: shards(&mut take.into_iter()) }
+        ShardPlan { release: ShardSet::new(), take: shards(&mut take.into_iter()) }
     }
 }
 
 fn turn(rule: Rule, owners: &Owners, workers: usize, who: usize) -> Owners {
-    let Plan { release, take } = rule(owners, workers, who);
+    let ShardPlan { release, take } = rule(owners, workers, who);
     let mut next = owners.clone();
     release.iter().for_each(|shard| next[shard.index()] = None);
     take.iter().for_each(|shard| next[shard.index()] = Some(who));

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use api_health_core::own::records::{Record, WorkerState};
+use api_health_core::own::records::{LeaseRecord, WorkerState};
 use api_health_core::own::terms::Terms;
 
 use super::clocks_world::{Fate, Planted, TERMS, World};
@@ -116,8 +116,7 @@ fn outages(planted: Planted) -> Result<usize, &'static str> {
             let version = world.assignment().map(|assignment| assignment.version);
             pass(&mut world, lasts, Fate::Lost);
             pass(&mut world, 30, Fate::Well);
-            let is_fenced =
-                |record: &Record| matches!(record, Record::Worker(worker) if worker.state == WorkerState::Fenced);
+            let is_fenced = |record: &LeaseRecord| matches!(record, LeaseRecord::Worker(worker) if worker.state == WorkerState::Fenced);
             if world.store.values().any(is_fenced) || version != world.assignment().map(|found| found.version) {
                 return Err("an outage for all moved something");
             }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
-use api_health_core::own::member::{CallError, Effect, Event, Member, Standing};
-use api_health_core::own::records::{Assignment, Key, Record, WorkerState};
+use api_health_core::own::member::{CallError, Effect, Event, LeaseState, Member};
+use api_health_core::own::records::{Assignment, Key, LeaseRecord, WorkerState};
 use api_health_core::own::shards::ShardSet;
 use api_health_core::own::terms::Terms;
 
@@ -55,7 +55,7 @@ pub(super) struct Worker {
     pub(super) cut_until: u64,
     /// Answers that come later.
     answers: Vec<(u64, Event)>,
-    last_read: Vec<Record>,
+    last_read: Vec<LeaseRecord>,
     /// How long the last renewal took.
     renewal_took: u64,
     renewal_sent: Option<u64>,
@@ -66,9 +66,9 @@ pub(super) struct World {
     pub(super) planted: Planted,
     pub(super) now: u64,
     pub(super) workers: Vec<Worker>,
-    pub(super) store: BTreeMap<Key, Record>,
+    pub(super) store: BTreeMap<Key, LeaseRecord>,
     /// Writes that arrive later.
-    late: Vec<(u64, Record, u64)>,
+    late: Vec<(u64, LeaseRecord, u64)>,
     pub(super) calls: VecDeque<(usize, Effect)>,
     pub(super) faults_left: u8,
     /// What was seen to be wrong.
@@ -145,8 +145,8 @@ impl World {
         let now = self.now;
         let (due, late): (Vec<_>, Vec<_>) = std::mem::take(&mut self.late).into_iter().partition(|(at, ..)| *at <= now);
         self.late = late;
-        for (_, record, over) in due {
-            let _ = self.write(record, over);
+        for (_, record, expected_version) in due {
+            let _ = self.write(record, expected_version);
         }
         for who in 0..self.workers.len() {
             if self.workers[who].paused_until > now {
@@ -170,16 +170,16 @@ impl World {
         let fate = if self.workers[who].cut_until > self.now { Fate::Lost } else { fate };
         let lost = matches!(fate, Fate::Lost | Fate::Late);
         let mut event = match call {
-            Effect::Put { record, over } => {
-                if matches!(&record, Record::Worker(own) if own.id == super::named(who)) {
+            Effect::Put { record, expected_version } => {
+                if matches!(&record, LeaseRecord::Worker(own) if own.id == super::named(who)) {
                     self.workers[who].renewal_sent = Some(self.now);
                 }
                 if fate == Fate::Late {
-                    self.late.push((self.now + 4, record.clone(), over));
+                    self.late.push((self.now + 4, record.clone(), expected_version));
                 }
                 let is_own = record.key() == Key::Worker(super::named(who));
                 let is_swap = record.key() == Key::Assignment;
-                let mut done = if lost { Err(CallError::NoAnswer) } else { self.write(record, over) };
+                let mut done = if lost { Err(CallError::NoAnswer) } else { self.write(record, expected_version) };
                 let is_second = done == Err(CallError::Conflict);
                 if is_second
                     && ((self.planted == Planted::RenewsOverAFence && is_own)
@@ -190,7 +190,7 @@ impl World {
                 Event::Put(done)
             }
             Effect::Read { keys } if !lost => {
-                let found: Vec<Record> = keys.iter().filter_map(|key| self.store.get(key).cloned()).collect();
+                let found: Vec<LeaseRecord> = keys.iter().filter_map(|key| self.store.get(key).cloned()).collect();
                 Event::Read(Ok(found.into_iter().map(|record| self.as_seen(who, record)).collect()))
             }
             _ => Event::Read(Err(CallError::NoAnswer)),
@@ -208,11 +208,11 @@ impl World {
         }
     }
 
-    fn as_seen(&self, who: usize, record: Record) -> Record {
+    fn as_seen(&self, who: usize, record: LeaseRecord) -> LeaseRecord {
         match record {
-            Record::Worker(mut other) if self.planted == Planted::Steals && other.id != super::named(who) => {
+            LeaseRecord::Worker(mut other) if self.planted == Planted::Steals && other.id != super::named(who) => {
                 other.state = WorkerState::Fenced;
-                Record::Worker(other)
+                LeaseRecord::Worker(other)
             }
             record => record,
         }
@@ -234,12 +234,12 @@ impl World {
         self.send(who, event);
     }
 
-    fn write(&mut self, record: Record, over: u64) -> Result<(), CallError> {
+    fn write(&mut self, record: LeaseRecord, expected_version: u64) -> Result<(), CallError> {
         let stored = self.store.get(&record.key());
-        if self.planted != Planted::NoVersions && stored.map_or(0, Record::version) != over {
+        if self.planted != Planted::NoVersions && stored.map_or(0, LeaseRecord::version) != expected_version {
             return Err(CallError::Conflict);
         }
-        if let (Some(Record::Assignment(before)), Record::Assignment(after)) = (stored, &record)
+        if let (Some(LeaseRecord::Assignment(before)), LeaseRecord::Assignment(after)) = (stored, &record)
             && before.owners.iter().zip(&after.owners).any(|(before, after)| {
                 after.epoch < before.epoch
                     || (after.owner.is_some() && after.owner != before.owner && after.epoch == before.epoch)
@@ -253,8 +253,8 @@ impl World {
 
     pub(super) fn assignment(&self) -> Option<&Assignment> {
         match self.store.get(&Key::Assignment)? {
-            Record::Assignment(assignment) => Some(assignment),
-            Record::Worker(_) => None,
+            LeaseRecord::Assignment(assignment) => Some(assignment),
+            LeaseRecord::Worker(_) => None,
         }
     }
 
@@ -265,10 +265,10 @@ impl World {
         if worker.paused_until > self.now {
             return ShardSet::new();
         }
-        match worker.member.standing(self.at()) {
-            Standing::Held { .. } => held(),
-            Standing::Lapsed { .. } if self.planted == Planted::NoDeadline => held(),
-            Standing::Lapsed { since, .. }
+        match worker.member.lease_state(self.at()) {
+            LeaseState::Held { .. } => held(),
+            LeaseState::Lapsed { .. } if self.planted == Planted::NoDeadline => held(),
+            LeaseState::Lapsed { since, .. }
                 if self.planted == Planted::DeadlineFromTheAnswer
                     && self.now < since.as_secs() + worker.renewal_took =>
             {

@@ -19,7 +19,6 @@ pub(super) enum Planted {
     NoCondition,
     /// Whoever came second does not look at the epoch.
     NoLook,
-    /// Neither.
     NoEpoch,
     /// A write is not conditional on the version.
     NoVersion,
@@ -287,8 +286,8 @@ fn worker_steps(state: &State, planted: Planted, who: usize, plans: &mut Plans, 
         }
         None => {}
     }
-    let may_tell = planted == Planted::TellsUnstored || (!me.is_unstored && me.write.is_none());
-    if let Some(alert) = me.knows.1.first().filter(|_| may_tell && me.telling.is_none()) {
+    let may_send = planted == Planted::TellsUnstored || (!me.is_unstored && me.write.is_none());
+    if let Some(alert) = me.knows.1.first().filter(|_| may_send && me.telling.is_none()) {
         change("will tell", &|me| me.telling = Some(*alert), found);
     }
     if let Some(alert) = me.telling {

@@ -11,16 +11,16 @@ use super::super::{options, seconds, world};
 use super::{InjectedFault, Whom, gaps_ms, give, inject, is_at_slot, until};
 use crate::child::ExitReason;
 use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
-use crate::supervisor::Who;
+use crate::supervisor::ChildId;
 use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, api, in_virtual_time};
 
-const ALERTER: Whom = Whom::Child(Who::Alerter);
-const KEEPER: Whom = Whom::Child(Who::Keeper);
-const OUTCOME_BATCHER: Whom = Whom::Child(Who::Batcher(0));
+const ALERTER: Whom = Whom::Child(ChildId::Alerter);
+const KEEPER: Whom = Whom::Child(ChildId::Keeper);
+const OUTCOME_BATCHER: Whom = Whom::Child(ChildId::Batcher(0));
 
 #[test]
 fn whoever_dies_is_started_again_and_outages_are_told_once_with_the_cadence_kept() {
@@ -41,7 +41,7 @@ fn whoever_dies_is_started_again_and_outages_are_told_once_with_the_cadence_kept
                 let mut told = world.channels[0].lines();
                 told.sort();
                 assert_eq!(told, ["a down", "a up", "b down"], "{whom:?}");
-                assert!(running.settle(true, Duration::from_secs(5)).await, "whoever asks outside follows");
+                assert!(running.flush(true, Duration::from_secs(5)).await, "whoever asks outside follows");
                 for id in ["c", "d"] {
                     let probed = world.targets.probed(id);
                     assert!(
@@ -228,13 +228,13 @@ fn a_keeper_that_cannot_be_read_is_waited_for_and_then_the_process_ends() {
         world.store.set_fault(StoreFault::Unavailable);
         give(&running, KEEPER, InjectedFault::Panic).await;
         seconds(1).await;
-        let settles = running.settle(false, Duration::from_secs(50));
+        let flush = running.flush(false, Duration::from_secs(50));
         let mends = async {
             seconds(30).await;
             world.store.set_fault(StoreFault::None);
         };
-        let (settled, ()) = futures_util::future::join(settles, mends).await;
-        assert!(settled, "a settle that began before goes on in the next life");
+        let (flushed, ()) = futures_util::future::join(flush, mends).await;
+        assert!(flushed, "a flush that began before goes on in the next life");
         let probes = world.targets.probed("a").len();
         seconds(60).await;
         assert!(world.targets.probed("a").len() >= probes + 6);
@@ -285,8 +285,8 @@ fn a_keeper_that_does_not_hand_over_is_waited_for_so_long() {
         give(&running, KEEPER, InjectedFault::Hang).await;
         seconds(1).await;
         give(&running, ALERTER, InjectedFault::Panic).await;
-        assert!(!running.settle(false, Duration::from_secs(4)).await);
-        assert!(running.settle(false, Duration::from_secs(2)).await, "the next life goes on from what is stored");
+        assert!(!running.flush(false, Duration::from_secs(4)).await);
+        assert!(running.flush(false, Duration::from_secs(2)).await, "the next life goes on from what is stored");
         world.targets.set("a", Behaviour::Refuses);
         seconds(30).await;
         assert_eq!(world.channels[0].lines(), ["a down"]);
@@ -295,7 +295,7 @@ fn a_keeper_that_does_not_hand_over_is_waited_for_so_long() {
 }
 
 #[test]
-fn a_settle_over_a_restart_keeps_its_deadline() {
+fn a_flush_over_a_restart_keeps_its_deadline() {
     in_virtual_time(async {
         let world = world(&["a"]);
         let running = world.start(options()).await;
@@ -308,8 +308,8 @@ fn a_settle_over_a_restart_keeps_its_deadline() {
             seconds(1).await;
             give(&running, KEEPER, InjectedFault::Panic).await;
         };
-        let (settled, ()) = futures_util::future::join(running.settle(false, Duration::from_secs(10)), dies).await;
-        assert!(!settled, "a keeper that died has settled nothing");
+        let (flushed, ()) = futures_util::future::join(running.flush(false, Duration::from_secs(10)), dies).await;
+        assert!(!flushed, "a keeper that died has flushed nothing");
         assert!(began.elapsed() <= Duration::from_secs(11));
     });
 }
@@ -390,7 +390,7 @@ fn a_single_round_goes_on_over_a_restart_of_the_chain() {
             tokio::time::sleep(Duration::from_millis(200)).await;
             give(&running, whom.clone(), InjectedFault::Panic).await;
             running.round().finished().await;
-            assert!(running.settle(true, Duration::from_secs(5)).await);
+            assert!(running.flush(true, Duration::from_secs(5)).await);
             let missing: Vec<&String> = ids.iter().filter(|id| world.store.record(id).is_none()).collect();
             assert!(missing.is_empty(), "{whom:?}: {missing:?}");
             assert_eq!(world.channels[0].lines(), ["api-007 down"], "{whom:?}");

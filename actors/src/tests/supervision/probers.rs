@@ -322,6 +322,6 @@ fn in_a_single_round_a_hanging_probe_ends_and_counts_as_a_death() {
         running.round().finished().await;
         seconds(1).await;
         assert_eq!(running.round().deaths(), 1);
-        assert!(running.settle(true, Duration::from_secs(5)).await);
+        assert!(running.flush(true, Duration::from_secs(5)).await);
     });
 }

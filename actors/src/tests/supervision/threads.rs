@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use super::super::options;
 use super::{InjectedFault, Whom, give, prober, until};
 use crate::child::ExitReason;
-use crate::supervisor::Who;
+use crate::supervisor::ChildId;
 use crate::system::{Options, Running};
 use crate::testkit::{FakeWorld, api};
 
@@ -39,7 +39,7 @@ fn a_thread_that_ends_is_replaced_and_its_probers_move() {
         give(&running, prober("a"), InjectedFault::EndThread).await;
         until_all_probe(&world).await;
         assert_eq!(running.stats().restarts(), 0, "it is not charged to them");
-        for whom in [Who::Keeper, Who::Alerter, Who::Batcher(1)] {
+        for whom in [ChildId::Keeper, ChildId::Alerter, ChildId::Batcher(1)] {
             give(&running, Whom::Child(whom), InjectedFault::EndThread).await;
             until_all_probe(&world).await;
         }
@@ -84,7 +84,7 @@ fn a_stuck_thread_that_moves_again_probes_nothing_twice() {
         // Nor for the outcome batcher: it was moved once, and three times in a minute are borne.
         let home = usize::try_from(api("a", 1).api_id.stable_hash() % 2).unwrap();
         for _ in 0..2 {
-            give(&running, Whom::Child(Who::Batcher(home)), InjectedFault::Panic).await;
+            give(&running, Whom::Child(ChildId::Batcher(home)), InjectedFault::Panic).await;
             until_all_probe(&world).await;
         }
         assert!(running.fatal().now_or_never().is_none());
@@ -97,7 +97,7 @@ fn a_stuck_keeper_ends_the_process() {
     actix_rt::System::new().block_on(async {
         let (_world, mut running) = start().await;
         let released = Arc::new(AtomicBool::new(false));
-        give(&running, Whom::Child(Who::Keeper), InjectedFault::BlockThread(Arc::clone(&released))).await;
+        give(&running, Whom::Child(ChildId::Keeper), InjectedFault::BlockThread(Arc::clone(&released))).await;
         let fatal = running.fatal().await;
         assert_eq!((fatal.child, fatal.reason), ("state-keeper", ExitReason::Hung));
         released.store(true, Ordering::SeqCst);

@@ -17,7 +17,7 @@ const NAMED_MAX: usize = 20;
 /// What an import does, rows to be added first and rows to be removed last: a failure midway leaves too much watched
 /// rather than too little.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct ImportPlan {
     added: Vec<RowChange>,
     replaced: Vec<RowChange>,
     removed: Vec<RowChange>,
@@ -25,7 +25,7 @@ pub(super) struct Plan {
     kept: usize,
 }
 
-impl Plan {
+impl ImportPlan {
     /// Compares `rows`, whose ids are good and unique, with those that are `there`.
     pub(super) fn new(rows: Vec<RawRow>, there: &[RawRow], prune: bool) -> Self {
         let mut there: HashMap<&str, &RawRow> = there.iter().map(|row| (id_of(&row.fields), row)).collect();
@@ -109,7 +109,7 @@ mod tests {
         rows.as_array().unwrap().iter().map(|row| RawRow { location: "t".into(), fields: fields(row) }).collect()
     }
 
-    fn signs(plan: &Plan) -> String {
+    fn signs(plan: &ImportPlan) -> String {
         let ids = |changes: &[RowChange]| changes.iter().filter_map(RowChange::api_id).collect::<String>();
         format!(
             "+{} ~{} -{} ={} kept {}",
@@ -125,14 +125,14 @@ mod tests {
     fn rows_that_the_file_lacks_are_removed_only_when_that_is_asked_for() {
         let file = || rows(&json!([{"api_id": "a", "n": 1.0}, {"api_id": "b", "n": 2}, {"api_id": "c"}]));
         let there = rows(&json!([{"api_id": "a", "n": 1}, {"api_id": "b", "n": 1}, {"api_id": "y"}, {"api_id": "x"}]));
-        let plan = Plan::new(file(), &there, false);
+        let plan = ImportPlan::new(file(), &there, false);
         assert_eq!(signs(&plan), "+c ~b - =1 kept 2");
         assert!(plan.untouched().contains("2 kept"), "{}", plan.untouched());
         assert!(plan.into_changes().iter().all(|change| change.wanted().is_some()), "nothing is removed");
-        let plan = Plan::new(file(), &there, true);
+        let plan = ImportPlan::new(file(), &there, true);
         assert_eq!(signs(&plan), "+c ~b -xy =1 kept 0");
         let order: Vec<_> = plan.into_changes().iter().map(|change| change.api_id().unwrap().to_owned()).collect();
         assert_eq!(order, ["c", "b", "x", "y"], "what is removed comes last");
-        assert!(Plan::new(file(), &file(), true).is_empty());
+        assert!(ImportPlan::new(file(), &file(), true).is_empty());
     }
 }

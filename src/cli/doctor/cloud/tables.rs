@@ -131,7 +131,7 @@ impl<'a> Table<'a> {
     }
 
     /// How many damaged records lie set aside in it, as far as [`PAGES_MAX`] pages reach.
-    pub(super) async fn set_aside(&self) -> Result<u32, Fault> {
+    pub(super) async fn count_quarantined(&self) -> Result<u32, Fault> {
         let (mut count, mut start) = (0_u32, None);
         for _ in 0..PAGES_MAX {
             let scan = self.client.scan().table_name(self.name).select(Select::Count);
@@ -173,7 +173,7 @@ impl<'a> Table<'a> {
                     self.variable, self.output
                 ),
             ),
-            Fault::Person { instead, .. } => Finding::fault(check, what, format!("write {instead}")),
+            Fault::Person { remedy, .. } => Finding::fault(check, what, format!("write {remedy}")),
         }
     }
 }

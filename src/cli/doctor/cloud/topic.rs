@@ -21,7 +21,7 @@ const NAMED_MAX: usize = 5;
 const SUBJECT_CHARS: usize = 120;
 
 /// The topic that is to be looked at.
-pub(super) struct Topic<'a> {
+pub(super) struct TopicCheck<'a> {
     client: Client,
     sns: &'a SnsSettings,
     /// Whether somebody else is told as well.
@@ -29,13 +29,13 @@ pub(super) struct Topic<'a> {
 }
 
 /// What an error means here.
-enum Trouble {
+enum TopicError {
     NotThere,
     Denied,
     Other(String),
 }
 
-impl<'a> Topic<'a> {
+impl<'a> TopicCheck<'a> {
     /// `config` has the topic's region.
     pub(super) fn new(config: &SdkConfig, sns: &'a SnsSettings, has_other_channels: bool) -> Self {
         Self { client: Client::new(config), sns, has_other_channels }
@@ -44,7 +44,7 @@ impl<'a> Topic<'a> {
     /// Three findings: the topic, its subscriptions, the permission to publish.
     pub(super) async fn look(&self) -> Vec<Finding> {
         let (topic, subscriptions, publish) = tokio::join!(self.topic(), self.subscriptions(), self.publish());
-        let is_there = !matches!(topic, Err(Trouble::NotThere));
+        let is_there = !matches!(topic, Err(TopicError::NotThere));
         let told = [(Check::Topic, topic), (Check::Subscriptions, subscriptions), (Check::Publish, publish)];
         let found = told.into_iter().map(|(check, told)| match told {
             _ if !is_there && check != Check::Topic => Finding::not_checked(check, "the topic does not exist"),
@@ -54,30 +54,30 @@ impl<'a> Topic<'a> {
         found.collect()
     }
 
-    fn trouble_finding(&self, check: Check, trouble: Trouble) -> Finding {
+    fn trouble_finding(&self, check: Check, trouble: TopicError) -> Finding {
         let arn = &self.sns.topic_arn;
         let action = match check {
             Check::Topic => "sns:GetTopicAttributes",
             _ => "sns:ListSubscriptionsByTopic",
         };
         match trouble {
-            Trouble::NotThere => Finding::fault(
+            TopicError::NotThere => Finding::fault(
                 check,
                 format!("{arn} does not exist"),
                 "set SNS_TOPIC_ARN in /etc/api-health/env to what `terraform output -raw topic_arn` prints",
             ),
-            Trouble::Denied if check == Check::Publish => Finding::fault(
+            TopicError::Denied if check == Check::Publish => Finding::fault(
                 check,
                 format!("publishing to {arn} is not allowed"),
                 "allow sns:Publish on it in the policy of this machine's role, and see that the topic's own policy does \
                  not deny it",
             ),
-            Trouble::Denied => Finding::warn(
+            TopicError::Denied => Finding::warn(
                 check,
                 format!("{arn}: {action} is not allowed, so this may not be looked at"),
                 format!("allow {action} on it, which doctor alone needs"),
             ),
-            Trouble::Other(why) => Finding::fault(
+            TopicError::Other(why) => Finding::fault(
                 check,
                 format!("{arn}: {why}"),
                 "see the endpoint, the credentials and the clock above, and look again",
@@ -85,7 +85,7 @@ impl<'a> Topic<'a> {
         }
     }
 
-    async fn topic(&self) -> Result<Finding, Trouble> {
+    async fn topic(&self) -> Result<Finding, TopicError> {
         let answer = self.client.get_topic_attributes().topic_arn(&self.sns.topic_arn).send().await;
         let attributes = answer.map_err(|error| trouble(&error))?.attributes.unwrap_or_default();
         let kind =
@@ -98,7 +98,7 @@ impl<'a> Topic<'a> {
         Ok(Finding::ok(Check::Topic, format!("{}: {kind}, {key}", self.sns.topic_arn)))
     }
 
-    async fn subscriptions(&self) -> Result<Finding, Trouble> {
+    async fn subscriptions(&self) -> Result<Finding, TopicError> {
         let mut all = Vec::new();
         let mut next = None;
         for _ in 0..PAGES_MAX {
@@ -116,7 +116,7 @@ impl<'a> Topic<'a> {
     /// A message that SNS refuses twice over for its form: a subject that is too long, and no text for any protocol. Who may
     /// not publish is refused for that, if SNS looks at permission first: AWS does not promise that order, so this shows no more than
     /// that permission was not what it was refused for.
-    async fn publish(&self) -> Result<Finding, Trouble> {
+    async fn publish(&self) -> Result<Finding, TopicError> {
         let publish = self.client.publish().topic_arn(&self.sns.topic_arn).message_structure("json").message("{}");
         let answer = publish
             .subject("api-health doctor: nothing is down ".repeat(4).chars().take(SUBJECT_CHARS).collect::<String>());
@@ -144,29 +144,29 @@ impl<'a> Topic<'a> {
 }
 
 /// Codes decide; the words of SNS are left out, since those about a signature repeat the request.
-fn trouble<E>(error: &SdkError<E, HttpResponse>) -> Trouble
+fn trouble<E>(error: &SdkError<E, HttpResponse>) -> TopicError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let code = error.as_service_error().and_then(|error| error.code()).unwrap_or_default();
     match (code, error) {
-        ("NotFound" | "NotFoundException" | "ResourceNotFoundException", _) => Trouble::NotThere,
+        ("NotFound" | "NotFoundException" | "ResourceNotFoundException", _) => TopicError::NotThere,
         ("AuthorizationError" | "AuthorizationErrorException" | "AccessDenied" | "AccessDeniedException", _) => {
-            Trouble::Denied
+            TopicError::Denied
         }
         (_, SdkError::ServiceError(context)) => {
             let status = context.raw().status().as_u16();
             let is_word =
                 (1..=60).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
             let code = if is_word { format!(" ({code})") } else { String::new() };
-            Trouble::Other(format!("SNS refused with status {status}{code}"))
+            TopicError::Other(format!("SNS refused with status {status}{code}"))
         }
-        (_, SdkError::TimeoutError(_)) => Trouble::Other("SNS did not answer in time".into()),
+        (_, SdkError::TimeoutError(_)) => TopicError::Other("SNS did not answer in time".into()),
         (_, SdkError::DispatchFailure(failure)) if failure.is_timeout() => {
-            Trouble::Other("SNS did not answer in time".into())
+            TopicError::Other("SNS did not answer in time".into())
         }
-        (_, SdkError::ResponseError(_)) => Trouble::Other("what answered is not SNS".into()),
-        _ => Trouble::Other("SNS could not be reached".into()),
+        (_, SdkError::ResponseError(_)) => TopicError::Other("what answered is not SNS".into()),
+        _ => TopicError::Other("SNS could not be reached".into()),
     }
 }
 
@@ -189,14 +189,13 @@ fn judge(all: &[Subscription], sns: &SnsSettings, has_other_channels: bool) -> F
             let to = if sns.is_fifo() { ("sqs", "QUEUE_ARN") } else { ("email", "YOU@EXAMPLE.COM") };
             let arn = &sns.topic_arn;
             bad(
-                "nobody is subscribed: an alert would be heard by nobody".into(),
+                "nobody is subscribed: alerts would reach nobody".into(),
                 format!("aws sns subscribe --topic-arn {arn} --protocol {} --notification-endpoint {}", to.0, to.1),
             )
         }
-        (0, _) => bad(
-            format!("none is confirmed: an alert would be heard by nobody; pending: {}", named(&pending)),
-            confirm.into(),
-        ),
+        (0, _) => {
+            bad(format!("none is confirmed: alerts would reach nobody; pending: {}", named(&pending)), confirm.into())
+        }
         (_, 0) => Finding::ok(Check::Subscriptions, format!("{} confirmed: {}", confirmed.len(), named(&confirmed))),
         _ => Finding::warn(
             Check::Subscriptions,

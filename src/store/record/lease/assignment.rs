@@ -117,7 +117,6 @@ fn read_owner(text: &str, workers: &[WorkerId]) -> Option<Ownership> {
     Some(Ownership { owner: Some(Session { worker, number: number.parse().ok()? }), epoch })
 }
 
-/// Reads it.
 pub(super) fn read(fields: Map<String, Value>) -> Result<Assignment, String> {
     let (stored, mut extra) = parse::<StoredAssignment<'static>>(fields, &FIELDS)?;
     if stored.api_id != ASSIGNMENT {

@@ -120,14 +120,14 @@ fn assignment() -> Assignment {
     record
 }
 
-fn boxed(record: WorkerRecord) -> Record {
-    Record::Worker(Box::new(record))
+fn boxed(record: WorkerRecord) -> LeaseRecord {
+    LeaseRecord::Worker(Box::new(record))
 }
 
 #[test]
 fn both_are_read_and_written_as_they_stand_in_a_console() {
     for (name, record) in
-        [("worker.json", boxed(worker())), ("assignment.json", Record::Assignment(Box::new(assignment())))]
+        [("worker.json", boxed(worker())), ("assignment.json", LeaseRecord::Assignment(Box::new(assignment())))]
     {
         assert_eq!(read(golden(name)), Ok(record.clone()), "{name}");
         assert_eq!(fields(&record), Ok(golden(name)), "{name}");
@@ -138,21 +138,21 @@ fn both_are_read_and_written_as_they_stand_in_a_console() {
 
 #[test]
 fn what_this_version_does_not_know_is_written_back_by_whoever_changes_the_record() {
-    let Ok(Record::Assignment(mut record)) = read(golden("assignment.json")) else { panic!("it is one") };
+    let Ok(LeaseRecord::Assignment(mut record)) = read(golden("assignment.json")) else { panic!("it is one") };
     record.version += 1;
     record.asks.retain(|ask| ask.id == "d1");
     record.say(Notice::Done("d1".into()));
-    let written = fields(&Record::Assignment(record)).unwrap();
+    let written = fields(&LeaseRecord::Assignment(record)).unwrap();
     assert_eq!(written["moon"], 2.5);
     assert_eq!(written["asks"], json!([golden("assignment.json")["asks"][4]]));
     // A heartbeat of tomorrow takes nobody's lease away: nothing is decided by it.
     let mut stored = golden("worker.json");
     stored["heartbeat"]["at"] = json!(17);
-    let Ok(Record::Worker(mut record)) = read(stored.clone()) else { panic!("it is one") };
+    let Ok(LeaseRecord::Worker(mut record)) = read(stored.clone()) else { panic!("it is one") };
     assert_eq!(record.heartbeat, None);
-    assert_eq!(fields(&Record::Worker(record.clone())), Ok(stored));
+    assert_eq!(fields(&LeaseRecord::Worker(record.clone())), Ok(stored));
     record.heartbeat = Some(quiet_beat());
-    assert_eq!(fields(&Record::Worker(record)), Ok(golden("worker.json")), "a newer one takes its place");
+    assert_eq!(fields(&LeaseRecord::Worker(record)), Ok(golden("worker.json")), "a newer one takes its place");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn what_cannot_be_read_is_told_with_the_field_and_the_reason() {
 fn an_owner_that_is_not_among_the_workers_is_not_written() {
     let mut record = assignment();
     record.workers.remove(&worker_id("b-2"));
-    let refused = fields(&Record::Assignment(Box::new(record))).unwrap_err();
+    let refused = fields(&LeaseRecord::Assignment(Box::new(record))).unwrap_err();
     assert_eq!(refused, "b-2 owns a shard and is not among the workers");
 }
 
@@ -219,13 +219,13 @@ fn the_assignment_of_three_workers_is_a_quarter_of_a_read_unit() {
     record.version = 12_345;
     record.workers = (0..3).map(drawn).collect();
     record.owners = (0..usize::from(SHARDS)).map(|shard| owned(&drawn(shard % 3), 1_234, 5_678)).collect();
-    let bytes = item_bytes(&fields(&Record::Assignment(Box::new(record))).unwrap());
+    let bytes = item_bytes(&fields(&LeaseRecord::Assignment(Box::new(record))).unwrap());
     assert!((900..1_000).contains(&bytes), "{bytes} bytes of 4,096");
 }
 
 #[test]
 fn the_largest_records_are_far_below_what_dynamodb_takes() {
-    let long_id = |n: usize| ApiId::own_prober(&id(&format!("{n:0>width$}", width = ApiId::CHARS_MAX)));
+    let long_id = |n: usize| ApiId::monitor_prober(&id(&format!("{n:0>width$}", width = ApiId::CHARS_MAX)));
     let named = |n: usize| worker_id(&format!("{n:0>width$}", width = WorkerId::CHARS_MAX));
     let mut record = Assignment::none(SHARDS, u32::MAX);
     record.version = u64::MAX;
@@ -237,7 +237,7 @@ fn the_largest_records_are_far_below_what_dynamodb_takes() {
         record.say(Notice::Ask(Ask { id: format!("{n:0>64}"), at: at("9999-01-01T00:00:00.001Z"), what }));
     }
     record.say(Notice::ConfigsChanged(Some((0..CHANGED_IDS_MAX).map(long_id).collect())));
-    let bytes = item_bytes(&fields(&Record::Assignment(Box::new(record))).unwrap());
+    let bytes = item_bytes(&fields(&LeaseRecord::Assignment(Box::new(record))).unwrap());
     assert!((100_000..200_000).contains(&bytes), "{bytes} bytes");
 
     let late = |n| (0..n).map(|n| id(&format!("{n:0>width$}", width = ApiId::CHARS_MAX))).collect();
@@ -339,7 +339,7 @@ proptest! {
 
     #[test]
     fn an_assignment_is_read_back_equal(record in any_assignment()) {
-        let record = Record::Assignment(Box::new(record));
+        let record = LeaseRecord::Assignment(Box::new(record));
         prop_assert_eq!(read(fields(&record).unwrap()), Ok(record));
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
             )| {
                 let is_down = status == Status::Down;
                 // In turn, and ending on what was told last.
-                let last_told = if is_down { Status::Down } else { end.alert.kind.status() };
+                let last_alerted = if is_down { Status::Down } else { end.alert.kind.status() };
                 let in_turn =
                     (0..count).rev().map(|n| if (n % 2 == 0) == is_down { down.clone() } else { end.clone() });
                 ApiState {
@@ -122,14 +122,14 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
                     epoch,
                     status,
                     since: (status != Status::Unknown).then_some(since),
-                    streak: streak.map(|(count, first_at, question)| Streak {
+                    streak: streak.map(|(count, first_at, request_fingerprint)| Streak {
                         toward: if is_down { Toward::Up } else { Toward::Down },
-                        question,
+                        request_fingerprint,
                         count,
                         first_at,
                     }),
                     incident: is_down.then_some(Box::new(incident)),
-                    last_told,
+                    last_alerted,
                     owed: in_turn.chain(withdrawn).collect(),
                     last_probe,
                     missed_ticks,
@@ -155,7 +155,9 @@ pub(super) fn odd_json() -> impl Strategy<Value = Value> {
         ]
     });
     let broken = (state(), any::<prop::sample::Index>(), option::of(any_json.clone())).prop_map(|(state, at, new)| {
-        let Value::Object(mut fields) = serde_json::to_value(Record::from(&state)).unwrap() else { unreachable!() };
+        let Value::Object(mut fields) = serde_json::to_value(StateRecord::from(&state)).unwrap() else {
+            unreachable!()
+        };
         let name = fields.keys().nth(at.index(fields.len())).unwrap().clone();
         match new {
             Some(new) => fields.insert(name, new),

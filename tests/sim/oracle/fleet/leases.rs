@@ -1,14 +1,14 @@
 //! Who owns what, as the lease records say.
 
-use api_health_core::own::records::{Ownership, Record};
+use api_health_core::own::records::{LeaseRecord, Ownership};
 
 use super::{Checked, EXPIRES, Fleet, Held, keeps_from_owning};
 use crate::fleet_history::What;
 
 impl Fleet<'_> {
-    pub(super) fn leased(&mut self, record: &Record) -> Checked {
+    pub(super) fn leased(&mut self, record: &LeaseRecord) -> Checked {
         match record {
-            Record::Worker(record) => {
+            LeaseRecord::Worker(record) => {
                 let session = record.session();
                 if record.is_live() {
                     self.processes.entry(session).or_insert(self.process);
@@ -18,7 +18,7 @@ impl Fleet<'_> {
                 self.workers.insert(record.id.as_str().to_owned(), (**record).clone());
                 Ok(())
             }
-            Record::Assignment(assignment) => {
+            LeaseRecord::Assignment(assignment) => {
                 let owners = assignment.owners.iter().enumerate();
                 owners.into_iter().try_for_each(|(shard, own)| self.assigned(shard, own))
             }

@@ -16,7 +16,7 @@ const NOTED: Duration = Duration::from_secs(15);
 
 impl Fleet<'_> {
     /// What is owed no longer was told to each channel that it was owed to.
-    pub(super) fn strikes_what_was_told(&mut self, before: &ApiState, record: &ApiState) -> Checked {
+    pub(super) fn removes_what_was_delivered(&mut self, before: &ApiState, record: &ApiState) -> Checked {
         let folds = record.owed.iter().any(|owed| owed.alert.changes_left_out > 0);
         for was in &before.owed {
             let id = &was.alert.alert_id;
@@ -26,8 +26,8 @@ impl Fleet<'_> {
                 one.left_out.insert(id.clone());
                 continue;
             }
-            for channel in was.awaited_by() {
-                let still = is.is_some_and(|is| is.is_awaited_by(channel));
+            for channel in was.pending_channels() {
+                let still = is.is_some_and(|is| is.is_pending_for(channel));
                 let has_it = one.lanes.iter().any(|((alert, to), lane)| alert == id && *to == channel && lane.taken);
                 if !still && !has_it {
                     let what = format!("{id} is owed to {channel} no longer, which never had it");
@@ -107,7 +107,7 @@ impl Fleet<'_> {
         }
         if let Some((at, by)) = one.lanes.get(&(alert.alert_id.clone(), channel)).and_then(|lane| lane.answered) {
             let owed = one.record.as_ref().is_some_and(|record| {
-                record.owed.iter().any(|owed| owed.alert.alert_id == alert.alert_id && owed.is_awaited_by(channel))
+                record.owed.iter().any(|owed| owed.alert.alert_id == alert.alert_id && owed.is_pending_for(channel))
             });
             let from = at.saturating_sub(Duration::from_secs(20));
             let has_cause = self.troubled(by, from, at + NOTED, keeps_from_owning) || !self.lives(by, at, at + NOTED);

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn failed(seconds: u64) -> Attempted {
-    Attempted::Failed { why: "no such topic".into(), wait: Duration::from_secs(seconds) }
+fn failed(seconds: u64) -> DeliveryResult {
+    DeliveryResult::Failed { why: "no such topic".into(), wait: Duration::from_secs(seconds) }
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_channel_that_is_given_up_is_owed_nothing_any_more() {
     desk.take();
     desk.store_answers();
     assert_eq!(desk.stored("shop").owed[0].owed_to, ["pager"]);
-    desk.attempts_end(&Attempted::TakenOver);
+    desk.attempts_end(&DeliveryResult::Delivered);
     desk.all_goes_well();
     assert_eq!(desk.stored("shop").owed, []);
 }
@@ -82,15 +82,15 @@ fn the_end_of_an_outage_is_owed_to_whoever_was_told_of_it_unless_that_was_given_
 
 #[test]
 fn an_alert_that_waits_for_room_is_never_taken_for_one_that_the_store_holds_up() {
-    let names: Vec<String> = (0..ATTEMPTS_MAX + 1).map(|n| format!("api-{n:02}")).collect();
+    let names: Vec<String> = (0..DELIVERIES_IN_FLIGHT_MAX + 1).map(|n| format!("api-{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut desk = Desk::watching(&names);
     names.iter().for_each(|name| desk.goes_down(name));
     desk.store_answers();
-    assert_eq!(desk.attempts.len(), ATTEMPTS_MAX);
+    assert_eq!(desk.attempts.len(), DELIVERIES_IN_FLIGHT_MAX);
     desk.wait(UNSTORED_MAX.as_secs() * 3);
-    assert_eq!(desk.attempts.len(), ATTEMPTS_MAX, "there is no room");
-    desk.attempts_end(&Attempted::TakenOver);
+    assert_eq!(desk.attempts.len(), DELIVERIES_IN_FLIGHT_MAX, "there is no room");
+    desk.attempts_end(&DeliveryResult::Delivered);
     assert_eq!(desk.under_way().iter().map(|(_, unstored)| *unstored).collect::<Vec<_>>(), [false]);
 }
 
@@ -126,8 +126,8 @@ fn a_wait_that_an_earlier_process_noted_is_waited_for_up_to_a_minute() {
     desk.attempts_end(&failed(300));
     desk.wait(11);
     desk.store_answers();
-    for (heeds_waits, at_once) in [(true, 0), (false, 1)] {
-        let mut next = Desk::empty(Setup { heeds_waits, ..setup() });
+    for (resumes_backoff, at_once) in [(true, 0), (false, 1)] {
+        let mut next = Desk::empty(Setup { resumes_backoff, ..setup() });
         (next.store, next.now) = (desk.store.clone(), desk.now);
         next.gain(&grants(2, true));
         assert_eq!(next.attempts.len(), at_once);
@@ -145,7 +145,7 @@ fn however_long_the_store_is_dead_what_is_noted_for_it_is_bounded() {
             desk.comes_back("shop");
             for _ in 0..31 {
                 desk.store_fails(&unavailable());
-                desk.attempts_end(&Attempted::TakenOver);
+                desk.attempts_end(&DeliveryResult::Delivered);
                 desk.wait(1);
             }
         }

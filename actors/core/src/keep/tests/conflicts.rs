@@ -81,7 +81,7 @@ fn what_a_channel_took_stays_taken_whatever_record_counts() {
     desk.goes_down("shop");
     desk.store_answers();
     let to_the_pager = desk.attempts.pop_front().unwrap();
-    desk.ends(&to_the_pager, Attempted::TakenOver);
+    desk.ends(&to_the_pager, DeliveryResult::Delivered);
     // While that is written, another record lands that does not know it.
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.all_goes_well();
@@ -94,7 +94,7 @@ fn an_outage_that_was_told_and_is_not_in_the_record_that_counts_is_taken_back() 
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     desk.store_is_dead_for(30, &unavailable());
-    desk.attempts_end(&Attempted::TakenOver);
+    desk.attempts_end(&DeliveryResult::Delivered);
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.wait(20);
     desk.all_goes_well();
@@ -140,7 +140,7 @@ fn it_is_taken_back_over_the_next_record_as_well_until_that_is_stored() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     desk.store_is_dead_for(30, &unavailable());
-    desk.attempts_end(&Attempted::TakenOver);
+    desk.attempts_end(&DeliveryResult::Delivered);
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.wait(20);
     while desk.said(|line| matches!(line, Line::Adopted { .. })) == 0 {
@@ -168,7 +168,7 @@ fn so_it_is_where_the_attempt_ends_after_the_other_record_was_found() {
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.wait(20);
     desk.all_goes_well();
-    desk.ends(&told, Attempted::TakenOver);
+    desk.ends(&told, DeliveryResult::Delivered);
     desk.all_goes_well();
     let of_the_shop: Vec<&String> = desk.heard.iter().filter(|words| words.starts_with("shop")).collect();
     assert_eq!(of_the_shop, ["shop down", "shop closed"]);

@@ -71,7 +71,7 @@ fn setup() -> Setup {
         instance: "this one".into(),
         store_name: "the store".into(),
         version: "1",
-        heeds_waits: true,
+        resumes_backoff: true,
         heartbeat: None,
         once: false,
         spread: false,
@@ -97,7 +97,7 @@ fn unavailable() -> StoreError {
 }
 
 fn refused() -> StoreError {
-    StoreError::Misconfigured { what: "access denied".into(), instead: "allow it".into() }
+    StoreError::Misconfigured { what: "access denied".into(), remedy: "allow it".into() }
 }
 
 impl Desk {
@@ -147,7 +147,7 @@ impl Desk {
     fn watch(&mut self, names: &[&str]) {
         let started: Vec<Arc<ApiConfig>> = names.iter().map(|name| Arc::new(row(name))).collect();
         self.rows.extend(started.iter().map(|row| (row.api_id.clone(), Arc::clone(row))));
-        self.keeper.watch(&Watch { started, ..Watch::default() }, moment(self.now));
+        self.keeper.watch(&ConfigDiff { started, ..ConfigDiff::default() }, moment(self.now));
         self.take();
     }
 
@@ -189,16 +189,16 @@ impl Desk {
     fn wait(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         if let Some((since, met_others)) = self.lapsed {
-            self.keeper.set_lease(Lease::Lapsed { since: self.now - since, met_others, refused: false });
+            self.keeper.set_lease(Lease::Lapsed { lapsed_for: self.now - since, met_others, refused: false });
         }
-        self.keeper.look(moment(self.now));
+        self.keeper.tick(moment(self.now));
         self.take();
     }
 
     /// The lease cannot be renewed from now on.
     fn lapse(&mut self, met_others: bool) {
         self.lapsed = Some((self.now, met_others));
-        self.keeper.set_lease(Lease::Lapsed { since: Duration::ZERO, met_others, refused: false });
+        self.keeper.set_lease(Lease::Lapsed { lapsed_for: Duration::ZERO, met_others, refused: false });
     }
 
     fn renew(&mut self) {
@@ -264,10 +264,10 @@ impl Desk {
     fn write(&mut self, write: &StateWrite) -> Result<(), CommitError> {
         let there = self.store.get(&write.state.api_id);
         let fits = match there {
-            None => write.over == 0,
-            Some(there) => there.version == write.over && there.epoch <= write.state.epoch,
+            None => write.expected_version == 0,
+            Some(there) => there.version == write.expected_version && there.epoch <= write.state.epoch,
         };
-        assert!(write.state.version > write.over);
+        assert!(write.state.version > write.expected_version);
         if fits {
             self.store.insert(write.state.api_id.clone(), (*write.state).clone());
             Ok(())
@@ -284,18 +284,18 @@ impl Desk {
     }
 
     /// Every attempt that is under way comes to this.
-    fn attempts_end(&mut self, came: &Attempted) {
+    fn attempts_end(&mut self, came: &DeliveryResult) {
         for attempt in std::mem::take(&mut self.attempts) {
             self.ends(&attempt, came.clone());
         }
     }
 
-    fn ends(&mut self, attempt: &Attempt, came: Attempted) {
+    fn ends(&mut self, attempt: &Attempt, came: DeliveryResult) {
         let Attempt { api_id, channel, alert, unstored } = attempt;
-        if came == Attempted::TakenOver {
+        if came == DeliveryResult::Delivered {
             self.hear(attempt);
         }
-        self.keeper.attempted(api_id, channel, alert, *unstored, came, moment(self.now));
+        self.keeper.on_delivery_result(api_id, channel, alert, *unstored, came, moment(self.now));
         self.take();
     }
 
@@ -309,7 +309,7 @@ impl Desk {
     fn all_goes_well(&mut self) {
         while !self.commits.is_empty() || !self.reads.is_empty() || !self.attempts.is_empty() {
             self.store_answers();
-            self.attempts_end(&Attempted::TakenOver);
+            self.attempts_end(&DeliveryResult::Delivered);
         }
     }
 
@@ -342,18 +342,18 @@ impl Desk {
         self.keeper.state(&id(name)).unwrap()
     }
 
-    fn said(&self, is_meant: impl Fn(&Line) -> bool) -> usize {
-        self.lines.iter().filter(|line| is_meant(line)).count()
+    fn said(&self, is_asked_for: impl Fn(&Line) -> bool) -> usize {
+        self.lines.iter().filter(|line| is_asked_for(line)).count()
     }
 
-    fn did(&self, is_meant: impl Fn(&Effect) -> bool) -> usize {
-        self.others.iter().filter(|effect| is_meant(effect)).count()
+    fn did(&self, is_asked_for: impl Fn(&Effect) -> bool) -> usize {
+        self.others.iter().filter(|effect| is_asked_for(effect)).count()
     }
 
     /// How often the keeper said that it has let go of the shard of this API.
     fn let_go_of(&self, name: &str) -> usize {
         let shard = Shard::of(&id(name), SHARDS);
-        self.did(|effect| matches!(effect, Effect::LetGo(shards) if shards.contains(&shard)))
+        self.did(|effect| matches!(effect, Effect::ShardsReleased(shards) if shards.contains(&shard)))
     }
 }
 

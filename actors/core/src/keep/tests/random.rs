@@ -24,7 +24,7 @@ enum Event {
     /// The oldest call of the store that has no answer is answered so.
     Answer(Answer),
     /// One of the attempts that are under way comes to that.
-    Ends(Index, Attempted),
+    Ends(Index, DeliveryResult),
     Wait(u64),
     Lapse {
         met_others: bool,
@@ -55,8 +55,8 @@ fn usual() -> impl Strategy<Value = Event> {
     let verdict = select(vec![Verdict::Pass, Verdict::Fail, Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]);
     let answer =
         select(vec![Answer::Done, Answer::Done, Answer::Done, Answer::DoneUnsaid, Answer::Failed, Answer::Refused]);
-    let why = || Attempted::Failed { why: "refused".into(), wait: Duration::from_secs(5) };
-    let came = select(vec![Attempted::TakenOver, Attempted::TakenOver, why(), Attempted::Cut]);
+    let why = || DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(5) };
+    let came = select(vec![DeliveryResult::Delivered, DeliveryResult::Delivered, why(), DeliveryResult::Cancelled]);
     prop_oneof![
         8 => (select(NAMES.to_vec()), verdict).prop_map(|(name, verdict)| Event::Finds(name, verdict)),
         8 => answer.prop_map(Event::Answer),
@@ -152,7 +152,7 @@ impl Play {
         self.desk.answer(call, &writes, results);
     }
 
-    fn ends(&mut self, which: &Index, came: &Attempted) {
+    fn ends(&mut self, which: &Index, came: &DeliveryResult) {
         if !self.desk.attempts.is_empty() {
             let attempt = self.desk.attempts.remove(which.index(self.desk.attempts.len())).unwrap();
             self.desk.ends(&attempt, came.clone());
@@ -184,7 +184,7 @@ impl Play {
             }
         }
         self.desk.reads.clear();
-        self.desk.keeper = self.desk.keeper.hand_over(moment(self.desk.now)).begin_anew();
+        self.desk.keeper = self.desk.keeper.hand_over(moment(self.desk.now)).reset_for_restart();
     }
 
     fn new_owner(&mut self) {
@@ -194,7 +194,7 @@ impl Play {
         desk.keeper.lose(&all_shards());
         desk.take();
         // What it is told to end now ends: a lapsed lease cuts every attempt.
-        desk.attempts_end(&Attempted::Cut);
+        desk.attempts_end(&DeliveryResult::Cancelled);
         let told = std::mem::take(&mut desk.others);
         self.epoch += 1;
         desk.keeper = Keeper::new(play_setup(), moment(desk.now));
@@ -240,8 +240,10 @@ impl Play {
     }
 
     fn told_through(&self, channel: &str, name: &str) -> Vec<Arc<Alert>> {
-        let is_meant = |(through, alert): &&(Channel, Arc<Alert>)| **through == *channel && alert.api_id == id(name);
-        let mut told: Vec<_> = self.desk.alerts.iter().filter(is_meant).map(|(_, alert)| Arc::clone(alert)).collect();
+        let is_asked_for =
+            |(through, alert): &&(Channel, Arc<Alert>)| **through == *channel && alert.api_id == id(name);
+        let mut told: Vec<_> =
+            self.desk.alerts.iter().filter(is_asked_for).map(|(_, alert)| Arc::clone(alert)).collect();
         told.dedup_by(|later, earlier| later.alert_id == earlier.alert_id);
         told
     }

@@ -38,7 +38,7 @@ fn else_each_record_is_sealed_those_that_owe_first_and_what_they_owe_is_told_aft
 fn records_are_sealed_at_a_stated_rate() {
     let mut desk =
         Desk::empty(Setup { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
-    for n in 0..3 * ANEW_PER_SECOND {
+    for n in 0..3 * REWRITES_PER_SECOND {
         desk.somebody_writes(&format!("api-{n}"), |state| state.version = 1);
     }
     desk.gain(&grants(2, false));
@@ -47,10 +47,10 @@ fn records_are_sealed_at_a_stated_rate() {
         desk.wait(1);
         desk.store_answers();
         let now = desk.store.values().filter(|state| state.epoch == 2).count();
-        assert!(now - sealed <= ANEW_PER_SECOND, "{} in second {second}", now - sealed);
+        assert!(now - sealed <= REWRITES_PER_SECOND, "{} in second {second}", now - sealed);
         sealed = now;
     }
-    assert_eq!(sealed, 3 * ANEW_PER_SECOND);
+    assert_eq!(sealed, 3 * REWRITES_PER_SECOND);
 }
 
 #[test]
@@ -77,7 +77,8 @@ fn a_write_of_the_owner_before_that_lands_before_the_seal_counts() {
     let stored = desk.stored("shop");
     assert_eq!((stored.status, stored.epoch, stored.owed.len()), (Status::Down, 2, 0));
     // Another one of its writes lands too late.
-    let late = StateWrite { over: stored.version - 1, state: Arc::new(ApiState { epoch: 1, ..stored.clone() }) };
+    let late =
+        StateWrite { expected_version: stored.version - 1, state: Arc::new(ApiState { epoch: 1, ..stored.clone() }) };
     assert_eq!(desk.write(&late), Err(CommitError::Conflict));
 }
 
@@ -112,7 +113,7 @@ fn a_shard_that_is_let_go_of_is_stored_and_nothing_more_is_begun_for_it() {
     desk.take();
     desk.store_answers();
     assert_eq!(desk.let_go_of("shop"), 0, "an attempt is under way");
-    desk.attempts_end(&Attempted::TakenOver);
+    desk.attempts_end(&DeliveryResult::Delivered);
     assert_eq!(desk.let_go_of("shop"), 0, "what came of it is not stored");
     desk.store_answers();
     desk.wait(600);
@@ -132,7 +133,7 @@ fn a_shard_waits_for_no_attempt_of_another_to_be_let_go_of() {
     desk.store_answers();
     assert_eq!((desk.let_go_of("a"), desk.let_go_of("shop")), (1, 0));
     assert!(desk.keeper.state(&id("a")).is_none() && desk.keeper.state(&id("shop")).is_some());
-    desk.attempts_end(&Attempted::TakenOver);
+    desk.attempts_end(&DeliveryResult::Delivered);
     desk.store_answers();
     desk.wait(1);
     desk.keeper.let_go(&all_shards(), moment(desk.now));
@@ -165,7 +166,7 @@ fn what_is_found_out_after_a_shard_is_let_go_of_waits_for_no_checkpoint() {
     desk.keeper.let_go(&all_shards(), moment(desk.now));
     desk.take();
     // The end of an attempt that was under way.
-    desk.attempts_end(&Attempted::Failed { why: "refused".into(), wait: Duration::from_secs(30) });
+    desk.attempts_end(&DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(30) });
     let known = desk.known("bank").clone();
     assert!(desk.let_go_of("bank") == 0 && known.owed[0].deliveries[0].failures == 1);
     desk.wait(1);
@@ -201,7 +202,7 @@ fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken
     desk.store_is_dead_for(30, &unavailable());
     let of_the_shop = desk.attempts.iter().position(|attempt| attempt.api_id == id("shop")).unwrap();
     let attempt = desk.attempts.remove(of_the_shop).unwrap();
-    desk.ends(&attempt, Attempted::TakenOver);
+    desk.ends(&attempt, DeliveryResult::Delivered);
     desk.keeper.lose(&all_shards());
     desk.take();
     assert_eq!(desk.keeper.state(&id("shop")), None);
@@ -244,7 +245,7 @@ fn beside_an_attempt_from_before_a_shard_was_lost_nothing_is_told() {
     desk.watch(&["shop"]);
     desk.wait(1);
     assert_eq!(desk.attempts.len(), 1, "it is still under way");
-    desk.attempts_end(&Attempted::Failed { why: "refused".into(), wait: Duration::from_secs(5) });
+    desk.attempts_end(&DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(5) });
     desk.wait(6);
     desk.store_answers();
     assert_eq!(desk.attempts.len(), 1, "and tried again after that");
@@ -294,7 +295,7 @@ fn so_it_is_where_the_attempt_ends_after_the_shard_is_lost() {
     desk.goes_down("shop");
     desk.store_is_dead_for(30, &unavailable());
     desk.keeper.lose(&all_shards());
-    desk.attempts_end(&Attempted::TakenOver);
+    desk.attempts_end(&DeliveryResult::Delivered);
     assert!(desk.others.iter().filter_map(asked_to_withdraw).any(|alert| alert.api_id == id("shop")));
 }
 

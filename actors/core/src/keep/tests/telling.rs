@@ -29,10 +29,10 @@ fn an_outage_and_its_end_are_told_in_order_and_one_at_a_time() {
 fn what_is_owed_at_the_end_of_a_process_is_left_to_the_next_one() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
-    desk.keeper.settle(Until::Left, 7, moment(desk.now));
+    desk.keeper.flush(FlushUntil::Stopped, 7, moment(desk.now));
     desk.store_answers();
     assert_eq!((desk.under_way(), desk.stored("shop").owed.len()), (vec![], 1));
-    assert_eq!(desk.did(|effect| matches!(effect, Effect::Settled(7))), 1);
+    assert_eq!(desk.did(|effect| matches!(effect, Effect::Flushed(7))), 1);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn what_was_told_without_the_store_is_told_once_and_stored_as_told() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     desk.store_is_dead_for(30, &unavailable());
-    desk.attempts_end(&Attempted::TakenOver);
+    desk.attempts_end(&DeliveryResult::Delivered);
     desk.store_is_dead_for(60, &unavailable());
     desk.wait(20);
     desk.all_goes_well();
@@ -155,7 +155,7 @@ fn that_the_store_is_gone_is_told_at_once_and_so_is_that_it_is_back() {
     desk.finds("shop", Verdict::Fail);
     desk.store_is_dead_for(32, &unavailable());
     assert_eq!(desk.under_way(), [("api-health:store down".to_owned(), true)]);
-    desk.attempts_end(&Attempted::TakenOver);
+    desk.attempts_end(&DeliveryResult::Delivered);
     desk.wait(20);
     desk.all_goes_well();
     assert_eq!(desk.heard, ["api-health:store down", "api-health:store up"]);

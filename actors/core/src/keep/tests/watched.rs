@@ -8,7 +8,7 @@ fn an_outcome_of_another_question_says_nothing_of_what_is_asked_now() {
     let mut desk = Desk::watching(&["shop"]);
     let before = Arc::clone(&desk.rows["shop"]);
     let now = Arc::new(ApiConfig { url: "https://shop.test/other".into(), ..ApiConfig::clone(&before) });
-    desk.keeper.watch(&Watch { changed: vec![Arc::clone(&now)], ..Watch::default() }, moment(desk.now));
+    desk.keeper.watch(&ConfigDiff { changed: vec![Arc::clone(&now)], ..ConfigDiff::default() }, moment(desk.now));
     for _ in 0..3 {
         assert_eq!(desk.finds_by(Arc::clone(&before), Verdict::Fail), None);
     }
@@ -23,7 +23,7 @@ fn an_outcome_of_another_question_says_nothing_of_what_is_asked_now() {
 fn an_outcome_of_what_is_not_watched_or_not_ours_counts_for_nothing() {
     let mut desk = Desk::watching(&["shop"]);
     let stopped = vec![(id("shop"), "it was removed")];
-    desk.keeper.watch(&Watch { stopped, ..Watch::default() }, moment(desk.now));
+    desk.keeper.watch(&ConfigDiff { stopped, ..ConfigDiff::default() }, moment(desk.now));
     desk.goes_down("shop");
     assert_eq!(desk.known("shop").status, Status::Unknown);
     desk.keeper.lose(&all_shards());
@@ -37,7 +37,7 @@ fn an_api_that_is_removed_in_an_outage_is_told_as_closed() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     let stopped = vec![(id("shop"), "it was removed")];
-    desk.keeper.watch(&Watch { stopped, ..Watch::default() }, moment(desk.now));
+    desk.keeper.watch(&ConfigDiff { stopped, ..ConfigDiff::default() }, moment(desk.now));
     desk.take();
     desk.all_goes_well();
     assert_eq!(desk.heard, ["shop down", "shop closed"]);
@@ -61,7 +61,7 @@ fn another_life_sends_the_write_that_is_under_way_again_as_it_was() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     let sent = desk.commits[0].1.clone();
-    desk.keeper = desk.keeper.hand_over(moment(desk.now)).begin_anew();
+    desk.keeper = desk.keeper.hand_over(moment(desk.now)).reset_for_restart();
     desk.commits.clear();
     desk.comes_back("shop");
     desk.wait(1);
@@ -76,7 +76,7 @@ fn another_life_offers_again_what_was_under_way() {
     desk.goes_down("shop");
     desk.store_answers();
     let lost = desk.attempts.pop_front().unwrap();
-    desk.keeper = desk.keeper.hand_over(moment(desk.now)).begin_anew();
+    desk.keeper = desk.keeper.hand_over(moment(desk.now)).reset_for_restart();
     desk.wait(1);
     assert_eq!((desk.attempts.len(), &desk.attempts[0].alert.alert_id), (1, &lost.alert.alert_id));
 }
@@ -85,14 +85,14 @@ fn another_life_offers_again_what_was_under_way() {
 fn whoever_waits_until_all_is_told_hears_when_it_is() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
-    desk.keeper.settle(Until::Stored, 1, moment(desk.now));
-    desk.keeper.settle(Until::Told, 2, moment(desk.now));
+    desk.keeper.flush(FlushUntil::Stored, 1, moment(desk.now));
+    desk.keeper.flush(FlushUntil::Delivered, 2, moment(desk.now));
     desk.take();
     desk.store_answers();
-    let settled = |desk: &Desk, waiter| desk.did(|effect| matches!(effect, Effect::Settled(n) if *n == waiter)) == 1;
-    assert!(settled(&desk, 1) && !settled(&desk, 2));
+    let flushed = |desk: &Desk, waiter| desk.did(|effect| matches!(effect, Effect::Flushed(n) if *n == waiter)) == 1;
+    assert!(flushed(&desk, 1) && !flushed(&desk, 2));
     desk.all_goes_well();
-    assert!(settled(&desk, 2));
+    assert!(flushed(&desk, 2));
 }
 
 #[test]
@@ -145,13 +145,13 @@ fn a_prober_that_was_given_up_is_told_and_three_outcomes_end_that() {
 fn that_workers_are_missing_is_told_once_by_the_owner_of_the_first_shard() {
     let mut desk = Desk::watching(&[]);
     for fault in [None, Some("1 of 2 lives"), Some("1 of 2 lives"), None, None] {
-        desk.keeper.fleet_is(fault.map(str::to_owned), moment(desk.now));
+        desk.keeper.on_fleet_status(fault.map(str::to_owned), moment(desk.now));
         desk.wait(1);
         desk.all_goes_well();
     }
     assert_eq!(desk.heard, ["api-health:fleet down", "api-health:fleet up"]);
-    desk.keeper.lose(&ShardSet::from([Shard::FIRST]));
-    desk.keeper.fleet_is(Some("1 of 2 lives".into()), moment(desk.now));
+    desk.keeper.lose(&ShardSet::from([Shard::LEADER]));
+    desk.keeper.on_fleet_status(Some("1 of 2 lives".into()), moment(desk.now));
     desk.wait(1);
     assert!(desk.commits.is_empty());
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use crate::heartbeat::Heartbeat;
 use crate::own::notices::Notice;
-use crate::own::records::{Key, Record};
+use crate::own::records::{Key, LeaseRecord};
 use crate::own::shards::{Shard, ShardSet};
 
-/// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The time that was slept for has come, or anything else; never wrong.
@@ -23,7 +22,7 @@ pub enum Event {
     /// The answer to [`Effect::Put`].
     Put(Result<(), CallError>),
     /// The answer to [`Effect::Read`]: the records that there are.
-    Read(Result<Vec<Record>, CallError>),
+    Read(Result<Vec<LeaseRecord>, CallError>),
     /// These shards are let go of: nothing of them is probed, stored or told here any more, and each of their records is sealed and
     /// stored. What cannot be let go of in order is left out. Each with the epoch that it was held with, so that an answer that comes
     /// late lets go of nothing that was gained since.
@@ -31,7 +30,6 @@ pub enum Event {
     /// The highest epoch in the records of a shard that was gained. If that is not below the one it was gained with, it is taken
     /// once more with a higher one, and is not to be used before.
     FoundEpoch {
-        /// The shard.
         shard: Shard,
         /// 0 if no record has any.
         epoch: u64,
@@ -66,27 +64,22 @@ pub enum CallError {
     Refused,
 }
 
-/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Ask whether probing progresses. Answered by [`Event::Progress`], also where nobody answers.
     AskProgress,
-    /// Write this record over exactly the version `over`; 0: there must be none. Answered by [`Event::Put`].
+    /// Write this record over exactly the version `expected_version`; 0: there must be none. Answered by [`Event::Put`].
     Put {
         /// Its own version is already one higher.
-        record: Record,
+        record: LeaseRecord,
         /// The version that it replaces.
-        over: u64,
+        expected_version: u64,
     },
     /// Read these, seeing all that was written before. Answered by [`Event::Read`].
-    Read {
-        /// The keys.
-        keys: Vec<Key>,
-    },
+    Read { keys: Vec<Key> },
     /// This worker owns the shard from now on, or has a higher epoch in one that it owns. Load its records, and answer with
     /// [`Event::FoundEpoch`].
     Gained {
-        /// The shard.
         shard: Shard,
         /// Every write of it carries this.
         epoch: u64,
@@ -94,17 +87,9 @@ pub enum Effect {
         is_clean: bool,
     },
     /// Let go of these in order, then answer with [`Event::Released`].
-    Release {
-        /// The shards.
-        shards: ShardSet,
-    },
+    Release { shards: ShardSet },
     /// These are somebody else's, or will be: drop all that is known of them and not stored.
-    Lost {
-        /// The shards.
-        shards: ShardSet,
-        /// Why.
-        why: Loss,
-    },
+    Lost { shards: ShardSet, why: Loss },
     /// Nothing to do until then; [`Event::Woke`] at that time.
     SleepUntil(Duration),
     /// The worker has left. Nothing follows.
@@ -122,14 +107,11 @@ pub enum Loss {
 
 /// What a worker may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum LeaseState {
     /// It has no session, and owns nothing.
     Out,
     /// It owns what it holds, until this time of the clock that `now` is of.
-    Held {
-        /// The deadline.
-        until: Duration,
-    },
+    Held { until: Duration },
     /// Its lease was not renewed in time, and it does not know whether anybody took over.
     Lapsed {
         /// The deadline that passed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{CallError, Doing, Effect, Leaving, Loss, Member};
 use crate::heartbeat::Heartbeat;
-use crate::own::records::{Key, Record, Role, WorkerRecord, WorkerState};
+use crate::own::records::{Key, LeaseRecord, Role, WorkerRecord, WorkerState};
 use crate::own::shards::ShardSet;
 use crate::own::terms::Terms;
 
@@ -60,7 +60,7 @@ impl Member {
             lease.until = lease.until.min(Terms::deadline(now, record.lease));
         }
         let doing = Doing::Renewing { sent: now, record: Box::new(record.clone()) };
-        self.put(Record::Worker(Box::new(record)), doing, effects);
+        self.put(LeaseRecord::Worker(Box::new(record)), doing, effects);
     }
 
     pub(super) fn on_renewed(
@@ -108,7 +108,7 @@ impl Member {
     pub(super) fn on_own_read(
         &mut self,
         now: Duration,
-        answer: Result<Vec<Record>, CallError>,
+        answer: Result<Vec<LeaseRecord>, CallError>,
         effects: &mut Vec<Effect>,
     ) {
         let Ok(records) = answer else {
@@ -131,9 +131,9 @@ impl Member {
     }
 
     /// Its own record among those that were read.
-    pub(super) fn own_among(&self, records: &[Record]) -> Option<WorkerRecord> {
+    pub(super) fn own_among(&self, records: &[LeaseRecord]) -> Option<WorkerRecord> {
         records.iter().find_map(|record| match record {
-            Record::Worker(record) if record.id == self.record.id => Some((**record).clone()),
+            LeaseRecord::Worker(record) if record.id == self.record.id => Some((**record).clone()),
             _ => None,
         })
     }
@@ -186,6 +186,6 @@ impl Member {
         let mut record = self.record.clone();
         record.version = record.version.saturating_add(1);
         record.state = WorkerState::Left;
-        self.put(Record::Worker(Box::new(record)), Doing::Ending, effects);
+        self.put(LeaseRecord::Worker(Box::new(record)), Doing::Ending, effects);
     }
 }

@@ -15,14 +15,14 @@ use std::time::Duration;
 
 use super::fleet::View;
 use super::notices::Notice;
-use super::records::{Assignment, Key, Record, Session, WorkerId, WorkerRecord};
+use super::records::{Assignment, Key, LeaseRecord, Session, WorkerId, WorkerRecord};
 use super::shards::{Shard, ShardSet};
 use super::terms::Terms;
 use super::watch::Watch;
 use lease::Lease;
 use swap::Gain;
 
-pub use events::{CallError, Effect, Event, Loss, Standing};
+pub use events::{CallError, Effect, Event, LeaseState, Loss};
 
 /// Notices that wait for being written; no more are taken until some are.
 const NOTICES_MAX: usize = 50;
@@ -56,7 +56,7 @@ enum Doing {
     AskingProgress,
     Renewing { sent: Duration, record: Box<WorkerRecord> },
     ReadingOwn,
-    Looking { sent: Duration, keys: Vec<Key>, found: Vec<Record> },
+    Looking { sent: Duration, keys: Vec<Key>, found: Vec<LeaseRecord> },
     Fencing(Box<WorkerRecord>),
     Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: usize },
     Ending,
@@ -168,11 +168,11 @@ impl Member {
     }
 
     /// What this worker may rely on at `now`.
-    pub fn standing(&self, now: Duration) -> Standing {
+    pub fn lease_state(&self, now: Duration) -> LeaseState {
         match self.lease {
-            None => Standing::Out,
-            Some(Lease { until }) if now < until => Standing::Held { until },
-            Some(Lease { until }) => Standing::Lapsed { since: until, is_refused: self.is_refused },
+            None => LeaseState::Out,
+            Some(Lease { until }) if now < until => LeaseState::Held { until },
+            Some(Lease { until }) => LeaseState::Lapsed { since: until, is_refused: self.is_refused },
         }
     }
 
@@ -182,7 +182,7 @@ impl Member {
     }
 
     /// What it holds, with the epochs, those that need a higher one first apart. Whether it may act on that is said by
-    /// [`Self::standing`].
+    /// [`Self::lease_state`].
     pub fn held(&self) -> BTreeMap<Shard, u64> {
         self.held.iter().filter(|(_, held)| !held.needs_epoch).map(|(shard, held)| (*shard, held.epoch)).collect()
     }
@@ -219,7 +219,8 @@ impl Member {
             effects.push(Effect::AskProgress);
             return;
         }
-        if matches!(self.standing(now), Standing::Held { .. }) && (self.fence(now, effects) || self.swap(now, effects))
+        if matches!(self.lease_state(now), LeaseState::Held { .. })
+            && (self.fence(now, effects) || self.swap(now, effects))
         {
             return;
         }
@@ -236,10 +237,10 @@ impl Member {
         effects.push(Effect::SleepUntil(until));
     }
 
-    fn put(&mut self, record: Record, doing: Doing, effects: &mut Vec<Effect>) {
+    fn put(&mut self, record: LeaseRecord, doing: Doing, effects: &mut Vec<Effect>) {
         self.doing = doing;
-        let over = record.version().saturating_sub(1);
-        effects.push(Effect::Put { record, over });
+        let expected_version = record.version().saturating_sub(1);
+        effects.push(Effect::Put { record, expected_version });
     }
 
     fn on_put(&mut self, now: Duration, answer: Result<(), CallError>, effects: &mut Vec<Effect>) {
@@ -258,7 +259,7 @@ impl Member {
         }
     }
 
-    fn on_read(&mut self, now: Duration, answer: Result<Vec<Record>, CallError>, effects: &mut Vec<Effect>) {
+    fn on_read(&mut self, now: Duration, answer: Result<Vec<LeaseRecord>, CallError>, effects: &mut Vec<Effect>) {
         self.is_refused = matches!(answer, Err(CallError::Refused));
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::ReadingOwn => self.on_own_read(now, answer, effects),

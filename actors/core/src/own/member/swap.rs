@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{CallError, Doing, Effect, Fleet, Held, Loss, Member, Standing};
-use crate::own::fleet::{Plan, plan};
-use crate::own::records::{Assignment, Key, Ownership, Record, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
+use super::{CallError, Doing, Effect, Fleet, Held, LeaseState, Loss, Member};
+use crate::own::fleet::{ShardPlan, plan};
+use crate::own::records::{Assignment, Key, LeaseRecord, Ownership, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
 use crate::own::shards::{Shard, ShardSet};
 
 /// Two looks are at least so far apart, even where somebody expires at any moment.
@@ -37,11 +37,11 @@ impl Member {
         now: Duration,
         sent: Duration,
         mut keys: Vec<Key>,
-        found: Vec<Record>,
+        found: Vec<LeaseRecord>,
         effects: &mut Vec<Effect>,
     ) {
         let assignment = found.iter().find_map(|record| match record {
-            Record::Assignment(assignment) if !assignment.owners.is_empty() => Some((**assignment).clone()),
+            LeaseRecord::Assignment(assignment) if !assignment.owners.is_empty() => Some((**assignment).clone()),
             _ => None,
         });
         let assignment = assignment.unwrap_or_else(|| self.founding.clone());
@@ -57,8 +57,8 @@ impl Member {
         let mut own = None;
         for record in found {
             match record {
-                Record::Worker(record) if record.id == self.record.id => own = Some(*record),
-                Record::Worker(record) if assignment.workers.contains(&record.id) => {
+                LeaseRecord::Worker(record) if record.id == self.record.id => own = Some(*record),
+                LeaseRecord::Worker(record) if assignment.workers.contains(&record.id) => {
                     others.insert(record.id.clone(), *record);
                 }
                 _ => {}
@@ -133,7 +133,7 @@ impl Member {
         *known = epoch.max(*known);
         effects.push(Effect::Gained { shard, epoch, is_clean });
         if is_leaving {
-            // Whoever was asked for it may have lost it meanwhile, and gives it back all the same.
+            // Whoever was asked for it may have lost it meanwhile, and gives it back anyway.
             effects.push(Effect::Release { shards: ShardSet::from([shard]) });
         }
     }
@@ -151,7 +151,7 @@ impl Member {
             record.version = record.version.saturating_add(1);
             record.state = WorkerState::Fenced;
             let doing = Doing::Fencing(Box::new(record.clone()));
-            self.put(Record::Worker(Box::new(record)), doing, effects);
+            self.put(LeaseRecord::Worker(Box::new(record)), doing, effects);
             return true;
         }
         false
@@ -207,8 +207,8 @@ impl Member {
         }
         let held: ShardSet = self.held.iter().filter(|(_, held)| !held.is_leaving).map(|(shard, _)| *shard).collect();
         let is_leaving = self.is_leaving();
-        let Plan { release, take } =
-            self.with_view(&next, |view| if is_leaving { Plan::default() } else { plan(view, &me, &held) });
+        let ShardPlan { release, take } =
+            self.with_view(&next, |view| if is_leaving { ShardPlan::default() } else { plan(view, &me, &held) });
         let raised = self.held.iter().filter(|(_, held)| held.needs_epoch).map(|(shard, _)| *shard);
         let gains: BTreeMap<Shard, Gain> =
             take.into_iter().chain(raised).map(|shard| (shard, self.gain_of(shard))).collect();
@@ -247,13 +247,13 @@ impl Member {
             return false;
         }
         debug_assert!(
-            matches!(self.standing(now), Standing::Held { .. }),
+            matches!(self.lease_state(now), LeaseState::Held { .. }),
             "whoever may have lost its lease changes nothing"
         );
         next.version = next.version.saturating_add(1);
         let notices = self.notices.len();
         let doing = Doing::Swapping { assignment: Box::new(next.clone()), gains, notices };
-        self.put(Record::Assignment(Box::new(next)), doing, effects);
+        self.put(LeaseRecord::Assignment(Box::new(next)), doing, effects);
         true
     }
 

@@ -93,7 +93,7 @@ fn where_nobody_reaches_the_store_nothing_is_moved() {
     world.workers.iter_mut().for_each(|worker| worker.line = Line::Down);
     world.pass(25);
     assert_eq!(world.counts(), [0; 3]);
-    assert!(matches!(world.workers[0].member.standing(world.now), Standing::Lapsed { is_refused: false, .. }));
+    assert!(matches!(world.workers[0].member.lease_state(world.now), LeaseState::Lapsed { is_refused: false, .. }));
     assert!(world.workers[0].member.has_met_others());
     world.workers.iter_mut().for_each(|worker| worker.line = Line::Up);
     world.pass(60);
@@ -128,7 +128,7 @@ fn one_that_the_store_refuses_lapses_and_knows_why() {
     world.workers[0].line = Line::Refuses;
     world.pass(14);
     assert_eq!(world.counts(), [0, 8]);
-    assert!(matches!(world.workers[0].member.standing(world.now), Standing::Lapsed { is_refused: true, .. }));
+    assert!(matches!(world.workers[0].member.lease_state(world.now), LeaseState::Lapsed { is_refused: true, .. }));
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_fleet_has_so_many_workers_at_most_and_one_more_owns_nothing() {
         world.edit(|assignment| {
             assignment.workers.insert(other.id.clone());
         });
-        world.store.insert(Key::Worker(other.id.clone()), Record::Worker(Box::new(other)));
+        world.store.insert(Key::Worker(other.id.clone()), LeaseRecord::Worker(Box::new(other)));
     }
     world.start(record("more", 0), true);
     world.pass(5);
@@ -321,8 +321,8 @@ fn a_fleet_has_so_many_workers_at_most_and_one_more_owns_nothing() {
 fn a_lease_that_was_shortened_ends_by_the_shorter_one_even_if_nobody_answered() {
     let mut world = World::with(&["a"]);
     world.pass(5);
-    let deadline = |world: &World| match world.workers[0].member.standing(world.now) {
-        Standing::Held { until } => until,
+    let deadline = |world: &World| match world.workers[0].member.lease_state(world.now) {
+        LeaseState::Held { until } => until,
         other => panic!("{other:?}"),
     };
     assert_eq!(deadline(&world), Duration::from_secs(81));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::record;
 use super::world::{Line, World};
 use crate::own::member::{CLOSING_FAILURES_MAX, Effect, Event};
-use crate::own::records::{Assignment, Key, Record};
+use crate::own::records::{Assignment, Key, LeaseRecord};
 use crate::own::shards::Shard;
 
 #[test]
@@ -40,7 +40,7 @@ fn what_is_gained_while_leaving_is_given_back_as_it_was() {
         let mut world = World::with(&["a"]);
         world.workers[0].line = Line::Down;
         world.pass(1);
-        world.store.insert(Key::Assignment, Record::Assignment(Box::new(Assignment::none(1, 2))));
+        world.store.insert(Key::Assignment, LeaseRecord::Assignment(Box::new(Assignment::none(1, 2))));
         world.edit(|assignment| {
             assignment.version = 4;
             assignment.owners[0].epoch = 3;
@@ -55,7 +55,7 @@ fn what_is_gained_while_leaving_is_given_back_as_it_was() {
             for effect in world.workers[0].member.on(world.now, event) {
                 match effect {
                     Effect::AskProgress => events.push_back(Event::progress(true)),
-                    Effect::Put { record: Record::Assignment(next), .. } => swap = Some(next),
+                    Effect::Put { record: LeaseRecord::Assignment(next), .. } => swap = Some(next),
                     Effect::Put { record, .. } => {
                         world.store.insert(record.key(), record);
                         events.push_back(Event::Put(Ok(())));
@@ -68,7 +68,7 @@ fn what_is_gained_while_leaving_is_given_back_as_it_was() {
                 }
             }
         }
-        world.store.insert(Key::Assignment, Record::Assignment(swap.unwrap()));
+        world.store.insert(Key::Assignment, LeaseRecord::Assignment(swap.unwrap()));
         world.workers[0].member.on(world.now, Event::Leave);
         world.send(0, Event::Put(Ok(())));
         assert_eq!(world.told(0), [Effect::Left]);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::record;
-use crate::own::member::{CallError, Effect, Event, Member, Standing};
-use crate::own::records::{Assignment, Key, Record, WorkerRecord};
+use crate::own::member::{CallError, Effect, Event, LeaseState, Member};
+use crate::own::records::{Assignment, Key, LeaseRecord, WorkerRecord};
 use crate::own::shards::ShardSet;
 use crate::own::terms::Terms;
 
@@ -35,7 +35,7 @@ pub(super) struct Worker {
 
 #[derive(Default)]
 pub(super) struct World {
-    pub(super) store: BTreeMap<Key, Record>,
+    pub(super) store: BTreeMap<Key, LeaseRecord>,
     pub(super) workers: Vec<Worker>,
     pub(super) now: Duration,
 }
@@ -66,13 +66,13 @@ impl World {
                 let worker = &mut self.workers[who];
                 match effect {
                     Effect::AskProgress => events.push_back(Event::progress(worker.makes_progress)),
-                    Effect::Put { record, over } => {
+                    Effect::Put { record, expected_version } => {
                         worker.puts += 1;
-                        let stored = self.store.get(&record.key()).map_or(0, Record::version);
+                        let stored = self.store.get(&record.key()).map_or(0, LeaseRecord::version);
                         events.push_back(Event::Put(match worker.line {
                             Line::Down | Line::ReadOnly => Err(CallError::NoAnswer),
                             Line::Refuses => Err(CallError::Refused),
-                            _ if stored != over => Err(CallError::Conflict),
+                            _ if stored != expected_version => Err(CallError::Conflict),
                             line => {
                                 self.store.insert(record.key(), record);
                                 if line != Line::Up { Err(CallError::NoAnswer) } else { Ok(()) }
@@ -112,8 +112,8 @@ impl World {
 
     pub(super) fn may_act(&self, who: usize) -> ShardSet {
         let member = &self.workers[who].member;
-        match member.standing(self.now) {
-            Standing::Held { .. } => member.held().into_keys().collect(),
+        match member.lease_state(self.now) {
+            LeaseState::Held { .. } => member.held().into_keys().collect(),
             _ => ShardSet::new(),
         }
     }
@@ -137,7 +137,7 @@ impl World {
 
     pub(super) fn assignment(&self) -> &Assignment {
         match self.store.get(&Key::Assignment) {
-            Some(Record::Assignment(assignment)) => assignment,
+            Some(LeaseRecord::Assignment(assignment)) => assignment,
             _ => panic!("no assignment"),
         }
     }
@@ -145,6 +145,6 @@ impl World {
     pub(super) fn edit(&mut self, change: impl FnOnce(&mut Assignment)) {
         let mut assignment = self.assignment().clone();
         change(&mut assignment);
-        self.store.insert(Key::Assignment, Record::Assignment(Box::new(assignment)));
+        self.store.insert(Key::Assignment, LeaseRecord::Assignment(Box::new(assignment)));
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::wire::Head;
 
-pub(super) struct Record {
+pub(super) struct Trace {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     times: Cell<PhaseTimes>,
@@ -21,10 +21,10 @@ pub(super) struct Record {
     interim: RefCell<Vec<u16>>,
     failure: RefCell<Option<Failure>>,
     /// Waiting for a turn that others of our own exchanges have: time that says nothing of the API.
-    waits_for_turn: Cell<bool>,
+    waits_for_lookup: Cell<bool>,
 }
 
-impl Record {
+impl Trace {
     /// Of an exchange that begins `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Record {
             head: RefCell::default(),
             interim: RefCell::default(),
             failure: RefCell::default(),
-            waits_for_turn: Cell::default(),
+            waits_for_lookup: Cell::default(),
         }
     }
 
@@ -55,12 +55,12 @@ impl Record {
     }
 
     /// Whether the exchange waits for others of our own.
-    pub(super) fn waits_for_turn(&self) -> &Cell<bool> {
-        &self.waits_for_turn
+    pub(super) fn waits_for_lookup(&self) -> &Cell<bool> {
+        &self.waits_for_lookup
     }
 
     /// The present phase came to its end, and `next` begins.
-    pub(super) fn then(&self, next: Phase) {
+    pub(super) fn enter_phase(&self, next: Phase) {
         let now = Instant::now();
         self.end_at(now);
         self.phase.set(next);

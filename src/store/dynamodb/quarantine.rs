@@ -21,13 +21,13 @@ const WHY: &str = "set_aside_why";
 const KEY_BYTES_MAX: usize = 1_024;
 
 /// Whether an item is one that was set aside.
-pub(super) fn is_set_aside(item: &Item) -> bool {
+pub(super) fn is_quarantined(item: &Item) -> bool {
     matches!(item.get(KEY), Some(AttributeValue::S(key)) if key.starts_with(PREFIX))
 }
 
 /// Moves a record that cannot be read, in one transaction, so that it is under one key or the other. It is looked at again
 /// first; and if it is written to between that and the move, whoever wrote it wins and nothing is moved.
-pub(super) async fn move_aside(store: &DynamoStateStore, record: &UnreadableState) -> Result<(), Fault> {
+pub(super) async fn quarantine(store: &DynamoStateStore, record: &UnreadableState) -> Result<(), Fault> {
     let Some(item) = store.get(&record.api_id).await? else { return Ok(()) };
     if is_no_state(&item) {
         return Ok(());
@@ -115,7 +115,7 @@ mod tests {
             let item = Item::from([(KEY.to_owned(), AttributeValue::S(api_id.clone()))]);
             let key = new_key(&api_id, &item);
             assert!(key.starts_with(PREFIX) && key.len() <= 2_048, "{}", key.len());
-            assert!(is_set_aside(&Item::from([(KEY.to_owned(), AttributeValue::S(key))])));
+            assert!(is_quarantined(&Item::from([(KEY.to_owned(), AttributeValue::S(key))])));
         }
     }
 

@@ -15,7 +15,7 @@ const BECAUSE: [(Check, &[Check]); 4] = [
 ];
 
 /// Goes through all findings. What is no fault stays as it is.
-pub(super) fn weigh(findings: &mut [Finding]) {
+pub(super) fn suppress_consequences(findings: &mut [Finding]) {
     for (cause, others) in BECAUSE {
         let is = |finding: &&mut Finding, mark| finding.mark == mark && others.contains(&finding.check);
         let gets_through = findings.iter_mut().any(|finding| is(&finding, Mark::Ok) && finding.check != Check::Apis);
@@ -27,7 +27,7 @@ pub(super) fn weigh(findings: &mut [Finding]) {
         if is_endpoint && gets_through {
             // An emulator, say, or a VPC endpoint that answers to nothing but calls.
             first.mark = Mark::Warn;
-            first.what.push_str("; calls get through all the same");
+            first.what.push_str("; calls get through anyway");
             continue;
         }
         for finding in findings.iter_mut().filter(|finding| is(finding, Mark::Fault)) {
@@ -51,7 +51,7 @@ mod tests {
     }
 
     fn marks(mut findings: Vec<Finding>) -> Vec<Mark> {
-        weigh(&mut findings);
+        suppress_consequences(&mut findings);
         findings.iter().map(|finding| finding.mark).collect()
     }
 

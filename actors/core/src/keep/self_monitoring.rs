@@ -1,7 +1,7 @@
-//! What is decided upon: an API, or something that the monitor watches about itself.
+//! Self monitoring: the store, the workers, this machine and each prober are watched like APIs.
 //!
-//! The monitor's own health is told like any API's: the store that takes no writes, the prober that was given up, the
-//! worker that is missing and the machine that is too small have a state, an incident and owed alerts of their own, under ids that no person can write.
+//! Each has a state, an incident and owed alerts of its own, decided by the same `decide`, under an id with a colon, which nobody
+//! can write into a config.
 
 use std::time::Duration;
 
@@ -12,38 +12,38 @@ use crate::time::Timestamp;
 /// A prober that was given up is well again when it has handed over so many outcomes without a death between them.
 const OUTCOMES_OF_A_WELL_PROBER: u32 = 3;
 
-/// Something that the monitor watches about itself.
+/// Something about itself that the monitor watches, with what `decide` needs to know of it.
 #[derive(Clone, Debug)]
-pub(super) struct Own {
+pub(super) struct SelfMonitored {
     pub(super) api_id: ApiId,
     name: String,
     url: String,
     success_threshold: u32,
 }
 
-impl Own {
+impl SelfMonitored {
     /// The store, by what people call it.
     pub(super) fn store(name: &str) -> Self {
         let name = format!("api-health's store ({name})");
-        Self { api_id: ApiId::own_store(), name, url: String::new(), success_threshold: 1 }
+        Self { api_id: ApiId::monitor_store(), name, url: String::new(), success_threshold: 1 }
     }
 
     /// The workers that share the store.
     pub(super) fn fleet() -> Self {
         let name = "api-health's workers".to_owned();
-        Self { api_id: ApiId::own_fleet(), name, url: String::new(), success_threshold: 1 }
+        Self { api_id: ApiId::monitor_fleet(), name, url: String::new(), success_threshold: 1 }
     }
 
     /// What this machine carries.
     pub(super) fn capacity() -> Self {
         let name = "api-health's capacity".to_owned();
-        Self { api_id: ApiId::own_capacity(), name, url: String::new(), success_threshold: 1 }
+        Self { api_id: ApiId::monitor_capacity(), name, url: String::new(), success_threshold: 1 }
     }
 
     /// The prober of an API.
     pub(super) fn prober(api: &ApiConfig) -> Self {
         Self {
-            api_id: ApiId::own_prober(&api.api_id),
+            api_id: ApiId::monitor_prober(&api.api_id),
             name: format!("api-health's prober of {}", api.name),
             url: api.url.clone(),
             success_threshold: OUTCOMES_OF_A_WELL_PROBER,
@@ -58,13 +58,13 @@ impl Own {
             failure_threshold: 1,
             success_threshold: self.success_threshold,
             recheck: Duration::ZERO,
-            question: 0,
+            request_fingerprint: 0,
         }
     }
 }
 
 /// What the monitor found out about itself at `now`: a fault that began then, or that all is well.
-pub(super) fn own_outcome(fault: Option<String>, began_at: Timestamp, now: Timestamp) -> Outcome {
+pub(super) fn self_outcome(fault: Option<String>, began_at: Timestamp, now: Timestamp) -> Outcome {
     Outcome {
         started_at: began_at,
         finished_at: now,

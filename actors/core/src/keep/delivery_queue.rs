@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::api::ApiId;
 
 /// Attempts under way at once through one channel. An alert that waits for its next try holds no place.
-pub const ATTEMPTS_MAX: usize = 16;
+pub const DELIVERIES_IN_FLIGHT_MAX: usize = 16;
 
 /// The name of a channel.
 pub type Channel = Arc<str>;
 
-/// Where the next alert of one API through one channel stands.
+/// Where the next alert of one API for one channel stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum DeliverySlot {
     /// It is its turn as soon as there is room.
     Queued,
     /// An attempt is under way.
@@ -24,41 +24,41 @@ enum Turn {
     Waiting(Duration),
 }
 
-/// The turns of all APIs, and the room in each channel.
+/// The slots of all APIs, the queue of each channel, and the room in it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Turns {
-    turns: HashMap<(ApiId, Channel), Turn>,
+pub(super) struct DeliveryQueue {
+    slots: HashMap<(ApiId, Channel), DeliverySlot>,
     /// Whose turn it is, by channel.
     due: HashMap<Channel, VecDeque<ApiId>>,
     in_flight: HashMap<Channel, usize>,
 }
 
-impl Turns {
+impl DeliveryQueue {
     /// Puts an API into the queue of a channel, unless it is there, or an attempt is under way or waits.
     pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, now: Duration) {
         let key = (api_id.clone(), Arc::clone(channel));
-        let is_busy = match self.turns.get(&key) {
-            Some(Turn::Queued | Turn::InFlight) => true,
-            Some(Turn::Waiting(until)) => *until > now,
+        let is_busy = match self.slots.get(&key) {
+            Some(DeliverySlot::Queued | DeliverySlot::InFlight) => true,
+            Some(DeliverySlot::Waiting(until)) => *until > now,
             None => false,
         };
         if !is_busy {
-            self.turns.insert(key, Turn::Queued);
+            self.slots.insert(key, DeliverySlot::Queued);
             self.due.entry(Arc::clone(channel)).or_default().push_back(api_id.clone());
         }
     }
 
     /// The next one whose turn it is, if there is room; it has none after that, until its attempt [began](Self::began).
     pub(super) fn take(&mut self, channel: &Channel) -> Option<ApiId> {
-        if self.in_flight.get(channel).is_some_and(|count| *count >= ATTEMPTS_MAX) {
+        if self.in_flight.get(channel).is_some_and(|count| *count >= DELIVERIES_IN_FLIGHT_MAX) {
             return None;
         }
         let due = self.due.get_mut(channel)?;
         while let Some(api_id) = due.pop_front() {
             let key = (api_id, Arc::clone(channel));
             // It may have been forgotten meanwhile.
-            if self.turns.get(&key) == Some(&Turn::Queued) {
-                self.turns.remove(&key);
+            if self.slots.get(&key) == Some(&DeliverySlot::Queued) {
+                self.slots.remove(&key);
                 return Some(key.0);
             }
         }
@@ -66,7 +66,7 @@ impl Turns {
     }
 
     pub(super) fn began(&mut self, api_id: &ApiId, channel: &Channel) {
-        self.turns.insert((api_id.clone(), Arc::clone(channel)), Turn::InFlight);
+        self.slots.insert((api_id.clone(), Arc::clone(channel)), DeliverySlot::InFlight);
         *self.in_flight.entry(Arc::clone(channel)).or_default() += 1;
     }
 
@@ -76,27 +76,27 @@ impl Turns {
             *count = count.saturating_sub(1);
         }
         let key = (api_id.clone(), Arc::clone(channel));
-        if self.turns.get(&key) == Some(&Turn::InFlight) {
+        if self.slots.get(&key) == Some(&DeliverySlot::InFlight) {
             match next {
-                Some(until) => self.turns.insert(key, Turn::Waiting(until)),
-                None => self.turns.remove(&key),
+                Some(until) => self.slots.insert(key, DeliverySlot::Waiting(until)),
+                None => self.slots.remove(&key),
             };
         }
     }
 
     /// The next try waits until then, unless one is under way.
     pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Duration) {
-        let turn = self.turns.entry((api_id.clone(), Arc::clone(channel))).or_insert(Turn::Waiting(until));
-        if *turn != Turn::InFlight {
-            *turn = Turn::Waiting(until);
+        let slot = self.slots.entry((api_id.clone(), Arc::clone(channel))).or_insert(DeliverySlot::Waiting(until));
+        if *slot != DeliverySlot::InFlight {
+            *slot = DeliverySlot::Waiting(until);
         }
     }
 
     /// Nothing of these waits for its next try any more. How many did.
     pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId, &Channel) -> bool) -> usize {
-        let before = self.turns.len();
-        self.turns.retain(|(api_id, channel), turn| !matches!(turn, Turn::Waiting(_)) || !of(api_id, channel));
-        before - self.turns.len()
+        let before = self.slots.len();
+        self.slots.retain(|(api_id, channel), slot| !matches!(slot, DeliverySlot::Waiting(_)) || !of(api_id, channel));
+        before - self.slots.len()
     }
 
     /// Nothing of an API is handed over any more. Attempts under way keep their room and their turn until they are over: should
@@ -104,15 +104,15 @@ impl Turns {
     pub(super) fn forget(&mut self, api_id: &ApiId, channels: &[Channel]) {
         for channel in channels {
             let key = (api_id.clone(), Arc::clone(channel));
-            if self.turns.get(&key) != Some(&Turn::InFlight) {
-                self.turns.remove(&key);
+            if self.slots.get(&key) != Some(&DeliverySlot::InFlight) {
+                self.slots.remove(&key);
             }
         }
     }
 
     /// The APIs of which an attempt is under way.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &ApiId> {
-        self.turns.iter().filter(|(_, turn)| **turn == Turn::InFlight).map(|((api_id, _), _)| api_id)
+        self.slots.iter().filter(|(_, slot)| **slot == DeliverySlot::InFlight).map(|((api_id, _), _)| api_id)
     }
 }
 
@@ -126,32 +126,32 @@ mod tests {
 
     #[test]
     fn a_channel_has_room_for_so_many_attempts_and_each_api_for_one() {
-        let (mut turns, pager, now) = (Turns::default(), Channel::from("pager"), Duration::from_secs(9));
-        for number in 0..2 * ATTEMPTS_MAX {
-            turns.queue(&id(number), &pager, now);
-            turns.queue(&id(number), &pager, now);
+        let (mut queue, pager, now) = (DeliveryQueue::default(), Channel::from("pager"), Duration::from_secs(9));
+        for number in 0..2 * DELIVERIES_IN_FLIGHT_MAX {
+            queue.queue(&id(number), &pager, now);
+            queue.queue(&id(number), &pager, now);
         }
-        for number in 0..ATTEMPTS_MAX {
-            assert_eq!(turns.take(&pager), Some(id(number)), "in order, each once");
-            turns.began(&id(number), &pager);
+        for number in 0..DELIVERIES_IN_FLIGHT_MAX {
+            assert_eq!(queue.take(&pager), Some(id(number)), "in order, each once");
+            queue.began(&id(number), &pager);
         }
-        assert_eq!(turns.take(&pager), None, "full");
-        turns.queue(&id(0), &pager, now);
-        turns.ended(&id(0), &pager, Some(now + Duration::from_secs(5)));
-        assert_eq!(turns.take(&pager), Some(id(ATTEMPTS_MAX)), "one that waits holds no place");
-        turns.queue(&id(0), &pager, now);
-        let is_in_flight = |turns: &Turns, of: ApiId| turns.in_flight().any(|api_id| *api_id == of);
-        assert!(!is_in_flight(&turns, id(0)) && is_in_flight(&turns, id(1)));
-        turns.wait(&id(1), &pager, now);
-        assert!(is_in_flight(&turns, id(1)), "it waits for no try while one is under way");
-        assert_eq!(turns.forget_waits(|_, channel| **channel == *"sns"), 0);
-        assert_eq!(turns.forget_waits(|api_id, _| *api_id == id(0)), 1);
-        turns.forget(&id(ATTEMPTS_MAX + 1), std::slice::from_ref(&pager));
-        turns.queue(&id(0), &pager, now);
-        let left: Vec<ApiId> = std::iter::from_fn(|| turns.take(&pager)).collect();
+        assert_eq!(queue.take(&pager), None, "full");
+        queue.queue(&id(0), &pager, now);
+        queue.ended(&id(0), &pager, Some(now + Duration::from_secs(5)));
+        assert_eq!(queue.take(&pager), Some(id(DELIVERIES_IN_FLIGHT_MAX)), "one that waits holds no place");
+        queue.queue(&id(0), &pager, now);
+        let is_in_flight = |queue: &DeliveryQueue, of: ApiId| queue.in_flight().any(|api_id| *api_id == of);
+        assert!(!is_in_flight(&queue, id(0)) && is_in_flight(&queue, id(1)));
+        queue.wait(&id(1), &pager, now);
+        assert!(is_in_flight(&queue, id(1)), "it waits for no try while one is under way");
+        assert_eq!(queue.forget_waits(|_, channel| **channel == *"sns"), 0);
+        assert_eq!(queue.forget_waits(|api_id, _| *api_id == id(0)), 1);
+        queue.forget(&id(DELIVERIES_IN_FLIGHT_MAX + 1), std::slice::from_ref(&pager));
+        queue.queue(&id(0), &pager, now);
+        let left: Vec<ApiId> = std::iter::from_fn(|| queue.take(&pager)).collect();
         assert_eq!(
             left.len(),
-            ATTEMPTS_MAX - 1,
+            DELIVERIES_IN_FLIGHT_MAX - 1,
             "without the one that was forgotten, and with the one that waits no longer"
         );
         assert_eq!(left.last(), Some(&id(0)));

@@ -11,20 +11,20 @@ use crate::ports::NotifyError;
 
 /// The trouble of one channel.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct FailureLog {
     /// Failures since something was taken over last.
     failures: u64,
     began: Instant,
     said: LogThrottle,
 }
 
-impl Default for Trouble {
+impl Default for FailureLog {
     fn default() -> Self {
         Self { failures: 0, began: Instant::now(), said: LogThrottle::default() }
     }
 }
 
-impl Trouble {
+impl FailureLog {
     /// The channel has taken an alert over.
     pub(super) fn taken_over(&mut self, message: &DeliverAlert) {
         let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
@@ -37,7 +37,7 @@ impl Trouble {
         let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
         let (failures, retry_seconds) = (message.failures.saturating_add(1), wait.as_secs_f64());
         self.failures += 1;
-        if self.said.say(self.began.elapsed()).is_none() {
+        if self.said.allow(self.began.elapsed()).is_none() {
             tracing::debug!(channel, alert_id, %error, failures, retry_seconds, "alert not delivered yet");
             return;
         }

@@ -9,16 +9,16 @@ const WORDS_CHARS_MAX: usize = 120;
 /// How much of the body those words are looked for in: some may be white space, or hidden.
 const LOOKED_AT_BYTES: usize = 1_024;
 /// So many characters of a secret in a row give it away. One with fewer is looked for whole.
-const TELLING_CHARS: usize = 8;
+const SECRET_FRAGMENT_CHARS: usize = 8;
 /// What is shorter is found in any text, and is no secret.
 const SECRET_CHARS_MIN: usize = 4;
 /// Stands for what is hidden.
 const HIDDEN: &str = "***";
 
 /// What is never shown: what of the URL comes after its host, and the secret.
-pub(super) struct Hidden(Vec<Vec<char>>);
+pub(super) struct Redactor(Vec<Vec<char>>);
 
-impl Hidden {
+impl Redactor {
     pub(super) fn new(url: &Url, secret: Option<&Secret>) -> Self {
         let sent = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
         // As a receiver reads them, without their percent signs.
@@ -37,7 +37,7 @@ impl Hidden {
         let mut shown = self.hide(&begin);
         if body.len() > LOOKED_AT_BYTES {
             // At the cut there may be the beginning of a secret, too short to be known for one.
-            let last = shown.char_indices().rev().nth(TELLING_CHARS - 2);
+            let last = shown.char_indices().rev().nth(SECRET_FRAGMENT_CHARS - 2);
             shown.truncate(last.map_or(0, |(at, _)| at));
         }
         text::line(&shown, WORDS_CHARS_MAX)
@@ -46,9 +46,9 @@ impl Hidden {
     fn hide(&self, text: &str) -> String {
         let chars: Vec<char> = text.chars().collect();
         let mut hidden = vec![false; chars.len()];
-        for telling in self.0.iter().flat_map(|secret| secret.windows(secret.len().min(TELLING_CHARS))) {
-            for at in (0..chars.len()).filter(|at| chars[*at..].starts_with(telling)) {
-                hidden[at..at + telling.len()].fill(true);
+        for fragment in self.0.iter().flat_map(|secret| secret.windows(secret.len().min(SECRET_FRAGMENT_CHARS))) {
+            for at in (0..chars.len()).filter(|at| chars[*at..].starts_with(fragment)) {
+                hidden[at..at + fragment.len()].fill(true);
             }
         }
         let mut shown = String::new();
@@ -69,7 +69,7 @@ mod tests {
 
     fn words(body: &str) -> String {
         let url = "https://hooks.test/services/T0/token-of-the-path?sig=a%2Fb%2Bc%3Dd%20e".parse().unwrap();
-        Hidden::new(&url, Some(&Secret::new("secret-key"))).first_words(body.as_bytes())
+        Redactor::new(&url, Some(&Secret::new("secret-key"))).first_words(body.as_bytes())
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(words(&format!("{}late", " ".repeat(2_000))), "");
         assert_eq!(words("\n<!DOCTYPE html><title>no"), "");
         let url = "http://hooks.test/".parse().unwrap();
-        assert_eq!(Hidden::new(&url, None).first_words(b"a/b\xff"), "a/b\u{fffd}", "a path of one sign hides none");
+        assert_eq!(Redactor::new(&url, None).first_words(b"a/b\xff"), "a/b\u{fffd}", "a path of one sign hides none");
     }
 
     #[test]
@@ -99,7 +99,7 @@ mod tests {
             let cut = words(&format!("{}{}", "-".repeat(before), "token-of-the-path".repeat(100)));
             assert!(!cut.contains("to"), "{cut}");
         }
-        let short = Hidden::new(&"http://a.test/hook".parse().unwrap(), Some(&Secret::new("k3y!")));
+        let short = Redactor::new(&"http://a.test/hook".parse().unwrap(), Some(&Secret::new("k3y!")));
         assert_eq!(short.first_words(b"/hook? k3y! webhook"), "***? *** webhook");
     }
 }

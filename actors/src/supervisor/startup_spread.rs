@@ -10,14 +10,14 @@ use api_health_core::schedule::{Moment, SLOT_QUANTUM, Slot};
 const FIRST_PROBES_PER_SECOND: u32 = 1_000;
 
 /// How the first probes of many APIs are spread over time.
-pub(super) struct Ramp {
+pub(super) struct StartupSpread {
     /// Whoever comes due more often than this comes first at its own slot, and no later: slots are spread already.
     own_slot_below: Duration,
     /// The others come in this, each at a place of its own.
     window: Duration,
 }
 
-impl Ramp {
+impl StartupSpread {
     /// For APIs whose shortest gaps between two ticks are these.
     pub(super) fn of(gaps: impl Iterator<Item = Duration>) -> Self {
         let window_for = |probes: usize| {
@@ -61,8 +61,8 @@ mod tests {
     }
 
     fn waits(apis: &[ApiConfig]) -> Vec<Duration> {
-        let ramp = Ramp::of(apis.iter().map(|api| api.schedule.shortest_gap_from(now())));
-        apis.iter().map(|api| ramp.wait(api, Slot::of(&api.api_id), now())).collect()
+        let spread = StartupSpread::of(apis.iter().map(|api| api.schedule.shortest_gap_from(now())));
+        apis.iter().map(|api| spread.wait(api, Slot::of(&api.api_id), now())).collect()
     }
 
     /// The busiest 100 ms over the mean.

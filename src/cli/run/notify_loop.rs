@@ -1,4 +1,4 @@
-//! What goes on beside everything that `run` waits for: the watchdog is fed, and what the program does is looked at and told.
+//! The loop that speaks to systemd while `run` waits for something else: it feeds the watchdog, and reports readiness and status.
 //!
 //! The watchdog is fed by the progress of probing (promise P9): before each time, the supervisor is asked, and answers on its
 //! own thread. There is no timer that feeds a process whose supervisor or whose probers are stuck; what progress is, and how long
@@ -15,7 +15,7 @@ use api_health_actors::system::Gauges;
 use tokio::time::Instant;
 
 use super::readiness::{Configs, Readiness};
-use super::status_line::{Figures, StatusLine};
+use super::status_line::{StatusFigures, StatusLine};
 use crate::systemd;
 
 /// How often it is looked whether the program does what it is for.
@@ -30,21 +30,21 @@ const FEEDS: u32 = 3;
 /// It is fed no more often than this, however short its span is.
 const FEED_EVERY_MIN: Duration = Duration::from_millis(50);
 
-/// What is told, and to whom.
-pub(super) struct Telling {
+/// Feeds the watchdog, and reports readiness and the status line, for as long as it is polled.
+pub(super) struct NotifyLoop {
     gauges: Gauges,
-    feeding: Feeding,
-    looking: Looking,
+    watchdog_loop: WatchdogLoop,
+    status_loop: StatusLoop,
 }
 
-struct Feeding {
+struct WatchdogLoop {
     /// `None` without a watchdog.
     every: Option<Duration>,
     next: Instant,
     is_fed: bool,
 }
 
-struct Looking {
+struct StatusLoop {
     clock: Arc<dyn Clock>,
     next: Instant,
     readiness: Readiness,
@@ -54,15 +54,14 @@ struct Looking {
     is_ready: bool,
 }
 
-impl Telling {
-    /// About these actors.
+impl NotifyLoop {
     pub(super) fn of(gauges: Gauges, clock: Arc<dyn Clock>) -> Self {
         let now = Instant::now();
         let every = systemd::watchdog().map(|within| (within / FEEDS).max(FEED_EVERY_MIN));
         Self {
             gauges,
-            feeding: Feeding { every, next: now, is_fed: true },
-            looking: Looking {
+            watchdog_loop: WatchdogLoop { every, next: now, is_fed: true },
+            status_loop: StatusLoop {
                 clock,
                 next: now,
                 readiness: Readiness::default(),
@@ -76,18 +75,18 @@ impl Telling {
     /// The configs were read, or could not be for this reason, and there are none from before. The first time that there are
     /// some, systemd is told that the program is ready.
     pub(super) fn configs_read(&mut self, without: Option<String>) {
-        self.looking.without_configs = without;
-        self.looking.next = Instant::now();
+        self.status_loop.without_configs = without;
+        self.status_loop.next = Instant::now();
     }
 
     /// No configs could be read yet.
     pub(super) fn is_without_configs(&self) -> bool {
-        self.looking.without_configs.is_some()
+        self.status_loop.without_configs.is_some()
     }
 
     /// systemd was told that the program is ready.
     pub(super) fn is_ready(&self) -> bool {
-        self.looking.is_ready
+        self.status_loop.is_ready
     }
 
     /// Waits for `what`, while everything else goes on.
@@ -100,16 +99,16 @@ impl Telling {
 
     /// Tells what there is to tell, for as long as it is polled. May be dropped and called again at any time.
     pub(super) async fn go_on(&mut self) -> Infallible {
-        let Self { gauges, feeding, looking } = self;
-        tokio::join!(feeding.go_on(gauges), looking.go_on(gauges)).0
+        let Self { gauges, watchdog_loop, status_loop } = self;
+        tokio::join!(watchdog_loop.go_on(gauges), status_loop.go_on(gauges)).0
     }
 
     /// The end is near, and has a deadline of its own: the figures are not told any more.
     pub(super) async fn until_stopped<T>(&mut self, within: Duration, what: impl Future<Output = T>) -> T {
         systemd::stopping(within);
         let deadline = Instant::now() + within;
-        let feeding = async {
-            match self.feeding.every {
+        let watchdog_loop = async {
+            match self.watchdog_loop.every {
                 Some(every) => loop {
                     if Instant::now() < deadline {
                         systemd::feed();
@@ -121,12 +120,12 @@ impl Telling {
         };
         tokio::select! {
             value = what => value,
-            never = feeding => match never {},
+            never = watchdog_loop => match never {},
         }
     }
 }
 
-impl Feeding {
+impl WatchdogLoop {
     async fn go_on(&mut self, gauges: &Gauges) -> Infallible {
         let Some(every) = self.every else { return std::future::pending().await };
         loop {
@@ -151,7 +150,7 @@ impl Feeding {
     }
 }
 
-impl Looking {
+impl StatusLoop {
     async fn go_on(&mut self, gauges: &Gauges) -> Infallible {
         loop {
             tokio::time::sleep_until(self.next).await;
@@ -167,7 +166,7 @@ impl Looking {
                 (false, true) => Configs::Read,
             };
             let trouble = self.readiness.look(report, configs, now);
-            let figures = Figures {
+            let figures = StatusFigures {
                 apis: gauges.probers(),
                 report,
                 trouble,

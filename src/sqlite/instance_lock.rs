@@ -31,7 +31,7 @@ const TRIES: u32 = 5;
 
 /// Holds the lock for as long as it lives.
 #[derive(Debug)]
-pub struct OnlyOne {
+pub struct InstanceLock {
     _file: File,
 }
 
@@ -42,11 +42,10 @@ pub struct Holder<'a> {
     pub command: &'a str,
     /// The machine that it runs on.
     pub host: &'a str,
-    /// Since when.
     pub since: Timestamp,
 }
 
-impl OnlyOne {
+impl InstanceLock {
     /// Takes the lock of the database at `path`, at once or not at all. `None` where there is nothing to lock, so that opening
     /// the database says why, or where the file system knows no locks, which is logged.
     ///
@@ -135,7 +134,7 @@ fn cannot(path: &Path, lock: &Path, why: &str) -> Fault {
     Fault::Person {
         place: SqliteFile::name_of(path),
         what: format!("cannot be kept from others: its lock file {}: {}", lock.display(), one_line(why)),
-        instead: "a path in a folder where this user may create files, or move that lock file away".into(),
+        remedy: "a path in a folder where this user may create files, or move that lock file away".into(),
     }
 }
 
@@ -159,7 +158,7 @@ async fn refusal(path: &Path, file: &mut File, host: &str) -> Fault {
     Fault::Person {
         place: SqliteFile::name_of(path),
         what: format!("is in use: {who}"),
-        instead: format!("another store.path for this one, or stop that one first{how}"),
+        remedy: format!("another store.path for this one, or stop that one first{how}"),
     }
 }
 
@@ -191,8 +190,8 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
-    fn take(path: &Path) -> Result<Option<OnlyOne>, String> {
-        block_on(OnlyOne::take(path, &US)).map_err(|error| error.to_string())
+    fn take(path: &Path) -> Result<Option<InstanceLock>, String> {
+        block_on(InstanceLock::take(path, &US)).map_err(|error| error.to_string())
     }
 
     #[test]
