@@ -17,11 +17,12 @@
 //! Messages run one way, prober → outcome batcher → keeper → alerter, and the reply to a request is the only thing that comes back: the
 //! keeper's to a prober says when to probe again, the alerter's to the keeper says that an alert is delivered.
 //!
-//! The supervisor starts alerter, keeper, outcome batchers, probers, in this order, since each holds a recipient of the one before.
-//! When one dies, those after it are stopped in reverse and all are started again in order; a prober has none after it. An
-//! end in order is the same in reverse: no new probes, those under way over, outcomes stored ([`system::Running::stop`]).
-//! Each child is driven by a loop of ours, [`child`], that notices its end whatever it was; what moves no more is found by
-//! promises ([`liveness`]) and beats ([`threads`]). Whoever stands outside holds a handle that follows restarts ([`handle`]).
+//! The supervisor starts alerter, keeper, outcome batchers, probers, in this order. The first three are a chain: when one dies, those
+//! after it in the chain are stopped in reverse and started again in order. Probers are outside of it and live on: they hold a handle
+//! that follows restarts ([`handle`]), as whoever stands outside does. An end in order goes the other way round: no new
+//! probes, those under way over, outcomes stored ([`system::Running::stop`]). Each child is driven by a loop of ours, [`child`], that
+//! notices its end whatever it was; what moves no more is found by what each prober says of when to expect it ([`liveness`]), and by
+//! the beats of the [`threads`].
 
 pub mod alerter;
 pub mod child;

@@ -3,7 +3,7 @@
 //! The answer is given by the supervisor on its own thread, so that a stuck supervisor gives none. It says "no progress" when
 //! more than half of the probers are stuck and no prober found an outcome since it was asked before. A prober is stuck while it
 //! is overdue ([`crate::liveness`]), while its thread is silent for [`SILENT_AFTER`], and after it was killed for hanging, whenever a
-//! probe is due or under way, until one of its lives finds an outcome: a prober that hangs again in each life keeps no promise,
+//! probe is due or under way, until one of its lives finds an outcome: a prober that hangs again in each life stays stuck,
 //! however often it is replaced. One that was replaced and waits for its next tick is not stuck.
 //!
 //! One prober that hangs costs itself alone, so a minority is no reason to end the process. Without APIs, and between two
@@ -115,7 +115,7 @@ mod tests {
         let idle = Progress { apis: 2, stuck: 0, moved: false, is_paused: false, is_over: false };
         assert!(idle.is_made(), "between two probes");
         assert!(Progress { apis: 0, ..idle }.is_made(), "nothing to probe");
-        assert!(Progress { stuck: 1, ..idle }.is_made(), "the other one keeps its promise");
+        assert!(Progress { stuck: 1, ..idle }.is_made(), "the other one moves");
         assert!(!Progress { stuck: 2, ..idle }.is_made());
         assert!(!Progress { apis: 1, stuck: 1, ..idle }.is_made());
         assert!(Progress { stuck: 2, moved: true, ..idle }.is_made());

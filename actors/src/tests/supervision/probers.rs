@@ -82,7 +82,7 @@ fn a_prober_that_no_longer_moves_is_noticed_and_replaced() {
 }
 
 #[test]
-fn a_probe_that_never_ends_is_cut_when_its_promise_is_over_and_its_ticks_are_missed() {
+fn a_probe_that_never_ends_is_cut_when_its_prober_is_overdue_and_its_ticks_are_missed() {
     in_virtual_time(async {
         let world = FakeWorld::new(vec![api("a", 10)]);
         let running = world.start(options()).await;
@@ -95,8 +95,8 @@ fn a_probe_that_never_ends_is_cut_when_its_promise_is_over_and_its_ticks_are_mis
         seconds(1).await;
         let probed = world.targets.probed("a");
         let cut_after = probed[probes + 1].since(probed[probes]);
-        let promised = api("a", 10).timeout * 2 + SLACK;
-        assert!(cut_after > promised && cut_after < promised + Duration::from_secs(2), "{cut_after:?}");
+        let expected = api("a", 10).timeout * 2 + SLACK;
+        assert!(cut_after > expected && cut_after < expected + Duration::from_secs(2), "{cut_after:?}");
         seconds(90).await;
         running.stop(Duration::from_secs(5)).await;
         assert_eq!(world.store.record("a").unwrap().missed_ticks, 2, "of 21 s, at one in 10 s");
