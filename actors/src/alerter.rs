@@ -22,7 +22,7 @@ use crate::ports::{Notifier, NotifyError};
 use crate::retry::RetryPolicy;
 use failure_log::FailureLog;
 
-/// Messages in the alerter's mailbox: the keeper has at most [`DELIVERIES_IN_FLIGHT_MAX`](api_health_core::keep::ATTEMPTS_MAX) under way
+/// Messages in the alerter's mailbox: the keeper has at most [`DELIVERIES_IN_FLIGHT_MAX`](api_health_core::keep::DELIVERIES_IN_FLIGHT_MAX) under way
 /// through each channel.
 pub const MAILBOX_CAPACITY: usize = 256;
 

@@ -105,7 +105,7 @@ pub struct UnreadableState {
 /// 1. `Ok` means that the channel has taken the alert over.
 /// 2. Every repeat carries the same alert id.
 /// 3. A call ends within the adapter's own stated timeout; past
-///    [`DELIVERY_TIMEOUT`](api_health_core::delivery::ATTEMPT_MAX) it is cut and counts as failed.
+///    [`DELIVERY_TIMEOUT`](api_health_core::delivery::DELIVERY_TIMEOUT) it is cut and counts as failed.
 /// 4. No secret is in the text of an error.
 pub trait Notifier: Send + Sync {
     /// The name of the channel, for the record of what was delivered: stable across versions.

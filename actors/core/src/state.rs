@@ -45,7 +45,7 @@ impl Toward {
 pub struct Streak {
     /// What they would lead to.
     pub toward: Toward,
-    /// What was asked when they were found ([`ApiConfig::request_fingerprint`](crate::ApiConfig::question)); 0 if that was not noted.
+    /// What was asked when they were found ([`ApiConfig::request_fingerprint`](crate::ApiConfig::request_fingerprint)); 0 if that was not noted.
     /// Outcomes of another request are another streak.
     pub request_fingerprint: u16,
     /// How many there are; at least 1, and less than the threshold.
