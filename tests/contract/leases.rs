@@ -202,8 +202,11 @@ async fn the_largest_fleet_is_taken_and_read_at_once(world: World) {
         all.say(Notice::Ask(Ask { id: n.to_string(), at: Timestamp::from_millis(0), what }));
     }
     assert_eq!(leases.put(of_all(all.clone()), 0).await, Ok(()));
-    let written = join_all(names.iter().map(|text| leases.put(of_worker(worker(text, 1)), 0))).await;
-    assert!(written.iter().all(Result::is_ok), "{written:?}");
+    // Ten at once: an emulator on a busy machine answers a hundred later than a call is waited for.
+    for some in names.chunks(10) {
+        let written = join_all(some.iter().map(|text| leases.put(of_worker(worker(text, 1)), 0))).await;
+        assert!(written.iter().all(Result::is_ok), "{written:?}");
+    }
     let keys = names.iter().map(|text| Key::Worker(name(text))).chain([Key::Assignment, Key::Worker(name("gone"))]);
     let mut found = leases.read(keys.collect()).await.unwrap();
     found.sort_by_key(LeaseRecord::key);
