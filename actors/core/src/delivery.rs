@@ -28,7 +28,7 @@ pub const LAST_ERROR_CHARS_MAX: usize = 200;
 pub struct OwedAlert {
     pub alert: Alert,
     /// The channels that must have it: those of the owner that decided it. Empty in a record from before this was noted, until
-    /// its owner has [addressed](address) it.
+    /// its owner has [assigned](assign_channels) it.
     pub owed_to: Vec<String>,
     /// What came of it so far, for each channel that has it or was tried.
     pub deliveries: Vec<Delivery>,
