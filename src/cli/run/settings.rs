@@ -61,10 +61,8 @@ impl InForce {
         }
         if !differences.is_empty() {
             let words: Vec<String> = differences.into_iter().map(|difference| difference.words).collect();
-            tracing::warn!(
-                "settings were changed that take effect when api-health is started again: {}",
-                words.join("; ")
-            );
+            let words = words.join("; ");
+            tracing::warn!("settings were changed that take effect when api-health is started again: {words}");
         }
     }
 }

@@ -104,8 +104,11 @@ fn the_runbook_explains_every_error_of_the_program() {
 #[test]
 fn the_runbook_explains_everything_that_api_health_tells_of_itself_and_every_exit_code() {
     let ids = include_str!("../../../actors/core/src/api.rs");
-    let own: Vec<&str> =
-        ids.lines().filter(|line| line.starts_with("const MONITOR_")).map(|line| line.split('"').nth(1).unwrap()).collect();
+    let own: Vec<&str> = ids
+        .lines()
+        .filter(|line| line.starts_with("const MONITOR_"))
+        .map(|line| line.split('"').nth(1).unwrap())
+        .collect();
     assert!(own.len() >= 2, "{own:?}");
     for id in own {
         assert!(OPERATIONS.contains(&format!("| `{id}")), "{id} is not explained");
