@@ -6,8 +6,10 @@
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health_actors::ports::Probe as _;
@@ -77,9 +79,14 @@ fn main() {
 
 async fn ours(bases: Vec<String>) -> u64 {
     let probe = watched::http_probe(Arc::new(SystemClock));
-    let api: Arc<ApiConfig> =
-        watched::apis(1, &bases, &Arc::new(Schedule::every(std::time::Duration::from_secs(10)))).remove(0);
-    counted(async || matches!(probe.probe(Arc::clone(&api)).await.answer, Answer::Response(response) if response.status == 200)).await
+    let schedule = Arc::new(Schedule::every(Duration::from_secs(10)));
+    let api: Arc<ApiConfig> = watched::apis(1, &bases, &schedule).remove(0);
+    let ask = probe.prepare(api);
+    counted(async || match Rc::clone(&ask).ask().await.answer {
+        Answer::Response(response) => response.status == 200,
+        Answer::Failure(_) => false,
+    })
+    .await
 }
 
 async fn awc_alone(bases: Vec<String>) -> u64 {
