@@ -167,6 +167,8 @@ pub struct LoadedConfigs {
     pub refused: Vec<RefusedRow>,
     /// It was written a moment ago, and perhaps not to its end.
     pub is_fresh: bool,
+    /// The last rows of files that have less in them than before, and may be cut.
+    pub cut: Vec<ApiId>,
 }
 
 /// A row that is not good.

@@ -3,6 +3,7 @@
 mod control;
 mod limits;
 mod notify_loop;
+mod progress;
 mod readiness;
 mod settings;
 mod status_line;
@@ -10,21 +11,17 @@ mod status_line;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use api_health_actors::child::ExitReason;
-use api_health_actors::round::Round;
 use api_health_actors::stats;
 use api_health_actors::supervisor::{Fatal, LOAD_TIMEOUT, LoadReport};
 use api_health_actors::system::{self, Options, Running};
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::args::RunArgs;
 use super::fleet::sight::Sight;
-use super::out::shows_progress;
 use super::text;
 use crate::app::start::told;
 use crate::app::{App, AppError};
@@ -39,12 +36,6 @@ use settings::InForce;
 
 /// How long `run --once` waits for its alerts to be taken over, after the last probe.
 const ONCE_TELL: Duration = Duration::from_secs(30);
-
-/// A first round of fewer APIs than this is over too soon for a progress bar.
-const PROGRESS_FROM: usize = 50;
-
-/// How often the bar moves.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// How long a start waits until it is known what this process owns at first. After that it goes on, and watches what it gains.
 const JOIN_MAX: Duration = Duration::from_secs(100);
@@ -145,7 +136,7 @@ pub(super) async fn run(
     }
     announce(&report);
     limits::say_what_is_too_low(report.apis, app.settings.probe.max_in_flight);
-    let progress = show_progress(Arc::clone(running.round()));
+    let progress = progress::show(Arc::clone(running.round()));
     let stats = Arc::clone(running.stats());
     let began = tokio::time::Instant::now();
     let periodically = tokio::spawn({
@@ -221,14 +212,13 @@ async fn watch(
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
                 tracing::info!("SIGHUP: reading the settings and the configs again");
-                settings.read_again();
-                if !reload(&running, &mut signals, notify_loop, true).await {
+                if !reload(&running, &mut signals, notify_loop, Some(settings)).await {
                     break;
                 }
             }
             () = tokio::time::sleep_until(configs_again_at), if without_configs => {
                 configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
-                if !reload(&running, &mut signals, notify_loop, false).await {
+                if !reload(&running, &mut signals, notify_loop, None).await {
                     break;
                 }
             }
@@ -239,16 +229,27 @@ async fn watch(
     stop(app, running, &mut signals, notify_loop).await
 }
 
-/// Reads the configs, while everything else goes on; `false` if a signal said to stop meanwhile: a source that hangs takes
-/// half a minute. systemd hears of a reload that was asked for, once the program is ready.
-async fn reload(running: &Running, signals: &mut Signals, notify_loop: &mut NotifyLoop, was_asked_for: bool) -> bool {
-    let is_told = was_asked_for && notify_loop.is_ready();
+/// Reads the configs, and the settings where that was asked for, while everything else goes on; `false` if a signal said to stop
+/// meanwhile: a source that hangs takes half a minute. systemd hears of a reload that was asked for, once the program is ready.
+async fn reload(
+    running: &Running,
+    signals: &mut Signals,
+    notify_loop: &mut NotifyLoop,
+    settings: Option<&InForce>,
+) -> bool {
+    let is_told = settings.is_some() && notify_loop.is_ready();
     if is_told {
         systemd::reloading();
     } else if !notify_loop.is_ready() {
         systemd::extend_start(FIRST_CONFIGS_EVERY + LOAD_TIMEOUT);
     }
-    let Some(report) = notify_loop.meanwhile(until_signal(running.reload(), signals)).await else { return false };
+    let reading = async {
+        if let Some(settings) = settings {
+            settings.read_again().await;
+        }
+        running.reload().await
+    };
+    let Some(report) = notify_loop.meanwhile(until_signal(reading, signals)).await else { return false };
     // Without a report nothing was read, and the process is about to end: the caller hears of that.
     if let Some(report) = report {
         if is_told {
@@ -375,30 +376,4 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// Shows on a terminal how far the first round is, until what this gives is dropped. On a thread of its own: a terminal that is
-/// paused takes nothing.
-fn show_progress(round: Arc<Round>) -> Option<Sender<()>> {
-    let (_, total) = round.progress();
-    if total < PROGRESS_FROM || !shows_progress() {
-        return None;
-    }
-    let (shown, is_shown) = std::sync::mpsc::channel::<()>();
-    let show = move || {
-        let position = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let bar = ProgressBar::new(position(total));
-        if let Ok(style) = ProgressStyle::with_template("first round {bar:40} {pos}/{len}") {
-            bar.set_style(style);
-        }
-        while is_shown.recv_timeout(PROGRESS_EVERY) == Err(RecvTimeoutError::Timeout) {
-            let (done, total) = round.progress();
-            bar.set_position(position(done));
-            if done >= total {
-                break;
-            }
-        }
-        bar.finish_and_clear();
-    };
-    std::thread::Builder::new().name("progress".into()).spawn(show).ok().map(|_| shown)
 }

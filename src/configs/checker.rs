@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use api_health_actors::ports::{LoadedConfigs, RefusedRow};
-use api_health_core::{ApiConfig, ConfigIssue, Timestamp};
+use api_health_core::{ApiConfig, ApiId, ConfigIssue, Timestamp};
 
 use super::fields;
 use super::raw::RawRow;
@@ -64,6 +64,11 @@ impl<'a> Checker<'a> {
     /// Whether there was none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// The id of the row that was read last, if that is good.
+    pub fn last(&self) -> Option<ApiId> {
+        self.rows.last()?.result.as_ref().ok().map(|config| config.api_id.clone())
     }
 
     /// Forgets all rows but the first ones.

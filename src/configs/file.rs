@@ -59,12 +59,21 @@ pub fn read_text(path: &Path) -> Result<String, SourceError> {
 /// # Errors
 /// As [`read_text`], and what is no regular file.
 pub fn read_regular(path: &Path) -> Result<String, SourceError> {
+    regular(path).map_err(SourceError::Misconfigured)?;
+    read_text(path) // which says what else is wrong
+}
+
+/// Whether a file can be read again and again.
+///
+/// # Errors
+/// It is a pipe or a device.
+pub fn regular(path: &Path) -> Result<(), ConfigIssue> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.is_dir() => {
             let fault = ValueFault::new("the file", "is a pipe or a device", "the path of a regular file");
-            Err(SourceError::Misconfigured(fault.at(path.display().to_string())))
+            Err(fault.at(path.display().to_string()))
         }
-        _ => read_text(path), // which says what else is wrong
+        _ => Ok(()),
     }
 }
 

@@ -45,12 +45,28 @@ pub struct FileSource {
 struct Seen {
     /// The hash of the content of each file that has settled.
     contents: HashMap<PathBuf, (Stamp, u64)>,
-    /// How many rows each file had when it had any.
-    rows: HashMap<PathBuf, usize>,
+    /// How much each file had when it was whole, for all that is known.
+    whole: HashMap<PathBuf, Amount>,
+    /// How many rows each folder had when it had any.
+    folders: HashMap<PathBuf, usize>,
     /// Files that rows take secrets from.
     secrets: BTreeSet<PathBuf>,
     /// A reading failed in a way that may pass.
     is_to_be_tried_again: bool,
+}
+
+/// How much there is in a file.
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Amount {
+    /// Less than that: somebody may be writing it, or it was cut.
+    fn is_less(self, whole: Self) -> bool {
+        self.rows < whole.rows || self.bytes < whole.bytes
+    }
 }
 
 /// What tells one state of a file from another without reading it: device, inode, length, both change times.
@@ -163,42 +179,74 @@ pub fn rows_of(paths: &[PathBuf]) -> (Vec<RawRow>, Vec<SourceError>) {
 
 fn load(paths: &[PathBuf], rules: &RowRules, seen: &mut Seen) -> Result<LoadedConfigs, SourceError> {
     let mut checker = Checker::new(rules);
-    let mut faults = Vec::new();
-    let mut rows = HashMap::new();
+    let (mut faults, mut cut) = (Vec::new(), Vec::new());
+    let (mut read, mut rows_in, mut has_faults) = (HashMap::new(), HashMap::new(), BTreeSet::new());
     let files = files_of(paths);
     let is_one = files.len() == 1;
     for file in files {
         let before = checker.len();
-        match file.and_then(|path| load_one(&path, &mut checker).map(|()| path)) {
-            Ok(path) => {
-                let had = seen.rows.get(&path).copied().unwrap_or_default();
-                let has = checker.len() - before;
+        let path = match file {
+            Ok(path) => path,
+            Err(error) => {
+                faults.push(error);
+                continue;
+            }
+        };
+        match load_one(&path, &mut checker) {
+            Ok(bytes) => {
+                let whole = seen.whole.get(&path).copied().unwrap_or_default();
+                let has = Amount { rows: checker.len() - before, bytes };
                 // Where it is the only one, this is seen by whoever compares all rows.
-                if has == 0 && had > 1 && !is_one {
+                if has.rows == 0 && whole.rows > 1 && !is_one {
                     let remedy = "its rows again, or remove the file if they are to be watched no longer";
-                    let fault = ValueFault::new("the file", "is empty all at once; its last good rows run on", remedy);
-                    faults.push(SourceError::Misconfigured(fault.at(path.display().to_string())));
+                    faults.push(empty_all_at_once("the file", &path, remedy));
+                } else if has.rows > 0 && has.is_less(whole) {
+                    cut.extend(checker.last());
                 }
-                rows.insert(path, if has > 0 { has } else { had });
+                *rows_in.entry(path.parent().map(Path::to_owned)).or_insert(0) += has.rows;
+                read.insert(path, has);
             }
             Err(error) => {
                 checker.truncate(before);
                 faults.push(error);
+                has_faults.extend(path.parent().map(Path::to_owned));
             }
         }
     }
     file::not_too_many(&name_of(paths), checker.len())?;
+    let folders: Vec<&PathBuf> = paths.iter().filter(|path| path.is_dir()).collect();
+    for folder in folders.iter().copied().filter(|folder| folder.read_dir().is_ok() && !has_faults.contains(*folder)) {
+        let rows = rows_in.get(&Some(folder.clone())).copied().unwrap_or_default();
+        let had = seen.folders.get(folder).copied().unwrap_or_default();
+        if rows > 0 {
+            seen.folders.insert(folder.clone(), rows);
+        } else if had > 1 && paths.len() > 1 {
+            let remedy =
+                "its files again; if they are to be watched no longer, take it out of file below [apis] and restart";
+            faults.push(empty_all_at_once("the folder", folder, remedy));
+        }
+    }
     seen.is_to_be_tried_again = faults.iter().any(|fault| matches!(fault, SourceError::Unavailable(_)));
-    if rows.is_empty()
+    if read.is_empty()
         && let Some(fault) = faults.pop()
     {
         return Err(fault);
     }
+    let (now, fresh) = (rules.clock.now().as_millis(), i64::try_from(BELIEVED_AFTER.as_millis()).unwrap_or(i64::MAX));
+    let is_fresh = |path: &PathBuf| Stamp::of(path).is_some_and(|stamp| stamp.is_within(fresh, now));
     // Of a file that cannot be read now it is remembered that it had rows.
-    seen.rows.retain(|path, _| path.exists());
-    seen.rows.extend(rows);
+    seen.whole.retain(|path, _| path.exists());
+    for (path, has) in read {
+        // What is less now is all of it when nobody has written it for long. That it has nothing is seen by that it had rows.
+        let whole = seen.whole.get(&path).copied().unwrap_or_default();
+        if !has.is_less(whole) || has.rows > 0 && !is_fresh(&path) {
+            seen.whole.insert(path, has);
+        }
+    }
+    let is_any_fresh = seen.whole.keys().chain(folders).any(is_fresh);
     let (mut loaded, secrets) = checker.finish();
     seen.secrets = secrets;
+    (loaded.cut, loaded.is_fresh) = (cut, is_any_fresh);
     loaded.refused.extend(faults.into_iter().map(|fault| {
         let issue = match fault {
             SourceError::Misconfigured(issue) => issue,
@@ -208,21 +256,23 @@ fn load(paths: &[PathBuf], rules: &RowRules, seen: &mut Seen) -> Result<LoadedCo
         };
         RefusedRow { api_id: None, issues: vec![issue] }
     }));
-    let (now, fresh) = (rules.clock.now().as_millis(), i64::try_from(BELIEVED_AFTER.as_millis()).unwrap_or(i64::MAX));
-    let folders = paths.iter().filter(|path| path.is_dir());
-    let mut stamps = seen.rows.keys().chain(folders).filter_map(|path| Stamp::of(path));
-    loaded.is_fresh = stamps.any(|stamp| stamp.is_within(fresh, now));
     Ok(loaded)
 }
 
-fn load_one(path: &Path, checker: &mut Checker<'_>) -> Result<(), SourceError> {
+fn empty_all_at_once(what: &str, path: &Path, remedy: &str) -> SourceError {
+    let fault = ValueFault::new(what, "is empty all at once; its last good rows run on", remedy);
+    SourceError::Misconfigured(fault.at(path.display().to_string()))
+}
+
+/// Returns how many bytes it has.
+fn load_one(path: &Path, checker: &mut Checker<'_>) -> Result<usize, SourceError> {
     let (name, text) = (path.display().to_string(), file::read_regular(path)?);
     let before = checker.len();
     if !file::stream(&name, &text, |row| checker.push(&row)) {
         checker.truncate(before);
         file::parse(&name, &text)?.iter().for_each(|row| checker.push(row));
     }
-    Ok(())
+    Ok(text.len())
 }
 
 /// A number for all that the rows are made of. A file is read only if it may have changed. One that is not there has a number of

@@ -32,6 +32,9 @@ impl Prepared {
     /// Returns an internal failure if part of the request cannot be sent: rows are validated when they are read.
     pub fn new(request: Request) -> Result<Self, Failure> {
         let Request { method, url, headers, body, .. } = &request;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(internal(format!("{} is not a scheme that can be probed", url.scheme())));
+        }
         let head = head(*method, url, headers, body.as_ref(), false)?;
         let server_name = server_name(url);
         Ok(Self { request, head, server_name })
@@ -94,15 +97,14 @@ impl Hop<'_> {
 /// Whom the certificate of `url` must be for; nobody, where none is shown.
 pub(super) fn server_name(url: &Url) -> Named {
     match (url.scheme(), url.host()) {
-        ("http", _) => Ok(None),
+        ("https", None) => Err(internal("the URL names no host".into())),
         // The dot that ends a fully qualified name is no part of the name in a certificate or in SNI (RFC 6066).
         ("https", Some(Host::Domain(name))) => ServerName::try_from(name.trim_end_matches('.').to_owned())
             .map(Some)
             .map_err(|_| internal(format!("{name} cannot be asked for over TLS"))),
         ("https", Some(Host::Ipv4(ip))) => Ok(Some(ServerName::from(IpAddr::V4(ip)))),
         ("https", Some(Host::Ipv6(ip))) => Ok(Some(ServerName::from(IpAddr::V6(ip)))),
-        ("https", None) => Err(internal("the URL names no host".into())),
-        (other, _) => Err(internal(format!("{other} is not a scheme that can be probed"))),
+        _ => Ok(None),
     }
 }
 

@@ -15,6 +15,7 @@ use super::words;
 use super::{ApisSettings, FleetSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::fields;
+use crate::configs::file::regular;
 use crate::configs::schedules::ScheduleCache;
 use crate::configs::timing::{RawTiming, schedule_and_interval};
 use crate::configs::validate::status_set;
@@ -53,15 +54,34 @@ pub fn load(
     load_for(cfg!(feature = "aws"), file, folder, env)
 }
 
-/// The same for a build with or without AWS.
+/// The same while the program runs: only from a file that can be read again and again. The text of a pipe is gone, and to open it
+/// could wait for ever.
+///
+/// # Errors
+/// As [`load`], and a file that is a pipe.
+pub fn load_again(
+    file: Option<&Path>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+    found(file, folder).map_or(Ok(()), |path| regular(&path)).map_err(|issue| vec![issue])?;
+    load(file, folder, env)
+}
+
+/// The file that is read.
+fn found(file: Option<&Path>, folder: &Path) -> Option<PathBuf> {
+    let usual = folder.join(FILE_NAME);
+    file.map(Path::to_owned).or_else(|| usual.exists().then_some(usual))
+}
+
+/// What [`load`] does, for a build with or without AWS.
 fn load_for(
     has_aws: bool,
     file: Option<&Path>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<LoadedSettings, Vec<ConfigIssue>> {
-    let usual = folder.join(FILE_NAME);
-    let file = file.map(Path::to_owned).or_else(|| usual.exists().then_some(usual));
+    let file = found(file, folder);
     let raw = file.as_deref().map(RawFile::read).transpose()?.unwrap_or_default();
     let mut reader = SettingsReader { has_aws, file: raw, env, issues: Vec::new(), effective: Vec::new() };
     let settings = Settings {

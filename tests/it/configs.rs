@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use api_health::clock::SystemClock;
@@ -11,8 +12,8 @@ use api_health::configs::raw::{RawRow, RowChange, RowTable};
 use api_health::configs::secrets::SecretSource;
 use api_health::configs::source::{FileSource, TableSource, UrlSource};
 use api_health::configs::validate::{ISSUES_PER_ROW_MAX, RowRules};
-use api_health_actors::ports::{ConfigSource, SourceError};
-use api_health_core::Method;
+use api_health_actors::ports::{Clock, ConfigSource, SourceError};
+use api_health_core::{Method, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use proptest::prelude::*;
@@ -289,6 +290,71 @@ fn files_and_folders_are_one_source_and_one_with_a_fault_hurts_itself_alone() {
     assert!(told(&source).1[0].contains("is empty all at once"), "{:?}", told(&source));
     std::fs::remove_file(at("apis.d/a.toml")).unwrap();
     assert_eq!(told(&source), (vec!["z".to_owned(), "b".to_owned()], vec![]), "one that is gone from a folder is gone");
+}
+
+#[test]
+fn a_folder_that_is_empty_all_at_once_beside_a_file_keeps_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, apis_d) = (folder.path().join("apis.toml"), folder.path().join("apis.d"));
+    let row = |id: &str| format!("[[api]]\napi_id = \"{id}\"\nurl = \"https://a.test\"\n");
+    std::fs::create_dir(&apis_d).unwrap();
+    std::fs::write(&file, row("z")).unwrap();
+    for id in ["a", "b"] {
+        std::fs::write(apis_d.join(format!("{id}.toml")), row(id)).unwrap();
+    }
+    let source = FileSource::of(vec![file, apis_d.clone()], Arc::new(rules()));
+    assert_eq!(told(&source), (["z", "a", "b"].map(str::to_owned).to_vec(), vec![]));
+    let empty = |id: &str| std::fs::write(apis_d.join(format!("{id}.toml")), "").unwrap();
+    let remove = |id: &str| std::fs::remove_file(apis_d.join(format!("{id}.toml"))).unwrap();
+    for go in [&empty as &dyn Fn(&str), &remove] {
+        ["a", "b"].into_iter().for_each(go);
+        for _ in 0..2 {
+            let loaded = run(source.load()).unwrap();
+            assert_eq!((loaded.good.len(), loaded.refused.len(), loaded.refused[0].api_id.as_ref()), (1, 1, None));
+            let said = loaded.refused[0].issues[0].to_string();
+            assert!(said.contains("apis.d: the folder is empty all at once"), "{said}");
+        }
+    }
+    // One after the other they may go.
+    std::fs::write(apis_d.join("a.toml"), row("a")).unwrap();
+    assert_eq!(told(&source), (["z", "a"].map(str::to_owned).to_vec(), vec![]));
+    remove("a");
+    assert_eq!(told(&source), (vec!["z".to_owned()], vec![]));
+}
+
+/// The time of this machine, and so many milliseconds.
+struct Ahead(AtomicI64);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(SystemClock.now().as_millis() + self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn of_a_file_that_became_shorter_the_last_row_may_be_cut_until_nobody_has_written_it_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("1.toml"), folder.path().join("2.toml"));
+    let row = |id: &str, more: &str| format!("[[api]]\napi_id = \"{id}\"\nurl = \"https://a.test\"\n{more}");
+    let more = "expected_status = 404\n";
+    std::fs::write(&first, row("a", "") + &row("b", more)).unwrap();
+    std::fs::write(&second, row("c", more)).unwrap();
+    let clock = Arc::new(Ahead(AtomicI64::new(0)));
+    let rules = RowRules::new(ApiDefaults::default(), Arc::clone(&clock) as Arc<dyn Clock>);
+    let source = FileSource::of(vec![first.clone(), second.clone()], Arc::new(rules));
+    let cut = || run(source.load()).unwrap().cut.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(cut(), [""; 0]);
+    std::fs::write(&second, row("c", "expected_status = 405\n")).unwrap();
+    assert_eq!(cut(), [""; 0], "it was edited");
+    std::fs::write(&first, row("a", "") + &row("b", "")).unwrap();
+    assert_eq!((cut(), cut()), (vec!["b".to_owned()], vec!["b".to_owned()]), "the last row, and of that file alone");
+    std::fs::write(&first, row("a", "")).unwrap();
+    assert_eq!(cut(), ["a"], "and a row is missing");
+    clock.0.store(20_000, Ordering::SeqCst);
+    assert_eq!(cut(), ["a"], "this look is the one that agrees");
+    assert_eq!(cut(), [""; 0], "that is all of it");
+    std::fs::write(&first, row("a", more) + &row("b", "")).unwrap();
+    assert_eq!(cut(), [""; 0], "there is more of it");
 }
 
 #[test]

@@ -139,6 +139,21 @@ fn on_sighup_a_changed_setting_is_taken_over_or_said_to_need_a_restart_and_a_bro
 }
 
 #[test]
+fn settings_that_became_a_pipe_are_not_opened_on_sighup_and_hold_up_nothing() {
+    let target = Server::start();
+    let home = Home::new("", &row("shop", &target.url("/shop")));
+    let daemon = home.run();
+    wait_for_probes(&target, "/shop", 1);
+    let settings = home.path().join("api-health.toml");
+    std::fs::remove_file(&settings).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&settings).status().unwrap().success());
+    daemon.signal(Signal::HUP);
+    daemon.wait_for_log("those from before stay in force: api-health.toml: the file is a pipe or a device");
+    wait_for_probes(&target, "/shop", 2);
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
 fn rows_written_to_the_sqlite_table_are_noticed_within_seconds() {
     let (target, receiver) = (Server::start(), Receiver::start());
     let home = Home::empty();

@@ -39,6 +39,17 @@ fn timed_out_looking_up_the_name() {
 }
 
 #[test]
+fn a_host_that_tls_cannot_name_is_looked_up_first_and_may_not_exist() {
+    let nobody = Resolver::from_fn(|_, _| {
+        let error = "failed to lookup address information: Name or service not known";
+        Box::pin(async move { Err(std::io::Error::other(error)) })
+    });
+    let client = Client::new(None).unwrap().with_resolver(nobody);
+    let failure = run(client.exchange(&get("https://api-.example.test/"))).result.unwrap_err();
+    assert_eq!(failure, Failure::NameNotFound { host: "api-.example.test".into() });
+}
+
+#[test]
 fn names_that_are_not_there_and_lookups_that_fail() {
     let failing = |words: &'static str| {
         let error = move || io::Error::other(format!("failed to lookup address information: {words}"));

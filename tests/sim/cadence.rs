@@ -29,6 +29,9 @@ const DEATHS_WITHIN: Duration = Duration::from_secs(60);
 const SLOW: Duration = Duration::from_secs(300);
 const FORGIVEN_WITHIN: Duration = Duration::from_secs(62);
 
+/// An outcome is stored, and what it changes is told, within this.
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
+
 /// Probers that are started again at one time wait for one another.
 const BRAKE: Duration = Duration::from_millis(100);
 
@@ -276,6 +279,27 @@ impl Cadence {
         }
     }
 
+    /// How many probes its schedule alone asked for since `since`, and leaves the time to end; `None`: it is not watched. What the
+    /// program did is no part of it. One that died counts from when it should have been started again.
+    pub(crate) fn probes_due(&self, since: Duration, now: Moment) -> Option<usize> {
+        let (api, watched) = self.watched.as_ref()?;
+        let spec = Spec::of(&api.schedule);
+        let oversleeps = if spec.is_cron() { LOOKS_AT_THE_CLOCK } else { Duration::ZERO };
+        let restarted = self.restarted_at.map_or(Duration::ZERO, |at| at + BRAKE);
+        let from = (since + oversleeps).max(watched.at).max(restarted);
+        let until = self.own_ms(spec, now) - millis(api.timeout + ENDS_WITHIN);
+        let mut at = self.own_ms(spec, now) - millis(now.at.saturating_sub(from));
+        let mut due = 0;
+        loop {
+            at = spec.due_after(&api.api_id, at);
+            if at > until {
+                return Some(due);
+            }
+            due += 1;
+            at += millis(api.timeout); // the ticks that one misses while it waits for an answer
+        }
+    }
+
     /// Nothing kept the program from probing for too long, up to now.
     pub(crate) fn not_starved(&self, now: Duration) -> Result<(), String> {
         let Some((api, since)) = &self.watched else { return Ok(()) };
@@ -298,4 +322,31 @@ fn gap(api: &ApiConfig) -> Duration {
 
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use api_health_actors::testkit::api;
+
+    use super::*;
+
+    #[test]
+    fn what_is_due_goes_by_the_schedule_and_not_by_what_the_program_did() {
+        let moment = |seconds: u64| Moment {
+            at: Duration::from_secs(seconds),
+            wall: Timestamp::from_millis(i64::try_from(seconds).unwrap() * 1_000),
+        };
+        let due = |every: u64, died_at: Option<u64>| {
+            let mut cadence = Cadence::new(Duration::ZERO, true);
+            cadence.row(Some(&Arc::new(api("a", every))), moment(0)).unwrap();
+            if let Some(at) = died_at {
+                cadence.cut(true, Duration::from_secs(at));
+            }
+            cadence.probes_due(Duration::from_secs(1_800), moment(3_600))
+        };
+        // No probe of it has ever ended.
+        assert_eq!((due(600, None), due(60, None).map(|due| due > 20)), (Some(3), Some(true)));
+        assert_eq!(due(600, Some(2_300)), Some(2), "it was not there for all of them");
+        assert_eq!(Cadence::new(Duration::ZERO, true).probes_due(Duration::ZERO, moment(9)), None);
+    }
 }

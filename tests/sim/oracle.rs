@@ -140,8 +140,6 @@ pub(crate) struct Oracle<'a> {
     /// Incidents of its own that it had stored. One that it told because the store was gone, and forgot in a crash, nobody
     /// can end.
     own_stored: HashSet<String>,
-    /// When probes of each API ended.
-    ended: HashMap<ApiId, Vec<Duration>>,
     roster: BTreeMap<ApiId, Arc<ApiConfig>>,
     /// The program has read the records that it goes on from.
     is_up: bool,
@@ -212,7 +210,6 @@ impl<'a> Oracle<'a> {
             apis: script.apis.iter().map(|api| (api.api_id.clone(), one())).collect(),
             own: BTreeMap::new(),
             own_stored: HashSet::new(),
-            ended: HashMap::new(),
             roster: BTreeMap::new(),
             is_up: false,
             rows: None,
@@ -280,9 +277,6 @@ impl<'a> Oracle<'a> {
                 self.count(if *panicked { "probe: panicked" } else { "probe: cut" });
             }
             Event::ProbeEnded { probe, behaviour, started_at, finished_at } => {
-                if let Some(api) = self.probes.get(probe) {
-                    self.ended.entry(api.api_id.clone()).or_default().push(entry.at);
-                }
                 self.probe_ended(*probe, *behaviour, *started_at, *finished_at);
             }
             Event::CommitBegan { .. } => {}

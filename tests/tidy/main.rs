@@ -1,5 +1,7 @@
 //! Tidiness as a test: what the tree promises of itself and no compiler checks.
 
+mod runner;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -24,6 +24,8 @@ pub struct Loaded {
     pub without_id: usize,
     /// It may have been read while it was being written.
     pub may_be_cut: bool,
+    /// The last rows of files that have less in them than before: some of their fields may be missing.
+    pub cut: Vec<ApiId>,
 }
 
 /// What a source is taken to say, after everything that it said so far.
@@ -33,6 +35,9 @@ pub struct Accepted {
     pub roster: Roster,
     /// Those of them that are not there any more, and the uptime at which that was seen first: they run until it is believed.
     pub missing: BTreeMap<ApiId, Duration>,
+    /// Rows that may be cut, as they were read, and the uptime at which they were read so first: what was there before runs until
+    /// that is believed.
+    pub held: BTreeMap<ApiId, (Duration, Arc<ApiConfig>)>,
     /// Nothing at all was there although there were several rows before, so that what was before was kept (P8).
     pub kept_for_emptiness: bool,
     /// When an id came last that was not there before: whoever writes may not be done.
@@ -47,7 +52,7 @@ impl Accepted {
         let good: Roster = loaded.good.iter().map(|config| (config.api_id.clone(), self.known(config))).collect();
         let is_empty = good.is_empty() && loaded.refused.is_empty() && loaded.without_id == 0;
         if is_empty && self.roster.len() > 1 {
-            return Self { kept_for_emptiness: true, missing: BTreeMap::new(), ..self.clone() };
+            return Self { kept_for_emptiness: true, missing: BTreeMap::new(), held: BTreeMap::new(), ..self.clone() };
         }
         let refused: HashSet<&ApiId> = loaded.refused.iter().collect();
         let is_there = |id: &ApiId| good.contains_key(id) || refused.contains(id);
@@ -72,8 +77,8 @@ impl Accepted {
             }
             next.roster.insert(api_id.clone(), Arc::clone(before));
         }
-        if loaded.may_be_cut && !next.missing.is_empty() {
-            next.distrust(loaded.good.last(), self);
+        for api_id in &loaded.cut {
+            next.hold(api_id, self, came_back, now);
         }
         next
     }
@@ -83,32 +88,46 @@ impl Accepted {
         Arc::clone(self.roster.get(&config.api_id).filter(|known| *known == config).unwrap_or(config))
     }
 
-    /// Where rows are missing, the last one that is there may be cut: some of its fields may be missing as well.
-    fn distrust(&mut self, last: Option<&Arc<ApiConfig>>, before: &Self) {
-        let Some(last) = last else { return };
-        match before.roster.get(&last.api_id) {
-            Some(before) => drop(self.roster.insert(last.api_id.clone(), Arc::clone(before))),
-            None => drop(self.roster.remove(&last.api_id)),
+    /// A row that may be cut is taken when it has read the same for long enough.
+    fn hold(&mut self, api_id: &ApiId, before: &Self, is_anew: bool, now: Duration) {
+        let known = before.roster.get(api_id);
+        let Some(row) = self.roster.get(api_id).filter(|row| known != Some(row)).cloned() else { return };
+        let held = before.held.get(api_id).filter(|(_, held)| *held == row && !is_anew);
+        let since = held.map_or(now, |(since, _)| *since);
+        if now.saturating_sub(since) >= BELIEVED_AFTER {
+            return;
         }
+        match known {
+            Some(known) => drop(self.roster.insert(api_id.clone(), Arc::clone(known))),
+            None => drop(self.roster.remove(api_id)),
+        }
+        self.held.insert(api_id.clone(), (since, row));
     }
 
-    /// A reading failed: it does not agree that anything is missing.
+    /// A reading failed: it agrees neither that anything is missing nor to what may be cut.
     pub fn cannot_be_read(&mut self) {
         self.missing.clear();
+        self.held.clear();
     }
 
-    /// Takes a single row as it is now; `None`: it is not there any more. The last one of all stays.
-    pub fn set(&mut self, api_id: &ApiId, config: Option<&Arc<ApiConfig>>) {
+    /// Takes a single row as it is now; `None`: it is not there any more. The last one of all is missing first, as where a whole
+    /// reading finds nothing at all.
+    pub fn set(&mut self, api_id: &ApiId, config: Option<&Arc<ApiConfig>>, now: Duration) {
         match config {
-            Some(config) => drop(self.roster.insert(api_id.clone(), Arc::clone(config))),
+            Some(config) => {
+                self.missing.remove(api_id);
+                self.roster.insert(api_id.clone(), Arc::clone(config));
+            }
             None if self.roster.len() > 1 => drop(self.roster.remove(api_id)),
-            None => {} // as where a whole reading finds nothing at all
+            None if self.roster.contains_key(api_id) => drop(self.missing.entry(api_id.clone()).or_insert(now)),
+            None => {}
         }
     }
 
-    /// Whether rows are missing for so long that it is time to look once more.
+    /// Whether it is so long that rows are missing, or held, that it is time to look once more.
     pub fn is_look_due(&self, now: Duration) -> bool {
-        self.missing.values().any(|since| now.saturating_sub(*since) >= BELIEVED_AFTER)
+        let mut since = self.missing.values().chain(self.held.values().map(|(since, _)| since));
+        since.any(|since| now.saturating_sub(*since) >= BELIEVED_AFTER)
     }
 
     /// Whether no id has come for so long that whoever writes is done.
@@ -262,12 +281,53 @@ mod tests {
     fn the_last_row_of_a_cut_file_is_not_believed_either() {
         let changed = |id: &str| Arc::new(ApiConfig { name: "cut".into(), ..(*row(id)).clone() });
         let before = Accepted::default().then(&file(&["a", "b", "c"]), at(0));
-        let cut = Loaded { good: vec![changed("a"), changed("b")], ..file(&[]) };
+        let cut = Loaded { good: vec![changed("a"), changed("b")], cut: vec![id("b")], ..file(&[]) };
         let accepted = before.then(&cut, at(1));
         assert_eq!((&accepted.roster[&id("a")], &accepted.roster[&id("b")]), (&changed("a"), &row("b")));
         assert_eq!(accepted.then(&cut, at(11)).roster[&id("b")], changed("b"), "it was no cut");
-        let new = Loaded { good: vec![row("a"), row("new")], ..file(&[]) };
+        let new = Loaded { good: vec![row("a"), row("new")], cut: vec![id("new")], ..file(&[]) };
         assert_eq!(ids(&before.then(&new, at(1))), ["a", "b", "c"]);
+        assert_eq!(ids(&before.then(&new, at(1)).then(&new, at(11))), ["a", "new"]);
+    }
+
+    #[test]
+    fn of_several_files_the_last_row_of_the_one_that_was_cut_is_held_also_where_no_row_is_missing() {
+        let changed = |id: &str, name: &str| Arc::new(ApiConfig { name: name.into(), ..(*row(id)).clone() });
+        let before = Accepted::default().then(&file(&["x", "y", "b"]), at(0));
+        // The first file was cut in the middle of y; b, of another one, was edited.
+        let reads = |y: &Arc<ApiConfig>, cut: &[ApiId]| Loaded {
+            good: vec![row("x"), Arc::clone(y), changed("b", "edited")],
+            cut: cut.to_vec(),
+            ..file(&[])
+        };
+        let y = [id("y")];
+        let cut = before.then(&reads(&changed("y", "cut"), &y), at(1));
+        assert_eq!((&cut.roster[&y[0]], &cut.roster[&id("b")]), (&row("y"), &changed("b", "edited")));
+        assert!(cut.missing.is_empty() && !cut.is_look_due(at(10)) && cut.is_look_due(at(11)));
+        let whole = cut.then(&reads(&changed("y", "whole"), &[]), at(2));
+        assert_eq!((&whole.roster[&y[0]], whole.held.len()), (&changed("y", "whole"), 0));
+        let another = cut.then(&reads(&changed("y", "less cut"), &y), at(11));
+        assert_eq!((&another.roster[&y[0]], another.is_look_due(at(20))), (&row("y"), false), "it is written on");
+        let mut unreadable = cut.clone();
+        unreadable.cannot_be_read();
+        assert_eq!(unreadable.then(&reads(&changed("y", "cut"), &y), at(11)).roster[&y[0]], row("y"));
+        assert_eq!(
+            cut.then(&reads(&changed("y", "cut"), &y), at(11)).roster[&y[0]],
+            changed("y", "cut"),
+            "it was none"
+        );
+    }
+
+    #[test]
+    fn the_last_row_of_all_that_is_said_to_be_gone_is_looked_for_once_more() {
+        let mut rows = Accepted::default().then(&table(&["a", "b"]), at(0));
+        rows.set(&id("a"), None, at(1));
+        rows.set(&id("b"), None, at(2));
+        rows.set(&id("none"), None, at(2));
+        assert_eq!((ids(&rows), rows.is_look_due(at(11)), rows.is_look_due(at(12))), (vec!["b"], false, true));
+        assert_eq!(ids(&rows.then(&table(&[]), at(12))), [""; 0]);
+        rows.set(&id("b"), Some(&row("b")), at(5));
+        assert!(!rows.is_look_due(at(99)), "it is there again");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::source::{ReadMode, ReadResult, Source, read, read_some, revision};
 use crate::lease_holder::Sight;
-use crate::ports::{ConfigSource, LoadedConfigs};
+use crate::ports::ConfigSource;
 use crate::state_keeper::ApplyConfigs;
 
 /// How often sources are asked whether they changed, where that is cheap to tell.
@@ -393,11 +393,11 @@ impl Supervisor {
             async move { futures_util::future::join_all(ports.iter().map(|port| read_some(port, &wanted))).await };
         ctx.spawn(reading.into_actor(self).map(move |read, supervisor, ctx| {
             supervisor.configs.asking = false;
-            let read: Option<Vec<LoadedConfigs>> = read.into_iter().collect();
-            let Some(read) = read else { return supervisor.reload(ctx) };
+            let Some(read) = read.into_iter().collect::<Option<Vec<_>>>() else { return supervisor.reload(ctx) };
             supervisor.configs.known_revision = all.revision;
+            let now = supervisor.uptime();
             for (source, configs) in supervisor.configs.sources.iter_mut().zip(&read) {
-                source.accept_some(&ids, configs);
+                source.accept_some(&ids, configs, now);
             }
             supervisor.configs.apply_when_up = true;
             supervisor.apply_configs(ctx);

@@ -177,11 +177,12 @@ impl Source {
         self.is_fresh = configs.is_fresh;
         self.accepted = self.accepted.then(&self.loaded(&configs), now);
         let (kept, missing) = (self.accepted.kept_for_emptiness, self.accepted.missing.len());
+        let held: Vec<ApiId> = self.accepted.held.keys().cloned().collect();
         self.refused_ids =
             configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
         let issues = || configs.refused.iter().flat_map(|row| &row.issues);
         let texts = issues().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>();
-        self.say(&(kept, missing, texts), || {
+        self.say(&(kept, missing, &held, texts), || {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
             }
@@ -193,6 +194,15 @@ impl Source {
                     "rows are missing; they run on, and count as removed if they are still missing in {seconds} s"
                 );
             }
+            for api_id in held.iter().take(SAID_MAX) {
+                let seconds = BELIEVED_AFTER.as_secs();
+                tracing::warn!(
+                    source = name,
+                    %api_id,
+                    "a file is shorter than it was, and its last row another: as before it runs on, and counts as changed if it \
+                     still reads the same in {seconds} s"
+                );
+            }
             for line in lines(issues()) {
                 tracing::error!(source = name, "{line}");
             }
@@ -200,13 +210,13 @@ impl Source {
     }
 
     /// Takes what a reading of these APIs alone gave.
-    pub(super) fn accept_some(&mut self, ids: &[ApiId], configs: &LoadedConfigs) {
+    pub(super) fn accept_some(&mut self, ids: &[ApiId], configs: &LoadedConfigs, now: Duration) {
         let name = self.port.name();
         for api_id in ids {
             let good = configs.good.iter().find(|config| config.api_id == *api_id);
             let is_refused = configs.refused.iter().any(|row| row.api_id.as_ref() == Some(api_id));
             if good.is_some() || !is_refused {
-                self.accepted.set(api_id, good); // of what is refused, the last good version runs on
+                self.accepted.set(api_id, good, now); // of what is refused, the last good version runs on
             }
         }
         for line in lines(configs.refused.iter().flat_map(|row| &row.issues)) {
@@ -229,6 +239,7 @@ impl Source {
             without_id: configs.refused.len() - refused.len(),
             refused,
             may_be_cut: self.port.may_be_cut(),
+            cut: configs.cut.clone(),
         }
     }
 

@@ -257,6 +257,14 @@ fn a_record_that_was_restored_from_a_backup_is_overwritten_by_what_its_owner_kno
     });
 }
 
+async fn say_changed(leases: &MemoryLeases, ids: &[&str]) {
+    let mut assignment = leases.assignment().unwrap();
+    let over = assignment.version;
+    assignment.version += 1;
+    assignment.say(Notice::ConfigsChanged(Some(ids.iter().map(|id| ApiId::parse(id).unwrap()).collect())));
+    leases.line().put(LeaseRecord::Assignment(Box::new(assignment)), over).await.unwrap();
+}
+
 #[test]
 fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds() {
     in_virtual_time(async {
@@ -274,13 +282,7 @@ fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds
         let mut rows: Vec<_> = names(21).iter().map(|id| crate::testkit::api(id, 10)).collect();
         rows.remove(3);
         world.configs.set(rows);
-        // As whoever edits the table does.
-        let (gone, new) = (ApiId::parse("api-3").unwrap(), ApiId::parse("api-20").unwrap());
-        let mut assignment = leases.assignment().unwrap();
-        assignment.version += 1;
-        assignment.say(Notice::ConfigsChanged(Some(vec![gone, new])));
-        let expected_version = assignment.version - 1;
-        leases.line().put(LeaseRecord::Assignment(Box::new(assignment)), expected_version).await.unwrap();
+        say_changed(&leases, &["api-3", "api-20"]).await;
         let probed = world.targets.probed("api-3").len();
         seconds(5).await;
         assert_eq!(workers[0].probers() + workers[1].probers(), 20);
@@ -288,6 +290,23 @@ fn the_rows_are_read_once_for_all_and_a_change_reaches_the_others_within_seconds
         seconds(30).await;
         assert!(world.targets.probed("api-3").len() <= probed + 1);
         assert!(world.configs.reads().1 >= 2, "each reads what changed");
+    });
+}
+
+#[test]
+fn the_last_row_of_all_is_given_up_by_each_worker_soon_after_it_is_removed() {
+    in_virtual_time(async {
+        let (world, leases) = (world_of(1), MemoryLeases::default());
+        world.configs.share();
+        let a = world.start_worker("a", &leases.line(), options()).await;
+        let b = world.start_worker("b", &leases.line(), options()).await;
+        seconds(120).await;
+        world.configs.set(vec![]);
+        say_changed(&leases, &["api-0"]).await;
+        seconds(8).await;
+        assert_eq!(a.probers() + b.probers(), 1, "it may come back");
+        seconds(20).await;
+        assert_eq!(a.probers() + b.probers(), 0);
     });
 }
 

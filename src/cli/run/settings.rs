@@ -3,9 +3,14 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use api_health_actors::supervisor::LOAD_TIMEOUT;
+use api_health_core::ConfigIssue;
 use serde_json::Value;
+use tokio::sync::Mutex;
 
+use crate::configs::values::ValueFault;
 use crate::environment;
 use crate::settings::{LoadedSettings, load, show};
 use crate::telemetry;
@@ -18,6 +23,8 @@ pub(super) struct InForce {
     loaded: RefCell<LoadedSettings>,
     /// What `--settings` named.
     named: Option<PathBuf>,
+    /// Locked by the one thread that reads them: a disk that hangs costs no more, however often it is asked for.
+    reading: Arc<Mutex<()>>,
 }
 
 /// One setting that is written otherwise than it is in force.
@@ -29,7 +36,7 @@ struct Difference {
 
 impl InForce {
     pub(super) fn new(loaded: LoadedSettings, named: Option<&Path>) -> Self {
-        Self { loaded: RefCell::new(loaded), named: named.map(Path::to_owned) }
+        Self { loaded: RefCell::new(loaded), named: named.map(Path::to_owned), reading: Arc::default() }
     }
 
     /// As `settings show --json` prints them.
@@ -38,8 +45,8 @@ impl InForce {
     }
 
     /// Reads them again, takes over what can be, and says of the rest what has to be done.
-    pub(super) fn read_again(&self) {
-        let written = match load::load(self.named.as_deref(), Path::new(""), &environment::get) {
+    pub(super) async fn read_again(&self) {
+        let written = match self.read().await {
             Ok(written) => written,
             Err(issues) => {
                 for issue in &issues {
@@ -64,6 +71,26 @@ impl InForce {
             let words = words.join("; ");
             tracing::warn!("settings were changed that take effect when api-health is started again: {words}");
         }
+    }
+
+    /// As they are written now. The main thread does not wait for a disk.
+    async fn read(&self) -> Result<LoadedSettings, Vec<ConfigIssue>> {
+        let (named, reading) = (self.named.clone(), Arc::clone(&self.reading));
+        let read = async {
+            let alone = reading.lock_owned().await;
+            let read = move || {
+                let _alone = alone;
+                load::load_again(named.as_deref(), Path::new(""), &environment::get)
+            };
+            tokio::task::spawn_blocking(read).await.map_err(|_| "was cut short".to_owned())
+        };
+        let in_time = tokio::time::timeout(LOAD_TIMEOUT, read).await;
+        let late = |_| Err(format!("does not answer within {} s", LOAD_TIMEOUT.as_secs()));
+        in_time.unwrap_or_else(late).unwrap_or_else(|why| {
+            let file = self.loaded.borrow().file.clone().unwrap_or_else(|| load::FILE_NAME.into());
+            let location = file.display().to_string();
+            Err(vec![ValueFault::new("reading it", why, "SIGHUP again when its disk answers").at(location)])
+        })
     }
 }
 

@@ -47,9 +47,9 @@ impl Oracle<'_> {
             };
             // A schedule with long gaps may not have come due often enough, since faults were over, to show that a prober is well.
             let quiet_at = self.now.at.saturating_sub(QUIET);
-            let ended = api_id.probed().and_then(|api_id| self.ended.get(&api_id));
-            let is_too_soon =
-                ended.is_some_and(|all| all.iter().filter(|at| **at >= quiet_at).count() < OUTCOMES_TO_BE_WELL);
+            let is_too_soon = api_id.probed().and_then(|api_id| self.apis.get(&api_id)).is_some_and(|one| {
+                one.cadence.probes_due(quiet_at, self.now).is_some_and(|due| due < OUTCOMES_TO_BE_WELL)
+            });
             if !is_too_soon && told.iter().any(|told| told.last().is_some_and(is_open)) {
                 return Err(self.violation(
                     "the last told is true",
