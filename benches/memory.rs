@@ -101,6 +101,7 @@ fn daemon(target: &mut Target, n: usize, interval_seconds: u64, minutes: u64, wa
     let (mut asked, mut requests) = (vec![0_u32; n], 0);
     let samples = minutes * 60 / SAMPLE_SECONDS;
     for _ in 0..samples {
+        #[expect(clippy::disallowed_methods, reason = "no actor lives in this process")]
         std::thread::sleep(Duration::from_secs(SAMPLE_SECONDS));
         curve.push(nanos(process::resources(&pid).resident_bytes) / 1e6);
         for (_, api) in target.take().requests {

@@ -109,7 +109,7 @@ impl StateKeeper {
                         keeper.tools.stats.alert_delivered();
                     }
                     keeper.apply(ctx, |core, now| {
-                        core.on_delivery_result(&api_id, &channel, &alert, unstored, came, now)
+                        core.on_delivery_result(&api_id, &channel, &alert, unstored, came, now);
                     });
                 }));
             }

@@ -175,7 +175,7 @@ impl Keeper {
                 self.ledger.queue_if_dirty(api_id, now.uptime, self.flushing);
             }
             ConflictResolution::HigherEpoch => {
-                self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found })
+                self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found });
             }
             ConflictResolution::OldCopy => {
                 if let Some(lines_left_out) = self.throttles.old_copy.allow(now.uptime) {
