@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 fn script(path: &Path, text: &str) {
     fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -28,29 +27,21 @@ fn a_test_binary_that_cannot_start_or_leaves_a_process_behind_holds_up_nobody() 
         &at("leaves"),
         &format!("sleep 600 &\necho $! > {}\necho 'test result: ok. 1 passed'", at("left").display()),
     );
-    let mut run = Command::new(super::root().join("tests/setup/run"))
+    let status = Command::new("timeout")
+        .arg("60")
+        .arg(super::root().join("tests/setup/run"))
         .arg("--quick")
         .env("CARGO", at("cargo"))
         .stdout(File::create(at("stdout")).unwrap())
         .stderr(File::create(at("stderr")).unwrap())
         .stdin(Stdio::null())
-        .spawn()
+        .status()
         .unwrap();
-    let began = Instant::now();
-    let mut status = None;
-    while status.is_none() && began.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(50));
-        status = run.try_wait().unwrap();
-    }
-    if status.is_none() {
-        run.kill().unwrap();
-        run.wait().unwrap();
-    }
     if let Ok(left) = fs::read_to_string(at("left")) {
         Command::new("kill").arg(left.trim()).status().unwrap();
     }
     let text = |name: &str| fs::read_to_string(at(name)).unwrap();
-    assert_eq!(status.and_then(|status| status.code()), Some(101), "{}{}", text("stdout"), text("stderr"));
+    assert_eq!(status.code(), Some(101), "{}{}", text("stdout"), text("stderr"));
     assert!(text("stderr").contains("failed: gone;"), "{}", text("stderr"));
     assert!(
         text("stdout").contains("gone, 0 s\ncannot be run: ") && text("stdout").contains("ok. 1 passed"),
