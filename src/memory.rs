@@ -1,5 +1,5 @@
 //! What the C library's allocator does with memory that is free. By itself it keeps an arena for each thread, and what a burst
-//! needed once (the rows of a file, a first round): with 100,000 APIs a fifth of the process.
+//! needed once: the rows of a file, a first round.
 
 use std::time::Duration;
 
