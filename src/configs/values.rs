@@ -1,5 +1,7 @@
 //! Reading one value that a person wrote: as a number, a text, a yes or no, or as a fault in that person's terms.
 
+use std::borrow::Cow;
+
 use api_health_core::ConfigIssue;
 use serde_json::Value;
 
@@ -29,11 +31,26 @@ impl ValueFault {
     }
 }
 
-/// `text` in quotes, its control characters escaped, cut after 60 characters. Not for what may be a secret.
+/// `text` in quotes, its control characters escaped, cut after 60 characters. Not for what may be a secret; of a URL in a place
+/// where none belongs, the user name and password are left out.
 pub fn quote(text: &str) -> String {
+    let text = without_user(text);
     match text.char_indices().nth(QUOTED_CHARS_MAX) {
         Some((cut, _)) => format!("{:?}…", &text[..cut]),
         None => format!("{text:?}"),
+    }
+}
+
+fn without_user(text: &str) -> Cow<'_, str> {
+    let Some(host) = text.find("://").map(|at| at + "://".len()) else { return Cow::Borrowed(text) };
+    let (before, rest) = text.split_at(host);
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match authority.rfind('@') {
+        Some(at) => Cow::Owned(format!("{before}…{}", without_user(&rest[at..]))),
+        None => match without_user(rest) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(rest) => Cow::Owned(format!("{before}{rest}")),
+        },
     }
 }
 
@@ -201,5 +218,15 @@ mod tests {
     fn a_long_value_is_cut() {
         assert_eq!(quote(&"ü".repeat(61)), format!("\"{}\"…", "ü".repeat(60)));
         assert_eq!(quote("say \"hi\""), r#""say \"hi\"""#);
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_quoted_wherever_it_was_written() {
+        assert_eq!(quote("https://me:hunter2@shop.test/"), "\"https://…@shop.test/\"");
+        assert_eq!(
+            quote("x http://shop.test/a@b https://me:hunter2@c.test"),
+            "\"x http://shop.test/a@b https://…@c.test\""
+        );
+        assert_eq!(quote("a@b://c"), "\"a@b://c\"");
     }
 }
