@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use api_health_core::ApiConfig;
+use api_health_core::load::HELD_UP_MIN;
 use api_health_core::schedule::{Moment, SLOT_QUANTUM, Slot};
 
 /// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
@@ -11,7 +12,7 @@ const FIRST_PROBES_PER_SECOND: u32 = 1_000;
 
 /// How the first probes of many APIs are spread over time.
 pub(super) struct StartupSpread {
-    /// Whoever comes due more often than this comes first at its own slot, and no later: slots are spread already.
+    /// Whoever comes due at least this often comes first at its own slot, and no later: slots are spread already.
     own_slot_below: Duration,
     /// The others come in this, each at a place of its own.
     window: Duration,
@@ -25,20 +26,24 @@ impl StartupSpread {
         };
         let gaps: Vec<Duration> = gaps.collect();
         let own_slot_below = window_for(gaps.len());
-        Self { own_slot_below, window: window_for(gaps.iter().filter(|gap| **gap >= own_slot_below).count()) }
+        Self { own_slot_below, window: window_for(gaps.iter().filter(|gap| **gap > own_slot_below).count()) }
     }
 
     pub(super) fn wait(&self, api: &ApiConfig, slot: Slot, now: Moment) -> Duration {
-        if api.schedule.shortest_gap_from(now) < self.own_slot_below
-            && let Some(due) = api.schedule.next_due(slot, now)
-            // A cron expression may come due each minute, and only from tomorrow on.
-            && due.wait(now) <= self.own_slot_below
-        {
-            return due.wait(now);
-        }
+        let own_slot = api.schedule.next_due(slot, now).map(|due| due.wait(now));
         let quanta = self.window.as_millis() / SLOT_QUANTUM.as_millis();
-        let chosen = (u128::from(api.api_id.stable_hash()) * quanta) >> 64;
-        SLOT_QUANTUM * u32::try_from(chosen).unwrap_or(0)
+        // Other bits than those that choose the slot: the two have nothing to do with each other.
+        let chosen = (u128::from(api.api_id.stable_hash().reverse_bits()) * quanta) >> 64;
+        let place = SLOT_QUANTUM * u32::try_from(chosen).unwrap_or(0);
+        match own_slot {
+            // A cron expression may come due each minute, and only from tomorrow on.
+            Some(wait) if api.schedule.shortest_gap_from(now) <= self.own_slot_below && wait <= self.own_slot_below => {
+                wait
+            }
+            // A tick that comes while the first probe runs would be missed.
+            Some(wait) if wait.abs_diff(place) < HELD_UP_MIN => wait,
+            _ => place,
+        }
     }
 }
 
@@ -82,7 +87,7 @@ mod tests {
             [(1_000, 10, 1), (10_000, 60, 10), (100_000, 60, 60), (100_000, 10, 10), (100_000, 300, 100)]
         {
             let waits = waits(&each(interval, n));
-            assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(within)), "{n} each {interval} s");
+            assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(within + 1)), "{n} each {interval} s");
             let busiest = busiest_over_mean(&waits);
             assert!(busiest <= 1.5, "{n} each {interval} s: {busiest}");
         }
@@ -94,7 +99,7 @@ mod tests {
         apis.extend(each(3_600, 50_000));
         let waits = waits(&apis);
         assert!(waits[..50_000].iter().all(|wait| *wait <= Duration::from_secs(10)));
-        assert!(waits[50_000..].iter().all(|wait| *wait < Duration::from_secs(50)));
+        assert!(waits[50_000..].iter().all(|wait| *wait < Duration::from_secs(51)));
     }
 
     #[test]
