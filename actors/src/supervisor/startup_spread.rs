@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use api_health_core::ApiConfig;
-use api_health_core::load::HELD_UP_MIN;
 use api_health_core::schedule::{Moment, SLOT_QUANTUM, Slot};
 
 /// First probes in one second: a start of ten thousand APIs takes ten seconds, and a small machine survives it.
 const FIRST_PROBES_PER_SECOND: u32 = 1_000;
+
+/// A tick that is as near as this to the first probe is the first probe: most are over within it.
+const TICK_NEAR: Duration = Duration::from_millis(100);
 
 /// How the first probes of many APIs are spread over time.
 pub(super) struct StartupSpread {
@@ -41,7 +43,7 @@ impl StartupSpread {
                 wait
             }
             // A tick that comes while the first probe runs would be missed.
-            Some(wait) if wait.abs_diff(place) < HELD_UP_MIN => wait,
+            Some(wait) if wait.abs_diff(place) < TICK_NEAR => wait,
             _ => place,
         }
     }
