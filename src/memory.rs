@@ -26,7 +26,7 @@ pub fn limit_arenas() {
 /// Gives the pages that are free back to the system.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "the C library has no safe form of it")]
-pub fn give_back() {
+fn give_back() {
     // SAFETY: it may be called at any time from any thread; it touches nothing that is in use.
     unsafe { libc::malloc_trim(0) };
 }
@@ -37,4 +37,4 @@ pub fn limit_arenas() {}
 
 /// Another C library sees to it by itself.
 #[cfg(not(target_env = "gnu"))]
-pub fn give_back() {}
+fn give_back() {}
