@@ -1,0 +1,55 @@
+//! What other clients put up with: an API that they are served by is not down.
+
+use crate::play::{End, Step, by_request, bytes, http};
+use crate::scenario::Needs;
+use crate::world::World;
+
+use super::fine;
+
+const LEGAL: &[Needs] = &[Needs::Legal];
+
+pub(super) fn add(world: &mut World) {
+    let ok = |headers: &[u8]| {
+        let parts: [&[u8]; 3] = [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n", headers, b"\r\nhi"];
+        bytes(parts.concat(), End::Hold)
+    };
+    for (name, headers) in [
+        ("a folded header", &b"x-note: one\r\n two\r\n"[..]),
+        ("a control character in a cookie", b"set-cookie: a=\x01b\r\n"),
+    ] {
+        let odd = fine(world, name, "", ok(headers));
+        world.add(odd.needs(LEGAL));
+    }
+    for (name, headers) in
+        [("odd bytes in a header", &b"x-note: \xfc\xff\r\n"[..]), ("an empty header", b"x-note:\r\n")]
+    {
+        let odd = fine(world, name, "", ok(headers));
+        world.add(odd);
+    }
+    let latin_1 = |head: &str| {
+        let answer: &[u8] = if head.starts_with("GET /caf%E9 ") {
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+        } else {
+            b"HTTP/1.1 301 Moved\r\nlocation: /caf\xe9\r\ncontent-length: 0\r\n\r\n"
+        };
+        vec![Step::Send(answer.to_vec())]
+    };
+    let odd = fine(world, "a location in Latin-1", "max_redirects = 1", by_request(latin_1, End::Hold));
+    world.add(odd.needs(LEGAL));
+    let cookie = |head: &str| {
+        let answer = if head.to_ascii_lowercase().contains("cookie: seen=1") {
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+        } else if head.starts_with("GET / ") {
+            "HTTP/1.1 302 Found\r\nset-cookie: seen=1; Path=/\r\nlocation: /in\r\ncontent-length: 0\r\n\r\n"
+        } else {
+            "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"
+        };
+        vec![Step::Send(answer.into())]
+    };
+    let odd = fine(world, "a cookie that the next page wants", "max_redirects = 1", by_request(cookie, End::Hold));
+    world.add(odd.needs(LEGAL));
+    let odd = fine(world, "status 999 where it is expected", "expected_status = \"200,999\"", http("999 Odd", ""));
+    world.add(odd.needs(LEGAL));
+    let odd = fine(world, "line feeds alone", "", bytes("HTTP/1.1 200 OK\ncontent-length: 2\n\nhi", End::Hold));
+    world.add(odd);
+}

@@ -1,0 +1,67 @@
+//! Names: what the name server says of one of them while all others are answered, so that the fault is that name's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::far::{Switch, Target};
+use crate::name_server::{NO_ERROR, NXDOMAIN, REFUSED, SERVFAIL, Said};
+use crate::play::well;
+use crate::scenario::{Needs, Scenario, Story, id, outage, untold};
+use crate::world::{FAR, FAR_TOO, World};
+
+const NOT_FOUND: &[&str] = &["not found", "no address"];
+const FAILED: &[&str] = &["looked up", "looking up"];
+
+pub(super) fn add(world: &mut World) {
+    let target = world.far.target_at(FAR.into(), well().serve());
+    let none: &[Needs] = &[];
+    for (name, bad, words) in [
+        ("a name that does not exist", Said::Code(NXDOMAIN), NOT_FOUND),
+        ("a name without an address", Said::Code(NO_ERROR), NOT_FOUND),
+        ("a name that gets SERVFAIL", Said::Code(SERVFAIL), FAILED),
+        ("a name that gets REFUSED", Said::Code(REFUSED), FAILED),
+        ("a name that gets no answer", Said::Silence, FAILED),
+        ("a name that gets garbage", Said::Garbage, FAILED),
+        ("a name that is cut, and nothing over TCP", Said::Cut(Vec::new()), FAILED),
+        ("a name with a wrong address", Said::Addresses(vec![FAR_TOO[0].into()]), &["refused"]),
+        (
+            "a name that leads to the metadata service",
+            Said::Addresses(vec![[169, 254, 169, 254].into()]),
+            &["169.254.169.254"],
+        ),
+        ("a name that leads to link-local IPv6", Said::Addresses(vec!["fe80::1".parse().unwrap()]), &["fe80::1"]),
+    ] {
+        let scenario = of_name(world, &target, name, bad, |switch| Box::new(outage(switch, words)));
+        world.add(scenario);
+    }
+    let far: IpAddr = FAR.into();
+    for (name, odd, needs) in [
+        ("a name that is answered late", Said::Late(Duration::from_millis(400), vec![far]), none),
+        ("a name that is cut, and whole over TCP", Said::Cut(vec![far]), none),
+        (
+            "a good address and a stray link-local one",
+            Said::Addresses(vec!["fe80::1".parse().unwrap(), far]),
+            &[Needs::Resolver],
+        ),
+        ("a good address and a dead one of IPv6", Said::Addresses(vec!["fd88:1::1".parse().unwrap(), far]), none),
+    ] {
+        let scenario = of_name(world, &target, name, odd, |switch| Box::new(untold(switch)));
+        world.add(scenario.needs(needs));
+    }
+}
+
+fn of_name(
+    world: &World,
+    target: &Target,
+    name: &str,
+    said: Said,
+    story: impl FnOnce(Switch) -> Box<dyn FnOnce(String) -> Story>,
+) -> Scenario {
+    let host = world.name(&id(name), &[FAR.into()]);
+    let (names, looked_up) = (world.names.clone(), host.clone());
+    let switch: Switch = Arc::new(move |on| {
+        names.set(&looked_up, if on { said.clone() } else { Said::Addresses(vec![FAR.into()]) });
+    });
+    Scenario::of_one(name, &format!("http://{host}:{}/", target.port), "", story(switch))
+}

@@ -1,0 +1,63 @@
+//! The house: many APIs that one daemon watches over a good network, each with a fault of its own.
+
+mod answers;
+mod connections;
+mod handshakes;
+mod legal;
+mod lookups;
+mod patience;
+mod rhythm;
+
+use crate::far::Switch;
+use crate::play::{Act, Play, well};
+use crate::scenario::{Scenario, Story, outage, untold};
+use crate::world::{FAR, World};
+
+pub fn world() -> World {
+    let mut world = World::new("house");
+    world.far.net.set("ipv4/ip_forward", "1");
+    world.far.net.set("ipv6/conf/all/forwarding", "1");
+    // What a router says is said to everybody who asks, not once in a second.
+    world.far.net.set("ipv4/icmp_ratelimit", "0");
+    world.far.net.set("ipv6/icmp/ratelimit", "0");
+    for add in [answers::add, connections::add, handshakes::add, legal::add, lookups::add, patience::add, rhythm::add] {
+        add(&mut world);
+    }
+    world
+}
+
+/// A server that is well, and does `bad` while the fault is on.
+fn server(world: &World, bad: Act) -> (String, Switch) {
+    let target = world.far.target(well().serve());
+    (format!("http://{FAR}:{}/", target.port), target.switch(well().serve(), bad.serve()))
+}
+
+/// An outage of a server that does `bad`.
+fn down(world: &mut World, name: &str, bad: Act, words: &'static [&'static str]) {
+    down_with(world, name, "", bad, words);
+}
+
+/// The same, with more fields of the row.
+fn down_with(world: &mut World, name: &str, fields: &str, bad: Act, words: &'static [&'static str]) {
+    let (url, switch) = server(world, bad);
+    world.add(Scenario::of_one(name, &url, fields, outage(switch, words)));
+}
+
+/// Nothing is told of a server that does `odd`.
+fn fine(world: &World, name: &str, fields: &str, odd: Act) -> Scenario {
+    let (url, switch) = server(world, odd);
+    Scenario::of_one(name, &url, fields, untold(switch))
+}
+
+/// A server that changes what it plays for a story of its own.
+fn told(
+    world: &mut World,
+    name: &str,
+    good: &Play,
+    bad: Play,
+    story: impl FnOnce(Switch) -> Box<dyn FnOnce(String) -> Story>,
+) {
+    let target = world.far.target(good.clone());
+    let url = format!("http://{FAR}:{}/", target.port);
+    world.add(Scenario::of_one(name, &url, "", story(target.switch(good.clone(), bad))));
+}

@@ -1,0 +1,223 @@
+//! A name server of the harness's own, over UDP and TCP: each name is answered as the scenario says.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::watch;
+
+use crate::far::Far;
+
+pub const NO_ERROR: u8 = 0;
+pub const SERVFAIL: u8 = 2;
+pub const NXDOMAIN: u8 = 3;
+pub const REFUSED: u8 = 5;
+
+/// How a name is answered.
+#[derive(Clone, Debug)]
+pub enum Said {
+    /// With those of its addresses that are asked for.
+    Addresses(Vec<IpAddr>),
+    /// With the same, after a while.
+    Late(Duration, Vec<IpAddr>),
+    /// With an answer that is cut, so that the client asks again over TCP, where it gets these; of none, nothing.
+    Cut(Vec<IpAddr>),
+    /// With a code and no record.
+    Code(u8),
+    /// With bytes that are no answer.
+    Garbage,
+    /// Not at all.
+    Silence,
+}
+
+/// What becomes of the whole server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Alive,
+    /// It takes questions and answers none.
+    Silent,
+    /// Nothing listens on its port.
+    Gone,
+    /// It answers every question with SERVFAIL, as one does whose own upstream is dead.
+    Failing,
+}
+
+/// The names, and how each is answered. What is not in it does not exist.
+#[derive(Clone, Default)]
+pub struct Names(Arc<Mutex<HashMap<String, Said>>>);
+
+impl Names {
+    pub fn set(&self, name: &str, said: Said) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_ascii_lowercase(), said);
+    }
+
+    fn of(&self, name: &str) -> Said {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The root, which whoever wants to know whether a server lives may ask for.
+        let otherwise = if name.is_empty() { NO_ERROR } else { NXDOMAIN };
+        names.get(&name.to_ascii_lowercase()).cloned().unwrap_or(Said::Code(otherwise))
+    }
+}
+
+/// A server on port 53 of an address of the far side.
+pub struct NameServer {
+    health: watch::Sender<Health>,
+}
+
+impl NameServer {
+    pub fn start(far: &Far, address: IpAddr, names: Names) -> Self {
+        let (health, watched) = watch::channel(Health::Alive);
+        far.spawn(keep(SocketAddr::new(address, 53), names, watched));
+        Self { health }
+    }
+
+    pub fn set(&self, health: Health) {
+        self.health.send_replace(health);
+    }
+
+    pub fn handle(&self) -> watch::Sender<Health> {
+        self.health.clone()
+    }
+}
+
+async fn keep(address: SocketAddr, names: Names, mut watched: watch::Receiver<Health>) {
+    loop {
+        let health = *watched.borrow_and_update();
+        let changed = if health == Health::Gone {
+            watched.changed().await
+        } else {
+            tokio::select! {
+                changed = watched.changed() => changed,
+                () = serve(address, &names, health) => return,
+            }
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+async fn serve(address: SocketAddr, names: &Names, health: Health) {
+    let udp = Arc::new(UdpSocket::bind(address).await.unwrap());
+    let tcp = listen(address);
+    let mut asked = tokio::task::JoinSet::new();
+    let mut buffer = [0; 1_500];
+    loop {
+        tokio::select! {
+            came = udp.recv_from(&mut buffer) => if let Ok((count, from)) = came {
+                let (question, names, udp) = (buffer[..count].to_vec(), names.clone(), Arc::clone(&udp));
+                asked.spawn(async move {
+                    if let Some(answer) = answer(&question, &names, health, false).await {
+                        let _ = udp.send_to(&answer, from).await;
+                    }
+                });
+            },
+            came = tcp.accept() => if let Ok((stream, _)) = came {
+                let names = names.clone();
+                asked.spawn(async move { drop(over_tcp(stream, &names, health).await) });
+            },
+            Some(_) = asked.join_next() => {}
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> TcpListener {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket.listen(64).unwrap()
+}
+
+async fn over_tcp(mut stream: TcpStream, names: &Names, health: Health) -> std::io::Result<()> {
+    loop {
+        let length = stream.read_u16().await?;
+        let mut question = vec![0; usize::from(length)];
+        stream.read_exact(&mut question).await?;
+        let Some(answer) = answer(&question, names, health, true).await else { std::future::pending().await };
+        stream.write_u16(u16::try_from(answer.len()).unwrap()).await?;
+        stream.write_all(&answer).await?;
+    }
+}
+
+/// What is answered; nothing where it is silent.
+async fn answer(message: &[u8], names: &Names, health: Health, over_tcp: bool) -> Option<Vec<u8>> {
+    let question = Question::read(message)?;
+    let said = match health {
+        Health::Failing => Said::Code(SERVFAIL),
+        Health::Silent => return None,
+        Health::Alive | Health::Gone => names.of(&question.name),
+    };
+    Some(match said {
+        Said::Addresses(addresses) => question.answered(&addresses),
+        Said::Late(after, addresses) => {
+            tokio::time::sleep(after).await;
+            question.answered(&addresses)
+        }
+        Said::Cut(_) if !over_tcp => question.with(NO_ERROR, true, &[]),
+        Said::Cut(addresses) if addresses.is_empty() => return None,
+        Said::Cut(addresses) => question.answered(&addresses),
+        Said::Code(code) => question.with(code, false, &[]),
+        Said::Garbage => b"this is no answer".to_vec(),
+        Said::Silence => return None,
+    })
+}
+
+struct Question {
+    id: [u8; 2],
+    name: String,
+    kind: u16,
+    /// As it stood in the message.
+    bytes: Vec<u8>,
+}
+
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+impl Question {
+    fn read(message: &[u8]) -> Option<Self> {
+        let mut at = 12;
+        let mut labels = Vec::new();
+        loop {
+            let length = usize::from(*message.get(at)?);
+            at += 1;
+            if length == 0 {
+                break;
+            }
+            labels.push(String::from_utf8_lossy(message.get(at..at + length)?).into_owned());
+            at += length;
+        }
+        let kind = u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]);
+        let bytes = message.get(12..at + 4)?.to_vec();
+        Some(Self { id: [message[0], message[1]], name: labels.join("."), kind, bytes })
+    }
+
+    fn answered(&self, addresses: &[IpAddr]) -> Vec<u8> {
+        let asked_for: Vec<IpAddr> =
+            addresses.iter().filter(|address| self.kind == if address.is_ipv4() { A } else { AAAA }).copied().collect();
+        self.with(NO_ERROR, false, &asked_for)
+    }
+
+    fn with(&self, code: u8, cut: bool, addresses: &[IpAddr]) -> Vec<u8> {
+        let mut message = self.id.to_vec();
+        message.extend([0x81 | if cut { 2 } else { 0 }, 0x80 | code]);
+        for count in [1, addresses.len(), 0, 0] {
+            message.extend(u16::try_from(count).unwrap().to_be_bytes());
+        }
+        message.extend(&self.bytes);
+        for address in addresses {
+            let bytes = match address {
+                IpAddr::V4(v4) => v4.octets().to_vec(),
+                IpAddr::V6(v6) => v6.octets().to_vec(),
+            };
+            message.extend([0xc0, 0x0c]); // the name of the question
+            message.extend(self.kind.to_be_bytes());
+            message.extend([0, 1, 0, 0, 0, 1]); // IN, for a second
+            message.extend(u16::try_from(bytes.len()).unwrap().to_be_bytes());
+            message.extend(bytes);
+        }
+        message
+    }
+}

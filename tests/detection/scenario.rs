@@ -1,0 +1,133 @@
+//! A scenario: the APIs that it is about, how its fault comes and goes, and what has to be told of it.
+
+use std::time::Duration;
+
+use crate::far::Switch;
+use crate::scorer::Due;
+use crate::sink::{Sink, now};
+
+/// How long a fault lasts of which nothing is to be told: longer than any bound here.
+const UNTOLD: Duration = Duration::from_secs(12);
+
+/// How long is waited for an alert before it counts as missed: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a scenario waits for that the program cannot do yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    /// A resolver that tells apart what went wrong.
+    Resolver,
+    /// Witnesses that tell our own network from theirs.
+    Witnesses,
+    /// Alerts about an API of which nothing can be told.
+    Unclear,
+    /// Servers that others can talk to.
+    Legal,
+}
+
+/// What a scenario can do and wait for.
+pub struct Stage<'a> {
+    pub sink: &'a Sink,
+    /// Sends a signal to the daemon.
+    pub signal: &'a (dyn Fn(rustix::process::Signal) + Sync),
+}
+
+impl Stage<'_> {
+    /// Waits until that was told of what happened at `since` or later.
+    pub fn until_told(&self, about: &str, kind: &str, since: i64) {
+        self.sink.wait_for(PATIENCE, |seen| seen.about == about && seen.kind == kind && seen.at >= since);
+    }
+
+    pub fn pass(&self, span: Duration) {
+        std::thread::sleep(span);
+    }
+}
+
+/// What happens, and what has to be told of it.
+pub type Story = Box<dyn FnOnce(&Stage<'_>) -> Vec<Due> + Send>;
+
+pub struct Scenario {
+    pub name: String,
+    pub needs: &'static [Needs],
+    /// The APIs that nobody else is about.
+    pub apis: Vec<String>,
+    /// Their rows, in TOML.
+    pub rows: String,
+    /// Its APIs are well at first, and it begins when that is known.
+    pub starts_up: bool,
+    pub story: Story,
+}
+
+impl Scenario {
+    pub fn empty() -> Self {
+        let story: Story = Box::new(|_| Vec::new());
+        Self { name: String::new(), needs: &[], apis: Vec::new(), rows: String::new(), starts_up: true, story }
+    }
+
+    pub fn needs(mut self, needs: &'static [Needs]) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    /// A scenario about one API; `fields` are more lines of its row.
+    pub fn of_one(name: &str, url: &str, fields: &str, story: impl FnOnce(String) -> Story) -> Self {
+        let api_id = id(name);
+        let (rows, story) = (row(&api_id, url, fields), story(api_id.clone()));
+        Self { name: name.to_owned(), apis: vec![api_id], rows, story, ..Self::empty() }
+    }
+}
+
+/// The key of the API of a scenario.
+pub fn id(name: &str) -> String {
+    let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    name.chars().map(word).collect::<String>().split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+pub fn row(api_id: &str, url: &str, fields: &str) -> String {
+    format!("[[api]]\napi_id = \"{api_id}\"\nurl = \"{url}\"\n{fields}\n")
+}
+
+/// The fault is turned on until it is told, and then off until that is told.
+pub fn outage(switch: Switch, words: &'static [&'static str]) -> impl FnOnce(String) -> Story {
+    outages(1, switch, words)
+}
+
+/// So many of them, one after the other.
+pub fn outages(times: usize, switch: Switch, words: &'static [&'static str]) -> impl FnOnce(String) -> Story {
+    move |api_id| {
+        Box::new(move |stage| {
+            let mut dues = Vec::new();
+            for _ in 0..times {
+                let began = now();
+                switch(true);
+                stage.until_told(&api_id, "down", began);
+                let ended = now();
+                switch(false);
+                stage.until_told(&api_id, "up", ended);
+                dues.extend([down(&api_id, words, began, ended), up(&api_id, words, ended)]);
+            }
+            dues
+        })
+    }
+}
+
+/// The fault is turned on for long, and nothing has to be told.
+pub fn untold(switch: Switch) -> impl FnOnce(String) -> Story {
+    |_| {
+        Box::new(move |stage| {
+            switch(true);
+            stage.pass(UNTOLD);
+            switch(false);
+            Vec::new()
+        })
+    }
+}
+
+pub fn down(about: &str, words: &'static [&'static str], since: i64, until: i64) -> Due {
+    Due { about: about.to_owned(), kind: "down", words, since, until: Some(until) }
+}
+
+/// The reason of a recovery is what had failed.
+pub fn up(about: &str, words: &'static [&'static str], since: i64) -> Due {
+    Due { about: about.to_owned(), kind: "up", words, since, until: None }
+}
