@@ -48,7 +48,7 @@ pub fn dead() -> World {
         ]
     });
     let name = "the channel is dead for 16 s".into();
-    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, is_bound: false, story, ..Scenario::empty() });
     world
 }
 
@@ -76,6 +76,6 @@ pub fn frozen() -> World {
         vec![down("lasting", STATUS, began, ended), up("lasting", STATUS, ended)]
     });
     let name = "the daemon is frozen for 8 s".into();
-    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, is_bound: false, story, ..Scenario::empty() });
     world
 }

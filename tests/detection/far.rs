@@ -60,9 +60,13 @@ impl Far {
 
     /// The same, on a port of one address.
     pub fn target_at(&self, address: IpAddr, play: Play) -> Target {
-        let port = self.next_port.fetch_add(1, Ordering::Relaxed);
-        let (change, watched) = watch::channel(play);
-        self.spawn(play::keep(SocketAddr::new(address, port), watched));
+        self.target_on(SocketAddr::new(address, self.next_port.fetch_add(1, Ordering::Relaxed)), play)
+    }
+
+    /// The same, on this port.
+    pub fn target_on(&self, address: SocketAddr, play: Play) -> Target {
+        let (port, (change, watched)) = (address.port(), watch::channel(play));
+        self.spawn(play::keep(address, watched));
         self.targets.lock().unwrap().push(change.clone());
         Target { port, change }
     }

@@ -45,14 +45,18 @@ use world::{Row, World};
 
 const ONLY: &str = "API_HEALTH_DETECTION_ONLY";
 
-/// Each is made on the thread that it is played on.
-const WORLDS: &[(&str, fn() -> World)] = &[
+/// Made on the thread that it is played on.
+type Make = fn() -> World;
+
+const WORLDS: &[(&str, Make)] = &[
     ("house", house::world),
     ("interface", network::interface_down),
     ("one", network::one),
     ("five", network::five),
     ("thousand", network::thousand),
     ("alone", network::five_alone),
+    ("both", network::both),
+    ("theirs", network::theirs),
     ("flapping", network::flapping),
     ("silent", resolver::silent),
     ("gone", resolver::gone),

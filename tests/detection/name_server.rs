@@ -101,8 +101,13 @@ async fn keep(address: SocketAddr, names: Names, mut watched: watch::Receiver<He
 }
 
 async fn serve(address: SocketAddr, names: &Names, health: Health) {
-    let udp = Arc::new(UdpSocket::bind(address).await.unwrap());
-    let tcp = listen(address);
+    // What served before may hold the port for a moment longer.
+    let (udp, tcp) = loop {
+        match (UdpSocket::bind(address).await, listen(address)) {
+            (Ok(udp), Ok(tcp)) => break (Arc::new(udp), tcp),
+            _ => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
     let mut asked = tokio::task::JoinSet::new();
     let mut buffer = [0; 1_500];
     loop {
@@ -124,11 +129,11 @@ async fn serve(address: SocketAddr, names: &Names, health: Health) {
     }
 }
 
-fn listen(address: SocketAddr) -> TcpListener {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(address).unwrap();
-    socket.listen(64).unwrap()
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(64)
 }
 
 async fn over_tcp(mut stream: TcpStream, names: &Names, health: Health) -> std::io::Result<()> {

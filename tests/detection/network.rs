@@ -63,6 +63,77 @@ pub fn flapping() -> World {
     world
 }
 
+/// Many APIs are swallowed on the way while one is answered: it is not our network.
+pub fn theirs() -> World {
+    let mut world = World::new("theirs");
+    let remote: Vec<String> = (1..=6).map(|n| format!("10.88.{n}.1")).collect();
+    for address in &remote {
+        world.far.net.ip(&format!("addr add {address}/32 dev lo"));
+    }
+    world.far.net.set("ipv4/ip_forward", "1");
+    let target = world.far.target(well().serve());
+    let apis: Vec<String> = (1..=6).map(|n| format!("behind-{n}")).collect();
+    let rows = |(id, address): (&String, &String)| row(id, &format!("http://{address}:{}/", target.port), "");
+    let rows = apis.iter().zip(&remote).map(rows).collect::<String>()
+        + &row("well", &format!("http://{FAR}:{}/", target.port), "");
+    let (net, ids) = (Arc::clone(&world.far.net), apis.clone());
+    let story: Story = Box::new(move |stage| {
+        let began = now();
+        for address in &remote {
+            net.ip(&format!("addr del {address}/32 dev lo"));
+            net.ip(&format!("route add blackhole {address}"));
+        }
+        ids.iter().for_each(|id| stage.until_told(id, "down", began));
+        let ended = now();
+        for address in &remote {
+            net.ip(&format!("route del blackhole {address}"));
+            net.ip(&format!("addr add {address}/32 dev lo"));
+        }
+        ids.iter().for_each(|id| stage.until_told(id, "up", ended));
+        let words = &["while connecting"];
+        ids.iter().flat_map(|id| [down(id, words, began, ended), up(id, words, ended)]).collect()
+    });
+    let name = "six networks are swallowed, and one API is well".into();
+    let apis = [apis, vec!["well".into()]].concat();
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
+    world
+}
+
+/// An API goes down while our network is lost: that is told when it can be known.
+pub fn both() -> World {
+    let mut world = World::new("both");
+    let (mut apis, mut rows) = apis(&world, 5);
+    let server = world.far.target(well().serve());
+    let bad = server.switch(well().serve(), crate::play::http("503 No", "").serve());
+    apis.push("goes".into());
+    rows += &row("goes", &format!("http://{FAR}:{}/", server.port), "");
+    let cable = cable(&world);
+    let story: Story = Box::new(move |stage| {
+        let began = now();
+        cable(true);
+        stage.until_told(NETWORK, "down", began);
+        bad(true);
+        stage.pass(GOES_ON);
+        let back = now();
+        cable(false);
+        stage.until_told(NETWORK, "up", back);
+        stage.until_told("goes", "down", back);
+        let ended = now();
+        bad(false);
+        stage.until_told("goes", "up", ended);
+        let status = &["status 503"];
+        vec![
+            down(NETWORK, WORDS, began, back),
+            up(NETWORK, WORDS, back),
+            down("goes", status, back, ended),
+            up("goes", status, ended),
+        ]
+    });
+    let name = "the network is lost, and meanwhile an API".into();
+    world.add(Scenario { name, needs: WITNESSES, apis, rows, story, ..Scenario::empty() });
+    world
+}
+
 fn lost(world: &'static str, name: &str, count: usize, fault: fn(&World) -> Switch) -> World {
     let mut world = World::new(world);
     let (apis, rows) = apis(&world, count);

@@ -55,13 +55,23 @@ pub struct Scenario {
     pub rows: String,
     /// Its APIs are well at first, and it begins when that is known.
     pub starts_up: bool,
+    /// The printed bound holds for it: the channel and the monitor itself are well.
+    pub is_bound: bool,
     pub story: Story,
 }
 
 impl Scenario {
     pub fn empty() -> Self {
         let story: Story = Box::new(|_| Vec::new());
-        Self { name: String::new(), needs: &[], apis: Vec::new(), rows: String::new(), starts_up: true, story }
+        Self {
+            name: String::new(),
+            needs: &[],
+            apis: Vec::new(),
+            rows: String::new(),
+            starts_up: true,
+            is_bound: true,
+            story,
+        }
     }
 
     pub fn needs(mut self, needs: &'static [Needs]) -> Self {

@@ -53,7 +53,7 @@ pub fn rootless() -> World {
     });
     let (name, apis) = ("no roots at the start".into(), vec!["by-https".into(), "by-http".into()]);
     let needs = &[Needs::Unclear, Needs::Legal];
-    world.add(Scenario { name, needs, apis, rows, starts_up: false, story });
+    world.add(Scenario { name, needs, apis, rows, starts_up: false, story, ..Scenario::empty() });
     world
 }
 

@@ -133,6 +133,7 @@ impl World {
         let daemon = self.start();
         self.wait_until_all_are_up();
         let scenarios = std::mem::take(&mut self.scenarios);
+        let unbound: Vec<String> = scenarios.iter().filter(|s| !s.is_bound).map(|s| s.name.clone()).collect();
         let played = self.play(scenarios, &daemon);
         let_pass(QUIET);
         let alerts = self.sink.alerts();
@@ -145,7 +146,8 @@ impl World {
             let is_its = |about: &String| apis.contains(about) || dues.iter().any(|due| due.about == *about);
             row.told = score.told.extract_if(.., |told| is_its(&told.about)).collect();
             row.marks = score.marks.extract_if(.., |mark| is_its(&mark.about)).collect();
-            row.bound = apis.first().and_then(|api_id| bounds.get(api_id)).copied();
+            let bound = apis.first().and_then(|api_id| bounds.get(api_id)).copied();
+            row.bound = bound.filter(|_| !unbound.contains(&row.scenario));
             rows.push(row);
         }
         if !score.marks.is_empty() {
@@ -190,7 +192,8 @@ impl World {
     }
 
     fn wait_until_all_are_up(&self) {
-        let mut missing: Vec<&String> = self.scenarios.iter().filter(|s| s.starts_up).flat_map(|s| &s.apis).collect();
+        let mut missing: Vec<&String> =
+            self.scenarios.iter().filter(|s| s.starts_up && s.needs.is_empty()).flat_map(|s| &s.apis).collect();
         let deadline = Instant::now() + SOON;
         wait_for("a moment", SOON + SOON, || {
             let states = self.home.states();
@@ -209,7 +212,7 @@ impl World {
         std::thread::scope(|scope| {
             let mut playing = Vec::new();
             for scenario in scenarios {
-                let row = Row::new(self.name, &scenario);
+                let row = Row { waits_for: String::new(), ..Row::new(self.name, &scenario) };
                 let (story, stage) = (scenario.story, &stage);
                 playing.push(((row, scenario.apis), scope.spawn(move || story(stage))));
                 let_pass(STAGGER);

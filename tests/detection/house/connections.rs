@@ -22,6 +22,10 @@ pub(super) fn add(world: &mut World) {
         let switch = target.switch(well().serve(), bad);
         world.add(Scenario::of_one(name, &format!("http://{host}:{}/", target.port), "", outage(switch, words)));
     }
+    // While others of its family are in trouble, one is well.
+    let target = world.far.target(well().serve());
+    let well_by_v6 = format!("http://[{FAR_V6}]:{}/", target.port);
+    world.add(Scenario::of_one("well, IPv6", &well_by_v6, "", untold(Arc::new(|_| ()))));
     routed(world);
     one_of_two(world);
 }

@@ -1,8 +1,10 @@
 //! What other clients put up with: an API that they are served by is not down.
 
-use crate::play::{End, Step, by_request, bytes, http};
-use crate::scenario::Needs;
-use crate::world::World;
+use std::net::SocketAddr;
+
+use crate::play::{End, Step, by_request, bytes, http, well};
+use crate::scenario::{Needs, Scenario, id, untold};
+use crate::world::{FAR, World};
 
 use super::fine;
 
@@ -50,6 +52,24 @@ pub(super) fn add(world: &mut World) {
     world.add(odd.needs(LEGAL));
     let odd = fine(world, "status 999 where it is expected", "expected_status = \"200,999\"", http("999 Odd", ""));
     world.add(odd.needs(LEGAL));
+    world.add(upgrade(world).needs(LEGAL));
     let odd = fine(world, "line feeds alone", "", bytes("HTTP/1.1 200 OK\ncontent-length: 2\n\nhi", End::Hold));
     world.add(odd);
+}
+
+/// From http to https on one host: what was configured goes along, and the server asks for it.
+fn upgrade(world: &World) -> Scenario {
+    let name = "an upgrade to https of the same host";
+    let host = world.name(&id(name), &[FAR.into()]);
+    let wants = |head: &str| {
+        let status = if head.contains("known-to-the-firewall") { "200 OK" } else { "403 Forbidden" };
+        vec![Step::Send(format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nhi").into_bytes())]
+    };
+    let secure = by_request(wants, End::Hold).over(&world.authority.server(&[&host]));
+    world.far.target_on(SocketAddr::new(FAR.into(), 443), secure.serve());
+    let target = world.far.target_on(SocketAddr::new(FAR.into(), 80), well().serve());
+    let to = http("301 Moved", &format!("location: https://{host}/\r\n"));
+    let fields = "max_redirects = 1\nheaders = { User-Agent = \"known-to-the-firewall\" }";
+    let story = untold(target.switch(well().serve(), to.serve()));
+    Scenario::of_one(name, &format!("http://{host}/"), fields, story)
 }

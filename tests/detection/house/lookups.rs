@@ -28,9 +28,9 @@ pub(super) fn add(world: &mut World) {
         (
             "a name that leads to the metadata service",
             Said::Addresses(vec![[169, 254, 169, 254].into()]),
-            &["169.254.169.254"],
+            &["never"],
         ),
-        ("a name that leads to link-local IPv6", Said::Addresses(vec!["fe80::1".parse().unwrap()]), &["fe80::1"]),
+        ("a name that leads to link-local IPv6", Said::Addresses(vec!["fe80::1".parse().unwrap()]), &["never"]),
     ] {
         let scenario = of_name(world, &target, name, bad, |switch| Box::new(outage(switch, words)));
         world.add(scenario);
@@ -49,6 +49,20 @@ pub(super) fn add(world: &mut World) {
         let scenario = of_name(world, &target, name, odd, |switch| Box::new(untold(switch)));
         world.add(scenario.needs(needs));
     }
+    let hosts =
+        of_name(world, &target, "a name of the hosts file", Said::Code(NXDOMAIN), |switch| Box::new(untold(switch)));
+    let path = world.etc.path().join("hosts");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{before}{FAR} a-name-of-the-hosts-file.example\n")).unwrap();
+    world.add(hosts);
+    let path = world.etc.path().join("resolv.conf");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("search example\n{before}")).unwrap();
+    let mut short = of_name(world, &target, "a short name and the search rule", Said::Code(NXDOMAIN), |switch| {
+        Box::new(outage(switch, NOT_FOUND))
+    });
+    short.rows = short.rows.replace("rule.example:", "rule:");
+    world.add(short);
 }
 
 fn of_name(
