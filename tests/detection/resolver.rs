@@ -137,14 +137,14 @@ pub fn starved() -> World {
     let server = world.far.target(well().serve());
     let bad = crate::play::http("503 No", "").serve();
     let switch = server.switch(well().serve(), bad);
-    let late: Switch = Arc::new(move |on| {
-        if on {
-            std::thread::sleep(Duration::from_secs(8)); // the others hang by then
-        }
-        switch(on);
-    });
+    let late = |api_id: String| -> Story {
+        Box::new(move |stage| {
+            stage.pass(Duration::from_secs(8)); // the others hang by then
+            outage(switch, &["status 503"])(api_id)(stage)
+        })
+    };
     let url = format!("http://{good}:{}/", server.port);
-    world.add(Scenario::of_one("a good name beside them", &url, "", outage(late, &["status 503"])).needs(needs));
+    world.add(Scenario::of_one("a good name beside them", &url, "", late).needs(needs));
     world
 }
 

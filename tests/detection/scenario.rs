@@ -121,6 +121,22 @@ pub fn outages(times: usize, switch: Switch, words: &'static [&'static str]) -> 
     }
 }
 
+/// Nothing can be told of the API while the fault is on, and that is told.
+pub fn unclear(switch: Switch, words: &'static [&'static str]) -> impl FnOnce(String) -> Story {
+    move |api_id| {
+        Box::new(move |stage| {
+            let began = now();
+            switch(true);
+            stage.until_told(&api_id, "unclear", began);
+            let ended = now();
+            switch(false);
+            stage.until_told(&api_id, "clear", ended);
+            let due = |kind, since, until| Due { about: api_id.clone(), kind, words, since, until };
+            vec![due("unclear", began, Some(ended)), due("clear", ended, None)]
+        })
+    }
+}
+
 /// The fault is turned on for long, and nothing has to be told.
 pub fn untold(switch: Switch) -> impl FnOnce(String) -> Story {
     |_| {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::far::Switch;
 use crate::play::{Play, well};
-use crate::scenario::{Needs, Scenario, outage, untold};
+use crate::scenario::{Needs, Scenario, outage, unclear, untold};
 use crate::world::{FAR, FAR_TOO, FAR_V6, World};
 
-const GONE: &[&str] = &["unreachable", "no route", "prohibit"];
+const GONE: &[&str] = &["unreachable", "no route", "let through"];
 const SWALLOWED: &[&str] = &["while connecting"];
 /// What a router on the way says is no fault of ours.
 const BY_A_ROUTER: &[Needs] = &[Needs::Witnesses];
@@ -63,10 +63,10 @@ fn routed(world: &mut World) {
         });
         world.add(Scenario::of_one(name, &there.url, "", outage(switch, words)).needs(needs));
     }
-    for (n, (name, address, kind, needs)) in [
-        ("unreachable by a route of our own", v4(8), "unreachable", none),
-        ("prohibited by a route of our own", v4(9), "prohibit", BY_A_ROUTER),
-        ("unreachable by a route of our own, IPv6", v6(8), "unreachable", none),
+    for (n, (name, address, kind)) in [
+        ("unreachable by a route of our own", v4(8), "unreachable"),
+        ("prohibited by a route of our own", v4(9), "prohibit"),
+        ("unreachable by a route of our own, IPv6", v6(8), "unreachable"),
     ]
     .into_iter()
     .enumerate()
@@ -82,7 +82,9 @@ fn routed(world: &mut World) {
                 net.ip(&there.route);
             }
         });
-        world.add(Scenario::of_one(name, &url, "", outage(switch, GONE)).needs(needs));
+        // The API may be well for all others: it is not accused, and that nothing can be told of it is told.
+        let story = unclear(switch, &["no route"]);
+        world.add(Scenario::of_one(name, &url, "unclear_after_seconds = 5", story).needs(&[Needs::Unclear]));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::play::well;
 use crate::scenario::{Needs, Scenario, Story, id, outage, untold};
 use crate::world::{FAR, FAR_TOO, World};
 
-const NOT_FOUND: &[&str] = &["not found", "no address"];
+const NOT_FOUND: &[&str] = &["not found", "has no"];
 const FAILED: &[&str] = &["looked up", "looking up"];
 
 pub(super) fn add(world: &mut World) {
@@ -25,11 +25,7 @@ pub(super) fn add(world: &mut World) {
         ("a name that gets garbage", Said::Garbage, FAILED),
         ("a name that is cut, and nothing over TCP", Said::Cut(Vec::new()), FAILED),
         ("a name with a wrong address", Said::Addresses(vec![FAR_TOO[0].into()]), &["refused"]),
-        (
-            "a name that leads to the metadata service",
-            Said::Addresses(vec![[169, 254, 169, 254].into()]),
-            &["never"],
-        ),
+        ("a name that leads to the metadata service", Said::Addresses(vec![[169, 254, 169, 254].into()]), &["never"]),
         ("a name that leads to link-local IPv6", Said::Addresses(vec!["fe80::1".parse().unwrap()]), &["never"]),
     ] {
         let scenario = of_name(world, &target, name, bad, |switch| Box::new(outage(switch, words)));
