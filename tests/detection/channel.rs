@@ -25,7 +25,7 @@ pub fn dead() -> World {
     let rows = row(&apis[0], &url(0), "") + &row(&apis[1], &url(1), "");
     let (first, second) = (apis[0].clone(), apis[1].clone());
     let story: Story = Box::new(move |stage| {
-        stage.sink.refuse(true);
+        stage.world.sink.refuse(true);
         let began = now();
         switches[0](true);
         stage.pass(DECIDED);
@@ -34,7 +34,7 @@ pub fn dead() -> World {
         let began_too = now();
         switches[1](true);
         stage.pass(DECIDED);
-        stage.sink.refuse(false);
+        stage.world.sink.refuse(false);
         stage.until_told(&first, "up", back);
         stage.until_told(&second, "down", began_too);
         let ended = now();
@@ -61,14 +61,14 @@ pub fn frozen() -> World {
     let rows = (0..3).map(|n| row(&apis[n], &format!("http://{FAR}:{}/", targets[n].port), "")).collect();
     let switches: Vec<_> = targets.iter().map(|target| target.switch(well().serve(), bad.clone())).collect();
     let story: Story = Box::new(move |stage| {
-        (stage.signal)(Signal::STOP);
+        stage.signal(Signal::STOP);
         switches[1](true);
         stage.pass(Duration::from_secs(4));
         let began = now();
         switches[2](true);
         stage.pass(Duration::from_secs(4));
         switches[1](false);
-        (stage.signal)(Signal::CONT);
+        stage.signal(Signal::CONT);
         stage.until_told("lasting", "down", began);
         let ended = now();
         switches[2](false);

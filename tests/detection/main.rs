@@ -56,6 +56,7 @@ const WORLDS: &[(&str, Make)] = &[
     ("thousand", network::thousand),
     ("alone", network::five_alone),
     ("both", network::both),
+    ("killed", network::killed),
     ("theirs", network::theirs),
     ("flapping", network::flapping),
     ("silent", resolver::silent),

@@ -44,6 +44,27 @@ pub fn five_alone() -> World {
     world
 }
 
+/// The daemon is killed while its network is lost, and the next one tells the end.
+pub fn killed() -> World {
+    let mut world = World::new("killed");
+    let (apis, rows) = apis(&world, 5);
+    let switch = cable(&world);
+    let story: Story = Box::new(move |stage| {
+        let began = now();
+        switch(true);
+        stage.until_told(NETWORK, "down", began);
+        stage.kill_and_start();
+        stage.pass(GOES_ON);
+        let ended = now();
+        switch(false);
+        stage.until_told(NETWORK, "up", ended);
+        vec![down(NETWORK, WORDS, began, ended), up(NETWORK, WORDS, ended)]
+    });
+    let name = "a kill while the network is lost".into();
+    world.add(Scenario { name, needs: WITNESSES, apis, rows, story, ..Scenario::empty() });
+    world
+}
+
 /// The machine lives and its network comes and goes, too fast for anybody to act upon.
 pub fn flapping() -> World {
     let mut world = World::new("flapping");

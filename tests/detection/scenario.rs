@@ -1,10 +1,15 @@
 //! A scenario: the APIs that it is about, how its fault comes and goes, and what has to be told of it.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
+use crate::daemon::Daemon;
 use crate::far::Switch;
 use crate::scorer::Due;
-use crate::sink::{Sink, now};
+use crate::sink::now;
+use crate::world::World;
 
 /// How long a fault lasts of which nothing is to be told: longer than any bound here.
 const UNTOLD: Duration = Duration::from_secs(12);
@@ -27,15 +32,25 @@ pub enum Needs {
 
 /// What a scenario can do and wait for.
 pub struct Stage<'a> {
-    pub sink: &'a Sink,
-    /// Sends a signal to the daemon.
-    pub signal: &'a (dyn Fn(rustix::process::Signal) + Sync),
+    pub world: &'a World,
+    pub daemon: &'a Mutex<Option<Daemon>>,
 }
 
 impl Stage<'_> {
+    pub fn signal(&self, signal: Signal) {
+        self.daemon.lock().unwrap().as_ref().unwrap().signal(signal);
+    }
+
+    /// Kills the daemon, and starts it again.
+    pub fn kill_and_start(&self) {
+        let mut daemon = self.daemon.lock().unwrap();
+        daemon.take().unwrap().kill();
+        *daemon = Some(self.world.start());
+    }
+
     /// Waits until that was told of what happened at `since` or later.
     pub fn until_told(&self, about: &str, kind: &str, since: i64) {
-        self.sink.wait_for(PATIENCE, |seen| seen.about == about && seen.kind == kind && seen.at >= since);
+        self.world.sink.wait_for(PATIENCE, |seen| seen.about == about && seen.kind == kind && seen.at >= since);
     }
 
     pub fn pass(&self, span: Duration) {
@@ -44,7 +59,7 @@ impl Stage<'_> {
 }
 
 /// What happens, and what has to be told of it.
-pub type Story = Box<dyn FnOnce(&Stage<'_>) -> Vec<Due> + Send>;
+pub type Story = Box<dyn FnOnce(&Stage<'_>) -> Vec<Due> + Send + Sync>;
 
 pub struct Scenario {
     pub name: String,

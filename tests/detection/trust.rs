@@ -76,7 +76,7 @@ pub fn clock() -> World {
         apis.push(api_id);
     }
     let switch: Switch = Arc::new(move |on| switches.iter().for_each(|switch| switch(on)));
-    let story = told_as_ours("api-health:network", switch, &["clock"]);
+    let story = told_as_ours("api-health:clock", switch, &["clock"]);
     let name = "no certificate is valid yet: our clock".into();
     world.add(Scenario { name, needs: &[Needs::Witnesses], apis, rows, story, ..Scenario::empty() });
     world

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -130,14 +130,14 @@ impl World {
         }
         self.write();
         let bounds = self.bounds();
-        let daemon = self.start();
+        let daemon = Mutex::new(Some(self.start()));
         self.wait_until_all_are_up();
         let scenarios = std::mem::take(&mut self.scenarios);
         let unbound: Vec<String> = scenarios.iter().filter(|s| !s.is_bound).map(|s| s.name.clone()).collect();
         let played = self.play(scenarios, &daemon);
         let_pass(QUIET);
         let alerts = self.sink.alerts();
-        let ended = daemon.stop();
+        let ended = daemon.into_inner().unwrap().unwrap().stop();
         assert_eq!(ended.code, Some(0), "{}: {}", self.name, ended.log);
 
         let script: Vec<Due> = played.iter().flat_map(|(_, dues)| dues.clone()).collect();
@@ -207,8 +207,8 @@ impl World {
 
     /// Each scenario on a thread of its own: its row, its APIs, and what had to be told.
     #[allow(clippy::type_complexity, reason = "used once")]
-    fn play(&self, scenarios: Vec<Scenario>, daemon: &Daemon) -> Vec<((Row, Vec<String>), Vec<Due>)> {
-        let stage = Stage { sink: &self.sink, signal: &|signal| daemon.signal(signal) };
+    fn play(&self, scenarios: Vec<Scenario>, daemon: &Mutex<Option<Daemon>>) -> Vec<((Row, Vec<String>), Vec<Due>)> {
+        let stage = Stage { world: self, daemon };
         std::thread::scope(|scope| {
             let mut playing = Vec::new();
             for scenario in scenarios {
