@@ -7,7 +7,7 @@ use crate::far::Switch;
 use crate::name_server::{Health, NameServer, Said};
 use crate::network::told_as_ours;
 use crate::play::well;
-use crate::scenario::{Needs, Scenario, Stage, Story, down, outage, row, up};
+use crate::scenario::{Needs, Scenario, Stage, Story, down, id, outage, row, up};
 use crate::scorer::Due;
 use crate::sink::now;
 use crate::world::{FAR, FAR_V6, NAME_SERVER, NAME_SERVER_TOO, World, replace, resolv_conf};
@@ -81,19 +81,14 @@ pub fn ipv4_only() -> World {
     let mut world = World::new("ipv4");
     world.near.set("ipv6/conf/near/disable_ipv6", "1");
     let target = world.far.target(well().serve());
-    for (label, address, story) in [("well by IPv4", FAR.into(), None), ("AAAA alone", FAR_V6.into(), Some(()))] {
-        let host = world.name(&crate::scenario::id(label), &[FAR.into()]);
-        let url = format!("http://{host}:{}/", target.port);
-        let names = world.names.clone();
-        let switch: Switch = Arc::new(move |on| {
-            names.set(&host, Said::Addresses(vec![if on { address } else { FAR.into() }]));
-        });
-        let scenario = match story {
-            None => Scenario::of_one(label, &url, "", crate::scenario::untold(switch)),
-            Some(()) => Scenario::of_one(label, &url, "", outage(switch, &["IPv6"])).needs(&[Needs::Resolver]),
-        };
-        world.add(scenario);
-    }
+    let name = "AAAA alone";
+    let host = world.name(&id(name), &[FAR.into()]);
+    let url = format!("http://{host}:{}/", target.port);
+    let names = world.names.clone();
+    let switch: Switch = Arc::new(move |on| {
+        names.set(&host, Said::Addresses(vec![if on { FAR_V6.into() } else { FAR.into() }]));
+    });
+    world.add(Scenario::of_one(name, &url, "", outage(switch, &["IPv6"])).needs(&[Needs::Resolver]));
     world
 }
 

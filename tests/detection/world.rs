@@ -133,21 +133,18 @@ impl World {
         let daemon = Mutex::new(Some(self.start()));
         self.wait_until_all_are_up();
         let scenarios = std::mem::take(&mut self.scenarios);
-        let unbound: Vec<String> = scenarios.iter().filter(|s| !s.is_bound).map(|s| s.name.clone()).collect();
-        let played = self.play(scenarios, &daemon);
+        let played = self.play(scenarios, &bounds, &daemon);
         let_pass(QUIET);
         let alerts = self.sink.alerts();
         let ended = daemon.into_inner().unwrap().unwrap().stop();
         assert_eq!(ended.code, Some(0), "{}: {}", self.name, ended.log);
 
-        let script: Vec<Due> = played.iter().flat_map(|(_, dues)| dues.clone()).collect();
+        let script: Vec<Due> = played.iter().flat_map(|played| played.dues.clone()).collect();
         let mut score = score(&script, &alerts);
-        for (mut row, apis, dues) in played.into_iter().map(|((row, apis), dues)| (row, apis, dues)) {
+        for Played { mut row, apis, dues } in played {
             let is_its = |about: &String| apis.contains(about) || dues.iter().any(|due| due.about == *about);
             row.told = score.told.extract_if(.., |told| is_its(&told.about)).collect();
             row.marks = score.marks.extract_if(.., |mark| is_its(&mark.about)).collect();
-            let bound = apis.first().and_then(|api_id| bounds.get(api_id)).copied();
-            row.bound = bound.filter(|_| !unbound.contains(&row.scenario));
             rows.push(row);
         }
         if !score.marks.is_empty() {
@@ -205,21 +202,38 @@ impl World {
         });
     }
 
-    /// Each scenario on a thread of its own: its row, its APIs, and what had to be told.
-    #[allow(clippy::type_complexity, reason = "used once")]
-    fn play(&self, scenarios: Vec<Scenario>, daemon: &Mutex<Option<Daemon>>) -> Vec<((Row, Vec<String>), Vec<Due>)> {
+    /// Each scenario on a thread of its own.
+    fn play(
+        &self,
+        scenarios: Vec<Scenario>,
+        bounds: &BTreeMap<String, u64>,
+        daemon: &Mutex<Option<Daemon>>,
+    ) -> Vec<Played> {
         let stage = Stage { world: self, daemon };
         std::thread::scope(|scope| {
             let mut playing = Vec::new();
             for scenario in scenarios {
-                let row = Row { waits_for: String::new(), ..Row::new(self.name, &scenario) };
+                let bound = scenario.apis.first().filter(|_| scenario.is_bound).and_then(|id| bounds.get(id)).copied();
+                let row = Row { waits_for: String::new(), bound, ..Row::new(self.name, &scenario) };
                 let (story, stage) = (scenario.story, &stage);
-                playing.push(((row, scenario.apis), scope.spawn(move || story(stage))));
+                playing.push((row, scenario.apis, scope.spawn(move || story(stage))));
                 let_pass(STAGGER);
             }
-            playing.into_iter().map(|(whose, story)| (whose, story.join().unwrap())).collect()
+            let told = |(row, apis, story): (_, _, std::thread::ScopedJoinHandle<'_, _>)| Played {
+                row,
+                apis,
+                dues: story.join().unwrap(),
+            };
+            playing.into_iter().map(told).collect()
         })
     }
+}
+
+/// A scenario that is over: its APIs, and what had to be told.
+struct Played {
+    row: Row,
+    apis: Vec<String>,
+    dues: Vec<Due>,
 }
 
 impl Row {

@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use crate::certificates::{Authority, self_signed};
 use crate::far::Switch;
 use crate::play::{Act, End, bytes, well};
-use crate::scenario::{Needs, Scenario, Story, id, outage, untold};
+use crate::scenario::{Needs, Scenario, id, outage, untold};
 use crate::world::{FAR, World};
 
 const HTTP: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -18,24 +18,23 @@ pub(super) fn add(world: &mut World) {
     goodbyes(world);
 }
 
-/// An API by https, whose server is well, and does what `bad` makes of its name while the fault is on.
-fn api(
-    world: &mut World,
-    name: &str,
-    bad: impl FnOnce(&Authority, &str) -> Act,
-    story: impl FnOnce(Switch) -> Box<dyn FnOnce(String) -> Story>,
-) -> Scenario {
+/// The URL of an API by https, whose server is well, and does what `bad` makes of its name while the fault is on.
+fn server(world: &World, name: &str, bad: impl FnOnce(&Authority, &str) -> Act) -> (String, Switch) {
     let host = world.name(&id(name), &[FAR.into()]);
     let good = well().over(&world.authority.server(&[&host])).serve();
-    let bad = bad(&world.authority, &host).serve();
     let target = world.far.target(good.clone());
-    let story = story(target.switch(good, bad));
-    Scenario::of_one(name, &format!("https://{host}:{}/", target.port), "", story)
+    let switch = target.switch(good, bad(&world.authority, &host).serve());
+    (format!("https://{host}:{}/", target.port), switch)
 }
 
 fn down(world: &mut World, name: &str, words: &'static [&'static str], bad: impl FnOnce(&Authority, &str) -> Act) {
-    let scenario = api(world, name, bad, |switch| Box::new(outage(switch, words)));
-    world.add(scenario);
+    let (url, switch) = server(world, name, bad);
+    world.add(Scenario::of_one(name, &url, "", outage(switch, words)));
+}
+
+fn fine(world: &mut World, name: &str, needs: &'static [Needs], odd: impl FnOnce(&Authority, &str) -> Act) {
+    let (url, switch) = server(world, name, odd);
+    world.add(Scenario::of_one(name, &url, "", untold(switch)).needs(needs));
 }
 
 fn certificates(world: &mut World) {
@@ -62,19 +61,12 @@ fn certificates(world: &mut World) {
     down(world, "certificate without its intermediate", &["certificate"], |authority, host| {
         with(authority.below("an intermediate").server(&[host]))
     });
-    let scenario = api(
-        world,
-        "certificate with its intermediate",
-        |authority, host| with(authority.below("an intermediate").server_with_chain(&[host])),
-        |switch| Box::new(untold(switch)),
-    );
-    world.add(scenario);
-    let wanted = api(
-        world,
-        "a certificate wanted of us",
-        |authority, host| with(authority.server_that_wants_one(&[host])),
-        |switch| Box::new(outage(switch, &["client certificate"])),
-    );
+    fine(world, "certificate with its intermediate", &[], |authority, host| {
+        with(authority.below("an intermediate").server_with_chain(&[host]))
+    });
+    let name = "a certificate wanted of us";
+    let (url, switch) = server(world, name, |authority, host| with(authority.server_that_wants_one(&[host])));
+    let wanted = Scenario::of_one(name, &url, "", outage(switch, &["client certificate"]));
     world.add(wanted.needs(&[Needs::Legal]));
 }
 
@@ -84,13 +76,9 @@ fn handshakes(world: &mut World) {
         bytes(b"\x15\x03\x02\x00\x02\x02\x46", End::Fin).early()
     });
     // What a server says that has no cipher suite that we have.
-    let suites = api(
-        world,
-        "old cipher suites alone",
-        |_, _| bytes(b"\x15\x03\x03\x00\x02\x02\x28", End::Fin).early(),
-        |switch| Box::new(outage(switch, &["suite"])),
-    );
-    world.add(suites.needs(&[Needs::Legal]));
+    let name = "old cipher suites alone";
+    let (url, switch) = server(world, name, |_, _| bytes(b"\x15\x03\x03\x00\x02\x02\x28", End::Fin).early());
+    world.add(Scenario::of_one(name, &url, "", outage(switch, &["suite"])).needs(&[Needs::Legal]));
     down(world, "a handshake that stalls", &["over TLS"], |_, _| bytes("", End::Hold).early());
     down(world, "a handshake that is closed", &["closed"], |_, _| bytes("", End::Fin).early());
     down(world, "a handshake that is reset", &["reset"], |_, _| bytes("", End::Reset).early());
@@ -109,12 +97,6 @@ fn goodbyes(world: &mut World) {
         ("a whole body, and no goodbye", HTTP, &[][..]),
         ("a body to the end, and no goodbye", "HTTP/1.1 200 OK\r\n\r\nhi", &[Needs::Legal]),
     ] {
-        let scenario = api(
-            world,
-            name,
-            |authority, host| bytes(text, End::NoNotify).over(&authority.server(&[host])),
-            |switch| Box::new(untold(switch)),
-        );
-        world.add(scenario.needs(needs));
+        fine(world, name, needs, |authority, host| bytes(text, End::NoNotify).over(&authority.server(&[host])));
     }
 }

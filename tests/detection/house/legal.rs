@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use crate::play::{End, Step, by_request, bytes, http, well};
+use crate::play::{Act, End, Step, by_request, bytes, http, well};
 use crate::scenario::{Needs, Scenario, id, untold};
 use crate::world::{FAR, World};
 
-use super::fine;
+use super::{fine, server};
 
 const LEGAL: &[Needs] = &[Needs::Legal];
 
@@ -19,14 +19,12 @@ pub(super) fn add(world: &mut World) {
         ("a folded header", &b"x-note: one\r\n two\r\n"[..]),
         ("a control character in a cookie", b"set-cookie: a=\x01b\r\n"),
     ] {
-        let odd = fine(world, name, "", ok(headers));
-        world.add(odd.needs(LEGAL));
+        later(world, name, "", ok(headers));
     }
     for (name, headers) in
         [("odd bytes in a header", &b"x-note: \xfc\xff\r\n"[..]), ("an empty header", b"x-note:\r\n")]
     {
-        let odd = fine(world, name, "", ok(headers));
-        world.add(odd);
+        fine(world, name, "", ok(headers));
     }
     let latin_1 = |head: &str| {
         let answer: &[u8] = if head.starts_with("GET /caf%E9 ") {
@@ -36,8 +34,7 @@ pub(super) fn add(world: &mut World) {
         };
         vec![Step::Send(answer.to_vec())]
     };
-    let odd = fine(world, "a location in Latin-1", "max_redirects = 1", by_request(latin_1, End::Hold));
-    world.add(odd.needs(LEGAL));
+    later(world, "a location in Latin-1", "max_redirects = 1", by_request(latin_1, End::Hold));
     let cookie = |head: &str| {
         let answer = if head.to_ascii_lowercase().contains("cookie: seen=1") {
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
@@ -48,13 +45,15 @@ pub(super) fn add(world: &mut World) {
         };
         vec![Step::Send(answer.into())]
     };
-    let odd = fine(world, "a cookie that the next page wants", "max_redirects = 1", by_request(cookie, End::Hold));
-    world.add(odd.needs(LEGAL));
-    let odd = fine(world, "status 999 where it is expected", "expected_status = \"200,999\"", http("999 Odd", ""));
-    world.add(odd.needs(LEGAL));
+    later(world, "a cookie that the next page wants", "max_redirects = 1", by_request(cookie, End::Hold));
+    later(world, "status 999 where it is expected", "expected_status = \"200,999\"", http("999 Odd", ""));
     world.add(upgrade(world).needs(LEGAL));
-    let odd = fine(world, "line feeds alone", "", bytes("HTTP/1.1 200 OK\ncontent-length: 2\n\nhi", End::Hold));
-    world.add(odd);
+    fine(world, "line feeds alone", "", bytes("HTTP/1.1 200 OK\ncontent-length: 2\n\nhi", End::Hold));
+}
+
+fn later(world: &mut World, name: &str, fields: &str, odd: Act) {
+    let (url, switch) = server(world, odd);
+    world.add(Scenario::of_one(name, &url, fields, untold(switch)).needs(LEGAL));
 }
 
 /// From http to https on one host: what was configured goes along, and the server asks for it.

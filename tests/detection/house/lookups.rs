@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::far::{Switch, Target};
 use crate::name_server::{NO_ERROR, NXDOMAIN, REFUSED, SERVFAIL, Said};
 use crate::play::well;
-use crate::scenario::{Needs, Scenario, Story, id, outage, untold};
+use crate::scenario::{Needs, Scenario, id, outage, untold};
 use crate::world::{FAR, FAR_TOO, World};
 
 const NOT_FOUND: &[&str] = &["not found", "has no"];
@@ -28,8 +28,8 @@ pub(super) fn add(world: &mut World) {
         ("a name that leads to the metadata service", Said::Addresses(vec![[169, 254, 169, 254].into()]), &["never"]),
         ("a name that leads to link-local IPv6", Said::Addresses(vec!["fe80::1".parse().unwrap()]), &["never"]),
     ] {
-        let scenario = of_name(world, &target, name, bad, |switch| Box::new(outage(switch, words)));
-        world.add(scenario);
+        let (url, switch) = named(world, &target, name, bad);
+        world.add(Scenario::of_one(name, &url, "", outage(switch, words)));
     }
     let far: IpAddr = FAR.into();
     for (name, odd, needs) in [
@@ -42,36 +42,31 @@ pub(super) fn add(world: &mut World) {
         ),
         ("a good address and a dead one of IPv6", Said::Addresses(vec!["fd88:1::1".parse().unwrap(), far]), none),
     ] {
-        let scenario = of_name(world, &target, name, odd, |switch| Box::new(untold(switch)));
-        world.add(scenario.needs(needs));
+        let (url, switch) = named(world, &target, name, odd);
+        world.add(Scenario::of_one(name, &url, "", untold(switch)).needs(needs));
     }
-    let hosts =
-        of_name(world, &target, "a name of the hosts file", Said::Code(NXDOMAIN), |switch| Box::new(untold(switch)));
-    let path = world.etc.path().join("hosts");
-    let before = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("{before}{FAR} a-name-of-the-hosts-file.example\n")).unwrap();
-    world.add(hosts);
-    let path = world.etc.path().join("resolv.conf");
-    let before = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("search example\n{before}")).unwrap();
-    let mut short = of_name(world, &target, "a short name and the search rule", Said::Code(NXDOMAIN), |switch| {
-        Box::new(outage(switch, NOT_FOUND))
-    });
-    short.rows = short.rows.replace("rule.example:", "rule:");
-    world.add(short);
+    let name = "a name of the hosts file";
+    let (url, switch) = named(world, &target, name, Said::Code(NXDOMAIN));
+    append(world, "hosts", &format!("{FAR} {}.example\n", id(name)));
+    world.add(Scenario::of_one(name, &url, "", untold(switch)));
+    let name = "a short name and the search rule";
+    let (url, switch) = named(world, &target, name, Said::Code(NXDOMAIN));
+    append(world, "resolv.conf", "search example\n");
+    world.add(Scenario::of_one(name, &url.replace(".example", ""), "", outage(switch, NOT_FOUND)));
 }
 
-fn of_name(
-    world: &World,
-    target: &Target,
-    name: &str,
-    said: Said,
-    story: impl FnOnce(Switch) -> Box<dyn FnOnce(String) -> Story>,
-) -> Scenario {
+fn append(world: &World, file: &str, line: &str) {
+    let path = world.etc.path().join(file);
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, before + line).unwrap();
+}
+
+/// The URL of an API by a name that is answered so while the fault is on.
+fn named(world: &World, target: &Target, name: &str, said: Said) -> (String, Switch) {
     let host = world.name(&id(name), &[FAR.into()]);
     let (names, looked_up) = (world.names.clone(), host.clone());
     let switch: Switch = Arc::new(move |on| {
         names.set(&looked_up, if on { said.clone() } else { Said::Addresses(vec![FAR.into()]) });
     });
-    Scenario::of_one(name, &format!("http://{host}:{}/", target.port), "", story(switch))
+    (format!("http://{host}:{}/", target.port), switch)
 }

@@ -9,8 +9,8 @@ mod patience;
 mod rhythm;
 
 use crate::far::Switch;
-use crate::play::{Act, Play, well};
-use crate::scenario::{Scenario, Story, outage, untold};
+use crate::play::{Act, well};
+use crate::scenario::{Scenario, outage, untold};
 use crate::world::{FAR, World};
 
 pub fn world() -> World {
@@ -44,20 +44,7 @@ fn down_with(world: &mut World, name: &str, fields: &str, bad: Act, words: &'sta
 }
 
 /// Nothing is told of a server that does `odd`.
-fn fine(world: &World, name: &str, fields: &str, odd: Act) -> Scenario {
+fn fine(world: &mut World, name: &str, fields: &str, odd: Act) {
     let (url, switch) = server(world, odd);
-    Scenario::of_one(name, &url, fields, untold(switch))
-}
-
-/// A server that changes what it plays for a story of its own.
-fn told(
-    world: &mut World,
-    name: &str,
-    good: &Play,
-    bad: Play,
-    story: impl FnOnce(Switch) -> Box<dyn FnOnce(String) -> Story>,
-) {
-    let target = world.far.target(good.clone());
-    let url = format!("http://{FAR}:{}/", target.port);
-    world.add(Scenario::of_one(name, &url, "", story(target.switch(good.clone(), bad))));
+    world.add(Scenario::of_one(name, &url, fields, untold(switch)));
 }

@@ -28,12 +28,10 @@ pub(super) fn add(world: &mut World) {
         vec![Step::Pause(second), Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi".into())],
         End::Hold,
     );
-    let odd = fine(world, "slow and good", "", late);
-    world.add(odd);
+    fine(world, "slow and good", "", late);
     let flood = format!("4000\r\n{}\r\n", "x".repeat(0x4000)).into_bytes();
     let endless = steps(vec![Step::Send(chunked.into()), Step::Forever(flood, Duration::ZERO)], End::Hold);
-    let odd = fine(world, "a body without an end, read to its bound", "", endless);
-    world.add(odd);
+    fine(world, "a body without an end, read to its bound", "", endless);
 }
 
 fn dripping(first: &str, drop: &[u8]) -> Act {

@@ -2,24 +2,19 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::play::{Act, End, Step, by_request, http, well};
-use crate::scenario::outages;
+use crate::play::{Act, End, Step, by_request, http};
+use crate::scenario::{Scenario, outages};
 use crate::world::World;
 
-use super::{fine, told};
+use super::{fine, server};
 
 pub(super) fn add(world: &mut World) {
-    let odd = fine(world, "a blip shorter than a recheck", "", counted(|n| n == 0));
-    world.add(odd);
-    let odd = fine(world, "every other answer is bad", "", counted(|n| n % 2 == 0));
-    world.add(odd);
+    fine(world, "a blip shorter than a recheck", "", counted(|n| n == 0));
+    fine(world, "every other answer is bad", "", counted(|n| n % 2 == 0));
     let thrice = "failure_threshold = 4";
-    let odd = fine(world, "three of four bad, where four make it down", thrice, counted(|n| n % 4 != 3));
-    world.add(odd);
-    let bad = http("503 Service Unavailable", "").serve();
-    told(world, "down and up three times", &well().serve(), bad, |switch| {
-        Box::new(outages(3, switch, &["status 503"]))
-    });
+    fine(world, "three of four bad, where four make it down", thrice, counted(|n| n % 4 != 3));
+    let (url, switch) = server(world, http("503 No", ""));
+    world.add(Scenario::of_one("down and up three times", &url, "", outages(3, switch, &["status 503"])));
 }
 
 /// 503 for the requests, counted from 0, that are bad, and 200 for the others.
