@@ -6,6 +6,7 @@ mod handshakes;
 mod legal;
 mod lookups;
 mod patience;
+mod proxies;
 mod rhythm;
 
 use crate::far::Switch;
@@ -20,7 +21,16 @@ pub fn world() -> World {
     // What a router says is said to everybody who asks, not once in a second.
     world.far.net.set("ipv4/icmp_ratelimit", "0");
     world.far.net.set("ipv6/icmp/ratelimit", "0");
-    for add in [answers::add, connections::add, handshakes::add, legal::add, lookups::add, patience::add, rhythm::add] {
+    for add in [
+        answers::add,
+        connections::add,
+        handshakes::add,
+        legal::add,
+        lookups::add,
+        patience::add,
+        proxies::add,
+        rhythm::add,
+    ] {
         add(&mut world);
     }
     world

@@ -1,0 +1,32 @@
+//! An API that is asked by way of a proxy: what the proxy does is not charged to the API.
+
+use crate::far::Switch;
+use crate::play::{End, Play, Step, by_request, http};
+use crate::scenario::{Needs, Scenario, outage, unclear};
+use crate::world::{FAR, World};
+
+const NEEDS: &[Needs] = &[Needs::Legal, Needs::Unclear];
+
+pub(super) fn add(world: &mut World) {
+    let proxy = |head: &str| {
+        let status = if head.starts_with("GET http://behind.example:8080/ ") { "200 OK" } else { "400 Bad Request" };
+        vec![Step::Send(format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nhi").into_bytes())]
+    };
+    let good = by_request(proxy, End::Hold).serve();
+    let refuses = http("407 Proxy Authentication Required", "proxy-authenticate: Basic\r\n").serve();
+    for (name, bad) in [("the proxy is gone", Play::Refuse), ("the proxy wants a password", refuses)] {
+        let (fields, switch) = asked_by(world, &good, bad, "unclear_after_seconds = 5\n");
+        let story = unclear(switch, &["proxy"]);
+        world.add(Scenario::of_one(name, "http://behind.example:8080/", &fields, story).needs(NEEDS));
+    }
+    let name = "bad behind a proxy";
+    let (fields, switch) = asked_by(world, &good, http("500 Internal Server Error", "").serve(), "");
+    let story = outage(switch, &["status 500"]);
+    world.add(Scenario::of_one(name, "http://behind.example:8080/", &fields, story).needs(NEEDS));
+}
+
+/// More fields of a row, and the switch of the proxy that they name.
+fn asked_by(world: &World, good: &Play, bad: Play, fields: &str) -> (String, Switch) {
+    let target = world.far.target(good.clone());
+    (format!("{fields}proxy = \"http://{FAR}:{}\"\n", target.port), target.switch(good.clone(), bad))
+}
