@@ -55,6 +55,8 @@ const WORLDS: &[(&str, Make)] = &[
     ("five", network::five),
     ("thousand", network::thousand),
     ("alone", network::five_alone),
+    ("explained", network::explained),
+    ("few", network::few),
     ("both", network::both),
     ("killed", network::killed),
     ("theirs", network::theirs),

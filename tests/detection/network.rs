@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::far::Switch;
 use crate::name_server::Health;
 use crate::play::well;
-use crate::scenario::{Needs, Scenario, Story, down, row, up};
+use crate::scenario::{Needs, Scenario, Story, down, outage, row, up};
 use crate::sink::now;
 use crate::world::{FAR, FAR_TOO, World, resolv_conf};
 
@@ -33,6 +33,43 @@ pub fn five() -> World {
 pub fn thousand() -> World {
     let mut world = lost("thousand", "the cable is pulled, a thousand APIs", 1_000, cable);
     world.probe = "interval_seconds = 10\ntimeout_seconds = 2\n".into();
+    world
+}
+
+/// While the loss is told it explains why nothing can be told of any API: that is not told of each.
+pub fn explained() -> World {
+    let mut world = World::new("explained");
+    world.probe = "unclear_after_seconds = 15\n".into();
+    let (apis, rows) = apis(&world, 5);
+    let switch = cable(&world);
+    let story: Story = Box::new(move |stage| {
+        let began = now();
+        switch(true);
+        stage.until_told(NETWORK, "down", began);
+        stage.pass(Duration::from_secs(20));
+        let ended = now();
+        switch(false);
+        stage.until_told(NETWORK, "up", ended);
+        vec![down(NETWORK, WORDS, began, ended), up(NETWORK, WORDS, ended)]
+    });
+    let name = "the cable is pulled for longer than an API may be unclear".into();
+    world.add(Scenario { name, needs: &[Needs::Witnesses, Needs::Unclear], apis, rows, story, ..Scenario::empty() });
+    world
+}
+
+/// One API is swallowed on the way, and there is nobody to ask: it is told.
+pub fn few() -> World {
+    let mut world = World::new("few");
+    std::fs::write(world.etc.path().join("resolv.conf"), resolv_conf(&[])).unwrap();
+    world.name_server.set(Health::Gone);
+    let target = world.far.target(well().serve());
+    let net = Arc::clone(&world.far.net);
+    let switch: Switch = Arc::new(move |on| {
+        let change = if on { "del" } else { "add" };
+        net.ip(&format!("addr {change} {}/24 dev far", FAR_TOO[0]));
+    });
+    let (name, url) = ("one API is swallowed, and nobody to ask", format!("http://{}:{}/", FAR_TOO[0], target.port));
+    world.add(Scenario::of_one(name, &url, "", outage(switch, &["while connecting", "unreachable"])));
     world
 }
 

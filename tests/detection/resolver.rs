@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::far::Switch;
-use crate::name_server::{Health, NameServer, Said};
+use crate::name_server::{Health, NameServer, SERVFAIL, Said};
 use crate::network::told_as_ours;
 use crate::play::well;
 use crate::scenario::{Needs, Scenario, Stage, Story, down, id, outage, row, up};
@@ -73,6 +73,17 @@ pub fn two() -> World {
     });
     let name = "one of two name servers is dead".into();
     world.add(Scenario { name, needs: &[Needs::Resolver], apis, rows, story, ..Scenario::empty() });
+    // Meanwhile one name fails alone: the other name server vouches for us.
+    let name = "a name gets SERVFAIL, and one of two is dead";
+    let target = world.far.target(well().serve());
+    let host = world.name(&id(name), &[FAR.into()]);
+    let url = format!("http://{host}:{}/", target.port);
+    let names = world.names.clone();
+    let switch: Switch = Arc::new(move |on| {
+        names.set(&host, if on { Said::Code(SERVFAIL) } else { Said::Addresses(vec![FAR.into()]) });
+    });
+    let fails = outage(switch, &["looked up", "looking up"]);
+    world.add(Scenario::of_one(name, &url, "", fails).needs(&[Needs::Resolver]));
     world
 }
 
