@@ -90,6 +90,7 @@ pub fn killed() -> World {
         let began = now();
         switch(true);
         stage.until_told(NETWORK, "down", began);
+        stage.pass(Duration::from_secs(2)); // that it is told is stored by then
         stage.kill_and_start();
         stage.pass(GOES_ON);
         let ended = now();

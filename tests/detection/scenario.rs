@@ -36,6 +36,8 @@ pub enum Needs {
 pub struct Stage<'a> {
     pub world: &'a World,
     pub daemon: &'a Mutex<Option<Daemon>>,
+    /// When the daemon was started first.
+    pub started_at: i64,
 }
 
 impl Stage<'_> {

@@ -41,15 +41,13 @@ pub fn rootless() -> World {
     let rows = row("by-https", &format!("https://{host}:{}/", tls.port), "")
         + &row("by-http", &format!("http://{FAR}:{}/", plain.port), "");
     let story: Story = Box::new(move |stage| {
-        let began = now();
         stage.until_told("by-https", "unclear", 0);
         let ended = now();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         replace(&path, &pem);
         stage.until_told("by-https", "clear", ended);
         let of = |kind, since, until| Due { about: "by-https".into(), kind, words: &["root"], since, until };
-        // It began when the daemon did.
-        vec![of("unclear", began - 60_000, Some(ended)), of("clear", ended, None)]
+        vec![of("unclear", stage.started_at, Some(ended)), of("clear", ended, None)]
     });
     let (name, apis) = ("no roots at the start".into(), vec!["by-https".into(), "by-http".into()]);
     let needs = &[Needs::Unclear, Needs::Legal];

@@ -14,7 +14,7 @@ use crate::far::Far;
 use crate::name_server::{NameServer, Names};
 use crate::scenario::{Scenario, Stage};
 use crate::scorer::{Due, Mark, Told, score};
-use crate::sink::Sink;
+use crate::sink::{Sink, now};
 use crate::space::Net;
 
 /// The far side, on the cable.
@@ -30,6 +30,9 @@ const ALL: &str = "API_HEALTH_DETECTION_ALL";
 
 /// Between the beginnings of two scenarios of a world.
 const STAGGER: Duration = Duration::from_millis(60);
+
+/// So long all is well before the first fault: the program has looked around by then.
+const WELL_FOR: Duration = Duration::from_secs(4);
 
 /// So long after the last scenario nothing may be told any more: longer than two probes and a delivery.
 const QUIET: Duration = Duration::from_secs(4);
@@ -130,10 +133,12 @@ impl World {
         }
         self.write();
         let bounds = self.bounds();
+        let started_at = now();
         let daemon = Mutex::new(Some(self.start()));
         self.wait_until_all_are_up();
+        let_pass(WELL_FOR);
         let scenarios = std::mem::take(&mut self.scenarios);
-        let played = self.play(scenarios, &bounds, &daemon);
+        let played = self.play(scenarios, &bounds, &Stage { world: &self, daemon: &daemon, started_at });
         let_pass(QUIET);
         let alerts = self.sink.alerts();
         let ended = daemon.into_inner().unwrap().unwrap().stop();
@@ -150,6 +155,10 @@ impl World {
         if !score.marks.is_empty() {
             let others = Scenario { name: "anything else".into(), ..Scenario::empty() };
             rows.push(Row { marks: score.marks, ..Row::new(self.name, &others) });
+        }
+        if rows.iter().any(|row| !row.marks.is_empty()) {
+            let path = format!("{}/detection-{}.log", env!("CARGO_TARGET_TMPDIR"), self.name);
+            std::fs::write(path, ended.log).unwrap();
         }
         rows
     }
@@ -203,19 +212,13 @@ impl World {
     }
 
     /// Each scenario on a thread of its own.
-    fn play(
-        &self,
-        scenarios: Vec<Scenario>,
-        bounds: &BTreeMap<String, u64>,
-        daemon: &Mutex<Option<Daemon>>,
-    ) -> Vec<Played> {
-        let stage = Stage { world: self, daemon };
+    fn play(&self, scenarios: Vec<Scenario>, bounds: &BTreeMap<String, u64>, stage: &Stage<'_>) -> Vec<Played> {
         std::thread::scope(|scope| {
             let mut playing = Vec::new();
             for scenario in scenarios {
                 let bound = scenario.apis.first().filter(|_| scenario.is_bound).and_then(|id| bounds.get(id)).copied();
                 let row = Row { waits_for: String::new(), bound, ..Row::new(self.name, &scenario) };
-                let (story, stage) = (scenario.story, &stage);
+                let story = scenario.story;
                 playing.push((row, scenario.apis, scope.spawn(move || story(stage))));
                 let_pass(STAGGER);
             }
