@@ -52,7 +52,7 @@ impl Alerter {
         };
         match result {
             Ok(()) => {
-                channel.failure_log.taken_over(message);
+                channel.failure_log.on_delivered(message);
                 DeliveryResult::Delivered
             }
             Err(error) => {

@@ -10,14 +10,14 @@ use std::time::Duration;
 use api_health_core::own::member::{LeaseState, Member};
 
 /// The time on a clock that counts suspension and is never set.
-pub type BootTime = Arc<dyn Fn() -> Duration + Send + Sync>;
+pub type BootClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// A view of the lease that the holder keeps up to date. Cheap to clone.
 #[derive(Clone)]
 pub struct LeaseClock(Arc<Inner>);
 
 struct Inner {
-    now: BootTime,
+    now: BootClock,
     /// Milliseconds of `now`; 0: there is no session.
     deadline_ms: AtomicU64,
     session: AtomicU64,
@@ -29,20 +29,20 @@ struct Inner {
 
 impl LeaseClock {
     /// One that says no until a holder says otherwise.
-    pub(crate) fn new(now: BootTime) -> Self {
+    pub(crate) fn new(now: BootClock) -> Self {
         Self::with(now, 0, 0)
     }
 
     /// The clock of a worker that owns everything by other means, such as the lock of an SQLite file: it never lapses. Its session
-    /// is [`Self::FOR_EVER`].
-    pub fn for_ever() -> Self {
-        Self::with(Arc::new(|| Duration::ZERO), u64::MAX, Self::FOR_EVER)
+    /// is [`Self::ENDLESS_SESSION`].
+    pub fn always_held() -> Self {
+        Self::with(Arc::new(|| Duration::ZERO), u64::MAX, Self::ENDLESS_SESSION)
     }
 
     /// The session that never ends.
-    pub const FOR_EVER: u64 = 0;
+    pub const ENDLESS_SESSION: u64 = 0;
 
-    fn with(now: BootTime, deadline_ms: u64, session: u64) -> Self {
+    fn with(now: BootClock, deadline_ms: u64, session: u64) -> Self {
         Self(Arc::new(Inner {
             now,
             deadline_ms: AtomicU64::new(deadline_ms),
@@ -73,8 +73,8 @@ impl LeaseClock {
         let deadline_ms = self.0.deadline_ms.load(Ordering::SeqCst);
         let deadline = Duration::from_millis(deadline_ms);
         match deadline_ms {
-            _ if self.is_closed() => LeaseState::Out,
-            0 => LeaseState::Out,
+            _ if self.is_closed() => LeaseState::NoSession,
+            0 => LeaseState::NoSession,
             _ if (self.0.now)() < deadline => LeaseState::Held { until: deadline },
             _ => LeaseState::Lapsed { since: deadline, is_refused: self.0.is_refused.load(Ordering::SeqCst) },
         }
@@ -109,7 +109,7 @@ impl LeaseClock {
     /// Shows how `member` stands.
     pub(crate) fn show(&self, member: &Member, now: Duration) {
         let (until, is_refused) = match member.lease_state(now) {
-            LeaseState::Out => return self.0.deadline_ms.store(0, Ordering::SeqCst),
+            LeaseState::NoSession => return self.0.deadline_ms.store(0, Ordering::SeqCst),
             LeaseState::Held { until } => (until, false),
             LeaseState::Lapsed { since, is_refused } => (since, is_refused),
         };
@@ -160,20 +160,20 @@ mod tests {
     use super::*;
     use crate::testkit::in_virtual_time;
 
-    fn boot_time() -> BootTime {
+    fn boot_time() -> BootClock {
         let started = tokio::time::Instant::now();
         Arc::new(move || started.elapsed() + Duration::from_secs(1))
     }
 
     #[test]
     fn an_owner_for_ever_may_always_act_and_nobody_may_without_a_session() {
-        let clock = LeaseClock::for_ever();
-        assert!(clock.may_act(LeaseClock::FOR_EVER));
+        let clock = LeaseClock::always_held();
+        assert!(clock.may_act(LeaseClock::ENDLESS_SESSION));
         assert_eq!((clock.lapsed_for(), clock.has_met_others()), (None, false));
         assert!(!clock.may_act(1), "of another session");
         let clock = LeaseClock::new(Arc::new(|| Duration::ZERO));
         assert!(!clock.may_act(0));
-        assert_eq!(clock.lease_state(), LeaseState::Out);
+        assert_eq!(clock.lease_state(), LeaseState::NoSession);
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
             let clock = LeaseClock::with(boot_time(), 10_000, 3);
             assert_eq!(clock.while_held(3, async { 7 }).await, Some(7));
             assert_eq!(clock.while_held(2, async { 7 }).await, None, "of a session that is over");
-            assert_eq!(LeaseClock::for_ever().while_held(LeaseClock::FOR_EVER, async { 7 }).await, Some(7));
+            assert_eq!(LeaseClock::always_held().while_held(LeaseClock::ENDLESS_SESSION, async { 7 }).await, Some(7));
         });
     }
 }

@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::lease_clock::{BootTime, LeaseClock};
+use crate::lease_clock::{BootClock, LeaseClock};
 use crate::leases::Leases;
 use crate::ports::{CommitError, StoreError};
 
@@ -41,7 +41,7 @@ pub const WAITING_MAX: usize = 1_024;
 /// What changed in what this worker owns, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseChange {
-    /// It owns these from now on, or has a higher epoch in them. Answer with [`LeaseHandle::found_epoch`] for each.
+    /// It owns these from now on, or has a higher epoch in them. Answer with [`LeaseHandle::stored_epoch`] for each.
     Gained(Vec<Gained>),
     /// Let go of these in order, and answer with [`LeaseHandle::released`].
     Release(ShardSet),
@@ -133,8 +133,8 @@ impl LeaseHandle {
 
     /// The highest epoch in the records of a shard that was gained; 0: none has any. If it is not below the one that the shard was
     /// gained with, another [`LeaseChange::Gained`] follows, and the shard is not to be used before.
-    pub fn found_epoch(&self, shard: Shard, epoch: u64) {
-        self.send(Event::FoundEpoch { shard, epoch });
+    pub fn stored_epoch(&self, shard: Shard, epoch: u64) {
+        self.send(Event::StoredEpoch { shard, epoch });
     }
 
     /// Tells all workers.
@@ -143,8 +143,8 @@ impl LeaseHandle {
     }
 
     /// There is something new in the assignment.
-    pub fn look(&self) {
-        self.send(Event::Look);
+    pub fn read_fleet(&self) {
+        self.send(Event::ReadFleet);
     }
 
     /// Let go of everything and leave: a [`LeaseChange::Release`] follows if anything is held, and at last [`LeaseChange::Left`].
@@ -169,15 +169,15 @@ impl LeaseHandle {
 pub struct LeaseHolder {
     member: Member,
     leases: Arc<dyn Leases>,
-    now: BootTime,
+    now: BootClock,
     ask_report: AskReport,
     commands: mpsc::Receiver<Event>,
     changes: mpsc::Sender<LeaseChange>,
     clock: LeaseClock,
     sight: watch::Sender<Sight>,
     renewals: watch::Sender<Renewals>,
-    /// The store's last complaint, so that it is said once.
-    complaint: Option<StoreError>,
+    /// The store's last store_error, so that it is said once.
+    logged_error: Option<StoreError>,
     /// Calls that are no longer waited for, and go on: a client that had to fetch its credentials first has them for the next one.
     late: Vec<JoinHandle<()>>,
 }
@@ -187,7 +187,7 @@ impl LeaseHolder {
     pub fn new(
         member: Member,
         leases: Arc<dyn Leases>,
-        now: BootTime,
+        now: BootClock,
         ask_report: AskReport,
     ) -> (Self, LeaseHandle, mpsc::Receiver<LeaseChange>) {
         let (sender, commands) = mpsc::channel(WAITING_MAX);
@@ -197,9 +197,9 @@ impl LeaseHolder {
         let (sight, seen) = watch::channel(first);
         let (renewals, renewed) = watch::channel(Renewals::default());
         let handle = LeaseHandle { commands: sender, clock: clock.clone(), sight: seen, renewals: renewed };
-        let (complaint, late) = (None, vec![]);
+        let (logged_error, late) = (None, vec![]);
         (
-            Self { member, leases, now, ask_report, commands, changes, clock, sight, renewals, complaint, late },
+            Self { member, leases, now, ask_report, commands, changes, clock, sight, renewals, logged_error, late },
             handle,
             heard,
         )
@@ -248,7 +248,7 @@ impl LeaseHolder {
             }
             self.show_sight();
             let has_left = changes.contains(&LeaseChange::Left);
-            if !self.tell(changes) || has_left || self.clock.is_closed() {
+            if !self.send_changes(changes) || has_left || self.clock.is_closed() {
                 return;
             }
             let heard = {
@@ -261,8 +261,8 @@ impl LeaseHolder {
             next = match heard {
                 Either::Left(answer) => {
                     awaited = std::future::pending().boxed_local(); // the member asks for the next
-                    if let Some(complaint) = answer.complaint {
-                        self.complain(complaint);
+                    if let Some(store_error) = answer.store_error {
+                        self.note_store_answer(store_error);
                     }
                     answer.event
                 }
@@ -273,7 +273,7 @@ impl LeaseHolder {
     }
 
     /// Returns whether somebody hears of it.
-    fn tell(&self, changes: Vec<LeaseChange>) -> bool {
+    fn send_changes(&self, changes: Vec<LeaseChange>) -> bool {
         let mut sent = changes.into_iter().map(|change| self.changes.try_send(change));
         let failed = sent.find_map(Result::err);
         if let Some(mpsc::error::TrySendError::Full(_)) = failed {
@@ -300,7 +300,7 @@ impl LeaseHolder {
         let asking = tokio::time::timeout(PROGRESS_MAX, (self.ask_report)());
         async move {
             let Report { is_made, heartbeat } = asking.await.unwrap_or_default();
-            Answer { event: Event::Progress { is_made, heartbeat }, complaint: None }
+            Answer { event: Event::Progress { is_made, heartbeat }, store_error: None }
         }
         .boxed_local()
     }
@@ -309,12 +309,12 @@ impl LeaseHolder {
         let leases = Arc::clone(&self.leases);
         let written = self.call(async move { leases.put(record, expected_version).await });
         async move {
-            let (answer, complaint) = match written.await.unwrap_or_else(|| Err(CommitError::Store(no_answer()))) {
+            let (answer, store_error) = match written.await.unwrap_or_else(|| Err(CommitError::Store(no_answer()))) {
                 Ok(()) => (Ok(()), Some(None)),
                 Err(CommitError::Conflict) => (Err(CallError::Conflict), None),
                 Err(CommitError::Store(error)) => (Err(kind(&error)), Some(Some(error))),
             };
-            Answer { event: Event::Put(answer), complaint }
+            Answer { event: Event::Put(answer), store_error }
         }
         .boxed_local()
     }
@@ -324,8 +324,8 @@ impl LeaseHolder {
         let found = self.call(async move { leases.read(keys).await });
         async move {
             match found.await.unwrap_or_else(|| Err(no_answer())) {
-                Ok(records) => Answer { event: Event::Read(Ok(records)), complaint: Some(None) },
-                Err(error) => Answer { event: Event::Read(Err(kind(&error))), complaint: Some(Some(error)) },
+                Ok(records) => Answer { event: Event::Read(Ok(records)), store_error: Some(None) },
+                Err(error) => Answer { event: Event::Read(Err(kind(&error))), store_error: Some(Some(error)) },
             }
         }
         .boxed_local()
@@ -348,22 +348,22 @@ impl LeaseHolder {
         async move { tokio::time::timeout(CALL_MAX, answered).await.ok()?.ok() }
     }
 
-    /// Says what the store answers when that changes from well to not or back, or to another complaint.
-    fn complain(&mut self, complaint: Option<StoreError>) {
+    /// Says what the store answers when that changes from well to not or back, or to another store_error.
+    fn note_store_answer(&mut self, store_error: Option<StoreError>) {
         self.renewals.send_if_modified(|renewals| {
-            let is_news = complaint.is_some() || renewals.error.is_some();
-            renewals.failed += u64::from(complaint.is_some());
-            renewals.error.clone_from(&complaint);
+            let is_news = store_error.is_some() || renewals.error.is_some();
+            renewals.failed += u64::from(store_error.is_some());
+            renewals.error.clone_from(&store_error);
             is_news
         });
-        if complaint == self.complaint {
+        if store_error == self.logged_error {
             return;
         }
-        match &complaint {
+        match &store_error {
             Some(error) => tracing::warn!(%error, "the lease cannot be renewed, or the others not be seen"),
             None => tracing::info!("leases are read and written again"),
         }
-        self.complaint = complaint;
+        self.logged_error = store_error;
     }
 }
 
@@ -378,11 +378,11 @@ impl Drop for LeaseHolder {
 struct Answer {
     event: Event,
     /// What the store complains of, or that it does not; `None`: nothing was learnt of it.
-    complaint: Option<Option<StoreError>>,
+    store_error: Option<Option<StoreError>>,
 }
 
 fn sleep(span: Duration) -> LocalBoxFuture<'static, Answer> {
-    tokio::time::sleep(span).map(|()| Answer { event: Event::Woke, complaint: None }).boxed_local()
+    tokio::time::sleep(span).map(|()| Answer { event: Event::Woke, store_error: None }).boxed_local()
 }
 
 fn no_answer() -> StoreError {

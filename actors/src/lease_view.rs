@@ -38,8 +38,8 @@ pub struct HeldLease {
 
 impl LeaseView {
     /// Of a process that owns everything by other means, such as the lock of an SQLite file.
-    pub fn for_ever() -> Self {
-        Self { clock: LeaseClock::for_ever(), renewing: None }
+    pub fn always_held() -> Self {
+        Self { clock: LeaseClock::always_held(), renewing: None }
     }
 
     /// Of a lease that is renewed, with the figures for its renewals.
@@ -52,7 +52,7 @@ impl LeaseView {
     pub fn now(&self) -> Lease {
         match self.clock.lease_state() {
             LeaseState::Held { .. } => Lease::Held,
-            LeaseState::Out => Lease::Out,
+            LeaseState::NoSession => Lease::NotHeld,
             LeaseState::Lapsed { is_refused, .. } => Lease::Lapsed {
                 lapsed_for: self.clock.lapsed_for().unwrap_or_default(),
                 met_others: self.clock.has_met_others(),

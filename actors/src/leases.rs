@@ -1,8 +1,8 @@
 //! The port through which workers agree on who owns what: two calls on records that everybody sees.
 //!
-//! An SQLite file needs no adapter. Its lock says that there is one worker, and [`LeaseClock::for_ever`] that this one owns all.
+//! An SQLite file needs no adapter. Its lock says that there is one worker, and [`LeaseClock::always_held`] that this one owns all.
 //!
-//! [`LeaseClock::for_ever`]: crate::lease_clock::LeaseClock::for_ever
+//! [`LeaseClock::always_held`]: crate::lease_clock::LeaseClock::always_held
 
 use api_health_core::own::records::{Key, LeaseRecord};
 use futures_util::future::BoxFuture;

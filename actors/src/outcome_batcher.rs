@@ -31,7 +31,7 @@ type ReplySender = Option<OneshotSender<Option<Duration>>>;
 
 pub struct OutcomeBatcher {
     keeper: Recipient<ProbesCompleted>,
-    /// Not handed over yet, oldest first. Each prober has a few at most (`HANDOVERS_MAX` in `prober.rs`).
+    /// Not handed over yet, oldest first. Each prober has a few at most (`OUTCOMES_IN_FLIGHT_MAX` in `prober.rs`).
     gathered: Vec<ProbeCompleted>,
     /// Who waits for the answers to `gathered`, in the same order.
     answers: Rc<RefCell<Vec<ReplySender>>>,

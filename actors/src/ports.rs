@@ -19,22 +19,22 @@ pub trait Clock: Send + Sync {
 
 pub trait Probe: Send + Sync {
     /// Makes ready what is the same each time that `api` is asked. Its prober does this once, and asks as often as it is due.
-    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask>;
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe>;
 
     fn probe(&self, api: Arc<ApiConfig>) -> LocalBoxFuture<'static, Observation> {
-        self.prepare(api).ask()
+        self.prepare(api).run()
     }
 }
 
 /// One API, ready to be asked.
-pub trait Ask {
+pub trait PreparedProbe {
     /// One exchange, from name resolution to the last byte, inside the API's timeout. Whatever happens is an observation.
     /// Dropping the future ends the exchange and closes its connection.
-    fn ask(self: Rc<Self>) -> LocalBoxFuture<'static, Observation>;
+    fn run(self: Rc<Self>) -> LocalBoxFuture<'static, Observation>;
 }
 
-impl<F: Fn() -> LocalBoxFuture<'static, Observation>> Ask for F {
-    fn ask(self: Rc<Self>) -> LocalBoxFuture<'static, Observation> {
+impl<F: Fn() -> LocalBoxFuture<'static, Observation>> PreparedProbe for F {
+    fn run(self: Rc<Self>) -> LocalBoxFuture<'static, Observation> {
         self()
     }
 }
@@ -138,7 +138,7 @@ pub trait ConfigSource: Send + Sync {
 
     /// The same where nobody waits for what was written a moment ago, since it is done again and again: an adapter may read in
     /// a cheaper way that misses what is younger than a few seconds.
-    fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+    fn load_relaxed(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         self.load()
     }
 
@@ -149,7 +149,7 @@ pub trait ConfigSource: Send + Sync {
     }
 
     /// Whether it may be read while somebody writes it, as a file is: rows that vanish are not believed at once then.
-    fn may_be_cut(&self) -> bool {
+    fn may_be_partial(&self) -> bool {
         false
     }
 
@@ -168,7 +168,7 @@ pub struct LoadedConfigs {
     /// It was written a moment ago, and perhaps not to its end.
     pub is_fresh: bool,
     /// The last rows of files that have less in them than before, and may be cut.
-    pub cut: Vec<ApiId>,
+    pub partial_rows: Vec<ApiId>,
 }
 
 /// A row that is not good.

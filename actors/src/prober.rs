@@ -13,14 +13,14 @@ use actix::{
 };
 use api_health_core::assertion::judge;
 use api_health_core::keep::Completed;
-use api_health_core::load::HELD_UP_MIN;
+use api_health_core::capacity::HELD_UP_MIN;
 use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
 
 use crate::handle::Handle;
 use crate::liveness::Liveness;
-use crate::ports::{Ask, Probe};
+use crate::ports::{PreparedProbe, Probe};
 use crate::state_keeper::ProbeCompleted;
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
@@ -30,7 +30,7 @@ pub const MAILBOX_CAPACITY: usize = 4;
 
 /// Outcomes of one API on their way to the keeper. The keeper never blocks, so there is hardly ever one waiting; past
 /// this bound the newest is dropped and said so.
-const HANDOVERS_MAX: u8 = 8;
+const OUTCOMES_IN_FLIGHT_MAX: u8 = 8;
 
 /// The longest sleep towards a due time on the wall clock, after which it is looked at again.
 const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
@@ -39,7 +39,7 @@ const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
 const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
 /// What all probers share.
-pub struct Shared {
+pub struct ProberContext {
     /// Asks an API.
     pub probe: Arc<dyn Probe>,
     /// Carries outcomes to the keeper: the outcome batcher of this arbiter.
@@ -73,8 +73,8 @@ pub struct ProberInit {
 pub struct Prober {
     api: Arc<ApiConfig>,
     /// The API, ready to be asked; made before the first probe, and anew when the row changes.
-    ask: Option<Rc<dyn Ask>>,
-    shared: Arc<Shared>,
+    prepared: Option<Rc<dyn PreparedProbe>>,
+    context: Arc<ProberContext>,
     start: Start,
     liveness: Arc<Liveness>,
     /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
@@ -89,26 +89,26 @@ pub struct Prober {
     armed_for: Duration,
     probing: bool,
     stopping: bool,
-    handovers: u8,
+    in_flight: u8,
     /// The last outcome was a pass, and the keeper did not ask for another.
-    steady: bool,
+    last_pass_acknowledged: bool,
     /// So was the last outcome: it is said once.
-    inconclusive: bool,
+    was_inconclusive: bool,
     /// The last probe missed ticks, which is said once.
-    late: bool,
+    was_late: bool,
     /// The last outcome was dropped, which is said once.
-    dropped: bool,
+    was_dropped: bool,
 }
 
 impl Prober {
     /// A prober that has not begun.
-    pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, init: ProberInit) -> Self {
-        let armed_at = shared.time.moment();
+    pub fn new(api: Arc<ApiConfig>, context: Arc<ProberContext>, init: ProberInit) -> Self {
+        let armed_at = context.time.moment();
         let missed = init.liveness.missed_so_far();
         Self {
             api,
-            ask: None,
-            shared,
+            prepared: None,
+            context,
             start: init.start,
             liveness: init.liveness,
             due: None,
@@ -119,17 +119,17 @@ impl Prober {
             armed_for: Duration::ZERO,
             probing: false,
             stopping: false,
-            handovers: 0,
+            in_flight: 0,
             // What this life finds first may contradict what is known, and is not waited with.
-            steady: false,
-            inconclusive: false,
-            late: false,
-            dropped: false,
+            last_pass_acknowledged: false,
+            was_inconclusive: false,
+            was_late: false,
+            was_dropped: false,
         }
     }
 
     fn slot(&self) -> Slot {
-        if self.shared.spread { Slot::of(&self.api.api_id) } else { Slot::AT_TICK }
+        if self.context.spread { Slot::of(&self.api.api_id) } else { Slot::AT_TICK }
     }
 
     fn is_once(&self) -> bool {
@@ -138,7 +138,7 @@ impl Prober {
 
     /// Sets the timer for the next regular due time.
     fn arm_by_schedule(&mut self, ctx: &mut Context<Self>) {
-        let now = self.shared.time.moment();
+        let now = self.context.time.moment();
         self.due = self.api.schedule.next_due(self.slot(), now);
         match self.due {
             Some(due) => self.arm(sleep_for(due, now), ctx),
@@ -154,7 +154,7 @@ impl Prober {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        self.armed_at = self.shared.time.moment();
+        self.armed_at = self.context.time.moment();
         self.armed_for = wait;
         self.liveness.idle_until(self.armed_at.uptime.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
@@ -165,7 +165,7 @@ impl Prober {
         if self.stopping {
             return;
         }
-        let now = self.shared.time.moment();
+        let now = self.context.time.moment();
         let mut lateness = None;
         if let Some(due @ Due::Wall(_)) = self.due
             && clock_was_set(self.armed_at, now)
@@ -189,7 +189,7 @@ impl Prober {
         self.liveness.begins(self.scheduled_for);
         // It may wait for its turn for as long as it may take.
         self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
-        self.shared.stats.probe_began(lateness);
+        self.context.stats.probe_began(lateness);
         self.probe(ctx);
     }
 
@@ -206,8 +206,8 @@ impl Prober {
         // At the level of what is said of a verdict: where that is not heard, the span is not worth its microseconds. What
         // is said at any level names the API itself.
         let span = tracing::debug_span!("probe", api_id = %self.api.api_id);
-        let ask = self.ask.get_or_insert_with(|| self.shared.probe.prepare(Arc::clone(&self.api)));
-        let exchange = Rc::clone(ask).ask().instrument(span.clone());
+        let prepared = self.prepared.get_or_insert_with(|| self.context.probe.prepare(Arc::clone(&self.api)));
+        let exchange = Rc::clone(prepared).run().instrument(span.clone());
         let api = Arc::clone(&self.api);
         let outcome = async move {
             let observation = exchange.await;
@@ -216,16 +216,16 @@ impl Prober {
         };
         ctx.spawn(outcome.into_actor(self).map(move |(api, outcome, took), prober, ctx| {
             let _in_span = span.enter();
-            prober.probed(api, outcome, took, ctx);
+            prober.on_probe_finished(api, outcome, took, ctx);
         }));
     }
 
     /// `api` is the config that was probed; the row may have changed meanwhile. The exchange itself took so long.
-    fn probed(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, took: Duration, ctx: &mut Context<Self>) {
+    fn on_probe_finished(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, took: Duration, ctx: &mut Context<Self>) {
         self.probing = false;
-        let since_due = self.shared.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
+        let since_due = self.context.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
         if since_due.saturating_sub(took) >= HELD_UP_MIN {
-            self.shared.stats.held_up();
+            self.context.stats.held_up();
         }
         if !api.same_request(&self.api) {
             // It says nothing of what is asked now, and no status must change by it.
@@ -236,65 +236,65 @@ impl Prober {
         match outcome.verdict {
             Verdict::Pass => tracing::debug!(latency_ms = outcome.latency_ms, status = outcome.status_code, "pass"),
             Verdict::Fail => tracing::debug!(reason = outcome.reason(), "fail"),
-            Verdict::Inconclusive if self.inconclusive => {
+            Verdict::Inconclusive if self.was_inconclusive => {
                 tracing::debug!(reason = outcome.reason(), "inconclusive again");
             }
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
-        self.inconclusive = outcome.verdict == Verdict::Inconclusive;
+        self.was_inconclusive = outcome.verdict == Verdict::Inconclusive;
         self.count_missed();
-        let now = self.shared.time.moment();
+        let now = self.context.time.moment();
         self.liveness.probed(now);
         self.liveness.expect_by(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
         if !self.is_once() && !self.stopping {
             self.arm_by_schedule(ctx);
         }
-        self.hand_over(api, outcome, ctx);
+        self.submit(api, outcome, ctx);
     }
 
     /// Counts due times that passed while the probe was running.
     fn count_missed(&mut self) {
-        let missed = self.api.schedule.missed(self.slot(), self.scheduled_for, self.shared.time.moment());
+        let missed = self.api.schedule.missed(self.slot(), self.scheduled_for, self.context.time.moment());
         if missed > 0 {
             self.missed += missed;
             self.liveness.missed(missed);
-            self.shared.stats.ticks_missed(missed);
+            self.context.stats.ticks_missed(missed);
             let api_id = &self.api.api_id;
-            if self.late {
+            if self.was_late {
                 tracing::debug!(%api_id, missed, "ticks came again while the last probe was running or was held up");
             } else {
                 tracing::warn!(%api_id, missed, "ticks came while the last probe was running or was held up");
             }
         }
-        self.late = missed > 0;
+        self.was_late = missed > 0;
     }
 
-    fn hand_over(&mut self, api: Arc<ApiConfig>, outcome: Outcome, ctx: &mut Context<Self>) {
-        if self.handovers >= HANDOVERS_MAX {
-            if !std::mem::replace(&mut self.dropped, true) {
+    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, ctx: &mut Context<Self>) {
+        if self.in_flight >= OUTCOMES_IN_FLIGHT_MAX {
+            if !std::mem::replace(&mut self.was_dropped, true) {
                 tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; outcomes are dropped");
             }
             return;
         }
-        self.dropped = false;
-        self.handovers += 1;
-        let settled = outcome.verdict == Verdict::Inconclusive && self.is_once();
-        let was_steady = std::mem::replace(&mut self.steady, outcome.verdict == Verdict::Pass);
+        self.was_dropped = false;
+        self.in_flight += 1;
+        let ignores_recheck = outcome.verdict == Verdict::Inconclusive && self.is_once();
+        let was_pass_acknowledged = std::mem::replace(&mut self.last_pass_acknowledged, outcome.verdict == Verdict::Pass);
         let missed_ticks = std::mem::take(&mut self.missed);
         let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
         let completed = ProbeCompleted {
             completed: Completed { api, outcome, missed_ticks, next_tick_in },
             // While the first round lasts somebody waits for each outcome.
-            urgent: !(was_steady && self.steady) || self.liveness.is_in_round(),
+            urgent: !(was_pass_acknowledged && self.last_pass_acknowledged) || self.liveness.is_in_round(),
         };
-        ctx.spawn(self.shared.batcher.send(completed).into_actor(self).map(move |reply, prober, ctx| {
-            prober.handovers -= 1;
+        ctx.spawn(self.context.batcher.send(completed).into_actor(self).map(move |reply, prober, ctx| {
+            prober.in_flight -= 1;
             match reply {
                 Ok(recheck) => {
                     prober.liveness.reported(missed_ticks);
                     // A single round does not wait for our own network to come back.
-                    prober.on_outcome_acknowledged(if settled { None } else { recheck }, ctx);
+                    prober.on_outcome_acknowledged(if ignores_recheck { None } else { recheck }, ctx);
                 }
                 // The outcome batcher or the keeper is dead and the outcome is lost: the next life asks again, as soon as
                 // there is somebody to tell it to.
@@ -305,12 +305,12 @@ impl Prober {
 
     /// The keeper answered: probe again soon, or not.
     fn on_outcome_acknowledged(&mut self, recheck: Option<Duration>, ctx: &mut Context<Self>) {
-        self.steady &= recheck.is_none();
+        self.last_pass_acknowledged &= recheck.is_none();
         match recheck {
             Some(recheck) if !self.stopping && !self.probing => {
                 // Never slower than the schedule itself, and never sooner after a fail than the recheck: a tick in
                 // between gives way to it.
-                let now = self.shared.time.moment();
+                let now = self.context.time.moment();
                 let recheck = recheck.min(self.api.schedule.shortest_gap_from(now));
                 self.due = None;
                 self.arm(recheck, ctx);
@@ -318,7 +318,7 @@ impl Prober {
             Some(_) => {}
             None => {
                 self.liveness.end_round_turn();
-                if !self.probing && self.handovers == 0 {
+                if !self.probing && self.in_flight == 0 {
                     self.liveness.acknowledged();
                 }
                 if self.is_once() && !self.probing {
@@ -330,7 +330,7 @@ impl Prober {
     }
 
     fn stop_if_idle(&self, ctx: &mut Context<Self>) {
-        if self.stopping && !self.probing && self.handovers == 0 {
+        if self.stopping && !self.probing && self.in_flight == 0 {
             ctx.stop();
         }
     }
@@ -372,9 +372,9 @@ impl Handler<Reconfigure> for Prober {
     fn handle(&mut self, Reconfigure(api): Reconfigure, ctx: &mut Self::Context) {
         let same_schedule = self.api.schedule == api.schedule;
         self.api = api;
-        self.ask = None;
+        self.prepared = None;
         if !same_schedule && !self.stopping && !self.is_once() {
-            self.scheduled_for = self.shared.time.moment();
+            self.scheduled_for = self.context.time.moment();
             self.liveness.counted_until(self.scheduled_for);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
@@ -387,12 +387,12 @@ impl Handler<Reconfigure> for Prober {
 /// Probe again at once, unless a probe is under way: what was found out last is forgotten.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Again;
+pub struct ProbeAgain;
 
-impl Handler<Again> for Prober {
+impl Handler<ProbeAgain> for Prober {
     type Result = ();
 
-    fn handle(&mut self, _: Again, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: ProbeAgain, ctx: &mut Self::Context) {
         if !self.stopping && !self.probing {
             self.due = None;
             self.arm(Duration::ZERO, ctx);

@@ -39,7 +39,7 @@ impl RetryPolicy {
     pub fn wait_after(&self, failures: u32, error: &NotifyError) -> Duration {
         let step = self.step_min.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.step_max);
         let mut waits = ExponentialBackoff { current_interval: step, ..self.waits() };
-        let own = spread(waits.next_backoff().unwrap_or(self.step_max));
+        let own = jitter(waits.next_backoff().unwrap_or(self.step_max));
         match error {
             NotifyError::Retryable { after, .. } => after.map_or(own, |after| after.max(own)),
             NotifyError::Permanent { .. } => self.permanent,
@@ -50,7 +50,7 @@ impl RetryPolicy {
         ExponentialBackoff {
             current_interval: self.step_min,
             initial_interval: self.step_min,
-            randomization_factor: 0.0, // see `spread`
+            randomization_factor: 0.0, // see `jitter`
             multiplier: 2.0,
             max_interval: self.step_max,
             max_elapsed_time: None,
@@ -75,7 +75,7 @@ impl Waits {
     /// The next wait.
     pub fn next_wait(&mut self) -> Duration {
         // There is no maximum of elapsed time, so there is always a next one.
-        spread(self.waits.next_backoff().unwrap_or(self.policy.step_max))
+        jitter(self.waits.next_backoff().unwrap_or(self.policy.step_max))
     }
 
     /// Begins again, after a success.
@@ -88,7 +88,7 @@ impl Waits {
 ///
 /// The chance is that of the standard library's hash keys, which are other ones each time. The crate's own comes straight
 /// from the kernel, so that no simulation with it would ever run twice in the same way.
-fn spread(step: Duration) -> Duration {
+fn jitter(step: Duration) -> Duration {
     let bits = RandomState::new().build_hasher().finish();
     let nanos = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
     let drawn = (u128::from(bits) * u128::from(nanos)) >> 63;

@@ -38,7 +38,7 @@ impl Stats {
         self.missed_ticks.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// A probe waited here for its thread or its turn, for [`HELD_UP_MIN`](api_health_core::load::HELD_UP_MIN) at least.
+    /// A probe waited here for its thread or its turn, for [`HELD_UP_MIN`](api_health_core::capacity::HELD_UP_MIN) at least.
     pub fn held_up(&self) {
         self.held_up.fetch_add(1, Ordering::Relaxed);
     }

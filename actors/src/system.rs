@@ -155,10 +155,10 @@ impl Running {
         fatal
     }
 
-    /// Waits until everything is stored and, with `until_told`, told; whether that came true within `within`. Goes on over
+    /// Waits until everything is stored and, with `until_delivered`, told; whether that came true within `within`. Goes on over
     /// a restart of the keeper.
-    pub async fn flush(&self, until_told: bool, within: Duration) -> bool {
-        self.flush_until(if until_told { FlushUntil::Delivered } else { FlushUntil::Stored }, within).await
+    pub async fn flush(&self, until_delivered: bool, within: Duration) -> bool {
+        self.flush_until(if until_delivered { FlushUntil::Delivered } else { FlushUntil::Stored }, within).await
     }
 
     async fn flush_until(&self, until: FlushUntil, within: Duration) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api_health_core::own::member::Member;
 
-use crate::lease_clock::BootTime;
+use crate::lease_clock::BootClock;
 use crate::leases::Leases;
 use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 
@@ -30,7 +30,7 @@ pub struct LeaseParts {
     pub member: Member,
     pub leases: Arc<dyn Leases>,
     /// The clock that they go by.
-    pub now: BootTime,
+    pub now: BootClock,
     /// So many workers are expected to live; `None`: whatever there is.
     pub expected: Option<usize>,
     /// This process ends where another worker lives.

@@ -24,7 +24,7 @@ impl AlertKind {
     }
 
     /// Whether it begins an incident; the others end one. Of one API they come in turn.
-    pub const fn opens(self) -> bool {
+    pub const fn starts_incident(self) -> bool {
         matches!(self, Self::Down)
     }
 

@@ -69,7 +69,7 @@ impl ApiId {
     }
 
     /// The API whose prober this is, if it is one of the monitor's own and a prober.
-    pub fn probed(&self) -> Option<Self> {
+    pub fn monitored_api(&self) -> Option<Self> {
         self.0.strip_prefix(MONITOR_PROBER).map(|api_id| Self(api_id.into()))
     }
 

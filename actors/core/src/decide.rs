@@ -24,7 +24,7 @@ pub struct Transition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The outcome agrees with the status.
-    Steady,
+    Unchanged,
     /// The first outcome of an unknown API was a pass: it is up, and there is nothing to tell.
     FirstSeenUp,
     /// The outcome speaks against the status, and too few do so far.
@@ -48,7 +48,7 @@ pub struct Decision {
     pub next: ApiState,
     pub from: Status,
     /// The last alert in `next.owed` is owed because of this.
-    pub owes: bool,
+    pub enqueued: bool,
     /// Probe again after this long, because the API is suspect; `None`: at the next tick.
     pub recheck: Option<Duration>,
     pub reason: Reason,
@@ -61,27 +61,27 @@ impl Decision {
         (from != to).then_some(Transition { from, to })
     }
 
-    pub fn owed(&self) -> Option<&Alert> {
-        self.next.owed.last().map(|owed| &owed.alert).filter(|_| self.owes)
+    pub fn alert(&self) -> Option<&Alert> {
+        self.next.owed.last().map(|owed| &owed.alert).filter(|_| self.enqueued)
     }
 
     /// Whether something changed that later decisions hang on, so that it must be stored at once.
     pub const fn must_store(&self) -> bool {
-        !matches!(self.reason, Reason::Steady | Reason::Inconclusive)
+        !matches!(self.reason, Reason::Unchanged | Reason::Inconclusive)
     }
 
     fn new(next: ApiState, from: Status, reason: Reason) -> Self {
-        Self { next, from, owes: false, recheck: None, reason }
+        Self { next, from, enqueued: false, recheck: None, reason }
     }
 
-    /// Owes it to these channels and to those that heard of the outage. What begins an incident notes there whom it is owed to.
-    fn owing(mut self, alert: Alert, channels: &[String], heard: &[String]) -> Self {
-        let begins = alert.kind.opens();
-        let owed_to = delivery::enqueue(&mut self.next.owed, alert, channels, heard);
+    /// Owes it to these channels and to those that incident_channels of the outage. What begins an incident notes there whom it is owed to.
+    fn enqueue(mut self, alert: Alert, channels: &[String], incident_channels: &[String]) -> Self {
+        let begins = alert.kind.starts_incident();
+        let owed_to = delivery::enqueue(&mut self.next.owed, alert, channels, incident_channels);
         if let Some(incident) = self.next.incident.as_mut().filter(|_| begins) {
             incident.owed_to = owed_to;
         }
-        self.owes = true;
+        self.enqueued = true;
         self
     }
 }
@@ -90,7 +90,7 @@ impl Decision {
 /// these channels.
 ///
 /// Total and pure. An alert is owed when the confirmed status differs from the one that was *told* last, so that
-/// nothing is told twice and nothing stays untold.
+/// nothing is told twice and nothing stays to_alert.
 pub fn decide(
     state: &ApiState,
     outcome: &Outcome,
@@ -130,7 +130,7 @@ pub fn decide(
 ///
 /// Nothing is known of it from now on. If it was down, the incident is closed and an alert says so, since nobody would
 /// see it come back. Alerts that are owed stay owed. `why` completes "no longer watched: …".
-pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -> Option<Decision> {
+pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -> Option<Decision> {
     let mut next = state.clone();
     let from = next.status;
     next.streak = None;
@@ -147,32 +147,32 @@ pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -
     if let Some(incident) = incident {
         let reason = format!("no longer watched: {why}; it was down: {}", incident.reason);
         let alert = closed(&state.api_id, &incident, from, &reason, now);
-        decision = decision.owing(alert, channels, &incident.owed_to);
+        decision = decision.enqueue(alert, channels, &incident.owed_to);
     }
-    debug_assert_eq!(invariant::first_broken(&decision.next), None, "close broke an invariant");
+    debug_assert_eq!(invariant::first_broken(&decision.next), None, "stop_watching broke an invariant");
     Some(decision)
 }
 
 /// Decides what follows when an outage was told that could not be stored, and that the record does not know: it is taken back
 /// in so many words, since no recovery would ever end it. `None`: the record knows it, or has told its end already.
-pub fn withdraw(state: &ApiState, told: &Alert, channels: &[String], now: Timestamp) -> Option<Decision> {
-    let is_known = state.incident.as_ref().is_some_and(|incident| incident.incident_id == told.incident_id)
-        || state.owed.iter().any(|owed| owed.alert.incident_id == told.incident_id);
-    if is_known || !told.kind.opens() {
+pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Timestamp) -> Option<Decision> {
+    let is_known = state.incident.as_ref().is_some_and(|incident| incident.incident_id == outage.incident_id)
+        || state.owed.iter().any(|owed| owed.alert.incident_id == outage.incident_id);
+    if is_known || !outage.kind.starts_incident() {
         return None;
     }
     let incident = Incident {
-        incident_id: told.incident_id.clone(),
-        started_at: told.incident_started_at,
-        reason: told.reason.clone(),
-        name: told.name.clone(),
-        url: told.url.clone(),
+        incident_id: outage.incident_id.clone(),
+        started_at: outage.incident_started_at,
+        reason: outage.reason.clone(),
+        name: outage.name.clone(),
+        url: outage.url.clone(),
         owed_to: Vec::new(),
     };
     let reason =
-        format!("this outage was told while the store was out of reach, and is not confirmed: {}", told.reason);
+        format!("this outage was told while the store was out of reach, and is not confirmed: {}", outage.reason);
     let alert = closed(&state.api_id, &incident, Status::Unknown, &reason, now);
-    Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).owing(alert, channels, &[]))
+    Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).enqueue(alert, channels, &[]))
 }
 
 fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str, now: Timestamp) -> Alert {
@@ -194,7 +194,7 @@ fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str
 
 /// The outcome agrees with the status: a streak against it, if there was one, is over.
 fn agree(mut next: ApiState) -> Decision {
-    let reason = if next.streak.take().is_some() { Reason::SuspicionCleared } else { Reason::Steady };
+    let reason = if next.streak.take().is_some() { Reason::SuspicionCleared } else { Reason::Unchanged };
     let from = next.status;
     Decision::new(next, from, reason)
 }
@@ -255,12 +255,12 @@ fn confirm(
         }
         Toward::Up => next.incident.take(),
     };
-    let untold = incident.filter(|_| next.last_alerted != to);
-    if untold.is_some() {
+    let to_alert = incident.filter(|_| next.last_alerted != to);
+    if to_alert.is_some() {
         next.last_alerted = to;
     }
     let decision = Decision::new(next, from, Reason::Confirmed);
-    let Some(incident) = untold else { return decision };
+    let Some(incident) = to_alert else { return decision };
     let kind = streak.toward.kind();
     let alert = Alert {
         alert_id: Alert::id(&incident.incident_id, kind),
@@ -276,5 +276,5 @@ fn confirm(
         reason: incident.reason,
         changes_left_out: 0,
     };
-    decision.owing(alert, channels, &incident.owed_to)
+    decision.enqueue(alert, channels, &incident.owed_to)
 }

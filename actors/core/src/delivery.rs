@@ -93,13 +93,13 @@ impl OwedAlert {
     }
 }
 
-/// Puts `alert` into the outbox, at the end, for these channels, for those that `heard` of what it ends, and for those that still
+/// Puts `alert` into the outbox, at the end, for these channels, for those that `incident_channels` of what it ends, and for those that still
 /// await an earlier one. The answer is all of them.
 ///
 /// A full outbox is kept within [`OWED_MAX`] by leaving out a pair, an outage and its recovery, that cancel each other:
 /// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
 /// The alert before the pair counts what was left out after it.
-pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], heard: &[String]) -> Vec<String> {
+pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], incident_channels: &[String]) -> Vec<String> {
     let is_full = owed.len() >= OWED_MAX;
     if let Some(first) = newest_pair_to_fold(owed).filter(|_| is_full) {
         let left_out: u32 = owed
@@ -114,8 +114,8 @@ pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], hea
     }
     let mut owed_to = channels.to_vec();
     if !channels.is_empty() {
-        let heard = heard.iter().map(String::as_str);
-        for channel in heard.chain(owed.iter().flat_map(OwedAlert::pending_channels)) {
+        let incident_channels = incident_channels.iter().map(String::as_str);
+        for channel in incident_channels.chain(owed.iter().flat_map(OwedAlert::pending_channels)) {
             if owed_to.iter().all(|known| known != channel) {
                 owed_to.push(channel.to_owned());
             }
@@ -133,7 +133,7 @@ pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], hea
 /// what ends it: a withdrawn outage ([`withdraw`](crate::decide::withdraw)) may stand beside a recovery, and is kept.
 fn newest_pair_to_fold(owed: &[OwedAlert]) -> Option<usize> {
     let same = OwedAlert::has_same_pending_channels;
-    let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.opens() != b.alert.kind.opens();
+    let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.starts_incident() != b.alert.kind.starts_incident();
     let found = owed
         .windows(3)
         .rposition(|three| same(&three[0], &three[1]) && same(&three[1], &three[2]) && cancel(&three[1], &three[2]));
@@ -282,7 +282,7 @@ mod tests {
         mark_delivered(&mut owed, "a1", "webhook");
         mark_delivered(&mut owed, "a0", "sns");
         assert_eq!((next(&owed, "sns"), next(&owed, "webhook")), (Some("a1"), None));
-        enqueue(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that has heard of the outage
+        enqueue(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that has incident_channels of the outage
         assert_eq!(next(&other, "webhook"), Some("a1"));
     }
 

@@ -36,13 +36,13 @@ pub const ALL: [Invariant; 7] = [
     Invariant {
         name: "owed alerts tell beginnings and ends of incidents in turn",
         holds: |s| {
-            let kinds: Vec<AlertKind> = in_turn(s).map(|owed| owed.alert.kind).collect();
-            kinds.windows(2).all(|pair| pair[0].opens() != pair[1].opens())
+            let kinds: Vec<AlertKind> = alternating(s).map(|owed| owed.alert.kind).collect();
+            kinds.windows(2).all(|pair| pair[0].starts_incident() != pair[1].starts_incident())
         },
     },
     Invariant {
         name: "the last alert owed tells the status that was told last",
-        holds: |s| in_turn(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_alerted),
+        holds: |s| alternating(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_alerted),
     },
     Invariant { name: "the outbox keeps its bound", holds: |s| s.owed.len() <= OWED_MAX },
 ];
@@ -54,6 +54,6 @@ pub fn first_broken(state: &ApiState) -> Option<&'static str> {
 
 /// What is owed, without what takes an outage back that was told and is not in the record
 /// ([`withdraw`](crate::decide::withdraw)): that belongs to no turn.
-fn in_turn(s: &ApiState) -> impl Iterator<Item = &OwedAlert> {
+fn alternating(s: &ApiState) -> impl Iterator<Item = &OwedAlert> {
     s.owed.iter().filter(|owed| !owed.alert.is_withdrawal())
 }

@@ -19,7 +19,7 @@
 //! | [`delivery`] | what is still owed, to which channel, in which order |
 //! | [`keep`] | what is known and not stored, what is written next, whose turn it is |
 //! | [`own`] | which worker owns which APIs, and until when |
-//! | [`load`] | does this machine carry what is configured |
+//! | [`capacity`] | does this machine carry what is configured |
 //! | [`heartbeat`] | how everything stood a moment ago, in one record |
 //! | [`invariant`] | what always holds of a state, named once |
 //! | [`roster`] | which probers to start, change and stop after a reload |
@@ -36,7 +36,7 @@ pub mod incident;
 pub mod invariant;
 pub mod issue;
 pub mod keep;
-pub mod load;
+pub mod capacity;
 pub mod observation;
 pub mod outcome;
 pub mod own;

@@ -9,7 +9,7 @@ use api_health_core::{ApiId, ApiState};
 use crate::ports::{StateStore, StoreError, UnreadableState};
 
 /// Stored states that cannot be read are named one by one up to this many, and counted beyond.
-const SAID_MAX: usize = 5;
+const LOGGED_MAX: usize = 5;
 
 /// The records of these shards.
 pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) -> Result<Vec<ApiState>, StoreError> {
@@ -25,9 +25,9 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
     loaded.unreadable.retain(is_ours_to_mend);
     let count = loaded.unreadable.len();
     for (index, record) in loaded.unreadable.into_iter().enumerate() {
-        quarantine(store, record, index < SAID_MAX).await;
+        quarantine(store, record, index < LOGGED_MAX).await;
     }
-    if count > SAID_MAX {
+    if count > LOGGED_MAX {
         tracing::error!(count, "some stored states could not be read; the first ones are named above");
     }
     let owed: usize = loaded.states.iter().map(|state| state.owed.len()).sum();
@@ -35,10 +35,10 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
     Ok(loaded.states)
 }
 
-async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_said: bool) {
+async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_logged: bool) {
     let (api_id, why) = (record.api_id.clone(), record.why.clone());
     if record.is_newer {
-        if is_said {
+        if is_logged {
             tracing::error!(
                 api_id,
                 why,
@@ -48,7 +48,7 @@ async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_said: bo
         return;
     }
     match store.quarantine(record).await {
-        _ if !is_said => {}
+        _ if !is_logged => {}
         Ok(()) => {
             tracing::error!(api_id, why, "a stored state is damaged; it is set aside, and its API starts as unknown");
         }

@@ -5,7 +5,7 @@
 //! know here but who calls whom.
 
 mod load;
-mod say;
+mod log;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -31,17 +31,17 @@ use crate::timebase::TimeBase;
 pub const MAILBOX_CAPACITY: usize = 1_024;
 
 /// How often the keeper looks for what is due: checkpoints, failed writes, alerts to offer again.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const TICK_EVERY: Duration = Duration::from_millis(250);
 
 /// What the keeper is made with.
 #[derive(Clone)]
-pub struct Tools {
+pub struct KeeperDeps {
     /// Keeps the records.
     pub store: Arc<dyn StateStore>,
     /// Hands alerts over.
     pub alerter: Recipient<DeliverAlert>,
     /// Hears what only the parent can do something about.
-    pub parent: Recipient<KeeperAsks>,
+    pub parent: Recipient<SupervisorRequest>,
     /// The present.
     pub time: TimeBase,
     /// Counts.
@@ -53,11 +53,11 @@ pub struct Tools {
 /// What the keeper cannot do itself.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub enum KeeperAsks {
+pub enum SupervisorRequest {
     /// Probe this API again at once: what was found out about it is forgotten.
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
-    Lost {
+    ShardFenced {
         /// The shard.
         shard: Shard,
         /// What was found in one of its records.
@@ -71,23 +71,23 @@ pub enum KeeperAsks {
 
 pub struct StateKeeper {
     core: keep::Keeper,
-    tools: Tools,
+    deps: KeeperDeps,
     waiters: HashMap<u64, oneshot::Sender<()>>,
     next_waiter: u64,
 }
 
 impl StateKeeper {
     /// A keeper that goes on from what `core` knows.
-    pub fn new(core: keep::Keeper, tools: Tools) -> Self {
-        Self { core, tools, waiters: HashMap::new(), next_waiter: 0 }
+    pub fn new(core: keep::Keeper, deps: KeeperDeps) -> Self {
+        Self { core, deps, waiters: HashMap::new(), next_waiter: 0 }
     }
 
     /// Tells the core what happened now, and carries out what follows.
     fn apply<T>(&mut self, ctx: &mut Context<Self>, what: impl FnOnce(&mut keep::Keeper, Moment) -> T) -> T {
-        self.core.set_lease(self.tools.lease.now());
-        let answer = what(&mut self.core, self.tools.time.moment());
-        let (lines, effects) = self.core.take();
-        lines.into_iter().for_each(say::say);
+        self.core.set_lease(self.deps.lease.now());
+        let answer = what(&mut self.core, self.deps.time.moment());
+        let (events, effects) = self.core.drain();
+        events.into_iter().for_each(log::log);
         for effect in effects {
             self.carry_out(effect, ctx);
         }
@@ -99,14 +99,14 @@ impl StateKeeper {
             Effect::Commit { call, writes } => self.commit(call, writes, ctx),
             Effect::Load { call, api_id } => self.load(call, api_id, ctx),
             Effect::Deliver { api_id, channel, alert, failures, unstored } => {
-                let lease = (!unstored).then(|| self.tools.lease.hold());
+                let lease = (!unstored).then(|| self.deps.lease.hold());
                 let message =
                     DeliverAlert { channel: Arc::clone(&channel), alert: Arc::clone(&alert), failures, lease };
-                ctx.spawn(self.tools.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
+                ctx.spawn(self.deps.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
                     // No answer means that the alerter is gone.
                     let came = came.unwrap_or(DeliveryResult::Cancelled);
                     if came == DeliveryResult::Delivered {
-                        keeper.tools.stats.alert_delivered();
+                        keeper.deps.stats.alert_delivered();
                     }
                     keeper.apply(ctx, |core, now| {
                         core.on_delivery_result(&api_id, &channel, &alert, unstored, came, now);
@@ -114,7 +114,7 @@ impl StateKeeper {
                 }));
             }
             Effect::Beat(heartbeat) => {
-                let (store, lease) = (Arc::clone(&self.tools.store), self.tools.lease.clone());
+                let (store, lease) = (Arc::clone(&self.deps.store), self.deps.lease.clone());
                 let writing = async move {
                     let written = async {
                         // Where there is a lease, its renewal carries the heartbeat.
@@ -130,10 +130,10 @@ impl StateKeeper {
                     keeper.apply(ctx, |core, now| core.beat_answered(written, now));
                 }));
             }
-            Effect::ProbeAgain(api_id) => self.ask_parent(KeeperAsks::ProbeAgain(api_id), ctx),
-            Effect::Lost { shard, epoch } => self.ask_parent(KeeperAsks::Lost { shard, epoch }, ctx),
-            Effect::ShardsReleased(shards) => self.ask_parent(KeeperAsks::ShardsReleased(shards), ctx),
-            Effect::AskToWithdraw(alert) => self.ask_parent(KeeperAsks::Withdraw(alert), ctx),
+            Effect::ProbeAgain(api_id) => self.ask_parent(SupervisorRequest::ProbeAgain(api_id), ctx),
+            Effect::ShardFenced { shard, epoch } => self.ask_parent(SupervisorRequest::ShardFenced { shard, epoch }, ctx),
+            Effect::ShardsReleased(shards) => self.ask_parent(SupervisorRequest::ShardsReleased(shards), ctx),
+            Effect::RequestWithdrawal(alert) => self.ask_parent(SupervisorRequest::Withdraw(alert), ctx),
             Effect::Flushed(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
                     let _ = waiter.send(()); // whoever gave up waiting needs no answer
@@ -143,7 +143,7 @@ impl StateKeeper {
     }
 
     fn commit(&mut self, call: u64, writes: Vec<StateWrite>, ctx: &mut Context<Self>) {
-        let store = Arc::clone(&self.tools.store);
+        let store = Arc::clone(&self.deps.store);
         let commit = async move {
             let ids: Vec<ApiId> = writes.iter().map(|write| write.state.api_id.clone()).collect();
             let results = store.commit(writes).await;
@@ -157,7 +157,7 @@ impl StateKeeper {
     }
 
     fn load(&mut self, call: u64, api_id: ApiId, ctx: &mut Context<Self>) {
-        let store = Arc::clone(&self.tools.store);
+        let store = Arc::clone(&self.deps.store);
         let load = async move { (load::read(&*store, &api_id).await, api_id) };
         ctx.spawn(load.into_actor(self).map(move |(read, api_id), keeper, ctx| {
             keeper.apply(ctx, |core, now| core.read(call, &api_id, read, now));
@@ -165,8 +165,8 @@ impl StateKeeper {
     }
 
     /// A parent that is gone has ended this actor, or is about to.
-    fn ask_parent(&self, asks: KeeperAsks, ctx: &mut Context<Self>) {
-        ctx.spawn(self.tools.parent.send(asks).into_actor(self).map(|_, _, _| ()));
+    fn ask_parent(&self, asks: SupervisorRequest, ctx: &mut Context<Self>) {
+        ctx.spawn(self.deps.parent.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 
     fn flush(&mut self, until: FlushUntil, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
@@ -185,7 +185,7 @@ impl Actor for StateKeeper {
     fn started(&mut self, ctx: &mut Self::Context) {
         let tick = |keeper: &mut Self, ctx: &mut Context<Self>| keeper.apply(ctx, keep::Keeper::tick);
         tick(self, ctx);
-        ctx.run_interval(LOOK_EVERY, tick);
+        ctx.run_interval(TICK_EVERY, tick);
     }
 }
 
@@ -221,8 +221,8 @@ pub struct ApplyConfigs(pub ConfigDiff);
 impl Handler<ApplyConfigs> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, ApplyConfigs(watch): ApplyConfigs, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.watch(&watch, now));
+    fn handle(&mut self, ApplyConfigs(diff): ApplyConfigs, ctx: &mut Self::Context) {
+        self.apply(ctx, |core, now| core.apply_configs(&diff, now));
     }
 }
 
@@ -250,18 +250,18 @@ impl Handler<GivenUp> for StateKeeper {
 /// These shards are ours: read their records, and go on from there. The reply is the highest epoch that was found in each.
 #[derive(Message)]
 #[rtype(result = "Result<BTreeMap<Shard, u64>, StoreError>")]
-pub struct Gain(pub Vec<Grant>);
+pub struct GainShards(pub Vec<Grant>);
 
-impl Handler<Gain> for StateKeeper {
+impl Handler<GainShards> for StateKeeper {
     type Result = ResponseActFuture<Self, Result<BTreeMap<Shard, u64>, StoreError>>;
 
-    fn handle(&mut self, Gain(grants): Gain, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.tools.store);
+    fn handle(&mut self, GainShards(grants): GainShards, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.deps.store);
         let shards = self.core.shards();
         let loading = async move { load::load(&*store, &grants, shards).await.map(|states| (grants, states)) };
         Box::pin(loading.into_actor(self).map(move |loaded, keeper, ctx| {
             let (grants, states) = loaded?;
-            Ok(keeper.apply(ctx, |core, now| core.gain(&grants, states, now)))
+            Ok(keeper.apply(ctx, |core, now| core.gain_shards(&grants, states, now)))
         }))
     }
 }
@@ -275,11 +275,11 @@ impl Handler<DropShards> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, DropShards(shards): DropShards, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, _| core.lose(&shards));
+        self.apply(ctx, |core, _| core.drop_shards(&shards));
     }
 }
 
-/// Let go of these shards in order: [`KeeperAsks::ShardsReleased`] answers, of each as soon as it is done.
+/// Let go of these shards in order: [`SupervisorRequest::ShardsReleased`] answers, of each as soon as it is done.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ReleaseShards(pub ShardSet);
@@ -288,7 +288,7 @@ impl Handler<ReleaseShards> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, ReleaseShards(shards): ReleaseShards, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.let_go(&shards, now));
+        self.apply(ctx, |core, now| core.release_shards(&shards, now));
     }
 }
 
@@ -354,19 +354,19 @@ impl Handler<Withdraw> for StateKeeper {
 /// How the other workers are.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct FleetIs {
+pub struct FleetStatus {
     /// Fewer live than are expected, in words.
     pub fault: Option<String>,
     /// The channels that the others have.
     pub channels: Vec<String>,
 }
 
-impl Handler<FleetIs> for StateKeeper {
+impl Handler<FleetStatus> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, FleetIs { fault, channels }: FleetIs, ctx: &mut Self::Context) {
+    fn handle(&mut self, FleetStatus { fault, channels }: FleetStatus, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
-            core.others_have(channels);
+            core.set_channels_elsewhere(channels);
             core.on_fleet_status(fault, now);
             core.tick(now);
         });
@@ -376,12 +376,12 @@ impl Handler<FleetIs> for StateKeeper {
 /// Whether this machine carries what is configured; if not, by which figures.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct LoadIs(pub Option<String>);
+pub struct CapacityStatus(pub Option<String>);
 
-impl Handler<LoadIs> for StateKeeper {
+impl Handler<CapacityStatus> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, LoadIs(fault): LoadIs, ctx: &mut Self::Context) {
+    fn handle(&mut self, CapacityStatus(fault): CapacityStatus, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
             core.on_capacity_status(fault, now);
             core.tick(now);
@@ -415,6 +415,6 @@ impl Handler<TakeSnapshot> for StateKeeper {
 
     fn handle(&mut self, _: TakeSnapshot, ctx: &mut Self::Context) -> Self::Result {
         ctx.stop();
-        MessageResult(self.core.hand_over(self.tools.time.moment()))
+        MessageResult(self.core.take_snapshot(self.deps.time.moment()))
     }
 }

@@ -9,7 +9,7 @@ mod fleet;
 mod heartbeat;
 mod incidents;
 mod injected_fault;
-mod load;
+mod capacity;
 mod progress;
 mod stopping;
 mod store;

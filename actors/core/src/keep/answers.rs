@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::entry::{ConflictResolution, Entry};
 use super::health::ANSWER_MAX;
 use super::self_monitoring::SelfMonitored;
-use super::{Effect, Keeper, Lease, Line};
+use super::{Effect, Keeper, Lease, LogEvent};
 use crate::api::ApiId;
 use crate::schedule::Moment;
 use crate::state::ApiState;
@@ -62,7 +62,7 @@ impl Keeper {
             }
             match result {
                 Ok(()) => {
-                    self.store_is_well(now);
+                    self.on_store_success(now);
                     self.ledger.stored(&api_id);
                     self.ledger.queue_if_dirty(&api_id, now.uptime, self.flushing);
                     self.offer_now(&api_id, now);
@@ -80,9 +80,9 @@ impl Keeper {
     }
 
     /// A write went through, or was refused for what is in the store.
-    fn store_is_well(&mut self, now: Moment) {
-        self.health.record_success(now.uptime, &mut self.lines);
-        self.tell_that_the_store_is_back(now);
+    fn on_store_success(&mut self, now: Moment) {
+        self.health.record_success(now.uptime, &mut self.log);
+        self.report_store_recovery(now);
     }
 
     fn failed(&mut self, api_id: &ApiId, error: &StoreError, now: Moment) {
@@ -97,20 +97,20 @@ impl Keeper {
         if others_went_through && !self.health.is_out() {
             if let Some(lines_left_out) = self.throttles.one_record.allow(now.uptime) {
                 let error = error.to_string();
-                self.lines.push(Line::OneRecord { api_id: api_id.clone(), error, lines_left_out });
+                self.log.push(LogEvent::OneRecord { api_id: api_id.clone(), error, lines_left_out });
             }
             return;
         }
-        self.store_failed(error, None, now);
+        self.on_store_failure(error, None, now);
     }
 
-    pub(super) fn store_failed(&mut self, error: &StoreError, beat_sent: Option<Duration>, now: Moment) {
+    pub(super) fn on_store_failure(&mut self, error: &StoreError, beat_sent: Option<Duration>, now: Moment) {
         let waiting = self.ledger.waiting();
-        self.health.failed(error, beat_sent, (now.uptime, now.wall), waiting, &mut self.lines);
+        self.health.failed(error, beat_sent, (now.uptime, now.wall), waiting, &mut self.log);
     }
 
     /// A store that gives no answer takes no writes, even if it never says so.
-    pub(super) fn notice_a_store_that_hangs(&mut self, now: Moment) {
+    pub(super) fn detect_hanging_store(&mut self, now: Moment) {
         let hangs_for = |since: Option<Duration>| {
             since.map(|since| now.uptime.saturating_sub(since)).filter(|silent| *silent >= ANSWER_MAX)
         };
@@ -119,14 +119,14 @@ impl Keeper {
         };
         let beat = self.beats.under_way_since;
         if let Some(silent) = hangs_for(self.ledger.oldest_call()) {
-            self.store_failed(&no_answer(silent, &self.setup.store_name), None, now);
+            self.on_store_failure(&no_answer(silent, &self.setup.store_name), None, now);
         } else if let Some(silent) = hangs_for(beat) {
-            self.store_failed(&no_answer(silent, &self.setup.store_name), beat, now);
+            self.on_store_failure(&no_answer(silent, &self.setup.store_name), beat, now);
         }
     }
 
     /// Tells once that the store is gone, when that has lasted for a while. The owner of the first shard does.
-    pub(super) fn tell_that_the_store_is_gone(&mut self, now: Moment) {
+    pub(super) fn report_store_outage(&mut self, now: Moment) {
         if self.owned.is_leader()
             && let Some((why, since)) = self.health.take_outage_to_report(now.uptime)
         {
@@ -136,7 +136,7 @@ impl Keeper {
     }
 
     /// Tells that the store is back, if it was told that it is gone.
-    pub(super) fn tell_that_the_store_is_back(&mut self, now: Moment) {
+    pub(super) fn report_store_recovery(&mut self, now: Moment) {
         if self.ledger.get(&ApiId::monitor_store()).is_some_and(|entry| entry.state.incident.is_some()) {
             let store = SelfMonitored::store(&self.setup.store_name);
             self.decide_about(&store, None, now, now.wall);
@@ -147,7 +147,7 @@ impl Keeper {
     pub fn read(&mut self, call: u64, api_id: &ApiId, read: Read, now: Moment) {
         self.ledger.call_ended(call);
         if !matches!(read, Read::Failed(_)) {
-            self.store_is_well(now);
+            self.on_store_success(now);
         }
         if !self.ledger.is_awaiting(api_id, call) {
             self.pump(now);
@@ -167,36 +167,36 @@ impl Keeper {
     fn resolve_conflict(&mut self, api_id: &ApiId, stored: ApiState, now: Moment) {
         let Some(epoch) = self.owned.epoch(api_id) else { return };
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
-        let (version, found) = (stored.version, stored.epoch);
+        let (version, stored_epoch) = (stored.version, stored.epoch);
         match entry.resolve_conflict(stored, epoch, now.uptime) {
             ConflictResolution::WasOurs => {
                 self.ledger.stored(api_id);
-                self.lines.push(Line::AnswerLost { api_id: api_id.clone() });
+                self.log.push(LogEvent::AnswerLost { api_id: api_id.clone() });
                 self.ledger.queue_if_dirty(api_id, now.uptime, self.flushing);
             }
             ConflictResolution::HigherEpoch => {
-                self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found });
+                self.effects.push(Effect::ShardFenced { shard: self.owned.shard(api_id), epoch: stored_epoch });
             }
             ConflictResolution::OldCopy => {
                 if let Some(lines_left_out) = self.throttles.old_copy.allow(now.uptime) {
-                    self.lines.push(Line::OldCopy { api_id: api_id.clone(), version, lines_left_out });
+                    self.log.push(LogEvent::OldCopy { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.ledger.queue(api_id);
             }
-            ConflictResolution::Adopted { forgot, told } => {
+            ConflictResolution::Adopted { forgot, outages } => {
                 if let Some(lines_left_out) = self.throttles.other_record.allow(now.uptime) {
-                    self.lines.push(Line::Adopted { api_id: api_id.clone(), version, lines_left_out });
+                    self.log.push(LogEvent::Adopted { api_id: api_id.clone(), version, lines_left_out });
                 }
-                self.adopted(api_id, forgot, &told, now);
+                self.adopted(api_id, forgot, &outages, now);
             }
         }
-        self.note_owing(api_id);
+        self.note_outbox(api_id);
         self.offer_now(api_id, now);
     }
 
-    fn adopted(&mut self, api_id: &ApiId, forgot: bool, told: &[std::sync::Arc<crate::Alert>], now: Moment) {
-        for told in told {
-            self.withdraw_told(told, now);
+    fn adopted(&mut self, api_id: &ApiId, forgot: bool, outages: &[Arc<Alert>], now: Moment) {
+        for outage in outages {
+            self.withdraw_outage(outage, now);
         }
         if let Some(entry) = self.ledger.get_mut(api_id) {
             crate::delivery::assign_channels(&mut entry.state.owed, &self.setup.channels);
@@ -216,10 +216,10 @@ impl Keeper {
         let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.stored_version > 0);
         let others = self.ledger.on_record_lost(api_id, now.uptime);
         if was_stored {
-            self.lines.push(Line::RecordGone { api_id: api_id.clone() });
+            self.log.push(LogEvent::RecordGone { api_id: api_id.clone() });
         }
         if let Some(others) = others {
-            self.lines.push(Line::RecordsAnew { others });
+            self.log.push(LogEvent::RecordsRewritten { others });
         }
         self.write_again(api_id);
     }
@@ -234,16 +234,16 @@ impl Keeper {
     /// A newer version wrote this record: nothing is written over it. It is looked at again, slowly, and holds up no other.
     fn leave_alone(&mut self, api_id: &ApiId, why: String, now: Moment) {
         if self.ledger.get(api_id).is_some_and(|entry| !entry.has_failed()) {
-            self.lines.push(Line::RecordNewer { api_id: api_id.clone(), why });
+            self.log.push(LogEvent::RecordNewer { api_id: api_id.clone(), why });
         }
         self.ledger.failed(api_id, now.uptime, true);
     }
 
-    pub(super) fn note_owing(&mut self, api_id: &ApiId) {
+    pub(super) fn note_outbox(&mut self, api_id: &ApiId) {
         if self.ledger.get(api_id).is_some_and(|entry: &Entry| !entry.state.owed.is_empty()) {
-            self.owing.insert(api_id.clone());
+            self.with_outbox.insert(api_id.clone());
         } else {
-            self.owing.remove(api_id);
+            self.with_outbox.remove(api_id);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::Setup;
+use super::KeeperConfig;
 use crate::api::ApiConfig;
 use crate::supervise::SLACK;
 use crate::throttle::LogThrottle;
@@ -39,11 +39,11 @@ pub(super) struct Beats {
     pub(super) since: Timestamp,
     /// The same of the one that is under way.
     sent: (u64, Timestamp),
-    said: LogThrottle,
+    throttle: LogThrottle,
 }
 
 impl Beats {
-    pub(super) fn new(setup: &Setup, now: Duration, wall: Timestamp) -> Self {
+    pub(super) fn new(setup: &KeeperConfig, now: Duration, wall: Timestamp) -> Self {
         let period = setup.heartbeat.filter(|_| !setup.once);
         Self {
             is_on: setup.heartbeat.is_some(),
@@ -55,7 +55,7 @@ impl Beats {
             outcomes: 0,
             since: wall,
             sent: (0, wall),
-            said: LogThrottle::default(),
+            throttle: LogThrottle::default(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Beats {
         self.under_way_since = Some(now);
     }
 
-    pub(super) fn taken(&mut self) {
+    pub(super) fn on_written(&mut self) {
         self.under_way_since = None;
         self.failed_at = None;
     }
@@ -107,7 +107,7 @@ impl Beats {
         self.outcomes = self.outcomes.saturating_add(outcomes);
         self.since = since;
         self.failed_at = Some(now);
-        (self.under_way_since.take(), self.said.allow(now))
+        (self.under_way_since.take(), self.throttle.allow(now))
     }
 
     /// Another life of the keeper goes on from here: nothing is under way.

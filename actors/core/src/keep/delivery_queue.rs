@@ -15,7 +15,7 @@ pub type Channel = Arc<str>;
 
 /// Where the next alert of one API for one channel stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DeliverySlot {
+enum DeliveryState {
     /// It is its turn as soon as there is room.
     Queued,
     /// An attempt is under way.
@@ -24,10 +24,10 @@ enum DeliverySlot {
     Waiting(Duration),
 }
 
-/// The slots of all APIs, the queue of each channel, and the room in it.
+/// The states of all APIs, the queue of each channel, and the room in it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeliveryQueue {
-    slots: HashMap<(ApiId, Channel), DeliverySlot>,
+    states: HashMap<(ApiId, Channel), DeliveryState>,
     /// Whose turn it is, by channel.
     due: HashMap<Channel, VecDeque<ApiId>>,
     in_flight: HashMap<Channel, usize>,
@@ -37,13 +37,13 @@ impl DeliveryQueue {
     /// Puts an API into the queue of a channel, unless it is there, or an attempt is under way or waits.
     pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, now: Duration) {
         let key = (api_id.clone(), Arc::clone(channel));
-        let is_busy = match self.slots.get(&key) {
-            Some(DeliverySlot::Queued | DeliverySlot::InFlight) => true,
-            Some(DeliverySlot::Waiting(until)) => *until > now,
+        let is_busy = match self.states.get(&key) {
+            Some(DeliveryState::Queued | DeliveryState::InFlight) => true,
+            Some(DeliveryState::Waiting(until)) => *until > now,
             None => false,
         };
         if !is_busy {
-            self.slots.insert(key, DeliverySlot::Queued);
+            self.states.insert(key, DeliveryState::Queued);
             self.due.entry(Arc::clone(channel)).or_default().push_back(api_id.clone());
         }
     }
@@ -57,8 +57,8 @@ impl DeliveryQueue {
         while let Some(api_id) = due.pop_front() {
             let key = (api_id, Arc::clone(channel));
             // It may have been forgotten meanwhile.
-            if self.slots.get(&key) == Some(&DeliverySlot::Queued) {
-                self.slots.remove(&key);
+            if self.states.get(&key) == Some(&DeliveryState::Queued) {
+                self.states.remove(&key);
                 return Some(key.0);
             }
         }
@@ -66,7 +66,7 @@ impl DeliveryQueue {
     }
 
     pub(super) fn began(&mut self, api_id: &ApiId, channel: &Channel) {
-        self.slots.insert((api_id.clone(), Arc::clone(channel)), DeliverySlot::InFlight);
+        self.states.insert((api_id.clone(), Arc::clone(channel)), DeliveryState::InFlight);
         *self.in_flight.entry(Arc::clone(channel)).or_default() += 1;
     }
 
@@ -76,27 +76,27 @@ impl DeliveryQueue {
             *count = count.saturating_sub(1);
         }
         let key = (api_id.clone(), Arc::clone(channel));
-        if self.slots.get(&key) == Some(&DeliverySlot::InFlight) {
+        if self.states.get(&key) == Some(&DeliveryState::InFlight) {
             match next {
-                Some(until) => self.slots.insert(key, DeliverySlot::Waiting(until)),
-                None => self.slots.remove(&key),
+                Some(until) => self.states.insert(key, DeliveryState::Waiting(until)),
+                None => self.states.remove(&key),
             };
         }
     }
 
     /// The next try waits until then, unless one is under way.
     pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Duration) {
-        let slot = self.slots.entry((api_id.clone(), Arc::clone(channel))).or_insert(DeliverySlot::Waiting(until));
-        if *slot != DeliverySlot::InFlight {
-            *slot = DeliverySlot::Waiting(until);
+        let state = self.states.entry((api_id.clone(), Arc::clone(channel))).or_insert(DeliveryState::Waiting(until));
+        if *state != DeliveryState::InFlight {
+            *state = DeliveryState::Waiting(until);
         }
     }
 
     /// Nothing of these waits for its next try any more. How many did.
     pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId, &Channel) -> bool) -> usize {
-        let before = self.slots.len();
-        self.slots.retain(|(api_id, channel), slot| !matches!(slot, DeliverySlot::Waiting(_)) || !of(api_id, channel));
-        before - self.slots.len()
+        let before = self.states.len();
+        self.states.retain(|(api_id, channel), state| !matches!(state, DeliveryState::Waiting(_)) || !of(api_id, channel));
+        before - self.states.len()
     }
 
     /// Nothing of an API is handed over any more. Attempts under way keep their room and their turn until they are over: should
@@ -104,15 +104,15 @@ impl DeliveryQueue {
     pub(super) fn forget(&mut self, api_id: &ApiId, channels: &[Channel]) {
         for channel in channels {
             let key = (api_id.clone(), Arc::clone(channel));
-            if self.slots.get(&key) != Some(&DeliverySlot::InFlight) {
-                self.slots.remove(&key);
+            if self.states.get(&key) != Some(&DeliveryState::InFlight) {
+                self.states.remove(&key);
             }
         }
     }
 
     /// The APIs of which an attempt is under way.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &ApiId> {
-        self.slots.iter().filter(|(_, slot)| **slot == DeliverySlot::InFlight).map(|((api_id, _), _)| api_id)
+        self.states.iter().filter(|(_, state)| **state == DeliveryState::InFlight).map(|((api_id, _), _)| api_id)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::store::StateWrite;
 
 /// At most this many deliveries of one API are remembered while they cannot be stored. An alert beyond that may be sent twice, if
 /// the stored record turns out to be another one.
-const TAKEN_MAX: usize = 4 * OWED_MAX;
+const UNSTORED_DELIVERIES_MAX: usize = 4 * OWED_MAX;
 
 /// What matters and is not in the store.
 #[derive(Clone, Debug, Default)]
@@ -20,11 +20,11 @@ pub(super) struct Unstored {
     since: Duration,
     /// The ids of alerts that are owed by it, at most as many as an outbox holds.
     alerts: Vec<String>,
-    /// Alerts that a channel took: facts, whatever becomes of the rest. At most [`TAKEN_MAX`].
-    taken: Vec<(String, Arc<str>)>,
+    /// Alerts that a channel took: facts, whatever becomes of the rest. At most [`UNSTORED_DELIVERIES_MAX`].
+    deliveries: Vec<(String, Arc<str>)>,
     /// Outages that were told although they could not be stored, and whose end was not: at most one for each channel, and those
     /// that are to be taken back.
-    told: Vec<Arc<Alert>>,
+    outages: Vec<Arc<Alert>>,
 }
 
 /// A write that was sent and has no certain answer yet. It is sent again as it is until it has one, so that a lost answer
@@ -67,7 +67,7 @@ pub(super) enum ConflictResolution {
         /// Something that was decided is forgotten: the API is probed again.
         forgot: bool,
         /// Outages that were told and are not in it.
-        told: Vec<Arc<Alert>>,
+        outages: Vec<Arc<Alert>>,
     },
 }
 
@@ -122,13 +122,13 @@ impl Entry {
     }
 
     /// Notes that a decision is not stored yet, and which alert depends on it.
-    pub(super) fn mark_unsaved(&mut self, owes: Option<&Alert>, now: Duration) {
+    pub(super) fn mark_unsaved(&mut self, alert: Option<&Alert>, now: Duration) {
         self.dirty = true;
         if let Some(unstored) = &mut self.unstored {
             let is_owed = |alert_id: &String| self.state.owed.iter().any(|owed| owed.alert.alert_id == *alert_id);
             unstored.alerts.retain(is_owed);
         }
-        self.unstored(now).alerts.extend(owes.map(|alert| alert.alert_id.clone()));
+        self.unstored(now).alerts.extend(alert.map(|alert| alert.alert_id.clone()));
     }
 
     fn unstored(&mut self, now: Duration) -> &mut Unstored {
@@ -136,46 +136,46 @@ impl Entry {
     }
 
     /// A channel has an alert. Returns whether that is news.
-    pub(super) fn taken(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
-        if !alert.kind.opens() {
+    pub(super) fn on_delivered(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
+        if !alert.kind.starts_incident() {
             self.on_end_delivered(alert);
         } else if !self.is_stored(&alert.alert_id) {
-            let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
-            match in_attempt.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
-                Some(unstored) => unstored.told.push(Arc::clone(alert)),
-                None => self.unstored(now).told.push(Arc::clone(alert)),
+            let in_pending_write = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
+            match in_pending_write.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
+                Some(unstored) => unstored.outages.push(Arc::clone(alert)),
+                None => self.unstored(now).outages.push(Arc::clone(alert)),
             }
         }
         if !delivery::mark_delivered(&mut self.state.owed, &alert.alert_id, channel) {
             return false;
         }
         self.dirty = true;
-        let taken = &mut self.unstored(now).taken;
-        if taken.len() < TAKEN_MAX {
-            taken.push((alert.alert_id.clone(), Arc::clone(channel)));
+        let deliveries = &mut self.unstored(now).deliveries;
+        if deliveries.len() < UNSTORED_DELIVERIES_MAX {
+            deliveries.push((alert.alert_id.clone(), Arc::clone(channel)));
         }
         true
     }
 
     /// A channel got the end of an outage that is not stored: for that channel there is nothing left to withdraw.
     fn on_end_delivered(&mut self, end: &Alert) {
-        let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
-        for unstored in in_attempt.into_iter().chain(self.unstored.as_mut()) {
-            if let Some(ended) = unstored.told.iter().position(|told| told.incident_id == end.incident_id) {
-                unstored.told.remove(ended);
+        let in_pending_write = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
+        for unstored in in_pending_write.into_iter().chain(self.unstored.as_mut()) {
+            if let Some(ended) = unstored.outages.iter().position(|outage| outage.incident_id == end.incident_id) {
+                unstored.outages.remove(ended);
                 return;
             }
         }
     }
 
     /// One more channel was told an outage that is not in the store.
-    pub(super) fn told(&mut self, alert: &Arc<Alert>, now: Duration) {
-        self.unstored(now).told.push(Arc::clone(alert));
+    pub(super) fn add_delivered_unstored(&mut self, alert: &Arc<Alert>, now: Duration) {
+        self.unstored(now).outages.push(Arc::clone(alert));
     }
 
     fn all_unstored(&self) -> impl Iterator<Item = &Unstored> {
-        let in_attempt = self.pending_write.as_ref().and_then(|pending_write| pending_write.unstored.as_deref());
-        in_attempt.into_iter().chain(self.unstored.as_deref())
+        let in_pending_write = self.pending_write.as_ref().and_then(|pending_write| pending_write.unstored.as_deref());
+        in_pending_write.into_iter().chain(self.unstored.as_deref())
     }
 
     /// Since when something that matters has been waiting to be stored.
@@ -252,8 +252,8 @@ impl Entry {
         if let Some(mut sent) = sent {
             if let Some(later) = self.unstored.take() {
                 sent.alerts.extend(later.alerts);
-                sent.taken.extend(later.taken);
-                sent.told.extend(later.told);
+                sent.deliveries.extend(later.deliveries);
+                sent.outages.extend(later.outages);
             }
             self.unstored = Some(sent);
         }
@@ -279,24 +279,24 @@ impl Entry {
         self.reopen();
         let unstored = self.unstored.take();
         let forgot = unstored.is_some();
-        let Unstored { taken, told, .. } = unstored.map(|unstored| *unstored).unwrap_or_default();
+        let Unstored { deliveries, outages, .. } = unstored.map(|unstored| *unstored).unwrap_or_default();
         let missed_ticks = self.state.missed_ticks.max(stored.missed_ticks);
         self.stored_version = stored.version;
         self.dirty = missed_ticks != stored.missed_ticks;
         self.state = ApiState { missed_ticks, ..stored };
         self.failures = 0;
-        for (alert_id, channel) in taken {
+        for (alert_id, channel) in deliveries {
             if delivery::mark_delivered(&mut self.state.owed, &alert_id, &channel) {
                 self.dirty = true;
-                self.unstored(now).taken.push((alert_id, channel));
+                self.unstored(now).deliveries.push((alert_id, channel));
             }
         }
-        ConflictResolution::Adopted { forgot, told }
+        ConflictResolution::Adopted { forgot, outages }
     }
 
     /// Outages that were delivered and could not be stored: the next owner has to know of them.
     pub(super) fn delivered_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
-        self.all_unstored().flat_map(|unstored| &unstored.told)
+        self.all_unstored().flat_map(|unstored| &unstored.outages)
     }
 
     /// The keeper was restarted: no call is under way. A write that was sent is sent again unchanged.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::line::Line;
+use super::log_event::LogEvent;
 use super::waits::store_wait;
 use crate::store::StoreError;
 use crate::throttle::LogThrottle;
@@ -26,9 +26,9 @@ struct StoreOutage {
     /// Writes of states fail, and not heartbeats alone.
     is_of_states: bool,
     /// It stands in the log.
-    is_said: bool,
+    is_logged: bool,
     /// It was told through the channels.
-    is_told: bool,
+    is_alerted: bool,
 }
 
 /// How the store is.
@@ -37,7 +37,7 @@ pub(super) struct Health {
     outage: Option<StoreOutage>,
     /// When a write went through last.
     stored_at: Option<Duration>,
-    said: LogThrottle,
+    throttle: LogThrottle,
 }
 
 impl Health {
@@ -62,26 +62,26 @@ impl Health {
     }
 
     /// A write went through, or was refused for what is in the store.
-    pub(super) fn record_success(&mut self, now: Duration, lines: &mut Vec<Line>) {
+    pub(super) fn record_success(&mut self, now: Duration, log: &mut Vec<LogEvent>) {
         self.stored_at = Some(now);
-        self.clear_outage(now, lines);
+        self.clear_outage(now, log);
     }
 
     /// A heartbeat was taken. Whether the store is well: that says nothing where writes of states fail, since a heartbeat is small,
     /// and goes over what is known to be there.
-    pub(super) fn beat_taken(&mut self, now: Duration, lines: &mut Vec<Line>) -> bool {
+    pub(super) fn record_beat(&mut self, now: Duration, log: &mut Vec<LogEvent>) -> bool {
         let is_well = self.outage.as_ref().is_none_or(|outage| !outage.is_of_states);
         if is_well {
-            self.clear_outage(now, lines);
+            self.clear_outage(now, log);
         }
         is_well
     }
 
-    fn clear_outage(&mut self, now: Duration, lines: &mut Vec<Line>) {
+    fn clear_outage(&mut self, now: Duration, log: &mut Vec<LogEvent>) {
         if let Some(outage) = self.outage.take()
-            && outage.is_said
+            && outage.is_logged
         {
-            lines.push(Line::StoreBack { seconds: now.saturating_sub(outage.since).as_secs() });
+            log.push(LogEvent::StoreBack { seconds: now.saturating_sub(outage.since).as_secs() });
         }
     }
 
@@ -93,7 +93,7 @@ impl Health {
         beat_sent: Option<Duration>,
         now: (Duration, Timestamp),
         waiting: usize,
-        lines: &mut Vec<Line>,
+        log: &mut Vec<LogEvent>,
     ) {
         if beat_sent.is_some_and(|sent| self.stored_at.is_some_and(|at| at >= sent)) {
             return;
@@ -109,17 +109,17 @@ impl Health {
             not_before: now,
             error: error.clone(),
             is_of_states,
-            is_said: false,
-            is_told: false,
+            is_logged: false,
+            is_alerted: false,
         });
         outage.error = error.clone();
         outage.is_of_states |= is_of_states;
         // Under throttling it comes and goes many times in a second.
-        if is_certain && let Some(lines_left_out) = self.said.allow(now) {
+        if is_certain && let Some(lines_left_out) = self.throttle.allow(now) {
             let seconds = now.saturating_sub(outage.since).as_secs();
             let error = error.to_string();
-            lines.push(Line::StoreGone { error, seconds, waiting, lines_left_out, still: outage.is_said });
-            outage.is_said = true;
+            log.push(LogEvent::StoreGone { error, seconds, waiting, lines_left_out, still: outage.is_logged });
+            outage.is_logged = true;
         }
         // Heartbeats have their own pace, and hold up no write.
         if is_of_states && outage.not_before <= now {
@@ -131,10 +131,10 @@ impl Health {
     /// What to tell, and since when it has been so, if it is time and was not told yet.
     pub(super) fn take_outage_to_report(&mut self, now: Duration) -> Option<(String, Timestamp)> {
         let outage = self.outage.as_mut()?;
-        if outage.is_told || now.saturating_sub(outage.since) < STORE_GONE_AFTER {
+        if outage.is_alerted || now.saturating_sub(outage.since) < STORE_GONE_AFTER {
             return None;
         }
-        outage.is_told = true;
+        outage.is_alerted = true;
         Some((format!("it takes no writes: {}", outage.error), outage.since_wall))
     }
 }

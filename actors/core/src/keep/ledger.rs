@@ -27,7 +27,7 @@ pub(super) struct Ledger {
     /// To be written now, in order.
     queue: VecDeque<ApiId>,
     /// To be written at their checkpoint, soonest first: those whose entry says [`Writing::AtCheckpoint`], once each.
-    lazy: BTreeSet<(Duration, ApiId)>,
+    at_checkpoint: BTreeSet<(Duration, ApiId)>,
     /// To be tried again, at the time in their entry.
     waiting: HashSet<ApiId>,
     /// Calls of the store that have no answer yet, and since when.
@@ -43,7 +43,7 @@ impl Ledger {
             entries: HashMap::new(),
             checkpoint,
             queue: VecDeque::new(),
-            lazy: BTreeSet::new(),
+            at_checkpoint: BTreeSet::new(),
             waiting: HashSet::new(),
             calls: BTreeMap::new(),
             next_call: 0,
@@ -72,11 +72,11 @@ impl Ledger {
     }
 
     /// Takes a decision over, and has it stored, at once if it matters.
-    pub(super) fn decided(&mut self, api_id: &ApiId, decision: Decision, now: Duration) {
+    pub(super) fn apply(&mut self, api_id: &ApiId, decision: Decision, now: Duration) {
         let must_store = decision.must_store();
         let entry = self.entry(api_id);
         if must_store {
-            entry.mark_unsaved(decision.owed(), now);
+            entry.mark_unsaved(decision.alert(), now);
         }
         entry.dirty = true;
         entry.state = decision.next;
@@ -93,7 +93,7 @@ impl Ledger {
         match entry.writing {
             Writing::Idle => {}
             Writing::AtCheckpoint(due) => {
-                self.lazy.remove(&(due, api_id.clone()));
+                self.at_checkpoint.remove(&(due, api_id.clone()));
             }
             Writing::Queued | Writing::InFlight(_) | Writing::Waiting(_) => return,
         }
@@ -118,7 +118,7 @@ impl Ledger {
             && entry.writing == Writing::Idle
         {
             entry.writing = Writing::AtCheckpoint(due);
-            self.lazy.insert((due, api_id.clone()));
+            self.at_checkpoint.insert((due, api_id.clone()));
         }
     }
 
@@ -136,9 +136,9 @@ impl Ledger {
     }
 
     /// Queues checkpoints that are due and failed writes whose wait is over; everything, when flushing.
-    pub(super) fn queue_what_is_due(&mut self, now: Duration, flushing: bool) {
-        while self.lazy.first().is_some_and(|(due, _)| *due <= now || flushing) {
-            if let Some((_, api_id)) = self.lazy.pop_first() {
+    pub(super) fn queue_due(&mut self, now: Duration, flushing: bool) {
+        while self.at_checkpoint.first().is_some_and(|(due, _)| *due <= now || flushing) {
+            if let Some((_, api_id)) = self.at_checkpoint.pop_first() {
                 self.queue(&api_id);
             }
         }
@@ -163,7 +163,7 @@ impl Ledger {
         if !self.calls.is_empty() || !self.queue.is_empty() {
             return;
         }
-        let other = self.lazy.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
+        let other = self.at_checkpoint.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
             let may_be_written = |(api_id, entry): &(&ApiId, &Entry)| {
                 entry.writing == Writing::Idle
                     && entry.stored_version > 0
@@ -267,11 +267,11 @@ impl Ledger {
         self.store_wipes += 1;
         let others: Vec<ApiId> =
             self.entries.iter().filter(|(_, e)| e.stored_version > 0).map(|(id, _)| id.clone()).collect();
-        Some(self.write_anew(others, now))
+        Some(self.rewrite(others, now))
     }
 
     /// Writes these again, as fast as [`REWRITES_PER_SECOND`], those first that say more than that all is well. How many there are.
-    pub(super) fn write_anew(&mut self, mut api_ids: Vec<ApiId>, now: Duration) -> usize {
+    pub(super) fn rewrite(&mut self, mut api_ids: Vec<ApiId>, now: Duration) -> usize {
         // Whoever has a write before it finds out by that.
         api_ids.retain(|api_id| {
             self.entries.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::AtCheckpoint(_)))
@@ -284,7 +284,7 @@ impl Ledger {
         for (number, api_id) in api_ids.iter().enumerate() {
             let Some(entry) = self.entries.get_mut(api_id) else { continue };
             if let Writing::AtCheckpoint(due) = std::mem::take(&mut entry.writing) {
-                self.lazy.remove(&(due, api_id.clone()));
+                self.at_checkpoint.remove(&(due, api_id.clone()));
             }
             entry.dirty = true;
             if !entry.state.owed.is_empty() {
@@ -300,7 +300,7 @@ impl Ledger {
     pub(super) fn forget(&mut self, api_id: &ApiId) -> Option<Entry> {
         let entry = self.entries.remove(api_id)?;
         if let Writing::AtCheckpoint(due) = entry.writing {
-            self.lazy.remove(&(due, api_id.clone()));
+            self.at_checkpoint.remove(&(due, api_id.clone()));
         }
         self.waiting.remove(api_id);
         Some(entry)
@@ -308,7 +308,7 @@ impl Ledger {
 
     /// Nothing waits anywhere to be written.
     pub(super) fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.queue.is_empty() && self.lazy.is_empty() && self.waiting.is_empty()
+        self.calls.is_empty() && self.queue.is_empty() && self.at_checkpoint.is_empty() && self.waiting.is_empty()
     }
 
     /// How many have changes that are not in the store.
@@ -319,7 +319,7 @@ impl Ledger {
     /// Another life of the keeper goes on from here: nothing is under way.
     pub(super) fn reset_for_restart(&mut self) {
         self.queue.clear();
-        self.lazy.clear();
+        self.at_checkpoint.clear();
         self.waiting.clear();
         self.calls.clear();
         let mut unsaved: Vec<ApiId> = Vec::new();

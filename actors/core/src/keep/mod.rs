@@ -8,11 +8,11 @@
 //! |---|---|
 //! | [`mod@ledger`] | what is known and not stored, and what is written next |
 //! | [`mod@entry`] | the same for one API, and how a version conflict is resolved |
-//! | [`mod@tell`] | may this alert go out now; what came of it |
+//! | [`mod@deliver`] | may this alert go out now; what came of it |
 //! | [`mod@delivery_queue`] | which alert goes next to which channel |
-//! | [`mod@owned`] | which shards are ours, and whether the lease on them holds |
+//! | [`mod@owned_shards`] | which shards are ours, and whether the lease on them holds |
 //! | [`mod@shards`] | what happens when a shard comes or goes |
-//! | [`mod@watching`] | what happens when a row comes, changes or goes |
+//! | [`mod@configs`] | what happens when a row comes, changes or goes |
 //! | [`mod@answers`] | what the store's answers mean |
 //! | [`mod@health`] | whether the store takes writes |
 //! | [`mod@beats`] | how everything stands, in one record |
@@ -23,14 +23,14 @@ mod delivery_queue;
 mod entry;
 mod health;
 mod ledger;
-mod line;
-mod owned;
+mod log_event;
+mod owned_shards;
 mod report;
 mod self_monitoring;
 mod shards;
-mod tell;
+mod deliver;
 mod waits;
-mod watching;
+mod configs;
 
 use std::collections::HashSet;
 use std::mem;
@@ -51,7 +51,7 @@ use delivery_queue::DeliveryQueue;
 use entry::Entry;
 use health::Health;
 use ledger::Ledger;
-use owned::Owned;
+use owned_shards::OwnedShards;
 use self_monitoring::{SelfMonitored, self_outcome};
 
 pub use answers::Read;
@@ -59,15 +59,15 @@ pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use health::STORE_GONE_AFTER;
 pub use ledger::REWRITES_PER_SECOND;
-pub use line::Line;
-pub use owned::{Grant, Lease};
+pub use log_event::LogEvent;
+pub use owned_shards::{Grant, Lease};
 pub use report::Report;
-pub use tell::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
-pub use watching::ConfigDiff;
+pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
+pub use configs::ConfigDiff;
 
 /// What a keeper is made with.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub struct KeeperConfig {
     /// How long a write may wait that changes no decision.
     pub checkpoint: Duration,
     /// The names of the channels that every alert is owed to.
@@ -119,7 +119,7 @@ pub enum Effect {
     /// Probe this API again at once: what was found out about it is forgotten.
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
-    Lost {
+    ShardFenced {
         shard: Shard,
         /// What was found in one of its records.
         epoch: u64,
@@ -127,7 +127,7 @@ pub enum Effect {
     /// These shards were let go of: all of them is stored, and nothing is known of them any more.
     ShardsReleased(ShardSet),
     /// An outage was told that could not be stored, of an API that another owns now: its owner is to take it back.
-    AskToWithdraw(Arc<Alert>),
+    RequestWithdrawal(Arc<Alert>),
     /// What this waiter waited for has come true.
     Flushed(u64),
 }
@@ -157,14 +157,14 @@ pub struct Completed {
 
 #[derive(Debug)]
 pub struct Keeper {
-    setup: Setup,
+    setup: KeeperConfig,
     channels: Vec<Channel>,
     ledger: Ledger,
-    owned: Owned,
+    owned: OwnedShards,
     lease: Lease,
     delivery_queue: DeliveryQueue,
     /// APIs with a non-empty outbox.
-    owing: HashSet<ApiId>,
+    with_outbox: HashSet<ApiId>,
     /// The channels that other workers have.
     channels_elsewhere: HashSet<String>,
     health: Health,
@@ -181,20 +181,20 @@ pub struct Keeper {
     flushing: bool,
     /// The process ends: nothing more is handed over that the next one can hand over as well.
     shutting_down: bool,
-    lines: Vec<Line>,
+    log: Vec<LogEvent>,
     effects: Vec<Effect>,
 }
 
 impl Keeper {
     /// A keeper that owns nothing yet.
-    pub fn new(setup: Setup, now: Moment) -> Self {
+    pub fn new(setup: KeeperConfig, now: Moment) -> Self {
         Self {
             channels: setup.channels.iter().map(|channel| Channel::from(channel.as_str())).collect(),
             ledger: Ledger::new(setup.checkpoint),
-            owned: Owned::new(setup.shards),
+            owned: OwnedShards::new(setup.shards),
             lease: Lease::Held,
             delivery_queue: DeliveryQueue::default(),
-            owing: HashSet::new(),
+            with_outbox: HashSet::new(),
             channels_elsewhere: HashSet::new(),
             health: Health::default(),
             beats: Beats::new(&setup, now.uptime, now.wall),
@@ -205,7 +205,7 @@ impl Keeper {
             store_at_once_until: None,
             flushing: false,
             shutting_down: false,
-            lines: Vec::new(),
+            log: Vec::new(),
             effects: Vec::new(),
             setup,
         }
@@ -226,7 +226,7 @@ impl Keeper {
 
     /// Hands all that it knows over, and knows nothing any more.
     #[must_use]
-    pub fn hand_over(&mut self, now: Moment) -> Self {
+    pub fn take_snapshot(&mut self, now: Moment) -> Self {
         let nothing = Self::new(self.setup.clone(), now);
         mem::replace(self, nothing)
     }
@@ -237,21 +237,21 @@ impl Keeper {
     }
 
     /// What is to be said, and what is to be done, since this was asked last.
-    pub fn take(&mut self) -> (Vec<Line>, Vec<Effect>) {
-        (mem::take(&mut self.lines), mem::take(&mut self.effects))
+    pub fn drain(&mut self) -> (Vec<LogEvent>, Vec<Effect>) {
+        (mem::take(&mut self.log), mem::take(&mut self.effects))
     }
 
     /// Looks for what is due: checkpoints, failed writes, alerts to offer again. Call it every few hundred milliseconds.
     pub fn tick(&mut self, now: Moment) {
-        self.flush_leaving_shards();
-        self.ledger.queue_what_is_due(now.uptime, self.flushing);
+        self.flush_releasing_shards();
+        self.ledger.queue_due(now.uptime, self.flushing);
         if self.health.is_out() && self.health.may_be_tried(now.uptime) {
             self.ledger.try_another();
         }
         self.pump(now);
         self.beat_if_due(now);
-        self.notice_a_store_that_hangs(now);
-        self.tell_that_the_store_is_gone(now);
+        self.detect_hanging_store(now);
+        self.report_store_outage(now);
         self.offer_all(now);
         self.log_alerts_of_foreign_channels(now);
         self.drop_released_shards();
@@ -269,9 +269,9 @@ impl Keeper {
         let Completed { api, mut outcome, missed_ticks, next_tick_in } = completed;
         let api_id = &api.api_id;
         // What is found of a shard that is being let go of is for its next owner to find.
-        let entry = if self.owned.is_leaving(api_id) { None } else { self.ledger.get_mut(api_id) };
+        let entry = if self.owned.is_releasing(api_id) { None } else { self.ledger.get_mut(api_id) };
         let Some((entry, asked)) = entry.and_then(|entry| entry.request_fingerprint.map(|asked| (entry, asked))) else {
-            self.lines.push(Line::LateOutcome { api_id: api_id.clone() });
+            self.log.push(LogEvent::LateOutcome { api_id: api_id.clone() });
             return None;
         };
         let request_fingerprint = api.request_fingerprint();
@@ -305,21 +305,21 @@ impl Keeper {
         let decision = decide(state, outcome, policy, &self.setup.channels, now.wall);
         if decision.reason == Reason::Suspect {
             let (api_id, status) = (policy.api_id.clone(), state.status);
-            self.lines.push(Line::Suspect { api_id, status, reason: outcome.reason() });
+            self.log.push(LogEvent::Suspect { api_id, status, reason: outcome.reason() });
         }
         let recheck = decision.recheck;
-        self.carry_out(policy.api_id, decision, now);
+        self.apply_decision(policy.api_id, decision, now);
         recheck
     }
 
     /// Takes a decision over, and has it stored if it matters.
-    fn carry_out(&mut self, api_id: &ApiId, decision: Decision, now: Moment) {
-        if decision.owes {
-            self.owing.insert(api_id.clone());
+    fn apply_decision(&mut self, api_id: &ApiId, decision: Decision, now: Moment) {
+        if decision.enqueued {
+            self.with_outbox.insert(api_id.clone());
         }
         if let Some(transition) = decision.transition() {
             let next = &decision.next;
-            self.lines.push(Line::StatusChanged {
+            self.log.push(LogEvent::StatusChanged {
                 api_id: api_id.clone(),
                 from: transition.from,
                 to: transition.to,
@@ -327,7 +327,7 @@ impl Keeper {
                 latency_ms: next.last_probe.as_ref().and_then(|last| last.latency_ms),
             });
         }
-        self.ledger.decided(api_id, decision, now.uptime);
+        self.ledger.apply(api_id, decision, now.uptime);
     }
 
     /// The prober of an API died too often. That is told, and what is shown of its API is unknown, until the prober lives again;

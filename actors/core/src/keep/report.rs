@@ -1,7 +1,7 @@
 //! How everything stands: for a heartbeat, for the end of a run, and for whoever asks.
 
 use super::entry::Entry;
-use super::{Effect, Keeper, Line};
+use super::{Effect, Keeper, LogEvent};
 use crate::api::ApiId;
 use crate::heartbeat::{Heartbeat, INCONCLUSIVE_NAMED_MAX, LATE_NAMED_MAX};
 use crate::outcome::Verdict;
@@ -68,16 +68,16 @@ impl Keeper {
     pub fn beat_answered(&mut self, written: Result<(), StoreError>, now: Moment) {
         match written {
             Ok(()) => {
-                self.beats.taken();
-                if self.health.beat_taken(now.uptime, &mut self.lines) {
-                    self.tell_that_the_store_is_back(now);
+                self.beats.on_written();
+                if self.health.record_beat(now.uptime, &mut self.log) {
+                    self.report_store_recovery(now);
                 }
             }
             Err(error) => {
                 let (sent, line) = self.beats.failed(now.uptime);
-                self.store_failed(&error, sent, now);
+                self.on_store_failure(&error, sent, now);
                 if let Some(lines_left_out) = line {
-                    self.lines.push(Line::BeatFailed { error: error.to_string(), lines_left_out });
+                    self.log.push(LogEvent::BeatFailed { error: error.to_string(), lines_left_out });
                 }
             }
         }
@@ -117,18 +117,18 @@ impl Keeper {
             probes_since: self.beats.since,
             late: late.len() as u64,
             inconclusive: inconclusive.len() as u64,
-            late_api_ids: first(late, LATE_NAMED_MAX).into_iter().map(|(_, api_id)| api_id.clone()).collect(),
-            inconclusive_api_ids: first(inconclusive, INCONCLUSIVE_NAMED_MAX).into_iter().cloned().collect(),
+            late_api_ids: smallest(late, LATE_NAMED_MAX).into_iter().map(|(_, api_id)| api_id.clone()).collect(),
+            inconclusive_api_ids: smallest(inconclusive, INCONCLUSIVE_NAMED_MAX).into_iter().cloned().collect(),
         }
     }
 }
 
-/// The first so many of these, in order.
-fn first<T: Ord>(mut of: Vec<T>, count: usize) -> Vec<T> {
-    if of.len() > count {
-        of.select_nth_unstable(count);
-        of.truncate(count);
+/// The `count` smallest of these, in order.
+fn smallest<T: Ord>(mut items: Vec<T>, count: usize) -> Vec<T> {
+    if items.len() > count {
+        items.select_nth_unstable(count);
+        items.truncate(count);
     }
-    of.sort_unstable();
-    of
+    items.sort_unstable();
+    items
 }

@@ -22,15 +22,15 @@ impl Keeper {
     ///
     /// A shard that is ours already may be granted again, with a higher epoch. It was not lost in between, so what is known of it is
     /// newer than any record: it is only sealed.
-    pub fn gain(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> BTreeMap<Shard, u64> {
-        let mut found: BTreeMap<Shard, u64> = grants.iter().map(|grant| (grant.shard, 0)).collect();
+    pub fn gain_shards(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> BTreeMap<Shard, u64> {
+        let mut highest_epochs: BTreeMap<Shard, u64> = grants.iter().map(|grant| (grant.shard, 0)).collect();
         for state in &states {
-            if let Some(found) = found.get_mut(&self.owned.shard(&state.api_id)) {
-                *found = state.epoch.max(*found);
+            if let Some(highest) = highest_epochs.get_mut(&self.owned.shard(&state.api_id)) {
+                *highest = state.epoch.max(*highest);
             }
         }
         // Two readings may be under way, and end in any order.
-        let is_good = |grant: &&Grant| found[&grant.shard] < grant.epoch || !grant.fresh;
+        let is_good = |grant: &&Grant| highest_epochs[&grant.shard] < grant.epoch || !grant.fresh;
         let is_news = |grant: &&Grant| !self.owned.has(grant) && is_good(grant);
         let grants: Vec<Grant> = grants.iter().filter(is_news).copied().collect();
         grants.iter().for_each(|grant| self.owned.add(*grant));
@@ -46,9 +46,9 @@ impl Keeper {
                 self.adopt(state, (!clean).then_some(now.uptime), now);
             }
         }
-        self.ledger.write_anew(to_seal, now.uptime);
+        self.ledger.rewrite(to_seal, now.uptime);
         self.tick(now);
-        found
+        highest_epochs
     }
 
     fn adopt(&mut self, state: ApiState, unsealed_since: Option<std::time::Duration>, now: Moment) {
@@ -64,12 +64,12 @@ impl Keeper {
             }
             entry.mark_unsaved(None, now.uptime);
         }
-        if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
+        if let (Some(probed), true) = (api_id.monitored_api(), entry.state.incident.is_some()) {
             self.given_up.insert(probed);
         }
         let has_to_be_stored = entry.is_unsaved();
         self.ledger.put(entry);
-        self.note_owing(&api_id);
+        self.note_outbox(&api_id);
         if self.setup.resumes_backoff {
             self.resume_backoff(&api_id, now);
         }
@@ -80,21 +80,21 @@ impl Keeper {
 
     /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now. [`Effect::ShardsReleased`] says
     /// when that is done, of each as soon as it is: an alert may be under way for long in one of them.
-    pub fn let_go(&mut self, shards: &ShardSet, now: Moment) {
-        let unknown: ShardSet = shards.iter().filter(|shard| !self.owned.leave(**shard)).copied().collect();
+    pub fn release_shards(&mut self, shards: &ShardSet, now: Moment) {
+        let unknown: ShardSet = shards.iter().filter(|shard| !self.owned.release(**shard)).copied().collect();
         if !unknown.is_empty() {
             self.effects.push(Effect::ShardsReleased(unknown));
         }
-        self.flush_leaving_shards();
+        self.flush_releasing_shards();
         self.tick(now);
     }
 
     /// Whoever waits for those shards waits for no checkpoint: how an attempt ended that was under way is stored as well.
-    pub(super) fn flush_leaving_shards(&mut self) {
-        if self.owned.leaving().is_empty() {
+    pub(super) fn flush_releasing_shards(&mut self) {
+        if self.owned.releasing().is_empty() {
             return;
         }
-        for api_id in self.in_shards(self.owned.leaving(), Entry::is_unsaved) {
+        for api_id in self.in_shards(self.owned.releasing(), Entry::is_unsaved) {
             self.ledger.queue(&api_id);
         }
     }
@@ -102,13 +102,13 @@ impl Keeper {
     /// Forgets those shards that are let go of and in which nothing is unsaved and no attempt under way. Looking at each entry
     /// costs milliseconds with 50,000 of them, so not after each answer of the store.
     pub(super) fn drop_released_shards(&mut self) {
-        if self.owned.leaving().is_empty() {
+        if self.owned.releasing().is_empty() {
             return;
         }
-        let unsaved = self.in_shards(self.owned.leaving(), Entry::is_unsaved);
+        let unsaved = self.in_shards(self.owned.releasing(), Entry::is_unsaved);
         let busy: ShardSet =
             unsaved.iter().chain(self.delivery_queue.in_flight()).map(|api_id| self.owned.shard(api_id)).collect();
-        let left: ShardSet = self.owned.leaving().difference(&busy).copied().collect();
+        let left: ShardSet = self.owned.releasing().difference(&busy).copied().collect();
         if !left.is_empty() {
             self.forget(&left);
             self.effects.push(Effect::ShardsReleased(left));
@@ -117,7 +117,7 @@ impl Keeper {
 
     /// These shards are another's, or nobody's: nothing is known of them any more. Outages that were told and never stored are
     /// for their next owner to take back.
-    pub fn lose(&mut self, shards: &ShardSet) {
+    pub fn drop_shards(&mut self, shards: &ShardSet) {
         self.forget(shards);
         self.answer_waiters();
     }
@@ -125,23 +125,23 @@ impl Keeper {
     fn forget(&mut self, shards: &ShardSet) {
         for api_id in self.in_shards(shards, |_| true) {
             let Some(entry) = self.ledger.forget(&api_id) else { continue };
-            self.effects.extend(entry.delivered_unstored().map(|told| Effect::AskToWithdraw(Arc::clone(told))));
+            self.effects.extend(entry.delivered_unstored().map(|outage| Effect::RequestWithdrawal(Arc::clone(outage))));
             self.delivery_queue.forget(&api_id, &self.channels);
-            self.owing.remove(&api_id);
+            self.with_outbox.remove(&api_id);
             self.given_up.remove(&api_id);
         }
         self.owned.remove(shards);
     }
 
-    fn in_shards(&self, shards: &ShardSet, is_asked_for: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
-        self.of_those(|entry| shards.contains(&self.owned.shard(&entry.state.api_id)) && is_asked_for(entry))
+    fn in_shards(&self, shards: &ShardSet, matches: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
+        self.matching_ids(|entry| shards.contains(&self.owned.shard(&entry.state.api_id)) && matches(entry))
     }
 
     /// The APIs of which that is true, in the order of their ids.
-    pub(super) fn of_those(&self, is_asked_for: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
+    pub(super) fn matching_ids(&self, matches: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
         let entries = self.ledger.entries.iter();
         let mut found: Vec<ApiId> =
-            entries.filter(|(_, entry)| is_asked_for(entry)).map(|(api_id, _)| api_id.clone()).collect();
+            entries.filter(|(_, entry)| matches(entry)).map(|(api_id, _)| api_id.clone()).collect();
         found.sort_unstable();
         found
     }

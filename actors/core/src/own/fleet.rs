@@ -9,7 +9,7 @@ use super::records::{Assignment, Role, Session, WorkerId, WorkerRecord};
 use super::shards::{Shard, ShardSet};
 
 /// At most one part out of so many of what a worker owns is let go of at a time, one shard at least.
-const LET_GO_PARTS: usize = 4;
+const RELEASE_PARTS: usize = 4;
 
 /// The fleet as one worker sees it.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub fn plan(view: View<'_>, me: &Session, held: &ShardSet) -> ShardPlan {
     let mine = view.assignment.owned_by(me);
     let mut plan = ShardPlan::default();
     if let Some(surplus) = mine.len().checked_sub(share).filter(|surplus| *surplus > 0) {
-        let at_once = surplus.min(mine.len().div_ceil(LET_GO_PARTS));
+        let at_once = surplus.min(mine.len().div_ceil(RELEASE_PARTS));
         let leaving = mine.keys().filter(|shard| !held.contains(shard)).count();
         let more = at_once.saturating_sub(leaving);
         plan.release.extend(held.iter().rev().filter(|shard| mine.contains_key(shard)).take(more));

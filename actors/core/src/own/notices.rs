@@ -55,7 +55,7 @@ pub enum AskFor {
         /// Under this incident.
         incident_id: String,
         /// This was told.
-        told: AlertKind,
+        kind: AlertKind,
     },
     /// Owe nothing to this channel any more that was decided until the ask.
     DropChannel { channel: String },
@@ -99,7 +99,7 @@ impl ConfigsRevision {
 
 impl Assignment {
     /// Applies what somebody has to say to all.
-    pub fn say(&mut self, notice: Notice) {
+    pub fn apply(&mut self, notice: Notice) {
         match notice {
             Notice::Ask(ask) if self.asks.iter().any(|known| known.id == ask.id) => {}
             Notice::Ask(mut ask) => {
@@ -136,7 +136,7 @@ mod tests {
     fn an_ask_is_kept_once_and_the_oldest_are_dropped() {
         let mut assignment = Assignment::none(1, 2);
         for n in (0..=ASKS_MAX).chain([ASKS_MAX]) {
-            assignment.say(Notice::Ask(ask(n)));
+            assignment.apply(Notice::Ask(ask(n)));
         }
         let ids: Vec<&str> = assignment.asks.iter().map(|ask| &*ask.id).collect();
         assert_eq!((ids.len(), ids[0], *ids.last().unwrap()), (ASKS_MAX, "1", "50"));
@@ -146,7 +146,7 @@ mod tests {
     fn an_ask_for_very_many_alerts_asks_for_all() {
         let mut assignment = Assignment::none(1, 2);
         let alert_ids = Some(vec![String::new(); ASK_ALERTS_MAX + 1]);
-        assignment.say(Notice::Ask(Ask { what: AskFor::Retry { alert_ids }, ..ask(1) }));
+        assignment.apply(Notice::Ask(Ask { what: AskFor::Retry { alert_ids }, ..ask(1) }));
         assert_eq!(assignment.asks[0].what, AskFor::Retry { alert_ids: None });
     }
 

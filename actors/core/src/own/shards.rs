@@ -45,7 +45,7 @@ impl Shard {
     /// It is taken from the middle of [`ApiId::stable_hash`]: threads are chosen by the low bits and slots by the high ones, and
     /// the APIs of one shard should spread over all of those.
     pub fn of(api_id: &ApiId, shards: u16) -> Self {
-        if let Some(probed) = api_id.probed() {
+        if let Some(probed) = api_id.monitored_api() {
             return Self::of(&probed, shards);
         }
         if api_id.is_self_monitoring() {

@@ -14,7 +14,7 @@ pub struct Terms {
     /// How often that one is renewed.
     pub quiet_renew: Duration,
     /// How often a worker that is alone looks for others, and for what people asked.
-    pub quiet_look: Duration,
+    pub quiet_read: Duration,
     /// After a call that failed, the next is made so much later.
     pub retry: Duration,
     /// After a swap that came second, the next follows within this.
@@ -29,7 +29,7 @@ impl Terms {
         renew: Duration::from_secs(3),
         quiet_lease: Duration::from_secs(90),
         quiet_renew: Duration::from_secs(60),
-        quiet_look: Duration::from_secs(30),
+        quiet_read: Duration::from_secs(30),
         retry: Duration::from_secs(1),
         swap_again: Duration::from_millis(100),
     };

@@ -14,7 +14,7 @@ use super::records::{WorkerId, WorkerRecord};
 pub struct Watch {
     seen: BTreeMap<WorkerId, Seen>,
     /// When the last read was answered.
-    looked_at: Option<Duration>,
+    read_at: Option<Duration>,
     has_met: bool,
 }
 
@@ -32,7 +32,7 @@ struct Seen {
 impl Watch {
     /// Takes in records that were asked for at `sent` and came at `now`. If the look before is longer ago than `blind_after`,
     /// nothing is known of the time between: all are seen as for the first time. Whoever is not among `records` is forgotten.
-    pub fn look<'a>(
+    pub fn observe<'a>(
         &mut self,
         sent: Duration,
         now: Duration,
@@ -40,7 +40,7 @@ impl Watch {
         records: impl Iterator<Item = &'a WorkerRecord>,
     ) {
         let was_blind = self.is_blind(now, blind_after);
-        self.looked_at = Some(now);
+        self.read_at = Some(now);
         let before = std::mem::take(&mut self.seen);
         for record in records.filter(|record| record.is_live()) {
             let known = before.get(&record.id);
@@ -55,7 +55,7 @@ impl Watch {
 
     /// Whether nothing was seen for longer than `blind_after`.
     pub fn is_blind(&self, now: Duration, blind_after: Duration) -> bool {
-        self.looked_at.is_none_or(|before| now.saturating_sub(before) > blind_after)
+        self.read_at.is_none_or(|before| now.saturating_sub(before) > blind_after)
     }
 
     /// Whether that worker's record stood still for its whole lease.
@@ -87,7 +87,7 @@ mod tests {
 
     fn look(watch: &mut Watch, sent: u64, now: u64, version: u64) {
         let other = WorkerRecord { version, ..record("b", 1) };
-        watch.look(s(sent), s(now), BLIND, std::iter::once(&other));
+        watch.observe(s(sent), s(now), BLIND, std::iter::once(&other));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub enum Event {
     Released(BTreeMap<Shard, u64>),
     /// The highest epoch in the records of a shard that was gained. If that is not below the one it was gained with, it is taken
     /// once more with a higher one, and is not to be used before.
-    FoundEpoch {
+    StoredEpoch {
         shard: Shard,
         /// 0 if no record has any.
         epoch: u64,
@@ -39,7 +39,7 @@ pub enum Event {
     /// There are new figures of how the APIs stand: a worker that takes its time renews its lease with them.
     Beat,
     /// Look at the assignment now: somebody says that there is something new in it.
-    Look,
+    ReadFleet,
     /// Let go of everything in order, and leave.
     Leave,
     /// While leaving: no further [`Event::Released`] will come. What is still held has no orderly end.
@@ -78,7 +78,7 @@ pub enum Effect {
     /// Read these, seeing all that was written before. Answered by [`Event::Read`].
     Read { keys: Vec<Key> },
     /// This worker owns the shard from now on, or has a higher epoch in one that it owns. Load its records, and answer with
-    /// [`Event::FoundEpoch`].
+    /// [`Event::StoredEpoch`].
     Gained {
         shard: Shard,
         /// Every write of it carries this.
@@ -109,7 +109,7 @@ pub enum Loss {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseState {
     /// It has no session, and owns nothing.
-    Out,
+    NoSession,
     /// It owns what it holds, until this time of the clock that `now` is of.
     Held { until: Duration },
     /// Its lease was not renewed in time, and it does not know whether anybody took over.

@@ -21,7 +21,7 @@ pub(super) struct Lease {
 impl Member {
     /// Nobody waits for this worker: it is alone, or a standby that owns nothing.
     pub(super) fn is_quiet(&self) -> bool {
-        self.is_alone() || (self.record.role == Role::Standby && self.held.is_empty() && self.let_go.is_empty())
+        self.is_alone() || (self.record.role == Role::Standby && self.held.is_empty() && self.released.is_empty())
     }
 
     pub(super) fn on_progress(
@@ -92,7 +92,7 @@ impl Member {
             Err(error) if self.lease.is_none() => {
                 // Who has the name now is to be looked at again.
                 self.may_join = false;
-                self.look_at = now.saturating_add(self.pause_after(error));
+                self.read_fleet_at = now.saturating_add(self.pause_after(error));
                 self.count_failure();
             }
             Err(_) => {
@@ -125,9 +125,9 @@ impl Member {
         self.lease = None;
         self.take_name_over(found);
         self.lose(self.held.keys().copied().collect(), Loss::Fenced, effects);
-        self.let_go.clear();
+        self.released.clear();
         self.expired.clear();
-        self.look_at = now;
+        self.read_fleet_at = now;
     }
 
     /// Its own record among those that were read.

@@ -44,7 +44,7 @@ pub struct Fleet {
 struct Held {
     epoch: u64,
     /// It is being let go of.
-    is_leaving: bool,
+    is_releasing: bool,
     /// Its records have this epoch or a higher one: it needs a higher one itself.
     needs_epoch: bool,
 }
@@ -56,7 +56,7 @@ enum Doing {
     AskingProgress,
     Renewing { sent: Duration, record: Box<WorkerRecord> },
     ReadingOwn,
-    Looking { sent: Duration, keys: Vec<Key>, found: Vec<LeaseRecord> },
+    ReadingFleet { sent: Duration, keys: Vec<Key>, found: Vec<LeaseRecord> },
     Fencing(Box<WorkerRecord>),
     Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: usize },
     Ending,
@@ -91,7 +91,7 @@ pub struct Member {
     is_refused: bool,
     held: BTreeMap<Shard, Held>,
     /// Let go of in order at this epoch, and still in its name in the assignment as far as it knows.
-    let_go: BTreeMap<Shard, u64>,
+    released: BTreeMap<Shard, u64>,
     /// The highest epoch of each shard that was ever seen.
     epochs: BTreeMap<Shard, u64>,
     notices: VecDeque<Notice>,
@@ -99,7 +99,7 @@ pub struct Member {
     fleet: Option<Fleet>,
     doing: Doing,
     renew_at: Duration,
-    look_at: Duration,
+    read_fleet_at: Duration,
     /// Those whose session is to be ended, as of the last look.
     expired: Vec<WorkerId>,
     /// There may be something to change in the assignment.
@@ -122,14 +122,14 @@ impl Member {
             may_join: false,
             is_refused: false,
             held: BTreeMap::new(),
-            let_go: BTreeMap::new(),
+            released: BTreeMap::new(),
             epochs: BTreeMap::new(),
             notices: VecDeque::new(),
             watch: Watch::default(),
             fleet: None,
             doing: Doing::Nothing,
             renew_at: Duration::ZERO,
-            look_at: Duration::ZERO,
+            read_fleet_at: Duration::ZERO,
             expired: vec![],
             may_swap: false,
             leaving: Leaving::No,
@@ -145,7 +145,7 @@ impl Member {
             Event::Put(answer) => self.on_put(now, answer, &mut effects),
             Event::Read(answer) => self.on_read(now, answer, &mut effects),
             Event::Released(shards) => self.on_released(shards),
-            Event::FoundEpoch { shard, epoch } => self.on_found_epoch(shard, epoch),
+            Event::StoredEpoch { shard, epoch } => self.on_stored_epoch(shard, epoch),
             Event::Notice(notice) => {
                 if self.notices.len() < NOTICES_MAX {
                     self.notices.push_back(notice);
@@ -154,7 +154,7 @@ impl Member {
             }
             Event::Beat if self.lease.is_some() && self.is_quiet() => self.renew_at = now,
             Event::Beat => {}
-            Event::Look => self.look_at = now,
+            Event::ReadFleet => self.read_fleet_at = now,
             Event::Leave => self.on_leave(&mut effects),
             Event::Ended if self.leaving != Leaving::No => {
                 self.held.clear(); // in its name until its session is over, and then nobody's
@@ -170,7 +170,7 @@ impl Member {
     /// What this worker may rely on at `now`.
     pub fn lease_state(&self, now: Duration) -> LeaseState {
         match self.lease {
-            None => LeaseState::Out,
+            None => LeaseState::NoSession,
             Some(Lease { until }) if now < until => LeaseState::Held { until },
             Some(Lease { until }) => LeaseState::Lapsed { since: until, is_refused: self.is_refused },
         }
@@ -227,10 +227,10 @@ impl Member {
         if self.is_leaving() && self.has_closed() {
             return self.end(effects);
         }
-        if now >= self.look_at {
-            return self.look(now, effects);
+        if now >= self.read_fleet_at {
+            return self.read_fleet(now, effects);
         }
-        let mut until = self.look_at;
+        let mut until = self.read_fleet_at;
         if renews {
             until = until.min(self.renew_at);
         }
@@ -263,10 +263,10 @@ impl Member {
         self.is_refused = matches!(answer, Err(CallError::Refused));
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::ReadingOwn => self.on_own_read(now, answer, effects),
-            Doing::Looking { sent, keys, found } => match answer {
-                Ok(records) => self.on_looked(now, sent, keys, found.into_iter().chain(records).collect(), effects),
+            Doing::ReadingFleet { sent, keys, found } => match answer {
+                Ok(records) => self.on_fleet_read(now, sent, keys, found.into_iter().chain(records).collect(), effects),
                 Err(_) => {
-                    self.look_at = now.saturating_add(self.terms.retry);
+                    self.read_fleet_at = now.saturating_add(self.terms.retry);
                     self.count_failure();
                 }
             },
@@ -280,8 +280,8 @@ impl Member {
         }
         self.leaving = Leaving::Yes { failures: 0 };
         let mut shards = ShardSet::new();
-        for (shard, held) in self.held.iter_mut().filter(|(_, held)| !held.is_leaving) {
-            held.is_leaving = true;
+        for (shard, held) in self.held.iter_mut().filter(|(_, held)| !held.is_releasing) {
+            held.is_releasing = true;
             shards.insert(*shard);
         }
         if !shards.is_empty() {
@@ -292,7 +292,7 @@ impl Member {
     /// Whether nothing is left to be given back, or no longer to be waited for.
     fn has_closed(&self) -> bool {
         let has_failed = matches!(self.leaving, Leaving::Yes { failures } if failures >= CLOSING_FAILURES_MAX);
-        self.held.is_empty() && (self.let_go.is_empty() || self.lease.is_none() || has_failed)
+        self.held.is_empty() && (self.released.is_empty() || self.lease.is_none() || has_failed)
     }
 
     fn count_failure(&mut self) {

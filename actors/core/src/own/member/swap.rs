@@ -9,7 +9,7 @@ use crate::own::records::{Assignment, Key, LeaseRecord, Ownership, WORKERS_MAX, 
 use crate::own::shards::{Shard, ShardSet};
 
 /// Two looks are at least so far apart, even where somebody expires at any moment.
-const LOOK_GAP_MIN: Duration = Duration::from_millis(50);
+const READ_GAP_MIN: Duration = Duration::from_millis(50);
 
 /// What a swap brings if it goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) struct Gain {
 
 impl Member {
     /// Reads the assignment and the workers that it named before.
-    pub(super) fn look(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(super) fn read_fleet(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let me = &self.record.id;
         let mut keys = vec![Key::Assignment];
         if self.lease.is_none() {
@@ -28,11 +28,11 @@ impl Member {
         }
         let named = self.fleet.iter().flat_map(|fleet| &fleet.assignment.workers);
         keys.extend(named.filter(|worker| *worker != me).cloned().map(Key::Worker));
-        self.doing = Doing::Looking { sent: now, keys: keys.clone(), found: vec![] };
+        self.doing = Doing::ReadingFleet { sent: now, keys: keys.clone(), found: vec![] };
         effects.push(Effect::Read { keys });
     }
 
-    pub(super) fn on_looked(
+    pub(super) fn on_fleet_read(
         &mut self,
         now: Duration,
         sent: Duration,
@@ -49,7 +49,7 @@ impl Member {
         let not_read: Vec<Key> = named.cloned().map(Key::Worker).filter(|key| !keys.contains(key)).collect();
         if !not_read.is_empty() {
             keys.extend(not_read.iter().cloned());
-            self.doing = Doing::Looking { sent, keys, found };
+            self.doing = Doing::ReadingFleet { sent, keys, found };
             effects.push(Effect::Read { keys: not_read });
             return;
         }
@@ -65,7 +65,7 @@ impl Member {
             }
         }
         let watched = others.values().chain(own.as_ref().filter(|_| self.lease.is_none()));
-        self.watch.look(sent, now, self.terms.blind_after(), watched);
+        self.watch.observe(sent, now, self.terms.blind_after(), watched);
         self.expired = others.keys().filter(|worker| self.watch.has_expired(worker)).cloned().collect();
         if self.lease.is_some() {
             self.compare(&assignment, effects);
@@ -81,10 +81,10 @@ impl Member {
         self.fleet = Some(Fleet { assignment, others });
         self.may_swap = true;
         let waits_for_nobody = self.is_alone() && self.lease.is_some();
-        let pause = if waits_for_nobody { self.terms.quiet_look } else { self.terms.renew };
+        let pause = if waits_for_nobody { self.terms.quiet_read } else { self.terms.renew };
         let next = now.saturating_add(pause);
-        let soonest = now.saturating_add(LOOK_GAP_MIN);
-        self.look_at = self.watch.next_expiry().map_or(next, |expiry| next.min(expiry)).max(soonest);
+        let soonest = now.saturating_add(READ_GAP_MIN);
+        self.read_fleet_at = self.watch.next_expiry().map_or(next, |expiry| next.min(expiry)).max(soonest);
         self.renew_sooner_if_seen(now);
     }
 
@@ -100,7 +100,7 @@ impl Member {
         let mine = assignment.owned_by(&self.record.session());
         let lost: ShardSet = self.held.keys().filter(|shard| !mine.contains_key(shard)).copied().collect();
         self.lose(lost, Loss::Reassigned, effects);
-        self.let_go.retain(|shard, epoch| mine.get(shard) == Some(epoch));
+        self.released.retain(|shard, epoch| mine.get(shard) == Some(epoch));
         let is_leaving = self.is_leaving();
         for (shard, epoch) in mine {
             let known = self.epochs.get(&shard).copied().unwrap_or(0);
@@ -108,9 +108,9 @@ impl Member {
                 Some(held) if held.epoch == epoch => {}
                 // An older assignment came back, from a backup or by a hand: the epoch in it is used up.
                 Some(held) if epoch < held.epoch => held.needs_epoch = true,
-                None if self.let_go.contains_key(&shard) || is_leaving => {}
+                None if self.released.contains_key(&shard) || is_leaving => {}
                 None if epoch <= known => {
-                    self.held.insert(shard, Held { epoch, is_leaving: false, needs_epoch: true });
+                    self.held.insert(shard, Held { epoch, is_releasing: false, needs_epoch: true });
                 }
                 // A swap of its own was carried out, and the answer was lost.
                 _ => self.gain(shard, Gain { epoch, is_clean: false }, effects),
@@ -123,16 +123,16 @@ impl Member {
         if self.is_leaving() && !self.held.contains_key(&shard) {
             // Nothing was done with it. It is given back as it was; one that needs a seal stays in this session's name, which says so.
             if is_clean {
-                self.let_go.insert(shard, epoch);
+                self.released.insert(shard, epoch);
             }
             return;
         }
-        let is_leaving = self.held.get(&shard).is_some_and(|held| held.is_leaving);
-        self.held.insert(shard, Held { epoch, is_leaving, needs_epoch: false });
+        let is_releasing = self.held.get(&shard).is_some_and(|held| held.is_releasing);
+        self.held.insert(shard, Held { epoch, is_releasing, needs_epoch: false });
         let known = self.epochs.entry(shard).or_default();
         *known = epoch.max(*known);
         effects.push(Effect::Gained { shard, epoch, is_clean });
-        if is_leaving {
+        if is_releasing {
             // Whoever was asked for it may have lost it meanwhile, and gives it back anyway.
             effects.push(Effect::Release { shards: ShardSet::from([shard]) });
         }
@@ -168,7 +168,7 @@ impl Member {
             Err(CallError::Conflict) => {} // it lives; the next look shows it
             Err(error) => {
                 self.expired.clear();
-                self.look_at = now.saturating_add(self.pause_after(error));
+                self.read_fleet_at = now.saturating_add(self.pause_after(error));
             }
         }
     }
@@ -177,13 +177,13 @@ impl Member {
         for (shard, epoch) in shards {
             if self.held.get(&shard).is_some_and(|held| held.epoch == epoch) {
                 self.held.remove(&shard);
-                self.let_go.insert(shard, epoch);
+                self.released.insert(shard, epoch);
                 self.may_swap = true;
             }
         }
     }
 
-    pub(super) fn on_found_epoch(&mut self, shard: Shard, epoch: u64) {
+    pub(super) fn on_stored_epoch(&mut self, shard: Shard, epoch: u64) {
         if let Some(held) = self.held.get_mut(&shard)
             && held.epoch <= epoch
         {
@@ -205,7 +205,7 @@ impl Member {
         if !self.is_leaving() && next.workers.len() < WORKERS_MAX {
             next.workers.insert(me.worker.clone());
         }
-        let held: ShardSet = self.held.iter().filter(|(_, held)| !held.is_leaving).map(|(shard, _)| *shard).collect();
+        let held: ShardSet = self.held.iter().filter(|(_, held)| !held.is_releasing).map(|(shard, _)| *shard).collect();
         let is_leaving = self.is_leaving();
         let ShardPlan { release, take } =
             self.with_view(&next, |view| if is_leaving { ShardPlan::default() } else { plan(view, &me, &held) });
@@ -217,7 +217,7 @@ impl Member {
                 *own = Ownership { owner: Some(me.clone()), epoch: gain.epoch };
             }
         }
-        for (shard, epoch) in &self.let_go {
+        for (shard, epoch) in &self.released {
             if let Some(own) = next.owners.get_mut(shard.index())
                 && own.owner.as_ref() == Some(&me)
                 && own.epoch == *epoch
@@ -230,19 +230,19 @@ impl Member {
         let lives = |worker: &WorkerId| fleet.others.get(worker).is_some_and(WorkerRecord::is_live);
         next.workers.retain(|worker| *worker == me.worker || owners.contains(worker) || lives(worker));
         for notice in &self.notices {
-            next.say(notice.clone());
+            next.apply(notice.clone());
         }
         let has_changed = next != fleet.assignment;
         if !release.is_empty() {
             for shard in &release {
                 if let Some(held) = self.held.get_mut(shard) {
-                    held.is_leaving = true;
+                    held.is_releasing = true;
                 }
             }
             effects.push(Effect::Release { shards: release });
         }
         if !has_changed {
-            self.let_go.clear();
+            self.released.clear();
             self.notices.clear();
             return false;
         }
@@ -274,7 +274,7 @@ impl Member {
         effects: &mut Vec<Effect>,
     ) {
         if let Err(error) = answer {
-            self.look_at = now.saturating_add(self.pause_after(error));
+            self.read_fleet_at = now.saturating_add(self.pause_after(error));
             if error != CallError::Conflict {
                 self.count_failure();
             }
@@ -284,7 +284,7 @@ impl Member {
             self.gain(shard, gain, effects);
         }
         let me = self.record.session();
-        self.let_go.retain(|shard, epoch| {
+        self.released.retain(|shard, epoch| {
             assignment.ownership(*shard) == Ownership { owner: Some(me.clone()), epoch: *epoch }
         });
         self.notices.drain(..notices.min(self.notices.len()));

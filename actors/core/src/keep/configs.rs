@@ -9,7 +9,7 @@ use super::Keeper;
 use super::beats::late_after;
 use super::entry::Entry;
 use crate::api::{ApiConfig, ApiId};
-use crate::decide::close;
+use crate::decide::stop_watching;
 use crate::schedule::{Moment, Slot};
 use crate::supervise::RESTARTS_PER_SECOND;
 
@@ -32,23 +32,23 @@ pub struct ConfigDiff {
 
 impl Keeper {
     /// Goes by these rows from now on.
-    pub fn watch(&mut self, watch: &ConfigDiff, now: Moment) {
-        for api in watch.started.iter().chain(&watch.changed).filter(|api| self.owned.owns(&api.api_id)) {
+    pub fn apply_configs(&mut self, diff: &ConfigDiff, now: Moment) {
+        for api in diff.started.iter().chain(&diff.changed).filter(|api| self.owned.owns(&api.api_id)) {
             self.ledger.entry(&api.api_id).request_fingerprint = Some(api.request_fingerprint());
         }
-        self.expect_first_outcomes(&watch.started, now);
-        self.expect_first_outcomes(&watch.changed, now);
-        for (api_id, why) in &watch.stopped {
-            self.close(api_id, why, now);
+        self.expect_first_outcomes(&diff.started, now);
+        self.expect_first_outcomes(&diff.changed, now);
+        for (api_id, why) in &diff.stopped {
+            self.stop_watching(api_id, why, now);
         }
-        if let Some(configured) = &watch.configured {
-            let is_gone = |id: &ApiId| match id.probed() {
+        if let Some(configured) = &diff.configured {
+            let is_gone = |id: &ApiId| match id.monitored_api() {
                 Some(probed) => !configured.contains(&probed),
                 None => !id.is_self_monitoring() && !configured.contains(id),
             };
             let gone: Vec<ApiId> = self.ledger.entries.keys().filter(|id| is_gone(id)).cloned().collect();
             for api_id in gone {
-                self.close(&api_id, NOT_CONFIGURED, now);
+                self.stop_watching(&api_id, NOT_CONFIGURED, now);
             }
         }
         self.pump(now);
@@ -56,13 +56,13 @@ impl Keeper {
     }
 
     /// The API is watched no longer, and neither is its prober.
-    fn close(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
+    fn stop_watching(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
         self.given_up.remove(api_id);
         for id in [api_id.clone(), ApiId::monitor_prober(api_id)] {
             let Some(entry) = self.ledger.get_mut(&id) else { continue };
             entry.request_fingerprint = None;
-            if let Some(decision) = close(&entry.state, why, &self.setup.channels, now.wall) {
-                self.carry_out(&id, decision, now);
+            if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {
+                self.apply_decision(&id, decision, now);
             }
         }
     }

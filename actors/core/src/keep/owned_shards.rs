@@ -32,21 +32,21 @@ pub enum Lease {
         refused: bool,
     },
     /// There is none: nothing may be begun.
-    Out,
+    NotHeld,
 }
 
 /// The shards that are owned.
 #[derive(Clone, Debug)]
-pub(super) struct Owned {
+pub(super) struct OwnedShards {
     shards: u16,
     epochs: BTreeMap<Shard, u64>,
     /// Those that are let go of: nothing more is begun for them.
-    leaving: ShardSet,
+    releasing: ShardSet,
 }
 
-impl Owned {
+impl OwnedShards {
     pub(super) fn new(shards: u16) -> Self {
-        Self { shards, epochs: BTreeMap::new(), leaving: ShardSet::new() }
+        Self { shards, epochs: BTreeMap::new(), releasing: ShardSet::new() }
     }
 
     pub(super) fn shard(&self, api_id: &ApiId) -> Shard {
@@ -63,17 +63,17 @@ impl Owned {
     }
 
     /// It is let go of from now on; `false`: it is not owned.
-    pub(super) fn leave(&mut self, shard: Shard) -> bool {
+    pub(super) fn release(&mut self, shard: Shard) -> bool {
         let is_owned = self.epochs.contains_key(&shard);
         if is_owned {
-            self.leaving.insert(shard);
+            self.releasing.insert(shard);
         }
         is_owned
     }
 
     pub(super) fn remove(&mut self, shards: &ShardSet) {
         self.epochs.retain(|shard, _| !shards.contains(shard));
-        self.leaving.retain(|shard| !shards.contains(shard));
+        self.releasing.retain(|shard| !shards.contains(shard));
     }
 
     /// The epoch with which the record of an API is written; `None`: another owns it.
@@ -86,13 +86,13 @@ impl Owned {
     }
 
     /// Nothing more is begun for this API.
-    pub(super) fn is_leaving(&self, api_id: &ApiId) -> bool {
-        !self.leaving.is_empty() && self.leaving.contains(&self.shard(api_id))
+    pub(super) fn is_releasing(&self, api_id: &ApiId) -> bool {
+        !self.releasing.is_empty() && self.releasing.contains(&self.shard(api_id))
     }
 
     /// Those that are let go of.
-    pub(super) fn leaving(&self) -> &ShardSet {
-        &self.leaving
+    pub(super) fn releasing(&self) -> &ShardSet {
+        &self.releasing
     }
 
     pub(super) fn is_leader(&self) -> bool {

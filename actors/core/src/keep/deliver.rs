@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::delivery_queue::Channel;
 use super::entry::Entry;
-use super::{Effect, Keeper, Lease, Line};
+use super::{Effect, Keeper, Lease, LogEvent};
 use crate::alert::Alert;
 use crate::api::ApiId;
 use crate::decide::withdraw;
@@ -64,7 +64,7 @@ enum May {
 
 impl Keeper {
     fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Duration) -> May {
-        if !self.owned.owns(api_id) || self.owned.is_leaving(api_id) {
+        if !self.owned.owns(api_id) || self.owned.is_releasing(api_id) {
             return May::No;
         }
         let is_stored = entry.is_stored(alert_id) && entry.unsealed_since.is_none();
@@ -79,7 +79,7 @@ impl Keeper {
             || (*api_id == ApiId::monitor_store() && entry.unstored_since().is_some());
         let nobody_else_can = match self.lease {
             Lease::Held => true,
-            Lease::Out => false,
+            Lease::NotHeld => false,
             Lease::Lapsed { lapsed_for, met_others, refused } => {
                 let lapsed_at = now.saturating_sub(lapsed_for);
                 let network_is_well = self.passed_at.is_some_and(|at| at > lapsed_at);
@@ -92,7 +92,7 @@ impl Keeper {
 
     /// Offers every channel its next alert of every API that owes any, unless one is being delivered.
     pub(super) fn offer_all(&mut self, now: Moment) {
-        let mut owing: Vec<ApiId> = self.owing.iter().cloned().collect();
+        let mut owing: Vec<ApiId> = self.with_outbox.iter().cloned().collect();
         // Oldest first where many wait for room.
         owing.sort_by_cached_key(|api_id| {
             let oldest = |entry: &Entry| entry.state.owed.first().map(|owed| owed.alert.detected_at);
@@ -101,13 +101,13 @@ impl Keeper {
         for api_id in owing {
             self.offer(&api_id, now);
         }
-        self.hand_over_due(now);
+        self.dispatch_due(now);
     }
 
     /// Puts an API into the queue of every channel that may be offered something of it.
     fn offer(&mut self, api_id: &ApiId, now: Moment) {
         let Some(entry) = self.ledger.get(api_id).filter(|entry| !entry.state.owed.is_empty()) else {
-            self.owing.remove(api_id);
+            self.with_outbox.remove(api_id);
             return;
         };
         for channel in &self.channels {
@@ -122,11 +122,11 @@ impl Keeper {
     /// The same at once, of one API.
     pub(super) fn offer_now(&mut self, api_id: &ApiId, now: Moment) {
         self.offer(api_id, now);
-        self.hand_over_due(now);
+        self.dispatch_due(now);
     }
 
     /// Hands over as much as there is room for.
-    fn hand_over_due(&mut self, now: Moment) {
+    fn dispatch_due(&mut self, now: Moment) {
         for channel in self.channels.clone() {
             while let Some(api_id) = self.delivery_queue.take(&channel) {
                 let Some(entry) = self.ledger.get(&api_id) else { continue };
@@ -161,17 +161,17 @@ impl Keeper {
         };
         self.delivery_queue.ended(api_id, channel, next_try);
         match (self.ledger.get_mut(api_id), came) {
-            (None, DeliveryResult::Delivered) if unstored && alert.kind.opens() => {
-                self.effects.push(Effect::AskToWithdraw(Arc::clone(alert)));
+            (None, DeliveryResult::Delivered) if unstored && alert.kind.starts_incident() => {
+                self.effects.push(Effect::RequestWithdrawal(Arc::clone(alert)));
             }
             (Some(entry), DeliveryResult::Delivered) => {
-                let is_news = entry.taken(alert, channel, now.uptime);
+                let is_news = entry.on_delivered(alert, channel, now.uptime);
                 if is_news {
                     self.ledger.queue(api_id);
                     self.pump(now);
-                } else if unstored && alert.kind.opens() {
+                } else if unstored && alert.kind.starts_incident() {
                     // It was forgotten meanwhile, for a record that does not know it.
-                    self.withdraw_told(alert, now);
+                    self.withdraw_outage(alert, now);
                     self.pump(now);
                 }
             }
@@ -213,7 +213,7 @@ impl Keeper {
         let is_asked_for = |alert_id: &String| alert_ids.is_none_or(|wanted| wanted.contains(alert_id));
         let owed_of = |entry: &Entry| entry.state.owed.iter().filter(|owed| is_asked_for(&owed.alert.alert_id)).count();
         let meant: HashMap<ApiId, usize> = self
-            .owing
+            .with_outbox
             .iter()
             .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
             .collect();
@@ -227,7 +227,7 @@ impl Keeper {
     pub fn drop_channel(&mut self, channel: &str, until: Timestamp, now: Moment) -> usize {
         let (mut dropped, mut dropped_of) = (0, HashSet::new());
         let is_concerned = |entry: &Entry| entry.state.incident.is_some() || !entry.state.owed.is_empty();
-        for api_id in self.of_those(is_concerned) {
+        for api_id in self.matching_ids(is_concerned) {
             let Some(entry) = self.ledger.get_mut(&api_id) else { continue };
             let here = delivery::drop_channel(&mut entry.state.owed, channel, until);
             let incident = entry.state.incident.as_mut().filter(|incident| incident.started_at <= until);
@@ -246,26 +246,26 @@ impl Keeper {
 
     /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
     /// taken back.
-    pub fn withdraw(&mut self, told: &Arc<Alert>, now: Moment) {
-        if self.owned.owns(&told.api_id) {
-            self.withdraw_told(told, now);
+    pub fn withdraw(&mut self, outage: &Arc<Alert>, now: Moment) {
+        if self.owned.owns(&outage.api_id) {
+            self.withdraw_outage(outage, now);
             self.pump(now);
         }
     }
 
     /// Takes an outage back that was told and is not in the record. Until that is stored, it is still to be taken back by whoever
     /// owns the record next, or over whatever record is found there.
-    pub(super) fn withdraw_told(&mut self, told: &Arc<Alert>, now: Moment) {
-        let state = &self.ledger.entry(&told.api_id).state;
-        if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
-            self.carry_out(&told.api_id, decision, now);
-            let entry = self.ledger.entry(&told.api_id);
-            self.setup.channels.iter().for_each(|_| entry.told(told, now.uptime));
+    pub(super) fn withdraw_outage(&mut self, outage: &Arc<Alert>, now: Moment) {
+        let state = &self.ledger.entry(&outage.api_id).state;
+        if let Some(decision) = withdraw(state, outage, &self.setup.channels, now.wall) {
+            self.apply_decision(&outage.api_id, decision, now);
+            let entry = self.ledger.entry(&outage.api_id);
+            self.setup.channels.iter().for_each(|_| entry.add_delivered_unstored(outage, now.uptime));
         }
     }
 
     /// The channels that other workers have.
-    pub fn others_have(&mut self, channels: impl IntoIterator<Item = String>) {
+    pub fn set_channels_elsewhere(&mut self, channels: impl IntoIterator<Item = String>) {
         self.channels_elsewhere = channels.into_iter().collect();
     }
 
@@ -274,13 +274,13 @@ impl Keeper {
         let is_awaiting = |entry: &Entry| {
             self.channels.iter().any(|channel| delivery::next_for(&entry.state.owed, channel).is_some())
         };
-        self.owing.iter().any(|api_id| self.ledger.get(api_id).is_some_and(is_awaiting))
+        self.with_outbox.iter().any(|api_id| self.ledger.get(api_id).is_some_and(is_awaiting))
     }
 
     /// Alerts that are owed to a channel which no worker has stay owed, and are said.
     pub(super) fn log_alerts_of_foreign_channels(&mut self, now: Moment) {
         let mut foreign: Vec<(String, u64)> = Vec::new();
-        for entry in self.owing.iter().filter_map(|api_id| self.ledger.get(api_id)) {
+        for entry in self.with_outbox.iter().filter_map(|api_id| self.ledger.get(api_id)) {
             for channel in entry.state.owed.iter().flat_map(|owed| owed.pending_channels()) {
                 let is_had =
                     self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
@@ -293,7 +293,7 @@ impl Keeper {
         }
         if !foreign.is_empty() && self.throttles.foreign_channel.allow(now.uptime).is_some() {
             foreign.sort_unstable();
-            self.lines.extend(foreign.into_iter().map(|(channel, alerts)| Line::ForeignChannel { channel, alerts }));
+            self.log.extend(foreign.into_iter().map(|(channel, alerts)| LogEvent::ForeignChannel { channel, alerts }));
         }
     }
 }

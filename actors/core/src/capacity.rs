@@ -14,10 +14,10 @@ pub const PERIOD: Duration = Duration::from_secs(10);
 const ONE_OF: u64 = 10;
 
 /// Periods in a row after which too much is said in the log; one by itself may be a suspended machine.
-const SAID_AFTER: u32 = 2;
+const LOG_AFTER: u32 = 2;
 
 /// Periods in a row after which it is told: a minute.
-const TOLD_AFTER: u32 = 6;
+const ALERT_AFTER: u32 = 6;
 
 /// Periods in a row without which all is well again.
 const WELL_AFTER: u32 = 3;
@@ -54,20 +54,20 @@ impl Counted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Say in the log that it is too much, with figures and what to do.
-    Say(String),
+    Log(String),
     /// Tell people the same; again after each period for as long as it lasts.
-    Tell(String),
+    Alert(String),
     /// It is carried, or carried again: whoever was told hears of it. Comes soon after a start as well, since a process before this
     /// one may have told.
     Well {
         /// The log says that it was too much.
-        was_said: bool,
+        was_logged: bool,
     },
 }
 
 /// How it went so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Load {
+pub struct Capacity {
     /// Periods that were too much since all was well.
     too_much: u32,
     /// Periods in a row that were not.
@@ -75,28 +75,28 @@ pub struct Load {
     is_well: bool,
 }
 
-impl Load {
+impl Capacity {
     /// A period is over.
     pub fn period(&mut self, counted: Counted) -> Option<Step> {
         if counted.is_too_much() {
             (self.well, self.is_well) = (0, false);
             self.too_much = self.too_much.saturating_add(1);
             return match self.too_much {
-                SAID_AFTER => Some(Step::Say(counted.words())),
-                TOLD_AFTER.. => Some(Step::Tell(counted.words())),
+                LOG_AFTER => Some(Step::Log(counted.words())),
+                ALERT_AFTER.. => Some(Step::Alert(counted.words())),
                 _ => None,
             };
         }
         self.well = self.well.saturating_add(1);
-        let was_said = self.too_much >= SAID_AFTER;
-        if !was_said {
+        let was_logged = self.too_much >= LOG_AFTER;
+        if !was_logged {
             self.too_much = 0;
         }
         if self.is_well || self.well < WELL_AFTER {
             return None;
         }
         *self = Self { is_well: true, ..Self::default() };
-        Some(Step::Well { was_said })
+        Some(Step::Well { was_logged })
     }
 }
 
@@ -110,23 +110,23 @@ mod tests {
                          second or longer; give the machine more CPU, ask less often, or share the APIs among more workers";
 
     fn after(periods: &[Counted]) -> Vec<(usize, Step)> {
-        let mut load = Load::default();
+        let mut load = Capacity::default();
         periods.iter().enumerate().filter_map(|(n, counted)| Some((n, load.period(*counted)?))).collect()
     }
 
     #[test]
     fn too_much_is_said_once_told_after_a_minute_and_ends_by_itself() {
         let mut steps = after(&[&[TOO_MUCH; 20][..], &[WELL; 10]].concat());
-        assert_eq!(steps.remove(0), (1, Step::Say(WORDS.into())));
-        assert_eq!(steps.pop(), Some((22, Step::Well { was_said: true })));
-        let told = (5..20).map(|n| (n, Step::Tell(WORDS.into())));
+        assert_eq!(steps.remove(0), (1, Step::Log(WORDS.into())));
+        assert_eq!(steps.pop(), Some((22, Step::Well { was_logged: true })));
+        let told = (5..20).map(|n| (n, Step::Alert(WORDS.into())));
         assert_eq!(steps, told.collect::<Vec<_>>());
     }
 
     #[test]
     fn one_bad_period_is_nothing_and_a_good_one_in_between_ends_nothing() {
         let blips = after(&[WELL, TOO_MUCH, WELL, TOO_MUCH, WELL, WELL, WELL, TOO_MUCH, WELL, WELL, WELL]);
-        assert_eq!(blips, [(6, Step::Well { was_said: false }), (10, Step::Well { was_said: false })]);
+        assert_eq!(blips, [(6, Step::Well { was_logged: false }), (10, Step::Well { was_logged: false })]);
         let on_and_off = [TOO_MUCH, TOO_MUCH, WELL, WELL, TOO_MUCH, TOO_MUCH, TOO_MUCH, TOO_MUCH];
         let steps: Vec<usize> = after(&on_and_off).into_iter().map(|(n, _)| n).collect();
         assert_eq!(steps, [1, 7], "said in the second period, told in the sixth that was too much");
@@ -134,6 +134,6 @@ mod tests {
 
     #[test]
     fn where_nothing_is_probed_nothing_is_held_up() {
-        assert_eq!(after(&[Counted::default(); 10]), [(2, Step::Well { was_said: false })]);
+        assert_eq!(after(&[Counted::default(); 10]), [(2, Step::Well { was_logged: false })]);
     }
 }

@@ -4,7 +4,7 @@ use crate::api::ApiId;
 use crate::status::Status;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum LogEvent {
     /// Outcomes speak against the status, and the API is probed again soon.
     Suspect {
         api_id: ApiId,
@@ -68,7 +68,7 @@ pub enum Line {
     /// The record is gone that was there, and is written again.
     RecordGone { api_id: ApiId },
     /// So are all others, in case they are gone as well.
-    RecordsAnew { others: usize },
+    RecordsRewritten { others: usize },
     /// A newer version wrote the record: it is left alone.
     RecordNewer {
         api_id: ApiId,
