@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use api_health_core::BootTime;
 use api_health_core::own::member::{LeaseState, Member};
 
-/// The time on a clock that counts suspension and is never set.
-pub type BootClock = Arc<dyn Fn() -> Duration + Send + Sync>;
+/// The clock that leases go by.
+pub type BootClock = Arc<dyn Fn() -> BootTime + Send + Sync>;
 
 /// A view of the lease that the holder keeps up to date. Cheap to clone.
 #[derive(Clone)]
@@ -107,7 +108,7 @@ impl LeaseClock {
     }
 
     /// Shows how `member` stands.
-    pub(crate) fn show(&self, member: &Member, now: Duration) {
+    pub(crate) fn show(&self, member: &Member, now: BootTime) {
         let (until, is_refused) = match member.lease_state(now) {
             LeaseState::NoSession => return self.0.deadline_ms.store(0, Ordering::SeqCst),
             LeaseState::Held { until } => (until, false),

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use crate::time::Uptime;
+
 /// The shortest time between two lines of one kind.
 pub const THROTTLE_PERIOD: Duration = Duration::from_secs(60);
 
 /// One kind of line.
 #[derive(Clone, Debug, Default)]
 pub struct LogThrottle {
-    logged_at: Option<Duration>,
+    logged_at: Option<Uptime>,
     left_out: u64,
 }
 
 impl LogThrottle {
     /// Whether it is time for the line at the uptime `now`, and if so, how many were left out since the last one.
-    pub fn allow(&mut self, now: Duration) -> Option<u64> {
+    pub fn allow(&mut self, now: Uptime) -> Option<u64> {
         if self.logged_at.is_some_and(|at| now.saturating_sub(at) < THROTTLE_PERIOD) {
             self.left_out = self.left_out.saturating_add(1);
             return None;

@@ -1,5 +1,6 @@
 //! What the store's answers mean: a write that is durable, that failed, or that met another record than expected.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::{ConflictResolution, Entry};
@@ -11,6 +12,7 @@ use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitError, StoreError};
 use crate::throttle::LogThrottle;
+use crate::time::Uptime;
 
 /// Lines of the log that would otherwise come with each write.
 #[derive(Clone, Debug, Default)]
@@ -104,14 +106,14 @@ impl Keeper {
         self.on_store_failure(error, None, now);
     }
 
-    pub(super) fn on_store_failure(&mut self, error: &StoreError, beat_sent: Option<Duration>, now: Moment) {
+    pub(super) fn on_store_failure(&mut self, error: &StoreError, beat_sent: Option<Uptime>, now: Moment) {
         let waiting = self.ledger.waiting();
         self.health.failed(error, beat_sent, (now.uptime, now.wall), waiting, &mut self.log);
     }
 
     /// A store that gives no answer takes no writes, even if it never says so.
     pub(super) fn detect_hanging_store(&mut self, now: Moment) {
-        let hangs_for = |since: Option<Duration>| {
+        let hangs_for = |since: Option<Uptime>| {
             since.map(|since| now.uptime.saturating_sub(since)).filter(|silent| *silent >= ANSWER_MAX)
         };
         let no_answer = |silent: Duration, name: &str| {

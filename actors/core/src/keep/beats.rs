@@ -10,7 +10,7 @@ use super::KeeperConfig;
 use crate::api::ApiConfig;
 use crate::supervise::SLACK;
 use crate::throttle::LogThrottle;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Uptime};
 
 /// The first heartbeat comes this soon after the start, or after its period if that is shorter: when most APIs had their first
 /// probe.
@@ -28,10 +28,10 @@ pub(super) struct Beats {
     is_on: bool,
     /// `None` in a single round.
     pub(super) period: Option<Duration>,
-    due: Option<Duration>,
-    pub(super) under_way_since: Option<Duration>,
+    due: Option<Uptime>,
+    pub(super) under_way_since: Option<Uptime>,
     /// When the last one failed, if it did.
-    failed_at: Option<Duration>,
+    failed_at: Option<Uptime>,
     /// No other follows.
     is_last: bool,
     /// Outcomes since `since`.
@@ -43,7 +43,7 @@ pub(super) struct Beats {
 }
 
 impl Beats {
-    pub(super) fn new(setup: &KeeperConfig, now: Duration, wall: Timestamp) -> Self {
+    pub(super) fn new(setup: &KeeperConfig, now: Uptime, wall: Timestamp) -> Self {
         let period = setup.heartbeat.filter(|_| !setup.once);
         Self {
             is_on: setup.heartbeat.is_some(),
@@ -74,13 +74,13 @@ impl Beats {
     }
 
     /// Whether it is time. One that is due while another is under way is left out; a stall makes no burst.
-    pub(super) fn take_due(&mut self, now: Duration, store_is_in_trouble: bool) -> bool {
+    pub(super) fn take_due(&mut self, now: Uptime, store_is_in_trouble: bool) -> bool {
         let failed_at = self.failed_at.filter(|_| store_is_in_trouble && self.period.is_some());
         let is_tried_again = failed_at.is_some_and(|at| now.saturating_sub(at) >= BEAT_AGAIN_AFTER);
         (self.is_due(now) || is_tried_again) && self.under_way_since.is_none()
     }
 
-    fn is_due(&mut self, now: Duration) -> bool {
+    fn is_due(&mut self, now: Uptime) -> bool {
         let (Some(due), Some(period)) = (self.due, self.period) else { return false };
         if due > now {
             return false;
@@ -90,7 +90,7 @@ impl Beats {
     }
 
     /// One is sent: what it counted is counted from nothing again.
-    pub(super) fn sent(&mut self, now: Duration, wall: Timestamp) {
+    pub(super) fn sent(&mut self, now: Uptime, wall: Timestamp) {
         self.sent = (std::mem::take(&mut self.outcomes), std::mem::replace(&mut self.since, wall));
         self.under_way_since = Some(now);
     }
@@ -102,7 +102,7 @@ impl Beats {
 
     /// It was not taken: the next one tells of it all. When it was sent, and how many lines about that were left out, if it is
     /// time for one.
-    pub(super) fn failed(&mut self, now: Duration) -> (Option<Duration>, Option<u64>) {
+    pub(super) fn failed(&mut self, now: Uptime) -> (Option<Uptime>, Option<u64>) {
         let (outcomes, since) = self.sent;
         self.outcomes = self.outcomes.saturating_add(outcomes);
         self.since = since;
@@ -118,6 +118,6 @@ impl Beats {
 
 /// When an outcome is late that comes in `wait` if all is well: the API may take its time, once until it gets its turn and once
 /// for itself, and so may the machine ([`SLACK`]). `None`: never.
-pub(super) fn late_after(now: Duration, wait: Duration, api: &ApiConfig) -> Option<Duration> {
+pub(super) fn late_after(now: Uptime, wait: Duration, api: &ApiConfig) -> Option<Uptime> {
     now.checked_add(wait.saturating_add(api.timeout.saturating_mul(2)).saturating_add(SLACK))
 }

@@ -15,7 +15,7 @@ use crate::api::ApiId;
 use crate::decide::withdraw;
 use crate::delivery;
 use crate::schedule::Moment;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Uptime};
 
 /// An owed alert that could not be stored for this long is sent anyway: better twice than never (P5).
 pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
@@ -63,7 +63,7 @@ enum May {
 }
 
 impl Keeper {
-    fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Duration) -> May {
+    fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Uptime) -> May {
         if !self.owned.owns(api_id) || self.owned.is_releasing(api_id) {
             return May::No;
         }
@@ -71,7 +71,7 @@ impl Keeper {
         if self.lease == Lease::Held && is_stored {
             return if self.shutting_down { May::No } else { May::Yes };
         }
-        let held_up = |since: Option<Duration>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
+        let held_up = |since: Option<Uptime>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
         // That the store is gone is told at once: nothing else could tell it.
         let is_due = is_stored
             || held_up(entry.unstored_since())

@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::api::ApiId;
+use crate::time::Uptime;
 
 /// Attempts under way at once through one channel. An alert that waits for its next try holds no place.
 pub const DELIVERIES_IN_FLIGHT_MAX: usize = 16;
@@ -21,7 +21,7 @@ enum DeliveryState {
     /// An attempt is under way.
     InFlight,
     /// The last attempt failed; it is tried again then.
-    Waiting(Duration),
+    Waiting(Uptime),
 }
 
 /// The states of all APIs, the queue of each channel, and the room in it.
@@ -35,7 +35,7 @@ pub(super) struct DeliveryQueue {
 
 impl DeliveryQueue {
     /// Puts an API into the queue of a channel, unless it is there, or an attempt is under way or waits.
-    pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, now: Duration) {
+    pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, now: Uptime) {
         let key = (api_id.clone(), Arc::clone(channel));
         let is_busy = match self.states.get(&key) {
             Some(DeliveryState::Queued | DeliveryState::InFlight) => true,
@@ -71,7 +71,7 @@ impl DeliveryQueue {
     }
 
     /// An attempt is over; the next one comes then, or as soon as there is room.
-    pub(super) fn ended(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Duration>) {
+    pub(super) fn ended(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Uptime>) {
         if let Some(count) = self.in_flight.get_mut(channel) {
             *count = count.saturating_sub(1);
         }
@@ -85,7 +85,7 @@ impl DeliveryQueue {
     }
 
     /// The next try waits until then, unless one is under way.
-    pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Duration) {
+    pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Uptime) {
         let state = self.states.entry((api_id.clone(), Arc::clone(channel))).or_insert(DeliveryState::Waiting(until));
         if *state != DeliveryState::InFlight {
             *state = DeliveryState::Waiting(until);
@@ -118,6 +118,8 @@ impl DeliveryQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn id(number: usize) -> ApiId {

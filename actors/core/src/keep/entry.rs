@@ -1,13 +1,13 @@
 //! What is known of one API, and what of that is not in the store yet.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
 use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
+use crate::time::Uptime;
 
 /// At most this many deliveries of one API are remembered while they cannot be stored. An alert beyond that may be sent twice, if
 /// the stored record turns out to be another one.
@@ -17,7 +17,7 @@ const UNSTORED_DELIVERIES_MAX: usize = 4 * OWED_MAX;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unstored {
     /// Since when, in uptime.
-    since: Duration,
+    since: Uptime,
     /// The ids of alerts that are owed by it, at most as many as an outbox holds.
     alerts: Vec<String>,
     /// Alerts that a channel took: facts, whatever becomes of the rest. At most [`UNSTORED_DELIVERIES_MAX`].
@@ -33,7 +33,7 @@ pub(super) struct Unstored {
 pub(super) struct PendingWrite {
     pub(super) write: StateWrite,
     /// When it was sent first.
-    pub(super) since: Duration,
+    pub(super) since: Uptime,
     /// What it stores.
     unstored: Option<Box<Unstored>>,
 }
@@ -45,12 +45,12 @@ pub(super) enum Writing {
     #[default]
     Idle,
     /// Only figures moved: it may wait until then.
-    AtCheckpoint(Duration),
+    AtCheckpoint(Uptime),
     Queued,
     /// Under way, in the call of that number.
     InFlight(u64),
     /// It failed, and is tried again then.
-    Waiting(Duration),
+    Waiting(Uptime),
 }
 
 /// How a version conflict is resolved: what the stored record means for the owner of the API.
@@ -82,7 +82,7 @@ pub(super) struct Entry {
     pub(super) request_fingerprint: Option<u16>,
     /// Since when a write of an owner before this one may still land: until the stored record carries this one's epoch. `None`:
     /// it carries it, or was left clean.
-    pub(super) unsealed_since: Option<Duration>,
+    pub(super) unsealed_since: Option<Uptime>,
     unstored: Option<Box<Unstored>>,
     /// The write without a certain answer.
     pub(super) pending_write: Option<Box<PendingWrite>>,
@@ -93,14 +93,14 @@ pub(super) struct Entry {
     /// In which generation of the store's content it was stored last, as the ledger counts them.
     pub(super) stored_after_wipes: u32,
     /// Its next outcome is late after this uptime; `None` if none is expected.
-    pub(super) late_after: Option<Duration>,
+    pub(super) late_after: Option<Uptime>,
     /// Writes in a row that failed.
     failures: u32,
 }
 
 impl Entry {
     /// An API as it was stored, or unknown.
-    pub(super) fn new(state: ApiState, unsealed_since: Option<Duration>) -> Self {
+    pub(super) fn new(state: ApiState, unsealed_since: Option<Uptime>) -> Self {
         Self {
             stored_version: state.version,
             state,
@@ -122,7 +122,7 @@ impl Entry {
     }
 
     /// Notes that a decision is not stored yet, and which alert depends on it.
-    pub(super) fn mark_unsaved(&mut self, alert: Option<&Alert>, now: Duration) {
+    pub(super) fn mark_unsaved(&mut self, alert: Option<&Alert>, now: Uptime) {
         self.dirty = true;
         if let Some(unstored) = &mut self.unstored {
             let is_owed = |alert_id: &String| self.state.owed.iter().any(|owed| owed.alert.alert_id == *alert_id);
@@ -131,12 +131,12 @@ impl Entry {
         self.unstored(now).alerts.extend(alert.map(|alert| alert.alert_id.clone()));
     }
 
-    fn unstored(&mut self, now: Duration) -> &mut Unstored {
+    fn unstored(&mut self, now: Uptime) -> &mut Unstored {
         self.unstored.get_or_insert_with(|| Box::new(Unstored { since: now, ..Unstored::default() }))
     }
 
     /// A channel has an alert. Returns whether that is news.
-    pub(super) fn on_delivered(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
+    pub(super) fn on_delivered(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Uptime) -> bool {
         if !alert.kind.starts_incident() {
             self.on_end_delivered(alert);
         } else if !self.is_stored(&alert.alert_id) {
@@ -169,7 +169,7 @@ impl Entry {
     }
 
     /// One more channel was told an outage that is not in the store.
-    pub(super) fn add_delivered_unstored(&mut self, alert: &Arc<Alert>, now: Duration) {
+    pub(super) fn add_delivered_unstored(&mut self, alert: &Arc<Alert>, now: Uptime) {
         self.unstored(now).outages.push(Arc::clone(alert));
     }
 
@@ -179,7 +179,7 @@ impl Entry {
     }
 
     /// Since when something that matters has been waiting to be stored.
-    pub(super) fn unstored_since(&self) -> Option<Duration> {
+    pub(super) fn unstored_since(&self) -> Option<Uptime> {
         self.all_unstored().map(|unstored| unstored.since).next()
     }
 
@@ -194,7 +194,7 @@ impl Entry {
     }
 
     /// What to write now: the attempt that is still open, or a new one.
-    pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Duration) -> StateWrite {
+    pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Uptime) -> StateWrite {
         self.writing = Writing::InFlight(call);
         if let Some(pending_write) = &self.pending_write {
             return pending_write.write.clone();
@@ -221,7 +221,7 @@ impl Entry {
     }
 
     /// The write failed, and is tried again after a while.
-    pub(super) fn failed(&mut self, now: Duration, a_person_must_act: bool) {
+    pub(super) fn failed(&mut self, now: Uptime, a_person_must_act: bool) {
         let wait = if a_person_must_act {
             STORE_WAIT_PERMANENT
         } else {
@@ -263,7 +263,7 @@ impl Entry {
 
     /// The stored record is not the expected one. Decides which of the two counts, for the owner with `epoch`. Deliveries are
     /// facts: what a channel has taken stays delivered.
-    pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Duration) -> ConflictResolution {
+    pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Uptime) -> ConflictResolution {
         if self.pending_write.as_ref().is_some_and(|pending_write| *pending_write.write.state == stored) {
             self.stored();
             return ConflictResolution::WasOurs;

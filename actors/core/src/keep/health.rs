@@ -6,7 +6,7 @@ use super::log_event::LogEvent;
 use super::waits::store_wait;
 use crate::store::StoreError;
 use crate::throttle::LogThrottle;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Uptime};
 
 /// A call that has no answer for this long counts as failed already, whatever comes of it: DynamoDB's are cut before.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(15);
@@ -17,11 +17,11 @@ pub const STORE_GONE_AFTER: Duration = Duration::from_secs(30);
 /// The store does not take writes just now.
 #[derive(Clone, Debug)]
 struct StoreOutage {
-    since: Duration,
+    since: Uptime,
     since_wall: Timestamp,
     /// Times that it was tried and failed, for the wait before the next one.
     failures: u32,
-    not_before: Duration,
+    not_before: Uptime,
     error: StoreError,
     /// Writes of states fail, and not heartbeats alone.
     is_of_states: bool,
@@ -36,7 +36,7 @@ struct StoreOutage {
 pub(super) struct Health {
     outage: Option<StoreOutage>,
     /// When a write went through last.
-    stored_at: Option<Duration>,
+    stored_at: Option<Uptime>,
     throttle: LogThrottle,
 }
 
@@ -46,7 +46,7 @@ impl Health {
     }
 
     /// Whether it is time to write, or to try again.
-    pub(super) fn may_be_tried(&self, now: Duration) -> bool {
+    pub(super) fn may_be_tried(&self, now: Uptime) -> bool {
         self.outage.as_ref().is_none_or(|outage| outage.not_before <= now)
     }
 
@@ -57,19 +57,19 @@ impl Health {
     }
 
     /// Whether a write went through after that.
-    pub(super) fn has_stored_since(&self, then: Duration) -> bool {
+    pub(super) fn has_stored_since(&self, then: Uptime) -> bool {
         self.stored_at.is_some_and(|at| at > then)
     }
 
     /// A write went through, or was refused for what is in the store.
-    pub(super) fn record_success(&mut self, now: Duration, log: &mut Vec<LogEvent>) {
+    pub(super) fn record_success(&mut self, now: Uptime, log: &mut Vec<LogEvent>) {
         self.stored_at = Some(now);
         self.clear_outage(now, log);
     }
 
     /// A heartbeat was taken. Whether the store is well: that says nothing where writes of states fail, since a heartbeat is small,
     /// and goes over what is known to be there.
-    pub(super) fn record_beat(&mut self, now: Duration, log: &mut Vec<LogEvent>) -> bool {
+    pub(super) fn record_beat(&mut self, now: Uptime, log: &mut Vec<LogEvent>) -> bool {
         let is_well = self.outage.as_ref().is_none_or(|outage| !outage.is_of_states);
         if is_well {
             self.clear_outage(now, log);
@@ -77,7 +77,7 @@ impl Health {
         is_well
     }
 
-    fn clear_outage(&mut self, now: Duration, log: &mut Vec<LogEvent>) {
+    fn clear_outage(&mut self, now: Uptime, log: &mut Vec<LogEvent>) {
         if let Some(outage) = self.outage.take()
             && outage.is_logged
         {
@@ -90,8 +90,8 @@ impl Health {
     pub(super) fn failed(
         &mut self,
         error: &StoreError,
-        beat_sent: Option<Duration>,
-        now: (Duration, Timestamp),
+        beat_sent: Option<Uptime>,
+        now: (Uptime, Timestamp),
         waiting: usize,
         log: &mut Vec<LogEvent>,
     ) {
@@ -129,7 +129,7 @@ impl Health {
     }
 
     /// What to tell, and since when it has been so, if it is time and was not told yet.
-    pub(super) fn take_outage_to_report(&mut self, now: Duration) -> Option<(String, Timestamp)> {
+    pub(super) fn take_outage_to_report(&mut self, now: Uptime) -> Option<(String, Timestamp)> {
         let outage = self.outage.as_mut()?;
         if outage.is_alerted || now.saturating_sub(outage.since) < STORE_GONE_AFTER {
             return None;

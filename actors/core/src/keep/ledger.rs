@@ -10,6 +10,7 @@ use crate::decide::Decision;
 use crate::state::ApiState;
 use crate::status::Status;
 use crate::store::StateWrite;
+use crate::time::Uptime;
 
 /// Records that are written again in a second, when the store has lost them or when another worker owned them before. Other
 /// writes go between them.
@@ -27,11 +28,11 @@ pub(super) struct Ledger {
     /// To be written now, in order.
     queue: VecDeque<ApiId>,
     /// To be written at their checkpoint, soonest first: those whose entry says [`Writing::AtCheckpoint`], once each.
-    at_checkpoint: BTreeSet<(Duration, ApiId)>,
+    at_checkpoint: BTreeSet<(Uptime, ApiId)>,
     /// To be tried again, at the time in their entry.
     waiting: HashSet<ApiId>,
     /// Calls of the store that have no answer yet, and since when.
-    calls: BTreeMap<u64, Duration>,
+    calls: BTreeMap<u64, Uptime>,
     next_call: u64,
     /// How often the store was found without what had been stored in it.
     store_wipes: u32,
@@ -72,7 +73,7 @@ impl Ledger {
     }
 
     /// Takes a decision over, and has it stored, at once if it matters.
-    pub(super) fn apply(&mut self, api_id: &ApiId, decision: Decision, now: Duration) {
+    pub(super) fn apply(&mut self, api_id: &ApiId, decision: Decision, now: Uptime) {
         let must_store = decision.must_store();
         let entry = self.entry(api_id);
         if must_store {
@@ -102,7 +103,7 @@ impl Ledger {
     }
 
     /// Only figures moved: the write may wait, and waits for the next whole second, so that many share one commit.
-    pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId, now: Duration) {
+    pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId, now: Uptime) {
         self.write_within(api_id, self.checkpoint(), now);
     }
 
@@ -112,7 +113,7 @@ impl Ledger {
         self.checkpoint.max(Duration::from_secs(u64::from(entries / CHECKPOINTS_PER_SECOND)))
     }
 
-    pub(super) fn write_within(&mut self, api_id: &ApiId, span: Duration, now: Duration) {
+    pub(super) fn write_within(&mut self, api_id: &ApiId, span: Duration, now: Uptime) {
         let due = Duration::from_secs(now.saturating_add(span).as_secs().saturating_add(1));
         if let Some(entry) = self.entries.get_mut(api_id)
             && entry.writing == Writing::Idle
@@ -123,7 +124,7 @@ impl Ledger {
     }
 
     /// Queues what is left to write of an API whose write is over.
-    pub(super) fn queue_if_dirty(&mut self, api_id: &ApiId, now: Duration, flushing: bool) {
+    pub(super) fn queue_if_dirty(&mut self, api_id: &ApiId, now: Uptime, flushing: bool) {
         let Some(entry) = self.entries.get(api_id) else { return };
         if !entry.dirty {
             return;
@@ -136,7 +137,7 @@ impl Ledger {
     }
 
     /// Queues checkpoints that are due and failed writes whose wait is over; everything, when flushing.
-    pub(super) fn queue_due(&mut self, now: Duration, flushing: bool) {
+    pub(super) fn queue_due(&mut self, now: Uptime, flushing: bool) {
         while self.at_checkpoint.first().is_some_and(|(due, _)| *due <= now || flushing) {
             if let Some((_, api_id)) = self.at_checkpoint.pop_first() {
                 self.queue(&api_id);
@@ -182,7 +183,7 @@ impl Ledger {
         &mut self,
         batch_max: usize,
         epoch: impl Fn(&ApiId) -> Option<u64>,
-        now: Duration,
+        now: Uptime,
     ) -> Vec<StateWrite> {
         let mut batch = Vec::with_capacity(batch_max.min(self.queue.len()));
         while batch.len() < batch_max
@@ -198,7 +199,7 @@ impl Ledger {
     }
 
     /// A call of the store begins; its number.
-    pub(super) fn call_began(&mut self, now: Duration) -> u64 {
+    pub(super) fn call_began(&mut self, now: Uptime) -> u64 {
         self.next_call += 1;
         self.calls.insert(self.next_call, now);
         self.next_call
@@ -227,7 +228,7 @@ impl Ledger {
     }
 
     /// When the call began that has been without an answer for the longest.
-    pub(super) fn oldest_call(&self) -> Option<Duration> {
+    pub(super) fn oldest_call(&self) -> Option<Uptime> {
         self.calls.values().min().copied()
     }
 
@@ -249,7 +250,7 @@ impl Ledger {
     }
 
     /// The write failed, and is tried again after a while.
-    pub(super) fn failed(&mut self, api_id: &ApiId, now: Duration, a_person_must_act: bool) {
+    pub(super) fn failed(&mut self, api_id: &ApiId, now: Uptime, a_person_must_act: bool) {
         if let Some(entry) = self.entries.get_mut(api_id) {
             entry.failed(now, a_person_must_act);
             self.waiting.insert(api_id.clone());
@@ -259,7 +260,7 @@ impl Ledger {
     /// A record is gone that was there. Perhaps all are, in a table that was made again: each is written again, those first
     /// that say more than that all is well, so that a restart forgets nothing. What was stored since then and is gone again
     /// begins this again. How many others there are; `None`: this record was not there either.
-    pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Duration) -> Option<usize> {
+    pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Uptime) -> Option<usize> {
         let was_there = |entry: &Entry| entry.stored_version > 0 && entry.stored_after_wipes == self.store_wipes;
         if !self.entries.get(api_id).is_some_and(was_there) {
             return None;
@@ -271,7 +272,7 @@ impl Ledger {
     }
 
     /// Writes these again, as fast as [`REWRITES_PER_SECOND`], those first that say more than that all is well. How many there are.
-    pub(super) fn rewrite(&mut self, mut api_ids: Vec<ApiId>, now: Duration) -> usize {
+    pub(super) fn rewrite(&mut self, mut api_ids: Vec<ApiId>, now: Uptime) -> usize {
         // Whoever has a write before it finds out by that.
         api_ids.retain(|api_id| {
             self.entries.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::AtCheckpoint(_)))

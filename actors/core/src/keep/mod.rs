@@ -46,6 +46,7 @@ use crate::own::shards::{Shard, ShardSet};
 use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitLimits, StateWrite};
+use crate::time::Uptime;
 use beats::Beats;
 use delivery_queue::DeliveryQueue;
 use entry::Entry;
@@ -172,11 +173,11 @@ pub struct Keeper {
     /// APIs whose prober was given up and is not well again.
     given_up: HashSet<ApiId>,
     /// When an outcome was a pass last, in uptime: our own network was well.
-    passed_at: Option<Duration>,
+    passed_at: Option<Uptime>,
     waiters: Vec<(FlushUntil, u64)>,
     throttles: answers::Throttles,
     /// Somebody asked for a try, and looks for what comes of it until then.
-    store_at_once_until: Option<Duration>,
+    store_at_once_until: Option<Uptime>,
     /// Everything is written now, and nothing waits for its time.
     flushing: bool,
     /// The process ends: nothing more is handed over that the next one can hand over as well.

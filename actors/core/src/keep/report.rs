@@ -8,7 +8,7 @@ use crate::outcome::Verdict;
 use crate::schedule::Moment;
 use crate::status::Status;
 use crate::store::StoreError;
-use std::time::Duration;
+use crate::time::Uptime;
 
 /// What the keeper has at hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Keeper {
     /// How everything stands.
     fn heartbeat(&self, now: Moment) -> Heartbeat {
         let mut counts = [0_u64; 3];
-        let mut late: Vec<(Duration, &ApiId)> = Vec::new();
+        let mut late: Vec<(Uptime, &ApiId)> = Vec::new();
         let mut inconclusive: Vec<&ApiId> = Vec::new();
         for (api_id, entry) in self.watched() {
             counts[match self.shown_status(api_id, entry) {
@@ -96,7 +96,7 @@ impl Keeper {
                 Status::Unknown => 2,
             }] += 1;
             // In a single round nothing is expected of those that had their turn.
-            let is_late = |after: &Duration| *after <= now.uptime || self.setup.once;
+            let is_late = |after: &Uptime| *after <= now.uptime || self.setup.once;
             late.extend(entry.late_after.filter(is_late).map(|after| (after, api_id)));
             let last = entry.state.last_probe.as_ref();
             inconclusive.extend(last.filter(|probe| probe.verdict == Verdict::Inconclusive).map(|_| api_id));

@@ -10,6 +10,7 @@ use crate::delivery;
 use crate::own::shards::{Shard, ShardSet};
 use crate::schedule::Moment;
 use crate::state::ApiState;
+use crate::time::Uptime;
 
 impl Keeper {
     /// These shards are ours, and these are the records in them; records of other shards are passed over.
@@ -51,7 +52,7 @@ impl Keeper {
         highest_epochs
     }
 
-    fn adopt(&mut self, state: ApiState, unsealed_since: Option<std::time::Duration>, now: Moment) {
+    fn adopt(&mut self, state: ApiState, unsealed_since: Option<Uptime>, now: Moment) {
         let api_id = state.api_id.clone();
         let mut entry = Entry::new(state, unsealed_since);
         if delivery::assign_channels(&mut entry.state.owed, &self.setup.channels) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::BootTime;
+
 /// The times of a fleet. A worker that knows of no other takes its time, since nobody waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -36,7 +38,7 @@ impl Terms {
 
     /// Until when a lease of that length may be used that was asked for at `sent`: a tenth less than whoever watches it waits,
     /// for clocks whose rates differ, and counted from before the request, since the watcher counts from after it.
-    pub fn deadline(sent: Duration, lease: Duration) -> Duration {
+    pub fn deadline(sent: BootTime, lease: Duration) -> BootTime {
         sent.saturating_add(lease.saturating_sub(lease / 10))
     }
 

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::records::{WorkerId, WorkerRecord};
+use crate::time::BootTime;
 
 /// What was seen of the others. Times are of one clock of ours that counts suspension.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Watch {
     seen: BTreeMap<WorkerId, Seen>,
     /// When the last read was answered.
-    read_at: Option<Duration>,
+    read_at: Option<BootTime>,
     has_met: bool,
 }
 
@@ -23,9 +24,9 @@ struct Seen {
     session: u64,
     version: u64,
     /// It stands still since then, as far as we know.
-    since: Duration,
+    since: BootTime,
     /// It stood still at that time.
-    still_at: Duration,
+    still_at: BootTime,
     lease: Duration,
 }
 
@@ -34,8 +35,8 @@ impl Watch {
     /// nothing is known of the time between: all are seen as for the first time. Whoever is not among `records` is forgotten.
     pub fn observe<'a>(
         &mut self,
-        sent: Duration,
-        now: Duration,
+        sent: BootTime,
+        now: BootTime,
         blind_after: Duration,
         records: impl Iterator<Item = &'a WorkerRecord>,
     ) {
@@ -54,7 +55,7 @@ impl Watch {
     }
 
     /// Whether nothing was seen for longer than `blind_after`.
-    pub fn is_blind(&self, now: Duration, blind_after: Duration) -> bool {
+    pub fn is_blind(&self, now: BootTime, blind_after: Duration) -> bool {
         self.read_at.is_none_or(|before| now.saturating_sub(before) > blind_after)
     }
 
@@ -64,7 +65,7 @@ impl Watch {
     }
 
     /// When to look again, so as to see the first of them expire; `None`: nobody can.
-    pub fn next_expiry(&self) -> Option<Duration> {
+    pub fn next_expiry(&self) -> Option<BootTime> {
         self.seen.values().map(|seen| seen.since.saturating_add(seen.lease)).min()
     }
 

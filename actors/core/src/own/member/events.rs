@@ -1,12 +1,12 @@
 //! What a worker is told, and what it says is to be done.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::heartbeat::Heartbeat;
 use crate::own::notices::Notice;
 use crate::own::records::{Key, LeaseRecord};
 use crate::own::shards::{Shard, ShardSet};
+use crate::time::BootTime;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -91,7 +91,7 @@ pub enum Effect {
     /// These are somebody else's, or will be: drop all that is known of them and not stored.
     Lost { shards: ShardSet, why: Loss },
     /// Nothing to do until then; [`Event::Woke`] at that time.
-    SleepUntil(Duration),
+    SleepUntil(BootTime),
     /// The worker has left. Nothing follows.
     Left,
 }
@@ -111,11 +111,11 @@ pub enum LeaseState {
     /// It has no session, and owns nothing.
     NoSession,
     /// It owns what it holds, until this time of the clock that `now` is of.
-    Held { until: Duration },
+    Held { until: BootTime },
     /// Its lease was not renewed in time, and it does not know whether anybody took over.
     Lapsed {
         /// The deadline that passed.
-        since: Duration,
+        since: BootTime,
         /// The store answers and refuses this worker, so that others may well reach it.
         is_refused: bool,
     },

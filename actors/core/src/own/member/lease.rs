@@ -7,6 +7,7 @@ use crate::heartbeat::Heartbeat;
 use crate::own::records::{Key, LeaseRecord, Role, WorkerRecord, WorkerState};
 use crate::own::shards::ShardSet;
 use crate::own::terms::Terms;
+use crate::time::BootTime;
 
 /// A renewal that is due with a heartbeat waits so much longer for it, so that one write is both.
 const BEHIND_BEAT: Duration = Duration::from_secs(1);
@@ -15,7 +16,7 @@ const BEHIND_BEAT: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lease {
     /// It may be used until then.
-    pub(super) until: Duration,
+    pub(super) until: BootTime,
 }
 
 impl Member {
@@ -26,7 +27,7 @@ impl Member {
 
     pub(super) fn on_progress(
         &mut self,
-        now: Duration,
+        now: BootTime,
         is_made: bool,
         heartbeat: Option<Box<Heartbeat>>,
         effects: &mut Vec<Effect>,
@@ -65,8 +66,8 @@ impl Member {
 
     pub(super) fn on_renewed(
         &mut self,
-        now: Duration,
-        sent: Duration,
+        now: BootTime,
+        sent: BootTime,
         record: WorkerRecord,
         answer: Result<(), CallError>,
         effects: &mut Vec<Effect>,
@@ -107,7 +108,7 @@ impl Member {
     /// A renewal came second. Either an earlier one of this session was carried out and its answer was lost, or the session is over.
     pub(super) fn on_own_read(
         &mut self,
-        now: Duration,
+        now: BootTime,
         answer: Result<Vec<LeaseRecord>, CallError>,
         effects: &mut Vec<Effect>,
     ) {

@@ -11,7 +11,6 @@ mod swap;
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use super::fleet::View;
 use super::notices::Notice;
@@ -19,6 +18,7 @@ use super::records::{Assignment, Key, LeaseRecord, Session, WorkerId, WorkerReco
 use super::shards::{Shard, ShardSet};
 use super::terms::Terms;
 use super::watch::Watch;
+use crate::time::BootTime;
 use lease::Lease;
 use swap::Gain;
 
@@ -54,9 +54,9 @@ struct Held {
 enum Doing {
     Nothing,
     AskingProgress,
-    Renewing { sent: Duration, record: Box<WorkerRecord> },
+    Renewing { sent: BootTime, record: Box<WorkerRecord> },
     ReadingOwn,
-    ReadingFleet { sent: Duration, keys: Vec<Key>, found: Vec<LeaseRecord> },
+    ReadingFleet { sent: BootTime, keys: Vec<Key>, found: Vec<LeaseRecord> },
     Fencing(Box<WorkerRecord>),
     Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: usize },
     Ending,
@@ -98,8 +98,8 @@ pub struct Member {
     watch: Watch,
     fleet: Option<Fleet>,
     doing: Doing,
-    renew_at: Duration,
-    read_fleet_at: Duration,
+    renew_at: BootTime,
+    read_fleet_at: BootTime,
     /// Those whose session is to be ended, as of the last look.
     expired: Vec<WorkerId>,
     /// There may be something to change in the assignment.
@@ -128,8 +128,8 @@ impl Member {
             watch: Watch::default(),
             fleet: None,
             doing: Doing::Nothing,
-            renew_at: Duration::ZERO,
-            read_fleet_at: Duration::ZERO,
+            renew_at: BootTime::ZERO,
+            read_fleet_at: BootTime::ZERO,
             expired: vec![],
             may_swap: false,
             leaving: Leaving::No,
@@ -137,7 +137,7 @@ impl Member {
     }
 
     /// What follows from `event` at `now`, a time on a clock that counts suspension and is never set.
-    pub fn on(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+    pub fn on(&mut self, now: BootTime, event: Event) -> Vec<Effect> {
         let mut effects = vec![];
         match event {
             Event::Woke => {}
@@ -168,7 +168,7 @@ impl Member {
     }
 
     /// What this worker may rely on at `now`.
-    pub fn lease_state(&self, now: Duration) -> LeaseState {
+    pub fn lease_state(&self, now: BootTime) -> LeaseState {
         match self.lease {
             None => LeaseState::NoSession,
             Some(Lease { until }) if now < until => LeaseState::Held { until },
@@ -212,7 +212,7 @@ impl Member {
     }
 
     /// The most urgent of what is due.
-    fn go_on(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    fn go_on(&mut self, now: BootTime, effects: &mut Vec<Effect>) {
         let renews = self.lease.is_some() || (self.may_join && !self.is_leaving());
         if renews && now >= self.renew_at {
             self.doing = Doing::AskingProgress;
@@ -243,7 +243,7 @@ impl Member {
         effects.push(Effect::Put { record, expected_version });
     }
 
-    fn on_put(&mut self, now: Duration, answer: Result<(), CallError>, effects: &mut Vec<Effect>) {
+    fn on_put(&mut self, now: BootTime, answer: Result<(), CallError>, effects: &mut Vec<Effect>) {
         self.is_refused = answer == Err(CallError::Refused);
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::Renewing { sent, record } => self.on_renewed(now, sent, *record, answer, effects),
@@ -259,7 +259,7 @@ impl Member {
         }
     }
 
-    fn on_read(&mut self, now: Duration, answer: Result<Vec<LeaseRecord>, CallError>, effects: &mut Vec<Effect>) {
+    fn on_read(&mut self, now: BootTime, answer: Result<Vec<LeaseRecord>, CallError>, effects: &mut Vec<Effect>) {
         self.is_refused = matches!(answer, Err(CallError::Refused));
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::ReadingOwn => self.on_own_read(now, answer, effects),

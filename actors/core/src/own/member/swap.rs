@@ -7,6 +7,7 @@ use super::{CallError, Doing, Effect, Fleet, Held, LeaseState, Loss, Member};
 use crate::own::fleet::{ShardPlan, plan};
 use crate::own::records::{Assignment, Key, LeaseRecord, Ownership, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
 use crate::own::shards::{Shard, ShardSet};
+use crate::time::BootTime;
 
 /// Two looks are at least so far apart, even where somebody expires at any moment.
 const READ_GAP_MIN: Duration = Duration::from_millis(50);
@@ -20,7 +21,7 @@ pub(super) struct Gain {
 
 impl Member {
     /// Reads the assignment and the workers that it named before.
-    pub(super) fn read_fleet(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(super) fn read_fleet(&mut self, now: BootTime, effects: &mut Vec<Effect>) {
         let me = &self.record.id;
         let mut keys = vec![Key::Assignment];
         if self.lease.is_none() {
@@ -34,8 +35,8 @@ impl Member {
 
     pub(super) fn on_fleet_read(
         &mut self,
-        now: Duration,
-        sent: Duration,
+        now: BootTime,
+        sent: BootTime,
         mut keys: Vec<Key>,
         found: Vec<LeaseRecord>,
         effects: &mut Vec<Effect>,
@@ -89,7 +90,7 @@ impl Member {
     }
 
     /// Somebody waits for this worker now, who would wait for its long lease.
-    fn renew_sooner_if_seen(&mut self, now: Duration) {
+    fn renew_sooner_if_seen(&mut self, now: BootTime) {
         if self.lease.is_some() && !self.is_quiet() && self.record.lease > self.terms.lease {
             self.renew_at = self.renew_at.min(now);
         }
@@ -140,7 +141,7 @@ impl Member {
 
     /// Ends the session of the next one that has expired; returns whether there was one. A verdict from before this worker went
     /// blind does not count: the other may not have been able to renew either.
-    pub(super) fn fence(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn fence(&mut self, now: BootTime, effects: &mut Vec<Effect>) -> bool {
         if self.watch.is_blind(now, self.terms.blind_after()) {
             self.expired.clear();
         }
@@ -157,7 +158,7 @@ impl Member {
         false
     }
 
-    pub(super) fn on_fenced(&mut self, now: Duration, record: WorkerRecord, answer: Result<(), CallError>) {
+    pub(super) fn on_fenced(&mut self, now: BootTime, record: WorkerRecord, answer: Result<(), CallError>) {
         match answer {
             Ok(()) => {
                 if let Some(fleet) = &mut self.fleet {
@@ -195,7 +196,7 @@ impl Member {
     }
 
     /// Changes the assignment if anything is to be changed; returns whether a write is under way.
-    pub(super) fn swap(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn swap(&mut self, now: BootTime, effects: &mut Vec<Effect>) -> bool {
         if !std::mem::take(&mut self.may_swap) {
             return false;
         }
@@ -266,7 +267,7 @@ impl Member {
 
     pub(super) fn on_swapped(
         &mut self,
-        now: Duration,
+        now: BootTime,
         assignment: Assignment,
         gains: BTreeMap<Shard, Gain>,
         notices: usize,
