@@ -1,4 +1,4 @@
-//! What the store's answers mean: a write that is durable, that failed, or that met another record than expected.
+//! Handles the answers of the store: a write was durable, it failed, or it met an unexpected record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::store::{CommitError, StoreError};
 use crate::throttle::LogThrottle;
 use crate::time::Uptime;
 
-/// Lines of the log that would otherwise come with each write.
+/// Log lines that would otherwise come with each write.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Throttles {
     one_record: LogThrottle,
@@ -23,23 +23,23 @@ pub(super) struct Throttles {
     pub(super) foreign_channel: LogThrottle,
 }
 
-/// What came of reading one record.
+/// The result of reading one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
     /// It is there.
     Found(Box<ApiState>),
     /// There is none.
     Gone,
-    /// It was damaged, and is out of the way: there is none any more.
+    /// It was damaged and is in quarantine: there is none now.
     Quarantined,
-    /// A newer version wrote it, and says so: nothing is written over it.
+    /// A newer version of the program wrote it, for the reason given: it is not overwritten.
     Newer(String),
     /// It could not be read.
     Failed(StoreError),
 }
 
 impl Keeper {
-    /// Sends as many batches as the store takes at once. Nothing is written without a lease that holds.
+    /// Sends as many batches as the store takes at once. Writes nothing unless the lease is held.
     pub(super) fn pump(&mut self, now: Moment) {
         if self.lease != Lease::Held || (!self.flushing && !self.health.may_be_tried(now.uptime)) {
             return;
@@ -55,7 +55,7 @@ impl Keeper {
         }
     }
 
-    /// What came of a batch: one result for each write, in order.
+    /// The results of a batch, one for each write, in order.
     pub fn committed(&mut self, call: u64, results: Vec<(ApiId, Result<(), CommitError>)>, now: Moment) {
         self.ledger.call_ended(call);
         for (api_id, result) in results {
@@ -81,14 +81,14 @@ impl Keeper {
         self.answer_waiters();
     }
 
-    /// A write went through, or was refused for what is in the store.
+    /// A write went through, or met a conflict: the store works.
     fn on_store_success(&mut self, now: Moment) {
         self.health.record_success(now.uptime, &mut self.log);
         self.report_store_recovery(now);
     }
 
     fn failed(&mut self, api_id: &ApiId, error: &StoreError, now: Moment) {
-        // Others went through meanwhile: then it is this record, and not the store.
+        // If other writes went through meanwhile, the fault is with this record, not the store.
         let began = self
             .ledger
             .get(api_id)
@@ -111,7 +111,7 @@ impl Keeper {
         self.health.failed(error, beat_sent, (now.uptime, now.wall), waiting, &mut self.log);
     }
 
-    /// A store that gives no answer takes no writes, even if it never says so.
+    /// A store that does not answer counts as down.
     pub(super) fn detect_hanging_store(&mut self, now: Moment) {
         let hangs_for = |since: Option<Uptime>| {
             since.map(|since| now.uptime.saturating_sub(since)).filter(|silent| *silent >= ANSWER_MAX)
@@ -127,7 +127,7 @@ impl Keeper {
         }
     }
 
-    /// Tells once that the store is gone, when that has lasted for a while. The owner of the first shard does.
+    /// Alerts once that the store is down, after [`STORE_GONE_AFTER`](super::STORE_GONE_AFTER). The leader does.
     pub(super) fn report_store_outage(&mut self, now: Moment) {
         if self.owned.is_leader()
             && let Some((why, since)) = self.health.take_outage_to_report(now.uptime)
@@ -137,7 +137,7 @@ impl Keeper {
         }
     }
 
-    /// Tells that the store is back, if it was told that it is gone.
+    /// Alerts that the store is back, if there was an alert that it is down.
     pub(super) fn report_store_recovery(&mut self, now: Moment) {
         if self.ledger.get(&ApiId::monitor_store()).is_some_and(|entry| entry.state.incident.is_some()) {
             let store = SelfMonitored::store(&self.setup.store_name);
@@ -145,7 +145,7 @@ impl Keeper {
         }
     }
 
-    /// What the record is that another was expected in place of.
+    /// The record of an API was read after a conflict.
     pub fn read(&mut self, call: u64, api_id: &ApiId, read: Read, now: Moment) {
         self.ledger.call_ended(call);
         if !matches!(read, Read::Failed(_)) {
@@ -202,7 +202,7 @@ impl Keeper {
         }
         if let Some(entry) = self.ledger.get_mut(api_id) {
             crate::delivery::assign_channels(&mut entry.state.owed, &self.setup.channels);
-            // It is the newest that there is; until it carries our epoch, another may still land over it.
+            // Until the record is sealed with our epoch, a late write may still replace it.
             entry.dirty |= entry.unsealed_since.is_some();
             if entry.dirty {
                 self.ledger.queue(api_id);
@@ -213,7 +213,7 @@ impl Keeper {
         }
     }
 
-    /// Somebody deleted the record: it is written again as it is known here, and with it the others, if it was there before.
+    /// Somebody deleted the record: it is written again, and all others as well if it had been stored.
     fn gone(&mut self, api_id: &ApiId, now: Moment) {
         let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.stored_version > 0);
         let others = self.ledger.on_record_lost(api_id, now.uptime);
@@ -233,7 +233,7 @@ impl Keeper {
         }
     }
 
-    /// A newer version wrote this record: nothing is written over it. It is looked at again, slowly, and holds up no other.
+    /// A newer version wrote this record: it is not overwritten, and the write is tried again slowly.
     fn leave_alone(&mut self, api_id: &ApiId, why: String, now: Moment) {
         if self.ledger.get(api_id).is_some_and(|entry| !entry.has_failed()) {
             self.log.push(LogEvent::RecordNewer { api_id: api_id.clone(), why });

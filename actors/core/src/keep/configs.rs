@@ -1,5 +1,5 @@
-//! What becomes of an API when its row changes: incidents of APIs that nobody watches any more are closed, and what was found
-//! out with another request no longer counts.
+//! Applies config changes: an API that is no longer watched has its incident closed, and outcomes of an old request no longer
+//! count.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ const NOT_CONFIGURED: &str = "it is no longer configured";
 /// A change of the set of monitored APIs. The keeper must get it before their probers start.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigDiff {
-    /// APIs that are watched from now on.
+    /// APIs to watch from now on.
     pub started: Vec<Arc<ApiConfig>>,
-    /// Watched APIs whose config is another from now on.
+    /// Watched APIs with a new config.
     pub changed: Vec<Arc<ApiConfig>>,
-    /// APIs that are watched no longer, and why.
+    /// APIs that are no longer watched, and why.
     pub stopped: Vec<(ApiId, &'static str)>,
-    /// Every API that is configured, where that is known for certain: a state of any other is that of an API that was removed
-    /// while nobody watched.
+    /// Every API that is configured, where that is certain: any other stored state is of an API that was removed while no process
+    /// ran.
     pub configured: Option<HashSet<ApiId>>,
 }
 
 impl Keeper {
-    /// Goes by these rows from now on.
+    /// Applies a config change.
     pub fn apply_configs(&mut self, diff: &ConfigDiff, now: Moment) {
         for api in diff.started.iter().chain(&diff.changed).filter(|api| self.owned.owns(&api.api_id)) {
             self.ledger.entry(&api.api_id).request_fingerprint = Some(api.request_fingerprint());
@@ -55,7 +55,7 @@ impl Keeper {
         self.answer_waiters();
     }
 
-    /// The API is watched no longer, and neither is its prober.
+    /// Neither the API nor its prober is watched from now on.
     fn stop_watching(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
         self.given_up.remove(api_id);
         for id in [api_id.clone(), ApiId::monitor_prober(api_id)] {
@@ -67,7 +67,7 @@ impl Keeper {
         }
     }
 
-    /// Each of these is to be heard of by its next tick. Probers are not all started at once.
+    /// Expects an outcome of each by its next tick. Probers are not all started at once.
     fn expect_first_outcomes(&mut self, apis: &[Arc<ApiConfig>], now: Moment) {
         let starting = Duration::from_secs(apis.len() as u64 / u64::from(RESTARTS_PER_SECOND));
         for api in apis {
@@ -75,18 +75,18 @@ impl Keeper {
             let Some(entry) = self.ledger.get_mut(&api.api_id) else { continue };
             let slot = if spread { Slot::of(&api.api_id) } else { Slot::AT_TICK };
             let wait = if once {
-                Some(Duration::ZERO) // its turn is now, and there is no other
+                Some(Duration::ZERO) // it is probed now, and only now
             } else {
                 api.schedule.next_due(slot, now).map(|due| due.wait(now))
             };
             let expected = wait.and_then(|wait| late_after(now.uptime, wait.saturating_add(starting), api));
-            // A recheck that is set already comes first, however far it is.
+            // A recheck that is set already comes first.
             let asked_again = entry.late_after.filter(|_| entry.state.is_suspect());
             entry.late_after = expected.map(|at| asked_again.map_or(at, |again| again.max(at)));
         }
     }
 
-    /// What is watched.
+    /// The APIs that are watched.
     pub(super) fn watched(&self) -> impl Iterator<Item = (&ApiId, &Entry)> {
         self.ledger.entries.iter().filter(|(_, entry)| entry.is_watched())
     }

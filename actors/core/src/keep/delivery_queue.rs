@@ -1,5 +1,5 @@
-//! Whose turn it is in which channel: of each API the oldest alert that the channel must have and has not, one at a time, and so
-//! many attempts of all APIs at once as the channel has room for.
+//! The queue of each channel: of each API one alert at a time, the oldest that the channel does not have yet, and a bounded number
+//! of attempts at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::api::ApiId;
 use crate::time::Uptime;
 
-/// Attempts under way at once through one channel. An alert that waits for its next try holds no place.
+/// Attempts in flight at once through one channel. An alert that waits for its next try takes no place.
 pub const DELIVERIES_IN_FLIGHT_MAX: usize = 16;
 
 /// The name of a channel.
@@ -16,7 +16,7 @@ pub type Channel = Arc<str>;
 /// Where the next alert of one API for one channel stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DeliveryState {
-    /// It is its turn as soon as there is room.
+    /// It is sent as soon as there is room.
     Queued,
     /// An attempt is under way.
     InFlight,
@@ -24,17 +24,16 @@ enum DeliveryState {
     Waiting(Uptime),
 }
 
-/// The states of all APIs, the queue of each channel, and the room in it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeliveryQueue {
     states: HashMap<(ApiId, Channel), DeliveryState>,
-    /// Whose turn it is, by channel.
+    /// Those that are queued, oldest first.
     due: HashMap<Channel, VecDeque<ApiId>>,
     in_flight: HashMap<Channel, usize>,
 }
 
 impl DeliveryQueue {
-    /// Puts an API into the queue of a channel, unless it is there, or an attempt is under way or waits.
+    /// Queues an API, unless it is queued already, or an attempt is in flight or waits.
     pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, now: Uptime) {
         let key = (api_id.clone(), Arc::clone(channel));
         let is_busy = match self.states.get(&key) {
@@ -48,7 +47,7 @@ impl DeliveryQueue {
         }
     }
 
-    /// The next one whose turn it is, if there is room; it has none after that, until its attempt [began](Self::began).
+    /// Removes and returns the next one, if there is room. Call [`began`](Self::began) when its attempt begins.
     pub(super) fn take(&mut self, channel: &Channel) -> Option<ApiId> {
         if self.in_flight.get(channel).is_some_and(|count| *count >= DELIVERIES_IN_FLIGHT_MAX) {
             return None;
@@ -56,7 +55,7 @@ impl DeliveryQueue {
         let due = self.due.get_mut(channel)?;
         while let Some(api_id) = due.pop_front() {
             let key = (api_id, Arc::clone(channel));
-            // It may have been forgotten meanwhile.
+            // It may have been removed meanwhile.
             if self.states.get(&key) == Some(&DeliveryState::Queued) {
                 self.states.remove(&key);
                 return Some(key.0);
@@ -70,7 +69,7 @@ impl DeliveryQueue {
         *self.in_flight.entry(Arc::clone(channel)).or_default() += 1;
     }
 
-    /// An attempt is over; the next one comes then, or as soon as there is room.
+    /// An attempt has ended. The next one comes at `next`; `None`: when it is queued again.
     pub(super) fn ended(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Uptime>) {
         if let Some(count) = self.in_flight.get_mut(channel) {
             *count = count.saturating_sub(1);
@@ -84,7 +83,7 @@ impl DeliveryQueue {
         }
     }
 
-    /// The next try waits until then, unless one is under way.
+    /// The next try waits until then, unless one is in flight.
     pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Uptime) {
         let state = self.states.entry((api_id.clone(), Arc::clone(channel))).or_insert(DeliveryState::Waiting(until));
         if *state != DeliveryState::InFlight {
@@ -92,15 +91,15 @@ impl DeliveryQueue {
         }
     }
 
-    /// Nothing of these waits for its next try any more. How many did.
+    /// Ends the waits of these. Returns how many waited.
     pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId, &Channel) -> bool) -> usize {
         let before = self.states.len();
         self.states.retain(|(api_id, channel), state| !matches!(state, DeliveryState::Waiting(_)) || !of(api_id, channel));
         before - self.states.len()
     }
 
-    /// Nothing of an API is handed over any more. Attempts under way keep their room and their turn until they are over: should
-    /// the API come back meanwhile, nothing is told beside them.
+    /// Removes an API. Attempts in flight keep their place until they end, so that nothing is sent beside them if the API comes
+    /// back meanwhile.
     pub(super) fn forget(&mut self, api_id: &ApiId, channels: &[Channel]) {
         for channel in channels {
             let key = (api_id.clone(), Arc::clone(channel));
@@ -110,7 +109,7 @@ impl DeliveryQueue {
         }
     }
 
-    /// The APIs of which an attempt is under way.
+    /// The APIs with an attempt in flight.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &ApiId> {
         self.states.iter().filter(|(_, state)| **state == DeliveryState::InFlight).map(|((api_id, _), _)| api_id)
     }

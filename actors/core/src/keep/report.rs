@@ -1,4 +1,4 @@
-//! How everything stands: for a heartbeat, for the end of a run, and for whoever asks.
+//! The state of everything in figures: for the heartbeat, for the end of a run, and on request.
 
 use super::entry::Entry;
 use super::{Effect, Keeper, LogEvent};
@@ -10,7 +10,7 @@ use crate::status::Status;
 use crate::store::StoreError;
 use crate::time::Uptime;
 
-/// What the keeper has at hand.
+/// Figures of one keeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// APIs with changes that are not in the store.
@@ -21,17 +21,16 @@ pub struct Report {
     pub down: usize,
     /// Watched APIs whose status is not known, or whose prober was given up.
     pub unknown: usize,
-    /// The store takes no writes just now.
+    /// The store takes no writes at present.
     pub store_is_gone: bool,
 }
 
 impl Keeper {
-    /// What is shown of an API that is watched: nothing is known of one whose prober was given up.
+    /// The status to show for an API: unknown if its prober was given up.
     fn shown_status(&self, api_id: &ApiId, entry: &Entry) -> Status {
         if self.given_up.contains(api_id) { Status::Unknown } else { entry.state.status }
     }
 
-    /// What it has at hand.
     pub fn report(&self) -> Report {
         let shown =
             |status| self.watched().filter(|(api_id, entry)| self.shown_status(api_id, entry) == status).count();
@@ -44,14 +43,14 @@ impl Keeper {
         }
     }
 
-    /// Writes a heartbeat if it is time.
+    /// Writes a heartbeat if one is due.
     pub(super) fn beat_if_due(&mut self, now: Moment) {
         if !self.flushing && self.beats.take_due(now.uptime, self.health.is_out()) {
             self.beat(now);
         }
     }
 
-    /// Writes the heartbeat of a single round, which is over.
+    /// Writes the heartbeat at the end of `run --once`.
     pub(super) fn beat_at_the_end(&mut self, now: Moment) {
         if self.setup.once && self.beats.take_last() {
             self.beat(now);
@@ -64,7 +63,7 @@ impl Keeper {
         self.effects.push(Effect::Beat(Box::new(heartbeat)));
     }
 
-    /// What came of a heartbeat.
+    /// A heartbeat was written, or not.
     pub fn beat_answered(&mut self, written: Result<(), StoreError>, now: Moment) {
         match written {
             Ok(()) => {
@@ -84,7 +83,6 @@ impl Keeper {
         self.answer_waiters();
     }
 
-    /// How everything stands.
     fn heartbeat(&self, now: Moment) -> Heartbeat {
         let mut counts = [0_u64; 3];
         let mut late: Vec<(Uptime, &ApiId)> = Vec::new();
@@ -95,7 +93,7 @@ impl Keeper {
                 Status::Down => 1,
                 Status::Unknown => 2,
             }] += 1;
-            // In a single round nothing is expected of those that had their turn.
+            // With `run --once` nothing is expected of those that have been probed.
             let is_late = |after: &Uptime| *after <= now.uptime || self.setup.once;
             late.extend(entry.late_after.filter(is_late).map(|after| (after, api_id)));
             let last = entry.state.last_probe.as_ref();

@@ -1,4 +1,4 @@
-//! What happens when a shard comes or goes: its records are adopted, sealed, handed on in order, or forgotten.
+//! What happens when a shard is gained or given up: its records are adopted and sealed, or stored and forgotten.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::state::ApiState;
 use crate::time::Uptime;
 
 impl Keeper {
-    /// These shards are ours, and these are the records in them; records of other shards are passed over.
+    /// This keeper owns these shards from now on, and these are the records in them; records of other shards are ignored.
     ///
-    /// Where the last owner did not leave in order, one of its writes may still land. So each record is written once, with the new
-    /// epoch, those that owe first, and what it owes is told after that: this seals it.
+    /// Where the last owner did not release a shard, one of its writes may still land. So each record is sealed: written once with
+    /// the new epoch, those with owed alerts first, and its alerts go out after that.
     ///
-    /// Where a record has the epoch of a fresh grant already, or a higher one, that grant is not good, and is not taken. The answer
-    /// is the highest epoch found in each of these shards; 0: none has any.
+    /// Where a record already has the epoch of a fresh grant, or a higher one, that grant is ignored. Returns the highest epoch in the
+    /// records of each shard; 0: there is none.
     ///
-    /// A shard that is ours already may be granted again, with a higher epoch. It was not lost in between, so what is known of it is
-    /// newer than any record: it is only sealed.
+    /// A shard that is owned already may be granted again with a higher epoch. It was not lost in between, so memory is newer than
+    /// any record, and the shard is only sealed.
     pub fn gain_shards(&mut self, grants: &[Grant], states: Vec<ApiState>, now: Moment) -> BTreeMap<Shard, u64> {
         let mut highest_epochs: BTreeMap<Shard, u64> = grants.iter().map(|grant| (grant.shard, 0)).collect();
         for state in &states {
@@ -30,7 +30,7 @@ impl Keeper {
                 *highest = state.epoch.max(*highest);
             }
         }
-        // Two readings may be under way, and end in any order.
+        // Two reads may be under way, and end in any order.
         let is_good = |grant: &&Grant| highest_epochs[&grant.shard] < grant.epoch || !grant.fresh;
         let is_news = |grant: &&Grant| !self.owned.has(grant) && is_good(grant);
         let grants: Vec<Grant> = grants.iter().filter(is_news).copied().collect();
@@ -79,8 +79,8 @@ impl Keeper {
         }
     }
 
-    /// These shards are let go of: nothing more is begun for them, and what is not stored is stored now. [`Effect::ShardsReleased`] says
-    /// when that is done, of each as soon as it is: an alert may be under way for long in one of them.
+    /// Releases these shards: nothing more is begun for them, and what is not stored is stored now. [`Effect::ShardsReleased`] reports
+    /// each as soon as it is done: a delivery in one of them may take long.
     pub fn release_shards(&mut self, shards: &ShardSet, now: Moment) {
         let unknown: ShardSet = shards.iter().filter(|shard| !self.owned.release(**shard)).copied().collect();
         if !unknown.is_empty() {
@@ -90,7 +90,7 @@ impl Keeper {
         self.tick(now);
     }
 
-    /// Whoever waits for those shards waits for no checkpoint: how an attempt ended that was under way is stored as well.
+    /// Writes of shards that are being released wait for no checkpoint.
     pub(super) fn flush_releasing_shards(&mut self) {
         if self.owned.releasing().is_empty() {
             return;
@@ -100,8 +100,8 @@ impl Keeper {
         }
     }
 
-    /// Forgets those shards that are let go of and in which nothing is unsaved and no attempt under way. Looking at each entry
-    /// costs milliseconds with 50,000 of them, so not after each answer of the store.
+    /// Forgets the shards being released in which everything is stored and no delivery is in flight. Looking at each entry costs
+    /// milliseconds with 50,000 of them, so this is not done after each answer of the store.
     pub(super) fn drop_released_shards(&mut self) {
         if self.owned.releasing().is_empty() {
             return;
@@ -116,8 +116,7 @@ impl Keeper {
         }
     }
 
-    /// These shards are another's, or nobody's: nothing is known of them any more. Outages that were told and never stored are
-    /// for their next owner to take back.
+    /// These shards are lost: forgets them. Outages that were sent and never stored are left to the next owner to withdraw.
     pub fn drop_shards(&mut self, shards: &ShardSet) {
         self.forget(shards);
         self.answer_waiters();
@@ -138,7 +137,7 @@ impl Keeper {
         self.matching_ids(|entry| shards.contains(&self.owned.shard(&entry.state.api_id)) && matches(entry))
     }
 
-    /// The APIs of which that is true, in the order of their ids.
+    /// The APIs whose entry matches, in the order of their ids.
     pub(super) fn matching_ids(&self, matches: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
         let entries = self.ledger.entries.iter();
         let mut found: Vec<ApiId> =
