@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health::store::dynamodb::DynamoStateStore;
-use api_health_actors::ports::{PreparedProbe, Clock, Probe, StateStore, StateWrite};
+use api_health_actors::ports::{Clock, PreparedProbe, Probe, StateStore, StateWrite};
 use api_health_actors::system::Options;
 use api_health_core::{
     Answer, ApiConfig, ApiId, ApiState, Observation, PhaseTimes, Response, Schedule, Status, Timestamp,

@@ -12,8 +12,8 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, WrapFuture,
 };
 use api_health_core::assertion::judge;
-use api_health_core::keep::Completed;
 use api_health_core::capacity::HELD_UP_MIN;
+use api_health_core::keep::Completed;
 use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{ApiConfig, Outcome, Verdict};
 use tracing::Instrument;
@@ -221,7 +221,13 @@ impl Prober {
     }
 
     /// `api` is the config that was probed; the row may have changed meanwhile. The exchange itself took so long.
-    fn on_probe_finished(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, took: Duration, ctx: &mut Context<Self>) {
+    fn on_probe_finished(
+        &mut self,
+        api: Arc<ApiConfig>,
+        mut outcome: Outcome,
+        took: Duration,
+        ctx: &mut Context<Self>,
+    ) {
         self.probing = false;
         let since_due = self.context.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
         if since_due.saturating_sub(took) >= HELD_UP_MIN {
@@ -280,7 +286,8 @@ impl Prober {
         self.was_dropped = false;
         self.in_flight += 1;
         let ignores_recheck = outcome.verdict == Verdict::Inconclusive && self.is_once();
-        let was_pass_acknowledged = std::mem::replace(&mut self.last_pass_acknowledged, outcome.verdict == Verdict::Pass);
+        let was_pass_acknowledged =
+            std::mem::replace(&mut self.last_pass_acknowledged, outcome.verdict == Verdict::Pass);
         let missed_ticks = std::mem::take(&mut self.missed);
         let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
         let completed = ProbeCompleted {

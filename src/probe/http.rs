@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{PreparedProbe, Clock, Probe};
+use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response};
 use bytes::Bytes;

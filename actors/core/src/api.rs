@@ -23,15 +23,15 @@ impl ApiId {
     /// Checks and wraps an id.
     ///
     /// # Errors
-    /// Says in plain words why `text` is not an id.
+    /// Says why `text` is not an id.
     pub fn parse(text: &str) -> Result<Self, String> {
         text::name(text, Self::CHARS_MAX).map(Self)
     }
 
-    /// Reads an id as it is stored: one that a person may write, or one of the monitor's own.
+    /// Reads a stored id: one that a person may write, or one of self monitoring.
     ///
     /// # Errors
-    /// Says in plain words why `text` is neither.
+    /// Says why `text` is neither.
     pub fn parse_stored(text: &str) -> Result<Self, String> {
         if [MONITOR_STORE, MONITOR_FLEET, MONITOR_CAPACITY].contains(&text) {
             return Ok(Self(text.into()));
@@ -42,33 +42,32 @@ impl ApiId {
         }
     }
 
-    /// The store, as something that the monitor watches about itself: down while it takes no writes.
+    /// Self monitoring of the store: down while it takes no writes.
     pub fn monitor_store() -> Self {
         Self(MONITOR_STORE.into())
     }
 
-    /// The workers that share the store, as something that the monitor watches about itself: down while fewer live than are
-    /// expected.
+    /// Self monitoring of the workers that share the store: down while fewer live than are expected.
     pub fn monitor_fleet() -> Self {
         Self(MONITOR_FLEET.into())
     }
 
-    /// This machine, as something that the monitor watches about itself: down while it does not carry what is configured.
+    /// Self monitoring of this machine: down while it cannot keep up with what is configured.
     pub fn monitor_capacity() -> Self {
         Self(MONITOR_CAPACITY.into())
     }
 
-    /// The prober of `api_id`, as something that the monitor watches about itself: down while it is given up.
+    /// Self monitoring of the prober of `api_id`: down while it is given up.
     pub fn monitor_prober(api_id: &Self) -> Self {
         Self(format!("{MONITOR_PROBER}{api_id}").into())
     }
 
-    /// Whether this is one of the monitor's own, and no API that a person configured.
+    /// Whether this is one of those, and no API that a person configured.
     pub fn is_self_monitoring(&self) -> bool {
         self.0.contains(':')
     }
 
-    /// The API whose prober this is, if it is one of the monitor's own and a prober.
+    /// The API of a prober, if this is the self monitoring of one.
     pub fn monitored_api(&self) -> Option<Self> {
         self.0.strip_prefix(MONITOR_PROBER).map(|api_id| Self(api_id.into()))
     }
@@ -91,7 +90,7 @@ impl ApiId {
     }
 }
 
-/// The ids of what the monitor watches about itself have a colon, which no person can write into an id.
+// The ids of self monitoring have a colon, which no person can write into an id.
 const MONITOR_STORE: &str = "api-health:store";
 const MONITOR_FLEET: &str = "api-health:fleet";
 const MONITOR_CAPACITY: &str = "api-health:capacity";
@@ -157,7 +156,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// One API, validated: what to ask, how often, and what counts as an answer.
+/// One API, validated: what to request, how often, and what to expect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiConfig {
     pub api_id: ApiId,
@@ -199,7 +198,8 @@ impl ApiConfig {
             && self.max_redirects == other.max_redirects
     }
 
-    /// A fingerprint of the request and of what is expected, never 0: outcomes with another one say nothing about this config.
+    /// A fingerprint of the request and of what is expected of the response, never 0: outcomes with another one say nothing about
+    /// this config.
     ///
     /// It is stored with a streak, and headers and body are secrets: 16 bits tell a change apart and give nothing away. Two
     /// requests with the same fingerprint make a streak one outcome too long, once in 65,535 changes.
@@ -235,7 +235,7 @@ impl ApiConfig {
         }
     }
 
-    /// The longest time from the start of an outage to the alert leaving, by this API's own rules:
+    /// The longest time from the start of an outage to its alert, by this API's own rules:
     /// interval + (failure threshold − 1) × recheck + failure threshold × timeout.
     pub fn worst_detection(&self) -> Duration {
         let threshold = self.failure_threshold.max(1);
@@ -243,7 +243,7 @@ impl ApiConfig {
     }
 }
 
-/// The part of a config that decisions hang on, borrowed from it.
+/// The part of a config that decisions depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy<'a> {
     pub api_id: &'a ApiId,
@@ -257,11 +257,11 @@ pub struct Policy<'a> {
     pub success_threshold: u32,
     /// How soon a suspect is probed again.
     pub recheck: Duration,
-    /// What is asked, as a number ([`ApiConfig::request_fingerprint`]).
+    /// See [`ApiConfig::request_fingerprint`].
     pub request_fingerprint: u16,
 }
 
-/// FNV-1a over several parts, each closed by a byte that no text has.
+/// FNV-1a over several parts, each ended by a byte that no text has.
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn another_question_has_another_number_and_a_name_or_a_tick_asks_nothing() {
+    fn another_request_has_another_fingerprint_and_a_name_does_not_matter() {
         let api = crate::state::tests_support::config();
         let number = |change: &dyn Fn(&mut ApiConfig)| {
             let mut changed = api.clone();

@@ -1,33 +1,33 @@
-//! Whether this machine carries what is configured: of ten seconds after the other it is looked at how many probes were held up
-//! here, by our own crowd, and not by the API that was asked.
+//! Whether this machine can keep up with what is configured: in each period of ten seconds, how many probes were delayed on this
+//! machine, by other probes, rather than by their API.
 
 use std::time::Duration;
 
-/// A probe that waited for so long here, for its thread or for its turn, was held up: the shortest interval, so a tick may have
-/// been missed by it.
+/// A probe that waited this long for its thread or its permit was held up. It is the shortest interval, so a tick may have been
+/// missed.
 pub const HELD_UP_MIN: Duration = Duration::from_secs(1);
 
-/// How long one period is.
+/// The length of a period.
 pub const PERIOD: Duration = Duration::from_secs(10);
 
-/// One probe of so many held up is too many.
+/// A period is too much if at least one in this many probes was held up.
 const ONE_OF: u64 = 10;
 
-/// Periods in a row after which too much is said in the log; one by itself may be a suspended machine.
+/// Overloaded periods in a row before a log line; a single one may be a suspended machine.
 const LOG_AFTER: u32 = 2;
 
-/// Periods in a row after which it is told: a minute.
+/// Overloaded periods in a row before an alert: a minute.
 const ALERT_AFTER: u32 = 6;
 
-/// Periods in a row without which all is well again.
+/// Good periods in a row after which the machine keeps up again.
 const WELL_AFTER: u32 = 3;
 
-/// What was counted in one period.
+/// The counts of one period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Probes that began.
     pub probes: u64,
-    /// Of those, or of probes that ended, how many were held up.
+    /// Probes that were held up.
     pub held_up: u64,
     /// Ticks that could not run.
     pub missed_ticks: u64,
@@ -50,27 +50,27 @@ impl Counted {
     }
 }
 
-/// What is to be done after a period.
+/// What to do after a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Say in the log that it is too much, with figures and what to do.
+    /// Log that it is too much, with figures and what to do.
     Log(String),
-    /// Tell people the same; again after each period for as long as it lasts.
+    /// Alert people; again after each period for as long as it lasts.
     Alert(String),
-    /// It is carried, or carried again: whoever was told hears of it. Comes soon after a start as well, since a process before this
-    /// one may have told.
+    /// The machine keeps up, or does again: an alert, if there was one, is ended. This comes soon after a start as well, since the
+    /// process before may have alerted.
     Well {
         /// The log says that it was too much.
         was_logged: bool,
     },
 }
 
-/// How it went so far.
+/// The periods so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capacity {
-    /// Periods that were too much since all was well.
+    /// Overloaded periods since the machine kept up.
     too_much: u32,
-    /// Periods in a row that were not.
+    /// Good periods in a row.
     well: u32,
     is_well: bool,
 }

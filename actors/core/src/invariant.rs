@@ -1,4 +1,4 @@
-//! What always holds of a state, named once: used by assertions, properties and the simulation alike.
+//! What always holds for a state: checked by assertions, property tests and the simulation.
 
 use crate::alert::AlertKind;
 use crate::delivery::{OWED_MAX, OwedAlert};
@@ -7,7 +7,7 @@ use crate::status::Status;
 
 /// One invariant: its name, and whether a state keeps it.
 pub struct Invariant {
-    /// What it says, for the message of whoever finds it broken.
+    /// For the message when it is broken.
     pub name: &'static str,
     /// Whether `state` keeps it.
     pub holds: fn(&ApiState) -> bool,
@@ -52,8 +52,7 @@ pub fn first_broken(state: &ApiState) -> Option<&'static str> {
     ALL.iter().find(|invariant| !(invariant.holds)(state)).map(|invariant| invariant.name)
 }
 
-/// What is owed, without what takes an outage back that was told and is not in the record
-/// ([`withdraw`](crate::decide::withdraw)): that belongs to no turn.
+/// The owed alerts that alternate: all but withdrawals ([`withdraw`](crate::decide::withdraw)).
 fn alternating(s: &ApiState) -> impl Iterator<Item = &OwedAlert> {
     s.owed.iter().filter(|owed| !owed.alert.is_withdrawal())
 }

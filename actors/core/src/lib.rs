@@ -29,6 +29,7 @@
 pub mod alert;
 pub mod api;
 pub mod assertion;
+pub mod capacity;
 pub mod decide;
 pub mod delivery;
 pub mod heartbeat;
@@ -36,7 +37,6 @@ pub mod incident;
 pub mod invariant;
 pub mod issue;
 pub mod keep;
-pub mod capacity;
 pub mod observation;
 pub mod outcome;
 pub mod own;

@@ -1,4 +1,4 @@
-//! Log throttle: a line that would be written with each failure is written once a minute.
+//! Limits a log line that would otherwise come with each failure to one a minute.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::time::Uptime;
 /// The shortest time between two lines of one kind.
 pub const THROTTLE_PERIOD: Duration = Duration::from_secs(60);
 
-/// One kind of line.
+/// The throttle of one kind of line.
 #[derive(Clone, Debug, Default)]
 pub struct LogThrottle {
     logged_at: Option<Uptime>,
@@ -15,7 +15,7 @@ pub struct LogThrottle {
 }
 
 impl LogThrottle {
-    /// Whether it is time for the line at the uptime `now`, and if so, how many were left out since the last one.
+    /// Whether the line may be written at `now`: then, how many were suppressed since the last one.
     pub fn allow(&mut self, now: Uptime) -> Option<u64> {
         if self.logged_at.is_some_and(|at| now.saturating_sub(at) < THROTTLE_PERIOD) {
             self.left_out = self.left_out.saturating_add(1);

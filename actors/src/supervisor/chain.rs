@@ -21,7 +21,7 @@ use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::ports::{Notifier, StateStore};
 use crate::prober::ProberContext;
-use crate::state_keeper::{self, ApplyConfigs, ProbeCompleted, StateKeeper, TakeSnapshot, KeeperDeps};
+use crate::state_keeper::{self, ApplyConfigs, KeeperDeps, ProbeCompleted, StateKeeper, TakeSnapshot};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use crate::world::World;

@@ -27,7 +27,9 @@ use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::ports::StoreError;
 use crate::prober::ProbeAgain;
 use crate::retry::{RetryPolicy, Waits};
-use crate::state_keeper::{DropChannel, DropShards, FleetStatus, GainShards, SupervisorRequest, ReleaseShards, Retry, Withdraw};
+use crate::state_keeper::{
+    DropChannel, DropShards, FleetStatus, GainShards, ReleaseShards, Retry, SupervisorRequest, Withdraw,
+};
 
 /// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
 const LOAD_MAX: Duration = Duration::from_secs(60);
@@ -327,7 +329,8 @@ impl Handler<SupervisorRequest> for Supervisor {
                 }
             }
             // One that was said of an earlier grant says nothing of this one.
-            SupervisorRequest::ShardFenced { shard, epoch } if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
+            SupervisorRequest::ShardFenced { shard, epoch }
+                if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
             SupervisorRequest::ShardFenced { shard, epoch } => {
                 self.lose(ShardSet::from([shard]), ctx);
                 if let Some(handle) = &self.ownership.handle {

@@ -11,7 +11,7 @@ use api_health_core::{Answer, ApiConfig, Failure, Observation, Phase, PhaseTimes
 use futures_util::future::LocalBoxFuture;
 
 use super::stage::{Event, Stage, Step};
-use crate::ports::{PreparedProbe, Clock, Probe};
+use crate::ports::{Clock, PreparedProbe, Probe};
 
 /// What an API does when it is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health_actors::ports::{
-    PreparedProbe, CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, Probe,
+    CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, PreparedProbe, Probe,
     SourceError, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState, UnreadableState,
 };
 use api_health_core::assertion::judge;

@@ -43,7 +43,8 @@ impl Oracle<'_> {
         for (api_id, told) in &self.own {
             // One that no record ever had, told in a life that is over, nobody can end.
             let is_open = |told: &SelfMonitoringAlert| {
-                told.kind.starts_incident() && (told.life + 1 == self.life || self.own_stored.contains(&told.incident_id))
+                told.kind.starts_incident()
+                    && (told.life + 1 == self.life || self.own_stored.contains(&told.incident_id))
             };
             // A schedule with long gaps may not have come due often enough, since faults were over, to show that a prober is well.
             let quiet_at = self.now.at.saturating_sub(QUIET);

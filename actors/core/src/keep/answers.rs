@@ -7,7 +7,9 @@ use super::entry::{ConflictResolution, Entry};
 use super::health::ANSWER_MAX;
 use super::self_monitoring::SelfMonitored;
 use super::{Effect, Keeper, Lease, LogEvent};
+use crate::alert::Alert;
 use crate::api::ApiId;
+use crate::delivery;
 use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitError, StoreError};
@@ -201,7 +203,7 @@ impl Keeper {
             self.withdraw_outage(outage, now);
         }
         if let Some(entry) = self.ledger.get_mut(api_id) {
-            crate::delivery::assign_channels(&mut entry.state.owed, &self.setup.channels);
+            delivery::assign_channels(&mut entry.state.owed, &self.setup.channels);
             // Until the record is sealed with our epoch, a late write may still replace it.
             entry.dirty |= entry.unsealed_since.is_some();
             if entry.dirty {

@@ -231,7 +231,7 @@ impl Keeper {
             let Some(entry) = self.ledger.get_mut(&api_id) else { continue };
             let here = delivery::drop_channel(&mut entry.state.owed, channel, until);
             let incident = entry.state.incident.as_mut().filter(|incident| incident.started_at <= until);
-            if incident.is_some_and(|incident| incident.gives_up(channel)) || here > 0 {
+            if incident.is_some_and(|incident| incident.drop_channel(channel)) || here > 0 {
                 entry.mark_unsaved(None, now.uptime);
                 self.ledger.queue(&api_id);
                 dropped += here;

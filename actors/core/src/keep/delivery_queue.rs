@@ -94,7 +94,8 @@ impl DeliveryQueue {
     /// Ends the waits of these. Returns how many waited.
     pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId, &Channel) -> bool) -> usize {
         let before = self.states.len();
-        self.states.retain(|(api_id, channel), state| !matches!(state, DeliveryState::Waiting(_)) || !of(api_id, channel));
+        self.states
+            .retain(|(api_id, channel), state| !matches!(state, DeliveryState::Waiting(_)) || !of(api_id, channel));
         before - self.states.len()
     }
 

@@ -138,7 +138,8 @@ impl Entry {
         if !alert.kind.starts_incident() {
             self.on_end_delivered(alert);
         } else if !self.is_stored(&alert.alert_id) {
-            let in_pending_write = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
+            let in_pending_write =
+                self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
             match in_pending_write.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
                 Some(unstored) => unstored.outages.push(Arc::clone(alert)),
                 None => self.unstored(now).outages.push(Arc::clone(alert)),

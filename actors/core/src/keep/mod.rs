@@ -21,6 +21,8 @@
 
 mod answers;
 mod beats;
+mod configs;
+mod deliver;
 mod delivery_queue;
 mod entry;
 mod health;
@@ -30,9 +32,7 @@ mod owned_shards;
 mod report;
 mod self_monitoring;
 mod shards;
-mod deliver;
 mod waits;
-mod configs;
 
 use std::collections::HashSet;
 use std::mem;
@@ -59,14 +59,14 @@ use self_monitoring::{SelfMonitored, self_outcome};
 
 pub use answers::Read;
 pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
+pub use configs::ConfigDiff;
+pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use health::STORE_GONE_AFTER;
 pub use ledger::REWRITES_PER_SECOND;
 pub use log_event::LogEvent;
 pub use owned_shards::{Grant, Lease};
 pub use report::Report;
-pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
-pub use configs::ConfigDiff;
 
 /// How a keeper is configured.
 #[derive(Clone, Debug)]

@@ -181,9 +181,11 @@ fn read_ask(value: &Value) -> Option<Ask> {
         StoredAskFor::Retry { alert_ids } => {
             AskFor::Retry { alert_ids: alert_ids.map(|ids| ids.into_iter().map(Cow::into_owned).collect()) }
         }
-        StoredAskFor::Withdraw { api_id, incident_id, told } => {
-            AskFor::Withdraw { api_id: ApiId::parse_stored(&api_id).ok()?, incident_id: incident_id.into_owned(), kind: told }
-        }
+        StoredAskFor::Withdraw { api_id, incident_id, told } => AskFor::Withdraw {
+            api_id: ApiId::parse_stored(&api_id).ok()?,
+            incident_id: incident_id.into_owned(),
+            kind: told,
+        },
         StoredAskFor::DropChannel { channel } => AskFor::DropChannel { channel: channel.into_owned() },
     };
     Some(Ask { id: stored.id.into_owned(), at: stored.at.0, what })

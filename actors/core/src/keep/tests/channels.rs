@@ -106,7 +106,8 @@ fn alerts_for_a_channel_that_nobody_has_stay_owed_and_are_said_once_a_minute() {
         let alert = Alert::clone(&desk.alerts[0].1);
         state.owed = vec![delivery::OwedAlert::new(alert, &["pager".to_owned()])];
     });
-    let is_said = |desk: &Desk| desk.said(|line| *line == LogEvent::ForeignChannel { channel: "pager".into(), alerts: 1 });
+    let is_said =
+        |desk: &Desk| desk.said(|line| *line == LogEvent::ForeignChannel { channel: "pager".into(), alerts: 1 });
     next.gain(&grants(2, true));
     next.wait(1);
     next.wait(57);

@@ -23,7 +23,9 @@ fn a_higher_epoch_says_that_the_shard_is_lost() {
     desk.goes_down("shop");
     desk.store_answers();
     assert_eq!(
-        desk.did(|effect| matches!(effect, Effect::ShardFenced { shard, .. } if *shard == Shard::of(&id("shop"), SHARDS))),
+        desk.did(
+            |effect| matches!(effect, Effect::ShardFenced { shard, .. } if *shard == Shard::of(&id("shop"), SHARDS))
+        ),
         1
     );
     assert_eq!((desk.under_way(), desk.stored("shop").status), (vec![], Status::Up), "and nothing is told or written");

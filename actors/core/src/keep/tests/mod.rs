@@ -11,9 +11,9 @@
 
 mod channels;
 mod conflicts;
+mod delivering;
 mod random;
 mod shards;
-mod delivering;
 mod watched;
 
 use std::collections::{BTreeMap, VecDeque};

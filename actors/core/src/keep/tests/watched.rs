@@ -8,7 +8,8 @@ fn an_outcome_of_another_question_says_nothing_of_what_is_asked_now() {
     let mut desk = Desk::watching(&["shop"]);
     let before = Arc::clone(&desk.rows["shop"]);
     let now = Arc::new(ApiConfig { url: "https://shop.test/other".into(), ..ApiConfig::clone(&before) });
-    desk.keeper.apply_configs(&ConfigDiff { changed: vec![Arc::clone(&now)], ..ConfigDiff::default() }, moment(desk.now));
+    desk.keeper
+        .apply_configs(&ConfigDiff { changed: vec![Arc::clone(&now)], ..ConfigDiff::default() }, moment(desk.now));
     for _ in 0..3 {
         assert_eq!(desk.finds_by(Arc::clone(&before), Verdict::Fail), None);
     }
