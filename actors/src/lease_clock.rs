@@ -1,4 +1,4 @@
-//! May I act for what I own, now? Answered on any thread without a message, so that it can be asked before every step.
+//! Whether the lease holds at this moment. Any thread can ask before every step, without a message.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -29,7 +29,7 @@ struct Inner {
 }
 
 impl LeaseClock {
-    /// One that says no until a holder says otherwise.
+    /// A clock without a session.
     pub(crate) fn new(now: BootClock) -> Self {
         Self::with(now, 0, 0)
     }
@@ -54,8 +54,8 @@ impl LeaseClock {
         }))
     }
 
-    /// Whether what was gained in `session` may be acted for at this moment. Once that session is over it never may, even if the
-    /// news of the loss is still on its way.
+    /// Whether this worker may act for shards that it gained in `session`. Once that session has ended it never may, even if the
+    /// message of the loss is still on its way.
     pub fn may_act(&self, session: u64) -> bool {
         self.left(session).is_some()
     }
@@ -69,7 +69,7 @@ impl LeaseClock {
         deadline.checked_sub((self.0.now)()).filter(|left| may_act && !left.is_zero())
     }
 
-    /// How the lease stands, to the millisecond.
+    /// The state of the lease, to the millisecond.
     pub fn lease_state(&self) -> LeaseState {
         let deadline_ms = self.0.deadline_ms.load(Ordering::SeqCst);
         let deadline = Duration::from_millis(deadline_ms);
@@ -98,7 +98,7 @@ impl LeaseClock {
         self.0.has_met_others.load(Ordering::SeqCst)
     }
 
-    /// Nothing may be acted for any more, for good.
+    /// Ends the lease for good.
     pub(crate) fn close(&self) {
         self.0.is_closed.store(true, Ordering::SeqCst);
     }
@@ -107,7 +107,7 @@ impl LeaseClock {
         self.0.is_closed.load(Ordering::SeqCst)
     }
 
-    /// Shows how `member` stands.
+    /// Takes over the state of `member`.
     pub(crate) fn show(&self, member: &Member, now: BootTime) {
         let (until, is_refused) = match member.lease_state(now) {
             LeaseState::NoSession => return self.0.deadline_ms.store(0, Ordering::SeqCst),
@@ -125,8 +125,8 @@ impl LeaseClock {
         self.0.deadline_ms.store(deadline_ms, Ordering::SeqCst);
     }
 
-    /// Runs `work` for as long as what was gained in `session` may be acted for: that is looked at before each step, and the work is
-    /// dropped at the deadline. `None`: it was cut, or never begun.
+    /// Runs `work` while [`Self::may_act`] is true: that is checked before each step, and the work is dropped at the deadline. `None`:
+    /// it was cancelled, or never begun.
     pub async fn while_held<F: Future>(&self, session: u64, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         let mut deadline: Option<Pin<Box<tokio::time::Sleep>>> = None;
@@ -136,8 +136,8 @@ impl LeaseClock {
                 if let Poll::Ready(output) = work.as_mut().poll(cx) {
                     return Poll::Ready(Some(output));
                 }
-                // At the deadline the clock is asked again: the lease may have been renewed since. A millisecond at least, since
-                // timers are no finer.
+                // At the deadline the clock is read again: the lease may have been renewed. At least a millisecond, since timers
+                // are no finer.
                 let deadline = deadline
                     .get_or_insert_with(|| Box::pin(tokio::time::sleep(left.clamp(Duration::from_millis(1), FAR))));
                 if deadline.as_mut().poll(cx).is_pending() {

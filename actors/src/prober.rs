@@ -1,8 +1,8 @@
-//! The prober: one actor per API. When it is due it probes, judges, and hands the outcome to the state-keeper,
-//! by way of its arbiter's outcome batcher.
+//! The prober: one actor per API. When it is due it probes, judges, and sends the outcome to the state-keeper through its
+//! arbiter's outcome batcher.
 //!
-//! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone; handing an outcome
-//! over goes on beside it. A tick that comes while a probe is still running is missed, and counted.
+//! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone, and sending an outcome goes
+//! on beside it. A tick that comes while a probe is still running is missed, and counted.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,27 +28,24 @@ use crate::timebase::TimeBase;
 /// Messages in a prober's mailbox: it is sent a new config or a stop, and both are rare.
 pub const MAILBOX_CAPACITY: usize = 4;
 
-/// Outcomes of one API on their way to the keeper. The keeper never blocks, so there is hardly ever one waiting; past
-/// this bound the newest is dropped and said so.
+/// Outcomes of one API on their way to the keeper. The keeper never blocks, so there is hardly ever more than one; beyond this
+/// the newest is dropped, and logged.
 const OUTCOMES_IN_FLIGHT_MAX: u8 = 8;
 
-/// The longest sleep towards a due time on the wall clock, after which it is looked at again.
+/// The longest sleep towards a due time on the wall clock; then the clock is read again.
 const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
 
-/// The two clocks drifting apart by more than this during one sleep means that the wall clock was set.
+/// The clocks differ by more than this after one sleep: the wall clock was set.
 const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
-/// What all probers share.
+/// What all probers of an arbiter share.
 pub struct ProberContext {
-    /// Asks an API.
     pub probe: Arc<dyn Probe>,
-    /// Carries outcomes to the keeper: the outcome batcher of this arbiter.
+    /// The outcome batcher of this arbiter.
     pub batcher: Handle<Recipient<ProbeCompleted>>,
-    /// The present.
     pub time: TimeBase,
-    /// Counts.
     pub stats: Arc<Stats>,
-    /// Each API at its own slot, or all at the tick.
+    /// Each API is probed at its own slot inside the tick, instead of all at once.
     pub spread: bool,
 }
 
@@ -58,7 +55,7 @@ pub enum Start {
     Scheduled,
     /// After this wait, and then by schedule.
     Soon(Duration),
-    /// After this wait, until nothing is suspect, and then no more.
+    /// After this wait, and again until the API is not suspect; then the prober ends.
     Once(Duration),
 }
 
@@ -66,20 +63,20 @@ pub enum Start {
 pub struct ProberInit {
     /// When it probes first.
     pub start: Start,
-    /// By which it is watched, with what the life before this one left.
+    /// Watched by the supervisor; has the resume point of the life before.
     pub liveness: Arc<Liveness>,
 }
 
 pub struct Prober {
     api: Arc<ApiConfig>,
-    /// The API, ready to be asked; made before the first probe, and anew when the row changes.
+    /// Made before the first probe with this config.
     prepared: Option<Rc<dyn PreparedProbe>>,
     context: Arc<ProberContext>,
     start: Start,
     liveness: Arc<Liveness>,
     /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
     due: Option<Due>,
-    /// The due time that the probe under way serves, or when it began: ticks after it are missed while it runs.
+    /// The due time of the running probe, or when it began: ticks after it are missed while it runs.
     scheduled_for: Moment,
     /// Ticks missed and not reported yet.
     missed: u64,
@@ -90,13 +87,13 @@ pub struct Prober {
     probing: bool,
     stopping: bool,
     in_flight: u8,
-    /// The last outcome was a pass, and the keeper did not ask for another.
+    /// The last outcome was a pass, and the keeper asked for no recheck: the next pass may be batched.
     last_pass_acknowledged: bool,
-    /// So was the last outcome: it is said once.
+    /// The last outcome was inconclusive: the warning is logged once in a row.
     was_inconclusive: bool,
-    /// The last probe missed ticks, which is said once.
+    /// The last probe missed ticks: the warning is logged once in a row.
     was_late: bool,
-    /// The last outcome was dropped, which is said once.
+    /// The last outcome was dropped: the error is logged once in a row.
     was_dropped: bool,
 }
 
@@ -120,7 +117,7 @@ impl Prober {
             probing: false,
             stopping: false,
             in_flight: 0,
-            // What this life finds first may contradict what is known, and is not waited with.
+            // The first outcome of a life may contradict the state, and is sent without batching.
             last_pass_acknowledged: false,
             was_inconclusive: false,
             was_late: false,
@@ -187,13 +184,13 @@ impl Prober {
             _ => now,
         };
         self.liveness.begins(self.scheduled_for);
-        // It may wait for its turn for as long as it may take.
+        // Up to one timeout of waiting for a permit, and one for the exchange.
         self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.context.stats.probe_began(lateness);
         self.probe(ctx);
     }
 
-    /// When a first probe or a recheck was meant to begin, if this process was held up meanwhile; else `now`.
+    /// When a first probe or a recheck should have begun, if this process was held up; else `now`.
     fn intended_start(&self, now: Moment) -> Moment {
         let Moment { wall, uptime } = self.armed_at;
         let meant = Moment { wall: wall.plus(self.armed_for), uptime: uptime + self.armed_for };
@@ -203,8 +200,8 @@ impl Prober {
 
     fn probe(&mut self, ctx: &mut Context<Self>) {
         self.probing = true;
-        // At the level of what is said of a verdict: where that is not heard, the span is not worth its microseconds. What
-        // is said at any level names the API itself.
+        // At debug, like the lines about verdicts: without those the span is not worth its microseconds. Other lines name the API
+        // themselves.
         let span = tracing::debug_span!("probe", api_id = %self.api.api_id);
         let prepared = self.prepared.get_or_insert_with(|| self.context.probe.prepare(Arc::clone(&self.api)));
         let exchange = Rc::clone(prepared).run().instrument(span.clone());
@@ -220,7 +217,7 @@ impl Prober {
         }));
     }
 
-    /// `api` is the config that was probed; the row may have changed meanwhile. The exchange itself took so long.
+    /// `api` is the config of the probe; the row may have changed meanwhile. `took` is the time of the exchange.
     fn on_probe_finished(
         &mut self,
         api: Arc<ApiConfig>,
@@ -234,7 +231,7 @@ impl Prober {
             self.context.stats.held_up();
         }
         if !api.same_request(&self.api) {
-            // It says nothing of what is asked now, and no status must change by it.
+            // An outcome of the old request must not change the status.
             outcome.verdict = Verdict::Inconclusive;
             outcome.reasons = vec!["the config changed while this probe was running".into()];
         }
@@ -292,7 +289,7 @@ impl Prober {
         let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
         let completed = ProbeCompleted {
             completed: Completed { api, outcome, missed_ticks, next_tick_in },
-            // While the first round lasts somebody waits for each outcome.
+            // In the first round somebody waits for each outcome.
             urgent: !(was_pass_acknowledged && self.last_pass_acknowledged) || self.liveness.is_in_round(),
         };
         ctx.spawn(self.context.batcher.send(completed).into_actor(self).map(move |reply, prober, ctx| {
@@ -300,17 +297,17 @@ impl Prober {
             match reply {
                 Ok(recheck) => {
                     prober.liveness.reported(missed_ticks);
-                    // A single round does not wait for our own network to come back.
+                    // `run --once` does not wait for our own network to come back.
                     prober.on_outcome_acknowledged(if ignores_recheck { None } else { recheck }, ctx);
                 }
-                // The outcome batcher or the keeper is dead and the outcome is lost: the next life asks again, as soon as
-                // there is somebody to tell it to.
+                // The outcome batcher or the keeper died, and the outcome is lost: the next life probes again as soon as there
+                // is a batcher.
                 Err(_) => ctx.stop(),
             }
         }));
     }
 
-    /// The keeper answered: probe again soon, or not.
+    /// The keeper has the outcome, and may ask for a recheck.
     fn on_outcome_acknowledged(&mut self, recheck: Option<Duration>, ctx: &mut Context<Self>) {
         self.last_pass_acknowledged &= recheck.is_none();
         match recheck {
@@ -350,7 +347,7 @@ fn sleep_for(due: Due, now: Moment) -> Duration {
     }
 }
 
-/// Whether the wall clock moved by something else than the time that passed.
+/// Whether the wall clock was set between `then` and `now`.
 fn clock_was_set(then: Moment, now: Moment) -> bool {
     let passed = now.uptime.saturating_sub(then.uptime);
     let expected = then.wall.plus(passed);
@@ -368,7 +365,7 @@ impl Actor for Prober {
     }
 }
 
-/// The row changed: go on by the new one. Status and streak stay; they are the keeper's.
+/// The config changed. Status and streak stay; they are the keeper's.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Reconfigure(pub Arc<ApiConfig>);
@@ -391,7 +388,7 @@ impl Handler<Reconfigure> for Prober {
     }
 }
 
-/// Probe again at once, unless a probe is under way: what was found out last is forgotten.
+/// Probe again at once, unless a probe is running: the keeper dropped its last decision.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ProbeAgain;
@@ -407,7 +404,7 @@ impl Handler<ProbeAgain> for Prober {
     }
 }
 
-/// No new probes; end when the one under way is over and handed over.
+/// Begin no probe; end when the running one has ended and its outcome is sent.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Stop;

@@ -19,8 +19,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// For deliveries: soon at first, since most failures are blips; at most a minute apart, so that a channel that is
-    /// back is noticed within that; every five minutes where a person must act.
+    /// For deliveries: soon at first, since most failures are short; at most a minute apart, so that a channel that works again is
+    /// noticed soon; every five minutes where a person must act.
     pub const DELIVERY: Self = Self {
         step_min: Duration::from_millis(500),
         step_max: Duration::from_secs(30),
@@ -34,8 +34,8 @@ impl RetryPolicy {
         permanent: Duration::from_secs(15),
     };
 
-    /// How long to wait after one more failed attempt, when `failures` failed before it: never shorter than the policy's own
-    /// wait, whatever the channel asks for.
+    /// How long to wait after one more failed attempt, when `failures` failed before it. A channel can ask for a longer wait, never
+    /// for a shorter one.
     pub fn wait_after(&self, failures: u32, error: &NotifyError) -> Duration {
         let step = self.step_min.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.step_max);
         let mut waits = ExponentialBackoff { current_interval: step, ..self.waits() };
@@ -59,7 +59,7 @@ impl RetryPolicy {
     }
 }
 
-/// Waits in a row, for an owner that keeps the time itself.
+/// The waits of one series of tries.
 #[derive(Debug)]
 pub struct Waits {
     policy: RetryPolicy,
@@ -74,7 +74,7 @@ impl Waits {
 
     /// The next wait.
     pub fn next_wait(&mut self) -> Duration {
-        // There is no maximum of elapsed time, so there is always a next one.
+        // Without a maximum of elapsed time there is always a next one.
         jitter(self.waits.next_backoff().unwrap_or(self.policy.step_max))
     }
 
@@ -86,8 +86,8 @@ impl Waits {
 
 /// Full jitter: evenly from zero to twice `step`.
 ///
-/// The chance is that of the standard library's hash keys, which are other ones each time. The crate's own comes straight
-/// from the kernel, so that no simulation with it would ever run twice in the same way.
+/// The randomness is that of the standard library's hash keys. The crate's own comes straight from the kernel, so that no
+/// simulation could be repeated.
 fn jitter(step: Duration) -> Duration {
     let bits = RandomState::new().build_hasher().finish();
     let nanos = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! What the actors are given by the program: the adapters of the ports, and how leases are held.
+//! What the program gives to the actors: the adapters of the ports, and how leases are held.
 
 use std::sync::Arc;
 
@@ -8,14 +8,13 @@ use crate::lease_clock::BootClock;
 use crate::leases::Leases;
 use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
 
-/// Everything that the actors need of the world.
 pub struct World {
     pub probe: Arc<dyn Probe>,
     pub store: Arc<dyn StateStore>,
     pub store_name: String,
-    /// This process, for people: no two processes have the same.
+    /// The name of this process as people see it: no two processes have the same.
     pub instance: String,
-    /// Whom changes are told to.
+    /// The channels.
     pub notifiers: Vec<Arc<dyn Notifier>>,
     /// Where configs come from; the earlier one wins.
     pub sources: Vec<Arc<dyn ConfigSource>>,
@@ -31,8 +30,8 @@ pub struct LeaseParts {
     pub leases: Arc<dyn Leases>,
     /// The clock that they go by.
     pub now: BootClock,
-    /// So many workers are expected to live; `None`: whatever there is.
+    /// How many workers are expected to live; `None`: any number.
     pub expected: Option<usize>,
-    /// This process ends where another worker lives.
+    /// This process ends if another worker lives.
     pub alone: bool,
 }

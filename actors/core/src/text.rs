@@ -1,10 +1,10 @@
-//! Text from outside, made safe to show: what a server, a library or a table said becomes one short line that cannot pass
-//! for anything else.
+//! Makes text from outside safe to show: text of a server, a library or a table becomes one short line without control
+//! characters.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Stands for each character that is not shown.
+/// Replaces each character that is not shown.
 const NOT_SHOWN: char = '\u{fffd}';
 
 /// `text` as one line of at most `chars_max` characters, for a log, a terminal, a mail or a record.
@@ -72,7 +72,7 @@ pub(crate) fn name(text: &str, chars_max: usize) -> Result<Arc<str>, String> {
     }
 }
 
-/// `line`, of which more would follow, with `…` at its end; a word that would be cut goes whole, unless that is most of the line.
+/// `line`, with `…` in place of the text that would follow. A word that would be cut is left out, unless it is most of the line.
 fn cut(mut line: String, chars: usize, chars_max: usize, is_between_words: bool) -> String {
     if chars == chars_max {
         line.pop();

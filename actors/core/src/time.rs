@@ -1,4 +1,4 @@
-//! Points in time as the core sees them: handed in by the caller, never read from a clock.
+//! Points in time. The caller passes them in; the core never reads a clock.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,8 +1,7 @@
-//! The state-keeper: sole owner of the store. It decides, commits, hands over what is owed, and flushes before the end.
+//! The state-keeper: the only actor that uses the store. It stores states, sends owed alerts, and flushes before the end.
 //!
-//! All of that is decided by a plain value, [`keep::Keeper`]. This actor tells it what happened and when, and carries out the
-//! [`Effect`]s that it answers with: it writes, reads and hands over, and tells it what came of that. So there is nothing to
-//! know here but who calls whom.
+//! All decisions are in a plain value, [`keep::Keeper`]. This actor tells it what happened and when, executes the [`Effect`]s that it
+//! returns, and feeds the results back.
 
 mod load;
 mod log;
@@ -27,45 +26,39 @@ use crate::ports::{CommitError, StateStore, StateWrite, StoreError};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 
-/// Messages in the keeper's mailbox. It answers each in microseconds; the rest wait in their prober, beside its clock.
+/// Messages in the keeper's mailbox. It answers each in microseconds; senders of more wait.
 pub const MAILBOX_CAPACITY: usize = 1_024;
 
-/// How often the keeper looks for what is due: checkpoints, failed writes, alerts to offer again.
+/// How often the keeper does what is due: checkpoints, failed writes, alerts to offer again.
 const TICK_EVERY: Duration = Duration::from_millis(250);
 
-/// What the keeper is made with.
+/// What the keeper needs.
 #[derive(Clone)]
 pub struct KeeperDeps {
-    /// Keeps the records.
     pub store: Arc<dyn StateStore>,
-    /// Hands alerts over.
     pub alerter: Recipient<DeliverAlert>,
-    /// Hears what only the parent can do something about.
+    /// The supervisor.
     pub parent: Recipient<SupervisorRequest>,
-    /// The present.
     pub time: TimeBase,
-    /// Counts.
     pub stats: Arc<Stats>,
-    /// The lease on what is owned.
     pub lease: LeaseView,
 }
 
-/// What the keeper cannot do itself.
+/// What the keeper asks of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum SupervisorRequest {
-    /// Probe this API again at once: what was found out about it is forgotten.
+    /// Probe this API again at once: a decision about it was dropped.
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
     ShardFenced {
-        /// The shard.
         shard: Shard,
-        /// What was found in one of its records.
+        /// As one of its records has it.
         epoch: u64,
     },
-    /// These shards were let go of, and nothing is known of them any more.
+    /// These shards are released.
     ShardsReleased(ShardSet),
-    /// An outage was told that could not be stored, of an API that another owns now: that one is to take it back.
+    /// An outage was sent that could not be stored, of an API that now has another owner: that owner has to withdraw it.
     Withdraw(Arc<Alert>),
 }
 
@@ -77,12 +70,12 @@ pub struct StateKeeper {
 }
 
 impl StateKeeper {
-    /// A keeper that goes on from what `core` knows.
+    /// A keeper that goes on with `core`.
     pub fn new(core: keep::Keeper, deps: KeeperDeps) -> Self {
         Self { core, deps, waiters: HashMap::new(), next_waiter: 0 }
     }
 
-    /// Tells the core what happened now, and carries out what follows.
+    /// Calls the core, and executes the effects.
     fn apply<T>(&mut self, ctx: &mut Context<Self>, what: impl FnOnce(&mut keep::Keeper, Moment) -> T) -> T {
         self.core.set_lease(self.deps.lease.now());
         let answer = what(&mut self.core, self.deps.time.moment());
@@ -149,7 +142,7 @@ impl StateKeeper {
         let commit = async move {
             let ids: Vec<ApiId> = writes.iter().map(|write| write.state.api_id.clone()).collect();
             let results = store.commit(writes).await;
-            // A store that answers for fewer writes than it was given has not done the others.
+            // Where the store returns fewer results than there were writes, the others count as failed.
             let missing = || Err(CommitError::Store(StoreError::Unavailable("the store gave no answer".into())));
             ids.into_iter().zip(results.into_iter().chain(std::iter::repeat_with(missing))).collect()
         };
@@ -195,9 +188,8 @@ impl Actor for StateKeeper {
 #[derive(Message)]
 #[rtype(result = "Option<Duration>")]
 pub struct ProbeCompleted {
-    /// What was found out.
     pub completed: Completed,
-    /// It may change a status, or has an answer that somebody waits for: it goes to the keeper at once.
+    /// It may change a status, or somebody waits for it: it goes to the keeper at once.
     pub urgent: bool,
 }
 
@@ -215,7 +207,7 @@ impl Handler<ProbesCompleted> for StateKeeper {
     }
 }
 
-/// Go by these rows from now on. It is sent before the probers that it is about are started.
+/// Applies a config change. It has to be sent before the probers of new APIs are started.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ApplyConfigs(pub ConfigDiff);
@@ -232,9 +224,8 @@ impl Handler<ApplyConfigs> for StateKeeper {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct GivenUp {
-    /// The API.
     pub api: Arc<ApiConfig>,
-    /// How its prober died, in words.
+    /// How the prober died, in words.
     pub why: String,
 }
 
@@ -249,7 +240,7 @@ impl Handler<GivenUp> for StateKeeper {
     }
 }
 
-/// These shards are ours: read their records, and go on from there. The reply is the highest epoch that was found in each.
+/// This worker owns these shards: read their records. The reply is the highest epoch in the records of each.
 #[derive(Message)]
 #[rtype(result = "Result<BTreeMap<Shard, u64>, StoreError>")]
 pub struct GainShards(pub Vec<Grant>);
@@ -268,7 +259,7 @@ impl Handler<GainShards> for StateKeeper {
     }
 }
 
-/// These shards are another's, or nobody's: nothing is known of them any more.
+/// These shards are lost: forget them.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct DropShards(pub ShardSet);
@@ -281,7 +272,8 @@ impl Handler<DropShards> for StateKeeper {
     }
 }
 
-/// Let go of these shards in order: [`SupervisorRequest::ShardsReleased`] answers, of each as soon as it is done.
+/// Release these shards: store everything, then forget them. [`SupervisorRequest::ShardsReleased`] reports each as soon as it is
+/// done.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ReleaseShards(pub ShardSet);
@@ -309,7 +301,7 @@ impl Handler<Flush> for StateKeeper {
     }
 }
 
-/// Try now what waits for its next try: these alerts, or all. The reply: how many are owed of those.
+/// Try these alerts now, or all. The reply: how many of them are owed.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub struct Retry(pub Option<Vec<String>>);
@@ -322,13 +314,11 @@ impl Handler<Retry> for StateKeeper {
     }
 }
 
-/// Nothing that was decided until then is owed to this channel any more. The reply: how many alerts it was owed.
+/// What was decided until then is no longer owed to this channel. The reply: how many alerts that were.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub struct DropChannel {
-    /// The name of the channel.
     pub channel: String,
-    /// Until when.
     pub until: Timestamp,
 }
 
@@ -340,7 +330,7 @@ impl Handler<DropChannel> for StateKeeper {
     }
 }
 
-/// This outage was told by a worker that could not store it, and has lost the shard since.
+/// A worker that has lost the shard since sent this outage without being able to store it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Withdraw(pub Arc<Alert>);
@@ -353,13 +343,13 @@ impl Handler<Withdraw> for StateKeeper {
     }
 }
 
-/// How the other workers are.
+/// The state of the other workers.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct FleetStatus {
-    /// Fewer live than are expected, in words.
+    /// Fewer live than are expected, in words; `None`: enough do.
     pub fault: Option<String>,
-    /// The channels that the others have.
+    /// Their channels.
     pub channels: Vec<String>,
 }
 
@@ -375,7 +365,7 @@ impl Handler<FleetStatus> for StateKeeper {
     }
 }
 
-/// Whether this machine carries what is configured; if not, by which figures.
+/// This machine cannot keep up with what is configured, in words; `None`: it can.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct CapacityStatus(pub Option<String>);
@@ -391,7 +381,7 @@ impl Handler<CapacityStatus> for StateKeeper {
     }
 }
 
-/// What the keeper has at hand; for the end of a run, and for tests.
+/// Figures of the keeper, for the end of a run and for tests.
 pub type KeeperReport = keep::Report;
 
 /// Asks for a [`KeeperReport`].
@@ -407,7 +397,7 @@ impl Handler<Report> for StateKeeper {
     }
 }
 
-/// Stop, and hand over all that is known to the next keeper.
+/// Stop, and return everything that is known, for the next life.
 #[derive(Message)]
 #[rtype(result = "keep::Keeper")]
 pub struct TakeSnapshot;
