@@ -1,8 +1,7 @@
-//! Which of the other workers has expired: judged by our clock alone, and only by time in which we could see.
+//! Which of the other workers has expired, by our clock alone, and counting only time in which we could read.
 //!
-//! A record that keeps its version for as long as its lease is of a worker that does not renew it. The time counts from after the
-//! answer that showed the version first to before the request that showed it last, so that no delay of an answer counts
-//! against the other.
+//! A worker has expired when its record keeps its version for as long as its lease. That time counts from after the answer that
+//! first showed the version to before the request that last showed it, so that a slow answer never counts against the other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,11 +9,11 @@ use std::time::Duration;
 use super::records::{WorkerId, WorkerRecord};
 use crate::time::BootTime;
 
-/// What was seen of the others. Times are of one clock of ours that counts suspension.
+/// What was seen of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Watch {
     seen: BTreeMap<WorkerId, Seen>,
-    /// When the last read was answered.
+    /// When the last read got its answer.
     read_at: Option<BootTime>,
     has_met: bool,
 }
@@ -23,16 +22,16 @@ pub struct Watch {
 struct Seen {
     session: u64,
     version: u64,
-    /// It stands still since then, as far as we know.
+    /// The version is unchanged since then, as far as we know.
     since: BootTime,
-    /// It stood still at that time.
+    /// It was still unchanged then.
     still_at: BootTime,
     lease: Duration,
 }
 
 impl Watch {
-    /// Takes in records that were asked for at `sent` and came at `now`. If the look before is longer ago than `blind_after`,
-    /// nothing is known of the time between: all are seen as for the first time. Whoever is not among `records` is forgotten.
+    /// Notes records that were requested at `sent` and came at `now`. If the read before was longer ago than `blind_after`, all count as
+    /// seen for the first time. Workers that are not among `records` are forgotten.
     pub fn observe<'a>(
         &mut self,
         sent: BootTime,
@@ -54,22 +53,22 @@ impl Watch {
         }
     }
 
-    /// Whether nothing was seen for longer than `blind_after`.
+    /// Whether the last read was longer ago than `blind_after`.
     pub fn is_blind(&self, now: BootTime, blind_after: Duration) -> bool {
         self.read_at.is_none_or(|before| now.saturating_sub(before) > blind_after)
     }
 
-    /// Whether that worker's record stood still for its whole lease.
+    /// Whether that worker's record was unchanged for its whole lease.
     pub fn has_expired(&self, worker: &WorkerId) -> bool {
         self.seen.get(worker).is_some_and(|seen| seen.still_at.saturating_sub(seen.since) >= seen.lease)
     }
 
-    /// When to look again, so as to see the first of them expire; `None`: nobody can.
+    /// When the first of them may expire; `None`: there is nobody.
     pub fn next_expiry(&self) -> Option<BootTime> {
         self.seen.values().map(|seen| seen.since.saturating_add(seen.lease)).min()
     }
 
-    /// Whether another session was ever seen to renew its lease.
+    /// Whether another session was ever seen renewing its lease.
     pub fn has_met(&self) -> bool {
         self.has_met
     }

@@ -1,4 +1,4 @@
-//! A worker among others: looking at them, ending the sessions of those that have expired, and changing the assignment.
+//! A worker among others: reading their records, ending expired sessions, and changing the assignment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::own::records::{Assignment, Key, LeaseRecord, Ownership, WORKERS_MAX, 
 use crate::own::shards::{Shard, ShardSet};
 use crate::time::BootTime;
 
-/// Two looks are at least so far apart, even where somebody expires at any moment.
+/// The shortest time between two reads, even where somebody may expire at any moment.
 const READ_GAP_MIN: Duration = Duration::from_millis(50);
 
-/// What a swap brings if it goes through.
+/// A shard that is taken with the next write of the assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gain {
     epoch: u64,
@@ -89,14 +89,14 @@ impl Member {
         self.renew_sooner_if_seen(now);
     }
 
-    /// Somebody waits for this worker now, who would wait for its long lease.
+    /// Another worker has appeared: the long lease is replaced by a short one.
     fn renew_sooner_if_seen(&mut self, now: BootTime) {
         if self.lease.is_some() && !self.is_quiet() && self.record.lease > self.terms.lease {
             self.renew_at = self.renew_at.min(now);
         }
     }
 
-    /// Compares what it holds with what an assignment says that was read.
+    /// Compares what it holds with the assignment that was read.
     fn compare(&mut self, assignment: &Assignment, effects: &mut Vec<Effect>) {
         let mine = assignment.owned_by(&self.record.session());
         let lost: ShardSet = self.held.keys().filter(|shard| !mine.contains_key(shard)).copied().collect();
@@ -107,13 +107,13 @@ impl Member {
             let known = self.epochs.get(&shard).copied().unwrap_or(0);
             match self.held.get_mut(&shard) {
                 Some(held) if held.epoch == epoch => {}
-                // An older assignment came back, from a backup or by a hand: the epoch in it is used up.
+                // An older assignment is back, from a backup or edited by hand: its epoch is used up.
                 Some(held) if epoch < held.epoch => held.needs_epoch = true,
                 None if self.released.contains_key(&shard) || is_leaving => {}
                 None if epoch <= known => {
                     self.held.insert(shard, Held { epoch, is_releasing: false, needs_epoch: true });
                 }
-                // A swap of its own was carried out, and the answer was lost.
+                // An earlier write of its own went through, and the answer was lost.
                 _ => self.gain(shard, Gain { epoch, is_clean: false }, effects),
             }
         }
@@ -122,7 +122,8 @@ impl Member {
     fn gain(&mut self, shard: Shard, gain: Gain, effects: &mut Vec<Effect>) {
         let Gain { epoch, is_clean } = gain;
         if self.is_leaving() && !self.held.contains_key(&shard) {
-            // Nothing was done with it. It is given back as it was; one that needs a seal stays in this session's name, which says so.
+            // Nothing was done with it: it is given back as it was. One that needs a seal stays in the name of this session, so that the
+            // next owner seals it.
             if is_clean {
                 self.released.insert(shard, epoch);
             }
@@ -134,13 +135,13 @@ impl Member {
         *known = epoch.max(*known);
         effects.push(Effect::Gained { shard, epoch, is_clean });
         if is_releasing {
-            // Whoever was asked for it may have lost it meanwhile, and gives it back anyway.
+            // Its release may have been requested for the old epoch: it is requested again.
             effects.push(Effect::Release { shards: ShardSet::from([shard]) });
         }
     }
 
-    /// Ends the session of the next one that has expired; returns whether there was one. A verdict from before this worker went
-    /// blind does not count: the other may not have been able to renew either.
+    /// Ends the next expired session; returns whether there was one. What was expired before this worker went blind does not count: the
+    /// other may not have been able to renew either.
     pub(super) fn fence(&mut self, now: BootTime, effects: &mut Vec<Effect>) -> bool {
         if self.watch.is_blind(now, self.terms.blind_after()) {
             self.expired.clear();
@@ -258,7 +259,7 @@ impl Member {
         true
     }
 
-    /// With what epoch a shard is taken: above all that was ever seen, in the assignment or in its records.
+    /// The epoch for taking a shard: above all that were ever seen, in the assignment or in its records.
     fn gain_of(&self, shard: Shard) -> Gain {
         let own = self.fleet.as_ref().map(|fleet| fleet.assignment.ownership(shard)).unwrap_or_default();
         let known = self.epochs.get(&shard).copied().unwrap_or(0);
@@ -292,7 +293,7 @@ impl Member {
         if let Some(fleet) = &mut self.fleet {
             fleet.assignment = assignment;
         }
-        self.may_swap = true; // what was given back may be its own to take again
+        self.may_swap = true; // a shard that was given back may be its own to take again
         self.renew_sooner_if_seen(now);
     }
 }
