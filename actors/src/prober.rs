@@ -193,9 +193,9 @@ impl Prober {
     /// When a first probe or a recheck should have begun, if this process was held up; else `now`.
     fn intended_start(&self, now: Moment) -> Moment {
         let Moment { wall, uptime } = self.armed_at;
-        let meant = Moment { wall: wall.plus(self.armed_for), uptime: uptime + self.armed_for };
-        let held_up = now.uptime.saturating_sub(meant.uptime) >= HELD_UP_MIN;
-        if held_up && !clock_was_set(self.armed_at, now) { meant } else { now }
+        let intended = Moment { wall: wall.plus(self.armed_for), uptime: uptime + self.armed_for };
+        let held_up = now.uptime.saturating_sub(intended.uptime) >= HELD_UP_MIN;
+        if held_up && !clock_was_set(self.armed_at, now) { intended } else { now }
     }
 
     fn probe(&mut self, ctx: &mut Context<Self>) {

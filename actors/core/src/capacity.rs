@@ -119,8 +119,8 @@ mod tests {
         let mut steps = after(&[&[TOO_MUCH; 20][..], &[WELL; 10]].concat());
         assert_eq!(steps.remove(0), (1, Step::Log(WORDS.into())));
         assert_eq!(steps.pop(), Some((22, Step::Well { was_logged: true })));
-        let told = (5..20).map(|n| (n, Step::Alert(WORDS.into())));
-        assert_eq!(steps, told.collect::<Vec<_>>());
+        let alerts = (5..20).map(|n| (n, Step::Alert(WORDS.into())));
+        assert_eq!(steps, alerts.collect::<Vec<_>>());
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(blips, [(6, Step::Well { was_logged: false }), (10, Step::Well { was_logged: false })]);
         let on_and_off = [TOO_MUCH, TOO_MUCH, WELL, WELL, TOO_MUCH, TOO_MUCH, TOO_MUCH, TOO_MUCH];
         let steps: Vec<usize> = after(&on_and_off).into_iter().map(|(n, _)| n).collect();
-        assert_eq!(steps, [1, 7], "said in the second period, told in the sixth that was too much");
+        assert_eq!(steps, [1, 7], "logged in the second period, alerted in the sixth that was too much");
     }
 
     #[test]

@@ -308,7 +308,7 @@ mod tests {
             enqueue(&mut owed, alert(n), &channels(&["sns"]), &[]);
             assert!(owed.len() <= OWED_MAX);
             let told: Vec<AlertKind> = owed.iter().map(|o| o.alert.kind).collect();
-            assert!(told.windows(2).all(|w| w[0] != w[1]), "still in turns");
+            assert!(told.windows(2).all(|w| w[0] != w[1]), "still alternating");
             assert_eq!(told.last(), Some(&alert(n).kind), "the last one told is the last that happened");
         }
         let left_out: u32 = owed.iter().map(|o| o.alert.changes_left_out).sum();

@@ -23,25 +23,25 @@ pub const ALL: [Invariant; 7] = [
         holds: |s| s.since.is_some() == (s.status != Status::Unknown),
     },
     Invariant {
-        name: "a streak speaks against the status and is not empty",
+        name: "a streak contradicts the status and is not empty",
         holds: |s| {
-            let speaks_against = |toward: Status| (toward == Status::Down) != (s.status == Status::Down);
-            s.streak.as_ref().is_none_or(|streak| streak.count > 0 && speaks_against(streak.toward.status()))
+            let contradicts = |toward: Status| (toward == Status::Down) != (s.status == Status::Down);
+            s.streak.as_ref().is_none_or(|streak| streak.count > 0 && contradicts(streak.toward.status()))
         },
     },
     Invariant {
-        name: "an outage is told or owed",
+        name: "the last alert is of an outage exactly while the status is down",
         holds: |s| (s.last_alerted == Status::Down) == (s.status == Status::Down),
     },
     Invariant {
-        name: "owed alerts tell beginnings and ends of incidents in turn",
+        name: "owed alerts start and end incidents alternately",
         holds: |s| {
             let kinds: Vec<AlertKind> = alternating(s).map(|owed| owed.alert.kind).collect();
             kinds.windows(2).all(|pair| pair[0].starts_incident() != pair[1].starts_incident())
         },
     },
     Invariant {
-        name: "the last alert owed tells the status that was told last",
+        name: "the last owed alert agrees with the last alerted status",
         holds: |s| alternating(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_alerted),
     },
     Invariant { name: "the outbox keeps its bound", holds: |s| s.owed.len() <= OWED_MAX },

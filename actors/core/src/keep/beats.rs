@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::KeeperConfig;
 use crate::api::ApiConfig;
 use crate::supervise::SLACK;
 use crate::throttle::LogThrottle;
@@ -41,10 +40,12 @@ pub(super) struct Beats {
 }
 
 impl Beats {
-    pub(super) fn new(setup: &KeeperConfig, now: Uptime, wall: Timestamp) -> Self {
-        let period = setup.heartbeat.filter(|_| !setup.once);
+    /// `period`: `None` means that no heartbeat is written; `once`: there is one, at the end.
+    pub(super) fn new(period: Option<Duration>, once: bool, now: Uptime, wall: Timestamp) -> Self {
+        let is_on = period.is_some();
+        let period = period.filter(|_| !once);
         Self {
-            is_on: setup.heartbeat.is_some(),
+            is_on,
             period,
             due: period.and_then(|period| now.checked_add(period.min(FIRST_BEAT_AFTER))),
             under_way_since: None,

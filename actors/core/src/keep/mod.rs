@@ -199,7 +199,7 @@ impl Keeper {
             with_outbox: HashSet::new(),
             channels_elsewhere: HashSet::new(),
             health: Health::default(),
-            beats: Beats::new(&setup, now.uptime, now.wall),
+            beats: Beats::new(setup.heartbeat, setup.once, now.uptime, now.wall),
             given_up: HashSet::new(),
             passed_at: None,
             waiters: Vec::new(),

@@ -140,9 +140,9 @@ impl Keeper {
     /// The APIs whose entry matches, in the order of their ids.
     pub(super) fn matching_ids(&self, matches: impl Fn(&Entry) -> bool) -> Vec<ApiId> {
         let entries = self.ledger.entries.iter();
-        let mut found: Vec<ApiId> =
+        let mut ids: Vec<ApiId> =
             entries.filter(|(_, entry)| matches(entry)).map(|(api_id, _)| api_id.clone()).collect();
-        found.sort_unstable();
-        found
+        ids.sort_unstable();
+        ids
     }
 }

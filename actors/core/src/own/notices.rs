@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use super::records::Assignment;
 use crate::alert::AlertKind;
 use crate::api::ApiId;
 use crate::time::Timestamp;
@@ -74,7 +73,7 @@ impl ConfigsRevision {
         Some(self.changed.iter().filter(|(at, _)| *at > revision).map(|(_, api_id)| api_id.clone()).collect())
     }
 
-    fn change(&mut self, api_ids: Option<Vec<ApiId>>) {
+    pub(super) fn change(&mut self, api_ids: Option<Vec<ApiId>>) {
         self.revision = self.revision.saturating_add(1);
         let Some(api_ids) = api_ids.filter(|ids| ids.len() <= CHANGED_IDS_MAX) else {
             self.changed.clear();
@@ -90,31 +89,10 @@ impl ConfigsRevision {
     }
 }
 
-impl Assignment {
-    /// Adds a notice to the assignment.
-    pub fn apply(&mut self, notice: Notice) {
-        match notice {
-            Notice::Ask(ask) if self.asks.iter().any(|known| known.id == ask.id) => {}
-            Notice::Ask(mut ask) => {
-                if let AskFor::Retry { alert_ids } = &mut ask.what
-                    && alert_ids.as_ref().is_some_and(|ids| ids.len() > ASK_ALERTS_MAX)
-                {
-                    *alert_ids = None; // trying more than was asked for harms nobody
-                }
-                self.asks.push(ask);
-                let too_many = self.asks.len().saturating_sub(ASKS_MAX);
-                self.asks.drain(..too_many);
-            }
-            Notice::Done(id) => self.asks.retain(|ask| ask.id != id),
-            Notice::ConfigsChanged(api_ids) => self.configs.change(api_ids),
-            Notice::WritesSchema(schema) => self.writes_schema = self.writes_schema.max(schema),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::own::records::Assignment;
 
     fn ask(id: usize) -> Ask {
         let what = AskFor::Retry { alert_ids: None };

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::notices::{Ask, ConfigsRevision};
+use super::notices::{ASK_ALERTS_MAX, ASKS_MAX, Ask, AskFor, ConfigsRevision, Notice};
 use super::shards::Shard;
 use super::terms::Terms;
 use crate::heartbeat::Heartbeat;
@@ -206,7 +206,7 @@ pub struct Assignment {
     pub owners: Vec<Ownership>,
     /// The schema in which all of them write state records.
     pub writes_schema: u32,
-    /// Asks of people, and of workers that lost a shard: [`ASKS_MAX`](super::notices::ASKS_MAX) at most, oldest first.
+    /// Asks of people, and of workers that lost a shard: [`ASKS_MAX`] at most, oldest first.
     pub asks: Vec<Ask>,
     pub configs: ConfigsRevision,
     pub extra: Extra,
@@ -234,6 +234,26 @@ impl Assignment {
     /// The owner of that shard; nobody if there is no such shard.
     pub fn ownership(&self, shard: Shard) -> Ownership {
         self.owners.get(shard.index()).cloned().unwrap_or_default()
+    }
+
+    /// Adds a notice to the assignment.
+    pub fn apply(&mut self, notice: Notice) {
+        match notice {
+            Notice::Ask(ask) if self.asks.iter().any(|known| known.id == ask.id) => {}
+            Notice::Ask(mut ask) => {
+                if let AskFor::Retry { alert_ids } = &mut ask.what
+                    && alert_ids.as_ref().is_some_and(|ids| ids.len() > ASK_ALERTS_MAX)
+                {
+                    *alert_ids = None; // trying more than was asked for harms nobody
+                }
+                self.asks.push(ask);
+                let too_many = self.asks.len().saturating_sub(ASKS_MAX);
+                self.asks.drain(..too_many);
+            }
+            Notice::Done(id) => self.asks.retain(|ask| ask.id != id),
+            Notice::ConfigsChanged(api_ids) => self.configs.change(api_ids),
+            Notice::WritesSchema(schema) => self.writes_schema = self.writes_schema.max(schema),
+        }
     }
 
     /// The shards of a session, with their epochs.

@@ -85,7 +85,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn look(watch: &mut Watch, sent: u64, now: u64, version: u64) {
+    fn observe(watch: &mut Watch, sent: u64, now: u64, version: u64) {
         let other = WorkerRecord { version, ..record("b", 1) };
         watch.observe(s(sent), s(now), BLIND, std::iter::once(&other));
     }
@@ -94,14 +94,14 @@ mod tests {
     fn a_version_that_stands_still_for_a_whole_lease_has_expired() {
         let mut watch = Watch::default();
         for at in [0, 3, 6, 9] {
-            look(&mut watch, at, at, 7);
+            observe(&mut watch, at, at, 7);
             assert!(!watch.has_expired(&named("b")));
         }
         assert_eq!(watch.next_expiry(), Some(s(10)));
         assert!(!watch.has_met());
-        look(&mut watch, 10, 10, 7);
+        observe(&mut watch, 10, 10, 7);
         assert!(watch.has_expired(&named("b")));
-        look(&mut watch, 11, 11, 8);
+        observe(&mut watch, 11, 11, 8);
         assert!(!watch.has_expired(&named("b")), "it renewed");
         assert!(watch.has_met());
     }
@@ -109,20 +109,20 @@ mod tests {
     #[test]
     fn the_time_of_the_calls_does_not_count() {
         let mut watch = Watch::default();
-        look(&mut watch, 0, 2, 7);
-        look(&mut watch, 4, 5, 7);
-        look(&mut watch, 8, 9, 7);
-        look(&mut watch, 11, 13, 7);
+        observe(&mut watch, 0, 2, 7);
+        observe(&mut watch, 4, 5, 7);
+        observe(&mut watch, 8, 9, 7);
+        observe(&mut watch, 11, 13, 7);
         assert!(!watch.has_expired(&named("b")), "seen from 2 to 11");
-        look(&mut watch, 14, 14, 7);
+        observe(&mut watch, 14, 14, 7);
         assert!(watch.has_expired(&named("b")));
     }
 
     #[test]
     fn blind_time_does_not_count() {
         let mut watch = Watch::default();
-        look(&mut watch, 0, 0, 7);
-        look(&mut watch, 20, 20, 7);
+        observe(&mut watch, 0, 0, 7);
+        observe(&mut watch, 20, 20, 7);
         assert!(!watch.has_expired(&named("b")));
         assert_eq!(watch.next_expiry(), Some(s(30)));
     }

@@ -116,14 +116,15 @@ impl Member {
             self.count_failure();
             return;
         };
-        let found = self.own_among(&records);
-        if let Some(found) = found.as_ref().filter(|found| found.is_live() && found.session == self.record.session) {
-            self.record.version = found.version;
+        let stored = self.own_among(&records);
+        if let Some(stored) = stored.as_ref().filter(|stored| stored.is_live() && stored.session == self.record.session)
+        {
+            self.record.version = stored.version;
             self.renew_at = now;
             return;
         }
         self.lease = None;
-        self.take_name_over(found);
+        self.take_name_over(stored);
         self.lose(self.held.keys().copied().collect(), Loss::Fenced, effects);
         self.released.clear();
         self.expired.clear();
@@ -140,21 +141,21 @@ impl Member {
 
     /// Whether the next session may replace the record under its name: if that session has ended or expired, or its process is
     /// certainly dead.
-    pub(super) fn may_take_name_over(&self, found: Option<&WorkerRecord>) -> bool {
-        found.is_none_or(|found| {
-            !found.is_live()
+    pub(super) fn may_take_name_over(&self, stored: Option<&WorkerRecord>) -> bool {
+        stored.is_none_or(|stored| {
+            !stored.is_live()
                 || self.former_life_is_dead
-                || found.session <= self.last_session
-                || self.watch.has_expired(&found.id)
+                || stored.session <= self.last_session
+                || self.watch.has_expired(&stored.id)
         })
     }
 
-    /// The next session replaces `found`.
-    pub(super) fn take_name_over(&mut self, found: Option<WorkerRecord>) {
-        self.record.version = found.as_ref().map_or(0, |found| found.version);
-        self.record.session = found.as_ref().map_or(0, |found| found.session);
-        if let Some(found) = found {
-            self.record.extra = found.extra;
+    /// The next session replaces `stored`.
+    pub(super) fn take_name_over(&mut self, stored: Option<WorkerRecord>) {
+        self.record.version = stored.as_ref().map_or(0, |stored| stored.version);
+        self.record.session = stored.as_ref().map_or(0, |stored| stored.session);
+        if let Some(stored) = stored {
+            self.record.extra = stored.extra;
         }
     }
 

@@ -55,7 +55,7 @@ enum Doing {
     AskingProgress,
     Renewing { sent: BootTime, record: Box<WorkerRecord> },
     ReadingOwn,
-    ReadingFleet { sent: BootTime, keys: Vec<Key>, found: Vec<LeaseRecord> },
+    ReadingFleet { sent: BootTime, keys: Vec<Key>, read_so_far: Vec<LeaseRecord> },
     Fencing(Box<WorkerRecord>),
     Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: usize },
     Ending,
@@ -262,8 +262,10 @@ impl Member {
         self.is_refused = matches!(answer, Err(CallError::Refused));
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::ReadingOwn => self.on_own_read(now, answer, effects),
-            Doing::ReadingFleet { sent, keys, found } => match answer {
-                Ok(records) => self.on_fleet_read(now, sent, keys, found.into_iter().chain(records).collect(), effects),
+            Doing::ReadingFleet { sent, keys, read_so_far } => match answer {
+                Ok(records) => {
+                    self.on_fleet_read(now, sent, keys, read_so_far.into_iter().chain(records).collect(), effects);
+                }
                 Err(_) => {
                     self.read_fleet_at = now.saturating_add(self.terms.retry);
                     self.count_failure();

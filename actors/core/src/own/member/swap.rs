@@ -29,7 +29,7 @@ impl Member {
         }
         let named = self.fleet.iter().flat_map(|fleet| &fleet.assignment.workers);
         keys.extend(named.filter(|worker| *worker != me).cloned().map(Key::Worker));
-        self.doing = Doing::ReadingFleet { sent: now, keys: keys.clone(), found: vec![] };
+        self.doing = Doing::ReadingFleet { sent: now, keys: keys.clone(), read_so_far: vec![] };
         effects.push(Effect::Read { keys });
     }
 
@@ -38,10 +38,10 @@ impl Member {
         now: BootTime,
         sent: BootTime,
         mut keys: Vec<Key>,
-        found: Vec<LeaseRecord>,
+        read_so_far: Vec<LeaseRecord>,
         effects: &mut Vec<Effect>,
     ) {
-        let assignment = found.iter().find_map(|record| match record {
+        let assignment = read_so_far.iter().find_map(|record| match record {
             LeaseRecord::Assignment(assignment) if !assignment.owners.is_empty() => Some((**assignment).clone()),
             _ => None,
         });
@@ -50,13 +50,13 @@ impl Member {
         let not_read: Vec<Key> = named.cloned().map(Key::Worker).filter(|key| !keys.contains(key)).collect();
         if !not_read.is_empty() {
             keys.extend(not_read.iter().cloned());
-            self.doing = Doing::ReadingFleet { sent, keys, found };
+            self.doing = Doing::ReadingFleet { sent, keys, read_so_far };
             effects.push(Effect::Read { keys: not_read });
             return;
         }
         let mut others: BTreeMap<WorkerId, WorkerRecord> = BTreeMap::new();
         let mut own = None;
-        for record in found {
+        for record in read_so_far {
             match record {
                 LeaseRecord::Worker(record) if record.id == self.record.id => own = Some(*record),
                 LeaseRecord::Worker(record) if assignment.workers.contains(&record.id) => {
@@ -167,7 +167,7 @@ impl Member {
                 }
                 self.may_swap = true;
             }
-            Err(CallError::Conflict) => {} // it lives; the next look shows it
+            Err(CallError::Conflict) => {} // it lives; the next read shows it
             Err(error) => {
                 self.expired.clear();
                 self.read_fleet_at = now.saturating_add(self.pause_after(error));
