@@ -4,7 +4,7 @@ use super::*;
 use crate::Status;
 
 #[test]
-fn an_outcome_of_another_question_says_nothing_of_what_is_asked_now() {
+fn an_outcome_of_another_request_does_not_count() {
     let mut desk = Desk::watching(&["shop"]);
     let before = Arc::clone(&desk.rows["shop"]);
     let now = Arc::new(ApiConfig { url: "https://shop.test/other".into(), ..ApiConfig::clone(&before) });
