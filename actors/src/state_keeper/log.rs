@@ -32,7 +32,7 @@ pub(super) fn log(event: LogEvent) {
             tracing::warn!(error, %api_id, lines_left_out, "one record was not written, and others were; it is tried again");
         }
         LogEvent::AnswerLost { api_id } => {
-            tracing::debug!(%api_id, "the answer to a write was lost; the write was not")
+            tracing::debug!(%api_id, "the answer to a write was lost; the write was not");
         }
         LogEvent::Adopted { api_id, version, lines_left_out } => {
             tracing::warn!(%api_id, version, lines_left_out, "somebody else wrote this record; it counts, and the API is probed again. If this repeats, somebody writes into the table by hand");

@@ -125,7 +125,7 @@ impl StateKeeper {
             }
             Effect::ProbeAgain(api_id) => self.ask_parent(SupervisorRequest::ProbeAgain(api_id), ctx),
             Effect::ShardFenced { shard, epoch } => {
-                self.ask_parent(SupervisorRequest::ShardFenced { shard, epoch }, ctx)
+                self.ask_parent(SupervisorRequest::ShardFenced { shard, epoch }, ctx);
             }
             Effect::ShardsReleased(shards) => self.ask_parent(SupervisorRequest::ShardsReleased(shards), ctx),
             Effect::RequestWithdrawal(alert) => self.ask_parent(SupervisorRequest::Withdraw(alert), ctx),
