@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::fields::{FIELDS, nearest_of};
+use super::fields::FIELDS;
+use super::nearest::nearest_of;
 use super::raw::RawRow;
 use super::source::ROWS_MAX;
 use super::toml_text::{self, SyntaxFault, start, to_map};
