@@ -142,7 +142,7 @@ impl RowTable for DynamoConfigTable {
         async { Ok(dynamodb_change::apply(&self.client, &self.table, change).await?) }.boxed()
     }
 
-    /// A table tells only when it is read.
+    /// Whether a table changed is known only when it is read.
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
         async { None }.boxed()
     }

@@ -1,7 +1,7 @@
 //! One field of an API or one key of the settings: all that is known of it, its parser included.
 //!
-//! There are two tables of them, `configs::fields` and `settings::keys`. What reads rows and settings, suggests a name for a
-//! misspelt one and prints what is in force goes by these tables, and tests hold the reference page to them.
+//! There are two tables of them, `configs::fields` and `settings::keys`. Rows and settings are read by these tables,
+//! suggestions for misspelt names come from them, and tests hold the reference page to them.
 
 use std::fmt;
 use std::ops::Deref;
@@ -41,7 +41,7 @@ pub enum Kind {
     },
     Flag,
     Choice(fn() -> Vec<&'static str>),
-    /// Text of at most so many characters, or bytes if it is a secret.
+    /// The longest text, in characters, or in bytes if it is a secret.
     Text(usize, &'static str),
     TextOrNumber(usize, &'static str),
     TextOrTexts {
@@ -67,7 +67,7 @@ pub enum Kind {
 pub enum Unwritten {
     /// As it would be written, texts without quotes.
     Value(&'static str),
-    /// It hangs on something else, or there is none.
+    /// It depends on something else, or there is none.
     Words(&'static str),
 }
 
@@ -234,7 +234,7 @@ impl<T> Field<T> {
         (self.parse)(value, &self.about, context)
     }
 
-    /// The value that holds where nothing is written; `None` if that hangs on something else.
+    /// The value that holds where nothing is written; `None` if that depends on something else.
     pub fn built_in(&self) -> Option<T> {
         let Unwritten::Value(text) = self.about.default else { return None };
         let value = match self.about.kind {

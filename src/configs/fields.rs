@@ -36,7 +36,7 @@ table! { FIELDS
         .means("The key: unique, and the same for as long as this API is watched.", "\"shop-checkout\"")
         .otherwise("required").also(&["id", "key"]);
     NAME: String = text("name", NAME_CHARS_MAX, "1 to 200 characters, no control characters")
-        .means("What people call it; it stands in alerts.", "\"Checkout\"")
+        .means("Its name for people; it stands in alerts.", "\"Checkout\"")
         .otherwise("the api_id").also(&["title", "label", "description"]);
     URL: Url = Field::new(
             "url",

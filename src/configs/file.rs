@@ -168,7 +168,7 @@ fn not_toml(name: &str, faults: &[SyntaxFault]) -> SourceError {
     SourceError::Misconfigured(syntax_issue(name, first, faults.len() - 1))
 }
 
-/// A syntax fault as an issue; `more` is how many others are not told.
+/// A syntax fault as an issue; `more` is how many others are not reported.
 pub fn syntax_issue(name: &str, fault: &SyntaxFault, more: usize) -> ConfigIssue {
     let also = match more {
         0 => String::new(),

@@ -36,7 +36,7 @@ pub const fn flag(name: &'static str) -> Field<bool> {
     Field::new(name, Kind::Flag, |value, _, _| Ok(parse_flag(value)?), |flag| json!(flag))
 }
 
-/// Text of at most so many characters, without control characters.
+/// Text without control characters.
 pub const fn text(name: &'static str, chars_max: usize, words: &'static str) -> Field<String> {
     let kind = Kind::Text(chars_max, words);
     Field::new(name, kind, |value, about, _| Ok(parse_text(value, about)?.to_owned()), |text| json!(text))

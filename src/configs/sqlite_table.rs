@@ -5,7 +5,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{OptionalExtension, TransactionBehavior};
 use serde_json::{Map, Value};
 
-use super::raw::{RawRow, RowChange, RowTable, same_row};
+use super::raw::{RawRow, RowChange, RowTable};
 use crate::fault::Fault;
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 use crate::store::RECORDS_MAX;
@@ -149,16 +149,8 @@ fn apply(db: &mut Db, change: &RowChange) -> Result<bool, Fault> {
             .prepare_cached(READ_ONE)?
             .query_row([api_id], |row| Ok(raw_row(&location, api_id.as_bytes(), row.get_ref(0)?.as_bytes()?)))
             .optional()?;
-        let is = |row: Option<&Map<String, Value>>| match (&there, row) {
-            (None, None) => true,
-            (Some(there), Some(row)) => same_row(&there.fields, row),
-            _ => false,
-        };
-        if is(change.wanted()) {
-            return Ok(true);
-        }
-        if !is(change.expected()) {
-            return Ok(false);
+        if let Some(answer) = change.answer_without_write(there.as_ref().map(|row| &row.fields)) {
+            return Ok(answer);
         }
         match change.wanted() {
             Some(new) => {

@@ -19,9 +19,9 @@ use super::secrets::{SecretSource, SystemSecrets};
 use super::timing::check_conflicts;
 use super::values::{ValueFault, bounded, quote};
 
-/// The most faults that are told of one row; what more there are is counted.
+/// The most faults that are reported of one row; further ones are counted.
 pub const ISSUES_PER_ROW_MAX: usize = 50;
-/// The most faults that are told of all rows of one source together; past that, each bad row tells its first alone.
+/// The most faults that are reported of all rows of one source; past that, only the first of each bad row.
 pub const ISSUES_PER_SOURCE_MAX: usize = 10_000;
 /// By what rules rows are read.
 #[derive(Clone)]

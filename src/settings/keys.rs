@@ -76,7 +76,7 @@ table! { KEYS
             "The key of the HMAC-SHA256 signature. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`.",
             "\"${env:WEBHOOK_SECRET}\"",
         )
-        .parsed_by(parsers::full_secret);
+        .parsed_by(parsers::nonempty_secret);
     WEBHOOK_TIMEOUT: Duration = seconds("notify.webhook.timeout_seconds", 1, 15)
         .means("Bound on one attempt to post.", "10")
         .default("10");

@@ -55,7 +55,7 @@ pub fn load(
 ///
 /// # Errors
 /// As [`load`], and a file that is a pipe.
-pub fn load_again(
+pub fn reload(
     file: Option<&Path>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,

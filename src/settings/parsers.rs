@@ -114,7 +114,7 @@ pub(super) fn log_level(value: &Value, about: &About, _: &mut Context<'_>) -> Pa
 }
 
 /// A secret that is not empty.
-pub(super) fn full_secret(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Secret> {
+pub(super) fn nonempty_secret(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Secret> {
     match secret_text(value, context.secrets, about.kind.length_max())? {
         text if text.trim().is_empty() => Err(ValueFault::new("the text", "is empty", about.wanted()).into()),
         text => Ok(Secret::new(text)),
@@ -122,7 +122,7 @@ pub(super) fn full_secret(value: &Value, about: &About, context: &mut Context<'_
 }
 
 pub(super) fn webhook_url(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Secret> {
-    match url::check(full_secret(value, about, context)?.reveal()) {
+    match url::check(nonempty_secret(value, about, context)?.reveal()) {
         Ok(url) => Ok(Secret::new(url)),
         // What was found is not shown: with many services the path is the secret.
         Err(fault) => Err(ValueFault::new("the URL", fault.why, about.wanted()).into()),

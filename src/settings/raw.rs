@@ -15,7 +15,7 @@ use crate::configs::nearest::nearest;
 use crate::configs::toml_text::{self, Document, start, to_json};
 use crate::configs::values::{ValueFault, bounded, quote, sort_of};
 
-/// The most faults that are told of one file; what more there are is counted.
+/// The most faults that are reported of one file; further ones are counted.
 const ISSUES_MAX: usize = 50;
 
 /// A settings file.

@@ -83,7 +83,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Owes nothing to this channel any more. How many alerts it was owed.
+    /// Gives this channel up. Returns how many alerts it was owed.
     ///
     /// # Errors
     /// The owner does not answer.

@@ -72,7 +72,7 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
     if masked {
         note("note: *** stands for text that may be secret; to see it: api-health apis export");
     }
-    unset.tell();
+    unset.report();
     Ok(Exit::Ok)
 }
 

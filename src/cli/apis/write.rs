@@ -45,7 +45,7 @@ pub(super) async fn add(app: &App, args: &AddArgs, out: &Out) -> Result<Exit, Ap
     }
     table.put(fields).await?;
     out.print(&format!("added {} to {}\n{}", api_id, table.name(), promise(&config)))?;
-    changed::tell(app, std::iter::once(api_id.as_str())).await;
+    changed::announce(app, std::iter::once(api_id.as_str())).await;
     tell_if_shadowed(app, &api_id);
     Ok(Exit::Ok)
 }
@@ -55,7 +55,7 @@ pub(super) async fn rm(app: &App, api_id: &str, out: &Out) -> Result<Exit, AppEr
     let table = super::existing_table(app).await?;
     if table.delete(api_id.to_owned()).await? {
         out.print(&format!("removed {} from {}\n", text::line(api_id), table.name()))?;
-        changed::tell(app, std::iter::once(api_id)).await;
+        changed::announce(app, std::iter::once(api_id)).await;
         if table.rows().await?.is_empty() {
             note(&format!(
                 "note: {} is empty now, and a running api-health takes that for a fault and keeps its last API; restart \
@@ -96,7 +96,7 @@ pub(super) fn check(
     let row = RawRow { location: location.into(), fields: fields.clone() };
     match rules.check(&row) {
         Ok(config) if issues.is_empty() => {
-            unset.tell();
+            unset.report();
             if let Some(remark) = config.schedule.remark() {
                 note(&format!("note: the schedule {remark}"));
             }
