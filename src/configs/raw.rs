@@ -15,6 +15,18 @@ pub struct RawRow {
     pub fields: Map<String, Value>,
 }
 
+impl RawRow {
+    /// What it says is its key, if that is a text.
+    pub fn api_id(&self) -> Option<&str> {
+        api_id_of(&self.fields)
+    }
+}
+
+/// The key among these fields, if it is a text.
+pub fn api_id_of(fields: &Map<String, Value>) -> Option<&str> {
+    fields.get(API_ID.name)?.as_str()
+}
+
 /// One change of one row, with the row as it was read when the change was planned.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RowChange {
@@ -63,7 +75,7 @@ impl RowChange {
 
     /// The key, if it is a text.
     pub fn api_id(&self) -> Option<&str> {
-        self.wanted().or(self.expected())?.get(API_ID.name)?.as_str()
+        api_id_of(self.wanted().or(self.expected())?)
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
 use api_health_core::{ApiConfig, ConfigIssue, Schedule, Timestamp};
-use serde_json::Value;
 
 use super::checker::Checker;
 use super::cron_text::in_words;
@@ -62,7 +61,7 @@ impl RowRules {
         schedules: &mut ScheduleCache,
         now: Timestamp,
     ) -> Result<ApiConfig, RefusedRow> {
-        let place = place(&row.location, api_id_of(row));
+        let place = place(&row.location, row.api_id());
         let context = Context { secrets, schedules, now, folder: Path::new("") };
         let mut reader = RowReader { row, place, context, issues: Vec::new(), more: 0 };
         let d = &self.defaults;
@@ -181,10 +180,6 @@ impl RowReader<'_> {
         let cron = schedules.cron(expression, zone.as_ref().unwrap_or(&defaults.timezone), self.context.now);
         cron.map_err(|fault| self.push(fields::SCHEDULE.name, in_words(fault, expression, &fields::SCHEDULE))).ok()
     }
-}
-
-pub(super) fn api_id_of(row: &RawRow) -> Option<&str> {
-    row.fields.get(fields::API_ID.name).and_then(Value::as_str)
 }
 
 /// Where a row stands, with its id if it says one.

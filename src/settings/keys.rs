@@ -53,7 +53,7 @@ table! { KEYS
     HEARTBEAT: Duration = seconds("store.heartbeat_seconds", 0, 86_400)
         .means("How often one record is written that says how everything stands; 0 writes none.", "60")
         .default("60");
-    APIS_FILE: Vec<PathBuf> = Field::new("apis.file", OF_PATHS, parsers::paths, parsers::show_paths)
+    APIS_FILE: Vec<PathBuf> = Field::new("apis.file", OF_PATHS, parsers::paths, |paths| parsers::show_paths(paths))
         .means("TOML files of [[api]] tables, watched beside the store's table.", "[\"apis.toml\", \"apis.d\"]");
     APIS_FROM_STORE: bool = flag("apis.from_store")
         .means("Whether the store's table of API configs is read; false needs apis.file.", "false")

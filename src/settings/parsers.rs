@@ -52,8 +52,8 @@ pub(super) fn paths(value: &Value, about: &About, context: &mut Context<'_>) -> 
     list.iter().map(|path| Ok(context.folder.join(parse_text(path, about)?))).collect()
 }
 
-pub(super) fn show_paths(paths: &Vec<PathBuf>) -> Value {
-    match &paths[..] {
+pub(super) fn show_paths(paths: &[PathBuf]) -> Value {
+    match paths {
         [] => Value::Null,
         [one] => json!(one.display().to_string()),
         more => more.iter().map(|path| path.display().to_string()).collect(),

@@ -80,7 +80,7 @@ impl Workers {
             left = owed(app, channel).await?;
         }
         if left > 0 {
-            self.tell_silent(app).await?;
+            self.note_silent(app).await?;
             let owed = text::count(left, "alert");
             let channel = text::line(channel);
             return Err(AppError::Unavailable(format!(
@@ -94,7 +94,7 @@ impl Workers {
     ///
     /// # Errors
     /// The table does not answer.
-    pub(super) async fn tell_silent(&self, app: &App) -> Result<(), AppError> {
+    pub(super) async fn note_silent(&self, app: &App) -> Result<(), AppError> {
         let now = Sight::read(&*self.leases).await?;
         let waited = self.since.elapsed();
         let is_silent = |known: &&WorkerRecord| {

@@ -127,7 +127,7 @@ async fn try_them(
             return Ok(());
         }
     }
-    owner.tell_silent(app).await
+    owner.note_silent(app).await
 }
 
 /// The records of those of which nothing has come yet; all records, where those are many.

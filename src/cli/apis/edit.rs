@@ -49,7 +49,7 @@ async fn store(
     table.put(fields).await?;
     out.print(&format!("changed {api_id} in {}\n{}", table.name(), write::promise(&config)))?;
     changed::announce(app, std::iter::once(api_id)).await;
-    write::tell_if_shadowed(app, api_id);
+    write::note_if_shadowed(app, api_id);
     Ok(Exit::Ok)
 }
 
