@@ -5,6 +5,7 @@
 //! live on the thread that made them, and a client shared by two arbiters stalls with either of them. The SDK's retries
 //! are off because its retry quota is one for the whole process; the keeper and the alerter retry by their own rules.
 
+pub(crate) mod causes;
 mod configured;
 mod metadata;
 

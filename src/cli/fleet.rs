@@ -1,7 +1,7 @@
 //! `fleet`: which workers share the tables, who owns what, and what is asked of them. It reads their records alone.
 
+pub(super) mod notices;
 mod render;
-pub(super) mod say;
 pub(super) mod sight;
 
 use super::args::FleetArgs;

@@ -12,8 +12,8 @@ use aws_smithy_types::error::operation::BuildError;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
+use super::format;
 use super::message::{Message, SCHEMA};
-use super::words;
 use crate::aws;
 
 mod failure;
@@ -133,7 +133,7 @@ fn fifo_id(id: &str) -> String {
     if (1..=FIFO_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) {
         return id.to_owned();
     }
-    words::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes()).as_ref())
+    format::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes()).as_ref())
 }
 
 #[cfg(test)]

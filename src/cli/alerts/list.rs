@@ -52,7 +52,7 @@ pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, App
             "note: `api-health run` tries, and stores what came of it within {seconds} s; to try now: api-health alerts retry"
         ));
     }
-    stored::tell_unreadable(&unreadable);
+    stored::report_unreadable(&unreadable);
     Ok(Exit::Ok)
 }
 

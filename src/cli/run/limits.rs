@@ -10,7 +10,7 @@ use crate::cli::text;
 /// Descriptors for everything but probes: the store, sockets, channels.
 const OTHER_FILES: u64 = 128;
 
-/// Threads for work that blocks, such as looking names up: tokio starts so many if it must. And for everything else.
+/// Threads for work that blocks, such as looking names up: tokio starts up to this many. And for everything else.
 const BLOCKING_THREADS: u64 = 512;
 const OTHER_THREADS: u64 = 64;
 
@@ -35,7 +35,7 @@ pub(super) fn raise_open_files_limit() {
     }
 }
 
-/// Says which limits are too low for so many APIs and probes.
+/// Says which limits are too low for this number of APIs and probes.
 pub(super) fn say_what_is_too_low(apis: usize, max_in_flight: usize) {
     for words in too_low(&Limits::of_this_process(), apis as u64, max_in_flight as u64) {
         tracing::warn!("{words}");

@@ -73,7 +73,7 @@ fn named(count: u64, ids: &[ApiId]) -> String {
     format!(" ({}{more})", named.join(", "))
 }
 
-/// That no heartbeat comes any more, if that is so. It says nothing where they are switched off since.
+/// A warning where heartbeats have stopped coming; none where they were switched off since.
 pub(super) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<String> {
     let period = beat.period.filter(|_| beat.is_overdue(now))?;
     Some(format!(

@@ -1,6 +1,5 @@
 //! Why a publish failed, sorted by who must act, in short plain words.
 
-use std::error::Error;
 use std::io;
 
 use api_health_actors::ports::NotifyError;
@@ -11,6 +10,7 @@ use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
 
 use super::Topic;
+use crate::aws::causes::find;
 
 /// The most characters of SNS's own words that are passed on.
 const DETAIL_CHARS_MAX: usize = 200;
@@ -150,21 +150,6 @@ fn undispatched(error: &SdkError<PublishError, HttpResponse>, topic: &Topic) -> 
         _ => "",
     };
     retryable(format!("SNS in {region} could not be reached{why}"))
-}
-
-/// The first error of type `E` among `error` and its sources. `io::Error` and the SDK's own wrappers keep what caused
-/// them as a source, so this needs no knowledge of their nesting.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    // The chain is the SDK's, a handful deep; the bound is for a cycle that should not be there.
-    for _ in 0..16 {
-        let error = next?;
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }
 
 fn retryable(reason: String) -> NotifyError {
