@@ -39,7 +39,10 @@ const OR_ELSE: &str = ", and give it the daemon's group; or write ${env:NAME} or
 /// Every check of files that fits the settings, on a thread of its own, since a disk may hang.
 pub(super) async fn examine(loaded: LoadedSettings, env_file: Option<PathBuf>) -> Vec<Finding> {
     let work = move || all(&loaded, env_file.as_deref().unwrap_or(Path::new(ENV_FILE)));
-    tokio::task::spawn_blocking(work).await.unwrap_or_default()
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        let what = format!("files could not be looked at: {error}");
+        Check::SettingsFile.fault(what, "report this as a fault of api-health").into()
+    })
 }
 
 fn all(loaded: &LoadedSettings, env_file: &Path) -> Vec<Finding> {
