@@ -99,8 +99,9 @@ pub(super) fn help() -> String {
 Checks, as far as the settings need them (with SQLite and a webhook, none of AWS):
 {}
 It leaves nothing behind: a file of 16 KiB is made and removed, writes and a message are made so that
-AWS refuses them, and a database is opened to be read. Each check ends within 15 s (test messages within 40 s), and all of
-them run but those that need one that found a fault. A line begins with ok, !! (a warning: it works), xx (a fault) or -- (not
+AWS refuses them, and a database is opened to be read. Region and credentials are looked for first,
+for 25 s at most. Then each check ends within 15 s (test messages within 40 s), and all of them run
+but those that need one that found a fault. A line begins with ok, !! (a warning: it works), xx (a fault) or -- (not
 checked, because of another fault); what to do stands below it, after ->.
 
 To look as the daemon does, be its user, and have its environment:

@@ -1,9 +1,9 @@
 //! `doctor`: everything that the daemon needs, looked at as its user, each finding with what to do about it.
 //!
 //! It keeps nothing: a file beside the SQLite database is made and removed, the database is opened to be read, two writes to
-//! the table of states are made so that DynamoDB must refuse them, and one message to the topic so that SNS must. All checks
-//! run side by side, each within [`CHECK_TIMEOUT`], but those that need one which found a fault (`causes`); `cli::checks` lists
-//! them.
+//! the table of states are made so that DynamoDB must refuse them, and one message to the topic so that SNS must. Region
+//! and credentials come first. Then all checks run side by side, each within [`CHECK_TIMEOUT`], but those that need one which
+//! found a fault (`causes`); `cli::checks` lists them.
 
 mod causes;
 #[cfg(feature = "aws")]
