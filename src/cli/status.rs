@@ -1,6 +1,6 @@
 //! `status`: what is up, what is down, and since when. It only reads, and works while `run` does.
 
-mod beat;
+pub(super) mod beat;
 mod render;
 
 use std::collections::{BTreeMap, HashMap};
@@ -95,7 +95,7 @@ impl Row {
 /// # Errors
 /// A store that is not there or not available.
 pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
-    let (LoadedStates { states, unreadable }, beats) = load(app).await?;
+    let (LoadedStates { states, unreadable, .. }, beats) = load(app).await?;
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
     let owed = states.iter().map(|state| owed_by(app, state)).sum();
@@ -130,7 +130,7 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
         out.print(&render::text_of(&seen, &rows, &counts, out))?;
         let heard = beats.iter().filter(|_| seen.are_beats_on());
         for overdue in heard.filter_map(|beat| beat::overdue_words(beat, now)) {
-            note(&format!("note: {overdue}"));
+            note(&format!("note: {overdue}; what stands above is from before"));
         }
         if let Some(silence) = silent {
             note(&format!("note: nothing was probed for {}; is `api-health run` running?", text::span(silence)));

@@ -95,9 +95,9 @@ impl SnsSettings {
         self.topic_arn.ends_with(".fifo")
     }
 
-    /// The region that the topic is in.
+    /// The region that the topic is in; the whole text where that is no ARN.
     pub fn region(&self) -> &str {
-        self.topic_arn.split(':').nth(3).unwrap_or_default()
+        self.topic_arn.split(':').nth(3).unwrap_or(&self.topic_arn)
     }
 }
 

@@ -40,7 +40,7 @@ struct Wanted {
 /// # Errors
 /// A store or a channel that is not there, and an id of which nothing is owed.
 pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Out) -> Result<Exit, AppError> {
-    let LoadedStates { states, unreadable } = stored::load_states(app).await?;
+    let LoadedStates { states, unreadable, .. } = stored::load_states(app).await?;
     check_ids(app, alert_ids, &states)?;
     let mut wanted = wanted(app, alert_ids, &states);
     if !wanted.is_empty() {

@@ -20,12 +20,17 @@ pub(crate) fn table_name(table: &str) -> String {
 }
 
 /// Whether a write was refused because its condition does not hold, and nothing was written.
-pub(crate) fn is_condition_refused<T, E>(answer: &Result<T, SdkError<E, HttpResponse>>) -> bool
-where
-    E: ProvideErrorMetadata,
-{
-    let error = answer.as_ref().err().and_then(SdkError::as_service_error);
-    error.and_then(ProvideErrorMetadata::code) == Some("ConditionalCheckFailedException")
+pub(crate) fn is_condition_refused<T, E: ProvideErrorMetadata>(answer: &Result<T, SdkError<E, HttpResponse>>) -> bool {
+    code_of(answer) == Some("ConditionalCheckFailedException")
+}
+
+/// Whether a call is not allowed.
+pub(crate) fn is_denied<T, E: ProvideErrorMetadata>(answer: &Result<T, SdkError<E, HttpResponse>>) -> bool {
+    code_of(answer) == Some("AccessDeniedException")
+}
+
+fn code_of<T, E: ProvideErrorMetadata>(answer: &Result<T, SdkError<E, HttpResponse>>) -> Option<&str> {
+    answer.as_ref().err().and_then(SdkError::as_service_error).and_then(ProvideErrorMetadata::code)
 }
 
 /// One call, for the words of its error.

@@ -73,12 +73,13 @@ impl DynamoStateStore {
         self.get("api-health").await?;
         let mut loaded = LoadedStates::default();
         scan::every_item(&self.client, &self.table, scan::ScanOptions::ALL, |item| {
-            if quarantine::is_quarantined(&item) || is_no_state(&item) {
-                return;
-            }
-            match read_item(item) {
-                Ok(state) => loaded.states.push(state),
-                Err(unreadable) => loaded.unreadable.push(unreadable),
+            if quarantine::is_quarantined(&item) {
+                loaded.quarantined += 1;
+            } else if !is_no_state(&item) {
+                match read_item(item) {
+                    Ok(state) => loaded.states.push(state),
+                    Err(unreadable) => loaded.unreadable.push(unreadable),
+                }
             }
         })
         .await?;
