@@ -73,13 +73,8 @@ fn named(count: u64, ids: &[ApiId]) -> String {
     format!(" ({}{more})", named.join(", "))
 }
 
-<<<<<<< HEAD
 /// A warning where heartbeats have stopped coming; none where they were switched off since.
-pub(super) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<String> {
-=======
-/// That no heartbeat comes any more, if that is so. It says nothing where they are switched off since.
 pub(in crate::cli) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<String> {
->>>>>>> w-d
     let period = beat.period.filter(|_| beat.is_overdue(now))?;
     Some(format!(
         "the last heartbeat is {} old, and one should come every {}: `api-health run` does not run on {}, or cannot write to \

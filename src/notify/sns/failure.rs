@@ -1,5 +1,6 @@
 //! Why a publish failed, sorted by who must act, in short plain words.
 
+use std::error::Error;
 use std::io;
 
 use api_health_actors::ports::NotifyError;
@@ -8,12 +9,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 
-<<<<<<< HEAD
-use super::Topic;
 use crate::aws::causes::find;
-=======
 use crate::settings::SnsSettings;
->>>>>>> w-d
 
 /// The most characters of SNS's own words that are passed on.
 const DETAIL_CHARS_MAX: usize = 200;
