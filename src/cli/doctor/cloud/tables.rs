@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use api_health_actors::ports::StoreError;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
@@ -115,22 +116,17 @@ impl<'a> Table<'a> {
             Check::ConfigsTable => ("DDB_CONFIG_TABLE", "configs_table_name"),
             _ => ("DDB_STATE_TABLE", "states_table_name"),
         };
-        match fault {
-            Fault::Wait { place, what } => {
-                let todo = "see the endpoint above and the state of AWS, and look again";
-                self.check.fault(format!("{place} {what}"), todo)
+        let (what, todo) = match StoreError::from(fault) {
+            StoreError::Misconfigured { what, .. } if what.contains(" does not exist in region ") => {
+                let printed = format!("set {variable} to what `terraform output -raw {output}` prints");
+                (what, format!("{printed}, and AWS_REGION to its region, in /etc/api-health/env"))
             }
-            Fault::Person { place, what, .. } if what.starts_with("does not exist") => self.check.fault(
-                format!("{place} {what}"),
-                format!(
-                    "set {variable} to what `terraform output -raw {output}` prints, and AWS_REGION to its region, in \
-                     /etc/api-health/env"
-                ),
-            ),
-            Fault::Person { place, what, remedy } => {
-                self.check.fault(format!("{place} {what}"), format!("write {remedy}"))
+            StoreError::Misconfigured { what, remedy } => (what, remedy),
+            StoreError::Unavailable(what) => {
+                (what, "see the endpoint above and the state of AWS, and look again".into())
             }
-        }
+        };
+        self.check.fault(what, todo)
     }
 }
 
