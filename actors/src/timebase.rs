@@ -1,4 +1,4 @@
-//! The present on both clocks, for schedules; and the tokio instant of a due time, for waiting.
+//! The time on both clocks: the wall clock, and the uptime of the process.
 
 use std::sync::Arc;
 
@@ -21,12 +21,12 @@ impl TimeBase {
         Self { clock, started: Instant::now() }
     }
 
-    /// The present on both clocks.
+    /// Now, on both clocks.
     pub fn moment(&self) -> Moment {
         Moment { wall: self.clock.now(), uptime: self.started.elapsed() }
     }
 
-    /// The present on the wall clock.
+    /// Now, on the wall clock.
     pub fn wall(&self) -> Timestamp {
         self.clock.now()
     }

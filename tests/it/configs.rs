@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health::configs::defaults::{ApiDefaults, DefaultSchedule};
+use api_health::configs::fields::FIELDS;
 use api_health::configs::file;
 use api_health::configs::raw::{RawRow, RowChange, RowTable};
 use api_health::configs::secrets::SecretSource;
@@ -199,7 +200,7 @@ proptest! {
     fn any_row_at_all_is_read_or_refused_with_reasons(
         fields in prop::collection::btree_map(
             prop_oneof![
-                prop::sample::select(api_health::configs::fields::FIELDS.map(|f| f.name).to_vec()).prop_map(str::to_owned),
+                prop::sample::select(FIELDS).prop_map(|field| field.name.to_owned()),
                 "\\PC{0,10}",
             ],
             any_json(),
@@ -342,7 +343,7 @@ fn of_a_file_that_became_shorter_the_last_row_may_be_cut_until_nobody_has_writte
     let clock = Arc::new(Ahead(AtomicI64::new(0)));
     let rules = RowRules::new(ApiDefaults::default(), Arc::clone(&clock) as Arc<dyn Clock>);
     let source = FileSource::of(vec![first.clone(), second.clone()], Arc::new(rules));
-    let cut = || run(source.load()).unwrap().cut.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let cut = || run(source.load()).unwrap().partial_rows.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(cut(), [""; 0]);
     std::fs::write(&second, row("c", "expected_status = 405\n")).unwrap();
     assert_eq!(cut(), [""; 0], "it was edited");

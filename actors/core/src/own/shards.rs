@@ -16,7 +16,7 @@ pub struct Shard(u16);
 pub type ShardSet = BTreeSet<Shard>;
 
 impl Shard {
-    /// The shard in which what the monitor tells of the fleet and of the store lies.
+    /// Its owner is the leader: it watches the store and the fleet, and reads the configs for all.
     pub const LEADER: Self = Self(0);
 
     /// The shard of that number.
@@ -39,13 +39,13 @@ impl Shard {
         (0..shards).map(Self)
     }
 
-    /// The shard of `api_id`, out of `shards` (0 is read as 1). The prober of an API lies where that API lies, and what else
-    /// the monitor watches about itself in the first shard.
+    /// The shard of `api_id`, out of `shards` (0 is read as 1). The self monitoring of a prober is in the shard of its API, and all
+    /// other self monitoring in the first shard.
     ///
     /// It is taken from the middle of [`ApiId::stable_hash`]: threads are chosen by the low bits and slots by the high ones, and
     /// the APIs of one shard should spread over all of those.
     pub fn of(api_id: &ApiId, shards: u16) -> Self {
-        if let Some(probed) = api_id.probed() {
+        if let Some(probed) = api_id.monitored_api() {
             return Self::of(&probed, shards);
         }
         if api_id.is_self_monitoring() {
