@@ -104,7 +104,7 @@ impl Prober {
     /// A prober that has not begun.
     pub fn new(api: Arc<ApiConfig>, shared: Arc<Shared>, init: ProberInit) -> Self {
         let armed_at = shared.time.moment();
-        let missed = init.liveness.missed_so_far();
+        let missed = init.liveness.with(|resume| resume.missed);
         Self {
             api,
             ask: None,
@@ -186,7 +186,10 @@ impl Prober {
             (None, _) => self.intended_start(now),
             _ => now,
         };
-        self.liveness.begins(self.scheduled_for);
+        self.liveness.with(|resume| {
+            resume.counted_until = self.scheduled_for;
+            resume.is_acknowledged = false;
+        });
         // It may wait for its turn for as long as it may take.
         self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.shared.stats.probe_began(lateness);
@@ -244,7 +247,10 @@ impl Prober {
         self.inconclusive = outcome.verdict == Verdict::Inconclusive;
         self.count_missed();
         let now = self.shared.time.moment();
-        self.liveness.probed(now);
+        self.liveness.with(|resume| {
+            resume.counted_until = now;
+            resume.probed_at = Some(now.uptime);
+        });
         self.liveness.expect_by(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
         if !self.is_once() && !self.stopping {
@@ -258,7 +264,7 @@ impl Prober {
         let missed = self.api.schedule.missed(self.slot(), self.scheduled_for, self.shared.time.moment());
         if missed > 0 {
             self.missed += missed;
-            self.liveness.missed(missed);
+            self.liveness.with(|resume| resume.missed = resume.missed.saturating_add(missed));
             self.shared.stats.ticks_missed(missed);
             let api_id = &self.api.api_id;
             if self.late {
@@ -286,13 +292,13 @@ impl Prober {
         let completed = ProbeCompleted {
             completed: Completed { api, outcome, missed_ticks, next_tick_in },
             // While the first round lasts somebody waits for each outcome.
-            urgent: !(was_steady && self.steady) || self.liveness.is_in_round(),
+            urgent: !(was_steady && self.steady) || self.liveness.with(|resume| resume.ticket.is_some()),
         };
         ctx.spawn(self.shared.batcher.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.handovers -= 1;
             match reply {
                 Ok(recheck) => {
-                    prober.liveness.reported(missed_ticks);
+                    prober.liveness.with(|resume| resume.missed = resume.missed.saturating_sub(missed_ticks));
                     // A single round does not wait for our own network to come back.
                     prober.on_outcome_acknowledged(if settled { None } else { recheck }, ctx);
                 }
@@ -317,10 +323,11 @@ impl Prober {
             }
             Some(_) => {}
             None => {
-                self.liveness.end_round_turn();
-                if !self.probing && self.handovers == 0 {
-                    self.liveness.acknowledged();
-                }
+                let is_acknowledged = !self.probing && self.handovers == 0;
+                self.liveness.with(|resume| {
+                    resume.ticket = None;
+                    resume.is_acknowledged |= is_acknowledged;
+                });
                 if self.is_once() && !self.probing {
                     self.stopping = true;
                 }
@@ -375,7 +382,7 @@ impl Handler<Reconfigure> for Prober {
         self.ask = None;
         if !same_schedule && !self.stopping && !self.is_once() {
             self.scheduled_for = self.shared.time.moment();
-            self.liveness.counted_until(self.scheduled_for);
+            self.liveness.with(|resume| resume.counted_until = self.scheduled_for);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
                 self.arm_by_schedule(ctx);
@@ -410,7 +417,7 @@ impl Handler<Stop> for Prober {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         self.stopping = true;
-        self.liveness.end_round_turn();
+        self.liveness.with(|resume| resume.ticket = None);
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }

@@ -50,15 +50,15 @@ use crate::threads::Thread;
 use crate::timebase::TimeBase;
 use crate::world::World;
 use chain::Chain;
-use configs::{Configs, REVISION_EVERY};
+use configs::Configs;
 use ownership::Ownership;
 use probers::Probers;
-use watchdog::{SCAN_EVERY, Watchdog};
+use watchdog::{LOOK_EVERY, Watchdog};
 
 pub use crate::world::LeaseParts;
 pub use configs::LoadReport;
 pub use progress::{AskProgress, Asker, Progress, SILENT_AFTER};
-pub use shards::{Joined, Leave};
+pub use shards::Leave;
 pub use source::LOAD_TIMEOUT;
 
 /// Messages in the supervisor's mailbox: signals from outside. Notices of deaths do not count against it.
@@ -120,8 +120,9 @@ pub struct Supervisor {
     pub(crate) probers: Probers,
     watchdog: Watchdog,
     ownership: Ownership,
-    /// Those who wait for the last prober's end.
-    stopping: Option<Vec<oneshot::Sender<()>>>,
+    stopping: bool,
+    /// Who waits for the last prober's end.
+    stopped: Option<oneshot::Sender<()>>,
     fatal: mpsc::UnboundedSender<Fatal>,
     escalated: bool,
     /// The next life of any child: no number is used twice.
@@ -145,7 +146,8 @@ impl Supervisor {
             probers: Probers::default(),
             watchdog: Watchdog::new(time.moment().uptime),
             threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.arbiters.max(1)).collect(),
-            stopping: None,
+            stopping: false,
+            stopped: None,
             fatal,
             escalated: false,
             next_life: 0,
@@ -159,6 +161,12 @@ impl Supervisor {
     /// The way to the keeper for those who stand outside.
     pub fn keeper(&self) -> Handle<Addr<StateKeeper>> {
         self.chain.keeper_is.handle()
+    }
+
+    /// Whether it is known what this process owns at first, and its records are read or on their way; or why it does nothing,
+    /// where it wants all and another one lives.
+    pub fn joined(&self) -> watch::Receiver<Option<Result<(), String>>> {
+        self.ownership.joined.subscribe()
     }
 
     /// How many probers run, as it changes.
@@ -222,18 +230,14 @@ impl Supervisor {
         self.finish_stop_if_idle();
         self.chain.escalated();
         self.configs.forget_waiters();
-        self.ownership.joining.clear(); // nor does anybody learn any more what is owned
+        self.ownership.join(Ok(())); // nobody learns any more what is owned
         // Nobody listens any more once the process is ending.
         let _ = self.fatal.send(Fatal { child: who, reason });
     }
 
     fn finish_stop_if_idle(&mut self) {
-        if self.probers.running().next().is_none()
-            && let Some(waiters) = &mut self.stopping
-        {
-            for waiter in waiters.drain(..) {
-                let _ = waiter.send(());
-            }
+        if self.stopped.is_some() && self.probers.running().next().is_none() {
+            self.stopped = None; // so that the wait is over
         }
     }
 
@@ -266,9 +270,11 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.start_leases(ctx);
         self.start_chain(None, ctx);
-        ctx.run_interval(REVISION_EVERY, Self::look_at_fleet);
-        ctx.run_interval(REVISION_EVERY, Self::on_tick);
-        ctx.run_interval(SCAN_EVERY, Self::scan);
+        ctx.run_interval(LOOK_EVERY, |supervisor, ctx| {
+            supervisor.look_at_fleet(ctx);
+            supervisor.look_at_sources(ctx);
+            supervisor.look_at_children(ctx);
+        });
     }
 }
 
@@ -323,7 +329,7 @@ impl Handler<StopProbing> for Supervisor {
 
     fn handle(&mut self, StopProbing { within }: StopProbing, ctx: &mut Self::Context) -> Self::Result {
         let (waiter, done) = oneshot::channel();
-        self.stopping.get_or_insert_default().push(waiter);
+        (self.stopping, self.stopped) = (true, Some(waiter));
         for (_, running) in self.probers.running() {
             self.send(&running.child.addr, Stop, ctx);
         }

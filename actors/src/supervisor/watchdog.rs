@@ -19,8 +19,8 @@ use crate::child::ExitReason;
 use crate::state_keeper::LoadIs;
 use crate::stats::Figures;
 
-/// How often the supervisor looks.
-pub(super) const SCAN_EVERY: Duration = Duration::from_secs(1);
+/// How often the supervisor looks at the fleet, at the sources, where it is cheap to tell that they changed, and at its children.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A look that is later than this says more about the machine than about anybody on it.
 const LATE_AFTER: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ impl Watchdog {
     /// Whether anybody may be judged now.
     pub(super) fn look(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(std::mem::replace(&mut self.looked_at, now));
-        if since > SCAN_EVERY + LATE_AFTER {
+        if since > LOOK_EVERY + LATE_AFTER {
             self.judges_from = now.saturating_add(GRACE);
         }
         now >= self.judges_from
@@ -84,14 +84,13 @@ impl Watchdog {
 }
 
 impl Supervisor {
-    pub(super) fn scan(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn look_at_children(&mut self, ctx: &mut Context<Self>) {
         let now = self.uptime();
         let may_judge = self.watchdog.look(now);
-        self.probers.forgive(now, self.options.restart.period);
         if !self.options.once {
             self.look_at_the_load(may_judge, now, ctx);
         }
-        if !may_judge || self.stopping.is_some() || self.escalated {
+        if !may_judge || self.stopping || self.escalated {
             return;
         }
         self.look_at_threads(now, ctx);
