@@ -186,10 +186,7 @@ impl Prober {
             (None, _) => self.intended_start(now),
             _ => now,
         };
-        self.liveness.with(|resume| {
-            resume.counted_until = self.scheduled_for;
-            resume.is_acknowledged = false;
-        });
+        self.liveness.with(|resume| (resume.counted_until, resume.is_acknowledged) = (self.scheduled_for, false));
         // It may wait for its turn for as long as it may take.
         self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.shared.stats.probe_began(lateness);
@@ -247,10 +244,7 @@ impl Prober {
         self.inconclusive = outcome.verdict == Verdict::Inconclusive;
         self.count_missed();
         let now = self.shared.time.moment();
-        self.liveness.with(|resume| {
-            resume.counted_until = now;
-            resume.probed_at = Some(now.uptime);
-        });
+        self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.uptime)));
         self.liveness.expect_by(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
         if !self.is_once() && !self.stopping {

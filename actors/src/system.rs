@@ -45,8 +45,9 @@ pub fn start(world: World, options: &Options) -> Running {
     let (fatal, deaths) = mpsc::unbounded_channel();
     let died = fatal.clone();
     let supervisor = Supervisor::new(world, options.clone(), Arc::clone(&stats), Arc::clone(&round), fatal);
-    let (keeper, probers, unreadable) = (supervisor.keeper(), supervisor.count(), supervisor.unreadable());
-    let joined = supervisor.joined();
+    let keeper = supervisor.chain.keeper_is.handle();
+    let (probers, unreadable) = (supervisor.probers.count.subscribe(), supervisor.configs.unreadable.subscribe());
+    let joined = supervisor.ownership.joined.subscribe();
     // Nobody listens any more once the process is ending.
     let ended = move |reason| drop(died.send(Fatal { child: "supervisor", reason }));
     let supervisor = child::start(&Thread::current(), 0, MAILBOX_CAPACITY, move || supervisor, ended);

@@ -57,7 +57,7 @@ pub(crate) struct Chain {
     pub(crate) alerter: Option<Child<Alerter>>,
     pub(crate) keeper: Option<Child<StateKeeper>>,
     /// The keeper's address, for other components; none while the keeper is loading from the store.
-    pub(super) keeper_is: AddrPublisher<Addr<StateKeeper>>,
+    pub(crate) keeper_is: AddrPublisher<Addr<StateKeeper>>,
     /// One for each thread of probers.
     pub(crate) batchers: Vec<Batcher>,
     /// Of alerter and keeper together.
@@ -158,9 +158,9 @@ impl Supervisor {
     pub(super) fn on_chain_up(&mut self, ctx: &mut Context<Self>) {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.escalated) else { return };
         self.chain.keeper_is.set(Some(keeper.addr.clone()));
-        self.configs.keeper_is_new();
+        self.configs.on_new_keeper();
         self.reconcile(ctx);
-        self.tell_of_those_given_up(ctx);
+        self.report_given_up(ctx);
         for index in 0..self.chain.batchers.len() {
             self.start_batcher(index, ctx);
         }
@@ -183,7 +183,10 @@ impl Supervisor {
         let was_up = self.chain.is_up();
         match who {
             ChildId::Alerter => self.chain.alerter = None,
-            _ => self.chain.keeper = None,
+            _ => {
+                self.chain.keeper = None;
+                self.chain.keeper_is.set(None);
+            }
         }
         let Some(after) = self.restarts_after(who, reason) else { return };
         self.chain.keeper_is.set(None);

@@ -48,7 +48,7 @@ pub struct LoadReport {
 }
 
 /// The sources, and what is under way with them.
-pub(super) struct Configs {
+pub(crate) struct Configs {
     sources: Vec<Source>,
     /// A reading is under way.
     is_reading: bool,
@@ -67,7 +67,7 @@ pub(super) struct Configs {
     /// Those who asked for a reload, each with the number of the reading that it takes: one that begins after they asked.
     waiting: Vec<(u64, oneshot::Sender<LoadReport>)>,
     /// The sources that could not be read the last time, and why, for whoever shows it.
-    pub(super) unreadable: watch::Sender<Vec<String>>,
+    pub(crate) unreadable: watch::Sender<Vec<String>>,
     /// Up to which revision the rows are known that all workers share.
     known_revision: u64,
 }
@@ -101,13 +101,13 @@ impl Configs {
     }
 
     /// A keeper that was read from the store does not know what is watched, nor what it was told last.
-    pub(super) fn keeper_is_new(&mut self) {
+    pub(super) fn on_new_keeper(&mut self) {
         self.is_known = false;
         self.closed_unconfigured = false;
     }
 
     /// Other APIs are owned: their states without a row are looked for.
-    pub(super) fn owned_anew(&mut self) {
+    pub(super) fn on_new_shards(&mut self) {
         self.closed_unconfigured = false;
     }
 
@@ -117,7 +117,7 @@ impl Configs {
     }
 
     /// Says once which ids more than one source has.
-    fn warn_of(&mut self, duplicates: Vec<ApiId>) {
+    fn warn_of_duplicates(&mut self, duplicates: Vec<ApiId>) {
         let duplicates: HashSet<ApiId> = duplicates.into_iter().collect();
         for api_id in duplicates.difference(&self.duplicates) {
             let has_it = self.sources.iter().filter(|source| source.roster().contains_key(api_id));
@@ -151,7 +151,8 @@ impl Supervisor {
         ctx.spawn(readings.into_actor(self).map(move |readings, supervisor, ctx| {
             let (now, configs) = (supervisor.uptime(), &mut supervisor.configs);
             configs.is_reading = false;
-            let is_changed = || configs.sources.iter().zip(&readings).any(|(source, read)| source.is_changed_by(read, now));
+            let is_changed =
+                || configs.sources.iter().zip(&readings).any(|(source, read)| source.is_changed_by(read, now));
             if mode == ReadMode::Again && is_changed() {
                 // It may be a reading of yesterday: a row that it misses would be stopped, and its incident closed.
                 configs.read_again = true;
@@ -159,7 +160,7 @@ impl Supervisor {
                 if is_of_all {
                     (configs.read, configs.known_revision) = (number, revision.map_or(0, |all| all.revision));
                 }
-                supervisor.loaded(readings, ctx);
+                supervisor.on_read(readings, ctx);
             }
             supervisor.read_again_if_asked(ctx);
         }));
@@ -171,17 +172,17 @@ impl Supervisor {
         }
     }
 
-    fn loaded(&mut self, readings: Vec<ReadResult>, ctx: &mut Context<Self>) {
+    fn on_read(&mut self, readings: Vec<ReadResult>, ctx: &mut Context<Self>) {
         if readings.iter().all(ReadResult::is_unchanged) {
             return self.answer_waiters();
         }
-        let before = self.tells_others().then(|| self.configs.rows().0);
+        let before = self.announces_changes().then(|| self.configs.rows().0);
         let now = self.uptime();
         for (source, reading) in self.configs.sources.iter_mut().zip(readings) {
             source.accept(reading, now);
         }
         if let Some(before) = before {
-            self.say_what_changed(&before);
+            self.announce_changes(&before);
         }
         let unreadable = self.configs.sources.iter().filter_map(|source| source.unreadable.clone()).collect();
         self.configs.unreadable.send_replace(unreadable);
@@ -207,7 +208,7 @@ impl Supervisor {
 
     fn follow_rows(&mut self, ctx: &mut Context<Self>) {
         let (mut rows, duplicates) = self.configs.rows();
-        self.configs.warn_of(duplicates);
+        self.configs.warn_of_duplicates(duplicates);
         let slots = &mut self.probers.slots;
         rows.retain(|api_id, _| slots.contains_key(api_id) || self.ownership.is_ready(shard(api_id)));
         let mut diff = roster::plan(slots.values().map(|slot| &slot.api), rows);
@@ -293,12 +294,12 @@ impl Supervisor {
     }
 
     /// Whether this is the leader, and there are others to be told what it finds changed.
-    fn tells_others(&self) -> bool {
+    fn announces_changes(&self) -> bool {
         let is_leader = self.configs.read > 1 && self.ownership.is_ready(Shard::LEADER);
         is_leader && self.ownership.fleet().is_some_and(|fleet| fleet.others.values().any(WorkerRecord::is_live))
     }
 
-    fn say_what_changed(&self, before: &Roster) {
+    fn announce_changes(&self, before: &Roster) {
         let Some(handle) = self.ownership.handle.as_ref() else { return };
         let (now, _) = self.configs.rows();
         let ids = before.keys().chain(now.keys()).filter(|id| before.get(*id) != now.get(*id));

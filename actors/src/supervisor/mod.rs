@@ -4,20 +4,20 @@
 //! Every child, of whatever kind, is started by [`Supervisor::start_child`], and its end comes back as one [`ChildExited`]. What
 //! follows is by [`RestartPolicy`](api_health_core::restart::RestartPolicy) for all of them:
 //!
-//! | child | mailbox | its death costs | past the intensity |
+//! | child | mailbox | its death also restarts | past the intensity |
 //! |---|---|---|---|
-//! | alerter | 256 | the keeper a restart, with all that it knows | the process ends |
-//! | keeper | 1,024 | the alerter a restart, so that attempts are cut | the process ends |
-//! | outcome batcher, one for each thread of probers | 1,024 | nobody a restart | the process ends |
-//! | prober, one for each API | 4 | nobody a restart | it is given up, loudly |
+//! | alerter | 256 | the keeper, which hands over all that it knows | the process ends |
+//! | keeper | 1,024 | the alerter, so that its attempts are cancelled | the process ends |
+//! | outcome batcher, one for each thread of probers | 1,024 | nobody | the process ends |
+//! | prober, one for each API | 4 | nobody | it is given up, loudly |
 //!
 //! In Erlang/OTP's words: alerter → keeper → outcome batchers is a rest_for_one chain ([`chain`]), and probers are permanent
 //! children under one_for_one ([`probers`]). Probers hold a handle to their batcher that outlives its deaths, so that they
-//! need no restart with it: only one whose outcome was lost ends, and its next life asks again. Who lives and no longer
-//! moves is found by [`watchdog`]. What cannot be mended ends the process: [`Supervisor::escalate`].
+//! need no restart with it: only one whose outcome was lost ends, and its next life asks again. What hangs is
+//! found by [`watchdog`]. What cannot be mended ends the process: [`Supervisor::escalate`].
 //!
-//! What is configured, what runs, and the last good of each source are the supervisor's own, and outlive a restart of the
-//! chain. The supervisor itself is driven by the same loop as its children, and its death ends the process at once: nobody
+//! What runs follows what is configured and owned: [`Supervisor::reconcile`]. Both are the supervisor's own, and outlive a restart
+//! of the chain. The supervisor itself is driven by the same loop as its children, and its death ends the process at once: nobody
 //! else knows who runs, and the store has all that a new process needs.
 
 mod chain;
@@ -37,10 +37,9 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use api_health_core::ApiId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::child::{self, Child, ExitReason};
-use crate::handle::Handle;
 use crate::options::Options;
 use crate::prober::Stop;
 use crate::round::Round;
@@ -79,13 +78,13 @@ pub struct Fatal {
 pub(crate) enum ChildId {
     Alerter,
     Keeper,
-    /// Of so many a thread of probers.
+    /// That of the n-th thread of probers.
     Batcher(usize),
     Prober(ApiId),
 }
 
 impl ChildId {
-    /// What people call it.
+    /// Its name in logs.
     const fn name(&self) -> &'static str {
         match self {
             Self::Alerter => "alerter",
@@ -115,11 +114,11 @@ pub struct Supervisor {
     /// Of the alerter, of the keeper, and those of the probers from [`FIRST_OF_PROBERS`] on. One that is missing is started
     /// with the next child on it.
     threads: Vec<Option<Thread>>,
-    configs: Configs,
+    pub(crate) configs: Configs,
     pub(crate) chain: Chain,
     pub(crate) probers: Probers,
     watchdog: Watchdog,
-    ownership: Ownership,
+    pub(crate) ownership: Ownership,
     stopping: bool,
     /// Who waits for the last prober's end.
     stopped: Option<oneshot::Sender<()>>,
@@ -158,32 +157,11 @@ impl Supervisor {
         }
     }
 
-    /// The way to the keeper for those who stand outside.
-    pub fn keeper(&self) -> Handle<Addr<StateKeeper>> {
-        self.chain.keeper_is.handle()
-    }
-
-    /// Whether it is known what this process owns at first, and its records are read or on their way; or why it does nothing,
-    /// where it wants all and another one lives.
-    pub fn joined(&self) -> watch::Receiver<Option<Result<(), String>>> {
-        self.ownership.joined.subscribe()
-    }
-
-    /// How many probers run, as it changes.
-    pub fn count(&self) -> watch::Receiver<usize> {
-        self.probers.count.subscribe()
-    }
-
-    /// The sources that could not be read the last time, and why, as it changes.
-    pub fn unreadable(&self) -> watch::Receiver<Vec<String>> {
-        self.configs.unreadable.subscribe()
-    }
-
     fn uptime(&self) -> Duration {
         self.time.moment().uptime
     }
 
-    /// Starts a life of a child, whichever.
+    /// Starts the next life of any child.
     fn start_child<A, F>(&mut self, who: ChildId, mailbox_capacity: usize, ctx: &Context<Self>, factory: F) -> Child<A>
     where
         A: Actor<Context = Context<A>>,
@@ -342,8 +320,6 @@ impl Handler<StopProbing> for Supervisor {
             supervisor.finish_stop_if_idle();
         });
         self.finish_stop_if_idle();
-        Box::pin(async move {
-            let _ = done.await;
-        })
+        Box::pin(async move { drop(done.await) })
     }
 }

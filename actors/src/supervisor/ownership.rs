@@ -36,7 +36,7 @@ impl Held {
     }
 }
 
-pub(super) struct Ownership {
+pub(crate) struct Ownership {
     held: BTreeMap<Shard, Held>,
     /// The present keeper reads records. The next reading begins when that is over, so that no old one comes last.
     pub(super) is_being_read: bool,
@@ -55,7 +55,7 @@ pub(super) struct Ownership {
     /// Who waits until the worker has left.
     pub(super) leaving: Option<oneshot::Sender<()>>,
     /// Set once it is known what is owned at first, or why this process, which wants all, does nothing.
-    pub(super) joined: watch::Sender<Option<Result<(), String>>>,
+    pub(crate) joined: watch::Sender<Option<Result<(), String>>>,
 }
 
 pub(super) fn shard(api_id: &ApiId) -> Shard {

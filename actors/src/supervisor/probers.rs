@@ -29,7 +29,7 @@ pub(crate) struct Probers {
     /// None of them is started before this uptime.
     next_start: Duration,
     /// How many there are, for whoever shows it.
-    pub(super) count: watch::Sender<usize>,
+    pub(crate) count: watch::Sender<usize>,
 }
 
 impl Probers {
@@ -202,7 +202,7 @@ impl Supervisor {
     }
 
     /// The keeper may be in another life, which knows only what is stored.
-    pub(super) fn tell_of_those_given_up(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn report_given_up(&mut self, ctx: &mut Context<Self>) {
         let (now, period) = (self.uptime(), self.options.restart.period);
         let mut given_up = vec![];
         for slot in self.probers.slots.values_mut() {

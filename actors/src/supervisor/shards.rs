@@ -108,7 +108,7 @@ impl Supervisor {
                     if !gone.is_empty() {
                         supervisor.send_to_keeper(DropShards(gone), ctx);
                     }
-                    supervisor.loaded_shards(ctx);
+                    supervisor.on_shards_loaded(ctx);
                     supervisor.load(ctx); // what was granted again meanwhile
                 }
                 // A round has no later: one that watched nothing must not look like one that did.
@@ -124,7 +124,7 @@ impl Supervisor {
         }));
     }
 
-    fn loaded_shards(&mut self, ctx: &mut Context<Self>) {
+    fn on_shards_loaded(&mut self, ctx: &mut Context<Self>) {
         if let Some(handle) = self.ownership.handle.clone() {
             let sight = handle.sight().borrow().clone();
             self.ownership.note_sight(&sight);
@@ -134,7 +134,7 @@ impl Supervisor {
                 asks.filter(|ask| matches!(ask.what, AskFor::DropChannel { .. })).map(|ask| ask.id.as_str()).collect();
             self.ownership.forget_acted(|id| drops.contains(id));
         }
-        self.configs.owned_anew();
+        self.configs.on_new_shards();
         if self.chain.is_up() {
             self.reconcile(ctx);
             self.release(ctx);

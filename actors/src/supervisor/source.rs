@@ -27,8 +27,8 @@ pub(super) struct Source {
     pub(super) port: Arc<dyn ConfigSource>,
     accepted: Accepted,
     revision: Option<u64>,
-    /// A number for what was said last of its faults, so that it is not said again at each reload.
-    said: u64,
+    /// A hash of what was logged last of its faults, so that it is not logged again at each reload.
+    last_logged: u64,
     pub(super) refused: usize,
     /// Rows that are there although they are not in the roster; `None` if not all of them can be named, or the source was not
     /// read, or is kept although it is empty.
@@ -108,7 +108,7 @@ impl Source {
             port,
             accepted: Accepted::default(),
             revision: None,
-            said: 0,
+            last_logged: 0,
             refused: 0,
             refused_ids: None,
             is_fresh: false,
@@ -154,7 +154,7 @@ impl Source {
                 self.misconfigured = matches!(error, SourceError::Misconfigured(_));
                 self.accepted.cannot_be_read();
                 let last_good = self.accepted.roster.len();
-                self.say(&("unreadable", error.to_string()), || {
+                self.log_once(&("unreadable", error.to_string()), || {
                     tracing::error!(source = name, %error, last_good, "the configs cannot be read; the last good ones run on");
                 });
                 return;
@@ -172,7 +172,7 @@ impl Source {
             configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
         let issues = || configs.refused.iter().flat_map(|row| &row.issues);
         let texts = issues().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>();
-        self.say(&(kept, missing, &held, texts), || {
+        self.log_once(&(kept, missing, &held, texts), || {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
             }
@@ -217,7 +217,8 @@ impl Source {
     /// Whether this reading gave other rows than the one before.
     pub(super) fn is_changed_by(&self, reading: &ReadResult, now: Duration) -> bool {
         let ReadResult::Read { loaded: Ok(configs), .. } = reading else { return false };
-        self.accepted.then(&self.loaded(configs), now).roster != self.accepted.roster
+        let next = self.accepted.then(&self.loaded(configs), now).roster; // with the same `Arc` for the same row
+        next.values().map(Arc::as_ptr).ne(self.accepted.roster.values().map(Arc::as_ptr))
     }
 
     fn loaded(&self, configs: &LoadedConfigs) -> Loaded {
@@ -231,11 +232,11 @@ impl Source {
         }
     }
 
-    fn say(&mut self, what: &impl Hash, say: impl FnOnce()) {
+    fn log_once(&mut self, what: &impl Hash, log: impl FnOnce()) {
         let number = number_of(what);
-        if self.said != number {
-            self.said = number;
-            say();
+        if self.last_logged != number {
+            self.last_logged = number;
+            log();
         }
     }
 }

@@ -67,7 +67,8 @@ mod tests {
     }
 
     fn waits(apis: &[ApiConfig]) -> Vec<Duration> {
-        let spread = StartupSpread::of(&apis.iter().map(|api| api.schedule.shortest_gap_from(now())).collect::<Vec<_>>());
+        let spread =
+            StartupSpread::of(&apis.iter().map(|api| api.schedule.shortest_gap_from(now())).collect::<Vec<_>>());
         apis.iter().map(|api| spread.wait(api, Slot::of(&api.api_id), now())).collect()
     }
 

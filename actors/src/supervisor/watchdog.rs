@@ -1,11 +1,10 @@
-//! Who lives and no longer moves: probers that are not heard of when they were expected, threads that no longer beat.
+//! Finds what is alive and hangs: probers that are not heard of when they were expected, threads that no longer beat.
 //!
 //! A hung prober is killed and started again, which counts as a death. A stuck thread of probers is left behind, and its
 //! probers move to a new one; nothing can end a blocked thread, so a second one ends the process. So does a stuck thread of
 //! the keeper or of the alerter: what it holds cannot be got out of it, and whoever started the process (systemd) starts it again.
 //!
-//! Nobody is accused by a judge who was asleep: when the supervisor's own look is late (a suspended process, a starved
-//! machine) all have [`GRACE`] to be heard of first.
+//! When the supervisor's own look is late (a suspended process, a starved machine), nothing counts as hung for [`GRACE`].
 
 use std::time::Duration;
 
@@ -94,9 +93,6 @@ impl Supervisor {
             return;
         }
         self.look_at_threads(now, ctx);
-        if self.escalated {
-            return;
-        }
         let overdue = self.probers.running().filter(|(_, running)| running.liveness.is_overdue(now));
         for api_id in overdue.map(|(api_id, _)| api_id.clone()).collect::<Vec<ApiId>>() {
             self.prober_ended(&api_id, &ExitReason::Hung, ctx);
