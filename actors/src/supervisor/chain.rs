@@ -158,7 +158,7 @@ impl Supervisor {
     pub(super) fn on_chain_up(&mut self, ctx: &mut Context<Self>) {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.escalated) else { return };
         self.chain.keeper_is.set(Some(keeper.addr.clone()));
-        self.configs.on_new_keeper();
+        (self.configs.is_known, self.configs.closed_unconfigured) = (false, false);
         self.reconcile(ctx);
         self.report_given_up(ctx);
         for index in 0..self.chain.batchers.len() {

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use api_health_core::own::notices::{CHANGED_IDS_MAX, ConfigsRevision, Notice};
 use api_health_core::own::records::WorkerRecord;
 use api_health_core::own::shards::Shard;
@@ -48,6 +48,7 @@ pub struct LoadReport {
 }
 
 /// The sources, and what is under way with them.
+#[derive(Default)]
 pub(crate) struct Configs {
     sources: Vec<Source>,
     /// A reading is under way.
@@ -58,14 +59,15 @@ pub(crate) struct Configs {
     begun: u64,
     /// The number of the one that was read last.
     read: u64,
-    read_at: Instant,
+    /// When the latest one began.
+    begun_at: Option<Instant>,
     duplicates: HashSet<ApiId>,
-    /// The keeper knows what is watched.
-    is_known: bool,
-    /// States without a row were looked for.
-    closed_unconfigured: bool,
+    /// The present keeper knows what is watched.
+    pub(super) is_known: bool,
+    /// States without a row were looked for, by the present keeper in all that is owned.
+    pub(super) closed_unconfigured: bool,
     /// Those who asked for a reload, each with the number of the reading that it takes: one that begins after they asked.
-    waiting: Vec<(u64, oneshot::Sender<LoadReport>)>,
+    pub(super) waiting: Vec<(u64, oneshot::Sender<LoadReport>)>,
     /// The sources that could not be read the last time, and why, for whoever shows it.
     pub(crate) unreadable: watch::Sender<Vec<String>>,
     /// Up to which revision the rows are known that all workers share.
@@ -74,41 +76,7 @@ pub(crate) struct Configs {
 
 impl Configs {
     pub(super) fn new(sources: Vec<Arc<dyn ConfigSource>>) -> Self {
-        Self {
-            sources: sources.into_iter().map(Source::new).collect(),
-            is_reading: false,
-            read_again: false,
-            begun: 0,
-            read: 0,
-            read_at: Instant::now(),
-            duplicates: HashSet::new(),
-            is_known: false,
-            closed_unconfigured: false,
-            waiting: Vec::new(),
-            unreadable: watch::Sender::new(Vec::new()),
-            known_revision: 0,
-        }
-    }
-
-    /// Waits for what was written before now: what is being read just now may be older.
-    pub(super) fn wait(&mut self, waiter: oneshot::Sender<LoadReport>) {
-        self.waiting.push((self.begun.saturating_add(1), waiter));
-    }
-
-    /// Nothing is read any more.
-    pub(super) fn forget_waiters(&mut self) {
-        self.waiting.clear();
-    }
-
-    /// A keeper that was read from the store does not know what is watched, nor what it was told last.
-    pub(super) fn on_new_keeper(&mut self) {
-        self.is_known = false;
-        self.closed_unconfigured = false;
-    }
-
-    /// Other APIs are owned: their states without a row are looked for.
-    pub(super) fn on_new_shards(&mut self) {
-        self.closed_unconfigured = false;
+        Self { sources: sources.into_iter().map(Source::new).collect(), ..Self::default() }
     }
 
     /// All rows as they are known, whoever owns them, and the ids that more than one source has.
@@ -136,7 +104,7 @@ impl Supervisor {
 
     fn read_sources(&mut self, mode: ReadMode, ctx: &mut Context<Self>) {
         if self.stopping || self.escalated {
-            return self.configs.forget_waiters();
+            return self.configs.waiting.clear();
         }
         if std::mem::replace(&mut self.configs.is_reading, true) {
             self.configs.read_again = true;
@@ -144,7 +112,7 @@ impl Supervisor {
         }
         let is_of_all = mode != ReadMode::Glance;
         if is_of_all {
-            (self.configs.begun, self.configs.read_at) = (self.configs.begun + 1, Instant::now());
+            (self.configs.begun, self.configs.begun_at) = (self.configs.begun + 1, Some(Instant::now()));
         }
         let (number, revision, now) = (self.configs.begun, self.revision_of_all(), self.uptime());
         let readings = join_all(self.configs.sources.iter().map(|source| source.read(mode, now)));
@@ -198,10 +166,7 @@ impl Supervisor {
         if self.chain.is_up() && !self.stopping && !self.escalated {
             self.follow_rows(ctx);
         }
-        self.probers.count.send_if_modified(|count| {
-            let before = std::mem::replace(count, self.probers.slots.len());
-            before != *count
-        });
+        self.probers.count.send_replace(self.probers.slots.len());
         self.finish_stop_if_idle();
         self.answer_waiters();
     }
@@ -276,7 +241,7 @@ impl Supervisor {
             self.reconcile(ctx);
         }
         let every = if self.is_follower() { FOLLOW_EVERY } else { self.options.reload_every };
-        if self.configs.read_at.elapsed() >= every {
+        if self.configs.begun_at.is_some_and(|at| at.elapsed() >= every) {
             self.read_sources(ReadMode::Again, ctx);
         } else if !self.follow_revision(ctx) {
             self.read_sources(ReadMode::Glance, ctx);
@@ -339,5 +304,23 @@ impl Supervisor {
             supervisor.read_again_if_asked(ctx);
         }));
         true
+    }
+}
+
+/// Read the configs now, with all that was written before. The reply comes when they are applied; `None` if nothing is read any
+/// more, since the process stops or has to end.
+#[derive(Message)]
+#[rtype(result = "Option<LoadReport>")]
+pub struct Reload;
+
+impl Handler<Reload> for Supervisor {
+    type Result = ResponseFuture<Option<LoadReport>>;
+
+    fn handle(&mut self, _: Reload, ctx: &mut Self::Context) -> Self::Result {
+        let (waiter, done) = oneshot::channel();
+        // What is being read just now may be older.
+        self.configs.waiting.push((self.configs.begun + 1, waiter));
+        self.reload(ctx);
+        Box::pin(async move { done.await.ok() })
     }
 }

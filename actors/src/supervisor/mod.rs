@@ -55,7 +55,7 @@ use probers::Probers;
 use watchdog::{LOOK_EVERY, Watchdog};
 
 pub use crate::world::LeaseParts;
-pub use configs::LoadReport;
+pub use configs::{LoadReport, Reload};
 pub use progress::{AskProgress, Asker, Progress, SILENT_AFTER};
 pub use shards::Leave;
 pub use source::LOAD_TIMEOUT;
@@ -143,7 +143,7 @@ impl Supervisor {
             ownership: Ownership::new(world.leases.take()),
             chain: Chain::new(world, &options, &time, &stats),
             probers: Probers::default(),
-            watchdog: Watchdog::new(time.moment().uptime),
+            watchdog: Watchdog::default(),
             threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.arbiters.max(1)).collect(),
             stopping: false,
             stopped: None,
@@ -207,7 +207,7 @@ impl Supervisor {
         self.probers.end_all();
         self.finish_stop_if_idle();
         self.chain.escalated();
-        self.configs.forget_waiters();
+        self.configs.waiting.clear();
         self.ownership.join(Ok(())); // nobody learns any more what is owned
         // Nobody listens any more once the process is ending.
         let _ = self.fatal.send(Fatal { child: who, reason });
@@ -274,23 +274,6 @@ impl Handler<ChildExited> for Supervisor {
                 self.restart_chain(&who, reason, ctx);
             }
         }
-    }
-}
-
-/// Read the configs now, with all that was written before. The reply comes when they are applied; `None` if nothing is read any
-/// more, since the process stops or has to end.
-#[derive(Message)]
-#[rtype(result = "Option<LoadReport>")]
-pub struct Reload;
-
-impl Handler<Reload> for Supervisor {
-    type Result = ResponseFuture<Option<LoadReport>>;
-
-    fn handle(&mut self, _: Reload, ctx: &mut Self::Context) -> Self::Result {
-        let (waiter, done) = oneshot::channel();
-        self.configs.wait(waiter);
-        self.reload(ctx);
-        Box::pin(async move { done.await.ok() })
     }
 }
 

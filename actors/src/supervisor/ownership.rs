@@ -106,11 +106,7 @@ impl Ownership {
 
     /// Says so, or why it does nothing: once.
     pub(super) fn join(&self, joined: Result<(), String>) {
-        self.joined.send_if_modified(|before| {
-            let is_first = before.is_none();
-            before.get_or_insert(joined);
-            is_first
-        });
+        self.joined.send_if_modified(|before| before.is_none() && before.replace(joined).is_none());
     }
 
     /// These were taken.

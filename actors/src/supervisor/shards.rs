@@ -134,7 +134,7 @@ impl Supervisor {
                 asks.filter(|ask| matches!(ask.what, AskFor::DropChannel { .. })).map(|ask| ask.id.as_str()).collect();
             self.ownership.forget_acted(|id| drops.contains(id));
         }
-        self.configs.on_new_shards();
+        self.configs.closed_unconfigured = false;
         if self.chain.is_up() {
             self.reconcile(ctx);
             self.release(ctx);

@@ -33,6 +33,8 @@ const STUCK_MAX: u32 = 1;
 /// A thread of keeper or alerter gets so many times the time of one of probers, since there is no way back from it.
 const CHAIN_PATIENCE: u32 = 3;
 
+/// Times are in uptime, which begins with it.
+#[derive(Default)]
 pub(super) struct Watchdog {
     looked_at: Duration,
     judges_from: Duration,
@@ -45,17 +47,6 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(super) fn new(now: Duration) -> Self {
-        Self {
-            looked_at: now,
-            judges_from: now,
-            stuck: 0,
-            asked_at: [now; 2],
-            load: Load::default(),
-            period_from: (now, Figures::default()),
-        }
-    }
-
     /// What is to be said of the load, when a period of it is over. One in which the supervisor itself was asleep counts for nothing.
     fn load(&mut self, figures: &Figures, is_judged: bool, now: Duration) -> Option<Step> {
         let (began, before) = &self.period_from;
@@ -142,7 +133,7 @@ mod tests {
     #[test]
     fn a_judge_who_was_asleep_accuses_nobody_for_a_while() {
         let at = Duration::from_millis;
-        let mut watchdog = Watchdog::new(at(0));
+        let mut watchdog = Watchdog::default();
         assert!(watchdog.look(at(1_000)));
         assert!(watchdog.look(at(2_900)), "a little late");
         assert!(!watchdog.look(at(5_000)), "asleep");
