@@ -219,12 +219,21 @@ pub const MAX_REDIRECTS: Field = Field::number(
     "3",
 )
 .also(&["redirects", "follow_redirects"]);
+/// Which addresses of its name are used.
+pub const IP_FAMILY: Field = Field::text(
+    "ip_family",
+    "any",
+    "any, ipv4, ipv6",
+    "Which addresses of its name are used; with any, IPv6 and IPv4 are tried in turn.",
+    "\"ipv4\"",
+)
+.also(&["family", "address_family", "ip_version", "ip_protocol"]);
 pub const TAGS: Field = Field::new("tags", "list of texts", "none", "at most 20 of at most 64 characters")
     .means("Free words for people and filters.", "[\"shop\", \"eu\"]")
     .also(&["labels", "groups"]);
 
 /// Every field of an API, in the order in which documentation and exports list them.
-pub const FIELDS: [&Field; 17] = [
+pub const FIELDS: [&Field; 18] = [
     &API_ID,
     &NAME,
     &URL,
@@ -241,6 +250,7 @@ pub const FIELDS: [&Field; 17] = [
     &SUCCESS_THRESHOLD,
     &RECHECK_SECONDS,
     &MAX_REDIRECTS,
+    &IP_FAMILY,
     &TAGS,
 ];
 

@@ -1,11 +1,13 @@
 //! Validates rows: reports all faults of a row at once, and an invalid row never affects the others.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::url::{Host, Url};
 use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
-use api_health_core::{ApiConfig, ApiId, ConfigIssue, Method, Secret, StatusSet, Timestamp};
+use api_health_core::{ApiConfig, ApiId, ConfigIssue, IpFamily, Method, Secret, StatusSet, Timestamp};
 use serde_json::Value;
 
 use super::checker::Checker;
@@ -97,6 +99,7 @@ impl RowRules {
         let failure_threshold = reader.number(&fields::FAILURE_THRESHOLD).and_then(small);
         let success_threshold = reader.number(&fields::SUCCESS_THRESHOLD).and_then(small);
         let max_redirects = reader.number(&fields::MAX_REDIRECTS).and_then(|n| u8::try_from(n).ok());
+        let ip_family = reader.ip_family(url.as_ref());
         match (api_id, url, schedule) {
             (Some(api_id), Some(url), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
                 name: name.unwrap_or_else(|| api_id.to_string()),
@@ -108,6 +111,7 @@ impl RowRules {
                 expected_status: expected_status.unwrap_or_else(|| d.expected_status.clone()),
                 timeout: timeout.unwrap_or(d.timeout),
                 max_redirects: max_redirects.unwrap_or(d.max_redirects),
+                ip_family,
                 schedule,
                 enabled: enabled.unwrap_or(true),
                 failure_threshold: failure_threshold.unwrap_or(d.failure_threshold),
@@ -225,6 +229,30 @@ impl RowReader<'_> {
         }
     }
 
+    /// It must fit an address that stands in the URL.
+    fn ip_family(&mut self, url: Option<&Url>) -> IpFamily {
+        let address = match url.and_then(Url::host) {
+            Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
+            Some(Host::Ipv6(v6)) => Some(IpAddr::V6(v6)),
+            _ => None,
+        };
+        let read = |value: &Value| {
+            let family = ip_family(value)?;
+            match address {
+                Some(address) if !family.takes(address) => {
+                    let why = format!("does not fit url, in which an {} address stands", IpFamily::of(address));
+                    Err(ValueFault::new(
+                        quote(family.as_str()),
+                        why,
+                        "\"any\", or a url with a name or another address",
+                    ))
+                }
+                _ => Ok(family),
+            }
+        };
+        self.optional(&fields::IP_FAMILY, read).unwrap_or_default()
+    }
+
     fn tags(&mut self) -> Vec<String> {
         self.optional(&fields::TAGS, |value| {
             let Value::Array(list) = value else {
@@ -248,6 +276,12 @@ fn method(value: &Value) -> Result<Method, ValueFault> {
     let Bounds::Words(known) = fields::METHOD.bounds else { return Ok(Method::default()) };
     Method::parse(text)
         .ok_or_else(|| ValueFault::new(quote(text), "is not a method that is used", format!("one of {known}")))
+}
+
+fn ip_family(value: &Value) -> Result<IpFamily, ValueFault> {
+    let text = values::text(value, &fields::IP_FAMILY, usize::MAX)?;
+    let known = IpFamily::ALL.into_iter().find(|family| family.as_str() == text);
+    known.ok_or_else(|| ValueFault::new(quote(text), "is not known", wanted(&fields::IP_FAMILY)))
 }
 
 /// `expected_status` of a row or of `[probe]`: text, or one code as a number.

@@ -222,6 +222,13 @@ pub(super) const EXTRA_ROOTS: Key = path(
     "A PEM file of certificate authorities that are trusted beside the system's.",
     "\"/etc/ssl/private-ca.pem\"",
 );
+pub(super) const RESOLVER: Key = text(
+    "probe.resolver",
+    "own",
+    "own, system",
+    "Who looks names up: own asks the name servers of /etc/resolv.conf itself, system leaves it to the C library.",
+    "\"system\"",
+);
 pub(super) const SHUTDOWN: Key = seconds(
     "run.shutdown_seconds",
     "10",
@@ -281,7 +288,7 @@ pub(super) const LOG_FORMAT: Key = text(
 );
 
 /// Every key, in the order in which documentation and `settings show` list them.
-pub const KEYS: [&Key; 37] = [
+pub const KEYS: [&Key; 38] = [
     &ENVIRONMENT,
     &REGION,
     &STORE_KIND,
@@ -311,6 +318,7 @@ pub const KEYS: [&Key; 37] = [
     &MAX_IN_FLIGHT,
     &BODY_BYTES_MAX,
     &EXTRA_ROOTS,
+    &RESOLVER,
     &SHUTDOWN,
     &FLEET_ROLE,
     &FLEET_EXPECTED,

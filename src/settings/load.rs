@@ -12,7 +12,10 @@ use super::notify;
 use super::raw::RawFile;
 use super::reader::{Effective, Origin, SettingsReader};
 use super::words;
-use super::{ApisSettings, FleetSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
+use super::{
+    ApisSettings, FleetSettings, LogSettings, ProbeSettings, ResolverKind, RunSettings, Settings, StoreKind,
+    StoreSettings,
+};
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::fields;
 use crate::configs::file::regular;
@@ -272,6 +275,7 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         max_in_flight: fit(reader.number(&keys::MAX_IN_FLIGHT)),
         body_bytes_max: fit(reader.number(&keys::BODY_BYTES_MAX)),
         extra_roots: reader.path(&keys::EXTRA_ROOTS),
+        resolver: reader.value(&keys::RESOLVER, ResolverKind::Own, words::resolver, |kind| json!(kind.as_str())),
     }
 }
 

@@ -120,6 +120,28 @@ pub struct ProbeSettings {
     pub body_bytes_max: usize,
     /// A PEM file of certificate authorities that are trusted beside the system's.
     pub extra_roots: Option<PathBuf>,
+    /// Who looks names up.
+    pub resolver: ResolverKind,
+}
+
+/// Who looks names up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResolverKind {
+    /// We ourselves, by the name servers of this machine.
+    #[default]
+    Own,
+    /// The C library.
+    System,
+}
+
+impl ResolverKind {
+    /// As it stands in the settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::System => "system",
+        }
+    }
 }
 
 /// `[run]`.
@@ -215,6 +237,7 @@ impl Default for ProbeSettings {
             max_in_flight: 4096,
             body_bytes_max: 1024 * 1024,
             extra_roots: None,
+            resolver: ResolverKind::Own,
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use super::keys::{self, Key, one_of};
-use super::{LogFormat, StoreKind};
+use super::{LogFormat, ResolverKind, StoreKind};
 use crate::configs::fields::nearest_of;
 use crate::configs::values::{ValueFault, quote, text, wanted};
 
@@ -54,6 +54,10 @@ pub(super) const fn role_word(role: Role) -> &'static str {
 
 pub(super) fn log_format(value: &Value) -> Result<LogFormat, ValueFault> {
     choice(&keys::LOG_FORMAT, value, &[LogFormat::Auto, LogFormat::Text, LogFormat::Json], LogFormat::as_str)
+}
+
+pub(super) fn resolver(value: &Value) -> Result<ResolverKind, ValueFault> {
+    choice(&keys::RESOLVER, value, &[ResolverKind::Own, ResolverKind::System], ResolverKind::as_str)
 }
 
 fn choice<T: Copy>(key: &Key, value: &Value, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, ValueFault> {

@@ -5,6 +5,9 @@
 mod against_hyper;
 mod guard;
 mod hyper_oracle;
+#[path = "../support/name_server.rs"]
+mod name_server;
+mod names;
 mod phases;
 mod port;
 #[path = "../support/ports.rs"]

@@ -72,6 +72,7 @@ fn is_of_lost_patience(failure: &Failure) -> bool {
             | Failure::Closed { .. }
             | Failure::BodyCutShort { .. }
             | Failure::LookupFailed { .. }
+            | Failure::NameServersSilent { .. }
     )
 }
 

@@ -22,7 +22,11 @@ pub(super) fn phases(times: &PhaseTimes) -> String {
 
 pub(super) fn way_out(failure: &Failure) -> &'static str {
     match failure {
-        Failure::NameNotFound { .. } | Failure::LookupFailed { .. } => {
+        Failure::NameNotFound { .. }
+        | Failure::NoAddress { .. }
+        | Failure::NameServerFailed { .. }
+        | Failure::NameServersSilent { .. }
+        | Failure::LookupFailed { .. } => {
             "see that names resolve here (getent hosts HOST, /etc/resolv.conf), and that the name, or the region in it, is \
              right"
         }

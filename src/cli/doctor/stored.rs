@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, StoreError};
 use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
 use super::cloud::Cloud;
 use super::heartbeat;
@@ -13,6 +14,7 @@ use crate::app::{App, AppError};
 use crate::cli::checks::Check;
 use crate::cli::configured::{self, Checked};
 use crate::cli::text;
+use crate::probe::Resolver;
 use crate::settings::StoreKind;
 use crate::sqlite::SqliteFile;
 
@@ -50,12 +52,12 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
         let off = if disabled.is_empty() { String::new() } else { format!(", {} disabled", disabled.len()) };
         found.push(Finding::ok(Check::Apis, format!("{} to watch{off}", text::count(enabled.len(), "API"))));
     }
-    found.extend(hosts(&checked).await);
+    found.extend(hosts(&checked, &app.resolver()).await);
     found
 }
 
 /// Looks up a sample, spread evenly over all.
-async fn hosts(checked: &Checked) -> Option<Finding> {
+async fn hosts(checked: &Checked, resolver: &Resolver) -> Option<Finding> {
     let names: BTreeSet<String> = checked
         .good
         .iter()
@@ -70,12 +72,10 @@ async fn hosts(checked: &Checked) -> Option<Finding> {
     if sample.is_empty() {
         return None;
     }
-    let lookups = sample.iter().map(|name| async move {
-        match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name.as_str(), 443))).await {
-            Ok(Ok(mut found)) => found.next().is_some(),
-            _ => false,
-        }
-    });
+    let deadline = Instant::now() + LOOKUP_TIMEOUT;
+    let lookups = sample
+        .iter()
+        .map(|name| async { matches!(timeout_at(deadline, resolver.lookup(name, 443, deadline)).await, Ok(Ok(_))) });
     let answers = join_all(lookups).await;
     let lost: Vec<&String> =
         sample.iter().zip(&answers).filter(|(_, is_found)| !**is_found).map(|(name, _)| name).collect();
