@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use api_health_core::observation::{LocalFault, NameServerFault};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
@@ -86,20 +87,24 @@ async fn udp(server: SocketAddr, question: &Question, edns: bool) -> io::Result<
     socket.connect(server).await?;
     socket.send(&question.bytes(edns)).await?;
     loop {
-        socket.readable().await?;
-        if let Some(answer) = received(&socket, question)? {
-            return Ok(answer);
+        // An error alone (nobody listens there) makes no socket readable.
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        let interest = if ready.is_readable() { Interest::READABLE } else { Interest::ERROR };
+        match socket.try_io(interest, || received(&socket, question)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            said => return said,
         }
     }
 }
 
-/// What lies ready, if it is an answer. The room for it is taken no longer than that: thousands wait at once.
-fn received(socket: &UdpSocket, question: &Question) -> io::Result<Option<Answer>> {
+/// The answer, if it lies ready. The room for it is taken no longer than that: thousands wait at once.
+fn received(socket: &UdpSocket, question: &Question) -> io::Result<Answer> {
     let mut message = [0; UDP_BYTES_MAX];
-    match socket.try_recv(&mut message) {
-        Ok(length) => Ok(question.read(&message[..length])),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
+    loop {
+        let (length, _) = recv(socket, &mut message[..], RecvFlags::empty())?;
+        if let Some(answer) = message.get(..length).and_then(|message| question.read(message)) {
+            return Ok(answer);
+        }
     }
 }
 
