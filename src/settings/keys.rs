@@ -205,7 +205,7 @@ pub(super) const MAX_IN_FLIGHT: Key = Key::of(Field::number(
     "probes",
     "4096",
     (1, 65_535),
-    "Probes under way at once. Each takes a file descriptor.",
+    "Probes under way at once. Each takes a file descriptor, and two while its name is looked up.",
     "4096",
 ));
 pub(super) const BODY_BYTES_MAX: Key = Key::of(Field::number(

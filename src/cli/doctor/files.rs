@@ -16,6 +16,7 @@ use crate::cli::text;
 use crate::configs::secrets::has_reference;
 use crate::configs::toml_text::{self, to_map};
 use crate::configs::{file, files};
+use crate::probe::resolve::files_of_probes;
 use crate::settings::reader::Origin;
 use crate::settings::{LoadedSettings, StoreKind};
 
@@ -175,7 +176,7 @@ fn secret_files() -> Vec<Finding> {
 
 /// The daemon raises its limit to the most that it may have.
 fn open_files(most: Option<u64>, max_in_flight: usize) -> Finding {
-    let needed = u64::try_from(max_in_flight).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let needed = files_of_probes(u64::try_from(max_in_flight).unwrap_or(u64::MAX)).saturating_add(OTHER_FILES);
     match most {
         Some(most) if most < needed => Finding::warn(
             Check::OpenFiles,

@@ -37,6 +37,12 @@ pub use files::ResolverFiles;
 use own::{Own, Witness};
 use system::System;
 
+/// File descriptors that so many probes at once may take: one each for the connection, and before that one for each family of
+/// addresses, while a name is looked up.
+pub fn files_of_probes(probes: u64) -> u64 {
+    probes.saturating_add(probes.min(turns::LOOKUPS_MAX as u64))
+}
+
 type Function = dyn Fn(String, u16) -> LocalBoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
 /// How names are looked up, and which addresses of theirs are used.
