@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use api_health::probe::resolve::own::Witness;
+use api_health::probe::resolve::Witness;
 use api_health::probe::{Resolver, ResolverFiles};
 use api_health_core::observation::{LocalFault, NameServerFault};
 use api_health_core::{Failure, IpFamily};

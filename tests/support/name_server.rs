@@ -22,6 +22,8 @@ pub enum Reply {
 /// A: 1, AAAA: 28, NS: 2.
 pub type Kind = u16;
 
+type Answers = dyn Fn(&str, Kind) -> Reply + Send + Sync;
+
 pub struct NameServer {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -31,7 +33,7 @@ struct Shared {
     udp: UdpSocket,
     asked: Mutex<Vec<(String, Kind)>>,
     held: Mutex<Vec<(Vec<u8>, SocketAddr)>>,
-    answer: Box<dyn Fn(&str, Kind) -> Reply + Send + Sync>,
+    answer: Box<Answers>,
 }
 
 impl NameServer {

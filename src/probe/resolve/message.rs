@@ -212,8 +212,11 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// An answer to `question` with these flags and records; a record's owner and data are as they travel.
-    fn answer(question: &Question, flags: u16, records: &[(&[u8], u16, &[u8])]) -> Vec<u8> {
+    /// Its owner, kind and data, as they travel.
+    type Record<'a> = (&'a [u8], u16, &'a [u8]);
+
+    /// An answer to `question` with these flags and records.
+    fn answer(question: &Question, flags: u16, records: &[Record<'_>]) -> Vec<u8> {
         let mut message = question.bytes(false);
         message[2..4].copy_from_slice(&flags.to_be_bytes());
         message[6..8].copy_from_slice(&u16::try_from(records.len()).unwrap().to_be_bytes());
@@ -232,7 +235,7 @@ mod tests {
     #[test]
     fn addresses_are_found_at_the_end_of_aliases_in_any_order() {
         let question = Question::new("Shop.Test.", Kind::Ipv4).unwrap();
-        let records: [(&[u8], u16, &[u8]); 4] = [
+        let records: [Record<'_>; 4] = [
             (b"\x01b\x04TEST\0", 1, &[10, 0, 0, 2]),
             (ITSELF, 5, b"\x01b\xc0\x11"), // b, and then the name from its second label on
             (b"\x05other\0", 1, &[10, 0, 0, 9]),
@@ -299,7 +302,7 @@ mod tests {
         let garbled = Some(Answer::Fault(NameServerFault::Garbled));
         let good = answer(&question, 0x8180, &[(ITSELF, 1, &[10, 0, 0, 1])]);
         assert_eq!(question.read(&good[..good.len() - 1]), garbled, "cut short");
-        let records: [&[(&[u8], u16, &[u8])]; 4] = [
+        let records: [&[Record<'_>]; 4] = [
             &[(ITSELF, 5, ITSELF)],
             &[(ITSELF, 1, &[10, 0, 0])],
             &[(&[0xc0, 0xff], 1, &[10, 0, 0, 1])],

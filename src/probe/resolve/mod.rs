@@ -2,7 +2,7 @@
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | [`own`] | by the name servers of this machine, asked by us |
+//! | `own` | by the name servers of this machine, asked by us |
 //! | `system` | by `getaddrinfo` |
 //! | `turns` | how many lookups are under way, and whose |
 //! | `ask` | one question to the name servers |
@@ -10,8 +10,9 @@
 //! | `files`, `config`, `hosts` | what the system's files say |
 //! | [`route`] | whether this machine has a way to an address |
 //!
-//! A library (hickory-resolver) was weighed and not taken: it does not say which server gave which answer, ends a lookup at the first SERVFAIL
-//! where resolv.conf has the next server asked, knows no `rotate`, no `use-vc` and no interface of a server, and brings a cache with it.
+//! A library was weighed and not taken (hickory-resolver 0.26.3): it does not say which server gave which answer, ends a lookup at the first
+//! SERVFAIL where resolv.conf(5) has the next server asked, reads no `rotate`, no `use-vc` and no interface of a server from there, and
+//! comes with a cache and with 16 more packages.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,14 +28,15 @@ mod config;
 mod files;
 mod hosts;
 mod message;
-pub mod own;
+mod own;
 pub mod route;
 mod system;
 mod turns;
 
 use files::Files;
 pub use files::ResolverFiles;
-use own::{Own, Witness};
+use own::Own;
+pub use own::Witness;
 use system::System;
 
 /// File descriptors that so many probes at once may take: one each for the connection, and before that one for each family of
