@@ -40,7 +40,7 @@ struct Shared {
     /// Lookups so far, for `options rotate`.
     count: AtomicUsize,
     began: Instant,
-    /// When a name server last said anything, in milliseconds since `began`, plus one.
+    /// When a name server last knew anything, if only that a name does not exist; in milliseconds since `began`, plus one.
     answered: AtomicU64,
 }
 
@@ -159,7 +159,7 @@ impl Own {
         let Some(question) = Question::new(name, kind) else { return Found::NoSuchName };
         let first = if config.rotate { self.shared.count.fetch_add(1, Ordering::Relaxed) } else { 0 };
         let said = ask(config, first, &question, deadline).await;
-        if !matches!(said, Err(Trouble::Silent | Trouble::Ours(_))) {
+        if said.is_ok() {
             self.shared.answered.fetch_max(self.shared.moment(Instant::now()) + 1, Ordering::Relaxed);
         }
         match said {
@@ -181,7 +181,7 @@ impl Own {
         Failure::NoAddress { host: host.to_owned(), wanted, has }
     }
 
-    /// Silence is the name's own only where name servers have answered something since this lookup `began`.
+    /// Silence is the name's own only where name servers have known something since this lookup `began`.
     fn failure(&self, trouble: Trouble, config: &Config, host: &str, began: Instant) -> Failure {
         let host = host.to_owned();
         let asked = || config.servers.iter().map(std::net::SocketAddr::ip).collect();
