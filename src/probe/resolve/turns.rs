@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 /// Lookups under way at once. The cheap sort takes a socket or two each.
 pub(super) const LOOKUPS_MAX: usize = 4_096;
 /// Of them, below one domain.
-pub(super) const DOMAIN_LOOKUPS_MAX: usize = 256;
+pub(super) const DOMAIN_LOOKUPS_MAX: usize = 512;
 /// Lookups under way at once through the system's resolver. Each holds a thread, and goes on when its exchange has given up; a
 /// thread's pool of blocking threads has 512.
 pub(super) const SYSTEM_LOOKUPS_MAX: usize = 448;
