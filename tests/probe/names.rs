@@ -201,6 +201,7 @@ fn the_next_server_is_asked_where_one_fails_or_is_silent() {
 fn the_search_list_is_tried_as_the_manual_says() {
     let server = NameServer::start("127.0.0.1", |name, _| match name {
         "shop.b.test" | "www.shop.b.test" => Reply::Addresses(vec![ip("127.0.0.9")]),
+        "no.where.a.test" => Reply::Silent,
         _ => Reply::Code(3),
     });
     let text = |options: &str| format!("nameserver 127.0.0.1\nsearch a.test b.test\noptions {options}\n");
@@ -214,6 +215,12 @@ fn the_search_list_is_tried_as_the_manual_says() {
         let exact = lookup(&resolver, "shop.", SOON).await;
         assert_eq!(exact, Err(Failure::NameNotFound { host: "shop.".into() }));
         assert_eq!(names(&server)[5..], ["shop"]);
+        let missing = lookup(&resolver, "no.where", SHORT).await;
+        assert_eq!(
+            missing,
+            Err(Failure::NameNotFound { host: "no.where".into() }),
+            "as it was said of the name itself"
+        );
     });
 }
 

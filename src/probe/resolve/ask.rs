@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use api_health_core::observation::{LocalFault, NameServerFault};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpStream, UdpSocket};
@@ -54,17 +55,24 @@ pub(super) async fn ask(
             match said {
                 Ok(Answer::Fault(fault)) => trouble = Trouble::Failed(server.ip(), fault),
                 Ok(answer) => return Ok(answer),
-                Err(error) => match local_fault(&error) {
-                    Some(fault @ (LocalFault::TooManyOpenFiles | LocalFault::NoMemory | LocalFault::NoLocalPort)) => {
-                        return Err(Trouble::Ours(fault));
-                    }
-                    _ => continue,
+                Err(error) => match ours(&error) {
+                    Some(fault) => return Err(Trouble::Ours(fault)),
+                    None => continue,
                 },
             }
             break;
         }
     }
     Err(trouble)
+}
+
+/// What would hit any server alike. That this one cannot be reached is not among it.
+fn ours(error: &io::Error) -> Option<LocalFault> {
+    match local_fault(error)? {
+        LocalFault::NoLocalPort if Errno::from_io_error(error) == Some(Errno::ADDRNOTAVAIL) => None,
+        fault @ (LocalFault::TooManyOpenFiles | LocalFault::NoMemory | LocalFault::NoLocalPort) => Some(fault),
+        _ => None,
+    }
 }
 
 /// One server, once.

@@ -115,13 +115,16 @@ impl Own {
         let is_first = candidates.first().is_some_and(|name| name == host);
         let mut told = None;
         for name in candidates {
-            match (self.one(&known.config, &name, family, deadline).await, &told) {
-                (found @ (Found::Addresses(_) | Found::Trouble(Trouble::Silent | Trouble::Ours(_))), _) => {
-                    return found;
-                }
-                (found, None) => told = Some(found),
-                (found, Some(Found::NoSuchName)) if !is_first => told = Some(found),
+            let found = self.one(&known.config, &name, family, deadline).await;
+            let is_last = matches!(found, Found::Trouble(Trouble::Silent | Trouble::Ours(_)));
+            match (&found, &told) {
+                (Found::Addresses(_), _) => return found,
+                (_, None) => told = Some(found),
+                (_, Some(Found::NoSuchName)) if !is_first => told = Some(found),
                 _ => {}
+            }
+            if is_last {
+                break; // who does not answer for this one will not for the next
             }
         }
         told.unwrap_or(Found::NoSuchName)

@@ -103,6 +103,13 @@ mod tests {
         assert_eq!(nobody_has_a_turn.try_lookup("localhost", IpFamily::Any, deadline).await, None);
     }
 
+    #[tokio::test]
+    async fn the_system_knows_this_machine() {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let found = System::new().lookup("localhost", IpFamily::Any, deadline).await.unwrap();
+        assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
+    }
+
     #[test]
     fn a_name_that_does_not_exist_is_told_apart_from_a_lookup_that_failed_for_now() {
         let say = |detail: &str| {
