@@ -32,8 +32,8 @@ use crate::configs::validate::RowRules;
 use crate::environment;
 use crate::notify::terminal::TerminalNotifier;
 use crate::notify::webhook::WebhookNotifier;
-use crate::probe::{Client, HttpProbe, Limits};
-use crate::settings::{Settings, StoreKind};
+use crate::probe::{Client, HttpProbe, Limits, Resolver, ResolverFiles};
+use crate::settings::{ResolverKind, Settings, StoreKind};
 use crate::sqlite::{Holder, InstanceLock, SqliteFile};
 use crate::store::record::{SCHEMA, SCHEMA_OF_FLEETS};
 use crate::store::sqlite::SqliteStateStore;
@@ -175,7 +175,8 @@ impl App {
     /// When the extra roots cannot be read.
     pub fn client(&self) -> Result<Client, AppError> {
         let Some(path) = &self.settings.probe.extra_roots else {
-            return Client::new(None).map_err(AppError::Internal);
+            let client = Client::new(None).map_err(AppError::Internal)?;
+            return Ok(client.with_resolver(self.resolver()));
         };
         let issue = |why: String| {
             AppError::Configuration(vec![ConfigIssue {
@@ -186,7 +187,15 @@ impl App {
             }])
         };
         let pem = read_roots(path).map_err(|why| issue(format!("cannot be read: {why}")))?;
-        Client::new(Some(&pem)).map_err(issue)
+        Ok(Client::new(Some(&pem)).map_err(issue)?.with_resolver(self.resolver()))
+    }
+
+    /// Who looks names up.
+    pub fn resolver(&self) -> Resolver {
+        match self.settings.probe.resolver {
+            ResolverKind::Own => Resolver::own(ResolverFiles::default()),
+            ResolverKind::System => Resolver::system(),
+        }
     }
 
     /// The probe of all APIs.

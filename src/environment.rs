@@ -9,7 +9,7 @@ use api_health_core::ConfigIssue;
 use crate::settings::keys;
 
 /// What is read beside the variables of the settings and those of AWS.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 12] = [
     "STATE_DIRECTORY",
     "RUNTIME_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
@@ -20,6 +20,8 @@ const OTHERS: [&str; 10] = [
     "WATCHDOG_PID",
     "VISUAL",
     "EDITOR",
+    "LOCALDOMAIN",
+    "RES_OPTIONS",
 ];
 
 /// How the names begin of those that the AWS SDK reads.

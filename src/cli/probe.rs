@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::Probe;
 use api_health_core::assertion::judge;
-use api_health_core::observation::Phase;
+use api_health_core::observation::{LocalFault, Phase};
 use api_health_core::outcome::{Outcome, Verdict};
 use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation};
 use serde_json::{Value, json};
@@ -88,10 +88,27 @@ fn phases(observation: &Observation) -> [(Phase, &'static str, &'static str, Opt
 /// The phase that the exchange failed in, where the failure names one.
 fn failed_phase(answer: &Answer) -> Option<Phase> {
     match answer {
-        Answer::Failure(Failure::NameNotFound { .. } | Failure::LookupFailed { .. }) => Some(Phase::Resolve),
-        Answer::Failure(Failure::AddressRefused { .. } | Failure::Refused { .. } | Failure::HostUnreachable { .. }) => {
-            Some(Phase::Connect)
-        }
+        Answer::Failure(
+            Failure::NameNotFound { .. }
+            | Failure::NoAddress { .. }
+            | Failure::NameServerFailed { .. }
+            | Failure::NameServersSilent { .. }
+            | Failure::LookupFailed { .. }
+            | Failure::Local(
+                LocalFault::TooManyLookups
+                | LocalFault::LookupShareFull { .. }
+                | LocalFault::NameServersDead { .. }
+                | LocalFault::NoNameServer,
+            ),
+        ) => Some(Phase::Resolve),
+        Answer::Failure(
+            Failure::AddressRefused { .. }
+            | Failure::Refused { .. }
+            | Failure::HostUnreachable { .. }
+            | Failure::NetworkUnreachable { .. }
+            | Failure::Prohibited { .. }
+            | Failure::OnlyOtherFamily { .. },
+        ) => Some(Phase::Connect),
         Answer::Failure(Failure::Certificate(_) | Failure::Tls { .. }) => Some(Phase::Tls),
         Answer::Failure(Failure::Reset { phase } | Failure::Closed { phase } | Failure::TimedOut { phase, .. }) => {
             Some(*phase)

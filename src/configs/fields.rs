@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use api_health_core::{ApiId, Method, Secret, StatusSet};
+use api_health_core::{ApiId, IpFamily, Method, Secret, StatusSet};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::field::{About, Context, Field, Kind, Parsed, table};
-use super::kinds::{Choice, flag, number, parse_text, seconds, secret, text, words};
+use super::kinds::{Choice, choice, flag, number, parse_text, seconds, secret, text, words};
 use super::nearest;
 use super::values::{ValueFault, quote, show};
 use super::{cron_text, headers, url as urls};
@@ -100,6 +100,9 @@ table! { FIELDS
     MAX_REDIRECTS: u8 = number("max_redirects", "redirects", 0, 10)
         .means("How many redirects are followed; with 0 the redirect itself is judged.", "3")
         .default("0").also(&["redirects", "follow_redirects"]);
+    IP_FAMILY: IpFamily = choice("ip_family")
+        .means("Which addresses of its name are used; with any, IPv6 and IPv4 are tried in turn.", "\"ipv4\"")
+        .default("any").also(&["family", "address_family", "ip_version", "ip_protocol"]);
     TAGS: Vec<String> = Field::new("tags", OF_TAGS, tags, |tags| json!(tags))
         .means("Free words for people and filters.", "[\"shop\", \"eu\"]")
         .also(&["labels", "groups"]);
@@ -129,6 +132,14 @@ fn url(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Url> {
     match value {
         Value::String(text) => Ok(urls::check(text)?), // which shows no more of it than is safe
         _ => Err(ValueFault::new(show(value), "is not text", about.wanted()).into()),
+    }
+}
+
+impl Choice for IpFamily {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn as_str(self) -> &'static str {
+        Self::as_str(self)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Validates rows: reports all faults of a row at once, and an invalid row never affects the others.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use ::url::{Host, Url};
 use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
-use api_health_core::{ApiConfig, ConfigIssue, Schedule, Timestamp};
+use api_health_core::{ApiConfig, ConfigIssue, IpFamily, Schedule, Timestamp};
 
 use super::checker::Checker;
 use super::cron_text::in_words;
@@ -70,6 +72,7 @@ impl RowRules {
         let url = reader.required(&fields::URL);
         let schedule = reader.schedule(d);
         let name = reader.get(&fields::NAME);
+        let ip_family = reader.ip_family(url.as_ref());
         let method = reader.get(&fields::METHOD).unwrap_or_default();
         let expected_status = reader.get(&fields::EXPECTED_STATUS).unwrap_or_else(|| d.expected_status.clone());
         let headers = reader.get(&fields::HEADERS).unwrap_or_default();
@@ -98,6 +101,7 @@ impl RowRules {
                 success_threshold,
                 recheck,
                 tags,
+                ip_family,
             }),
             (api_id, ..) => {
                 bounded(&mut reader.issues, ISSUES_PER_ROW_MAX, reader.more, "row", &row.location);
@@ -156,6 +160,22 @@ impl RowReader<'_> {
             self.issues.push(fault.at(&self.place));
         }
         self.get(field)
+    }
+
+    /// It must fit an address that stands in the URL.
+    fn ip_family(&mut self, url: Option<&Url>) -> IpFamily {
+        let family = self.get(&fields::IP_FAMILY).unwrap_or_default();
+        let address = match url.and_then(Url::host) {
+            Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
+            Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
+            _ => return family,
+        };
+        if !family.takes(address) {
+            let why = format!("does not fit url, in which an {} address stands", IpFamily::of(address));
+            let remedy = "\"any\", or a url with a name or another address";
+            self.push(fields::IP_FAMILY.name, ValueFault::new(quote(family.as_str()), why, remedy));
+        }
+        family
     }
 
     /// The three fields that say when, and the defaults.

@@ -79,6 +79,7 @@ impl WebhookNotifier {
         let shown = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let hidden = Redactor::new(&url, secret);
         let key = secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()));
+        let client = client.with_lane_of_its_own();
         Ok(Self { client, url, shown, hidden, key, timeout: DELIVER_TIMEOUT, environment, clock })
     }
 

@@ -6,26 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::observation::LocalFault;
-use api_health_core::{Failure, Phase};
+use api_health_core::{Failure, IpFamily, Phase};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
 use super::guard;
-use super::lookup::Resolver;
 use super::request::Named;
+use super::resolve::{Resolver, route};
 use super::tls;
 use super::trace::Trace;
 use super::wire::Connection;
 
-/// How long an address may be silent before the next one is tried beside it (RFC 8305, section 5).
-pub(super) const STAGGER: Duration = Duration::from_millis(250);
+/// How long an address may be silent before the next one is tried beside it (RFC 8305, section 5). Many addresses take turns faster,
+/// so that all of them are tried in the first half of the time that is left.
+const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses of one name that are tried.
-pub(super) const ADDRESSES_MAX: usize = 8;
+const ADDRESSES_MAX: usize = 32;
 
 /// Opens a connection to where `url` points, ready for the first byte of the request. With a `server_name` it is a TLS
 /// connection to whoever can show a certificate for that.
@@ -40,15 +42,20 @@ pub(super) async fn dial(
         return Err(internal("the URL names no host".into()));
     };
     let opened = match host {
-        Host::Ipv4(ip) => connect_to(SocketAddr::new(IpAddr::V4(ip), port), trace).await,
-        Host::Ipv6(ip) => connect_to(SocketAddr::new(IpAddr::V6(ip), port), trace).await,
+        Host::Ipv4(ip) => connect_to(SocketAddr::new(IpAddr::V4(ip), port), resolver.family(), trace).await,
+        Host::Ipv6(ip) => connect_to(SocketAddr::new(IpAddr::V6(ip), port), resolver.family(), trace).await,
         Host::Domain(name) => {
-            let addresses = resolver.lookup(name, port, trace.waits_for_lookup()).await?;
+            // On the heap: most names are looked up for longer than anything else of the exchange is.
+            let found = Box::pin(resolver.lookup(name, port, trace.deadline())).await?;
             trace.end();
-            // One bad address refuses them all: a name that mixes them is an attack, and the next lookup may shuffle them.
-            addresses.iter().try_for_each(|address| guarded(*address))?;
+            let addresses = interleave(passable(found)?);
             trace.begin(Phase::Connect);
-            connect(interleave(addresses)).await
+            match connect(&addresses, trace.deadline()).await {
+                Err(Failure::Local(LocalFault::NoRoute)) if resolver.family() == IpFamily::Any => {
+                    Err(without_route(name, &addresses))
+                }
+                opened => opened,
+            }
         }
     };
     let (stream, address) = opened?;
@@ -73,9 +80,39 @@ fn guarded(address: SocketAddr) -> Result<(), Failure> {
     }
 }
 
+/// The addresses that may be connected to. A stray one that leads nowhere without the name of an interface is passed over where
+/// a good one stands beside it. Any other that is refused refuses them all: a name that mixes them is an attack, and the
+/// next lookup may shuffle them.
+fn passable(addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
+    let (strays, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| guard::leads_nowhere(a.ip()));
+    let looked_at = if others.is_empty() { &strays } else { &others };
+    looked_at.iter().try_for_each(|address| guarded(*address))?;
+    Ok(others)
+}
+
+/// What it means that this machine has no route to any of the addresses: that it has no network of their family, while it has one
+/// of the other, is what whoever publishes such a name has to know.
+fn without_route(host: &str, addresses: &[SocketAddr]) -> Failure {
+    let (has, other) = match addresses {
+        [first, rest @ ..] if rest.iter().all(|a| a.is_ipv6() == first.is_ipv6()) => match first {
+            SocketAddr::V4(_) => (IpFamily::Ipv4, IpFamily::Ipv6),
+            SocketAddr::V6(_) => (IpFamily::Ipv6, IpFamily::Ipv4),
+        },
+        _ => return Failure::Local(LocalFault::NoRoute),
+    };
+    if route::has_network(other) && !route::has_network(has) {
+        return Failure::OnlyOtherFamily { host: host.to_owned(), has };
+    }
+    Failure::Local(LocalFault::NoRoute)
+}
+
 /// To an address that stands in the URL itself.
-async fn connect_to(address: SocketAddr, trace: &Trace) -> Result<(TcpStream, SocketAddr), Failure> {
+async fn connect_to(address: SocketAddr, family: IpFamily, trace: &Trace) -> Result<(TcpStream, SocketAddr), Failure> {
     guarded(address)?;
+    if !family.takes(address.ip()) {
+        let has = Some(IpFamily::of(address.ip()));
+        return Err(Failure::NoAddress { host: address.ip().to_string(), wanted: family, has });
+    }
     trace.begin(Phase::Connect);
     attempt(address).await
 }
@@ -103,18 +140,19 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// The first connection that opens; the others are dropped. If none does: the first failure that says something about the
 /// API, else the first one.
-async fn connect(addresses: Vec<SocketAddr>) -> Result<(TcpStream, SocketAddr), Failure> {
+async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<(TcpStream, SocketAddr), Failure> {
     if let [address] = addresses[..] {
         return attempt(address).await;
     }
-    let mut waiting = addresses.into_iter();
+    let stagger = stagger(addresses.len(), deadline.saturating_duration_since(Instant::now()));
+    let mut waiting = addresses.iter();
     let mut running = FuturesUnordered::new();
     let mut failed = Vec::new();
     loop {
         if let Some(address) = waiting.next() {
-            running.push(attempt(address));
+            running.push(attempt(*address));
         }
-        let ended = if waiting.len() > 0 { timeout(STAGGER, running.next()).await } else { Ok(running.next().await) };
+        let ended = if waiting.len() > 0 { timeout(stagger, running.next()).await } else { Ok(running.next().await) };
         match ended {
             Ok(Some(Ok(opened))) => return Ok(opened),
             Ok(Some(Err(failure))) => failed.push(failure),
@@ -129,13 +167,54 @@ async fn connect(addresses: Vec<SocketAddr>) -> Result<(TcpStream, SocketAddr), 
     Err(failed.swap_remove(telling))
 }
 
+fn stagger(addresses: usize, left: Duration) -> Duration {
+    STAGGER.min(left / 2 / u32::try_from(addresses).unwrap_or(u32::MAX).max(1))
+}
+
 async fn attempt(address: SocketAddr) -> Result<(TcpStream, SocketAddr), Failure> {
     let started = Instant::now();
-    let opened = TcpStream::connect(address).await.and_then(|s| s.set_nodelay(true).map(|()| s));
-    opened.map(|stream| (stream, address)).map_err(|error| connect_failure(address, &error, started.elapsed()))
+    let stream = begin(address).map_err(|errno| not_begun(address, errno))?;
+    let opened = async {
+        stream.writable().await?;
+        match stream.take_error()? {
+            None => stream.set_nodelay(true),
+            Some(error) => Err(error),
+        }
+    };
+    match opened.await {
+        Ok(()) => Ok((stream, address)),
+        Err(error) => Err(connect_failure(address, &error, started.elapsed())),
+    }
+}
+
+/// Begins to connect. An error here is the kernel's own word, by this machine's routes and rules; what the network says comes later
+/// and by another way, though often with the same number.
+fn begin(address: SocketAddr) -> Result<TcpStream, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(errno) => return Err(errno),
+    }
+    TcpStream::from_std(socket.into()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+fn not_begun(address: SocketAddr, errno: Errno) -> Failure {
+    match errno {
+        // No port is left, or there is no address of this family to leave from.
+        Errno::ADDRNOTAVAIL if route::source(address.ip()).is_none() => Failure::Local(LocalFault::NoRoute),
+        Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL => Failure::Local(LocalFault::NoRoute),
+        errno => connect_failure(address, &errno.into(), Duration::ZERO),
+    }
 }
 
 fn connect_failure(address: SocketAddr, error: &io::Error, after: Duration) -> Failure {
+    match Errno::from_io_error(error) {
+        // Linux makes these of what a router answers to an IPv6 packet; over IPv4 the same routers give EHOSTUNREACH.
+        Some(Errno::NETUNREACH) => return Failure::NetworkUnreachable { address },
+        Some(Errno::ACCESS) => return Failure::Prohibited { address },
+        _ => {}
+    }
     if let Some(fault) = local_fault(error) {
         return Failure::Local(fault);
     }
@@ -172,12 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_and_eight_addresses_are_enough() {
+    fn families_take_turns_and_so_many_addresses_are_enough() {
         assert_eq!(
             interleave(addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.0.0.1:1", "1.0.0.2:1"])),
             addresses(&["[::1]:1", "1.0.0.1:1", "[::2]:1", "1.0.0.2:1", "[::3]:1"])
         );
-        let many: Vec<SocketAddr> = (0..20).map(|i| SocketAddr::from(([1, 0, 0, i], 1))).collect();
+        let many: Vec<SocketAddr> = (0..40).map(|i| SocketAddr::from(([1, 0, 0, i], 1))).collect();
         assert_eq!(interleave(many.clone()), many[..ADDRESSES_MAX]);
     }
 
@@ -192,7 +271,6 @@ mod tests {
             (Errno::NFILE, LocalFault::TooManyOpenFiles),
             (Errno::ADDRNOTAVAIL, LocalFault::NoLocalPort),
             (Errno::ADDRINUSE, LocalFault::NoLocalPort),
-            (Errno::NETUNREACH, LocalFault::NoRoute),
             (Errno::NOMEM, LocalFault::NoMemory),
             (Errno::NOBUFS, LocalFault::NoMemory),
         ] {
@@ -201,7 +279,39 @@ mod tests {
         assert_eq!(failure(Errno::CONNREFUSED), Failure::Refused { address });
         assert_eq!(failure(Errno::CONNRESET), Failure::Reset { phase: Phase::Connect });
         assert_eq!(failure(Errno::HOSTUNREACH), Failure::HostUnreachable { address });
+        assert_eq!(failure(Errno::NETUNREACH), Failure::NetworkUnreachable { address });
+        assert_eq!(failure(Errno::ACCESS), Failure::Prohibited { address });
         assert!(matches!(failure(Errno::TIMEDOUT), Failure::TimedOut { phase: Phase::Connect, .. }));
         assert!(matches!(failure(Errno::PERM), Failure::Local(LocalFault::Internal(_))));
+    }
+
+    #[test]
+    fn what_the_kernel_says_before_anything_is_sent_is_of_our_own_routes() {
+        let address = "192.0.2.1:1".parse().unwrap();
+        for errno in [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::ACCESS] {
+            assert_eq!(not_begun(address, errno), Failure::Local(LocalFault::NoRoute), "{errno:?}");
+        }
+        let loopback = "127.0.0.1:1".parse().unwrap();
+        assert_eq!(not_begun(loopback, Errno::ADDRNOTAVAIL), Failure::Local(LocalFault::NoLocalPort));
+    }
+
+    #[test]
+    fn all_addresses_are_tried_in_the_first_half_of_the_time() {
+        let ten = Duration::from_secs(10);
+        assert_eq!(stagger(2, ten), STAGGER);
+        assert_eq!(stagger(ADDRESSES_MAX, ten) * 32, ten / 2);
+        assert_eq!(stagger(8, Duration::from_secs(1)), Duration::from_micros(62_500));
+        assert_eq!(stagger(0, Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_stray_address_is_passed_over_beside_a_good_one_alone() {
+        let pass = |list: &[&str]| passable(addresses(list));
+        assert_eq!(pass(&["[fe80::1]:1", "127.0.0.1:1"]).unwrap(), addresses(&["127.0.0.1:1"]));
+        for refused in
+            [&["[fe80::1]:1"][..], &["127.0.0.1:1", "169.254.1.1:1"], &["[fe80::a9fe:a9fe]:1", "127.0.0.1:1"]]
+        {
+            assert!(matches!(pass(refused), Err(Failure::AddressRefused { .. })), "{refused:?}");
+        }
     }
 }

@@ -8,16 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::observation::LocalFault;
-use api_health_core::{Failure, Method, PhaseTimes, Secret};
+use api_health_core::{Failure, IpFamily, Method, PhaseTimes, Secret};
 use bytes::Bytes;
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::engine::PartialResponse;
-use super::lookup::Resolver;
 use super::request::{Prepared, server_name};
+use super::resolve::{Resolver, ResolverFiles};
 use super::trace::Trace;
 use super::wire::Headers;
 use super::{dial, engine, redirect, tls};
@@ -91,13 +90,25 @@ impl Client {
     /// # Errors
     /// Says what is wrong with `extra_roots_pem`.
     pub fn new(extra_roots_pem: Option<&[u8]>) -> Result<Self, String> {
-        Ok(Self { tls: tls::client_config(extra_roots_pem)?, resolver: Resolver::system() })
+        Ok(Self { tls: tls::client_config(extra_roots_pem)?, resolver: Resolver::own(ResolverFiles::default()) })
     }
 
     /// The same client with another way to look names up. Whatever it answers is guarded anyway.
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
+    }
+
+    /// The same client for addresses of one family.
+    #[must_use]
+    pub fn with_family(self, family: IpFamily) -> Self {
+        Self { resolver: self.resolver.with_family(family), ..self }
+    }
+
+    /// The same client with a lane of its own for looking names up: what is told of dead name servers does not wait for them.
+    #[must_use]
+    pub fn with_lane_of_its_own(self) -> Self {
+        Self { resolver: self.resolver.with_lane_of_its_own(), ..self }
     }
 
     /// Makes one exchange. It ends within the timeout of its request; dropping the future closes the connection.
@@ -116,13 +127,14 @@ impl Client {
     pub async fn exchange_prepared(&self, prepared: &Prepared) -> Exchange {
         let started = Instant::now();
         let request = &prepared.request;
-        let trace = Rc::new(Trace::new(started));
+        let deadline = started + request.timeout;
+        let trace = Rc::new(Trace::new(started, deadline));
         let whole = async {
             let (mut answer, redirects) = self.follow(prepared, &trace).await?;
             answer.receive(request).await?;
             Ok(answer.end(redirects))
         };
-        let result = in_time(started + request.timeout, request, &trace, whole).await;
+        let result = in_time(deadline, request, &trace, whole).await;
         Exchange { phases: trace.times(), address: trace.address(), took: started.elapsed(), result }
     }
 
@@ -135,7 +147,7 @@ impl Client {
         let prepared = Prepared::new(request.clone())?;
         let started = Instant::now();
         let deadline = started + request.timeout;
-        let trace = Rc::new(Trace::new(started));
+        let trace = Rc::new(Trace::new(started, deadline));
         let (mut answer, redirects) = in_time(deadline, request, &trace, self.follow(&prepared, &trace)).await?;
         let _ = timeout_at(deadline, answer.receive(request)).await;
         Ok(answer.end(redirects))
@@ -144,10 +156,11 @@ impl Client {
     /// Looks the host of `url` up, connects to it and shakes hands where the scheme is `https`; then closes. Nothing is asked.
     /// It ends within `bound`.
     pub async fn reach(&self, url: &Url, bound: Duration) -> (PhaseTimes, Result<(), Failure>) {
-        let trace = Rc::new(Trace::new(Instant::now()));
+        let started = Instant::now();
+        let trace = Rc::new(Trace::new(started, started + bound));
         let server_name = server_name(url);
         let dialled = Box::pin(dial::dial(url, &server_name, self.tls.as_ref(), &self.resolver, &trace));
-        let result = match timeout_at(Instant::now() + bound, dialled).await {
+        let result = match timeout_at(trace.deadline(), dialled).await {
             Ok(result) => result.map(drop),
             Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: bound }),
         };
@@ -187,7 +200,6 @@ async fn in_time<T>(
 ) -> Result<T, Failure> {
     match timeout_at(deadline, exchange).await {
         Ok(result) => result,
-        Err(_) if trace.waits_for_lookup().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
         Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: request.timeout }),
     }
 }

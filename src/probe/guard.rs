@@ -21,6 +21,12 @@ pub fn refuse(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// Whether this address is refused, and is none that stands for a metadata service: link-local IPv6, which leads nowhere without the
+/// name of an interface, and gets into DNS and hosts files by mistake.
+pub(super) fn leads_nowhere(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if refuse_v6(v6) == Some(LINK_LOCAL) && embedded(v6) == [None, None])
+}
+
 fn refuse_v4(v4: Ipv4Addr) -> Option<&'static str> {
     match v4.octets() {
         [0, ..] => Some(UNSPECIFIED), // RFC 791: "this network"; Linux takes 0.0.0.0 for loopback
@@ -37,6 +43,7 @@ fn refuse_v4(v4: Ipv4Addr) -> Option<&'static str> {
 fn refuse_v6(v6: Ipv6Addr) -> Option<&'static str> {
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => Some(UNSPECIFIED),
+        [0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => Some(METADATA), // OpenStack
         [0xfe80..=0xfebf, ..] => Some(LINK_LOCAL),
         [0xff00..=0xffff, ..] => Some(MULTICAST),
         [0xfd00, 0xec2, ..]                                   // AWS: metadata (::254), pod credentials (::23), DNS
@@ -127,6 +134,17 @@ mod tests {
             "2002:e000:1::",
         ] {
             assert!(refused(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn link_local_addresses_that_stand_for_nothing_else_lead_nowhere() {
+        let leads_nowhere = |text: &str| leads_nowhere(text.parse().unwrap());
+        assert!(leads_nowhere("fe80::1") && leads_nowhere("febf::1234:5678:9abc:def0"));
+        for text in
+            ["fe80::a9fe:a9fe", "fe80::5efe:a9fe:a9fe", "fe80::5efe:a00:1", "169.254.1.1", "fd00:ec2::254", "::1"]
+        {
+            assert!(!leads_nowhere(text), "{text}");
         }
     }
 

@@ -49,6 +49,7 @@ impl Probe for HttpProbe {
     fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         Rc::new(One {
             shared: Arc::clone(&self.0),
+            client: self.0.client.clone().with_family(api.ip_family),
             prepared: prepared(&api, self.0.body_bytes_max),
             timeout: api.timeout,
         })
@@ -58,6 +59,7 @@ impl Probe for HttpProbe {
 /// One API, ready to be asked.
 struct One {
     shared: Arc<Shared>,
+    client: Client,
     /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     prepared: Result<Prepared, Failure>,
     timeout: Duration,
@@ -76,7 +78,7 @@ impl PreparedProbe for One {
                 },
             };
             match &self.prepared {
-                Ok(prepared) => Box::pin(self.shared.observe(prepared)).await,
+                Ok(prepared) => Box::pin(self.shared.observe(&self.client, prepared)).await,
                 Err(failure) => self.shared.not_asked(failure.clone()),
             }
         })
@@ -84,9 +86,9 @@ impl PreparedProbe for One {
 }
 
 impl Shared {
-    async fn observe(&self, prepared: &Prepared) -> Observation {
+    async fn observe(&self, client: &Client, prepared: &Prepared) -> Observation {
         let started_at = self.clock.now();
-        let exchange = self.client.exchange_prepared(prepared).await;
+        let exchange = client.exchange_prepared(prepared).await;
         Observation {
             started_at,
             finished_at: self.clock.now(),

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`exchange`] | the engine boundary: a request goes in, what came of it comes out |
 //! | [`http`] | the port: a config goes in, an observation comes out |
-//! | `dial`, `lookup`, `tls` | from a URL to an open, guarded connection |
+//! | `dial`, `tls` | from a URL to an open, guarded connection |
+//! | [`resolve`] | from a name to its addresses |
 //! | [`guard`] | the addresses that are never connected to |
 //! | `wire` | between the connection and awc |
 //! | `engine` | one request through awc |
@@ -21,16 +22,16 @@ mod engine;
 pub mod exchange;
 pub mod guard;
 pub mod http;
-mod lookup;
 mod plain;
 mod redirect;
 mod request;
+pub mod resolve;
 mod tls;
 mod trace;
 mod wire;
 
 pub use exchange::{Client, Exchange, Reply, Request};
 pub use http::{HttpProbe, Limits};
-pub use lookup::Resolver;
 pub use request::Prepared;
+pub use resolve::{Resolver, ResolverFiles};
 pub use wire::Headers;

@@ -20,13 +20,12 @@ pub(super) struct Trace {
     head: RefCell<Option<Head>>,
     interim: RefCell<Vec<u16>>,
     failure: RefCell<Option<Failure>>,
-    /// Waiting for a turn that others of our own exchanges have: time that says nothing of the API.
-    waits_for_lookup: Cell<bool>,
+    deadline: Instant,
 }
 
 impl Trace {
-    /// Of an exchange that begins `now`.
-    pub(super) fn new(now: Instant) -> Self {
+    /// Of an exchange that begins `now` and ends by the `deadline`.
+    pub(super) fn new(now: Instant, deadline: Instant) -> Self {
         Self {
             phase: Cell::new(Phase::Resolve),
             since: Cell::new(now),
@@ -35,7 +34,7 @@ impl Trace {
             head: RefCell::default(),
             interim: RefCell::default(),
             failure: RefCell::default(),
-            waits_for_lookup: Cell::default(),
+            deadline,
         }
     }
 
@@ -54,9 +53,9 @@ impl Trace {
         self.since.set(Instant::now());
     }
 
-    /// Whether the exchange waits for others of our own.
-    pub(super) fn waits_for_lookup(&self) -> &Cell<bool> {
-        &self.waits_for_lookup
+    /// When the exchange is given up.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// The present phase came to its end, and `next` begins.

@@ -7,7 +7,7 @@ use api_health_core::own::records::Role;
 use api_health_core::{Secret, StatusSet};
 
 use super::parsers;
-use super::types::{LogFormat, StoreKind};
+use super::types::{LogFormat, ResolverKind, StoreKind};
 use crate::configs::field::{Field, Kind, table};
 use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
 use crate::configs::{fields, url};
@@ -103,11 +103,17 @@ table! { KEYS
         .means("Whether each API has its own slot inside its tick; with false all fire at the tick.", "false")
         .default("true");
     MAX_IN_FLIGHT: usize = number("probe.max_in_flight", "probes", 1, 65_535)
-        .means("Probes under way at once. Each takes a file descriptor.", "4096")
+        .means("Probes under way at once. Each takes a file descriptor, and two while its name is looked up.", "4096")
         .default("4096");
     BODY_BYTES_MAX: usize = number("probe.body_bytes_max", "bytes", 1_024, 67_108_864)
         .means("How much of a response's body is read; what is longer is cut there.", "1048576")
         .default("1048576");
+    RESOLVER: ResolverKind = choice("probe.resolver")
+        .means(
+            "Who looks names up: own asks the name servers of /etc/resolv.conf itself, system leaves it to the C library.",
+            "\"system\"",
+        )
+        .default("own");
     EXTRA_ROOTS: PathBuf = path("probe.extra_roots")
         .means(
             "A PEM file of certificate authorities that are trusted beside the system's.",

@@ -225,6 +225,7 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         spread: reader.get(&keys::SPREAD),
         max_in_flight: reader.get(&keys::MAX_IN_FLIGHT),
         body_bytes_max: reader.get(&keys::BODY_BYTES_MAX),
+        resolver: reader.get(&keys::RESOLVER),
         extra_roots: reader.optional(&keys::EXTRA_ROOTS),
     }
 }

@@ -7,7 +7,7 @@ use api_health_core::own::records::Role;
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
-use super::types::{LogFormat, StoreKind, host_of};
+use super::types::{LogFormat, ResolverKind, StoreKind, host_of};
 use crate::configs::field::{About, Context, Kind, Parsed};
 use crate::configs::kinds::{Choice, parse_text, secret_text};
 use crate::configs::nearest::nearest_of;
@@ -67,6 +67,17 @@ impl Choice for StoreKind {
         match self {
             Self::Sqlite => "sqlite",
             Self::Dynamodb => "dynamodb",
+        }
+    }
+}
+
+impl Choice for ResolverKind {
+    const ALL: &'static [Self] = &[Self::Own, Self::System];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::System => "system",
         }
     }
 }

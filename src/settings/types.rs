@@ -112,8 +112,19 @@ pub struct ProbeSettings {
     pub max_in_flight: usize,
     /// Bytes of a response body that are read at most.
     pub body_bytes_max: usize,
+    pub resolver: ResolverKind,
     /// A PEM file of certificate authorities that are trusted beside the system's.
     pub extra_roots: Option<PathBuf>,
+}
+
+/// Who looks names up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResolverKind {
+    /// We ourselves, by the name servers of this machine.
+    #[default]
+    Own,
+    /// The C library.
+    System,
 }
 
 /// `[run]`.

@@ -26,7 +26,7 @@ pub fn good() -> Map<String, Value> {
         "headers": { "Authorization": "Bearer ${env:TOKEN}", "X-A": "b" }, "body": "{\"token\": \"${env:TOKEN}\"}",
         "expected_status": "200-299,404", "timeout_seconds": 10, "schedule": "*/5 8-18 * * MON-FRI",
         "timezone": "Europe/Berlin", "enabled": true, "failure_threshold": 3, "success_threshold": 1,
-        "recheck_seconds": 5, "max_redirects": 3, "tags": ["shop", "eu"],
+        "recheck_seconds": 5, "max_redirects": 3, "ip_family": "ipv4", "tags": ["shop", "eu"],
     });
     let Value::Object(row) = row else { unreachable!() };
     row

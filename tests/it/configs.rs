@@ -14,7 +14,7 @@ use api_health::configs::secrets::SecretSource;
 use api_health::configs::source::{FileSource, TableSource, UrlSource};
 use api_health::configs::validate::{ISSUES_PER_ROW_MAX, RowRules};
 use api_health_actors::ports::{Clock, ConfigSource, SourceError};
-use api_health_core::{Method, Timestamp};
+use api_health_core::{IpFamily, Method, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use proptest::prelude::*;
@@ -87,15 +87,28 @@ fn a_full_row_is_read_in_full_and_its_secrets_are_never_printed() {
             "headers": {"Authorization": "Bearer ${env:TOKEN}", "Accept": "*/*"}, "body": "${file:/run/body} $${x}",
             "expected_status": 204, "timeout_seconds": 300, "interval_seconds": 86400, "enabled": false,
             "failure_threshold": 20, "success_threshold": 1, "recheck_seconds": 3600, "max_redirects": 10,
-            "tags": ["a", "b"],
+            "ip_family": "ipv4", "tags": ["a", "b"],
         })))
         .unwrap();
     assert_eq!(api.headers[1].1.reveal(), "Bearer hunter2");
     assert_eq!(api.body.as_ref().unwrap().reveal(), "the body ${x}");
     assert_eq!((api.expected_status.to_string().as_str(), api.method, api.enabled), ("204", Method::Post, false));
-    assert_eq!(api.schedule.to_string(), "every 86400 s");
+    assert_eq!((api.schedule.to_string(), api.ip_family), ("every 86400 s".into(), IpFamily::Ipv4));
     let printed = format!("{api:?}");
     assert!(!printed.contains("hunter2") && !printed.contains("the body"), "{printed}");
+}
+
+#[test]
+fn a_family_that_does_not_fit_the_address_in_the_url_is_refused() {
+    let check = |url: &str, family: &str| {
+        let checked = rules().check(&row(json!({"api_id": "a", "url": url, "ip_family": family})));
+        checked.map(|api| api.ip_family).map_err(|refused| refused.issues[0].to_string())
+    };
+    assert_eq!(check("http://[::1]/", "ipv6"), Ok(IpFamily::Ipv6));
+    assert_eq!(check("http://a.test/", "ipv6"), Ok(IpFamily::Ipv6));
+    assert_eq!(check("http://127.0.0.1/", "any"), Ok(IpFamily::Any));
+    let said = check("http://127.0.0.1/", "ipv6").unwrap_err();
+    assert!(said.contains("ip_family: \"ipv6\" does not fit url, in which an IPv4 address stands"), "{said}");
 }
 
 #[test]
@@ -153,6 +166,7 @@ fn faults() -> Vec<(&'static str, Value, &'static str)> {
         ("success_threshold", json!([]), "a list is not a number"),
         ("recheck_seconds", json!(1.5), "is not a whole number"),
         ("max_redirects", json!(-1), "is not from 0 to 10"),
+        ("ip_family", json!("IPv5"), "such as \"ipv4\" (any, ipv4, ipv6)"),
         ("tags", json!(["x".repeat(65)]), "has 65 characters, more than 64"),
         ("timout", json!(1), "the nearest name that is known"),
     ]
@@ -179,7 +193,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn every_planted_fault_is_reported_with_its_field(chosen in prop::collection::btree_set(0..17_usize, 1..17)) {
+    fn every_planted_fault_is_reported_with_its_field(chosen in prop::collection::btree_set(0..18_usize, 1..18)) {
         let mut fields = json!({"api_id": "a", "url": "https://a.test"});
         let all = faults();
         for index in &chosen {

@@ -44,6 +44,7 @@ mod fleet;
 mod guard;
 mod instance_lock;
 mod logs;
+mod names;
 mod once;
 mod records;
 mod reloads;

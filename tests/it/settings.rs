@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api_health::configs::defaults::DefaultSchedule;
 use api_health::settings::load::{LoadedSettings, load};
-use api_health::settings::{LogFormat, Settings, StoreKind, keys, show};
+use api_health::settings::{LogFormat, ResolverKind, Settings, StoreKind, keys, show};
 
 const FULL: &str = r#"
 environment = "staging"
@@ -42,6 +42,7 @@ spread = false
 max_in_flight = 100
 body_bytes_max = 2048
 extra_roots = "/etc/ca.pem"
+resolver = "system"
 
 [run]
 shutdown_seconds = 20
@@ -123,6 +124,7 @@ fn every_key_of_the_file_is_in_force_and_paths_begin_where_it_is() {
     assert_eq!((d.failure_threshold, d.success_threshold, d.max_redirects), (3, 1, 5));
     assert_eq!((s.probe.spread, s.probe.max_in_flight, s.probe.body_bytes_max), (false, 100, 2048));
     assert_eq!(s.probe.extra_roots.as_deref(), Some(Path::new("/etc/ca.pem")));
+    assert_eq!(s.probe.resolver, ResolverKind::System);
     assert_eq!((s.run.shutdown.as_secs(), s.log.format), (20, LogFormat::Json));
     assert_eq!(s.log.level, "info,api_health::probe=debug");
 }

@@ -84,13 +84,32 @@ fn a_mixed_answer_is_refused_as_a_whole() {
     run(async {
         let server = Server::start(None, Script::new(ANSWER, End::Hold)).await;
         let url = format!("http://innocent.test:{}/", server.address.port());
-        for answers in [["127.0.0.1", "169.254.169.254"], ["169.254.169.254", "127.0.0.1"], ["127.0.0.1", "fe80::1"]] {
+        for answers in [
+            ["127.0.0.1", "169.254.169.254"],
+            ["169.254.169.254", "127.0.0.1"],
+            ["127.0.0.1", "fd00:ec2::254"],
+            ["127.0.0.1", "fe80::a9fe:a9fe"],
+            ["fe80::1", "169.254.169.254"],
+        ] {
             assert_refused(&resolving_to(&answers).exchange(&ask(&url)).await, answers[1]);
         }
         assert_eq!(server.accepted.get(), 0);
         // The same without the bad address goes through: it was the guard that said no.
         assert_eq!(resolving_to(&["127.0.0.1"]).exchange(&ask(&url)).await.result.unwrap().status, 200);
         assert_eq!(server.accepted.get(), 1);
+    });
+}
+
+#[test]
+fn a_stray_link_local_address_is_passed_over_beside_a_good_one() {
+    run(async {
+        let server = Server::start(None, Script::new(ANSWER, End::Hold)).await;
+        let url = format!("http://innocent.test:{}/", server.address.port());
+        for answers in [["127.0.0.1", "fe80::1"], ["fe80::1", "127.0.0.1"]] {
+            let exchange = resolving_to(&answers).exchange(&ask(&url)).await;
+            assert_eq!((exchange.result.unwrap().status, exchange.address), (200, Some(server.address)));
+        }
+        assert_refused(&resolving_to(&["fe80::1", "fe80::2"]).exchange(&ask(&url)).await, "strays alone");
     });
 }
 

@@ -5,12 +5,18 @@
 mod against_hyper;
 mod guard;
 mod hyper_oracle;
+#[path = "../support/name_server.rs"]
+mod name_server;
+mod names;
+#[path = "../support/own_network.rs"]
+mod own_network;
 mod phases;
 mod port;
 #[path = "../support/ports.rs"]
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod ports;
 mod redirects;
+mod routes;
 mod scripts;
 mod server;
 mod tls;

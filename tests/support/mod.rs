@@ -9,5 +9,7 @@ pub mod gate;
 pub mod http;
 pub mod http_proxy;
 pub mod moto;
+pub mod name_server;
+pub mod own_network;
 pub mod ports;
 pub mod tools;

@@ -1,6 +1,7 @@
 //! What is watched: one configured HTTP API, validated. Rows as people write them are read in `src/configs`.
 
 use std::fmt::{self, Write as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,54 @@ impl fmt::Display for Method {
     }
 }
 
+/// Which family of internet addresses a name may be reached by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IpFamily {
+    /// Whichever the name has and this machine can reach.
+    #[default]
+    Any,
+    Ipv4,
+    Ipv6,
+}
+
+impl IpFamily {
+    /// Every choice, in the order in which documentation lists them.
+    pub const ALL: [Self; 3] = [Self::Any, Self::Ipv4, Self::Ipv6];
+
+    /// As it stands in a row.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+        }
+    }
+
+    /// The one family that `address` is of.
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
+    /// Whether an address of that family may be used.
+    pub fn takes(self, address: IpAddr) -> bool {
+        self == Self::Any || self == Self::of(address)
+    }
+}
+
+/// As it stands in a sentence.
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "IP",
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+        })
+    }
+}
+
 /// One API, validated: what to request, how often, and what to expect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiConfig {
@@ -69,6 +118,8 @@ pub struct ApiConfig {
     pub timeout: Duration,
     /// How many redirects are followed; 0 judges the redirect itself.
     pub max_redirects: u8,
+    /// Which addresses of its name are used.
+    pub ip_family: IpFamily,
     /// When it is probed. Shared, since thousands of rows often have the same schedule.
     pub schedule: Arc<Schedule>,
     /// A disabled API is kept and not probed.
@@ -92,6 +143,7 @@ impl ApiConfig {
             && self.body == other.body
             && self.expected_status == other.expected_status
             && self.max_redirects == other.max_redirects
+            && self.ip_family == other.ip_family
     }
 
     /// A fingerprint of the request and of what is expected of the response, never 0: outcomes with another one say nothing about
@@ -110,6 +162,9 @@ impl ApiConfig {
         hash.part(self.body.as_ref().map_or("", |body| body.reveal()).as_bytes());
         let _ = write!(hash, "{}", self.expected_status); // hashing cannot fail
         hash.part(&[self.max_redirects]);
+        if self.ip_family != IpFamily::Any {
+            hash.part(self.ip_family.as_str().as_bytes()); // else the number is what it was before there was a choice
+        }
         u16::try_from(hash.0 % 65_535).unwrap_or(0) + 1
     }
 
@@ -202,6 +257,7 @@ mod tests {
         assert_ne!(number(&|api| api.headers.push(("a".into(), Secret::new("b")))), same);
         assert_ne!(number(&|api| api.body = Some(Secret::new("b"))), same);
         assert_ne!(number(&|api| api.max_redirects = 3), same);
+        assert_ne!(number(&|api| api.ip_family = IpFamily::Ipv6), same);
         assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
     }
 

@@ -72,6 +72,7 @@ fn may_come_from_a_stall(failure: &Failure) -> bool {
             | Failure::Closed { .. }
             | Failure::BodyCutShort { .. }
             | Failure::LookupFailed { .. }
+            | Failure::NameServersSilent { .. }
     )
 }
 

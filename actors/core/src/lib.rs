@@ -55,7 +55,7 @@ pub mod throttle;
 pub mod time;
 
 pub use alert::{Alert, AlertKind};
-pub use api::{ApiConfig, ApiId, Method, Policy};
+pub use api::{ApiConfig, ApiId, IpFamily, Method, Policy};
 pub use decide::{Decision, decide};
 pub use heartbeat::Heartbeat;
 pub use issue::ConfigIssue;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::api::IpFamily;
 use crate::time::Timestamp;
 
 /// A phase of an exchange, in the order in which they happen.
@@ -98,16 +99,36 @@ pub enum LocalFault {
     TooManyOpenFiles,
     /// This machine has no free local port or address for the connection.
     NoLocalPort,
-    /// This machine has no route to any of the addresses.
+    /// This machine has no route to the address, or no address of its own to go from.
     NoRoute,
     /// This machine has no memory for the connection.
     NoMemory,
     /// Too many of our own name lookups are under way.
     TooManyLookups,
+    /// So many lookups of names below one domain are under way that this one had no turn.
+    LookupShareFull { domain: String },
+    /// No name server answers, this name or another.
+    NameServersDead {
+        /// Those that were asked.
+        asked: Vec<IpAddr>,
+    },
+    /// This machine names no name server, and none runs on it.
+    NoNameServer,
     /// Too many of our own probes are under way: this one got no permit within its timeout.
     TooManyProbes,
     /// A fault in our own program.
     Internal(String),
+}
+
+/// What a name server answers in place of what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameServerFault {
+    /// The code of an answer that is an error (`RCODE`); `NXDOMAIN` is none.
+    Code(u8),
+    /// It knows nothing of the name itself and asks nobody else.
+    NoRecursion,
+    /// Its answer cannot be read.
+    Garbled,
 }
 
 /// How an exchange failed.
@@ -115,7 +136,29 @@ pub enum LocalFault {
 pub enum Failure {
     /// The name does not exist.
     NameNotFound { host: String },
-    /// The name could not be looked up for now.
+    /// The name exists, and has no address of the family that was asked for.
+    NoAddress {
+        host: String,
+        /// The family that was asked for.
+        wanted: IpFamily,
+        /// The other family, if it has addresses of that.
+        has: Option<IpFamily>,
+    },
+    /// All addresses of the name are of one family, and this machine has a network of the other one alone.
+    OnlyOtherFamily {
+        host: String,
+        /// The family of its addresses.
+        has: IpFamily,
+    },
+    /// A name server answered that it could not find out.
+    NameServerFailed { host: String, server: IpAddr, fault: NameServerFault },
+    /// No name server answered, while they answered for other names.
+    NameServersSilent {
+        host: String,
+        /// Those that were asked.
+        asked: Vec<IpAddr>,
+    },
+    /// The system's resolver could not look the name up for now.
     LookupFailed {
         host: String,
         /// What the resolver said.
@@ -131,6 +174,10 @@ pub enum Failure {
     Refused { address: SocketAddr },
     /// The network reports that the host is unreachable.
     HostUnreachable { address: SocketAddr },
+    /// The network on the way says that it has no route there; this machine has one.
+    NetworkUnreachable { address: SocketAddr },
+    /// The network on the way says that it lets nobody through to there.
+    Prohibited { address: SocketAddr },
     /// The other side reset the connection.
     Reset { phase: Phase },
     /// The other side closed the connection before the response was complete.
@@ -217,6 +264,18 @@ impl fmt::Display for LocalFault {
             Self::TooManyOpenFiles => f.write_str("this machine has no file descriptors left for a connection"),
             Self::NoLocalPort => f.write_str("this machine has no local port left for a connection"),
             Self::NoRoute => f.write_str("this machine has no route there: its own network may be down"),
+            Self::LookupShareFull { domain } => write!(
+                f,
+                "so many lookups of names below {domain} are under way that this one had no turn: its name servers may be slow"
+            ),
+            Self::NameServersDead { asked } => write!(
+                f,
+                "no name server answers (asked: {}): this machine looks up no name at all, or nothing shows that it does",
+                list(asked)
+            ),
+            Self::NoNameServer => f.write_str(
+                "this machine has no name server: /etc/resolv.conf names none, and none answers on 127.0.0.1",
+            ),
             Self::NoMemory => f.write_str("this machine has no memory left for a connection"),
             Self::TooManyLookups => {
                 f.write_str("too many name lookups of our own are under way: the resolver may be slow")
@@ -230,17 +289,57 @@ impl fmt::Display for LocalFault {
     }
 }
 
+impl fmt::Display for NameServerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(1) => f.write_str("answered FORMERR: it does not understand the question"),
+            Self::Code(2) => f.write_str("answered SERVFAIL: it could not find out"),
+            Self::Code(4) => f.write_str("answered NOTIMP: it does not answer such questions"),
+            Self::Code(5) => f.write_str("answered REFUSED"),
+            Self::Code(code) => write!(f, "answered with error code {code}"),
+            Self::NoRecursion => f.write_str("does not ask others for names that are not its own"),
+            Self::Garbled => f.write_str("answered what is not valid DNS"),
+        }
+    }
+}
+
+/// `10.0.0.2, 10.0.0.3`.
+fn list(servers: &[IpAddr]) -> String {
+    servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// The text for logs, tables and alerts.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NameNotFound { host } => write!(f, "name {host} not found"),
+            Self::NoAddress { host, wanted, has: Some(has) } => {
+                write!(f, "name {host} has only {has} addresses, and ip_family asks for {wanted}")
+            }
+            Self::NoAddress { host, wanted, has: None } => write!(f, "name {host} exists and has no {wanted} address"),
+            Self::OnlyOtherFamily { host, has } => {
+                write!(f, "name {host} has only {has} addresses, and this machine has no {has} network")
+            }
+            Self::NameServerFailed { host, server, fault } => {
+                write!(f, "name {host} could not be looked up: name server {server} {fault}")
+            }
+            Self::NameServersSilent { host, asked } => write!(
+                f,
+                "name {host} could not be looked up: no answer from {}, while other names are answered",
+                list(asked)
+            ),
             Self::LookupFailed { host, detail } => write!(f, "name {host} could not be looked up: {detail}"),
             Self::AddressRefused { address, why } => {
                 write!(f, "address {address} is {why}, which api-health never probes")
             }
             Self::Refused { address } => write!(f, "connection to {address} refused"),
             Self::HostUnreachable { address } => write!(f, "host {address} unreachable"),
+            Self::NetworkUnreachable { address } => {
+                write!(f, "the network on the way to {address} says that it has no route there")
+            }
+            Self::Prohibited { address } => {
+                write!(f, "the network on the way to {address} says that nobody is let through")
+            }
             Self::Reset { phase } => write!(f, "connection reset while {phase}"),
             Self::Closed { phase } => write!(f, "connection closed while {phase}"),
             Self::TimedOut { phase, after } => {
@@ -275,6 +374,31 @@ mod tests {
         for (failure, words) in [
             (Failure::NameNotFound { host: "x.test".into() }, "name x.test not found"),
             (Failure::Refused { address }, "connection to 127.0.0.1:80 refused"),
+            (Failure::Prohibited { address }, "the network on the way to 127.0.0.1:80 says that nobody is let through"),
+            (
+                Failure::NoAddress { host: "x.test".into(), wanted: IpFamily::Ipv4, has: Some(IpFamily::Ipv6) },
+                "name x.test has only IPv6 addresses, and ip_family asks for IPv4",
+            ),
+            (
+                Failure::NoAddress { host: "x.test".into(), wanted: IpFamily::Any, has: None },
+                "name x.test exists and has no IP address",
+            ),
+            (
+                Failure::NameServerFailed {
+                    host: "x.test".into(),
+                    server: address.ip(),
+                    fault: NameServerFault::Code(2),
+                },
+                "name x.test could not be looked up: name server 127.0.0.1 answered SERVFAIL: it could not find out",
+            ),
+            (
+                Failure::NameServersSilent { host: "x.test".into(), asked: vec![address.ip(), [10, 0, 0, 2].into()] },
+                "name x.test could not be looked up: no answer from 127.0.0.1, 10.0.0.2, while other names are answered",
+            ),
+            (
+                Failure::Local(LocalFault::NameServersDead { asked: vec![address.ip()] }),
+                "no name server answers (asked: 127.0.0.1): this machine looks up no name at all, or nothing shows that it does",
+            ),
             (Failure::Reset { phase: Phase::Tls }, "connection reset while shaking hands over TLS"),
             (
                 Failure::TimedOut { phase: Phase::Connect, after: Duration::from_secs(10) },

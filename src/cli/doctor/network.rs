@@ -23,7 +23,11 @@ pub(super) fn phases(times: &PhaseTimes) -> String {
 /// That `place` cannot be reached, and what may help.
 pub(super) fn unreachable(check: Check, place: &str, failure: &Failure) -> Finding {
     let todo = match failure {
-        Failure::NameNotFound { .. } | Failure::LookupFailed { .. } => {
+        Failure::NameNotFound { .. }
+        | Failure::NoAddress { .. }
+        | Failure::NameServerFailed { .. }
+        | Failure::NameServersSilent { .. }
+        | Failure::LookupFailed { .. } => {
             "see that names resolve here (getent hosts HOST, /etc/resolv.conf), and that the name, or the region in it, is right"
         }
         Failure::Certificate(_) | Failure::Tls { .. } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::LoadedStates;
 use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
 use super::heartbeat;
 use super::report::{Finding, some_of};
@@ -13,6 +14,7 @@ use crate::cli::checks::Check;
 use crate::cli::configured::{self, Checked};
 use crate::cli::stored::owed_to;
 use crate::cli::text;
+use crate::probe::Resolver;
 
 /// Hosts that are looked up.
 const HOSTS_MAX: usize = 10;
@@ -45,12 +47,12 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
         let off = if disabled.is_empty() { String::new() } else { format!(", {} disabled", disabled.len()) };
         found.push(check.ok(format!("{} to watch{off}", text::count(enabled.len(), "API"))));
     }
-    found.extend(hosts(&checked).await);
+    found.extend(hosts(&checked, &app.resolver()).await);
     found
 }
 
 /// Looks up a sample, spread evenly over all.
-async fn hosts(checked: &Checked) -> Option<Finding> {
+async fn hosts(checked: &Checked, resolver: &Resolver) -> Option<Finding> {
     let watched = checked.good.iter().filter(|row| !row.shadowed && row.config.enabled);
     let names: BTreeSet<String> = watched
         .filter_map(|row| match url::Url::parse(&row.config.url).ok()?.host()? {
@@ -60,9 +62,9 @@ async fn hosts(checked: &Checked) -> Option<Finding> {
         .collect();
     let all = names.len();
     let sample: Vec<String> = names.into_iter().step_by(all.div_ceil(HOSTS_MAX).max(1)).collect();
+    let deadline = Instant::now() + LOOKUP_TIMEOUT;
     let lookups = sample.iter().map(|name| async move {
-        let addresses = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name.as_str(), 443))).await;
-        let is_found = addresses.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
+        let is_found = matches!(timeout_at(deadline, resolver.lookup(name, 443, deadline)).await, Ok(Ok(_)));
         (!is_found).then_some(name)
     });
     let lost: Vec<&String> = join_all(lookups).await.into_iter().flatten().collect();

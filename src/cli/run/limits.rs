@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::cli::text;
+use crate::probe::resolve::files_of_probes;
 
 /// Descriptors for everything but probes: the store, sockets, channels.
 const OTHER_FILES: u64 = 128;
@@ -44,7 +45,7 @@ pub(super) fn say_what_is_too_low(apis: usize, max_in_flight: usize) {
 
 /// That `limit` is too low for so many probes at once, and what to do about it.
 pub(in crate::cli) fn too_few_files(limit: Option<u64>, at_once: u64) -> Option<(String, String)> {
-    let needed = at_once + OTHER_FILES;
+    let needed = files_of_probes(at_once) + OTHER_FILES;
     let limit = limit.filter(|limit| *limit < needed)?;
     let probes = text::count(usize::try_from(at_once).unwrap_or(usize::MAX), "probe");
     Some((
@@ -111,10 +112,10 @@ mod tests {
         let limits =
             |files, memory, threads| Limits { files: Some(files), memory: Some(memory), threads: Some(threads) };
         assert_eq!(too_low(&Limits::default(), 1_000_000, 65_535), [""; 0]);
-        assert_eq!(too_low(&limits(1_128, 40 << 20, 576), 1_000, 4_096), [""; 0], "as many probes as there are APIs");
-        let said = too_low(&limits(1_127, 30 << 20, 575), 1_000, 4_096);
+        assert_eq!(too_low(&limits(2_128, 40 << 20, 576), 1_000, 4_096), [""; 0], "as many probes as there are APIs");
+        let said = too_low(&limits(2_127, 30 << 20, 575), 1_000, 4_096);
         assert_eq!(said.len(), 3);
-        for (words, wanted) in said.iter().zip(["LimitNOFILE=1128 ", "MemoryMax=34M ", "TasksMax=576 "]) {
+        for (words, wanted) in said.iter().zip(["LimitNOFILE=2128 ", "MemoryMax=34M ", "TasksMax=576 "]) {
             assert!(words.contains(wanted), "{words}");
         }
     }

@@ -122,6 +122,7 @@ async fn the_same_row_means_the_same_in_every_source(place: Place) {
             "success_threshold": 4,
             "recheck_seconds": 9,
             "max_redirects": 2,
+            "ip_family": "ipv6",
             "tags": ["eu", "shop"],
         })])
         .await;
@@ -136,7 +137,7 @@ async fn the_same_row_means_the_same_in_every_source(place: Place) {
     assert_eq!((api.timeout.as_secs(), api.recheck.as_secs()), (7, 9));
     assert_eq!((api.failure_threshold, api.success_threshold, api.max_redirects), (3, 4, 2));
     assert_eq!(api.schedule.to_string(), "*/5 * * * * Europe/Berlin");
-    assert_eq!(api.tags, ["eu", "shop"]);
+    assert_eq!((&api.tags[..], api.ip_family.as_str()), (&["eu".to_owned(), "shop".to_owned()][..], "ipv6"));
 }
 
 async fn a_bad_row_is_refused_with_all_its_faults_and_hides_no_other(place: Place) {
