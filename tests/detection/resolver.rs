@@ -14,7 +14,7 @@ use crate::world::{FAR, FAR_V6, NAME_SERVER, NAME_SERVER_TOO, World, replace, re
 
 const OURS: &str = "api-health:network";
 const WORDS: &[&str] = &["name"];
-const NEEDS: &[Needs] = &[Needs::Resolver, Needs::Witnesses];
+const NEEDS: &[Needs] = &[Needs::Witnesses];
 
 pub fn silent() -> World {
     dead("silent", "our name server is silent", Health::Silent)
@@ -72,7 +72,7 @@ pub fn two() -> World {
         Vec::new()
     });
     let name = "one of two name servers is dead".into();
-    world.add(Scenario { name, needs: &[Needs::Resolver], apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
     // Meanwhile one name fails alone: the other name server vouches for us.
     let name = "a name gets SERVFAIL, and one of two is dead";
     let target = world.far.target(well().serve());
@@ -83,7 +83,7 @@ pub fn two() -> World {
         names.set(&host, if on { Said::Code(SERVFAIL) } else { Said::Addresses(vec![FAR.into()]) });
     });
     let fails = outage(switch, &["looked up", "looking up"]);
-    world.add(Scenario::of_one(name, &url, "", fails).needs(&[Needs::Resolver]));
+    world.add(Scenario::of_one(name, &url, "", fails));
     world
 }
 
@@ -99,7 +99,7 @@ pub fn ipv4_only() -> World {
     let switch: Switch = Arc::new(move |on| {
         names.set(&host, Said::Addresses(vec![if on { FAR_V6.into() } else { FAR.into() }]));
     });
-    world.add(Scenario::of_one(name, &url, "", outage(switch, &["IPv6"])).needs(&[Needs::Resolver]));
+    world.add(Scenario::of_one(name, &url, "", outage(switch, &["IPv6"])));
     world
 }
 
@@ -135,9 +135,8 @@ pub fn starved() -> World {
         let both = |id: &String| -> [Due; 2] { [down(id, words, began, ended), up(id, words, ended)] };
         ids.iter().flat_map(both).collect()
     });
-    let needs = &[Needs::Resolver];
     let name = "three hundred names of a dead zone".into();
-    world.add(Scenario { name, needs, apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
 
     let good = world.name("good", &[FAR.into()]);
     let server = world.far.target(well().serve());
@@ -150,7 +149,7 @@ pub fn starved() -> World {
         })
     };
     let url = format!("http://{good}:{}/", server.port);
-    world.add(Scenario::of_one("a good name beside them", &url, "", late).needs(needs));
+    world.add(Scenario::of_one("a good name beside them", &url, "", late));
     world
 }
 

@@ -22,8 +22,6 @@ const PATIENCE_SECONDS: u64 = 60;
 /// What a scenario waits for that the program cannot do yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
-    /// A resolver that tells apart what went wrong.
-    Resolver,
     /// Witnesses that tell our own network from theirs.
     Witnesses,
     /// Alerts about an API of which nothing can be told.

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::scorer::Fault;
+use crate::scorer::{Fault, Told};
 use crate::world::Row;
 
 const FAULTS: [Fault; 5] = [Fault::FalseAlarm, Fault::Missed, Fault::Duplicate, Fault::WrongCause, Fault::WrongTime];
+
+/// Alerts of a scenario that are shown one by one.
+const TOLD_MAX: usize = 6;
 
 /// The table as text.
 pub fn text(rows: &[Row]) -> String {
@@ -14,9 +17,7 @@ pub fn text(rows: &[Row]) -> String {
         "\nworld      scenario                                           told, seconds after the fault; (bound)\n",
     );
     for row in &counted {
-        let told: Vec<String> =
-            row.told.iter().map(|told| format!("{} {:.1}", told.kind, told.after_ms as f64 / 1_000.0)).collect();
-        let told = if told.is_empty() { "nothing".to_owned() } else { told.join(", ") };
+        let told = told(row);
         let bound = row.bound.filter(|_| !row.told.is_empty()).map_or(String::new(), |bound| format!(" ({bound})"));
         let verdict = if row.marks.is_empty() { "" } else { "   WRONG" };
         let _ = writeln!(text, "{:<10} {:<50} {told}{bound}{verdict}", row.world, row.scenario);
@@ -37,6 +38,28 @@ pub fn text(rows: &[Row]) -> String {
     text.push('\n');
     text.push_str(&latencies(&counted));
     text
+}
+
+/// What was told, and how long after it was true; of many the shortest and the longest.
+fn told(row: &Row) -> String {
+    let seconds = |told: &Told| told.after_ms as f64 / 1_000.0;
+    if row.told.is_empty() {
+        return "nothing".into();
+    }
+    if row.told.len() <= TOLD_MAX {
+        return row
+            .told
+            .iter()
+            .map(|told| format!("{} {:.1}", told.kind, seconds(told)))
+            .collect::<Vec<_>>()
+            .join(", ");
+    }
+    let of_kind = |kind| {
+        let mut all: Vec<f64> = row.told.iter().filter(|told| told.kind == kind).map(seconds).collect();
+        all.sort_by(f64::total_cmp);
+        Some(format!("{} times {kind} {:.1} to {:.1}", all.len(), all.first()?, all.last()?))
+    };
+    ["down", "up"].into_iter().filter_map(of_kind).collect::<Vec<_>>().join(", ")
 }
 
 /// How long an outage takes to be told, as a share of the bound that the program prints.

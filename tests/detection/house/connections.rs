@@ -9,8 +9,6 @@ use crate::world::{FAR, FAR_TOO, FAR_V6, World};
 
 const GONE: &[&str] = &["unreachable", "no route", "let through"];
 const SWALLOWED: &[&str] = &["while connecting"];
-/// What a router on the way says is no fault of ours.
-const BY_A_ROUTER: &[Needs] = &[Needs::Witnesses];
 
 pub(super) fn add(world: &mut World) {
     for (name, host, bad, words) in [
@@ -33,18 +31,17 @@ pub(super) fn add(world: &mut World) {
 /// Addresses behind the router that the far side is: it no longer has them, and says so, or nothing.
 fn routed(world: &mut World) {
     let (v4, v6) = (|n: u8| format!("10.88.0.{n}"), |n: u8| format!("fd88::{n:x}"));
-    let none: &[Needs] = &[];
     let all = [
-        ("swallowed on the way", v4(1), Some("blackhole"), none, SWALLOWED),
-        ("unreachable, says a router", v4(2), Some("unreachable"), none, GONE),
-        ("prohibited, says a router", v4(3), Some("prohibit"), none, GONE),
-        ("a withdrawn prefix", v4(4), None, BY_A_ROUTER, GONE),
-        ("swallowed on the way, IPv6", v6(1), Some("blackhole"), none, SWALLOWED),
-        ("unreachable, says a router, IPv6", v6(2), Some("unreachable"), BY_A_ROUTER, GONE),
-        ("prohibited, says a router, IPv6", v6(3), Some("prohibit"), BY_A_ROUTER, GONE),
-        ("a withdrawn prefix, IPv6", v6(4), None, BY_A_ROUTER, GONE),
+        ("swallowed on the way", v4(1), Some("blackhole"), SWALLOWED),
+        ("unreachable, says a router", v4(2), Some("unreachable"), GONE),
+        ("prohibited, says a router", v4(3), Some("prohibit"), GONE),
+        ("a withdrawn prefix", v4(4), None, GONE),
+        ("swallowed on the way, IPv6", v6(1), Some("blackhole"), SWALLOWED),
+        ("unreachable, says a router, IPv6", v6(2), Some("unreachable"), GONE),
+        ("prohibited, says a router, IPv6", v6(3), Some("prohibit"), GONE),
+        ("a withdrawn prefix, IPv6", v6(4), None, GONE),
     ];
-    for (n, (name, address, kind, needs, words)) in all.into_iter().enumerate() {
+    for (n, (name, address, kind, words)) in all.into_iter().enumerate() {
         let there = Remote::new(world, &address, n + 20);
         let (net, address) = (Arc::clone(&world.far.net), there.address.clone());
         let (family, length) = (there.family, there.length);
@@ -61,7 +58,7 @@ fn routed(world: &mut World) {
                 net.ip(&format!("{family} addr add {of_lo}"));
             }
         });
-        world.add(Scenario::of_one(name, &there.url, "", outage(switch, words)).needs(needs));
+        world.add(Scenario::of_one(name, &there.url, "", outage(switch, words)));
     }
     for (n, (name, address, kind)) in [
         ("unreachable by a route of our own", v4(8), "unreachable"),

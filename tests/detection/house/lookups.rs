@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::far::{Switch, Target};
 use crate::name_server::{NO_ERROR, NXDOMAIN, REFUSED, SERVFAIL, Said};
 use crate::play::well;
-use crate::scenario::{Needs, Scenario, id, outage, untold};
+use crate::scenario::{Scenario, id, outage, untold};
 use crate::world::{FAR, FAR_TOO, World};
 
 const NOT_FOUND: &[&str] = &["not found", "has no"];
@@ -15,7 +15,6 @@ const FAILED: &[&str] = &["looked up", "looking up"];
 
 pub(super) fn add(world: &mut World) {
     let target = world.far.target_at(FAR.into(), well().serve());
-    let none: &[Needs] = &[];
     for (name, bad, words) in [
         ("a name that does not exist", Said::Code(NXDOMAIN), NOT_FOUND),
         ("a name without an address", Said::Code(NO_ERROR), NOT_FOUND),
@@ -32,18 +31,14 @@ pub(super) fn add(world: &mut World) {
         world.add(Scenario::of_one(name, &url, "", outage(switch, words)));
     }
     let far: IpAddr = FAR.into();
-    for (name, odd, needs) in [
-        ("a name that is answered late", Said::Late(Duration::from_millis(400), vec![far]), none),
-        ("a name that is cut, and whole over TCP", Said::Cut(vec![far]), none),
-        (
-            "a good address and a stray link-local one",
-            Said::Addresses(vec!["fe80::1".parse().unwrap(), far]),
-            &[Needs::Resolver],
-        ),
-        ("a good address and a dead one of IPv6", Said::Addresses(vec!["fd88:1::1".parse().unwrap(), far]), none),
+    for (name, odd) in [
+        ("a name that is answered late", Said::Late(Duration::from_millis(400), vec![far])),
+        ("a name that is cut, and whole over TCP", Said::Cut(vec![far])),
+        ("a good address and a stray link-local one", Said::Addresses(vec!["fe80::1".parse().unwrap(), far])),
+        ("a good address and a dead one of IPv6", Said::Addresses(vec!["fd88:1::1".parse().unwrap(), far])),
     ] {
         let (url, switch) = named(world, &target, name, odd);
-        world.add(Scenario::of_one(name, &url, "", untold(switch)).needs(needs));
+        world.add(Scenario::of_one(name, &url, "", untold(switch)));
     }
     let name = "a name of the hosts file";
     let (url, switch) = named(world, &target, name, Said::Code(NXDOMAIN));
