@@ -187,7 +187,7 @@ impl Probe for Instantly {
             let now: Timestamp = SystemClock.now();
             begun.lock().unwrap_or_else(PoisonError::into_inner).insert(api.api_id.clone(), monotonic_ns());
             let response =
-                Response { status: 200, body_bytes: 2, body_cut_at_bound: false, location: None, redirects: 0 };
+                Response { status: 200, body_bytes: 2, ..Response::default() };
             std::future::ready(Observation {
                 started_at: now,
                 finished_at: now,

@@ -10,8 +10,7 @@ mod cloud;
 mod error;
 pub(crate) mod start;
 
-use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
 
 use api_health_actors::leases::Leases;
@@ -41,9 +40,6 @@ use crate::telemetry;
 use crate::worker::Identity;
 pub use error::AppError;
 use start::{retry_until_available, wait_for_store};
-
-/// A file of roots: all that a system trusts are a quarter of this.
-const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The settings, and what every command shares.
 pub struct App {
@@ -185,8 +181,7 @@ impl App {
                 remedy: "the path of a PEM file with at least one certificate".into(),
             }])
         };
-        let pem = read_roots(path).map_err(|why| issue(format!("cannot be read: {why}")))?;
-        Client::new(Some(&pem)).map_err(issue)
+        Client::with_roots_of(path).map_err(issue)
     }
 
     /// The probe of all APIs.
@@ -337,38 +332,6 @@ impl App {
     }
 }
 
-/// A pipe could make the start wait for ever, and a file without an end fill the memory.
-fn read_roots(path: &Path) -> Result<Vec<u8>, String> {
-    let said = |error: std::io::Error| error.to_string();
-    if !std::fs::metadata(path).map_err(said)?.is_file() {
-        return Err("it is no regular file".into());
-    }
-    let mut pem = Vec::new();
-    let file = std::fs::File::open(path).map_err(said)?;
-    file.take(ROOTS_BYTES_MAX + 1).read_to_end(&mut pem).map_err(said)?;
-    if pem.len() as u64 > ROOTS_BYTES_MAX {
-        return Err(format!("it has more than {ROOTS_BYTES_MAX} bytes"));
-    }
-    Ok(pem)
-}
-
 fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_roots_has_so_many_bytes_at_most_and_is_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("roots.pem");
-        let length = usize::try_from(ROOTS_BYTES_MAX).unwrap();
-        std::fs::write(&path, vec![b'-'; length]).unwrap();
-        assert_eq!(read_roots(&path).unwrap().len(), length);
-        std::fs::write(&path, vec![b'-'; length + 1]).unwrap();
-        assert!(read_roots(&path).unwrap_err().contains("more than"));
-        assert!(read_roots(folder.path()).unwrap_err().contains("no regular file"));
-    }
 }

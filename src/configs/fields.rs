@@ -145,7 +145,7 @@ pub const EXPECTED_STATUS: Field = Field::new(
     "expected_status",
     "text or whole number",
     "2xx",
-    "at most 50 codes, classes and ranges from 100 to 599",
+    "at most 50 codes, classes and ranges from 100 to 999",
 )
 .means("The status codes that count as a pass.", "\"200-299,301,404\"")
 .also(&["status", "status_code", "expected_status_code", "expect_status"]);

@@ -61,7 +61,7 @@ pub(super) async fn dial(
     let config = tls.ok_or_else(|| {
         internal("this machine has no trusted root certificates: install its ca-certificates package".into())
     })?;
-    let stream = tls::handshake(config, server_name.clone(), stream).await?;
+    let stream = tls::handshake(config, server_name.clone(), stream, trace).await?;
     trace.enter_phase(Phase::FirstByte);
     Ok(Connection::Tls(Box::new(stream)))
 }

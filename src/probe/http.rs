@@ -137,5 +137,8 @@ fn response(reply: &Reply) -> Response {
         body_cut_at_bound: reply.body_cut_at_bound,
         location: location.map(redirect::shown),
         redirects: reply.redirects,
+        left_behind: reply.left_behind.clone(),
+        client_certificate_wanted: reply.client_certificate_wanted,
+        proxy: None,
     }
 }

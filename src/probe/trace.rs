@@ -22,6 +22,7 @@ pub(super) struct Trace {
     failure: RefCell<Option<Failure>>,
     /// Waiting for a turn that others of our own exchanges have: time that says nothing of the API.
     waits_for_lookup: Cell<bool>,
+    client_certificate_wanted: Cell<bool>,
 }
 
 impl Trace {
@@ -36,6 +37,7 @@ impl Trace {
             interim: RefCell::default(),
             failure: RefCell::default(),
             waits_for_lookup: Cell::default(),
+            client_certificate_wanted: Cell::default(),
         }
     }
 
@@ -47,6 +49,7 @@ impl Trace {
         self.head.take();
         self.interim.take();
         self.failure.take();
+        self.client_certificate_wanted.set(false);
     }
 
     pub(super) fn begin(&self, phase: Phase) {
@@ -57,6 +60,15 @@ impl Trace {
     /// Whether the exchange waits for others of our own.
     pub(super) fn waits_for_lookup(&self) -> &Cell<bool> {
         &self.waits_for_lookup
+    }
+
+    /// The server asked for a client certificate.
+    pub(super) fn want_client_certificate(&self) {
+        self.client_certificate_wanted.set(true);
+    }
+
+    pub(super) fn wants_client_certificate(&self) -> bool {
+        self.client_certificate_wanted.get()
     }
 
     /// The present phase came to its end, and `next` begins.

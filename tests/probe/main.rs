@@ -14,4 +14,5 @@ mod redirects;
 mod scripts;
 mod server;
 mod tls;
+mod trust;
 mod truth;
