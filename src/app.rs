@@ -171,7 +171,8 @@ impl App {
     /// When the extra roots cannot be read.
     pub fn client(&self) -> Result<Client, AppError> {
         let Some(path) = &self.settings.probe.extra_roots else {
-            return Client::new(None).map_err(AppError::Internal);
+            let client = Client::new(None).map_err(AppError::Internal)?;
+            return Ok(client.with_proxies(Arc::clone(&self.settings.proxies)));
         };
         let issue = |why: String| {
             AppError::Configuration(vec![ConfigIssue {
@@ -181,7 +182,8 @@ impl App {
                 remedy: "the path of a PEM file with at least one certificate".into(),
             }])
         };
-        Client::with_roots_of(path).map_err(issue)
+        let client = Client::with_roots_of(path).map_err(issue)?;
+        Ok(client.with_proxies(Arc::clone(&self.settings.proxies)))
     }
 
     /// The probe of all APIs.
@@ -202,7 +204,7 @@ impl App {
         let clock = || Arc::clone(&self.clock);
         let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
         if let Some(sns) = &self.settings.notify.sns {
-            notifiers.push(cloud::topic(sns, environment(), clock()).await?);
+            notifiers.push(cloud::topic(sns, &self.settings, clock()).await?);
         }
         if let Some(webhook) = &self.settings.notify.webhook {
             let notifier = url::Url::parse(webhook.url.reveal())
@@ -211,7 +213,12 @@ impl App {
                     WebhookNotifier::new(client.clone(), url, webhook.secret.as_ref(), environment(), clock())
                 })
                 .map_err(AppError::Unavailable)?;
-            notifiers.push(Arc::new(notifier.with_timeout(webhook.timeout)));
+            let written = webhook.clone();
+            let notifier = notifier.with_timeout(webhook.timeout);
+            notifiers.push(Arc::new(match webhook.written {
+                Some(_) => notifier.with_read_again(move || written.read_again()),
+                None => notifier,
+            }));
         }
         if self.settings.notify.terminal {
             let notifier = TerminalNotifier::new(std::io::stdout(), environment(), colour, clock())
@@ -230,6 +237,12 @@ impl App {
     pub async fn world(&self, urls: &[String], once: bool, colour: bool) -> Result<World, AppError> {
         self.take_instance_lock(if once { "api-health run --once" } else { "api-health run" }).await?;
         let client = self.client()?;
+        if !self.settings.proxies.ways.is_empty() {
+            tracing::info!("APIs, webhook and AWS are reached by way of the proxy {}", self.settings.proxies.ways);
+        }
+        for unusable in &self.settings.proxies.unusable {
+            tracing::warn!("{unusable}");
+        }
         let notifiers = self.notifiers(&client, colour).await?;
         // A person at a terminal is told at once what is missing. A daemon that starts with its machine waits: it would only be
         // started again and again.

@@ -68,6 +68,7 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
             // A tick of 50,000 waits for its turns, and longer than that on a busy machine.
             timeout: Duration::from_secs(60),
             max_redirects: 0,
+            proxy: None,
             schedule: Arc::clone(schedule),
             enabled: true,
             failure_threshold: 2,

@@ -6,6 +6,7 @@ pub(super) const SETTINGS_FILE: &str = "/etc/api-health/api-health.toml";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
     Settings,
+    Proxy,
     User,
     SettingsFile,
     ApisFile,
@@ -36,13 +37,14 @@ pub(super) enum Check {
 
 use Check::{
     ApiHosts, Apis, ApisFile, Clock, ConfigsTable, Credentials, Daemon, DynamodbEndpoint, EnvFile, ExtraRoots,
-    Heartbeat, OpenFiles, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint, SqliteFile, States,
+    Heartbeat, OpenFiles, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint, SqliteFile, States,
     StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
 };
 
 /// All of them, in the order of the enum and of the help.
-pub(super) const ALL: [(Check, &str, &str); 27] = [
+pub(super) const ALL: [(Check, &str, &str); 28] = [
     (Settings, "settings", "settings file and environment: every fault at once"),
+    (Proxy, "proxy", "by way of which proxy everything goes, and where that is written, if anywhere"),
     (User, "user", "user and host; whether the daemon runs as somebody else"),
     (SettingsFile, "settings_file", "no secret written in it is readable for everybody"),
     (ApisFile, "apis_file", "the same, of the file of [[api]] tables"),

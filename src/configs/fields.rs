@@ -219,12 +219,21 @@ pub const MAX_REDIRECTS: Field = Field::number(
     "3",
 )
 .also(&["redirects", "follow_redirects"]);
+/// By way of which proxy.
+pub const PROXY: Field = Field::text(
+    "proxy",
+    "the setting proxy",
+    "none, or http:// with a host and a port; at most 2048 characters",
+    "The HTTP proxy that it is asked by, or none. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
+    "\"http://10.0.0.1:3128\"",
+)
+.also(&["http_proxy", "https_proxy", "proxy_url", "via"]);
 pub const TAGS: Field = Field::new("tags", "list of texts", "none", "at most 20 of at most 64 characters")
     .means("Free words for people and filters.", "[\"shop\", \"eu\"]")
     .also(&["labels", "groups"]);
 
 /// Every field of an API, in the order in which documentation and exports list them.
-pub const FIELDS: [&Field; 17] = [
+pub const FIELDS: [&Field; 18] = [
     &API_ID,
     &NAME,
     &URL,
@@ -241,6 +250,7 @@ pub const FIELDS: [&Field; 17] = [
     &SUCCESS_THRESHOLD,
     &RECHECK_SECONDS,
     &MAX_REDIRECTS,
+    &PROXY,
     &TAGS,
 ];
 

@@ -17,6 +17,7 @@ use super::secrets::{SecretSource, SystemSecrets};
 use super::timing::{RawTiming, check_conflicts};
 use super::values::{self, ValueFault, quote, show, wanted};
 use super::{headers, url};
+use crate::probe::proxies::Route;
 
 /// The most faults that are told of one row; what more there are is counted.
 pub const ISSUES_PER_ROW_MAX: usize = 50;
@@ -97,6 +98,7 @@ impl RowRules {
         let failure_threshold = reader.number(&fields::FAILURE_THRESHOLD).and_then(small);
         let success_threshold = reader.number(&fields::SUCCESS_THRESHOLD).and_then(small);
         let max_redirects = reader.number(&fields::MAX_REDIRECTS).and_then(|n| u8::try_from(n).ok());
+        let proxy = reader.proxy();
         match (api_id, url, schedule) {
             (Some(api_id), Some(url), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
                 name: name.unwrap_or_else(|| api_id.to_string()),
@@ -108,6 +110,7 @@ impl RowRules {
                 expected_status: expected_status.unwrap_or_else(|| d.expected_status.clone()),
                 timeout: timeout.unwrap_or(d.timeout),
                 max_redirects: max_redirects.unwrap_or(d.max_redirects),
+                proxy,
                 schedule,
                 enabled: enabled.unwrap_or(true),
                 failure_threshold: failure_threshold.unwrap_or(d.failure_threshold),
@@ -223,6 +226,16 @@ impl RowReader<'_> {
                 None
             }
         }
+    }
+
+    fn proxy(&mut self) -> Option<Secret> {
+        let field = &fields::PROXY;
+        let read = headers::secret_text(self.row.fields.get(field.name)?, self.secrets, url::CHARS_MAX);
+        let read = read.and_then(|text| match Route::parse(&text) {
+            Ok(_) => Ok(Secret::new(text.trim())),
+            Err(why) => Err(vec![ValueFault::new("the proxy", why, wanted(field))]), // it may hold a password
+        });
+        read.map_err(|faults| faults.into_iter().for_each(|fault| self.push(field.name, fault))).ok()
     }
 
     fn tags(&mut self) -> Vec<String> {

@@ -33,7 +33,10 @@ impl<'a> Facts<'a> {
 /// A name as people know it: the common name, else the organisation.
 pub(super) fn name(encoded: &[u8]) -> String {
     let found = attribute(encoded, &[0x55, 4, 3]).or_else(|| attribute(encoded, &[0x55, 4, 10]));
-    found.map_or_else(|| "an authority without a name".into(), |name| text::line(&String::from_utf8_lossy(name), NAME_CHARS_MAX))
+    found.map_or_else(
+        || "an authority without a name".into(),
+        |name| text::line(&String::from_utf8_lossy(name), NAME_CHARS_MAX),
+    )
 }
 
 fn attribute<'a>(name: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
@@ -64,7 +67,8 @@ impl<'a> Reader<'a> {
         let (&[tag, short], mut rest) = self.0.split_first_chunk()?;
         let mut length = usize::from(short);
         if short >= 0x80 {
-            let (bytes, after) = rest.split_at_checked(usize::from(short & 0x7f)).filter(|(b, _)| (1..=4).contains(&b.len()))?;
+            let (bytes, after) =
+                rest.split_at_checked(usize::from(short & 0x7f)).filter(|(b, _)| (1..=4).contains(&b.len()))?;
             length = bytes.iter().fold(0, |n, b| n << 8 | usize::from(*b));
             rest = after;
         }
@@ -88,7 +92,9 @@ impl<'a> Reader<'a> {
         let digits = str::from_utf8(digits).ok().filter(|text| text.is_ascii())?;
         let (year, rest) = match tag {
             // RFC 5280, 4.1.2.5.1: two digits are of 1950 to 2049.
-            UTC_TIME => digits.split_at_checked(2).map(|(year, rest)| (format!("{}{year}", if year < "50" { 20 } else { 19 }), rest))?,
+            UTC_TIME => digits
+                .split_at_checked(2)
+                .map(|(year, rest)| (format!("{}{year}", if year < "50" { 20 } else { 19 }), rest))?,
             GENERALIZED_TIME => digits.split_at_checked(4).map(|(year, rest)| (year.to_owned(), rest))?,
             _ => return None,
         };

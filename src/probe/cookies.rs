@@ -72,8 +72,14 @@ impl Cookie {
             return None;
         }
         let host = url.host_str()?.to_owned();
-        let mut cookie =
-            Self { pair: pair.to_vec(), name_bytes, domain: host, host_only: true, path: default_path(url), secure: false };
+        let mut cookie = Self {
+            pair: pair.to_vec(),
+            name_bytes,
+            domain: host,
+            host_only: true,
+            path: default_path(url),
+            secure: false,
+        };
         let (mut by_age, mut by_date) = (None, None);
         for part in parts {
             let (name, value) = part.split_at(part.iter().position(|&b| b == b'=').unwrap_or(part.len()));
@@ -103,10 +109,13 @@ impl Cookie {
 
     fn goes_to(&self, url: &Url) -> bool {
         let is_host = url.host_str() == Some(&self.domain);
-        let is_path = url.path().strip_prefix(&self.path).is_some_and(|rest| {
-            rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/')
-        });
-        (is_host || (!self.host_only && is_within(url, &self.domain))) && is_path && (!self.secure || url.scheme() == "https")
+        let is_path = url
+            .path()
+            .strip_prefix(&self.path)
+            .is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/'));
+        (is_host || (!self.host_only && is_within(url, &self.domain)))
+            && is_path
+            && (!self.secure || url.scheme() == "https")
     }
 }
 

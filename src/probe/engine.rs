@@ -106,6 +106,7 @@ impl PartialResponse {
             interim: self.trace.take_interim(),
             redirects: way.redirects,
             left_behind: way.left_behind,
+            proxy: way.proxy,
             client_certificate_wanted: self.trace.wants_client_certificate(),
         }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::observation::LocalFault;
@@ -16,6 +17,7 @@ use url::Url;
 
 use super::engine::PartialResponse;
 use super::lookup::Resolver;
+use super::proxies::{Proxies, Proxy};
 use super::request::{Named, Prepared, server_name};
 use super::trace::Trace;
 use super::trust::{Extra, Trust};
@@ -29,6 +31,7 @@ use super::{dial, engine, redirect};
 pub struct Client {
     trust: Trust,
     resolver: Resolver,
+    proxies: Arc<Proxies>,
 }
 
 /// What to ask.
@@ -85,6 +88,8 @@ pub struct Reply {
     pub left_behind: Vec<String>,
     /// The server asked for a client certificate, and got none.
     pub client_certificate_wanted: bool,
+    /// The proxy that it came by.
+    pub proxy: Option<String>,
 }
 
 impl Client {
@@ -107,7 +112,13 @@ impl Client {
     }
 
     fn trusting(extra: Extra) -> Result<Self, String> {
-        Ok(Self { trust: Trust::new(extra)?, resolver: Resolver::system() })
+        Ok(Self { trust: Trust::new(extra)?, resolver: Resolver::system(), proxies: Arc::default() })
+    }
+
+    /// The same client by way of proxies. Who says nothing else goes by them.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Arc<Proxies>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// The same client with another way to look names up. Whatever it answers is guarded anyway.
@@ -162,7 +173,7 @@ impl Client {
     pub async fn reach(&self, url: &Url, bound: Duration) -> (PhaseTimes, Result<(), Failure>) {
         let trace = Rc::new(Trace::new(Instant::now()));
         let server_name = server_name(url);
-        let dialled = Box::pin(self.dial(url, &server_name, &trace));
+        let dialled = Box::pin(self.dial(url, &server_name, self.proxies.of(url), &trace));
         let result = match timeout_at(Instant::now() + bound, dialled).await {
             Ok(result) => result.map(drop),
             Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: bound }),
@@ -170,12 +181,22 @@ impl Client {
         (trace.times(), result)
     }
 
-    async fn dial(&self, url: &Url, server_name: &Named, trace: &Trace) -> Result<Connection, Failure> {
+    async fn dial(
+        &self,
+        url: &Url,
+        server_name: &Named,
+        proxy: Option<&Arc<Proxy>>,
+        trace: &Trace,
+    ) -> Result<Connection, Failure> {
         let tls = match server_name {
             Ok(Some(_)) => self.trust.config().await,
             _ => None,
         };
-        dial::dial(url, server_name, tls.as_ref(), &self.resolver, trace).await
+        match proxy {
+            None => dial::dial(url, server_name, tls.as_ref(), &self.resolver, trace).await,
+            // On the heap: few go this way, and all would carry its size.
+            Some(proxy) => Box::pin(proxy.dial(url, server_name, tls.as_ref(), &self.resolver, trace)).await,
+        }
     }
 
     /// Asks, and asks again where the answer points to, as often as the request allows.
@@ -184,8 +205,15 @@ impl Client {
         let mut hop = prepared.first();
         let mut followed = 0;
         loop {
-            let connection = self.dial(&hop.url, &hop.server_name, trace).await?;
-            let answer = engine::ask(connection, hop.head.clone(), hop.body.cloned(), hop.method, trace).await?;
+            let proxy = prepared.route.choose(&self.proxies, &hop.url);
+            let connection = self.dial(&hop.url, &hop.server_name, proxy, trace).await?;
+            // Under TLS it is the server that reads the head.
+            let reader = proxy.filter(|_| hop.url.scheme() == "http");
+            let head = reader.map_or_else(|| hop.head.clone(), |proxy| proxy.absolute(&hop.head, &hop.url));
+            let answer = engine::ask(connection, head, hop.body.cloned(), hop.method, trace).await?;
+            if let (Some(proxy), 407) = (reader, answer.head.status) {
+                return Err(proxy.wants_password());
+            }
             if max_redirects > 0
                 && let Some(target) = redirect::target(&answer.head, &hop.url)?
             {
@@ -197,9 +225,9 @@ impl Client {
                 trace.begin_hop();
                 continue; // the connection and what it still holds is dropped with `answer`
             }
-            let left_behind =
-                if (400..500).contains(&answer.head.status) { hop.left_behind() } else { Vec::new() };
-            return Ok((answer, Way { redirects: followed, left_behind }));
+            let left_behind = if (400..500).contains(&answer.head.status) { hop.left_behind() } else { Vec::new() };
+            let proxy = proxy.map(|proxy| proxy.shown());
+            return Ok((answer, Way { redirects: followed, left_behind, proxy }));
         }
     }
 }
@@ -208,6 +236,7 @@ impl Client {
 pub(super) struct Way {
     pub(super) redirects: u8,
     pub(super) left_behind: Vec<String>,
+    pub(super) proxy: Option<String>,
 }
 
 /// What comes of `exchange`, unless `deadline` comes first.
@@ -220,6 +249,10 @@ async fn in_time<T>(
     match timeout_at(deadline, exchange).await {
         Ok(result) => result,
         Err(_) if trace.waits_for_lookup().get() => Err(Failure::Local(LocalFault::TooManyLookups)),
+        Err(_) if let Some(proxy) = trace.take_dialled_proxy() => {
+            let did = format!("did not take a connection within {} s", request.timeout.as_secs());
+            Err(Failure::Local(LocalFault::Proxy { proxy, did }))
+        }
         Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: request.timeout }),
     }
 }

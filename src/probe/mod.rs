@@ -9,6 +9,7 @@
 //! | [`exchange`] | the engine boundary: a request goes in, what came of it comes out |
 //! | [`http`] | the port: a config goes in, an observation comes out |
 //! | `dial`, `lookup`, `tls` | from a URL to an open, guarded connection |
+//! | [`proxies`], `proxy` | by way of which proxy, and how |
 //! | `trust`, `verifier`, `certificate` | whom TLS trusts, and what is wrong with a certificate |
 //! | [`guard`] | the addresses that are never connected to |
 //! | `wire` | between the connection and awc |
@@ -26,6 +27,8 @@ pub mod guard;
 pub mod http;
 mod lookup;
 mod plain;
+pub mod proxies;
+mod proxy;
 mod redirect;
 mod request;
 mod tls;

@@ -11,6 +11,7 @@ use url::{Host, Url};
 use super::cookies::Cookies;
 use super::dial::internal;
 use super::exchange::Request;
+use super::proxies::Route;
 use super::wire::Head;
 
 /// What we call ourselves, where the request does not say otherwise.
@@ -21,6 +22,7 @@ pub struct Prepared {
     pub(super) request: Request,
     head: Bytes,
     server_name: Named,
+    pub(super) route: Route,
 }
 
 /// Whom a certificate must be for; nobody, where none is shown; or why such a name cannot be asked for over TLS. That counts once
@@ -39,7 +41,13 @@ impl Prepared {
         }
         let head = head(*method, url, headers.iter(), body.as_ref(), false, None)?;
         let server_name = server_name(url);
-        Ok(Self { request, head, server_name })
+        Ok(Self { request, head, server_name, route: Route::AsSet })
+    }
+
+    /// The same by another way than is set for all.
+    #[must_use]
+    pub fn with_route(self, route: Route) -> Self {
+        Self { route, ..self }
     }
 
     /// The first hop.
@@ -333,6 +341,16 @@ mod tests {
         let sent = String::from_utf8(hop.head.to_vec()).unwrap();
         assert!(!sent.contains("key") && hop.body.is_none(), "{sent}");
         assert_eq!(hop.left_behind(), ["User-Agent", "Authorization", "the body"]);
+    }
+
+    #[test]
+    fn what_was_left_behind_is_told_up_to_a_bound() {
+        let headers = [("A", "1"), ("B", "1"), ("C", "1"), ("D", "1"), ("E", "1"), ("F", "1")];
+        let prepared = Prepared::new(request(Method::Post, "http://a.test/", &headers, Some("abc"))).unwrap();
+        let mut hop = prepared.first();
+        let answer = Head { status: 307, headers: Headers::of(Vec::new()), framing: Framing::None };
+        hop.redirect(&answer, "http://b.test/".parse().unwrap()).unwrap();
+        assert_eq!(hop.left_behind(), ["A", "B", "C", "D", "E", "2 more"]);
     }
 
     #[test]

@@ -116,12 +116,17 @@ pub(super) fn words(error: &Error, trace: &Trace) -> String {
     match error {
         Error::AlertReceived(alert) => of_alert(*alert, trace.wants_client_certificate()),
         Error::PeerIncompatible(why) => {
-            format!("the server and api-health have no TLS in common ({}): {WE_SPEAK}", plain::words(&format!("{why:?}")))
+            format!(
+                "the server and api-health have no TLS in common ({}): {WE_SPEAK}",
+                plain::words(&format!("{why:?}"))
+            )
         }
         Error::PeerMisbehaved(why) => {
             format!("the server broke the rules of TLS: {}", plain::words(&format!("{why:?}")))
         }
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => "what answers on this port does not speak TLS".into(),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "what answers on this port does not speak TLS".into()
+        }
         Error::InvalidMessage(why) => {
             format!("what the server sent cannot be read as TLS: {}", plain::words(&format!("{why:?}")))
         }
@@ -129,7 +134,9 @@ pub(super) fn words(error: &Error, trace: &Trace) -> String {
             "the server sent a message of TLS out of turn".into()
         }
         Error::NoCertificatesPresented => "the server showed no certificate".into(),
-        Error::DecryptError => "what came could not be decrypted: it was damaged on the way, or the server is at fault".into(),
+        Error::DecryptError => {
+            "what came could not be decrypted: it was damaged on the way, or the server is at fault".into()
+        }
         Error::PeerSentOversizedRecord => "the server sent a longer record than TLS allows".into(),
         Error::NoApplicationProtocol => NO_HTTP_1.into(),
         other => plain::words(&other.to_string()),
@@ -137,7 +144,8 @@ pub(super) fn words(error: &Error, trace: &Trace) -> String {
 }
 
 /// What is said where the server takes none of the protocols that we offer.
-const NO_HTTP_1: &str = "the server does not take HTTP/1.1, which is all that api-health speaks; other clients may connect";
+const NO_HTTP_1: &str =
+    "the server does not take HTTP/1.1, which is all that api-health speaks; other clients may connect";
 
 /// An alert is all that the server says of why it broke off.
 fn of_alert(alert: AlertDescription, certificate_wanted: bool) -> String {

@@ -23,6 +23,8 @@ pub(super) struct Trace {
     /// Waiting for a turn that others of our own exchanges have: time that says nothing of the API.
     waits_for_lookup: Cell<bool>,
     client_certificate_wanted: Cell<bool>,
+    /// The proxy to which a connection is being opened: a fault of it, or of the way to it, says nothing of the API.
+    dialled_proxy: RefCell<Option<String>>,
 }
 
 impl Trace {
@@ -38,6 +40,7 @@ impl Trace {
             failure: RefCell::default(),
             waits_for_lookup: Cell::default(),
             client_certificate_wanted: Cell::default(),
+            dialled_proxy: RefCell::default(),
         }
     }
 
@@ -60,6 +63,15 @@ impl Trace {
     /// Whether the exchange waits for others of our own.
     pub(super) fn waits_for_lookup(&self) -> &Cell<bool> {
         &self.waits_for_lookup
+    }
+
+    /// A connection to this proxy is being opened, or to none any longer.
+    pub(super) fn dials_proxy(&self, proxy: Option<String>) {
+        self.dialled_proxy.replace(proxy);
+    }
+
+    pub(super) fn take_dialled_proxy(&self) -> Option<String> {
+        self.dialled_proxy.take()
     }
 
     /// The server asked for a client certificate.

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use api_health_actors::ports::Clock as _;
@@ -91,12 +91,12 @@ impl Trust {
             // Dropped, if the disk hangs, with the exchange that waits for it.
             let _ = tokio::task::spawn_blocking(move || shared.look()).await;
         }
-        self.0.config.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn is_look_due(&self) -> bool {
         let now = Instant::now();
-        let mut next = self.0.next_look.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut next = self.0.next_look.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = now >= *next;
         if is_due {
             *next = now + LOOK_EVERY;
@@ -117,12 +117,14 @@ impl Shared {
         }
         match load(&self.extra) {
             Ok((_, new)) if loaded.has_system_roots && !new.has_system_roots => {
-                tracing::warn!("the trusted root certificates of this machine are gone: those from before stay trusted");
+                tracing::warn!(
+                    "the trusted root certificates of this machine are gone: those from before stay trusted"
+                );
                 loaded.stamps = stamps;
             }
             Ok((config, new)) => {
                 *loaded = new;
-                *self.config.write().unwrap_or_else(std::sync::PoisonError::into_inner) = config;
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
                 tracing::info!("the trusted root certificates were read again");
             }
             Err(why) => {

@@ -62,7 +62,12 @@ impl Verifier {
     }
 
     /// A certificate that is itself among the trusted ones is good for its names, for its time.
-    fn pinned(&self, shown: &CertificateDer<'_>, for_name: &ServerName<'_>, now: UnixTime) -> Option<Result<(), Error>> {
+    fn pinned(
+        &self,
+        shown: &CertificateDer<'_>,
+        for_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Option<Result<(), Error>> {
         hash(shown).filter(|hash| self.hashes.contains(hash))?;
         let (facts, at) = (Facts::read(shown)?, timestamp(now)?);
         let parsed = ParsedCertificate::try_from(shown).ok()?;

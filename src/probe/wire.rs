@@ -98,7 +98,9 @@ impl Wire {
     /// decides, as without TLS.
     fn poll_connection(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match ready!(self.connection.poll_read(cx, out)) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && tls_error(&error).is_none() => Poll::Ready(Ok(())),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && tls_error(&error).is_none() => {
+                Poll::Ready(Ok(()))
+            }
             Err(error) => Poll::Ready(Err(self.read_failed(&error))),
             Ok(()) => Poll::Ready(Ok(())),
         }
@@ -205,9 +207,7 @@ impl Wire {
         let phase = self.trace.phase();
         if let Some(tls) = tls_error(error) {
             return self.fail(match phase {
-                Phase::Body => {
-                    Failure::NotHttp { detail: format!("its TLS broke: {}", tls::words(tls, &self.trace)) }
-                }
+                Phase::Body => Failure::NotHttp { detail: format!("its TLS broke: {}", tls::words(tls, &self.trace)) },
                 _ => Failure::Tls { detail: tls::words(tls, &self.trace) }, // TLS 1.3: a server may refuse us after our handshake
             });
         }

@@ -89,6 +89,14 @@ pub(super) const REGION: Key = text(
     "\"eu-central-1\"",
 )
 .env("AWS_REGION");
+pub(super) const PROXY: Key = text(
+    "proxy",
+    "http_proxy, https_proxy, all_proxy and no_proxy of the environment",
+    "none, or http:// with a host and a port; at most 2048 characters",
+    "The HTTP proxy by way of which APIs, webhook and AWS are reached. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
+    "\"http://10.0.0.1:3128\"",
+)
+.secret();
 pub(super) const STORE_KIND: Key = text(
     "store.kind",
     "sqlite; dynamodb if DDB_CONFIG_TABLE or DDB_STATE_TABLE is set in the environment",
@@ -281,9 +289,10 @@ pub(super) const LOG_FORMAT: Key = text(
 );
 
 /// Every key, in the order in which documentation and `settings show` list them.
-pub const KEYS: [&Key; 37] = [
+pub const KEYS: [&Key; 38] = [
     &ENVIRONMENT,
     &REGION,
+    &PROXY,
     &STORE_KIND,
     &STORE_PATH,
     &CONFIG_TABLE,

@@ -1,6 +1,7 @@
 //! From what was written to what is in force: every fault of the file and the environment at once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::own::records::Role;
@@ -9,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{self, Key};
 use super::notify;
+use super::proxy;
 use super::raw::RawFile;
 use super::reader::{Effective, Origin, SettingsReader};
 use super::words;
@@ -87,6 +89,7 @@ fn load_for(
     let settings = Settings {
         environment: reader.text(&keys::ENVIRONMENT, words::environment),
         region: reader.optional_text(&keys::REGION, words::region),
+        proxies: Arc::new(proxy::read(&mut reader)),
         store: store(&mut reader),
         apis: apis(&mut reader),
         notify: notify::read(&mut reader),
@@ -103,6 +106,7 @@ fn load_for(
         let origin = if set.is_some() { Origin::Env(name) } else { Origin::Default };
         reader.effective.push(Effective { key: name, value: set.map_or(Value::Null, |v| words::endpoint(&v)), origin });
     }
+    proxy::note_variables(&mut reader);
     if reader.issues.is_empty() {
         Ok(LoadedSettings { settings, effective: reader.effective, file })
     } else {

@@ -4,18 +4,21 @@
 //! from; [`show`] prints that.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use api_health_core::ConfigIssue;
 
 pub mod keys;
 pub mod load;
 mod notify;
+pub mod proxy;
 mod raw;
 pub mod reader;
 pub mod show;
 pub mod types;
 mod words;
 
+use crate::probe::proxies::Proxies;
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
     ApisSettings, FleetSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings,
@@ -29,6 +32,8 @@ pub struct Settings {
     pub environment: String,
     /// The AWS region; `None` leaves it to the AWS chain.
     pub region: Option<String>,
+    /// By way of which proxies probes, webhook and AWS are reached.
+    pub proxies: Arc<Proxies>,
     /// `[store]`.
     pub store: StoreSettings,
     /// `[apis]`.
@@ -50,6 +55,7 @@ impl Default for Settings {
         Self {
             environment: "local".into(),
             region: None,
+            proxies: Arc::default(),
             store: StoreSettings::default(),
             apis: ApisSettings::default(),
             notify: NotifySettings::default(),

@@ -9,8 +9,8 @@ use super::reader::{Origin, SettingsReader};
 use super::words;
 use super::{NotifySettings, SnsSettings, WebhookSettings};
 use crate::configs::headers::secret_text;
-use crate::configs::secrets::SecretSource;
-use crate::configs::url;
+use crate::configs::secrets::{SecretSource, SystemSecrets, resolve};
+use crate::configs::url as configs_url;
 use crate::configs::values::{self, ValueFault, wanted};
 use crate::environment;
 
@@ -58,8 +58,8 @@ fn require(reader: &mut SettingsReader<'_>, section: &str, key: &Key) {
 
 fn webhook(reader: &mut SettingsReader<'_>) -> Option<WebhookSettings> {
     require(reader, "notify.webhook", &keys::WEBHOOK_URL);
-    let url = secret(reader, &keys::WEBHOOK_URL, url::CHARS_MAX);
-    let url = url.and_then(|(text, origin)| match url::check(text.reveal()) {
+    let url = secret(reader, &keys::WEBHOOK_URL, configs_url::CHARS_MAX);
+    let url = url.and_then(|(text, origin)| match configs_url::check(text.reveal()) {
         Ok(url) => Some((Secret::new(url), origin)),
         Err(fault) => {
             // What was found is not shown: with many services the path is the secret.
@@ -69,7 +69,8 @@ fn webhook(reader: &mut SettingsReader<'_>) -> Option<WebhookSettings> {
         }
     });
     let host = |url: &Secret| {
-        let shown = WebhookSettings { url: url.clone(), secret: None, timeout: std::time::Duration::ZERO };
+        let timeout = std::time::Duration::ZERO;
+        let shown = WebhookSettings { url: url.clone(), secret: None, timeout, written: None };
         json!(format!("{}/***", shown.host()))
     };
     let origin = |found: &Option<(Secret, Origin)>| found.as_ref().map_or(Origin::Default, |(_, o)| o.clone());
@@ -77,11 +78,35 @@ fn webhook(reader: &mut SettingsReader<'_>) -> Option<WebhookSettings> {
     let secret = secret(reader, &keys::WEBHOOK_SECRET, SECRET_BYTES_MAX);
     reader.note(&keys::WEBHOOK_SECRET, secret.as_ref().map_or(Value::Null, |_| json!("***")), origin(&secret));
     let timeout = reader.seconds(&keys::WEBHOOK_TIMEOUT);
-    url.map(|(url, _)| WebhookSettings { url, secret: secret.map(|(secret, _)| secret), timeout })
+    let [as_written, secret_as_written] = [&keys::WEBHOOK_URL, &keys::WEBHOOK_SECRET]
+        .map(|key| reader.written(key).and_then(|(value, _)| value.as_str().map(Secret::new)));
+    let both = [&as_written, &secret_as_written];
+    let is_of_files = both
+        .into_iter()
+        .flatten()
+        .any(|text| text.reveal().contains("${file:") || text.reveal().contains("${credential:"));
+    let written = as_written.filter(|_| is_of_files).map(|url| (url, secret_as_written));
+    url.map(|(url, _)| WebhookSettings { url, secret: secret.map(|(secret, _)| secret), timeout, written })
+}
+
+impl WebhookSettings {
+    /// URL and secret of what the files hold now; `None` where nothing of them is in a file, or not all of it can be used.
+    pub fn read_again(&self) -> Option<(url::Url, Option<Secret>)> {
+        let (url, secret) = self.written.as_ref()?;
+        let filled_in = |text: &Secret, bytes_max| {
+            resolve(text.reveal(), &SystemSecrets, bytes_max).ok().filter(|text| !text.trim().is_empty())
+        };
+        let url = configs_url::check(&filled_in(url, configs_url::CHARS_MAX)?).ok()?;
+        let secret = match secret {
+            Some(secret) => Some(Secret::new(filled_in(secret, SECRET_BYTES_MAX)?)),
+            None => None,
+        };
+        Some((url, secret))
+    }
 }
 
 /// A text whose references are filled in. Every fault of it is noted.
-fn secret(reader: &mut SettingsReader<'_>, key: &Key, bytes_max: usize) -> Option<(Secret, Origin)> {
+pub(super) fn secret(reader: &mut SettingsReader<'_>, key: &Key, bytes_max: usize) -> Option<(Secret, Origin)> {
     let (value, origin) = reader.written(key)?;
     let found = match secret_text(&value, &Surroundings(reader.env), bytes_max) {
         Ok(text) if text.trim().is_empty() => Err(vec![ValueFault::new("the text", "is empty", wanted(&key.field))]),

@@ -10,6 +10,7 @@ mod port;
 #[path = "../support/ports.rs"]
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod ports;
+mod proxies;
 mod redirects;
 mod scripts;
 mod server;

@@ -39,6 +39,7 @@ fn config(url: &str) -> ApiConfig {
         expected_status: StatusSet::parse("2xx").unwrap(),
         timeout: Duration::from_secs(10),
         max_redirects: 0,
+        proxy: None,
         schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
         enabled: true,
         failure_threshold: 2,

@@ -95,8 +95,10 @@ fn asked_on_the_way(headers: &[(&str, &str)], heads: &[&str]) -> (Vec<String>, R
 
 #[test]
 fn a_cookie_that_is_set_on_the_way_goes_along_and_to_nobody_else() {
-    let set = "302 X\r\nset-cookie: seen=1; Path=/\r\nset-cookie: odd=\u{1}\r\nset-cookie: key=v; Secure\r\nlocation: /on";
-    let (asked, _) = asked_on_the_way(&[], &[set, "302 X\r\nlocation: /off\r\nset-cookie: seen=; Max-Age=0; Path=/", "200 OK"]);
+    let set =
+        "302 X\r\nset-cookie: seen=1; Path=/\r\nset-cookie: odd=\u{1}\r\nset-cookie: key=v; Secure\r\nlocation: /on";
+    let (asked, _) =
+        asked_on_the_way(&[], &[set, "302 X\r\nlocation: /off\r\nset-cookie: seen=; Max-Age=0; Path=/", "200 OK"]);
     assert!(!asked[0].contains("cookie:"), "{}", asked[0]);
     assert!(asked[1].contains("\r\ncookie: seen=1\r\n"), "{}", asked[1]);
     assert!(!asked[2].contains("cookie:"), "{}", asked[2]);
@@ -143,7 +145,15 @@ fn on_another_port_of_its_host_goes_what_every_client_tells_and_no_key() {
         assert!(!upgraded.contains("hunter2") && !upgraded.contains("secret body"), "{upgraded}");
         *secure.script.borrow_mut() = redirect(307, &plain.url("http"));
         *plain.script.borrow_mut() = Script::new(ANSWER, End::Hold);
-        assert_eq!(CLIENT.exchange(&Request { url: secure.url("https").parse().unwrap(), ..request }).await.result.unwrap().status, 200);
+        assert_eq!(
+            CLIENT
+                .exchange(&Request { url: secure.url("https").parse().unwrap(), ..request })
+                .await
+                .result
+                .unwrap()
+                .status,
+            200
+        );
         assert!(!asked(&plain).contains("our-probe"), "what was sent under TLS is not sent without it");
     });
 }

@@ -73,14 +73,7 @@ impl Case {
 const ODD: Oracle = Oracle::Not("it refuses what curl and browsers take");
 
 fn case(name: &'static str, bytes: impl Into<Vec<u8>>, end: End, want: Verdict) -> Case {
-    Case {
-        name,
-        method: Method::Get,
-        body: None,
-        script: Script::new(bytes, end),
-        want,
-        oracle: Oracle::Agrees,
-    }
+    Case { name, method: Method::Get, body: None, script: Script::new(bytes, end), want, oracle: Oracle::Agrees }
 }
 
 fn ok(status: u16, body: &str) -> Verdict {
@@ -418,7 +411,12 @@ fn malformed() -> Vec<Case> {
         )
         .oracle(ODD),
         case("a control character and a cut body", r200("x: \u{1}\r\ncontent-length: 9\r\n", "ok"), Fin, cut(2, 9)),
-        case("a folded line and a cut body in chunks", r200("x: a\r\n b\r\ntransfer-encoding: chunked\r\n", "2\r\nok"), Fin, cut_open(2)),
+        case(
+            "a folded line and a cut body in chunks",
+            r200("x: a\r\n b\r\ntransfer-encoding: chunked\r\n", "2\r\nok"),
+            Fin,
+            cut_open(2),
+        ),
         header("a value in Latin-1 or UTF-8", "x: ü", ok(200, "a")),
         header("an empty value", "x:", ok(200, "a")),
     ]

@@ -71,7 +71,11 @@ fn a_certificate_of_an_unknown_issuer() {
     let failure = ask(server_config(&authority("another authority"), &["localhost"], |_| {}), "localhost").unwrap_err();
     let issuer = "another authority".to_owned();
     assert_eq!(failure, Failure::Certificate(CertificateFault::UnknownIssuer { issuer, sent_alone: true }));
-    assert!(failure.to_string().starts_with("certificate issuer is unknown: the server sent no certificate of \"another authority\""));
+    assert!(
+        failure
+            .to_string()
+            .starts_with("certificate issuer is unknown: the server sent no certificate of \"another authority\"")
+    );
 }
 
 #[test]

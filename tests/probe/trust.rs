@@ -122,9 +122,15 @@ fn a_missing_piece_of_the_chain_is_told_from_an_authority_that_is_not_trusted() 
     let client = trusting(&[&root.pem()]);
     assert!(passes(&client, chain(&[between.der()])));
     let said = words(&client, chain(&[]));
-    assert!(said.contains("no certificate of \"the one between\"") && said.contains("a piece of its chain is missing"), "{said}");
+    assert!(
+        said.contains("no certificate of \"the one between\"") && said.contains("a piece of its chain is missing"),
+        "{said}"
+    );
     let said = words(&trusting(&[&authority("another").pem()]), chain(&[between.der()]));
-    assert!(said.ends_with("the chain that the server sent leads to \"the root\", which this machine does not trust"), "{said}");
+    assert!(
+        said.ends_with("the chain that the server sent leads to \"the root\", which this machine does not trust"),
+        "{said}"
+    );
     let said = words(&trusting(&[&authority("another").pem()]), chain(&[between.der(), root.der()]));
     assert!(said.contains("leads to \"the root\""), "{said}");
     assert!(passes(&trusting(&[&between.pem()]), chain(&[])), "an authority in the middle may be the trusted one");

@@ -174,6 +174,8 @@ pub struct ApiConfig {
     pub timeout: Duration,
     /// How many redirects are followed; 0 judges the redirect itself.
     pub max_redirects: u8,
+    /// By way of which proxy it is asked, or `none`; `None` goes by what is set for all. It may hold a password.
+    pub proxy: Option<Secret>,
     /// When it is probed. Shared, since thousands of rows often have the same schedule.
     pub schedule: Arc<Schedule>,
     /// A disabled API is kept and not probed.
@@ -197,6 +199,7 @@ impl ApiConfig {
             && self.body == other.body
             && self.expected_status == other.expected_status
             && self.max_redirects == other.max_redirects
+            && self.proxy == other.proxy
     }
 
     /// A fingerprint of the request and of what is expected, never 0: outcomes with another one say nothing about this config.
@@ -214,6 +217,9 @@ impl ApiConfig {
         hash.part(self.body.as_ref().map_or("", |body| body.reveal()).as_bytes());
         let _ = write!(hash, "{}", self.expected_status); // hashing cannot fail
         hash.part(&[self.max_redirects]);
+        if let Some(proxy) = &self.proxy {
+            hash.part(proxy.reveal().as_bytes()); // without one, the fingerprint is that of earlier versions
+        }
         u16::try_from(hash.0 % 65_535).unwrap_or(0) + 1
     }
 
@@ -322,6 +328,7 @@ mod tests {
         assert_ne!(number(&|api| api.headers.push(("a".into(), Secret::new("b")))), same);
         assert_ne!(number(&|api| api.body = Some(Secret::new("b"))), same);
         assert_ne!(number(&|api| api.max_redirects = 3), same);
+        assert_ne!(number(&|api| api.proxy = Some(Secret::new("none"))), same);
         assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
     }
 

@@ -82,10 +82,9 @@ fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
     let asks_for_more = (400..500).contains(&response.status);
     match response {
         Response { status: 300..400, location: Some(location), .. } => format!("{words} (redirects to {location})"),
-        Response { left_behind, .. } if asks_for_more && !left_behind.is_empty() => format!(
-            "{words} (a redirect led to another origin, to which was not sent: {})",
-            left_behind.join(", ")
-        ),
+        Response { left_behind, .. } if asks_for_more && !left_behind.is_empty() => {
+            format!("{words} (a redirect led to another origin, to which was not sent: {})", left_behind.join(", "))
+        }
         Response { client_certificate_wanted: true, .. } if asks_for_more => {
             format!("{words} (the server asked for a client certificate, and api-health can show none)")
         }

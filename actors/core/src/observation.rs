@@ -248,9 +248,14 @@ impl fmt::Display for CertificateFault {
                 f,
                 "certificate issuer is unknown: the chain that the server sent leads to \"{issuer}\", which this machine does not trust"
             ),
-            Self::SelfSigned => f.write_str("certificate issuer is unknown: it is signed by itself, and is not trusted here"),
+            Self::SelfSigned => {
+                f.write_str("certificate issuer is unknown: it is signed by itself, and is not trusted here")
+            }
             Self::AuthorityExpired { authority, not_after } => {
-                write!(f, "certificate of the trusted authority \"{authority}\", which signed it, expired at {not_after}")
+                write!(
+                    f,
+                    "certificate of the trusted authority \"{authority}\", which signed it, expired at {not_after}"
+                )
             }
             Self::Revoked => f.write_str("certificate is revoked"),
             Self::Other(detail) => write!(f, "certificate refused: {detail}"),

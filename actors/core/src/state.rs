@@ -138,6 +138,7 @@ pub(crate) mod tests_support {
             expected_status: StatusSet::default(),
             timeout: Duration::from_secs(10),
             max_redirects: 0,
+            proxy: None,
             schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
             enabled: true,
             failure_threshold: 2,

@@ -21,6 +21,7 @@ fn config(timeout: Duration) -> ApiConfig {
         expected_status: StatusSet::default(),
         timeout,
         max_redirects: 0,
+        proxy: None,
         schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
         enabled: true,
         failure_threshold: 2,

@@ -59,6 +59,7 @@ pub fn api(id: &str, interval_seconds: u64) -> ApiConfig {
         expected_status: StatusSet::default(),
         timeout: Duration::from_secs(3),
         max_redirects: 0,
+        proxy: None,
         schedule: Arc::new(Schedule::every(Duration::from_secs(interval_seconds))),
         enabled: true,
         failure_threshold: 2,

@@ -52,7 +52,7 @@ impl Cloud {
             ),
         };
         let sns = match &notify.sns {
-            Some(sns) => Some(crate::aws::load(Some(sns.region().to_owned())).await),
+            Some(sns) => Some(crate::aws::load(Some(sns.region().to_owned()), &loaded.settings.proxies).await),
             None => None,
         };
         (Self { identity, sns }, findings)

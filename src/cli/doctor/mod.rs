@@ -138,6 +138,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     let who = Who::here(loaded.file.as_deref(), args.env_is_from.as_deref());
     let mut report = Report::default();
     report.findings.push(good_settings(loaded));
+    report.findings.extend(network::proxies(&settings.proxies));
     let asked = client::find(settings, &environment::get).await;
     let watcher = match &asked {
         Ok(Some(found)) => Some(Ok(Some(Watcher::that_answers(found)))),

@@ -9,6 +9,7 @@ use super::report::Finding;
 use crate::app::App;
 use crate::cli::checks::Check;
 use crate::cli::text;
+use crate::probe::proxies::Proxies;
 
 /// Bound on one way out, with its answer: within that of a whole check.
 pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,6 +36,15 @@ pub(super) fn way_out(failure: &Failure) -> &'static str {
              and firewall"
         }
     }
+}
+
+/// By way of which proxy everything goes; nothing, where none is written anywhere.
+pub(super) fn proxies(proxies: &Proxies) -> Vec<Finding> {
+    let unusable = proxies.unusable.iter().map(|why| {
+        Finding::warn(Check::Proxy, why.clone(), "write proxy = \"http://HOST:PORT\", or \"none\", into the settings")
+    });
+    let used = (!proxies.ways.is_empty()).then(|| Finding::ok(Check::Proxy, proxies.ways.clone()));
+    used.into_iter().chain(unusable).collect()
 }
 
 /// The way to the webhook's host, with nothing sent.

@@ -89,7 +89,9 @@ fn forgive(header: &[u8]) -> Result<(), String> {
         return Err(format!("it has a header without a colon, which begins with \"{}\"", beginning(header)));
     }
     match names_framing(header) {
-        Some(name) => Err(format!("a malformed header has {name} in it, so that it cannot be told where the body ends")),
+        Some(name) => {
+            Err(format!("a malformed header has {name} in it, so that it cannot be told where the body ends"))
+        }
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! The endpoints of AWS: the way out to each, and the time that their answers tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::{Method, Timestamp};
@@ -78,7 +79,7 @@ fn configured(config: &SdkConfig, service: &str) -> Option<String> {
 pub(super) async fn endpoints(app: &App, endpoints: Vec<Endpoint>) -> Vec<Finding> {
     // As the SDK has it: the machine's own roots alone.
     let client = match Client::new(None) {
-        Ok(client) => client,
+        Ok(client) => client.with_proxies(Arc::clone(&app.settings.proxies)),
         Err(why) => return vec![Finding::fault(Check::DynamodbEndpoint, why, "install ca-certificates")],
     };
     let looked = endpoints.iter().map(|endpoint| reach(app, &client, endpoint));

@@ -36,7 +36,7 @@ pub(super) async fn look(loaded: &LoadedSettings, now: Timestamp) -> (Identity, 
     let uses_tables = settings.store.kind == StoreKind::Dynamodb;
     let topic_region = settings.notify.sns.as_ref().map(|sns| sns.region().to_owned());
     let wanted = settings.region.clone().or_else(|| topic_region.clone().filter(|_| !uses_tables));
-    let config = aws::load(wanted).await;
+    let config = aws::load(wanted, &settings.proxies).await;
     let region = region(loaded, &config, topic_region.filter(|_| !uses_tables)).await;
     let has_region = config.region().is_some_and(|region| !region.as_ref().is_empty());
     let (credentials, has_credentials) = credentials(&config, now).await;
