@@ -22,7 +22,10 @@ pub(super) struct LenientHead {
 
 /// Reads one head from the start of `bytes`; `None` if its end has not come. Each folded header is put onto one line.
 pub(super) fn read(bytes: &mut [u8]) -> Result<Option<LenientHead>, String> {
-    let mut at = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
+    let mut at = 0;
+    while let [b'\n', ..] | [b'\r', b'\n', ..] = bytes[at..] {
+        at += 1;
+    }
     let Some(first) = line_at(bytes, at) else { return Ok(None) };
     let Some((minor_version, status)) = status_line(&bytes[at..first.end]) else {
         return Err(format!("its status line is malformed; it begins with \"{}\"", beginning(&bytes[at..])));
