@@ -222,7 +222,7 @@ pub const MAX_REDIRECTS: Field = Field::number(
 /// By way of which proxy.
 pub const PROXY: Field = Field::text(
     "proxy",
-    "the setting proxy",
+    "what stands in the settings",
     "none, or http:// with a host and a port; at most 2048 characters",
     "The HTTP proxy that it is asked by, or none. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
     "\"http://10.0.0.1:3128\"",

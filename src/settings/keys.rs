@@ -91,7 +91,7 @@ pub(super) const REGION: Key = text(
 .env("AWS_REGION");
 pub(super) const PROXY: Key = text(
     "proxy",
-    "http_proxy, https_proxy, all_proxy and no_proxy of the environment",
+    "none; http_proxy, https_proxy, all_proxy and no_proxy in the environment count then",
     "none, or http:// with a host and a port; at most 2048 characters",
     "The HTTP proxy by way of which APIs, webhook and AWS are reached. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
     "\"http://10.0.0.1:3128\"",

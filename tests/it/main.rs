@@ -44,6 +44,7 @@ mod guard;
 mod instance_lock;
 mod logs;
 mod once;
+mod proxies;
 mod records;
 mod reloads;
 mod secrets;
