@@ -59,7 +59,7 @@ fn variables_settings_and_fields_say_by_which_proxy_and_none_of_them_tells_its_p
     let shown = with(&["settings", "show"], &[]).out;
     let line = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
     assert!(line("http_proxy").contains(&format!("http://***@{by_variable}")), "{shown}");
-    assert!(line("no_proxy").contains("direct.invalid  environment variable no_proxy"), "{shown}");
+    assert!(line("no_proxy").contains("direct.invalid ") && line("no_proxy").ends_with("variable no_proxy"), "{shown}");
     let ran = with(&["doctor", "--json"], &[("https_proxy", "socks5://127.0.0.1:1")]);
     let found = Found::new(ran.code, &ran.out);
     let said: Vec<_> = found.all("proxy").into_iter().map(|(result, what, _)| (result, what)).collect();
