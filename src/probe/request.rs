@@ -204,7 +204,7 @@ fn head<'a>(
             put(&mut head, &[name, ": ", value, "\r\n"]);
         }
     }
-    for (name, value) in headers.clone() {
+    for (name, value) in headers {
         let value = value.reveal();
         if !is_header(name, value) {
             return Err(internal(format!("the request header {name:?} has a character that HTTP forbids")));
