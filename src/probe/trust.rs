@@ -15,7 +15,7 @@ use api_health_core::Timestamp;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::certificate::Facts;
 use super::tls;
@@ -28,6 +28,9 @@ const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How often it is looked at most whether the files changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// How long one exchange waits for that look, before it goes on with what there is.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// Where systems keep the authorities that they trust; beside them, the two variables by which OpenSSL is told of others.
 const SYSTEM_ROOTS: [&str; 7] = [
@@ -88,8 +91,8 @@ impl Trust {
     pub(super) async fn config(&self) -> Option<Arc<ClientConfig>> {
         if self.is_look_due() {
             let shared = Arc::clone(&self.0);
-            // Dropped, if the disk hangs, with the exchange that waits for it.
-            let _ = tokio::task::spawn_blocking(move || shared.look()).await;
+            // A disk that hangs must not be taken for an API that does.
+            let _ = timeout(LOOK_MAX, tokio::task::spawn_blocking(move || shared.look())).await;
         }
         self.0.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -212,6 +215,19 @@ impl fmt::Debug for Trust {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_holds_an_exchange_up_for_so_long() {
+        let trust = Trust::new(Extra::None).unwrap();
+        let (_hangs, shared) = (trust.0.loaded.lock().unwrap(), Arc::clone(&trust.0));
+        shared.look(); // somebody else looks already: nobody waits for them
+        drop(shared);
+        tokio::time::advance(LOOK_EVERY).await;
+        let began = Instant::now();
+        trust.config().await;
+        assert!(began.elapsed() <= LOOK_MAX);
+        assert!(!trust.is_look_due(), "and nobody looks again so soon");
+    }
 
     #[test]
     fn a_file_of_roots_has_so_many_bytes_at_most_and_is_a_file() {

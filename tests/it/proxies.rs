@@ -67,6 +67,8 @@ fn variables_settings_and_fields_say_by_which_proxy_and_none_of_them_tells_its_p
     let unusable =
         "environment variable https_proxy is neither the URL of an http proxy nor \"none\": https goes without a proxy";
     assert_eq!(said, [("ok", &*used), ("warn", unusable)]);
+    let (_, hosts, _) = found.one("api_hosts");
+    assert!(hosts.starts_with("2 of 2 hosts tried"), "whom a proxy is asked for, it looks up itself: {hosts}");
 
     place.write("api-health.toml", &format!("proxy = \"http://me:${{env:KEY}}@{by_setting}\"\n{apis}"));
     let ran = with(&["probe", "a"], &[("KEY", PASSWORD)]);

@@ -108,11 +108,11 @@ fn without_odd_lines(bytes: &[u8]) -> Vec<u8> {
         rest = after;
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        if begins && text.starts_with(b"HTTP/1.") {
+        if begins && text.len() > 8 && text[..7].eq_ignore_ascii_case(b"HTTP/1.") {
             let code = text[8..].trim_ascii_start();
             is_interim = code.starts_with(b"1") && !code.starts_with(b"101");
             begins = false;
-            plain.extend_from_slice(&[&text[..8], b" ", &code[..code.len().min(3)], b" \r\n"].concat());
+            plain.extend_from_slice(&[b"HTTP/1.", &text[7..8], b" ", &code[..code.len().min(3)], b" \r\n"].concat());
             continue;
         }
         let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);

@@ -372,7 +372,11 @@ fn malformed() -> Vec<Case> {
         bad("a TLS alert", b"\x15\x03\x01\x00\x02\x02\x50"),
         bad("HTTP/2.0", b"HTTP/2.0 200 OK\r\n\r\n"),
         bad("HTTP/1.2", b"HTTP/1.2 200 OK\r\n\r\n"),
-        bad("http/1.1", b"http/1.1 200 OK\r\n\r\n"),
+        case("http/1.1 in small letters", "http/1.1 200 OK\r\ncontent-length: 1\r\n\r\na", Hold, ok(200, "a"))
+            .oracle(ODD),
+        case("small letters, byte by byte", "http/1.1 200 OK\r\ncontent-length: 1\r\n\r\na", Hold, ok(200, "a"))
+            .oracle(ODD)
+            .slow(1),
         bad("HTTP/2 settings", b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x80"),
         bad("ICY", b"ICY 200 OK\r\n\r\n"),
         case("garbage, closed", "garbage", Fin, Verdict::NotHttp),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, PhaseTimes};
 use url::Url;
 
@@ -29,6 +30,9 @@ pub(super) fn way_out(failure: &Failure) -> &'static str {
         }
         Failure::Certificate(_) | Failure::Tls { .. } => {
             "see who answers there: a proxy that opens TLS, or a wrong clock; and that ca-certificates is installed"
+        }
+        Failure::Local(LocalFault::Proxy { .. }) | Failure::BehindProxy { .. } => {
+            "see that this is the right proxy, that it lets this machine in, and that it can reach that host"
         }
         Failure::Local(_) => "mend that on this machine first",
         _ => {

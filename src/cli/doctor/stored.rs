@@ -13,6 +13,7 @@ use crate::app::{App, AppError};
 use crate::cli::checks::Check;
 use crate::cli::configured::{self, Checked};
 use crate::cli::text;
+use crate::probe::proxies::{NONE, Proxies};
 use crate::settings::StoreKind;
 use crate::sqlite::SqliteFile;
 
@@ -50,19 +51,27 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
         let off = if disabled.is_empty() { String::new() } else { format!(", {} disabled", disabled.len()) };
         found.push(Finding::ok(Check::Apis, format!("{} to watch{off}", text::count(enabled.len(), "API"))));
     }
-    found.extend(hosts(&checked).await);
+    found.extend(hosts(&checked, &app.settings.proxies).await);
     found
 }
 
 /// Looks up a sample, spread evenly over all.
-async fn hosts(checked: &Checked) -> Option<Finding> {
+async fn hosts(checked: &Checked, proxies: &Proxies) -> Option<Finding> {
     let names: BTreeSet<String> = checked
         .good
         .iter()
         .filter(|row| !row.shadowed && row.config.enabled)
-        .filter_map(|row| match url::Url::parse(&row.config.url).ok()?.host()? {
-            url::Host::Domain(name) => Some(name.to_owned()),
-            _ => None,
+        .filter_map(|row| {
+            let url = url::Url::parse(&row.config.url).ok()?;
+            // A proxy looks names up itself, and often this machine cannot.
+            let by_proxy = match &row.config.proxy {
+                Some(proxy) => proxy.reveal() != NONE,
+                None => proxies.of(&url).is_some(),
+            };
+            match url.host()? {
+                url::Host::Domain(name) if !by_proxy => Some(name.to_owned()),
+                _ => None,
+            }
         })
         .collect();
     let all = names.len();

@@ -88,7 +88,7 @@ pub(super) fn parse(bytes: &mut Vec<u8>, method: Method) -> Result<Parsed, Strin
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
         Err(httparse::Error::TooManyHeaders) => return Err(too_many()),
-        Err(httparse::Error::Version) => return Err(no_http(bytes)),
+        Err(httparse::Error::Version) if !lenient::begins_as_http(bytes) => return Err(no_http(bytes)),
         Err(_) => return parse_leniently(bytes, method),
     };
     let (Some(status), Some(version)) = (response.code, response.version) else {

@@ -64,9 +64,18 @@ fn line_at(bytes: &[u8], at: usize) -> Option<Line> {
     Some(Line { end, next: feed + 1 })
 }
 
+/// How a status line begins, in whichever case.
+const HTTP: &[u8] = b"HTTP/1.";
+
+/// Whether `bytes` begin as a status line may, as far as they go.
+pub(super) fn begins_as_http(bytes: &[u8]) -> bool {
+    let length = bytes.len().min(HTTP.len());
+    bytes[..length].eq_ignore_ascii_case(&HTTP[..length])
+}
+
 /// The minor version and the code of `HTTP/1.1 200 OK`. The reason may be anything.
 fn status_line(line: &[u8]) -> Option<(u8, u16)> {
-    let rest = line.strip_prefix(b"HTTP/1.")?;
+    let (_, rest) = line.split_at_checked(HTTP.len()).filter(|(http, _)| http.eq_ignore_ascii_case(HTTP))?;
     let minor_version = [b'0', b'1'].iter().position(|digit| rest.first() == Some(digit))?;
     let rest = rest[1..].strip_prefix(b" ")?.trim_ascii_start();
     let (code, reason) = rest.split_at_checked(3)?;
@@ -161,6 +170,7 @@ mod tests {
     #[test]
     fn a_status_line_has_a_version_and_a_code_and_any_reason() {
         assert_eq!(status_line(b"HTTP/1.0 200"), Some((0, 200)));
+        assert_eq!(status_line(b"http/1.1 200 OK"), Some((1, 200)));
         assert_eq!(status_line(b"HTTP/1.1  599 sch\x01n"), Some((1, 599)));
         for line in ["HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.2 200", "HTTP/1.1200", "HTTP/1.1 2x0", "HTTP/1.1", ""] {
             assert_eq!(status_line(line.as_bytes()), None, "{line}");
