@@ -91,8 +91,7 @@ impl Trust {
     pub(super) async fn config(&self) -> Option<Arc<ClientConfig>> {
         if self.is_look_due() {
             let shared = Arc::clone(&self.0);
-            // A disk that hangs must not be taken for an API that does.
-            let _ = timeout(LOOK_MAX, tokio::task::spawn_blocking(move || shared.look())).await;
+            waited_for(move || shared.look()).await;
         }
         self.0.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -106,6 +105,11 @@ impl Trust {
         }
         is_due
     }
+}
+
+/// A disk that hangs must not be taken for an API that does.
+async fn waited_for<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) {
+    let _ = timeout(LOOK_MAX, tokio::task::spawn_blocking(look)).await;
 }
 
 impl Shared {
@@ -216,17 +220,13 @@ impl fmt::Debug for Trust {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_disk_that_hangs_holds_an_exchange_up_for_so_long() {
-        let trust = Trust::new(Extra::None).unwrap();
-        let (_hangs, shared) = (trust.0.loaded.lock().unwrap(), Arc::clone(&trust.0));
-        shared.look(); // somebody else looks already: nobody waits for them
-        drop(shared);
-        tokio::time::advance(LOOK_EVERY).await;
-        let began = Instant::now();
-        trust.config().await;
-        assert!(began.elapsed() <= LOOK_MAX);
-        assert!(!trust.is_look_due(), "and nobody looks again so soon");
+        let (hangs, disk) = std::sync::mpsc::channel::<()>();
+        let (began, ends) = (Instant::now(), Instant::now() + LOOK_MAX * 20);
+        waited_for(move || disk.recv().unwrap_err()).await;
+        assert!(began.elapsed() >= LOOK_MAX && Instant::now() < ends);
+        drop(hangs);
     }
 
     #[test]
