@@ -370,7 +370,9 @@ fn malformed() -> Vec<Case> {
         bad("a web page without a head", b"<html><body>hello</body></html>"),
         bad("zeros", &[0; 64]),
         bad("a TLS alert", b"\x15\x03\x01\x00\x02\x02\x50"),
-        bad("HTTP/2.0", b"HTTP/2.0 200 OK\r\n\r\n"),
+        case("HTTP/2.0 in so many letters", "HTTP/2.0 200 OK\r\ncontent-length: 1\r\n\r\na", Hold, ok(200, "a"))
+            .oracle(ODD),
+        case("HTTP/2", "HTTP/2 200\r\ncontent-length: 9\r\n\r\na", Fin, cut(1, 9)).oracle(ODD),
         bad("HTTP/1.2", b"HTTP/1.2 200 OK\r\n\r\n"),
         case("http/1.1 in small letters", "http/1.1 200 OK\r\ncontent-length: 1\r\n\r\na", Hold, ok(200, "a"))
             .oracle(ODD),

@@ -65,7 +65,10 @@ fn line_at(bytes: &[u8], at: usize) -> Option<Line> {
 }
 
 /// How a status line begins, in whichever case.
-const HTTP: &[u8] = b"HTTP/1.";
+const HTTP: &[u8] = b"HTTP/";
+
+/// The versions behind it, and as which minor version of HTTP/1 each is read: over this connection, 2 can only be a slip of the pen.
+const VERSIONS: [(&[u8], u8); 4] = [(b"1.0", 0), (b"1.1", 1), (b"2.0", 1), (b"2", 1)];
 
 /// Whether `bytes` begin as a status line may, as far as they go.
 pub(super) fn begins_as_http(bytes: &[u8]) -> bool {
@@ -76,12 +79,13 @@ pub(super) fn begins_as_http(bytes: &[u8]) -> bool {
 /// The minor version and the code of `HTTP/1.1 200 OK`. The reason may be anything.
 fn status_line(line: &[u8]) -> Option<(u8, u16)> {
     let (_, rest) = line.split_at_checked(HTTP.len()).filter(|(http, _)| http.eq_ignore_ascii_case(HTTP))?;
-    let minor_version = [b'0', b'1'].iter().position(|digit| rest.first() == Some(digit))?;
-    let rest = rest[1..].strip_prefix(b" ")?.trim_ascii_start();
+    let (minor_version, rest) =
+        VERSIONS.iter().find_map(|(version, minor)| Some((*minor, rest.strip_prefix(*version)?)))?;
+    let rest = rest.strip_prefix(b" ")?.trim_ascii_start();
     let (code, reason) = rest.split_at_checked(3)?;
     let is_over = reason.is_empty() || reason.starts_with(b" ");
     let code = code.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + u16::from(b - b'0')))?;
-    is_over.then_some((u8::try_from(minor_version).ok()?, code))
+    is_over.then_some((minor_version, code))
 }
 
 /// A header as RFC 9110 has it (5.1 and 5.5).
@@ -170,9 +174,21 @@ mod tests {
     #[test]
     fn a_status_line_has_a_version_and_a_code_and_any_reason() {
         assert_eq!(status_line(b"HTTP/1.0 200"), Some((0, 200)));
-        assert_eq!(status_line(b"http/1.1 200 OK"), Some((1, 200)));
+        for line in ["http/1.1 200 OK", "HTTP/2 200", "HTTP/2.0 200 OK"] {
+            assert_eq!(status_line(line.as_bytes()), Some((1, 200)), "{line}");
+        }
         assert_eq!(status_line(b"HTTP/1.1  599 sch\x01n"), Some((1, 599)));
-        for line in ["HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/1.2 200", "HTTP/1.1200", "HTTP/1.1 2x0", "HTTP/1.1", ""] {
+        for line in [
+            "HTTP/1.1 20",
+            "HTTP/1.1 2000",
+            "HTTP/1.2 200",
+            "HTTP/1.1200",
+            "HTTP/1.1 2x0",
+            "HTTP/1.1",
+            "HTTP/3 200",
+            "HTTP/2.1 200",
+            "",
+        ] {
             assert_eq!(status_line(line.as_bytes()), None, "{line}");
         }
     }
