@@ -149,7 +149,8 @@ fn some_apis(n: usize) -> Vec<Arc<ApiConfig>> {
 
 async fn open(job: &Job, folder: &std::path::Path) -> Arc<dyn StateStore> {
     let Some(endpoint) = &job.emulator else { return stores::embedded(folder) };
-    let config = api_health::aws::load(Some("eu-central-1".into())).await;
+    let config =
+        api_health::aws::load(Some("eu-central-1".into()), &api_health::probe::proxies::Proxies::default()).await;
     let credentials = aws_sdk_dynamodb::config::Credentials::new("test", "test", None, None, "bench");
     let config = aws_sdk_dynamodb::config::Builder::from(&config)
         .endpoint_url(endpoint)
@@ -186,8 +187,7 @@ impl Probe for Instantly {
         Rc::new(move || {
             let now: Timestamp = SystemClock.now();
             begun.lock().unwrap_or_else(PoisonError::into_inner).insert(api.api_id.clone(), monotonic_ns());
-            let response =
-                Response { status: 200, body_bytes: 2, body_cut_at_bound: false, location: None, redirects: 0 };
+            let response = Response { status: 200, body_bytes: 2, ..Response::default() };
             std::future::ready(Observation {
                 started_at: now,
                 finished_at: now,

@@ -10,8 +10,7 @@ mod cloud;
 mod error;
 pub(crate) mod start;
 
-use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
 
 use api_health_actors::leases::Leases;
@@ -41,9 +40,6 @@ use crate::telemetry;
 use crate::worker::Identity;
 pub use error::AppError;
 use start::{retry_until_available, wait_for_store};
-
-/// A file of roots: all that a system trusts are a quarter of this.
-const ROOTS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The settings, and what every command shares.
 pub struct App {
@@ -176,7 +172,7 @@ impl App {
     pub fn client(&self) -> Result<Client, AppError> {
         let Some(path) = &self.settings.probe.extra_roots else {
             let client = Client::new(None).map_err(AppError::Internal)?;
-            return Ok(client.with_resolver(self.resolver()));
+            return Ok(client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies)));
         };
         let issue = |why: String| {
             AppError::Configuration(vec![ConfigIssue {
@@ -186,8 +182,8 @@ impl App {
                 remedy: "the path of a PEM file with at least one certificate".into(),
             }])
         };
-        let pem = read_roots(path).map_err(|why| issue(format!("cannot be read: {why}")))?;
-        Ok(Client::new(Some(&pem)).map_err(issue)?.with_resolver(self.resolver()))
+        let client = Client::with_roots_of(path).map_err(issue)?;
+        Ok(client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies)))
     }
 
     /// Who looks names up.
@@ -216,7 +212,7 @@ impl App {
         let clock = || Arc::clone(&self.clock);
         let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
         if let Some(sns) = &self.settings.notify.sns {
-            notifiers.push(cloud::topic(sns, environment(), clock()).await?);
+            notifiers.push(cloud::topic(sns, &self.settings, clock()).await?);
         }
         if let Some(webhook) = &self.settings.notify.webhook {
             let notifier = url::Url::parse(webhook.url.reveal())
@@ -225,7 +221,12 @@ impl App {
                     WebhookNotifier::new(client.clone(), url, webhook.secret.as_ref(), environment(), clock())
                 })
                 .map_err(AppError::Unavailable)?;
-            notifiers.push(Arc::new(notifier.with_timeout(webhook.timeout)));
+            let written = webhook.clone();
+            let notifier = notifier.with_timeout(webhook.timeout);
+            notifiers.push(Arc::new(match webhook.written {
+                Some(_) => notifier.with_read_again(move || written.read_again()),
+                None => notifier,
+            }));
         }
         if self.settings.notify.terminal {
             let notifier = TerminalNotifier::new(std::io::stdout(), environment(), colour, clock())
@@ -244,6 +245,12 @@ impl App {
     pub async fn world(&self, urls: &[String], once: bool, colour: bool) -> Result<World, AppError> {
         self.take_instance_lock(if once { "api-health run --once" } else { "api-health run" }).await?;
         let client = self.client()?;
+        if !self.settings.proxies.ways.is_empty() {
+            tracing::info!("APIs, webhook and AWS are reached by way of the proxy {}", self.settings.proxies.ways);
+        }
+        for unusable in &self.settings.proxies.unusable {
+            tracing::warn!("{unusable}");
+        }
         let notifiers = self.notifiers(&client, colour).await?;
         // A person at a terminal is told at once what is missing. A daemon that starts with its machine waits: it would only be
         // started again and again.
@@ -346,38 +353,6 @@ impl App {
     }
 }
 
-/// A pipe could make the start wait for ever, and a file without an end fill the memory.
-fn read_roots(path: &Path) -> Result<Vec<u8>, String> {
-    let said = |error: std::io::Error| error.to_string();
-    if !std::fs::metadata(path).map_err(said)?.is_file() {
-        return Err("it is no regular file".into());
-    }
-    let mut pem = Vec::new();
-    let file = std::fs::File::open(path).map_err(said)?;
-    file.take(ROOTS_BYTES_MAX + 1).read_to_end(&mut pem).map_err(said)?;
-    if pem.len() as u64 > ROOTS_BYTES_MAX {
-        return Err(format!("it has more than {ROOTS_BYTES_MAX} bytes"));
-    }
-    Ok(pem)
-}
-
 fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_roots_has_so_many_bytes_at_most_and_is_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("roots.pem");
-        let length = usize::try_from(ROOTS_BYTES_MAX).unwrap();
-        std::fs::write(&path, vec![b'-'; length]).unwrap();
-        assert_eq!(read_roots(&path).unwrap().len(), length);
-        std::fs::write(&path, vec![b'-'; length + 1]).unwrap();
-        assert!(read_roots(&path).unwrap_err().contains("more than"));
-        assert!(read_roots(folder.path()).unwrap_err().contains("no regular file"));
-    }
 }

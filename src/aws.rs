@@ -8,6 +8,7 @@
 pub(crate) mod causes;
 mod configured;
 mod metadata;
+mod proxy;
 
 use std::fmt;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
 
+use crate::probe::proxies::Proxies;
 pub(crate) use configured::source as configured_source;
 
 /// Bound on opening a connection to AWS.
@@ -40,17 +42,23 @@ pub(crate) const CREDENTIALS_INSTEAD: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_A
      profile into ~/.aws and its name into AWS_PROFILE, or give this machine an IAM role";
 
 /// Loads region, credentials chain and endpoints (`AWS_ENDPOINT_URL` and its per-service forms) from the environment
-/// and the AWS config files. `region` wins over all of them.
-pub async fn load(region: Option<String>) -> SdkConfig {
+/// and the AWS config files. `region` wins over all of them. The SDK follows the proxy variables of the environment by itself; a proxy
+/// that is set is told to it.
+pub async fn load(region: Option<String>, proxies: &Proxies) -> SdkConfig {
     let client = metadata::client();
     let region = match region {
         Some(region) => Some(Region::new(region)),
         None => metadata::region(&client).await,
     };
-    aws_config::defaults(BehaviorVersion::latest())
+    let defaults = aws_config::defaults(BehaviorVersion::latest());
+    let defaults = match proxy::client(proxies) {
+        Some(client) => defaults.http_client(client),
+        None => defaults,
+    };
+    defaults
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts())
-        .credentials_provider(metadata::credentials(client, region.clone()).await)
+        .credentials_provider(metadata::credentials(client, region.clone(), proxies).await)
         .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
         .region(RegionProviderChain::first_try(region))
         .load()

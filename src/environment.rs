@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use api_health_core::ConfigIssue;
 
-use crate::settings::keys;
+use crate::probe::trust;
+use crate::settings::{keys, proxy};
 
 /// What is read beside the variables of the settings and those of AWS.
 const OTHERS: [&str; 12] = [
@@ -74,7 +75,7 @@ fn faults_of(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<ConfigIssue
 fn is_read(name: &[u8]) -> bool {
     let is = |other: &str| OsStr::from_bytes(name) == other;
     name.starts_with(OF_AWS.as_bytes())
-        || OTHERS.into_iter().any(is)
+        || OTHERS.into_iter().chain(trust::VARIABLES).chain(proxy::VARIABLES).any(is)
         || keys::KEYS.iter().filter_map(|key| key.env).any(is)
 }
 

@@ -69,6 +69,7 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
             timeout: Duration::from_secs(60),
             max_redirects: 0,
             ip_family: api_health_core::IpFamily::Any,
+            proxy: None,
             schedule: Arc::clone(schedule),
             enabled: true,
             failure_threshold: 2,

@@ -32,12 +32,12 @@ pub(super) async fn leases(settings: &Settings, region: &Region) -> Result<Arc<d
 /// The topic is spoken to in its own region, wherever the tables are.
 pub(super) async fn topic(
     sns: &SnsSettings,
-    environment: String,
+    settings: &Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Notifier>, AppError> {
-    let config = aws::load(Some(sns.region().to_owned())).await;
+    let config = aws::load(Some(sns.region().to_owned()), &settings.proxies).await;
     let client = aws_sdk_sns::Client::new(&config);
-    Ok(Arc::new(SnsNotifier::new(client, sns.topic_arn.clone(), environment, clock)))
+    Ok(Arc::new(SnsNotifier::new(client, sns.topic_arn.clone(), settings.environment.clone(), clock)))
 }
 
 /// The region, once it and credentials were found: each client has a configuration of its own, and none looks for them again.
@@ -46,9 +46,9 @@ pub(super) type Region = OnceLock<String>;
 /// A client, once region and credentials were found.
 async fn dynamodb(settings: &Settings, region: &Region) -> Result<aws_sdk_dynamodb::Client, AppError> {
     if let Some(region) = region.get() {
-        return Ok(aws_sdk_dynamodb::Client::new(&aws::load(Some(region.clone())).await));
+        return Ok(aws_sdk_dynamodb::Client::new(&aws::load(Some(region.clone()), &settings.proxies).await));
     }
-    let config = aws::load(settings.region.clone()).await;
+    let config = aws::load(settings.region.clone(), &settings.proxies).await;
     match aws::preflight(&config).await {
         Ok(()) => {
             let found = config.region().map(ToString::to_string);

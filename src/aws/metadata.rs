@@ -18,7 +18,9 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{Region, imds::region::ImdsRegionProvider};
 
+use super::proxy;
 use crate::environment;
+use crate::probe::proxies::Proxies;
 
 /// The bound on connecting, as the SDK has it: where there is no such service, packets are often dropped.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -64,9 +66,16 @@ impl fmt::Display for Metadata {
     }
 }
 
-/// A client of the service, for one owner. Each try is one: whoever waits tries again by its own rules.
+/// A client of the service, for one owner, which asks no proxy: it is this machine's own. Each try is one: whoever waits tries again
+/// by its own rules.
 pub(super) fn client() -> imds::Client {
-    imds::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).max_attempts(1).build()
+    let directly = ProviderConfig::default().with_http_client(proxy::directly());
+    imds::Client::builder()
+        .configure(&directly)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .max_attempts(1)
+        .build()
 }
 
 /// The region from the environment, the config files or the service, in the SDK's order.
@@ -79,8 +88,15 @@ pub(super) async fn region(client: &imds::Client) -> Option<Region> {
 }
 
 /// The SDK's own chain of credentials, with a patient client at its end.
-pub(super) async fn credentials(client: imds::Client, region: Option<Region>) -> DefaultCredentialsChain {
-    let config = ProviderConfig::default();
+pub(super) async fn credentials(
+    client: imds::Client,
+    region: Option<Region>,
+    proxies: &Proxies,
+) -> DefaultCredentialsChain {
+    let config = match proxy::client(proxies) {
+        Some(client) => ProviderConfig::default().with_http_client(client),
+        None => ProviderConfig::default(),
+    };
     let use_fips = use_fips_provider(&config).await;
     DefaultCredentialsChain::builder()
         .configure(config.with_use_fips(use_fips))

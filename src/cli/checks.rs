@@ -6,6 +6,7 @@ pub(super) const SETTINGS_FILE: &str = "/etc/api-health/api-health.toml";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
     Settings,
+    Proxy,
     User,
     SettingsFile,
     ApisFile,
@@ -36,7 +37,7 @@ pub(super) enum Check {
 
 use Check::{
     ApiHosts, Apis, ApisFile, Clock, ConfigsTable, Credentials, Daemon, DynamodbEndpoint, EnvFile, ExtraRoots,
-    Heartbeat, OpenFiles, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint, SqliteFile, States,
+    Heartbeat, OpenFiles, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint, SqliteFile, States,
     StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
 };
 
@@ -45,8 +46,9 @@ const TABLE: &[Check] = &[Credentials, Region, DynamodbEndpoint];
 
 /// All of them, in the order of the enum, of the report and of the help. Of each its name, the checks that it needs (where one of
 /// those finds a fault, this one is not looked at, or what it finds is no fault of its own), and what it looks at.
-pub(super) const ALL: [(Check, &str, &[Check], &str); 27] = [
+pub(super) const ALL: [(Check, &str, &[Check], &str); 28] = [
     (Settings, "settings", &[], "settings file and environment: every fault at once"),
+    (Proxy, "proxy", &[], "by way of which proxy everything goes, and where that is written, if anywhere"),
     (User, "user", &[], "user and host; whether the daemon runs as somebody else"),
     (SettingsFile, "settings_file", &[], "no secret written in it is readable for everybody"),
     (ApisFile, "apis_file", &[], "the same, of each file of [[api]] tables"),

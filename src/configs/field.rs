@@ -221,6 +221,11 @@ impl<T> Field<T> {
         Self { parse, ..self }
     }
 
+    /// With another way to show a value in force.
+    pub const fn shown_by(self, show: fn(&T) -> Value) -> Self {
+        Self { show, ..self }
+    }
+
     /// The same field under another name.
     pub const fn named(self, name: &'static str) -> Self {
         Self { about: About { name, ..self.about }, ..self }

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::field::{About, Context, Field, Kind, Parsed, table};
-use super::kinds::{Choice, choice, flag, number, parse_text, seconds, secret, text, words};
+use super::kinds::{Choice, choice, flag, number, parse_text, seconds, secret, secret_text, text, words};
 use super::nearest;
 use super::values::{ValueFault, quote, show};
 use super::{cron_text, headers, url as urls};
+use crate::probe::proxies::Route;
 
 pub const NAME_CHARS_MAX: usize = 200;
 /// The longest body of a request.
@@ -103,6 +104,12 @@ table! { FIELDS
     IP_FAMILY: IpFamily = choice("ip_family")
         .means("Which addresses of its name are used; with any, IPv6 and IPv4 are tried in turn.", "\"ipv4\"")
         .default("any").also(&["family", "address_family", "ip_version", "ip_protocol"]);
+    PROXY: Secret = proxy("proxy")
+        .means(
+            "The HTTP proxy that it is asked by, or none. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
+            "\"http://10.0.0.1:3128\"",
+        )
+        .otherwise("what stands in the settings").also(&["http_proxy", "https_proxy", "proxy_url", "via"]);
     TAGS: Vec<String> = Field::new("tags", OF_TAGS, tags, |tags| json!(tags))
         .means("Free words for people and filters.", "[\"shop\", \"eu\"]")
         .also(&["labels", "groups"]);
@@ -114,9 +121,23 @@ const OF_HEADERS: Kind = Kind::TextsByName {
     words: "at most 50; each value at most 8192 characters of printable ASCII",
 };
 const OF_STATUS: Kind =
-    Kind::TextOrNumber(EXPECTED_STATUS_CHARS_MAX, "at most 50 codes, classes and ranges from 100 to 599");
+    Kind::TextOrNumber(EXPECTED_STATUS_CHARS_MAX, "at most 50 codes, classes and ranges from 100 to 999");
 const OF_TAGS: Kind =
     Kind::Texts { most: TAGS_MAX, chars_max: TAG_CHARS_MAX, words: "at most 20 of at most 64 characters" };
+
+/// A proxy, or `none`. It may hold a password.
+pub(crate) const fn proxy(name: &'static str) -> Field<Secret> {
+    secret(name, urls::CHARS_MAX, "none, or http:// with a host and a port; at most 2048 characters")
+        .parsed_by(proxy_text)
+}
+
+fn proxy_text(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Secret> {
+    let text = secret_text(value, context.secrets, about.kind.length_max())?;
+    match Route::parse(&text) {
+        Ok(_) => Ok(Secret::new(text.trim())),
+        Err(why) => Err(ValueFault::new("the proxy", why, about.wanted()).into()),
+    }
+}
 
 /// The field that was probably meant by `name`.
 pub fn nearest(name: &str) -> Option<&'static str> {

@@ -77,6 +77,7 @@ impl RowRules {
         let expected_status = reader.get(&fields::EXPECTED_STATUS).unwrap_or_else(|| d.expected_status.clone());
         let headers = reader.get(&fields::HEADERS).unwrap_or_default();
         let body = reader.get(&fields::BODY);
+        let proxy = reader.get(&fields::PROXY);
         let enabled = reader.get(&fields::ENABLED).unwrap_or(true);
         let tags = reader.get(&fields::TAGS).unwrap_or_default();
         let timeout = reader.get(&fields::TIMEOUT_SECONDS).unwrap_or(d.timeout);
@@ -102,6 +103,7 @@ impl RowRules {
                 recheck,
                 tags,
                 ip_family,
+                proxy,
             }),
             (api_id, ..) => {
                 bounded(&mut reader.issues, ISSUES_PER_ROW_MAX, reader.more, "row", &row.location);

@@ -10,7 +10,7 @@
 //! Many services put a token into the path of the URL, so the URL is treated as a secret: an error names its host alone.
 //! The request goes through the probe's own client, and so under the same guard: it never reaches link-local addresses.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, Notifier, NotifyError};
@@ -37,17 +37,29 @@ pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of an answer's body is read. A refusal is short; what is longer is none.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 
+/// How long the files are waited for that hold the URL or the secret. A disk that hangs longer leaves what was.
+const READ_AGAIN_MAX: Duration = Duration::from_secs(1);
+
 /// Posts to one URL.
 pub struct WebhookNotifier {
     client: Client,
+    receiver: Mutex<Arc<Receiver>>,
+    read_again: Option<Arc<ReadAgain>>,
+    timeout: Duration,
+    environment: String,
+    clock: Arc<dyn Clock>,
+}
+
+/// What the files that hold URL or secret say now; `None` if that cannot be used.
+type ReadAgain = dyn Fn() -> Option<(Url, Option<Secret>)> + Send + Sync;
+
+/// Where alerts are posted to, and how they are signed.
+struct Receiver {
     url: Url,
     /// The only part of the URL that is ever shown.
     shown: String,
     hidden: Redactor,
     key: Option<hmac::Key>,
-    timeout: Duration,
-    environment: String,
-    clock: Arc<dyn Clock>,
 }
 
 impl WebhookNotifier {
@@ -62,6 +74,67 @@ impl WebhookNotifier {
         environment: String,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
+        let receiver = Mutex::new(Arc::new(Receiver::new(url, secret)?));
+        let client = client.with_lane_of_its_own();
+        Ok(Self { client, receiver, read_again: None, timeout: DELIVER_TIMEOUT, environment, clock })
+    }
+
+    /// The same notifier with another bound on one call.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// The same notifier, which asks before each attempt what URL and secret are now.
+    #[must_use]
+    pub fn with_read_again(
+        self,
+        read_again: impl Fn() -> Option<(Url, Option<Secret>)> + Send + Sync + 'static,
+    ) -> Self {
+        Self { read_again: Some(Arc::new(read_again)), ..self }
+    }
+
+    /// Whom the next attempt goes to.
+    async fn receiver(&self) -> Arc<Receiver> {
+        if let Some(read_again) = self.read_again.clone() {
+            let reading = tokio::task::spawn_blocking(move || read_again());
+            if let Ok(Ok(Some((url, secret)))) = tokio::time::timeout(READ_AGAIN_MAX, reading).await
+                && let Ok(receiver) = Receiver::new(url, secret.as_ref())
+            {
+                *self.receiver.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(receiver);
+            }
+        }
+        Arc::clone(&self.receiver.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn request(&self, receiver: &Receiver, alert: &Alert) -> Request {
+        let now = self.clock.now();
+        let body = Message::new(alert, &self.environment, now).json();
+        let timestamp = unix_seconds(now).to_string();
+        let mut headers = vec![
+            ("content-type".to_owned(), Secret::new("application/json")),
+            ("user-agent".to_owned(), Secret::new(concat!("api-health/", env!("CARGO_PKG_VERSION")))),
+            ("x-api-health-alert-id".to_owned(), Secret::new(format::ascii(&alert.alert_id, 200))),
+            ("x-api-health-timestamp".to_owned(), Secret::new(timestamp.clone())),
+        ];
+        if let Some(key) = &receiver.key {
+            headers.push(("x-api-health-signature".to_owned(), Secret::new(signature(key, &timestamp, &body))));
+        }
+        Request {
+            method: Method::Post,
+            url: receiver.url.clone(),
+            headers,
+            body: Some(Bytes::from(body)),
+            timeout: self.timeout,
+            body_bytes_max: BODY_BYTES_MAX,
+            keep_body: true,
+            max_redirects: 0, // a signed body goes where it was told to, nowhere else
+        }
+    }
+}
+
+impl Receiver {
+    fn new(url: Url, secret: Option<&Secret>) -> Result<Self, String> {
         let host = match (url.scheme(), url.host_str()) {
             ("http" | "https", Some(host)) => host,
             _ => {
@@ -79,39 +152,7 @@ impl WebhookNotifier {
         let shown = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let hidden = Redactor::new(&url, secret);
         let key = secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()));
-        let client = client.with_lane_of_its_own();
-        Ok(Self { client, url, shown, hidden, key, timeout: DELIVER_TIMEOUT, environment, clock })
-    }
-
-    /// The same notifier with another bound on one call.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
-    }
-
-    fn request(&self, alert: &Alert) -> Request {
-        let now = self.clock.now();
-        let body = Message::new(alert, &self.environment, now).json();
-        let timestamp = unix_seconds(now).to_string();
-        let mut headers = vec![
-            ("content-type".to_owned(), Secret::new("application/json")),
-            ("user-agent".to_owned(), Secret::new(concat!("api-health/", env!("CARGO_PKG_VERSION")))),
-            ("x-api-health-alert-id".to_owned(), Secret::new(format::ascii(&alert.alert_id, 200))),
-            ("x-api-health-timestamp".to_owned(), Secret::new(timestamp.clone())),
-        ];
-        if let Some(key) = &self.key {
-            headers.push(("x-api-health-signature".to_owned(), Secret::new(signature(key, &timestamp, &body))));
-        }
-        Request {
-            method: Method::Post,
-            url: self.url.clone(),
-            headers,
-            body: Some(Bytes::from(body)),
-            timeout: self.timeout,
-            body_bytes_max: BODY_BYTES_MAX,
-            keep_body: true,
-            max_redirects: 0, // a signed body goes where it was told to, nowhere else
-        }
+        Ok(Self { url, shown, hidden, key })
     }
 }
 
@@ -122,9 +163,10 @@ impl Notifier for WebhookNotifier {
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
-            match self.client.status_first(&self.request(&alert)).await {
-                Ok(reply) => answer::classify_response(&reply, &self.shown, &self.hidden, self.clock.now()),
-                Err(failure) => Err(answer::unanswered(&failure, &self.shown)),
+            let receiver = self.receiver().await;
+            match self.client.status_first(&self.request(&receiver, &alert)).await {
+                Ok(reply) => answer::classify_response(&reply, &receiver.shown, &receiver.hidden, self.clock.now()),
+                Err(failure) => Err(answer::unanswered(&failure, &receiver.shown)),
             }
         })
     }

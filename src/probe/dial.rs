@@ -65,12 +65,10 @@ pub(super) async fn dial(
         return Ok(Connection::Plain(stream));
     };
     trace.enter_phase(Phase::Tls);
-    let config = tls.ok_or_else(|| {
-        internal("this machine has no trusted root certificates: install its ca-certificates package".into())
-    })?;
-    let stream = tls::handshake(config, server_name.clone(), stream).await?;
+    let config = tls.ok_or_else(no_roots)?;
+    let stream = tls::handshake(config, server_name.clone(), stream, trace).await?;
     trace.enter_phase(Phase::FirstByte);
-    Ok(Connection::Tls(Box::new(stream)))
+    Ok(Connection::tls(stream))
 }
 
 fn guarded(address: SocketAddr) -> Result<(), Failure> {
@@ -236,6 +234,10 @@ pub(super) fn local_fault(error: &io::Error) -> Option<LocalFault> {
         Errno::NOMEM | Errno::NOBUFS => Some(LocalFault::NoMemory),
         _ => None,
     }
+}
+
+pub(super) fn no_roots() -> Failure {
+    internal("this machine has no trusted root certificates: install its ca-certificates package".into())
 }
 
 pub(super) fn internal(what: String) -> Failure {

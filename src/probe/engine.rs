@@ -17,8 +17,7 @@ use futures_util::StreamExt as _;
 use tokio::task::unconstrained;
 
 use super::dial::internal;
-use super::exchange::{Reply, Request};
-use super::plain;
+use super::exchange::{Reply, Request, Way};
 use super::trace::Trace;
 use super::wire::{Connection, Head, Wire};
 
@@ -95,7 +94,7 @@ impl PartialResponse {
     }
 
     /// What was read, and closes the connection.
-    pub(super) fn end(self, redirects: u8) -> Reply {
+    pub(super) fn end(self, way: Way) -> Reply {
         self.trace.end();
         let Head { status, headers, .. } = self.head;
         Reply {
@@ -105,7 +104,10 @@ impl PartialResponse {
             body: self.kept,
             body_cut_at_bound: self.cut_at_bound,
             interim: self.trace.take_interim(),
-            redirects,
+            redirects: way.redirects,
+            left_behind: way.left_behind,
+            proxy: way.proxy,
+            client_certificate_wanted: self.trace.wants_client_certificate(),
         }
     }
 }
@@ -113,7 +115,20 @@ impl PartialResponse {
 /// What the wire wrote down is the truth. An error that awc came to by itself is about a body that it could not decode:
 /// the wire vouches for the rest.
 fn failure(trace: &Trace, error: &dyn std::fmt::Display) -> Failure {
-    trace.take_failure().unwrap_or_else(|| Failure::NotHttp { detail: plain::words(&error.to_string()) })
+    trace.take_failure().unwrap_or_else(|| Failure::NotHttp { detail: chunk_fault(&error.to_string()).into() })
+}
+
+/// What awc says of a body in chunks, the only one that it decodes, in words.
+fn chunk_fault(said: &str) -> &'static str {
+    match said {
+        _ if said.contains("chunk body") => "a chunk of its body is not as long as its size says",
+        _ if said.contains("too big") => "the size of a chunk of its body is beyond all bounds",
+        _ if said.contains("chunk extension") => "a chunk of its body has a control character behind its size",
+        _ if said.contains("chunk size") => {
+            "the size of a chunk of its body is no hexadecimal number with a carriage return and a line feed behind it"
+        }
+        _ => "its body breaks the rules of the chunked transfer coding",
+    }
 }
 
 /// Bytes of a body are those without the framing, which only awc has taken off.

@@ -4,30 +4,34 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, IpFamily, Method, PhaseTimes, Secret};
 use bytes::Bytes;
-use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::engine::PartialResponse;
-use super::request::{Prepared, server_name};
+use super::proxies::{Proxies, Proxy};
+use super::request::{Named, Prepared, server_name};
 use super::resolve::{Resolver, ResolverFiles};
 use super::trace::Trace;
-use super::wire::Headers;
-use super::{dial, engine, redirect, tls};
+use super::trust::{Extra, Trust};
+use super::wire::{Connection, Headers};
+use super::{dial, engine, redirect};
 
 /// What every exchange shares: trusted roots, TLS settings, name lookup. Cheap to clone, and used from any thread.
 ///
 /// It holds no connection: each exchange opens its own and closes it.
 #[derive(Clone)]
 pub struct Client {
-    tls: Option<Arc<ClientConfig>>,
+    trust: Trust,
     resolver: Resolver,
+    proxies: Arc<Proxies>,
 }
 
 /// What to ask.
@@ -80,17 +84,45 @@ pub struct Reply {
     pub interim: Vec<u16>,
     /// Redirects that were followed to get here.
     pub redirects: u8,
+    /// What was configured and not sent to the last hop, if that answers with a 4xx.
+    pub left_behind: Vec<String>,
+    /// The server asked for a client certificate, and got none.
+    pub client_certificate_wanted: bool,
+    /// The proxy that it came by.
+    pub proxy: Option<String>,
 }
 
 impl Client {
-    /// Loads the trusted root certificates of this machine, once, and adds those of `extra_roots_pem`.
+    /// Trusts the root certificates of this machine, which are read again when they change, and those of `extra_roots_pem`.
     ///
     /// A machine with none at all can still do plain HTTP; `https` then fails as a local fault, not as the API's.
     ///
     /// # Errors
     /// Says what is wrong with `extra_roots_pem`.
     pub fn new(extra_roots_pem: Option<&[u8]>) -> Result<Self, String> {
-        Ok(Self { tls: tls::client_config(extra_roots_pem)?, resolver: Resolver::own(ResolverFiles::default()) })
+        Self::trusting(extra_roots_pem.map_or(Extra::None, |pem| Extra::Pem(pem.to_vec())))
+    }
+
+    /// The same with further roots of a file, which is read again when it changes.
+    ///
+    /// # Errors
+    /// Says what is wrong with the file.
+    pub fn with_roots_of(path: &Path) -> Result<Self, String> {
+        Self::trusting(Extra::File(path.to_owned()))
+    }
+
+    fn trusting(extra: Extra) -> Result<Self, String> {
+        Ok(Self {
+            trust: Trust::new(extra)?,
+            resolver: Resolver::own(ResolverFiles::default()),
+            proxies: Arc::default(),
+        })
+    }
+
+    /// The same client by way of proxies. Who says nothing else goes by them.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Arc<Proxies>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// The same client with another way to look names up. Whatever it answers is guarded anyway.
@@ -130,9 +162,9 @@ impl Client {
         let deadline = started + request.timeout;
         let trace = Rc::new(Trace::new(started, deadline));
         let whole = async {
-            let (mut answer, redirects) = self.follow(prepared, &trace).await?;
+            let (mut answer, way) = self.follow(prepared, &trace).await?;
             answer.receive(request).await?;
-            Ok(answer.end(redirects))
+            Ok(answer.end(way))
         };
         let result = in_time(deadline, request, &trace, whole).await;
         Exchange { phases: trace.times(), address: trace.address(), took: started.elapsed(), result }
@@ -148,9 +180,9 @@ impl Client {
         let started = Instant::now();
         let deadline = started + request.timeout;
         let trace = Rc::new(Trace::new(started, deadline));
-        let (mut answer, redirects) = in_time(deadline, request, &trace, self.follow(&prepared, &trace)).await?;
+        let (mut answer, way) = in_time(deadline, request, &trace, self.follow(&prepared, &trace)).await?;
         let _ = timeout_at(deadline, answer.receive(request)).await;
-        Ok(answer.end(redirects))
+        Ok(answer.end(way))
     }
 
     /// Looks the host of `url` up, connects to it and shakes hands where the scheme is `https`; then closes. Nothing is asked.
@@ -159,7 +191,7 @@ impl Client {
         let started = Instant::now();
         let trace = Rc::new(Trace::new(started, started + bound));
         let server_name = server_name(url);
-        let dialled = Box::pin(dial::dial(url, &server_name, self.tls.as_ref(), &self.resolver, &trace));
+        let dialled = Box::pin(self.dial(url, &server_name, self.proxies.of(url), &trace));
         let result = match timeout_at(trace.deadline(), dialled).await {
             Ok(result) => result.map(drop),
             Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: bound }),
@@ -167,14 +199,39 @@ impl Client {
         (trace.times(), result)
     }
 
+    async fn dial(
+        &self,
+        url: &Url,
+        server_name: &Named,
+        proxy: Option<&Arc<Proxy>>,
+        trace: &Trace,
+    ) -> Result<Connection, Failure> {
+        let tls = match server_name {
+            Ok(Some(_)) => self.trust.config().await,
+            _ => None,
+        };
+        match proxy {
+            None => dial::dial(url, server_name, tls.as_ref(), &self.resolver, trace).await,
+            // On the heap: few go this way, and all would carry its size.
+            Some(proxy) => Box::pin(proxy.dial(url, server_name, tls.as_ref(), &self.resolver, trace)).await,
+        }
+    }
+
     /// Asks, and asks again where the answer points to, as often as the request allows.
-    async fn follow(&self, prepared: &Prepared, trace: &Rc<Trace>) -> Result<(PartialResponse, u8), Failure> {
+    async fn follow(&self, prepared: &Prepared, trace: &Rc<Trace>) -> Result<(PartialResponse, Way), Failure> {
         let max_redirects = prepared.request.max_redirects;
         let mut hop = prepared.first();
         let mut followed = 0;
         loop {
-            let connection = dial::dial(&hop.url, &hop.server_name, self.tls.as_ref(), &self.resolver, trace).await?;
-            let answer = engine::ask(connection, hop.head.clone(), hop.body.cloned(), hop.method, trace).await?;
+            let proxy = prepared.route.choose(&self.proxies, &hop.url);
+            let connection = self.dial(&hop.url, &hop.server_name, proxy, trace).await?;
+            // Under TLS it is the server that reads the head.
+            let reader = proxy.filter(|_| hop.url.scheme() == "http");
+            let head = reader.map_or_else(|| hop.head.clone(), |proxy| proxy.absolute(&hop.head, &hop.url));
+            let answer = engine::ask(connection, head, hop.body.cloned(), hop.method, trace).await?;
+            if let (Some(proxy), 407) = (reader, answer.head.status) {
+                return Err(proxy.wants_password());
+            }
             if max_redirects > 0
                 && let Some(target) = redirect::target(&answer.head, &hop.url)?
             {
@@ -182,13 +239,22 @@ impl Client {
                     return Err(Failure::TooManyRedirects { followed });
                 }
                 followed += 1;
-                hop.redirect(answer.head.status, target)?;
+                hop.redirect(&answer.head, target)?;
                 trace.begin_hop();
                 continue; // the connection and what it still holds is dropped with `answer`
             }
-            return Ok((answer, followed));
+            let left_behind = if (400..500).contains(&answer.head.status) { hop.left_behind() } else { Vec::new() };
+            let proxy = proxy.map(|proxy| proxy.shown());
+            return Ok((answer, Way { redirects: followed, left_behind, proxy }));
         }
     }
+}
+
+/// How the last hop was reached.
+pub(super) struct Way {
+    pub(super) redirects: u8,
+    pub(super) left_behind: Vec<String>,
+    pub(super) proxy: Option<String>,
 }
 
 /// What comes of `exchange`, unless `deadline` comes first.
@@ -200,6 +266,10 @@ async fn in_time<T>(
 ) -> Result<T, Failure> {
     match timeout_at(deadline, exchange).await {
         Ok(result) => result,
+        Err(_) if let Some(proxy) = trace.take_dialled_proxy() => {
+            let did = format!("did not take a connection within {} s", request.timeout.as_secs());
+            Err(Failure::Local(LocalFault::Proxy { proxy, did }))
+        }
         Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: request.timeout }),
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::exchange::{Client, Reply, Request};
+use super::proxies::Route;
 use super::redirect;
 use super::request::Prepared;
 
@@ -119,7 +120,12 @@ impl Shared {
 fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure> {
     let url = Url::parse(&api.url)
         .map_err(|error| Failure::Local(LocalFault::Internal(format!("the URL cannot be read: {error}"))))?;
-    Prepared::new(Request {
+    let route = match &api.proxy {
+        Some(text) => Route::parse(text.reveal())
+            .map_err(|why| Failure::Local(LocalFault::Internal(format!("the proxy of this API {why}"))))?,
+        None => Route::AsSet,
+    };
+    let prepared = Prepared::new(Request {
         method: api.method,
         url,
         headers: api.headers.clone(),
@@ -128,7 +134,8 @@ fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure>
         body_bytes_max,
         keep_body: false, // nothing is asked of it but that it is whole
         max_redirects: api.max_redirects,
-    })
+    })?;
+    Ok(prepared.with_route(route))
 }
 
 fn response(reply: &Reply) -> Response {
@@ -139,5 +146,8 @@ fn response(reply: &Reply) -> Response {
         body_cut_at_bound: reply.body_cut_at_bound,
         location: location.map(redirect::shown),
         redirects: reply.redirects,
+        left_behind: reply.left_behind.clone(),
+        client_certificate_wanted: reply.client_certificate_wanted,
+        proxy: reply.proxy.clone(),
     }
 }

@@ -10,24 +10,32 @@
 //! | [`http`] | the port: a config goes in, an observation comes out |
 //! | `dial`, `tls` | from a URL to an open, guarded connection |
 //! | [`resolve`] | from a name to its addresses |
+//! | [`proxies`], `proxy` | by way of which proxy, and how |
+//! | `trust`, `verifier`, `certificate` | whom TLS trusts, and what is wrong with a certificate |
 //! | [`guard`] | the addresses that are never connected to |
 //! | `wire` | between the connection and awc |
 //! | `engine` | one request through awc |
-//! | `request`, `redirect` | what is sent, and where to next |
+//! | `request`, `redirect`, `cookies` | what is sent, where to next, and what goes along |
 //! | `plain` | what a library says, in words |
 //! | `trace` | what is known of an exchange while it runs |
 
+mod certificate;
+mod cookies;
 mod dial;
 mod engine;
 pub mod exchange;
 pub mod guard;
 pub mod http;
 mod plain;
+pub mod proxies;
+mod proxy;
 mod redirect;
 mod request;
 pub mod resolve;
 mod tls;
 mod trace;
+pub(crate) mod trust;
+mod verifier;
 mod wire;
 
 pub use exchange::{Client, Exchange, Reply, Request};

@@ -24,6 +24,12 @@ pub(super) fn words(text: &str) -> String {
     words
 }
 
+/// What the system says of an error, without its number.
+pub(super) fn of_system(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    words(text.split(" (os error").next().unwrap_or(&text))
+}
+
 /// `NoCipherSuites` is `no cipher suites`; anything that has no capital after a small letter stays.
 fn split_name(word: &str, words: &mut String) {
     let is_name = word.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());

@@ -35,11 +35,22 @@ fn text_of(location: &[u8]) -> String {
     str::from_utf8(location).map_or_else(|_| location.iter().map(percented).collect(), str::to_owned)
 }
 
-/// A location as it may be shown: short, and without what could fool a terminal or a log.
+/// A location as it may be shown: short, and without what could fool a terminal or a log. Host and path say why a probe failed; behind
+/// them, and before an `@`, there often is a signature or a token that opens a door to whoever reads it.
 pub(super) fn shown(location: &[u8]) -> String {
+    let secret = location.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(location.len());
     // Enough bytes for so many characters, and for one more that shows that it was cut.
-    let begin = &location[..location.len().min(4 * (LOCATION_CHARS_SHOWN + 1))];
-    text::line(&String::from_utf8_lossy(begin), LOCATION_CHARS_SHOWN)
+    let begin = &location[..secret.min(4 * (LOCATION_CHARS_SHOWN + 1))];
+    let mut open = String::from_utf8_lossy(begin).into_owned();
+    let host = open.find("//").map_or(0, |at| at + 2);
+    let path = open[host..].find('/').map_or(open.len(), |at| host + at);
+    if let Some(user) = open[host..path].rfind('@') {
+        open.replace_range(host..host + user, "***");
+    }
+    if secret < location.len() {
+        open.push_str(if location[secret] == b'?' { "?***" } else { "#***" });
+    }
+    text::line(&open, LOCATION_CHARS_SHOWN)
 }
 
 fn bad(detail: String) -> Failure {
@@ -54,6 +65,19 @@ mod tests {
     fn a_location_that_is_not_utf_8_is_asked_for_byte_by_byte() {
         assert_eq!(text_of(b"/caf\xe9?\xff=1"), "/caf%E9?%FF=1");
         assert_eq!(text_of("/café".as_bytes()), "/café", "a URL encodes it itself");
+    }
+
+    #[test]
+    fn a_shown_location_has_no_signature_and_no_password() {
+        for (location, told) in [
+            ("https://store.test/x?X-Amz-Signature=d34db33f", "https://store.test/x?***"),
+            ("/callback#access_token=d34db33f", "/callback#***"),
+            ("https://me:d34db33f@store.test/x@y", "https://***@store.test/x@y"),
+            ("//me@store.test?a", "//***@store.test?***"),
+            ("/a@b", "/a@b"),
+        ] {
+            assert_eq!(shown(location.as_bytes()), told);
+        }
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use api_health_core::{Failure, Method, Secret};
+use api_health_core::{Failure, Method, Secret, text};
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
+use super::cookies::Cookies;
 use super::dial::internal;
 use super::exchange::Request;
+use super::proxies::Route;
+use super::wire::Head;
 
 /// What we call ourselves, where the request does not say otherwise.
 pub(super) const USER_AGENT: &str = concat!("api-health/", env!("CARGO_PKG_VERSION"));
@@ -19,6 +22,7 @@ pub struct Prepared {
     pub(super) request: Request,
     head: Bytes,
     server_name: Named,
+    pub(super) route: Route,
 }
 
 /// Whom a certificate must be for; nobody, where none is shown; or why such a name cannot be asked for over TLS. That counts once
@@ -35,9 +39,15 @@ impl Prepared {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(internal(format!("{} is not a scheme that can be probed", url.scheme())));
         }
-        let head = head(*method, url, headers, body.as_ref(), false)?;
+        let head = head(*method, url, headers.iter(), body.as_ref(), false, None)?;
         let server_name = server_name(url);
-        Ok(Self { request, head, server_name })
+        Ok(Self { request, head, server_name, route: Route::AsSet })
+    }
+
+    /// The same by another way than is set for all.
+    #[must_use]
+    pub fn with_route(self, route: Route) -> Self {
+        Self { route, ..self }
     }
 
     /// The first hop.
@@ -45,9 +55,11 @@ impl Prepared {
         Hop {
             method: self.request.method,
             url: Cow::Borrowed(&self.request.url),
-            headers: &self.request.headers,
+            configured: &self.request,
+            along: Along::All,
             body: self.request.body.as_ref(),
             bodiless: false,
+            cookies: Cookies::default(),
             head: self.head.clone(),
             server_name: Cow::Borrowed(&self.server_name),
         }
@@ -58,20 +70,61 @@ impl Prepared {
 pub(super) struct Hop<'a> {
     pub(super) method: Method,
     pub(super) url: Cow<'a, Url>,
-    headers: &'a [(String, Secret)],
+    configured: &'a Request,
+    along: Along,
     pub(super) body: Option<&'a Bytes>,
     /// A redirect took the body away, and with it the headers that speak of it.
     bodiless: bool,
+    cookies: Cookies,
     /// With its closing blank line.
     pub(super) head: Bytes,
     pub(super) server_name: Cow<'a, Named>,
 }
 
+/// Which of the configured headers go along.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Along {
+    Nothing,
+    /// What every client tells every server, and is no secret.
+    Harmless,
+    All,
+}
+
+/// Headers of [`Along::Harmless`].
+const HARMLESS: [&str; 3] = ["user-agent", "accept", "accept-language"];
+
+impl Along {
+    /// What a redirect between two URLs may take along. Within one origin (scheme, host, port) that is everything, and also from port
+    /// 80 to 443 of one host, with credentials: the host has had them already, in plain text, and who can answer on 443 with a good
+    /// certificate of its name is the host. Anywhere else, headers and body may hold keys that were meant for the first origin alone.
+    /// Nothing that was sent under TLS is sent without it.
+    fn between(from: &Url, to: &Url) -> Self {
+        let ports = (from.port_or_known_default(), to.port_or_known_default());
+        let is_upgrade = (from.scheme(), to.scheme()) == ("http", "https");
+        match from.host() == to.host() {
+            true if from.origin() == to.origin() || (is_upgrade && ports == (Some(80), Some(443))) => Self::All,
+            true if is_upgrade || from.scheme() == to.scheme() => Self::Harmless,
+            _ => Self::Nothing,
+        }
+    }
+
+    fn takes(self, name: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Harmless => HARMLESS.iter().any(|harmless| name.eq_ignore_ascii_case(harmless)),
+            Self::All => true,
+        }
+    }
+}
+
+/// Names that are told of what was left behind.
+const LEFT_BEHIND_MAX: usize = 5;
+
 impl Hop<'_> {
-    /// Turns into the request that a redirect asks for. Once it has led to another origin (scheme, host, port), headers
-    /// and body are gone for good: they may hold keys, and they were meant for the first origin alone.
-    pub(super) fn redirect(&mut self, status: u16, target: Url) -> Result<(), Failure> {
-        let becomes_get = match status {
+    /// Turns into the request that a redirect asks for. What a redirect left behind ([`Along`]) is gone for good.
+    pub(super) fn redirect(&mut self, answer: &Head, target: Url) -> Result<(), Failure> {
+        self.cookies.take(&answer.headers, &self.url);
+        let becomes_get = match answer.status {
             301 | 302 => self.method == Method::Post, // RFC 9110, 15.4.2 and 15.4.3: what every client does
             303 => self.method != Method::Head,
             _ => false,
@@ -79,18 +132,33 @@ impl Hop<'_> {
         if becomes_get {
             self.method = Method::Get;
         }
-        let other_origin = target.origin() != self.url.origin();
-        if other_origin {
-            self.headers = &[];
-        }
-        if becomes_get || other_origin {
+        self.along = self.along.min(Along::between(&self.url, &target));
+        if becomes_get || self.along != Along::All {
             self.body = None;
             self.bodiless = true;
         }
-        self.head = head(self.method, &target, self.headers, self.body, self.bodiless)?;
+        let headers = self.configured.headers.iter().filter(|(name, _)| self.along.takes(name));
+        let cookies = self.cookies.header(&target);
+        self.head = head(self.method, &target, headers, self.body, self.bodiless, cookies.as_deref())?;
         self.server_name = Cow::Owned(server_name(&target));
         self.url = Cow::Owned(target);
         Ok(())
+    }
+
+    /// What was configured and is not sent here, for the words of a refusal that may be due to it.
+    pub(super) fn left_behind(&self) -> Vec<String> {
+        if self.along == Along::All {
+            return Vec::new();
+        }
+        let headers = self.configured.headers.iter().map(|(name, _)| name).filter(|name| !self.along.takes(name));
+        let mut names: Vec<String> = headers.map(|name| text::line(name, 64)).collect();
+        names.extend(self.configured.body.as_ref().map(|_| "the body".to_owned()));
+        if names.len() > LEFT_BEHIND_MAX {
+            let more = names.len() - LEFT_BEHIND_MAX;
+            names.truncate(LEFT_BEHIND_MAX);
+            names.push(format!("{more} more"));
+        }
+        names
     }
 }
 
@@ -108,16 +176,17 @@ pub(super) fn server_name(url: &Url) -> Named {
     }
 }
 
-/// The head of a request, with its closing blank line.
-fn head(
+/// The head of a request, with its closing blank line. `cookies` go into one header with those that are configured (RFC 6265, 5.4).
+fn head<'a>(
     method: Method,
     url: &Url,
-    headers: &[(String, Secret)],
+    headers: impl Iterator<Item = &'a (String, Secret)> + Clone,
     body: Option<&Bytes>,
     bodiless: bool,
+    mut cookies: Option<&[u8]>,
 ) -> Result<Bytes, Failure> {
-    let names = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
-    let mut head = Vec::with_capacity(128 + headers.len() * 64);
+    let names = |name: &str| headers.clone().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    let mut head = Vec::with_capacity(512);
     put(&mut head, &[method.as_str(), " ", url.path()]);
     if let Some(query) = url.query() {
         put(&mut head, &["?", query]);
@@ -142,8 +211,18 @@ fn head(
         }
         let dropped = is_framing(name) || (bodiless && is_content(name));
         if !dropped {
-            put(&mut head, &[name, ": ", value, "\r\n"]);
+            put(&mut head, &[name, ": ", value]);
+            if let Some(more) = cookies.take_if(|_| name.eq_ignore_ascii_case("cookie")) {
+                put(&mut head, &["; "]);
+                head.extend_from_slice(more);
+            }
+            put(&mut head, &["\r\n"]);
         }
+    }
+    if let Some(cookies) = cookies {
+        put(&mut head, &["cookie: "]);
+        head.extend_from_slice(cookies);
+        put(&mut head, &["\r\n"]);
     }
     let expects_body = matches!(method, Method::Post | Method::Put | Method::Patch);
     match body {
@@ -181,6 +260,7 @@ fn is_header(name: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::wire::{Framing, Headers};
     use std::time::Duration;
 
     fn request(method: Method, url: &str, headers: &[(&str, &str)], body: Option<&'static str>) -> Request {
@@ -228,6 +308,49 @@ mod tests {
         );
         assert!(text(&request(Method::Post, "http://[::1]/", &[], None)).contains("\r\ncontent-length: 0\r\n"));
         assert!(text(&request(Method::Get, "http://[::1]:81/", &[], None)).contains("\r\nhost: [::1]:81\r\n"));
+    }
+
+    #[test]
+    fn what_goes_along_hangs_on_how_far_a_redirect_leads() {
+        for (from, to, along) in [
+            ("http://a.test/", "http://a.test/x", Along::All),
+            ("http://a.test/", "https://a.test/", Along::All),
+            ("http://a.test:80/", "https://a.test:443/x", Along::All),
+            ("http://a.test/", "https://a.test:8443/", Along::Harmless),
+            ("http://a.test:8080/", "https://a.test/", Along::Harmless),
+            ("https://a.test/", "https://a.test:8443/", Along::Harmless),
+            ("https://a.test/", "http://a.test/", Along::Nothing),
+            ("http://a.test/", "https://www.a.test/", Along::Nothing),
+            ("http://a.test/", "http://b.test/", Along::Nothing),
+        ] {
+            assert!(Along::between(&from.parse().unwrap(), &to.parse().unwrap()) == along, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_to_https_takes_headers_credentials_and_body_along() {
+        let headers = [("User-Agent", "me"), ("Authorization", "Bearer key")];
+        let prepared = Prepared::new(request(Method::Post, "http://a.test/", &headers, Some("abc"))).unwrap();
+        let mut hop = prepared.first();
+        let answer = Head { status: 308, headers: Headers::of(Vec::new()), framing: Framing::None };
+        hop.redirect(&answer, "https://a.test/".parse().unwrap()).unwrap();
+        let sent = String::from_utf8(hop.head.to_vec()).unwrap();
+        assert!(sent.contains("Authorization: Bearer key\r\n") && sent.contains("User-Agent: me\r\n"), "{sent}");
+        assert!(hop.body.is_some() && hop.left_behind().is_empty());
+        hop.redirect(&answer, "https://b.test/".parse().unwrap()).unwrap();
+        let sent = String::from_utf8(hop.head.to_vec()).unwrap();
+        assert!(!sent.contains("key") && hop.body.is_none(), "{sent}");
+        assert_eq!(hop.left_behind(), ["User-Agent", "Authorization", "the body"]);
+    }
+
+    #[test]
+    fn what_was_left_behind_is_told_up_to_a_bound() {
+        let headers = [("A", "1"), ("B", "1"), ("C", "1"), ("D", "1"), ("E", "1"), ("F", "1")];
+        let prepared = Prepared::new(request(Method::Post, "http://a.test/", &headers, Some("abc"))).unwrap();
+        let mut hop = prepared.first();
+        let answer = Head { status: 307, headers: Headers::of(Vec::new()), framing: Framing::None };
+        hop.redirect(&answer, "http://b.test/".parse().unwrap()).unwrap();
+        assert_eq!(hop.left_behind(), ["A", "B", "C", "D", "E", "2 more"]);
     }
 
     #[test]

@@ -1,55 +1,67 @@
-//! TLS for probes: our own settings over the machine's trusted roots, and what its errors mean in plain words.
+//! TLS for probes: our own settings over the roots that are trusted, and what its errors mean in plain words.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use api_health_core::observation::CertificateFault;
 use api_health_core::{Failure, Phase, Timestamp, text};
-use rustls::client::Resumption;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::dial::{internal, local_fault};
 use super::plain;
+use super::trace::Trace;
+use super::verifier::{Judged, Verifier, provider};
 
 /// Names of a wrong certificate that are told, so that one for hundreds of names stays readable.
 const PRESENTED_NAMES_MAX: usize = 5;
 
-/// Settings over the machine's roots and `extra_roots_pem`; `None` where there is not one root to trust.
-pub(super) fn client_config(extra_roots_pem: Option<&[u8]>) -> Result<Option<Arc<ClientConfig>>, String> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    for error in &native.errors {
-        tracing::debug!(%error, "a root certificate of this machine could not be read");
-    }
-    roots.add_parsable_certificates(native.certs);
-    if let Some(pem) = extra_roots_pem {
-        let mut added = 0;
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|e| format!("the extra root certificates are not PEM: {e}"))?;
-            roots.add(certificate).map_err(|e| format!("an extra root certificate cannot be used: {e}"))?;
-            added += 1;
-        }
-        if added == 0 {
-            return Err("the extra root certificates hold no certificate: expected -----BEGIN CERTIFICATE-----".into());
-        }
-    }
-    if roots.is_empty() {
-        return Ok(None);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+/// What we can speak, in words: rustls has no more, and a test holds this to it.
+const WE_SPEAK: &str = "api-health has TLS 1.3, and TLS 1.2 with the cipher suites of ECDHE with AES-GCM or ChaCha20-Poly1305; other \
+                        clients may connect";
+
+/// Why a server that wants one sends us away.
+pub(super) const CLIENT_CERTIFICATE: &str = "the server wants a client certificate, and api-health can show none";
+
+/// Settings that trust what `verifier` does.
+pub(super) fn client_config(verifier: Verifier) -> Result<Arc<ClientConfig>, String> {
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|e| format!("TLS cannot be set up: {e}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(NoCertificate));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::disabled(); // a resumed session does not look at the certificate again
-    Ok(Some(Arc::new(config)))
+    Ok(Arc::new(config))
+}
+
+thread_local! {
+    /// The server whose handshake goes on at this moment asked for a client certificate.
+    static WANTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has no certificate, and notes that one was asked for.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        WANTED.set(true);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
 }
 
 /// Shakes hands; the certificate is verified for `name`.
@@ -57,20 +69,31 @@ pub(super) async fn handshake(
     config: &Arc<ClientConfig>,
     name: ServerName<'static>,
     stream: TcpStream,
+    trace: &Trace,
 ) -> Result<TlsStream<TcpStream>, Failure> {
     let asked_for = name.clone();
-    TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|error| {
+    let mut connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+    let connected = poll_fn(|cx| {
+        WANTED.set(false);
+        let step = Pin::new(&mut connecting).poll(cx);
+        if WANTED.get() {
+            trace.want_client_certificate();
+        }
+        step
+    });
+    connected.await.map_err(|error| {
         if let Some(tls) = tls_error(&error) {
-            return tls_failure(tls, &asked_for);
+            return tls_failure(tls, &asked_for, trace);
         }
         match error.kind() {
+            _ if trace.wants_client_certificate() => Failure::Tls { detail: CLIENT_CERTIFICATE.into() },
             io::ErrorKind::UnexpectedEof => Failure::Closed { phase: Phase::Tls },
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
                 Failure::Reset { phase: Phase::Tls }
             }
             _ => match local_fault(&error) {
                 Some(fault) => Failure::Local(fault),
-                None => internal(format!("shaking hands over TLS: {error}")),
+                None => internal(format!("shaking hands over TLS: {}", plain::of_system(&error))),
             },
         }
     })
@@ -81,13 +104,72 @@ pub(super) fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn tls_failure(error: &Error, asked_for: &ServerName<'_>) -> Failure {
+fn tls_failure(error: &Error, asked_for: &ServerName<'_>, trace: &Trace) -> Failure {
     match error {
         Error::InvalidCertificate(fault) => Failure::Certificate(certificate_fault(fault, asked_for)),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            Failure::Tls { detail: "what answers on this port does not speak TLS".into() }
+        other => Failure::Tls { detail: words(other, trace) },
+    }
+}
+
+/// Why TLS failed, as the rest of a sentence.
+pub(super) fn words(error: &Error, trace: &Trace) -> String {
+    match error {
+        Error::AlertReceived(alert) => of_alert(*alert, trace.wants_client_certificate()),
+        Error::PeerIncompatible(why) => {
+            format!(
+                "the server and api-health have no TLS in common ({}): {WE_SPEAK}",
+                plain::words(&format!("{why:?}"))
+            )
         }
-        other => Failure::Tls { detail: plain::words(&other.to_string()) },
+        Error::PeerMisbehaved(why) => {
+            format!("the server broke the rules of TLS: {}", plain::words(&format!("{why:?}")))
+        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "what answers on this port does not speak TLS".into()
+        }
+        Error::InvalidMessage(why) => {
+            format!("what the server sent cannot be read as TLS: {}", plain::words(&format!("{why:?}")))
+        }
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            "the server sent a message of TLS out of turn".into()
+        }
+        Error::NoCertificatesPresented => "the server showed no certificate".into(),
+        Error::DecryptError => {
+            "what came could not be decrypted: it was damaged on the way, or the server is at fault".into()
+        }
+        Error::PeerSentOversizedRecord => "the server sent a longer record than TLS allows".into(),
+        Error::NoApplicationProtocol => NO_HTTP_1.into(),
+        other => plain::words(&other.to_string()),
+    }
+}
+
+/// What is said where the server takes none of the protocols that we offer.
+const NO_HTTP_1: &str =
+    "the server does not take HTTP/1.1, which is all that api-health speaks; other clients may connect";
+
+/// An alert is all that the server says of why it broke off.
+fn of_alert(alert: AlertDescription, certificate_wanted: bool) -> String {
+    use AlertDescription as Alert;
+    let name = plain::words(&format!("{alert:?}"));
+    match alert {
+        Alert::CertificateRequired => CLIENT_CERTIFICATE.into(),
+        Alert::HandshakeFailure
+        | Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::AccessDenied
+            if certificate_wanted =>
+        {
+            format!("{CLIENT_CERTIFICATE} (its alert: {name})")
+        }
+        Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity => format!(
+            "the server broke it off (its alert: {name}), most often since it and the client have no version or cipher suite in \
+             common: {WE_SPEAK}"
+        ),
+        Alert::UnrecognisedName => "the server has no site of the name that was asked for".into(),
+        Alert::NoApplicationProtocol => NO_HTTP_1.into(),
+        _ => format!("the server broke it off (its alert: {name})"),
     }
 }
 
@@ -108,11 +190,21 @@ fn certificate_fault(error: &CertificateError, asked_for: &ServerName<'_>) -> Ce
             expected: asked_for.to_str().into_owned(),
             presented: presented_names(presented),
         },
-        CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
+        CertificateError::UnknownIssuer => {
+            CertificateFault::UnknownIssuer { issuer: "an authority without a name".into(), sent_alone: false }
+        }
         CertificateError::Revoked => CertificateFault::Revoked,
         CertificateError::BadSignature => {
             CertificateFault::Other("its signature is not that of the authority that it names".into())
         }
+        CertificateError::BadEncoding => CertificateFault::Other("it is damaged".into()),
+        CertificateError::UnhandledCriticalExtension => {
+            CertificateFault::Other("it has a rule (a critical extension) that api-health does not know".into())
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            CertificateFault::Other("it, or that of an authority of its chain, is not meant for servers".into())
+        }
+        CertificateError::Other(other) if let Some(Judged(fault)) = other.0.downcast_ref() => fault.clone(),
         // What webpki says of a self-signed certificate that was made as `openssl req -x509` makes them.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => CertificateFault::Other(
             "it is that of an authority, as most self-signed ones are, and not of a server".into(),
@@ -123,6 +215,7 @@ fn certificate_fault(error: &CertificateError, asked_for: &ServerName<'_>) -> Ce
                     .into(),
             )
         }
+        CertificateError::Other(other) => CertificateFault::Other(of_webpki(&other.to_string())),
         CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. } => {
             CertificateFault::Other(match HASHES_OF_OLD.iter().find(|(id, _)| signature_algorithm_id.starts_with(id)) {
                 Some((_, name)) => format!("it is signed with {name}, which is no longer trusted"),
@@ -133,6 +226,20 @@ fn certificate_fault(error: &CertificateError, asked_for: &ServerName<'_>) -> Ce
     }
 }
 
+/// The faults of chains that webpki tells by their names alone, in words.
+const CHAIN_FAULTS: [(&str, &str); 5] = [
+    ("EndEntityUsedAsCa", "a certificate of its chain is not that of an authority, and signed another all the same"),
+    ("NameConstraintViolation", "an authority of its chain may not sign for such a name"),
+    ("PathLenConstraintViolated", "an authority of its chain may not stand so far above it"),
+    ("Maximum", "its chain is too long, or leads in too many ways, to be followed"),
+    ("InvalidCertValidity", "it ends before it begins"),
+];
+
+fn of_webpki(said: &str) -> String {
+    let known = CHAIN_FAULTS.iter().find(|(name, _)| said.contains(name));
+    known.map_or_else(|| plain::words(said), |(_, words)| (*words).to_owned())
+}
+
 /// How the identifiers begin of the signatures that nobody should trust any more, in DER.
 const HASHES_OF_OLD: [(&[u8], &str); 3] = [
     (&[6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 5], "SHA-1 (RSA)"),
@@ -140,7 +247,7 @@ const HASHES_OF_OLD: [(&[u8], &str); 3] = [
     (&[6, 7, 42, 134, 72, 206, 61, 4, 1], "SHA-1 (ECDSA)"),
 ];
 
-fn timestamp(time: UnixTime) -> Option<Timestamp> {
+pub(super) fn timestamp(time: UnixTime) -> Option<Timestamp> {
     i64::try_from(time.as_secs()).ok()?.checked_mul(1_000).map(Timestamp::from_millis)
 }
 
@@ -186,7 +293,7 @@ mod tests {
             CertificateFault::Other(words) => words,
             other => panic!("{other:?}"),
         };
-        assert_eq!(words(CertificateError::BadEncoding), "bad encoding");
+        assert_eq!(words(CertificateError::BadEncoding), "it is damaged");
         let signed = |id: &[u8]| {
             let (signature_algorithm_id, supported_algorithms) = (id.to_vec(), Vec::new());
             words(CertificateError::UnsupportedSignatureAlgorithmContext {
@@ -197,6 +304,29 @@ mod tests {
         let sha1 = signed(&[6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 5, 5, 0]);
         assert_eq!(sha1, "it is signed with SHA-1 (RSA), which is no longer trusted");
         assert_eq!(signed(&[6, 3, 1]), "it is signed by an algorithm that is not supported");
+    }
+
+    #[test]
+    fn the_versions_and_suites_that_are_named_are_all_that_there_are() {
+        for suite in provider().cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())) {
+            let rest = suite.strip_prefix("TLS13_").or_else(|| {
+                suite.strip_prefix("TLS_ECDHE_ECDSA_WITH_").or_else(|| suite.strip_prefix("TLS_ECDHE_RSA_WITH_"))
+            });
+            let cipher = rest.unwrap_or_else(|| panic!("{suite} is not named"));
+            assert!(cipher.contains("_GCM_") || cipher.starts_with("CHACHA20_POLY1305_"), "{suite} is not named");
+        }
+    }
+
+    #[test]
+    fn each_alert_is_a_sentence_without_a_dump() {
+        for code in 0..=255_u8 {
+            for wanted in [false, true] {
+                let words = of_alert(AlertDescription::from(code), wanted);
+                assert!(words.contains(' ') && !words.contains(['{', '[']), "{code}: {words}");
+            }
+        }
+        assert!(of_alert(AlertDescription::HandshakeFailure, true).starts_with(CLIENT_CERTIFICATE));
+        assert!(of_alert(AlertDescription::HandshakeFailure, false).contains("cipher suites of ECDHE"));
     }
 
     #[test]

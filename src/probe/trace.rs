@@ -21,6 +21,9 @@ pub(super) struct Trace {
     interim: RefCell<Vec<u16>>,
     failure: RefCell<Option<Failure>>,
     deadline: Instant,
+    client_certificate_wanted: Cell<bool>,
+    /// The proxy to which a connection is being opened: a fault of it, or of the way to it, says nothing of the API.
+    dialled_proxy: RefCell<Option<String>>,
 }
 
 impl Trace {
@@ -35,6 +38,8 @@ impl Trace {
             interim: RefCell::default(),
             failure: RefCell::default(),
             deadline,
+            client_certificate_wanted: Cell::default(),
+            dialled_proxy: RefCell::default(),
         }
     }
 
@@ -46,6 +51,7 @@ impl Trace {
         self.head.take();
         self.interim.take();
         self.failure.take();
+        self.client_certificate_wanted.set(false);
     }
 
     pub(super) fn begin(&self, phase: Phase) {
@@ -56,6 +62,24 @@ impl Trace {
     /// When the exchange is given up.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// A connection to this proxy is being opened, or to none any longer.
+    pub(super) fn dials_proxy(&self, proxy: Option<String>) {
+        self.dialled_proxy.replace(proxy);
+    }
+
+    pub(super) fn take_dialled_proxy(&self) -> Option<String> {
+        self.dialled_proxy.take()
+    }
+
+    /// The server asked for a client certificate.
+    pub(super) fn want_client_certificate(&self) {
+        self.client_certificate_wanted.set(true);
+    }
+
+    pub(super) fn wants_client_certificate(&self) -> bool {
+        self.client_certificate_wanted.get()
     }
 
     /// The present phase came to its end, and `next` begins.

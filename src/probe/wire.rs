@@ -12,6 +12,7 @@
 
 mod connection;
 mod head;
+mod lenient;
 
 use std::borrow::Cow;
 use std::io;
@@ -30,7 +31,7 @@ pub(super) use self::head::{Framing, Head};
 use self::head::{HEAD_BYTES_MAX, INTERIM_MAX, Parsed};
 use super::dial::{internal, local_fault};
 use super::plain;
-use super::tls::tls_error;
+use super::tls::{self, CLIENT_CERTIFICATE, tls_error};
 use super::trace::Trace;
 
 /// The connection as awc sees it.
@@ -93,6 +94,18 @@ impl Wire {
         self.fail(Failure::NotHttp { detail })
     }
 
+    /// Reads from the connection; nothing, at its end. rustls makes an error of an end without a close_notify: then what was promised
+    /// decides, as without TLS.
+    fn poll_connection(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match ready!(self.connection.poll_read(cx, out)) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && tls_error(&error).is_none() => {
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(Err(self.read_failed(&error))),
+            Ok(()) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Reads until the final head is there. `space` is only borrowed to read into, and is left as it was.
     fn poll_head(&mut self, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<Framing>> {
         loop {
@@ -100,7 +113,7 @@ impl Wire {
                 return Poll::Ready(Ok(framing));
             }
             let start = space.filled().len();
-            ready!(self.connection.poll_read(cx, space)).map_err(|error| self.read_failed(&error))?;
+            ready!(self.poll_connection(cx, space))?;
             let new = &space.filled()[start..];
             if new.is_empty() {
                 return Poll::Ready(Err(self.ended_in_head()));
@@ -163,17 +176,26 @@ impl Wire {
 
     /// The other side closed the connection (or half of it) where a head was still to come.
     fn ended_in_head(&self) -> io::Error {
+        if let Some(failure) = self.sent_away() {
+            return self.fail(failure);
+        }
         if self.send_broke {
             return self.fail(Failure::Reset { phase: self.trace.phase() });
         }
         self.fail(Failure::Closed { phase: self.trace.phase() })
     }
 
-    /// The other side closed the connection where body may still have been to come. `clean` is false where TLS says that
-    /// the end may have been cut off.
-    fn ended_in_body(&self, framing: Framing, clean: bool) -> io::Result<()> {
+    /// A server that asked for a client certificate and ended the connection without a word.
+    fn sent_away(&self) -> Option<Failure> {
+        let is_silent = self.trace.phase() == Phase::FirstByte && self.trace.wants_client_certificate();
+        is_silent.then(|| Failure::Tls { detail: CLIENT_CERTIFICATE.into() })
+    }
+
+    /// The other side closed the connection where body may still have been to come. A body that ends with the connection is
+    /// whole by that: nothing says how long it is, and many servers close without the goodbye of TLS.
+    fn ended_in_body(&self, framing: Framing) -> io::Result<()> {
         match framing {
-            Framing::UntilClose if clean => Ok(()),
+            Framing::UntilClose => Ok(()),
             Framing::Length(expected) => {
                 Err(self.fail(Failure::BodyCutShort { received: self.body_bytes, expected: Some(expected) }))
             }
@@ -185,30 +207,22 @@ impl Wire {
         let phase = self.trace.phase();
         if let Some(tls) = tls_error(error) {
             return self.fail(match phase {
-                Phase::Body => {
-                    Failure::NotHttp { detail: format!("its TLS broke: {}", plain::words(&tls.to_string())) }
-                }
-                _ => Failure::Tls { detail: plain::words(&tls.to_string()) }, // TLS 1.3: a server may refuse us after our handshake
+                Phase::Body => Failure::NotHttp { detail: format!("its TLS broke: {}", tls::words(tls, &self.trace)) },
+                _ => Failure::Tls { detail: tls::words(tls, &self.trace) }, // TLS 1.3: a server may refuse us after our handshake
             });
         }
         if let Some(fault) = local_fault(error) {
             return self.fail(Failure::Local(fault));
         }
-        let failure = match (error.kind(), self.framing) {
-            // rustls: the connection ended without a close_notify, so anyone on the way may have ended it
-            (io::ErrorKind::UnexpectedEof, None) => return self.ended_in_head(),
-            (io::ErrorKind::UnexpectedEof, Some(framing)) => match self.ended_in_body(framing, false) {
-                Ok(()) => internal("an unclean end was taken for a clean one".into()), // cannot be, by the line above
-                Err(error) => return error,
-            },
-            (io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe, _) => {
-                Failure::Reset { phase }
+        let failure = match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+                self.sent_away().unwrap_or(Failure::Reset { phase })
             }
-            (io::ErrorKind::TimedOut, _) => Failure::TimedOut { phase, after: self.trace.in_phase() },
-            (io::ErrorKind::HostUnreachable, _) if let Some(address) = self.trace.address() => {
+            io::ErrorKind::TimedOut => Failure::TimedOut { phase, after: self.trace.in_phase() },
+            io::ErrorKind::HostUnreachable if let Some(address) = self.trace.address() => {
                 Failure::HostUnreachable { address }
             }
-            _ => internal(format!("reading the answer: {error}")),
+            _ => internal(format!("reading the answer: {}", plain::of_system(error))),
         };
         self.fail(failure)
     }
@@ -260,10 +274,10 @@ impl AsyncRead for Wire {
             return Poll::Ready(Ok(()));
         }
         let start = out.filled().len();
-        ready!(this.connection.poll_read(cx, out)).map_err(|error| this.read_failed(&error))?;
+        ready!(this.poll_connection(cx, out))?;
         let new = out.filled().len() - start;
         this.body_bytes += new as u64;
-        Poll::Ready(if new == 0 { this.ended_in_body(framing, true) } else { Ok(()) })
+        Poll::Ready(if new == 0 { this.ended_in_body(framing) } else { Ok(()) })
     }
 }
 

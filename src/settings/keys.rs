@@ -6,8 +6,8 @@ use std::time::Duration;
 use api_health_core::own::records::Role;
 use api_health_core::{Secret, StatusSet};
 
-use super::parsers;
 use super::types::{LogFormat, ResolverKind, StoreKind};
+use super::{parsers, proxy};
 use crate::configs::field::{Field, Kind, table};
 use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
 use crate::configs::{fields, url};
@@ -35,6 +35,12 @@ table! { KEYS
     REGION: String = text("region", 32, "letters, digits and -, at most 32")
         .means("The AWS region of the tables and the topic.", "\"eu-central-1\"")
         .parsed_by(parsers::region).otherwise("the AWS chain").env("AWS_REGION");
+    PROXY: Secret = fields::proxy("proxy").shown_by(proxy::show)
+        .means(
+            "The HTTP proxy by way of which APIs, webhook and AWS are reached. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
+            "\"http://10.0.0.1:3128\"",
+        )
+        .otherwise("none; http_proxy, https_proxy, all_proxy and no_proxy in the environment count then");
     STORE_KIND: StoreKind = choice("store.kind")
         .means("Where states and API configs are kept.", "\"dynamodb\"")
         .otherwise("sqlite; dynamodb if DDB_CONFIG_TABLE or DDB_STATE_TABLE is set in the environment");

@@ -1,6 +1,7 @@
 //! From what was written to what is in force: every fault of the file and the environment at once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::ConfigIssue;
@@ -9,6 +10,7 @@ use serde_json::Value;
 use super::keys;
 use super::notify;
 use super::parsers;
+use super::proxy;
 use super::raw::RawFile;
 use super::reader::{Effective, Origin, SettingsReader};
 use super::{ApisSettings, FleetSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
@@ -112,6 +114,7 @@ fn read(
     let settings = Settings {
         environment: reader.get(&keys::ENVIRONMENT),
         region: reader.optional(&keys::REGION),
+        proxies: Arc::new(proxy::read(&mut reader)),
         store: store(&mut reader),
         apis: apis(&mut reader),
         notify: notify::read(&mut reader),
@@ -125,6 +128,7 @@ fn read(
         let origin = if set.is_some() { Origin::Env(key) } else { Origin::Default };
         reader.effective.push(Effective { key, value: set.map_or(Value::Null, |v| parsers::endpoint(&v)), origin });
     }
+    proxy::note_variables(&mut reader);
     (settings, reader.effective, reader.issues)
 }
 

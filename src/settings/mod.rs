@@ -4,6 +4,7 @@
 //! from; [`show`] prints that.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use api_health_core::ConfigIssue;
 
@@ -11,11 +12,13 @@ pub mod keys;
 pub mod load;
 mod notify;
 mod parsers;
+pub mod proxy;
 mod raw;
 pub mod reader;
 pub mod show;
 pub mod types;
 
+use crate::probe::proxies::Proxies;
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
     ApisSettings, FleetSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, ResolverKind, RunSettings,
@@ -29,6 +32,8 @@ pub struct Settings {
     pub environment: String,
     /// The AWS region; `None` leaves it to the AWS chain.
     pub region: Option<String>,
+    /// By way of which proxies probes, webhook and AWS are reached.
+    pub proxies: Arc<Proxies>,
     /// `[store]`.
     pub store: StoreSettings,
     /// `[apis]`.

@@ -1,10 +1,14 @@
 //! `[notify]`: who is told. With nothing configured, the terminal is; nobody at all is a fault.
 
+use api_health_core::Secret;
+
 use super::keys;
 use super::load::NO_AWS;
 use super::reader::{Origin, SettingsReader};
 use super::{NotifySettings, SnsSettings, WebhookSettings};
-use crate::configs::field::About;
+use crate::configs::field::{About, Field};
+use crate::configs::secrets::{SystemSecrets, resolve};
+use crate::configs::url as configs_url;
 use crate::configs::values::{self, ValueFault};
 
 pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
@@ -36,7 +40,29 @@ fn webhook(reader: &mut SettingsReader<'_>) -> Option<WebhookSettings> {
     let url = reader.optional(&keys::WEBHOOK_URL);
     let secret = reader.optional(&keys::WEBHOOK_SECRET);
     let timeout = reader.get(&keys::WEBHOOK_TIMEOUT);
-    Some(WebhookSettings { url: url?, secret, timeout })
+    let [as_written, secret_as_written] = [&keys::WEBHOOK_URL, &keys::WEBHOOK_SECRET]
+        .map(|key| reader.written(key).and_then(|(value, _)| value.as_str().map(Secret::new)));
+    let is_of_files = |text: &Secret| text.reveal().contains("${file:") || text.reveal().contains("${credential:");
+    let any = [&as_written, &secret_as_written].into_iter().flatten().any(is_of_files);
+    let written = as_written.filter(|_| any).map(|url| (url, secret_as_written));
+    Some(WebhookSettings { url: url?, secret, timeout, written })
+}
+
+impl WebhookSettings {
+    /// URL and secret of what the files hold now; `None` where nothing of them is in a file, or not all of it can be used.
+    pub fn read_again(&self) -> Option<(url::Url, Option<Secret>)> {
+        let (url, secret) = self.written.as_ref()?;
+        let filled_in = |text: &Secret, key: &Field<Secret>| {
+            let text = resolve(text.reveal(), &SystemSecrets, key.kind.length_max()).ok();
+            text.filter(|text| !text.trim().is_empty())
+        };
+        let url = configs_url::check(&filled_in(url, &keys::WEBHOOK_URL)?).ok()?;
+        let secret = match secret {
+            Some(secret) => Some(Secret::new(filled_in(secret, &keys::WEBHOOK_SECRET)?)),
+            None => None,
+        };
+        Some((url, secret))
+    }
 }
 
 fn sns(reader: &mut SettingsReader<'_>) -> Option<SnsSettings> {

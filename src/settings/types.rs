@@ -65,6 +65,8 @@ pub struct WebhookSettings {
     pub secret: Option<Secret>,
     /// Bound on one attempt, connection and answer included.
     pub timeout: Duration,
+    /// URL and secret as they are written, where files stand for them or for a part of them: a file may get another content.
+    pub written: Option<(Secret, Option<Secret>)>,
 }
 
 impl WebhookSettings {

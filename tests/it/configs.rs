@@ -157,7 +157,7 @@ fn faults() -> Vec<(&'static str, Value, &'static str)> {
         ("method", json!("BREW"), "is not a method"),
         ("headers", json!({"Expect": "x"}), "is set by the HTTP client"),
         ("body", json!({}), "a table is not text"),
-        ("expected_status", json!("7xx"), "1xx to 5xx"),
+        ("expected_status", json!("0xx"), "1xx to 9xx"),
         ("timeout_seconds", json!(301), "is not from 1 to 300"),
         ("schedule", json!("* *"), "has 2 fields"),
         ("interval_seconds", json!("30"), "write 30, without quotes"),
@@ -169,6 +169,7 @@ fn faults() -> Vec<(&'static str, Value, &'static str)> {
         ("ip_family", json!("IPv5"), "such as \"ipv4\" (any, ipv4, ipv6)"),
         ("tags", json!(["x".repeat(65)]), "has 65 characters, more than 64"),
         ("timout", json!(1), "the nearest name that is known"),
+        ("proxy", json!("socks5://a:1"), "neither the URL of an http proxy nor"),
     ]
 }
 

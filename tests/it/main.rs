@@ -46,6 +46,7 @@ mod instance_lock;
 mod logs;
 mod names;
 mod once;
+mod proxies;
 mod records;
 mod reloads;
 mod secrets;

@@ -15,9 +15,11 @@ mod port;
 #[path = "../support/ports.rs"]
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod ports;
+mod proxies;
 mod redirects;
 mod routes;
 mod scripts;
 mod server;
 mod tls;
+mod trust;
 mod truth;

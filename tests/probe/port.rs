@@ -40,6 +40,7 @@ fn config(url: &str) -> ApiConfig {
         timeout: Duration::from_secs(10),
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,
+        proxy: None,
         schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
         enabled: true,
         failure_threshold: 2,

@@ -3,6 +3,8 @@
 use api_health::probe::{Reply, Request};
 use api_health_core::{Failure, Method, Secret};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::server::{CLIENT, End, Script, Server, get, good_config, run};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -62,6 +64,97 @@ fn another_scheme_and_another_name_are_other_origins() {
         let failure = CLIENT.exchange(&post(&plain.url("http"))).await.result.unwrap_err();
         assert_eq!(failure, Failure::TooManyRedirects { followed: 3 });
         assert!(!self::asked(&plain).contains("hunter2"));
+    });
+}
+
+/// What the last hop was asked of a request with these headers, when each hop answers with these heads in turn.
+fn asked_on_the_way(headers: &[(&str, &str)], heads: &[&str]) -> (Vec<String>, Reply) {
+    run(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heads: Vec<String> = heads.iter().map(|head| head.replace("PORT", &port.to_string())).collect();
+        let redirects = u8::try_from(heads.len()).unwrap();
+        let server = actix_rt::spawn(async move {
+            let mut asked = Vec::new();
+            for head in heads {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 16 * 1024];
+                let length = stream.read(&mut request).await.unwrap();
+                asked.push(String::from_utf8_lossy(&request[..length]).into_owned());
+                stream.write_all(format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
+            }
+            asked
+        });
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
+        let request =
+            Request { headers, max_redirects: redirects, ..get(&format!("http://localhost:{port}/shop/start")) };
+        let reply = CLIENT.exchange(&request).await.result.unwrap();
+        (server.await.unwrap(), reply)
+    })
+}
+
+#[test]
+fn a_cookie_that_is_set_on_the_way_goes_along_and_to_nobody_else() {
+    let set =
+        "302 X\r\nset-cookie: seen=1; Path=/\r\nset-cookie: odd=\u{1}\r\nset-cookie: key=v; Secure\r\nlocation: /on";
+    let (asked, _) =
+        asked_on_the_way(&[], &[set, "302 X\r\nlocation: /off\r\nset-cookie: seen=; Max-Age=0; Path=/", "200 OK"]);
+    assert!(!asked[0].contains("cookie:"), "{}", asked[0]);
+    assert!(asked[1].contains("\r\ncookie: seen=1\r\n"), "{}", asked[1]);
+    assert!(!asked[2].contains("cookie:"), "{}", asked[2]);
+    let (asked, _) = asked_on_the_way(&[("Cookie", "mine=1")], &[set, "200 OK"]);
+    assert!(asked[1].contains("\r\nCookie: mine=1; seen=1\r\n"), "{}", asked[1]);
+    let other = "302 X\r\nset-cookie: seen=1; Path=/\r\nlocation: http://127.0.0.1:PORT/";
+    let (asked, _) = asked_on_the_way(&[("Cookie", "mine=1")], &[other, "200 OK"]);
+    assert!(!asked[1].to_lowercase().contains("cookie:"), "{}", asked[1]);
+}
+
+#[test]
+fn a_login_that_only_wants_its_cookie_back_is_no_circle() {
+    let loops = "302 X\r\nset-cookie: consent=yes\r\nlocation: /shop/start";
+    let (asked, reply) = asked_on_the_way(&[], &[loops, "200 OK"]);
+    assert_eq!((reply.status, reply.redirects), (200, 1));
+    assert!(asked[1].starts_with("GET /shop/start") && asked[1].contains("consent=yes"), "{}", asked[1]);
+}
+
+#[test]
+fn a_refusal_names_what_a_redirect_left_behind() {
+    let headers = [("X-Api-Key", "hunter2"), ("User-Agent", "me")];
+    let away = "302 X\r\nlocation: http://127.0.0.1:PORT/";
+    let (_, reply) = asked_on_the_way(&headers, &[away, "403 No"]);
+    assert_eq!(reply.left_behind, ["X-Api-Key", "User-Agent"]);
+    for last in ["503 No", "200 OK"] {
+        assert!(asked_on_the_way(&headers, &[away, last]).1.left_behind.is_empty(), "{last}");
+    }
+    assert!(asked_on_the_way(&headers, &["302 X\r\nlocation: /on", "403 No"]).1.left_behind.is_empty());
+}
+
+#[test]
+fn on_another_port_of_its_host_goes_what_every_client_tells_and_no_key() {
+    run(async {
+        let plain = Server::start(None, redirect(307, "/")).await;
+        let secure = Server::start(Some(good_config()), Script::new(ANSWER, End::Hold)).await;
+        *plain.script.borrow_mut() = redirect(307, &secure.url("https"));
+        let mut request = post(&plain.url("http"));
+        request.headers.push(("User-Agent".into(), Secret::new("our-probe/7")));
+        request.headers.push(("ACCEPT".into(), Secret::new("text/plain")));
+        request.headers.push(("Cookie".into(), Secret::new("session=hunter2")));
+        assert_eq!(CLIENT.exchange(&request).await.result.unwrap().status, 200);
+        let upgraded = asked(&secure);
+        assert!(upgraded.contains("User-Agent: our-probe/7\r\n") && upgraded.contains("ACCEPT: text/plain\r\n"));
+        assert!(!upgraded.contains("hunter2") && !upgraded.contains("secret body"), "{upgraded}");
+        *secure.script.borrow_mut() = redirect(307, &plain.url("http"));
+        *plain.script.borrow_mut() = Script::new(ANSWER, End::Hold);
+        assert_eq!(
+            CLIENT
+                .exchange(&Request { url: secure.url("https").parse().unwrap(), ..request })
+                .await
+                .result
+                .unwrap()
+                .status,
+            200
+        );
+        assert!(!asked(&plain).contains("our-probe"), "what was sent under TLS is not sent without it");
     });
 }
 

@@ -69,8 +69,13 @@ fn a_certificate_for_other_names() {
 #[test]
 fn a_certificate_of_an_unknown_issuer() {
     let failure = ask(server_config(&authority("another authority"), &["localhost"], |_| {}), "localhost").unwrap_err();
-    assert_eq!(failure, Failure::Certificate(CertificateFault::UnknownIssuer));
-    assert_eq!(failure.to_string(), "certificate issuer is unknown");
+    let issuer = "another authority".to_owned();
+    assert_eq!(failure, Failure::Certificate(CertificateFault::UnknownIssuer { issuer, sent_alone: true }));
+    assert!(
+        failure
+            .to_string()
+            .starts_with("certificate issuer is unknown: the server sent no certificate of \"another authority\"")
+    );
 }
 
 #[test]
@@ -139,12 +144,38 @@ fn closed_and_reset_in_the_handshake() {
 
 #[test]
 fn an_alert_in_the_handshake() {
+    let alert = |code: u8| {
+        let failure = against(move |mut stream| async move {
+            hello(&mut stream).await;
+            stream.write_all(&[0x15, 3, 3, 0, 2, 2, code]).await.unwrap(); // fatal
+            let _ = stream.read(&mut [0; 64]).await;
+        });
+        assert!(matches!(failure, Failure::Tls { .. }), "{failure:?}");
+        failure.to_string()
+    };
+    for (code, name) in [(40, "handshake failure"), (70, "protocol version"), (71, "insufficient security")] {
+        let words = alert(code);
+        assert!(words.contains(name) && words.contains("cipher suite") && words.contains("TLS 1.2"), "{words}");
+        assert!(words.ends_with("other clients may connect"), "{words}");
+    }
+    assert!(alert(112).ends_with("the server has no site of the name that was asked for"));
+    assert!(alert(120).contains("does not take HTTP/1.1"));
+    assert!(alert(80).ends_with("(its alert: internal error)"));
+}
+
+#[test]
+fn a_server_of_an_old_version_alone() {
     let failure = against(|mut stream| async move {
         hello(&mut stream).await;
-        stream.write_all(b"\x15\x03\x03\x00\x02\x02\x28").await.unwrap(); // fatal, handshake_failure
+        // A ServerHello of TLS 1.0, with a suite that we did not offer.
+        let mut answer = vec![0x16, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1];
+        answer.extend_from_slice(&[7; 32]);
+        answer.extend_from_slice(&[0, 0, 0x2f, 0]);
+        stream.write_all(&answer).await.unwrap();
         let _ = stream.read(&mut [0; 64]).await;
     });
-    assert!(matches!(&failure, Failure::Tls { detail } if detail.contains("handshake failure")), "{failure:?}");
+    let words = failure.to_string();
+    assert!(words.contains("no TLS in common") && words.contains("TLS 1.2 with the cipher suites"), "{words}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn short(text: String) -> String {
 
 async fn check(server: &Server, case: &Case, tls: bool) -> Vec<String> {
     *server.script.borrow_mut() = case.script.clone();
-    let want = if tls { &case.over_tls } else { &case.over_tcp };
+    let want = &case.want;
     let transport = if tls { "TLS" } else { "TCP" };
     let mut wrong = Vec::new();
 

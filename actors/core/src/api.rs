@@ -120,6 +120,8 @@ pub struct ApiConfig {
     pub max_redirects: u8,
     /// Which addresses of its name are used.
     pub ip_family: IpFamily,
+    /// By way of which proxy it is asked, or `none`; `None` goes by what is set for all. It may hold a password.
+    pub proxy: Option<Secret>,
     /// When it is probed. Shared, since thousands of rows often have the same schedule.
     pub schedule: Arc<Schedule>,
     /// A disabled API is kept and not probed.
@@ -144,6 +146,7 @@ impl ApiConfig {
             && self.expected_status == other.expected_status
             && self.max_redirects == other.max_redirects
             && self.ip_family == other.ip_family
+            && self.proxy == other.proxy
     }
 
     /// A fingerprint of the request and of what is expected of the response, never 0: outcomes with another one say nothing about
@@ -164,6 +167,9 @@ impl ApiConfig {
         hash.part(&[self.max_redirects]);
         if self.ip_family != IpFamily::Any {
             hash.part(self.ip_family.as_str().as_bytes()); // else the number is what it was before there was a choice
+        }
+        if let Some(proxy) = &self.proxy {
+            hash.part(proxy.reveal().as_bytes()); // without one, the fingerprint is that of earlier versions
         }
         u16::try_from(hash.0 % 65_535).unwrap_or(0) + 1
     }
@@ -258,6 +264,7 @@ mod tests {
         assert_ne!(number(&|api| api.body = Some(Secret::new("b"))), same);
         assert_ne!(number(&|api| api.max_redirects = 3), same);
         assert_ne!(number(&|api| api.ip_family = IpFamily::Ipv6), same);
+        assert_ne!(number(&|api| api.proxy = Some(Secret::new("none"))), same);
         assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
     }
 

@@ -76,11 +76,22 @@ fn may_come_from_a_stall(failure: &Failure) -> bool {
     )
 }
 
-/// `status 503 is not in 2xx`, and for a redirect also where it points: the usual cause is a URL that moved.
+/// `status 503 is not in 2xx`, and what may have led to it: for a redirect where it points, since the usual cause is a URL that
+/// moved; for a 4xx what the request lacked; for the codes of a gateway the proxy, which may have said so by itself.
 fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
     let words = format!("status {} is not in {}", response.status, config.expected_status);
-    match &response.location {
-        Some(location) if (300..400).contains(&response.status) => format!("{words} (redirects to {location})"),
+    let asks_for_more = (400..500).contains(&response.status);
+    match response {
+        Response { status: 300..400, location: Some(location), .. } => format!("{words} (redirects to {location})"),
+        Response { left_behind, .. } if asks_for_more && !left_behind.is_empty() => {
+            format!("{words} (a redirect led to another origin, to which was not sent: {})", left_behind.join(", "))
+        }
+        Response { client_certificate_wanted: true, .. } if asks_for_more => {
+            format!("{words} (the server asked for a client certificate, and api-health can show none)")
+        }
+        Response { status: 502..=504, proxy: Some(proxy), .. } => {
+            format!("{words} (asked by way of the proxy {proxy}, which may have answered by itself)")
+        }
         _ => words,
     }
 }
@@ -122,6 +133,23 @@ mod tests {
         let response = Response { status: 301, location: Some("https://b.test/".into()), ..Response::default() };
         let outcome = judge(&config(), &observation(Answer::Response(response)));
         assert_eq!(outcome.reason().as_deref(), Some("status 301 is not in 2xx (redirects to https://b.test/)"));
+    }
+
+    #[test]
+    fn what_may_have_led_to_a_refusal_is_said_beside_it() {
+        let reason = |response| judge(&config(), &observation(Answer::Response(response))).reason().unwrap_or_default();
+        let left_behind = vec!["User-Agent".to_owned(), "the body".to_owned()];
+        let refused = Response { status: 403, left_behind, client_certificate_wanted: true, ..Response::default() };
+        assert_eq!(
+            reason(refused.clone()),
+            "status 403 is not in 2xx (a redirect led to another origin, to which was not sent: User-Agent, the body)"
+        );
+        assert_eq!(reason(Response { status: 500, ..refused.clone() }), "status 500 is not in 2xx");
+        let wanted = Response { left_behind: Vec::new(), ..refused };
+        assert!(reason(wanted).ends_with("(the server asked for a client certificate, and api-health can show none)"));
+        let proxied = |status| Response { status, proxy: Some("10.0.0.1:3128".into()), ..Response::default() };
+        assert!(reason(proxied(502)).contains("by way of the proxy 10.0.0.1:3128"));
+        assert_eq!(reason(proxied(404)), "status 404 is not in 2xx");
     }
 
     #[test]

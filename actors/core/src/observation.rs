@@ -62,6 +62,13 @@ pub struct Response {
     pub location: Option<String>,
     /// Redirects that were followed to get here.
     pub redirects: u8,
+    /// What was configured and not sent here, since a redirect led to another origin: names of headers, and "the body". Only of
+    /// a 4xx, which may be due to it.
+    pub left_behind: Vec<String>,
+    /// The server asked for a client certificate and got none. It may have answered because of that.
+    pub client_certificate_wanted: bool,
+    /// The proxy by way of which it came, as `host:port`.
+    pub proxy: Option<String>,
 }
 
 /// What is wrong with a certificate.
@@ -85,10 +92,23 @@ pub enum CertificateFault {
         presented: Vec<String>,
     },
     /// No trusted authority signed it.
-    UnknownIssuer,
+    UnknownIssuer {
+        /// The name of the authority that is not known: the issuer of the last certificate that leads on from the server's own.
+        issuer: String,
+        /// Whether the server sent no certificate but its own, so that a piece of its chain may be missing.
+        sent_alone: bool,
+    },
+    /// It is signed by itself, and is not trusted.
+    SelfSigned,
+    /// The trusted certificate of the authority that signed it is over.
+    AuthorityExpired {
+        authority: String,
+        /// The last moment at which it was good.
+        not_after: Timestamp,
+    },
     /// It was revoked.
     Revoked,
-    /// Anything else, in the TLS library's words.
+    /// Anything else, in words.
     Other(String),
 }
 
@@ -116,6 +136,13 @@ pub enum LocalFault {
     NoNameServer,
     /// Too many of our own probes are under way: this one got no permit within its timeout.
     TooManyProbes,
+    /// The proxy could not be used. It is on our side: the API behind it may be well.
+    Proxy {
+        /// `host:port`.
+        proxy: String,
+        /// What it did, to stand after its name.
+        did: String,
+    },
     /// A fault in our own program.
     Internal(String),
 }
@@ -188,8 +215,15 @@ pub enum Failure {
     Certificate(CertificateFault),
     /// The TLS handshake failed for another reason.
     Tls {
-        /// What the TLS library said.
+        /// Why, in words.
         detail: String,
+    },
+    /// The proxy answered, and could not reach the API.
+    BehindProxy {
+        /// `host:port`.
+        proxy: String,
+        /// The status of its answer.
+        status: u16,
     },
     /// The response is not valid HTTP.
     NotHttp {
@@ -251,7 +285,24 @@ impl fmt::Display for CertificateFault {
             Self::WrongName { expected, presented } => {
                 write!(f, "certificate is not for {expected} but for {}", presented.join(", "))
             }
-            Self::UnknownIssuer => f.write_str("certificate issuer is unknown"),
+            Self::UnknownIssuer { issuer, sent_alone: true } => write!(
+                f,
+                "certificate issuer is unknown: the server sent no certificate of \"{issuer}\", which signed its own; a piece of its \
+                 chain is missing, or this machine does not trust that authority"
+            ),
+            Self::UnknownIssuer { issuer, sent_alone: false } => write!(
+                f,
+                "certificate issuer is unknown: the chain that the server sent leads to \"{issuer}\", which this machine does not trust"
+            ),
+            Self::SelfSigned => {
+                f.write_str("certificate issuer is unknown: it is signed by itself, and is not trusted here")
+            }
+            Self::AuthorityExpired { authority, not_after } => {
+                write!(
+                    f,
+                    "certificate of the trusted authority \"{authority}\", which signed it, expired at {not_after}"
+                )
+            }
             Self::Revoked => f.write_str("certificate is revoked"),
             Self::Other(detail) => write!(f, "certificate refused: {detail}"),
         }
@@ -284,6 +335,7 @@ impl fmt::Display for LocalFault {
                 "too many probes of our own are under way for this one to have its turn: many APIs may hang, or \
                  [probe] max_in_flight is too low",
             ),
+            Self::Proxy { proxy, did } => write!(f, "the proxy {proxy} {did}"),
             Self::Internal(detail) => write!(f, "the probe itself failed: {detail}"),
         }
     }
@@ -347,6 +399,9 @@ impl fmt::Display for Failure {
             }
             Self::Certificate(fault) => fault.fmt(f),
             Self::Tls { detail } => write!(f, "TLS handshake failed: {detail}"),
+            Self::BehindProxy { proxy, status } => {
+                write!(f, "the proxy {proxy} answered {status}: it could not open a connection to the API")
+            }
             Self::NotHttp { detail } => write!(f, "answer is not valid HTTP: {detail}"),
             Self::BodyCutShort { received, expected: Some(expected) } => {
                 write!(f, "body cut short at {received} of {expected} bytes")

@@ -139,6 +139,7 @@ pub(crate) mod tests_support {
             timeout: Duration::from_secs(10),
             max_redirects: 0,
             ip_family: crate::api::IpFamily::Any,
+            proxy: None,
             schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
             enabled: true,
             failure_threshold: 2,

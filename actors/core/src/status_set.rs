@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A set of HTTP status codes from 100 to 599.
+/// A set of HTTP status codes from 100 to 999: RFC 9110 names those to 599, and servers send others too.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StatusSet {
     text: String,
@@ -39,11 +39,11 @@ fn parse_part(part: &str) -> Result<(u16, u16), String> {
     let lower = part.to_ascii_lowercase();
     if let Some(class) = lower.strip_suffix("xx") {
         return match class {
-            "1" | "2" | "3" | "4" | "5" => {
+            "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" => {
                 let first = u16::from(class.as_bytes()[0] - b'0') * 100;
                 Ok((first, first + 99))
             }
-            _ => Err(format!("has the class \"{part}\", and there are only 1xx to 5xx")),
+            _ => Err(format!("has the class \"{part}\", and there are only 1xx to 9xx")),
         };
     }
     let (low, high) = match part.split_once('-') {
@@ -62,8 +62,8 @@ fn parse_part(part: &str) -> Result<(u16, u16), String> {
 fn parse_code(text: &str) -> Result<u16, String> {
     let three_digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u16>() {
-        Ok(code) if three_digits && (100..=599).contains(&code) => Ok(code),
-        _ => Err(format!("has \"{text}\", which is not a status code from 100 to 599")),
+        Ok(code) if three_digits && (100..=999).contains(&code) => Ok(code),
+        _ => Err(format!("has \"{text}\", which is not a status code from 100 to 999")),
     }
 }
 
@@ -104,15 +104,24 @@ mod tests {
     }
 
     #[test]
+    fn codes_that_no_standard_names_can_be_expected_too() {
+        let set = StatusSet::parse("9xx,600-699,520").unwrap();
+        for (code, expected) in [(520, true), (599, false), (600, true), (699, true), (700, false), (999, true)] {
+            assert_eq!(set.contains(code), expected, "{code}");
+        }
+    }
+
+    #[test]
     fn each_fault_is_named() {
         for (text, fault) in [
             ("", "empty part"),
             ("200,,404", "empty part"),
-            ("6xx", "1xx to 5xx"),
-            ("xx", "1xx to 5xx"),
+            ("0xx", "1xx to 9xx"),
+            ("xx", "1xx to 9xx"),
             ("2x", "not a status code"),
             ("99", "not a status code"),
-            ("600", "not a status code"),
+            ("099", "not a status code"),
+            ("1000", "not a status code"),
             ("+200", "not a status code"),
             ("299-200", "backwards"),
             ("ok", "not a status code"),
@@ -128,7 +137,7 @@ mod tests {
         fn never_panics_and_what_parses_prints_as_something_that_means_the_same(text in "[0-9x, -]{0,20}") {
             if let Ok(set) = StatusSet::parse(&text) {
                 let again = StatusSet::parse(&set.to_string()).unwrap();
-                for code in 0..=700 {
+                for code in 0..=1_000 {
                     prop_assert_eq!(set.contains(code), again.contains(code));
                 }
             }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::configs::fields::{BODY, FIELDS, HEADERS, URL};
+use crate::configs::fields::{BODY, FIELDS, HEADERS, PROXY, URL};
 
 /// Stands for literal text.
 const MASK: &str = "***";
@@ -32,7 +32,7 @@ fn field_of(name: &str, value: &Value, masked: &mut bool) -> Value {
     match name {
         n if n == HEADERS.name => headers(value, masked),
         n if n == BODY.name => deep(value, masked),
-        n if n == URL.name => url(value, masked),
+        n if n == URL.name || n == PROXY.name => url(value, masked),
         n if FIELDS.iter().any(|field| field.name == n) => value.clone(),
         // Not a field: it may be a header that was written in the wrong place.
         _ => deep(value, masked),
@@ -60,7 +60,7 @@ fn header_of(name: &str, value: &Value, masked: &mut bool) -> (String, Value) {
 fn url(value: &Value, masked: &mut bool) -> Value {
     match value {
         Value::String(text) if !text.contains('@') => value.clone(),
-        _ => deep(value, masked), // a user name and password may stand there; such a row is refused
+        _ => deep(value, masked), // a user name and password may stand there
     }
 }
 

@@ -35,7 +35,7 @@ impl Cloud {
         }
         let (config, findings) = identity::examine(loaded, app.clock.now()).await;
         let sns = match &notify.sns {
-            Some(sns) => Some(aws::load(Some(sns.region().to_owned())).await),
+            Some(sns) => Some(aws::load(Some(sns.region().to_owned()), &loaded.settings.proxies).await),
             None => None,
         };
         (Self { tables: uses_tables.then_some(config), sns }, findings)

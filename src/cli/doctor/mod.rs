@@ -123,6 +123,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
     let who = Who::here(loaded.file.as_deref(), env_file.as_deref());
     let (cloud, identity) = Cloud::find(loaded, app).await;
     let mut found = vec![good_settings(loaded)];
+    found.extend(network::proxies(&loaded.settings.proxies));
     found.extend(identity);
 
     let mut tasks = vec![

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, PhaseTimes};
 use url::Url;
 
@@ -9,6 +10,7 @@ use super::report::Finding;
 use crate::app::App;
 use crate::cli::checks::Check;
 use crate::cli::text;
+use crate::probe::proxies::Proxies;
 
 /// Bound on one way out, with its answer: within that of a whole check.
 pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,12 +35,24 @@ pub(super) fn unreachable(check: Check, place: &str, failure: &Failure) -> Findi
         Failure::Certificate(_) | Failure::Tls { .. } => {
             "see who answers there: a proxy that opens TLS, or a wrong clock; and that ca-certificates is installed"
         }
+        Failure::Local(LocalFault::Proxy { .. }) | Failure::BehindProxy { .. } => {
+            "see that this is the right proxy, that it lets this machine in, and that it can reach that host"
+        }
         Failure::Local(_) => "mend that on this machine first",
         _ => {
             "let this machine out: a route (public IP address, NAT or VPC endpoint), and outbound HTTPS in security group and firewall"
         }
     };
     check.fault(format!("{place}: {failure}"), todo)
+}
+
+/// By way of which proxy everything goes; nothing, where none is written anywhere.
+pub(super) fn proxies(proxies: &Proxies) -> Vec<Finding> {
+    let unusable = proxies.unusable.iter().map(|why| {
+        Check::Proxy.warn(why.clone(), "write proxy = \"http://HOST:PORT\", or \"none\", into the settings")
+    });
+    let used = (!proxies.ways.is_empty()).then(|| Check::Proxy.ok(proxies.ways.clone()));
+    used.into_iter().chain(unusable).collect()
 }
 
 /// The way to the webhook's host, with nothing sent.

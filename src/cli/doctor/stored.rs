@@ -14,7 +14,7 @@ use crate::cli::checks::Check;
 use crate::cli::configured::{self, Checked};
 use crate::cli::stored::owed_to;
 use crate::cli::text;
-use crate::probe::Resolver;
+use crate::probe::proxies::NONE;
 
 /// Hosts that are looked up.
 const HOSTS_MAX: usize = 10;
@@ -47,17 +47,26 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
         let off = if disabled.is_empty() { String::new() } else { format!(", {} disabled", disabled.len()) };
         found.push(check.ok(format!("{} to watch{off}", text::count(enabled.len(), "API"))));
     }
-    found.extend(hosts(&checked, &app.resolver()).await);
+    found.extend(hosts(&checked, app).await);
     found
 }
 
 /// Looks up a sample, spread evenly over all.
-async fn hosts(checked: &Checked, resolver: &Resolver) -> Option<Finding> {
+async fn hosts(checked: &Checked, app: &App) -> Option<Finding> {
+    let (resolver, proxies) = (&app.resolver(), &app.settings.proxies);
     let watched = checked.good.iter().filter(|row| !row.shadowed && row.config.enabled);
     let names: BTreeSet<String> = watched
-        .filter_map(|row| match url::Url::parse(&row.config.url).ok()?.host()? {
-            url::Host::Domain(name) => Some(name.to_owned()),
-            _ => None,
+        .filter_map(|row| {
+            let url = url::Url::parse(&row.config.url).ok()?;
+            // A proxy looks names up itself, and often this machine cannot.
+            let by_proxy = match &row.config.proxy {
+                Some(proxy) => proxy.reveal() != NONE,
+                None => proxies.of(&url).is_some(),
+            };
+            match url.host()? {
+                url::Host::Domain(name) if !by_proxy => Some(name.to_owned()),
+                _ => None,
+            }
         })
         .collect();
     let all = names.len();

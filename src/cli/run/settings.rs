@@ -111,6 +111,10 @@ fn differences(ours: &LoadedSettings, written: &LoadedSettings) -> Vec<Differenc
         let words = "notify.webhook.url or notify.webhook.secret (secrets are not shown)".to_owned();
         differences.push(Difference { key: "notify.webhook.url", words });
     }
+    let is_shown = differences.iter().any(|difference| difference.key == "proxy");
+    if !is_shown && ours.settings.proxies != written.settings.proxies {
+        differences.push(Difference { key: "proxy", words: "proxy (its user name and password are not shown)".into() });
+    }
     differences
 }
 

@@ -11,21 +11,28 @@ use tokio_rustls::client::TlsStream;
 /// An open connection, ready for the request.
 pub(in crate::probe) enum Connection {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Goodbye>),
 }
 
+/// A TLS connection that tells the server when the end is meant.
+pub(in crate::probe) struct Goodbye(TlsStream<TcpStream>);
+
 impl Connection {
+    pub(in crate::probe) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self::Tls(Box::new(Goodbye(stream)))
+    }
+
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, out),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, out),
+            Self::Tls(stream) => Pin::new(&mut stream.0).poll_read(cx, out),
         }
     }
 
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let step = match self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(&mut stream.0).poll_write(cx, bytes),
         };
         match step {
             Poll::Ready(Ok(0)) if !bytes.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -36,26 +43,24 @@ impl Connection {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(&mut stream.0).poll_flush(cx),
         }
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => stream.0.get_ref().0,
         }
     }
 }
 
-/// Tells a TLS server that the end is meant, as far as that goes without waiting: else its log may speak of an attack.
-impl Drop for Connection {
+/// As far as that goes without waiting. Without it, the server's log may speak of an attack.
+impl Drop for Goodbye {
     fn drop(&mut self) {
-        if let Self::Tls(stream) = self {
-            let (socket, session) = stream.get_mut();
-            session.send_close_notify();
-            while session.wants_write() && session.write_tls(&mut WithoutWaiting(socket)).is_ok_and(|n| n > 0) {}
-        }
+        let (socket, session) = self.0.get_mut();
+        session.send_close_notify();
+        while session.wants_write() && session.write_tls(&mut WithoutWaiting(socket)).is_ok_and(|n| n > 0) {}
     }
 }
 

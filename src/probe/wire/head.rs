@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use api_health_core::Method;
 
+use super::lenient;
+
 /// The longest head, interim responses included.
 pub(super) const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// The most headers in one response.
@@ -35,26 +37,35 @@ pub(in crate::probe) enum Framing {
 /// Headers as they were on the wire, in order. They are taken apart when somebody asks for one, which few do.
 #[derive(Debug, Default)]
 pub struct Headers {
-    /// The whole head; it was read once without an error.
+    /// The whole head, each header on one line; it was read once without an error.
     raw: Vec<u8>,
 }
 
 impl Headers {
+    /// Those of a head that was read without an error.
+    #[cfg(test)]
+    pub(in crate::probe) fn of(raw: Vec<u8>) -> Self {
+        Self { raw }
+    }
+
     /// Every header, in order, names in the case in which they came.
     pub fn list(&self) -> Vec<(&[u8], &[u8])> {
-        let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut []);
-        let read =
-            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, &self.raw, &mut slots);
-        match read {
-            Ok(_) => response.headers.iter().map(|header| (header.name.as_bytes(), header.value)).collect(),
-            Err(_) => Vec::new(),
-        }
+        self.iter().collect()
     }
 
     /// The first header of this name, in either case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.list().into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        self.all(name).next()
+    }
+
+    /// Every value of the headers of this name, in order.
+    pub(in crate::probe) fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let lines = self.raw.split(|&b| b == b'\n').skip_while(|line| line.trim_ascii().is_empty()).skip(1);
+        lines.filter_map(lenient::split)
     }
 }
 
@@ -76,40 +87,78 @@ pub(super) fn parse(bytes: &mut Vec<u8>, method: Method) -> Result<Parsed, Strin
     let length = match config.parse_response_with_uninit_headers(&mut response, bytes, &mut slots) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
-        Err(httparse::Error::TooManyHeaders) => return Err(format!("more than {HEADERS_MAX} headers")),
-        Err(error) => return Err(format!("{error}; it begins with \"{}\"", beginning(bytes))),
+        Err(httparse::Error::TooManyHeaders) => return Err(too_many()),
+        Err(httparse::Error::Version) if !lenient::begins_as_http(bytes) => return Err(no_http(bytes)),
+        Err(_) => return parse_leniently(bytes, method),
     };
     let (Some(status), Some(version)) = (response.code, response.version) else {
         return Err("no status line".into()); // cannot be: the parse was complete
     };
-    match status {
-        0..100 => return Err(format!("{status:03} is not a status code")),
-        100 | 102..200 => return Ok(Parsed::Interim(status, length)),
-        _ => {}
+    let headers = response.headers.iter().map(|header| (header.name.as_bytes(), header.value));
+    let framing = match framing(status, version, headers, method)? {
+        Some(framing) => framing,
+        None => return Ok(Parsed::Interim(status, length)),
+    };
+    Ok(taken_out(bytes, length, status, framing))
+}
+
+/// The same of a head that breaks the rules where it may.
+fn parse_leniently(bytes: &mut Vec<u8>, method: Method) -> Result<Parsed, String> {
+    let Some(head) = lenient::read(bytes)? else { return Ok(Parsed::Partial) };
+    if head.headers > HEADERS_MAX {
+        return Err(too_many());
     }
-    let framing = framing(status, version, response.headers, method)?;
+    let headers = bytes[head.status_line..head.length].split(|&b| b == b'\n').filter_map(lenient::split);
+    match framing(head.status, head.minor_version, headers, method)? {
+        Some(framing) => Ok(taken_out(bytes, head.length, head.status, framing)),
+        None => Ok(Parsed::Interim(head.status, head.length)),
+    }
+}
+
+fn taken_out(bytes: &mut Vec<u8>, length: usize, status: u16, framing: Framing) -> Parsed {
     let rest = bytes[length..].to_vec();
     let mut raw = std::mem::replace(bytes, rest);
     raw.truncate(length);
-    Ok(Parsed::Final(Head { status, headers: Headers { raw }, framing }))
+    Parsed::Final(Head { status, headers: Headers { raw }, framing })
 }
 
-fn framing(
+fn too_many() -> String {
+    format!("more than {HEADERS_MAX} headers")
+}
+
+/// What it is that begins with no status line, as far as that can be told.
+fn no_http(bytes: &[u8]) -> String {
+    match bytes {
+        // The frame that opens a connection of HTTP/2.
+        [0, 0, _, 4, 0, 0, 0, 0, 0, ..] => {
+            "it speaks HTTP/2 alone, and api-health speaks HTTP/1.1; other clients may understand it".into()
+        }
+        [0x15, 3, ..] => "it speaks TLS, so that its URL may have to begin with https".into(),
+        _ => format!("it begins with \"{}\", and not with a status line of HTTP/1.1", beginning(bytes)),
+    }
+}
+
+/// Where the body ends; `None` if a response is still to come.
+fn framing<'a>(
     status: u16,
     minor_version: u8,
-    headers: &[httparse::Header<'_>],
+    headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     method: Method,
-) -> Result<Framing, String> {
-    if method == Method::Head || matches!(status, 101 | 204 | 304) {
-        return Ok(Framing::None);
+) -> Result<Option<Framing>, String> {
+    match status {
+        0..100 => return Err(format!("{status:03} is not a status code")),
+        100 | 102..200 => return Ok(None),
+        101 | 204 | 304 => return Ok(Some(Framing::None)),
+        _ if method == Method::Head => return Ok(Some(Framing::None)),
+        _ => {}
     }
     let mut encoding = None;
     let mut length = None;
-    for header in headers {
-        if header.name.eq_ignore_ascii_case("transfer-encoding") {
-            encoding = Some(header.value);
-        } else if header.name.eq_ignore_ascii_case("content-length") {
-            for part in header.value.split(|&b| b == b',') {
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            encoding = Some(value);
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            for part in value.split(|&b| b == b',') {
                 let one = digits(part.trim_ascii()).ok_or("its content-length is not a number")?;
                 if length.is_some_and(|other| other != one) {
                     return Err("it has two content-lengths that differ".into());
@@ -118,16 +167,17 @@ fn framing(
             }
         }
     }
-    match (encoding, length) {
-        (Some(_), _) if minor_version == 0 => Err("transfer-encoding in HTTP/1.0".into()),
+    let framing = match (encoding, length) {
+        (Some(_), _) if minor_version == 0 => return Err("transfer-encoding in HTTP/1.0".into()),
         (Some(last), _) => {
             let coding = last.rsplit(|&b| b == b',').next().unwrap_or_default();
             let chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
-            Ok(if chunked { Framing::Chunked } else { Framing::UntilClose })
+            if chunked { Framing::Chunked } else { Framing::UntilClose }
         }
-        (None, Some(length)) => Ok(Framing::Length(length)),
-        (None, None) => Ok(Framing::UntilClose),
-    }
+        (None, Some(length)) => Framing::Length(length),
+        (None, None) => Framing::UntilClose,
+    };
+    Ok(Some(framing))
 }
 
 /// A number in plain digits: no sign, no space, nothing that overflows.
@@ -142,6 +192,6 @@ fn digits(text: &[u8]) -> Option<u64> {
 }
 
 /// Enough of what came to recognise a mail or SSH server by.
-fn beginning(bytes: &[u8]) -> String {
+pub(super) fn beginning(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(16)].escape_ascii().to_string()
 }

@@ -10,6 +10,7 @@ use api_health::notify::sns::SnsNotifier;
 use api_health::notify::terminal::TerminalNotifier;
 use api_health::notify::webhook::WebhookNotifier;
 use api_health::probe::Client;
+use api_health::probe::proxies::Proxies;
 use api_health_actors::ports::Notifier;
 use api_health_core::Secret;
 use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
@@ -41,7 +42,7 @@ pub(crate) struct Channel {
 pub(crate) async fn aws_config(endpoint: &str) -> aws_config::SdkConfig {
     let credentials =
         Credentials::new("contract", "contract-secret-key", Some("contract-session-token".into()), None, "contract");
-    aws::load(Some(REGION.into()))
+    aws::load(Some(REGION.into()), &Proxies::default())
         .await
         .into_builder()
         .endpoint_url(endpoint)

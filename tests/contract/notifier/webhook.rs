@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api_health::app::App;
 use api_health::notify::webhook::WebhookNotifier;
 use api_health::probe::Client;
 use api_health_actors::ports::{Notifier, NotifyError};
@@ -31,6 +32,45 @@ fn a_post_says_who_sends_it_what_it_is_and_when() {
         assert!(signature.starts_with("v1=") && signature.len() == 3 + 64, "{signature}");
         let machine: serde_json::Value = serde_json::from_str(&request.body).unwrap();
         assert_eq!(machine["late_seconds"], 1);
+    });
+}
+
+#[test]
+fn a_secret_in_a_file_that_gets_another_content_signs_the_next_post_and_half_a_change_breaks_none() {
+    run(async {
+        let server = Server::plain(Script::status("200 OK", "", ""));
+        let folder = tempfile::tempdir().unwrap();
+        let [path, secret] = ["path", "secret"].map(|name| folder.path().join(name));
+        std::fs::write(&path, "old").unwrap();
+        std::fs::write(&secret, "first").unwrap();
+        let settings = format!(
+            "[notify.webhook]\nurl = \"{}/${{file:{}}}\"\nsecret = \"${{file:{}}}\"\n",
+            server.endpoint(),
+            path.display(),
+            secret.display()
+        );
+        std::fs::write(folder.path().join("api-health.toml"), settings).unwrap();
+        let loaded = api_health::settings::load::load(None, folder.path(), &|_| None).unwrap();
+        let notifiers = App::new(loaded.settings).notifiers(&Client::new(None).unwrap(), false).await.unwrap();
+        let post = async || {
+            notifiers[0].deliver(down()).await.unwrap();
+            let request = server.requests().pop().unwrap();
+            let signed = |key: &str| {
+                let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key.as_bytes());
+                let timestamp = request.header("x-api-health-timestamp").unwrap();
+                let sign = aws_lc_rs::hmac::sign(&key, format!("{timestamp}.{}", request.body).as_bytes());
+                sign.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            };
+            let signature = request.header("x-api-health-signature").unwrap().trim_start_matches("v1=").to_owned();
+            let by = ["first", "second"].into_iter().find(|key| signed(key) == signature);
+            (request.head.split(' ').nth(1).unwrap().to_owned(), by)
+        };
+        assert_eq!(post().await, ("/old".into(), Some("first")));
+        std::fs::write(&path, "new").unwrap();
+        std::fs::write(&secret, "").unwrap();
+        assert_eq!(post().await, ("/old".into(), Some("first")), "half of it cannot be used");
+        std::fs::write(&secret, "second\n").unwrap();
+        assert_eq!(post().await, ("/new".into(), Some("second")));
     });
 }
 

@@ -1,5 +1,6 @@
 //! The endpoints of AWS: the way out to each, and the time that their answers tell.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::{Method, Timestamp};
@@ -71,7 +72,7 @@ pub(super) async fn examine(app: &App, dynamodb: Option<&SdkConfig>, sns: Option
 async fn reach(app: &App, check: Check, config: &SdkConfig) -> (Finding, Option<i64>) {
     // As the SDK has it: the machine's own roots alone.
     let (url, client) = match (url_of(check, config), Client::new(None)) {
-        (Ok(url), Ok(client)) => (url, client),
+        (Ok(url), Ok(client)) => (url, client.with_proxies(Arc::clone(&app.settings.proxies))),
         (Err(why), _) | (_, Err(why)) => {
             let todo =
                 "check the region, AWS_ENDPOINT_URL and its like, endpoint_url in ~/.aws/config, and ca-certificates";

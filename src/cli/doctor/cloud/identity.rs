@@ -24,7 +24,7 @@ pub(super) async fn examine(loaded: &LoadedSettings, now: Timestamp) -> (SdkConf
     let settings = &loaded.settings;
     let of_topic = settings.notify.sns.as_ref().filter(|_| settings.store.kind == StoreKind::Sqlite);
     let wanted = settings.region.clone().or_else(|| of_topic.map(|sns| sns.region().to_owned()));
-    let config = aws::load(wanted).await;
+    let config = aws::load(wanted, &settings.proxies).await;
     let region = match aws::region(&config) {
         Ok(region) => Check::Region.ok(format!("{region}, from {}", origin(loaded, of_topic.is_some()).await)),
         Err(error) => missing(Check::Region, error),
