@@ -26,8 +26,6 @@ pub enum Needs {
     Witnesses,
     /// Alerts about an API of which nothing can be told.
     Unclear,
-    /// Servers that others can talk to.
-    Legal,
 }
 
 /// What a scenario can do and wait for.

@@ -24,7 +24,7 @@ pub fn renewed() -> World {
     // It is not the server that ends this.
     let switch: Switch = Arc::new(move |on| if on { target.set(moved.clone()) } else { replace(&path, &both) });
     let scenario = Scenario::of_one("a new authority, and our roots renewed", &url, "", outage(switch, &["issuer"]));
-    world.add(scenario.needs(&[Needs::Legal]));
+    world.add(scenario);
     world
 }
 
@@ -50,7 +50,7 @@ pub fn rootless() -> World {
         vec![of("unclear", stage.started_at, Some(ended)), of("clear", ended, None)]
     });
     let (name, apis) = ("no roots at the start".into(), vec!["by-https".into(), "by-http".into()]);
-    let needs = &[Needs::Unclear, Needs::Legal];
+    let needs = &[Needs::Unclear];
     world.add(Scenario { name, needs, apis, rows, starts_up: false, story, ..Scenario::empty() });
     world
 }

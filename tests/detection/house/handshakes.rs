@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use crate::certificates::{Authority, self_signed};
 use crate::far::Switch;
 use crate::play::{Act, End, bytes, well};
-use crate::scenario::{Needs, Scenario, id, outage, untold};
+use crate::scenario::{Scenario, id, outage, untold};
 use crate::world::{FAR, World};
 
 const HTTP: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -32,9 +32,9 @@ fn down(world: &mut World, name: &str, words: &'static [&'static str], bad: impl
     world.add(Scenario::of_one(name, &url, "", outage(switch, words)));
 }
 
-fn fine(world: &mut World, name: &str, needs: &'static [Needs], odd: impl FnOnce(&Authority, &str) -> Act) {
+fn fine(world: &mut World, name: &str, odd: impl FnOnce(&Authority, &str) -> Act) {
     let (url, switch) = server(world, name, odd);
-    world.add(Scenario::of_one(name, &url, "", untold(switch)).needs(needs));
+    world.add(Scenario::of_one(name, &url, "", untold(switch)));
 }
 
 fn certificates(world: &mut World) {
@@ -61,13 +61,13 @@ fn certificates(world: &mut World) {
     down(world, "certificate without its intermediate", &["certificate"], |authority, host| {
         with(authority.below("an intermediate").server(&[host]))
     });
-    fine(world, "certificate with its intermediate", &[], |authority, host| {
+    fine(world, "certificate with its intermediate", |authority, host| {
         with(authority.below("an intermediate").server_with_chain(&[host]))
     });
     let name = "a certificate wanted of us";
     let (url, switch) = server(world, name, |authority, host| with(authority.server_that_wants_one(&[host])));
     let wanted = Scenario::of_one(name, &url, "", outage(switch, &["client certificate"]));
-    world.add(wanted.needs(&[Needs::Legal]));
+    world.add(wanted);
 }
 
 fn handshakes(world: &mut World) {
@@ -78,7 +78,7 @@ fn handshakes(world: &mut World) {
     // What a server says that has no cipher suite that we have.
     let name = "old cipher suites alone";
     let (url, switch) = server(world, name, |_, _| bytes(b"\x15\x03\x03\x00\x02\x02\x28", End::Fin).early());
-    world.add(Scenario::of_one(name, &url, "", outage(switch, &["suite"])).needs(&[Needs::Legal]));
+    world.add(Scenario::of_one(name, &url, "", outage(switch, &["suite"])));
     down(world, "a handshake that stalls", &["over TLS"], |_, _| bytes("", End::Hold).early());
     down(world, "a handshake that is closed", &["closed"], |_, _| bytes("", End::Fin).early());
     down(world, "a handshake that is reset", &["reset"], |_, _| bytes("", End::Reset).early());
@@ -93,10 +93,9 @@ fn goodbyes(world: &mut World) {
     down(world, "a body cut short, and no goodbye", &["cut short"], move |authority, host| {
         bytes(cut, End::NoNotify).over(&authority.server(&[host]))
     });
-    for (name, text, needs) in [
-        ("a whole body, and no goodbye", HTTP, &[][..]),
-        ("a body to the end, and no goodbye", "HTTP/1.1 200 OK\r\n\r\nhi", &[Needs::Legal]),
-    ] {
-        fine(world, name, needs, |authority, host| bytes(text, End::NoNotify).over(&authority.server(&[host])));
+    for (name, text) in
+        [("a whole body, and no goodbye", HTTP), ("a body to the end, and no goodbye", "HTTP/1.1 200 OK\r\n\r\nhi")]
+    {
+        fine(world, name, |authority, host| bytes(text, End::NoNotify).over(&authority.server(&[host])));
     }
 }

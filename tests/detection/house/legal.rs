@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 
-use crate::play::{Act, End, Step, by_request, bytes, http, well};
-use crate::scenario::{Needs, Scenario, id, untold};
+use crate::play::{End, Step, by_request, bytes, http, well};
+use crate::scenario::{Scenario, id, untold};
 use crate::world::{FAR, World};
 
-use super::{fine, server};
-
-const LEGAL: &[Needs] = &[Needs::Legal];
+use super::fine;
 
 pub(super) fn add(world: &mut World) {
     let ok = |headers: &[u8]| {
@@ -18,12 +16,9 @@ pub(super) fn add(world: &mut World) {
     for (name, headers) in [
         ("a folded header", &b"x-note: one\r\n two\r\n"[..]),
         ("a control character in a cookie", b"set-cookie: a=\x01b\r\n"),
+        ("odd bytes in a header", b"x-note: \xfc\xff\r\n"),
+        ("an empty header", b"x-note:\r\n"),
     ] {
-        later(world, name, "", ok(headers));
-    }
-    for (name, headers) in
-        [("odd bytes in a header", &b"x-note: \xfc\xff\r\n"[..]), ("an empty header", b"x-note:\r\n")]
-    {
         fine(world, name, "", ok(headers));
     }
     let latin_1 = |head: &str| {
@@ -34,7 +29,7 @@ pub(super) fn add(world: &mut World) {
         };
         vec![Step::Send(answer.to_vec())]
     };
-    later(world, "a location in Latin-1", "max_redirects = 1", by_request(latin_1, End::Hold));
+    fine(world, "a location in Latin-1", "max_redirects = 1", by_request(latin_1, End::Hold));
     let cookie = |head: &str| {
         let answer = if head.to_ascii_lowercase().contains("cookie: seen=1") {
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
@@ -45,15 +40,10 @@ pub(super) fn add(world: &mut World) {
         };
         vec![Step::Send(answer.into())]
     };
-    later(world, "a cookie that the next page wants", "max_redirects = 1", by_request(cookie, End::Hold));
-    later(world, "status 999 where it is expected", "expected_status = \"200,999\"", http("999 Odd", ""));
-    world.add(upgrade(world).needs(LEGAL));
+    fine(world, "a cookie that the next page wants", "max_redirects = 1", by_request(cookie, End::Hold));
+    fine(world, "status 999 where it is expected", "expected_status = \"200,999\"", http("999 Odd", ""));
+    world.add(upgrade(world));
     fine(world, "line feeds alone", "", bytes("HTTP/1.1 200 OK\ncontent-length: 2\n\nhi", End::Hold));
-}
-
-fn later(world: &mut World, name: &str, fields: &str, odd: Act) {
-    let (url, switch) = server(world, odd);
-    world.add(Scenario::of_one(name, &url, fields, untold(switch)).needs(LEGAL));
 }
 
 /// From http to https on one host: what was configured goes along, and the server asks for it.

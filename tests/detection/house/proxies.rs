@@ -5,7 +5,7 @@ use crate::play::{End, Play, Step, by_request, http};
 use crate::scenario::{Needs, Scenario, outage, unclear};
 use crate::world::{FAR, World};
 
-const NEEDS: &[Needs] = &[Needs::Legal, Needs::Unclear];
+const NEEDS: &[Needs] = &[Needs::Unclear];
 
 pub(super) fn add(world: &mut World) {
     let proxy = |head: &str| {
@@ -22,7 +22,7 @@ pub(super) fn add(world: &mut World) {
     let name = "bad behind a proxy";
     let (fields, switch) = asked_by(world, &good, http("500 Internal Server Error", "").serve(), "");
     let story = outage(switch, &["status 500"]);
-    world.add(Scenario::of_one(name, "http://behind.example:8080/", &fields, story).needs(NEEDS));
+    world.add(Scenario::of_one(name, "http://behind.example:8080/", &fields, story));
 }
 
 /// More fields of a row, and the switch of the proxy that they name.
