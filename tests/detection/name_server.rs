@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::watch;
 
+use crate::dns::{self, Reply};
 use crate::far::Far;
 
 pub const NO_ERROR: u8 = 0;
@@ -148,81 +149,24 @@ async fn over_tcp(mut stream: TcpStream, names: &Names, health: Health) -> std::
 }
 
 /// What is answered; nothing where it is silent.
-async fn answer(message: &[u8], names: &Names, health: Health, over_tcp: bool) -> Option<Vec<u8>> {
-    let question = Question::read(message)?;
+async fn answer(query: &[u8], names: &Names, health: Health, over_tcp: bool) -> Option<Vec<u8>> {
     let said = match health {
         Health::Failing => Said::Code(SERVFAIL),
-        Health::Silent => return None,
-        Health::Alive | Health::Gone => names.of(&question.name),
+        Health::Silent => Said::Silence,
+        Health::Alive | Health::Gone => names.of(&dns::question(query).0),
     };
-    Some(match said {
-        Said::Addresses(addresses) => question.answered(&addresses),
+    let reply = match said {
+        Said::Addresses(addresses) => Reply::Addresses(addresses),
         Said::Late(after, addresses) => {
             tokio::time::sleep(after).await;
-            question.answered(&addresses)
+            Reply::Addresses(addresses)
         }
-        Said::Cut(_) if !over_tcp => question.with(NO_ERROR, true, &[]),
-        Said::Cut(addresses) if addresses.is_empty() => return None,
-        Said::Cut(addresses) => question.answered(&addresses),
-        Said::Code(code) => question.with(code, false, &[]),
-        Said::Garbage => b"this is no answer".to_vec(),
-        Said::Silence => return None,
-    })
-}
-
-struct Question {
-    id: [u8; 2],
-    name: String,
-    kind: u16,
-    /// As it stood in the message.
-    bytes: Vec<u8>,
-}
-
-const A: u16 = 1;
-const AAAA: u16 = 28;
-
-impl Question {
-    fn read(message: &[u8]) -> Option<Self> {
-        let mut at = 12;
-        let mut labels = Vec::new();
-        loop {
-            let length = usize::from(*message.get(at)?);
-            at += 1;
-            if length == 0 {
-                break;
-            }
-            labels.push(String::from_utf8_lossy(message.get(at..at + length)?).into_owned());
-            at += length;
-        }
-        let kind = u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]);
-        let bytes = message.get(12..at + 4)?.to_vec();
-        Some(Self { id: [message[0], message[1]], name: labels.join("."), kind, bytes })
-    }
-
-    fn answered(&self, addresses: &[IpAddr]) -> Vec<u8> {
-        let asked_for: Vec<IpAddr> =
-            addresses.iter().filter(|address| self.kind == if address.is_ipv4() { A } else { AAAA }).copied().collect();
-        self.with(NO_ERROR, false, &asked_for)
-    }
-
-    fn with(&self, code: u8, cut: bool, addresses: &[IpAddr]) -> Vec<u8> {
-        let mut message = self.id.to_vec();
-        message.extend([0x81 | if cut { 2 } else { 0 }, 0x80 | code]);
-        for count in [1, addresses.len(), 0, 0] {
-            message.extend(u16::try_from(count).unwrap().to_be_bytes());
-        }
-        message.extend(&self.bytes);
-        for address in addresses {
-            let bytes = match address {
-                IpAddr::V4(v4) => v4.octets().to_vec(),
-                IpAddr::V6(v6) => v6.octets().to_vec(),
-            };
-            message.extend([0xc0, 0x0c]); // the name of the question
-            message.extend(self.kind.to_be_bytes());
-            message.extend([0, 1, 0, 0, 0, 1]); // IN, for a second
-            message.extend(u16::try_from(bytes.len()).unwrap().to_be_bytes());
-            message.extend(bytes);
-        }
-        message
-    }
+        Said::Cut(addresses) if !over_tcp => Reply::Long(addresses),
+        Said::Cut(addresses) if addresses.is_empty() => Reply::Silent,
+        Said::Cut(addresses) => Reply::Addresses(addresses),
+        Said::Code(code) => Reply::Code(code),
+        Said::Garbage => Reply::Garbled,
+        Said::Silence => Reply::Silent,
+    };
+    dns::message(query, &reply)
 }

@@ -1,47 +1,11 @@
 //! Networks of the harness's own: a namespace for each machine, and a cable between two of them.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-
-/// Set in the process that may do in its namespaces as root does.
-const INSIDE: &str = "API_HEALTH_DETECTION_INSIDE";
-
-/// Set where everything that the machine has must be used.
-const MUST_RUN: &str = "API_HEALTH_TESTS_MUST_RUN";
-
-/// Whether this process may make networks. If not, the test runs once more in one that may, to its end.
-pub fn may_make_networks(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    if let Err(why) = can_make_networks() {
-        assert!(std::env::var_os(MUST_RUN).is_none(), "{test}: {why}, and {MUST_RUN} is set");
-        // Not eprintln!, which a test harness keeps to itself when the test passes.
-        let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
-        return false;
-    }
-    let this = std::env::current_exe().unwrap();
-    let mut again = Command::new("unshare");
-    again.args(["-rnm", "--"]).arg(this).args([test, "--exact", "--nocapture"]).env(INSIDE, "1");
-    assert!(again.status().unwrap().success(), "see above what was told wrongly");
-    false
-}
-
-fn can_make_networks() -> Result<(), String> {
-    let tried = Command::new("unshare").args(["-rnm", "ip", "link", "add", "near", "type", "veth"]).output();
-    match tried {
-        Err(error) => Err(format!("unshare (of util-linux) cannot be run: {error}")),
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(format!("no network of its own can be made here (it takes namespaces, and ip of iproute2): {said}"))
-        }
-    }
-}
 
 /// A network namespace. It lives as long as this, and as what was started in it.
 pub struct Net {

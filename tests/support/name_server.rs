@@ -123,7 +123,8 @@ impl Shared {
     }
 }
 
-fn question(query: &[u8]) -> (String, Kind) {
+/// What is asked for.
+pub fn question(query: &[u8]) -> (String, Kind) {
     let (mut labels, mut at) = (Vec::new(), 12);
     while query[at] != 0 {
         let end = at + 1 + usize::from(query[at]);
@@ -133,7 +134,8 @@ fn question(query: &[u8]) -> (String, Kind) {
     (labels.join("."), u16::from_be_bytes([query[at + 1], query[at + 2]]))
 }
 
-fn message(query: &[u8], reply: &Reply) -> Option<Vec<u8>> {
+/// The message that answers so; none for silence.
+pub fn message(query: &[u8], reply: &Reply) -> Option<Vec<u8>> {
     let kind = question(query).1;
     let end = 12 + query[12..].iter().position(|byte| *byte == 0)? + 5;
     let (flags, addresses) = match reply {
