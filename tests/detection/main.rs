@@ -63,6 +63,7 @@ const WORLDS: &[(&str, Make)] = &[
     ("thousand", network::thousand),
     ("alone", network::five_alone),
     ("explained", network::explained),
+    ("beside", network::beside),
     ("few", network::few),
     ("both", network::both),
     ("killed", network::killed),

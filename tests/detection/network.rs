@@ -57,6 +57,35 @@ pub fn explained() -> World {
     world
 }
 
+/// A route of our own leads nowhere, for one API alone and for long: that hides no outage of another.
+pub fn beside() -> World {
+    let mut world = World::new("beside");
+    world.far.net.ip("addr add 10.88.0.1/32 dev lo");
+    let target = world.far.target(well().serve());
+    let url = |host: &str| format!("http://{host}:{}/", target.port);
+    let rows = row("no-route", &url("10.88.0.1"), "")
+        + &row("swallowed", &url(&FAR_TOO[0].to_string()), "")
+        + &row("well", &url(&FAR.to_string()), "");
+    let (near, far) = (Arc::clone(&world.near), Arc::clone(&world.far.net));
+    let story: Story = Box::new(move |stage| {
+        near.ip("route add unreachable 10.88.0.1");
+        stage.pass(Duration::from_secs(5));
+        let began = now();
+        far.ip(&format!("addr del {}/24 dev far", FAR_TOO[0]));
+        stage.until_told("swallowed", "down", began);
+        let ended = now();
+        far.ip(&format!("addr add {}/24 dev far", FAR_TOO[0]));
+        stage.until_told("swallowed", "up", ended);
+        near.ip("route del unreachable 10.88.0.1");
+        let words = &["while connecting", "unreachable"];
+        vec![down("swallowed", words, began, ended), up("swallowed", words, ended)]
+    });
+    let name = "no route to one API, and another is swallowed".into();
+    let apis = ["no-route", "swallowed", "well"].map(str::to_owned).to_vec();
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
+    world
+}
+
 /// One API is swallowed on the way, and there is nobody to ask: it is told.
 pub fn few() -> World {
     let mut world = World::new("few");
