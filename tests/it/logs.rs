@@ -50,7 +50,7 @@ fn limits_of_the_process_that_are_too_low_are_said_at_the_start_with_what_to_wri
     let target = Server::start();
     let home = Home::new("", &row("shop", &target.url("/shop")));
     let daemon = home.run_through(&["sh", "-c", "ulimit -n 100; exec \"$@\"", "sh"]);
-    daemon.wait_for_log("may open 100 files, and 1 probe at once may need 129; write LimitNOFILE=129 into the unit");
+    daemon.wait_for_log("may open 100 files, and 1 probe at once may need 130; write LimitNOFILE=130 into the unit");
     assert_eq!(daemon.stop().code, Some(0));
 }
 
