@@ -108,6 +108,7 @@ fn play() {
         }
     }
     let _ = std::io::stdout().write_all(table::text(&rows).as_bytes());
+    assert!(!rows.is_empty() || !broken.is_empty(), "no world is called {only}");
     assert!(broken.is_empty(), "worlds that broke: {broken:?}");
     assert!(rows.iter().all(|row| row.marks.is_empty()), "see the table for what was told wrongly");
 }
