@@ -14,6 +14,8 @@
 //! Where several workers share the APIs, a task beside the supervisor says which are its own: [`lease_holder`], by the port
 //! [`leases`]. Whether it may act for them at this moment is read from the [`lease_clock`].
 //!
+//! What all probers know together of our own resolver, network and clock is in [`own_side`], which asks witnesses for them.
+//!
 //! Messages run one way, prober → outcome batcher → keeper → alerter, and the reply to a request is the only thing that comes back: the
 //! keeper's to a prober says when to probe again, the alerter's to the keeper says that an alert is delivered.
 //!
@@ -34,6 +36,7 @@ pub mod leases;
 pub mod liveness;
 pub mod options;
 pub mod outcome_batcher;
+pub mod own_side;
 pub mod ports;
 pub mod prober;
 pub mod retry;

@@ -4,6 +4,7 @@
 //! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone; handing an outcome
 //! over goes on beside it. A tick that comes while a probe is still running is missed, and counted.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +12,16 @@ use std::time::Duration;
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, WrapFuture,
 };
-use api_health_core::assertion::judge;
 use api_health_core::keep::Completed;
 use api_health_core::load::HELD_UP_MIN;
+use api_health_core::network::{self, Testimony, Way};
 use api_health_core::schedule::{Due, Moment, Slot};
-use api_health_core::{ApiConfig, Outcome, Verdict};
+use api_health_core::{ApiConfig, Observation, Outcome, Verdict};
 use tracing::Instrument;
 
 use crate::handle::Handle;
 use crate::liveness::Liveness;
+use crate::own_side::OwnSide;
 use crate::ports::{Ask, Probe};
 use crate::state_keeper::ProbeCompleted;
 use crate::stats::Stats;
@@ -35,6 +37,9 @@ const HANDOVERS_MAX: u8 = 8;
 /// The longest sleep towards a due time on the wall clock, after which it is looked at again.
 const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
 
+/// The same towards a due time in uptime.
+const UPTIME_SLEEP_MAX: Duration = Duration::from_secs(300);
+
 /// The two clocks drifting apart by more than this during one sleep means that the wall clock was set.
 const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
@@ -48,6 +53,8 @@ pub struct Shared {
     pub time: TimeBase,
     /// Counts.
     pub stats: Arc<Stats>,
+    /// Our own side of every exchange.
+    pub own_side: Arc<OwnSide>,
     /// Each API at its own slot, or all at the tick.
     pub spread: bool,
 }
@@ -70,6 +77,15 @@ pub struct ProberInit {
     pub liveness: Arc<Liveness>,
 }
 
+/// An exchange that is over, and the way in which its failure may be ours.
+struct Unjudged {
+    /// The config that was probed; the row may have changed meanwhile.
+    api: Arc<ApiConfig>,
+    observation: Observation,
+    doubt: Option<Way>,
+    ended: Duration,
+}
+
 pub struct Prober {
     api: Arc<ApiConfig>,
     /// The API, ready to be asked; made before the first probe, and anew when the row changes.
@@ -88,6 +104,9 @@ pub struct Prober {
     /// How long the timer was set for, from `armed_at` on.
     armed_for: Duration,
     probing: bool,
+    /// Exchanges that are over and not judged, in order: what the witnesses say of the first one is waited for.
+    unjudged: VecDeque<Unjudged>,
+    judging: bool,
     stopping: bool,
     handovers: u8,
     /// The last outcome was a pass, and the keeper did not ask for another.
@@ -118,6 +137,8 @@ impl Prober {
             armed_at,
             armed_for: Duration::ZERO,
             probing: false,
+            unjudged: VecDeque::new(),
+            judging: false,
             stopping: false,
             handovers: 0,
             // What this life finds first may contradict what is known, and is not waited with.
@@ -209,24 +230,63 @@ impl Prober {
         let ask = self.ask.get_or_insert_with(|| self.shared.probe.prepare(Arc::clone(&self.api)));
         let exchange = Rc::clone(ask).ask().instrument(span.clone());
         let api = Arc::clone(&self.api);
-        let outcome = async move {
-            let observation = exchange.await;
-            let outcome = judge(&api, &observation);
-            (api, outcome, observation.took)
-        };
-        ctx.spawn(outcome.into_actor(self).map(move |(api, outcome, took), prober, ctx| {
+        let suspended = self.shared.time.suspended();
+        ctx.spawn(exchange.into_actor(self).map(move |mut observation, prober, ctx| {
             let _in_span = span.enter();
-            prober.probed(api, outcome, took, ctx);
+            // The clock of the exchange stands still while the machine is suspended.
+            observation.took += prober.shared.time.suspended().saturating_sub(suspended);
+            prober.probed(api, observation, ctx);
         }));
     }
 
-    /// `api` is the config that was probed; the row may have changed meanwhile. The exchange itself took so long.
-    fn probed(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, took: Duration, ctx: &mut Context<Self>) {
+    /// `api` is the config that was probed; the row may have changed meanwhile.
+    fn probed(&mut self, api: Arc<ApiConfig>, observation: Observation, ctx: &mut Context<Self>) {
         self.probing = false;
+        let took = observation.took;
         let since_due = self.shared.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
         if since_due.saturating_sub(took) >= HELD_UP_MIN {
             self.shared.stats.held_up();
         }
+        self.count_missed();
+        let now = self.shared.time.moment();
+        self.liveness.probed(now);
+        self.liveness.expect_by(now.uptime); // the keeper answers at once
+        // The next deadline first: it waits for nobody.
+        if !self.is_once() && !self.stopping {
+            self.arm_by_schedule(ctx);
+        }
+        let doubt = self.shared.own_side.saw(&api, &observation, now.uptime);
+        if doubt.is_none() && !self.judging {
+            let outcome = network::judge(&api, &observation, &Testimony::default());
+            return self.judged(api, outcome, ctx);
+        }
+        self.unjudged.push_back(Unjudged { api, observation, doubt, ended: now.uptime });
+        self.judge_next(ctx);
+    }
+
+    /// Judges what is not judged yet, in order. What the witnesses say is waited for beside the clock.
+    fn judge_next(&mut self, ctx: &mut Context<Self>) {
+        if self.judging {
+            return;
+        }
+        let Some(Unjudged { api, observation, doubt, ended }) = self.unjudged.pop_front() else { return };
+        self.judging = true;
+        let own_side = Arc::clone(&self.shared.own_side);
+        let judging = async move {
+            let testimony = match doubt {
+                Some(way) => own_side.testimony(way, &api, &observation, ended).await,
+                None => Testimony::default(),
+            };
+            (network::judge(&api, &observation, &testimony), api)
+        };
+        ctx.spawn(judging.into_actor(self).map(|(outcome, api), prober, ctx| {
+            prober.judging = false;
+            prober.judged(api, outcome, ctx);
+            prober.judge_next(ctx);
+        }));
+    }
+
+    fn judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, ctx: &mut Context<Self>) {
         if !api.same_request(&self.api) {
             // It says nothing of what is asked now, and no status must change by it.
             outcome.verdict = Verdict::Inconclusive;
@@ -242,14 +302,6 @@ impl Prober {
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
         self.inconclusive = outcome.verdict == Verdict::Inconclusive;
-        self.count_missed();
-        let now = self.shared.time.moment();
-        self.liveness.probed(now);
-        self.liveness.expect_by(now.uptime); // the keeper answers at once
-        // The next deadline first: it waits for nobody.
-        if !self.is_once() && !self.stopping {
-            self.arm_by_schedule(ctx);
-        }
         self.hand_over(api, outcome, ctx);
     }
 
@@ -330,7 +382,7 @@ impl Prober {
     }
 
     fn stop_if_idle(&self, ctx: &mut Context<Self>) {
-        if self.stopping && !self.probing && self.handovers == 0 {
+        if self.stopping && !self.probing && !self.judging && self.handovers == 0 {
             ctx.stop();
         }
     }
@@ -339,7 +391,8 @@ impl Prober {
 fn sleep_for(due: Due, now: Moment) -> Duration {
     match due {
         Due::Wall(_) => due.wait(now).min(WALL_SLEEP_MAX),
-        Due::Uptime(_) => due.wait(now),
+        // A machine that was suspended has slept longer than it waited.
+        Due::Uptime(_) => due.wait(now).min(UPTIME_SLEEP_MAX),
     }
 }
 

@@ -6,11 +6,13 @@ use api_health_core::own::member::Member;
 
 use crate::lease_clock::BootTime;
 use crate::leases::Leases;
-use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
+use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore, Witnesses};
 
 /// Everything that the actors need of the world.
 pub struct World {
     pub probe: Arc<dyn Probe>,
+    /// Who is asked whose fault a failure is.
+    pub witnesses: Arc<dyn Witnesses>,
     pub store: Arc<dyn StateStore>,
     pub store_name: String,
     /// This process, for people: no two processes have the same.

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::schedule::Schedule;
+use crate::schedule::{Moment, Schedule};
 use crate::secret::Secret;
 use crate::status_set::StatusSet;
 use crate::text;
@@ -36,10 +36,14 @@ impl ApiId {
         if [MONITOR_STORE, MONITOR_FLEET, MONITOR_CAPACITY].contains(&text) {
             return Ok(Self(text.into()));
         }
-        match text.strip_prefix(MONITOR_PROBER) {
-            Some(api_id) => Ok(Self::monitor_prober(&Self::parse(api_id)?)),
-            None => Self::parse(text),
+        if let Some(api_id) = text.strip_prefix(MONITOR_PROBER) {
+            return Ok(Self::monitor_prober(&Self::parse(api_id)?));
         }
+        if let Some(api_id) = text.strip_prefix(MONITOR_UNCLEAR) {
+            return Ok(Self::monitor_unclear(&Self::parse(api_id)?));
+        }
+        let own = Self(text.into());
+        if own.shard_of_worker().is_some() { Ok(own) } else { Self::parse(text) }
     }
 
     /// The store, as something that the monitor watches about itself: down while it takes no writes.
@@ -56,6 +60,43 @@ impl ApiId {
     /// This machine, as something that the monitor watches about itself: down while it does not carry what is configured.
     pub fn monitor_capacity() -> Self {
         Self(MONITOR_CAPACITY.into())
+    }
+
+    /// The network of a worker, as something that the monitor watches about itself: down while its resolver or its network is gone. Each
+    /// worker has a record of its own, in one of its shards.
+    pub fn monitor_network(shard: u16) -> Self {
+        Self::of_worker(MONITOR_NETWORK, shard)
+    }
+
+    /// The clock of a worker, likewise: down while it is far off.
+    pub fn monitor_clock(shard: u16) -> Self {
+        Self::of_worker(MONITOR_CLOCK, shard)
+    }
+
+    fn of_worker(what: &str, shard: u16) -> Self {
+        if shard == 0 { Self(what.into()) } else { Self(format!("{what}:{shard}").into()) }
+    }
+
+    /// The shard that the record of a worker's own network or clock lies in, if it is one.
+    pub fn shard_of_worker(&self) -> Option<u16> {
+        let rest = [MONITOR_NETWORK, MONITOR_CLOCK].into_iter().find_map(|what| self.0.strip_prefix(what))?;
+        let shard = if rest.is_empty() { 0 } else { rest.strip_prefix(':')?.parse().ok()? };
+        [Self::monitor_network(shard), Self::monitor_clock(shard)].contains(self).then_some(shard)
+    }
+
+    /// That nothing can be told of `api_id`, as something that the monitor watches: down while it is so.
+    pub fn monitor_unclear(api_id: &Self) -> Self {
+        Self(format!("{MONITOR_UNCLEAR}{api_id}").into())
+    }
+
+    /// The API of which nothing could be told, if this is that record.
+    pub fn unclear(&self) -> Option<Self> {
+        self.0.strip_prefix(MONITOR_UNCLEAR).map(|api_id| Self(api_id.into()))
+    }
+
+    /// The API that this is about, if it is one of the monitor's own and about an API.
+    pub fn about(&self) -> Option<Self> {
+        self.probed().or_else(|| self.unclear())
     }
 
     /// The prober of `api_id`, as something that the monitor watches about itself: down while it is given up.
@@ -91,10 +132,16 @@ impl ApiId {
     }
 }
 
+/// Nothing is told as unclear sooner than this, unless its row says so.
+pub const UNCLEAR_AFTER_MIN: Duration = Duration::from_secs(300);
+
 /// The ids of what the monitor watches about itself have a colon, which no person can write into an id.
 const MONITOR_STORE: &str = "api-health:store";
 const MONITOR_FLEET: &str = "api-health:fleet";
 const MONITOR_CAPACITY: &str = "api-health:capacity";
+const MONITOR_NETWORK: &str = "api-health:network";
+const MONITOR_CLOCK: &str = "api-health:clock";
+const MONITOR_UNCLEAR: &str = "api-health:unclear:";
 const MONITOR_PROBER: &str = "api-health:prober:";
 
 impl fmt::Display for ApiId {
@@ -184,6 +231,8 @@ pub struct ApiConfig {
     pub success_threshold: u32,
     /// How soon a suspect is probed again.
     pub recheck: Duration,
+    /// How long nothing can be told of it before that is told; `None`: three of its intervals, and [`UNCLEAR_AFTER_MIN`] at least.
+    pub unclear_after: Option<Duration>,
     /// Free words for people and filters.
     pub tags: Vec<String>,
 }
@@ -233,6 +282,12 @@ impl ApiConfig {
             recheck: self.recheck,
             request_fingerprint,
         }
+    }
+
+    /// How long nothing can be told of it before that is told, from `now` on.
+    pub fn unclear_after(&self, now: Moment) -> Duration {
+        let intervals = || self.schedule.shortest_gap_from(now).saturating_mul(3).max(UNCLEAR_AFTER_MIN);
+        self.unclear_after.unwrap_or_else(intervals)
     }
 
     /// The longest time from the start of an outage to the alert leaving, by this API's own rules:

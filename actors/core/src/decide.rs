@@ -145,7 +145,8 @@ pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -
     }
     let mut decision = Decision::new(next, from, Reason::NotWatched);
     if let Some(incident) = incident {
-        let reason = format!("no longer watched: {why}; it was down: {}", incident.reason);
+        let was = if state.api_id.unclear().is_some() { "unclear" } else { "down" };
+        let reason = format!("no longer watched: {why}; it was {was}: {}", incident.reason);
         let alert = closed(&state.api_id, &incident, from, &reason, now);
         decision = decision.owing(alert, channels, &incident.owed_to);
     }

@@ -20,6 +20,7 @@
 //! | [`keep`] | what is known and not stored, what is written next, whose turn it is |
 //! | [`own`] | which worker owns which APIs, and until when |
 //! | [`load`] | does this machine carry what is configured |
+//! | [`network`] | whose fault it is that an exchange failed |
 //! | [`heartbeat`] | how everything stood a moment ago, in one record |
 //! | [`invariant`] | what always holds of a state, named once |
 //! | [`roster`] | which probers to start, change and stop after a reload |
@@ -37,6 +38,7 @@ pub mod invariant;
 pub mod issue;
 pub mod keep;
 pub mod load;
+pub mod network;
 pub mod observation;
 pub mod outcome;
 pub mod own;

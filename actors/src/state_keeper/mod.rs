@@ -15,7 +15,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
     ResponseActFuture, ResponseFuture, WrapFuture,
 };
-use api_health_core::keep::{self, BEAT_MAX, Completed, ConfigDiff, DeliveryResult, Effect, FlushUntil, Grant};
+use api_health_core::keep::{self, BEAT_MAX, Completed, ConfigDiff, DeliveryResult, Effect, FlushUntil, Grant, OwnSideKind};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::alerter::DeliverAlert;
 use crate::lease_view::LeaseView;
+use crate::own_side::OwnSide;
 use crate::ports::{CommitError, StateStore, StateWrite, StoreError};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
@@ -46,6 +47,8 @@ pub struct Tools {
     pub time: TimeBase,
     /// Counts.
     pub stats: Arc<Stats>,
+    /// Hears of the newest point in time that the store has.
+    pub own_side: Arc<OwnSide>,
     /// The lease on what is owned.
     pub lease: LeaseView,
 }
@@ -261,6 +264,8 @@ impl Handler<Gain> for StateKeeper {
         let loading = async move { load::load(&*store, &grants, shards).await.map(|states| (grants, states)) };
         Box::pin(loading.into_actor(self).map(move |loaded, keeper, ctx| {
             let (grants, states) = loaded?;
+            let stamps = states.iter().filter_map(|state| state.last_probe.as_ref().map(|last| last.at));
+            keeper.tools.own_side.newest_stamp(stamps.max());
             Ok(keeper.apply(ctx, |core, now| core.gain(&grants, states, now)))
         }))
     }
@@ -384,6 +389,30 @@ impl Handler<LoadIs> for StateKeeper {
     fn handle(&mut self, LoadIs(fault): LoadIs, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
             core.on_capacity_status(fault, now);
+            core.tick(now);
+        });
+    }
+}
+
+/// How our own side is: what is at fault of it, in words; `None`: nothing.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub enum OwnSideIs {
+    /// The network, and the lookup of names.
+    Network(Option<String>),
+    /// The clock.
+    Clock(Option<String>),
+}
+
+impl Handler<OwnSideIs> for StateKeeper {
+    type Result = ();
+
+    fn handle(&mut self, own_side: OwnSideIs, ctx: &mut Self::Context) {
+        self.apply(ctx, |core, now| {
+            match own_side {
+                OwnSideIs::Network(fault) => core.on_own_side(OwnSideKind::Network, fault, now),
+                OwnSideIs::Clock(fault) => core.on_own_side(OwnSideKind::Clock, fault, now),
+            }
             core.tick(now);
         });
     }

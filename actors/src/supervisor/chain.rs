@@ -20,6 +20,7 @@ use crate::handle::AddrPublisher;
 use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::ports::{Notifier, StateStore};
+use crate::own_side::OwnSide;
 use crate::prober::Shared;
 use crate::state_keeper::{self, ApplyConfigs, ProbeCompleted, StateKeeper, TakeSnapshot, Tools};
 use crate::stats::Stats;
@@ -76,10 +77,11 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>) -> Self {
+    pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>, own_side: &Arc<OwnSide>) -> Self {
         let batcher = || {
             let whereabouts = AddrPublisher::default();
             let shared = Shared {
+                own_side: Arc::clone(own_side),
                 probe: Arc::clone(&world.probe),
                 batcher: whereabouts.handle(),
                 time: time.clone(),
@@ -158,6 +160,7 @@ impl Supervisor {
             parent: ctx.address().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
+            own_side: Arc::clone(&self.own_side),
             lease: self.ownership.view.clone(),
         };
         self.chain.alerter = Some(alerter);

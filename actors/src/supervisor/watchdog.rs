@@ -7,16 +7,20 @@
 //! Nobody is accused by a judge who was asleep: when the supervisor's own look is late (a suspended process, a starved
 //! machine) all have [`GRACE`] to be heard of first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Context;
+use actix::{AsyncContext as _, Context, WrapFuture as _};
 use api_health_core::ApiId;
 use api_health_core::load::{Counted, Load, PERIOD, Step};
+
+use api_health_core::network::watch;
 
 use super::progress::Asker;
 use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
 use crate::child::ExitReason;
-use crate::state_keeper::LoadIs;
+use crate::own_side::Look;
+use crate::state_keeper::{LoadIs, OwnSideIs};
 use crate::stats::Figures;
 
 /// How often the supervisor looks.
@@ -91,6 +95,7 @@ impl Supervisor {
         if !self.options.once {
             self.look_at_the_load(may_judge, now, ctx);
         }
+        self.look_at_own_side(ctx);
         if !may_judge || self.stopping.is_some() || self.escalated {
             return;
         }
@@ -115,6 +120,25 @@ impl Supervisor {
                 }
                 self.send_to_keeper(LoadIs(None), ctx);
             }
+        }
+    }
+
+    /// Has told what our own side is at fault for, and the witnesses asked again while it is.
+    fn look_at_own_side(&mut self, ctx: &mut Context<Self>) {
+        let Look { network, clock, ask } = self.own_side.look();
+        let fault = |step| match step {
+            watch::Step::Tell(words) => Some(words),
+            watch::Step::Well => None,
+        };
+        if let Some(step) = network {
+            self.send_to_keeper(OwnSideIs::Network(fault(step)), ctx);
+        }
+        if let Some(step) = clock {
+            self.send_to_keeper(OwnSideIs::Clock(fault(step)), ctx);
+        }
+        if !ask.is_empty() {
+            let own_side = Arc::clone(&self.own_side);
+            ctx.spawn(async move { own_side.ask_again(ask).await }.into_actor(self));
         }
     }
 

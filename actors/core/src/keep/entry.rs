@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
+use crate::api::ApiConfig;
 use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
@@ -80,6 +81,8 @@ pub(super) struct Entry {
     pub(super) stored_version: u64,
     /// The fingerprint of its request while it is configured and enabled. Outcomes with another one come too late, and do not count.
     pub(super) request_fingerprint: Option<u16>,
+    /// Its row, while it is configured and enabled.
+    pub(super) api: Option<Arc<ApiConfig>>,
     /// Since when a write of an owner before this one may still land: until the stored record carries this one's epoch. `None`:
     /// it carries it, or was left clean.
     pub(super) unsealed_since: Option<Duration>,
@@ -105,6 +108,7 @@ impl Entry {
             stored_version: state.version,
             state,
             request_fingerprint: None,
+            api: None,
             unsealed_since,
             unstored: None,
             pending_write: None,

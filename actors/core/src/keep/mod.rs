@@ -15,6 +15,8 @@
 //! | [`mod@watching`] | what happens when a row comes, changes or goes |
 //! | [`mod@answers`] | what the store's answers mean |
 //! | [`mod@health`] | whether the store takes writes |
+//! | [`mod@own_side`] | what is told of our own network and clock |
+//! | [`mod@unclear`] | of whom nothing can be told, and when that is told |
 //! | [`mod@beats`] | how everything stands, in one record |
 
 mod answers;
@@ -24,11 +26,13 @@ mod entry;
 mod health;
 mod ledger;
 mod line;
+mod own_side;
 mod owned;
 mod report;
 mod self_monitoring;
 mod shards;
 mod tell;
+mod unclear;
 mod waits;
 mod watching;
 
@@ -51,8 +55,10 @@ use delivery_queue::DeliveryQueue;
 use entry::Entry;
 use health::Health;
 use ledger::Ledger;
+use own_side::OwnSide;
 use owned::Owned;
 use self_monitoring::{SelfMonitored, self_outcome};
+use unclear::Unclear;
 
 pub use answers::Read;
 pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
@@ -60,6 +66,7 @@ pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use health::STORE_GONE_AFTER;
 pub use ledger::REWRITES_PER_SECOND;
 pub use line::Line;
+pub use own_side::OwnSideKind;
 pub use owned::{Grant, Lease};
 pub use report::Report;
 pub use tell::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
@@ -171,6 +178,8 @@ pub struct Keeper {
     beats: Beats,
     /// APIs whose prober was given up and is not well again.
     given_up: HashSet<ApiId>,
+    own_side: OwnSide,
+    unclear: Unclear,
     /// When an outcome was a pass last, in uptime: our own network was well.
     passed_at: Option<Duration>,
     waiters: Vec<(FlushUntil, u64)>,
@@ -199,6 +208,8 @@ impl Keeper {
             health: Health::default(),
             beats: Beats::new(&setup, now.uptime, now.wall),
             given_up: HashSet::new(),
+            own_side: OwnSide::default(),
+            unclear: Unclear::default(),
             passed_at: None,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
@@ -252,6 +263,7 @@ impl Keeper {
         self.beat_if_due(now);
         self.notice_a_store_that_hangs(now);
         self.tell_that_the_store_is_gone(now);
+        self.tell_what_is_unclear(now);
         self.offer_all(now);
         self.log_alerts_of_foreign_channels(now);
         self.drop_released_shards();
@@ -289,7 +301,9 @@ impl Keeper {
         if self.given_up.contains(api_id) {
             self.on_prober_recovered(&api, now);
         }
-        let asked_again_in = self.decide(&api.policy_with_fingerprint(request_fingerprint), &outcome, now)?;
+        let asked_again_in = self.decide(&api.policy_with_fingerprint(request_fingerprint), &outcome, now);
+        self.note_whether_it_is_clear(&api, &outcome, now);
+        let asked_again_in = asked_again_in?;
         // It takes the place of ticks that come before it.
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
             && let Some(entry) = self.ledger.get_mut(api_id)
@@ -317,7 +331,7 @@ impl Keeper {
         if decision.owes {
             self.owing.insert(api_id.clone());
         }
-        if let Some(transition) = decision.transition() {
+        if let Some(transition) = decision.transition().filter(|_| api_id.unclear().is_none()) {
             let next = &decision.next;
             self.lines.push(Line::StatusChanged {
                 api_id: api_id.clone(),
@@ -355,7 +369,9 @@ impl Keeper {
     /// This machine does not carry what is configured, and by which figures; or it does. Of several workers the owner of the first
     /// shard tells: of the others it stands in their log.
     pub fn on_capacity_status(&mut self, fault: Option<String>, now: Moment) {
-        self.update_self_monitored(&SelfMonitored::capacity(), fault, now);
+        let what = SelfMonitored::capacity();
+        self.update_self_monitored(&what, fault, now);
+        self.note_open_or_closed(&what.api_id);
     }
 
     fn update_self_monitored(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {

@@ -95,6 +95,11 @@ impl Owned {
         &self.leaving
     }
 
+    /// One that is not let go of: the first one.
+    pub(super) fn first(&self) -> Option<Shard> {
+        self.epochs.keys().copied().find(|shard| !self.leaving.contains(shard))
+    }
+
     pub(super) fn is_leader(&self) -> bool {
         self.epochs.contains_key(&Shard::LEADER)
     }

@@ -67,6 +67,9 @@ impl Keeper {
         if let (Some(probed), true) = (api_id.probed(), entry.state.incident.is_some()) {
             self.given_up.insert(probed);
         }
+        if entry.state.incident.is_some() {
+            self.note_open(&api_id);
+        }
         let has_to_be_stored = entry.is_unsaved();
         self.ledger.put(entry);
         self.note_owing(&api_id);
@@ -129,6 +132,8 @@ impl Keeper {
             self.delivery_queue.forget(&api_id, &self.channels);
             self.owing.remove(&api_id);
             self.given_up.remove(&api_id);
+            self.unclear.forget(&api_id);
+            self.own_side.open.remove(&api_id);
         }
         self.owned.remove(shards);
     }

@@ -34,7 +34,9 @@ impl Keeper {
     /// Goes by these rows from now on.
     pub fn watch(&mut self, watch: &ConfigDiff, now: Moment) {
         for api in watch.started.iter().chain(&watch.changed).filter(|api| self.owned.owns(&api.api_id)) {
-            self.ledger.entry(&api.api_id).request_fingerprint = Some(api.request_fingerprint());
+            let entry = self.ledger.entry(&api.api_id);
+            entry.request_fingerprint = Some(api.request_fingerprint());
+            entry.api = Some(Arc::clone(api));
         }
         self.expect_first_outcomes(&watch.started, now);
         self.expect_first_outcomes(&watch.changed, now);
@@ -42,8 +44,8 @@ impl Keeper {
             self.close(api_id, why, now);
         }
         if let Some(configured) = &watch.configured {
-            let is_gone = |id: &ApiId| match id.probed() {
-                Some(probed) => !configured.contains(&probed),
+            let is_gone = |id: &ApiId| match id.about() {
+                Some(about) => !configured.contains(&about),
                 None => !id.is_self_monitoring() && !configured.contains(id),
             };
             let gone: Vec<ApiId> = self.ledger.entries.keys().filter(|id| is_gone(id)).cloned().collect();
@@ -58,9 +60,10 @@ impl Keeper {
     /// The API is watched no longer, and neither is its prober.
     fn close(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
         self.given_up.remove(api_id);
-        for id in [api_id.clone(), ApiId::monitor_prober(api_id)] {
+        self.unclear.forget(api_id);
+        for id in [api_id.clone(), ApiId::monitor_prober(api_id), ApiId::monitor_unclear(api_id)] {
             let Some(entry) = self.ledger.get_mut(&id) else { continue };
-            entry.request_fingerprint = None;
+            (entry.request_fingerprint, entry.api) = (None, None);
             if let Some(decision) = close(&entry.state, why, &self.setup.channels, now.wall) {
                 self.carry_out(&id, decision, now);
             }
