@@ -82,7 +82,7 @@ async fn ours(bases: Vec<String>) -> u64 {
     let schedule = Arc::new(Schedule::every(Duration::from_secs(10)));
     let api: Arc<ApiConfig> = watched::apis(1, &bases, &schedule).remove(0);
     let ask = probe.prepare(api);
-    counted(async || match Rc::clone(&ask).ask().await.answer {
+    counted(async || match Rc::clone(&ask).run().await.answer {
         Answer::Response(response) => response.status == 200,
         Answer::Failure(_) => false,
     })

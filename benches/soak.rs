@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health::probe::HttpProbe;
-use api_health_actors::ports::{Ask, Probe};
+use api_health_actors::ports::{PreparedProbe, Probe};
 use api_health_actors::system::Options;
 use api_health_core::{ApiConfig, ApiId, Schedule, Status};
 use futures_util::FutureExt as _;
@@ -94,12 +94,12 @@ struct Planted {
 const PLANTED: &str = "planted by the soak";
 
 impl Probe for Planted {
-    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         let fate = self.fates[&api.api_id];
         let inner = self.inner.prepare(api);
         Rc::new(move || {
             assert!(fate != Fate::PanicsAtOnce, "{PLANTED}");
-            let exchange = Rc::clone(&inner).ask();
+            let exchange = Rc::clone(&inner).run();
             match fate {
                 Fate::PanicsAfterwards => async move {
                     exchange.await;

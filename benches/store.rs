@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health::store::dynamodb::DynamoStateStore;
-use api_health_actors::ports::{Ask, Clock, Probe, StateStore, StateWrite};
+use api_health_actors::ports::{Clock, PreparedProbe, Probe, StateStore, StateWrite};
 use api_health_actors::system::Options;
 use api_health_core::{
     Answer, ApiConfig, ApiId, ApiState, Observation, PhaseTimes, Response, Schedule, Status, Timestamp,
@@ -181,7 +181,7 @@ async fn open(job: &Job, folder: &std::path::Path) -> Arc<dyn StateStore> {
 struct Instantly(Arc<Mutex<HashMap<ApiId, u64>>>);
 
 impl Probe for Instantly {
-    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         let begun = Arc::clone(&self.0);
         Rc::new(move || {
             let now: Timestamp = SystemClock.now();

@@ -1,8 +1,9 @@
-//! The alerter: sole holder of the notifiers. It makes one attempt, says what came of it, and how long to wait.
+//! The alerter: the only actor that uses the notifiers. For each request it makes one attempt, and returns its result and how long
+//! to wait.
 //!
-//! Each attempt is a task of its own, so that one that hangs holds up no other; the keeper bounds how many there are, and
-//! offers one alert of an API and channel at a time, which keeps them in order. The retries are counted in the record,
-//! which survives this actor; the waits between them are [`RetryPolicy`]'s. Nothing is ever dropped.
+//! Each attempt is a task of its own, so that one that hangs delays no other; the keeper bounds how many there are, and offers one
+//! alert of an API and channel at a time, which keeps them in order. Failures are counted in the record, which survives this
+//! actor; the waits between them are [`RetryPolicy`]'s.
 
 mod failure_log;
 
@@ -37,7 +38,6 @@ struct Channel {
 }
 
 impl Alerter {
-    /// An alerter over these notifiers.
     pub fn new(notifiers: Vec<Arc<dyn Notifier>>, policy: RetryPolicy) -> Self {
         let channels = notifiers
             .into_iter()
@@ -52,7 +52,7 @@ impl Alerter {
         };
         match result {
             Ok(()) => {
-                channel.failure_log.taken_over(message);
+                channel.failure_log.on_delivered(message);
                 DeliveryResult::Delivered
             }
             Err(error) => {
@@ -68,7 +68,7 @@ impl Actor for Alerter {
     type Context = Context<Self>;
 }
 
-/// Hand this over through that channel, once.
+/// Make one attempt to deliver this alert through that channel.
 #[derive(Clone, Message)]
 #[rtype(result = "DeliveryResult")]
 pub struct DeliverAlert {
@@ -76,8 +76,8 @@ pub struct DeliverAlert {
     pub alert: Arc<Alert>,
     /// Attempts that failed before this one.
     pub failures: u32,
-    /// The attempt is made while this lease is held, and cut at its deadline. `None`: it is told although it could not be
-    /// stored, whatever the lease says (P5).
+    /// The attempt is made while this lease is held, and cancelled at its deadline. `None`: it is made without a lease, since the
+    /// alert could not be stored (P5).
     pub lease: Option<HeldLease>,
 }
 
@@ -107,7 +107,7 @@ impl Handler<DeliverAlert> for Alerter {
     }
 }
 
-/// One attempt that ends, and that hurts nobody else if it panics.
+/// One attempt, with a timeout, and with a panic turned into an error.
 async fn attempt(notifier: &dyn Notifier, alert: Arc<Alert>) -> Result<(), NotifyError> {
     let delivered = AssertUnwindSafe(async { notifier.deliver(alert).await }).catch_unwind();
     let failed = |reason| Err(NotifyError::Retryable { reason, after: None });

@@ -1,4 +1,4 @@
-//! May I act for what I own, now? Answered on any thread without a message, so that it can be asked before every step.
+//! Whether the lease holds at this moment. Any thread can ask before every step, without a message.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -7,17 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use api_health_core::BootTime;
 use api_health_core::own::member::{LeaseState, Member};
 
-/// The time on a clock that counts suspension and is never set.
-pub type BootTime = Arc<dyn Fn() -> Duration + Send + Sync>;
+/// The clock that leases go by.
+pub type BootClock = Arc<dyn Fn() -> BootTime + Send + Sync>;
 
 /// A view of the lease that the holder keeps up to date. Cheap to clone.
 #[derive(Clone)]
 pub struct LeaseClock(Arc<Inner>);
 
 struct Inner {
-    now: BootTime,
+    now: BootClock,
     /// Milliseconds of `now`; 0: there is no session.
     deadline_ms: AtomicU64,
     session: AtomicU64,
@@ -28,21 +29,21 @@ struct Inner {
 }
 
 impl LeaseClock {
-    /// One that says no until a holder says otherwise.
-    pub(crate) fn new(now: BootTime) -> Self {
+    /// A clock without a session.
+    pub(crate) fn new(now: BootClock) -> Self {
         Self::with(now, 0, 0)
     }
 
     /// The clock of a worker that owns everything by other means, such as the lock of an SQLite file: it never lapses. Its session
-    /// is [`Self::FOR_EVER`].
-    pub fn for_ever() -> Self {
-        Self::with(Arc::new(|| Duration::ZERO), u64::MAX, Self::FOR_EVER)
+    /// is [`Self::ENDLESS_SESSION`].
+    pub fn always_held() -> Self {
+        Self::with(Arc::new(|| Duration::ZERO), u64::MAX, Self::ENDLESS_SESSION)
     }
 
     /// The session that never ends.
-    pub const FOR_EVER: u64 = 0;
+    pub const ENDLESS_SESSION: u64 = 0;
 
-    fn with(now: BootTime, deadline_ms: u64, session: u64) -> Self {
+    fn with(now: BootClock, deadline_ms: u64, session: u64) -> Self {
         Self(Arc::new(Inner {
             now,
             deadline_ms: AtomicU64::new(deadline_ms),
@@ -53,8 +54,8 @@ impl LeaseClock {
         }))
     }
 
-    /// Whether what was gained in `session` may be acted for at this moment. Once that session is over it never may, even if the
-    /// news of the loss is still on its way.
+    /// Whether this worker may act for shards that it gained in `session`. Once that session has ended it never may, even if the
+    /// message of the loss is still on its way.
     pub fn may_act(&self, session: u64) -> bool {
         self.left(session).is_some()
     }
@@ -68,13 +69,13 @@ impl LeaseClock {
         deadline.checked_sub((self.0.now)()).filter(|left| may_act && !left.is_zero())
     }
 
-    /// How the lease stands, to the millisecond.
+    /// The state of the lease, to the millisecond.
     pub fn lease_state(&self) -> LeaseState {
         let deadline_ms = self.0.deadline_ms.load(Ordering::SeqCst);
         let deadline = Duration::from_millis(deadline_ms);
         match deadline_ms {
-            _ if self.is_closed() => LeaseState::Out,
-            0 => LeaseState::Out,
+            _ if self.is_closed() => LeaseState::NoSession,
+            0 => LeaseState::NoSession,
             _ if (self.0.now)() < deadline => LeaseState::Held { until: deadline },
             _ => LeaseState::Lapsed { since: deadline, is_refused: self.0.is_refused.load(Ordering::SeqCst) },
         }
@@ -97,7 +98,7 @@ impl LeaseClock {
         self.0.has_met_others.load(Ordering::SeqCst)
     }
 
-    /// Nothing may be acted for any more, for good.
+    /// Ends the lease for good.
     pub(crate) fn close(&self) {
         self.0.is_closed.store(true, Ordering::SeqCst);
     }
@@ -106,10 +107,10 @@ impl LeaseClock {
         self.0.is_closed.load(Ordering::SeqCst)
     }
 
-    /// Shows how `member` stands.
-    pub(crate) fn show(&self, member: &Member, now: Duration) {
+    /// Takes over the state of `member`.
+    pub(crate) fn show(&self, member: &Member, now: BootTime) {
         let (until, is_refused) = match member.lease_state(now) {
-            LeaseState::Out => return self.0.deadline_ms.store(0, Ordering::SeqCst),
+            LeaseState::NoSession => return self.0.deadline_ms.store(0, Ordering::SeqCst),
             LeaseState::Held { until } => (until, false),
             LeaseState::Lapsed { since, is_refused } => (since, is_refused),
         };
@@ -124,8 +125,8 @@ impl LeaseClock {
         self.0.deadline_ms.store(deadline_ms, Ordering::SeqCst);
     }
 
-    /// Runs `work` for as long as what was gained in `session` may be acted for: that is looked at before each step, and the work is
-    /// dropped at the deadline. `None`: it was cut, or never begun.
+    /// Runs `work` while [`Self::may_act`] is true: that is checked before each step, and the work is dropped at the deadline. `None`:
+    /// it was cancelled, or never begun.
     pub async fn while_held<F: Future>(&self, session: u64, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         let mut deadline: Option<Pin<Box<tokio::time::Sleep>>> = None;
@@ -135,8 +136,8 @@ impl LeaseClock {
                 if let Poll::Ready(output) = work.as_mut().poll(cx) {
                     return Poll::Ready(Some(output));
                 }
-                // At the deadline the clock is asked again: the lease may have been renewed since. A millisecond at least, since
-                // timers are no finer.
+                // At the deadline the clock is read again: the lease may have been renewed. At least a millisecond, since timers
+                // are no finer.
                 let deadline = deadline
                     .get_or_insert_with(|| Box::pin(tokio::time::sleep(left.clamp(Duration::from_millis(1), FAR))));
                 if deadline.as_mut().poll(cx).is_pending() {
@@ -160,20 +161,20 @@ mod tests {
     use super::*;
     use crate::testkit::in_virtual_time;
 
-    fn boot_time() -> BootTime {
+    fn boot_time() -> BootClock {
         let started = tokio::time::Instant::now();
         Arc::new(move || started.elapsed() + Duration::from_secs(1))
     }
 
     #[test]
     fn an_owner_for_ever_may_always_act_and_nobody_may_without_a_session() {
-        let clock = LeaseClock::for_ever();
-        assert!(clock.may_act(LeaseClock::FOR_EVER));
+        let clock = LeaseClock::always_held();
+        assert!(clock.may_act(LeaseClock::ENDLESS_SESSION));
         assert_eq!((clock.lapsed_for(), clock.has_met_others()), (None, false));
         assert!(!clock.may_act(1), "of another session");
         let clock = LeaseClock::new(Arc::new(|| Duration::ZERO));
         assert!(!clock.may_act(0));
-        assert_eq!(clock.lease_state(), LeaseState::Out);
+        assert_eq!(clock.lease_state(), LeaseState::NoSession);
     }
 
     #[test]
@@ -209,7 +210,7 @@ mod tests {
             let clock = LeaseClock::with(boot_time(), 10_000, 3);
             assert_eq!(clock.while_held(3, async { 7 }).await, Some(7));
             assert_eq!(clock.while_held(2, async { 7 }).await, None, "of a session that is over");
-            assert_eq!(LeaseClock::for_ever().while_held(LeaseClock::FOR_EVER, async { 7 }).await, Some(7));
+            assert_eq!(LeaseClock::always_held().while_held(LeaseClock::ENDLESS_SESSION, async { 7 }).await, Some(7));
         });
     }
 }

@@ -1,7 +1,8 @@
-//! The lease holder: does what [`Member`] says, on the supervisor's thread, and tells the supervisor what is gained and lost.
+//! The lease holder: executes the effects of [`Member`] on the supervisor's thread, and reports gained and lost shards to the
+//! supervisor.
 //!
-//! It is a task and no actor: it waits for one answer at a time, and all that others want to know at once is in its
-//! [`LeaseClock`]. If it cannot go on, it closes that clock and ends, and whoever listens to it hears that no more changes come.
+//! It is a task and no actor: it waits for one answer at a time, and others read the lease from its [`LeaseClock`]. If it cannot go
+//! on, it closes that clock and ends, which its listener notices.
 
 #[cfg(test)]
 mod tests;
@@ -21,31 +22,31 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::lease_clock::{BootTime, LeaseClock};
+use crate::lease_clock::{BootClock, LeaseClock};
 use crate::leases::Leases;
 use crate::ports::{CommitError, StoreError};
 
-/// A call to the store that takes longer has no answer.
+/// The timeout of a call to the store.
 pub const CALL_MAX: Duration = Duration::from_secs(2);
 
-/// Calls without an answer that go on; the oldest is cut for one more.
+/// Calls that go on after their timeout; the oldest is cancelled for one more.
 const LATE_MAX: usize = 4;
 
-/// Whoever does not say within this that probing progresses says that it does not.
+/// No answer within this counts as "probing makes no progress".
 pub const PROGRESS_MAX: Duration = Duration::from_secs(1);
 
-/// Messages to the holder, and changes that wait for being heard of. Some tens are on their way in a takeover of all shards; where
-/// this many wait, somebody is stuck, and the holder ends.
+/// Messages to the holder, and changes on their way to the supervisor. In a takeover of all shards there are some tens; at this many
+/// somebody is stuck, and the holder ends.
 pub const WAITING_MAX: usize = 1_024;
 
-/// What changed in what this worker owns, in order.
+/// A change in what this worker owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseChange {
-    /// It owns these from now on, or has a higher epoch in them. Answer with [`LeaseHandle::found_epoch`] for each.
+    /// It owns these from now on, or has a higher epoch for them. Answer with [`LeaseHandle::stored_epoch`] for each.
     Gained(Vec<Gained>),
-    /// Let go of these in order, and answer with [`LeaseHandle::released`].
+    /// Release these, and answer with [`LeaseHandle::released`].
     Release(ShardSet),
-    /// Drop these, and what is not stored of them.
+    /// Drop these, with all changes that are not stored.
     Lost { shards: ShardSet, why: Loss },
     /// The worker has left, as it was asked to. Nothing follows.
     Left,
@@ -55,23 +56,24 @@ pub enum LeaseChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gained {
     pub shard: Shard,
-    /// What every write of it carries.
+    /// Every write of it carries this.
     pub epoch: u64,
     /// Its records need no seal.
     pub is_clean: bool,
-    /// For [`LeaseClock::may_act`].
+    /// In which it was gained, for [`LeaseClock::may_act`].
     pub session: u64,
 }
 
-/// How probing goes, as it is asked for before each renewal.
+/// How probing goes, asked before each renewal.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// Probing makes progress.
     pub is_made: bool,
-    /// How the APIs stand, for the worker's record; `None`: as it said before.
+    /// For the worker's record; `None`: that keeps the one before.
     pub heartbeat: Option<Box<Heartbeat>>,
 }
 
-/// Asks how probing goes. Cut after [`PROGRESS_MAX`].
+/// Asks how probing goes, with a timeout of [`PROGRESS_MAX`].
 pub type AskReport = Box<dyn Fn() -> LocalBoxFuture<'static, Report>>;
 
 /// The fleet as this worker saw it last.
@@ -85,7 +87,7 @@ pub struct Sight {
     pub fleet: Option<Arc<Fleet>>,
 }
 
-/// How often the lease was renewed, and what came of the last try.
+/// How often the lease was renewed, and the result of the last try.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewals {
     /// Times that it was renewed.
@@ -96,7 +98,7 @@ pub struct Renewals {
     pub error: Option<StoreError>,
 }
 
-/// The way to the holder, from any thread.
+/// Sends messages to the holder, from any thread.
 #[derive(Clone)]
 pub struct LeaseHandle {
     commands: mpsc::Sender<Event>,
@@ -120,34 +122,35 @@ impl LeaseHandle {
         self.renewals.clone()
     }
 
-    /// There are new figures: a worker that takes its time renews its lease with them.
+    /// There is a new heartbeat: a worker with a long lease renews it with that.
     pub fn beat(&self) {
         self.send(Event::Beat);
     }
 
-    /// These were let go of in order: all of them is stored and sealed, and nothing is under way. Each with the epoch that it was
-    /// held with.
+    /// These shards are released: everything is stored and sealed, and nothing is in flight. Each with the epoch that it was held
+    /// with.
     pub fn released(&self, shards: BTreeMap<Shard, u64>) {
         self.send(Event::Released(shards));
     }
 
     /// The highest epoch in the records of a shard that was gained; 0: none has any. If it is not below the one that the shard was
     /// gained with, another [`LeaseChange::Gained`] follows, and the shard is not to be used before.
-    pub fn found_epoch(&self, shard: Shard, epoch: u64) {
-        self.send(Event::FoundEpoch { shard, epoch });
+    pub fn stored_epoch(&self, shard: Shard, epoch: u64) {
+        self.send(Event::StoredEpoch { shard, epoch });
     }
 
-    /// Tells all workers.
+    /// Puts a notice for all workers into the assignment.
     pub fn notice(&self, notice: Notice) {
         self.send(Event::Notice(notice));
     }
 
-    /// There is something new in the assignment.
-    pub fn look(&self) {
-        self.send(Event::Look);
+    /// Read the assignment now: there is something new in it.
+    pub fn read_fleet(&self) {
+        self.send(Event::ReadFleet);
     }
 
-    /// Let go of everything and leave: a [`LeaseChange::Release`] follows if anything is held, and at last [`LeaseChange::Left`].
+    /// Release everything and leave the fleet: a [`LeaseChange::Release`] follows if anything is held, and at last
+    /// [`LeaseChange::Left`].
     pub fn leave(&self) {
         self.send(Event::Leave);
     }
@@ -169,25 +172,25 @@ impl LeaseHandle {
 pub struct LeaseHolder {
     member: Member,
     leases: Arc<dyn Leases>,
-    now: BootTime,
+    now: BootClock,
     ask_report: AskReport,
     commands: mpsc::Receiver<Event>,
     changes: mpsc::Sender<LeaseChange>,
     clock: LeaseClock,
     sight: watch::Sender<Sight>,
     renewals: watch::Sender<Renewals>,
-    /// The store's last complaint, so that it is said once.
-    complaint: Option<StoreError>,
-    /// Calls that are no longer waited for, and go on: a client that had to fetch its credentials first has them for the next one.
+    /// The last error that was logged, so that it is logged once.
+    logged_error: Option<StoreError>,
+    /// Calls that go on after their timeout: a client that had to fetch its credentials first has them for the next call.
     late: Vec<JoinHandle<()>>,
 }
 
 impl LeaseHolder {
-    /// A holder for `member`, the way to it, and the changes that it tells. `now` is the only clock that leases go by.
+    /// The holder, a handle to it, and the stream of its changes. `now` is the only clock that leases go by.
     pub fn new(
         member: Member,
         leases: Arc<dyn Leases>,
-        now: BootTime,
+        now: BootClock,
         ask_report: AskReport,
     ) -> (Self, LeaseHandle, mpsc::Receiver<LeaseChange>) {
         let (sender, commands) = mpsc::channel(WAITING_MAX);
@@ -197,15 +200,15 @@ impl LeaseHolder {
         let (sight, seen) = watch::channel(first);
         let (renewals, renewed) = watch::channel(Renewals::default());
         let handle = LeaseHandle { commands: sender, clock: clock.clone(), sight: seen, renewals: renewed };
-        let (complaint, late) = (None, vec![]);
+        let (logged_error, late) = (None, vec![]);
         (
-            Self { member, leases, now, ask_report, commands, changes, clock, sight, renewals, complaint, late },
+            Self { member, leases, now, ask_report, commands, changes, clock, sight, renewals, logged_error, late },
             handle,
             heard,
         )
     }
 
-    /// Holds the lease until the worker has left, or nobody has a handle or listens any more. Dropping the future is like a death.
+    /// Holds the lease until the worker has left, or all handles or the listener are gone. Dropping the future is like a crash.
     pub async fn run(mut self) {
         let clock = self.clock.clone();
         self.hold().await;
@@ -227,7 +230,7 @@ impl LeaseHolder {
             self.clock.show(&self.member, now);
             let mut changes = vec![];
             let session = self.member.session().map_or(0, |session| session.number);
-            // In the order in which the worker says them: what is granted again may be let go of with the same breath.
+            // In the order of the effects: a shard may be gained and released at once.
             for effect in effects {
                 match effect {
                     Effect::Gained { shard, epoch, is_clean } => {
@@ -248,7 +251,7 @@ impl LeaseHolder {
             }
             self.show_sight();
             let has_left = changes.contains(&LeaseChange::Left);
-            if !self.tell(changes) || has_left || self.clock.is_closed() {
+            if !self.send_changes(changes) || has_left || self.clock.is_closed() {
                 return;
             }
             let heard = {
@@ -261,8 +264,8 @@ impl LeaseHolder {
             next = match heard {
                 Either::Left(answer) => {
                     awaited = std::future::pending().boxed_local(); // the member asks for the next
-                    if let Some(complaint) = answer.complaint {
-                        self.complain(complaint);
+                    if let Some(store_error) = answer.store_error {
+                        self.note_store_answer(store_error);
                     }
                     answer.event
                 }
@@ -272,8 +275,8 @@ impl LeaseHolder {
         }
     }
 
-    /// Returns whether somebody hears of it.
-    fn tell(&self, changes: Vec<LeaseChange>) -> bool {
+    /// Whether the supervisor will get them.
+    fn send_changes(&self, changes: Vec<LeaseChange>) -> bool {
         let mut sent = changes.into_iter().map(|change| self.changes.try_send(change));
         let failed = sent.find_map(Result::err);
         if let Some(mpsc::error::TrySendError::Full(_)) = failed {
@@ -300,7 +303,7 @@ impl LeaseHolder {
         let asking = tokio::time::timeout(PROGRESS_MAX, (self.ask_report)());
         async move {
             let Report { is_made, heartbeat } = asking.await.unwrap_or_default();
-            Answer { event: Event::Progress { is_made, heartbeat }, complaint: None }
+            Answer { event: Event::Progress { is_made, heartbeat }, store_error: None }
         }
         .boxed_local()
     }
@@ -309,12 +312,12 @@ impl LeaseHolder {
         let leases = Arc::clone(&self.leases);
         let written = self.call(async move { leases.put(record, expected_version).await });
         async move {
-            let (answer, complaint) = match written.await.unwrap_or_else(|| Err(CommitError::Store(no_answer()))) {
+            let (answer, store_error) = match written.await.unwrap_or_else(|| Err(CommitError::Store(no_answer()))) {
                 Ok(()) => (Ok(()), Some(None)),
                 Err(CommitError::Conflict) => (Err(CallError::Conflict), None),
                 Err(CommitError::Store(error)) => (Err(kind(&error)), Some(Some(error))),
             };
-            Answer { event: Event::Put(answer), complaint }
+            Answer { event: Event::Put(answer), store_error }
         }
         .boxed_local()
     }
@@ -324,8 +327,8 @@ impl LeaseHolder {
         let found = self.call(async move { leases.read(keys).await });
         async move {
             match found.await.unwrap_or_else(|| Err(no_answer())) {
-                Ok(records) => Answer { event: Event::Read(Ok(records)), complaint: Some(None) },
-                Err(error) => Answer { event: Event::Read(Err(kind(&error))), complaint: Some(Some(error)) },
+                Ok(records) => Answer { event: Event::Read(Ok(records)), store_error: Some(None) },
+                Err(error) => Answer { event: Event::Read(Err(kind(&error))), store_error: Some(Some(error)) },
             }
         }
         .boxed_local()
@@ -348,22 +351,22 @@ impl LeaseHolder {
         async move { tokio::time::timeout(CALL_MAX, answered).await.ok()?.ok() }
     }
 
-    /// Says what the store answers when that changes from well to not or back, or to another complaint.
-    fn complain(&mut self, complaint: Option<StoreError>) {
+    /// Notes what came of a call, and logs it when that changes.
+    fn note_store_answer(&mut self, store_error: Option<StoreError>) {
         self.renewals.send_if_modified(|renewals| {
-            let is_news = complaint.is_some() || renewals.error.is_some();
-            renewals.failed += u64::from(complaint.is_some());
-            renewals.error.clone_from(&complaint);
+            let is_news = store_error.is_some() || renewals.error.is_some();
+            renewals.failed += u64::from(store_error.is_some());
+            renewals.error.clone_from(&store_error);
             is_news
         });
-        if complaint == self.complaint {
+        if store_error == self.logged_error {
             return;
         }
-        match &complaint {
+        match &store_error {
             Some(error) => tracing::warn!(%error, "the lease cannot be renewed, or the others not be seen"),
             None => tracing::info!("leases are read and written again"),
         }
-        self.complaint = complaint;
+        self.logged_error = store_error;
     }
 }
 
@@ -377,12 +380,12 @@ impl Drop for LeaseHolder {
 /// What was waited for.
 struct Answer {
     event: Event,
-    /// What the store complains of, or that it does not; `None`: nothing was learnt of it.
-    complaint: Option<Option<StoreError>>,
+    /// The error of a call, or that there was none; `None`: no call ended.
+    store_error: Option<Option<StoreError>>,
 }
 
 fn sleep(span: Duration) -> LocalBoxFuture<'static, Answer> {
-    tokio::time::sleep(span).map(|()| Answer { event: Event::Woke, complaint: None }).boxed_local()
+    tokio::time::sleep(span).map(|()| Answer { event: Event::Woke, store_error: None }).boxed_local()
 }
 
 fn no_answer() -> StoreError {

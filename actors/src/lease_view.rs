@@ -1,4 +1,4 @@
-//! The lease as the keeper sees it: does it hold now, and while what is under way goes on.
+//! The lease as the keeper sees it: whether it holds now, and while an attempt goes on.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::lease_clock::LeaseClock;
 use crate::lease_holder::{LeaseHandle, Renewals};
 use crate::ports::StoreError;
 
-/// The figures that the next renewal carries.
+/// The heartbeat that the next renewal carries.
 pub type NextHeartbeat = Arc<Mutex<Option<Box<Heartbeat>>>>;
 
 /// What the keeper needs of the lease. Cheap to clone.
@@ -29,7 +29,7 @@ struct Renewing {
     figures: NextHeartbeat,
 }
 
-/// A lease that is held at present, for something that goes on for a while.
+/// A lease that was held when an attempt began, and is checked while the attempt goes on.
 #[derive(Clone)]
 pub struct HeldLease {
     clock: LeaseClock,
@@ -37,22 +37,22 @@ pub struct HeldLease {
 }
 
 impl LeaseView {
-    /// Of a process that owns everything by other means, such as the lock of an SQLite file.
-    pub fn for_ever() -> Self {
-        Self { clock: LeaseClock::for_ever(), renewing: None }
+    /// For a process that owns everything by other means, such as the lock of an SQLite file.
+    pub fn always_held() -> Self {
+        Self { clock: LeaseClock::always_held(), renewing: None }
     }
 
-    /// Of a lease that is renewed, with the figures for its renewals.
+    /// For a lease that is renewed, with the heartbeat for its renewals.
     pub fn of(handle: LeaseHandle, figures: NextHeartbeat) -> Self {
         let (clock, renewals) = (handle.clock().clone(), handle.renewals());
         Self { clock, renewing: Some(Renewing { handle, renewals, figures }) }
     }
 
-    /// How it stands now.
+    /// The lease now.
     pub fn now(&self) -> Lease {
         match self.clock.lease_state() {
             LeaseState::Held { .. } => Lease::Held,
-            LeaseState::Out => Lease::Out,
+            LeaseState::NoSession => Lease::NotHeld,
             LeaseState::Lapsed { is_refused, .. } => Lease::Lapsed {
                 lapsed_for: self.clock.lapsed_for().unwrap_or_default(),
                 met_others: self.clock.has_met_others(),
@@ -66,8 +66,8 @@ impl LeaseView {
         HeldLease { clock: self.clock.clone(), session: self.clock.session() }
     }
 
-    /// Has the lease renewed with these figures, at the latest with its next regular renewal; what came of that. `None`: there is
-    /// nothing to renew.
+    /// Has the lease renewed with this heartbeat, at the latest with its next regular renewal. `None`: there is no lease to
+    /// renew.
     pub async fn renew_with(&self, heartbeat: &Heartbeat) -> Option<Result<(), StoreError>> {
         let Renewing { handle, renewals, figures } = self.renewing.as_ref()?;
         *figures.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(heartbeat.clone()));
@@ -90,7 +90,7 @@ impl LeaseView {
 }
 
 impl HeldLease {
-    /// Runs `work` while the lease is held; `None`: it was cut, or never begun.
+    /// Runs `work` while the lease is held; `None`: it was cancelled, or never begun.
     pub async fn while_held<F: Future>(&self, work: F) -> Option<F::Output> {
         self.clock.while_held(self.session, work).await
     }

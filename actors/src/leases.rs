@@ -1,15 +1,15 @@
-//! The port through which workers agree on who owns what: two calls on records that everybody sees.
+//! The port through which workers agree on who owns what: reads and writes of records that all of them see.
 //!
-//! An SQLite file needs no adapter. Its lock says that there is one worker, and [`LeaseClock::for_ever`] that this one owns all.
+//! An SQLite file needs no adapter. Its lock says that there is one worker, and [`LeaseClock::always_held`] that this one owns all.
 //!
-//! [`LeaseClock::for_ever`]: crate::lease_clock::LeaseClock::for_ever
+//! [`LeaseClock::always_held`]: crate::lease_clock::LeaseClock::always_held
 
 use api_health_core::own::records::{Key, LeaseRecord};
 use futures_util::future::BoxFuture;
 
 use crate::ports::{CommitError, StoreError};
 
-/// Keeps the records of workers, and their assignment. Owned by the lease holder alone, and called one call at a time.
+/// Stores the records of workers, and their assignment. Used by the lease holder alone, one call at a time.
 ///
 /// The promises that every adapter is held to:
 /// 1. A write succeeds only over exactly the version before it; else it is a conflict, and nothing changed. Of several writers over
@@ -24,6 +24,6 @@ pub trait Leases: Send + Sync {
     /// Those of these records that there are, in any order.
     fn read(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>>;
 
-    /// Writes `record` over the one of version `over`, which is one less than its own; 0: there must be none.
+    /// Replaces the record of version `expected_version`, which is one less than that of `record`; 0: there must be none.
     fn put(&self, record: LeaseRecord, expected_version: u64) -> BoxFuture<'_, Result<(), CommitError>>;
 }

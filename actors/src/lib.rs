@@ -5,19 +5,19 @@
 //!
 //! | actor | how many | owns | sends to |
 //! |---|---|---|---|
-//! | [`supervisor`] | 1 | all other actors, their threads, the config sources | keeper: what is watched, whose prober is given up; probers: a new config, stop |
+//! | [`supervisor`] | 1 | all other actors, their threads, the config sources | keeper: config changes, probers that are given up; probers: a new config, stop |
 //! | [`prober`] | one per API, spread over one arbiter per core | when it is due | its outcome batcher: an outcome |
 //! | [`outcome_batcher`] | one per arbiter of probers | outcomes on their way | keeper: outcomes, several at once |
 //! | [`state_keeper`] | 1, on its own arbiter | every state, the store | alerter: an owed alert |
 //! | [`alerter`] | 1, on its own arbiter | the notifiers | |
 //!
-//! Where several workers share the APIs, a task beside the supervisor says which are its own: [`lease_holder`], by the port
-//! [`leases`]. Whether it may act for them at this moment is read from the [`lease_clock`].
+//! Where several workers share the APIs, the [`lease_holder`], a task beside the supervisor, decides which are its own, through the
+//! port [`leases`]. The [`lease_clock`] says whether the lease holds at this moment.
 //!
 //! What all probers know together of our own resolver, network and clock is in [`own_side`], which asks witnesses for them.
 //!
-//! Messages run one way, prober → outcome batcher → keeper → alerter, and the reply to a request is the only thing that comes back: the
-//! keeper's to a prober says when to probe again, the alerter's to the keeper says that an alert is delivered.
+//! Messages run one way, prober → outcome batcher → keeper → alerter, and only replies come back: the keeper tells a prober when to
+//! probe again, and the alerter tells the keeper that an alert is delivered.
 //!
 //! The supervisor starts alerter, keeper, outcome batchers, probers, in this order. The first three are a chain: when one dies, those
 //! after it in the chain are stopped in reverse and started again in order. Probers are outside of it and live on: they hold a handle

@@ -1,4 +1,4 @@
-//! How the actors run: what the settings and the command line decide.
+//! How the actors run, by the settings and the command line.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::retry::RetryPolicy;
 pub struct Options {
     /// Threads that probers are spread over; 0 runs everything on the calling thread, as simulated time needs.
     pub arbiters: usize,
-    /// How often sources are read that cannot tell cheaply whether they changed.
+    /// How often a source without a revision is read.
     pub reload_every: Duration,
-    /// How long a write may wait that changes no decision.
+    /// The longest that a write may wait if it changes no decision.
     pub checkpoint: Duration,
     /// How often the keeper writes a heartbeat; `None`: never.
     pub heartbeat: Option<Duration>,
-    /// Each API at its own slot inside the tick.
+    /// Each API is probed at its own slot inside the tick, instead of all at once.
     pub spread: bool,
-    /// One turn of each API, and then no more.
+    /// `run --once`: each API is probed until nothing is suspect, and then no more.
     pub once: bool,
     /// Probe each API soon after the start, if its tick is open.
     pub probe_at_start: bool,
@@ -26,12 +26,12 @@ pub struct Options {
     pub delivery: RetryPolicy,
     /// Between the lives of a prober.
     pub restart: RestartPolicy,
-    /// Close the incidents of APIs that have a state and no row any more. Not where only some of the APIs are asked for, as on
-    /// the command line.
+    /// Close the incidents of APIs that have a stored state and no config. Not where only some APIs are selected, as on the command
+    /// line.
     pub closes_unconfigured: bool,
     /// A thread of probers that has not moved for this long is stuck, and its probers move.
     pub stuck_after: Duration,
-    /// An alert that the store holds up for 30 s is told anyway.
+    /// An alert that could not be stored for 30 s is sent anyway.
     pub fail_open: bool,
 }
 

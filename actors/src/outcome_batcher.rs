@@ -19,7 +19,7 @@ use crate::state_keeper::{ProbeCompleted, ProbesCompleted};
 /// microsecond; the rest wait in their prober, beside its clock.
 pub const MAILBOX_CAPACITY: usize = 1_024;
 
-/// How long an outcome waits for company, if nobody waits for it. At 100 probes a second, waking up three threads for a
+/// How long an outcome that is not urgent waits for others. At 100 probes a second, waking up three threads for a
 /// few outcomes 20 times a second costs more than all the rest of the actors; its record may wait for far longer.
 pub const BATCH_DELAY: Duration = Duration::from_millis(250);
 
@@ -31,12 +31,12 @@ type ReplySender = Option<OneshotSender<Option<Duration>>>;
 
 pub struct OutcomeBatcher {
     keeper: Recipient<ProbesCompleted>,
-    /// Not handed over yet, oldest first. Each prober has a few at most (`HANDOVERS_MAX` in `prober.rs`).
+    /// Not sent yet, oldest first. Each prober has a few at most (`OUTCOMES_IN_FLIGHT_MAX` in `prober.rs`).
     gathered: Vec<ProbeCompleted>,
-    /// Who waits for the answers to `gathered`, in the same order.
+    /// The reply senders for `gathered`, in the same order.
     answers: Rc<RefCell<Vec<ReplySender>>>,
     gathering: bool,
-    /// Something gathered waits no longer than it must.
+    /// Something in `gathered` is urgent.
     urgent: bool,
     under_way: bool,
 }
@@ -57,7 +57,7 @@ impl OutcomeBatcher {
         let waiting: Vec<ReplySender> = self.answers.borrow_mut().drain(..count).collect();
         self.urgent = !self.gathered.is_empty();
         ctx.spawn(self.keeper.send(ProbesCompleted(batch)).into_actor(self).map(move |rechecks, batcher, ctx| {
-            // Without an answer the keeper is gone: the waiting are dropped, and their probers see that.
+            // Without an answer the keeper is gone: the reply senders are dropped, and the probers notice.
             for (answer, recheck) in waiting.into_iter().zip(rechecks.unwrap_or_default()) {
                 if let Some(answer) = answer {
                     let _ = answer.send(recheck); // a prober that was killed waits for nothing
@@ -94,7 +94,7 @@ impl Handler<ProbeCompleted> for OutcomeBatcher {
     }
 }
 
-/// The answer to a prober comes when the keeper's does.
+/// The reply to a prober comes when the keeper's does.
 pub struct DeferredReply {
     answers: Rc<RefCell<Vec<ReplySender>>>,
     send_now: bool,

@@ -19,8 +19,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// For deliveries: soon at first, since most failures are blips; at most a minute apart, so that a channel that is
-    /// back is noticed within that; every five minutes where a person must act.
+    /// For deliveries: soon at first, since most failures are short; at most a minute apart, so that a channel that works again is
+    /// noticed soon; every five minutes where a person must act.
     pub const DELIVERY: Self = Self {
         step_min: Duration::from_millis(500),
         step_max: Duration::from_secs(30),
@@ -34,12 +34,12 @@ impl RetryPolicy {
         permanent: Duration::from_secs(15),
     };
 
-    /// How long to wait after one more failed attempt, when `failures` failed before it: never shorter than the policy's own
-    /// wait, whatever the channel asks for.
+    /// How long to wait after one more failed attempt, when `failures` failed before it. A channel can ask for a longer wait, never
+    /// for a shorter one.
     pub fn wait_after(&self, failures: u32, error: &NotifyError) -> Duration {
         let step = self.step_min.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.step_max);
         let mut waits = ExponentialBackoff { current_interval: step, ..self.waits() };
-        let own = spread(waits.next_backoff().unwrap_or(self.step_max));
+        let own = jitter(waits.next_backoff().unwrap_or(self.step_max));
         match error {
             NotifyError::Retryable { after, .. } => after.map_or(own, |after| after.max(own)),
             NotifyError::Permanent { .. } => self.permanent,
@@ -50,7 +50,7 @@ impl RetryPolicy {
         ExponentialBackoff {
             current_interval: self.step_min,
             initial_interval: self.step_min,
-            randomization_factor: 0.0, // see `spread`
+            randomization_factor: 0.0, // see `jitter`
             multiplier: 2.0,
             max_interval: self.step_max,
             max_elapsed_time: None,
@@ -59,7 +59,7 @@ impl RetryPolicy {
     }
 }
 
-/// Waits in a row, for an owner that keeps the time itself.
+/// The waits of one series of tries.
 #[derive(Debug)]
 pub struct Waits {
     policy: RetryPolicy,
@@ -74,8 +74,8 @@ impl Waits {
 
     /// The next wait.
     pub fn next_wait(&mut self) -> Duration {
-        // There is no maximum of elapsed time, so there is always a next one.
-        spread(self.waits.next_backoff().unwrap_or(self.policy.step_max))
+        // Without a maximum of elapsed time there is always a next one.
+        jitter(self.waits.next_backoff().unwrap_or(self.policy.step_max))
     }
 
     /// Begins again, after a success.
@@ -86,9 +86,9 @@ impl Waits {
 
 /// Full jitter: evenly from zero to twice `step`.
 ///
-/// The chance is that of the standard library's hash keys, which are other ones each time. The crate's own comes straight
-/// from the kernel, so that no simulation with it would ever run twice in the same way.
-fn spread(step: Duration) -> Duration {
+/// The randomness is that of the standard library's hash keys. The crate's own comes straight from the kernel, so that no
+/// simulation could be repeated.
+fn jitter(step: Duration) -> Duration {
     let bits = RandomState::new().build_hasher().finish();
     let nanos = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
     let drawn = (u128::from(bits) * u128::from(nanos)) >> 63;

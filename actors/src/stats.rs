@@ -1,11 +1,11 @@
-//! Figures of the running process: counted without locks by whoever does the work, read by whoever shows them.
+//! Counters of the running process, without locks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often the figures are written into the log: often enough to date a bad hour, and 288 lines a day.
+/// How often the figures are logged: 288 lines a day, and often enough to date a bad hour.
 pub const LOG_EVERY: Duration = Duration::from_secs(300);
 
 /// Upper bounds of the lateness histogram in milliseconds; what is later falls into one more bucket.
@@ -38,7 +38,7 @@ impl Stats {
         self.missed_ticks.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// A probe waited here for its thread or its turn, for [`HELD_UP_MIN`](api_health_core::load::HELD_UP_MIN) at least.
+    /// A probe waited here for its thread or its permit, for [`HELD_UP_MIN`](api_health_core::capacity::HELD_UP_MIN) at least.
     pub fn held_up(&self) {
         self.held_up.fetch_add(1, Ordering::Relaxed);
     }
@@ -48,7 +48,7 @@ impl Stats {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A channel took an alert over.
+    /// A channel has an alert.
     pub fn alert_delivered(&self) {
         self.alerts_delivered.fetch_add(1, Ordering::Relaxed);
     }
@@ -68,12 +68,12 @@ impl Stats {
         self.restarts.load(Ordering::Relaxed)
     }
 
-    /// Alerts taken over, counted once for each channel.
+    /// Alerts delivered, counted once for each channel.
     pub fn alerts_delivered(&self) -> u64 {
         self.alerts_delivered.load(Ordering::Relaxed)
     }
 
-    /// All of them at this moment.
+    /// All counters at this moment.
     pub fn figures(&self) -> Figures {
         Figures {
             probes: self.probes(),
@@ -91,7 +91,7 @@ impl Stats {
     }
 }
 
-/// The counters at one moment, or what they grew by between two.
+/// The counters at one moment, or the difference between two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Probes begun.
@@ -102,14 +102,14 @@ pub struct Figures {
     pub held_up: u64,
     /// Probers that were started again.
     pub restarts: u64,
-    /// Alerts taken over, counted once for each channel.
+    /// Alerts delivered, counted once for each channel.
     pub alerts_delivered: u64,
     /// Probes that had a due time, by how late they began: at most each of [`LATENESS_BOUNDS_MS`], and later than all.
     pub lateness: [u64; LATENESS_BOUNDS_MS.len() + 1],
 }
 
 impl Figures {
-    /// What came since `earlier`.
+    /// The difference since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl Figures {
         LATENESS_BOUNDS_MS.last().copied()
     }
 
-    /// Writes them into the log, as the figures of `seconds`.
+    /// Logs them as the figures of `seconds`.
     pub fn log(&self, seconds: u64) {
         tracing::info!(
             seconds,
@@ -157,8 +157,7 @@ impl Figures {
     }
 }
 
-/// Writes the figures of each [`LOG_EVERY`] into the log, for as long as it is polled. A wait that was held up is one
-/// longer period, never several at once.
+/// Logs the figures of each [`LOG_EVERY`] for as long as it is polled. A period may be longer after a stall.
 pub async fn log_periodically(stats: &Stats) {
     let (mut before, mut began) = (stats.figures(), Instant::now());
     loop {

@@ -1,4 +1,4 @@
-//! The actor system as a whole, as the program sees it: the supervisor is started, and it starts all others.
+//! The actor system as the program sees it: this starts the supervisor, which starts all other actors.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::threads::Thread;
 pub use crate::options::Options;
 pub use crate::world::World;
 
-/// After the probes, storing and telling get this long at least before the process ends.
+/// After the last probe, storing and alerting get at least this long before the process ends.
 const FLUSH_MIN: Duration = Duration::from_secs(5);
 
 /// The running actors. They end with it.
@@ -52,7 +52,7 @@ pub fn start(world: World, options: &Options) -> Running {
     Running { gauges, supervisor, round, deaths, fatal: None }
 }
 
-/// What can be asked of the running actors by others than who holds [`Running`]. It outlives them, and has no answers then.
+/// Questions to the running actors, also for whoever does not hold [`Running`]. When the actors are gone there are no answers.
 #[derive(Clone)]
 pub struct Gauges {
     supervisor: Addr<Supervisor>,
@@ -64,32 +64,30 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// How probing goes, as the supervisor says on its own thread; `None` if it is dead. One that is stuck does not answer at
-    /// all: the caller bounds the wait. One asks at a time, since the answer is about the time since it was asked before.
+    /// Whether probing makes progress, as the supervisor knows; `None`: it is dead. One that is stuck does not answer: the caller
+    /// needs a timeout. Only one caller at a time, since the answer covers the time since the last question.
     pub async fn progress(&self) -> Option<Progress> {
         self.supervisor.send(AskProgress(Asker::Watchdog)).await.ok()
     }
 
-    /// What the keeper has at hand; `None` if there is none any more. While it is started again this waits: the caller
-    /// bounds that.
+    /// Figures of the keeper; `None`: there is none, and will be none. While it is being restarted this waits: the caller needs a
+    /// timeout.
     pub async fn report(&self) -> Option<KeeperReport> {
         self.keeper.ask(|| Report, |_| true).await
     }
 
-    /// Has what waits for its next try tried now: these alerts, or all. How many are owed of those; `None` as in
-    /// [`Self::report`].
+    /// Tries these alerts now, or all. Returns how many of them are owed; `None` as in [`Self::report`].
     pub async fn retry(&self, alert_ids: Option<Vec<String>>) -> Option<usize> {
         self.keeper.ask(|| Retry(alert_ids.clone()), |_| true).await
     }
 
-    /// Gives a channel up: nothing is owed to it any more. How many alerts it was owed; `None` as in [`Self::report`].
+    /// Gives a channel up: nothing is owed to it from now on. Returns how many alerts that were; `None` as in [`Self::report`].
     pub async fn drop_channel(&self, channel: &str) -> Option<usize> {
         let until = self.clock.now();
         self.keeper.ask(|| DropChannel { channel: channel.to_owned(), until }, |_| true).await
     }
 
-    /// Reads the configs, with all that was written before, and applies them; `None` if nothing is read any more, since the
-    /// process has to end ([`Running::fatal`]).
+    /// Reads the configs and applies them; `None`: nothing is read, since the process has to end ([`Running::fatal`]).
     pub async fn reload(&self) -> Option<LoadReport> {
         self.supervisor.send(Reload).await.ok().flatten()
     }
@@ -110,40 +108,40 @@ impl Gauges {
 
 /// The longest that [`Running::stop`] takes, whatever is stuck.
 pub const fn longest_stop(within: Duration) -> Duration {
-    // The supervisor's answer, storing and telling, the keeper's last report, and leaving.
+    // The supervisor's answer, storing and alerting, the keeper's last report, and leaving.
     within.saturating_add(FLUSH_MIN.saturating_mul(4))
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
-    /// What the keeper had at hand at the end; `None` if it did not answer any more.
+    /// Figures of the keeper at the end; `None`: it did not answer.
     pub keeper: Option<KeeperReport>,
 }
 
 impl Running {
-    /// For whoever watches the actors while another one waits for them.
+    /// A copy to ask with, while somebody else waits on this.
     pub fn gauges(&self) -> Gauges {
         self.gauges.clone()
     }
 
-    /// Waits until it is known what this process owns at first. Not longer than a session takes to begin: the caller bounds it.
+    /// Waits until this process has joined the fleet and knows what it owns. The caller needs a timeout.
     ///
     /// # Errors
-    /// It wants all, and another worker lives: it does nothing.
+    /// It has to own everything, and another worker lives.
     pub async fn joined(&self) -> Result<(), String> {
         self.supervisor.addr.send(Joined).await.unwrap_or(Ok(())) // one that is dead says so by `fatal`
     }
 
-    /// The first probes of all APIs, and who died in a single round.
+    /// The first probes of all APIs, and the probers that died in `run --once`.
     pub fn round(&self) -> &Arc<Round> {
         &self.round
     }
 
-    /// Waits until the program cannot go on: the supervisor is dead, or cannot keep somebody alive that nothing works
-    /// without. What a live keeper holds is stored before this comes back, if the store takes it soon. Never comes back in
-    /// a good life; may be dropped and asked again.
+    /// Waits until the program cannot go on: the supervisor is dead, or has given up on an actor that is needed. Before this
+    /// returns, a live keeper stores what it holds, if the store takes it soon. It normally never returns; it may be dropped and
+    /// called again.
     pub async fn fatal(&mut self) -> Fatal {
-        // The deadline stays with the notice: whoever asks again and again gets the answer in time as well.
+        // The deadline stays with the notice, so that it holds for repeated calls too.
         let (fatal, deadline) = match &self.fatal {
             Some(fatal) => fatal.clone(),
             None => match self.deaths.recv().await {
@@ -155,10 +153,10 @@ impl Running {
         fatal
     }
 
-    /// Waits until everything is stored and, with `until_told`, told; whether that came true within `within`. Goes on over
-    /// a restart of the keeper.
-    pub async fn flush(&self, until_told: bool, within: Duration) -> bool {
-        self.flush_until(if until_told { FlushUntil::Delivered } else { FlushUntil::Stored }, within).await
+    /// Waits until everything is stored and, with `until_delivered`, delivered. Returns whether that happened within `within`. Goes on
+    /// over a restart of the keeper.
+    pub async fn flush(&self, until_delivered: bool, within: Duration) -> bool {
+        self.flush_until(if until_delivered { FlushUntil::Delivered } else { FlushUntil::Stored }, within).await
     }
 
     async fn flush_until(&self, until: FlushUntil, within: Duration) -> bool {
@@ -166,10 +164,10 @@ impl Running {
         tokio::time::timeout(within, flushed).await.ok().flatten().is_some()
     }
 
-    /// Ends every actor at once, in the middle of whatever it does, and stores nothing: what a crash does.
+    /// Ends every actor at once, whatever it does, and stores nothing: like a crash.
     pub fn crash(self) {}
 
-    /// Stops in reverse order: no new probes, those under way finished or cut after `within`, everything stored.
+    /// Stops in reverse order: no new probes, running ones finished or cancelled after `within`, everything stored.
     pub async fn stop(self, within: Duration) -> StopReport {
         let began = tokio::time::Instant::now();
         // A thread that is stuck answers nothing; the deadline is kept anyway.
@@ -177,7 +175,7 @@ impl Running {
         let left = within.saturating_sub(began.elapsed()).max(FLUSH_MIN);
         self.flush_until(FlushUntil::Stopped, left).await;
         let keeper = tokio::time::timeout(FLUSH_MIN, self.report()).await.ok().flatten();
-        // The last word to the other workers. Without it they take over when the lease is over.
+        // Leave the fleet. Otherwise the others take over when the lease has expired.
         let _ = tokio::time::timeout(FLUSH_MIN, self.supervisor.addr.send(Leave)).await;
         StopReport { keeper }
     }

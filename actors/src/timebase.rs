@@ -1,10 +1,11 @@
-//! The present on both clocks, for schedules, time in which the machine was suspended included.
+//! The time on both clocks: the wall clock, and the uptime of the process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::Timestamp;
 use api_health_core::schedule::Moment;
+use api_health_core::time::Uptime;
 use tokio::time::Instant;
 
 use crate::ports::Clock;
@@ -25,23 +26,23 @@ impl TimeBase {
         Self { clock, started: Instant::now(), suspended_before }
     }
 
-    /// The present on both clocks.
+    /// Now, on both clocks.
     pub fn moment(&self) -> Moment {
         Moment { wall: self.clock.now(), uptime: self.uptime() }
     }
 
     /// How long this process has been there, time included in which the machine was suspended: so a schedule goes on where it should
-    /// be, and what was slept through is missed. Waiting does not count that time ([`Self::suspended`]).
-    pub fn uptime(&self) -> Duration {
+    /// be, and what was slept through is missed. Waiting does not count that time.
+    pub fn uptime(&self) -> Uptime {
         self.started.elapsed().saturating_add(self.suspended())
     }
 
-    /// How long the machine was suspended since then.
+    /// How long the machine was suspended since the start.
     pub fn suspended(&self) -> Duration {
         self.clock.suspended().saturating_sub(self.suspended_before)
     }
 
-    /// The present on the wall clock.
+    /// Now, on the wall clock.
     pub fn wall(&self) -> Timestamp {
         self.clock.now()
     }

@@ -1,23 +1,22 @@
-//! What the actors are given by the program: the adapters of the ports, and how leases are held.
+//! What the program gives to the actors: the adapters of the ports, and how leases are held.
 
 use std::sync::Arc;
 
 use api_health_core::own::member::Member;
 
-use crate::lease_clock::BootTime;
+use crate::lease_clock::BootClock;
 use crate::leases::Leases;
 use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore, Witnesses};
 
-/// Everything that the actors need of the world.
 pub struct World {
     pub probe: Arc<dyn Probe>,
     /// Who is asked whose fault a failure is.
     pub witnesses: Arc<dyn Witnesses>,
     pub store: Arc<dyn StateStore>,
     pub store_name: String,
-    /// This process, for people: no two processes have the same.
+    /// The name of this process as people see it: no two processes have the same.
     pub instance: String,
-    /// Whom changes are told to.
+    /// The channels.
     pub notifiers: Vec<Arc<dyn Notifier>>,
     /// Where configs come from; the earlier one wins.
     pub sources: Vec<Arc<dyn ConfigSource>>,
@@ -32,9 +31,9 @@ pub struct LeaseParts {
     pub member: Member,
     pub leases: Arc<dyn Leases>,
     /// The clock that they go by.
-    pub now: BootTime,
-    /// So many workers are expected to live; `None`: whatever there is.
+    pub now: BootClock,
+    /// How many workers are expected to live; `None`: any number.
     pub expected: Option<usize>,
-    /// This process ends where another worker lives.
+    /// This process ends if another worker lives.
     pub alone: bool,
 }

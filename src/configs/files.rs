@@ -119,7 +119,7 @@ impl ConfigSource for FileSource {
         async { self.alone(load).await? }.boxed()
     }
 
-    fn may_be_cut(&self) -> bool {
+    fn may_be_partial(&self) -> bool {
         true
     }
 
@@ -246,7 +246,7 @@ fn load(paths: &[PathBuf], rules: &RowRules, seen: &mut Seen) -> Result<LoadedCo
     let is_any_fresh = seen.whole.keys().chain(folders).any(is_fresh);
     let (mut loaded, secrets) = checker.finish();
     seen.secrets = secrets;
-    (loaded.cut, loaded.is_fresh) = (cut, is_any_fresh);
+    (loaded.partial_rows, loaded.is_fresh) = (cut, is_any_fresh);
     loaded.refused.extend(faults.into_iter().map(|fault| {
         let issue = match fault {
             SourceError::Misconfigured(issue) => issue,

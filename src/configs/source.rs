@@ -86,7 +86,7 @@ impl ConfigSource for TableSource {
         async move { self.check(self.table.rows().await?, true).await }.boxed()
     }
 
-    fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+    fn load_relaxed(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         async move { self.check(self.table.rows_again().await?, true).await }.boxed()
     }
 

@@ -18,7 +18,7 @@ pub const CONFIG_ITEM_BYTES: u64 = 512;
 pub const HEARTBEAT_ITEM_BYTES: u64 = 1_024;
 
 /// How often a worker that is alone looks at who owns what. Its renewal is its heartbeat, which is written anyway.
-pub const LONE_LOOK: Duration = Terms::DEFAULT.quiet_look;
+pub const LONE_LOOK: Duration = Terms::DEFAULT.quiet_read;
 
 /// How often each of several workers renews its lease, and looks at who owns what: `fleet.renew_seconds`, as it is set by
 /// default.

@@ -176,7 +176,7 @@ impl<'a> Message<'a> {
     /// Which API this is about; the monitor's own alerts are about none, or about the prober of one.
     fn about(&self) -> String {
         let api_id = &self.alert.api_id;
-        match api_id.probed() {
+        match api_id.monitored_api() {
             Some(probed) => format!("{probed}; this is about api-health itself ({api_id})"),
             None if api_id.is_self_monitoring() => format!("none; this is about api-health itself ({api_id})"),
             None => api_id.to_string(),
@@ -186,7 +186,7 @@ impl<'a> Message<'a> {
     /// What it means that something of the monitor's own is down, for whoever is woken by it.
     fn meaning(&self) -> Option<String> {
         let api_id = &self.alert.api_id;
-        match api_id.probed() {
+        match api_id.monitored_api() {
             Some(probed) => Some(format!("{probed} is probed rarely or not at all, and counts as unknown meanwhile")),
             None if api_id.is_self_monitoring() => Some(
                 "probing and telling go on; what happens meanwhile is in memory alone, and is told twice at worst"

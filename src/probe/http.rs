@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{Ask, Clock, Probe};
+use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response};
 use bytes::Bytes;
@@ -46,7 +46,7 @@ impl HttpProbe {
 }
 
 impl Probe for HttpProbe {
-    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         Rc::new(One {
             shared: Arc::clone(&self.0),
             prepared: prepared(&api, self.0.body_bytes_max),
@@ -63,8 +63,8 @@ struct One {
     timeout: Duration,
 }
 
-impl Ask for One {
-    fn ask(self: Rc<Self>) -> LocalBoxFuture<'static, Observation> {
+impl PreparedProbe for One {
+    fn run(self: Rc<Self>) -> LocalBoxFuture<'static, Observation> {
         Box::pin(async move {
             // Waiting is cheap: what an exchange needs is allocated when it has its turn. Nothing closes the semaphore,
             // so there always is one.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use actix::{Actor, Context, Handler, Message};
 use api_health_actors::child::{self, ExitReason};
 use api_health_actors::handle::AddrPublisher;
-use api_health_actors::own_side::OwnSide;
 use api_health_actors::liveness::{Liveness, ResumePoint};
+use api_health_actors::own_side::OwnSide;
 use api_health_actors::ports::{ConfigSource, LoadedConfigs, NoWitnesses, Notifier, NotifyError, SourceError, StateStore};
-use api_health_actors::prober::{self, Prober, ProberInit, Shared, Start};
+use api_health_actors::prober::{self, Prober, ProberContext, ProberInit, Start};
 use api_health_actors::state_keeper::{self, ProbeCompleted};
 use api_health_actors::stats::{LATENESS_BOUNDS_MS, Stats};
 use api_health_actors::system::{self, Options, Running, World};
@@ -118,7 +118,7 @@ fn so_many_outcomes_of_one_api_are_on_their_way_at_most() {
         let taken = Arc::new(AtomicUsize::new(0));
         let batcher_is = AddrPublisher::default();
         batcher_is.set(Some(Silent(Arc::clone(&taken)).start().recipient()));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProberContext {
             probe: Arc::new(world.targets.clone()),
             batcher: batcher_is.handle(),
             time: TimeBase::new(Arc::new(world.clock.clone())),

@@ -38,7 +38,7 @@ fn alert(n: usize) -> Arc<Alert> {
         status_code: None,
         reasons: vec!["refused".into()],
     };
-    Arc::new(decide(&ApiState::unknown(api.api_id.clone()), &outcome, &api.policy(), &[], NOW).owed().unwrap().clone())
+    Arc::new(decide(&ApiState::unknown(api.api_id.clone()), &outcome, &api.policy(), &[], NOW).alert().unwrap().clone())
 }
 
 #[test]

@@ -183,8 +183,8 @@ async fn what_was_written_is_read_back_equal_with_what_this_version_does_not_kno
     let mut of_fleet = assignment(1);
     of_fleet.extra = extra.clone();
     let what = AskFor::Retry { alert_ids: Some(vec![]) };
-    of_fleet.say(Notice::Ask(Ask { id: "1".into(), at: Timestamp::from_millis(-1), what }));
-    of_fleet.say(Notice::ConfigsChanged(Some(vec![ApiId::parse("shop").unwrap()])));
+    of_fleet.apply(Notice::Ask(Ask { id: "1".into(), at: Timestamp::from_millis(-1), what }));
+    of_fleet.apply(Notice::ConfigsChanged(Some(vec![ApiId::parse("shop").unwrap()])));
     for record in [of_worker(WorkerRecord { extra, ..worker("0", 1) }), of_all(of_fleet)] {
         assert_eq!(leases.put(record.clone(), 0).await, Ok(()));
         assert_eq!(read_one(&*world.open(), record.key()).await, Some(record));
@@ -199,7 +199,7 @@ async fn the_largest_fleet_is_taken_and_read_at_once(world: World) {
     all.owners = vec![Ownership { owner: Some(Session { worker: name(&names[99]), number: 1 }), epoch: u64::MAX }; 64];
     for n in 0..ASKS_MAX {
         let what = AskFor::Retry { alert_ids: Some(vec!["x".repeat(150); 20]) };
-        all.say(Notice::Ask(Ask { id: n.to_string(), at: Timestamp::from_millis(0), what }));
+        all.apply(Notice::Ask(Ask { id: n.to_string(), at: Timestamp::from_millis(0), what }));
     }
     assert_eq!(leases.put(of_all(all.clone()), 0).await, Ok(()));
     // Ten at once: an emulator on a busy machine answers a hundred later than a call is waited for.

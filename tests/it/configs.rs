@@ -342,7 +342,7 @@ fn of_a_file_that_became_shorter_the_last_row_may_be_cut_until_nobody_has_writte
     let clock = Arc::new(Ahead(AtomicI64::new(0)));
     let rules = RowRules::new(ApiDefaults::default(), Arc::clone(&clock) as Arc<dyn Clock>);
     let source = FileSource::of(vec![first.clone(), second.clone()], Arc::new(rules));
-    let cut = || run(source.load()).unwrap().cut.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let cut = || run(source.load()).unwrap().partial_rows.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(cut(), [""; 0]);
     std::fs::write(&second, row("c", "expected_status = 405\n")).unwrap();
     assert_eq!(cut(), [""; 0], "it was edited");

@@ -1,20 +1,20 @@
-//! What people are told: one alert for each confirmed change of status. The words are made in `src/notify`.
+//! An alert tells people of one confirmed change of status. `src/notify` puts it into words.
 
 use crate::api::ApiId;
 use crate::status::Status;
 use crate::time::Timestamp;
 
-/// What an alert tells.
+/// The change that an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlertKind {
     Down,
     Up,
-    /// The API is no longer watched, and was down when that was decided: nobody will see it come back.
+    /// The API was down and is no longer watched, so nobody will see it recover; or an outage is withdrawn.
     Closed,
 }
 
 impl AlertKind {
-    /// The word for it in ids, in machine forms and in the stored record.
+    /// The word for it in ids, in JSON and in the stored record.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Down => "down",
@@ -23,8 +23,8 @@ impl AlertKind {
         }
     }
 
-    /// Whether it begins an incident; the others end one. Of one API they come in turn.
-    pub const fn opens(self) -> bool {
+    /// Whether it starts an incident; the others end one. Of one API they alternate.
+    pub const fn starts_incident(self) -> bool {
         matches!(self, Self::Down)
     }
 
@@ -33,7 +33,7 @@ impl AlertKind {
         [Self::Down, Self::Up, Self::Closed].into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// The status that it tells of: that of an API that is not watched is unknown.
+    /// The status after the change; unknown for an API that is no longer watched.
     pub const fn status(self) -> Status {
         match self {
             Self::Down => Status::Down,
@@ -43,12 +43,12 @@ impl AlertKind {
     }
 }
 
-/// One thing to tell, complete: a notifier needs nothing else to word it.
+/// One alert, complete: a notifier needs nothing else to put it into words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// The same in every repeat, and in no other alert: what a receiver deduplicates by.
+    /// The same in every repeat, and in no other alert: receivers deduplicate by it.
     pub alert_id: String,
-    /// The incident that it opens or ends.
+    /// The incident that it starts or ends.
     pub incident_id: String,
     pub kind: AlertKind,
     pub api_id: ApiId,
@@ -56,7 +56,7 @@ pub struct Alert {
     pub name: String,
     /// Its URL when this was decided; empty for the monitor's own store.
     pub url: String,
-    /// The status before; unknown where an outage is taken back that was told and never stored.
+    /// The status before; unknown where an outage is withdrawn.
     pub previous_status: Status,
     /// When it happened: the start of the first probe of the streak; for [`AlertKind::Closed`] when it was closed.
     pub happened_at: Timestamp,
@@ -66,19 +66,19 @@ pub struct Alert {
     pub incident_started_at: Timestamp,
     /// Why: for an outage what failed, for a recovery what had failed, for an incident that is closed why that is.
     pub reason: String,
-    /// Changes that came after this one and are not told, because the outbox was full (see
-    /// [`delivery::OWED_MAX`](crate::delivery::OWED_MAX)); they cancel each other out. Nearly always 0.
+    /// Later changes without an alert, because the outbox was full (see
+    /// [`delivery::OWED_MAX`](crate::delivery::OWED_MAX)); they cancel each other. Nearly always 0.
     pub changes_left_out: u32,
 }
 
 impl Alert {
-    /// The id of the alert that tells `kind` of an incident. It names the change, never the subject: a channel that
-    /// drops repeats must not take a recovery for a repeat of the outage.
+    /// The id of the alert of this kind for an incident. Outage and recovery have different ids, so that a channel that drops repeats
+    /// does not drop the recovery.
     pub fn id(incident_id: &str, kind: AlertKind) -> String {
         format!("{incident_id}.{}", kind.as_str())
     }
 
-    /// Whether it takes an outage back that was told while it could not be stored, and that proved not to be in the record.
+    /// Whether it withdraws an outage that was sent and is not in the record.
     pub fn is_withdrawal(&self) -> bool {
         self.kind == AlertKind::Closed && self.previous_status == Status::Unknown
     }

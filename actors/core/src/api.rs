@@ -1,6 +1,5 @@
 //! What is watched: one configured HTTP API, validated. Rows as people write them are read in `src/configs`.
 
-use std::borrow::Borrow;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,159 +7,11 @@ use std::time::Duration;
 use crate::schedule::{Moment, Schedule};
 use crate::secret::Secret;
 use crate::status_set::StatusSet;
-use crate::text;
 
-/// The key of one API: 1 to 80 characters of `A-Z a-z 0-9 . _ -`.
-///
-/// The alphabet is what an SNS FIFO message group, a file name and a shell word all take as it is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ApiId(Arc<str>);
-
-impl ApiId {
-    /// The longest id. With an incident's suffix it stays under the 128 characters of an SNS deduplication id.
-    pub const CHARS_MAX: usize = 80;
-
-    /// Checks and wraps an id.
-    ///
-    /// # Errors
-    /// Says in plain words why `text` is not an id.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        text::name(text, Self::CHARS_MAX).map(Self)
-    }
-
-    /// Reads an id as it is stored: one that a person may write, or one of the monitor's own.
-    ///
-    /// # Errors
-    /// Says in plain words why `text` is neither.
-    pub fn parse_stored(text: &str) -> Result<Self, String> {
-        if [MONITOR_STORE, MONITOR_FLEET, MONITOR_CAPACITY].contains(&text) {
-            return Ok(Self(text.into()));
-        }
-        if let Some(api_id) = text.strip_prefix(MONITOR_PROBER) {
-            return Ok(Self::monitor_prober(&Self::parse(api_id)?));
-        }
-        if let Some(api_id) = text.strip_prefix(MONITOR_UNCLEAR) {
-            return Ok(Self::monitor_unclear(&Self::parse(api_id)?));
-        }
-        let own = Self(text.into());
-        if own.shard_of_worker().is_some() { Ok(own) } else { Self::parse(text) }
-    }
-
-    /// The store, as something that the monitor watches about itself: down while it takes no writes.
-    pub fn monitor_store() -> Self {
-        Self(MONITOR_STORE.into())
-    }
-
-    /// The workers that share the store, as something that the monitor watches about itself: down while fewer live than are
-    /// expected.
-    pub fn monitor_fleet() -> Self {
-        Self(MONITOR_FLEET.into())
-    }
-
-    /// This machine, as something that the monitor watches about itself: down while it does not carry what is configured.
-    pub fn monitor_capacity() -> Self {
-        Self(MONITOR_CAPACITY.into())
-    }
-
-    /// The network of a worker, as something that the monitor watches about itself: down while its resolver or its network is gone. Each
-    /// worker has a record of its own, in one of its shards.
-    pub fn monitor_network(shard: u16) -> Self {
-        Self::of_worker(MONITOR_NETWORK, shard)
-    }
-
-    /// The clock of a worker, likewise: down while it is far off.
-    pub fn monitor_clock(shard: u16) -> Self {
-        Self::of_worker(MONITOR_CLOCK, shard)
-    }
-
-    fn of_worker(what: &str, shard: u16) -> Self {
-        if shard == 0 { Self(what.into()) } else { Self(format!("{what}:{shard}").into()) }
-    }
-
-    /// The shard that the record of a worker's own network or clock lies in, if it is one.
-    pub fn shard_of_worker(&self) -> Option<u16> {
-        let rest = [MONITOR_NETWORK, MONITOR_CLOCK].into_iter().find_map(|what| self.0.strip_prefix(what))?;
-        let shard = if rest.is_empty() { 0 } else { rest.strip_prefix(':')?.parse().ok()? };
-        [Self::monitor_network(shard), Self::monitor_clock(shard)].contains(self).then_some(shard)
-    }
-
-    /// That nothing can be told of `api_id`, as something that the monitor watches: down while it is so.
-    pub fn monitor_unclear(api_id: &Self) -> Self {
-        Self(format!("{MONITOR_UNCLEAR}{api_id}").into())
-    }
-
-    /// The API of which nothing could be told, if this is that record.
-    pub fn unclear(&self) -> Option<Self> {
-        self.0.strip_prefix(MONITOR_UNCLEAR).map(|api_id| Self(api_id.into()))
-    }
-
-    /// The API that this is about, if it is one of the monitor's own and about an API.
-    pub fn about(&self) -> Option<Self> {
-        self.probed().or_else(|| self.unclear())
-    }
-
-    /// The prober of `api_id`, as something that the monitor watches about itself: down while it is given up.
-    pub fn monitor_prober(api_id: &Self) -> Self {
-        Self(format!("{MONITOR_PROBER}{api_id}").into())
-    }
-
-    /// Whether this is one of the monitor's own, and no API that a person configured.
-    pub fn is_self_monitoring(&self) -> bool {
-        self.0.contains(':')
-    }
-
-    /// The API whose prober this is, if it is one of the monitor's own and a prober.
-    pub fn probed(&self) -> Option<Self> {
-        self.0.strip_prefix(MONITOR_PROBER).map(|api_id| Self(api_id.into()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// A hash of the id that is the same in every process, version and machine: it places the API inside its tick.
-    ///
-    /// FNV-1a, then the finaliser of splitmix64, so that ids that differ in their last letter land far apart.
-    pub fn stable_hash(&self) -> u64 {
-        let fnv = self
-            .0
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
-        let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-}
+pub use crate::api_id::ApiId;
 
 /// Nothing is told as unclear sooner than this, unless its row says so.
 pub const UNCLEAR_AFTER_MIN: Duration = Duration::from_secs(300);
-
-/// The ids of what the monitor watches about itself have a colon, which no person can write into an id.
-const MONITOR_STORE: &str = "api-health:store";
-const MONITOR_FLEET: &str = "api-health:fleet";
-const MONITOR_CAPACITY: &str = "api-health:capacity";
-const MONITOR_NETWORK: &str = "api-health:network";
-const MONITOR_CLOCK: &str = "api-health:clock";
-const MONITOR_UNCLEAR: &str = "api-health:unclear:";
-const MONITOR_PROBER: &str = "api-health:prober:";
-
-impl fmt::Display for ApiId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ApiId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.0)
-    }
-}
-
-impl Borrow<str> for ApiId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
 
 /// The HTTP methods that a probe may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -204,7 +55,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// One API, validated: what to ask, how often, and what counts as an answer.
+/// One API, validated: what to request, how often, and what to expect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiConfig {
     pub api_id: ApiId,
@@ -248,7 +99,8 @@ impl ApiConfig {
             && self.max_redirects == other.max_redirects
     }
 
-    /// A fingerprint of the request and of what is expected, never 0: outcomes with another one say nothing about this config.
+    /// A fingerprint of the request and of what is expected of the response, never 0: outcomes with another one say nothing about
+    /// this config.
     ///
     /// It is stored with a streak, and headers and body are secrets: 16 bits tell a change apart and give nothing away. Two
     /// requests with the same fingerprint make a streak one outcome too long, once in 65,535 changes.
@@ -290,7 +142,7 @@ impl ApiConfig {
         self.unclear_after.unwrap_or_else(intervals)
     }
 
-    /// The longest time from the start of an outage to the alert leaving, by this API's own rules:
+    /// The longest time from the start of an outage to its alert, by this API's own rules:
     /// interval + (failure threshold − 1) × recheck + failure threshold × timeout.
     pub fn worst_detection(&self) -> Duration {
         let threshold = self.failure_threshold.max(1);
@@ -298,7 +150,7 @@ impl ApiConfig {
     }
 }
 
-/// The part of a config that decisions hang on, borrowed from it.
+/// The part of a config that decisions depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy<'a> {
     pub api_id: &'a ApiId,
@@ -312,11 +164,11 @@ pub struct Policy<'a> {
     pub success_threshold: u32,
     /// How soon a suspect is probed again.
     pub recheck: Duration,
-    /// What is asked, as a number ([`ApiConfig::request_fingerprint`]).
+    /// See [`ApiConfig::request_fingerprint`].
     pub request_fingerprint: u16,
 }
 
-/// FNV-1a over several parts, each closed by a byte that no text has.
+/// FNV-1a over several parts, each ended by a byte that no text has.
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -345,23 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_short_and_plain() {
-        assert_eq!(ApiId::parse("shop.eu_1-a").unwrap().as_str(), "shop.eu_1-a");
-        assert!(ApiId::parse("").unwrap_err().contains("empty"));
-        assert!(ApiId::parse("a b").unwrap_err().contains("' '"));
-        assert!(ApiId::parse("ü").unwrap_err().contains('ü'));
-        assert!(ApiId::parse(&"a".repeat(80)).is_ok());
-        assert!(ApiId::parse(&"a".repeat(81)).unwrap_err().contains("80"));
-    }
-
-    #[test]
-    fn the_hash_is_pinned_because_slots_must_survive_upgrades() {
-        let thousandths = |id: &str| ApiId::parse(id).unwrap().stable_hash() % 1_000;
-        assert_eq!((thousandths("api-0001"), thousandths("api-0002")), (718, 812));
-    }
-
-    #[test]
-    fn another_question_has_another_number_and_a_name_or_a_tick_asks_nothing() {
+    fn another_request_has_another_fingerprint_and_a_name_does_not_matter() {
         let api = crate::state::tests_support::config();
         let number = |change: &dyn Fn(&mut ApiConfig)| {
             let mut changed = api.clone();

@@ -1,4 +1,4 @@
-//! What an observation must satisfy: facts in, verdict with reasons out.
+//! Judges an observation: facts in, verdict with reasons out.
 //!
 //! A process that did not run (suspended, starved, paused with its machine) sees timeouts that are its own. The exchange
 //! is bounded by its timeout, so one that took far longer is the proof: what ran out then was our time, not the API's.
@@ -14,7 +14,7 @@ use crate::outcome::{Outcome, Verdict};
 /// would let a machine that is always busy hide an outage for ever, since an inconclusive outcome confirms nothing.
 pub const STALL_MIN: Duration = Duration::from_secs(1);
 
-/// One part in so many of the timeout: the longer an API may take, the more lateness is needed to excuse its silence.
+/// One part in this many of the timeout: the longer an API may take, the later an exchange has to end to count as stalled.
 pub const STALL_SHARE: u32 = 10;
 
 /// How long this process was stalled, as far as an exchange shows that took `took` under a bound of `timeout`; `None`
@@ -48,7 +48,7 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
             outcome.reasons.push(fault.to_string());
         }
         Answer::Failure(failure) => match stalled(observation.took, config.timeout) {
-            Some(stalled) if is_of_lost_patience(failure) => {
+            Some(stalled) if may_come_from_a_stall(failure) => {
                 outcome.verdict = Verdict::Inconclusive;
                 let seconds = stalled.as_secs();
                 outcome.reasons.push(format!("this process was stalled for {seconds} s or more: {failure}"));
@@ -62,9 +62,9 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
     outcome
 }
 
-/// Failures of somebody who waited no longer: ourselves, or the other side, which heard nothing from us. The others are
+/// Failures that a stall of ours can cause: we waited no longer, or the other side, which heard nothing from us. The others are
 /// evidence however late they are seen: a refused connection was refused.
-fn is_of_lost_patience(failure: &Failure) -> bool {
+fn may_come_from_a_stall(failure: &Failure) -> bool {
     matches!(
         failure,
         Failure::TimedOut { .. }

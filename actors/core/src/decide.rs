@@ -20,35 +20,35 @@ pub struct Transition {
     pub to: Status,
 }
 
-/// Why a decision is what it is: for logs and tests; outside this file it is not matched on for what to do.
+/// Why a decision was made, for logs and tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The outcome agrees with the status.
-    Steady,
-    /// The first outcome of an unknown API was a pass: it is up, and there is nothing to tell.
+    Unchanged,
+    /// The first outcome of an unknown API was a pass: it is up, and there is no alert.
     FirstSeenUp,
-    /// The outcome speaks against the status, and too few do so far.
+    /// The outcome contradicts the status, and too few in a row do.
     Suspect,
-    /// The outcome agrees with the status again, and a streak against it is over.
+    /// The outcome agrees with the status again, and ends a streak against it.
     SuspicionCleared,
-    /// Enough outcomes in a row: the status changed, and an alert is owed.
+    /// Enough outcomes in a row: the status changes, and an alert is owed.
     Confirmed,
-    /// Nothing can be said of the API: everything stays.
+    /// The outcome says nothing about the API: the status and the streak stay.
     Inconclusive,
     /// The API is no longer watched: it is unknown from now on.
     NotWatched,
-    /// An outage was told that is not in the record, and is taken back.
+    /// An outage was sent that is not in the record, and is withdrawn.
     Withdrawn,
 }
 
-/// What follows from one outcome. What can be read off the next state is a method, so that nothing is said twice.
+/// What follows from one outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The state now; its version is still that of the record it came from.
     pub next: ApiState,
     pub from: Status,
-    /// The last alert in `next.owed` is owed because of this.
-    pub owes: bool,
+    /// This decision put the last alert into `next.owed`.
+    pub enqueued: bool,
     /// Probe again after this long, because the API is suspect; `None`: at the next tick.
     pub recheck: Option<Duration>,
     pub reason: Reason,
@@ -61,36 +61,37 @@ impl Decision {
         (from != to).then_some(Transition { from, to })
     }
 
-    pub fn owed(&self) -> Option<&Alert> {
-        self.next.owed.last().map(|owed| &owed.alert).filter(|_| self.owes)
+    /// The alert that this decision put into the outbox.
+    pub fn alert(&self) -> Option<&Alert> {
+        self.next.owed.last().map(|owed| &owed.alert).filter(|_| self.enqueued)
     }
 
-    /// Whether something changed that later decisions hang on, so that it must be stored at once.
+    /// Whether later decisions depend on the change, so that it must be stored at once.
     pub const fn must_store(&self) -> bool {
-        !matches!(self.reason, Reason::Steady | Reason::Inconclusive)
+        !matches!(self.reason, Reason::Unchanged | Reason::Inconclusive)
     }
 
     fn new(next: ApiState, from: Status, reason: Reason) -> Self {
-        Self { next, from, owes: false, recheck: None, reason }
+        Self { next, from, enqueued: false, recheck: None, reason }
     }
 
-    /// Owes it to these channels and to those that heard of the outage. What begins an incident notes there whom it is owed to.
-    fn owing(mut self, alert: Alert, channels: &[String], heard: &[String]) -> Self {
-        let begins = alert.kind.opens();
-        let owed_to = delivery::enqueue(&mut self.next.owed, alert, channels, heard);
+    /// Puts an alert into the outbox, for these channels and those of the incident. One that starts an incident notes its channels
+    /// there.
+    fn enqueue(mut self, alert: Alert, channels: &[String], incident_channels: &[String]) -> Self {
+        let begins = alert.kind.starts_incident();
+        let owed_to = delivery::enqueue(&mut self.next.owed, alert, channels, incident_channels);
         if let Some(incident) = self.next.incident.as_mut().filter(|_| begins) {
             incident.owed_to = owed_to;
         }
-        self.owes = true;
+        self.enqueued = true;
         self
     }
 }
 
-/// Decides what follows from `outcome`, given what is known of the API and what its config asks. What is owed is owed to
-/// these channels.
+/// Decides what follows from `outcome`, given the state of the API and its config. An alert is owed to `channels`.
 ///
-/// Total and pure. An alert is owed when the confirmed status differs from the one that was *told* last, so that
-/// nothing is told twice and nothing stays untold.
+/// Total and pure. An alert is owed when the confirmed status differs from the one that was *alerted* last, so that each
+/// confirmed change is alerted exactly once.
 pub fn decide(
     state: &ApiState,
     outcome: &Outcome,
@@ -126,11 +127,11 @@ pub fn decide(
     decision
 }
 
-/// Decides what follows when an API is watched no longer, because its row is gone or disabled; `None`: nothing changes.
+/// Decides what follows when an API is no longer watched, because its row is gone or disabled; `None`: nothing changes.
 ///
-/// Nothing is known of it from now on. If it was down, the incident is closed and an alert says so, since nobody would
-/// see it come back. Alerts that are owed stay owed. `why` completes "no longer watched: …".
-pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -> Option<Decision> {
+/// Its status is unknown from now on. If it was down, the incident is closed and an alert says so, since nobody would see it
+/// recover. Owed alerts stay owed. `why` completes "no longer watched: …".
+pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -> Option<Decision> {
     let mut next = state.clone();
     let from = next.status;
     next.streak = None;
@@ -145,35 +146,35 @@ pub fn close(state: &ApiState, why: &str, channels: &[String], now: Timestamp) -
     }
     let mut decision = Decision::new(next, from, Reason::NotWatched);
     if let Some(incident) = incident {
-        let was = if state.api_id.unclear().is_some() { "unclear" } else { "down" };
+        let was = if state.api_id.unclear_api().is_some() { "unclear" } else { "down" };
         let reason = format!("no longer watched: {why}; it was {was}: {}", incident.reason);
         let alert = closed(&state.api_id, &incident, from, &reason, now);
-        decision = decision.owing(alert, channels, &incident.owed_to);
+        decision = decision.enqueue(alert, channels, &incident.owed_to);
     }
-    debug_assert_eq!(invariant::first_broken(&decision.next), None, "close broke an invariant");
+    debug_assert_eq!(invariant::first_broken(&decision.next), None, "stop_watching broke an invariant");
     Some(decision)
 }
 
-/// Decides what follows when an outage was told that could not be stored, and that the record does not know: it is taken back
-/// in so many words, since no recovery would ever end it. `None`: the record knows it, or has told its end already.
-pub fn withdraw(state: &ApiState, told: &Alert, channels: &[String], now: Timestamp) -> Option<Decision> {
-    let is_known = state.incident.as_ref().is_some_and(|incident| incident.incident_id == told.incident_id)
-        || state.owed.iter().any(|owed| owed.alert.incident_id == told.incident_id);
-    if is_known || !told.kind.opens() {
+/// Decides what follows when an outage was sent that could not be stored and is not in the record: an alert withdraws it, since no
+/// recovery would ever end it. `None`: the record has the outage, or its end.
+pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Timestamp) -> Option<Decision> {
+    let is_known = state.incident.as_ref().is_some_and(|incident| incident.incident_id == outage.incident_id)
+        || state.owed.iter().any(|owed| owed.alert.incident_id == outage.incident_id);
+    if is_known || !outage.kind.starts_incident() {
         return None;
     }
     let incident = Incident {
-        incident_id: told.incident_id.clone(),
-        started_at: told.incident_started_at,
-        reason: told.reason.clone(),
-        name: told.name.clone(),
-        url: told.url.clone(),
+        incident_id: outage.incident_id.clone(),
+        started_at: outage.incident_started_at,
+        reason: outage.reason.clone(),
+        name: outage.name.clone(),
+        url: outage.url.clone(),
         owed_to: Vec::new(),
     };
     let reason =
-        format!("this outage was told while the store was out of reach, and is not confirmed: {}", told.reason);
+        format!("this outage was told while the store was out of reach, and is not confirmed: {}", outage.reason);
     let alert = closed(&state.api_id, &incident, Status::Unknown, &reason, now);
-    Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).owing(alert, channels, &[]))
+    Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).enqueue(alert, channels, &[]))
 }
 
 fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str, now: Timestamp) -> Alert {
@@ -195,12 +196,12 @@ fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str
 
 /// The outcome agrees with the status: a streak against it, if there was one, is over.
 fn agree(mut next: ApiState) -> Decision {
-    let reason = if next.streak.take().is_some() { Reason::SuspicionCleared } else { Reason::Steady };
+    let reason = if next.streak.take().is_some() { Reason::SuspicionCleared } else { Reason::Unchanged };
     let from = next.status;
     Decision::new(next, from, reason)
 }
 
-/// The outcome speaks against the status: one more of its streak, and perhaps the one that confirms it.
+/// The outcome contradicts the status: it extends the streak, and may confirm the change.
 fn disagree(
     mut next: ApiState,
     toward: Toward,
@@ -228,7 +229,7 @@ fn disagree(
     confirm(next, &streak, outcome, policy, channels, now)
 }
 
-/// The streak is long enough: the status changes, and what was not told of it is owed.
+/// The streak is long enough: the status changes, and an alert is owed unless there was one.
 fn confirm(
     mut next: ApiState,
     streak: &Streak,
@@ -256,12 +257,12 @@ fn confirm(
         }
         Toward::Up => next.incident.take(),
     };
-    let untold = incident.filter(|_| next.last_alerted != to);
-    if untold.is_some() {
+    let to_alert = incident.filter(|_| next.last_alerted != to);
+    if to_alert.is_some() {
         next.last_alerted = to;
     }
     let decision = Decision::new(next, from, Reason::Confirmed);
-    let Some(incident) = untold else { return decision };
+    let Some(incident) = to_alert else { return decision };
     let kind = streak.toward.kind();
     let alert = Alert {
         alert_id: Alert::id(&incident.incident_id, kind),
@@ -277,5 +278,5 @@ fn confirm(
         reason: incident.reason,
         changes_left_out: 0,
     };
-    decision.owing(alert, channels, &incident.owed_to)
+    decision.enqueue(alert, channels, &incident.owed_to)
 }

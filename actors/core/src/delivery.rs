@@ -1,8 +1,8 @@
 //! The outbox of one API: which alerts are still owed to which channel, in which order.
 //!
 //! The record is the truth. Each owed alert names the channels that it is owed to, and is removed only when all of those have
-//! it; until then it is offered again, across restarts and across owners. Each channel is served on its own, so that a dead
-//! one holds up no other, and in order, so that a recovery never overtakes its outage.
+//! it; until then it is offered again, across restarts and across owners. Each channel is served on its own, so that one that
+//! fails delays no other, and in order, so that a recovery never overtakes its outage.
 
 use std::time::Duration;
 
@@ -13,34 +13,34 @@ use crate::time::Timestamp;
 /// The most alerts that one API's outbox holds.
 ///
 /// 50 are 25 outages that came and went while no channel could be reached. At about 1 KB each they stay far below
-/// DynamoDB's bound of 400 KB for an item. What comes on top is folded away in pairs (see [`enqueue`]).
+/// DynamoDB's bound of 400 KB for an item. Beyond that, pairs are left out (see [`enqueue`]).
 pub const OWED_MAX: usize = 50;
 
-/// The longest that one attempt to hand an alert over may take. A channel that takes longer has not taken it.
+/// The timeout of one attempt to deliver an alert.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Characters of the reason why an attempt failed that the record keeps. With three channels and letters of four bytes, an
-/// outbox of [`OWED_MAX`] stays below DynamoDB's bound.
+/// Characters of the last error that the record keeps. With three channels and characters of four bytes, an outbox of
+/// [`OWED_MAX`] stays below DynamoDB's bound.
 pub const LAST_ERROR_CHARS_MAX: usize = 200;
 
 /// An alert that is not delivered everywhere yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwedAlert {
     pub alert: Alert,
-    /// The channels that must have it: those of the owner that decided it. Empty in a record from before this was noted, until
-    /// its owner has [assigned](assign_channels) it.
+    /// The channels that must get it: those of the owner that decided it. Empty in a record of an old version, until its owner has
+    /// [assigned](assign_channels) them.
     pub owed_to: Vec<String>,
-    /// What came of it so far, for each channel that has it or was tried.
+    /// The state of the delivery, for each channel that has it or was tried.
     pub deliveries: Vec<Delivery>,
 }
 
-/// What came so far of telling one alert through one channel.
+/// The state of the delivery of one alert through one channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
     pub channel: String,
     /// The channel has it.
     pub delivered: bool,
-    /// Attempts that failed.
+    /// Failed attempts.
     pub failures: u32,
     /// Why the last of them failed.
     pub last_error: Option<String>,
@@ -54,7 +54,7 @@ impl OwedAlert {
         Self { alert, owed_to: owed_to.to_vec(), deliveries: Vec::new() }
     }
 
-    /// What came so far of telling it through `channel`.
+    /// The state of its delivery through `channel`.
     pub fn delivery(&self, channel: &str) -> Option<&Delivery> {
         self.deliveries.iter().find(|delivery| delivery.channel == channel)
     }
@@ -64,17 +64,17 @@ impl OwedAlert {
         self.delivery(channel).is_some_and(|delivery| delivery.delivered)
     }
 
-    /// Whether `channel` must have it, and has not.
+    /// Whether `channel` must get it, and does not have it.
     pub fn is_pending_for(&self, channel: &str) -> bool {
         self.owed_to.iter().any(|owed_to| owed_to == channel) && !self.is_delivered(channel)
     }
 
-    /// The channels that must have it, and have not.
+    /// The channels that must get it, and do not have it.
     pub fn pending_channels(&self) -> impl Iterator<Item = &str> {
         self.owed_to.iter().map(String::as_str).filter(|channel| !self.is_delivered(channel))
     }
 
-    /// Every channel that it is owed to has it.
+    /// Whether every channel that it is owed to has it.
     pub fn is_done(&self) -> bool {
         !self.owed_to.is_empty() && self.pending_channels().next().is_none()
     }
@@ -93,15 +93,20 @@ impl OwedAlert {
     }
 }
 
-/// Puts `alert` into the outbox, at the end, for these channels, for those that `heard` of what it ends, and for those that still
-/// await an earlier one. The answer is all of them.
+/// Appends `alert` to the outbox: for `channels`, for the `incident_channels` that its outage was owed to, and for those that still
+/// wait for an earlier alert. Returns all of them.
 ///
-/// A full outbox is kept within [`OWED_MAX`] by leaving out a pair, an outage and its recovery, that cancel each other:
-/// for every channel, what it is told last still agrees with the status, and outages and recoveries still come in turn.
-/// The alert before the pair counts what was left out after it.
-pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], heard: &[String]) -> Vec<String> {
+/// A full outbox stays within [`OWED_MAX`] by leaving out an outage and its recovery, which cancel each other: the last alert that a
+/// channel gets still agrees with the status, and outages and recoveries still alternate. The alert before the pair counts
+/// what was left out after it.
+pub fn enqueue(
+    owed: &mut Vec<OwedAlert>,
+    alert: Alert,
+    channels: &[String],
+    incident_channels: &[String],
+) -> Vec<String> {
     let is_full = owed.len() >= OWED_MAX;
-    if let Some(first) = newest_pair_to_fold(owed).filter(|_| is_full) {
+    if let Some(first) = last_pair_that_cancels(owed).filter(|_| is_full) {
         let left_out: u32 = owed
             .drain(first..first + 2)
             .map(|owed| owed.alert.changes_left_out.saturating_add(1))
@@ -110,12 +115,12 @@ pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], hea
             before.alert.changes_left_out = before.alert.changes_left_out.saturating_add(left_out);
         }
     } else if let Some(withdrawal) = owed.iter().rposition(|owed| is_full && owed.alert.is_withdrawal()) {
-        owed.remove(withdrawal); // so many were told without the store that nothing cancels
+        owed.remove(withdrawal); // there are so many that no pair cancels
     }
     let mut owed_to = channels.to_vec();
     if !channels.is_empty() {
-        let heard = heard.iter().map(String::as_str);
-        for channel in heard.chain(owed.iter().flat_map(OwedAlert::pending_channels)) {
+        let incident_channels = incident_channels.iter().map(String::as_str);
+        for channel in incident_channels.chain(owed.iter().flat_map(OwedAlert::pending_channels)) {
             if owed_to.iter().all(|known| known != channel) {
                 owed_to.push(channel.to_owned());
             }
@@ -125,28 +130,28 @@ pub fn enqueue(owed: &mut Vec<OwedAlert>, alert: Alert, channels: &[String], hea
     owed_to
 }
 
-/// The index of a neighbouring pair that the same channels await, as they await the alert before it. So it is the next one
-/// for no channel, and may be left out even while deliveries are under way.
+/// The index of the last neighbouring pair of an outage and its end, if both and the alert before them are pending for the same
+/// channels. So neither is the next alert for any channel, and the pair may be left out even while deliveries are in flight.
 ///
-/// Channels take alerts in order, so with `n` channels there are at most `n + 1` stretches of alerts that the same
-/// channels await: with [`OWED_MAX`] alerts and fewer than 16 channels there always is such a pair. A pair is an outage and
-/// what ends it: a withdrawn outage ([`withdraw`](crate::decide::withdraw)) may stand beside a recovery, and is kept.
-fn newest_pair_to_fold(owed: &[OwedAlert]) -> Option<usize> {
+/// Channels take alerts in order, so with `n` channels there are at most `n + 1` runs of alerts that are pending for the same
+/// channels: with [`OWED_MAX`] alerts and fewer than 16 channels there always is such a pair. A withdrawal
+/// ([`withdraw`](crate::decide::withdraw)) may stand beside a recovery, and is kept.
+fn last_pair_that_cancels(owed: &[OwedAlert]) -> Option<usize> {
     let same = OwedAlert::has_same_pending_channels;
-    let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.opens() != b.alert.kind.opens();
+    let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.starts_incident() != b.alert.kind.starts_incident();
     let found = owed
         .windows(3)
         .rposition(|three| same(&three[0], &three[1]) && same(&three[1], &three[2]) && cancel(&three[1], &three[2]));
     found.map(|before| before + 1)
 }
 
-/// The alert that `channel` should be offered now: the oldest that it must have and has not.
+/// The next alert for `channel`: the oldest that is pending for it.
 pub fn next_for<'a>(owed: &'a [OwedAlert], channel: &str) -> Option<&'a OwedAlert> {
     owed.iter().find(|owed| owed.is_pending_for(channel))
 }
 
-/// Notes that `channel` has the alert, and removes it once all have it that it is owed to. Returns whether anything changed:
-/// doing so twice, or for what is not owed, changes nothing.
+/// Notes that `channel` has the alert, and removes the alert once all its channels have it. Returns whether anything changed: a
+/// second time, or for an alert that is not owed, nothing does.
 pub fn mark_delivered(owed: &mut Vec<OwedAlert>, alert_id: &str, channel: &str) -> bool {
     match owed.iter_mut().find(|owed| owed.alert.alert_id == alert_id) {
         Some(found) if !found.is_delivered(channel) => {
@@ -161,7 +166,7 @@ pub fn mark_delivered(owed: &mut Vec<OwedAlert>, alert_id: &str, channel: &str) 
     }
 }
 
-/// Notes that `channel` did not take the alert, why, and when it is tried again.
+/// Notes that an attempt to deliver failed, why, and when the next one is.
 pub fn note_failure(owed: &mut [OwedAlert], alert_id: &str, channel: &str, why: &str, next_try_at: Timestamp) {
     if let Some(owed) = owed.iter_mut().find(|owed| owed.alert.alert_id == alert_id)
         && !owed.is_delivered(channel)
@@ -173,8 +178,8 @@ pub fn note_failure(owed: &mut [OwedAlert], alert_id: &str, channel: &str, why: 
     }
 }
 
-/// Addresses what was stored before an alert named its channels: such alerts are owed to the channels of whoever owns the
-/// record now, as they were then. Returns whether anything changed.
+/// Migration: alerts of an old version name no channels, and are owed to those of the present owner. Returns whether anything
+/// changed.
 pub fn assign_channels(owed: &mut Vec<OwedAlert>, channels: &[String]) -> bool {
     let mut changed = false;
     for owed in owed.iter_mut().filter(|owed| owed.owed_to.is_empty() && !channels.is_empty()) {
@@ -184,13 +189,13 @@ pub fn assign_channels(owed: &mut Vec<OwedAlert>, channels: &[String]) -> bool {
     prune_delivered(owed) || changed
 }
 
-/// Nothing that was decided until then is owed to this channel any more: a person gave it up. Returns how many alerts it was
-/// still owed.
+/// A person gave this channel up: what was decided until then is no longer owed to it. Returns how many alerts were still
+/// pending for it.
 pub fn drop_channel(owed: &mut Vec<OwedAlert>, channel: &str, until: Timestamp) -> usize {
     let mut dropped = 0;
     owed.retain_mut(|owed| {
         if owed.owed_to.is_empty() || owed.alert.detected_at > until {
-            return true; // it is not addressed yet, or was not meant
+            return true; // it has no channels yet, or came later
         }
         dropped += usize::from(owed.is_pending_for(channel));
         owed.owed_to.retain(|owed_to| owed_to != channel);
@@ -199,7 +204,7 @@ pub fn drop_channel(owed: &mut Vec<OwedAlert>, channel: &str, until: Timestamp) 
     dropped
 }
 
-/// Removes what all channels have that it is owed to. Returns whether anything changed.
+/// Removes alerts that all their channels have. Returns whether anything changed.
 fn prune_delivered(owed: &mut Vec<OwedAlert>) -> bool {
     let before = owed.len();
     owed.retain(|owed| !owed.is_done());
@@ -282,7 +287,7 @@ mod tests {
         mark_delivered(&mut owed, "a1", "webhook");
         mark_delivered(&mut owed, "a0", "sns");
         assert_eq!((next(&owed, "sns"), next(&owed, "webhook")), (Some("a1"), None));
-        enqueue(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that has heard of the outage
+        enqueue(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that has incident_channels of the outage
         assert_eq!(next(&other, "webhook"), Some("a1"));
     }
 
@@ -303,7 +308,7 @@ mod tests {
             enqueue(&mut owed, alert(n), &channels(&["sns"]), &[]);
             assert!(owed.len() <= OWED_MAX);
             let told: Vec<AlertKind> = owed.iter().map(|o| o.alert.kind).collect();
-            assert!(told.windows(2).all(|w| w[0] != w[1]), "still in turns");
+            assert!(told.windows(2).all(|w| w[0] != w[1]), "still alternating");
             assert_eq!(told.last(), Some(&alert(n).kind), "the last one told is the last that happened");
         }
         let left_out: u32 = owed.iter().map(|o| o.alert.changes_left_out).sum();

@@ -1,8 +1,8 @@
-//! The heartbeat: one small record that says how everything stood a moment ago, so that the records of the APIs themselves
-//! need not be written just to show that somebody watches.
+//! The heartbeat: one small record that says how everything stands, so that the records of the APIs need not be written just to
+//! show that they are being watched.
 //!
-//! It is read as: as of `at`, every API that is watched was probed when it should have been, but for those that are late; and
-//! each of those probes could tell how its API is, but for those that are inconclusive.
+//! It means: at the time `at`, every watched API had been probed when due, except those that are late; and each of those probes was
+//! conclusive, except those that are named inconclusive.
 
 use std::time::Duration;
 
@@ -13,32 +13,31 @@ use crate::time::Timestamp;
 /// few are late.
 pub const LATE_NAMED_MAX: usize = 20;
 
-/// APIs that could not be told and are named; the others are counted. Where our own network is gone, that is all of them.
+/// Inconclusive APIs that are named; the others are counted. Where our own network is down, that is all of them.
 pub const INCONCLUSIVE_NAMED_MAX: usize = 20;
 
-/// A heartbeat that is older than so many of its periods was the last one: who wrote it does not run any more, or cannot write.
+/// A heartbeat older than this many of its periods is overdue: its process no longer runs, or cannot write.
 pub const OVERDUE_AFTER_PERIODS: u32 = 3;
 
-/// What the state-keeper says of all APIs together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     pub at: Timestamp,
-    /// The process that watches, as people are shown it.
+    /// The name of the process, as people see it.
     pub instance: String,
     pub version: String,
-    /// The next heartbeat follows after this; `None`: none does, since it was a single round.
+    /// The next heartbeat follows after this; `None`: none does, since it was `run --once`.
     pub period: Option<Duration>,
     /// The record of an API may be this much older than its last probe, if nothing was decided since.
     pub checkpoint: Duration,
     /// APIs that are watched.
     pub apis: u64,
-    /// Of them, those that are up.
+    /// Of these, how many are up.
     pub up: u64,
-    /// Those that are down.
+    /// How many are down.
     pub down: u64,
-    /// Those of which nothing is known, or whose prober was given up.
+    /// How many are unknown, or have a prober that was given up.
     pub unknown: u64,
-    /// Alerts that some channel does not have yet, the monitor's own included.
+    /// Alerts that some channel does not have yet, those of self monitoring included.
     pub owed: u64,
     /// Outcomes of probes, rechecks included, since `probes_since`.
     pub probes: u64,
@@ -48,15 +47,15 @@ pub struct Heartbeat {
     pub late: u64,
     /// The ids of those that are late for the longest, [`LATE_NAMED_MAX`] at most.
     pub late_api_ids: Vec<ApiId>,
-    /// APIs whose last outcome could not tell whether they are up, such as where our own network is gone: what is known of
-    /// them is from before. One that is late as well counts here too.
+    /// APIs whose last outcome was inconclusive, such as where our own network is down: their status is from before. One that is
+    /// late as well counts here too.
     pub inconclusive: u64,
     /// The ids of some of them, in their order, [`INCONCLUSIVE_NAMED_MAX`] at most.
     pub inconclusive_api_ids: Vec<ApiId>,
 }
 
 impl Heartbeat {
-    /// Those of several workers as one, for all APIs that they watch together: as of the oldest of them. `None`: there is none.
+    /// The heartbeats of several workers as one, as of the oldest of them. `None`: there is none.
     pub fn together(beats: &[Self]) -> Option<Self> {
         let (first, others) = beats.split_first()?;
         let mut all = first.clone();
@@ -85,24 +84,23 @@ impl Heartbeat {
         Some(all)
     }
 
-    /// Whether the next one should have come by `now`, and the one after it, and so on for [`OVERDUE_AFTER_PERIODS`] periods. Never after
-    /// a single round.
+    /// Whether it is older than [`OVERDUE_AFTER_PERIODS`] periods. Never after `run --once`.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.period.is_some_and(|period| now.since(self.at) > period.saturating_mul(OVERDUE_AFTER_PERIODS))
     }
 
-    /// Whether a watched API was late at that time; `None` if not all that were late are named, and this one is not.
+    /// Whether a watched API was late; `None`: it is not named, and not all late ones are.
     pub fn is_late(&self, api_id: &ApiId) -> Option<bool> {
         is_among(api_id, &self.late_api_ids, self.late)
     }
 
-    /// Whether the last outcome of a watched API could not tell; `None` as in [`is_late`](Self::is_late).
+    /// Whether the last outcome of a watched API was inconclusive; `None` as in [`is_late`](Self::is_late).
     pub fn is_inconclusive(&self, api_id: &ApiId) -> Option<bool> {
         is_among(api_id, &self.inconclusive_api_ids, self.inconclusive)
     }
 }
 
-/// `a` becomes `a, b`; a word that stands there already is not said twice.
+/// `a` becomes `a, b`; a word that is there already is not added.
 fn add_word(words: &mut String, word: &str) {
     if !words.split(", ").any(|known| known == word) {
         words.push_str(", ");

@@ -12,17 +12,17 @@ pub struct Incident {
     pub started_at: Timestamp,
     /// Why the probe that confirmed it failed.
     pub reason: String,
-    /// The API's name when it began, for telling its end when there is no config any more.
+    /// The API's name when it began, for an alert that comes when there is no config any longer.
     pub name: String,
-    /// The API's URL when it began, for the same.
+    /// The API's URL when it began, for the same alert.
     pub url: String,
-    /// The channels that its beginning was owed to: whoever hears of an outage must hear of its end.
+    /// The channels that its outage was owed to: they must get its end as well.
     pub owed_to: Vec<String>,
 }
 
 impl Incident {
-    /// Its end is not owed to this channel any more. Whether it was.
-    pub(crate) fn gives_up(&mut self, channel: &str) -> bool {
+    /// Its end is no longer owed to this channel. Returns whether it was.
+    pub(crate) fn drop_channel(&mut self, channel: &str) -> bool {
         let before = self.owed_to.len();
         self.owed_to.retain(|owed_to| owed_to != channel);
         self.owed_to.len() != before

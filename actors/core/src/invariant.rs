@@ -1,4 +1,4 @@
-//! What always holds of a state, named once: used by assertions, properties and the simulation alike.
+//! What always holds for a state: checked by assertions, property tests and the simulation.
 
 use crate::alert::AlertKind;
 use crate::delivery::{OWED_MAX, OwedAlert};
@@ -7,7 +7,7 @@ use crate::status::Status;
 
 /// One invariant: its name, and whether a state keeps it.
 pub struct Invariant {
-    /// What it says, for the message of whoever finds it broken.
+    /// For the message when it is broken.
     pub name: &'static str,
     /// Whether `state` keeps it.
     pub holds: fn(&ApiState) -> bool,
@@ -23,26 +23,26 @@ pub const ALL: [Invariant; 7] = [
         holds: |s| s.since.is_some() == (s.status != Status::Unknown),
     },
     Invariant {
-        name: "a streak speaks against the status and is not empty",
+        name: "a streak contradicts the status and is not empty",
         holds: |s| {
-            let speaks_against = |toward: Status| (toward == Status::Down) != (s.status == Status::Down);
-            s.streak.as_ref().is_none_or(|streak| streak.count > 0 && speaks_against(streak.toward.status()))
+            let contradicts = |toward: Status| (toward == Status::Down) != (s.status == Status::Down);
+            s.streak.as_ref().is_none_or(|streak| streak.count > 0 && contradicts(streak.toward.status()))
         },
     },
     Invariant {
-        name: "an outage is told or owed",
+        name: "the last alert is of an outage exactly while the status is down",
         holds: |s| (s.last_alerted == Status::Down) == (s.status == Status::Down),
     },
     Invariant {
-        name: "owed alerts tell beginnings and ends of incidents in turn",
+        name: "owed alerts start and end incidents alternately",
         holds: |s| {
-            let kinds: Vec<AlertKind> = in_turn(s).map(|owed| owed.alert.kind).collect();
-            kinds.windows(2).all(|pair| pair[0].opens() != pair[1].opens())
+            let kinds: Vec<AlertKind> = alternating(s).map(|owed| owed.alert.kind).collect();
+            kinds.windows(2).all(|pair| pair[0].starts_incident() != pair[1].starts_incident())
         },
     },
     Invariant {
-        name: "the last alert owed tells the status that was told last",
-        holds: |s| in_turn(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_alerted),
+        name: "the last owed alert agrees with the last alerted status",
+        holds: |s| alternating(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_alerted),
     },
     Invariant { name: "the outbox keeps its bound", holds: |s| s.owed.len() <= OWED_MAX },
 ];
@@ -52,8 +52,7 @@ pub fn first_broken(state: &ApiState) -> Option<&'static str> {
     ALL.iter().find(|invariant| !(invariant.holds)(state)).map(|invariant| invariant.name)
 }
 
-/// What is owed, without what takes an outage back that was told and is not in the record
-/// ([`withdraw`](crate::decide::withdraw)): that belongs to no turn.
-fn in_turn(s: &ApiState) -> impl Iterator<Item = &OwedAlert> {
+/// The owed alerts that alternate: all but withdrawals ([`withdraw`](crate::decide::withdraw)).
+fn alternating(s: &ApiState) -> impl Iterator<Item = &OwedAlert> {
     s.owed.iter().filter(|owed| !owed.alert.is_withdrawal())
 }

@@ -1,15 +1,15 @@
-//! What is wrong with something a person wrote, in that person's terms.
+//! An error in a config or a setting, in terms of the person who wrote it.
 
 use std::fmt;
 
-/// One fault in a config row or a setting. All faults of an input are reported together, never only the first.
+/// One error in a config row or a setting. All errors of an input are reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigIssue {
     /// Where it stands, as the person would look for it: `apis.toml, line 12, api "shop": timeout_seconds`.
     pub location: String,
     /// What was found there: `"soon"`.
     pub what: String,
-    /// Why that does not do: `is not a whole number of seconds`.
+    /// What is wrong with it: `is not a whole number of seconds`.
     pub why: String,
     /// What to write instead: `a whole number from 1 to 300, such as 10`.
     pub remedy: String,

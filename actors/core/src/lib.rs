@@ -1,35 +1,37 @@
-//! Ring 1 of api-health: the decisions, and the words they are made in.
+//! Ring 1 of api-health: the decisions, as plain values.
 //!
 //! Everything here is pure, synchronous and total. A function takes `now` as an argument and returns a value; nothing
 //! here reads a clock, opens a file, spawns a task, logs, or knows that DynamoDB, SNS or HTTP clients exist. That is
 //! what makes the same code run unchanged in production, in property tests and in simulation.
 //!
-//! Where to start: [`decide()`] is the heart. Around it, in the order of one probe:
+//! Start with [`decide()`]. Around it, in the order of one probe:
 //!
 //! | module | answers |
 //! |---|---|
-//! | [`api`] | what is watched, and how |
+//! | [`api`] | which API is probed, and how |
 //! | [`schedule`] | when is the next probe due |
-//! | [`observation`] | what was seen |
-//! | [`assertion`] | is that what was asked for |
+//! | [`observation`] | the raw facts of a probe |
+//! | [`assertion`] | is that as expected |
 //! | [`outcome`] | the verdict, with reasons |
-//! | [`state`] | what is known of one API |
+//! | [`state`] | the state of one API |
 //! | [`mod@decide`] | what follows: next state, transition, owed alert, recheck |
-//! | [`incident`], [`alert`] | from down to up; what people are told of it |
-//! | [`delivery`] | what is still owed, to which channel, in which order |
-//! | [`keep`] | what is known and not stored, what is written next, whose turn it is |
+//! | [`incident`], [`alert`] | an outage from its start to its end; the alerts about it |
+//! | [`delivery`] | the outbox: which alerts are owed to which channel, in which order |
+//! | [`keep`] | all states, what is written next, which alert goes out next |
 //! | [`own`] | which worker owns which APIs, and until when |
-//! | [`load`] | does this machine carry what is configured |
+//! | [`capacity`] | can this machine keep up with what is configured |
 //! | [`network`] | whose fault it is that an exchange failed |
-//! | [`heartbeat`] | how everything stood a moment ago, in one record |
-//! | [`invariant`] | what always holds of a state, named once |
+//! | [`heartbeat`] | how everything stands, in one record |
+//! | [`invariant`] | what always holds for a state |
 //! | [`roster`] | which probers to start, change and stop after a reload |
-//! //! | [`restart`] | how soon a dead actor is started again |
-//! | [`text`] | how what others said is shown |
+//! | [`restart`] | how soon a dead actor is started again |
+//! | [`text`] | text from outside, made safe to show |
 
 pub mod alert;
 pub mod api;
+mod api_id;
 pub mod assertion;
+pub mod capacity;
 pub mod decide;
 pub mod delivery;
 pub mod heartbeat;
@@ -37,7 +39,6 @@ pub mod incident;
 pub mod invariant;
 pub mod issue;
 pub mod keep;
-pub mod load;
 pub mod network;
 pub mod observation;
 pub mod outcome;
@@ -67,4 +68,4 @@ pub use secret::Secret;
 pub use state::{ApiState, Toward};
 pub use status::Status;
 pub use status_set::StatusSet;
-pub use time::Timestamp;
+pub use time::{BootTime, Timestamp, Uptime};

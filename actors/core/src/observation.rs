@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// A stretch of one exchange, in the order in which they happen.
+/// A phase of an exchange, in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Looking up the name.
@@ -21,7 +21,7 @@ pub enum Phase {
     Body,
 }
 
-/// What was going on, to follow "while".
+/// What was going on, to follow "while" in a sentence.
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -55,9 +55,9 @@ pub struct Response {
     pub status: u16,
     /// Body bytes that were read, after the framing was taken off.
     pub body_bytes: u64,
-    /// The body was longer than the bound, and the rest was left unread.
+    /// The body was longer than the limit, and the rest was not read.
     pub body_cut_at_bound: bool,
-    /// Where a 3xx answer points to, for the words of the verdict.
+    /// Where a 3xx response points to, for the reason of the verdict.
     pub location: Option<String>,
     /// Redirects that were followed to get here.
     pub redirects: u8,
@@ -66,12 +66,12 @@ pub struct Response {
 /// What is wrong with a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateFault {
-    /// Its time is over.
+    /// It has expired.
     Expired {
         /// The last moment at which it was good, where known.
         not_after: Option<Timestamp>,
     },
-    /// Its time has not come.
+    /// It is not valid yet.
     NotYetValid {
         /// The first moment at which it will be good, where known.
         not_before: Option<Timestamp>,
@@ -102,11 +102,11 @@ pub enum LocalFault {
     NoRoute,
     /// This machine has no memory for the connection.
     NoMemory,
-    /// So many of our own name lookups are under way that this one had no turn.
+    /// Too many of our own name lookups are under way.
     TooManyLookups,
-    /// So many of our own probes are under way that this one had no turn within its own timeout.
+    /// Too many of our own probes are under way: this one got no permit within its timeout.
     TooManyProbes,
-    /// Something in our own program.
+    /// A fault in our own program.
     Internal(String),
 }
 
@@ -129,22 +129,22 @@ pub enum Failure {
     },
     /// Nothing listens there.
     Refused { address: SocketAddr },
-    /// The network says that the host cannot be reached.
+    /// The network reports that the host is unreachable.
     HostUnreachable { address: SocketAddr },
-    /// The other side tore the connection down.
+    /// The other side reset the connection.
     Reset { phase: Phase },
-    /// The other side closed the connection before the answer was there.
+    /// The other side closed the connection before the response was complete.
     Closed { phase: Phase },
     /// The timeout of the whole exchange ran out.
     TimedOut { phase: Phase, after: Duration },
-    /// The certificate is not good.
+    /// The certificate is not valid.
     Certificate(CertificateFault),
     /// The TLS handshake failed for another reason.
     Tls {
         /// What the TLS library said.
         detail: String,
     },
-    /// What came is not HTTP, or breaks its rules.
+    /// The response is not valid HTTP.
     NotHttp {
         /// In what way.
         detail: String,
@@ -167,7 +167,7 @@ pub enum Failure {
     Local(LocalFault),
 }
 
-/// What came of the exchange.
+/// The result of an exchange: a response, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// An HTTP response.
@@ -180,15 +180,14 @@ pub enum Answer {
 pub struct Observation {
     /// When the exchange began.
     pub started_at: Timestamp,
-    /// When it was over.
+    /// When it ended.
     pub finished_at: Timestamp,
-    /// From start to end on a clock that is never set: may differ from the two stamps.
+    /// From start to end on a clock that is never set: may differ from the two timestamps.
     pub took: Duration,
     /// How long each phase took.
     pub phases: PhaseTimes,
     /// The address that was connected to.
     pub address: Option<SocketAddr>,
-    /// What came of it.
     pub answer: Answer,
 }
 
@@ -231,7 +230,7 @@ impl fmt::Display for LocalFault {
     }
 }
 
-/// The plain words that go into logs, tables and alerts.
+/// The text for logs, tables and alerts.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -261,7 +260,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// `10 s`, `2.5 s`: no more digits than were meant.
+/// `10 s`, `2.5 s`.
 fn seconds(span: Duration) -> String {
     if span.subsec_nanos() == 0 { format!("{} s", span.as_secs()) } else { format!("{} s", span.as_secs_f64()) }
 }

@@ -3,14 +3,14 @@
 use crate::text;
 use crate::time::Timestamp;
 
-/// Whether an observation satisfied what was asked of the API.
+/// Whether an observation is what the config expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Everything that was asked for was seen.
+    /// Everything was as expected.
     Pass,
-    /// The API did not do what was asked.
+    /// The API did not behave as expected.
     Fail,
-    /// Nothing can be said of the API: the fault was on our side. It changes no status.
+    /// It says nothing about the API: the fault was on our side. It changes no status.
     Inconclusive,
 }
 
@@ -19,19 +19,19 @@ pub enum Verdict {
 pub struct Outcome {
     /// When the probe began. An incident is dated by this, since the API was already failing then.
     pub started_at: Timestamp,
-    /// When the probe was over.
+    /// When the probe ended.
     pub finished_at: Timestamp,
     pub verdict: Verdict,
     /// From the start of the exchange to its end, if there was an answer.
     pub latency_ms: Option<u32>,
     /// The HTTP status code, if there was an answer.
     pub status_code: Option<u16>,
-    /// Plain words, one for each thing that was not as asked; empty for a pass.
+    /// One text for each thing that was not as expected; empty for a pass.
     pub reasons: Vec<String>,
 }
 
 impl Outcome {
-    /// The most characters of reasons that are kept, so that a hostile answer cannot grow a stored record.
+    /// The most characters of reasons that are kept, so that a hostile response cannot make a stored record large.
     pub const REASON_CHARS_MAX: usize = 300;
 
     /// All reasons in one line of at most [`Self::REASON_CHARS_MAX`] characters; `None` for a pass.

@@ -1,4 +1,4 @@
-//! What is known of one API, and has to survive a restart.
+//! The state of one API: what has to survive a restart.
 
 use crate::alert::AlertKind;
 use crate::api::ApiId;
@@ -8,7 +8,7 @@ use crate::outcome::Verdict;
 use crate::status::Status;
 use crate::time::Timestamp;
 
-/// What a streak of outcomes would lead to, and so which alert its confirmation owes.
+/// The status that a streak would confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Toward {
     /// Fails in a row: an outage.
@@ -26,7 +26,7 @@ impl Toward {
         }
     }
 
-    /// What is told when it is confirmed.
+    /// The alert that its confirmation owes.
     pub const fn kind(self) -> AlertKind {
         match self {
             Self::Down => AlertKind::Down,
@@ -34,30 +34,30 @@ impl Toward {
         }
     }
 
-    /// The word for it in machine forms and in the stored record.
+    /// The word for it in JSON and in the stored record.
     pub const fn as_str(self) -> &'static str {
         self.status().as_str()
     }
 }
 
-/// Outcomes in a row that speak against the present status.
+/// Outcomes in a row that contradict the present status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Streak {
     /// What they would lead to.
     pub toward: Toward,
-    /// What was asked when they were found ([`ApiConfig::request_fingerprint`](crate::ApiConfig::request_fingerprint)); 0 if that was not noted.
-    /// Outcomes of another request are another streak.
+    /// The [fingerprint](crate::ApiConfig::request_fingerprint) of the request that they answer; 0: not noted. Outcomes of another
+    /// request are another streak.
     pub request_fingerprint: u16,
     /// How many there are; at least 1, and less than the threshold.
     pub count: u32,
-    /// The start of the first of them: when it happened, should it be confirmed.
+    /// The start of the first of them, which dates the change if it is confirmed.
     pub first_at: Timestamp,
 }
 
-/// The last probe, for people to look at; nothing is decided by it.
+/// The last probe, as shown to people. Nothing is decided by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastProbe {
-    /// When it was over.
+    /// When it ended.
     pub at: Timestamp,
     pub verdict: Verdict,
     /// How long the exchange took, if there was an answer.
@@ -74,18 +74,18 @@ pub struct ApiState {
     pub api_id: ApiId,
     /// Grows by one with each stored write; 0 for a state that was never stored.
     pub version: u64,
-    /// The fencing token of whoever wrote the record: the epoch of the lease on its shard. It never goes down; 0 where nobody
-    /// shares the store.
+    /// The fencing token of the worker that wrote the record: the epoch of its shard. It never falls; 0 where the store is not
+    /// shared.
     pub epoch: u64,
     /// The confirmed status.
     pub status: Status,
     /// When that status began; `None` while unknown.
     pub since: Option<Timestamp>,
-    /// Outcomes that speak against it, if there are any just now: the API is *suspect*.
+    /// Outcomes that contradict it: the API is *suspect*. `None`: there are none.
     pub streak: Option<Streak>,
     /// The open incident; there is one exactly while the status is down.
     pub incident: Option<Box<Incident>>,
-    /// The last status that was told or is owed; [`Status::Unknown`] if nothing ever was.
+    /// The status of the last alert, delivered or owed; [`Status::Unknown`] if there was none.
     pub last_alerted: Status,
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
@@ -95,7 +95,7 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// The state of an API of which nothing is known.
+    /// The state of an API that was never probed.
     pub fn unknown(api_id: ApiId) -> Self {
         Self {
             api_id,
@@ -112,7 +112,7 @@ impl ApiState {
         }
     }
 
-    /// Whether the last outcomes speak against the present status, so that it should be probed again soon.
+    /// Whether the last outcomes contradict the present status, so that it is probed again soon.
     pub fn is_suspect(&self) -> bool {
         self.streak.is_some()
     }

@@ -1,19 +1,19 @@
-//! The confirmed status of an API: a word that everything else is said in.
+//! The status of an API.
 
-/// The confirmed status of an API.
+/// The confirmed status: outcomes that contradict it change it only when enough of them come in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// No outcome has settled it yet.
+    /// There is no outcome yet, or the API is no longer watched.
     #[default]
     Unknown,
-    /// It answers as asked.
+    /// It answers as expected.
     Up,
     /// It does not.
     Down,
 }
 
 impl Status {
-    /// The word for it in tables, machine forms and the stored record.
+    /// The word for it in tables, JSON and the stored record.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",

@@ -1,4 +1,4 @@
-//! How a store is written to, and how it answers: values that the decisions are made by and that every adapter gives.
+//! Writes to a store, and their results.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use crate::state::ApiState;
 
 /// One write: `state` replaces the record of version `expected_version`, or creates the record where that is 0.
 ///
-/// It is refused where the record there has another version, or a higher epoch: then somebody else owns it.
+/// It is a conflict if the stored record has another version, or a higher epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateWrite {
-    /// The version of the record that is there.
+    /// The version of the stored record; 0: there is none.
     pub expected_version: u64,
-    /// What is written. Its version is higher than `expected_version`.
+    /// The new record. Its version is higher than `expected_version`.
     pub state: Arc<ApiState>,
 }
 
-/// How a store likes to be written to.
+/// How many writes a store takes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitLimits {
     /// Writes in one batch.
@@ -25,7 +25,7 @@ pub struct CommitLimits {
     pub batches_in_flight_max: usize,
 }
 
-/// Why the store as a whole did not answer.
+/// Why a call to the store failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
     /// Waiting may help: unreachable, throttled, busy.
@@ -37,10 +37,10 @@ pub enum StoreError {
 /// Why one write did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommitError {
-    /// The stored record has another version than expected, or a higher epoch: somebody else wrote, or an answer to an earlier
-    /// write of ours was lost. Read it.
+    /// The stored record has another version than expected, or a higher epoch: somebody else wrote it, or an answer to an earlier
+    /// write of ours was lost. Reading it tells which.
     Conflict,
-    /// As for the whole store.
+    /// The call failed.
     Store(StoreError),
 }
 

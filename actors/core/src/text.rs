@@ -1,10 +1,10 @@
-//! Text from outside, made safe to show: what a server, a library or a table said becomes one short line that cannot pass
-//! for anything else.
+//! Makes text from outside safe to show: text of a server, a library or a table becomes one short line without control
+//! characters.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Stands for each character that is not shown.
+/// Replaces each character that is not shown.
 const NOT_SHOWN: char = '\u{fffd}';
 
 /// `text` as one line of at most `chars_max` characters, for a log, a terminal, a mail or a record.
@@ -12,7 +12,7 @@ const NOT_SHOWN: char = '\u{fffd}';
 /// Line breaks and other white space become one space, and none at either end. A character that steers what stands around
 /// it (a control character, a mark that turns the direction of reading, an invisible one of Unicode's format characters)
 /// becomes `U+FFFD`, so that people see that something was there. The two joiners stay: Persian and emoji are written with
-/// them. A cut ends in `…`. Doing it twice changes nothing more.
+/// them. A text that was cut ends in `…`. Doing it twice changes nothing more.
 pub fn line(text: &str, chars_max: usize) -> String {
     let (mut line, mut chars, mut gap) = (String::new(), 0, false);
     for c in text.chars() {
@@ -23,7 +23,7 @@ pub fn line(text: &str, chars_max: usize) -> String {
         let shown = if steers(c) { NOT_SHOWN } else { c };
         let wanted = 1 + usize::from(gap);
         if chars + wanted > chars_max {
-            return cut(line, chars, chars_max, gap);
+            return end_with_ellipsis(line, chars, chars_max, gap);
         }
         line.extend(gap.then_some(' '));
         line.push(shown);
@@ -34,7 +34,7 @@ pub fn line(text: &str, chars_max: usize) -> String {
 }
 
 /// `text` of several lines with nothing in it that steers: each such character becomes `U+FFFD`, and line breaks stay. For what was
-/// put together from safe parts, as the last look before it leaves.
+/// put together from safe parts, as a last check before it leaves.
 pub fn lines(text: &str) -> Cow<'_, str> {
     if !text.contains(steers_lines) {
         return Cow::Borrowed(text);
@@ -72,8 +72,8 @@ pub(crate) fn name(text: &str, chars_max: usize) -> Result<Arc<str>, String> {
     }
 }
 
-/// `line`, of which more would follow, with `…` at its end; a word that would be cut goes whole, unless that is most of the line.
-fn cut(mut line: String, chars: usize, chars_max: usize, is_between_words: bool) -> String {
+/// `line`, with `…` in place of the text that would follow. A word that would be cut is left out, unless it is most of the line.
+fn end_with_ellipsis(mut line: String, chars: usize, chars_max: usize, is_between_words: bool) -> String {
     if chars == chars_max {
         line.pop();
     }

@@ -1,25 +1,27 @@
-//! Log throttle: a line that would be written with each failure is written once a minute.
+//! Limits a log line that would otherwise come with each failure to one a minute.
 
 use std::time::Duration;
 
-/// The shortest time between two lines of one kind.
-pub const SAY_EVERY: Duration = Duration::from_secs(60);
+use crate::time::Uptime;
 
-/// One kind of line.
+/// The shortest time between two lines of one kind.
+pub const THROTTLE_PERIOD: Duration = Duration::from_secs(60);
+
+/// The throttle of one kind of line.
 #[derive(Clone, Debug, Default)]
 pub struct LogThrottle {
-    said: Option<Duration>,
+    logged_at: Option<Uptime>,
     left_out: u64,
 }
 
 impl LogThrottle {
-    /// Whether it is time for the line at the uptime `now`, and if so, how many were left out since the last one.
-    pub fn allow(&mut self, now: Duration) -> Option<u64> {
-        if self.said.is_some_and(|said| now.saturating_sub(said) < SAY_EVERY) {
+    /// Whether the line may be written at `now`: then, how many were suppressed since the last one.
+    pub fn allow(&mut self, now: Uptime) -> Option<u64> {
+        if self.logged_at.is_some_and(|at| now.saturating_sub(at) < THROTTLE_PERIOD) {
             self.left_out = self.left_out.saturating_add(1);
             return None;
         }
-        self.said = Some(now);
+        self.logged_at = Some(now);
         Some(std::mem::take(&mut self.left_out))
     }
 }

@@ -1,7 +1,14 @@
-//! Points in time as the core sees them: handed in by the caller, never read from a clock.
+//! Points in time. The caller passes them in; the core never reads a clock.
 
 use std::fmt;
 use std::time::Duration;
+
+/// A point in time: how long this process has run by then, on a clock that is never set. A span between two of them is a
+/// [`Duration`].
+pub type Uptime = Duration;
+
+/// A point in time: how long this machine has run by then, suspension included, on a clock that is never set. Leases go by it.
+pub type BootTime = Duration;
 
 /// Milliseconds since 1970-01-01T00:00:00Z on the wall clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api_health_core::decide::{Reason, close, withdraw};
+use api_health_core::decide::{Reason, stop_watching, withdraw};
 use api_health_core::delivery::{self, OWED_MAX};
 use api_health_core::{
     Alert, AlertKind, ApiId, ApiState, Outcome, Policy, Status, Timestamp, Verdict, decide, invariant,
@@ -94,7 +94,7 @@ proptest! {
                 || decision.next.streak != state.streak
                 || decision.next.owed != state.owed;
             prop_assert_eq!(decision.must_store(), mattered);
-            if let Some(alert) = decision.owed() {
+            if let Some(alert) = decision.alert() {
                 prop_assert_eq!(decision.transition().map(|t| t.to), Some(alert.kind.status()));
                 prop_assert_eq!(alert.detected_at, now);
                 told.push((alert.kind, usize::try_from(alert.happened_at.as_millis() / 1_000).unwrap(), alert.alert_id.clone()));
@@ -134,7 +134,7 @@ proptest! {
         for (second, verdict) in history.iter().enumerate() {
             let now = Timestamp::from_millis(second as i64 * 1_000);
             let decision = decide(&state, &outcome(*verdict, second as i64), &policy, &channels, now);
-            owed_in_all.extend(decision.owed().map(|alert| alert.alert_id.clone()));
+            owed_in_all.extend(decision.alert().map(|alert| alert.alert_id.clone()));
             state = decision.next;
             if let Some((times, channel)) = settles.next() {
                 for _ in 0..times {
@@ -203,16 +203,16 @@ proptest! {
                     let needed = if before.status == Status::Down { successes } else { failures };
                     let confirms = decision.reason == Reason::Confirmed;
                     prop_assert!(!confirms || asked_since >= needed, "nothing is confirmed by another question");
-                    told.extend(decision.owed().filter(|a| a.kind == AlertKind::Down).cloned());
+                    told.extend(decision.alert().filter(|a| a.kind == AlertKind::Down).cloned());
                     state = decision.next;
                 }
                 Event::NoLongerWatched => {
-                    let decision = close(&state, "its row is gone", &pager(), now);
-                    let owes = decision.as_ref().is_some_and(|decision| decision.owes);
+                    let decision = stop_watching(&state, "its row is gone", &pager(), now);
+                    let owes = decision.as_ref().is_some_and(|decision| decision.enqueued);
                     prop_assert_eq!(owes, before.status == Status::Down);
                     state = decision.map_or(state, |decision| decision.next);
                     prop_assert_eq!((state.status, &state.streak), (Status::Unknown, &None));
-                    prop_assert_eq!(close(&state, "again", &pager(), now), None, "there is nothing left to close");
+                    prop_assert_eq!(stop_watching(&state, "again", &pager(), now), None, "there is nothing left to stop_watching");
                 }
                 Event::AsksAnother => {
                     policy.request_fingerprint += 1;
@@ -220,7 +220,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(invariant::first_broken(&state), None);
-            if let Some(end) = state.owed.last().filter(|o| !o.alert.kind.opens()) {
+            if let Some(end) = state.owed.last().filter(|o| !o.alert.kind.starts_incident()) {
                 prop_assert_eq!(&end.alert.incident_id, &told.last().unwrap().incident_id, "it ends what was begun");
             }
             if state.owed.len() >= 4 {
@@ -240,11 +240,11 @@ fn the_first_outcome_of_an_unknown_api() {
     let unknown = ApiState::unknown(api_id.clone());
     let now = Timestamp::from_millis(1);
     let up = decide(&unknown, &outcome(Verdict::Pass, 0), &policy(&api_id, 2, 2), &pager(), now);
-    assert_eq!((up.next.status, up.owed(), up.recheck), (Status::Up, None, None));
+    assert_eq!((up.next.status, up.alert(), up.recheck), (Status::Up, None, None));
     let suspect = decide(&unknown, &outcome(Verdict::Fail, 0), &policy(&api_id, 2, 2), &pager(), now);
-    assert_eq!((suspect.next.status, suspect.owes, suspect.recheck), (Status::Unknown, false, Some(RECHECK)));
+    assert_eq!((suspect.next.status, suspect.enqueued, suspect.recheck), (Status::Unknown, false, Some(RECHECK)));
     let down = decide(&suspect.next, &outcome(Verdict::Fail, 5), &policy(&api_id, 2, 2), &pager(), now);
-    let alert = down.owed().unwrap();
+    let alert = down.alert().unwrap();
     assert_eq!((down.next.status, alert.kind, alert.previous_status), (Status::Down, AlertKind::Down, Status::Unknown));
     assert_eq!((alert.happened_at.as_millis(), alert.reason.as_str()), (0, "reason 5"));
 }
@@ -269,12 +269,12 @@ fn an_outage_that_was_told_and_not_stored_is_taken_back_once_unless_the_record_k
     let now = Timestamp::from_millis(1);
     let up = ApiState { version: 7, status: Status::Up, since: Some(now), ..ApiState::unknown(api_id.clone()) };
     let down = decide(&up, &outcome(Verdict::Fail, 0), &policy, &pager(), now);
-    let told = down.owed().unwrap().clone();
+    let told = down.alert().unwrap().clone();
     assert_eq!(withdraw(&down.next, &told, &pager(), now), None, "the record knows it");
     let recovered = decide(&down.next, &outcome(Verdict::Pass, 9), &policy, &pager(), now);
     assert_eq!(withdraw(&recovered.next, &told, &pager(), now), None, "its end is owed already");
     let taken_back = withdraw(&up, &told, &pager(), now).unwrap();
-    let alert = taken_back.owed().unwrap();
+    let alert = taken_back.alert().unwrap();
     assert_eq!((alert.kind, &alert.incident_id), (AlertKind::Closed, &told.incident_id));
     assert!(alert.is_withdrawal() && taken_back.must_store() && taken_back.transition().is_none());
     assert_eq!(invariant::first_broken(&taken_back.next), None);

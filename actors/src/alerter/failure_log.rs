@@ -1,5 +1,4 @@
-//! What the log says of a channel that takes nothing over: at once when it begins, then once a minute, whatever the
-//! number of alerts that wait.
+//! Logs failures of a channel: the first at once, then one a minute, however many alerts wait.
 
 use std::time::Duration;
 
@@ -9,35 +8,33 @@ use tokio::time::Instant;
 use super::DeliverAlert;
 use crate::ports::NotifyError;
 
-/// The trouble of one channel.
 #[derive(Debug)]
 pub(super) struct FailureLog {
-    /// Failures since something was taken over last.
+    /// Failures since the last delivery.
     failures: u64,
     began: Instant,
-    said: LogThrottle,
+    throttle: LogThrottle,
 }
 
 impl Default for FailureLog {
     fn default() -> Self {
-        Self { failures: 0, began: Instant::now(), said: LogThrottle::default() }
+        Self { failures: 0, began: Instant::now(), throttle: LogThrottle::default() }
     }
 }
 
 impl FailureLog {
-    /// The channel has taken an alert over.
-    pub(super) fn taken_over(&mut self, message: &DeliverAlert) {
+    pub(super) fn on_delivered(&mut self, message: &DeliverAlert) {
         let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
         tracing::info!(channel, alert_id, failures = message.failures, "alert delivered");
         self.failures = 0;
     }
 
-    /// An attempt failed, and the next one comes after `wait`.
+    /// The next attempt comes after `wait`.
     pub(super) fn failed(&mut self, message: &DeliverAlert, error: &NotifyError, wait: Duration) {
         let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
         let (failures, retry_seconds) = (message.failures.saturating_add(1), wait.as_secs_f64());
         self.failures += 1;
-        if self.said.allow(self.began.elapsed()).is_none() {
+        if self.throttle.allow(self.began.elapsed()).is_none() {
             tracing::debug!(channel, alert_id, %error, failures, retry_seconds, "alert not delivered yet");
             return;
         }

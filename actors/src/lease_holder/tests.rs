@@ -57,7 +57,7 @@ impl Worker {
             let report = Report { is_made: asked.get(), heartbeat: None };
             async move { report }.boxed_local()
         });
-        let now: BootTime = Arc::new(move || started.elapsed());
+        let now: BootClock = Arc::new(move || started.elapsed());
         let member = Member::new(record(name), true, Terms::DEFAULT, SHARDS, 2);
         let (holder, handle, mut changes) = LeaseHolder::new(member, Arc::new(line.clone()), now, ask_report);
         let is_stopped = Rc::new(Cell::new(false));
@@ -81,7 +81,7 @@ impl Worker {
                         for gained in shards {
                             clean.set(clean.get() + usize::from(gained.is_clean));
                             owned.borrow_mut().insert(gained.shard, gained);
-                            handle.found_epoch(gained.shard, gained.epoch - 1);
+                            handle.stored_epoch(gained.shard, gained.epoch - 1);
                         }
                     }
                     LeaseChange::Release(shards) => {
@@ -366,16 +366,16 @@ fn a_holder_that_no_longer_moves_may_not_act() {
         let session = world.worker(&named("a")).unwrap().session;
         workers[0].is_stopped.set(true);
         for _ in 0..WAITING_MAX {
-            workers[0].handle.look();
+            workers[0].handle.read_fleet();
         }
         assert!(clock.may_act(session));
-        workers[0].handle.look();
+        workers[0].handle.read_fleet();
         assert!(!clock.may_act(session), "one message more than may wait");
         workers[0].is_stopped.set(false);
         pass(&workers, 5).await;
         assert_eq!(
             (clock.lease_state(), workers[0].task.is_finished()),
-            (LeaseState::Out, true),
+            (LeaseState::NoSession, true),
             "nor does it go on later"
         );
     });
@@ -386,13 +386,13 @@ fn a_holder_to_whom_nobody_listens_gives_the_lease_up() {
     in_virtual_time(async {
         let world = MemoryLeases::default();
         let started = Instant::now();
-        let now: BootTime = Arc::new(move || started.elapsed());
+        let now: BootClock = Arc::new(move || started.elapsed());
         let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
         let ask: AskReport = Box::new(|| async { Report { is_made: true, heartbeat: None } }.boxed_local());
         let (holder, handle, changes) = LeaseHolder::new(member, Arc::new(world.line()), now, ask);
         drop(changes);
         holder.run().await;
-        assert_eq!(handle.clock().lease_state(), LeaseState::Out);
+        assert_eq!(handle.clock().lease_state(), LeaseState::NoSession);
     });
 }
 
@@ -401,13 +401,13 @@ fn one_whom_nobody_tells_how_probing_goes_makes_no_progress() {
     in_virtual_time(async {
         let world = MemoryLeases::default();
         let started = Instant::now();
-        let now: BootTime = Arc::new(move || started.elapsed());
+        let now: BootClock = Arc::new(move || started.elapsed());
         let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
         let ask: AskReport = Box::new(|| std::future::pending().boxed_local());
         let line = world.line();
         let (holder, handle, _changes) = LeaseHolder::new(member, Arc::new(line.clone()), now, ask);
         let _ = tokio::time::timeout(Duration::from_secs(30), holder.run()).await;
-        assert_eq!((handle.clock().lease_state(), line.calls().1), (LeaseState::Out, 0));
+        assert_eq!((handle.clock().lease_state(), line.calls().1), (LeaseState::NoSession, 0));
     });
 }
 
@@ -445,7 +445,7 @@ impl Leases for Hanging {
 fn calls_that_hang_are_a_few_at_most() {
     in_virtual_time(async {
         let (store, started) = (Hanging::default(), Instant::now());
-        let now: BootTime = Arc::new(move || started.elapsed());
+        let now: BootClock = Arc::new(move || started.elapsed());
         let member = Member::new(record("a"), true, Terms::DEFAULT, SHARDS, 2);
         let ask: AskReport = Box::new(|| async { Report { is_made: true, heartbeat: None } }.boxed_local());
         let (holder, _handle, _changes) = LeaseHolder::new(member, Arc::new(store.clone()), now, ask);

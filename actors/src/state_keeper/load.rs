@@ -1,4 +1,4 @@
-//! Reading records. A damaged one hurts its own API alone: it is set aside, to where a person can look at it.
+//! Reads records. A damaged one affects its own API alone: it goes into quarantine, where a person can look at it.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use api_health_core::{ApiId, ApiState};
 
 use crate::ports::{StateStore, StoreError, UnreadableState};
 
-/// Stored states that cannot be read are named one by one up to this many, and counted beyond.
-const SAID_MAX: usize = 5;
+/// Unreadable records that are logged one by one; beyond this they are counted.
+const LOGGED_MAX: usize = 5;
 
 /// The records of these shards.
 pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) -> Result<Vec<ApiState>, StoreError> {
@@ -17,17 +17,17 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
     let is_ours = |api_id: &ApiId| wanted.contains(&Shard::of(api_id, shards));
     let mut loaded = store.load_all().await?;
     loaded.states.retain(|state| is_ours(&state.api_id));
-    // An id that nobody can read is in no shard: whoever owns the first one sees to it.
-    let is_ours_to_mend = |record: &UnreadableState| match ApiId::parse_stored(&record.api_id) {
+    // An unreadable id is in no shard: the leader takes care of it.
+    let is_ours_to_handle = |record: &UnreadableState| match ApiId::parse_stored(&record.api_id) {
         Ok(api_id) => is_ours(&api_id),
         Err(_) => wanted.contains(&Shard::LEADER),
     };
-    loaded.unreadable.retain(is_ours_to_mend);
+    loaded.unreadable.retain(is_ours_to_handle);
     let count = loaded.unreadable.len();
     for (index, record) in loaded.unreadable.into_iter().enumerate() {
-        quarantine(store, record, index < SAID_MAX).await;
+        quarantine(store, record, index < LOGGED_MAX).await;
     }
-    if count > SAID_MAX {
+    if count > LOGGED_MAX {
         tracing::error!(count, "some stored states could not be read; the first ones are named above");
     }
     let owed: usize = loaded.states.iter().map(|state| state.owed.len()).sum();
@@ -35,10 +35,10 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
     Ok(loaded.states)
 }
 
-async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_said: bool) {
+async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_logged: bool) {
     let (api_id, why) = (record.api_id.clone(), record.why.clone());
     if record.is_newer {
-        if is_said {
+        if is_logged {
             tracing::error!(
                 api_id,
                 why,
@@ -48,7 +48,7 @@ async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_said: bo
         return;
     }
     match store.quarantine(record).await {
-        _ if !is_said => {}
+        _ if !is_logged => {}
         Ok(()) => {
             tracing::error!(api_id, why, "a stored state is damaged; it is set aside, and its API starts as unknown");
         }
@@ -61,7 +61,7 @@ async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_said: bo
     }
 }
 
-/// Reads one record. A damaged one is set aside first.
+/// Reads one record. A damaged one goes into quarantine first.
 pub(super) async fn read(store: &dyn StateStore, api_id: &ApiId) -> Read {
     match store.load(api_id.clone()).await {
         Ok(Some(Ok(state))) => Read::Found(Box::new(state)),

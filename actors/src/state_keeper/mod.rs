@@ -1,11 +1,10 @@
-//! The state-keeper: sole owner of the store. It decides, commits, hands over what is owed, and flushes before the end.
+//! The state-keeper: the only actor that uses the store. It stores states, sends owed alerts, and flushes before the end.
 //!
-//! All of that is decided by a plain value, [`keep::Keeper`]. This actor tells it what happened and when, and carries out the
-//! [`Effect`]s that it answers with: it writes, reads and hands over, and tells it what came of that. So there is nothing to
-//! know here but who calls whom.
+//! All decisions are in a plain value, [`keep::Keeper`]. This actor tells it what happened and when, executes the [`Effect`]s that it
+//! returns, and feeds the results back.
 
 mod load;
-mod say;
+mod log;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,69 +27,62 @@ use crate::ports::{CommitError, StateStore, StateWrite, StoreError};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 
-/// Messages in the keeper's mailbox. It answers each in microseconds; the rest wait in their prober, beside its clock.
+/// Messages in the keeper's mailbox. It answers each in microseconds; senders of more wait.
 pub const MAILBOX_CAPACITY: usize = 1_024;
 
-/// How often the keeper looks for what is due: checkpoints, failed writes, alerts to offer again.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the keeper does what is due: checkpoints, failed writes, alerts to offer again.
+const TICK_EVERY: Duration = Duration::from_millis(250);
 
-/// What the keeper is made with.
+/// What the keeper needs.
 #[derive(Clone)]
-pub struct Tools {
-    /// Keeps the records.
+pub struct KeeperDeps {
     pub store: Arc<dyn StateStore>,
-    /// Hands alerts over.
     pub alerter: Recipient<DeliverAlert>,
-    /// Hears what only the parent can do something about.
-    pub parent: Recipient<KeeperAsks>,
-    /// The present.
+    /// The supervisor.
+    pub parent: Recipient<SupervisorRequest>,
     pub time: TimeBase,
-    /// Counts.
     pub stats: Arc<Stats>,
-    /// Hears of the newest point in time that the store has.
     pub own_side: Arc<OwnSide>,
-    /// The lease on what is owned.
     pub lease: LeaseView,
 }
 
-/// What the keeper cannot do itself.
+/// What the keeper asks of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub enum KeeperAsks {
-    /// Probe this API again at once: what was found out about it is forgotten.
+pub enum SupervisorRequest {
+    /// Probe this API again at once: a decision about it was dropped.
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
-    Lost {
-        /// The shard.
+    ShardFenced {
         shard: Shard,
-        /// What was found in one of its records.
+        /// As one of its records has it.
         epoch: u64,
     },
-    /// These shards were let go of, and nothing is known of them any more.
+    /// These shards are released.
     ShardsReleased(ShardSet),
-    /// An outage was told that could not be stored, of an API that another owns now: that one is to take it back.
+    /// An outage was sent that could not be stored, of an API that now has another owner: that owner has to withdraw it.
     Withdraw(Arc<Alert>),
 }
 
 pub struct StateKeeper {
     core: keep::Keeper,
-    tools: Tools,
+    deps: KeeperDeps,
     waiters: HashMap<u64, oneshot::Sender<()>>,
     next_waiter: u64,
 }
 
 impl StateKeeper {
-    /// A keeper that goes on from what `core` knows.
-    pub fn new(core: keep::Keeper, tools: Tools) -> Self {
-        Self { core, tools, waiters: HashMap::new(), next_waiter: 0 }
+    /// A keeper that goes on with `core`.
+    pub fn new(core: keep::Keeper, deps: KeeperDeps) -> Self {
+        Self { core, deps, waiters: HashMap::new(), next_waiter: 0 }
     }
 
-    /// Tells the core what happened now, and carries out what follows.
+    /// Calls the core, and executes the effects.
     fn apply<T>(&mut self, ctx: &mut Context<Self>, what: impl FnOnce(&mut keep::Keeper, Moment) -> T) -> T {
-        self.core.set_lease(self.tools.lease.now());
-        let answer = what(&mut self.core, self.tools.time.moment());
-        let (lines, effects) = self.core.take();
-        lines.into_iter().for_each(say::say);
+        self.core.set_lease(self.deps.lease.now());
+        let answer = what(&mut self.core, self.deps.time.moment());
+        let (events, effects) = self.core.drain();
+        events.into_iter().for_each(log::log);
         for effect in effects {
             self.carry_out(effect, ctx);
         }
@@ -102,14 +94,14 @@ impl StateKeeper {
             Effect::Commit { call, writes } => self.commit(call, writes, ctx),
             Effect::Load { call, api_id } => self.load(call, api_id, ctx),
             Effect::Deliver { api_id, channel, alert, failures, unstored } => {
-                let lease = (!unstored).then(|| self.tools.lease.hold());
+                let lease = (!unstored).then(|| self.deps.lease.hold());
                 let message =
                     DeliverAlert { channel: Arc::clone(&channel), alert: Arc::clone(&alert), failures, lease };
-                ctx.spawn(self.tools.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
+                ctx.spawn(self.deps.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
                     // No answer means that the alerter is gone.
                     let came = came.unwrap_or(DeliveryResult::Cancelled);
                     if came == DeliveryResult::Delivered {
-                        keeper.tools.stats.alert_delivered();
+                        keeper.deps.stats.alert_delivered();
                     }
                     keeper.apply(ctx, |core, now| {
                         core.on_delivery_result(&api_id, &channel, &alert, unstored, came, now);
@@ -117,7 +109,7 @@ impl StateKeeper {
                 }));
             }
             Effect::Beat(heartbeat) => {
-                let (store, lease) = (Arc::clone(&self.tools.store), self.tools.lease.clone());
+                let (store, lease) = (Arc::clone(&self.deps.store), self.deps.lease.clone());
                 let writing = async move {
                     let written = async {
                         // Where there is a lease, its renewal carries the heartbeat.
@@ -133,10 +125,12 @@ impl StateKeeper {
                     keeper.apply(ctx, |core, now| core.beat_answered(written, now));
                 }));
             }
-            Effect::ProbeAgain(api_id) => self.ask_parent(KeeperAsks::ProbeAgain(api_id), ctx),
-            Effect::Lost { shard, epoch } => self.ask_parent(KeeperAsks::Lost { shard, epoch }, ctx),
-            Effect::ShardsReleased(shards) => self.ask_parent(KeeperAsks::ShardsReleased(shards), ctx),
-            Effect::AskToWithdraw(alert) => self.ask_parent(KeeperAsks::Withdraw(alert), ctx),
+            Effect::ProbeAgain(api_id) => self.ask_parent(SupervisorRequest::ProbeAgain(api_id), ctx),
+            Effect::ShardFenced { shard, epoch } => {
+                self.ask_parent(SupervisorRequest::ShardFenced { shard, epoch }, ctx);
+            }
+            Effect::ShardsReleased(shards) => self.ask_parent(SupervisorRequest::ShardsReleased(shards), ctx),
+            Effect::RequestWithdrawal(alert) => self.ask_parent(SupervisorRequest::Withdraw(alert), ctx),
             Effect::Flushed(waiter) => {
                 if let Some(waiter) = self.waiters.remove(&waiter) {
                     let _ = waiter.send(()); // whoever gave up waiting needs no answer
@@ -146,11 +140,11 @@ impl StateKeeper {
     }
 
     fn commit(&mut self, call: u64, writes: Vec<StateWrite>, ctx: &mut Context<Self>) {
-        let store = Arc::clone(&self.tools.store);
+        let store = Arc::clone(&self.deps.store);
         let commit = async move {
             let ids: Vec<ApiId> = writes.iter().map(|write| write.state.api_id.clone()).collect();
             let results = store.commit(writes).await;
-            // A store that answers for fewer writes than it was given has not done the others.
+            // Where the store returns fewer results than there were writes, the others count as failed.
             let missing = || Err(CommitError::Store(StoreError::Unavailable("the store gave no answer".into())));
             ids.into_iter().zip(results.into_iter().chain(std::iter::repeat_with(missing))).collect()
         };
@@ -160,7 +154,7 @@ impl StateKeeper {
     }
 
     fn load(&mut self, call: u64, api_id: ApiId, ctx: &mut Context<Self>) {
-        let store = Arc::clone(&self.tools.store);
+        let store = Arc::clone(&self.deps.store);
         let load = async move { (load::read(&*store, &api_id).await, api_id) };
         ctx.spawn(load.into_actor(self).map(move |(read, api_id), keeper, ctx| {
             keeper.apply(ctx, |core, now| core.read(call, &api_id, read, now));
@@ -168,8 +162,8 @@ impl StateKeeper {
     }
 
     /// A parent that is gone has ended this actor, or is about to.
-    fn ask_parent(&self, asks: KeeperAsks, ctx: &mut Context<Self>) {
-        ctx.spawn(self.tools.parent.send(asks).into_actor(self).map(|_, _, _| ()));
+    fn ask_parent(&self, asks: SupervisorRequest, ctx: &mut Context<Self>) {
+        ctx.spawn(self.deps.parent.send(asks).into_actor(self).map(|_, _, _| ()));
     }
 
     fn flush(&mut self, until: FlushUntil, ctx: &mut Context<Self>) -> oneshot::Receiver<()> {
@@ -188,7 +182,7 @@ impl Actor for StateKeeper {
     fn started(&mut self, ctx: &mut Self::Context) {
         let tick = |keeper: &mut Self, ctx: &mut Context<Self>| keeper.apply(ctx, keep::Keeper::tick);
         tick(self, ctx);
-        ctx.run_interval(LOOK_EVERY, tick);
+        ctx.run_interval(TICK_EVERY, tick);
     }
 }
 
@@ -196,9 +190,8 @@ impl Actor for StateKeeper {
 #[derive(Message)]
 #[rtype(result = "Option<Duration>")]
 pub struct ProbeCompleted {
-    /// What was found out.
     pub completed: Completed,
-    /// It may change a status, or has an answer that somebody waits for: it goes to the keeper at once.
+    /// It may change a status, or somebody waits for it: it goes to the keeper at once.
     pub urgent: bool,
 }
 
@@ -216,7 +209,7 @@ impl Handler<ProbesCompleted> for StateKeeper {
     }
 }
 
-/// Go by these rows from now on. It is sent before the probers that it is about are started.
+/// Applies a config change. It has to be sent before the probers of new APIs are started.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ApplyConfigs(pub ConfigDiff);
@@ -224,8 +217,8 @@ pub struct ApplyConfigs(pub ConfigDiff);
 impl Handler<ApplyConfigs> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, ApplyConfigs(watch): ApplyConfigs, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.watch(&watch, now));
+    fn handle(&mut self, ApplyConfigs(diff): ApplyConfigs, ctx: &mut Self::Context) {
+        self.apply(ctx, |core, now| core.apply_configs(&diff, now));
     }
 }
 
@@ -233,9 +226,8 @@ impl Handler<ApplyConfigs> for StateKeeper {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct GivenUp {
-    /// The API.
     pub api: Arc<ApiConfig>,
-    /// How its prober died, in words.
+    /// How the prober died, in words.
     pub why: String,
 }
 
@@ -250,28 +242,28 @@ impl Handler<GivenUp> for StateKeeper {
     }
 }
 
-/// These shards are ours: read their records, and go on from there. The reply is the highest epoch that was found in each.
+/// This worker owns these shards: read their records. The reply is the highest epoch in the records of each.
 #[derive(Message)]
 #[rtype(result = "Result<BTreeMap<Shard, u64>, StoreError>")]
-pub struct Gain(pub Vec<Grant>);
+pub struct GainShards(pub Vec<Grant>);
 
-impl Handler<Gain> for StateKeeper {
+impl Handler<GainShards> for StateKeeper {
     type Result = ResponseActFuture<Self, Result<BTreeMap<Shard, u64>, StoreError>>;
 
-    fn handle(&mut self, Gain(grants): Gain, _: &mut Self::Context) -> Self::Result {
-        let store = Arc::clone(&self.tools.store);
+    fn handle(&mut self, GainShards(grants): GainShards, _: &mut Self::Context) -> Self::Result {
+        let store = Arc::clone(&self.deps.store);
         let shards = self.core.shards();
         let loading = async move { load::load(&*store, &grants, shards).await.map(|states| (grants, states)) };
         Box::pin(loading.into_actor(self).map(move |loaded, keeper, ctx| {
             let (grants, states) = loaded?;
             let stamps = states.iter().filter_map(|state| state.last_probe.as_ref().map(|last| last.at));
-            keeper.tools.own_side.newest_stamp(stamps.max());
-            Ok(keeper.apply(ctx, |core, now| core.gain(&grants, states, now)))
+            keeper.deps.own_side.newest_stamp(stamps.max());
+            Ok(keeper.apply(ctx, |core, now| core.gain_shards(&grants, states, now)))
         }))
     }
 }
 
-/// These shards are another's, or nobody's: nothing is known of them any more.
+/// These shards are lost: forget them.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct DropShards(pub ShardSet);
@@ -280,11 +272,12 @@ impl Handler<DropShards> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, DropShards(shards): DropShards, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, _| core.lose(&shards));
+        self.apply(ctx, |core, _| core.drop_shards(&shards));
     }
 }
 
-/// Let go of these shards in order: [`KeeperAsks::ShardsReleased`] answers, of each as soon as it is done.
+/// Release these shards: store everything, then forget them. [`SupervisorRequest::ShardsReleased`] reports each as soon as it is
+/// done.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ReleaseShards(pub ShardSet);
@@ -293,7 +286,7 @@ impl Handler<ReleaseShards> for StateKeeper {
     type Result = ();
 
     fn handle(&mut self, ReleaseShards(shards): ReleaseShards, ctx: &mut Self::Context) {
-        self.apply(ctx, |core, now| core.let_go(&shards, now));
+        self.apply(ctx, |core, now| core.release_shards(&shards, now));
     }
 }
 
@@ -312,7 +305,7 @@ impl Handler<Flush> for StateKeeper {
     }
 }
 
-/// Try now what waits for its next try: these alerts, or all. The reply: how many are owed of those.
+/// Try these alerts now, or all. The reply: how many of them are owed.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub struct Retry(pub Option<Vec<String>>);
@@ -325,13 +318,11 @@ impl Handler<Retry> for StateKeeper {
     }
 }
 
-/// Nothing that was decided until then is owed to this channel any more. The reply: how many alerts it was owed.
+/// What was decided until then is no longer owed to this channel. The reply: how many alerts that were.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub struct DropChannel {
-    /// The name of the channel.
     pub channel: String,
-    /// Until when.
     pub until: Timestamp,
 }
 
@@ -343,7 +334,7 @@ impl Handler<DropChannel> for StateKeeper {
     }
 }
 
-/// This outage was told by a worker that could not store it, and has lost the shard since.
+/// A worker that has lost the shard since sent this outage without being able to store it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Withdraw(pub Arc<Alert>);
@@ -356,37 +347,37 @@ impl Handler<Withdraw> for StateKeeper {
     }
 }
 
-/// How the other workers are.
+/// The state of the other workers.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct FleetIs {
-    /// Fewer live than are expected, in words.
+pub struct FleetStatus {
+    /// Fewer live than are expected, in words; `None`: enough do.
     pub fault: Option<String>,
-    /// The channels that the others have.
+    /// Their channels.
     pub channels: Vec<String>,
 }
 
-impl Handler<FleetIs> for StateKeeper {
+impl Handler<FleetStatus> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, FleetIs { fault, channels }: FleetIs, ctx: &mut Self::Context) {
+    fn handle(&mut self, FleetStatus { fault, channels }: FleetStatus, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
-            core.others_have(channels);
+            core.set_channels_elsewhere(channels);
             core.on_fleet_status(fault, now);
             core.tick(now);
         });
     }
 }
 
-/// Whether this machine carries what is configured; if not, by which figures.
+/// This machine cannot keep up with what is configured, in words; `None`: it can.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct LoadIs(pub Option<String>);
+pub struct CapacityStatus(pub Option<String>);
 
-impl Handler<LoadIs> for StateKeeper {
+impl Handler<CapacityStatus> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, LoadIs(fault): LoadIs, ctx: &mut Self::Context) {
+    fn handle(&mut self, CapacityStatus(fault): CapacityStatus, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
             core.on_capacity_status(fault, now);
             core.tick(now);
@@ -394,31 +385,23 @@ impl Handler<LoadIs> for StateKeeper {
     }
 }
 
-/// How our own side is: what is at fault of it, in words; `None`: nothing.
+/// What is at fault of this part of our own side, in words; `None`: nothing.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub enum OwnSideIs {
-    /// The network, and the lookup of names.
-    Network(Option<String>),
-    /// The clock.
-    Clock(Option<String>),
-}
+pub struct OwnSideStatus(pub OwnSideKind, pub Option<String>);
 
-impl Handler<OwnSideIs> for StateKeeper {
+impl Handler<OwnSideStatus> for StateKeeper {
     type Result = ();
 
-    fn handle(&mut self, own_side: OwnSideIs, ctx: &mut Self::Context) {
+    fn handle(&mut self, OwnSideStatus(kind, fault): OwnSideStatus, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
-            match own_side {
-                OwnSideIs::Network(fault) => core.on_own_side(OwnSideKind::Network, fault, now),
-                OwnSideIs::Clock(fault) => core.on_own_side(OwnSideKind::Clock, fault, now),
-            }
+            core.on_own_side_status(kind, fault, now);
             core.tick(now);
         });
     }
 }
 
-/// What the keeper has at hand; for the end of a run, and for tests.
+/// Figures of the keeper, for the end of a run and for tests.
 pub type KeeperReport = keep::Report;
 
 /// Asks for a [`KeeperReport`].
@@ -434,7 +417,7 @@ impl Handler<Report> for StateKeeper {
     }
 }
 
-/// Stop, and hand over all that is known to the next keeper.
+/// Stop, and return everything that is known, for the next life.
 #[derive(Message)]
 #[rtype(result = "keep::Keeper")]
 pub struct TakeSnapshot;
@@ -444,6 +427,6 @@ impl Handler<TakeSnapshot> for StateKeeper {
 
     fn handle(&mut self, _: TakeSnapshot, ctx: &mut Self::Context) -> Self::Result {
         ctx.stop();
-        MessageResult(self.core.hand_over(self.tools.time.moment()))
+        MessageResult(self.core.take_snapshot(self.deps.time.moment()))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
 use api_health_core::ApiId;
-use api_health_core::keep::{ConfigDiff, Keeper, Setup};
+use api_health_core::keep::{ConfigDiff, Keeper, KeeperConfig};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::restart::{Deaths, RestartDecision, RestartPolicy};
 
@@ -21,8 +21,8 @@ use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::ports::{Notifier, StateStore};
 use crate::own_side::OwnSide;
-use crate::prober::Shared;
-use crate::state_keeper::{self, ApplyConfigs, ProbeCompleted, StateKeeper, TakeSnapshot, Tools};
+use crate::prober::ProberContext;
+use crate::state_keeper::{self, ApplyConfigs, KeeperDeps, ProbeCompleted, StateKeeper, TakeSnapshot};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use crate::world::World;
@@ -35,7 +35,7 @@ pub(crate) struct Batcher {
     pub(crate) child: Option<Child<OutcomeBatcher>>,
     whereabouts: AddrPublisher<Recipient<ProbeCompleted>>,
     /// What the probers of its thread share.
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ProberContext>,
     deaths: Deaths,
 }
 
@@ -64,7 +64,7 @@ enum Phase {
 pub(crate) struct Chain {
     store: Arc<dyn StateStore>,
     notifiers: Vec<Arc<dyn Notifier>>,
-    setup: Setup,
+    setup: KeeperConfig,
     pub(crate) alerter: Option<Child<Alerter>>,
     pub(crate) keeper: Option<Child<StateKeeper>>,
     /// The keeper's address, for other components; none while the keeper is loading from the store.
@@ -80,17 +80,17 @@ impl Chain {
     pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>, own_side: &Arc<OwnSide>) -> Self {
         let batcher = || {
             let whereabouts = AddrPublisher::default();
-            let shared = Shared {
-                own_side: Arc::clone(own_side),
+            let shared = ProberContext {
                 probe: Arc::clone(&world.probe),
                 batcher: whereabouts.handle(),
                 time: time.clone(),
                 stats: Arc::clone(stats),
+                own_side: Arc::clone(own_side),
                 spread: options.spread,
             };
             Batcher { child: None, whereabouts, shared: Arc::new(shared), deaths: Deaths::default() }
         };
-        let setup = Setup {
+        let setup = KeeperConfig {
             checkpoint: options.checkpoint,
             channels: world.notifiers.iter().map(|notifier| notifier.channel().to_owned()).collect(),
             limits: world.store.limits(),
@@ -154,7 +154,7 @@ impl Supervisor {
                 self.start_child(ChildId::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter)
             }
         };
-        let tools = Tools {
+        let deps = KeeperDeps {
             store: Arc::clone(&self.chain.store),
             alerter: alerter.addr.clone().recipient(),
             parent: ctx.address().recipient(),
@@ -167,7 +167,7 @@ impl Supervisor {
         let is_new = snapshot.is_none();
         let now = self.time.moment();
         let core = snapshot.map_or_else(|| Keeper::new(self.chain.setup.clone(), now), Keeper::reset_for_restart);
-        let keeper = move || StateKeeper::new(core, tools);
+        let keeper = move || StateKeeper::new(core, deps);
         self.chain.keeper = Some(self.start_child(ChildId::Keeper, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
         self.chain.phase = Phase::Reads;
         if is_new {

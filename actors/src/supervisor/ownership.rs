@@ -76,7 +76,7 @@ impl Ownership {
             parts,
             handle: None,
             alive: None,
-            view: LeaseView::for_ever(),
+            view: LeaseView::always_held(),
             figures: NextHeartbeat::default(),
             short_since: None,
             acted: VecDeque::new(),

@@ -25,9 +25,11 @@ use crate::child::ExitReason;
 use crate::lease_holder::{LeaseChange, LeaseHandle, LeaseHolder, Renewals, Report, Sight};
 use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::ports::StoreError;
-use crate::prober::Again;
+use crate::prober::ProbeAgain;
 use crate::retry::{RetryPolicy, Waits};
-use crate::state_keeper::{DropChannel, DropShards, FleetIs, Gain, KeeperAsks, ReleaseShards, Retry, Withdraw};
+use crate::state_keeper::{
+    DropChannel, DropShards, FleetStatus, GainShards, ReleaseShards, Retry, SupervisorRequest, Withdraw,
+};
 
 /// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
 const LOAD_MAX: Duration = Duration::from_secs(60);
@@ -93,7 +95,7 @@ impl Supervisor {
         let reading = async move {
             let (began, mut waits) = (Instant::now(), Waits::new(RetryPolicy::STORE));
             loop {
-                let why = match tokio::time::timeout(LOAD_TRY_MAX, keeper.send(Gain(asked.clone()))).await {
+                let why = match tokio::time::timeout(LOAD_TRY_MAX, keeper.send(GainShards(asked.clone()))).await {
                     Ok(Ok(Ok(found))) => return Some(Ok(found)),
                     Ok(Ok(Err(error @ StoreError::Misconfigured { .. }))) => return Some(Err(error.to_string())),
                     Ok(Ok(Err(error))) => error.to_string(),
@@ -119,7 +121,7 @@ impl Supervisor {
                         let found = found.get(&shard).copied().unwrap_or(0);
                         match (supervisor.ownership.loaded(shard, epoch, found), &supervisor.ownership.handle) {
                             (None, _) => drop(gone.insert(shard)),
-                            (Some(true), Some(handle)) => handle.found_epoch(shard, found),
+                            (Some(true), Some(handle)) => handle.stored_epoch(shard, found),
                             _ => {}
                         }
                     }
@@ -232,7 +234,7 @@ impl Supervisor {
         let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
         let now = self.uptime();
         let fault = self.ownership.fault(&sight, now);
-        self.send_to_keeper(FleetIs { fault, channels }, ctx);
+        self.send_to_keeper(FleetStatus { fault, channels }, ctx);
         for ask in self.ownership.open_asks(&sight) {
             let id = ask.id.clone();
             if self.act_on(ask, ctx) {
@@ -251,7 +253,7 @@ impl Supervisor {
             AskFor::DropChannel { channel } => {
                 self.send(&keeper.addr, DropChannel { channel, until: at }, ctx);
             }
-            AskFor::Withdraw { api_id, incident_id, told: kind } => {
+            AskFor::Withdraw { api_id, incident_id, kind } => {
                 if !self.ownership.is_ready(&api_id) {
                     return false; // its owner does
                 }
@@ -316,45 +318,46 @@ impl StreamHandler<LeaseChange> for Supervisor {
     }
 }
 
-impl Handler<KeeperAsks> for Supervisor {
+impl Handler<SupervisorRequest> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, asks: KeeperAsks, ctx: &mut Self::Context) {
+    fn handle(&mut self, asks: SupervisorRequest, ctx: &mut Self::Context) {
         match asks {
-            KeeperAsks::ProbeAgain(api_id) => {
+            SupervisorRequest::ProbeAgain(api_id) => {
                 if let Some(prober) = self.probers.child(&api_id) {
-                    self.send(&prober.addr, Again, ctx);
+                    self.send(&prober.addr, ProbeAgain, ctx);
                 }
             }
             // One that was said of an earlier grant says nothing of this one.
-            KeeperAsks::Lost { shard, epoch } if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
-            KeeperAsks::Lost { shard, epoch } => {
+            SupervisorRequest::ShardFenced { shard, epoch }
+                if self.ownership.epoch(shard).is_some_and(|held| held > epoch) => {}
+            SupervisorRequest::ShardFenced { shard, epoch } => {
                 self.lose(ShardSet::from([shard]), ctx);
                 if let Some(handle) = &self.ownership.handle {
                     // It is another's, or has to be taken with a higher epoch.
-                    handle.look();
-                    handle.found_epoch(shard, epoch);
+                    handle.read_fleet();
+                    handle.stored_epoch(shard, epoch);
                 }
             }
-            KeeperAsks::ShardsReleased(shards) => {
+            SupervisorRequest::ShardsReleased(shards) => {
                 let left = self.ownership.can_go().intersection(&shards).copied().collect();
                 let epochs = self.ownership.remove(&left);
                 if let Some(handle) = &self.ownership.handle {
                     handle.released(epochs);
                 }
             }
-            KeeperAsks::Withdraw(alert) if alert.kind == AlertKind::Down => {
+            SupervisorRequest::Withdraw(alert) if alert.kind == AlertKind::Down => {
                 if let Some(handle) = &self.ownership.handle {
                     let what = AskFor::Withdraw {
                         api_id: alert.api_id.clone(),
                         incident_id: alert.incident_id.clone(),
-                        told: alert.kind,
+                        kind: alert.kind,
                     };
                     let id = format!("withdraw.{}", alert.alert_id);
                     handle.notice(Notice::Ask(Ask { id, at: self.time.wall(), what }));
                 }
             }
-            KeeperAsks::Withdraw(_) => {}
+            SupervisorRequest::Withdraw(_) => {}
         }
     }
 }

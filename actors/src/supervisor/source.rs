@@ -81,7 +81,7 @@ pub(super) async fn read(port: &Arc<dyn ConfigSource>, how: ReadMode) -> ReadRes
         if revision.is_some() && revision == known {
             return ReadResult::Unchanged;
         }
-        ReadResult::Read { loaded: if again { port.load_again().await } else { port.load().await }, revision }
+        ReadResult::Read { loaded: if again { port.load_relaxed().await } else { port.load().await }, revision }
     });
     match tokio::time::timeout(LOAD_TIMEOUT, reading.catch_unwind()).await {
         Ok(Ok(reading)) => reading,
@@ -145,7 +145,7 @@ impl Source {
     /// to see that, and goes by the clock of the file.
     pub(super) fn is_certain(&self, is_round: bool, now: Duration) -> bool {
         let is_whole = if is_round { !self.is_fresh } else { self.accepted.is_stable(now) };
-        self.refused_ids.is_some() && (is_whole || !self.port.may_be_cut())
+        self.refused_ids.is_some() && (is_whole || !self.port.may_be_partial())
     }
 
     /// Takes what a reading gave, says what is new about its faults, and keeps the last good of what is not there.
@@ -238,8 +238,8 @@ impl Source {
             good: configs.good.clone(),
             without_id: configs.refused.len() - refused.len(),
             refused,
-            may_be_cut: self.port.may_be_cut(),
-            cut: configs.cut.clone(),
+            may_be_cut: self.port.may_be_partial(),
+            cut: configs.partial_rows.clone(),
         }
     }
 

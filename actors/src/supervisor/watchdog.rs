@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use actix::{AsyncContext as _, Context, WrapFuture as _};
 use api_health_core::ApiId;
-use api_health_core::load::{Counted, Load, PERIOD, Step};
+use api_health_core::capacity::{Capacity, Counted, PERIOD, Step};
 
+use api_health_core::keep::OwnSideKind;
 use api_health_core::network::watch;
 
 use super::progress::Asker;
 use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
 use crate::child::ExitReason;
 use crate::own_side::Look;
-use crate::state_keeper::{LoadIs, OwnSideIs};
+use crate::state_keeper::{CapacityStatus, OwnSideStatus};
 use crate::stats::Figures;
 
 /// How often the supervisor looks.
@@ -44,7 +45,7 @@ pub(super) struct Watchdog {
     stuck: u32,
     /// When each of those asked last how probing goes who ask that.
     asked_at: [Duration; 2],
-    load: Load,
+    capacity: Capacity,
     /// When the present period of it began, and the figures of that moment.
     period_from: (Duration, Figures),
 }
@@ -56,7 +57,7 @@ impl Watchdog {
             judges_from: now,
             stuck: 0,
             asked_at: [now; 2],
-            load: Load::default(),
+            capacity: Capacity::default(),
             period_from: (now, Figures::default()),
         }
     }
@@ -69,7 +70,7 @@ impl Watchdog {
         }
         let Figures { probes, held_up, missed_ticks, .. } = figures.since(before);
         self.period_from = (now, figures.clone());
-        is_judged.then(|| self.load.period(Counted { probes, held_up, missed_ticks })).flatten()
+        is_judged.then(|| self.capacity.period(Counted { probes, held_up, missed_ticks })).flatten()
     }
 
     /// Somebody asks how probing goes; when they asked that before.
@@ -112,13 +113,13 @@ impl Supervisor {
     fn look_at_the_load(&mut self, may_judge: bool, now: Duration, ctx: &mut Context<Self>) {
         match self.watchdog.load(&self.stats.figures(), may_judge, now) {
             None => {}
-            Some(Step::Say(words)) => tracing::warn!("this machine does not carry what is configured: {words}"),
-            Some(Step::Tell(words)) => self.send_to_keeper(LoadIs(Some(words)), ctx),
-            Some(Step::Well { was_said }) => {
-                if was_said {
+            Some(Step::Log(words)) => tracing::warn!("this machine does not carry what is configured: {words}"),
+            Some(Step::Alert(words)) => self.send_to_keeper(CapacityStatus(Some(words)), ctx),
+            Some(Step::Well { was_logged }) => {
+                if was_logged {
                     tracing::info!("this machine carries again what is configured");
                 }
-                self.send_to_keeper(LoadIs(None), ctx);
+                self.send_to_keeper(CapacityStatus(None), ctx);
             }
         }
     }
@@ -131,10 +132,10 @@ impl Supervisor {
             watch::Step::Well => None,
         };
         if let Some(step) = network {
-            self.send_to_keeper(OwnSideIs::Network(fault(step)), ctx);
+            self.send_to_keeper(OwnSideStatus(OwnSideKind::Network, fault(step)), ctx);
         }
         if let Some(step) = clock {
-            self.send_to_keeper(OwnSideIs::Clock(fault(step)), ctx);
+            self.send_to_keeper(OwnSideStatus(OwnSideKind::Clock, fault(step)), ctx);
         }
         if !ask.is_empty() {
             let own_side = Arc::clone(&self.own_side);

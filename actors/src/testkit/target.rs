@@ -11,7 +11,7 @@ use api_health_core::{Answer, ApiConfig, Failure, Observation, Phase, PhaseTimes
 use futures_util::future::LocalBoxFuture;
 
 use super::stage::{Event, Stage, Step};
-use crate::ports::{Ask, Clock, Probe};
+use crate::ports::{Clock, PreparedProbe, Probe};
 
 /// What an API does when it is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ fn address_of(api: &ApiConfig) -> SocketAddr {
 }
 
 impl Probe for FakeTargets {
-    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         let targets = self.clone();
         Rc::new(move || targets.exchange(Arc::clone(&api)))
     }

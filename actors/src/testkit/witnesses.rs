@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api_health_core::network::{Ballot, Vote, Way};
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 
 use crate::ports::Witnesses;
 
@@ -46,7 +46,7 @@ impl FakeWitnesses {
 }
 
 impl Witnesses for FakeWitnesses {
-    fn ask(&self, way: Way, _: Vec<String>) -> BoxFuture<'_, Ballot> {
+    fn ask(&self, way: Way, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
         let votes = {
             let mut inner = self.lock();
             inner.asked.push(way);

@@ -183,7 +183,7 @@ impl ConfigSource for Table {
         self.give(rows).boxed()
     }
 
-    fn load_again(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
+    fn load_relaxed(&self) -> BoxFuture<'_, Result<LoadedConfigs, SourceError>> {
         self.loads_again.fetch_add(1, Ordering::SeqCst);
         let stale = self.stale.lock().unwrap().take();
         self.give(stale.unwrap_or_else(|| self.rows.lock().unwrap().clone())).boxed()

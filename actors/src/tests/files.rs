@@ -53,7 +53,7 @@ impl ConfigSource for File {
         .boxed()
     }
 
-    fn may_be_cut(&self) -> bool {
+    fn may_be_partial(&self) -> bool {
         true
     }
 

@@ -185,7 +185,7 @@ fn what_a_worker_told_that_could_not_store_it_is_taken_back_by_the_owner() {
         assert_eq!((ended(AlertKind::Down), ended(AlertKind::Up), ended(AlertKind::Closed)), (20 + twice, 20, twice));
         let told = world.channels[0].told();
         let incidents = |opens: bool| -> HashSet<String> {
-            told.iter().filter(|(_, a)| a.kind.opens() == opens).map(|(_, a)| a.incident_id.clone()).collect()
+            told.iter().filter(|(_, a)| a.kind.starts_incident() == opens).map(|(_, a)| a.incident_id.clone()).collect()
         };
         assert_eq!(incidents(true), incidents(false), "each outage that was told has an end");
     });
@@ -261,7 +261,7 @@ async fn say_changed(leases: &MemoryLeases, ids: &[&str]) {
     let mut assignment = leases.assignment().unwrap();
     let over = assignment.version;
     assignment.version += 1;
-    assignment.say(Notice::ConfigsChanged(Some(ids.iter().map(|id| ApiId::parse(id).unwrap()).collect())));
+    assignment.apply(Notice::ConfigsChanged(Some(ids.iter().map(|id| ApiId::parse(id).unwrap()).collect())));
     leases.line().put(LeaseRecord::Assignment(Box::new(assignment)), over).await.unwrap();
 }
 

@@ -3,13 +3,13 @@
 mod acceptance;
 mod alerts;
 mod cadence;
+mod capacity;
 mod configs;
 mod files;
 mod fleet;
 mod heartbeat;
 mod incidents;
 mod injected_fault;
-mod load;
 mod own_side;
 mod progress;
 mod stopping;

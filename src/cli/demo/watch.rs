@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health_actors::ports::{
-    Ask, CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, Probe,
+    CommitError, CommitLimits, ConfigSource, LoadedConfigs, LoadedStates, Notifier, NotifyError, PreparedProbe, Probe,
     SourceError, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState, UnreadableState,
 };
 use api_health_core::assertion::judge;
@@ -51,10 +51,10 @@ impl SeenProbe {
 }
 
 impl Probe for SeenProbe {
-    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn Ask> {
+    fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         let (inner, events) = (self.inner.prepare(Arc::clone(&api)), self.events.clone());
         Rc::new(move || {
-            let (probing, events, api) = (Rc::clone(&inner).ask(), events.clone(), Arc::clone(&api));
+            let (probing, events, api) = (Rc::clone(&inner).run(), events.clone(), Arc::clone(&api));
             async move {
                 let observation = probing.await;
                 say(&events, Event::Probed { outcome: judge(&api, &observation), took: observation.took });

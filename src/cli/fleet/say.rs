@@ -22,7 +22,7 @@ pub(in crate::cli) async fn say(leases: &dyn Leases, notice: &Notice) -> Result<
         };
         let expected_version = assignment.version;
         assignment.version = expected_version.saturating_add(1);
-        assignment.say(notice.clone());
+        assignment.apply(notice.clone());
         match leases.put(LeaseRecord::Assignment(assignment), expected_version).await {
             Ok(()) => return Ok(true),
             Err(CommitError::Conflict) => tokio::time::sleep(AGAIN_AFTER).await,

@@ -146,9 +146,9 @@ impl Oracle<'_> {
             return Ok(());
         }
         let last = told.last();
-        let is_first_an_end = last.is_none() && !alert.kind.opens();
+        let is_first_an_end = last.is_none() && !alert.kind.starts_incident();
         let is_same_again = last.is_some_and(|last| {
-            last.kind.opens() == alert.kind.opens()
+            last.kind.starts_incident() == alert.kind.starts_incident()
                 && (last.life == self.life || self.own_stored.contains(&last.incident_id))
         });
         told.push(SelfMonitoringAlert {

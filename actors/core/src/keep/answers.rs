@@ -1,18 +1,22 @@
-//! What the store's answers mean: a write that is durable, that failed, or that met another record than expected.
+//! Handles the answers of the store: a write was durable, it failed, or it met an unexpected record.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::{ConflictResolution, Entry};
 use super::health::ANSWER_MAX;
 use super::self_monitoring::SelfMonitored;
-use super::{Effect, Keeper, Lease, Line};
+use super::{Effect, Keeper, Lease, LogEvent};
+use crate::alert::Alert;
 use crate::api::ApiId;
+use crate::delivery;
 use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitError, StoreError};
 use crate::throttle::LogThrottle;
+use crate::time::Uptime;
 
-/// Lines of the log that would otherwise come with each write.
+/// Log lines that would otherwise come with each write.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Throttles {
     one_record: LogThrottle,
@@ -21,23 +25,23 @@ pub(super) struct Throttles {
     pub(super) foreign_channel: LogThrottle,
 }
 
-/// What came of reading one record.
+/// The result of reading one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
     /// It is there.
     Found(Box<ApiState>),
     /// There is none.
     Gone,
-    /// It was damaged, and is out of the way: there is none any more.
+    /// It was damaged and is in quarantine: there is none now.
     Quarantined,
-    /// A newer version wrote it, and says so: nothing is written over it.
+    /// A newer version of the program wrote it, for the reason given: it is not overwritten.
     Newer(String),
     /// It could not be read.
     Failed(StoreError),
 }
 
 impl Keeper {
-    /// Sends as many batches as the store takes at once. Nothing is written without a lease that holds.
+    /// Sends as many batches as the store takes at once. Writes nothing unless the lease is held.
     pub(super) fn pump(&mut self, now: Moment) {
         if self.lease != Lease::Held || (!self.flushing && !self.health.may_be_tried(now.uptime)) {
             return;
@@ -53,7 +57,7 @@ impl Keeper {
         }
     }
 
-    /// What came of a batch: one result for each write, in order.
+    /// The results of a batch, one for each write, in order.
     pub fn committed(&mut self, call: u64, results: Vec<(ApiId, Result<(), CommitError>)>, now: Moment) {
         self.ledger.call_ended(call);
         for (api_id, result) in results {
@@ -62,7 +66,7 @@ impl Keeper {
             }
             match result {
                 Ok(()) => {
-                    self.store_is_well(now);
+                    self.on_store_success(now);
                     self.ledger.stored(&api_id);
                     self.ledger.queue_if_dirty(&api_id, now.uptime, self.flushing);
                     self.offer_now(&api_id, now);
@@ -79,14 +83,14 @@ impl Keeper {
         self.answer_waiters();
     }
 
-    /// A write went through, or was refused for what is in the store.
-    fn store_is_well(&mut self, now: Moment) {
-        self.health.record_success(now.uptime, &mut self.lines);
-        self.tell_that_the_store_is_back(now);
+    /// A write went through, or met a conflict: the store works.
+    fn on_store_success(&mut self, now: Moment) {
+        self.health.record_success(now.uptime, &mut self.log);
+        self.report_store_recovery(now);
     }
 
     fn failed(&mut self, api_id: &ApiId, error: &StoreError, now: Moment) {
-        // Others went through meanwhile: then it is this record, and not the store.
+        // If other writes went through meanwhile, the fault is with this record, not the store.
         let began = self
             .ledger
             .get(api_id)
@@ -97,21 +101,21 @@ impl Keeper {
         if others_went_through && !self.health.is_out() {
             if let Some(lines_left_out) = self.throttles.one_record.allow(now.uptime) {
                 let error = error.to_string();
-                self.lines.push(Line::OneRecord { api_id: api_id.clone(), error, lines_left_out });
+                self.log.push(LogEvent::OneRecord { api_id: api_id.clone(), error, lines_left_out });
             }
             return;
         }
-        self.store_failed(error, None, now);
+        self.on_store_failure(error, None, now);
     }
 
-    pub(super) fn store_failed(&mut self, error: &StoreError, beat_sent: Option<Duration>, now: Moment) {
+    pub(super) fn on_store_failure(&mut self, error: &StoreError, beat_sent: Option<Uptime>, now: Moment) {
         let waiting = self.ledger.waiting();
-        self.health.failed(error, beat_sent, (now.uptime, now.wall), waiting, &mut self.lines);
+        self.health.failed(error, beat_sent, (now.uptime, now.wall), waiting, &mut self.log);
     }
 
-    /// A store that gives no answer takes no writes, even if it never says so.
-    pub(super) fn notice_a_store_that_hangs(&mut self, now: Moment) {
-        let hangs_for = |since: Option<Duration>| {
+    /// A store that does not answer counts as down.
+    pub(super) fn detect_hanging_store(&mut self, now: Moment) {
+        let hangs_for = |since: Option<Uptime>| {
             since.map(|since| now.uptime.saturating_sub(since)).filter(|silent| *silent >= ANSWER_MAX)
         };
         let no_answer = |silent: Duration, name: &str| {
@@ -119,14 +123,14 @@ impl Keeper {
         };
         let beat = self.beats.under_way_since;
         if let Some(silent) = hangs_for(self.ledger.oldest_call()) {
-            self.store_failed(&no_answer(silent, &self.setup.store_name), None, now);
+            self.on_store_failure(&no_answer(silent, &self.setup.store_name), None, now);
         } else if let Some(silent) = hangs_for(beat) {
-            self.store_failed(&no_answer(silent, &self.setup.store_name), beat, now);
+            self.on_store_failure(&no_answer(silent, &self.setup.store_name), beat, now);
         }
     }
 
-    /// Tells once that the store is gone, when that has lasted for a while. The owner of the first shard does.
-    pub(super) fn tell_that_the_store_is_gone(&mut self, now: Moment) {
+    /// Alerts once that the store is down, after [`STORE_GONE_AFTER`](super::STORE_GONE_AFTER). The leader does.
+    pub(super) fn report_store_outage(&mut self, now: Moment) {
         if self.owned.is_leader()
             && let Some((why, since)) = self.health.take_outage_to_report(now.uptime)
         {
@@ -135,19 +139,19 @@ impl Keeper {
         }
     }
 
-    /// Tells that the store is back, if it was told that it is gone.
-    pub(super) fn tell_that_the_store_is_back(&mut self, now: Moment) {
+    /// Alerts that the store is back, if there was an alert that it is down.
+    pub(super) fn report_store_recovery(&mut self, now: Moment) {
         if self.ledger.get(&ApiId::monitor_store()).is_some_and(|entry| entry.state.incident.is_some()) {
             let store = SelfMonitored::store(&self.setup.store_name);
             self.decide_about(&store, None, now, now.wall);
         }
     }
 
-    /// What the record is that another was expected in place of.
+    /// The record of an API was read after a conflict.
     pub fn read(&mut self, call: u64, api_id: &ApiId, read: Read, now: Moment) {
         self.ledger.call_ended(call);
         if !matches!(read, Read::Failed(_)) {
-            self.store_is_well(now);
+            self.on_store_success(now);
         }
         if !self.ledger.is_awaiting(api_id, call) {
             self.pump(now);
@@ -167,40 +171,40 @@ impl Keeper {
     fn resolve_conflict(&mut self, api_id: &ApiId, stored: ApiState, now: Moment) {
         let Some(epoch) = self.owned.epoch(api_id) else { return };
         let Some(entry) = self.ledger.get_mut(api_id) else { return };
-        let (version, found) = (stored.version, stored.epoch);
+        let (version, stored_epoch) = (stored.version, stored.epoch);
         match entry.resolve_conflict(stored, epoch, now.uptime) {
             ConflictResolution::WasOurs => {
                 self.ledger.stored(api_id);
-                self.lines.push(Line::AnswerLost { api_id: api_id.clone() });
+                self.log.push(LogEvent::AnswerLost { api_id: api_id.clone() });
                 self.ledger.queue_if_dirty(api_id, now.uptime, self.flushing);
             }
             ConflictResolution::HigherEpoch => {
-                self.effects.push(Effect::Lost { shard: self.owned.shard(api_id), epoch: found });
+                self.effects.push(Effect::ShardFenced { shard: self.owned.shard(api_id), epoch: stored_epoch });
             }
             ConflictResolution::OldCopy => {
                 if let Some(lines_left_out) = self.throttles.old_copy.allow(now.uptime) {
-                    self.lines.push(Line::OldCopy { api_id: api_id.clone(), version, lines_left_out });
+                    self.log.push(LogEvent::OldCopy { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.ledger.queue(api_id);
             }
-            ConflictResolution::Adopted { forgot, told } => {
+            ConflictResolution::Adopted { forgot, outages } => {
                 if let Some(lines_left_out) = self.throttles.other_record.allow(now.uptime) {
-                    self.lines.push(Line::Adopted { api_id: api_id.clone(), version, lines_left_out });
+                    self.log.push(LogEvent::Adopted { api_id: api_id.clone(), version, lines_left_out });
                 }
-                self.adopted(api_id, forgot, &told, now);
+                self.adopted(api_id, forgot, &outages, now);
             }
         }
-        self.note_owing(api_id);
+        self.note_outbox(api_id);
         self.offer_now(api_id, now);
     }
 
-    fn adopted(&mut self, api_id: &ApiId, forgot: bool, told: &[std::sync::Arc<crate::Alert>], now: Moment) {
-        for told in told {
-            self.withdraw_told(told, now);
+    fn adopted(&mut self, api_id: &ApiId, forgot: bool, outages: &[Arc<Alert>], now: Moment) {
+        for outage in outages {
+            self.withdraw_outage(outage, now);
         }
         if let Some(entry) = self.ledger.get_mut(api_id) {
-            crate::delivery::assign_channels(&mut entry.state.owed, &self.setup.channels);
-            // It is the newest that there is; until it carries our epoch, another may still land over it.
+            delivery::assign_channels(&mut entry.state.owed, &self.setup.channels);
+            // Until the record is sealed with our epoch, a late write may still replace it.
             entry.dirty |= entry.unsealed_since.is_some();
             if entry.dirty {
                 self.ledger.queue(api_id);
@@ -211,15 +215,15 @@ impl Keeper {
         }
     }
 
-    /// Somebody deleted the record: it is written again as it is known here, and with it the others, if it was there before.
+    /// Somebody deleted the record: it is written again, and all others as well if it had been stored.
     fn gone(&mut self, api_id: &ApiId, now: Moment) {
         let was_stored = self.ledger.get(api_id).is_some_and(|entry| entry.stored_version > 0);
         let others = self.ledger.on_record_lost(api_id, now.uptime);
         if was_stored {
-            self.lines.push(Line::RecordGone { api_id: api_id.clone() });
+            self.log.push(LogEvent::RecordGone { api_id: api_id.clone() });
         }
         if let Some(others) = others {
-            self.lines.push(Line::RecordsAnew { others });
+            self.log.push(LogEvent::RecordsRewritten { others });
         }
         self.write_again(api_id);
     }
@@ -231,19 +235,19 @@ impl Keeper {
         }
     }
 
-    /// A newer version wrote this record: nothing is written over it. It is looked at again, slowly, and holds up no other.
+    /// A newer version wrote this record: it is not overwritten, and the write is tried again slowly.
     fn leave_alone(&mut self, api_id: &ApiId, why: String, now: Moment) {
         if self.ledger.get(api_id).is_some_and(|entry| !entry.has_failed()) {
-            self.lines.push(Line::RecordNewer { api_id: api_id.clone(), why });
+            self.log.push(LogEvent::RecordNewer { api_id: api_id.clone(), why });
         }
         self.ledger.failed(api_id, now.uptime, true);
     }
 
-    pub(super) fn note_owing(&mut self, api_id: &ApiId) {
+    pub(super) fn note_outbox(&mut self, api_id: &ApiId) {
         if self.ledger.get(api_id).is_some_and(|entry: &Entry| !entry.state.owed.is_empty()) {
-            self.owing.insert(api_id.clone());
+            self.with_outbox.insert(api_id.clone());
         } else {
-            self.owing.remove(api_id);
+            self.with_outbox.remove(api_id);
         }
     }
 }

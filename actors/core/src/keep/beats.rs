@@ -1,52 +1,51 @@
-//! The heartbeat: every so often the keeper says in one record how everything stands.
+//! When the heartbeat is written: one record that says how everything stands.
 //!
-//! It is best effort. It goes beside the writes of states, holds none of them up, and is never owed. With checkpoints that are
-//! far apart it may be all that is written for long: one that fails makes the keeper look whether the store takes writes at
-//! all. What it says is counted when it is due, and not before.
+//! It is best effort and delays no write of a state. Where checkpoints are far apart it may be the only write for long, so one that
+//! fails counts against the store. Its figures are collected when it is due.
 
 use std::time::Duration;
 
-use super::Setup;
 use crate::api::ApiConfig;
 use crate::supervise::SLACK;
 use crate::throttle::LogThrottle;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Uptime};
 
-/// The first heartbeat comes this soon after the start, or after its period if that is shorter: when most APIs had their first
-/// probe.
+/// The first heartbeat comes this soon after the start, or after its period if that is shorter: by then most APIs have been
+/// probed.
 pub const FIRST_BEAT_AFTER: Duration = Duration::from_secs(10);
 
-/// A heartbeat that the store has not taken after this is given up. The adapters' own bounds are below.
+/// A heartbeat without an answer for this long is given up. The timeouts of the adapters are shorter.
 pub const BEAT_MAX: Duration = Duration::from_secs(30);
 
-/// While the store is in trouble, one that failed is tried again after this.
+/// While the store is down, a heartbeat that failed is tried again after this.
 const BEAT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// Where the heartbeats of one keeper stand.
 #[derive(Clone, Debug)]
 pub(super) struct Beats {
     is_on: bool,
-    /// `None` in a single round.
+    /// `None` with `run --once`.
     pub(super) period: Option<Duration>,
-    due: Option<Duration>,
-    pub(super) under_way_since: Option<Duration>,
-    /// When the last one failed, if it did.
-    failed_at: Option<Duration>,
-    /// No other follows.
+    due: Option<Uptime>,
+    pub(super) under_way_since: Option<Uptime>,
+    /// When the last one failed; `None`: it did not.
+    failed_at: Option<Uptime>,
+    /// The heartbeat at the end of `run --once` was sent.
     is_last: bool,
     /// Outcomes since `since`.
     pub(super) outcomes: u64,
     pub(super) since: Timestamp,
-    /// The same of the one that is under way.
+    /// The same for the heartbeat that is in flight.
     sent: (u64, Timestamp),
-    said: LogThrottle,
+    throttle: LogThrottle,
 }
 
 impl Beats {
-    pub(super) fn new(setup: &Setup, now: Duration, wall: Timestamp) -> Self {
-        let period = setup.heartbeat.filter(|_| !setup.once);
+    /// `period`: `None` means that no heartbeat is written; `once`: there is one, at the end.
+    pub(super) fn new(period: Option<Duration>, once: bool, now: Uptime, wall: Timestamp) -> Self {
+        let is_on = period.is_some();
+        let period = period.filter(|_| !once);
         Self {
-            is_on: setup.heartbeat.is_some(),
+            is_on,
             period,
             due: period.and_then(|period| now.checked_add(period.min(FIRST_BEAT_AFTER))),
             under_way_since: None,
@@ -55,7 +54,7 @@ impl Beats {
             outcomes: 0,
             since: wall,
             sent: (0, wall),
-            said: LogThrottle::default(),
+            throttle: LogThrottle::default(),
         }
     }
 
@@ -63,24 +62,24 @@ impl Beats {
         self.outcomes = self.outcomes.saturating_add(1);
     }
 
-    /// The one at the end of a single round has no answer yet.
+    /// Whether the heartbeat at the end of `run --once` has no answer yet.
     pub(super) fn is_last_under_way(&self) -> bool {
         self.is_last && self.under_way_since.is_some()
     }
 
-    /// Whether the one at the end of a single round is to be written now.
+    /// Whether the heartbeat at the end of `run --once` is to be written now.
     pub(super) fn take_last(&mut self) -> bool {
         self.is_on && !std::mem::replace(&mut self.is_last, true)
     }
 
-    /// Whether it is time. One that is due while another is under way is left out; a stall makes no burst.
-    pub(super) fn take_due(&mut self, now: Duration, store_is_in_trouble: bool) -> bool {
+    /// Whether one is due. One that is due while another is in flight is skipped, and a stall makes no burst.
+    pub(super) fn take_due(&mut self, now: Uptime, store_is_in_trouble: bool) -> bool {
         let failed_at = self.failed_at.filter(|_| store_is_in_trouble && self.period.is_some());
         let is_tried_again = failed_at.is_some_and(|at| now.saturating_sub(at) >= BEAT_AGAIN_AFTER);
         (self.is_due(now) || is_tried_again) && self.under_way_since.is_none()
     }
 
-    fn is_due(&mut self, now: Duration) -> bool {
+    fn is_due(&mut self, now: Uptime) -> bool {
         let (Some(due), Some(period)) = (self.due, self.period) else { return false };
         if due > now {
             return false;
@@ -89,35 +88,35 @@ impl Beats {
         true
     }
 
-    /// One is sent: what it counted is counted from nothing again.
-    pub(super) fn sent(&mut self, now: Duration, wall: Timestamp) {
+    /// One is sent: outcomes are counted from zero again.
+    pub(super) fn sent(&mut self, now: Uptime, wall: Timestamp) {
         self.sent = (std::mem::take(&mut self.outcomes), std::mem::replace(&mut self.since, wall));
         self.under_way_since = Some(now);
     }
 
-    pub(super) fn taken(&mut self) {
+    pub(super) fn on_written(&mut self) {
         self.under_way_since = None;
         self.failed_at = None;
     }
 
-    /// It was not taken: the next one tells of it all. When it was sent, and how many lines about that were left out, if it is
-    /// time for one.
-    pub(super) fn failed(&mut self, now: Duration) -> (Option<Duration>, Option<u64>) {
+    /// It was not written: its outcomes count for the next one. Returns when it was sent, and, if it is time for a log line, how many
+    /// were suppressed.
+    pub(super) fn failed(&mut self, now: Uptime) -> (Option<Uptime>, Option<u64>) {
         let (outcomes, since) = self.sent;
         self.outcomes = self.outcomes.saturating_add(outcomes);
         self.since = since;
         self.failed_at = Some(now);
-        (self.under_way_since.take(), self.said.allow(now))
+        (self.under_way_since.take(), self.throttle.allow(now))
     }
 
-    /// Another life of the keeper goes on from here: nothing is under way.
+    /// The keeper was restarted: none is in flight.
     pub(super) fn reset_for_restart(&mut self) {
         self.under_way_since = None;
     }
 }
 
-/// When an outcome is late that comes in `wait` if all is well: the API may take its time, once until it gets its turn and once
-/// for itself, and so may the machine ([`SLACK`]). `None`: never.
-pub(super) fn late_after(now: Duration, wait: Duration, api: &ApiConfig) -> Option<Duration> {
+/// When the outcome of a probe that is due in `wait` counts as late: after one timeout of waiting for a permit, one for the exchange,
+/// and [`SLACK`]. `None`: never.
+pub(super) fn late_after(now: Uptime, wait: Duration, api: &ApiConfig) -> Option<Uptime> {
     now.checked_add(wait.saturating_add(api.timeout.saturating_mul(2)).saturating_add(SLACK))
 }

@@ -1,13 +1,13 @@
-//! Whose turn it is in which channel: of each API the oldest alert that the channel must have and has not, one at a time, and so
-//! many attempts of all APIs at once as the channel has room for.
+//! The queue of each channel: of each API one alert at a time, the oldest that the channel does not have yet, and a bounded number
+//! of attempts at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::api::ApiId;
+use crate::time::Uptime;
 
-/// Attempts under way at once through one channel. An alert that waits for its next try holds no place.
+/// Attempts in flight at once through one channel. An alert that waits for its next try takes no place.
 pub const DELIVERIES_IN_FLIGHT_MAX: usize = 16;
 
 /// The name of a channel.
@@ -15,40 +15,39 @@ pub type Channel = Arc<str>;
 
 /// Where the next alert of one API for one channel stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DeliverySlot {
-    /// It is its turn as soon as there is room.
+enum DeliveryState {
+    /// It is sent as soon as there is room.
     Queued,
     /// An attempt is under way.
     InFlight,
     /// The last attempt failed; it is tried again then.
-    Waiting(Duration),
+    Waiting(Uptime),
 }
 
-/// The slots of all APIs, the queue of each channel, and the room in it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeliveryQueue {
-    slots: HashMap<(ApiId, Channel), DeliverySlot>,
-    /// Whose turn it is, by channel.
+    states: HashMap<(ApiId, Channel), DeliveryState>,
+    /// Those that are queued, oldest first.
     due: HashMap<Channel, VecDeque<ApiId>>,
     in_flight: HashMap<Channel, usize>,
 }
 
 impl DeliveryQueue {
-    /// Puts an API into the queue of a channel, unless it is there, or an attempt is under way or waits.
-    pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, now: Duration) {
+    /// Queues an API, unless it is queued already, or an attempt is in flight or waits.
+    pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, now: Uptime) {
         let key = (api_id.clone(), Arc::clone(channel));
-        let is_busy = match self.slots.get(&key) {
-            Some(DeliverySlot::Queued | DeliverySlot::InFlight) => true,
-            Some(DeliverySlot::Waiting(until)) => *until > now,
+        let is_busy = match self.states.get(&key) {
+            Some(DeliveryState::Queued | DeliveryState::InFlight) => true,
+            Some(DeliveryState::Waiting(until)) => *until > now,
             None => false,
         };
         if !is_busy {
-            self.slots.insert(key, DeliverySlot::Queued);
+            self.states.insert(key, DeliveryState::Queued);
             self.due.entry(Arc::clone(channel)).or_default().push_back(api_id.clone());
         }
     }
 
-    /// The next one whose turn it is, if there is room; it has none after that, until its attempt [began](Self::began).
+    /// Removes and returns the next one, if there is room. Call [`began`](Self::began) when its attempt begins.
     pub(super) fn take(&mut self, channel: &Channel) -> Option<ApiId> {
         if self.in_flight.get(channel).is_some_and(|count| *count >= DELIVERIES_IN_FLIGHT_MAX) {
             return None;
@@ -56,9 +55,9 @@ impl DeliveryQueue {
         let due = self.due.get_mut(channel)?;
         while let Some(api_id) = due.pop_front() {
             let key = (api_id, Arc::clone(channel));
-            // It may have been forgotten meanwhile.
-            if self.slots.get(&key) == Some(&DeliverySlot::Queued) {
-                self.slots.remove(&key);
+            // It may have been removed meanwhile.
+            if self.states.get(&key) == Some(&DeliveryState::Queued) {
+                self.states.remove(&key);
                 return Some(key.0);
             }
         }
@@ -66,58 +65,61 @@ impl DeliveryQueue {
     }
 
     pub(super) fn began(&mut self, api_id: &ApiId, channel: &Channel) {
-        self.slots.insert((api_id.clone(), Arc::clone(channel)), DeliverySlot::InFlight);
+        self.states.insert((api_id.clone(), Arc::clone(channel)), DeliveryState::InFlight);
         *self.in_flight.entry(Arc::clone(channel)).or_default() += 1;
     }
 
-    /// An attempt is over; the next one comes then, or as soon as there is room.
-    pub(super) fn ended(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Duration>) {
+    /// An attempt has ended. The next one comes at `next`; `None`: when it is queued again.
+    pub(super) fn ended(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Uptime>) {
         if let Some(count) = self.in_flight.get_mut(channel) {
             *count = count.saturating_sub(1);
         }
         let key = (api_id.clone(), Arc::clone(channel));
-        if self.slots.get(&key) == Some(&DeliverySlot::InFlight) {
+        if self.states.get(&key) == Some(&DeliveryState::InFlight) {
             match next {
-                Some(until) => self.slots.insert(key, DeliverySlot::Waiting(until)),
-                None => self.slots.remove(&key),
+                Some(until) => self.states.insert(key, DeliveryState::Waiting(until)),
+                None => self.states.remove(&key),
             };
         }
     }
 
-    /// The next try waits until then, unless one is under way.
-    pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Duration) {
-        let slot = self.slots.entry((api_id.clone(), Arc::clone(channel))).or_insert(DeliverySlot::Waiting(until));
-        if *slot != DeliverySlot::InFlight {
-            *slot = DeliverySlot::Waiting(until);
+    /// The next try waits until then, unless one is in flight.
+    pub(super) fn wait(&mut self, api_id: &ApiId, channel: &Channel, until: Uptime) {
+        let state = self.states.entry((api_id.clone(), Arc::clone(channel))).or_insert(DeliveryState::Waiting(until));
+        if *state != DeliveryState::InFlight {
+            *state = DeliveryState::Waiting(until);
         }
     }
 
-    /// Nothing of these waits for its next try any more. How many did.
+    /// Ends the waits of these. Returns how many waited.
     pub(super) fn forget_waits(&mut self, of: impl Fn(&ApiId, &Channel) -> bool) -> usize {
-        let before = self.slots.len();
-        self.slots.retain(|(api_id, channel), slot| !matches!(slot, DeliverySlot::Waiting(_)) || !of(api_id, channel));
-        before - self.slots.len()
+        let before = self.states.len();
+        self.states
+            .retain(|(api_id, channel), state| !matches!(state, DeliveryState::Waiting(_)) || !of(api_id, channel));
+        before - self.states.len()
     }
 
-    /// Nothing of an API is handed over any more. Attempts under way keep their room and their turn until they are over: should
-    /// the API come back meanwhile, nothing is told beside them.
+    /// Removes an API. Attempts in flight keep their place until they end, so that nothing is sent beside them if the API comes
+    /// back meanwhile.
     pub(super) fn forget(&mut self, api_id: &ApiId, channels: &[Channel]) {
         for channel in channels {
             let key = (api_id.clone(), Arc::clone(channel));
-            if self.slots.get(&key) != Some(&DeliverySlot::InFlight) {
-                self.slots.remove(&key);
+            if self.states.get(&key) != Some(&DeliveryState::InFlight) {
+                self.states.remove(&key);
             }
         }
     }
 
-    /// The APIs of which an attempt is under way.
+    /// The APIs with an attempt in flight.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &ApiId> {
-        self.slots.iter().filter(|(_, slot)| **slot == DeliverySlot::InFlight).map(|((api_id, _), _)| api_id)
+        self.states.iter().filter(|(_, state)| **state == DeliveryState::InFlight).map(|((api_id, _), _)| api_id)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn id(number: usize) -> ApiId {

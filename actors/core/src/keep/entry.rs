@@ -1,7 +1,6 @@
-//! What is known of one API, and what of that is not in the store yet.
+//! The state of one API in memory, and which part of it is not in the store yet.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
@@ -9,33 +8,34 @@ use crate::api::ApiConfig;
 use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
+use crate::time::Uptime;
 
 /// At most this many deliveries of one API are remembered while they cannot be stored. An alert beyond that may be sent twice, if
 /// the stored record turns out to be another one.
-const TAKEN_MAX: usize = 4 * OWED_MAX;
+const UNSTORED_DELIVERIES_MAX: usize = 4 * OWED_MAX;
 
-/// What matters and is not in the store.
+/// Decisions and deliveries that are not in the store yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unstored {
-    /// Since when, in uptime.
-    since: Duration,
-    /// The ids of alerts that are owed by it, at most as many as an outbox holds.
+    /// Since when there are any.
+    since: Uptime,
+    /// The ids of the alerts that these decisions owe, at most as many as an outbox holds.
     alerts: Vec<String>,
-    /// Alerts that a channel took: facts, whatever becomes of the rest. At most [`TAKEN_MAX`].
-    taken: Vec<(String, Arc<str>)>,
-    /// Outages that were told although they could not be stored, and whose end was not: at most one for each channel, and those
-    /// that are to be taken back.
-    told: Vec<Arc<Alert>>,
+    /// Alerts that a channel has, by id: facts, whatever becomes of the decisions. At most [`UNSTORED_DELIVERIES_MAX`].
+    deliveries: Vec<(String, Arc<str>)>,
+    /// Outages that were sent before they were stored, and whose end was not sent yet: at most one for each channel, and those
+    /// that are being withdrawn.
+    outages: Vec<Arc<Alert>>,
 }
 
 /// A write that was sent and has no certain answer yet. It is sent again as it is until it has one, so that a lost answer
-/// can be told from somebody else's write.
+/// is not mistaken for somebody else's write.
 #[derive(Clone, Debug)]
 pub(super) struct PendingWrite {
     pub(super) write: StateWrite,
     /// When it was sent first.
-    pub(super) since: Duration,
-    /// What it stores.
+    pub(super) since: Uptime,
+    /// What becomes stored by it.
     unstored: Option<Box<Unstored>>,
 }
 
@@ -45,65 +45,63 @@ pub(super) enum Writing {
     /// Nothing to write.
     #[default]
     Idle,
-    /// Only figures moved: it may wait until then.
-    AtCheckpoint(Duration),
+    /// Only figures changed: the write may wait until then.
+    AtCheckpoint(Uptime),
     Queued,
-    /// Under way, in the call of that number.
+    /// Sent, in the call of that number.
     InFlight(u64),
     /// It failed, and is tried again then.
-    Waiting(Duration),
+    Waiting(Uptime),
 }
 
 /// How a version conflict is resolved: what the stored record means for the owner of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ConflictResolution {
-    /// It is the very one that was sent: the answer was lost.
+    /// It is the one that was sent: only the answer was lost.
     WasOurs,
     /// Somebody with a higher epoch wrote it: the shard is lost.
     HigherEpoch,
-    /// It is no newer than what this owner knows: a copy from a backup, or a hand in the table. It is overwritten.
+    /// It is no newer than what this owner knows: a copy from a backup, or edited by hand. It is overwritten.
     OldCopy,
-    /// A write of an owner before this one, or a hand in the table: it counts, and what was decided and not stored does not.
+    /// A former owner wrote it, or somebody by hand: it counts, and decisions that were not stored are dropped.
     Adopted {
-        /// Something that was decided is forgotten: the API is probed again.
+        /// A decision was dropped, so that the API has to be probed again.
         forgot: bool,
-        /// Outages that were told and are not in it.
-        told: Vec<Arc<Alert>>,
+        /// Outages that were sent and are not in it.
+        outages: Vec<Arc<Alert>>,
     },
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// All that is known, including what is not stored yet. The epoch is that of the newest record that is known, and so is the
-    /// version, unless a write of a higher one was given up.
+    /// The state, including what is not stored yet. Epoch and version are those of the newest known record; the version is higher
+    /// where a write was given up.
     pub(super) state: ApiState,
-    /// The version of the stored record, as far as that is known; 0: there is none.
+    /// The version of the stored record, as far as is known; 0: there is none.
     pub(super) stored_version: u64,
-    /// The fingerprint of its request while it is configured and enabled. Outcomes with another one come too late, and do not count.
+    /// While the API is watched: the fingerprint of its request. Outcomes with another one do not count.
     pub(super) request_fingerprint: Option<u16>,
-    /// Its row, while it is configured and enabled.
+    /// While the API is watched: its config.
     pub(super) api: Option<Arc<ApiConfig>>,
-    /// Since when a write of an owner before this one may still land: until the stored record carries this one's epoch. `None`:
-    /// it carries it, or was left clean.
-    pub(super) unsealed_since: Option<Duration>,
+    /// Since when a late write of a former owner may still land: until this owner has written the record with its own epoch (the
+    /// seal). `None`: it is sealed, or needs no seal.
+    pub(super) unsealed_since: Option<Uptime>,
     unstored: Option<Box<Unstored>>,
-    /// The write without a certain answer.
     pub(super) pending_write: Option<Box<PendingWrite>>,
-    /// Where the next write stands.
     pub(super) writing: Writing,
-    /// Something changed since the last snapshot was taken for a write.
+    /// Something changed since the last write was made.
     pub(super) dirty: bool,
-    /// In which generation of the store's content it was stored last, as the ledger counts them.
+    /// How often the store had lost its data when this was stored last (`Ledger::store_wipes`).
     pub(super) stored_after_wipes: u32,
-    /// Its next outcome is late after this uptime; `None` if none is expected.
-    pub(super) late_after: Option<Duration>,
+    /// The next outcome is late after this; `None`: none is expected.
+    pub(super) late_after: Option<Uptime>,
     /// Writes in a row that failed.
     failures: u32,
 }
 
 impl Entry {
     /// An API as it was stored, or unknown.
-    pub(super) fn new(state: ApiState, unsealed_since: Option<Duration>) -> Self {
+    pub(super) fn new(state: ApiState, unsealed_since: Option<Uptime>) -> Self {
         Self {
             stored_version: state.version,
             state,
@@ -125,65 +123,66 @@ impl Entry {
         self.request_fingerprint.is_some()
     }
 
-    /// Notes that a decision is not stored yet, and which alert depends on it.
-    pub(super) fn mark_unsaved(&mut self, owes: Option<&Alert>, now: Duration) {
+    /// Notes that a decision is not stored yet, and which alert it owes.
+    pub(super) fn mark_unsaved(&mut self, alert: Option<&Alert>, now: Uptime) {
         self.dirty = true;
         if let Some(unstored) = &mut self.unstored {
             let is_owed = |alert_id: &String| self.state.owed.iter().any(|owed| owed.alert.alert_id == *alert_id);
             unstored.alerts.retain(is_owed);
         }
-        self.unstored(now).alerts.extend(owes.map(|alert| alert.alert_id.clone()));
+        self.unstored(now).alerts.extend(alert.map(|alert| alert.alert_id.clone()));
     }
 
-    fn unstored(&mut self, now: Duration) -> &mut Unstored {
+    fn unstored(&mut self, now: Uptime) -> &mut Unstored {
         self.unstored.get_or_insert_with(|| Box::new(Unstored { since: now, ..Unstored::default() }))
     }
 
-    /// A channel has an alert. Returns whether that is news.
-    pub(super) fn taken(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Duration) -> bool {
-        if !alert.kind.opens() {
+    /// A channel has an alert. Whether that was not known before.
+    pub(super) fn on_delivered(&mut self, alert: &Arc<Alert>, channel: &Arc<str>, now: Uptime) -> bool {
+        if !alert.kind.starts_incident() {
             self.on_end_delivered(alert);
         } else if !self.is_stored(&alert.alert_id) {
-            let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
-            match in_attempt.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
-                Some(unstored) => unstored.told.push(Arc::clone(alert)),
-                None => self.unstored(now).told.push(Arc::clone(alert)),
+            let in_pending_write =
+                self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
+            match in_pending_write.filter(|unstored| unstored.alerts.contains(&alert.alert_id)) {
+                Some(unstored) => unstored.outages.push(Arc::clone(alert)),
+                None => self.unstored(now).outages.push(Arc::clone(alert)),
             }
         }
         if !delivery::mark_delivered(&mut self.state.owed, &alert.alert_id, channel) {
             return false;
         }
         self.dirty = true;
-        let taken = &mut self.unstored(now).taken;
-        if taken.len() < TAKEN_MAX {
-            taken.push((alert.alert_id.clone(), Arc::clone(channel)));
+        let deliveries = &mut self.unstored(now).deliveries;
+        if deliveries.len() < UNSTORED_DELIVERIES_MAX {
+            deliveries.push((alert.alert_id.clone(), Arc::clone(channel)));
         }
         true
     }
 
-    /// A channel got the end of an outage that is not stored: for that channel there is nothing left to withdraw.
+    /// A channel has the end of an outage that is not stored: there is nothing to withdraw from it.
     fn on_end_delivered(&mut self, end: &Alert) {
-        let in_attempt = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
-        for unstored in in_attempt.into_iter().chain(self.unstored.as_mut()) {
-            if let Some(ended) = unstored.told.iter().position(|told| told.incident_id == end.incident_id) {
-                unstored.told.remove(ended);
+        let in_pending_write = self.pending_write.as_mut().and_then(|pending_write| pending_write.unstored.as_mut());
+        for unstored in in_pending_write.into_iter().chain(self.unstored.as_mut()) {
+            if let Some(ended) = unstored.outages.iter().position(|outage| outage.incident_id == end.incident_id) {
+                unstored.outages.remove(ended);
                 return;
             }
         }
     }
 
-    /// One more channel was told an outage that is not in the store.
-    pub(super) fn told(&mut self, alert: &Arc<Alert>, now: Duration) {
-        self.unstored(now).told.push(Arc::clone(alert));
+    /// One more channel has an outage that is not in the store.
+    pub(super) fn add_delivered_unstored(&mut self, alert: &Arc<Alert>, now: Uptime) {
+        self.unstored(now).outages.push(Arc::clone(alert));
     }
 
     fn all_unstored(&self) -> impl Iterator<Item = &Unstored> {
-        let in_attempt = self.pending_write.as_ref().and_then(|pending_write| pending_write.unstored.as_deref());
-        in_attempt.into_iter().chain(self.unstored.as_deref())
+        let in_pending_write = self.pending_write.as_ref().and_then(|pending_write| pending_write.unstored.as_deref());
+        in_pending_write.into_iter().chain(self.unstored.as_deref())
     }
 
-    /// Since when something that matters has been waiting to be stored.
-    pub(super) fn unstored_since(&self) -> Option<Duration> {
+    /// Since when a decision or a delivery has been waiting for the store.
+    pub(super) fn unstored_since(&self) -> Option<Uptime> {
         self.all_unstored().map(|unstored| unstored.since).next()
     }
 
@@ -197,8 +196,8 @@ impl Entry {
         self.dirty || self.pending_write.is_some()
     }
 
-    /// What to write now: the attempt that is still open, or a new one.
-    pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Duration) -> StateWrite {
+    /// What to write now: the pending write, unchanged, or a new one.
+    pub(super) fn begin_write(&mut self, epoch: u64, call: u64, now: Uptime) -> StateWrite {
         self.writing = Writing::InFlight(call);
         if let Some(pending_write) = &self.pending_write {
             return pending_write.write.clone();
@@ -212,7 +211,7 @@ impl Entry {
         write
     }
 
-    /// The write is durable.
+    /// The pending write is durable.
     pub(super) fn stored(&mut self) {
         if let Some(pending_write) = self.pending_write.take() {
             let written = &pending_write.write.state;
@@ -225,7 +224,7 @@ impl Entry {
     }
 
     /// The write failed, and is tried again after a while.
-    pub(super) fn failed(&mut self, now: Duration, a_person_must_act: bool) {
+    pub(super) fn failed(&mut self, now: Uptime, a_person_must_act: bool) {
         let wait = if a_person_must_act {
             STORE_WAIT_PERMANENT
         } else {
@@ -235,7 +234,7 @@ impl Entry {
         self.writing = Writing::Waiting(now.saturating_add(wait));
     }
 
-    /// Whether a write has failed since one went through.
+    /// Whether the last write failed.
     pub(super) fn has_failed(&self) -> bool {
         self.failures > 0
     }
@@ -256,8 +255,8 @@ impl Entry {
         if let Some(mut sent) = sent {
             if let Some(later) = self.unstored.take() {
                 sent.alerts.extend(later.alerts);
-                sent.taken.extend(later.taken);
-                sent.told.extend(later.told);
+                sent.deliveries.extend(later.deliveries);
+                sent.outages.extend(later.outages);
             }
             self.unstored = Some(sent);
         }
@@ -265,9 +264,9 @@ impl Entry {
         self.writing = Writing::Idle;
     }
 
-    /// The stored record is not the expected one. Decides which of the two counts, for the owner with `epoch`. Deliveries are
-    /// facts: what a channel has taken stays delivered.
-    pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Duration) -> ConflictResolution {
+    /// The stored record is not the expected one: decides which of the two counts, for the owner with `epoch`. Deliveries stay
+    /// delivered either way.
+    pub(super) fn resolve_conflict(&mut self, stored: ApiState, epoch: u64, now: Uptime) -> ConflictResolution {
         if self.pending_write.as_ref().is_some_and(|pending_write| *pending_write.write.state == stored) {
             self.stored();
             return ConflictResolution::WasOurs;
@@ -283,27 +282,27 @@ impl Entry {
         self.reopen();
         let unstored = self.unstored.take();
         let forgot = unstored.is_some();
-        let Unstored { taken, told, .. } = unstored.map(|unstored| *unstored).unwrap_or_default();
+        let Unstored { deliveries, outages, .. } = unstored.map(|unstored| *unstored).unwrap_or_default();
         let missed_ticks = self.state.missed_ticks.max(stored.missed_ticks);
         self.stored_version = stored.version;
         self.dirty = missed_ticks != stored.missed_ticks;
         self.state = ApiState { missed_ticks, ..stored };
         self.failures = 0;
-        for (alert_id, channel) in taken {
+        for (alert_id, channel) in deliveries {
             if delivery::mark_delivered(&mut self.state.owed, &alert_id, &channel) {
                 self.dirty = true;
-                self.unstored(now).taken.push((alert_id, channel));
+                self.unstored(now).deliveries.push((alert_id, channel));
             }
         }
-        ConflictResolution::Adopted { forgot, told }
+        ConflictResolution::Adopted { forgot, outages }
     }
 
-    /// Outages that were delivered and could not be stored: the next owner has to know of them.
+    /// Outages that were sent and could not be stored: the next owner has to withdraw them.
     pub(super) fn delivered_unstored(&self) -> impl Iterator<Item = &Arc<Alert>> {
-        self.all_unstored().flat_map(|unstored| &unstored.told)
+        self.all_unstored().flat_map(|unstored| &unstored.outages)
     }
 
-    /// The keeper was restarted: no call is under way. A write that was sent is sent again unchanged.
+    /// The keeper was restarted: no call is in flight. A pending write is sent again unchanged.
     pub(super) fn reset_for_restart(&mut self) {
         self.writing = Writing::Idle;
         self.stored_after_wipes = 0;

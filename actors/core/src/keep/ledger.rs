@@ -1,5 +1,4 @@
-//! The ledger: what is known of every API, and what of that is written next. One write of an API is under way at a time, in
-//! the order in which things were decided.
+//! The ledger: the entries of all APIs, and the order in which they are written. One write of an API is under way at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -10,30 +9,30 @@ use crate::decide::Decision;
 use crate::state::ApiState;
 use crate::status::Status;
 use crate::store::StateWrite;
+use crate::time::Uptime;
 
-/// Records that are written again in a second, when the store has lost them or when another worker owned them before. Other
-/// writes go between them.
+/// Records rewritten in a second when the store has lost them or another worker owned them before. Other writes go between
+/// them.
 pub const REWRITES_PER_SECOND: usize = 500;
 
-/// Writes in a second that change no decision: with more APIs than that each waits longer than the checkpoint, so that what a
-/// store costs does not grow with what is watched.
+/// Checkpoint writes in a second. Where more APIs are watched, each write waits longer, so that the cost of the store does not grow
+/// with their number.
 const CHECKPOINTS_PER_SECOND: u32 = 200;
 
-/// What is known and not stored, and what is written when.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     pub(super) entries: HashMap<ApiId, Entry>,
     checkpoint: Duration,
-    /// To be written now, in order.
+    /// To be written now, oldest first.
     queue: VecDeque<ApiId>,
-    /// To be written at their checkpoint, soonest first: those whose entry says [`Writing::AtCheckpoint`], once each.
-    lazy: BTreeSet<(Duration, ApiId)>,
-    /// To be tried again, at the time in their entry.
+    /// Those with [`Writing::AtCheckpoint`], soonest first.
+    at_checkpoint: BTreeSet<(Uptime, ApiId)>,
+    /// Those with [`Writing::Waiting`].
     waiting: HashSet<ApiId>,
-    /// Calls of the store that have no answer yet, and since when.
-    calls: BTreeMap<u64, Duration>,
+    /// Calls to the store without an answer, and when they began.
+    calls: BTreeMap<u64, Uptime>,
     next_call: u64,
-    /// How often the store was found without what had been stored in it.
+    /// How often a record that had been stored was missing. Each time all records are written again.
     store_wipes: u32,
 }
 
@@ -43,7 +42,7 @@ impl Ledger {
             entries: HashMap::new(),
             checkpoint,
             queue: VecDeque::new(),
-            lazy: BTreeSet::new(),
+            at_checkpoint: BTreeSet::new(),
             waiting: HashSet::new(),
             calls: BTreeMap::new(),
             next_call: 0,
@@ -59,24 +58,24 @@ impl Ledger {
         self.entries.get_mut(api_id)
     }
 
-    /// What is known of an API; nothing yet of one that was never stored.
+    /// The entry of an API; a new one if it was never stored.
     pub(super) fn entry(&mut self, api_id: &ApiId) -> &mut Entry {
         self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone()), None))
     }
 
-    /// This is what is known of an API from now on. What was known before counts no longer, and is not written.
+    /// Replaces the entry of an API. Changes in the old one are not written.
     pub(super) fn put(&mut self, entry: Entry) {
         let api_id = entry.state.api_id.clone();
         self.forget(&api_id);
         self.entries.insert(api_id, entry);
     }
 
-    /// Takes a decision over, and has it stored, at once if it matters.
-    pub(super) fn decided(&mut self, api_id: &ApiId, decision: Decision, now: Duration) {
+    /// Applies a decision, and queues the write: at once, or at the checkpoint if only figures changed.
+    pub(super) fn apply(&mut self, api_id: &ApiId, decision: Decision, now: Uptime) {
         let must_store = decision.must_store();
         let entry = self.entry(api_id);
         if must_store {
-            entry.mark_unsaved(decision.owed(), now);
+            entry.mark_unsaved(decision.alert(), now);
         }
         entry.dirty = true;
         entry.state = decision.next;
@@ -87,13 +86,13 @@ impl Ledger {
         }
     }
 
-    /// Puts an API into the queue, unless its write is under way or waits for its next try: then it is queued after that.
+    /// Queues the write of an API. One that is under way, or waits for its next try, is followed by another.
     pub(super) fn queue(&mut self, api_id: &ApiId) {
         let Some(entry) = self.entries.get_mut(api_id) else { return };
         match entry.writing {
             Writing::Idle => {}
             Writing::AtCheckpoint(due) => {
-                self.lazy.remove(&(due, api_id.clone()));
+                self.at_checkpoint.remove(&(due, api_id.clone()));
             }
             Writing::Queued | Writing::InFlight(_) | Writing::Waiting(_) => return,
         }
@@ -101,29 +100,29 @@ impl Ledger {
         self.queue.push_back(api_id.clone());
     }
 
-    /// Only figures moved: the write may wait, and waits for the next whole second, so that many share one commit.
-    pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId, now: Duration) {
+    /// Schedules a write that may wait, to a whole second, so that many share one commit.
+    pub(super) fn write_at_checkpoint(&mut self, api_id: &ApiId, now: Uptime) {
         self.write_within(api_id, self.checkpoint(), now);
     }
 
-    /// How long a write may wait that changes no decision.
+    /// How long a write may wait if only figures changed.
     pub(super) fn checkpoint(&self) -> Duration {
         let entries = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         self.checkpoint.max(Duration::from_secs(u64::from(entries / CHECKPOINTS_PER_SECOND)))
     }
 
-    pub(super) fn write_within(&mut self, api_id: &ApiId, span: Duration, now: Duration) {
+    pub(super) fn write_within(&mut self, api_id: &ApiId, span: Duration, now: Uptime) {
         let due = Duration::from_secs(now.saturating_add(span).as_secs().saturating_add(1));
         if let Some(entry) = self.entries.get_mut(api_id)
             && entry.writing == Writing::Idle
         {
             entry.writing = Writing::AtCheckpoint(due);
-            self.lazy.insert((due, api_id.clone()));
+            self.at_checkpoint.insert((due, api_id.clone()));
         }
     }
 
-    /// Queues what is left to write of an API whose write is over.
-    pub(super) fn queue_if_dirty(&mut self, api_id: &ApiId, now: Duration, flushing: bool) {
+    /// After a write: queues another one if something has changed since.
+    pub(super) fn queue_if_dirty(&mut self, api_id: &ApiId, now: Uptime, flushing: bool) {
         let Some(entry) = self.entries.get(api_id) else { return };
         if !entry.dirty {
             return;
@@ -135,10 +134,10 @@ impl Ledger {
         }
     }
 
-    /// Queues checkpoints that are due and failed writes whose wait is over; everything, when flushing.
-    pub(super) fn queue_what_is_due(&mut self, now: Duration, flushing: bool) {
-        while self.lazy.first().is_some_and(|(due, _)| *due <= now || flushing) {
-            if let Some((_, api_id)) = self.lazy.pop_first() {
+    /// Queues checkpoints that are due and failed writes whose backoff is over; everything, when flushing.
+    pub(super) fn queue_due(&mut self, now: Uptime, flushing: bool) {
+        while self.at_checkpoint.first().is_some_and(|(due, _)| *due <= now || flushing) {
+            if let Some((_, api_id)) = self.at_checkpoint.pop_first() {
                 self.queue(&api_id);
             }
         }
@@ -157,13 +156,13 @@ impl Ledger {
         });
     }
 
-    /// A record that can never be written must not pass for a dead store: another one is tried beside it, as it is if nothing
-    /// has to be written.
+    /// One record that can never be written must not look like a store that is down: another record is tried as well, even if it
+    /// has no changes.
     pub(super) fn try_another(&mut self) {
         if !self.calls.is_empty() || !self.queue.is_empty() {
             return;
         }
-        let other = self.lazy.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
+        let other = self.at_checkpoint.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
             let may_be_written = |(api_id, entry): &(&ApiId, &Entry)| {
                 entry.writing == Writing::Idle
                     && entry.stored_version > 0
@@ -177,12 +176,12 @@ impl Ledger {
         }
     }
 
-    /// The next writes, as many as the store takes in one batch, for the call that begins next; none if nothing is due.
+    /// The next writes, at most one batch, for the call that begins next.
     pub(super) fn next_batch(
         &mut self,
         batch_max: usize,
         epoch: impl Fn(&ApiId) -> Option<u64>,
-        now: Duration,
+        now: Uptime,
     ) -> Vec<StateWrite> {
         let mut batch = Vec::with_capacity(batch_max.min(self.queue.len()));
         while batch.len() < batch_max
@@ -197,22 +196,21 @@ impl Ledger {
         batch
     }
 
-    /// A call of the store begins; its number.
-    pub(super) fn call_began(&mut self, now: Duration) -> u64 {
+    /// A call to the store begins. Returns its number.
+    pub(super) fn call_began(&mut self, now: Uptime) -> u64 {
         self.next_call += 1;
         self.calls.insert(self.next_call, now);
         self.next_call
     }
 
-    /// What is known of this API waits for the answer to that call.
+    /// This API waits for the answer to that call.
     pub(super) fn mark_in_flight(&mut self, api_id: &ApiId, call: u64) {
         if let Some(entry) = self.entries.get_mut(api_id) {
             entry.writing = Writing::InFlight(call);
         }
     }
 
-    /// Whether the answer to this call is waited for. One to a call from before the API was lost and gained again says nothing of
-    /// what is known now.
+    /// Whether this API waits for the answer to that call. It does not if its shard was lost and gained again meanwhile.
     pub(super) fn is_awaiting(&self, api_id: &ApiId, call: u64) -> bool {
         self.entries.get(api_id).is_some_and(|entry| entry.writing == Writing::InFlight(call))
     }
@@ -226,8 +224,8 @@ impl Ledger {
         self.calls.len()
     }
 
-    /// When the call began that has been without an answer for the longest.
-    pub(super) fn oldest_call(&self) -> Option<Duration> {
+    /// When the oldest call without an answer began.
+    pub(super) fn oldest_call(&self) -> Option<Uptime> {
         self.calls.values().min().copied()
     }
 
@@ -249,17 +247,16 @@ impl Ledger {
     }
 
     /// The write failed, and is tried again after a while.
-    pub(super) fn failed(&mut self, api_id: &ApiId, now: Duration, a_person_must_act: bool) {
+    pub(super) fn failed(&mut self, api_id: &ApiId, now: Uptime, a_person_must_act: bool) {
         if let Some(entry) = self.entries.get_mut(api_id) {
             entry.failed(now, a_person_must_act);
             self.waiting.insert(api_id.clone());
         }
     }
 
-    /// A record is gone that was there. Perhaps all are, in a table that was made again: each is written again, those first
-    /// that say more than that all is well, so that a restart forgets nothing. What was stored since then and is gone again
-    /// begins this again. How many others there are; `None`: this record was not there either.
-    pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Duration) -> Option<usize> {
+    /// A record is missing that was stored. Perhaps all are, because the table was created again: so all are rewritten. Returns how
+    /// many others there are; `None`: this record was not stored either, or is being rewritten already.
+    pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Uptime) -> Option<usize> {
         let was_there = |entry: &Entry| entry.stored_version > 0 && entry.stored_after_wipes == self.store_wipes;
         if !self.entries.get(api_id).is_some_and(was_there) {
             return None;
@@ -267,12 +264,12 @@ impl Ledger {
         self.store_wipes += 1;
         let others: Vec<ApiId> =
             self.entries.iter().filter(|(_, e)| e.stored_version > 0).map(|(id, _)| id.clone()).collect();
-        Some(self.write_anew(others, now))
+        Some(self.rewrite(others, now))
     }
 
-    /// Writes these again, as fast as [`REWRITES_PER_SECOND`], those first that say more than that all is well. How many there are.
-    pub(super) fn write_anew(&mut self, mut api_ids: Vec<ApiId>, now: Duration) -> usize {
-        // Whoever has a write before it finds out by that.
+    /// Rewrites these at [`REWRITES_PER_SECOND`], those with owed alerts and outages first. Returns how many.
+    pub(super) fn rewrite(&mut self, mut api_ids: Vec<ApiId>, now: Uptime) -> usize {
+        // A write that is queued or under way does the same.
         api_ids.retain(|api_id| {
             self.entries.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::AtCheckpoint(_)))
         });
@@ -284,7 +281,7 @@ impl Ledger {
         for (number, api_id) in api_ids.iter().enumerate() {
             let Some(entry) = self.entries.get_mut(api_id) else { continue };
             if let Writing::AtCheckpoint(due) = std::mem::take(&mut entry.writing) {
-                self.lazy.remove(&(due, api_id.clone()));
+                self.at_checkpoint.remove(&(due, api_id.clone()));
             }
             entry.dirty = true;
             if !entry.state.owed.is_empty() {
@@ -296,30 +293,30 @@ impl Ledger {
         api_ids.len()
     }
 
-    /// Nothing is known of an API any more: somebody else owns it.
+    /// Forgets an API: it has another owner.
     pub(super) fn forget(&mut self, api_id: &ApiId) -> Option<Entry> {
         let entry = self.entries.remove(api_id)?;
         if let Writing::AtCheckpoint(due) = entry.writing {
-            self.lazy.remove(&(due, api_id.clone()));
+            self.at_checkpoint.remove(&(due, api_id.clone()));
         }
         self.waiting.remove(api_id);
         Some(entry)
     }
 
-    /// Nothing waits anywhere to be written.
+    /// No write is due, scheduled or under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.queue.is_empty() && self.lazy.is_empty() && self.waiting.is_empty()
+        self.calls.is_empty() && self.queue.is_empty() && self.at_checkpoint.is_empty() && self.waiting.is_empty()
     }
 
-    /// How many have changes that are not in the store.
+    /// How many APIs have changes that are not in the store.
     pub(super) fn unsaved(&self) -> usize {
         self.entries.values().filter(|entry| entry.is_unsaved()).count()
     }
 
-    /// Another life of the keeper goes on from here: nothing is under way.
+    /// The keeper was restarted: no call is in flight.
     pub(super) fn reset_for_restart(&mut self) {
         self.queue.clear();
-        self.lazy.clear();
+        self.at_checkpoint.clear();
         self.waiting.clear();
         self.calls.clear();
         let mut unsaved: Vec<ApiId> = Vec::new();

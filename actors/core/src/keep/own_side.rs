@@ -50,7 +50,7 @@ impl OwnSideKind {
 
 impl Keeper {
     /// What is at fault of our own side, in words; `None`: nothing.
-    pub fn on_own_side(&mut self, kind: OwnSideKind, fault: Option<String>, now: Moment) {
+    pub fn on_own_side_status(&mut self, kind: OwnSideKind, fault: Option<String>, now: Moment) {
         self.own_side.is_well[kind as usize] = fault.is_none();
         let Some(fault) = fault else { return self.close_what_is_well(now) };
         let is_told = self.own_side.open.iter().any(|api_id| kind.is_of(api_id));
@@ -84,7 +84,7 @@ impl Keeper {
 
     /// A record of the monitor's own is down, as it was stored.
     pub(super) fn note_open(&mut self, api_id: &ApiId) {
-        if let Some(unclear) = api_id.unclear() {
+        if let Some(unclear) = api_id.unclear_api() {
             self.unclear.told(unclear);
         } else if api_id.shard_of_worker().is_some() || *api_id == ApiId::monitor_capacity() {
             self.own_side.open.insert(api_id.clone());

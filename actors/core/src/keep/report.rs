@@ -1,16 +1,16 @@
-//! How everything stands: for a heartbeat, for the end of a run, and for whoever asks.
+//! The state of everything in figures: for the heartbeat, for the end of a run, and on request.
 
 use super::entry::Entry;
-use super::{Effect, Keeper, Line};
+use super::{Effect, Keeper, LogEvent};
 use crate::api::ApiId;
 use crate::heartbeat::{Heartbeat, INCONCLUSIVE_NAMED_MAX, LATE_NAMED_MAX};
 use crate::outcome::Verdict;
 use crate::schedule::Moment;
 use crate::status::Status;
 use crate::store::StoreError;
-use std::time::Duration;
+use crate::time::Uptime;
 
-/// What the keeper has at hand.
+/// Figures of one keeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// APIs with changes that are not in the store.
@@ -21,17 +21,16 @@ pub struct Report {
     pub down: usize,
     /// Watched APIs whose status is not known, or whose prober was given up.
     pub unknown: usize,
-    /// The store takes no writes just now.
+    /// The store takes no writes at present.
     pub store_is_gone: bool,
 }
 
 impl Keeper {
-    /// What is shown of an API that is watched: nothing is known of one whose prober was given up.
+    /// The status to show for an API: unknown if its prober was given up.
     fn shown_status(&self, api_id: &ApiId, entry: &Entry) -> Status {
         if self.given_up.contains(api_id) { Status::Unknown } else { entry.state.status }
     }
 
-    /// What it has at hand.
     pub fn report(&self) -> Report {
         let shown =
             |status| self.watched().filter(|(api_id, entry)| self.shown_status(api_id, entry) == status).count();
@@ -44,14 +43,14 @@ impl Keeper {
         }
     }
 
-    /// Writes a heartbeat if it is time.
+    /// Writes a heartbeat if one is due.
     pub(super) fn beat_if_due(&mut self, now: Moment) {
         if !self.flushing && self.beats.take_due(now.uptime, self.health.is_out()) {
             self.beat(now);
         }
     }
 
-    /// Writes the heartbeat of a single round, which is over.
+    /// Writes the heartbeat at the end of `run --once`.
     pub(super) fn beat_at_the_end(&mut self, now: Moment) {
         if self.setup.once && self.beats.take_last() {
             self.beat(now);
@@ -64,30 +63,29 @@ impl Keeper {
         self.effects.push(Effect::Beat(Box::new(heartbeat)));
     }
 
-    /// What came of a heartbeat.
+    /// A heartbeat was written, or not.
     pub fn beat_answered(&mut self, written: Result<(), StoreError>, now: Moment) {
         match written {
             Ok(()) => {
-                self.beats.taken();
-                if self.health.beat_taken(now.uptime, &mut self.lines) {
-                    self.tell_that_the_store_is_back(now);
+                self.beats.on_written();
+                if self.health.record_beat(now.uptime, &mut self.log) {
+                    self.report_store_recovery(now);
                 }
             }
             Err(error) => {
                 let (sent, line) = self.beats.failed(now.uptime);
-                self.store_failed(&error, sent, now);
+                self.on_store_failure(&error, sent, now);
                 if let Some(lines_left_out) = line {
-                    self.lines.push(Line::BeatFailed { error: error.to_string(), lines_left_out });
+                    self.log.push(LogEvent::BeatFailed { error: error.to_string(), lines_left_out });
                 }
             }
         }
         self.answer_waiters();
     }
 
-    /// How everything stands.
     fn heartbeat(&self, now: Moment) -> Heartbeat {
         let mut counts = [0_u64; 3];
-        let mut late: Vec<(Duration, &ApiId)> = Vec::new();
+        let mut late: Vec<(Uptime, &ApiId)> = Vec::new();
         let mut inconclusive: Vec<&ApiId> = Vec::new();
         for (api_id, entry) in self.watched() {
             counts[match self.shown_status(api_id, entry) {
@@ -95,8 +93,8 @@ impl Keeper {
                 Status::Down => 1,
                 Status::Unknown => 2,
             }] += 1;
-            // In a single round nothing is expected of those that had their turn.
-            let is_late = |after: &Duration| *after <= now.uptime || self.setup.once;
+            // With `run --once` nothing is expected of those that have been probed.
+            let is_late = |after: &Uptime| *after <= now.uptime || self.setup.once;
             late.extend(entry.late_after.filter(is_late).map(|after| (after, api_id)));
             let last = entry.state.last_probe.as_ref();
             inconclusive.extend(last.filter(|probe| probe.verdict == Verdict::Inconclusive).map(|_| api_id));
@@ -117,18 +115,18 @@ impl Keeper {
             probes_since: self.beats.since,
             late: late.len() as u64,
             inconclusive: inconclusive.len() as u64,
-            late_api_ids: first(late, LATE_NAMED_MAX).into_iter().map(|(_, api_id)| api_id.clone()).collect(),
-            inconclusive_api_ids: first(inconclusive, INCONCLUSIVE_NAMED_MAX).into_iter().cloned().collect(),
+            late_api_ids: smallest(late, LATE_NAMED_MAX).into_iter().map(|(_, api_id)| api_id.clone()).collect(),
+            inconclusive_api_ids: smallest(inconclusive, INCONCLUSIVE_NAMED_MAX).into_iter().cloned().collect(),
         }
     }
 }
 
-/// The first so many of these, in order.
-fn first<T: Ord>(mut of: Vec<T>, count: usize) -> Vec<T> {
-    if of.len() > count {
-        of.select_nth_unstable(count);
-        of.truncate(count);
+/// The `count` smallest of these, in order.
+fn smallest<T: Ord>(mut items: Vec<T>, count: usize) -> Vec<T> {
+    if items.len() > count {
+        items.select_nth_unstable(count);
+        items.truncate(count);
     }
-    of.sort_unstable();
-    of
+    items.sort_unstable();
+    items
 }

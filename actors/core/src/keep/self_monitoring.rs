@@ -9,10 +9,10 @@ use crate::api::{ApiConfig, ApiId, Policy};
 use crate::outcome::{Outcome, Verdict};
 use crate::time::Timestamp;
 
-/// A prober that was given up is well again when it has handed over so many outcomes without a death between them.
+/// A prober that was given up counts as recovered after this many outcomes without a death in between.
 const OUTCOMES_OF_A_WELL_PROBER: u32 = 3;
 
-/// Something about itself that the monitor watches, with what `decide` needs to know of it.
+/// A part of the monitor that it watches itself, with what `decide` needs to know of it.
 #[derive(Clone, Debug)]
 pub(super) struct SelfMonitored {
     pub(super) api_id: ApiId,
@@ -22,7 +22,7 @@ pub(super) struct SelfMonitored {
 }
 
 impl SelfMonitored {
-    /// The store, by what people call it.
+    /// The store, by its display name.
     pub(super) fn store(name: &str) -> Self {
         let name = format!("api-health's store ({name})");
         Self { api_id: ApiId::monitor_store(), name, url: String::new(), success_threshold: 1 }
@@ -34,7 +34,7 @@ impl SelfMonitored {
         Self { api_id: ApiId::monitor_fleet(), name, url: String::new(), success_threshold: 1 }
     }
 
-    /// What this machine carries.
+    /// Whether this machine can keep up.
     pub(super) fn capacity() -> Self {
         let name = "api-health's capacity".to_owned();
         Self { api_id: ApiId::monitor_capacity(), name, url: String::new(), success_threshold: 1 }
@@ -81,7 +81,7 @@ impl SelfMonitored {
     }
 }
 
-/// What the monitor found out about itself at `now`: a fault that began then, or that all is well.
+/// The outcome for a part of the monitor: down because of `fault`, which began at `began_at`, or up.
 pub(super) fn self_outcome(fault: Option<String>, began_at: Timestamp, now: Timestamp) -> Outcome {
     Outcome {
         started_at: began_at,

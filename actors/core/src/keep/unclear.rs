@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Keeper;
-use super::line::Line;
+use super::log_event::LogEvent;
 use super::self_monitoring::{SelfMonitored, self_outcome};
 use crate::api::{ApiConfig, ApiId};
 use crate::decide::decide;
@@ -52,7 +52,7 @@ pub(super) struct Unclear {
 impl Unclear {
     /// It is watched no longer, or by another worker.
     pub(super) fn forget(&mut self, api_id: &ApiId) {
-        let unclear = api_id.unclear();
+        let unclear = api_id.unclear_api();
         let api_id = unclear.as_ref().unwrap_or(api_id);
         self.doubts.remove(api_id);
         self.told.remove(api_id);
@@ -97,7 +97,7 @@ impl Unclear {
 
 impl Keeper {
     /// An outcome came: whether it can be told from it how the API is.
-    pub(super) fn note_whether_it_is_clear(&mut self, api: &Arc<ApiConfig>, outcome: &Outcome, now: Moment) {
+    pub(super) fn note_clarity(&mut self, api: &Arc<ApiConfig>, outcome: &Outcome, now: Moment) {
         if self.setup.once {
             return;
         }
@@ -111,12 +111,12 @@ impl Keeper {
         }
         if !self.unclear.told.is_empty() && self.unclear.told.remove(&api.api_id) {
             let status = self.decide_unclear(api, None, now.wall, now);
-            self.lines.push(Line::Clear { api_id: api.api_id.clone(), status });
+            self.log.push(LogEvent::Clear { api_id: api.api_id.clone(), status });
         }
     }
 
     /// Tells of whom nothing could be told for long.
-    pub(super) fn tell_what_is_unclear(&mut self, now: Moment) {
+    pub(super) fn report_unclear(&mut self, now: Moment) {
         self.close_what_is_well(now);
         if self.setup.once || self.shutting_down {
             return;
@@ -129,11 +129,11 @@ impl Keeper {
             self.unclear.explained_at = Some(now.uptime);
         }
         for Doubt { api, since, why, .. } in self.unclear.take_due(now.uptime) {
-            if self.owned.is_leaving(&api.api_id) {
-                continue;
+            if self.owned.is_releasing(&api.api_id) || self.given_up.contains(&api.api_id) {
+                continue; // its next owner finds it, or it is told as such
             }
             self.decide_unclear(&api, Some(why.clone()), since, now);
-            self.lines.push(Line::Unclear { api_id: api.api_id.clone(), since, reason: why });
+            self.log.push(LogEvent::Unclear { api_id: api.api_id.clone(), since, reason: why });
             self.unclear.told.insert(api.api_id.clone());
         }
         self.pump(now);
@@ -159,10 +159,10 @@ impl Keeper {
             let outcome = self_outcome(fault, since, now.wall);
             let state = &self.ledger.entry(&what.api_id).state;
             let mut decision = decide(state, &outcome, &what.policy(), &self.setup.channels, now.wall);
-            if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.owes) {
+            if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
                 owed.alert.previous_status = status;
             }
-            self.carry_out(&what.api_id, decision, now);
+            self.apply_decision(&what.api_id, decision, now);
         }
         status
     }

@@ -1,4 +1,4 @@
-//! Waits between the tries of a write: longer and longer, and spread, so that what failed together is not tried together.
+//! Backoff between the tries of a write, with jitter, so that writes that failed together are not retried together.
 
 use std::time::Duration;
 

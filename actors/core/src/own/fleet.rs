@@ -1,15 +1,15 @@
-//! Who should own what: the exact share of each worker, what this one lets go of for its sake, and what it takes.
+//! Who should own what: the share of each worker, and which shards this one releases and takes to get there.
 //!
-//! All workers that see the same assignment and the same others reckon the same shares, so that they arrive at them and then
-//! move nothing more. A shard that a live session owns is never taken from it: it is let go of first.
+//! All workers that see the same assignment and the same others compute the same shares, so that they reach them and then move
+//! nothing more. A shard of a live session is never taken from it: that session releases it first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::records::{Assignment, Role, Session, WorkerId, WorkerRecord};
 use super::shards::{Shard, ShardSet};
 
-/// At most one part out of so many of what a worker owns is let go of at a time, one shard at least.
-const LET_GO_PARTS: usize = 4;
+/// A worker releases at most one in this many of its shards at a time, and at least one shard.
+const RELEASE_PARTS: usize = 4;
 
 /// The fleet as one worker sees it.
 #[derive(Clone, Copy, Debug)]
@@ -23,20 +23,20 @@ pub struct View<'a> {
 /// What this worker does next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardPlan {
-    /// Let go of these in order, and then say so in the assignment.
+    /// Release these, and then give them back in the assignment.
     pub release: ShardSet,
-    /// Take these, which are nobody's.
+    /// Take these, which have no live owner.
     pub take: ShardSet,
 }
 
-/// What the session `me` does, which at present holds `held` and is not asked to let go of any of those. What else the assignment
-/// has as its own is on its way out.
+/// What the session `me` should do, which holds `held`. Other shards that the assignment has as its own are being released
+/// already.
 pub fn plan(view: View<'_>, me: &Session, held: &ShardSet) -> ShardPlan {
     let share = view.shares().get(&me.worker).copied().unwrap_or(0);
     let mine = view.assignment.owned_by(me);
     let mut plan = ShardPlan::default();
     if let Some(surplus) = mine.len().checked_sub(share).filter(|surplus| *surplus > 0) {
-        let at_once = surplus.min(mine.len().div_ceil(LET_GO_PARTS));
+        let at_once = surplus.min(mine.len().div_ceil(RELEASE_PARTS));
         let leaving = mine.keys().filter(|shard| !held.contains(shard)).count();
         let more = at_once.saturating_sub(leaving);
         plan.release.extend(held.iter().rev().filter(|shard| mine.contains_key(shard)).take(more));
@@ -51,14 +51,14 @@ impl View<'_> {
         self.live.get(&session.worker).is_some_and(|record| record.session == session.number && record.is_live())
     }
 
-    /// The shards that are nobody's, or of a session that is over.
+    /// The shards without an owner, or of a session that has ended.
     pub fn free(&self) -> impl Iterator<Item = Shard> {
         let numbered = Shard::all(self.assignment.shards()).zip(&self.assignment.owners);
         numbered.filter(|(_, own)| own.owner.as_ref().is_none_or(|owner| !self.lives(owner))).map(|(shard, _)| shard)
     }
 
-    /// How many shards each of those should own that own any. They differ by one at most; who has more already keeps it, so that no
-    /// more is moved than must be.
+    /// How many shards each eligible worker should own. Shares differ by one at most; the larger ones go to those that own more
+    /// already, so that as little as possible moves.
     pub fn shares(&self) -> BTreeMap<WorkerId, usize> {
         let mut owned: BTreeMap<&WorkerId, usize> = self.eligible().into_iter().map(|worker| (worker, 0)).collect();
         for owner in self.assignment.owners.iter().filter_map(|own| own.owner.as_ref()) {
@@ -76,8 +76,8 @@ impl View<'_> {
         by_count.into_iter().enumerate().map(|(place, (worker, _))| (worker.clone(), share_of(place))).collect()
     }
 
-    /// Who may own shards: of those that can read what is written, the best kind that there is. Workers come before standbys, and of
-    /// either those with all channels that anybody has, since what they own can be told to everybody.
+    /// Who may own shards: the best kind of those that can read the records. Workers come before standbys, and of either those that have
+    /// all channels, since they can deliver every alert.
     fn eligible(&self) -> Vec<&WorkerId> {
         let channels: BTreeSet<&String> = self.live.values().flat_map(|record| &record.channels).collect();
         let rank = |record: &WorkerRecord| (record.role == Role::Standby, record.channels.len() < channels.len());

@@ -1,13 +1,13 @@
-//! Who owns which API: shards, leases and epochs, so that of several workers exactly one probes, decides and tells.
+//! Who owns which API: shards, leases and epochs, so that of several workers exactly one probes, decides and alerts.
 //!
 //! | module | answers |
 //! |---|---|
 //! | [`shards`] | which shard an API lies in |
-//! | [`records`] | what the workers write for each other to read |
-//! | [`notices`] | what all of them should know of: asks, and changed configs |
+//! | [`records`] | the records that workers write and read |
+//! | [`notices`] | what all of them have to know: asks, and changed configs |
 //! | [`terms`] | how long a lease lasts, and how often it is renewed |
 //! | [`watch`] | which of the others has expired, by our clock alone |
-//! | [`fleet`] | what this worker should let go of, and what it should take |
+//! | [`fleet`] | which shards this worker should release, and which it should take |
 //! | [`member`] | the loop of one worker: what it does next, as effects |
 
 pub mod fleet;

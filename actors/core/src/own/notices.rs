@@ -1,9 +1,8 @@
-//! What all workers should know of: what owners are asked to do, and which configs changed. It stands in the assignment, which
-//! each of them reads anyway.
+//! What all workers have to know: what owners are asked to do, and which configs changed. It is part of the assignment, which each
+//! of them reads anyway.
 
 use std::collections::BTreeSet;
 
-use super::records::Assignment;
 use crate::alert::AlertKind;
 use crate::api::ApiId;
 use crate::time::Timestamp;
@@ -11,29 +10,29 @@ use crate::time::Timestamp;
 /// Asks that are kept; the oldest are dropped.
 pub const ASKS_MAX: usize = 50;
 
-/// Alerts that one ask names; one that names more asks for all of that API.
+/// Alerts that one ask names; one that names more becomes an ask for all.
 pub const ASK_ALERTS_MAX: usize = 20;
 
-/// Changed ids that a revision of the configs names. Whoever missed more reads the whole table.
+/// Changed ids that are named. A worker that missed more changes reads the whole table.
 pub const CHANGED_IDS_MAX: usize = 20;
 
-/// Something for all workers to know, written into the assignment.
+/// Something for all workers to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Something to do for whoever owns the API.
     Ask(Ask),
     /// The rows of these APIs changed; `None`: of too many to name.
     ConfigsChanged(Option<Vec<ApiId>>),
-    /// The ask of this id is acted upon, and is to be acted upon no more.
+    /// The ask of this id is done.
     Done(String),
-    /// From now on state records are written in this schema. It never falls.
+    /// From now on state records are written in this schema, or in a later one.
     WritesSchema(u32),
 }
 
-/// Something to do for whoever owns the API. It stays in the record: an owner remembers the ids that it has acted on.
+/// Something that the owner of an API has to do. It stays in the record: owners remember which asks they have acted on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
-    /// Different from every other's.
+    /// Unique.
     pub id: String,
     /// When it was asked, on the asker's clock.
     pub at: Timestamp,
@@ -43,37 +42,30 @@ pub struct Ask {
 /// What an owner is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AskFor {
-    /// Try owed alerts now, whatever they wait for.
+    /// Try owed alerts now, in spite of backoff.
     Retry {
-        /// These alone, [`ASK_ALERTS_MAX`] at most; `None`: all.
+        /// At most [`ASK_ALERTS_MAX`]; `None`: all.
         alert_ids: Option<Vec<String>>,
     },
-    /// A former owner told this without being able to store it. If the record knows nothing of it, owe its `closed`.
-    Withdraw {
-        /// Of this API.
-        api_id: ApiId,
-        /// Under this incident.
-        incident_id: String,
-        /// This was told.
-        told: AlertKind,
-    },
-    /// Owe nothing to this channel any more that was decided until the ask.
+    /// A former owner sent this alert without being able to store it. If it is not in the record, withdraw it.
+    Withdraw { api_id: ApiId, incident_id: String, kind: AlertKind },
+    /// What was decided before this ask is no longer owed to this channel.
     DropChannel { channel: String },
 }
 
-/// How far the configs are: a number that grows with each change, and what the last changes were about.
+/// The revision of the configs, and which APIs the last changes were about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConfigsRevision {
-    /// Grows with each change; 0: nobody has said anything yet.
+    /// Grows with each change; 0: there was none yet.
     pub revision: u64,
-    /// Each API with the revision at which its row changed, oldest first, [`CHANGED_IDS_MAX`] at most.
+    /// Each changed API with the revision of its change, oldest first, [`CHANGED_IDS_MAX`] at most.
     pub changed: Vec<(u64, ApiId)>,
     /// Changes up to this revision are not all named in `changed`.
     pub unnamed_until: u64,
 }
 
 impl ConfigsRevision {
-    /// The rows that changed after `revision`; `None`: not all of them are known, so that the whole table is to be read.
+    /// The rows that changed after `revision`; `None`: not all are named, so that the whole table has to be read.
     pub fn changed_since(&self, revision: u64) -> Option<BTreeSet<ApiId>> {
         if revision < self.unnamed_until || revision > self.revision {
             return None;
@@ -81,7 +73,7 @@ impl ConfigsRevision {
         Some(self.changed.iter().filter(|(at, _)| *at > revision).map(|(_, api_id)| api_id.clone()).collect())
     }
 
-    fn change(&mut self, api_ids: Option<Vec<ApiId>>) {
+    pub(super) fn change(&mut self, api_ids: Option<Vec<ApiId>>) {
         self.revision = self.revision.saturating_add(1);
         let Some(api_ids) = api_ids.filter(|ids| ids.len() <= CHANGED_IDS_MAX) else {
             self.changed.clear();
@@ -97,31 +89,10 @@ impl ConfigsRevision {
     }
 }
 
-impl Assignment {
-    /// Applies what somebody has to say to all.
-    pub fn say(&mut self, notice: Notice) {
-        match notice {
-            Notice::Ask(ask) if self.asks.iter().any(|known| known.id == ask.id) => {}
-            Notice::Ask(mut ask) => {
-                if let AskFor::Retry { alert_ids } = &mut ask.what
-                    && alert_ids.as_ref().is_some_and(|ids| ids.len() > ASK_ALERTS_MAX)
-                {
-                    *alert_ids = None; // trying more than was asked for harms nobody
-                }
-                self.asks.push(ask);
-                let too_many = self.asks.len().saturating_sub(ASKS_MAX);
-                self.asks.drain(..too_many);
-            }
-            Notice::Done(id) => self.asks.retain(|ask| ask.id != id),
-            Notice::ConfigsChanged(api_ids) => self.configs.change(api_ids),
-            Notice::WritesSchema(schema) => self.writes_schema = self.writes_schema.max(schema),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::own::records::Assignment;
 
     fn ask(id: usize) -> Ask {
         let what = AskFor::Retry { alert_ids: None };
@@ -136,7 +107,7 @@ mod tests {
     fn an_ask_is_kept_once_and_the_oldest_are_dropped() {
         let mut assignment = Assignment::none(1, 2);
         for n in (0..=ASKS_MAX).chain([ASKS_MAX]) {
-            assignment.say(Notice::Ask(ask(n)));
+            assignment.apply(Notice::Ask(ask(n)));
         }
         let ids: Vec<&str> = assignment.asks.iter().map(|ask| &*ask.id).collect();
         assert_eq!((ids.len(), ids[0], *ids.last().unwrap()), (ASKS_MAX, "1", "50"));
@@ -146,7 +117,7 @@ mod tests {
     fn an_ask_for_very_many_alerts_asks_for_all() {
         let mut assignment = Assignment::none(1, 2);
         let alert_ids = Some(vec![String::new(); ASK_ALERTS_MAX + 1]);
-        assignment.say(Notice::Ask(Ask { what: AskFor::Retry { alert_ids }, ..ask(1) }));
+        assignment.apply(Notice::Ask(Ask { what: AskFor::Retry { alert_ids }, ..ask(1) }));
         assert_eq!(assignment.asks[0].what, AskFor::Retry { alert_ids: None });
     }
 

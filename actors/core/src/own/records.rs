@@ -1,26 +1,26 @@
-//! What workers write for each other to read: a record for each worker, and one assignment of shards to their sessions.
+//! The records that workers write and read: one for each worker, and one assignment of shards to their sessions.
 //!
-//! They are plain values; an adapter stores them. Each is written over exactly the version before it and never otherwise.
+//! They are plain values; an adapter stores them. Each write replaces exactly the version before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::notices::{Ask, ConfigsRevision};
+use super::notices::{ASK_ALERTS_MAX, ASKS_MAX, Ask, AskFor, ConfigsRevision, Notice};
 use super::shards::Shard;
 use super::terms::Terms;
 use crate::heartbeat::Heartbeat;
 use crate::text;
 use crate::time::Timestamp;
 
-/// Longer than a lease and a heartbeat of a worker that is alone.
+/// Longer than the lease and the heartbeat period of a worker that is alone.
 const SEEN_WITHIN: Duration = Duration::from_secs(180);
 
-/// Workers of one fleet. More find no place in the assignment, and own nothing.
+/// Workers of one fleet. Any more own nothing.
 pub const WORKERS_MAX: usize = 100;
 
-/// Fields of a stored record that this version does not know, as text that only the adapter can read: they are written back.
+/// Fields of a stored record that this version does not know, as text that only the adapter reads. They are written back.
 pub type Extra = BTreeMap<String, String>;
 
 /// The name of a worker, which outlives its process: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
@@ -33,12 +33,12 @@ impl WorkerId {
     /// Checks and wraps a name.
     ///
     /// # Errors
-    /// Says in plain words why `text` is not a name.
+    /// Says why `text` is not a name.
     pub fn parse(text: &str) -> Result<Self, String> {
         text::name(text, Self::CHARS_MAX).map(Self)
     }
 
-    /// The name that these bits make: as many as no other worker draws by chance.
+    /// A name of 128 random bits.
     pub fn of_bits(bits: u128) -> Self {
         Self(format!("{bits:032x}").into())
     }
@@ -61,7 +61,7 @@ impl fmt::Debug for WorkerId {
     }
 }
 
-/// One life of a worker. What a session owned is nobody's once it is over, even for the same worker's next one.
+/// One life of a worker. When a session ends, its shards have no owner, even if the same worker begins the next one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Session {
     pub worker: WorkerId,
@@ -82,73 +82,66 @@ impl fmt::Debug for Session {
     }
 }
 
-/// How the session in a worker's record stands.
+/// The state of the session in a worker's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WorkerState {
-    /// It renews its lease; whether it still does is judged by [`watch`](super::watch).
+    /// It renews its lease; [`watch`](super::watch) judges whether it still does.
     Live,
     /// It ended by itself.
     Left,
-    /// Another worker ended it, since it had not renewed its lease.
+    /// Another worker ended it, since its lease had expired.
     Fenced,
 }
 
-/// What a worker is there for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// To own its share.
+    /// Owns its share.
     #[default]
     Worker,
-    /// To own shards only while no worker lives.
+    /// Owns shards only while no worker lives.
     Standby,
 }
 
-/// What a version of the program understands.
+/// What a version of the program can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Speaks {
-    /// Of the rules of this module.
+    /// The version of the rules in this module.
     pub protocol: u32,
     /// The newest schema of state records that it can read.
     pub reads_schema: u32,
 }
 
-/// What a worker says of itself, written again with each renewal of its lease.
+/// The record of one worker, written with each renewal of its lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerRecord {
-    /// Its name, which is the key.
     pub id: WorkerId,
-    /// Grows by one with each write: that it grows is what the others watch.
+    /// Grows by one with each write, which is what the others watch.
     pub version: u64,
-    /// The number of its present life.
+    /// The number of its present session.
     pub session: u64,
-    /// How that one stands.
     pub state: WorkerState,
-    /// What it is there for.
     pub role: Role,
-    /// A record that does not change for so long is an ended session.
+    /// If the record does not change for this long, the session has expired.
     pub lease: Duration,
     /// How often it is renewed.
     pub renew: Duration,
-    /// The channels through which it tells.
+    /// The channels that it has.
     pub channels: BTreeSet<String>,
-    /// What it understands.
     pub speaks: Speaks,
     /// The name of its machine.
     pub host: String,
-    /// The kernel's id of the present boot of that machine.
+    /// The kernel's id of the present boot of its machine.
     pub boot_id: String,
-    /// When the process began, on its own wall clock. Shown to people, and never compared.
+    /// When the process began, on its own wall clock: for people, and never compared.
     pub started_at: Timestamp,
     pub program: String,
-    /// How the APIs that it owns stood. Nothing is decided by it.
+    /// For people; nothing is decided by it.
     pub heartbeat: Option<Heartbeat>,
-    /// What a newer version wrote besides.
     pub extra: Extra,
 }
 
 impl WorkerRecord {
-    /// What a worker says of itself that speaks as this version does, before it has a session: what it is there for, its channels,
-    /// its machine and when it began are still to be said.
+    /// The record of a worker of this version without a session. Role, channels, machine and start time are still to be set.
     pub fn new(id: WorkerId, terms: &Terms, reads_schema: u32) -> Self {
         Self {
             id,
@@ -169,61 +162,58 @@ impl WorkerRecord {
         }
     }
 
-    /// The session that it speaks of.
     pub fn session(&self) -> Session {
         Session { worker: self.id.clone(), number: self.session }
     }
 
-    /// Whether it lives, and was seen lately by the wall clocks of both, which may differ: no more than a guess, by which whoever
-    /// wants all for itself does not even begin. Who owns what is never decided by it.
+    /// Whether it probably lives, by the wall clocks of both, which may differ. Ownership is never decided by this guess: it only keeps a
+    /// process that must be alone from starting.
     pub fn is_about(&self, now: Timestamp) -> bool {
         let seen_at = self.heartbeat.as_ref().map_or(self.started_at, |beat| beat.at.max(self.started_at));
         self.is_live() && now.since(seen_at) < SEEN_WITHIN
     }
 
-    /// Whether it says that it lives.
+    /// Whether the record says that it lives.
     pub fn is_live(&self) -> bool {
         self.state == WorkerState::Live
     }
 }
 
-/// Whose a shard is.
+/// The owner of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ownership {
-    /// Nobody's, or that session's, for as long as it lives.
+    /// The session that owns it, as long as that lives; `None`: nobody.
     pub owner: Option<Session>,
-    /// Grows with each taking, and never falls: the token by which the store tells a former owner's writes.
+    /// The fencing token: it grows each time the shard is taken, and the store refuses writes with a lower one.
     pub epoch: u64,
 }
 
 impl Ownership {
-    /// Its last owner let go of it in order: nothing of that one is on its way to the store any more.
+    /// Whether its last owner released it, so that no write of that one can still be on its way.
     pub fn is_clean(&self) -> bool {
         self.owner.is_none() && self.epoch > 0
     }
 }
 
-/// Who owns what, and what all of them should know. There is one for the whole fleet.
+/// Who owns which shard, and what all workers have to know. There is one for the whole fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     /// Grows by one with each write; 0: there is no record yet.
     pub version: u64,
     /// The workers whose records are read, [`WORKERS_MAX`] at most: all that own something, and all that live.
     pub workers: BTreeSet<WorkerId>,
-    /// For each shard, by its number. How many there are is fixed when the first record is written.
+    /// The owner of each shard, by number. How many there are is fixed when the first record is written.
     pub owners: Vec<Ownership>,
     /// The schema in which all of them write state records.
     pub writes_schema: u32,
-    /// What people, and workers that lost a shard, ask of the owners: [`ASKS_MAX`](super::notices::ASKS_MAX) at most, oldest first.
+    /// Asks of people, and of workers that lost a shard: [`ASKS_MAX`] at most, oldest first.
     pub asks: Vec<Ask>,
-    /// How far the configs are.
     pub configs: ConfigsRevision,
-    /// What a newer version wrote besides.
     pub extra: Extra,
 }
 
 impl Assignment {
-    /// What stands where no record is: all shards are nobody's.
+    /// The assignment where there is no record: no shard has an owner.
     pub fn none(shards: u16, writes_schema: u32) -> Self {
         Self {
             version: 0,
@@ -241,9 +231,29 @@ impl Assignment {
         u16::try_from(self.owners.len()).unwrap_or(u16::MAX)
     }
 
-    /// Whose that shard is; nobody's if there is no such shard.
+    /// The owner of that shard; nobody if there is no such shard.
     pub fn ownership(&self, shard: Shard) -> Ownership {
         self.owners.get(shard.index()).cloned().unwrap_or_default()
+    }
+
+    /// Adds a notice to the assignment.
+    pub fn apply(&mut self, notice: Notice) {
+        match notice {
+            Notice::Ask(ask) if self.asks.iter().any(|known| known.id == ask.id) => {}
+            Notice::Ask(mut ask) => {
+                if let AskFor::Retry { alert_ids } = &mut ask.what
+                    && alert_ids.as_ref().is_some_and(|ids| ids.len() > ASK_ALERTS_MAX)
+                {
+                    *alert_ids = None; // trying more than was asked for harms nobody
+                }
+                self.asks.push(ask);
+                let too_many = self.asks.len().saturating_sub(ASKS_MAX);
+                self.asks.drain(..too_many);
+            }
+            Notice::Done(id) => self.asks.retain(|ask| ask.id != id),
+            Notice::ConfigsChanged(api_ids) => self.configs.change(api_ids),
+            Notice::WritesSchema(schema) => self.writes_schema = self.writes_schema.max(schema),
+        }
     }
 
     /// The shards of a session, with their epochs.
@@ -256,16 +266,13 @@ impl Assignment {
 /// The key of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
-    /// That of a worker.
     Worker(WorkerId),
-    /// That of the assignment.
     Assignment,
 }
 
-/// A record as it is read and written.
+/// Any of these records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseRecord {
-    /// Of a worker.
     Worker(Box<WorkerRecord>),
     Assignment(Box<Assignment>),
 }

@@ -16,7 +16,7 @@ pub struct Shard(u16);
 pub type ShardSet = BTreeSet<Shard>;
 
 impl Shard {
-    /// The shard in which what the monitor tells of the fleet and of the store lies.
+    /// Its owner is the leader: it watches the store and the fleet, and reads the configs for all.
     pub const LEADER: Self = Self(0);
 
     /// The shard of that number.
@@ -39,13 +39,13 @@ impl Shard {
         (0..shards).map(Self)
     }
 
-    /// The shard of `api_id`, out of `shards` (0 is read as 1). What is about an API lies where that API lies, what is about a
-    /// worker in one of its shards, and what else the monitor watches about itself in the first one.
+    /// The shard of `api_id`, out of `shards` (0 is read as 1). Self monitoring about an API is in the shard of that API, about a worker in
+    /// one of its shards, and all other in the first shard.
     ///
     /// It is taken from the middle of [`ApiId::stable_hash`]: threads are chosen by the low bits and slots by the high ones, and
     /// the APIs of one shard should spread over all of those.
     pub fn of(api_id: &ApiId, shards: u16) -> Self {
-        if let Some(about) = api_id.about() {
+        if let Some(about) = api_id.about_api() {
             return Self::of(&about, shards);
         }
         if let Some(shard) = api_id.shard_of_worker().filter(|shard| *shard < shards) {

@@ -2,45 +2,47 @@
 
 use std::time::Duration;
 
-/// The times of a fleet. A worker that knows of no other takes its time, since nobody waits for it.
+use crate::time::BootTime;
+
+/// The times of a fleet. A worker that is alone has longer ones, since nobody waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// How long a lease lasts while another worker lives.
     pub lease: Duration,
-    /// How often it is renewed, and how often the others are looked at; at most a third of the lease.
+    /// How often it is renewed, and how often the records of the others are read; at most a third of the lease.
     pub renew: Duration,
-    /// How long the lease of a worker lasts that is alone, or owns nothing as a standby.
+    /// How long the lease of a quiet worker lasts: one that is alone, or a standby that owns nothing.
     pub quiet_lease: Duration,
-    /// How often that one is renewed.
+    /// How often a quiet worker renews its lease.
     pub quiet_renew: Duration,
-    /// How often a worker that is alone looks for others, and for what people asked.
-    pub quiet_look: Duration,
-    /// After a call that failed, the next is made so much later.
+    /// How often a worker that is alone reads the assignment, for others and for asks.
+    pub quiet_read: Duration,
+    /// The wait after a failed call.
     pub retry: Duration,
-    /// After a swap that came second, the next follows within this.
+    /// After a conflict over the assignment, the next try follows within this.
     pub swap_again: Duration,
 }
 
 impl Terms {
-    /// A lease of 10 s, renewed every 3 s; alone 90 s, renewed every 60 s with a look each 30 s. A failed renewal of the long
-    /// lease has 20 s for being tried again before it lapses.
+    /// A lease of 10 s, renewed every 3 s; alone 90 s, renewed every 60 s with a read every 30 s. A failed renewal of the long
+    /// lease can be tried again for 20 s before it lapses.
     pub const DEFAULT: Self = Self {
         lease: Duration::from_secs(10),
         renew: Duration::from_secs(3),
         quiet_lease: Duration::from_secs(90),
         quiet_renew: Duration::from_secs(60),
-        quiet_look: Duration::from_secs(30),
+        quiet_read: Duration::from_secs(30),
         retry: Duration::from_secs(1),
         swap_again: Duration::from_millis(100),
     };
 
-    /// Until when a lease of that length may be used that was asked for at `sent`: a tenth less than whoever watches it waits,
-    /// for clocks whose rates differ, and counted from before the request, since the watcher counts from after it.
-    pub fn deadline(sent: Duration, lease: Duration) -> Duration {
+    /// Until when its holder may use a lease that was requested at `sent`: a tenth less than the other workers wait, since the rates of
+    /// clocks differ, and counted from before the request, since the others count from after it.
+    pub fn deadline(sent: BootTime, lease: Duration) -> BootTime {
         sent.saturating_add(lease.saturating_sub(lease / 10))
     }
 
-    /// A worker whose reads lie further apart than this was blind in between, and judges nobody by that time.
+    /// A worker whose reads are further apart than this was blind in between: that time does not count against others.
     pub fn blind_after(&self) -> Duration {
         self.lease / 2
     }

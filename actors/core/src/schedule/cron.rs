@@ -9,29 +9,12 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Zoned};
 
+use super::fault::CronFault;
 use super::{gaps, steps};
 use crate::time::Timestamp;
 
 /// When 2026 began: the years of which [`CronTicks::longest_gap`] tells begin here.
 const BEGAN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-
-/// What is wrong with a cron schedule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CronFault {
-    /// The expression, and in what way.
-    Expression(String),
-    /// A step that is never taken, and what to write instead.
-    Step {
-        /// In what way, as the rest of a sentence about the expression.
-        why: String,
-        /// To stand after the word "write".
-        remedy: String,
-    },
-    /// The time zone is not an IANA name.
-    Zone,
-    /// It never comes due, as on the 31st of February.
-    Never,
-}
 
 /// The ticks of one expression in one zone.
 #[derive(Clone)]

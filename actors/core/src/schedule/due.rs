@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Uptime};
 
 /// A moment on both clocks, taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     pub wall: Timestamp,
     /// Time since the process started, on a clock that is never set.
-    pub uptime: Duration,
+    pub uptime: Uptime,
 }
 
 /// A due time on the clock that its schedule goes by.
@@ -18,7 +18,7 @@ pub enum Due {
     /// On the wall clock.
     Wall(Timestamp),
     /// On the clock that is never set.
-    Uptime(Duration),
+    Uptime(Uptime),
 }
 
 impl Due {

@@ -12,12 +12,14 @@
 //! |---|---|
 //! | `due` | the present on both clocks, and a due time on one of them |
 //! | `cron` | the ticks of a cron expression |
+//! | `fault` | what can be wrong with one |
 //! | `gaps` | the longest time between two ticks |
 //! | `steps` | steps that do not mean what they look like |
 //! | `slot` | the place of an API inside its ticks |
 
 mod cron;
 mod due;
+mod fault;
 mod gaps;
 mod slot;
 mod steps;
@@ -25,13 +27,13 @@ mod steps;
 use std::fmt;
 use std::time::Duration;
 
-pub use self::cron::CronFault;
 use self::cron::CronTicks;
 pub use self::due::{Due, Moment};
+pub use self::fault::CronFault;
 pub use self::slot::{SLOT_QUANTUM, SPREAD_MAX, Slot};
 use crate::time::Timestamp;
 
-/// How many missed ticks one look counts at most, so that a clock set forward by years costs no more than this.
+/// How many missed ticks are counted at once, at most, so that a clock set forward by years costs no more than this.
 const MISSED_MAX: u64 = 10_000;
 
 /// When to probe: a cron expression in a time zone, or a fixed interval.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::ApiId;
+use crate::api_id::ApiId;
 
 /// The grid that slots lie on. An idle machine pays 3 to 8 times the price of a probe for waking up.
 pub const SLOT_QUANTUM: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
 //! Steps of a cron expression that do not mean what they look like: `*/90` in the minutes is once an hour, and `*/45` leaves gaps
 //! of 45 and 15 minutes.
 
-use super::cron::CronFault;
+use super::fault::CronFault;
 
 /// One field of an expression: its name, its unit, the number of values, and the seconds of one where that is always the same.
 struct Field {

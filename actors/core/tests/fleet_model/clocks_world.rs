@@ -79,7 +79,7 @@ pub(super) struct World {
 pub(super) const TERMS: Terms = Terms {
     quiet_lease: Terms::DEFAULT.lease,
     quiet_renew: Terms::DEFAULT.renew,
-    quiet_look: Terms::DEFAULT.renew,
+    quiet_read: Terms::DEFAULT.renew,
     swap_again: Duration::ZERO,
     ..Terms::DEFAULT
 };

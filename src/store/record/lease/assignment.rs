@@ -164,10 +164,10 @@ impl<'a> From<&'a Ask> for StoredAsk<'a> {
             AskFor::Retry { alert_ids } => StoredAskFor::Retry {
                 alert_ids: alert_ids.as_ref().map(|ids| ids.iter().map(|id| id.as_str().into()).collect()),
             },
-            AskFor::Withdraw { api_id, incident_id, told } => StoredAskFor::Withdraw {
+            AskFor::Withdraw { api_id, incident_id, kind } => StoredAskFor::Withdraw {
                 api_id: api_id.as_str().into(),
                 incident_id: incident_id.as_str().into(),
-                told: *told,
+                told: *kind,
             },
             AskFor::DropChannel { channel } => StoredAskFor::DropChannel { channel: channel.as_str().into() },
         };
@@ -181,9 +181,11 @@ fn read_ask(value: &Value) -> Option<Ask> {
         StoredAskFor::Retry { alert_ids } => {
             AskFor::Retry { alert_ids: alert_ids.map(|ids| ids.into_iter().map(Cow::into_owned).collect()) }
         }
-        StoredAskFor::Withdraw { api_id, incident_id, told } => {
-            AskFor::Withdraw { api_id: ApiId::parse_stored(&api_id).ok()?, incident_id: incident_id.into_owned(), told }
-        }
+        StoredAskFor::Withdraw { api_id, incident_id, told } => AskFor::Withdraw {
+            api_id: ApiId::parse_stored(&api_id).ok()?,
+            incident_id: incident_id.into_owned(),
+            kind: told,
+        },
         StoredAskFor::DropChannel { channel } => AskFor::DropChannel { channel: channel.into_owned() },
     };
     Some(Ask { id: stored.id.into_owned(), at: stored.at.0, what })

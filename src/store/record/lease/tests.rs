@@ -106,7 +106,7 @@ fn assignment() -> Assignment {
             AskFor::Withdraw {
                 api_id: id("api-health:prober:shop"),
                 incident_id: "shop.1795332600250.8".into(),
-                told: AlertKind::Down,
+                kind: AlertKind::Down,
             },
         ),
         ask("d1", "03", AskFor::DropChannel { channel: "webhook".into() }),
@@ -141,7 +141,7 @@ fn what_this_version_does_not_know_is_written_back_by_whoever_changes_the_record
     let Ok(LeaseRecord::Assignment(mut record)) = read(golden("assignment.json")) else { panic!("it is one") };
     record.version += 1;
     record.asks.retain(|ask| ask.id == "d1");
-    record.say(Notice::Done("d1".into()));
+    record.apply(Notice::Done("d1".into()));
     let written = fields(&LeaseRecord::Assignment(record)).unwrap();
     assert_eq!(written["moon"], 2.5);
     assert_eq!(written["asks"], json!([golden("assignment.json")["asks"][4]]));
@@ -234,9 +234,9 @@ fn the_largest_records_are_far_below_what_dynamodb_takes() {
     for n in 0..ASKS_MAX {
         let alert_ids = (0..ASK_ALERTS_MAX).map(|m| format!("{}.1795332600250.{m}.closed", long_id(n))).collect();
         let what = AskFor::Retry { alert_ids: Some(alert_ids) };
-        record.say(Notice::Ask(Ask { id: format!("{n:0>64}"), at: at("9999-01-01T00:00:00.001Z"), what }));
+        record.apply(Notice::Ask(Ask { id: format!("{n:0>64}"), at: at("9999-01-01T00:00:00.001Z"), what }));
     }
-    record.say(Notice::ConfigsChanged(Some((0..CHANGED_IDS_MAX).map(long_id).collect())));
+    record.apply(Notice::ConfigsChanged(Some((0..CHANGED_IDS_MAX).map(long_id).collect())));
     let bytes = item_bytes(&fields(&LeaseRecord::Assignment(Box::new(record))).unwrap());
     assert!((100_000..200_000).contains(&bytes), "{bytes} bytes");
 
@@ -295,7 +295,7 @@ fn any_ask() -> impl Strategy<Value = Ask> {
     let what = prop_oneof![
         proptest::option::of(proptest::collection::vec(text(), 0..3)).prop_map(|alert_ids| AskFor::Retry { alert_ids }),
         (api_id(), text(), select(vec![AlertKind::Down, AlertKind::Up, AlertKind::Closed]))
-            .prop_map(|(api_id, incident_id, told)| AskFor::Withdraw { api_id, incident_id, told }),
+            .prop_map(|(api_id, incident_id, kind)| AskFor::Withdraw { api_id, incident_id, kind }),
         text().prop_map(|channel| AskFor::DropChannel { channel }),
     ];
     (text(), time(), what).prop_map(|(id, at, what)| Ask { id, at, what })

@@ -48,7 +48,7 @@ impl Fleet<'_> {
         let Some(one) = self.apis.get(&record.api_id) else { return Ok(()) };
         let is_owed = |incident: &str, opens: bool| {
             let owed = record.owed.iter().map(|owed| &owed.alert);
-            owed.into_iter().any(|alert| alert.incident_id == incident && alert.kind.opens() == opens)
+            owed.into_iter().any(|alert| alert.incident_id == incident && alert.kind.starts_incident() == opens)
                 || record.owed.iter().any(|owed| owed.alert.changes_left_out > 0)
                 || one.lanes.keys().any(|(id, _)| {
                     let kinds: &[AlertKind] =
@@ -144,7 +144,7 @@ impl Fleet<'_> {
         let lane = one.lanes.entry((alert.alert_id.clone(), channel)).or_default();
         if !std::mem::replace(&mut lane.taken, true) {
             let open = one.open.entry(channel).or_default();
-            if alert.kind.opens() {
+            if alert.kind.starts_incident() {
                 open.insert(alert.incident_id.clone(), (alert.alert_id.clone(), process));
             } else {
                 open.remove(&alert.incident_id);

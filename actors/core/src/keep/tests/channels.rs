@@ -44,7 +44,7 @@ fn who_asks_for_a_try_waits_for_none_and_has_it_noted_at_once() {
 #[test]
 fn a_channel_that_is_given_up_is_owed_nothing_any_more() {
     let both = vec!["pager".to_owned(), "mail".to_owned()];
-    let mut desk = Desk::with(Setup { channels: both, ..setup() }, &["shop"]);
+    let mut desk = Desk::with(KeeperConfig { channels: both, ..setup() }, &["shop"]);
     desk.goes_down("shop");
     desk.store_answers();
     assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now).wall, moment(desk.now)), 1);
@@ -65,7 +65,7 @@ fn the_end_of_an_outage_is_owed_to_whoever_was_told_of_it_unless_that_was_given_
         desk.all_goes_well();
         assert_eq!(desk.stored("shop").owed, [], "the pager has it");
         // The next process has another channel.
-        let mut next = Desk::empty(Setup { channels: vec!["mail".into()], ..setup() });
+        let mut next = Desk::empty(KeeperConfig { channels: vec!["mail".into()], ..setup() });
         (next.store, next.now) = (desk.store, desk.now);
         next.gain(&grants(2, true));
         if is_given_up {
@@ -100,20 +100,21 @@ fn alerts_for_a_channel_that_nobody_has_stay_owed_and_are_said_once_a_minute() {
     desk.goes_down("shop");
     desk.all_goes_well();
     // The next process has another channel.
-    let mut next = Desk::empty(Setup { channels: vec!["mail".into()], ..setup() });
+    let mut next = Desk::empty(KeeperConfig { channels: vec!["mail".into()], ..setup() });
     next.store = desk.store;
     next.somebody_writes("shop", |state| {
         let alert = Alert::clone(&desk.alerts[0].1);
         state.owed = vec![delivery::OwedAlert::new(alert, &["pager".to_owned()])];
     });
-    let is_said = |desk: &Desk| desk.said(|line| *line == Line::ForeignChannel { channel: "pager".into(), alerts: 1 });
+    let is_said =
+        |desk: &Desk| desk.said(|line| *line == LogEvent::ForeignChannel { channel: "pager".into(), alerts: 1 });
     next.gain(&grants(2, true));
     next.wait(1);
     next.wait(57);
     assert_eq!((is_said(&next), next.attempts.len()), (1, 0));
     next.wait(3);
     assert_eq!(is_said(&next), 2);
-    next.keeper.others_have(["pager".to_owned()]);
+    next.keeper.set_channels_elsewhere(["pager".to_owned()]);
     next.wait(120);
     assert_eq!((is_said(&next), next.known("shop").owed.len()), (2, 1), "another worker has it");
 }
@@ -127,7 +128,7 @@ fn a_wait_that_an_earlier_process_noted_is_waited_for_up_to_a_minute() {
     desk.wait(11);
     desk.store_answers();
     for (resumes_backoff, at_once) in [(true, 0), (false, 1)] {
-        let mut next = Desk::empty(Setup { resumes_backoff, ..setup() });
+        let mut next = Desk::empty(KeeperConfig { resumes_backoff, ..setup() });
         (next.store, next.now) = (desk.store.clone(), desk.now);
         next.gain(&grants(2, true));
         assert_eq!(next.attempts.len(), at_once);

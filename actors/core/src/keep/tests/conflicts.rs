@@ -12,7 +12,7 @@ fn it_is_our_own_write_whose_answer_was_lost() {
     desk.wait(20);
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").version), (&["shop down".to_owned()][..], 4));
-    assert_eq!(desk.said(|line| matches!(line, Line::AnswerLost { .. })), 1);
+    assert_eq!(desk.said(|line| matches!(line, LogEvent::AnswerLost { .. })), 1);
     assert_eq!(desk.did(|effect| matches!(effect, Effect::ProbeAgain(_))), 0, "nothing is forgotten");
 }
 
@@ -23,7 +23,9 @@ fn a_higher_epoch_says_that_the_shard_is_lost() {
     desk.goes_down("shop");
     desk.store_answers();
     assert_eq!(
-        desk.did(|effect| matches!(effect, Effect::Lost { shard, .. } if *shard == Shard::of(&id("shop"), SHARDS))),
+        desk.did(
+            |effect| matches!(effect, Effect::ShardFenced { shard, .. } if *shard == Shard::of(&id("shop"), SHARDS))
+        ),
         1
     );
     assert_eq!((desk.under_way(), desk.stored("shop").status), (vec![], Status::Up), "and nothing is told or written");
@@ -44,7 +46,7 @@ fn an_old_copy_is_overwritten_with_a_version_above_both() {
         assert!(stored.version > known && stored.version > version, "{}", stored.version);
         assert_eq!((stored.status, stored.epoch), (Status::Up, 1));
         assert_eq!(desk.heard, ["shop down", "shop up"], "nothing is told again, and nothing is forgotten");
-        assert_eq!(desk.said(|line| matches!(line, Line::OldCopy { .. })), 1);
+        assert_eq!(desk.said(|line| matches!(line, LogEvent::OldCopy { .. })), 1);
     }
 }
 
@@ -71,13 +73,13 @@ fn where_only_figures_are_lost_nothing_is_probed_again() {
     desk.wait(20);
     desk.store_answers();
     assert_eq!(desk.did(|effect| matches!(effect, Effect::ProbeAgain(_))), 0);
-    assert_eq!(desk.said(|line| matches!(line, Line::Adopted { .. })), 1);
+    assert_eq!(desk.said(|line| matches!(line, LogEvent::Adopted { .. })), 1);
 }
 
 #[test]
 fn what_a_channel_took_stays_taken_whatever_record_counts() {
     let both = vec!["pager".to_owned(), "mail".to_owned()];
-    let mut desk = Desk::with(Setup { channels: both, ..setup() }, &["shop"]);
+    let mut desk = Desk::with(KeeperConfig { channels: both, ..setup() }, &["shop"]);
     desk.goes_down("shop");
     desk.store_answers();
     let to_the_pager = desk.attempts.pop_front().unwrap();
@@ -116,8 +118,8 @@ fn a_record_that_somebody_deleted_is_written_again_and_so_are_the_others() {
     desk.all_goes_well();
     assert_eq!((desk.stored("shop").status, desk.stored("cart").status), (Status::Down, Status::Up));
     assert_eq!(desk.heard, ["shop down"]);
-    assert_eq!(desk.said(|line| matches!(line, Line::RecordGone { .. })), 2);
-    assert_eq!(desk.said(|line| matches!(line, Line::RecordsAnew { others: 1 })), 1);
+    assert_eq!(desk.said(|line| matches!(line, LogEvent::RecordGone { .. })), 2);
+    assert_eq!(desk.said(|line| matches!(line, LogEvent::RecordsRewritten { others: 1 })), 1);
 }
 
 #[test]
@@ -132,7 +134,7 @@ fn a_record_of_a_newer_version_is_left_alone_and_holds_up_no_other() {
     desk.goes_down("cart");
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").version), (&["cart down".to_owned()][..], 50));
-    assert_eq!(desk.said(|line| matches!(line, Line::RecordNewer { .. })), 1);
+    assert_eq!(desk.said(|line| matches!(line, LogEvent::RecordNewer { .. })), 1);
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn it_is_taken_back_over_the_next_record_as_well_until_that_is_stored() {
     desk.attempts_end(&DeliveryResult::Delivered);
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.wait(20);
-    while desk.said(|line| matches!(line, Line::Adopted { .. })) == 0 {
+    while desk.said(|line| matches!(line, LogEvent::Adopted { .. })) == 0 {
         let (call, writes) = desk.commits.pop_front().unwrap();
         let results = writes.iter().map(|write| desk.write(write)).collect();
         desk.answer(call, &writes, results);

@@ -2,7 +2,7 @@
 //!
 //! | file | tries |
 //! |---|---|
-//! | [`mod@telling`] | when an alert goes out |
+//! | [`mod@delivering`] | when an alert goes out |
 //! | [`mod@conflicts`] | what it means that a record is another than expected |
 //! | [`mod@shards`] | shards that come and go |
 //! | [`mod@channels`] | attempts, waits, and channels that nobody has |
@@ -11,9 +11,9 @@
 
 mod channels;
 mod conflicts;
+mod delivering;
 mod random;
 mod shards;
-mod telling;
 mod watched;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -45,7 +45,7 @@ struct Desk {
     heard: Vec<String>,
     /// The alerts of that.
     alerts: Vec<(Channel, Arc<Alert>)>,
-    lines: Vec<Line>,
+    log: Vec<LogEvent>,
     /// Every other effect.
     others: Vec<Effect>,
 }
@@ -63,8 +63,8 @@ fn id(name: &str) -> ApiId {
     ApiId::parse(name).unwrap()
 }
 
-fn setup() -> Setup {
-    Setup {
+fn setup() -> KeeperConfig {
+    KeeperConfig {
         checkpoint: Duration::from_secs(10),
         channels: vec!["pager".into()],
         limits: CommitLimits { batch_max: 1, batches_in_flight_max: 8 },
@@ -106,7 +106,7 @@ impl Desk {
         Self::with(setup(), names)
     }
 
-    fn with(setup: Setup, names: &[&str]) -> Self {
+    fn with(setup: KeeperConfig, names: &[&str]) -> Self {
         let mut desk = Self::empty(setup);
         desk.gain(&grants(1, true));
         desk.watch(names);
@@ -118,7 +118,7 @@ impl Desk {
     }
 
     /// A keeper that owns nothing.
-    fn empty(setup: Setup) -> Self {
+    fn empty(setup: KeeperConfig) -> Self {
         let now = Duration::from_secs(1_000);
         Self {
             keeper: Keeper::new(setup, moment(now)),
@@ -131,14 +131,14 @@ impl Desk {
             attempts: VecDeque::new(),
             heard: Vec::new(),
             alerts: Vec::new(),
-            lines: Vec::new(),
+            log: Vec::new(),
             others: Vec::new(),
         }
     }
 
     /// The keeper gains these shards, and is given what is stored. Those whose grant is not good, with the epoch that was found.
     fn gain(&mut self, grants: &[Grant]) -> Vec<(Shard, u64)> {
-        let found = self.keeper.gain(grants, self.store.values().cloned().collect(), moment(self.now));
+        let found = self.keeper.gain_shards(grants, self.store.values().cloned().collect(), moment(self.now));
         self.take();
         let is_good = |shard: Shard, found: u64| grants.iter().any(|grant| grant.shard == shard && found < grant.epoch);
         found.into_iter().filter(|(shard, found)| !is_good(*shard, *found)).collect()
@@ -147,7 +147,7 @@ impl Desk {
     fn watch(&mut self, names: &[&str]) {
         let started: Vec<Arc<ApiConfig>> = names.iter().map(|name| Arc::new(row(name))).collect();
         self.rows.extend(started.iter().map(|row| (row.api_id.clone(), Arc::clone(row))));
-        self.keeper.watch(&ConfigDiff { started, ..ConfigDiff::default() }, moment(self.now));
+        self.keeper.apply_configs(&ConfigDiff { started, ..ConfigDiff::default() }, moment(self.now));
         self.take();
     }
 
@@ -320,8 +320,8 @@ impl Desk {
     }
 
     fn take(&mut self) {
-        let (lines, effects) = self.keeper.take();
-        self.lines.extend(lines);
+        let (log, effects) = self.keeper.drain();
+        self.log.extend(log);
         for effect in effects {
             match effect {
                 Effect::Commit { call, writes } => self.commits.push_back((call, writes)),
@@ -342,12 +342,12 @@ impl Desk {
         self.keeper.state(&id(name)).unwrap()
     }
 
-    fn said(&self, is_asked_for: impl Fn(&Line) -> bool) -> usize {
-        self.lines.iter().filter(|line| is_asked_for(line)).count()
+    fn said(&self, matches: impl Fn(&LogEvent) -> bool) -> usize {
+        self.log.iter().filter(|line| matches(line)).count()
     }
 
-    fn did(&self, is_asked_for: impl Fn(&Effect) -> bool) -> usize {
-        self.others.iter().filter(|effect| is_asked_for(effect)).count()
+    fn did(&self, matches: impl Fn(&Effect) -> bool) -> usize {
+        self.others.iter().filter(|effect| matches(effect)).count()
     }
 
     /// How often the keeper said that it has let go of the shard of this API.

@@ -13,8 +13,8 @@ const NAMES: [&str; 3] = ["shop", "cart", "mail"];
 
 const CHANNELS: [&str; 2] = ["pager", "mail"];
 
-fn play_setup() -> Setup {
-    Setup { channels: CHANNELS.map(str::to_owned).into(), ..setup() }
+fn play_setup() -> KeeperConfig {
+    KeeperConfig { channels: CHANNELS.map(str::to_owned).into(), ..setup() }
 }
 
 /// What may happen.
@@ -184,14 +184,14 @@ impl Play {
             }
         }
         self.desk.reads.clear();
-        self.desk.keeper = self.desk.keeper.hand_over(moment(self.desk.now)).reset_for_restart();
+        self.desk.keeper = self.desk.keeper.take_snapshot(moment(self.desk.now)).reset_for_restart();
     }
 
     fn new_owner(&mut self) {
         let desk = &mut self.desk;
         self.late.extend(std::mem::take(&mut desk.commits).into_iter().flat_map(|(_, writes)| writes));
         desk.reads.clear();
-        desk.keeper.lose(&all_shards());
+        desk.keeper.drop_shards(&all_shards());
         desk.take();
         // What it is told to end now ends: a lapsed lease cuts every attempt.
         desk.attempts_end(&DeliveryResult::Cancelled);
@@ -202,7 +202,7 @@ impl Play {
         desk.gain(&grants(self.epoch, false));
         desk.watch(&NAMES);
         for effect in told {
-            if let Effect::AskToWithdraw(alert) = effect {
+            if let Effect::RequestWithdrawal(alert) = effect {
                 desk.keeper.withdraw(&alert, moment(desk.now));
                 desk.take();
             }
@@ -268,8 +268,8 @@ proptest! {
         play.quiet(then);
         play.check_stored();
         for (name, told) in play.told() {
-            let changes: Vec<Status> = play.desk.lines.iter().filter_map(|line| match line {
-                Line::StatusChanged { api_id, from, to, .. } if *api_id == id(name) && *from != Status::Unknown => Some(*to),
+            let changes: Vec<Status> = play.desk.log.iter().filter_map(|line| match line {
+                LogEvent::StatusChanged { api_id, from, to, .. } if *api_id == id(name) && *from != Status::Unknown => Some(*to),
                 _ => None,
             }).collect();
             prop_assert_eq!(told.iter().map(|alert| alert.kind.status()).collect::<Vec<_>>(), changes);
@@ -290,7 +290,7 @@ proptest! {
             let mut open: Vec<&str> = Vec::new();
             for alert in &told {
                 open.retain(|incident_id| *incident_id != alert.incident_id);
-                if alert.kind.opens() {
+                if alert.kind.starts_incident() {
                     open.push(&alert.incident_id);
                 }
             }

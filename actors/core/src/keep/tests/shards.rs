@@ -37,7 +37,7 @@ fn else_each_record_is_sealed_those_that_owe_first_and_what_they_owe_is_told_aft
 #[test]
 fn records_are_sealed_at_a_stated_rate() {
     let mut desk =
-        Desk::empty(Setup { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
+        Desk::empty(KeeperConfig { limits: CommitLimits { batch_max: 10_000, batches_in_flight_max: 1 }, ..setup() });
     for n in 0..3 * REWRITES_PER_SECOND {
         desk.somebody_writes(&format!("api-{n}"), |state| state.version = 1);
     }
@@ -109,7 +109,7 @@ fn a_shard_that_is_let_go_of_is_stored_and_nothing_more_is_begun_for_it() {
     desk.goes_down("shop");
     desk.store_answers();
     desk.comes_back("shop");
-    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.keeper.release_shards(&all_shards(), moment(desk.now));
     desk.take();
     desk.store_answers();
     assert_eq!(desk.let_go_of("shop"), 0, "an attempt is under way");
@@ -128,7 +128,7 @@ fn a_shard_waits_for_no_attempt_of_another_to_be_let_go_of() {
     assert_ne!(Shard::of(&id("shop"), SHARDS), Shard::of(&id("a"), SHARDS));
     desk.goes_down("shop");
     desk.store_answers();
-    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.keeper.release_shards(&all_shards(), moment(desk.now));
     desk.take();
     desk.store_answers();
     assert_eq!((desk.let_go_of("a"), desk.let_go_of("shop")), (1, 0));
@@ -136,7 +136,7 @@ fn a_shard_waits_for_no_attempt_of_another_to_be_let_go_of() {
     desk.attempts_end(&DeliveryResult::Delivered);
     desk.store_answers();
     desk.wait(1);
-    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.keeper.release_shards(&all_shards(), moment(desk.now));
     desk.take();
     assert_eq!((desk.let_go_of("a"), desk.let_go_of("shop")), (2, 2), "asked again, it says so again");
 }
@@ -148,7 +148,7 @@ fn what_is_figures_alone_is_stored_as_well_before_a_shard_is_let_go_of() {
     desk.finds("shop", Verdict::Pass);
     assert!(desk.commits.is_empty(), "it waits for its checkpoint");
     let known = desk.known("shop").last_probe.clone();
-    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.keeper.release_shards(&all_shards(), moment(desk.now));
     desk.take();
     assert_eq!(desk.let_go_of("shop"), 0);
     desk.store_answers();
@@ -159,11 +159,11 @@ fn what_is_figures_alone_is_stored_as_well_before_a_shard_is_let_go_of() {
 
 #[test]
 fn what_is_found_out_after_a_shard_is_let_go_of_waits_for_no_checkpoint() {
-    let seldom = Setup { checkpoint: NOTED_WITHIN, ..setup() };
+    let seldom = KeeperConfig { checkpoint: NOTED_WITHIN, ..setup() };
     let mut desk = Desk::with(seldom, &["bank"]);
     desk.goes_down("bank");
     desk.store_answers();
-    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.keeper.release_shards(&all_shards(), moment(desk.now));
     desk.take();
     // The end of an attempt that was under way.
     desk.attempts_end(&DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(30) });
@@ -179,7 +179,7 @@ fn what_is_found_out_after_a_shard_is_let_go_of_waits_for_no_checkpoint() {
 #[test]
 fn an_outcome_that_comes_after_its_shard_was_let_go_of_is_for_the_next_owner_to_find() {
     let mut desk = Desk::watching(&["shop"]);
-    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.keeper.release_shards(&all_shards(), moment(desk.now));
     desk.take();
     assert_eq!(desk.let_go_of("shop"), 1);
     // Another may own it from here on, and seals nothing that was let go of in order.
@@ -190,7 +190,7 @@ fn an_outcome_that_comes_after_its_shard_was_let_go_of_is_for_the_next_owner_to_
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     desk.store_answers();
-    desk.keeper.let_go(&all_shards(), moment(desk.now));
+    desk.keeper.release_shards(&all_shards(), moment(desk.now));
     desk.comes_back("shop");
     assert_eq!((desk.let_go_of("shop"), desk.known("shop").status), (0, Status::Down));
 }
@@ -203,7 +203,7 @@ fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken
     let of_the_shop = desk.attempts.iter().position(|attempt| attempt.api_id == id("shop")).unwrap();
     let attempt = desk.attempts.remove(of_the_shop).unwrap();
     desk.ends(&attempt, DeliveryResult::Delivered);
-    desk.keeper.lose(&all_shards());
+    desk.keeper.drop_shards(&all_shards());
     desk.take();
     assert_eq!(desk.keeper.state(&id("shop")), None);
     let asked: Vec<&Arc<Alert>> = desk.others.iter().filter_map(asked_to_withdraw).collect();
@@ -222,7 +222,7 @@ fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken
 #[test]
 fn a_shard_that_is_read_twice_is_gained_once() {
     let mut desk = Desk::watching(&["shop"]);
-    desk.keeper.lose(&all_shards());
+    desk.keeper.drop_shards(&all_shards());
     desk.take();
     desk.gain(&grants(2, false));
     desk.watch(&["shop"]);
@@ -239,7 +239,7 @@ fn beside_an_attempt_from_before_a_shard_was_lost_nothing_is_told() {
     desk.goes_down("shop");
     desk.store_answers();
     assert_eq!(desk.attempts.len(), 1);
-    desk.keeper.lose(&all_shards());
+    desk.keeper.drop_shards(&all_shards());
     desk.take();
     desk.gain(&grants(2, true));
     desk.watch(&["shop"]);
@@ -268,7 +268,7 @@ fn an_answer_from_before_a_shard_was_lost_says_nothing_of_what_is_known_since() 
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     let (call, writes) = desk.commits.pop_front().unwrap();
-    desk.keeper.lose(&all_shards());
+    desk.keeper.drop_shards(&all_shards());
     desk.take();
     desk.gain(&grants(2, true));
     desk.watch(&["shop"]);
@@ -286,7 +286,7 @@ fn an_answer_from_before_a_shard_was_lost_says_nothing_of_what_is_known_since() 
 }
 
 fn asked_to_withdraw(effect: &Effect) -> Option<&Arc<Alert>> {
-    if let Effect::AskToWithdraw(alert) = effect { Some(alert) } else { None }
+    if let Effect::RequestWithdrawal(alert) = effect { Some(alert) } else { None }
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn so_it_is_where_the_attempt_ends_after_the_shard_is_lost() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     desk.store_is_dead_for(30, &unavailable());
-    desk.keeper.lose(&all_shards());
+    desk.keeper.drop_shards(&all_shards());
     desk.attempts_end(&DeliveryResult::Delivered);
     assert!(desk.others.iter().filter_map(asked_to_withdraw).any(|alert| alert.api_id == id("shop")));
 }
@@ -319,7 +319,7 @@ fn an_outage_that_is_to_be_taken_back_is_handed_on_until_that_is_stored() {
     let told = desk.attempts.iter().find(|attempt| attempt.api_id == id("shop")).unwrap().alert.clone();
     let mut next = Desk::watching(&["shop"]);
     next.keeper.withdraw(&told, moment(next.now));
-    next.keeper.lose(&all_shards());
+    next.keeper.drop_shards(&all_shards());
     next.take();
     assert_eq!(next.others.iter().filter_map(asked_to_withdraw).collect::<Vec<_>>(), [&told]);
 }

@@ -4,11 +4,12 @@ use super::*;
 use crate::Status;
 
 #[test]
-fn an_outcome_of_another_question_says_nothing_of_what_is_asked_now() {
+fn an_outcome_of_another_request_does_not_count() {
     let mut desk = Desk::watching(&["shop"]);
     let before = Arc::clone(&desk.rows["shop"]);
     let now = Arc::new(ApiConfig { url: "https://shop.test/other".into(), ..ApiConfig::clone(&before) });
-    desk.keeper.watch(&ConfigDiff { changed: vec![Arc::clone(&now)], ..ConfigDiff::default() }, moment(desk.now));
+    desk.keeper
+        .apply_configs(&ConfigDiff { changed: vec![Arc::clone(&now)], ..ConfigDiff::default() }, moment(desk.now));
     for _ in 0..3 {
         assert_eq!(desk.finds_by(Arc::clone(&before), Verdict::Fail), None);
     }
@@ -23,12 +24,12 @@ fn an_outcome_of_another_question_says_nothing_of_what_is_asked_now() {
 fn an_outcome_of_what_is_not_watched_or_not_ours_counts_for_nothing() {
     let mut desk = Desk::watching(&["shop"]);
     let stopped = vec![(id("shop"), "it was removed")];
-    desk.keeper.watch(&ConfigDiff { stopped, ..ConfigDiff::default() }, moment(desk.now));
+    desk.keeper.apply_configs(&ConfigDiff { stopped, ..ConfigDiff::default() }, moment(desk.now));
     desk.goes_down("shop");
     assert_eq!(desk.known("shop").status, Status::Unknown);
-    desk.keeper.lose(&all_shards());
+    desk.keeper.drop_shards(&all_shards());
     desk.finds("shop", Verdict::Fail);
-    assert_eq!(desk.said(|line| matches!(line, Line::LateOutcome { .. })), 3);
+    assert_eq!(desk.said(|line| matches!(line, LogEvent::LateOutcome { .. })), 3);
     assert_eq!(desk.keeper.state(&id("shop")), None);
 }
 
@@ -37,7 +38,7 @@ fn an_api_that_is_removed_in_an_outage_is_told_as_closed() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     let stopped = vec![(id("shop"), "it was removed")];
-    desk.keeper.watch(&ConfigDiff { stopped, ..ConfigDiff::default() }, moment(desk.now));
+    desk.keeper.apply_configs(&ConfigDiff { stopped, ..ConfigDiff::default() }, moment(desk.now));
     desk.take();
     desk.all_goes_well();
     assert_eq!(desk.heard, ["shop down", "shop closed"]);
@@ -61,7 +62,7 @@ fn another_life_sends_the_write_that_is_under_way_again_as_it_was() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     let sent = desk.commits[0].1.clone();
-    desk.keeper = desk.keeper.hand_over(moment(desk.now)).reset_for_restart();
+    desk.keeper = desk.keeper.take_snapshot(moment(desk.now)).reset_for_restart();
     desk.commits.clear();
     desk.comes_back("shop");
     desk.wait(1);
@@ -76,7 +77,7 @@ fn another_life_offers_again_what_was_under_way() {
     desk.goes_down("shop");
     desk.store_answers();
     let lost = desk.attempts.pop_front().unwrap();
-    desk.keeper = desk.keeper.hand_over(moment(desk.now)).reset_for_restart();
+    desk.keeper = desk.keeper.take_snapshot(moment(desk.now)).reset_for_restart();
     desk.wait(1);
     assert_eq!((desk.attempts.len(), &desk.attempts[0].alert.alert_id), (1, &lost.alert.alert_id));
 }
@@ -150,7 +151,7 @@ fn that_workers_are_missing_is_told_once_by_the_owner_of_the_first_shard() {
         desk.all_goes_well();
     }
     assert_eq!(desk.heard, ["api-health:fleet down", "api-health:fleet up"]);
-    desk.keeper.lose(&ShardSet::from([Shard::LEADER]));
+    desk.keeper.drop_shards(&ShardSet::from([Shard::LEADER]));
     desk.keeper.on_fleet_status(Some("1 of 2 lives".into()), moment(desk.now));
     desk.wait(1);
     assert!(desk.commits.is_empty());

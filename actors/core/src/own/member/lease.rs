@@ -1,4 +1,4 @@
-//! A worker's own lease: beginning a session, renewing it, and finding out that it is over.
+//! A worker's own lease: beginning a session, renewing it, and noticing that it has ended.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use crate::heartbeat::Heartbeat;
 use crate::own::records::{Key, LeaseRecord, Role, WorkerRecord, WorkerState};
 use crate::own::shards::ShardSet;
 use crate::own::terms::Terms;
+use crate::time::BootTime;
 
-/// A renewal that is due with a heartbeat waits so much longer for it, so that one write is both.
+/// A renewal waits this much longer for a heartbeat, so that one write is both.
 const BEHIND_BEAT: Duration = Duration::from_secs(1);
 
 /// The lease of the present session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lease {
-    /// It may be used until then.
-    pub(super) until: Duration,
+    pub(super) until: BootTime,
 }
 
 impl Member {
     /// Nobody waits for this worker: it is alone, or a standby that owns nothing.
     pub(super) fn is_quiet(&self) -> bool {
-        self.is_alone() || (self.record.role == Role::Standby && self.held.is_empty() && self.let_go.is_empty())
+        self.is_alone() || (self.record.role == Role::Standby && self.held.is_empty() && self.released.is_empty())
     }
 
     pub(super) fn on_progress(
         &mut self,
-        now: Duration,
+        now: BootTime,
         is_made: bool,
         heartbeat: Option<Box<Heartbeat>>,
         effects: &mut Vec<Effect>,
@@ -55,8 +55,8 @@ impl Member {
             record.heartbeat = Some(*heartbeat);
         }
         if let Some(lease) = &mut self.lease {
-            // From here on the others may go by the length that is asked for now, whether or not its answer ever comes. Where that is
-            // not shorter than before, this changes nothing.
+            // From here on the others may go by the requested length, whether or not the answer comes. That matters only where it is
+            // shorter than before.
             lease.until = lease.until.min(Terms::deadline(now, record.lease));
         }
         let doing = Doing::Renewing { sent: now, record: Box::new(record.clone()) };
@@ -65,8 +65,8 @@ impl Member {
 
     pub(super) fn on_renewed(
         &mut self,
-        now: Duration,
-        sent: Duration,
+        now: BootTime,
+        sent: BootTime,
         record: WorkerRecord,
         answer: Result<(), CallError>,
         effects: &mut Vec<Effect>,
@@ -74,12 +74,12 @@ impl Member {
         match answer {
             Ok(()) => {
                 if self.lease.is_none() {
-                    self.former_life_is_dead = false; // whoever has the name from now on is somebody else
+                    self.former_life_is_dead = false; // from now on the name may be used by somebody else
                     self.may_join = false;
                     self.may_swap = true;
                 }
                 self.lease = Some(Lease { until: Terms::deadline(sent, record.lease) });
-                // Where heartbeats come, they are what renews it: the timer leaves them a moment.
+                // Where there are heartbeats, those renew it: the timer waits a moment for them.
                 let behind_beat =
                     if record.heartbeat.is_some() && self.is_quiet() { BEHIND_BEAT } else { Duration::ZERO };
                 self.renew_at = sent.saturating_add(record.renew).saturating_add(behind_beat);
@@ -90,9 +90,9 @@ impl Member {
                 effects.push(Effect::Read { keys: vec![Key::Worker(self.record.id.clone())] });
             }
             Err(error) if self.lease.is_none() => {
-                // Who has the name now is to be looked at again.
+                // The record under this name has to be read again.
                 self.may_join = false;
-                self.look_at = now.saturating_add(self.pause_after(error));
+                self.read_fleet_at = now.saturating_add(self.pause_after(error));
                 self.count_failure();
             }
             Err(_) => {
@@ -104,10 +104,10 @@ impl Member {
         }
     }
 
-    /// A renewal came second. Either an earlier one of this session was carried out and its answer was lost, or the session is over.
+    /// A renewal met a conflict. Either an earlier one went through and its answer was lost, or the session has ended.
     pub(super) fn on_own_read(
         &mut self,
-        now: Duration,
+        now: BootTime,
         answer: Result<Vec<LeaseRecord>, CallError>,
         effects: &mut Vec<Effect>,
     ) {
@@ -116,21 +116,22 @@ impl Member {
             self.count_failure();
             return;
         };
-        let found = self.own_among(&records);
-        if let Some(found) = found.as_ref().filter(|found| found.is_live() && found.session == self.record.session) {
-            self.record.version = found.version;
+        let stored = self.own_among(&records);
+        if let Some(stored) = stored.as_ref().filter(|stored| stored.is_live() && stored.session == self.record.session)
+        {
+            self.record.version = stored.version;
             self.renew_at = now;
             return;
         }
         self.lease = None;
-        self.take_name_over(found);
+        self.take_name_over(stored);
         self.lose(self.held.keys().copied().collect(), Loss::Fenced, effects);
-        self.let_go.clear();
+        self.released.clear();
         self.expired.clear();
-        self.look_at = now;
+        self.read_fleet_at = now;
     }
 
-    /// Its own record among those that were read.
+    /// Its own record among these.
     pub(super) fn own_among(&self, records: &[LeaseRecord]) -> Option<WorkerRecord> {
         records.iter().find_map(|record| match record {
             LeaseRecord::Worker(record) if record.id == self.record.id => Some((**record).clone()),
@@ -138,23 +139,23 @@ impl Member {
         })
     }
 
-    /// Without a session: whose is the record under its name? The next session is written over a former life of its own that is dead
-    /// for certain, or that says so, or that has expired like anybody else's.
-    pub(super) fn may_take_name_over(&self, found: Option<&WorkerRecord>) -> bool {
-        found.is_none_or(|found| {
-            !found.is_live()
+    /// Whether the next session may replace the record under its name: if that session has ended or expired, or its process is
+    /// certainly dead.
+    pub(super) fn may_take_name_over(&self, stored: Option<&WorkerRecord>) -> bool {
+        stored.is_none_or(|stored| {
+            !stored.is_live()
                 || self.former_life_is_dead
-                || found.session <= self.last_session
-                || self.watch.has_expired(&found.id)
+                || stored.session <= self.last_session
+                || self.watch.has_expired(&stored.id)
         })
     }
 
-    /// The next session goes over `found`.
-    pub(super) fn take_name_over(&mut self, found: Option<WorkerRecord>) {
-        self.record.version = found.as_ref().map_or(0, |found| found.version);
-        self.record.session = found.as_ref().map_or(0, |found| found.session);
-        if let Some(found) = found {
-            self.record.extra = found.extra;
+    /// The next session replaces `stored`.
+    pub(super) fn take_name_over(&mut self, stored: Option<WorkerRecord>) {
+        self.record.version = stored.as_ref().map_or(0, |stored| stored.version);
+        self.record.session = stored.as_ref().map_or(0, |stored| stored.session);
+        if let Some(stored) = stored {
+            self.record.extra = stored.extra;
         }
     }
 
@@ -165,7 +166,7 @@ impl Member {
         }
     }
 
-    /// How long to wait after a call that failed. Those that came second at one moment do not come back at one moment.
+    /// How long to wait after a failed call. After conflicts it differs by worker, so that they do not collide again.
     pub(super) fn pause_after(&self, error: CallError) -> Duration {
         if error != CallError::Conflict {
             return self.terms.retry;
@@ -176,7 +177,7 @@ impl Member {
         self.terms.swap_again.mul_f64((name % 1_000) as f64 / 1_000.0)
     }
 
-    /// The last write: the session is over by its own word.
+    /// The last write: ends its own session.
     pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
         if self.lease.is_none() {
             self.leaving = Leaving::Over;

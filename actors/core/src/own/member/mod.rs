@@ -1,8 +1,8 @@
-//! The loop of one worker, as a value: it is told what happened and when, and says what to do next.
+//! The loop of one worker, as a value: it takes what happened and when, and returns what to do next.
 //!
-//! In turn it renews its lease ([`lease`]), looks at the others, ends the sessions of those that have expired, and changes the
-//! assignment ([`swap`]). One call to the store is under way at a time. A renewal goes before all else, and nothing else is
-//! written while the lease may have lapsed.
+//! Again and again it renews its lease ([`lease`]), reads the records of the others, ends expired sessions, and changes the
+//! assignment ([`swap`]). One call to the store is in flight at a time. A renewal comes before everything else, and nothing else
+//! is written while the lease may have lapsed.
 
 mod events;
 mod lease;
@@ -11,7 +11,6 @@ mod swap;
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use super::fleet::View;
 use super::notices::Notice;
@@ -19,54 +18,54 @@ use super::records::{Assignment, Key, LeaseRecord, Session, WorkerId, WorkerReco
 use super::shards::{Shard, ShardSet};
 use super::terms::Terms;
 use super::watch::Watch;
+use crate::time::BootTime;
 use lease::Lease;
 use swap::Gain;
 
 pub use events::{CallError, Effect, Event, LeaseState, Loss};
 
-/// Notices that wait for being written; no more are taken until some are.
+/// Notices that wait to be written; more are dropped.
 const NOTICES_MAX: usize = 50;
 
-/// Calls that may have no answer while the last shards are given back; then the worker leaves without.
+/// Failed calls while the last shards are given back; after that the worker leaves without giving them back.
 const CLOSING_FAILURES_MAX: u8 = 3;
 
-/// The fleet as it was seen last.
+/// The fleet as it was read last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fleet {
     /// Who owns what.
     pub assignment: Assignment,
-    /// The records of all workers that it names, this one's own apart.
+    /// The records of all other workers that it names.
     pub others: BTreeMap<WorkerId, WorkerRecord>,
 }
 
-/// A shard that is held.
+/// A shard that this worker holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
     epoch: u64,
-    /// It is being let go of.
-    is_leaving: bool,
-    /// Its records have this epoch or a higher one: it needs a higher one itself.
+    is_releasing: bool,
+    /// Its records have this epoch already, or a higher one: a higher one has to be taken.
     needs_epoch: bool,
 }
 
-/// What the next answer is to.
+/// The call in flight.
 #[derive(Clone, Debug, PartialEq)]
 enum Doing {
     Nothing,
     AskingProgress,
-    Renewing { sent: Duration, record: Box<WorkerRecord> },
+    Renewing { sent: BootTime, record: Box<WorkerRecord> },
     ReadingOwn,
-    Looking { sent: Duration, keys: Vec<Key>, found: Vec<LeaseRecord> },
+    ReadingFleet { sent: BootTime, keys: Vec<Key>, read_so_far: Vec<LeaseRecord> },
     Fencing(Box<WorkerRecord>),
     Swapping { assignment: Box<Assignment>, gains: BTreeMap<Shard, Gain>, notices: usize },
     Ending,
 }
 
-/// How far a leave is.
+/// Whether the worker is leaving the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
     No,
-    /// What is held is being let go of, and then given back; so many calls have failed since it is.
+    /// Its shards are being released, and then given back. `failures`: calls that failed since all are released.
     Yes {
         failures: u8,
     },
@@ -77,30 +76,30 @@ enum Leaving {
 #[derive(Clone, Debug)]
 pub struct Member {
     terms: Terms,
-    /// What an assignment has where there is none yet.
+    /// The assignment to write where there is none yet.
     founding: Assignment,
     /// Its own record as it was stored last.
     record: WorkerRecord,
     lease: Option<Lease>,
     /// The highest session that this process tried to begin.
     last_session: u64,
-    /// The process that wrote its record before this one is dead for certain.
+    /// The process that used this name before is certainly dead.
     former_life_is_dead: bool,
-    /// Whoever has its name is dead or gone: it may begin a session.
+    /// Nobody else uses its name: it may begin a session.
     may_join: bool,
     is_refused: bool,
     held: BTreeMap<Shard, Held>,
-    /// Let go of in order at this epoch, and still in its name in the assignment as far as it knows.
-    let_go: BTreeMap<Shard, u64>,
-    /// The highest epoch of each shard that was ever seen.
+    /// Released shards with the epochs they were held with, which the assignment may still have in its name.
+    released: BTreeMap<Shard, u64>,
+    /// The highest epoch ever seen of each shard.
     epochs: BTreeMap<Shard, u64>,
     notices: VecDeque<Notice>,
     watch: Watch,
     fleet: Option<Fleet>,
     doing: Doing,
-    renew_at: Duration,
-    look_at: Duration,
-    /// Those whose session is to be ended, as of the last look.
+    renew_at: BootTime,
+    read_fleet_at: BootTime,
+    /// Workers whose session has to be ended, by the last read.
     expired: Vec<WorkerId>,
     /// There may be something to change in the assignment.
     may_swap: bool,
@@ -108,9 +107,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// A worker without a session: send it [`Event::Woke`]. Of `record` the version, the session and all that changes from renewal
-    /// to renewal are set by the worker itself. `former_life_is_dead`: the process that used this name before is dead for certain,
-    /// so that nobody needs to wait for its lease. A fleet that has no assignment yet gets `shards` shards and that schema.
+    /// A worker without a session: send it [`Event::Woke`]. It sets those fields of `record` itself that change with a renewal.
+    /// `former_life_is_dead`: the process that used this name before is certainly dead, so that there is no need to wait for its
+    /// lease. A fleet without an assignment gets one with `shards` shards and this schema.
     pub fn new(record: WorkerRecord, former_life_is_dead: bool, terms: Terms, shards: u16, writes_schema: u32) -> Self {
         Self {
             terms,
@@ -122,22 +121,22 @@ impl Member {
             may_join: false,
             is_refused: false,
             held: BTreeMap::new(),
-            let_go: BTreeMap::new(),
+            released: BTreeMap::new(),
             epochs: BTreeMap::new(),
             notices: VecDeque::new(),
             watch: Watch::default(),
             fleet: None,
             doing: Doing::Nothing,
-            renew_at: Duration::ZERO,
-            look_at: Duration::ZERO,
+            renew_at: BootTime::ZERO,
+            read_fleet_at: BootTime::ZERO,
             expired: vec![],
             may_swap: false,
             leaving: Leaving::No,
         }
     }
 
-    /// What follows from `event` at `now`, a time on a clock that counts suspension and is never set.
-    pub fn on(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+    /// What follows from `event` at `now`.
+    pub fn on(&mut self, now: BootTime, event: Event) -> Vec<Effect> {
         let mut effects = vec![];
         match event {
             Event::Woke => {}
@@ -145,7 +144,7 @@ impl Member {
             Event::Put(answer) => self.on_put(now, answer, &mut effects),
             Event::Read(answer) => self.on_read(now, answer, &mut effects),
             Event::Released(shards) => self.on_released(shards),
-            Event::FoundEpoch { shard, epoch } => self.on_found_epoch(shard, epoch),
+            Event::StoredEpoch { shard, epoch } => self.on_stored_epoch(shard, epoch),
             Event::Notice(notice) => {
                 if self.notices.len() < NOTICES_MAX {
                     self.notices.push_back(notice);
@@ -154,7 +153,7 @@ impl Member {
             }
             Event::Beat if self.lease.is_some() && self.is_quiet() => self.renew_at = now,
             Event::Beat => {}
-            Event::Look => self.look_at = now,
+            Event::ReadFleet => self.read_fleet_at = now,
             Event::Leave => self.on_leave(&mut effects),
             Event::Ended if self.leaving != Leaving::No => {
                 self.held.clear(); // in its name until its session is over, and then nobody's
@@ -167,10 +166,10 @@ impl Member {
         effects
     }
 
-    /// What this worker may rely on at `now`.
-    pub fn lease_state(&self, now: Duration) -> LeaseState {
+    /// Its lease at `now`.
+    pub fn lease_state(&self, now: BootTime) -> LeaseState {
         match self.lease {
-            None => LeaseState::Out,
+            None => LeaseState::NoSession,
             Some(Lease { until }) if now < until => LeaseState::Held { until },
             Some(Lease { until }) => LeaseState::Lapsed { since: until, is_refused: self.is_refused },
         }
@@ -181,13 +180,13 @@ impl Member {
         self.lease.map(|_| self.record.session())
     }
 
-    /// What it holds, with the epochs, those that need a higher one first apart. Whether it may act on that is said by
+    /// The shards that it holds, with their epochs, without those that need a higher one. Whether it may act on them depends on
     /// [`Self::lease_state`].
     pub fn held(&self) -> BTreeMap<Shard, u64> {
         self.held.iter().filter(|(_, held)| !held.needs_epoch).map(|(shard, held)| (*shard, held.epoch)).collect()
     }
 
-    /// The fleet as it was seen last; `None`: not yet.
+    /// The fleet as it was read last; `None`: not yet.
     pub fn fleet(&self) -> Option<&Fleet> {
         self.fleet.as_ref()
     }
@@ -197,7 +196,7 @@ impl Member {
         &self.record
     }
 
-    /// Whether another session was ever seen to renew its lease.
+    /// Whether another session was ever seen renewing its lease.
     pub fn has_met_others(&self) -> bool {
         self.watch.has_met()
     }
@@ -211,8 +210,8 @@ impl Member {
         self.leaving != Leaving::No
     }
 
-    /// The most urgent of what is due.
-    fn go_on(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    /// Begins the most urgent step that is due.
+    fn go_on(&mut self, now: BootTime, effects: &mut Vec<Effect>) {
         let renews = self.lease.is_some() || (self.may_join && !self.is_leaving());
         if renews && now >= self.renew_at {
             self.doing = Doing::AskingProgress;
@@ -227,10 +226,10 @@ impl Member {
         if self.is_leaving() && self.has_closed() {
             return self.end(effects);
         }
-        if now >= self.look_at {
-            return self.look(now, effects);
+        if now >= self.read_fleet_at {
+            return self.read_fleet(now, effects);
         }
-        let mut until = self.look_at;
+        let mut until = self.read_fleet_at;
         if renews {
             until = until.min(self.renew_at);
         }
@@ -243,7 +242,7 @@ impl Member {
         effects.push(Effect::Put { record, expected_version });
     }
 
-    fn on_put(&mut self, now: Duration, answer: Result<(), CallError>, effects: &mut Vec<Effect>) {
+    fn on_put(&mut self, now: BootTime, answer: Result<(), CallError>, effects: &mut Vec<Effect>) {
         self.is_refused = answer == Err(CallError::Refused);
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::Renewing { sent, record } => self.on_renewed(now, sent, *record, answer, effects),
@@ -259,14 +258,16 @@ impl Member {
         }
     }
 
-    fn on_read(&mut self, now: Duration, answer: Result<Vec<LeaseRecord>, CallError>, effects: &mut Vec<Effect>) {
+    fn on_read(&mut self, now: BootTime, answer: Result<Vec<LeaseRecord>, CallError>, effects: &mut Vec<Effect>) {
         self.is_refused = matches!(answer, Err(CallError::Refused));
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
             Doing::ReadingOwn => self.on_own_read(now, answer, effects),
-            Doing::Looking { sent, keys, found } => match answer {
-                Ok(records) => self.on_looked(now, sent, keys, found.into_iter().chain(records).collect(), effects),
+            Doing::ReadingFleet { sent, keys, read_so_far } => match answer {
+                Ok(records) => {
+                    self.on_fleet_read(now, sent, keys, read_so_far.into_iter().chain(records).collect(), effects);
+                }
                 Err(_) => {
-                    self.look_at = now.saturating_add(self.terms.retry);
+                    self.read_fleet_at = now.saturating_add(self.terms.retry);
                     self.count_failure();
                 }
             },
@@ -280,8 +281,8 @@ impl Member {
         }
         self.leaving = Leaving::Yes { failures: 0 };
         let mut shards = ShardSet::new();
-        for (shard, held) in self.held.iter_mut().filter(|(_, held)| !held.is_leaving) {
-            held.is_leaving = true;
+        for (shard, held) in self.held.iter_mut().filter(|(_, held)| !held.is_releasing) {
+            held.is_releasing = true;
             shards.insert(*shard);
         }
         if !shards.is_empty() {
@@ -289,10 +290,10 @@ impl Member {
         }
     }
 
-    /// Whether nothing is left to be given back, or no longer to be waited for.
+    /// Whether nothing is left to give back, or giving back has failed too often.
     fn has_closed(&self) -> bool {
         let has_failed = matches!(self.leaving, Leaving::Yes { failures } if failures >= CLOSING_FAILURES_MAX);
-        self.held.is_empty() && (self.let_go.is_empty() || self.lease.is_none() || has_failed)
+        self.held.is_empty() && (self.released.is_empty() || self.lease.is_none() || has_failed)
     }
 
     fn count_failure(&mut self) {

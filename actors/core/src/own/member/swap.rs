@@ -1,4 +1,4 @@
-//! A worker among others: looking at them, ending the sessions of those that have expired, and changing the assignment.
+//! A worker among others: reading their records, ending expired sessions, and changing the assignment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,11 +7,12 @@ use super::{CallError, Doing, Effect, Fleet, Held, LeaseState, Loss, Member};
 use crate::own::fleet::{ShardPlan, plan};
 use crate::own::records::{Assignment, Key, LeaseRecord, Ownership, WORKERS_MAX, WorkerId, WorkerRecord, WorkerState};
 use crate::own::shards::{Shard, ShardSet};
+use crate::time::BootTime;
 
-/// Two looks are at least so far apart, even where somebody expires at any moment.
-const LOOK_GAP_MIN: Duration = Duration::from_millis(50);
+/// The shortest time between two reads, even where somebody may expire at any moment.
+const READ_GAP_MIN: Duration = Duration::from_millis(50);
 
-/// What a swap brings if it goes through.
+/// A shard that is taken with the next write of the assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gain {
     epoch: u64,
@@ -20,7 +21,7 @@ pub(super) struct Gain {
 
 impl Member {
     /// Reads the assignment and the workers that it named before.
-    pub(super) fn look(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(super) fn read_fleet(&mut self, now: BootTime, effects: &mut Vec<Effect>) {
         let me = &self.record.id;
         let mut keys = vec![Key::Assignment];
         if self.lease.is_none() {
@@ -28,19 +29,19 @@ impl Member {
         }
         let named = self.fleet.iter().flat_map(|fleet| &fleet.assignment.workers);
         keys.extend(named.filter(|worker| *worker != me).cloned().map(Key::Worker));
-        self.doing = Doing::Looking { sent: now, keys: keys.clone(), found: vec![] };
+        self.doing = Doing::ReadingFleet { sent: now, keys: keys.clone(), read_so_far: vec![] };
         effects.push(Effect::Read { keys });
     }
 
-    pub(super) fn on_looked(
+    pub(super) fn on_fleet_read(
         &mut self,
-        now: Duration,
-        sent: Duration,
+        now: BootTime,
+        sent: BootTime,
         mut keys: Vec<Key>,
-        found: Vec<LeaseRecord>,
+        read_so_far: Vec<LeaseRecord>,
         effects: &mut Vec<Effect>,
     ) {
-        let assignment = found.iter().find_map(|record| match record {
+        let assignment = read_so_far.iter().find_map(|record| match record {
             LeaseRecord::Assignment(assignment) if !assignment.owners.is_empty() => Some((**assignment).clone()),
             _ => None,
         });
@@ -49,13 +50,13 @@ impl Member {
         let not_read: Vec<Key> = named.cloned().map(Key::Worker).filter(|key| !keys.contains(key)).collect();
         if !not_read.is_empty() {
             keys.extend(not_read.iter().cloned());
-            self.doing = Doing::Looking { sent, keys, found };
+            self.doing = Doing::ReadingFleet { sent, keys, read_so_far };
             effects.push(Effect::Read { keys: not_read });
             return;
         }
         let mut others: BTreeMap<WorkerId, WorkerRecord> = BTreeMap::new();
         let mut own = None;
-        for record in found {
+        for record in read_so_far {
             match record {
                 LeaseRecord::Worker(record) if record.id == self.record.id => own = Some(*record),
                 LeaseRecord::Worker(record) if assignment.workers.contains(&record.id) => {
@@ -65,7 +66,7 @@ impl Member {
             }
         }
         let watched = others.values().chain(own.as_ref().filter(|_| self.lease.is_none()));
-        self.watch.look(sent, now, self.terms.blind_after(), watched);
+        self.watch.observe(sent, now, self.terms.blind_after(), watched);
         self.expired = others.keys().filter(|worker| self.watch.has_expired(worker)).cloned().collect();
         if self.lease.is_some() {
             self.compare(&assignment, effects);
@@ -81,38 +82,38 @@ impl Member {
         self.fleet = Some(Fleet { assignment, others });
         self.may_swap = true;
         let waits_for_nobody = self.is_alone() && self.lease.is_some();
-        let pause = if waits_for_nobody { self.terms.quiet_look } else { self.terms.renew };
+        let pause = if waits_for_nobody { self.terms.quiet_read } else { self.terms.renew };
         let next = now.saturating_add(pause);
-        let soonest = now.saturating_add(LOOK_GAP_MIN);
-        self.look_at = self.watch.next_expiry().map_or(next, |expiry| next.min(expiry)).max(soonest);
+        let soonest = now.saturating_add(READ_GAP_MIN);
+        self.read_fleet_at = self.watch.next_expiry().map_or(next, |expiry| next.min(expiry)).max(soonest);
         self.renew_sooner_if_seen(now);
     }
 
-    /// Somebody waits for this worker now, who would wait for its long lease.
-    fn renew_sooner_if_seen(&mut self, now: Duration) {
+    /// Another worker has appeared: the long lease is replaced by a short one.
+    fn renew_sooner_if_seen(&mut self, now: BootTime) {
         if self.lease.is_some() && !self.is_quiet() && self.record.lease > self.terms.lease {
             self.renew_at = self.renew_at.min(now);
         }
     }
 
-    /// Compares what it holds with what an assignment says that was read.
+    /// Compares what it holds with the assignment that was read.
     fn compare(&mut self, assignment: &Assignment, effects: &mut Vec<Effect>) {
         let mine = assignment.owned_by(&self.record.session());
         let lost: ShardSet = self.held.keys().filter(|shard| !mine.contains_key(shard)).copied().collect();
         self.lose(lost, Loss::Reassigned, effects);
-        self.let_go.retain(|shard, epoch| mine.get(shard) == Some(epoch));
+        self.released.retain(|shard, epoch| mine.get(shard) == Some(epoch));
         let is_leaving = self.is_leaving();
         for (shard, epoch) in mine {
             let known = self.epochs.get(&shard).copied().unwrap_or(0);
             match self.held.get_mut(&shard) {
                 Some(held) if held.epoch == epoch => {}
-                // An older assignment came back, from a backup or by a hand: the epoch in it is used up.
+                // An older assignment is back, from a backup or edited by hand: its epoch is used up.
                 Some(held) if epoch < held.epoch => held.needs_epoch = true,
-                None if self.let_go.contains_key(&shard) || is_leaving => {}
+                None if self.released.contains_key(&shard) || is_leaving => {}
                 None if epoch <= known => {
-                    self.held.insert(shard, Held { epoch, is_leaving: false, needs_epoch: true });
+                    self.held.insert(shard, Held { epoch, is_releasing: false, needs_epoch: true });
                 }
-                // A swap of its own was carried out, and the answer was lost.
+                // An earlier write of its own went through, and the answer was lost.
                 _ => self.gain(shard, Gain { epoch, is_clean: false }, effects),
             }
         }
@@ -121,26 +122,27 @@ impl Member {
     fn gain(&mut self, shard: Shard, gain: Gain, effects: &mut Vec<Effect>) {
         let Gain { epoch, is_clean } = gain;
         if self.is_leaving() && !self.held.contains_key(&shard) {
-            // Nothing was done with it. It is given back as it was; one that needs a seal stays in this session's name, which says so.
+            // Nothing was done with it: it is given back as it was. One that needs a seal stays in the name of this session, so that the
+            // next owner seals it.
             if is_clean {
-                self.let_go.insert(shard, epoch);
+                self.released.insert(shard, epoch);
             }
             return;
         }
-        let is_leaving = self.held.get(&shard).is_some_and(|held| held.is_leaving);
-        self.held.insert(shard, Held { epoch, is_leaving, needs_epoch: false });
+        let is_releasing = self.held.get(&shard).is_some_and(|held| held.is_releasing);
+        self.held.insert(shard, Held { epoch, is_releasing, needs_epoch: false });
         let known = self.epochs.entry(shard).or_default();
         *known = epoch.max(*known);
         effects.push(Effect::Gained { shard, epoch, is_clean });
-        if is_leaving {
-            // Whoever was asked for it may have lost it meanwhile, and gives it back anyway.
+        if is_releasing {
+            // Its release may have been requested for the old epoch: it is requested again.
             effects.push(Effect::Release { shards: ShardSet::from([shard]) });
         }
     }
 
-    /// Ends the session of the next one that has expired; returns whether there was one. A verdict from before this worker went
-    /// blind does not count: the other may not have been able to renew either.
-    pub(super) fn fence(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
+    /// Ends the next expired session; returns whether there was one. What was expired before this worker went blind does not count: the
+    /// other may not have been able to renew either.
+    pub(super) fn fence(&mut self, now: BootTime, effects: &mut Vec<Effect>) -> bool {
         if self.watch.is_blind(now, self.terms.blind_after()) {
             self.expired.clear();
         }
@@ -157,7 +159,7 @@ impl Member {
         false
     }
 
-    pub(super) fn on_fenced(&mut self, now: Duration, record: WorkerRecord, answer: Result<(), CallError>) {
+    pub(super) fn on_fenced(&mut self, now: BootTime, record: WorkerRecord, answer: Result<(), CallError>) {
         match answer {
             Ok(()) => {
                 if let Some(fleet) = &mut self.fleet {
@@ -165,10 +167,10 @@ impl Member {
                 }
                 self.may_swap = true;
             }
-            Err(CallError::Conflict) => {} // it lives; the next look shows it
+            Err(CallError::Conflict) => {} // it lives; the next read shows it
             Err(error) => {
                 self.expired.clear();
-                self.look_at = now.saturating_add(self.pause_after(error));
+                self.read_fleet_at = now.saturating_add(self.pause_after(error));
             }
         }
     }
@@ -177,13 +179,13 @@ impl Member {
         for (shard, epoch) in shards {
             if self.held.get(&shard).is_some_and(|held| held.epoch == epoch) {
                 self.held.remove(&shard);
-                self.let_go.insert(shard, epoch);
+                self.released.insert(shard, epoch);
                 self.may_swap = true;
             }
         }
     }
 
-    pub(super) fn on_found_epoch(&mut self, shard: Shard, epoch: u64) {
+    pub(super) fn on_stored_epoch(&mut self, shard: Shard, epoch: u64) {
         if let Some(held) = self.held.get_mut(&shard)
             && held.epoch <= epoch
         {
@@ -195,7 +197,7 @@ impl Member {
     }
 
     /// Changes the assignment if anything is to be changed; returns whether a write is under way.
-    pub(super) fn swap(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn swap(&mut self, now: BootTime, effects: &mut Vec<Effect>) -> bool {
         if !std::mem::take(&mut self.may_swap) {
             return false;
         }
@@ -205,7 +207,7 @@ impl Member {
         if !self.is_leaving() && next.workers.len() < WORKERS_MAX {
             next.workers.insert(me.worker.clone());
         }
-        let held: ShardSet = self.held.iter().filter(|(_, held)| !held.is_leaving).map(|(shard, _)| *shard).collect();
+        let held: ShardSet = self.held.iter().filter(|(_, held)| !held.is_releasing).map(|(shard, _)| *shard).collect();
         let is_leaving = self.is_leaving();
         let ShardPlan { release, take } =
             self.with_view(&next, |view| if is_leaving { ShardPlan::default() } else { plan(view, &me, &held) });
@@ -217,7 +219,7 @@ impl Member {
                 *own = Ownership { owner: Some(me.clone()), epoch: gain.epoch };
             }
         }
-        for (shard, epoch) in &self.let_go {
+        for (shard, epoch) in &self.released {
             if let Some(own) = next.owners.get_mut(shard.index())
                 && own.owner.as_ref() == Some(&me)
                 && own.epoch == *epoch
@@ -230,19 +232,19 @@ impl Member {
         let lives = |worker: &WorkerId| fleet.others.get(worker).is_some_and(WorkerRecord::is_live);
         next.workers.retain(|worker| *worker == me.worker || owners.contains(worker) || lives(worker));
         for notice in &self.notices {
-            next.say(notice.clone());
+            next.apply(notice.clone());
         }
         let has_changed = next != fleet.assignment;
         if !release.is_empty() {
             for shard in &release {
                 if let Some(held) = self.held.get_mut(shard) {
-                    held.is_leaving = true;
+                    held.is_releasing = true;
                 }
             }
             effects.push(Effect::Release { shards: release });
         }
         if !has_changed {
-            self.let_go.clear();
+            self.released.clear();
             self.notices.clear();
             return false;
         }
@@ -257,7 +259,7 @@ impl Member {
         true
     }
 
-    /// With what epoch a shard is taken: above all that was ever seen, in the assignment or in its records.
+    /// The epoch for taking a shard: above all that were ever seen, in the assignment or in its records.
     fn gain_of(&self, shard: Shard) -> Gain {
         let own = self.fleet.as_ref().map(|fleet| fleet.assignment.ownership(shard)).unwrap_or_default();
         let known = self.epochs.get(&shard).copied().unwrap_or(0);
@@ -266,7 +268,7 @@ impl Member {
 
     pub(super) fn on_swapped(
         &mut self,
-        now: Duration,
+        now: BootTime,
         assignment: Assignment,
         gains: BTreeMap<Shard, Gain>,
         notices: usize,
@@ -274,7 +276,7 @@ impl Member {
         effects: &mut Vec<Effect>,
     ) {
         if let Err(error) = answer {
-            self.look_at = now.saturating_add(self.pause_after(error));
+            self.read_fleet_at = now.saturating_add(self.pause_after(error));
             if error != CallError::Conflict {
                 self.count_failure();
             }
@@ -284,14 +286,14 @@ impl Member {
             self.gain(shard, gain, effects);
         }
         let me = self.record.session();
-        self.let_go.retain(|shard, epoch| {
+        self.released.retain(|shard, epoch| {
             assignment.ownership(*shard) == Ownership { owner: Some(me.clone()), epoch: *epoch }
         });
         self.notices.drain(..notices.min(self.notices.len()));
         if let Some(fleet) = &mut self.fleet {
             fleet.assignment = assignment;
         }
-        self.may_swap = true; // what was given back may be its own to take again
+        self.may_swap = true; // a shard that was given back may be its own to take again
         self.renew_sooner_if_seen(now);
     }
 }

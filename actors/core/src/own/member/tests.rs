@@ -228,10 +228,10 @@ fn a_shard_whose_records_have_a_higher_epoch_is_taken_once_more_above_it() {
     world.pass(1);
     world.told(0);
     let shard = Shard::new(3);
-    world.send(0, Event::FoundEpoch { shard, epoch: 0 });
+    world.send(0, Event::StoredEpoch { shard, epoch: 0 });
     assert!(world.told(0).is_empty());
     for found in [1, 41] {
-        world.send(0, Event::FoundEpoch { shard, epoch: found });
+        world.send(0, Event::StoredEpoch { shard, epoch: found });
         assert_eq!(world.told(0), [Effect::Gained { shard, epoch: found + 1, is_clean: false }]);
     }
     assert_eq!(world.assignment().ownership(shard).epoch, 42);
@@ -269,11 +269,11 @@ fn one_that_is_alone_looks_at_once_when_it_is_told_to() {
     world.pass(1);
     world.edit(|assignment| {
         assignment.version += 1;
-        assignment.say(Notice::WritesSchema(9));
+        assignment.apply(Notice::WritesSchema(9));
     });
     let shown = |world: &World| world.workers[0].member.fleet().unwrap().assignment.writes_schema;
     assert_eq!(shown(&world), 2);
-    world.send(0, Event::Look);
+    world.send(0, Event::ReadFleet);
     assert_eq!(shown(&world), 9);
 }
 
@@ -282,7 +282,7 @@ fn an_answer_that_comes_late_lets_go_of_nothing_that_was_gained_since() {
     let mut world = World::with(&["a"]);
     world.pass(1);
     let shard = Shard::new(2);
-    world.send(0, Event::FoundEpoch { shard, epoch: 7 });
+    world.send(0, Event::StoredEpoch { shard, epoch: 7 });
     world.send(0, Event::Released([(shard, 1)].into()));
     assert_eq!(world.workers[0].member.held().get(&shard), Some(&8));
 }
@@ -330,7 +330,7 @@ fn a_lease_that_was_shortened_ends_by_the_shorter_one_even_if_nobody_answered() 
     world.pass(1);
     // It sees the other, and asks for the shorter lease; that is stored, and it hears nothing of it.
     world.workers[0].line = Line::HalfDeaf;
-    world.send(0, Event::Look);
+    world.send(0, Event::ReadFleet);
     let asked = world.now;
     world.workers[0].line = Line::Down;
     assert_eq!(deadline(&world), Terms::deadline(asked, Terms::DEFAULT.lease));

@@ -1,33 +1,33 @@
-//! Whether this machine carries what is configured: of ten seconds after the other it is looked at how many probes were held up
-//! here, by our own crowd, and not by the API that was asked.
+//! Whether this machine can keep up with what is configured: in each period of ten seconds, how many probes were delayed on this
+//! machine, by other probes, rather than by their API.
 
 use std::time::Duration;
 
-/// A probe that waited for so long here, for its thread or for its turn, was held up: the shortest interval, so a tick may have
-/// been missed by it.
+/// A probe that waited this long for its thread or its permit was held up. It is the shortest interval, so a tick may have been
+/// missed.
 pub const HELD_UP_MIN: Duration = Duration::from_secs(1);
 
-/// How long one period is.
+/// The length of a period.
 pub const PERIOD: Duration = Duration::from_secs(10);
 
-/// One probe of so many held up is too many.
+/// A period is too much if at least one in this many probes was held up.
 const ONE_OF: u64 = 10;
 
-/// Periods in a row after which too much is said in the log; one by itself may be a suspended machine.
-const SAID_AFTER: u32 = 2;
+/// Overloaded periods in a row before a log line; a single one may be a suspended machine.
+const LOG_AFTER: u32 = 2;
 
-/// Periods in a row after which it is told: a minute.
-const TOLD_AFTER: u32 = 6;
+/// Overloaded periods in a row before an alert: a minute.
+const ALERT_AFTER: u32 = 6;
 
-/// Periods in a row without which all is well again.
+/// Good periods in a row after which the machine keeps up again.
 const WELL_AFTER: u32 = 3;
 
-/// What was counted in one period.
+/// The counts of one period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Probes that began.
     pub probes: u64,
-    /// Of those, or of probes that ended, how many were held up.
+    /// Probes that were held up.
     pub held_up: u64,
     /// Ticks that could not run.
     pub missed_ticks: u64,
@@ -50,53 +50,53 @@ impl Counted {
     }
 }
 
-/// What is to be done after a period.
+/// What to do after a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Say in the log that it is too much, with figures and what to do.
-    Say(String),
-    /// Tell people the same; again after each period for as long as it lasts.
-    Tell(String),
-    /// It is carried, or carried again: whoever was told hears of it. Comes soon after a start as well, since a process before this
-    /// one may have told.
+    /// Log that it is too much, with figures and what to do.
+    Log(String),
+    /// Alert people; again after each period for as long as it lasts.
+    Alert(String),
+    /// The machine keeps up, or does again: an alert, if there was one, is ended. This comes soon after a start as well, since the
+    /// process before may have alerted.
     Well {
         /// The log says that it was too much.
-        was_said: bool,
+        was_logged: bool,
     },
 }
 
-/// How it went so far.
+/// The periods so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Load {
-    /// Periods that were too much since all was well.
+pub struct Capacity {
+    /// Overloaded periods since the machine kept up.
     too_much: u32,
-    /// Periods in a row that were not.
+    /// Good periods in a row.
     well: u32,
     is_well: bool,
 }
 
-impl Load {
+impl Capacity {
     /// A period is over.
     pub fn period(&mut self, counted: Counted) -> Option<Step> {
         if counted.is_too_much() {
             (self.well, self.is_well) = (0, false);
             self.too_much = self.too_much.saturating_add(1);
             return match self.too_much {
-                SAID_AFTER => Some(Step::Say(counted.words())),
-                TOLD_AFTER.. => Some(Step::Tell(counted.words())),
+                LOG_AFTER => Some(Step::Log(counted.words())),
+                ALERT_AFTER.. => Some(Step::Alert(counted.words())),
                 _ => None,
             };
         }
         self.well = self.well.saturating_add(1);
-        let was_said = self.too_much >= SAID_AFTER;
-        if !was_said {
+        let was_logged = self.too_much >= LOG_AFTER;
+        if !was_logged {
             self.too_much = 0;
         }
         if self.is_well || self.well < WELL_AFTER {
             return None;
         }
         *self = Self { is_well: true, ..Self::default() };
-        Some(Step::Well { was_said })
+        Some(Step::Well { was_logged })
     }
 }
 
@@ -110,30 +110,30 @@ mod tests {
                          second or longer; give the machine more CPU, ask less often, or share the APIs among more workers";
 
     fn after(periods: &[Counted]) -> Vec<(usize, Step)> {
-        let mut load = Load::default();
+        let mut load = Capacity::default();
         periods.iter().enumerate().filter_map(|(n, counted)| Some((n, load.period(*counted)?))).collect()
     }
 
     #[test]
     fn too_much_is_said_once_told_after_a_minute_and_ends_by_itself() {
         let mut steps = after(&[&[TOO_MUCH; 20][..], &[WELL; 10]].concat());
-        assert_eq!(steps.remove(0), (1, Step::Say(WORDS.into())));
-        assert_eq!(steps.pop(), Some((22, Step::Well { was_said: true })));
-        let told = (5..20).map(|n| (n, Step::Tell(WORDS.into())));
-        assert_eq!(steps, told.collect::<Vec<_>>());
+        assert_eq!(steps.remove(0), (1, Step::Log(WORDS.into())));
+        assert_eq!(steps.pop(), Some((22, Step::Well { was_logged: true })));
+        let alerts = (5..20).map(|n| (n, Step::Alert(WORDS.into())));
+        assert_eq!(steps, alerts.collect::<Vec<_>>());
     }
 
     #[test]
     fn one_bad_period_is_nothing_and_a_good_one_in_between_ends_nothing() {
         let blips = after(&[WELL, TOO_MUCH, WELL, TOO_MUCH, WELL, WELL, WELL, TOO_MUCH, WELL, WELL, WELL]);
-        assert_eq!(blips, [(6, Step::Well { was_said: false }), (10, Step::Well { was_said: false })]);
+        assert_eq!(blips, [(6, Step::Well { was_logged: false }), (10, Step::Well { was_logged: false })]);
         let on_and_off = [TOO_MUCH, TOO_MUCH, WELL, WELL, TOO_MUCH, TOO_MUCH, TOO_MUCH, TOO_MUCH];
         let steps: Vec<usize> = after(&on_and_off).into_iter().map(|(n, _)| n).collect();
-        assert_eq!(steps, [1, 7], "said in the second period, told in the sixth that was too much");
+        assert_eq!(steps, [1, 7], "logged in the second period, alerted in the sixth that was too much");
     }
 
     #[test]
     fn where_nothing_is_probed_nothing_is_held_up() {
-        assert_eq!(after(&[Counted::default(); 10]), [(2, Step::Well { was_said: false })]);
+        assert_eq!(after(&[Counted::default(); 10]), [(2, Step::Well { was_logged: false })]);
     }
 }

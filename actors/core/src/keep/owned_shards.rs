@@ -1,4 +1,4 @@
-//! Which shards this keeper owns, with which epoch, and whether its lease on them holds.
+//! The shards that this keeper owns, with their epochs, and the lease on them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use crate::own::shards::{Shard, ShardSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub shard: Shard,
-    /// The fencing token of this ownership.
+    /// Every write to the shard carries it.
     pub epoch: u64,
-    /// Its last owner left it in order, so that nothing of that one can land any more.
+    /// Its last owner released it, so no late write of that one can land.
     pub clean: bool,
-    /// It was taken just now: no record in it may have this epoch yet. Else it is read again by who had it already.
+    /// It was taken just now, so no record may have this epoch yet. `false`: its owner reads it again.
     pub fresh: bool,
 }
 
-/// How the lease stands.
+/// Whether the lease holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lease {
     #[default]
     Held,
-    /// Its deadline is past, and nobody has answered since: it may be lost.
+    /// It could not be renewed in time: another worker may own the shards.
     Lapsed {
         lapsed_for: Duration,
         /// This process has seen another worker live.
@@ -31,22 +31,21 @@ pub enum Lease {
         /// The store answers, and refuses this worker: it is there for others.
         refused: bool,
     },
-    /// There is none: nothing may be begun.
-    Out,
+    /// There is none: nothing may begin.
+    NotHeld,
 }
 
-/// The shards that are owned.
 #[derive(Clone, Debug)]
-pub(super) struct Owned {
+pub(super) struct OwnedShards {
     shards: u16,
     epochs: BTreeMap<Shard, u64>,
-    /// Those that are let go of: nothing more is begun for them.
-    leaving: ShardSet,
+    /// Nothing more is begun for these.
+    releasing: ShardSet,
 }
 
-impl Owned {
+impl OwnedShards {
     pub(super) fn new(shards: u16) -> Self {
-        Self { shards, epochs: BTreeMap::new(), leaving: ShardSet::new() }
+        Self { shards, epochs: BTreeMap::new(), releasing: ShardSet::new() }
     }
 
     pub(super) fn shard(&self, api_id: &ApiId) -> Shard {
@@ -57,26 +56,26 @@ impl Owned {
         self.epochs.insert(grant.shard, grant.epoch);
     }
 
-    /// It was granted before, with this epoch or a higher one.
+    /// Whether it is owned already with this epoch or a higher one.
     pub(super) fn has(&self, grant: &Grant) -> bool {
         self.epochs.get(&grant.shard).is_some_and(|epoch| *epoch >= grant.epoch)
     }
 
-    /// It is let go of from now on; `false`: it is not owned.
-    pub(super) fn leave(&mut self, shard: Shard) -> bool {
+    /// Begins to release a shard; `false`: it is not owned.
+    pub(super) fn release(&mut self, shard: Shard) -> bool {
         let is_owned = self.epochs.contains_key(&shard);
         if is_owned {
-            self.leaving.insert(shard);
+            self.releasing.insert(shard);
         }
         is_owned
     }
 
     pub(super) fn remove(&mut self, shards: &ShardSet) {
         self.epochs.retain(|shard, _| !shards.contains(shard));
-        self.leaving.retain(|shard| !shards.contains(shard));
+        self.releasing.retain(|shard| !shards.contains(shard));
     }
 
-    /// The epoch with which the record of an API is written; `None`: another owns it.
+    /// The epoch for writes of an API; `None`: it has another owner.
     pub(super) fn epoch(&self, api_id: &ApiId) -> Option<u64> {
         self.epochs.get(&self.shard(api_id)).copied()
     }
@@ -85,19 +84,19 @@ impl Owned {
         self.epoch(api_id).is_some()
     }
 
-    /// Nothing more is begun for this API.
-    pub(super) fn is_leaving(&self, api_id: &ApiId) -> bool {
-        !self.leaving.is_empty() && self.leaving.contains(&self.shard(api_id))
+    /// Whether the shard of this API is being released.
+    pub(super) fn is_releasing(&self, api_id: &ApiId) -> bool {
+        !self.releasing.is_empty() && self.releasing.contains(&self.shard(api_id))
     }
 
-    /// Those that are let go of.
-    pub(super) fn leaving(&self) -> &ShardSet {
-        &self.leaving
+    /// The shards that are being released.
+    pub(super) fn releasing(&self) -> &ShardSet {
+        &self.releasing
     }
 
-    /// One that is not let go of: the first one.
+    /// The first one that is not being released.
     pub(super) fn first(&self) -> Option<Shard> {
-        self.epochs.keys().copied().find(|shard| !self.leaving.contains(shard))
+        self.epochs.keys().copied().find(|shard| !self.releasing.contains(shard))
     }
 
     pub(super) fn is_leader(&self) -> bool {

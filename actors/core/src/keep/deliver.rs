@@ -1,7 +1,7 @@
-//! The outbox flusher: may this alert go out now, and what came of it.
+//! Sends owed alerts: may this alert go out now, and what came of the attempt.
 //!
-//! An alert goes out when the change and that it is owed are in one stored record, no write of an owner before this one can
-//! land over it, and the lease holds at that moment. When the store is dead it goes out anyway ([`UNSTORED_MAX`]).
+//! An alert goes out when the record that owes it is stored, no late write of a former owner can replace that record, and the lease
+//! holds at that moment. When the store is down it goes out anyway after [`UNSTORED_MAX`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::delivery_queue::Channel;
 use super::entry::Entry;
-use super::{Effect, Keeper, Lease, Line};
+use super::{Effect, Keeper, Lease, LogEvent};
 use crate::alert::Alert;
 use crate::api::ApiId;
 use crate::decide::withdraw;
 use crate::delivery;
 use crate::schedule::Moment;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Uptime};
 
 /// An owed alert that could not be stored for this long is sent anyway: better twice than never (P5).
 pub const UNSTORED_MAX: Duration = Duration::from_secs(30);
@@ -28,13 +28,13 @@ const LAPSED_MIN: Duration = Duration::from_secs(20);
 /// see the alert soon.
 const RESUMED_BACKOFF_MAX: Duration = Duration::from_secs(60);
 
-/// What came of an attempt is stored within this, however far checkpoints are apart.
+/// The result of a delivery is stored within this, however far apart checkpoints are.
 pub const NOTED_WITHIN: Duration = Duration::from_secs(60);
 
-/// After somebody asked for a try, what comes of attempts is stored at once for this long.
-const ASKED_FOR: Duration = Duration::from_secs(30);
+/// For this long after somebody asked for a retry, results of deliveries are stored at once.
+const STORE_AT_ONCE_FOR: Duration = Duration::from_secs(30);
 
-/// An attempt that was cut is made again after this: who cut it, the end of the alerter or of the lease, has to be seen first.
+/// A cancelled attempt is made again after this: its cause, the end of the alerter or of the lease, has to be noticed first.
 const CANCELLED_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What came of an attempt.
@@ -42,44 +42,44 @@ const CANCELLED_AGAIN_AFTER: Duration = Duration::from_millis(200);
 pub enum DeliveryResult {
     /// The channel has it.
     Delivered,
-    /// It has not, or nobody knows.
+    /// It does not have it, or nobody knows.
     Failed {
         why: String,
         /// How long to wait before the next attempt.
         wait: Duration,
     },
-    /// It was cut, or never begun: it is offered again.
+    /// It was cancelled, or never begun: it is offered again.
     Cancelled,
 }
 
 /// Whether an alert may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum May {
-    /// It is safely stored.
+    /// Yes: it is stored.
     Yes,
-    /// It is not stored, and is sent anyway.
+    /// Yes, although it is not stored (P5).
     Unstored,
     No,
 }
 
 impl Keeper {
-    fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Duration) -> May {
-        if !self.owned.owns(api_id) || self.owned.is_leaving(api_id) {
+    fn may_send(&self, api_id: &ApiId, entry: &Entry, alert_id: &str, now: Uptime) -> May {
+        if !self.owned.owns(api_id) || self.owned.is_releasing(api_id) {
             return May::No;
         }
         let is_stored = entry.is_stored(alert_id) && entry.unsealed_since.is_none();
         if self.lease == Lease::Held && is_stored {
             return if self.shutting_down { May::No } else { May::Yes };
         }
-        let held_up = |since: Option<Duration>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
-        // That the store is gone is told at once: nothing else could tell it.
+        let held_up = |since: Option<Uptime>| since.is_some_and(|since| now.saturating_sub(since) >= UNSTORED_MAX);
+        // The alert that the store is down cannot be stored, so it goes out at once.
         let is_due = is_stored
             || held_up(entry.unstored_since())
             || held_up(entry.unsealed_since)
             || (*api_id == ApiId::monitor_store() && entry.unstored_since().is_some());
         let nobody_else_can = match self.lease {
             Lease::Held => true,
-            Lease::Out => false,
+            Lease::NotHeld => false,
             Lease::Lapsed { lapsed_for, met_others, refused } => {
                 let lapsed_at = now.saturating_sub(lapsed_for);
                 let network_is_well = self.passed_at.is_some_and(|at| at > lapsed_at);
@@ -90,10 +90,10 @@ impl Keeper {
         if self.setup.fail_open && is_due && nobody_else_can { May::Unstored } else { May::No }
     }
 
-    /// Offers every channel its next alert of every API that owes any, unless one is being delivered.
+    /// Offers every channel its next alert of every API, unless one is being delivered.
     pub(super) fn offer_all(&mut self, now: Moment) {
-        let mut owing: Vec<ApiId> = self.owing.iter().cloned().collect();
-        // Oldest first where many wait for room.
+        let mut owing: Vec<ApiId> = self.with_outbox.iter().cloned().collect();
+        // The oldest first, where many wait.
         owing.sort_by_cached_key(|api_id| {
             let oldest = |entry: &Entry| entry.state.owed.first().map(|owed| owed.alert.detected_at);
             (self.ledger.get(api_id).and_then(oldest), api_id.clone())
@@ -101,13 +101,13 @@ impl Keeper {
         for api_id in owing {
             self.offer(&api_id, now);
         }
-        self.hand_over_due(now);
+        self.dispatch_due(now);
     }
 
-    /// Puts an API into the queue of every channel that may be offered something of it.
+    /// Queues an API in every channel for which an alert of it may go out.
     fn offer(&mut self, api_id: &ApiId, now: Moment) {
         let Some(entry) = self.ledger.get(api_id).filter(|entry| !entry.state.owed.is_empty()) else {
-            self.owing.remove(api_id);
+            self.with_outbox.remove(api_id);
             return;
         };
         for channel in &self.channels {
@@ -119,21 +119,21 @@ impl Keeper {
         }
     }
 
-    /// The same at once, of one API.
+    /// Offers the alerts of one API.
     pub(super) fn offer_now(&mut self, api_id: &ApiId, now: Moment) {
         self.offer(api_id, now);
-        self.hand_over_due(now);
+        self.dispatch_due(now);
     }
 
-    /// Hands over as much as there is room for.
-    fn hand_over_due(&mut self, now: Moment) {
+    /// Sends as much as the channels have room for.
+    fn dispatch_due(&mut self, now: Moment) {
         for channel in self.channels.clone() {
             while let Some(api_id) = self.delivery_queue.take(&channel) {
                 let Some(entry) = self.ledger.get(&api_id) else { continue };
                 let Some(owed) = delivery::next_for(&entry.state.owed, &channel) else { continue };
                 let may = self.may_send(&api_id, entry, &owed.alert.alert_id, now.uptime);
                 if may == May::No {
-                    continue; // it is offered again when it may
+                    continue; // it is offered again later
                 }
                 let (alert, channel) = (Arc::new(owed.alert.clone()), Arc::clone(&channel));
                 let failures = owed.delivery(&channel).map_or(0, |delivery| delivery.failures);
@@ -143,7 +143,7 @@ impl Keeper {
         }
     }
 
-    /// What came of an attempt.
+    /// An attempt to deliver has ended.
     pub fn on_delivery_result(
         &mut self,
         api_id: &ApiId,
@@ -154,36 +154,36 @@ impl Keeper {
         now: Moment,
     ) {
         let next_try = match &came {
-            _ if self.ledger.get(api_id).is_none() => None, // it is known no more
+            _ if self.ledger.get(api_id).is_none() => None, // its shard was given up meanwhile
             DeliveryResult::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
             DeliveryResult::Cancelled => Some(now.uptime.saturating_add(CANCELLED_AGAIN_AFTER)),
             DeliveryResult::Delivered => None,
         };
         self.delivery_queue.ended(api_id, channel, next_try);
         match (self.ledger.get_mut(api_id), came) {
-            (None, DeliveryResult::Delivered) if unstored && alert.kind.opens() => {
-                self.effects.push(Effect::AskToWithdraw(Arc::clone(alert)));
+            (None, DeliveryResult::Delivered) if unstored && alert.kind.starts_incident() => {
+                self.effects.push(Effect::RequestWithdrawal(Arc::clone(alert)));
             }
             (Some(entry), DeliveryResult::Delivered) => {
-                let is_news = entry.taken(alert, channel, now.uptime);
+                let is_news = entry.on_delivered(alert, channel, now.uptime);
                 if is_news {
                     self.ledger.queue(api_id);
                     self.pump(now);
-                } else if unstored && alert.kind.opens() {
-                    // It was forgotten meanwhile, for a record that does not know it.
-                    self.withdraw_told(alert, now);
+                } else if unstored && alert.kind.starts_incident() {
+                    // The decision was dropped meanwhile, for a record without this outage.
+                    self.withdraw_outage(alert, now);
                     self.pump(now);
                 }
             }
-            // It decides nothing but when to try again: its write may wait.
+            // It changes nothing but the next try, so the write may wait.
             (Some(entry), DeliveryResult::Failed { why, wait }) => {
                 let at = now.wall.plus(wait);
                 delivery::note_failure(&mut entry.state.owed, &alert.alert_id, channel, &why, at);
                 entry.dirty = true;
                 let is_asked = self.store_at_once_until.is_some_and(|until| now.uptime < until);
                 if self.flushing || is_asked || self.ledger.checkpoint() > NOTED_WITHIN {
-                    // A process that is about to end leaves nothing unsaved; whoever asked for a try looks for what came of it;
-                    // and where checkpoints are far apart, whoever asks why an alert does not come must not wait for one.
+                    // A process that ends leaves nothing unsaved, whoever asked for a retry wants to see its result, and with
+                    // checkpoints an hour apart people could not see why an alert does not come.
                     self.ledger.queue(api_id);
                     self.pump(now);
                 } else {
@@ -196,7 +196,7 @@ impl Keeper {
         self.answer_waiters();
     }
 
-    /// Takes over when a process before this one wanted to try again.
+    /// Respects the retry times that an earlier process noted.
     pub(super) fn resume_backoff(&mut self, api_id: &ApiId, now: Moment) {
         let Some(entry) = self.ledger.get(api_id) else { return };
         for channel in &self.channels {
@@ -208,79 +208,79 @@ impl Keeper {
         }
     }
 
-    /// Try now what waits for its next try: these alerts, or all. How many alerts are owed of those.
+    /// Tries these alerts now, or all. Returns how many of them are owed.
     pub fn retry(&mut self, alert_ids: Option<&[String]>, now: Moment) -> usize {
         let is_asked_for = |alert_id: &String| alert_ids.is_none_or(|wanted| wanted.contains(alert_id));
         let owed_of = |entry: &Entry| entry.state.owed.iter().filter(|owed| is_asked_for(&owed.alert.alert_id)).count();
         let meant: HashMap<ApiId, usize> = self
-            .owing
+            .with_outbox
             .iter()
             .filter_map(|api_id| Some((api_id.clone(), self.ledger.get(api_id).map(owed_of).filter(|owed| *owed > 0)?)))
             .collect();
-        self.store_at_once_until = Some(now.uptime.saturating_add(ASKED_FOR));
+        self.store_at_once_until = Some(now.uptime.saturating_add(STORE_AT_ONCE_FOR));
         self.delivery_queue.forget_waits(|api_id, _| meant.contains_key(api_id));
         self.offer_all(now);
         meant.into_values().sum()
     }
 
-    /// Nothing that was decided until then is owed to this channel any more: a person gave it up. How many alerts it was owed.
+    /// A person gave this channel up: what was decided until then is no longer owed to it. Returns how many alerts that were.
     pub fn drop_channel(&mut self, channel: &str, until: Timestamp, now: Moment) -> usize {
         let (mut dropped, mut dropped_of) = (0, HashSet::new());
         let is_concerned = |entry: &Entry| entry.state.incident.is_some() || !entry.state.owed.is_empty();
-        for api_id in self.of_those(is_concerned) {
+        for api_id in self.matching_ids(is_concerned) {
             let Some(entry) = self.ledger.get_mut(&api_id) else { continue };
             let here = delivery::drop_channel(&mut entry.state.owed, channel, until);
             let incident = entry.state.incident.as_mut().filter(|incident| incident.started_at <= until);
-            if incident.is_some_and(|incident| incident.gives_up(channel)) || here > 0 {
+            if incident.is_some_and(|incident| incident.drop_channel(channel)) || here > 0 {
                 entry.mark_unsaved(None, now.uptime);
                 self.ledger.queue(&api_id);
                 dropped += here;
                 dropped_of.insert(api_id);
             }
         }
-        // What comes next does not wait for the next try of what is owed no more.
+        // Later alerts do not wait for the backoff of those that were dropped.
         self.delivery_queue.forget_waits(|api_id, of| **of == *channel && dropped_of.contains(api_id));
         self.tick(now);
         dropped
     }
 
-    /// An outage was told by a worker that could not store it, and that has lost the shard since: unless it came true, it is
-    /// taken back.
-    pub fn withdraw(&mut self, told: &Arc<Alert>, now: Moment) {
-        if self.owned.owns(&told.api_id) {
-            self.withdraw_told(told, now);
+    /// A worker that has lost the shard since sent this outage without being able to store it: it is withdrawn, unless the record
+    /// knows it.
+    pub fn withdraw(&mut self, outage: &Arc<Alert>, now: Moment) {
+        if self.owned.owns(&outage.api_id) {
+            self.withdraw_outage(outage, now);
             self.pump(now);
         }
     }
 
-    /// Takes an outage back that was told and is not in the record. Until that is stored, it is still to be taken back by whoever
-    /// owns the record next, or over whatever record is found there.
-    pub(super) fn withdraw_told(&mut self, told: &Arc<Alert>, now: Moment) {
-        let state = &self.ledger.entry(&told.api_id).state;
-        if let Some(decision) = withdraw(state, told, &self.setup.channels, now.wall) {
-            self.carry_out(&told.api_id, decision, now);
-            let entry = self.ledger.entry(&told.api_id);
-            self.setup.channels.iter().for_each(|_| entry.told(told, now.uptime));
+    /// Withdraws an outage that was sent and is not in the record. Until the withdrawal is stored, it stays noted, so that the next
+    /// owner withdraws it, or this one does once more over another record.
+    pub(super) fn withdraw_outage(&mut self, outage: &Arc<Alert>, now: Moment) {
+        let state = &self.ledger.entry(&outage.api_id).state;
+        if let Some(decision) = withdraw(state, outage, &self.setup.channels, now.wall) {
+            self.apply_decision(&outage.api_id, decision, now);
+            let entry = self.ledger.entry(&outage.api_id);
+            self.setup.channels.iter().for_each(|_| entry.add_delivered_unstored(outage, now.uptime));
         }
     }
 
-    /// The channels that other workers have.
-    pub fn others_have(&mut self, channels: impl IntoIterator<Item = String>) {
+    /// These are the channels of the other workers.
+    pub fn set_channels_elsewhere(&mut self, channels: impl IntoIterator<Item = String>) {
         self.channels_elsewhere = channels.into_iter().collect();
     }
 
-    /// Something is owed that one of our own channels can be told.
+    /// Whether something is owed to one of our own channels.
     pub(super) fn has_deliverable_alerts(&self) -> bool {
         let is_awaiting = |entry: &Entry| {
             self.channels.iter().any(|channel| delivery::next_for(&entry.state.owed, channel).is_some())
         };
-        self.owing.iter().any(|api_id| self.ledger.get(api_id).is_some_and(is_awaiting))
+        self.with_outbox.iter().any(|api_id| self.ledger.get(api_id).is_some_and(is_awaiting))
     }
 
-    /// Alerts that are owed to a channel which no worker has stay owed, and are said.
-    pub(super) fn log_alerts_of_foreign_channels(&mut self, now: Moment) {
+    /// Logs alerts that are owed to a channel that no worker has. They stay owed.
+    pub(super) fn log_unroutable_alerts(&mut self, now: Moment) {
         let mut foreign: Vec<(String, u64)> = Vec::new();
-        for entry in self.owing.iter().filter_map(|api_id| self.ledger.get(api_id)) {
+        for entry in self.with_outbox.iter().filter_map(|api_id| self.ledger.get(api_id)) {
             for channel in entry.state.owed.iter().flat_map(|owed| owed.pending_channels()) {
                 let is_had =
                     self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
@@ -293,7 +293,7 @@ impl Keeper {
         }
         if !foreign.is_empty() && self.throttles.foreign_channel.allow(now.uptime).is_some() {
             foreign.sort_unstable();
-            self.lines.extend(foreign.into_iter().map(|(channel, alerts)| Line::ForeignChannel { channel, alerts }));
+            self.log.extend(foreign.into_iter().map(|(channel, alerts)| LogEvent::ForeignChannel { channel, alerts }));
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What the keeper has to say in the log, as values: ring 2 words it.
+//! What the keeper has to log, as values. The actors crate puts it into words.
 
 use crate::api::ApiId;
 use crate::status::Status;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum LogEvent {
     /// Outcomes speak against the status, and the API is probed again soon.
     Suspect {
         api_id: ApiId,
@@ -25,14 +25,10 @@ pub enum Line {
         latency_ms: Option<u32>,
     },
     /// Nothing could be told of an API for long, and that is told.
-    Unclear {
-        api_id: ApiId,
-        since: Timestamp,
-        reason: String,
-    },
+    Unclear { api_id: ApiId, since: Timestamp, reason: String },
     /// It can be judged again.
     Clear { api_id: ApiId, status: Status },
-    /// An outcome came of an API that is not watched any more, or not by this worker, or of what was asked before.
+    /// An outcome came too late: the API is no longer watched, or not by this worker.
     LateOutcome { api_id: ApiId },
     /// The store takes no writes.
     StoreGone {
@@ -41,53 +37,53 @@ pub enum Line {
         seconds: u64,
         /// How many records wait.
         waiting: usize,
-        /// Lines like this one that were left out.
+        /// Lines of this kind that were suppressed before this one.
         lines_left_out: u64,
-        /// It was said before.
+        /// It was logged before.
         still: bool,
     },
     /// It takes writes again.
     StoreBack {
-        /// After so long.
+        /// How long it did not.
         seconds: u64,
     },
-    /// One record was not written, and others were.
+    /// One record was not written while others were.
     OneRecord {
         api_id: ApiId,
         error: String,
-        /// Lines like this one that were left out.
+        /// Lines of this kind that were suppressed before this one.
         lines_left_out: u64,
     },
-    /// The answer to a write was lost, and the write was not.
+    /// Only the answer to a write was lost.
     AnswerLost { api_id: ApiId },
-    /// An owner before this one wrote a record after it was taken over, or a person did.
+    /// A former owner or a person wrote a record after the shard was taken over.
     Adopted {
         api_id: ApiId,
         version: u64,
-        /// Lines like this one that were left out.
+        /// Lines of this kind that were suppressed before this one.
         lines_left_out: u64,
     },
     /// An older copy of a record is in the store, and is overwritten.
     OldCopy {
         api_id: ApiId,
         version: u64,
-        /// Lines like this one that were left out.
+        /// Lines of this kind that were suppressed before this one.
         lines_left_out: u64,
     },
-    /// The record is gone that was there, and is written again.
+    /// A stored record is missing, and is written again.
     RecordGone { api_id: ApiId },
-    /// So are all others, in case they are gone as well.
-    RecordsAnew { others: usize },
+    /// All others are written again too, in case they are missing as well.
+    RecordsRewritten { others: usize },
     /// A newer version wrote the record: it is left alone.
     RecordNewer {
         api_id: ApiId,
-        /// What it says of itself.
+        /// Why it cannot be read.
         why: String,
     },
     /// A heartbeat was not written.
     BeatFailed {
         error: String,
-        /// Lines like this one that were left out.
+        /// Lines of this kind that were suppressed before this one.
         lines_left_out: u64,
     },
     /// Alerts are owed to a channel that this process does not have.

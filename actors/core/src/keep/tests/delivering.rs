@@ -128,7 +128,7 @@ fn who_has_met_others_waits_for_20_seconds_and_for_a_sign_that_the_network_is_we
 
 #[test]
 fn who_shall_not_tell_without_the_store_never_does() {
-    let desk = || Desk::with(Setup { fail_open: false, ..setup() }, &["shop"]);
+    let desk = || Desk::with(KeeperConfig { fail_open: false, ..setup() }, &["shop"]);
     assert_eq!(after(600, desk(), &unavailable()), []);
     let mut lapsed = desk();
     lapsed.lapse(false);

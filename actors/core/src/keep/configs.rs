@@ -1,5 +1,5 @@
-//! What becomes of an API when its row changes: incidents of APIs that nobody watches any more are closed, and what was found
-//! out with another request no longer counts.
+//! Applies config changes: an API that is no longer watched has its incident closed, and outcomes of an old request no longer
+//! count.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::Keeper;
 use super::beats::late_after;
 use super::entry::Entry;
 use crate::api::{ApiConfig, ApiId};
-use crate::decide::close;
+use crate::decide::stop_watching;
 use crate::schedule::{Moment, Slot};
 use crate::supervise::RESTARTS_PER_SECOND;
 
@@ -19,58 +19,58 @@ const NOT_CONFIGURED: &str = "it is no longer configured";
 /// A change of the set of monitored APIs. The keeper must get it before their probers start.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigDiff {
-    /// APIs that are watched from now on.
+    /// APIs to watch from now on.
     pub started: Vec<Arc<ApiConfig>>,
-    /// Watched APIs whose config is another from now on.
+    /// Watched APIs with a new config.
     pub changed: Vec<Arc<ApiConfig>>,
-    /// APIs that are watched no longer, and why.
+    /// APIs that are no longer watched, and why.
     pub stopped: Vec<(ApiId, &'static str)>,
-    /// Every API that is configured, where that is known for certain: a state of any other is that of an API that was removed
-    /// while nobody watched.
+    /// Every API that is configured, where that is certain: any other stored state is of an API that was removed while no process
+    /// ran.
     pub configured: Option<HashSet<ApiId>>,
 }
 
 impl Keeper {
-    /// Goes by these rows from now on.
-    pub fn watch(&mut self, watch: &ConfigDiff, now: Moment) {
-        for api in watch.started.iter().chain(&watch.changed).filter(|api| self.owned.owns(&api.api_id)) {
+    /// Applies a config change.
+    pub fn apply_configs(&mut self, diff: &ConfigDiff, now: Moment) {
+        for api in diff.started.iter().chain(&diff.changed).filter(|api| self.owned.owns(&api.api_id)) {
             let entry = self.ledger.entry(&api.api_id);
             entry.request_fingerprint = Some(api.request_fingerprint());
             entry.api = Some(Arc::clone(api));
         }
-        self.expect_first_outcomes(&watch.started, now);
-        self.expect_first_outcomes(&watch.changed, now);
-        for (api_id, why) in &watch.stopped {
-            self.close(api_id, why, now);
+        self.expect_first_outcomes(&diff.started, now);
+        self.expect_first_outcomes(&diff.changed, now);
+        for (api_id, why) in &diff.stopped {
+            self.stop_watching(api_id, why, now);
         }
-        if let Some(configured) = &watch.configured {
-            let is_gone = |id: &ApiId| match id.about() {
+        if let Some(configured) = &diff.configured {
+            let is_gone = |id: &ApiId| match id.about_api() {
                 Some(about) => !configured.contains(&about),
                 None => !id.is_self_monitoring() && !configured.contains(id),
             };
             let gone: Vec<ApiId> = self.ledger.entries.keys().filter(|id| is_gone(id)).cloned().collect();
             for api_id in gone {
-                self.close(&api_id, NOT_CONFIGURED, now);
+                self.stop_watching(&api_id, NOT_CONFIGURED, now);
             }
         }
         self.pump(now);
         self.answer_waiters();
     }
 
-    /// The API is watched no longer, and neither is its prober.
-    fn close(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
+    /// Neither the API nor its prober is watched from now on.
+    fn stop_watching(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
         self.given_up.remove(api_id);
         self.unclear.forget(api_id);
         for id in [api_id.clone(), ApiId::monitor_prober(api_id), ApiId::monitor_unclear(api_id)] {
             let Some(entry) = self.ledger.get_mut(&id) else { continue };
             (entry.request_fingerprint, entry.api) = (None, None);
-            if let Some(decision) = close(&entry.state, why, &self.setup.channels, now.wall) {
-                self.carry_out(&id, decision, now);
+            if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {
+                self.apply_decision(&id, decision, now);
             }
         }
     }
 
-    /// Each of these is to be heard of by its next tick. Probers are not all started at once.
+    /// Expects an outcome of each by its next tick. Probers are not all started at once.
     fn expect_first_outcomes(&mut self, apis: &[Arc<ApiConfig>], now: Moment) {
         let starting = Duration::from_secs(apis.len() as u64 / u64::from(RESTARTS_PER_SECOND));
         for api in apis {
@@ -78,18 +78,18 @@ impl Keeper {
             let Some(entry) = self.ledger.get_mut(&api.api_id) else { continue };
             let slot = if spread { Slot::of(&api.api_id) } else { Slot::AT_TICK };
             let wait = if once {
-                Some(Duration::ZERO) // its turn is now, and there is no other
+                Some(Duration::ZERO) // it is probed now, and only now
             } else {
                 api.schedule.next_due(slot, now).map(|due| due.wait(now))
             };
             let expected = wait.and_then(|wait| late_after(now.uptime, wait.saturating_add(starting), api));
-            // A recheck that is set already comes first, however far it is.
+            // A recheck that is set already comes first.
             let asked_again = entry.late_after.filter(|_| entry.state.is_suspect());
             entry.late_after = expected.map(|at| asked_again.map_or(at, |again| again.max(at)));
         }
     }
 
-    /// What is watched.
+    /// The APIs that are watched.
     pub(super) fn watched(&self) -> impl Iterator<Item = (&ApiId, &Entry)> {
         self.ledger.entries.iter().filter(|(_, entry)| entry.is_watched())
     }
