@@ -21,6 +21,8 @@ pub struct ApiDefaults {
     pub success_threshold: u32,
     /// `recheck_seconds`.
     pub recheck: Duration,
+    /// `unclear_after_seconds`; `None`: three intervals of the API, and five minutes at least.
+    pub unclear_after: Option<Duration>,
     /// `max_redirects`.
     pub max_redirects: u8,
 }
@@ -44,6 +46,7 @@ impl Default for ApiDefaults {
             failure_threshold: 2,
             success_threshold: 2,
             recheck: Duration::from_secs(5),
+            unclear_after: None,
             max_redirects: 0,
         }
     }

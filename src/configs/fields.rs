@@ -209,6 +209,16 @@ pub const RECHECK_SECONDS: Field = Field::number(
     "5",
 )
 .also(&["recheck", "retry_seconds", "retry_interval"]);
+/// When it is told that nothing can be told.
+pub const UNCLEAR_AFTER_SECONDS: Field = Field::number(
+    "unclear_after_seconds",
+    "seconds",
+    "3 intervals, and 300 at least",
+    (1, 2_592_000),
+    "When nothing can be told of it for so long, that is told (`unclear`).",
+    "600",
+)
+.also(&["unclear", "unclear_after", "stale_after"]);
 /// Redirects that are followed.
 pub const MAX_REDIRECTS: Field = Field::number(
     "max_redirects",
@@ -224,7 +234,7 @@ pub const TAGS: Field = Field::new("tags", "list of texts", "none", "at most 20 
     .also(&["labels", "groups"]);
 
 /// Every field of an API, in the order in which documentation and exports list them.
-pub const FIELDS: [&Field; 17] = [
+pub const FIELDS: [&Field; 18] = [
     &API_ID,
     &NAME,
     &URL,
@@ -240,6 +250,7 @@ pub const FIELDS: [&Field; 17] = [
     &FAILURE_THRESHOLD,
     &SUCCESS_THRESHOLD,
     &RECHECK_SECONDS,
+    &UNCLEAR_AFTER_SECONDS,
     &MAX_REDIRECTS,
     &TAGS,
 ];

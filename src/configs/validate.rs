@@ -92,6 +92,7 @@ impl RowRules {
         let seconds = |n| Duration::from_secs(n);
         let timeout = reader.number(&fields::TIMEOUT_SECONDS).map(seconds);
         let recheck = reader.number(&fields::RECHECK_SECONDS).map(seconds);
+        let unclear_after = reader.number(&fields::UNCLEAR_AFTER_SECONDS).map(seconds);
         // The bounds of these fields fit their types; the defaults stand where they would not.
         let small = |n: u64| u32::try_from(n).ok();
         let failure_threshold = reader.number(&fields::FAILURE_THRESHOLD).and_then(small);
@@ -113,6 +114,7 @@ impl RowRules {
                 failure_threshold: failure_threshold.unwrap_or(d.failure_threshold),
                 success_threshold: success_threshold.unwrap_or(d.success_threshold),
                 recheck: recheck.unwrap_or(d.recheck),
+                unclear_after: unclear_after.or(d.unclear_after),
                 tags,
             }),
             (api_id, ..) => Err(RefusedRow { api_id, issues: bounded(reader.issues, reader.more, &row.location) }),

@@ -48,6 +48,7 @@ pub(super) async fn dial(
             // One bad address refuses them all: a name that mixes them is an attack, and the next lookup may shuffle them.
             addresses.iter().try_for_each(|address| guarded(*address))?;
             trace.begin(Phase::Connect);
+            addresses.first().iter().for_each(|first| trace.connected_to(**first)); // until another one is
             connect(interleave(addresses)).await
         }
     };

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this folder knows which HTTP client is underneath.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -98,6 +99,17 @@ impl Client {
     #[must_use]
     pub fn with_resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
+    }
+
+    /// The addresses of a name, or of an address as text, as a probe would find them.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        match host.parse() {
+            Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+            Err(_) => self.resolver.lookup(host, port, &Cell::default()).await,
+        }
     }
 
     /// Makes one exchange. It ends within the timeout of its request; dropping the future closes the connection.

@@ -193,6 +193,7 @@ pub(super) const EXPECTED_STATUS: Key = default_of("probe.expected_status", fiel
 pub(super) const FAILURE_THRESHOLD: Key = default_of("probe.failure_threshold", fields::FAILURE_THRESHOLD);
 pub(super) const SUCCESS_THRESHOLD: Key = default_of("probe.success_threshold", fields::SUCCESS_THRESHOLD);
 pub(super) const RECHECK: Key = default_of("probe.recheck_seconds", fields::RECHECK_SECONDS);
+pub(super) const UNCLEAR_AFTER: Key = default_of("probe.unclear_after_seconds", fields::UNCLEAR_AFTER_SECONDS);
 pub(super) const MAX_REDIRECTS: Key = default_of("probe.max_redirects", fields::MAX_REDIRECTS);
 pub(super) const SPREAD: Key = flag(
     "probe.spread",
@@ -221,6 +222,13 @@ pub(super) const EXTRA_ROOTS: Key = path(
     "none",
     "A PEM file of certificate authorities that are trusted beside the system's.",
     "\"/etc/ssl/private-ca.pem\"",
+);
+pub(super) const WITNESSES: Key = text(
+    "network.witnesses",
+    "none",
+    "HOST:PORT, or a list of at most 16",
+    "Who is asked, beside the name servers, the endpoints of AWS in use and the other APIs, whether our own network is well when an API cannot be reached.",
+    "[\"1.1.1.1:443\", \"gateway.example.com:443\"]",
 );
 pub(super) const SHUTDOWN: Key = seconds(
     "run.shutdown_seconds",
@@ -281,7 +289,7 @@ pub(super) const LOG_FORMAT: Key = text(
 );
 
 /// Every key, in the order in which documentation and `settings show` list them.
-pub const KEYS: [&Key; 37] = [
+pub const KEYS: [&Key; 39] = [
     &ENVIRONMENT,
     &REGION,
     &STORE_KIND,
@@ -306,11 +314,13 @@ pub const KEYS: [&Key; 37] = [
     &FAILURE_THRESHOLD,
     &SUCCESS_THRESHOLD,
     &RECHECK,
+    &UNCLEAR_AFTER,
     &MAX_REDIRECTS,
     &SPREAD,
     &MAX_IN_FLIGHT,
     &BODY_BYTES_MAX,
     &EXTRA_ROOTS,
+    &WITNESSES,
     &SHUTDOWN,
     &FLEET_ROLE,
     &FLEET_EXPECTED,
@@ -339,7 +349,7 @@ mod tests {
 
     #[test]
     fn every_number_and_flag_has_a_default_of_its_type() {
-        let hang_on_others = ["store.checkpoint_seconds", "probe.interval_seconds", "notify.terminal.enabled"];
+        let hang_on_others = ["store.checkpoint_seconds", "probe.interval_seconds", "probe.unclear_after_seconds", "notify.terminal.enabled"];
         for key in KEYS.into_iter().filter(|key| !hang_on_others.contains(&key.name())) {
             let (name, default) = (key.name(), key.field.default);
             match key.field.bounds {

@@ -12,7 +12,7 @@ use super::notify;
 use super::raw::RawFile;
 use super::reader::{Effective, Origin, SettingsReader};
 use super::words;
-use super::{ApisSettings, FleetSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
+use super::{ApisSettings, FleetSettings, LogSettings, NetworkSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::fields;
 use crate::configs::file::regular;
@@ -91,6 +91,7 @@ fn load_for(
         apis: apis(&mut reader),
         notify: notify::read(&mut reader),
         probe: probe(&mut reader),
+        network: NetworkSettings { witnesses: reader.witnesses() },
         run: RunSettings { shutdown: reader.seconds(&keys::SHUTDOWN) },
         fleet: fleet(&mut reader),
         log: LogSettings {
@@ -129,6 +130,24 @@ impl SettingsReader<'_> {
 
     pub(super) fn seconds(&mut self, key: &Key) -> Duration {
         Duration::from_secs(self.number(key))
+    }
+
+    fn optional_seconds(&mut self, key: &Key) -> Option<Duration> {
+        let read = |v: &Value| values::whole_number(v, &key.field).map(|n| Some(Duration::from_secs(n)));
+        self.value(key, None, read, |span| json!(span.map(|span| span.as_secs())))
+    }
+
+    /// `network.witnesses`: one, or several.
+    fn witnesses(&mut self) -> Vec<String> {
+        let read = |v: &Value| match v {
+            Value::Array(list) if list.len() > words::WITNESSES_MAX => {
+                let why = format!("is more than {}", words::WITNESSES_MAX);
+                Err(ValueFault::new(format!("a list of {}", list.len()), why, "fewer: one that is well is enough"))
+            }
+            Value::Array(list) => list.iter().map(words::witness).collect(),
+            one => Ok(vec![words::witness(one)?]),
+        };
+        self.value(&keys::WITNESSES, Vec::new(), read, |all| if all.is_empty() { Value::Null } else { json!(all) })
     }
 
     fn flag(&mut self, key: &Key) -> bool {
@@ -264,6 +283,7 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         failure_threshold: fit(reader.number(&keys::FAILURE_THRESHOLD)),
         success_threshold: fit(reader.number(&keys::SUCCESS_THRESHOLD)),
         recheck: reader.seconds(&keys::RECHECK),
+        unclear_after: reader.optional_seconds(&keys::UNCLEAR_AFTER),
         max_redirects: fit(reader.number(&keys::MAX_REDIRECTS)),
     };
     ProbeSettings {

@@ -18,7 +18,7 @@ mod words;
 
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
-    ApisSettings, FleetSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings,
+    ApisSettings, FleetSettings, LogFormat, LogSettings, NetworkSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings,
     StoreKind, StoreSettings, WebhookSettings,
 };
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// `[probe]`.
     pub probe: ProbeSettings,
+    /// `[network]`.
+    pub network: NetworkSettings,
     /// `[run]`.
     pub run: RunSettings,
     /// `[fleet]`.
@@ -54,6 +56,7 @@ impl Default for Settings {
             apis: ApisSettings::default(),
             notify: NotifySettings::default(),
             probe: ProbeSettings::default(),
+            network: NetworkSettings::default(),
             run: RunSettings::default(),
             fleet: FleetSettings::default(),
             log: LogSettings::default(),

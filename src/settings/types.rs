@@ -122,6 +122,13 @@ pub struct ProbeSettings {
     pub extra_roots: Option<PathBuf>,
 }
 
+/// How it is found out whether our own network is well: `[network]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Who is asked, as `host:port`, beside those that are asked in any case.
+    pub witnesses: Vec<String>,
+}
+
 /// `[run]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunSettings {

@@ -20,6 +20,22 @@ pub(super) fn environment(value: &Value) -> Result<String, ValueFault> {
     text(value, &keys::ENVIRONMENT.field, ENVIRONMENT_CHARS_MAX).map(|name| name.trim().to_owned())
 }
 
+/// The most witnesses.
+pub(super) const WITNESSES_MAX: usize = 16;
+
+/// `host:port`, as it is written; an IPv6 address stands in brackets.
+pub(super) fn witness(value: &Value) -> Result<String, ValueFault> {
+    let written = text(value, &keys::WITNESSES.field, CHARS_MAX)?;
+    let url = url::Url::parse(&format!("tcp://{written}")).ok();
+    let is_plain = url.as_ref().is_some_and(|url| {
+        url.has_host() && url.port().is_some() && url.username().is_empty() && matches!(url.path(), "" | "/") && url.query().is_none()
+    });
+    if is_plain && !written.ends_with('/') && written.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(written.to_owned());
+    }
+    Err(ValueFault::new(quote(written), "is not a host and a port", "such as \"1.1.1.1:443\", \"[2606:4700::1111]:443\" or \"gateway.example.com:443\""))
+}
+
 pub(super) fn region(value: &Value) -> Result<String, ValueFault> {
     let region = text(value, &keys::REGION.field, 32)?;
     if region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {

@@ -1,0 +1,244 @@
+//! Who is asked whether our own network is well when something failed that may be due to it: the name servers of this machine, the
+//! endpoints of AWS in use, and whoever stands in the settings.
+//!
+//! Nobody is asked while all is well, but for once, soon after the start. A name server is asked for the servers of the root, which
+//! each one knows; a host is connected to, and nothing is sent.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use api_health_actors::ports::Witnesses;
+use api_health_core::Failure;
+use api_health_core::network::{Ballot, Family, Vote, Way};
+use futures_util::future::{LocalBoxFuture, join_all};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+use crate::probe::Client;
+use crate::settings::{Settings, StoreKind};
+
+/// Witnesses have this long: less than [`ASKED_WITHIN`](api_health_actors::own_side::ASKED_WITHIN).
+const BOUND: Duration = Duration::from_millis(850);
+
+/// A question that has no answer is asked again after this.
+const AGAIN_AFTER: Duration = Duration::from_millis(300);
+
+/// Names of other APIs that are looked up.
+const NAMES: usize = 2;
+
+/// What the system's resolver takes for its name servers, at most so many.
+const NAME_SERVERS_MAX: usize = 3;
+
+/// The witnesses of this machine.
+pub struct SystemWitnesses {
+    client: Client,
+    hosts: Vec<(String, u16)>,
+    /// Where each host was when its name was looked up last.
+    addresses: Mutex<HashMap<String, Vec<SocketAddr>>>,
+}
+
+impl SystemWitnesses {
+    /// Those of these settings. Names are looked up as probes look them up.
+    pub fn new(client: Client, settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let hosts = settings.network.witnesses.iter().cloned().chain(aws(settings, env));
+        let hosts = hosts.filter_map(|host| {
+            let url = url::Url::parse(&format!("tcp://{host}")).ok()?;
+            let name = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+            Some((name, url.port()?))
+        });
+        Self { client, hosts: hosts.collect(), addresses: Mutex::default() }
+    }
+
+    /// A host is well if it takes a connection or refuses one. One that is on this machine says nothing of its network, and nor does
+    /// one whose name was never looked up.
+    async fn ask_host(&self, host: &str, port: u16, family: Family) -> Option<Vote> {
+        let witness = format!("{host}:{port}");
+        let found = timeout(BOUND / 3, self.client.look_up(host, port)).await;
+        let known = || self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Ok(addresses)) = found {
+            known().insert(witness.clone(), addresses);
+        }
+        let addresses = known().get(&witness).cloned().unwrap_or_default();
+        let address = addresses.into_iter().find(|address| is_of(address.ip(), family))?;
+        if address.ip().is_loopback() {
+            return None;
+        }
+        let is_well = match timeout(BOUND - BOUND / 3, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+            Err(_) => false,
+        };
+        Some(Vote { witness, is_well, is_the_way_itself: false })
+    }
+
+    /// A name that was looked up a moment ago says that names are looked up; that it is not any more says nothing.
+    async fn ask_name(&self, name: &str) -> Option<Vote> {
+        let found = timeout(BOUND, self.client.look_up(name, 0)).await.ok()?;
+        let is_well = matches!(found, Ok(_) | Err(Failure::NameNotFound { .. }));
+        is_well.then(|| Vote { witness: format!("the name {name}"), is_well, is_the_way_itself: false })
+    }
+
+    /// The name servers of this machine: every lookup hangs on them.
+    async fn ask_name_servers(&self, way: Way) -> Ballot {
+        let servers = name_servers().await;
+        let answers = join_all(servers.iter().map(|server| is_name_server_well(*server))).await;
+        let vote = |(server, is_well): (SocketAddr, bool)| {
+            let server = server.ip();
+            let says_something = match way {
+                // One on this machine may know the answer by heart; that it does not answer says something.
+                Way::Connection(family, _) => is_of(server, family) && !(is_well && server.is_loopback()),
+                Way::Lookup | Way::Clock => true,
+            };
+            let witness = format!("name server {server}");
+            says_something.then_some(Vote { witness, is_well, is_the_way_itself: way == Way::Lookup })
+        };
+        servers.into_iter().zip(answers).filter_map(vote).collect()
+    }
+}
+
+impl Witnesses for SystemWitnesses {
+    fn ask(&self, way: Way, names: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
+        Box::pin(async move {
+            let others = async {
+                match way {
+                    Way::Lookup => join_all(names.iter().take(NAMES).map(|name| self.ask_name(name))).await,
+                    Way::Connection(family, _) => {
+                        join_all(self.hosts.iter().map(|(host, port)| self.ask_host(host, *port, family))).await
+                    }
+                    Way::Clock => Vec::new(),
+                }
+            };
+            let (mut ballot, others) = tokio::join!(self.ask_name_servers(way), others);
+            ballot.extend(others.into_iter().flatten());
+            ballot
+        })
+    }
+}
+
+fn is_of(address: IpAddr, family: Family) -> bool {
+    family == Family::Any || family == Family::of(address)
+}
+
+/// The name servers that the system's resolver asks: without any it asks this machine.
+async fn name_servers() -> Vec<SocketAddr> {
+    let text = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
+    named_servers(&text)
+}
+
+fn named_servers(resolv_conf: &str) -> Vec<SocketAddr> {
+    let of_line = |line: &str| {
+        let address = line.trim_start().strip_prefix("nameserver")?.split_whitespace().next()?;
+        address.parse::<IpAddr>().ok() // one with a zone, such as fe80::1%eth0, is not asked
+    };
+    let mut servers: Vec<IpAddr> = resolv_conf.lines().filter_map(of_line).take(NAME_SERVERS_MAX).collect();
+    if servers.is_empty() {
+        servers.push(Ipv4Addr::LOCALHOST.into());
+    }
+    servers.into_iter().map(|server| SocketAddr::new(server, 53)).collect()
+}
+
+/// Whether a name server says who serves the root, or that there is no such name.
+async fn is_name_server_well(server: SocketAddr) -> bool {
+    timeout(BOUND, answer_code(server)).await.is_ok_and(|code| matches!(code, Ok(0 | 3)))
+}
+
+/// The code of the answer to a question for the servers of the root.
+async fn answer_code(server: SocketAddr) -> std::io::Result<u8> {
+    let local: SocketAddr = if server.is_ipv6() { ([0_u16; 8], 0).into() } else { ([0_u8; 4], 0).into() };
+    let socket = UdpSocket::bind(local).await?;
+    socket.connect(server).await?;
+    // The port is a new one each time, so that the number need not be; recursion is desired.
+    let question = [0x61, 0x68, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
+    let mut answer = [0; 512];
+    loop {
+        socket.send(&question).await?;
+        if let Ok(read) = timeout(AGAIN_AFTER, socket.recv(&mut answer)).await {
+            let is_answer = read? >= 12 && answer[..2] == question[..2] && answer[2] & 0x80 != 0;
+            if is_answer {
+                return Ok(answer[3] & 0x0f);
+            }
+        }
+    }
+}
+
+/// The endpoints of AWS that these settings use, as far as they are known without asking AWS.
+fn aws(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let region = settings.region.clone().or_else(|| env("AWS_DEFAULT_REGION"));
+    let dynamodb = (settings.store.kind == StoreKind::Dynamodb).then_some(("dynamodb", "DYNAMODB", region));
+    let sns = settings.notify.sns.as_ref().map(|sns| ("sns", "SNS", Some(sns.region().to_owned())));
+    let endpoint = |(service, name, region): (&str, &str, Option<String>)| {
+        let set = env(&format!("AWS_ENDPOINT_URL_{name}")).or_else(|| env("AWS_ENDPOINT_URL"));
+        if let Some(url) = set {
+            let url = url::Url::parse(&url).ok()?;
+            return Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?));
+        }
+        let region = region?;
+        let china = if region.starts_with("cn-") { ".cn" } else { "" };
+        Some(format!("{service}.{region}.amazonaws.com{china}:443"))
+    };
+    dynamodb.into_iter().chain(sns).filter_map(endpoint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::types::SnsSettings;
+    use api_health_core::network::{Word, Zone};
+
+    #[test]
+    fn name_servers_are_read_as_the_system_reads_them() {
+        let asked = |text| named_servers(text).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!(asked("# one\nnameserver 10.0.0.2\nsearch x\n nameserver ::1 # two\n"), "10.0.0.2:53 [::1]:53");
+        assert_eq!((asked(""), asked("options timeout:1")), ("127.0.0.1:53".into(), "127.0.0.1:53".into()));
+        assert_eq!(asked(&"nameserver 10.0.0.3\n".repeat(9)).split(' ').count(), NAME_SERVERS_MAX);
+    }
+
+    #[test]
+    fn the_endpoints_of_aws_in_use_are_witnesses() {
+        let unset = |_: &str| None;
+        let mut settings = Settings { region: Some("eu-central-1".into()), ..Settings::default() };
+        assert_eq!(aws(&settings, &unset), [""; 0]);
+        settings.store.kind = StoreKind::Dynamodb;
+        settings.notify.sns = Some(SnsSettings { topic_arn: "arn:aws-cn:sns:cn-north-1:123456789012:a".into() });
+        assert_eq!(
+            aws(&settings, &unset),
+            ["dynamodb.eu-central-1.amazonaws.com:443", "sns.cn-north-1.amazonaws.com.cn:443"]
+        );
+        let emulator = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| "http://10.1.2.3:5000".to_owned());
+        assert_eq!(aws(&settings, &emulator), ["10.1.2.3:5000", "10.1.2.3:5000"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_server_that_answers_is_well_and_one_that_cannot_or_is_not_there_is_not() {
+        for (code, is_well) in [(0, true), (3, true), (2, false), (5, false)] {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let address = server.local_addr().unwrap();
+            let serving = tokio::spawn(async move {
+                let mut query = [0; 512];
+                let (read, who) = server.recv_from(&mut query).await.unwrap();
+                (query[2], query[3]) = (0x81, 0x80 | code);
+                server.send_to(&query[..read], who).await.unwrap();
+            });
+            assert_eq!(is_name_server_well(address).await, is_well, "{code}");
+            serving.await.unwrap();
+        }
+        let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        assert!(!is_name_server_well(closed).await);
+    }
+
+    #[tokio::test]
+    async fn a_host_on_this_machine_says_nothing_and_a_name_that_is_found_vouches() {
+        let settings = Settings {
+            network: crate::settings::NetworkSettings { witnesses: vec!["127.0.0.1:9".into()] },
+            ..Settings::default()
+        };
+        let witnesses = SystemWitnesses::new(Client::new(None).unwrap(), &settings, &|_| None);
+        let connection = Way::Connection(Family::Ipv4, Zone::Near);
+        let ballot = witnesses.ask(connection, vec![]).await;
+        assert!(ballot.iter().all(|vote| !vote.witness.contains(":9")), "{ballot:?}");
+        let lookup = witnesses.ask(Way::Lookup, vec!["localhost".into()]).await;
+        assert_eq!(api_health_core::network::Panel::default().count(lookup).word(), Word::Well);
+    }
+}
