@@ -213,9 +213,9 @@ pub const RECHECK_SECONDS: Field = Field::number(
 pub const UNCLEAR_AFTER_SECONDS: Field = Field::number(
     "unclear_after_seconds",
     "seconds",
-    "3 intervals, and 300 at least",
+    "none",
     (1, 2_592_000),
-    "When nothing can be told of it for so long, that is told (`unclear`).",
+    "When nothing can be told of it for so long, that is told (`unclear`); with none it is three intervals, and 300 at least.",
     "600",
 )
 .also(&["unclear", "unclear_after", "stale_after"]);

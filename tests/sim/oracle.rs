@@ -333,6 +333,7 @@ impl<'a> Oracle<'a> {
             Behaviour::Answers(_) => "probe: another status",
             Behaviour::Refuses => "probe: refused",
             Behaviour::Hangs => "probe: timed out",
+            Behaviour::Unreachable | Behaviour::LookupFails | Behaviour::CertificateOver => "probe: failed otherwise",
             Behaviour::CannotBeAsked => "probe: inconclusive",
             Behaviour::Panics | Behaviour::PanicsAtOnce | Behaviour::PanicsAfterwards | Behaviour::NeverEnds => {
                 "probe: never ended"

@@ -227,7 +227,8 @@ fn wrong_judgements_are_caught() {
     let votes: Vec<[bool; 3]> = (0..8).map(|n| [n & 1 != 0, n & 2 != 0, n & 4 != 0]).collect();
     let worlds = || {
         let pairs = votes.iter().flat_map(|a| votes.iter().map(move |b| vec![*a, *b]));
-        votes.iter().map(|a| vec![*a]).chain(pairs).chain([vec![]])
+        let threes = votes.iter().flat_map(|a| votes.iter().map(move |b| vec![*a, *b, *b]));
+        votes.iter().map(|a| vec![*a]).chain(pairs).chain(threes).chain([vec![]])
     };
     let caught = |rule: Rule| {
         worlds().any(|world| {
