@@ -5,6 +5,7 @@
 //! live on the thread that made them, and a client shared by two arbiters stalls with either of them. The SDK's retries
 //! are off because its retry quota is one for the whole process; the keeper and the alerter retry by their own rules.
 
+pub(crate) mod causes;
 mod configured;
 mod metadata;
 
@@ -14,7 +15,10 @@ use std::time::Duration;
 use aws_config::identity::IdentityCache;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
+
+pub(crate) use configured::source as configured_source;
 
 /// Bound on opening a connection to AWS.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -79,7 +83,7 @@ impl PreflightError {
     /// Names what was configured, which a person has to mend; where nothing was, asks EC2's metadata service what it has to
     /// do with it, if it may have.
     pub async fn explain(self) -> Self {
-        if let Some(source) = configured::source().await {
+        if let Some(source) = configured_source().await {
             return Self { what: format!("{}; configured is {source}", self.what), may_pass: false, ..self };
         }
         if !self.may_pass {
@@ -104,20 +108,33 @@ impl std::error::Error for PreflightError {}
 /// # Errors
 /// Says what was looked for and what to write. No part of a credential is in the text.
 pub async fn preflight(config: &SdkConfig) -> Result<(), PreflightError> {
-    if config.region().is_none_or(|region| region.as_ref().is_empty()) {
-        return Err(PreflightError {
-            what: "no AWS region was found in AWS_REGION, in the AWS config files or from the EC2 metadata service"
-                .into(),
-            remedy: REGION_INSTEAD.into(),
-            may_pass: true,
-        });
-    }
+    region(config)?;
+    credentials(config).await.map(drop)
+}
+
+/// The region that was found.
+///
+/// # Errors
+/// As [`preflight`].
+pub fn region(config: &SdkConfig) -> Result<&str, PreflightError> {
+    config.region().map(AsRef::as_ref).filter(|region: &&str| !region.is_empty()).ok_or_else(|| PreflightError {
+        what: "no AWS region was found in AWS_REGION, in the AWS config files or from the EC2 metadata service".into(),
+        remedy: REGION_INSTEAD.into(),
+        may_pass: true,
+    })
+}
+
+/// The credentials that are found now.
+///
+/// # Errors
+/// As [`preflight`].
+pub async fn credentials(config: &SdkConfig) -> Result<Credentials, PreflightError> {
     let refuse = |what: String, may_pass| PreflightError { what, remedy: CREDENTIALS_INSTEAD.into(), may_pass };
     let Some(provider) = config.credentials_provider() else {
         return Err(refuse("no source of AWS credentials is configured".into(), false));
     };
     match tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(found)) => Ok(found),
         // What is written wrong stays wrong; a service that failed, or found nothing, may do better later.
         Ok(Err(error)) => {
             let may_pass = !matches!(error, CredentialsError::InvalidConfiguration(_));
@@ -150,7 +167,6 @@ pub(crate) fn credentials_fault(error: &CredentialsError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_credential_types::Credentials;
     use aws_credential_types::provider::{SharedCredentialsProvider, future};
 
     /// A provider that ends as told; `None` never ends.

@@ -102,6 +102,8 @@ pub struct LoadedStates {
     /// The records that could be read.
     pub states: Vec<ApiState>,
     pub unreadable: Vec<UnreadableState>,
+    /// How many lie where [`StateStore::quarantine`] moved them.
+    pub quarantined: usize,
 }
 
 /// A record as it was read.

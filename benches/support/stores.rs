@@ -66,7 +66,7 @@ impl Memory {
 impl StateStore for Memory {
     fn load_all(&self) -> BoxFuture<'_, Result<LoadedStates, StoreError>> {
         let states = self.states().values().map(|state| ApiState::clone(state)).collect();
-        async { Ok(LoadedStates { states, unreadable: vec![] }) }.boxed()
+        async { Ok(LoadedStates { states, ..LoadedStates::default() }) }.boxed()
     }
 
     fn load(&self, api_id: ApiId) -> BoxFuture<'_, Result<Option<StoredState>, StoreError>> {

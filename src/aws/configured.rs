@@ -25,7 +25,7 @@ const KEYS: [&str; 10] = [
 ];
 
 /// What is configured, in words that stand after "configured is"; `None` if only the metadata service is left.
-pub(super) async fn source() -> Option<String> {
+pub(crate) async fn source() -> Option<String> {
     source_in(&Env::real(), &Fs::real()).await
 }
 

@@ -303,10 +303,6 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub env_file: Option<PathBuf>,
 
-    /// Where the environment came from: how `--env-file` starts this program again
-    #[arg(long, value_name = "FILE", hide = true, conflicts_with = "env_file")]
-    pub env_is_from: Option<PathBuf>,
-
     /// Print JSON
     #[arg(long)]
     pub json: bool,

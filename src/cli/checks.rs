@@ -1,4 +1,4 @@
-//! Every check of `doctor`, in one table: its name, which scripts may rely on, and what it looks at, which the help prints.
+//! Every check of `doctor`, in one table: its name, which scripts may rely on, what it needs, and what it looks at, which the help prints.
 
 /// Where the packages put the settings, and the unit reads them.
 pub(super) const SETTINGS_FILE: &str = "/etc/api-health/api-health.toml";
@@ -40,35 +40,39 @@ use Check::{
     StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
 };
 
-/// All of them, in the order of the enum and of the help.
-pub(super) const ALL: [(Check, &str, &str); 27] = [
-    (Settings, "settings", "settings file and environment: every fault at once"),
-    (User, "user", "user and host; whether the daemon runs as somebody else"),
-    (SettingsFile, "settings_file", "no secret written in it is readable for everybody"),
-    (ApisFile, "apis_file", "the same, of the file of [[api]] tables"),
-    (EnvFile, "env_file", "the same, of --env-file, or of /etc/api-health/env where it is"),
-    (SecretFiles, "secret_files", "folders of credentials: readable for us, not for everybody"),
-    (ExtraRoots, "extra_roots", "the PEM file of further certificate authorities"),
-    (OpenFiles, "open_files", "enough file descriptors for the probes under way at once"),
-    (SqliteFile, "sqlite_file", "writable, not for everybody, and its disk has room (16 KiB are tried there)"),
-    (Daemon, "daemon", "which process of this machine watches by the store just now"),
-    (Region, "region", "which, and where it came from"),
-    (Credentials, "credentials", "found, by which way, until when"),
-    (DynamodbEndpoint, "dynamodb_endpoint", "DNS, TCP, TLS and an answer to GET /"),
-    (SnsEndpoint, "sns_endpoint", "the same, of SNS in the topic's region"),
-    (Clock, "clock", "against the Date of those answers: warns from 60 s, a fault from 300 s"),
-    (ConfigsTable, "configs_table", "DynamoDB: there, active, key api_id (S), readable"),
-    (StatesTable, "states_table", "DynamoDB: there, active, key api_id (S)"),
-    (StatesWrite, "states_write", "a put and a delete whose condition can never hold, so nothing is written"),
-    (Topic, "topic", "there, and of which kind"),
-    (Subscriptions, "subscriptions", "who hears an alert, and who has not confirmed yet"),
-    (Publish, "publish", "not refused for permission: a message that SNS refuses for its form (no proof)"),
-    (Webhook, "webhook", "DNS, TCP and TLS to its host; nothing is sent"),
-    (Apis, "apis", "every configured API is read and valid"),
-    (ApiHosts, "api_hosts", "DNS of the hosts of some configured APIs, ten at most"),
-    (States, "states", "what is stored can be read; damaged records and owed alerts are counted"),
-    (Heartbeat, "heartbeat", "when the daemon last wrote that it watches, and which APIs were late"),
-    (TestMessage, "test_message", "with --send-test-message: a test alert through every channel"),
+/// What AWS is asked needs us to be somebody there, and a way to it.
+const TABLE: &[Check] = &[Credentials, Region, DynamodbEndpoint];
+
+/// All of them, in the order of the enum, of the report and of the help. Of each its name, the checks that it needs (where one of
+/// those finds a fault, this one is not looked at, or what it finds is no fault of its own), and what it looks at.
+pub(super) const ALL: [(Check, &str, &[Check], &str); 27] = [
+    (Settings, "settings", &[], "settings file and environment: every fault at once"),
+    (User, "user", &[], "user and host; whether the daemon runs as somebody else"),
+    (SettingsFile, "settings_file", &[], "no secret written in it is readable for everybody"),
+    (ApisFile, "apis_file", &[], "the same, of each file of [[api]] tables"),
+    (EnvFile, "env_file", &[], "the same, of --env-file, or of /etc/api-health/env where it is"),
+    (SecretFiles, "secret_files", &[], "folders of credentials: readable for us, not for everybody"),
+    (ExtraRoots, "extra_roots", &[], "the PEM file of further certificate authorities"),
+    (OpenFiles, "open_files", &[], "enough file descriptors for the probes under way at once"),
+    (SqliteFile, "sqlite_file", &[], "writable, not for everybody, and its disk has room (16 KiB are tried there)"),
+    (Daemon, "daemon", &[], "which process of this machine watches by the store just now"),
+    (Region, "region", &[], "which, and where it came from"),
+    (Credentials, "credentials", &[], "found, by which way, until when"),
+    (DynamodbEndpoint, "dynamodb_endpoint", &[], "DNS, TCP, TLS and an answer to GET /"),
+    (SnsEndpoint, "sns_endpoint", &[], "the same, of SNS in the topic's region"),
+    (Clock, "clock", &[], "against the Date of those answers: warns from 60 s, a fault from 300 s"),
+    (ConfigsTable, "configs_table", TABLE, "DynamoDB: there, active, key api_id (S); apis reads it"),
+    (StatesTable, "states_table", TABLE, "DynamoDB: there, active, key api_id (S); states reads it"),
+    (StatesWrite, "states_write", &[StatesTable], "a put and a delete whose condition never holds: nothing is written"),
+    (Topic, "topic", &[Credentials, SnsEndpoint], "there, and of which kind"),
+    (Subscriptions, "subscriptions", &[Topic], "who hears an alert, and who has not confirmed yet"),
+    (Publish, "publish", &[Topic], "not refused for permission: a message that SNS refuses for its form (no proof)"),
+    (Webhook, "webhook", &[], "DNS, TCP and TLS to its host; nothing is sent"),
+    (Apis, "apis", &[ConfigsTable], "every configured API is read and valid"),
+    (ApiHosts, "api_hosts", &[], "DNS of the hosts of some configured APIs, ten at most"),
+    (States, "states", &[StatesTable], "what is stored can be read; damaged records and owed alerts are counted"),
+    (Heartbeat, "heartbeat", &[States], "when the daemon last wrote that it watches, and which APIs were late"),
+    (TestMessage, "test_message", &[], "with --send-test-message: a test alert through every channel"),
 ];
 
 impl Check {
@@ -76,11 +80,16 @@ impl Check {
     pub(super) const fn name(self) -> &'static str {
         ALL[self as usize].1
     }
+
+    /// The checks without which it cannot be well.
+    pub(super) const fn needs(self) -> &'static [Self] {
+        ALL[self as usize].2
+    }
 }
 
 fn list() -> String {
-    let width = ALL.iter().map(|(_, name, _)| name.len()).max().unwrap_or_default();
-    ALL.iter().map(|(_, name, about)| format!("  {name:width$}  {about}\n")).collect()
+    let width = ALL.iter().map(|(_, name, ..)| name.len()).max().unwrap_or_default();
+    ALL.iter().map(|(_, name, _, about)| format!("  {name:width$}  {about}\n")).collect()
 }
 
 /// What `doctor --help` says below the options.
@@ -90,8 +99,9 @@ pub(super) fn help() -> String {
 Checks, as far as the settings need them (with SQLite and a webhook, none of AWS):
 {}
 It leaves nothing behind: a file of 16 KiB is made and removed, writes and a message are made so that
-AWS refuses them, and a database is opened to be read. Each check ends within 15 s (test messages within 40 s), and all of them run,
-whatever one finds. A line begins with ok, !! (a warning: it works), xx (a fault) or -- (not
+AWS refuses them, and a database is opened to be read. Region and credentials are looked for first,
+for 25 s at most. Then each check ends within 15 s (test messages within 40 s), and all of them run
+but those that need one that found a fault. A line begins with ok, !! (a warning: it works), xx (a fault) or -- (not
 checked, because of another fault); what to do stands below it, after ->.
 
 To look as the daemon does, be its user, and have its environment:
@@ -132,9 +142,9 @@ mod tests {
 
     #[test]
     fn each_row_stands_where_its_check_looks_for_it_and_no_name_twice() {
-        for (nth, (check, name, _)) in ALL.iter().enumerate() {
+        for (nth, (check, name, ..)) in ALL.iter().enumerate() {
             assert_eq!((*check as usize, check.name()), (nth, *name));
-            assert_eq!(ALL.iter().filter(|(_, other, _)| other == name).count(), 1, "{name}");
+            assert_eq!(ALL.iter().filter(|(_, other, ..)| other == name).count(), 1, "{name}");
         }
     }
 }

@@ -113,7 +113,7 @@ impl Checked {
     }
 
     /// Says on standard error which sources cannot be read; the first error, for commands that cannot go on then.
-    pub(super) fn tell_unreadable(&self) {
+    pub(super) fn report_unreadable(&self) {
         for (_, error) in &self.unreadable {
             super::report(error);
         }

@@ -1,15 +1,15 @@
 //! `fleet`: which workers share the tables, who owns what, and what is asked of them. It reads their records alone.
 
+pub(super) mod notices;
 mod render;
-pub(super) mod say;
 pub(super) mod sight;
 
 use super::args::FleetArgs;
-use super::doctor::watcher;
 use super::out::Out;
 use crate::app::{App, AppError};
 use crate::exit::Exit;
 use crate::settings::StoreKind;
+use crate::sqlite::holder;
 use sight::Sight;
 
 /// `fleet`.
@@ -19,7 +19,7 @@ use sight::Sight;
 pub(super) async fn run(app: &App, args: &FleetArgs, out: &Out) -> Result<Exit, AppError> {
     let store = app.store_name();
     if app.settings.store.kind == StoreKind::Sqlite {
-        let pid = watcher::find(&app.settings.store.path).map_err(AppError::Unavailable)?.map(|found| found.pid);
+        let pid = holder(&app.settings.store.path).map_err(AppError::Unavailable)?;
         if args.json {
             out.json(&render::json_of(&store, &Sight::default(), pid, app.clock.now()))?;
         } else {

@@ -126,7 +126,7 @@ pub(super) const ALERTS_RETRY_HELP: &str = "\
 Alerts of one API go out in order through each channel: behind one that is not taken, the next is
 not tried. Beside a daemon that does not answer, nothing is tried.
 
-Exit codes: 0 all taken over, or nothing owed; 69 some were not, or the daemon does not answer;
+Exit codes: 0 all delivered, or nothing owed; 69 some were not, or the daemon does not answer;
 64 an id of which nothing is owed.
 
 With --json, every name is stable:

@@ -32,7 +32,7 @@ use clap::{CommandFactory, Parser};
 use crate::app::{App, AppError};
 use crate::environment;
 use crate::exit::Exit;
-use crate::settings::{LoadedSettings, LogFormat, LogSettings, load};
+use crate::settings::{LoadedSettings, LogFormat, LogSettings, keys, load};
 use crate::{sqlite, telemetry};
 use args::{Cli, Command, SettingsCommand};
 use out::{Out, colour, note};
@@ -140,7 +140,7 @@ fn settings_in_force(file: Option<&Path>) -> Result<LoadedSettings, Vec<ConfigIs
 fn log_of(command: &Command, set: &LogSettings) -> LogSettings {
     let mut log = set.clone();
     if !matches!(command, Command::Run(_)) {
-        if log.level == LogSettings::default().level {
+        if keys::LOG_LEVEL.built_in().as_ref() == Some(&log.level) {
             log.level = "warn".into();
         }
         if log.format == LogFormat::Auto {

@@ -1,7 +1,7 @@
 //! `run`: watch until told to stop. `run --once`: one round, for cron.
 
 mod control;
-mod limits;
+pub(super) mod limits;
 mod notify_loop;
 mod progress;
 mod readiness;

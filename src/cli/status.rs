@@ -1,6 +1,6 @@
 //! `status`: what is up, what is down, and since when. It only reads, and works while `run` does.
 
-mod beat;
+pub(super) mod beat;
 mod render;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +15,7 @@ use api_health_core::{ApiConfig, ApiId, ApiState, Heartbeat, Status, Timestamp, 
 use super::args::StatusArgs;
 use super::configured::{self, Checked};
 use super::out::{Out, note};
-use super::stored::{self, load_states, tell_unreadable};
+use super::stored::{self, load_states, report_unreadable};
 use super::text;
 use crate::app::{App, AppError};
 use crate::configs::validate::RowRules;
@@ -56,7 +56,7 @@ impl Row {
         self.config.as_ref().is_none_or(|config| config.enabled)
     }
 
-    /// Nobody watches it any more, and nothing of it is left to be told. Where it was watched a moment ago and could not be told, that may
+    /// It is watched no longer, and nothing of it is left to be told. Where it was watched a moment ago and could not be told, that may
     /// be from a command line.
     fn is_gone(&self, checked: &Checked, now: Timestamp) -> bool {
         let state = &self.state;
@@ -97,7 +97,7 @@ impl Row {
 /// # Errors
 /// A store that is not there or not available.
 pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
-    let (LoadedStates { states, unreadable }, beats) = load(app).await?;
+    let (LoadedStates { states, unreadable, .. }, beats) = load(app).await?;
     let rules = RowRules { secrets: Arc::new(super::apis::AnySecret), ..(*app.rules).clone() };
     let checked = configured::check(configured::read(app).await, &rules);
     let owed = states.iter().map(|state| owed_by(app, state)).sum();
@@ -132,7 +132,7 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
         out.print(&render::text_of(&seen, &rows, &counts, out))?;
         let heard = beats.iter().filter(|_| seen.are_beats_on());
         for overdue in heard.filter_map(|beat| beat::overdue_words(beat, now)) {
-            note(&format!("note: {overdue}"));
+            note(&format!("note: {overdue}; what stands above is from before"));
         }
         if let Some(silence) = silent {
             note(&format!("note: nothing was probed for {}; is `api-health run` running?", text::span(silence)));
@@ -142,17 +142,17 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
             note(&format!("note: {}, since {since}: {}", incident.name, text::line(&incident.reason)));
         }
         tell_gone(&gone, now);
-        tell_unreadable(&unreadable);
+        report_unreadable(&unreadable);
         for refused in &checked.refused {
             let id = refused.row.api_id.as_ref().map_or("a row without an id", |id| id.as_str());
             note(&format!("note: {id} in {} is refused: api-health apis validate", refused.source));
         }
     }
-    checked.tell_unreadable();
+    checked.report_unreadable();
     Ok(Exit::Ok)
 }
 
-/// Says which APIs were watched until lately and are not any more.
+/// Says which APIs were watched until lately and no longer are.
 fn tell_gone(gone: &[Row], now: Timestamp) {
     let lately: Vec<&str> =
         gone.iter().filter(|row| row.probed_within(SAID_FOR, now)).map(|row| row.state.api_id.as_str()).collect();

@@ -21,7 +21,7 @@ pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
 }
 
 /// Names the records that make no sense.
-pub(super) fn tell_unreadable(unreadable: &[UnreadableState]) {
+pub(super) fn report_unreadable(unreadable: &[UnreadableState]) {
     for record in unreadable {
         let (id, why) = (text::line(&record.api_id), text::line(&record.why));
         note(&format!("error: the stored state of {id} cannot be read: {why}; its API starts again as unknown"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api_health_core::{Schedule, Timestamp, text};
 
-use crate::notify::words;
+use crate::notify::format;
 
 /// The longest line of foreign text that is printed.
 const LINE_CHARS_MAX: usize = 400;
@@ -16,7 +16,7 @@ pub(super) fn line(text: &str) -> String {
 
 /// The two largest units: `3 h 12 min`.
 pub(super) fn span(span: Duration) -> String {
-    words::span(span)
+    format::span(span)
 }
 
 /// A span that nothing exceeds, rounded up to what its two units show: one hour and 25 s is `1 h 1 min`.
@@ -27,14 +27,14 @@ pub(super) fn at_most(span: Duration) -> String {
         _ => 1,
     };
     let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
-    words::span(Duration::from_secs(seconds.div_ceil(shown).saturating_mul(shown)))
+    format::span(Duration::from_secs(seconds.div_ceil(shown).saturating_mul(shown)))
 }
 
 /// How long ago: `3 h 12 min ago`, `now`.
 pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     match now.since(then) {
         span if span < Duration::from_secs(1) => "now".into(),
-        span => format!("{} ago", words::span(span)),
+        span => format!("{} ago", format::span(span)),
     }
 }
 

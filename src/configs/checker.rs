@@ -12,7 +12,7 @@ use super::fields;
 use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::Noting;
-use super::validate::{ISSUES_PER_SOURCE_MAX, RowRules, api_id_of, place};
+use super::validate::{ISSUES_PER_SOURCE_MAX, RowRules, place};
 use super::values::{ValueFault, quote};
 
 /// What was read so far.
@@ -50,7 +50,7 @@ impl<'a> Checker<'a> {
             self.issues += refused.issues.len();
         }
         self.rows.push(CheckedRow {
-            api_id: api_id_of(row).map(Into::into),
+            api_id: row.api_id().map(Into::into),
             location: row.location.as_str().into(),
             result,
         });

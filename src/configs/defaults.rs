@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use api_health_core::{Schedule, StatusSet};
+use api_health_core::StatusSet;
+
+use super::fields::{
+    EXPECTED_STATUS, FAILURE_THRESHOLD, MAX_REDIRECTS, RECHECK_SECONDS, SCHEDULE, SUCCESS_THRESHOLD, TIMEOUT_SECONDS,
+    TIMEZONE,
+};
 
 /// The values that a row's missing fields take. The built-in ones are `ApiDefaults::default()`.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,15 +44,15 @@ pub enum DefaultSchedule {
 impl Default for ApiDefaults {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(10),
-            when: DefaultSchedule::Cron(Schedule::DEFAULT_CRON.into()),
-            timezone: "UTC".into(),
-            expected_status: StatusSet::default(),
-            failure_threshold: 2,
-            success_threshold: 2,
-            recheck: Duration::from_secs(5),
+            timeout: TIMEOUT_SECONDS.built_in().unwrap_or_default(),
+            when: DefaultSchedule::Cron(SCHEDULE.built_in().unwrap_or_default()),
+            timezone: TIMEZONE.built_in().unwrap_or_default(),
+            expected_status: EXPECTED_STATUS.built_in().unwrap_or_default(),
+            failure_threshold: FAILURE_THRESHOLD.built_in().unwrap_or_default(),
+            success_threshold: SUCCESS_THRESHOLD.built_in().unwrap_or_default(),
+            recheck: RECHECK_SECONDS.built_in().unwrap_or_default(),
             unclear_after: None,
-            max_redirects: 0,
+            max_redirects: MAX_REDIRECTS.built_in().unwrap_or_default(),
         }
     }
 }

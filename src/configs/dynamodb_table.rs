@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::{Map, Value};
 
 use super::dynamodb_change;
-use super::raw::{RawRow, RowChange, RowTable};
+use super::raw::{RawRow, RowChange, RowTable, api_id_of};
 use super::sqlite_table::no_key;
 use crate::fault::Fault;
 use crate::store::dynamodb::errors::{Call, table_name};
@@ -53,7 +53,7 @@ impl DynamoConfigTable {
         let how = scan::ScanOptions::of_about(self.last_count.load(Ordering::Relaxed), is_consistent);
         scan::every_item(&self.client, &self.table, how, |item| rows.push(self.row(item))).await?;
         self.last_count.store(rows.len(), Ordering::Relaxed);
-        rows.sort_by(|a, b| key_of(a).cmp(&key_of(b)));
+        rows.sort_by(|a, b| a.api_id().cmp(&b.api_id()));
         Ok(rows)
     }
 
@@ -89,7 +89,7 @@ impl DynamoConfigTable {
     }
 
     async fn write(&self, fields: Map<String, Value>) -> Result<(), Fault> {
-        if !fields.get(KEY).is_some_and(Value::is_string) {
+        if api_id_of(&fields).is_none() {
             return Err(no_key(table_name(&self.table)));
         }
         let request = self.client.put_item().table_name(&self.table).set_item(Some(value::item(fields)));
@@ -102,10 +102,6 @@ impl DynamoConfigTable {
         let answer = self.call("dynamodb:DeleteItem").edits().answer(answer)?;
         Ok(answer.attributes.is_some_and(|old| !old.is_empty()))
     }
-}
-
-fn key_of(row: &RawRow) -> Option<&str> {
-    row.fields.get(KEY).and_then(Value::as_str)
 }
 
 impl RowTable for DynamoConfigTable {
@@ -142,7 +138,7 @@ impl RowTable for DynamoConfigTable {
         async { Ok(dynamodb_change::apply(&self.client, &self.table, change).await?) }.boxed()
     }
 
-    /// A table tells only when it is read.
+    /// Whether a table changed is known only when it is read.
     fn revision(&self) -> BoxFuture<'_, Option<u64>> {
         async { None }.boxed()
     }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::fields::{FIELDS, nearest_of};
+use super::fields::FIELDS;
+use super::nearest::nearest_of;
 use super::raw::RawRow;
 use super::source::ROWS_MAX;
 use super::toml_text::{self, SyntaxFault, start, to_map};
@@ -167,7 +168,7 @@ fn not_toml(name: &str, faults: &[SyntaxFault]) -> SourceError {
     SourceError::Misconfigured(syntax_issue(name, first, faults.len() - 1))
 }
 
-/// A syntax fault as an issue; `more` is how many others are not told.
+/// A syntax fault as an issue; `more` is how many others are not reported.
 pub fn syntax_issue(name: &str, fault: &SyntaxFault, more: usize) -> ConfigIssue {
     let also = match more {
         0 => String::new(),

@@ -1,7 +1,7 @@
 //! The port `ConfigSource` over TOML files: one, several, or all of a folder, read as one source.
 //!
 //! They are read on one of tokio's threads for blocking work, and by one reader at a time: a disk that hangs costs one thread,
-//! however often it is looked at. A file with a fault hurts itself alone: it counts as a row whose id cannot be read, so that its
+//! however often it is looked at. A file with a fault affects no other: it counts as a row whose id cannot be read, so that its
 //! rows run on, and those of the others are taken.
 
 use std::collections::hash_map::DefaultHasher;
@@ -43,7 +43,7 @@ pub struct FileSource {
 /// What was seen of the files so far.
 #[derive(Default)]
 struct Seen {
-    /// The hash of the content of each file that has settled.
+    /// The hash of the content of each file that was not changed lately.
     contents: HashMap<PathBuf, (Stamp, u64)>,
     /// How much each file had when it was whole, for all that is known.
     whole: HashMap<PathBuf, Amount>,
@@ -82,7 +82,7 @@ impl Stamp {
         Some(Self([device, inode, length, meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()]))
     }
 
-    /// Whether it changed within so many milliseconds before or after `now`.
+    /// Whether it changed within `millis` before or after `now`.
     fn is_within(self, millis: i64, now_millis: i64) -> bool {
         (now_millis - self.0[5].saturating_mul(1_000)).saturating_abs() <= millis
     }
@@ -302,22 +302,22 @@ pub(super) fn stamps_of(secrets: &BTreeSet<PathBuf>) -> Vec<Option<Stamp>> {
 fn content(
     path: PathBuf,
     before: &HashMap<PathBuf, (Stamp, u64)>,
-    settled: &mut HashMap<PathBuf, (Stamp, u64)>,
+    stable: &mut HashMap<PathBuf, (Stamp, u64)>,
     now: i64,
 ) -> (PathBuf, Option<u64>) {
     let Some(stamp) = Stamp::of(&path) else { return (path, None) };
-    let is_settled = !stamp.is_within(FRESH_MILLIS, now);
+    let is_stable = !stamp.is_within(FRESH_MILLIS, now);
     let content = match before.get(&path) {
-        Some((known, content)) if is_settled && *known == stamp => *content,
+        Some((known, content)) if is_stable && *known == stamp => *content,
         _ => {
             let mut hasher = DefaultHasher::new();
             file::read_regular(&path).ok().hash(&mut hasher);
             hasher.finish()
         }
     };
-    // A hash taken while the file was still fresh is taken once more when it has settled.
-    if is_settled {
-        settled.insert(path.clone(), (stamp, content));
+    // A hash taken while the file was still fresh is taken once more when it is stable.
+    if is_stable {
+        stable.insert(path.clone(), (stamp, content));
     }
     (path, Some(content))
 }

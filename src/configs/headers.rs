@@ -1,9 +1,10 @@
 //! The request headers of a row: names that may be sent, values that are secrets.
 
-use api_health_core::{ConfigIssue, Secret};
+use api_health_core::Secret;
 use serde_json::{Map, Value};
 
-use super::secrets::{SecretSource, resolve};
+use super::field::{About, Context, Parsed};
+use super::kinds::secret_text;
 use super::values::{ValueFault, sort_of};
 
 /// The most headers of one API.
@@ -26,51 +27,31 @@ const OURS: [&str; 9] = [
     "upgrade",
 ];
 
-/// Reads the field `headers`. `location` is that of the field; no value is in any issue.
-pub fn read(
-    value: &Value,
-    location: &str,
-    secrets: &dyn SecretSource,
-    issues: &mut Vec<ConfigIssue>,
-) -> Vec<(String, Secret)> {
+/// Parses the field `headers`. No value is in any fault.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn parse(value: &Value, _: &About, context: &mut Context<'_>) -> Parsed<Vec<(String, Secret)>> {
     let Value::Object(table) = value else {
         let what = sort_of(value);
-        issues.push(ValueFault::new(what, "is not a table", "a name and a text for each header").at(location));
-        return Vec::new();
+        return Err(ValueFault::new(what, "is not a table", "a name and a text for each header").into());
     };
     if table.len() > HEADERS_MAX {
         let what = format!("{} headers", table.len());
-        issues.push(ValueFault::new(what, format!("are more than {HEADERS_MAX}"), "fewer").at(location));
-        return Vec::new();
+        return Err(ValueFault::new(what, format!("are more than {HEADERS_MAX}"), "fewer").into());
     }
-    let mut read = Vec::with_capacity(table.len());
+    let (mut headers, mut faults) = (Vec::with_capacity(table.len()), Vec::new());
     for (name, value) in table {
-        match check_name(name, table) {
-            Err(fault) => issues.push(fault.at(location)),
-            Ok(()) => {
-                match secret_text(value, secrets, VALUE_BYTES_MAX).and_then(|text| check_value(&text).map(|()| text)) {
-                    Ok(text) => read.push((name.clone(), Secret::new(text))),
-                    Err(faults) => issues.extend(faults.into_iter().map(|f| f.at(format!("{location}.{name}")))),
-                }
-            }
+        if let Err(fault) = check_name(name, table) {
+            faults.push(fault);
+            continue;
+        }
+        match secret_text(value, context.secrets, VALUE_BYTES_MAX).and_then(check_value) {
+            Ok(text) => headers.push((name.clone(), Secret::new(text))),
+            Err(of_value) => faults.extend(of_value.into_iter().map(|fault| fault.inside(name))),
         }
     }
-    read
-}
-
-/// A text that is a secret: its references filled in, its length bounded, never shown.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn secret_text(value: &Value, secrets: &dyn SecretSource, bytes_max: usize) -> Result<String, Vec<ValueFault>> {
-    let Value::String(text) = value else {
-        return Err(vec![ValueFault::new(sort_of(value), "is not text", "the value in quotes")]);
-    };
-    if text.len() > bytes_max {
-        let why = format!("has {} bytes, more than {bytes_max}", text.len());
-        return Err(vec![ValueFault::new("the text", why, "a shorter one")]);
-    }
-    resolve(text, secrets, bytes_max)
+    if faults.is_empty() { Ok(headers) } else { Err(faults) }
 }
 
 fn check_name(name: &str, table: &Map<String, Value>) -> Result<(), ValueFault> {
@@ -102,7 +83,7 @@ fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
-fn check_value(text: &str) -> Result<(), Vec<ValueFault>> {
+fn check_value(text: String) -> Parsed<String> {
     let why = if text.contains(['\r', '\n']) {
         "has a line break, which would begin another header"
     } else if text.chars().any(|c| c != '\t' && c.is_ascii_control()) {
@@ -110,29 +91,37 @@ fn check_value(text: &str) -> Result<(), Vec<ValueFault>> {
     } else if !text.is_ascii() {
         "has a character that is not ASCII"
     } else {
-        return Ok(());
+        return Ok(text);
     };
-    Err(vec![ValueFault::new("the value", why, "printable ASCII on one line")])
+    Err(ValueFault::new("the value", why, "printable ASCII on one line").into())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::field::SOME_MOMENT;
+    use super::super::fields::HEADERS;
+    use super::super::schedules::ScheduleCache;
     use super::super::secrets::tests::Known;
     use super::*;
+    use std::path::Path;
+
     use serde_json::json;
 
+    fn parsed(value: &Value) -> Parsed<Vec<(String, Secret)>> {
+        let schedules = &mut ScheduleCache::default();
+        let context = &mut Context { secrets: &Known, schedules, now: SOME_MOMENT, folder: Path::new("") };
+        HEADERS.parse(value, context)
+    }
+
     fn issues(value: &Value) -> Vec<String> {
-        let mut issues = Vec::new();
-        read(value, "headers", &Known, &mut issues);
-        issues.iter().map(ToString::to_string).collect()
+        let faults = parsed(value).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.at("headers").to_string()).collect()
     }
 
     #[test]
     fn good_headers_are_read_with_their_secrets() {
-        let mut issues = Vec::new();
         let value = json!({"Authorization": "Bearer ${env:TOKEN}", "Host": "a.test", "x-empty": ""});
-        let read = read(&value, "headers", &Known, &mut issues);
-        assert!(issues.is_empty(), "{issues:?}");
+        let read = parsed(&value).unwrap();
         let shown: Vec<_> = read.iter().map(|(n, v)| format!("{n}={}", v.reveal())).collect();
         assert_eq!(shown, ["Authorization=Bearer hunter2", "Host=a.test", "x-empty="]);
     }

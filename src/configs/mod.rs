@@ -1,15 +1,19 @@
 //! API configs: rows as people write them, and what they mean.
 
 pub mod checker;
+mod cron_text;
 pub mod defaults;
 #[cfg(feature = "aws")]
 mod dynamodb_change;
 #[cfg(feature = "aws")]
 pub mod dynamodb_table;
+pub mod field;
 pub mod fields;
 pub mod file;
 pub mod files;
 pub mod headers;
+pub mod kinds;
+pub mod nearest;
 pub mod raw;
 pub mod schedules;
 pub mod secrets;

@@ -15,7 +15,19 @@ pub struct RawRow {
     pub fields: Map<String, Value>,
 }
 
-/// One change of one row, with the row as it was read when the change was thought up.
+impl RawRow {
+    /// What it says is its key, if that is a text.
+    pub fn api_id(&self) -> Option<&str> {
+        api_id_of(&self.fields)
+    }
+}
+
+/// The key among these fields, if it is a text.
+pub fn api_id_of(fields: &Map<String, Value>) -> Option<&str> {
+    fields.get(API_ID.name)?.as_str()
+}
+
+/// One change of one row, with the row as it was read when the change was planned.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RowChange {
     /// A row where none was.
@@ -48,9 +60,22 @@ impl RowChange {
         }
     }
 
+    /// What `apply` answers without a write, where `there` is the row that is in the table now; `None` if it is to be written.
+    pub fn answer_without_write(&self, there: Option<&Map<String, Value>>) -> Option<bool> {
+        let is = |row: Option<&Map<String, Value>>| match (there, row) {
+            (None, None) => true,
+            (Some(there), Some(row)) => same_row(there, row),
+            _ => false,
+        };
+        if is(self.wanted()) {
+            return Some(true);
+        }
+        (!is(self.expected())).then_some(false)
+    }
+
     /// The key, if it is a text.
     pub fn api_id(&self) -> Option<&str> {
-        self.wanted().or(self.expected())?.get(API_ID.name)?.as_str()
+        api_id_of(self.wanted().or(self.expected())?)
     }
 }
 
@@ -75,7 +100,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
 /// makes no sense is given as it is and hides no other; `put` replaces the whole row; `apply` overwrites nothing that it
 /// was not made for.
 pub trait RowTable: Send + Sync {
-    /// What people call it: `SQLite file api-health.db`, `DynamoDB table api_health_configs`.
+    /// Its name for people: `SQLite file api-health.db`, `DynamoDB table api_health_configs`.
     fn name(&self) -> String;
 
     /// Every row, and what was written before is seen.

@@ -26,7 +26,7 @@ pub const CREDENTIALS_PREFIX: &str = "secrets_";
 /// The longest name of a credential: the longest file name on Linux, with [`CREDENTIALS_PREFIX`].
 const CREDENTIAL_BYTES_MAX: usize = 255 - CREDENTIALS_PREFIX.len();
 
-/// The most faults that are told of one text.
+/// The most faults that are reported of one text.
 const FAULTS_MAX: usize = 10;
 
 /// How much of a name or path is quoted.

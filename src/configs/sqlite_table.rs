@@ -5,7 +5,8 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{OptionalExtension, TransactionBehavior};
 use serde_json::{Map, Value};
 
-use super::raw::{RawRow, RowChange, RowTable, same_row};
+use super::fields::API_ID;
+use super::raw::{RawRow, RowChange, RowTable, api_id_of};
 use crate::fault::Fault;
 use crate::sqlite::{Db, SqliteFile, Worker, classify};
 use crate::store::RECORDS_MAX;
@@ -19,9 +20,6 @@ const REVISION: &str = "SELECT value FROM api_health_meta WHERE name = 'configs_
 
 /// The longest row, as JSON: twice what the longest good row needs, each of its characters escaped.
 pub const ROW_BYTES_MAX: usize = 2 * 1024 * 1024;
-
-/// The field that is the key.
-const KEY: &str = "api_id";
 
 /// The config rows in a file.
 pub struct SqliteConfigTable {
@@ -111,12 +109,12 @@ fn raw_row(location: &str, api_id: &[u8], row: &[u8]) -> RawRow {
         Ok(Value::Object(fields)) => fields,
         _ => Map::from_iter([("row".to_owned(), Value::String(String::from_utf8_lossy(row).into_owned()))]),
     };
-    fields.insert(KEY.into(), Value::String(String::from_utf8_lossy(api_id).into_owned()));
+    fields.insert(API_ID.name.into(), Value::String(String::from_utf8_lossy(api_id).into_owned()));
     RawRow { location: location.into(), fields }
 }
 
 fn put(db: &mut Db, fields: Map<String, Value>) -> Result<(), Fault> {
-    let Some(api_id) = fields.get(KEY).and_then(Value::as_str).map(str::to_owned) else {
+    let Some(api_id) = api_id_of(&fields).map(str::to_owned) else {
         return Err(no_key(db.file.name()));
     };
     let text = Value::Object(fields).to_string();
@@ -149,16 +147,8 @@ fn apply(db: &mut Db, change: &RowChange) -> Result<bool, Fault> {
             .prepare_cached(READ_ONE)?
             .query_row([api_id], |row| Ok(raw_row(&location, api_id.as_bytes(), row.get_ref(0)?.as_bytes()?)))
             .optional()?;
-        let is = |row: Option<&Map<String, Value>>| match (&there, row) {
-            (None, None) => true,
-            (Some(there), Some(row)) => same_row(&there.fields, row),
-            _ => false,
-        };
-        if is(change.wanted()) {
-            return Ok(true);
-        }
-        if !is(change.expected()) {
-            return Ok(false);
+        if let Some(answer) = change.answer_without_write(there.as_ref().map(|row| &row.fields)) {
+            return Ok(answer);
         }
         match change.wanted() {
             Some(new) => {

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The most syntax faults that are told of one file.
+/// The most syntax faults that are reported of one file.
 pub const SYNTAX_FAULTS_MAX: usize = 10;
 
 /// The longest file in which more than the first syntax fault is looked for. The parser keeps every fault that it finds,

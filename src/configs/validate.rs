@@ -1,37 +1,27 @@
 //! Validates rows: reports all faults of a row at once, and an invalid row never affects the others.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
-use api_health_core::{ApiConfig, ApiId, ConfigIssue, Method, Secret, StatusSet, Timestamp};
-use serde_json::Value;
+use api_health_core::{ApiConfig, ConfigIssue, Schedule, Timestamp};
 
 use super::checker::Checker;
-use super::defaults::ApiDefaults;
-use super::fields::{self, Bounds, Field};
+use super::cron_text::in_words;
+use super::defaults::{ApiDefaults, DefaultSchedule};
+use super::field::{Context, Field};
+use super::fields::{self, FIELDS};
 use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::{SecretSource, SystemSecrets};
-use super::timing::{RawTiming, check_conflicts};
-use super::values::{self, ValueFault, quote, show, wanted};
-use super::{headers, url};
+use super::timing::check_conflicts;
+use super::values::{ValueFault, bounded, quote};
 
-/// The most faults that are told of one row; what more there are is counted.
+/// The most faults that are reported of one row; further ones are counted.
 pub const ISSUES_PER_ROW_MAX: usize = 50;
-/// The most faults that are told of all rows of one source together; past that, each bad row tells its first alone.
+/// The most faults that are reported of all rows of one source; past that, only the first of each bad row.
 pub const ISSUES_PER_SOURCE_MAX: usize = 10_000;
-/// The longest body of a request.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
-pub const NAME_CHARS_MAX: usize = 200;
-/// The most tags of one API.
-pub const TAGS_MAX: usize = 20;
-/// The longest `expected_status`: as many parts as it may have, the longest of them, with a comma and a space between them.
-pub const EXPECTED_STATUS_CHARS_MAX: usize = 500;
-/// The longest tag.
-pub const TAG_CHARS_MAX: usize = 64;
-
 /// By what rules rows are read.
 #[derive(Clone)]
 pub struct RowRules {
@@ -71,53 +61,50 @@ impl RowRules {
         schedules: &mut ScheduleCache,
         now: Timestamp,
     ) -> Result<ApiConfig, RefusedRow> {
-        let place = place(&row.location, api_id_of(row));
-        let mut reader = RowReader { row, place, secrets, issues: Vec::new(), more: 0 };
-        reader.unknown_fields();
-        let api_id = reader.api_id();
-        let url = reader.required(&fields::URL, |value| match value {
-            Value::String(text) => url::check(text), // which shows no more of it than is safe
-            _ => Err(ValueFault::new(show(value), "is not text", wanted(&fields::URL))),
-        });
-        let schedule = reader.schedule(&self.defaults, schedules, now);
+        let place = place(&row.location, row.api_id());
+        let context = Context { secrets, schedules, now, folder: Path::new("") };
+        let mut reader = RowReader { row, place, context, issues: Vec::new(), more: 0 };
         let d = &self.defaults;
-        let name =
-            reader.optional(&fields::NAME, |v| values::text(v, &fields::NAME, NAME_CHARS_MAX).map(str::to_owned));
-        let method = reader.optional(&fields::METHOD, method);
-        let expected_status = reader.optional(&fields::EXPECTED_STATUS, status_set);
-        let headers = reader.headers();
-        let body = reader.body();
-        let enabled = reader.optional(&fields::ENABLED, values::flag);
-        let tags = reader.tags();
-        let seconds = |n| Duration::from_secs(n);
-        let timeout = reader.number(&fields::TIMEOUT_SECONDS).map(seconds);
-        let recheck = reader.number(&fields::RECHECK_SECONDS).map(seconds);
-        let unclear_after = reader.number(&fields::UNCLEAR_AFTER_SECONDS).map(seconds);
-        // The bounds of these fields fit their types; the defaults stand where they would not.
-        let small = |n: u64| u32::try_from(n).ok();
-        let failure_threshold = reader.number(&fields::FAILURE_THRESHOLD).and_then(small);
-        let success_threshold = reader.number(&fields::SUCCESS_THRESHOLD).and_then(small);
-        let max_redirects = reader.number(&fields::MAX_REDIRECTS).and_then(|n| u8::try_from(n).ok());
+        reader.unknown_fields();
+        let api_id = reader.required(&fields::API_ID);
+        let url = reader.required(&fields::URL);
+        let schedule = reader.schedule(d);
+        let name = reader.get(&fields::NAME);
+        let method = reader.get(&fields::METHOD).unwrap_or_default();
+        let expected_status = reader.get(&fields::EXPECTED_STATUS).unwrap_or_else(|| d.expected_status.clone());
+        let headers = reader.get(&fields::HEADERS).unwrap_or_default();
+        let body = reader.get(&fields::BODY);
+        let enabled = reader.get(&fields::ENABLED).unwrap_or(true);
+        let tags = reader.get(&fields::TAGS).unwrap_or_default();
+        let timeout = reader.get(&fields::TIMEOUT_SECONDS).unwrap_or(d.timeout);
+        let recheck = reader.get(&fields::RECHECK_SECONDS).unwrap_or(d.recheck);
+        let unclear_after = reader.get(&fields::UNCLEAR_AFTER_SECONDS).or(d.unclear_after);
+        let failure_threshold = reader.get(&fields::FAILURE_THRESHOLD).unwrap_or(d.failure_threshold);
+        let success_threshold = reader.get(&fields::SUCCESS_THRESHOLD).unwrap_or(d.success_threshold);
+        let max_redirects = reader.get(&fields::MAX_REDIRECTS).unwrap_or(d.max_redirects);
         match (api_id, url, schedule) {
             (Some(api_id), Some(url), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
                 name: name.unwrap_or_else(|| api_id.to_string()),
                 api_id,
                 url: url.into(),
-                method: method.unwrap_or_default(),
+                method,
                 headers,
                 body,
-                expected_status: expected_status.unwrap_or_else(|| d.expected_status.clone()),
-                timeout: timeout.unwrap_or(d.timeout),
-                max_redirects: max_redirects.unwrap_or(d.max_redirects),
+                expected_status,
+                timeout,
+                max_redirects,
                 schedule,
-                enabled: enabled.unwrap_or(true),
-                failure_threshold: failure_threshold.unwrap_or(d.failure_threshold),
-                success_threshold: success_threshold.unwrap_or(d.success_threshold),
-                recheck: recheck.unwrap_or(d.recheck),
-                unclear_after: unclear_after.or(d.unclear_after),
+                enabled,
+                failure_threshold,
+                success_threshold,
+                recheck,
+                unclear_after,
                 tags,
             }),
-            (api_id, ..) => Err(RefusedRow { api_id, issues: bounded(reader.issues, reader.more, &row.location) }),
+            (api_id, ..) => {
+                bounded(&mut reader.issues, ISSUES_PER_ROW_MAX, reader.more, "row", &row.location);
+                Err(RefusedRow { api_id, issues: reader.issues })
+            }
         }
     }
 }
@@ -132,7 +119,7 @@ impl fmt::Debug for RowRules {
 struct RowReader<'a> {
     row: &'a RawRow,
     place: String,
-    secrets: &'a dyn SecretSource,
+    context: Context<'a>,
     issues: Vec<ConfigIssue>,
     /// Faults that are counted and not in `issues`.
     more: usize,
@@ -145,130 +132,56 @@ impl RowReader<'_> {
 
     fn unknown_fields(&mut self) {
         let row = self.row;
-        for name in row.fields.keys().filter(|name| !fields::FIELDS.iter().any(|f| f.name == name.as_str())) {
+        for name in row.fields.keys().filter(|name| !FIELDS.iter().any(|f| f.name == name.as_str())) {
             // Suggesting a name for each of a million unknown fields would take minutes.
             if self.issues.len() >= ISSUES_PER_ROW_MAX {
                 self.more += 1;
                 continue;
             }
-            let remedy = match fields::nearest(name) {
-                Some(nearest) => format!("{nearest}, the nearest name that is known"),
-                None => format!("one of {}", fields::FIELDS.map(|f| f.name).join(", ")),
-            };
-            self.issues
-                .push(ValueFault::new(format!("the field {}", quote(name)), "is not known", remedy).at(&self.place));
+            let known = || format!("one of {}", FIELDS.iter().map(|f| f.name).collect::<Vec<_>>().join(", "));
+            let nearest = fields::nearest(name).map(str::to_owned);
+            let fault = ValueFault::unknown(format!("the field {}", quote(name)), nearest, known);
+            self.issues.push(fault.at(&self.place));
         }
     }
 
-    fn optional<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, ValueFault>) -> Option<T> {
-        let found = read(self.row.fields.get(field.name)?);
-        found.map_err(|fault| self.push(field.name, fault)).ok()
+    /// What stands in a field; `None` where it is not written, and where something is wrong with it.
+    fn get<T>(&mut self, field: &Field<T>) -> Option<T> {
+        let parsed = field.parse(self.row.fields.get(field.name)?, &mut self.context);
+        parsed.map_err(|faults| faults.into_iter().for_each(|fault| self.push(field.name, fault))).ok()
     }
 
-    fn required<T>(&mut self, field: &Field, read: impl FnOnce(&Value) -> Result<T, ValueFault>) -> Option<T> {
+    fn required<T>(&mut self, field: &Field<T>) -> Option<T> {
         if !self.row.fields.contains_key(field.name) {
             let remedy = format!("{} = {}, with your own value", field.name, field.example);
-            self.issues
-                .push(ValueFault::new(format!("the field {}", field.name), "is missing", remedy).at(&self.place));
+            let fault = ValueFault::new(format!("the field {}", field.name), "is missing", remedy);
+            self.issues.push(fault.at(&self.place));
         }
-        self.optional(field, read)
+        self.get(field)
     }
 
-    fn number(&mut self, field: &Field) -> Option<u64> {
-        self.optional(field, |value| values::whole_number(value, field))
-    }
-
-    fn api_id(&mut self) -> Option<ApiId> {
-        self.required(&fields::API_ID, |value| {
-            let text = values::text(value, &fields::API_ID, usize::MAX)?;
-            ApiId::parse(text).map_err(|why| ValueFault::new(quote(text), why, wanted(&fields::API_ID)))
-        })
-    }
-
-    fn schedule(
-        &mut self,
-        defaults: &ApiDefaults,
-        cache: &mut ScheduleCache,
-        now: Timestamp,
-    ) -> Option<Arc<api_health_core::Schedule>> {
-        let (written, mut faults) = RawTiming::read(&self.row.fields, cache, now);
-        faults.extend(check_conflicts(&self.row.fields, defaults));
-        if faults.is_empty() {
-            match written.schedule(defaults, cache, now) {
-                Ok(schedule) => return Some(schedule),
-                Err(fault) => faults.push(fault),
-            }
+    /// The three fields that say when, and the defaults.
+    fn schedule(&mut self, defaults: &ApiDefaults) -> Option<Arc<Schedule>> {
+        let before = self.issues.len();
+        let expression = self.get(&fields::SCHEDULE);
+        let zone = self.get(&fields::TIMEZONE);
+        let interval = self.get(&fields::INTERVAL_SECONDS);
+        if let Some((field, fault)) = check_conflicts(&self.row.fields, defaults) {
+            self.push(field, fault);
         }
-        for (field, fault) in faults {
-            self.push(field.name, fault);
+        if self.issues.len() > before {
+            return None;
         }
-        None
+        let schedules = &mut *self.context.schedules;
+        let expression = match (&expression, interval, &defaults.when) {
+            (Some(expression), ..) => expression,
+            (None, Some(interval), _) => return Some(schedules.every(interval)),
+            (None, None, DefaultSchedule::Every(interval)) => return Some(schedules.every(*interval)),
+            (None, None, DefaultSchedule::Cron(expression)) => expression,
+        };
+        let cron = schedules.cron(expression, zone.as_ref().unwrap_or(&defaults.timezone), self.context.now);
+        cron.map_err(|fault| self.push(fields::SCHEDULE.name, in_words(fault, expression, &fields::SCHEDULE))).ok()
     }
-
-    fn headers(&mut self) -> Vec<(String, Secret)> {
-        match self.row.fields.get(fields::HEADERS.name) {
-            Some(value) => {
-                let location = format!("{}: {}", self.place, fields::HEADERS.name);
-                headers::read(value, &location, self.secrets, &mut self.issues)
-            }
-            None => Vec::new(),
-        }
-    }
-
-    fn body(&mut self) -> Option<Secret> {
-        match headers::secret_text(self.row.fields.get(fields::BODY.name)?, self.secrets, BODY_BYTES_MAX) {
-            Ok(text) => Some(Secret::new(text)),
-            Err(faults) => {
-                for fault in faults {
-                    self.push(fields::BODY.name, fault);
-                }
-                None
-            }
-        }
-    }
-
-    fn tags(&mut self) -> Vec<String> {
-        self.optional(&fields::TAGS, |value| {
-            let Value::Array(list) = value else {
-                return Err(ValueFault::new(show(value), "is not a list", wanted(&fields::TAGS)));
-            };
-            if list.len() > TAGS_MAX {
-                return Err(ValueFault::new(
-                    format!("{} tags", list.len()),
-                    format!("are more than {TAGS_MAX}"),
-                    "fewer",
-                ));
-            }
-            list.iter().map(|tag| values::text(tag, &fields::TAGS, TAG_CHARS_MAX).map(str::to_owned)).collect()
-        })
-        .unwrap_or_default()
-    }
-}
-
-fn method(value: &Value) -> Result<Method, ValueFault> {
-    let text = values::text(value, &fields::METHOD, usize::MAX)?;
-    let Bounds::Words(known) = fields::METHOD.bounds else { return Ok(Method::default()) };
-    Method::parse(text)
-        .ok_or_else(|| ValueFault::new(quote(text), "is not a method that is used", format!("one of {known}")))
-}
-
-/// `expected_status` of a row or of `[probe]`: text, or one code as a number.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn status_set(value: &Value) -> Result<StatusSet, ValueFault> {
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        _ => values::text(value, &fields::EXPECTED_STATUS, EXPECTED_STATUS_CHARS_MAX)?.to_owned(),
-    };
-    StatusSet::parse(&text).map_err(|why| {
-        let remedy = "codes, classes and ranges with commas between them, such as \"200-299,301,404\"";
-        ValueFault::new(show(value), why, remedy)
-    })
-}
-
-pub(super) fn api_id_of(row: &RawRow) -> Option<&str> {
-    row.fields.get(fields::API_ID.name).and_then(Value::as_str)
 }
 
 /// Where a row stands, with its id if it says one.
@@ -277,13 +190,4 @@ pub(super) fn place(location: &str, api_id: Option<&str>) -> String {
         Some(api_id) => format!("{location}, api {}", quote(api_id)),
         None => location.to_owned(),
     }
-}
-
-fn bounded(mut issues: Vec<ConfigIssue>, more: usize, location: &str) -> Vec<ConfigIssue> {
-    let more = more + issues.len().saturating_sub(ISSUES_PER_ROW_MAX);
-    if more > 0 {
-        issues.truncate(ISSUES_PER_ROW_MAX);
-        issues.push(ValueFault::new(format!("{more} more faults"), "are not listed", "the row again").at(location));
-    }
-    issues
 }

@@ -56,8 +56,8 @@ pub(super) async fn listen(path: &Path) -> Result<(UnixListener, SocketFile), St
     }
     let _turn = take_turn(path.parent().unwrap_or(Path::new("/"))).await?;
     remove_stale(path).await?;
-    let (socket, file) = bind(path).map_err(said)?;
-    let listener = socket.listen(BACKLOG).map_err(said)?;
+    let (socket, file) = bind(path).map_err(as_text)?;
+    let listener = socket.listen(BACKLOG).map_err(as_text)?;
     Ok((listener, file))
 }
 
@@ -73,7 +73,7 @@ fn bind(path: &Path) -> std::io::Result<(UnixSocket, SocketFile)> {
 /// Between finding a stale socket and listening at its place nobody else may do the same. The lock is on the folder, so that
 /// no file is left behind.
 async fn take_turn(folder: &Path) -> Result<File, String> {
-    let folder = File::open(folder).map_err(said)?;
+    let folder = File::open(folder).map_err(as_text)?;
     for _ in 0..TURNS {
         match folder.try_lock() {
             Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_EVERY).await,
@@ -87,20 +87,20 @@ async fn take_turn(folder: &Path) -> Result<File, String> {
 async fn remove_stale(path: &Path) -> Result<(), String> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(said(error)),
+        Err(error) => return Err(as_text(error)),
         Ok(found) if !found.file_type().is_socket() => return Err("something that is no socket lies there".into()),
         Ok(_) => {}
     }
     match tokio::time::timeout(CONNECT_WITHIN, UnixStream::connect(path)).await {
-        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(said),
+        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(as_text),
         // A full queue is one of somebody who lives.
-        Ok(Err(error)) if error.kind() != ErrorKind::WouldBlock => Err(said(error)),
+        Ok(Err(error)) if error.kind() != ErrorKind::WouldBlock => Err(as_text(error)),
         _ => Err("another process listens there".into()),
     }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands where an error is turned into a text")]
-fn said(error: Error) -> String {
+fn as_text(error: Error) -> String {
     error.to_string()
 }
 

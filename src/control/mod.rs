@@ -43,7 +43,7 @@ pub trait Daemon {
     /// Tries to deliver these owed alerts at once; how many there are to try. What comes of it is in the stored records.
     fn retry(&self, alerts: Alerts) -> LocalBoxFuture<'_, Result<usize, String>>;
 
-    /// Owes nothing to this channel any more; how many alerts it was owed.
+    /// Gives this channel up; returns how many alerts it was owed.
     fn drop_channel(&self, channel: String) -> LocalBoxFuture<'_, Result<usize, String>>;
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-use crate::notify::words;
+use crate::notify::format;
 use crate::settings::{Settings, StoreKind};
 use crate::sqlite;
 
@@ -88,7 +88,7 @@ fn absolute(folder: &str) -> Option<PathBuf> {
 
 fn hash(text: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    words::hex(digest.as_ref().get(..HASH_BYTES).unwrap_or_default())
+    format::hex(digest.as_ref().get(..HASH_BYTES).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ const VERSION: u64 = 1;
 /// What can be asked, as the refusal of anything else lists it.
 const KNOWN: [&str; 5] = ["who", "settings", "reload", "retry", "drop_channel"];
 
-/// How much of a fault is told, which may quote what was sent.
+/// How much of a fault is reported, which may quote what was sent.
 const FAULT_CHARS_MAX: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub enum Request {
     Reload,
     /// Try to deliver owed alerts now.
     Retry { alerts: Alerts },
-    /// Owe nothing to a channel any more.
+    /// Give a channel up: nothing is owed to it from now on.
     DropChannel { channel: String },
 }
 

@@ -4,7 +4,7 @@ use api_health_core::outcome::Outcome;
 use api_health_core::{Alert, AlertKind, Status, Timestamp, text};
 use serde::Serialize;
 
-use super::words;
+use super::format;
 
 /// The longest subject, in ASCII characters; SNS takes no more.
 pub const SUBJECT_CHARS_MAX: usize = 100;
@@ -64,16 +64,16 @@ impl<'a> Message<'a> {
     /// reason goes, and DOWN or UP and the beginning of the name never do.
     pub fn subject(&self) -> String {
         let name = self.ascii_name(SUBJECT_CHARS_MAX);
-        let reason = words::ascii(&self.alert.reason, SUBJECT_CHARS_MAX);
-        words::cut_ascii(self.headline(&name, &reason), SUBJECT_CHARS_MAX)
+        let reason = format::ascii(&self.alert.reason, SUBJECT_CHARS_MAX);
+        format::cut_ascii(self.headline(&name, &reason), SUBJECT_CHARS_MAX)
     }
 
     /// The short text: the subject's words, and when, in at most [`SMS_CHARS_MAX`] printable ASCII characters.
     pub fn sms(&self) -> String {
-        let when = format!(" ({})", words::ascii(&words::moment(self.alert.happened_at), 40));
+        let when = format!(" ({})", format::ascii(&format::moment(self.alert.happened_at), 40));
         let name = self.ascii_name(SMS_CHARS_MAX);
-        let reason = words::ascii(&self.alert.reason, SMS_CHARS_MAX);
-        let headline = words::cut_ascii(self.headline(&name, &reason), SMS_CHARS_MAX - when.len());
+        let reason = format::ascii(&self.alert.reason, SMS_CHARS_MAX);
+        let headline = format::cut_ascii(self.headline(&name, &reason), SMS_CHARS_MAX - when.len());
         headline + &when
     }
 
@@ -97,31 +97,31 @@ impl<'a> Message<'a> {
         let mut facts = match alert.kind {
             AlertKind::Down if self.is_of_clarity() => vec![
                 ("What", format!("nothing can be told of {}", self.name())),
-                ("Since", words::moment(alert.happened_at)),
+                ("Since", format::moment(alert.happened_at)),
                 ("Why", self.reason()),
                 ("So", format!("it was {} before, and nobody knows what it is now", alert.previous_status.as_str())),
             ],
             AlertKind::Up if self.is_of_clarity() => vec![
                 ("What", format!("{} can be judged again; it is {}", self.name(), alert.previous_status.as_str())),
-                ("Since", words::moment(alert.happened_at)),
-                ("Unclear for", format!("{}, from {}", self.duration(), words::moment(alert.incident_started_at))),
+                ("Since", format::moment(alert.happened_at)),
+                ("Unclear for", format!("{}, from {}", self.duration(), format::moment(alert.incident_started_at))),
                 ("Had been", self.reason()),
             ],
             AlertKind::Down => vec![
                 ("What", format!("{} is down", self.name())),
-                ("Since", words::moment(alert.happened_at)),
+                ("Since", format::moment(alert.happened_at)),
                 ("Why", self.reason()),
             ],
             AlertKind::Up => vec![
                 ("What", format!("{} is up again", self.name())),
-                ("Since", words::moment(alert.happened_at)),
-                ("Down for", format!("{}, from {}", self.duration(), words::moment(alert.incident_started_at))),
+                ("Since", format::moment(alert.happened_at)),
+                ("Down for", format!("{}, from {}", self.duration(), format::moment(alert.incident_started_at))),
                 ("Had failed", self.reason()),
             ],
             AlertKind::Closed => vec![
                 ("What", format!("{} is watched no longer; nobody will see it come back", self.name())),
-                ("Since", words::moment(alert.happened_at)),
-                (if self.is_of_clarity() { "Was unclear" } else { "Was down" }, format!("for {}, from {}", self.duration(), words::moment(alert.incident_started_at))),
+                ("Since", format::moment(alert.happened_at)),
+                (if self.is_of_clarity() { "Was unclear" } else { "Was down" }, format!("for {}, from {}", self.duration(), format::moment(alert.incident_started_at))),
                 ("Why", self.reason()),
             ],
         };
@@ -129,8 +129,8 @@ impl<'a> Message<'a> {
             facts.push(("So", meaning));
         }
         if self.late_seconds() >= LATE_FROM_SECONDS {
-            let late = words::span(self.now.since(alert.detected_at));
-            let confirmed = words::moment(alert.detected_at);
+            let late = format::span(self.now.since(alert.detected_at));
+            let confirmed = format::moment(alert.detected_at);
             facts.push(("Told late", format!("by {late}: it was confirmed at {confirmed} and not delivered before")));
         }
         if alert.changes_left_out > 0 {
@@ -261,7 +261,7 @@ impl<'a> Message<'a> {
     }
 
     fn ascii_name(&self, chars_max: usize) -> String {
-        let name = words::ascii(&self.name(), chars_max);
+        let name = format::ascii(&self.name(), chars_max);
         if name.is_empty() { self.alert.api_id.to_string() } else { name }
     }
 
@@ -270,7 +270,7 @@ impl<'a> Message<'a> {
     }
 
     fn duration(&self) -> String {
-        words::span(self.alert.happened_at.since(self.alert.incident_started_at))
+        format::span(self.alert.happened_at.since(self.alert.incident_started_at))
     }
 
     fn late_seconds(&self) -> u64 {

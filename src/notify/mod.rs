@@ -13,9 +13,9 @@
 //! Errors are sorted by who must act: where waiting may help it is `Retryable`, where a person must it is `Permanent`
 //! and says what to do. Neither drops an alert.
 
+pub(crate) mod format;
 pub mod message;
 #[cfg(feature = "aws")]
 pub mod sns;
 pub mod terminal;
 pub mod webhook;
-pub(crate) mod words;

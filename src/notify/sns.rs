@@ -12,11 +12,12 @@ use aws_smithy_types::error::operation::BuildError;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
+use super::format;
 use super::message::Message;
-use super::words;
 use crate::aws;
+use crate::settings::SnsSettings;
 
-mod failure;
+pub(crate) mod failure;
 
 /// Bound on one call: that of every AWS call, and a second for a client that was made without it.
 pub const DELIVER_TIMEOUT: Duration = aws::OPERATION_TIMEOUT.saturating_add(Duration::from_secs(1));
@@ -31,33 +32,16 @@ const MACHINE_PROTOCOLS: [&str; 6] = ["email-json", "firehose", "http", "https",
 /// Publishes to one topic.
 pub struct SnsNotifier {
     client: Client,
-    topic: Topic,
+    topic: SnsSettings,
     environment: String,
     clock: Arc<dyn Clock>,
-}
-
-/// What is known of a topic from its ARN alone.
-#[derive(Clone, Debug)]
-struct Topic {
-    arn: String,
-}
-
-impl Topic {
-    /// `arn:aws:sns:REGION:ACCOUNT:NAME`; the whole text where it is no such thing.
-    fn region(&self) -> &str {
-        self.arn.split(':').nth(3).unwrap_or(&self.arn)
-    }
-
-    fn is_fifo(&self) -> bool {
-        self.arn.ends_with(".fifo")
-    }
 }
 
 impl SnsNotifier {
     /// `client` should come from [`aws::load`], on the thread that will deliver. A topic whose ARN ends in `.fifo` is
     /// published to with the alert id as deduplication id and the API as message group.
     pub fn new(client: Client, topic_arn: String, environment: String, clock: Arc<dyn Clock>) -> Self {
-        Self { client, topic: Topic { arn: topic_arn }, environment, clock }
+        Self { client, topic: SnsSettings { topic_arn }, environment, clock }
     }
 
     fn publish(&self, alert: &Alert) -> Result<PublishFluentBuilder, BuildError> {
@@ -65,7 +49,7 @@ impl SnsNotifier {
         let mut publish = self
             .client
             .publish()
-            .topic_arn(&self.topic.arn)
+            .topic_arn(&self.topic.topic_arn)
             .subject(message.subject())
             .message_structure("json")
             .message(structured(&message));
@@ -134,7 +118,7 @@ fn fifo_id(id: &str) -> String {
     if (1..=FIFO_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) {
         return id.to_owned();
     }
-    words::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes()).as_ref())
+    format::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes()).as_ref())
 }
 
 #[cfg(test)]

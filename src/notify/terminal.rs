@@ -152,7 +152,7 @@ fn with_priority(block: &str, kind: AlertKind) -> String {
 fn write_all(mut writer: impl Write, inbox: &Receiver<Job>) {
     while let Ok((block, tell)) = inbox.recv() {
         let result = writer.write_all(block.as_bytes()).and_then(|()| writer.flush());
-        let _ = tell.send(result); // nobody waits any more: the notifier is gone
+        let _ = tell.send(result); // nobody is waiting: the notifier is gone
     }
 }
 

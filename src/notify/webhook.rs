@@ -20,8 +20,8 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use url::Url;
 
+use super::format;
 use super::message::Message;
-use super::words;
 use crate::probe::{Client, Request};
 
 mod answer;
@@ -95,7 +95,7 @@ impl WebhookNotifier {
         let mut headers = vec![
             ("content-type".to_owned(), Secret::new("application/json")),
             ("user-agent".to_owned(), Secret::new(concat!("api-health/", env!("CARGO_PKG_VERSION")))),
-            ("x-api-health-alert-id".to_owned(), Secret::new(words::ascii(&alert.alert_id, 200))),
+            ("x-api-health-alert-id".to_owned(), Secret::new(format::ascii(&alert.alert_id, 200))),
             ("x-api-health-timestamp".to_owned(), Secret::new(timestamp.clone())),
         ];
         if let Some(key) = &self.key {
@@ -136,7 +136,7 @@ fn signature(key: &hmac::Key, timestamp: &str, body: &str) -> String {
     for part in [timestamp, ".", body] {
         context.update(part.as_bytes());
     }
-    format!("v1={}", words::hex(context.sign().as_ref()))
+    format!("v1={}", format::hex(context.sign().as_ref()))
 }
 
 fn unix_seconds(at: Timestamp) -> i64 {
@@ -152,7 +152,7 @@ mod tests {
         // RFC 4231, test case 2: the key and the hash are those that are meant.
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"Jefe");
         let whole = hmac::sign(&key, b"what do ya want for nothing?");
-        assert_eq!(words::hex(whole.as_ref()), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(format::hex(whole.as_ref()), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
         // Made with Python's hmac, over the bytes 1795332606.{"schema":1}
         assert_eq!(
             signature(&key, "1795332606", "{\"schema\":1}"),

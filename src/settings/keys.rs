@@ -1,375 +1,232 @@
-//! The keys of `api-health.toml`, in one table: what is read, what is suggested for a misspelt key, what
-//! `settings show` lists, and what `docs/configuration.md` says (a test compares).
+//! The keys of `api-health.toml`, in one table. `docs/configuration.md` lists them too, and a test compares.
 
-use std::str::FromStr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::configs::fields::{self, Bounds, Field};
+use api_health_core::own::records::Role;
+use api_health_core::{Secret, StatusSet};
 
-/// One key of the settings.
-#[derive(Clone, Copy, Debug)]
-pub struct Key {
-    /// Its dotted name, type, default, bounds and meaning.
-    pub field: Field,
-    /// The environment variable that wins over the file.
-    pub env: Option<&'static str>,
-    /// Whether its value is never shown.
-    pub secret: bool,
-}
+use super::parsers;
+use super::types::{LogFormat, StoreKind};
+use crate::configs::field::{Field, Kind, table};
+use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
+use crate::configs::{fields, url};
 
-impl Key {
-    const fn of(field: Field) -> Self {
-        Self { field, env: None, secret: false }
-    }
+/// The longest text of any other setting.
+const CHARS_MAX: usize = 1024;
+/// As many characters as fit beside the rest into the subject of an e-mail.
+const ENVIRONMENT_CHARS_MAX: usize = 64;
+/// The longest key of a signature; HMAC hashes anything over 64 bytes down to 32.
+const SECRET_BYTES_MAX: usize = 1024;
+/// The most files and folders of APIs.
+const PATHS_MAX: usize = 1_000;
 
-    const fn env(self, name: &'static str) -> Self {
-        Self { env: Some(name), ..self }
-    }
-
-    const fn secret(self) -> Self {
-        Self { secret: true, ..self }
-    }
-
-    /// The value that stands in the table where nothing is written; nothing of its type, where that hangs on something else.
-    pub fn default<T: FromStr + Default>(&self) -> T {
-        self.field.default.parse().unwrap_or_default()
-    }
-
-    /// The dotted name.
-    pub const fn name(&self) -> &'static str {
-        self.field.name
-    }
-}
-
-const fn text(
-    name: &'static str,
-    default: &'static str,
-    bounds: &'static str,
-    meaning: &'static str,
-    example: &'static str,
-) -> Key {
-    Key::of(Field::text(name, default, bounds, meaning, example))
-}
-
-const fn path(name: &'static str, default: &'static str, meaning: &'static str, example: &'static str) -> Key {
-    text(name, default, "a path; a relative one begins where the settings file is", meaning, example)
-}
-
-const fn seconds(
-    name: &'static str,
-    default: &'static str,
-    bounds: (u64, u64),
-    meaning: &'static str,
-    example: &'static str,
-) -> Key {
-    Key::of(Field::number(name, "seconds", default, bounds, meaning, example))
-}
-
-const fn flag(name: &'static str, default: &'static str, meaning: &'static str, example: &'static str) -> Key {
-    Key::of(Field::flag(name, default, meaning, example))
-}
-
-/// What an API's field of that name means where a row does not say it.
-const fn default_of(name: &'static str, field: Field) -> Key {
-    Key::of(field.named(name, "The default of the API field of this name."))
-}
-
-pub(super) const ENVIRONMENT: Key = text(
-    "environment",
-    "local",
-    "1 to 64 characters, no control characters",
-    "The name of this deployment; it stands in every alert.",
-    "\"production\"",
-)
-.env("APP_ENVIRONMENT");
-pub(super) const REGION: Key = text(
-    "region",
-    "the AWS chain",
-    "letters, digits and -, at most 32",
-    "The AWS region of the tables and the topic.",
-    "\"eu-central-1\"",
-)
-.env("AWS_REGION");
-pub(super) const STORE_KIND: Key = text(
-    "store.kind",
-    "sqlite; dynamodb if DDB_CONFIG_TABLE or DDB_STATE_TABLE is set in the environment",
-    "sqlite, dynamodb",
-    "Where states and API configs are kept.",
-    "\"dynamodb\"",
-);
-pub(super) const STORE_PATH: Key = path(
-    "store.path",
-    "api-health.db in the working directory, or in STATE_DIRECTORY if systemd sets it",
-    "The SQLite file.",
-    "\"/var/lib/api-health/api-health.db\"",
-);
 const TABLE_NAME: &str = "3 to 255 characters of A-Z a-z 0-9 . _ -";
-pub(super) const CONFIG_TABLE: Key = text(
-    "store.config_table",
-    "api_health_configs",
-    TABLE_NAME,
-    "The DynamoDB table of API configs.",
-    "\"api_health_configs\"",
-)
-.env("DDB_CONFIG_TABLE");
-pub(super) const STATE_TABLE: Key = text(
-    "store.state_table",
-    "api_health_states",
-    TABLE_NAME,
-    "The DynamoDB table of states.",
-    "\"api_health_states\"",
-)
-.env("DDB_STATE_TABLE");
-pub(super) const CHECKPOINT: Key = seconds(
-    "store.checkpoint_seconds",
-    "10 with sqlite, 3600 with dynamodb",
-    (1, 86_400),
-    "How long a write that changes no decision may wait.",
-    "60",
-);
-pub(super) const HEARTBEAT: Key = seconds(
-    "store.heartbeat_seconds",
-    "60",
-    (0, 86_400),
-    "How often one record is written that says how everything stands; 0 writes none.",
-    "60",
-);
-pub(super) const APIS_FILE: Key = text(
-    "apis.file",
-    "none",
-    "a path, or a list of at most 1000; a relative one begins where the settings file is; a folder stands for the *.toml in it",
-    "TOML files of [[api]] tables, watched beside the store's table.",
-    "[\"apis.toml\", \"apis.d\"]",
-);
-pub(super) const APIS_FROM_STORE: Key = flag(
-    "apis.from_store",
-    "true",
-    "Whether the store's table of API configs is read; false needs apis.file.",
-    "false",
-);
-pub(super) const APIS_RELOAD: Key = seconds(
-    "apis.reload_seconds",
-    "60",
-    (5, 86_400),
-    "How often a table is read again. A file is read again when it changes.",
-    "60",
-);
-pub(super) const WEBHOOK_URL: Key = text(
-    "notify.webhook.url",
-    "none",
-    "http or https with a host, at most 2048 characters",
-    "Where alerts are posted as JSON. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than its host is shown.",
-    "\"https://hooks.example.com/T0/B0\"",
-)
-.secret();
-pub(super) const WEBHOOK_SECRET: Key = text(
-    "notify.webhook.secret",
-    "none",
-    "at most 1024 bytes",
-    "The key of the HMAC-SHA256 signature. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`.",
-    "\"${env:WEBHOOK_SECRET}\"",
-)
-.secret();
-pub(super) const WEBHOOK_TIMEOUT: Key =
-    seconds("notify.webhook.timeout_seconds", "10", (1, 15), "Bound on one attempt to post.", "10");
-pub(super) const TOPIC_ARN: Key = text(
-    "notify.sns.topic_arn",
-    "none",
-    "arn:aws:sns:REGION:ACCOUNT:NAME; the name of a FIFO topic ends in .fifo",
-    "The SNS topic that alerts are published to.",
-    "\"arn:aws:sns:eu-central-1:123456789012:api-health\"",
-)
-.env("SNS_TOPIC_ARN");
-pub(super) const TERMINAL: Key = flag(
-    "notify.terminal.enabled",
-    "true if [notify.terminal] is there, or nothing else is configured",
-    "Whether alerts are printed.",
-    "true",
-);
-pub(super) const TIMEOUT: Key = default_of("probe.timeout_seconds", fields::TIMEOUT_SECONDS);
-pub(super) const SCHEDULE: Key = default_of("probe.schedule", fields::SCHEDULE);
-pub(super) const TIMEZONE: Key = default_of("probe.timezone", fields::TIMEZONE);
-pub(super) const INTERVAL: Key = default_of("probe.interval_seconds", fields::INTERVAL_SECONDS);
-pub(super) const EXPECTED_STATUS: Key = default_of("probe.expected_status", fields::EXPECTED_STATUS);
-pub(super) const FAILURE_THRESHOLD: Key = default_of("probe.failure_threshold", fields::FAILURE_THRESHOLD);
-pub(super) const SUCCESS_THRESHOLD: Key = default_of("probe.success_threshold", fields::SUCCESS_THRESHOLD);
-pub(super) const RECHECK: Key = default_of("probe.recheck_seconds", fields::RECHECK_SECONDS);
-pub(super) const UNCLEAR_AFTER: Key = default_of("probe.unclear_after_seconds", fields::UNCLEAR_AFTER_SECONDS);
-pub(super) const MAX_REDIRECTS: Key = default_of("probe.max_redirects", fields::MAX_REDIRECTS);
-pub(super) const SPREAD: Key = flag(
-    "probe.spread",
-    "true",
-    "Whether each API has its own slot inside its tick; with false all fire at the tick.",
-    "false",
-);
-pub(super) const MAX_IN_FLIGHT: Key = Key::of(Field::number(
-    "probe.max_in_flight",
-    "probes",
-    "4096",
-    (1, 65_535),
-    "Probes under way at once. Each takes a file descriptor.",
-    "4096",
-));
-pub(super) const BODY_BYTES_MAX: Key = Key::of(Field::number(
-    "probe.body_bytes_max",
-    "bytes",
-    "1048576",
-    (1_024, 67_108_864),
-    "How much of a response's body is read; what is longer is cut there.",
-    "1048576",
-));
-pub(super) const EXTRA_ROOTS: Key = path(
-    "probe.extra_roots",
-    "none",
-    "A PEM file of certificate authorities that are trusted beside the system's.",
-    "\"/etc/ssl/private-ca.pem\"",
-);
-pub(super) const WITNESSES: Key = text(
-    "network.witnesses",
-    "none",
-    "HOST:PORT, or a list of at most 16",
-    "Who is asked, beside the name servers, the endpoints of AWS in use and the other APIs, whether our own network is well when an API cannot be reached.",
-    "[\"1.1.1.1:443\", \"gateway.example.com:443\"]",
-);
-pub(super) const SHUTDOWN: Key = seconds(
-    "run.shutdown_seconds",
-    "10",
-    (1, 300),
-    "How long a clean stop may take before probes in flight are cut.",
-    "10",
-);
-pub(super) const FLEET_ROLE: Key = text(
-    "fleet.role",
-    "worker",
-    "worker, standby",
-    "What this process is there for among those that share the tables: its share of the APIs, or all of them when no worker lives.",
-    "\"standby\"",
-);
-pub(super) const FLEET_EXPECTED: Key = Key::of(Field::number(
-    "fleet.expected",
-    "workers",
-    "0",
-    (0, 100),
-    "How many workers should live, standbys among them; fewer for a minute are told as api-health:fleet. 0 expects none in particular.",
-    "2",
-));
-pub(super) const FLEET_LEASE: Key = seconds(
-    "fleet.lease_seconds",
-    "10",
-    (5, 60),
-    "How long a worker that has gone silent keeps its APIs while others live.",
-    "10",
-);
-pub(super) const FLEET_RENEW: Key = seconds(
-    "fleet.renew_seconds",
-    "3",
-    (1, 20),
-    "How often a lease is renewed while others live; at most a third of it.",
-    "3",
-);
-pub(super) const FLEET_FAIL_OPEN: Key = flag(
-    "fleet.fail_open",
-    "true",
-    "Whether an alert that the store holds up for 30 seconds is sent anyway: better twice than never.",
-    "false",
-);
-pub(super) const LOG_LEVEL: Key = text(
-    "log.level",
-    "info",
-    "error, warn, info, debug, trace, off, or a filter such as info,api_health::probe=debug",
-    "What is logged.",
-    "\"debug\"",
-)
-.env("API_HEALTH_LOG");
-pub(super) const LOG_FORMAT: Key = text(
-    "log.format",
-    "auto",
-    "auto, text, json",
-    "How a line of the log looks; auto is text on a terminal and in systemd's journal, and JSON elsewhere.",
-    "\"json\"",
-);
 
-/// Every key, in the order in which documentation and `settings show` list them.
-pub const KEYS: [&Key; 39] = [
-    &ENVIRONMENT,
-    &REGION,
-    &STORE_KIND,
-    &STORE_PATH,
-    &CONFIG_TABLE,
-    &STATE_TABLE,
-    &CHECKPOINT,
-    &HEARTBEAT,
-    &APIS_FILE,
-    &APIS_FROM_STORE,
-    &APIS_RELOAD,
-    &WEBHOOK_URL,
-    &WEBHOOK_SECRET,
-    &WEBHOOK_TIMEOUT,
-    &TOPIC_ARN,
-    &TERMINAL,
-    &TIMEOUT,
-    &SCHEDULE,
-    &TIMEZONE,
-    &INTERVAL,
-    &EXPECTED_STATUS,
-    &FAILURE_THRESHOLD,
-    &SUCCESS_THRESHOLD,
-    &RECHECK,
-    &UNCLEAR_AFTER,
-    &MAX_REDIRECTS,
-    &SPREAD,
-    &MAX_IN_FLIGHT,
-    &BODY_BYTES_MAX,
-    &EXTRA_ROOTS,
-    &WITNESSES,
-    &SHUTDOWN,
-    &FLEET_ROLE,
-    &FLEET_EXPECTED,
-    &FLEET_LEASE,
-    &FLEET_RENEW,
-    &FLEET_FAIL_OPEN,
-    &LOG_LEVEL,
-    &LOG_FORMAT,
-];
+/// What an API's field means where a row does not say it.
+const fn default_of<T>(name: &'static str, field: Field<T>) -> Field<T> {
+    field.named(name).means("The default of the API field of this name.", field.about.example)
+}
+
+table! { KEYS
+    ENVIRONMENT: String = text("environment", ENVIRONMENT_CHARS_MAX, "1 to 64 characters, no control characters")
+        .means("The name of this deployment; it stands in every alert.", "\"production\"")
+        .parsed_by(parsers::trimmed).default("local").env("APP_ENVIRONMENT");
+    REGION: String = text("region", 32, "letters, digits and -, at most 32")
+        .means("The AWS region of the tables and the topic.", "\"eu-central-1\"")
+        .parsed_by(parsers::region).otherwise("the AWS chain").env("AWS_REGION");
+    STORE_KIND: StoreKind = choice("store.kind")
+        .means("Where states and API configs are kept.", "\"dynamodb\"")
+        .otherwise("sqlite; dynamodb if DDB_CONFIG_TABLE or DDB_STATE_TABLE is set in the environment");
+    STORE_PATH: PathBuf = path("store.path")
+        .means("The SQLite file.", "\"/var/lib/api-health/api-health.db\"")
+        .otherwise("api-health.db in the working directory, or in STATE_DIRECTORY if systemd sets it");
+    CONFIG_TABLE: String = text("store.config_table", CHARS_MAX, TABLE_NAME)
+        .means("The DynamoDB table of API configs.", "\"api_health_configs\"")
+        .parsed_by(parsers::table).default("api_health_configs").env("DDB_CONFIG_TABLE");
+    STATE_TABLE: String = text("store.state_table", CHARS_MAX, TABLE_NAME)
+        .means("The DynamoDB table of states.", "\"api_health_states\"")
+        .parsed_by(parsers::table).default("api_health_states").env("DDB_STATE_TABLE");
+    CHECKPOINT: Duration = seconds("store.checkpoint_seconds", 1, 86_400)
+        .means("How long a write that changes no decision may wait.", "60")
+        .otherwise("10 with sqlite, 3600 with dynamodb");
+    HEARTBEAT: Duration = seconds("store.heartbeat_seconds", 0, 86_400)
+        .means("How often one record is written that says how everything stands; 0 writes none.", "60")
+        .default("60");
+    APIS_FILE: Vec<PathBuf> = Field::new("apis.file", OF_PATHS, parsers::paths, |paths| parsers::show_paths(paths))
+        .means("TOML files of [[api]] tables, watched beside the store's table.", "[\"apis.toml\", \"apis.d\"]");
+    APIS_FROM_STORE: bool = flag("apis.from_store")
+        .means("Whether the store's table of API configs is read; false needs apis.file.", "false")
+        .default("true");
+    APIS_RELOAD: Duration = seconds("apis.reload_seconds", 5, 86_400)
+        .means("How often a table is read again. A file is read again when it changes.", "60")
+        .default("60");
+    WEBHOOK_URL: Secret = Field::new(
+            "notify.webhook.url",
+            Kind::Text(url::CHARS_MAX, "http or https with a host, at most 2048 characters"),
+            parsers::webhook_url,
+            parsers::show_host,
+        )
+        .means(
+            "Where alerts are posted as JSON. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than its host is shown.",
+            "\"https://hooks.example.com/T0/B0\"",
+        );
+    WEBHOOK_SECRET: Secret = secret("notify.webhook.secret", SECRET_BYTES_MAX, "at most 1024 bytes")
+        .means(
+            "The key of the HMAC-SHA256 signature. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`.",
+            "\"${env:WEBHOOK_SECRET}\"",
+        )
+        .parsed_by(parsers::nonempty_secret);
+    WEBHOOK_TIMEOUT: Duration = seconds("notify.webhook.timeout_seconds", 1, 15)
+        .means("Bound on one attempt to post.", "10")
+        .default("10");
+    TOPIC_ARN: String = text(
+            "notify.sns.topic_arn",
+            CHARS_MAX,
+            "arn:aws:sns:REGION:ACCOUNT:NAME; the name of a FIFO topic ends in .fifo",
+        )
+        .means("The SNS topic that alerts are published to.", "\"arn:aws:sns:eu-central-1:123456789012:api-health\"")
+        .parsed_by(parsers::topic_arn).env("SNS_TOPIC_ARN");
+    TERMINAL: bool = flag("notify.terminal.enabled")
+        .means("Whether alerts are printed.", "true")
+        .otherwise("true if [notify.terminal] is there, or nothing else is configured");
+    TIMEOUT: Duration = default_of("probe.timeout_seconds", fields::TIMEOUT_SECONDS);
+    SCHEDULE: String = default_of("probe.schedule", fields::SCHEDULE);
+    TIMEZONE: String = default_of("probe.timezone", fields::TIMEZONE);
+    INTERVAL: Duration = default_of("probe.interval_seconds", fields::INTERVAL_SECONDS);
+    EXPECTED_STATUS: StatusSet = default_of("probe.expected_status", fields::EXPECTED_STATUS);
+    FAILURE_THRESHOLD: u32 = default_of("probe.failure_threshold", fields::FAILURE_THRESHOLD);
+    SUCCESS_THRESHOLD: u32 = default_of("probe.success_threshold", fields::SUCCESS_THRESHOLD);
+    RECHECK: Duration = default_of("probe.recheck_seconds", fields::RECHECK_SECONDS);
+    UNCLEAR_AFTER: Duration = default_of("probe.unclear_after_seconds", fields::UNCLEAR_AFTER_SECONDS);
+    MAX_REDIRECTS: u8 = default_of("probe.max_redirects", fields::MAX_REDIRECTS);
+    SPREAD: bool = flag("probe.spread")
+        .means("Whether each API has its own slot inside its tick; with false all fire at the tick.", "false")
+        .default("true");
+    MAX_IN_FLIGHT: usize = number("probe.max_in_flight", "probes", 1, 65_535)
+        .means("Probes under way at once. Each takes a file descriptor.", "4096")
+        .default("4096");
+    BODY_BYTES_MAX: usize = number("probe.body_bytes_max", "bytes", 1_024, 67_108_864)
+        .means("How much of a response's body is read; what is longer is cut there.", "1048576")
+        .default("1048576");
+    EXTRA_ROOTS: PathBuf = path("probe.extra_roots")
+        .means(
+            "A PEM file of certificate authorities that are trusted beside the system's.",
+            "\"/etc/ssl/private-ca.pem\"",
+        );
+    WITNESSES: Vec<String> = Field::new("network.witnesses", OF_WITNESSES, parsers::witnesses, |all| parsers::show_texts(all))
+        .means(
+            "Who is asked, beside the name servers, the endpoints of AWS in use and the other APIs, whether our own network is well when an API cannot be reached.",
+            "[\"1.1.1.1:443\", \"gateway.example.com:443\"]",
+        );
+    SHUTDOWN: Duration = seconds("run.shutdown_seconds", 1, 300)
+        .means("How long a clean stop may take before probes in flight are cut.", "10")
+        .default("10");
+    FLEET_ROLE: Role = choice("fleet.role")
+        .means(
+            "What this process is there for among those that share the tables: its share of the APIs, or all of them when no worker lives.",
+            "\"standby\"",
+        )
+        .default("worker");
+    FLEET_EXPECTED: usize = number("fleet.expected", "workers", 0, 100)
+        .means(
+            "How many workers should live, standbys among them; fewer for a minute are told as api-health:fleet. 0 expects none in particular.",
+            "2",
+        )
+        .default("0");
+    FLEET_LEASE: Duration = seconds("fleet.lease_seconds", 5, 60)
+        .means("How long a worker that has gone silent keeps its APIs while others live.", "10")
+        .default("10");
+    FLEET_RENEW: Duration = seconds("fleet.renew_seconds", 1, 20)
+        .means("How often a lease is renewed while others live; at most a third of it.", "3")
+        .default("3");
+    FLEET_FAIL_OPEN: bool = flag("fleet.fail_open")
+        .means(
+            "Whether an alert that the store holds up for 30 seconds is sent anyway: better twice than never.",
+            "false",
+        )
+        .default("true");
+    LOG_LEVEL: String = text(
+            "log.level",
+            CHARS_MAX,
+            "error, warn, info, debug, trace, off, or a filter such as info,api_health::probe=debug",
+        )
+        .means("What is logged.", "\"debug\"")
+        .parsed_by(parsers::log_level).default("info").env("API_HEALTH_LOG");
+    LOG_FORMAT: LogFormat = choice("log.format")
+        .means(
+            "How a line of the log looks; auto is text on a terminal and in systemd's journal, and JSON elsewhere.",
+            "\"json\"",
+        )
+        .default("auto");
+}
+
+const OF_PATHS: Kind = Kind::TextOrTexts {
+    most: PATHS_MAX,
+    chars_max: PATH_CHARS_MAX,
+    words: "a path, or a list of at most 1000; a relative one begins where the settings file is; a folder stands for the *.toml in it",
+};
+
+/// The most witnesses.
+const WITNESSES_MAX: usize = 16;
+
+const OF_WITNESSES: Kind =
+    Kind::TextOrTexts { most: WITNESSES_MAX, chars_max: CHARS_MAX, words: "HOST:PORT, or a list of at most 16" };
 
 /// What the AWS SDK reads for itself; listed by `settings show`, since it decides where calls go.
 pub const READ_BY_THE_SDK: [&str; 4] =
     ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SNS", "AWS_PROFILE"];
 
-/// The words of a bound that lists its values: `sqlite, dynamodb`.
-pub(super) fn one_of(key: &Key) -> String {
-    match key.field.bounds {
-        Bounds::Words(words) => format!("one of {words}"),
-        Bounds::Number(..) => key.field.bounds.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configs::field::{About, Unwritten};
+    use crate::configs::fields::FIELDS;
+    use api_health_core::own::terms::Terms;
+
+    fn all() -> impl Iterator<Item = &'static About> {
+        FIELDS.iter().chain(KEYS).copied()
+    }
 
     #[test]
-    fn every_number_and_flag_has_a_default_of_its_type() {
-        let hang_on_others = ["store.checkpoint_seconds", "probe.interval_seconds", "probe.unclear_after_seconds", "notify.terminal.enabled"];
-        for key in KEYS.into_iter().filter(|key| !hang_on_others.contains(&key.name())) {
-            let (name, default) = (key.name(), key.field.default);
-            match key.field.bounds {
-                Bounds::Number(least, most) => {
-                    assert!(default.parse().is_ok_and(|n| (least..=most).contains(&n)), "{name}: {default}");
-                }
-                Bounds::Words(_) => {
-                    assert!(key.field.kind != "true or false" || default.parse::<bool>().is_ok(), "{name}");
-                }
+    fn every_number_flag_and_choice_has_a_default_that_it_takes() {
+        for About { name, kind, default, .. } in all() {
+            let Unwritten::Value(text) = default else { continue };
+            let is_taken = match kind {
+                Kind::Number { least, most, .. } => text.parse().is_ok_and(|n| (*least..=*most).contains(&n)),
+                Kind::Flag => text.parse::<bool>().is_ok(),
+                Kind::Choice(words) => words().contains(text),
+                _ => !text.is_empty(),
+            };
+            assert!(is_taken, "{name}: {text}");
+        }
+        assert_eq!(FLEET_LEASE.built_in(), Some(Terms::DEFAULT.lease));
+        assert_eq!(FLEET_RENEW.built_in(), Some(Terms::DEFAULT.renew));
+    }
+
+    #[test]
+    fn words_that_name_a_bound_name_the_one_that_holds() {
+        for About { name, kind, .. } in all() {
+            let (words, bounds) = match *kind {
+                Kind::Text(max, words) | Kind::TextOrNumber(max, words) => (words, vec![max]),
+                Kind::TextOrTexts { most, words, .. } => (words, vec![most]),
+                Kind::Texts { most, chars_max, words } => (words, vec![most, chars_max]),
+                Kind::TextsByName { most, bytes_max, words } => (words, vec![most, bytes_max]),
+                _ => continue,
+            };
+            for bound in bounds.into_iter().filter(|_| words.contains("at most") && !words.contains("codes")) {
+                assert!(words.contains(&bound.to_string()), "{name}: {words}, and not {bound}");
             }
         }
     }
 
     #[test]
-    fn every_probe_default_has_the_bounds_of_its_field() {
+    fn a_field_and_its_default_in_the_settings_are_one() {
         for key in KEYS {
-            if let Some(field) =
-                key.name().strip_prefix("probe.").and_then(|n| fields::FIELDS.iter().find(|f| f.name == n))
-            {
-                assert_eq!((key.field.bounds, key.field.default), (field.bounds, field.default), "{}", field.name);
+            let of_name = |name| FIELDS.iter().find(|field| field.name == name);
+            if let Some(field) = key.name.strip_prefix("probe.").and_then(of_name) {
+                assert_eq!(format!("{:?}", key.kind), format!("{:?}", field.kind), "{}", field.name);
+                assert_eq!(key.default.to_string(), field.default.to_string(), "{}", field.name);
             }
         }
     }

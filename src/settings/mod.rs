@@ -10,11 +10,11 @@ use api_health_core::ConfigIssue;
 pub mod keys;
 pub mod load;
 mod notify;
+mod parsers;
 mod raw;
 pub mod reader;
 pub mod show;
 pub mod types;
-mod words;
 
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
@@ -45,23 +45,6 @@ pub struct Settings {
     pub fleet: FleetSettings,
     /// `[log]`.
     pub log: LogSettings,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            environment: "local".into(),
-            region: None,
-            store: StoreSettings::default(),
-            apis: ApisSettings::default(),
-            notify: NotifySettings::default(),
-            probe: ProbeSettings::default(),
-            network: NetworkSettings::default(),
-            run: RunSettings::default(),
-            fleet: FleetSettings::default(),
-            log: LogSettings::default(),
-        }
-    }
 }
 
 impl Settings {

@@ -1,6 +1,6 @@
 //! `api-health.toml` as it was written: values by dotted key, with their lines; unknown keys are refused here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use api_health_actors::ports::SourceError;
@@ -9,12 +9,13 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::KEYS;
-use crate::configs::fields::nearest_of;
+use crate::configs::field::About;
 use crate::configs::file::{read_text, syntax_issue};
+use crate::configs::nearest::nearest;
 use crate::configs::toml_text::{self, Document, start, to_json};
-use crate::configs::values::{ValueFault, quote, sort_of};
+use crate::configs::values::{ValueFault, bounded, quote, sort_of};
 
-/// The most faults that are told of one file; what more there are is counted.
+/// The most faults that are reported of one file; further ones are counted.
 const ISSUES_MAX: usize = 50;
 
 /// A settings file.
@@ -63,10 +64,7 @@ impl RawFile {
         }
         reader.issues.sort_by_key(|(line, _)| *line);
         let mut issues: Vec<_> = reader.issues.into_iter().map(|(_, issue)| issue).collect();
-        if reader.more > 0 {
-            let what = format!("{} more faults", reader.more);
-            issues.push(ValueFault::new(what, "are not listed", "the file again").at(reader.name));
-        }
+        bounded(&mut issues, ISSUES_MAX, reader.more, "file", &reader.name);
         Err(issues)
     }
 }
@@ -87,7 +85,7 @@ impl FileReader<'_> {
             let dotted = format!("{prefix}{}", key.get_ref());
             let line = self.document.lines.line(start(key));
             let is_section =
-                KEYS.iter().any(|k| k.name().strip_prefix(&dotted).is_some_and(|rest| rest.starts_with('.')));
+                KEYS.iter().any(|k| k.name.strip_prefix(&dotted).is_some_and(|rest| rest.starts_with('.')));
             match value.get_ref() {
                 DeValue::Table(inner) if is_section => {
                     self.file.sections.insert(dotted.clone(), line);
@@ -98,7 +96,7 @@ impl FileReader<'_> {
                     let remedy = format!("[{dotted}] on a line of its own, and its keys below");
                     self.push(line, &dotted, ValueFault::new(what, "is not a section", remedy));
                 }
-                other if KEYS.iter().any(|k| k.name() == dotted) => {
+                other if KEYS.iter().any(|k| k.name == dotted) => {
                     self.file.values.insert(dotted, (to_json(other), line));
                 }
                 // A file may have a million keys; to look for what was meant by each would take minutes.
@@ -117,19 +115,24 @@ impl FileReader<'_> {
 
 /// A key that is none: the nearest of its own section, else the same name in another section.
 fn unknown(prefix: &str, key: &str) -> ValueFault {
-    let siblings: BTreeSet<&str> =
-        KEYS.iter().filter_map(|k| k.name().strip_prefix(prefix)).filter_map(|rest| rest.split('.').next()).collect();
-    let elsewhere = KEYS.iter().find_map(|k| k.name().rsplit_once('.').filter(|(_, last)| *last == key));
-    let remedy = match (nearest_of(key, siblings.iter().copied()), elsewhere) {
-        _ if prefix.is_empty() && key == "api" => {
-            "[[api]] tables into a file of their own, named by file below [apis]".into()
-        }
-        (Some(nearest), _) => format!("{prefix}{nearest}, the nearest name that is known"),
-        (None, Some((section, last))) => format!("{last} below [{section}]"),
-        (None, None) if prefix.is_empty() => format!("one of {}", Vec::from_iter(siblings).join(", ")),
-        (None, None) => {
-            format!("one of {} below [{}]", Vec::from_iter(siblings).join(", "), prefix.trim_end_matches('.'))
-        }
+    let of_section = |k: &&'static About| {
+        let rest = k.name.strip_prefix(prefix)?;
+        Some(rest.split_once('.').map_or((rest, k.also), |(section, _)| (section, &[][..])))
     };
-    ValueFault::new(format!("the key {}", quote(&format!("{prefix}{key}"))), "is not known", remedy)
+    let siblings: BTreeMap<&str, &[&str]> = KEYS.iter().filter_map(of_section).collect();
+    let elsewhere = KEYS.iter().find_map(|k| k.name.rsplit_once('.').filter(|(_, last)| *last == key));
+    let what = format!("the key {}", quote(&format!("{prefix}{key}")));
+    if prefix.is_empty() && key == "api" {
+        let remedy = "[[api]] tables into a file of their own, named by file below [apis]";
+        return ValueFault::new(what, "is not known", remedy);
+    }
+    let nearest = nearest(key, siblings.iter().map(|(name, also)| (*name, *also)));
+    ValueFault::unknown(what, nearest.map(|nearest| format!("{prefix}{nearest}")), || match elsewhere {
+        Some((section, last)) => format!("{last} below [{section}]"),
+        None => {
+            let below =
+                if prefix.is_empty() { String::new() } else { format!(" below [{}]", prefix.trim_end_matches('.')) };
+            format!("one of {}{below}", siblings.into_keys().collect::<Vec<_>>().join(", "))
+        }
+    })
 }

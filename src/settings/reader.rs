@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use api_health_core::ConfigIssue;
 use serde_json::Value;
 
-use super::keys::Key;
 use super::raw::RawFile;
+use crate::configs::field::{About, Context, Field};
 use crate::configs::values::ValueFault;
 
 /// Where a value in force came from.
@@ -49,8 +49,9 @@ pub struct Effective {
 pub(super) struct SettingsReader<'a> {
     /// Whether this build can speak to AWS.
     pub(super) has_aws: bool,
-    pub(super) file: RawFile,
+    pub(super) file: &'a RawFile,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) context: Context<'a>,
     pub(super) issues: Vec<ConfigIssue>,
     pub(super) effective: Vec<Effective>,
 }
@@ -62,47 +63,53 @@ impl SettingsReader<'_> {
     }
 
     /// What was written for `key`, and where.
-    pub(super) fn written(&self, key: &Key) -> Option<(Value, Origin)> {
+    pub(super) fn written(&self, key: &About) -> Option<(Value, Origin)> {
         if let Some((name, value)) = key.env.and_then(|name| Some((name, self.env(name)?))) {
             return Some((Value::String(value), Origin::Env(name)));
         }
-        let (value, line) = self.file.values.get(key.name())?;
+        let (value, line) = self.file.values.get(key.name)?;
         Some((value.clone(), Origin::File(self.file.path.clone(), *line)))
     }
 
-    /// What was written for `key`, read by `read`; a fault is noted with its place.
-    pub(super) fn read<T>(
-        &mut self,
-        key: &Key,
-        read: impl FnOnce(&Value) -> Result<T, ValueFault>,
-    ) -> Option<(T, Origin)> {
-        let (value, origin) = self.written(key)?;
-        match read(&value) {
-            Ok(read) => Some((read, origin)),
-            Err(fault) => {
-                self.fault(key.name(), &origin, fault);
-                None
-            }
-        }
+    /// Where `key` was written.
+    pub(super) fn origin(&self, key: &About) -> Origin {
+        self.written(key).map_or(Origin::Default, |(_, origin)| origin)
     }
 
-    /// The value in force: what was written, or `default`. It is noted for `settings show` as `shown` makes it.
-    pub(super) fn value<T>(
-        &mut self,
-        key: &Key,
-        default: T,
-        read: impl FnOnce(&Value) -> Result<T, ValueFault>,
-        shown: impl FnOnce(&T) -> Value,
-    ) -> T {
-        let (value, origin) = self.read(key, read).unwrap_or((default, Origin::Default));
-        let shown = shown(&value);
-        self.note(key, shown, origin);
+    /// What was written for `key`, parsed; faults are noted with their place.
+    pub(super) fn read<T>(&mut self, key: &Field<T>) -> Option<(T, Origin)> {
+        let (value, origin) = self.written(key)?;
+        let parsed = key.parse(&value, &mut self.context);
+        let note = |faults: Vec<ValueFault>| faults.into_iter().for_each(|fault| self.fault(key.name, &origin, fault));
+        let value = parsed.map_err(note).ok()?;
+        Some((value, origin))
+    }
+
+    /// The value in force: what was written, or the default of the table. Like those below, it is noted for `settings show`.
+    pub(super) fn get<T: Default>(&mut self, key: &Field<T>) -> T {
+        self.in_force(key, key.built_in().map(|value| (value, Origin::Default))).unwrap_or_default()
+    }
+
+    /// The same with another default.
+    pub(super) fn get_or<T: Default>(&mut self, key: &Field<T>, default: T) -> T {
+        self.in_force(key, Some((default, Origin::Default))).unwrap_or_default()
+    }
+
+    /// What was written, if anything was.
+    pub(super) fn optional<T>(&mut self, key: &Field<T>) -> Option<T> {
+        self.in_force(key, None)
+    }
+
+    /// What was written, or else `default`, which comes from somewhere.
+    pub(super) fn in_force<T>(&mut self, key: &Field<T>, default: Option<(T, Origin)>) -> Option<T> {
+        let (value, origin) = self.read(key).or(default).unzip();
+        self.note(key, value.as_ref(), origin.unwrap_or(Origin::Default));
         value
     }
 
     /// Notes a value in force.
-    pub(super) fn note(&mut self, key: &Key, value: Value, origin: Origin) {
-        self.effective.push(Effective { key: key.name(), value, origin });
+    pub(super) fn note<T>(&mut self, key: &Field<T>, value: Option<&T>, origin: Origin) {
+        self.effective.push(Effective { key: key.name, value: value.map_or(Value::Null, key.show), origin });
     }
 
     /// Notes a fault of what stands at `origin`.

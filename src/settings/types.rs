@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use api_health_core::Secret;
 use api_health_core::own::records::Role;
-use api_health_core::own::terms::Terms;
 
 use crate::configs::defaults::ApiDefaults;
 
@@ -33,16 +32,6 @@ pub enum StoreKind {
     Sqlite,
     /// Two tables in AWS.
     Dynamodb,
-}
-
-impl StoreKind {
-    /// As it stands in the settings.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Dynamodb => "dynamodb",
-        }
-    }
 }
 
 /// Where API configs come from: `[apis]`.
@@ -81,10 +70,15 @@ pub struct WebhookSettings {
 impl WebhookSettings {
     /// Scheme, host and port, which may be logged: `https://hooks.example.com`.
     pub fn host(&self) -> String {
-        match url::Url::parse(self.url.reveal()) {
-            Ok(url) => url[..url::Position::BeforePath].to_owned(), // a user name before the host is refused
-            Err(_) => "***".into(),                                 // cannot be: it was checked when it was read
-        }
+        host_of(&self.url)
+    }
+}
+
+/// Scheme, host and port of a URL that was checked when it was read.
+pub(super) fn host_of(url: &Secret) -> String {
+    match url::Url::parse(url.reveal()) {
+        Ok(url) => url[..url::Position::BeforePath].to_owned(), // a user name before the host is refused
+        Err(_) => "***".into(),
     }
 }
 
@@ -101,9 +95,9 @@ impl SnsSettings {
         self.topic_arn.ends_with(".fifo")
     }
 
-    /// The region that the topic is in.
+    /// The region that the topic is in; the whole text where that is no ARN.
     pub fn region(&self) -> &str {
-        self.topic_arn.split(':').nth(3).unwrap_or_default()
+        self.topic_arn.split(':').nth(3).unwrap_or(&self.topic_arn)
     }
 }
 
@@ -151,13 +145,6 @@ pub struct FleetSettings {
     pub fail_open: bool,
 }
 
-impl Default for FleetSettings {
-    fn default() -> Self {
-        let Terms { lease, renew, .. } = Terms::DEFAULT;
-        Self { role: Role::Worker, expected: None, lease, renew, fail_open: true }
-    }
-}
-
 /// `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
@@ -176,64 +163,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-impl LogFormat {
-    /// As it stands in the settings.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
-}
-
-impl Default for StoreSettings {
-    fn default() -> Self {
-        Self {
-            kind: StoreKind::Sqlite,
-            path: "api-health.db".into(),
-            config_table: "api_health_configs".into(),
-            state_table: "api_health_states".into(),
-            checkpoint: Duration::from_secs(10),
-            heartbeat: Some(Duration::from_secs(60)),
-        }
-    }
-}
-
-impl Default for ApisSettings {
-    fn default() -> Self {
-        Self { files: Vec::new(), from_store: true, reload: Duration::from_secs(60) }
-    }
-}
-
-impl Default for NotifySettings {
-    fn default() -> Self {
-        Self { webhook: None, sns: None, terminal: true }
-    }
-}
-
-impl Default for ProbeSettings {
-    fn default() -> Self {
-        Self {
-            defaults: ApiDefaults::default(),
-            spread: true,
-            max_in_flight: 4096,
-            body_bytes_max: 1024 * 1024,
-            extra_roots: None,
-        }
-    }
-}
-
-impl Default for RunSettings {
-    fn default() -> Self {
-        Self { shutdown: Duration::from_secs(10) }
-    }
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Auto }
-    }
 }

@@ -4,6 +4,7 @@
 //! the file has a connection of its own, on a thread of its own ([`Worker`]), since SQLite blocks.
 
 mod errors;
+mod holder;
 mod instance_lock;
 mod wal;
 mod worker;
@@ -20,8 +21,9 @@ use api_health_actors::ports::StoreError;
 use crate::fault::Fault;
 
 pub(crate) use errors::classify;
+pub(crate) use holder::holder;
 pub use instance_lock::{Holder, InstanceLock};
-pub(crate) use instance_lock::{beside, lock_path, real_path};
+pub(crate) use instance_lock::{beside, real_path};
 pub use worker::close_all;
 pub(crate) use worker::{Db, Worker};
 

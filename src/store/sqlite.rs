@@ -42,7 +42,8 @@ const HEARTBEAT_TABLE: &str = "CREATE TABLE IF NOT EXISTS api_health_heartbeat (
                                ) STRICT";
 const WRITE_HEARTBEAT: &str = "INSERT OR REPLACE INTO api_health_heartbeat (id, record) VALUES (1, ?1)";
 const READ_HEARTBEAT: &str = "SELECT record FROM api_health_heartbeat";
-const HAS_HEARTBEAT_TABLE: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'api_health_heartbeat'";
+const HAS_TABLE: &str = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = ?1";
+const COUNT_SET_ASIDE: &str = "SELECT count(*) FROM api_health_states_set_aside";
 const READ_ALL: &str = "SELECT api_id, version, record FROM api_health_states ORDER BY api_id LIMIT ?1";
 
 /// The states in a file.
@@ -110,6 +111,9 @@ fn load_all(db: &mut Db) -> Result<LoadedStates, Fault> {
                 Err(unreadable) => loaded.unreadable.push(unreadable),
             }
         }
+        if has_table(connection, "api_health_states_set_aside")? {
+            loaded.quarantined = connection.query_row(COUNT_SET_ASIDE, [], |row| row.get::<_, u32>(0))? as usize;
+        }
         Ok(())
     };
     read(&db.connection, &mut loaded).map_err(|e| classify(&db.file, &e))?;
@@ -121,6 +125,10 @@ fn load_all(db: &mut Db) -> Result<LoadedStates, Fault> {
         });
     }
     Ok(loaded)
+}
+
+fn has_table(connection: &rusqlite::Connection, name: &str) -> rusqlite::Result<bool> {
+    connection.query_row(HAS_TABLE, [name], |row| row.get(0))
 }
 
 fn load(db: &mut Db, api_id: &ApiId) -> Result<Option<StoredState>, Fault> {
@@ -190,7 +198,7 @@ fn write_heartbeat(db: &mut Db, heartbeat: &Heartbeat) -> Result<(), Fault> {
 
 fn read_heartbeat(db: &mut Db) -> Result<Option<StoredHeartbeat>, Fault> {
     let read = |connection: &rusqlite::Connection| -> rusqlite::Result<Option<StoredHeartbeat>> {
-        if connection.query_row(HAS_HEARTBEAT_TABLE, [], |row| row.get::<_, i64>(0))? == 0 {
+        if !has_table(connection, "api_health_heartbeat")? {
             return Ok(None);
         }
         connection.query_row(READ_HEARTBEAT, [], |row| Ok(heartbeat::read_text(row.get_ref(0)?.as_bytes()?))).optional()

@@ -1,12 +1,11 @@
 //! The fields of a row at their bounds: the longest of each is good, and one more is refused by name.
 
-use api_health::configs::fields::{FIELDS, nearest};
-use api_health::configs::headers::{HEADERS_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
-use api_health::configs::timing::EXPRESSION_CHARS_MAX;
-use api_health::configs::url::CHARS_MAX;
-use api_health::configs::validate::{
-    BODY_BYTES_MAX, EXPECTED_STATUS_CHARS_MAX, NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX,
+use api_health::configs::fields::{
+    BODY_BYTES_MAX, EXPECTED_STATUS_CHARS_MAX, EXPRESSION_CHARS_MAX, FIELDS, NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX,
+    nearest,
 };
+use api_health::configs::headers::{HEADERS_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use api_health::configs::url::CHARS_MAX;
 use api_health_core::{ApiId, StatusSet};
 use serde_json::{Map, Value, json};
 

@@ -219,7 +219,7 @@ async fn a_damaged_record_that_is_set_aside_is_kept_for_a_person_and_in_nobodys_
 
     assert_eq!(store.load(id("torn")).await.unwrap(), None);
     let loaded = world.open().load_all().await.unwrap();
-    assert_eq!((loaded.states, loaded.unreadable), (vec![rich("good", 1)], vec![]));
+    assert_eq!((loaded.states, loaded.unreadable, loaded.quarantined), (vec![rich("good", 1)], vec![], 1));
     assert_eq!(commit_one(&*store, rich("torn", 1)).await, Ok(()), "its API can be written as new");
     store.quarantine(found).await.unwrap();
     assert_eq!(stored(&*store, "torn").await, Some(rich("torn", 1)), "a late call takes nothing away");
@@ -229,6 +229,7 @@ async fn a_damaged_record_that_is_set_aside_is_kept_for_a_person_and_in_nobodys_
     let found = store.load(id("torn")).await.unwrap().unwrap().unwrap_err();
     store.quarantine(found).await.unwrap();
     assert_eq!(world.kept("torn").await.len(), 2);
+    assert_eq!(store.load_all().await.unwrap().quarantined, 2);
 }
 
 async fn a_record_that_was_mended_or_replaced_or_is_newer_stays_where_it_is(world: World) {

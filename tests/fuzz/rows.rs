@@ -1,9 +1,9 @@
 //! Config rows of any shape: each is a good API or is refused with clear issues, and hurts itself alone.
 
-use api_health::configs::fields::FIELDS;
+use api_health::configs::fields::{BODY_BYTES_MAX, FIELDS, NAME_CHARS_MAX, TAGS_MAX};
 use api_health::configs::headers;
 use api_health::configs::raw::RawRow;
-use api_health::configs::validate::{BODY_BYTES_MAX, ISSUES_PER_ROW_MAX, NAME_CHARS_MAX, TAGS_MAX};
+use api_health::configs::validate::ISSUES_PER_ROW_MAX;
 use api_health::configs::{file, url};
 use api_health_actors::ports::LoadedConfigs;
 use api_health_core::schedule::{Due, Moment, Slot};

@@ -47,9 +47,9 @@ const WORDS: &[&str] = &[
 fn seeds() -> Vec<Vec<u8>> {
     let mut sections: BTreeMap<&str, String> = BTreeMap::new();
     for key in KEYS {
-        let (section, name) = key.name().rsplit_once('.').unwrap_or(("", key.name()));
-        if !["probe.schedule", "probe.timezone", "probe.extra_roots"].contains(&key.name()) {
-            sections.entry(section).or_default().push_str(&format!("{name} = {}\n", key.field.example));
+        let (section, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
+        if !["probe.schedule", "probe.timezone", "probe.extra_roots"].contains(&key.name) {
+            sections.entry(section).or_default().push_str(&format!("{name} = {}\n", key.example));
         }
     }
     let all: String = sections

@@ -64,7 +64,7 @@ fn beside_a_daemon_that_one_hands_over_at_once_and_the_answer_is_shown() {
     let refused = retry(&home, &[]);
     assert_eq!(refused.code, Some(69), "{refused:?}");
     assert!(refused.output.contains(".down  webhook   did not take it: the webhook at "), "{refused:?}");
-    assert!(refused.log.contains("1 of 1 not taken over; what is owed stays owed"), "{refused:?}");
+    assert!(refused.log.contains("1 of 1 not delivered; what is owed stays owed"), "{refused:?}");
     assert_eq!(receiver.server.hits("/hook"), before + 1, "one attempt");
 
     receiver.answer(Answer::Status(200));
@@ -134,7 +134,7 @@ fn without_a_daemon_it_hands_over_what_a_killed_one_left_behind_in_order() {
     let all: Value = serde_json::from_str(&refused.output).unwrap();
     assert!(all["results"][0]["why"].as_str().unwrap().contains("refused"), "{all}");
     assert_eq!(all["results"][1]["delivered"], false);
-    assert!(refused.log.contains("2 of 2 not taken over; what is owed stays owed"), "{refused:?}");
+    assert!(refused.log.contains("2 of 2 not delivered; what is owed stays owed"), "{refused:?}");
     let said = retry(&home, &[]);
     assert!(said.output.contains(".up  webhook   not tried: an alert before it was not taken"), "{said:?}");
 

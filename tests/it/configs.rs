@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health::configs::defaults::{ApiDefaults, DefaultSchedule};
+use api_health::configs::fields::FIELDS;
 use api_health::configs::file;
 use api_health::configs::raw::{RawRow, RowChange, RowTable};
 use api_health::configs::secrets::SecretSource;
@@ -199,7 +200,7 @@ proptest! {
     fn any_row_at_all_is_read_or_refused_with_reasons(
         fields in prop::collection::btree_map(
             prop_oneof![
-                prop::sample::select(api_health::configs::fields::FIELDS.map(|f| f.name).to_vec()).prop_map(str::to_owned),
+                prop::sample::select(FIELDS).prop_map(|field| field.name.to_owned()),
                 "\\PC{0,10}",
             ],
             any_json(),

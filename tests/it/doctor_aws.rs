@@ -2,25 +2,20 @@
 
 use std::time::Duration;
 
-use api_health::clock::SystemClock;
-use api_health_actors::ports::Clock;
 use aws_sdk_dynamodb::types::AttributeValue;
-use tokio::io::AsyncWriteExt;
 
 use crate::cloud::{Cloud, SECRET_KEY, SESSION_TOKEN};
 use crate::daemon::Home;
 use crate::doctor::Found;
 use crate::support::dynamodb;
 use crate::support::dynamodb_local;
-use crate::support::gate::Gate;
-use crate::support::http::read_request;
 use crate::support::http_proxy::{Fault, HttpProxy};
 use crate::support::moto::Moto;
 
-/// No run may take longer: 10 s for credentials, 15 s for the checks, and a busy machine.
+/// No run may take longer: 25 s for credentials, 15 s for the checks, and a busy machine.
 const BOUND: Duration = Duration::from_secs(90);
 
-fn doctor(home: &Home) -> Found {
+pub(crate) fn doctor(home: &Home) -> Found {
     let ended = home.start(&["doctor", "--json"]).wait(BOUND);
     let text = ended.output + &ended.log;
     assert!(!text.contains(SECRET_KEY) && !text.contains(SESSION_TOKEN), "{text}");
@@ -28,13 +23,13 @@ fn doctor(home: &Home) -> Found {
 }
 
 /// A home that knows moto, these tables and this topic, through `proxy`.
-fn home_through(cloud: &Cloud, proxy: &HttpProxy) -> Home {
+pub(crate) fn home_through(cloud: &Cloud, proxy: &HttpProxy) -> Home {
     let mut home = cloud.home();
     home.env("AWS_ENDPOINT_URL", proxy.url(""));
     home
 }
 
-fn proxy() -> HttpProxy {
+pub(crate) fn proxy() -> HttpProxy {
     HttpProxy::to(Moto::shared().endpoint.rsplit(':').next().unwrap().parse().unwrap())
 }
 
@@ -64,13 +59,12 @@ fn a_deployment_that_is_well_is_told_so_and_nothing_is_written_or_sent() {
     assert_eq!(found.one("region").1, "eu-central-1, from environment variable AWS_REGION");
     let (result, what, _) = found.one("credentials");
     assert_eq!(result, "warn", "temporary credentials of the environment: {what}");
-    assert!(what.starts_with("from the environment (AWS_ACCESS_KEY_ID); "), "{what}");
+    assert!(what.starts_with("from AWS_ACCESS_KEY_ID in the environment; "), "{what}");
     for check in ["dynamodb_endpoint", "sns_endpoint", "clock", "configs_table", "states_table", "states_write"] {
         assert_eq!(found.one(check).0, "ok", "{check}: {:#}", found.json);
     }
     let (_, what, _) = found.one("configs_table");
-    assert!(what.contains(&cloud.config_table) && what.contains("key api_id (S), on demand, about 1 item"), "{what}");
-    assert!(what.contains("; read in "), "{what}");
+    assert!(what.contains(&cloud.config_table) && what.contains("key api_id (S)"), "{what}");
     assert!(found.one("topic").1.starts_with(&format!("{}: a standard topic", cloud.topic_arn)), "{:#}", found.json);
     assert!(found.one("subscriptions").1.starts_with("1 confirmed: sqs arn:"), "{:#}", found.json);
     assert!(found.one("publish").1.starts_with("not refused for permission"), "{:#}", found.json);
@@ -135,7 +129,7 @@ fn a_table_with_another_key_and_one_that_is_not_there_are_told() {
     assert!(what.contains("its key is name (S), and not api_id (S) alone"), "{what}");
     assert!(todo.contains("infra/terraform"), "{todo}");
     assert_eq!(found.one("states_write").0, "not_checked", "{:#}", found.json);
-    assert!(found.one("states_write").1.ends_with("; see states_table above"), "{:#}", found.json);
+    assert_eq!(found.one("states_write").1, "see states_table above");
     let (result, what, todo) = found.one("configs_table");
     assert_eq!((result, what), ("fault", "DynamoDB table no-such-table does not exist in region eu-central-1"));
     assert!(todo.contains("DDB_CONFIG_TABLE") && todo.contains("terraform output -raw configs_table_name"), "{todo}");
@@ -219,11 +213,6 @@ fn lists_without_an_end_are_read_for_so_many_pages_and_few_are_named() {
     let found = doctor(&home);
     let five = ["email ops@example.com"; 5].join(", ");
     assert_eq!(found.one("subscriptions").1, format!("10 confirmed: {five}, 5 more"));
-    let page = r#"{"Count": 1, "ScannedCount": 1, "LastEvaluatedKey": {"api_id": {"S": "x"}}}"#;
-    let headers = "content-type: application/x-amz-json-1.0\r\nx-amzn-requestid: 1\r\n";
-    proxy.strike_only(Fault::answer("200 OK", headers, page), "begins_with");
-    let found = doctor(&home);
-    assert!(found.all("states").iter().any(|f| f.1 == "10 damaged records set aside"), "{:#}", found.json);
 }
 
 #[test]
@@ -256,153 +245,6 @@ fn each_permission_that_is_missing_is_named() {
         let faults = found.checks("fault");
         assert!(faults.iter().all(|c| *c == check || action == "dynamodb:Scan"), "{text}: {faults:?}");
     }
-}
-
-#[test]
-fn without_region_or_credentials_both_are_told_and_the_rest_is_not_checked() {
-    let mut home = Home::empty();
-    home.env("AWS_EC2_METADATA_DISABLED", "true").env("DDB_STATE_TABLE", "states");
-    home.env("SNS_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:alerts");
-    home.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    let found = doctor(&home);
-    assert_eq!(found.code, 69);
-    let (result, what, todo) = found.one("region");
-    assert!(result == "fault" && what.starts_with("none was found"), "{:#}", found.json);
-    assert!(todo.contains("AWS_REGION=eu-central-1"), "{todo}");
-    let (result, what, todo) = found.one("credentials");
-    assert!(result == "fault" && what.starts_with("no AWS credentials were found"), "{:#}", found.json);
-    assert!(todo.contains("IAM role"), "{todo}");
-    for check in
-        ["configs_table", "states_table", "states_write", "topic", "subscriptions", "publish", "states", "apis"]
-    {
-        let (result, what, _) = found.one(check);
-        assert_eq!((result, what), ("not_checked", "there are no AWS credentials"), "{check}");
-    }
-}
-
-/// A metadata service (IMDSv2) of a machine with a role in eu-central-1; its credentials end in an hour, or have ended.
-fn metadata_service(seconds_left: i64) -> Gate {
-    Gate::open(move |mut stream| async move {
-        while let Some((head, _)) = read_request(&mut stream).await {
-            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-            let millis = Clock::now(&SystemClock).as_millis() + seconds_left * 1_000;
-            let until = aws_smithy_types::DateTime::from_millis(millis - millis % 1_000);
-            let until = until.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap();
-            let body = match path.as_str() {
-                "/latest/api/token" => "token".to_owned(),
-                "/latest/meta-data/placement/region" => "eu-central-1".into(),
-                "/latest/meta-data/iam/security-credentials/" => "daemon".into(),
-                "/latest/meta-data/iam/security-credentials/daemon" => format!(
-                    "{{\"Code\": \"Success\", \"Type\": \"AWS-HMAC\", \"AccessKeyId\": \"ASIAIOSFODNN7EXAMPLE\", \
-                     \"SecretAccessKey\": \"{SECRET_KEY}\", \"Token\": \"{SESSION_TOKEN}\", \"Expiration\": \"{until}\"}}"
-                ),
-                _ => String::new(),
-            };
-            let status = if body.is_empty() { "404 Not Found" } else { "200 OK" };
-            let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 {status}\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\ncontent-length: {length}\r\n\r\n{body}"
-            );
-            if stream.write_all(answer.as_bytes()).await.is_err() {
-                return;
-            }
-        }
-    })
-}
-
-#[test]
-fn credentials_and_region_of_the_machine_s_role_are_told_as_such() {
-    let cloud = Cloud::new();
-    let metadata = metadata_service(3_600);
-    let mut home = Home::empty();
-    home.env("AWS_ENDPOINT_URL", &Moto::shared().endpoint)
-        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://127.0.0.1:{}", metadata.port))
-        .env("DDB_CONFIG_TABLE", &cloud.config_table)
-        .env("DDB_STATE_TABLE", &cloud.state_table);
-    let found = doctor(&home);
-    let (result, what, _) = found.one("credentials");
-    assert_eq!(result, "ok", "{:#}", found.json);
-    assert!(
-        what.starts_with("from the machine's IAM role (EC2 metadata service); access key ...MPLE; valid for "),
-        "{what}"
-    );
-    assert!(what.contains(", until 20") && !found.json.to_string().contains("ASIA"), "{what}");
-    assert_eq!(found.one("region").1, "eu-central-1, from the EC2 metadata service");
-    assert_eq!(found.one("states_write").0, "ok", "{:#}", found.json);
-    // Nobody answers there: that takes about a second, and is told.
-    home.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1").env("AWS_REGION", "eu-central-1");
-    let found = doctor(&home);
-    assert_eq!((found.code, found.one("credentials").0), (69, "fault"), "{:#}", found.json);
-    assert_eq!(found.one("dynamodb_endpoint").0, "ok", "which needs none: {:#}", found.json);
-}
-
-#[test]
-fn a_profile_is_told_as_such_and_its_keys_are_not() {
-    let cloud = Cloud::new();
-    let mut home = Home::empty();
-    std::fs::create_dir(home.path().join(".aws")).unwrap();
-    home.write(
-        ".aws/config",
-        &format!("[profile ops]\nregion = eu-central-1\nendpoint_url = {}\n", Moto::shared().endpoint),
-    );
-    home.write(
-        ".aws/credentials",
-        &format!("[ops]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {SECRET_KEY}\n"),
-    );
-    home.env("AWS_PROFILE", "ops").env("AWS_EC2_METADATA_DISABLED", "true");
-    home.env("DDB_CONFIG_TABLE", &cloud.config_table).env("DDB_STATE_TABLE", &cloud.state_table);
-    let found = doctor(&home);
-    assert_eq!(found.code, 0, "{:#}", found.json);
-    assert_eq!(found.one("region").1, "eu-central-1, from the profile in the AWS config files");
-    let what = found.one("credentials").1;
-    assert_eq!(what, "from a profile in the AWS config files; access key ...MPLE; without an end");
-    assert!(found.one("dynamodb_endpoint").1.starts_with(&Moto::shared().endpoint), "{:#}", found.json);
-}
-
-#[test]
-fn a_clock_that_is_off_is_told_by_how_much() {
-    let (cloud, proxy) = (Cloud::new(), proxy());
-    let home = home_through(&cloud, &proxy);
-    let ago = |seconds: i64| {
-        let millis = Clock::now(&SystemClock).as_millis() - seconds * 1_000;
-        let date = aws_smithy_types::DateTime::from_millis(millis);
-        let date = date.fmt(aws_smithy_types::date_time::Format::HttpDate).unwrap();
-        Fault::answer("200 OK", &format!("date: {date}\r\n"), "healthy")
-    };
-    // Only the unsigned question: the signed ones go through.
-    proxy.strike_only(ago(4_000), "GET / HTTP/1.1");
-    let found = doctor(&home);
-    let (result, what, todo) = found.one("clock");
-    assert_eq!((found.code, result), (69, "fault"), "{:#}", found.json);
-    assert!(what.starts_with("1 h 6 min ahead of that of AWS"), "{what}");
-    assert!(todo.contains("timedatectl"), "{todo}");
-    proxy.strike_only(ago(-170), "GET / HTTP/1.1");
-    let found = doctor(&home);
-    let (result, what, _) = found.one("clock");
-    assert_eq!((found.code, result), (0, "warn"), "{:#}", found.json);
-    assert!(what.starts_with("2 min") && what.contains("behind that of AWS"), "{what}");
-}
-
-#[test]
-fn a_way_out_that_is_closed_or_silent_is_one_fault_and_is_not_waited_for_without_end() {
-    let (cloud, proxy) = (Cloud::new(), proxy());
-    let mut home = home_through(&cloud, &proxy);
-    for fault in [Fault::Refuse, Fault::Hang] {
-        proxy.strike(fault.clone());
-        let found = doctor(&home);
-        assert_eq!(found.code, 69);
-        let mut faults = found.checks("fault");
-        faults.sort_unstable();
-        assert_eq!(faults, ["dynamodb_endpoint", "sns_endpoint"], "{fault:?}: {:#}", found.json);
-        assert!(found.one("dynamodb_endpoint").2.contains("security group"), "{:#}", found.json);
-        assert_eq!(found.one("clock").0, "not_checked");
-        assert!(found.one("topic").1.ends_with("; see sns_endpoint above"), "{:#}", found.json);
-    }
-    home.env("AWS_ENDPOINT_URL_SNS", "http://sns.no-such-region.invalid");
-    let found = doctor(&home);
-    let (_, what, todo) = found.one("sns_endpoint");
-    assert!(what.contains("sns.no-such-region.invalid not found") || what.contains("could not be looked up"), "{what}");
-    assert!(todo.contains("names resolve"), "{todo}");
 }
 
 #[test]

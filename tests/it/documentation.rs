@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use api_health::configs::fields::{Bounds, FIELDS, Field};
+use api_health::configs::field::{About, Unwritten};
+use api_health::configs::fields::FIELDS;
 use api_health::configs::file;
 use api_health::settings::keys::{KEYS, READ_BY_THE_SDK};
 use api_health::settings::load::load;
@@ -17,34 +18,17 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// `2xx` and `*/2 * * * *` are values, `none` and `required` are words.
-fn value(text: &str) -> String {
-    let words =
-        matches!(text, "none" | "required" | "the AWS chain") || text.contains(" if ") || text.contains(" with ");
-    if words || text.contains(" in the ") { text.to_owned() } else { format!("`{text}`") }
-}
-
-fn bounds(field: &Field) -> String {
-    match field.bounds {
-        Bounds::Number(least, most) => format!("{least} to {most}"),
-        Bounds::Words(words) => words.to_owned(),
-    }
-}
-
 fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.iter().map(|c| cell(c)).collect::<Vec<_>>().join(" | ").replace("|  |", "| |"))
 }
 
-fn common(field: &Field) -> [String; 6] {
-    let of = |text: &str| text.to_owned();
-    [
-        of(field.kind),
-        of(field.unit),
-        value(field.default),
-        bounds(field),
-        of(field.meaning),
-        format!("`{}`", field.example),
-    ]
+fn common(field: &About) -> [String; 6] {
+    let default = match field.default {
+        Unwritten::Value(value) => format!("`{value}`"),
+        Unwritten::Words(words) => words.to_owned(),
+    };
+    let (kind, unit) = (field.kind.name().to_owned(), field.kind.unit().to_owned());
+    [kind, unit, default, field.kind.bounds(), field.meaning.to_owned(), format!("`{}`", field.example)]
 }
 
 /// The table that the page must have below its marker `<!-- table: name -->`.
@@ -73,8 +57,8 @@ fn the_table_of_settings_is_that_of_the_code() {
                         |---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for key in KEYS {
-        let mut cells = vec![format!("`{}`", key.name()), key.env.map(|e| format!("`{e}`")).unwrap_or_default()];
-        cells.extend(common(&key.field));
+        let mut cells = vec![format!("`{}`", key.name), key.env.map(|e| format!("`{e}`")).unwrap_or_default()];
+        cells.extend(common(key));
         expected.push_str(&line(&cells));
     }
     compare_table("settings", &expected);

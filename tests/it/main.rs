@@ -34,6 +34,7 @@ mod control;
 mod crashes;
 mod doctor;
 mod doctor_aws;
+mod doctor_aws_ways;
 mod documentation;
 mod fault_channel;
 mod fault_disk;

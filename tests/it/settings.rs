@@ -51,6 +51,8 @@ level = "info,api_health::probe=debug"
 format = "json"
 "#;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Loads `text` as `api-health.toml` of a folder of its own, found there by itself.
 fn load_text(text: Option<&str>, env: &[(&str, &str)]) -> (tempfile::TempDir, LoadedSettings) {
     let folder = tempfile::tempdir().unwrap();
@@ -72,6 +74,11 @@ fn from(loaded: &LoadedSettings, key: &str) -> String {
 fn with_nothing_at_all_it_is_sqlite_here_and_the_terminal() {
     let (_folder, loaded) = load_text(None, &[]);
     assert_eq!(loaded.settings, Settings::default());
+    let Settings { store, run, fleet, probe, .. } = &loaded.settings;
+    assert_eq!((store.kind, store.checkpoint.as_secs(), store.heartbeat), (StoreKind::Sqlite, 10, Some(MINUTE)));
+    assert_eq!((run.shutdown.as_secs(), fleet.lease.as_secs(), fleet.renew.as_secs()), (10, 10, 3));
+    assert_eq!((fleet.expected, fleet.fail_open, loaded.settings.apis.reload), (None, true, MINUTE));
+    assert_eq!((probe.spread, probe.max_in_flight, probe.body_bytes_max), (true, 4_096, 1_048_576));
     assert_eq!(loaded.file, None);
     assert!(loaded.settings.notify.terminal);
     assert_eq!(loaded.settings.store.path, PathBuf::from("api-health.db"));
@@ -81,16 +88,16 @@ fn with_nothing_at_all_it_is_sqlite_here_and_the_terminal() {
 fn the_table_of_keys_tells_the_true_defaults() {
     let (_folder, loaded) = load_text(None, &[]);
     for effective in &loaded.effective {
-        let Some(key) = keys::KEYS.iter().find(|k| k.name() == effective.key) else { continue };
+        let Some(key) = keys::KEYS.iter().find(|k| k.name == effective.key) else { continue };
         let in_force = match &effective.value {
             serde_json::Value::Null => "none".to_owned(),
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let told = key.field.default;
+        let told = key.default.to_string();
         let agrees =
             told == in_force || told.starts_with(&format!("{in_force} ")) || told.starts_with(&format!("{in_force};"));
-        assert!(agrees || key.name() == "region", "{}: {told} is told, {in_force} is in force", key.name());
+        assert!(agrees || key.name == "region", "{}: {told} is told, {in_force} is in force", key.name);
     }
 }
 
@@ -190,6 +197,6 @@ fn a_bad_variable_is_named() {
 fn every_key_is_shown_once_in_the_order_of_the_reference() {
     let (_folder, loaded) = load_text(None, &[]);
     let shown: Vec<_> = loaded.effective.iter().map(|e| e.key).collect();
-    let expected: Vec<_> = keys::KEYS.iter().map(|k| k.name()).chain(keys::READ_BY_THE_SDK).collect();
+    let expected: Vec<_> = keys::KEYS.iter().map(|k| k.name).chain(keys::READ_BY_THE_SDK).collect();
     assert_eq!(shown, expected);
 }

@@ -335,7 +335,7 @@ impl StateStore for MemoryStore {
             let readable = |record: &&Arc<ApiState>| !inner.unreadable.contains_key(&record.api_id);
             let states = inner.records.values().filter(readable).map(|record| (**record).clone()).collect();
             self.stage.note(Event::AllRead);
-            Ok(LoadedStates { states, unreadable: inner.unreadable.values().cloned().collect() })
+            Ok(LoadedStates { states, unreadable: inner.unreadable.values().cloned().collect(), quarantined: 0 })
         }
         .boxed()
     }

@@ -10,13 +10,13 @@ use api_health_core::own::records::{WorkerId, WorkerRecord};
 use tokio::time::Instant;
 
 use crate::app::{App, AppError};
-use crate::cli::fleet::say::say;
+use crate::cli::fleet::notices;
 use crate::cli::fleet::sight::Sight;
 use crate::cli::out::note;
 use crate::cli::{stored, text};
 use crate::control::client::Found;
 
-/// How often the records are looked at until nothing is owed to a channel any more,
+/// How often the records are read until a channel is owed nothing,
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// and how much longer than it takes the workers to see the ask.
@@ -58,7 +58,7 @@ impl Workers {
     /// The table does not take it.
     pub(super) async fn ask(&self, app: &App, what: AskFor) -> Result<(), AppError> {
         let ask = Ask { id: app.instance(), at: app.clock.now(), what };
-        if say(&*self.leases, &Notice::Ask(ask)).await? {
+        if notices::write(&*self.leases, &Notice::Ask(ask)).await? {
             let hosts: Vec<String> = self.live.values().map(|record| text::line(&record.host)).collect();
             let (workers, hosts) = (text::count(hosts.len(), "worker"), hosts.join(", "));
             note(&format!("asked {workers} ({hosts}); one sees it within 3 s, a lone one within 30 s"));
@@ -66,7 +66,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Asks for a channel to be given up, and waits until nothing is owed to it any more. How many alerts it was owed.
+    /// Asks for a channel to be given up, and waits until it is owed nothing. Returns how many alerts it was owed.
     ///
     /// # Errors
     /// The table does not answer, or something is still owed to it.
@@ -80,7 +80,7 @@ impl Workers {
             left = owed(app, channel).await?;
         }
         if left > 0 {
-            self.tell_silent(app).await?;
+            self.note_silent(app).await?;
             let owed = text::count(left, "alert");
             let channel = text::line(channel);
             return Err(AppError::Unavailable(format!(
@@ -94,7 +94,7 @@ impl Workers {
     ///
     /// # Errors
     /// The table does not answer.
-    pub(super) async fn tell_silent(&self, app: &App) -> Result<(), AppError> {
+    pub(super) async fn note_silent(&self, app: &App) -> Result<(), AppError> {
         let now = Sight::read(&*self.leases).await?;
         let waited = self.since.elapsed();
         let is_silent = |known: &&WorkerRecord| {

@@ -1,4 +1,4 @@
-//! `alerts drop --channel NAME`: owe nothing to a channel any more.
+//! `alerts drop --channel NAME`: give a channel up, so that nothing is owed to it.
 
 use serde_json::json;
 

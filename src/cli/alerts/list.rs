@@ -32,7 +32,7 @@ struct Owed {
 /// # Errors
 /// A store that is not there or not available.
 pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
-    let LoadedStates { states, unreadable } = stored::load_states(app).await?;
+    let LoadedStates { states, unreadable, .. } = stored::load_states(app).await?;
     let now = app.clock.now();
     let mut owed: Vec<Owed> = states.into_iter().flat_map(|state| of_state(app, state)).collect();
     // Those of one API stay in their order, also where the clock was set back between them.
@@ -52,7 +52,7 @@ pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, App
             "note: `api-health run` tries, and stores what came of it within {seconds} s; to try now: api-health alerts retry"
         ));
     }
-    stored::tell_unreadable(&unreadable);
+    stored::report_unreadable(&unreadable);
     Ok(Exit::Ok)
 }
 

@@ -1,4 +1,4 @@
-//! `alerts list`: what is owed. `alerts retry`: hand it over now. `alerts drop`: owe nothing to a channel any more. `alerts
+//! `alerts list`: what is owed. `alerts retry`: hand it over now. `alerts drop`: give a channel up. `alerts
 //! test`: one alert through every channel, to see that it arrives.
 
 mod asking;

@@ -83,7 +83,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Owes nothing to this channel any more. How many alerts it was owed.
+    /// Gives this channel up. Returns how many alerts it was owed.
     ///
     /// # Errors
     /// The owner does not answer.
@@ -113,10 +113,10 @@ impl Owner {
     ///
     /// # Errors
     /// The store does not answer.
-    pub(super) async fn tell_silent(&self, app: &App) -> Result<(), AppError> {
+    pub(super) async fn note_silent(&self, app: &App) -> Result<(), AppError> {
         match self {
             Self::Daemon(_) | Self::Here(_) => Ok(()),
-            Self::Workers { workers, .. } => workers.tell_silent(app).await,
+            Self::Workers { workers, .. } => workers.note_silent(app).await,
         }
     }
 

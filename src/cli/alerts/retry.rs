@@ -18,10 +18,10 @@ use crate::cli::text;
 use crate::exit::Exit;
 use crate::notify::terminal::TerminalNotifier;
 
-/// How often the records are looked at.
+/// How often the records are read.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// How long after the last news the records are looked at: an attempt takes 20 s at most, and what came of it is stored at once.
+/// How long after the last news the records are still read: an attempt takes 20 s at most, and what came of it is stored at once.
 const PATIENCE: Duration = DELIVERY_TIMEOUT.saturating_add(Duration::from_secs(10));
 
 /// So many records are read one by one and not all together: a table is read whole at a price.
@@ -40,7 +40,7 @@ struct Wanted {
 /// # Errors
 /// A store or a channel that is not there, and an id of which nothing is owed.
 pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Out) -> Result<Exit, AppError> {
-    let LoadedStates { states, unreadable } = stored::load_states(app).await?;
+    let LoadedStates { states, unreadable, .. } = stored::load_states(app).await?;
     check_ids(app, alert_ids, &states)?;
     let mut wanted = wanted(app, alert_ids, &states);
     if !wanted.is_empty() {
@@ -61,10 +61,10 @@ pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Ou
         for behind in wanted.iter().filter(|wanted| wanted.result.is_none()) {
             out.print(&line(behind, out))?;
         }
-        stored::tell_unreadable(&unreadable);
+        stored::report_unreadable(&unreadable);
     }
     if left > 0 {
-        note(&format!("error: {left} of {} not taken over; what is owed stays owed", wanted.len()));
+        note(&format!("error: {left} of {} not delivered; what is owed stays owed", wanted.len()));
         return Ok(Exit::Unavailable);
     }
     Ok(Exit::Ok)
@@ -89,7 +89,7 @@ fn wanted(app: &App, alert_ids: &[String], states: &[ApiState]) -> Vec<Wanted> {
     states.iter().flat_map(of_state).collect()
 }
 
-/// Has them tried, and looks at the records until each was taken over or was tried in vain, or no news comes any more.
+/// Has them tried, and reads the records until each was delivered, an attempt failed, or nothing changes.
 async fn try_them(
     app: &App,
     owner: &Owner,
@@ -127,7 +127,7 @@ async fn try_them(
             return Ok(());
         }
     }
-    owner.tell_silent(app).await
+    owner.note_silent(app).await
 }
 
 /// The records of those of which nothing has come yet; all records, where those are many.

@@ -4,7 +4,7 @@ use api_health_core::ApiId;
 use api_health_core::own::notices::{CHANGED_IDS_MAX, Notice};
 
 use crate::app::App;
-use crate::cli::fleet::say;
+use crate::cli::fleet::notices;
 use crate::cli::out::note;
 use crate::cli::text;
 use crate::control::client;
@@ -14,7 +14,7 @@ use crate::settings::StoreKind;
 
 /// The rows of these APIs changed. An SQLite file is looked at each second; the workers that share a table are told by the record
 /// that they all look at. Where that cannot be written, they see it with their next reading, and that is said.
-pub(super) async fn tell<'a>(app: &App, api_ids: impl Iterator<Item = &'a str>) {
+pub(super) async fn announce<'a>(app: &App, api_ids: impl Iterator<Item = &'a str>) {
     if app.settings.store.kind == StoreKind::Sqlite {
         return;
     }
@@ -23,8 +23,9 @@ pub(super) async fn tell<'a>(app: &App, api_ids: impl Iterator<Item = &'a str>) 
         return;
     }
     let notice = Notice::ConfigsChanged(ids.filter(|ids| ids.len() <= CHANGED_IDS_MAX));
-    let told = async { say::say(&*app.open_leases().await?, &notice).await.map_err(crate::app::AppError::from) };
-    if let Err(error) = told.await {
+    let announced =
+        async { notices::write(&*app.open_leases().await?, &notice).await.map_err(crate::app::AppError::from) };
+    if let Err(error) = announced.await {
         let seconds = app.settings.apis.reload.as_secs();
         note(&format!(
             "note: who watches sees this within {seconds} s, since it cannot be told: {}",

@@ -48,8 +48,8 @@ async fn store(
     let config = write::check(app, &fields, &table.name(), Vec::new())?;
     table.put(fields).await?;
     out.print(&format!("changed {api_id} in {}\n{}", table.name(), write::promise(&config)))?;
-    changed::tell(app, std::iter::once(api_id)).await;
-    write::tell_if_shadowed(app, api_id);
+    changed::announce(app, std::iter::once(api_id)).await;
+    write::note_if_shadowed(app, api_id);
     Ok(Exit::Ok)
 }
 

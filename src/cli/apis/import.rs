@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::changed;
 use super::unset_secrets::Unset;
-use super::write::tell_if_not_read;
+use super::write::note_if_not_read;
 use crate::app::{App, AppError};
 use crate::cli::out::{Out, note};
 use crate::configs::file;
@@ -46,7 +46,7 @@ pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Res
     if mode.prune && rows.is_empty() {
         return Err(no_rows(path));
     }
-    unset.tell();
+    unset.report();
     // A table that is not there yet has no rows; it is made when something is written.
     let there = if app.store_exists() { app.open_table().await?.rows().await? } else { Vec::new() };
     let plan = ImportPlan::new(rows, &there, mode.prune);
@@ -65,11 +65,11 @@ pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Res
         note("nothing was written");
         return Ok(Exit::Unfinished);
     }
-    tell_if_not_read(app);
+    note_if_not_read(app);
     let changes = plan.into_changes();
     let ids: Vec<String> = changes.iter().map(|change| change.api_id().unwrap_or_default().to_owned()).collect();
     let written = write::write(&*app.open_table().await?, changes, out).await;
-    changed::tell(app, ids.iter().map(String::as_str)).await; // also of those that were written before it failed
+    changed::announce(app, ids.iter().map(String::as_str)).await; // also of those that were written before it failed
     written
 }
 

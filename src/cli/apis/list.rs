@@ -18,9 +18,9 @@ pub(super) async fn list(app: &App, as_json: bool, out: &Out) -> Result<Exit, Ap
         out.json(&json_of(&checked))?;
     } else {
         out.print(&text_of(&checked, out))?;
-        unset.tell();
+        unset.report();
     }
-    checked.tell_unreadable();
+    checked.report_unreadable();
     if checked.good.is_empty() && checked.refused.is_empty() && checked.unreadable.is_empty() {
         note("no APIs yet; write: api-health apis add --url https://…");
     }

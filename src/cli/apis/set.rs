@@ -82,7 +82,8 @@ fn value(name: &str, text: &str) -> Value {
         // More than one key: there was a line break in it, and it is not one value.
         (map.len() == 1).then(|| map.remove("v")).flatten()
     });
-    let wants_text = header(name).is_some() || FIELDS.iter().any(|field| field.name == name && field.kind == "text");
+    let wants_text =
+        header(name).is_some() || FIELDS.iter().any(|field| field.name == name && field.kind.name() == "text");
     match parsed {
         Some(Value::String(inner)) => Value::String(inner),
         Some(other) if !wants_text => other,

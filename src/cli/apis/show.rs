@@ -9,7 +9,6 @@ use crate::app::{App, AppError};
 use crate::cli::configured;
 use crate::cli::out::{BAD, DIM, Out, STRONG, note};
 use crate::cli::text;
-use crate::configs::fields::API_ID;
 use crate::configs::file;
 use crate::configs::raw::RawRow;
 use crate::configs::values::quote;
@@ -23,8 +22,8 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
     for source in sources {
         match source.rows {
             Ok(rows) => {
-                let of_id = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str) == Some(api_id);
-                found.extend(rows.into_iter().filter(of_id).map(|row| (source.name.clone(), row)));
+                let of_id = rows.into_iter().filter(|row| row.api_id() == Some(api_id));
+                found.extend(of_id.map(|row| (source.name.clone(), row)));
             }
             Err(error) => first_error = first_error.or(Some(error)),
         }
@@ -72,7 +71,7 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
     if masked {
         note("note: *** stands for text that may be secret; to see it: api-health apis export");
     }
-    unset.tell();
+    unset.report();
     Ok(Exit::Ok)
 }
 

@@ -1,5 +1,5 @@
 //! References that this shell cannot fill in. The daemon's environment is usually another one (a systemd unit's), so
-//! that writing a row does not hang on it: it is told, and `apis validate` and `run` are strict.
+//! that writing a row does not depend on it: it is reported, and `apis validate` and `run` are strict.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,7 +26,7 @@ impl Unset {
     }
 
     /// Says what could not be filled in.
-    pub(super) fn tell(&self) {
+    pub(super) fn report(&self) {
         for reference in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             note(&format!("note: {reference} cannot be filled in from here; `api-health run` needs it where it runs"));
         }

@@ -45,8 +45,8 @@ pub(super) async fn add(app: &App, args: &AddArgs, out: &Out) -> Result<Exit, Ap
     }
     table.put(fields).await?;
     out.print(&format!("added {} to {}\n{}", api_id, table.name(), promise(&config)))?;
-    changed::tell(app, std::iter::once(api_id.as_str())).await;
-    tell_if_shadowed(app, &api_id);
+    changed::announce(app, std::iter::once(api_id.as_str())).await;
+    note_if_shadowed(app, &api_id);
     Ok(Exit::Ok)
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn rm(app: &App, api_id: &str, out: &Out) -> Result<Exit, AppEr
     let table = super::existing_table(app).await?;
     if table.delete(api_id.to_owned()).await? {
         out.print(&format!("removed {} from {}\n", text::line(api_id), table.name()))?;
-        changed::tell(app, std::iter::once(api_id)).await;
+        changed::announce(app, std::iter::once(api_id)).await;
         if table.rows().await?.is_empty() {
             note(&format!(
                 "note: {} is empty now, and a running api-health takes that for a fault and keeps its last API; restart \
@@ -70,11 +70,11 @@ pub(super) async fn rm(app: &App, api_id: &str, out: &Out) -> Result<Exit, AppEr
 
 /// Says that a row is not in the table, and whether it is in the file.
 pub(super) async fn not_in(app: &App, table: &dyn RowTable, api_id: &str) -> AppError {
-    let elsewhere =
-        configured::read(app).await.into_iter().filter(|source| source.name != table.name()).find(|source| {
-            let is_it = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str) == Some(api_id);
-            source.rows.as_ref().is_ok_and(|rows| rows.iter().any(is_it))
-        });
+    let elsewhere = configured::read(app)
+        .await
+        .into_iter()
+        .filter(|source| source.name != table.name())
+        .find(|source| source.rows.as_ref().is_ok_and(|rows| rows.iter().any(|row| row.api_id() == Some(api_id))));
     let hint = match elsewhere {
         Some(file) => format!("it is in {}; edit that file", file.name),
         None => "see `api-health apis list`".into(),
@@ -96,7 +96,7 @@ pub(super) fn check(
     let row = RawRow { location: location.into(), fields: fields.clone() };
     match rules.check(&row) {
         Ok(config) if issues.is_empty() => {
-            unset.tell();
+            unset.report();
             if let Some(remark) = config.schedule.remark() {
                 note(&format!("note: the schedule {remark}"));
             }
@@ -120,17 +120,16 @@ pub(super) fn promise(config: &ApiConfig) -> String {
 }
 
 /// A row of the same id in the file wins over the table's.
-pub(super) fn tell_if_shadowed(app: &App, api_id: &str) {
+pub(super) fn note_if_shadowed(app: &App, api_id: &str) {
     let (rows, _) = files::rows_of(&app.settings.apis.files);
-    let is_it = |row: &RawRow| row.fields.get(API_ID.name).and_then(Value::as_str) == Some(api_id);
-    if let Some(row) = rows.iter().find(|row| is_it(row)) {
+    if let Some(row) = rows.iter().find(|row| row.api_id() == Some(api_id)) {
         note(&format!("note: {} has a row {api_id} as well, which wins over the table's", row.location));
     }
-    tell_if_not_read(app);
+    note_if_not_read(app);
 }
 
 /// Says it where rows of the table are not watched at all.
-pub(super) fn tell_if_not_read(app: &App) {
+pub(super) fn note_if_not_read(app: &App) {
     if !app.settings.apis.from_store {
         note("note: the table is not read: [apis] from_store is false in the settings");
     }

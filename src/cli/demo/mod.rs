@@ -105,7 +105,7 @@ pub(super) async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, AppError> {
             }
         }
         if out.closed() {
-            break true; // nobody looks any more
+            break true; // nobody is looking
         }
     };
     let ended = Instant::now();

@@ -8,41 +8,39 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::str::Chars;
 
 use api_health_core::ConfigIssue;
 
 use crate::app::AppError;
-use crate::cli::args::{Cli, DoctorArgs};
-use crate::cli::out::When;
 
 /// The longest file; the kernel itself takes about 2 MB of environment.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What is passed on of this shell's environment: where programs are, how a terminal is written to, and what systemd set,
 /// where it started us.
-const KEPT: [&str; 12] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TERM",
-    "NO_COLOR",
-    "TMPDIR",
-    "STATE_DIRECTORY",
-    "CREDENTIALS_DIRECTORY",
-];
+const KEPT: &str =
+    "PATH HOME USER LOGNAME LANG LC_ALL LC_CTYPE TERM NO_COLOR TMPDIR STATE_DIRECTORY CREDENTIALS_DIRECTORY";
+
+/// Set where the environment is that of the file already.
+const IN_FORCE: &str = "API_HEALTH_ENV_FILE_IN_FORCE";
+
+/// Where the packages put the environment, and the unit reads it.
+pub(super) const ENV_FILE: &str = "/etc/api-health/env";
 
 /// Where the installed service keeps its state, as the unit's `StateDirectory=` has it.
 pub(super) const STATE_FOLDER: &str = "/var/lib/api-health";
 
-/// Becomes `api-health doctor` with the environment of the file, and returns only if that fails.
+/// Whether this is the program that was started again.
+pub(super) fn is_in_force() -> bool {
+    std::env::var_os(IN_FORCE).is_some()
+}
+
+/// Becomes this very command with the environment of the file, and returns only if that fails.
 ///
 /// # Errors
 /// What is wrong with the file.
-pub(super) fn start_again(cli: &Cli, args: &DoctorArgs, file: &Path) -> AppError {
+pub(super) fn start_again(file: &Path) -> AppError {
     let variables = match read(file) {
         Ok(variables) => variables,
         Err(issue) => return AppError::Configuration(vec![issue]),
@@ -52,31 +50,17 @@ pub(super) fn start_again(cli: &Cli, args: &DoctorArgs, file: &Path) -> AppError
         Err(error) => return AppError::Internal(format!("the path of this program is not known: {error}")),
     };
     let mut command = Command::new(program);
-    if let Some(settings) = &cli.settings {
-        command.arg("--settings").arg(settings);
-    }
-    match cli.color {
-        When::Auto => {}
-        When::Always => drop(command.args(["--color", "always"])),
-        When::Never => drop(command.args(["--color", "never"])),
-    }
-    command.args(["doctor", "--env-is-from"]).arg(file);
-    if args.json {
-        command.arg("--json");
-    }
-    if args.send_test_message {
-        command.arg("--send-test-message");
-    }
-    command.env_clear();
-    command.envs(KEPT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
-    if std::env::var_os("STATE_DIRECTORY").is_none() && Path::new(STATE_FOLDER).is_dir() {
+    command.args(std::env::args_os().skip(1)).env_clear();
+    if Path::new(STATE_FOLDER).is_dir() {
         command.env("STATE_DIRECTORY", STATE_FOLDER);
     }
-    command.envs(variables);
+    command.envs(KEPT.split(' ').filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.envs(variables).env(IN_FORCE, "1");
     AppError::Internal(format!("api-health could not be started again: {}", command.exec()))
 }
 
-/// Reads a file, or standard input for `-`, as `EnvironmentFile=` of systemd does, or one with NULs between the variables, as `/proc/PID/environ` has.
+/// Reads a file, or standard input for `-`, as `EnvironmentFile=` of systemd does, or one with NULs between the variables, as
+/// `/proc/PID/environ` has.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigIssue> {
     let issue = |what: &str, why: String, remedy: &str| ConfigIssue {
         location: format!("--env-file {}", path.display()),
@@ -117,118 +101,87 @@ fn is_name(name: &str) -> bool {
 /// The number of the first line that makes no sense.
 fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
     let mut found = BTreeMap::new();
-    let mut rest = Rest { chars: text.chars().peekable(), line: 1 };
+    let mut rest = text;
     loop {
-        rest.skip_blank();
-        let line = rest.line;
-        match rest.peek() {
-            None => return Ok(found),
-            Some('\n') => drop(rest.next()),
-            Some('#' | ';') => rest.skip_line(),
-            Some(_) => {
-                let name = rest.name().ok_or(line)?;
-                let value = rest.value().ok_or(line)?;
-                found.insert(name, value);
-            }
+        rest = rest.trim_start_matches(|c| is_blank(c) || c == '\n');
+        if rest.is_empty() {
+            return Ok(found);
+        }
+        if rest.starts_with(['#', ';']) {
+            rest = after_comment(rest);
+            continue;
+        }
+        let (name, value, after) =
+            assignment(rest).ok_or_else(|| text[..text.len() - rest.len()].matches('\n').count() + 1)?;
+        found.insert(name.to_owned(), value);
+        rest = after;
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r')
+}
+
+/// What follows the line. A backslash before its end carries a comment on.
+fn after_comment(text: &str) -> &str {
+    let mut chars = text.chars();
+    loop {
+        match chars.next() {
+            Some('\\') => drop(chars.next()),
+            Some('\n') | None => return chars.as_str(),
+            Some(_) => {}
         }
     }
 }
 
-struct Rest<'t> {
-    chars: std::iter::Peekable<std::str::Chars<'t>>,
-    line: usize,
+/// Name, value, and what follows.
+fn assignment(text: &str) -> Option<(&str, String, &str)> {
+    let (name, rest) = text.split_once('=')?;
+    let name = name.trim_end();
+    let mut chars = rest.chars();
+    let value = value(&mut chars).filter(|_| is_name(name))?;
+    Some((name, value, chars.as_str()))
 }
 
-impl Rest<'_> {
-    fn peek(&mut self) -> Option<char> {
-        self.chars.peek().copied()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let next = self.chars.next();
-        self.line += usize::from(next == Some('\n'));
-        next
-    }
-
-    fn skip_blank(&mut self) {
-        while self.peek().is_some_and(|c| matches!(c, ' ' | '\t' | '\r')) {
-            self.next();
-        }
-    }
-
-    /// To the end of the line. A backslash before that carries a comment on.
-    fn skip_line(&mut self) {
-        while let Some(c) = self.next() {
-            match c {
-                '\\' => drop(self.next()),
-                '\n' => return,
-                _ => {}
+/// The value, with the end of its line; `None` if quotes stay open.
+fn value(chars: &mut Chars<'_>) -> Option<String> {
+    let mut value = String::new();
+    // Blanks at the end are no part of it, unless they are quoted or escaped.
+    let mut kept = 0;
+    let mut quote = None;
+    // Only what stands before anything without quotes is quoted.
+    let mut has_begun = false;
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(open), _) if c == open => {
+                quote = None;
+                kept = value.len();
             }
-        }
-    }
-
-    /// What stands before `=`.
-    fn name(&mut self) -> Option<String> {
-        let mut name = String::new();
-        loop {
-            match self.next()? {
-                '=' => break,
-                '\n' => return None,
-                c => name.push(c),
-            }
-        }
-        let name = name.trim_end();
-        is_name(name).then(|| name.to_owned())
-    }
-
-    /// What stands after it, with the end of its line; `None` if quotes stay open.
-    fn value(&mut self) -> Option<String> {
-        let mut value = String::new();
-        // Blanks at the end are no part of it, unless they are quoted or escaped.
-        let mut kept = 0;
-        let mut begun = false;
-        self.skip_blank();
-        while let Some(c) = self.next() {
-            match c {
-                '\n' => break,
-                '\'' | '"' if !begun => {
-                    self.quoted(c, &mut value)?;
+            (Some('"'), '\\') => match chars.next()? {
+                '\n' => {}
+                c @ ('"' | '\\' | '`' | '$') => value.push(c),
+                c => value.extend(['\\', c]),
+            },
+            (Some(_), _) => value.push(c),
+            (None, '\n') => break,
+            (None, '\'' | '"') if !has_begun => quote = Some(c),
+            (None, '\\') => {
+                has_begun = true;
+                if let Some(escaped) = chars.next().filter(|c| *c != '\n') {
+                    value.push(escaped);
                     kept = value.len();
-                    self.skip_blank();
-                }
-                '\\' => {
-                    begun = true;
-                    if let Some(escaped) = self.next().filter(|c| *c != '\n') {
-                        value.push(escaped);
-                        kept = value.len();
-                    }
-                }
-                c => {
-                    begun = true;
-                    value.push(c);
-                    if !matches!(c, ' ' | '\t' | '\r') {
-                        kept = value.len();
-                    }
                 }
             }
-        }
-        value.truncate(kept);
-        Some(value)
-    }
-
-    fn quoted(&mut self, quote: char, value: &mut String) -> Option<()> {
-        loop {
-            match self.next()? {
-                c if c == quote => return Some(()),
-                '\\' if quote == '"' => match self.next()? {
-                    '\n' => {}
-                    c @ ('"' | '\\' | '`' | '$') => value.push(c),
-                    c => value.extend(['\\', c]),
-                },
-                c => value.push(c),
+            (None, _) if is_blank(c) => value.extend(has_begun.then_some(c)),
+            (None, _) => {
+                has_begun = true;
+                value.push(c);
+                kept = value.len();
             }
         }
     }
+    value.truncate(kept);
+    quote.is_none().then_some(value)
 }
 
 #[cfg(test)]

@@ -3,15 +3,17 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use api_health_actors::ports::SourceError;
 use rustix::process::{Resource, getrlimit};
 use serde_json::Value;
 
-use super::env_file::{self, STATE_FOLDER};
+use super::env_file::{self, ENV_FILE, STATE_FOLDER};
 use super::report::Finding;
 use crate::app::App;
 use crate::cli::checks::Check;
+use crate::cli::run::limits;
 use crate::cli::text;
 use crate::configs::secrets::has_reference;
 use crate::configs::toml_text::{self, to_map};
@@ -22,152 +24,125 @@ use crate::settings::{LoadedSettings, StoreKind};
 /// Where the packages have secrets as files, for the unit's `LoadCredential=`.
 const CREDENTIALS: &str = "/etc/api-health/credentials";
 
-/// Where the packages have the environment of the unit, for its `EnvironmentFile=`.
-const ENVIRONMENT: &str = "/etc/api-health/env";
-
-/// File descriptors beside those of probes: the store, channels, standard streams, the runtime.
-const OTHER_FILES: u64 = 64;
-
 /// What is written to see that the disk takes it: a few pages of a database.
 const WRITTEN_BYTES: usize = 16 * 1024;
 
 /// The log of a busy database, and the copy of it that a backup makes.
 const FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
 
-/// Headers and variables with one of these in their names carry secrets.
+/// Headers, settings and variables with one of these in their names carry secrets.
 const SECRET_WORDS: [&str; 6] = ["auth", "token", "key", "secret", "cookie", "password"];
 
-/// Every check of files that fits the settings. It blocks for as long as disks take.
-pub(super) fn look(loaded: &LoadedSettings, app: &App, env_is_from: Option<&Path>) -> Vec<Finding> {
+/// What else to do about a file that the daemon reads by its group.
+const OR_ELSE: &str = ", and give it the daemon's group; or write ${env:NAME} or ${file:PATH} there";
+
+/// Every check of files that fits the settings, on a thread of its own, since a disk may hang.
+pub(super) async fn examine(loaded: LoadedSettings, env_file: Option<PathBuf>) -> Vec<Finding> {
+    let work = move || all(&loaded, env_file.as_deref().unwrap_or(Path::new(ENV_FILE)));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        let what = format!("files could not be looked at: {error}");
+        Check::SettingsFile.fault(what, "report this as a fault of api-health").into()
+    })
+}
+
+fn all(loaded: &LoadedSettings, env_file: &Path) -> Vec<Finding> {
     let settings = &loaded.settings;
-    let mut found = Vec::new();
-    if let Some(path) = &loaded.file {
-        found.push(readable(Check::SettingsFile, path, settings_secret));
+    let mut found: Vec<Finding> = loaded.file.iter().map(|path| toml(Check::SettingsFile, Ok(path.clone()))).collect();
+    found.extend(files::files_of(&settings.apis.files).into_iter().map(|path| toml(Check::ApisFile, path)));
+    if env_file.is_file() {
+        let secret = || {
+            let variables = env_file::read(env_file).unwrap_or_default();
+            variables.into_iter().find_map(|(name, value)| secret_in(&name, &value.into()))
+        };
+        found.push(openness(Check::EnvFile, env_file, secret, ""));
     }
-    found.extend(files::files_of(&settings.apis.files).into_iter().map(|file| match file {
-        Ok(path) => readable(Check::ApisFile, &path, apis_secret),
-        Err(error) => {
-            Finding::fault(Check::ApisFile, error.to_string(), "name another path, or let the daemon's user read it")
-        }
-    }));
-    found.extend(environment_file(env_is_from.unwrap_or(Path::new(ENVIRONMENT))));
     found.extend(secret_files());
     if let Some(path) = &settings.probe.extra_roots {
-        found.push(match app.client() {
-            Ok(_) => Finding::ok(Check::ExtraRoots, format!("{} is readable and holds certificates", path.display())),
-            Err(error) => Finding::fault(Check::ExtraRoots, error.to_string(), "mend the file, or name another one"),
+        let shown = path.display();
+        found.push(match App::new(settings.clone()).client() {
+            Ok(_) => Check::ExtraRoots.ok(format!("{shown} is readable and holds certificates")),
+            Err(error) => Check::ExtraRoots.fault(error.to_string(), "mend the file, or name another one"),
         });
     }
     found.push(open_files(getrlimit(Resource::Nofile).maximum, settings.probe.max_in_flight));
     if settings.store.kind == StoreKind::Sqlite {
         let is_default = loaded.effective.iter().any(|e| e.key == "store.path" && e.origin == Origin::Default);
-        found.push(sqlite(&settings.store.path, is_default && Path::new(STATE_FOLDER).join("api-health.db").exists()));
+        let is_astray = is_default && Path::new(STATE_FOLDER).join("api-health.db").exists();
+        found.push(if is_astray { astray(&settings.store.path) } else { sqlite(&settings.store.path) });
     }
     found
 }
 
-/// That a file can be read, and is not open to everybody if `secret` finds one written in it.
-fn readable(check: Check, path: &Path, secret: fn(&Value) -> Option<&'static str>) -> Finding {
-    let mode = |text| Ok((text, mode_of(path).map_err(|error| format!("{}: {error}", path.display()))?));
-    let (text, mode) = match file::read_regular(path).map_err(|error| error.to_string()).and_then(mode) {
-        Ok(found) => found,
-        Err(why) => {
-            return Finding::fault(check, why, "name another path, or let the daemon's user read it (chown, chmod)");
+/// That a file can be read, and is not open to everybody if a secret is written in it.
+fn toml(check: Check, path: Result<PathBuf, SourceError>) -> Finding {
+    match path.and_then(|path| Ok((file::read_regular(&path)?, path))) {
+        Ok((text, path)) => {
+            let secret = || secret_in("", &Value::Object(to_map(&toml_text::parse(&text).ok()?.table)));
+            openness(check, &path, secret, OR_ELSE)
         }
-    };
-    let secret = || {
-        let value = toml_text::parse(&text).map(|document| Value::Object(to_map(&document.table))).unwrap_or_default();
-        secret(&value).map(|what| format!("{what} is written in it"))
-    };
-    let todo = ", and give it the daemon's group; or write ${env:NAME} or ${file:PATH} there";
-    openness(check, path, mode, secret, todo)
+        Err(error) => {
+            check.fault(error.to_string(), "name another path, or let the daemon's user read it (chown, chmod)")
+        }
+    }
 }
 
-/// That the file of the environment, where there is one, is not open to everybody while a secret is written in it.
-fn environment_file(path: &Path) -> Option<Finding> {
-    let mode = std::fs::metadata(path).is_ok_and(|found| found.is_file()).then(|| mode_of(path).ok())??;
-    let secret = || {
-        // What cannot be read as such may hold anything.
-        let variables = env_file::read(path).unwrap_or_default();
-        let found = variables.into_iter().find(|(name, value)| looks_secret(name) && !value.is_empty())?;
-        Some(format!("{} looks secret", found.0))
-    };
-    Some(openness(Check::EnvFile, path, mode, secret, ""))
-}
-
-fn mode_of(path: &Path) -> std::io::Result<u32> {
-    Ok(std::fs::metadata(path)?.permissions().mode() & 0o777)
+fn mode_of(path: &Path) -> u32 {
+    std::fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o777)
 }
 
 /// How open a file is: nobody else may change it, nor read it if `secret` finds something.
-fn openness(check: Check, path: &Path, mode: u32, secret: impl FnOnce() -> Option<String>, todo: &str) -> Finding {
-    let (shown, everybody) = (path.display(), format!("every user of this machine (mode {mode:03o})"));
+fn openness(check: Check, path: &Path, secret: impl FnOnce() -> Option<String>, or_else: &str) -> Finding {
+    let (shown, mode) = (path.display(), mode_of(path));
+    let everybody = format!("every user of this machine (mode {mode:03o})");
+    let secret = if mode & 0o004 != 0 { secret() } else { None };
     if mode & 0o002 != 0 {
-        return Finding::warn(check, format!("{shown} may be changed by {everybody}"), format!("chmod o-w {shown}"));
+        check.warn(format!("{shown} may be changed by {everybody}"), format!("chmod o-w {shown}"))
+    } else if let Some(name) = secret {
+        let what = format!("{shown} may be read by {everybody}, and {name} in it looks secret");
+        check.warn(what, format!("chmod 640 {shown}{or_else}"))
+    } else {
+        check.ok(format!("{shown}: mode {mode:03o}, and no secret in it lies open"))
     }
-    match if mode & 0o004 != 0 { secret() } else { None } {
-        Some(what) => {
-            let what = format!("{shown} may be read by {everybody}, and {what}");
-            Finding::warn(check, what, format!("chmod 640 {shown}{todo}"))
+}
+
+/// The name of the first text in `value` that looks secret and stands there as it is, and for nothing else.
+fn secret_in(name: &str, value: &Value) -> Option<String> {
+    let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| secret_in(&inner(key), value)),
+        Value::Array(list) => list.iter().find_map(|value| secret_in(name, value)),
+        Value::String(text) if text.is_empty() || has_reference(text) => None,
+        Value::String(text) => {
+            let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+            // With many services, what follows the host is the secret.
+            let has_path = |url: url::Url| url.path() != "/" || url.query().is_some();
+            let is_url = || name == "notify.webhook.url" && url::Url::parse(text).is_ok_and(has_path);
+            (SECRET_WORDS.iter().any(|word| last.contains(word)) || is_url()).then(|| name.to_owned())
         }
-        None => Finding::ok(check, format!("{shown}: mode {mode:03o}, and no secret in it lies open")),
+        _ => None,
     }
-}
-
-fn looks_secret(name: &str) -> bool {
-    SECRET_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word))
-}
-
-/// A text that stands there as it is, and stands for nothing else.
-fn is_literal(value: Option<&Value>) -> bool {
-    value.and_then(Value::as_str).is_some_and(|text| !text.is_empty() && !has_reference(text))
-}
-
-fn settings_secret(settings: &Value) -> Option<&'static str> {
-    let webhook = settings.pointer("/notify/webhook")?;
-    if is_literal(webhook.get("secret")) {
-        return Some("the webhook's secret");
-    }
-    let url = webhook.get("url").and_then(Value::as_str).filter(|url| !has_reference(url));
-    // With many services, what follows the host is the secret.
-    let has_path =
-        url.and_then(|url| url::Url::parse(url).ok()).is_some_and(|url| url.path() != "/" || url.query().is_some());
-    has_path.then_some("the webhook's whole url")
-}
-
-fn apis_secret(apis: &Value) -> Option<&'static str> {
-    let rows = apis.get("api")?.as_array()?;
-    let headers = rows.iter().filter_map(|row| row.get("headers")?.as_object()).flatten();
-    headers
-        .into_iter()
-        .any(|(name, value)| looks_secret(name) && is_literal(Some(value)))
-        .then_some("a header that looks secret")
 }
 
 /// The folder that systemd handed over, and the one that it was handed from.
 fn secret_files() -> Vec<Finding> {
-    let mut found = Vec::new();
+    let (check, mut found) = (Check::SecretFiles, Vec::new());
     if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()) {
-        let shown = Path::new(&folder).display().to_string();
+        let shown = format!("{} (CREDENTIALS_DIRECTORY)", Path::new(&folder).display());
         found.push(match std::fs::read_dir(&folder) {
-            Ok(entries) => {
-                let count = text::count(entries.count(), "secret");
-                Finding::ok(Check::SecretFiles, format!("{shown} (CREDENTIALS_DIRECTORY): {count}"))
-            }
-            Err(error) => Finding::fault(
-                Check::SecretFiles,
-                format!("{shown} (CREDENTIALS_DIRECTORY) cannot be read: {error}"),
+            Ok(entries) => check.ok(format!("{shown}: {}", text::count(entries.count(), "secret"))),
+            Err(error) => check.fault(
+                format!("{shown} cannot be read: {error}"),
                 "run as the daemon's user while the daemon runs, and see LoadCredential= in its unit",
             ),
         });
     }
-    if let Ok(folder) = std::fs::metadata(CREDENTIALS) {
-        let mode = folder.permissions().mode() & 0o777;
+    if Path::new(CREDENTIALS).exists() {
+        let mode = mode_of(Path::new(CREDENTIALS));
         found.push(if mode & 0o077 == 0 {
-            Finding::ok(Check::SecretFiles, format!("{CREDENTIALS} is its owner's alone, mode {mode:03o}"))
+            check.ok(format!("{CREDENTIALS} is its owner's alone, mode {mode:03o}"))
         } else {
             let what = format!("{CREDENTIALS} is open to others than its owner (mode {mode:03o})");
-            Finding::warn(Check::SecretFiles, what, format!("chmod 700 {CREDENTIALS}"))
+            check.warn(what, format!("chmod 700 {CREDENTIALS}"))
         });
     }
     found
@@ -175,69 +150,60 @@ fn secret_files() -> Vec<Finding> {
 
 /// The daemon raises its limit to the most that it may have.
 fn open_files(most: Option<u64>, max_in_flight: usize) -> Finding {
-    let needed = u64::try_from(max_in_flight).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
-    match most {
-        Some(most) if most < needed => Finding::warn(
-            Check::OpenFiles,
-            format!("{most} at most here, and probe.max_in_flight = {max_in_flight} may need {needed}"),
-            format!("LimitNOFILE={needed} in the unit (ulimit -Hn in a shell), or a smaller probe.max_in_flight"),
-        ),
-        Some(most) => Finding::ok(Check::OpenFiles, format!("{most} at most here, {needed} may be needed")),
-        None => Finding::ok(Check::OpenFiles, "without a limit"),
+    match (limits::too_few_files(most, max_in_flight as u64), most) {
+        (Some((what, todo)), _) => Check::OpenFiles.warn(what, todo),
+        (None, Some(most)) => {
+            Check::OpenFiles.ok(format!("{most} at most here, enough for {max_in_flight} probes at once"))
+        }
+        (None, None) => Check::OpenFiles.ok("without a limit"),
     }
 }
 
-/// The file of the store. `is_astray`: the installed service keeps another one.
-fn sqlite(path: &Path, is_astray: bool) -> Finding {
-    let check = Check::SqliteFile;
-    let shown = path.display();
-    if is_astray {
-        return Finding::warn(
-            check,
-            format!("{shown} in this folder, and not the one of the installed service in {STATE_FOLDER}"),
-            format!("STATE_DIRECTORY={STATE_FOLDER} before the command, or --env-file, which sets it"),
-        );
-    }
+/// The installed service keeps another file than the one of these settings.
+fn astray(path: &Path) -> Finding {
+    Check::SqliteFile.warn(
+        format!("{} in this folder, and not the one of the installed service in {STATE_FOLDER}", path.display()),
+        format!("STATE_DIRECTORY={STATE_FOLDER} before the command, or --env-file, which sets it"),
+    )
+}
+
+/// The file of the store, and the disk that it is on.
+fn sqlite(path: &Path) -> Finding {
+    let (check, shown) = (Check::SqliteFile, path.display());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let todo = "set store.path to a file in a folder that this user may write to (chown), on a disk that is not full or read-only";
+    let of = folder.display();
+    let room = format!("free space there (df -h {of}; df -i {of}), or set store.path to a file on another disk");
+    let elsewhere =
+        "set store.path to a file in a folder that this user may write to (chown), on a disk that is not read-only";
     if let Err(error) = written_in(folder) {
-        let (why, of) = (error.to_string(), folder.display());
         // The library's words end in the path that it tried.
+        let why = error.to_string();
         let why = why.split(" at path ").next().unwrap_or_default();
         return match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Finding::fault(
-                check,
-                format!("{shown}: the disk is full, {WRITTEN_BYTES} bytes cannot be written ({why})"),
-                format!("free space there (df -h {of}; df -i {of}), or set store.path to a file on another disk"),
-            ),
-            _ => Finding::fault(check, format!("no file can be made in {of}: {why}"), todo),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                check.fault(format!("{shown}: the disk is full, {WRITTEN_BYTES} bytes cannot be written ({why})"), room)
+            }
+            _ => check.fault(format!("no file can be made in {of}: {why}"), elsewhere),
         };
     }
     if let Some(free) = free_bytes(folder).filter(|free| *free < FREE_BYTES_MIN) {
-        let of = folder.display();
-        return Finding::warn(
-            check,
-            format!(
-                "{shown}: the disk is almost full, {free} bytes of space are left and {FREE_BYTES_MIN} may be needed"
-            ),
-            format!("free space there (df -h {of}), or set store.path to a file on another disk"),
-        );
+        let left = format!("{free} bytes of space are left and {FREE_BYTES_MIN} may be needed");
+        return check.warn(format!("{shown}: the disk is almost full, {left}"), room);
     }
     if !path.exists() {
-        return Finding::ok(check, format!("{shown} is not there yet; `run` can make it"));
+        return check.ok(format!("{shown} is not there yet; `run` can make it"));
     }
+    let mode = mode_of(path);
     match OpenOptions::new().read(true).write(true).open(path).and_then(|file| file.metadata()) {
-        Ok(found) if found.is_file() && found.permissions().mode() & 0o006 != 0 => Finding::warn(
-            check,
+        Ok(found) if !found.is_file() => check.fault(format!("{shown} is no regular file"), elsewhere),
+        Ok(_) if mode & 0o006 != 0 => check.warn(
             format!(
-                "{shown} is open to every user of this machine (mode {:03o}), and rows of APIs may hold secrets",
-                found.permissions().mode() & 0o777
+                "{shown} is open to every user of this machine (mode {mode:03o}), and rows of APIs may hold secrets"
             ),
             format!("chmod o-rw {shown}*"),
         ),
-        Ok(found) if found.is_file() => Finding::ok(check, format!("{shown}: writable, {} bytes", found.len())),
-        Ok(_) => Finding::fault(check, format!("{shown} is no regular file"), "set store.path to a file"),
-        Err(error) => Finding::fault(check, format!("{shown} cannot be written to: {error}"), todo),
+        Ok(found) => check.ok(format!("{shown}: writable, {} bytes", found.len())),
+        Err(error) => check.fault(format!("{shown} cannot be written to: {error}"), elsewhere),
     }
 }
 
@@ -262,21 +228,26 @@ mod tests {
 
     #[test]
     fn a_secret_is_what_stands_there_literally() {
-        let webhook = |url: &str, secret: &str| json!({ "notify": { "webhook": { "url": url, "secret": secret } } });
-        assert!(settings_secret(&webhook("${env:URL}", "${env:SECRET}")).is_none());
-        assert!(settings_secret(&webhook("https://a.test", "${env:SECRET}")).is_none());
-        assert!(settings_secret(&webhook("https://a.test/T0", "${env:SECRET}")).is_some());
-        assert!(settings_secret(&webhook("${env:URL}", "hunter2")).is_some());
-        assert!(settings_secret(&json!({})).is_none());
-        let api = |name: &str, value: &str| json!({ "api": [{ "url": "x" }, { "headers": { name: value } }] });
-        assert!(apis_secret(&api("Authorization", "Bearer x")).is_some());
-        assert!(apis_secret(&api("X-Api-Key", "${env:KEY}")).is_none());
-        assert!(apis_secret(&api("Accept", "text/html")).is_none());
+        let secret = |value: Value| secret_in("", &value);
+        let webhook = |url: &str, key: &str| secret(json!({ "notify": { "webhook": { "url": url, "secret": key } } }));
+        assert_eq!(webhook("${env:URL}", "${env:SECRET}"), None);
+        assert_eq!(webhook("https://a.test", "${env:SECRET}"), None);
+        assert_eq!(webhook("https://a.test/T0", "${env:SECRET}").unwrap(), "notify.webhook.url");
+        assert_eq!(webhook("${env:URL}", "hunter2").unwrap(), "notify.webhook.secret");
+        assert_eq!(secret(json!({})), None);
+        let api = |name: &str, value: &str| {
+            secret(json!({ "api": [{ "url": "https://a.test/b" }, { "headers": { name: value } }] }))
+        };
+        assert_eq!(api("Authorization", "Bearer x").unwrap(), "api.headers.Authorization");
+        assert_eq!(api("X-Api-Key", "${env:KEY}"), None);
+        assert_eq!(api("Accept", "text/html"), None);
+        assert_eq!(secret_in("SHOP_TOKEN", &"x".into()).unwrap(), "SHOP_TOKEN");
     }
 
     #[test]
     fn a_limit_that_is_too_low_is_told() {
-        assert_eq!(open_files(Some(4_096), 4_096).mark, Mark::Warn);
+        let low = open_files(Some(4_096), 4_096);
+        assert!(low.mark == Mark::Warn && low.todo.unwrap().starts_with("write LimitNOFILE="));
         assert_eq!(open_files(Some(524_288), 4_096).mark, Mark::Ok);
         assert_eq!(open_files(None, 65_535).mark, Mark::Ok);
     }

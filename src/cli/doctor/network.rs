@@ -20,40 +20,32 @@ pub(super) fn phases(times: &PhaseTimes) -> String {
     taken.collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn way_out(failure: &Failure) -> &'static str {
-    match failure {
+/// That `place` cannot be reached, and what may help.
+pub(super) fn unreachable(check: Check, place: &str, failure: &Failure) -> Finding {
+    let todo = match failure {
         Failure::NameNotFound { .. } | Failure::LookupFailed { .. } => {
-            "see that names resolve here (getent hosts HOST, /etc/resolv.conf), and that the name, or the region in it, is \
-             right"
+            "see that names resolve here (getent hosts HOST, /etc/resolv.conf), and that the name, or the region in it, is right"
         }
         Failure::Certificate(_) | Failure::Tls { .. } => {
             "see who answers there: a proxy that opens TLS, or a wrong clock; and that ca-certificates is installed"
         }
         Failure::Local(_) => "mend that on this machine first",
         _ => {
-            "let this machine out: a route (public IP address, NAT or VPC endpoint), and outbound HTTPS in security group \
-             and firewall"
+            "let this machine out: a route (public IP address, NAT or VPC endpoint), and outbound HTTPS in security group and firewall"
         }
-    }
+    };
+    check.fault(format!("{place}: {failure}"), todo)
 }
 
 /// The way to the webhook's host, with nothing sent.
 pub(super) async fn webhook(app: &App) -> Vec<Finding> {
+    let check = Check::Webhook;
     let Some(webhook) = &app.settings.notify.webhook else { return Vec::new() };
-    let host = webhook.host();
-    let Ok(url) = Url::parse(webhook.url.reveal()) else {
-        return vec![Finding::fault(Check::Webhook, "its url is not a URL", "check [notify.webhook] url")];
+    let (Ok(url), Ok(client)) = (Url::parse(webhook.url.reveal()), app.client()) else {
+        return check.not_checked("the extra roots cannot be used").into(); // the url was checked when it was read
     };
-    let client = match app.client() {
-        Ok(client) => client,
-        Err(_) => return vec![Finding::not_checked(Check::Webhook, "the extra roots cannot be used")],
-    };
-    let (times, result) = client.reach(&url, REACH_TIMEOUT).await;
-    vec![match result {
-        Ok(()) => Finding::ok(
-            Check::Webhook,
-            format!("{host} can be reached: {}; --send-test-message shows whether it takes an alert", phases(&times)),
-        ),
-        Err(failure) => Finding::fault(Check::Webhook, format!("{host}: {failure}"), way_out(&failure)),
-    }]
+    let (host, (times, result)) = (webhook.host(), client.reach(&url, REACH_TIMEOUT).await);
+    let well =
+        |()| format!("{host} can be reached: {}; --send-test-message shows whether it takes an alert", phases(&times));
+    result.map_or_else(|failure| unreachable(check, &host, &failure), |done| check.ok(well(done))).into()
 }

@@ -1,6 +1,6 @@
 //! `cloud.rs` in a build without the feature `aws`: the settings refuse whatever there would be to look at.
 
-use super::CheckUnderWay;
+use super::Task;
 use super::report::Finding;
 use crate::app::App;
 use crate::settings::LoadedSettings;
@@ -8,19 +8,11 @@ use crate::settings::LoadedSettings;
 pub(super) struct Cloud;
 
 impl Cloud {
-    pub(super) async fn look(_: &LoadedSettings, _: &App) -> (Self, Vec<Finding>) {
+    pub(super) async fn find(_: &LoadedSettings, _: &App) -> (Self, Vec<Finding>) {
         (Self, Vec::new())
     }
 
-    pub(super) fn missing(&self) -> Option<&'static str> {
-        None
-    }
-
-    pub(super) fn checks<'a>(&'a self, _: &'a App) -> Vec<CheckUnderWay<'a>> {
+    pub(super) fn tasks<'a>(&'a self, _: &'a App) -> Vec<Task<'a>> {
         Vec::new()
-    }
-
-    pub(super) async fn count_quarantined(&self, _: &str) -> Result<u32, String> {
-        Ok(0)
     }
 }

@@ -1,4 +1,4 @@
-//! What the doctor found: one finding for each thing that was looked at, as lines for people and as JSON for machines.
+//! What the doctor found: one finding for each thing that was looked at, and how all of them are shown, to people and to machines.
 
 use anstyle::Style;
 use serde_json::{Map, Value, json};
@@ -7,6 +7,9 @@ use crate::cli::checks::Check;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::text;
 use crate::exit::Exit;
+
+/// Ids, hosts and subscriptions that one finding names.
+const NAMED_MAX: usize = 5;
 
 /// How something was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +35,7 @@ const MARKS: [(Mark, &str, &str, Style); 4] = [
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// Which check found it.
     pub(super) check: Check,
-    /// How it is.
     pub(super) mark: Mark,
     /// What was found, in one line without any secret.
     pub(super) what: String,
@@ -42,86 +43,90 @@ pub(super) struct Finding {
     pub(super) todo: Option<String>,
 }
 
-impl Finding {
-    /// It is as it should be.
-    pub(super) fn ok(check: Check, what: impl Into<String>) -> Self {
-        Self { check, mark: Mark::Ok, what: what.into(), todo: None }
-    }
-
-    /// It works, and somebody should look at it.
-    pub(super) fn warn(check: Check, what: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { check, mark: Mark::Warn, what: what.into(), todo: Some(todo.into()) }
-    }
-
-    /// It does not work.
-    pub(super) fn fault(check: Check, what: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { check, mark: Mark::Fault, what: what.into(), todo: Some(todo.into()) }
-    }
-
-    /// It could not be looked at, because of another fault.
-    pub(super) fn not_checked(check: Check, why: impl Into<String>) -> Self {
-        Self { check, mark: Mark::NotChecked, what: why.into(), todo: None }
+impl From<Finding> for Vec<Finding> {
+    fn from(finding: Finding) -> Self {
+        vec![finding]
     }
 }
 
-/// Everything that was found.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    pub(super) findings: Vec<Finding>,
+/// A finding of a check.
+impl Check {
+    pub(super) fn ok(self, what: impl Into<String>) -> Finding {
+        Finding { check: self, mark: Mark::Ok, what: what.into(), todo: None }
+    }
+
+    pub(super) fn warn(self, what: impl Into<String>, todo: impl Into<String>) -> Finding {
+        Finding { mark: Mark::Warn, todo: Some(todo.into()), ..self.ok(what) }
+    }
+
+    pub(super) fn fault(self, what: impl Into<String>, todo: impl Into<String>) -> Finding {
+        Finding { mark: Mark::Fault, ..self.warn(what, todo) }
+    }
+
+    pub(super) fn not_checked(self, why: impl Into<String>) -> Finding {
+        Finding { mark: Mark::NotChecked, ..self.ok(why) }
+    }
 }
 
-impl Report {
-    fn count(&self, mark: Mark) -> usize {
-        self.findings.iter().filter(|finding| finding.mark == mark).count()
+/// The first few of `names`, and how many more there are: `a, b, 7 more`.
+pub(super) fn some_of<T: AsRef<str>>(names: &[T]) -> String {
+    let mut some: Vec<String> = names.iter().take(NAMED_MAX).map(|name| text::line(name.as_ref())).collect();
+    if names.len() > NAMED_MAX {
+        some.push(format!("{} more", names.len() - NAMED_MAX));
     }
+    some.join(", ")
+}
 
-    /// 64 for settings that are bad, 69 for any other fault, 0 without a fault.
-    pub(super) fn exit(&self) -> Exit {
-        let faults = || self.findings.iter().filter(|finding| finding.mark == Mark::Fault);
-        if faults().any(|finding| finding.check == Check::Settings) {
-            Exit::BadConfiguration
-        } else if faults().next().is_some() {
-            Exit::Unavailable
-        } else {
-            Exit::Ok
+fn count(findings: &[Finding], mark: Mark) -> usize {
+    findings.iter().filter(|finding| finding.mark == mark).count()
+}
+
+/// 64 for settings that are bad, 69 for any other fault, 0 without a fault.
+pub(super) fn exit(findings: &[Finding]) -> Exit {
+    let is_fault = |finding: &&Finding| finding.mark == Mark::Fault;
+    if findings.iter().filter(is_fault).any(|finding| finding.check == Check::Settings) {
+        Exit::BadConfiguration
+    } else if count(findings, Mark::Fault) > 0 {
+        Exit::Unavailable
+    } else {
+        Exit::Ok
+    }
+}
+
+/// One line for each finding, and one more where there is something to do; then how many of each there are.
+pub(super) fn text(findings: &[Finding], out: &Out) -> String {
+    let width = findings.iter().map(|finding| finding.check.name().len()).max().unwrap_or_default();
+    let mut lines = String::new();
+    for Finding { check, mark, what, todo } in findings {
+        let (_, _, sign, style) = MARKS[*mark as usize];
+        let sign = out.paint(style, sign);
+        lines.push_str(&format!("{sign}  {:width$}  {}\n", check.name(), text::line(what)));
+        if let Some(todo) = todo {
+            lines.push_str(&format!("    {:width$}  -> {}\n", "", text::line(todo)));
         }
     }
+    let counts = [(Mark::Fault, "fault"), (Mark::Warn, "warning")].map(|(mark, one)| match count(findings, mark) {
+        0 => format!("no {one}"),
+        count => text::count(count, one),
+    });
+    lines + &counts.join(", ") + "\n"
+}
 
-    /// One line for each finding, and one more where there is something to do; then how many of each there are.
-    pub(super) fn text(&self, out: &Out) -> String {
-        let width = self.findings.iter().map(|finding| finding.check.name().len()).max().unwrap_or_default();
-        let mut lines = String::new();
-        for Finding { check, mark, what, todo } in &self.findings {
-            let (_, _, sign, style) = MARKS[*mark as usize];
-            let sign = out.paint(style, sign);
-            lines.push_str(&format!("{sign}  {:width$}  {}\n", check.name(), text::line(what)));
-            if let Some(todo) = todo {
-                lines.push_str(&format!("    {:width$}  -> {}\n", "", text::line(todo)));
-            }
-        }
-        let counts = [(Mark::Fault, "fault"), (Mark::Warn, "warning")].map(|(mark, one)| match self.count(mark) {
-            0 => format!("no {one}"),
-            count => text::count(count, one),
-        });
-        lines.push_str(&format!("{}\n", counts.join(", ")));
-        lines
-    }
-
-    pub(super) fn json(&self) -> Value {
-        let one = |finding: &Finding| {
-            json!({
-                "check": finding.check.name(),
-                "result": MARKS[finding.mark as usize].1,
-                "what": text::line(&finding.what),
-                "todo": finding.todo.as_deref().map(text::line),
-            })
-        };
+pub(super) fn json(findings: &[Finding]) -> Value {
+    let one = |finding: &Finding| {
         json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "summary": MARKS.map(|(mark, name, ..)| (name.to_owned(), self.count(mark).into())).into_iter().collect::<Map<_, _>>(),
-            "findings": self.findings.iter().map(one).collect::<Vec<_>>(),
+            "check": finding.check.name(),
+            "result": MARKS[finding.mark as usize].1,
+            "what": text::line(&finding.what),
+            "todo": finding.todo.as_deref().map(text::line),
         })
-    }
+    };
+    let counts = MARKS.map(|(mark, name, ..)| (name.to_owned(), count(findings, mark).into()));
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "summary": Map::from_iter(counts),
+        "findings": findings.iter().map(one).collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]
@@ -130,12 +135,18 @@ mod tests {
 
     #[test]
     fn the_exit_code_is_that_of_the_worst() {
-        let exit = |findings: Vec<Finding>| Report { findings }.exit();
-        let warn = || Finding::warn(Check::User, "a", "b");
+        let exit = |findings: Vec<Finding>| exit(&findings);
+        let warn = || Check::User.warn("a", "b");
         assert_eq!(exit(vec![]), Exit::Ok);
-        assert_eq!(exit(vec![warn(), Finding::not_checked(Check::Topic, "a")]), Exit::Ok);
-        assert_eq!(exit(vec![Finding::fault(Check::Topic, "a", "b"), warn()]), Exit::Unavailable);
-        let settings = Finding::fault(Check::Settings, "a", "b");
-        assert_eq!(exit(vec![Finding::fault(Check::Topic, "a", "b"), settings]), Exit::BadConfiguration);
+        assert_eq!(exit(vec![warn(), Check::Topic.not_checked("a")]), Exit::Ok);
+        assert_eq!(exit(vec![Check::Topic.fault("a", "b"), warn()]), Exit::Unavailable);
+        let settings = Check::Settings.fault("a", "b");
+        assert_eq!(exit(vec![Check::Topic.fault("a", "b"), settings]), Exit::BadConfiguration);
+    }
+
+    #[test]
+    fn few_are_named_and_the_others_counted() {
+        assert_eq!(some_of(&["a", "b"]), "a, b");
+        assert_eq!(some_of(&["x"; 12]), "x, x, x, x, x, 7 more");
     }
 }

@@ -11,21 +11,20 @@ use crate::cli::text;
 
 /// The alert of `alerts test` through every channel that is set.
 pub(super) async fn send(app: &App, as_json: bool, out: &Out) -> Vec<Finding> {
-    let todo = "mend what the findings above name, then api-health alerts test";
+    let fault = |what: String| Check::TestMessage.fault(what, "mend what is named above, then api-health alerts test");
     let (alert, notifiers) = match (alerts::test_alert(app), alerts::notifiers(app, as_json, out).await) {
         (Ok(alert), Ok(notifiers)) => (Arc::new(alert), notifiers),
-        (Err(error), _) | (_, Err(error)) => return vec![Finding::fault(Check::TestMessage, error.to_string(), todo)],
+        (Err(error), _) | (_, Err(error)) => return fault(error.to_string()).into(),
     };
     let mut found = Vec::new();
     for notifier in &notifiers {
-        let began = tokio::time::Instant::now();
-        let channel = notifier.channel();
+        let (began, channel) = (tokio::time::Instant::now(), notifier.channel());
         found.push(match notifier.deliver(Arc::clone(&alert)).await {
             Ok(()) => {
-                let what = format!("{channel} took it over in {}: see that it arrived", text::millis(began.elapsed()));
-                Finding::ok(Check::TestMessage, what)
+                let took = text::millis(began.elapsed());
+                Check::TestMessage.ok(format!("{channel} took it over in {took}: see that it arrived"))
             }
-            Err(error) => Finding::fault(Check::TestMessage, format!("{channel} did not take it: {error}"), todo),
+            Err(error) => fault(format!("{channel} did not take it: {error}")),
         });
     }
     found

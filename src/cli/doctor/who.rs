@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
+use super::env_file::ENV_FILE;
 use super::report::Finding;
 use crate::cli::checks::{Check, SETTINGS_FILE};
 
 /// The user that the packages make and the unit names.
 const DAEMON_USER: &str = "api-health";
-/// Where the packages put the environment, and the unit reads it.
-const ENV_FILE: &str = "/etc/api-health/env";
 
 /// Who runs this, and who else there is.
 pub(super) struct Who {
@@ -20,48 +19,47 @@ pub(super) struct Who {
     users: String,
     /// The settings file in force, as the daemon's user would name it.
     settings: Option<PathBuf>,
-    env_is_from: Option<PathBuf>,
+    /// Where this environment came from.
+    env_file: Option<PathBuf>,
     has_env_file: bool,
 }
 
 impl Who {
     /// This process, on this machine.
-    pub(super) fn here(settings: Option<&Path>, env_is_from: Option<&Path>) -> Self {
+    pub(super) fn here(settings: Option<&Path>, env_file: Option<&Path>) -> Self {
         let installed = || Path::new(SETTINGS_FILE).exists().then(|| SETTINGS_FILE.into());
         Self {
             uid: geteuid().as_raw(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             users: std::fs::read_to_string("/etc/passwd").unwrap_or_default(),
             settings: settings.map(|path| std::path::absolute(path).unwrap_or(path.into())).or_else(installed),
-            env_is_from: env_is_from.map(Path::to_owned),
+            env_file: env_file.map(Path::to_owned),
             has_env_file: Path::new(ENV_FILE).exists(),
-        }
-    }
-
-    /// `root (uid 0)`, `uid 1234`.
-    pub(super) fn called(&self, uid: u32) -> String {
-        match self.name_of(uid) {
-            Some(name) => format!("{name} (uid {uid})"),
-            None => format!("uid {uid}"),
         }
     }
 
     /// Whether `watcher`, the user of the process that watches just now, or else the user whom the packages make, is us.
     pub(super) fn finding(&self, watcher: Option<u32>) -> Finding {
-        let from = self.env_is_from.as_ref().map(|path| {
-            let from = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-            format!(", with the environment of {from}")
-        });
-        let us = format!("{} on {}{}", self.called(self.uid), self.host, from.unwrap_or_default());
-        let installed = || self.uid_of(DAEMON_USER);
+        let from = match &self.env_file {
+            None => String::new(),
+            Some(path) if path == Path::new("-") => ", with the environment of standard input".into(),
+            Some(path) => format!(", with the environment of {}", path.display()),
+        };
+        let us = format!("{} on {}{from}", self.called(self.uid), self.host);
+        let installed = || self.users().find(|(name, _)| *name == DAEMON_USER).map(|(_, uid)| uid);
         match watcher.or_else(installed).filter(|uid| *uid != self.uid) {
-            None => Finding::ok(Check::User, us),
-            Some(uid) => Finding::warn(
-                Check::User,
-                format!("{us}; the daemon is {}: it may see other files, credentials and variables", self.called(uid)),
-                self.command(uid),
-            ),
+            None => Check::User.ok(us),
+            Some(uid) => {
+                let daemon = self.called(uid);
+                let what = format!("{us}; the daemon is {daemon}: it may see other files, credentials and variables");
+                Check::User.warn(what, self.command(uid))
+            }
         }
+    }
+
+    /// `root (uid 0)`, `uid 1234`.
+    pub(super) fn called(&self, uid: u32) -> String {
+        self.name_of(uid).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"))
     }
 
     /// What to type to look with the daemon's eyes.
@@ -72,19 +70,15 @@ impl Who {
         format!("sudo -u {user} api-health{settings} doctor{env_file}")
     }
 
-    fn entries(&self) -> impl Iterator<Item = (&str, u32)> {
+    fn name_of(&self, uid: u32) -> Option<&str> {
+        self.users().find(|(_, id)| *id == uid).map(|(name, _)| name)
+    }
+
+    fn users(&self) -> impl Iterator<Item = (&str, u32)> {
         self.users.lines().filter_map(|line| {
             let mut fields = line.split(':');
             Some((fields.next()?, fields.nth(1)?.parse().ok()?))
         })
-    }
-
-    fn name_of(&self, uid: u32) -> Option<&str> {
-        self.entries().find(|(_, id)| *id == uid).map(|(name, _)| name)
-    }
-
-    fn uid_of(&self, name: &str) -> Option<u32> {
-        self.entries().find(|(user, _)| *user == name).map(|(_, uid)| uid)
     }
 }
 
@@ -99,7 +93,7 @@ mod tests {
             host: "ip-10-0-0-1".into(),
             users: users.into(),
             settings: Some(SETTINGS_FILE.into()),
-            env_is_from: None,
+            env_file: None,
             has_env_file: true,
         }
     }

@@ -118,7 +118,7 @@ fn ask_words(ask: &Ask) -> String {
         AskFor::Withdraw { api_id, incident_id, .. } => {
             format!("take back what was told of {api_id} and not stored ({})", text::line(incident_id))
         }
-        AskFor::DropChannel { channel } => format!("owe nothing to {} any more", text::line(channel)),
+        AskFor::DropChannel { channel } => format!("owe nothing more to {}", text::line(channel)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cli::text;
 /// Descriptors for everything but probes: the store, sockets, channels.
 const OTHER_FILES: u64 = 128;
 
-/// Threads for work that blocks, such as looking names up: tokio starts so many if it must. And for everything else.
+/// Threads for work that blocks, such as looking names up: tokio starts up to this many. And for everything else.
 const BLOCKING_THREADS: u64 = 512;
 const OTHER_THREADS: u64 = 64;
 
@@ -35,26 +35,31 @@ pub(super) fn raise_open_files_limit() {
     }
 }
 
-/// Says which limits are too low for so many APIs and probes.
+/// Says which limits are too low for this number of APIs and probes.
 pub(super) fn say_what_is_too_low(apis: usize, max_in_flight: usize) {
     for words in too_low(&Limits::of_this_process(), apis as u64, max_in_flight as u64) {
         tracing::warn!("{words}");
     }
 }
 
+/// That `limit` is too low for so many probes at once, and what to do about it.
+pub(in crate::cli) fn too_few_files(limit: Option<u64>, at_once: u64) -> Option<(String, String)> {
+    let needed = at_once + OTHER_FILES;
+    let limit = limit.filter(|limit| *limit < needed)?;
+    let probes = text::count(usize::try_from(at_once).unwrap_or(usize::MAX), "probe");
+    Some((
+        format!("this process may open {limit} files, and {probes} at once may need {needed}"),
+        format!("write LimitNOFILE={needed} into the unit (ulimit -Hn in a shell), or a smaller probe.max_in_flight"),
+    ))
+}
+
 fn too_low(limits: &Limits, apis: u64, max_in_flight: u64) -> Vec<String> {
     let at_once = max_in_flight.min(apis);
-    let (files, threads) = (at_once + OTHER_FILES, BLOCKING_THREADS + OTHER_THREADS);
+    let threads = BLOCKING_THREADS + OTHER_THREADS;
     let memory = BYTES_OF_NONE + apis * BYTES_OF_AN_API;
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let below = |limit: Option<u64>, needed: u64| limit.filter(|limit| *limit < needed);
-    let probes = text::count(usize::try_from(at_once).unwrap_or(usize::MAX), "probe");
-    let files = below(limits.files, files).map(|limit| {
-        format!(
-            "this process may open {limit} files, and {probes} at once may need {files}; write LimitNOFILE={files} into the \
-             unit (ulimit -Hn in a shell), or a smaller probe.max_in_flight"
-        )
-    });
+    let files = too_few_files(limits.files, at_once).map(|(what, todo)| format!("{what}; {todo}"));
     let memory = below(limits.memory, memory).map(|limit| {
         let (limit, needed) = (mib(limit), mib(memory));
         format!(

@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The keeper answers within microseconds; one that takes this long is stuck.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
-/// The watchdog is fed so many times in its span: one answer may be late or a no, and the next one is still in time.
+/// The watchdog is fed this many times in its span: one answer may be late or a no, and the next one is still in time.
 const FEEDS: u32 = 3;
 
 /// It is fed no more often than this, however short its span is.
@@ -103,7 +103,7 @@ impl NotifyLoop {
         tokio::join!(watchdog_loop.go_on(gauges), status_loop.go_on(gauges)).0
     }
 
-    /// The end is near, and has a deadline of its own: the figures are not told any more.
+    /// The end is near, and has a deadline of its own: the figures are reported no longer.
     pub(super) async fn until_stopped<T>(&mut self, within: Duration, what: impl Future<Output = T>) -> T {
         systemd::stopping(within);
         let deadline = Instant::now() + within;

@@ -80,7 +80,7 @@ impl InForce {
             let alone = reading.lock_owned().await;
             let read = move || {
                 let _alone = alone;
-                load::load_again(named.as_deref(), Path::new(""), &environment::get)
+                load::reload(named.as_deref(), Path::new(""), &environment::get)
             };
             tokio::task::spawn_blocking(read).await.map_err(|_| "was cut short".to_owned())
         };

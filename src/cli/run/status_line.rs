@@ -15,7 +15,7 @@ const EVERY_MIN: Duration = Duration::from_secs(3);
 /// A line that differs in nothing but the rate of probes waits for this long.
 const RATE_EVERY: Duration = Duration::from_secs(30);
 
-/// The rate of probes is that of so many looks, or so many seconds: a minute.
+/// The rate of probes is taken over this many looks, a second apart: a minute.
 const LOOKS_MAX: usize = 60;
 
 /// What the line is made of.

@@ -43,7 +43,7 @@ pub(super) enum Said {
 
 /// `watched by ip-10-0-1-7, 12 s ago: 1,000 APIs, 0 late, 3 could not be told`: what `beat` says, which is all of `each` as one.
 /// `are_on`: heartbeats are written by these settings.
-pub(super) fn words(beat: &Heartbeat, each: &[Heartbeat], are_on: bool, now: Timestamp) -> String {
+pub(in crate::cli) fn words(beat: &Heartbeat, each: &[Heartbeat], are_on: bool, now: Timestamp) -> String {
     let by = match beat.period {
         Some(_) if !are_on => "heartbeats are off (store.heartbeat_seconds = 0); the last one came from",
         Some(_) => "watched by",
@@ -73,12 +73,12 @@ fn named(count: u64, ids: &[ApiId]) -> String {
     format!(" ({}{more})", named.join(", "))
 }
 
-/// That no heartbeat comes any more, if that is so. It says nothing where they are switched off since.
-pub(super) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<String> {
+/// A warning where heartbeats have stopped coming; none where they were switched off since.
+pub(in crate::cli) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<String> {
     let period = beat.period.filter(|_| beat.is_overdue(now))?;
     Some(format!(
         "the last heartbeat is {} old, and one should come every {}: `api-health run` does not run on {}, or cannot write to \
-         the store; what stands above is from before",
+         the store",
         text::span(now.since(beat.at)),
         text::span(period),
         host(beat),

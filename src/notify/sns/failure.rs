@@ -8,16 +8,46 @@ use api_health_core::text;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sns::operation::publish::PublishError;
 
-use super::Topic;
+use crate::aws::causes::find;
+use crate::settings::SnsSettings;
 
 /// The most characters of SNS's own words that are passed on.
 const DETAIL_CHARS_MAX: usize = 200;
 
-/// Sorts a failed publish. Codes and kinds decide, never the wording of a message; SNS's own message is passed on only
+/// The codes of a call that is not allowed, in the words of SNS and of IAM.
+const DENIED: [&str; 4] = ["AuthorizationError", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation"];
+
+/// The codes of a call that was put together wrongly.
+const BAD_PARAMETER: [&str; 6] = [
+    "InvalidParameter",
+    "InvalidParameterValue",
+    "ParameterValueInvalid",
+    "MissingParameter",
+    "ValidationError",
+    "ValidationException",
+];
+
+fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
+    error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default()
+}
+
+/// Whether a call is not allowed.
+pub(crate) fn is_denied<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    DENIED.contains(&code_of(error))
+}
+
+/// Whether a call was refused for its form.
+pub(crate) fn is_malformed<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    BAD_PARAMETER.contains(&code_of(error))
+}
+
+/// Sorts a failed call, a publish mostly. Codes and kinds decide, never the wording of a message; SNS's own message is passed on only
 /// where it names a parameter, since that of a refused signature repeats the signed request.
-pub(super) fn classify(error: &SdkError<PublishError, HttpResponse>, topic: &Topic) -> NotifyError {
+pub(crate) fn classify<E>(error: &SdkError<E, HttpResponse>, topic: &SnsSettings) -> NotifyError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
     match error {
         SdkError::ServiceError(context) => {
             service(context.err().code(), context.err().message(), context.raw().status().as_u16(), topic)
@@ -30,12 +60,12 @@ pub(super) fn classify(error: &SdkError<PublishError, HttpResponse>, topic: &Top
 }
 
 /// The call took longer than one of its bounds: those of `aws.rs`, or our own.
-pub(super) fn timed_out(topic: &Topic) -> NotifyError {
+pub(super) fn timed_out(topic: &SnsSettings) -> NotifyError {
     retryable(format!("SNS in {} did not answer in time", topic.region()))
 }
 
 /// The client was made without a region: every call would fail before it is sent.
-pub(super) fn no_region(topic: &Topic) -> NotifyError {
+pub(super) fn no_region(topic: &SnsSettings) -> NotifyError {
     permanent("there is no AWS region".into(), format!("set AWS_REGION; the topic is in {}", topic.region()))
 }
 
@@ -45,18 +75,18 @@ pub(super) fn unbuildable() -> NotifyError {
 }
 
 /// SNS answered with an error.
-fn service(code: Option<&str>, message: Option<&str>, status: u16, topic: &Topic) -> NotifyError {
-    let (arn, region) = (&topic.arn, topic.region());
+fn service(code: Option<&str>, message: Option<&str>, status: u16, topic: &SnsSettings) -> NotifyError {
+    let (arn, region) = (&topic.topic_arn, topic.region());
     match code.unwrap_or_default() {
         "NotFound" | "NotFoundException" | "ResourceNotFoundException" => permanent(
             format!("the SNS topic {arn} does not exist"),
-            format!("create it in {region}, or set SNS_TOPIC_ARN to one that exists"),
+            format!("create it in {region}, or set SNS_TOPIC_ARN to what `terraform output -raw topic_arn` prints"),
         ),
-        "AuthorizationError" | "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => permanent(
+        code if DENIED.contains(&code) => permanent(
             format!("publishing to the SNS topic {arn} is not allowed"),
             format!("allow sns:Publish on {arn} in the IAM policy of this machine's role and in the topic's policy"),
         ),
-        "InvalidParameter" | "InvalidParameterValue" | "ValidationError" | "ValidationException" => {
+        code if BAD_PARAMETER.contains(&code) => {
             let detail = text::line(message.unwrap_or_default(), DETAIL_CHARS_MAX);
             let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
             permanent(
@@ -115,7 +145,7 @@ fn named(code: &str, status: u16) -> String {
 }
 
 /// No answer: no credentials, no region, or no way to SNS.
-fn undispatched(error: &SdkError<PublishError, HttpResponse>, topic: &Topic) -> NotifyError {
+fn undispatched<E: Error + 'static>(error: &SdkError<E, HttpResponse>, topic: &SnsSettings) -> NotifyError {
     let region = topic.region();
     match find::<CredentialsError>(error) {
         Some(CredentialsError::CredentialsNotLoaded(_)) => {
@@ -152,21 +182,6 @@ fn undispatched(error: &SdkError<PublishError, HttpResponse>, topic: &Topic) -> 
     retryable(format!("SNS in {region} could not be reached{why}"))
 }
 
-/// The first error of type `E` among `error` and its sources. `io::Error` and the SDK's own wrappers keep what caused
-/// them as a source, so this needs no knowledge of their nesting.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    // The chain is the SDK's, a handful deep; the bound is for a cycle that should not be there.
-    for _ in 0..16 {
-        let error = next?;
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
-}
-
 fn retryable(reason: String) -> NotifyError {
     NotifyError::Retryable { reason, after: None }
 }
@@ -179,8 +194,8 @@ fn permanent(reason: String, remedy: String) -> NotifyError {
 mod tests {
     use super::*;
 
-    fn topic() -> Topic {
-        Topic { arn: "arn:aws:sns:eu-central-1:123456789012:alerts".into() }
+    fn topic() -> SnsSettings {
+        SnsSettings { topic_arn: "arn:aws:sns:eu-central-1:123456789012:alerts".into() }
     }
 
     #[test]

@@ -8,21 +8,29 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 
-use crate::aws;
+use crate::aws::{
+    self,
+    causes::{causes, find},
+};
 use crate::fault::{Fault, one_line};
 
-/// What people call the table: `DynamoDB table api_health_configs`.
+/// The table by its name for people: `DynamoDB table api_health_configs`.
 pub(crate) fn table_name(table: &str) -> String {
     format!("DynamoDB table {table}")
 }
 
 /// Whether a write was refused because its condition does not hold, and nothing was written.
-pub(crate) fn is_condition_refused<T, E>(answer: &Result<T, SdkError<E, HttpResponse>>) -> bool
-where
-    E: ProvideErrorMetadata,
-{
-    let error = answer.as_ref().err().and_then(SdkError::as_service_error);
-    error.and_then(ProvideErrorMetadata::code) == Some("ConditionalCheckFailedException")
+pub(crate) fn is_condition_refused<T, E: ProvideErrorMetadata>(answer: &Result<T, SdkError<E, HttpResponse>>) -> bool {
+    code_of(answer) == Some("ConditionalCheckFailedException")
+}
+
+/// Whether a call is not allowed.
+pub(crate) fn is_denied<T, E: ProvideErrorMetadata>(answer: &Result<T, SdkError<E, HttpResponse>>) -> bool {
+    code_of(answer) == Some("AccessDeniedException")
+}
+
+fn code_of<T, E: ProvideErrorMetadata>(answer: &Result<T, SdkError<E, HttpResponse>>) -> Option<&str> {
+    answer.as_ref().err().and_then(SdkError::as_service_error).and_then(ProvideErrorMetadata::code)
 }
 
 /// One call, for the words of its error.
@@ -189,21 +197,6 @@ fn denial(message: &str) -> String {
     };
     let why = [" because ", " with an explicit deny"].iter().find_map(|begin| Some(&rest[rest.find(begin)?..]));
     one_line(&format!("{who}{}", why.unwrap_or_default()))
-}
-
-/// An error and its causes, outermost first.
-fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    })
-}
-
-/// The first error of type `T` among the causes.
-fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
-    causes(error).find_map(|e| e.downcast_ref())
 }
 
 /// The last cause says the most: `Connection refused (os error 111)`.

@@ -43,7 +43,7 @@ pub(super) async fn read(store: &DynamoStateStore) -> Result<Vec<StoredHeartbeat
             Err(unreadable) => found.push(Err(unreadable)),
         }
     }
-    // Whoever wrote it does not watch any more, if somebody wrote a newer one.
+    // Whoever wrote it watches no longer, if somebody wrote a newer one.
     let is_last = |last: &StoredHeartbeat| match last {
         Ok(last) => found.iter().flatten().all(|beat| beat.at < last.at),
         Err(_) => found.iter().all(Result::is_err),

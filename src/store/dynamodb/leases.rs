@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::errors::{Call, table_name};
-use super::{get, put_over, value};
+use super::{get, put_conditionally, value};
 use crate::fault::Fault;
 use crate::store::record::lease;
 
@@ -58,7 +58,7 @@ impl Leases for DynamoLeases {
                 let call = Call::new(&self.client, &self.table, "dynamodb:PutItem");
                 CommitError::Store(call.odd(&format!("cannot hold {}: {why}", lease::key_text(&record.key()))).into())
             })?;
-            put_over(&self.client, &self.table, value::item(fields), expected_version, None).await
+            put_conditionally(&self.client, &self.table, value::item(fields), expected_version, None).await
         }
         .boxed()
     }

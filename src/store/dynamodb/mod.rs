@@ -64,7 +64,7 @@ impl DynamoStateStore {
         let item: Item = serde_dynamo::to_item(StateRecord::from(&*state)).map_err(|e| {
             CommitError::Store(call.odd(&format!("cannot hold the state of {}: {e}", state.api_id)).into())
         })?;
-        put_over(&self.client, &self.table, item, expected_version, Some(state.epoch)).await
+        put_conditionally(&self.client, &self.table, item, expected_version, Some(state.epoch)).await
     }
 
     async fn read_all(&self) -> Result<LoadedStates, Fault> {
@@ -73,12 +73,13 @@ impl DynamoStateStore {
         self.get("api-health").await?;
         let mut loaded = LoadedStates::default();
         scan::every_item(&self.client, &self.table, scan::ScanOptions::ALL, |item| {
-            if quarantine::is_quarantined(&item) || is_no_state(&item) {
-                return;
-            }
-            match read_item(item) {
-                Ok(state) => loaded.states.push(state),
-                Err(unreadable) => loaded.unreadable.push(unreadable),
+            if quarantine::is_quarantined(&item) {
+                loaded.quarantined += 1;
+            } else if !is_no_state(&item) {
+                match read_item(item) {
+                    Ok(state) => loaded.states.push(state),
+                    Err(unreadable) => loaded.unreadable.push(unreadable),
+                }
             }
         })
         .await?;
@@ -133,8 +134,8 @@ async fn get(client: &Client, table: &str, key: &str) -> Result<Option<Item>, Fa
     Ok(Call::new(client, table, "dynamodb:GetItem").answer(request.send().await)?.item)
 }
 
-/// Writes `item` over exactly version `over` of it, 0: there must be none; and over no higher epoch than this one, if it has one.
-async fn put_over(
+/// Writes `item` in place of exactly `expected_version` of it (0: there must be none), and of no higher epoch than this one, if it has one.
+async fn put_conditionally(
     client: &Client,
     table: &str,
     item: Item,
@@ -143,17 +144,17 @@ async fn put_over(
 ) -> Result<(), CommitError> {
     let number = |number: u64| AttributeValue::N(number.to_string());
     let request = client.put_item().table_name(table).set_item(Some(item));
-    let is_over = |condition: &str| {
+    let require = |condition: &str| {
         request
             .clone()
             .condition_expression(condition)
             .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":over", number(expected_version))
+            .expression_attribute_values(":expected", number(expected_version))
     };
     let request = match (expected_version, epoch) {
         (0, _) => request.condition_expression("attribute_not_exists(#key)").expression_attribute_names("#key", KEY),
-        (_, None) => is_over("#version = :over"),
-        (_, Some(epoch)) => is_over("#version = :over AND (attribute_not_exists(#epoch) OR #epoch <= :epoch)")
+        (_, None) => require("#version = :expected"),
+        (_, Some(epoch)) => require("#version = :expected AND (attribute_not_exists(#epoch) OR #epoch <= :epoch)")
             .expression_attribute_names("#epoch", "epoch")
             .expression_attribute_values(":epoch", number(epoch)),
     };

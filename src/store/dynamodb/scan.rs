@@ -31,7 +31,7 @@ impl ScanOptions {
     /// A table of unknown size, completely.
     pub(crate) const ALL: Self = Self { is_consistent: true, segments: SEGMENTS };
 
-    /// A table that held so many items when it was read last.
+    /// A table that held this many items when it was read last.
     pub(crate) fn of_about(items: usize, is_consistent: bool) -> Self {
         Self { is_consistent, segments: if items < SMALL_ITEMS { 1 } else { SEGMENTS } }
     }

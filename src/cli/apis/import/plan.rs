@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
-
 use super::differences;
 use crate::app::AppError;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::text;
-use crate::configs::fields::{API_ID, URL};
+use crate::configs::fields::URL;
 use crate::configs::raw::{RawRow, RowChange, same_row};
 
 /// Rows of each sort that are named before a question, so that it stays on the screen. A dry run names all.
@@ -28,10 +26,11 @@ pub(super) struct ImportPlan {
 impl ImportPlan {
     /// Compares `rows`, whose ids are good and unique, with those that are `there`.
     pub(super) fn new(rows: Vec<RawRow>, there: &[RawRow], prune: bool) -> Self {
-        let mut there: HashMap<&str, &RawRow> = there.iter().map(|row| (id_of(&row.fields), row)).collect();
+        let mut there: HashMap<&str, &RawRow> =
+            there.iter().map(|row| (row.api_id().unwrap_or_default(), row)).collect();
         let mut plan = Self { added: Vec::new(), replaced: Vec::new(), removed: Vec::new(), unchanged: 0, kept: 0 };
         for row in rows {
-            match there.remove(id_of(&row.fields)) {
+            match there.remove(row.api_id().unwrap_or_default()) {
                 Some(old) if same_row(&old.fields, &row.fields) => plan.unchanged += 1,
                 Some(old) => plan.replaced.push(RowChange::Replace { old: old.fields.clone(), new: row.fields }),
                 None => plan.added.push(RowChange::Add(row.fields)),
@@ -95,14 +94,10 @@ impl ImportPlan {
     }
 }
 
-fn id_of(fields: &Map<String, Value>) -> &str {
-    fields.get(API_ID.name).and_then(Value::as_str).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn rows(rows: &Value) -> Vec<RawRow> {
         let fields = |row: &Value| row.as_object().unwrap().clone();

@@ -7,11 +7,13 @@ use aws_config::SdkConfig;
 use aws_smithy_types::date_time::{DateTime, Format};
 use aws_types::service_config::ServiceConfigKey;
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use url::Url;
 
 use crate::app::App;
+use crate::aws;
 use crate::cli::checks::Check;
-use crate::cli::doctor::network::{REACH_TIMEOUT, phases, way_out};
+use crate::cli::doctor::network::{REACH_TIMEOUT, phases, unreachable};
 use crate::cli::doctor::report::Finding;
 use crate::cli::text;
 use crate::probe::{Client, Request};
@@ -40,67 +42,46 @@ macro_rules! of_the_sdk {
     }};
 }
 
-/// An endpoint of AWS.
-pub(super) struct Endpoint {
-    check: Check,
-    /// Where calls go, or why that cannot be told.
-    url: Result<Url, String>,
-}
-
-impl Endpoint {
-    /// That of DynamoDB, as the client finds it.
-    pub(super) fn of_dynamodb(config: &SdkConfig) -> Self {
-        Self::of(Check::DynamodbEndpoint, configured(config, "DynamoDB"), || of_the_sdk!(aws_sdk_dynamodb, config))
-    }
-
-    /// That of SNS; `config` has the topic's region.
-    pub(super) fn of_sns(config: &SdkConfig) -> Self {
-        Self::of(Check::SnsEndpoint, configured(config, "SNS"), || of_the_sdk!(aws_sdk_sns, config))
-    }
-
-    fn of(check: Check, configured: Option<String>, found: impl FnOnce() -> Result<String, String>) -> Self {
-        let url = configured.map_or_else(found, Ok).and_then(|url| {
-            let url = Url::parse(&url).ok().filter(Url::has_host);
-            url.ok_or_else(|| "AWS_ENDPOINT_URL or its like is not a URL".into())
-        });
-        Self { check, url }
-    }
-}
-
-/// An endpoint that somebody set, by `AWS_ENDPOINT_URL` and its like or in the AWS config files: the service's own wins.
-fn configured(config: &SdkConfig, service: &str) -> Option<String> {
+/// Where calls go: what somebody set, by `AWS_ENDPOINT_URL` and its like or in the AWS config files (the service's own wins), or
+/// else what the SDK finds for the region.
+fn url_of(check: Check, config: &SdkConfig) -> Result<Url, String> {
+    let service = if check == Check::SnsEndpoint { "SNS" } else { "DynamoDB" };
     let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let of_service = config.service_config().zip(key.ok()).and_then(|(all, key)| all.load_config(key));
-    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
+    let url = match (of_service.or_else(|| config.endpoint_url().map(str::to_owned)), check) {
+        (Some(url), _) => url,
+        (None, Check::SnsEndpoint) => of_the_sdk!(aws_sdk_sns, config)?,
+        (None, _) => of_the_sdk!(aws_sdk_dynamodb, config)?,
+    };
+    let url = Url::parse(&url).ok().filter(Url::has_host);
+    url.ok_or_else(|| "AWS_ENDPOINT_URL or its like is not a URL".into())
 }
 
-/// Looks at every endpoint, and at the clock by what they answer.
-pub(super) async fn endpoints(app: &App, endpoints: Vec<Endpoint>) -> Vec<Finding> {
-    // As the SDK has it: the machine's own roots alone.
-    let client = match Client::new(None) {
-        Ok(client) => client,
-        Err(why) => return vec![Finding::fault(Check::DynamodbEndpoint, why, "install ca-certificates")],
-    };
-    let looked = endpoints.iter().map(|endpoint| reach(app, &client, endpoint));
-    let (mut findings, skews): (Vec<_>, Vec<_>) = futures_util::future::join_all(looked).await.into_iter().unzip();
+/// Looks at both endpoints, as far as they are used, and at the clock by what they answer.
+pub(super) async fn examine(app: &App, dynamodb: Option<&SdkConfig>, sns: Option<&SdkConfig>) -> Vec<Finding> {
+    let dynamodb = dynamodb.filter(|config| aws::region(config).is_ok());
+    let used = [(Check::DynamodbEndpoint, dynamodb), (Check::SnsEndpoint, sns)];
+    let reached = used.into_iter().filter_map(|(check, config)| Some(reach(app, check, config?)));
+    let (mut findings, skews): (Vec<_>, Vec<_>) = join_all(reached).await.into_iter().unzip();
     // One answer may be an old one out of a cache.
     findings.push(clock(skews.into_iter().flatten().min_by_key(|seconds: &i64| seconds.abs())));
     findings
 }
 
-async fn reach(app: &App, client: &Client, endpoint: &Endpoint) -> (Finding, Option<i64>) {
-    let check = endpoint.check;
-    let url = match &endpoint.url {
-        Ok(url) => url,
-        Err(why) => {
-            let todo = "check the region, AWS_ENDPOINT_URL and its like, and endpoint_url in ~/.aws/config";
-            return (Finding::fault(check, format!("where it is cannot be told: {why}"), todo), None);
+async fn reach(app: &App, check: Check, config: &SdkConfig) -> (Finding, Option<i64>) {
+    // As the SDK has it: the machine's own roots alone.
+    let (url, client) = match (url_of(check, config), Client::new(None)) {
+        (Ok(url), Ok(client)) => (url, client),
+        (Err(why), _) | (_, Err(why)) => {
+            let todo =
+                "check the region, AWS_ENDPOINT_URL and its like, endpoint_url in ~/.aws/config, and ca-certificates";
+            return (check.fault(format!("it cannot be asked: {why}"), todo), None);
         }
     };
     let origin = url.origin().ascii_serialization(); // a password before the host is no part of it
     let request = Request {
         method: Method::Get,
-        url: url.join("/").unwrap_or_else(|_| url.clone()),
+        url: url.join("/").unwrap_or(url),
         headers: Vec::new(),
         body: None,
         timeout: REACH_TIMEOUT,
@@ -110,13 +91,12 @@ async fn reach(app: &App, client: &Client, endpoint: &Endpoint) -> (Finding, Opt
     };
     let asked_at = app.clock.now();
     let exchange = client.exchange(&request).await;
-    let answered_at = app.clock.now();
     match exchange.result {
         Ok(reply) => {
-            let skew = reply.headers.get("date").and_then(|date| skew(date, asked_at, answered_at));
-            (Finding::ok(check, format!("{origin} answers: {}", phases(&exchange.phases))), skew)
+            let skew = reply.headers.get("date").and_then(|date| skew(date, asked_at, app.clock.now()));
+            (check.ok(format!("{origin} answers: {}", phases(&exchange.phases))), skew)
         }
-        Err(failure) => (Finding::fault(check, format!("{origin}: {failure}"), way_out(&failure)), None),
+        Err(failure) => (unreachable(check, &origin, &failure), None),
     }
 }
 
@@ -130,18 +110,18 @@ fn skew(date: &[u8], asked_at: Timestamp, answered_at: Timestamp) -> Option<i64>
 }
 
 fn clock(skew: Option<i64>) -> Finding {
-    let Some(skew) = skew else {
-        return Finding::not_checked(Check::Clock, "no answer of AWS told the time");
-    };
+    let check = Check::Clock;
+    let Some(skew) = skew else { return check.not_checked("no answer of AWS told the time") };
     let side = if skew > 0 { "ahead of" } else { "behind" };
     let off = format!("{} {side} that of AWS", text::span(Duration::from_secs(skew.unsigned_abs())));
+    let refused = format!("{off}; AWS refuses signatures from 5 min on");
     let todo =
         "set this machine's clock: timedatectl set-ntp true, then chronyc tracking or timedatectl timesync-status";
     match skew.abs() {
-        0 => Finding::ok(Check::Clock, "as that of AWS, to a second or so"),
-        SKEW_FAILS.. => Finding::fault(Check::Clock, format!("{off}; AWS refuses signatures from 5 min on"), todo),
-        SKEW_WARNS.. => Finding::warn(Check::Clock, format!("{off}; AWS refuses signatures from 5 min on"), todo),
-        _ => Finding::ok(Check::Clock, off),
+        0 => check.ok("as that of AWS, to a second or so"),
+        SKEW_FAILS.. => check.fault(refused, todo),
+        SKEW_WARNS.. => check.warn(refused, todo),
+        _ => check.ok(off),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use api_health_actors::ports::NotifyError;
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::http::HttpResponse;
@@ -9,233 +10,143 @@ use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::types::Subscription;
 
 use crate::cli::checks::Check;
-use crate::cli::doctor::report::Finding;
-use crate::cli::text;
+use crate::cli::doctor::report::{Finding, some_of};
+use crate::notify::sns::failure::{classify, is_denied, is_malformed};
 use crate::settings::SnsSettings;
 
 /// Pages of subscriptions that are read: a page has 100.
 const PAGES_MAX: usize = 10;
-/// Subscriptions that are named in one finding.
-const NAMED_MAX: usize = 5;
-/// SNS takes a subject of 100 characters at most; this one it must refuse.
-const SUBJECT_CHARS: usize = 120;
 
-/// The topic that is to be looked at.
-pub(super) struct TopicCheck<'a> {
+/// A topic that is to be looked at.
+pub(super) struct Topic<'a> {
     client: Client,
+    check: Check,
     sns: &'a SnsSettings,
-    /// Whether somebody else is told as well.
-    has_other_channels: bool,
 }
 
-/// What an error means here.
-enum TopicError {
-    NotThere,
-    Denied,
-    Other(String),
-}
-
-impl<'a> TopicCheck<'a> {
+impl<'a> Topic<'a> {
     /// `config` has the topic's region.
-    pub(super) fn new(config: &SdkConfig, sns: &'a SnsSettings, has_other_channels: bool) -> Self {
-        Self { client: Client::new(config), sns, has_other_channels }
+    pub(super) fn new(config: &SdkConfig, check: Check, sns: &'a SnsSettings) -> Self {
+        Self { client: Client::new(config), check, sns }
     }
 
-    /// Three findings: the topic, its subscriptions, the permission to publish.
-    pub(super) async fn look(&self) -> Vec<Finding> {
-        let (topic, subscriptions, publish) = tokio::join!(self.topic(), self.subscriptions(), self.publish());
-        let is_there = !matches!(topic, Err(TopicError::NotThere));
-        let told = [(Check::Topic, topic), (Check::Subscriptions, subscriptions), (Check::Publish, publish)];
-        let found = told.into_iter().map(|(check, told)| match told {
-            _ if !is_there && check != Check::Topic => Finding::not_checked(check, "the topic does not exist"),
-            Ok(finding) => finding,
-            Err(trouble) => self.trouble_finding(check, trouble),
-        });
-        found.collect()
-    }
-
-    fn trouble_finding(&self, check: Check, trouble: TopicError) -> Finding {
-        let arn = &self.sns.topic_arn;
-        let action = match check {
-            Check::Topic => "sns:GetTopicAttributes",
-            _ => "sns:ListSubscriptionsByTopic",
-        };
-        match trouble {
-            TopicError::NotThere => Finding::fault(
-                check,
-                format!("{arn} does not exist"),
-                "set SNS_TOPIC_ARN in /etc/api-health/env to what `terraform output -raw topic_arn` prints",
-            ),
-            TopicError::Denied if check == Check::Publish => Finding::fault(
-                check,
-                format!("publishing to {arn} is not allowed"),
-                "allow sns:Publish on it in the policy of this machine's role, and see that the topic's own policy does \
-                 not deny it",
-            ),
-            TopicError::Denied => Finding::warn(
-                check,
-                format!("{arn}: {action} is not allowed, so this may not be looked at"),
-                format!("allow {action} on it, which doctor alone needs"),
-            ),
-            TopicError::Other(why) => Finding::fault(
-                check,
-                format!("{arn}: {why}"),
-                "see the endpoint, the credentials and the clock above, and look again",
-            ),
-        }
-    }
-
-    async fn topic(&self) -> Result<Finding, TopicError> {
+    /// There, and of which kind.
+    pub(super) async fn attributes(self) -> Finding {
         let answer = self.client.get_topic_attributes().topic_arn(&self.sns.topic_arn).send().await;
-        let attributes = answer.map_err(|error| trouble(&error))?.attributes.unwrap_or_default();
+        let attributes = match answer {
+            Ok(answer) => answer.attributes.unwrap_or_default(),
+            Err(error) => return self.fault("sns:GetTopicAttributes", &error),
+        };
         let kind =
             if self.sns.is_fifo() { "a FIFO topic, which e-mail cannot subscribe to" } else { "a standard topic" };
-        let key = match attributes.get("KmsMasterKeyId").map(String::as_str) {
-            None | Some("") => "not encrypted",
-            Some("alias/aws/sns") => "encrypted with the key of AWS",
-            Some(_) => "encrypted with a key of its own, whose use only --send-test-message shows",
+        let key = match attributes.get("KmsMasterKeyId").map_or("", String::as_str) {
+            "" => "not encrypted",
+            _ => "encrypted with a key whose use only --send-test-message shows",
         };
-        Ok(Finding::ok(Check::Topic, format!("{}: {kind}, {key}", self.sns.topic_arn)))
+        self.check.ok(format!("{}: {kind}, {key}", self.sns.topic_arn))
     }
 
-    async fn subscriptions(&self) -> Result<Finding, TopicError> {
-        let mut all = Vec::new();
-        let mut next = None;
+    /// Who hears an alert. `has_others`: somebody else is told as well.
+    pub(super) async fn subscriptions(self, has_others: bool) -> Finding {
+        let (mut all, mut next) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let ask = self.client.list_subscriptions_by_topic().topic_arn(&self.sns.topic_arn);
-            let page = ask.set_next_token(next.take()).send().await.map_err(|error| trouble(&error))?;
-            all.extend(page.subscriptions.unwrap_or_default());
-            next = page.next_token.filter(|token| !token.is_empty());
+            match ask.set_next_token(next.take()).send().await {
+                Ok(page) => {
+                    all.extend(page.subscriptions.unwrap_or_default());
+                    next = page.next_token.filter(|token| !token.is_empty());
+                }
+                Err(error) => return self.fault("sns:ListSubscriptionsByTopic", &error),
+            }
             if next.is_none() {
                 break;
             }
         }
-        Ok(judge(&all, self.sns, self.has_other_channels))
+        judge(&all, self.sns, has_others)
     }
 
-    /// A message that SNS refuses twice over for its form: a subject that is too long, and no text for any protocol. Who may
-    /// not publish is refused for that, if SNS looks at permission first: AWS does not promise that order, so this shows no more than
-    /// that permission was not what it was refused for.
-    async fn publish(&self) -> Result<Finding, TopicError> {
+    /// A message that SNS refuses twice over for its form: a subject of more than 100 characters, and no text for any protocol.
+    /// Who may not publish is refused for that, if SNS tasks at permission first: AWS does not promise that order, so this shows no
+    /// more than that permission was not what it was refused for.
+    pub(super) async fn pretend_to_publish(self) -> Finding {
         let publish = self.client.publish().topic_arn(&self.sns.topic_arn).message_structure("json").message("{}");
-        let answer = publish
-            .subject("api-health doctor: nothing is down ".repeat(4).chars().take(SUBJECT_CHARS).collect::<String>());
-        let Err(error) = answer.send().await else {
-            return Ok(Finding::warn(
-                Check::Publish,
+        match publish.subject("api-health doctor: nothing is down ".repeat(4)).send().await {
+            Ok(_) => self.check.warn(
                 "permitted, but a message was taken whose form SNS refuses: what answers is not SNS",
                 "see AWS_ENDPOINT_URL and its like; a message without text may have gone out",
-            ));
-        };
-        match error.as_service_error().and_then(|error| error.code()).unwrap_or_default() {
-            "InvalidParameter"
-            | "InvalidParameterValue"
-            | "ParameterValueInvalid"
-            | "MissingParameter"
-            | "ValidationError"
-            | "ValidationException" => Ok(Finding::ok(
-                Check::Publish,
+            ),
+            Err(error) if is_malformed(&error) => self.check.ok(
                 "not refused for permission: a malformed message was refused for its form. SNS does not promise to look at \
                  permission first; --send-test-message proves it",
-            )),
-            _ => Err(trouble(&error)),
+            ),
+            Err(error) => self.fault("sns:Publish", &error),
         }
     }
-}
 
-/// Codes decide; the words of SNS are left out, since those about a signature repeat the request.
-fn trouble<E>(error: &SdkError<E, HttpResponse>) -> TopicError
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let code = error.as_service_error().and_then(|error| error.code()).unwrap_or_default();
-    match (code, error) {
-        ("NotFound" | "NotFoundException" | "ResourceNotFoundException", _) => TopicError::NotThere,
-        ("AuthorizationError" | "AuthorizationErrorException" | "AccessDenied" | "AccessDeniedException", _) => {
-            TopicError::Denied
+    /// What the notifier says of such an error; but what doctor alone asks may be denied.
+    fn fault<E>(&self, action: &str, error: &SdkError<E, HttpResponse>) -> Finding
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        if self.check != Check::Publish && is_denied(error) {
+            let what = format!("{}: {action} is not allowed, so this may not be looked at", self.sns.topic_arn);
+            return self.check.warn(what, format!("allow {action} on it, which doctor alone needs"));
         }
-        (_, SdkError::ServiceError(context)) => {
-            let status = context.raw().status().as_u16();
-            let is_word =
-                (1..=60).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
-            let code = if is_word { format!(" ({code})") } else { String::new() };
-            TopicError::Other(format!("SNS refused with status {status}{code}"))
-        }
-        (_, SdkError::TimeoutError(_)) => TopicError::Other("SNS did not answer in time".into()),
-        (_, SdkError::DispatchFailure(failure)) if failure.is_timeout() => {
-            TopicError::Other("SNS did not answer in time".into())
-        }
-        (_, SdkError::ResponseError(_)) => TopicError::Other("what answered is not SNS".into()),
-        _ => TopicError::Other("SNS could not be reached".into()),
+        let (what, todo) = match classify(error, self.sns) {
+            NotifyError::Permanent { reason, remedy } => (reason, remedy),
+            NotifyError::Retryable { reason, .. } => {
+                (reason, "see the endpoint, the credentials and the clock above, and look again".into())
+            }
+        };
+        self.check.fault(what, todo)
     }
 }
 
 /// What people and machines hear an alert.
-fn judge(all: &[Subscription], sns: &SnsSettings, has_other_channels: bool) -> Finding {
-    let is = |subscription: &&Subscription, arn| subscription.subscription_arn() == Some(arn);
-    let pending: Vec<_> = all.iter().filter(|s| is(s, "PendingConfirmation")).collect();
-    let confirmed: Vec<_> = all.iter().filter(|s| !is(s, "PendingConfirmation") && !is(s, "Deleted")).collect();
-    let bad = |what: String, todo: String| {
-        if has_other_channels {
-            Finding::warn(Check::Subscriptions, what, todo)
-        } else {
-            Finding::fault(Check::Subscriptions, what, todo)
-        }
+fn judge(all: &[Subscription], sns: &SnsSettings, has_others: bool) -> Finding {
+    let of = |is_wanted: fn(&str) -> bool| -> Vec<String> {
+        let wanted = all.iter().filter(|one| is_wanted(one.subscription_arn().unwrap_or_default()));
+        wanted.map(name_of).collect()
     };
+    let (pending, confirmed) =
+        (of(|arn| arn == "PendingConfirmation"), of(|arn| !matches!(arn, "PendingConfirmation" | "Deleted")));
+    let check = Check::Subscriptions;
+    let unheard = |what: String, todo: &str| if has_others { check.warn(what, todo) } else { check.fault(what, todo) };
     let confirm = "whoever it belongs to must confirm: the link in the mail \"AWS Notification - Subscription \
                    Confirmation\" (valid for 2 days; look into spam); a new one comes with a new subscription";
+    let heard = || format!("{} confirmed: {}", confirmed.len(), some_of(&confirmed));
     match (confirmed.len(), pending.len()) {
         (0, 0) => {
-            let to = if sns.is_fifo() { ("sqs", "QUEUE_ARN") } else { ("email", "YOU@EXAMPLE.COM") };
-            let arn = &sns.topic_arn;
-            bad(
-                "nobody is subscribed: alerts would reach nobody".into(),
-                format!("aws sns subscribe --topic-arn {arn} --protocol {} --notification-endpoint {}", to.0, to.1),
-            )
+            let to = if sns.is_fifo() {
+                "sqs --notification-endpoint QUEUE_ARN"
+            } else {
+                "email --notification-endpoint YOU@EXAMPLE.COM"
+            };
+            let todo = format!("aws sns subscribe --topic-arn {} --protocol {to}", sns.topic_arn);
+            unheard("nobody is subscribed: alerts would reach nobody".into(), &todo)
         }
         (0, _) => {
-            bad(format!("none is confirmed: alerts would reach nobody; pending: {}", named(&pending)), confirm.into())
+            unheard(format!("none is confirmed: alerts would reach nobody; pending: {}", some_of(&pending)), confirm)
         }
-        (_, 0) => Finding::ok(Check::Subscriptions, format!("{} confirmed: {}", confirmed.len(), named(&confirmed))),
-        _ => Finding::warn(
-            Check::Subscriptions,
-            format!(
-                "{} confirmed: {}; {} pending: {}",
-                confirmed.len(),
-                named(&confirmed),
-                pending.len(),
-                named(&pending)
-            ),
-            confirm,
-        ),
+        (_, 0) => check.ok(heard()),
+        (_, count) => check.warn(format!("{}; {count} pending: {}", heard(), some_of(&pending)), confirm),
     }
 }
 
-/// `email ops@example.com, sqs arn:…`. Of a URL no more than its host, of a number no more than its end.
-fn named(subscriptions: &[&Subscription]) -> String {
-    let mut names: Vec<String> = subscriptions
-        .iter()
-        .take(NAMED_MAX)
-        .map(|subscription| {
-            let (protocol, endpoint) =
-                (subscription.protocol().unwrap_or("?"), subscription.endpoint().unwrap_or_default());
-            let shown = match protocol {
-                "http" | "https" => {
-                    url::Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
-                }
-                "sms" => {
-                    let cut = endpoint.char_indices().rev().nth(2).map_or(0, |(at, _)| at);
-                    format!("...{}", &endpoint[cut..])
-                }
-                _ => endpoint.to_owned(),
-            };
-            format!("{protocol} {}", text::line(&shown))
-        })
-        .collect();
-    if subscriptions.len() > NAMED_MAX {
-        names.push(format!("{} more", subscriptions.len() - NAMED_MAX));
-    }
-    names.join(", ")
+/// `email ops@example.com`, `sqs arn:…`. Of a URL no more than its host, of a number no more than its end.
+fn name_of(subscription: &Subscription) -> String {
+    let (protocol, endpoint) = (subscription.protocol().unwrap_or("?"), subscription.endpoint().unwrap_or_default());
+    let shown = match protocol {
+        "http" | "https" => {
+            url::Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+        }
+        "sms" => {
+            let cut = endpoint.char_indices().rev().nth(2).map_or(0, |(at, _)| at);
+            format!("...{}", &endpoint[cut..])
+        }
+        _ => endpoint.to_owned(),
+    };
+    format!("{protocol} {shown}")
 }
 
 #[cfg(test)]

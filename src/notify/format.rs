@@ -1,4 +1,4 @@
-//! Words for people: spans, moments, and ASCII where a channel takes nothing else.
+//! Formats values for people: spans, moments, and ASCII where a channel takes nothing else.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub(crate) fn moment(at: Timestamp) -> String {
 /// `bytes` in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}"); // a String takes everything
+        let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
         hex
     })
 }

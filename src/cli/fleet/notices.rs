@@ -1,4 +1,4 @@
-//! Saying something to all workers: a notice in their assignment, written over exactly the version that was read.
+//! Telling all workers something: a notice in their assignment, written over exactly the version that was read.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use api_health_core::own::records::{Key, LeaseRecord};
 const TRIES: u32 = 20;
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Says it. `false`: no worker has used the table yet, so that there is nobody to tell.
+/// Writes it. `false`: no worker has used the table yet, so that there is nobody to tell.
 ///
 /// # Errors
 /// The table does not take it, or others write to the record all the time.
-pub(in crate::cli) async fn say(leases: &dyn Leases, notice: &Notice) -> Result<bool, StoreError> {
+pub(in crate::cli) async fn write(leases: &dyn Leases, notice: &Notice) -> Result<bool, StoreError> {
     for _ in 0..TRIES {
         let Some(LeaseRecord::Assignment(mut assignment)) = leases.read(vec![Key::Assignment]).await?.pop() else {
             return Ok(false);

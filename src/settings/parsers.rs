@@ -1,0 +1,190 @@
+//! The parsers of settings that have a form of their own: names, levels, ARNs, the webhook's URL.
+
+use std::path::PathBuf;
+
+use api_health_core::Secret;
+use api_health_core::own::records::Role;
+use serde_json::{Value, json};
+use tracing_subscriber::EnvFilter;
+
+use super::types::{LogFormat, StoreKind, host_of};
+use crate::configs::field::{About, Context, Kind, Parsed};
+use crate::configs::kinds::{Choice, parse_text, secret_text};
+use crate::configs::nearest::nearest_of;
+use crate::configs::url;
+use crate::configs::values::{ValueFault, quote};
+
+pub(super) fn trimmed(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
+    Ok(parse_text(value, about)?.trim().to_owned())
+}
+
+/// A text that `is_good`; what is not is called `why`.
+fn checked(value: &Value, about: &About, is_good: impl Fn(&str) -> bool, why: &str) -> Parsed<String> {
+    let text = parse_text(value, about)?;
+    if is_good(text) { Ok(text.to_owned()) } else { Err(ValueFault::new(quote(text), why, about.wanted()).into()) }
+}
+
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+pub(super) fn region(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
+    checked(value, about, is_region, "is not the name of a region")
+}
+
+pub(super) fn table(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let is_good = |name: &str| name.bytes().all(is_plain) && (3..=255).contains(&name.len());
+    checked(value, about, is_good, "is not the name of a DynamoDB table")
+}
+
+/// One path or several.
+pub(super) fn paths(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Vec<PathBuf>> {
+    let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
+    let list = match value {
+        Value::Array(list) if list.is_empty() || list.len() > most => {
+            let (what, why) = (format!("a list of {}", list.len()), format!("is not 1 to {most}"));
+            return Err(ValueFault::new(what, why, "the paths of files, or of a folder of them").into());
+        }
+        Value::Array(list) => &list[..],
+        one => std::slice::from_ref(one),
+    };
+    list.iter().map(|path| Ok(context.folder.join(parse_text(path, about)?))).collect()
+}
+
+pub(super) fn show_paths(paths: &[PathBuf]) -> Value {
+    match paths {
+        [] => Value::Null,
+        [one] => json!(one.display().to_string()),
+        more => more.iter().map(|path| path.display().to_string()).collect(),
+    }
+}
+
+/// One `host:port` or several; an IPv6 address stands in brackets.
+pub(super) fn witnesses(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<String>> {
+    let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
+    let list = match value {
+        Value::Array(list) if list.len() > most => {
+            let (what, why) = (format!("a list of {}", list.len()), format!("is more than {most}"));
+            return Err(ValueFault::new(what, why, "fewer: one that is well is enough").into());
+        }
+        Value::Array(list) => &list[..],
+        one => std::slice::from_ref(one),
+    };
+    list.iter().map(|one| checked(one, about, is_host_and_port, "is not a host and a port")).collect()
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    ::url::Url::parse(&format!("tcp://{text}")).is_ok_and(|url| {
+        let is_bare = url.username().is_empty() && url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
+        url.has_host() && url.port().is_some() && is_bare
+    })
+}
+
+pub(super) fn show_texts(texts: &[String]) -> Value {
+    if texts.is_empty() { Value::Null } else { json!(texts) }
+}
+
+impl Choice for StoreKind {
+    const ALL: &'static [Self] = &[Self::Sqlite, Self::Dynamodb];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Dynamodb => "dynamodb",
+        }
+    }
+}
+
+impl Choice for Role {
+    const ALL: &'static [Self] = &[Self::Worker, Self::Standby];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Standby => "standby",
+        }
+    }
+}
+
+impl Choice for LogFormat {
+    const ALL: &'static [Self] = &[Self::Auto, Self::Text, Self::Json];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+pub(super) fn log_level(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
+    let filter = parse_text(value, about)?;
+    // The filter's own parser takes a lone word that is no level for the name of a module, and so a misspelt level.
+    for part in filter.split(',').map(str::trim).filter(|part| !part.contains(['=', '['])) {
+        if !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part)) {
+            let remedy = match nearest_of(part, LEVELS) {
+                Some(level) => format!("\"{level}\""),
+                None => format!("one of {}, or module=level", LEVELS.join(", ")),
+            };
+            return Err(ValueFault::new(quote(part), "is not a level", remedy).into());
+        }
+    }
+    // Values of fields are compared as they are: a regular expression of a few hundred characters can fill the memory.
+    let is_filter = |filter: &str| EnvFilter::builder().with_regex(false).parse(filter).is_ok();
+    checked(value, about, is_filter, "is not a filter")
+}
+
+/// A secret that is not empty.
+pub(super) fn nonempty_secret(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Secret> {
+    match secret_text(value, context.secrets, about.kind.length_max())? {
+        text if text.trim().is_empty() => Err(ValueFault::new("the text", "is empty", about.wanted()).into()),
+        text => Ok(Secret::new(text)),
+    }
+}
+
+pub(super) fn webhook_url(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Secret> {
+    match url::check(nonempty_secret(value, about, context)?.reveal()) {
+        Ok(url) => Ok(Secret::new(url)),
+        // What was found is not shown: with many services the path is the secret.
+        Err(fault) => Err(ValueFault::new("the URL", fault.why, about.wanted()).into()),
+    }
+}
+
+pub(super) fn show_host(url: &Secret) -> Value {
+    json!(format!("{}/***", host_of(url)))
+}
+
+/// `arn:PARTITION:sns:REGION:ACCOUNT:NAME`, as the Service Authorization Reference of SNS gives it.
+pub(super) fn topic_arn(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
+    let arn = parse_text(value, about)?;
+    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let why = match arn.split(':').collect::<Vec<_>>()[..] {
+        ["arn", partition, service, _, _, _] if !partition.starts_with("aws") || service != "sns" => {
+            "is not the ARN of an SNS topic"
+        }
+        ["arn", _, _, region, _, _] if !is_region(region) => "has no region in its fourth part",
+        ["arn", _, _, _, account, _] if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) => {
+            "has no account of 12 digits in its fifth part"
+        }
+        ["arn", _, _, _, _, name] => match name.strip_suffix(".fifo").unwrap_or(name) {
+            bare if !bare.is_empty() && name.len() <= 256 && plain(bare) => return Ok(arn.to_owned()),
+            _ => "has no topic name (letters, digits, _ and -, perhaps .fifo) in its last part",
+        },
+        _ => "is not an ARN of six parts with colons between them",
+    };
+    Err(ValueFault::new(quote(arn), why, format!("it in full, such as {}", about.example)).into())
+}
+
+/// An endpoint as it may be shown: a user name before the host is masked.
+pub(super) fn endpoint(value: &str) -> Value {
+    match value.split_once("://") {
+        Some((scheme, rest)) if rest.contains('@') => {
+            json!(format!("{scheme}://***@{}", rest.rsplit('@').next().unwrap_or_default()))
+        }
+        _ => json!(value),
+    }
+}
