@@ -73,8 +73,13 @@ impl SystemWitnesses {
         Some(Vote { witness, is_well, is_the_way_itself: false })
     }
 
-    /// A name that was looked up a moment ago says that names are looked up; that it is not any more says nothing.
+    /// A name that was looked up a moment ago says that names are looked up, unless it stands in the hosts file; that it is not any
+    /// more says nothing.
     async fn ask_name(&self, name: &str) -> Option<Vote> {
+        let hosts = tokio::fs::read_to_string("/etc/hosts").await.unwrap_or_default();
+        if name.ends_with("localhost") || stands_in(&hosts, name) {
+            return None;
+        }
         let found = timeout(BOUND, self.client.look_up(name, 0)).await.ok()?;
         let is_well = matches!(found, Ok(_) | Err(Failure::NameNotFound { .. }));
         is_well.then(|| Vote { witness: format!("the name {name}"), is_well, is_the_way_itself: false })
@@ -119,6 +124,11 @@ impl Witnesses for SystemWitnesses {
 
 fn is_of(address: IpAddr, family: Family) -> bool {
     family == Family::Any || family == Family::of(address)
+}
+
+fn stands_in(hosts: &str, name: &str) -> bool {
+    let names = |line: &str| line.split('#').next().unwrap_or_default().to_owned();
+    hosts.lines().any(|line| names(line).split_whitespace().skip(1).any(|of_line| of_line.eq_ignore_ascii_case(name)))
 }
 
 /// The name servers that the system's resolver asks: without any it asks this machine.
@@ -184,8 +194,9 @@ fn aws(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::Resolver;
     use crate::settings::types::SnsSettings;
-    use api_health_core::network::{Word, Zone};
+    use api_health_core::network::Zone;
 
     #[test]
     fn name_servers_are_read_as_the_system_reads_them() {
@@ -229,16 +240,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_host_on_this_machine_says_nothing_and_a_name_that_is_found_vouches() {
+    async fn a_host_on_this_machine_says_nothing_and_a_name_that_is_found_vouches_unless_it_stands_in_a_file() {
         let settings = Settings {
             network: crate::settings::NetworkSettings { witnesses: vec!["127.0.0.1:9".into()] },
             ..Settings::default()
         };
-        let witnesses = SystemWitnesses::new(Client::new(None).unwrap(), &settings, &|_| None);
+        let found = Resolver::from_fn(|_, port| Box::pin(async move { Ok(vec![([198, 51, 100, 1], port).into()]) }));
+        let client = Client::new(None).unwrap().with_resolver(found);
+        let witnesses = SystemWitnesses::new(client, &settings, &|_| None);
         let connection = Way::Connection(Family::Ipv4, Zone::Near);
         let ballot = witnesses.ask(connection, vec![]).await;
         assert!(ballot.iter().all(|vote| !vote.witness.contains(":9")), "{ballot:?}");
-        let lookup = witnesses.ask(Way::Lookup, vec!["localhost".into()]).await;
-        assert_eq!(api_health_core::network::Panel::default().count(lookup).word(), Word::Well);
+        let vouches = async |name: &str| {
+            let ballot = witnesses.ask(Way::Lookup, vec![name.to_owned()]).await;
+            ballot.iter().any(|vote| vote.is_well && vote.witness.contains(name))
+        };
+        assert!(vouches("shop.example").await);
+        assert!(!vouches("localhost").await);
+        assert!(stands_in("10.0.0.1 shop.lan shop # not.lan\n", "SHOP") && !stands_in("10.0.0.1 a # shop", "shop"));
+    }
+
+    #[test]
+    fn so_many_witnesses_are_taken_at_most_and_each_has_a_host_and_a_port() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("api-health.toml");
+        let load = |witnesses: &str| {
+            std::fs::write(&file, format!("[network]\nwitnesses = {witnesses}\n")).unwrap();
+            Settings::load(Some(&file), &|_| None).map(|settings| settings.network.witnesses.len())
+        };
+        let list = |count| format!("[{}]", "\"10.0.0.1:443\",".repeat(count));
+        assert_eq!((load(&list(16)), load("\"[2606:4700::1111]:53\""), load("[]")), (Ok(16), Ok(1), Ok(0)));
+        let words = |witnesses: &str| load(witnesses).unwrap_err()[0].to_string();
+        assert!(words(&list(17)).contains("a list of 17 is more than 16"), "{}", words(&list(17)));
+        for odd in ["10.0.0.1", "http://a:1", "a:b", ":1", "a:1/x", "user@a:1", "2606:4700::1111:53"] {
+            let words = words(&format!("\"{odd}\""));
+            assert!(
+                words.contains("is not a host and a port") && words.contains("gateway.example.com:443"),
+                "{odd}: {words}"
+            );
+        }
     }
 }

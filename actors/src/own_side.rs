@@ -113,7 +113,8 @@ impl OwnSide {
             }
             Blame::Doubtful(way) => {
                 let began = now.saturating_sub(observation.took);
-                let is_clear = self.is_vouched_for(way, observation.took, now) && !self.known().watch(way).was_at_fault(way, began);
+                let is_clear = self.is_vouched_for(way, observation.took, now)
+                    && !self.known().watch(way).was_at_fault(way, began);
                 (!is_clear).then_some(way)
             }
         }
@@ -145,11 +146,11 @@ impl OwnSide {
         if observation.phases.tls.is_some() {
             self.sign(Way::Clock, now);
         }
-        let is_looked_up = observation.phases.resolve.is_some();
-        if is_looked_up || matches!(failure, Some(Failure::NameNotFound { .. })) {
+        // A name that was found may stand in the hosts file, and is no sign; that one does not exist is.
+        if matches!(failure, Some(Failure::NameNotFound { .. })) {
             self.sign(Way::Lookup, now);
         }
-        if is_looked_up && is_due(&self.named_at, NAMES_EVERY, now) {
+        if observation.phases.resolve.is_some() && is_due(&self.named_at, NAMES_EVERY, now) {
             let host = network::host_of(&api.url);
             let mut known = self.known();
             if known.names.iter().all(|name| name != host) {
@@ -297,4 +298,54 @@ fn place(way: Way, api: &ApiConfig, observation: &Observation) -> u64 {
         None => network::host_of(&api.url).hash(&mut hasher),
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use api_health_core::{PhaseTimes, Response};
+
+    use super::*;
+    use crate::ports::NoWitnesses;
+    use crate::testkit::{VirtualClock, api, in_virtual_time};
+
+    fn passed(address: Ipv4Addr) -> Observation {
+        let resolve = Some(Duration::from_millis(1));
+        Observation {
+            started_at: Timestamp::default(),
+            finished_at: Timestamp::default(),
+            took: Duration::from_millis(20),
+            phases: PhaseTimes { resolve, ..PhaseTimes::default() },
+            address: Some((address, 443).into()),
+            answer: Answer::Response(Response { status: 200, ..Response::default() }),
+        }
+    }
+
+    #[test]
+    fn so_many_names_are_kept_and_a_sign_costs_no_lock() {
+        in_virtual_time(async {
+            let own_side = OwnSide::new(Arc::new(NoWitnesses), TimeBase::new(Arc::new(VirtualClock::new())));
+            for n in 0..100_u64 {
+                own_side.saw(
+                    &api(&format!("a{n}"), 10),
+                    &passed(Ipv4Addr::new(9, 9, 9, 9)),
+                    Duration::from_secs(10 + 2 * n),
+                );
+            }
+            assert_eq!(own_side.known().names, ["a99.test", "a98.test", "a97.test", "a96.test"]);
+            // Within the second it has a name, it takes no lock.
+            let held = own_side.known();
+            assert_eq!(
+                own_side.saw(&api("a", 10), &passed(Ipv4Addr::new(9, 9, 9, 9)), Duration::from_millis(208_300)),
+                None
+            );
+            drop(held);
+            let far = Way::to(IpAddr::from([9, 9, 9, 9]));
+            assert_eq!(own_side.well_at(far), Some(Duration::from_millis(208_300)));
+            own_side.saw(&api("a", 10), &passed(Ipv4Addr::LOCALHOST), Duration::from_secs(500));
+            assert_eq!(own_side.well_at(Way::NETWORK), Some(Duration::from_millis(208_300)), "this machine is no sign");
+            assert_eq!(own_side.well_at(Way::Lookup), None, "nor is a name that may stand in a file");
+        });
+    }
 }

@@ -16,8 +16,8 @@ use api_health_core::capacity::HELD_UP_MIN;
 use api_health_core::keep::Completed;
 use api_health_core::network::{self, Testimony, Way};
 use api_health_core::schedule::{Due, Moment, Slot};
-use api_health_core::{ApiConfig, Observation, Outcome, Verdict};
 use api_health_core::time::Uptime;
+use api_health_core::{ApiConfig, Observation, Outcome, Verdict};
 use tracing::Instrument;
 
 use crate::handle::Handle;

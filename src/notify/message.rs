@@ -121,7 +121,10 @@ impl<'a> Message<'a> {
             AlertKind::Closed => vec![
                 ("What", format!("{} is watched no longer; nobody will see it come back", self.name())),
                 ("Since", format::moment(alert.happened_at)),
-                (if self.is_of_clarity() { "Was unclear" } else { "Was down" }, format!("for {}, from {}", self.duration(), format::moment(alert.incident_started_at))),
+                (
+                    if self.is_of_clarity() { "Was unclear" } else { "Was down" },
+                    format!("for {}, from {}", self.duration(), format::moment(alert.incident_started_at)),
+                ),
                 ("Why", self.reason()),
             ],
         };

@@ -18,8 +18,8 @@ pub mod types;
 
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
-    ApisSettings, FleetSettings, LogFormat, LogSettings, NetworkSettings, NotifySettings, ProbeSettings, RunSettings, SnsSettings,
-    StoreKind, StoreSettings, WebhookSettings,
+    ApisSettings, FleetSettings, LogFormat, LogSettings, NetworkSettings, NotifySettings, ProbeSettings, RunSettings,
+    SnsSettings, StoreKind, StoreSettings, WebhookSettings,
 };
 
 /// Everything that is set for the program as a whole. `Settings::default()` is what is in force with no settings at all.

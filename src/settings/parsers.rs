@@ -76,7 +76,8 @@ pub(super) fn witnesses(value: &Value, about: &About, _: &mut Context<'_>) -> Pa
 
 fn is_host_and_port(text: &str) -> bool {
     ::url::Url::parse(&format!("tcp://{text}")).is_ok_and(|url| {
-        let is_bare = url.username().is_empty() && url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
+        let is_bare =
+            url.username().is_empty() && url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
         url.has_host() && url.port().is_some() && is_bare
     })
 }

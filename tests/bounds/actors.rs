@@ -9,7 +9,9 @@ use api_health_actors::child::{self, ExitReason};
 use api_health_actors::handle::AddrPublisher;
 use api_health_actors::liveness::{Liveness, ResumePoint};
 use api_health_actors::own_side::OwnSide;
-use api_health_actors::ports::{ConfigSource, LoadedConfigs, NoWitnesses, Notifier, NotifyError, SourceError, StateStore};
+use api_health_actors::ports::{
+    ConfigSource, LoadedConfigs, NoWitnesses, Notifier, NotifyError, SourceError, StateStore,
+};
 use api_health_actors::prober::{self, Prober, ProberContext, ProberInit, Start};
 use api_health_actors::state_keeper::{self, ProbeCompleted};
 use api_health_actors::stats::{LATENESS_BOUNDS_MS, Stats};

@@ -105,7 +105,9 @@ fn the_host_and_the_zone_of_an_address_are_found() {
         assert_eq!(network::host_of(url), host);
     }
     let zone = |address: &str| Zone::of(address.parse().unwrap());
-    for near in ["10.1.2.3", "192.168.0.1", "172.16.0.1", "100.64.0.1", "192.0.2.1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"] {
+    for near in
+        ["10.1.2.3", "192.168.0.1", "172.16.0.1", "100.64.0.1", "192.0.2.1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"]
+    {
         assert_eq!(zone(near), Zone::Near, "{near}");
     }
     for far in ["1.1.1.1", "100.128.0.1", "2606:4700::1111"] {
@@ -132,9 +134,15 @@ fn a_neighbour_says_nothing_of_the_internet_and_one_family_nothing_of_the_other(
 type Rule = fn(&Testimony) -> bool;
 
 /// The rules of the table, on one testimony that came of that many well, ill and silent witnesses, with a crowd or without.
-fn keeps_the_rules(is_ours: Rule, votes: &[(bool, bool, bool)], is_crowd: bool, is_well_again: bool) -> Result<(), &'static str> {
+fn keeps_the_rules(
+    is_ours: Rule,
+    votes: &[(bool, bool, bool)],
+    is_crowd: bool,
+    is_well_again: bool,
+) -> Result<(), &'static str> {
     let mut panel = Panel::default();
-    let known: Ballot = votes.iter().enumerate().filter(|(_, vote)| vote.1).map(|(n, _)| vote_of(n, true, false)).collect();
+    let known: Ballot =
+        votes.iter().enumerate().filter(|(_, vote)| vote.1).map(|(n, _)| vote_of(n, true, false)).collect();
     panel.count(known);
     let ballot: Ballot = votes.iter().enumerate().map(|(n, vote)| vote_of(n, vote.0, vote.2)).collect();
     let crowd = is_crowd.then_some(network::crowd::CrowdSize { apis: 5, addresses: 3 });
@@ -222,7 +230,9 @@ fn wrong_judgements_are_caught() {
         ("only a crowd counts", |t| matches!(t.word(), Word::Crowd | Word::WellAgain)),
         ("silence is ours", |t| real(t) || t.word() == Word::Nothing),
         ("what was so a moment ago is forgotten", |t| matches!(t.word(), Word::Ill | Word::Crowd)),
-        ("the first witness decides", |t| t.is_well_again || (t.well.first() < t.ill.first() && !t.ill.is_empty()) || t.word() == Word::Crowd),
+        ("the first witness decides", |t| {
+            t.is_well_again || (t.well.first() < t.ill.first() && !t.ill.is_empty()) || t.word() == Word::Crowd
+        }),
     ];
     let votes: Vec<[bool; 3]> = (0..8).map(|n| [n & 1 != 0, n & 2 != 0, n & 4 != 0]).collect();
     let worlds = || {
@@ -233,7 +243,9 @@ fn wrong_judgements_are_caught() {
     let caught = |rule: Rule| {
         worlds().any(|world| {
             let world: Vec<(bool, bool, bool)> = world.iter().map(|[a, b, c]| (*a, *b, *c)).collect();
-            [false, true].iter().any(|crowd| [false, true].iter().any(|again| keeps_the_rules(rule, &world, *crowd, *again).is_err()))
+            [false, true]
+                .iter()
+                .any(|crowd| [false, true].iter().any(|again| keeps_the_rules(rule, &world, *crowd, *again).is_err()))
         })
     };
     assert!(!caught(real), "the rule in force keeps them all");

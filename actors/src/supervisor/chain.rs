@@ -19,8 +19,8 @@ use crate::child::{Child, ExitReason};
 use crate::handle::AddrPublisher;
 use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
-use crate::ports::{Notifier, StateStore};
 use crate::own_side::OwnSide;
+use crate::ports::{Notifier, StateStore};
 use crate::prober::ProberContext;
 use crate::state_keeper::{self, ApplyConfigs, KeeperDeps, ProbeCompleted, StateKeeper, TakeSnapshot};
 use crate::stats::Stats;
@@ -77,7 +77,13 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>, own_side: &Arc<OwnSide>) -> Self {
+    pub(super) fn new(
+        world: World,
+        options: &Options,
+        time: &TimeBase,
+        stats: &Arc<Stats>,
+        own_side: &Arc<OwnSide>,
+    ) -> Self {
         let batcher = || {
             let whereabouts = AddrPublisher::default();
             let shared = ProberContext {

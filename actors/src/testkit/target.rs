@@ -187,7 +187,8 @@ impl FakeTargets {
                 noted.stage.clock.panic_next();
             }
             let is_looked_up = behaviour != Behaviour::LookupFails && behaviour != Behaviour::CannotBeAsked;
-            let is_connected = matches!(behaviour, Behaviour::Answers(_) | Behaviour::Hangs | Behaviour::CertificateOver);
+            let is_connected =
+                matches!(behaviour, Behaviour::Answers(_) | Behaviour::Hangs | Behaviour::CertificateOver);
             let phase = |is_over: bool| is_over.then_some(Duration::from_millis(1));
             let tls = phase(matches!(behaviour, Behaviour::Answers(_)));
             let phases = PhaseTimes { resolve: phase(is_looked_up), tls, ..PhaseTimes::default() };

@@ -41,7 +41,10 @@ fn a_lost_network_is_told_once_and_no_api_for_it() {
             seconds(60).await;
             assert_eq!(world.channels[0].lines(), ["api-health:network down"]);
             let words = world.channels[0].told()[0].1.reason.clone();
-            assert!(words.starts_with("the IPv4 network of this machine is at fault, by all signs: no answer from"), "{words}");
+            assert!(
+                words.starts_with("the IPv4 network of this machine is at fault, by all signs: no answer from"),
+                "{words}"
+            );
             assert!(words.ends_with(&format!("of {count} APIs cannot be judged so far")), "{words}");
             recover(&world);
             seconds(60).await;
@@ -96,7 +99,8 @@ fn while_all_is_well_nobody_is_asked_and_of_many_that_wait_one_asks() {
 
 #[test]
 fn without_a_vote_five_that_fail_at_once_are_our_network_and_four_are_not() {
-    for (count, told) in [(4, vec!["a0 down", "a1 down", "a2 down", "a3 down"]), (20, vec!["api-health:network down"])] {
+    for (count, told) in [(4, vec!["a0 down", "a1 down", "a2 down", "a3 down"]), (20, vec!["api-health:network down"])]
+    {
         in_virtual_time(async {
             let world = FakeWorld::new((0..count).map(|n| api(&format!("a{n}"), 10)).collect());
             world.witnesses.set(&[]);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{options, seconds, world};
-use crate::testkit::target::Behaviour;
 use crate::testkit::in_virtual_time;
+use crate::testkit::target::Behaviour;
 
 #[test]
 fn a_machine_that_was_suspended_counts_what_it_slept_through_and_accuses_nobody() {

@@ -154,9 +154,20 @@ fn what_an_older_version_does_not_know_has_a_schema_that_it_leaves_alone() {
     for api_id in [ApiId::monitor_network(0), ApiId::monitor_clock(17), ApiId::monitor_unclear(&shop)] {
         let state = ApiState { version: 1, ..ApiState::unknown(api_id) };
         let written = serde_json::to_value(StateRecord::from(&state)).unwrap();
-        assert_eq!((&written["schema"], read_value(&written)), (&Value::from(3), Ok(state.clone())), "{}", state.api_id);
+        assert_eq!(
+            (&written["schema"], read_value(&written)),
+            (&Value::from(3), Ok(state.clone())),
+            "{}",
+            state.api_id
+        );
     }
-    for odd in ["api-health:network:0", "api-health:network:x", "api-health:network:007", "api-health:unclear:", "api-health:networks"] {
+    for odd in [
+        "api-health:network:0",
+        "api-health:network:x",
+        "api-health:network:007",
+        "api-health:unclear:",
+        "api-health:networks",
+    ] {
         assert!(ApiId::parse_stored(odd).is_err(), "{odd}");
     }
 }

@@ -58,11 +58,20 @@ impl Zone {
         let is_near = match address {
             IpAddr::V4(ip) => {
                 let [a, b, ..] = ip.octets();
-                ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_documentation() || (a == 100 && b & 0xc0 == 64)
+                ip.is_private()
+                    || ip.is_loopback()
+                    || ip.is_link_local()
+                    || ip.is_documentation()
+                    || (a == 100 && b & 0xc0 == 64)
             }
             IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
                 Some(ip) => return Self::of(IpAddr::V4(ip)),
-                None => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || matches!(ip.segments(), [0x2001, 0xdb8, ..]),
+                None => {
+                    ip.is_loopback()
+                        || ip.is_unique_local()
+                        || ip.is_unicast_link_local()
+                        || matches!(ip.segments(), [0x2001, 0xdb8, ..])
+                }
             },
         };
         if is_near { Self::Near } else { Self::Far }
@@ -260,7 +269,10 @@ pub fn table() -> Vec<Row> {
         row("timed out while connecting, or later", timed_out(Phase::Connect)),
         row("reset or closed before an answer", Failure::Reset { phase: Phase::FirstByte }),
         row("reset or closed in an answer, or cut short", Failure::Closed { phase: Phase::Body }),
-        row("certificate expired, or not yet valid", Failure::Certificate(CertificateFault::Expired { not_after: None })),
+        row(
+            "certificate expired, or not yet valid",
+            Failure::Certificate(CertificateFault::Expired { not_after: None }),
+        ),
         row("any other fault of a certificate, or of TLS", Failure::Tls { detail: String::new() }),
         row("no valid HTTP, or a redirect that leads nowhere", Failure::NotHttp { detail: String::new() }),
         row("this machine has no route", Failure::Local(LocalFault::NoRoute)),

@@ -68,7 +68,8 @@ impl Watch {
     /// A failure in this way is ours, for these reasons, and will not be heard of again before `interval`.
     pub fn ill(&mut self, way: Way, words: &str, interval: Duration, now: Duration) {
         let until = now.saturating_add(FORGOTTEN_AFTER.max(interval.saturating_mul(2)));
-        let fault = self.faults.entry(way).or_insert_with(|| Fault { since: now, last: now, until, words: words.into() });
+        let fault =
+            self.faults.entry(way).or_insert_with(|| Fault { since: now, last: now, until, words: words.into() });
         fault.last = now;
         fault.until = fault.until.max(until);
     }
@@ -184,7 +185,10 @@ mod tests {
         let mut watch = Watch::default();
         watch.ill(Way::Lookup, "gone", at(10), at(1));
         assert_eq!(watch.look(|_| None, at(7)), Some(Step::Tell("gone".into())));
-        assert_eq!((watch.asks(at(7)), watch.asks(at(8)), watch.asks(at(10))), (vec![Way::Lookup], vec![], vec![Way::Lookup]));
+        assert_eq!(
+            (watch.asks(at(7)), watch.asks(at(8)), watch.asks(at(10))),
+            (vec![Way::Lookup], vec![], vec![Way::Lookup])
+        );
         assert!(matches!(watch.look(|_| None, at(601)), Some(Step::Tell(_))));
         assert_eq!(watch.look(|_| None, at(602)), None);
         assert_eq!((watch.look(|_| None, at(607)), watch.is_at_fault(Way::Lookup)), (Some(Step::Well), false));
