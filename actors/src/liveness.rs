@@ -5,7 +5,7 @@
 //! point lies here too, since a life that was cut cannot hand anything over.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health_core::schedule::Moment;
@@ -83,70 +83,9 @@ impl Liveness {
         now.as_millis() > u128::from(self.expected_by_ms.load(Ordering::Relaxed))
     }
 
-    /// A probe begins, for the tick `scheduled_for`.
-    pub fn begins(&self, scheduled_for: Moment) {
-        let mut resume = self.lock();
-        resume.counted_until = scheduled_for;
-        resume.is_acknowledged = false;
-    }
-
-    /// The schedule changed: ticks up to `now` are not counted as missed.
-    pub fn counted_until(&self, now: Moment) {
-        self.lock().counted_until = now;
-    }
-
-    /// There is an outcome; missed ticks are counted up to `now`.
-    pub fn probed(&self, now: Moment) {
-        let mut resume = self.lock();
-        resume.counted_until = now;
-        resume.probed_at = Some(now.uptime);
-    }
-
-    /// The keeper has acknowledged the outcome, and wants no recheck before the next tick.
-    pub fn acknowledged(&self) {
-        self.lock().is_acknowledged = true;
-    }
-
-    /// More ticks were missed.
-    pub fn missed(&self, ticks: u64) {
-        let mut resume = self.lock();
-        resume.missed = resume.missed.saturating_add(ticks);
-    }
-
-    /// The keeper knows of so many of the missed ticks.
-    pub fn reported(&self, ticks: u64) {
-        let mut resume = self.lock();
-        resume.missed = resume.missed.saturating_sub(ticks);
-    }
-
-    /// Its turn in the round is over.
-    pub fn end_round_turn(&self) {
-        self.lock().ticket = None;
-    }
-
-    /// Its first outcome is waited for.
-    pub fn is_in_round(&self) -> bool {
-        self.lock().ticket.is_some()
-    }
-
-    /// Missed ticks that the keeper does not know of yet.
-    pub fn missed_so_far(&self) -> u64 {
-        self.lock().missed
-    }
-
-    /// When the last outcome was found, in uptime.
-    pub fn probed_at(&self) -> Option<Duration> {
-        self.lock().probed_at
-    }
-
-    /// This life is over: where the next one goes on.
-    pub fn take_resume_point(&self) -> ResumePoint {
-        let mut resume = self.lock();
-        ResumePoint { ticket: resume.ticket.take(), ..*resume }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ResumePoint> {
-        self.resume.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads or changes what the next life goes on from.
+    pub fn with<T>(&self, change: impl FnOnce(&mut ResumePoint) -> T) -> T {
+        change(&mut self.resume.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -120,7 +120,7 @@ impl Prober {
     /// A prober that has not begun.
     pub fn new(api: Arc<ApiConfig>, context: Arc<ProberContext>, init: ProberInit) -> Self {
         let armed_at = context.time.moment();
-        let missed = init.liveness.missed_so_far();
+        let missed = init.liveness.with(|resume| resume.missed);
         Self {
             api,
             prepared: None,
@@ -204,7 +204,7 @@ impl Prober {
             (None, _) => self.intended_start(now),
             _ => now,
         };
-        self.liveness.begins(self.scheduled_for);
+        self.liveness.with(|resume| (resume.counted_until, resume.is_acknowledged) = (self.scheduled_for, false));
         // Up to one timeout of waiting for a permit, and one for the exchange.
         self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.context.stats.probe_began(lateness);
@@ -246,7 +246,7 @@ impl Prober {
         }
         self.count_missed();
         let now = self.context.time.moment();
-        self.liveness.probed(now);
+        self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.uptime)));
         self.liveness.expect_by(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
         if !self.is_once() && !self.stopping {
@@ -307,7 +307,7 @@ impl Prober {
         let missed = self.api.schedule.missed(self.slot(), self.scheduled_for, self.context.time.moment());
         if missed > 0 {
             self.missed += missed;
-            self.liveness.missed(missed);
+            self.liveness.with(|resume| resume.missed = resume.missed.saturating_add(missed));
             self.context.stats.ticks_missed(missed);
             let api_id = &self.api.api_id;
             if self.was_late {
@@ -336,13 +336,14 @@ impl Prober {
         let completed = ProbeCompleted {
             completed: Completed { api, outcome, missed_ticks, next_tick_in },
             // In the first round somebody waits for each outcome.
-            urgent: !(was_pass_acknowledged && self.last_pass_acknowledged) || self.liveness.is_in_round(),
+            urgent: !(was_pass_acknowledged && self.last_pass_acknowledged)
+                || self.liveness.with(|resume| resume.ticket.is_some()),
         };
         ctx.spawn(self.context.batcher.send(completed).into_actor(self).map(move |reply, prober, ctx| {
             prober.in_flight -= 1;
             match reply {
                 Ok(recheck) => {
-                    prober.liveness.reported(missed_ticks);
+                    prober.liveness.with(|resume| resume.missed = resume.missed.saturating_sub(missed_ticks));
                     // `run --once` does not wait for our own network to come back.
                     prober.on_outcome_acknowledged(if ignores_recheck { None } else { recheck }, ctx);
                 }
@@ -367,10 +368,11 @@ impl Prober {
             }
             Some(_) => {}
             None => {
-                self.liveness.end_round_turn();
-                if !self.probing && self.in_flight == 0 {
-                    self.liveness.acknowledged();
-                }
+                let is_acknowledged = !self.probing && self.in_flight == 0;
+                self.liveness.with(|resume| {
+                    resume.ticket = None;
+                    resume.is_acknowledged |= is_acknowledged;
+                });
                 if self.is_once() && !self.probing {
                     self.stopping = true;
                 }
@@ -426,7 +428,7 @@ impl Handler<Reconfigure> for Prober {
         self.prepared = None;
         if !same_schedule && !self.stopping && !self.is_once() {
             self.scheduled_for = self.context.time.moment();
-            self.liveness.counted_until(self.scheduled_for);
+            self.liveness.with(|resume| resume.counted_until = self.scheduled_for);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
                 self.arm_by_schedule(ctx);
@@ -461,7 +463,7 @@ impl Handler<Stop> for Prober {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
         self.stopping = true;
-        self.liveness.end_round_turn();
+        self.liveness.with(|resume| resume.ticket = None);
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }

@@ -16,7 +16,7 @@ use crate::round::Round;
 use crate::state_keeper::{DropChannel, Flush, KeeperReport, Report, Retry, StateKeeper};
 use crate::stats::Stats;
 use crate::supervisor::{
-    AskProgress, Asker, Fatal, Joined, Leave, LoadReport, MAILBOX_CAPACITY, Progress, Reload, StopProbing, Supervisor,
+    AskProgress, Asker, Fatal, Leave, LoadReport, MAILBOX_CAPACITY, Progress, Reload, StopProbing, Supervisor,
 };
 use crate::threads::Thread;
 
@@ -31,6 +31,7 @@ pub struct Running {
     gauges: Gauges,
     pub(crate) supervisor: Child<Supervisor>,
     round: Arc<Round>,
+    joined: watch::Receiver<Option<Result<(), String>>>,
     deaths: mpsc::UnboundedReceiver<Fatal>,
     /// What ended the run, once that is known.
     fatal: Option<(Fatal, Instant)>,
@@ -44,12 +45,14 @@ pub fn start(world: World, options: &Options) -> Running {
     let (fatal, deaths) = mpsc::unbounded_channel();
     let died = fatal.clone();
     let supervisor = Supervisor::new(world, options.clone(), Arc::clone(&stats), Arc::clone(&round), fatal);
-    let (keeper, probers, unreadable) = (supervisor.keeper(), supervisor.count(), supervisor.unreadable());
+    let keeper = supervisor.chain.keeper_is.handle();
+    let (probers, unreadable) = (supervisor.probers.count.subscribe(), supervisor.configs.unreadable.subscribe());
+    let joined = supervisor.ownership.joined.subscribe();
     // Nobody listens any more once the process is ending.
     let ended = move |reason| drop(died.send(Fatal { child: "supervisor", reason }));
     let supervisor = child::start(&Thread::current(), 0, MAILBOX_CAPACITY, move || supervisor, ended);
     let gauges = Gauges { supervisor: supervisor.addr.clone(), keeper, stats, probers, unreadable, clock };
-    Running { gauges, supervisor, round, deaths, fatal: None }
+    Running { gauges, supervisor, round, joined, deaths, fatal: None }
 }
 
 /// Questions to the running actors, also for whoever does not hold [`Running`]. When the actors are gone there are no answers.
@@ -129,7 +132,9 @@ impl Running {
     /// # Errors
     /// It has to own everything, and another worker lives.
     pub async fn joined(&self) -> Result<(), String> {
-        self.supervisor.addr.send(Joined).await.unwrap_or(Ok(())) // one that is dead says so by `fatal`
+        let mut joined = self.joined.clone();
+        // One that is dead says so by `fatal`.
+        joined.wait_for(Option::is_some).await.map_or(Ok(()), |joined| joined.clone().unwrap_or(Ok(())))
     }
 
     /// The first probes of all APIs, and the probers that died in `run --once`.

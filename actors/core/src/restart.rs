@@ -40,6 +40,11 @@ impl RestartPolicy {
         period: Duration::from_secs(60),
         slow: Duration::from_secs(60),
     };
+
+    /// Between the lives of a child that is given up, whose own number is `spread`.
+    pub fn slow_wait(&self, spread: u64) -> Duration {
+        spread_out(self.slow, spread)
+    }
 }
 
 impl Default for RestartPolicy {
@@ -48,59 +53,27 @@ impl Default for RestartPolicy {
     }
 }
 
-/// What to do about a dead child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestartDecision {
-    /// Start it again after this long.
-    Restart { after: Duration },
-    /// It died too often: say so, and try again after this long.
-    GiveUp { again_after: Duration },
-}
-
 /// The deaths of one child that are remembered: at most one more than the intensity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deaths {
     /// Uptimes, oldest first.
     recent: VecDeque<Duration>,
-    given_up: bool,
 }
 
 impl Deaths {
-    /// Counts a death at uptime `now`, and says what to do. `spread` is the child's own number: children that died
-    /// together are not started together.
-    pub fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64) -> RestartDecision {
-        while self.recent.front().is_some_and(|then| now.saturating_sub(*then) >= policy.period) {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(now);
+    /// Counts a death at uptime `now`. How soon the child is started again; `None`: it died too often. `spread` is the child's
+    /// own number: children that died together are not started together.
+    pub fn count(&mut self, now: Duration, policy: &RestartPolicy, spread: u64) -> Option<Duration> {
         let bound = usize::try_from(policy.intensity).unwrap_or(usize::MAX).saturating_add(1);
-        while self.recent.len() > bound {
+        self.recent.push_back(now);
+        while self.recent.len() > bound
+            || self.recent.front().is_some_and(|then| now.saturating_sub(*then) >= policy.period)
+        {
             self.recent.pop_front();
         }
-        if self.given_up || self.recent.len() == bound {
-            return self.give_up(policy, spread);
-        }
-        let doublings = u32::try_from(self.recent.len() - 1).unwrap_or(u32::MAX).min(31);
+        let doublings = u32::try_from(self.recent.len().saturating_sub(1)).unwrap_or(u32::MAX).min(31);
         let delay = policy.delay_min.saturating_mul(1 << doublings).min(policy.delay_max);
-        RestartDecision::Restart { after: spread_out(delay, spread) }
-    }
-
-    /// The child is given up whatever the count of its deaths: they are too far apart to be counted, and no life in between did
-    /// what it is for.
-    pub fn give_up(&mut self, policy: &RestartPolicy, spread: u64) -> RestartDecision {
-        self.given_up = true;
-        RestartDecision::GiveUp { again_after: spread_out(policy.slow, spread) }
-    }
-
-    /// The present life has lasted for a period: what was before is forgiven. Returns whether the child was given up.
-    pub fn forgive(&mut self) -> bool {
-        self.recent.clear();
-        std::mem::take(&mut self.given_up)
-    }
-
-    /// Whether the child died too often, and no life since has lasted.
-    pub fn is_given_up(&self) -> bool {
-        self.given_up
+        (self.recent.len() < bound).then(|| spread_out(delay, spread))
     }
 
     /// How many deaths are remembered.
@@ -112,25 +85,4 @@ impl Deaths {
 /// `delay`, and up to a quarter more of it.
 fn spread_out(delay: Duration, spread: u64) -> Duration {
     delay.saturating_add(delay / 1_024 * u32::try_from(spread % 256).unwrap_or(0))
-}
-
-/// Limits restarts per second over all children, so that what dies together is not restarted all at once.
-#[derive(Clone, Debug)]
-pub struct RateLimiter {
-    gap: Duration,
-    next: Duration,
-}
-
-impl RateLimiter {
-    /// Lets at most `starts` through each second.
-    pub fn per_second(starts: u32) -> Self {
-        Self { gap: Duration::from_secs(1) / starts.max(1), next: Duration::ZERO }
-    }
-
-    /// How long one more start has to wait that would like to come now, at uptime `now`.
-    pub fn wait(&mut self, now: Duration) -> Duration {
-        let at = self.next.max(now);
-        self.next = at.saturating_add(self.gap);
-        at.saturating_sub(now)
-    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{ApiConfig, ApiId};
+use crate::keep::ConfigDiff;
 
 /// Configs by id.
 pub type Roster = BTreeMap<ApiId, Arc<ApiConfig>>;
@@ -33,11 +34,9 @@ pub struct Loaded {
 pub struct Accepted {
     /// The configs to run.
     pub roster: Roster,
-    /// Those of them that are not there any more, and the uptime at which that was seen first: they run until it is believed.
-    pub missing: BTreeMap<ApiId, Duration>,
-    /// Rows that may be cut, as they were read, and the uptime at which they were read so first: what was there before runs until
-    /// that is believed.
-    pub held: BTreeMap<ApiId, (Duration, Arc<ApiConfig>)>,
+    /// Rows that may not have been read whole, as they were read (`None`: they are not there any more), and the uptime at which they
+    /// were read so first: what was there before runs until that is believed.
+    pub doubted: BTreeMap<ApiId, (Duration, Option<Arc<ApiConfig>>)>,
     /// Nothing at all was there although there were several rows before, so that what was before was kept (P8).
     pub kept_for_emptiness: bool,
     /// When an id came last that was not there before: whoever writes may not be done.
@@ -52,12 +51,12 @@ impl Accepted {
         let good: Roster = loaded.good.iter().map(|config| (config.api_id.clone(), self.known(config))).collect();
         let is_empty = good.is_empty() && loaded.refused.is_empty() && loaded.without_id == 0;
         if is_empty && self.roster.len() > 1 {
-            return Self { kept_for_emptiness: true, missing: BTreeMap::new(), held: BTreeMap::new(), ..self.clone() };
+            return Self { kept_for_emptiness: true, doubted: BTreeMap::new(), ..self.clone() };
         }
         let refused: HashSet<&ApiId> = loaded.refused.iter().collect();
         let is_there = |id: &ApiId| good.contains_key(id) || refused.contains(id);
         let grew = good.keys().chain(refused.iter().copied()).any(|id| !self.roster.contains_key(id));
-        let came_back = self.missing.keys().any(is_there);
+        let came_back = self.missing().any(is_there);
         let is_removed_at_once = !loaded.may_be_cut && !is_empty;
         let mut next = Self { roster: good, grew_at: self.grew_at, ..Self::default() };
         if grew || came_back || next.grew_at.is_none() {
@@ -67,20 +66,21 @@ impl Accepted {
             if next.roster.contains_key(api_id) {
                 continue;
             }
-            if !refused.contains(api_id) && loaded.without_id == 0 {
-                // Rows come back one after the other where a file is being written: then the others are waited for again.
-                let since = self.missing.get(api_id).copied().filter(|_| !came_back).unwrap_or(now);
-                if is_removed_at_once || now.saturating_sub(since) >= BELIEVED_AFTER {
-                    continue;
-                }
-                next.missing.insert(api_id.clone(), since);
+            if refused.contains(api_id) || loaded.without_id > 0 {
+                next.roster.insert(api_id.clone(), Arc::clone(before));
+            } else if !is_removed_at_once {
+                next.doubt(api_id, self, came_back, now);
             }
-            next.roster.insert(api_id.clone(), Arc::clone(before));
         }
         for api_id in &loaded.cut {
-            next.hold(api_id, self, came_back, now);
+            next.doubt(api_id, self, came_back, now);
         }
         next
+    }
+
+    /// The rows of the roster that are not there any more.
+    pub fn missing(&self) -> impl Iterator<Item = &ApiId> {
+        self.doubted.iter().filter(|(_, (_, read))| read.is_none()).map(|(api_id, _)| api_id)
     }
 
     /// The same `Arc` for the same config, so that a source that is read again costs no memory.
@@ -88,12 +88,15 @@ impl Accepted {
         Arc::clone(self.roster.get(&config.api_id).filter(|known| *known == config).unwrap_or(config))
     }
 
-    /// A row that may be cut is taken when it has read the same for long enough.
-    fn hold(&mut self, api_id: &ApiId, before: &Self, is_anew: bool, now: Duration) {
-        let known = before.roster.get(api_id);
-        let Some(row) = self.roster.get(api_id).filter(|row| known != Some(row)).cloned() else { return };
-        let held = before.held.get(api_id).filter(|(_, held)| *held == row && !is_anew);
-        let since = held.map_or(now, |(since, _)| *since);
+    /// What a row is now is believed when it was read the same for long enough. Rows come back one after the other where a file is
+    /// being written: then the others are waited for again.
+    fn doubt(&mut self, api_id: &ApiId, before: &Self, is_anew: bool, now: Duration) {
+        let (known, read) = (before.roster.get(api_id), self.roster.get(api_id).cloned());
+        if known == read.as_ref() {
+            return;
+        }
+        let doubted = before.doubted.get(api_id).filter(|(_, doubted)| *doubted == read && !is_anew);
+        let since = doubted.map_or(now, |(since, _)| *since);
         if now.saturating_sub(since) >= BELIEVED_AFTER {
             return;
         }
@@ -101,13 +104,12 @@ impl Accepted {
             Some(known) => drop(self.roster.insert(api_id.clone(), Arc::clone(known))),
             None => drop(self.roster.remove(api_id)),
         }
-        self.held.insert(api_id.clone(), (since, row));
+        self.doubted.insert(api_id.clone(), (since, read));
     }
 
     /// A reading failed: it agrees neither that anything is missing nor to what may be cut.
     pub fn cannot_be_read(&mut self) {
-        self.missing.clear();
-        self.held.clear();
+        self.doubted.clear();
     }
 
     /// Takes a single row as it is now; `None`: it is not there any more. The last one of all is missing first, as where a whole
@@ -115,19 +117,18 @@ impl Accepted {
     pub fn set(&mut self, api_id: &ApiId, config: Option<&Arc<ApiConfig>>, now: Duration) {
         match config {
             Some(config) => {
-                self.missing.remove(api_id);
+                self.doubted.remove(api_id);
                 self.roster.insert(api_id.clone(), Arc::clone(config));
             }
             None if self.roster.len() > 1 => drop(self.roster.remove(api_id)),
-            None if self.roster.contains_key(api_id) => drop(self.missing.entry(api_id.clone()).or_insert(now)),
+            None if self.roster.contains_key(api_id) => drop(self.doubted.entry(api_id.clone()).or_insert((now, None))),
             None => {}
         }
     }
 
-    /// Whether it is so long that rows are missing, or held, that it is time to look once more.
+    /// Whether rows are in doubt for so long that it is time to look once more.
     pub fn is_look_due(&self, now: Duration) -> bool {
-        let mut since = self.missing.values().chain(self.held.values().map(|(since, _)| since));
-        since.any(|since| now.saturating_sub(*since) >= BELIEVED_AFTER)
+        self.doubted.values().any(|(since, _)| now.saturating_sub(*since) >= BELIEVED_AFTER)
     }
 
     /// Whether no id has come for so long that whoever writes is done.
@@ -152,36 +153,19 @@ pub fn merge<'a>(sources: impl IntoIterator<Item = &'a Roster>) -> (Roster, Vec<
     (merged, duplicates)
 }
 
-/// What to do so that what runs is what is configured.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RosterChanges {
-    /// New, or enabled again.
-    pub start: Vec<Arc<ApiConfig>>,
-    /// Running, and different now.
-    pub change: Vec<Arc<ApiConfig>>,
-    /// Removed or disabled, and which of the two, in words.
-    pub stop: Vec<(ApiId, &'static str)>,
-}
-
-/// Compares what runs with what is configured. A row that did not change is in no part of the plan: its prober keeps
-/// its phase and its streak.
-pub fn plan(running: &Roster, configured: &Roster) -> RosterChanges {
-    let mut plan = RosterChanges::default();
-    for (api_id, config) in configured.iter().filter(|(_, c)| c.enabled) {
-        match running.get(api_id) {
-            None => plan.start.push(Arc::clone(config)),
-            Some(now) if !Arc::ptr_eq(now, config) && now != config => plan.change.push(Arc::clone(config)),
+/// What to do so that what runs is what is configured. A row that did not change is in no part of it: its prober keeps its
+/// phase and its streak.
+pub fn plan<'a>(running: impl IntoIterator<Item = &'a Arc<ApiConfig>>, mut configured: Roster) -> ConfigDiff {
+    let mut plan = ConfigDiff::default();
+    for now in running {
+        match configured.remove(&now.api_id) {
+            None => plan.stopped.push((now.api_id.clone(), "its row was removed")),
+            Some(row) if !row.enabled => plan.stopped.push((now.api_id.clone(), "it was disabled")),
+            Some(row) if !Arc::ptr_eq(now, &row) && *now != row => plan.changed.push(row),
             Some(_) => {}
         }
     }
-    plan.stop = running
-        .keys()
-        .filter_map(|id| match configured.get(id) {
-            None => Some((id.clone(), "its row was removed")),
-            Some(config) if !config.enabled => Some((id.clone(), "it was disabled")),
-            Some(_) => None,
-        })
-        .collect();
+    plan.started = configured.into_values().filter(|row| row.enabled).collect();
     plan
 }
 
@@ -265,7 +249,7 @@ mod tests {
         assert_eq!((ids(&slow), ids(&slow.then(&file(&["a", "b"]), at(24)))), (vec!["a", "b", "c"], vec!["a", "b"]));
         // One that vanishes later does not make the first one wait.
         let later = cut.then(&file(&["a"]), at(6));
-        assert_eq!(later.missing[&id("b")], at(5));
+        assert_eq!(later.doubted[&id("b")], (at(5), None));
     }
 
     #[test]
@@ -303,9 +287,9 @@ mod tests {
         let y = [id("y")];
         let cut = before.then(&reads(&changed("y", "cut"), &y), at(1));
         assert_eq!((&cut.roster[&y[0]], &cut.roster[&id("b")]), (&row("y"), &changed("b", "edited")));
-        assert!(cut.missing.is_empty() && !cut.is_look_due(at(10)) && cut.is_look_due(at(11)));
+        assert!(cut.missing().next().is_none() && !cut.is_look_due(at(10)) && cut.is_look_due(at(11)));
         let whole = cut.then(&reads(&changed("y", "whole"), &[]), at(2));
-        assert_eq!((&whole.roster[&y[0]], whole.held.len()), (&changed("y", "whole"), 0));
+        assert_eq!((&whole.roster[&y[0]], whole.doubted.len()), (&changed("y", "whole"), 0));
         let another = cut.then(&reads(&changed("y", "less cut"), &y), at(11));
         assert_eq!((&another.roster[&y[0]], another.is_look_due(at(20))), (&row("y"), false), "it is written on");
         let mut unreadable = cut.clone();
@@ -359,9 +343,9 @@ mod tests {
         let running = roster(&[row("same"), row("changed"), row("gone"), row("off")]);
         let changed = Arc::new(ApiConfig { name: "New name".into(), ..(*row("changed")).clone() });
         let off = Arc::new(ApiConfig { enabled: false, ..(*row("off")).clone() });
-        let plan = plan(&running, &roster(&[row("same"), changed.clone(), off, row("new")]));
-        assert_eq!(plan.start, [row("new")]);
-        assert_eq!(plan.change, [changed]);
-        assert_eq!(plan.stop, [(id("gone"), "its row was removed"), (id("off"), "it was disabled")]);
+        let plan = plan(running.values(), roster(&[row("same"), changed.clone(), off, row("new")]));
+        assert_eq!(plan.started, [row("new")]);
+        assert_eq!(plan.changed, [changed]);
+        assert_eq!(plan.stopped, [(id("gone"), "its row was removed"), (id("off"), "it was disabled")]);
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
 use api_health_core::ApiId;
-use api_health_core::keep::{ConfigDiff, Keeper, KeeperConfig};
+use api_health_core::keep::{Keeper, KeeperConfig};
 use api_health_core::own::shards::SHARDS;
-use api_health_core::restart::{Deaths, RestartDecision, RestartPolicy};
+use api_health_core::restart::{Deaths, RestartPolicy};
 
 use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
 use crate::alerter::{self, Alerter};
@@ -22,7 +22,7 @@ use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::own_side::OwnSide;
 use crate::ports::{Notifier, StateStore};
 use crate::prober::ProberContext;
-use crate::state_keeper::{self, ApplyConfigs, KeeperDeps, ProbeCompleted, StateKeeper, TakeSnapshot};
+use crate::state_keeper::{self, KeeperDeps, ProbeCompleted, StateKeeper, TakeSnapshot};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 use crate::world::World;
@@ -51,16 +51,6 @@ impl Batcher {
     }
 }
 
-/// Where the chain stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Up,
-    /// Whoever is missing is about to be started.
-    StartIsDue,
-    /// All are there, and the keeper reads the store.
-    Reads,
-}
-
 pub(crate) struct Chain {
     store: Arc<dyn StateStore>,
     notifiers: Vec<Arc<dyn Notifier>>,
@@ -68,12 +58,11 @@ pub(crate) struct Chain {
     pub(crate) alerter: Option<Child<Alerter>>,
     pub(crate) keeper: Option<Child<StateKeeper>>,
     /// The keeper's address, for other components; none while the keeper is loading from the store.
-    pub(super) keeper_is: AddrPublisher<Addr<StateKeeper>>,
+    pub(crate) keeper_is: AddrPublisher<Addr<StateKeeper>>,
     /// One for each thread of probers.
     pub(crate) batchers: Vec<Batcher>,
     /// Of alerter and keeper together.
     deaths: Deaths,
-    phase: Phase,
 }
 
 impl Chain {
@@ -119,13 +108,12 @@ impl Chain {
             keeper: None,
             keeper_is: AddrPublisher::default(),
             deaths: Deaths::default(),
-            phase: Phase::StartIsDue,
         }
     }
 
-    /// Whether outcomes can be handed over.
+    /// Whether the keeper knows all that it has to. Else it is about to be started, or reads the store.
     pub(super) fn is_up(&self) -> bool {
-        self.phase == Phase::Up
+        self.keeper_is.is_there()
     }
 
     /// Which thread of probers an API is on.
@@ -146,20 +134,14 @@ impl Chain {
 }
 
 impl Supervisor {
-    /// Starts every member of the chain that is not there, in order. A keeper that goes on from nothing reads the records of
-    /// what is owned first.
+    /// Starts alerter and keeper. A keeper that goes on from nothing reads the records of what is owned first.
     pub(super) fn start_chain(&mut self, snapshot: Option<Keeper>, ctx: &mut Context<Self>) {
         if self.escalated {
             return;
         }
-        let alerter = match self.chain.alerter.take() {
-            Some(alerter) => alerter,
-            None => {
-                let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
-                let alerter = move || Alerter::new(notifiers, delivery);
-                self.start_child(ChildId::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter)
-            }
-        };
+        let (notifiers, delivery) = (self.chain.notifiers.clone(), self.options.delivery);
+        let alerter = move || Alerter::new(notifiers, delivery);
+        let alerter = self.start_child(ChildId::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter);
         let deps = KeeperDeps {
             store: Arc::clone(&self.chain.store),
             alerter: alerter.addr.clone().recipient(),
@@ -170,41 +152,30 @@ impl Supervisor {
             lease: self.ownership.view.clone(),
         };
         self.chain.alerter = Some(alerter);
-        let is_new = snapshot.is_none();
-        let now = self.time.moment();
+        let (is_new, now) = (snapshot.is_none(), self.time.moment());
         let core = snapshot.map_or_else(|| Keeper::new(self.chain.setup.clone(), now), Keeper::reset_for_restart);
         let keeper = move || StateKeeper::new(core, deps);
         self.chain.keeper = Some(self.start_child(ChildId::Keeper, state_keeper::MAILBOX_CAPACITY, ctx, keeper));
-        self.chain.phase = Phase::Reads;
+        self.ownership.is_being_read = false;
         if is_new {
             self.ownership.forget_loaded();
         }
-        if self.ownership.is_unread() && is_new {
-            self.load(ctx);
-        } else {
-            self.on_chain_up(ctx);
-        }
+        if is_new && self.ownership.is_unread() { self.load(ctx) } else { self.on_chain_up(ctx) }
     }
 
     /// The keeper knows all that it has to: probing goes on.
     pub(super) fn on_chain_up(&mut self, ctx: &mut Context<Self>) {
         let Some(keeper) = self.chain.keeper.as_ref().filter(|_| !self.escalated) else { return };
         self.chain.keeper_is.set(Some(keeper.addr.clone()));
-        self.chain.phase = Phase::Up;
-        // A keeper that was read from the store does not know what is watched, nor what it was told last.
-        let started = self.configs.running.values().cloned().collect::<Vec<_>>();
-        if !started.is_empty() {
-            let configured = if self.options.closes_unconfigured { self.configs.configured() } else { None };
-            self.send_to_keeper(ApplyConfigs(ConfigDiff { started, configured, ..ConfigDiff::default() }), ctx);
-        }
-        self.tell_of_those_given_up(ctx);
+        (self.configs.is_known, self.configs.closed_unconfigured) = (false, false);
+        self.reconcile(ctx);
+        self.report_given_up(ctx);
         for index in 0..self.chain.batchers.len() {
             self.start_batcher(index, ctx);
         }
         self.start_waiting(None, ctx);
         self.load(ctx); // what was gained meanwhile
         self.release(ctx);
-        self.apply_configs(ctx);
     }
 
     fn start_batcher(&mut self, index: usize, ctx: &Context<Self>) {
@@ -217,22 +188,20 @@ impl Supervisor {
 
     /// Alerter or keeper is dead: the rest of the chain is stopped in reverse, and all are started again in order.
     pub(super) fn restart_chain(&mut self, who: &ChildId, reason: ExitReason, ctx: &mut Context<Self>) {
+        // A keeper that was still reading the store knows nothing that is not there.
+        let was_up = self.chain.is_up();
         match who {
             ChildId::Alerter => self.chain.alerter = None,
-            _ => self.chain.keeper = None,
+            _ => {
+                self.chain.keeper = None;
+                self.chain.keeper_is.set(None);
+            }
         }
         let Some(after) = self.restarts_after(who, reason) else { return };
-        let before = std::mem::replace(&mut self.chain.phase, Phase::StartIsDue);
-        if before == Phase::StartIsDue {
-            return; // whoever is missing is started with the rest
-        }
         self.chain.keeper_is.set(None);
         self.chain.batchers.iter_mut().for_each(|batcher| batcher.set(None));
-        // One that was still reading the store knows nothing that is not there.
-        let keeper = self.chain.keeper.take().filter(|_| before == Phase::Up);
-        if keeper.is_none() {
-            self.chain.alerter = None;
-        }
+        self.chain.alerter = None;
+        let keeper = self.chain.keeper.take().filter(|_| was_up);
         let next = async move {
             let snapshot = match keeper {
                 Some(keeper) => retire(&keeper.addr).await,
@@ -271,9 +240,9 @@ impl Supervisor {
             ChildId::Batcher(index) => &mut self.chain.batchers[*index].deaths,
             _ => &mut self.chain.deaths,
         };
-        let decision = deaths.count(now, &RestartPolicy::CHAIN, 0);
+        let after = deaths.count(now, &RestartPolicy::CHAIN, 0);
         let (actor, deaths) = (who.name(), deaths.recent());
-        let RestartDecision::Restart { after } = decision else {
+        let Some(after) = after else {
             self.escalate(actor, reason);
             return None;
         };

@@ -4,20 +4,20 @@
 //! Every child, of whatever kind, is started by [`Supervisor::start_child`], and its end comes back as one [`ChildExited`]. What
 //! follows is by [`RestartPolicy`](api_health_core::restart::RestartPolicy) for all of them:
 //!
-//! | child | mailbox | its death costs | past the intensity |
+//! | child | mailbox | its death also restarts | past the intensity |
 //! |---|---|---|---|
-//! | alerter | 256 | the keeper a restart, with all that it knows | the process ends |
-//! | keeper | 1,024 | the alerter a restart, so that attempts are cut | the process ends |
-//! | outcome batcher, one for each thread of probers | 1,024 | nobody a restart | the process ends |
-//! | prober, one for each API | 4 | nobody a restart | it is given up, loudly |
+//! | alerter | 256 | the keeper, which hands over all that it knows | the process ends |
+//! | keeper | 1,024 | the alerter, so that its attempts are cancelled | the process ends |
+//! | outcome batcher, one for each thread of probers | 1,024 | nobody | the process ends |
+//! | prober, one for each API | 4 | nobody | it is given up, loudly |
 //!
 //! In Erlang/OTP's words: alerter → keeper → outcome batchers is a rest_for_one chain ([`chain`]), and probers are permanent
 //! children under one_for_one ([`probers`]). Probers hold a handle to their batcher that outlives its deaths, so that they
-//! need no restart with it: only one whose outcome was lost ends, and its next life asks again. Who lives and no longer
-//! moves is found by [`watchdog`]. What cannot be mended ends the process: [`Supervisor::escalate`].
+//! need no restart with it: only one whose outcome was lost ends, and its next life asks again. What hangs is
+//! found by [`watchdog`]. What cannot be mended ends the process: [`Supervisor::escalate`].
 //!
-//! What is configured, what runs, and the last good of each source are the supervisor's own, and outlive a restart of the
-//! chain. The supervisor itself is driven by the same loop as its children, and its death ends the process at once: nobody
+//! What runs follows what is configured and owned: [`Supervisor::reconcile`]. Both are the supervisor's own, and outlive a restart
+//! of the chain. The supervisor itself is driven by the same loop as its children, and its death ends the process at once: nobody
 //! else knows who runs, and the store has all that a new process needs.
 
 mod chain;
@@ -37,10 +37,9 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use api_health_core::ApiId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::child::{self, Child, ExitReason};
-use crate::handle::Handle;
 use crate::options::Options;
 use crate::own_side::OwnSide;
 use crate::prober::Stop;
@@ -51,15 +50,15 @@ use crate::threads::Thread;
 use crate::timebase::TimeBase;
 use crate::world::World;
 use chain::Chain;
-use configs::{Configs, REVISION_EVERY};
+use configs::Configs;
 use ownership::Ownership;
 use probers::Probers;
-use watchdog::{SCAN_EVERY, Watchdog};
+use watchdog::{LOOK_EVERY, Watchdog};
 
 pub use crate::world::LeaseParts;
-pub use configs::LoadReport;
+pub use configs::{LoadReport, Reload};
 pub use progress::{AskProgress, Asker, Progress, SILENT_AFTER};
-pub use shards::{Joined, Leave};
+pub use shards::Leave;
 pub use source::LOAD_TIMEOUT;
 
 /// Messages in the supervisor's mailbox: signals from outside. Notices of deaths do not count against it.
@@ -80,13 +79,13 @@ pub struct Fatal {
 pub(crate) enum ChildId {
     Alerter,
     Keeper,
-    /// Of so many a thread of probers.
+    /// That of the n-th thread of probers.
     Batcher(usize),
     Prober(ApiId),
 }
 
 impl ChildId {
-    /// What people call it.
+    /// Its name in logs.
     const fn name(&self) -> &'static str {
         match self {
             Self::Alerter => "alerter",
@@ -117,13 +116,14 @@ pub struct Supervisor {
     /// Of the alerter, of the keeper, and those of the probers from [`FIRST_OF_PROBERS`] on. One that is missing is started
     /// with the next child on it.
     threads: Vec<Option<Thread>>,
-    configs: Configs,
+    pub(crate) configs: Configs,
     pub(crate) chain: Chain,
     pub(crate) probers: Probers,
     watchdog: Watchdog,
-    ownership: Ownership,
-    /// Those who wait for the last prober's end.
-    stopping: Option<Vec<oneshot::Sender<()>>>,
+    pub(crate) ownership: Ownership,
+    stopping: bool,
+    /// Who waits for the last prober's end.
+    stopped: Option<oneshot::Sender<()>>,
     fatal: mpsc::UnboundedSender<Fatal>,
     escalated: bool,
     /// The next life of any child: no number is used twice.
@@ -146,9 +146,10 @@ impl Supervisor {
             ownership: Ownership::new(world.leases.take()),
             chain: Chain::new(world, &options, &time, &stats, &own_side),
             probers: Probers::default(),
-            watchdog: Watchdog::new(time.moment().uptime),
+            watchdog: Watchdog::default(),
             threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.arbiters.max(1)).collect(),
-            stopping: None,
+            stopping: false,
+            stopped: None,
             fatal,
             escalated: false,
             next_life: 0,
@@ -160,26 +161,11 @@ impl Supervisor {
         }
     }
 
-    /// The way to the keeper for those who stand outside.
-    pub fn keeper(&self) -> Handle<Addr<StateKeeper>> {
-        self.chain.keeper_is.handle()
-    }
-
-    /// How many probers run, as it changes.
-    pub fn count(&self) -> watch::Receiver<usize> {
-        self.probers.count.subscribe()
-    }
-
-    /// The sources that could not be read the last time, and why, as it changes.
-    pub fn unreadable(&self) -> watch::Receiver<Vec<String>> {
-        self.configs.unreadable.subscribe()
-    }
-
     fn uptime(&self) -> Duration {
         self.time.moment().uptime
     }
 
-    /// Starts a life of a child, whichever.
+    /// Starts the next life of any child.
     fn start_child<A, F>(&mut self, who: ChildId, mailbox_capacity: usize, ctx: &Context<Self>, factory: F) -> Child<A>
     where
         A: Actor<Context = Context<A>>,
@@ -225,19 +211,15 @@ impl Supervisor {
         self.probers.end_all();
         self.finish_stop_if_idle();
         self.chain.escalated();
-        self.configs.forget_waiters();
-        self.ownership.joining.clear(); // nor does anybody learn any more what is owned
+        self.configs.waiting.clear();
+        self.ownership.join(Ok(())); // nobody learns any more what is owned
         // Nobody listens any more once the process is ending.
         let _ = self.fatal.send(Fatal { child: who, reason });
     }
 
     fn finish_stop_if_idle(&mut self) {
-        if self.probers.running().next().is_none()
-            && let Some(waiters) = &mut self.stopping
-        {
-            for waiter in waiters.drain(..) {
-                let _ = waiter.send(());
-            }
+        if self.stopped.is_some() && self.probers.running().next().is_none() {
+            self.stopped = None; // so that the wait is over
         }
     }
 
@@ -270,9 +252,11 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.start_leases(ctx);
         self.start_chain(None, ctx);
-        ctx.run_interval(REVISION_EVERY, Self::look_at_fleet);
-        ctx.run_interval(REVISION_EVERY, Self::on_tick);
-        ctx.run_interval(SCAN_EVERY, Self::scan);
+        ctx.run_interval(LOOK_EVERY, |supervisor, ctx| {
+            supervisor.look_at_fleet(ctx);
+            supervisor.look_at_sources(ctx);
+            supervisor.look_at_children(ctx);
+        });
     }
 }
 
@@ -297,23 +281,6 @@ impl Handler<ChildExited> for Supervisor {
     }
 }
 
-/// Read the configs now, with all that was written before. The reply comes when they are applied; `None` if nothing is read any
-/// more, since the process stops or has to end.
-#[derive(Message)]
-#[rtype(result = "Option<LoadReport>")]
-pub struct Reload;
-
-impl Handler<Reload> for Supervisor {
-    type Result = ResponseFuture<Option<LoadReport>>;
-
-    fn handle(&mut self, _: Reload, ctx: &mut Self::Context) -> Self::Result {
-        let (waiter, done) = oneshot::channel();
-        self.configs.wait(waiter);
-        self.reload(ctx);
-        Box::pin(async move { done.await.ok() })
-    }
-}
-
 /// No new probes. The reply comes when the last prober is gone; those that are still there at the deadline are cut.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -327,7 +294,7 @@ impl Handler<StopProbing> for Supervisor {
 
     fn handle(&mut self, StopProbing { within }: StopProbing, ctx: &mut Self::Context) -> Self::Result {
         let (waiter, done) = oneshot::channel();
-        self.stopping.get_or_insert_default().push(waiter);
+        (self.stopping, self.stopped) = (true, Some(waiter));
         for (_, running) in self.probers.running() {
             self.send(&running.child.addr, Stop, ctx);
         }
@@ -340,8 +307,6 @@ impl Handler<StopProbing> for Supervisor {
             supervisor.finish_stop_if_idle();
         });
         self.finish_stop_if_idle();
-        Box::pin(async move {
-            let _ = done.await;
-        })
+        Box::pin(async move { drop(done.await) })
     }
 }

@@ -1,14 +1,16 @@
 //! What this process owns, as the supervisor knows it: which shards, with which epochs, and how far they are.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::ApiId;
 use api_health_core::keep::Grant;
+use api_health_core::own::member::Fleet;
 use api_health_core::own::notices::{ASKS_MAX, Ask};
 use api_health_core::own::records::{self, Session};
 use api_health_core::own::shards::{SHARDS, Shard, ShardSet};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::lease_holder::{Gained, LeaseHandle, Sight};
 use crate::lease_view::{LeaseView, NextHeartbeat};
@@ -25,19 +27,19 @@ struct Held {
     is_loaded: bool,
     /// Its records are still to be read for this grant.
     is_to_read: bool,
-    /// A reading is under way. The next one begins when that is over, so that no old one comes last.
-    is_being_read: bool,
     is_leaving: bool,
 }
 
 impl Held {
     const fn of(grant: Grant) -> Self {
-        Self { grant, is_loaded: false, is_to_read: true, is_being_read: false, is_leaving: false }
+        Self { grant, is_loaded: false, is_to_read: true, is_leaving: false }
     }
 }
 
-pub(super) struct Ownership {
+pub(crate) struct Ownership {
     held: BTreeMap<Shard, Held>,
+    /// The present keeper reads records. The next reading begins when that is over, so that no old one comes last.
+    pub(super) is_being_read: bool,
     pub(super) parts: Option<LeaseParts>,
     pub(super) handle: Option<LeaseHandle>,
     /// Dropped with the supervisor: the lease holder ends then.
@@ -50,13 +52,10 @@ pub(super) struct Ownership {
     short_since: Option<Duration>,
     /// Asks that were acted upon, oldest first.
     acted: VecDeque<String>,
-    /// Those who wait until the worker has left.
-    pub(super) leaving_waiters: Vec<oneshot::Sender<()>>,
-    /// Those who wait until it is known what is owned at first.
-    pub(super) joining: Vec<oneshot::Sender<Result<(), String>>>,
-    pub(super) has_joined: bool,
-    /// Why this process, which wants all, does nothing.
-    pub(super) refused: Option<String>,
+    /// Who waits until the worker has left.
+    pub(super) leaving: Option<oneshot::Sender<()>>,
+    /// Set once it is known what is owned at first, or why this process, which wants all, does nothing.
+    pub(crate) joined: watch::Sender<Option<Result<(), String>>>,
 }
 
 pub(super) fn shard(api_id: &ApiId) -> Shard {
@@ -72,7 +71,8 @@ impl Ownership {
             held: if parts.is_some() { BTreeMap::new() } else { Shard::all(SHARDS).map(of_all).collect() },
             expected: parts.as_ref().and_then(|parts| parts.expected),
             alone: parts.as_ref().is_some_and(|parts| parts.alone),
-            has_joined: parts.is_none(),
+            joined: watch::Sender::new(parts.is_none().then_some(Ok(()))),
+            is_being_read: false,
             parts,
             handle: None,
             alive: None,
@@ -80,20 +80,33 @@ impl Ownership {
             figures: NextHeartbeat::default(),
             short_since: None,
             acted: VecDeque::new(),
-            leaving_waiters: Vec::new(),
-            joining: Vec::new(),
-            refused: None,
+            leaving: None,
         }
     }
 
-    /// Whether this API is to be probed here.
-    pub(super) fn is_ready(&self, api_id: &ApiId) -> bool {
-        self.held.get(&shard(api_id)).is_some_and(|held| held.is_loaded && !held.is_leaving)
+    /// Whether this shard is held, and not let go of. Its probers live on while its records are read again.
+    pub(super) fn holds(&self, shard: Shard) -> bool {
+        self.held.get(&shard).is_some_and(|held| !held.is_leaving)
     }
 
-    /// Whether what concerns all is seen to here.
-    pub(super) fn is_leader(&self) -> bool {
-        self.held.get(&Shard::LEADER).is_some_and(|held| held.is_loaded && !held.is_leaving)
+    /// Whether what lies in this shard is to be probed here.
+    pub(super) fn is_ready(&self, shard: Shard) -> bool {
+        self.held.get(&shard).is_some_and(|held| held.is_loaded && !held.is_leaving)
+    }
+
+    /// The others, and what is said to all.
+    pub(super) fn fleet(&self) -> Option<Arc<Fleet>> {
+        self.handle.as_ref()?.sight().borrow().fleet.clone()
+    }
+
+    /// Whether it was known what this process owns at first.
+    pub(super) fn has_joined(&self) -> bool {
+        *self.joined.borrow() == Some(Ok(()))
+    }
+
+    /// Says so, or why it does nothing: once.
+    pub(super) fn join(&self, joined: Result<(), String>) {
+        self.joined.send_if_modified(|before| before.is_none() && before.replace(joined).is_none());
     }
 
     /// These were taken.
@@ -110,7 +123,7 @@ impl Ownership {
         for held in self.held.values_mut() {
             held.grant.clean = held.grant.epoch == 0;
             held.grant.fresh &= held.is_to_read;
-            (held.is_loaded, held.is_to_read, held.is_being_read) = (false, true, false);
+            (held.is_loaded, held.is_to_read) = (false, true);
         }
     }
 
@@ -121,22 +134,12 @@ impl Ownership {
 
     /// What is to be read now, and is being read from here on.
     pub(super) fn begin_to_load(&mut self) -> Vec<Grant> {
-        let unread = self.held.values_mut().filter(|held| held.is_to_read && !held.is_being_read);
-        unread
-            .map(|held| {
-                held.is_being_read = true;
-                held.grant
-            })
-            .collect()
-    }
-
-    /// These are being read no more, whatever came of it.
-    pub(super) fn end_loading(&mut self, grants: &[Grant]) {
-        for grant in grants {
-            if let Some(held) = self.held.get_mut(&grant.shard) {
-                held.is_being_read = false;
-            }
+        if self.is_being_read {
+            return vec![];
         }
+        let grants: Vec<Grant> = self.held.values().filter(|held| held.is_to_read).map(|held| held.grant).collect();
+        self.is_being_read = !grants.is_empty();
+        grants
     }
 
     /// The records of a shard were read by this grant, and this is the highest epoch in them. Whether that epoch is news for the
@@ -165,12 +168,7 @@ impl Ownership {
         self.held.iter_mut().filter(|(shard, _)| shards.contains(shard)).for_each(|(_, held)| held.is_leaving = true);
     }
 
-    /// What is being let go of.
-    pub(super) fn leaving(&self) -> ShardSet {
-        self.held.iter().filter(|(_, held)| held.is_leaving).map(|(shard, _)| *shard).collect()
-    }
-
-    /// What of that the keeper can let go of by now: it does not know yet what else is still to be read.
+    /// What the keeper can let go of by now: it does not know yet what is still to be read.
     pub(super) fn can_go(&self) -> ShardSet {
         self.held.iter().filter(|(_, held)| held.is_leaving && !held.is_to_read).map(|(shard, _)| *shard).collect()
     }
@@ -182,7 +180,7 @@ impl Ownership {
 
     /// Whether it is known what this process owns at first, and read: it has its share of what was free, or there is nothing for it
     /// to have.
-    pub(super) fn has_its_share(&self, sight: &Sight) -> bool {
+    fn has_its_share(&self, sight: &Sight) -> bool {
         let Some(fleet) = sight.fleet.as_ref().filter(|_| sight.session.is_some()) else { return false };
         if self.alone {
             return self.held.len() == usize::from(SHARDS) && !self.is_unread();
@@ -194,6 +192,13 @@ impl Ownership {
         let is_others = |own: &records::Ownership| own.owner.as_ref().is_some_and(lives);
         let has_share = !self.held.is_empty() && !self.is_unread();
         has_share || fleet.assignment.owners.iter().all(is_others)
+    }
+
+    /// Says so as soon as it is known what this process owns at first.
+    pub(super) fn note_sight(&self, sight: &Sight) {
+        if self.joined.borrow().is_none() && self.has_its_share(sight) {
+            self.join(Ok(()));
+        }
     }
 
     /// Asks that were not acted upon yet.

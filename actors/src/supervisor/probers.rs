@@ -1,12 +1,11 @@
 //! one_for_one: the death of a prober costs that one a restart after a delay, and nobody else anything. One that dies too
 //! often is given up loudly, and tried again slowly; a life that lasts makes up for the deaths before it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{AsyncContext, Context, SpawnHandle};
-use api_health_core::restart::RateLimiter;
 use api_health_core::schedule;
 use api_health_core::supervise::RESTARTS_PER_SECOND;
 use api_health_core::{ApiConfig, ApiId};
@@ -20,29 +19,17 @@ use crate::liveness::{Liveness, ResumePoint};
 use crate::prober::{self, Prober, ProberInit, Reconfigure, Start};
 use crate::state_keeper::GivenUp;
 
+#[derive(Default)]
 pub(crate) struct Probers {
-    pub(super) slots: HashMap<ApiId, ProberSlot>,
+    /// One for each API that is watched.
+    pub(super) slots: BTreeMap<ApiId, ProberSlot>,
     /// Those that wait for a time, soonest first; one that was started or removed meanwhile is stepped over.
     due: BTreeSet<(Duration, ApiId)>,
-    timer: Option<(Duration, SpawnHandle)>,
-    rate_limiter: RateLimiter,
-    /// The rate limiter lets the next one start at this uptime.
-    next_permit_at: Option<Duration>,
+    timer: Option<SpawnHandle>,
+    /// None of them is started before this uptime.
+    next_start: Duration,
     /// How many there are, for whoever shows it.
-    pub(super) count: watch::Sender<usize>,
-}
-
-impl Default for Probers {
-    fn default() -> Self {
-        Self {
-            slots: HashMap::new(),
-            due: BTreeSet::new(),
-            timer: None,
-            rate_limiter: RateLimiter::per_second(RESTARTS_PER_SECOND),
-            next_permit_at: None,
-            count: watch::Sender::new(0),
-        }
-    }
+    pub(crate) count: watch::Sender<usize>,
 }
 
 impl Probers {
@@ -55,28 +42,9 @@ impl Probers {
         Some(&self.slots.get(api_id)?.running()?.child)
     }
 
-    /// No more prober of this API.
-    pub(super) fn remove(&mut self, api_id: &ApiId) {
-        self.slots.remove(api_id);
-    }
-
     /// All are cut, and none is started any more.
     pub(super) fn end_all(&mut self) {
         self.slots.values_mut().for_each(|slot| slot.state = State::Over);
-    }
-
-    /// A life that has lasted for a period makes up for the deaths before it; after one that hung, it has to find an outcome,
-    /// too.
-    pub(super) fn forgive(&mut self, now: Duration, period: Duration) {
-        for (api_id, slot) in &mut self.slots {
-            let Some(running) = slot.running() else { continue };
-            if slot.faults.is_some() && !slot.has_hung() && now.saturating_sub(running.began) >= period {
-                if slot.why_given_up().is_some() {
-                    tracing::info!(%api_id, "the prober that was given up lives again");
-                }
-                slot.faults = None;
-            }
-        }
     }
 }
 
@@ -93,48 +61,39 @@ impl Supervisor {
             let is_first = self.options.once || (self.options.probe_at_start && api.schedule.tick_is_open(now));
             let ticket = is_first.then(|| self.round.ticket());
             let resume = ResumePoint { is_acknowledged: !is_first, ticket, ..ResumePoint::nothing(now) };
-            let slot = ProberSlot { faults: None, state: State::Waits { until: None, resume } };
-            self.probers.slots.insert(api.api_id.clone(), slot);
+            let state = State::Waits { until: None, resume };
+            self.probers.slots.insert(api.api_id.clone(), ProberSlot { api, faults: None, state });
         }
         self.start_waiting(None, ctx);
     }
 
     /// Starts the probers that wait for their batcher, of one thread or of all. Those whose outcome is missing probe soon,
     /// spread over a while; the others at their slots.
-    pub(super) fn start_waiting(&mut self, thread: Option<usize>, ctx: &mut Context<Self>) {
-        let is_missing = |slot: &ProberSlot| match &slot.state {
-            State::Waits { until: None, resume } => Some(!resume.is_acknowledged),
-            _ => None,
-        };
-        let waiting: Vec<(ApiId, bool)> = (self.probers.slots.iter())
-            .filter(|(api_id, _)| thread.is_none_or(|thread| self.chain.index_of(api_id) == thread))
-            .filter_map(|(api_id, slot)| Some((api_id.clone(), is_missing(slot)?)))
-            .collect();
+    pub(super) fn start_waiting(&mut self, thread: Option<usize>, ctx: &Context<Self>) {
         let now = self.time.moment();
-        let gap = |api_id: &ApiId| self.configs.running.get(api_id).map(|api| api.schedule.shortest_gap_from(now));
-        let ramp = StartupSpread::of(
-            waiting.iter().filter(|(_, is_missing)| *is_missing).filter_map(|(api_id, _)| gap(api_id)),
-        );
-        for (api_id, _) in waiting {
-            let Some(api) = self.configs.running.get(&api_id) else { continue };
-            let wait = ramp.wait(api, self.tick_slot(&api_id), now);
-            self.start_prober(&api_id, wait, ctx);
+        let (mut waiting, mut gaps) = (vec![], vec![]);
+        for (api_id, slot) in &self.probers.slots {
+            let State::Waits { until: None, resume } = &slot.state else { continue };
+            if thread.is_none_or(|thread| self.chain.index_of(api_id) == thread) {
+                waiting.push(Arc::clone(&slot.api));
+                gaps.extend((!resume.is_acknowledged).then(|| slot.api.schedule.shortest_gap_from(now)));
+            }
         }
-        self.start_due(ctx);
+        let ramp = StartupSpread::of(&gaps);
+        for api in waiting {
+            self.start_prober(&api.api_id, ramp.wait(&api, self.tick_slot(&api.api_id), now), ctx);
+        }
     }
 
     /// Starts one more life of a prober that waits, by its row as it is now. Without its batcher it waits on.
     fn start_prober(&mut self, api_id: &ApiId, wait: Duration, ctx: &Context<Self>) {
         let batcher = self.chain.batcher_of(api_id);
-        if self.stopping.is_some() || self.escalated || !batcher.is_up() {
+        if self.stopping || self.escalated || !batcher.is_up() {
             return;
         }
         let shared = Arc::clone(&batcher.shared);
-        let Some(api) = self.configs.running.get(api_id).cloned() else { return };
         let Some(slot) = self.probers.slots.get_mut(api_id) else { return };
-        if !matches!(slot.state, State::Waits { .. }) {
-            return;
-        }
+        let api = Arc::clone(&slot.api);
         let State::Waits { resume, .. } = std::mem::replace(&mut slot.state, State::Over) else { return };
         let now = self.time.moment();
         let missed = api.schedule.missed(self.tick_slot(api_id), resume.counted_until, now);
@@ -165,23 +124,22 @@ impl Supervisor {
     }
 
     /// The row changed. A prober that was given up for the row before is tried at once.
-    pub(super) fn reconfigure_prober(&mut self, api: &Arc<ApiConfig>, same_schedule: bool, ctx: &mut Context<Self>) {
+    pub(super) fn reconfigure_prober(&mut self, api: Arc<ApiConfig>, ctx: &mut Context<Self>) {
         let now = self.time.moment();
         let Some(slot) = self.probers.slots.get_mut(&api.api_id) else { return };
+        let before = std::mem::replace(&mut slot.api, Arc::clone(&api));
         match &mut slot.state {
-            State::Runs(_) => {
-                if let Some(prober) = self.probers.child(&api.api_id) {
-                    self.send(&prober.addr, Reconfigure(Arc::clone(api)), ctx);
-                }
+            State::Runs(running) => {
+                let prober = running.child.addr.clone();
+                self.send(&prober, Reconfigure(api), ctx);
             }
             State::Waits { until, resume } => {
-                if !same_schedule {
+                if before.schedule != api.schedule {
                     resume.counted_until = now;
                 }
                 if slot.faults.take_if(|faults| faults.given_up.is_some()).is_some() && until.is_some() {
                     *until = Some(now.uptime);
-                    self.probers.due.insert((now.uptime, api.api_id.clone()));
-                    self.start_due(ctx);
+                    self.start_at(now.uptime, &api.api_id, ctx);
                 }
             }
             State::Over => {}
@@ -200,15 +158,17 @@ impl Supervisor {
 
     /// The present life of a prober is over. Its slot, if there is to be a next one.
     fn prober_is_gone(&mut self, api_id: &ApiId, reason: &ExitReason) -> Option<&mut ProberSlot> {
-        let is_stopping = self.stopping.is_some();
+        let now = self.uptime();
         let slot = self.probers.slots.get_mut(api_id)?;
-        let mut resume = slot.running()?.liveness.take_resume_point();
+        slot.forgive(now, self.options.restart.period);
+        let liveness = &slot.running()?.liveness;
+        let mut resume = liveness.with(|resume| ResumePoint { ticket: resume.ticket.take(), ..*resume });
         if is_its_fault(reason) {
             resume.ticket = None;
         }
-        if is_stopping || (self.options.once && resume.ticket.is_none()) {
+        if self.stopping || (self.options.once && resume.ticket.is_none()) {
             slot.state = State::Over;
-            if is_its_fault(reason) && !is_stopping {
+            if is_its_fault(reason) && !self.stopping {
                 self.round.died();
                 tracing::error!(%api_id, %reason, "the prober died");
             }
@@ -226,78 +186,61 @@ impl Supervisor {
         if !is_its_fault(reason) {
             return self.start_prober(api_id, Duration::ZERO, ctx);
         }
-        let (delay, is_given_up) = slot.died(now, &policy, api_id.stable_hash(), reason);
-        let at = now.saturating_add(delay);
-        if let State::Waits { until, .. } = &mut slot.state {
-            *until = Some(at);
-        }
+        let is_given_up = slot.died(now, &policy, reason);
         let deaths = slot.faults.as_ref().map_or(0, |faults| faults.deaths.recent());
-        let given_up = slot.why_given_up().cloned();
-        self.probers.due.insert((at, api_id.clone()));
-        if let (Some(why), true) = (&given_up, is_given_up) {
-            tracing::error!(%api_id, why, "the prober is given up: nobody probes this API for now");
+        let State::Waits { until: Some(at), .. } = slot.state else { return };
+        let given_up = slot.why_given_up().cloned().map(|why| GivenUp { api: Arc::clone(&slot.api), why });
+        if let Some(given_up) = given_up {
+            if is_given_up {
+                tracing::error!(%api_id, why = given_up.why, "the prober is given up: nobody probes this API for now");
+            }
+            self.send_to_keeper(given_up, ctx);
         }
-        self.tell_that_it_is_given_up(api_id, given_up, ctx);
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let delay_ms = u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
         tracing::error!(%api_id, %reason, deaths, delay_ms, "the prober died; it is started again");
-        self.start_due(ctx);
-    }
-
-    fn tell_that_it_is_given_up(&self, api_id: &ApiId, why: Option<String>, ctx: &mut Context<Self>) {
-        if let (Some(why), Some(api)) = (why, self.configs.running.get(api_id).cloned()) {
-            self.send_to_keeper(GivenUp { api, why }, ctx);
-        }
+        self.start_at(at, api_id, ctx);
     }
 
     /// The keeper may be in another life, which knows only what is stored.
-    pub(super) fn tell_of_those_given_up(&self, ctx: &mut Context<Self>) {
-        for (api_id, slot) in &self.probers.slots {
-            self.tell_that_it_is_given_up(api_id, slot.why_given_up().cloned(), ctx);
+    pub(super) fn report_given_up(&mut self, ctx: &mut Context<Self>) {
+        let (now, period) = (self.uptime(), self.options.restart.period);
+        let mut given_up = vec![];
+        for slot in self.probers.slots.values_mut() {
+            slot.forgive(now, period);
+            given_up.extend(slot.why_given_up().map(|why| GivenUp { api: Arc::clone(&slot.api), why: why.clone() }));
         }
+        given_up.into_iter().for_each(|given_up| self.send_to_keeper(given_up, ctx));
     }
 
-    /// Starts those whose delay is over, as fast as the rate limiter lets them, and sets the timer for the next.
-    pub(super) fn start_due(&mut self, ctx: &mut Context<Self>) {
-        if self.stopping.is_some() || self.escalated {
-            return;
-        }
+    fn start_at(&mut self, at: Duration, api_id: &ApiId, ctx: &mut Context<Self>) {
+        self.probers.due.insert((at, api_id.clone()));
+        self.start_due(ctx);
+    }
+
+    /// Starts those whose delay is over, one after the other, and sets the timer for the next.
+    fn start_due(&mut self, ctx: &mut Context<Self>) {
         let now = self.uptime();
         while let Some((at, _)) = self.probers.due.first()
-            && *at <= now
+            && !self.stopping
+            && !self.escalated
         {
-            let next_permit_at =
-                self.probers.next_permit_at.unwrap_or_else(|| now.saturating_add(self.probers.rate_limiter.wait(now)));
-            self.probers.next_permit_at = Some(next_permit_at);
-            if next_permit_at > now {
-                break;
+            let at = self.probers.next_start.max(*at);
+            if at > now {
+                let timer = ctx.run_later(at.saturating_sub(now), Self::start_due);
+                if let Some(before) = self.probers.timer.replace(timer) {
+                    ctx.cancel_future(before);
+                }
+                return;
             }
-            let Some((at, api_id)) = self.probers.due.pop_first() else { break };
-            let Some(ProberSlot { state: State::Waits { until, .. }, .. }) = self.probers.slots.get_mut(&api_id) else {
-                continue;
-            };
+            let Some((at, api_id)) = self.probers.due.pop_first() else { return };
+            let slot = self.probers.slots.get_mut(&api_id);
+            let Some(ProberSlot { state: State::Waits { until, .. }, .. }) = slot else { continue };
             if until.take_if(|until| *until == at).is_some() && self.chain.batcher_of(&api_id).is_up() {
-                self.probers.next_permit_at = None;
+                self.probers.next_start = now.saturating_add(Duration::from_secs(1) / RESTARTS_PER_SECOND);
                 self.stats.restarted();
                 self.start_prober(&api_id, Duration::ZERO, ctx);
             }
         }
-        self.arm_starts(now, ctx);
-    }
-
-    fn arm_starts(&mut self, now: Duration, ctx: &mut Context<Self>) {
-        let Some((at, _)) = self.probers.due.first() else { return };
-        let at = self.probers.next_permit_at.map_or(*at, |next_permit_at| next_permit_at.max(*at));
-        if let Some((armed, timer)) = self.probers.timer {
-            if armed <= at && armed > now {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let timer = ctx.run_later(at.saturating_sub(now), |supervisor, ctx| {
-            supervisor.probers.timer = None;
-            supervisor.start_due(ctx);
-        });
-        self.probers.timer = Some((at, timer));
     }
 }
 

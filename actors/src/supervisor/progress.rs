@@ -79,7 +79,7 @@ impl Handler<AskProgress> for Supervisor {
             stuck,
             // Nobody looks at each of them where it makes no difference.
             moved: stuck > 0 && self.probers.slots.values().any(|slot| slot.probed_at() > Some(asked_before)),
-            is_paused: !self.chain.is_up() || self.stopping.is_some(),
+            is_paused: !self.chain.is_up() || self.stopping,
             is_over: self.escalated,
         })
     }
@@ -100,9 +100,8 @@ impl Supervisor {
             State::Waits { resume, .. } => resume,
             State::Over => return false,
         };
-        let Some(api) = self.configs.running.get(api_id) else { return false };
-        let is_lost = !resume.is_acknowledged && api.schedule.tick_is_open(now);
-        is_lost || api.schedule.missed(self.tick_slot(api_id), resume.counted_until, now) > 0
+        let is_lost = !resume.is_acknowledged && slot.api.schedule.tick_is_open(now);
+        is_lost || slot.api.schedule.missed(self.tick_slot(api_id), resume.counted_until, now) > 0
     }
 }
 

@@ -12,7 +12,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFut
 use api_health_core::keep::Grant;
 use api_health_core::own::notices::{Ask, AskFor, Notice};
 use api_health_core::own::shards::ShardSet;
-use api_health_core::{Alert, AlertKind, ApiId, Status};
+use api_health_core::{Alert, AlertKind, Status};
 use futures_util::FutureExt;
 use futures_util::future::select;
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ use super::ownership::shard;
 use super::progress::{AskProgress, Asker};
 use super::{ChildId, Supervisor};
 use crate::child::ExitReason;
-use crate::lease_holder::{LeaseChange, LeaseHandle, LeaseHolder, Renewals, Report, Sight};
+use crate::lease_holder::{LeaseChange, LeaseHolder, Report};
 use crate::lease_view::{LeaseView, NextHeartbeat};
 use crate::ports::StoreError;
 use crate::prober::ProbeAgain;
@@ -62,25 +62,7 @@ impl Supervisor {
         actix_rt::spawn(async move { drop(select(pin!(holder.run()), gone).await) });
         ctx.add_stream(futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx)));
         self.ownership.view = LeaseView::of(handle.clone(), NextHeartbeat::clone(&self.ownership.figures));
-        if self.options.once {
-            self.end_where_leases_are_refused(&handle, ctx);
-        }
         self.ownership.handle = Some(handle);
-    }
-
-    /// A round does not wait until a person has mended what keeps it from a lease.
-    fn end_where_leases_are_refused(&self, handle: &LeaseHandle, ctx: &mut Context<Self>) {
-        let mut renewals = handle.renewals();
-        let refused = async move {
-            let is_refusal = |renewals: &Renewals| matches!(renewals.error, Some(StoreError::Misconfigured { .. }));
-            let refused = renewals.wait_for(is_refusal).await.ok()?;
-            refused.error.as_ref().map(ToString::to_string)
-        };
-        ctx.spawn(refused.into_actor(self).map(|why, supervisor, _| {
-            if let Some(why) = why.filter(|_| !supervisor.ownership.has_joined && supervisor.stopping.is_none()) {
-                supervisor.escalate("lease holder", ExitReason::Unstartable(why));
-            }
-        }));
     }
 
     /// Has the keeper read the records of what is owned and not read yet, and probes what lies in it after that.
@@ -110,10 +92,10 @@ impl Supervisor {
             }
         };
         ctx.spawn(reading.into_actor(self).map(move |read, supervisor, ctx| {
-            supervisor.ownership.end_loading(&grants);
             if supervisor.chain.keeper.as_ref().is_none_or(|keeper| keeper.life != life) {
-                return supervisor.load(ctx); // by its next life, if that has begun
+                return; // its next life is asked again
             }
+            supervisor.ownership.is_being_read = false;
             match read {
                 Some(Ok(found)) => {
                     let mut gone = ShardSet::new();
@@ -128,7 +110,7 @@ impl Supervisor {
                     if !gone.is_empty() {
                         supervisor.send_to_keeper(DropShards(gone), ctx);
                     }
-                    supervisor.loaded_shards(ctx);
+                    supervisor.on_shards_loaded(ctx);
                     supervisor.load(ctx); // what was granted again meanwhile
                 }
                 // A round has no later: one that watched nothing must not look like one that did.
@@ -144,29 +126,19 @@ impl Supervisor {
         }));
     }
 
-    /// Says once that it is known what this process owns at first.
-    fn note_joined(&mut self, sight: &Sight) {
-        if !self.ownership.has_joined && self.ownership.has_its_share(sight) {
-            self.ownership.has_joined = true;
-            for waiter in self.ownership.joining.drain(..) {
-                let _ = waiter.send(Ok(())); // whoever gave up waiting needs no answer
-            }
-        }
-    }
-
-    fn loaded_shards(&mut self, ctx: &mut Context<Self>) {
+    fn on_shards_loaded(&mut self, ctx: &mut Context<Self>) {
         if let Some(handle) = self.ownership.handle.clone() {
             let sight = handle.sight().borrow().clone();
-            self.note_joined(&sight);
+            self.ownership.note_sight(&sight);
             // What was asked of the owner before this one is for this one to do.
             let asks = sight.fleet.iter().flat_map(|fleet| &fleet.assignment.asks);
             let drops: HashSet<&str> =
                 asks.filter(|ask| matches!(ask.what, AskFor::DropChannel { .. })).map(|ask| ask.id.as_str()).collect();
             self.ownership.forget_acted(|id| drops.contains(id));
         }
-        self.configs.owned_anew();
+        self.configs.closed_unconfigured = false;
         if self.chain.is_up() {
-            self.apply_configs(ctx);
+            self.reconcile(ctx);
             self.release(ctx);
         } else {
             self.on_chain_up(ctx);
@@ -176,7 +148,6 @@ impl Supervisor {
     /// Has the keeper let go of what is being let go of. What is still to be read follows when it was: the keeper would not know
     /// what to forget. A keeper that died is asked again in its next life.
     pub(super) fn release(&mut self, ctx: &mut Context<Self>) {
-        self.stop_probing_in(&self.ownership.leaving());
         let can_go = self.ownership.can_go();
         if !can_go.is_empty() && self.chain.is_up() {
             self.send_to_keeper(ReleaseShards(can_go), ctx);
@@ -185,51 +156,39 @@ impl Supervisor {
 
     /// A process that wants all must not end as if it had had all, where it gave some away.
     fn end_where_all_is_wanted(&mut self) {
-        let is_over = self.stopping.is_some() || !self.ownership.leaving_waiters.is_empty();
-        if self.ownership.alone && self.ownership.has_joined && !is_over {
+        let is_over = self.stopping || self.ownership.leaving.is_some();
+        if self.ownership.alone && self.ownership.has_joined() && !is_over {
             let why = "another api-health shares this store, and has some of the APIs now".into();
             self.escalate("worker", ExitReason::Unstartable(why));
         }
     }
 
     fn lose(&mut self, shards: ShardSet, ctx: &mut Context<Self>) {
-        self.stop_probing_in(&shards);
         self.ownership.remove(&shards);
+        self.reconcile(ctx);
         self.send_to_keeper(DropShards(shards), ctx);
-    }
-
-    /// Probes under way are cut: what they would find is for the next owner to find.
-    fn stop_probing_in(&mut self, shards: &ShardSet) {
-        let gone: Vec<ApiId> =
-            self.configs.running.keys().filter(|api_id| shards.contains(&shard(api_id))).cloned().collect();
-        for api_id in &gone {
-            self.configs.running.remove(api_id);
-            self.probers.remove(api_id);
-        }
-        if !gone.is_empty() {
-            self.probers.count.send_replace(self.configs.running.len());
-        }
-        self.finish_stop_if_idle();
     }
 
     /// Looks at the fleet: who is missing, and what is asked of the owners.
     pub(super) fn look_at_fleet(&mut self, ctx: &mut Context<Self>) {
         let Some(handle) = self.ownership.handle.clone() else { return };
+        // A round does not wait until a person has mended what keeps it from a lease.
+        if let (true, Some(error @ StoreError::Misconfigured { .. })) =
+            (self.options.once && !self.stopping && !self.ownership.has_joined(), &handle.renewals().borrow().error)
+        {
+            self.escalate("lease holder", ExitReason::Unstartable(error.to_string()));
+        }
         let sight = handle.sight().borrow().clone();
         let Some(fleet) = &sight.fleet else { return };
-        self.note_joined(&sight);
+        self.ownership.note_sight(&sight);
         let others: Vec<_> = fleet.others.values().filter(|record| record.is_live()).collect();
         // Whoever owns all by now was first: it is the other one that does nothing. One that was not seen for long is waited for
         // instead, as long as its lease lasts: it may be dead.
-        let must_not_be = self.ownership.alone && !self.ownership.has_joined;
+        let must_not_be = self.ownership.alone && !self.ownership.has_joined();
         let wall = self.time.wall();
         if let (true, Some(other)) = (must_not_be, others.iter().find(|record| record.is_about(wall))) {
             let why = format!("another api-health shares this store: {} on host {}", other.id, other.host);
-            for waiter in self.ownership.joining.drain(..) {
-                let _ = waiter.send(Err(why.clone())); // as above
-            }
-            self.ownership.refused = Some(why);
-            return;
+            return self.ownership.join(Err(why));
         }
         let channels = others.iter().flat_map(|record| record.channels.iter().cloned()).collect();
         let now = self.uptime();
@@ -254,7 +213,7 @@ impl Supervisor {
                 self.send(&keeper.addr, DropChannel { channel, until: at }, ctx);
             }
             AskFor::Withdraw { api_id, incident_id, kind } => {
-                if !self.ownership.is_ready(&api_id) {
+                if !self.ownership.is_ready(shard(&api_id)) {
                     return false; // its owner does
                 }
                 let alert = Alert {
@@ -296,6 +255,7 @@ impl StreamHandler<LeaseChange> for Supervisor {
                 tracing::info!(shards = shards.len(), "shards are let go of");
                 self.end_where_all_is_wanted();
                 self.ownership.leave(&shards);
+                self.reconcile(ctx);
                 self.release(ctx);
             }
             LeaseChange::Lost { shards, why } => {
@@ -304,15 +264,15 @@ impl StreamHandler<LeaseChange> for Supervisor {
                 self.lose(shards, ctx);
             }
             LeaseChange::Left => {
-                for waiter in self.ownership.leaving_waiters.drain(..) {
-                    let _ = waiter.send(()); // as above
+                if let Some(waiter) = self.ownership.leaving.take() {
+                    let _ = waiter.send(()); // whoever gave up waiting needs no answer
                 }
             }
         }
     }
 
     fn finished(&mut self, _: &mut Context<Self>) {
-        if self.stopping.is_none() {
+        if !self.stopping {
             self.escalate("lease holder", ExitReason::Normal);
         }
     }
@@ -373,30 +333,8 @@ impl Handler<Leave> for Supervisor {
     fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
         let Some(handle) = &self.ownership.handle else { return Box::pin(std::future::ready(())) };
         let (waiter, left) = oneshot::channel();
-        self.ownership.leaving_waiters.push(waiter);
+        self.ownership.leaving = Some(waiter);
         handle.leave();
         Box::pin(async move { drop(left.await) })
-    }
-}
-
-/// The reply comes when it is known what this process owns at first, and its records are read or on their way; or why it does
-/// nothing, where it wants all and another one lives.
-#[derive(Message)]
-#[rtype(result = "Result<(), String>")]
-pub struct Joined;
-
-impl Handler<Joined> for Supervisor {
-    type Result = ResponseFuture<Result<(), String>>;
-
-    fn handle(&mut self, _: Joined, _: &mut Self::Context) -> Self::Result {
-        if let Some(why) = &self.ownership.refused {
-            return Box::pin(std::future::ready(Err(why.clone())));
-        }
-        if self.ownership.has_joined || self.escalated {
-            return Box::pin(std::future::ready(Ok(())));
-        }
-        let (waiter, joined) = oneshot::channel();
-        self.ownership.joining.push(waiter);
-        Box::pin(async move { joined.await.unwrap_or(Ok(())) }) // one that died says so by other ways
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::restart::{Deaths, RestartDecision, RestartPolicy};
+use api_health_core::ApiConfig;
+use api_health_core::restart::{Deaths, RestartPolicy};
 
 use crate::child::{Child, ExitReason};
 use crate::liveness::{Liveness, ResumePoint};
@@ -13,8 +14,10 @@ use crate::prober::Prober;
 /// twice its timeout, so that never enough of these deaths fall into the period of the restart policy.
 const HANGS_MAX: u32 = 3;
 
-/// The prober of one API.
+/// The prober of one API that is watched.
 pub(crate) struct ProberSlot {
+    /// Its row, as it is now.
+    pub(super) api: Arc<ApiConfig>,
     /// `None` for one that is well, as nearly all are.
     pub(super) faults: Option<Box<Faults>>,
     pub(super) state: State,
@@ -56,7 +59,7 @@ impl ProberSlot {
 
     pub(super) fn probed_at(&self) -> Option<Duration> {
         match &self.state {
-            State::Runs(running) => running.liveness.probed_at(),
+            State::Runs(running) => running.liveness.with(|resume| resume.probed_at),
             State::Waits { resume, .. } => resume.probed_at,
             State::Over => None,
         }
@@ -72,37 +75,40 @@ impl ProberSlot {
         self.faults.as_ref()?.given_up.as_ref()
     }
 
-    /// Counts a death that the prober is charged with. How long it waits for its next life, and whether it is given up by
-    /// this very death.
-    pub(super) fn died(
-        &mut self,
-        now: Duration,
-        policy: &RestartPolicy,
-        spread: u64,
-        reason: &ExitReason,
-    ) -> (Duration, bool) {
+    /// A life that has lasted for a period makes up for the deaths before it; after one that hung, it has to find an outcome,
+    /// too.
+    pub(super) fn forgive(&mut self, now: Duration, period: Duration) {
+        let has_lasted = self.running().is_some_and(|running| now.saturating_sub(running.began) >= period);
+        if has_lasted && !self.has_hung() {
+            self.faults = None;
+        }
+    }
+
+    /// Counts a death that the prober is charged with, and sets when its next life begins. Whether it is given up by this very
+    /// death.
+    pub(super) fn died(&mut self, now: Duration, policy: &RestartPolicy, reason: &ExitReason) -> bool {
         let has_hung_before = self.has_hung();
+        let spread = self.api.api_id.stable_hash();
         let faults = self.faults.get_or_insert_default();
-        let mut decision = faults.deaths.count(now, policy, spread);
+        let after = faults.deaths.count(now, policy, spread);
         let mut how_often = format!("it died {} times within {} s", faults.deaths.recent(), policy.period.as_secs());
         if *reason == ExitReason::Hung {
             faults.hangs = if has_hung_before { faults.hangs.saturating_add(1) } else { 1 };
             faults.hung_at = Some(now);
             if faults.hangs >= HANGS_MAX {
-                decision = faults.deaths.give_up(policy, spread);
                 how_often = format!("it hung {} times in a row without an outcome", faults.hangs);
             }
         }
-        match decision {
-            RestartDecision::Restart { after } => (after, false),
-            // Later deaths are deaths of a prober that is given up already.
-            RestartDecision::GiveUp { again_after } if faults.given_up.is_some() => (again_after, false),
-            RestartDecision::GiveUp { again_after } => {
-                let slow = policy.slow.as_secs();
-                let why = format!("{how_often} and is tried again every {slow} s from now on; the last time {reason}");
-                faults.given_up = Some(why);
-                (again_after, true)
-            }
+        let was_given_up = faults.given_up.is_some();
+        let after = after.filter(|_| faults.hangs < HANGS_MAX && !was_given_up);
+        if after.is_none() && !was_given_up {
+            let slow = policy.slow.as_secs();
+            let why = format!("{how_often} and is tried again every {slow} s from now on; the last time {reason}");
+            faults.given_up = Some(why);
         }
+        if let State::Waits { until, .. } = &mut self.state {
+            *until = Some(now.saturating_add(after.unwrap_or_else(|| policy.slow_wait(spread))));
+        }
+        after.is_none() && !was_given_up
     }
 }

@@ -26,9 +26,9 @@ pub(super) const SAID_MAX: usize = 100;
 pub(super) struct Source {
     pub(super) port: Arc<dyn ConfigSource>,
     accepted: Accepted,
-    pub(super) revision: Option<u64>,
-    /// A number for what was said last of its faults, so that it is not said again at each reload.
-    said: u64,
+    revision: Option<u64>,
+    /// A hash of what was logged last of its faults, so that it is not logged again at each reload.
+    last_logged: u64,
     pub(super) refused: usize,
     /// Rows that are there although they are not in the roster; `None` if not all of them can be named, or the source was not
     /// read, or is kept although it is empty.
@@ -54,34 +54,31 @@ impl ReadResult {
     }
 }
 
-/// How a source is read.
-#[derive(Clone, Copy)]
+/// How sources are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadMode {
-    /// Nobody asked for it.
-    Skip,
-    /// It may have changed, unless its revision is this one.
-    IfChanged(Option<u64>),
+    /// Where it is cheap to tell that they changed, or time to look once more at what is not believed yet.
+    Glance,
+    /// All that may have changed.
+    Full,
     /// The same because it is time to, and nobody waits for what was written just now.
-    AgainIfChanged(Option<u64>),
+    Again,
 }
 
-/// Reads one source. The revision is asked for first: a change in between is then seen at the next look.
-pub(super) async fn read(port: &Arc<dyn ConfigSource>, how: ReadMode) -> ReadResult {
-    let (known, again) = match how {
-        ReadMode::Skip => return ReadResult::Unchanged,
-        ReadMode::IfChanged(known) => (known, false),
-        ReadMode::AgainIfChanged(known) => (known, true),
-    };
+/// Reads one source, unless its revision is this one. That is asked for first: a change in between is then seen at the next look.
+async fn read(port: Arc<dyn ConfigSource>, known: Option<u64>, mode: ReadMode) -> ReadResult {
     let failed = |why| ReadResult::Read { loaded: Err(SourceError::Unavailable(why)), revision: None };
     let no_answer = |within: Duration| failed(format!("no answer within {} s", within.as_secs()));
     let reading = AssertUnwindSafe(async {
-        let Ok(revision) = tokio::time::timeout(REVISION_MAX, port.revision()).await else {
-            return no_answer(REVISION_MAX);
-        };
-        if revision.is_some() && revision == known {
-            return ReadResult::Unchanged;
+        match tokio::time::timeout(REVISION_MAX, port.revision()).await {
+            Ok(None) | Err(_) if mode == ReadMode::Glance => ReadResult::Unchanged,
+            Err(_) => no_answer(REVISION_MAX),
+            Ok(revision) if revision.is_some() && revision == known => ReadResult::Unchanged,
+            Ok(revision) => {
+                let loaded = if mode == ReadMode::Again { port.load_relaxed().await } else { port.load().await };
+                ReadResult::Read { loaded, revision }
+            }
         }
-        ReadResult::Read { loaded: if again { port.load_relaxed().await } else { port.load().await }, revision }
     });
     match tokio::time::timeout(LOAD_TIMEOUT, reading.catch_unwind()).await {
         Ok(Ok(reading)) => reading,
@@ -92,7 +89,7 @@ pub(super) async fn read(port: &Arc<dyn ConfigSource>, how: ReadMode) -> ReadRes
 }
 
 /// Reads the rows of these APIs; `None`: it has to be read whole.
-pub(super) async fn read_some(port: &Arc<dyn ConfigSource>, ids: &[ApiId]) -> Option<LoadedConfigs> {
+pub(super) async fn read_some(port: Arc<dyn ConfigSource>, ids: Arc<[ApiId]>) -> Option<LoadedConfigs> {
     let reading = AssertUnwindSafe(async { port.load_some(ids.to_vec()).await }).catch_unwind();
     match tokio::time::timeout(LOAD_TIMEOUT, reading).await.ok()?.ok()?? {
         Ok(configs) => Some(configs),
@@ -104,12 +101,6 @@ pub(super) async fn read_some(port: &Arc<dyn ConfigSource>, ids: &[ApiId]) -> Op
     }
 }
 
-/// The revision of one source, if that is cheap to tell.
-pub(super) async fn revision(port: &Arc<dyn ConfigSource>) -> Option<u64> {
-    let asking = AssertUnwindSafe(async { port.revision().await }).catch_unwind();
-    tokio::time::timeout(REVISION_MAX, asking).await.ok()?.ok()?
-}
-
 impl Source {
     /// A source that was not read yet.
     pub(super) fn new(port: Arc<dyn ConfigSource>) -> Self {
@@ -117,7 +108,7 @@ impl Source {
             port,
             accepted: Accepted::default(),
             revision: None,
-            said: 0,
+            last_logged: 0,
             refused: 0,
             refused_ids: None,
             is_fresh: false,
@@ -131,14 +122,12 @@ impl Source {
         &self.accepted.roster
     }
 
-    /// With which revision it need not be read again; `None`: with none.
-    pub(super) fn known(&self, now: Duration) -> Option<u64> {
-        self.revision.filter(|_| self.unreadable.is_none() && !self.accepted.is_look_due(now))
-    }
-
-    /// Whether it has to be read again, its revision being this one.
-    pub(super) fn is_look_due(&self, revision: Option<u64>, now: Duration) -> bool {
-        revision.is_some() && revision != self.revision || self.accepted.is_look_due(now)
+    /// Reads it in this way.
+    pub(super) fn read(&self, mode: ReadMode, now: Duration) -> impl Future<Output = ReadResult> + use<> {
+        let is_due = self.accepted.is_look_due(now);
+        let mode = if is_due && mode == ReadMode::Glance { ReadMode::Full } else { mode };
+        let is_known = !is_due && (self.unreadable.is_none() || mode == ReadMode::Glance);
+        read(Arc::clone(&self.port), self.revision.filter(|_| is_known), mode)
     }
 
     /// Whether it says for certain which APIs there are: it could be read, and nobody is writing it. A single round cannot wait
@@ -165,7 +154,7 @@ impl Source {
                 self.misconfigured = matches!(error, SourceError::Misconfigured(_));
                 self.accepted.cannot_be_read();
                 let last_good = self.accepted.roster.len();
-                self.say(&("unreadable", error.to_string()), || {
+                self.log_once(&("unreadable", error.to_string()), || {
                     tracing::error!(source = name, %error, last_good, "the configs cannot be read; the last good ones run on");
                 });
                 return;
@@ -176,13 +165,14 @@ impl Source {
         self.refused = configs.refused.len();
         self.is_fresh = configs.is_fresh;
         self.accepted = self.accepted.then(&self.loaded(&configs), now);
-        let (kept, missing) = (self.accepted.kept_for_emptiness, self.accepted.missing.len());
-        let held: Vec<ApiId> = self.accepted.held.keys().cloned().collect();
+        let (kept, missing) = (self.accepted.kept_for_emptiness, self.accepted.missing().count());
+        let is_held = |(_, (_, read)): &(&ApiId, &(_, Option<_>))| read.is_some();
+        let held: Vec<ApiId> = self.accepted.doubted.iter().filter(is_held).map(|(api_id, _)| api_id.clone()).collect();
         self.refused_ids =
             configs.refused.iter().map(|row| row.api_id.clone()).collect::<Option<Vec<ApiId>>>().filter(|_| !kept);
         let issues = || configs.refused.iter().flat_map(|row| &row.issues);
         let texts = issues().map(ToString::to_string).map(|text| number_of(&text)).collect::<Vec<u64>>();
-        self.say(&(kept, missing, &held, texts), || {
+        self.log_once(&(kept, missing, &held, texts), || {
             if kept {
                 tracing::error!(source = name, "the source is empty all at once; its last good configs run on");
             }
@@ -224,12 +214,11 @@ impl Source {
         }
     }
 
-    /// The roster as it would be after this reading.
-    pub(super) fn with(&self, reading: &ReadResult, now: Duration) -> Roster {
-        match reading {
-            ReadResult::Read { loaded: Ok(configs), .. } => self.accepted.then(&self.loaded(configs), now).roster,
-            _ => self.accepted.roster.clone(),
-        }
+    /// Whether this reading gave other rows than the one before.
+    pub(super) fn is_changed_by(&self, reading: &ReadResult, now: Duration) -> bool {
+        let ReadResult::Read { loaded: Ok(configs), .. } = reading else { return false };
+        let next = self.accepted.then(&self.loaded(configs), now).roster; // with the same `Arc` for the same row
+        next.values().map(Arc::as_ptr).ne(self.accepted.roster.values().map(Arc::as_ptr))
     }
 
     fn loaded(&self, configs: &LoadedConfigs) -> Loaded {
@@ -243,11 +232,11 @@ impl Source {
         }
     }
 
-    fn say(&mut self, what: &impl Hash, say: impl FnOnce()) {
+    fn log_once(&mut self, what: &impl Hash, log: impl FnOnce()) {
         let number = number_of(what);
-        if self.said != number {
-            self.said = number;
-            say();
+        if self.last_logged != number {
+            self.last_logged = number;
+            log();
         }
     }
 }

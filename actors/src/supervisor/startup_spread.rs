@@ -22,11 +22,10 @@ pub(super) struct StartupSpread {
 
 impl StartupSpread {
     /// For APIs whose shortest gaps between two ticks are these.
-    pub(super) fn of(gaps: impl Iterator<Item = Duration>) -> Self {
+    pub(super) fn of(gaps: &[Duration]) -> Self {
         let window_for = |probes: usize| {
             Duration::from_secs(1) * u32::try_from(probes).unwrap_or(u32::MAX) / FIRST_PROBES_PER_SECOND
         };
-        let gaps: Vec<Duration> = gaps.collect();
         let own_slot_below = window_for(gaps.len());
         Self { own_slot_below, window: window_for(gaps.iter().filter(|gap| **gap > own_slot_below).count()) }
     }
@@ -68,7 +67,8 @@ mod tests {
     }
 
     fn waits(apis: &[ApiConfig]) -> Vec<Duration> {
-        let spread = StartupSpread::of(apis.iter().map(|api| api.schedule.shortest_gap_from(now())));
+        let spread =
+            StartupSpread::of(&apis.iter().map(|api| api.schedule.shortest_gap_from(now())).collect::<Vec<_>>());
         apis.iter().map(|api| spread.wait(api, Slot::of(&api.api_id), now())).collect()
     }
 

@@ -1,11 +1,10 @@
-//! Who lives and no longer moves: probers that are not heard of when they were expected, threads that no longer beat.
+//! Finds what is alive and hangs: probers that are not heard of when they were expected, threads that no longer beat.
 //!
 //! A hung prober is killed and started again, which counts as a death. A stuck thread of probers is left behind, and its
 //! probers move to a new one; nothing can end a blocked thread, so a second one ends the process. So does a stuck thread of
 //! the keeper or of the alerter: what it holds cannot be got out of it, and whoever started the process (systemd) starts it again.
 //!
-//! Nobody is accused by a judge who was asleep: when the supervisor's own look is late (a suspended process, a starved
-//! machine) all have [`GRACE`] to be heard of first.
+//! When the supervisor's own look is late (a suspended process, a starved machine), nothing counts as hung for [`GRACE`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +23,8 @@ use crate::own_side::Look;
 use crate::state_keeper::{CapacityStatus, OwnSideStatus};
 use crate::stats::Figures;
 
-/// How often the supervisor looks.
-pub(super) const SCAN_EVERY: Duration = Duration::from_secs(1);
+/// How often the supervisor looks at the fleet, at the sources, where it is cheap to tell that they changed, and at its children.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A look that is later than this says more about the machine than about anybody on it.
 const LATE_AFTER: Duration = Duration::from_secs(1);
@@ -39,6 +38,8 @@ const STUCK_MAX: u32 = 1;
 /// A thread of keeper or alerter gets so many times the time of one of probers, since there is no way back from it.
 const CHAIN_PATIENCE: u32 = 3;
 
+/// Times are in uptime, which begins with it.
+#[derive(Default)]
 pub(super) struct Watchdog {
     looked_at: Duration,
     judges_from: Duration,
@@ -51,17 +52,6 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(super) fn new(now: Duration) -> Self {
-        Self {
-            looked_at: now,
-            judges_from: now,
-            stuck: 0,
-            asked_at: [now; 2],
-            capacity: Capacity::default(),
-            period_from: (now, Figures::default()),
-        }
-    }
-
     /// What is to be said of the load, when a period of it is over. One in which the supervisor itself was asleep counts for nothing.
     fn load(&mut self, figures: &Figures, is_judged: bool, now: Duration) -> Option<Step> {
         let (began, before) = &self.period_from;
@@ -81,7 +71,7 @@ impl Watchdog {
     /// Whether anybody may be judged now.
     pub(super) fn look(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(std::mem::replace(&mut self.looked_at, now));
-        if since > SCAN_EVERY + LATE_AFTER {
+        if since > LOOK_EVERY + LATE_AFTER {
             self.judges_from = now.saturating_add(GRACE);
         }
         now >= self.judges_from
@@ -89,21 +79,17 @@ impl Watchdog {
 }
 
 impl Supervisor {
-    pub(super) fn scan(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn look_at_children(&mut self, ctx: &mut Context<Self>) {
         let now = self.uptime();
         let may_judge = self.watchdog.look(now);
-        self.probers.forgive(now, self.options.restart.period);
         if !self.options.once {
             self.look_at_the_load(may_judge, now, ctx);
         }
         self.look_at_own_side(ctx);
-        if !may_judge || self.stopping.is_some() || self.escalated {
+        if !may_judge || self.stopping || self.escalated {
             return;
         }
         self.look_at_threads(now, ctx);
-        if self.escalated {
-            return;
-        }
         let overdue = self.probers.running().filter(|(_, running)| running.liveness.is_overdue(now));
         for api_id in overdue.map(|(api_id, _)| api_id.clone()).collect::<Vec<ApiId>>() {
             self.prober_ended(&api_id, &ExitReason::Hung, ctx);
@@ -172,7 +158,7 @@ mod tests {
     #[test]
     fn a_judge_who_was_asleep_accuses_nobody_for_a_while() {
         let at = Duration::from_millis;
-        let mut watchdog = Watchdog::new(at(0));
+        let mut watchdog = Watchdog::default();
         assert!(watchdog.look(at(1_000)));
         assert!(watchdog.look(at(2_900)), "a little late");
         assert!(!watchdog.look(at(5_000)), "asleep");

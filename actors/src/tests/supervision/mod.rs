@@ -11,13 +11,14 @@
 //! | | and the store cannot be read | `::a_keeper_that_cannot_be_read_…` |
 //! | alerter | message, timer, destructor | `::whoever_dies_…`, `::an_alert_owed_and_unstored_…` |
 //! | | a notifier that panics | `alerts::a_notifier_that_panics_has_not_delivered` |
-//! | chain | past its intensity | `::past_the_intensity_…` |
+//! | chain | past its intensity | [`ends`]`::past_the_intensity_…` |
 //! | supervisor | anywhere | `::the_death_of_the_supervisor_…` |
-//! | a source of configs | it panics | `::a_source_that_panics_…` |
+//! | a source of configs | it panics | [`chain`]`::a_source_that_panics_…` |
 //! | thread | it ends: of probers, of the keeper, of the alerter | [`threads`]`::a_thread_that_ends_…` |
 //! | | it is stuck: of probers, then a second one; of the keeper | `::a_stuck_thread_…` |
 
 mod chain;
+mod ends;
 mod probers;
 mod threads;
 
@@ -26,9 +27,14 @@ use std::time::Duration;
 use api_health_core::Timestamp;
 use api_health_core::schedule::Slot;
 
+use crate::supervisor::ChildId;
 use crate::system::Running;
 use crate::testkit::{WORLD_BEGINS, api};
 use crate::tests::injected_fault::{InjectedFault, Whom, inject};
+
+const ALERTER: Whom = Whom::Child(ChildId::Alerter);
+const KEEPER: Whom = Whom::Child(ChildId::Keeper);
+const OUTCOME_BATCHER: Whom = Whom::Child(ChildId::Batcher(0));
 
 fn prober(id: &str) -> Whom {
     Whom::prober(id)
