@@ -4,7 +4,6 @@
 //! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone, and sending an outcome goes
 //! on beside it. A tick that comes while a probe is still running is missed, and counted.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +13,8 @@ use actix::{
 };
 use api_health_core::capacity::HELD_UP_MIN;
 use api_health_core::keep::Completed;
-use api_health_core::network::{self, Testimony, Way};
+use api_health_core::network::{self, Testimony};
 use api_health_core::schedule::{Due, Moment, Slot};
-use api_health_core::time::Uptime;
 use api_health_core::{ApiConfig, Observation, Outcome, Verdict};
 use tracing::Instrument;
 
@@ -74,15 +72,6 @@ pub struct ProberInit {
     pub liveness: Arc<Liveness>,
 }
 
-/// An exchange that is over, and the way in which its failure may be ours.
-struct Unjudged {
-    /// The config that was probed; the row may have changed meanwhile.
-    api: Arc<ApiConfig>,
-    observation: Observation,
-    doubt: Option<Way>,
-    ended: Uptime,
-}
-
 pub struct Prober {
     api: Arc<ApiConfig>,
     /// Made before the first probe with this config.
@@ -101,9 +90,10 @@ pub struct Prober {
     /// How long the timer was set for, from `armed_at` on.
     armed_for: Duration,
     probing: bool,
-    /// Exchanges that are over and not judged, in order: what the witnesses say of the first one is waited for.
-    unjudged: VecDeque<Unjudged>,
+    /// What the witnesses say of the last exchange is waited for.
     judging: bool,
+    /// A tick came meanwhile: it is served, or gives way to a recheck, when that is known.
+    tick_waits: bool,
     stopping: bool,
     in_flight: u8,
     /// The last outcome was a pass, and the keeper asked for no recheck: the next pass may be batched.
@@ -134,8 +124,8 @@ impl Prober {
             armed_at,
             armed_for: Duration::ZERO,
             probing: false,
-            unjudged: VecDeque::new(),
             judging: false,
+            tick_waits: false,
             stopping: false,
             in_flight: 0,
             // The first outcome of a life may contradict the state, and is sent without batching.
@@ -181,6 +171,10 @@ impl Prober {
     fn wake(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
         if self.stopping {
+            return;
+        }
+        if self.judging {
+            self.tick_waits = true;
             return;
         }
         let now = self.context.time.moment();
@@ -252,38 +246,25 @@ impl Prober {
         if !self.is_once() && !self.stopping {
             self.arm_by_schedule(ctx);
         }
-        let doubt = self.context.own_side.saw(&api, &observation, now.uptime);
-        if doubt.is_none() && !self.judging {
+        let Some(way) = self.context.own_side.saw(&api, &observation, now.uptime) else {
             let outcome = network::judge(&api, &observation, &Testimony::default());
-            return self.on_judged(api, outcome, ctx);
-        }
-        self.unjudged.push_back(Unjudged { api, observation, doubt, ended: now.uptime });
-        self.judge_next(ctx);
-    }
-
-    /// Judges what is not judged yet, in order. Testimony is waited for beside the schedule.
-    fn judge_next(&mut self, ctx: &mut Context<Self>) {
-        if self.judging {
-            return;
-        }
-        let Some(Unjudged { api, observation, doubt, ended }) = self.unjudged.pop_front() else { return };
+            return self.on_judged(api, outcome, Duration::ZERO, ctx);
+        };
         self.judging = true;
         let own_side = Arc::clone(&self.context.own_side);
         let judging = async move {
-            let testimony = match doubt {
-                Some(way) => own_side.testimony(way, &api, &observation, ended).await,
-                None => Testimony::default(),
-            };
+            let testimony = own_side.testimony(way, &api, &observation, now.uptime).await;
             (network::judge(&api, &observation, &testimony), api)
         };
-        ctx.spawn(judging.into_actor(self).map(|(outcome, api), prober, ctx| {
+        ctx.spawn(judging.into_actor(self).map(move |(outcome, api), prober, ctx| {
             prober.judging = false;
-            prober.on_judged(api, outcome, ctx);
-            prober.judge_next(ctx);
+            let waited = prober.context.time.uptime().saturating_sub(now.uptime);
+            prober.on_judged(api, outcome, waited, ctx);
         }));
     }
 
-    fn on_judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, ctx: &mut Context<Self>) {
+    /// `waited` is how long testimony was waited for: a recheck is due that much sooner.
+    fn on_judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, waited: Duration, ctx: &mut Context<Self>) {
         if !api.same_request(&self.api) {
             // An outcome of the old request must not change the status.
             outcome.verdict = Verdict::Inconclusive;
@@ -299,7 +280,7 @@ impl Prober {
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
         self.was_inconclusive = outcome.verdict == Verdict::Inconclusive;
-        self.submit(api, outcome, ctx);
+        self.submit(api, outcome, waited, ctx);
     }
 
     /// Counts due times that passed while the probe was running.
@@ -319,12 +300,12 @@ impl Prober {
         self.was_late = missed > 0;
     }
 
-    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, ctx: &mut Context<Self>) {
+    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, waited: Duration, ctx: &mut Context<Self>) {
         if self.in_flight >= OUTCOMES_IN_FLIGHT_MAX {
             if !std::mem::replace(&mut self.was_dropped, true) {
                 tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; outcomes are dropped");
             }
-            return;
+            return self.serve_waiting_tick(ctx);
         }
         self.was_dropped = false;
         self.in_flight += 1;
@@ -345,7 +326,7 @@ impl Prober {
                 Ok(recheck) => {
                     prober.liveness.with(|resume| resume.missed = resume.missed.saturating_sub(missed_ticks));
                     // `run --once` does not wait for our own network to come back.
-                    prober.on_outcome_acknowledged(if ignores_recheck { None } else { recheck }, ctx);
+                    prober.on_outcome_acknowledged(recheck.filter(|_| !ignores_recheck), waited, ctx);
                 }
                 // The outcome batcher or the keeper died, and the outcome is lost: the next life probes again as soon as there
                 // is a batcher.
@@ -355,19 +336,21 @@ impl Prober {
     }
 
     /// The keeper has the outcome, and may ask for a recheck.
-    fn on_outcome_acknowledged(&mut self, recheck: Option<Duration>, ctx: &mut Context<Self>) {
+    fn on_outcome_acknowledged(&mut self, recheck: Option<Duration>, waited: Duration, ctx: &mut Context<Self>) {
         self.last_pass_acknowledged &= recheck.is_none();
         match recheck {
             Some(recheck) if !self.stopping && !self.probing => {
                 // Never slower than the schedule itself, and never sooner after a fail than the recheck: a tick in
                 // between gives way to it.
                 let now = self.context.time.moment();
-                let recheck = recheck.min(self.api.schedule.shortest_gap_from(now));
+                let recheck = recheck.min(self.api.schedule.shortest_gap_from(now)).saturating_sub(waited);
                 self.due = None;
+                self.tick_waits = false;
                 self.arm(recheck, ctx);
             }
             Some(_) => {}
             None => {
+                self.serve_waiting_tick(ctx);
                 let is_acknowledged = !self.probing && self.in_flight == 0;
                 self.liveness.with(|resume| {
                     resume.ticket = None;
@@ -379,6 +362,13 @@ impl Prober {
             }
         }
         self.stop_if_idle(ctx);
+    }
+
+    /// Serves the tick that came while the last exchange was not judged.
+    fn serve_waiting_tick(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::take(&mut self.tick_waits) && !self.probing {
+            self.wake(ctx);
+        }
     }
 
     fn stop_if_idle(&self, ctx: &mut Context<Self>) {
@@ -446,7 +436,7 @@ impl Handler<ProbeAgain> for Prober {
     type Result = ();
 
     fn handle(&mut self, _: ProbeAgain, ctx: &mut Self::Context) {
-        if !self.stopping && !self.probing {
+        if !self.stopping && !self.probing && !self.judging {
             self.due = None;
             self.arm(Duration::ZERO, ctx);
         }

@@ -25,6 +25,11 @@ pub(crate) enum Action {
     /// The row of an API is broken, until it is replaced.
     Break(usize),
     SetClock(i64),
+    /// Our own resolver looks names up, or not; and the name server says that it does, or not.
+    Resolver {
+        finds: bool,
+        says_well: bool,
+    },
     /// The program crashes at this step, counted from now.
     Trap(Step, u64),
     Crash,
@@ -183,6 +188,14 @@ impl Script {
             let by = i64::try_from(chance.between(1_000, 60 * MINUTE)).unwrap_or(0);
             let by = if chance.percent(50) { by } else { -by };
             self.add(chance.below(until_ms), Action::SetClock(by));
+        }
+        for _ in 0..chance.below(3) {
+            let began = chance.below(until_ms);
+            let ends = began + chance.between(10_000, 8 * MINUTE);
+            self.add(began, Action::Resolver { finds: false, says_well: false });
+            self.add(ends, Action::Resolver { finds: true, says_well: false });
+            // What failed before is asked about a little later.
+            self.add(ends + 3_000, Action::Resolver { finds: true, says_well: true });
         }
         self.hands(until_ms, chance);
     }

@@ -15,12 +15,14 @@ pub struct FakeWitnesses(Arc<Mutex<Inner>>);
 struct Inner {
     votes: Vec<(&'static str, bool)>,
     asked: Vec<Way>,
+    /// Only names are not looked up.
+    resolver_is_dead: bool,
 }
 
 impl Default for FakeWitnesses {
     fn default() -> Self {
         let votes = vec![("name server", true), ("server", true)];
-        Self(Arc::new(Mutex::new(Inner { votes, asked: Vec::new() })))
+        Self(Arc::new(Mutex::new(Inner { votes, asked: Vec::new(), resolver_is_dead: false })))
     }
 }
 
@@ -33,6 +35,11 @@ impl FakeWitnesses {
     /// All of them are well from now on, or none.
     pub fn set_well(&self, is_well: bool) {
         self.lock().votes.iter_mut().for_each(|vote| vote.1 = is_well);
+    }
+
+    /// The name server says from now on that no name is looked up, or that all is well.
+    pub fn set_resolver_dead(&self, is_dead: bool) {
+        self.lock().resolver_is_dead = is_dead;
     }
 
     /// In which ways they were asked since this was called last.
@@ -50,7 +57,8 @@ impl Witnesses for FakeWitnesses {
         let votes = {
             let mut inner = self.lock();
             inner.asked.push(way);
-            inner.votes.clone()
+            let is_dead = inner.resolver_is_dead && way == Way::Lookup;
+            if is_dead { vec![("name server", false)] } else { inner.votes.clone() }
         };
         Box::pin(async move {
             // Whoever is not there is waited for.
