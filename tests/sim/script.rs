@@ -108,6 +108,7 @@ impl Script {
             script.truth(n, quiet_at, chance);
         }
         script.faults(quiet_at, chance);
+        script.resolver(quiet_at, &mut Chance::new(!seed));
         script.edits(quiet_at, chance);
         script.ends(quiet_at, chance);
         script.actions.retain(|(at, _)| *at < Duration::from_millis(quiet_at));
@@ -189,6 +190,11 @@ impl Script {
             let by = if chance.percent(50) { by } else { -by };
             self.add(chance.below(until_ms), Action::SetClock(by));
         }
+        self.hands(until_ms, chance);
+    }
+
+    /// Our own resolver dies, and comes back.
+    fn resolver(&mut self, until_ms: u64, chance: &mut Chance) {
         for _ in 0..chance.below(3) {
             let began = chance.below(until_ms);
             let ends = began + chance.between(10_000, 8 * MINUTE);
@@ -197,7 +203,6 @@ impl Script {
             // What failed before is asked about a little later.
             self.add(ends + 3_000, Action::Resolver { finds: true, says_well: true });
         }
-        self.hands(until_ms, chance);
     }
 
     /// Hands in the table: a few at any record, and in some worlds many at records that owe something.
