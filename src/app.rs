@@ -37,6 +37,7 @@ use crate::sqlite::{Holder, InstanceLock, SqliteFile};
 use crate::store::record::{SCHEMA, SCHEMA_OF_FLEETS};
 use crate::store::sqlite::SqliteStateStore;
 use crate::telemetry;
+use crate::witnesses::SystemWitnesses;
 use crate::worker::Identity;
 pub use error::AppError;
 use start::{retry_until_available, wait_for_store};
@@ -311,6 +312,7 @@ impl App {
         leases: Option<LeaseParts>,
     ) -> World {
         World {
+            witnesses: Arc::new(SystemWitnesses::new(client.clone(), &self.settings, &environment::get)),
             probe: Arc::new(self.probe(client)),
             store,
             store_name: self.store_name(),

@@ -18,12 +18,20 @@ impl Clock for SystemClock {
         };
         Timestamp::from_millis(millis)
     }
+
+    fn suspended(&self) -> Duration {
+        since_boot().saturating_sub(clock_time(rustix::time::ClockId::Monotonic))
+    }
 }
 
 /// The time since the machine was started, suspension included: what leases are measured by. A worker that slept past its
 /// deadline must wake up knowing that.
 pub fn since_boot() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    clock_time(rustix::time::ClockId::Boottime)
+}
+
+fn clock_time(clock: rustix::time::ClockId) -> Duration {
+    let now = rustix::time::clock_gettime(clock);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -23,4 +23,5 @@ pub mod sqlite;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
+pub mod witnesses;
 pub mod worker;

@@ -14,6 +14,8 @@
 //! Where several workers share the APIs, the [`lease_holder`], a task beside the supervisor, decides which are its own, through the
 //! port [`leases`]. The [`lease_clock`] says whether the lease holds at this moment.
 //!
+//! What all probers know together of our own resolver, network and clock is in [`own_side`], which asks witnesses for them.
+//!
 //! Messages run one way, prober → outcome batcher → keeper → alerter, and only replies come back: the keeper tells a prober when to
 //! probe again, and the alerter tells the keeper that an alert is delivered.
 //!
@@ -34,6 +36,7 @@ pub mod leases;
 pub mod liveness;
 pub mod options;
 pub mod outcome_batcher;
+pub mod own_side;
 pub mod ports;
 pub mod prober;
 pub mod retry;

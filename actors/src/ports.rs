@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_core::network::{Ballot, Way};
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Observation, Timestamp};
 
 pub use api_health_core::store::{CommitError, CommitLimits, StateWrite, StoreError};
@@ -15,6 +16,27 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 /// The wall clock, for timestamps. Waiting is done with tokio's time, so that tests can drive the real actors in virtual time.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// How long this machine has been suspended since it was started: what the clock that is waited by does not count.
+    fn suspended(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Those who can say whether our own side is well, when something failed that may be due to it.
+pub trait Witnesses: Send + Sync {
+    /// Asks all that can say something in this way, side by side, and comes back within
+    /// [`ASKED_WITHIN`](crate::own_side::ASKED_WITHIN). A witness is called the same each time. `names` were looked up well a moment ago.
+    fn ask(&self, way: Way, names: Vec<String>) -> LocalBoxFuture<'_, Ballot>;
+}
+
+/// There are none.
+pub struct NoWitnesses;
+
+impl Witnesses for NoWitnesses {
+    fn ask(&self, _: Way, _: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
+        Box::pin(std::future::ready(Ballot::new()))
+    }
 }
 
 pub trait Probe: Send + Sync {

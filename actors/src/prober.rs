@@ -11,15 +11,16 @@ use std::time::Duration;
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, WrapFuture,
 };
-use api_health_core::assertion::judge;
 use api_health_core::capacity::HELD_UP_MIN;
 use api_health_core::keep::Completed;
+use api_health_core::network::{self, Testimony};
 use api_health_core::schedule::{Due, Moment, Slot};
-use api_health_core::{ApiConfig, Outcome, Verdict};
+use api_health_core::{ApiConfig, Observation, Outcome, Verdict};
 use tracing::Instrument;
 
 use crate::handle::Handle;
 use crate::liveness::Liveness;
+use crate::own_side::OwnSide;
 use crate::ports::{PreparedProbe, Probe};
 use crate::state_keeper::ProbeCompleted;
 use crate::stats::Stats;
@@ -35,6 +36,9 @@ const OUTCOMES_IN_FLIGHT_MAX: u8 = 8;
 /// The longest sleep towards a due time on the wall clock; then the clock is read again.
 const WALL_SLEEP_MAX: Duration = Duration::from_secs(300);
 
+/// The same towards a due time in uptime.
+const UPTIME_SLEEP_MAX: Duration = Duration::from_secs(300);
+
 /// The clocks differ by more than this after one sleep: the wall clock was set.
 const CLOCK_STEP_MIN: Duration = Duration::from_secs(2);
 
@@ -45,6 +49,7 @@ pub struct ProberContext {
     pub batcher: Handle<Recipient<ProbeCompleted>>,
     pub time: TimeBase,
     pub stats: Arc<Stats>,
+    pub own_side: Arc<OwnSide>,
     /// Each API is probed at its own slot inside the tick, instead of all at once.
     pub spread: bool,
 }
@@ -85,6 +90,10 @@ pub struct Prober {
     /// How long the timer was set for, from `armed_at` on.
     armed_for: Duration,
     probing: bool,
+    /// What the witnesses say of the last exchange is waited for.
+    judging: bool,
+    /// A tick came meanwhile: it is served, or gives way to a recheck, when that is known.
+    tick_waits: bool,
     stopping: bool,
     in_flight: u8,
     /// The last outcome was a pass, and the keeper asked for no recheck: the next pass may be batched.
@@ -115,6 +124,8 @@ impl Prober {
             armed_at,
             armed_for: Duration::ZERO,
             probing: false,
+            judging: false,
+            tick_waits: false,
             stopping: false,
             in_flight: 0,
             // The first outcome of a life may contradict the state, and is sent without batching.
@@ -162,6 +173,10 @@ impl Prober {
         if self.stopping {
             return;
         }
+        if self.judging {
+            self.tick_waits = true;
+            return;
+        }
         let now = self.context.time.moment();
         let mut lateness = None;
         if let Some(due @ Due::Wall(_)) = self.due
@@ -206,30 +221,50 @@ impl Prober {
         let prepared = self.prepared.get_or_insert_with(|| self.context.probe.prepare(Arc::clone(&self.api)));
         let exchange = Rc::clone(prepared).run().instrument(span.clone());
         let api = Arc::clone(&self.api);
-        let outcome = async move {
-            let observation = exchange.await;
-            let outcome = judge(&api, &observation);
-            (api, outcome, observation.took)
-        };
-        ctx.spawn(outcome.into_actor(self).map(move |(api, outcome, took), prober, ctx| {
+        let suspended = self.context.time.suspended();
+        ctx.spawn(exchange.into_actor(self).map(move |mut observation, prober, ctx| {
             let _in_span = span.enter();
-            prober.on_probe_finished(api, outcome, took, ctx);
+            // The clock of the exchange stands still while the machine is suspended.
+            observation.took += prober.context.time.suspended().saturating_sub(suspended);
+            prober.on_probe_finished(api, observation, ctx);
         }));
     }
 
-    /// `api` is the config of the probe; the row may have changed meanwhile. `took` is the time of the exchange.
-    fn on_probe_finished(
-        &mut self,
-        api: Arc<ApiConfig>,
-        mut outcome: Outcome,
-        took: Duration,
-        ctx: &mut Context<Self>,
-    ) {
+    /// `api` is the config of the probe; the row may have changed meanwhile.
+    fn on_probe_finished(&mut self, api: Arc<ApiConfig>, observation: Observation, ctx: &mut Context<Self>) {
         self.probing = false;
+        let took = observation.took;
         let since_due = self.context.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
         if since_due.saturating_sub(took) >= HELD_UP_MIN {
             self.context.stats.held_up();
         }
+        self.count_missed();
+        let now = self.context.time.moment();
+        self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.uptime)));
+        self.liveness.expect_by(now.uptime); // the keeper answers at once
+        // The next deadline first: it waits for nobody.
+        if !self.is_once() && !self.stopping {
+            self.arm_by_schedule(ctx);
+        }
+        let Some(way) = self.context.own_side.saw(&api, &observation, now.uptime) else {
+            let outcome = network::judge(&api, &observation, &Testimony::default());
+            return self.on_judged(api, outcome, Duration::ZERO, ctx);
+        };
+        self.judging = true;
+        let own_side = Arc::clone(&self.context.own_side);
+        let judging = async move {
+            let testimony = own_side.testimony(way, &api, &observation, now.uptime).await;
+            (network::judge(&api, &observation, &testimony), api)
+        };
+        ctx.spawn(judging.into_actor(self).map(move |(outcome, api), prober, ctx| {
+            prober.judging = false;
+            let waited = prober.context.time.uptime().saturating_sub(now.uptime);
+            prober.on_judged(api, outcome, waited, ctx);
+        }));
+    }
+
+    /// `waited` is how long testimony was waited for: a recheck is due that much sooner.
+    fn on_judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, waited: Duration, ctx: &mut Context<Self>) {
         if !api.same_request(&self.api) {
             // An outcome of the old request must not change the status.
             outcome.verdict = Verdict::Inconclusive;
@@ -245,15 +280,7 @@ impl Prober {
             Verdict::Inconclusive => tracing::warn!(%api_id, reason = outcome.reason(), "inconclusive"),
         }
         self.was_inconclusive = outcome.verdict == Verdict::Inconclusive;
-        self.count_missed();
-        let now = self.context.time.moment();
-        self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.uptime)));
-        self.liveness.expect_by(now.uptime); // the keeper answers at once
-        // The next deadline first: it waits for nobody.
-        if !self.is_once() && !self.stopping {
-            self.arm_by_schedule(ctx);
-        }
-        self.submit(api, outcome, ctx);
+        self.submit(api, outcome, waited, ctx);
     }
 
     /// Counts due times that passed while the probe was running.
@@ -273,12 +300,12 @@ impl Prober {
         self.was_late = missed > 0;
     }
 
-    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, ctx: &mut Context<Self>) {
+    fn submit(&mut self, api: Arc<ApiConfig>, outcome: Outcome, waited: Duration, ctx: &mut Context<Self>) {
         if self.in_flight >= OUTCOMES_IN_FLIGHT_MAX {
             if !std::mem::replace(&mut self.was_dropped, true) {
                 tracing::error!(api_id = %self.api.api_id, "the state-keeper takes nothing; outcomes are dropped");
             }
-            return;
+            return self.serve_waiting_tick(ctx);
         }
         self.was_dropped = false;
         self.in_flight += 1;
@@ -299,7 +326,7 @@ impl Prober {
                 Ok(recheck) => {
                     prober.liveness.with(|resume| resume.missed = resume.missed.saturating_sub(missed_ticks));
                     // `run --once` does not wait for our own network to come back.
-                    prober.on_outcome_acknowledged(if ignores_recheck { None } else { recheck }, ctx);
+                    prober.on_outcome_acknowledged(recheck.filter(|_| !ignores_recheck), waited, ctx);
                 }
                 // The outcome batcher or the keeper died, and the outcome is lost: the next life probes again as soon as there
                 // is a batcher.
@@ -309,19 +336,21 @@ impl Prober {
     }
 
     /// The keeper has the outcome, and may ask for a recheck.
-    fn on_outcome_acknowledged(&mut self, recheck: Option<Duration>, ctx: &mut Context<Self>) {
+    fn on_outcome_acknowledged(&mut self, recheck: Option<Duration>, waited: Duration, ctx: &mut Context<Self>) {
         self.last_pass_acknowledged &= recheck.is_none();
         match recheck {
             Some(recheck) if !self.stopping && !self.probing => {
                 // Never slower than the schedule itself, and never sooner after a fail than the recheck: a tick in
                 // between gives way to it.
                 let now = self.context.time.moment();
-                let recheck = recheck.min(self.api.schedule.shortest_gap_from(now));
+                let recheck = recheck.min(self.api.schedule.shortest_gap_from(now)).saturating_sub(waited);
                 self.due = None;
+                self.tick_waits = false;
                 self.arm(recheck, ctx);
             }
             Some(_) => {}
             None => {
+                self.serve_waiting_tick(ctx);
                 let is_acknowledged = !self.probing && self.in_flight == 0;
                 self.liveness.with(|resume| {
                     resume.ticket = None;
@@ -335,8 +364,15 @@ impl Prober {
         self.stop_if_idle(ctx);
     }
 
+    /// Serves the tick that came while the last exchange was not judged.
+    fn serve_waiting_tick(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::take(&mut self.tick_waits) && !self.probing {
+            self.wake(ctx);
+        }
+    }
+
     fn stop_if_idle(&self, ctx: &mut Context<Self>) {
-        if self.stopping && !self.probing && self.in_flight == 0 {
+        if self.stopping && !self.probing && !self.judging && self.in_flight == 0 {
             ctx.stop();
         }
     }
@@ -345,7 +381,8 @@ impl Prober {
 fn sleep_for(due: Due, now: Moment) -> Duration {
     match due {
         Due::Wall(_) => due.wait(now).min(WALL_SLEEP_MAX),
-        Due::Uptime(_) => due.wait(now),
+        // A machine that was suspended has slept longer than it waited.
+        Due::Uptime(_) => due.wait(now).min(UPTIME_SLEEP_MAX),
     }
 }
 
@@ -399,7 +436,7 @@ impl Handler<ProbeAgain> for Prober {
     type Result = ();
 
     fn handle(&mut self, _: ProbeAgain, ctx: &mut Self::Context) {
-        if !self.stopping && !self.probing {
+        if !self.stopping && !self.probing && !self.judging {
             self.due = None;
             self.arm(Duration::ZERO, ctx);
         }

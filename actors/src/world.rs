@@ -6,10 +6,12 @@ use api_health_core::own::member::Member;
 
 use crate::lease_clock::BootClock;
 use crate::leases::Leases;
-use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore};
+use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore, Witnesses};
 
 pub struct World {
     pub probe: Arc<dyn Probe>,
+    /// Who is asked whose fault a failure is.
+    pub witnesses: Arc<dyn Witnesses>,
     pub store: Arc<dyn StateStore>,
     pub store_name: String,
     /// The name of this process as people see it: no two processes have the same.

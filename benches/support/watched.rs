@@ -75,6 +75,7 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
             failure_threshold: 2,
             success_threshold: 2,
             recheck: Duration::from_secs(5),
+            unclear_after: None,
             tags: vec![],
         })
     };
@@ -135,6 +136,7 @@ pub fn world(
 ) -> World {
     World {
         probe,
+        witnesses: Arc::new(api_health_actors::ports::NoWitnesses),
         store,
         store_name: "bench".into(),
         instance: "bench".into(),

@@ -38,6 +38,8 @@ struct Row {
     source: Option<String>,
     /// Why it is not probed, where its prober was given up.
     not_probed: Option<Incident>,
+    /// Since when and why nothing can be told of it, where that is told.
+    unclear: Option<Incident>,
 }
 
 impl Row {
@@ -83,7 +85,7 @@ impl Row {
             (false, _) => 4,
             (true, Status::Down) => 0,
             (true, Status::Unknown) if self.not_probed.is_some() => 0,
-            (true, _) if self.state.is_suspect() => 1,
+            (true, _) if self.state.is_suspect() || self.unclear.is_some() => 1,
             (true, Status::Unknown) => 2,
             (true, Status::Up) => 3,
         }
@@ -176,6 +178,7 @@ fn owed_by(app: &App, state: &ApiState) -> usize {
 
 fn join(checked: &Checked, states: Vec<ApiState>, own: &HashMap<ApiId, Incident>) -> Vec<Row> {
     let not_probed = |api_id: &ApiId| own.get(&ApiId::monitor_prober(api_id)).cloned();
+    let unclear = |api_id: &ApiId| own.get(&ApiId::monitor_unclear(api_id)).cloned();
     let mut states: BTreeMap<ApiId, ApiState> = states.into_iter().map(|state| (state.api_id.clone(), state)).collect();
     let mut rows: Vec<Row> = checked
         .good
@@ -186,11 +189,12 @@ fn join(checked: &Checked, states: Vec<ApiState>, own: &HashMap<ApiId, Incident>
             config: Some(Arc::clone(&c.config)),
             source: Some(c.source.clone()),
             not_probed: not_probed(&c.config.api_id),
+            unclear: unclear(&c.config.api_id),
         })
         .collect();
     rows.extend(states.into_values().map(|state| {
-        let not_probed = not_probed(&state.api_id);
-        Row { state, config: None, source: None, not_probed }
+        let (not_probed, unclear) = (not_probed(&state.api_id), unclear(&state.api_id));
+        Row { state, config: None, source: None, not_probed, unclear }
     }));
     rows.sort_by(|a, b| a.rank().cmp(&b.rank()).then_with(|| a.state.api_id.cmp(&b.state.api_id)));
     rows

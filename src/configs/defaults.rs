@@ -26,6 +26,8 @@ pub struct ApiDefaults {
     pub success_threshold: u32,
     /// `recheck_seconds`.
     pub recheck: Duration,
+    /// `unclear_after_seconds`; `None`: three intervals of the API, and five minutes at least.
+    pub unclear_after: Option<Duration>,
     /// `max_redirects`.
     pub max_redirects: u8,
 }
@@ -49,6 +51,7 @@ impl Default for ApiDefaults {
             failure_threshold: FAILURE_THRESHOLD.built_in().unwrap_or_default(),
             success_threshold: SUCCESS_THRESHOLD.built_in().unwrap_or_default(),
             recheck: RECHECK_SECONDS.built_in().unwrap_or_default(),
+            unclear_after: None,
             max_redirects: MAX_REDIRECTS.built_in().unwrap_or_default(),
         }
     }

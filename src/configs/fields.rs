@@ -98,6 +98,12 @@ table! { FIELDS
     RECHECK_SECONDS: Duration = seconds("recheck_seconds", 1, 3_600)
         .means("How soon it is probed again while a change waits for its confirmation.", "5")
         .default("5").also(&["recheck", "retry_seconds", "retry_interval"]);
+    UNCLEAR_AFTER_SECONDS: Duration = seconds("unclear_after_seconds", 1, 2_592_000)
+        .means(
+            "When nothing can be told of it for so long, that is told (`unclear`); with none it is three intervals, and 300 at least.",
+            "600",
+        )
+        .also(&["unclear", "unclear_after", "stale_after"]);
     MAX_REDIRECTS: u8 = number("max_redirects", "redirects", 0, 10)
         .means("How many redirects are followed; with 0 the redirect itself is judged.", "3")
         .default("0").also(&["redirects", "follow_redirects"]);

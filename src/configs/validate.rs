@@ -82,6 +82,7 @@ impl RowRules {
         let tags = reader.get(&fields::TAGS).unwrap_or_default();
         let timeout = reader.get(&fields::TIMEOUT_SECONDS).unwrap_or(d.timeout);
         let recheck = reader.get(&fields::RECHECK_SECONDS).unwrap_or(d.recheck);
+        let unclear_after = reader.get(&fields::UNCLEAR_AFTER_SECONDS).or(d.unclear_after);
         let failure_threshold = reader.get(&fields::FAILURE_THRESHOLD).unwrap_or(d.failure_threshold);
         let success_threshold = reader.get(&fields::SUCCESS_THRESHOLD).unwrap_or(d.success_threshold);
         let max_redirects = reader.get(&fields::MAX_REDIRECTS).unwrap_or(d.max_redirects);
@@ -101,6 +102,7 @@ impl RowRules {
                 failure_threshold,
                 success_threshold,
                 recheck,
+                unclear_after,
                 tags,
                 ip_family,
                 proxy,

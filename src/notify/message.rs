@@ -1,7 +1,7 @@
 //! The words of an alert, and its form for machines. Pure: `now` is handed in, and nothing is sent.
 
 use api_health_core::outcome::Outcome;
-use api_health_core::{Alert, AlertKind, Timestamp, text};
+use api_health_core::{Alert, AlertKind, Status, Timestamp, text};
 use serde::Serialize;
 
 use super::format;
@@ -20,6 +20,8 @@ pub const ENVIRONMENT_CHARS_MAX: usize = 100;
 pub const LATE_FROM_SECONDS: u64 = 60;
 /// The version of the machine form. It grows when a field changes its meaning or goes; a new field does not raise it.
 pub const SCHEMA: u32 = 1;
+/// That of the kinds `unclear` and `clear`, which say nothing of an outage: whoever knows 1 alone must not take them for one.
+pub const SCHEMA_OF_CLARITY: u32 = 2;
 
 /// An alert with what is needed to word it.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +33,12 @@ pub struct Message<'a> {
 
 /// The machine form, field by field as it stands in the JSON; `docs/alerts.md` has the meanings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AlertPayload<'a> {
+pub struct AlertPayload {
     pub schema: u32,
     pub alert_id: String,
     pub incident_id: String,
     pub kind: &'static str,
-    pub api_id: &'a str,
+    pub api_id: String,
     pub name: String,
     pub url: String,
     pub status: &'static str,
@@ -93,6 +95,18 @@ impl<'a> Message<'a> {
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let alert = self.alert;
         let mut facts = match alert.kind {
+            AlertKind::Down if self.is_of_clarity() => vec![
+                ("What", format!("nothing can be told of {}", self.name())),
+                ("Since", format::moment(alert.happened_at)),
+                ("Why", self.reason()),
+                ("So", format!("it was {} before, and nobody knows what it is now", alert.previous_status.as_str())),
+            ],
+            AlertKind::Up if self.is_of_clarity() => vec![
+                ("What", format!("{} can be judged again; it is {}", self.name(), alert.previous_status.as_str())),
+                ("Since", format::moment(alert.happened_at)),
+                ("Unclear for", format!("{}, from {}", self.duration(), format::moment(alert.incident_started_at))),
+                ("Had been", self.reason()),
+            ],
             AlertKind::Down => vec![
                 ("What", format!("{} is down", self.name())),
                 ("Since", format::moment(alert.happened_at)),
@@ -107,11 +121,14 @@ impl<'a> Message<'a> {
             AlertKind::Closed => vec![
                 ("What", format!("{} is watched no longer; nobody will see it come back", self.name())),
                 ("Since", format::moment(alert.happened_at)),
-                ("Was down", format!("for {}, from {}", self.duration(), format::moment(alert.incident_started_at))),
+                (
+                    if self.is_of_clarity() { "Was unclear" } else { "Was down" },
+                    format!("for {}, from {}", self.duration(), format::moment(alert.incident_started_at)),
+                ),
                 ("Why", self.reason()),
             ],
         };
-        if let (AlertKind::Down, Some(meaning)) = (alert.kind, self.meaning()) {
+        if let (AlertKind::Down, false, Some(meaning)) = (alert.kind, self.is_of_clarity(), self.meaning()) {
             facts.push(("So", meaning));
         }
         if self.late_seconds() >= LATE_FROM_SECONDS {
@@ -136,18 +153,25 @@ impl<'a> Message<'a> {
     }
 
     /// The machine form.
-    pub fn payload(&self) -> AlertPayload<'a> {
+    pub fn payload(&self) -> AlertPayload {
         let alert = self.alert;
+        let (status, previous_status) = match (alert.kind, self.is_of_clarity()) {
+            (kind, false) => (kind.status(), alert.previous_status),
+            // The record beside the API's own bears the status that the API has by itself.
+            (AlertKind::Down, true) => (Status::Unknown, alert.previous_status),
+            (AlertKind::Up, true) => (alert.previous_status, Status::Unknown),
+            (AlertKind::Closed, true) => (Status::Unknown, Status::Unknown),
+        };
         AlertPayload {
-            schema: SCHEMA,
+            schema: if self.is_of_clarity() { SCHEMA_OF_CLARITY } else { SCHEMA },
             alert_id: text::line(&alert.alert_id, NAME_CHARS_MAX),
             incident_id: text::line(&alert.incident_id, NAME_CHARS_MAX),
-            kind: alert.kind.as_str(),
-            api_id: alert.api_id.as_str(),
+            kind: self.kind(),
+            api_id: alert.api_id.unclear_api().as_ref().unwrap_or(&alert.api_id).to_string(),
             name: text::line(&alert.name, NAME_CHARS_MAX),
             url: text::line(&alert.url, URL_CHARS_MAX),
-            status: alert.kind.status().as_str(),
-            previous_status: alert.previous_status.as_str(),
+            status: status.as_str(),
+            previous_status: previous_status.as_str(),
             happened_at: alert.happened_at.to_string(),
             detected_at: alert.detected_at.to_string(),
             incident_started_at: alert.incident_started_at.to_string(),
@@ -176,6 +200,9 @@ impl<'a> Message<'a> {
     /// Which API this is about; the monitor's own alerts are about none, or about the prober of one.
     fn about(&self) -> String {
         let api_id = &self.alert.api_id;
+        if let Some(unclear) = api_id.unclear_api() {
+            return unclear.to_string();
+        }
         match api_id.monitored_api() {
             Some(probed) => format!("{probed}; this is about api-health itself ({api_id})"),
             None if api_id.is_self_monitoring() => format!("none; this is about api-health itself ({api_id})"),
@@ -186,6 +213,13 @@ impl<'a> Message<'a> {
     /// What it means that something of the monitor's own is down, for whoever is woken by it.
     fn meaning(&self) -> Option<String> {
         let api_id = &self.alert.api_id;
+        if api_id.shard_of_worker().is_some() {
+            return Some(
+                "no API is told as down for it; what cannot be judged keeps its status, and is told as unclear if that lasts \
+                 beyond this"
+                    .into(),
+            );
+        }
         match api_id.monitored_api() {
             Some(probed) => Some(format!("{probed} is probed rarely or not at all, and counts as unknown meanwhile")),
             None if api_id.is_self_monitoring() => Some(
@@ -196,8 +230,26 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether it tells of an API that nothing can be told of it, or that something can again.
+    fn is_of_clarity(&self) -> bool {
+        self.alert.api_id.unclear_api().is_some()
+    }
+
+    /// The word for what it tells.
+    fn kind(&self) -> &'static str {
+        match self.alert.kind {
+            AlertKind::Down if self.is_of_clarity() => "unclear",
+            AlertKind::Up if self.is_of_clarity() => "clear",
+            kind => kind.as_str(),
+        }
+    }
+
     fn headline(&self, name: &str, reason: &str) -> String {
         match self.alert.kind {
+            AlertKind::Down if self.is_of_clarity() => format!("UNCLEAR {name}: {reason}"),
+            AlertKind::Up if self.is_of_clarity() => {
+                format!("CLEAR {name} again after {}: it is {}", self.duration(), self.alert.previous_status.as_str())
+            }
             AlertKind::Down => format!("DOWN {name}: {reason}"),
             AlertKind::Up => format!("UP {name} again after {}", self.duration()),
             AlertKind::Closed => format!("CLOSED {name}: {reason}"),

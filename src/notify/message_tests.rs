@@ -229,3 +229,27 @@ proptest! {
         prop_assert!(serde_json::from_str::<serde_json::Value>(&message.json()).is_ok());
     }
 }
+
+#[test]
+fn what_cannot_be_told_of_an_api_is_told_under_its_own_id_and_another_schema() {
+    let shop = ApiId::parse("shop").unwrap();
+    let unclear = Alert {
+        api_id: ApiId::monitor_unclear(&shop),
+        kind: AlertKind::Down,
+        previous_status: Status::Up,
+        reason: "this machine has no file descriptors left for a connection".into(),
+        ..up()
+    };
+    let clear = Alert { kind: AlertKind::Up, previous_status: Status::Down, ..unclear.clone() };
+    let closed = Alert { kind: AlertKind::Closed, ..unclear.clone() };
+    let form = |alert: &Alert| {
+        let payload = Message::new(alert, "", alert.detected_at).payload();
+        (payload.schema, payload.kind, payload.api_id, payload.status, payload.previous_status)
+    };
+    assert_eq!(form(&unclear), (2, "unclear", "shop".into(), "unknown", "up"));
+    assert_eq!(form(&clear), (2, "clear", "shop".into(), "down", "unknown"));
+    assert_eq!(form(&closed), (2, "closed", "shop".into(), "unknown", "unknown"));
+    let line = |alert: &Alert| Message::new(alert, "", alert.detected_at).line();
+    assert!(line(&unclear).starts_with("UNCLEAR ") && line(&unclear).ends_with(&unclear.reason), "{}", line(&unclear));
+    assert!(line(&clear).starts_with("CLEAR ") && line(&clear).ends_with(": it is down"), "{}", line(&clear));
+}

@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
 use super::format;
-use super::message::{Message, SCHEMA};
+use super::message::Message;
 use crate::aws;
 use crate::settings::SnsSettings;
 
@@ -53,7 +53,7 @@ impl SnsNotifier {
             .subject(message.subject())
             .message_structure("json")
             .message(structured(&message));
-        for (name, value) in attributes(alert, &message) {
+        for (name, value) in attributes(&message) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
             publish = publish.message_attributes(name, value);
         }
@@ -98,12 +98,13 @@ fn structured(message: &Message<'_>) -> String {
 }
 
 /// What a filter policy can select by. SNS refuses an empty value, so an empty environment is left out.
-fn attributes(alert: &Alert, message: &Message<'_>) -> Vec<(&'static str, String)> {
+fn attributes(message: &Message<'_>) -> Vec<(&'static str, String)> {
+    let payload = message.payload();
     let mut attributes = vec![
-        ("schema", SCHEMA.to_string()),
-        ("kind", alert.kind.as_str().to_owned()),
-        ("status", alert.kind.status().as_str().to_owned()),
-        ("api_id", alert.api_id.to_string()),
+        ("schema", payload.schema.to_string()),
+        ("kind", payload.kind.to_owned()),
+        ("status", payload.status.to_owned()),
+        ("api_id", payload.api_id),
     ];
     if !message.environment().is_empty() {
         attributes.push(("environment", message.environment()));
@@ -176,7 +177,7 @@ mod tests {
                 ..alert.clone()
             };
             let message = Message::new(&alert, &environment, Timestamp::from_millis(i64::MAX));
-            let around: usize = attributes(&alert, &message).iter().map(|(n, v)| n.len() + v.len() + 10).sum();
+            let around: usize = attributes(&message).iter().map(|(n, v)| n.len() + v.len() + 10).sum();
             let bytes = structured(&message).len() + around;
             assert!(bytes < MESSAGE_BYTES_MAX, "{bytes} bytes of {filler:?}");
         }

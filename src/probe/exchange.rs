@@ -143,6 +143,11 @@ impl Client {
         Self { resolver: self.resolver.with_lane_of_its_own(), ..self }
     }
 
+    /// Who looks its names up.
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     /// Makes one exchange. It ends within the timeout of its request; dropping the future closes the connection.
     ///
     /// The future stays on the thread that polls it, and needs tokio's network and time drivers there.

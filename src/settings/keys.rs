@@ -104,6 +104,7 @@ table! { KEYS
     FAILURE_THRESHOLD: u32 = default_of("probe.failure_threshold", fields::FAILURE_THRESHOLD);
     SUCCESS_THRESHOLD: u32 = default_of("probe.success_threshold", fields::SUCCESS_THRESHOLD);
     RECHECK: Duration = default_of("probe.recheck_seconds", fields::RECHECK_SECONDS);
+    UNCLEAR_AFTER: Duration = default_of("probe.unclear_after_seconds", fields::UNCLEAR_AFTER_SECONDS);
     MAX_REDIRECTS: u8 = default_of("probe.max_redirects", fields::MAX_REDIRECTS);
     SPREAD: bool = flag("probe.spread")
         .means("Whether each API has its own slot inside its tick; with false all fire at the tick.", "false")
@@ -124,6 +125,11 @@ table! { KEYS
         .means(
             "A PEM file of certificate authorities that are trusted beside the system's.",
             "\"/etc/ssl/private-ca.pem\"",
+        );
+    WITNESSES: Vec<String> = Field::new("network.witnesses", OF_WITNESSES, parsers::witnesses, |all| parsers::show_texts(all))
+        .means(
+            "Who is asked, beside the name servers, the endpoints of AWS in use and the other APIs, whether our own network is well when an API cannot be reached.",
+            "[\"1.1.1.1:443\", \"gateway.example.com:443\"]",
         );
     SHUTDOWN: Duration = seconds("run.shutdown_seconds", 1, 300)
         .means("How long a clean stop may take before probes in flight are cut.", "10")
@@ -172,6 +178,12 @@ const OF_PATHS: Kind = Kind::TextOrTexts {
     chars_max: PATH_CHARS_MAX,
     words: "a path, or a list of at most 1000; a relative one begins where the settings file is; a folder stands for the *.toml in it",
 };
+
+/// The most witnesses.
+const WITNESSES_MAX: usize = 16;
+
+const OF_WITNESSES: Kind =
+    Kind::TextOrTexts { most: WITNESSES_MAX, chars_max: CHARS_MAX, words: "HOST:PORT, or a list of at most 16" };
 
 /// What the AWS SDK reads for itself; listed by `settings show`, since it decides where calls go.
 pub const READ_BY_THE_SDK: [&str; 4] =

@@ -13,7 +13,10 @@ use super::parsers;
 use super::proxy;
 use super::raw::RawFile;
 use super::reader::{Effective, Origin, SettingsReader};
-use super::{ApisSettings, FleetSettings, LogSettings, ProbeSettings, RunSettings, Settings, StoreKind, StoreSettings};
+use super::{
+    ApisSettings, FleetSettings, LogSettings, NetworkSettings, ProbeSettings, RunSettings, Settings, StoreKind,
+    StoreSettings,
+};
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::field::{Context, SOME_MOMENT};
 use crate::configs::file::regular;
@@ -119,6 +122,7 @@ fn read(
         apis: apis(&mut reader),
         notify: notify::read(&mut reader),
         probe: probe(&mut reader),
+        network: NetworkSettings { witnesses: reader.get(&keys::WITNESSES) },
         run: RunSettings { shutdown: reader.get(&keys::SHUTDOWN) },
         fleet: fleet(&mut reader),
         log: LogSettings { level: reader.get(&keys::LOG_LEVEL), format: reader.get(&keys::LOG_FORMAT) },
@@ -222,6 +226,7 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         failure_threshold: reader.get(&keys::FAILURE_THRESHOLD),
         success_threshold: reader.get(&keys::SUCCESS_THRESHOLD),
         recheck: reader.get(&keys::RECHECK),
+        unclear_after: reader.optional(&keys::UNCLEAR_AFTER),
         max_redirects: reader.get(&keys::MAX_REDIRECTS),
     };
     ProbeSettings {

@@ -21,8 +21,8 @@ pub mod types;
 use crate::probe::proxies::Proxies;
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
-    ApisSettings, FleetSettings, LogFormat, LogSettings, NotifySettings, ProbeSettings, ResolverKind, RunSettings,
-    SnsSettings, StoreKind, StoreSettings, WebhookSettings,
+    ApisSettings, FleetSettings, LogFormat, LogSettings, NetworkSettings, NotifySettings, ProbeSettings, ResolverKind,
+    RunSettings, SnsSettings, StoreKind, StoreSettings, WebhookSettings,
 };
 
 /// Everything that is set for the program as a whole. `Settings::default()` is what is in force with no settings at all.
@@ -42,6 +42,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// `[probe]`.
     pub probe: ProbeSettings,
+    /// `[network]`.
+    pub network: NetworkSettings,
     /// `[run]`.
     pub run: RunSettings,
     /// `[fleet]`.

@@ -60,6 +60,32 @@ pub(super) fn show_paths(paths: &[PathBuf]) -> Value {
     }
 }
 
+/// One `host:port` or several; an IPv6 address stands in brackets.
+pub(super) fn witnesses(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<String>> {
+    let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
+    let list = match value {
+        Value::Array(list) if list.len() > most => {
+            let (what, why) = (format!("a list of {}", list.len()), format!("is more than {most}"));
+            return Err(ValueFault::new(what, why, "fewer: one that is well is enough").into());
+        }
+        Value::Array(list) => &list[..],
+        one => std::slice::from_ref(one),
+    };
+    list.iter().map(|one| checked(one, about, is_host_and_port, "is not a host and a port")).collect()
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    ::url::Url::parse(&format!("tcp://{text}")).is_ok_and(|url| {
+        let is_bare =
+            url.username().is_empty() && url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
+        url.has_host() && url.port().is_some() && is_bare
+    })
+}
+
+pub(super) fn show_texts(texts: &[String]) -> Value {
+    if texts.is_empty() { Value::Null } else { json!(texts) }
+}
+
 impl Choice for StoreKind {
     const ALL: &'static [Self] = &[Self::Sqlite, Self::Dynamodb];
 

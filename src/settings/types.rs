@@ -129,6 +129,13 @@ pub enum ResolverKind {
     System,
 }
 
+/// How it is found out whether our own network is well: `[network]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Who is asked, as `host:port`, beside those that are asked in any case.
+    pub witnesses: Vec<String>,
+}
+
 /// `[run]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunSettings {

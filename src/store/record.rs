@@ -207,7 +207,10 @@ impl<'de> Deserialize<'de> for Time {
 
 /// Whether an earlier version would take the record for damaged, and set it aside.
 fn is_of_fleets(state: &ApiState) -> bool {
-    [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(&state.api_id)
+    let api_id = &state.api_id;
+    [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(api_id)
+        || api_id.shard_of_worker().is_some()
+        || api_id.unclear_api().is_some()
         || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
 }
 

@@ -8,7 +8,10 @@ use actix::{Actor, Context, Handler, Message};
 use api_health_actors::child::{self, ExitReason};
 use api_health_actors::handle::AddrPublisher;
 use api_health_actors::liveness::{Liveness, ResumePoint};
-use api_health_actors::ports::{ConfigSource, LoadedConfigs, Notifier, NotifyError, SourceError, StateStore};
+use api_health_actors::own_side::OwnSide;
+use api_health_actors::ports::{
+    ConfigSource, LoadedConfigs, NoWitnesses, Notifier, NotifyError, SourceError, StateStore,
+};
 use api_health_actors::prober::{self, Prober, ProberContext, ProberInit, Start};
 use api_health_actors::state_keeper::{self, ProbeCompleted};
 use api_health_actors::stats::{LATENESS_BOUNDS_MS, Stats};
@@ -27,6 +30,7 @@ use tokio::sync::oneshot;
 fn start(fake: &FakeWorld, notifiers: Vec<Arc<dyn Notifier>>, sources: Vec<Arc<dyn ConfigSource>>) -> Running {
     let world = World {
         probe: Arc::new(fake.targets.clone()),
+        witnesses: Arc::new(NoWitnesses),
         store: Arc::new(fake.store.clone()) as Arc<dyn StateStore>,
         store_name: "memory".into(),
         instance: "this one".into(),
@@ -122,6 +126,7 @@ fn so_many_outcomes_of_one_api_are_on_their_way_at_most() {
             time: TimeBase::new(Arc::new(world.clock.clone())),
             stats: Arc::new(Stats::default()),
             spread: false,
+            own_side: Arc::new(OwnSide::new(Arc::new(NoWitnesses), TimeBase::new(Arc::new(world.clock.clone())))),
         });
         let now = shared.time.moment();
         let liveness = Arc::new(Liveness::new(ResumePoint::nothing(now), now.uptime));

@@ -46,6 +46,7 @@ fn config(url: &str) -> ApiConfig {
         failure_threshold: 2,
         success_threshold: 2,
         recheck: Duration::from_secs(5),
+        unclear_after: None,
         tags: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_actors::own_side::TESTIMONY_WITHIN;
 use api_health_core::{ApiConfig, Timestamp};
 
 use crate::schedules::Spec;
@@ -70,6 +71,8 @@ pub(crate) struct Cadence {
     /// What was found out is forgotten: the next probe comes before this.
     again_by: Option<Duration>,
     not_before: Duration,
+    /// What the witnesses say of the last probe may be waited for until then.
+    testimony_until: Duration,
     /// Nothing ever happened that makes missed ticks hard to tell.
     pub(crate) is_plain: bool,
 }
@@ -178,7 +181,8 @@ impl Cadence {
             };
             match due {
                 Some((due, tick)) => {
-                    if now.at > due + GRAIN || now.at + GRAIN < due {
+                    let waited = due <= self.testimony_until && now.at <= self.testimony_until + GRAIN;
+                    if (now.at > due + GRAIN && !waited) || now.at + GRAIN < due {
                         let ms = millis(now.at) - millis(due);
                         return Err(format!("probed {ms} ms off its time ({}; {} s)", api.schedule, due.as_secs_f64()));
                     }
@@ -231,6 +235,11 @@ impl Cadence {
     }
 
     /// Returns how many ticks passed while it ran.
+    /// The witnesses are asked about what was just found.
+    pub(crate) fn asks_witnesses(&mut self, now: Moment) {
+        self.testimony_until = now.at + TESTIMONY_WITHIN;
+    }
+
     pub(crate) fn ended(&mut self, now: Moment) -> u64 {
         self.under_way = None;
         self.last_ended = Some((now, None));

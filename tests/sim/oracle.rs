@@ -179,7 +179,8 @@ pub(crate) fn check(script: &Script, history: &History) -> (Checked, Counts, Dur
 fn verdict(behaviour: Behaviour) -> Verdict {
     match behaviour {
         Behaviour::Answers(200..=299) => Verdict::Pass,
-        Behaviour::CannotBeAsked => Verdict::Inconclusive,
+        // Our own resolver is dead, which accuses nobody.
+        Behaviour::CannotBeAsked | Behaviour::LookupFails => Verdict::Inconclusive,
         _ => Verdict::Fail,
     }
 }
@@ -333,6 +334,8 @@ impl<'a> Oracle<'a> {
             Behaviour::Answers(_) => "probe: another status",
             Behaviour::Refuses => "probe: refused",
             Behaviour::Hangs => "probe: timed out",
+            Behaviour::LookupFails => "probe: resolver dead",
+            Behaviour::Unreachable | Behaviour::CertificateOver => "probe: failed otherwise",
             Behaviour::CannotBeAsked => "probe: inconclusive",
             Behaviour::Panics | Behaviour::PanicsAtOnce | Behaviour::PanicsAfterwards | Behaviour::NeverEnds => {
                 "probe: never ended"
@@ -341,6 +344,9 @@ impl<'a> Oracle<'a> {
         let Some(api) = self.probes.remove(&probe) else { return };
         let Some(one) = self.apis.get_mut(&api.api_id) else { return };
         let missed = one.cadence.ended(now);
+        if behaviour == Behaviour::LookupFails {
+            one.cadence.asks_witnesses(now);
+        }
         if one.cadence.watched.is_none() {
             return;
         }

@@ -25,6 +25,11 @@ pub(crate) enum Action {
     /// The row of an API is broken, until it is replaced.
     Break(usize),
     SetClock(i64),
+    /// Our own resolver looks names up, or not; and the name server says that it does, or not.
+    Resolver {
+        finds: bool,
+        says_well: bool,
+    },
     /// The program crashes at this step, counted from now.
     Trap(Step, u64),
     Crash,
@@ -103,6 +108,7 @@ impl Script {
             script.truth(n, quiet_at, chance);
         }
         script.faults(quiet_at, chance);
+        script.resolver(quiet_at, &mut Chance::new(!seed));
         script.edits(quiet_at, chance);
         script.ends(quiet_at, chance);
         script.actions.retain(|(at, _)| *at < Duration::from_millis(quiet_at));
@@ -185,6 +191,18 @@ impl Script {
             self.add(chance.below(until_ms), Action::SetClock(by));
         }
         self.hands(until_ms, chance);
+    }
+
+    /// Our own resolver dies, and comes back.
+    fn resolver(&mut self, until_ms: u64, chance: &mut Chance) {
+        for _ in 0..chance.below(3) {
+            let began = chance.below(until_ms);
+            let ends = began + chance.between(10_000, 8 * MINUTE);
+            self.add(began, Action::Resolver { finds: false, says_well: false });
+            self.add(ends, Action::Resolver { finds: true, says_well: false });
+            // What failed before is asked about a little later.
+            self.add(ends + 3_000, Action::Resolver { finds: true, says_well: true });
+        }
     }
 
     /// Hands in the table: a few at any record, and in some worlds many at records that owe something.

@@ -219,6 +219,10 @@ impl Play<'_> {
                 world.clock.step(*by_ms);
                 world.stage.note(Event::ClockSet { by_ms: *by_ms });
             }
+            Action::Resolver { finds, says_well } => {
+                world.targets.set_line((!finds).then_some(Behaviour::LookupFails));
+                world.witnesses.set_resolver_dead(!says_well);
+            }
             Action::Trap(step, countdown) => world.stage.trap(*step, *countdown),
             Action::Crash => return Some(End::Crashed),
             Action::Restart => return Some(End::Stopped),
@@ -231,6 +235,8 @@ impl Play<'_> {
             Action::Quiet => {
                 let world = self.world.clone();
                 world.stage.thaw();
+                world.targets.set_line(None);
+                world.witnesses.set_resolver_dead(false);
                 world.store.set_fault(StoreFault::None);
                 world.configs.set_fault(SourceFault::None);
                 world.channels.iter().for_each(|channel| channel.set_fault(ChannelFault::None));

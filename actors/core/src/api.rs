@@ -5,11 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::schedule::Schedule;
+use crate::schedule::{Moment, Schedule};
 use crate::secret::Secret;
 use crate::status_set::StatusSet;
 
 pub use crate::api_id::ApiId;
+
+/// Nothing is told as unclear sooner than this, unless its row says so.
+pub const UNCLEAR_AFTER_MIN: Duration = Duration::from_secs(300);
 
 /// The HTTP methods that a probe may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -132,6 +135,8 @@ pub struct ApiConfig {
     pub success_threshold: u32,
     /// How soon a suspect is probed again.
     pub recheck: Duration,
+    /// How long nothing can be told of it before that is told; `None`: three of its intervals, and [`UNCLEAR_AFTER_MIN`] at least.
+    pub unclear_after: Option<Duration>,
     /// Free words for people and filters.
     pub tags: Vec<String>,
 }
@@ -190,6 +195,12 @@ impl ApiConfig {
             recheck: self.recheck,
             request_fingerprint,
         }
+    }
+
+    /// How long nothing can be told of it before that is told, from `now` on.
+    pub fn unclear_after(&self, now: Moment) -> Duration {
+        let intervals = || self.schedule.shortest_gap_from(now).saturating_mul(3).max(UNCLEAR_AFTER_MIN);
+        self.unclear_after.unwrap_or_else(intervals)
     }
 
     /// The longest time from the start of an outage to its alert, by this API's own rules:

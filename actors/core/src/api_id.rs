@@ -32,10 +32,14 @@ impl ApiId {
         if [MONITOR_STORE, MONITOR_FLEET, MONITOR_CAPACITY].contains(&text) {
             return Ok(Self(text.into()));
         }
-        match text.strip_prefix(MONITOR_PROBER) {
-            Some(api_id) => Ok(Self::monitor_prober(&Self::parse(api_id)?)),
-            None => Self::parse(text),
+        if let Some(api_id) = text.strip_prefix(MONITOR_PROBER) {
+            return Ok(Self::monitor_prober(&Self::parse(api_id)?));
         }
+        if let Some(api_id) = text.strip_prefix(MONITOR_UNCLEAR) {
+            return Ok(Self::monitor_unclear(&Self::parse(api_id)?));
+        }
+        let own = Self(text.into());
+        if own.shard_of_worker().is_some() { Ok(own) } else { Self::parse(text) }
     }
 
     /// Self monitoring of the store: down while it takes no writes.
@@ -51,6 +55,43 @@ impl ApiId {
     /// Self monitoring of this machine: down while it cannot keep up with what is configured.
     pub fn monitor_capacity() -> Self {
         Self(MONITOR_CAPACITY.into())
+    }
+
+    /// Self monitoring of the network of a worker: down while its resolver or its network is gone. Each worker has a record of its own,
+    /// in one of its shards.
+    pub fn monitor_network(shard: u16) -> Self {
+        Self::of_worker(MONITOR_NETWORK, shard)
+    }
+
+    /// Self monitoring of the clock of a worker, likewise: down while it is far off.
+    pub fn monitor_clock(shard: u16) -> Self {
+        Self::of_worker(MONITOR_CLOCK, shard)
+    }
+
+    fn of_worker(what: &str, shard: u16) -> Self {
+        if shard == 0 { Self(what.into()) } else { Self(format!("{what}:{shard}").into()) }
+    }
+
+    /// The shard that the record of a worker's own network or clock lies in, if this is one of those.
+    pub fn shard_of_worker(&self) -> Option<u16> {
+        let rest = [MONITOR_NETWORK, MONITOR_CLOCK].into_iter().find_map(|what| self.0.strip_prefix(what))?;
+        let shard = if rest.is_empty() { 0 } else { rest.strip_prefix(':')?.parse().ok()? };
+        [Self::monitor_network(shard), Self::monitor_clock(shard)].contains(self).then_some(shard)
+    }
+
+    /// That nothing can be told of `api_id`: down while it is so.
+    pub fn monitor_unclear(api_id: &Self) -> Self {
+        Self(format!("{MONITOR_UNCLEAR}{api_id}").into())
+    }
+
+    /// The API of which nothing can be told, if this is the record of that.
+    pub fn unclear_api(&self) -> Option<Self> {
+        self.0.strip_prefix(MONITOR_UNCLEAR).map(|api_id| Self(api_id.into()))
+    }
+
+    /// The API that this is about, if it is self monitoring and about one.
+    pub fn about_api(&self) -> Option<Self> {
+        self.monitored_api().or_else(|| self.unclear_api())
     }
 
     /// Self monitoring of the prober of `api_id`: down while it is given up.
@@ -87,6 +128,9 @@ impl ApiId {
 }
 
 // The ids of self monitoring have a colon, which no person can write into an id.
+const MONITOR_NETWORK: &str = "api-health:network";
+const MONITOR_CLOCK: &str = "api-health:clock";
+const MONITOR_UNCLEAR: &str = "api-health:unclear:";
 const MONITOR_STORE: &str = "api-health:store";
 const MONITOR_FLEET: &str = "api-health:fleet";
 const MONITOR_CAPACITY: &str = "api-health:capacity";

@@ -146,7 +146,8 @@ pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Time
     }
     let mut decision = Decision::new(next, from, Reason::NotWatched);
     if let Some(incident) = incident {
-        let reason = format!("no longer watched: {why}; it was down: {}", incident.reason);
+        let was = if state.api_id.unclear_api().is_some() { "unclear" } else { "down" };
+        let reason = format!("no longer watched: {why}; it was {was}: {}", incident.reason);
         let alert = closed(&state.api_id, &incident, from, &reason, now);
         decision = decision.enqueue(alert, channels, &incident.owed_to);
     }

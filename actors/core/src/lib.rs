@@ -20,6 +20,7 @@
 //! | [`keep`] | all states, what is written next, which alert goes out next |
 //! | [`own`] | which worker owns which APIs, and until when |
 //! | [`capacity`] | can this machine keep up with what is configured |
+//! | [`network`] | whose fault it is that an exchange failed |
 //! | [`heartbeat`] | how everything stands, in one record |
 //! | [`invariant`] | what always holds for a state |
 //! | [`roster`] | which probers to start, change and stop after a reload |
@@ -38,6 +39,7 @@ pub mod incident;
 pub mod invariant;
 pub mod issue;
 pub mod keep;
+pub mod network;
 pub mod observation;
 pub mod outcome;
 pub mod own;

@@ -145,6 +145,7 @@ pub(crate) mod tests_support {
             failure_threshold: 2,
             success_threshold: 2,
             recheck: Duration::from_secs(5),
+            unclear_after: None,
             tags: vec![],
         }
     }

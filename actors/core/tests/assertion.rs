@@ -28,6 +28,7 @@ fn config(timeout: Duration) -> ApiConfig {
         failure_threshold: 2,
         success_threshold: 2,
         recheck: Duration::from_secs(5),
+        unclear_after: None,
         tags: vec![],
     }
 }

@@ -14,6 +14,12 @@ pub(super) fn log(event: LogEvent) {
         LogEvent::StatusChanged { api_id, from, to, latency_ms, .. } => {
             tracing::info!(%api_id, from = from.as_str(), to = to.as_str(), latency_ms, "status changed");
         }
+        LogEvent::Unclear { api_id, since, reason } => {
+            tracing::warn!(%api_id, %since, reason, "unclear: nothing could be told of this API since then");
+        }
+        LogEvent::Clear { api_id, status } => {
+            tracing::info!(%api_id, status = status.as_str(), "clear: this API can be judged again");
+        }
         LogEvent::LateOutcome { api_id } => {
             tracing::debug!(%api_id, "the outcome of an API that is no longer watched");
         }

@@ -14,7 +14,9 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
     ResponseActFuture, ResponseFuture, WrapFuture,
 };
-use api_health_core::keep::{self, BEAT_MAX, Completed, ConfigDiff, DeliveryResult, Effect, FlushUntil, Grant};
+use api_health_core::keep::{
+    self, BEAT_MAX, Completed, ConfigDiff, DeliveryResult, Effect, FlushUntil, Grant, OwnSideKind,
+};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
@@ -22,6 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::alerter::DeliverAlert;
 use crate::lease_view::LeaseView;
+use crate::own_side::OwnSide;
 use crate::ports::{CommitError, StateStore, StateWrite, StoreError};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
@@ -41,6 +44,7 @@ pub struct KeeperDeps {
     pub parent: Recipient<SupervisorRequest>,
     pub time: TimeBase,
     pub stats: Arc<Stats>,
+    pub own_side: Arc<OwnSide>,
     pub lease: LeaseView,
 }
 
@@ -254,6 +258,8 @@ impl Handler<GainShards> for StateKeeper {
         let loading = async move { load::load(&*store, &grants, shards).await.map(|states| (grants, states)) };
         Box::pin(loading.into_actor(self).map(move |loaded, keeper, ctx| {
             let (grants, states) = loaded?;
+            let stamps = states.iter().filter_map(|state| state.last_probe.as_ref().map(|last| last.at));
+            keeper.deps.own_side.newest_stamp(stamps.max());
             Ok(keeper.apply(ctx, |core, now| core.gain_shards(&grants, states, now)))
         }))
     }
@@ -376,6 +382,22 @@ impl Handler<CapacityStatus> for StateKeeper {
     fn handle(&mut self, CapacityStatus(fault): CapacityStatus, ctx: &mut Self::Context) {
         self.apply(ctx, |core, now| {
             core.on_capacity_status(fault, now);
+            core.tick(now);
+        });
+    }
+}
+
+/// What is at fault of this part of our own side, in words; `None`: nothing.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct OwnSideStatus(pub OwnSideKind, pub Option<String>);
+
+impl Handler<OwnSideStatus> for StateKeeper {
+    type Result = ();
+
+    fn handle(&mut self, OwnSideStatus(kind, fault): OwnSideStatus, ctx: &mut Self::Context) {
+        self.apply(ctx, |core, now| {
+            core.on_own_side_status(kind, fault, now);
             core.tick(now);
         });
     }

@@ -19,6 +19,7 @@ use crate::child::{Child, ExitReason};
 use crate::handle::AddrPublisher;
 use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
+use crate::own_side::OwnSide;
 use crate::ports::{Notifier, StateStore};
 use crate::prober::ProberContext;
 use crate::state_keeper::{self, KeeperDeps, ProbeCompleted, StateKeeper, TakeSnapshot};
@@ -65,7 +66,13 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn new(world: World, options: &Options, time: &TimeBase, stats: &Arc<Stats>) -> Self {
+    pub(super) fn new(
+        world: World,
+        options: &Options,
+        time: &TimeBase,
+        stats: &Arc<Stats>,
+        own_side: &Arc<OwnSide>,
+    ) -> Self {
         let batcher = || {
             let whereabouts = AddrPublisher::default();
             let shared = ProberContext {
@@ -73,6 +80,7 @@ impl Chain {
                 batcher: whereabouts.handle(),
                 time: time.clone(),
                 stats: Arc::clone(stats),
+                own_side: Arc::clone(own_side),
                 spread: options.spread,
             };
             Batcher { child: None, whereabouts, shared: Arc::new(shared), deaths: Deaths::default() }
@@ -140,6 +148,7 @@ impl Supervisor {
             parent: ctx.address().recipient(),
             time: self.time.clone(),
             stats: Arc::clone(&self.stats),
+            own_side: Arc::clone(&self.own_side),
             lease: self.ownership.view.clone(),
         };
         self.chain.alerter = Some(alerter);

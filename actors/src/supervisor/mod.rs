@@ -41,6 +41,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::child::{self, Child, ExitReason};
 use crate::options::Options;
+use crate::own_side::OwnSide;
 use crate::prober::Stop;
 use crate::round::Round;
 use crate::state_keeper::StateKeeper;
@@ -110,6 +111,7 @@ pub struct Supervisor {
     options: Options,
     time: TimeBase,
     stats: Arc<Stats>,
+    own_side: Arc<OwnSide>,
     round: Arc<Round>,
     /// Of the alerter, of the keeper, and those of the probers from [`FIRST_OF_PROBERS`] on. One that is missing is started
     /// with the next child on it.
@@ -138,10 +140,11 @@ impl Supervisor {
         fatal: mpsc::UnboundedSender<Fatal>,
     ) -> Self {
         let time = TimeBase::new(Arc::clone(&world.clock));
+        let own_side = Arc::new(OwnSide::new(Arc::clone(&world.witnesses), time.clone()));
         Self {
             configs: Configs::new(std::mem::take(&mut world.sources)),
             ownership: Ownership::new(world.leases.take()),
-            chain: Chain::new(world, &options, &time, &stats),
+            chain: Chain::new(world, &options, &time, &stats, &own_side),
             probers: Probers::default(),
             watchdog: Watchdog::default(),
             threads: std::iter::repeat_with(|| None).take(FIRST_OF_PROBERS + options.arbiters.max(1)).collect(),
@@ -153,6 +156,7 @@ impl Supervisor {
             options,
             time,
             stats,
+            own_side,
             round,
         }
     }

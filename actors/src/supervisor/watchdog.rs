@@ -6,16 +6,21 @@
 //!
 //! When the supervisor's own look is late (a suspended process, a starved machine), nothing counts as hung for [`GRACE`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Context;
+use actix::{AsyncContext as _, Context, WrapFuture as _};
 use api_health_core::ApiId;
 use api_health_core::capacity::{Capacity, Counted, PERIOD, Step};
+
+use api_health_core::keep::OwnSideKind;
+use api_health_core::network::watch;
 
 use super::progress::Asker;
 use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
 use crate::child::ExitReason;
-use crate::state_keeper::CapacityStatus;
+use crate::own_side::Look;
+use crate::state_keeper::{CapacityStatus, OwnSideStatus};
 use crate::stats::Figures;
 
 /// How often the supervisor looks at the fleet, at the sources, where it is cheap to tell that they changed, and at its children.
@@ -80,6 +85,7 @@ impl Supervisor {
         if !self.options.once {
             self.look_at_the_load(may_judge, now, ctx);
         }
+        self.look_at_own_side(ctx);
         if !may_judge || self.stopping || self.escalated {
             return;
         }
@@ -101,6 +107,25 @@ impl Supervisor {
                 }
                 self.send_to_keeper(CapacityStatus(None), ctx);
             }
+        }
+    }
+
+    /// Has told what our own side is at fault for, and the witnesses asked again while it is.
+    fn look_at_own_side(&mut self, ctx: &mut Context<Self>) {
+        let Look { network, clock, ask } = self.own_side.look();
+        let fault = |step| match step {
+            watch::Step::Tell(words) => Some(words),
+            watch::Step::Well => None,
+        };
+        if let Some(step) = network {
+            self.send_to_keeper(OwnSideStatus(OwnSideKind::Network, fault(step)), ctx);
+        }
+        if let Some(step) = clock {
+            self.send_to_keeper(OwnSideStatus(OwnSideKind::Clock, fault(step)), ctx);
+        }
+        if !ask.is_empty() {
+            let own_side = Arc::clone(&self.own_side);
+            ctx.spawn(async move { own_side.ask_again(ask).await }.into_actor(self));
         }
     }
 

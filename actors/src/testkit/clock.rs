@@ -20,6 +20,8 @@ pub const WORLD_BEGINS: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 pub struct VirtualClock {
     inner: Arc<Mutex<Inner>>,
     wall: Arc<Mutex<Wall>>,
+    /// How long the machine was suspended, in all.
+    suspended: Arc<Mutex<Duration>>,
     trap: Arc<Mutex<Trap>>,
 }
 
@@ -76,14 +78,15 @@ impl VirtualClock {
 
     fn since(since: Option<Instant>) -> Self {
         let inner = Arc::new(Mutex::new(Inner { passed: Duration::ZERO, since }));
-        Self { inner, wall: Arc::default(), trap: Arc::default() }
+        Self { inner, wall: Arc::default(), suspended: Arc::default(), trap: Arc::default() }
     }
 
     /// The clock of another machine in the same world, which is ahead by so much and gains so much.
     #[must_use]
     pub fn beside(&self, ahead_ms: i64, gains_ppm: i64) -> Self {
         let wall = Wall { set_by_ms: ahead_ms, gains_ppm };
-        Self { inner: Arc::clone(&self.inner), wall: Arc::new(Mutex::new(wall)), trap: Arc::default() }
+        let inner = Arc::clone(&self.inner);
+        Self { inner, wall: Arc::new(Mutex::new(wall)), suspended: Arc::default(), trap: Arc::default() }
     }
 
     /// The time since the world began, which nobody can set.
@@ -95,6 +98,12 @@ impl VirtualClock {
     /// Sets the wall clock forward, or back where negative.
     pub fn step(&self, millis: i64) {
         self.wall().set_by_ms += millis;
+    }
+
+    /// The machine sleeps for so long just now: the wall clock has moved on when it wakes, and what waits has not.
+    pub fn suspend_machine(&self, span: Duration) {
+        *self.suspended.lock().unwrap_or_else(PoisonError::into_inner) += span;
+        self.step(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
     }
 
     /// Stops counting: the runtime ends.
@@ -147,6 +156,10 @@ impl Default for VirtualClock {
 }
 
 impl Clock for VirtualClock {
+    fn suspended(&self) -> Duration {
+        *self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn now(&self) -> Timestamp {
         let springs = self.trap().springs();
         assert!(!springs, "planted in the clock");

@@ -8,6 +8,7 @@ pub mod leases;
 pub mod stage;
 pub mod store;
 pub mod target;
+pub mod witnesses;
 
 pub use channel::FakeChannel;
 pub use clock::{VirtualClock, WORLD_BEGINS};
@@ -15,6 +16,7 @@ pub use configs::FakeConfigs;
 pub use stage::Stage;
 pub use store::MemoryStore;
 pub use target::FakeTargets;
+pub use witnesses::FakeWitnesses;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -66,6 +68,7 @@ pub fn api(id: &str, interval_seconds: u64) -> ApiConfig {
         failure_threshold: 2,
         success_threshold: 2,
         recheck: Duration::from_secs(5),
+        unclear_after: None,
         tags: vec![],
     }
 }
@@ -75,6 +78,8 @@ pub fn api(id: &str, interval_seconds: u64) -> ApiConfig {
 pub struct FakeWorld {
     /// What the APIs really do.
     pub targets: FakeTargets,
+    /// Who says whose fault a failure is.
+    pub witnesses: FakeWitnesses,
     /// What is kept.
     pub store: MemoryStore,
     /// Whom it is told to.
@@ -97,6 +102,7 @@ impl FakeWorld {
         let stage = Stage::new(clock.clone(), seed);
         Self {
             targets: FakeTargets::on(stage.clone()),
+            witnesses: FakeWitnesses::default(),
             store: MemoryStore::on(stage.clone()),
             channels: vec![FakeChannel::on("pager", stage.clone())],
             configs: FakeConfigs::on(stage.clone(), apis),
@@ -159,6 +165,7 @@ impl FakeWorld {
         let stage = self.stage.of_process(process, clock.clone());
         Self {
             targets: self.targets.line(stage.clone()),
+            witnesses: FakeWitnesses::default(),
             store: self.store.line(stage.clone()),
             channels: self.channels.iter().map(|channel| channel.line(stage.clone())).collect(),
             configs: self.configs.line(stage.clone()),
@@ -209,6 +216,7 @@ impl FakeWorld {
         let channels = self.channels.clone();
         let world = World {
             probe: Arc::new(self.targets.clone()),
+            witnesses: Arc::new(self.witnesses.clone()),
             store: Arc::new(self.store.clone()),
             store_name: "memory".into(),
             instance: format!("process {}", self.stage.number()),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api_health_core::observation::LocalFault;
+use api_health_core::observation::{CertificateFault, LocalFault};
 use api_health_core::{Answer, ApiConfig, Failure, Observation, Phase, PhaseTimes, Response, Timestamp};
 use futures_util::future::LocalBoxFuture;
 
@@ -21,6 +21,12 @@ pub enum Behaviour {
     Refuses,
     /// Accepts and never answers.
     Hangs,
+    /// Cannot be reached, says the network after a while.
+    Unreachable,
+    /// Its name cannot be looked up for now.
+    LookupFails,
+    /// Shows a certificate that is over.
+    CertificateOver,
     /// Makes the prober itself panic, in its probe.
     Panics,
     /// The same, before there is a probe.
@@ -104,6 +110,12 @@ impl FakeTargets {
     }
 }
 
+/// An address in the internet, another one for nearly each API.
+fn address_of(api: &ApiConfig) -> SocketAddr {
+    let [.., a, b, c] = api.api_id.stable_hash().to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(9, a, b, c), 443))
+}
+
 impl Probe for FakeTargets {
     fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         let targets = self.clone();
@@ -124,6 +136,7 @@ impl FakeTargets {
             (line.unwrap_or(behaviour), inner.latency_ms_max)
         };
         assert!(behaviour != Behaviour::PanicsAtOnce, "planted");
+        let address = address_of(&api);
         let mut noted = Noted { probe: stage.number(), stage, over: false };
         noted.stage.note(Event::ProbeBegan { probe: noted.probe, api: Arc::clone(&api) });
         Box::pin(async move {
@@ -144,6 +157,18 @@ impl FakeTargets {
                     tokio::time::sleep(api.timeout).await;
                     Answer::Failure(Failure::TimedOut { phase: Phase::FirstByte, after: api.timeout })
                 }
+                Behaviour::Unreachable => {
+                    tokio::time::sleep(api.timeout / 2).await;
+                    Answer::Failure(Failure::HostUnreachable { address })
+                }
+                Behaviour::LookupFails => {
+                    tokio::time::sleep(took).await;
+                    Answer::Failure(Failure::LookupFailed { host: "it".into(), detail: "for now".into() })
+                }
+                Behaviour::CertificateOver => {
+                    tokio::time::sleep(took).await;
+                    Answer::Failure(Failure::Certificate(CertificateFault::Expired { not_after: None }))
+                }
                 Behaviour::Panics | Behaviour::PanicsAtOnce => panic!("planted"),
                 Behaviour::NeverEnds => std::future::pending().await,
                 Behaviour::WaitsForItsTurn => {
@@ -161,7 +186,13 @@ impl FakeTargets {
             if behaviour == Behaviour::PanicsAfterwards {
                 noted.stage.clock.panic_next();
             }
-            Observation { started_at, finished_at, took, phases: PhaseTimes::default(), address: None, answer }
+            let is_looked_up = behaviour != Behaviour::LookupFails && behaviour != Behaviour::CannotBeAsked;
+            let is_connected =
+                matches!(behaviour, Behaviour::Answers(_) | Behaviour::Hangs | Behaviour::CertificateOver);
+            let phase = |is_over: bool| is_over.then_some(Duration::from_millis(1));
+            let tls = phase(matches!(behaviour, Behaviour::Answers(_)));
+            let phases = PhaseTimes { resolve: phase(is_looked_up), tls, ..PhaseTimes::default() };
+            Observation { started_at, finished_at, took, phases, address: is_connected.then_some(address), answer }
         })
     }
 }

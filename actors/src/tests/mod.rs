@@ -10,10 +10,12 @@ mod fleet;
 mod heartbeat;
 mod incidents;
 mod injected_fault;
+mod own_side;
 mod progress;
 mod stopping;
 mod store;
 mod supervision;
+mod suspension;
 
 use std::time::Duration;
 

@@ -151,6 +151,7 @@ fn world(
     let notifier = SeenNotifier::new(terminal, text, events.clone());
     Ok(World {
         probe: Arc::new(SeenProbe::new(probe, events.clone())),
+        witnesses: Arc::new(api_health_actors::ports::NoWitnesses),
         store: Arc::new(SeenStore::new(SqliteStateStore::open(file)?, events.clone())),
         store_name: file.name(),
         instance: "demo".into(),

@@ -23,6 +23,7 @@ pub(super) struct Counts {
     unknown: usize,
     disabled: usize,
     suspect: usize,
+    unclear: usize,
     owed: usize,
 }
 
@@ -37,6 +38,7 @@ impl Counts {
             unknown: with(Status::Unknown),
             disabled: rows.len() - enabled().count(),
             suspect: enabled().filter(|row| row.not_probed.is_none() && row.state.is_suspect()).count(),
+            unclear: enabled().filter(|row| row.unclear.is_some()).count(),
             owed,
         }
     }
@@ -55,6 +57,9 @@ impl Counts {
         }
         if self.suspect > 0 {
             line.push_str(&format!("; {} suspect", self.suspect));
+        }
+        if self.unclear > 0 {
+            line.push_str(&format!("; {} unclear", self.unclear));
         }
         if self.owed > 0 {
             line.push_str(&format!("; {} owed (api-health alerts list)", text::count(self.owed, "alert")));
@@ -129,7 +134,7 @@ fn status_cell(row: &Row) -> Cell {
         Status::Unknown if row.not_probed.is_some() => return Cell::styled("UNKNOWN", BAD),
         Status::Down => return Cell::styled("DOWN", BAD),
         Status::Unknown => DOUBT,
-        Status::Up if row.state.is_suspect() => DOUBT,
+        Status::Up if row.state.is_suspect() || row.unclear.is_some() => DOUBT,
         Status::Up => GOOD,
     };
     Cell::styled(word, style)
@@ -144,6 +149,9 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
     let as_of = as_of.map_or(String::new(), |probe| format!(" (as of {})", text::ago(probe.at, now)));
     if let Some(incident) = &row.not_probed {
         what.push(format!("not probed: {}", text::line(&incident.reason)));
+    }
+    if let Some(incident) = &row.unclear {
+        what.push(format!("unclear since {}: {}", text::ago(incident.started_at, now), text::line(&incident.reason)));
     }
     if let Some(streak) = state.streak.as_ref().filter(|_| row.not_probed.is_none()) {
         what.push(streak_words(streak, row.needed()));
@@ -207,6 +215,7 @@ pub(super) fn json_of(
             "unknown": counts.unknown,
             "disabled": counts.disabled,
             "suspect": counts.suspect,
+            "unclear": counts.unclear,
             "owed_alerts": counts.owed,
         },
         "store_trouble": store_trouble.map(trouble),
@@ -239,6 +248,7 @@ fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
         "status": row.status().as_str(),
         "since": row.since().map(|since| since.to_string()),
         "not_probed": row.not_probed.as_ref().map(trouble),
+        "unclear": row.unclear.as_ref().map(trouble),
         "suspect": state.streak.as_ref().map(|streak| json!({
             "toward": streak.toward.as_str(),
             "count": streak.count,

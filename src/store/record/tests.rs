@@ -149,6 +149,30 @@ fn fleet() -> ApiState {
 }
 
 #[test]
+fn what_an_older_version_does_not_know_has_a_schema_that_it_leaves_alone() {
+    let shop = ApiId::parse("shop").unwrap();
+    for api_id in [ApiId::monitor_network(0), ApiId::monitor_clock(17), ApiId::monitor_unclear(&shop)] {
+        let state = ApiState { version: 1, ..ApiState::unknown(api_id) };
+        let written = serde_json::to_value(StateRecord::from(&state)).unwrap();
+        assert_eq!(
+            (&written["schema"], read_value(&written)),
+            (&Value::from(3), Ok(state.clone())),
+            "{}",
+            state.api_id
+        );
+    }
+    for odd in [
+        "api-health:network:0",
+        "api-health:network:x",
+        "api-health:network:007",
+        "api-health:unclear:",
+        "api-health:networks",
+    ] {
+        assert!(ApiId::parse_stored(odd).is_err(), "{odd}");
+    }
+}
+
+#[test]
 fn a_record_of_0_1_0_with_its_claim_is_read_and_loses_it_with_the_next_write() {
     let mut json: Value = serde_json::from_str(&golden("v2/down-and-owed.json")).unwrap();
     assert_eq!(read_value(&json), Ok(down_and_owed()));

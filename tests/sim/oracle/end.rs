@@ -48,7 +48,7 @@ impl Oracle<'_> {
             };
             // A schedule with long gaps may not have come due often enough, since faults were over, to show that a prober is well.
             let quiet_at = self.now.at.saturating_sub(QUIET);
-            let is_too_soon = api_id.monitored_api().and_then(|api_id| self.apis.get(&api_id)).is_some_and(|one| {
+            let is_too_soon = api_id.about_api().and_then(|api_id| self.apis.get(&api_id)).is_some_and(|one| {
                 one.cadence.probes_due(quiet_at, self.now).is_some_and(|due| due < OUTCOMES_TO_BE_WELL)
             });
             if !is_too_soon && told.iter().any(|told| told.last().is_some_and(is_open)) {

@@ -34,7 +34,9 @@ impl Keeper {
     /// Applies a config change.
     pub fn apply_configs(&mut self, diff: &ConfigDiff, now: Moment) {
         for api in diff.started.iter().chain(&diff.changed).filter(|api| self.owned.owns(&api.api_id)) {
-            self.ledger.entry(&api.api_id).request_fingerprint = Some(api.request_fingerprint());
+            let entry = self.ledger.entry(&api.api_id);
+            entry.request_fingerprint = Some(api.request_fingerprint());
+            entry.api = Some(Arc::clone(api));
         }
         self.expect_first_outcomes(&diff.started, now);
         self.expect_first_outcomes(&diff.changed, now);
@@ -42,8 +44,8 @@ impl Keeper {
             self.stop_watching(api_id, why, now);
         }
         if let Some(configured) = &diff.configured {
-            let is_gone = |id: &ApiId| match id.monitored_api() {
-                Some(probed) => !configured.contains(&probed),
+            let is_gone = |id: &ApiId| match id.about_api() {
+                Some(about) => !configured.contains(&about),
                 None => !id.is_self_monitoring() && !configured.contains(id),
             };
             let gone: Vec<ApiId> = self.ledger.entries.keys().filter(|id| is_gone(id)).cloned().collect();
@@ -58,9 +60,10 @@ impl Keeper {
     /// Neither the API nor its prober is watched from now on.
     fn stop_watching(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
         self.given_up.remove(api_id);
-        for id in [api_id.clone(), ApiId::monitor_prober(api_id)] {
+        self.unclear.forget(api_id);
+        for id in [api_id.clone(), ApiId::monitor_prober(api_id), ApiId::monitor_unclear(api_id)] {
             let Some(entry) = self.ledger.get_mut(&id) else { continue };
-            entry.request_fingerprint = None;
+            (entry.request_fingerprint, entry.api) = (None, None);
             if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {
                 self.apply_decision(&id, decision, now);
             }

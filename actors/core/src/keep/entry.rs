@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
+use crate::api::ApiConfig;
 use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
@@ -80,6 +81,8 @@ pub(super) struct Entry {
     pub(super) stored_version: u64,
     /// While the API is watched: the fingerprint of its request. Outcomes with another one do not count.
     pub(super) request_fingerprint: Option<u16>,
+    /// While the API is watched: its config.
+    pub(super) api: Option<Arc<ApiConfig>>,
     /// Since when a late write of a former owner may still land: until this owner has written the record with its own epoch (the
     /// seal). `None`: it is sealed, or needs no seal.
     pub(super) unsealed_since: Option<Uptime>,
@@ -103,6 +106,7 @@ impl Entry {
             stored_version: state.version,
             state,
             request_fingerprint: None,
+            api: None,
             unsealed_since,
             unstored: None,
             pending_write: None,

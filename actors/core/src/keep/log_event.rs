@@ -2,6 +2,7 @@
 
 use crate::api::ApiId;
 use crate::status::Status;
+use crate::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEvent {
@@ -23,6 +24,10 @@ pub enum LogEvent {
         /// Of the last probe, in milliseconds.
         latency_ms: Option<u32>,
     },
+    /// Nothing could be told of an API for long, and that is told.
+    Unclear { api_id: ApiId, since: Timestamp, reason: String },
+    /// It can be judged again.
+    Clear { api_id: ApiId, status: Status },
     /// An outcome came too late: the API is no longer watched, or not by this worker.
     LateOutcome { api_id: ApiId },
     /// The store takes no writes.

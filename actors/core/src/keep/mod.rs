@@ -16,6 +16,8 @@
 //! | [`mod@log_event`] | what is to be logged |
 //! | [`mod@answers`] | what the store's answers mean |
 //! | [`mod@health`] | whether the store takes writes |
+//! | [`mod@own_side`] | what is told of our own network and clock |
+//! | [`mod@unclear`] | of whom nothing can be told, and when that is told |
 //! | [`mod@beats`] | when the heartbeat is written |
 //! | [`mod@report`] | what the heartbeat and reports say |
 
@@ -28,10 +30,12 @@ mod entry;
 mod health;
 mod ledger;
 mod log_event;
+mod own_side;
 mod owned_shards;
 mod report;
 mod self_monitoring;
 mod shards;
+mod unclear;
 mod waits;
 
 use std::collections::HashSet;
@@ -54,8 +58,10 @@ use delivery_queue::DeliveryQueue;
 use entry::Entry;
 use health::Health;
 use ledger::Ledger;
+use own_side::OwnSide;
 use owned_shards::OwnedShards;
 use self_monitoring::{SelfMonitored, self_outcome};
+use unclear::Unclear;
 
 pub use answers::Read;
 pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
@@ -65,6 +71,7 @@ pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use health::STORE_GONE_AFTER;
 pub use ledger::REWRITES_PER_SECOND;
 pub use log_event::LogEvent;
+pub use own_side::OwnSideKind;
 pub use owned_shards::{Grant, Lease};
 pub use report::Report;
 
@@ -173,6 +180,8 @@ pub struct Keeper {
     beats: Beats,
     /// APIs whose prober was given up and has not recovered.
     given_up: HashSet<ApiId>,
+    own_side: OwnSide,
+    unclear: Unclear,
     /// When the last pass came: our own network worked then.
     passed_at: Option<Uptime>,
     waiters: Vec<(FlushUntil, u64)>,
@@ -201,6 +210,8 @@ impl Keeper {
             health: Health::default(),
             beats: Beats::new(setup.heartbeat, setup.once, now.uptime, now.wall),
             given_up: HashSet::new(),
+            own_side: OwnSide::default(),
+            unclear: Unclear::default(),
             passed_at: None,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
@@ -254,6 +265,7 @@ impl Keeper {
         self.beat_if_due(now);
         self.detect_hanging_store(now);
         self.report_store_outage(now);
+        self.report_unclear(now);
         self.offer_all(now);
         self.log_unroutable_alerts(now);
         self.drop_released_shards();
@@ -291,7 +303,9 @@ impl Keeper {
         if self.given_up.contains(api_id) {
             self.on_prober_recovered(&api, now);
         }
-        let asked_again_in = self.decide(&api.policy_with_fingerprint(request_fingerprint), &outcome, now)?;
+        let asked_again_in = self.decide(&api.policy_with_fingerprint(request_fingerprint), &outcome, now);
+        self.note_clarity(&api, &outcome, now);
+        let asked_again_in = asked_again_in?;
         // A recheck takes the place of ticks that come before it.
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
             && let Some(entry) = self.ledger.get_mut(api_id)
@@ -319,7 +333,7 @@ impl Keeper {
         if decision.enqueued {
             self.with_outbox.insert(api_id.clone());
         }
-        if let Some(transition) = decision.transition() {
+        if let Some(transition) = decision.transition().filter(|_| api_id.unclear_api().is_none()) {
             let next = &decision.next;
             self.log.push(LogEvent::StatusChanged {
                 api_id: api_id.clone(),
@@ -357,7 +371,9 @@ impl Keeper {
     /// This machine cannot keep up with what is configured, in words; `None`: it can. The leader alerts; the other workers only log
     /// it.
     pub fn on_capacity_status(&mut self, fault: Option<String>, now: Moment) {
-        self.update_self_monitored(&SelfMonitored::capacity(), fault, now);
+        let what = SelfMonitored::capacity();
+        self.update_self_monitored(&what, fault, now);
+        self.note_open_or_closed(&what.api_id);
     }
 
     fn update_self_monitored(&mut self, what: &SelfMonitored, fault: Option<String>, now: Moment) {

@@ -94,6 +94,11 @@ impl OwnedShards {
         &self.releasing
     }
 
+    /// The first one that is not being released.
+    pub(super) fn first(&self) -> Option<Shard> {
+        self.epochs.keys().copied().find(|shard| !self.releasing.contains(shard))
+    }
+
     pub(super) fn is_leader(&self) -> bool {
         self.epochs.contains_key(&Shard::LEADER)
     }

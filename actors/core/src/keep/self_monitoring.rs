@@ -40,6 +40,24 @@ impl SelfMonitored {
         Self { api_id: ApiId::monitor_capacity(), name, url: String::new(), success_threshold: 1 }
     }
 
+    /// The network of this worker, whose record lies in that shard.
+    pub(super) fn network(shard: u16, host: &str) -> Self {
+        let name = format!("api-health's network on {host}");
+        Self { api_id: ApiId::monitor_network(shard), name, url: String::new(), success_threshold: 1 }
+    }
+
+    /// The clock of this worker, likewise.
+    pub(super) fn clock(shard: u16, host: &str) -> Self {
+        let name = format!("api-health's clock on {host}");
+        Self { api_id: ApiId::monitor_clock(shard), name, url: String::new(), success_threshold: 1 }
+    }
+
+    /// What can be told of an API. It bears the API's own name.
+    pub(super) fn unclear(api: &ApiConfig) -> Self {
+        let (name, url) = (api.name.clone(), api.url.clone());
+        Self { api_id: ApiId::monitor_unclear(&api.api_id), name, url, success_threshold: 1 }
+    }
+
     /// The prober of an API.
     pub(super) fn prober(api: &ApiConfig) -> Self {
         Self {

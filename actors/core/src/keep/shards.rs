@@ -68,6 +68,9 @@ impl Keeper {
         if let (Some(probed), true) = (api_id.monitored_api(), entry.state.incident.is_some()) {
             self.given_up.insert(probed);
         }
+        if entry.state.incident.is_some() {
+            self.note_open(&api_id);
+        }
         let has_to_be_stored = entry.is_unsaved();
         self.ledger.put(entry);
         self.note_outbox(&api_id);
@@ -129,6 +132,8 @@ impl Keeper {
             self.delivery_queue.forget(&api_id, &self.channels);
             self.with_outbox.remove(&api_id);
             self.given_up.remove(&api_id);
+            self.unclear.forget(&api_id);
+            self.own_side.open.remove(&api_id);
         }
         self.owned.remove(shards);
     }

@@ -39,14 +39,17 @@ impl Shard {
         (0..shards).map(Self)
     }
 
-    /// The shard of `api_id`, out of `shards` (0 is read as 1). The self monitoring of a prober is in the shard of its API, and all
-    /// other self monitoring in the first shard.
+    /// The shard of `api_id`, out of `shards` (0 is read as 1). Self monitoring about an API is in the shard of that API, about a worker in
+    /// one of its shards, and all other in the first shard.
     ///
     /// It is taken from the middle of [`ApiId::stable_hash`]: threads are chosen by the low bits and slots by the high ones, and
     /// the APIs of one shard should spread over all of those.
     pub fn of(api_id: &ApiId, shards: u16) -> Self {
-        if let Some(probed) = api_id.monitored_api() {
-            return Self::of(&probed, shards);
+        if let Some(about) = api_id.about_api() {
+            return Self::of(&about, shards);
+        }
+        if let Some(shard) = api_id.shard_of_worker().filter(|shard| *shard < shards) {
+            return Self(shard);
         }
         if api_id.is_self_monitoring() {
             return Self::LEADER;

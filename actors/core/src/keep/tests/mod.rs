@@ -6,6 +6,7 @@
 //! | [`mod@conflicts`] | what it means that a record is another than expected |
 //! | [`mod@shards`] | shards that come and go |
 //! | [`mod@channels`] | attempts, waits, and channels that nobody has |
+//! | [`mod@unclear`] | those of whom nothing can be told |
 //! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
 //! | [`mod@random`] | all of it in any order |
 
@@ -14,6 +15,7 @@ mod conflicts;
 mod delivering;
 mod random;
 mod shards;
+mod unclear;
 mod watched;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,0 +1,204 @@
+//! Since when our own side is at fault, and when that is told, and told as over.
+//!
+//! A network that comes and goes within seconds is no news, and one that does so for hours is told a few times and not each time: the
+//! more often it went, the longer it must be well before that is said.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Way;
+
+/// What lasts for so long is told.
+pub const TOLD_AFTER: Duration = Duration::from_secs(5);
+
+/// It is told as over when all has been well for so long; twice as long each further time within [`LATELY`].
+pub const OVER_AFTER: Duration = Duration::from_secs(5);
+
+/// The longest that all must be well before it is told as over.
+pub const OVER_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// Times that it was told before this long ago do not count.
+const LATELY: Duration = Duration::from_secs(1_800);
+
+/// While it lasts the witnesses are asked again this often.
+pub const ASKED_EVERY: Duration = Duration::from_secs(3);
+
+/// A fault that nothing has spoken of for this long, or for two intervals of the API that it was found by, is over: that API may be
+/// watched no longer.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+
+/// It is told again this often while it lasts, so that whoever hears of it may start anew.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Tell people, in these words; again for as long as it lasts.
+    Tell(String),
+    /// All is well, or well again: whoever was told hears of it. Comes soon after a start as well, since a process before this one
+    /// may have told.
+    Well,
+}
+
+#[derive(Clone, Debug)]
+struct Fault {
+    since: Duration,
+    last: Duration,
+    until: Duration,
+    words: String,
+}
+
+/// How it went so far, in several ways.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    faults: BTreeMap<Way, Fault>,
+    /// When all was well again in each way that was at fault.
+    over_at: BTreeMap<Way, Duration>,
+    well_since: Option<Duration>,
+    /// When it was told last that it is so, while that stands.
+    told_at: Option<Duration>,
+    /// How often it came lately, and when it came last.
+    came: (u32, Duration),
+    asked_at: Option<Duration>,
+    /// It was said once that all is well.
+    is_known: bool,
+}
+
+impl Watch {
+    /// A failure in this way is ours, for these reasons, and will not be heard of again before `interval`.
+    pub fn ill(&mut self, way: Way, words: &str, interval: Duration, now: Duration) {
+        let until = now.saturating_add(FORGOTTEN_AFTER.max(interval.saturating_mul(2)));
+        let fault =
+            self.faults.entry(way).or_insert_with(|| Fault { since: now, last: now, until, words: words.into() });
+        fault.last = now;
+        fault.until = fault.until.max(until);
+    }
+
+    /// Whether a fault is known in this way.
+    pub fn is_at_fault(&self, way: Way) -> bool {
+        self.faults.contains_key(&way)
+    }
+
+    /// Whether this way was at fault after that, or still is.
+    pub fn was_at_fault(&self, way: Way, after: Duration) -> bool {
+        self.faults.keys().any(|of| way.overlaps(*of))
+            || self.over_at.iter().any(|(of, over_at)| way.overlaps(*of) && *over_at >= after)
+    }
+
+    /// The ways in which the witnesses are to be asked again now.
+    pub fn asks(&mut self, now: Duration) -> Vec<Way> {
+        let is_due = self.asked_at.is_none_or(|at| now.saturating_sub(at) >= ASKED_EVERY);
+        if self.faults.is_empty() || !is_due {
+            return Vec::new();
+        }
+        self.asked_at = Some(now);
+        self.faults.keys().copied().collect()
+    }
+
+    /// Looks whether there is something to tell; `well_at` is when there was a sign last that all is well in a way.
+    pub fn look(&mut self, well_at: impl Fn(Way) -> Option<Duration>, now: Duration) -> Option<Step> {
+        let over_at = &mut self.over_at;
+        self.faults.retain(|way, fault| {
+            let well_at = well_at(*way).filter(|at| *at > fault.last);
+            let is_over = well_at.is_some() || fault.until < now;
+            if is_over {
+                over_at.insert(*way, well_at.unwrap_or(now));
+            }
+            !is_over
+        });
+        let Some(oldest) = self.faults.values().min_by_key(|fault| fault.since) else { return self.look_well(now) };
+        self.well_since = None;
+        let is_due = self.told_at.is_none_or(|at| now.saturating_sub(at) >= TOLD_EVERY);
+        if !is_due || (self.told_at.is_none() && now.saturating_sub(oldest.since) < TOLD_AFTER) {
+            return None;
+        }
+        if self.told_at.is_none() {
+            let (times, last) = self.came;
+            self.came = (if times > 0 && now.saturating_sub(last) < LATELY { times.saturating_add(1) } else { 1 }, now);
+        }
+        self.told_at = Some(now);
+        Some(Step::Tell(oldest.words.clone()))
+    }
+
+    fn look_well(&mut self, now: Duration) -> Option<Step> {
+        let well_for = now.saturating_sub(*self.well_since.get_or_insert(now));
+        let again = if self.told_at.is_some() { self.came.0.saturating_sub(1).min(8) } else { 0 };
+        let patience = OVER_AFTER.saturating_mul(1 << again).min(OVER_AFTER_MAX);
+        if (self.is_known && self.told_at.is_none()) || well_for < patience {
+            return None;
+        }
+        (self.told_at, self.is_known, self.asked_at) = (None, true, None);
+        Some(Step::Well)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// What is told each second of a world that is ill when `is_ill` says so, and asked about each second.
+    fn told(seconds: u64, is_ill: impl Fn(u64) -> bool) -> Vec<(u64, bool)> {
+        let (mut watch, mut well_at, mut last) = (Watch::default(), None, None);
+        let mut told = Vec::new();
+        for second in 1..=seconds {
+            if is_ill(second) {
+                watch.ill(Way::NETWORK, "gone", at(10), at(second));
+            } else {
+                well_at = Some(at(second));
+            }
+            let is_gone = match watch.look(|_| well_at, at(second)) {
+                Some(Step::Tell(words)) => {
+                    assert_eq!(words, "gone");
+                    true
+                }
+                Some(Step::Well) => false,
+                None => continue,
+            };
+            if last.replace(is_gone) != Some(is_gone) {
+                told.push((second, is_gone));
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn what_lasts_is_told_once_and_once_when_it_is_over() {
+        assert_eq!(told(100, |second| (20..60).contains(&second)), [(6, false), (25, true), (65, false)]);
+        assert_eq!(told(100, |_| false), [(6, false)], "whoever was told by a process before this one");
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_no_storm() {
+        assert_eq!(told(3_600, |second| second % 6 < 3), [], "three seconds at a time, and never known to be well");
+        assert_eq!(told(3_600, |second| second > 10 && second % 6 < 3), [(6, false)]);
+        let hours = told(4 * 3_600, |second| second > 10 && second % 60 < 30);
+        assert!(hours.len() < 20, "{hours:?}");
+        assert!(hours.windows(2).all(|pair| pair[0].1 != pair[1].1));
+    }
+
+    #[test]
+    fn a_fault_of_which_nobody_speaks_any_more_is_over() {
+        let mut watch = Watch::default();
+        watch.ill(Way::Lookup, "gone", at(10), at(1));
+        assert_eq!(watch.look(|_| None, at(7)), Some(Step::Tell("gone".into())));
+        assert_eq!(
+            (watch.asks(at(7)), watch.asks(at(8)), watch.asks(at(10))),
+            (vec![Way::Lookup], vec![], vec![Way::Lookup])
+        );
+        assert!(matches!(watch.look(|_| None, at(601)), Some(Step::Tell(_))));
+        assert_eq!(watch.look(|_| None, at(602)), None);
+        assert_eq!((watch.look(|_| None, at(607)), watch.is_at_fault(Way::Lookup)), (Some(Step::Well), false));
+    }
+
+    #[test]
+    fn a_sign_in_another_way_ends_nothing() {
+        let mut watch = Watch::default();
+        watch.ill(Way::Lookup, "gone", at(10), at(1));
+        let sign = |way| (way == Way::NETWORK).then_some(at(5));
+        assert!(matches!(watch.look(sign, at(7)), Some(Step::Tell(_))));
+    }
+}

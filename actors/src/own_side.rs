@@ -1,0 +1,352 @@
+//! Our own side of every exchange: resolver, network and clock, as far as the probers know of them together.
+//!
+//! Each exchange that went well leaves a sign, one store into an atomic. A failure that may be ours
+//! ([`network::blame`]) is held against the signs of others first; only where there is none are the witnesses asked, at most once at
+//! a time in each way, however many wait. What is found is told by the supervisor, which looks each second.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api_health_core::network::watch::Step;
+use api_health_core::network::{self, Blame, Crowd, Panel, Testimony, Watch, Way};
+use api_health_core::observation::Phase;
+use api_health_core::{Answer, ApiConfig, Failure, Observation, Timestamp};
+use tokio::time::timeout;
+
+use crate::ports::Witnesses;
+use crate::timebase::TimeBase;
+
+/// Witnesses are asked within this.
+pub const ASKED_WITHIN: Duration = Duration::from_millis(900);
+
+/// Testimony comes within this: an asking that is under way is over, and the next one too.
+pub const TESTIMONY_WITHIN: Duration = Duration::from_secs(2);
+
+/// Witnesses are asked once so soon after the start, so that they have answered before they are needed; and again after this until
+/// one does.
+pub const ASKED_FIRST_AFTER: Duration = Duration::from_secs(1);
+const ASKED_FIRST_AGAIN: Duration = Duration::from_secs(60);
+
+/// A sign is written down no more often than this.
+const SIGNS_EVERY: Duration = Duration::from_millis(100);
+
+/// Names of other APIs that are kept to be looked up when one cannot be.
+const NAMES_MAX: usize = 4;
+
+/// How often a name is kept.
+const NAMES_EVERY: Duration = Duration::from_secs(1);
+
+/// A clock that is so much older than what our own store was told is wrong.
+const CLOCK_BEHIND_MIN: Duration = Duration::from_secs(24 * 3_600);
+
+/// What is to be told of our own side, and in which ways the witnesses are to be asked again.
+#[derive(Debug, Default)]
+pub struct Look {
+    pub network: Option<Step>,
+    pub clock: Option<Step>,
+    pub ask: Vec<Way>,
+}
+
+/// What is known of our own side. Shared by all probers.
+pub struct OwnSide {
+    witnesses: Arc<dyn Witnesses>,
+    time: TimeBase,
+    /// When all was seen to be well last in each way, in milliseconds of uptime; 0: never.
+    signs: [AtomicU64; Way::ALL.len()],
+    named_at: AtomicU64,
+    known: Mutex<Known>,
+    /// What came of the last asking in each way, and when it began. Whoever asks holds it meanwhile.
+    asked: [tokio::sync::Mutex<Option<(Duration, Testimony)>>; Way::ALL.len()],
+}
+
+#[derive(Default)]
+struct Known {
+    panel: Panel,
+    crowd: Crowd,
+    network: Watch,
+    clock: Watch,
+    names: VecDeque<String>,
+    /// The newest point in time in our own store.
+    newest_stamp: Option<Timestamp>,
+    /// The clock was behind it when that was looked at last.
+    is_behind: bool,
+    asked_first_at: Option<Duration>,
+    /// Some witness has answered.
+    has_answered: bool,
+}
+
+impl Known {
+    fn watch(&mut self, way: Way) -> &mut Watch {
+        if way == Way::Clock { &mut self.clock } else { &mut self.network }
+    }
+}
+
+impl OwnSide {
+    pub fn new(witnesses: Arc<dyn Witnesses>, time: TimeBase) -> Self {
+        Self {
+            witnesses,
+            time,
+            signs: Default::default(),
+            named_at: AtomicU64::new(0),
+            known: Mutex::default(),
+            asked: Default::default(),
+        }
+    }
+
+    /// An exchange is over, at the uptime `now`. The way in which its failure may be ours, if it may be and nothing speaks against
+    /// it yet: then [`Self::testimony`] is to be heard.
+    pub fn saw(&self, api: &ApiConfig, observation: &Observation, now: Duration) -> Option<Way> {
+        let address = network::address_of(api, observation);
+        self.note_signs(api, observation, address, now);
+        let Answer::Failure(failure) = &observation.answer else { return None };
+        match network::blame(failure, address) {
+            Blame::Theirs | Blame::Ours(None) => None,
+            Blame::Ours(Some(way)) => {
+                let interval = self.interval(api);
+                self.known().watch(way).ill(way, &failure.to_string(), interval, now);
+                None
+            }
+            Blame::Doubtful(way) => {
+                let began = now.saturating_sub(observation.took);
+                let is_clear = self.is_vouched_for(way, observation.took, now)
+                    && !self.known().watch(way).was_at_fault(way, began);
+                // What is inconclusive by itself needs a witness to count.
+                (!is_clear || matches!(failure, Failure::Local(_))).then_some(way)
+            }
+        }
+    }
+
+    /// What an exchange shows to be well, whatever became of it.
+    fn note_signs(&self, api: &ApiConfig, observation: &Observation, address: Option<IpAddr>, now: Duration) {
+        let failure = match &observation.answer {
+            Answer::Response(_) => None,
+            Answer::Failure(failure) => Some(failure),
+        };
+        let is_reached = failure.is_none_or(|failure| {
+            matches!(
+                failure,
+                Failure::Refused { .. }
+                    | Failure::Certificate(_)
+                    | Failure::Tls { .. }
+                    | Failure::NotHttp { .. }
+                    | Failure::BodyCutShort { .. }
+                    | Failure::TooManyRedirects { .. }
+                    | Failure::BadRedirect { .. }
+                    | Failure::Reset { phase: Phase::Body }
+                    | Failure::Closed { phase: Phase::Body }
+            )
+        });
+        if let Some(address) = address.filter(|address| is_reached && !address.is_loopback()) {
+            self.sign(Way::to(address), now);
+        }
+        if observation.phases.tls.is_some() {
+            self.sign(Way::Clock, now);
+        }
+        // A name that was found may stand in the hosts file, and is no sign; that one does not exist is.
+        if matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
+            self.sign(Way::Lookup, now);
+        }
+        if observation.phases.resolve.is_some() && is_due(&self.named_at, NAMES_EVERY, now) {
+            let host = network::host_of(&api.url);
+            let mut known = self.known();
+            if known.names.iter().all(|name| name != host) {
+                known.names.truncate(NAMES_MAX - 1);
+                known.names.push_front(host.to_owned());
+            }
+        }
+    }
+
+    fn sign(&self, way: Way, now: Duration) {
+        is_due(&self.signs[way.index()], SIGNS_EVERY, now);
+    }
+
+    /// When all was seen to be well last in a way.
+    fn well_at(&self, way: Way) -> Option<Duration> {
+        let signs = Way::ALL.into_iter().filter(|sign| way.is_vouched_for_by(*sign));
+        let newest = signs.map(|sign| self.signs[sign.index()].load(Ordering::Relaxed)).max().unwrap_or(0);
+        (newest > 0).then(|| Duration::from_millis(newest))
+    }
+
+    /// Whether all was seen to be well in the second half of an exchange that ended at `now`: so it had time enough to go well too.
+    fn is_vouched_for(&self, way: Way, took: Duration, now: Duration) -> bool {
+        self.well_at(way).is_some_and(|at| at >= now.saturating_sub(took / 2))
+    }
+
+    /// What the witnesses say of a failure in this way that was seen at `ended`. Comes within [`TESTIMONY_WITHIN`].
+    pub async fn testimony(&self, way: Way, api: &ApiConfig, observation: &Observation, ended: Duration) -> Testimony {
+        let asked = timeout(TESTIMONY_WITHIN, self.ask(way, ended)).await.unwrap_or_default();
+        let interval = self.interval(api);
+        let who = (api.api_id.stable_hash(), place(way, api, observation));
+        let well_at = self.well_at(way);
+        let now = self.time.uptime();
+        let mut known = self.known();
+        let crowd = known.crowd.failed(way, who, interval, well_at, now);
+        let began = ended.saturating_sub(observation.took);
+        let is_vouched_for = !asked.well.is_empty() || self.is_vouched_for(way, observation.took, ended);
+        if is_vouched_for && known.watch(way).was_at_fault(way, began) {
+            return Testimony { is_well_again: true, ..asked };
+        }
+        if is_vouched_for {
+            return if asked.well.is_empty() { Testimony::of_another_api() } else { asked };
+        }
+        let testimony = Testimony { crowd, ..asked };
+        if testimony.word().is_ours() {
+            known.watch(way).ill(way, &testimony.fault(way), interval, now);
+        }
+        testimony
+    }
+
+    /// What the witnesses said when they were asked, after `after`.
+    async fn ask(&self, way: Way, after: Duration) -> Testimony {
+        if way == Way::Clock {
+            let fault = self.clock_fault(&self.known(), self.time.wall());
+            return Testimony { ill: fault.into_iter().collect(), ..Testimony::default() };
+        }
+        let mut asked = self.asked[way.index()].lock().await;
+        if let Some((began, testimony)) = &*asked
+            && *began >= after
+        {
+            return testimony.clone();
+        }
+        let began = self.time.uptime();
+        let names = self.known().names.iter().cloned().collect();
+        let ballot = self.witnesses.ask(way, names).await;
+        let testimony = self.known().panel.count(ballot);
+        if testimony.word() == network::Word::Well {
+            self.known().has_answered = true;
+            self.sign(way, began);
+        }
+        *asked = Some((began, testimony.clone()));
+        testimony
+    }
+
+    /// Why the clock is known to be wrong, if it is. A certificate that was good by it says that it is right, and the store wrong.
+    fn clock_fault(&self, known: &Known, now: Timestamp) -> Option<String> {
+        let newest = known.newest_stamp.filter(|newest| newest.since(now) > CLOCK_BEHIND_MIN)?;
+        let is_right = self.well_at(Way::Clock).is_some() && !known.is_behind;
+        (!is_right).then(|| format!("the clock of this machine shows {now}, and the store has a record of {newest}"))
+    }
+
+    /// The newest point in time in the records of our own store.
+    pub fn newest_stamp(&self, newest: Option<Timestamp>) {
+        let mut known = self.known();
+        known.newest_stamp = known.newest_stamp.max(newest);
+    }
+
+    /// Looks what there is to tell and to ask. Call it each second.
+    pub fn look(&self) -> Look {
+        let now = self.time.moment();
+        let mut known = self.known();
+        match self.clock_fault(&known, now.wall) {
+            Some(fault) => {
+                known.is_behind = true;
+                known.clock.ill(Way::Clock, &fault, Duration::ZERO, now.uptime);
+            }
+            None if std::mem::take(&mut known.is_behind) => self.sign(Way::Clock, now.uptime),
+            None => {}
+        }
+        let well_at = |way| self.well_at(way);
+        let mut ask = known.network.asks(now.uptime);
+        let is_first = known.asked_first_at.map_or(ASKED_FIRST_AFTER, |at| at + ASKED_FIRST_AGAIN) <= now.uptime;
+        if is_first && !known.has_answered && ask.is_empty() {
+            known.asked_first_at = Some(now.uptime);
+            ask = vec![Way::Lookup, Way::NETWORK];
+        }
+        Look { network: known.network.look(well_at, now.uptime), clock: known.clock.look(well_at, now.uptime), ask }
+    }
+
+    /// Asks the witnesses again in these ways, while something is wrong in them.
+    pub async fn ask_again(&self, ways: Vec<Way>) {
+        for way in ways {
+            let Ok(testimony) = timeout(TESTIMONY_WITHIN, self.ask(way, self.time.uptime())).await else { continue };
+            let now = self.time.uptime();
+            let mut known = self.known();
+            if testimony.word() == network::Word::Ill && known.watch(way).is_at_fault(way) {
+                known.watch(way).ill(way, &testimony.fault(way), Duration::ZERO, now);
+            }
+        }
+    }
+
+    fn interval(&self, api: &ApiConfig) -> Duration {
+        api.schedule.shortest_gap_from(self.time.moment())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Moves `last` on to `now` if it is older than `every`, and whether it was.
+fn is_due(last: &AtomicU64, every: Duration, now: Duration) -> bool {
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).max(1);
+    let is_due = now >= last.load(Ordering::Relaxed).saturating_add(u64::try_from(every.as_millis()).unwrap_or(0));
+    if is_due {
+        last.store(now, Ordering::Relaxed);
+    }
+    is_due
+}
+
+/// Where an exchange failed, as a number: by its address, or by its name where that was not looked up.
+fn place(way: Way, api: &ApiConfig, observation: &Observation) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match network::address_of(api, observation).filter(|_| way != Way::Lookup) {
+        Some(address) => address.hash(&mut hasher),
+        None => network::host_of(&api.url).hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use api_health_core::{PhaseTimes, Response};
+
+    use super::*;
+    use crate::ports::NoWitnesses;
+    use crate::testkit::{VirtualClock, api, in_virtual_time};
+
+    fn passed(address: Ipv4Addr) -> Observation {
+        let resolve = Some(Duration::from_millis(1));
+        Observation {
+            started_at: Timestamp::default(),
+            finished_at: Timestamp::default(),
+            took: Duration::from_millis(20),
+            phases: PhaseTimes { resolve, ..PhaseTimes::default() },
+            address: Some((address, 443).into()),
+            answer: Answer::Response(Response { status: 200, ..Response::default() }),
+        }
+    }
+
+    #[test]
+    fn so_many_names_are_kept_and_a_sign_costs_no_lock() {
+        in_virtual_time(async {
+            let own_side = OwnSide::new(Arc::new(NoWitnesses), TimeBase::new(Arc::new(VirtualClock::new())));
+            for n in 0..100_u64 {
+                own_side.saw(
+                    &api(&format!("a{n}"), 10),
+                    &passed(Ipv4Addr::new(9, 9, 9, 9)),
+                    Duration::from_secs(10 + 2 * n),
+                );
+            }
+            assert_eq!(own_side.known().names, ["a99.test", "a98.test", "a97.test", "a96.test"]);
+            // Within the second it has a name, it takes no lock.
+            let held = own_side.known();
+            assert_eq!(
+                own_side.saw(&api("a", 10), &passed(Ipv4Addr::new(9, 9, 9, 9)), Duration::from_millis(208_300)),
+                None
+            );
+            drop(held);
+            let far = Way::to(IpAddr::from([9, 9, 9, 9]));
+            assert_eq!(own_side.well_at(far), Some(Duration::from_millis(208_300)));
+            own_side.saw(&api("a", 10), &passed(Ipv4Addr::LOCALHOST), Duration::from_secs(500));
+            assert_eq!(own_side.well_at(Way::NETWORK), Some(Duration::from_millis(208_300)), "this machine is no sign");
+            assert_eq!(own_side.well_at(Way::Lookup), None, "nor is a name that may stand in a file");
+        });
+    }
+}

@@ -1,0 +1,216 @@
+//! Who is asked whether our own network is well when something failed that may be due to it: the name servers of this machine, the
+//! endpoints of AWS in use, and whoever stands in the settings.
+//!
+//! Nobody is asked while all is well, but for once, soon after the start. A name server is asked for the servers of the root, which
+//! each one knows; a host is connected to, and nothing is sent.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use api_health_actors::ports::Witnesses;
+use api_health_core::Failure;
+use api_health_core::network::{Ballot, Family, Vote, Way};
+use futures_util::future::{LocalBoxFuture, join_all};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use crate::probe::Client;
+use crate::probe::resolve::Witness;
+use crate::settings::{Settings, StoreKind};
+
+/// Witnesses have this long: less than [`ASKED_WITHIN`](api_health_actors::own_side::ASKED_WITHIN).
+const BOUND: Duration = Duration::from_millis(850);
+
+/// Names of other APIs that are looked up.
+const NAMES: usize = 2;
+
+/// The witnesses of this machine.
+pub struct SystemWitnesses {
+    client: Client,
+    hosts: Vec<(String, u16)>,
+    /// Where each host was when its name was looked up last.
+    addresses: Mutex<HashMap<String, Vec<SocketAddr>>>,
+}
+
+impl SystemWitnesses {
+    /// Those of these settings. Names are looked up as probes look them up.
+    pub fn new(client: Client, settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let hosts = settings.network.witnesses.iter().cloned().chain(aws(settings, env));
+        let hosts = hosts.filter_map(|host| {
+            let url = url::Url::parse(&format!("tcp://{host}")).ok()?;
+            let name = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+            Some((name, url.port()?))
+        });
+        Self { client, hosts: hosts.collect(), addresses: Mutex::default() }
+    }
+
+    /// A host is well if it takes a connection or refuses one. One that is on this machine says nothing of its network, and nor does
+    /// one whose name was never looked up.
+    async fn ask_host(&self, host: &str, port: u16, family: Family) -> Option<Vote> {
+        let witness = format!("{host}:{port}");
+        let found = self.look_up(host, port, BOUND / 3).await;
+        let known = || self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(addresses) = found {
+            known().insert(witness.clone(), addresses);
+        }
+        let addresses = known().get(&witness).cloned().unwrap_or_default();
+        let address = addresses.into_iter().find(|address| is_of(address.ip(), family))?;
+        if address.ip().is_loopback() {
+            return None;
+        }
+        let is_well = match timeout(BOUND - BOUND / 3, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+            Err(_) => false,
+        };
+        Some(Vote { witness, is_well, is_the_way_itself: false })
+    }
+
+    /// The addresses of a name, or of an address as text, as a probe would find them.
+    async fn look_up(&self, host: &str, port: u16, bound: Duration) -> Result<Vec<SocketAddr>, Failure> {
+        match host.parse() {
+            Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+            Err(_) => self.client.resolver().lookup(host, port, Instant::now() + bound).await,
+        }
+    }
+
+    /// A name that was looked up a moment ago says that names are looked up, unless it stands in the hosts file; that it is not any
+    /// more says nothing.
+    async fn ask_name(&self, name: &str) -> Option<Vote> {
+        let hosts = tokio::fs::read_to_string("/etc/hosts").await.unwrap_or_default();
+        if name.ends_with("localhost") || stands_in(&hosts, name) {
+            return None;
+        }
+        let found = self.look_up(name, 0, BOUND).await;
+        let is_well = matches!(found, Ok(_) | Err(Failure::NameNotFound { .. } | Failure::NoAddress { .. }));
+        is_well.then(|| Vote { witness: format!("the name {name}"), is_well, is_the_way_itself: false })
+    }
+
+    /// The name servers of this machine: every lookup hangs on them.
+    async fn ask_name_servers(&self, way: Way) -> Ballot {
+        let vote = |(server, said): (IpAddr, Witness)| {
+            let is_well = said == Witness::Well;
+            let says_something = match way {
+                // One on this machine may know the answer by heart; that it does not answer says something.
+                Way::Connection(family, _) => is_of(server, family) && !(is_well && server.is_loopback()),
+                Way::Lookup | Way::Clock => true,
+            };
+            let witness = format!("name server {server}");
+            says_something.then_some(Vote { witness, is_well, is_the_way_itself: way == Way::Lookup })
+        };
+        self.client.resolver().witnesses(BOUND).await.into_iter().filter_map(vote).collect()
+    }
+}
+
+impl Witnesses for SystemWitnesses {
+    fn ask(&self, way: Way, names: Vec<String>) -> LocalBoxFuture<'_, Ballot> {
+        Box::pin(async move {
+            let others = async {
+                match way {
+                    Way::Lookup => join_all(names.iter().take(NAMES).map(|name| self.ask_name(name))).await,
+                    Way::Connection(family, _) => {
+                        join_all(self.hosts.iter().map(|(host, port)| self.ask_host(host, *port, family))).await
+                    }
+                    Way::Clock => Vec::new(),
+                }
+            };
+            let (mut ballot, others) = tokio::join!(self.ask_name_servers(way), others);
+            ballot.extend(others.into_iter().flatten());
+            ballot
+        })
+    }
+}
+
+fn is_of(address: IpAddr, family: Family) -> bool {
+    family == Family::Any || family == Family::of(address)
+}
+
+fn stands_in(hosts: &str, name: &str) -> bool {
+    let names = |line: &str| line.split('#').next().unwrap_or_default().to_owned();
+    hosts.lines().any(|line| names(line).split_whitespace().skip(1).any(|of_line| of_line.eq_ignore_ascii_case(name)))
+}
+
+/// The endpoints of AWS that these settings use, as far as they are known without asking AWS.
+fn aws(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let region = settings.region.clone().or_else(|| env("AWS_DEFAULT_REGION"));
+    let dynamodb = (settings.store.kind == StoreKind::Dynamodb).then_some(("dynamodb", "DYNAMODB", region));
+    let sns = settings.notify.sns.as_ref().map(|sns| ("sns", "SNS", Some(sns.region().to_owned())));
+    let endpoint = |(service, name, region): (&str, &str, Option<String>)| {
+        let set = env(&format!("AWS_ENDPOINT_URL_{name}")).or_else(|| env("AWS_ENDPOINT_URL"));
+        if let Some(url) = set {
+            let url = url::Url::parse(&url).ok()?;
+            return Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?));
+        }
+        let region = region?;
+        let china = if region.starts_with("cn-") { ".cn" } else { "" };
+        Some(format!("{service}.{region}.amazonaws.com{china}:443"))
+    };
+    dynamodb.into_iter().chain(sns).filter_map(endpoint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Resolver;
+    use crate::settings::types::SnsSettings;
+    use api_health_core::network::Zone;
+
+    #[test]
+    fn the_endpoints_of_aws_in_use_are_witnesses() {
+        let unset = |_: &str| None;
+        let mut settings = Settings { region: Some("eu-central-1".into()), ..Settings::default() };
+        assert_eq!(aws(&settings, &unset), [""; 0]);
+        settings.store.kind = StoreKind::Dynamodb;
+        settings.notify.sns = Some(SnsSettings { topic_arn: "arn:aws-cn:sns:cn-north-1:123456789012:a".into() });
+        assert_eq!(
+            aws(&settings, &unset),
+            ["dynamodb.eu-central-1.amazonaws.com:443", "sns.cn-north-1.amazonaws.com.cn:443"]
+        );
+        let emulator = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| "http://10.1.2.3:5000".to_owned());
+        assert_eq!(aws(&settings, &emulator), ["10.1.2.3:5000", "10.1.2.3:5000"]);
+    }
+
+    #[tokio::test]
+    async fn a_host_on_this_machine_says_nothing_and_a_name_that_is_found_vouches_unless_it_stands_in_a_file() {
+        let settings = Settings {
+            network: crate::settings::NetworkSettings { witnesses: vec!["127.0.0.1:9".into()] },
+            ..Settings::default()
+        };
+        let found = Resolver::from_fn(|_, port| Box::pin(async move { Ok(vec![([198, 51, 100, 1], port).into()]) }));
+        let client = Client::new(None).unwrap().with_resolver(found);
+        let witnesses = SystemWitnesses::new(client, &settings, &|_| None);
+        let connection = Way::Connection(Family::Ipv4, Zone::Near);
+        let ballot = witnesses.ask(connection, vec![]).await;
+        assert!(ballot.iter().all(|vote| !vote.witness.contains(":9")), "{ballot:?}");
+        let vouches = async |name: &str| {
+            let ballot = witnesses.ask(Way::Lookup, vec![name.to_owned()]).await;
+            ballot.iter().any(|vote| vote.is_well && vote.witness.contains(name))
+        };
+        assert!(vouches("shop.example").await);
+        assert!(!vouches("localhost").await);
+        assert!(stands_in("10.0.0.1 shop.lan shop # not.lan\n", "SHOP") && !stands_in("10.0.0.1 a # shop", "shop"));
+    }
+
+    #[test]
+    fn so_many_witnesses_are_taken_at_most_and_each_has_a_host_and_a_port() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("api-health.toml");
+        let load = |witnesses: &str| {
+            std::fs::write(&file, format!("[network]\nwitnesses = {witnesses}\n")).unwrap();
+            Settings::load(Some(&file), &|_| None).map(|settings| settings.network.witnesses.len())
+        };
+        let list = |count| format!("[{}]", "\"10.0.0.1:443\",".repeat(count));
+        assert_eq!((load(&list(16)), load("\"[2606:4700::1111]:53\""), load("[]")), (Ok(16), Ok(1), Ok(0)));
+        let words = |witnesses: &str| load(witnesses).unwrap_err()[0].to_string();
+        assert!(words(&list(17)).contains("a list of 17 is more than 16"), "{}", words(&list(17)));
+        for odd in ["10.0.0.1", "http://a:1", "a:b", ":1", "a:1/x", "user@a:1", "2606:4700::1111:53"] {
+            let words = words(&format!("\"{odd}\""));
+            assert!(
+                words.contains("is not a host and a port") && words.contains("gateway.example.com:443"),
+                "{odd}: {words}"
+            );
+        }
+    }
+}
