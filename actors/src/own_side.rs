@@ -106,12 +106,8 @@ impl OwnSide {
         let Answer::Failure(failure) = &observation.answer else { return None };
         match network::blame(failure, address) {
             Blame::Theirs | Blame::Ours(None) => None,
-            Blame::Ours(Some(way)) => {
-                let interval = self.interval(api);
-                self.known().watch(way).ill(way, &failure.to_string(), interval, now);
-                None
-            }
-            Blame::Doubtful(way) => {
+            // That this machine has no way to one API says nothing of its network while another is reached.
+            Blame::Ours(Some(way)) | Blame::Doubtful(way) => {
                 let began = now.saturating_sub(observation.took);
                 let is_clear = self.is_vouched_for(way, observation.took, now)
                     && !self.known().watch(way).was_at_fault(way, began);
@@ -197,6 +193,10 @@ impl OwnSide {
         let testimony = Testimony { crowd, ..asked };
         if testimony.word().is_ours() {
             known.watch(way).ill(way, &testimony.fault(way), interval, now);
+        } else if let Answer::Failure(failure) = &observation.answer
+            && matches!(network::blame(failure, network::address_of(api, observation)), Blame::Ours(_))
+        {
+            known.watch(way).ill(way, &failure.to_string(), interval, now);
         }
         testimony
     }

@@ -23,6 +23,8 @@ pub enum Behaviour {
     Hangs,
     /// Cannot be reached, says the network after a while.
     Unreachable,
+    /// This machine has no way to it.
+    NoRoute,
     /// Its name cannot be looked up for now.
     LookupFails,
     /// Shows a certificate that is over.
@@ -161,6 +163,7 @@ impl FakeTargets {
                     tokio::time::sleep(api.timeout / 2).await;
                     Answer::Failure(Failure::HostUnreachable { address })
                 }
+                Behaviour::NoRoute => Answer::Failure(Failure::Local(LocalFault::NoRoute)),
                 Behaviour::LookupFails => {
                     tokio::time::sleep(took).await;
                     Answer::Failure(Failure::LookupFailed { host: "it".into(), detail: "for now".into() })
