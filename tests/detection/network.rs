@@ -7,14 +7,12 @@ use std::time::Duration;
 use crate::far::Switch;
 use crate::name_server::Health;
 use crate::play::well;
-use crate::scenario::{Needs, Scenario, Story, down, outage, row, up};
+use crate::scenario::{Scenario, Story, down, outage, row, up};
 use crate::sink::now;
 use crate::world::{FAR, FAR_TOO, World, resolv_conf};
 
 const NETWORK: &str = "api-health:network";
 const WORDS: &[&str] = &["network"];
-const WITNESSES: &[Needs] = &[Needs::Witnesses];
-
 /// So long the loss lasts after it is told: whoever is accused all the same is accused within this.
 const GOES_ON: Duration = Duration::from_secs(8);
 
@@ -53,7 +51,7 @@ pub fn explained() -> World {
         vec![down(NETWORK, WORDS, began, ended), up(NETWORK, WORDS, ended)]
     });
     let name = "the cable is pulled for longer than an API may be unclear".into();
-    world.add(Scenario { name, needs: &[Needs::Witnesses, Needs::Unclear], apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
     world
 }
 
@@ -128,7 +126,7 @@ pub fn killed() -> World {
         vec![down(NETWORK, WORDS, began, ended), up(NETWORK, WORDS, ended)]
     });
     let name = "a kill while the network is lost".into();
-    world.add(Scenario { name, needs: WITNESSES, apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
     world
 }
 
@@ -147,7 +145,7 @@ pub fn flapping() -> World {
         Vec::new()
     });
     let name = "the network is gone for a second, six times".into();
-    world.add(Scenario { name, needs: WITNESSES, apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
     world
 }
 
@@ -218,7 +216,7 @@ pub fn both() -> World {
         ]
     });
     let name = "the network is lost, and meanwhile an API".into();
-    world.add(Scenario { name, needs: WITNESSES, apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
     world
 }
 
@@ -226,7 +224,7 @@ fn lost(world: &'static str, name: &str, count: usize, fault: fn(&World) -> Swit
     let mut world = World::new(world);
     let (apis, rows) = apis(&world, count);
     let story = told_as_ours(NETWORK, fault(&world), WORDS);
-    world.add(Scenario { name: name.into(), needs: WITNESSES, apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name: name.into(), apis, rows, story, ..Scenario::empty() });
     world
 }
 

@@ -7,15 +7,13 @@ use crate::far::Switch;
 use crate::name_server::{Health, NameServer, SERVFAIL, Said};
 use crate::network::told_as_ours;
 use crate::play::well;
-use crate::scenario::{Needs, Scenario, Stage, Story, down, id, outage, row, up};
+use crate::scenario::{Scenario, Stage, Story, down, id, outage, row, up};
 use crate::scorer::Due;
 use crate::sink::now;
 use crate::world::{FAR, FAR_V6, NAME_SERVER, NAME_SERVER_TOO, World, replace, resolv_conf};
 
 const OURS: &str = "api-health:network";
 const WORDS: &[&str] = &["name"];
-const NEEDS: &[Needs] = &[Needs::Witnesses];
-
 pub fn silent() -> World {
     dead("silent", "our name server is silent", Health::Silent)
 }
@@ -167,7 +165,7 @@ fn dead(world: &'static str, name: &str, health: Health) -> World {
 fn ours(world: &mut World, name: &str, switch: Switch) {
     let (apis, rows) = apis(world, world.name);
     let story = told_as_ours(OURS, switch, WORDS);
-    world.add(Scenario { name: name.into(), needs: NEEDS, apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name: name.into(), apis, rows, story, ..Scenario::empty() });
 }
 
 /// Three APIs by name and one by address.

@@ -19,15 +19,6 @@ const UNTOLD: Duration = Duration::from_secs(12);
 const PATIENCE: &str = "API_HEALTH_DETECTION_PATIENCE";
 const PATIENCE_SECONDS: u64 = 60;
 
-/// What a scenario waits for that the program cannot do yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Needs {
-    /// Witnesses that tell our own network from theirs.
-    Witnesses,
-    /// Alerts about an API of which nothing can be told.
-    Unclear,
-}
-
 /// What a scenario can do and wait for.
 pub struct Stage<'a> {
     pub world: &'a World,
@@ -66,7 +57,6 @@ pub type Story = Box<dyn FnOnce(&Stage<'_>) -> Vec<Due> + Send + Sync>;
 
 pub struct Scenario {
     pub name: String,
-    pub needs: &'static [Needs],
     /// The APIs that nobody else is about.
     pub apis: Vec<String>,
     /// Their rows, in TOML.
@@ -81,20 +71,7 @@ pub struct Scenario {
 impl Scenario {
     pub fn empty() -> Self {
         let story: Story = Box::new(|_| Vec::new());
-        Self {
-            name: String::new(),
-            needs: &[],
-            apis: Vec::new(),
-            rows: String::new(),
-            starts_up: true,
-            is_bound: true,
-            story,
-        }
-    }
-
-    pub fn needs(mut self, needs: &'static [Needs]) -> Self {
-        self.needs = needs;
-        self
+        Self { name: String::new(), apis: Vec::new(), rows: String::new(), starts_up: true, is_bound: true, story }
     }
 
     /// A scenario about one API; `fields` are more lines of its row.

@@ -12,11 +12,10 @@ const TOLD_MAX: usize = 6;
 
 /// The table as text.
 pub fn text(rows: &[Row]) -> String {
-    let (waiting, counted): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| !row.waits_for.is_empty());
     let mut text = String::from(
         "\nworld      scenario                                           told, seconds after the fault; (bound)\n",
     );
-    for row in &counted {
+    for row in rows {
         let told = told(row);
         let bound = row.bound.filter(|_| !row.told.is_empty()).map_or(String::new(), |bound| format!(" ({bound})"));
         let verdict = if row.marks.is_empty() { "" } else { "   WRONG" };
@@ -25,18 +24,15 @@ pub fn text(rows: &[Row]) -> String {
             let _ = writeln!(text, "           {}: {}: {}", mark.fault, mark.about, mark.what);
         }
     }
-    for row in &waiting {
-        let _ = writeln!(text, "{:<10} {:<50} waits for: {}", row.world, row.scenario, row.waits_for);
-    }
-    let scenarios = counted.len();
-    let right = counted.iter().filter(|row| row.marks.is_empty()).count();
-    let _ = writeln!(text, "\n{right} of {scenarios} scenarios are told rightly; {} wait", waiting.len());
+    let scenarios = rows.len();
+    let right = rows.iter().filter(|row| row.marks.is_empty()).count();
+    let _ = writeln!(text, "\n{right} of {scenarios} scenarios are told rightly");
     for fault in FAULTS {
-        let count = counted.iter().flat_map(|row| &row.marks).filter(|mark| mark.fault == fault).count();
+        let count = rows.iter().flat_map(|row| &row.marks).filter(|mark| mark.fault == fault).count();
         let _ = write!(text, "{fault}: {count}   ");
     }
     text.push('\n');
-    text.push_str(&latencies(&counted));
+    text.push_str(&latencies(rows));
     text
 }
 
@@ -63,7 +59,7 @@ fn told(row: &Row) -> String {
 }
 
 /// How long an outage takes to be told, as a share of the bound that the program prints.
-fn latencies(rows: &[&Row]) -> String {
+fn latencies(rows: &[Row]) -> String {
     let mut shares: Vec<f64> = rows
         .iter()
         .filter_map(|row| Some((row.bound? as f64, row)))

@@ -6,7 +6,7 @@ use crate::certificates::Authority;
 use crate::far::Switch;
 use crate::network::told_as_ours;
 use crate::play::well;
-use crate::scenario::{Needs, Scenario, Story, outage, row};
+use crate::scenario::{Scenario, Story, outage, row};
 use crate::scorer::Due;
 use crate::sink::now;
 use crate::world::{FAR, FAR_TOO, World, replace};
@@ -50,8 +50,7 @@ pub fn rootless() -> World {
         vec![of("unclear", stage.started_at, Some(ended)), of("clear", ended, None)]
     });
     let (name, apis) = ("no roots at the start".into(), vec!["by-https".into(), "by-http".into()]);
-    let needs = &[Needs::Unclear];
-    world.add(Scenario { name, needs, apis, rows, starts_up: false, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, starts_up: false, story, ..Scenario::empty() });
     world
 }
 
@@ -76,6 +75,6 @@ pub fn clock() -> World {
     let switch: Switch = Arc::new(move |on| switches.iter().for_each(|switch| switch(on)));
     let story = told_as_ours("api-health:clock", switch, &["clock"]);
     let name = "no certificate is valid yet: our clock".into();
-    world.add(Scenario { name, needs: &[Needs::Witnesses], apis, rows, story, ..Scenario::empty() });
+    world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
     world
 }

@@ -25,9 +25,6 @@ pub const FAR_TOO: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 77, 0, 11), Ipv4Addr::new(
 pub const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 53);
 pub const NAME_SERVER_TOO: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 54);
 
-/// Set to play also what the program is known to be unable to do yet.
-const ALL: &str = "API_HEALTH_DETECTION_ALL";
-
 /// Between the beginnings of two scenarios of a world.
 const STAGGER: Duration = Duration::from_millis(60);
 
@@ -61,7 +58,6 @@ pub struct World {
 pub struct Row {
     pub world: &'static str,
     pub scenario: String,
-    pub waits_for: String,
     pub told: Vec<Told>,
     /// The bound that the program prints for the API, in seconds.
     pub bound: Option<u64>,
@@ -123,14 +119,6 @@ impl World {
 
     /// Plays all scenarios, and scores what was told of them and of whatever else.
     pub fn run(mut self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        let all = std::env::var_os(ALL).is_some();
-        for waiting in self.scenarios.extract_if(.., |scenario| !scenario.needs.is_empty() && !all) {
-            rows.push(Row::new(self.name, &waiting));
-        }
-        if self.scenarios.is_empty() {
-            return rows;
-        }
         self.write();
         let bounds = self.bounds();
         let started_at = now();
@@ -146,6 +134,7 @@ impl World {
 
         let script: Vec<Due> = played.iter().flat_map(|played| played.dues.clone()).collect();
         let mut score = score(&script, &alerts);
+        let mut rows = Vec::new();
         for Played { mut row, apis, dues } in played {
             let is_its = |about: &String| apis.contains(about) || dues.iter().any(|due| due.about == *about);
             row.told = score.told.extract_if(.., |told| is_its(&told.about)).collect();
@@ -153,14 +142,17 @@ impl World {
             rows.push(row);
         }
         if !score.marks.is_empty() {
-            let others = Scenario { name: "anything else".into(), ..Scenario::empty() };
-            rows.push(Row { marks: score.marks, ..Row::new(self.name, &others) });
+            rows.push(Row { marks: score.marks, ..self.row("anything else".into(), None) });
         }
         if rows.iter().any(|row| !row.marks.is_empty()) {
             let path = format!("{}/detection-{}.log", env!("CARGO_TARGET_TMPDIR"), self.name);
             std::fs::write(path, ended.log).unwrap();
         }
         rows
+    }
+
+    fn row(&self, scenario: String, bound: Option<u64>) -> Row {
+        Row { world: self.name, scenario, told: Vec::new(), bound, marks: Vec::new() }
     }
 
     fn write(&self) {
@@ -198,8 +190,7 @@ impl World {
     }
 
     fn wait_until_all_are_up(&self) {
-        let mut missing: Vec<&String> =
-            self.scenarios.iter().filter(|s| s.starts_up && s.needs.is_empty()).flat_map(|s| &s.apis).collect();
+        let mut missing: Vec<&String> = self.scenarios.iter().filter(|s| s.starts_up).flat_map(|s| &s.apis).collect();
         let deadline = Instant::now() + SOON;
         wait_for("a moment", SOON + SOON, || {
             let states = self.home.states();
@@ -217,7 +208,7 @@ impl World {
             let mut playing = Vec::new();
             for scenario in scenarios {
                 let bound = scenario.apis.first().filter(|_| scenario.is_bound).and_then(|id| bounds.get(id)).copied();
-                let row = Row { waits_for: String::new(), bound, ..Row::new(self.name, &scenario) };
+                let row = self.row(scenario.name, bound);
                 let story = scenario.story;
                 playing.push((row, scenario.apis, scope.spawn(move || story(stage))));
                 let_pass(STAGGER);
@@ -237,20 +228,6 @@ struct Played {
     row: Row,
     apis: Vec<String>,
     dues: Vec<Due>,
-}
-
-impl Row {
-    fn new(world: &'static str, scenario: &Scenario) -> Self {
-        let waits_for = scenario.needs.iter().map(|need| format!("{need:?}").to_lowercase()).collect::<Vec<_>>();
-        Self {
-            world,
-            scenario: scenario.name.clone(),
-            waits_for: waits_for.join(", "),
-            told: Vec::new(),
-            bound: None,
-            marks: Vec::new(),
-        }
-    }
 }
 
 /// A resolv.conf that names these servers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::far::Switch;
 use crate::play::{Play, well};
-use crate::scenario::{Needs, Scenario, outage, unclear, untold};
+use crate::scenario::{Scenario, outage, unclear, untold};
 use crate::world::{FAR, FAR_TOO, FAR_V6, World};
 
 const GONE: &[&str] = &["unreachable", "no route", "let through"];
@@ -81,7 +81,7 @@ fn routed(world: &mut World) {
         });
         // The API may be well for all others: it is not accused, and that nothing can be told of it is told.
         let story = unclear(switch, &["no route"]);
-        world.add(Scenario::of_one(name, &url, "unclear_after_seconds = 5", story).needs(&[Needs::Unclear]));
+        world.add(Scenario::of_one(name, &url, "unclear_after_seconds = 5", story));
     }
 }
 

@@ -2,10 +2,8 @@
 
 use crate::far::Switch;
 use crate::play::{End, Play, Step, by_request, http};
-use crate::scenario::{Needs, Scenario, outage, unclear};
+use crate::scenario::{Scenario, outage, unclear};
 use crate::world::{FAR, World};
-
-const NEEDS: &[Needs] = &[Needs::Unclear];
 
 pub(super) fn add(world: &mut World) {
     let proxy = |head: &str| {
@@ -17,7 +15,7 @@ pub(super) fn add(world: &mut World) {
     for (name, bad) in [("the proxy is gone", Play::Refuse), ("the proxy wants a password", refuses)] {
         let (fields, switch) = asked_by(world, &good, bad, "unclear_after_seconds = 5\n");
         let story = unclear(switch, &["proxy"]);
-        world.add(Scenario::of_one(name, "http://behind.example:8080/", &fields, story).needs(NEEDS));
+        world.add(Scenario::of_one(name, "http://behind.example:8080/", &fields, story));
     }
     let name = "bad behind a proxy";
     let (fields, switch) = asked_by(world, &good, http("500 Internal Server Error", "").serve(), "");
