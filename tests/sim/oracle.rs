@@ -180,7 +180,7 @@ fn verdict(behaviour: Behaviour) -> Verdict {
     match behaviour {
         Behaviour::Answers(200..=299) => Verdict::Pass,
         // Our own resolver is dead, which accuses nobody.
-        Behaviour::CannotBeAsked | Behaviour::LookupFails => Verdict::Inconclusive,
+        Behaviour::CannotBeAsked | Behaviour::LookupFails | Behaviour::NoRoute => Verdict::Inconclusive,
         _ => Verdict::Fail,
     }
 }
@@ -336,7 +336,7 @@ impl<'a> Oracle<'a> {
             Behaviour::Hangs => "probe: timed out",
             Behaviour::LookupFails => "probe: resolver dead",
             Behaviour::Unreachable | Behaviour::CertificateOver => "probe: failed otherwise",
-            Behaviour::CannotBeAsked => "probe: inconclusive",
+            Behaviour::CannotBeAsked | Behaviour::NoRoute => "probe: inconclusive",
             Behaviour::Panics | Behaviour::PanicsAtOnce | Behaviour::PanicsAfterwards | Behaviour::NeverEnds => {
                 "probe: never ended"
             }
