@@ -10,14 +10,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api_health_actors::ports::Witnesses;
-use api_health_core::Failure;
 use api_health_core::network::{Ballot, Family, Vote, Way};
+use api_health_core::{Failure, Phase};
 use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::probe::Client;
 use crate::probe::resolve::Witness;
+use crate::probe::{Client, guard};
 use crate::settings::{Settings, StoreKind};
 
 /// Witnesses have this long: less than [`ASKED_WITHIN`](api_health_actors::own_side::ASKED_WITHIN).
@@ -56,7 +56,8 @@ impl SystemWitnesses {
             known().insert(witness.clone(), addresses);
         }
         let addresses = known().get(&witness).cloned().unwrap_or_default();
-        let address = addresses.into_iter().find(|address| is_of(address.ip(), family))?;
+        let is_open = |address: &SocketAddr| is_of(address.ip(), family) && guard::refuse(address.ip()).is_none();
+        let address = addresses.into_iter().find(is_open)?;
         if address.ip().is_loopback() {
             return None;
         }
@@ -72,7 +73,11 @@ impl SystemWitnesses {
     async fn look_up(&self, host: &str, port: u16, bound: Duration) -> Result<Vec<SocketAddr>, Failure> {
         match host.parse() {
             Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
-            Err(_) => self.client.resolver().lookup(host, port, Instant::now() + bound).await,
+            Err(_) => {
+                // The C library takes as long as it takes.
+                let found = timeout(bound, self.client.resolver().lookup(host, port, Instant::now() + bound)).await;
+                found.unwrap_or(Err(Failure::TimedOut { phase: Phase::Resolve, after: bound }))
+            }
         }
     }
 
@@ -93,8 +98,8 @@ impl SystemWitnesses {
         let vote = |(server, said): (IpAddr, Witness)| {
             let is_well = said == Witness::Well;
             let says_something = match way {
-                // One on this machine may know the answer by heart; that it does not answer says something.
-                Way::Connection(family, _) => is_of(server, family) && !(is_well && server.is_loopback()),
+                // One on this machine may know the answer by heart, and is not reached by the network.
+                Way::Connection(family, _) => is_of(server, family) && !server.is_loopback(),
                 Way::Lookup | Way::Clock => true,
             };
             let witness = format!("name server {server}");
@@ -175,7 +180,9 @@ mod tests {
     #[tokio::test]
     async fn a_host_on_this_machine_says_nothing_and_a_name_that_is_found_vouches_unless_it_stands_in_a_file() {
         let settings = Settings {
-            network: crate::settings::NetworkSettings { witnesses: vec!["127.0.0.1:9".into()] },
+            network: crate::settings::NetworkSettings {
+                witnesses: vec!["127.0.0.1:9".into(), "169.254.169.254:9".into()],
+            },
             ..Settings::default()
         };
         let found = Resolver::from_fn(|_, port| Box::pin(async move { Ok(vec![([198, 51, 100, 1], port).into()]) }));

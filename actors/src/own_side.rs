@@ -38,6 +38,9 @@ const SIGNS_EVERY: Duration = Duration::from_millis(100);
 /// Names of other APIs that are kept to be looked up when one cannot be.
 const NAMES_MAX: usize = 4;
 
+/// That this machine has no way to one API says something of its network only where nothing else was reached for so long.
+const NO_WAY_AFTER: Duration = Duration::from_secs(60);
+
 /// How often a name is kept.
 const NAMES_EVERY: Duration = Duration::from_secs(1);
 
@@ -193,7 +196,8 @@ impl OwnSide {
         let testimony = Testimony { crowd, ..asked };
         if testimony.word().is_ours() {
             known.watch(way).ill(way, &testimony.fault(way), interval, now);
-        } else if let Answer::Failure(failure) = &observation.answer
+        } else if well_at.is_none_or(|at| now.saturating_sub(at) > interval.max(NO_WAY_AFTER))
+            && let Answer::Failure(failure) = &observation.answer
             && matches!(network::blame(failure, network::address_of(api, observation)), Blame::Ours(_))
         {
             known.watch(way).ill(way, &failure.to_string(), interval, now);
@@ -236,6 +240,13 @@ impl OwnSide {
     pub fn newest_stamp(&self, newest: Option<Timestamp>) {
         let mut known = self.known();
         known.newest_stamp = known.newest_stamp.max(newest);
+    }
+
+    /// Somebody new listens: that all is well is said once more.
+    pub fn tell_again(&self) {
+        let mut known = self.known();
+        known.network.tell_again();
+        known.clock.tell_again();
     }
 
     /// Looks what there is to tell and to ask. Call it each second.

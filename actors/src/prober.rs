@@ -366,7 +366,8 @@ impl Prober {
 
     /// Serves the tick that came while the last exchange was not judged.
     fn serve_waiting_tick(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::take(&mut self.tick_waits) && !self.probing {
+        // What was armed meanwhile comes instead.
+        if std::mem::take(&mut self.tick_waits) && !self.probing && self.timer.is_none() {
             self.wake(ctx);
         }
     }

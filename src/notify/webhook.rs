@@ -18,6 +18,7 @@ use api_health_core::{Alert, Method, Secret, Timestamp};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::format;
@@ -45,6 +46,7 @@ pub struct WebhookNotifier {
     client: Client,
     receiver: Mutex<Arc<Receiver>>,
     read_again: Option<Arc<ReadAgain>>,
+    reading: Arc<Semaphore>,
     timeout: Duration,
     environment: String,
     clock: Arc<dyn Clock>,
@@ -76,7 +78,8 @@ impl WebhookNotifier {
     ) -> Result<Self, String> {
         let receiver = Mutex::new(Arc::new(Receiver::new(url, secret)?));
         let client = client.with_lane_of_its_own();
-        Ok(Self { client, receiver, read_again: None, timeout: DELIVER_TIMEOUT, environment, clock })
+        let reading = Arc::new(Semaphore::new(1));
+        Ok(Self { client, receiver, read_again: None, reading, timeout: DELIVER_TIMEOUT, environment, clock })
     }
 
     /// The same notifier with another bound on one call.
@@ -96,8 +99,15 @@ impl WebhookNotifier {
 
     /// Whom the next attempt goes to.
     async fn receiver(&self) -> Arc<Receiver> {
-        if let Some(read_again) = self.read_again.clone() {
-            let reading = tokio::task::spawn_blocking(move || read_again());
+        // One reading at a time: on a disk that hangs each would hold a thread.
+        if let Some(read_again) = self.read_again.clone()
+            && let Ok(turn) = Arc::clone(&self.reading).try_acquire_owned()
+        {
+            let reading = tokio::task::spawn_blocking(move || {
+                let found = read_again();
+                drop(turn);
+                found
+            });
             if let Ok(Ok(Some((url, secret)))) = tokio::time::timeout(READ_AGAIN_MAX, reading).await
                 && let Ok(receiver) = Receiver::new(url, secret.as_ref())
             {

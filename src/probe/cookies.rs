@@ -17,6 +17,8 @@ use crate::clock::SystemClock;
 const COOKIES_MAX: usize = 50;
 /// The longest cookie, name and value together, and the longest header that is made of them.
 const COOKIE_BYTES_MAX: usize = 4096;
+/// A longer path is passed over, as browsers do.
+const PATH_BYTES_MAX: usize = 1024;
 const HEADER_BYTES_MAX: usize = 8190;
 
 #[derive(Default)]
@@ -92,7 +94,7 @@ impl Cookie {
                     }
                     (cookie.domain, cookie.host_only) = (domain, false);
                 }
-                b"path" if value.starts_with('/') => cookie.path = value.to_owned(),
+                b"path" if value.starts_with('/') && value.len() <= PATH_BYTES_MAX => cookie.path = value.to_owned(),
                 b"secure" => cookie.secure = true,
                 b"max-age" => by_age = value.parse::<i64>().ok().map(|seconds| seconds <= 0),
                 b"expires" => by_date = is_past(value),
@@ -202,6 +204,9 @@ mod tests {
         let many: Vec<String> = (0..=COOKIES_MAX).map(|i| format!("k{i}=v")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(sent(&many, from, to).split("; ").count(), COOKIES_MAX);
+        let far_off = |bytes: usize| format!("k=v; Path=/{}", "p".repeat(bytes - 1));
+        assert_eq!(sent(&[&far_off(PATH_BYTES_MAX)], from, to), "", "it is for another path");
+        assert_eq!(sent(&[&far_off(PATH_BYTES_MAX + 1)], from, to), "k=v", "such a path is passed over");
         let longest = format!("k={}", "v".repeat(COOKIE_BYTES_MAX - 2));
         assert_eq!(sent(&[&longest], from, to), longest);
         assert_eq!(sent(&[&format!("{longest}v")], from, to), "");

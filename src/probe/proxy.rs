@@ -117,6 +117,9 @@ impl Proxy {
     fn unreachable(&self, failure: &Failure) -> Failure {
         match failure {
             Failure::Refused { .. } => self.fault("refused the connection".into()),
+            Failure::Local(LocalFault::NameServersDead { .. }) => {
+                self.fault("has a name that no name server answers".into())
+            }
             // What this machine lacks is not the proxy's fault.
             Failure::Local(fault) => Failure::Local(fault.clone()),
             other => self.fault(format!("cannot be reached: {}", text::line(&other.to_string(), 200))),

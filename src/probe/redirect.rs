@@ -42,8 +42,15 @@ pub(super) fn shown(location: &[u8]) -> String {
     // Enough bytes for so many characters, and for one more that shows that it was cut.
     let begin = &location[..secret.min(4 * (LOCATION_CHARS_SHOWN + 1))];
     let mut open = String::from_utf8_lossy(begin).into_owned();
-    let host = open.find("//").map_or(0, |at| at + 2);
-    let path = open[host..].find('/').map_or(open.len(), |at| host + at);
+    // As browsers read it: a backslash is a slash, and any number of them may stand before the host.
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let scheme =
+        open.find(':').filter(|&at| open[..at].bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)));
+    let rest = scheme.map_or(0, |at| at + 1);
+    let slashes = open[rest..].find(|c| !is_slash(c)).unwrap_or(open.len() - rest);
+    let host = rest + slashes;
+    let is_path = scheme.is_none() && slashes < 2;
+    let path = if is_path { host } else { open[host..].find(is_slash).map_or(open.len(), |at| host + at) };
     if let Some(user) = open[host..path].rfind('@') {
         open.replace_range(host..host + user, "***");
     }
@@ -73,6 +80,9 @@ mod tests {
             ("https://store.test/x?X-Amz-Signature=d34db33f", "https://store.test/x?***"),
             ("/callback#access_token=d34db33f", "/callback#***"),
             ("https://me:d34db33f@store.test/x@y", "https://***@store.test/x@y"),
+            ("https:///me:d34db33f@store.test/x", "https:///***@store.test/x"),
+            ("///me:d34db33f@store.test", "///***@store.test"),
+            ("https:\\\\me:d34db33f@store.test/a//b", "https:\\\\***@store.test/a//b"),
             ("//me@store.test?a", "//***@store.test?***"),
             ("/a@b", "/a@b"),
         ] {

@@ -68,6 +68,7 @@ struct Loaded {
     stamps: Vec<Option<Stamp>>,
     /// The system had none, or had some.
     has_system_roots: bool,
+    at: Timestamp,
     /// When the first of the roots is over that are good now.
     good_until: Option<Timestamp>,
 }
@@ -117,7 +118,9 @@ impl Shared {
     /// make each certificate a bad one.
     fn look(&self) {
         let Ok(mut loaded) = self.loaded.try_lock() else { return }; // another thread looks
-        let is_over = loaded.good_until.is_some_and(|until| SystemClock.now() > until);
+        // Which roots are over was told by the clock of then, which may have been set back since.
+        let now = SystemClock.now();
+        let is_over = now < loaded.at || loaded.good_until.is_some_and(|until| now > until);
         let stamps = stamps(&self.extra);
         if stamps == loaded.stamps && !is_over {
             return;
@@ -127,7 +130,7 @@ impl Shared {
                 tracing::warn!(
                     "the trusted root certificates of this machine are gone: those from before stay trusted"
                 );
-                loaded.stamps = stamps;
+                (loaded.stamps, loaded.at, loaded.good_until) = (stamps, now, None);
             }
             Ok((config, new)) => {
                 *loaded = new;
@@ -136,7 +139,7 @@ impl Shared {
             }
             Err(why) => {
                 tracing::warn!("{why}: the root certificates from before stay trusted");
-                loaded.stamps = stamps;
+                (loaded.stamps, loaded.at, loaded.good_until) = (stamps, now, None);
             }
         }
     }
@@ -161,7 +164,7 @@ fn load(extra: &Extra) -> Result<(Option<Arc<ClientConfig>>, Loaded), String> {
     let now = SystemClock.now();
     let good_until = roots.iter().filter_map(|root| Some(Facts::read(root)?.not_after)).filter(|end| *end >= now).min();
     let config = Verifier::new(roots, now).map(tls::client_config).transpose()?;
-    Ok((config, Loaded { stamps, has_system_roots, good_until }))
+    Ok((config, Loaded { stamps, has_system_roots, at: now, good_until }))
 }
 
 /// The certificates of a PEM text, each one that can be trusted.

@@ -193,10 +193,7 @@ pub(super) fn topic_arn(value: &Value, about: &About, _: &mut Context<'_>) -> Pa
 
 /// An endpoint as it may be shown: a user name before the host is masked.
 pub(super) fn endpoint(value: &str) -> Value {
-    match value.split_once("://") {
-        Some((scheme, rest)) if rest.contains('@') => {
-            json!(format!("{scheme}://***@{}", rest.rsplit('@').next().unwrap_or_default()))
-        }
-        _ => json!(value),
-    }
+    let Some((secret, rest)) = value.rsplit_once('@') else { return json!(value) };
+    let scheme = secret.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+    json!(format!("{scheme}***@{rest}"))
 }

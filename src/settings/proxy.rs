@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use api_health_core::Secret;
 
 use super::keys;
-use super::parsers;
 use super::reader::{Effective, Origin, SettingsReader};
 use crate::probe::proxies::{NONE, Proxies, Proxy, Route};
 
@@ -67,7 +66,7 @@ pub(super) fn note_variables(reader: &mut SettingsReader<'_>) {
         let value = match Proxy::parse(&value) {
             _ if EXCEPT.contains(&name) => json!(value),
             Ok(proxy) => json!(shown(&proxy)),
-            Err(_) => parsers::endpoint(&value),
+            Err(_) => json!("***"), // where a password would stand in it cannot be told
         };
         reader.effective.push(Effective { key: name, value, origin: Origin::Env(name) });
     }

@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// What a question gets.
 #[derive(Clone, Debug)]
@@ -23,6 +24,10 @@ pub enum Reply {
 pub type Kind = u16;
 
 type Answers = dyn Fn(&str, Kind) -> Reply + Send + Sync;
+
+/// Where the next port is looked for: in each process elsewhere.
+static NEXT: LazyLock<AtomicU16> =
+    LazyLock::new(|| AtomicU16::new(u16::try_from(std::process::id() % 8_000).unwrap_or_default()));
 
 pub struct NameServer {
     pub address: SocketAddr,
@@ -46,7 +51,10 @@ impl NameServer {
     pub fn at(address: (&str, u16), answer: impl Fn(&str, Kind) -> Reply + Send + Sync + 'static) -> Self {
         let (udp, tcp) = (0..100)
             .find_map(|_| {
-                let udp = UdpSocket::bind(address).expect("the address is free");
+                // Below the ports that the system gives out: a second server may want the same one on another address.
+                let port =
+                    if address.1 == 0 { 11_000 + NEXT.fetch_add(7, Ordering::Relaxed) % 8_000 } else { address.1 };
+                let udp = UdpSocket::bind((address.0, port)).ok()?;
                 let tcp = TcpListener::bind(udp.local_addr().unwrap()).ok()?;
                 Some((udp, tcp))
             })

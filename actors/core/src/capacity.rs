@@ -76,6 +76,11 @@ pub struct Capacity {
 }
 
 impl Capacity {
+    /// That all is well is said once more.
+    pub const fn tell_again(&mut self) {
+        self.is_well = false;
+    }
+
     /// A period is over.
     pub fn period(&mut self, counted: Counted) -> Option<Step> {
         if counted.is_too_much() {

@@ -287,7 +287,7 @@ mod tests {
         mark_delivered(&mut owed, "a1", "webhook");
         mark_delivered(&mut owed, "a0", "sns");
         assert_eq!((next(&owed, "sns"), next(&owed, "webhook")), (Some("a1"), None));
-        enqueue(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that has incident_channels of the outage
+        enqueue(&mut other, alert(1), &channels(&["sns"]), &channels(&["webhook"])); // and by one without the channel that was owed the outage
         assert_eq!(next(&other, "webhook"), Some("a1"));
     }
 

@@ -170,6 +170,8 @@ impl Supervisor {
         (self.configs.is_known, self.configs.closed_unconfigured) = (false, false);
         self.reconcile(ctx);
         self.report_given_up(ctx);
+        self.own_side.tell_again();
+        self.watchdog.capacity.tell_again();
         for index in 0..self.chain.batchers.len() {
             self.start_batcher(index, ctx);
         }

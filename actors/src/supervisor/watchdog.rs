@@ -46,7 +46,7 @@ pub(super) struct Watchdog {
     stuck: u32,
     /// When each of those asked last how probing goes who ask that.
     asked_at: [Duration; 2],
-    capacity: Capacity,
+    pub(super) capacity: Capacity,
     /// When the present period of it began, and the figures of that moment.
     period_from: (Duration, Figures),
 }

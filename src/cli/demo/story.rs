@@ -168,9 +168,11 @@ impl<'a> Story<'a> {
             return Ok(Exit::Internal);
         }
         let title = self.out.paint(STRONG, "Now one of yours:");
+        // The form that is built already.
+        let form = if cfg!(feature = "aws") { "" } else { "--no-default-features " };
         self.out.print(&format!(
             "\n{title}\n  api-health run https://example.com/health\n  \
-             cargo run --release -- run https://example.com/health     (from a clone)\n"
+             cargo run --release {form}-- run https://example.com/health     (from a clone)\n"
         ))?;
         Ok(Exit::Ok)
     }

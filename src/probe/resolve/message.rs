@@ -167,9 +167,12 @@ impl Question {
     }
 }
 
+/// Pointers of one name: one for each label is more than anybody sends.
+const POINTERS_MAX: usize = 128;
+
 /// The name that begins `at`, in lower case, and where the message goes on after it. It may end in a pointer to a place before.
 fn name_at(message: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
-    let mut name = Vec::new();
+    let (mut name, mut pointers) = (Vec::new(), 0);
     let mut after = None;
     loop {
         let length = *message.get(at)?;
@@ -186,7 +189,8 @@ fn name_at(message: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
             0xc0.. => {
                 let target = usize::from(length & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
                 after.get_or_insert(at + 2);
-                if target >= at {
+                pointers += 1;
+                if target >= at || pointers > POINTERS_MAX {
                     return None;
                 }
                 at = target;
@@ -231,6 +235,22 @@ mod tests {
     }
 
     const ITSELF: &[u8] = &[0xc0, 12];
+
+    #[test]
+    fn a_name_has_so_many_pointers_at_most() {
+        let name = |pointers: usize| {
+            let mut message = vec![1, b'a', 0];
+            let mut target = 0;
+            for _ in 0..pointers {
+                let at = message.len();
+                message.extend(u16::try_from(0xc000 | target).unwrap().to_be_bytes());
+                target = at;
+            }
+            name_at(&message, target).map(|(name, _)| name)
+        };
+        assert_eq!(name(POINTERS_MAX), Some(vec![1, b'a', 0]));
+        assert_eq!(name(POINTERS_MAX + 1), None);
+    }
 
     #[test]
     fn addresses_are_found_at_the_end_of_aliases_in_any_order() {

@@ -152,11 +152,13 @@ fn framing<'a>(
         _ if method == Method::Head => return Ok(Some(Framing::None)),
         _ => {}
     }
-    let mut encoding = None;
+    let mut encoding: Option<Option<&[u8]>> = None;
     let mut length = None;
     for (name, value) in headers {
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            encoding = Some(value);
+            // Empty elements do not count (RFC 9110, 5.6.1); the last coding over all such headers does.
+            let last = value.split(|&b| b == b',').map(<[u8]>::trim_ascii).rfind(|coding| !coding.is_empty());
+            encoding = Some(last.or(encoding.flatten()));
         } else if name.eq_ignore_ascii_case(b"content-length") {
             for part in value.split(|&b| b == b',') {
                 let one = digits(part.trim_ascii()).ok_or("its content-length is not a number")?;
@@ -169,11 +171,9 @@ fn framing<'a>(
     }
     let framing = match (encoding, length) {
         (Some(_), _) if minor_version == 0 => return Err("transfer-encoding in HTTP/1.0".into()),
-        (Some(last), _) => {
-            let coding = last.rsplit(|&b| b == b',').next().unwrap_or_default();
-            let chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
-            if chunked { Framing::Chunked } else { Framing::UntilClose }
-        }
+        (Some(None), _) => return Err("its transfer-encoding is empty".into()),
+        (Some(Some(last)), _) if last.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        (Some(Some(_)), _) => Framing::UntilClose,
         (None, Some(length)) => Framing::Length(length),
         (None, None) => Framing::UntilClose,
     };

@@ -30,6 +30,11 @@ pub(super) fn read(bytes: &mut [u8]) -> Result<Option<LenientHead>, String> {
     let Some((minor_version, status)) = status_line(&bytes[at..first.end]) else {
         return Err(format!("its status line is malformed; it begins with \"{}\"", beginning(&bytes[at..])));
     };
+    if bytes[at..first.end].iter().any(u8::is_ascii_control)
+        && (bytes[at..first.end].contains(&0) || names_framing(&bytes[at..first.end]).is_some())
+    {
+        return Err("its status line has a control character, and what may be a header, in it".into());
+    }
     at = first.next;
     let (status_line, mut headers) = (at, 0);
     loop {

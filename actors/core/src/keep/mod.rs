@@ -371,6 +371,7 @@ impl Keeper {
     /// This machine cannot keep up with what is configured, in words; `None`: it can. The leader alerts; the other workers only log
     /// it.
     pub fn on_capacity_status(&mut self, fault: Option<String>, now: Moment) {
+        self.own_side.has_capacity = fault.is_none();
         let what = SelfMonitored::capacity();
         self.update_self_monitored(&what, fault, now);
         self.note_open_or_closed(&what.api_id);

@@ -26,6 +26,8 @@ pub(super) struct OwnSide {
     pub(super) open: BTreeSet<ApiId>,
     /// Whether network and clock were well when that was heard last.
     is_well: [bool; 2],
+    /// Whether the machine carried what is configured when that was heard last.
+    pub(super) has_capacity: bool,
 }
 
 impl OwnSideKind {
@@ -61,6 +63,9 @@ impl Keeper {
 
     /// Tells as over what is open of what is well here.
     pub(super) fn close_what_is_well(&mut self, now: Moment) {
+        if self.own_side.has_capacity && self.own_side.open.contains(&ApiId::monitor_capacity()) {
+            self.on_capacity_status(None, now);
+        }
         for kind in [OwnSideKind::Network, OwnSideKind::Clock] {
             if !self.own_side.is_well[kind as usize] {
                 continue;
@@ -77,7 +82,12 @@ impl Keeper {
 
     fn decide_own_side(&mut self, kind: OwnSideKind, shard: u16, fault: Option<String>, now: Moment) {
         let host = self.setup.instance.split(':').next().unwrap_or_default().to_owned();
-        let what = kind.monitored(shard, &host);
+        let mut what = kind.monitored(shard, &host);
+        // The end of what another worker told is that of its own network.
+        let inherited = self.ledger.get(&what.api_id).and_then(|entry| entry.state.incident.as_ref());
+        if let Some(incident) = inherited.filter(|_| fault.is_none()) {
+            what.name.clone_from(&incident.name);
+        }
         self.decide_about(&what, fault, now, now.wall);
         self.note_open_or_closed(&what.api_id);
     }

@@ -16,7 +16,7 @@ const OUTCOMES_OF_A_WELL_PROBER: u32 = 3;
 #[derive(Clone, Debug)]
 pub(super) struct SelfMonitored {
     pub(super) api_id: ApiId,
-    name: String,
+    pub(super) name: String,
     url: String,
     success_threshold: u32,
 }

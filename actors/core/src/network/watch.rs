@@ -74,6 +74,11 @@ impl Watch {
         fault.until = fault.until.max(until);
     }
 
+    /// That all is well is said once more.
+    pub const fn tell_again(&mut self) {
+        self.is_known = false;
+    }
+
     /// Whether a fault is known in this way.
     pub fn is_at_fault(&self, way: Way) -> bool {
         self.faults.contains_key(&way)
