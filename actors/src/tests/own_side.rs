@@ -96,6 +96,21 @@ fn that_there_is_no_way_to_one_api_hides_no_outage_of_another() {
     });
 }
 
+/// The same where no witness votes: another API that is reached says that there is a network.
+#[test]
+fn without_a_witness_too_no_way_to_one_api_hides_no_outage_of_another() {
+    in_virtual_time(async {
+        let world = FakeWorld::new(vec![api("a0", 1), api("a1", 10), api("a2", 10)]);
+        world.witnesses.set(&[]);
+        let _running = world.start(options()).await;
+        seconds(30).await;
+        world.targets.set("a0", Behaviour::NoRoute);
+        world.targets.set("a1", Behaviour::Hangs);
+        seconds(120).await;
+        assert_eq!(world.channels[0].lines(), ["a1 down"]);
+    });
+}
+
 #[test]
 fn while_all_is_well_nobody_is_asked_and_of_many_that_wait_one_asks() {
     in_virtual_time(async {
