@@ -1,7 +1,7 @@
 //! Who is asked whether our own network is well when something failed that may be due to it: the name servers of this machine, the
 //! endpoints of AWS in use, and whoever stands in the settings.
 //!
-//! Nobody is asked while all is well, but for once, soon after the start. A name server is asked for the servers of the root, which
+//! Nobody is asked while all is well, but soon after the start, each minute until one has answered. A name server is asked for the servers of the root, which
 //! each one knows; a host is connected to, and nothing is sent.
 
 use std::collections::HashMap;

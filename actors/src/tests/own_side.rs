@@ -83,32 +83,21 @@ fn a_witness_that_is_well_makes_it_the_apis_own() {
     });
 }
 
+/// By a witness that is well, and where none votes by another API that is reached.
 #[test]
 fn that_there_is_no_way_to_one_api_hides_no_outage_of_another() {
-    in_virtual_time(async {
-        let world = FakeWorld::new(vec![api("a0", 1), api("a1", 10), api("a2", 10)]);
-        let _running = world.start(options()).await;
-        seconds(30).await;
-        world.targets.set("a0", Behaviour::NoRoute);
-        world.targets.set("a1", Behaviour::Hangs);
-        seconds(120).await;
-        assert_eq!(world.channels[0].lines(), ["a1 down"]);
-    });
-}
-
-/// The same where no witness votes: another API that is reached says that there is a network.
-#[test]
-fn without_a_witness_too_no_way_to_one_api_hides_no_outage_of_another() {
-    in_virtual_time(async {
-        let world = FakeWorld::new(vec![api("a0", 1), api("a1", 10), api("a2", 10)]);
-        world.witnesses.set(&[]);
-        let _running = world.start(options()).await;
-        seconds(30).await;
-        world.targets.set("a0", Behaviour::NoRoute);
-        world.targets.set("a1", Behaviour::Hangs);
-        seconds(120).await;
-        assert_eq!(world.channels[0].lines(), ["a1 down"]);
-    });
+    for witnesses in [&[("server", true)][..], &[]] {
+        in_virtual_time(async {
+            let world = FakeWorld::new(vec![api("a0", 1), api("a1", 10), api("a2", 10)]);
+            world.witnesses.set(witnesses);
+            let _running = world.start(options()).await;
+            seconds(30).await;
+            world.targets.set("a0", Behaviour::NoRoute);
+            world.targets.set("a1", Behaviour::Hangs);
+            seconds(120).await;
+            assert_eq!(world.channels[0].lines(), ["a1 down"], "{witnesses:?}");
+        });
+    }
 }
 
 #[test]
