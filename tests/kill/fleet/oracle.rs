@@ -206,19 +206,19 @@ fn compare(
                 && incident.up.is_some() == up.is_some()
                 && (up.is_none() || dated_well(incident.up, up))
         };
-        let Some(main) = of_this.iter().position(agrees) else {
+        let mut true_ones = of_this.iter().enumerate().filter(|(_, one)| agrees(one)).map(|(at, _)| at).peekable();
+        let Some(&first) = true_ones.peek() else {
             return Err(format!("happened: {}; told: {}; nothing tells {down:?}, {up:?}", happened(), told()));
         };
+        // Who was cut off may have seen all of it, and told it first: then the other one is the one without an excuse.
+        let main = true_ones.find(|&main| all_others_may(&of_this, main, troubles).is_ok()).unwrap_or(first);
         for alert in [of_this[main].down, of_this[main].up].into_iter().flatten() {
             if let Some(last) = last.filter(|last| last.at > alert.at) {
                 return Err(format!("{} came before {}", alert.alert_id, last.alert_id));
             }
             last = Some(alert);
         }
-        for (_, other) in of_this.iter().enumerate().filter(|(at, _)| *at != main) {
-            may_be_told_beside(other, troubles)?;
-            figures.withdrawn += 1;
-        }
+        figures.withdrawn += all_others_may(&of_this, main, troubles)?;
     }
     if matched < incidents.len() {
         return Err(format!("happened: {}; told: {}", happened(), told()));
@@ -231,6 +231,12 @@ fn dated_well(alert: Option<&Heard>, change: Option<&Change>) -> bool {
     alert.zip(change).is_some_and(|(alert, change)| {
         alert.happened_at + PROBE >= change.not_before && alert.happened_at <= change.not_after
     })
+}
+
+/// How many others tell the outage that `main` tells, each with an excuse.
+fn all_others_may(of_this: &[&Incident<'_>], main: usize, troubles: &[Trouble]) -> Result<usize, String> {
+    let mut others = of_this.iter().enumerate().filter(|(at, _)| *at != main).map(|(_, other)| other);
+    others.try_for_each(|other| may_be_told_beside(other, troubles)).map(|()| of_this.len() - 1)
 }
 
 /// An outage may be told once more under another id by a worker that alone was cut off for long, and is then taken back.

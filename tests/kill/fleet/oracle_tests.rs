@@ -72,6 +72,11 @@ fn a_good_history_passes_and_so_does_what_a_kill_a_freeze_or_a_cut_explains() {
     assert_eq!(judge(with([told(1, 215, "a", "up")])), Ok(Figures { alerts: 3, repeats: 1, withdrawn: 0 }));
     let taken_back = with([beside(2), told(0, 155, "z", "closed")]);
     assert_eq!(judge(taken_back), Ok(Figures { alerts: 5, repeats: 0, withdrawn: 1 }));
+    // One that was cut off told all of it, and sooner than the one that had the store.
+    let sooner = [Heard { happened_at: at(101), ..told(2, 121, "z", "down") }, told(2, 204, "z", "up")];
+    let true_one = Heard { happened_at: at(101), ..told(0, 125, "a", "down") };
+    let both = sooner.into_iter().chain([true_one, told(0, 205, "a", "up"), told(1, 305, "b", "down")]).collect();
+    assert_eq!(judge(both), Ok(Figures { alerts: 5, repeats: 0, withdrawn: 1 }));
     let store = |heard| Heard { api_id: "api-health:store".into(), ..heard };
     assert!(judge(with([store(told(0, 90, "s", "down")), store(told(0, 151, "s", "up"))])).is_ok());
 }
