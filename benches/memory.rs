@@ -15,6 +15,7 @@ use api_health_core::{Schedule, Verdict};
 use serde::{Deserialize, Serialize};
 use support::figures::{figure, heading, nanos, number};
 use support::process::{self, memory_bytes};
+use support::program::Program;
 use support::stores;
 use support::target::{self, Target};
 use support::watched;
@@ -80,23 +81,9 @@ fn main() {
 fn daemon(target: &mut Target, n: usize, interval_seconds: u64, minutes: u64, wanted: &str) {
     heading(&format!("the program: {n} APIs of a file, every {interval_seconds} s for {minutes} min, SQLite"));
     let folder = tempfile::tempdir().expect("a folder for its files");
-    let mut rows = String::new();
-    for (index, base) in target.bases.iter().cycle().take(n).enumerate() {
-        rows += &format!("[[api]]\napi_id = \"{}\"\nurl = \"{base}/{index}\"\n", watched::id(index));
-        rows += &format!("interval_seconds = {interval_seconds}\n\n");
-    }
-    std::fs::write(folder.path().join("apis.toml"), rows).expect("the folder is ours");
-    std::fs::write(folder.path().join("api-health.toml"), "[apis]\nfile = \"apis.toml\"\n")
-        .expect("the folder is ours");
     target.take();
-    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_api-health"))
-        .arg("run")
-        .current_dir(folder.path())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("the program was built");
-    let pid = program.id().to_string();
+    let program = Program::start(folder.path(), &target.bases, n, interval_seconds);
+    let pid = program.pid();
     let mut curve = Vec::new();
     let (mut asked, mut requests) = (vec![0_u32; n], 0);
     let samples = minutes * 60 / SAMPLE_SECONDS;
@@ -109,8 +96,7 @@ fn daemon(target: &mut Target, n: usize, interval_seconds: u64, minutes: u64, wa
             requests += 1;
         }
     }
-    program.kill().expect("it still runs");
-    program.wait().expect("it still ran");
+    program.kill();
     assert!(asked.iter().all(|count| *count >= 1), "every API was asked");
     let half = &curve[curve.len() / 2..];
     let highest = |part: &[f64]| part.iter().copied().fold(0.0, f64::max);
