@@ -204,16 +204,22 @@ impl App {
         HttpProbe::new(client, Arc::clone(&self.clock), limits)
     }
 
-    /// Every channel that is set, ready to be moved to the thread that will own it.
+    /// Every channel that is set, ready to be moved to the thread that will own it. `stays`: for a daemon, which looks now and then
+    /// whether anybody hears the topic.
     ///
     /// # Errors
     /// What cannot be set up, and what to do.
-    pub async fn notifiers(&self, client: &Client, colour: bool) -> Result<Vec<Arc<dyn Notifier>>, AppError> {
+    pub async fn notifiers(
+        &self,
+        client: &Client,
+        colour: bool,
+        stays: bool,
+    ) -> Result<Vec<Arc<dyn Notifier>>, AppError> {
         let environment = || self.settings.environment.clone();
         let clock = || Arc::clone(&self.clock);
         let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
         if let Some(sns) = &self.settings.notify.sns {
-            notifiers.push(cloud::topic(sns, &self.settings, clock()).await?);
+            notifiers.push(cloud::topic(sns, &self.settings, clock(), stays).await?);
         }
         if let Some(webhook) = &self.settings.notify.webhook {
             let notifier = url::Url::parse(webhook.url.reveal())
@@ -252,7 +258,7 @@ impl App {
         for unusable in &self.settings.proxies.unusable {
             tracing::warn!("{unusable}");
         }
-        let notifiers = self.notifiers(&client, colour).await?;
+        let notifiers = self.notifiers(&client, colour, !once).await?;
         // A person at a terminal is told at once what is missing. A daemon that starts with its machine waits: it would only be
         // started again and again.
         let waits = !once && !std::io::stderr().is_terminal();

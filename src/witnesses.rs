@@ -168,7 +168,8 @@ mod tests {
         let mut settings = Settings { region: Some("eu-central-1".into()), ..Settings::default() };
         assert_eq!(aws(&settings, &unset), [""; 0]);
         settings.store.kind = StoreKind::Dynamodb;
-        settings.notify.sns = Some(SnsSettings { topic_arn: "arn:aws-cn:sns:cn-north-1:123456789012:a".into() });
+        settings.notify.sns =
+            Some(SnsSettings { topic_arn: "arn:aws-cn:sns:cn-north-1:123456789012:a".into(), chat: false });
         assert_eq!(
             aws(&settings, &unset),
             ["dynamodb.eu-central-1.amazonaws.com:443", "sns.cn-north-1.amazonaws.com.cn:443"]

@@ -30,7 +30,7 @@ locals {
           Resource = aws_dynamodb_table.states.arn
         },
         {
-          # The two that read: `doctor` tells which subscription nobody has confirmed.
+          # The two that read: the daemon and `doctor` tell whether anybody has confirmed a subscription.
           Sid      = "Alert"
           Effect   = "Allow"
           Action   = ["sns:Publish", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"]

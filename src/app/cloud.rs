@@ -34,10 +34,15 @@ pub(super) async fn topic(
     sns: &SnsSettings,
     settings: &Settings,
     clock: Arc<dyn Clock>,
+    stays: bool,
 ) -> Result<Arc<dyn Notifier>, AppError> {
     let config = aws::load(Some(sns.region().to_owned()), &settings.proxies).await;
     let client = aws_sdk_sns::Client::new(&config);
-    Ok(Arc::new(SnsNotifier::new(client, sns.topic_arn.clone(), settings.environment.clone(), clock)))
+    let notifier = SnsNotifier::new(client, sns.clone(), settings.environment.clone(), clock);
+    if stays {
+        notifier.look_for_listeners();
+    }
+    Ok(Arc::new(notifier))
 }
 
 /// The region, once it and credentials were found: each client has a configuration of its own, and none looks for them again.

@@ -26,7 +26,12 @@ pub(super) async fn leases(_: &Settings, (): &Region) -> Result<Arc<dyn Leases>,
     refuse()
 }
 
-pub(super) async fn topic(_: &SnsSettings, _: &Settings, _: Arc<dyn Clock>) -> Result<Arc<dyn Notifier>, AppError> {
+pub(super) async fn topic(
+    _: &SnsSettings,
+    _: &Settings,
+    _: Arc<dyn Clock>,
+    _: bool,
+) -> Result<Arc<dyn Notifier>, AppError> {
     refuse()
 }
 

@@ -12,12 +12,15 @@ use aws_smithy_types::error::operation::BuildError;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
+use self::listeners::Listeners;
 use super::format;
 use super::message::Message;
 use crate::aws;
 use crate::settings::SnsSettings;
 
+pub(crate) mod chat;
 pub(crate) mod failure;
+mod listeners;
 
 /// Bound on one call: that of every AWS call, and a second for a client that was made without it.
 pub const DELIVER_TIMEOUT: Duration = aws::OPERATION_TIMEOUT.saturating_add(Duration::from_secs(1));
@@ -33,6 +36,7 @@ const MACHINE_PROTOCOLS: [&str; 6] = ["email-json", "firehose", "http", "https",
 pub struct SnsNotifier {
     client: Client,
     topic: SnsSettings,
+    listeners: Arc<Listeners>,
     environment: String,
     clock: Arc<dyn Clock>,
 }
@@ -40,8 +44,14 @@ pub struct SnsNotifier {
 impl SnsNotifier {
     /// `client` should come from [`aws::load`], on the thread that will deliver. A topic whose ARN ends in `.fifo` is
     /// published to with the alert id as deduplication id and the API as message group.
-    pub fn new(client: Client, topic_arn: String, environment: String, clock: Arc<dyn Clock>) -> Self {
-        Self { client, topic: SnsSettings { topic_arn }, environment, clock }
+    pub fn new(client: Client, topic: SnsSettings, environment: String, clock: Arc<dyn Clock>) -> Self {
+        let listeners = Listeners::new(client.clone(), topic.clone());
+        Self { client, topic, listeners, environment, clock }
+    }
+
+    /// From now on the log says if nobody is subscribed: at once, once a day, and after alerts.
+    pub fn look_for_listeners(&self) {
+        self.listeners.look_daily();
     }
 
     fn publish(&self, alert: &Alert) -> Result<PublishFluentBuilder, BuildError> {
@@ -52,7 +62,7 @@ impl SnsNotifier {
             .topic_arn(&self.topic.topic_arn)
             .subject(message.subject())
             .message_structure("json")
-            .message(structured(&message));
+            .message(structured(&message, self.topic.chat));
         for (name, value) in attributes(&message) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
             publish = publish.message_attributes(name, value);
@@ -79,7 +89,10 @@ impl Notifier for SnsNotifier {
             }
             let publish = self.publish(&alert).map_err(|_| failure::unbuildable())?;
             match tokio::time::timeout(DELIVER_TIMEOUT, publish.send()).await {
-                Ok(Ok(_)) => Ok(()),
+                Ok(Ok(_)) => {
+                    self.listeners.published();
+                    Ok(())
+                }
                 Ok(Err(error)) => Err(failure::classify(&error, &self.topic)),
                 Err(_) => Err(failure::timed_out(&self.topic)),
             }
@@ -88,11 +101,14 @@ impl Notifier for SnsNotifier {
 }
 
 /// One text for each protocol, as `MessageStructure=json` has it. What is not listed gets `default`: a phone's push.
-fn structured(message: &Message<'_>) -> String {
+fn structured(message: &Message<'_>, chat: bool) -> String {
     let payload = message.json();
     let mut texts = json!({ "default": message.line(), "email": message.text(), "sms": message.sms() });
     for protocol in MACHINE_PROTOCOLS {
         texts[protocol] = payload.as_str().into();
+    }
+    if chat {
+        texts["https"] = chat::notification(message).into();
     }
     texts.to_string()
 }
@@ -178,8 +194,10 @@ mod tests {
             };
             let message = Message::new(&alert, &environment, Timestamp::from_millis(i64::MAX));
             let around: usize = attributes(&message).iter().map(|(n, v)| n.len() + v.len() + 10).sum();
-            let bytes = structured(&message).len() + around;
-            assert!(bytes < MESSAGE_BYTES_MAX, "{bytes} bytes of {filler:?}");
+            for chat in [false, true] {
+                let bytes = structured(&message, chat).len() + around;
+                assert!(bytes < MESSAGE_BYTES_MAX, "{bytes} bytes of {filler:?}");
+            }
         }
     }
 }

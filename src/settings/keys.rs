@@ -93,6 +93,12 @@ table! { KEYS
         )
         .means("The SNS topic that alerts are published to.", "\"arn:aws:sns:eu-central-1:123456789012:api-health\"")
         .parsed_by(parsers::topic_arn).env("SNS_TOPIC_ARN");
+    SNS_CHAT: bool = flag("notify.sns.chat")
+        .means(
+            "Whether subscriptions by https get what Amazon Q Developer shows in a chat, in place of the machine form, which it throws away.",
+            "true",
+        )
+        .default("false");
     TERMINAL: bool = flag("notify.terminal.enabled")
         .means("Whether alerts are printed.", "true")
         .otherwise("true if [notify.terminal] is there, or nothing else is configured");

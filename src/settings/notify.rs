@@ -72,5 +72,7 @@ fn sns(reader: &mut SettingsReader<'_>) -> Option<SnsSettings> {
         let remedy = "no topic, but for instance [notify.webhook], or take a build with AWS";
         reader.fault(keys::TOPIC_ARN.name, &origin, ValueFault::new(found, NO_AWS, remedy));
     }
-    reader.optional(&keys::TOPIC_ARN).map(|topic_arn| SnsSettings { topic_arn })
+    let topic_arn = reader.optional(&keys::TOPIC_ARN);
+    let chat = reader.get(&keys::SNS_CHAT);
+    topic_arn.map(|topic_arn| SnsSettings { topic_arn, chat })
 }

@@ -89,6 +89,8 @@ pub(super) fn host_of(url: &Secret) -> String {
 pub struct SnsSettings {
     /// `arn:aws:sns:REGION:ACCOUNT:NAME`, checked for its form. The name of a FIFO topic ends in `.fifo`.
     pub topic_arn: String,
+    /// Whether subscriptions by https get the form of a chat in place of the machine form.
+    pub chat: bool,
 }
 
 impl SnsSettings {

@@ -136,8 +136,8 @@ fn promise_3_a_call_ends_within_its_stated_timeout() {
     });
 }
 
-#[test]
-fn promise_4_no_secret_is_in_an_error_nor_in_a_log() {
+/// Everything that is logged meanwhile.
+fn captured<F: Future<Output = ()>>(does: impl FnOnce(Arc<Mutex<Vec<u8>>>) -> F) -> String {
     let log = Arc::new(Mutex::new(Vec::<u8>::new()));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter("debug,api_health=trace") // at trace the AWS SDK logs whole answers
@@ -147,7 +147,14 @@ fn promise_4_no_secret_is_in_an_error_nor_in_a_log() {
         })
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    run(async {
+    run(does(Arc::clone(&log)));
+    drop(guard);
+    String::from_utf8_lossy(&log.lock().unwrap()).into_owned()
+}
+
+#[test]
+fn promise_4_no_secret_is_in_an_error_nor_in_a_log() {
+    let log = captured(|_| async {
         for fault in faults::all().await {
             let error = fault.notifier.deliver(down()).await.unwrap_err();
             for text in [error.to_string(), format!("{error:?}")] {
@@ -158,8 +165,6 @@ fn promise_4_no_secret_is_in_an_error_nor_in_a_log() {
         }
         tracing::info!("the log is captured");
     });
-    drop(guard);
-    let log = String::from_utf8_lossy(&log.lock().unwrap()).into_owned();
     assert!(log.contains("the log is captured"));
     for secret in channels::SECRETS {
         assert!(!log.contains(secret), "{secret} is in a log line: {:?}", log.lines().find(|l| l.contains(secret)));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_health::notify::sns::SnsNotifier;
 use api_health::notify::webhook::{RETRY_AFTER_MAX, WebhookNotifier};
+use api_health::settings::SnsSettings;
 use api_health::store::DynamoStateStore;
 use api_health_actors::ports::{Notifier, NotifyError, StateStore as _};
 use api_health_core::{Alert, Secret, Verdict};
@@ -114,7 +115,12 @@ fn sns(server: &Server) -> SnsNotifier {
         .timeout_config(api_health::aws::timeouts())
         .build();
     let topic = "arn:aws:sns:eu-central-1:123456789012:alerts".to_owned();
-    SnsNotifier::new(aws_sdk_sns::Client::from_conf(config), topic, "test".into(), Arc::new(StillClock))
+    SnsNotifier::new(
+        aws_sdk_sns::Client::from_conf(config),
+        SnsSettings { topic_arn: topic, chat: false },
+        "test".into(),
+        Arc::new(StillClock),
+    )
 }
 
 proptest! {

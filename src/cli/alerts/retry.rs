@@ -178,7 +178,7 @@ fn check_ids(app: &App, alert_ids: &[String], states: &[ApiState]) -> Result<(),
 
 /// The channels that are set. With JSON on standard output, the terminal's alerts go to standard error.
 pub(in crate::cli) async fn notifiers(app: &App, as_json: bool, out: &Out) -> Result<Vec<Arc<dyn Notifier>>, AppError> {
-    let mut notifiers = app.notifiers(&app.client()?, out.colour).await?;
+    let mut notifiers = app.notifiers(&app.client()?, out.colour, false).await?;
     if as_json {
         for notifier in notifiers.iter_mut().filter(|notifier| notifier.channel() == "terminal") {
             let (environment, clock) = (app.settings.environment.clone(), Arc::clone(&app.clock));

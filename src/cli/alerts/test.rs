@@ -18,7 +18,7 @@ const TEST_API_ID: &str = "api-health-test";
 /// A channel that cannot be set up.
 pub(super) async fn run(app: &App, out: &Out) -> Result<Exit, AppError> {
     let alert = Arc::new(test_alert(app)?);
-    let notifiers = app.notifiers(&app.client()?, out.colour).await?;
+    let notifiers = app.notifiers(&app.client()?, out.colour, false).await?;
     let mut failed = 0;
     for notifier in &notifiers {
         let began = tokio::time::Instant::now();

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn topic() -> SnsSettings {
-        SnsSettings { topic_arn: "arn:aws:sns:eu-central-1:123456789012:alerts".into() }
+        SnsSettings { topic_arn: "arn:aws:sns:eu-central-1:123456789012:alerts".into(), chat: false }
     }
 
     #[test]

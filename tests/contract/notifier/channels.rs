@@ -11,6 +11,7 @@ use api_health::notify::terminal::TerminalNotifier;
 use api_health::notify::webhook::WebhookNotifier;
 use api_health::probe::Client;
 use api_health::probe::proxies::Proxies;
+use api_health::settings::SnsSettings;
 use api_health_actors::ports::Notifier;
 use api_health_core::Secret;
 use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
@@ -22,6 +23,12 @@ use super::http_server::{Script, Server};
 use crate::support::moto::Moto;
 
 const REGION: &str = "eu-central-1";
+
+/// As a settings file has it.
+pub(crate) fn topic(topic_arn: &str) -> SnsSettings {
+    SnsSettings { topic_arn: topic_arn.into(), chat: false }
+}
+
 pub(crate) const WEBHOOK_SECRET: &str = "contract-webhook-secret";
 pub(crate) const WEBHOOK_PATH: &str = "/services/contract-path-token?key=contract-query-token";
 /// What must be in no error and no log line; of the path, as much as a cut quotation would show.
@@ -107,7 +114,7 @@ pub(crate) async fn sns(clock: &Arc<TestClock>, name: &str, fifo: bool) -> Chann
     let subscribed = Arc::new(Subscribed::new(name, fifo, true).await);
     let client = aws_sdk_sns::Client::new(&aws_config(&Moto::shared().endpoint).await);
     let notifier =
-        Arc::new(SnsNotifier::new(client, subscribed.topic_arn.clone(), "production".into(), Arc::clone(clock) as _));
+        Arc::new(SnsNotifier::new(client, topic(&subscribed.topic_arn), "production".into(), Arc::clone(clock) as _));
     Channel {
         name: format!("SNS, {name} topic"),
         notifier,

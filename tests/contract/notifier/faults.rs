@@ -13,7 +13,7 @@ use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_sdk_sns::config::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::TestClock;
-use super::channels::{SECRETS, aws_config, webhook_to};
+use super::channels::{SECRETS, aws_config, topic, webhook_to};
 use super::http_server::{Script, Server, refusing_port};
 use crate::support::moto::Moto;
 
@@ -44,7 +44,7 @@ fn clock() -> Arc<TestClock> {
 
 async fn sns_at(endpoint: &str, topic_arn: &str) -> Arc<dyn Notifier> {
     let client = aws_sdk_sns::Client::new(&aws_config(endpoint).await);
-    Arc::new(SnsNotifier::new(client, topic_arn.into(), "production".into(), clock()))
+    Arc::new(SnsNotifier::new(client, topic(topic_arn), "production".into(), clock()))
 }
 
 /// An error as SNS words it; its message repeats secrets, which ours must not.
@@ -72,13 +72,13 @@ impl ProvideCredentials for Failing {
 async fn sns_without_credentials(error: fn() -> CredentialsError) -> Arc<dyn Notifier> {
     let config = aws_config(&Moto::shared().endpoint).await.into_builder();
     let config = config.credentials_provider(SharedCredentialsProvider::new(Failing(error))).build();
-    Arc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config), TOPIC.into(), "production".into(), clock()))
+    Arc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config), topic(TOPIC), "production".into(), clock()))
 }
 
 async fn sns_without_a_region() -> Arc<dyn Notifier> {
     let mut config = aws_config(&Moto::shared().endpoint).await.into_builder();
     config.set_region(None).set_endpoint_url(None);
-    Arc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config.build()), TOPIC.into(), "production".into(), clock()))
+    Arc::new(SnsNotifier::new(aws_sdk_sns::Client::new(&config.build()), topic(TOPIC), "production".into(), clock()))
 }
 
 async fn sns_faults() -> Vec<Fault> {

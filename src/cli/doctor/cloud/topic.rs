@@ -11,6 +11,7 @@ use aws_sdk_sns::types::Subscription;
 
 use crate::cli::checks::Check;
 use crate::cli::doctor::report::{Finding, some_of};
+use crate::notify::sns::chat;
 use crate::notify::sns::failure::{classify, is_denied, is_malformed};
 use crate::settings::SnsSettings;
 
@@ -128,9 +129,18 @@ fn judge(all: &[Subscription], sns: &SnsSettings, has_others: bool) -> Finding {
         (0, _) => {
             unheard(format!("none is confirmed: alerts would reach nobody; pending: {}", some_of(&pending)), confirm)
         }
+        _ if hears_chat(all) && !sns.chat => check.warn(
+            format!("{}; Amazon Q Developer shows alerts in no chat, since it throws the machine form away", heard()),
+            "write chat = true below [notify.sns]; every subscription by https then gets the form of the chat",
+        ),
         (_, 0) => check.ok(heard()),
         (_, count) => check.warn(format!("{}; {count} pending: {}", heard(), some_of(&pending)), confirm),
     }
+}
+
+/// Whether a chat of Amazon Q Developer is among them.
+fn hears_chat(all: &[Subscription]) -> bool {
+    all.iter().any(|one| one.endpoint().is_some_and(|endpoint| endpoint.contains(chat::HOST)))
 }
 
 /// `email ops@example.com`, `sqs arn:…`. Of a URL no more than its host, of a number no more than its end.
@@ -160,7 +170,7 @@ mod tests {
 
     #[test]
     fn who_hears_nothing_is_told_and_of_addresses_no_secret() {
-        let sns = SnsSettings { topic_arn: "arn:aws:sns:eu-central-1:123456789012:alerts".into() };
+        let sns = SnsSettings { topic_arn: "arn:aws:sns:eu-central-1:123456789012:alerts".into(), chat: false };
         let arn = "arn:aws:sns:eu-central-1:123456789012:alerts:1";
         let ops = || subscription("email", "ops@example.com", arn);
         let hook = || subscription("https", "https://hooks.example.com/T0/hunter2", arn);
@@ -185,5 +195,10 @@ mod tests {
             (Mark::Ok, "3 confirmed: email ops@example.com, https hooks.example.com, sms ...678")
         );
         assert_eq!(judge(&[subscription("email", "x@example.com", "Deleted")], false).mark, Mark::Fault);
+        let q = || subscription("https", "https://global.sns-api.chatbot.amazonaws.com", arn);
+        let thrown_away = judge(&[ops(), q()], false);
+        assert_eq!(thrown_away.mark, Mark::Warn);
+        assert!(thrown_away.todo.unwrap().contains("chat = true below [notify.sns]"));
+        assert_eq!(super::judge(&[q()], &SnsSettings { chat: true, ..sns.clone() }, false).mark, Mark::Ok);
     }
 }
