@@ -194,6 +194,7 @@ impl Probe for Instantly {
                 took: Duration::ZERO,
                 phases: PhaseTimes::default(),
                 address: None,
+                by_proxy: false,
                 answer: Answer::Response(response),
             })
             .boxed_local()

@@ -100,7 +100,7 @@ impl SystemWitnesses {
             let says_something = match way {
                 // One on this machine may know the answer by heart, and is not reached by the network.
                 Way::Connection(family, _) => is_of(server, family) && !server.is_loopback(),
-                Way::Lookup | Way::Clock => true,
+                _ => true,
             };
             let witness = format!("name server {server}");
             says_something.then_some(Vote { witness, is_well, is_the_way_itself: way == Way::Lookup })
@@ -118,7 +118,7 @@ impl Witnesses for SystemWitnesses {
                     Way::Connection(family, _) => {
                         join_all(self.hosts.iter().map(|(host, port)| self.ask_host(host, *port, family))).await
                     }
-                    Way::Clock => Vec::new(),
+                    _ => Vec::new(),
                 }
             };
             let (mut ballot, others) = tokio::join!(self.ask_name_servers(way), others);
@@ -199,6 +199,24 @@ mod tests {
         assert!(vouches("shop.example").await);
         assert!(!vouches("localhost").await);
         assert!(stands_in("10.0.0.1 shop.lan shop # not.lan\n", "SHOP") && !stands_in("10.0.0.1 a # shop", "shop"));
+    }
+
+    #[tokio::test]
+    async fn a_witness_whose_name_hangs_or_leads_to_what_is_never_probed_says_nothing() {
+        let witnesses = vec!["hangs.example:9".into(), "metadata.example:9".into()];
+        let settings = Settings { network: crate::settings::NetworkSettings { witnesses }, ..Settings::default() };
+        let found = Resolver::from_fn(|host, port| {
+            Box::pin(async move {
+                if host.starts_with("hangs") {
+                    std::future::pending::<()>().await;
+                }
+                Ok(vec![([169, 254, 169, 254], port).into()])
+            })
+        });
+        let client = Client::new(None).unwrap().with_resolver(found);
+        let witnesses = SystemWitnesses::new(client, &settings, &|_| None);
+        let asked = witnesses.ask(Way::Connection(Family::Ipv4, Zone::Near), vec![]);
+        assert_eq!(timeout(BOUND * 20, asked).await, Ok(vec![]), "soon, and no vote");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,8 +38,9 @@ const SIGNS_EVERY: Duration = Duration::from_millis(100);
 /// Names of other APIs that are kept to be looked up when one cannot be.
 const NAMES_MAX: usize = 4;
 
-/// That this machine has no way to one API says something of its network only where nothing else was reached for so long.
-const NO_WAY_AFTER: Duration = Duration::from_secs(60);
+/// A fault of ours that one API meets, such as no route or a dead proxy, says something of the others only where none of them went
+/// well in this way for so long.
+const ALONE_FOR: Duration = Duration::from_secs(60);
 
 /// How often a name is kept.
 const NAMES_EVERY: Duration = Duration::from_secs(1);
@@ -76,8 +77,8 @@ struct Known {
     names: VecDeque<String>,
     /// The newest point in time in our own store.
     newest_stamp: Option<Timestamp>,
-    /// The clock was behind it when that was looked at last.
-    is_behind: bool,
+    /// Since when the clock is known to be behind it.
+    behind_since: Option<Duration>,
     asked_first_at: Option<Duration>,
     /// Some witness has answered.
     has_answered: bool,
@@ -105,11 +106,14 @@ impl OwnSide {
     /// it yet: then [`Self::testimony`] is to be heard.
     pub fn saw(&self, api: &ApiConfig, observation: &Observation, now: Duration) -> Option<Way> {
         let address = network::address_of(api, observation);
-        self.note_signs(api, observation, address, now);
-        let Answer::Failure(failure) = &observation.answer else { return None };
-        match network::blame(failure, address) {
+        let failure = match &observation.answer {
+            Answer::Response(_) => None,
+            Answer::Failure(failure) => Some((failure, network::blame(failure, address))),
+        };
+        self.note_signs(api, observation, address, failure, now);
+        let (failure, blame) = failure?;
+        match blame {
             Blame::Theirs | Blame::Ours(None) => None,
-            // That this machine has no way to one API says nothing of its network while another is reached.
             Blame::Ours(Some(way)) | Blame::Doubtful(way) => {
                 let began = now.saturating_sub(observation.took);
                 let is_clear = self.is_vouched_for(way, observation.took, now)
@@ -121,11 +125,18 @@ impl OwnSide {
     }
 
     /// What an exchange shows to be well, whatever became of it.
-    fn note_signs(&self, api: &ApiConfig, observation: &Observation, address: Option<IpAddr>, now: Duration) {
-        let failure = match &observation.answer {
-            Answer::Response(_) => None,
-            Answer::Failure(failure) => Some(failure),
-        };
+    fn note_signs(
+        &self,
+        api: &ApiConfig,
+        observation: &Observation,
+        address: Option<IpAddr>,
+        failure: Option<(&Failure, Blame)>,
+        now: Duration,
+    ) {
+        if !matches!(failure, Some((_, Blame::Ours(_)))) {
+            self.sign(Way::Machine, now);
+        }
+        let failure = failure.map(|(failure, _)| failure);
         let is_reached = failure.is_none_or(|failure| {
             matches!(
                 failure,
@@ -143,6 +154,13 @@ impl OwnSide {
         if let Some(address) = address.filter(|address| is_reached && !address.is_loopback()) {
             self.sign(Way::to(address), now);
         }
+        if observation.by_proxy && (is_reached || matches!(failure, Some(Failure::BehindProxy { .. }))) {
+            self.sign(Way::Proxy, now);
+            // What a proxy on this machine reached was reached by our network, but the answer may be the proxy's own.
+            if address.is_none() && matches!(&observation.answer, Answer::Response(seen) if seen.status < 400) {
+                self.sign(Way::NETWORK, now);
+            }
+        }
         if observation.phases.tls.is_some() {
             self.sign(Way::Clock, now);
         }
@@ -150,7 +168,8 @@ impl OwnSide {
         if matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
             self.sign(Way::Lookup, now);
         }
-        if observation.phases.resolve.is_some() && is_due(&self.named_at, NAMES_EVERY, now) {
+        // A proxy looks the name up itself.
+        if observation.phases.resolve.is_some() && !observation.by_proxy && is_due(&self.named_at, NAMES_EVERY, now) {
             let host = network::host_of(&api.url);
             let mut known = self.known();
             if known.names.iter().all(|name| name != host) {
@@ -194,10 +213,11 @@ impl OwnSide {
             return if asked.well.is_empty() { Testimony::of_another_api() } else { asked };
         }
         let testimony = Testimony { crowd, ..asked };
-        if testimony.word().is_ours() {
+        let Answer::Failure(failure) = &observation.answer else { return testimony };
+        let is_ours = testimony.word().is_ours();
+        if is_ours && !way.is_known_by_itself() {
             known.watch(way).ill(way, &testimony.fault(way), interval, now);
-        } else if well_at.is_none_or(|at| now.saturating_sub(at) > interval.max(NO_WAY_AFTER))
-            && let Answer::Failure(failure) = &observation.answer
+        } else if (is_ours || now.saturating_sub(well_at.unwrap_or_default()) > interval.max(ALONE_FOR))
             && matches!(network::blame(failure, network::address_of(api, observation)), Blame::Ours(_))
         {
             known.watch(way).ill(way, &failure.to_string(), interval, now);
@@ -211,6 +231,9 @@ impl OwnSide {
             let fault = self.clock_fault(&self.known(), self.time.wall());
             return Testimony { ill: fault.into_iter().collect(), ..Testimony::default() };
         }
+        if way.is_known_by_itself() {
+            return Testimony::default();
+        }
         let mut asked = self.asked[way.index()].lock().await;
         if let Some((began, testimony)) = &*asked
             && *began >= after
@@ -220,7 +243,7 @@ impl OwnSide {
         let began = self.time.uptime();
         let names = self.known().names.iter().cloned().collect();
         let ballot = self.witnesses.ask(way, names).await;
-        let testimony = self.known().panel.count(ballot);
+        let testimony = self.known().panel.count(way, ballot, |way| self.well_at(way), began);
         if testimony.word() == network::Word::Well {
             self.known().has_answered = true;
             self.sign(way, began);
@@ -232,7 +255,7 @@ impl OwnSide {
     /// Why the clock is known to be wrong, if it is. A certificate that was good by it says that it is right, and the store wrong.
     fn clock_fault(&self, known: &Known, now: Timestamp) -> Option<String> {
         let newest = known.newest_stamp.filter(|newest| newest.since(now) > CLOCK_BEHIND_MIN)?;
-        let is_right = self.well_at(Way::Clock).is_some() && !known.is_behind;
+        let is_right = known.behind_since.is_some_and(|since| self.well_at(Way::Clock) > Some(since));
         (!is_right).then(|| format!("the clock of this machine shows {now}, and the store has a record of {newest}"))
     }
 
@@ -253,20 +276,23 @@ impl OwnSide {
     pub fn look(&self) -> Look {
         let now = self.time.moment();
         let mut known = self.known();
-        match self.clock_fault(&known, now.wall) {
-            Some(fault) => {
-                known.is_behind = true;
-                known.clock.ill(Way::Clock, &fault, Duration::ZERO, now.uptime);
-            }
-            None if std::mem::take(&mut known.is_behind) => self.sign(Way::Clock, now.uptime),
-            None => {}
+        if known.newest_stamp.is_some_and(|newest| newest.since(now.wall) > CLOCK_BEHIND_MIN) {
+            known.behind_since.get_or_insert(now.uptime);
+        } else if known.behind_since.take().is_some() {
+            self.sign(Way::Clock, now.uptime);
+        }
+        if let Some(fault) = self.clock_fault(&known, now.wall) {
+            known.clock.ill(Way::Clock, &fault, Duration::ZERO, now.uptime);
         }
         let well_at = |way| self.well_at(way);
         let mut ask = known.network.asks(now.uptime);
         let is_first = known.asked_first_at.map_or(ASKED_FIRST_AFTER, |at| at + ASKED_FIRST_AGAIN) <= now.uptime;
         if is_first && !known.has_answered && ask.is_empty() {
             known.asked_first_at = Some(now.uptime);
-            ask = vec![Way::Lookup, Way::NETWORK];
+            ask = vec![Way::Lookup, Way::to(Ipv4Addr::LOCALHOST.into()), Way::to(Ipv6Addr::LOCALHOST.into())];
+        }
+        if ask.is_empty() {
+            ask = known.panel.asks(well_at, now.uptime);
         }
         Look { network: known.network.look(well_at, now.uptime), clock: known.clock.look(well_at, now.uptime), ask }
     }
@@ -305,7 +331,7 @@ fn is_due(last: &AtomicU64, every: Duration, now: Duration) -> bool {
 /// Where an exchange failed, as a number: by its address, or by its name where that was not looked up.
 fn place(way: Way, api: &ApiConfig, observation: &Observation) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match network::address_of(api, observation).filter(|_| way != Way::Lookup) {
+    match network::address_of(api, observation).filter(|_| !matches!(way, Way::Lookup | Way::Proxy)) {
         Some(address) => address.hash(&mut hasher),
         None => network::host_of(&api.url).hash(&mut hasher),
     }
@@ -313,51 +339,4 @@ fn place(way: Way, api: &ApiConfig, observation: &Observation) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use api_health_core::{PhaseTimes, Response};
-
-    use super::*;
-    use crate::ports::NoWitnesses;
-    use crate::testkit::{VirtualClock, api, in_virtual_time};
-
-    fn passed(address: Ipv4Addr) -> Observation {
-        let resolve = Some(Duration::from_millis(1));
-        Observation {
-            started_at: Timestamp::default(),
-            finished_at: Timestamp::default(),
-            took: Duration::from_millis(20),
-            phases: PhaseTimes { resolve, ..PhaseTimes::default() },
-            address: Some((address, 443).into()),
-            answer: Answer::Response(Response { status: 200, ..Response::default() }),
-        }
-    }
-
-    #[test]
-    fn so_many_names_are_kept_and_a_sign_costs_no_lock() {
-        in_virtual_time(async {
-            let own_side = OwnSide::new(Arc::new(NoWitnesses), TimeBase::new(Arc::new(VirtualClock::new())));
-            for n in 0..100_u64 {
-                own_side.saw(
-                    &api(&format!("a{n}"), 10),
-                    &passed(Ipv4Addr::new(9, 9, 9, 9)),
-                    Duration::from_secs(10 + 2 * n),
-                );
-            }
-            assert_eq!(own_side.known().names, ["a99.test", "a98.test", "a97.test", "a96.test"]);
-            // Within the second it has a name, it takes no lock.
-            let held = own_side.known();
-            assert_eq!(
-                own_side.saw(&api("a", 10), &passed(Ipv4Addr::new(9, 9, 9, 9)), Duration::from_millis(208_300)),
-                None
-            );
-            drop(held);
-            let far = Way::to(IpAddr::from([9, 9, 9, 9]));
-            assert_eq!(own_side.well_at(far), Some(Duration::from_millis(208_300)));
-            own_side.saw(&api("a", 10), &passed(Ipv4Addr::LOCALHOST), Duration::from_secs(500));
-            assert_eq!(own_side.well_at(Way::NETWORK), Some(Duration::from_millis(208_300)), "this machine is no sign");
-            assert_eq!(own_side.well_at(Way::Lookup), None, "nor is a name that may stand in a file");
-        });
-    }
-}
+mod tests;

@@ -218,4 +218,23 @@ mod tests {
         assert_eq!(unix_seconds(Timestamp::from_millis(-1)), -1);
         assert_eq!(unix_seconds(Timestamp::from_millis(1_795_332_606_999)), 1_795_332_606);
     }
+
+    #[tokio::test]
+    async fn on_a_disk_that_hangs_one_reading_is_under_way_at_most() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let (release, hangs) = std::sync::mpsc::channel::<()>();
+        let (hangs, readings) = (Mutex::new(hangs), Arc::new(AtomicUsize::new(0)));
+        let url: Url = "http://127.0.0.1:9/".parse().unwrap();
+        let clock = Arc::new(crate::clock::SystemClock);
+        let notifier = WebhookNotifier::new(Client::new(None).unwrap(), url, None, "test".into(), clock).unwrap();
+        let count = Arc::clone(&readings);
+        let notifier = notifier.with_read_again(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = hangs.lock().unwrap().recv();
+            None
+        });
+        tokio::join!(notifier.receiver(), notifier.receiver(), notifier.receiver());
+        assert_eq!(readings.load(Ordering::Relaxed), 1);
+        drop(release);
+    }
 }

@@ -61,6 +61,8 @@ pub struct Exchange {
     pub phases: PhaseTimes,
     /// The address that was connected to; with redirects, by the last hop.
     pub address: Option<SocketAddr>,
+    /// That is the address of a proxy.
+    pub by_proxy: bool,
     /// From start to end.
     pub took: Duration,
     /// The answer, or why there is none.
@@ -148,20 +150,25 @@ impl Client {
         &self.resolver
     }
 
-    /// Makes one exchange. It ends within the timeout of its request; dropping the future closes the connection.
+    /// Makes one exchange. It ends within the timeout of its request, but for a look at the trusted roots before it; dropping the future closes the connection.
     ///
     /// The future stays on the thread that polls it, and needs tokio's network and time drivers there.
     pub async fn exchange(&self, request: &Request) -> Exchange {
         match Prepared::new(request.clone()) {
             Ok(prepared) => self.exchange_prepared(&prepared).await,
-            Err(failure) => {
-                Exchange { phases: PhaseTimes::default(), address: None, took: Duration::ZERO, result: Err(failure) }
-            }
+            Err(failure) => Exchange {
+                phases: PhaseTimes::default(),
+                address: None,
+                by_proxy: false,
+                took: Duration::ZERO,
+                result: Err(failure),
+            },
         }
     }
 
     /// The same with a request that is asked again and again.
     pub async fn exchange_prepared(&self, prepared: &Prepared) -> Exchange {
+        self.trust.look_if_due().await;
         let started = Instant::now();
         let request = &prepared.request;
         let deadline = started + request.timeout;
@@ -172,7 +179,8 @@ impl Client {
             Ok(answer.end(way))
         };
         let result = in_time(deadline, request, &trace, whole).await;
-        Exchange { phases: trace.times(), address: trace.address(), took: started.elapsed(), result }
+        let (phases, address, by_proxy) = (trace.times(), trace.address(), trace.is_by_proxy());
+        Exchange { phases, address, by_proxy, took: started.elapsed(), result }
     }
 
     /// The same, but succeeds once the head has arrived: a body that breaks off or comes too late is no failure. What came of it is
@@ -182,6 +190,7 @@ impl Client {
     /// Why there is no answer.
     pub async fn status_first(&self, request: &Request) -> Result<Reply, Failure> {
         let prepared = Prepared::new(request.clone())?;
+        self.trust.look_if_due().await;
         let started = Instant::now();
         let deadline = started + request.timeout;
         let trace = Rc::new(Trace::new(started, deadline));
@@ -212,7 +221,7 @@ impl Client {
         trace: &Trace,
     ) -> Result<Connection, Failure> {
         let tls = match server_name {
-            Ok(Some(_)) => self.trust.config().await,
+            Ok(Some(_)) => self.trust.config(),
             _ => None,
         };
         match proxy {
@@ -291,5 +300,37 @@ impl fmt::Debug for Request {
             .field("body_bytes_max", &self.body_bytes_max)
             .field("max_redirects", &self.max_redirects)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The look at the roots never has a thread to run on.
+    #[test]
+    fn a_look_at_the_roots_that_hangs_takes_nothing_of_an_exchanges_own_time() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let (release, hangs) = std::sync::mpsc::channel::<()>();
+            tokio::task::spawn_blocking(move || hangs.recv());
+            let client = Client::new(None).unwrap();
+            client.trust.look_is_due();
+            let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let request = Request {
+                method: Method::Get,
+                url: format!("https://{closed}/").parse().unwrap(),
+                headers: Vec::new(),
+                body: None,
+                timeout: Duration::from_millis(900),
+                body_bytes_max: 1,
+                keep_body: false,
+                max_redirects: 0,
+            };
+            let exchange = client.exchange(&request).await;
+            assert!(matches!(exchange.result, Err(Failure::Refused { .. })), "{:?}", exchange.result);
+            drop(release);
+        });
     }
 }

@@ -96,6 +96,7 @@ impl Shared {
             took: exchange.took,
             phases: exchange.phases,
             address: exchange.address,
+            by_proxy: exchange.by_proxy,
             answer: match exchange.result {
                 Ok(reply) => Answer::Response(response(&reply)),
                 Err(failure) => Answer::Failure(failure),
@@ -112,6 +113,7 @@ impl Shared {
             took: Duration::ZERO,
             phases: PhaseTimes::default(),
             address: None,
+            by_proxy: false,
             answer: Answer::Failure(failure),
         }
     }

@@ -17,6 +17,7 @@ pub(super) struct Trace {
     since: Cell<Instant>,
     times: Cell<PhaseTimes>,
     address: Cell<Option<SocketAddr>>,
+    by_proxy: Cell<bool>,
     head: RefCell<Option<Head>>,
     interim: RefCell<Vec<u16>>,
     failure: RefCell<Option<Failure>>,
@@ -34,6 +35,7 @@ impl Trace {
             since: Cell::new(now),
             times: Cell::default(),
             address: Cell::default(),
+            by_proxy: Cell::default(),
             head: RefCell::default(),
             interim: RefCell::default(),
             failure: RefCell::default(),
@@ -48,6 +50,7 @@ impl Trace {
         self.begin(Phase::Resolve);
         self.times.take();
         self.address.take();
+        self.by_proxy.take();
         self.head.take();
         self.interim.take();
         self.failure.take();
@@ -66,7 +69,13 @@ impl Trace {
 
     /// A connection to this proxy is being opened, or to none any longer.
     pub(super) fn dials_proxy(&self, proxy: Option<String>) {
+        self.by_proxy.set(true);
         self.dialled_proxy.replace(proxy);
+    }
+
+    /// Whether this hop goes by way of a proxy, whose address is the one that is known.
+    pub(super) fn is_by_proxy(&self) -> bool {
+        self.by_proxy.get()
     }
 
     pub(super) fn take_dialled_proxy(&self) -> Option<String> {

@@ -55,7 +55,7 @@ pub(super) struct Wire {
     /// While in the head: how many bytes it had when it was last parsed. After it: how many awc has taken of `for_awc` and of
     /// `buffer` behind it.
     mark: usize,
-    /// Head bytes of interim responses, which count towards the bound.
+    /// Bytes of interim responses and of blank lines before a head, which count towards the bound.
     interim_bytes: usize,
     /// Known once the final head is.
     framing: Option<Framing>,
@@ -124,8 +124,16 @@ impl Wire {
             self.buffer.extend_from_slice(new);
             let new = new.len();
             space.set_filled(start);
+            self.drop_blank_lines();
             self.advance(new)?;
         }
+    }
+
+    /// Lines before a head are none of it (RFC 9112, 2.2), and need not be looked at again and again.
+    fn drop_blank_lines(&mut self) {
+        let length = head::blank_lines(&self.buffer);
+        self.buffer.drain(..length);
+        self.interim_bytes += length;
     }
 
     /// Looks at what came, if a blank line may be in it, or if it doubled since the last look: so that a head that comes
@@ -346,5 +354,36 @@ impl ActixStream for Wire {
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Wire").field("framing", &self.framing).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn blank_lines_before_a_head_are_counted_and_not_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let trace = Rc::new(Trace::new(Instant::now(), Instant::now() + Duration::from_secs(60)));
+        trace.begin(Phase::FirstByte);
+        let mut wire = Wire::new(Connection::Plain(stream), Bytes::new(), Method::Get, trace);
+        server.write_all(&b"\n\r\n".repeat(1_000)).await.unwrap();
+        let mut space = [0; 64];
+        poll_fn(|cx| match wire.poll_head(cx, &mut ReadBuf::new(&mut space)) {
+            Poll::Pending if wire.interim_bytes + wire.buffer.len() == 3_000 => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(ended) => panic!("{ended:?}"),
+        })
+        .await;
+        assert!(wire.buffer.is_empty(), "{} bytes would be looked at again", wire.buffer.len());
     }
 }

@@ -113,7 +113,8 @@ fn read(
     let (secrets, schedules) = (&Surroundings(env), &mut ScheduleCache::default());
     let folder = file.path.parent().unwrap_or(Path::new(""));
     let context = Context { secrets, schedules, now: SOME_MOMENT, folder };
-    let mut reader = SettingsReader { has_aws, file, env, context, issues: Vec::new(), effective: Vec::new() };
+    let issues = file.issues.clone();
+    let mut reader = SettingsReader { has_aws, file, env, context, issues, effective: Vec::new() };
     let settings = Settings {
         environment: reader.get(&keys::ENVIRONMENT),
         region: reader.optional(&keys::REGION),
@@ -251,6 +252,13 @@ mod tests {
         let issues = load_for(false, Some(&path), folder.path(), env).err().unwrap_or_default();
         let place = format!("{}, ", path.display());
         issues.iter().map(|issue| issue.to_string().replace(&place, "")).collect()
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_hides_no_bad_value_of_the_same_file() {
+        let told = faults("[probe]\nspred = true\n[log]\nlevel = \"loud\"\n", &|_| None);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("line 2: ") && told[1].starts_with("line 4: "), "{told:?}");
     }
 
     #[test]

@@ -26,13 +26,15 @@ pub(super) struct RawFile {
     pub(super) values: BTreeMap<String, (Value, usize)>,
     /// The sections that are there, empty ones included, with their lines.
     pub(super) sections: BTreeMap<String, usize>,
+    /// What is wrong with its keys: those that are not known.
+    pub(super) issues: Vec<ConfigIssue>,
 }
 
 impl RawFile {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// A file that cannot be read, what is not TOML, or every key that is not known.
+    /// A file that cannot be read, or what is not TOML.
     pub(super) fn read(path: &Path) -> Result<Self, Vec<ConfigIssue>> {
         match read_text(path) {
             Ok(text) => Self::parse(path, &text),
@@ -51,21 +53,17 @@ impl RawFile {
     /// Reads its text.
     ///
     /// # Errors
-    /// What is not TOML, or every key that is not known.
+    /// What is not TOML.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Vec<ConfigIssue>> {
         let name = path.display().to_string();
         let document = toml_text::parse(text)
             .map_err(|faults| faults.iter().map(|f| syntax_issue(&name, f, 0)).collect::<Vec<_>>())?;
         let mut reader = FileReader { name, document: &document, file: Self::default(), issues: Vec::new(), more: 0 };
         reader.table("", &document.table);
-        reader.file.path = path.to_owned();
-        if reader.issues.is_empty() {
-            return Ok(reader.file);
-        }
         reader.issues.sort_by_key(|(line, _)| *line);
         let mut issues: Vec<_> = reader.issues.into_iter().map(|(_, issue)| issue).collect();
         bounded(&mut issues, ISSUES_MAX, reader.more, "file", &reader.name);
-        Err(issues)
+        Ok(RawFile { path: path.to_owned(), issues, ..reader.file })
     }
 }
 

@@ -68,6 +68,7 @@ const WORLDS: &[(&str, Make)] = &[
     ("both", network::both),
     ("killed", network::killed),
     ("theirs", network::theirs),
+    ("ipv6", network::ipv6_alone),
     ("flapping", network::flapping),
     ("silent", resolver::silent),
     ("gone", resolver::gone),

@@ -1,6 +1,6 @@
 //! Our own network is lost: whatever cannot be reached is not accused, and one alert says whose fault it is.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::name_server::Health;
 use crate::play::well;
 use crate::scenario::{Scenario, Story, down, outage, row, up};
 use crate::sink::now;
-use crate::world::{FAR, FAR_TOO, World, resolv_conf};
+use crate::world::{FAR, FAR_TOO, FAR_V6, World, resolv_conf};
 
 const NETWORK: &str = "api-health:network";
 const WORDS: &[&str] = &["network"];
@@ -146,6 +146,29 @@ pub fn flapping() -> World {
     });
     let name = "the network is gone for a second, six times".into();
     world.add(Scenario { name, apis, rows, story, ..Scenario::empty() });
+    world
+}
+
+/// IPv6 alone is lost, with nobody to ask over it: whoever is reached over IPv4 goes on.
+pub fn ipv6_alone() -> World {
+    let mut world = World::new("ipv6");
+    let all = [FAR_V6, Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x11), Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x12)];
+    all[1..].iter().for_each(|address| world.far.net.ip(&format!("addr add {address}/64 dev far nodad")));
+    let target = world.far.target(well().serve());
+    let mut apis: Vec<String> = (0..5).map(|n| format!("v6-{n}")).collect();
+    let url = |n: usize| format!("http://[{}]:{}/", all[n % all.len()], target.port);
+    let mut rows: String = apis.iter().enumerate().map(|(n, api_id)| row(api_id, &url(n), "")).collect();
+    apis.push("v4".into());
+    rows += &row("v4", &format!("http://{FAR}:{}/", target.port), "");
+    let net = Arc::clone(&world.far.net);
+    let switch: Switch = Arc::new(move |on| {
+        for address in all {
+            let (change, more) = if on { ("del", "") } else { ("add", " nodad") };
+            net.ip(&format!("addr {change} {address}/64 dev far{more}"));
+        }
+    });
+    let story = told_as_ours(NETWORK, switch, &["IPv6 network"]);
+    world.add(Scenario { name: "IPv6 is lost alone".into(), apis, rows, story, ..Scenario::empty() });
     world
 }
 

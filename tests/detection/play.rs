@@ -54,6 +54,8 @@ type Answer = dyn Fn(&str) -> Vec<Step> + Send + Sync;
 #[derive(Clone)]
 pub struct Act {
     tls: Option<Arc<ServerConfig>>,
+    /// It is a proxy, and plays the server behind it as well.
+    by_connect: bool,
     /// Nothing is read before the answer goes out, not even a handshake.
     early: bool,
     /// From the head of the request to what is sent.
@@ -79,7 +81,7 @@ pub fn bytes(bytes: impl Into<Vec<u8>>, end: End) -> Act {
 
 /// An answer that hangs on the head of the request.
 pub fn by_request(answer: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static, end: End) -> Act {
-    Act { tls: None, early: false, answer: Arc::new(answer), end }
+    Act { tls: None, by_connect: false, early: false, answer: Arc::new(answer), end }
 }
 
 /// `HTTP/1.1`, this status line, these headers, and a body of two bytes.
@@ -95,6 +97,12 @@ pub fn well() -> Act {
 impl Act {
     pub fn over(mut self, tls: &Arc<ServerConfig>) -> Self {
         self.tls = Some(Arc::clone(tls));
+        self
+    }
+
+    /// As the proxy that opens a connection to a server that does this.
+    pub fn by_connect(mut self) -> Self {
+        self.by_connect = true;
         self
     }
 
@@ -160,8 +168,12 @@ async fn full_queue(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
     (listener, queue)
 }
 
-async fn perform(stream: TcpStream, act: Act) -> Option<()> {
+async fn perform(mut stream: TcpStream, act: Act) -> Option<()> {
     stream.set_nodelay(true).ok()?;
+    if act.by_connect {
+        head(&mut stream).await?;
+        stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.ok()?;
+    }
     match &act.tls {
         Some(config) if !act.early => {
             let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(stream).await.ok()?;
@@ -172,7 +184,6 @@ async fn perform(stream: TcpStream, act: Act) -> Option<()> {
             end(stream.into_inner().0, act.end).await;
         }
         _ => {
-            let mut stream = stream;
             play(&mut stream, &act).await?;
             end(stream, act.end).await;
         }

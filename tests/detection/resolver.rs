@@ -60,7 +60,8 @@ pub fn two() -> World {
     let story: Story = Box::new(move |stage| {
         let _alive = too;
         first.send_replace(Health::Silent);
-        stage.pass(Duration::from_secs(12));
+        // Longer than whoever looks for a missed alert is patient.
+        stage.pass(Duration::from_secs(25));
         first.send_replace(Health::Alive);
         stage.pass(Duration::from_secs(3));
         replace(&path, &resolv_conf(&[NAME_SERVER_TOO]));

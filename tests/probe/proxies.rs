@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use api_health::probe::proxies::{Proxies, Proxy, Route};
-use api_health::probe::{Client, Prepared, Reply, Request};
+use api_health::probe::{Client, Prepared, Reply as Answer, Request, Resolver, ResolverFiles};
 use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, Secret};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::name_server::{NameServer, Reply};
 use crate::ports;
 use crate::server::{CLIENT, End, Script, Server, get, good_config, run};
 
@@ -59,7 +60,7 @@ fn by(proxy: &str) -> Client {
     CLIENT.clone().with_proxies(Arc::new(proxies))
 }
 
-async fn ask(client: &Client, request: &Request) -> Result<Reply, Failure> {
+async fn ask(client: &Client, request: &Request) -> Result<Answer, Failure> {
     client.exchange(request).await.result
 }
 
@@ -183,4 +184,25 @@ fn one_api_may_go_another_way_than_is_set() {
         assert_eq!(ask(&client, &get(&server.url("http"))).await.unwrap().proxy, None);
         assert!(ask(&client, &get("http://a.invalid/")).await.unwrap().proxy.is_some());
     });
+}
+
+#[test]
+fn a_proxy_whose_name_no_name_server_answers_is_ours() {
+    let silent = NameServer::start("127.0.0.1", |_, _| Reply::Silent);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = format!("nameserver {}\nsearch .\noptions timeout:1 attempts:1\n", silent.address.ip());
+    std::fs::write(path("resolv.conf"), text).unwrap();
+    let files = ResolverFiles {
+        resolv_conf: path("resolv.conf"),
+        hosts: path("hosts"),
+        nsswitch_conf: path("nsswitch.conf"),
+        port: silent.address.port(),
+    };
+    let failure = run(async {
+        let client = by("proxy.test:3128").with_resolver(Resolver::own(files));
+        ask(&client, &get("http://a.invalid/")).await.unwrap_err()
+    });
+    let did = "has a name that no name server answers".to_owned();
+    assert_eq!(failure, Failure::Local(LocalFault::Proxy { proxy: "proxy.test:3128".into(), did }));
 }

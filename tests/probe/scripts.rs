@@ -215,6 +215,10 @@ fn chunked() -> Vec<Case> {
         te("gzip, chunked", "gzip, chunked", "1\r\na\r\n0\r\n\r\n", ok(200, "a")),
         te("chunked in a second header", "gzip\r\ntransfer-encoding: chunked", "1\r\na\r\n0\r\n\r\n", ok(200, "a")),
         te("chunked and a length", "chunked\r\ncontent-length: 99", "1\r\na\r\n0\r\n\r\n", ok(200, "a")),
+        te("chunked between empty codings", ", chunked, ,", "1\r\na\r\n0\r\n\r\n", ok(200, "a"))
+            .oracle(Oracle::Not("it takes the empty one for the last, where RFC 9110 (5.6.1) has it not count")),
+        te("no coding at all", "", "a", Verdict::NotHttp).oracle(Oracle::Not("it reads to the end")),
+        te("nothing but commas", ", ,", "a", Verdict::NotHttp).oracle(Oracle::Not("it reads to the end")),
         case("gzip and not chunked", r200("transfer-encoding: gzip\r\n", "raw"), Fin, ok(200, "raw")),
         case("identity", r200("transfer-encoding: identity\r\n", "raw"), Fin, ok(200, "raw")),
         case(
@@ -383,6 +387,17 @@ fn malformed() -> Vec<Case> {
         bad("ICY", b"ICY 200 OK\r\n\r\n"),
         case("garbage, closed", "garbage", Fin, Verdict::NotHttp),
         case("blank lines first", format!("\r\n\r\n{}", r200("content-length: 1\r\n", "a")), Hold, ok(200, "a")),
+        case("blank lines without an end", "\r\n".repeat(200_000), Fin, Verdict::NotHttp)
+            .oracle(Oracle::Not("it has another bound")),
+        case(
+            "a control character in a reason",
+            "HTTP/1.1 200 O\u{1}K\r\ncontent-length: 1\r\n\r\na",
+            Hold,
+            ok(200, "a"),
+        )
+        .oracle(ODD),
+        case("a NUL in a reason", "HTTP/1.1 200 O\0K\r\ncontent-length: 1\r\n\r\na", Hold, Verdict::NotHttp),
+        case("a length in a status line", "HTTP/1.1 200 OK\rcontent-length: 9\r\n\r\na", Hold, Verdict::NotHttp),
         case("line feeds alone", "HTTP/1.1 200 OK\ncontent-length: 1\n\na", Hold, ok(200, "a")),
         case("line feeds alone, byte by byte", "HTTP/1.1 200 OK\ncontent-length: 1\n\na", Hold, ok(200, "a")).slow(1),
         header("a header without a colon", "oops", Verdict::NotHttp),

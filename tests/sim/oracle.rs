@@ -330,13 +330,13 @@ impl<'a> Oracle<'a> {
     fn probe_ended(&mut self, probe: u64, behaviour: Behaviour, started_at: Timestamp, finished_at: Timestamp) {
         let (now, life) = (self.now, self.life);
         self.count(match behaviour {
-            Behaviour::Answers(200..=299) | Behaviour::WaitsForItsTurn => "probe: passed",
+            Behaviour::Answers(200..=299) | Behaviour::AnswersByProxy | Behaviour::WaitsForItsTurn => "probe: passed",
             Behaviour::Answers(_) => "probe: another status",
             Behaviour::Refuses => "probe: refused",
             Behaviour::Hangs => "probe: timed out",
             Behaviour::LookupFails => "probe: resolver dead",
             Behaviour::Unreachable | Behaviour::CertificateOver => "probe: failed otherwise",
-            Behaviour::CannotBeAsked | Behaviour::NoRoute => "probe: inconclusive",
+            Behaviour::CannotBeAsked | Behaviour::NoRoute | Behaviour::ProxyIsDead => "probe: inconclusive",
             Behaviour::Panics | Behaviour::PanicsAtOnce | Behaviour::PanicsAfterwards | Behaviour::NeverEnds => {
                 "probe: never ended"
             }

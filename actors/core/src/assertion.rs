@@ -110,6 +110,7 @@ mod tests {
             took: Duration::from_millis(42),
             phases: PhaseTimes::default(),
             address: None,
+            by_proxy: false,
             answer,
         }
     }

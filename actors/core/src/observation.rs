@@ -269,6 +269,8 @@ pub struct Observation {
     pub phases: PhaseTimes,
     /// The address that was connected to.
     pub address: Option<SocketAddr>,
+    /// It went by way of a proxy, whose address that is.
+    pub by_proxy: bool,
     pub answer: Answer,
 }
 

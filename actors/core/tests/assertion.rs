@@ -36,8 +36,8 @@ fn config(timeout: Duration) -> ApiConfig {
 fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
     let at = Timestamp::from_millis(0);
     let phases = PhaseTimes::default();
-    judge(&config(timeout), &Observation { started_at: at, finished_at: at, took, phases, address: None, answer })
-        .verdict
+    let seen = Observation { started_at: at, finished_at: at, took, phases, address: None, by_proxy: false, answer };
+    judge(&config(timeout), &seen).verdict
 }
 
 fn timed_out(timeout: Duration) -> Answer {

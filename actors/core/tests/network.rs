@@ -42,6 +42,7 @@ fn failed(failure: Failure) -> Observation {
         took: Duration::from_secs(1),
         phases: PhaseTimes::default(),
         address: None,
+        by_proxy: false,
         answer: Answer::Failure(failure),
     }
 }
@@ -147,10 +148,11 @@ fn keeps_the_rules(
     let mut panel = Panel::default();
     let known: Ballot =
         votes.iter().enumerate().filter(|(_, vote)| vote.1).map(|(n, _)| vote_of(n, true, false)).collect();
-    panel.count(known);
+    panel.count(Way::NETWORK, known, |_| None, Duration::from_secs(1));
     let ballot: Ballot = votes.iter().enumerate().map(|(n, vote)| vote_of(n, vote.0, vote.2)).collect();
     let crowd = is_crowd.then_some(network::crowd::CrowdSize { apis: 5, addresses: 3 });
-    let testimony = Testimony { crowd, is_well_again, ..panel.count(ballot) };
+    let said = panel.count(Way::NETWORK, ballot, |_| None, Duration::from_secs(2));
+    let testimony = Testimony { crowd, is_well_again, ..said };
     let ours = is_ours(&testimony);
     let is_any_well = votes.iter().any(|vote| vote.0);
     let may_vote = votes.iter().any(|vote| vote.0 || vote.1 || vote.2);
@@ -194,6 +196,41 @@ proptest! {
             prop_assert_eq!((alone.verdict, with.verdict), (Verdict::Fail, Verdict::Inconclusive));
             prop_assert!(with.reasons.len() == 2 && with.reasons[0] == alone.reasons[0], "{:?}", with.reasons);
             prop_assert!(with.reason().unwrap().chars().count() <= 300);
+        }
+    }
+
+    /// In a network that comes and goes: who answers whenever it is there always votes when it is not, and who is gone for good
+    /// does not after the third time.
+    #[test]
+    fn who_is_gone_for_good_loses_its_vote_and_who_lives_never_does(
+        spans in prop::collection::vec((1..60_u64, 20..120_u64), 4..12), sign_every in 1..8_u64,
+    ) {
+        let way = Way::Connection(Family::Ipv4, Zone::Far);
+        let vote = |witness: &str, is_well| Vote { witness: witness.into(), is_well, is_the_way_itself: false };
+        let (mut panel, mut now, mut well_at) = (Panel::default(), 0, None);
+        let ask = |panel: &mut Panel, lives, is_there, well_at: Option<u64>, now| {
+            let ballot = vec![vote("lives", lives), vote("gone", is_there)];
+            panel.count(way, ballot, |_| well_at.map(Duration::from_secs), Duration::from_secs(now))
+        };
+        ask(&mut panel, true, true, None, now);
+        for (round, (lost, well)) in spans.into_iter().enumerate() {
+            for second in 0..lost {
+                now += 1;
+                if second % 3 == 0 {
+                    let ill = ask(&mut panel, false, false, well_at, now).ill;
+                    prop_assert!(ill.contains(&"lives".to_owned()), "{}", now);
+                    prop_assert!(round < 3 || !ill.contains(&"gone".to_owned()), "{}", now);
+                }
+            }
+            for second in 0..well {
+                now += 1;
+                if second % sign_every == 0 {
+                    well_at = Some(now);
+                }
+                if !panel.asks(|_| well_at.map(Duration::from_secs), Duration::from_secs(now)).is_empty() {
+                    ask(&mut panel, true, false, well_at, now);
+                }
+            }
         }
     }
 

@@ -39,6 +39,10 @@ pub enum Behaviour {
     NeverEnds,
     /// Cannot be asked: this machine has no file descriptors left.
     CannotBeAsked,
+    /// Answers 200 by way of a proxy.
+    AnswersByProxy,
+    /// Cannot be asked: the proxy on the way to it is dead.
+    ProxyIsDead,
     /// Answers 200, after three seconds in which it waited for its turn here.
     WaitsForItsTurn,
 }
@@ -151,7 +155,9 @@ impl FakeTargets {
                     tokio::time::sleep(took).await;
                     Answer::Response(Response { status, ..Response::default() })
                 }
-                Behaviour::PanicsAfterwards => Answer::Response(Response { status: 200, ..Response::default() }),
+                Behaviour::PanicsAfterwards | Behaviour::AnswersByProxy => {
+                    Answer::Response(Response { status: 200, ..Response::default() })
+                }
                 Behaviour::Refuses => {
                     Answer::Failure(Failure::Refused { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)) })
                 }
@@ -178,6 +184,10 @@ impl FakeTargets {
                     tokio::time::sleep(TURN).await;
                     Answer::Response(Response { status: 200, ..Response::default() })
                 }
+                Behaviour::ProxyIsDead => {
+                    let proxy = LocalFault::Proxy { proxy: "proxy:3128".into(), did: "refused the connection".into() };
+                    Answer::Failure(Failure::Local(proxy))
+                }
                 Behaviour::CannotBeAsked => Answer::Failure(Failure::Local(LocalFault::TooManyOpenFiles)),
             };
             let finished_at = noted.stage.clock.now();
@@ -195,7 +205,9 @@ impl FakeTargets {
             let phase = |is_over: bool| is_over.then_some(Duration::from_millis(1));
             let tls = phase(matches!(behaviour, Behaviour::Answers(_)));
             let phases = PhaseTimes { resolve: phase(is_looked_up), tls, ..PhaseTimes::default() };
-            Observation { started_at, finished_at, took, phases, address: is_connected.then_some(address), answer }
+            let address = is_connected.then_some(address);
+            let by_proxy = matches!(behaviour, Behaviour::ProxyIsDead | Behaviour::AnswersByProxy);
+            Observation { started_at, finished_at, took, phases, address, by_proxy, answer }
         })
     }
 }

@@ -107,10 +107,15 @@ fn an_inconclusive_probe_between_down_and_up_does_not_eat_the_recovery() {
         seconds(30).await;
         world.targets.set("a", Behaviour::CannotBeAsked);
         seconds(300).await;
-        assert_eq!(world.channels[0].lines(), ["a down"], "what cannot be told is no recovery");
+        assert_eq!(world.channels[0].lines_of_apis(), ["a down"], "what cannot be told is no recovery");
+        assert_eq!(
+            world.channels[0].lines(),
+            ["a down", "api-health:network down"],
+            "nothing else can be asked either"
+        );
         world.targets.set("a", Behaviour::Answers(200));
         seconds(30).await;
-        assert_eq!(world.channels[0].lines(), ["a down", "a up"]);
+        assert_eq!(world.channels[0].lines_of_apis(), ["a down", "a up"]);
     });
 }
 

@@ -104,7 +104,7 @@ fn that_there_is_no_way_to_one_api_hides_no_outage_of_another() {
 fn while_all_is_well_nobody_is_asked_and_of_many_that_wait_one_asks() {
     in_virtual_time(async {
         let (world, _running) = running(100).await;
-        assert!(world.witnesses.take_asked().len() <= 2, "once, soon after the start");
+        assert!(world.witnesses.take_asked().len() <= 3, "once, soon after the start");
         seconds(600).await;
         assert_eq!(world.witnesses.take_asked(), []);
         lose(&world);
@@ -255,7 +255,7 @@ fn while_the_network_is_told_nobody_is_told_as_unclear_and_who_still_is_so_after
 #[test]
 fn a_kill_forgets_nobody_who_is_unclear_and_a_row_that_goes_closes_it() {
     in_virtual_time(async {
-        let (world, first) = running(2).await;
+        let (world, first) = running(3).await;
         world.targets.set("a0", Behaviour::CannotBeAsked);
         world.targets.set("a1", Behaviour::CannotBeAsked);
         seconds(400).await;
@@ -264,12 +264,88 @@ fn a_kill_forgets_nobody_who_is_unclear_and_a_row_that_goes_closes_it() {
         world.targets.set("a0", Behaviour::Answers(200));
         let second = world.start(options()).await;
         seconds(60).await;
-        world.configs.set(vec![api("a0", 10)]);
+        world.configs.set(vec![api("a0", 10), api("a2", 10)]);
         second.reload().await;
         seconds(30).await;
         let mut lines = world.channels[0].lines();
         lines.sort();
         let told = ["0 down", "0 up", "1 closed", "1 down"].map(|what| format!("api-health:unclear:a{what}"));
         assert_eq!(lines, told);
+    });
+}
+
+#[test]
+fn what_all_apis_lack_alike_is_told_as_one_thing_of_ours_and_what_one_lacks_is_unclear() {
+    let dead_proxy =
+        (Behaviour::ProxyIsDead, Behaviour::AnswersByProxy, "the proxy proxy:3128 refused the connection; ");
+    let no_descriptors =
+        (Behaviour::CannotBeAsked, Behaviour::Answers(200), "this machine has no file descriptors left");
+    for (lacks, well, words) in [dead_proxy, no_descriptors] {
+        for count in [2, 20] {
+            in_virtual_time(async {
+                let (world, _running) = running(count).await;
+                world.targets.set_line(Some(lacks));
+                seconds(1_800).await;
+                assert_eq!(world.channels[0].lines(), ["api-health:network down"], "{count}");
+                let told = world.channels[0].told()[0].1.reason.clone();
+                assert!(told.starts_with(words), "{told}");
+                world.targets.set_line(Some(well));
+                seconds(60).await;
+                let lines = world.channels[0].lines();
+                assert_eq!(lines, ["api-health:network down", "api-health:network up"], "{count}");
+            });
+        }
+        in_virtual_time(async {
+            let (world, _running) = running(3).await;
+            world.targets.set_line(Some(well));
+            seconds(20).await;
+            world.targets.set_line(None);
+            world.targets.set("a0", lacks);
+            world.targets.set("a1", well);
+            seconds(1_800).await;
+            assert_eq!(world.channels[0].lines(), ["api-health:unclear:a0 down"]);
+        });
+    }
+}
+
+/// The only witness is gone for good: an API that goes down is told as soon as others have shown that the network is well.
+#[test]
+fn a_witness_that_is_gone_for_good_hides_no_outage_for_long() {
+    in_virtual_time(async {
+        let world = FakeWorld::new(vec![api("a0", 60), api("a1", 60), api("a2", 60)]);
+        world.witnesses.set(&[("server", true)]);
+        let _running = world.start(options()).await;
+        seconds(90).await;
+        world.witnesses.set_well(false);
+        world.targets.set("a0", Behaviour::Hangs);
+        seconds(900).await;
+        assert_eq!(world.channels[0].lines_of_apis(), ["a0 down"]);
+        world.witnesses.set_well(true);
+        seconds(120).await;
+        let known = world.channels[0].lines();
+        lose(&world);
+        seconds(120).await;
+        let lines = world.channels[0].lines();
+        assert_eq!(lines[known.len()..], ["api-health:network down"], "it votes again when it has answered");
+    });
+}
+
+#[test]
+fn a_certificate_that_is_good_ends_the_fault_of_a_clock_that_a_record_of_the_store_accused() {
+    in_virtual_time(async {
+        let (world, first) = running(1).await;
+        first.flush(false, Duration::from_secs(60)).await;
+        drop(first);
+        world.targets.set_line(Some(Behaviour::Hangs));
+        world.witnesses.set(&[]);
+        world.clock.step(-3 * 86_400_000);
+        let _second = world.start(options()).await;
+        seconds(30).await;
+        assert!(world.channels[0].lines().contains(&"api-health:clock down".to_owned()));
+        world.targets.set_line(None);
+        seconds(60).await;
+        let lines = world.channels[0].lines();
+        assert_eq!(lines.iter().filter(|line| line.starts_with("api-health:clock")).count(), 2, "{lines:?}");
+        assert!(lines.contains(&"api-health:clock up".to_owned()), "{lines:?}");
     });
 }

@@ -11,6 +11,9 @@ pub(super) const SERVERS_MAX: usize = 3;
 /// Domains of the search list that are tried.
 pub(super) const SEARCH_MAX: usize = 32;
 
+/// Where systemd-resolved listens.
+const STUBS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54))];
+
 /// resolv.conf as it is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Config {
@@ -98,6 +101,11 @@ impl Config {
         }
     }
 
+    /// Whether it is systemd-resolved that is asked: its stub listens there.
+    pub(super) fn asks_resolved(&self) -> bool {
+        self.servers.iter().all(|server| STUBS.contains(&server.ip()))
+    }
+
     /// The names to try for `host`, in order.
     pub(super) fn candidates(&self, host: &str) -> Vec<String> {
         if host.ends_with('.') {
@@ -143,8 +151,9 @@ pub(super) enum Sources {
 }
 
 impl Sources {
-    /// Reads nsswitch.conf. What stands in brackets says how to go on from one source to the next.
-    pub(super) fn read(file: &str) -> Self {
+    /// Reads nsswitch.conf. What stands in brackets says how to go on from one source to the next. `asks_resolved` is whether the
+    /// name servers of resolv.conf are systemd-resolved itself, which is what `resolve` asks.
+    pub(super) fn read(file: &str, asks_resolved: bool) -> Self {
         let Some(line) = file.lines().find_map(|line| line.trim_start().strip_prefix("hosts:")) else {
             return Self::default();
         };
@@ -159,11 +168,13 @@ impl Sources {
                 _ => {}
             }
         }
+        let is_dns = |source: &str| source == "dns" || (source == "resolve" && asks_resolved);
         let mut sources = outside.split_ascii_whitespace();
-        // systemd's `resolve` asks the service that its stub in resolv.conf leads to.
-        if !sources.clone().any(|source| matches!(source, "dns" | "resolve")) {
+        // Other name servers may know other names than systemd-resolved does, or be out of reach.
+        let asks_it_first = sources.clone().find(|source| matches!(*source, "dns" | "resolve")) == Some("resolve");
+        if !sources.clone().any(is_dns) || (asks_it_first && !asks_resolved) {
             Self::WithoutDns
-        } else if sources.all(|source| matches!(source, "files" | "dns" | "resolve")) {
+        } else if sources.all(|source| source == "files" || is_dns(source)) {
             Self::FilesAndDns
         } else {
             Self::More
@@ -239,7 +250,7 @@ mod tests {
             let config = read(&file);
             prop_assert!((1..=SERVERS_MAX).contains(&config.servers.len()) && config.search.len() <= SEARCH_MAX);
             prop_assert!((1..=5).contains(&config.attempts) && config.ndots <= 15 && !config.timeout.is_zero());
-            Sources::read(&file);
+            Sources::read(&file, config.asks_resolved());
         }
     }
 
@@ -254,7 +265,24 @@ mod tests {
             ("hosts: files ldap", Sources::WithoutDns),
             ("hosts: files", Sources::WithoutDns),
         ] {
-            assert_eq!(Sources::read(file), sources, "{file}");
+            assert_eq!(Sources::read(file, true), sources, "{file}");
+        }
+    }
+
+    #[test]
+    fn systemd_resolved_is_asked_by_way_of_the_system_where_resolv_conf_names_others() {
+        for (resolv_conf, asks_resolved) in
+            [("nameserver 127.0.0.53\n", true), ("nameserver 127.0.0.53\nnameserver 10.0.0.2\n", false), ("", false)]
+        {
+            assert_eq!(read(resolv_conf).asks_resolved(), asks_resolved, "{resolv_conf}");
+        }
+        for (file, sources) in [
+            ("hosts: files resolve [!UNAVAIL=return] dns", Sources::WithoutDns),
+            ("hosts: resolve", Sources::WithoutDns),
+            ("hosts: files dns resolve", Sources::More),
+            ("hosts: files dns", Sources::FilesAndDns),
+        ] {
+            assert_eq!(Sources::read(file, false), sources, "{file}");
         }
     }
 }

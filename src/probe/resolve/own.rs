@@ -79,7 +79,7 @@ impl Own {
 
     /// The addresses of `host` of this family, at least one.
     pub(super) async fn lookup(&self, host: &str, family: IpFamily, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {
-        let known = self.shared.files.known();
+        let Some(known) = self.shared.files.known().await else { return Err(unread()) };
         let by_hand: Vec<_> = known.hosts.find(host).into_iter().filter(|ip| family.takes(*ip)).collect();
         if !by_hand.is_empty() {
             return Ok(by_hand);
@@ -201,7 +201,7 @@ impl Own {
 
     /// Asks each name server of this machine for those of the root, which any of them can answer.
     pub(super) async fn witnesses(&self, bound: Duration) -> Vec<(IpAddr, Witness)> {
-        let known = self.shared.files.known();
+        let Some(known) = self.shared.files.known().await else { return Vec::new() };
         let deadline = Instant::now() + bound;
         let each = known.config.servers.iter().map(|server| {
             let config = Config { servers: vec![*server], attempts: 1, timeout: bound, ..known.config.clone() };
@@ -217,6 +217,12 @@ impl Own {
         let said = futures_util::future::join_all(each).await;
         known.config.servers.iter().map(std::net::SocketAddr::ip).zip(said).collect()
     }
+}
+
+/// Nothing says whom to ask.
+fn unread() -> Failure {
+    let why = "/etc/resolv.conf and its like could not be read in time: the disk of this machine may hang";
+    Failure::Local(LocalFault::Internal(why.into()))
 }
 
 /// Whether the name is below `invalid`, where none ever is (RFC 6761, section 6.4).

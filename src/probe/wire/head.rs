@@ -79,6 +79,18 @@ pub(super) enum Parsed {
     Final(Head),
 }
 
+/// Bytes of the blank lines before a head, as far as they are whole.
+pub(super) fn blank_lines(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        at += match bytes[at..] {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return at,
+        };
+    }
+}
+
 /// Reads one head from the start of `bytes`. A final one is taken out of it.
 pub(super) fn parse(bytes: &mut Vec<u8>, method: Method) -> Result<Parsed, String> {
     let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; HEADERS_MAX];

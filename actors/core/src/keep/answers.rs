@@ -192,6 +192,7 @@ impl Keeper {
                     self.log.push(LogEvent::Adopted { api_id: api_id.clone(), version, lines_left_out });
                 }
                 self.adopted(api_id, forgot, &outages, now);
+                self.note_open_or_closed(api_id);
             }
         }
         self.note_outbox(api_id);

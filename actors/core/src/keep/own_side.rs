@@ -104,6 +104,8 @@ impl Keeper {
     pub(super) fn note_open_or_closed(&mut self, api_id: &ApiId) {
         if self.ledger.get(api_id).is_some_and(|entry| entry.state.incident.is_some()) {
             self.note_open(api_id);
+        } else if let Some(unclear) = api_id.unclear_api() {
+            self.unclear.forget(&unclear);
         } else {
             self.own_side.open.remove(api_id);
         }

@@ -87,10 +87,14 @@ pub enum Way {
     Connection(Family, Zone),
     /// The dates of a certificate do not fit our clock.
     Clock,
+    /// A proxy of ours could not be used.
+    Proxy,
+    /// This machine or process lacks what an exchange takes: descriptors, ports, memory, turns.
+    Machine,
 }
 
 impl Way {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Lookup,
         Self::NETWORK,
         Self::Connection(Family::Ipv4, Zone::Near),
@@ -98,6 +102,8 @@ impl Way {
         Self::Connection(Family::Ipv6, Zone::Near),
         Self::Connection(Family::Ipv6, Zone::Far),
         Self::Clock,
+        Self::Proxy,
+        Self::Machine,
     ];
 
     /// A connection to nobody knows where.
@@ -106,6 +112,11 @@ impl Way {
     /// A connection to that address.
     pub const fn to(address: IpAddr) -> Self {
         Self::Connection(Family::of(address), Zone::of(address))
+    }
+
+    /// Whether nobody can be asked about it: who fails in it knows by itself that it is ours.
+    pub const fn is_known_by_itself(self) -> bool {
+        matches!(self, Self::Proxy | Self::Machine)
     }
 
     /// Its place in [`Self::ALL`].
@@ -143,6 +154,8 @@ impl fmt::Display for Way {
             Self::Connection(Family::Ipv4, _) => "the IPv4 network",
             Self::Connection(Family::Ipv6, _) => "the IPv6 network",
             Self::Clock => "the clock",
+            Self::Proxy => "the proxy",
+            Self::Machine => "what an exchange takes",
         })
     }
 }
@@ -154,11 +167,11 @@ pub enum Blame {
     Theirs,
     /// It may be either: ask the witnesses.
     Doubtful(Way),
-    /// It is ours, whatever anybody says; and in that way, if it is a matter of the network.
+    /// It is ours, whatever anybody says; and in that way, if it may be so for all APIs at once.
     Ours(Option<Way>),
 }
 
-/// What `failure` says by itself; `address` is the one that was tried, as far as it is known.
+/// What `failure` says by itself; `address` is that of [`address_of`].
 pub fn blame(failure: &Failure, address: Option<IpAddr>) -> Blame {
     // What is on this machine is not reached by way of its network.
     let connection = |address: Option<IpAddr>| match address {
@@ -179,11 +192,23 @@ pub fn blame(failure: &Failure, address: Option<IpAddr>) -> Blame {
         // Part of an answer had come.
         Failure::Reset { phase: Phase::Body } | Failure::Closed { phase: Phase::Body } => Blame::Theirs,
         Failure::Reset { .. } | Failure::Closed { .. } => connection(address),
-        Failure::Certificate(CertificateFault::Expired { .. } | CertificateFault::NotYetValid { .. }) => {
-            Blame::Doubtful(Way::Clock)
-        }
-        Failure::Local(LocalFault::NoRoute) => Blame::Ours(Some(Way::NETWORK)),
-        Failure::Local(_) => Blame::Ours(None),
+        Failure::Certificate(
+            CertificateFault::Expired { .. }
+            | CertificateFault::NotYetValid { .. }
+            | CertificateFault::AuthorityExpired { .. },
+        ) => Blame::Doubtful(Way::Clock),
+        Failure::Local(fault) => Blame::Ours(match fault {
+            LocalFault::NoRoute => Some(Way::NETWORK),
+            LocalFault::Proxy { .. } => Some(Way::Proxy),
+            LocalFault::TooManyOpenFiles
+            | LocalFault::NoLocalPort
+            | LocalFault::NoMemory
+            | LocalFault::TooManyLookups
+            | LocalFault::TooManyProbes => Some(Way::Machine),
+            _ => None,
+        }),
+        // It has no other network than ours.
+        Failure::BehindProxy { .. } if address.is_none() => Blame::Doubtful(Way::NETWORK),
         Failure::NameNotFound { .. }
         | Failure::NoAddress { .. }
         | Failure::OnlyOtherFamily { .. }
@@ -242,9 +267,14 @@ pub fn judge(config: &ApiConfig, observation: &Observation, testimony: &Testimon
     outcome
 }
 
-/// The address that an exchange was about: the one that was connected to or tried last, or a literal one in the URL.
+/// The address that an exchange was about: the one that was connected to or tried last, or a literal one in the URL. Whoever goes by
+/// a proxy knows that of the proxy alone; of one on this machine it is not known where it leads.
 pub fn address_of(config: &ApiConfig, observation: &Observation) -> Option<IpAddr> {
-    observation.address.map(|address| address.ip()).or_else(|| host_of(&config.url).parse().ok())
+    let address = observation.address.map(|address| address.ip());
+    if observation.by_proxy {
+        return address.filter(|address| !address.is_loopback());
+    }
+    address.or_else(|| host_of(&config.url).parse().ok())
 }
 
 /// The host of a URL that was validated, without the brackets of an IPv6 address.
@@ -295,7 +325,7 @@ pub fn table() -> Vec<Row> {
         row("reset or closed before an answer", Failure::Reset { phase: Phase::FirstByte }),
         row("reset or closed in an answer, or cut short", Failure::Closed { phase: Phase::Body }),
         row(
-            "certificate expired, or not yet valid",
+            "certificate, or its authority's, expired or not yet valid",
             Failure::Certificate(CertificateFault::Expired { not_after: None }),
         ),
         row("any other fault of a certificate, or of TLS", Failure::Tls { detail: String::new() }),

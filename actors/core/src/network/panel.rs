@@ -1,15 +1,26 @@
 //! Which witnesses may vote, and what they say together.
 //!
-//! A witness that never answered does not vote: it may be a gateway or a stub that never does. The name servers of this machine
-//! vote on the lookup of names in any case, since they are what every lookup hangs on.
+//! A witness that never answered in a way does not vote in it: it may be a gateway or a stub that never does. Nor does one that is gone
+//! for good: who is ill again and again, though all was seen to be well in between, does not vote until it answers. The name servers of
+//! this machine vote on the lookup of names in any case, since they are what every lookup hangs on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::crowd::CrowdSize;
 use super::{Way, Word};
 
-/// Witnesses whose answers are remembered, and that are named.
+/// Witnesses that are remembered of one way, and that are named.
 pub const WITNESSES_MAX: usize = 32;
+
+/// Who is ill so often in a row, though all was seen to be well in between, does not vote until it answers.
+pub const ILL_MAX: u8 = 3;
+
+/// Who is ill while all is well is asked again after this …
+pub const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// … and this often when it does not vote any more.
+pub const ASKED_RARELY: Duration = Duration::from_secs(60);
 
 /// Witnesses that the words of a reason name; the others are counted.
 const NAMED: usize = 3;
@@ -28,28 +39,102 @@ pub struct Vote {
 /// What the witnesses said when they were asked.
 pub type Ballot = Vec<Vote>;
 
-/// Who of the witnesses has answered before.
+/// What is known of a witness that has answered in one way.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    at: Duration,
+    /// When it was found to be ill last since then, and in what way it had been asked.
+    ill: Option<(Way, Duration)>,
+    /// How often it was ill again though all had been seen to be well since the time before.
+    alone_ill: u8,
+}
+
+impl Answered {
+    fn votes(&self) -> bool {
+        self.alone_ill < ILL_MAX
+    }
+
+    /// It is ill; `well_at` is when there was a sign last that all is well in a way.
+    fn is_ill(&mut self, way: Way, well_at: &impl Fn(Way) -> Option<Duration>, now: Duration) {
+        let is_alone = self.ill.is_some_and(|(of, at)| well_at(of) >= Some(at));
+        self.alone_ill = self.alone_ill.saturating_add(u8::from(is_alone));
+        // What is seen in the neighbourhood says nothing of a witness in the internet.
+        self.ill = Some((self.ill.map_or(way, |(of, _)| of.max(way)), now));
+    }
+}
+
+/// Who of the witnesses has answered before, and in which way: a host that is reached over IPv4 may have no IPv6 at all.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
-    answered: BTreeSet<String>,
+    answered: BTreeMap<Way, BTreeMap<String, Answered>>,
 }
 
 impl Panel {
-    /// Takes what the witnesses said; what comes of it is said of the moment at which they were asked.
-    pub fn count(&mut self, ballot: Ballot) -> Testimony {
+    /// Takes what the witnesses said when they were asked in this way at `now`; what comes of it is said of that moment. `well_at` is
+    /// when there was a sign last that all is well in a way.
+    pub fn count(
+        &mut self,
+        way: Way,
+        ballot: Ballot,
+        well_at: impl Fn(Way) -> Option<Duration>,
+        now: Duration,
+    ) -> Testimony {
+        // Of whom nothing is said any more nobody waits to hear.
+        for of_way in self.answered.iter_mut().filter(|(of, _)| **of == anywhere(way)).map(|(_, of_way)| of_way) {
+            of_way.retain(|witness, known| known.ill.is_none() || ballot.iter().any(|vote| vote.witness == *witness));
+        }
         let mut testimony = Testimony::default();
         for Vote { witness, is_well, is_the_way_itself } in ballot {
-            let may_vote = is_well || is_the_way_itself || self.answered.contains(&witness);
-            if is_well && self.answered.len() < WITNESSES_MAX {
-                self.answered.insert(witness.clone());
+            if is_well {
+                self.note_well(way, &witness, now);
+                testimony.well.push(witness);
+                continue;
             }
-            match (may_vote, is_well) {
-                (false, _) => {}
-                (true, true) => testimony.well.push(witness),
-                (true, false) => testimony.ill.push(witness),
+            let mut may_vote = is_the_way_itself;
+            for (of, of_way) in self.answered.iter_mut().filter(|(of, _)| anywhere(way).is_vouched_for_by(**of)) {
+                if let Some(known) = of_way.get_mut(&witness) {
+                    known.is_ill(as_near_or_far(*of, way), &well_at, now);
+                    may_vote |= known.votes();
+                }
+            }
+            if may_vote {
+                testimony.ill.push(witness);
             }
         }
         testimony
+    }
+
+    fn note_well(&mut self, way: Way, witness: &str, now: Duration) {
+        let of_way = self.answered.entry(anywhere(way)).or_default();
+        if of_way.len() >= WITNESSES_MAX && !of_way.contains_key(witness) {
+            let oldest = of_way.iter().min_by_key(|(_, known)| known.at).map(|(oldest, _)| oldest.clone());
+            oldest.and_then(|oldest| of_way.remove(&oldest));
+        }
+        of_way.insert(witness.to_owned(), Answered { at: now, ill: None, alone_ill: 0 });
+    }
+
+    /// The ways in which the witnesses are to be asked again though all is well, since one of them was ill.
+    pub fn asks(&self, well_at: impl Fn(Way) -> Option<Duration>, now: Duration) -> Vec<Way> {
+        let is_due = |known: &Answered| {
+            let wait = if known.votes() { ASKED_AGAIN_AFTER } else { ASKED_RARELY };
+            let (of, at) = known.ill?;
+            (well_at(of) >= Some(at) && now >= at.saturating_add(wait)).then_some(of)
+        };
+        let due: BTreeSet<Way> = self.answered.values().flat_map(|of_way| of_way.values().filter_map(is_due)).collect();
+        due.into_iter().collect()
+    }
+}
+
+/// The same way, near or far: it is the same host that is asked.
+fn anywhere(way: Way) -> Way {
+    as_near_or_far(way, Way::NETWORK)
+}
+
+/// The way `of`, as near or far as `way` is.
+fn as_near_or_far(of: Way, way: Way) -> Way {
+    match (of, way) {
+        (Way::Connection(family, _), Way::Connection(_, zone)) => Way::Connection(family, zone),
+        _ => of,
     }
 }
 
@@ -115,36 +200,92 @@ impl Testimony {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Family, Zone};
     use super::*;
 
     fn vote(witness: &str, is_well: bool) -> Vote {
         Vote { witness: witness.into(), is_well, is_the_way_itself: false }
     }
 
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// Asked in this way, while nothing is known to be well.
+    fn count(panel: &mut Panel, way: Way, ballot: Ballot) -> Testimony {
+        panel.count(way, ballot, |_| None, at(1))
+    }
+
     #[test]
     fn who_never_answered_does_not_vote_and_who_did_once_does() {
-        let mut panel = Panel::default();
-        assert_eq!(panel.count(vec![vote("gateway", false), vote("server", false)]).word(), Word::Nothing);
-        assert_eq!(panel.count(vec![vote("gateway", false), vote("server", true)]).word(), Word::Well);
-        let ill = panel.count(vec![vote("gateway", false), vote("server", false)]);
+        let (mut panel, way) = (Panel::default(), Way::NETWORK);
+        let ballot = |server| vec![vote("gateway", false), vote("server", server)];
+        assert_eq!(count(&mut panel, way, ballot(false)).word(), Word::Nothing);
+        assert_eq!(count(&mut panel, way, ballot(true)).word(), Word::Well);
+        let ill = count(&mut panel, way, ballot(false));
         assert_eq!((ill.word(), &ill.ill[..]), (Word::Ill, &["server".to_owned()][..]));
+    }
+
+    #[test]
+    fn who_answered_in_one_way_does_not_vote_in_another() {
+        let (v4, v6) = (|zone| Way::Connection(Family::Ipv4, zone), Way::Connection(Family::Ipv6, Zone::Far));
+        let mut panel = Panel::default();
+        count(&mut panel, v4(Zone::Near), vec![vote("server", true)]);
+        for (way, word) in [
+            (v6, Word::Nothing),
+            (Way::Lookup, Word::Nothing),
+            (v4(Zone::Far), Word::Ill),
+            (v4(Zone::Near), Word::Ill),
+            (Way::NETWORK, Word::Ill),
+        ] {
+            assert_eq!(count(&mut panel, way, vec![vote("server", false)]).word(), word, "{way:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_ill_though_all_is_well_is_asked_again_and_votes_no_more_until_it_answers() {
+        let (mut panel, way) = (Panel::default(), Way::Connection(Family::Ipv4, Zone::Far));
+        count(&mut panel, way, vec![vote("server", true), vote("good", true)]);
+        let ask = |panel: &mut Panel, server, well: u64, now| {
+            panel.count(way, vec![vote("server", server)], |of| (of == way).then_some(at(well)), at(now)).word()
+        };
+        assert_eq!(ask(&mut panel, false, 5, 10), Word::Ill);
+        let asks = |panel: &Panel, well: u64, now| panel.asks(|of| (of == way).then_some(at(well)), at(now));
+        assert_eq!(asks(&panel, 5, 100), [], "nothing says that all is well");
+        assert_eq!((asks(&panel, 11, 14), asks(&panel, 11, 15)), (vec![], vec![way]));
+        assert_eq!(ask(&mut panel, false, 11, 20), Word::Ill);
+        assert_eq!(ask(&mut panel, false, 11, 25), Word::Ill, "the same sign counts once");
+        assert_eq!(ask(&mut panel, false, 26, 30), Word::Ill);
+        assert_eq!(ask(&mut panel, false, 31, 40), Word::Nothing);
+        assert_eq!((asks(&panel, 41, 99), asks(&panel, 41, 100)), (vec![], vec![way]), "it may come back");
+        assert_eq!(ask(&mut panel, true, 41, 100), Word::Well);
+        assert_eq!((ask(&mut panel, false, 41, 110), asks(&panel, 41, 1_000)), (Word::Ill, vec![]));
+        // Who was taken out of the settings is waited for by nobody.
+        panel.count(way, vec![vote("good", true)], |_| None, at(120));
+        assert_eq!(asks(&panel, 130, 1_000), []);
     }
 
     #[test]
     fn a_name_server_votes_on_lookups_though_it_never_answered() {
         let silent = Vote { is_the_way_itself: true, ..vote("name server 127.0.0.1", false) };
-        let ill = Panel::default().count(vec![silent]);
+        let ill = count(&mut Panel::default(), Way::Lookup, vec![silent]);
         assert_eq!(ill.word(), Word::Ill);
         assert!(ill.words(Way::Lookup).ends_with("no answer from name server 127.0.0.1"), "{}", ill.words(Way::Lookup));
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_so_are_the_words() {
-        let mut panel = Panel::default();
+        let (mut panel, way) = (Panel::default(), Way::Lookup);
         let many = |is_well| (0..100).map(|n| vote(&format!("w{n:03}"), is_well)).collect::<Ballot>();
-        assert_eq!(panel.count(many(true)).well.len(), 100);
-        let ill = panel.count(many(false));
+        assert_eq!(count(&mut panel, way, many(true)).well.len(), 100);
+        let ill = count(&mut panel, way, many(false));
         assert_eq!(ill.ill.len(), WITNESSES_MAX);
-        assert!(ill.words(Way::Lookup).ends_with("no answer from w000, w001, w002 and 29 more"));
+        assert!(ill.words(Way::Lookup).ends_with(" and 29 more"));
+        // Names of APIs that come and go push nobody out who answers.
+        for n in 0..100_u64 {
+            let ballot = vec![vote(&format!("the name {n}"), true), vote("server", true)];
+            panel.count(way, ballot, |_| None, at(10 + n));
+        }
+        assert_eq!(panel.count(way, vec![vote("server", false)], |_| None, at(200)).word(), Word::Ill);
     }
 }

@@ -208,3 +208,20 @@ fn a_copy_of_a_write_that_nobody_had_an_answer_for_is_overwritten_as_well() {
     desk.all_goes_well();
     assert_eq!((desk.heard.as_slice(), desk.stored("shop").status), (&["shop down".to_owned()][..], Status::Down));
 }
+
+#[test]
+fn a_fault_of_our_own_side_that_is_not_in_the_record_that_counts_is_told_again() {
+    let mut desk = Desk::watching(&["shop"]);
+    let gone = |desk: &mut Desk| {
+        desk.keeper.on_own_side_status(OwnSideKind::Network, Some("gone".into()), moment(desk.now));
+        desk.wait(1);
+    };
+    gone(&mut desk);
+    let record = ApiState::unknown(ApiId::monitor_network(0));
+    desk.store.insert(record.api_id.clone(), ApiState { version: 5, epoch: 1, ..record });
+    desk.store_answers();
+    assert_eq!((desk.heard.len(), desk.under_way()), (0, vec![]));
+    gone(&mut desk);
+    desk.all_goes_well();
+    assert_eq!(desk.heard, ["api-health:network down"]);
+}

@@ -323,3 +323,25 @@ fn an_outage_that_is_to_be_taken_back_is_handed_on_until_that_is_stored() {
     next.take();
     assert_eq!(next.others.iter().filter_map(asked_to_withdraw).collect::<Vec<_>>(), [&told]);
 }
+
+#[test]
+fn what_an_owner_told_of_its_own_side_ends_with_the_next_one_that_is_well() {
+    let mut before = Desk::watching(&["shop"]);
+    before.keeper.on_own_side_status(OwnSideKind::Network, Some("gone".into()), moment(before.now));
+    before.keeper.on_capacity_status(Some("too much".into()), moment(before.now));
+    before.wait(1);
+    before.all_goes_well();
+    let mut desk = Desk::empty(setup());
+    (desk.store, desk.now) = (before.store, before.now);
+    desk.gain(&grants(2, true));
+    desk.wait(1);
+    desk.all_goes_well();
+    assert_eq!(desk.heard, [""; 0], "it does not know how it is here");
+    desk.keeper.on_own_side_status(OwnSideKind::Network, None, moment(desk.now));
+    desk.keeper.on_capacity_status(None, moment(desk.now));
+    desk.wait(1);
+    desk.all_goes_well();
+    let mut heard = std::mem::take(&mut desk.heard);
+    heard.sort();
+    assert_eq!(heard, ["api-health:capacity up", "api-health:network up"]);
+}
