@@ -195,6 +195,7 @@ impl Probe for Instantly {
                 phases: PhaseTimes::default(),
                 address: None,
                 answer: Answer::Response(response),
+                seen: None,
             })
             .boxed_local()
         })

@@ -331,6 +331,7 @@ mod tests {
             phases: PhaseTimes { resolve, ..PhaseTimes::default() },
             address: Some((address, 443).into()),
             answer: Answer::Response(Response { status: 200, ..Response::default() }),
+            seen: None,
         }
     }
 

@@ -36,8 +36,11 @@ fn config(timeout: Duration) -> ApiConfig {
 fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
     let at = Timestamp::from_millis(0);
     let phases = PhaseTimes::default();
-    judge(&config(timeout), &Observation { started_at: at, finished_at: at, took, phases, address: None, answer })
-        .verdict
+    judge(
+        &config(timeout),
+        &Observation { started_at: at, finished_at: at, took, phases, address: None, answer, seen: None },
+    )
+    .verdict
 }
 
 fn timed_out(timeout: Duration) -> Answer {

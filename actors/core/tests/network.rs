@@ -43,6 +43,7 @@ fn failed(failure: Failure) -> Observation {
         phases: PhaseTimes::default(),
         address: None,
         answer: Answer::Failure(failure),
+        seen: None,
     }
 }
 

@@ -195,7 +195,15 @@ impl FakeTargets {
             let phase = |is_over: bool| is_over.then_some(Duration::from_millis(1));
             let tls = phase(matches!(behaviour, Behaviour::Answers(_)));
             let phases = PhaseTimes { resolve: phase(is_looked_up), tls, ..PhaseTimes::default() };
-            Observation { started_at, finished_at, took, phases, address: is_connected.then_some(address), answer }
+            Observation {
+                started_at,
+                finished_at,
+                took,
+                phases,
+                address: is_connected.then_some(address),
+                answer,
+                seen: None,
+            }
         })
     }
 }
