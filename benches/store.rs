@@ -196,6 +196,7 @@ impl Probe for Instantly {
                 address: None,
                 by_proxy: false,
                 answer: Answer::Response(response),
+                seen: None,
             })
             .boxed_local()
         })

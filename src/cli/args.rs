@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::checks;
 use super::help::{
-    ADD_EXAMPLES, ALERTS_DROP_HELP, ALERTS_LIST_HELP, ALERTS_RETRY_HELP, COST_HELP, FLEET_HELP, IMPORT_HELP, LIST_HELP,
-    PROBE_HELP, STATUS_HELP, after_help,
+    ADD_EXAMPLES, ALERTS_DROP_HELP, ALERTS_LIST_HELP, ALERTS_RETRY_HELP, COST_HELP, EXPLAIN_HELP, FLEET_HELP,
+    IMPORT_HELP, LIST_HELP, PROBE_HELP, STATUS_HELP, after_help,
 };
 use super::out::When;
 
@@ -50,6 +50,8 @@ pub enum Command {
     Apis(ApisCommand),
     /// Show what is up, what is down, and since when
     Status(StatusArgs),
+    /// Tell the story of one API: the last outcomes, why it is what it is, what was told, and what comes next
+    Explain(ExplainArgs),
     /// Show which workers share the DynamoDB tables, and who owns what
     Fleet(FleetArgs),
     /// List owed alerts, deliver them now, send a test alert
@@ -202,6 +204,17 @@ pub struct StatusArgs {
     /// Only what is down
     #[arg(long)]
     pub down: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `explain`
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_HELP)]
+pub struct ExplainArgs {
+    /// Its id
+    pub api_id: String,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

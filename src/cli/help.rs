@@ -10,6 +10,7 @@ pub(super) const EXAMPLES: &str =
   api-health run                                watch everything that is configured
   api-health probe https://example.com          one probe: phases, verdict, reasons
   api-health status                             what is up and what is down
+  api-health explain shop                       why it is down, what was told, what comes next
   api-health alerts test                        see that alerts arrive";
 
 pub(super) const ADD_EXAMPLES: &str = "\
@@ -74,6 +75,28 @@ What is not known is null.
 Examples:
   api-health status --down
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
+
+pub(super) const EXPLAIN_HELP: &str = "\
+Reads what is stored, like `status`, and asks the daemon on this machine when it started: intervals count from there.
+
+Exit codes: 0 done, 1 there is no such API, 69 the store does not answer.
+
+With --json, every name is stable:
+  at, api_id, name, url, source, status (up, down, unknown), since, is_stored, why[],
+  incident { incident_id, started_at, reason, evidence { seen_at, addresses[], more_addresses, address,
+             phases { resolve_ms, connect_ms, tls_ms, first_byte_ms, body_ms }, status_line,
+             certificate { subject, issuer, not_before, not_after }, body_start,
+             witnesses_well[], witnesses_ill[] } },
+  outcomes[] { verdict (pass, fail, inconclusive), status_code, count, first_at, over_at }
+             (alike in a row, the newest first),
+  told[] { kind (down, up, closed), happened_at, detected_at,
+           waits_for[] { channel, failures, last_error, next_try_at } } (the newest first),
+  next_probe { at, within_seconds, is_recheck, why_never }, schedule, told_within_seconds
+What is not known is null.
+
+Examples:
+  api-health explain shop
+  api-health explain shop --json | jq .incident.evidence";
 
 pub(super) const FLEET_HELP: &str = "\
 Reads only what the workers have stored; asks none of them. A worker was last seen when its figures

@@ -11,6 +11,7 @@ mod configured;
 mod cost;
 mod demo;
 mod doctor;
+mod explain;
 mod fleet;
 mod help;
 mod man;
@@ -95,7 +96,11 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     let start_log = if matches!(cli.command, Command::Run(_)) { telemetry::start_daemon } else { telemetry::start };
     start_log(&log, log_colour);
     let app = App::new(loaded.settings.clone());
-    let app = if matches!(cli.command, Command::Status(_) | Command::Fleet(_)) { app.read_only() } else { app };
+    let app = if matches!(cli.command, Command::Status(_) | Command::Explain(_) | Command::Fleet(_)) {
+        app.read_only()
+    } else {
+        app
+    };
     let system = actix_rt::System::new();
     let done = system.block_on(async {
         match &cli.command {
@@ -103,6 +108,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             Command::Probe(args) => probe::run(&app, args, &out).await,
             Command::Apis(command) => apis::run(&app, command, &out).await,
             Command::Status(args) => status::run(&app, args, &out).await,
+            Command::Explain(args) => explain::run(&app, args, &out).await,
             Command::Fleet(args) => fleet::run(&app, args, &out).await,
             Command::Alerts(command) => alerts::run(&app, command, &out).await,
             Command::Cost(args) => cost::run(&app, args, &out).await,

@@ -40,14 +40,7 @@ pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
 
 /// Milliseconds as people read them: `0.4 ms`, `87 ms`, `2.31 s`.
 pub(super) fn millis(span: Duration) -> String {
-    let ms = span.as_secs_f64() * 1_000.0;
-    if ms < 9.95 {
-        format!("{ms:.1} ms")
-    } else if ms < 9_999.5 {
-        format!("{ms:.0} ms")
-    } else {
-        format!("{:.2} s", span.as_secs_f64())
-    }
+    format::millis(span)
 }
 
 /// `every 30 s`, `at */2 * * * * UTC`.

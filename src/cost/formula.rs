@@ -195,6 +195,7 @@ mod tests {
             name: "Checkout (Frankfurt)".into(),
             url: url.into(),
             owed_to: vec!["sns".into()],
+            evidence: None,
         };
         let alert = Alert {
             alert_id: Alert::id(&incident.incident_id, AlertKind::Down),
@@ -209,6 +210,7 @@ mod tests {
             incident_started_at: at,
             reason: reason.into(),
             changes_left_out: 0,
+            evidence: None,
         };
         let down = ApiState {
             status: Status::Down,

@@ -37,6 +37,18 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
+/// Milliseconds as people read them: `0.4 ms`, `87 ms`, `2.31 s`.
+pub(crate) fn millis(span: Duration) -> String {
+    let ms = span.as_secs_f64() * 1_000.0;
+    if ms < 9.95 {
+        format!("{ms:.1} ms")
+    } else if ms < 9_999.5 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{:.2} s", span.as_secs_f64())
+    }
+}
+
 /// A point in time as people read it: `2026-11-22 07:30:00 UTC`.
 pub(crate) fn moment(at: Timestamp) -> String {
     let text = at.to_string();

@@ -4,6 +4,7 @@ use api_health_core::outcome::Outcome;
 use api_health_core::{Alert, AlertKind, Status, Timestamp, text};
 use serde::Serialize;
 
+use super::evidence::{self, EvidencePayload};
 use super::format;
 
 /// The longest subject, in ASCII characters; SNS takes no more.
@@ -51,6 +52,7 @@ pub struct AlertPayload {
     pub environment: String,
     pub late_seconds: u64,
     pub changes_left_out: u32,
+    pub evidence: Option<EvidencePayload>,
 }
 
 impl<'a> Message<'a> {
@@ -131,6 +133,7 @@ impl<'a> Message<'a> {
         if let (AlertKind::Down, false, Some(meaning)) = (alert.kind, self.is_of_clarity(), self.meaning()) {
             facts.push(("So", meaning));
         }
+        facts.extend(alert.evidence.iter().flat_map(|seen| evidence::facts(seen)));
         if self.late_seconds() >= LATE_FROM_SECONDS {
             let late = format::span(self.now.since(alert.detected_at));
             let confirmed = format::moment(alert.detected_at);
@@ -183,6 +186,7 @@ impl<'a> Message<'a> {
             environment: self.environment(),
             late_seconds: self.late_seconds(),
             changes_left_out: alert.changes_left_out,
+            evidence: alert.evidence.as_deref().map(EvidencePayload::from),
         }
     }
 

@@ -13,6 +13,7 @@
 //! Errors are sorted by who must act: where waiting may help it is `Retryable`, where a person must it is `Permanent`
 //! and says what to do. Neither drops an alert.
 
+pub mod evidence;
 pub(crate) mod format;
 pub mod message;
 #[cfg(feature = "aws")]

@@ -183,6 +183,7 @@ mod tests {
             incident_started_at: Timestamp::from_millis(i64::MIN),
             reason: dear(100_000),
             changes_left_out: u32::MAX,
+            evidence: None,
         };
         for filler in ["\u{1}", "\u{10348}", "\"", "a"] {
             let environment = filler.repeat(100_000);

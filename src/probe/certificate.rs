@@ -1,5 +1,6 @@
 //! What a certificate says of itself, for words and for dates. Whether it is good is for webpki to say.
 
+use api_health_core::evidence::Certificate;
 use api_health_core::{Timestamp, text};
 
 /// Characters of a name that are shown.
@@ -30,13 +31,45 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// The same for people; `None` of what is no certificate. One without a name in its subject has the first that it is for.
+pub(super) fn shown(der: &[u8]) -> Option<Certificate> {
+    let Facts { issuer, subject, not_before, not_after } = Facts::read(der)?;
+    let subject = known_as(subject).or_else(|| first_dns_name(der)).unwrap_or_else(|| "nobody".into());
+    Some(Certificate { subject, issuer: name(issuer), not_before, not_after })
+}
+
+/// The first name of a host that a certificate is for (RFC 5280, 4.2.1.6).
+fn first_dns_name(der: &[u8]) -> Option<String> {
+    let mut fields = Reader(Reader(Reader(der).next(SEQUENCE)?).next(SEQUENCE)?);
+    let mut field = fields.any()?;
+    while field.0 != EXTENSIONS {
+        field = fields.any()?;
+    }
+    let mut extensions = Reader(Reader(field.1).next(SEQUENCE)?);
+    while let Some(extension) = extensions.next(SEQUENCE) {
+        let mut parts = Reader(extension);
+        if parts.next(OBJECT_IDENTIFIER)? != [0x55, 29, 17] {
+            continue;
+        }
+        parts.skip(BOOLEAN);
+        let mut names = Reader(Reader(parts.next(OCTET_STRING)?).next(SEQUENCE)?);
+        while let Some((tag, name)) = names.any() {
+            if tag == DNS_NAME {
+                return Some(text::line(&String::from_utf8_lossy(name), NAME_CHARS_MAX));
+            }
+        }
+    }
+    None
+}
+
 /// A name as people know it: the common name, else the organisation.
 pub(super) fn name(encoded: &[u8]) -> String {
+    known_as(encoded).unwrap_or_else(|| "an authority without a name".into())
+}
+
+fn known_as(encoded: &[u8]) -> Option<String> {
     let found = attribute(encoded, &[0x55, 4, 3]).or_else(|| attribute(encoded, &[0x55, 4, 10]));
-    found.map_or_else(
-        || "an authority without a name".into(),
-        |name| text::line(&String::from_utf8_lossy(name), NAME_CHARS_MAX),
-    )
+    found.map(|name| text::line(&String::from_utf8_lossy(name), NAME_CHARS_MAX))
 }
 
 fn attribute<'a>(name: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
@@ -50,13 +83,17 @@ fn attribute<'a>(name: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     None
 }
 
+const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
+const DNS_NAME: u8 = 0x82;
 const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
 
 /// Takes DER apart, one value after the other.
 struct Reader<'a>(&'a [u8]);
@@ -133,6 +170,8 @@ mod tests {
         assert_eq!(name(Facts::read(&der).unwrap().subject), "People");
         let der = certificate(|_| {});
         assert_eq!(name(Facts::read(&der).unwrap().subject), "an authority without a name");
+        let shown = shown(&der).unwrap();
+        assert_eq!((&*shown.subject, &*shown.issuer), ("a.test", "an authority without a name"));
     }
 
     proptest! {
@@ -145,6 +184,7 @@ mod tests {
             if let Some(facts) = Facts::read(&der) {
                 name(facts.issuer);
             }
+            shown(&der);
         }
     }
 }

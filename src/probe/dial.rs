@@ -50,6 +50,7 @@ pub(super) async fn dial(
             trace.end();
             let addresses = interleave(passable(found)?);
             trace.begin(Phase::Connect);
+            trace.found(&addresses);
             addresses.first().iter().for_each(|first| trace.connected_to(**first)); // until another one is
             match connect(&addresses, trace.deadline()).await {
                 Err(Failure::Local(LocalFault::NoRoute)) if resolver.family() == IpFamily::Any => {

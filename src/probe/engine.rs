@@ -18,8 +18,9 @@ use tokio::task::unconstrained;
 
 use super::dial::internal;
 use super::exchange::{Reply, Request, Way};
+use super::seen::BodyStart;
 use super::trace::Trace;
-use super::wire::{Connection, Head, Wire};
+use super::wire::{Connection, Head, Headers, Wire};
 
 /// awc's own timeouts cannot be left out altogether: so long that they never end an exchange.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -30,6 +31,7 @@ pub(super) struct PartialResponse {
     body: ClientResponse<BoxedPayloadStream>,
     trace: Rc<Trace>,
     kept: Vec<u8>,
+    start: BodyStart,
     read: usize,
     cut_at_bound: bool,
 }
@@ -67,7 +69,15 @@ pub(super) async fn ask(
     let body = sent.map_err(|error| failure(trace, &error))?;
     let head =
         trace.take_head().ok_or_else(|| internal("awc returned a response without a head from the wire".into()))?;
-    Ok(PartialResponse { head, body, trace: Rc::clone(trace), kept: Vec::new(), read: 0, cut_at_bound: false })
+    Ok(PartialResponse {
+        head,
+        body,
+        trace: Rc::clone(trace),
+        kept: Vec::new(),
+        start: BodyStart::default(),
+        read: 0,
+        cut_at_bound: false,
+    })
 }
 
 impl PartialResponse {
@@ -79,7 +89,7 @@ impl PartialResponse {
         while !self.cut_at_bound
             && let Some(piece) = self.body.next().await
         {
-            let piece = match piece {
+            let mut piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => return Err(with_received(failure(&self.trace, &error), self.read)),
             };
@@ -89,8 +99,20 @@ impl PartialResponse {
                 self.kept.extend_from_slice(&piece[..wanted]);
             }
             self.cut_at_bound = piece.len() > wanted;
+            piece.truncate(wanted);
+            self.start.add(piece);
         }
         Ok(())
+    }
+
+    /// How the body began.
+    pub(super) fn take_start(&mut self) -> BodyStart {
+        std::mem::take(&mut self.start)
+    }
+
+    /// The head alone, of an answer that broke off.
+    pub(super) fn into_headers(self) -> Headers {
+        self.head.headers
     }
 
     /// What was read, and closes the connection.

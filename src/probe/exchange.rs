@@ -19,6 +19,7 @@ use super::engine::PartialResponse;
 use super::proxies::{Proxies, Proxy};
 use super::request::{Named, Prepared, server_name};
 use super::resolve::{Resolver, ResolverFiles};
+use super::seen::Raw;
 use super::trace::Trace;
 use super::trust::{Extra, Trust};
 use super::wire::{Connection, Headers};
@@ -67,6 +68,8 @@ pub struct Exchange {
     pub took: Duration,
     /// The answer, or why there is none.
     pub result: Result<Reply, Failure>,
+    /// What may be wanted as evidence.
+    pub(super) raw: Raw,
 }
 
 /// An answer as it was on the wire.
@@ -156,13 +159,10 @@ impl Client {
     pub async fn exchange(&self, request: &Request) -> Exchange {
         match Prepared::new(request.clone()) {
             Ok(prepared) => self.exchange_prepared(&prepared).await,
-            Err(failure) => Exchange {
-                phases: PhaseTimes::default(),
-                address: None,
-                by_proxy: false,
-                took: Duration::ZERO,
-                result: Err(failure),
-            },
+            Err(failure) => {
+                let (phases, raw) = (PhaseTimes::default(), Raw::default());
+                Exchange { phases, address: None, by_proxy: false, took: Duration::ZERO, result: Err(failure), raw }
+            }
         }
     }
 
@@ -173,14 +173,27 @@ impl Client {
         let request = &prepared.request;
         let deadline = started + request.timeout;
         let trace = Rc::new(Trace::new(started, deadline));
+        // Out here it outlives a body that breaks off or comes too late.
+        let mut answer = None;
         let whole = async {
-            let (mut answer, way) = self.follow(prepared, &trace).await?;
-            answer.receive(request).await?;
-            Ok(answer.end(way))
+            let (partial, way) = self.follow(prepared, &trace).await?;
+            answer.insert(partial).receive(request).await?;
+            Ok(way)
         };
-        let result = in_time(deadline, request, &trace, whole).await;
+        let whole = in_time(deadline, request, &trace, whole).await;
+        let mut raw =
+            Raw { body: answer.as_mut().map(PartialResponse::take_start).unwrap_or_default(), ..Raw::default() };
+        let result = match (whole, answer) {
+            (Ok(way), Some(answer)) => Ok(answer.end(way)),
+            (Err(failure), answer) => {
+                raw.head = answer.map(PartialResponse::into_headers);
+                Err(failure)
+            }
+            (Ok(_), None) => Err(dial::internal("an exchange that went well has no answer".into())), // cannot be
+        };
+        (raw.addresses, raw.certificate) = (trace.take_addresses(), trace.take_certificate());
         let (phases, address, by_proxy) = (trace.times(), trace.address(), trace.is_by_proxy());
-        Exchange { phases, address, by_proxy, took: started.elapsed(), result }
+        Exchange { phases, address, by_proxy, took: started.elapsed(), result, raw }
     }
 
     /// The same, but succeeds once the head has arrived: a body that breaks off or comes too late is no failure. What came of it is

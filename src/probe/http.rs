@@ -1,18 +1,19 @@
 //! The `Probe` port over HTTP: takes an API's config, returns an observation.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response};
+use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response, Verdict, assertion};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::exchange::{Client, Reply, Request};
+use super::exchange::{Client, Exchange, Reply, Request};
 use super::proxies::Route;
 use super::redirect;
 use super::request::Prepared;
@@ -52,7 +53,8 @@ impl Probe for HttpProbe {
             shared: Arc::clone(&self.0),
             client: self.0.client.clone().with_family(api.ip_family),
             prepared: prepared(&api, self.0.body_bytes_max),
-            timeout: api.timeout,
+            passes: Cell::new(0),
+            api,
         })
     }
 }
@@ -63,7 +65,9 @@ struct One {
     client: Client,
     /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     prepared: Result<Prepared, Failure>,
-    timeout: Duration,
+    api: Arc<ApiConfig>,
+    /// Passes since the last fail, as far as they may confirm a recovery.
+    passes: Cell<u32>,
 }
 
 impl PreparedProbe for One {
@@ -73,37 +77,56 @@ impl PreparedProbe for One {
             // so there always is one.
             let _turn = match self.shared.turns.try_acquire() {
                 Ok(turn) => turn,
-                Err(_) => match tokio::time::timeout(self.timeout, self.shared.turns.acquire()).await {
+                Err(_) => match tokio::time::timeout(self.api.timeout, self.shared.turns.acquire()).await {
                     Ok(Ok(turn)) => turn,
                     _ => return self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
                 },
             };
             match &self.prepared {
-                Ok(prepared) => Box::pin(self.shared.observe(&self.client, prepared)).await,
+                Ok(prepared) => Box::pin(self.observe(prepared)).await,
                 Err(failure) => self.shared.not_asked(failure.clone()),
             }
         })
     }
 }
 
-impl Shared {
-    async fn observe(&self, client: &Client, prepared: &Prepared) -> Observation {
-        let started_at = self.clock.now();
-        let exchange = client.exchange_prepared(prepared).await;
-        Observation {
-            started_at,
-            finished_at: self.clock.now(),
-            took: exchange.took,
-            phases: exchange.phases,
-            address: exchange.address,
-            by_proxy: exchange.by_proxy,
-            answer: match exchange.result {
-                Ok(reply) => Answer::Response(response(&reply)),
-                Err(failure) => Answer::Failure(failure),
-            },
+impl One {
+    async fn observe(&self, prepared: &Prepared) -> Observation {
+        let started_at = self.shared.clock.now();
+        let Exchange { phases, address, by_proxy, took, result, raw } = self.client.exchange_prepared(prepared).await;
+        let (answer, reply) = match result {
+            Ok(reply) => (Answer::Response(response(&reply)), Some(reply)),
+            Err(failure) => (Answer::Failure(failure), None),
+        };
+        let finished_at = self.shared.clock.now();
+        let mut observation =
+            Observation { started_at, finished_at, took, phases, address, by_proxy, answer, seen: None };
+        if self.may_change_a_status(&observation) {
+            let head = reply.as_ref().map(|reply| &reply.headers);
+            observation.seen = Some(Box::new(raw.seen(head, &phases, address)));
         }
+        observation
     }
 
+    /// Whether it may be the exchange that confirms a change: any that is no pass, and the first passes in a row after one.
+    fn may_change_a_status(&self, observation: &Observation) -> bool {
+        let passes = self.passes.get();
+        match assertion::judge(&self.api, observation).verdict {
+            Verdict::Pass if passes >= self.api.success_threshold => false,
+            Verdict::Pass => {
+                self.passes.set(passes + 1);
+                true
+            }
+            Verdict::Fail => {
+                self.passes.set(0);
+                true
+            }
+            Verdict::Inconclusive => true,
+        }
+    }
+}
+
+impl Shared {
     /// A probe that ended before its exchange began.
     fn not_asked(&self, failure: Failure) -> Observation {
         let now = self.clock.now();
@@ -115,6 +138,7 @@ impl Shared {
             address: None,
             by_proxy: false,
             answer: Answer::Failure(failure),
+            seen: None,
         }
     }
 }

@@ -17,7 +17,7 @@
 //! | `engine` | one request through awc |
 //! | `request`, `redirect`, `cookies` | what is sent, where to next, and what goes along |
 //! | `plain` | what a library says, in words |
-//! | `trace` | what is known of an exchange while it runs |
+//! | `trace`, `seen` | what is known of an exchange while it runs, and what is kept of it as evidence |
 
 mod certificate;
 mod cookies;
@@ -32,6 +32,7 @@ mod proxy;
 mod redirect;
 mod request;
 pub mod resolve;
+mod seen;
 mod tls;
 mod trace;
 pub(crate) mod trust;

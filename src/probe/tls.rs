@@ -47,6 +47,13 @@ pub(super) fn client_config(verifier: Verifier) -> Result<Arc<ClientConfig>, Str
 thread_local! {
     /// The server whose handshake goes on at this moment asked for a client certificate.
     static WANTED: Cell<bool> = const { Cell::new(false) };
+    /// The certificate that was refused in it.
+    static REFUSED: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
+}
+
+/// Keeps a certificate that is refused for whoever drives this handshake: rustls gives it to nobody.
+pub(super) fn note_refused(certificate: &[u8]) {
+    REFUSED.set(Some(certificate.to_vec()));
 }
 
 /// Has no certificate, and notes that one was asked for.
@@ -79,9 +86,17 @@ pub(super) async fn handshake(
         if WANTED.get() {
             trace.want_client_certificate();
         }
+        if let Some(refused) = REFUSED.take() {
+            trace.showed(&refused);
+        }
         step
     });
-    connected.await.map_err(|error| {
+    let connected = connected.await.inspect(|stream| {
+        if let Some([shown, ..]) = stream.get_ref().1.peer_certificates() {
+            trace.showed(shown);
+        }
+    });
+    connected.map_err(|error| {
         if let Some(tls) = tls_error(&error) {
             return tls_failure(tls, &asked_for, trace);
         }

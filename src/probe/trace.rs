@@ -10,6 +10,7 @@ use std::time::Duration;
 use api_health_core::{Failure, Phase, PhaseTimes};
 use tokio::time::Instant;
 
+use super::seen::CERTIFICATE_BYTES_MAX;
 use super::wire::Head;
 
 pub(super) struct Trace {
@@ -23,6 +24,8 @@ pub(super) struct Trace {
     failure: RefCell<Option<Failure>>,
     deadline: Instant,
     client_certificate_wanted: Cell<bool>,
+    addresses: RefCell<Vec<SocketAddr>>,
+    certificate: RefCell<Option<Vec<u8>>>,
     /// The proxy to which a connection is being opened: a fault of it, or of the way to it, says nothing of the API.
     dialled_proxy: RefCell<Option<String>>,
 }
@@ -41,6 +44,8 @@ impl Trace {
             failure: RefCell::default(),
             deadline,
             client_certificate_wanted: Cell::default(),
+            addresses: RefCell::default(),
+            certificate: RefCell::default(),
             dialled_proxy: RefCell::default(),
         }
     }
@@ -55,6 +60,8 @@ impl Trace {
         self.interim.take();
         self.failure.take();
         self.client_certificate_wanted.set(false);
+        self.addresses.take();
+        self.certificate.take();
     }
 
     pub(super) fn begin(&self, phase: Phase) {
@@ -136,6 +143,26 @@ impl Trace {
 
     pub(super) fn connected_to(&self, address: SocketAddr) {
         self.address.set(Some(address));
+    }
+
+    /// The name leads to these. A single one is known as the one that is connected to.
+    pub(super) fn found(&self, addresses: &[SocketAddr]) {
+        self.addresses.replace(if addresses.len() > 1 { addresses.to_vec() } else { Vec::new() });
+    }
+
+    pub(super) fn take_addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.take()
+    }
+
+    /// The server showed this certificate.
+    pub(super) fn showed(&self, certificate: &[u8]) {
+        if certificate.len() <= CERTIFICATE_BYTES_MAX {
+            self.certificate.replace(Some(certificate.to_vec()));
+        }
+    }
+
+    pub(super) fn take_certificate(&self) -> Option<Vec<u8>> {
+        self.certificate.take()
     }
 
     /// Keeps the first failure: what follows from it is not news.

@@ -16,7 +16,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
 use super::certificate::{Facts, name};
-use super::tls::timestamp;
+use super::tls::{note_refused, timestamp};
 
 /// Goes by the roots that were good when it was made.
 pub(super) struct Verifier {
@@ -57,6 +57,31 @@ impl Verifier {
             WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build().ok()
         });
         (good.is_some() || expired.is_some()).then_some(Self { good, expired, ends, hashes })
+    }
+
+    fn judge(
+        &self,
+        shown: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        for_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let said = match &self.good {
+            Some(good) => good.verify_server_cert(shown, chain, for_name, ocsp, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        let Err(error) = said else { return said };
+        if let Some(pinned) = self.pinned(shown, for_name, now) {
+            return pinned.map(|()| ServerCertVerified::assertion());
+        }
+        if !matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer)) {
+            return Err(error);
+        }
+        match self.lacks(shown, chain, for_name, now) {
+            Some(fault) => Err(CertificateError::Other(OtherError(Arc::new(Judged(fault)))).into()),
+            None => Err(error),
+        }
     }
 
     fn any(&self) -> Result<&WebPkiServerVerifier, Error> {
@@ -124,21 +149,7 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let said = match &self.good {
-            Some(good) => good.verify_server_cert(shown, chain, for_name, ocsp, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
-        };
-        let Err(error) = said else { return said };
-        if let Some(pinned) = self.pinned(shown, for_name, now) {
-            return pinned.map(|()| ServerCertVerified::assertion());
-        }
-        if !matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer)) {
-            return Err(error);
-        }
-        match self.lacks(shown, chain, for_name, now) {
-            Some(fault) => Err(CertificateError::Other(OtherError(Arc::new(Judged(fault)))).into()),
-            None => Err(error),
-        }
+        self.judge(shown, chain, for_name, ocsp, now).inspect_err(|_| note_refused(shown))
     }
 
     fn verify_tls12_signature(

@@ -3,27 +3,31 @@
 //! `schema` tells the form. A field may be added under the same schema if it may be absent; anything else raises it.
 //! Readers take no part of a record that they do not fully understand: it is reported as unreadable and stays.
 
+mod evidence;
 pub(crate) mod heartbeat;
 pub(crate) mod lease;
+mod recent;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use api_health_actors::ports::UnreadableState;
 use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::incident::Incident;
 use api_health_core::state::{LastProbe, Streak};
-use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Toward, Verdict, invariant};
+use api_health_core::{Alert, AlertKind, ApiId, ApiState, Evidence, Status, Timestamp, Toward, Verdict, invariant};
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::fault::one_line;
+use evidence::StoredEvidence;
 
 /// The form that this program writes.
 ///
 /// 1: the first release. 2: what came of each delivery, and the name and URL of an incident. Since then `epoch`, `owed_to` (of an alert and of an incident) and a
-/// streak's `question` were added, and may be absent; `claim` is no longer written, and not read.
+/// streak's `question` were added, and `evidence`, `recent_outcomes` and `recent_alerts`, and may be absent; `claim` is no longer written, and not read.
 pub const SCHEMA: u32 = 2;
 
 /// The newest form that it reads. What earlier versions would take for damaged is written as this, so that they leave it alone:
@@ -31,7 +35,7 @@ pub const SCHEMA: u32 = 2;
 pub const SCHEMA_OF_FLEETS: u32 = 3;
 
 /// Every field of a record.
-pub(crate) const FIELDS: [&str; 16] = [
+pub(crate) const FIELDS: [&str; 18] = [
     "schema",
     "api_id",
     "version",
@@ -48,6 +52,8 @@ pub(crate) const FIELDS: [&str; 16] = [
     "missed_ticks",
     "owed",
     "epoch",
+    "recent_outcomes",
+    "recent_alerts",
 ];
 
 /// One record. Absent is what is `None`; times are RFC 3339 with milliseconds, to be read in a console.
@@ -81,6 +87,11 @@ pub(crate) struct StateRecord<'a> {
     /// The fencing token of whoever wrote it; absent where nobody shares the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<u64>,
+    /// For people; see [`recent`].
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    recent_outcomes: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    recent_alerts: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,6 +119,8 @@ struct StoredIncident<'a> {
     /// The channels that must hear of its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     owed_to: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<StoredEvidence<'a>>,
 }
 
 /// An owed alert; its API is that of the record.
@@ -128,6 +141,8 @@ struct StoredOwed<'a> {
     incident_started_at: Time,
     reason: Cow<'a, str>,
     changes_left_out: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<StoredEvidence<'a>>,
     /// The channels that must have it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     owed_to: Vec<Cow<'a, str>>,
@@ -241,11 +256,14 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
                 name: Some(i.name.as_str().into()),
                 url: Some(i.url.as_str()).filter(|url| !url.is_empty()).map(Cow::Borrowed),
                 owed_to: i.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
+                evidence: i.evidence.as_deref().map(StoredEvidence::from),
             }),
             last_told_status: state.last_alerted,
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
             epoch: Some(state.epoch).filter(|epoch| *epoch != 0),
+            recent_outcomes: recent::outcomes(&state.recent),
+            recent_alerts: recent::alerts(&state.recent),
         }
     }
 }
@@ -265,6 +283,7 @@ impl<'a> From<&'a OwedAlert> for StoredOwed<'a> {
             incident_started_at: Time(alert.incident_started_at),
             reason: alert.reason.as_str().into(),
             changes_left_out: alert.changes_left_out,
+            evidence: alert.evidence.as_deref().map(StoredEvidence::from),
             owed_to: owed.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
             deliveries: owed.deliveries.iter().map(StoredDelivery::from).collect(),
             delivered_to: Vec::new(),
@@ -296,6 +315,10 @@ impl From<StoredDelivery<'_>> for Delivery {
     }
 }
 
+fn into_evidence(stored: Option<StoredEvidence<'_>>) -> Option<Arc<Evidence>> {
+    stored.map(|stored| Arc::new(stored.into_evidence()))
+}
+
 impl StoredOwed<'_> {
     fn into_owed(self, api_id: &ApiId) -> OwedAlert {
         OwedAlert {
@@ -312,6 +335,7 @@ impl StoredOwed<'_> {
                 incident_started_at: self.incident_started_at.0,
                 reason: self.reason.into_owned(),
                 changes_left_out: self.changes_left_out,
+                evidence: into_evidence(self.evidence),
             },
             owed_to: self.owed_to.into_iter().map(Cow::into_owned).collect(),
             deliveries: self
@@ -460,11 +484,13 @@ fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
                 name: i.name.map_or_else(|| record.api_id.clone().into_owned(), Cow::into_owned),
                 url: i.url.unwrap_or_default().into_owned(),
                 owed_to: i.owed_to.into_iter().map(Cow::into_owned).collect(),
+                evidence: into_evidence(i.evidence),
             })
         }),
         epoch: record.epoch.unwrap_or(0),
         last_alerted: record.last_told_status,
         last_probe,
+        recent: recent::read(&record.recent_outcomes, &record.recent_alerts),
         missed_ticks: record.missed_ticks,
     };
     if state.version == 0 {

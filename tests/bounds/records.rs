@@ -9,8 +9,14 @@ use api_health::sqlite::SqliteFile;
 use api_health::store::SqliteStateStore;
 use api_health_actors::ports::{StateStore as _, StateWrite};
 use api_health_core::delivery::{self, LAST_ERROR_CHARS_MAX, OWED_MAX};
+use api_health_core::evidence::{
+    ADDRESSES_MAX, BODY_SHOWN_BYTES_MAX, Certificate, NAME_BYTES_MAX, STATUS_LINE_BYTES_MAX, WITNESS_BYTES_MAX,
+    WITNESSES_MAX,
+};
 use api_health_core::state::Streak;
-use api_health_core::{ApiConfig, ApiState, Outcome, Timestamp, Toward, Verdict, decide, invariant};
+use api_health_core::{
+    ApiConfig, ApiState, Evidence, Outcome, PhaseTimes, Timestamp, Toward, Verdict, decide, invariant,
+};
 use serde_json::{Value, json};
 
 use crate::{NOW, fields, row, rules};
@@ -51,6 +57,28 @@ fn outcome(verdict: Verdict, at: Timestamp) -> Outcome {
         latency_ms: Some(u32::MAX),
         status_code: Some(599),
         reasons: if verdict == Verdict::Pass { vec![] } else { vec![DEAR.repeat(10_000)] },
+        evidence: Some(Arc::new(largest_evidence(at))),
+    }
+}
+
+fn largest_evidence(at: Timestamp) -> Evidence {
+    let dear = |bytes: usize| DEAR.repeat(bytes / DEAR.len());
+    Evidence {
+        seen_at: at,
+        addresses: vec![[0xff_u8; 16].into(); ADDRESSES_MAX],
+        more_addresses: u16::MAX,
+        address: Some(([0xff_u8; 16], u16::MAX).into()),
+        phases: PhaseTimes { body: Some(Duration::from_micros(u64::MAX)), ..PhaseTimes::default() },
+        status_line: Some(dear(STATUS_LINE_BYTES_MAX)),
+        certificate: Some(Certificate {
+            subject: dear(NAME_BYTES_MAX),
+            issuer: dear(NAME_BYTES_MAX),
+            not_before: at,
+            not_after: at,
+        }),
+        body_start: Some(dear(BODY_SHOWN_BYTES_MAX)),
+        well: vec![dear(WITNESS_BYTES_MAX); WITNESSES_MAX],
+        ill: vec![dear(WITNESS_BYTES_MAX); WITNESSES_MAX],
     }
 }
 

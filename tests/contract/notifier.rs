@@ -59,6 +59,7 @@ pub(crate) fn down() -> Arc<Alert> {
         incident_started_at: at("2026-11-22T07:30:00Z"),
         reason: "status 503 is not in 2xx".into(),
         changes_left_out: 0,
+        evidence: None,
     })
 }
 

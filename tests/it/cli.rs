@@ -84,7 +84,7 @@ fn ran(output: &std::process::Output) -> Ran {
 }
 
 /// The ways to every command that does something.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &["run"],
     &["probe"],
     &["apis", "add"],
@@ -96,6 +96,7 @@ const COMMANDS: [&[&str]; 22] = [
     &["apis", "export"],
     &["apis", "validate"],
     &["status"],
+    &["explain"],
     &["fleet"],
     &["alerts", "list"],
     &["alerts", "retry"],

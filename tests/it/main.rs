@@ -24,6 +24,7 @@ mod cli_alerts;
 mod cli_apis;
 mod cli_cost;
 mod cli_demo;
+mod cli_explain;
 mod cli_import;
 mod cli_probe;
 mod cli_status;

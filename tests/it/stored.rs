@@ -51,6 +51,7 @@ pub(crate) fn store(place: &Place) {
         name: "Shop".into(),
         url: "http://127.0.0.1:1/".into(),
         owed_to: vec![],
+        evidence: None,
     }));
     down.last_alerted = Status::Down;
     let alert = Alert {
@@ -66,6 +67,7 @@ pub(crate) fn store(place: &Place) {
         incident_started_at: THEN,
         reason: "r".into(),
         changes_left_out: 0,
+        evidence: None,
     };
     down.owed = vec![OwedAlert {
         alert,
@@ -100,6 +102,7 @@ pub(crate) fn owing(api_id: ApiId, alert_id: &str, owed_to: &[&str], deliveries:
         incident_started_at: THEN,
         reason: "r".into(),
         changes_left_out: 0,
+        evidence: None,
     };
     OwedAlert { alert, owed_to: channels(owed_to), deliveries }
 }

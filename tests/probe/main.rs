@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)] // a test binary has no outside
 
 mod against_hyper;
+mod evidence;
 mod guard;
 mod hyper_oracle;
 #[path = "../support/name_server.rs"]

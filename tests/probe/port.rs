@@ -23,12 +23,15 @@ impl Clock for Ticking {
     }
 }
 
-fn probe(max_in_flight: usize, body_bytes_max: usize) -> HttpProbe {
-    let clock = Arc::new(Ticking(AtomicI64::new(1_000)));
-    HttpProbe::new(CLIENT.clone(), clock, Limits { max_in_flight, body_bytes_max })
+pub fn clock() -> Arc<dyn Clock> {
+    Arc::new(Ticking(AtomicI64::new(1_000)))
 }
 
-fn config(url: &str) -> ApiConfig {
+pub fn probe(max_in_flight: usize, body_bytes_max: usize) -> HttpProbe {
+    HttpProbe::new(CLIENT.clone(), clock(), Limits { max_in_flight, body_bytes_max })
+}
+
+pub fn config(url: &str) -> ApiConfig {
     ApiConfig {
         api_id: ApiId::parse("a").unwrap(),
         name: "A".into(),

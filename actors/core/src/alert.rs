@@ -1,6 +1,9 @@
 //! An alert tells people of one confirmed change of status. `src/notify` puts it into words.
 
+use std::sync::Arc;
+
 use crate::api::ApiId;
+use crate::evidence::Evidence;
 use crate::status::Status;
 use crate::time::Timestamp;
 
@@ -69,6 +72,8 @@ pub struct Alert {
     /// Later changes without an alert, because the outbox was full (see
     /// [`delivery::OWED_MAX`](crate::delivery::OWED_MAX)); they cancel each other. Nearly always 0.
     pub changes_left_out: u32,
+    /// What was seen when the change was confirmed.
+    pub evidence: Option<Arc<Evidence>>,
 }
 
 impl Alert {

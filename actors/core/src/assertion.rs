@@ -3,9 +3,12 @@
 //! A process that did not run (suspended, starved, paused with its machine) sees timeouts that are its own. The exchange
 //! is bounded by its timeout, so one that took far longer is the proof: what ran out then was our time, not the API's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::ApiConfig;
+use crate::evidence::Evidence;
+use crate::masking::Masking;
 use crate::observation::{Answer, Failure, Observation, Response};
 use crate::outcome::{Outcome, Verdict};
 
@@ -33,6 +36,7 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
         latency_ms: None,
         status_code: None,
         reasons: Vec::new(),
+        evidence: observation.seen.as_deref().map(|seen| Arc::new(Evidence::of(config, observation, seen))),
     };
     match &observation.answer {
         Answer::Response(response) => {
@@ -82,7 +86,9 @@ fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
     let words = format!("status {} is not in {}", response.status, config.expected_status);
     let asks_for_more = (400..500).contains(&response.status);
     match response {
-        Response { status: 300..400, location: Some(location), .. } => format!("{words} (redirects to {location})"),
+        Response { status: 300..400, location: Some(location), .. } => {
+            format!("{words} (redirects to {})", Masking::of(config).hide_in(location))
+        }
         Response { left_behind, .. } if asks_for_more && !left_behind.is_empty() => {
             format!("{words} (a redirect led to another origin, to which was not sent: {})", left_behind.join(", "))
         }
@@ -112,6 +118,7 @@ mod tests {
             address: None,
             by_proxy: false,
             answer,
+            seen: None,
         }
     }
 

@@ -83,6 +83,9 @@ impl Decision {
         if let Some(incident) = self.next.incident.as_mut().filter(|_| begins) {
             incident.owed_to = owed_to;
         }
+        if let Some(owed) = self.next.owed.last() {
+            self.next.recent.note_alert(&owed.alert);
+        }
         self.enqueued = true;
         self
     }
@@ -106,8 +109,9 @@ pub fn decide(
         verdict: outcome.verdict,
         latency_ms: outcome.latency_ms,
         status_code: outcome.status_code,
-        error: outcome.reason(),
+        error: outcome.reason().map(|reason| text::within(reason, LastProbe::ERROR_BYTES_MAX)),
     });
+    next.recent.note(outcome);
     let mut decision = match (outcome.verdict, from) {
         (Verdict::Inconclusive, _) => Decision::new(next, from, Reason::Inconclusive),
         (Verdict::Pass, Status::Unknown) => {
@@ -170,6 +174,7 @@ pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Time
         name: outage.name.clone(),
         url: outage.url.clone(),
         owed_to: Vec::new(),
+        evidence: None,
     };
     let reason =
         format!("this outage was told while the store was out of reach, and is not confirmed: {}", outage.reason);
@@ -191,6 +196,7 @@ fn closed(api_id: &crate::ApiId, incident: &Incident, from: Status, reason: &str
         incident_started_at: incident.started_at,
         reason: text::line(reason, Outcome::REASON_CHARS_MAX),
         changes_left_out: 0,
+        evidence: None,
     }
 }
 
@@ -251,6 +257,7 @@ fn confirm(
                 name: policy.name.to_owned(),
                 url: policy.url.to_owned(),
                 owed_to: Vec::new(),
+                evidence: outcome.evidence.clone(),
             });
             next.incident = Some(incident.clone());
             Some(incident)
@@ -277,6 +284,7 @@ fn confirm(
         incident_started_at: incident.started_at,
         reason: incident.reason,
         changes_left_out: 0,
+        evidence: outcome.evidence.clone(),
     };
     decision.enqueue(alert, channels, &incident.owed_to)
 }

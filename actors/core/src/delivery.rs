@@ -16,6 +16,9 @@ use crate::time::Timestamp;
 /// DynamoDB's bound of 400 KB for an item. Beyond that, pairs are left out (see [`enqueue`]).
 pub const OWED_MAX: usize = 50;
 
+/// So many owed alerts carry what was seen. Where more are owed no channel was reached for long, and their bytes would count.
+pub const WITH_EVIDENCE_MAX: usize = 8;
+
 /// The timeout of one attempt to deliver an alert.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -101,10 +104,13 @@ impl OwedAlert {
 /// what was left out after it.
 pub fn enqueue(
     owed: &mut Vec<OwedAlert>,
-    alert: Alert,
+    mut alert: Alert,
     channels: &[String],
     incident_channels: &[String],
 ) -> Vec<String> {
+    if owed.len() >= WITH_EVIDENCE_MAX {
+        alert.evidence = None;
+    }
     let is_full = owed.len() >= OWED_MAX;
     if let Some(first) = last_pair_that_cancels(owed).filter(|_| is_full) {
         let left_out: u32 = owed
@@ -234,6 +240,7 @@ mod tests {
             incident_started_at: Timestamp::default(),
             reason: "r".into(),
             changes_left_out: 0,
+            evidence: None,
         }
     }
 
@@ -313,6 +320,17 @@ mod tests {
         }
         let left_out: u32 = owed.iter().map(|o| o.alert.changes_left_out).sum();
         assert_eq!(left_out as usize + owed.len(), OWED_MAX + 7);
+    }
+
+    #[test]
+    fn a_full_outbox_keeps_evidence_for_the_first_alone() {
+        let mut owed = Vec::new();
+        for n in 0..OWED_MAX + 4 {
+            let seen = Alert { evidence: Some(std::sync::Arc::default()), ..alert(n) };
+            enqueue(&mut owed, seen, &channels(&["sns"]), &[]);
+        }
+        let with_evidence: Vec<bool> = owed.iter().map(|owed| owed.alert.evidence.is_some()).collect();
+        assert!(with_evidence.iter().enumerate().all(|(n, has)| *has == (n < WITH_EVIDENCE_MAX)), "{with_evidence:?}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! An incident: from a confirmed outage to the recovery that ends it.
 
+use std::sync::Arc;
+
 use crate::api::ApiId;
+use crate::evidence::Evidence;
 use crate::time::Timestamp;
 
 /// An open incident of one API.
@@ -18,6 +21,8 @@ pub struct Incident {
     pub url: String,
     /// The channels that its outage was owed to: they must get its end as well.
     pub owed_to: Vec<String>,
+    /// What was seen when it was confirmed.
+    pub evidence: Option<Arc<Evidence>>,
 }
 
 impl Incident {

@@ -13,6 +13,8 @@
 //! | [`observation`] | the raw facts of a probe |
 //! | [`assertion`] | is that as expected |
 //! | [`outcome`] | the verdict, with reasons |
+//! | [`evidence`], [`masking`] | what was seen of an API when its status changed, without its secrets |
+//! | [`recent`] | the last outcomes and alerts of one API, in few bytes |
 //! | [`state`] | the state of one API |
 //! | [`mod@decide`] | what follows: next state, transition, owed alert, recheck |
 //! | [`incident`], [`alert`] | an outage from its start to its end; the alerts about it |
@@ -34,15 +36,18 @@ pub mod assertion;
 pub mod capacity;
 pub mod decide;
 pub mod delivery;
+pub mod evidence;
 pub mod heartbeat;
 pub mod incident;
 pub mod invariant;
 pub mod issue;
 pub mod keep;
+pub mod masking;
 pub mod network;
 pub mod observation;
 pub mod outcome;
 pub mod own;
+pub mod recent;
 pub mod restart;
 pub mod roster;
 pub mod schedule;
@@ -59,6 +64,7 @@ pub mod time;
 pub use alert::{Alert, AlertKind};
 pub use api::{ApiConfig, ApiId, IpFamily, Method, Policy};
 pub use decide::{Decision, decide};
+pub use evidence::Evidence;
 pub use heartbeat::Heartbeat;
 pub use issue::ConfigIssue;
 pub use observation::{Answer, Failure, Observation, Phase, PhaseTimes, Response};

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::api::IpFamily;
+use crate::evidence::Seen;
 use crate::time::Timestamp;
 
 /// A phase of an exchange, in the order in which they happen.
@@ -272,6 +273,8 @@ pub struct Observation {
     /// It went by way of a proxy, whose address that is.
     pub by_proxy: bool,
     pub answer: Answer,
+    /// More of what was seen, where it is wanted: of an exchange that failed, and of the first good ones after it.
+    pub seen: Option<Box<Seen>>,
 }
 
 impl fmt::Display for CertificateFault {

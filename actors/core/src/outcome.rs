@@ -1,5 +1,8 @@
 //! The verdict on one observation.
 
+use std::sync::Arc;
+
+use crate::evidence::Evidence;
 use crate::text;
 use crate::time::Timestamp;
 
@@ -28,6 +31,8 @@ pub struct Outcome {
     pub status_code: Option<u16>,
     /// One text for each thing that was not as expected; empty for a pass.
     pub reasons: Vec<String>,
+    /// What was seen, where the exchange failed, or may be one that confirms a recovery.
+    pub evidence: Option<Arc<Evidence>>,
 }
 
 impl Outcome {
@@ -56,6 +61,7 @@ mod tests {
             latency_ms: None,
             status_code: None,
             reasons: vec![],
+            evidence: None,
         };
         assert_eq!(outcome.reason(), None);
         outcome.reasons = vec!["a\r\nb\u{202e}".into(), "c".into()];

@@ -5,6 +5,7 @@ use crate::api::ApiId;
 use crate::delivery::OwedAlert;
 use crate::incident::Incident;
 use crate::outcome::Verdict;
+use crate::recent::Recent;
 use crate::status::Status;
 use crate::time::Timestamp;
 
@@ -68,6 +69,11 @@ pub struct LastProbe {
     pub error: Option<String>,
 }
 
+impl LastProbe {
+    /// The most bytes of why it was not a pass, so that a record that is in no incident stays within one write unit of DynamoDB.
+    pub const ERROR_BYTES_MAX: usize = 240;
+}
+
 /// The state of one API: one record in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiState {
@@ -90,6 +96,7 @@ pub struct ApiState {
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
     pub last_probe: Option<LastProbe>,
+    pub recent: Recent,
     /// Ticks that could not run since the API was first seen.
     pub missed_ticks: u64,
 }
@@ -108,6 +115,7 @@ impl ApiState {
             last_alerted: Status::Unknown,
             owed: Vec::new(),
             last_probe: None,
+            recent: Recent::default(),
             missed_ticks: 0,
         }
     }

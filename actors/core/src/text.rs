@@ -33,6 +33,17 @@ pub fn line(text: &str, chars_max: usize) -> String {
     line
 }
 
+/// `line` in at most `bytes_max` bytes of UTF-8, for a record whose bytes are paid for. One that was cut ends in `…`.
+pub fn within(mut line: String, bytes_max: usize) -> String {
+    if line.len() > bytes_max {
+        let room = bytes_max.saturating_sub('…'.len_utf8());
+        line.truncate(line.floor_char_boundary(room));
+        line.truncate(line.trim_end().len());
+        line.extend((bytes_max >= '…'.len_utf8()).then_some('…'));
+    }
+    line
+}
+
 /// `text` of several lines with nothing in it that steers: each such character becomes `U+FFFD`, and line breaks stay. For what was
 /// put together from safe parts, as a last check before it leaves.
 pub fn lines(text: &str) -> Cow<'_, str> {
@@ -160,6 +171,13 @@ mod tests {
             prop_assert!(!once.chars().any(|c| steers(c) || (c.is_whitespace() && c != ' ')), "{once:?}");
             prop_assert!(!once.contains("  ") && once.trim() == once, "{once:?}");
             prop_assert_eq!(line(&once, chars_max), once);
+        }
+
+        #[test]
+        fn a_line_has_so_many_bytes_at_most_and_a_short_one_stays(text in "(\\PC| ){0,40}", bytes_max in 0_usize..60) {
+            let short = within(text.clone(), bytes_max);
+            prop_assert!(short.len() <= bytes_max, "{short:?}");
+            prop_assert_eq!(text.len() <= bytes_max, short == text);
         }
     }
 }

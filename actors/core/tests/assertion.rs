@@ -36,7 +36,16 @@ fn config(timeout: Duration) -> ApiConfig {
 fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
     let at = Timestamp::from_millis(0);
     let phases = PhaseTimes::default();
-    let seen = Observation { started_at: at, finished_at: at, took, phases, address: None, by_proxy: false, answer };
+    let seen = Observation {
+        started_at: at,
+        finished_at: at,
+        took,
+        phases,
+        address: None,
+        by_proxy: false,
+        answer,
+        seen: None,
+    };
     judge(&config(timeout), &seen).verdict
 }
 

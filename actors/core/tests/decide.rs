@@ -20,6 +20,7 @@ fn outcome(verdict: Verdict, second: i64) -> Outcome {
         latency_ms: Some(20),
         status_code: Some(if verdict == Verdict::Pass { 200 } else { 500 }),
         reasons: if verdict == Verdict::Pass { vec![] } else { vec![format!("reason {second}")] },
+        evidence: None,
     }
 }
 
@@ -295,7 +296,8 @@ proptest! {
         for (second, verdict) in (0..).zip(history) {
             let decision = decide(&state, &outcome(verdict, second), &policy, &pager(), Timestamp::from_millis(second * 1_000 + 30));
             if !decision.must_store() {
-                prop_assert_eq!(&ApiState { last_probe: state.last_probe.clone(), ..decision.next.clone() }, &state);
+                let (last_probe, recent) = (state.last_probe.clone(), state.recent.clone());
+                prop_assert_eq!(&ApiState { last_probe, recent, ..decision.next.clone() }, &state);
             }
             state = decision.next;
         }

@@ -44,6 +44,7 @@ fn failed(failure: Failure) -> Observation {
         address: None,
         by_proxy: false,
         answer: Answer::Failure(failure),
+        seen: None,
     }
 }
 

@@ -16,6 +16,7 @@ fn passed(address: Ipv4Addr) -> Observation {
         address: Some((address, 443).into()),
         by_proxy: false,
         answer: Answer::Response(Response { status: 200, ..Response::default() }),
+        seen: None,
     }
 }
 

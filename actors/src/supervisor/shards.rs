@@ -228,6 +228,7 @@ impl Supervisor {
                     incident_started_at: at,
                     reason: "its worker lost the API before it could store it".into(),
                     changes_left_out: 0,
+                    evidence: None,
                     api_id,
                 };
                 let told = keeper.addr.send(Withdraw(Arc::new(alert)));

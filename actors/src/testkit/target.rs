@@ -207,7 +207,7 @@ impl FakeTargets {
             let phases = PhaseTimes { resolve: phase(is_looked_up), tls, ..PhaseTimes::default() };
             let address = is_connected.then_some(address);
             let by_proxy = matches!(behaviour, Behaviour::ProxyIsDead | Behaviour::AnswersByProxy);
-            Observation { started_at, finished_at, took, phases, address, by_proxy, answer }
+            Observation { started_at, finished_at, took, phases, address, by_proxy, answer, seen: None }
         })
     }
 }

@@ -60,5 +60,6 @@ pub(in crate::cli) fn test_alert(app: &App) -> Result<Alert, AppError> {
         incident_started_at: now,
         reason: "this is a test by `api-health alerts test`: nothing is down".into(),
         changes_left_out: 0,
+        evidence: None,
     })
 }

@@ -53,6 +53,11 @@ impl Headers {
         self.iter().collect()
     }
 
+    /// The line before them, without its end.
+    pub fn status_line(&self) -> &[u8] {
+        self.raw.split(|&b| b == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty()).unwrap_or_default()
+    }
+
     /// The first header of this name, in either case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.all(name).next()

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use api_health_core::PhaseTimes;
+use api_health_core::evidence::{self as seen, Certificate};
+use api_health_core::outcome::Outcome;
+use api_health_core::recent::{RUNS_MAX, Recent, Run, Told};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -59,6 +63,7 @@ fn down_and_owed() -> ApiState {
         name: "Shop – Kasse".into(),
         url: "https://shop.test/health".into(),
         owed_to: vec![],
+        evidence: None,
     };
     let alert = Alert {
         alert_id: Alert::id(&incident.incident_id, AlertKind::Down),
@@ -73,6 +78,7 @@ fn down_and_owed() -> ApiState {
         incident_started_at: began,
         reason: incident.reason.clone(),
         changes_left_out: 2,
+        evidence: None,
     };
     ApiState {
         api_id,
@@ -109,6 +115,7 @@ fn down_and_owed() -> ApiState {
             status_code: Some(503),
             error: Some("status 503 is not in 2xx".into()),
         }),
+        recent: Recent::default(),
         missed_ticks: 3,
     }
 }
@@ -135,6 +142,140 @@ fn addressed() -> ApiState {
     state.owed[0].owed_to = vec!["webhook".into(), "sns".into()];
     state.incident.as_mut().unwrap().owed_to = vec!["webhook".into(), "sns".into()];
     state
+}
+
+/// The same with what was seen, and with how it came to that.
+fn explained() -> ApiState {
+    let mut state = addressed();
+    let at = at("2026-11-22T07:30:05.900Z");
+    let evidence = Arc::new(Evidence {
+        seen_at: at,
+        addresses: vec!["10.0.0.2".parse().unwrap(), "2001:db8::2".parse().unwrap()],
+        more_addresses: 1,
+        address: Some("10.0.0.2:443".parse().unwrap()),
+        phases: PhaseTimes {
+            resolve: Some(Duration::from_micros(1_250)),
+            connect: Some(Duration::from_millis(2)),
+            tls: Some(Duration::from_millis(8)),
+            first_byte: Some(Duration::from_millis(400)),
+            body: None,
+        },
+        status_line: Some("HTTP/1.1 503 Service Unavailable".into()),
+        certificate: Some(Certificate {
+            subject: "shop.test".into(),
+            issuer: "Test CA".into(),
+            not_before: Timestamp::from_millis(1_780_000_000_000),
+            not_after: Timestamp::from_millis(1_800_000_000_000),
+        }),
+        body_start: Some("<h1>Größte Not</h1>".into()),
+        well: vec!["name server 10.0.0.53".into()],
+        ill: vec!["dynamodb.eu-central-1.amazonaws.com:443".into(), "2 more".into()],
+    });
+    let incident = state.incident.as_mut().unwrap();
+    incident.evidence = Some(Arc::clone(&evidence));
+    let began = incident.started_at;
+    state.owed[0].alert.evidence = Some(evidence);
+    let runs = [Run::new(Verdict::Fail, Some(503), 2, began), Run::new(Verdict::Pass, Some(200), 86_400, at)];
+    state.recent = Recent::of(runs, [Told { kind: AlertKind::Down, happened_at: began, detected_at: at }]);
+    state
+}
+
+#[test]
+fn who_does_not_know_what_was_seen_reads_the_rest_and_a_half_one_is_told_where() {
+    let mut json: Value = serde_json::from_str(&golden("v2/explained.json")).unwrap();
+    assert_eq!(json["schema"], 2, "an older version takes it for one of its own, and leaves out what it does not know");
+    json["incident"]["evidence"].as_object_mut().unwrap().remove("phases_us");
+    assert_eq!(read_value(&json).unwrap_err().why, "incident.evidence: missing field `phases_us`");
+    json["recent_outcomes"] = "what is this".into();
+    json["incident"].as_object_mut().unwrap().remove("evidence");
+    json["owed"][0].as_object_mut().unwrap().remove("evidence");
+    json.as_object_mut().unwrap().remove("recent_alerts");
+    assert_eq!(read_value(&json), Ok(addressed()));
+}
+
+/// One write unit of DynamoDB.
+const UNIT: usize = 1_024;
+
+fn bytes_in_either_store(state: &ApiState) -> (usize, usize) {
+    let Value::Object(fields) = serde_json::to_value(StateRecord::from(state)).unwrap() else { panic!("an object") };
+    (crate::store::item_bytes(&fields), Value::Object(fields).to_string().len())
+}
+
+/// The longest that is legal of each field, in an API that is suspect: up as far as is confirmed, and in no incident.
+fn longest_in_no_incident(error: &str) -> ApiState {
+    let end = at("9999-12-01T00:00:00Z");
+    let outcome = Outcome {
+        started_at: end,
+        finished_at: end,
+        verdict: Verdict::Inconclusive,
+        latency_ms: Some(u32::MAX),
+        status_code: Some(999),
+        reasons: vec![error.repeat(500)],
+        evidence: None,
+    };
+    let api_id = ApiId::parse(&"a".repeat(ApiId::CHARS_MAX)).unwrap();
+    let policy = api_health_core::Policy {
+        api_id: &api_id,
+        name: "A",
+        url: "https://a.test/",
+        failure_threshold: 2,
+        success_threshold: 2,
+        recheck: Duration::from_secs(5),
+        request_fingerprint: u16::MAX,
+    };
+    let runs = std::iter::repeat_n(Run::new(Verdict::Inconclusive, Some(998), u32::MAX, end), RUNS_MAX);
+    let told = std::iter::repeat_n(
+        Told { kind: AlertKind::Closed, happened_at: end, detected_at: end.plus(Duration::from_secs(86_400)) },
+        2,
+    );
+    let state = ApiState {
+        version: u64::MAX,
+        epoch: u64::MAX,
+        status: Status::Up,
+        since: Some(end),
+        streak: Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: end }),
+        last_alerted: Status::Unknown,
+        recent: Recent::of(runs, told),
+        missed_ticks: u64::MAX,
+        ..ApiState::unknown(api_id.clone())
+    };
+    api_health_core::decide(&state, &outcome, &policy, &[], end).next
+}
+
+#[test]
+fn a_record_that_is_in_no_incident_is_one_write_unit_with_the_longest_legal_values() {
+    let (item, json) = bytes_in_either_store(&longest_in_no_incident("word "));
+    assert!(item < UNIT && json < UNIT, "{item} bytes of an item, {json} of JSON");
+    // Characters that JSON escapes cost DynamoDB nothing.
+    for dear in ["🦀", "\"", "ü"] {
+        let (item, _) = bytes_in_either_store(&longest_in_no_incident(dear));
+        assert!(item < UNIT, "{item} bytes of an item with {dear:?}");
+    }
+}
+
+#[test]
+fn what_was_seen_takes_no_more_than_so_many_bytes() {
+    let dear = |bytes: usize| "🦀".repeat(bytes / 4);
+    let evidence = Evidence {
+        seen_at: at("9999-12-01T00:00:00Z"),
+        addresses: vec![std::net::IpAddr::from([0xff; 16]); seen::ADDRESSES_MAX],
+        more_addresses: u16::MAX,
+        address: Some((std::net::IpAddr::from([0xff; 16]), u16::MAX).into()),
+        phases: PhaseTimes::default(),
+        status_line: Some(dear(seen::STATUS_LINE_BYTES_MAX)),
+        certificate: Some(Certificate {
+            subject: dear(seen::NAME_BYTES_MAX),
+            issuer: dear(seen::NAME_BYTES_MAX),
+            not_before: at("9999-12-01T00:00:00Z"),
+            not_after: at("9999-12-01T00:00:00Z"),
+        }),
+        body_start: Some(dear(seen::BODY_SHOWN_BYTES_MAX)),
+        well: vec![dear(seen::WITNESS_BYTES_MAX); seen::WITNESSES_MAX],
+        ill: vec![dear(seen::WITNESS_BYTES_MAX); seen::WITNESSES_MAX],
+    };
+    let Value::Object(fields) = serde_json::to_value(StoredEvidence::from(&evidence)).unwrap() else { panic!() };
+    let bytes = crate::store::item_bytes(&fields);
+    assert!((1_200..2 * UNIT).contains(&bytes), "{bytes}");
 }
 
 /// What the monitor tells of its workers.
@@ -182,9 +323,12 @@ fn a_record_of_0_1_0_with_its_claim_is_read_and_loses_it_with_the_next_write() {
 
 #[test]
 fn what_is_written_now_is_read_and_written_as_it_stands_there() {
-    for (name, state) in
-        [("v2/addressed.json", addressed()), ("v2/never-probed.json", never_probed()), ("v3/fleet.json", fleet())]
-    {
+    for (name, state) in [
+        ("v2/addressed.json", addressed()),
+        ("v2/never-probed.json", never_probed()),
+        ("v2/explained.json", explained()),
+        ("v3/fleet.json", fleet()),
+    ] {
         let text = golden(name);
         assert_eq!(read_text(&text), Ok(state.clone()), "{name}");
         let written = serde_json::to_value(StateRecord::from(&state)).unwrap();
@@ -289,6 +433,7 @@ fn the_list_of_fields_is_that_of_a_record() {
         status_code: Some(1),
         error: Some("e".into()),
     });
+    state.recent = explained().recent;
     let Value::Object(written) = serde_json::to_value(StateRecord::from(&state)).unwrap() else { panic!("an object") };
     let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
     let mut listed = FIELDS.to_vec();

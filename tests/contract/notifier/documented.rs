@@ -3,11 +3,13 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use api_health::notify::message::Message;
 use api_health::notify::terminal::TerminalNotifier;
 use api_health_actors::ports::{Clock as _, Notifier};
-use api_health_core::{Alert, ApiId};
+use api_health_core::evidence::Certificate;
+use api_health_core::{Alert, ApiId, Evidence, PhaseTimes, Timestamp};
 use serde_json::{Value, json};
 
 use super::channels::{Screen, WEBHOOK_SECRET, webhook_to};
@@ -24,7 +26,31 @@ fn example(name: &str) -> &'static str {
 }
 
 fn documented() -> Arc<Alert> {
-    Arc::new(Alert { api_id: ApiId::parse("shop").unwrap(), name: "Shop".into(), ..(*up()).clone() })
+    let at = |text: &str| Timestamp::parse(text).unwrap();
+    let us = |us| Some(Duration::from_micros(us));
+    let evidence = Evidence {
+        seen_at: at("2026-11-22T07:34:15Z"),
+        addresses: vec!["10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()],
+        address: Some("10.0.0.2:443".parse().unwrap()),
+        phases: PhaseTimes {
+            resolve: us(1_300),
+            connect: us(2_000),
+            tls: us(8_000),
+            first_byte: us(31_000),
+            body: us(100),
+        },
+        status_line: Some("HTTP/1.1 200 OK".into()),
+        certificate: Some(Certificate {
+            subject: "shop.test".into(),
+            issuer: "Test CA".into(),
+            not_before: at("2026-10-01T00:00:00Z"),
+            not_after: at("2026-12-30T00:00:00Z"),
+        }),
+        body_start: Some("{\"status\":\"ok\"}".into()),
+        ..Evidence::default()
+    };
+    let (api_id, evidence) = (ApiId::parse("shop").unwrap(), Some(Arc::new(evidence)));
+    Arc::new(Alert { api_id, name: "Shop".into(), evidence, ..(*up()).clone() })
 }
 
 fn clock() -> Arc<TestClock> {
@@ -43,6 +69,10 @@ fn the_examples_are_what_the_program_makes() {
     assert_eq!(page, made);
     for field in made.as_object().unwrap().keys() {
         assert!(PAGE.contains(&format!("\n| `{field}` |")), "{field} is not described");
+    }
+    let (_, described) = PAGE.split_once("| field of `evidence` |").unwrap();
+    for field in made["evidence"].as_object().unwrap().keys() {
+        assert!(described.contains(&format!("`{field}`")), "{field} is not described");
     }
 }
 

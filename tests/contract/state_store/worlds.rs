@@ -1,15 +1,20 @@
 //! Where the promises are tried: each world is a store of its own, empty, that can be opened more than once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api_health::sqlite::SqliteFile;
 use api_health::store::{DynamoStateStore, SqliteStateStore};
 use api_health_actors::ports::{StateStore, StateWrite};
 use api_health_actors::testkit::store::MemoryStore;
 use api_health_core::delivery::{Delivery, OwedAlert};
+use api_health_core::evidence::Certificate;
 use api_health_core::incident::Incident;
+use api_health_core::recent::{Recent, Run, Told};
 use api_health_core::state::{LastProbe, Streak};
-use api_health_core::{Alert, AlertKind, ApiId, ApiState, Status, Timestamp, Toward, Verdict, invariant};
+use api_health_core::{
+    Alert, AlertKind, ApiId, ApiState, Evidence, PhaseTimes, Status, Timestamp, Toward, Verdict, invariant,
+};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use serde_json::{Value, json};
@@ -182,9 +187,14 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         name: "Käse & Co".into(),
         url: "https://shop.test/?a=1&b=%20".into(),
         owed_to: vec!["sns".into(), "webhook".into()],
+        evidence: None,
     };
+    let incident = Incident { evidence: Some(Arc::new(evidence(began))), ..incident };
+    let runs = [Run::new(Verdict::Fail, None, 2, began), Run::new(Verdict::Pass, Some(200), u32::MAX, began)];
+    let told = Told { kind: AlertKind::Closed, happened_at: began, detected_at: began };
     let state = ApiState {
         version,
+        recent: Recent::of(runs, [told]),
         status: if is_down { Status::Down } else { Status::Up },
         since: Some(began),
         streak: Some(Streak {
@@ -206,6 +216,31 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         ..ApiState::unknown(id(name))
     };
     with_owed(state, if is_down { 3 } else { 2 }, "refused")
+}
+
+/// With something in every field.
+fn evidence(seen_at: Timestamp) -> Evidence {
+    Evidence {
+        seen_at,
+        addresses: vec!["10.0.0.2".parse().unwrap(), "2001:db8::2".parse().unwrap()],
+        more_addresses: 7,
+        address: Some("[2001:db8::2]:443".parse().unwrap()),
+        phases: PhaseTimes {
+            resolve: Some(Duration::ZERO),
+            body: Some(Duration::from_micros(u64::MAX)),
+            ..PhaseTimes::default()
+        },
+        status_line: Some("HTTP/1.1 503 \u{fffd}".into()),
+        certificate: Some(Certificate {
+            subject: "*.käse.test".into(),
+            issuer: "\"\\".into(),
+            not_before: seen_at,
+            not_after: Timestamp::from_millis(i64::MAX),
+        }),
+        body_start: Some("{\"Größe\": \"🦀\"}".into()),
+        well: vec!["name server 10.0.0.53".into()],
+        ill: vec!["2 more".into()],
+    }
 }
 
 /// `state`, owing `count` alerts, in turn, the last of them about its status.
@@ -230,6 +265,7 @@ pub(super) fn with_owed(mut state: ApiState, count: usize, reason: &str) -> ApiS
                 incident_started_at: at,
                 reason: reason.into(),
                 changes_left_out: u32::MAX,
+                evidence: (n % 2 == 0).then(|| Arc::new(evidence(at))),
             },
             owed_to: vec!["webhook".into(), "sns".into()],
             deliveries: vec![

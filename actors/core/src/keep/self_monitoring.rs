@@ -89,6 +89,7 @@ pub(super) fn self_outcome(fault: Option<String>, began_at: Timestamp, now: Time
         verdict: if fault.is_some() { Verdict::Fail } else { Verdict::Pass },
         latency_ms: None,
         status_code: None,
+        evidence: None,
         reasons: fault.into_iter().collect(),
     }
 }

@@ -16,6 +16,7 @@ pub mod watch;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::api::{ApiConfig, IpFamily};
 use crate::assertion;
@@ -253,6 +254,11 @@ impl Word {
 /// are silent are a fail where they answer for others.
 pub fn judge(config: &ApiConfig, observation: &Observation, testimony: &Testimony) -> Outcome {
     let mut outcome = assertion::judge(config, observation);
+    if let Some(evidence) = &mut outcome.evidence
+        && (!testimony.well.is_empty() || !testimony.ill.is_empty())
+    {
+        Arc::make_mut(evidence).note_witnesses(testimony);
+    }
     if let Answer::Failure(failure) = &observation.answer
         && let Blame::Doubtful(way) = blame(failure, address_of(config, observation))
     {

@@ -1,6 +1,12 @@
 //! Any state, and any JSON that may stand in the place of one.
 
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use api_health_core::PhaseTimes;
 use api_health_core::delivery::OWED_MAX;
+use api_health_core::evidence::Certificate;
+use api_health_core::recent::{Recent, Run, Told};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -42,9 +48,10 @@ fn owed(kind: AlertKind) -> impl Strategy<Value = OwedAlert> {
     let times = (time(), time(), time());
     let previous = select(vec![Status::Unknown, Status::Up, Status::Down]);
     let channels = (proptest::collection::vec(text(), 0..3), proptest::collection::vec(delivery(), 0..3));
-    (texts, times, previous, any::<u32>(), channels).prop_map(
-        move |((alert_id, incident_id, name, url, reason), times, previous_status, changes_left_out, channels)| {
-            let (owed_to, deliveries) = channels;
+    let figures = (any::<u32>(), option::of(evidence().prop_map(Arc::new)));
+    (texts.boxed(), times.boxed(), previous, figures.boxed(), channels.boxed()).prop_map(
+        move |((alert_id, incident_id, name, url, reason), times, previous_status, figures, channels)| {
+            let ((changes_left_out, evidence), (owed_to, deliveries)) = (figures, channels);
             let alert = Alert {
                 alert_id,
                 incident_id,
@@ -58,6 +65,7 @@ fn owed(kind: AlertKind) -> impl Strategy<Value = OwedAlert> {
                 incident_started_at: times.2,
                 reason,
                 changes_left_out,
+                evidence,
             };
             OwedAlert { alert, owed_to, deliveries }
         },
@@ -76,6 +84,57 @@ fn withdrawing(mut owed: OwedAlert) -> OwedAlert {
     owed
 }
 
+fn evidence() -> BoxedStrategy<Evidence> {
+    let names = || proptest::collection::vec(text(), 0..3);
+    let duration = || option::of(any::<u64>().prop_map(Duration::from_micros));
+    let phases = (duration(), duration(), duration(), duration(), duration())
+        .prop_map(|(resolve, connect, tls, first_byte, body)| PhaseTimes { resolve, connect, tls, first_byte, body })
+        .boxed();
+    let certificate = (text(), text(), time(), time())
+        .prop_map(|(subject, issuer, not_before, not_after)| Certificate { subject, issuer, not_before, not_after })
+        .boxed();
+    let addresses =
+        (proptest::collection::vec(any::<IpAddr>(), 0..4), any::<u16>(), option::of(any::<(IpAddr, u16)>())).boxed();
+    let texts = (option::of(text()), option::of(text()), option::of(certificate)).boxed();
+    // Boxed: the generators would not fit a test's stack.
+    (time(), addresses, phases, texts, (names(), names()))
+        .prop_map(
+            |(
+                seen_at,
+                (addresses, more_addresses, address),
+                phases,
+                (status_line, body_start, certificate),
+                (well, ill),
+            )| {
+                let address = address.map(SocketAddr::from);
+                Evidence {
+                    seen_at,
+                    addresses,
+                    more_addresses,
+                    address,
+                    phases,
+                    status_line,
+                    certificate,
+                    body_start,
+                    well,
+                    ill,
+                }
+            },
+        )
+        .boxed()
+}
+
+fn recent() -> BoxedStrategy<Recent> {
+    let verdict = select(vec![Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]);
+    let run = (verdict, any::<Option<u16>>(), 1..u32::MAX, time())
+        .prop_map(|(verdict, code, count, first_at)| Run::new(verdict, code, count, first_at));
+    let told = (select(vec![AlertKind::Down, AlertKind::Up, AlertKind::Closed]), time(), time())
+        .prop_map(|(kind, happened_at, detected_at)| Told { kind, happened_at, detected_at });
+    (proptest::collection::vec(run, 0..6), proptest::collection::vec(told, 0..3))
+        .prop_map(|(runs, told)| Recent::of(runs, told))
+        .boxed()
+}
+
 /// Any state that keeps the invariants.
 pub(super) fn state() -> impl Strategy<Value = ApiState> {
     let last = (
@@ -92,8 +151,11 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
             error,
         });
     let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
-        Incident { incident_id, started_at, reason, name, url, owed_to: vec!["sns".into()] }
+        Incident { incident_id, started_at, reason, name, url, owed_to: vec!["sns".into()], evidence: None }
     });
+    let incident = (incident, option::of(evidence()))
+        .prop_map(|(incident, evidence)| Incident { evidence: evidence.map(Arc::new), ..incident })
+        .boxed();
     let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).prop_map(ending).boxed();
     let withdrawn = owed(AlertKind::Closed).prop_map(withdrawing).boxed();
     // Boxed: the generators would not fit a test's stack.
@@ -102,14 +164,14 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
         (select(vec![Status::Unknown, Status::Up, Status::Down]), 1..u64::MAX, any::<u64>()),
         (time(), incident, option::of(last)),
         option::of((1..u32::MAX, time(), any::<u16>())),
-        (outbox, prop_oneof![Just(0), any::<u64>()]),
+        (outbox, prop_oneof![Just(0), any::<u64>()], recent()),
     )
         .prop_map(
             |(
                 (status, version, missed_ticks),
                 (since, incident, last_probe),
                 streak,
-                ((down, end, count, withdrawn), epoch),
+                ((down, end, count, withdrawn), epoch, recent),
             )| {
                 let is_down = status == Status::Down;
                 // In turn, and ending on what was told last.
@@ -132,6 +194,7 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
                     last_alerted,
                     owed: in_turn.chain(withdrawn).collect(),
                     last_probe,
+                    recent,
                     missed_ticks,
                 }
             },

@@ -170,6 +170,7 @@ impl Desk {
             latency_ms: None,
             status_code: None,
             reasons: if verdict == Verdict::Pass { vec![] } else { vec!["refused".into()] },
+            evidence: None,
         };
         let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)) };
         let recheck = self.keeper.all_completed(std::iter::once(completed), now).remove(0);

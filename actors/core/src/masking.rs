@@ -1,0 +1,198 @@
+//! Hides the secrets of a row in what its server says: many a server echoes what it was sent.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::api::ApiConfig;
+
+/// Stands for each secret.
+const MASK: &[u8] = b"***";
+
+/// The shortest value that is hidden: a shorter one occurs everywhere by chance.
+const VALUE_BYTES_MIN: usize = 4;
+
+/// The shortest part of a value (the token behind `Bearer`, a password in a body) that is hidden by itself.
+const PART_BYTES_MIN: usize = 6;
+
+/// Headers whose parts are words that every client sends. Their whole value is hidden all the same.
+const PLAIN: [&str; 6] = ["accept", "accept-encoding", "accept-language", "content-type", "host", "user-agent"];
+
+/// What a row has that must not be shown: the values of its headers, its body, and those in the query of its URL.
+#[derive(Default)]
+pub struct Masking<'a> {
+    /// By their first bytes.
+    secrets: HashMap<[u8; VALUE_BYTES_MIN], Vec<Cow<'a, [u8]>>>,
+}
+
+impl<'a> Masking<'a> {
+    pub fn of(api: &'a ApiConfig) -> Self {
+        let mut masking = Self::default();
+        for (name, value) in &api.headers {
+            masking.add(value.reveal(), !PLAIN.iter().any(|plain| name.eq_ignore_ascii_case(plain)));
+        }
+        if let Some(body) = &api.body {
+            masking.add(body.reveal(), true);
+        }
+        let query = api.url.split_once('?').map_or("", |(_, query)| query);
+        for pair in query.split(['&', ';', '#']) {
+            masking.add(pair.split_once('=').map_or(pair, |(_, value)| value), false);
+        }
+        for same in masking.secrets.values_mut() {
+            same.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        }
+        masking
+    }
+
+    /// A value, and where it `has_parts` each of them, in each form in which a server may write it.
+    fn add(&mut self, value: &'a str, has_parts: bool) {
+        let is_between = |c: char| c.is_whitespace() || "\"'=;,:&?{}[]()<>|\\".contains(c);
+        let parts = value.split(is_between).filter(|part| has_parts && part.len() >= PART_BYTES_MIN);
+        for secret in std::iter::once(value.trim()).chain(parts) {
+            self.insert(secret.as_bytes().into());
+            for form in forms(secret) {
+                self.insert(form.into());
+            }
+        }
+    }
+
+    fn insert(&mut self, secret: Cow<'a, [u8]>) {
+        let Some(begin) = secret.first_chunk() else { return };
+        let same = self.secrets.entry(*begin).or_default();
+        if !same.contains(&secret) {
+            same.push(secret);
+        }
+    }
+
+    /// `text` without any of them. Where it `is_cut`, one that begins before its end is hidden as well.
+    pub fn hide<'t>(&self, text: &'t [u8], is_cut: bool) -> Cow<'t, [u8]> {
+        let (mut shown, mut at, mut copied) = (Vec::new(), 0, 0);
+        while let Some(begin) = text[at..].first_chunk::<VALUE_BYTES_MIN>() {
+            let rest = &text[at..];
+            let is_here = |secret: &&Cow<'_, [u8]>| rest.starts_with(secret) || (is_cut && secret.starts_with(rest));
+            match self.secrets.get(begin).and_then(|same| same.iter().find(is_here)) {
+                Some(secret) => {
+                    shown.extend_from_slice(&text[copied..at]);
+                    shown.extend_from_slice(MASK);
+                    at = text.len().min(at + secret.len());
+                    copied = at;
+                }
+                None => at += 1,
+            }
+        }
+        if copied == 0 {
+            return Cow::Borrowed(text);
+        }
+        shown.extend_from_slice(&text[copied..]);
+        Cow::Owned(shown)
+    }
+
+    /// The same of text.
+    pub fn hide_in(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.hide(text.as_bytes(), false)).into_owned()
+    }
+}
+
+/// How else a server may write `secret`: percent-encoded or not, as in a string of JSON, as in HTML.
+fn forms(secret: &str) -> Vec<Vec<u8>> {
+    let mut forms = Vec::new();
+    if secret.contains('%') {
+        forms.push(percent_decoded(secret));
+    }
+    if secret.bytes().any(|b| !is_unreserved(b)) {
+        let encoded = |b: u8| if is_unreserved(b) { vec![b] } else { format!("%{b:02X}").into_bytes() };
+        forms.push(secret.bytes().flat_map(encoded).collect());
+    }
+    if secret.contains(['/', '"', '\\']) {
+        let escaped = secret.replace('\\', "\\\\").replace('"', "\\\"");
+        forms.push(escaped.replace('/', "\\/").into_bytes());
+        forms.push(escaped.into_bytes());
+    }
+    if secret.contains(['&', '<', '>', '"', '\'']) {
+        let escaped = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        forms.push(escaped.replace('\'', "&#39;").into_bytes());
+    }
+    forms
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let (mut decoded, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).and_then(|two| str::from_utf8(two).ok());
+        match digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                decoded.push(*first);
+                rest = after;
+            }
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secret::Secret;
+
+    fn api(headers: &[(&str, &str)], body: Option<&str>, url: &str) -> ApiConfig {
+        ApiConfig {
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect(),
+            body: body.map(Secret::new),
+            url: url.into(),
+            ..crate::state::tests_support::config()
+        }
+    }
+
+    #[test]
+    fn what_was_sent_is_hidden_in_each_form_in_which_it_comes_back() {
+        let headers =
+            [("Authorization", "Bearer abc/def+x="), ("X-Key", "k&\"y1"), ("Accept", "text/plain, text/html")];
+        let api = api(&headers, Some(r#"{"user":"me","password":"hunter2"}"#), "http://a.test/x?token=t%2Fkn&page=2");
+        let masking = Masking::of(&api);
+        for (said, shown) in [
+            ("you sent Bearer abc/def+x=!", "you sent ***!"),
+            ("token abc/def+x, ab", "token ***, ab"),
+            (r#"{"t":"abc\/def+x"}"#, r#"{"t":"***"}"#),
+            ("?next=abc%2Fdef%2Bx", "?next=***"),
+            ("k&\"y1 k&amp;&quot;y1 k%26%22y1", "*** *** ***"),
+            ("password hunter2 of me", "*** *** of me"),
+            ("Cannot GET /x?token=t%2Fkn&page=2", "Cannot GET /x?token=***&page=2"),
+            ("t/kn", "***"),
+            ("send text/plain", "send text/plain"),
+            ("text/plain, text/html is not known", "*** is not known"),
+            ("all is well", "all is well"),
+        ] {
+            assert_eq!(masking.hide_in(said), shown);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_cut_off_at_the_end_is_hidden_too() {
+        let api = api(&[("X-Key", "0123456789")], None, "http://a.test/");
+        let masking = Masking::of(&api);
+        assert_eq!(&*masking.hide(b"key 012345", true), b"key ***");
+        assert_eq!(&*masking.hide(b"key 012345", false), b"key 012345", "it is whole, and another");
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_of_a_header_is_ever_in_what_is_shown(
+            value in "[ -~]{4,20}", before in "[ -~]{0,20}", after in "[ -~]{0,20}",
+        ) {
+            let value = value.trim();
+            prop_assume!(value.len() >= VALUE_BYTES_MIN && !value.contains('*'));
+            let api = api(&[("X-Key", value)], None, "http://a.test/");
+            let shown = Masking::of(&api).hide_in(&format!("{before}{value}{after}"));
+            prop_assert!(!shown.contains(value), "{shown:?}");
+        }
+    }
+}
