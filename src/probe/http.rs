@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response};
+use api_health_core::{Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, Response};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Semaphore;
@@ -32,7 +32,8 @@ pub struct Limits {
 pub struct HttpProbe(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    /// One for each family of addresses, in the order of [`IpFamily::ALL`].
+    clients: [Client; IpFamily::ALL.len()],
     clock: Arc<dyn Clock>,
     turns: Semaphore,
     body_bytes_max: usize,
@@ -42,28 +43,23 @@ impl HttpProbe {
     /// A probe for all APIs and all threads. `limits.max_in_flight` is taken as at least 1.
     pub fn new(client: Client, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let turns = Semaphore::new(limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
-        Self(Arc::new(Shared { client, clock, turns, body_bytes_max: limits.body_bytes_max }))
+        let clients = IpFamily::ALL.map(|family| client.clone().with_family(family));
+        Self(Arc::new(Shared { clients, clock, turns, body_bytes_max: limits.body_bytes_max }))
     }
 }
 
 impl Probe for HttpProbe {
     fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
-        Rc::new(One {
-            shared: Arc::clone(&self.0),
-            client: self.0.client.clone().with_family(api.ip_family),
-            prepared: prepared(&api, self.0.body_bytes_max),
-            timeout: api.timeout,
-        })
+        Rc::new(One { shared: Arc::clone(&self.0), prepared: prepared(&api, self.0.body_bytes_max), api })
     }
 }
 
 /// One API, ready to be asked.
 struct One {
     shared: Arc<Shared>,
-    client: Client,
+    api: Arc<ApiConfig>,
     /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     prepared: Result<Prepared, Failure>,
-    timeout: Duration,
 }
 
 impl PreparedProbe for One {
@@ -73,13 +69,13 @@ impl PreparedProbe for One {
             // so there always is one.
             let _turn = match self.shared.turns.try_acquire() {
                 Ok(turn) => turn,
-                Err(_) => match tokio::time::timeout(self.timeout, self.shared.turns.acquire()).await {
+                Err(_) => match tokio::time::timeout(self.api.timeout, self.shared.turns.acquire()).await {
                     Ok(Ok(turn)) => turn,
                     _ => return self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
                 },
             };
             match &self.prepared {
-                Ok(prepared) => Box::pin(self.shared.observe(&self.client, prepared)).await,
+                Ok(prepared) => Box::pin(self.shared.observe(self.api.ip_family, prepared)).await,
                 Err(failure) => self.shared.not_asked(failure.clone()),
             }
         })
@@ -87,9 +83,9 @@ impl PreparedProbe for One {
 }
 
 impl Shared {
-    async fn observe(&self, client: &Client, prepared: &Prepared) -> Observation {
+    async fn observe(&self, family: IpFamily, prepared: &Prepared) -> Observation {
         let started_at = self.clock.now();
-        let exchange = client.exchange_prepared(prepared).await;
+        let exchange = self.clients[family as usize].exchange_prepared(prepared).await;
         Observation {
             started_at,
             finished_at: self.clock.now(),
