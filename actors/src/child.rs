@@ -86,24 +86,33 @@ where
     Child { life, addr: Addr::new(sender), cut }
 }
 
-async fn live<A, N>(mut life: ContextFut<A, Context<A>>, registration: AbortRegistration, notice: Notice<N>)
+/// Drives one life to its end. There is one for each API, and most of what a prober takes is in it: an `async fn` would keep its
+/// arguments twice.
+#[expect(clippy::manual_async_fn, reason = "what a block captures is kept once")]
+fn live<A, N>(
+    mut life: ContextFut<A, Context<A>>,
+    registration: AbortRegistration,
+    notice: Notice<N>,
+) -> impl Future<Output = ()>
 where
     A: Actor<Context = Context<A>>,
     N: FnOnce(ExitReason),
 {
-    let ended = Abortable::new(AssertUnwindSafe(&mut life).catch_unwind(), registration).await;
-    let reason = match ended {
-        Ok(Ok(())) => ExitReason::Normal,
-        Ok(Err(panic)) => ExitReason::Panic(panic_text(&*panic)),
-        Err(_aborted) => ExitReason::Killed,
-    };
-    if reason != ExitReason::Normal {
-        // stopping() and stopped() must not run on an actor that broke off in the middle of something.
-        life.ctx().terminate();
+    async move {
+        let ended = Abortable::new(AssertUnwindSafe(&mut life).catch_unwind(), registration).await;
+        let reason = match ended {
+            Ok(Ok(())) => ExitReason::Normal,
+            Ok(Err(panic)) => ExitReason::Panic(panic_text(&*panic)),
+            Err(_aborted) => ExitReason::Killed,
+        };
+        if reason != ExitReason::Normal {
+            // stopping() and stopped() must not run on an actor that broke off in the middle of something.
+            life.ctx().terminate();
+        }
+        // A panic in a destructor must not eat the notice.
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(move || drop(life)));
+        notice.give(reason);
     }
-    // A panic in a destructor must not eat the notice.
-    let _ = std::panic::catch_unwind(AssertUnwindSafe(move || drop(life)));
-    notice.give(reason);
 }
 
 /// Is given at the end of one life, also when it is dropped because the thread is gone.

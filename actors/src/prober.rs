@@ -77,18 +77,19 @@ pub struct Prober {
     /// Made before the first probe with this config.
     prepared: Option<Rc<dyn PreparedProbe>>,
     context: Arc<ProberContext>,
-    start: Start,
     liveness: Arc<Liveness>,
     /// The due time that the timer is set for; `None` while it is set for the first probe or a recheck.
     due: Option<Due>,
-    /// The due time of the running probe, or when it began: ticks after it are missed while it runs.
-    scheduled_for: Moment,
     /// Ticks missed and not reported yet.
-    missed: u64,
+    missed: u32,
     timer: Option<SpawnHandle>,
     armed_at: Moment,
-    /// How long the timer was set for, from `armed_at` on.
+    /// How long the timer was set for, from `armed_at` on; of one that has not begun, how long it is to be set for.
     armed_for: Duration,
+    /// It begins by its schedule, and not after that wait.
+    begins_by_schedule: bool,
+    /// It ends when the API is not suspect.
+    is_once: bool,
     probing: bool,
     /// What the witnesses say of the last exchange is waited for.
     judging: bool,
@@ -110,19 +111,23 @@ impl Prober {
     /// A prober that has not begun.
     pub fn new(api: Arc<ApiConfig>, context: Arc<ProberContext>, init: ProberInit) -> Self {
         let armed_at = context.time.moment();
-        let missed = init.liveness.with(|resume| resume.missed);
+        let missed = init.liveness.with(|resume| u32::try_from(resume.missed).unwrap_or(u32::MAX));
+        let first_wait = match init.start {
+            Start::Scheduled => None,
+            Start::Soon(wait) | Start::Once(wait) => Some(wait),
+        };
         Self {
             api,
             prepared: None,
             context,
-            start: init.start,
             liveness: init.liveness,
             due: None,
-            scheduled_for: armed_at,
             missed,
             timer: None,
             armed_at,
-            armed_for: Duration::ZERO,
+            armed_for: first_wait.unwrap_or_default(),
+            begins_by_schedule: first_wait.is_none(),
+            is_once: matches!(init.start, Start::Once(_)),
             probing: false,
             judging: false,
             tick_waits: false,
@@ -138,10 +143,6 @@ impl Prober {
 
     fn slot(&self) -> Slot {
         if self.context.spread { Slot::of(&self.api.api_id) } else { Slot::AT_TICK }
-    }
-
-    fn is_once(&self) -> bool {
-        matches!(self.start, Start::Once(_))
     }
 
     /// Sets the timer for the next regular due time.
@@ -193,12 +194,13 @@ impl Prober {
             }
             lateness = Some(due.lateness(now));
         }
-        self.scheduled_for = match (self.due, lateness) {
+        // Ticks after it are missed while the probe runs.
+        let scheduled_for = match (self.due, lateness) {
             (Some(due), Some(_)) => due.moment(now),
             (None, _) => self.intended_start(now),
             _ => now,
         };
-        self.liveness.with(|resume| (resume.counted_until, resume.is_acknowledged) = (self.scheduled_for, false));
+        self.liveness.with(|resume| (resume.counted_until, resume.is_acknowledged) = (scheduled_for, false));
         // Up to one timeout of waiting for a permit, and one for the exchange.
         self.liveness.expect_by(now.uptime.saturating_add(self.api.timeout.saturating_mul(2)));
         self.context.stats.probe_began(lateness);
@@ -243,7 +245,7 @@ impl Prober {
         self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.uptime)));
         self.liveness.expect_by(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
-        if !self.is_once() && !self.stopping {
+        if !self.is_once && !self.stopping {
             self.arm_by_schedule(ctx);
         }
         let Some(way) = self.context.own_side.saw(&api, &observation, now.uptime) else {
@@ -285,9 +287,10 @@ impl Prober {
 
     /// Counts due times that passed while the probe was running.
     fn count_missed(&mut self) {
-        let missed = self.api.schedule.missed(self.slot(), self.scheduled_for, self.context.time.moment());
+        let scheduled_for = self.liveness.with(|resume| resume.counted_until);
+        let missed = self.api.schedule.missed(self.slot(), scheduled_for, self.context.time.moment());
         if missed > 0 {
-            self.missed += missed;
+            self.missed = self.missed.saturating_add(u32::try_from(missed).unwrap_or(u32::MAX));
             self.liveness.with(|resume| resume.missed = resume.missed.saturating_add(missed));
             self.context.stats.ticks_missed(missed);
             let api_id = &self.api.api_id;
@@ -309,10 +312,10 @@ impl Prober {
         }
         self.was_dropped = false;
         self.in_flight += 1;
-        let ignores_recheck = outcome.verdict == Verdict::Inconclusive && self.is_once();
+        let ignores_recheck = outcome.verdict == Verdict::Inconclusive && self.is_once;
         let was_pass_acknowledged =
             std::mem::replace(&mut self.last_pass_acknowledged, outcome.verdict == Verdict::Pass);
-        let missed_ticks = std::mem::take(&mut self.missed);
+        let missed_ticks = u64::from(std::mem::take(&mut self.missed));
         let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
         let completed = ProbeCompleted {
             completed: Completed { api, outcome, missed_ticks, next_tick_in },
@@ -356,7 +359,7 @@ impl Prober {
                     resume.ticket = None;
                     resume.is_acknowledged |= is_acknowledged;
                 });
-                if self.is_once() && !self.probing {
+                if self.is_once && !self.probing {
                     self.stopping = true;
                 }
             }
@@ -398,9 +401,10 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match self.start {
-            Start::Scheduled => self.arm_by_schedule(ctx),
-            Start::Soon(wait) | Start::Once(wait) => self.arm(wait, ctx),
+        if self.begins_by_schedule {
+            self.arm_by_schedule(ctx);
+        } else {
+            self.arm(self.armed_for, ctx);
         }
     }
 }
@@ -417,9 +421,9 @@ impl Handler<Reconfigure> for Prober {
         let same_schedule = self.api.schedule == api.schedule;
         self.api = api;
         self.prepared = None;
-        if !same_schedule && !self.stopping && !self.is_once() {
-            self.scheduled_for = self.context.time.moment();
-            self.liveness.with(|resume| resume.counted_until = self.scheduled_for);
+        if !same_schedule && !self.stopping && !self.is_once {
+            let now = self.context.time.moment();
+            self.liveness.with(|resume| resume.counted_until = now);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
                 self.arm_by_schedule(ctx);

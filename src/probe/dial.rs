@@ -62,7 +62,7 @@ pub(super) async fn dial(
     };
     let (stream, address) = opened?;
     trace.connected_to(address);
-    let Some(server_name) = server_name.as_ref().map_err(Failure::clone)? else {
+    let Some(server_name) = server_name.as_ref().map_err(|failure| (**failure).clone())? else {
         trace.enter_phase(Phase::FirstByte);
         return Ok(Connection::Plain(stream));
     };

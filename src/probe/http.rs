@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response, Verdict, assertion};
+use api_health_core::{Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, Response, Verdict, assertion};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Semaphore;
@@ -33,7 +33,8 @@ pub struct Limits {
 pub struct HttpProbe(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    /// One for each family of addresses, in the order of [`IpFamily::ALL`].
+    clients: [Client; IpFamily::ALL.len()],
     clock: Arc<dyn Clock>,
     turns: Semaphore,
     body_bytes_max: usize,
@@ -43,7 +44,8 @@ impl HttpProbe {
     /// A probe for all APIs and all threads. `limits.max_in_flight` is taken as at least 1.
     pub fn new(client: Client, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let turns = Semaphore::new(limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
-        Self(Arc::new(Shared { client, clock, turns, body_bytes_max: limits.body_bytes_max }))
+        let clients = IpFamily::ALL.map(|family| client.clone().with_family(family));
+        Self(Arc::new(Shared { clients, clock, turns, body_bytes_max: limits.body_bytes_max }))
     }
 }
 
@@ -51,7 +53,6 @@ impl Probe for HttpProbe {
     fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         Rc::new(One {
             shared: Arc::clone(&self.0),
-            client: self.0.client.clone().with_family(api.ip_family),
             prepared: prepared(&api, self.0.body_bytes_max),
             passes: Cell::new(0),
             api,
@@ -62,10 +63,9 @@ impl Probe for HttpProbe {
 /// One API, ready to be asked.
 struct One {
     shared: Arc<Shared>,
-    client: Client,
+    api: Arc<ApiConfig>,
     /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     prepared: Result<Prepared, Failure>,
-    api: Arc<ApiConfig>,
     /// Passes since the last fail, as far as they may confirm a recovery.
     passes: Cell<u32>,
 }
@@ -93,7 +93,8 @@ impl PreparedProbe for One {
 impl One {
     async fn observe(&self, prepared: &Prepared) -> Observation {
         let started_at = self.shared.clock.now();
-        let Exchange { phases, address, by_proxy, took, result, raw } = self.client.exchange_prepared(prepared).await;
+        let Exchange { phases, address, by_proxy, took, result, raw } =
+            self.shared.clients[self.api.ip_family as usize].exchange_prepared(prepared).await;
         let (answer, reply) = match result {
             Ok(reply) => (Answer::Response(response(&reply)), Some(reply)),
             Err(failure) => (Answer::Failure(failure), None),

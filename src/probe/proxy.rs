@@ -36,7 +36,7 @@ impl Proxy {
         trace: &Trace,
     ) -> Result<Connection, Failure> {
         literal(url)?;
-        let server_name = server_name.as_ref().map_err(Failure::clone)?;
+        let server_name = server_name.as_ref().map_err(|failure| (**failure).clone())?;
         trace.dials_proxy(Some(self.shown()));
         // The family that an API is asked for is that of its own addresses.
         let resolver = resolver.clone().with_family(IpFamily::Any);

@@ -26,8 +26,8 @@ pub struct Prepared {
 }
 
 /// Whom a certificate must be for; nobody, where none is shown; or why such a name cannot be asked for over TLS. That counts once
-/// the name has been looked up: it may not even exist.
-pub(super) type Named = Result<Option<ServerName<'static>>, Failure>;
+/// the name has been looked up: it may not even exist. The failure is large and hardly ever there, and each API has one of these.
+pub(super) type Named = Result<Option<ServerName<'static>>, Box<Failure>>;
 
 impl Prepared {
     /// Makes `request` ready.
@@ -165,11 +165,11 @@ impl Hop<'_> {
 /// Whom the certificate of `url` must be for; nobody, where none is shown.
 pub(super) fn server_name(url: &Url) -> Named {
     match (url.scheme(), url.host()) {
-        ("https", None) => Err(internal("the URL names no host".into())),
+        ("https", None) => Err(Box::new(internal("the URL names no host".into()))),
         // The dot that ends a fully qualified name is no part of the name in a certificate or in SNI (RFC 6066).
         ("https", Some(Host::Domain(name))) => ServerName::try_from(name.trim_end_matches('.').to_owned())
             .map(Some)
-            .map_err(|_| internal(format!("{name} cannot be asked for over TLS"))),
+            .map_err(|_| Box::new(internal(format!("{name} cannot be asked for over TLS")))),
         ("https", Some(Host::Ipv4(ip))) => Ok(Some(ServerName::from(IpAddr::V4(ip)))),
         ("https", Some(Host::Ipv6(ip))) => Ok(Some(ServerName::from(IpAddr::V6(ip)))),
         _ => Ok(None),

@@ -42,6 +42,9 @@ const WAL_ATTEMPTS: u32 = 10;
 /// The tables, triggers and the view.
 const SCHEMA: &str = include_str!("schema.sql");
 
+/// How much of the file a connection keeps in memory: what a second of checkpoints touches. More is read from the system's cache.
+const CACHE_KIB: i32 = 1_000;
+
 /// Statements that a connection keeps prepared; more than any user of the file has.
 const STATEMENT_CACHE: usize = 16;
 
@@ -153,6 +156,7 @@ impl SqliteFile {
     fn prepare(&self, connection: &mut Connection) -> Result<(), Refusal> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         // In one transaction, or another process that makes the tables just now would show half of them.
         let transaction = connection.transaction()?;
         let current = is_current(&transaction)?;

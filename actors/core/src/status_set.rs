@@ -1,12 +1,14 @@
 //! `expected_status`: which HTTP status codes count as a pass, as people write them (`2xx`, `200-299,301,404`).
 
 use std::fmt;
+use std::sync::Arc;
 
-/// A set of HTTP status codes from 100 to 999: RFC 9110 names those to 599, and servers send others too.
+/// A set of HTTP status codes from 100 to 999: RFC 9110 names those to 599, and servers send others too. Copies share what is in it:
+/// most rows expect what is set for all.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StatusSet {
-    text: String,
-    ranges: Vec<(u16, u16)>,
+    text: Arc<str>,
+    ranges: Arc<[(u16, u16)]>,
 }
 
 impl StatusSet {
@@ -22,8 +24,8 @@ impl StatusSet {
         if parts.len() > Self::PARTS_MAX {
             return Err(format!("has {} parts, more than {}", parts.len(), Self::PARTS_MAX));
         }
-        let ranges = parts.iter().map(|part| parse_part(part)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { text: parts.join(","), ranges })
+        let ranges = parts.iter().map(|part| parse_part(part)).collect::<Result<_, _>>()?;
+        Ok(Self { text: parts.join(",").into(), ranges })
     }
 
     /// Whether `code` is in the set.
@@ -70,7 +72,7 @@ fn parse_code(text: &str) -> Result<u16, String> {
 impl Default for StatusSet {
     /// `2xx`: any success.
     fn default() -> Self {
-        Self { text: "2xx".into(), ranges: vec![(200, 299)] }
+        Self { text: "2xx".into(), ranges: [(200, 299)].into() }
     }
 }
 

@@ -172,7 +172,7 @@ impl Supervisor {
         F: FnOnce() -> A + Send + 'static,
     {
         self.next_life = self.next_life.wrapping_add(1);
-        let (life, supervisor) = (self.next_life, ctx.address());
+        let (life, supervisor) = (self.next_life, ctx.address().downgrade());
         let thread = match &who {
             ChildId::Alerter => 0,
             ChildId::Keeper => 1,
@@ -186,7 +186,11 @@ impl Supervisor {
             clippy::disallowed_methods,
             reason = "a notice must never be refused; there is one for each life, which is its bound"
         )]
-        let ended = move |reason| supervisor.do_send(ChildExited { who, life, reason });
+        let ended = move |reason| {
+            if let Some(supervisor) = supervisor.upgrade() {
+                supervisor.do_send(ChildExited { who, life, reason });
+            }
+        };
         child::start(thread, life, mailbox_capacity, factory, ended)
     }
 

@@ -57,13 +57,15 @@ impl Supervisor {
     /// Starts the probers of rows that are new, spread over a while.
     pub(super) fn start_first(&mut self, apis: Vec<Arc<ApiConfig>>, ctx: &mut Context<Self>) {
         let now = self.time.moment();
-        for api in apis {
+        let slots = apis.into_iter().map(|api| {
             let is_first = self.options.once || (self.options.probe_at_start && api.schedule.tick_is_open(now));
             let ticket = is_first.then(|| self.round.ticket());
             let resume = ResumePoint { is_acknowledged: !is_first, ticket, ..ResumePoint::nothing(now) };
             let state = State::Waits { until: None, resume };
-            self.probers.slots.insert(api.api_id.clone(), ProberSlot { api, faults: None, state });
-        }
+            (api.api_id.clone(), ProberSlot { api, faults: None, state })
+        });
+        // A tree that grows in the order of its keys stays half empty; one that is made at once does not.
+        self.probers.slots.append(&mut slots.collect());
         self.start_waiting(None, ctx);
     }
 

@@ -91,6 +91,6 @@ impl Keeper {
 
     /// The APIs that are watched.
     pub(super) fn watched(&self) -> impl Iterator<Item = (&ApiId, &Entry)> {
-        self.ledger.entries.iter().filter(|(_, entry)| entry.is_watched())
+        self.ledger.entries.iter().map(|(api_id, entry)| (api_id, &**entry)).filter(|(_, entry)| entry.is_watched())
     }
 }

@@ -21,7 +21,8 @@ const CHECKPOINTS_PER_SECOND: u32 = 200;
 
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
-    pub(super) entries: HashMap<ApiId, Entry>,
+    /// On the heap: a map has up to twice the room that it needs.
+    pub(super) entries: HashMap<ApiId, Box<Entry>>,
     checkpoint: Duration,
     /// To be written now, oldest first.
     queue: VecDeque<ApiId>,
@@ -51,23 +52,23 @@ impl Ledger {
     }
 
     pub(super) fn get(&self, api_id: &ApiId) -> Option<&Entry> {
-        self.entries.get(api_id)
+        self.entries.get(api_id).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, api_id: &ApiId) -> Option<&mut Entry> {
-        self.entries.get_mut(api_id)
+        self.entries.get_mut(api_id).map(Box::as_mut)
     }
 
     /// The entry of an API; a new one if it was never stored.
     pub(super) fn entry(&mut self, api_id: &ApiId) -> &mut Entry {
-        self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone()), None))
+        self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone()), None).into())
     }
 
     /// Replaces the entry of an API. Changes in the old one are not written.
     pub(super) fn put(&mut self, entry: Entry) {
         let api_id = entry.state.api_id.clone();
         self.forget(&api_id);
-        self.entries.insert(api_id, entry);
+        self.entries.insert(api_id, entry.into());
     }
 
     /// Applies a decision, and queues the write: at once, or at the checkpoint if only figures changed.
@@ -163,13 +164,13 @@ impl Ledger {
             return;
         }
         let other = self.at_checkpoint.first().map(|(_, api_id)| api_id.clone()).or_else(|| {
-            let may_be_written = |(api_id, entry): &(&ApiId, &Entry)| {
+            let may_be_written = |api_id: &ApiId, entry: &Entry| {
                 entry.writing == Writing::Idle
                     && entry.stored_version > 0
                     && (entry.is_watched() || api_id.is_self_monitoring())
             };
             let entries = self.waiting.is_empty().then_some(&self.entries)?;
-            entries.iter().find(may_be_written).map(|(api_id, _)| api_id.clone())
+            entries.iter().find(|(api_id, entry)| may_be_written(api_id, entry)).map(|(api_id, _)| api_id.clone())
         });
         if let Some(api_id) = other {
             self.queue(&api_id);
@@ -258,7 +259,7 @@ impl Ledger {
     /// many others there are; `None`: this record was not stored either, or is being rewritten already.
     pub(super) fn on_record_lost(&mut self, api_id: &ApiId, now: Uptime) -> Option<usize> {
         let was_there = |entry: &Entry| entry.stored_version > 0 && entry.stored_after_wipes == self.store_wipes;
-        if !self.entries.get(api_id).is_some_and(was_there) {
+        if !self.get(api_id).is_some_and(was_there) {
             return None;
         }
         self.store_wipes += 1;
@@ -271,13 +272,13 @@ impl Ledger {
     pub(super) fn rewrite(&mut self, mut api_ids: Vec<ApiId>, now: Uptime) -> usize {
         // A write that is queued or under way does the same.
         api_ids.retain(|api_id| {
-            self.entries.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::AtCheckpoint(_)))
+            self.get(api_id).is_some_and(|e| matches!(e.writing, Writing::Idle | Writing::AtCheckpoint(_)))
         });
         let urgency = |entry: &Entry| {
             let is_quiet = entry.state.status != Status::Down && !entry.state.is_suspect();
             (entry.state.owed.is_empty(), is_quiet)
         };
-        api_ids.sort_by_cached_key(|api_id| (self.entries.get(api_id).map(urgency), api_id.clone()));
+        api_ids.sort_by_cached_key(|api_id| (self.get(api_id).map(urgency), api_id.clone()));
         for (number, api_id) in api_ids.iter().enumerate() {
             let Some(entry) = self.entries.get_mut(api_id) else { continue };
             if let Writing::AtCheckpoint(due) = std::mem::take(&mut entry.writing) {
@@ -300,7 +301,7 @@ impl Ledger {
             self.at_checkpoint.remove(&(due, api_id.clone()));
         }
         self.waiting.remove(api_id);
-        Some(entry)
+        Some(*entry)
     }
 
     /// No write is due, scheduled or under way.
