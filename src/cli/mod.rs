@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod fleet;
 mod help;
+mod maintenance;
 mod man;
 mod out;
 mod probe;
@@ -105,6 +106,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             Command::Status(args) => status::run(&app, args, &out).await,
             Command::Fleet(args) => fleet::run(&app, args, &out).await,
             Command::Alerts(command) => alerts::run(&app, command, &out).await,
+            Command::Maintenance(command) => maintenance::run(&app, command, &out).await,
             Command::Cost(args) => cost::run(&app, args, &out).await,
             Command::Settings(_)
             | Command::Demo(_)

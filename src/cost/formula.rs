@@ -195,6 +195,7 @@ mod tests {
             name: "Checkout (Frankfurt)".into(),
             url: url.into(),
             owed_to: vec!["sns".into()],
+            reminders: 0,
         };
         let alert = Alert {
             alert_id: Alert::id(&incident.incident_id, AlertKind::Down),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response};
+use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response, Timestamp};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Semaphore;
@@ -16,6 +16,7 @@ use super::exchange::{Client, Reply, Request};
 use super::proxies::Route;
 use super::redirect;
 use super::request::Prepared;
+use crate::retry_after::retry_after;
 
 /// What a probe may use of this machine.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +98,7 @@ impl Shared {
             phases: exchange.phases,
             address: exchange.address,
             answer: match exchange.result {
-                Ok(reply) => Answer::Response(response(&reply)),
+                Ok(reply) => Answer::Response(response(&reply, self.clock.now())),
                 Err(failure) => Answer::Failure(failure),
             },
         }
@@ -138,7 +139,7 @@ fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure>
     Ok(prepared.with_route(route))
 }
 
-fn response(reply: &Reply) -> Response {
+fn response(reply: &Reply, now: Timestamp) -> Response {
     let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
     Response {
         status: reply.status,
@@ -149,5 +150,6 @@ fn response(reply: &Reply) -> Response {
         left_behind: reply.left_behind.clone(),
         client_certificate_wanted: reply.client_certificate_wanted,
         proxy: reply.proxy.clone(),
+        retry_after: reply.headers.get("retry-after").and_then(|value| retry_after(value, now)),
     }
 }

@@ -25,6 +25,7 @@ mod cli_apis;
 mod cli_cost;
 mod cli_demo;
 mod cli_import;
+mod cli_maintenance;
 mod cli_probe;
 mod cli_status;
 mod cli_status_heartbeat;

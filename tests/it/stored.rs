@@ -51,6 +51,7 @@ pub(crate) fn store(place: &Place) {
         name: "Shop".into(),
         url: "http://127.0.0.1:1/".into(),
         owed_to: vec![],
+        reminders: 0,
     }));
     down.last_alerted = Status::Down;
     let alert = Alert {

@@ -48,6 +48,7 @@ fn config(url: &str) -> ApiConfig {
         recheck: Duration::from_secs(5),
         unclear_after: None,
         tags: Vec::new(),
+        alerting: api_health_core::Alerting::default(),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Incident {
     pub url: String,
     /// The channels that its outage was owed to: they must get its end as well.
     pub owed_to: Vec<String>,
+    /// How often people were reminded of it.
+    pub reminders: u32,
 }
 
 impl Incident {

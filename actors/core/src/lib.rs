@@ -15,6 +15,7 @@
 //! | [`outcome`] | the verdict, with reasons |
 //! | [`state`] | the state of one API |
 //! | [`mod@decide`] | what follows: next state, transition, owed alert, recheck |
+//! | [`hold`], [`flap`], [`maintenance`] | which alerts are held, and until when |
 //! | [`incident`], [`alert`] | an outage from its start to its end; the alerts about it |
 //! | [`delivery`] | the outbox: which alerts are owed to which channel, in which order |
 //! | [`keep`] | all states, what is written next, which alert goes out next |
@@ -34,11 +35,14 @@ pub mod assertion;
 pub mod capacity;
 pub mod decide;
 pub mod delivery;
+pub mod flap;
 pub mod heartbeat;
+pub mod hold;
 pub mod incident;
 pub mod invariant;
 pub mod issue;
 pub mod keep;
+pub mod maintenance;
 pub mod network;
 pub mod observation;
 pub mod outcome;
@@ -57,7 +61,7 @@ pub mod throttle;
 pub mod time;
 
 pub use alert::{Alert, AlertKind};
-pub use api::{ApiConfig, ApiId, IpFamily, Method, Policy};
+pub use api::{Alerting, ApiConfig, ApiId, IpFamily, Method, Policy};
 pub use decide::{Decision, decide};
 pub use heartbeat::Heartbeat;
 pub use issue::ConfigIssue;

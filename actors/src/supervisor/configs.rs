@@ -174,6 +174,7 @@ impl Supervisor {
     fn follow_rows(&mut self, ctx: &mut Context<Self>) {
         let (mut rows, duplicates) = self.configs.rows();
         self.configs.warn_of_duplicates(duplicates);
+        let dependents = roster::dependents(&rows);
         let slots = &mut self.probers.slots;
         rows.retain(|api_id, _| slots.contains_key(api_id) || self.ownership.is_ready(shard(api_id)));
         let mut diff = roster::plan(slots.values().map(|slot| &slot.api), rows);
@@ -184,6 +185,7 @@ impl Supervisor {
         // What is no longer watched is told nothing of any more: the probe under way is cut.
         diff.stopped.iter().for_each(|(api_id, _)| drop(slots.remove(api_id)));
         diff.configured = self.configured();
+        diff.dependents = Some(dependents);
         self.configs.closed_unconfigured |= diff.configured.is_some();
         // Before the probers that it is about are started, so that no outcome comes before it.
         self.send_to_keeper(ApplyConfigs(diff), ctx);

@@ -346,6 +346,7 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
             name: "api-health's store".into(),
             url: String::new(),
             owed_to: vec![],
+            reminders: 0,
         };
         world.store.overwrite(ApiState {
             version: 1,

@@ -182,6 +182,7 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         name: "Käse & Co".into(),
         url: "https://shop.test/?a=1&b=%20".into(),
         owed_to: vec!["sns".into(), "webhook".into()],
+        reminders: 0,
     };
     let state = ApiState {
         version,
