@@ -216,6 +216,7 @@ impl Keeper {
             return;
         }
         self.holds.looked_at = now.uptime;
+        self.close_windows(now);
         let waiting = self.holds.held.iter().filter(|(_, is_probed)| !**is_probed);
         let waiting: Vec<ApiId> = waiting.map(|(api_id, _)| api_id.clone()).collect();
         let mut released = 0;
@@ -232,7 +233,6 @@ impl Keeper {
                 self.holds.held.insert(api_id, true);
             }
         }
-        self.close_windows(now);
     }
 
     fn close_windows(&mut self, now: Moment) {
