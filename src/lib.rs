@@ -18,6 +18,7 @@ mod fault;
 pub mod memory;
 pub mod notify;
 pub mod probe;
+mod retry_after;
 pub mod settings;
 pub mod sqlite;
 pub mod store;

@@ -161,7 +161,8 @@ mod tests {
             reasons: vec![],
             evidence: None,
         };
-        let completed = Completed { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None };
+        let completed =
+            Completed { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None, patience: None };
         ProbeCompleted { completed, urgent }
     }
 

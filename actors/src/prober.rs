@@ -15,7 +15,7 @@ use api_health_core::capacity::HELD_UP_MIN;
 use api_health_core::keep::Completed;
 use api_health_core::network::{self, Testimony};
 use api_health_core::schedule::{Due, Moment, Slot};
-use api_health_core::{ApiConfig, Observation, Outcome, Verdict};
+use api_health_core::{Answer, ApiConfig, Observation, Outcome, Verdict};
 use tracing::Instrument;
 
 use crate::handle::Handle;
@@ -103,6 +103,8 @@ pub struct Prober {
     was_inconclusive: bool,
     /// The last probe missed ticks: the warning is logged once in a row.
     was_late: bool,
+    /// How long the API asked not to be asked again, with its last answer.
+    patience: Option<Duration>,
     /// The last outcome was dropped: the error is logged once in a row.
     was_dropped: bool,
 }
@@ -137,6 +139,7 @@ impl Prober {
             last_pass_acknowledged: false,
             was_inconclusive: false,
             was_late: false,
+            patience: None,
             was_dropped: false,
         }
     }
@@ -235,6 +238,10 @@ impl Prober {
     /// `api` is the config of the probe; the row may have changed meanwhile.
     fn on_probe_finished(&mut self, api: Arc<ApiConfig>, observation: Observation, ctx: &mut Context<Self>) {
         self.probing = false;
+        self.patience = match &observation.answer {
+            Answer::Response(response) => response.patience(),
+            Answer::Failure(_) => None,
+        };
         let took = observation.took;
         let since_due = self.context.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
         if since_due.saturating_sub(took) >= HELD_UP_MIN {
@@ -318,7 +325,7 @@ impl Prober {
         let missed_ticks = u64::from(std::mem::take(&mut self.missed));
         let next_tick_in = self.due.filter(|_| self.timer.is_some()).map(|due| due.wait(self.armed_at));
         let completed = ProbeCompleted {
-            completed: Completed { api, outcome, missed_ticks, next_tick_in },
+            completed: Completed { api, outcome, missed_ticks, next_tick_in, patience: self.patience },
             // In the first round somebody waits for each outcome.
             urgent: !(was_pass_acknowledged && self.last_pass_acknowledged)
                 || self.liveness.with(|resume| resume.ticket.is_some()),

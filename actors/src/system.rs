@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use api_health_core::keep::FlushUntil;
+use api_health_core::maintenance::{Maintenance, Selection};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::child::{self, Child};
 use crate::handle::Handle;
 use crate::ports::Clock;
 use crate::round::Round;
-use crate::state_keeper::{DropChannel, Flush, KeeperReport, Report, Retry, StateKeeper};
+use crate::state_keeper::{DropChannel, Flush, KeeperReport, Report, Retry, SetMaintenance, StateKeeper};
 use crate::stats::Stats;
 use crate::supervisor::{
     AskProgress, Asker, Fatal, Leave, LoadReport, MAILBOX_CAPACITY, Progress, Reload, StopProbing, Supervisor,
@@ -88,6 +89,12 @@ impl Gauges {
     pub async fn drop_channel(&self, channel: &str) -> Option<usize> {
         let until = self.clock.now();
         self.keeper.ask(|| DropChannel { channel: channel.to_owned(), until }, |_| true).await
+    }
+
+    /// Opens a maintenance window for these APIs, or closes it. Returns how many there are; `None` as in [`Self::report`].
+    pub async fn set_maintenance(&self, of: Selection, window: Option<Maintenance>) -> Option<usize> {
+        let message = SetMaintenance { of, window };
+        self.keeper.ask(|| message.clone(), |_| true).await
     }
 
     /// Reads the configs and applies them; `None`: nothing is read, since the process has to end ([`Running::fatal`]).

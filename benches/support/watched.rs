@@ -77,6 +77,7 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
             recheck: Duration::from_secs(5),
             unclear_after: None,
             tags: vec![],
+            alerting: api_health_core::Alerting::default(),
         })
     };
     (0..n).map(api).collect()

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use super::checks;
 use super::help::{
     ADD_EXAMPLES, ALERTS_DROP_HELP, ALERTS_LIST_HELP, ALERTS_RETRY_HELP, COST_HELP, EXPLAIN_HELP, FLEET_HELP,
-    IMPORT_HELP, LIST_HELP, PROBE_HELP, STATUS_HELP, after_help,
+    IMPORT_HELP, LIST_HELP, MAINTENANCE_END_HELP, MAINTENANCE_LIST_HELP, MAINTENANCE_START_HELP, PROBE_HELP,
+    STATUS_HELP, after_help,
 };
 use super::out::When;
 
@@ -57,6 +58,9 @@ pub enum Command {
     /// List owed alerts, deliver them now, send a test alert
     #[command(subcommand)]
     Alerts(AlertsCommand),
+    /// Hold alerts for a while: open maintenance windows, list them, end them
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
     /// Estimate what a month costs on AWS, and what others charge for the same
     Cost(CostArgs),
     /// Show the settings in force and where each comes from
@@ -290,6 +294,57 @@ pub enum AlertsCommand {
     #[command(after_help = "The alert's api_id is api-health-test, and its text says that nothing is down.\n\
                             Exit codes: 0 every channel took it, 69 one did not.")]
     Test,
+}
+
+/// `maintenance …`
+#[derive(Debug, Subcommand)]
+pub enum MaintenanceCommand {
+    /// Open a window: the APIs are probed as ever and their alerts are held; at its end what differs from what was told last is told
+    #[command(after_help = MAINTENANCE_START_HELP)]
+    Start {
+        /// How long it lasts, such as 30m, 2h or 1d
+        #[arg(long = "for", value_name = "TIME")]
+        lasts: String,
+        /// What it is for, in a few words
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+        #[command(flatten)]
+        whose: Whose,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the windows that are open, by hand or by the config of the API
+    #[command(after_help = MAINTENANCE_LIST_HELP)]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End windows that were opened by hand
+    #[command(after_help = MAINTENANCE_END_HELP)]
+    End {
+        #[command(flatten)]
+        whose: Whose,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which APIs a window is about.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct Whose {
+    /// An API; may be given again
+    #[arg(long = "api", value_name = "API_ID")]
+    pub api_ids: Vec<String>,
+    /// Every API with this tag; may be given again
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Every API
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `settings …`

@@ -64,6 +64,8 @@ With --json, every name is stable:
   apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
            not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            unclear { since, reason } (where nothing can be told of it for long; the status is the last that was known),
+           told_status (what people were told last), flapping, maintenance_until (of a window that was opened by hand),
+           held { changes, why } (changes that are not told yet),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
            last_probe { at, verdict (pass, fail, inconclusive), latency_ms, status_code, error },
            on_time (as of the heartbeat: true, false, or null where it does not say, or where that
@@ -172,6 +174,35 @@ With --json, every name is stable:
 
 Example:
   api-health alerts drop --channel webhook";
+
+pub(super) const MAINTENANCE_START_HELP: &str = "\
+Asks the running daemon and the workers, or does it from here if none runs. A window that is opened again takes the
+place of the one before.
+
+Exit codes: 0 done; 64 an API or a tag that is not configured; 69 the store or the daemon does not answer.
+
+With --json, every name is stable:
+  apis (how many it is about), api_ids, until
+
+Examples:
+  api-health maintenance start --for 30m --tag payments
+  api-health maintenance start --for 2h --api shop --api cart --note \"new disks\"";
+
+pub(super) const MAINTENANCE_LIST_HELP: &str = "\
+With --json, every name is stable:
+  open: api_id, until, note, by_hand, status, told_status, held_changes
+
+Example:
+  api-health maintenance list";
+
+pub(super) const MAINTENANCE_END_HELP: &str = "\
+Exit codes: 0 done; 64 an API or a tag that is not configured; 69 the store or the daemon does not answer.
+
+With --json, every name is stable:
+  apis (how many had a window), api_ids, until (null)
+
+Example:
+  api-health maintenance end --tag payments";
 
 /// Examples and exit codes.
 pub(super) fn after_help() -> String {

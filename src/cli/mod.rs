@@ -14,6 +14,7 @@ mod doctor;
 mod explain;
 mod fleet;
 mod help;
+mod maintenance;
 mod man;
 mod out;
 mod probe;
@@ -111,6 +112,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             Command::Explain(args) => explain::run(&app, args, &out).await,
             Command::Fleet(args) => fleet::run(&app, args, &out).await,
             Command::Alerts(command) => alerts::run(&app, command, &out).await,
+            Command::Maintenance(command) => maintenance::run(&app, command, &out).await,
             Command::Cost(args) => cost::run(&app, args, &out).await,
             Command::Settings(_)
             | Command::Demo(_)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api_health_core::maintenance::Window;
 use api_health_core::{ApiId, IpFamily, Method, Secret, StatusSet};
 use serde_json::{Value, json};
 use url::Url;
@@ -10,7 +11,7 @@ use super::field::{About, Context, Field, Kind, Parsed, table};
 use super::kinds::{Choice, choice, flag, number, parse_text, seconds, secret, secret_text, text, words};
 use super::nearest;
 use super::values::{ValueFault, quote, show};
-use super::{cron_text, headers, url as urls};
+use super::{alerting, cron_text, headers, url as urls};
 use crate::probe::proxies::Route;
 
 pub const NAME_CHARS_MAX: usize = 200;
@@ -119,6 +120,30 @@ table! { FIELDS
     TAGS: Vec<String> = Field::new("tags", OF_TAGS, tags, |tags| json!(tags))
         .means("Free words for people and filters.", "[\"shop\", \"eu\"]")
         .also(&["labels", "groups"]);
+    MAINTENANCE: Vec<Window> = alerting::maintenance()
+        .means(
+            "Windows in which it is probed as ever and its alerts are held. A window opens at each tick of a cron expression, or is open once.",
+            "[\"0 2 * * SUN Europe/Berlin for 2h\", \"2026-12-01T22:00:00Z to 2026-12-02T02:00:00Z\"]",
+        )
+        .also(&["maintenance_windows", "downtime", "silence"]);
+    DEPENDS_ON: Vec<ApiId> = alerting::depends_on()
+        .means("APIs that it needs: while one of them is down, its alerts are held.", "[\"shop-database\"]")
+        .also(&["depends", "parent", "parents", "requires"]);
+    FLAP_CHANGES: u32 = number("flap_changes", "changes", 0, 100)
+        .means(
+            "With more changes of its status than this within flap_window_seconds it is told as flapping, once, and its changes are held until half as many are left. 0: never.",
+            "6",
+        )
+        .default("0").also(&["flapping", "flap_threshold"]);
+    FLAP_WINDOW_SECONDS: Duration = seconds("flap_window_seconds", 10, 86_400)
+        .means("In which time flap_changes are counted.", "1800")
+        .default("3600").also(&["flap_window", "flap_seconds"]);
+    REMIND_AFTER_SECONDS: Duration = seconds("remind_after_seconds", 10, 604_800)
+        .means(
+            "So long after an outage began people are reminded of it, if it lasts; each further pause is twice as long, a day at most.",
+            "3600",
+        )
+        .also(&["remind", "reminder_seconds", "repeat_interval", "resend_interval"]);
 }
 
 const OF_HEADERS: Kind = Kind::TextsByName {

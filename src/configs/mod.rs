@@ -1,5 +1,6 @@
 //! API configs: rows as people write them, and what they mean.
 
+mod alerting;
 pub mod checker;
 mod cron_text;
 pub mod defaults;
@@ -18,6 +19,7 @@ pub mod raw;
 pub mod schedules;
 pub mod secrets;
 pub mod source;
+pub(crate) mod span;
 pub mod sqlite_table;
 pub mod timing;
 pub mod toml_text;

@@ -9,6 +9,7 @@ use ::url::{Host, Url};
 use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
 use api_health_core::{ApiConfig, ConfigIssue, IpFamily, Schedule, Timestamp};
 
+use super::alerting;
 use super::checker::Checker;
 use super::cron_text::in_words;
 use super::defaults::{ApiDefaults, DefaultSchedule};
@@ -86,6 +87,16 @@ impl RowRules {
         let failure_threshold = reader.get(&fields::FAILURE_THRESHOLD).unwrap_or(d.failure_threshold);
         let success_threshold = reader.get(&fields::SUCCESS_THRESHOLD).unwrap_or(d.success_threshold);
         let max_redirects = reader.get(&fields::MAX_REDIRECTS).unwrap_or(d.max_redirects);
+        let alerting = alerting::together(
+            reader.get(&fields::MAINTENANCE),
+            reader.get(&fields::DEPENDS_ON),
+            reader.get(&fields::FLAP_CHANGES).unwrap_or_default(),
+            reader
+                .get(&fields::FLAP_WINDOW_SECONDS)
+                .or_else(|| fields::FLAP_WINDOW_SECONDS.built_in())
+                .unwrap_or_default(),
+            reader.get(&fields::REMIND_AFTER_SECONDS),
+        );
         match (api_id, url, schedule) {
             (Some(api_id), Some(url), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
                 name: name.unwrap_or_else(|| api_id.to_string()),
@@ -104,6 +115,7 @@ impl RowRules {
                 recheck,
                 unclear_after,
                 tags,
+                alerting,
                 ip_family,
                 proxy,
             }),

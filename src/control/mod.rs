@@ -18,7 +18,7 @@ pub mod place;
 pub mod protocol;
 pub mod server;
 
-use protocol::{Alerts, Reloaded, Who};
+use protocol::{Alerts, Reloaded, Which, Who, Window};
 
 /// The longest request, its line break included.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -45,6 +45,9 @@ pub trait Daemon {
 
     /// Gives this channel up; returns how many alerts it was owed.
     fn drop_channel(&self, channel: String) -> LocalBoxFuture<'_, Result<usize, String>>;
+
+    /// Opens a maintenance window for these APIs, or closes it; returns how many there are.
+    fn maintenance(&self, of: Which, window: Option<Window>) -> LocalBoxFuture<'_, Result<usize, String>>;
 }
 
 /// Reads one line, without its line break. `None` if the other side ends before it has sent a byte.

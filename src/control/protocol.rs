@@ -12,7 +12,7 @@ use api_health_core::text;
 const VERSION: u64 = 1;
 
 /// What can be asked, as the refusal of anything else lists it.
-const KNOWN: [&str; 5] = ["who", "settings", "reload", "retry", "drop_channel"];
+const KNOWN: [&str; 6] = ["who", "settings", "reload", "retry", "drop_channel", "maintenance"];
 
 /// How much of a fault is reported, which may quote what was sent.
 const FAULT_CHARS_MAX: usize = 200;
@@ -30,6 +30,28 @@ pub enum Request {
     Retry { alerts: Alerts },
     /// Give a channel up: nothing is owed to it from now on.
     DropChannel { channel: String },
+    /// Open a maintenance window for these APIs, or close it.
+    Maintenance { of: Which, window: Option<Window> },
+}
+
+/// Some of the APIs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Which {
+    #[serde(default)]
+    pub all: bool,
+    #[serde(default)]
+    pub api_ids: Vec<String>,
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// A maintenance window, its times in RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pub since: String,
+    pub until: String,
+    #[serde(default)]
+    pub note: String,
 }
 
 /// Some of the owed alerts.
@@ -63,6 +85,11 @@ pub enum Answer {
     DropChannel {
         /// How many alerts it was owed.
         alerts: usize,
+    },
+    /// To [`Request::Maintenance`].
+    Maintenance {
+        /// How many APIs it is about.
+        apis: usize,
     },
     /// To any of them.
     Refused { why: String },
@@ -182,6 +209,7 @@ mod tests {
             Request::Retry { alerts: Alerts::All },
             Request::Retry { alerts: these },
             Request::DropChannel { channel: "sns".into() },
+            Request::Maintenance { of: Which { all: true, ..Which::default() }, window: None },
         ];
         for request in &requests {
             let line = write_request(request);
@@ -189,7 +217,7 @@ mod tests {
             assert_eq!(&read_request(&line).unwrap(), request);
         }
         for ask in KNOWN {
-            let line = format!(r#"{{"v":1,"ask":"{ask}","alerts":"all","channel":"sns"}}"#);
+            let line = format!(r#"{{"v":1,"ask":"{ask}","alerts":"all","channel":"sns","of":{{}}}}"#);
             assert!(read_request(line.as_bytes()).is_ok(), "{ask}");
         }
         let answer = Answer::Reload(Reloaded { apis: 3, refused: 0, unreadable: vec!["x".into()] });

@@ -58,7 +58,11 @@ pub(super) const fn answer_within(request: &Request) -> Duration {
     match request {
         // What is being read just now may be older than the wish, so it may be read twice.
         Request::Reload => LOAD_TIMEOUT.saturating_mul(2).saturating_add(ANSWER_WITHIN),
-        Request::Who | Request::Settings | Request::Retry { .. } | Request::DropChannel { .. } => ANSWER_WITHIN,
+        Request::Who
+        | Request::Settings
+        | Request::Retry { .. }
+        | Request::DropChannel { .. }
+        | Request::Maintenance { .. } => ANSWER_WITHIN,
     }
 }
 
@@ -110,6 +114,7 @@ async fn answer(daemon: &dyn Daemon, request: Request) -> Answer {
             Request::Reload => Answer::Reload(daemon.reload().await?),
             Request::Retry { alerts } => Answer::Retry { alerts: daemon.retry(alerts).await? },
             Request::DropChannel { channel } => Answer::DropChannel { alerts: daemon.drop_channel(channel).await? },
+            Request::Maintenance { of, window } => Answer::Maintenance { apis: daemon.maintenance(of, window).await? },
         })
     };
     match timeout(within, answer).await {

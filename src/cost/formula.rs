@@ -196,6 +196,7 @@ mod tests {
             url: url.into(),
             owed_to: vec!["sns".into()],
             evidence: None,
+            reminders: 0,
         };
         let alert = Alert {
             alert_id: Alert::id(&incident.incident_id, AlertKind::Down),

@@ -21,8 +21,9 @@ pub const ENVIRONMENT_CHARS_MAX: usize = 100;
 pub const LATE_FROM_SECONDS: u64 = 60;
 /// The version of the machine form. It grows when a field changes its meaning or goes; a new field does not raise it.
 pub const SCHEMA: u32 = 1;
-/// That of the kinds `unclear` and `clear`, which say nothing of an outage: whoever knows 1 alone must not take them for one.
-pub const SCHEMA_OF_CLARITY: u32 = 2;
+/// That of the kinds `unclear`, `clear`, `flapping` and `reminder`, which begin and end no outage: whoever knows 1 alone must not take
+/// them for that.
+pub const SCHEMA_OF_MORE_KINDS: u32 = 2;
 
 /// An alert with what is needed to word it.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +121,16 @@ impl<'a> Message<'a> {
                 ("Down for", format!("{}, from {}", self.duration(), format::moment(alert.incident_started_at))),
                 ("Had failed", self.reason()),
             ],
+            AlertKind::Flapping => vec![
+                ("What", format!("{} keeps going down and coming back", self.name())),
+                ("Since", format::moment(alert.happened_at)),
+                ("Why", self.reason()),
+            ],
+            AlertKind::Reminder => vec![
+                ("What", format!("{} is still down", self.name())),
+                ("Down for", format!("{}, from {}", self.duration(), format::moment(alert.incident_started_at))),
+                ("Why", self.reason()),
+            ],
             AlertKind::Closed => vec![
                 ("What", format!("{} is watched no longer; nobody will see it come back", self.name())),
                 ("Since", format::moment(alert.happened_at)),
@@ -141,7 +152,10 @@ impl<'a> Message<'a> {
         }
         if alert.changes_left_out > 0 {
             let changes = alert.changes_left_out;
-            facts.push(("Left out", format!("{changes} later changes, in pairs, since too many alerts were waiting")));
+            facts.push((
+                "Left out",
+                format!("{changes} more changes, in pairs, which were held or came while too many alerts waited"),
+            ));
         }
         if !alert.url.is_empty() {
             facts.push(("URL", text::line(&alert.url, URL_CHARS_MAX)));
@@ -159,6 +173,8 @@ impl<'a> Message<'a> {
     pub fn payload(&self) -> AlertPayload {
         let alert = self.alert;
         let (status, previous_status) = match (alert.kind, self.is_of_clarity()) {
+            // It bears the status that the API has.
+            (AlertKind::Flapping | AlertKind::Reminder, _) => (alert.previous_status, alert.previous_status),
             (kind, false) => (kind.status(), alert.previous_status),
             // The record beside the API's own bears the status that the API has by itself.
             (AlertKind::Down, true) => (Status::Unknown, alert.previous_status),
@@ -166,7 +182,7 @@ impl<'a> Message<'a> {
             (AlertKind::Closed, true) => (Status::Unknown, Status::Unknown),
         };
         AlertPayload {
-            schema: if self.is_of_clarity() { SCHEMA_OF_CLARITY } else { SCHEMA },
+            schema: if self.is_of_clarity() || alert.kind.is_aside() { SCHEMA_OF_MORE_KINDS } else { SCHEMA },
             alert_id: text::line(&alert.alert_id, NAME_CHARS_MAX),
             incident_id: text::line(&alert.incident_id, NAME_CHARS_MAX),
             kind: self.kind(),
@@ -179,8 +195,10 @@ impl<'a> Message<'a> {
             detected_at: alert.detected_at.to_string(),
             incident_started_at: alert.incident_started_at.to_string(),
             duration_seconds: match alert.kind {
-                AlertKind::Down => None,
-                AlertKind::Up | AlertKind::Closed => Some(alert.happened_at.since(alert.incident_started_at).as_secs()),
+                AlertKind::Down | AlertKind::Flapping => None,
+                AlertKind::Up | AlertKind::Closed | AlertKind::Reminder => {
+                    Some(alert.happened_at.since(alert.incident_started_at).as_secs())
+                }
             },
             reason: self.reason(),
             environment: self.environment(),
@@ -257,6 +275,8 @@ impl<'a> Message<'a> {
             AlertKind::Down => format!("DOWN {name}: {reason}"),
             AlertKind::Up => format!("UP {name} again after {}", self.duration()),
             AlertKind::Closed => format!("CLOSED {name}: {reason}"),
+            AlertKind::Flapping => format!("FLAPPING {name}: {reason}"),
+            AlertKind::Reminder => format!("STILL DOWN {name} for {}: {reason}", self.duration()),
         }
     }
 

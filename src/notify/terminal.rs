@@ -75,7 +75,7 @@ impl TerminalNotifier {
     fn block(&self, alert: &Alert) -> String {
         let message = Message::new(alert, &self.environment, self.clock.now());
         let style = match alert.kind {
-            AlertKind::Down => DOWN,
+            AlertKind::Down | AlertKind::Flapping | AlertKind::Reminder => DOWN,
             AlertKind::Up => UP,
             AlertKind::Closed => CLOSED,
         };
@@ -142,7 +142,7 @@ impl Notifier for TerminalNotifier {
 /// fault of the daemon's, so none is an error.
 fn with_priority(block: &str, kind: AlertKind) -> String {
     let priority = match kind {
-        AlertKind::Down => "<4>",
+        AlertKind::Down | AlertKind::Flapping | AlertKind::Reminder => "<4>",
         AlertKind::Up | AlertKind::Closed => "<5>",
     };
     block.split_inclusive('\n').flat_map(|line| [priority, line]).collect()

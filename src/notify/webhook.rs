@@ -5,7 +5,6 @@
 //! | `answer` | what came of a post, by who must act |
 //! | `refusal` | whether the body of a 2xx refuses |
 //! | `redact` | the receiver's first words, without what must not be shown |
-//! | `retry_after` | how much patience it asks for |
 //!
 //! Many services put a token into the path of the URL, so the URL is treated as a secret: an error names its host alone.
 //! The request goes through the probe's own client, and so under the same guard: it never reaches link-local addresses.
@@ -28,10 +27,9 @@ use crate::probe::{Client, Request};
 mod answer;
 mod redact;
 mod refusal;
-mod retry_after;
 
+pub use crate::retry_after::RETRY_AFTER_MAX;
 use redact::Redactor;
-pub use retry_after::RETRY_AFTER_MAX;
 
 /// Bound on one call, from name lookup to the end of the answer, unless [`WebhookNotifier::with_timeout`] sets another.
 pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);

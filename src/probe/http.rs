@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, Response, Verdict, assertion};
+use api_health_core::{
+    Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, Response, Timestamp, Verdict, assertion,
+};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Semaphore;
@@ -17,6 +19,7 @@ use super::exchange::{Client, Exchange, Reply, Request};
 use super::proxies::Route;
 use super::redirect;
 use super::request::Prepared;
+use crate::retry_after::retry_after;
 
 /// What a probe may use of this machine.
 #[derive(Clone, Copy, Debug)]
@@ -95,11 +98,11 @@ impl One {
         let started_at = self.shared.clock.now();
         let Exchange { phases, address, by_proxy, took, result, raw } =
             self.shared.clients[self.api.ip_family as usize].exchange_prepared(prepared).await;
+        let finished_at = self.shared.clock.now();
         let (answer, reply) = match result {
-            Ok(reply) => (Answer::Response(response(&reply)), Some(reply)),
+            Ok(reply) => (Answer::Response(response(&reply, finished_at)), Some(reply)),
             Err(failure) => (Answer::Failure(failure), None),
         };
-        let finished_at = self.shared.clock.now();
         let mut observation =
             Observation { started_at, finished_at, took, phases, address, by_proxy, answer, seen: None };
         if self.may_change_a_status(&observation) {
@@ -165,7 +168,7 @@ fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure>
     Ok(prepared.with_route(route))
 }
 
-fn response(reply: &Reply) -> Response {
+fn response(reply: &Reply, now: Timestamp) -> Response {
     let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
     Response {
         status: reply.status,
@@ -176,5 +179,6 @@ fn response(reply: &Reply) -> Response {
         left_behind: reply.left_behind.clone(),
         client_certificate_wanted: reply.client_certificate_wanted,
         proxy: reply.proxy.clone(),
+        retry_after: reply.headers.get("retry-after").and_then(|value| retry_after(value, now)),
     }
 }

@@ -5,6 +5,7 @@
 
 mod evidence;
 pub(crate) mod heartbeat;
+mod held;
 pub(crate) mod lease;
 mod recent;
 
@@ -23,6 +24,8 @@ use serde_json::Value;
 
 use crate::fault::one_line;
 use evidence::StoredEvidence;
+pub(crate) use held::StoredMaintenance;
+use held::{StoredFlap, StoredHeld};
 
 /// The form that this program writes.
 ///
@@ -30,12 +33,15 @@ use evidence::StoredEvidence;
 /// streak's `question` were added, and `evidence`, `recent_outcomes` and `recent_alerts`, and may be absent; `claim` is no longer written, and not read.
 pub const SCHEMA: u32 = 2;
 
-/// The newest form that it reads. What earlier versions would take for damaged is written as this, so that they leave it alone:
+/// What earlier versions would take for damaged is written as this, so that they leave it alone:
 /// the records of what they do not know, such as the workers' own.
 pub const SCHEMA_OF_FLEETS: u32 = 3;
 
+/// The newest form of all: a record that holds alerts, which earlier versions would take for damaged, and would not release.
+pub const SCHEMA_OF_HOLDS: u32 = 4;
+
 /// Every field of a record.
-pub(crate) const FIELDS: [&str; 18] = [
+pub(crate) const FIELDS: [&str; 21] = [
     "schema",
     "api_id",
     "version",
@@ -54,6 +60,9 @@ pub(crate) const FIELDS: [&str; 18] = [
     "epoch",
     "recent_outcomes",
     "recent_alerts",
+    "held",
+    "flap",
+    "maintenance",
 ];
 
 /// One record. Absent is what is `None`; times are RFC 3339 with milliseconds, to be read in a console.
@@ -92,6 +101,13 @@ pub(crate) struct StateRecord<'a> {
     recent_outcomes: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     recent_alerts: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<StoredHeld<'a>>,
+    /// Without `since` it may be dropped by a version that does not know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flap: Option<StoredFlap>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maintenance: Option<StoredMaintenance<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,6 +137,13 @@ struct StoredIncident<'a> {
     owed_to: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<StoredEvidence<'a>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    reminders: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// An owed alert; its API is that of the record.
@@ -186,6 +209,8 @@ enum KindWord {
     Down,
     Up,
     Closed,
+    Flapping,
+    Reminder,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -229,11 +254,23 @@ fn is_of_fleets(state: &ApiState) -> bool {
         || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
 }
 
+/// The oldest form that says all that is in it.
+fn schema_of(state: &ApiState) -> u32 {
+    let holds = state.held.is_some() || state.is_flapping() || state.maintenance.is_some();
+    if holds || state.owed.iter().any(|owed| owed.alert.kind.is_aside()) {
+        SCHEMA_OF_HOLDS
+    } else if is_of_fleets(state) {
+        SCHEMA_OF_FLEETS
+    } else {
+        SCHEMA
+    }
+}
+
 impl<'a> From<&'a ApiState> for StateRecord<'a> {
     fn from(state: &'a ApiState) -> Self {
         let last = state.last_probe.as_ref();
         Self {
-            schema: if is_of_fleets(state) { SCHEMA_OF_FLEETS } else { SCHEMA },
+            schema: schema_of(state),
             api_id: state.api_id.as_str().into(),
             version: state.version,
             status: state.status,
@@ -249,21 +286,46 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
                 first_at: Time(s.first_at),
                 question: Some(s.request_fingerprint).filter(|question| *question != 0),
             }),
-            incident: state.incident.as_ref().map(|i| StoredIncident {
-                incident_id: i.incident_id.as_str().into(),
-                started_at: Time(i.started_at),
-                reason: i.reason.as_str().into(),
-                name: Some(i.name.as_str().into()),
-                url: Some(i.url.as_str()).filter(|url| !url.is_empty()).map(Cow::Borrowed),
-                owed_to: i.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
-                evidence: i.evidence.as_deref().map(StoredEvidence::from),
-            }),
+            incident: state.incident.as_deref().map(StoredIncident::from),
             last_told_status: state.last_alerted,
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
             epoch: Some(state.epoch).filter(|epoch| *epoch != 0),
             recent_outcomes: recent::outcomes(&state.recent),
             recent_alerts: recent::alerts(&state.recent),
+            held: state.held.as_deref().map(StoredHeld::from),
+            flap: state.flap.as_deref().map(StoredFlap::from),
+            maintenance: state.maintenance.as_deref().map(StoredMaintenance::from),
+        }
+    }
+}
+
+impl<'a> From<&'a Incident> for StoredIncident<'a> {
+    fn from(incident: &'a Incident) -> Self {
+        Self {
+            incident_id: incident.incident_id.as_str().into(),
+            started_at: Time(incident.started_at),
+            reason: incident.reason.as_str().into(),
+            name: Some(incident.name.as_str().into()),
+            url: Some(incident.url.as_str()).filter(|url| !url.is_empty()).map(Cow::Borrowed),
+            owed_to: incident.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
+            reminders: incident.reminders,
+            evidence: incident.evidence.as_deref().map(StoredEvidence::from),
+        }
+    }
+}
+
+impl StoredIncident<'_> {
+    fn into_incident(self, api_id: &str) -> Incident {
+        Incident {
+            incident_id: self.incident_id.into_owned(),
+            started_at: self.started_at.0,
+            reason: self.reason.into_owned(),
+            name: self.name.map_or_else(|| api_id.to_owned(), Cow::into_owned),
+            url: self.url.unwrap_or_default().into_owned(),
+            owed_to: self.owed_to.into_iter().map(Cow::into_owned).collect(),
+            reminders: self.reminders,
+            evidence: into_evidence(self.evidence),
         }
     }
 }
@@ -439,9 +501,9 @@ fn check(
         Err(_) => head().map(|head| head.schema),
     };
     match schema {
-        Some(schema) if schema > u64::from(SCHEMA_OF_FLEETS) => Err(Unreadable {
+        Some(schema) if schema > u64::from(SCHEMA_OF_HOLDS) => Err(Unreadable {
             why: format!(
-                "it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA_OF_FLEETS})"
+                "it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA_OF_HOLDS})"
             ),
             is_newer: true,
         }),
@@ -476,17 +538,10 @@ fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
             count: s.count,
             first_at: s.first_at.0,
         }),
-        incident: record.incident.map(|i| {
-            Box::new(Incident {
-                incident_id: i.incident_id.into_owned(),
-                started_at: i.started_at.0,
-                reason: i.reason.into_owned(),
-                name: i.name.map_or_else(|| record.api_id.clone().into_owned(), Cow::into_owned),
-                url: i.url.unwrap_or_default().into_owned(),
-                owed_to: i.owed_to.into_iter().map(Cow::into_owned).collect(),
-                evidence: into_evidence(i.evidence),
-            })
-        }),
+        incident: record.incident.map(|incident| Box::new(incident.into_incident(&record.api_id))),
+        held: record.held.map(|held| Box::new(held.into_held(&record.api_id))),
+        flap: record.flap.map(|flap| Box::new(flap.into())),
+        maintenance: record.maintenance.map(|window| Box::new(window.into())),
         epoch: record.epoch.unwrap_or(0),
         last_alerted: record.last_told_status,
         last_probe,

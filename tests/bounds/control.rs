@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use api_health::control::client::{ControlError, ask};
-use api_health::control::protocol::{Alerts, Answer, Reloaded, Request, Who, read_answer, write_request};
+use api_health::control::protocol::{
+    Alerts, Answer, Reloaded, Request, Which, Who, Window, read_answer, write_request,
+};
 use api_health::control::server::Server;
 use api_health::control::{ANSWER_BYTES_MAX, Daemon, REQUEST_BYTES_MAX};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -48,6 +50,10 @@ impl Daemon for Slow {
     }
 
     fn drop_channel(&self, _: String) -> LocalBoxFuture<'_, Result<usize, String>> {
+        pending().boxed_local()
+    }
+
+    fn maintenance(&self, _: Which, _: Option<Window>) -> LocalBoxFuture<'_, Result<usize, String>> {
         pending().boxed_local()
     }
 }

@@ -46,6 +46,9 @@ fn longest() -> Vec<(&'static str, Value, Value)> {
         ("expected_status", codes(StatusSet::PARTS_MAX), codes(StatusSet::PARTS_MAX + 1)),
         ("expected_status", spaced(EXPECTED_STATUS_CHARS_MAX), spaced(EXPECTED_STATUS_CHARS_MAX + 1)),
         ("schedule", json!(expression(EXPRESSION_CHARS_MAX)), json!(expression(EXPRESSION_CHARS_MAX) + "  ")),
+        ("maintenance", json!(vec!["@daily for 1h"; 20]), json!(vec!["@daily for 1h"; 21])),
+        ("maintenance", json!([format!("@daily{:194}", " for 1h")]), json!([format!("@daily{:195}", " for 1h")])),
+        ("depends_on", json!(vec!["a".repeat(ApiId::CHARS_MAX); 20]), json!(vec!["a"; 21])),
         ("timeout_seconds", json!(300), json!(301)),
         ("max_redirects", json!(10), json!(11)),
     ]

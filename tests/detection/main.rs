@@ -41,6 +41,7 @@ mod world;
 
 // What happens.
 mod channel;
+mod holds;
 mod house;
 mod network;
 mod resolver;
@@ -83,6 +84,7 @@ const WORLDS: &[(&str, Make)] = &[
     ("clock", trust::clock),
     ("channel", channel::dead),
     ("frozen", channel::frozen),
+    ("holds", holds::world),
 ];
 
 #[test]

@@ -39,6 +39,7 @@ fn down(place: &Place) {
         name: "Shop".into(),
         url: "https://shop.test/health".into(),
         owed_to: vec![],
+        reminders: 0,
         evidence: Some(Arc::new(evidence)),
     }));
     down.last_alerted = Status::Down;

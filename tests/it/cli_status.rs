@@ -85,6 +85,7 @@ fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
             url: String::new(),
             owed_to: vec![],
             evidence: None,
+            reminders: 0,
         }));
         own.last_alerted = Status::Down;
         own.owed = vec![owing(api_id.clone(), &format!("{api_id}.1.1.down"), &["terminal"], vec![])];

@@ -26,6 +26,7 @@ mod cli_cost;
 mod cli_demo;
 mod cli_explain;
 mod cli_import;
+mod cli_maintenance;
 mod cli_probe;
 mod cli_status;
 mod cli_status_heartbeat;

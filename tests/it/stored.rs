@@ -52,6 +52,7 @@ pub(crate) fn store(place: &Place) {
         url: "http://127.0.0.1:1/".into(),
         owed_to: vec![],
         evidence: None,
+        reminders: 0,
     }));
     down.last_alerted = Status::Down;
     let alert = Alert {

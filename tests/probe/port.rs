@@ -51,6 +51,7 @@ pub fn config(url: &str) -> ApiConfig {
         recheck: Duration::from_secs(5),
         unclear_after: None,
         tags: Vec::new(),
+        alerting: api_health_core::Alerting::default(),
     }
 }
 

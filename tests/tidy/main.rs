@@ -160,6 +160,8 @@ fn every_test_that_the_page_of_promises_names_exists() {
     let fields = [
         "timeout_seconds",
         "unclear_after_seconds",
+        "flap_window_seconds",
+        "remind_after_seconds",
         "changes_left_out",
         "alert_id",
         "happened_at",

@@ -14,34 +14,47 @@ pub enum AlertKind {
     Up,
     /// The API was down and is no longer watched, so nobody will see it recover; or an outage is withdrawn.
     Closed,
+    /// It changes too often, and its changes are held until it is steady.
+    Flapping,
+    /// It is still down.
+    Reminder,
 }
 
 impl AlertKind {
+    pub const ALL: [Self; 5] = [Self::Down, Self::Up, Self::Closed, Self::Flapping, Self::Reminder];
+
     /// The word for it in ids, in JSON and in the stored record.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Down => "down",
             Self::Up => "up",
             Self::Closed => "closed",
+            Self::Flapping => "flapping",
+            Self::Reminder => "reminder",
         }
     }
 
-    /// Whether it starts an incident; the others end one. Of one API they alternate.
+    /// Whether it starts an incident. Of one API, alerts that start and that end one alternate.
     pub const fn starts_incident(self) -> bool {
         matches!(self, Self::Down)
     }
 
-    /// Reads [`Self::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Down, Self::Up, Self::Closed].into_iter().find(|kind| kind.as_str() == text)
+    /// Whether it starts or ends none: what people know of the status is the same after it.
+    pub const fn is_aside(self) -> bool {
+        matches!(self, Self::Flapping | Self::Reminder)
     }
 
-    /// The status after the change; unknown for an API that is no longer watched.
+    /// Reads [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// The status after the change; unknown for an API that is no longer watched, and for one that flaps.
     pub const fn status(self) -> Status {
         match self {
-            Self::Down => Status::Down,
+            Self::Down | Self::Reminder => Status::Down,
             Self::Up => Status::Up,
-            Self::Closed => Status::Unknown,
+            Self::Closed | Self::Flapping => Status::Unknown,
         }
     }
 }
@@ -69,8 +82,8 @@ pub struct Alert {
     pub incident_started_at: Timestamp,
     /// Why: for an outage what failed, for a recovery what had failed, for an incident that is closed why that is.
     pub reason: String,
-    /// Later changes without an alert, because the outbox was full (see
-    /// [`delivery::OWED_MAX`](crate::delivery::OWED_MAX)); they cancel each other. Nearly always 0.
+    /// Changes beside it without an alert, which cancel each other: earlier ones that were [held](crate::hold), and later ones because
+    /// the outbox was full ([`delivery::OWED_MAX`](crate::delivery::OWED_MAX)).
     pub changes_left_out: u32,
     /// What was seen when the change was confirmed.
     pub evidence: Option<Arc<Evidence>>,
@@ -81,6 +94,11 @@ impl Alert {
     /// does not drop the recovery.
     pub fn id(incident_id: &str, kind: AlertKind) -> String {
         format!("{incident_id}.{}", kind.as_str())
+    }
+
+    /// Whether the last alert that people get is as true without it.
+    pub(crate) fn is_spare(&self) -> bool {
+        self.is_withdrawal() || self.kind.is_aside()
     }
 
     /// Whether it withdraws an outage that was sent and is not in the record.

@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::flap::FlapPolicy;
+use crate::hold::Hold;
+use crate::maintenance::Window;
 use crate::schedule::{Moment, Schedule};
 use crate::secret::Secret;
 use crate::status_set::StatusSet;
@@ -139,6 +142,21 @@ pub struct ApiConfig {
     pub unclear_after: Option<Duration>,
     /// Free words for people and filters.
     pub tags: Vec<String>,
+    /// When its alerts are held, or told again.
+    pub alerting: Alerting,
+}
+
+/// When alerts of an API are held, or told again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alerting {
+    /// Its maintenance windows.
+    pub maintenance: Vec<Window>,
+    /// The APIs that it needs: while one of them is down, its alerts are held.
+    pub depends_on: Vec<ApiId>,
+    /// When it counts as flapping; `None`: never.
+    pub flap: Option<FlapPolicy>,
+    /// How long after an outage began people are reminded of it; each further pause is twice as long. `None`: never.
+    pub remind_after: Option<Duration>,
 }
 
 impl ApiConfig {
@@ -194,6 +212,9 @@ impl ApiConfig {
             success_threshold: self.success_threshold,
             recheck: self.recheck,
             request_fingerprint,
+            flap: self.alerting.flap,
+            remind_after: self.alerting.remind_after,
+            hold: None,
         }
     }
 
@@ -227,6 +248,11 @@ pub struct Policy<'a> {
     pub recheck: Duration,
     /// See [`ApiConfig::request_fingerprint`].
     pub request_fingerprint: u16,
+    /// See [`Alerting`].
+    pub flap: Option<FlapPolicy>,
+    pub remind_after: Option<Duration>,
+    /// What holds its alerts now, beside flapping.
+    pub hold: Option<&'a Hold>,
 }
 
 /// FNV-1a over several parts, each ended by a byte that no text has.

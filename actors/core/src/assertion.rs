@@ -84,6 +84,9 @@ fn may_come_from_a_stall(failure: &Failure) -> bool {
 /// moved; for a 4xx what the request lacked; for the codes of a gateway the proxy, which may have said so by itself.
 fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
     let words = format!("status {} is not in {}", response.status, config.expected_status);
+    if let Some(patience) = response.patience() {
+        return format!("{words} (it asks for patience: retry-after {} s)", patience.as_secs());
+    }
     let asks_for_more = (400..500).contains(&response.status);
     match response {
         Response { status: 300..400, location: Some(location), .. } => {
@@ -167,6 +170,16 @@ mod tests {
     }
 
     /// A timeout of `timeout`, seen after `took`.
+    #[test]
+    fn patience_is_a_reason_where_it_is_asked_for_and_the_status_is_not_expected() {
+        let asks = |status| Response { status, retry_after: Some(Duration::from_secs(30)), ..Response::default() };
+        let reason = |response| judge(&config(), &observation(Answer::Response(response))).reason();
+        let words = "status 429 is not in 2xx (it asks for patience: retry-after 30 s)";
+        assert_eq!(reason(asks(429)).as_deref(), Some(words));
+        assert_eq!((reason(asks(204)), asks(503).patience()), (None, Some(Duration::from_secs(30))));
+        assert_eq!((asks(500).patience(), asks(301).patience()), (None, None));
+    }
+
     fn timed_out(timeout: Duration, took: Duration) -> Outcome {
         let failure = Failure::TimedOut { phase: Phase::FirstByte, after: timeout };
         let config = ApiConfig { timeout, ..config() };

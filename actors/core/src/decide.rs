@@ -1,10 +1,13 @@
-//! Decides state and alert for one outcome. Each confirmed change owes exactly one alert.
+//! Decides state and alert for one outcome. Each confirmed change owes exactly one alert, unless it is [held](crate::hold).
+
+mod tell;
 
 use std::time::Duration;
 
 use crate::alert::{Alert, AlertKind};
 use crate::api::Policy;
 use crate::delivery;
+use crate::hold::Held;
 use crate::incident::Incident;
 use crate::invariant;
 use crate::outcome::{Outcome, Verdict};
@@ -31,8 +34,12 @@ pub enum Reason {
     Suspect,
     /// The outcome agrees with the status again, and ends a streak against it.
     SuspicionCleared,
-    /// Enough outcomes in a row: the status changes, and an alert is owed.
+    /// Enough outcomes in a row: the status changes, and an alert is owed or held.
     Confirmed,
+    /// Nothing holds its alerts any longer: what differs from what was told last is told now.
+    Released,
+    /// It is down for long, and people are reminded of it.
+    Reminded,
     /// The outcome says nothing about the API: the status and the streak stay.
     Inconclusive,
     /// The API is no longer watched: it is unknown from now on.
@@ -79,6 +86,7 @@ impl Decision {
     /// there.
     fn enqueue(mut self, alert: Alert, channels: &[String], incident_channels: &[String]) -> Self {
         let begins = alert.kind.starts_incident();
+        debug_assert!(!self.enqueued, "one alert at most for each outcome");
         let owed_to = delivery::enqueue(&mut self.next.owed, alert, channels, incident_channels);
         if let Some(incident) = self.next.incident.as_mut().filter(|_| begins) {
             incident.owed_to = owed_to;
@@ -93,8 +101,8 @@ impl Decision {
 
 /// Decides what follows from `outcome`, given the state of the API and its config. An alert is owed to `channels`.
 ///
-/// Total and pure. An alert is owed when the confirmed status differs from the one that was *alerted* last, so that each
-/// confirmed change is alerted exactly once.
+/// Total and pure. An alert is owed when the outcome confirms the status, that differs from the one that was *alerted* last, and
+/// nothing holds it: so each confirmed change is alerted exactly once, and after a hold only what is left of all changes.
 pub fn decide(
     state: &ApiState,
     outcome: &Outcome,
@@ -121,11 +129,13 @@ pub fn decide(
             Decision::new(next, from, Reason::FirstSeenUp)
         }
         (Verdict::Pass, Status::Up) | (Verdict::Fail, Status::Down) => agree(next),
-        (Verdict::Fail, Status::Unknown | Status::Up) => disagree(next, Toward::Down, outcome, policy, channels, now),
-        (Verdict::Pass, Status::Down) => disagree(next, Toward::Up, outcome, policy, channels, now),
+        (Verdict::Fail, Status::Unknown | Status::Up) => disagree(next, Toward::Down, outcome, policy, now),
+        (Verdict::Pass, Status::Down) => disagree(next, Toward::Up, outcome, policy, now),
     };
     if decision.next.is_suspect() {
         decision.recheck = Some(policy.recheck);
+    } else if outcome.verdict != Verdict::Inconclusive {
+        decision = tell::tell(decision, outcome, policy, channels, now);
     }
     debug_assert_eq!(invariant::first_broken(&decision.next), None, "decide broke an invariant");
     decision
@@ -141,17 +151,24 @@ pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Time
     next.streak = None;
     next.status = Status::Unknown;
     next.since = None;
-    let incident = next.incident.take();
-    if incident.is_some() {
+    next.flap = None;
+    let held = next.held.take();
+    let incident = next.incident.take().or_else(|| held.and_then(|held| held.ended));
+    let told = incident.filter(|_| next.last_alerted == Status::Down);
+    if told.is_some() {
         next.last_alerted = Status::Unknown;
     }
     if next == *state {
         return None;
     }
     let mut decision = Decision::new(next, from, Reason::NotWatched);
-    if let Some(incident) = incident {
-        let was = if state.api_id.unclear_api().is_some() { "unclear" } else { "down" };
-        let reason = format!("no longer watched: {why}; it was {was}: {}", incident.reason);
+    if let Some(incident) = told {
+        let was = match from {
+            _ if state.api_id.unclear_api().is_some() => "it was unclear",
+            Status::Down => "it was down",
+            Status::Up | Status::Unknown => "it was told as down and is up again",
+        };
+        let reason = format!("no longer watched: {why}; {was}: {}", incident.reason);
         let alert = closed(&state.api_id, &incident, from, &reason, now);
         decision = decision.enqueue(alert, channels, &incident.owed_to);
     }
@@ -162,7 +179,8 @@ pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Time
 /// Decides what follows when an outage was sent that could not be stored and is not in the record: an alert withdraws it, since no
 /// recovery would ever end it. `None`: the record has the outage, or its end.
 pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Timestamp) -> Option<Decision> {
-    let is_known = state.incident.as_ref().is_some_and(|incident| incident.incident_id == outage.incident_id)
+    let ended = state.held.as_ref().and_then(|held| held.ended.as_ref());
+    let is_known = state.incident.iter().chain(ended).any(|incident| incident.incident_id == outage.incident_id)
         || state.owed.iter().any(|owed| owed.alert.incident_id == outage.incident_id);
     if is_known || !outage.kind.starts_incident() {
         return None;
@@ -175,6 +193,7 @@ pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Time
         url: outage.url.clone(),
         owed_to: Vec::new(),
         evidence: None,
+        reminders: 0,
     };
     let reason =
         format!("this outage was told while the store was out of reach, and is not confirmed: {}", outage.reason);
@@ -208,14 +227,7 @@ fn agree(mut next: ApiState) -> Decision {
 }
 
 /// The outcome contradicts the status: it extends the streak, and may confirm the change.
-fn disagree(
-    mut next: ApiState,
-    toward: Toward,
-    outcome: &Outcome,
-    policy: &Policy<'_>,
-    channels: &[String],
-    now: Timestamp,
-) -> Decision {
+fn disagree(mut next: ApiState, toward: Toward, outcome: &Outcome, policy: &Policy<'_>, now: Timestamp) -> Decision {
     let from = next.status;
     let same_request =
         |streak: &Streak| streak.request_fingerprint == policy.request_fingerprint || streak.request_fingerprint == 0;
@@ -232,59 +244,43 @@ fn disagree(
         next.streak = Some(streak);
         return Decision::new(next, from, Reason::Suspect);
     }
-    confirm(next, &streak, outcome, policy, channels, now)
+    confirm(next, &streak, outcome, policy, now)
 }
 
-/// The streak is long enough: the status changes, and an alert is owed unless there was one.
-fn confirm(
-    mut next: ApiState,
-    streak: &Streak,
-    outcome: &Outcome,
-    policy: &Policy<'_>,
-    channels: &[String],
-    now: Timestamp,
-) -> Decision {
+/// The streak is long enough: the status changes. That is held until [`tell::tell`] says otherwise.
+fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Policy<'_>, now: Timestamp) -> Decision {
     let from = next.status;
-    let to = streak.toward.status();
-    next.status = to;
+    next.status = streak.toward.status();
     next.since = Some(streak.first_at);
-    let incident = match streak.toward {
+    let mut held = next
+        .held
+        .take()
+        .unwrap_or_else(|| Box::new(Held { from, changes: 0, confirmed_at: now, why: String::new(), ended: None }));
+    held.changes = held.changes.saturating_add(1);
+    held.confirmed_at = now;
+    match streak.toward {
         Toward::Down => {
-            let incident = Box::new(Incident {
-                incident_id: Incident::id(policy.api_id, streak.first_at, next.version.saturating_add(1)),
-                started_at: streak.first_at,
-                reason: outcome.reason().unwrap_or_else(|| "no reason given".into()),
-                name: policy.name.to_owned(),
-                url: policy.url.to_owned(),
-                owed_to: Vec::new(),
-                evidence: outcome.evidence.clone(),
+            // People know of the outage before, and not of its end: for them it goes on.
+            let incident = held.ended.take().unwrap_or_else(|| {
+                Box::new(Incident {
+                    incident_id: Incident::id(policy.api_id, streak.first_at, next.version.saturating_add(1)),
+                    started_at: streak.first_at,
+                    reason: outcome.reason().unwrap_or_else(|| "no reason given".into()),
+                    name: policy.name.to_owned(),
+                    url: policy.url.to_owned(),
+                    owed_to: Vec::new(),
+                    reminders: 0,
+                    evidence: outcome.evidence.clone(),
+                })
             });
-            next.incident = Some(incident.clone());
-            Some(incident)
+            next.incident = Some(incident);
         }
-        Toward::Up => next.incident.take(),
-    };
-    let to_alert = incident.filter(|_| next.last_alerted != to);
-    if to_alert.is_some() {
-        next.last_alerted = to;
+        Toward::Up => held.ended = next.incident.take().filter(|_| next.last_alerted == Status::Down),
     }
-    let decision = Decision::new(next, from, Reason::Confirmed);
-    let Some(incident) = to_alert else { return decision };
-    let kind = streak.toward.kind();
-    let alert = Alert {
-        alert_id: Alert::id(&incident.incident_id, kind),
-        incident_id: incident.incident_id,
-        kind,
-        api_id: policy.api_id.clone(),
-        name: policy.name.to_owned(),
-        url: policy.url.to_owned(),
-        previous_status: from,
-        happened_at: streak.first_at,
-        detected_at: now,
-        incident_started_at: incident.started_at,
-        reason: incident.reason,
-        changes_left_out: 0,
-        evidence: outcome.evidence.clone(),
-    };
-    decision.enqueue(alert, channels, &incident.owed_to)
+    next.held = Some(held);
+    match policy.flap {
+        Some(flap) => next.flap.get_or_insert_default().note(flap, now),
+        None => next.flap = None,
+    }
+    Decision::new(next, from, Reason::Confirmed)
 }

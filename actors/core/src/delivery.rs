@@ -120,8 +120,8 @@ pub fn enqueue(
         if let Some(before) = owed.get_mut(first - 1) {
             before.alert.changes_left_out = before.alert.changes_left_out.saturating_add(left_out);
         }
-    } else if let Some(withdrawal) = owed.iter().rposition(|owed| is_full && owed.alert.is_withdrawal()) {
-        owed.remove(withdrawal); // there are so many that no pair cancels
+    } else if let Some(spare) = owed.iter().rposition(|owed| is_full && owed.alert.is_spare()) {
+        owed.remove(spare); // there are so many that no pair cancels
     }
     let mut owed_to = channels.to_vec();
     if !channels.is_empty() {
@@ -144,7 +144,10 @@ pub fn enqueue(
 /// ([`withdraw`](crate::decide::withdraw)) may stand beside a recovery, and is kept.
 fn last_pair_that_cancels(owed: &[OwedAlert]) -> Option<usize> {
     let same = OwedAlert::has_same_pending_channels;
-    let cancel = |a: &OwedAlert, b: &OwedAlert| a.alert.kind.starts_incident() != b.alert.kind.starts_incident();
+    let is_aside = |owed: &OwedAlert| owed.alert.kind.is_aside();
+    let cancel = |a: &OwedAlert, b: &OwedAlert| {
+        !is_aside(a) && !is_aside(b) && a.alert.kind.starts_incident() != b.alert.kind.starts_incident()
+    };
     let found = owed
         .windows(3)
         .rposition(|three| same(&three[0], &three[1]) && same(&three[1], &three[2]) && cancel(&three[1], &three[2]));

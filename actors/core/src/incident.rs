@@ -23,6 +23,8 @@ pub struct Incident {
     pub owed_to: Vec<String>,
     /// What was seen when it was confirmed.
     pub evidence: Option<Arc<Evidence>>,
+    /// How often people were reminded of it.
+    pub reminders: u32,
 }
 
 impl Incident {

@@ -13,7 +13,7 @@ pub struct Invariant {
     pub holds: fn(&ApiState) -> bool,
 }
 
-pub const ALL: [Invariant; 7] = [
+pub const ALL: [Invariant; 9] = [
     Invariant {
         name: "there is an open incident exactly while the status is down",
         holds: |s| s.incident.is_some() == (s.status == Status::Down),
@@ -30,8 +30,19 @@ pub const ALL: [Invariant; 7] = [
         },
     },
     Invariant {
-        name: "the last alert is of an outage exactly while the status is down",
-        holds: |s| (s.last_alerted == Status::Down) == (s.status == Status::Down),
+        name: "an outage was told exactly while the status is down, unless changes are held",
+        holds: |s| s.held.is_some() || (s.last_alerted == Status::Down) == (s.status == Status::Down),
+    },
+    Invariant {
+        name: "an outage that was told is open, or its end is held",
+        holds: |s| {
+            let is_end_held = s.held.as_ref().is_some_and(|held| held.ended.is_some());
+            is_end_held == (s.last_alerted == Status::Down && s.status != Status::Down)
+        },
+    },
+    Invariant {
+        name: "what is held is at least one change of a known status",
+        holds: |s| s.held.as_ref().is_none_or(|held| held.changes > 0 && s.status != Status::Unknown),
     },
     Invariant {
         name: "owed alerts start and end incidents alternately",
@@ -52,7 +63,7 @@ pub fn first_broken(state: &ApiState) -> Option<&'static str> {
     ALL.iter().find(|invariant| !(invariant.holds)(state)).map(|invariant| invariant.name)
 }
 
-/// The owed alerts that alternate: all but withdrawals ([`withdraw`](crate::decide::withdraw)).
+/// The owed alerts that alternate: all but withdrawals ([`withdraw`](crate::decide::withdraw)) and those that change nothing.
 fn alternating(s: &ApiState) -> impl Iterator<Item = &OwedAlert> {
-    s.owed.iter().filter(|owed| !owed.alert.is_withdrawal())
+    s.owed.iter().filter(|owed| !owed.alert.is_withdrawal() && !owed.alert.kind.is_aside())
 }

@@ -17,6 +17,7 @@
 //! | [`recent`] | the last outcomes and alerts of one API, in few bytes |
 //! | [`state`] | the state of one API |
 //! | [`mod@decide`] | what follows: next state, transition, owed alert, recheck |
+//! | [`hold`], [`flap`], [`maintenance`] | which alerts are held, and until when |
 //! | [`incident`], [`alert`] | an outage from its start to its end; the alerts about it |
 //! | [`delivery`] | the outbox: which alerts are owed to which channel, in which order |
 //! | [`keep`] | all states, what is written next, which alert goes out next |
@@ -37,11 +38,14 @@ pub mod capacity;
 pub mod decide;
 pub mod delivery;
 pub mod evidence;
+pub mod flap;
 pub mod heartbeat;
+pub mod hold;
 pub mod incident;
 pub mod invariant;
 pub mod issue;
 pub mod keep;
+pub mod maintenance;
 pub mod masking;
 pub mod network;
 pub mod observation;
@@ -62,7 +66,7 @@ pub mod throttle;
 pub mod time;
 
 pub use alert::{Alert, AlertKind};
-pub use api::{ApiConfig, ApiId, IpFamily, Method, Policy};
+pub use api::{Alerting, ApiConfig, ApiId, IpFamily, Method, Policy};
 pub use decide::{Decision, decide};
 pub use evidence::Evidence;
 pub use heartbeat::Heartbeat;

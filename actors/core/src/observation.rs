@@ -70,6 +70,15 @@ pub struct Response {
     pub client_certificate_wanted: bool,
     /// The proxy by way of which it came, as `host:port`.
     pub proxy: Option<String>,
+    /// The patience that it asks for.
+    pub retry_after: Option<Duration>,
+}
+
+impl Response {
+    /// How long not to ask again, where it says that it is asked too often or is busy, and asks for patience.
+    pub fn patience(&self) -> Option<Duration> {
+        self.retry_after.filter(|_| matches!(self.status, 429 | 503))
+    }
 }
 
 /// What is wrong with a certificate.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{ApiConfig, ApiId};
-use crate::keep::ConfigDiff;
+use crate::keep::{ConfigDiff, Dependents};
 
 /// Configs by id.
 pub type Roster = BTreeMap<ApiId, Arc<ApiConfig>>;
@@ -167,6 +167,17 @@ pub fn plan<'a>(running: impl IntoIterator<Item = &'a Arc<ApiConfig>>, mut confi
     }
     plan.started = configured.into_values().filter(|row| row.enabled).collect();
     plan
+}
+
+/// Who depends on whom, directly.
+pub fn dependents(rows: &Roster) -> Dependents {
+    let mut dependents = Dependents::new();
+    for row in rows.values().filter(|row| row.enabled) {
+        for parent in &row.alerting.depends_on {
+            dependents.entry(parent.clone()).or_default().insert(row.api_id.clone());
+        }
+    }
+    dependents
 }
 
 #[cfg(test)]

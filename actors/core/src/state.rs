@@ -3,7 +3,10 @@
 use crate::alert::AlertKind;
 use crate::api::ApiId;
 use crate::delivery::OwedAlert;
+use crate::flap::Flap;
+use crate::hold::Held;
 use crate::incident::Incident;
+use crate::maintenance::Maintenance;
 use crate::outcome::Verdict;
 use crate::recent::Recent;
 use crate::status::Status;
@@ -91,8 +94,15 @@ pub struct ApiState {
     pub streak: Option<Streak>,
     /// The open incident; there is one exactly while the status is down.
     pub incident: Option<Box<Incident>>,
-    /// The status of the last alert, delivered or owed; [`Status::Unknown`] if there was none.
+    /// The status that was told last, delivered or owed; [`Status::Unknown`] if none was. It differs from the status only while
+    /// something is held.
     pub last_alerted: Status,
+    /// Changes that were confirmed and are not told yet.
+    pub held: Option<Box<Held>>,
+    /// Its latest changes, where it is looked at for flapping.
+    pub flap: Option<Box<Flap>>,
+    /// A maintenance window that a person opened by hand; it may be over.
+    pub maintenance: Option<Box<Maintenance>>,
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
     pub last_probe: Option<LastProbe>,
@@ -113,11 +123,19 @@ impl ApiState {
             streak: None,
             incident: None,
             last_alerted: Status::Unknown,
+            held: None,
+            flap: None,
+            maintenance: None,
             owed: Vec::new(),
             last_probe: None,
             recent: Recent::default(),
             missed_ticks: 0,
         }
+    }
+
+    /// Whether it changes too often to be told of each change.
+    pub fn is_flapping(&self) -> bool {
+        self.flap.as_ref().is_some_and(|flap| flap.since.is_some())
     }
 
     /// Whether the last outcomes contradict the present status, so that it is probed again soon.
@@ -155,6 +173,7 @@ pub(crate) mod tests_support {
             recheck: Duration::from_secs(5),
             unclear_after: None,
             tags: vec![],
+            alerting: crate::Alerting::default(),
         }
     }
 }

@@ -30,6 +30,7 @@ fn config(timeout: Duration) -> ApiConfig {
         recheck: Duration::from_secs(5),
         unclear_after: None,
         tags: vec![],
+        alerting: api_health_core::Alerting::default(),
     }
 }
 

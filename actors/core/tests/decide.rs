@@ -34,6 +34,9 @@ fn policy(api_id: &ApiId, failure_threshold: u32, success_threshold: u32) -> Pol
         success_threshold,
         recheck: RECHECK,
         request_fingerprint: 1,
+        flap: None,
+        remind_after: None,
+        hold: None,
     }
 }
 

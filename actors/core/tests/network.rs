@@ -32,6 +32,7 @@ fn config(url: &str) -> ApiConfig {
         recheck: Duration::from_secs(5),
         unclear_after: None,
         tags: vec![],
+        alerting: api_health_core::Alerting::default(),
     }
 }
 

@@ -20,6 +20,15 @@ pub(super) fn log(event: LogEvent) {
         LogEvent::Clear { api_id, status } => {
             tracing::info!(%api_id, status = status.as_str(), "clear: this API can be judged again");
         }
+        LogEvent::Held { api_id, why } => {
+            tracing::info!(%api_id, why, "its alert is held: what differs from what was told last is told when that is over");
+        }
+        LogEvent::Released { api_id, told: Some(kind) } => {
+            tracing::info!(%api_id, told = kind.as_str(), "its alerts are held no longer");
+        }
+        LogEvent::Released { api_id, told: None } => {
+            tracing::info!(%api_id, "its alerts are held no longer, and there is nothing to tell: it is as was told last");
+        }
         LogEvent::LateOutcome { api_id } => {
             tracing::debug!(%api_id, "the outcome of an API that is no longer watched");
         }

@@ -17,6 +17,7 @@ use actix::{
 use api_health_core::keep::{
     self, BEAT_MAX, Completed, ConfigDiff, DeliveryResult, Effect, FlushUntil, Grant, OwnSideKind,
 };
+use api_health_core::maintenance::{Maintenance, Selection};
 use api_health_core::own::shards::{Shard, ShardSet};
 use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
@@ -333,6 +334,22 @@ impl Handler<DropChannel> for StateKeeper {
 
     fn handle(&mut self, DropChannel { channel, until }: DropChannel, ctx: &mut Self::Context) -> usize {
         self.apply(ctx, |core, now| core.drop_channel(&channel, until, now))
+    }
+}
+
+/// Open a maintenance window for these APIs, or close it (`None`). The reply: how many there are.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "usize")]
+pub struct SetMaintenance {
+    pub of: Selection,
+    pub window: Option<Maintenance>,
+}
+
+impl Handler<SetMaintenance> for StateKeeper {
+    type Result = usize;
+
+    fn handle(&mut self, SetMaintenance { of, window }: SetMaintenance, ctx: &mut Self::Context) -> usize {
+        self.apply(ctx, |core, now| core.set_maintenance(&of, window.as_ref(), now))
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use api_health_core::keep::Dependents;
 use api_health_core::own::notices::{CHANGED_IDS_MAX, ConfigsRevision, Notice};
 use api_health_core::own::records::WorkerRecord;
 use api_health_core::own::shards::Shard;
@@ -62,6 +63,8 @@ pub(crate) struct Configs {
     /// When the latest one began.
     begun_at: Option<Instant>,
     duplicates: HashSet<ApiId>,
+    /// APIs that others depend on and that are not watched, as they were said last.
+    unwatched_parents: BTreeSet<ApiId>,
     /// The present keeper knows what is watched.
     pub(super) is_known: bool,
     /// States without a row were looked for, by the present keeper in all that is owned.
@@ -82,6 +85,17 @@ impl Configs {
     /// All rows as they are known, whoever owns them, and the ids that more than one source has.
     fn rows(&self) -> (Roster, Vec<ApiId>) {
         roster::merge(self.sources.iter().map(Source::roster))
+    }
+
+    /// Says once which APIs are depended on and not watched: a misspelt name would hold nothing, in silence.
+    fn warn_of_unwatched_parents(&mut self, rows: &Roster, dependents: &Dependents) {
+        let is_watched = |api_id: &ApiId| rows.get(api_id).is_some_and(|row| row.enabled);
+        let unwatched: BTreeSet<ApiId> = dependents.keys().filter(|id| !is_watched(id)).cloned().collect();
+        for api_id in unwatched.difference(&self.unwatched_parents) {
+            let needed_by = dependents[api_id].iter().next().map(ApiId::as_str);
+            tracing::warn!(%api_id, needed_by, "this API stands in depends_on and is not watched, so it holds no alerts");
+        }
+        self.unwatched_parents = unwatched;
     }
 
     /// Says once which ids more than one source has.
@@ -174,6 +188,8 @@ impl Supervisor {
     fn follow_rows(&mut self, ctx: &mut Context<Self>) {
         let (mut rows, duplicates) = self.configs.rows();
         self.configs.warn_of_duplicates(duplicates);
+        let dependents = roster::dependents(&rows);
+        self.configs.warn_of_unwatched_parents(&rows, &dependents);
         let slots = &mut self.probers.slots;
         rows.retain(|api_id, _| slots.contains_key(api_id) || self.ownership.is_ready(shard(api_id)));
         let mut diff = roster::plan(slots.values().map(|slot| &slot.api), rows);
@@ -184,6 +200,7 @@ impl Supervisor {
         // What is no longer watched is told nothing of any more: the probe under way is cut.
         diff.stopped.iter().for_each(|(api_id, _)| drop(slots.remove(api_id)));
         diff.configured = self.configured();
+        diff.dependents = Some(dependents);
         self.configs.closed_unconfigured |= diff.configured.is_some();
         // Before the probers that it is about are started, so that no outcome comes before it.
         self.send_to_keeper(ApplyConfigs(diff), ctx);

@@ -28,7 +28,7 @@ use crate::ports::StoreError;
 use crate::prober::ProbeAgain;
 use crate::retry::{RetryPolicy, Waits};
 use crate::state_keeper::{
-    DropChannel, DropShards, FleetStatus, GainShards, ReleaseShards, Retry, SupervisorRequest, Withdraw,
+    DropChannel, DropShards, FleetStatus, GainShards, ReleaseShards, Retry, SetMaintenance, SupervisorRequest, Withdraw,
 };
 
 /// The records of what is owned are read for this long, again and again; then, where nothing runs without, the process ends.
@@ -132,9 +132,9 @@ impl Supervisor {
             self.ownership.note_sight(&sight);
             // What was asked of the owner before this one is for this one to do.
             let asks = sight.fleet.iter().flat_map(|fleet| &fleet.assignment.asks);
-            let drops: HashSet<&str> =
-                asks.filter(|ask| matches!(ask.what, AskFor::DropChannel { .. })).map(|ask| ask.id.as_str()).collect();
-            self.ownership.forget_acted(|id| drops.contains(id));
+            let is_inherited = |ask: &&Ask| matches!(ask.what, AskFor::DropChannel { .. } | AskFor::Maintenance { .. });
+            let inherited: HashSet<&str> = asks.filter(is_inherited).map(|ask| ask.id.as_str()).collect();
+            self.ownership.forget_acted(|id| inherited.contains(id));
         }
         self.configs.closed_unconfigured = false;
         if self.chain.is_up() {
@@ -212,6 +212,7 @@ impl Supervisor {
             AskFor::DropChannel { channel } => {
                 self.send(&keeper.addr, DropChannel { channel, until: at }, ctx);
             }
+            AskFor::Maintenance { of, window } => self.send(&keeper.addr, SetMaintenance { of, window }, ctx),
             AskFor::Withdraw { api_id, incident_id, kind } => {
                 if !self.ownership.is_ready(shard(&api_id)) {
                     return false; // its owner does

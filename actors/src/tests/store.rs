@@ -347,6 +347,7 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
             url: String::new(),
             owed_to: vec![],
             evidence: None,
+            reminders: 0,
         };
         world.store.overwrite(ApiState {
             version: 1,

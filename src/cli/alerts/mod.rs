@@ -1,7 +1,7 @@
 //! `alerts list`: what is owed. `alerts retry`: hand it over now. `alerts drop`: give a channel up. `alerts
 //! test`: one alert through every channel, to see that it arrives.
 
-mod asking;
+pub(super) mod asking;
 mod drop;
 mod list;
 mod owner;
@@ -37,5 +37,7 @@ fn kind_cell(kind: AlertKind) -> Cell {
         AlertKind::Down => Cell::styled("DOWN", BAD),
         AlertKind::Up => Cell::styled("UP", GOOD),
         AlertKind::Closed => Cell::styled("CLOSED", PLAIN),
+        AlertKind::Flapping => Cell::styled("FLAPPING", BAD),
+        AlertKind::Reminder => Cell::styled("STILL DOWN", BAD),
     }
 }

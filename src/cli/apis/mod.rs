@@ -11,7 +11,7 @@ mod unset_secrets;
 mod validate;
 mod write;
 
-pub(super) use unset_secrets::AnySecret;
+pub(super) use unset_secrets::{AnySecret, Unset};
 
 use super::args::ApisCommand;
 use super::out::{Out, note};

@@ -15,11 +15,11 @@ const STAND_IN: &str = "x";
 
 /// Fills in what it can, and remembers what it could not.
 #[derive(Default)]
-pub(super) struct Unset(Mutex<BTreeSet<String>>);
+pub(in crate::cli) struct Unset(Mutex<BTreeSet<String>>);
 
 impl Unset {
     /// The app's rules, with references filled in this way.
-    pub(super) fn rules(app: &App) -> (RowRules, Arc<Self>) {
+    pub(in crate::cli) fn rules(app: &App) -> (RowRules, Arc<Self>) {
         let unset = Arc::new(Self::default());
         let secrets: Arc<dyn SecretSource + Send + Sync> = Arc::<Self>::clone(&unset);
         (RowRules { secrets, ..(*app.rules).clone() }, unset)

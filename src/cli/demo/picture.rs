@@ -92,7 +92,7 @@ impl Picture {
         let mut told = vec![(" ", PLAIN); columns];
         for (at, kind) in &self.told {
             told[column_of(*at)] = match kind {
-                AlertKind::Down => (signs.down, BAD),
+                AlertKind::Down | AlertKind::Flapping | AlertKind::Reminder => (signs.down, BAD),
                 AlertKind::Up | AlertKind::Closed => (signs.up, GOOD),
             };
         }

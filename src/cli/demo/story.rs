@@ -196,6 +196,8 @@ impl<'a> Story<'a> {
                 AlertKind::Down => "one DOWN",
                 AlertKind::Up => "one UP",
                 AlertKind::Closed => "one CLOSED",
+                AlertKind::Flapping => "one FLAPPING",
+                AlertKind::Reminder => "one reminder",
             })
             .collect();
         if words.is_empty() { "none".into() } else { words.join(", then ") }

@@ -119,6 +119,10 @@ fn ask_words(ask: &Ask) -> String {
             format!("take back what was told of {api_id} and not stored ({})", text::line(incident_id))
         }
         AskFor::DropChannel { channel } => format!("owe nothing more to {}", text::line(channel)),
+        AskFor::Maintenance { of, window: Some(window) } => {
+            format!("hold alerts of {} until {}", text::line(&of.to_string()), window.until)
+        }
+        AskFor::Maintenance { of, window: None } => format!("end maintenance of {}", text::line(&of.to_string())),
     }
 }
 
@@ -169,6 +173,10 @@ fn json_of_ask(ask: &Ask) -> Value {
             ("withdraw", json!({ "api_id": api_id.as_str(), "incident_id": incident_id }))
         }
         AskFor::DropChannel { channel } => ("drop_channel", json!({ "channel": channel })),
+        AskFor::Maintenance { of, window } => {
+            let until = window.as_ref().map(|window| window.until.to_string());
+            ("maintenance", json!({ "all": of.all, "api_ids": of.api_ids, "tags": of.tags, "until": until }))
+        }
     };
     let mut json = json!({
         "id": ask.id,

@@ -3,12 +3,14 @@
 use std::rc::Rc;
 
 use api_health_actors::system::Gauges;
+use api_health_core::maintenance::{Maintenance, NOTE_CHARS_MAX, Selection};
+use api_health_core::{Timestamp, text};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde_json::Value;
 
 use super::settings::InForce;
 use crate::app::App;
-use crate::control::protocol::{Alerts, Reloaded, Who};
+use crate::control::protocol::{Alerts, Reloaded, Which, Who, Window};
 use crate::control::server::Server;
 use crate::control::{Daemon, place};
 use crate::environment;
@@ -39,6 +41,9 @@ pub(super) async fn start(app: &App, settings: Rc<InForce>, instance: String, ga
         }
     }
 }
+
+/// How much of what is no time is shown.
+const SHOWN_CHARS: usize = 60;
 
 struct Answers {
     who: Who,
@@ -84,4 +89,31 @@ impl Daemon for Answers {
         }
         .boxed_local()
     }
+
+    fn maintenance(&self, of: Which, window: Option<Window>) -> LocalBoxFuture<'_, Result<usize, String>> {
+        async move {
+            let of = Selection { all: of.all, api_ids: of.api_ids, tags: of.tags };
+            let window = window.map(read_window).transpose()?;
+            let (what, until) = (of.to_string(), window.as_ref().map(|window| window.until.to_string()));
+            let asked = self.gauges.set_maintenance(of, window).await;
+            let apis = asked.ok_or("the state-keeper does not answer")?;
+            tracing::info!(
+                what,
+                until,
+                apis,
+                "asked over the control socket: maintenance begins, or ends where there is no until"
+            );
+            Ok(apis)
+        }
+        .boxed_local()
+    }
+}
+
+fn read_window(window: Window) -> Result<Maintenance, String> {
+    let time = |text: &str| {
+        let line = text::line(text, SHOWN_CHARS);
+        Timestamp::parse(text).ok_or_else(|| format!("{line:?} is not a time, such as 2026-12-01T22:00:00Z"))
+    };
+    let (since, until) = (time(&window.since)?, time(&window.until)?);
+    Ok(Maintenance { since, until, note: text::line(&window.note, NOTE_CHARS_MAX) })
 }

@@ -153,6 +153,13 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
     if let Some(incident) = &row.unclear {
         what.push(format!("unclear since {}: {}", text::ago(incident.started_at, now), text::line(&incident.reason)));
     }
+    if let Some(held) = &state.held {
+        what.push(format!("alert held: {}", text::line(&held.why)));
+    } else if let Some(window) = state.maintenance.as_ref().filter(|window| now < window.until) {
+        what.push(format!("maintenance until {}", window.until));
+    } else if state.is_flapping() {
+        what.push("flapping".into());
+    }
     if let Some(streak) = state.streak.as_ref().filter(|_| row.not_probed.is_none()) {
         what.push(streak_words(streak, row.needed()));
     }
@@ -249,6 +256,10 @@ fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
         "since": row.since().map(|since| since.to_string()),
         "not_probed": row.not_probed.as_ref().map(trouble),
         "unclear": row.unclear.as_ref().map(trouble),
+        "told_status": state.last_alerted.as_str(),
+        "flapping": state.is_flapping(),
+        "maintenance_until": state.maintenance.as_ref().map(|window| window.until.to_string()),
+        "held": state.held.as_ref().map(|held| json!({ "changes": held.changes, "why": held.why })),
         "suspect": state.streak.as_ref().map(|streak| json!({
             "toward": streak.toward.as_str(),
             "count": streak.count,

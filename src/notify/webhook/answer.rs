@@ -5,8 +5,8 @@ use api_health_core::{Failure, Timestamp, text};
 
 use super::redact::Redactor;
 use super::refusal::{Refusal, refusal};
-use super::retry_after::retry_after;
 use crate::probe::Reply;
+use crate::retry_after::retry_after;
 
 /// The most characters that are told of why there was no answer.
 const DETAIL_CHARS_MAX: usize = 200;

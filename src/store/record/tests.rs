@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use api_health_core::PhaseTimes;
 use api_health_core::evidence::{self as seen, Certificate};
+use api_health_core::flap::Flap;
+use api_health_core::hold::Held;
+use api_health_core::maintenance::Maintenance;
 use api_health_core::outcome::Outcome;
 use api_health_core::recent::{RUNS_MAX, Recent, Run, Told};
 use proptest::prelude::*;
@@ -64,6 +67,7 @@ fn down_and_owed() -> ApiState {
         url: "https://shop.test/health".into(),
         owed_to: vec![],
         evidence: None,
+        reminders: 0,
     };
     let alert = Alert {
         alert_id: Alert::id(&incident.incident_id, AlertKind::Down),
@@ -117,6 +121,39 @@ fn down_and_owed() -> ApiState {
         }),
         recent: Recent::default(),
         missed_ticks: 3,
+        held: None,
+        flap: None,
+        maintenance: None,
+    }
+}
+
+/// It was told as down and is up again, which is held; it flaps, and a window is open.
+fn holding() -> ApiState {
+    let told = *down_and_owed().incident.unwrap();
+    ApiState {
+        version: 9,
+        epoch: 3,
+        status: Status::Up,
+        since: Some(at("2026-11-22T07:40:00Z")),
+        last_alerted: Status::Down,
+        held: Some(Box::new(Held {
+            from: Status::Down,
+            changes: 1,
+            confirmed_at: at("2026-11-22T07:40:05.250Z"),
+            why: "it is flapping".into(),
+            ended: Some(Box::new(Incident { reminders: 2, ..told })),
+        })),
+        flap: Some(Box::new(Flap {
+            changes: vec![at("2026-11-22T07:30:05Z"), at("2026-11-22T07:40:05.250Z")],
+            since: Some(at("2026-11-22T07:40:05.250Z")),
+            is_told: true,
+        })),
+        maintenance: Some(Box::new(Maintenance {
+            since: at("2026-11-22T07:39:00Z"),
+            until: at("2026-11-22T08:39:00Z"),
+            note: "new disks".into(),
+        })),
+        ..never_probed()
     }
 }
 
@@ -222,6 +259,9 @@ fn longest_in_no_incident(error: &str) -> ApiState {
         success_threshold: 2,
         recheck: Duration::from_secs(5),
         request_fingerprint: u16::MAX,
+        flap: None,
+        remind_after: None,
+        hold: None,
     };
     let runs = std::iter::repeat_n(Run::new(Verdict::Inconclusive, Some(998), u32::MAX, end), RUNS_MAX);
     let told = std::iter::repeat_n(
@@ -328,6 +368,7 @@ fn what_is_written_now_is_read_and_written_as_it_stands_there() {
         ("v2/never-probed.json", never_probed()),
         ("v2/explained.json", explained()),
         ("v3/fleet.json", fleet()),
+        ("v4/holding.json", holding()),
     ] {
         let text = golden(name);
         assert_eq!(read_text(&text), Ok(state.clone()), "{name}");
@@ -386,10 +427,10 @@ fn what_cannot_be_read_is_told_with_the_field_and_the_reason() {
         json.as_object_mut().unwrap().remove(field).unwrap();
         read_value(&json).unwrap_err().why
     };
-    let newer = "it was written by a newer version of this program (schema 4, this one reads 3)";
-    assert_eq!(with("/schema", json!(4)), newer);
+    let newer = "it was written by a newer version of this program (schema 5, this one reads 4)";
+    assert_eq!(with("/schema", json!(5)), newer);
     assert_eq!(
-        read_value(&json!({ "schema": 4, "status": 5 })).unwrap_err(),
+        read_value(&json!({ "schema": 5, "status": 5 })).unwrap_err(),
         Unreadable { why: newer.into(), is_newer: true }
     );
     assert_eq!(with("/schema", json!(0)), "there is no schema 0");
@@ -426,6 +467,8 @@ fn a_null_is_an_absent_field_and_a_field_of_tomorrow_is_let_be() {
 fn the_list_of_fields_is_that_of_a_record() {
     let record: Value = serde_json::from_str(include_str!("../../../tests/testdata/store/v2/addressed.json")).unwrap();
     let mut state = read_value(&record).unwrap();
+    let held = holding();
+    (state.held, state.flap, state.maintenance) = (held.held, held.flap, held.maintenance);
     state.last_probe = Some(LastProbe {
         at: Timestamp::from_millis(1),
         verdict: Verdict::Fail,

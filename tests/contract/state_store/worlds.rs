@@ -188,6 +188,7 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         url: "https://shop.test/?a=1&b=%20".into(),
         owed_to: vec!["sns".into(), "webhook".into()],
         evidence: None,
+        reminders: 0,
     };
     let incident = Incident { evidence: Some(Arc::new(evidence(began))), ..incident };
     let runs = [Run::new(Verdict::Fail, None, 2, began), Run::new(Verdict::Pass, Some(200), u32::MAX, began)];

@@ -153,7 +153,7 @@ impl Keeper {
         if !matches!(read, Read::Failed(_)) {
             self.on_store_success(now);
         }
-        if !self.ledger.is_awaiting(api_id, call) {
+        if self.parent_was_read(call, &read) || !self.ledger.is_awaiting(api_id, call) {
             self.pump(now);
             return self.answer_waiters();
         }
@@ -196,6 +196,9 @@ impl Keeper {
             }
         }
         self.note_outbox(api_id);
+        if let Some(entry) = self.ledger.get(api_id) {
+            self.holds.note(&entry.state);
+        }
         self.offer_now(api_id, now);
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Keeper;
 use super::beats::late_after;
 use super::entry::Entry;
+use super::holds::Dependents;
 use crate::api::{ApiConfig, ApiId};
 use crate::decide::stop_watching;
 use crate::schedule::{Moment, Slot};
@@ -28,6 +29,8 @@ pub struct ConfigDiff {
     /// Every API that is configured, where that is certain: any other stored state is of an API that was removed while no process
     /// ran.
     pub configured: Option<HashSet<ApiId>>,
+    /// Who depends on whom, of all that is configured, whoever owns it; `None`: that has not changed.
+    pub dependents: Option<Dependents>,
 }
 
 impl Keeper {
@@ -37,6 +40,9 @@ impl Keeper {
             let entry = self.ledger.entry(&api.api_id);
             entry.request_fingerprint = Some(api.request_fingerprint());
             entry.api = Some(Arc::clone(api));
+        }
+        if let Some(dependents) = &diff.dependents {
+            self.holds.dependents.clone_from(dependents);
         }
         self.expect_first_outcomes(&diff.started, now);
         self.expect_first_outcomes(&diff.changed, now);

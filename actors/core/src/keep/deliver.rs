@@ -226,11 +226,15 @@ impl Keeper {
     /// A person gave this channel up: what was decided until then is no longer owed to it. Returns how many alerts that were.
     pub fn drop_channel(&mut self, channel: &str, until: Timestamp, now: Moment) -> usize {
         let (mut dropped, mut dropped_of) = (0, HashSet::new());
-        let is_concerned = |entry: &Entry| entry.state.incident.is_some() || !entry.state.owed.is_empty();
+        let is_concerned = |entry: &Entry| {
+            entry.state.incident.is_some() || entry.state.held.is_some() || !entry.state.owed.is_empty()
+        };
         for api_id in self.matching_ids(is_concerned) {
             let Some(entry) = self.ledger.get_mut(&api_id) else { continue };
             let here = delivery::drop_channel(&mut entry.state.owed, channel, until);
-            let incident = entry.state.incident.as_mut().filter(|incident| incident.started_at <= until);
+            let state = &mut entry.state;
+            let ended = state.held.as_mut().and_then(|held| held.ended.as_mut());
+            let incident = state.incident.as_mut().or(ended).filter(|incident| incident.started_at <= until);
             if incident.is_some_and(|incident| incident.drop_channel(channel)) || here > 0 {
                 entry.mark_unsaved(None, now.uptime);
                 self.ledger.queue(&api_id);

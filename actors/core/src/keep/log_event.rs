@@ -1,5 +1,6 @@
 //! What the keeper has to log, as values. The actors crate puts it into words.
 
+use crate::alert::AlertKind;
 use crate::api::ApiId;
 use crate::status::Status;
 use crate::time::Timestamp;
@@ -28,6 +29,10 @@ pub enum LogEvent {
     Unclear { api_id: ApiId, since: Timestamp, reason: String },
     /// It can be judged again.
     Clear { api_id: ApiId, status: Status },
+    /// A change of its status is confirmed, and its alert is held.
+    Held { api_id: ApiId, why: String },
+    /// Nothing is held any more. What was told of it; `None`: the changes cancelled each other.
+    Released { api_id: ApiId, told: Option<AlertKind> },
     /// An outcome came too late: the API is no longer watched, or not by this worker.
     LateOutcome { api_id: ApiId },
     /// The store takes no writes.

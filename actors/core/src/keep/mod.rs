@@ -18,6 +18,7 @@
 //! | [`mod@health`] | whether the store takes writes |
 //! | [`mod@own_side`] | what is told of our own network and clock |
 //! | [`mod@unclear`] | of whom nothing can be told, and when that is told |
+//! | [`mod@holds`] | whose alerts are held, and when that is over |
 //! | [`mod@beats`] | when the heartbeat is written |
 //! | [`mod@report`] | what the heartbeat and reports say |
 
@@ -28,6 +29,7 @@ mod deliver;
 mod delivery_queue;
 mod entry;
 mod health;
+mod holds;
 mod ledger;
 mod log_event;
 mod own_side;
@@ -57,6 +59,7 @@ use beats::Beats;
 use delivery_queue::DeliveryQueue;
 use entry::Entry;
 use health::Health;
+use holds::Holds;
 use ledger::Ledger;
 use own_side::OwnSide;
 use owned_shards::OwnedShards;
@@ -69,6 +72,7 @@ pub use configs::ConfigDiff;
 pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use health::STORE_GONE_AFTER;
+pub use holds::{Dependents, PARENT_ASKED_WITHIN};
 pub use ledger::REWRITES_PER_SECOND;
 pub use log_event::LogEvent;
 pub use own_side::OwnSideKind;
@@ -162,6 +166,8 @@ pub struct Completed {
     pub missed_ticks: u64,
     /// How long until the next tick of its schedule; `None` if there is none.
     pub next_tick_in: Option<Duration>,
+    /// How long the API asks not to be asked again.
+    pub patience: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -182,6 +188,7 @@ pub struct Keeper {
     given_up: HashSet<ApiId>,
     own_side: OwnSide,
     unclear: Unclear,
+    holds: Holds,
     /// When the last pass came: our own network worked then.
     passed_at: Option<Uptime>,
     waiters: Vec<(FlushUntil, u64)>,
@@ -212,6 +219,7 @@ impl Keeper {
             given_up: HashSet::new(),
             own_side: OwnSide::default(),
             unclear: Unclear::default(),
+            holds: Holds::default(),
             passed_at: None,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
@@ -230,6 +238,7 @@ impl Keeper {
         self.ledger.reset_for_restart();
         self.delivery_queue = DeliveryQueue::default();
         self.beats.reset_for_restart();
+        self.holds.reset_for_restart();
         self.waiters.clear();
         self.effects.clear();
         self.flushing = false;
@@ -266,6 +275,7 @@ impl Keeper {
         self.detect_hanging_store(now);
         self.report_store_outage(now);
         self.report_unclear(now);
+        self.release_holds(now);
         self.offer_all(now);
         self.log_unroutable_alerts(now);
         self.drop_released_shards();
@@ -280,7 +290,7 @@ impl Keeper {
     }
 
     fn completed(&mut self, completed: Completed, now: Moment) -> Option<Duration> {
-        let Completed { api, mut outcome, missed_ticks, next_tick_in } = completed;
+        let Completed { api, mut outcome, missed_ticks, next_tick_in, patience } = completed;
         let api_id = &api.api_id;
         // While a shard is being released, its outcomes are left to the next owner.
         let entry = if self.owned.is_releasing(api_id) { None } else { self.ledger.get_mut(api_id) };
@@ -303,9 +313,13 @@ impl Keeper {
         if self.given_up.contains(api_id) {
             self.on_prober_recovered(&api, now);
         }
-        let asked_again_in = self.decide(&api.policy_with_fingerprint(request_fingerprint), &outcome, now);
+        let hold = self.hold_of_outcome(&api, &outcome, now);
+        let policy = Policy { hold: hold.as_ref(), ..api.policy_with_fingerprint(request_fingerprint) };
+        let asked_again_in = self.decide(&policy, &outcome, now);
         self.note_clarity(&api, &outcome, now);
-        let asked_again_in = asked_again_in?;
+        // Its own next tick at the latest: whoever asks for a day is not left alone for so long.
+        let patience = patience.map_or(Duration::ZERO, |patience| patience.min(api.schedule.shortest_gap_from(now)));
+        let asked_again_in = asked_again_in?.max(patience);
         // A recheck takes the place of ticks that come before it.
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
             && let Some(entry) = self.ledger.get_mut(api_id)
@@ -343,7 +357,10 @@ impl Keeper {
                 latency_ms: next.last_probe.as_ref().and_then(|last| last.latency_ms),
             });
         }
+        let had_held = self.ledger.get(api_id).is_some_and(|entry| entry.state.held.is_some());
+        let is_enqueued = decision.enqueued;
         self.ledger.apply(api_id, decision, now.uptime);
+        self.note_held(api_id, had_held, is_enqueued);
     }
 
     /// The prober of an API died too often. An alert says so, and the API is shown as unknown until the prober has recovered; the

@@ -77,6 +77,9 @@ impl SelfMonitored {
             success_threshold: self.success_threshold,
             recheck: Duration::ZERO,
             request_fingerprint: 0,
+            flap: None,
+            remind_after: None,
+            hold: None,
         }
     }
 }

@@ -72,6 +72,7 @@ impl Keeper {
             self.note_open(&api_id);
         }
         let has_to_be_stored = entry.is_unsaved();
+        self.holds.note(&entry.state);
         self.ledger.put(entry);
         self.note_outbox(&api_id);
         if self.setup.resumes_backoff {
@@ -133,6 +134,7 @@ impl Keeper {
             self.with_outbox.remove(&api_id);
             self.given_up.remove(&api_id);
             self.unclear.forget(&api_id);
+            self.holds.forget(&api_id);
             self.own_side.open.remove(&api_id);
         }
         self.owned.remove(shards);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::alert::AlertKind;
 use crate::api::ApiId;
+use crate::maintenance::{Maintenance, Selection};
 use crate::time::Timestamp;
 
 /// Asks that are kept; the oldest are dropped.
@@ -51,6 +52,8 @@ pub enum AskFor {
     Withdraw { api_id: ApiId, incident_id: String, kind: AlertKind },
     /// What was decided before this ask is no longer owed to this channel.
     DropChannel { channel: String },
+    /// Open a maintenance window for these APIs, or close it (`None`).
+    Maintenance { of: Selection, window: Option<Maintenance> },
 }
 
 /// The revision of the configs, and which APIs the last changes were about.

@@ -84,6 +84,14 @@ impl Schedule {
         }
     }
 
+    /// The last tick at or before `now`; an interval has none, since it does not go by the wall clock.
+    pub fn last_tick(&self, now: Moment) -> Option<Timestamp> {
+        match &self.0 {
+            Kind::Every(_) => None,
+            Kind::Cron(cron) => cron.around(now.wall).open,
+        }
+    }
+
     /// Whether a tick is open at `now`, so that an API that was not probed in it yet may be probed at once.
     /// A tick is open for [`SPREAD_MAX`] at most: an API that is watched in office hours is not probed at night.
     pub fn tick_is_open(&self, now: Moment) -> bool {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use api_health_core::maintenance::{Maintenance, Selection};
 use api_health_core::own::notices::{ASKS_MAX, Ask, AskFor, ConfigsRevision};
 use api_health_core::own::records::{Assignment, Ownership, Session, WORKERS_MAX, WorkerId};
 use api_health_core::{AlertKind, ApiId};
@@ -14,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{ASSIGNMENT, SCHEMA, parse, version};
 use crate::fault::one_line;
-use crate::store::record::{KindWord, Time};
+use crate::store::record::{KindWord, StoredMaintenance, Time};
 
 /// Every field of it.
 const FIELDS: [&str; 9] =
@@ -61,6 +62,16 @@ enum StoredAskFor<'a> {
     },
     DropChannel {
         channel: Cow<'a, str>,
+    },
+    Maintenance {
+        #[serde(default)]
+        all: bool,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        api_ids: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        window: Option<StoredMaintenance<'a>>,
     },
 }
 
@@ -170,6 +181,12 @@ impl<'a> From<&'a Ask> for StoredAsk<'a> {
                 told: *kind,
             },
             AskFor::DropChannel { channel } => StoredAskFor::DropChannel { channel: channel.as_str().into() },
+            AskFor::Maintenance { of, window } => StoredAskFor::Maintenance {
+                all: of.all,
+                api_ids: of.api_ids.clone(),
+                tags: of.tags.clone(),
+                window: window.as_ref().map(StoredMaintenance::from),
+            },
         };
         Self { id: ask.id.as_str().into(), at: Time(ask.at), what }
     }
@@ -187,6 +204,9 @@ fn read_ask(value: &Value) -> Option<Ask> {
             kind: told,
         },
         StoredAskFor::DropChannel { channel } => AskFor::DropChannel { channel: channel.into_owned() },
+        StoredAskFor::Maintenance { all, api_ids, tags, window } => {
+            AskFor::Maintenance { of: Selection { all, api_ids, tags }, window: window.map(Maintenance::from) }
+        }
     };
     Some(Ask { id: stored.id.into_owned(), at: stored.at.0, what })
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use api_health_core::PhaseTimes;
 use api_health_core::delivery::OWED_MAX;
 use api_health_core::evidence::Certificate;
+use api_health_core::flap::Flap;
+use api_health_core::hold::Held;
+use api_health_core::maintenance::Maintenance;
 use api_health_core::recent::{Recent, Run, Told};
 use proptest::option;
 use proptest::prelude::*;
@@ -137,6 +140,30 @@ fn recent() -> BoxedStrategy<Recent> {
 
 /// Any state that keeps the invariants.
 pub(super) fn state() -> impl Strategy<Value = ApiState> {
+    let held = (text(), time(), any::<u32>().prop_map(|changes| changes.max(1)), any::<bool>());
+    let flap = (proptest::collection::vec(time(), 0..4), option::of(time()), any::<bool>())
+        .prop_map(|(changes, since, is_told)| Flap { changes, since, is_told });
+    let window = (time(), time(), select(vec!["", "new disks", "ü🦀"]).prop_map(str::to_owned))
+        .prop_map(|(since, until, note)| Maintenance { since, until, note });
+    (told(), option::of(held), option::of(flap), option::of(window)).prop_map(|(mut state, held, flap, maintenance)| {
+        state.flap = flap.map(Box::new);
+        state.maintenance = maintenance.map(Box::new);
+        let Some((why, confirmed_at, changes, is_reversed)) = held.filter(|_| state.status != Status::Unknown) else {
+            return state;
+        };
+        let mut held = Held { from: Status::Up, changes, confirmed_at, why, ended: None };
+        if is_reversed && state.status == Status::Down {
+            // It came back, and that is held.
+            (state.status, held.ended) = (Status::Up, state.incident.take());
+            state.streak = None;
+        }
+        state.held = Some(Box::new(held));
+        state
+    })
+}
+
+/// Any in which nothing is held.
+fn told() -> impl Strategy<Value = ApiState> {
     let last = (
         time(),
         select(vec![Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]),
@@ -151,7 +178,8 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
             error,
         });
     let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
-        Incident { incident_id, started_at, reason, name, url, owed_to: vec!["sns".into()], evidence: None }
+        let owed_to = vec!["sns".into()];
+        Incident { incident_id, started_at, reason, name, url, owed_to, evidence: None, reminders: 3 }
     });
     let incident = (incident, option::of(evidence()))
         .prop_map(|(incident, evidence)| Incident { evidence: evidence.map(Arc::new), ..incident })
@@ -196,6 +224,9 @@ pub(super) fn state() -> impl Strategy<Value = ApiState> {
                     last_probe,
                     recent,
                     missed_ticks,
+                    held: None,
+                    flap: None,
+                    maintenance: None,
                 }
             },
         )

@@ -7,12 +7,14 @@
 //! | [`mod@shards`] | shards that come and go |
 //! | [`mod@channels`] | attempts, waits, and channels that nobody has |
 //! | [`mod@unclear`] | those of whom nothing can be told |
+//! | [`mod@holds`] | alerts that are held, and what becomes of them |
 //! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
 //! | [`mod@random`] | all of it in any order |
 
 mod channels;
 mod conflicts;
 mod delivering;
+mod holds;
 mod random;
 mod shards;
 mod unclear;
@@ -38,6 +40,8 @@ struct Desk {
     /// Each API as it is watched.
     rows: BTreeMap<ApiId, Arc<ApiConfig>>,
     now: Duration,
+    /// What whoever is probed asks for.
+    patience: Option<Duration>,
     /// Since when the lease has lapsed, and whether another worker was seen.
     lapsed: Option<(Duration, bool)>,
     commits: VecDeque<(u64, Vec<StateWrite>)>,
@@ -127,6 +131,7 @@ impl Desk {
             store: BTreeMap::new(),
             rows: BTreeMap::new(),
             now,
+            patience: None,
             lapsed: None,
             commits: VecDeque::new(),
             reads: VecDeque::new(),
@@ -172,7 +177,8 @@ impl Desk {
             reasons: if verdict == Verdict::Pass { vec![] } else { vec!["refused".into()] },
             evidence: None,
         };
-        let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)) };
+        let next_tick_in = Some(Duration::from_secs(60));
+        let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in, patience: self.patience };
         let recheck = self.keeper.all_completed(std::iter::once(completed), now).remove(0);
         self.take();
         recheck

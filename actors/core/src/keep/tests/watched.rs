@@ -4,6 +4,19 @@ use super::*;
 use crate::Status;
 
 #[test]
+fn whoever_asks_for_patience_is_asked_again_no_sooner_and_at_its_next_tick_at_the_latest() {
+    let mut desk = Desk::watching(&["shop"]);
+    let seconds = Duration::from_secs;
+    for (asked, again) in [(None, 5), (Some(2), 5), (Some(30), 30), (Some(3_600), 60)] {
+        desk.patience = asked.map(seconds);
+        assert_eq!(desk.finds("shop", Verdict::Fail), Some(seconds(again)));
+        desk.finds("shop", Verdict::Pass);
+    }
+    desk.patience = Some(seconds(30));
+    assert_eq!(desk.finds("shop", Verdict::Pass), None, "a pass is asked again as ever");
+}
+
+#[test]
 fn an_outcome_of_another_request_does_not_count() {
     let mut desk = Desk::watching(&["shop"]);
     let before = Arc::clone(&desk.rows["shop"]);

@@ -9,7 +9,7 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// What a `retry-after` of `value` asks for at `now`, at most [`RETRY_AFTER_MAX`]: seconds, or the date to wait for, in each
 /// of the three forms of RFC 9110. A date that has passed asks for nothing; what is neither is ignored.
-pub(super) fn retry_after(value: &[u8], now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(value: &[u8], now: Timestamp) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let asked = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than a number holds ask for more than the bound.
