@@ -47,7 +47,7 @@ impl HttpProbe {
     /// A probe for all APIs and all threads. `limits.max_in_flight` is taken as at least 1.
     pub fn new(client: Client, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let turns = Semaphore::new(limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
-        let clients = IpFamily::ALL.map(|family| client.clone().with_family(family));
+        let clients = IpFamily::ALL.map(move |family| client.clone().with_family(family));
         Self(Arc::new(Shared { clients, clock, turns, body_bytes_max: limits.body_bytes_max }))
     }
 }
