@@ -42,7 +42,12 @@ pub(super) fn text_of(story: &Story, app: &App, out: &Out) -> String {
         let facts = evidence::facts(seen).into_iter().map(|(label, fact)| format!("{label}: {fact}"));
         section(&format!("What was seen when it was confirmed, {}", moment(seen.seen_at)), facts.collect());
     }
-    section("Last outcomes", story.outcomes().into_iter().map(|(run, over)| outcome_line(run, over)).collect());
+    // Figures wait for a checkpoint.
+    let as_of = state.last_probe.as_ref().map_or(String::new(), |last| format!(", as of {}", text::ago(last.at, now)));
+    section(
+        &format!("Last outcomes{as_of}"),
+        story.outcomes().into_iter().map(|(run, over)| outcome_line(run, over)).collect(),
+    );
     let told = story.told.iter().map(|(told, owed)| {
         let kind = told.kind.as_str().to_uppercase();
         let (happened, confirmed) = (moment(told.happened_at), moment(told.detected_at));
