@@ -24,9 +24,13 @@ pub(super) const PARENTS_MAX: usize = 20;
 const OF_WINDOWS: Kind = Kind::Texts {
     most: WINDOWS_MAX,
     chars_max: WINDOW_CHARS_MAX,
-    words: "at most 20 of: cron fields, a time zone if it is not UTC, `for` and a time; or two times with `to` between them",
+    words: "at most 20 of at most 200 characters: cron fields, a time zone if it is not UTC, `for` and a time; or two times with `to` between them",
 };
-const OF_PARENTS: Kind = Kind::Texts { most: PARENTS_MAX, chars_max: ApiId::CHARS_MAX, words: "at most 20 api_ids" };
+const OF_PARENTS: Kind = Kind::Texts {
+    most: PARENTS_MAX,
+    chars_max: ApiId::CHARS_MAX,
+    words: "at most 20 api_ids of at most 80 characters",
+};
 
 /// `maintenance`.
 pub(super) const fn maintenance() -> Field<Vec<Window>> {
@@ -114,13 +118,12 @@ fn window(text: &str, about: &About, context: &mut Context<'_>) -> Result<Window
     Ok(Window::Once { from, until })
 }
 
-/// A cron expression, with the name of a time zone behind it or none.
+/// A cron expression, with the name of a time zone behind it or none: five fields alone have none.
 fn cron_in_zone(text: &str, context: &mut Context<'_>) -> Result<api_health_core::Schedule, CronFault> {
     let mut cron = |expression: &str, zone: &str| context.schedules.cron(expression, zone, context.now);
+    let is_zone = |word: &str| word == "UTC" || word.contains('/') && word.starts_with(char::is_alphabetic);
     let schedule = match text.trim().rsplit_once(' ') {
-        Some((expression, zone)) if zone == "UTC" || zone.contains('/') && zone.starts_with(char::is_alphabetic) => {
-            cron(expression, zone)
-        }
+        Some((expression, zone)) if text.split_whitespace().count() != 5 && is_zone(zone) => cron(expression, zone),
         _ => cron(text, "UTC"),
     };
     schedule.map(|schedule| (*schedule).clone())
@@ -149,7 +152,7 @@ mod tests {
     fn windows_are_read_with_and_without_a_zone() {
         assert_eq!(read("0 2 * * SUN for 2h").as_deref(), Ok("0 2 * * SUN UTC for 7200 s"));
         assert_eq!(read("0 2 * * SUN Europe/Berlin for 1h30m").as_deref(), Ok("0 2 * * SUN Europe/Berlin for 5400 s"));
-        assert_eq!(read("*/30 * * * 1/2 for 5m").as_deref(), Ok("*/30 * * * 1/2 UTC for 300 s"), "a step is no zone");
+        assert_eq!(read("*/30 * * * MON-FRI/2 for 5m").as_deref(), Ok("*/30 * * * MON-FRI/2 UTC for 300 s"));
         assert_eq!(
             read("2026-12-01T22:00:00+01:00 to 2026-12-02T02:00:00Z").as_deref(),
             Ok("2026-12-01T21:00:00.000Z to 2026-12-02T02:00:00.000Z")

@@ -5,8 +5,8 @@ use std::time::Duration;
 use api_health_core::StatusSet;
 
 use super::fields::{
-    EXPECTED_STATUS, FAILURE_THRESHOLD, MAX_REDIRECTS, RECHECK_SECONDS, SCHEDULE, SUCCESS_THRESHOLD, TIMEOUT_SECONDS,
-    TIMEZONE,
+    EXPECTED_STATUS, FAILURE_THRESHOLD, FLAP_CHANGES, FLAP_WINDOW_SECONDS, MAX_REDIRECTS, RECHECK_SECONDS, SCHEDULE,
+    SUCCESS_THRESHOLD, TIMEOUT_SECONDS, TIMEZONE,
 };
 
 /// The values that a row's missing fields take. The built-in ones are `ApiDefaults::default()`.
@@ -28,6 +28,12 @@ pub struct ApiDefaults {
     pub recheck: Duration,
     /// `unclear_after_seconds`; `None`: three intervals of the API, and five minutes at least.
     pub unclear_after: Option<Duration>,
+    /// `flap_changes`; 0: never.
+    pub flap_changes: u32,
+    /// `flap_window_seconds`.
+    pub flap_window: Duration,
+    /// `remind_after_seconds`; `None`: never.
+    pub remind_after: Option<Duration>,
     /// `max_redirects`.
     pub max_redirects: u8,
 }
@@ -52,6 +58,9 @@ impl Default for ApiDefaults {
             success_threshold: SUCCESS_THRESHOLD.built_in().unwrap_or_default(),
             recheck: RECHECK_SECONDS.built_in().unwrap_or_default(),
             unclear_after: None,
+            flap_changes: FLAP_CHANGES.built_in().unwrap_or_default(),
+            flap_window: FLAP_WINDOW_SECONDS.built_in().unwrap_or_default(),
+            remind_after: None,
             max_redirects: MAX_REDIRECTS.built_in().unwrap_or_default(),
         }
     }

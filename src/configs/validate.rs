@@ -90,12 +90,9 @@ impl RowRules {
         let alerting = alerting::together(
             reader.get(&fields::MAINTENANCE),
             reader.get(&fields::DEPENDS_ON),
-            reader.get(&fields::FLAP_CHANGES).unwrap_or_default(),
-            reader
-                .get(&fields::FLAP_WINDOW_SECONDS)
-                .or_else(|| fields::FLAP_WINDOW_SECONDS.built_in())
-                .unwrap_or_default(),
-            reader.get(&fields::REMIND_AFTER_SECONDS),
+            reader.get(&fields::FLAP_CHANGES).unwrap_or(d.flap_changes),
+            reader.get(&fields::FLAP_WINDOW_SECONDS).unwrap_or(d.flap_window),
+            reader.get(&fields::REMIND_AFTER_SECONDS).or(d.remind_after),
         );
         match (api_id, url, schedule) {
             (Some(api_id), Some(url), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {

@@ -171,7 +171,7 @@ fn lateness_is_told_from_a_minute_on() {
     assert!(!told_after(59).contains("Told late"));
     let late = told_after(7_260);
     assert!(late.contains("by 2 h 1 min: it was confirmed at 2026-11-22 07:30:05 UTC"), "{late}");
-    assert!(late.contains("Left out:    4 later changes"), "{late}");
+    assert!(late.contains("Left out:    4 more changes"), "{late}");
 }
 
 #[test]

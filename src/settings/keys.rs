@@ -111,6 +111,9 @@ table! { KEYS
     SUCCESS_THRESHOLD: u32 = default_of("probe.success_threshold", fields::SUCCESS_THRESHOLD);
     RECHECK: Duration = default_of("probe.recheck_seconds", fields::RECHECK_SECONDS);
     UNCLEAR_AFTER: Duration = default_of("probe.unclear_after_seconds", fields::UNCLEAR_AFTER_SECONDS);
+    FLAP_CHANGES: u32 = default_of("probe.flap_changes", fields::FLAP_CHANGES);
+    FLAP_WINDOW: Duration = default_of("probe.flap_window_seconds", fields::FLAP_WINDOW_SECONDS);
+    REMIND_AFTER: Duration = default_of("probe.remind_after_seconds", fields::REMIND_AFTER_SECONDS);
     MAX_REDIRECTS: u8 = default_of("probe.max_redirects", fields::MAX_REDIRECTS);
     SPREAD: bool = flag("probe.spread")
         .means("Whether each API has its own slot inside its tick; with false all fire at the tick.", "false")

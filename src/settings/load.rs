@@ -228,6 +228,9 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         success_threshold: reader.get(&keys::SUCCESS_THRESHOLD),
         recheck: reader.get(&keys::RECHECK),
         unclear_after: reader.optional(&keys::UNCLEAR_AFTER),
+        flap_changes: reader.get(&keys::FLAP_CHANGES),
+        flap_window: reader.get(&keys::FLAP_WINDOW),
+        remind_after: reader.optional(&keys::REMIND_AFTER),
         max_redirects: reader.get(&keys::MAX_REDIRECTS),
     };
     ProbeSettings {

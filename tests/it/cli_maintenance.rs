@@ -64,7 +64,7 @@ fn a_window_that_is_opened_without_a_daemon_holds_what_the_next_one_finds_until_
 #[test]
 fn what_cannot_be_meant_is_refused_all_at_once() {
     let target = Server::start();
-    let home = Home::new("[apis]\nfile = \"apis.toml\"\n", &rows(&target, &["shop"]));
+    let home = Home::new("", &rows(&target, &["shop"]));
     let refused = |words: &[&str]| {
         let ended = maintenance(&home, words);
         assert_eq!(ended.code, Some(64), "{ended:?}");

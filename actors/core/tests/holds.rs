@@ -168,8 +168,8 @@ impl World {
                 "what cancels comes in pairs"
             );
             assert_eq!(next.last_alerted, next.status);
-        } else if before.held.is_some() && next.held.is_none() {
-            self.cancelled += before.held.as_ref().unwrap().changes + u32::from(decision.reason == Reason::Confirmed);
+        } else if let (Some(held), None) = (&before.held, &next.held) {
+            self.cancelled += held.changes + u32::from(decision.reason == Reason::Confirmed);
         }
         if alert.as_ref().is_some_and(|alert| alert.kind == AlertKind::Reminder) {
             assert_eq!((next.status, next.last_alerted), (Status::Down, Status::Down));

@@ -93,7 +93,7 @@ impl Daemon for Answers {
     fn maintenance(&self, of: Which, window: Option<Window>) -> LocalBoxFuture<'_, Result<usize, String>> {
         async move {
             let of = Selection { all: of.all, api_ids: of.api_ids, tags: of.tags };
-            let window = window.map(read_window).transpose()?;
+            let window = window.as_ref().map(read_window).transpose()?;
             let (what, until) = (of.to_string(), window.as_ref().map(|window| window.until.to_string()));
             let asked = self.gauges.set_maintenance(of, window).await;
             let apis = asked.ok_or("the state-keeper does not answer")?;
@@ -109,7 +109,7 @@ impl Daemon for Answers {
     }
 }
 
-fn read_window(window: Window) -> Result<Maintenance, String> {
+fn read_window(window: &Window) -> Result<Maintenance, String> {
     let time = |text: &str| {
         let line = text::line(text, SHOWN_CHARS);
         Timestamp::parse(text).ok_or_else(|| format!("{line:?} is not a time, such as 2026-12-01T22:00:00Z"))

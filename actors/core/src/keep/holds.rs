@@ -237,7 +237,7 @@ impl Keeper {
 
     fn close_windows(&mut self, now: Moment) {
         let is_over = |api_id: &&ApiId| {
-            let window = self.ledger.get(*api_id).and_then(|entry| entry.state.maintenance.as_ref());
+            let window = self.ledger.get(api_id).and_then(|entry| entry.state.maintenance.as_ref());
             window.is_none_or(|window| window.until <= now.wall)
         };
         let over: Vec<ApiId> = self.holds.by_hand.iter().filter(is_over).cloned().collect();

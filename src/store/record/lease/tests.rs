@@ -196,12 +196,12 @@ fn an_owner_that_is_not_among_the_workers_is_not_written() {
 #[test]
 fn the_first_release_leaves_them_alone() {
     // It reads schemas 1 and 2, and takes what has a higher one for newer, whatever else is odd about it: this reader of
-    // states has the same rule, one schema further.
+    // states has the same rule, two schemas further.
     for name in ["worker.json", "assignment.json"] {
         let mut stored = golden(name);
         assert_eq!(stored["schema"], 3);
         assert!(ApiId::parse_stored(stored["api_id"].as_str().unwrap()).is_err(), "it is no API's");
-        stored.insert("schema".into(), (SCHEMA + 1).into());
+        stored.insert("schema".into(), (crate::store::record::SCHEMA_OF_HOLDS + 1).into());
         let refused = crate::store::record::read_value(&Value::Object(stored)).unwrap_err();
         assert!(refused.is_newer, "{refused:?}");
     }
@@ -297,6 +297,10 @@ fn any_ask() -> impl Strategy<Value = Ask> {
         (api_id(), text(), select(vec![AlertKind::Down, AlertKind::Up, AlertKind::Closed]))
             .prop_map(|(api_id, incident_id, kind)| AskFor::Withdraw { api_id, incident_id, kind }),
         text().prop_map(|channel| AskFor::DropChannel { channel }),
+        (any::<bool>(), text(), text()).prop_map(|(all, api_id, tag)| AskFor::Maintenance {
+            of: api_health_core::maintenance::Selection { all, api_ids: vec![api_id], tags: vec![tag] },
+            window: None,
+        }),
     ];
     (text(), time(), what).prop_map(|(id, at, what)| Ask { id, at, what })
 }

@@ -8,6 +8,7 @@ use proptest::sample::{Index, select};
 use super::*;
 use crate::Status;
 use crate::invariant;
+use crate::maintenance::{Maintenance, Selection};
 
 const NAMES: [&str; 3] = ["shop", "cart", "mail"];
 
@@ -40,6 +41,8 @@ enum Event {
     NewOwner,
     /// One of those lands, or is refused.
     Lands,
+    /// A maintenance window of a minute is opened by hand, or ended.
+    Window(&'static str, bool),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +86,12 @@ fn unusual() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// And whose alerts are held meanwhile.
+fn with_windows() -> impl Strategy<Value = Event> {
+    let window = (select(NAMES.to_vec()), any::<bool>()).prop_map(|(name, opens)| Event::Window(name, opens));
+    prop_oneof![10 => usual(), 1 => window]
+}
+
 /// What every API is found to be at the end.
 fn at_last() -> impl Strategy<Value = Verdict> {
     select(vec![Verdict::Pass, Verdict::Fail])
@@ -121,6 +130,7 @@ impl Play {
             }),
             Event::NewOwner => self.new_owner(),
             Event::Lands => self.lands(),
+            Event::Window(name, opens) => self.window(name, *opens),
         }
         self.copies
             .extend(self.desk.store.values().filter(|state| !self.copies.contains(state)).cloned().collect::<Vec<_>>());
@@ -207,6 +217,15 @@ impl Play {
                 desk.take();
             }
         }
+    }
+
+    fn window(&mut self, name: &str, opens: bool) {
+        let now = moment(self.desk.now);
+        let until = now.wall.plus(Duration::from_secs(60));
+        let window = opens.then(|| Maintenance { since: now.wall, until, note: String::new() });
+        let of = Selection { api_ids: vec![name.to_owned()], ..Selection::default() };
+        self.desk.keeper.set_maintenance(&of, window.as_ref(), now);
+        self.desk.take();
     }
 
     fn lands(&mut self) {
@@ -296,6 +315,24 @@ proptest! {
             }
             let known: Vec<&str> = play.desk.known(name).incident.iter().map(|open| open.incident_id.as_str()).collect();
             prop_assert_eq!(open, known, "{}: {:?}", name, told);
+        }
+    }
+
+    #[test]
+    fn whatever_is_held_each_channel_is_told_in_turn_and_what_it_is_told_last_is_true(
+        events in vec(with_windows(), 0..120), then in at_last(),
+    ) {
+        let mut play = Play::new();
+        events.iter().for_each(|event| play.happens(event));
+        play.quiet(then);
+        play.check_stored();
+        for (name, told) in play.told() {
+            let believed = told.last().map_or(Status::Unknown, |alert| alert.kind.status());
+            prop_assert_eq!(believed == Status::Down, then == Verdict::Fail, "{}: {:?}", name, told);
+            for pair in told.windows(2) {
+                prop_assert!(pair[0].kind.starts_incident() != pair[1].kind.starts_incident(), "{}: {:?}", name, told);
+            }
+            prop_assert!(play.desk.known(name).held.is_none());
         }
     }
 }
