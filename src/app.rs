@@ -34,7 +34,7 @@ use crate::notify::webhook::WebhookNotifier;
 use crate::probe::{Client, HttpProbe, Limits, Resolver, ResolverFiles};
 use crate::settings::{ResolverKind, Settings, StoreKind};
 use crate::sqlite::{Holder, InstanceLock, SqliteFile};
-use crate::store::record::{SCHEMA, SCHEMA_OF_FLEETS};
+use crate::store::record::{SCHEMA, SCHEMA_OF_CERTIFICATES};
 use crate::store::sqlite::SqliteStateStore;
 use crate::telemetry;
 use crate::witnesses::SystemWitnesses;
@@ -292,7 +292,7 @@ impl App {
             boot_id: identity.boot_id.clone(),
             started_at: self.clock.now(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            ..WorkerRecord::new(identity.id.clone(), &terms, SCHEMA_OF_FLEETS)
+            ..WorkerRecord::new(identity.id.clone(), &terms, SCHEMA_OF_CERTIFICATES)
         };
         Ok(Some(LeaseParts {
             member: Member::new(record, identity.former_life_is_dead, terms, SHARDS, SCHEMA),

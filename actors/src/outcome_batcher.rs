@@ -159,6 +159,7 @@ mod tests {
             latency_ms: None,
             status_code: None,
             reasons: vec![],
+            certificate: None,
         };
         let completed = Completed { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None };
         ProbeCompleted { completed, urgent }

@@ -63,6 +63,7 @@ With --json, every name is stable:
   apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
            not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            unclear { since, reason } (where nothing can be told of it for long; the status is the last that was known),
+           certificate { since, reason } (where it is told that its certificate ends soon),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
            last_probe { at, verdict (pass, fail, inconclusive), latency_ms, status_code, error },
            on_time (as of the heartbeat: true, false, or null where it does not say, or where that

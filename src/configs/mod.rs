@@ -1,5 +1,6 @@
 //! API configs: rows as people write them, and what they mean.
 
+pub mod assertions;
 pub mod checker;
 mod cron_text;
 pub mod defaults;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
+use api_health_core::assertion::Assertion;
+use api_health_core::assertion::content::JUDGED_BYTES_MAX;
 use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Failure, Observation, PhaseTimes, Response};
 use bytes::Bytes;
@@ -14,8 +16,8 @@ use url::Url;
 
 use super::exchange::{Client, Reply, Request};
 use super::proxies::Route;
-use super::redirect;
 use super::request::Prepared;
+use super::{content, redirect, unpack};
 
 /// What a probe may use of this machine.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,7 @@ impl Probe for HttpProbe {
             client: self.0.client.clone().with_family(api.ip_family),
             prepared: prepared(&api, self.0.body_bytes_max),
             timeout: api.timeout,
+            judged: (!api.assertions.is_empty()).then_some(api),
         })
     }
 }
@@ -64,6 +67,8 @@ struct One {
     /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     prepared: Result<Prepared, Failure>,
     timeout: Duration,
+    /// The API, if it has assertions.
+    judged: Option<Arc<ApiConfig>>,
 }
 
 impl PreparedProbe for One {
@@ -79,7 +84,7 @@ impl PreparedProbe for One {
                 },
             };
             match &self.prepared {
-                Ok(prepared) => Box::pin(self.shared.observe(&self.client, prepared)).await,
+                Ok(prepared) => Box::pin(self.shared.observe(&self.client, prepared, self.judged.as_deref())).await,
                 Err(failure) => self.shared.not_asked(failure.clone()),
             }
         })
@@ -87,7 +92,7 @@ impl PreparedProbe for One {
 }
 
 impl Shared {
-    async fn observe(&self, client: &Client, prepared: &Prepared) -> Observation {
+    async fn observe(&self, client: &Client, prepared: &Prepared, judged: Option<&ApiConfig>) -> Observation {
         let started_at = self.clock.now();
         let exchange = client.exchange_prepared(prepared).await;
         Observation {
@@ -97,7 +102,10 @@ impl Shared {
             phases: exchange.phases,
             address: exchange.address,
             answer: match exchange.result {
-                Ok(reply) => Answer::Response(response(&reply)),
+                Ok(mut reply) => {
+                    let content = judged.map(|api| Box::new(content::of(api, &mut reply)));
+                    Answer::Response(Response { content, ..response(&reply) })
+                }
                 Err(failure) => Answer::Failure(failure),
             },
         }
@@ -125,14 +133,16 @@ fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure>
             .map_err(|why| Failure::Local(LocalFault::Internal(format!("the proxy of this API {why}"))))?,
         None => Route::AsSet,
     };
+    let judges_body = api.assertions.iter().any(Assertion::needs_body);
     let prepared = Prepared::new(Request {
         method: api.method,
         url,
         headers: api.headers.clone(),
         body: api.body.as_ref().map(|body| Bytes::copy_from_slice(body.reveal().as_bytes())),
         timeout: api.timeout,
-        body_bytes_max,
-        keep_body: false, // nothing is asked of it but that it is whole
+        body_bytes_max: if judges_body { body_bytes_max.min(JUDGED_BYTES_MAX) } else { body_bytes_max },
+        keep_body: judges_body, // else nothing is asked of it but that it is whole
+        accept_encoding: judges_body.then_some(unpack::CODINGS),
         max_redirects: api.max_redirects,
     })?;
     Ok(prepared.with_route(route))
@@ -149,5 +159,7 @@ fn response(reply: &Reply) -> Response {
         left_behind: reply.left_behind.clone(),
         client_certificate_wanted: reply.client_certificate_wanted,
         proxy: reply.proxy.clone(),
+        content: None,
+        certificate: reply.certificate,
     }
 }

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api_health_core::assertion::TlsVersion;
+use api_health_core::certificate::Validity;
 use api_health_core::{Failure, Phase, PhaseTimes};
 use tokio::time::Instant;
 
@@ -22,6 +24,8 @@ pub(super) struct Trace {
     failure: RefCell<Option<Failure>>,
     deadline: Instant,
     client_certificate_wanted: Cell<bool>,
+    tls: Cell<Option<TlsVersion>>,
+    certificate: Cell<Option<Validity>>,
     /// The proxy to which a connection is being opened: a fault of it, or of the way to it, says nothing of the API.
     dialled_proxy: RefCell<Option<String>>,
 }
@@ -39,6 +43,8 @@ impl Trace {
             failure: RefCell::default(),
             deadline,
             client_certificate_wanted: Cell::default(),
+            tls: Cell::default(),
+            certificate: Cell::default(),
             dialled_proxy: RefCell::default(),
         }
     }
@@ -52,6 +58,8 @@ impl Trace {
         self.interim.take();
         self.failure.take();
         self.client_certificate_wanted.set(false);
+        self.tls.take();
+        self.certificate.take();
     }
 
     pub(super) fn begin(&self, phase: Phase) {
@@ -80,6 +88,20 @@ impl Trace {
 
     pub(super) fn wants_client_certificate(&self) -> bool {
         self.client_certificate_wanted.get()
+    }
+
+    /// The handshake is over: what was agreed upon, and how long the server's certificate is good.
+    pub(super) fn tls_agreed(&self, version: Option<TlsVersion>, certificate: Option<Validity>) {
+        self.tls.set(version);
+        self.certificate.set(certificate);
+    }
+
+    pub(super) fn tls(&self) -> Option<TlsVersion> {
+        self.tls.get()
+    }
+
+    pub(super) fn certificate(&self) -> Option<Validity> {
+        self.certificate.get()
     }
 
     /// The present phase came to its end, and `next` begins.

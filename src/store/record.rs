@@ -26,9 +26,13 @@ use crate::fault::one_line;
 /// streak's `question` were added, and may be absent; `claim` is no longer written, and not read.
 pub const SCHEMA: u32 = 2;
 
-/// The newest form that it reads. What earlier versions would take for damaged is written as this, so that they leave it alone:
+/// What earlier versions would take for damaged is written as this, so that they leave it alone:
 /// the records of what they do not know, such as the workers' own.
 pub const SCHEMA_OF_FLEETS: u32 = 3;
+
+/// That of records of certificates that end soon, and the newest form that it reads: likewise for versions that know fleets and
+/// not these.
+pub const SCHEMA_OF_CERTIFICATES: u32 = 4;
 
 /// Every field of a record.
 pub(crate) const FIELDS: [&str; 16] = [
@@ -205,20 +209,24 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// Whether an earlier version would take the record for damaged, and set it aside.
-fn is_of_fleets(state: &ApiState) -> bool {
+/// The oldest form whose readers do not take the record for damaged, and set it aside.
+fn schema_of(state: &ApiState) -> u32 {
     let api_id = &state.api_id;
-    [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(api_id)
+    if api_id.certificate_api().is_some() {
+        return SCHEMA_OF_CERTIFICATES;
+    }
+    let is_of_fleets = [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(api_id)
         || api_id.shard_of_worker().is_some()
         || api_id.unclear_api().is_some()
-        || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
+        || state.owed.iter().any(|owed| owed.alert.is_withdrawal());
+    if is_of_fleets { SCHEMA_OF_FLEETS } else { SCHEMA }
 }
 
 impl<'a> From<&'a ApiState> for StateRecord<'a> {
     fn from(state: &'a ApiState) -> Self {
         let last = state.last_probe.as_ref();
         Self {
-            schema: if is_of_fleets(state) { SCHEMA_OF_FLEETS } else { SCHEMA },
+            schema: schema_of(state),
             api_id: state.api_id.as_str().into(),
             version: state.version,
             status: state.status,
@@ -415,9 +423,9 @@ fn check(
         Err(_) => head().map(|head| head.schema),
     };
     match schema {
-        Some(schema) if schema > u64::from(SCHEMA_OF_FLEETS) => Err(Unreadable {
+        Some(schema) if schema > u64::from(SCHEMA_OF_CERTIFICATES) => Err(Unreadable {
             why: format!(
-                "it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA_OF_FLEETS})"
+                "it was written by a newer version of this program (schema {schema}, this one reads {SCHEMA_OF_CERTIFICATES})"
             ),
             is_newer: true,
         }),

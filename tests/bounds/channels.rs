@@ -37,6 +37,7 @@ fn alert(n: usize) -> Arc<Alert> {
         latency_ms: None,
         status_code: None,
         reasons: vec!["refused".into()],
+        certificate: None,
     };
     Arc::new(decide(&ApiState::unknown(api.api_id.clone()), &outcome, &api.policy(), &[], NOW).alert().unwrap().clone())
 }

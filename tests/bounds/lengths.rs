@@ -1,5 +1,6 @@
 //! The fields of a row at their bounds: the longest of each is good, and one more is refused by name.
 
+use api_health::configs::assertions::{ASSERTION_CHARS_MAX, ASSERTIONS_MAX, CERTIFICATE_DAYS_MAX};
 use api_health::configs::fields::{
     BODY_BYTES_MAX, EXPECTED_STATUS_CHARS_MAX, EXPRESSION_CHARS_MAX, FIELDS, NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX,
     nearest,
@@ -28,6 +29,10 @@ fn headers(count: usize, name: usize, value: usize) -> Value {
     Value::Object((0..count).map(of).collect())
 }
 
+fn assertions(count: usize, chars: usize) -> Value {
+    json!(vec![format!("{:x<chars$}", "body contains "); count])
+}
+
 /// Every field as long as it may be, and what is one more.
 fn longest() -> Vec<(&'static str, Value, Value)> {
     let tags = |count: usize, chars: usize| json!(vec!["ü".repeat(chars); count]);
@@ -46,6 +51,10 @@ fn longest() -> Vec<(&'static str, Value, Value)> {
         ("expected_status", codes(StatusSet::PARTS_MAX), codes(StatusSet::PARTS_MAX + 1)),
         ("expected_status", spaced(EXPECTED_STATUS_CHARS_MAX), spaced(EXPECTED_STATUS_CHARS_MAX + 1)),
         ("schedule", json!(expression(EXPRESSION_CHARS_MAX)), json!(expression(EXPRESSION_CHARS_MAX) + "  ")),
+        ("assert", assertions(ASSERTIONS_MAX, 20), assertions(ASSERTIONS_MAX + 1, 20)),
+        ("assert", assertions(1, ASSERTION_CHARS_MAX), assertions(1, ASSERTION_CHARS_MAX + 1)),
+        ("certificate_days", json!(vec![365; CERTIFICATE_DAYS_MAX]), json!(vec![365; CERTIFICATE_DAYS_MAX + 1])),
+        ("certificate_days", json!(365), json!([366])),
         ("timeout_seconds", json!(300), json!(301)),
         ("max_redirects", json!(10), json!(11)),
     ]

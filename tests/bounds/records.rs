@@ -51,6 +51,7 @@ fn outcome(verdict: Verdict, at: Timestamp) -> Outcome {
         latency_ms: Some(u32::MAX),
         status_code: Some(599),
         reasons: if verdict == Verdict::Pass { vec![] } else { vec![DEAR.repeat(10_000)] },
+        certificate: None,
     }
 }
 

@@ -191,7 +191,7 @@ async fn a_record_that_cannot_be_read_is_reported_and_hides_no_other(world: Worl
     assert_eq!(loaded.states, [rich("good", 1)]);
     assert_eq!(loaded.unreadable.len(), 2);
     let found = |name: &str| loaded.unreadable.iter().find(|u| u.api_id == name).unwrap();
-    assert_eq!(found("newer").why, "it was written by a newer version of this program (schema 99, this one reads 3)");
+    assert_eq!(found("newer").why, "it was written by a newer version of this program (schema 99, this one reads 4)");
     assert!(found("torn").why.starts_with("missing field `status`"), "{:?}", found("torn"));
     assert_eq!((found("newer").is_newer, found("torn").is_newer), (true, false));
     for name in ["newer", "torn"] {

@@ -41,6 +41,7 @@ pub fn after(id: &str, outcomes: &[(Verdict, String)]) -> ApiState {
             latency_ms: Some(70),
             status_code: Some(503),
             reasons: if *verdict == Verdict::Pass { vec![] } else { vec![reason.clone()] },
+            certificate: None,
         };
         state = decide(&state, &outcome, &api.policy(), &["pager".to_owned()], outcome.finished_at).next;
         now = now.plus(Duration::from_secs(10));

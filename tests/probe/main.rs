@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)] // a test binary has no outside
 
 mod against_hyper;
+mod assertions;
 mod guard;
 mod hyper_oracle;
 #[path = "../support/name_server.rs"]
@@ -16,6 +17,7 @@ mod port;
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod ports;
 mod proxies;
+mod real_life;
 mod redirects;
 mod routes;
 mod scripts;

@@ -23,12 +23,12 @@ impl Clock for Ticking {
     }
 }
 
-fn probe(max_in_flight: usize, body_bytes_max: usize) -> HttpProbe {
+pub(crate) fn probe(max_in_flight: usize, body_bytes_max: usize) -> HttpProbe {
     let clock = Arc::new(Ticking(AtomicI64::new(1_000)));
     HttpProbe::new(CLIENT.clone(), clock, Limits { max_in_flight, body_bytes_max })
 }
 
-fn config(url: &str) -> ApiConfig {
+pub(crate) fn config(url: &str) -> ApiConfig {
     ApiConfig {
         api_id: ApiId::parse("a").unwrap(),
         name: "A".into(),
@@ -37,6 +37,8 @@ fn config(url: &str) -> ApiConfig {
         headers: Vec::new(),
         body: None,
         expected_status: StatusSet::parse("2xx").unwrap(),
+        assertions: Vec::new(),
+        certificate_days: Vec::new(),
         timeout: Duration::from_secs(10),
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,

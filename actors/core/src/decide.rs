@@ -146,8 +146,12 @@ pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Time
     }
     let mut decision = Decision::new(next, from, Reason::NotWatched);
     if let Some(incident) = incident {
-        let was = if state.api_id.unclear_api().is_some() { "unclear" } else { "down" };
-        let reason = format!("no longer watched: {why}; it was {was}: {}", incident.reason);
+        let was = match &state.api_id {
+            id if id.unclear_api().is_some() => "it was unclear: ",
+            id if id.certificate_api().is_some() => "",
+            _ => "it was down: ",
+        };
+        let reason = format!("no longer watched: {why}; {was}{}", incident.reason);
         let alert = closed(&state.api_id, &incident, from, &reason, now);
         decision = decision.enqueue(alert, channels, &incident.owed_to);
     }

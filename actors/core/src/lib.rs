@@ -12,6 +12,7 @@
 //! | [`schedule`] | when is the next probe due |
 //! | [`observation`] | the raw facts of a probe |
 //! | [`assertion`] | is that as expected |
+//! | [`certificate`] | how long a certificate is still good |
 //! | [`outcome`] | the verdict, with reasons |
 //! | [`state`] | the state of one API |
 //! | [`mod@decide`] | what follows: next state, transition, owed alert, recheck |
@@ -32,6 +33,7 @@ pub mod api;
 mod api_id;
 pub mod assertion;
 pub mod capacity;
+pub mod certificate;
 pub mod decide;
 pub mod delivery;
 pub mod heartbeat;

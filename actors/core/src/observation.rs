@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::api::IpFamily;
+use crate::assertion::Content;
+use crate::certificate::Validity;
 use crate::time::Timestamp;
 
 /// A phase of an exchange, in the order in which they happen.
@@ -69,6 +71,10 @@ pub struct Response {
     pub client_certificate_wanted: bool,
     /// The proxy by way of which it came, as `host:port`.
     pub proxy: Option<String>,
+    /// What assertions are judged by; there exactly if the row has some.
+    pub content: Option<Box<Content>>,
+    /// How long the certificate is good that was shown.
+    pub certificate: Option<Validity>,
 }
 
 /// What is wrong with a certificate.

@@ -1,5 +1,6 @@
 //! The verdict on one observation.
 
+use crate::certificate::Validity;
 use crate::text;
 use crate::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub struct Outcome {
     pub status_code: Option<u16>,
     /// One text for each thing that was not as expected; empty for a pass.
     pub reasons: Vec<String>,
+    /// How long its certificate is good, if it showed one.
+    pub certificate: Option<Validity>,
 }
 
 impl Outcome {
@@ -56,6 +59,7 @@ mod tests {
             latency_ms: None,
             status_code: None,
             reasons: vec![],
+            certificate: None,
         };
         assert_eq!(outcome.reason(), None);
         outcome.reasons = vec!["a\r\nb\u{202e}".into(), "c".into()];

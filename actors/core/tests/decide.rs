@@ -20,6 +20,7 @@ fn outcome(verdict: Verdict, second: i64) -> Outcome {
         latency_ms: Some(20),
         status_code: Some(if verdict == Verdict::Pass { 200 } else { 500 }),
         reasons: if verdict == Verdict::Pass { vec![] } else { vec![format!("reason {second}")] },
+        certificate: None,
     }
 }
 

@@ -20,6 +20,12 @@ pub(super) fn log(event: LogEvent) {
         LogEvent::Clear { api_id, status } => {
             tracing::info!(%api_id, status = status.as_str(), "clear: this API can be judged again");
         }
+        LogEvent::CertificateEndsSoon { api_id, reason } => {
+            tracing::warn!(%api_id, reason, "the certificate of this API ends soon");
+        }
+        LogEvent::CertificateRenewed { api_id, reason } => {
+            tracing::info!(%api_id, reason, "the certificate of this API was renewed");
+        }
         LogEvent::LateOutcome { api_id } => {
             tracing::debug!(%api_id, "the outcome of an API that is no longer watched");
         }

@@ -161,7 +161,12 @@ fn what_an_older_version_does_not_know_has_a_schema_that_it_leaves_alone() {
             state.api_id
         );
     }
+    let certificate = ApiState { version: 1, ..ApiState::unknown(ApiId::monitor_certificate(&shop)) };
+    let written = serde_json::to_value(StateRecord::from(&certificate)).unwrap();
+    assert_eq!((&written["schema"], read_value(&written)), (&Value::from(4), Ok(certificate)));
     for odd in [
+        "api-health:certificate:",
+        "api-health:certificate:a:b",
         "api-health:network:0",
         "api-health:network:x",
         "api-health:network:007",
@@ -242,10 +247,10 @@ fn what_cannot_be_read_is_told_with_the_field_and_the_reason() {
         json.as_object_mut().unwrap().remove(field).unwrap();
         read_value(&json).unwrap_err().why
     };
-    let newer = "it was written by a newer version of this program (schema 4, this one reads 3)";
-    assert_eq!(with("/schema", json!(4)), newer);
+    let newer = "it was written by a newer version of this program (schema 5, this one reads 4)";
+    assert_eq!(with("/schema", json!(5)), newer);
     assert_eq!(
-        read_value(&json!({ "schema": 4, "status": 5 })).unwrap_err(),
+        read_value(&json!({ "schema": 5, "status": 5 })).unwrap_err(),
         Unreadable { why: newer.into(), is_newer: true }
     );
     assert_eq!(with("/schema", json!(0)), "there is no schema 0");

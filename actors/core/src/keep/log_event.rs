@@ -28,6 +28,10 @@ pub enum LogEvent {
     Unclear { api_id: ApiId, since: Timestamp, reason: String },
     /// It can be judged again.
     Clear { api_id: ApiId, status: Status },
+    /// The certificate of an API ends soon, and that is told.
+    CertificateEndsSoon { api_id: ApiId, reason: String },
+    /// It was renewed.
+    CertificateRenewed { api_id: ApiId, reason: String },
     /// An outcome came too late: the API is no longer watched, or not by this worker.
     LateOutcome { api_id: ApiId },
     /// The store takes no writes.

@@ -18,11 +18,13 @@
 //! | [`mod@health`] | whether the store takes writes |
 //! | [`mod@own_side`] | what is told of our own network and clock |
 //! | [`mod@unclear`] | of whom nothing can be told, and when that is told |
+//! | [`mod@certificates`] | whose certificate ends soon, and when that is told |
 //! | [`mod@beats`] | when the heartbeat is written |
 //! | [`mod@report`] | what the heartbeat and reports say |
 
 mod answers;
 mod beats;
+mod certificates;
 mod configs;
 mod deliver;
 mod delivery_queue;
@@ -182,6 +184,8 @@ pub struct Keeper {
     given_up: HashSet<ApiId>,
     own_side: OwnSide,
     unclear: Unclear,
+    /// APIs of which it is told that their certificate ends soon.
+    certificates: HashSet<ApiId>,
     /// When the last pass came: our own network worked then.
     passed_at: Option<Uptime>,
     waiters: Vec<(FlushUntil, u64)>,
@@ -212,6 +216,7 @@ impl Keeper {
             given_up: HashSet::new(),
             own_side: OwnSide::default(),
             unclear: Unclear::default(),
+            certificates: HashSet::new(),
             passed_at: None,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
@@ -305,6 +310,7 @@ impl Keeper {
         }
         let asked_again_in = self.decide(&api.policy_with_fingerprint(request_fingerprint), &outcome, now);
         self.note_clarity(&api, &outcome, now);
+        self.note_certificate(&api, &outcome, now);
         let asked_again_in = asked_again_in?;
         // A recheck takes the place of ticks that come before it.
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
@@ -333,7 +339,7 @@ impl Keeper {
         if decision.enqueued {
             self.with_outbox.insert(api_id.clone());
         }
-        if let Some(transition) = decision.transition().filter(|_| api_id.unclear_api().is_none()) {
+        if let Some(transition) = decision.transition().filter(|_| api_id.beside_api().is_none()) {
             let next = &decision.next;
             self.log.push(LogEvent::StatusChanged {
                 api_id: api_id.clone(),

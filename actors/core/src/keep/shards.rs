@@ -133,6 +133,7 @@ impl Keeper {
             self.with_outbox.remove(&api_id);
             self.given_up.remove(&api_id);
             self.unclear.forget(&api_id);
+            self.certificates.remove(&api_id);
             self.own_side.open.remove(&api_id);
         }
         self.owned.remove(shards);

@@ -196,12 +196,12 @@ fn an_owner_that_is_not_among_the_workers_is_not_written() {
 #[test]
 fn the_first_release_leaves_them_alone() {
     // It reads schemas 1 and 2, and takes what has a higher one for newer, whatever else is odd about it: this reader of
-    // states has the same rule, one schema further.
+    // states has the same rule, two schemas further.
     for name in ["worker.json", "assignment.json"] {
         let mut stored = golden(name);
         assert_eq!(stored["schema"], 3);
         assert!(ApiId::parse_stored(stored["api_id"].as_str().unwrap()).is_err(), "it is no API's");
-        stored.insert("schema".into(), (SCHEMA + 1).into());
+        stored.insert("schema".into(), (SCHEMA + 2).into());
         let refused = crate::store::record::read_value(&Value::Object(stored)).unwrap_err();
         assert!(refused.is_newer, "{refused:?}");
     }

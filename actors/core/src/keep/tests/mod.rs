@@ -6,10 +6,12 @@
 //! | [`mod@conflicts`] | what it means that a record is another than expected |
 //! | [`mod@shards`] | shards that come and go |
 //! | [`mod@channels`] | attempts, waits, and channels that nobody has |
+//! | [`mod@certificates`] | certificates that end soon |
 //! | [`mod@unclear`] | those of whom nothing can be told |
 //! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
 //! | [`mod@random`] | all of it in any order |
 
+mod certificates;
 mod channels;
 mod conflicts;
 mod delivering;
@@ -170,6 +172,7 @@ impl Desk {
             latency_ms: None,
             status_code: None,
             reasons: if verdict == Verdict::Pass { vec![] } else { vec!["refused".into()] },
+            certificate: None,
         };
         let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)) };
         let recheck = self.keeper.all_completed(std::iter::once(completed), now).remove(0);
