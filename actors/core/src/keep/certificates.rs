@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::Keeper;
 use super::log_event::LogEvent;
 use super::self_monitoring::{SelfMonitored, self_outcome};
-use crate::api::ApiConfig;
+use crate::api::{ApiConfig, ApiId};
 use crate::certificate::{Crossed, Validity};
-use crate::decide::decide;
+use crate::decide::{decide, stop_watching};
 use crate::outcome::Outcome;
 use crate::schedule::Moment;
 use crate::state::ApiState;
@@ -52,7 +52,12 @@ fn step(told: Option<&ApiState>, crossed: Option<Crossed>) -> Step {
 impl Keeper {
     /// An outcome came, with a certificate or without.
     pub(super) fn note_certificate(&mut self, api: &Arc<ApiConfig>, outcome: &Outcome, now: Moment) {
-        let Some(validity) = outcome.certificate else { return };
+        let Some(validity) = outcome.certificate else {
+            if outcome.status_code.is_some() && self.certificates.remove(&api.api_id) {
+                self.close_certificate(&ApiId::monitor_certificate(&api.api_id), now);
+            }
+            return;
+        };
         let crossed = validity.crossed(&api.certificate_days, now.wall);
         if crossed.is_none() && !self.certificates.contains(&api.api_id) {
             return;
@@ -72,7 +77,17 @@ impl Keeper {
             self.log.push(LogEvent::CertificateEndsSoon { api_id: api.api_id.clone(), reason });
         }
         let begins = matches!(step, Step::Tell(_));
-        self.decide_certificate(api, &what, validity, begins, self_outcome(reason, since, now.wall), now);
+        let outcome = self_outcome(reason, since, now.wall);
+        self.decide_certificate(api, &what, validity, begins, &outcome, now);
+    }
+
+    /// It answers without TLS from now on.
+    fn close_certificate(&mut self, api_id: &ApiId, now: Moment) {
+        let Some(entry) = self.ledger.get(api_id) else { return };
+        let why = "it shows no certificate any more";
+        if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {
+            self.apply_decision(api_id, decision, now);
+        }
     }
 
     fn decide_certificate(
@@ -81,7 +96,7 @@ impl Keeper {
         what: &SelfMonitored,
         validity: Validity,
         begins: bool,
-        outcome: Outcome,
+        outcome: &Outcome,
         now: Moment,
     ) {
         let status = self.ledger.get(&api.api_id).map_or(Status::Unknown, |entry| entry.state.status);
@@ -91,7 +106,7 @@ impl Keeper {
             (state.status, state.incident, state.streak) = (Status::Up, None, None);
             state.last_alerted = Status::Up;
         }
-        let mut decision = decide(&state, &outcome, &what.policy(), &self.setup.channels, now.wall);
+        let mut decision = decide(&state, outcome, &what.policy(), &self.setup.channels, now.wall);
         let is_told = decision.next.status == Status::Down;
         if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
             // The alert bears the status that the API has by itself.

@@ -27,6 +27,10 @@ impl Desk {
 
     /// A probe passes and sees that certificate.
     fn sees(&mut self, certificate: Validity) {
+        self.passes(Some(certificate));
+    }
+
+    fn passes(&mut self, certificate: Option<Validity>) {
         self.now += Duration::from_secs(60);
         let (api, now) = (Arc::clone(&self.rows["shop"]), moment(self.now));
         let outcome = Outcome {
@@ -36,7 +40,7 @@ impl Desk {
             latency_ms: None,
             status_code: Some(200),
             reasons: vec![],
-            certificate: Some(certificate),
+            certificate,
         };
         let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)) };
         self.keeper.all_completed(std::iter::once(completed), now);
@@ -126,6 +130,19 @@ fn a_dead_channel_hears_beginnings_and_ends_in_turn() {
     desk.attempts.clear(); // nobody ever answers
     let state = desk.keeper.state(&ApiId::monitor_certificate(&id("shop"))).unwrap();
     assert_eq!(state.owed.len(), 1, "the second waits for the first");
+}
+
+#[test]
+fn an_api_that_answers_without_tls_has_no_certificate_that_could_end() {
+    let mut desk = Desk::on_day(1_000);
+    desk.on(1_336, issued(1_000));
+    for _ in 0..2 {
+        desk.passes(None);
+        desk.all_goes_well();
+    }
+    let told = desk.told();
+    assert_eq!((told.len(), told[1].0), (2, "shop closed"));
+    assert!(told[1].1.contains("it shows no certificate any more; its certificate ends in 28 days"), "{told:?}");
 }
 
 #[test]
