@@ -160,6 +160,7 @@ mod tests {
             status_code: None,
             reasons: vec![],
             evidence: None,
+            certificate: None,
         };
         let completed =
             Completed { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None, patience: None };

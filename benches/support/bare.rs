@@ -55,7 +55,7 @@ async fn ask_hyper(url: &Url) -> Result<bool, Box<dyn std::error::Error>> {
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
-        Ok::<_, hyper::Error>(status == 200 && body.len() == 2)
+        Ok::<_, hyper::Error>(status == 200 && body.len() >= 2)
     };
     let (ok, _closed) = futures_util::future::join(exchange, connection).await;
     Ok(ok?)

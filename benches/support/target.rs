@@ -6,7 +6,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,7 +29,19 @@ const REQUEST_BYTES_MAX: usize = 1_024;
 /// Before the number of an API that never answers.
 pub const HANG: &str = "/hang/";
 
+/// Before the number of an API that answers with a document of JSON.
+pub const DOCUMENT: &str = "/document/";
+
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+
+/// About 1 KB, as health pages are that list their parts.
+fn document() -> Vec<u8> {
+    let part = |n: usize| format!(r#"{{"name":"part-{n}","status":"UP","details":{{"lag":{n},"free":1234567}}}}"#);
+    let parts: Vec<String> = (0..14).map(part).collect();
+    let body = format!(r#"{{"status":"UP","version":"v1.23","parts":[{}]}}"#, parts.join(","));
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
 
 /// What came since the last time it was asked.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -150,7 +162,13 @@ async fn answer(mut stream: TcpStream, log: Arc<Mutex<Arrivals>>) {
     let path = request[..filled].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
     let path = std::str::from_utf8(path).unwrap_or_default();
     let hangs = path.starts_with(HANG);
-    let api = path.strip_prefix(if hangs { HANG } else { "/" }).and_then(|number| number.parse().ok());
+    let wants_document = path.starts_with(DOCUMENT);
+    let before = match (hangs, wants_document) {
+        (true, _) => HANG,
+        (_, true) => DOCUMENT,
+        _ => "/",
+    };
+    let api = path.strip_prefix(before).and_then(|number| number.parse().ok());
     {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         match api {
@@ -163,6 +181,7 @@ async fn answer(mut stream: TcpStream, log: Arc<Mutex<Arrivals>>) {
         return;
     }
     // Whoever asked and went away was counted all the same.
-    let _ = stream.write_all(ANSWER).await;
+    static DOCUMENT_ANSWER: LazyLock<Vec<u8>> = LazyLock::new(document);
+    let _ = stream.write_all(if wants_document { &DOCUMENT_ANSWER } else { ANSWER }).await;
     let _ = stream.shutdown().await;
 }

@@ -7,10 +7,13 @@ use api_health::clock::SystemClock;
 use api_health::probe::{Client, HttpProbe, Limits};
 use api_health_actors::ports::{Clock, ConfigSource, LoadedConfigs, Probe, SourceError, StateStore};
 use api_health_actors::system::{self, Options, Running, World};
+use api_health_core::assertion::Assertion;
 use api_health_core::state::LastProbe;
 use api_health_core::{ApiConfig, ApiId, ApiState, Method, Schedule, Status, StatusSet, Timestamp, Verdict};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+
+use super::target::DOCUMENT;
 
 /// As in the settings' defaults.
 pub const MAX_IN_FLIGHT: usize = 4_096;
@@ -65,6 +68,8 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
             headers: vec![],
             body: None,
             expected_status: StatusSet::default(),
+            assertions: Vec::new(),
+            certificate_days: Vec::new(),
             // A tick of 50,000 waits for its turns, and longer than that on a busy machine.
             timeout: Duration::from_secs(60),
             max_redirects: 0,
@@ -81,6 +86,17 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
         })
     };
     (0..n).map(api).collect()
+}
+
+/// The same, asked for a document of about 1 KB that is judged by a regular expression and two paths.
+pub fn judged(apis: Vec<Arc<ApiConfig>>) -> Vec<Arc<ApiConfig>> {
+    let judged = |api: Arc<ApiConfig>| {
+        let (base, index) = api.url.rsplit_once('/').expect("as it was made");
+        let all = [r"body matches v\d+\.\d+", r#"json $.parts[*].status = "UP""#, "json $.parts length > 10"];
+        let assertions = all.map(|text| Assertion::parse(text).expect("a good one")).to_vec();
+        Arc::new(ApiConfig { url: format!("{base}{DOCUMENT}{index}"), assertions, ..(*api).clone() })
+    };
+    apis.into_iter().map(judged).collect()
 }
 
 /// The state of an API that has been up for a while.

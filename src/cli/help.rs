@@ -66,6 +66,7 @@ With --json, every name is stable:
            unclear { since, reason } (where nothing can be told of it for long; the status is the last that was known),
            told_status (what people were told last), flapping, maintenance_until (of a window that was opened by hand),
            held { changes, why } (changes that are not told yet),
+           certificate { since, reason } (where it is told that its certificate ends soon),
            suspect { toward, count, needed, first_at }, incident { incident_id, started_at, reason },
            last_probe { at, verdict (pass, fail, inconclusive), latency_ms, status_code, error },
            on_time (as of the heartbeat: true, false, or null where it does not say, or where that

@@ -40,6 +40,8 @@ struct Row {
     not_probed: Option<Incident>,
     /// Since when and why nothing can be told of it, where that is told.
     unclear: Option<Incident>,
+    /// Since when and why it is told that its certificate ends soon.
+    certificate: Option<Incident>,
 }
 
 impl Row {
@@ -179,6 +181,7 @@ fn owed_by(app: &App, state: &ApiState) -> usize {
 fn join(checked: &Checked, states: Vec<ApiState>, own: &HashMap<ApiId, Incident>) -> Vec<Row> {
     let not_probed = |api_id: &ApiId| own.get(&ApiId::monitor_prober(api_id)).cloned();
     let unclear = |api_id: &ApiId| own.get(&ApiId::monitor_unclear(api_id)).cloned();
+    let certificate = |api_id: &ApiId| own.get(&ApiId::monitor_certificate(api_id)).cloned();
     let mut states: BTreeMap<ApiId, ApiState> = states.into_iter().map(|state| (state.api_id.clone(), state)).collect();
     let mut rows: Vec<Row> = checked
         .good
@@ -190,11 +193,13 @@ fn join(checked: &Checked, states: Vec<ApiState>, own: &HashMap<ApiId, Incident>
             source: Some(c.source.clone()),
             not_probed: not_probed(&c.config.api_id),
             unclear: unclear(&c.config.api_id),
+            certificate: certificate(&c.config.api_id),
         })
         .collect();
     rows.extend(states.into_values().map(|state| {
         let (not_probed, unclear) = (not_probed(&state.api_id), unclear(&state.api_id));
-        Row { state, config: None, source: None, not_probed, unclear }
+        let certificate = certificate(&state.api_id);
+        Row { state, config: None, source: None, not_probed, unclear, certificate }
     }));
     rows.sort_by(|a, b| a.rank().cmp(&b.rank()).then_with(|| a.state.api_id.cmp(&b.state.api_id)));
     rows

@@ -54,6 +54,14 @@ pub enum Kind {
         chars_max: usize,
         words: &'static str,
     },
+    /// A list of them, each from `least` to `greatest`; one alone may stand without the list.
+    Numbers {
+        unit: &'static str,
+        most: usize,
+        least: u64,
+        greatest: u64,
+        words: &'static str,
+    },
     /// A table.
     TextsByName {
         most: usize,
@@ -80,7 +88,9 @@ impl About {
                 format!("a {kind} of {unit} from {least} to {most}, such as {example}")
             }
             Kind::Flag => kind.to_owned(),
-            Kind::Texts { .. } | Kind::TextsByName { .. } => format!("a {kind}, such as {example} ({bounds})"),
+            Kind::Texts { .. } | Kind::Numbers { .. } | Kind::TextsByName { .. } => {
+                format!("a {kind}, such as {example} ({bounds})")
+            }
             _ => format!("{kind}, such as {example} ({bounds})"),
         }
     }
@@ -96,6 +106,7 @@ impl Kind {
             Self::TextOrNumber(..) => "text or whole number",
             Self::TextOrTexts { .. } => "text or list of texts",
             Self::Texts { .. } => "list of texts",
+            Self::Numbers { .. } => "list of whole numbers",
             Self::TextsByName { .. } => "table of texts",
         }
     }
@@ -103,7 +114,7 @@ impl Kind {
     /// The unit of a number; empty if it has none.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Number { unit, .. } => unit,
+            Self::Number { unit, .. } | Self::Numbers { unit, .. } => unit,
             _ => "",
         }
     }
@@ -118,6 +129,7 @@ impl Kind {
             | Self::TextOrNumber(_, words)
             | Self::TextOrTexts { words, .. }
             | Self::Texts { words, .. }
+            | Self::Numbers { words, .. }
             | Self::TextsByName { words, .. } => words.to_owned(),
         }
     }
@@ -130,7 +142,7 @@ impl Kind {
             | Self::TextOrTexts { chars_max: max, .. }
             | Self::Texts { chars_max: max, .. }
             | Self::TextsByName { bytes_max: max, .. } => max,
-            Self::Number { .. } | Self::Flag | Self::Choice(_) => usize::MAX,
+            Self::Number { .. } | Self::Numbers { .. } | Self::Flag | Self::Choice(_) => usize::MAX,
         }
     }
 }
@@ -243,7 +255,7 @@ impl<T> Field<T> {
     pub fn built_in(&self) -> Option<T> {
         let Unwritten::Value(text) = self.about.default else { return None };
         let value = match self.about.kind {
-            Kind::Number { .. } | Kind::Flag => serde_json::from_str(text).ok()?,
+            Kind::Number { .. } | Kind::Numbers { .. } | Kind::Flag => serde_json::from_str(text).ok()?,
             _ => Value::from(text),
         };
         let schedules = &mut ScheduleCache::default();

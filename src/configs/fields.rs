@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api_health_core::assertion::Assertion;
 use api_health_core::maintenance::Window;
 use api_health_core::{ApiId, IpFamily, Method, Secret, StatusSet};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use super::field::{About, Context, Field, Kind, Parsed, table};
 use super::kinds::{Choice, choice, flag, number, parse_text, seconds, secret, secret_text, text, words};
 use super::nearest;
 use super::values::{ValueFault, quote, show};
-use super::{alerting, cron_text, headers, url as urls};
+use super::{alerting, assertions, cron_text, headers, url as urls};
 use crate::probe::proxies::Route;
 
 pub const NAME_CHARS_MAX: usize = 200;
@@ -69,6 +70,8 @@ table! { FIELDS
     EXPECTED_STATUS: StatusSet = Field::new("expected_status", OF_STATUS, status_set, |set| json!(set.to_string()))
         .means("The status codes that count as a pass.", "\"200-299,301,404\"")
         .default("2xx").also(&["status", "status_code", "expected_status_code", "expect_status"]);
+    ASSERT: Vec<Assertion> = assertions::ASSERT;
+    CERTIFICATE_DAYS: Vec<u16> = assertions::CERTIFICATE_DAYS;
     TIMEOUT_SECONDS: Duration = seconds("timeout_seconds", 1, 300)
         .means("Bound on the whole exchange, from name resolution to the last byte.", "10")
         .default("10").also(&["timeout", "timeout_ms", "timeout_secs"]);

@@ -97,7 +97,7 @@ fn parse_small<T: TryFrom<u64>>(value: &Value, about: &About, _: &mut Context<'_
 /// Text is refused even if it reads as a number, since then the same row would mean different things in different places.
 fn parse_number(value: &Value, about: &About) -> Result<u64, ValueFault> {
     let is_good = |n: u64| match about.kind {
-        Kind::Number { least, most, .. } => (least..=most).contains(&n),
+        Kind::Number { least, most, .. } | Kind::Numbers { least, greatest: most, .. } => (least..=most).contains(&n),
         _ => true,
     };
     let Value::Number(number) = value else {
@@ -115,9 +115,37 @@ fn parse_number(value: &Value, about: &About) -> Result<u64, ValueFault> {
     let why = match whole {
         Some(n) if is_good(n) => return Ok(n),
         None if number.as_f64().is_some_and(|n| n.fract() != 0.0) => "is not a whole number".to_owned(),
-        _ => format!("is not from {}", about.kind.bounds()),
+        _ => match about.kind {
+            Kind::Numbers { least, greatest, .. } => format!("is not from {least} to {greatest}"),
+            kind => format!("is not from {}", kind.bounds()),
+        },
     };
     Err(ValueFault::new(number.to_string(), why, about.wanted()))
+}
+
+/// A list of whole numbers, or one without a list.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn parse_numbers(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<u16>> {
+    let list = match value {
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    if let Kind::Numbers { most, .. } = about.kind
+        && list.len() > most
+    {
+        let (what, why) = (format!("{} numbers", list.len()), format!("are more than {most}"));
+        return Err(ValueFault::new(what, why, "fewer").into());
+    }
+    let (mut numbers, mut faults) = (Vec::new(), Vec::new());
+    for value in list {
+        match parse_number(value, about) {
+            Ok(number) => numbers.extend(u16::try_from(number)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(numbers) } else { Err(faults) }
 }
 
 /// True or false; anything else is refused, `"true"` with quotes included.

@@ -1,6 +1,7 @@
 //! API configs: rows as people write them, and what they mean.
 
 mod alerting;
+pub mod assertions;
 pub mod checker;
 mod cron_text;
 pub mod defaults;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use ::url::{Host, Url};
 use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
-use api_health_core::{ApiConfig, ConfigIssue, IpFamily, Schedule, Timestamp};
+use api_health_core::assertion::Assertion;
+use api_health_core::{ApiConfig, ConfigIssue, IpFamily, Method, Schedule, Timestamp};
 
 use super::alerting;
+use super::assertions;
 use super::checker::Checker;
 use super::cron_text::in_words;
 use super::defaults::{ApiDefaults, DefaultSchedule};
@@ -76,6 +78,8 @@ impl RowRules {
         let ip_family = reader.ip_family(url.as_ref());
         let method = reader.get(&fields::METHOD).unwrap_or_default();
         let expected_status = reader.get(&fields::EXPECTED_STATUS).unwrap_or_else(|| d.expected_status.clone());
+        let assertions = reader.assertions(method);
+        let certificate_days = reader.get(&fields::CERTIFICATE_DAYS).unwrap_or_else(assertions::default_days);
         let headers = reader.get(&fields::HEADERS).unwrap_or_default();
         let body = reader.get(&fields::BODY);
         let proxy = reader.get(&fields::PROXY);
@@ -103,6 +107,8 @@ impl RowRules {
                 headers,
                 body,
                 expected_status,
+                assertions,
+                certificate_days,
                 timeout,
                 max_redirects,
                 schedule,
@@ -173,6 +179,16 @@ impl RowReader<'_> {
             self.issues.push(fault.at(&self.place));
         }
         self.get(field)
+    }
+
+    /// An answer to HEAD has no body that could be judged.
+    fn assertions(&mut self, method: Method) -> Vec<Assertion> {
+        let assertions = self.get(&fields::ASSERT).unwrap_or_default();
+        if method == Method::Head && assertions.iter().any(Assertion::needs_body) {
+            let why = "expects something of a body, and an answer to HEAD has none";
+            self.push(fields::ASSERT.name, ValueFault::new("the list", why, "method = \"GET\", or no such assertion"));
+        }
+        assertions
     }
 
     /// It must fit an address that stands in the URL.

@@ -1,7 +1,5 @@
 //! What is wrong with a value, in the terms of the person who wrote it: what, why, and what to write instead.
 
-use std::borrow::Cow;
-
 use api_health_core::ConfigIssue;
 use serde_json::Value;
 
@@ -69,17 +67,21 @@ pub fn quote(text: &str) -> String {
     }
 }
 
-fn without_user(text: &str) -> Cow<'_, str> {
-    let Some(host) = text.find("://").map(|at| at + "://".len()) else { return Cow::Borrowed(text) };
-    let (before, rest) = text.split_at(host);
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    match authority.rfind('@') {
-        Some(at) => Cow::Owned(format!("{before}…{}", without_user(&rest[at..]))),
-        None => match without_user(rest) {
-            Cow::Borrowed(_) => Cow::Borrowed(text),
-            Cow::Owned(rest) => Cow::Owned(format!("{before}{rest}")),
-        },
+fn without_user(text: &str) -> String {
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(host) = rest.find("://").map(|at| at + "://".len()) {
+        let (before, after) = rest.split_at(host);
+        shown.push_str(before);
+        let authority = &after[..after.find(['/', '?', '#']).unwrap_or(after.len())];
+        rest = match authority.rfind('@') {
+            Some(at) => {
+                shown.push('…');
+                &after[at..]
+            }
+            None => after,
+        };
     }
+    shown + rest
 }
 
 /// What sort of value it is, without showing it.
@@ -129,5 +131,6 @@ mod tests {
             "\"x http://shop.test/a@b https://…@c.test\""
         );
         assert_eq!(quote("a@b://c"), "\"a@b://c\"");
+        assert_eq!(quote(&"://".repeat(1_000_000)), format!("\"{}\"…", "://".repeat(20)), "however many there are");
     }
 }

@@ -25,6 +25,9 @@ pub const SCHEMA: u32 = 1;
 /// them for that.
 pub const SCHEMA_OF_MORE_KINDS: u32 = 2;
 
+/// That of the kinds `certificate_ends_soon` and `certificate_renewed`, likewise.
+pub const SCHEMA_OF_CERTIFICATES: u32 = 3;
+
 /// An alert with what is needed to word it.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
@@ -98,6 +101,18 @@ impl<'a> Message<'a> {
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let alert = self.alert;
         let mut facts = match alert.kind {
+            AlertKind::Down if self.is_of_certificate() => vec![
+                ("What", format!("the certificate of {} ends soon", self.name())),
+                ("Why", self.reason()),
+                ("So", "it has to be renewed; from its end on this API counts as down".into()),
+            ],
+            AlertKind::Up if self.is_of_certificate() => {
+                vec![("What", format!("the certificate of {} was renewed", self.name())), ("So", self.reason())]
+            }
+            AlertKind::Closed if self.is_of_certificate() => vec![
+                ("What", format!("{} is watched no longer, nor is its certificate", self.name())),
+                ("Why", self.reason()),
+            ],
             AlertKind::Down if self.is_of_clarity() => vec![
                 ("What", format!("nothing can be told of {}", self.name())),
                 ("Since", format::moment(alert.happened_at)),
@@ -141,7 +156,7 @@ impl<'a> Message<'a> {
                 ("Why", self.reason()),
             ],
         };
-        if let (AlertKind::Down, false, Some(meaning)) = (alert.kind, self.is_of_clarity(), self.meaning()) {
+        if let (AlertKind::Down, false, Some(meaning)) = (alert.kind, self.is_beside(), self.meaning()) {
             facts.push(("So", meaning));
         }
         facts.extend(alert.evidence.iter().flat_map(|seen| evidence::facts(seen)));
@@ -175,6 +190,9 @@ impl<'a> Message<'a> {
         let (status, previous_status) = match (alert.kind, self.is_of_clarity()) {
             // It bears the status that the API has.
             (AlertKind::Flapping | AlertKind::Reminder, _) => (alert.previous_status, alert.previous_status),
+            (AlertKind::Closed, false) if self.is_of_certificate() => (Status::Unknown, alert.previous_status),
+            // The certificate changes nothing of the status, and the alert bears that.
+            (_, false) if self.is_of_certificate() => (alert.previous_status, alert.previous_status),
             (kind, false) => (kind.status(), alert.previous_status),
             // The record beside the API's own bears the status that the API has by itself.
             (AlertKind::Down, true) => (Status::Unknown, alert.previous_status),
@@ -182,11 +200,15 @@ impl<'a> Message<'a> {
             (AlertKind::Closed, true) => (Status::Unknown, Status::Unknown),
         };
         AlertPayload {
-            schema: if self.is_of_clarity() || alert.kind.is_aside() { SCHEMA_OF_MORE_KINDS } else { SCHEMA },
+            schema: match (self.is_of_certificate(), self.is_of_clarity() || alert.kind.is_aside()) {
+                (true, _) => SCHEMA_OF_CERTIFICATES,
+                (_, true) => SCHEMA_OF_MORE_KINDS,
+                _ => SCHEMA,
+            },
             alert_id: text::line(&alert.alert_id, NAME_CHARS_MAX),
             incident_id: text::line(&alert.incident_id, NAME_CHARS_MAX),
             kind: self.kind(),
-            api_id: alert.api_id.unclear_api().as_ref().unwrap_or(&alert.api_id).to_string(),
+            api_id: alert.api_id.beside_api().as_ref().unwrap_or(&alert.api_id).to_string(),
             name: text::line(&alert.name, NAME_CHARS_MAX),
             url: text::line(&alert.url, URL_CHARS_MAX),
             status: status.as_str(),
@@ -222,8 +244,8 @@ impl<'a> Message<'a> {
     /// Which API this is about; the monitor's own alerts are about none, or about the prober of one.
     fn about(&self) -> String {
         let api_id = &self.alert.api_id;
-        if let Some(unclear) = api_id.unclear_api() {
-            return unclear.to_string();
+        if let Some(api_id) = api_id.beside_api() {
+            return api_id.to_string();
         }
         match api_id.monitored_api() {
             Some(probed) => format!("{probed}; this is about api-health itself ({api_id})"),
@@ -257,11 +279,23 @@ impl<'a> Message<'a> {
         self.alert.api_id.unclear_api().is_some()
     }
 
+    /// Whether it tells of an API that its certificate ends soon, or was renewed.
+    fn is_of_certificate(&self) -> bool {
+        self.alert.api_id.certificate_api().is_some()
+    }
+
+    /// Whether it tells something of an API beside its status.
+    fn is_beside(&self) -> bool {
+        self.alert.api_id.beside_api().is_some()
+    }
+
     /// The word for what it tells.
     fn kind(&self) -> &'static str {
         match self.alert.kind {
             AlertKind::Down if self.is_of_clarity() => "unclear",
             AlertKind::Up if self.is_of_clarity() => "clear",
+            AlertKind::Down if self.is_of_certificate() => "certificate_ends_soon",
+            AlertKind::Up if self.is_of_certificate() => "certificate_renewed",
             kind => kind.as_str(),
         }
     }
@@ -272,6 +306,8 @@ impl<'a> Message<'a> {
             AlertKind::Up if self.is_of_clarity() => {
                 format!("CLEAR {name} again after {}: it is {}", self.duration(), self.alert.previous_status.as_str())
             }
+            AlertKind::Down if self.is_of_certificate() => format!("CERTIFICATE {name}: {reason}"),
+            AlertKind::Up if self.is_of_certificate() => format!("CERTIFICATE {name} was renewed: {reason}"),
             AlertKind::Down => format!("DOWN {name}: {reason}"),
             AlertKind::Up => format!("UP {name} again after {}", self.duration()),
             AlertKind::Closed => format!("CLOSED {name}: {reason}"),

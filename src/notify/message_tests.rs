@@ -232,6 +232,39 @@ proptest! {
 }
 
 #[test]
+fn a_certificate_is_told_under_its_own_kinds_and_changes_no_status() {
+    let at = |text: &str| Timestamp::parse(text).unwrap();
+    let ends_soon = Alert {
+        alert_id: "api-health:certificate:shop.1795332600000.3.down".into(),
+        incident_id: "api-health:certificate:shop.1795332600000.3".into(),
+        api_id: ApiId::monitor_certificate(&ApiId::parse("shop").unwrap()),
+        kind: AlertKind::Down,
+        previous_status: Status::Down,
+        happened_at: at("2026-11-22T07:30:00Z"),
+        detected_at: at("2026-11-23T07:30:00Z"),
+        reason: "its certificate ends in 13 days, at 2026-12-06T07:30:00.000Z".into(),
+        ..up()
+    };
+    let message = Message::new(&ends_soon, "", ends_soon.detected_at);
+    assert_eq!(message.text(), example("certificate"));
+    let form = |alert: &Alert| {
+        let payload = Message::new(alert, "", alert.detected_at).payload();
+        (payload.schema, payload.kind, payload.api_id, payload.status, payload.previous_status)
+    };
+    assert_eq!(form(&ends_soon), (3, "certificate_ends_soon", "shop".into(), "down", "down"));
+    let reason = "its certificate is good until 2027-03-06T07:30:00.000Z".to_owned();
+    let renewed = Alert { kind: AlertKind::Up, reason, ..ends_soon.clone() };
+    assert_eq!(form(&renewed), (3, "certificate_renewed", "shop".into(), "down", "down"));
+    let subject = Message::new(&renewed, "", renewed.detected_at).subject();
+    assert!(
+        subject.starts_with("CERTIFICATE ") && subject.contains("was renewed: its certificate is good until"),
+        "{subject}"
+    );
+    let closed = Alert { kind: AlertKind::Closed, ..ends_soon };
+    assert_eq!(form(&closed), (3, "closed", "shop".into(), "unknown", "down"));
+}
+
+#[test]
 fn what_cannot_be_told_of_an_api_is_told_under_its_own_id_and_another_schema() {
     let shop = ApiId::parse("shop").unwrap();
     let unclear = Alert {

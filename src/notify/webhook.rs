@@ -136,6 +136,7 @@ impl WebhookNotifier {
             timeout: self.timeout,
             body_bytes_max: BODY_BYTES_MAX,
             keep_body: true,
+            accept_encoding: None,
             max_redirects: 0, // a signed body goes where it was told to, nowhere else
         }
     }

@@ -129,6 +129,9 @@ impl PartialResponse {
             redirects: way.redirects,
             left_behind: way.left_behind,
             proxy: way.proxy,
+            url: way.url,
+            tls: self.trace.tls(),
+            certificate: self.trace.validity(),
             client_certificate_wanted: self.trace.wants_client_certificate(),
         }
     }

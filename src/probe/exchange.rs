@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this folder knows which HTTP client is underneath.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,6 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_core::assertion::TlsVersion;
+use api_health_core::certificate::Validity;
 use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, IpFamily, Method, PhaseTimes, Secret};
 use bytes::Bytes;
@@ -51,6 +54,8 @@ pub struct Request {
     pub body_bytes_max: usize,
     /// Whether the body is kept, or only its bytes counted: thousands of probes under way would hold theirs all at once.
     pub keep_body: bool,
+    /// In which codings the body may be sent (`accept-encoding`); with none the header is left out.
+    pub accept_encoding: Option<&'static str>,
     /// How many redirects are followed; with 0 a redirect is an answer like any other.
     pub max_redirects: u8,
 }
@@ -95,6 +100,12 @@ pub struct Reply {
     pub client_certificate_wanted: bool,
     /// The proxy that it came by.
     pub proxy: Option<String>,
+    /// Where redirects led to; `None` without any.
+    pub url: Option<Url>,
+    /// Of the last hop, if it was by TLS.
+    pub tls: Option<TlsVersion>,
+    /// How long the certificate of the last hop is good.
+    pub certificate: Option<Validity>,
 }
 
 impl Client {
@@ -272,7 +283,8 @@ impl Client {
             }
             let left_behind = if (400..500).contains(&answer.head.status) { hop.left_behind() } else { Vec::new() };
             let proxy = proxy.map(|proxy| proxy.shown());
-            return Ok((answer, Way { redirects: followed, left_behind, proxy }));
+            let url = if let Cow::Owned(url) = hop.url { Some(url) } else { None };
+            return Ok((answer, Way { redirects: followed, left_behind, proxy, url }));
         }
     }
 }
@@ -282,6 +294,7 @@ pub(super) struct Way {
     pub(super) redirects: u8,
     pub(super) left_behind: Vec<String>,
     pub(super) proxy: Option<String>,
+    pub(super) url: Option<Url>,
 }
 
 /// What comes of `exchange`, unless `deadline` comes first.
@@ -338,6 +351,7 @@ mod tests {
                 body: None,
                 timeout: Duration::from_millis(900),
                 body_bytes_max: 1,
+                accept_encoding: None,
                 keep_body: false,
                 max_redirects: 0,
             };

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
+use api_health_core::assertion::Assertion;
+use api_health_core::assertion::content::JUDGED_BYTES_MAX;
 use api_health_core::observation::LocalFault;
 use api_health_core::{
     Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, Response, Timestamp, Verdict, assertion,
@@ -17,8 +19,8 @@ use url::Url;
 
 use super::exchange::{Client, Exchange, Reply, Request};
 use super::proxies::Route;
-use super::redirect;
 use super::request::Prepared;
+use super::{content, redirect, unpack};
 use crate::retry_after::retry_after;
 
 /// What a probe may use of this machine.
@@ -100,7 +102,11 @@ impl One {
             self.shared.clients[self.api.ip_family as usize].exchange_prepared(prepared).await;
         let finished_at = self.shared.clock.now();
         let (answer, reply) = match result {
-            Ok(reply) => (Answer::Response(response(&reply, finished_at)), Some(reply)),
+            Ok(mut reply) => {
+                let is_judged = !self.api.assertions.is_empty();
+                let content = is_judged.then(|| Box::new(content::of(&self.api, &mut reply)));
+                (Answer::Response(Response { content, ..response(&reply, finished_at) }), Some(reply))
+            }
             Err(failure) => (Answer::Failure(failure), None),
         };
         let mut observation =
@@ -155,14 +161,16 @@ fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure>
             .map_err(|why| Failure::Local(LocalFault::Internal(format!("the proxy of this API {why}"))))?,
         None => Route::AsSet,
     };
+    let judges_body = api.assertions.iter().any(Assertion::needs_body);
     let prepared = Prepared::new(Request {
         method: api.method,
         url,
         headers: api.headers.clone(),
         body: api.body.as_ref().map(|body| Bytes::copy_from_slice(body.reveal().as_bytes())),
         timeout: api.timeout,
-        body_bytes_max,
-        keep_body: false, // nothing is asked of it but that it is whole
+        body_bytes_max: if judges_body { body_bytes_max.min(JUDGED_BYTES_MAX) } else { body_bytes_max },
+        keep_body: judges_body, // else nothing is asked of it but that it is whole
+        accept_encoding: judges_body.then_some(unpack::CODINGS),
         max_redirects: api.max_redirects,
     })?;
     Ok(prepared.with_route(route))
@@ -180,5 +188,7 @@ fn response(reply: &Reply, now: Timestamp) -> Response {
         client_certificate_wanted: reply.client_certificate_wanted,
         proxy: reply.proxy.clone(),
         retry_after: reply.headers.get("retry-after").and_then(|value| retry_after(value, now)),
+        content: None,
+        certificate: reply.certificate,
     }
 }

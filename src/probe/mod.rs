@@ -13,6 +13,7 @@
 //! | [`proxies`], `proxy` | by way of which proxy, and how |
 //! | `trust`, `verifier`, `certificate` | whom TLS trusts, and what is wrong with a certificate |
 //! | [`guard`] | the addresses that are never connected to |
+//! | `content`, `unpack` | what is kept of an answer that is judged by more than its status |
 //! | `wire` | between the connection and awc |
 //! | `engine` | one request through awc |
 //! | `request`, `redirect`, `cookies` | what is sent, where to next, and what goes along |
@@ -20,6 +21,7 @@
 //! | `trace`, `seen` | what is known of an exchange while it runs, and what is kept of it as evidence |
 
 mod certificate;
+mod content;
 mod cookies;
 mod dial;
 mod engine;
@@ -36,6 +38,7 @@ mod seen;
 mod tls;
 mod trace;
 pub(crate) mod trust;
+mod unpack;
 mod verifier;
 mod wire;
 

@@ -35,11 +35,11 @@ impl Prepared {
     /// # Errors
     /// Returns an internal failure if part of the request cannot be sent: rows are validated when they are read.
     pub fn new(request: Request) -> Result<Self, Failure> {
-        let Request { method, url, headers, body, .. } = &request;
+        let Request { method, url, headers, body, accept_encoding, .. } = &request;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(internal(format!("{} is not a scheme that can be probed", url.scheme())));
         }
-        let head = head(*method, url, headers.iter(), body.as_ref(), false, None)?;
+        let head = head(*method, url, headers.iter(), *accept_encoding, body.as_ref(), false, None)?;
         let server_name = server_name(url);
         Ok(Self { request, head, server_name, route: Route::AsSet })
     }
@@ -139,7 +139,8 @@ impl Hop<'_> {
         }
         let headers = self.configured.headers.iter().filter(|(name, _)| self.along.takes(name));
         let cookies = self.cookies.header(&target);
-        self.head = head(self.method, &target, headers, self.body, self.bodiless, cookies.as_deref())?;
+        let coding = self.configured.accept_encoding;
+        self.head = head(self.method, &target, headers, coding, self.body, self.bodiless, cookies.as_deref())?;
         self.server_name = Cow::Owned(server_name(&target));
         self.url = Cow::Owned(target);
         Ok(())
@@ -181,6 +182,7 @@ fn head<'a>(
     method: Method,
     url: &Url,
     headers: impl Iterator<Item = &'a (String, Secret)> + Clone,
+    accept_encoding: Option<&str>,
     body: Option<&Bytes>,
     bodiless: bool,
     mut cookies: Option<&[u8]>,
@@ -199,7 +201,9 @@ fn head<'a>(
         }
         put(&mut head, &["\r\n"]);
     }
-    for (name, value) in [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", "close")] {
+    let ours = [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", "close")];
+    let coding = accept_encoding.map(|codings| ("accept-encoding", codings));
+    for (name, value) in ours.into_iter().chain(coding) {
         if !names(name) {
             put(&mut head, &[name, ": ", value, "\r\n"]);
         }
@@ -272,6 +276,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             body_bytes_max: 1,
             keep_body: false,
+            accept_encoding: None,
             max_redirects: 0,
         }
     }

@@ -6,16 +6,22 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use api_health_core::assertion::TlsVersion;
+use api_health_core::certificate::Validity;
 use api_health_core::observation::CertificateFault;
 use api_health_core::{Failure, Phase, Timestamp, text};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, InvalidMessage, ProtocolVersion,
+    SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::certificate::Facts;
 use super::dial::{internal, local_fault};
 use super::plain;
 use super::trace::Trace;
@@ -95,6 +101,7 @@ pub(super) async fn handshake(
         if let Some([shown, ..]) = stream.get_ref().1.peer_certificates() {
             trace.showed(shown);
         }
+        note(stream.get_ref().1, trace);
     });
     connected.map_err(|error| {
         if let Some(tls) = tls_error(&error) {
@@ -112,6 +119,18 @@ pub(super) async fn handshake(
             },
         }
     })
+}
+
+/// What assertions and the end of the certificate are judged by.
+fn note(session: &ClientConnection, trace: &Trace) {
+    let version = session.protocol_version().and_then(|version| match version {
+        ProtocolVersion::TLSv1_2 => Some(TlsVersion::V1_2),
+        ProtocolVersion::TLSv1_3 => Some(TlsVersion::V1_3),
+        _ => None, // cannot be: rustls has no other
+    });
+    let shown = session.peer_certificates().and_then(|chain| Facts::read(chain.first()?));
+    let validity = shown.map(|facts| Validity { not_before: facts.not_before, not_after: facts.not_after });
+    trace.tls_agreed(version, validity);
 }
 
 /// The TLS library's own error inside an I/O error.

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api_health_core::assertion::TlsVersion;
+use api_health_core::certificate::Validity;
 use api_health_core::{Failure, Phase, PhaseTimes};
 use tokio::time::Instant;
 
@@ -26,6 +28,8 @@ pub(super) struct Trace {
     client_certificate_wanted: Cell<bool>,
     addresses: RefCell<Vec<SocketAddr>>,
     certificate: RefCell<Option<Vec<u8>>>,
+    tls: Cell<Option<TlsVersion>>,
+    validity: Cell<Option<Validity>>,
     /// The proxy to which a connection is being opened: a fault of it, or of the way to it, says nothing of the API.
     dialled_proxy: RefCell<Option<String>>,
 }
@@ -46,6 +50,8 @@ impl Trace {
             client_certificate_wanted: Cell::default(),
             addresses: RefCell::default(),
             certificate: RefCell::default(),
+            tls: Cell::default(),
+            validity: Cell::default(),
             dialled_proxy: RefCell::default(),
         }
     }
@@ -61,6 +67,8 @@ impl Trace {
         self.failure.take();
         self.client_certificate_wanted.set(false);
         self.addresses.take();
+        self.tls.take();
+        self.validity.take();
         self.certificate.take();
     }
 
@@ -96,6 +104,20 @@ impl Trace {
 
     pub(super) fn wants_client_certificate(&self) -> bool {
         self.client_certificate_wanted.get()
+    }
+
+    /// The handshake is over: what was agreed upon, and how long the server's certificate is good.
+    pub(super) fn tls_agreed(&self, version: Option<TlsVersion>, certificate: Option<Validity>) {
+        self.tls.set(version);
+        self.validity.set(certificate);
+    }
+
+    pub(super) fn tls(&self) -> Option<TlsVersion> {
+        self.tls.get()
+    }
+
+    pub(super) fn validity(&self) -> Option<Validity> {
+        self.validity.get()
     }
 
     /// The present phase came to its end, and `next` begins.

@@ -37,7 +37,7 @@ pub const SCHEMA: u32 = 2;
 /// the records of what they do not know, such as the workers' own.
 pub const SCHEMA_OF_FLEETS: u32 = 3;
 
-/// The newest form of all: a record that holds alerts, which earlier versions would take for damaged, and would not release.
+/// The newest form of all: a record that holds alerts, or tells of a certificate, which earlier versions would take for damaged.
 pub const SCHEMA_OF_HOLDS: u32 = 4;
 
 /// Every field of a record.
@@ -245,25 +245,18 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// Whether an earlier version would take the record for damaged, and set it aside.
-fn is_of_fleets(state: &ApiState) -> bool {
+/// The oldest form whose readers do not take the record for damaged, and set it aside, and that says all that is in it.
+fn schema_of(state: &ApiState) -> u32 {
     let api_id = &state.api_id;
-    [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(api_id)
+    let holds = state.held.is_some() || state.is_flapping() || state.maintenance.is_some();
+    if holds || api_id.certificate_api().is_some() || state.owed.iter().any(|owed| owed.alert.kind.is_aside()) {
+        return SCHEMA_OF_HOLDS;
+    }
+    let is_of_fleets = [ApiId::monitor_fleet(), ApiId::monitor_capacity()].contains(api_id)
         || api_id.shard_of_worker().is_some()
         || api_id.unclear_api().is_some()
-        || state.owed.iter().any(|owed| owed.alert.is_withdrawal())
-}
-
-/// The oldest form that says all that is in it.
-fn schema_of(state: &ApiState) -> u32 {
-    let holds = state.held.is_some() || state.is_flapping() || state.maintenance.is_some();
-    if holds || state.owed.iter().any(|owed| owed.alert.kind.is_aside()) {
-        SCHEMA_OF_HOLDS
-    } else if is_of_fleets(state) {
-        SCHEMA_OF_FLEETS
-    } else {
-        SCHEMA
-    }
+        || state.owed.iter().any(|owed| owed.alert.is_withdrawal());
+    if is_of_fleets { SCHEMA_OF_FLEETS } else { SCHEMA }
 }
 
 impl<'a> From<&'a ApiState> for StateRecord<'a> {

@@ -38,6 +38,7 @@ fn alert(n: usize) -> Arc<Alert> {
         status_code: None,
         reasons: vec!["refused".into()],
         evidence: None,
+        certificate: None,
     };
     Arc::new(decide(&ApiState::unknown(api.api_id.clone()), &outcome, &api.policy(), &[], NOW).alert().unwrap().clone())
 }

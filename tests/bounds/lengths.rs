@@ -1,5 +1,6 @@
 //! The fields of a row at their bounds: the longest of each is good, and one more is refused by name.
 
+use api_health::configs::assertions::{ASSERTION_CHARS_MAX, ASSERTIONS_MAX, CERTIFICATE_DAYS_MAX};
 use api_health::configs::fields::{
     BODY_BYTES_MAX, EXPECTED_STATUS_CHARS_MAX, EXPRESSION_CHARS_MAX, FIELDS, NAME_CHARS_MAX, TAG_CHARS_MAX, TAGS_MAX,
     nearest,
@@ -28,6 +29,10 @@ fn headers(count: usize, name: usize, value: usize) -> Value {
     Value::Object((0..count).map(of).collect())
 }
 
+fn assertions(count: usize, chars: usize) -> Value {
+    json!(vec![format!("{:x<chars$}", "body contains "); count])
+}
+
 /// Every field as long as it may be, and what is one more.
 fn longest() -> Vec<(&'static str, Value, Value)> {
     let tags = |count: usize, chars: usize| json!(vec!["ü".repeat(chars); count]);
@@ -49,6 +54,10 @@ fn longest() -> Vec<(&'static str, Value, Value)> {
         ("maintenance", json!(vec!["@daily for 1h"; 20]), json!(vec!["@daily for 1h"; 21])),
         ("maintenance", json!([format!("@daily{:194}", " for 1h")]), json!([format!("@daily{:195}", " for 1h")])),
         ("depends_on", json!(vec!["a".repeat(ApiId::CHARS_MAX); 20]), json!(vec!["a"; 21])),
+        ("assert", assertions(ASSERTIONS_MAX, 20), assertions(ASSERTIONS_MAX + 1, 20)),
+        ("assert", assertions(1, ASSERTION_CHARS_MAX), assertions(1, ASSERTION_CHARS_MAX + 1)),
+        ("certificate_days", json!(vec![365; CERTIFICATE_DAYS_MAX]), json!(vec![365; CERTIFICATE_DAYS_MAX + 1])),
+        ("certificate_days", json!(365), json!([366])),
         ("timeout_seconds", json!(300), json!(301)),
         ("max_redirects", json!(10), json!(11)),
     ]

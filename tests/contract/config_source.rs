@@ -58,6 +58,8 @@ async fn a_row_comes_back_as_it_was_put(world: World) {
         "url": "https://shop.test/health?a=1&b=%20",
         "headers": { "Authorization": "${env:TOKEN}", "X": "a\nb" },
         "expected_status": "2xx",
+        "assert": ["json $['a b'][?@.x == \"ü\"] exists", "body matches \\d+\\s"],
+        "certificate_days": [30, 7, 1],
         "timeout_seconds": 10,
         "interval_seconds": 2.5,
         "failure_threshold": -1,

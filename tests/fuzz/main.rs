@@ -8,6 +8,7 @@
 #![allow(unreachable_pub)] // a test binary has no outside
 
 mod answers;
+mod assertions;
 mod bytes;
 mod command_line;
 mod control;

@@ -34,6 +34,10 @@ const WORDS: &[&str] = &[
     "transfer-encoding: chunked\r\n",
     "transfer-encoding: gzip, chunked\r\n",
     "location: /x\r\n",
+    "content-encoding: gzip\r\n",
+    "content-encoding: br, deflate\r\n",
+    "\x1f\u{8b}\x08",
+    "{\"a\":",
     "location: \r\n",
     "upgrade: h2c\r\n",
     "0\r\n\r\n",
@@ -85,7 +89,11 @@ fn script() -> impl Strategy<Value = (Script, Method)> {
 }
 
 pub fn api(url: &str, method: Method) -> ApiConfig {
-    let Value::Object(fields) = json!({ "api_id": "a", "url": url, "method": method.as_str() }) else { unreachable!() };
+    let mut row = json!({ "api_id": "a", "url": url, "method": method.as_str() });
+    if method == Method::Get {
+        row["assert"] = json!(["body contains hello", "body matches (?s)^.*o$", "json $..a exists", "header x = y"]);
+    }
+    let Value::Object(fields) = row else { unreachable!() };
     let api = rules().check(&RawRow { location: "t".into(), fields }).unwrap();
     // Redirects are not followed here: what is made up must not lead off this machine.
     ApiConfig { timeout: TIMEOUT, max_redirects: 0, ..api }

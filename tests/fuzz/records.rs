@@ -42,6 +42,7 @@ pub fn after(id: &str, outcomes: &[(Verdict, String)]) -> ApiState {
             status_code: Some(503),
             reasons: if *verdict == Verdict::Pass { vec![] } else { vec![reason.clone()] },
             evidence: None,
+            certificate: None,
         };
         state = decide(&state, &outcome, &api.policy(), &["pager".to_owned()], outcome.finished_at).next;
         now = now.plus(Duration::from_secs(10));

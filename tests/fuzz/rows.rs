@@ -1,5 +1,6 @@
 //! Config rows of any shape: each is a good API or is refused with clear issues, and hurts itself alone.
 
+use api_health::configs::assertions::{ASSERTION_CHARS_MAX, ASSERTIONS_MAX, CERTIFICATE_DAYS_MAX};
 use api_health::configs::fields::{BODY_BYTES_MAX, FIELDS, NAME_CHARS_MAX, TAGS_MAX};
 use api_health::configs::headers;
 use api_health::configs::raw::RawRow;
@@ -27,6 +28,7 @@ pub fn good() -> Map<String, Value> {
         "expected_status": "200-299,404", "timeout_seconds": 10, "schedule": "*/5 8-18 * * MON-FRI",
         "timezone": "Europe/Berlin", "enabled": true, "failure_threshold": 3, "success_threshold": 1,
         "recheck_seconds": 5, "max_redirects": 3, "ip_family": "ipv4", "tags": ["shop", "eu"],
+        "assert": ["json $.status = \"ok\"", "body matches v\\d+", "header x contains a"], "certificate_days": [30, 7],
     });
     let Value::Object(row) = row else { unreachable!() };
     row
@@ -81,6 +83,9 @@ pub fn check_good(api: &ApiConfig) -> Result<(), TestCaseError> {
     prop_assert!((1..=20).contains(&api.failure_threshold) && (1..=20).contains(&api.success_threshold));
     prop_assert!(api.max_redirects <= 10 && api.tags.len() <= TAGS_MAX);
     prop_assert!(api.headers.len() <= headers::HEADERS_MAX);
+    prop_assert!(api.assertions.len() <= ASSERTIONS_MAX && api.certificate_days.len() <= CERTIFICATE_DAYS_MAX);
+    prop_assert!(api.certificate_days.iter().all(|days| (1..=365).contains(days)));
+    prop_assert!(api.assertions.iter().all(|assertion| assertion.as_str().chars().count() <= ASSERTION_CHARS_MAX));
     for (name, value) in &api.headers {
         prop_assert!(name.len() <= headers::NAME_BYTES_MAX && value.reveal().len() <= headers::VALUE_BYTES_MAX);
         prop_assert!(value.reveal().bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)), "{name}");

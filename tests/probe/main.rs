@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)] // a test binary has no outside
 
 mod against_hyper;
+mod assertions;
 mod evidence;
 mod guard;
 mod hyper_oracle;
@@ -17,6 +18,7 @@ mod port;
 #[allow(dead_code, reason = "the other test binaries use the rest")]
 mod ports;
 mod proxies;
+mod real_life;
 mod redirects;
 mod routes;
 mod scripts;

@@ -40,6 +40,8 @@ pub fn config(url: &str) -> ApiConfig {
         headers: Vec::new(),
         body: None,
         expected_status: StatusSet::parse("2xx").unwrap(),
+        assertions: Vec::new(),
+        certificate_days: Vec::new(),
         timeout: Duration::from_secs(10),
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,

@@ -175,6 +175,7 @@ pub fn get(url: &str) -> Request {
         timeout: Duration::from_secs(10),
         body_bytes_max: 8 << 20,
         keep_body: true,
+        accept_encoding: None,
         max_redirects: 0,
     }
 }

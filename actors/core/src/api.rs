@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::assertion::Assertion;
 use crate::flap::FlapPolicy;
 use crate::hold::Hold;
 use crate::maintenance::Window;
@@ -120,6 +121,10 @@ pub struct ApiConfig {
     pub body: Option<Secret>,
     /// The status codes that count as a pass.
     pub expected_status: StatusSet,
+    /// What is expected beyond the status; all of it has to hold.
+    pub assertions: Vec<Assertion>,
+    /// It is told when its certificate ends in so many days.
+    pub certificate_days: Vec<u16>,
     /// Bound on the whole exchange, from name resolution to the last byte.
     pub timeout: Duration,
     /// How many redirects are followed; 0 judges the redirect itself.
@@ -167,6 +172,7 @@ impl ApiConfig {
             && self.headers == other.headers
             && self.body == other.body
             && self.expected_status == other.expected_status
+            && self.assertions == other.assertions
             && self.max_redirects == other.max_redirects
             && self.ip_family == other.ip_family
             && self.proxy == other.proxy
@@ -194,6 +200,7 @@ impl ApiConfig {
         if let Some(proxy) = &self.proxy {
             hash.part(proxy.reveal().as_bytes()); // without one, the fingerprint is that of earlier versions
         }
+        self.assertions.iter().for_each(|assertion| hash.part(assertion.as_str().as_bytes()));
         u16::try_from(hash.0 % 65_535).unwrap_or(0) + 1
     }
 
@@ -303,6 +310,8 @@ mod tests {
         assert_ne!(number(&|api| api.ip_family = IpFamily::Ipv6), same);
         assert_ne!(number(&|api| api.proxy = Some(Secret::new("none"))), same);
         assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
+        assert_ne!(number(&|api| api.assertions = vec![Assertion::parse("body contains a").unwrap()]), same);
+        assert_eq!(number(&|api| api.certificate_days = vec![30]), same);
     }
 
     #[test]

@@ -38,6 +38,9 @@ impl ApiId {
         if let Some(api_id) = text.strip_prefix(MONITOR_UNCLEAR) {
             return Ok(Self::monitor_unclear(&Self::parse(api_id)?));
         }
+        if let Some(api_id) = text.strip_prefix(MONITOR_CERTIFICATE) {
+            return Ok(Self::monitor_certificate(&Self::parse(api_id)?));
+        }
         let own = Self(text.into());
         if own.shard_of_worker().is_some() { Ok(own) } else { Self::parse(text) }
     }
@@ -89,9 +92,24 @@ impl ApiId {
         self.0.strip_prefix(MONITOR_UNCLEAR).map(|api_id| Self(api_id.into()))
     }
 
+    /// That the certificate of `api_id` ends soon: down while it does.
+    pub fn monitor_certificate(api_id: &Self) -> Self {
+        Self(format!("{MONITOR_CERTIFICATE}{api_id}").into())
+    }
+
+    /// The API whose certificate ends soon, if this is the record of that.
+    pub fn certificate_api(&self) -> Option<Self> {
+        self.0.strip_prefix(MONITOR_CERTIFICATE).map(|api_id| Self(api_id.into()))
+    }
+
+    /// The API that this tells something of beside its status, if it does.
+    pub fn beside_api(&self) -> Option<Self> {
+        self.unclear_api().or_else(|| self.certificate_api())
+    }
+
     /// The API that this is about, if it is self monitoring and about one.
     pub fn about_api(&self) -> Option<Self> {
-        self.monitored_api().or_else(|| self.unclear_api())
+        self.monitored_api().or_else(|| self.beside_api())
     }
 
     /// Self monitoring of the prober of `api_id`: down while it is given up.
@@ -131,6 +149,7 @@ impl ApiId {
 const MONITOR_NETWORK: &str = "api-health:network";
 const MONITOR_CLOCK: &str = "api-health:clock";
 const MONITOR_UNCLEAR: &str = "api-health:unclear:";
+const MONITOR_CERTIFICATE: &str = "api-health:certificate:";
 const MONITOR_STORE: &str = "api-health:store";
 const MONITOR_FLEET: &str = "api-health:fleet";
 const MONITOR_CAPACITY: &str = "api-health:capacity";

@@ -2,6 +2,20 @@
 //!
 //! A process that did not run (suspended, starved, paused with its machine) sees timeouts that are its own. The exchange
 //! is bounded by its timeout, so one that took far longer is the proof: what ran out then was our time, not the API's.
+//!
+//! | file | answers |
+//! |---|---|
+//! | [`expected`] | what an assertion expects, and what was found in its place |
+//! | `read`, `comparison` | what is meant by an assertion as people write it |
+//! | `json`, `pattern` | paths into JSON, and words and regular expressions, compiled and bounded |
+//! | [`content`] | what a probe keeps of an answer for it |
+
+mod comparison;
+pub mod content;
+pub mod expected;
+mod json;
+pub mod pattern;
+mod read;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +25,10 @@ use crate::evidence::Evidence;
 use crate::masking::Masking;
 use crate::observation::{Answer, Failure, Observation, Response};
 use crate::outcome::{Outcome, Verdict};
+
+pub use content::{Body, Content, TlsVersion};
+pub use expected::Assertion;
+pub use read::AssertionFault;
 
 /// An exchange that ended this much later than its timeout allows, and [`STALL_SHARE`] of the timeout on top, was held
 /// up by our own side. A process that runs ends it within milliseconds, and a busy one within some hundred: a lower bound
@@ -37,14 +55,23 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
         status_code: None,
         reasons: Vec::new(),
         evidence: observation.seen.as_deref().map(|seen| Arc::new(Evidence::of(config, observation, seen))),
+        certificate: None,
     };
     match &observation.answer {
         Answer::Response(response) => {
             outcome.latency_ms = Some(u32::try_from(observation.took.as_millis()).unwrap_or(u32::MAX));
             outcome.status_code = Some(response.status);
+            outcome.certificate = response.certificate;
             if !config.expected_status.contains(response.status) {
                 outcome.verdict = Verdict::Fail;
                 outcome.reasons.push(unexpected_status(config, response));
+            } else if let Some(content) = &response.content {
+                // Where this process was stalled, the time that was taken is not the API's.
+                let latency = stalled(observation.took, config.timeout).is_none().then_some(observation.took);
+                outcome.reasons = expected::broken(&config.assertions, content, latency);
+                if !outcome.reasons.is_empty() {
+                    outcome.verdict = Verdict::Fail;
+                }
             }
         }
         Answer::Failure(Failure::Local(fault)) => {

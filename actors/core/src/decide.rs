@@ -163,12 +163,13 @@ pub fn stop_watching(state: &ApiState, why: &str, channels: &[String], now: Time
     }
     let mut decision = Decision::new(next, from, Reason::NotWatched);
     if let Some(incident) = told {
-        let was = match from {
-            _ if state.api_id.unclear_api().is_some() => "it was unclear",
-            Status::Down => "it was down",
-            Status::Up | Status::Unknown => "it was told as down and is up again",
+        let was = match &state.api_id {
+            id if id.unclear_api().is_some() => "it was unclear: ",
+            id if id.certificate_api().is_some() => "",
+            _ if from == Status::Down => "it was down: ",
+            _ => "it was told as down and is up again: ",
         };
-        let reason = format!("no longer watched: {why}; {was}: {}", incident.reason);
+        let reason = format!("no longer watched: {why}; {was}{}", incident.reason);
         let alert = closed(&state.api_id, &incident, from, &reason, now);
         decision = decision.enqueue(alert, channels, &incident.owed_to);
     }

@@ -12,6 +12,7 @@
 //! | [`schedule`] | when is the next probe due |
 //! | [`observation`] | the raw facts of a probe |
 //! | [`assertion`] | is that as expected |
+//! | [`certificate`] | how long a certificate is still good |
 //! | [`outcome`] | the verdict, with reasons |
 //! | [`evidence`], [`masking`] | what was seen of an API when its status changed, without its secrets |
 //! | [`recent`] | the last outcomes and alerts of one API, in few bytes |
@@ -35,6 +36,7 @@ pub mod api;
 mod api_id;
 pub mod assertion;
 pub mod capacity;
+pub mod certificate;
 pub mod decide;
 pub mod delivery;
 pub mod evidence;

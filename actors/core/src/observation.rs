@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::api::IpFamily;
+use crate::assertion::Content;
+use crate::certificate::Validity;
 use crate::evidence::Seen;
 use crate::time::Timestamp;
 
@@ -72,6 +74,10 @@ pub struct Response {
     pub proxy: Option<String>,
     /// The patience that it asks for.
     pub retry_after: Option<Duration>,
+    /// What assertions are judged by; there exactly if the row has some.
+    pub content: Option<Box<Content>>,
+    /// How long the certificate is good that was shown.
+    pub certificate: Option<Validity>,
 }
 
 impl Response {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::certificate::Validity;
 use crate::evidence::Evidence;
 use crate::text;
 use crate::time::Timestamp;
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub reasons: Vec<String>,
     /// What was seen, where the exchange failed, or may be one that confirms a recovery.
     pub evidence: Option<Arc<Evidence>>,
+    /// How long its certificate is good, if it showed one.
+    pub certificate: Option<Validity>,
 }
 
 impl Outcome {
@@ -62,6 +65,7 @@ mod tests {
             status_code: None,
             reasons: vec![],
             evidence: None,
+            certificate: None,
         };
         assert_eq!(outcome.reason(), None);
         outcome.reasons = vec!["a\r\nb\u{202e}".into(), "c".into()];

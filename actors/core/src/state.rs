@@ -162,6 +162,8 @@ pub(crate) mod tests_support {
             headers: vec![],
             body: None,
             expected_status: StatusSet::default(),
+            assertions: Vec::new(),
+            certificate_days: Vec::new(),
             timeout: Duration::from_secs(10),
             max_redirects: 0,
             ip_family: crate::api::IpFamily::Any,

@@ -19,6 +19,8 @@ fn config(timeout: Duration) -> ApiConfig {
         headers: vec![],
         body: None,
         expected_status: StatusSet::default(),
+        assertions: Vec::new(),
+        certificate_days: Vec::new(),
         timeout,
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,

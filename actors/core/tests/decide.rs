@@ -21,6 +21,7 @@ fn outcome(verdict: Verdict, second: i64) -> Outcome {
         status_code: Some(if verdict == Verdict::Pass { 200 } else { 500 }),
         reasons: if verdict == Verdict::Pass { vec![] } else { vec![format!("reason {second}")] },
         evidence: None,
+        certificate: None,
     }
 }
 

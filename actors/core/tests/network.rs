@@ -21,6 +21,8 @@ fn config(url: &str) -> ApiConfig {
         headers: vec![],
         body: None,
         expected_status: StatusSet::default(),
+        assertions: Vec::new(),
+        certificate_days: Vec::new(),
         timeout: Duration::from_secs(10),
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,

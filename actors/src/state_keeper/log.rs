@@ -29,6 +29,12 @@ pub(super) fn log(event: LogEvent) {
         LogEvent::Released { api_id, told: None } => {
             tracing::info!(%api_id, "its alerts are held no longer, and there is nothing to tell: it is as was told last");
         }
+        LogEvent::CertificateEndsSoon { api_id, reason } => {
+            tracing::warn!(%api_id, reason, "the certificate of this API ends soon");
+        }
+        LogEvent::CertificateRenewed { api_id, reason } => {
+            tracing::info!(%api_id, reason, "the certificate of this API was renewed");
+        }
         LogEvent::LateOutcome { api_id } => {
             tracing::debug!(%api_id, "the outcome of an API that is no longer watched");
         }

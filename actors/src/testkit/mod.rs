@@ -59,6 +59,8 @@ pub fn api(id: &str, interval_seconds: u64) -> ApiConfig {
         headers: vec![],
         body: None,
         expected_status: StatusSet::default(),
+        assertions: Vec::new(),
+        certificate_days: Vec::new(),
         timeout: Duration::from_secs(3),
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,

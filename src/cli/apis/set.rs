@@ -103,6 +103,15 @@ mod tests {
     }
 
     #[test]
+    fn an_assertion_needs_no_quotes_and_a_list_of_them_is_toml() {
+        let (fields, issues) = applied(&["assert=json $.status = \"ok\"", "certificate_days=[30, 7]"]);
+        assert_eq!(issues, [""; 0]);
+        assert_eq!(fields, json!({ "assert": "json $.status = \"ok\"", "certificate_days": [30, 7] }));
+        let (fields, _) = applied(&["assert=['body size > 5', 'tls >= 1.3']", "certificate_days=7"]);
+        assert_eq!(fields, json!({ "assert": ["body size > 5", "tls >= 1.3"], "certificate_days": 7 }));
+    }
+
+    #[test]
     fn values_are_toml_or_plain_text() {
         let (fields, issues) = applied(&[
             "interval_seconds=30",

@@ -168,6 +168,9 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
         let prefix = if probe.verdict == Verdict::Inconclusive { "could not tell: " } else { "" };
         what.push(format!("{prefix}{}{as_of}", text::line(error)));
     }
+    if let Some(incident) = &row.certificate {
+        what.push(text::line(&incident.reason));
+    }
     let owed = owed_by(app, state);
     if owed > 0 {
         let mut channels: Vec<String> = state.owed.iter().flat_map(|owed| owed_to(app, owed)).collect();
@@ -260,6 +263,7 @@ fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
         "flapping": state.is_flapping(),
         "maintenance_until": state.maintenance.as_ref().map(|window| window.until.to_string()),
         "held": state.held.as_ref().map(|held| json!({ "changes": held.changes, "why": held.why })),
+        "certificate": row.certificate.as_ref().map(trouble),
         "suspect": state.streak.as_ref().map(|streak| json!({
             "toward": streak.toward.as_str(),
             "count": streak.count,

@@ -248,6 +248,7 @@ fn longest_in_no_incident(error: &str) -> ApiState {
         latency_ms: Some(u32::MAX),
         status_code: Some(999),
         reasons: vec![error.repeat(500)],
+        certificate: None,
         evidence: None,
     };
     let api_id = ApiId::parse(&"a".repeat(ApiId::CHARS_MAX)).unwrap();
@@ -342,7 +343,12 @@ fn what_an_older_version_does_not_know_has_a_schema_that_it_leaves_alone() {
             state.api_id
         );
     }
+    let certificate = ApiState { version: 1, ..ApiState::unknown(ApiId::monitor_certificate(&shop)) };
+    let written = serde_json::to_value(StateRecord::from(&certificate)).unwrap();
+    assert_eq!((&written["schema"], read_value(&written)), (&Value::from(4), Ok(certificate)));
     for odd in [
+        "api-health:certificate:",
+        "api-health:certificate:a:b",
         "api-health:network:0",
         "api-health:network:x",
         "api-health:network:007",

@@ -62,7 +62,7 @@ async fn senseless(world: World) {
         };
         assert_eq!(what, format!("DynamoDB table {table} has a record {key} that cannot be read: {why}"));
         assert!(remedy.starts_with("write what is right into it, or delete it"), "{remedy}");
-        write(json!({ "schema": 4, "api_id": key, "version": "of tomorrow" })).await.unwrap();
+        write(json!({ "schema": 5, "api_id": key, "version": "of tomorrow" })).await.unwrap();
         let error = leases.read(vec![Key::Assignment, Key::Worker(name("a"))]).await.unwrap_err();
         assert!(error.to_string().contains("written by a newer version"), "{error}");
         client.delete_item().table_name(table).key("api_id", AttributeValue::S(key.into())).send().await.unwrap();

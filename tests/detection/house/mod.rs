@@ -2,6 +2,7 @@
 
 mod answers;
 mod connections;
+mod content;
 mod handshakes;
 mod legal;
 mod lookups;
@@ -24,6 +25,7 @@ pub fn world() -> World {
     for add in [
         answers::add,
         connections::add,
+        content::add,
         handshakes::add,
         legal::add,
         lookups::add,

@@ -113,7 +113,7 @@ fn the_runbook_explains_everything_that_api_health_tells_of_itself_and_every_exi
     for id in own {
         assert!(OPERATIONS.contains(&format!("| `{id}")), "{id} is not explained");
     }
-    for kind in ["down", "up", "closed", "unclear", "clear"] {
+    for kind in ["down", "up", "closed", "unclear", "clear", "certificate_ends_soon", "certificate_renewed"] {
         assert!(OPERATIONS.contains(&format!("| `{kind}` |")), "{kind} is not explained");
     }
     let codes: Vec<String> = table("exit codes").into_iter().map(|row| row[0].clone()).collect();

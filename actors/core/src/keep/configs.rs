@@ -67,7 +67,9 @@ impl Keeper {
     fn stop_watching(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
         self.given_up.remove(api_id);
         self.unclear.forget(api_id);
-        for id in [api_id.clone(), ApiId::monitor_prober(api_id), ApiId::monitor_unclear(api_id)] {
+        self.certificates.remove(api_id);
+        let beside = [ApiId::monitor_prober, ApiId::monitor_unclear, ApiId::monitor_certificate];
+        for id in std::iter::once(api_id.clone()).chain(beside.map(|of| of(api_id))) {
             let Some(entry) = self.ledger.get_mut(&id) else { continue };
             (entry.request_fingerprint, entry.api) = (None, None);
             if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {

@@ -33,6 +33,10 @@ pub enum LogEvent {
     Held { api_id: ApiId, why: String },
     /// Nothing is held any more. What was told of it; `None`: the changes cancelled each other.
     Released { api_id: ApiId, told: Option<AlertKind> },
+    /// The certificate of an API ends soon, and that is told.
+    CertificateEndsSoon { api_id: ApiId, reason: String },
+    /// It was renewed.
+    CertificateRenewed { api_id: ApiId, reason: String },
     /// An outcome came too late: the API is no longer watched, or not by this worker.
     LateOutcome { api_id: ApiId },
     /// The store takes no writes.

@@ -18,12 +18,14 @@
 //! | [`mod@health`] | whether the store takes writes |
 //! | [`mod@own_side`] | what is told of our own network and clock |
 //! | [`mod@unclear`] | of whom nothing can be told, and when that is told |
+//! | [`mod@certificates`] | whose certificate ends soon, and when that is told |
 //! | [`mod@holds`] | whose alerts are held, and when that is over |
 //! | [`mod@beats`] | when the heartbeat is written |
 //! | [`mod@report`] | what the heartbeat and reports say |
 
 mod answers;
 mod beats;
+mod certificates;
 mod configs;
 mod deliver;
 mod delivery_queue;
@@ -189,6 +191,8 @@ pub struct Keeper {
     own_side: OwnSide,
     unclear: Unclear,
     holds: Holds,
+    /// APIs of which it is told that their certificate ends soon.
+    certificates: HashSet<ApiId>,
     /// When the last pass came: our own network worked then.
     passed_at: Option<Uptime>,
     waiters: Vec<(FlushUntil, u64)>,
@@ -220,6 +224,7 @@ impl Keeper {
             own_side: OwnSide::default(),
             unclear: Unclear::default(),
             holds: Holds::default(),
+            certificates: HashSet::new(),
             passed_at: None,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
@@ -317,6 +322,7 @@ impl Keeper {
         let policy = Policy { hold: hold.as_ref(), ..api.policy_with_fingerprint(request_fingerprint) };
         let asked_again_in = self.decide(&policy, &outcome, now);
         self.note_clarity(&api, &outcome, now);
+        self.note_certificate(&api, &outcome, now);
         // Its own next tick at the latest: whoever asks for a day is not left alone for so long.
         let patience = patience.map_or(Duration::ZERO, |patience| patience.min(api.schedule.shortest_gap_from(now)));
         let asked_again_in = asked_again_in?.max(patience);
@@ -347,7 +353,7 @@ impl Keeper {
         if decision.enqueued {
             self.with_outbox.insert(api_id.clone());
         }
-        if let Some(transition) = decision.transition().filter(|_| api_id.unclear_api().is_none()) {
+        if let Some(transition) = decision.transition().filter(|_| api_id.beside_api().is_none()) {
             let next = &decision.next;
             self.log.push(LogEvent::StatusChanged {
                 api_id: api_id.clone(),

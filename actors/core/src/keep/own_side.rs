@@ -96,6 +96,8 @@ impl Keeper {
     pub(super) fn note_open(&mut self, api_id: &ApiId) {
         if let Some(unclear) = api_id.unclear_api() {
             self.unclear.told(unclear);
+        } else if let Some(api_id) = api_id.certificate_api() {
+            self.certificates.insert(api_id);
         } else if api_id.shard_of_worker().is_some() || *api_id == ApiId::monitor_capacity() {
             self.own_side.open.insert(api_id.clone());
         }

@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 /// A prober that was given up counts as recovered after this many outcomes without a death in between.
 const OUTCOMES_OF_A_WELL_PROBER: u32 = 3;
 
+/// So many probes in a row that see a good certificate tell that it was renewed: behind one name there may be several servers.
+const RENEWED_AFTER: u32 = 3;
+
 /// A part of the monitor that it watches itself, with what `decide` needs to know of it.
 #[derive(Clone, Debug)]
 pub(super) struct SelfMonitored {
@@ -58,6 +61,12 @@ impl SelfMonitored {
         Self { api_id: ApiId::monitor_unclear(&api.api_id), name, url, success_threshold: 1 }
     }
 
+    /// The certificate of an API. It bears the API's own name.
+    pub(super) fn certificate(api: &ApiConfig) -> Self {
+        let (name, url) = (api.name.clone(), api.url.clone());
+        Self { api_id: ApiId::monitor_certificate(&api.api_id), name, url, success_threshold: RENEWED_AFTER }
+    }
+
     /// The prober of an API.
     pub(super) fn prober(api: &ApiConfig) -> Self {
         Self {
@@ -94,5 +103,6 @@ pub(super) fn self_outcome(fault: Option<String>, began_at: Timestamp, now: Time
         status_code: None,
         evidence: None,
         reasons: fault.into_iter().collect(),
+        certificate: None,
     }
 }

@@ -135,6 +135,7 @@ impl Keeper {
             self.given_up.remove(&api_id);
             self.unclear.forget(&api_id);
             self.holds.forget(&api_id);
+            self.certificates.remove(&api_id);
             self.own_side.open.remove(&api_id);
         }
         self.owned.remove(shards);

@@ -88,6 +88,7 @@ async fn reach(app: &App, check: Check, config: &SdkConfig) -> (Finding, Option<
         timeout: REACH_TIMEOUT,
         body_bytes_max: 4_096,
         keep_body: false,
+        accept_encoding: None,
         max_redirects: 0,
     };
     let asked_at = app.clock.now();

@@ -6,11 +6,13 @@
 //! | [`mod@conflicts`] | what it means that a record is another than expected |
 //! | [`mod@shards`] | shards that come and go |
 //! | [`mod@channels`] | attempts, waits, and channels that nobody has |
+//! | [`mod@certificates`] | certificates that end soon |
 //! | [`mod@unclear`] | those of whom nothing can be told |
 //! | [`mod@holds`] | alerts that are held, and what becomes of them |
 //! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
 //! | [`mod@random`] | all of it in any order |
 
+mod certificates;
 mod channels;
 mod conflicts;
 mod delivering;
@@ -176,6 +178,7 @@ impl Desk {
             status_code: None,
             reasons: if verdict == Verdict::Pass { vec![] } else { vec!["refused".into()] },
             evidence: None,
+            certificate: None,
         };
         let next_tick_in = Some(Duration::from_secs(60));
         let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in, patience: self.patience };

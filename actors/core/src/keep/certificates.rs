@@ -1,0 +1,127 @@
+//! Whose certificate ends soon: told once for each threshold that is crossed, and once when it was renewed.
+//!
+//! That is a record of its own beside the API's, whose status stays as it is: down while a threshold is crossed, since the moment at
+//! which it was. So the record itself says which one was told, through restarts and to the next owner.
+
+use std::sync::Arc;
+
+use super::Keeper;
+use super::log_event::LogEvent;
+use super::self_monitoring::{SelfMonitored, self_outcome};
+use crate::api::{ApiConfig, ApiId};
+use crate::certificate::{Crossed, Validity};
+use crate::decide::{decide, stop_watching};
+use crate::outcome::Outcome;
+use crate::schedule::Moment;
+use crate::state::ApiState;
+use crate::status::Status;
+
+/// What follows for the record from a certificate that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    /// The certificate ends soon: tell so, for the first time or again.
+    Tell(Crossed),
+    /// It is as it was told before, and ends a streak of good ones.
+    Still(Crossed),
+    /// A good one.
+    Good,
+}
+
+/// What follows, given what was told before. A threshold that was crossed before the last one that was told, or before the certificate
+/// was last seen renewed, is old news: of two servers behind one name, one may still have the old certificate.
+fn step(told: Option<&ApiState>, crossed: Option<Crossed>) -> Step {
+    let is_told = told.is_some_and(|state| state.status == Status::Down);
+    match (told, crossed) {
+        (_, None) => {
+            if is_told {
+                Step::Good
+            } else {
+                Step::Nothing
+            }
+        }
+        (Some(state), Some(crossed)) if state.since.is_some_and(|since| crossed.at <= since) => {
+            if is_told && state.is_suspect() { Step::Still(crossed) } else { Step::Nothing }
+        }
+        // An outbox tells beginnings and ends in turn: the next waits until the last one is out.
+        (Some(state), Some(_)) if is_told && !state.owed.is_empty() => Step::Nothing,
+        (_, Some(crossed)) => Step::Tell(crossed),
+    }
+}
+
+impl Keeper {
+    /// An outcome came, with a certificate or without.
+    pub(super) fn note_certificate(&mut self, api: &Arc<ApiConfig>, outcome: &Outcome, now: Moment) {
+        let Some(validity) = outcome.certificate else {
+            if outcome.status_code.is_some() && self.certificates.remove(&api.api_id) {
+                self.close_certificate(&ApiId::monitor_certificate(&api.api_id), now);
+            }
+            return;
+        };
+        let crossed = validity.crossed(&api.certificate_days, now.wall);
+        if crossed.is_none() && !self.certificates.contains(&api.api_id) {
+            return;
+        }
+        let what = SelfMonitored::certificate(api);
+        if !self.owned.owns(&what.api_id) {
+            return;
+        }
+        let step = step(self.ledger.get(&what.api_id).map(|entry| &entry.state), crossed);
+        let (reason, since) = match step {
+            Step::Nothing => return,
+            Step::Tell(crossed) | Step::Still(crossed) => (Some(validity.ends_soon(now.wall)), crossed.at),
+            Step::Good => (None, now.wall),
+        };
+        if let Step::Tell(_) = step {
+            let reason = validity.ends_soon(now.wall);
+            self.log.push(LogEvent::CertificateEndsSoon { api_id: api.api_id.clone(), reason });
+        }
+        let begins = matches!(step, Step::Tell(_));
+        let outcome = self_outcome(reason, since, now.wall);
+        self.decide_certificate(api, &what, validity, begins, &outcome, now);
+    }
+
+    /// It answers without TLS from now on.
+    fn close_certificate(&mut self, api_id: &ApiId, now: Moment) {
+        let Some(entry) = self.ledger.get(api_id) else { return };
+        let why = "it shows no certificate any more";
+        if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {
+            self.apply_decision(api_id, decision, now);
+        }
+    }
+
+    fn decide_certificate(
+        &mut self,
+        api: &ApiConfig,
+        what: &SelfMonitored,
+        validity: Validity,
+        begins: bool,
+        outcome: &Outcome,
+        now: Moment,
+    ) {
+        let status = self.ledger.get(&api.api_id).map_or(Status::Unknown, |entry| entry.state.status);
+        let mut state = self.ledger.entry(&what.api_id).state.clone();
+        if begins && state.status == Status::Down {
+            // The threshold before is over without a word: the next one says more.
+            (state.status, state.incident, state.streak) = (Status::Up, None, None);
+            state.last_alerted = Status::Up;
+        }
+        let mut decision = decide(&state, outcome, &what.policy(), &self.setup.channels, now.wall);
+        let is_told = decision.next.status == Status::Down;
+        if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
+            // The alert bears the status that the API has by itself.
+            owed.alert.previous_status = status;
+            if !is_told {
+                owed.alert.reason = validity.is_good();
+                let (api_id, reason) = (api.api_id.clone(), validity.is_good());
+                self.log.push(LogEvent::CertificateRenewed { api_id, reason });
+            }
+        }
+        if is_told {
+            self.certificates.insert(api.api_id.clone());
+        } else {
+            self.certificates.remove(&api.api_id);
+        }
+        self.apply_decision(&what.api_id, decision, now);
+    }
+}
