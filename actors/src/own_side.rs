@@ -15,7 +15,7 @@ use std::time::Duration;
 use api_health_core::network::watch::Step;
 use api_health_core::network::{self, Blame, Crowd, Panel, Testimony, Watch, Way};
 use api_health_core::observation::Phase;
-use api_health_core::{Answer, ApiConfig, Failure, Observation, Timestamp};
+use api_health_core::{Answer, ApiConfig, Failure, Kind, Observation, Timestamp};
 use tokio::time::timeout;
 
 use crate::ports::Witnesses;
@@ -123,8 +123,8 @@ impl OwnSide {
     /// What an exchange shows to be well, whatever became of it.
     fn note_signs(&self, api: &ApiConfig, observation: &Observation, address: Option<IpAddr>, now: Duration) {
         let failure = match &observation.answer {
-            Answer::Response(_) => None,
             Answer::Failure(failure) => Some(failure),
+            _ => None,
         };
         let is_reached = failure.is_none_or(|failure| {
             matches!(
@@ -136,6 +136,7 @@ impl OwnSide {
                     | Failure::BodyCutShort { .. }
                     | Failure::TooManyRedirects { .. }
                     | Failure::BadRedirect { .. }
+                    | Failure::WatchedNameServerFailed { .. }
                     | Failure::Reset { phase: Phase::Body }
                     | Failure::Closed { phase: Phase::Body }
             )
@@ -147,7 +148,9 @@ impl OwnSide {
             self.sign(Way::Clock, now);
         }
         // A name that was found may stand in the hosts file, and is no sign; that one does not exist is.
-        if matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
+        // And so is that of a name server that is watched, which is none of ours.
+        let is_lookup = api.kind() != Kind::Dns;
+        if is_lookup && matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
             self.sign(Way::Lookup, now);
         }
         if observation.phases.resolve.is_some() && is_due(&self.named_at, NAMES_EVERY, now) {

@@ -1,5 +1,6 @@
 //! API configs: rows as people write them, and what they mean.
 
+mod asking;
 pub mod checker;
 mod cron_text;
 pub mod defaults;
@@ -19,6 +20,7 @@ pub mod schedules;
 pub mod secrets;
 pub mod source;
 pub mod sqlite_table;
+pub mod target;
 pub mod timing;
 pub mod toml_text;
 pub mod url;

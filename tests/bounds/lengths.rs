@@ -46,6 +46,7 @@ fn longest() -> Vec<(&'static str, Value, Value)> {
         ("expected_status", codes(StatusSet::PARTS_MAX), codes(StatusSet::PARTS_MAX + 1)),
         ("expected_status", spaced(EXPECTED_STATUS_CHARS_MAX), spaced(EXPECTED_STATUS_CHARS_MAX + 1)),
         ("schedule", json!(expression(EXPRESSION_CHARS_MAX)), json!(expression(EXPRESSION_CHARS_MAX) + "  ")),
+        ("connect_to", json!("a".repeat(260)), json!("a".repeat(261))),
         ("timeout_seconds", json!(300), json!(301)),
         ("max_redirects", json!(10), json!(11)),
     ]
@@ -79,6 +80,16 @@ fn a_time_zone_has_so_many_characters_at_most() {
     let why = |chars| rules().check(&row(zone(chars))).unwrap_err().issues[0].why.clone();
     assert_eq!(why(64), "is not the name of a time zone");
     assert_eq!(why(65), "has 65 characters, more than 64");
+}
+
+#[test]
+fn so_many_records_may_be_expected() {
+    let answers = |count: usize| {
+        let row_fields = json!({ "api_id": "a", "url": "dns:///a.test", "expected_answers": vec!["10.0.0.1"; count] });
+        rules().check(&row(fields(row_fields)))
+    };
+    assert!(answers(20).is_ok());
+    assert_eq!(answers(21).unwrap_err().issues[0].why, "is not 1 to 20");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 
 mod against_hyper;
 mod guard;
+mod http2;
 mod hyper_oracle;
+mod kinds;
 #[path = "../support/name_server.rs"]
 mod name_server;
 mod names;

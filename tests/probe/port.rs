@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::server::{CLIENT, End, Script, Server, run};
 
 /// Each look is a millisecond later than the one before.
-struct Ticking(AtomicI64);
+#[derive(Default)]
+pub struct Ticking(AtomicI64);
 
 impl Clock for Ticking {
     fn now(&self) -> Timestamp {
@@ -28,7 +29,7 @@ fn probe(max_in_flight: usize, body_bytes_max: usize) -> HttpProbe {
     HttpProbe::new(CLIENT.clone(), clock, Limits { max_in_flight, body_bytes_max })
 }
 
-fn config(url: &str) -> ApiConfig {
+pub fn config(url: &str) -> ApiConfig {
     ApiConfig {
         api_id: ApiId::parse("a").unwrap(),
         name: "A".into(),
@@ -41,6 +42,7 @@ fn config(url: &str) -> ApiConfig {
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,
         proxy: None,
+        asking: None,
         schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
         enabled: true,
         failure_threshold: 2,

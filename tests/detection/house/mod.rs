@@ -8,6 +8,7 @@ mod lookups;
 mod patience;
 mod proxies;
 mod rhythm;
+mod ways;
 
 use crate::far::Switch;
 use crate::play::{Act, well};
@@ -30,6 +31,7 @@ pub fn world() -> World {
         patience::add,
         proxies::add,
         rhythm::add,
+        ways::add,
     ] {
         add(&mut world);
     }
