@@ -134,3 +134,21 @@ impl SecretSource for Masked {
         Ok("***".into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_and_what_was_read_can_be_written_again(
+            text in r"(tcp|tls|dns|https?)://[a-z0-9.:@/#?\[\]_=& %-]{0,30}(/[a-z.]{1,9}\?type=[a-z]{1,5})?",
+        ) {
+            if let Ok(target) = of(&text, &Allowed::default()) {
+                let again = of(&target.url, &Allowed::default());
+                prop_assert_eq!(again.as_ref(), Ok(&target), "{}", text);
+            }
+        }
+    }
+}

@@ -105,7 +105,8 @@ fn heads(world: &mut World) {
 }
 
 fn tokens(world: &mut World) {
-    let token = "HTTP/1.1 200 OK\r\ncontent-length: 38\r\n\r\n{\"access_token\":\"t1\", \"expires_in\": 1 }";
+    let token = "{\"access_token\":\"t1\", \"expires_in\": 1}";
+    let token = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{token}", token.len());
     let good = crate::play::bytes(token, End::Hold).serve();
     let api = world.far.target(
         by_request(
