@@ -1,17 +1,20 @@
 //! Other ways to ask than a plain request: certificates and tokens of ours, HTTP/2, streams, HEAD, connections, and name servers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::certificates::Authority;
+use crate::far::Switch;
 use crate::name_server::Said;
 use crate::play::{Act, End, Play, Step, by_request, http, steps, well};
 use crate::scenario::{Scenario, id, outage, unclear, untold};
-use crate::world::{FAR, NAME_SERVER, World};
+use crate::world::{FAR, NAME_SERVER, World, replace};
 
 use super::{down_with, fine};
 
 pub(super) fn add(world: &mut World) {
     client_certificates(world);
+    a_renewed_certificate(world);
     http_2(world);
     streams(world);
     heads(world);
@@ -22,12 +25,7 @@ pub(super) fn add(world: &mut World) {
 }
 
 /// The URL of a server of this name with a good certificate, what it is when it is well, and its port's switch.
-fn by_tls(
-    world: &mut World,
-    name: &str,
-    scheme: &str,
-    bad: impl FnOnce(&Authority, &str) -> Act,
-) -> (String, crate::far::Switch) {
+fn by_tls(world: &mut World, name: &str, scheme: &str, bad: impl FnOnce(&Authority, &str) -> Act) -> (String, Switch) {
     let host = world.name(&id(name), &[FAR.into()]);
     let good = well().over(&world.authority.server(&[&host])).serve();
     let target = world.far.target(good.clone());
@@ -53,6 +51,32 @@ fn client_certificates(world: &mut World) {
     let (url, switch) = by_tls(world, name, "https", |authority, host| {
         well().over(&Authority::new("other people").server_that_wants_one_by(authority, &[host]))
     });
+    world.add(Scenario::of_one(name, &url, &fields, outage(switch, &["refused the client certificate"])));
+}
+
+/// The server lets other people in from now on; all is well when the files hold a certificate of theirs.
+fn a_renewed_certificate(world: &mut World) {
+    let name = "our certificate is renewed";
+    let (host, others) = (world.name(&id(name), &[FAR.into()]), Authority::new("people of tomorrow"));
+    let good = well().over(&world.authority.server_that_wants_one(&[&host])).serve();
+    let bad = well().over(&others.server_that_wants_one_by(&world.authority, &[&host])).serve();
+    let target = world.far.target(good.clone());
+    let (certificate, key) = world.authority.client();
+    let files = ["renewed.pem", "renewed.key"].map(|name| world.home.path().join(name));
+    std::fs::write(&files[0], certificate).unwrap();
+    std::fs::write(&files[1], key).unwrap();
+    let fields =
+        format!("client_certificate = \"${{file:{}}}\"\nclient_key = \"{}\"", files[0].display(), files[1].display());
+    let (server, renewed) = (target.switch(good, bad), others.client());
+    let switch: Switch = Arc::new(move |on| {
+        if on {
+            server(true);
+        } else {
+            replace(&files[0], &renewed.0);
+            replace(&files[1], &renewed.1);
+        }
+    });
+    let url = format!("https://{host}:{}/", target.port);
     world.add(Scenario::of_one(name, &url, &fields, outage(switch, &["refused the client certificate"])));
 }
 
@@ -159,7 +183,7 @@ fn name_servers(world: &mut World) {
         let host = world.name(&id(name), &[FAR.into()]);
         let (names, good) = (world.names.clone(), Said::Addresses(vec![FAR.into()]));
         let url = format!("dns://{NAME_SERVER}/{host}");
-        let switch = std::sync::Arc::new(move |on| names.set(&host, if on { bad.clone() } else { good.clone() }));
+        let switch = Arc::new(move |on| names.set(&host, if on { bad.clone() } else { good.clone() }));
         world.add(Scenario::of_one(name, &url, &format!("expected_answers = \"{FAR}\""), outage(switch, words)));
     }
 }
