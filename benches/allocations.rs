@@ -84,7 +84,7 @@ async fn ours(bases: Vec<String>) -> u64 {
     let ask = probe.prepare(api);
     counted(async || match Rc::clone(&ask).run().await.answer {
         Answer::Response(response) => response.status == 200,
-        Answer::Failure(_) => false,
+        _ => false,
     })
     .await
 }

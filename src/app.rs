@@ -63,7 +63,8 @@ impl App {
     /// An app over validated settings.
     pub fn new(settings: Settings) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let rules = Arc::new(RowRules::new(settings.probe.defaults.clone(), Arc::clone(&clock)));
+        let rules = RowRules::new(settings.probe.defaults.clone(), Arc::clone(&clock));
+        let rules = Arc::new(rules.with_allowed(settings.probe.allowed.clone()));
         Self {
             settings,
             clock,
@@ -173,7 +174,7 @@ impl App {
     pub fn client(&self) -> Result<Client, AppError> {
         let Some(path) = &self.settings.probe.extra_roots else {
             let client = Client::new(None).map_err(AppError::Internal)?;
-            return Ok(client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies)));
+            return Ok(self.by_settings(client));
         };
         let issue = |why: String| {
             AppError::Configuration(vec![ConfigIssue {
@@ -183,8 +184,12 @@ impl App {
                 remedy: "the path of a PEM file with at least one certificate".into(),
             }])
         };
-        let client = Client::with_roots_of(path).map_err(issue)?;
-        Ok(client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies)))
+        Ok(self.by_settings(Client::with_roots_of(path).map_err(issue)?))
+    }
+
+    fn by_settings(&self, client: Client) -> Client {
+        let client = client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies));
+        client.with_allowed(self.settings.probe.allowed.clone())
     }
 
     /// Who looks names up.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use api_health_core::network::watch::Step;
 use api_health_core::network::{self, Blame, Crowd, Panel, Testimony, Watch, Way};
 use api_health_core::observation::Phase;
-use api_health_core::{Answer, ApiConfig, Failure, Observation, Timestamp};
+use api_health_core::{Answer, ApiConfig, Failure, Kind, Observation, Timestamp};
 use tokio::time::timeout;
 
 use crate::ports::Witnesses;
@@ -107,7 +107,7 @@ impl OwnSide {
     pub fn saw(&self, api: &ApiConfig, observation: &Observation, now: Duration) -> Option<Way> {
         let address = network::address_of(api, observation);
         let failure = match &observation.answer {
-            Answer::Response(_) => None,
+            Answer::Response(_) | Answer::Connected | Answer::Records(_) => None,
             Answer::Failure(failure) => Some((failure, network::blame(failure, address))),
         };
         self.note_signs(api, observation, address, failure, now);
@@ -147,6 +147,7 @@ impl OwnSide {
                     | Failure::BodyCutShort { .. }
                     | Failure::TooManyRedirects { .. }
                     | Failure::BadRedirect { .. }
+                    | Failure::WatchedNameServerFailed { .. }
                     | Failure::Reset { phase: Phase::Body }
                     | Failure::Closed { phase: Phase::Body }
             )
@@ -165,7 +166,9 @@ impl OwnSide {
             self.sign(Way::Clock, now);
         }
         // A name that was found may stand in the hosts file, and is no sign; that one does not exist is.
-        if matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
+        // And so is that of a name server that is watched, which is none of ours.
+        let is_lookup = api.kind() != Kind::Dns;
+        if is_lookup && matches!(failure, Some(Failure::NameNotFound { .. } | Failure::NoAddress { .. })) {
             self.sign(Way::Lookup, now);
         }
         // A proxy looks the name up itself.

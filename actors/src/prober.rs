@@ -240,7 +240,7 @@ impl Prober {
         self.probing = false;
         self.patience = match &observation.answer {
             Answer::Response(response) => response.patience(),
-            Answer::Failure(_) => None,
+            _ => None,
         };
         let took = observation.took;
         let since_due = self.context.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);

@@ -32,7 +32,7 @@ pub async fn ask(engine: Engine, probe: &HttpProbe, api: &Arc<ApiConfig>) -> boo
     match engine {
         Engine::Ours => match probe.probe(Arc::clone(api)).await.answer {
             Answer::Response(response) => response.status == 200 && response.body_bytes == 2,
-            Answer::Failure(_) => false,
+            _ => false,
         },
         Engine::Hyper => {
             let Ok(url) = Url::parse(&api.url) else { return false };

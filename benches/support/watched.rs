@@ -75,6 +75,7 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
             max_redirects: 0,
             ip_family: api_health_core::IpFamily::Any,
             proxy: None,
+            asking: None,
             schedule: Arc::clone(schedule),
             enabled: true,
             failure_threshold: 2,

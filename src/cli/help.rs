@@ -25,7 +25,7 @@ Exit codes: 0 pass, 1 fail, 2 could not tell, 64 neither an id nor a URL that ma
 With --json, every name is stable:
   api_id, name (null for a URL), method, url, address, started_at, took_ms,
   phases { resolve_ms, connect_ms, tls_ms, first_byte_ms, body_ms }, status_code, body_bytes,
-  body_cut_at_bound, redirects, location, verdict (pass, fail, inconclusive), reasons[]
+  body_cut_at_bound, records[], redirects, location, verdict (pass, fail, inconclusive), reasons[]
 What did not happen is null.
 
 Examples:

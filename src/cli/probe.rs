@@ -7,7 +7,7 @@ use api_health_actors::ports::Probe;
 use api_health_core::assertion::judge;
 use api_health_core::observation::{LocalFault, Phase};
 use api_health_core::outcome::{Outcome, Verdict};
-use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation};
+use api_health_core::{Answer, ApiConfig, ApiId, Failure, Kind, Observation};
 use serde_json::{Value, json};
 
 use super::args::ProbeArgs;
@@ -118,8 +118,16 @@ fn failed_phase(answer: &Answer) -> Option<Phase> {
     }
 }
 
+/// `GET`, or `tcp` where nothing is requested.
+fn what(config: &ApiConfig) -> &'static str {
+    match config.kind() {
+        Kind::Http => config.method.as_str(),
+        kind => kind.as_str(),
+    }
+}
+
 fn text_of(config: &ApiConfig, configured: bool, observation: &Observation, outcome: &Outcome, out: &Out) -> String {
-    let mut text = format!("{} {}\n", config.method, out.paint(STRONG, &text::line(&config.url)));
+    let mut text = format!("{} {}\n", what(config), out.paint(STRONG, &text::line(&config.url)));
     let mut fact = |label: &str, value: &str| text.push_str(&format!("  {label:<14} {value}\n"));
     if configured {
         fact("API", &format!("{} ({})", config.api_id, text::line(&config.name)));
@@ -138,6 +146,9 @@ fn text_of(config: &ApiConfig, configured: bool, observation: &Observation, outc
         if response.redirects > 0 {
             fact("redirects", &format!("{} followed; the phases are those of the last hop", response.redirects));
         }
+    }
+    if let Answer::Records(records) = &observation.answer {
+        records.iter().for_each(|record| fact("record", &text::line(record)));
     }
     let verdict = match outcome.verdict {
         Verdict::Pass => out.paint(GOOD, "pass"),
@@ -193,13 +204,13 @@ fn json_of(config: &ApiConfig, configured: bool, observation: &Observation, outc
         .collect();
     let response = match &observation.answer {
         Answer::Response(response) => Some(response),
-        Answer::Failure(_) => None,
+        _ => None,
     };
     json!({
         "schema": 1,
         "api_id": configured.then(|| config.api_id.as_str()),
         "name": configured.then_some(&config.name),
-        "method": config.method.as_str(),
+        "method": (config.kind() == Kind::Http).then(|| config.method.as_str()),
         "url": config.url,
         "address": observation.address.map(|address| address.to_string()),
         "started_at": observation.started_at.to_string(),
@@ -209,6 +220,10 @@ fn json_of(config: &ApiConfig, configured: bool, observation: &Observation, outc
         "body_bytes": response.map(|response| response.body_bytes),
         "body_cut_at_bound": response.map(|response| response.body_cut_at_bound),
         "redirects": response.map(|response| response.redirects),
+        "records": match &observation.answer {
+            Answer::Records(records) => Some(records),
+            _ => None,
+        },
         "location": response.and_then(|response| response.location.as_deref()),
         "verdict": match outcome.verdict {
             Verdict::Pass => "pass",

@@ -141,7 +141,8 @@ mod tests {
 
     fn read(text: &str) -> Result<String, String> {
         let schedules = &mut ScheduleCache::default();
-        let context = &mut Context { secrets: &SystemSecrets, schedules, now: SOME_MOMENT, folder: Path::new("") };
+        let (folder, allowed) = (Path::new(""), &crate::probe::guard::Allowed::default());
+        let context = &mut Context { secrets: &SystemSecrets, schedules, now: SOME_MOMENT, folder, allowed };
         let windows = fields::MAINTENANCE.parse(&json!([text]), context);
         windows.map(|windows| windows[0].to_string()).map_err(|faults| {
             faults.iter().map(|fault| format!("{} {}; write {}", fault.what, fault.why, fault.remedy)).collect()

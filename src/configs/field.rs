@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::schedules::ScheduleCache;
 use super::secrets::{SecretSource, SystemSecrets};
 use super::values::ValueFault;
+use crate::probe::guard::Allowed;
 
 /// What is known of a field, whatever type its value has.
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +164,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Where a relative path begins.
     pub folder: &'a Path,
+    /// Link-local networks that may be probed.
+    pub allowed: &'a Allowed,
 }
 
 /// A value, or everything that is wrong with it.
@@ -259,7 +262,8 @@ impl<T> Field<T> {
             _ => Value::from(text),
         };
         let schedules = &mut ScheduleCache::default();
-        let context = &mut Context { secrets: &SystemSecrets, schedules, now: SOME_MOMENT, folder: Path::new("") };
+        let (folder, allowed) = (Path::new(""), &Allowed::default());
+        let context = &mut Context { secrets: &SystemSecrets, schedules, now: SOME_MOMENT, folder, allowed };
         self.parse(&value, context).ok()
     }
 }

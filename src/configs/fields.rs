@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use api_health_core::asking::Oauth;
 use api_health_core::assertion::Assertion;
 use api_health_core::maintenance::Window;
-use api_health_core::{ApiId, IpFamily, Method, Secret, StatusSet};
+use api_health_core::{ApiId, IpFamily, Kind as AskingKind, Method, Secret, StatusSet};
 use serde_json::{Value, json};
-use url::Url;
 
 use super::field::{About, Context, Field, Kind, Parsed, table};
 use super::kinds::{Choice, choice, flag, number, parse_text, seconds, secret, secret_text, text, words};
 use super::nearest;
+use super::target::{self, Target};
 use super::values::{ValueFault, quote, show};
-use super::{alerting, assertions, cron_text, headers, url as urls};
+use super::{alerting, asking, assertions, cron_text, headers, secrets, url as urls};
 use crate::probe::proxies::Route;
 
 pub const NAME_CHARS_MAX: usize = 200;
@@ -41,17 +42,23 @@ table! { FIELDS
     NAME: String = text("name", NAME_CHARS_MAX, "1 to 200 characters, no control characters")
         .means("Its name for people; it stands in alerts.", "\"Checkout\"")
         .otherwise("the api_id").also(&["title", "label", "description"]);
-    URL: Url = Field::new(
+    URL: Target = Field::new(
             "url",
-            Kind::Text(urls::CHARS_MAX, "http or https with a host, at most 2048 characters"),
-            url,
-            |url| json!(url.as_str()),
+            Kind::Text(urls::CHARS_MAX, "http, https, tcp, tls or dns with a host, at most 2048 characters"),
+            target::parse,
+            |target| json!(target.url),
         )
         .means(
-            "What is asked. No user name, password or fragment; no link-local, metadata, multicast or unspecified address.",
+            "What is asked. No user name, password or fragment; no link-local, metadata, multicast or unspecified address. Path and query may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`, which are shown as `***`.",
             "\"https://shop.example.com/health\"",
         )
         .otherwise("required").also(&["uri", "endpoint", "address", "target"]);
+    KIND: AskingKind = choice("kind")
+        .means(
+            "What is done: an HTTP request, a TCP connection, a TLS handshake, or a question to a name server. The scheme of url says it too.",
+            "\"tcp\"",
+        )
+        .default("http").also(&["type", "protocol", "check_type"]);
     METHOD: Method = Field::new("method", Kind::Choice(words::<Method>), method, |method| json!(method.as_str()))
         .means("The HTTP method, in either case.", "\"HEAD\"")
         .default("GET").also(&["verb", "http_method"]);
@@ -120,6 +127,58 @@ table! { FIELDS
             "\"http://10.0.0.1:3128\"",
         )
         .otherwise("what stands in the settings").also(&["http_proxy", "https_proxy", "proxy_url", "via"]);
+    CONNECT_TO: String = text("connect_to", CONNECT_TO_CHARS_MAX, "a host, or a host and a port")
+        .parsed_by(asking::connect_to)
+        .means(
+            "Where to connect to in place of the host of url, as one machine behind a balancer; request, SNI and certificate stay those of url. It goes by no proxy.",
+            "\"10.0.0.5:8443\"",
+        )
+        .also(&["resolve_to", "backend", "origin", "override_address"]);
+    SERVER_NAME: String = text("server_name", CONNECT_TO_CHARS_MAX, "a name or an address")
+        .parsed_by(asking::server_name)
+        .means("The name that TLS asks for (SNI) and that the certificate must be for.", "\"shop.example.com\"")
+        .otherwise("the host of url").also(&["sni", "tls_server_name", "ssl_server_name", "servername"]);
+    CA_CERTIFICATES: Secret = pem("ca_certificates")
+        .means(
+            "The authorities that its certificate may come from, in place of those that this machine trusts: PEM by reference, or the path of a file of it.",
+            "\"/etc/ssl/shop-ca.pem\"",
+        )
+        .otherwise("what this machine trusts").also(&["ca", "ca_file", "ca_certificate", "cacert", "extra_roots"]);
+    CLIENT_CERTIFICATE: Secret = pem("client_certificate")
+        .means(
+            "The certificate that the server is shown, with its chain: PEM by reference, or the path of a file of it. It is read again when the file changes.",
+            "\"${file:/etc/api-health/client.pem}\"",
+        )
+        .also(&["client_cert", "cert", "tls_certificate", "certificate"]);
+    CLIENT_KEY: Secret = pem("client_key")
+        .means("Its private key, in the same ways.", "\"${credential:client.key}\"")
+        .also(&["client_private_key", "tls_key", "private_key"]);
+    BASIC_AUTH: Secret = secret("basic_auth", headers::VALUE_BYTES_MAX / 2, "a user name, a colon and a password; at most 4096 bytes")
+        .parsed_by(asking::credential)
+        .means("User name and password that are sent in the header Authorization.", "\"monitor:${env:SHOP_PASSWORD}\"")
+        .also(&["basic", "basic_authentication", "username", "password"]);
+    BEARER_TOKEN: Secret = secret("bearer_token", headers::VALUE_BYTES_MAX / 2, "at most 4096 bytes")
+        .parsed_by(asking::credential)
+        .means("A token that is sent in the header Authorization.", "\"${env:SHOP_TOKEN}\"")
+        .also(&["bearer", "token", "auth_token"]);
+    OAUTH2: Oauth = Field::new("oauth2", OF_OAUTH2, asking::oauth, |_| json!("***"))
+        .means(
+            "Where a token is fetched to ask with, by client credentials; it is kept until shortly before its end, and shared by all APIs that fetch it in the same way.",
+            "{ token_url = \"https://login.example.com/token\", client_id = \"monitor\", client_secret = \"${env:CLIENT_SECRET}\", scope = \"health\" }",
+        )
+        .also(&["oauth", "client_credentials", "oauth2_client_credentials"]);
+    HEAD_ONLY: bool = flag("head_only")
+        .means(
+            "Whether status and headers decide, and the body is left unread. Streams that never end (`text/event-stream` and others) are read so in any case.",
+            "true",
+        )
+        .default("false").also(&["stream", "streaming", "ignore_body", "headers_only"]);
+    EXPECTED_ANSWERS: Vec<String> = Field::new("expected_answers", OF_ANSWERS, asking::texts, |texts| json!(texts))
+        .means(
+            "Records that the answer to a question of DNS must hold; with none, any record will do.",
+            "[\"10.0.0.5\", \"10.0.0.6\"]",
+        )
+        .also(&["expected_answer", "expected_records", "answers", "expect_answer"]);
     TAGS: Vec<String> = Field::new("tags", OF_TAGS, tags, |tags| json!(tags))
         .means("Free words for people and filters.", "[\"shop\", \"eu\"]")
         .also(&["labels", "groups"]);
@@ -147,6 +206,28 @@ table! { FIELDS
             "3600",
         )
         .also(&["remind", "reminder_seconds", "repeat_interval", "resend_interval"]);
+}
+
+/// The longest place to connect to: a name of 253 characters, and a port.
+const CONNECT_TO_CHARS_MAX: usize = 260;
+/// The most records that an answer must hold.
+pub(super) const ANSWERS_MAX: usize = 20;
+
+const OF_OAUTH2: Kind = Kind::TextsByName {
+    most: 5,
+    bytes_max: 2048,
+    words: "at most 5: token_url, client_id, client_secret, scope, audience; each at most 2048 bytes",
+};
+const OF_ANSWERS: Kind = Kind::TextOrTexts {
+    most: ANSWERS_MAX,
+    chars_max: 300,
+    words: "a record, or a list of at most 20 of at most 300 characters",
+};
+
+/// Certificates or keys.
+const fn pem(name: &'static str) -> Field<Secret> {
+    secret(name, secrets::FILE_BYTES_MAX as usize, "PEM, or the path of a file of it; at most 65536 bytes")
+        .parsed_by(asking::pem)
 }
 
 const OF_HEADERS: Kind = Kind::TextsByName {
@@ -181,13 +262,6 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 fn api_id(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<ApiId> {
     let text = parse_text(value, about)?;
     Ok(ApiId::parse(text).map_err(|why| ValueFault::new(quote(text), why, about.wanted()))?)
-}
-
-fn url(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Url> {
-    match value {
-        Value::String(text) => Ok(urls::check(text)?), // which shows no more of it than is safe
-        _ => Err(ValueFault::new(show(value), "is not text", about.wanted()).into()),
-    }
 }
 
 impl Choice for IpFamily {

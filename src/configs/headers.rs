@@ -109,7 +109,8 @@ mod tests {
 
     fn parsed(value: &Value) -> Parsed<Vec<(String, Secret)>> {
         let schedules = &mut ScheduleCache::default();
-        let context = &mut Context { secrets: &Known, schedules, now: SOME_MOMENT, folder: Path::new("") };
+        let (folder, allowed) = (Path::new(""), &crate::probe::guard::Allowed::default());
+        let context = &mut Context { secrets: &Known, schedules, now: SOME_MOMENT, folder, allowed };
         HEADERS.parse(value, context)
     }
 

@@ -1,6 +1,7 @@
 //! API configs: rows as people write them, and what they mean.
 
 mod alerting;
+mod asking;
 pub mod assertions;
 pub mod checker;
 mod cron_text;
@@ -22,6 +23,7 @@ pub mod secrets;
 pub mod source;
 pub(crate) mod span;
 pub mod sqlite_table;
+pub mod target;
 pub mod timing;
 pub mod toml_text;
 pub mod url;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::values::{ValueFault, quote};
-use crate::probe::guard;
+use crate::probe::guard::Allowed;
 
 /// The longest URL, as it is written and as it is sent: in ASCII, where one character may become twelve (`%F0%9F%A6%80`).
 /// It stands in each alert that is owed, and fifty of them must fit into one record.
@@ -21,18 +21,16 @@ const WANTED: &str = "an http or https URL, such as \"https://shop.example.com/h
 /// # Errors
 /// The first thing that is wrong with it, without showing a password or a query.
 pub fn check(text: &str) -> Result<Url, ValueFault> {
-    let chars = text.chars().count();
-    if chars > CHARS_MAX {
-        return Err(ValueFault::new(
-            "the URL",
-            format!("has {chars} characters, more than {CHARS_MAX}"),
-            "a shorter one; put what is long into the body or a header",
-        ));
-    }
     if super::secrets::has_reference(text) {
         let why = "has a ${…} in it, and a URL stands in alerts and logs, where no secret may";
         return Err(ValueFault::new("the URL", why, "the secret into a header instead"));
     }
+    check_for(text, &Allowed::default())
+}
+
+/// The same where these link-local networks may be probed.
+pub(super) fn check_for(text: &str, allowed: &Allowed) -> Result<Url, ValueFault> {
+    check_length(text)?;
     let fault = |why: String, remedy: &str| ValueFault::new(show(text), why, remedy);
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(fault("has a space or control character".into(), "the URL without it, or %20 for a space"));
@@ -62,14 +60,26 @@ pub fn check(text: &str) -> Result<Url, ValueFault> {
         Some(Host::Domain(name)) if !name.is_empty() => None,
         _ => return Err(fault("has no host".into(), WANTED)),
     };
-    match address.and_then(guard::refuse) {
+    match address.and_then(|address| allowed.refuse(address)) {
         Some(why) => Err(fault(format!("points at {why}, which is never probed"), "the address of an API")),
         None => Ok(url),
     }
 }
 
+pub(super) fn check_length(text: &str) -> Result<(), ValueFault> {
+    let chars = text.chars().count();
+    if chars <= CHARS_MAX {
+        return Ok(());
+    }
+    Err(ValueFault::new(
+        "the URL",
+        format!("has {chars} characters, more than {CHARS_MAX}"),
+        "a shorter one; put what is long into the body or a header",
+    ))
+}
+
 /// The URL as far as it may be shown: without a user name and without the query.
-fn show(text: &str) -> String {
+pub(super) fn show(text: &str) -> String {
     let before_query = &text[..text.find(['?', '#']).unwrap_or(text.len())];
     if before_query.contains('@') {
         return "the URL".into();

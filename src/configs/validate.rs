@@ -1,16 +1,16 @@
 //! Validates rows: reports all faults of a row at once, and an invalid row never affects the others.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::url::{Host, Url};
 use api_health_actors::ports::{Clock, LoadedConfigs, RefusedRow};
 use api_health_core::assertion::Assertion;
 use api_health_core::{ApiConfig, ConfigIssue, IpFamily, Method, Schedule, Timestamp};
+use serde_json::Value;
 
 use super::alerting;
+use super::asking;
 use super::assertions;
 use super::checker::Checker;
 use super::cron_text::in_words;
@@ -20,8 +20,10 @@ use super::fields::{self, FIELDS};
 use super::raw::RawRow;
 use super::schedules::ScheduleCache;
 use super::secrets::{SecretSource, SystemSecrets};
+use super::target::Target;
 use super::timing::check_conflicts;
 use super::values::{ValueFault, bounded, quote};
+use crate::probe::guard::Allowed;
 
 /// The most faults that are reported of one row; further ones are counted.
 pub const ISSUES_PER_ROW_MAX: usize = 50;
@@ -36,12 +38,20 @@ pub struct RowRules {
     pub secrets: Arc<dyn SecretSource + Send + Sync>,
     /// To reject schedules that have no run in the future.
     pub clock: Arc<dyn Clock>,
+    /// Link-local networks that may be probed.
+    pub allowed: Allowed,
 }
 
 impl RowRules {
     /// Rules that fill in references from this process's environment and files.
     pub fn new(defaults: ApiDefaults, clock: Arc<dyn Clock>) -> Self {
-        Self { defaults, secrets: Arc::new(SystemSecrets), clock }
+        Self { defaults, secrets: Arc::new(SystemSecrets), clock, allowed: Allowed::default() }
+    }
+
+    /// The same where these link-local networks may be probed.
+    #[must_use]
+    pub fn with_allowed(self, allowed: Allowed) -> Self {
+        Self { allowed, ..self }
     }
 
     /// Reads one row by itself.
@@ -67,20 +77,21 @@ impl RowRules {
         now: Timestamp,
     ) -> Result<ApiConfig, RefusedRow> {
         let place = place(&row.location, row.api_id());
-        let context = Context { secrets, schedules, now, folder: Path::new("") };
+        let context = Context { secrets, schedules, now, folder: Path::new(""), allowed: &self.allowed };
         let mut reader = RowReader { row, place, context, issues: Vec::new(), more: 0 };
         let d = &self.defaults;
         reader.unknown_fields();
         let api_id = reader.required(&fields::API_ID);
-        let url = reader.required(&fields::URL);
+        let target = reader.target();
         let schedule = reader.schedule(d);
         let name = reader.get(&fields::NAME);
-        let ip_family = reader.ip_family(url.as_ref());
+        let ip_family = reader.ip_family(target.as_ref());
         let method = reader.get(&fields::METHOD).unwrap_or_default();
         let expected_status = reader.get(&fields::EXPECTED_STATUS).unwrap_or_else(|| d.expected_status.clone());
         let assertions = reader.assertions(method);
         let certificate_days = reader.get(&fields::CERTIFICATE_DAYS).unwrap_or_else(assertions::default_days);
-        let headers = reader.get(&fields::HEADERS).unwrap_or_default();
+        let mut headers = reader.get(&fields::HEADERS).unwrap_or_default();
+        let asking = asking::read(&mut reader, target.as_ref(), &mut headers);
         let body = reader.get(&fields::BODY);
         let proxy = reader.get(&fields::PROXY);
         let enabled = reader.get(&fields::ENABLED).unwrap_or(true);
@@ -98,11 +109,11 @@ impl RowRules {
             reader.get(&fields::FLAP_WINDOW_SECONDS).unwrap_or(d.flap_window),
             reader.get(&fields::REMIND_AFTER_SECONDS).or(d.remind_after),
         );
-        match (api_id, url, schedule) {
-            (Some(api_id), Some(url), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
+        match (api_id, target, schedule) {
+            (Some(api_id), Some(target), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
                 name: name.unwrap_or_else(|| api_id.to_string()),
                 api_id,
-                url: url.into(),
+                url: target.url,
                 method,
                 headers,
                 body,
@@ -121,6 +132,7 @@ impl RowRules {
                 alerting,
                 ip_family,
                 proxy,
+                asking,
             }),
             (api_id, ..) => {
                 bounded(&mut reader.issues, ISSUES_PER_ROW_MAX, reader.more, "row", &row.location);
@@ -137,17 +149,17 @@ impl fmt::Debug for RowRules {
 }
 
 /// Reads the fields of one row and gathers what is wrong with them.
-struct RowReader<'a> {
-    row: &'a RawRow,
+pub(super) struct RowReader<'a> {
+    pub(super) row: &'a RawRow,
     place: String,
-    context: Context<'a>,
+    pub(super) context: Context<'a>,
     issues: Vec<ConfigIssue>,
     /// Faults that are counted and not in `issues`.
     more: usize,
 }
 
-impl RowReader<'_> {
-    fn push(&mut self, field: &str, fault: ValueFault) {
+impl<'a> RowReader<'a> {
+    pub(super) fn push(&mut self, field: &str, fault: ValueFault) {
         self.issues.push(fault.at(format!("{}: {field}", self.place)));
     }
 
@@ -167,7 +179,7 @@ impl RowReader<'_> {
     }
 
     /// What stands in a field; `None` where it is not written, and where something is wrong with it.
-    fn get<T>(&mut self, field: &Field<T>) -> Option<T> {
+    pub(super) fn get<T>(&mut self, field: &Field<T>) -> Option<T> {
         let parsed = field.parse(self.row.fields.get(field.name)?, &mut self.context);
         parsed.map_err(|faults| faults.into_iter().for_each(|fault| self.push(field.name, fault))).ok()
     }
@@ -191,14 +203,23 @@ impl RowReader<'_> {
         assertions
     }
 
+    /// What the URL says; beside a kind, its scheme may be left out.
+    fn target(&mut self) -> Option<Target> {
+        let of = |field: &str| self.row.fields.get(field).and_then(Value::as_str);
+        match (of(fields::KIND.name), of(fields::URL.name)) {
+            (Some(kind @ ("tcp" | "tls" | "dns")), Some(url)) if !url.contains("://") => {
+                let whole = Value::String(format!("{kind}://{url}"));
+                let parsed = fields::URL.parse(&whole, &mut self.context);
+                parsed.map_err(|faults| faults.into_iter().for_each(|fault| self.push(fields::URL.name, fault))).ok()
+            }
+            _ => self.required(&fields::URL),
+        }
+    }
+
     /// It must fit an address that stands in the URL.
-    fn ip_family(&mut self, url: Option<&Url>) -> IpFamily {
+    fn ip_family(&mut self, target: Option<&Target>) -> IpFamily {
         let family = self.get(&fields::IP_FAMILY).unwrap_or_default();
-        let address = match url.and_then(Url::host) {
-            Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
-            Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
-            _ => return family,
-        };
+        let Some(address) = target.and_then(|target| target.address) else { return family };
         if !family.takes(address) {
             let why = format!("does not fit url, in which an {} address stands", IpFamily::of(address));
             let remedy = "\"any\", or a url with a name or another address";

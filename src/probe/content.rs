@@ -3,6 +3,8 @@
 use api_health_core::ApiConfig;
 use api_health_core::assertion::{Assertion, Body, Content};
 
+use url::Url;
+
 use super::exchange::Reply;
 use super::unpack::unpack;
 
@@ -25,7 +27,12 @@ pub(super) fn of(api: &ApiConfig, reply: &mut Reply) -> Content {
     Content {
         body,
         headers,
-        url: reply.url.as_ref().map_or_else(|| api.url.clone(), ToString::to_string),
+        url: reply.url.as_ref().map_or_else(|| api.url.clone(), |url| shown(api, url)),
         tls: reply.tls,
     }
+}
+
+/// A server may send us on with the secrets of our own URL.
+fn shown(api: &ApiConfig, url: &Url) -> String {
+    api.asking.as_ref().map_or_else(|| url.to_string(), |asking| asking.masked(url.as_str()))
 }

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
-use super::guard;
+use super::guard::{self, Allowed};
 use super::request::Named;
 use super::resolve::{Resolver, route};
 use super::tls;
@@ -29,26 +29,39 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 32;
 
+/// By what rules a connection is opened.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) resolver: &'a Resolver,
+    pub(super) allowed: &'a Allowed,
+}
+
 /// Opens a connection to where `url` points, ready for the first byte of the request. With a `server_name` it is a TLS
 /// connection to whoever can show a certificate for that.
 pub(super) async fn dial(
     url: &Url,
     server_name: &Named,
     tls: Option<&Arc<ClientConfig>>,
-    resolver: &Resolver,
+    Way { resolver, allowed }: Way<'_>,
     trace: &Trace,
 ) -> Result<Connection, Failure> {
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
         return Err(internal("the URL names no host".into()));
     };
     let opened = match host {
-        Host::Ipv4(ip) => connect_to(SocketAddr::new(IpAddr::V4(ip), port), resolver.family(), trace).await,
-        Host::Ipv6(ip) => connect_to(SocketAddr::new(IpAddr::V6(ip), port), resolver.family(), trace).await,
+        Host::Ipv4(ip) => {
+            guarded(SocketAddr::new(IpAddr::V4(ip), port), allowed)?;
+            connect_to(SocketAddr::new(IpAddr::V4(ip), port), resolver.family(), trace).await
+        }
+        Host::Ipv6(ip) => {
+            guarded(SocketAddr::new(IpAddr::V6(ip), port), allowed)?;
+            connect_to(SocketAddr::new(IpAddr::V6(ip), port), resolver.family(), trace).await
+        }
         Host::Domain(name) => {
             // On the heap: most names are looked up for longer than anything else of the exchange is.
             let found = Box::pin(resolver.lookup(name, port, trace.deadline())).await?;
             trace.end();
-            let addresses = interleave(passable(found)?);
+            let addresses = interleave(passable(found, allowed)?);
             trace.begin(Phase::Connect);
             trace.found(&addresses);
             addresses.first().iter().for_each(|first| trace.connected_to(**first)); // until another one is
@@ -73,8 +86,8 @@ pub(super) async fn dial(
     Ok(Connection::tls(stream))
 }
 
-fn guarded(address: SocketAddr) -> Result<(), Failure> {
-    match guard::refuse(address.ip()) {
+pub(super) fn guarded(address: SocketAddr, allowed: &Allowed) -> Result<(), Failure> {
+    match allowed.refuse(address.ip()) {
         Some(why) => Err(Failure::AddressRefused { address: address.ip(), why }),
         None => Ok(()),
     }
@@ -83,10 +96,10 @@ fn guarded(address: SocketAddr) -> Result<(), Failure> {
 /// The addresses that may be connected to. A stray one that leads nowhere without the name of an interface is passed over where
 /// a good one stands beside it. Any other that is refused refuses them all: a name that mixes them is an attack, and the
 /// next lookup may shuffle them.
-fn passable(addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
+fn passable(addresses: Vec<SocketAddr>, allowed: &Allowed) -> Result<Vec<SocketAddr>, Failure> {
     let (strays, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| guard::leads_nowhere(a.ip()));
     let looked_at = if others.is_empty() { &strays } else { &others };
-    looked_at.iter().try_for_each(|address| guarded(*address))?;
+    looked_at.iter().try_for_each(|address| guarded(*address, allowed))?;
     Ok(others)
 }
 
@@ -106,9 +119,8 @@ fn without_route(host: &str, addresses: &[SocketAddr]) -> Failure {
     Failure::Local(LocalFault::NoRoute)
 }
 
-/// To an address that stands in the URL itself.
+/// To an address that stands in the URL itself, and is none that is refused.
 async fn connect_to(address: SocketAddr, family: IpFamily, trace: &Trace) -> Result<(TcpStream, SocketAddr), Failure> {
-    guarded(address)?;
     if !family.takes(address.ip()) {
         let has = Some(IpFamily::of(address.ip()));
         return Err(Failure::NoAddress { host: address.ip().to_string(), wanted: family, has });
@@ -208,7 +220,7 @@ fn not_begun(address: SocketAddr, errno: Errno) -> Failure {
     }
 }
 
-fn connect_failure(address: SocketAddr, error: &io::Error, after: Duration) -> Failure {
+pub(super) fn connect_failure(address: SocketAddr, error: &io::Error, after: Duration) -> Failure {
     match Errno::from_io_error(error) {
         // Linux makes these of what a router answers to an IPv6 packet; over IPv4 the same routers give EHOSTUNREACH.
         Some(Errno::NETUNREACH) => return Failure::NetworkUnreachable { address },
@@ -310,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_stray_address_is_passed_over_beside_a_good_one_alone() {
-        let pass = |list: &[&str]| passable(addresses(list));
+        let pass = |list: &[&str]| passable(addresses(list), &Allowed::default());
         assert_eq!(pass(&["[fe80::1]:1", "127.0.0.1:1"]).unwrap(), addresses(&["127.0.0.1:1"]));
         for refused in
             [&["[fe80::1]:1"][..], &["127.0.0.1:1", "169.254.1.1:1"], &["[fe80::a9fe:a9fe]:1", "127.0.0.1:1"]]

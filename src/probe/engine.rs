@@ -18,9 +18,10 @@ use tokio::task::unconstrained;
 
 use super::dial::internal;
 use super::exchange::{Reply, Request, Way};
+use super::http2;
 use super::seen::BodyStart;
 use super::trace::Trace;
-use super::wire::{Connection, Head, Headers, Wire};
+use super::wire::{Connection, Framing, Head, Headers, Wire};
 
 /// awc's own timeouts cannot be left out altogether: so long that they never end an exchange.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -28,12 +29,27 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// An answer of which the head was read, and as much of the body as [`PartialResponse::receive`] was given time for.
 pub(super) struct PartialResponse {
     pub(super) head: Head,
-    body: ClientResponse<BoxedPayloadStream>,
+    body: Body,
     trace: Rc<Trace>,
     kept: Vec<u8>,
     start: BodyStart,
     read: usize,
     cut_at_bound: bool,
+}
+
+/// Where the pieces of a body come from.
+pub(super) enum Body {
+    Awc(ClientResponse<BoxedPayloadStream>),
+    Http2(Box<http2::Stream>),
+}
+
+impl Body {
+    async fn next(&mut self, trace: &Trace) -> Option<Result<Bytes, Failure>> {
+        match self {
+            Self::Awc(body) => Some(body.next().await?.map_err(|error| failure(trace, &error))),
+            Self::Http2(stream) => stream.next(trace).await,
+        }
+    }
 }
 
 /// Sends `head` and `body`, and waits for the head of the answer.
@@ -69,29 +85,30 @@ pub(super) async fn ask(
     let body = sent.map_err(|error| failure(trace, &error))?;
     let head =
         trace.take_head().ok_or_else(|| internal("awc returned a response without a head from the wire".into()))?;
-    Ok(PartialResponse {
-        head,
-        body,
-        trace: Rc::clone(trace),
-        kept: Vec::new(),
-        start: BodyStart::default(),
-        read: 0,
-        cut_at_bound: false,
-    })
+    Ok(PartialResponse::new(head, Body::Awc(body), Rc::clone(trace)))
 }
 
 impl PartialResponse {
+    pub(super) fn new(head: Head, body: Body, trace: Rc<Trace>) -> Self {
+        Self { head, body, trace, kept: Vec::new(), start: BodyStart::default(), read: 0, cut_at_bound: false }
+    }
+
+    /// The body is not read: there may be one.
+    pub(super) fn leave_body(&mut self) {
+        self.cut_at_bound = self.head.framing != Framing::None;
+    }
+
     /// Reads the body as far as the request wants it. What came before it fails or is dropped stays.
     pub(super) async fn receive(&mut self, request: &Request) -> Result<(), Failure> {
         let bytes_max = request.body_bytes_max;
         // Who wants no body does not wait for it either.
         self.cut_at_bound = bytes_max == 0;
         while !self.cut_at_bound
-            && let Some(piece) = self.body.next().await
+            && let Some(piece) = self.body.next(&self.trace).await
         {
             let mut piece = match piece {
                 Ok(piece) => piece,
-                Err(error) => return Err(with_received(failure(&self.trace, &error), self.read)),
+                Err(failure) => return Err(with_received(failure, self.read)),
             };
             let wanted = piece.len().min(bytes_max - self.read);
             self.read += wanted;

@@ -16,9 +16,12 @@ use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, IpFamily, Method, PhaseTimes, Secret};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
-use url::Url;
+use url::{Position, Url};
 
 use super::engine::PartialResponse;
+use super::guard::Allowed;
+use super::hop::Tls;
+use super::identity::{Own, Shown};
 use super::proxies::{Proxies, Proxy};
 use super::request::{Named, Prepared, server_name};
 use super::resolve::{Resolver, ResolverFiles};
@@ -26,7 +29,7 @@ use super::seen::Raw;
 use super::trace::Trace;
 use super::trust::{Extra, Trust};
 use super::wire::{Connection, Headers};
-use super::{dial, engine, redirect};
+use super::{dial, identity, redirect, stream};
 
 /// What every exchange shares: trusted roots, TLS settings, name lookup. Cheap to clone, and used from any thread.
 ///
@@ -36,6 +39,8 @@ pub struct Client {
     trust: Trust,
     resolver: Resolver,
     proxies: Arc<Proxies>,
+    /// Link-local networks that may be probed.
+    allowed: Allowed,
 }
 
 /// What to ask.
@@ -132,6 +137,7 @@ impl Client {
             trust: Trust::new(extra)?,
             resolver: Resolver::own(ResolverFiles::default()),
             proxies: Arc::default(),
+            allowed: Allowed::default(),
         })
     }
 
@@ -139,6 +145,20 @@ impl Client {
     #[must_use]
     pub fn with_proxies(self, proxies: Arc<Proxies>) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// The same client where these link-local networks may be probed.
+    #[must_use]
+    pub fn with_allowed(self, allowed: Allowed) -> Self {
+        Self { allowed, ..self }
+    }
+
+    /// The same client with these authorities in place of all that were trusted.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn with_authorities(self, pem: &Secret) -> Result<Self, String> {
+        Ok(Self { trust: Trust::new(Extra::Only(pem.reveal().as_bytes().to_vec()))?, ..self })
     }
 
     /// The same client with another way to look names up. Whatever it answers is guarded anyway.
@@ -179,16 +199,30 @@ impl Client {
 
     /// The same with a request that is asked again and again.
     pub async fn exchange_prepared(&self, prepared: &Prepared) -> Exchange {
+        self.look_at_roots().await;
+        self.exchange_by(prepared, Instant::now() + prepared.request.timeout).await
+    }
+
+    /// Reads the roots again if they changed, which takes nothing of an exchange's own time.
+    pub(super) async fn look_at_roots(&self) {
         self.trust.look_if_due().await;
+    }
+
+    /// The same by a deadline, which comes no later than the request's own timeout.
+    pub(super) async fn exchange_by(&self, prepared: &Prepared, deadline: Instant) -> Exchange {
         let started = Instant::now();
         let request = &prepared.request;
-        let deadline = started + request.timeout;
         let trace = Rc::new(Trace::new(started, deadline));
         // Out here it outlives a body that breaks off or comes too late.
         let mut answer = None;
         let whole = async {
             let (partial, way) = self.follow(prepared, &trace).await?;
-            answer.insert(partial).receive(request).await?;
+            let partial = answer.insert(partial);
+            if prepared.is_head_only() || stream::is_endless(&partial.head) {
+                partial.leave_body();
+            } else {
+                partial.receive(request).await?;
+            }
             Ok(way)
         };
         let whole = in_time(deadline, request, &trace, whole).await;
@@ -229,7 +263,7 @@ impl Client {
         let started = Instant::now();
         let trace = Rc::new(Trace::new(started, started + bound));
         let server_name = server_name(url);
-        let dialled = Box::pin(self.dial(url, &server_name, self.proxies.of(url), &trace));
+        let dialled = Box::pin(self.dial(url, &server_name, self.proxies.of(url), &trace, Tls::default()));
         let result = match timeout_at(trace.deadline(), dialled).await {
             Ok(result) => result.map(drop),
             Err(_) => Err(Failure::TimedOut { phase: trace.phase(), after: bound }),
@@ -237,22 +271,46 @@ impl Client {
         (trace.times(), result)
     }
 
-    async fn dial(
+    pub(super) async fn dial(
         &self,
         url: &Url,
         server_name: &Named,
         proxy: Option<&Arc<Proxy>>,
         trace: &Trace,
+        wanted: Tls<'_>,
     ) -> Result<Connection, Failure> {
         let tls = match server_name {
             Ok(Some(_)) => self.trust.config(),
             _ => None,
         };
+        let tls = match wanted {
+            Tls { shown: None, protocols: None } => tls,
+            Tls { shown, protocols } => {
+                tls.map(|tls| identity::dressed(&tls, shown, protocols.unwrap_or(&[identity::HTTP_1])))
+            }
+        };
+        let way = dial::Way { resolver: &self.resolver, allowed: &self.allowed };
         match proxy {
-            None => dial::dial(url, server_name, tls.as_ref(), &self.resolver, trace).await,
+            None => dial::dial(url, server_name, tls.as_ref(), way, trace).await,
             // On the heap: few go this way, and all would carry its size.
-            Some(proxy) => Box::pin(proxy.dial(url, server_name, tls.as_ref(), &self.resolver, trace)).await,
+            Some(proxy) => Box::pin(proxy.dial(url, server_name, tls.as_ref(), way, trace)).await,
         }
+    }
+
+    /// Opens a connection to `place`, shakes hands where there is a name to ask for, and closes it.
+    pub(super) async fn connect(
+        &self,
+        place: &Url,
+        server_name: &Named,
+        shown: Option<&Arc<Shown>>,
+        trace: &Trace,
+    ) -> Result<(), Failure> {
+        let wanted = Tls { shown, protocols: Some(&[]) };
+        Box::pin(self.dial(place, server_name, None, trace, wanted)).await.map(drop)
+    }
+
+    pub(super) fn guarded(&self, address: SocketAddr) -> Result<(), Failure> {
+        dial::guarded(address, &self.allowed)
     }
 
     /// Asks, and asks again where the answer points to, as often as the request allows.
@@ -261,13 +319,12 @@ impl Client {
         let mut hop = prepared.first();
         let mut followed = 0;
         loop {
-            let proxy = prepared.route.choose(&self.proxies, &hop.url);
-            let connection = self.dial(&hop.url, &hop.server_name, proxy, trace).await?;
-            // Under TLS it is the server that reads the head.
-            let reader = proxy.filter(|_| hop.url.scheme() == "http");
-            let head = reader.map_or_else(|| hop.head.clone(), |proxy| proxy.absolute(&hop.head, &hop.url));
-            let answer = engine::ask(connection, head, hop.body.cloned(), hop.method, trace).await?;
-            if let (Some(proxy), 407) = (reader, answer.head.status) {
+            let proxy = match prepared.own(&hop.url) {
+                Some(Own { place: Some(_), .. }) => None,
+                _ => prepared.route.choose(&self.proxies, &hop.url),
+            };
+            let answer = self.ask(prepared, &hop, proxy, trace).await?;
+            if let (Some(proxy), 407, "http") = (proxy, answer.head.status, hop.url.scheme()) {
                 return Err(proxy.wants_password());
             }
             if max_redirects > 0
@@ -314,12 +371,12 @@ async fn in_time<T>(
     }
 }
 
-/// The body may hold a secret, so its length alone is shown.
+/// The body may hold a secret, so its length alone is shown; and what comes behind the host may.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)
-            .field("url", &self.url.as_str())
+            .field("url", &&self.url[..Position::BeforePath])
             .field("headers", &self.headers)
             .field("body_bytes", &self.body.as_ref().map(Bytes::len))
             .field("timeout", &self.timeout)

@@ -2,9 +2,13 @@
 //!
 //! A monitor asks for whatever URL is in its table, from a machine that can reach the metadata service and so the keys of
 //! its role. The guard looks at the very addresses that are about to be connected to, and there is no switch to turn it
-//! off. Loopback and private ranges are allowed: a self-hosted monitor must reach them.
+//! off; [`allowed`] opens networks of services, and never those of metadata. Loopback and private ranges are allowed: a self-hosted monitor must reach them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub mod allowed;
+
+pub use allowed::{Allowed, Network};
 
 const LINK_LOCAL: &str = "a link-local address, where clouds keep their instance metadata";
 const METADATA: &str = "the instance metadata service of a cloud";

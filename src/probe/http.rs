@@ -1,4 +1,4 @@
-//! The `Probe` port over HTTP: takes an API's config, returns an observation.
+//! The `Probe` port: takes an API's config, returns an observation.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,21 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
-use api_health_core::assertion::Assertion;
-use api_health_core::assertion::content::JUDGED_BYTES_MAX;
 use api_health_core::observation::LocalFault;
 use api_health_core::{
     Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, Response, Timestamp, Verdict, assertion,
 };
-use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Semaphore;
-use url::Url;
 
-use super::exchange::{Client, Exchange, Reply, Request};
-use super::proxies::Route;
+use super::exchange::{Client, Exchange, Reply};
+use super::kinds::{self, Ask, Prepare, Seen};
+use super::oauth::Sources;
 use super::request::Prepared;
-use super::{content, redirect, unpack};
+use super::{content, redirect};
 use crate::retry_after::retry_after;
 
 /// What a probe may use of this machine.
@@ -34,7 +31,7 @@ pub struct Limits {
     pub body_bytes_max: usize,
 }
 
-/// Probes over HTTP/1.1, each on a connection of its own.
+/// Probes each API in its way, each on a connection of its own.
 pub struct HttpProbe(Arc<Shared>);
 
 struct Shared {
@@ -43,6 +40,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     turns: Semaphore,
     body_bytes_max: usize,
+    sources: Sources,
 }
 
 impl HttpProbe {
@@ -50,18 +48,21 @@ impl HttpProbe {
     pub fn new(client: Client, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let turns = Semaphore::new(limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
         let clients = IpFamily::ALL.map(move |family| client.clone().with_family(family));
-        Self(Arc::new(Shared { clients, clock, turns, body_bytes_max: limits.body_bytes_max }))
+        let (body_bytes_max, sources) = (limits.body_bytes_max, Sources::default());
+        Self(Arc::new(Shared { clients, clock, turns, body_bytes_max, sources }))
     }
 }
 
 impl Probe for HttpProbe {
     fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
-        Rc::new(One {
-            shared: Arc::clone(&self.0),
-            prepared: prepared(&api, self.0.body_bytes_max),
-            passes: Cell::new(0),
-            api,
-        })
+        let shared = Arc::clone(&self.0);
+        let asked = Prepare { api: &api, sources: &shared.sources, body_bytes_max: shared.body_bytes_max }
+            .by(&shared.clients[IpFamily::Any as usize]);
+        let (asked, client) = match asked {
+            Ok((ask, client)) => (Ok(ask), client),
+            Err(failure) => (Err(failure), None),
+        };
+        Rc::new(One { shared, asked, client, passes: Cell::new(0), api })
     }
 }
 
@@ -70,7 +71,9 @@ struct One {
     shared: Arc<Shared>,
     api: Arc<ApiConfig>,
     /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
-    prepared: Result<Prepared, Failure>,
+    asked: Result<Ask, Failure>,
+    /// Where it trusts others than the rest do.
+    client: Option<Box<Client>>,
     /// Passes since the last fail, as far as they may confirm a recovery.
     passes: Cell<u32>,
 }
@@ -87,8 +90,9 @@ impl PreparedProbe for One {
                     _ => return self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
                 },
             };
-            match &self.prepared {
-                Ok(prepared) => Box::pin(self.observe(prepared)).await,
+            match &self.asked {
+                Ok(Ask::Http(prepared)) => Box::pin(self.observe(prepared)).await,
+                Ok(other) => Box::pin(self.observe_otherwise(other)).await,
                 Err(failure) => self.shared.not_asked(failure.clone()),
             }
         })
@@ -96,16 +100,46 @@ impl PreparedProbe for One {
 }
 
 impl One {
+    fn client(&self) -> &Client {
+        self.client.as_deref().unwrap_or(&self.shared.clients[self.api.ip_family as usize])
+    }
+
     async fn observe(&self, prepared: &Prepared) -> Observation {
         let started_at = self.shared.clock.now();
-        let Exchange { phases, address, by_proxy, took, result, raw } =
-            self.shared.clients[self.api.ip_family as usize].exchange_prepared(prepared).await;
+        let exchange = self.client().exchange_prepared(prepared).await;
+        self.observation(started_at, exchange)
+    }
+
+    /// By other ways than a plain request.
+    async fn observe_otherwise(&self, ask: &Ask) -> Observation {
+        let started_at = self.shared.clock.now();
+        let seen = match ask {
+            Ask::Http(prepared) => return self.observe(prepared).await,
+            Ask::WithToken(with_token) => {
+                let exchange = with_token.ask(self.client()).await;
+                return self.observation(started_at, exchange);
+            }
+            Ask::Connect(connect) => connect.ask(self.client()).await,
+            Ask::NameServer(query) => kinds::ask_name_server(self.client(), query, self.api.timeout).await,
+        };
+        let Seen { phases, address, took, answer, raw } = seen;
         let finished_at = self.shared.clock.now();
+        let mut observation =
+            Observation { started_at, finished_at, took, phases, address, by_proxy: false, answer, seen: None };
+        if self.may_change_a_status(&observation) {
+            observation.seen = Some(Box::new(raw.seen(None, &phases, address)));
+        }
+        observation
+    }
+
+    fn observation(&self, started_at: Timestamp, exchange: Exchange) -> Observation {
+        let finished_at = self.shared.clock.now();
+        let Exchange { phases, address, by_proxy, took, result, raw } = exchange;
         let (answer, reply) = match result {
             Ok(mut reply) => {
                 let is_judged = !self.api.assertions.is_empty();
                 let content = is_judged.then(|| Box::new(content::of(&self.api, &mut reply)));
-                (Answer::Response(Response { content, ..response(&reply, finished_at) }), Some(reply))
+                (Answer::Response(Response { content, ..self.response(&reply, finished_at) }), Some(reply))
             }
             Err(failure) => (Answer::Failure(failure), None),
         };
@@ -134,6 +168,23 @@ impl One {
             Verdict::Inconclusive => true,
         }
     }
+
+    fn response(&self, reply: &Reply, now: Timestamp) -> Response {
+        let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
+        Response {
+            status: reply.status,
+            body_bytes: reply.body_bytes,
+            body_cut_at_bound: reply.body_cut_at_bound,
+            location: location.map(redirect::shown),
+            redirects: reply.redirects,
+            left_behind: reply.left_behind.clone(),
+            client_certificate_wanted: reply.client_certificate_wanted,
+            proxy: reply.proxy.clone(),
+            retry_after: reply.headers.get("retry-after").and_then(|value| retry_after(value, now)),
+            content: None,
+            certificate: reply.certificate,
+        }
+    }
 }
 
 impl Shared {
@@ -150,45 +201,5 @@ impl Shared {
             answer: Answer::Failure(failure),
             seen: None,
         }
-    }
-}
-
-fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure> {
-    let url = Url::parse(&api.url)
-        .map_err(|error| Failure::Local(LocalFault::Internal(format!("the URL cannot be read: {error}"))))?;
-    let route = match &api.proxy {
-        Some(text) => Route::parse(text.reveal())
-            .map_err(|why| Failure::Local(LocalFault::Internal(format!("the proxy of this API {why}"))))?,
-        None => Route::AsSet,
-    };
-    let judges_body = api.assertions.iter().any(Assertion::needs_body);
-    let prepared = Prepared::new(Request {
-        method: api.method,
-        url,
-        headers: api.headers.clone(),
-        body: api.body.as_ref().map(|body| Bytes::copy_from_slice(body.reveal().as_bytes())),
-        timeout: api.timeout,
-        body_bytes_max: if judges_body { body_bytes_max.min(JUDGED_BYTES_MAX) } else { body_bytes_max },
-        keep_body: judges_body, // else nothing is asked of it but that it is whole
-        accept_encoding: judges_body.then_some(unpack::CODINGS),
-        max_redirects: api.max_redirects,
-    })?;
-    Ok(prepared.with_route(route))
-}
-
-fn response(reply: &Reply, now: Timestamp) -> Response {
-    let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
-    Response {
-        status: reply.status,
-        body_bytes: reply.body_bytes,
-        body_cut_at_bound: reply.body_cut_at_bound,
-        location: location.map(redirect::shown),
-        redirects: reply.redirects,
-        left_behind: reply.left_behind.clone(),
-        client_certificate_wanted: reply.client_certificate_wanted,
-        proxy: reply.proxy.clone(),
-        retry_after: reply.headers.get("retry-after").and_then(|value| retry_after(value, now)),
-        content: None,
-        certificate: reply.certificate,
     }
 }

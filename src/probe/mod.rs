@@ -15,7 +15,9 @@
 //! | [`guard`] | the addresses that are never connected to |
 //! | `content`, `unpack` | what is kept of an answer that is judged by more than its status |
 //! | `wire` | between the connection and awc |
-//! | `engine` | one request through awc |
+//! | `hop`, `engine`, `http2` | one hop; one request through awc; and one over HTTP/2, where the server speaks nothing else |
+//! | `kinds`, `dns`, `oauth`, `stream` | what is prepared of an API: requests, connections, questions to name servers; tokens; answers without an end |
+//! | `identity`, [`place`] | what TLS has of its own for one API; another place to connect to |
 //! | `request`, `redirect`, `cookies` | what is sent, where to next, and what goes along |
 //! | `plain` | what a library says, in words |
 //! | `trace`, `seen` | what is known of an exchange while it runs, and what is kept of it as evidence |
@@ -24,10 +26,17 @@ mod certificate;
 mod content;
 mod cookies;
 mod dial;
+pub mod dns;
 mod engine;
 pub mod exchange;
 pub mod guard;
+mod hop;
 pub mod http;
+mod http2;
+pub mod identity;
+mod kinds;
+mod oauth;
+pub mod place;
 mod plain;
 pub mod proxies;
 mod proxy;
@@ -35,6 +44,7 @@ mod redirect;
 mod request;
 pub mod resolve;
 mod seen;
+mod stream;
 mod tls;
 mod trace;
 pub(crate) mod trust;

@@ -17,10 +17,9 @@ use url::{Host, Position, Url};
 
 use super::proxies::Proxy;
 use super::request::{Named, USER_AGENT};
-use super::resolve::Resolver;
 use super::trace::Trace;
 use super::wire::Connection;
-use super::{dial, guard, plain, tls};
+use super::{dial, plain, tls};
 
 /// The longest head of the answer to a CONNECT.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -32,15 +31,15 @@ impl Proxy {
         url: &Url,
         server_name: &Named,
         tls: Option<&Arc<ClientConfig>>,
-        resolver: &Resolver,
+        way: dial::Way<'_>,
         trace: &Trace,
     ) -> Result<Connection, Failure> {
-        literal(url)?;
+        literal(url, way)?;
         let server_name = server_name.as_ref().map_err(|failure| (**failure).clone())?;
         trace.dials_proxy(Some(self.shown()));
         // The family that an API is asked for is that of its own addresses.
-        let resolver = resolver.clone().with_family(IpFamily::Any);
-        let opened = dial::dial(self.url(), &Ok(None), None, &resolver, trace).await;
+        let resolver = way.resolver.clone().with_family(IpFamily::Any);
+        let opened = dial::dial(self.url(), &Ok(None), None, dial::Way { resolver: &resolver, ..way }, trace).await;
         trace.dials_proxy(None);
         let mut stream = match (opened.map_err(|failure| self.unreachable(&failure))?, server_name) {
             (Connection::Plain(stream), Some(_)) => stream,
@@ -132,11 +131,11 @@ impl Proxy {
 }
 
 /// An address that stands in the URL is guarded here, before anybody else connects to it.
-fn literal(url: &Url) -> Result<(), Failure> {
+fn literal(url: &Url, way: dial::Way<'_>) -> Result<(), Failure> {
     let address = match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
         Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
         _ => return Ok(()),
     };
-    guard::refuse(address).map_or(Ok(()), |why| Err(Failure::AddressRefused { address, why }))
+    way.allowed.refuse(address).map_or(Ok(()), |why| Err(Failure::AddressRefused { address, why }))
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 
 use api_health_core::{Failure, Method, Secret, text};
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use url::{Host, Url};
 use super::cookies::Cookies;
 use super::dial::internal;
 use super::exchange::Request;
+use super::identity::Own;
 use super::proxies::Route;
 use super::wire::Head;
 
@@ -23,6 +25,9 @@ pub struct Prepared {
     head: Bytes,
     server_name: Named,
     pub(super) route: Route,
+    own: Option<Box<Own>>,
+    /// The server speaks nothing but HTTP/2, by what it said last.
+    speaks_http2: AtomicBool,
 }
 
 /// Whom a certificate must be for; nobody, where none is shown; or why such a name cannot be asked for over TLS. That counts once
@@ -41,13 +46,32 @@ impl Prepared {
         }
         let head = head(*method, url, headers.iter(), *accept_encoding, body.as_ref(), false, None)?;
         let server_name = server_name(url);
-        Ok(Self { request, head, server_name, route: Route::AsSet })
+        Ok(Self { request, head, server_name, route: Route::AsSet, own: None, speaks_http2: AtomicBool::new(false) })
     }
 
     /// The same by another way than is set for all.
     #[must_use]
     pub fn with_route(self, route: Route) -> Self {
         Self { route, ..self }
+    }
+
+    #[must_use]
+    pub(super) fn with_own(self, own: Option<Box<Own>>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// What holds for the connection to where `url` is.
+    pub(super) fn own(&self, url: &Url) -> Option<&Own> {
+        self.own.as_deref().filter(|_| self.request.url.origin() == url.origin())
+    }
+
+    /// Whether the answer is judged by its head alone.
+    pub(super) fn is_head_only(&self) -> bool {
+        self.own.as_deref().is_some_and(|own| own.head_only)
+    }
+
+    pub(super) fn speaks_http2(&self) -> &AtomicBool {
+        &self.speaks_http2
     }
 
     /// The first hop.

@@ -35,7 +35,8 @@ const WE_SPEAK: &str = "api-health has TLS 1.3, and TLS 1.2 with the cipher suit
                         clients may connect";
 
 /// Why a server that wants one sends us away.
-pub(super) const CLIENT_CERTIFICATE: &str = "the server wants a client certificate, and api-health can show none";
+pub(super) const CLIENT_CERTIFICATE: &str =
+    "the server wants a client certificate, and this API has none to show (client_certificate, client_key)";
 
 /// Settings that trust what `verifier` does.
 pub(super) fn client_config(verifier: Verifier) -> Result<Arc<ClientConfig>, String> {
@@ -172,14 +173,14 @@ pub(super) fn words(error: &Error, trace: &Trace) -> String {
             "what came could not be decrypted: it was damaged on the way, or the server is at fault".into()
         }
         Error::PeerSentOversizedRecord => "the server sent a longer record than TLS allows".into(),
-        Error::NoApplicationProtocol => NO_HTTP_1.into(),
+        Error::NoApplicationProtocol => NO_PROTOCOL.into(),
         other => plain::words(&other.to_string()),
     }
 }
 
 /// What is said where the server takes none of the protocols that we offer.
-const NO_HTTP_1: &str =
-    "the server does not take HTTP/1.1, which is all that api-health speaks; other clients may connect";
+pub(super) const NO_PROTOCOL: &str =
+    "the server takes neither HTTP/1.1 nor HTTP/2, which is all that api-health speaks; other clients may connect";
 
 /// An alert is all that the server says of why it broke off.
 fn of_alert(alert: AlertDescription, certificate_wanted: bool) -> String {
@@ -201,8 +202,15 @@ fn of_alert(alert: AlertDescription, certificate_wanted: bool) -> String {
             "the server broke it off (its alert: {name}), most often since it and the client have no version or cipher suite in \
              common: {WE_SPEAK}"
         ),
+        // Nobody else has shown one.
+        Alert::BadCertificate
+        | Alert::CertificateUnknown
+        | Alert::CertificateExpired
+        | Alert::CertificateRevoked
+        | Alert::UnsupportedCertificate
+        | Alert::UnknownCA => format!("the server refused the client certificate of this API (its alert: {name})"),
         Alert::UnrecognisedName => "the server has no site of the name that was asked for".into(),
-        Alert::NoApplicationProtocol => NO_HTTP_1.into(),
+        Alert::NoApplicationProtocol => NO_PROTOCOL.into(),
         _ => format!("the server broke it off (its alert: {name})"),
     }
 }

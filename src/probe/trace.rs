@@ -72,6 +72,14 @@ impl Trace {
         self.certificate.take();
     }
 
+    /// As it was before a hop that led nowhere.
+    pub(super) fn restore(&self, phase: Phase, times: PhaseTimes, address: Option<SocketAddr>) {
+        self.begin_hop();
+        self.phase.set(phase);
+        self.times.set(times);
+        self.address.set(address);
+    }
+
     pub(super) fn begin(&self, phase: Phase) {
         self.phase.set(phase);
         self.since.set(Instant::now());

@@ -48,6 +48,8 @@ pub(crate) const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 pub(super) enum Extra {
     None,
     Pem(Vec<u8>),
+    /// In place of the system's.
+    Only(Vec<u8>),
     File(PathBuf),
 }
 
@@ -151,7 +153,10 @@ impl Shared {
 
 fn load(extra: &Extra) -> Result<(Option<Arc<ClientConfig>>, Loaded), String> {
     let stamps = stamps(extra);
-    let native = rustls_native_certs::load_native_certs();
+    let native = match extra {
+        Extra::Only(_) => rustls_native_certs::CertificateResult::default(),
+        _ => rustls_native_certs::load_native_certs(),
+    };
     for error in &native.errors {
         tracing::debug!(%error, "a root certificate of this machine could not be read");
     }
@@ -159,7 +164,7 @@ fn load(extra: &Extra) -> Result<(Option<Arc<ClientConfig>>, Loaded), String> {
     let mut roots = native.certs;
     match extra {
         Extra::None => {}
-        Extra::Pem(pem) => roots.extend(certificates(pem)?),
+        Extra::Pem(pem) | Extra::Only(pem) => roots.extend(certificates(pem)?),
         Extra::File(path) => {
             let pem = read_roots(path).map_err(|why| format!("cannot be read: {why}"))?;
             roots.extend(certificates(&pem)?);
@@ -172,7 +177,7 @@ fn load(extra: &Extra) -> Result<(Option<Arc<ClientConfig>>, Loaded), String> {
 }
 
 /// The certificates of a PEM text, each one that can be trusted.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut found = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|_| "the extra root certificates are not PEM".to_owned())?;
@@ -188,6 +193,9 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn stamps(extra: &Extra) -> Vec<Option<Stamp>> {
+    if let Extra::Only(_) = extra {
+        return Vec::new();
+    }
     use std::os::unix::fs::MetadataExt as _;
     let variables = VARIABLES.into_iter().filter_map(environment::get);
     let mut paths: Vec<PathBuf> = variables.flat_map(|all| std::env::split_paths(&all).collect::<Vec<_>>()).collect();

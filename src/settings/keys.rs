@@ -11,6 +11,7 @@ use super::{parsers, proxy};
 use crate::configs::field::{Field, Kind, table};
 use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
 use crate::configs::{fields, url};
+use crate::probe::guard::Network;
 
 /// The longest text of any other setting.
 const CHARS_MAX: usize = 1024;
@@ -135,6 +136,16 @@ table! { KEYS
             "A PEM file of certificate authorities that are trusted beside the system's.",
             "\"/etc/ssl/private-ca.pem\"",
         );
+    ALLOWED_LINK_LOCAL: Vec<Network> = Field::new(
+            "probe.allowed_link_local",
+            OF_NETWORKS,
+            parsers::networks,
+            |networks| parsers::show_texts(&networks.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        )
+        .means(
+            "Networks of link-local services that may be probed, such as those of VPC Lattice. Addresses of metadata and credentials cannot be opened.",
+            "[\"169.254.171.0/24\", \"fd00:ec2:80::/64\"]",
+        );
     WITNESSES: Vec<String> = Field::new("network.witnesses", OF_WITNESSES, parsers::witnesses, |all| parsers::show_texts(all))
         .means(
             "Who is asked, beside the name servers, the endpoints of AWS in use and the other APIs, whether our own network is well when an API cannot be reached.",
@@ -186,6 +197,15 @@ const OF_PATHS: Kind = Kind::TextOrTexts {
     most: PATHS_MAX,
     chars_max: PATH_CHARS_MAX,
     words: "a path, or a list of at most 1000; a relative one begins where the settings file is; a folder stands for the *.toml in it",
+};
+
+/// The most networks that are opened.
+const NETWORKS_MAX: usize = 16;
+
+const OF_NETWORKS: Kind = Kind::TextOrTexts {
+    most: NETWORKS_MAX,
+    chars_max: CHARS_MAX,
+    words: "prefixes inside 169.254.0.0/16 or fd00:ec2::/32, or a list of at most 16",
 };
 
 /// The most witnesses.

@@ -26,6 +26,7 @@ use crate::configs::secrets::SecretSource;
 use crate::configs::timing::schedule_and_interval;
 use crate::configs::values::{self, ValueFault};
 use crate::environment;
+use crate::probe::guard::Allowed;
 
 /// The file that is read if none is named.
 pub const FILE_NAME: &str = "api-health.toml";
@@ -112,7 +113,8 @@ fn read(
 ) -> (Settings, Vec<Effective>, Vec<ConfigIssue>) {
     let (secrets, schedules) = (&Surroundings(env), &mut ScheduleCache::default());
     let folder = file.path.parent().unwrap_or(Path::new(""));
-    let context = Context { secrets, schedules, now: SOME_MOMENT, folder };
+    let allowed = &Allowed::default();
+    let context = Context { secrets, schedules, now: SOME_MOMENT, folder, allowed };
     let issues = file.issues.clone();
     let mut reader = SettingsReader { has_aws, file, env, context, issues, effective: Vec::new() };
     let settings = Settings {
@@ -240,6 +242,7 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         body_bytes_max: reader.get(&keys::BODY_BYTES_MAX),
         resolver: reader.get(&keys::RESOLVER),
         extra_roots: reader.optional(&keys::EXTRA_ROOTS),
+        allowed: Allowed::new(reader.optional(&keys::ALLOWED_LINK_LOCAL).unwrap_or_default()),
     }
 }
 
@@ -287,5 +290,15 @@ mod tests {
 
         let region = |name: &str| (name == "AWS_REGION").then(|| "eu-central-1".to_owned());
         assert_eq!(faults("", &region), [""; 0], "a region alone asks for nothing");
+    }
+
+    #[test]
+    fn so_many_networks_are_opened_at_most_and_each_fault_is_told() {
+        let unset = |_: &str| None;
+        let of = |networks: &str| faults(&format!("[probe]\nallowed_link_local = {networks}\n"), &unset);
+        assert_eq!(of(&format!("{:?}", vec!["169.254.171.0/24"; 16])), [""; 0]);
+        assert!(of(&format!("{:?}", vec!["169.254.171.0/24"; 17]))[0].contains("is more than 16"));
+        let told = of("[\"169.254.0.0/16\", \"10.0.0.0/8\"]");
+        assert!(told.len() == 2 && told[0].contains("metadata") && told[1].contains("no part of"), "{told:?}");
     }
 }

@@ -13,6 +13,7 @@ use crate::configs::kinds::{Choice, parse_text, secret_text};
 use crate::configs::nearest::nearest_of;
 use crate::configs::url;
 use crate::configs::values::{ValueFault, quote};
+use crate::probe::guard::Network;
 
 pub(super) fn trimmed(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
     Ok(parse_text(value, about)?.trim().to_owned())
@@ -58,6 +59,29 @@ pub(super) fn show_paths(paths: &[PathBuf]) -> Value {
         [one] => json!(one.display().to_string()),
         more => more.iter().map(|path| path.display().to_string()).collect(),
     }
+}
+
+/// One network or several.
+pub(super) fn networks(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Network>> {
+    let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
+    let list = match value {
+        Value::Array(list) if list.len() > most => {
+            let (what, why) = (format!("a list of {}", list.len()), format!("is more than {most}"));
+            return Err(ValueFault::new(what, why, "fewer").into());
+        }
+        Value::Array(list) => &list[..],
+        one => std::slice::from_ref(one),
+    };
+    let network = |text| {
+        let text = parse_text(text, about)?;
+        Network::parse(text).map_err(|why| ValueFault::new(quote(text), why, about.wanted()))
+    };
+    let (mut networks, mut faults) = (Vec::new(), Vec::new());
+    list.iter().for_each(|text| match network(text) {
+        Ok(network) => networks.push(network),
+        Err(fault) => faults.push(fault),
+    });
+    if faults.is_empty() { Ok(networks) } else { Err(faults) }
 }
 
 /// One `host:port` or several; an IPv6 address stands in brackets.

@@ -7,6 +7,7 @@ use api_health_core::Secret;
 use api_health_core::own::records::Role;
 
 use crate::configs::defaults::ApiDefaults;
+use crate::probe::guard::Allowed;
 
 /// Where states and, unless told otherwise, API configs are kept: `[store]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +120,8 @@ pub struct ProbeSettings {
     pub resolver: ResolverKind,
     /// A PEM file of certificate authorities that are trusted beside the system's.
     pub extra_roots: Option<PathBuf>,
+    /// Link-local networks that may be probed.
+    pub allowed: Allowed,
 }
 
 /// Who looks names up.

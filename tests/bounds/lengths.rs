@@ -58,6 +58,7 @@ fn longest() -> Vec<(&'static str, Value, Value)> {
         ("assert", assertions(1, ASSERTION_CHARS_MAX), assertions(1, ASSERTION_CHARS_MAX + 1)),
         ("certificate_days", json!(vec![365; CERTIFICATE_DAYS_MAX]), json!(vec![365; CERTIFICATE_DAYS_MAX + 1])),
         ("certificate_days", json!(365), json!([366])),
+        ("connect_to", json!("a".repeat(260)), json!("a".repeat(261))),
         ("timeout_seconds", json!(300), json!(301)),
         ("max_redirects", json!(10), json!(11)),
     ]
@@ -91,6 +92,16 @@ fn a_time_zone_has_so_many_characters_at_most() {
     let why = |chars| rules().check(&row(zone(chars))).unwrap_err().issues[0].why.clone();
     assert_eq!(why(64), "is not the name of a time zone");
     assert_eq!(why(65), "has 65 characters, more than 64");
+}
+
+#[test]
+fn so_many_records_may_be_expected() {
+    let answers = |count: usize| {
+        let row_fields = json!({ "api_id": "a", "url": "dns:///a.test", "expected_answers": vec!["10.0.0.1"; count] });
+        rules().check(&row(fields(row_fields)))
+    };
+    assert!(answers(20).is_ok());
+    assert_eq!(answers(21).unwrap_err().issues[0].why, "is not 1 to 20");
 }
 
 #[test]

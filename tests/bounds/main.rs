@@ -52,7 +52,12 @@ impl SecretSource for LongFiles {
 
 /// The rules of the tests.
 pub fn rules() -> RowRules {
-    RowRules { defaults: ApiDefaults::default(), secrets: Arc::new(LongFiles), clock: Arc::new(StillClock) }
+    RowRules {
+        defaults: ApiDefaults::default(),
+        secrets: Arc::new(LongFiles),
+        clock: Arc::new(StillClock),
+        allowed: Default::default(),
+    }
 }
 
 /// A row of these fields.

@@ -59,9 +59,21 @@ impl Authority {
         serving(vec![leaf, self.der()], key)
     }
 
+    /// A certificate and a key for a client, in PEM.
+    pub fn client(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(owned(&["client"])).unwrap().signed_by(&key, &self.0).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A server that wants a certificate of its clients, signed by this authority.
     pub fn server_that_wants_one(&self, names: &[&str]) -> Arc<ServerConfig> {
-        let (leaf, key) = self.leaf(names, |_| {});
+        self.server_that_wants_one_by(self, names)
+    }
+
+    /// The same with a certificate of its own by another one.
+    pub fn server_that_wants_one_by(&self, other: &Self, names: &[&str]) -> Arc<ServerConfig> {
+        let (leaf, key) = other.leaf(names, |_| {});
         let mut roots = RootCertStore::empty();
         roots.add(self.der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

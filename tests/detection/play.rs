@@ -61,6 +61,8 @@ pub struct Act {
     /// From the head of the request to what is sent.
     answer: Arc<Answer>,
     end: End,
+    /// HTTP/2 is spoken and nothing else, and this status is answered.
+    http_2: Option<u16>,
 }
 
 impl fmt::Debug for Act {
@@ -81,7 +83,7 @@ pub fn bytes(bytes: impl Into<Vec<u8>>, end: End) -> Act {
 
 /// An answer that hangs on the head of the request.
 pub fn by_request(answer: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static, end: End) -> Act {
-    Act { tls: None, by_connect: false, early: false, answer: Arc::new(answer), end }
+    Act { tls: None, by_connect: false, early: false, answer: Arc::new(answer), end, http_2: None }
 }
 
 /// `HTTP/1.1`, this status line, these headers, and a body of two bytes.
@@ -104,6 +106,13 @@ impl Act {
     pub fn by_connect(mut self) -> Self {
         self.by_connect = true;
         self
+    }
+
+    /// Over HTTP/2 alone, with this status and no body.
+    pub fn over_http_2(self, tls: &ServerConfig, status: u16) -> Self {
+        let mut tls = tls.clone();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        Self { http_2: Some(status), ..self.over(&Arc::new(tls)) }
     }
 
     pub fn early(mut self) -> Self {
@@ -177,6 +186,14 @@ async fn perform(mut stream: TcpStream, act: Act) -> Option<()> {
     match &act.tls {
         Some(config) if !act.early => {
             let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(stream).await.ok()?;
+            if let Some(status) = act.http_2 {
+                let mut connection = h2::server::handshake(stream).await.ok()?;
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    let answer = ::http::Response::builder().status(status).body(()).ok()?;
+                    respond.send_response(answer, true).ok()?;
+                }
+                return Some(());
+            }
             play(&mut stream, &act).await?;
             if act.end == End::Fin {
                 stream.shutdown().await.ok()?;

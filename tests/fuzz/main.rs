@@ -104,5 +104,10 @@ impl SecretSource for Known {
 
 /// The rules of the tests.
 pub fn rules() -> RowRules {
-    RowRules { defaults: ApiDefaults::default(), secrets: Arc::new(Known), clock: Arc::new(StillClock) }
+    RowRules {
+        defaults: ApiDefaults::default(),
+        secrets: Arc::new(Known),
+        clock: Arc::new(StillClock),
+        allowed: Default::default(),
+    }
 }

@@ -5,7 +5,7 @@ use api_health::configs::fields::{BODY_BYTES_MAX, FIELDS, NAME_CHARS_MAX, TAGS_M
 use api_health::configs::headers;
 use api_health::configs::raw::RawRow;
 use api_health::configs::validate::ISSUES_PER_ROW_MAX;
-use api_health::configs::{file, url};
+use api_health::configs::{file, target, url};
 use api_health_actors::ports::LoadedConfigs;
 use api_health_core::schedule::{Due, Moment, Slot};
 use api_health_core::{ApiConfig, ConfigIssue};
@@ -76,7 +76,7 @@ pub fn check_issues(issues: &[ConfigIssue]) -> Result<(), TestCaseError> {
 
 /// What holds of every API that is let through, whatever was written.
 pub fn check_good(api: &ApiConfig) -> Result<(), TestCaseError> {
-    prop_assert!(url::check(&api.url).is_ok_and(|again| again.as_str() == api.url), "{}", api.url);
+    prop_assert!(target::of(&api.url, &Default::default()).is_ok_and(|again| again.url == api.url), "{}", api.url);
     prop_assert!(api.url.len() <= url::CHARS_MAX, "{} bytes of URL", api.url.len());
     prop_assert!((1..=NAME_CHARS_MAX).contains(&api.name.chars().count()) && !api.name.chars().any(char::is_control));
     prop_assert!((1..=300).contains(&api.timeout.as_secs()) && (1..=3_600).contains(&api.recheck.as_secs()));

@@ -6,6 +6,7 @@ mod support;
 // What tests are made with.
 mod alerts;
 mod apis;
+mod asking;
 mod cloud;
 mod daemon;
 mod metadata;

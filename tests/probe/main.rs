@@ -6,7 +6,9 @@ mod against_hyper;
 mod assertions;
 mod evidence;
 mod guard;
+mod http2;
 mod hyper_oracle;
+mod kinds;
 #[path = "../support/name_server.rs"]
 mod name_server;
 mod names;

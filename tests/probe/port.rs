@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::server::{CLIENT, End, Script, Server, run};
 
 /// Each look is a millisecond later than the one before.
-struct Ticking(AtomicI64);
+#[derive(Default)]
+pub struct Ticking(AtomicI64);
 
 impl Clock for Ticking {
     fn now(&self) -> Timestamp {
@@ -46,6 +47,7 @@ pub fn config(url: &str) -> ApiConfig {
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,
         proxy: None,
+        asking: None,
         schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
         enabled: true,
         failure_threshold: 2,

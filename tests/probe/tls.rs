@@ -159,7 +159,7 @@ fn an_alert_in_the_handshake() {
         assert!(words.ends_with("other clients may connect"), "{words}");
     }
     assert!(alert(112).ends_with("the server has no site of the name that was asked for"));
-    assert!(alert(120).contains("does not take HTTP/1.1"));
+    assert!(alert(120).contains("takes neither HTTP/1.1 nor HTTP/2"));
     assert!(alert(80).ends_with("(its alert: internal error)"));
 }
 

@@ -199,7 +199,7 @@ fn wanting(version: &'static rustls::SupportedProtocolVersion, must: bool) -> Ar
 fn a_server_that_wants_a_client_certificate_is_told_as_one() {
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let said = words(&CLIENT, wanting(version, true));
-        assert!(said.contains("the server wants a client certificate, and api-health can show none"), "{said}");
+        assert!(said.contains("the server wants a client certificate, and this API has none to show"), "{said}");
         let refusal = "HTTP/1.1 400 No required SSL certificate was sent\r\ncontent-length: 0\r\n\r\n";
         assert!(ask(&CLIENT, wanting(version, false), refusal).unwrap().client_certificate_wanted);
         assert!(passes(&CLIENT, wanting(version, false)));

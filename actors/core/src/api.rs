@@ -1,10 +1,11 @@
-//! What is watched: one configured HTTP API, validated. Rows as people write them are read in `src/configs`.
+//! What is watched: one configured API, validated. Rows as people write them are read in `src/configs`.
 
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::asking::{Asking, Kind};
 use crate::assertion::Assertion;
 use crate::flap::FlapPolicy;
 use crate::hold::Hold;
@@ -113,7 +114,7 @@ impl fmt::Display for IpFamily {
 pub struct ApiConfig {
     pub api_id: ApiId,
     pub name: String,
-    /// `http` or `https`, without user name or fragment.
+    /// Without user name or fragment. `***` stands in the place of a secret.
     pub url: String,
     pub method: Method,
     /// Request headers, by name. Every value is treated as a secret.
@@ -133,6 +134,8 @@ pub struct ApiConfig {
     pub ip_family: IpFamily,
     /// By way of which proxy it is asked, or `none`; `None` goes by what is set for all. It may hold a password.
     pub proxy: Option<Secret>,
+    /// What no plain request has.
+    pub asking: Option<Box<Asking>>,
     /// When it is probed. Shared, since thousands of rows often have the same schedule.
     pub schedule: Arc<Schedule>,
     /// A disabled API is kept and not probed.
@@ -176,6 +179,7 @@ impl ApiConfig {
             && self.max_redirects == other.max_redirects
             && self.ip_family == other.ip_family
             && self.proxy == other.proxy
+            && self.asking == other.asking
     }
 
     /// A fingerprint of the request and of what is expected of the response, never 0: outcomes with another one say nothing about
@@ -201,7 +205,21 @@ impl ApiConfig {
             hash.part(proxy.reveal().as_bytes()); // without one, the fingerprint is that of earlier versions
         }
         self.assertions.iter().for_each(|assertion| hash.part(assertion.as_str().as_bytes()));
+        if let Some(asking) = &self.asking {
+            asking.parts().into_iter().for_each(|part| hash.part(part.as_bytes())); // likewise
+        }
         u16::try_from(hash.0 % 65_535).unwrap_or(0) + 1
+    }
+
+    /// What is done to ask it.
+    pub fn kind(&self) -> Kind {
+        self.asking.as_ref().map_or(Kind::Http, |asking| asking.kind)
+    }
+
+    /// The URL with its secrets: for the wire alone.
+    pub fn whole_url(&self) -> &str {
+        let secret = self.asking.as_ref().and_then(|asking| asking.secret_url.as_ref());
+        secret.map_or(&self.url, Secret::reveal)
     }
 
     /// What [`decide`](crate::decide()) needs to know of the config.
@@ -309,6 +327,8 @@ mod tests {
         assert_ne!(number(&|api| api.max_redirects = 3), same);
         assert_ne!(number(&|api| api.ip_family = IpFamily::Ipv6), same);
         assert_ne!(number(&|api| api.proxy = Some(Secret::new("none"))), same);
+        let tcp = Asking { kind: Kind::Tcp, ..Asking::default() };
+        assert_ne!(number(&|api| api.asking = Some(Box::new(tcp.clone()))), same);
         assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
         assert_ne!(number(&|api| api.assertions = vec![Assertion::parse("body contains a").unwrap()]), same);
         assert_eq!(number(&|api| api.certificate_days = vec![30]), same);

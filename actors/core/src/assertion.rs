@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::ApiConfig;
+use crate::asking::Asking;
 use crate::evidence::Evidence;
 use crate::masking::Masking;
 use crate::observation::{Answer, Failure, Observation, Response};
@@ -59,7 +60,7 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
     };
     match &observation.answer {
         Answer::Response(response) => {
-            outcome.latency_ms = Some(u32::try_from(observation.took.as_millis()).unwrap_or(u32::MAX));
+            outcome.latency_ms = Some(latency_ms(observation));
             outcome.status_code = Some(response.status);
             outcome.certificate = response.certificate;
             if !config.expected_status.contains(response.status) {
@@ -72,6 +73,15 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
                 if !outcome.reasons.is_empty() {
                     outcome.verdict = Verdict::Fail;
                 }
+            }
+        }
+        Answer::Connected => outcome.latency_ms = Some(latency_ms(observation)),
+        Answer::Records(records) => {
+            outcome.latency_ms = Some(latency_ms(observation));
+            let nothing_expected = Asking::default();
+            if let Some(reason) = config.asking.as_deref().unwrap_or(&nothing_expected).lacks(records) {
+                outcome.verdict = Verdict::Fail;
+                outcome.reasons.push(reason);
             }
         }
         Answer::Failure(Failure::Local(fault)) => {
@@ -91,6 +101,10 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
         },
     }
     outcome
+}
+
+fn latency_ms(observation: &Observation) -> u32 {
+    u32::try_from(observation.took.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Failures that a stall of ours can cause: we waited no longer, or the other side, which heard nothing from us. The others are
@@ -123,7 +137,7 @@ fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
             format!("{words} (a redirect led to another origin, to which was not sent: {})", left_behind.join(", "))
         }
         Response { client_certificate_wanted: true, .. } if asks_for_more => {
-            format!("{words} (the server asked for a client certificate, and api-health can show none)")
+            format!("{words} (the server asked for a client certificate, and this API has none to show)")
         }
         Response { status: 502..=504, proxy: Some(proxy), .. } => {
             format!("{words} (asked by way of the proxy {proxy}, which may have answered by itself)")
@@ -184,7 +198,7 @@ mod tests {
         );
         assert_eq!(reason(Response { status: 500, ..refused.clone() }), "status 500 is not in 2xx");
         let wanted = Response { left_behind: Vec::new(), ..refused };
-        assert!(reason(wanted).ends_with("(the server asked for a client certificate, and api-health can show none)"));
+        assert!(reason(wanted).ends_with("(the server asked for a client certificate, and this API has none to show)"));
         let proxied = |status| Response { status, proxy: Some("10.0.0.1:3128".into()), ..Response::default() };
         assert!(reason(proxied(502)).contains("by way of the proxy 10.0.0.1:3128"));
         assert_eq!(reason(proxied(404)), "status 404 is not in 2xx");

@@ -8,7 +8,7 @@
 //!
 //! | module | answers |
 //! |---|---|
-//! | [`api`] | which API is probed, and how |
+//! | [`api`], [`asking`] | which API is probed, and how |
 //! | [`schedule`] | when is the next probe due |
 //! | [`observation`] | the raw facts of a probe |
 //! | [`assertion`] | is that as expected |
@@ -34,6 +34,7 @@
 pub mod alert;
 pub mod api;
 mod api_id;
+pub mod asking;
 pub mod assertion;
 pub mod capacity;
 pub mod certificate;
@@ -69,6 +70,7 @@ pub mod time;
 
 pub use alert::{Alert, AlertKind};
 pub use api::{Alerting, ApiConfig, ApiId, IpFamily, Method, Policy};
+pub use asking::{Asking, Kind};
 pub use decide::{Decision, decide};
 pub use evidence::Evidence;
 pub use heartbeat::Heartbeat;

@@ -33,6 +33,9 @@ impl<'a> Masking<'a> {
         if let Some(body) = &api.body {
             masking.add(body.reveal(), true);
         }
+        for secret in api.asking.iter().flat_map(|asking| &asking.url_secrets) {
+            masking.add(secret.reveal(), false);
+        }
         let query = api.url.split_once('?').map_or("", |(_, query)| query);
         for pair in query.split(['&', ';', '#']) {
             masking.add(pair.split_once('=').map_or(pair, |(_, value)| value), false);

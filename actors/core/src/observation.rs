@@ -159,6 +159,12 @@ pub enum LocalFault {
         /// What it did, to stand after its name.
         did: String,
     },
+    /// There is no token to ask the API with. Whether it is well is not known.
+    NoToken {
+        /// The host of the token server.
+        server: String,
+        why: String,
+    },
     /// A fault in our own program.
     Internal(String),
 }
@@ -195,6 +201,8 @@ pub enum Failure {
     },
     /// A name server answered that it could not find out.
     NameServerFailed { host: String, server: IpAddr, fault: NameServerFault },
+    /// The name server that is watched answered that it could not find out.
+    WatchedNameServerFailed { host: String, server: SocketAddr, fault: NameServerFault },
     /// No name server answered, while they answered for other names.
     NameServersSilent {
         host: String,
@@ -269,6 +277,10 @@ pub enum Failure {
 pub enum Answer {
     /// An HTTP response.
     Response(Response),
+    /// A connection was opened, and where TLS was asked for, hands were shaken.
+    Connected,
+    /// What a name server knows of a name: records of the type that was asked for, as text.
+    Records(Vec<String>),
     Failure(Failure),
 }
 
@@ -356,6 +368,9 @@ impl fmt::Display for LocalFault {
                  [probe] max_in_flight is too low",
             ),
             Self::Proxy { proxy, did } => write!(f, "the proxy {proxy} {did}"),
+            Self::NoToken { server, why } => {
+                write!(f, "no token to ask with: the token server {server}: {why}")
+            }
             Self::Internal(detail) => write!(f, "the probe itself failed: {detail}"),
         }
     }
@@ -394,6 +409,9 @@ impl fmt::Display for Failure {
             }
             Self::NameServerFailed { host, server, fault } => {
                 write!(f, "name {host} could not be looked up: name server {server} {fault}")
+            }
+            Self::WatchedNameServerFailed { host, server, fault } => {
+                write!(f, "asked for {host}, the name server {server} {fault}")
             }
             Self::NameServersSilent { host, asked } => write!(
                 f,

@@ -168,6 +168,7 @@ pub(crate) mod tests_support {
             max_redirects: 0,
             ip_family: crate::api::IpFamily::Any,
             proxy: None,
+            asking: None,
             schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
             enabled: true,
             failure_threshold: 2,

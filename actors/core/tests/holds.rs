@@ -117,6 +117,7 @@ impl World {
             latency_ms: None,
             status_code: None,
             reasons: if verdict == Verdict::Pass { vec![] } else { vec![format!("reason {}", self.now)] },
+            certificate: None,
             evidence: None,
         };
         let policy = Policy {

@@ -27,6 +27,7 @@ fn config(url: &str) -> ApiConfig {
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,
         proxy: None,
+        asking: None,
         schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
         enabled: true,
         failure_threshold: 2,

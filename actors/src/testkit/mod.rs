@@ -65,6 +65,7 @@ pub fn api(id: &str, interval_seconds: u64) -> ApiConfig {
         max_redirects: 0,
         ip_family: api_health_core::IpFamily::Any,
         proxy: None,
+        asking: None,
         schedule: Arc::new(Schedule::every(Duration::from_secs(interval_seconds))),
         enabled: true,
         failure_threshold: 2,

@@ -53,6 +53,10 @@ impl SecretSource for Unset {
         let found = SystemSecrets.credential(name).ok().filter(|text| !text.is_empty());
         Ok(found.unwrap_or_else(|| self.missing(format!("${{credential:{}}}", name.escape_debug()))))
     }
+
+    fn is_stand_in(&self, text: &str) -> bool {
+        text.trim() == STAND_IN
+    }
 }
 
 /// Any reference filled in with the same stand-in, for commands to which secrets do not matter.
@@ -69,5 +73,9 @@ impl SecretSource for AnySecret {
 
     fn credential(&self, _: &str) -> Result<String, String> {
         Ok(STAND_IN.into())
+    }
+
+    fn is_stand_in(&self, text: &str) -> bool {
+        text.trim() == STAND_IN
     }
 }

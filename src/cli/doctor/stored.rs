@@ -58,12 +58,15 @@ async fn hosts(checked: &Checked, app: &App) -> Option<Finding> {
     let names: BTreeSet<String> = watched
         .filter_map(|row| {
             let url = url::Url::parse(&row.config.url).ok()?;
+            let is_elsewhere = row.config.asking.as_ref().is_some_and(|asking| asking.connect_to.is_some());
             // A proxy looks names up itself, and often this machine cannot.
             let by_proxy = match &row.config.proxy {
                 Some(proxy) => proxy.reveal() != NONE,
                 None => proxies.of(&url).is_some(),
             };
             match url.host()? {
+                // Of tcp, tls and dns an address is not told from a name.
+                url::Host::Domain(name) if name.parse::<std::net::IpAddr>().is_ok() || is_elsewhere => None,
                 url::Host::Domain(name) if !by_proxy => Some(name.to_owned()),
                 _ => None,
             }

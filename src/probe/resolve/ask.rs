@@ -76,7 +76,7 @@ fn ours(error: &io::Error) -> Option<LocalFault> {
 }
 
 /// One server, once.
-async fn one(server: SocketAddr, question: &Question, config: &Config) -> (SocketAddr, io::Result<Answer>) {
+pub(super) async fn one(server: SocketAddr, question: &Question, config: &Config) -> (SocketAddr, io::Result<Answer>) {
     let said = if config.tcp { Ok(Answer::Truncated) } else { udp(server, question, config.edns).await };
     let said = match said {
         Ok(Answer::Truncated) => tcp(server, question).await,

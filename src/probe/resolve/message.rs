@@ -5,15 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use api_health_core::observation::NameServerFault;
 
+use super::records::{self, RecordType};
+
 /// Aliases that are followed from one name (`CNAME`).
-const ALIASES_MAX: usize = 16;
+pub(super) const ALIASES_MAX: usize = 16;
 /// Addresses that are kept of one answer.
 pub(super) const ANSWER_ADDRESSES_MAX: usize = 64;
 /// The size of an answer over UDP that is asked for where resolv.conf says `edns0`: what glibc asks for.
 const EDNS_BYTES: u16 = 1_200;
 
-const CLASS_IN: u16 = 1;
-const TYPE_CNAME: u16 = 5;
+pub(super) const CLASS_IN: u16 = 1;
+pub(super) const TYPE_CNAME: u16 = 5;
 const TYPE_OPT: u16 = 41;
 const NOERROR: u8 = 0;
 const NXDOMAIN: u8 = 3;
@@ -25,14 +27,17 @@ pub(super) enum Kind {
     Ipv6,
     /// The name servers of a zone.
     Servers,
+    /// Whatever there is of one type, as text.
+    Records(RecordType),
 }
 
 impl Kind {
-    const fn code(self) -> u16 {
+    fn code(self) -> u16 {
         match self {
             Self::Ipv4 => 1,
             Self::Ipv6 => 28,
             Self::Servers => 2,
+            Self::Records(of) => of.code(),
         }
     }
 }
@@ -51,6 +56,8 @@ pub(super) struct Question {
 pub(super) enum Answer {
     /// The name exists; these are its addresses.
     Addresses(Vec<IpAddr>),
+    /// What there is of the type that was asked for.
+    Records(Vec<String>),
     NoSuchName,
     /// It did not fit into one packet.
     Truncated,
@@ -100,7 +107,7 @@ impl Question {
         }
         let code = (flags & 0x0f) as u8;
         let (questions, answers) = (field(4)?, field(6)?);
-        let records = match questions {
+        let begin = match questions {
             0 if code != NOERROR => return Some(Answer::Fault(NameServerFault::Code(code))),
             1 => self.repeated_in(message)?,
             _ => return None,
@@ -112,10 +119,13 @@ impl Question {
         Some(match code {
             NXDOMAIN => Answer::NoSuchName,
             NOERROR if answers == 0 && !is_its_own && !asks_others => Answer::Fault(NameServerFault::NoRecursion),
-            NOERROR => match self.addresses(message, records, answers) {
-                Some(addresses) => Answer::Addresses(addresses),
-                None => Answer::Fault(NameServerFault::Garbled),
-            },
+            NOERROR => {
+                let found = match self.kind {
+                    Kind::Records(of) => records::read(message, begin, answers, &self.name, of).map(Answer::Records),
+                    _ => self.addresses(message, begin, answers).map(Answer::Addresses),
+                };
+                found.unwrap_or(Answer::Fault(NameServerFault::Garbled))
+            }
             code => Answer::Fault(NameServerFault::Code(code)),
         })
     }
@@ -162,7 +172,7 @@ impl Question {
         Some(match self.kind {
             Kind::Ipv4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into()),
             Kind::Ipv6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
-            Kind::Servers => None,
+            Kind::Servers | Kind::Records(_) => None,
         })
     }
 }
@@ -171,7 +181,7 @@ impl Question {
 const POINTERS_MAX: usize = 128;
 
 /// The name that begins `at`, in lower case, and where the message goes on after it. It may end in a pointer to a place before.
-fn name_at(message: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
+pub(super) fn name_at(message: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
     let (mut name, mut pointers) = (Vec::new(), 0);
     let mut after = None;
     loop {

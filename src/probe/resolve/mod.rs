@@ -7,6 +7,7 @@
 //! | `turns` | how many lookups are under way, and whose |
 //! | `ask` | one question to the name servers |
 //! | `message` | questions and answers as they travel |
+//! | `records` | what else than addresses a name server knows, as text |
 //! | `files`, `config`, `hosts` | what the system's files say |
 //! | [`route`] | whether this machine has a way to an address |
 //!
@@ -29,6 +30,7 @@ mod files;
 mod hosts;
 mod message;
 mod own;
+mod records;
 pub mod route;
 mod system;
 mod turns;
@@ -37,6 +39,7 @@ use files::Files;
 pub use files::ResolverFiles;
 use own::Own;
 pub use own::Witness;
+pub use records::RecordType;
 use system::System;
 
 /// File descriptors that so many probes at once may take: one each for the connection, and before that one for each family of
@@ -122,6 +125,28 @@ impl Resolver {
         };
         addresses.dedup();
         Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    }
+
+    /// The records of this type of `name`, by `server` or by the name servers of this machine. The C library is not asked: it finds
+    /// addresses alone.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(super) async fn records(
+        &self,
+        server: Option<SocketAddr>,
+        name: &str,
+        of: RecordType,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        let others = match &self.kind {
+            Kind::Own(own) => own.clone(),
+            _ => Own::new(Files::new(ResolverFiles::default())),
+        };
+        match server {
+            Some(server) => others.records_of(server, name, of, deadline).await,
+            None => others.records(name, of, deadline).await,
+        }
     }
 
     /// Asks each name server of this machine something harmless, and says within `bound` what came of it.

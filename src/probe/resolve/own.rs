@@ -3,26 +3,31 @@
 //!
 //! Nothing is cached: a kept answer would hide a fault of the name service.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api_health_core::observation::{LocalFault, NameServerFault};
-use api_health_core::{Failure, IpFamily};
+use api_health_core::{Failure, IpFamily, Phase};
 use futures_util::future::{Either, select};
 use tokio::time::{Instant, timeout_at};
 
-use super::ask::{Trouble, ask};
+use super::ask::{Trouble, ask, one};
 use super::config::{Config, Sources};
 use super::files::{Files, Known};
 use super::message::{Answer, Kind, Question};
+use super::records::RecordType;
 use super::system::System;
 use super::turns::{DOMAIN_LOOKUPS_MAX, LOOKUPS_MAX, Turns};
+use crate::probe::dial::connect_failure;
 
 /// How long the answer for the other family is waited for when one has addresses: some name servers never answer for IPv6.
 const OTHER_FAMILY_MAX: Duration = Duration::from_millis(500);
+
+/// How often a name server that is watched is asked within one timeout.
+const TRIES: u32 = 3;
 
 /// A lookup ends so long before its exchange does, so that it can say what it waited for.
 const BEFORE_DEADLINE: Duration = Duration::from_millis(5);
@@ -171,6 +176,49 @@ impl Own {
             Ok(_) => Found::NoSuchName,
             Err(trouble) => Found::Trouble(trouble),
         }
+    }
+
+    /// The records of this type that the name servers of this machine know of `name`.
+    pub(super) async fn records(&self, name: &str, of: RecordType, deadline: Instant) -> Result<Vec<String>, Failure> {
+        let Some(known) = self.shared.files.known().await else { return Err(unread()) };
+        let deadline = deadline.checked_sub(BEFORE_DEADLINE).unwrap_or(deadline);
+        let not_found = || Failure::NameNotFound { host: name.to_owned() };
+        let question = Question::new(name, Kind::Records(of)).ok_or_else(not_found)?;
+        let began = Instant::now();
+        match ask(&known.config, 0, &question, deadline).await {
+            Ok(Answer::Records(records)) => Ok(records),
+            Ok(_) => Err(not_found()),
+            Err(trouble) => Err(self.failure(trouble, &known.config, name, began)),
+        }
+    }
+
+    /// The same by one name server, which is what is watched: it is asked again where a packet may have been lost.
+    pub(super) async fn records_of(
+        &self,
+        server: SocketAddr,
+        name: &str,
+        of: RecordType,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        let Some(known) = self.shared.files.known().await else { return Err(unread()) };
+        let config = known.config.clone();
+        let deadline = deadline.checked_sub(BEFORE_DEADLINE).unwrap_or(deadline);
+        let host = || name.to_owned();
+        let question = Question::new(name, Kind::Records(of)).ok_or_else(|| Failure::NameNotFound { host: host() })?;
+        let began = Instant::now();
+        for tries in (1..=TRIES).rev() {
+            let until = Instant::now() + deadline.saturating_duration_since(Instant::now()) / tries;
+            return match timeout_at(until, one(server, &question, &config)).await {
+                Ok((_, Ok(Answer::Records(records)))) => Ok(records),
+                Ok((_, Ok(Answer::Fault(fault)))) => {
+                    Err(Failure::WatchedNameServerFailed { host: host(), server, fault })
+                }
+                Ok((_, Ok(_))) => Err(Failure::NameNotFound { host: host() }),
+                Ok((_, Err(error))) => Err(connect_failure(server, &error, began.elapsed())),
+                Err(_) => continue,
+            };
+        }
+        Err(Failure::TimedOut { phase: Phase::FirstByte, after: began.elapsed() })
     }
 
     /// A name without an address of one family may have some of the other.

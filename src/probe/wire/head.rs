@@ -43,7 +43,6 @@ pub struct Headers {
 
 impl Headers {
     /// Those of a head that was read without an error.
-    #[cfg(test)]
     pub(in crate::probe) fn of(raw: Vec<u8>) -> Self {
         Self { raw }
     }
@@ -148,7 +147,7 @@ fn no_http(bytes: &[u8]) -> String {
     match bytes {
         // The frame that opens a connection of HTTP/2.
         [0, 0, _, 4, 0, 0, 0, 0, 0, ..] => {
-            "it speaks HTTP/2 alone, and api-health speaks HTTP/1.1; other clients may understand it".into()
+            "it speaks HTTP/2 alone, which api-health speaks over TLS; other clients may understand it".into()
         }
         [0x15, 3, ..] => "it speaks TLS, so that its URL may have to begin with https".into(),
         _ => format!("it begins with \"{}\", and not with a status line of HTTP/1.1", beginning(bytes)),

@@ -9,6 +9,7 @@ mod lookups;
 mod patience;
 mod proxies;
 mod rhythm;
+mod ways;
 
 use crate::far::Switch;
 use crate::play::{Act, well};
@@ -32,6 +33,7 @@ pub fn world() -> World {
         patience::add,
         proxies::add,
         rhythm::add,
+        ways::add,
     ] {
         add(&mut world);
     }

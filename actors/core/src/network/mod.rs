@@ -214,6 +214,7 @@ pub fn blame(failure: &Failure, address: Option<IpAddr>) -> Blame {
         | Failure::NoAddress { .. }
         | Failure::OnlyOtherFamily { .. }
         | Failure::NameServersSilent { .. }
+        | Failure::WatchedNameServerFailed { .. }
         | Failure::BehindProxy { .. }
         | Failure::AddressRefused { .. }
         | Failure::Refused { .. }
@@ -316,6 +317,10 @@ pub fn table() -> Vec<Row> {
             "a name server could not find out",
             Failure::NameServerFailed { host: host(), server: address.ip(), fault: NameServerFault::Code(2) },
         ),
+        row(
+            "a name server that is watched could not find out",
+            Failure::WatchedNameServerFailed { host: host(), server: address, fault: NameServerFault::Code(2) },
+        ),
         row("no name server answers", Failure::Local(LocalFault::NameServersDead { asked: vec![address.ip()] })),
         row("this machine names no name server", Failure::Local(LocalFault::NoNameServer)),
         row(
@@ -341,6 +346,7 @@ pub fn table() -> Vec<Row> {
             "the proxy could not be used",
             Failure::Local(LocalFault::Proxy { proxy: String::new(), did: String::new() }),
         ),
+        row("no token to ask with", Failure::Local(LocalFault::NoToken { server: String::new(), why: String::new() })),
         row("this machine has no route", Failure::Local(LocalFault::NoRoute)),
         row("this machine has no descriptor, port, memory or turn", Failure::Local(LocalFault::NoMemory)),
     ]

@@ -40,9 +40,11 @@ impl Desk {
             latency_ms: None,
             status_code: Some(200),
             reasons: vec![],
+            evidence: None,
             certificate,
         };
-        let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)) };
+        let completed =
+            Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)), patience: None };
         self.keeper.all_completed(std::iter::once(completed), now);
         self.take();
     }

@@ -1,0 +1,411 @@
+//! What is asked otherwise than by a plain request: another place, a certificate and a name of its own, connections, name servers,
+//! tokens, streams, and secrets in the URL.
+
+use std::cell::{Cell, RefCell};
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_health::probe::guard::{Allowed, Network};
+use api_health::probe::{Client, HttpProbe, Limits};
+use api_health_actors::ports::Probe as _;
+use api_health_core::asking::{Identity, Oauth};
+use api_health_core::assertion::judge;
+use api_health_core::observation::LocalFault;
+use api_health_core::{Answer, ApiConfig, Asking, Failure, Kind, Method, Observation, Outcome, Secret, Verdict};
+use rcgen::{CertificateParams, KeyPair};
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::name_server::{NameServer, Reply};
+use crate::port::{Ticking, config};
+use crate::server::{AUTHORITY, CLIENT, End, Script, Server, authority, good_config, run, server_config};
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+
+fn probe_of(client: &Client) -> HttpProbe {
+    HttpProbe::new(client.clone(), Arc::new(Ticking::default()), Limits { max_in_flight: 100, body_bytes_max: 1_000 })
+}
+
+fn api(url: &str, asking: Asking) -> ApiConfig {
+    ApiConfig { asking: Some(Box::new(asking)), timeout: Duration::from_secs(5), ..config(url) }
+}
+
+async fn ask(api: ApiConfig) -> (Observation, Outcome) {
+    let seen = probe_of(&CLIENT).probe(Arc::new(api.clone())).await;
+    let outcome = judge(&api, &seen);
+    (seen, outcome)
+}
+
+fn reason(outcome: &Outcome) -> String {
+    outcome.reason().unwrap_or_default()
+}
+
+#[test]
+fn one_backend_is_asked_by_its_address_and_under_the_name_of_the_site() {
+    run(async {
+        let config = server_config(&AUTHORITY, &["shop.test"], |_| {});
+        let server = Server::start(Some(config), Script::new(ANSWER, End::Fin)).await;
+        let asking = Asking { connect_to: Some(server.address.to_string()), ..Asking::default() };
+        let (seen, outcome) = ask(api("https://shop.test/health", asking)).await;
+        assert_eq!((outcome.verdict, seen.address), (Verdict::Pass, Some(server.address)), "{outcome:?}");
+        assert!(String::from_utf8_lossy(&server.asked.borrow()).contains("\r\nhost: shop.test\r\n"));
+        // A redirect leads to where its own name is.
+        *server.script.borrow_mut() =
+            Script::new("HTTP/1.1 302 X\r\nlocation: http://other.invalid/\r\ncontent-length: 0\r\n\r\n", End::Fin);
+        let asking = Asking { connect_to: Some(server.address.to_string()), ..Asking::default() };
+        let (seen, _) = ask(ApiConfig { max_redirects: 1, ..api("https://shop.test/", asking) }).await;
+        assert_eq!(seen.answer, Answer::Failure(Failure::NameNotFound { host: "other.invalid".into() }));
+        let asking = Asking { connect_to: Some("169.254.169.254:80".into()), ..Asking::default() };
+        let (seen, _) = ask(api("http://shop.test/", asking)).await;
+        assert!(matches!(seen.answer, Answer::Failure(Failure::AddressRefused { .. })), "{:?}", seen.answer);
+    });
+}
+
+#[test]
+fn the_name_for_tls_may_be_another_than_that_of_the_url() {
+    run(async {
+        let config = server_config(&AUTHORITY, &["inner.test"], |_| {});
+        let server = Server::start(Some(config), Script::new(ANSWER, End::Fin)).await;
+        let (_, outcome) = ask(api(&server.url("https"), Asking::default())).await;
+        assert!(reason(&outcome).contains("not for localhost but for inner.test"), "{outcome:?}");
+        let asking = Asking { server_name: Some("inner.test".into()), ..Asking::default() };
+        assert_eq!(ask(api(&server.url("https"), asking)).await.1.verdict, Verdict::Pass);
+    });
+}
+
+#[test]
+fn an_api_may_trust_authorities_of_its_own_and_no_others() {
+    run(async {
+        let other = authority("another authority");
+        let pem = || Some(Secret::new(other.pem()));
+        let server =
+            Server::start(Some(server_config(&other, &["localhost"], |_| {})), Script::new(ANSWER, End::Fin)).await;
+        let (_, outcome) = ask(api(&server.url("https"), Asking::default())).await;
+        assert_eq!(outcome.verdict, Verdict::Fail);
+        let asking = || Asking { ca_certificates: pem(), ..Asking::default() };
+        assert_eq!(ask(api(&server.url("https"), asking())).await.1.verdict, Verdict::Pass);
+        let trusted_else = Server::start(Some(good_config()), Script::new(ANSWER, End::Fin)).await;
+        assert!(reason(&ask(api(&trusted_else.url("https"), asking())).await.1).contains("issuer is unknown"));
+    });
+}
+
+/// A server that lets nobody in without a certificate of `people`.
+fn wants_certificate(people: &rcgen::CertifiedIssuer<'static, KeyPair>) -> Arc<ServerConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(people.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &*AUTHORITY).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        );
+    Arc::new(config.unwrap())
+}
+
+fn identity_of(people: &rcgen::CertifiedIssuer<'static, KeyPair>) -> Asking {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["client".into()]).unwrap().signed_by(&key, people).unwrap();
+    let identity = Identity { certificate: Secret::new(certificate.pem()), key: Secret::new(key.serialize_pem()) };
+    Asking { identity: Some(identity), ..Asking::default() }
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_whoever_wants_one() {
+    run(async {
+        let people = authority("people");
+        let server = Server::start(Some(wants_certificate(&people)), Script::new(ANSWER, End::Fin)).await;
+        assert_eq!(ask(api(&server.url("https"), identity_of(&people))).await.1.verdict, Verdict::Pass);
+        let (_, without) = ask(config(&server.url("https"))).await;
+        assert!(reason(&without).contains("wants a client certificate, and this API has none"), "{without:?}");
+        let (_, strange) = ask(api(&server.url("https"), identity_of(&authority("strangers")))).await;
+        assert!(reason(&strange).contains("refused the client certificate of this API"), "{strange:?}");
+        // Whoever wants none is shown none.
+        let server = Server::start(Some(good_config()), Script::new(ANSWER, End::Fin)).await;
+        assert_eq!(ask(api(&server.url("https"), identity_of(&people))).await.1.verdict, Verdict::Pass);
+    });
+}
+
+#[test]
+fn a_stream_is_judged_by_its_head() {
+    run(async {
+        let stream = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: hello\n\n";
+        let server = Server::start(None, Script::new(stream, End::Hold)).await;
+        let (seen, outcome) = ask(config(&server.url("http"))).await;
+        assert!(outcome.verdict == Verdict::Pass && seen.took < Duration::from_secs(5), "{outcome:?}");
+        let endless = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{}";
+        let server = Server::start(None, Script::new(endless, End::Hold)).await;
+        let asking = Asking { head_only: true, ..Asking::default() };
+        let (seen, outcome) = ask(api(&server.url("http"), asking)).await;
+        assert_eq!(outcome.verdict, Verdict::Pass);
+        let Answer::Response(response) = seen.answer else { panic!("{:?}", seen.answer) };
+        assert!(response.body_cut_at_bound && response.body_bytes == 0, "{response:?}");
+        let short = ApiConfig { timeout: Duration::from_secs(1), ..config(&server.url("http")) };
+        assert!(reason(&ask(short).await.1).contains("while reading the answer"));
+    });
+}
+
+#[test]
+fn a_secret_in_the_url_is_sent_and_what_a_server_echoes_of_it_is_masked() {
+    run(async {
+        let answer = "HTTP/1.1 301 X\r\nlocation: /hook/hunter2/\r\ncontent-length: 0\r\n\r\n";
+        let server = Server::start(None, Script::new(answer, End::Fin)).await;
+        let whole = format!("http://localhost:{}/hook/hunter2", server.address.port());
+        let asking = Asking {
+            secret_url: Some(Secret::new(&whole)),
+            url_secrets: vec![Secret::new("hunter2")],
+            ..Asking::default()
+        };
+        let api = api(&whole.replace("hunter2", "***"), asking);
+        let shown = format!("{api:?}");
+        let (seen, outcome) = ask(api).await;
+        assert!(server.asked.borrow().starts_with(b"GET /hook/hunter2 HTTP/1.1\r\n"));
+        assert!(reason(&outcome).ends_with("(redirects to /hook/***/)"), "{outcome:?}");
+        assert!(!format!("{shown}{seen:?}{outcome:?}").contains("hunter2"));
+    });
+}
+
+#[test]
+fn a_tcp_port_is_open_or_not_and_tls_has_a_good_certificate_or_not() {
+    run(async {
+        let of = |kind| Asking { kind, ..Asking::default() };
+        let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("tcp://{}", plain.local_addr().unwrap());
+        let (seen, outcome) = ask(api(&url, of(Kind::Tcp))).await;
+        assert_eq!((seen.answer, outcome.verdict), (Answer::Connected, Verdict::Pass));
+        assert!(seen.phases.connect.is_some() && seen.phases.tls.is_none() && outcome.latency_ms.is_some());
+        drop(plain);
+        assert!(reason(&ask(api(&url, of(Kind::Tcp))).await.1).ends_with("refused"));
+        let server = Server::start(Some(good_config()), Script::new("", End::Hold)).await;
+        let port = server.address.port();
+        let (seen, outcome) = ask(api(&format!("tls://localhost:{port}"), of(Kind::Tls))).await;
+        assert!(outcome.verdict == Verdict::Pass && seen.phases.tls.is_some(), "{outcome:?}");
+        let named = Asking { server_name: Some("other.test".into()), ..of(Kind::Tls) };
+        let (_, outcome) = ask(api(&format!("tls://localhost:{port}"), named)).await;
+        assert!(reason(&outcome).contains("certificate is not for other.test"), "{outcome:?}");
+        let elsewhere = Asking { connect_to: Some(server.address.to_string()), ..of(Kind::Tls) };
+        let (_, outcome) = ask(api("tls://shop.test", elsewhere)).await;
+        assert!(reason(&outcome).contains("certificate is not for shop.test"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_name_server_is_asked_and_its_answer_compared() {
+    run(async {
+        let server = NameServer::start("127.0.0.1", |name, kind| match (name, kind) {
+            ("shop.test", 1) => {
+                Reply::Addresses(vec![Ipv4Addr::new(10, 0, 0, 1).into(), Ipv4Addr::new(10, 0, 0, 2).into()])
+            }
+            ("shop.test", _) => Reply::Addresses(Vec::new()),
+            ("ill.test", _) => Reply::Code(2),
+            ("silent.test", _) => Reply::Silent,
+            _ => Reply::Code(3),
+        });
+        let question = |name: &str, expected: &[&str]| {
+            let expected_answers = expected.iter().map(ToString::to_string).collect();
+            let asking = Asking { kind: Kind::Dns, expected_answers, ..Asking::default() };
+            ApiConfig { timeout: Duration::from_secs(1), ..api(&format!("dns://{}/{name}", server.address), asking) }
+        };
+        let (seen, outcome) = ask(question("shop.test", &["10.0.0.2"])).await;
+        assert_eq!(outcome.verdict, Verdict::Pass, "{outcome:?}");
+        assert_eq!(seen.answer, Answer::Records(vec!["10.0.0.1".into(), "10.0.0.2".into()]));
+        assert!(seen.phases.first_byte.is_some() && seen.address == Some(server.address));
+        for (name, expected, words) in [
+            ("shop.test", &["10.0.0.9"][..], "the answer lacks 10.0.0.9 (it is 10.0.0.1, 10.0.0.2)"),
+            ("shop.test?type=MX", &[], "the name exists and has no record of that type"),
+            ("none.test", &[], "name none.test not found"),
+            ("ill.test", &[], "answered SERVFAIL: it could not find out"),
+            ("silent.test", &[], "timed out after 1 s while waiting for the first byte"),
+        ] {
+            let (_, outcome) = ask(question(name, expected)).await;
+            assert!(outcome.verdict == Verdict::Fail && reason(&outcome).ends_with(words), "{outcome:?}");
+        }
+        let free = crate::ports::listen().local_addr().unwrap().port();
+        let nobody = api(&format!("dns://127.0.0.1:{free}/shop.test"), Asking { kind: Kind::Dns, ..Asking::default() });
+        assert!(reason(&ask(nobody).await.1).ends_with("refused"));
+    });
+}
+
+#[test]
+fn link_local_services_are_probed_where_they_are_allowed() {
+    run(async {
+        let service = "http://169.254.171.5:9/";
+        let refused = |seen: &Observation| matches!(seen.answer, Answer::Failure(Failure::AddressRefused { .. }));
+        let short = |url: &str| Arc::new(ApiConfig { timeout: Duration::from_millis(200), ..config(url) });
+        assert!(refused(&probe_of(&CLIENT).probe(short(service)).await));
+        // It is never connected to from here: a family that the address is not of ends it after the guard.
+        let allowed = Allowed::new(vec![Network::parse("169.254.171.0/24").unwrap()]);
+        let client = CLIENT.clone().with_allowed(allowed);
+        let other_family = |url: &str| {
+            Arc::new(ApiConfig { ip_family: api_health_core::IpFamily::Ipv6, ..ApiConfig::clone(&short(url)) })
+        };
+        assert!(!refused(&probe_of(&client).probe(other_family(service)).await));
+        assert!(refused(&probe_of(&client).probe(other_family("http://169.254.169.254/")).await));
+        assert!(refused(&probe_of(&client).probe(other_family("http://169.254.172.1/")).await));
+    });
+}
+
+/// A server of tokens and an API that wants them, on one port each.
+struct Tokens {
+    url: String,
+    /// The requests for tokens, as text.
+    asked: Rc<RefCell<Vec<String>>>,
+    answer: Rc<RefCell<String>>,
+}
+
+impl Tokens {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/token", listener.local_addr().unwrap());
+        let tokens = Self { url, asked: Rc::default(), answer: Rc::default() };
+        tokens.answers("200 OK", "{\"access_token\": \"t1\", \"token_type\": \"Bearer\", \"expires_in\": 3600}");
+        let (asked, answer) = (Rc::clone(&tokens.asked), Rc::clone(&tokens.answer));
+        actix_rt::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let request = read(&mut stream).await;
+                asked.borrow_mut().push(request);
+                let answer = answer.borrow().clone();
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        tokens
+    }
+
+    fn answers(&self, status: &str, body: &str) {
+        *self.answer.borrow_mut() = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    }
+
+    fn asking(&self) -> Asking {
+        let [client_id, client_secret] = ["me", "hunter 2"].map(Secret::new);
+        let (token_url, scope) = (Secret::new(&self.url), Some(Secret::new("health read")));
+        Asking {
+            oauth: Some(Oauth { token_url, client_id, client_secret, scope, audience: None }),
+            ..Asking::default()
+        }
+    }
+}
+
+/// One request with its body.
+async fn read(stream: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.to_lowercase().split("content-length: ").nth(1).and_then(|l| l.lines().next()?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        if stream.read_buf(&mut request).await.unwrap() == 0 {
+            return text;
+        }
+    }
+}
+
+/// An API that takes the token that it is told to.
+async fn taking(token: &'static str) -> (String, Rc<Cell<&'static str>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let taken = Rc::new(Cell::new(token));
+    let takes = Rc::clone(&taken);
+    actix_rt::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let is_good = read(&mut stream).await.contains(&format!("\r\nAuthorization: Bearer {}\r\n", takes.get()));
+            let status = if is_good { "200 OK" } else { "401 No" };
+            let _ = stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
+        }
+    });
+    (url, taken)
+}
+
+#[test]
+fn a_token_is_fetched_once_for_all_and_again_where_it_is_refused() {
+    run(async {
+        let (tokens, (url, takes)) = (Tokens::start().await, taking("t1").await);
+        let probe = probe_of(&CLIENT);
+        let prepared: Vec<_> = (0..5).map(|_| probe.prepare(Arc::new(api(&url, tokens.asking())))).collect();
+        let all = prepared.iter().map(|one| Rc::clone(one).run());
+        for seen in futures_util::future::join_all(all).await {
+            assert!(matches!(&seen.answer, Answer::Response(response) if response.status == 200), "{seen:?}");
+        }
+        {
+            let asked = tokens.asked.borrow();
+            assert_eq!(asked.len(), 1, "{asked:?}");
+            assert!(asked[0].starts_with("POST /token HTTP/1.1\r\n"), "{asked:?}");
+            assert!(asked[0].contains("\r\nAuthorization: Basic bWU6aHVudGVyKzI=\r\n"), "me:hunter+2, {asked:?}");
+            assert!(asked[0].ends_with("\r\n\r\ngrant_type=client_credentials&scope=health+read"), "{asked:?}");
+        }
+        takes.set("t2");
+        tokens.answers("200 OK", "{\"access_token\": \"t2\"}");
+        let seen = Rc::clone(&prepared[0]).run().await;
+        assert!(matches!(&seen.answer, Answer::Response(response) if response.status == 200), "{seen:?}");
+        assert_eq!(tokens.asked.borrow().len(), 2);
+        takes.set("t3"); // and one that is new and refused is an answer like any other
+        let seen = Rc::clone(&prepared[0]).run().await;
+        assert!(matches!(&seen.answer, Answer::Response(response) if response.status == 401), "{seen:?}");
+        assert_eq!(tokens.asked.borrow().len(), 3);
+    });
+}
+
+#[test]
+fn a_token_server_that_gives_none_says_nothing_of_the_api() {
+    run(async {
+        let (tokens, (url, _)) = (Tokens::start().await, taking("t1").await);
+        let long = format!("{{\"access_token\": \"{}\"}}", "t".repeat(64 * 1024));
+        for (status, body, words) in [
+            ("200 OK", &long[..], "its answer holds no access_token"),
+            ("500 X", "", "it answered with status 500"),
+            ("400 X", "{\"error\": \"invalid_scope\"}", "it answered with status 400 (invalid_scope)"),
+            ("200 OK", "<html>", "its answer holds no access_token"),
+            ("200 OK", "{\"access_token\": \"a\\r\\nb\"}", "its access_token cannot be sent in a header"),
+        ] {
+            tokens.answers(status, body);
+            let api = api(&url, tokens.asking());
+            let seen = probe_of(&CLIENT).probe(Arc::new(api.clone())).await;
+            let outcome = judge(&api, &seen);
+            assert!(matches!(seen.answer, Answer::Failure(Failure::Local(LocalFault::NoToken { .. }))), "{seen:?}");
+            assert_eq!(outcome.verdict, Verdict::Inconclusive);
+            assert!(reason(&outcome).starts_with("no token to ask with: the token server 127.0.0.1:"), "{outcome:?}");
+            assert!(reason(&outcome).ends_with(words), "{outcome:?}");
+        }
+        let mut asking = tokens.asking();
+        asking.oauth.as_mut().unwrap().token_url =
+            Secret::new(format!("http://127.0.0.1:{}/", crate::ports::listen().local_addr().unwrap().port()));
+        let (_, outcome) = ask(api(&url, asking)).await;
+        assert!(outcome.verdict == Verdict::Inconclusive && reason(&outcome).ends_with("refused"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_token_server_that_wants_the_credentials_in_the_body_gets_them_there() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let token_url = format!("http://{}/token", listener.local_addr().unwrap());
+        actix_rt::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let is_good = read(&mut stream).await.ends_with("&client_id=me&client_secret=hunter+2");
+                let (status, body) = if is_good { ("200 OK", "{\"access_token\":\"t1\"}") } else { ("401 X", "") };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let (tokens, (url, _)) = (Tokens::start().await, taking("t1").await);
+        let mut asking = tokens.asking();
+        asking.oauth.as_mut().unwrap().token_url = Secret::new(token_url);
+        let post = ApiConfig { method: Method::Post, ..api(&url, asking) };
+        assert_eq!(ask(post).await.1.verdict, Verdict::Pass);
+    });
+}
