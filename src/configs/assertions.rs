@@ -48,7 +48,7 @@ pub(super) const CERTIFICATE_DAYS: Field<Vec<u16>> = Field::new(
     "[30, 7, 1]",
 )
 .default("[14, 3]")
-.also(&["certificate", "cert_days", "certificate_expiry_days", "tls_days", "ssl_days"]);
+.also(&["cert_days", "certificate_expiry_days", "tls_days", "ssl_days"]);
 
 /// The default, as a row has it that says nothing.
 pub(super) fn default_days() -> Vec<u16> {
