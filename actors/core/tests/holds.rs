@@ -142,7 +142,8 @@ impl World {
             "at most one for each outcome"
         );
         if !decision.must_store() {
-            let told = ApiState { last_probe: before.last_probe.clone(), recent: before.recent.clone(), ..next.clone() };
+            let told =
+                ApiState { last_probe: before.last_probe.clone(), recent: before.recent.clone(), ..next.clone() };
             assert_eq!(&told, before);
         }
         if decision.reason == Reason::Confirmed {

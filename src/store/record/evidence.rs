@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::PhaseTimes;
@@ -119,4 +120,8 @@ impl StoredEvidence<'_> {
             ill: self.witnesses_ill.into_iter().map(Cow::into_owned).collect(),
         }
     }
+}
+
+pub(super) fn into_evidence(stored: Option<StoredEvidence<'_>>) -> Option<Arc<Evidence>> {
+    stored.map(|stored| Arc::new(stored.into_evidence()))
 }

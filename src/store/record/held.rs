@@ -9,7 +9,8 @@ use api_health_core::maintenance::{Maintenance, NOTE_CHARS_MAX};
 use api_health_core::text;
 use serde::{Deserialize, Serialize};
 
-use super::{StatusWord, StoredIncident, Time};
+use super::incident::StoredIncident;
+use super::{StatusWord, Time};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredHeld<'a> {

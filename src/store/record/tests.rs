@@ -1,17 +1,21 @@
 //! The stored form: lossless both ways, readable in old versions, clear about what makes no sense.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::PhaseTimes;
+use api_health_core::delivery::{Delivery, OwedAlert};
 use api_health_core::evidence::{self as seen, Certificate};
 use api_health_core::flap::Flap;
 use api_health_core::hold::Held;
+use api_health_core::incident::Incident;
 use api_health_core::maintenance::Maintenance;
 use api_health_core::outcome::Outcome;
 use api_health_core::recent::{RUNS_MAX, Recent, Run, Told};
+use api_health_core::{Alert, AlertKind, Evidence, PhaseTimes};
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::evidence::StoredEvidence;
 use super::*;
 use any::{odd_json, state};
 

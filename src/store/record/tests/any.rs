@@ -1,15 +1,17 @@
 //! Any state, and any JSON that may stand in the place of one.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::PhaseTimes;
-use api_health_core::delivery::OWED_MAX;
+use api_health_core::delivery::{Delivery, OWED_MAX, OwedAlert};
 use api_health_core::evidence::Certificate;
 use api_health_core::flap::Flap;
 use api_health_core::hold::Held;
+use api_health_core::incident::Incident;
 use api_health_core::maintenance::Maintenance;
 use api_health_core::recent::{Recent, Run, Told};
+use api_health_core::{Alert, AlertKind, Evidence, PhaseTimes};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
