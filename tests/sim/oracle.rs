@@ -350,13 +350,12 @@ impl<'a> Oracle<'a> {
         if one.cadence.watched.is_none() {
             return;
         }
-        let recheck = api.recheck;
         // What was asked before a row changed says nothing of what is asked now.
         let same_request = self.roster.get(&api.api_id).is_none_or(|row| row.url == api.url);
         let verdict = if same_request { verdict(behaviour) } else { Verdict::Inconclusive };
         one.happens(Item::Outcome(Seen { verdict, started_at, finished_at, api, missed }), now.at, life);
         let is_suspect = one.model.now().streak.is_some();
-        one.cadence.recheck(is_suspect.then_some(recheck));
+        one.cadence.recheck(is_suspect);
         if one.other.as_ref().is_some_and(|other| other.now().streak.is_some() != is_suspect) {
             one.cadence.may_be_asked_again();
         }
