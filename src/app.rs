@@ -173,7 +173,7 @@ impl App {
     pub fn client(&self) -> Result<Client, AppError> {
         let Some(path) = &self.settings.probe.extra_roots else {
             let client = Client::new(None).map_err(AppError::Internal)?;
-            return Ok(client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies)));
+            return Ok(self.by_settings(client));
         };
         let issue = |why: String| {
             AppError::Configuration(vec![ConfigIssue {
@@ -183,8 +183,12 @@ impl App {
                 remedy: "the path of a PEM file with at least one certificate".into(),
             }])
         };
-        let client = Client::with_roots_of(path).map_err(issue)?;
-        Ok(client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies)))
+        Ok(self.by_settings(Client::with_roots_of(path).map_err(issue)?))
+    }
+
+    fn by_settings(&self, client: Client) -> Client {
+        let client = client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies));
+        client.with_contact(self.settings.probe.contact.as_deref())
     }
 
     /// Who looks names up.
@@ -199,6 +203,7 @@ impl App {
     pub fn probe(&self, client: Client) -> HttpProbe {
         let limits = Limits {
             max_in_flight: self.settings.probe.max_in_flight,
+            max_in_flight_per_host: self.settings.probe.max_in_flight_per_host,
             body_bytes_max: self.settings.probe.body_bytes_max,
         };
         HttpProbe::new(client, Arc::clone(&self.clock), limits)

@@ -12,13 +12,14 @@ use api_health_core::{
 };
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use url::Url;
 
 use super::exchange::{Client, Exchange, Reply, Request};
 use super::proxies::Route;
 use super::redirect;
 use super::request::Prepared;
+use super::turns::{Party, Turns};
 use crate::retry_after::retry_after;
 
 /// What a probe may use of this machine.
@@ -28,6 +29,8 @@ pub struct Limits {
     /// crowd is never taken for a slow API. They wait as long as their API's timeout, and then say so: with the exchange
     /// itself, no probe takes longer than twice its timeout.
     pub max_in_flight: usize,
+    /// Of them, to one host.
+    pub max_in_flight_per_host: usize,
     /// Bytes of a body that are read; the rest is left unread.
     pub body_bytes_max: usize,
 }
@@ -39,14 +42,15 @@ struct Shared {
     /// One for each family of addresses, in the order of [`IpFamily::ALL`].
     clients: [Client; IpFamily::ALL.len()],
     clock: Arc<dyn Clock>,
-    turns: Semaphore,
+    /// Those of one party go to one host.
+    turns: Arc<Turns>,
     body_bytes_max: usize,
 }
 
 impl HttpProbe {
-    /// A probe for all APIs and all threads. `limits.max_in_flight` is taken as at least 1.
+    /// A probe for all APIs and all threads. Limits of probes under way are taken as at least 1.
     pub fn new(client: Client, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        let turns = Semaphore::new(limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
+        let turns = Turns::new(limits.max_in_flight.max(1), limits.max_in_flight_per_host.max(1));
         let clients = IpFamily::ALL.map(move |family| client.clone().with_family(family));
         Self(Arc::new(Shared { clients, clock, turns, body_bytes_max: limits.body_bytes_max }))
     }
@@ -56,7 +60,8 @@ impl Probe for HttpProbe {
     fn prepare(&self, api: Arc<ApiConfig>) -> Rc<dyn PreparedProbe> {
         Rc::new(One {
             shared: Arc::clone(&self.0),
-            prepared: prepared(&api, self.0.body_bytes_max),
+            prepared: prepared(&api, &self.0.clients[0], self.0.body_bytes_max),
+            host: Party::of(&host(&api)),
             passes: Cell::new(0),
             api,
         })
@@ -69,6 +74,7 @@ struct One {
     api: Arc<ApiConfig>,
     /// A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     prepared: Result<Prepared, Failure>,
+    host: Party,
     /// Passes since the last fail, as far as they may confirm a recovery.
     passes: Cell<u32>,
 }
@@ -76,19 +82,20 @@ struct One {
 impl PreparedProbe for One {
     fn run(self: Rc<Self>) -> LocalBoxFuture<'static, Observation> {
         Box::pin(async move {
-            // Waiting is cheap: what an exchange needs is allocated when it has its turn. Nothing closes the semaphore,
-            // so there always is one.
-            let _turn = match self.shared.turns.try_acquire() {
-                Ok(turn) => turn,
-                Err(_) => match tokio::time::timeout(self.api.timeout, self.shared.turns.acquire()).await {
-                    Ok(Ok(turn)) => turn,
-                    _ => return self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
+            // Waiting is cheap: what an exchange needs is allocated when it has its turn.
+            let asked_at = Instant::now();
+            let deadline = asked_at + self.api.timeout;
+            let of_host = self.shared.turns.of(self.host, deadline).await;
+            let waited_for_host = asked_at.elapsed();
+            let seen = match of_host {
+                None => self.shared.not_asked(Failure::Local(LocalFault::HostShareFull { host: host(&self.api) })),
+                Some(of_host) => match (of_host.of_all(deadline).await, &self.prepared) {
+                    (None, _) => self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
+                    (Some(_), Err(failure)) => self.shared.not_asked(failure.clone()),
+                    (Some(_turn), Ok(prepared)) => Box::pin(self.observe(prepared)).await,
                 },
             };
-            match &self.prepared {
-                Ok(prepared) => Box::pin(self.observe(prepared)).await,
-                Err(failure) => self.shared.not_asked(failure.clone()),
-            }
+            Observation { waited_for_host, ..seen }
         })
     }
 }
@@ -103,8 +110,9 @@ impl One {
             Ok(reply) => (Answer::Response(response(&reply, finished_at)), Some(reply)),
             Err(failure) => (Answer::Failure(failure), None),
         };
+        let (waited_for_host, seen) = (Duration::ZERO, None); // the one is known outside, the other below
         let mut observation =
-            Observation { started_at, finished_at, took, phases, address, by_proxy, answer, seen: None };
+            Observation { started_at, finished_at, took, waited_for_host, phases, address, by_proxy, answer, seen };
         if self.may_change_a_status(&observation) {
             let head = reply.as_ref().map(|reply| &reply.headers);
             observation.seen = Some(Box::new(raw.seen(head, &phases, address)));
@@ -138,6 +146,7 @@ impl Shared {
             started_at: now,
             finished_at: now,
             took: Duration::ZERO,
+            waited_for_host: Duration::ZERO,
             phases: PhaseTimes::default(),
             address: None,
             by_proxy: false,
@@ -147,7 +156,13 @@ impl Shared {
     }
 }
 
-fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure> {
+/// Whose turns its probes take: that of its URL, whatever the port and wherever redirects lead.
+fn host(api: &ApiConfig) -> String {
+    let url = Url::parse(&api.url).ok();
+    url.and_then(|url| url.host_str().map(|host| host.trim_end_matches('.').to_owned())).unwrap_or_default()
+}
+
+fn prepared(api: &ApiConfig, client: &Client, body_bytes_max: usize) -> Result<Prepared, Failure> {
     let url = Url::parse(&api.url)
         .map_err(|error| Failure::Local(LocalFault::Internal(format!("the URL cannot be read: {error}"))))?;
     let route = match &api.proxy {
@@ -155,7 +170,7 @@ fn prepared(api: &ApiConfig, body_bytes_max: usize) -> Result<Prepared, Failure>
             .map_err(|why| Failure::Local(LocalFault::Internal(format!("the proxy of this API {why}"))))?,
         None => Route::AsSet,
     };
-    let prepared = Prepared::new(Request {
+    let prepared = client.prepare(Request {
         method: api.method,
         url,
         headers: api.headers.clone(),

@@ -17,6 +17,7 @@
 //! | `engine` | one request through awc |
 //! | `request`, `redirect`, `cookies` | what is sent, where to next, and what goes along |
 //! | `plain` | what a library says, in words |
+//! | `turns` | how many probes and lookups are under way, and whose |
 //! | `trace`, `seen` | what is known of an exchange while it runs, and what is kept of it as evidence |
 
 mod certificate;
@@ -36,6 +37,7 @@ mod seen;
 mod tls;
 mod trace;
 pub(crate) mod trust;
+mod turns;
 mod verifier;
 mod wire;
 

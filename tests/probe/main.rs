@@ -6,6 +6,7 @@ mod against_hyper;
 mod evidence;
 mod guard;
 mod hyper_oracle;
+mod manners;
 #[path = "../support/name_server.rs"]
 mod name_server;
 mod names;

@@ -330,7 +330,10 @@ impl<'a> Oracle<'a> {
     fn probe_ended(&mut self, probe: u64, behaviour: Behaviour, started_at: Timestamp, finished_at: Timestamp) {
         let (now, life) = (self.now, self.life);
         self.count(match behaviour {
-            Behaviour::Answers(200..=299) | Behaviour::AnswersByProxy | Behaviour::WaitsForItsTurn => "probe: passed",
+            Behaviour::Answers(200..=299)
+            | Behaviour::AnswersByProxy
+            | Behaviour::WaitsForItsTurn
+            | Behaviour::WaitsForItsHost => "probe: passed",
             Behaviour::Answers(_) => "probe: another status",
             Behaviour::Refuses => "probe: refused",
             Behaviour::Hangs => "probe: timed out",
