@@ -8,11 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+/// Shares that are kept for the next party, so that a probe of a host that has no other under way allocates none.
+const SPARES_MAX: usize = 64;
+
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     share: usize,
-    /// Those parties alone of which something is under way, or waits.
-    parties: Mutex<HashMap<Party, Asked>>,
+    parties: Mutex<Parties>,
+}
+
+#[derive(Default)]
+struct Parties {
+    /// Those alone of which something is under way, or waits.
+    asked: HashMap<Party, Asked>,
+    /// With all their turns.
+    spare: Vec<Arc<Semaphore>>,
 }
 
 /// Whose share it is, as a hash of its name: in the rare case that two have one, they share it.
@@ -65,13 +75,16 @@ impl Turns {
 
     fn enter(self: &Arc<Self>, party: Party) -> (Arc<Semaphore>, User) {
         let mut parties = self.parties();
-        let asked =
-            parties.entry(party).or_insert_with(|| Asked { turns: Arc::new(Semaphore::new(self.share)), users: 0 });
+        let Parties { asked, spare } = &mut *parties;
+        let asked = asked.entry(party).or_insert_with(|| {
+            let turns = spare.pop().unwrap_or_else(|| Arc::new(Semaphore::new(self.share)));
+            Asked { turns, users: 0 }
+        });
         asked.users += 1;
         (Arc::clone(&asked.turns), User { turns: Arc::clone(self), party })
     }
 
-    fn parties(&self) -> MutexGuard<'_, HashMap<Party, Asked>> {
+    fn parties(&self) -> MutexGuard<'_, Parties> {
         self.parties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,11 +108,14 @@ async fn take(turns: Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphore
 impl Drop for User {
     fn drop(&mut self) {
         let mut parties = self.turns.parties();
-        if let Some(asked) = parties.get_mut(&self.party) {
-            asked.users -= 1;
-            if asked.users == 0 {
-                parties.remove(&self.party);
-            }
+        let Some(asked) = parties.asked.get_mut(&self.party) else { return };
+        asked.users -= 1;
+        // The last one has given its turn back, as its permit is dropped first.
+        if asked.users == 0
+            && let Some(asked) = parties.asked.remove(&self.party)
+            && parties.spare.len() < SPARES_MAX
+        {
+            parties.spare.push(asked.turns);
         }
     }
 }
@@ -162,8 +178,20 @@ mod tests {
         let turns = Turns::new(9, 1);
         let turn = take_one(&turns, "a.test").await;
         let gave_up = take_one(&turns, "a.test").await;
-        assert!(turn.is_some() && gave_up.is_none() && turns.parties().len() == 1);
+        assert!(turn.is_some() && gave_up.is_none() && turns.parties().asked.len() == 1);
         drop(turn);
-        assert!(turns.parties().is_empty());
+        assert!(turns.parties().asked.is_empty());
+        assert_eq!(turns.parties().spare[0].available_permits(), 1, "the next party has its whole share");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_spare_shares_are_kept() {
+        let turns = Turns::new(100, 1);
+        let mut held = Vec::new();
+        for n in 0..100 {
+            held.push(take_one(&turns, &format!("{n}.test")).await.unwrap());
+        }
+        drop(held);
+        assert_eq!(turns.parties().spare.len(), SPARES_MAX);
     }
 }
