@@ -192,6 +192,7 @@ impl Probe for Instantly {
                 started_at: now,
                 finished_at: now,
                 took: Duration::ZERO,
+                waited_for_host: Duration::ZERO,
                 phases: PhaseTimes::default(),
                 address: None,
                 by_proxy: false,

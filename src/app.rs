@@ -189,7 +189,8 @@ impl App {
 
     fn by_settings(&self, client: Client) -> Client {
         let client = client.with_resolver(self.resolver()).with_proxies(Arc::clone(&self.settings.proxies));
-        client.with_allowed(self.settings.probe.allowed.clone())
+        let client = client.with_allowed(self.settings.probe.allowed.clone());
+        client.with_contact(self.settings.probe.contact.as_deref())
     }
 
     /// Who looks names up.
@@ -204,6 +205,7 @@ impl App {
     pub fn probe(&self, client: Client) -> HttpProbe {
         let limits = Limits {
             max_in_flight: self.settings.probe.max_in_flight,
+            max_in_flight_per_host: self.settings.probe.max_in_flight_per_host,
             body_bytes_max: self.settings.probe.body_bytes_max,
         };
         HttpProbe::new(client, Arc::clone(&self.clock), limits)

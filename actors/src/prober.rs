@@ -242,9 +242,9 @@ impl Prober {
             Answer::Response(response) => response.patience(),
             _ => None,
         };
-        let took = observation.took;
+        let not_ours = observation.took.saturating_add(observation.waited_for_host);
         let since_due = self.context.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
-        if since_due.saturating_sub(took) >= HELD_UP_MIN {
+        if since_due.saturating_sub(not_ours) >= HELD_UP_MIN {
             self.context.stats.held_up();
         }
         self.count_missed();
@@ -350,8 +350,7 @@ impl Prober {
         self.last_pass_acknowledged &= recheck.is_none();
         match recheck {
             Some(recheck) if !self.stopping && !self.probing => {
-                // Never slower than the schedule itself, and never sooner after a fail than the recheck: a tick in
-                // between gives way to it.
+                // Never slower than the schedule itself; a tick in between gives way to it.
                 let now = self.context.time.moment();
                 let recheck = recheck.min(self.api.schedule.shortest_gap_from(now)).saturating_sub(waited);
                 self.due = None;

@@ -121,7 +121,8 @@ pub fn steady_state(api: &ApiConfig) -> ApiState {
 /// The probe of the product.
 pub fn http_probe(clock: Arc<dyn Clock>) -> HttpProbe {
     let client = Client::new(None).expect("no extra roots, so none that are wrong");
-    HttpProbe::new(client, clock, Limits { max_in_flight: MAX_IN_FLIGHT, body_bytes_max: BODY_BYTES_MAX })
+    let (max_in_flight, max_in_flight_per_host) = (MAX_IN_FLIGHT, MAX_IN_FLIGHT);
+    HttpProbe::new(client, clock, Limits { max_in_flight, max_in_flight_per_host, body_bytes_max: BODY_BYTES_MAX })
 }
 
 /// Logs as the daemon writes them by default, and throws them away: what a span or an event costs is counted.

@@ -107,7 +107,7 @@ table! { FIELDS
         .means("So many passes in a row make it up again.", "1")
         .default("2").also(&["successes", "healthy_threshold", "recovery_threshold"]);
     RECHECK_SECONDS: Duration = seconds("recheck_seconds", 1, 3_600)
-        .means("How soon it is probed again while a change waits for its confirmation.", "5")
+        .means("How soon, at the latest, it is probed again while a change waits for its confirmation.", "5")
         .default("5").also(&["recheck", "retry_seconds", "retry_interval"]);
     UNCLEAR_AFTER_SECONDS: Duration = seconds("unclear_after_seconds", 1, 2_592_000)
         .means(

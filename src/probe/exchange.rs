@@ -23,7 +23,7 @@ use super::guard::Allowed;
 use super::hop::Tls;
 use super::identity::{Own, Shown};
 use super::proxies::{Proxies, Proxy};
-use super::request::{Named, Prepared, server_name};
+use super::request::{Named, Prepared, server_name, user_agent};
 use super::resolve::{Resolver, ResolverFiles};
 use super::seen::Raw;
 use super::trace::Trace;
@@ -41,6 +41,7 @@ pub struct Client {
     proxies: Arc<Proxies>,
     /// Link-local networks that may be probed.
     allowed: Allowed,
+    user_agent: Arc<str>,
 }
 
 /// What to ask.
@@ -138,6 +139,7 @@ impl Client {
             resolver: Resolver::own(ResolverFiles::default()),
             proxies: Arc::default(),
             allowed: Allowed::default(),
+            user_agent: user_agent(None),
         })
     }
 
@@ -179,16 +181,30 @@ impl Client {
         Self { resolver: self.resolver.with_lane_of_its_own(), ..self }
     }
 
+    /// The same client with whom to turn to in its User-Agent; a header of the request of that name stands in its place.
+    #[must_use]
+    pub fn with_contact(self, contact: Option<&str>) -> Self {
+        Self { user_agent: user_agent(contact), ..self }
+    }
+
     /// Who looks its names up.
     pub fn resolver(&self) -> &Resolver {
         &self.resolver
+    }
+
+    /// Makes `request` ready to be asked again and again.
+    ///
+    /// # Errors
+    /// Returns an internal failure if part of the request cannot be sent: rows are validated when they are read.
+    pub fn prepare(&self, request: Request) -> Result<Prepared, Failure> {
+        Prepared::new(request, &self.user_agent)
     }
 
     /// Makes one exchange. It ends within the timeout of its request, but for a look at the trusted roots before it; dropping the future closes the connection.
     ///
     /// The future stays on the thread that polls it, and needs tokio's network and time drivers there.
     pub async fn exchange(&self, request: &Request) -> Exchange {
-        match Prepared::new(request.clone()) {
+        match self.prepare(request.clone()) {
             Ok(prepared) => self.exchange_prepared(&prepared).await,
             Err(failure) => {
                 let (phases, raw) = (PhaseTimes::default(), Raw::default());
@@ -247,7 +263,7 @@ impl Client {
     /// # Errors
     /// Why there is no answer.
     pub async fn status_first(&self, request: &Request) -> Result<Reply, Failure> {
-        let prepared = Prepared::new(request.clone())?;
+        let prepared = self.prepare(request.clone())?;
         self.trust.look_if_due().await;
         let started = Instant::now();
         let deadline = started + request.timeout;
@@ -316,7 +332,7 @@ impl Client {
     /// Asks, and asks again where the answer points to, as often as the request allows.
     async fn follow(&self, prepared: &Prepared, trace: &Rc<Trace>) -> Result<(PartialResponse, Way), Failure> {
         let max_redirects = prepared.request.max_redirects;
-        let mut hop = prepared.first();
+        let mut hop = prepared.first(&self.user_agent);
         let mut followed = 0;
         loop {
             let proxy = match prepared.own(&hop.url) {

@@ -11,12 +11,14 @@ use api_health_core::{
     Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, Response, Timestamp, Verdict, assertion,
 };
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use url::Url;
 
 use super::exchange::{Client, Exchange, Reply};
 use super::kinds::{self, Ask, Prepare, Seen};
 use super::oauth::Sources;
 use super::request::Prepared;
+use super::turns::{Party, Turns};
 use super::{content, redirect};
 use crate::retry_after::retry_after;
 
@@ -27,6 +29,8 @@ pub struct Limits {
     /// crowd is never taken for a slow API. They wait as long as their API's timeout, and then say so: with the exchange
     /// itself, no probe takes longer than twice its timeout.
     pub max_in_flight: usize,
+    /// Of them, to one host.
+    pub max_in_flight_per_host: usize,
     /// Bytes of a body that are read; the rest is left unread.
     pub body_bytes_max: usize,
 }
@@ -38,15 +42,16 @@ struct Shared {
     /// One for each family of addresses, in the order of [`IpFamily::ALL`].
     clients: [Client; IpFamily::ALL.len()],
     clock: Arc<dyn Clock>,
-    turns: Semaphore,
+    /// Those of one party go to one host.
+    turns: Arc<Turns>,
     body_bytes_max: usize,
     sources: Sources,
 }
 
 impl HttpProbe {
-    /// A probe for all APIs and all threads. `limits.max_in_flight` is taken as at least 1.
+    /// A probe for all APIs and all threads. Limits of probes under way are taken as at least 1.
     pub fn new(client: Client, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        let turns = Semaphore::new(limits.max_in_flight.clamp(1, Semaphore::MAX_PERMITS));
+        let turns = Turns::new(limits.max_in_flight.max(1), limits.max_in_flight_per_host.max(1));
         let clients = IpFamily::ALL.map(move |family| client.clone().with_family(family));
         let (body_bytes_max, sources) = (limits.body_bytes_max, Sources::default());
         Self(Arc::new(Shared { clients, clock, turns, body_bytes_max, sources }))
@@ -62,7 +67,8 @@ impl Probe for HttpProbe {
             Ok((ask, client)) => (Ok(ask), client),
             Err(failure) => (Err(failure), None),
         };
-        Rc::new(One { shared, asked, client, passes: Cell::new(0), api })
+        let host = Party::of(&host(&api));
+        Rc::new(One { shared, asked, client, host, passes: Cell::new(0), api })
     }
 }
 
@@ -74,6 +80,7 @@ struct One {
     asked: Result<Ask, Failure>,
     /// Where it trusts others than the rest do.
     client: Option<Box<Client>>,
+    host: Party,
     /// Passes since the last fail, as far as they may confirm a recovery.
     passes: Cell<u32>,
 }
@@ -81,20 +88,21 @@ struct One {
 impl PreparedProbe for One {
     fn run(self: Rc<Self>) -> LocalBoxFuture<'static, Observation> {
         Box::pin(async move {
-            // Waiting is cheap: what an exchange needs is allocated when it has its turn. Nothing closes the semaphore,
-            // so there always is one.
-            let _turn = match self.shared.turns.try_acquire() {
-                Ok(turn) => turn,
-                Err(_) => match tokio::time::timeout(self.api.timeout, self.shared.turns.acquire()).await {
-                    Ok(Ok(turn)) => turn,
-                    _ => return self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
+            // Waiting is cheap: what an exchange needs is allocated when it has its turn.
+            let asked_at = Instant::now();
+            let deadline = asked_at + self.api.timeout;
+            let of_host = self.shared.turns.of(self.host, deadline).await;
+            let waited_for_host = asked_at.elapsed();
+            let seen = match of_host {
+                None => self.shared.not_asked(Failure::Local(LocalFault::HostShareFull { host: host(&self.api) })),
+                Some(of_host) => match (of_host.of_all(deadline).await, &self.asked) {
+                    (None, _) => self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
+                    (Some(_), Err(failure)) => self.shared.not_asked(failure.clone()),
+                    (Some(_turn), Ok(Ask::Http(prepared))) => Box::pin(self.observe(prepared)).await,
+                    (Some(_turn), Ok(other)) => Box::pin(self.observe_otherwise(other)).await,
                 },
             };
-            match &self.asked {
-                Ok(Ask::Http(prepared)) => Box::pin(self.observe(prepared)).await,
-                Ok(other) => Box::pin(self.observe_otherwise(other)).await,
-                Err(failure) => self.shared.not_asked(failure.clone()),
-            }
+            Observation { waited_for_host, ..seen }
         })
     }
 }
@@ -124,8 +132,17 @@ impl One {
         };
         let Seen { phases, address, took, answer, raw } = seen;
         let finished_at = self.shared.clock.now();
-        let mut observation =
-            Observation { started_at, finished_at, took, phases, address, by_proxy: false, answer, seen: None };
+        let mut observation = Observation {
+            started_at,
+            finished_at,
+            took,
+            waited_for_host: Duration::ZERO, // known outside
+            phases,
+            address,
+            by_proxy: false,
+            answer,
+            seen: None,
+        };
         if self.may_change_a_status(&observation) {
             observation.seen = Some(Box::new(raw.seen(None, &phases, address)));
         }
@@ -143,8 +160,9 @@ impl One {
             }
             Err(failure) => (Answer::Failure(failure), None),
         };
+        let (waited_for_host, seen) = (Duration::ZERO, None); // the one is known outside, the other below
         let mut observation =
-            Observation { started_at, finished_at, took, phases, address, by_proxy, answer, seen: None };
+            Observation { started_at, finished_at, took, waited_for_host, phases, address, by_proxy, answer, seen };
         if self.may_change_a_status(&observation) {
             let head = reply.as_ref().map(|reply| &reply.headers);
             observation.seen = Some(Box::new(raw.seen(head, &phases, address)));
@@ -175,7 +193,11 @@ impl One {
             status: reply.status,
             body_bytes: reply.body_bytes,
             body_cut_at_bound: reply.body_cut_at_bound,
-            location: location.map(redirect::shown),
+            location: location.map(redirect::shown).map(|location| match &self.api.asking {
+                // A server may echo what stands in the URL.
+                Some(asking) => asking.masked(&location),
+                None => location,
+            }),
             redirects: reply.redirects,
             left_behind: reply.left_behind.clone(),
             client_certificate_wanted: reply.client_certificate_wanted,
@@ -195,6 +217,7 @@ impl Shared {
             started_at: now,
             finished_at: now,
             took: Duration::ZERO,
+            waited_for_host: Duration::ZERO,
             phases: PhaseTimes::default(),
             address: None,
             by_proxy: false,
@@ -202,4 +225,10 @@ impl Shared {
             seen: None,
         }
     }
+}
+
+/// Whose turns its probes take: that of its URL, whatever the port and wherever redirects lead.
+fn host(api: &ApiConfig) -> String {
+    let url = Url::parse(&api.url).ok();
+    url.and_then(|url| url.host_str().map(|host| host.trim_end_matches('.').to_owned())).unwrap_or_default()
 }

@@ -72,7 +72,7 @@ impl Prepare<'_> {
     /// What is asked, and by which client, where it cannot be `shared`, which asks for any family of addresses.
     pub(super) fn by(self, shared: &Client) -> Result<(Ask, Option<Box<Client>>), Failure> {
         let Self { api, sources, body_bytes_max } = self;
-        let plain = || Ok(Ask::Http(Box::new(request(api, body_bytes_max, None)?)));
+        let plain = || Ok(Ask::Http(Box::new(request(api, shared, body_bytes_max, None)?)));
         let Some(asking) = api.asking.as_deref() else { return Ok((plain()?, None)) };
         let own = match &asking.ca_certificates {
             Some(pem) => Some(shared.clone().with_authorities(pem).map_err(internal)?),
@@ -98,7 +98,12 @@ impl Prepare<'_> {
     }
 }
 
-fn request(api: &ApiConfig, body_bytes_max: usize, token: Option<&Secret>) -> Result<Prepared, Failure> {
+fn request(
+    api: &ApiConfig,
+    client: &Client,
+    body_bytes_max: usize,
+    token: Option<&Secret>,
+) -> Result<Prepared, Failure> {
     // A config is validated when it is read; if it cannot be asked anyway, the fault is ours.
     let url = Url::parse(api.whole_url()).map_err(|error| internal(format!("the URL cannot be read: {error}")))?;
     let route = match &api.proxy {
@@ -113,7 +118,7 @@ fn request(api: &ApiConfig, body_bytes_max: usize, token: Option<&Secret>) -> Re
         None => None,
     };
     let judges_body = api.assertions.iter().any(Assertion::needs_body);
-    let prepared = Prepared::new(Request {
+    let prepared = client.prepare(Request {
         method: api.method,
         url,
         headers,
@@ -188,7 +193,7 @@ impl WithToken {
                 Ok(token) => token,
                 Err(failure) => return failed(failure),
             };
-            let prepared = match self.ready(&token) {
+            let prepared = match self.ready(client, &token) {
                 Ok(prepared) => prepared,
                 Err(failure) => return failed(failure),
             };
@@ -203,12 +208,12 @@ impl WithToken {
         }
     }
 
-    fn ready(&self, token: &Secret) -> Result<Rc<Prepared>, Failure> {
+    fn ready(&self, client: &Client, token: &Secret) -> Result<Rc<Prepared>, Failure> {
         let mut ready = self.ready.borrow_mut();
         match &*ready {
             Some((with, prepared)) if with == token => Ok(Rc::clone(prepared)),
             _ => {
-                let prepared = Rc::new(request(&self.api, self.body_bytes_max, Some(token))?);
+                let prepared = Rc::new(request(&self.api, client, self.body_bytes_max, Some(token))?);
                 *ready = Some((token.clone(), Rc::clone(&prepared)));
                 Ok(prepared)
             }

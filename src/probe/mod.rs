@@ -20,6 +20,7 @@
 //! | `identity`, [`place`] | what TLS has of its own for one API; another place to connect to |
 //! | `request`, `redirect`, `cookies` | what is sent, where to next, and what goes along |
 //! | `plain` | what a library says, in words |
+//! | `turns` | how many probes and lookups are under way, and whose |
 //! | `trace`, `seen` | what is known of an exchange while it runs, and what is kept of it as evidence |
 
 mod certificate;
@@ -48,6 +49,7 @@ mod stream;
 mod tls;
 mod trace;
 pub(crate) mod trust;
+mod turns;
 mod unpack;
 mod verifier;
 mod wire;

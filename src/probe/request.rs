@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use api_health_core::{Failure, Method, Secret, text};
@@ -19,6 +20,11 @@ use super::wire::Head;
 /// What we call ourselves, where the request does not say otherwise.
 pub(super) const USER_AGENT: &str = concat!("api-health/", env!("CARGO_PKG_VERSION"));
 
+/// The same with whom to turn to: `api-health/0.1.0 (+https://status.example.com)`.
+pub(super) fn user_agent(contact: Option<&str>) -> Arc<str> {
+    contact.map_or_else(|| USER_AGENT.into(), |contact| format!("{USER_AGENT} (+{contact})").into())
+}
+
 /// A request that is ready to be sent, any number of times: its first head is written, and what TLS asks for is known.
 pub struct Prepared {
     pub(super) request: Request,
@@ -35,16 +41,14 @@ pub struct Prepared {
 pub(super) type Named = Result<Option<ServerName<'static>>, Box<Failure>>;
 
 impl Prepared {
-    /// Makes `request` ready.
-    ///
-    /// # Errors
-    /// Returns an internal failure if part of the request cannot be sent: rows are validated when they are read.
-    pub fn new(request: Request) -> Result<Self, Failure> {
+    /// See [`Client::prepare`](super::Client::prepare).
+    pub(super) fn new(request: Request, user_agent: &str) -> Result<Self, Failure> {
         let Request { method, url, headers, body, accept_encoding, .. } = &request;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(internal(format!("{} is not a scheme that can be probed", url.scheme())));
         }
-        let head = head(*method, url, headers.iter(), *accept_encoding, body.as_ref(), false, None)?;
+        let ours = Ours { user_agent, accept_encoding: *accept_encoding };
+        let head = head(*method, url, headers.iter(), body.as_ref(), false, None, ours)?;
         let server_name = server_name(url);
         Ok(Self { request, head, server_name, route: Route::AsSet, own: None, speaks_http2: AtomicBool::new(false) })
     }
@@ -75,8 +79,9 @@ impl Prepared {
     }
 
     /// The first hop.
-    pub(super) fn first(&self) -> Hop<'_> {
+    pub(super) fn first<'a>(&'a self, user_agent: &'a str) -> Hop<'a> {
         Hop {
+            user_agent,
             method: self.request.method,
             url: Cow::Borrowed(&self.request.url),
             configured: &self.request,
@@ -92,6 +97,7 @@ impl Prepared {
 
 /// What is sent to one place.
 pub(super) struct Hop<'a> {
+    user_agent: &'a str,
     pub(super) method: Method,
     pub(super) url: Cow<'a, Url>,
     configured: &'a Request,
@@ -163,8 +169,9 @@ impl Hop<'_> {
         }
         let headers = self.configured.headers.iter().filter(|(name, _)| self.along.takes(name));
         let cookies = self.cookies.header(&target);
-        let coding = self.configured.accept_encoding;
-        self.head = head(self.method, &target, headers, coding, self.body, self.bodiless, cookies.as_deref())?;
+        let cookies = cookies.as_deref();
+        let ours = Ours { user_agent: self.user_agent, accept_encoding: self.configured.accept_encoding };
+        self.head = head(self.method, &target, headers, self.body, self.bodiless, cookies, ours)?;
         self.server_name = Cow::Owned(server_name(&target));
         self.url = Cow::Owned(target);
         Ok(())
@@ -201,15 +208,22 @@ pub(super) fn server_name(url: &Url) -> Named {
     }
 }
 
+/// What we send of our own, where the row says nothing else.
+#[derive(Clone, Copy)]
+struct Ours<'a> {
+    user_agent: &'a str,
+    accept_encoding: Option<&'a str>,
+}
+
 /// The head of a request, with its closing blank line. `cookies` go into one header with those that are configured (RFC 6265, 5.4).
 fn head<'a>(
     method: Method,
     url: &Url,
     headers: impl Iterator<Item = &'a (String, Secret)> + Clone,
-    accept_encoding: Option<&str>,
     body: Option<&Bytes>,
     bodiless: bool,
     mut cookies: Option<&[u8]>,
+    ours: Ours<'_>,
 ) -> Result<Bytes, Failure> {
     let names = |name: &str| headers.clone().any(|(n, _)| n.eq_ignore_ascii_case(name));
     let mut head = Vec::with_capacity(512);
@@ -225,9 +239,10 @@ fn head<'a>(
         }
         put(&mut head, &["\r\n"]);
     }
-    let ours = [("user-agent", USER_AGENT), ("accept", "*/*"), ("connection", "close")];
-    let coding = accept_encoding.map(|codings| ("accept-encoding", codings));
-    for (name, value) in ours.into_iter().chain(coding) {
+    let ours = [("user-agent", ours.user_agent), ("accept", "*/*"), ("connection", "close")]
+        .into_iter()
+        .chain(ours.accept_encoding.map(|codings| ("accept-encoding", codings)));
+    for (name, value) in ours {
         if !names(name) {
             put(&mut head, &[name, ": ", value, "\r\n"]);
         }
@@ -306,7 +321,7 @@ mod tests {
     }
 
     fn text(request: &Request) -> String {
-        String::from_utf8(Prepared::new(request.clone()).unwrap().head.to_vec()).unwrap()
+        String::from_utf8(Prepared::new(request.clone(), USER_AGENT).unwrap().head.to_vec()).unwrap()
     }
 
     #[test]
@@ -359,8 +374,9 @@ mod tests {
     #[test]
     fn an_upgrade_to_https_takes_headers_credentials_and_body_along() {
         let headers = [("User-Agent", "me"), ("Authorization", "Bearer key")];
-        let prepared = Prepared::new(request(Method::Post, "http://a.test/", &headers, Some("abc"))).unwrap();
-        let mut hop = prepared.first();
+        let prepared =
+            Prepared::new(request(Method::Post, "http://a.test/", &headers, Some("abc")), USER_AGENT).unwrap();
+        let mut hop = prepared.first(USER_AGENT);
         let answer = Head { status: 308, headers: Headers::of(Vec::new()), framing: Framing::None };
         hop.redirect(&answer, "https://a.test/".parse().unwrap()).unwrap();
         let sent = String::from_utf8(hop.head.to_vec()).unwrap();
@@ -375,8 +391,9 @@ mod tests {
     #[test]
     fn what_was_left_behind_is_told_up_to_a_bound() {
         let headers = [("A", "1"), ("B", "1"), ("C", "1"), ("D", "1"), ("E", "1"), ("F", "1")];
-        let prepared = Prepared::new(request(Method::Post, "http://a.test/", &headers, Some("abc"))).unwrap();
-        let mut hop = prepared.first();
+        let prepared =
+            Prepared::new(request(Method::Post, "http://a.test/", &headers, Some("abc")), USER_AGENT).unwrap();
+        let mut hop = prepared.first(USER_AGENT);
         let answer = Head { status: 307, headers: Headers::of(Vec::new()), framing: Framing::None };
         hop.redirect(&answer, "http://b.test/".parse().unwrap()).unwrap();
         assert_eq!(hop.left_behind(), ["A", "B", "C", "D", "E", "2 more"]);
@@ -386,7 +403,7 @@ mod tests {
     fn a_header_cannot_smuggle_another_and_its_value_stays_secret() {
         for (name, value) in [("x", "a\r\nb: c"), ("x", "hunter2\0"), ("x y", "a"), ("", "a"), ("x:", "a")] {
             let request = request(Method::Get, "http://a.test/", &[(name, value)], None);
-            let failure = Prepared::new(request).err().unwrap().to_string();
+            let failure = Prepared::new(request, USER_AGENT).err().unwrap().to_string();
             assert!(failure.contains("forbids") && !failure.contains("hunter2"), "{failure}");
         }
     }

@@ -7,7 +7,7 @@ use api_health_core::own::records::Role;
 use api_health_core::{Secret, StatusSet};
 
 use super::types::{LogFormat, ResolverKind, StoreKind};
-use super::{parsers, proxy};
+use super::{contact, parsers, proxy};
 use crate::configs::field::{Field, Kind, table};
 use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
 use crate::configs::{fields, url};
@@ -122,6 +122,12 @@ table! { KEYS
     MAX_IN_FLIGHT: usize = number("probe.max_in_flight", "probes", 1, 65_535)
         .means("Probes under way at once. Each takes a file descriptor, and two while its name is looked up.", "4096")
         .default("4096");
+    MAX_IN_FLIGHT_PER_HOST: usize = number("probe.max_in_flight_per_host", "probes", 1, 65_535)
+        .means("Of them, those to one host; more wait their turn.", "1024")
+        .default("1024");
+    CONTACT: String = text("probe.contact", contact::CHARS_MAX, contact::WORDS)
+        .means("Whom the owner of an API may turn to about its probes: it stands in their User-Agent.", "\"https://status.example.com\"")
+        .parsed_by(contact::parse);
     BODY_BYTES_MAX: usize = number("probe.body_bytes_max", "bytes", 1_024, 67_108_864)
         .means("How much of a response's body is read; what is longer is cut there.", "1048576")
         .default("1048576");

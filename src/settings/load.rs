@@ -239,6 +239,8 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         defaults,
         spread: reader.get(&keys::SPREAD),
         max_in_flight: reader.get(&keys::MAX_IN_FLIGHT),
+        max_in_flight_per_host: reader.get(&keys::MAX_IN_FLIGHT_PER_HOST),
+        contact: reader.optional(&keys::CONTACT),
         body_bytes_max: reader.get(&keys::BODY_BYTES_MAX),
         resolver: reader.get(&keys::RESOLVER),
         extra_roots: reader.optional(&keys::EXTRA_ROOTS),

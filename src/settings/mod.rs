@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use api_health_core::ConfigIssue;
 
+mod contact;
 pub mod keys;
 pub mod load;
 mod notify;

@@ -115,6 +115,10 @@ pub struct ProbeSettings {
     pub spread: bool,
     /// Probes under way at once.
     pub max_in_flight: usize,
+    /// Of them, to one host.
+    pub max_in_flight_per_host: usize,
+    /// Whom to turn to about its probes: it stands in the User-Agent.
+    pub contact: Option<String>,
     /// Bytes of a response body that are read at most.
     pub body_bytes_max: usize,
     pub resolver: ResolverKind,

@@ -54,7 +54,11 @@ fn api(address: SocketAddr, timeout: Duration) -> ApiConfig {
 
 async fn observe(first: &str, rest: &str, timeout: Duration) -> (Observation, usize) {
     let (address, taken) = endless(first.into(), rest.into()).await;
-    let probe = HttpProbe::new(CLIENT.clone(), Arc::new(StillClock), Limits { max_in_flight: 1, body_bytes_max: MIB });
+    let probe = HttpProbe::new(
+        CLIENT.clone(),
+        Arc::new(StillClock),
+        Limits { max_in_flight: 1, max_in_flight_per_host: 1, body_bytes_max: MIB },
+    );
     let api = api(address, timeout);
     let seen = probe.probe(Arc::new(api.clone())).await;
     assert!(judge(&api, &seen).reason().is_none_or(|reason| reason.chars().count() <= 300));

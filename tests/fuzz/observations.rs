@@ -129,7 +129,7 @@ pub fn check(api: &ApiConfig, seen: &Observation) -> Result<(), TestCaseError> {
 pub async fn observe(script: Script, method: Method) -> (ApiConfig, Observation) {
     let server = Server::start(None, script).await;
     let api = api(&format!("http://{}/x", server.address), method);
-    let limits = Limits { max_in_flight: 100, body_bytes_max: BODY_BYTES_MAX };
+    let limits = Limits { max_in_flight: 100, max_in_flight_per_host: 100, body_bytes_max: BODY_BYTES_MAX };
     let probe = HttpProbe::new(CLIENT.clone(), Arc::new(StillClock), limits);
     let seen = probe.probe(Arc::new(api.clone())).await;
     (api, seen)

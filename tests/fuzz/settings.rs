@@ -102,6 +102,9 @@ proptest! {
             Ok(loaded) => {
                 let s = &loaded.settings;
                 prop_assert!((1..=65_535).contains(&s.probe.max_in_flight));
+                prop_assert!((1..=65_535).contains(&s.probe.max_in_flight_per_host));
+                let is_harmless = |contact: &String| contact.bytes().all(|b| b.is_ascii_graphic());
+                prop_assert!(s.probe.contact.as_ref().is_none_or(is_harmless));
                 prop_assert!((1_024..=67_108_864).contains(&s.probe.body_bytes_max));
                 prop_assert!((1..=300).contains(&s.run.shutdown.as_secs()));
                 prop_assert!((1..=64).contains(&s.environment.chars().count()));

@@ -40,6 +40,8 @@ recheck_seconds = 2
 max_redirects = 5
 spread = false
 max_in_flight = 100
+max_in_flight_per_host = 10
+contact = "ops@example.com"
 body_bytes_max = 2048
 extra_roots = "/etc/ca.pem"
 resolver = "system"
@@ -80,6 +82,7 @@ fn with_nothing_at_all_it_is_sqlite_here_and_the_terminal() {
     assert_eq!((run.shutdown.as_secs(), fleet.lease.as_secs(), fleet.renew.as_secs()), (10, 10, 3));
     assert_eq!((fleet.expected, fleet.fail_open, loaded.settings.apis.reload), (None, true, MINUTE));
     assert_eq!((probe.spread, probe.max_in_flight, probe.body_bytes_max), (true, 4_096, 1_048_576));
+    assert_eq!((probe.max_in_flight_per_host, probe.contact.as_deref()), (1_024, None));
     assert_eq!(loaded.file, None);
     assert!(loaded.settings.notify.terminal);
     assert_eq!(loaded.settings.store.path, PathBuf::from("api-health.db"));
@@ -123,6 +126,7 @@ fn every_key_of_the_file_is_in_force_and_paths_begin_where_it_is() {
     assert_eq!((d.timeout.as_secs(), d.recheck.as_secs()), (20, 2));
     assert_eq!((d.failure_threshold, d.success_threshold, d.max_redirects), (3, 1, 5));
     assert_eq!((s.probe.spread, s.probe.max_in_flight, s.probe.body_bytes_max), (false, 100, 2048));
+    assert_eq!((s.probe.max_in_flight_per_host, s.probe.contact.as_deref()), (10, Some("ops@example.com")));
     assert_eq!(s.probe.extra_roots.as_deref(), Some(Path::new("/etc/ca.pem")));
     assert_eq!(s.probe.resolver, ResolverKind::System);
     assert_eq!((s.run.shutdown.as_secs(), s.log.format), (20, LogFormat::Json));

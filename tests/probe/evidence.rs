@@ -95,7 +95,7 @@ fn every_address_of_a_name_is_seen_and_which_one_was_tried() {
         let resolver = Resolver::from_fn(|_, port| {
             Box::pin(async move { Ok((1..=9).map(|n| ([127, 0, 0, n], port).into()).collect()) })
         });
-        let limits = Limits { max_in_flight: 1, body_bytes_max: 100 };
+        let limits = Limits { max_in_flight: 1, max_in_flight_per_host: 1, body_bytes_max: 100 };
         let probe = HttpProbe::new(CLIENT.clone().with_resolver(resolver), clock(), limits);
         let api = Arc::new(config(&format!("http://many.test:{}/", server.address.port())));
         let seen = evidence(&api, &probe.probe(Arc::clone(&api)).await);

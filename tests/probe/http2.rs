@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health::probe::{Prepared, Request};
+use api_health::probe::Request;
 use api_health_core::{Failure, Method, Phase, Secret};
 use bytes::Bytes;
 use rustls::ServerConfig;
@@ -102,7 +102,7 @@ fn a_server_of_http_2_alone_is_asked_over_it() {
                 body: Some(Bytes::from("ping")),
                 ..get(&url)
             };
-            let prepared = Prepared::new(request).unwrap();
+            let prepared = CLIENT.prepare(request).unwrap();
             for _ in 0..2 {
                 let exchange = CLIENT.exchange_prepared(&prepared).await;
                 if offers_nothing {
@@ -179,7 +179,7 @@ fn what_goes_wrong_over_http_2_is_told() {
             (Does::Hold, "timed out after 1 s while waiting for the first byte"),
         ] {
             let (url, _) = serve(offering(&["h2"]), does).await;
-            let prepared = Prepared::new(Request { timeout: Duration::from_secs(1), ..get(&url) }).unwrap();
+            let prepared = CLIENT.prepare(Request { timeout: Duration::from_secs(1), ..get(&url) }).unwrap();
             let mut said = String::new();
             for _ in 0..2 {
                 said = CLIENT.exchange_prepared(&prepared).await.result.unwrap_err().to_string();

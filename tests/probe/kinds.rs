@@ -27,7 +27,11 @@ use crate::server::{AUTHORITY, CLIENT, End, Script, Server, authority, good_conf
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
 fn probe_of(client: &Client) -> HttpProbe {
-    HttpProbe::new(client.clone(), Arc::new(Ticking::default()), Limits { max_in_flight: 100, body_bytes_max: 1_000 })
+    HttpProbe::new(
+        client.clone(),
+        Arc::new(Ticking::default()),
+        Limits { max_in_flight: 100, max_in_flight_per_host: 100, body_bytes_max: 1_000 },
+    )
 }
 
 fn api(url: &str, asking: Asking) -> ApiConfig {

@@ -9,6 +9,7 @@ mod guard;
 mod http2;
 mod hyper_oracle;
 mod kinds;
+mod manners;
 #[path = "../support/name_server.rs"]
 mod name_server;
 mod names;

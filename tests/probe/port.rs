@@ -29,7 +29,8 @@ pub fn clock() -> Arc<dyn Clock> {
 }
 
 pub fn probe(max_in_flight: usize, body_bytes_max: usize) -> HttpProbe {
-    HttpProbe::new(CLIENT.clone(), clock(), Limits { max_in_flight, body_bytes_max })
+    let max_in_flight_per_host = usize::MAX;
+    HttpProbe::new(CLIENT.clone(), clock(), Limits { max_in_flight, max_in_flight_per_host, body_bytes_max })
 }
 
 pub fn config(url: &str) -> ApiConfig {

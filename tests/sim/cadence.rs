@@ -6,7 +6,7 @@ use std::time::Duration;
 use api_health_actors::own_side::TESTIMONY_WITHIN;
 use api_health_core::{ApiConfig, Timestamp};
 
-use crate::schedules::Spec;
+use crate::schedules::{self, Spec};
 
 /// Timers have this grain, and two of them may lie between.
 const GRAIN: Duration = Duration::from_millis(5);
@@ -51,8 +51,8 @@ pub(crate) struct Cadence {
     life_began: Duration,
     under_way: Option<u64>,
     last_began: Option<Duration>,
-    /// The end of the last probe, and the recheck that it asks for.
-    last_ended: Option<(Moment, Option<Duration>)>,
+    /// The end of the last probe, and whether it left the API suspect.
+    last_ended: Option<(Moment, bool)>,
     /// The tick that the probe under way serves, on the clock of its schedule.
     serves_ms: i64,
     /// Something happened since the last probe that shifts the next one.
@@ -169,12 +169,10 @@ impl Cadence {
         self.serves_ms = self.own_ms(spec, now);
         if !self.is_shifted {
             let due = match self.last_ended {
-                Some((ended, recheck)) => {
+                Some((ended, is_suspect)) => {
                     let gap_ms = spec.gap_after_ms(self.own_ms(spec, ended));
-                    let recheck = recheck.map(|recheck| recheck.min(Duration::from_millis(gap_ms.unsigned_abs())));
-                    Some(
-                        recheck.map_or_else(|| self.tick_after(spec, api, ended), |recheck| (ended.at + recheck, None)),
-                    )
+                    let recheck = || (ended.at + schedules::recheck(api, gap_ms), None);
+                    Some(if is_suspect { recheck() } else { self.tick_after(spec, api, ended) })
                 }
                 None if spec.is_open(self.own_ms(spec, since)) => None,
                 None => Some(self.tick_after(spec, api, since)),
@@ -214,7 +212,7 @@ impl Cadence {
             if !spec.is_open(own) {
                 return self.tick_after(spec, api, restarted).0;
             }
-            let recheck = api.recheck.min(Duration::from_millis(spec.gap_after_ms(own).unsigned_abs()));
+            let recheck = schedules::recheck(api, spec.gap_after_ms(own));
             self.last_outcome.map_or(restarted_at, |last| restarted_at.max(last + recheck))
         };
         // It may have waited for others, across a tick's young or old age.
@@ -242,7 +240,7 @@ impl Cadence {
 
     pub(crate) fn ended(&mut self, now: Moment) -> u64 {
         self.under_way = None;
-        self.last_ended = Some((now, None));
+        self.last_ended = Some((now, false));
         self.last_outcome = Some(now.at);
         let Some((api, _)) = &self.watched else { return 0 };
         let spec = Spec::of(&api.schedule);
@@ -258,9 +256,9 @@ impl Cadence {
     }
 
     /// The outcome leaves the API suspect, or not.
-    pub(crate) fn recheck(&mut self, recheck: Option<Duration>) {
-        if let Some((_, asked)) = &mut self.last_ended {
-            *asked = recheck;
+    pub(crate) fn recheck(&mut self, is_suspect: bool) {
+        if let Some((_, was_suspect)) = &mut self.last_ended {
+            *was_suspect = is_suspect;
         }
     }
 

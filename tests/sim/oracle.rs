@@ -330,7 +330,10 @@ impl<'a> Oracle<'a> {
     fn probe_ended(&mut self, probe: u64, behaviour: Behaviour, started_at: Timestamp, finished_at: Timestamp) {
         let (now, life) = (self.now, self.life);
         self.count(match behaviour {
-            Behaviour::Answers(200..=299) | Behaviour::AnswersByProxy | Behaviour::WaitsForItsTurn => "probe: passed",
+            Behaviour::Answers(200..=299)
+            | Behaviour::AnswersByProxy
+            | Behaviour::WaitsForItsTurn
+            | Behaviour::WaitsForItsHost => "probe: passed",
             Behaviour::Answers(_) => "probe: another status",
             Behaviour::Refuses => "probe: refused",
             Behaviour::Hangs => "probe: timed out",
@@ -350,13 +353,12 @@ impl<'a> Oracle<'a> {
         if one.cadence.watched.is_none() {
             return;
         }
-        let recheck = api.recheck;
         // What was asked before a row changed says nothing of what is asked now.
         let same_request = self.roster.get(&api.api_id).is_none_or(|row| row.url == api.url);
         let verdict = if same_request { verdict(behaviour) } else { Verdict::Inconclusive };
         one.happens(Item::Outcome(Seen { verdict, started_at, finished_at, api, missed }), now.at, life);
         let is_suspect = one.model.now().streak.is_some();
-        one.cadence.recheck(is_suspect.then_some(recheck));
+        one.cadence.recheck(is_suspect);
         if one.other.as_ref().is_some_and(|other| other.now().streak.is_some() != is_suspect) {
             one.cadence.may_be_asked_again();
         }

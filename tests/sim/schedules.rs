@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use api_health_actors::testkit::WORLD_BEGINS;
-use api_health_core::{ApiId, Schedule};
+use api_health_core::{ApiConfig, ApiId, Schedule};
 
 /// What is configured, and the minutes of each hour at which it comes due; an interval in seconds has none.
 pub(crate) enum Spec {
@@ -108,6 +108,15 @@ impl Spec {
         let [open, next, _] = self.ticks(at_ms);
         !self.is_cron() || at_ms - open < (next - open).min(SPREAD_MS_MAX)
     }
+}
+
+/// When a suspect is asked again whose recheck is so long, or that is due so often: up to a fifth of that sooner, and 10 s at most, by
+/// the lower half of its hash.
+pub(crate) fn recheck(api: &ApiConfig, gap_ms: i64) -> Duration {
+    let wait_ms = u64::try_from(api.recheck.as_millis()).unwrap().min(gap_ms.unsigned_abs());
+    let lower_first = api.api_id.stable_hash().rotate_left(32);
+    let sooner_ms = (u128::from(lower_first) * u128::from((wait_ms / 5).min(10_000))) >> 64;
+    Duration::from_millis(wait_ms - u64::try_from(sooner_ms).unwrap())
 }
 
 /// Where in a tick of that length an API has its place: one of the 50 ms that fit in, by the high bits of its hash.

@@ -10,7 +10,7 @@ use crate::assertion::Assertion;
 use crate::flap::FlapPolicy;
 use crate::hold::Hold;
 use crate::maintenance::Window;
-use crate::schedule::{Moment, Schedule};
+use crate::schedule::{Moment, Schedule, patient_wait, recheck_wait};
 use crate::secret::Secret;
 use crate::status_set::StatusSet;
 
@@ -241,6 +241,17 @@ impl ApiConfig {
             remind_after: self.alerting.remind_after,
             hold: None,
         }
+    }
+
+    /// How long after an outcome at `now` that leaves it suspect it is asked again: never slower than its schedule itself.
+    pub fn recheck_wait(&self, now: Moment) -> Duration {
+        recheck_wait(self.recheck.min(self.schedule.shortest_gap_from(now)), &self.api_id)
+    }
+
+    /// The same where it asked not to be asked again for that long: at its own next tick at the latest, so that whoever asks for a day
+    /// is not left alone for so long.
+    pub fn patient_wait(&self, patience: Duration, now: Moment) -> Duration {
+        patient_wait(patience, &self.api_id).min(self.schedule.shortest_gap_from(now))
     }
 
     /// How long nothing can be told of it before that is told, from `now` on.

@@ -158,6 +158,7 @@ mod tests {
             started_at: Timestamp::from_millis(1_000),
             finished_at: Timestamp::from_millis(1_042),
             took: Duration::from_millis(42),
+            waited_for_host: Duration::ZERO,
             phases: PhaseTimes::default(),
             address: None,
             by_proxy: false,

@@ -152,6 +152,8 @@ pub enum LocalFault {
     NoNameServer,
     /// Too many of our own probes are under way: this one got no permit within its timeout.
     TooManyProbes,
+    /// So many probes of this host are under way that this one got no permit within its timeout.
+    HostShareFull { host: String },
     /// The proxy could not be used. It is on our side: the API behind it may be well.
     Proxy {
         /// `host:port`.
@@ -293,6 +295,8 @@ pub struct Observation {
     pub finished_at: Timestamp,
     /// From start to end on a clock that is never set: may differ from the two timestamps.
     pub took: Duration,
+    /// Before it began: how long it waited for other probes of its own host, which is no fault of this machine.
+    pub waited_for_host: Duration,
     /// How long each phase took.
     pub phases: PhaseTimes,
     /// The address that was connected to.
@@ -366,6 +370,11 @@ impl fmt::Display for LocalFault {
             Self::TooManyProbes => f.write_str(
                 "too many probes of our own are under way for this one to have its turn: many APIs may hang, or \
                  [probe] max_in_flight is too low",
+            ),
+            Self::HostShareFull { host } => write!(
+                f,
+                "so many probes of {host} are under way that this one had no turn: it may hang, or \
+                 [probe] max_in_flight_per_host is too low"
             ),
             Self::Proxy { proxy, did } => write!(f, "the proxy {proxy} {did}"),
             Self::NoToken { server, why } => {

@@ -44,6 +44,7 @@ fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
         started_at: at,
         finished_at: at,
         took,
+        waited_for_host: Duration::ZERO,
         phases,
         address: None,
         by_proxy: false,

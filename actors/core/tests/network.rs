@@ -44,6 +44,7 @@ fn failed(failure: Failure) -> Observation {
         started_at: Timestamp::default(),
         finished_at: Timestamp::default(),
         took: Duration::from_secs(1),
+        waited_for_host: Duration::ZERO,
         phases: PhaseTimes::default(),
         address: None,
         by_proxy: false,

@@ -12,6 +12,7 @@ fn passed(address: Ipv4Addr) -> Observation {
         started_at: Timestamp::default(),
         finished_at: Timestamp::default(),
         took: Duration::from_millis(20),
+        waited_for_host: Duration::ZERO,
         phases: PhaseTimes { resolve, ..PhaseTimes::default() },
         address: Some((address, 443).into()),
         by_proxy: false,

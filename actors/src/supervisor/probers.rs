@@ -104,8 +104,7 @@ impl Supervisor {
             (Start::Once(wait), wait)
         } else if is_missing && api.schedule.tick_is_open(now) {
             // Two probes within a moment could confirm a blip.
-            let recheck = api.recheck.min(api.schedule.shortest_gap_from(now));
-            let not_before = resume.probed_at.map_or(Duration::ZERO, |at| at.saturating_add(recheck));
+            let not_before = resume.probed_at.map_or(Duration::ZERO, |at| at.saturating_add(api.recheck_wait(now)));
             let wait = wait.max(not_before.saturating_sub(now.uptime));
             (Start::Soon(wait), wait)
         } else {

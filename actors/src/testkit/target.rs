@@ -45,6 +45,8 @@ pub enum Behaviour {
     ProxyIsDead,
     /// Answers 200, after three seconds in which it waited for its turn here.
     WaitsForItsTurn,
+    /// The same, for a turn of its host.
+    WaitsForItsHost,
 }
 
 /// How long a probe waits that has no turn.
@@ -180,7 +182,7 @@ impl FakeTargets {
                 }
                 Behaviour::Panics | Behaviour::PanicsAtOnce => panic!("planted"),
                 Behaviour::NeverEnds => std::future::pending().await,
-                Behaviour::WaitsForItsTurn => {
+                Behaviour::WaitsForItsTurn | Behaviour::WaitsForItsHost => {
                     tokio::time::sleep(TURN).await;
                     Answer::Response(Response { status: 200, ..Response::default() })
                 }
@@ -191,8 +193,10 @@ impl FakeTargets {
                 Behaviour::CannotBeAsked => Answer::Failure(Failure::Local(LocalFault::TooManyOpenFiles)),
             };
             let finished_at = noted.stage.clock.now();
-            let waited = if behaviour == Behaviour::WaitsForItsTurn { TURN } else { Duration::ZERO };
-            let took = noted.stage.clock.elapsed().saturating_sub(began + waited);
+            let waited = |waits| if behaviour == waits { TURN } else { Duration::ZERO };
+            let waited_for_host = waited(Behaviour::WaitsForItsHost);
+            let took = noted.stage.clock.elapsed();
+            let took = took.saturating_sub(began + waited(Behaviour::WaitsForItsTurn) + waited_for_host);
             noted.stage.note(Event::ProbeEnded { probe: noted.probe, behaviour, started_at, finished_at });
             noted.over = true;
             noted.stage.pass(Step::ProbeOver).await;
@@ -207,7 +211,8 @@ impl FakeTargets {
             let phases = PhaseTimes { resolve: phase(is_looked_up), tls, ..PhaseTimes::default() };
             let address = is_connected.then_some(address);
             let by_proxy = matches!(behaviour, Behaviour::ProxyIsDead | Behaviour::AnswersByProxy);
-            Observation { started_at, finished_at, took, phases, address, by_proxy, answer, seen: None }
+            let seen = None;
+            Observation { started_at, finished_at, took, waited_for_host, phases, address, by_proxy, answer, seen }
         })
     }
 }

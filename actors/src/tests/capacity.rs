@@ -38,6 +38,20 @@ fn a_machine_that_does_not_carry_what_is_configured_is_told_once_and_its_end_as_
 }
 
 #[test]
+fn a_wait_for_other_probes_of_ones_own_host_says_nothing_of_this_machine() {
+    in_virtual_time(async {
+        let world = world(&["a", "b"]);
+        for id in ["a", "b"] {
+            world.targets.set(id, Behaviour::WaitsForItsHost);
+        }
+        let running = world.start(options()).await;
+        running.reload().await;
+        seconds(600).await;
+        assert_eq!(world.channels[0].lines(), [""; 0]);
+    });
+}
+
+#[test]
 fn an_api_that_is_slow_by_itself_says_nothing_of_this_machine() {
     in_virtual_time(async {
         let world = world(&["a", "b"]);

@@ -8,6 +8,7 @@ mod configs;
 mod files;
 mod fleet;
 mod heartbeat;
+mod herd;
 mod incidents;
 mod injected_fault;
 mod own_side;

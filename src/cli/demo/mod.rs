@@ -143,7 +143,7 @@ fn world(
     events: &watch::Events,
     out: &Out,
 ) -> Result<World, AppError> {
-    let limits = Limits { max_in_flight: 4, body_bytes_max: 64 * 1024 };
+    let limits = Limits { max_in_flight: 4, max_in_flight_per_host: 4, body_bytes_max: 64 * 1024 };
     let probe = HttpProbe::new(Client::new(None).map_err(AppError::Internal)?, Arc::clone(clock), limits);
     let text = Text::default();
     let terminal = TerminalNotifier::new(text.clone(), "demo".into(), out.colour, Arc::clone(clock))

@@ -184,8 +184,7 @@ impl Story {
         }
         let now = Moment { wall: self.now, uptime: Duration::ZERO };
         if let (Some(_), Some(probe)) = (&self.state.streak, &self.state.last_probe) {
-            let recheck = config.recheck.min(config.schedule.shortest_gap_from(now));
-            return Next::At { at: probe.at.plus(recheck).max(self.now), is_recheck: true };
+            return Next::At { at: probe.at.plus(config.recheck_wait(now)).max(self.now), is_recheck: true };
         }
         let slot = if app.settings.probe.spread { Slot::of(&config.api_id) } else { Slot::AT_TICK };
         match config.schedule.next_due(slot, now) {

@@ -36,7 +36,7 @@ const BEFORE_DEADLINE: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub(super) struct Own {
     shared: Arc<Shared>,
-    turns: Arc<Turns>,
+    turns: Turns,
     system: System,
 }
 

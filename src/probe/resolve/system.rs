@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::sync::Arc;
 
 use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, IpFamily};
@@ -13,7 +12,7 @@ use crate::probe::dial::local_fault;
 
 /// Asks the system. Clones share their turns.
 #[derive(Clone)]
-pub(super) struct System(Arc<Turns>);
+pub(super) struct System(Turns);
 
 impl System {
     pub(super) fn new() -> Self {

@@ -1,12 +1,13 @@
 //! Turns to look a name up. Names below one domain have a share of them, so that a zone whose name servers are dead keeps
 //! nobody else waiting.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use api_health_core::observation::LocalFault;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+
+pub(super) use crate::probe::turns::Turn;
+use crate::probe::turns::{self, Party};
 
 /// Lookups under way at once. The cheap sort takes a socket or two each.
 pub(super) const LOOKUPS_MAX: usize = 4_096;
@@ -18,75 +19,26 @@ pub(super) const SYSTEM_LOOKUPS_MAX: usize = 448;
 /// Of them, below one domain.
 pub(super) const SYSTEM_DOMAIN_LOOKUPS_MAX: usize = 64;
 
-pub(super) struct Turns {
-    all: Arc<Semaphore>,
-    share: usize,
-    /// Those domains alone of which a name is looked up, or waits.
-    domains: Mutex<HashMap<Box<str>, Domain>>,
-}
-
-struct Domain {
-    turns: Arc<Semaphore>,
-    users: usize,
-}
-
-/// A turn, until it is dropped.
-pub(super) struct Turn {
-    _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
-    _user: User,
-}
-
-struct User {
-    turns: Arc<Turns>,
-    domain: Box<str>,
-}
+#[derive(Clone)]
+pub(super) struct Turns(Arc<turns::Turns>);
 
 impl Turns {
-    pub(super) fn new(all: usize, share: usize) -> Arc<Self> {
-        Arc::new(Self { all: Arc::new(Semaphore::new(all)), share, domains: Mutex::default() })
+    pub(super) fn new(all: usize, share: usize) -> Self {
+        Self(turns::Turns::new(all, share))
     }
 
-    /// Waits for a turn to look `host` up. First one of its domain, so that nobody waits for a turn of all and holds one.
+    /// Waits for a turn to look `host` up.
     ///
     /// # Errors
     /// There was none in the first half of the time: in what is left after that, silence would say nothing.
-    pub(super) async fn take(self: &Arc<Self>, host: &str, deadline: Instant) -> Result<Turn, LocalFault> {
+    pub(super) async fn take(&self, host: &str, deadline: Instant) -> Result<Turn, LocalFault> {
         let now = Instant::now();
         let deadline = now + deadline.saturating_duration_since(now) / 2;
         let domain = domain(host);
-        let (of_domain, user) = self.enter(&domain);
-        let Ok(Ok(of_domain)) = timeout_at(deadline, of_domain.acquire_owned()).await else {
+        let Some(of_domain) = self.0.of(Party::of(&domain), deadline).await else {
             return Err(LocalFault::LookupShareFull { domain });
         };
-        match timeout_at(deadline, Arc::clone(&self.all).acquire_owned()).await {
-            Ok(Ok(of_all)) => Ok(Turn { _permits: (of_domain, of_all), _user: user }),
-            _ => Err(LocalFault::TooManyLookups),
-        }
-    }
-
-    fn enter(self: &Arc<Self>, domain: &str) -> (Arc<Semaphore>, User) {
-        let mut domains = self.domains();
-        let found = domains
-            .entry(domain.into())
-            .or_insert_with(|| Domain { turns: Arc::new(Semaphore::new(self.share)), users: 0 });
-        found.users += 1;
-        (Arc::clone(&found.turns), User { turns: Arc::clone(self), domain: domain.into() })
-    }
-
-    fn domains(&self) -> MutexGuard<'_, HashMap<Box<str>, Domain>> {
-        self.domains.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        let mut domains = self.turns.domains();
-        if let Some(domain) = domains.get_mut(&self.domain) {
-            domain.users -= 1;
-            if domain.users == 0 {
-                domains.remove(&self.domain);
-            }
-        }
+        of_domain.of_all(deadline).await.ok_or(LocalFault::TooManyLookups)
     }
 }
 
@@ -143,15 +95,5 @@ mod tests {
         assert_eq!(turns.take("b.well.test", soon()).await.err(), Some(LocalFault::TooManyLookups));
         drop(first);
         turns.take("c.slow.test", soon()).await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_kept_of_a_domain_that_nobody_looks_up() {
-        let turns = Turns::new(9, 1);
-        let turn = turns.take("a.test.example", soon()).await.unwrap();
-        let gave_up = turns.take("b.test.example", soon()).await;
-        assert!(gave_up.is_err() && turns.domains().len() == 1);
-        drop(turn);
-        assert!(turns.domains().is_empty());
     }
 }

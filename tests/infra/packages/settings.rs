@@ -60,9 +60,12 @@ fn every_setting_is_there_and_each_line_is_true() {
     for (section, key, line) in commented(&text) {
         let name = format!("{section}{key}");
         let header = if section.is_empty() { String::new() } else { format!("[{}]\n", section.trim_end_matches('.')) };
-        // What says how to post needs a place to post to.
-        let webhook = name.starts_with("notify.webhook.") && key != "url";
-        let beside = if webhook { "url = \"https://hooks.example.com/x\"\n" } else { "" };
+        // What says how to tell needs a place to tell it.
+        let beside = match section.as_str() {
+            "notify.webhook." if key != "url" => "url = \"https://hooks.example.com/x\"\n",
+            "notify.sns." if key != "topic_arn" => "topic_arn = \"arn:aws:sns:eu-central-1:123456789012:api-health\"\n",
+            _ => "",
+        };
         std::fs::write(&file, format!("{header}{beside}{line}\n")).unwrap();
         let settings = shown(&file);
         let (value, from) = settings.get(&name).unwrap_or_else(|| panic!("there is no setting {name}"));

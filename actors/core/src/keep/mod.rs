@@ -320,12 +320,15 @@ impl Keeper {
         }
         let hold = self.hold_of_outcome(&api, &outcome, now);
         let policy = Policy { hold: hold.as_ref(), ..api.policy_with_fingerprint(request_fingerprint) };
-        let asked_again_in = self.decide(&policy, &outcome, now);
+        let is_suspect = self.decide(&policy, &outcome, now).is_some();
         self.note_clarity(&api, &outcome, now);
         self.note_certificate(&api, &outcome, now);
+        if !is_suspect {
+            return None;
+        }
         // Its own next tick at the latest: whoever asks for a day is not left alone for so long.
-        let patience = patience.map_or(Duration::ZERO, |patience| patience.min(api.schedule.shortest_gap_from(now)));
-        let asked_again_in = asked_again_in?.max(patience);
+        let patience = patience.map_or(Duration::ZERO, |patience| api.patient_wait(patience, now));
+        let asked_again_in = api.recheck_wait(now).max(patience);
         // A recheck takes the place of ticks that come before it.
         if next_tick_in.is_some_and(|wait| wait < asked_again_in)
             && let Some(entry) = self.ledger.get_mut(api_id)

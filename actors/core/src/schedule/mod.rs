@@ -16,11 +16,13 @@
 //! | `gaps` | the longest time between two ticks |
 //! | `steps` | steps that do not mean what they look like |
 //! | `slot` | the place of an API inside its ticks |
+//! | `recheck` | when a suspect is asked again |
 
 mod cron;
 mod due;
 mod fault;
 mod gaps;
+mod recheck;
 mod slot;
 mod steps;
 
@@ -30,6 +32,7 @@ use std::time::Duration;
 use self::cron::CronTicks;
 pub use self::due::{Due, Moment};
 pub use self::fault::CronFault;
+pub use self::recheck::{patient_wait, recheck_wait};
 pub use self::slot::{SLOT_QUANTUM, SPREAD_MAX, Slot};
 use crate::time::Timestamp;
 
