@@ -22,8 +22,6 @@ pub(super) fn add(world: &mut World) {
     down(world, "a body that drips", dripping("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", b"x"), reading);
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     down(world, "chunks that drip", dripping(chunked, b"1\r\nx\r\n"), reading);
-    let events = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-    down(world, "an event stream, which never ends", dripping(events, b"data: x\n\n"), reading);
 
     let second = Duration::from_secs(1);
     let late = steps(
