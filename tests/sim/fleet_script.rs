@@ -8,7 +8,9 @@ use api_health_actors::testkit::stage::Chance;
 use api_health_actors::testkit::store::StoreFault;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_core::ApiConfig;
+use api_health_core::maintenance::Selection;
 
+use crate::fleet_holds;
 use crate::script::{api, sickness, truth};
 
 /// Something that happens.
@@ -21,6 +23,8 @@ pub(crate) enum Action {
     Channel(usize, ChannelFault),
     /// This worker suffers this.
     Worker(usize, Deed),
+    /// A person opens a maintenance window that lasts so long, or closes it.
+    Maintenance(Selection, Option<Duration>),
     /// No more faults, and every worker is started that is not there.
     Quiet,
     End,
@@ -95,7 +99,7 @@ pub(crate) struct FleetScript {
 /// After the last fault.
 pub(crate) const QUIET: Duration = Duration::from_secs(1_800);
 
-const MINUTE: u64 = 60_000;
+pub(crate) const MINUTE: u64 = 60_000;
 
 impl FleetScript {
     pub(crate) fn new(seed: u64) -> Self {
@@ -125,6 +129,9 @@ impl FleetScript {
             script.fate(n, quiet_ms, chance);
         }
         script.faults_of_all(quiet_ms, chance);
+        if seed % 3 == 0 {
+            fleet_holds::add(&mut script, quiet_ms, &mut Chance::new(!seed));
+        }
         script.actions.retain(|(at, _)| *at < Duration::from_millis(quiet_ms));
         script.add(quiet_ms, Action::Quiet);
         for n in 0..count {
@@ -136,7 +143,7 @@ impl FleetScript {
         script
     }
 
-    fn add(&mut self, at_ms: u64, action: Action) {
+    pub(crate) fn add(&mut self, at_ms: u64, action: Action) {
         self.actions.push((Duration::from_millis(at_ms), action));
     }
 

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use api_health_actors::leases::Leases as _;
+use api_health_actors::ports::Clock as _;
 use api_health_actors::system::Options;
 use api_health_actors::testkit::channel::ChannelFault;
 use api_health_actors::testkit::leases::{LeaseLine, LineFault, MemoryLeases};
@@ -17,6 +19,10 @@ use api_health_actors::testkit::store::StoreFault;
 use api_health_actors::testkit::target::Behaviour;
 use api_health_actors::testkit::{FakeChannel, FakeWorld, VirtualClock};
 use api_health_core::ApiConfig;
+use api_health_core::maintenance::{Maintenance, Selection};
+use api_health_core::own::notices::{Ask, AskFor, Notice};
+use api_health_core::own::records::LeaseRecord;
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, LocalSet};
 
@@ -196,6 +202,7 @@ impl<'a> Fleet<'a> {
                 if *fault == ChannelFault::None { self.is_over(None, what) } else { self.begins(None, what) }
             }
             Action::Worker(n, deed) => self.befalls(*n, *deed),
+            Action::Maintenance(of, lasts) => self.ask_for_maintenance(of, *lasts),
             Action::Quiet => {
                 self.act(&Action::Store(StoreFault::None));
                 (0..self.script.channels).for_each(|n| self.act(&Action::Channel(n, ChannelFault::None)));
@@ -209,6 +216,20 @@ impl<'a> Fleet<'a> {
             }
             Action::End => {}
         }
+    }
+
+    /// As the command line does: what is asked of all workers stands in the assignment.
+    fn ask_for_maintenance(&self, of: &Selection, lasts: Option<Duration>) {
+        let at = self.world.clock.now();
+        let window = lasts.map(|lasts| Maintenance { since: at, until: at.plus(lasts), note: String::new() });
+        let Some(mut assignment) = self.leases.assignment() else { return };
+        let version = assignment.version;
+        assignment.version += 1;
+        let what = AskFor::Maintenance { of: of.clone(), window };
+        assignment.apply(Notice::Ask(Ask { id: self.world.stage.number().to_string(), at, what }));
+        let line = self.leases.line_of(self.world.stage.clone());
+        let written = line.put(LeaseRecord::Assignment(Box::new(assignment)), version).now_or_never();
+        assert!(matches!(written, Some(Ok(()))), "nothing fails a person's line, and nothing comes between");
     }
 
     fn befalls(&mut self, n: usize, deed: Deed) {

@@ -18,6 +18,7 @@
 mod cadence;
 mod determinism;
 mod fleet_history;
+mod fleet_holds;
 mod fleet_process;
 mod fleet_script;
 mod fleet_world;
@@ -117,6 +118,18 @@ const MUST_HAPPEN: &[&str] = &[
 
 /// The same for worlds with several workers.
 const MUST_HAPPEN_TO_SEVERAL: &[&str] = &[
+    "fleet: held by a parent that is asked, then cancelled",
+    "fleet: held by a parent that is asked, then down",
+    "fleet: held by a parent that is down, then cancelled",
+    "fleet: held by a parent that is down, then down",
+    "fleet: held by a parent that is down, then up",
+    "fleet: held by a window, then cancelled",
+    "fleet: held by a window, then down",
+    "fleet: held by a window, then up",
+    "fleet: held by flapping, then cancelled",
+    "fleet: held by flapping, then down",
+    "fleet: held by flapping, then up",
+    "fleet: held over a change of owner",
     "fleet: life killed",
     "fleet: life stopped in order",
     "fleet: records sealed",
@@ -136,6 +149,8 @@ const MUST_HAPPEN_TO_SEVERAL: &[&str] = &[
     "fleet: told again",
     "fleet: told closed",
     "fleet: told down",
+    "fleet: told flapping",
+    "fleet: told reminder",
     "fleet: told up",
     "fleet: worlds of 1",
     "fleet: worlds of 5",
@@ -283,7 +298,7 @@ fn each_planted_bug_still_has_its_place() {
 
 #[test]
 fn a_seed_replays_to_the_letter() {
-    for (of, seed) in [(Of::One, 3), (Of::One, 4), (Of::Several, 1), (Of::Several, 4)] {
+    for (of, seed) in [(Of::One, 3), (Of::One, 4), (Of::Several, 1), (Of::Several, 3)] {
         let [once, again] = [seed, seed].map(|seed| log::lines(&play(of, seed).journal, None));
         let differs = once.lines().zip(again.lines()).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");

@@ -4,15 +4,17 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use api_health_core::Status;
+use api_health_core::maintenance::{Maintenance, Selection};
+use api_health_core::{ApiId, Status};
 
 use super::{options, seconds, world};
+use crate::ports::Clock as _;
 use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::stage::Step;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
-use crate::testkit::{FakeWorld, in_virtual_time};
+use crate::testkit::{FakeWorld, api, in_virtual_time};
 
 /// An outage and a recovery, and the program killed at the `nth` of `step`; then everything goes on until all is told.
 async fn killed_at(step: Step, nth: u64) -> FakeWorld {
@@ -116,6 +118,58 @@ fn an_inconclusive_probe_between_down_and_up_does_not_eat_the_recovery() {
         world.targets.set("a", Behaviour::Answers(200));
         seconds(30).await;
         assert_eq!(world.channels[0].lines_of_apis(), ["a down", "a up"]);
+    });
+}
+
+#[test]
+fn an_outage_that_ends_in_a_maintenance_window_is_one_recovery_after_it_and_one_that_goes_on_is_nothing() {
+    for comes_back in [true, false] {
+        in_virtual_time(async {
+            let world = world(&["a"]);
+            let running = world.start(options()).await;
+            seconds(20).await;
+            world.targets.set("a", Behaviour::Refuses);
+            seconds(30).await;
+            let since = world.clock.now();
+            let window = Maintenance { since, until: since.plus(Duration::from_secs(120)), note: String::new() };
+            let all = Selection { all: true, ..Selection::default() };
+            assert_eq!(running.gauges().set_maintenance(all, Some(window)).await, Some(1));
+            for well in [true, false, comes_back] {
+                world.targets.set("a", if well { Behaviour::Answers(200) } else { Behaviour::Refuses });
+                seconds(30).await;
+            }
+            assert_eq!(world.channels[0].lines(), ["a down"], "nothing is told while it is open");
+            seconds(120).await;
+            let expected: &[&str] = if comes_back { &["a down", "a up"] } else { &["a down"] };
+            assert_eq!(world.channels[0].lines(), expected);
+        });
+    }
+}
+
+#[test]
+fn two_hundred_that_fail_behind_one_parent_are_told_as_that_parent_and_who_stays_down_when_it_is_back() {
+    in_virtual_time(async {
+        let ids: Vec<String> = std::iter::once("router".into()).chain((0..200).map(|n| format!("a{n}"))).collect();
+        let row = |id: &String| {
+            let mut row = api(id, 10);
+            let router = ApiId::parse("router").unwrap();
+            row.alerting.depends_on.extend((row.api_id != router).then_some(router));
+            row
+        };
+        let world = FakeWorld::new(ids.iter().map(row).collect());
+        let _running = world.start(options()).await;
+        seconds(20).await;
+        ids.iter().for_each(|id| world.targets.set(id, Behaviour::Refuses));
+        seconds(120).await;
+        assert_eq!(world.channels[0].lines(), ["router down"]);
+        let words = world.channels[0].told()[0].1.reason.clone();
+        assert!(
+            words.contains("alerts of 200 that depend on it are held: a0, a1, a10, a100, a101 and 195 more"),
+            "{words}"
+        );
+        ids.iter().filter(|id| *id != "a7").for_each(|id| world.targets.set(id, Behaviour::Answers(200)));
+        seconds(120).await;
+        assert_eq!(world.channels[0].lines(), ["router down", "router up", "a7 down"]);
     });
 }
 

@@ -5,6 +5,7 @@
 //! worker that may have lost its lease is judged by the store's record of it and not by what it believes.
 
 mod end;
+mod holds;
 mod leases;
 mod telling;
 
@@ -59,6 +60,7 @@ struct One {
     outages: HashSet<String>,
     /// When it was probed last, and by which process.
     last_began: Option<(Duration, usize)>,
+    holding: holds::Holding,
 }
 
 /// A shard, as the lease records say.
@@ -130,6 +132,7 @@ impl<'a> Fleet<'a> {
             fails: 0,
             outages: HashSet::new(),
             last_began: None,
+            holding: holds::Holding::default(),
         };
         Self {
             script,
@@ -168,10 +171,14 @@ impl<'a> Fleet<'a> {
                 self.probes.insert(*probe, api.api_id.clone());
                 return self.probe_began(&api.api_id);
             }
-            Event::ProbeEnded { probe, behaviour, .. } => {
+            Event::ProbeEnded { probe, behaviour, finished_at, .. } => {
                 if let Some(one) = self.probes.remove(probe).and_then(|api_id| self.apis.get_mut(&api_id)) {
-                    let is_fail = !matches!(behaviour, Behaviour::Answers(200..=299) | Behaviour::CannotBeAsked);
+                    let is_pass = matches!(behaviour, Behaviour::Answers(200..=299));
+                    let is_fail = !is_pass && *behaviour != Behaviour::CannotBeAsked;
                     one.fails += u32::from(is_fail);
+                    if is_pass || is_fail {
+                        one.holding.ended(entry.at, *finished_at, is_pass, entry.process);
+                    }
                 }
             }
             Event::Leased { record } => return self.leased(record),
@@ -301,6 +308,7 @@ impl<'a> Fleet<'a> {
             self.removes_what_was_delivered(before, record)?;
         }
         self.owes_what_changed(before.as_deref(), record)?;
+        self.holds_as_it_should(before.as_deref(), record)?;
         let Some(one) = self.apis.get_mut(api_id) else { return Ok(()) };
         for owed in &record.owed {
             if !one.stored.iter().any(|(id, _)| *id == owed.alert.alert_id) {

@@ -64,6 +64,8 @@ pub(super) struct Holds {
 #[derive(Clone, Debug, Default)]
 struct Elsewhere {
     asked_at: Option<Uptime>,
+    /// Since when it is asked without a pause: whoever has just begun to ask knows nothing yet.
+    asked_since: Uptime,
     state: Option<Box<ApiState>>,
 }
 
@@ -124,26 +126,35 @@ impl Keeper {
         if is_quiet || outcome.verdict == Verdict::Inconclusive {
             return None;
         }
-        self.hold(api, outcome.started_at, now)
+        self.hold(api, outcome.started_at, outcome.verdict == Verdict::Fail, now)
     }
 
-    /// What holds alerts of this API, as it was seen by a probe that began at `seen_at`.
-    fn hold(&mut self, api: &ApiConfig, seen_at: Timestamp, now: Moment) -> Option<Hold> {
+    /// What holds alerts of this API, as it was seen by a probe that began at `seen_at`. Only one that fails has its parents asked.
+    fn hold(&mut self, api: &ApiConfig, seen_at: Timestamp, fails: bool, now: Moment) -> Option<Hold> {
         let state = &self.ledger.get(&api.api_id)?.state;
         let windows = &api.alerting.maintenance;
         if let Some(hold) = maintenance::hold(windows, state.maintenance.as_deref(), now.wall) {
             return Some(hold);
         }
+        // One that is down counts before one that has to be asked: a recovery waits for the first alone.
         let parents = &api.alerting.depends_on;
-        parents.iter().find_map(|parent| self.hold_of_parent(api, parent, seen_at, now))
+        let holds = parents.iter().filter_map(|parent| self.hold_of_parent(api, parent, seen_at, fails, now));
+        holds.min_by_key(|hold| matches!(hold, Hold::ParentUnsure(_)))
     }
 
-    fn hold_of_parent(&mut self, api: &ApiConfig, parent: &ApiId, seen_at: Timestamp, now: Moment) -> Option<Hold> {
+    fn hold_of_parent(
+        &mut self,
+        api: &ApiConfig,
+        parent: &ApiId,
+        seen_at: Timestamp,
+        fails: bool,
+        now: Moment,
+    ) -> Option<Hold> {
         if *parent == api.api_id || self.holds.needs(parent, &api.api_id) {
             return None;
         }
         let state = &self.ledger.get(&api.api_id)?.state;
-        let waited = state.held.as_ref().map_or(Duration::ZERO, |held| now.wall.since(held.confirmed_at));
+        let mut waited = state.held.as_ref().map_or(Duration::ZERO, |held| now.wall.since(held.confirmed_at));
         let failing_since = match (&state.streak, state.status) {
             (_, Status::Down) => state.since.unwrap_or(seen_at),
             (Some(streak), _) if streak.toward == Toward::Down => streak.first_at,
@@ -155,10 +166,11 @@ impl Keeper {
             (PARENT_ASKED_WITHIN, Some(&entry.state))
         } else {
             self.read_elsewhere(parent, now);
-            let known = self.holds.elsewhere.get(parent).and_then(|elsewhere| elsewhere.state.as_deref());
-            (RECORD_SAYS_WITHIN, known)
+            let elsewhere = self.holds.elsewhere.get(parent)?;
+            waited = waited.min(now.uptime.saturating_sub(elsewhere.asked_since));
+            (RECORD_SAYS_WITHIN, elsewhere.state.as_deref())
         };
-        let unsure = || (waited < patience && !self.setup.once).then(|| Hold::ParentUnsure(parent.clone()));
+        let unsure = || (fails && waited < patience && !self.setup.once).then(|| Hold::ParentUnsure(parent.clone()));
         let Some(known) = known else { return unsure() };
         if known.status == Status::Down {
             return Some(Hold::ParentDown(parent.clone()));
@@ -191,6 +203,10 @@ impl Keeper {
         if elsewhere.asked_at.is_some_and(|at| now.uptime.saturating_sub(at) < READ_EVERY) {
             return;
         }
+        let is_pause = elsewhere.asked_at.is_none_or(|at| now.uptime.saturating_sub(at) > READ_EVERY * 3);
+        if is_pause {
+            elsewhere.asked_since = now.uptime;
+        }
         elsewhere.asked_at = Some(now.uptime);
         let call = self.ledger.call_began(now.uptime);
         self.holds.calls.insert(call, parent.clone());
@@ -217,20 +233,21 @@ impl Keeper {
         }
         self.holds.looked_at = now.uptime;
         self.close_windows(now);
-        let waiting = self.holds.held.iter().filter(|(_, is_probed)| !**is_probed);
-        let waiting: Vec<ApiId> = waiting.map(|(api_id, _)| api_id.clone()).collect();
         let mut released = 0;
-        for api_id in waiting {
-            let Some((Some(api), flap)) =
-                self.ledger.get(&api_id).map(|entry: &Entry| (entry.api.clone(), entry.state.flap.clone()))
-            else {
-                continue;
-            };
-            let flaps = flap.is_some_and(|flap| flap.since.is_some() && !flap.has_calmed(api.alerting.flap, now.wall));
-            if !flaps && released < RELEASED_AT_ONCE && self.hold(&api, now.wall, now).is_none() {
+        for api_id in self.holds.held.keys().cloned().collect::<Vec<_>>() {
+            let Some(entry) = self.ledger.get(&api_id) else { continue };
+            let (Some(api), flap) = (entry.api.clone(), &entry.state.flap) else { continue };
+            let is_down = entry.state.status == Status::Down;
+            let flaps =
+                flap.as_ref().is_some_and(|flap| flap.since.is_some() && !flap.has_calmed(api.alerting.flap, now.wall));
+            let is_held = flaps || self.hold(&api, now.wall, is_down, now).is_some();
+            let Some(is_probed) = self.holds.held.get_mut(&api_id) else { continue };
+            if is_held {
+                *is_probed = false;
+            } else if !*is_probed && released < RELEASED_AT_ONCE {
                 released += 1;
-                self.effects.push(Effect::ProbeAgain(api_id.clone()));
-                self.holds.held.insert(api_id, true);
+                *is_probed = true;
+                self.effects.push(Effect::ProbeAgain(api_id));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_health_core::Status;
 
+use super::holds::told_outage;
 use super::{Checked, Fleet};
 
 /// Shards move no more this long after the last fault.
@@ -13,6 +14,7 @@ const SETTLES: Duration = Duration::from_secs(600);
 impl Fleet<'_> {
     pub(super) fn at_the_end(&mut self) -> Checked {
         self.shares_at_the_end()?;
+        self.nothing_is_held_at_the_end()?;
         let mut probed = vec![];
         for (n, api) in self.script.apis.iter().enumerate() {
             let (api_id, one) = (&api.api_id, &self.apis[&api.api_id]);
@@ -37,8 +39,7 @@ impl Fleet<'_> {
             let is_known = |id: &String, by: usize| {
                 one.stored.iter().any(|(stored, _)| stored == id) || self.history.processes[by].ended.is_none()
             };
-            let is_that =
-                |incident: &String| record.incident.as_ref().is_some_and(|open| open.incident_id == *incident);
+            let is_that = |incident: &String| told_outage(record) == Some(incident);
             let all = one.open.iter().flat_map(|(channel, open)| open.iter().map(move |open| (*channel, open)));
             let mut untold = all.filter(|(_, (incident, (id, by)))| !is_that(incident) && is_known(id, *by));
             if let Some((channel, (incident, _))) = untold.next() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_health_core::{Alert, AlertKind, ApiState};
 
+use super::holds::{folds, told_outage};
 use super::{Checked, Fleet, keeps_from_owning, keeps_from_storing};
 use crate::fleet_history::What;
 use crate::fleet_script::Cut;
@@ -17,7 +18,7 @@ const NOTED: Duration = Duration::from_secs(15);
 impl Fleet<'_> {
     /// What is owed no longer was told to each channel that it was owed to.
     pub(super) fn removes_what_was_delivered(&mut self, before: &ApiState, record: &ApiState) -> Checked {
-        let folds = record.owed.iter().any(|owed| owed.alert.changes_left_out > 0);
+        let folds = folds(before, record);
         for was in &before.owed {
             let id = &was.alert.alert_id;
             let is = record.owed.iter().find(|owed| owed.alert.alert_id == *id);
@@ -38,18 +39,17 @@ impl Fleet<'_> {
         Ok(())
     }
 
-    /// A change and the alert that it owes are in one record.
+    /// A change that people are to know of and the alert that it owes are in one record.
     pub(super) fn owes_what_changed(&mut self, before: Option<&ApiState>, record: &ApiState) -> Checked {
-        let was = before.and_then(|before| before.incident.as_ref()).map(|incident| &incident.incident_id);
-        let is = record.incident.as_ref().map(|incident| &incident.incident_id);
+        let (was, is) = (before.and_then(told_outage), told_outage(record));
         if was == is {
             return Ok(());
         }
         let Some(one) = self.apis.get(&record.api_id) else { return Ok(()) };
         let is_owed = |incident: &str, opens: bool| {
-            let owed = record.owed.iter().map(|owed| &owed.alert);
+            let owed = record.owed.iter().map(|owed| &owed.alert).filter(|alert| !alert.kind.is_aside());
             owed.into_iter().any(|alert| alert.incident_id == incident && alert.kind.starts_incident() == opens)
-                || record.owed.iter().any(|owed| owed.alert.changes_left_out > 0)
+                || before.is_some_and(|before| folds(before, record))
                 || one.lanes.keys().any(|(id, _)| {
                     let kinds: &[AlertKind] =
                         if opens { &[AlertKind::Down] } else { &[AlertKind::Up, AlertKind::Closed] };
@@ -142,7 +142,7 @@ impl Fleet<'_> {
         let process = self.process;
         let Some(one) = self.apis.get_mut(&alert.api_id) else { return };
         let lane = one.lanes.entry((alert.alert_id.clone(), channel)).or_default();
-        if !std::mem::replace(&mut lane.taken, true) {
+        if !std::mem::replace(&mut lane.taken, true) && !alert.kind.is_aside() {
             let open = one.open.entry(channel).or_default();
             if alert.kind.starts_incident() {
                 open.insert(alert.incident_id.clone(), (alert.alert_id.clone(), process));

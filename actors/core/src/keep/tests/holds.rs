@@ -145,6 +145,63 @@ fn a_dependent_is_held_while_its_parent_is_down_whose_alert_names_it() {
 }
 
 #[test]
+fn a_recovery_waits_for_a_parent_that_is_down_whichever_other_one_was_not_asked_yet() {
+    let mut desk = desk(&[row("cache"), row("db"), dependent("shop", &["cache", "db"])]);
+    desk.goes_down("shop");
+    desk.finds("cache", Verdict::Pass);
+    desk.finds("db", Verdict::Pass);
+    desk.wait(1);
+    desk.finds("shop", Verdict::Fail);
+    desk.goes_down("db");
+    desk.wait(1);
+    desk.comes_back("shop");
+    desk.all_goes_well();
+    assert_eq!(desk.heard, ["shop down", "db down"]);
+    desk.comes_back("db");
+    desk.all_goes_well();
+    desk.wait(1);
+    desk.finds("shop", Verdict::Pass);
+    desk.all_goes_well();
+    assert_eq!(desk.heard[2..], ["db up", "shop up"]);
+}
+
+#[test]
+fn a_recovery_that_was_held_is_probed_as_soon_as_its_window_is_over_and_its_parents_are_left_alone() {
+    let mut desk = desk(&[row("db"), dependent("shop", &["db"])]);
+    desk.goes_down("shop");
+    desk.finds("db", Verdict::Pass);
+    desk.wait(1);
+    desk.finds("shop", Verdict::Fail);
+    let of = Selection { api_ids: vec!["shop".into()], ..Selection::default() };
+    let until = window(&desk, 60);
+    desk.keeper.set_maintenance(&of, Some(&until), moment(desk.now));
+    desk.comes_back("shop");
+    desk.others.clear();
+    desk.wait(61);
+    let asked = desk.did(|effect| matches!(effect, Effect::ProbeAgain(api_id) if *api_id == id("db")));
+    assert_eq!((asked, probed_again(&mut desk, "shop")), (0, 1));
+}
+
+#[test]
+fn each_end_of_a_hold_is_followed_by_a_probe() {
+    let mut desk = desk(&[row("db"), dependent("shop", &["db"])]);
+    desk.goes_down("db");
+    desk.goes_down("shop");
+    for _ in 0..2 {
+        desk.comes_back("db");
+        desk.others.clear();
+        desk.wait(1);
+        assert_eq!(probed_again(&mut desk, "shop"), 1);
+        // It is down once more before that probe is over.
+        desk.goes_down("db");
+        desk.finds("shop", Verdict::Fail);
+        desk.wait(1);
+    }
+    desk.all_goes_well();
+    assert!(!desk.heard.contains(&"shop down".to_owned()));
+}
+
+#[test]
 fn a_dependent_that_fails_first_waits_until_its_parent_was_asked_and_no_longer() {
     let mut desk = desk(&[row("db"), dependent("shop", &["db"])]);
     desk.finds("shop", Verdict::Fail);
@@ -224,6 +281,30 @@ fn of_a_parent_that_another_worker_owns_the_record_is_read() {
     desk.finds(&ours, Verdict::Fail);
     desk.all_goes_well();
     assert_eq!(desk.heard, [format!("{ours} down")]);
+}
+
+#[test]
+fn a_new_owner_does_not_tell_what_is_held_before_it_has_read_how_the_parent_is() {
+    let theirs = id("db");
+    let ours =
+        (0..).map(|n| format!("shop-{n}")).find(|name| Shard::of(&id(name), SHARDS) != Shard::of(&theirs, SHARDS));
+    let ours = ours.unwrap();
+    let mut desk = Desk::empty(setup());
+    desk.gain(&grants(1, true));
+    watch(&mut desk, &[row("db"), dependent(&ours, &["db"])]);
+    desk.finds("db", Verdict::Pass);
+    desk.finds(&ours, Verdict::Pass);
+    desk.goes_down("db");
+    desk.goes_down(&ours);
+    desk.all_goes_well();
+    desk.wait(300);
+    desk.keeper = Keeper::new(setup(), moment(desk.now));
+    let not_theirs = |grant: &Grant| grant.shard != Shard::of(&theirs, SHARDS);
+    desk.gain(&grants(2, false).into_iter().filter(not_theirs).collect::<Vec<_>>());
+    watch(&mut desk, &[dependent(&ours, &["db"])]);
+    desk.finds(&ours, Verdict::Fail);
+    desk.all_goes_well();
+    assert_eq!(desk.heard, ["db down"]);
 }
 
 #[test]
