@@ -18,7 +18,7 @@ fn main() {
     let form = process::role_or_form(&[target::ROLE]);
     let mut target = Target::start();
     if form.short {
-        overload(&mut target, 20_000, 1, 20);
+        overload(&mut target, 10_000, 1, 20);
     } else {
         overload(&mut target, 100_000, 5, 120);
     }
