@@ -345,6 +345,7 @@ impl App {
             heartbeat: self.settings.store.heartbeat,
             spread: self.settings.probe.spread,
             once,
+            digest_above: self.settings.notify.digest_above,
             fail_open: self.settings.fleet.fail_open,
             ..Options::default()
         }

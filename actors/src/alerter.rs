@@ -46,7 +46,7 @@ impl Alerter {
         Self { channels, policy }
     }
 
-    fn on_delivery_result(&mut self, message: &DeliverAlert, result: Result<(), NotifyError>) -> DeliveryResult {
+    fn on_delivery_result(&mut self, message: &DeliverAlerts, result: Result<(), NotifyError>) -> DeliveryResult {
         let Some(channel) = self.channels.get_mut(&*message.channel) else {
             return DeliveryResult::Failed { why: "no such channel".into(), wait: self.policy.permanent };
         };
@@ -58,6 +58,9 @@ impl Alerter {
             Err(error) => {
                 let wait = self.policy.wait_after(message.failures, &error);
                 channel.failure_log.failed(message, &error, wait);
+                if message.alerts.len() > 1 && matches!(error, NotifyError::Permanent { .. }) {
+                    return DeliveryResult::DigestRefused { why: error.to_string() };
+                }
                 DeliveryResult::Failed { why: error.to_string(), wait }
             }
         }
@@ -68,29 +71,30 @@ impl Actor for Alerter {
     type Context = Context<Self>;
 }
 
-/// Make one attempt to deliver this alert through that channel.
+/// Make one attempt to deliver these alerts through that channel, in one message.
 #[derive(Clone, Message)]
 #[rtype(result = "DeliveryResult")]
-pub struct DeliverAlert {
+pub struct DeliverAlerts {
     pub channel: ChannelName,
-    pub alert: Arc<Alert>,
+    /// One, or a digest of several.
+    pub alerts: Vec<Arc<Alert>>,
     /// Attempts that failed before this one.
     pub failures: u32,
-    /// The attempt is made while this lease is held, and cancelled at its deadline. `None`: it is made without a lease, since the
-    /// alert could not be stored (P5).
+    /// The attempt is made while this lease is held, and cancelled at its deadline. `None`: it is made without a lease, since they
+    /// could not be stored (P5).
     pub lease: Option<HeldLease>,
 }
 
-impl Handler<DeliverAlert> for Alerter {
+impl Handler<DeliverAlerts> for Alerter {
     type Result = ResponseActFuture<Self, DeliveryResult>;
 
-    fn handle(&mut self, message: DeliverAlert, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: DeliverAlerts, _: &mut Self::Context) -> Self::Result {
         let notifier = self.channels.get(&*message.channel).map(|channel| Arc::clone(&channel.notifier));
-        let (alert, lease) = (Arc::clone(&message.alert), message.lease.clone());
+        let (alerts, lease) = (message.alerts.clone(), message.lease.clone());
         let attempt = async move {
             let attempt = async {
                 match notifier {
-                    Some(notifier) => attempt(&*notifier, alert).await,
+                    Some(notifier) => attempt(&*notifier, alerts).await,
                     // The keeper's channels are made from these notifiers; were it otherwise, the alert stays owed.
                     None => Err(NotifyError::Retryable { reason: "no such channel".into(), after: None }),
                 }
@@ -108,8 +112,18 @@ impl Handler<DeliverAlert> for Alerter {
 }
 
 /// One attempt, with a timeout, and with a panic turned into an error.
-async fn attempt(notifier: &dyn Notifier, alert: Arc<Alert>) -> Result<(), NotifyError> {
-    let delivered = AssertUnwindSafe(async { notifier.deliver(alert).await }).catch_unwind();
+async fn attempt(notifier: &dyn Notifier, alerts: Vec<Arc<Alert>>) -> Result<(), NotifyError> {
+    let delivered = AssertUnwindSafe(async {
+        match (<[_; 1]>::try_from(alerts), notifier.digests()) {
+            (Ok([alert]), _) => notifier.deliver(alert).await,
+            (Err(alerts), Some(digests)) => digests.deliver_digest(alerts).await,
+            // The keeper makes digests for those alone that take them; were it otherwise, the alerts stay owed.
+            (Err(_), None) => {
+                Err(NotifyError::Permanent { reason: "no digests here".into(), remedy: "report this".into() })
+            }
+        }
+    })
+    .catch_unwind();
     let failed = |reason| Err(NotifyError::Retryable { reason, after: None });
     match tokio::time::timeout(DELIVERY_TIMEOUT, delivered).await {
         Ok(Ok(result)) => result,

@@ -24,6 +24,8 @@ pub struct Options {
     pub probe_at_start: bool,
     /// Between the tries of a delivery.
     pub delivery: RetryPolicy,
+    /// More alerts than this within seconds go out together, where a channel takes that; 0: never.
+    pub digest_above: usize,
     /// Between the lives of a prober.
     pub restart: RestartPolicy,
     /// Close the incidents of APIs that have a stored state and no config. Not where only some APIs are selected, as on the command
@@ -46,6 +48,7 @@ impl Default for Options {
             once: false,
             probe_at_start: true,
             delivery: RetryPolicy::DELIVERY,
+            digest_above: 0,
             restart: RestartPolicy::default(),
             closes_unconfigured: true,
             stuck_after: Duration::from_secs(5),

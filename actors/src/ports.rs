@@ -137,6 +137,18 @@ pub trait Notifier: Send + Sync {
 
     /// Sends one alert.
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>>;
+
+    /// This channel as one that takes many alerts in one message; `None`: it takes them one by one.
+    fn digests(&self) -> Option<&dyn NotifierOfMany> {
+        None
+    }
+}
+
+/// Sends many alerts in one message, under the promises of [`Notifier`]: `Ok` means that all of them are accepted, and any error that
+/// none counts as accepted. A repeat with the same alerts carries the same id.
+pub trait NotifierOfMany {
+    /// Sends a digest of at most [`DIGEST_ALERTS_MAX`](api_health_core::keep::DIGEST_ALERTS_MAX) alerts, each of another API.
+    fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>>;
 }
 
 /// Why an alert was not delivered.

@@ -1,6 +1,6 @@
 //! The port `Notifier`: SNS, webhook, terminal.
 //!
-//! [`message`] makes the words, pure and bounded; the others carry them. What each channel receives is described for
+//! [`message`] and [`digest`] make the words, pure and bounded; the others carry them. What each channel receives is described for
 //! readers of alerts in `docs/alerts.md`. What every one of them promises, as `tests/contract/notifier.rs` checks it:
 //!
 //! 1. `Ok` means that the channel has taken the alert over: SNS has answered with a message id, the webhook's server
@@ -13,6 +13,7 @@
 //! Errors are sorted by who must act: where waiting may help it is `Retryable`, where a person must it is `Permanent`
 //! and says what to do. Neither drops an alert.
 
+pub mod digest;
 pub mod evidence;
 pub(crate) mod format;
 pub mod message;

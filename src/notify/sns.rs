@@ -1,18 +1,20 @@
 //! SNS: one publish for each alert, worded for every kind of subscription.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::{Clock, Notifier, NotifyError};
+use api_health_actors::ports::{Clock, Notifier, NotifierOfMany, NotifyError};
 use api_health_core::Alert;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::operation::publish::builders::PublishFluentBuilder;
 use aws_sdk_sns::types::MessageAttributeValue;
 use aws_smithy_types::error::operation::BuildError;
 use futures_util::future::LocalBoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::listeners::Listeners;
+use super::digest::{Digest, DigestItem};
 use super::format;
 use super::message::Message;
 use crate::aws;
@@ -26,6 +28,8 @@ mod listeners;
 pub const DELIVER_TIMEOUT: Duration = aws::OPERATION_TIMEOUT.saturating_add(Duration::from_secs(1));
 /// The largest message that SNS takes, in bytes, attributes included.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// The largest message of a digest, without its attributes.
+const DIGEST_BYTES_MAX: usize = 240 * 1024;
 /// The longest deduplication id and message group id that SNS takes, in characters.
 pub const FIFO_ID_CHARS_MAX: usize = 128;
 
@@ -56,16 +60,9 @@ impl SnsNotifier {
 
     fn publish(&self, alert: &Alert) -> Result<PublishFluentBuilder, BuildError> {
         let message = Message::new(alert, &self.environment, self.clock.now());
-        let mut publish = self
-            .client
-            .publish()
-            .topic_arn(&self.topic.topic_arn)
-            .subject(message.subject())
-            .message_structure("json")
-            .message(structured(&message, self.topic.chat));
+        let mut publish = self.worded(message.subject(), structured(&message, self.topic.chat));
         for (name, value) in attributes(&message) {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
-            publish = publish.message_attributes(name, value);
+            publish = publish.message_attributes(name, attribute("String", value)?);
         }
         if self.topic.is_fifo() {
             // The alert, never the incident or the API: within its window SNS would take a recovery for a repeat.
@@ -75,6 +72,34 @@ impl SnsNotifier {
         }
         Ok(publish)
     }
+
+    fn publish_digest(&self, digest: Digest<'_>) -> Result<PublishFluentBuilder, BuildError> {
+        let mut publish = self.worded(digest.subject(), structured_digest(digest, self.topic.chat));
+        for (name, values) in attributes_of_digest(digest) {
+            publish = publish.message_attributes(name, attribute("String.Array", json!(values).to_string())?);
+        }
+        Ok(publish)
+    }
+
+    fn worded(&self, subject: String, message: String) -> PublishFluentBuilder {
+        let publish = self.client.publish().topic_arn(&self.topic.topic_arn);
+        publish.subject(subject).message_structure("json").message(message)
+    }
+
+    async fn send(&self, publish: Result<PublishFluentBuilder, BuildError>) -> Result<(), NotifyError> {
+        if self.client.config().region().is_none() {
+            return Err(failure::no_region(&self.topic));
+        }
+        let publish = publish.map_err(|_| failure::unbuildable())?;
+        match tokio::time::timeout(DELIVER_TIMEOUT, publish.send()).await {
+            Ok(Ok(_)) => {
+                self.listeners.published();
+                Ok(())
+            }
+            Ok(Err(error)) => Err(failure::classify(&error, &self.topic)),
+            Err(_) => Err(failure::timed_out(&self.topic)),
+        }
+    }
 }
 
 impl Notifier for SnsNotifier {
@@ -83,34 +108,73 @@ impl Notifier for SnsNotifier {
     }
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        Box::pin(async move { self.send(self.publish(&alert)).await })
+    }
+
+    /// A FIFO topic keeps order inside each API's group alone, which a digest would leave.
+    fn digests(&self) -> Option<&dyn NotifierOfMany> {
+        (!self.topic.is_fifo()).then_some(self)
+    }
+}
+
+impl NotifierOfMany for SnsNotifier {
+    fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
-            if self.client.config().region().is_none() {
-                return Err(failure::no_region(&self.topic));
-            }
-            let publish = self.publish(&alert).map_err(|_| failure::unbuildable())?;
-            match tokio::time::timeout(DELIVER_TIMEOUT, publish.send()).await {
-                Ok(Ok(_)) => {
-                    self.listeners.published();
-                    Ok(())
-                }
-                Ok(Err(error)) => Err(failure::classify(&error, &self.topic)),
-                Err(_) => Err(failure::timed_out(&self.topic)),
-            }
+            let digest = Digest::new(&alerts, &self.environment, self.clock.now());
+            self.send(self.publish_digest(digest)).await
         })
     }
 }
 
 /// One text for each protocol, as `MessageStructure=json` has it. What is not listed gets `default`: a phone's push.
 fn structured(message: &Message<'_>, chat: bool) -> String {
-    let payload = message.json();
-    let mut texts = json!({ "default": message.line(), "email": message.text(), "sms": message.sms() });
+    let texts = json!({ "default": message.line(), "email": message.text(), "sms": message.sms() });
+    with_payload(texts, &message.json(), chat.then(|| chat::notification(message)))
+}
+
+/// The same for a digest; where all would be too much for SNS, its machine form goes without names and reasons.
+fn structured_digest(digest: Digest<'_>, chat: bool) -> String {
+    let of = |brief: bool| {
+        let texts = json!({ "default": digest.line(), "email": digest.text(), "sms": digest.sms() });
+        with_payload(texts, &digest.json(brief), chat.then(|| chat::notification_of_many(digest)))
+    };
+    let whole = of(false);
+    if whole.len() <= DIGEST_BYTES_MAX { whole } else { of(true) }
+}
+
+fn with_payload(mut texts: Value, payload: &str, chat: Option<String>) -> String {
     for protocol in MACHINE_PROTOCOLS {
-        texts[protocol] = payload.as_str().into();
+        texts[protocol] = payload.into();
     }
-    if chat {
-        texts["https"] = chat::notification(message).into();
+    if let Some(chat) = chat {
+        texts["https"] = chat.into();
     }
     texts.to_string()
+}
+
+fn attribute(data_type: &str, value: String) -> Result<MessageAttributeValue, BuildError> {
+    MessageAttributeValue::builder().data_type(data_type).string_value(value).build()
+}
+
+/// What a filter policy can select a digest by: it matches where one of its alerts does.
+fn attributes_of_digest(digest: Digest<'_>) -> Vec<(&'static str, Vec<String>)> {
+    let payload = digest.payload(true);
+    let distinct = |of: fn(&DigestItem) -> &str| {
+        let values: BTreeSet<&str> = payload.alerts.iter().map(of).collect();
+        values.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut kinds = distinct(|item| item.kind);
+    kinds.push(payload.kind.to_owned());
+    let mut attributes = vec![
+        ("schema", vec![payload.schema.to_string()]),
+        ("kind", kinds),
+        ("status", distinct(|item| item.status)),
+        ("api_id", distinct(|item| &item.api_id)),
+    ];
+    if !payload.environment.is_empty() {
+        attributes.push(("environment", vec![payload.environment.clone()]));
+    }
+    attributes
 }
 
 /// What a filter policy can select by. SNS refuses an empty value, so an empty environment is left out.
@@ -140,6 +204,7 @@ fn fifo_id(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use api_health_core::keep::DIGEST_ALERTS_MAX;
     use api_health_core::{AlertKind, ApiId, Status, Timestamp};
 
     #[test]
@@ -195,9 +260,14 @@ mod tests {
             };
             let message = Message::new(&alert, &environment, Timestamp::from_millis(i64::MAX));
             let around: usize = attributes(&message).iter().map(|(n, v)| n.len() + v.len() + 10).sum();
+            let many = vec![Arc::new(alert.clone()); DIGEST_ALERTS_MAX];
+            let digest = Digest::new(&many, &environment, Timestamp::from_millis(i64::MAX));
             for chat in [false, true] {
                 let bytes = structured(&message, chat).len() + around;
                 assert!(bytes < MESSAGE_BYTES_MAX, "{bytes} bytes of {filler:?}");
+                // Each attribute by itself is what another API would add.
+                let bytes = structured_digest(digest, chat).len() + DIGEST_ALERTS_MAX * (ApiId::CHARS_MAX + 3) + around;
+                assert!(bytes < MESSAGE_BYTES_MAX, "{bytes} bytes of {filler:?} in a digest");
             }
         }
     }

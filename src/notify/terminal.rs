@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use api_health_actors::ports::{Clock, Notifier, NotifyError};
+use api_health_actors::ports::{Clock, Notifier, NotifierOfMany, NotifyError};
 use api_health_core::{Alert, AlertKind};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
+use super::digest::Digest;
 use super::message::Message;
 
 /// Bound on writing one block.
@@ -41,7 +42,7 @@ type Written = oneshot::Receiver<io::Result<()>>;
 /// Writes to a terminal, or to whatever stands in its place.
 pub struct TerminalNotifier {
     jobs: SyncSender<Job>,
-    /// By alert id, the blocks that a call gave up on and that may be written yet: they are not written twice.
+    /// By the id of the alert or digest, the blocks that a call gave up on and that may be written yet: they are not written twice.
     given_up: Mutex<HashMap<String, Written>>,
     environment: String,
     colour: bool,
@@ -79,15 +80,30 @@ impl TerminalNotifier {
             AlertKind::Up => UP,
             AlertKind::Closed => CLOSED,
         };
-        let paint = |style: Style, text: &str| {
-            if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
-        };
-        let mut block = format!("{}\n", paint(style, &message.line()));
+        let mut block = format!("{}\n", self.paint(style, &message.line()));
         // What is down and why is in the first line already.
         for (label, value) in message.facts().iter().filter(|(label, _)| !matches!(*label, "What" | "Why")) {
-            block.push_str(&format!("  {} {value}\n", paint(LABEL, &format!("{label:<11}"))));
+            block.push_str(&format!("  {} {value}\n", self.paint(LABEL, &format!("{label:<11}"))));
         }
         if self.is_journal { with_priority(&block, alert.kind) } else { block }
+    }
+
+    fn block_of_many(&self, alerts: &[Arc<Alert>], digest: Digest<'_>) -> String {
+        let outage = alerts.iter().find(|alert| alert.kind.starts_incident());
+        let style = if outage.is_some() { DOWN } else { UP };
+        let mut block = format!("{}\n", self.paint(style, &digest.line()));
+        for line in digest.lines() {
+            block.push_str(&format!("  {line}\n"));
+        }
+        for (label, value) in digest.facts() {
+            block.push_str(&format!("  {} {value}\n", self.paint(LABEL, &format!("{label:<11}"))));
+        }
+        let kind = outage.map_or(AlertKind::Up, |alert| alert.kind);
+        if self.is_journal { with_priority(&block, kind) } else { block }
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     fn given_up(&self) -> MutexGuard<'_, HashMap<String, Written>> {
@@ -95,25 +111,38 @@ impl TerminalNotifier {
     }
 
     /// Hands the block to the thread, unless it is there already.
-    fn hand_over(&self, alert: &Alert) -> Result<Written, NotifyError> {
-        if let Some(written) = self.given_up().remove(&alert.alert_id) {
+    fn hand_over(&self, id: &str, block: impl FnOnce() -> String) -> Result<Written, NotifyError> {
+        if let Some(written) = self.given_up().remove(id) {
             return Ok(written);
         }
         let (tell, written) = oneshot::channel();
-        match self.jobs.try_send((self.block(alert), tell)) {
+        match self.jobs.try_send((block(), tell)) {
             Ok(()) => Ok(written),
             Err(TrySendError::Full(_)) => Err(stalled()),
             Err(TrySendError::Disconnected(_)) => Err(thread_gone()),
         }
     }
 
+    async fn write(&self, id: String, block: impl FnOnce() -> String) -> Result<(), NotifyError> {
+        let mut written = self.hand_over(&id, block)?;
+        match tokio::time::timeout(WRITE_TIMEOUT, &mut written).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(failed(&error)),
+            Ok(Err(_)) => Err(thread_gone()),
+            Err(_) => {
+                self.give_up(id, written);
+                Err(stalled())
+            }
+        }
+    }
+
     /// Remembers a block that may be written yet.
-    fn give_up(&self, alert: &Alert, written: Written) {
+    fn give_up(&self, id: String, written: Written) {
         let mut given_up = self.given_up();
         if given_up.len() > BLOCKS_WAITING_MAX {
             given_up.retain(|_, written| written.is_empty()); // those that still wait are as few as the queue is long
         }
-        given_up.insert(alert.alert_id.clone(), written);
+        given_up.insert(id, written);
     }
 }
 
@@ -123,17 +152,19 @@ impl Notifier for TerminalNotifier {
     }
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        Box::pin(async move { self.write(alert.alert_id.clone(), || self.block(&alert)).await })
+    }
+
+    fn digests(&self) -> Option<&dyn NotifierOfMany> {
+        Some(self)
+    }
+}
+
+impl NotifierOfMany for TerminalNotifier {
+    fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
-            let mut written = self.hand_over(&alert)?;
-            match tokio::time::timeout(WRITE_TIMEOUT, &mut written).await {
-                Ok(Ok(Ok(()))) => Ok(()),
-                Ok(Ok(Err(error))) => Err(failed(&error)),
-                Ok(Err(_)) => Err(thread_gone()),
-                Err(_) => {
-                    self.give_up(&alert, written);
-                    Err(stalled())
-                }
-            }
+            let digest = Digest::new(&alerts, &self.environment, self.clock.now());
+            self.write(digest.id(), || self.block_of_many(&alerts, digest)).await
         })
     }
 }

@@ -12,7 +12,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api_health_actors::ports::{Clock, Notifier, NotifyError};
+use api_health_actors::ports::{Clock, Notifier, NotifierOfMany, NotifyError};
 use api_health_core::{Alert, Method, Secret, Timestamp};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::digest::Digest;
 use super::format;
 use super::message::Message;
 use crate::probe::{Client, Request};
@@ -115,14 +116,22 @@ impl WebhookNotifier {
         Arc::clone(&self.receiver.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn request(&self, receiver: &Receiver, alert: &Alert) -> Request {
+    /// Posts what `body` makes of the time at which it is sent, under this id of an alert or a digest.
+    async fn post(&self, id: &str, body: impl FnOnce(Timestamp) -> String) -> Result<(), NotifyError> {
+        let receiver = self.receiver().await;
         let now = self.clock.now();
-        let body = Message::new(alert, &self.environment, now).json();
+        match self.client.status_first(&self.request(&receiver, id, body(now), now)).await {
+            Ok(reply) => answer::classify_response(&reply, &receiver.shown, &receiver.hidden, self.clock.now()),
+            Err(failure) => Err(answer::unanswered(&failure, &receiver.shown)),
+        }
+    }
+
+    fn request(&self, receiver: &Receiver, id: &str, body: String, now: Timestamp) -> Request {
         let timestamp = unix_seconds(now).to_string();
         let mut headers = vec![
             ("content-type".to_owned(), Secret::new("application/json")),
             ("user-agent".to_owned(), Secret::new(concat!("api-health/", env!("CARGO_PKG_VERSION")))),
-            ("x-api-health-alert-id".to_owned(), Secret::new(format::ascii(&alert.alert_id, 200))),
+            ("x-api-health-alert-id".to_owned(), Secret::new(format::ascii(id, 200))),
             ("x-api-health-timestamp".to_owned(), Secret::new(timestamp.clone())),
         ];
         if let Some(key) = &receiver.key {
@@ -171,12 +180,21 @@ impl Notifier for WebhookNotifier {
     }
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        Box::pin(
+            async move { self.post(&alert.alert_id, |now| Message::new(&alert, &self.environment, now).json()).await },
+        )
+    }
+
+    fn digests(&self) -> Option<&dyn NotifierOfMany> {
+        Some(self)
+    }
+}
+
+impl NotifierOfMany for WebhookNotifier {
+    fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         Box::pin(async move {
-            let receiver = self.receiver().await;
-            match self.client.status_first(&self.request(&receiver, &alert)).await {
-                Ok(reply) => answer::classify_response(&reply, &receiver.shown, &receiver.hidden, self.clock.now()),
-                Err(failure) => Err(answer::unanswered(&failure, &receiver.shown)),
-            }
+            let id = Digest::new(&alerts, &self.environment, self.clock.now()).id();
+            self.post(&id, |now| Digest::new(&alerts, &self.environment, now).json(false)).await
         })
     }
 }

@@ -68,6 +68,9 @@ table! { KEYS
     APIS_RELOAD: Duration = seconds("apis.reload_seconds", 5, 86_400)
         .means("How often a table is read again. A file is read again when it changes.", "60")
         .default("60");
+    DIGEST_ABOVE: usize = number("notify.digest_above", "alerts", 0, 1_000)
+        .means("More alerts than this within 10 s go to a channel together, as a digest; 0 sends each by itself.", "10")
+        .default("10");
     WEBHOOK_URL: Secret = Field::new(
             "notify.webhook.url",
             Kind::Text(url::CHARS_MAX, "http or https with a host, at most 2048 characters"),

@@ -22,7 +22,8 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
             ValueFault::new("false", "leaves nobody to tell", "true, or configure [notify.webhook] or [notify.sns]");
         reader.fault(keys::TERMINAL.name, &reader.origin(&keys::TERMINAL), fault);
     }
-    NotifySettings { webhook, sns, terminal }
+    let digest_above = reader.get(&keys::DIGEST_ABOVE);
+    NotifySettings { webhook, sns, terminal, digest_above }
 }
 
 /// A section that lacks the one key that it is for.

@@ -54,6 +54,8 @@ pub struct NotifySettings {
     /// An SNS topic.
     pub sns: Option<SnsSettings>,
     pub terminal: bool,
+    /// More alerts than this within seconds go to a channel together; 0: never.
+    pub digest_above: usize,
 }
 
 /// `[notify.webhook]`.

@@ -168,7 +168,7 @@ impl World {
             "api-health.toml",
             &format!(
                 "[apis]\nfile = \"apis.toml\"\nfrom_store = false\n[probe]\nrecheck_seconds = 1\n\
-                 {interval}{timeout}{roots}{probe}\n[notify.webhook]\nurl = \"{hook}\"\n"
+                 {interval}{timeout}{roots}{probe}\n[notify]\ndigest_above = 0\n[notify.webhook]\nurl = \"{hook}\"\n"
             ),
         );
     }

@@ -86,9 +86,12 @@ impl Receiver {
     }
 }
 
-/// The settings that send alerts to `url`, signed.
+/// The settings that send alerts to `url`, signed, and one by one.
 pub(crate) fn settings_for(url: &str, timeout_seconds: u32) -> String {
-    format!("[notify.webhook]\nurl = \"{url}\"\nsecret = \"{SECRET}\"\ntimeout_seconds = {timeout_seconds}\n")
+    format!(
+        "[notify]\ndigest_above = 0\n[notify.webhook]\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n\
+         timeout_seconds = {timeout_seconds}\n"
+    )
 }
 
 /// The alert of a request that carries a good signature.

@@ -137,7 +137,10 @@ fn an_alert_channel_that_hangs_for_sixty_seconds_changes_no_cadence() {
     let (target, receiver) = (Server::start(), Receiver::start());
     let rows: String = (0..APIS).map(|n| row(&format!("api-{n}"), &target.url(&format!("/{n}")))).collect();
     let hook = receiver.server.url("/hook");
-    let home = Home::new(&format!("[notify.webhook]\nurl = \"{hook}\"\ntimeout_seconds = 15\n"), &rows);
+    let home = Home::new(
+        &format!("[notify]\ndigest_above = 0\n[notify.webhook]\nurl = \"{hook}\"\ntimeout_seconds = 15\n"),
+        &rows,
+    );
     let daemon = home.run();
     let hits = || -> Vec<usize> { (0..APIS).map(|n| target.hits(&format!("/{n}"))).collect() };
     wait_for("all are probed", SOON, || hits().iter().all(|count| *count > 0).then_some(()));

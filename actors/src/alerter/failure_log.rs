@@ -5,7 +5,7 @@ use std::time::Duration;
 use api_health_core::throttle::LogThrottle;
 use tokio::time::Instant;
 
-use super::DeliverAlert;
+use super::DeliverAlerts;
 use crate::ports::NotifyError;
 
 #[derive(Debug)]
@@ -23,15 +23,22 @@ impl Default for FailureLog {
 }
 
 impl FailureLog {
-    pub(super) fn on_delivered(&mut self, message: &DeliverAlert) {
-        let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
-        tracing::info!(channel, alert_id, failures = message.failures, "alert delivered");
+    pub(super) fn on_delivered(&mut self, message: &DeliverAlerts) {
+        let (channel, in_one_message) = (&*message.channel, message.alerts.len());
+        for alert in &message.alerts {
+            let alert_id = alert.alert_id.as_str();
+            match in_one_message {
+                1 => tracing::info!(channel, alert_id, failures = message.failures, "alert delivered"),
+                _ => tracing::info!(channel, alert_id, failures = message.failures, in_one_message, "alert delivered"),
+            }
+        }
         self.failures = 0;
     }
 
     /// The next attempt comes after `wait`.
-    pub(super) fn failed(&mut self, message: &DeliverAlert, error: &NotifyError, wait: Duration) {
-        let (channel, alert_id) = (&*message.channel, message.alert.alert_id.as_str());
+    pub(super) fn failed(&mut self, message: &DeliverAlerts, error: &NotifyError, wait: Duration) {
+        let channel = &*message.channel;
+        let alert_id = message.alerts.first().map(|alert| alert.alert_id.as_str()); // the oldest of a digest
         let (failures, retry_seconds) = (message.failures.saturating_add(1), wait.as_secs_f64());
         self.failures += 1;
         if self.throttle.allow(self.began.elapsed()).is_none() {

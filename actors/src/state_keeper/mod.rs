@@ -23,7 +23,7 @@ use api_health_core::schedule::Moment;
 use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
 use tokio::sync::oneshot;
 
-use crate::alerter::DeliverAlert;
+use crate::alerter::DeliverAlerts;
 use crate::lease_view::LeaseView;
 use crate::own_side::OwnSide;
 use crate::ports::{CommitError, StateStore, StateWrite, StoreError};
@@ -40,7 +40,7 @@ const TICK_EVERY: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub struct KeeperDeps {
     pub store: Arc<dyn StateStore>,
-    pub alerter: Recipient<DeliverAlert>,
+    pub alerter: Recipient<DeliverAlerts>,
     /// The supervisor.
     pub parent: Recipient<SupervisorRequest>,
     pub time: TimeBase,
@@ -96,19 +96,16 @@ impl StateKeeper {
         match effect {
             Effect::Commit { call, writes } => self.commit(call, writes, ctx),
             Effect::Load { call, api_id } => self.load(call, api_id, ctx),
-            Effect::Deliver { api_id, channel, alert, failures, unstored } => {
+            Effect::Deliver { channel, alerts, failures, unstored } => {
                 let lease = (!unstored).then(|| self.deps.lease.hold());
-                let message =
-                    DeliverAlert { channel: Arc::clone(&channel), alert: Arc::clone(&alert), failures, lease };
+                let message = DeliverAlerts { channel: Arc::clone(&channel), alerts: alerts.clone(), failures, lease };
                 ctx.spawn(self.deps.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
                     // No answer means that the alerter is gone.
                     let came = came.unwrap_or(DeliveryResult::Cancelled);
                     if came == DeliveryResult::Delivered {
-                        keeper.deps.stats.alert_delivered();
+                        alerts.iter().for_each(|_| keeper.deps.stats.alert_delivered());
                     }
-                    keeper.apply(ctx, |core, now| {
-                        core.on_delivery_result(&api_id, &channel, &alert, unstored, came, now);
-                    });
+                    keeper.apply(ctx, |core, now| core.on_delivery_result(&channel, &alerts, unstored, &came, now));
                 }));
             }
             Effect::Beat(heartbeat) => {

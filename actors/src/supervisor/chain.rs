@@ -85,7 +85,10 @@ impl Chain {
             };
             Batcher { child: None, whereabouts, shared: Arc::new(shared), deaths: Deaths::default() }
         };
+        let digests =
+            world.notifiers.iter().filter(|notifier| options.digest_above > 0 && notifier.digests().is_some());
         let setup = KeeperConfig {
+            digest_above: digests.map(|notifier| (notifier.channel().to_owned(), options.digest_above)).collect(),
             checkpoint: options.checkpoint,
             channels: world.notifiers.iter().map(|notifier| notifier.channel().to_owned()).collect(),
             limits: world.store.limits(),

@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::VirtualClock;
 use super::stage::{Answered, Event, Stage, Step};
-use crate::ports::{Clock, Notifier, NotifyError};
+use crate::ports::{Clock, Notifier, NotifierOfMany, NotifyError};
 
 /// How the channel fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,15 +132,15 @@ impl FakeChannel {
         }
     }
 
-    async fn take_over(&self, call: u64, alert: &Alert) {
+    async fn take_over(&self, calls: &[u64], alerts: &[Arc<Alert>]) {
         self.stage.pass(Step::BeforeTakingOver).await;
         let now = self.stage.clock.now();
-        self.lock().told.push((now, alert.clone()));
-        self.stage.note(Event::TookOver { call });
+        self.lock().told.extend(alerts.iter().map(|alert| (now, (**alert).clone())));
+        calls.iter().for_each(|call| self.stage.note(Event::TookOver { call: *call }));
         self.stage.pass(Step::AfterTakingOver).await;
     }
 
-    async fn attempt(&self, call: u64, alert: &Alert) -> Result<(), NotifyError> {
+    async fn attempt(&self, calls: &[u64], alerts: &[Arc<Alert>]) -> Result<(), NotifyError> {
         let latency_ms_max = self.lock().latency_ms_max;
         self.stage.dawdle(latency_ms_max).await;
         let refusal = |after| Err(NotifyError::Retryable { reason: "planted".into(), after });
@@ -151,12 +151,12 @@ impl FakeChannel {
                 refusal(None)
             }
             ChannelFault::HangsWithIt => {
-                self.take_over(call, alert).await;
+                self.take_over(calls, alerts).await;
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 refusal(None)
             }
             ChannelFault::AnswerLost => {
-                self.take_over(call, alert).await;
+                self.take_over(calls, alerts).await;
                 refusal(None)
             }
             ChannelFault::RetryAfter(after) => refusal(Some(after)),
@@ -164,9 +164,9 @@ impl FakeChannel {
                 Err(NotifyError::Permanent { reason: "planted".into(), remedy: "mend it".into() })
             }
             ChannelFault::Panics => panic!("planted"),
-            ChannelFault::RefusesOne(api_id) if api_id == alert.api_id => refusal(None),
+            ChannelFault::RefusesOne(api_id) if alerts.iter().any(|alert| alert.api_id == api_id) => refusal(None),
             ChannelFault::None | ChannelFault::RefusesOne(_) | ChannelFault::Flaky => {
-                self.take_over(call, alert).await;
+                self.take_over(calls, alerts).await;
                 Ok(())
             }
         }
@@ -179,17 +179,33 @@ impl Notifier for FakeChannel {
     }
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        self.deliver_digest(vec![alert])
+    }
+
+    fn digests(&self) -> Option<&dyn NotifierOfMany> {
+        Some(self)
+    }
+}
+
+impl NotifierOfMany for FakeChannel {
+    fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         async move {
             self.stage.pass(Step::Any).await;
-            let call = self.stage.number();
-            self.stage.note(Event::DeliverBegan { call, channel: self.name, alert: Arc::clone(&alert) });
-            let mut noted = Noted { stage: &self.stage, call, answered: Answered::Cut };
-            let answer = self.attempt(call, &alert).await;
-            noted.answered = match &answer {
+            let mut calls = Vec::new();
+            let mut noted = Vec::new();
+            for alert in &alerts {
+                let call = self.stage.number();
+                self.stage.note(Event::DeliverBegan { call, channel: self.name, alert: Arc::clone(alert) });
+                calls.push(call);
+                noted.push(Noted { stage: &self.stage, call, answered: Answered::Cut });
+            }
+            let answer = self.attempt(&calls, &alerts).await;
+            let answered = match &answer {
                 Ok(()) => Answered::Ok,
                 Err(NotifyError::Retryable { .. }) => Answered::Retryable,
                 Err(NotifyError::Permanent { .. }) => Answered::Permanent,
             };
+            noted.iter_mut().for_each(|noted| noted.answered = answered);
             answer
         }
         .boxed_local()

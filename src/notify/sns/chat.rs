@@ -4,6 +4,7 @@
 use api_health_core::text;
 use serde_json::json;
 
+use crate::notify::digest::Digest;
 use crate::notify::message::Message;
 
 /// The endpoint of its subscriptions, of every account and region.
@@ -35,6 +36,24 @@ pub(super) fn notification(message: &Message<'_>) -> String {
             "eventType": payload.kind,
             "relatedResources": [payload.api_id],
         },
+    })
+    .to_string()
+}
+
+/// The same for a digest, which is a thread of its own.
+pub(super) fn notification_of_many(digest: Digest<'_>) -> String {
+    let title = plain(&digest.line());
+    let lines: Vec<String> = digest.lines().map(|line| plain(&line)).collect();
+    json!({
+        "version": "1.0",
+        "source": "custom",
+        "id": digest.id(),
+        "content": {
+            "textType": "client-markdown",
+            "title": cut(&title, TITLE_CHARS_MAX),
+            "description": cut(&lines.join("\n"), DESCRIPTION_CHARS_MAX),
+        },
+        "metadata": { "threadId": digest.id(), "summary": text::line(&title, TITLE_CHARS_MAX), "eventType": "digest" },
     })
     .to_string()
 }

@@ -5,16 +5,19 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health::notify::digest::Digest;
 use api_health::notify::message::Message;
+use api_health::notify::sns::SnsNotifier;
 use api_health::notify::terminal::TerminalNotifier;
 use api_health_actors::ports::{Clock as _, Notifier};
 use api_health_core::evidence::Certificate;
 use api_health_core::{Alert, ApiId, Evidence, PhaseTimes, Timestamp};
 use serde_json::{Value, json};
 
-use super::channels::{Screen, WEBHOOK_SECRET, webhook_to};
+use super::channels::{Screen, Subscribed, WEBHOOK_SECRET, aws_config, topic, webhook_to};
 use super::http_server::{Script, Server};
-use super::{TestClock, run, up};
+use super::{TestClock, down, run, up};
+use crate::support::moto::Moto;
 
 const PAGE: &str = include_str!("../../../docs/alerts.md");
 
@@ -90,6 +93,68 @@ fn the_terminal_shows_what_the_page_shows_and_colours_only_when_asked() {
             } else {
                 assert_eq!(shown.trim_end(), example("terminal"));
             }
+        }
+    });
+}
+
+/// An outage and a recovery of two APIs.
+fn many() -> Vec<Arc<Alert>> {
+    let cart = Alert {
+        alert_id: "cart.1795332600000.3.down".into(),
+        incident_id: "cart.1795332600000.3".into(),
+        api_id: ApiId::parse("cart").unwrap(),
+        name: "Cart".into(),
+        ..(*down()).clone()
+    };
+    vec![Arc::new(cart), documented()]
+}
+
+#[test]
+fn a_digest_is_what_the_page_shows_and_its_repeat_carries_the_same_id() {
+    run(async {
+        let alerts = many();
+        let digest = Digest::new(&alerts, "production", clock().now());
+        assert_eq!(example("digest text"), digest.text().trim_end());
+        let page: Value = serde_json::from_str(example("digest")).unwrap();
+        let server = Server::plain(Script::status("200 OK", "", ""));
+        let webhook = webhook_to(&server, &clock());
+        for _ in 0..2 {
+            webhook.digests().unwrap().deliver_digest(many()).await.unwrap();
+        }
+        for request in server.requests() {
+            assert_eq!(page, serde_json::from_str::<Value>(&request.body).unwrap());
+            assert_eq!(request.header("x-api-health-alert-id"), page["digest_id"].as_str());
+        }
+        assert_eq!(server.requests().len(), 2);
+        assert_ne!(Digest::new(&alerts[1..], "production", clock().now()).id(), digest.id());
+        let screen = Screen::default();
+        let terminal = TerminalNotifier::new(screen.clone(), "production".into(), false, clock()).unwrap();
+        terminal.digests().unwrap().deliver_digest(many()).await.unwrap();
+        let shown = screen.text();
+        for line in digest.lines().chain([digest.line(), digest.id()]) {
+            assert!(shown.contains(&line), "{line} is not in {shown}");
+        }
+    });
+}
+
+#[test]
+fn sns_takes_a_digest_on_a_standard_topic_alone() {
+    run(async {
+        let config = aws_config(&Moto::shared().endpoint).await;
+        for is_fifo in [false, true] {
+            let subscribed = Subscribed::new("digest", is_fifo, true).await;
+            let topic = topic(&subscribed.topic_arn);
+            let notifier =
+                SnsNotifier::new(aws_sdk_sns::Client::new(&config), topic, "production".into(), clock() as _);
+            let Some(digests) = notifier.digests() else {
+                assert!(is_fifo);
+                continue;
+            };
+            digests.deliver_digest(many()).await.unwrap();
+            let body = subscribed.messages(1).await.remove(0).body.unwrap();
+            let page: Value = serde_json::from_str(example("digest")).unwrap();
+            assert_eq!(page, serde_json::from_str::<Value>(&body).unwrap());
+            assert!(!is_fifo);
         }
     });
 }

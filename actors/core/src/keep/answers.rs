@@ -69,7 +69,7 @@ impl Keeper {
                     self.on_store_success(now);
                     self.ledger.stored(&api_id);
                     self.ledger.queue_if_dirty(&api_id, now.uptime, self.flushing);
-                    self.offer_now(&api_id, now);
+                    self.offer(&api_id, now);
                 }
                 Err(CommitError::Conflict) => {
                     let call = self.ledger.call_began(now.uptime);
@@ -79,6 +79,7 @@ impl Keeper {
                 Err(CommitError::Store(error)) => self.failed(&api_id, &error, now),
             }
         }
+        self.dispatch_due(now);
         self.pump(now);
         self.answer_waiters();
     }

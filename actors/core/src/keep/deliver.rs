@@ -48,6 +48,8 @@ pub enum DeliveryResult {
         /// How long to wait before the next attempt.
         wait: Duration,
     },
+    /// It refuses this digest for good: its alerts go out one by one, at once.
+    DigestRefused { why: String },
     /// It was cancelled, or never begun: it is offered again.
     Cancelled,
 }
@@ -105,7 +107,7 @@ impl Keeper {
     }
 
     /// Queues an API in every channel for which an alert of it may go out.
-    fn offer(&mut self, api_id: &ApiId, now: Moment) {
+    pub(super) fn offer(&mut self, api_id: &ApiId, now: Moment) {
         let Some(entry) = self.ledger.get(api_id).filter(|entry| !entry.state.owed.is_empty()) else {
             self.with_outbox.remove(api_id);
             return;
@@ -126,40 +128,91 @@ impl Keeper {
     }
 
     /// Sends as much as the channels have room for.
-    fn dispatch_due(&mut self, now: Moment) {
+    pub(super) fn dispatch_due(&mut self, now: Moment) {
+        let hurry = self.flushing || self.is_retry_asked(now.uptime);
         for channel in self.channels.clone() {
-            while let Some(api_id) = self.delivery_queue.take(&channel) {
-                let Some(entry) = self.ledger.get(&api_id) else { continue };
-                let Some(owed) = delivery::next_for(&entry.state.owed, &channel) else { continue };
-                let may = self.may_send(&api_id, entry, &owed.alert.alert_id, now.uptime);
-                if may == May::No {
-                    continue; // it is offered again later
+            loop {
+                let waiting = self.delivery_queue.waiting(&channel);
+                let count = match self.setup.digest_above.get(&*channel) {
+                    Some(above) => {
+                        let pace = self.paces.entry(Arc::clone(&channel)).or_default();
+                        pace.next(waiting, *above, hurry, now.uptime)
+                    }
+                    None => waiting.min(1),
+                };
+                if count == 0 {
+                    break;
                 }
-                let (alert, channel) = (Arc::new(owed.alert.clone()), Arc::clone(&channel));
-                let failures = owed.delivery(&channel).map_or(0, |delivery| delivery.failures);
-                self.delivery_queue.began(&api_id, &channel);
-                self.effects.push(Effect::Deliver { api_id, channel, alert, failures, unstored: may == May::Unstored });
+                self.dispatch(&channel, count, now);
             }
         }
     }
 
-    /// An attempt to deliver has ended.
+    /// Sends so many of those that wait as one message, or fewer.
+    fn dispatch(&mut self, channel: &Channel, count: usize, now: Moment) {
+        let (mut alerts, mut failures, mut unstored) = (Vec::new(), 0, false);
+        while alerts.len() < count {
+            let Some(api_id) = self.delivery_queue.take(channel) else { break };
+            let Some(entry) = self.ledger.get(&api_id) else { continue };
+            let Some(owed) = delivery::next_for(&entry.state.owed, channel) else { continue };
+            let is_unstored = match self.may_send(&api_id, entry, &owed.alert.alert_id, now.uptime) {
+                May::No => continue, // it is offered again later
+                may => may == May::Unstored,
+            };
+            if !alerts.is_empty() && is_unstored != unstored {
+                // The lease that one is sent under is not asked of the other.
+                self.delivery_queue.queue(&api_id, channel, now.uptime);
+                break;
+            }
+            unstored = is_unstored;
+            failures = owed.delivery(channel).map_or(0, |delivery| delivery.failures).max(failures);
+            alerts.push(Arc::new(owed.alert.clone()));
+        }
+        if alerts.is_empty() {
+            return;
+        }
+        if let Some(above) = self.setup.digest_above.get(&**channel) {
+            self.paces.entry(Arc::clone(channel)).or_default().began(alerts.len(), *above, now.uptime);
+        }
+        self.delivery_queue.began(alerts.iter().map(|alert| &alert.api_id), channel);
+        self.effects.push(Effect::Deliver { channel: Arc::clone(channel), alerts, failures, unstored });
+    }
+
+    /// An attempt to deliver these alerts, in one message, has ended.
     pub fn on_delivery_result(
         &mut self,
-        api_id: &ApiId,
         channel: &Channel,
-        alert: &Arc<Alert>,
+        alerts: &[Arc<Alert>],
         unstored: bool,
-        came: DeliveryResult,
+        came: &DeliveryResult,
         now: Moment,
     ) {
-        let next_try = match &came {
-            _ if self.ledger.get(api_id).is_none() => None, // its shard was given up meanwhile
-            DeliveryResult::Failed { wait, .. } => Some(now.uptime.saturating_add(*wait)),
-            DeliveryResult::Cancelled => Some(now.uptime.saturating_add(CANCELLED_AGAIN_AFTER)),
+        self.delivery_queue.ended(channel);
+        if matches!(came, DeliveryResult::DigestRefused { .. }) {
+            self.paces.entry(Arc::clone(channel)).or_default().refused(now.uptime);
+        }
+        for alert in alerts {
+            self.settle(channel, alert, unstored, came, now);
+        }
+        self.pump(now);
+        for alert in alerts {
+            self.offer(&alert.api_id, now);
+        }
+        self.dispatch_due(now);
+        self.answer_waiters();
+    }
+
+    /// Notes in the record of one API what came of an attempt.
+    fn settle(&mut self, channel: &Channel, alert: &Arc<Alert>, unstored: bool, came: &DeliveryResult, now: Moment) {
+        let api_id = &alert.api_id;
+        let wait = match came {
+            DeliveryResult::Failed { wait, .. } => Some(*wait),
+            DeliveryResult::Cancelled | DeliveryResult::DigestRefused { .. } => Some(CANCELLED_AGAIN_AFTER),
             DeliveryResult::Delivered => None,
         };
-        self.delivery_queue.ended(api_id, channel, next_try);
+        // `None` as well where its shard was given up meanwhile.
+        let next_try = wait.filter(|_| self.ledger.get(api_id).is_some()).map(|wait| now.uptime.saturating_add(wait));
+        self.delivery_queue.next_try(api_id, channel, next_try);
         match (self.ledger.get_mut(api_id), came) {
             (None, DeliveryResult::Delivered) if unstored && alert.kind.starts_incident() => {
                 self.effects.push(Effect::RequestWithdrawal(Arc::clone(alert)));
@@ -168,32 +221,31 @@ impl Keeper {
                 let is_news = entry.on_delivered(alert, channel, now.uptime);
                 if is_news {
                     self.ledger.queue(api_id);
-                    self.pump(now);
                 } else if unstored && alert.kind.starts_incident() {
                     // The decision was dropped meanwhile, for a record without this outage.
                     self.withdraw_outage(alert, now);
-                    self.pump(now);
                 }
             }
             // It changes nothing but the next try, so the write may wait.
-            (Some(entry), DeliveryResult::Failed { why, wait }) => {
-                let at = now.wall.plus(wait);
-                delivery::note_failure(&mut entry.state.owed, &alert.alert_id, channel, &why, at);
+            (Some(entry), DeliveryResult::Failed { why, .. } | DeliveryResult::DigestRefused { why }) => {
+                let at = now.wall.plus(wait.unwrap_or_default());
+                delivery::note_failure(&mut entry.state.owed, &alert.alert_id, channel, why, at);
                 entry.dirty = true;
-                let is_asked = self.store_at_once_until.is_some_and(|until| now.uptime < until);
-                if self.flushing || is_asked || self.ledger.checkpoint() > NOTED_WITHIN {
+                if self.flushing || self.is_retry_asked(now.uptime) || self.ledger.checkpoint() > NOTED_WITHIN {
                     // A process that ends leaves nothing unsaved, whoever asked for a retry wants to see its result, and with
                     // checkpoints an hour apart people could not see why an alert does not come.
                     self.ledger.queue(api_id);
-                    self.pump(now);
                 } else {
                     self.ledger.write_at_checkpoint(api_id, now.uptime);
                 }
             }
             _ => {}
         }
-        self.offer_now(api_id, now);
-        self.answer_waiters();
+    }
+
+    /// Whether somebody asked for a retry a moment ago, and waits for what comes of it.
+    fn is_retry_asked(&self, now: Uptime) -> bool {
+        self.store_at_once_until.is_some_and(|until| now < until)
     }
 
     /// Respects the retry times that an earlier process noted.

@@ -47,11 +47,14 @@ impl DeliveryQueue {
         }
     }
 
-    /// Removes and returns the next one, if there is room. Call [`began`](Self::began) when its attempt begins.
+    /// How many wait to be sent: at most so many, as some may have been removed meanwhile. None while there is no room.
+    pub(super) fn waiting(&self, channel: &Channel) -> usize {
+        let is_full = self.in_flight.get(channel).is_some_and(|count| *count >= DELIVERIES_IN_FLIGHT_MAX);
+        if is_full { 0 } else { self.due.get(channel).map_or(0, VecDeque::len) }
+    }
+
+    /// Removes and returns the next one. Call [`began`](Self::began) when its attempt begins.
     pub(super) fn take(&mut self, channel: &Channel) -> Option<ApiId> {
-        if self.in_flight.get(channel).is_some_and(|count| *count >= DELIVERIES_IN_FLIGHT_MAX) {
-            return None;
-        }
         let due = self.due.get_mut(channel)?;
         while let Some(api_id) = due.pop_front() {
             let key = (api_id, Arc::clone(channel));
@@ -64,16 +67,21 @@ impl DeliveryQueue {
         None
     }
 
-    pub(super) fn began(&mut self, api_id: &ApiId, channel: &Channel) {
-        self.states.insert((api_id.clone(), Arc::clone(channel)), DeliveryState::InFlight);
+    /// One attempt for all of these begins.
+    pub(super) fn began<'a>(&mut self, api_ids: impl Iterator<Item = &'a ApiId>, channel: &Channel) {
+        self.states.extend(api_ids.map(|api_id| ((api_id.clone(), Arc::clone(channel)), DeliveryState::InFlight)));
         *self.in_flight.entry(Arc::clone(channel)).or_default() += 1;
     }
 
-    /// An attempt has ended. The next one comes at `next`; `None`: when it is queued again.
-    pub(super) fn ended(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Uptime>) {
+    /// An attempt has ended. Say for each of its APIs when the [next](Self::next_try) one comes.
+    pub(super) fn ended(&mut self, channel: &Channel) {
         if let Some(count) = self.in_flight.get_mut(channel) {
             *count = count.saturating_sub(1);
         }
+    }
+
+    /// The next attempt for this API, whose last one has ended, comes at `next`; `None`: when it is queued again.
+    pub(super) fn next_try(&mut self, api_id: &ApiId, channel: &Channel, next: Option<Uptime>) {
         let key = (api_id.clone(), Arc::clone(channel));
         if self.states.get(&key) == Some(&DeliveryState::InFlight) {
             match next {
@@ -134,12 +142,14 @@ mod tests {
             queue.queue(&id(number), &pager, now);
         }
         for number in 0..DELIVERIES_IN_FLIGHT_MAX {
+            assert_eq!(queue.waiting(&pager), 2 * DELIVERIES_IN_FLIGHT_MAX - number);
             assert_eq!(queue.take(&pager), Some(id(number)), "in order, each once");
-            queue.began(&id(number), &pager);
+            queue.began(std::iter::once(&id(number)), &pager);
         }
-        assert_eq!(queue.take(&pager), None, "full");
+        assert_eq!(queue.waiting(&pager), 0, "full");
         queue.queue(&id(0), &pager, now);
-        queue.ended(&id(0), &pager, Some(now + Duration::from_secs(5)));
+        queue.ended(&pager);
+        queue.next_try(&id(0), &pager, Some(now + Duration::from_secs(5)));
         assert_eq!(queue.take(&pager), Some(id(DELIVERIES_IN_FLIGHT_MAX)), "one that waits holds no place");
         queue.queue(&id(0), &pager, now);
         let is_in_flight = |queue: &DeliveryQueue, of: ApiId| queue.in_flight().any(|api_id| *api_id == of);

@@ -10,6 +10,7 @@
 //! | [`mod@entry`] | the same for one API, and how a version conflict is resolved |
 //! | [`mod@deliver`] | may this alert go out now; what came of the attempt |
 //! | [`mod@delivery_queue`] | which alert goes next to which channel |
+//! | [`mod@digest`] | whether what waits for a channel goes out one by one or together |
 //! | [`mod@owned_shards`] | which shards this keeper owns, and whether its lease holds |
 //! | [`mod@shards`] | what happens when a shard comes or goes |
 //! | [`mod@configs`] | what happens when a config is added, changed or removed |
@@ -29,6 +30,7 @@ mod certificates;
 mod configs;
 mod deliver;
 mod delivery_queue;
+mod digest;
 mod entry;
 mod health;
 mod holds;
@@ -42,7 +44,7 @@ mod shards;
 mod unclear;
 mod waits;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,7 @@ use crate::store::{CommitLimits, StateWrite};
 use crate::time::Uptime;
 use beats::Beats;
 use delivery_queue::DeliveryQueue;
+use digest::Pace;
 use entry::Entry;
 use health::Health;
 use holds::Holds;
@@ -73,6 +76,7 @@ pub use beats::{BEAT_MAX, FIRST_BEAT_AFTER};
 pub use configs::ConfigDiff;
 pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
+pub use digest::{DIGEST_ALERTS_MAX, GATHERED_FOR, STORM_WITHIN};
 pub use health::STORE_GONE_AFTER;
 pub use holds::{Dependents, PARENT_ASKED_WITHIN};
 pub use ledger::REWRITES_PER_SECOND;
@@ -88,6 +92,8 @@ pub struct KeeperConfig {
     pub checkpoint: Duration,
     /// Every alert is owed to these channels.
     pub channels: Vec<String>,
+    /// More alerts than this within seconds go to these channels together.
+    pub digest_above: HashMap<String, usize>,
     pub limits: CommitLimits,
     /// The name of this process, as people see it.
     pub instance: String,
@@ -119,14 +125,14 @@ pub enum Effect {
     },
     /// Read the record of this API; the result goes to [`Keeper::read`].
     Load { call: u64, api_id: ApiId },
-    /// Send an alert; the result goes to [`Keeper::on_delivery_result`].
+    /// Send these alerts in one message; the result goes to [`Keeper::on_delivery_result`].
     Deliver {
-        api_id: ApiId,
         channel: Channel,
-        alert: Arc<Alert>,
+        /// One, or a digest of several: each of another API.
+        alerts: Vec<Arc<Alert>>,
         /// Attempts that failed before this one.
         failures: u32,
-        /// It is not in the store, and is sent anyway (P5).
+        /// They are not in the store, and are sent anyway (P5).
         unstored: bool,
     },
     /// Write this heartbeat; the result goes to [`Keeper::beat_answered`].
@@ -180,6 +186,7 @@ pub struct Keeper {
     owned: OwnedShards,
     lease: Lease,
     delivery_queue: DeliveryQueue,
+    paces: HashMap<Channel, Pace>,
     /// APIs with a non-empty outbox.
     with_outbox: HashSet<ApiId>,
     /// Channels of the other workers.
@@ -216,6 +223,7 @@ impl Keeper {
             owned: OwnedShards::new(setup.shards),
             lease: Lease::Held,
             delivery_queue: DeliveryQueue::default(),
+            paces: HashMap::new(),
             with_outbox: HashSet::new(),
             channels_elsewhere: HashSet::new(),
             health: Health::default(),

@@ -166,7 +166,7 @@ fn so_it_is_where_the_attempt_ends_after_the_other_record_was_found() {
     desk.goes_down("shop");
     desk.store_is_dead_for(30, &unavailable());
     let told = desk.attempts.pop_front().unwrap();
-    assert_eq!((&told.api_id, told.unstored), (&id("shop"), true));
+    assert_eq!((&told.alert().api_id, told.unstored), (&id("shop"), true));
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.wait(20);
     desk.all_goes_well();

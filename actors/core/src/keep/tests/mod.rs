@@ -5,6 +5,7 @@
 //! | [`mod@delivering`] | when an alert goes out |
 //! | [`mod@conflicts`] | what it means that a record is another than expected |
 //! | [`mod@shards`] | shards that come and go |
+//! | [`mod@digests`] | many alerts in one message |
 //! | [`mod@channels`] | attempts, waits, and channels that nobody has |
 //! | [`mod@certificates`] | certificates that end soon |
 //! | [`mod@unclear`] | those of whom nothing can be told |
@@ -16,6 +17,7 @@ mod certificates;
 mod channels;
 mod conflicts;
 mod delivering;
+mod digests;
 mod holds;
 mod random;
 mod shards;
@@ -61,10 +63,17 @@ struct Desk {
 /// An attempt that has no end yet.
 #[derive(Clone, Debug)]
 struct Attempt {
-    api_id: ApiId,
     channel: Channel,
-    alert: Arc<Alert>,
+    /// Several in a digest.
+    alerts: Vec<Arc<Alert>>,
     unstored: bool,
+}
+
+impl Attempt {
+    /// The only one, or the first of several.
+    fn alert(&self) -> &Arc<Alert> {
+        &self.alerts[0]
+    }
 }
 
 fn id(name: &str) -> ApiId {
@@ -75,6 +84,7 @@ fn setup() -> KeeperConfig {
     KeeperConfig {
         checkpoint: Duration::from_secs(10),
         channels: vec!["pager".into()],
+        digest_above: HashMap::new(),
         limits: CommitLimits { batch_max: 1, batches_in_flight_max: 8 },
         instance: "this one".into(),
         store_name: "the store".into(),
@@ -303,18 +313,20 @@ impl Desk {
     }
 
     fn ends(&mut self, attempt: &Attempt, came: DeliveryResult) {
-        let Attempt { api_id, channel, alert, unstored } = attempt;
+        let Attempt { channel, alerts, unstored } = attempt;
         if came == DeliveryResult::Delivered {
             self.hear(attempt);
         }
-        self.keeper.on_delivery_result(api_id, channel, alert, *unstored, came, moment(self.now));
+        self.keeper.on_delivery_result(channel, alerts, *unstored, &came, moment(self.now));
         self.take();
     }
 
-    fn hear(&mut self, Attempt { api_id, channel, alert, .. }: &Attempt) {
+    fn hear(&mut self, Attempt { channel, alerts, .. }: &Attempt) {
         let through = if **channel == *"pager" { String::new() } else { format!(" through {channel}") };
-        self.heard.push(format!("{api_id} {}{through}", alert.kind.as_str()));
-        self.alerts.push((Arc::clone(channel), Arc::clone(alert)));
+        for alert in alerts {
+            self.heard.push(format!("{} {}{through}", alert.api_id, alert.kind.as_str()));
+            self.alerts.push((Arc::clone(channel), Arc::clone(alert)));
+        }
     }
 
     /// The channels take whatever they are handed, and the store answers, until nothing more happens.
@@ -327,8 +339,10 @@ impl Desk {
 
     /// What is handed over just now, as in `heard`, and whether it is told without the store.
     fn under_way(&self) -> Vec<(String, bool)> {
-        let words = |attempt: &Attempt| format!("{} {}", attempt.api_id, attempt.alert.kind.as_str());
-        self.attempts.iter().map(|attempt| (words(attempt), attempt.unstored)).collect()
+        let words = |alert: &Arc<Alert>| format!("{} {}", alert.api_id, alert.kind.as_str());
+        let of =
+            |attempt: &Attempt| (attempt.alerts.iter().map(words).collect::<Vec<_>>().join(", "), attempt.unstored);
+        self.attempts.iter().map(of).collect()
     }
 
     fn take(&mut self) {
@@ -338,8 +352,12 @@ impl Desk {
             match effect {
                 Effect::Commit { call, writes } => self.commits.push_back((call, writes)),
                 Effect::Load { call, api_id } => self.reads.push_back((call, api_id)),
-                Effect::Deliver { api_id, channel, alert, unstored, .. } => {
-                    self.attempts.push_back(Attempt { api_id, channel, alert, unstored });
+                Effect::Deliver { channel, alerts, unstored, .. } => {
+                    let same = self.attempts.iter().filter(|attempt| attempt.channel == channel);
+                    let mut seen: HashSet<&ApiId> =
+                        same.flat_map(|attempt| &attempt.alerts).map(|alert| &alert.api_id).collect();
+                    assert!(alerts.iter().all(|alert| seen.insert(&alert.api_id)), "one alert of an API at a time");
+                    self.attempts.push_back(Attempt { channel, alerts, unstored });
                 }
                 other => self.others.push(other),
             }

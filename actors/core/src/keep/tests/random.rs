@@ -14,8 +14,10 @@ const NAMES: [&str; 3] = ["shop", "cart", "mail"];
 
 const CHANNELS: [&str; 2] = ["pager", "mail"];
 
-fn play_setup() -> KeeperConfig {
-    KeeperConfig { channels: CHANNELS.map(str::to_owned).into(), ..setup() }
+/// The pager is sent digests above so many alerts; 0: never.
+fn play_setup(digest_above: usize) -> KeeperConfig {
+    let digest_above = HashMap::from_iter((digest_above > 0).then(|| ("pager".into(), digest_above)));
+    KeeperConfig { channels: CHANNELS.map(str::to_owned).into(), digest_above, ..setup() }
 }
 
 /// What may happen.
@@ -59,7 +61,9 @@ fn usual() -> impl Strategy<Value = Event> {
     let answer =
         select(vec![Answer::Done, Answer::Done, Answer::Done, Answer::DoneUnsaid, Answer::Failed, Answer::Refused]);
     let why = || DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(5) };
-    let came = select(vec![DeliveryResult::Delivered, DeliveryResult::Delivered, why(), DeliveryResult::Cancelled]);
+    let refused = || DeliveryResult::DigestRefused { why: "refused".into() };
+    let well = DeliveryResult::Delivered;
+    let came = select(vec![well.clone(), well.clone(), well, why(), DeliveryResult::Cancelled, refused()]);
     prop_oneof![
         8 => (select(NAMES.to_vec()), verdict).prop_map(|(name, verdict)| Event::Finds(name, verdict)),
         8 => answer.prop_map(Event::Answer),
@@ -100,6 +104,7 @@ fn at_last() -> impl Strategy<Value = Verdict> {
 /// A desk at which anything may happen.
 struct Play {
     desk: Desk,
+    digest_above: usize,
     epoch: u64,
     /// Every record that was ever stored.
     copies: Vec<ApiState>,
@@ -108,8 +113,9 @@ struct Play {
 }
 
 impl Play {
-    fn new() -> Self {
-        Self { desk: Desk::with(play_setup(), &NAMES), epoch: 1, copies: Vec::new(), late: VecDeque::new() }
+    fn new(digest_above: usize) -> Self {
+        let desk = Desk::with(play_setup(digest_above), &NAMES);
+        Self { desk, digest_above, epoch: 1, copies: Vec::new(), late: VecDeque::new() }
     }
 
     fn happens(&mut self, event: &Event) {
@@ -207,7 +213,7 @@ impl Play {
         desk.attempts_end(&DeliveryResult::Cancelled);
         let told = std::mem::take(&mut desk.others);
         self.epoch += 1;
-        desk.keeper = Keeper::new(play_setup(), moment(desk.now));
+        desk.keeper = Keeper::new(play_setup(self.digest_above), moment(desk.now));
         desk.renew();
         desk.gain(&grants(self.epoch, false));
         desk.watch(&NAMES);
@@ -281,8 +287,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_change_is_told_once_and_in_order_under_one_id(events in vec(with_backups(), 0..120), then in at_last()) {
-        let mut play = Play::new();
+    fn each_change_is_told_once_and_in_order_under_one_id(
+        events in vec(with_backups(), 0..120), then in at_last(), digest_above in 0..3_usize,
+    ) {
+        let mut play = Play::new(digest_above);
         events.iter().for_each(|event| play.happens(event));
         play.quiet(then);
         play.check_stored();
@@ -299,9 +307,9 @@ proptest! {
 
     #[test]
     fn whatever_is_lost_each_outage_that_was_told_is_ended_or_still_open(
-        events in vec(unusual(), 0..120), then in at_last(),
+        events in vec(unusual(), 0..120), then in at_last(), digest_above in 0..3_usize,
     ) {
-        let mut play = Play::new();
+        let mut play = Play::new(digest_above);
         events.iter().for_each(|event| play.happens(event));
         play.quiet(then);
         play.check_stored();
@@ -320,9 +328,9 @@ proptest! {
 
     #[test]
     fn whatever_is_held_each_channel_is_told_in_turn_and_what_it_is_told_last_is_true(
-        events in vec(with_windows(), 0..120), then in at_last(),
+        events in vec(with_windows(), 0..120), then in at_last(), digest_above in 0..3_usize,
     ) {
-        let mut play = Play::new();
+        let mut play = Play::new(digest_above);
         events.iter().for_each(|event| play.happens(event));
         play.quiet(then);
         play.check_stored();

@@ -200,20 +200,20 @@ fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     desk.store_is_dead_for(30, &unavailable());
-    let of_the_shop = desk.attempts.iter().position(|attempt| attempt.api_id == id("shop")).unwrap();
+    let of_the_shop = desk.attempts.iter().position(|attempt| attempt.alert().api_id == id("shop")).unwrap();
     let attempt = desk.attempts.remove(of_the_shop).unwrap();
     desk.ends(&attempt, DeliveryResult::Delivered);
     desk.keeper.drop_shards(&all_shards());
     desk.take();
     assert_eq!(desk.keeper.state(&id("shop")), None);
     let asked: Vec<&Arc<Alert>> = desk.others.iter().filter_map(asked_to_withdraw).collect();
-    assert_eq!(asked, [&attempt.alert]);
+    assert_eq!(asked, [attempt.alert()]);
 
     let mut next = Desk::empty(setup());
     next.store = desk.store.clone();
     next.gain(&grants(2, false));
-    next.keeper.withdraw(&attempt.alert, moment(next.now));
-    next.keeper.withdraw(&attempt.alert, moment(next.now));
+    next.keeper.withdraw(attempt.alert(), moment(next.now));
+    next.keeper.withdraw(attempt.alert(), moment(next.now));
     next.take();
     next.all_goes_well();
     assert_eq!((next.heard.as_slice(), next.stored("shop").status), (&["shop closed".to_owned()][..], Status::Up));
@@ -316,7 +316,7 @@ fn an_outage_that_is_to_be_taken_back_is_handed_on_until_that_is_stored() {
     let mut desk = Desk::watching(&["shop"]);
     desk.goes_down("shop");
     desk.store_is_dead_for(30, &unavailable());
-    let told = desk.attempts.iter().find(|attempt| attempt.api_id == id("shop")).unwrap().alert.clone();
+    let told = desk.attempts.iter().find(|attempt| attempt.alert().api_id == id("shop")).unwrap().alert().clone();
     let mut next = Desk::watching(&["shop"]);
     next.keeper.withdraw(&told, moment(next.now));
     next.keeper.drop_shards(&all_shards());

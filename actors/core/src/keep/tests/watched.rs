@@ -93,7 +93,7 @@ fn another_life_offers_again_what_was_under_way() {
     let lost = desk.attempts.pop_front().unwrap();
     desk.keeper = desk.keeper.take_snapshot(moment(desk.now)).reset_for_restart();
     desk.wait(1);
-    assert_eq!((desk.attempts.len(), &desk.attempts[0].alert.alert_id), (1, &lost.alert.alert_id));
+    assert_eq!((desk.attempts.len(), &desk.attempts[0].alert().alert_id), (1, &lost.alert().alert_id));
 }
 
 #[test]

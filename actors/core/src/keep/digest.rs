@@ -1,0 +1,103 @@
+//! Whether what waits for a channel goes out one by one or together: a storm of single alerts is read by nobody.
+//!
+//! So many alerts as the settings say go out alone within [`STORM_WITHIN`]. What comes beyond that is gathered for
+//! [`GATHERED_FOR`] and goes out as one message, a digest, until the storm is over. Each alert in it is owed and settled by itself.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Uptime;
+
+/// The most alerts in one digest. With ids of the longest kind it still fits into one message of SNS.
+pub const DIGEST_ALERTS_MAX: usize = 50;
+
+/// Alerts within this time count together, and so long after its last digest a storm is over.
+pub const STORM_WITHIN: Duration = Duration::from_secs(10);
+
+/// In a storm, alerts wait so long for others, unless they fill a digest before.
+pub const GATHERED_FOR: Duration = Duration::from_secs(5);
+
+/// A channel that refuses a digest for good gets each alert by itself for so long: it may not know digests, or dislike one of them.
+const ONE_BY_ONE_FOR: Duration = Duration::from_secs(3_600);
+
+/// What one channel was sent lately.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pace {
+    /// When the last alerts went out alone: no more than may.
+    alone: VecDeque<Uptime>,
+    last: Option<Uptime>,
+    last_digest: Option<Uptime>,
+    one_by_one_until: Option<Uptime>,
+}
+
+impl Pace {
+    /// How many of those that wait go out in one message now. `above`: more than so many are a storm. `hurry`: nothing is gathered,
+    /// since somebody waits for it.
+    pub(super) fn next(&self, waiting: usize, above: usize, hurry: bool, now: Uptime) -> usize {
+        if waiting == 0 || self.one_by_one_until.is_some_and(|until| now < until) {
+            return waiting.min(1);
+        }
+        let is_recent = |at: Uptime, within: Duration| now.saturating_sub(at) < within;
+        let goes_on = self.last_digest.is_some_and(|at| is_recent(at, STORM_WITHIN));
+        let alone = self.alone.iter().filter(|at| is_recent(**at, STORM_WITHIN)).count();
+        if waiting <= above && alone < above && !goes_on {
+            return 1;
+        }
+        let is_gathered =
+            hurry || waiting >= DIGEST_ALERTS_MAX || self.last.is_none_or(|at| !is_recent(at, GATHERED_FOR));
+        if is_gathered { waiting.min(DIGEST_ALERTS_MAX) } else { 0 }
+    }
+
+    /// A message with so many alerts goes out.
+    pub(super) fn began(&mut self, alerts: usize, above: usize, now: Uptime) {
+        self.last = Some(now);
+        if alerts > 1 {
+            self.last_digest = Some(now);
+        } else {
+            self.alone.push_back(now);
+            self.alone.drain(..self.alone.len().saturating_sub(above));
+        }
+    }
+
+    /// The channel refused a digest for good.
+    pub(super) fn refused(&mut self, now: Uptime) {
+        self.one_by_one_until = Some(now.saturating_add(ONE_BY_ONE_FOR));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Uptime {
+        Duration::from_secs(1_000 + seconds)
+    }
+
+    #[test]
+    fn a_few_go_out_alone_at_once_and_what_comes_beyond_is_gathered() {
+        let mut pace = Pace::default();
+        for _ in 0..3 {
+            assert_eq!(pace.next(2, 3, false, at(0)), 1);
+            pace.began(1, 3, at(0));
+        }
+        assert_eq!(pace.next(2, 3, false, at(4)), 0, "they wait for others");
+        assert_eq!(pace.next(2, 3, true, at(4)), 2, "unless somebody waits for them");
+        assert_eq!(pace.next(DIGEST_ALERTS_MAX, 3, false, at(4)), DIGEST_ALERTS_MAX, "or there are enough");
+        assert_eq!(pace.next(2, 3, false, at(5)), 2);
+        pace.began(2, 3, at(5));
+        assert_eq!(pace.next(7, 3, false, at(9)), 0, "the storm goes on");
+        assert_eq!(pace.next(DIGEST_ALERTS_MAX + 1, 3, false, at(9)), DIGEST_ALERTS_MAX, "more would not fit");
+        assert_eq!(pace.next(1, 3, false, at(10)), 1);
+        assert_eq!(pace.next(2, 3, false, at(15)), 1, "it is over");
+    }
+
+    #[test]
+    fn who_refuses_a_digest_gets_alerts_one_by_one_for_an_hour() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.next(9, 3, false, at(0)), 9, "many at once, and none before: they wait for nobody");
+        pace.began(9, 3, at(0));
+        pace.refused(at(0));
+        assert_eq!((pace.next(9, 3, false, at(3_599)), pace.next(0, 3, false, at(3_599))), (1, 0));
+        assert_eq!(pace.next(9, 3, false, at(3_600)), 9);
+    }
+}
