@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use api_health_core::Status;
 use api_health_core::delivery::OWED_MAX;
+use api_health_core::{AlertKind, Status};
 
 use super::{options, seconds, world};
+use crate::system::Options;
 use crate::testkit::channel::ChannelFault;
 use crate::testkit::store::StoreFault;
 use crate::testkit::target::Behaviour;
@@ -247,5 +248,35 @@ fn a_channel_that_is_dead_for_long_under_flapping_costs_a_bounded_outbox_and_end
         assert_eq!(world.channels[0].lines().last().unwrap(), "a down");
         let left_out: u32 = told.iter().map(|(_, alert)| alert.changes_left_out).sum();
         assert_eq!(told.len() + left_out as usize, 81);
+    });
+}
+
+#[test]
+fn a_storm_is_told_in_a_digest_in_which_each_alert_is_told_once_and_settled() {
+    in_virtual_time(async {
+        let names: Vec<String> = (0..20).map(|n| format!("api-{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let world = world(&names);
+        let _running = world.start(Options { digest_above: 3, ..options() }).await;
+        seconds(30).await;
+        world.channels[0].set_fault(ChannelFault::AnswerLost);
+        names.iter().for_each(|name| world.targets.set(name, Behaviour::Refuses));
+        seconds(60).await;
+        world.channels[0].set_fault(ChannelFault::None);
+        seconds(120).await;
+        names.iter().for_each(|name| world.targets.set(name, Behaviour::Answers(200)));
+        seconds(120).await;
+        let told = world.channels[0].told();
+        for name in &names {
+            let of_it = told.iter().filter(|(_, alert)| alert.api_id.as_str() == *name);
+            let mut ids: Vec<&str> = of_it.map(|(_, alert)| alert.alert_id.as_str()).collect();
+            ids.dedup(); // a repeat has the same id
+            assert!(ids.len() == 2 && ids[0].ends_with(".down") && ids[1].ends_with(".up"), "{ids:?}");
+            assert!(world.store.record(name).unwrap().owed.is_empty());
+        }
+        let mut moments: Vec<_> =
+            told.iter().filter(|(_, alert)| alert.kind == AlertKind::Up).map(|told| told.0).collect();
+        moments.dedup();
+        assert!(moments.len() < names.len() / 2, "the recoveries came in few messages: {moments:?}");
     });
 }
