@@ -12,6 +12,7 @@ use crate::configs::url as configs_url;
 use crate::configs::values::{self, ValueFault};
 
 pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
+    let digest_above = reader.get(&keys::DIGEST_ABOVE);
     let webhook = webhook(reader);
     let sns = sns(reader);
     let has_section = |name: &str| reader.file.sections.contains_key(name);
@@ -22,7 +23,6 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
             ValueFault::new("false", "leaves nobody to tell", "true, or configure [notify.webhook] or [notify.sns]");
         reader.fault(keys::TERMINAL.name, &reader.origin(&keys::TERMINAL), fault);
     }
-    let digest_above = reader.get(&keys::DIGEST_ABOVE);
     NotifySettings { webhook, sns, terminal, digest_above }
 }
 

@@ -30,6 +30,16 @@ impl One {
         }
     }
 
+    /// The same change as it is in the model, and in the other one where it is not known which of them is true: what is told of
+    /// it meanwhile is told in both.
+    pub(super) fn of_both(&mut self, index: usize) -> impl Iterator<Item = &mut Change> {
+        let change = self.model.changes.get_mut(index);
+        let (kind, at) = change.as_ref().map(|change| (change.kind, change.happened_at)).unzip();
+        let same = move |other: &&mut Change| (Some(other.kind), Some(other.happened_at)) == (kind, at);
+        let other = self.other.as_mut().and_then(|other| other.changes.get_mut(index)).filter(same);
+        change.into_iter().chain(other)
+    }
+
     /// Since when something waits to be stored, in memory alone.
     pub(super) fn unsaid_since(&self) -> Duration {
         let decided = self.model.snapshots[self.said_items + 1..].iter().filter(|snapshot| snapshot.mattered);

@@ -88,7 +88,9 @@ impl Oracle<'_> {
         }
         self.count(&format!("told of an API: {}", alert.kind.as_str()));
         if let Some(one) = self.apis.get_mut(api_id) {
-            one.model.changes[index].lanes[channel].offered_at.get_or_insert(now);
+            for change in one.of_both(index) {
+                change.lanes[channel].offered_at.get_or_insert(now);
+            }
             one.in_flight[channel] = Some(number);
         }
         self.calls.insert(number, Call { api_id: api_id.clone(), channel, change: Some(index), forgotten: None });
@@ -174,7 +176,9 @@ impl Oracle<'_> {
         if let Some(Call { api_id, channel, change: Some(index), .. }) = self.calls.get(&number)
             && let Some(one) = self.apis.get_mut(api_id)
         {
-            one.model.changes[*index].lanes[*channel].taken_at.get_or_insert(at);
+            for change in one.of_both(*index) {
+                change.lanes[*channel].taken_at.get_or_insert(at);
+            }
         }
     }
 
@@ -194,7 +198,9 @@ impl Oracle<'_> {
             return;
         }
         if let Some(index) = change {
-            one.model.changes[index].lanes[channel].answered = Some((at, life));
+            for change in one.of_both(index) {
+                change.lanes[channel].answered = Some((at, life));
+            }
         } else if let Some(outage) = forgotten {
             self.take_back(&api_id, vec![outage]);
         }

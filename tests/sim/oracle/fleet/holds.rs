@@ -256,7 +256,17 @@ impl Fleet<'_> {
             let knows = |channel: &String| {
                 one.open.iter().any(|(name, open)| name == channel && open.contains_key(&incident.incident_id))
             };
-            if let Some(channel) = incident.owed_to.iter().find(|channel| !knows(channel)) {
+            // That it ended was told unstored by a process that died of it: nobody knows of that.
+            let forgotten = |channel: &String| {
+                let ends = [AlertKind::Up, AlertKind::Closed].map(|kind| Alert::id(&incident.incident_id, kind));
+                let of_it = |(id, name): &(String, &str)| ends.contains(id) && name == channel;
+                let told = one.lanes.iter().filter(|(lane, _)| of_it(lane));
+                told.filter_map(|((id, _), lane)| Some((id, lane.answered?.1))).any(|(id, by)| {
+                    self.history.processes[by].ended.is_some() && one.stored.iter().all(|(stored, _)| stored != id)
+                })
+            };
+            let untold = |channel: &&String| !knows(channel) && !forgotten(channel);
+            if let Some(channel) = incident.owed_to.iter().find(untold) {
                 let what = format!("{channel} was never told of {}", incident.incident_id);
                 return Err(self.violation("the last told is true", Some(api_id), what));
             }
