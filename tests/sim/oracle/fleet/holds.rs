@@ -261,8 +261,9 @@ impl Fleet<'_> {
                 let ends = [AlertKind::Up, AlertKind::Closed].map(|kind| Alert::id(&incident.incident_id, kind));
                 let of_it = |(id, name): &(String, &str)| ends.contains(id) && name == channel;
                 let told = one.lanes.iter().filter(|(lane, _)| of_it(lane));
-                told.filter_map(|((id, _), lane)| Some((id, lane.answered?.1))).any(|(id, by)| {
-                    self.history.processes[by].ended.is_some() && one.stored.iter().all(|(stored, _)| stored != id)
+                told.filter(|(_, lane)| lane.taken).any(|((id, _), lane)| {
+                    let teller_lives = lane.answered.is_some_and(|(_, by)| self.history.processes[by].ended.is_none());
+                    !teller_lives && one.stored.iter().all(|(stored, _)| stored != id)
                 })
             };
             let untold = |channel: &&String| !knows(channel) && !forgotten(channel);
