@@ -260,7 +260,8 @@ mod tests {
             };
             let message = Message::new(&alert, &environment, Timestamp::from_millis(i64::MAX));
             let around: usize = attributes(&message).iter().map(|(n, v)| n.len() + v.len() + 10).sum();
-            let many = vec![Arc::new(alert.clone()); DIGEST_ALERTS_MAX];
+            let one = Arc::new(alert.clone());
+            let many: Vec<_> = std::iter::repeat_n(one, DIGEST_ALERTS_MAX).collect();
             let digest = Digest::new(&many, &environment, Timestamp::from_millis(i64::MAX));
             for chat in [false, true] {
                 let bytes = structured(&message, chat).len() + around;

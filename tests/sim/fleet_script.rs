@@ -129,7 +129,7 @@ impl FleetScript {
             script.fate(n, quiet_ms, chance);
         }
         script.faults_of_all(quiet_ms, chance);
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             fleet_holds::add(&mut script, quiet_ms, &mut Chance::new(!seed));
         }
         script.actions.retain(|(at, _)| *at < Duration::from_millis(quiet_ms));

@@ -83,7 +83,7 @@ fn what_a_channel_took_stays_taken_whatever_record_counts() {
     desk.goes_down("shop");
     desk.store_answers();
     let to_the_pager = desk.attempts.pop_front().unwrap();
-    desk.ends(&to_the_pager, DeliveryResult::Delivered);
+    desk.ends(&to_the_pager, &DeliveryResult::Delivered);
     // While that is written, another record lands that does not know it.
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.all_goes_well();
@@ -170,7 +170,7 @@ fn so_it_is_where_the_attempt_ends_after_the_other_record_was_found() {
     desk.somebody_writes("shop", |state| state.version += 1);
     desk.wait(20);
     desk.all_goes_well();
-    desk.ends(&told, DeliveryResult::Delivered);
+    desk.ends(&told, &DeliveryResult::Delivered);
     desk.all_goes_well();
     let of_the_shop: Vec<&String> = desk.heard.iter().filter(|words| words.starts_with("shop")).collect();
     assert_eq!(of_the_shop, ["shop down", "shop closed"]);

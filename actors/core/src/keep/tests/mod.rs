@@ -308,16 +308,16 @@ impl Desk {
     /// Every attempt that is under way comes to this.
     fn attempts_end(&mut self, came: &DeliveryResult) {
         for attempt in std::mem::take(&mut self.attempts) {
-            self.ends(&attempt, came.clone());
+            self.ends(&attempt, came);
         }
     }
 
-    fn ends(&mut self, attempt: &Attempt, came: DeliveryResult) {
+    fn ends(&mut self, attempt: &Attempt, came: &DeliveryResult) {
         let Attempt { channel, alerts, unstored } = attempt;
-        if came == DeliveryResult::Delivered {
+        if *came == DeliveryResult::Delivered {
             self.hear(attempt);
         }
-        self.keeper.on_delivery_result(channel, alerts, *unstored, &came, moment(self.now));
+        self.keeper.on_delivery_result(channel, alerts, *unstored, came, moment(self.now));
         self.take();
     }
 

@@ -171,7 +171,7 @@ impl Play {
     fn ends(&mut self, which: &Index, came: &DeliveryResult) {
         if !self.desk.attempts.is_empty() {
             let attempt = self.desk.attempts.remove(which.index(self.desk.attempts.len())).unwrap();
-            self.desk.ends(&attempt, came.clone());
+            self.desk.ends(&attempt, came);
         }
     }
 

@@ -202,7 +202,7 @@ fn of_a_lost_shard_nothing_is_known_and_what_was_told_without_the_store_is_taken
     desk.store_is_dead_for(30, &unavailable());
     let of_the_shop = desk.attempts.iter().position(|attempt| attempt.alert().api_id == id("shop")).unwrap();
     let attempt = desk.attempts.remove(of_the_shop).unwrap();
-    desk.ends(&attempt, DeliveryResult::Delivered);
+    desk.ends(&attempt, &DeliveryResult::Delivered);
     desk.keeper.drop_shards(&all_shards());
     desk.take();
     assert_eq!(desk.keeper.state(&id("shop")), None);
