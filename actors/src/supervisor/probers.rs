@@ -112,7 +112,7 @@ impl Supervisor {
         };
         if missed > 0 {
             self.stats.ticks_missed(missed);
-            tracing::warn!(%api_id, missed, "ticks came while the prober was dead");
+            tracing::warn!(%api_id, missed, "ticks came while no prober ran");
         }
         let resume = ResumePoint { counted_until: now, missed: resume.missed.saturating_add(missed), ..resume };
         let liveness = Arc::new(Liveness::new(resume, now.uptime.saturating_add(wait)));
