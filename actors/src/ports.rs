@@ -3,10 +3,12 @@
 //! Errors are typed by who must act next: the adapter decides whether waiting may help, or a person has to do something.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_core::history::{HistoryItem, Series, Slot};
 use api_health_core::network::{Ballot, Way};
 use api_health_core::{Alert, ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Observation, Timestamp};
 
@@ -94,6 +96,32 @@ pub trait StateStore: Send + Sync {
     fn read_heartbeats(&self) -> BoxFuture<'_, Result<Vec<StoredHeartbeat>, StoreError>>;
 
     fn limits(&self) -> CommitLimits;
+}
+
+/// Keeps what people look at of the past, beside the states. Nothing waits for it, and but for incidents all of it may be lost.
+///
+/// The promises that every adapter is held to (`tests/contract`):
+/// 1. A write that was acknowledged survives kill -9.
+/// 2. An item replaces the one of the same series and slot, unless that has a higher epoch: then it is left, and the write counts as done,
+///    since there is nothing to try again.
+/// 3. A failed write of a batch affects no other write of it.
+/// 4. What was written is read back equal, the oldest slot first, until it need not be kept any longer.
+/// 5. An item that cannot be read is passed over and hides no other.
+pub trait HistoryStore: Send + Sync {
+    /// Writes a batch, at most [`HistoryStore::batch_max`] of it, each key at most once; one result for each, in order.
+    fn write(&self, items: Vec<HistoryItem>) -> BoxFuture<'_, Vec<Result<(), StoreError>>>;
+
+    /// The items of a series from one slot to another of the same kind, both included, at most `limit`: the newest of them, where there are
+    /// more. The oldest comes first.
+    fn read(
+        &self,
+        series: Series,
+        slots: RangeInclusive<Slot>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<HistoryItem>, StoreError>>;
+
+    /// Items in one batch.
+    fn batch_max(&self) -> usize;
 }
 
 /// Every record of a store.

@@ -25,6 +25,7 @@
 //! | [`own`] | which worker owns which APIs, and until when |
 //! | [`capacity`] | can this machine keep up with what is configured |
 //! | [`network`] | whose fault it is that an exchange failed |
+//! | [`history`] | what is kept of the past, for people |
 //! | [`heartbeat`] | how everything stands, in one record |
 //! | [`invariant`] | what always holds for a state |
 //! | [`roster`] | which probers to start, change and stop after a reload |
@@ -43,6 +44,7 @@ pub mod delivery;
 pub mod evidence;
 pub mod flap;
 pub mod heartbeat;
+pub mod history;
 pub mod hold;
 pub mod incident;
 pub mod invariant;

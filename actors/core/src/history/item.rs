@@ -1,0 +1,114 @@
+//! One item of history, as a store keeps it: whose it is, which time it covers, and its bytes.
+
+use std::fmt;
+
+use super::calendar::{UtcDay, UtcMonth};
+use crate::api::ApiId;
+use crate::time::Timestamp;
+
+/// The longest item that is written or read, in bytes. A month of day summaries has some 3,300, an incident with its evidence some
+/// 2,000.
+pub const ITEM_BYTES_MAX: usize = 16 * 1024;
+
+/// Whose history it is: the part of the key by which items lie together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Series {
+    Api(ApiId),
+    /// Copies of all incidents that began in a month, for lists of them.
+    Incidents(UtcMonth),
+}
+
+/// Which time an item covers: the part of the key by which items are ordered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    /// The hours of a day: `d#2026-11-26`.
+    Day(UtcDay),
+    /// An incident that is over: `i#2026-11-26T07:30:00.000Z#shop`. The API is named since two may begin in one moment.
+    Incident { started_at: Timestamp, api_id: ApiId },
+    /// The days of a month, in short: `m#2026-11`.
+    Month(UtcMonth),
+}
+
+/// An item as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryItem {
+    pub series: Series,
+    pub slot: Slot,
+    /// The fencing token of the worker that wrote it: an item is not replaced by one with a lower epoch.
+    pub epoch: u64,
+    /// From when on it may be deleted; `None`: never.
+    pub kept_until: Option<Timestamp>,
+    /// At most [`ITEM_BYTES_MAX`].
+    pub bytes: Vec<u8>,
+}
+
+const INCIDENTS: &str = "api-health:incidents:";
+
+impl Series {
+    /// Reads what [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix(INCIDENTS) {
+            Some(month) => UtcMonth::parse(month).map(Self::Incidents),
+            None => ApiId::parse(text).ok().map(Self::Api),
+        }
+    }
+}
+
+impl Slot {
+    /// Reads what [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_at_checked(2)? {
+            ("d#", day) => UtcDay::parse(day).map(Self::Day),
+            ("m#", month) => UtcMonth::parse(month).map(Self::Month),
+            ("i#", rest) => {
+                let (started_at, api_id) = rest.split_once('#')?;
+                Some(Self::Incident { started_at: Timestamp::parse(started_at)?, api_id: ApiId::parse(api_id).ok()? })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(api_id) => api_id.fmt(f),
+            Self::Incidents(month) => write!(f, "{INCIDENTS}{month}"),
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Day(day) => write!(f, "d#{day}"),
+            Self::Incident { started_at, api_id } => write!(f, "i#{started_at}#{api_id}"),
+            Self::Month(month) => write!(f, "m#{month}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_anything_else_is_not() {
+        let api_id = ApiId::parse("shop").unwrap();
+        let at = Timestamp::from_millis(1_795_332_600_250);
+        for series in [Series::Api(api_id.clone()), Series::Incidents(UtcMonth::of(at))] {
+            assert_eq!(Series::parse(&series.to_string()), Some(series));
+        }
+        let incident = Slot::Incident { started_at: at, api_id };
+        assert_eq!(incident.to_string(), "i#2026-11-22T07:30:00.250Z#shop");
+        for slot in [Slot::Day(UtcDay::of(at)), incident, Slot::Month(UtcMonth::of(at))] {
+            assert_eq!(Slot::parse(&slot.to_string()), Some(slot));
+        }
+        for bad in
+            ["", "d", "d#", "ü#2026-11-26", "d#2026-11", "m#2026-11-26", "i#2026-11-22T07:30:00.250Z", "x#2026-11"]
+        {
+            assert_eq!(Slot::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Series::parse("api-health:incidents:now"), None);
+    }
+}
