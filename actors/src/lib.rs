@@ -16,6 +16,8 @@
 //!
 //! What all probers know together of our own resolver, network and clock is in [`own_side`], which asks witnesses for them.
 //!
+//! What is shown of all this to people is on the [`board`], which the keeper fills while somebody looks.
+//!
 //! Messages run one way, prober → outcome batcher → keeper → alerter, and only replies come back: the keeper tells a prober when to
 //! probe again, and the alerter tells the keeper that an alert is delivered.
 //!
@@ -27,6 +29,7 @@
 //! the beats of the [`threads`].
 
 pub mod alerter;
+pub mod board;
 pub mod child;
 pub mod handle;
 pub mod lease_clock;

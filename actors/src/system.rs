@@ -10,6 +10,7 @@ use api_health_core::maintenance::{Maintenance, Selection};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::board::Board;
 use crate::child::{self, Child};
 use crate::handle::Handle;
 use crate::ports::Clock;
@@ -42,17 +43,19 @@ pub struct Running {
 pub fn start(world: World, options: &Options) -> Running {
     let stats = Arc::new(Stats::default());
     let round = Arc::new(Round::default());
+    let board = Arc::new(Board::default());
     let clock = Arc::clone(&world.clock);
     let (fatal, deaths) = mpsc::unbounded_channel();
     let died = fatal.clone();
-    let supervisor = Supervisor::new(world, options.clone(), Arc::clone(&stats), Arc::clone(&round), fatal);
+    let supervisor =
+        Supervisor::new(world, options.clone(), Arc::clone(&stats), Arc::clone(&round), Arc::clone(&board), fatal);
     let keeper = supervisor.chain.keeper_is.handle();
     let (probers, unreadable) = (supervisor.probers.count.subscribe(), supervisor.configs.unreadable.subscribe());
     let joined = supervisor.ownership.joined.subscribe();
     // Nobody listens any more once the process is ending.
     let ended = move |reason| drop(died.send(Fatal { child: "supervisor", reason }));
     let supervisor = child::start(&Thread::current(), 0, MAILBOX_CAPACITY, move || supervisor, ended);
-    let gauges = Gauges { supervisor: supervisor.addr.clone(), keeper, stats, probers, unreadable, clock };
+    let gauges = Gauges { supervisor: supervisor.addr.clone(), keeper, stats, probers, unreadable, clock, board };
     Running { gauges, supervisor, round, joined, deaths, fatal: None }
 }
 
@@ -65,6 +68,7 @@ pub struct Gauges {
     probers: watch::Receiver<usize>,
     unreadable: watch::Receiver<Vec<String>>,
     clock: Arc<dyn Clock>,
+    board: Arc<Board>,
 }
 
 impl Gauges {
@@ -104,6 +108,11 @@ impl Gauges {
 
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
+    }
+
+    /// What is shown of all this.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
     }
 
     pub fn probers(&self) -> usize {

@@ -28,6 +28,7 @@
 //! | [`history`] | what is kept of the past, for people |
 //! | [`heartbeat`] | how everything stands, in one record |
 //! | [`invariant`] | what always holds for a state |
+//! | [`view`] | one API as people see it, in words that are the same everywhere |
 //! | [`roster`] | which probers to start, change and stop after a reload |
 //! | [`restart`] | how soon a dead actor is started again |
 //! | [`text`] | text from outside, made safe to show |
@@ -69,6 +70,7 @@ pub mod supervise;
 pub mod text;
 pub mod throttle;
 pub mod time;
+pub mod view;
 
 pub use alert::{Alert, AlertKind};
 pub use api::{Alerting, ApiConfig, ApiId, IpFamily, Method, Policy};

@@ -24,6 +24,7 @@ use api_health_core::{Alert, ApiConfig, ApiId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::alerter::DeliverAlerts;
+use crate::board::{Board, Wants};
 use crate::lease_view::LeaseView;
 use crate::own_side::OwnSide;
 use crate::ports::{CommitError, StateStore, StateWrite, StoreError};
@@ -36,6 +37,9 @@ pub const MAILBOX_CAPACITY: usize = 1_024;
 /// How often the keeper does what is due: checkpoints, failed writes, alerts to offer again.
 const TICK_EVERY: Duration = Duration::from_millis(250);
 
+/// What changed is put on the board each so many ticks.
+const SHOW_EACH_TICKS: u32 = 4;
+
 /// What the keeper needs.
 #[derive(Clone)]
 pub struct KeeperDeps {
@@ -47,6 +51,7 @@ pub struct KeeperDeps {
     pub stats: Arc<Stats>,
     pub own_side: Arc<OwnSide>,
     pub lease: LeaseView,
+    pub board: Arc<Board>,
 }
 
 /// What the keeper asks of the supervisor.
@@ -72,12 +77,16 @@ pub struct StateKeeper {
     deps: KeeperDeps,
     waiters: HashMap<u64, oneshot::Sender<()>>,
     next_waiter: u64,
+    /// Ticks since the board was filled.
+    ticks: u32,
+    /// A reader held the board, so that it lacks something.
+    shows_all: bool,
 }
 
 impl StateKeeper {
     /// A keeper that goes on with `core`.
     pub fn new(core: keep::Keeper, deps: KeeperDeps) -> Self {
-        Self { core, deps, waiters: HashMap::new(), next_waiter: 0 }
+        Self { core, deps, waiters: HashMap::new(), next_waiter: 0, ticks: 0, shows_all: false }
     }
 
     /// Calls the core, and executes the effects.
@@ -136,6 +145,19 @@ impl StateKeeper {
                     let _ = waiter.send(()); // whoever gave up waiting needs no answer
                 }
             }
+            Effect::Show(shown) => self.shows_all = !self.deps.board.put(*shown),
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.apply(ctx, keep::Keeper::tick);
+        self.ticks += 1;
+        let wants = self.deps.board.wants();
+        // A first look is not kept waiting.
+        if wants != Wants::Changes || self.ticks >= SHOW_EACH_TICKS {
+            self.ticks = 0;
+            let from_start = wants == Wants::All || self.shows_all;
+            self.apply(ctx, |core, now| core.show(wants != Wants::Nothing, from_start, now));
         }
     }
 
@@ -180,9 +202,8 @@ impl Actor for StateKeeper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let tick = |keeper: &mut Self, ctx: &mut Context<Self>| keeper.apply(ctx, keep::Keeper::tick);
-        tick(self, ctx);
-        ctx.run_interval(TICK_EVERY, tick);
+        self.tick(ctx);
+        ctx.run_interval(TICK_EVERY, Self::tick);
     }
 }
 

@@ -153,6 +153,7 @@ impl Supervisor {
             stats: Arc::clone(&self.stats),
             own_side: Arc::clone(&self.own_side),
             lease: self.ownership.view.clone(),
+            board: Arc::clone(&self.board),
         };
         self.chain.alerter = Some(alerter);
         let (is_new, now) = (snapshot.is_none(), self.time.moment());

@@ -39,6 +39,7 @@ use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message
 use api_health_core::ApiId;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::board::Board;
 use crate::child::{self, Child, ExitReason};
 use crate::options::Options;
 use crate::own_side::OwnSide;
@@ -112,6 +113,7 @@ pub struct Supervisor {
     time: TimeBase,
     stats: Arc<Stats>,
     own_side: Arc<OwnSide>,
+    board: Arc<Board>,
     round: Arc<Round>,
     /// Of the alerter, of the keeper, and those of the probers from [`FIRST_OF_PROBERS`] on. One that is missing is started
     /// with the next child on it.
@@ -137,6 +139,7 @@ impl Supervisor {
         options: Options,
         stats: Arc<Stats>,
         round: Arc<Round>,
+        board: Arc<Board>,
         fatal: mpsc::UnboundedSender<Fatal>,
     ) -> Self {
         let time = TimeBase::new(Arc::clone(&world.clock));
@@ -157,6 +160,7 @@ impl Supervisor {
             time,
             stats,
             own_side,
+            board,
             round,
         }
     }

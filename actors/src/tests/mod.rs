@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod alerts;
+mod board;
 mod cadence;
 mod capacity;
 mod configs;

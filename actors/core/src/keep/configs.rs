@@ -36,6 +36,7 @@ pub struct ConfigDiff {
 impl Keeper {
     /// Applies a config change.
     pub fn apply_configs(&mut self, diff: &ConfigDiff, now: Moment) {
+        self.is_configured = true;
         for api in diff.started.iter().chain(&diff.changed).filter(|api| self.owned.owns(&api.api_id)) {
             let entry = self.ledger.entry(&api.api_id);
             entry.request_fingerprint = Some(api.request_fingerprint());

@@ -97,6 +97,8 @@ pub(super) struct Entry {
     pub(super) late_after: Option<Uptime>,
     /// Writes in a row that failed.
     failures: u32,
+    /// The ledger has noted that it may have changed.
+    pub(super) is_touched: bool,
 }
 
 impl Entry {
@@ -115,6 +117,7 @@ impl Entry {
             stored_after_wipes: 0,
             late_after: None,
             failures: 0,
+            is_touched: false,
         }
     }
 

@@ -35,6 +35,18 @@ pub(super) struct Ledger {
     next_call: u64,
     /// How often a record that had been stored was missing. Each time all records are written again.
     store_wipes: u32,
+    /// APIs whose entries may have changed since [`Self::note_touched`]; `None`: nobody wants to know.
+    touched: Option<Vec<ApiId>>,
+}
+
+/// Notes that an entry may be changed, where somebody wants to know.
+fn touch(touched: &mut Option<Vec<ApiId>>, api_id: &ApiId, entry: &mut Entry) {
+    if let Some(touched) = touched
+        && !entry.is_touched
+    {
+        entry.is_touched = true;
+        touched.push(api_id.clone());
+    }
 }
 
 impl Ledger {
@@ -48,6 +60,7 @@ impl Ledger {
             calls: BTreeMap::new(),
             next_call: 0,
             store_wipes: 0,
+            touched: None,
         }
     }
 
@@ -56,18 +69,36 @@ impl Ledger {
     }
 
     pub(super) fn get_mut(&mut self, api_id: &ApiId) -> Option<&mut Entry> {
-        self.entries.get_mut(api_id).map(Box::as_mut)
+        let entry = self.entries.get_mut(api_id)?;
+        touch(&mut self.touched, api_id, entry);
+        Some(entry)
+    }
+
+    /// Begins to note which entries may change, or ends it. Returns those that were noted since the last call; `None`: none were noted, so
+    /// that any may have changed.
+    pub(super) fn note_touched(&mut self, is_wanted: bool) -> Option<Vec<ApiId>> {
+        let touched = std::mem::replace(&mut self.touched, is_wanted.then(Vec::new));
+        for api_id in touched.iter().flatten() {
+            if let Some(entry) = self.entries.get_mut(api_id) {
+                entry.is_touched = false;
+            }
+        }
+        touched
     }
 
     /// The entry of an API; a new one if it was never stored.
     pub(super) fn entry(&mut self, api_id: &ApiId) -> &mut Entry {
-        self.entries.entry(api_id.clone()).or_insert_with(|| Entry::new(ApiState::unknown(api_id.clone()), None).into())
+        let new = || Entry::new(ApiState::unknown(api_id.clone()), None).into();
+        let entry = self.entries.entry(api_id.clone()).or_insert_with(new);
+        touch(&mut self.touched, api_id, entry);
+        entry
     }
 
     /// Replaces the entry of an API. Changes in the old one are not written.
-    pub(super) fn put(&mut self, entry: Entry) {
+    pub(super) fn put(&mut self, mut entry: Entry) {
         let api_id = entry.state.api_id.clone();
         self.forget(&api_id);
+        touch(&mut self.touched, &api_id, &mut entry);
         self.entries.insert(api_id, entry.into());
     }
 
@@ -296,7 +327,8 @@ impl Ledger {
 
     /// Forgets an API: it has another owner.
     pub(super) fn forget(&mut self, api_id: &ApiId) -> Option<Entry> {
-        let entry = self.entries.remove(api_id)?;
+        let mut entry = self.entries.remove(api_id)?;
+        touch(&mut self.touched, api_id, &mut entry);
         if let Writing::AtCheckpoint(due) = entry.writing {
             self.at_checkpoint.remove(&(due, api_id.clone()));
         }

@@ -23,6 +23,7 @@
 //! | [`mod@holds`] | whose alerts are held, and when that is over |
 //! | [`mod@beats`] | when the heartbeat is written |
 //! | [`mod@report`] | what the heartbeat and reports say |
+//! | [`mod@shown`] | what people are shown who look at the running program |
 
 mod answers;
 mod beats;
@@ -41,6 +42,7 @@ mod owned_shards;
 mod report;
 mod self_monitoring;
 mod shards;
+mod shown;
 mod unclear;
 mod waits;
 
@@ -84,6 +86,7 @@ pub use log_event::LogEvent;
 pub use own_side::OwnSideKind;
 pub use owned_shards::{Grant, Lease};
 pub use report::Report;
+pub use shown::Shown;
 
 /// How a keeper is configured.
 #[derive(Clone, Debug)]
@@ -151,6 +154,8 @@ pub enum Effect {
     RequestWithdrawal(Arc<Alert>),
     /// What this waiter waits for has happened.
     Flushed(u64),
+    /// Show this to those who look.
+    Show(Box<Shown>),
 }
 
 /// What a waiter waits for.
@@ -202,6 +207,8 @@ pub struct Keeper {
     certificates: HashSet<ApiId>,
     /// When the last pass came: our own network worked then.
     passed_at: Option<Uptime>,
+    /// It has been told what is configured: before that there is nothing to show.
+    is_configured: bool,
     waiters: Vec<(FlushUntil, u64)>,
     throttles: answers::Throttles,
     /// Somebody asked for a retry: until then results of deliveries are stored at once.
@@ -234,6 +241,7 @@ impl Keeper {
             holds: Holds::default(),
             certificates: HashSet::new(),
             passed_at: None,
+            is_configured: false,
             waiters: Vec::new(),
             throttles: answers::Throttles::default(),
             store_at_once_until: None,
@@ -252,6 +260,7 @@ impl Keeper {
         self.delivery_queue = DeliveryQueue::default();
         self.beats.reset_for_restart();
         self.holds.reset_for_restart();
+        self.is_configured = false;
         self.waiters.clear();
         self.effects.clear();
         self.flushing = false;

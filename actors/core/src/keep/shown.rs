@@ -1,0 +1,77 @@
+//! What people are shown of the running program. Nothing is gathered while nobody looks.
+
+use super::{Effect, Entry, Keeper};
+use crate::api::ApiId;
+use crate::schedule::Moment;
+use crate::time::Timestamp;
+use crate::view::{ApiView, Beside, Trouble};
+
+/// What has changed since it was shown last.
+#[derive(Debug)]
+pub struct Shown {
+    pub at: Timestamp,
+    /// These are all APIs, and not only those that have changed.
+    pub is_all: bool,
+    pub views: Vec<ApiView>,
+    /// APIs that are no longer watched here.
+    pub gone: Vec<ApiId>,
+    /// What the monitor tells of itself, if that has changed: the id of each part, and its trouble.
+    pub own: Option<Vec<(ApiId, Trouble)>>,
+}
+
+impl Keeper {
+    /// Shows what has changed since the last call, everything if `from_start`. With `is_looked_at` false nothing is shown, nor noted.
+    pub fn show(&mut self, is_looked_at: bool, from_start: bool, now: Moment) {
+        if !is_looked_at {
+            self.ledger.note_touched(false);
+            return;
+        }
+        if !self.is_configured {
+            return;
+        }
+        let touched = self.ledger.note_touched(true).filter(|_| !from_start);
+        let is_all = touched.is_none();
+        let mut ids = touched.unwrap_or_else(|| self.ledger.entries.keys().cloned().collect());
+        let has_own = ids.iter().any(|id| id.is_self_monitoring() && id.about_api().is_none());
+        for id in &mut ids {
+            if let Some(about) = id.about_api() {
+                *id = about;
+            }
+        }
+        ids.retain(|id| !id.is_self_monitoring());
+        ids.sort_unstable();
+        ids.dedup();
+        let mut shown = Shown { at: now.wall, is_all, views: Vec::new(), gone: Vec::new(), own: None };
+        for id in ids {
+            match self.ledger.get(&id).filter(|entry| entry.is_watched()) {
+                Some(entry) => shown.views.push(self.view(entry, now)),
+                None => shown.gone.push(id),
+            }
+        }
+        if has_own || is_all {
+            let own = self.ledger.entries.iter().filter(|(id, _)| id.is_self_monitoring() && id.about_api().is_none());
+            let troubles = own.filter_map(|(id, entry)| {
+                entry.state.incident.as_ref().map(|incident| (id.clone(), Trouble::of(incident)))
+            });
+            let mut troubles: Vec<_> = troubles.collect();
+            troubles.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            shown.own = Some(troubles);
+        }
+        if is_all || !shown.views.is_empty() || !shown.gone.is_empty() || shown.own.is_some() {
+            self.effects.push(Effect::Show(Box::new(shown)));
+        }
+    }
+
+    fn view(&self, entry: &Entry, now: Moment) -> ApiView {
+        let api_id = &entry.state.api_id;
+        let trouble = |id: &ApiId| self.ledger.get(id)?.state.incident.as_ref().map(|incident| Trouble::of(incident));
+        let told = |is_told: bool, id: fn(&ApiId) -> ApiId| is_told.then(|| trouble(&id(api_id))).flatten();
+        let beside = Beside {
+            not_probed: told(self.given_up.contains(api_id), ApiId::monitor_prober),
+            unclear: trouble(&ApiId::monitor_unclear(api_id)),
+            certificate: told(self.certificates.contains(api_id), ApiId::monitor_certificate),
+        };
+        let late_after = entry.late_after.map(|after| now.wall.plus(after.saturating_sub(now.uptime)));
+        ApiView { late_after, ..ApiView::of(&entry.state, entry.api.as_ref(), beside, now.wall) }
+    }
+}

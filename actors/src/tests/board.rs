@@ -1,0 +1,65 @@
+//! The board: what those who look are shown, and that nothing is gathered for nobody.
+
+use std::time::Duration;
+
+use api_health_core::ApiId;
+use api_health_core::view::{Condition, Counts};
+
+use super::{options, seconds, world};
+use crate::board::LOOKS_FOR;
+use crate::ports::Clock;
+use crate::testkit::target::Behaviour;
+use crate::testkit::{api, in_virtual_time};
+
+#[test]
+fn whoever_looks_sees_all_at_once_and_each_change_within_a_second() {
+    in_virtual_time(async {
+        let world = world(&["a", "b", "c"]);
+        let running = world.start(options()).await;
+        seconds(15).await;
+        let board = running.gauges().board().clone();
+        let first = board.snapshot().await.expect("it is filled");
+        assert_eq!(first.views.iter().map(|view| view.api_id.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(Counts::of(first.views.iter().map(AsRef::as_ref), first.at).get(Condition::Up), 3);
+        let number = board.last_change();
+
+        world.targets.set("b", Behaviour::Refuses);
+        seconds(40).await;
+        let second = board.snapshot().await.expect("it is filled");
+        assert!(second.revision > first.revision && world.clock.now().since(second.at) <= Duration::from_secs(11));
+        let down = &second.views[1];
+        assert_eq!(down.condition(second.at), Condition::Down);
+        assert!(down.why(second.at).is_some_and(|why| why.contains("refused")), "{down:?}");
+        let changes = board.changes_after(number).expect("all are kept");
+        let conditions: Vec<_> = changes.iter().map(|change| (change.api_id.as_str(), change.condition)).collect();
+        assert_eq!(conditions, [("b", Some(Condition::Suspect)), ("b", Some(Condition::Down))]);
+
+        world.configs.set(["a", "b"].map(|id| api(id, 10)).into());
+        running.reload().await;
+        seconds(2).await;
+        let third = board.snapshot().await.expect("it is filled");
+        assert_eq!(third.views.len(), 2);
+        assert_eq!(board.changes_after(number).unwrap().last().map(|change| change.condition), Some(None));
+        assert_eq!(board.changes_after(board.last_change() + 1), None, "there was no such change");
+    });
+}
+
+#[test]
+fn where_nobody_looks_any_longer_it_is_emptied_and_filled_again_for_the_next() {
+    in_virtual_time(async {
+        let world = world(&["a"]);
+        let running = world.start(options()).await;
+        let board = running.gauges().board().clone();
+        seconds(15).await;
+        let id = ApiId::parse("a").unwrap();
+        assert!(board.get(&id).is_none(), "nobody has looked");
+        let before = board.snapshot().await.expect("it is filled");
+        let number = board.last_change();
+        assert!(board.get(&id).is_some());
+        seconds(LOOKS_FOR.as_secs() + 2).await;
+        assert!(board.get(&id).is_none());
+        let after = board.snapshot().await.expect("it is filled");
+        assert!(after.revision > before.revision && after.views.len() == 1);
+        assert_eq!(board.changes_after(number), None, "what happened meanwhile is not known");
+    });
+}
