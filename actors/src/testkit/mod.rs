@@ -1,6 +1,7 @@
 //! Fakes with faults, for driving the real actors in virtual time on one thread. Each shares its insides through an
 //! `Arc`, so that a test keeps a handle and a restarted system finds the same world.
 
+pub mod board;
 pub mod channel;
 mod clock;
 pub mod configs;

@@ -1,0 +1,26 @@
+//! The web side of api-health: pages for people, a JSON API and live events, metrics. It only shows.
+//!
+//! Everything comes from the [`Board`], which the state-keeper fills while somebody looks, and from stored history. Nothing here sends a
+//! message to an actor or writes anything, so whatever happens here costs no probe. It runs on a thread of its own.
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`server`] | the thread, the listeners, and what each request has to pass |
+//! | [`access`] | who may look |
+//! | [`model`] | what all answers are made from: one snapshot of everything, made at most once a second |
+//! | [`health`] | does the process live, and does it do its work |
+//! | [`page`] | pages for people |
+//!
+//! [`Board`]: api_health_actors::board::Board
+
+pub mod access;
+mod health;
+pub mod model;
+mod page;
+pub mod server;
+#[cfg(test)]
+mod testing;
+
+pub use access::Access;
+pub use model::Site;
+pub use server::{Listen, Server, start};

@@ -1,0 +1,100 @@
+//! What all answers are made from: one snapshot of everything, made at most once a second however many ask.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use api_health_actors::board::{Board, Snapshot};
+use api_health_actors::ports::{Clock, HistoryStore};
+use api_health_actors::stats::Stats;
+use api_health_core::Timestamp;
+use api_health_core::view::{ApiView, Counts};
+use futures_util::future::LocalBoxFuture;
+use tokio::time::Instant;
+
+/// A snapshot is used for this long.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// What the keeper said longer ago than this is told as old. It is heard of each second.
+pub const STALE_AFTER: Duration = Duration::from_secs(30);
+
+/// What the web side is made over.
+pub struct Site {
+    pub board: Arc<Board>,
+    pub stats: Arc<Stats>,
+    /// `None`: no history is kept.
+    pub history: Option<Arc<dyn HistoryStore>>,
+    pub clock: Arc<dyn Clock>,
+    /// APIs that other workers watch, as their records say; empty where the store is not shared.
+    pub elsewhere: Arc<dyn Elsewhere>,
+    pub about: About,
+}
+
+/// Which program this is.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    pub version: String,
+    /// As it stands in alerts: `production`.
+    pub environment: String,
+    /// What people call the store.
+    pub store: String,
+    pub instance: String,
+}
+
+/// The APIs that are watched elsewhere.
+pub trait Elsewhere: Send + Sync {
+    /// Each as its record says. The keeper's own are passed over by whoever asks.
+    fn views(&self) -> LocalBoxFuture<'_, Vec<ApiView>>;
+}
+
+/// There is no other worker.
+pub struct NoneElsewhere;
+
+impl Elsewhere for NoneElsewhere {
+    fn views(&self) -> LocalBoxFuture<'_, Vec<ApiView>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+}
+
+/// Everything at one moment.
+#[derive(Debug)]
+pub struct Everything {
+    /// When it was put together.
+    pub now: Timestamp,
+    pub snapshot: Snapshot,
+    pub counts: Counts,
+}
+
+impl Everything {
+    pub fn is_stale(&self) -> bool {
+        self.now.since(self.snapshot.at) > STALE_AFTER
+    }
+}
+
+/// The site with its snapshot: what handlers get.
+pub struct Model {
+    pub site: Site,
+    last: Mutex<Option<(Instant, Arc<Everything>)>>,
+}
+
+impl Model {
+    pub fn new(site: Site) -> Self {
+        Self { site, last: Mutex::new(None) }
+    }
+
+    /// Everything, a second old at most; `None`: the keeper shows nothing, since it is being started.
+    pub async fn everything(&self) -> Option<Arc<Everything>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((made, everything)) = last
+            && made.elapsed() < FRESH_FOR
+        {
+            self.site.board.look();
+            return Some(everything);
+        }
+        let snapshot = self.site.board.snapshot().await?;
+        let now = self.site.clock.now();
+        let counts = Counts::of(snapshot.views.iter().map(AsRef::as_ref), now);
+        let everything = Arc::new(Everything { now, snapshot, counts });
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&everything)));
+        Some(everything)
+    }
+}
