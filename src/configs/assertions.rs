@@ -1,6 +1,9 @@
 //! What a row expects beyond the status: the fields `assert` and `certificate_days`.
 
-use api_health_core::assertion::Assertion;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use api_health_core::assertion::{Assertion, AssertionFault};
 use api_health_core::certificate::DEFAULT_DAYS;
 use serde_json::{Value, json};
 
@@ -15,7 +18,10 @@ pub const ASSERTION_CHARS_MAX: usize = 500;
 /// The most thresholds of one certificate.
 pub const CERTIFICATE_DAYS_MAX: usize = 5;
 
-pub(super) const ASSERT: Field<Vec<Assertion>> = Field::new(
+/// So many that no row holds any more are kept in any case until it is looked which they are.
+const FORGOTTEN_LATER_MAX: usize = 64;
+
+pub(super) const ASSERT: Field<Vec<Arc<Assertion>>> = Field::new(
     "assert",
     Kind::TextOrTexts {
         most: ASSERTIONS_MAX,
@@ -23,7 +29,7 @@ pub(super) const ASSERT: Field<Vec<Assertion>> = Field::new(
         words: "an assertion, or a list of at most 20, each of at most 500 characters",
     },
     parse,
-    |all| json!(all.iter().map(Assertion::as_str).collect::<Vec<_>>()),
+    |all| json!(all.iter().map(|assertion| assertion.as_str()).collect::<Vec<_>>()),
 )
 .means(
     "What is expected beyond the status ([assertions](#assertions)); what does not hold is a fail with a reason of its own.",
@@ -55,7 +61,7 @@ pub(super) fn default_days() -> Vec<u16> {
     DEFAULT_DAYS.to_vec()
 }
 
-fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Assertion>> {
+fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Arc<Assertion>>> {
     let list = match value {
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
@@ -75,7 +81,85 @@ fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Assert
     if faults.is_empty() { Ok(assertions) } else { Err(faults) }
 }
 
-fn one(value: &Value, about: &About) -> Result<Assertion, ValueFault> {
+fn one(value: &Value, about: &About) -> Result<Arc<Assertion>, ValueFault> {
     let text = parse_text(value, about)?;
-    Assertion::parse(text).map_err(|fault| ValueFault::new(quote(text), fault.why, fault.remedy))
+    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    in_use.read(text).map_err(|fault| ValueFault::new(quote(text), fault.why, fault.remedy))
+}
+
+/// Those of all rows of this process, so that a row that is read by itself, or years later, shares with the others too.
+static IN_USE: LazyLock<Mutex<InUse>> = LazyLock::new(Mutex::default);
+
+/// The assertions that rows hold, by their text, and some that none holds any more. Equal ones are compiled once: a regular expression
+/// takes 45 KB.
+#[derive(Default)]
+struct InUse {
+    by_text: HashMap<Box<str>, Weak<Assertion>>,
+    /// How many were held when it was looked last.
+    held: usize,
+}
+
+impl InUse {
+    fn read(&mut self, text: &str) -> Result<Arc<Assertion>, AssertionFault> {
+        let known = self.by_text.get(text.trim()).and_then(Weak::upgrade);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let assertion = Arc::new(Assertion::parse(text)?);
+        // Rarely enough that looking at all of them costs next to nothing for each.
+        if self.by_text.len() >= 2 * self.held + FORGOTTEN_LATER_MAX {
+            self.by_text.retain(|_, assertion| assertion.strong_count() > 0);
+            self.held = self.by_text.len();
+        }
+        self.by_text.insert(assertion.as_str().into(), Arc::downgrade(&assertion));
+        Ok(assertion)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::defaults::ApiDefaults;
+    use super::super::raw::RawRow;
+    use super::super::validate::RowRules;
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// The assertions of a row with this one.
+    fn of_row(id: usize, text: &str) -> Vec<Arc<Assertion>> {
+        let Value::Object(fields) = json!({"api_id": format!("a-{id}"), "url": "http://a.test/", "assert": text})
+        else {
+            unreachable!()
+        };
+        let rules = RowRules::new(ApiDefaults::default(), Arc::new(SystemClock));
+        rules.check(&RawRow { location: "t".into(), fields }).unwrap().assertions
+    }
+
+    #[test]
+    fn rows_that_expect_the_same_hold_one_and_a_row_that_changes_lets_it_go() {
+        let text = r"body matches shared by all v\d+";
+        let mut rows: Vec<_> = (0..1_000).map(|id| of_row(id, text)).collect();
+        assert!(rows.iter().all(|row| Arc::ptr_eq(&row[0], &rows[0][0])));
+        assert_eq!(Arc::strong_count(&rows[0][0]), 1_000, "nobody else holds it");
+        let before = Arc::downgrade(&rows[0][0]);
+        for (id, row) in rows.iter_mut().enumerate() {
+            assert!(before.upgrade().is_some());
+            *row = of_row(id, "header x-changed exists");
+        }
+        assert!(before.upgrade().is_none());
+        assert!(Arc::ptr_eq(&rows[0][0], &rows[999][0]));
+    }
+
+    #[test]
+    fn what_no_row_holds_is_forgotten_however_long_rows_change() {
+        let mut in_use = InUse::default();
+        let held: Vec<_> = (0..100).map(|n| in_use.read(&format!("body contains held {n}")).unwrap()).collect();
+        for n in 0..10_000 {
+            in_use.read(&format!("body contains {n}")).unwrap();
+            assert!(in_use.by_text.len() <= 2 * held.len() + FORGOTTEN_LATER_MAX);
+        }
+        assert!(Arc::ptr_eq(&held[0], &in_use.read(" body contains held 0 ").unwrap()));
+        assert!(in_use.read("body contains").is_err());
+    }
 }

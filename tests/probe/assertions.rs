@@ -14,7 +14,7 @@ use crate::port::{config, probe};
 use crate::server::{AUTHORITY, End, Script, Server, run, server_config};
 
 fn expecting(url: &str, assertions: &[&str]) -> ApiConfig {
-    let assertions = assertions.iter().map(|text| Assertion::parse(text).unwrap()).collect();
+    let assertions = assertions.iter().map(|text| Arc::new(Assertion::parse(text).unwrap())).collect();
     ApiConfig { assertions, max_redirects: 1, ..config(url) }
 }
 

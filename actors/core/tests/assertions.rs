@@ -1,6 +1,7 @@
 //! What holds of assertions: each says by itself what it found, a text that is none says what is wrong with it, and nothing that comes
 //! from outside makes one panic or take for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::assertion::expected::broken;
@@ -8,8 +9,8 @@ use api_health_core::assertion::{Assertion, Body, Content, TlsVersion};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-fn assertion(text: &str) -> Assertion {
-    Assertion::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"))
+fn assertion(text: &str) -> Arc<Assertion> {
+    Arc::new(Assertion::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}")))
 }
 
 fn with(body: &str) -> Content {
@@ -257,7 +258,7 @@ proptest! {
     fn any_body_is_judged(text in any_text(), body in any::<Vec<u8>>(), is_cut: bool) {
         let Ok(parsed) = Assertion::parse(&text) else { return Ok(()) };
         let content = Content { body: if is_cut { Body::Cut(body) } else { Body::Whole(body) }, ..with("") };
-        let line = broken(&[parsed], &content, Some(Duration::ZERO)).pop().unwrap_or_default();
+        let line = broken(&[Arc::new(parsed)], &content, Some(Duration::ZERO)).pop().unwrap_or_default();
         prop_assert!(!line.contains("hunter2"), "{}", line);
     }
 

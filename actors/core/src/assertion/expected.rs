@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,7 +18,6 @@ const FOUND_CHARS_MAX: usize = 80;
 
 /// What a row expects of an answer beyond its status, read and compiled: `json $.status = "ok"`. Two are equal if they are written
 /// alike.
-#[derive(Clone)]
 pub struct Assertion {
     pub(super) text: String,
     pub(super) expected: Expected,
@@ -73,7 +73,7 @@ pub(super) const CONTENT_TYPE: &str = "content-type";
 
 /// One line for each assertion that does not hold, in the order of the row. `latency` is `None` where the time that was taken says
 /// nothing of the API.
-pub fn broken(assertions: &[Assertion], content: &Content, latency: Option<Duration>) -> Vec<String> {
+pub fn broken(assertions: &[Arc<Assertion>], content: &Content, latency: Option<Duration>) -> Vec<String> {
     let mut document = None;
     let mut lines: Vec<String> = Vec::new();
     for assertion in assertions {
