@@ -154,9 +154,8 @@ impl One {
         let Exchange { phases, address, by_proxy, took, result, raw } = exchange;
         let (answer, reply) = match result {
             Ok(mut reply) => {
-                let is_judged = !self.api.assertions.is_empty();
-                let content = is_judged.then(|| Box::new(content::of(&self.api, &mut reply)));
-                (Answer::Response(Response { content, ..self.response(&reply, finished_at) }), Some(reply))
+                let broken = content::broken(&self.api, &mut reply);
+                (Answer::Response(Response { broken, ..self.response(&reply, finished_at) }), Some(reply))
             }
             Err(failure) => (Answer::Failure(failure), None),
         };
@@ -203,7 +202,7 @@ impl One {
             client_certificate_wanted: reply.client_certificate_wanted,
             proxy: reply.proxy.clone(),
             retry_after: reply.headers.get("retry-after").and_then(|value| retry_after(value, now)),
-            content: None,
+            broken: Vec::new(),
             certificate: reply.certificate,
         }
     }

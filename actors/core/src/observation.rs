@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::api::IpFamily;
-use crate::assertion::Content;
 use crate::certificate::Validity;
 use crate::evidence::Seen;
 use crate::time::Timestamp;
@@ -74,8 +73,8 @@ pub struct Response {
     pub proxy: Option<String>,
     /// The patience that it asks for.
     pub retry_after: Option<Duration>,
-    /// What assertions are judged by; there exactly if the row has some.
-    pub content: Option<Box<Content>>,
+    /// What of it is not as the assertions of the row expect: see [`broken`](crate::assertion::expected::broken).
+    pub broken: Vec<String>,
     /// How long the certificate is good that was shown.
     pub certificate: Option<Validity>,
 }
