@@ -1,7 +1,6 @@
 //! What a row expects beyond the status: the fields `assert` and `certificate_days`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use api_health_core::assertion::{Assertion, AssertionFault};
 use api_health_core::certificate::DEFAULT_DAYS;
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use super::field::{About, Context, Field, Kind, Parsed};
 use super::kinds::{parse_numbers, parse_text};
 use super::values::{ValueFault, quote};
+use crate::in_use::InUse;
 
 /// The most assertions of one API.
 pub const ASSERTIONS_MAX: usize = 20;
@@ -17,9 +17,6 @@ pub const ASSERTIONS_MAX: usize = 20;
 pub const ASSERTION_CHARS_MAX: usize = 500;
 /// The most thresholds of one certificate.
 pub const CERTIFICATE_DAYS_MAX: usize = 5;
-
-/// So many that no row holds any more are kept in any case until it is looked which they are.
-const FORGOTTEN_LATER_MAX: usize = 64;
 
 pub(super) const ASSERT: Field<Vec<Arc<Assertion>>> = Field::new(
     "assert",
@@ -83,37 +80,20 @@ fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Arc<As
 
 fn one(value: &Value, about: &About) -> Result<Arc<Assertion>, ValueFault> {
     let text = parse_text(value, about)?;
+    shared(text).map_err(|fault| ValueFault::new(quote(text), fault.why, fault.remedy))
+}
+
+/// Those of all rows of this process, by their text, so that a row that is read by itself, or years later, shares with the others too: a
+/// compiled regular expression takes up to 45 KB.
+static IN_USE: LazyLock<Mutex<InUse<Box<str>, Assertion>>> = LazyLock::new(Mutex::default);
+
+fn shared(text: &str) -> Result<Arc<Assertion>, AssertionFault> {
     let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
-    in_use.read(text).map_err(|fault| ValueFault::new(quote(text), fault.why, fault.remedy))
-}
-
-/// Those of all rows of this process, so that a row that is read by itself, or years later, shares with the others too.
-static IN_USE: LazyLock<Mutex<InUse>> = LazyLock::new(Mutex::default);
-
-/// The assertions that rows hold, by their text, and some that none holds any more. Equal ones are compiled once: a regular expression
-/// takes 45 KB.
-#[derive(Default)]
-struct InUse {
-    by_text: HashMap<Box<str>, Weak<Assertion>>,
-    /// How many were held when it was looked last.
-    held: usize,
-}
-
-impl InUse {
-    fn read(&mut self, text: &str) -> Result<Arc<Assertion>, AssertionFault> {
-        let known = self.by_text.get(text.trim()).and_then(Weak::upgrade);
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let assertion = Arc::new(Assertion::parse(text)?);
-        // Rarely enough that looking at all of them costs next to nothing for each.
-        if self.by_text.len() >= 2 * self.held + FORGOTTEN_LATER_MAX {
-            self.by_text.retain(|_, assertion| assertion.strong_count() > 0);
-            self.held = self.by_text.len();
-        }
-        self.by_text.insert(assertion.as_str().into(), Arc::downgrade(&assertion));
-        Ok(assertion)
+    if let Some(known) = in_use.get(text.trim()) {
+        return Ok(known);
     }
+    let assertion = Assertion::parse(text)?;
+    Ok(in_use.put(assertion.as_str().into(), assertion))
 }
 
 #[cfg(test)]
@@ -149,17 +129,5 @@ mod tests {
         }
         assert!(before.upgrade().is_none());
         assert!(Arc::ptr_eq(&rows[0][0], &rows[999][0]));
-    }
-
-    #[test]
-    fn what_no_row_holds_is_forgotten_however_long_rows_change() {
-        let mut in_use = InUse::default();
-        let held: Vec<_> = (0..100).map(|n| in_use.read(&format!("body contains held {n}")).unwrap()).collect();
-        for n in 0..10_000 {
-            in_use.read(&format!("body contains {n}")).unwrap();
-            assert!(in_use.by_text.len() <= 2 * held.len() + FORGOTTEN_LATER_MAX);
-        }
-        assert!(Arc::ptr_eq(&held[0], &in_use.read(" body contains held 0 ").unwrap()));
-        assert!(in_use.read("body contains").is_err());
     }
 }
