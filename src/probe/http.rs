@@ -187,7 +187,10 @@ impl One {
     }
 
     fn response(&self, reply: &Reply, now: Timestamp) -> Response {
+        // A header is looked for where it may be wanted alone: for that, all of them are read once more.
         let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
+        let asks_again_after =
+            if Response::may_ask_for_patience(reply.status) { reply.headers.get("retry-after") } else { None };
         Response {
             status: reply.status,
             body_bytes: reply.body_bytes,
@@ -201,7 +204,7 @@ impl One {
             left_behind: reply.left_behind.clone(),
             client_certificate_wanted: reply.client_certificate_wanted,
             proxy: reply.proxy.clone(),
-            retry_after: reply.headers.get("retry-after").and_then(|value| retry_after(value, now)),
+            retry_after: asks_again_after.and_then(|value| retry_after(value, now)),
             broken: Vec::new(),
             certificate: reply.certificate,
         }
