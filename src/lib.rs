@@ -15,6 +15,7 @@ pub mod cost;
 pub mod environment;
 pub mod exit;
 mod fault;
+mod in_use;
 pub mod memory;
 pub mod notify;
 pub mod probe;

@@ -149,11 +149,10 @@ impl Prober {
     }
 
     /// Sets the timer for the next regular due time.
-    fn arm_by_schedule(&mut self, ctx: &mut Context<Self>) {
-        let now = self.context.time.moment();
+    fn arm_by_schedule(&mut self, now: Moment, ctx: &mut Context<Self>) {
         self.due = self.api.schedule.next_due(self.slot(), now);
         match self.due {
-            Some(due) => self.arm(sleep_for(due, now), ctx),
+            Some(due) => self.arm(sleep_for(due, now), now, ctx),
             // Validation asks for a next due time, so this is the end of the calendar.
             None => {
                 self.liveness.expect_nothing();
@@ -162,11 +161,11 @@ impl Prober {
         }
     }
 
-    fn arm(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+    fn arm(&mut self, wait: Duration, now: Moment, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        self.armed_at = self.context.time.moment();
+        self.armed_at = now;
         self.armed_for = wait;
         self.liveness.idle_until(self.armed_at.uptime.saturating_add(wait));
         self.timer = Some(ctx.run_later(wait, Self::wake));
@@ -188,12 +187,12 @@ impl Prober {
         {
             tracing::warn!(api_id = %self.api.api_id, "the wall clock was set; the schedule goes on from the new time");
             if due.wait(now) > Duration::ZERO {
-                return self.arm_by_schedule(ctx);
+                return self.arm_by_schedule(now, ctx);
             }
         } else if let Some(due) = self.due {
             let wait = due.wait(now);
             if wait > Duration::ZERO {
-                return self.arm(sleep_for(due, now), ctx);
+                return self.arm(sleep_for(due, now), now, ctx);
             }
             lateness = Some(due.lateness(now));
         }
@@ -242,18 +241,18 @@ impl Prober {
             Answer::Response(response) => response.patience(),
             _ => None,
         };
+        let now = self.context.time.moment();
         let not_ours = observation.took.saturating_add(observation.waited_for_host);
-        let since_due = self.context.time.moment().uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
+        let since_due = now.uptime.saturating_sub(self.armed_at.uptime + self.armed_for);
         if since_due.saturating_sub(not_ours) >= HELD_UP_MIN {
             self.context.stats.held_up();
         }
-        self.count_missed();
-        let now = self.context.time.moment();
+        self.count_missed(now);
         self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.uptime)));
         self.liveness.expect_by(now.uptime); // the keeper answers at once
         // The next deadline first: it waits for nobody.
         if !self.is_once && !self.stopping {
-            self.arm_by_schedule(ctx);
+            self.arm_by_schedule(now, ctx);
         }
         let Some(way) = self.context.own_side.saw(&api, &observation, now.uptime) else {
             let outcome = network::judge(&api, &observation, &Testimony::default());
@@ -274,7 +273,7 @@ impl Prober {
 
     /// `waited` is how long testimony was waited for: a recheck is due that much sooner.
     fn on_judged(&mut self, api: Arc<ApiConfig>, mut outcome: Outcome, waited: Duration, ctx: &mut Context<Self>) {
-        if !api.same_request(&self.api) {
+        if !Arc::ptr_eq(&api, &self.api) && !api.same_request(&self.api) {
             // An outcome of the old request must not change the status.
             outcome.verdict = Verdict::Inconclusive;
             outcome.reasons = vec!["the config changed while this probe was running".into()];
@@ -293,9 +292,9 @@ impl Prober {
     }
 
     /// Counts due times that passed while the probe was running.
-    fn count_missed(&mut self) {
+    fn count_missed(&mut self, now: Moment) {
         let scheduled_for = self.liveness.with(|resume| resume.counted_until);
-        let missed = self.api.schedule.missed(self.slot(), scheduled_for, self.context.time.moment());
+        let missed = self.api.schedule.missed(self.slot(), scheduled_for, now);
         if missed > 0 {
             self.missed = self.missed.saturating_add(u32::try_from(missed).unwrap_or(u32::MAX));
             self.liveness.with(|resume| resume.missed = resume.missed.saturating_add(missed));
@@ -355,7 +354,7 @@ impl Prober {
                 let recheck = recheck.min(self.api.schedule.shortest_gap_from(now)).saturating_sub(waited);
                 self.due = None;
                 self.tick_waits = false;
-                self.arm(recheck, ctx);
+                self.arm(recheck, now, ctx);
             }
             Some(_) => {}
             None => {
@@ -407,10 +406,11 @@ impl Actor for Prober {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        let now = self.context.time.moment();
         if self.begins_by_schedule {
-            self.arm_by_schedule(ctx);
+            self.arm_by_schedule(now, ctx);
         } else {
-            self.arm(self.armed_for, ctx);
+            self.arm(self.armed_for, now, ctx);
         }
     }
 }
@@ -432,7 +432,7 @@ impl Handler<Reconfigure> for Prober {
             self.liveness.with(|resume| resume.counted_until = now);
             // A recheck or a first probe that is set comes first; it re-arms by the new schedule when it is over.
             if self.due.is_some() && !self.probing {
-                self.arm_by_schedule(ctx);
+                self.arm_by_schedule(now, ctx);
             }
         }
     }
@@ -449,7 +449,7 @@ impl Handler<ProbeAgain> for Prober {
     fn handle(&mut self, _: ProbeAgain, ctx: &mut Self::Context) {
         if !self.stopping && !self.probing && !self.judging {
             self.due = None;
-            self.arm(Duration::ZERO, ctx);
+            self.arm(Duration::ZERO, self.context.time.moment(), ctx);
         }
     }
 }

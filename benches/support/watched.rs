@@ -91,10 +91,11 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
 
 /// The same, asked for a document of about 1 KB that is judged by a regular expression and two paths.
 pub fn judged(apis: Vec<Arc<ApiConfig>>) -> Vec<Arc<ApiConfig>> {
+    let all = [r"body matches v\d+\.\d+", r#"json $.parts[*].status = "UP""#, "json $.parts length > 10"];
+    let shared = all.map(|text| Arc::new(Assertion::parse(text).expect("a good one"))).to_vec();
     let judged = |api: Arc<ApiConfig>| {
         let (base, index) = api.url.rsplit_once('/').expect("as it was made");
-        let all = [r"body matches v\d+\.\d+", r#"json $.parts[*].status = "UP""#, "json $.parts length > 10"];
-        let assertions = all.map(|text| Assertion::parse(text).expect("a good one")).to_vec();
+        let assertions = shared.clone();
         Arc::new(ApiConfig { url: format!("{base}{DOCUMENT}{index}"), assertions, ..(*api).clone() })
     };
     apis.into_iter().map(judged).collect()

@@ -1,12 +1,15 @@
 //! What a row expects beyond the status: the fields `assert` and `certificate_days`.
 
-use api_health_core::assertion::Assertion;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use api_health_core::assertion::{Assertion, AssertionFault};
 use api_health_core::certificate::DEFAULT_DAYS;
 use serde_json::{Value, json};
 
 use super::field::{About, Context, Field, Kind, Parsed};
 use super::kinds::{parse_numbers, parse_text};
 use super::values::{ValueFault, quote};
+use crate::in_use::InUse;
 
 /// The most assertions of one API.
 pub const ASSERTIONS_MAX: usize = 20;
@@ -15,7 +18,7 @@ pub const ASSERTION_CHARS_MAX: usize = 500;
 /// The most thresholds of one certificate.
 pub const CERTIFICATE_DAYS_MAX: usize = 5;
 
-pub(super) const ASSERT: Field<Vec<Assertion>> = Field::new(
+pub(super) const ASSERT: Field<Vec<Arc<Assertion>>> = Field::new(
     "assert",
     Kind::TextOrTexts {
         most: ASSERTIONS_MAX,
@@ -23,7 +26,7 @@ pub(super) const ASSERT: Field<Vec<Assertion>> = Field::new(
         words: "an assertion, or a list of at most 20, each of at most 500 characters",
     },
     parse,
-    |all| json!(all.iter().map(Assertion::as_str).collect::<Vec<_>>()),
+    |all| json!(all.iter().map(|assertion| assertion.as_str()).collect::<Vec<_>>()),
 )
 .means(
     "What is expected beyond the status ([assertions](#assertions)); what does not hold is a fail with a reason of its own.",
@@ -55,7 +58,7 @@ pub(super) fn default_days() -> Vec<u16> {
     DEFAULT_DAYS.to_vec()
 }
 
-fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Assertion>> {
+fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Arc<Assertion>>> {
     let list = match value {
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
@@ -75,7 +78,56 @@ fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Assert
     if faults.is_empty() { Ok(assertions) } else { Err(faults) }
 }
 
-fn one(value: &Value, about: &About) -> Result<Assertion, ValueFault> {
+fn one(value: &Value, about: &About) -> Result<Arc<Assertion>, ValueFault> {
     let text = parse_text(value, about)?;
-    Assertion::parse(text).map_err(|fault| ValueFault::new(quote(text), fault.why, fault.remedy))
+    shared(text).map_err(|fault| ValueFault::new(quote(text), fault.why, fault.remedy))
+}
+
+/// Those of all rows of this process, by their text, so that a row that is read by itself, or years later, shares with the others too: a
+/// compiled regular expression takes up to 45 KB.
+static IN_USE: LazyLock<Mutex<InUse<Box<str>, Assertion>>> = LazyLock::new(Mutex::default);
+
+fn shared(text: &str) -> Result<Arc<Assertion>, AssertionFault> {
+    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = in_use.get(text.trim()) {
+        return Ok(known);
+    }
+    let assertion = Assertion::parse(text)?;
+    Ok(in_use.put(assertion.as_str().into(), assertion))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::defaults::ApiDefaults;
+    use super::super::raw::RawRow;
+    use super::super::validate::RowRules;
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// The assertions of a row with this one.
+    fn of_row(id: usize, text: &str) -> Vec<Arc<Assertion>> {
+        let Value::Object(fields) = json!({"api_id": format!("a-{id}"), "url": "http://a.test/", "assert": text})
+        else {
+            unreachable!()
+        };
+        let rules = RowRules::new(ApiDefaults::default(), Arc::new(SystemClock));
+        rules.check(&RawRow { location: "t".into(), fields }).unwrap().assertions
+    }
+
+    #[test]
+    fn rows_that_expect_the_same_hold_one_and_a_row_that_changes_lets_it_go() {
+        let text = r"body matches shared by all v\d+";
+        let mut rows: Vec<_> = (0..1_000).map(|id| of_row(id, text)).collect();
+        assert!(rows.iter().all(|row| Arc::ptr_eq(&row[0], &rows[0][0])));
+        assert_eq!(Arc::strong_count(&rows[0][0]), 1_000, "nobody else holds it");
+        let before = Arc::downgrade(&rows[0][0]);
+        for (id, row) in rows.iter_mut().enumerate() {
+            assert!(before.upgrade().is_some());
+            *row = of_row(id, "header x-changed exists");
+        }
+        assert!(before.upgrade().is_none());
+        assert!(Arc::ptr_eq(&rows[0][0], &rows[999][0]));
+    }
 }

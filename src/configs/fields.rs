@@ -1,5 +1,6 @@
 //! The fields of an API, in one table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::asking::Oauth;
@@ -77,7 +78,7 @@ table! { FIELDS
     EXPECTED_STATUS: StatusSet = Field::new("expected_status", OF_STATUS, status_set, |set| json!(set.to_string()))
         .means("The status codes that count as a pass.", "\"200-299,301,404\"")
         .default("2xx").also(&["status", "status_code", "expected_status_code", "expect_status"]);
-    ASSERT: Vec<Assertion> = assertions::ASSERT;
+    ASSERT: Vec<Arc<Assertion>> = assertions::ASSERT;
     CERTIFICATE_DAYS: Vec<u16> = assertions::CERTIFICATE_DAYS;
     TIMEOUT_SECONDS: Duration = seconds("timeout_seconds", 1, 300)
         .means("Bound on the whole exchange, from name resolution to the last byte.", "10")

@@ -194,9 +194,9 @@ impl<'a> RowReader<'a> {
     }
 
     /// An answer to HEAD has no body that could be judged.
-    fn assertions(&mut self, method: Method) -> Vec<Assertion> {
+    fn assertions(&mut self, method: Method) -> Vec<Arc<Assertion>> {
         let assertions = self.get(&fields::ASSERT).unwrap_or_default();
-        if method == Method::Head && assertions.iter().any(Assertion::needs_body) {
+        if method == Method::Head && assertions.iter().any(|assertion| assertion.needs_body()) {
             let why = "expects something of a body, and an answer to HEAD has none";
             self.push(fields::ASSERT.name, ValueFault::new("the list", why, "method = \"GET\", or no such assertion"));
         }

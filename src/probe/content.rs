@@ -1,23 +1,31 @@
-//! What is kept of an answer whose row has assertions, and nothing more.
+//! What is kept of an answer whose row has assertions, and nothing more, until they have judged it.
 
 use api_health_core::ApiConfig;
-use api_health_core::assertion::{Assertion, Body, Content};
+use api_health_core::assertion::{Body, Content, expected};
 
 use url::Url;
 
 use super::exchange::Reply;
 use super::unpack::unpack;
 
-/// What the assertions of `api` are judged by. The body is taken out of `reply`.
-pub(super) fn of(api: &ApiConfig, reply: &mut Reply) -> Content {
+/// What of this reply is not as the assertions of `api` expect. Its body is taken out of it, and judged here, once: one may have 1 MiB.
+pub(super) fn broken(api: &ApiConfig, reply: &mut Reply) -> Vec<String> {
+    // Whoever answers with another status is judged by that alone.
+    if api.assertions.is_empty() || !api.expected_status.contains(reply.status) {
+        return Vec::new();
+    }
+    expected::broken(&api.assertions, &of(api, reply))
+}
+
+fn of(api: &ApiConfig, reply: &mut Reply) -> Content {
     let mut headers: Vec<(String, String)> = Vec::new();
-    for name in api.assertions.iter().filter_map(Assertion::header) {
+    for name in api.assertions.iter().filter_map(|assertion| assertion.header()) {
         let mut values = reply.headers.all(name).map(String::from_utf8_lossy).peekable();
         if values.peek().is_some() && headers.iter().all(|(known, _)| known != name) {
             headers.push((name.to_owned(), values.collect::<Vec<_>>().join(", "))); // RFC 9110, 5.3
         }
     }
-    let body = if api.assertions.iter().any(Assertion::needs_body) {
+    let body = if api.assertions.iter().any(|assertion| assertion.needs_body()) {
         let body = std::mem::take(&mut reply.body);
         let codings: Vec<&[u8]> = reply.headers.all("content-encoding").collect();
         unpack(&codings.join(&b','), body, reply.body_cut_at_bound)

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -231,17 +232,20 @@ impl Client {
         let trace = Rc::new(Trace::new(started, deadline));
         // Out here it outlives a body that breaks off or comes too late.
         let mut answer = None;
-        let whole = async {
-            let (partial, way) = self.follow(prepared, &trace).await?;
-            let partial = answer.insert(partial);
-            if prepared.is_head_only() || stream::is_endless(&partial.head) {
-                partial.leave_body();
-            } else {
-                partial.receive(request).await?;
-            }
-            Ok(way)
+        let whole = {
+            // Pinned where it is: whoever it is handed to would copy all that an exchange takes, and hold it once more.
+            let whole = pin!(async {
+                let (partial, way) = self.follow(prepared, &trace).await?;
+                let partial = answer.insert(partial);
+                if prepared.is_head_only() || stream::is_endless(&partial.head) {
+                    partial.leave_body();
+                } else {
+                    partial.receive(request).await?;
+                }
+                Ok(way)
+            });
+            in_time(deadline, request, &trace, whole).await
         };
-        let whole = in_time(deadline, request, &trace, whole).await;
         let mut raw =
             Raw { body: answer.as_mut().map(PartialResponse::take_start).unwrap_or_default(), ..Raw::default() };
         let result = match (whole, answer) {

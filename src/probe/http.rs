@@ -18,7 +18,7 @@ use super::exchange::{Client, Exchange, Reply};
 use super::kinds::{self, Ask, Prepare, Seen};
 use super::oauth::Sources;
 use super::request::Prepared;
-use super::turns::{Party, Turns};
+use super::turns::{Share, Turns};
 use super::{content, redirect};
 use crate::retry_after::retry_after;
 
@@ -43,7 +43,7 @@ struct Shared {
     clients: [Client; IpFamily::ALL.len()],
     clock: Arc<dyn Clock>,
     /// Those of one party go to one host.
-    turns: Arc<Turns>,
+    turns: Turns,
     body_bytes_max: usize,
     sources: Sources,
 }
@@ -67,7 +67,7 @@ impl Probe for HttpProbe {
             Ok((ask, client)) => (Ok(ask), client),
             Err(failure) => (Err(failure), None),
         };
-        let host = Party::of(&host(&api));
+        let host = shared.turns.share(&host(&api));
         Rc::new(One { shared, asked, client, host, passes: Cell::new(0), api })
     }
 }
@@ -80,7 +80,7 @@ struct One {
     asked: Result<Ask, Failure>,
     /// Where it trusts others than the rest do.
     client: Option<Box<Client>>,
-    host: Party,
+    host: Share,
     /// Passes since the last fail, as far as they may confirm a recovery.
     passes: Cell<u32>,
 }
@@ -91,11 +91,11 @@ impl PreparedProbe for One {
             // Waiting is cheap: what an exchange needs is allocated when it has its turn.
             let asked_at = Instant::now();
             let deadline = asked_at + self.api.timeout;
-            let of_host = self.shared.turns.of(self.host, deadline).await;
+            let of_host = self.host.turn(deadline).await;
             let waited_for_host = asked_at.elapsed();
             let seen = match of_host {
                 None => self.shared.not_asked(Failure::Local(LocalFault::HostShareFull { host: host(&self.api) })),
-                Some(of_host) => match (of_host.of_all(deadline).await, &self.asked) {
+                Some(of_host) => match (self.shared.turns.of_all(of_host, deadline).await, &self.asked) {
                     (None, _) => self.shared.not_asked(Failure::Local(LocalFault::TooManyProbes)),
                     (Some(_), Err(failure)) => self.shared.not_asked(failure.clone()),
                     (Some(_turn), Ok(Ask::Http(prepared))) => Box::pin(self.observe(prepared)).await,
@@ -154,9 +154,8 @@ impl One {
         let Exchange { phases, address, by_proxy, took, result, raw } = exchange;
         let (answer, reply) = match result {
             Ok(mut reply) => {
-                let is_judged = !self.api.assertions.is_empty();
-                let content = is_judged.then(|| Box::new(content::of(&self.api, &mut reply)));
-                (Answer::Response(Response { content, ..self.response(&reply, finished_at) }), Some(reply))
+                let broken = content::broken(&self.api, &mut reply);
+                (Answer::Response(Response { broken, ..self.response(&reply, finished_at) }), Some(reply))
             }
             Err(failure) => (Answer::Failure(failure), None),
         };
@@ -188,7 +187,10 @@ impl One {
     }
 
     fn response(&self, reply: &Reply, now: Timestamp) -> Response {
+        // A header is looked for where it may be wanted alone: for that, all of them are read once more.
         let location = if (300..400).contains(&reply.status) { reply.headers.get("location") } else { None };
+        let asks_again_after =
+            if Response::may_ask_for_patience(reply.status) { reply.headers.get("retry-after") } else { None };
         Response {
             status: reply.status,
             body_bytes: reply.body_bytes,
@@ -202,8 +204,8 @@ impl One {
             left_behind: reply.left_behind.clone(),
             client_certificate_wanted: reply.client_certificate_wanted,
             proxy: reply.proxy.clone(),
-            retry_after: reply.headers.get("retry-after").and_then(|value| retry_after(value, now)),
-            content: None,
+            retry_after: asks_again_after.and_then(|value| retry_after(value, now)),
+            broken: Vec::new(),
             certificate: reply.certificate,
         }
     }

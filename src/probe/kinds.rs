@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::asking::Asking;
-use api_health_core::assertion::Assertion;
 use api_health_core::assertion::content::JUDGED_BYTES_MAX;
 use api_health_core::observation::LocalFault;
 use api_health_core::{Answer, ApiConfig, Failure, Kind, Phase, PhaseTimes, Secret};
@@ -117,7 +116,7 @@ fn request(
         Some(asking) => own(asking, &url)?,
         None => None,
     };
-    let judges_body = api.assertions.iter().any(Assertion::needs_body);
+    let judges_body = api.assertions.iter().any(|assertion| assertion.needs_body());
     let prepared = client.prepare(Request {
         method: api.method,
         url,

@@ -1,122 +1,73 @@
 //! Turns: so many at once in all, and of them a share for each party (a host, a domain), so that one whose work hangs keeps no other
 //! waiting. Whoever asks first comes first.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-/// Shares that are kept for the next party, so that a probe of a host that has no other under way allocates none.
-const SPARES_MAX: usize = 64;
+use crate::in_use::InUse;
 
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     share: usize,
-    parties: Mutex<Parties>,
-}
-
-#[derive(Default)]
-struct Parties {
-    /// Those alone of which something is under way, or waits.
-    asked: HashMap<Party, Asked>,
-    /// With all their turns.
-    spare: Vec<Arc<Semaphore>>,
+    shares: Mutex<InUse<Party, Semaphore>>,
 }
 
 /// Whose share it is, as a hash of its name: in the rare case that two have one, they share it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Party(u64);
+struct Party(u64);
 
 impl Party {
-    pub(super) fn of(name: &str) -> Self {
+    fn of(name: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         name.bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
         Self(hasher.finish())
     }
 }
 
-struct Asked {
-    turns: Arc<Semaphore>,
-    users: usize,
-}
+/// The turns of one party. Whoever asks again and again keeps it.
+pub(super) struct Share(Arc<Semaphore>);
 
 /// A turn of its party. It holds up nobody else.
-pub(super) struct OfParty {
-    permit: OwnedSemaphorePermit,
-    user: User,
-}
+pub(super) struct OfParty(OwnedSemaphorePermit);
 
 /// A turn, until it is dropped.
-pub(super) struct Turn {
-    _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
-    _user: User,
-}
-
-struct User {
-    turns: Arc<Turns>,
-    party: Party,
-}
+pub(super) struct Turn(#[expect(dead_code, reason = "held")] (OwnedSemaphorePermit, OwnedSemaphorePermit));
 
 impl Turns {
     /// So many turns in all, and for each party.
-    pub(super) fn new(all: usize, share: usize) -> Arc<Self> {
+    pub(super) fn new(all: usize, share: usize) -> Self {
         let [all, share] = [all, share].map(|turns| turns.min(Semaphore::MAX_PERMITS));
-        Arc::new(Self { all: Arc::new(Semaphore::new(all)), share, parties: Mutex::default() })
+        Self { all: Arc::new(Semaphore::new(all)), share, shares: Mutex::default() }
     }
 
-    /// Waits for a turn of `party`: first that, so that nobody waits for it and holds a turn of all. `None`: there was none until then.
-    pub(super) async fn of(self: &Arc<Self>, party: Party, deadline: Instant) -> Option<OfParty> {
-        let (turns, user) = self.enter(party);
-        let permit = take(turns, deadline).await?;
-        Some(OfParty { permit, user })
+    /// The share of the party of this name.
+    pub(super) fn share(&self, name: &str) -> Share {
+        let party = Party::of(name);
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        Share(shares.get(&party).unwrap_or_else(|| shares.put(party, Semaphore::new(self.share))))
     }
 
-    fn enter(self: &Arc<Self>, party: Party) -> (Arc<Semaphore>, User) {
-        let mut parties = self.parties();
-        let Parties { asked, spare } = &mut *parties;
-        let asked = asked.entry(party).or_insert_with(|| {
-            let turns = spare.pop().unwrap_or_else(|| Arc::new(Semaphore::new(self.share)));
-            Asked { turns, users: 0 }
-        });
-        asked.users += 1;
-        (Arc::clone(&asked.turns), User { turns: Arc::clone(self), party })
-    }
-
-    fn parties(&self) -> MutexGuard<'_, Parties> {
-        self.parties.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for a turn of all, once there is one of the party: so nobody waits for that and holds a turn of all.
+    pub(super) async fn of_all(&self, OfParty(of_party): OfParty, deadline: Instant) -> Option<Turn> {
+        Some(Turn((of_party, take(&self.all, deadline).await?)))
     }
 }
 
-impl OfParty {
-    /// Waits for a turn of all.
-    pub(super) async fn of_all(self, deadline: Instant) -> Option<Turn> {
-        let all = take(Arc::clone(&self.user.turns.all), deadline).await?;
-        Some(Turn { _permits: (self.permit, all), _user: self.user })
+impl Share {
+    /// Waits for a turn of the party. `None`: there was none until then.
+    pub(super) async fn turn(&self, deadline: Instant) -> Option<OfParty> {
+        take(&self.0, deadline).await.map(OfParty)
     }
 }
 
 /// Nothing closes a semaphore of turns. One that is free needs no timer.
-async fn take(turns: Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
-    match Arc::clone(&turns).try_acquire_owned() {
+async fn take(turns: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
+    match Arc::clone(turns).try_acquire_owned() {
         Ok(permit) => Some(permit),
-        Err(_) => timeout_at(deadline, turns.acquire_owned()).await.ok()?.ok(),
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        let mut parties = self.turns.parties();
-        let Some(asked) = parties.asked.get_mut(&self.party) else { return };
-        asked.users -= 1;
-        // The last one has given its turn back, as its permit is dropped first.
-        if asked.users == 0
-            && let Some(asked) = parties.asked.remove(&self.party)
-            && parties.spare.len() < SPARES_MAX
-        {
-            parties.spare.push(asked.turns);
-        }
+        Err(_) => timeout_at(deadline, Arc::clone(turns).acquire_owned()).await.ok()?.ok(),
     }
 }
 
@@ -130,8 +81,8 @@ mod tests {
         Instant::now() + Duration::from_secs(1)
     }
 
-    async fn take_one(turns: &Arc<Turns>, name: &str) -> Option<Turn> {
-        turns.of(Party::of(name), soon()).await?.of_all(soon()).await
+    async fn take_one(turns: &Turns, name: &str) -> Option<Turn> {
+        turns.of_all(turns.share(name).turn(soon()).await?, soon()).await
     }
 
     #[test]
@@ -160,7 +111,7 @@ mod tests {
             let deadline = if n == 1 { soon() } else { far };
             let (turns, order) = (&turns, &order);
             waiting.push(async move {
-                let turn = turns.of(Party::of("a.test"), deadline).await;
+                let turn = turns.share("a.test").turn(deadline).await;
                 order.borrow_mut().push((n, turn.is_some()));
                 tokio::time::sleep(Duration::from_secs(1)).await;
             });
@@ -173,25 +124,13 @@ mod tests {
         assert_eq!(order.into_inner(), [(1, false), (0, true), (2, true), (3, true)]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_kept_of_a_party_of_which_nothing_is_under_way() {
+    #[test]
+    fn a_share_is_one_for_all_who_hold_it_and_is_forgotten_after_the_last() {
         let turns = Turns::new(9, 1);
-        let turn = take_one(&turns, "a.test").await;
-        let gave_up = take_one(&turns, "a.test").await;
-        assert!(turn.is_some() && gave_up.is_none() && turns.parties().asked.len() == 1);
-        drop(turn);
-        assert!(turns.parties().asked.is_empty());
-        assert_eq!(turns.parties().spare[0].available_permits(), 1, "the next party has its whole share");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn so_many_spare_shares_are_kept() {
-        let turns = Turns::new(100, 1);
-        let mut held = Vec::new();
-        for n in 0..100 {
-            held.push(take_one(&turns, &format!("{n}.test")).await.unwrap());
-        }
-        drop(held);
-        assert_eq!(turns.parties().spare.len(), SPARES_MAX);
+        let (one, other) = (turns.share("a.test"), turns.share("A.test"));
+        assert!(Arc::ptr_eq(&one.0, &other.0));
+        let before = Arc::downgrade(&one.0);
+        drop((one, other));
+        assert!(before.upgrade().is_none());
     }
 }

@@ -140,9 +140,9 @@ impl Wire {
     /// byte by byte costs no more than linear time, and what is no HTTP is told early.
     fn advance(&mut self, new: usize) -> io::Result<()> {
         let unseen = self.buffer.len().saturating_sub(new + 3);
-        let blank_line = self.buffer[unseen..].windows(2).any(|w| w == b"\n\n")
-            || self.buffer[unseen..].windows(3).any(|w| w == b"\n\r\n");
-        if blank_line || self.buffer.len() >= 2 * self.mark {
+        let has_blank_line =
+            |bytes: &[u8]| bytes.windows(2).any(|w| w == b"\n\n") || bytes.windows(3).any(|w| w == b"\n\r\n");
+        if self.buffer.len() >= 2 * self.mark || has_blank_line(&self.buffer[unseen..]) {
             self.parse()?;
         }
         if self.framing.is_none() && self.interim_bytes + self.buffer.len() > HEAD_BYTES_MAX {

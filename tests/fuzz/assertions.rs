@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api_health::configs::raw::RawRow;
+use api_health_core::assertion::expected::broken;
 use api_health_core::assertion::{Body, Content, judge};
 use api_health_core::{Answer, Observation, PhaseTimes, Response};
 use proptest::collection::vec;
@@ -103,7 +104,8 @@ proptest! {
         };
         let body = if is_cut { Body::Cut(body) } else { Body::Whole(body) };
         let content = Content { body, url: api.url.clone(), ..Content::default() };
-        let answer = Answer::Response(Response { status: 200, content: Some(Box::new(content)), ..Response::default() });
+        let broken = soon(|| broken(&api.assertions, &content));
+        let answer = Answer::Response(Response { status: 200, broken, ..Response::default() });
         let (took, phases) = (Duration::from_millis(5), PhaseTimes::default());
         let (by_proxy, seen, waited_for_host) = (false, None, std::time::Duration::ZERO);
         let seen = Observation { started_at: NOW, finished_at: NOW, took, phases, address: None, by_proxy, waited_for_host, answer, seen };

@@ -122,8 +122,8 @@ pub struct ApiConfig {
     pub body: Option<Secret>,
     /// The status codes that count as a pass.
     pub expected_status: StatusSet,
-    /// What is expected beyond the status; all of it has to hold.
-    pub assertions: Vec<Assertion>,
+    /// What is expected beyond the status; all of it has to hold. Shared, since thousands of rows often expect the same.
+    pub assertions: Vec<Arc<Assertion>>,
     /// It is told when its certificate ends in so many days.
     pub certificate_days: Vec<u16>,
     /// Bound on the whole exchange, from name resolution to the last byte.
@@ -341,7 +341,7 @@ mod tests {
         let tcp = Asking { kind: Kind::Tcp, ..Asking::default() };
         assert_ne!(number(&|api| api.asking = Some(Box::new(tcp.clone()))), same);
         assert_ne!(number(&|api| api.expected_status = StatusSet::parse("200").unwrap()), same);
-        assert_ne!(number(&|api| api.assertions = vec![Assertion::parse("body contains a").unwrap()]), same);
+        assert_ne!(number(&|api| api.assertions = vec![Arc::new(Assertion::parse("body contains a").unwrap())]), same);
         assert_eq!(number(&|api| api.certificate_days = vec![30]), same);
     }
 

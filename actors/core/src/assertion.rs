@@ -66,10 +66,12 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
             if !config.expected_status.contains(response.status) {
                 outcome.verdict = Verdict::Fail;
                 outcome.reasons.push(unexpected_status(config, response));
-            } else if let Some(content) = &response.content {
+            } else {
+                outcome.reasons.clone_from(&response.broken);
                 // Where this process was stalled, the time that was taken is not the API's.
-                let latency = stalled(observation.took, config.timeout).is_none().then_some(observation.took);
-                outcome.reasons = expected::broken(&config.assertions, content, latency);
+                if stalled(observation.took, config.timeout).is_none() {
+                    outcome.reasons.extend(expected::too_slow(&config.assertions, observation.took));
+                }
                 if !outcome.reasons.is_empty() {
                     outcome.verdict = Verdict::Fail;
                 }

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::api::IpFamily;
-use crate::assertion::Content;
 use crate::certificate::Validity;
 use crate::evidence::Seen;
 use crate::time::Timestamp;
@@ -72,10 +71,10 @@ pub struct Response {
     pub client_certificate_wanted: bool,
     /// The proxy by way of which it came, as `host:port`.
     pub proxy: Option<String>,
-    /// The patience that it asks for.
+    /// The patience that it asks for, where its status allows for that.
     pub retry_after: Option<Duration>,
-    /// What assertions are judged by; there exactly if the row has some.
-    pub content: Option<Box<Content>>,
+    /// What of it is not as the assertions of the row expect: see [`broken`](crate::assertion::expected::broken).
+    pub broken: Vec<String>,
     /// How long the certificate is good that was shown.
     pub certificate: Option<Validity>,
 }
@@ -83,7 +82,12 @@ pub struct Response {
 impl Response {
     /// How long not to ask again, where it says that it is asked too often or is busy, and asks for patience.
     pub fn patience(&self) -> Option<Duration> {
-        self.retry_after.filter(|_| matches!(self.status, 429 | 503))
+        self.retry_after.filter(|_| Self::may_ask_for_patience(self.status))
+    }
+
+    /// Whether an answer with this status may say how long not to ask again.
+    pub const fn may_ask_for_patience(status: u16) -> bool {
+        matches!(status, 429 | 503)
     }
 }
 

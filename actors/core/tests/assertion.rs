@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::assertion::{STALL_MIN, judge, stalled};
+use api_health_core::assertion::{Assertion, STALL_MIN, judge, stalled};
 use api_health_core::{
     Answer, ApiConfig, ApiId, Failure, Method, Observation, Phase, PhaseTimes, Response, Schedule, StatusSet,
     Timestamp, Verdict,
@@ -38,9 +38,13 @@ fn config(timeout: Duration) -> ApiConfig {
 }
 
 fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
+    judge(&config(timeout), &observation(took, answer)).verdict
+}
+
+fn observation(took: Duration, answer: Answer) -> Observation {
     let at = Timestamp::from_millis(0);
     let phases = PhaseTimes::default();
-    let seen = Observation {
+    Observation {
         started_at: at,
         finished_at: at,
         took,
@@ -50,8 +54,21 @@ fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
         by_proxy: false,
         answer,
         seen: None,
+    }
+}
+
+#[test]
+fn a_stall_of_ours_is_no_latency_of_the_api() {
+    let expected = Arc::new(Assertion::parse("latency < 500 ms").unwrap());
+    let timeout = Duration::from_secs(10);
+    let api = ApiConfig { assertions: vec![expected], ..config(timeout) };
+    let reasons = |took| {
+        let answer = Answer::Response(Response { status: 200, ..Response::default() });
+        judge(&api, &observation(took, answer)).reasons
     };
-    judge(&config(timeout), &seen).verdict
+    assert_eq!(reasons(Duration::from_millis(499)), [""; 0]);
+    assert_eq!(reasons(timeout), ["expected latency < 500 ms, found 10000 ms"]);
+    assert_eq!(reasons(Duration::from_secs(3_600)), [""; 0]);
 }
 
 fn timed_out(timeout: Duration) -> Answer {

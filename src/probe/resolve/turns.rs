@@ -6,8 +6,8 @@ use std::sync::Arc;
 use api_health_core::observation::LocalFault;
 use tokio::time::Instant;
 
+use crate::probe::turns;
 pub(super) use crate::probe::turns::Turn;
-use crate::probe::turns::{self, Party};
 
 /// Lookups under way at once. The cheap sort takes a socket or two each.
 pub(super) const LOOKUPS_MAX: usize = 4_096;
@@ -24,7 +24,7 @@ pub(super) struct Turns(Arc<turns::Turns>);
 
 impl Turns {
     pub(super) fn new(all: usize, share: usize) -> Self {
-        Self(turns::Turns::new(all, share))
+        Self(Arc::new(turns::Turns::new(all, share)))
     }
 
     /// Waits for a turn to look `host` up.
@@ -35,10 +35,10 @@ impl Turns {
         let now = Instant::now();
         let deadline = now + deadline.saturating_duration_since(now) / 2;
         let domain = domain(host);
-        let Some(of_domain) = self.0.of(Party::of(&domain), deadline).await else {
+        let Some(of_domain) = self.0.share(&domain).turn(deadline).await else {
             return Err(LocalFault::LookupShareFull { domain });
         };
-        of_domain.of_all(deadline).await.ok_or(LocalFault::TooManyLookups)
+        self.0.of_all(of_domain, deadline).await.ok_or(LocalFault::TooManyLookups)
     }
 }
 

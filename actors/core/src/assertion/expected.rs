@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,7 +18,6 @@ const FOUND_CHARS_MAX: usize = 80;
 
 /// What a row expects of an answer beyond its status, read and compiled: `json $.status = "ok"`. Two are equal if they are written
 /// alike.
-#[derive(Clone)]
 pub struct Assertion {
     pub(super) text: String,
     pub(super) expected: Expected,
@@ -67,13 +67,16 @@ impl Assertion {
             _ => None,
         }
     }
+
+    fn broken(&self, found: &str) -> String {
+        format!("expected {}, found {found}", self.text)
+    }
 }
 
 pub(super) const CONTENT_TYPE: &str = "content-type";
 
-/// One line for each assertion that does not hold, in the order of the row. `latency` is `None` where the time that was taken says
-/// nothing of the API.
-pub fn broken(assertions: &[Assertion], content: &Content, latency: Option<Duration>) -> Vec<String> {
+/// One line for each assertion that does not hold of what came, in the order of the row. How long it took is judged by [`too_slow`].
+pub fn broken(assertions: &[Arc<Assertion>], content: &Content) -> Vec<String> {
     let mut document = None;
     let mut lines: Vec<String> = Vec::new();
     for assertion in assertions {
@@ -82,21 +85,26 @@ pub fn broken(assertions: &[Assertion], content: &Content, latency: Option<Durat
             if !lines.contains(&line) {
                 lines.push(line); // once, whatever was expected of it
             }
-        } else if let Some(found) = assertion.expected.differs(content, latency, &mut document) {
-            lines.push(format!("expected {}, found {found}", assertion.text));
+        } else if let Some(found) = assertion.expected.differs(content, &mut document) {
+            lines.push(assertion.broken(&found));
         }
     }
     lines
 }
 
+/// The same for those about the time that an exchange took.
+pub fn too_slow(assertions: &[Arc<Assertion>], took: Duration) -> impl Iterator<Item = String> {
+    assertions.iter().filter_map(move |assertion| match assertion.expected {
+        Expected::Latency(comparison, wanted) if !comparison.holds(took.cmp(&wanted)) => {
+            Some(assertion.broken(&format!("{} ms", took.as_millis())))
+        }
+        _ => None,
+    })
+}
+
 impl Expected {
     /// What was found in its place; `None`: it holds. `document` is read by the first that needs it.
-    fn differs(
-        &self,
-        content: &Content,
-        latency: Option<Duration>,
-        document: &mut Option<Result<Value, String>>,
-    ) -> Option<String> {
+    fn differs(&self, content: &Content, document: &mut Option<Result<Value, String>>) -> Option<String> {
         match self {
             Self::Body(test) => test.differs_in_body(&content.body),
             Self::BodySize(comparison, wanted) => differs_in_size(*comparison, *wanted, &content.body),
@@ -127,10 +135,7 @@ impl Expected {
                 let found = value.split(';').next().unwrap_or_default().trim();
                 (!found.eq_ignore_ascii_case(wanted)).then(|| quoted(value))
             }
-            Self::Latency(comparison, wanted) => {
-                let took = latency?;
-                (!comparison.holds(took.cmp(wanted))).then(|| format!("{} ms", took.as_millis()))
-            }
+            Self::Latency(..) => None,
             Self::Url(test) => test.differs(&content.url, || address(&content.url)),
             Self::Tls(comparison, wanted) => match content.tls {
                 Some(version) if comparison.holds(version.cmp(wanted)) => None,

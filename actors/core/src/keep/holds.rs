@@ -113,24 +113,19 @@ impl Holds {
     }
 }
 
-impl Keeper {
-    /// What holds the alert that may follow from this outcome.
-    pub(super) fn hold_of_outcome(&mut self, api: &ApiConfig, outcome: &Outcome, now: Moment) -> Option<Hold> {
-        let state = &self.ledger.get(&api.api_id)?.state;
-        let is_as_known = match outcome.verdict {
-            Verdict::Pass => state.status != Status::Down,
-            Verdict::Fail => state.status == Status::Down && api.alerting.remind_after.is_none(),
-            Verdict::Inconclusive => true,
-        };
-        let is_quiet = is_as_known && state.held.is_none() && !state.is_flapping();
-        if is_quiet || outcome.verdict == Verdict::Inconclusive {
-            return None;
-        }
-        self.hold(api, outcome.started_at, outcome.verdict == Verdict::Fail, now)
-    }
+/// Whether an alert may follow from an outcome with this verdict, so that it has to be known what holds it.
+pub(super) fn may_be_told(state: &ApiState, api: &ApiConfig, verdict: Verdict) -> bool {
+    let is_as_known = match verdict {
+        Verdict::Pass => state.status != Status::Down,
+        Verdict::Fail => state.status == Status::Down && api.alerting.remind_after.is_none(),
+        Verdict::Inconclusive => return false,
+    };
+    !is_as_known || state.held.is_some() || state.is_flapping()
+}
 
+impl Keeper {
     /// What holds alerts of this API, as it was seen by a probe that began at `seen_at`. Only one that fails has its parents asked.
-    fn hold(&mut self, api: &ApiConfig, seen_at: Timestamp, fails: bool, now: Moment) -> Option<Hold> {
+    pub(super) fn hold(&mut self, api: &ApiConfig, seen_at: Timestamp, fails: bool, now: Moment) -> Option<Hold> {
         let state = &self.ledger.get(&api.api_id)?.state;
         let windows = &api.alerting.maintenance;
         if let Some(hold) = maintenance::hold(windows, state.maintenance.as_deref(), now.wall) {

@@ -113,7 +113,7 @@ impl Ledger {
         entry.state = decision.next;
         if must_store {
             self.queue(api_id);
-        } else {
+        } else if entry.writing == Writing::Idle {
             self.write_at_checkpoint(api_id, now);
         }
     }

@@ -320,7 +320,9 @@ impl Keeper {
             self.log.push(LogEvent::LateOutcome { api_id: api_id.clone() });
             return None;
         };
-        let request_fingerprint = api.request_fingerprint();
+        // Nearly always it is the very config that is watched.
+        let is_watched = entry.api.as_ref().is_some_and(|watched| Arc::ptr_eq(watched, &api));
+        let request_fingerprint = if is_watched { asked } else { api.request_fingerprint() };
         if request_fingerprint != asked {
             // An outcome of the old request must not change the status.
             outcome.verdict = Verdict::Inconclusive;
@@ -331,11 +333,13 @@ impl Keeper {
         }
         entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
         entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
+        let may_be_told = holds::may_be_told(&entry.state, &api, outcome.verdict);
         self.beats.count_outcome();
         if self.given_up.contains(api_id) {
             self.on_prober_recovered(&api, now);
         }
-        let hold = self.hold_of_outcome(&api, &outcome, now);
+        let fails = outcome.verdict == Verdict::Fail;
+        let hold = if may_be_told { self.hold(&api, outcome.started_at, fails, now) } else { None };
         let policy = Policy { hold: hold.as_ref(), ..api.policy_with_fingerprint(request_fingerprint) };
         let is_suspect = self.decide(&policy, &outcome, now).is_some();
         self.note_clarity(&api, &outcome, now);
@@ -382,6 +386,9 @@ impl Keeper {
                 incident: next.incident.as_ref().map(|open| (open.incident_id.clone(), open.reason.clone())),
                 latency_ms: next.last_probe.as_ref().and_then(|last| last.latency_ms),
             });
+        }
+        if !decision.must_store() {
+            return self.ledger.apply(api_id, decision, now.uptime); // what is held is as it was
         }
         let had_held = self.ledger.get(api_id).is_some_and(|entry| entry.state.held.is_some());
         let is_enqueued = decision.enqueued;
