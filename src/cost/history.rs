@@ -14,7 +14,9 @@ pub const MONTH_ITEM_BYTES: u64 = 3_400;
 pub const INCIDENT_ITEM_BYTES: u64 = 2_048;
 
 /// An incident is written to the series of its API, and to that of all incidents of its month.
-pub const WRITES_PER_INCIDENT: u64 = 2;
+pub const ITEMS_PER_INCIDENT: u64 = 2;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long days and incidents are kept; months are for ever, and the bill has those of a year.
 pub const DAYS_KEPT: u64 = 62;
@@ -24,7 +26,7 @@ pub const MONTHS_HELD: u64 = 12;
 /// Writes of the history of one API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryWrites {
-    /// Of its present day: one at each flush.
+    /// Of its present day at each flush, of the day before at the first flush after its end, and of the present day with each incident.
     pub days: u64,
     pub incidents: u64,
     /// Of a month that is over: one for each.
@@ -33,7 +35,8 @@ pub struct HistoryWrites {
 
 /// Those in `span`, in which so many incidents end.
 pub fn history_writes(span: Duration, flush: Duration, incidents: u64) -> HistoryWrites {
-    HistoryWrites { days: times(span, flush), incidents: incidents * WRITES_PER_INCIDENT, months: times(span, MONTH) }
+    let days = times(span, flush) + times(span, DAY) + incidents;
+    HistoryWrites { days, incidents: incidents * ITEMS_PER_INCIDENT, months: times(span, MONTH) }
 }
 
 impl HistoryWrites {
@@ -46,7 +49,7 @@ impl HistoryWrites {
 
 /// What is held of one API after a year with so many incidents a month.
 pub fn history_bytes(incidents_a_month: u64) -> u64 {
-    let incidents = INCIDENT_DAYS_KEPT * incidents_a_month * WRITES_PER_INCIDENT * 86_400 / MONTH.as_secs();
+    let incidents = INCIDENT_DAYS_KEPT * incidents_a_month * ITEMS_PER_INCIDENT * DAY.as_secs() / MONTH.as_secs();
     DAYS_KEPT * (DAY_ITEM_BYTES + ITEM_OVERHEAD_BYTES)
         + MONTHS_HELD * (MONTH_ITEM_BYTES + ITEM_OVERHEAD_BYTES)
         + incidents * (INCIDENT_ITEM_BYTES + ITEM_OVERHEAD_BYTES)
@@ -65,12 +68,12 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_written_at_each_flush_an_incident_twice_and_a_month_once() {
+    fn a_day_is_written_at_each_flush_and_at_its_end_an_incident_twice_and_a_month_once() {
         let writes = history_writes(MONTH, hours(6), 2);
-        assert_eq!(writes, HistoryWrites { days: 121, incidents: 4, months: 1 });
-        assert_eq!(writes.units(), 121 + 4 * 2 + 4);
+        assert_eq!(writes, HistoryWrites { days: 121 + 30 + 2, incidents: 4, months: 1 });
+        assert_eq!(writes.units(), 153 + 4 * 2 + 4);
         let writes = history_writes(hours(24), hours(1), 0);
-        assert_eq!((writes.days, writes.months, writes.units()), (24, 0, 24));
+        assert_eq!((writes.days, writes.months, writes.units()), (25, 0, 25));
     }
 
     #[test]
