@@ -14,7 +14,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
 
 use api_health_actors::leases::Leases;
-use api_health_actors::ports::{Clock, ConfigSource, Notifier, StateStore, StoreError};
+use api_health_actors::ports::{Clock, ConfigSource, HistoryStore, Notifier, StateStore, StoreError};
 use api_health_actors::supervisor::LeaseParts;
 use api_health_actors::system::{Options, World};
 use api_health_core::ConfigIssue;
@@ -34,6 +34,7 @@ use crate::notify::webhook::WebhookNotifier;
 use crate::probe::{Client, HttpProbe, Limits, Resolver, ResolverFiles};
 use crate::settings::{ResolverKind, Settings, StoreKind};
 use crate::sqlite::{Holder, InstanceLock, SqliteFile};
+use crate::store::history::SqliteHistoryStore;
 use crate::store::record::{SCHEMA, SCHEMA_OF_HOLDS};
 use crate::store::sqlite::SqliteStateStore;
 use crate::telemetry;
@@ -95,6 +96,23 @@ impl App {
         Ok(match self.settings.store.kind {
             StoreKind::Sqlite => Arc::new(SqliteStateStore::open(&self.sqlite_file()?)?),
             StoreKind::Dynamodb => cloud::states(&self.settings, &self.region).await?,
+        })
+    }
+
+    /// The history; `None` where it is turned off, and where its table in DynamoDB is not there or may not be read, which is said: a
+    /// deployment of an earlier release has none, and nobody is watched less for it.
+    ///
+    /// # Errors
+    /// The SQLite file cannot be used, or there is no region or are no credentials.
+    pub async fn open_history(&self) -> Result<Option<Arc<dyn HistoryStore>>, AppError> {
+        if !self.settings.history.enabled {
+            return Ok(None);
+        }
+        Ok(match self.settings.store.kind {
+            StoreKind::Sqlite => {
+                Some(Arc::new(SqliteHistoryStore::open(&self.sqlite_file()?, Arc::clone(&self.clock))?))
+            }
+            StoreKind::Dynamodb => cloud::history(&self.settings, &self.region).await?,
         })
     }
 

@@ -74,11 +74,12 @@ locals {
 
   # The daemon's environment file. What is quoted so reads the same for systemd and for a shell.
   environment_variables = {
-    APP_ENVIRONMENT  = join("", [for character in split("", var.environment) : contains(["\\", "\"", "$", "`"], character) ? "\\${character}" : character])
-    AWS_REGION       = local.region
-    DDB_CONFIG_TABLE = aws_dynamodb_table.configs.name
-    DDB_STATE_TABLE  = aws_dynamodb_table.states.name
-    SNS_TOPIC_ARN    = aws_sns_topic.alerts.arn
+    APP_ENVIRONMENT   = join("", [for character in split("", var.environment) : contains(["\\", "\"", "$", "`"], character) ? "\\${character}" : character])
+    AWS_REGION        = local.region
+    DDB_CONFIG_TABLE  = aws_dynamodb_table.configs.name
+    DDB_HISTORY_TABLE = aws_dynamodb_table.history.name
+    DDB_STATE_TABLE   = aws_dynamodb_table.states.name
+    SNS_TOPIC_ARN     = aws_sns_topic.alerts.arn
   }
   environment_file = join("\n", [for key, value in local.environment_variables : "${key}=\"${value}\""])
 

@@ -30,6 +30,13 @@ locals {
           Resource = aws_dynamodb_table.states.arn
         },
         {
+          # What it writes is never deleted by it: DynamoDB does that by the TTL. Both Describe are of `doctor` alone.
+          Sid      = "KeepHistory"
+          Effect   = "Allow"
+          Action   = ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive"]
+          Resource = aws_dynamodb_table.history.arn
+        },
+        {
           # The two that read: the daemon and `doctor` tell whether anybody has confirmed a subscription.
           Sid      = "Alert"
           Effect   = "Allow"
@@ -66,7 +73,7 @@ locals {
     }]
   })
 
-  # For the people who say what is watched: attach it to them. They look at states and write none; of the workers' records
+  # For the people who say what is watched: attach it to them. They look at states and history and write none; of the workers' records
   # they may write the one in which they say that rows changed, or ask for a try.
   operator_policy = jsonencode({
     Version = "2012-10-17"
@@ -82,6 +89,12 @@ locals {
         Effect   = "Allow"
         Action   = ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DescribeTable"]
         Resource = aws_dynamodb_table.states.arn
+      },
+      {
+        Sid      = "ReadHistory"
+        Effect   = "Allow"
+        Action   = ["dynamodb:Query", "dynamodb:DescribeTable"]
+        Resource = aws_dynamodb_table.history.arn
       },
       {
         Sid       = "TellWorkers"

@@ -38,6 +38,11 @@ output "states_table_name" {
   value       = aws_dynamodb_table.states.name
 }
 
+output "history_table_name" {
+  description = "The table of the past."
+  value       = aws_dynamodb_table.history.name
+}
+
 output "topic_arn" {
   description = "The topic of the alerts."
   value       = aws_sns_topic.alerts.arn

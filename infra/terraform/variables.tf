@@ -58,6 +58,17 @@ variable "states_table_name" {
   }
 }
 
+variable "history_table_name" {
+  type        = string
+  default     = "api_health_history"
+  description = "The table of what people look at of the past, which only the daemon writes."
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]{3,255}$", var.history_table_name)) && !contains([var.configs_table_name, var.states_table_name], var.history_table_name)
+    error_message = "history_table_name must be 3 to 255 characters of A-Z a-z 0-9 . _ -, and another one than configs_table_name and states_table_name, such as \"api_health_history\"."
+  }
+}
+
 variable "deletion_protection" {
   type        = bool
   default     = true

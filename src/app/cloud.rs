@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use api_health_actors::leases::Leases;
-use api_health_actors::ports::{Clock, Notifier, StateStore};
+use api_health_actors::ports::{Clock, HistoryStore, Notifier, StateStore, StoreError};
 
 use super::AppError;
 use crate::aws;
@@ -14,11 +14,29 @@ use crate::notify::sns::SnsNotifier;
 use crate::settings::{Settings, SnsSettings};
 use crate::store::DynamoStateStore;
 use crate::store::dynamodb::leases::DynamoLeases;
+use crate::store::history::DynamoHistoryStore;
 
 pub(super) use crate::aws::PREFLIGHT_MAX;
 
 pub(super) async fn states(settings: &Settings, region: &Region) -> Result<Arc<dyn StateStore>, AppError> {
     Ok(Arc::new(DynamoStateStore::new(dynamodb(settings, region).await?, settings.store.state_table.clone())))
+}
+
+/// `None`: a person has to act first, which is said. What may pass by itself is left to whoever writes.
+pub(super) async fn history(settings: &Settings, region: &Region) -> Result<Option<Arc<dyn HistoryStore>>, AppError> {
+    let store = async || {
+        let client = dynamodb(settings, region).await?;
+        Ok::<_, AppError>(DynamoHistoryStore::new(client, settings.history.table.clone()))
+    };
+    // With a client of its own: the connections of the one that is used are made on the thread that uses it.
+    if let Err(StoreError::Misconfigured { what, remedy }) = store().await?.look().await {
+        tracing::warn!(
+            "no history is kept: {what}; {remedy}. infra/terraform of this release makes the table and allows its use; \
+             history.enabled = false says that none is wanted"
+        );
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(store().await?)))
 }
 
 pub(super) async fn configs(settings: &Settings, region: &Region) -> Result<Arc<dyn RowTable>, AppError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::leases::Leases;
-use api_health_actors::ports::{Clock, Notifier, StateStore};
+use api_health_actors::ports::{Clock, HistoryStore, Notifier, StateStore};
 
 use super::AppError;
 use crate::configs::raw::RowTable;
@@ -15,6 +15,10 @@ use crate::settings::{NO_AWS, Settings, SnsSettings};
 pub(super) const PREFLIGHT_MAX: Duration = Duration::ZERO;
 
 pub(super) async fn states(_: &Settings, (): &Region) -> Result<Arc<dyn StateStore>, AppError> {
+    refuse()
+}
+
+pub(super) async fn history(_: &Settings, (): &Region) -> Result<Option<Arc<dyn HistoryStore>>, AppError> {
     refuse()
 }
 

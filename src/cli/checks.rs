@@ -24,6 +24,7 @@ pub(super) enum Check {
     ConfigsTable,
     StatesTable,
     StatesWrite,
+    HistoryTable,
     Topic,
     Subscriptions,
     Publish,
@@ -37,8 +38,8 @@ pub(super) enum Check {
 
 use Check::{
     ApiHosts, Apis, ApisFile, Clock, ConfigsTable, Credentials, Daemon, DynamodbEndpoint, EnvFile, ExtraRoots,
-    Heartbeat, OpenFiles, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint, SqliteFile, States,
-    StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
+    Heartbeat, HistoryTable, OpenFiles, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint,
+    SqliteFile, States, StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
 };
 
 /// What AWS is asked needs us to be somebody there, and a way to it.
@@ -46,7 +47,7 @@ const TABLE: &[Check] = &[Credentials, Region, DynamodbEndpoint];
 
 /// All of them, in the order of the enum, of the report and of the help. Of each its name, the checks that it needs (where one of
 /// those finds a fault, this one is not looked at, or what it finds is no fault of its own), and what it looks at.
-pub(super) const ALL: [(Check, &str, &[Check], &str); 28] = [
+pub(super) const ALL: [(Check, &str, &[Check], &str); 29] = [
     (Settings, "settings", &[], "settings file and environment: every fault at once"),
     (Proxy, "proxy", &[], "by way of which proxy everything goes, and where that is written, if anywhere"),
     (User, "user", &[], "user and host; whether the daemon runs as somebody else"),
@@ -66,6 +67,12 @@ pub(super) const ALL: [(Check, &str, &[Check], &str); 28] = [
     (ConfigsTable, "configs_table", TABLE, "DynamoDB: there, active, key api_id (S); apis reads it"),
     (StatesTable, "states_table", TABLE, "DynamoDB: there, active, key api_id (S); states reads it"),
     (StatesWrite, "states_write", &[StatesTable], "a put and a delete whose condition never holds: nothing is written"),
+    (
+        HistoryTable,
+        "history_table",
+        TABLE,
+        "DynamoDB: there, keys api_id (S) and slot (S), TTL, read and put; warns only",
+    ),
     (Topic, "topic", &[Credentials, SnsEndpoint], "there, and of which kind"),
     (Subscriptions, "subscriptions", &[Topic], "who hears an alert, and who has not confirmed yet"),
     (Publish, "publish", &[Topic], "not refused for permission: a message that SNS refuses for its form (no proof)"),

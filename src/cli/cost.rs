@@ -20,7 +20,7 @@ use crate::cost::page::{dollars, grouped};
 use crate::cost::prices;
 use crate::exit::Exit;
 use crate::settings::StoreKind;
-use crate::settings::load::default_checkpoint_seconds;
+use crate::settings::load::{default_checkpoint_seconds, default_history_flush_seconds};
 
 /// What is reckoned with where nothing is configured.
 const APIS: u64 = 1_000;
@@ -39,11 +39,18 @@ pub(super) async fn run(app: &App, args: &CostArgs, out: &Out) -> Result<Exit, A
     } else {
         Duration::from_secs(default_checkpoint_seconds(StoreKind::Dynamodb))
     };
+    let history = &app.settings.history;
+    let flush = if is_on_dynamodb {
+        history.flush
+    } else {
+        Duration::from_secs(default_history_flush_seconds(StoreKind::Dynamodb))
+    };
     let given = |seconds: Option<u64>, usual: Duration| seconds.map_or(usual, Duration::from_secs);
     let mut workload = Workload {
         groups,
         checkpoint: given(args.checkpoint_seconds, usual),
         heartbeat: store.heartbeat,
+        history: Some(flush).filter(|_| history.enabled),
         reload: given(args.reload_seconds, app.settings.apis.reload),
         workers: args.workers,
         instance: "",
@@ -168,6 +175,7 @@ fn json_of(workload: &Workload, whose: &str, bill: &Bill, others: &[Other]) -> V
         "probes": workload.probes(),
         "checkpoint_seconds": workload.checkpoint.as_secs(),
         "heartbeat_seconds": workload.heartbeat.map(|period| period.as_secs()),
+        "history_flush_seconds": workload.history.map(|period| period.as_secs()),
         "reload_seconds": workload.reload.as_secs(),
         "workers": workload.workers,
         "instance": workload.instance,

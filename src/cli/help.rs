@@ -124,7 +124,8 @@ Asks AWS only for what is configured there. How it is calculated: docs/cost.md.
 
 With --json, every name is stable:
   apis, apis_are (given, configured, assumed), interval_seconds (null if it differs), probes,
-  checkpoint_seconds, heartbeat_seconds, reload_seconds, workers, instance (of each worker),
+  checkpoint_seconds, heartbeat_seconds, history_flush_seconds (null without), reload_seconds,
+  workers, instance (of each worker),
   prices { region, as_of },
   lines[] { item, quantity, unit, usd, confirmed }, dynamodb_usd, total_usd,
   others[] { item, usd, confirmed }

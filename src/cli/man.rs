@@ -8,11 +8,12 @@ use super::args::Cli;
 use crate::exit::Exit;
 
 /// The environment that is read, beside what every AWS SDK reads.
-const ENVIRONMENT: [(&str, &str); 16] = [
+const ENVIRONMENT: [(&str, &str); 17] = [
     ("AWS_REGION", "The region of the tables; a topic's is in its ARN."),
     ("APP_ENVIRONMENT", "The name of this deployment; it stands in every alert."),
     ("DDB_CONFIG_TABLE", "The DynamoDB table of configs; naming it, or the next, chooses DynamoDB."),
     ("DDB_STATE_TABLE", "The DynamoDB table of states."),
+    ("DDB_HISTORY_TABLE", "The DynamoDB table of history."),
     ("SNS_TOPIC_ARN", "The topic that alerts go to."),
     ("AWS_ENDPOINT_URL", "An emulator in the place of AWS; also AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SNS."),
     ("STATE_DIRECTORY", "Where api-health.db is kept, as systemd sets it."),

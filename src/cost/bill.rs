@@ -7,10 +7,13 @@ use super::formula::{
     PROBE_BYTES_OUT, STATE_ITEM_BYTES, checkpoint_period, lease_calls, outage_writes, read_units, scan_half_units,
     write_units,
 };
+use super::history::{history_bytes, history_writes};
 use super::prices::{self, Price};
+use crate::settings::StoreKind;
+use crate::settings::load::{default_checkpoint_seconds, default_history_flush_seconds};
 
 /// Outages of one API in a month, each with its recovery.
-pub const OUTAGES_PER_API: f64 = 2.0;
+pub const OUTAGES_PER_API: u64 = 2;
 
 /// Who gets the e-mails of the topic.
 pub const MAIL_SUBSCRIBERS: f64 = 1.0;
@@ -38,6 +41,8 @@ pub struct Workload {
     pub checkpoint: Duration,
     /// `store.heartbeat_seconds`; `None`: none are written.
     pub heartbeat: Option<Duration>,
+    /// `history.flush_seconds`; `None`: no history is kept.
+    pub history: Option<Duration>,
     /// `apis.reload_seconds`.
     pub reload: Duration,
     /// How many workers share the APIs, each on an instance of its own.
@@ -56,10 +61,9 @@ impl Workload {
     pub fn shared(apis: u64, interval: Duration, workers: u64) -> Self {
         let mut workload = Self {
             groups: vec![Group { apis, interval }],
-            checkpoint: Duration::from_secs(crate::settings::load::default_checkpoint_seconds(
-                crate::settings::StoreKind::Dynamodb,
-            )),
+            checkpoint: Duration::from_secs(default_checkpoint_seconds(StoreKind::Dynamodb)),
             heartbeat: Some(Duration::from_secs(60)),
+            history: Some(Duration::from_secs(default_history_flush_seconds(StoreKind::Dynamodb))),
             reload: Duration::from_secs(60),
             workers,
             instance: prices::INSTANCES[0].0,
@@ -143,7 +147,7 @@ pub fn bill(workload: &Workload) -> Bill {
         .iter()
         .map(|group| number(group.apis) * per_month(checkpoint_period(group.interval, workload.checkpoint)))
         .sum();
-    let outages = apis * OUTAGES_PER_API;
+    let outages = apis * number(OUTAGES_PER_API);
     // By the default thresholds, through one channel.
     let states = (steady + outages * number(outage_writes(2, 2, 1))) * state_units;
     let is_alone = workload.workers <= 1;
@@ -154,7 +158,10 @@ pub fn bill(workload: &Workload) -> Bill {
     let renewals = number(leases.renewals) * beat_units;
     let looks = number(leases.reads) * number(read_units(ASSIGNMENT_ITEM_BYTES));
     let reads = per_month(workload.reload) * number(scan_half_units(workload.apis(), CONFIG_ITEM_BYTES)) / 2.0;
-    let held = apis * number(STATE_ITEM_BYTES + CONFIG_ITEM_BYTES + 2 * ITEM_OVERHEAD_BYTES) / 1e9;
+    let history = workload.history.map(|flush| history_writes(MONTH, flush, OUTAGES_PER_API).units());
+    let history = apis * number(history.unwrap_or(0));
+    let past_bytes = workload.history.map_or(0, |_| history_bytes(OUTAGES_PER_API));
+    let held = apis * number(STATE_ITEM_BYTES + CONFIG_ITEM_BYTES + 2 * ITEM_OVERHEAD_BYTES + past_bytes) / 1e9;
     let alerts = outages * 2.0;
     let workers = number(workload.workers);
     let hours = MONTH.as_secs_f64() / 3_600.0 * workers;
@@ -176,6 +183,14 @@ pub fn bill(workload: &Workload) -> Bill {
                 "DynamoDB: writes of states",
                 &prices::WRITES,
                 states,
+                "write units",
+                MILLION,
+            ),
+            line(
+                "dynamodb_history_writes",
+                "DynamoDB: writes of history",
+                &prices::WRITES,
+                history,
                 "write units",
                 MILLION,
             ),
@@ -246,12 +261,25 @@ mod tests {
         let of = |item: &str| bill.lines.iter().find(|line| line.item == item).unwrap();
         // 2,628,000 s a month: one write each 3,660 s, and 2 outages with 6 writes each.
         assert!((of("dynamodb_state_writes").quantity - 1_000.0 * (2_628_000.0 / 3_660.0 + 12.0)).abs() < 1.0);
+        // Days at flushes, at their ends and with incidents; two incidents twice, of two units each; and a month of four.
+        assert!((of("dynamodb_history_writes").quantity - 1_000.0 * (121.0 + 30.0 + 2.0 + 8.0 + 4.0)).abs() < 1e-6);
+        assert!((of("dynamodb_history_writes").usd - 0.103).abs() < 0.001);
         assert!((of("dynamodb_heartbeats").quantity - 43_800.0).abs() < 1e-6);
         // Two full pages of 250 KB and an empty one, each minute, at half a unit for 4 KB.
         assert!((of("dynamodb_reads").quantity - 43_800.0 * 63.5).abs() < 1e-6);
         assert!((of("ec2_instance").usd - 3.066).abs() < 1e-9);
         assert!((of("ec2_egress").quantity - 43.8e6 * 1_458.0 / 1e9).abs() < 1e-6);
         assert!(of("ec2_egress").usd.abs() < 1e-9, "below 100 GB");
+    }
+
+    #[test]
+    fn without_history_nothing_is_paid_for_it() {
+        let with = Workload::of(1_000, MINUTE);
+        let without = Workload { history: None, ..with.clone() };
+        let (with, without) = (bill(&with), bill(&without));
+        let difference = with.dynamodb_usd() - without.dynamodb_usd();
+        assert!((0.14..0.15).contains(&difference), "{difference}");
+        assert!(without.lines.iter().all(|line| line.item != "dynamodb_history_writes" || line.quantity == 0.0));
     }
 
     #[test]
@@ -274,7 +302,7 @@ mod tests {
         for (item, each) in [("ec2_instance", 3.066), ("ec2_ipv4", 3.65), ("ec2_disk", 0.64)] {
             assert!((of(2, 1_000, item).usd - 2.0 * each).abs() < 1e-9, "{item}");
         }
-        for item in ["dynamodb_state_writes", "dynamodb_reads", "ec2_egress"] {
+        for item in ["dynamodb_state_writes", "dynamodb_history_writes", "dynamodb_reads", "ec2_egress"] {
             assert_eq!(of(1, 100_000, item), of(20, 100_000, item), "what is done once is paid once: {item}");
         }
     }

@@ -110,6 +110,23 @@ pub fn choices() -> String {
     text
 }
 
+/// What history costs 1,000 APIs, flushed so often.
+pub fn history() -> String {
+    let mut text = "| `flush_seconds` | a kill loses of the latencies | writes of history, USD a month | DynamoDB, USD a month |\n\
+                    |---:|---|---:|---:|\n"
+        .to_owned();
+    for (flush, lost) in [(86_400, "a day"), (21_600, "6 hours"), (3_600, "an hour"), (300, "5 minutes")] {
+        let flush_every = Some(Duration::from_secs(flush));
+        let bill = bill(&Workload { history: flush_every, ..Workload::of(1_000, MINUTE) });
+        let line = bill.lines.iter().find(|line| line.item == "dynamodb_history_writes");
+        let usd = dollars(line.map_or(0.0, |line| line.usd));
+        let _ = writeln!(text, "| {flush} | {lost} | {usd} | {} |", dollars(bill.dynamodb_usd()));
+    }
+    let without = bill(&Workload { history: None, ..Workload::of(1_000, MINUTE) });
+    let _ = writeln!(text, "| `enabled = false` | all | 0.00 | {} |", dollars(without.dynamodb_usd()));
+    text
+}
+
 pub fn prices() -> String {
     let mut text =
         "| what | USD | for each | free each month | confirmed | source |\n|---|---:|---|---|---|---|\n".to_owned();

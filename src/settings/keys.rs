@@ -60,6 +60,15 @@ table! { KEYS
     HEARTBEAT: Duration = seconds("store.heartbeat_seconds", 0, 86_400)
         .means("How often one record is written that says how everything stands; 0 writes none.", "60")
         .default("60");
+    HISTORY_ENABLED: bool = flag("history.enabled")
+        .means("Whether latencies, uptimes and incidents of the past are kept.", "false")
+        .default("true");
+    HISTORY_FLUSH: Duration = seconds("history.flush_seconds", 1, 86_400)
+        .means("How often the present day of each API is written: so much of its latencies a kill costs at most.", "3600")
+        .otherwise("300 with sqlite, 21600 with dynamodb");
+    HISTORY_TABLE: String = text("history.table", CHARS_MAX, TABLE_NAME)
+        .means("The DynamoDB table of history.", "\"api_health_history\"")
+        .parsed_by(parsers::table).default("api_health_history").env("DDB_HISTORY_TABLE");
     APIS_FILE: Vec<PathBuf> = Field::new("apis.file", OF_PATHS, parsers::paths, |paths| parsers::show_paths(paths))
         .means("TOML files of [[api]] tables, watched beside the store's table.", "[\"apis.toml\", \"apis.d\"]");
     APIS_FROM_STORE: bool = flag("apis.from_store")

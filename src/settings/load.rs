@@ -14,8 +14,8 @@ use super::proxy;
 use super::raw::RawFile;
 use super::reader::{Effective, Origin, SettingsReader};
 use super::{
-    ApisSettings, FleetSettings, LogSettings, NetworkSettings, ProbeSettings, RunSettings, Settings, StoreKind,
-    StoreSettings,
+    ApisSettings, FleetSettings, HistorySettings, LogSettings, NetworkSettings, ProbeSettings, RunSettings, Settings,
+    StoreKind, StoreSettings,
 };
 use crate::configs::defaults::{ApiDefaults, DefaultSchedule};
 use crate::configs::field::{Context, SOME_MOMENT};
@@ -117,11 +117,15 @@ fn read(
     let context = Context { secrets, schedules, now: SOME_MOMENT, folder, allowed };
     let issues = file.issues.clone();
     let mut reader = SettingsReader { has_aws, file, env, context, issues, effective: Vec::new() };
+    let (environment, region) = (reader.get(&keys::ENVIRONMENT), reader.optional(&keys::REGION));
+    let proxies = Arc::new(proxy::read(&mut reader));
+    let store = store(&mut reader);
     let settings = Settings {
-        environment: reader.get(&keys::ENVIRONMENT),
-        region: reader.optional(&keys::REGION),
-        proxies: Arc::new(proxy::read(&mut reader)),
-        store: store(&mut reader),
+        environment,
+        region,
+        proxies,
+        history: history(&mut reader, &store),
+        store,
         apis: apis(&mut reader),
         notify: notify::read(&mut reader),
         probe: probe(&mut reader),
@@ -179,6 +183,28 @@ fn store(reader: &mut SettingsReader<'_>) -> StoreSettings {
     let checkpoint = reader.get_or(&keys::CHECKPOINT, Duration::from_secs(default_checkpoint_seconds(kind)));
     let heartbeat = Some(reader.get(&keys::HEARTBEAT)).filter(|period| !period.is_zero());
     StoreSettings { kind, path, config_table, state_table, checkpoint, heartbeat }
+}
+
+/// How often the present day of each API is written: likewise, a write of DynamoDB is paid for.
+pub const fn default_history_flush_seconds(kind: StoreKind) -> u64 {
+    match kind {
+        StoreKind::Dynamodb => 21_600,
+        StoreKind::Sqlite => 300,
+    }
+}
+
+fn history(reader: &mut SettingsReader<'_>, store: &StoreSettings) -> HistorySettings {
+    let enabled = reader.get(&keys::HISTORY_ENABLED);
+    let flush = Duration::from_secs(default_history_flush_seconds(store.kind));
+    let flush = reader.get_or(&keys::HISTORY_FLUSH, flush);
+    let table = reader.get(&keys::HISTORY_TABLE);
+    let others = [(&store.config_table, "config"), (&store.state_table, "state")];
+    let other = others.into_iter().find(|(name, _)| **name == table);
+    if let Some((_, other)) = other.filter(|_| store.kind == StoreKind::Dynamodb && enabled) {
+        let fault = ValueFault::new(values::quote(&table), format!("is also the {other} table"), "another table");
+        reader.fault(keys::HISTORY_TABLE.name, &reader.origin(&keys::HISTORY_TABLE), fault);
+    }
+    HistorySettings { enabled, flush, table }
 }
 
 fn fleet(reader: &mut SettingsReader<'_>) -> FleetSettings {

@@ -22,8 +22,8 @@ pub mod types;
 use crate::probe::proxies::Proxies;
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
-    ApisSettings, FleetSettings, LogFormat, LogSettings, NetworkSettings, NotifySettings, ProbeSettings, ResolverKind,
-    RunSettings, SnsSettings, StoreKind, StoreSettings, WebhookSettings,
+    ApisSettings, FleetSettings, HistorySettings, LogFormat, LogSettings, NetworkSettings, NotifySettings,
+    ProbeSettings, ResolverKind, RunSettings, SnsSettings, StoreKind, StoreSettings, WebhookSettings,
 };
 
 /// Everything that is set for the program as a whole. `Settings::default()` is what is in force with no settings at all.
@@ -37,6 +37,8 @@ pub struct Settings {
     pub proxies: Arc<Proxies>,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[history]`.
+    pub history: HistorySettings,
     /// `[apis]`.
     pub apis: ApisSettings,
     /// `[notify]`.

@@ -31,8 +31,18 @@ pub enum StoreKind {
     /// A file of our own.
     #[default]
     Sqlite,
-    /// Two tables in AWS.
+    /// Tables in AWS.
     Dynamodb,
+}
+
+/// What is kept of the past: `[history]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    pub enabled: bool,
+    /// How often the present day of each API is written.
+    pub flush: Duration,
+    /// The DynamoDB table. Unused with SQLite.
+    pub table: String,
 }
 
 /// Where API configs come from: `[apis]`.

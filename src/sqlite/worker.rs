@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::fault::Fault;
 
-use super::SqliteFile;
 use super::wal::Wal;
+use super::{SqliteFile, classify};
 
 /// Jobs that may wait for the thread; a caller beyond that waits for room.
 const JOBS_WAITING_MAX: usize = 16;
@@ -73,7 +73,17 @@ pub(crate) struct Worker {
 impl Worker {
     /// Opens a connection and starts its thread, called `name` where threads are listed.
     pub(crate) fn start(file: &SqliteFile, name: &str) -> Result<Self, Fault> {
+        Self::start_with(file, name, |_| Ok(()))
+    }
+
+    /// The same with a connection that `prepare` sets up in its own way.
+    pub(crate) fn start_with(
+        file: &SqliteFile,
+        name: &str,
+        prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Self, Fault> {
         let connection = file.connect()?;
+        prepare(&connection).map_err(|error| classify(file, &error))?;
         let (wal, identity) = (Wal::default(), identity(file));
         let db = Db { connection, file: file.clone(), buffer: Vec::new(), wal, identity };
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);

@@ -1,10 +1,11 @@
 //! The port `StateStore`: one record for each API, in an SQLite file or in a DynamoDB table.
 //!
 //! Both keep the same record ([`record`]), outbox and all, so that a change of status and the alert that it owes are one
-//! write. Faults are told by who must act next (`crate::fault`).
+//! write. Faults are told by who must act next (`crate::fault`). What people look at of the past lies beside it ([`history`]).
 
 #[cfg(feature = "aws")]
 pub mod dynamodb;
+pub mod history;
 #[cfg_attr(not(feature = "aws"), allow(dead_code))] // leases, and records among other keys, are DynamoDB's alone
 pub mod record;
 pub mod sqlite;

@@ -127,7 +127,7 @@ fn load_all(db: &mut Db) -> Result<LoadedStates, Fault> {
     Ok(loaded)
 }
 
-fn has_table(connection: &rusqlite::Connection, name: &str) -> rusqlite::Result<bool> {
+pub(super) fn has_table(connection: &rusqlite::Connection, name: &str) -> rusqlite::Result<bool> {
     connection.query_row(HAS_TABLE, [name], |row| row.get(0))
 }
 

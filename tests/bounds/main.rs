@@ -8,6 +8,7 @@ mod answers;
 mod channels;
 mod configs;
 mod control;
+mod history;
 mod lengths;
 mod records;
 #[path = "../probe/server.rs"]

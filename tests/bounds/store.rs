@@ -23,7 +23,7 @@ fn writes(count: usize) -> Vec<StateWrite> {
 }
 
 /// An endpoint that takes its time and does whatever it is asked; returns the most calls that were under way at once.
-async fn slow_endpoint() -> (String, Rc<Cell<usize>>) {
+pub(crate) async fn slow_endpoint() -> (String, Rc<Cell<usize>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (now, most) = (Rc::new(Cell::new(0_usize)), Rc::new(Cell::new(0_usize)));
@@ -49,18 +49,22 @@ async fn slow_endpoint() -> (String, Rc<Cell<usize>>) {
     (endpoint, seen)
 }
 
+/// A client of it, that waits for as long as that takes.
+pub(crate) fn slow_client(endpoint: String) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(endpoint)
+        .retry_config(RetryConfig::disabled());
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
 #[test]
 fn so_many_calls_of_dynamodb_are_under_way_at_most() {
     run(async {
         let (endpoint, most) = slow_endpoint().await;
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .endpoint_url(endpoint)
-            .retry_config(RetryConfig::disabled())
-            .build();
-        let store = DynamoStateStore::new(aws_sdk_dynamodb::Client::from_conf(config), "t");
+        let store = DynamoStateStore::new(slow_client(endpoint), "t");
         let results = store.commit(writes(100)).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         let bound = store.limits().batches_in_flight_max;

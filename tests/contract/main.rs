@@ -4,6 +4,7 @@
 mod support;
 
 mod config_source;
+mod history_store;
 mod leases;
 mod notifier;
 mod state_store;

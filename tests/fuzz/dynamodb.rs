@@ -144,6 +144,7 @@ pub async fn serve(items: Vec<Value>) -> String {
 /// What the table answers.
 fn answer(items: &mut Vec<Value>, body: &Value) -> Value {
     match () {
+        () if !body["KeyConditionExpression"].is_null() => json!({ "Items": *items }),
         () if body["Segment"] == 0 => json!({ "Items": *items }),
         () if !body["Segment"].is_null() => json!({ "Items": [] }),
         () if body["Item"].is_object() => {

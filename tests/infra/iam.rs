@@ -37,6 +37,7 @@ fn deployment() -> Result<&'static Place, &'static Because> {
         let names = Names {
             configs: text("configs_table_name"),
             states: text("states_table_name"),
+            history: text("history_table_name"),
             topic_arn: text("topic_arn"),
             role: text("role_name"),
             profile: text("instance_profile_name"),

@@ -46,6 +46,7 @@ pub(crate) fn applied(endpoint: &str) -> Result<Outputs, skip::Because> {
 const RESOURCES: &[&str] = &[
     "aws_autoscaling_group.daemon",
     "aws_dynamodb_table.configs",
+    "aws_dynamodb_table.history",
     "aws_dynamodb_table.states",
     "aws_iam_instance_profile.daemon",
     "aws_iam_policy.operator",
@@ -143,7 +144,13 @@ const PLANTED: [&[Planted]; 2] = [
             file: "dynamodb.tf",
             from: "  point_in_time_recovery {\n    enabled = true\n  }\n\n  server_side_encryption",
             to: "  server_side_encryption",
-            said: "On demand, point-in-time recovery, encryption and deletion protection, on both.",
+            said: "On demand, point-in-time recovery, encryption and deletion protection, on all.",
+        },
+        Planted {
+            file: "dynamodb.tf",
+            from: "attribute_name = \"expires_at\"",
+            to: "attribute_name = \"kept_until\"",
+            said: "What expired is deleted from history.",
         },
         Planted {
             file: "sns.tf",
@@ -314,13 +321,13 @@ fn it_is_applied_once_changed_and_destroyed() {
 
     let refused = deployment.destroy();
     assert!(!refused.success, "{}", refused.text);
-    for table in ["api_health_configs", "api_health_states"] {
+    for table in ["api_health_configs", "api_health_states", "api_health_history"] {
         let said = format!("Table '{table}' can't be deleted");
         assert!(refused.text.contains(&said), "{}", refused.text);
     }
     // The rest is gone by now, and is not made again only to be destroyed.
-    deployment
-        .apply_only(&["aws_dynamodb_table.configs", "aws_dynamodb_table.states"], &[("deletion_protection", "false")]);
+    let tables = ["aws_dynamodb_table.configs", "aws_dynamodb_table.states", "aws_dynamodb_table.history"];
+    deployment.apply_only(&tables, &[("deletion_protection", "false")]);
     let destroyed = deployment.destroy();
     assert!(destroyed.success, "{}", destroyed.text);
     let left = deployment.state().resources();

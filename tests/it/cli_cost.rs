@@ -8,9 +8,13 @@ use super::cli::Place;
 fn the_tables_of_the_page_are_those_of_the_code() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md");
     let text = std::fs::read_to_string(path).unwrap();
-    for (name, expected) in
-        [("bills", page::bills()), ("fleets", page::fleets()), ("choices", page::choices()), ("prices", page::prices())]
-    {
+    for (name, expected) in [
+        ("bills", page::bills()),
+        ("fleets", page::fleets()),
+        ("choices", page::choices()),
+        ("history", page::history()),
+        ("prices", page::prices()),
+    ] {
         let marker = format!("<!-- table: {name} -->\n");
         let (_, after) = text.split_once(&marker).unwrap_or_else(|| panic!("no {marker}"));
         let found = after.split_once("\n\n").map_or(after, |(table, _)| table);
@@ -30,6 +34,7 @@ fn without_anything_configured_it_reckons_with_a_thousand_apis_a_minute() {
         (&cost["checkpoint_seconds"], &cost["reload_seconds"], &cost["instance"]),
         (&3_600.into(), &60.into(), &"t4g.nano".into())
     );
+    assert_eq!(cost["history_flush_seconds"], 21_600);
     assert!(cost["dynamodb_usd"].as_f64().unwrap() < 1.0, "{cost}");
     let sum: f64 = cost["lines"].as_array().unwrap().iter().map(|line| line["usd"].as_f64().unwrap()).sum();
     assert!((sum - cost["total_usd"].as_f64().unwrap()).abs() < 1e-6);

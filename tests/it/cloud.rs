@@ -24,6 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Cloud {
     pub(crate) config_table: String,
     pub(crate) state_table: String,
+    pub(crate) history_table: String,
     pub(crate) topic_arn: String,
     queue_url: String,
     runtime: tokio::runtime::Runtime,
@@ -33,13 +34,15 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// Two tables, and a topic with a queue that gets the machine form.
+    /// Three tables, and a topic with a queue that gets the machine form.
     pub(crate) fn new() -> Self {
         let endpoint = &Moto::shared().endpoint;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let dynamodb = dynamodb::client(endpoint);
-        let (config_table, state_table) = runtime.block_on(async {
-            (dynamodb::create_table(&dynamodb, "api_id").await, dynamodb::create_table(&dynamodb, "api_id").await)
+        let (config_table, state_table, history_table) = runtime.block_on(async {
+            let [configs, states] =
+                [dynamodb::create_table(&dynamodb, "api_id"), dynamodb::create_table(&dynamodb, "api_id")];
+            (configs.await, states.await, dynamodb::create_history_table(&dynamodb).await)
         });
         let credentials = aws_credential_types::Credentials::new("test", "test", None, None, "test");
         let config = aws_config::SdkConfig::builder()
@@ -58,7 +61,7 @@ impl Cloud {
             (topic_arn, queue_url)
         });
         let received = Mutex::default();
-        Self { config_table, state_table, topic_arn, queue_url, runtime, dynamodb, sqs, received }
+        Self { config_table, state_table, history_table, topic_arn, queue_url, runtime, dynamodb, sqs, received }
     }
 
     /// A home that knows this by its environment alone, as an EC2 instance would.
@@ -88,14 +91,16 @@ impl Cloud {
             .env("AWS_SESSION_TOKEN", SESSION_TOKEN)
             .env("APP_ENVIRONMENT", "e2e-cloud")
             .env("DDB_CONFIG_TABLE", &self.config_table)
-            .env("DDB_STATE_TABLE", &self.state_table);
+            .env("DDB_STATE_TABLE", &self.state_table)
+            .env("DDB_HISTORY_TABLE", &self.history_table);
     }
 
     /// The same, without a region and without credentials: where they come from is for the test.
     pub(crate) fn be_known_without_credentials_to(&self, home: &mut Home) {
         home.env("AWS_ENDPOINT_URL", &Moto::shared().endpoint)
             .env("DDB_CONFIG_TABLE", &self.config_table)
-            .env("DDB_STATE_TABLE", &self.state_table);
+            .env("DDB_STATE_TABLE", &self.state_table)
+            .env("DDB_HISTORY_TABLE", &self.history_table);
     }
 
     /// Puts a row for `url`, every second; `more` are further fields that are text.

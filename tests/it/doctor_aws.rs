@@ -60,7 +60,8 @@ fn a_deployment_that_is_well_is_told_so_and_nothing_is_written_or_sent() {
     let (result, what, _) = found.one("credentials");
     assert_eq!(result, "warn", "temporary credentials of the environment: {what}");
     assert!(what.starts_with("from AWS_ACCESS_KEY_ID in the environment; "), "{what}");
-    for check in ["dynamodb_endpoint", "sns_endpoint", "clock", "configs_table", "states_table", "states_write"] {
+    let tables = ["configs_table", "states_table", "states_write", "history_table"];
+    for check in ["dynamodb_endpoint", "sns_endpoint", "clock"].into_iter().chain(tables) {
         assert_eq!(found.one(check).0, "ok", "{check}: {:#}", found.json);
     }
     let (_, what, _) = found.one("configs_table");
@@ -134,6 +135,40 @@ fn a_table_with_another_key_and_one_that_is_not_there_are_told() {
     assert_eq!((result, what), ("fault", "DynamoDB table no-such-table does not exist in region eu-central-1"));
     assert!(todo.contains("DDB_CONFIG_TABLE") && todo.contains("terraform output -raw configs_table_name"), "{todo}");
     assert_eq!(found.one("topic").0, "ok", "the others ran: {:#}", found.json);
+}
+
+#[test]
+fn a_table_of_history_that_is_not_as_it_should_be_is_a_warning_with_what_to_do() {
+    let cloud = Cloud::new();
+    let client = dynamodb::client(&Moto::shared().endpoint);
+    let found_with = |table: &str| {
+        let mut home = cloud.home();
+        home.env("DDB_HISTORY_TABLE", table);
+        let found = doctor(&home);
+        assert_eq!(found.code, 0, "nobody is watched less for it: {:#}", found.json);
+        let (result, what, todo) = found.one("history_table");
+        assert_eq!(result, "warn", "{what}");
+        (what.to_owned(), todo.to_owned())
+    };
+    let (what, todo) = found_with("no-such-table");
+    assert_eq!(what, "DynamoDB table no-such-table does not exist in region eu-central-1: no history is kept");
+    assert!(todo.contains("infra/terraform") && todo.contains("history.enabled = false"), "{todo}");
+    let (what, todo) = found_with(&run(dynamodb::create_table(&client, "api_id")));
+    assert!(
+        what.contains("has another key than is needed") && todo.contains("api_id (S) and slot (S)"),
+        "{what} {todo}"
+    );
+    let off = aws_sdk_dynamodb::types::TimeToLiveSpecification::builder().enabled(false).attribute_name("expires_at");
+    let request = client.update_time_to_live().table_name(&cloud.history_table);
+    run(request.time_to_live_specification(off.build().unwrap()).send()).unwrap();
+    let (what, todo) = found_with(&cloud.history_table);
+    assert!(what.ends_with("its TTL is not on expires_at, so that it grows for ever"), "{what}");
+    assert!(todo.starts_with("aws dynamodb update-time-to-live --table-name "), "{todo}");
+
+    let mut home = cloud.home();
+    home.env("DDB_HISTORY_TABLE", "no-such-table");
+    home.write("api-health.toml", "[history]\nenabled = false\n");
+    assert!(doctor(&home).all("history_table").is_empty());
 }
 
 #[test]

@@ -45,6 +45,7 @@ mod fault_start;
 mod fault_target;
 mod fleet;
 mod guard;
+mod history;
 mod instance_lock;
 mod logs;
 mod names;

@@ -163,6 +163,8 @@ fn the_environment_wins_and_selects_dynamodb() {
     assert_eq!((s.store.kind, s.store.state_table.as_str()), (StoreKind::Dynamodb, "states-prod"));
     assert_eq!((s.store.config_table.as_str(), s.store.checkpoint.as_secs()), ("api_health_configs", 3_600));
     assert_eq!(s.store.heartbeat, Some(Duration::from_secs(60)));
+    assert_eq!((s.history.enabled, s.history.flush.as_secs()), (true, 21_600));
+    assert_eq!(s.history.table, "api_health_history");
     let sns = s.notify.sns.as_ref().unwrap();
     assert_eq!((sns.is_fifo(), sns.region()), (true, "eu-central-1"));
     assert!(!s.notify.terminal, "others are configured, and its section is not there");
@@ -171,6 +173,25 @@ fn the_environment_wins_and_selects_dynamodb() {
     assert_eq!(from(&loaded, "environment"), "environment APP_ENVIRONMENTnull");
     assert_eq!(from(&loaded, "store.config_table"), "default null");
     assert_eq!(from(&loaded, "probe.timeout_seconds"), "file 23");
+}
+
+#[test]
+fn history_has_a_table_of_its_own_which_alone_selects_nothing() {
+    let table = |name: &'static str| [("DDB_HISTORY_TABLE", name)];
+    let (_folder, loaded) = load_text(None, &table("past"));
+    let s = &loaded.settings;
+    assert_eq!((s.store.kind, s.history.table.as_str(), s.history.flush.as_secs()), (StoreKind::Sqlite, "past", 300));
+    for (name, which) in [("api_health_configs", "config"), ("api_health_states", "state")] {
+        let env = |asked: &str| match asked {
+            "DDB_HISTORY_TABLE" => Some(name.to_owned()),
+            "DDB_STATE_TABLE" => Some("api_health_states".to_owned()),
+            _ => None,
+        };
+        let issues = load(None, Path::new("/nowhere"), &env).unwrap_err();
+        let told: Vec<_> = issues.iter().map(ToString::to_string).collect();
+        let place = "environment variable DDB_HISTORY_TABLE: history.table";
+        assert_eq!(told, [format!("{place}: \"{name}\" is also the {which} table; write another table")]);
+    }
 }
 
 #[test]

@@ -62,6 +62,12 @@ override_resource {
   values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/api_health_states" }
 }
 
+override_resource {
+  target          = aws_dynamodb_table.history
+  override_during = plan
+  values          = { arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/api_health_history" }
+}
+
 variables {
   alert_emails   = ["ops@example.com", "night@example.com"]
   package_url    = "https://example.com/api-health-1.0.0-1.aarch64.rpm"
@@ -72,7 +78,7 @@ run "tables" {
   command = plan
 
   assert {
-    condition     = aws_dynamodb_table.configs.name == "api_health_configs" && aws_dynamodb_table.states.name == "api_health_states"
+    condition     = [for table in [aws_dynamodb_table.configs, aws_dynamodb_table.states, aws_dynamodb_table.history] : table.name] == ["api_health_configs", "api_health_states", "api_health_history"]
     error_message = "The program's defaults name these tables."
   }
   assert {
@@ -82,10 +88,18 @@ run "tables" {
     error_message = "The key is api_id, a string."
   }
   assert {
-    condition = alltrue([for table in [aws_dynamodb_table.configs, aws_dynamodb_table.states] :
+    condition     = aws_dynamodb_table.history.hash_key == "api_id" && aws_dynamodb_table.history.range_key == "slot" && { for attribute in aws_dynamodb_table.history.attribute : attribute.name => attribute.type } == { api_id = "S", slot = "S" }
+    error_message = "The keys of history are api_id and slot, strings."
+  }
+  assert {
+    condition     = aws_dynamodb_table.history.ttl[0].attribute_name == "expires_at" && aws_dynamodb_table.history.ttl[0].enabled
+    error_message = "What expired is deleted from history."
+  }
+  assert {
+    condition = alltrue([for table in [aws_dynamodb_table.configs, aws_dynamodb_table.states, aws_dynamodb_table.history] :
       table.billing_mode == "PAY_PER_REQUEST" && try(table.point_in_time_recovery[0].enabled, false) && try(table.server_side_encryption[0].enabled, false) && table.deletion_protection_enabled
     ])
-    error_message = "On demand, point-in-time recovery, encryption and deletion protection, on both."
+    error_message = "On demand, point-in-time recovery, encryption and deletion protection, on all."
   }
 }
 
@@ -124,6 +138,7 @@ run "role" {
     condition = { for statement in jsondecode(aws_iam_role_policy.daemon.policy).Statement : statement.Sid => [statement.Effect, statement.Resource, join(" ", sort(statement.Action))] } == {
       ReadConfigs = ["Allow", aws_dynamodb_table.configs.arn, "dynamodb:BatchGetItem dynamodb:DescribeTable dynamodb:Scan"]
       KeepStates  = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:DeleteItem dynamodb:DescribeTable dynamodb:GetItem dynamodb:PutItem dynamodb:Scan"]
+      KeepHistory = ["Allow", aws_dynamodb_table.history.arn, "dynamodb:DescribeTable dynamodb:DescribeTimeToLive dynamodb:PutItem dynamodb:Query"]
       Alert       = ["Allow", aws_sns_topic.alerts.arn, "sns:GetTopicAttributes sns:ListSubscriptionsByTopic sns:Publish"]
     }
     error_message = "The daemon may do just this."
@@ -136,9 +151,10 @@ run "role" {
     condition = { for statement in jsondecode(aws_iam_policy.operator.policy).Statement : statement.Sid => [statement.Effect, statement.Resource, join(" ", sort(statement.Action))] } == {
       EditConfigs = ["Allow", aws_dynamodb_table.configs.arn, "dynamodb:DeleteItem dynamodb:DescribeTable dynamodb:GetItem dynamodb:PutItem dynamodb:Scan"]
       ReadStates  = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:DescribeTable dynamodb:GetItem dynamodb:Scan"]
+      ReadHistory = ["Allow", aws_dynamodb_table.history.arn, "dynamodb:DescribeTable dynamodb:Query"]
       TellWorkers = ["Allow", aws_dynamodb_table.states.arn, "dynamodb:PutItem"]
     }
-    error_message = "An operator edits configs and reads states."
+    error_message = "An operator edits configs and reads states and history."
   }
   assert {
     condition     = [for statement in jsondecode(aws_iam_policy.operator.policy).Statement : jsonencode(statement.Condition) if statement.Sid == "TellWorkers"] == ["{\"ForAllValues:StringEquals\":{\"dynamodb:LeadingKeys\":[\"api-health:assignment\"]}}"]
@@ -274,6 +290,10 @@ run "outputs" {
     error_message = "The user data has the environment and the package."
   }
   assert {
+    condition     = strcontains(base64decode(aws_launch_template.daemon.user_data), "DDB_HISTORY_TABLE=\"api_health_history\"\n")
+    error_message = "The daemon is told where history is kept."
+  }
+  assert {
     condition     = !strcontains(base64decode(aws_launch_template.daemon.user_data), "api-health.toml")
     error_message = "Without settings the package's file stays."
   }
@@ -294,6 +314,7 @@ run "everything_by_variable" {
     name                = "probes"
     configs_table_name  = "probes.configs"
     states_table_name   = "probes.states"
+    history_table_name  = "probes.history"
     deletion_protection = false
     session_manager     = false
     instance_type       = "c7i.large"
@@ -312,7 +333,7 @@ run "everything_by_variable" {
   }
 
   assert {
-    condition     = aws_dynamodb_table.configs.name == "probes.configs" && aws_dynamodb_table.states.name == "probes.states" && !aws_dynamodb_table.configs.deletion_protection_enabled && !aws_dynamodb_table.states.deletion_protection_enabled
+    condition     = [for table in [aws_dynamodb_table.configs, aws_dynamodb_table.states, aws_dynamodb_table.history] : table.deletion_protection_enabled ? "protected" : table.name] == ["probes.configs", "probes.states", "probes.history"]
     error_message = "Tables."
   }
   assert {
@@ -329,7 +350,7 @@ run "everything_by_variable" {
   }
   assert {
     condition = alltrue([for tags in concat(
-      [for resource in [aws_dynamodb_table.configs, aws_dynamodb_table.states, aws_sns_topic.alerts, aws_iam_role.daemon, aws_iam_policy.operator, aws_iam_instance_profile.daemon, aws_security_group.daemon, aws_launch_template.daemon] : resource.tags],
+      [for resource in [aws_dynamodb_table.configs, aws_dynamodb_table.states, aws_dynamodb_table.history, aws_sns_topic.alerts, aws_iam_role.daemon, aws_iam_policy.operator, aws_iam_instance_profile.daemon, aws_security_group.daemon, aws_launch_template.daemon] : resource.tags],
       aws_launch_template.daemon.tag_specifications[*].tags,
     ) : tags.Application == "probes" && tags.Team == "platform"])
     error_message = "Everything has the tags."
@@ -366,6 +387,7 @@ run "largest_user_data" {
     environment        = replace(format("%064d", 0), "0", "\"")
     configs_table_name = replace(format("%0255d", 0), "0", "c")
     states_table_name  = replace(format("%0255d", 0), "0", "s")
+    history_table_name = replace(format("%0255d", 0), "0", "h")
     package_url        = "https://example.com/${replace(format("%0992d", 0), "0", "p")}.aarch64.rpm"
     settings           = replace(format("%05120d", 0), "0", "ü")
   }

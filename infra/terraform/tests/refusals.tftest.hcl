@@ -53,6 +53,27 @@ run "wrong_words" {
   ]
 }
 
+# Terraform asks this only where the names of the other tables are good.
+run "a_table_of_history_that_is_none" {
+  command = plan
+
+  variables {
+    history_table_name = "api/history"
+  }
+
+  expect_failures = [var.history_table_name]
+}
+
+run "a_table_of_history_that_is_another" {
+  command = plan
+
+  variables {
+    history_table_name = "api_health_states"
+  }
+
+  expect_failures = [var.history_table_name]
+}
+
 run "smuggled" {
   command = plan
 

@@ -2,6 +2,7 @@
 //! `no_cloud.rs` stands in the place of this file.
 
 mod endpoints;
+mod history;
 mod identity;
 mod tables;
 mod topic;
@@ -14,6 +15,7 @@ use crate::app::App;
 use crate::aws;
 use crate::cli::checks::Check;
 use crate::settings::{LoadedSettings, Settings, StoreKind};
+use history::HistoryTable;
 use tables::Table;
 use topic::Topic;
 
@@ -43,7 +45,7 @@ impl Cloud {
 
     /// Every check of AWS that fits the settings, each after those that it needs.
     pub(super) fn tasks<'a>(&'a self, app: &'a App) -> Vec<Task<'a>> {
-        let Settings { store, notify, apis, .. } = &app.settings;
+        let Settings { store, notify, apis, history, .. } = &app.settings;
         let mut tasks = Vec::new();
         if self.tables.is_some() || self.sns.is_some() {
             tasks.push(Task::new(Check::Clock, endpoints::examine(app, self.tables.as_ref(), self.sns.as_ref())));
@@ -57,6 +59,10 @@ impl Cloud {
             tasks.push(Task::new(Check::StatesTable, table(Check::StatesTable, &store.state_table).describe()));
             let written = table(Check::StatesWrite, &store.state_table);
             tasks.push(Task::new(Check::StatesWrite, written.pretend_to_write()));
+            if history.enabled {
+                let table = HistoryTable::new(config, &history.table);
+                tasks.push(Task::new(Check::HistoryTable, table.examine()));
+            }
         }
         if let (Some(sns), Some(config)) = (&notify.sns, &self.sns) {
             let topic = |check| Topic::new(config, check, sns);

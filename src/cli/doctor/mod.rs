@@ -1,7 +1,7 @@
 //! `doctor`: everything that the daemon needs, looked at as its user, each finding with what to do about it.
 //!
-//! It keeps nothing: a file beside the SQLite database is made and removed, the database is opened to be read, two writes to
-//! the table of states are made so that DynamoDB must refuse them, and one message to the topic so that SNS must. Region
+//! It keeps nothing: a file beside the SQLite database is made and removed, the database is opened to be read, writes to
+//! the tables of states and history are made so that DynamoDB must refuse them, and one message to the topic so that SNS must. Region
 //! and credentials come first. Then all checks run side by side, each within [`CHECK_TIMEOUT`], but those that need one which
 //! found a fault (`causes`); `cli::checks` lists them.
 

@@ -41,7 +41,13 @@ pub(crate) struct Call<'a> {
     action: &'static str,
     /// Whether it is what the daemon's role does not need and people do.
     is_edit: bool,
+    /// The key of the table, for people.
+    key: &'static str,
 }
+
+/// The key of the tables of configs and states, and that of history.
+const ONE_KEY: &str = "key api_id (S)";
+const TWO_KEYS: &str = "keys api_id (S) and slot (S)";
 
 /// What to do for those who edit configs on the daemon's own machine.
 const OR_BE_SOMEBODY_ELSE: &str =
@@ -51,7 +57,12 @@ impl<'a> Call<'a> {
     /// A call of `client` on `table` that needs the IAM action `action`.
     pub(crate) fn new(client: &Client, table: &'a str, action: &'static str) -> Self {
         let region = client.config().region().map_or_else(|| "not set".into(), ToString::to_string);
-        Self { table, region, action, is_edit: false }
+        Self { table, region, action, is_edit: false, key: ONE_KEY }
+    }
+
+    /// The same for a call on the table of history.
+    pub(crate) fn of_history(self) -> Self {
+        Self { key: TWO_KEYS, ..self }
     }
 
     /// The same for a call that edits configs.
@@ -127,7 +138,7 @@ impl<'a> Call<'a> {
             "" => self.no_answer(status), // a proxy or a login page
             "ResourceNotFoundException" => self.person(
                 format!("does not exist in region {}", self.region),
-                "the name of a table that exists there, or create it with the key api_id (S)".into(),
+                format!("the name of a table that exists there, or create it with the {}", self.key),
             ),
             "AccessDeniedException" => {
                 let or = if self.is_edit { OR_BE_SOMEBODY_ELSE } else { "" };
@@ -154,7 +165,7 @@ impl<'a> Call<'a> {
             ),
             "ValidationException" if message.contains("key") || message.contains("Key") => self.person(
                 format!("has another key than is needed: {}", one_line(message)),
-                "the name of a table whose only key is api_id (S)".into(),
+                format!("the name of a table with the {} alone", self.key),
             ),
             _ => self.odd(&format!("refused {}: {code} {message}", self.action)),
         }

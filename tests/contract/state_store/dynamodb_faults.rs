@@ -112,7 +112,7 @@ fn what_a_person_must_mend_says_what_to_write() {
         (
             "ValidationException",
             "One of the required keys was not given",
-            ["has another key", "only key is api_id (S)"],
+            ["has another key", "with the key api_id (S) alone"],
         ),
         ("ValidationException", "odd", ["ValidationException odd", "the name of another table"]),
     ] {
@@ -203,7 +203,7 @@ fn a_table_that_is_not_there_or_has_another_key_is_told_by_a_real_server() {
     block_on(async {
         let other_key = create_table(&client(endpoint), "id").await;
         for error in faults(client(endpoint), &other_key).await {
-            assert!(error.to_string().contains("whose only key is api_id (S)"), "{error}");
+            assert!(error.to_string().contains("with the key api_id (S) alone"), "{error}");
         }
     });
 }

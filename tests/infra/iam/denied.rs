@@ -24,6 +24,7 @@ fn attempts(place: &Place, other: &Place) -> Vec<Attempt> {
     let item = json!({ "api_id": { "S": "intruder" }, "url": { "S": "http://example.com" } });
     let key = json!({ "api_id": { "S": "intruder" } });
     let (configs, states) = (arn_of_table(place, &place.configs), arn_of_table(place, &place.states));
+    let history = arn_of_table(place, &place.history);
     let other_states = arn_of_table(place, &other.states);
     let new_table = json!({
         "TableName": "loot", "BillingMode": "PAY_PER_REQUEST",
@@ -78,6 +79,8 @@ fn attempts(place: &Place, other: &Place) -> Vec<Attempt> {
             states.clone(),
         ),
         ("dynamodb", "update_item", json!({ "TableName": place.states, "Key": key }), "dynamodb:UpdateItem", states),
+        ("dynamodb", "scan", table(&place.history), "dynamodb:Scan", history.clone()),
+        ("dynamodb", "delete_table", table(&place.history), "dynamodb:DeleteTable", history),
         ("dynamodb", "create_table", new_table, "dynamodb:CreateTable", arn_of_table(place, "loot")),
         ("dynamodb", "list_tables", json!({}), "dynamodb:ListTables", "*".into()),
         ("dynamodb", "scan", table(&other.states), "dynamodb:Scan", other_states.clone()),
@@ -203,6 +206,7 @@ fn each_grant_that_is_missing_is_told_with_what_to_allow() {
     let editor = place.home(&Strict::shared().administrator());
     let full = place.policy();
     let (configs, states) = (arn_of_table(&place, &place.configs), arn_of_table(&place, &place.states));
+    let history = arn_of_table(&place, &place.history);
     let topic = &place.topic_arn;
     let mut tried = Vec::new();
     for (action, resource, name, arguments, code) in [
@@ -220,6 +224,10 @@ fn each_grant_that_is_missing_is_told_with_what_to_allow() {
         ("dynamodb:DescribeTable", &configs, &place.configs, &["doctor"], Some(0)),
         ("dynamodb:DescribeTable", &states, &place.states, &["doctor"], Some(0)),
         ("dynamodb:PutItem", &states, &place.states, &["doctor"], Some(69)),
+        ("dynamodb:DescribeTable", &history, &place.history, &["doctor"], Some(0)),
+        ("dynamodb:DescribeTimeToLive", &history, &place.history, &["doctor"], Some(0)),
+        ("dynamodb:PutItem", &history, &place.history, &["doctor"], Some(0)),
+        ("dynamodb:Query", &history, &place.history, &["doctor"], Some(0)),
         ("sns:Publish", topic, topic, &["doctor"], Some(69)),
         ("sns:GetTopicAttributes", topic, topic, &["doctor"], Some(0)),
         ("sns:ListSubscriptionsByTopic", topic, topic, &["doctor"], Some(0)),

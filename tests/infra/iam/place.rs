@@ -29,6 +29,7 @@ pub(crate) fn administrator() -> &'static Caller {
 pub(crate) struct Names {
     pub(crate) configs: String,
     pub(crate) states: String,
+    pub(crate) history: String,
     pub(crate) topic_arn: String,
     pub(crate) role: String,
     pub(crate) profile: String,
@@ -80,7 +81,7 @@ impl Place {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let new = |name: &str| format!("{name}-{number}");
         let admin = administrator();
-        for table in [&self.configs, &self.states] {
+        for table in [&self.configs, &self.states, &self.history] {
             let described = admin.call("dynamodb", "describe_table", &json!({ "TableName": table }))["Table"].take();
             let create = json!({
                 "TableName": new(table), "KeySchema": described["KeySchema"], "BillingMode": "PAY_PER_REQUEST",
@@ -96,7 +97,8 @@ impl Place {
         admin.call("iam", "create_role", &json!({ "RoleName": role, "AssumeRolePolicyDocument": trust.to_string() }));
         admin.call("iam", "create_instance_profile", &json!({ "InstanceProfileName": profile }));
         admin.call("iam", "add_role_to_instance_profile", &json!({ "InstanceProfileName": profile, "RoleName": role }));
-        let names = Names { configs: new(&self.configs), states: new(&self.states), topic_arn, role, profile };
+        let (configs, states, history) = (new(&self.configs), new(&self.states), new(&self.history));
+        let names = Names { configs, states, history, topic_arn, role, profile };
         let mut copy = Self::of(&names, Value::Null);
         copy.operator_policy = copy.renamed(self, &self.operator_policy);
         copy.grant(&copy.renamed(self, &self.policy()));
@@ -109,6 +111,7 @@ impl Place {
         for (from, to) in [
             (format!("table/{}\"", other.configs), format!("table/{}\"", self.configs)),
             (format!("table/{}\"", other.states), format!("table/{}\"", self.states)),
+            (format!("table/{}\"", other.history), format!("table/{}\"", self.history)),
             (format!("{}\"", other.topic_arn), format!("{}\"", self.topic_arn)),
         ] {
             text = text.replace(&from, &to);
@@ -154,6 +157,7 @@ impl Place {
             .env("STATE_DIRECTORY", state.display().to_string())
             .env("DDB_CONFIG_TABLE", &self.configs)
             .env("DDB_STATE_TABLE", &self.states)
+            .env("DDB_HISTORY_TABLE", &self.history)
             .env("SNS_TOPIC_ARN", &self.topic_arn);
         home
     }

@@ -16,20 +16,23 @@ const EXAMPLE: &str = "https://example.com/";
 /// Where nothing listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
-/// What makes an emulator into what Terraform leaves behind: two tables, a topic, a subscription that is confirmed; and a
+/// What makes an emulator into what Terraform leaves behind: three tables, a topic, a subscription that is confirmed; and a
 /// queue that shows what the topic was given.
 const AS_TERRAFORM_LEAVES_IT: &str = "
 import boto3, sys
 dynamodb, sns, sqs = (boto3.client(name) for name in ('dynamodb', 'sns', 'sqs'))
-for table in 'api_health_configs', 'api_health_states':
+for table, keys in ('configs', ['api_id']), ('states', ['api_id']), ('history', ['api_id', 'slot']):
+    table = 'api_health_' + table
     dynamodb.create_table(
         TableName=table,
-        AttributeDefinitions=[{'AttributeName': 'api_id', 'AttributeType': 'S'}],
-        KeySchema=[{'AttributeName': 'api_id', 'KeyType': 'HASH'}],
+        AttributeDefinitions=[{'AttributeName': key, 'AttributeType': 'S'} for key in keys],
+        KeySchema=[{'AttributeName': key, 'KeyType': kind} for key, kind in zip(keys, ['HASH', 'RANGE'])],
         BillingMode='PAY_PER_REQUEST',
     )
     recovery = {'PointInTimeRecoveryEnabled': True}
     dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
+expiry = {'Enabled': True, 'AttributeName': 'expires_at'}
+dynamodb.update_time_to_live(TableName='api_health_history', TimeToLiveSpecification=expiry)
 topic = sns.create_topic(Name=sys.argv[1])['TopicArn']
 sns.subscribe(TopicArn=topic, Protocol='email', Endpoint='ops@example.com')
 queue = sqs.create_queue(QueueName='alerts')['QueueUrl']

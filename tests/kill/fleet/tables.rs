@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::daemon::Home;
 use crate::store::{Records, read};
-use crate::support::dynamodb::{client, create_table};
+use crate::support::dynamodb::{client, create_history_table, create_table};
 use crate::world::ApiPlan;
 
 /// Two tables of an emulator that no other test has.
@@ -19,6 +19,7 @@ pub(crate) struct Tables {
     endpoint: String,
     config_table: String,
     state_table: String,
+    history_table: String,
     runtime: tokio::runtime::Runtime,
     client: Client,
 }
@@ -28,8 +29,8 @@ impl Tables {
     pub(crate) fn new(endpoint: &str, apis: &[ApiPlan], url: impl Fn(&ApiPlan) -> String) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = client(endpoint);
-        let (config_table, state_table) =
-            runtime.block_on(async { (create_table(&client, "api_id").await, create_table(&client, "api_id").await) });
+        let [config_table, state_table] = ["api_id"; 2].map(|key| runtime.block_on(create_table(&client, key)));
+        let history_table = runtime.block_on(create_history_table(&client));
         for api in apis {
             let put = client.put_item().table_name(&config_table);
             let put = put.item("api_id", AttributeValue::S(api.id.into())).item("url", AttributeValue::S(url(api)));
@@ -42,7 +43,7 @@ impl Tables {
             let put = numbers.iter().fold(put, |put, (name, n)| put.item(*name, AttributeValue::N(n.to_string())));
             runtime.block_on(put.send()).unwrap();
         }
-        Self { endpoint: endpoint.into(), config_table, state_table, runtime, client }
+        Self { endpoint: endpoint.into(), config_table, state_table, history_table, runtime, client }
     }
 
     /// The port of the emulator.
@@ -58,7 +59,8 @@ impl Tables {
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("DDB_CONFIG_TABLE", &self.config_table)
-            .env("DDB_STATE_TABLE", &self.state_table);
+            .env("DDB_STATE_TABLE", &self.state_table)
+            .env("DDB_HISTORY_TABLE", &self.history_table);
     }
 
     /// The records of all APIs as they are stored now.

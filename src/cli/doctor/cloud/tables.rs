@@ -1,4 +1,4 @@
-//! The two tables in DynamoDB: there, and of the right form; and the one of states writable, without a write. The checks of rows
+//! The tables of configs and states in DynamoDB: there, and of the right form; and the one of states writable, without a write. The checks of rows
 //! and states read them.
 
 use std::error::Error;
@@ -18,11 +18,11 @@ use crate::store::dynamodb::KEY;
 use crate::store::dynamodb::errors::{Call, is_condition_refused, is_denied};
 
 /// What the writes that must not happen would write to: no API can have this id.
-const PRETENDED_KEY: &str = "api-health:doctor";
+pub(super) const PRETENDED_KEY: &str = "api-health:doctor";
 
 /// No item can fulfil it: the key is there and is not. A write on this condition is refused after permissions were looked
 /// at, and writes nothing, whatever the table holds.
-const NEVER: &str = "attribute_exists(#key) AND attribute_not_exists(#key)";
+pub(super) const NEVER: &str = "attribute_exists(#key) AND attribute_not_exists(#key)";
 
 /// A table that is to be looked at.
 pub(super) struct Table<'a> {
@@ -131,7 +131,7 @@ impl<'a> Table<'a> {
 }
 
 /// `api_id (S)`, `name (N) and at (S)`.
-fn key_of(table: &TableDescription) -> String {
+pub(super) fn key_of(table: &TableDescription) -> String {
     let kind = |name: &str| {
         let found = table.attribute_definitions().iter().find(|attribute| attribute.attribute_name() == name);
         found.map_or("?", |attribute| attribute.attribute_type().as_str())
