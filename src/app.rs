@@ -328,6 +328,7 @@ impl App {
             witnesses: Arc::new(SystemWitnesses::new(client.clone(), &self.settings, &environment::get)),
             probe: Arc::new(self.probe(client)),
             store,
+            history: None,
             store_name: self.store_name(),
             instance: self.instance(),
             notifiers,

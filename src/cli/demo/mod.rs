@@ -153,6 +153,7 @@ fn world(
         probe: Arc::new(SeenProbe::new(probe, events.clone())),
         witnesses: Arc::new(api_health_actors::ports::NoWitnesses),
         store: Arc::new(SeenStore::new(SqliteStateStore::open(file)?, events.clone())),
+        history: None,
         store_name: file.name(),
         instance: "demo".into(),
         notifiers: vec![Arc::new(notifier)],

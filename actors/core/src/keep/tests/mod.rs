@@ -94,6 +94,7 @@ fn setup() -> KeeperConfig {
         once: false,
         spread: false,
         fail_open: true,
+        history: None,
         shards: SHARDS,
     }
 }
