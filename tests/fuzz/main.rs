@@ -15,6 +15,7 @@ mod control;
 mod cron;
 mod dynamodb;
 mod files;
+mod history;
 mod leases;
 mod observations;
 mod pinned;

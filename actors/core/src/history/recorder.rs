@@ -87,7 +87,7 @@ impl Present {
 
     /// Takes in what another process stored of this day; what lies between was not watched.
     fn absorb(&mut self, stored: &Day) {
-        let (had, is_new) = (self.watched.clone(), self.watched.is_empty());
+        let had = self.watched.clone();
         let mut reader = Reader::new(&self.over);
         let own: Vec<(u8, Hour)> = (0..24)
             .filter(|number| self.mask >> number & 1 == 1)
@@ -98,9 +98,7 @@ impl Present {
         all.merge(stored);
         self.watched = all.from..all.until;
         self.excluded = all.excluded;
-        if !is_new {
-            self.exclude(Why::NotWatched, &(stored.until..had.start));
-        }
+        self.exclude(Why::NotWatched, &(stored.until..had.start));
         (self.over, self.mask) = (Vec::new(), 0);
         for (number, hour) in all.hours {
             if number == self.number {

@@ -138,7 +138,11 @@ impl Wanted {
         match self {
             Self::Resume => {
                 let today = UtcDay::of(now);
-                let from = alive_until.map_or(today, UtcDay::of).min(today.plus_days(-1));
+                // The day of the last write before that.
+                let back =
+                    |alive: Timestamp| alive.as_millis().saturating_sub(series::UNWRITTEN_MAX.as_millis() as i64);
+                let from = alive_until.map_or(today, |alive| UtcDay::of(Timestamp::from_millis(back(alive))));
+                let from = from.min(today.plus_days(-1));
                 (Slot::Day(from)..=Slot::Day(today), 2)
             }
             Self::Month(month) => (Slot::Month(*month)..=Slot::Month(*month), 1),
