@@ -44,11 +44,6 @@ impl Day {
         u8::try_from(hour).ok().filter(|hour| *hour < 24)
     }
 
-    /// When an hour of it starts.
-    pub fn hour_starts_at(&self, hour: u8) -> Timestamp {
-        self.day.starts_at().plus(Duration::from_millis(u64::from(hour) * HOUR_MS.unsigned_abs()))
-    }
-
     /// How the part of `window` that is in this day was spent.
     pub fn times(&self, window: &Range<Timestamp>, down: &[Range<Timestamp>]) -> Times {
         let within = window.start.max(self.day.starts_at())..window.end.min(self.day.ends_at());

@@ -51,10 +51,6 @@ impl Latency {
         self.buckets.iter().map(|(_, count)| u64::from(*count)).sum()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
-    }
-
     /// Adds those of `other`. The coarser of both scales is kept.
     pub fn merge(&mut self, other: &Self) {
         while self.halvings < other.halvings {

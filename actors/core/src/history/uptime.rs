@@ -59,7 +59,7 @@ impl Times {
     pub fn of(window: &Range<Timestamp>, seen: &Seen<'_>) -> Self {
         let within = |ranges: &mut dyn Iterator<Item = Range<Timestamp>>| Stretches::of(ranges, window);
         let mut left = within(&mut seen.watched.iter().cloned());
-        let mut taken = Why::ALL.map(|why| {
+        let [maintenance_ms, _, inconclusive_ms] = Why::ALL.map(|why| {
             let of_this = seen.excluded.iter().filter(|excluded| excluded.why == why);
             let of_this = within(&mut of_this.map(|excluded| excluded.from..excluded.until));
             // What is excluded for two reasons counts for the first of them.
@@ -69,7 +69,6 @@ impl Times {
         });
         let down = within(&mut seen.down.iter().cloned());
         let watched_ms = left.total_ms();
-        let [maintenance_ms, _, inconclusive_ms] = std::mem::take(&mut taken);
         Self {
             window_ms: span_ms(window),
             watched_ms,

@@ -114,12 +114,8 @@ impl Keeper {
             return;
         }
         let unsaved = self.in_shards(self.owned.releasing(), Entry::is_unsaved);
-        let busy: ShardSet = unsaved
-            .iter()
-            .chain(self.delivery_queue.in_flight())
-            .chain(self.history.waited_for())
-            .map(|api_id| self.owned.shard(api_id))
-            .collect();
+        let under_way = self.delivery_queue.in_flight().chain(self.history.waited_for());
+        let busy: ShardSet = unsaved.iter().chain(under_way).map(|api_id| self.owned.shard(api_id)).collect();
         let left: ShardSet = self.owned.releasing().difference(&busy).copied().collect();
         if !left.is_empty() {
             self.forget(&left);

@@ -191,7 +191,7 @@ impl Keeper {
             let recording = self.ledger.get_mut(&api_id).and_then(|entry| entry.recording.as_mut());
             match (slot, recording) {
                 (Slot::Incident { started_at, .. }, _) => {
-                    *stories.entry((api_id, started_at)).or_insert(true) &= is_stored
+                    *stories.entry((api_id, started_at)).or_insert(true) &= is_stored;
                 }
                 (Slot::Day(day), Some(recording)) if is_stored => recording.recorder.stored(day),
                 (Slot::Day(_), Some(recording)) => recording.recorder.is_dirty = true,
