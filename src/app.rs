@@ -292,7 +292,8 @@ impl App {
         // With a client of its own: the connections of the keeper's are made on the keeper's thread.
         wait_for_store(&*retry_until_available(waits, async || self.open_store().await).await?).await?;
         let leases = retry_until_available(waits, async || self.leases(once).await).await?;
-        Ok(self.world_of(client, store, notifiers, sources, leases))
+        let history = retry_until_available(waits, async || self.open_history().await).await?;
+        Ok(World { history, ..self.world_of(client, store, notifiers, sources, leases) })
     }
 
     /// The same for a command that only hands over what is owed: nothing is watched.
@@ -303,7 +304,8 @@ impl App {
         self.take_instance_lock("api-health alerts").await?;
         let store = self.open_store().await?;
         let leases = self.leases(true).await?;
-        Ok(self.world_of(self.client()?, store, notifiers, Vec::new(), leases))
+        let history = self.open_history().await?;
+        Ok(World { history, ..self.world_of(self.client()?, store, notifiers, Vec::new(), leases) })
     }
 
     /// How the tables are shared; `None` with an SQLite file, which is owned whole. `alone`: where another process shares them, this
@@ -346,6 +348,7 @@ impl App {
             witnesses: Arc::new(SystemWitnesses::new(client.clone(), &self.settings, &environment::get)),
             probe: Arc::new(self.probe(client)),
             store,
+            history: None,
             store_name: self.store_name(),
             instance: self.instance(),
             notifiers,
@@ -365,6 +368,7 @@ impl App {
             once,
             digest_above: self.settings.notify.digest_above,
             fail_open: self.settings.fleet.fail_open,
+            history_flush: self.settings.history.flush,
             ..Options::default()
         }
     }

@@ -35,6 +35,8 @@ pub struct Options {
     pub stuck_after: Duration,
     /// An alert that could not be stored for 30 s is sent anyway.
     pub fail_open: bool,
+    /// How often the present day of each API goes to where history is kept.
+    pub history_flush: Duration,
 }
 
 impl Default for Options {
@@ -53,6 +55,7 @@ impl Default for Options {
             closes_unconfigured: true,
             stuck_after: Duration::from_secs(5),
             fail_open: true,
+            history_flush: Duration::from_secs(300),
         }
     }
 }

@@ -6,13 +6,15 @@ use api_health_core::own::member::Member;
 
 use crate::lease_clock::BootClock;
 use crate::leases::Leases;
-use crate::ports::{Clock, ConfigSource, Notifier, Probe, StateStore, Witnesses};
+use crate::ports::{Clock, ConfigSource, HistoryStore, Notifier, Probe, StateStore, Witnesses};
 
 pub struct World {
     pub probe: Arc<dyn Probe>,
     /// Who is asked whose fault a failure is.
     pub witnesses: Arc<dyn Witnesses>,
     pub store: Arc<dyn StateStore>,
+    /// Where the past is kept for people; `None`: nowhere.
+    pub history: Option<Arc<dyn HistoryStore>>,
     pub store_name: String,
     /// The name of this process as people see it: no two processes have the same.
     pub instance: String,

@@ -158,6 +158,7 @@ pub fn world(
         probe,
         witnesses: Arc::new(api_health_actors::ports::NoWitnesses),
         store,
+        history: None,
         store_name: "bench".into(),
         instance: "bench".into(),
         notifiers: vec![],

@@ -197,6 +197,8 @@ mod tests {
             owed_to: vec!["sns".into()],
             evidence: None,
             reminders: 0,
+            confirmed_at: None,
+            told: Vec::new(),
         };
         let alert = Alert {
             alert_id: Alert::id(&incident.incident_id, AlertKind::Down),

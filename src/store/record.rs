@@ -24,14 +24,14 @@ use serde_json::Value;
 use crate::fault::one_line;
 pub(crate) use held::StoredMaintenance;
 use held::{StoredFlap, StoredHeld};
-use incident::StoredIncident;
+use incident::{StoredIncident, StoredStory};
 pub(crate) use owed::KindWord;
 use owed::StoredOwed;
 
 /// The form that this program writes.
 ///
 /// 1: the first release. 2: what came of each delivery, and the name and URL of an incident. Since then `epoch`, `owed_to` (of an alert and of an incident) and a
-/// streak's `question` were added, and `evidence`, `recent_outcomes` and `recent_alerts`, and may be absent; `claim` is no longer written, and not read.
+/// streak's `question` were added, and `evidence`, `recent_outcomes` and `recent_alerts`, and may be absent, as `closed` may, and `told` and `confirmed_at` of an incident; `claim` is no longer written, and not read.
 pub const SCHEMA: u32 = 2;
 
 /// What earlier versions would take for damaged is written as this, so that they leave it alone:
@@ -42,7 +42,7 @@ pub const SCHEMA_OF_FLEETS: u32 = 3;
 pub const SCHEMA_OF_HOLDS: u32 = 4;
 
 /// Every field of a record.
-pub(crate) const FIELDS: [&str; 21] = [
+pub(crate) const FIELDS: [&str; 22] = [
     "schema",
     "api_id",
     "version",
@@ -58,6 +58,7 @@ pub(crate) const FIELDS: [&str; 21] = [
     "last_told_status",
     "missed_ticks",
     "owed",
+    "closed",
     "epoch",
     "recent_outcomes",
     "recent_alerts",
@@ -94,6 +95,9 @@ pub(crate) struct StateRecord<'a> {
     last_told_status: Status,
     missed_ticks: u64,
     owed: Vec<StoredOwed<'a>>,
+    /// Incidents that are over and wait for history. A version that does not know them leaves them out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    closed: Vec<StoredStory<'a>>,
     /// The fencing token of whoever wrote it; absent where nobody shares the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<u64>,
@@ -207,6 +211,7 @@ impl<'a> From<&'a ApiState> for StateRecord<'a> {
             last_told_status: state.last_alerted,
             missed_ticks: state.missed_ticks,
             owed: state.owed.iter().map(StoredOwed::from).collect(),
+            closed: state.closed.iter().map(StoredStory::from).collect(),
             epoch: Some(state.epoch).filter(|epoch| *epoch != 0),
             recent_outcomes: recent::outcomes(&state.recent),
             recent_alerts: recent::alerts(&state.recent),
@@ -331,6 +336,7 @@ fn into_state(record: StateRecord<'static>) -> Result<ApiState, String> {
     };
     let state = ApiState {
         owed: record.owed.into_iter().map(|owed| owed.into_owed(&api_id)).collect(),
+        closed: record.closed.into_iter().map(|story| story.into_story(&record.api_id)).collect(),
         api_id,
         version: record.version,
         status: record.status,

@@ -32,6 +32,7 @@ fn start(fake: &FakeWorld, notifiers: Vec<Arc<dyn Notifier>>, sources: Vec<Arc<d
         probe: Arc::new(fake.targets.clone()),
         witnesses: Arc::new(NoWitnesses),
         store: Arc::new(fake.store.clone()) as Arc<dyn StateStore>,
+        history: None,
         store_name: "memory".into(),
         instance: "this one".into(),
         notifiers,

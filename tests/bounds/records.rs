@@ -13,9 +13,12 @@ use api_health_core::evidence::{
     ADDRESSES_MAX, BODY_SHOWN_BYTES_MAX, Certificate, NAME_BYTES_MAX, STATUS_LINE_BYTES_MAX, WITNESS_BYTES_MAX,
     WITNESSES_MAX,
 };
+use api_health_core::history::Story;
+use api_health_core::history::story::CLOSED_MAX;
+use api_health_core::incident::{Incident, ToldTo};
 use api_health_core::state::Streak;
 use api_health_core::{
-    ApiConfig, ApiState, Evidence, Outcome, PhaseTimes, Timestamp, Toward, Verdict, decide, invariant,
+    AlertKind, ApiConfig, ApiState, Evidence, Outcome, PhaseTimes, Timestamp, Toward, Verdict, decide, invariant,
 };
 use serde_json::{Value, json};
 
@@ -91,10 +94,12 @@ fn largest_state() -> ApiState {
     // The year 9999: no later moment has a longer text that RFC 3339 can name.
     let channels = CHANNELS.map(str::to_owned);
     let mut now = Timestamp::parse("9999-01-01T00:00:00Z").unwrap();
+    let mut incident = None;
     for n in 0..4 * OWED_MAX {
         now = now.plus(Duration::from_secs(10));
         let verdict = if n % 2 == 0 { Verdict::Fail } else { Verdict::Pass };
         state = decide(&state, &outcome(verdict, now), &api.policy(), &channels, now).next;
+        incident = state.incident.clone().or(incident);
     }
     let ids: Vec<String> = state.owed.iter().map(|owed| owed.alert.alert_id.clone()).collect();
     for alert_id in &ids {
@@ -102,6 +107,19 @@ fn largest_state() -> ApiState {
             delivery::note_failure(&mut state.owed, alert_id, channel, &DEAR.repeat(10_000), now);
         }
     }
+    // And history has none of what is over.
+    let mut incident = *incident.unwrap();
+    let told = ToldTo { channel: CHANNELS[0].into(), kind: AlertKind::Closed, at: now };
+    incident.told = vec![told; Incident::TOLD_MAX];
+    let story = Story {
+        incident,
+        began_at: now,
+        ended_at: now,
+        end_confirmed_at: now,
+        is_closed: true,
+        excluded_ms: u64::MAX >> 11,
+    };
+    state.closed = vec![story; CLOSED_MAX];
     // As if the next change were about to be confirmed.
     state.streak = Some(Streak { toward: Toward::Down, request_fingerprint: u16::MAX, count: u32::MAX, first_at: now });
     assert_eq!(invariant::first_broken(&state), None);

@@ -16,6 +16,7 @@ mod cron;
 mod dynamodb;
 mod files;
 mod history;
+mod history_items;
 mod leases;
 mod observations;
 mod pinned;

@@ -40,6 +40,8 @@ fn down(place: &Place) {
         url: "https://shop.test/health".into(),
         owed_to: vec![],
         reminders: 0,
+        confirmed_at: None,
+        told: Vec::new(),
         evidence: Some(Arc::new(evidence)),
     }));
     down.last_alerted = Status::Down;

@@ -53,6 +53,8 @@ pub(crate) fn store(place: &Place) {
         owed_to: vec![],
         evidence: None,
         reminders: 0,
+        confirmed_at: None,
+        told: Vec::new(),
     }));
     down.last_alerted = Status::Down;
     let alert = Alert {

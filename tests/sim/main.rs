@@ -9,6 +9,7 @@
 //! |---|---|
 //! | what CI does | `cargo test --test sim` |
 //! | one seed again, with its log | `API_HEALTH_SIM_SEED=123 cargo test --test sim` |
+//! | what history says of uptime alone | `cargo test --test sim of_history` |
 //! | worlds of several workers alone | `cargo test --test sim several_workers` |
 //! | more seeds than CI | `API_HEALTH_SIM_SEEDS=20000 cargo test --test sim` |
 //! | all seeds that fail, not only the first | `API_HEALTH_SIM_KEEP_GOING=1 cargo test --test sim` |
@@ -29,6 +30,7 @@ mod pinned;
 mod schedules;
 mod script;
 mod trouble;
+mod uptime;
 mod world;
 
 use std::fmt::Write as _;

@@ -86,7 +86,7 @@ pub(crate) fn play(seed: u64, script: &Script) -> History {
 }
 
 /// A runtime of its own for each life: what is left of a life ends with it, as a process's threads do.
-fn in_a_life<T>(life: impl Future<Output = T>) -> T {
+pub(crate) fn in_a_life<T>(life: impl Future<Output = T>) -> T {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()

@@ -195,6 +195,8 @@ pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Time
         owed_to: Vec::new(),
         evidence: None,
         reminders: 0,
+        confirmed_at: None,
+        told: Vec::new(),
     };
     let reason =
         format!("this outage was told while the store was out of reach, and is not confirmed: {}", outage.reason);
@@ -271,6 +273,8 @@ fn confirm(mut next: ApiState, streak: &Streak, outcome: &Outcome, policy: &Poli
                     url: policy.url.to_owned(),
                     owed_to: Vec::new(),
                     reminders: 0,
+                    confirmed_at: Some(now),
+                    told: Vec::new(),
                     evidence: outcome.evidence.clone(),
                 })
             });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::alert::AlertKind;
 use crate::api::ApiId;
 use crate::evidence::Evidence;
 use crate::time::Timestamp;
@@ -25,9 +26,32 @@ pub struct Incident {
     pub evidence: Option<Arc<Evidence>>,
     /// How often people were reminded of it.
     pub reminders: u32,
+    /// When it was confirmed; `None` where an earlier version did not note that.
+    pub confirmed_at: Option<Timestamp>,
+    /// Which channels have its beginning, and its end, and since when; the first [`TOLD_MAX`](Incident::TOLD_MAX). Nothing is decided by it.
+    pub told: Vec<ToldTo>,
+}
+
+/// A channel has an alert of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldTo {
+    pub channel: String,
+    pub kind: AlertKind,
+    pub at: Timestamp,
 }
 
 impl Incident {
+    /// Beginning and end through eight channels.
+    pub const TOLD_MAX: usize = 16;
+
+    /// Notes that a channel has an alert of it. Reminders are counted elsewhere.
+    pub(crate) fn note_told(&mut self, channel: &str, kind: AlertKind, at: Timestamp) {
+        let is_known = self.told.iter().any(|told| told.kind == kind && told.channel == channel);
+        if !kind.is_aside() && !is_known && self.told.len() < Self::TOLD_MAX {
+            self.told.push(ToldTo { channel: channel.to_owned(), kind, at });
+        }
+    }
+
     /// Its end is no longer owed to this channel. Returns whether it was.
     pub(crate) fn drop_channel(&mut self, channel: &str) -> bool {
         let before = self.owed_to.len();

@@ -2,6 +2,7 @@
 
 use crate::alert::AlertKind;
 use crate::delivery::{OWED_MAX, OwedAlert};
+use crate::history::story::CLOSED_MAX;
 use crate::state::ApiState;
 use crate::status::Status;
 
@@ -13,7 +14,7 @@ pub struct Invariant {
     pub holds: fn(&ApiState) -> bool,
 }
 
-pub const ALL: [Invariant; 9] = [
+pub const ALL: [Invariant; 10] = [
     Invariant {
         name: "there is an open incident exactly while the status is down",
         holds: |s| s.incident.is_some() == (s.status == Status::Down),
@@ -56,6 +57,7 @@ pub const ALL: [Invariant; 9] = [
         holds: |s| alternating(s).last().is_none_or(|owed| owed.alert.kind.status() == s.last_alerted),
     },
     Invariant { name: "the outbox keeps its bound", holds: |s| s.owed.len() <= OWED_MAX },
+    Invariant { name: "no more incidents wait for history than may", holds: |s| s.closed.len() <= CLOSED_MAX },
 ];
 
 /// The name of the first invariant that `state` breaks.

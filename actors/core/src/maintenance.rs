@@ -1,6 +1,7 @@
 //! Maintenance windows: while one is open, an API is probed as ever and its alerts are held.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::api::{ApiConfig, ApiId};
@@ -87,6 +88,18 @@ impl fmt::Display for Selection {
 /// Until when one of these is open, if one is.
 pub fn open_until(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
     windows.iter().filter_map(|window| window.open_until(now)).max()
+}
+
+/// When each window was open last, before or at `until`, from its beginning to its end.
+pub fn last_open(windows: &[Window], by_hand: Option<&Maintenance>, until: Timestamp) -> Vec<Range<Timestamp>> {
+    let configured = windows.iter().filter_map(|window| match window {
+        Window::Once { from, until } => Some(*from..*until),
+        Window::Again { opens, lasts } => {
+            let from = opens.last_tick(Moment { wall: until, uptime: Duration::ZERO })?;
+            Some(from..from.plus(*lasts))
+        }
+    });
+    configured.chain(by_hand.map(|window| window.since..window.until)).collect()
 }
 
 /// What holds the alerts of an API now, of these windows: the one that is open longest.

@@ -4,6 +4,7 @@ use crate::alert::AlertKind;
 use crate::api::ApiId;
 use crate::delivery::OwedAlert;
 use crate::flap::Flap;
+use crate::history::Story;
 use crate::hold::Held;
 use crate::incident::Incident;
 use crate::maintenance::Maintenance;
@@ -105,6 +106,9 @@ pub struct ApiState {
     pub maintenance: Option<Box<Maintenance>>,
     /// Alerts that are not delivered everywhere yet, oldest first.
     pub owed: Vec<OwedAlert>,
+    /// Incidents that are over and that history does not have yet, oldest first; at most
+    /// [`CLOSED_MAX`](crate::history::story::CLOSED_MAX).
+    pub closed: Vec<Story>,
     pub last_probe: Option<LastProbe>,
     pub recent: Recent,
     /// Ticks that could not run since the API was first seen.
@@ -127,6 +131,7 @@ impl ApiState {
             flap: None,
             maintenance: None,
             owed: Vec::new(),
+            closed: Vec::new(),
             last_probe: None,
             recent: Recent::default(),
             missed_ticks: 0,

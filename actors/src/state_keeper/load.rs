@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api_health_core::keep::{Grant, Read};
 use api_health_core::own::shards::Shard;
-use api_health_core::{ApiId, ApiState};
+use api_health_core::{ApiId, ApiState, Timestamp};
 
 use crate::ports::{StateStore, StoreError, UnreadableState};
 
@@ -33,6 +33,12 @@ pub(super) async fn load(store: &dyn StateStore, grants: &[Grant], shards: u16) 
     let owed: usize = loaded.states.iter().map(|state| state.owed.len()).sum();
     tracing::info!(states = loaded.states.len(), owed, shards = grants.len(), "states loaded");
     Ok(loaded.states)
+}
+
+/// Until when some process watched, as the heartbeats say.
+pub(super) async fn alive_until(store: &dyn StateStore) -> Option<Timestamp> {
+    let beats = store.read_heartbeats().await.ok()?;
+    beats.into_iter().flatten().map(|beat| beat.at).max()
 }
 
 async fn quarantine(store: &dyn StateStore, record: UnreadableState, is_logged: bool) {

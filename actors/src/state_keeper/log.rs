@@ -76,6 +76,22 @@ pub(super) fn log(event: LogEvent) {
         LogEvent::BeatFailed { error, lines_left_out } => {
             tracing::warn!(error, lines_left_out, "the heartbeat was not written; the next one will say it all");
         }
+        LogEvent::HistoryFailed { error, lines_left_out } => {
+            tracing::warn!(
+                error,
+                lines_left_out,
+                "history was not written or read; it is tried again, and nothing waits for it"
+            );
+        }
+        LogEvent::HistoryDropped { days } => {
+            tracing::warn!(
+                days,
+                "days of figures could not be written to history in time, and are lost; no incident is"
+            );
+        }
+        LogEvent::IncidentDropped { api_id, incident_id } => {
+            tracing::error!(%api_id, incident_id, "more incidents ended than a record keeps while history cannot be written: this one will not be in history");
+        }
         LogEvent::ForeignChannel { channel, alerts } => {
             tracing::error!(
                 channel,

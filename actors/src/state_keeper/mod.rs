@@ -3,6 +3,7 @@
 //! All decisions are in a plain value, [`keep::Keeper`]. This actor tells it what happened and when, executes the [`Effect`]s that it
 //! returns, and feeds the results back.
 
+mod history;
 mod load;
 mod log;
 
@@ -27,7 +28,7 @@ use crate::alerter::DeliverAlerts;
 use crate::board::{Board, Wants};
 use crate::lease_view::LeaseView;
 use crate::own_side::OwnSide;
-use crate::ports::{CommitError, StateStore, StateWrite, StoreError};
+use crate::ports::{CommitError, HistoryStore, StateStore, StateWrite, StoreError};
 use crate::stats::Stats;
 use crate::timebase::TimeBase;
 
@@ -44,6 +45,7 @@ const SHOW_EACH_TICKS: u32 = 4;
 #[derive(Clone)]
 pub struct KeeperDeps {
     pub store: Arc<dyn StateStore>,
+    pub history: Option<Arc<dyn HistoryStore>>,
     pub alerter: Recipient<DeliverAlerts>,
     /// The supervisor.
     pub parent: Recipient<SupervisorRequest>,
@@ -134,6 +136,8 @@ impl StateKeeper {
                     keeper.apply(ctx, |core, now| core.beat_answered(written, now));
                 }));
             }
+            Effect::WriteHistory { call, items } => self.write_history(call, items, ctx),
+            Effect::ReadHistory { call, series, slots, limit } => self.read_history(call, series, slots, limit, ctx),
             Effect::ProbeAgain(api_id) => self.ask_parent(SupervisorRequest::ProbeAgain(api_id), ctx),
             Effect::ShardFenced { shard, epoch } => {
                 self.ask_parent(SupervisorRequest::ShardFenced { shard, epoch }, ctx);
@@ -274,12 +278,21 @@ impl Handler<GainShards> for StateKeeper {
     fn handle(&mut self, GainShards(grants): GainShards, _: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.deps.store);
         let shards = self.core.shards();
-        let loading = async move { load::load(&*store, &grants, shards).await.map(|states| (grants, states)) };
+        let has_history = self.deps.history.is_some();
+        let loading = async move {
+            let states = load::load(&*store, &grants, shards).await?;
+            // For people alone, so that no error of it is one of the start.
+            let alive_until = if has_history { load::alive_until(&*store).await } else { None };
+            Ok((grants, states, alive_until))
+        };
         Box::pin(loading.into_actor(self).map(move |loaded, keeper, ctx| {
-            let (grants, states) = loaded?;
+            let (grants, states, alive_until) = loaded?;
             let stamps = states.iter().filter_map(|state| state.last_probe.as_ref().map(|last| last.at));
             keeper.deps.own_side.newest_stamp(stamps.max());
-            Ok(keeper.apply(ctx, |core, now| core.gain_shards(&grants, states, now)))
+            Ok(keeper.apply(ctx, |core, now| {
+                core.set_alive_until(alive_until);
+                core.gain_shards(&grants, states, now)
+            }))
         }))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, Addr, AsyncContext, Context, Recipient, WrapFuture};
 use api_health_core::ApiId;
-use api_health_core::keep::{Keeper, KeeperConfig};
+use api_health_core::keep::{HistorySetup, Keeper, KeeperConfig};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::restart::{Deaths, RestartPolicy};
 
@@ -20,7 +20,7 @@ use crate::handle::AddrPublisher;
 use crate::options::Options;
 use crate::outcome_batcher::{self, OutcomeBatcher};
 use crate::own_side::OwnSide;
-use crate::ports::{Notifier, StateStore};
+use crate::ports::{HistoryStore, Notifier, StateStore};
 use crate::prober::ProberContext;
 use crate::state_keeper::{self, KeeperDeps, ProbeCompleted, StateKeeper, TakeSnapshot};
 use crate::stats::Stats;
@@ -53,6 +53,7 @@ impl Batcher {
 
 pub(crate) struct Chain {
     store: Arc<dyn StateStore>,
+    history: Option<Arc<dyn HistoryStore>>,
     notifiers: Vec<Arc<dyn Notifier>>,
     setup: KeeperConfig,
     pub(crate) alerter: Option<Child<Alerter>>,
@@ -101,10 +102,15 @@ impl Chain {
             spread: options.spread,
             fail_open: options.fail_open,
             shards: SHARDS,
+            history: world
+                .history
+                .as_ref()
+                .map(|history| HistorySetup { flush: options.history_flush, batch_max: history.batch_max() }),
         };
         Self {
             batchers: std::iter::repeat_with(batcher).take(options.arbiters.max(1)).collect(),
             store: world.store,
+            history: world.history,
             notifiers: world.notifiers,
             setup,
             alerter: None,
@@ -147,6 +153,7 @@ impl Supervisor {
         let alerter = self.start_child(ChildId::Alerter, alerter::MAILBOX_CAPACITY, ctx, alerter);
         let deps = KeeperDeps {
             store: Arc::clone(&self.chain.store),
+            history: self.chain.history.clone(),
             alerter: alerter.addr.clone().recipient(),
             parent: ctx.address().recipient(),
             time: self.time.clone(),

@@ -5,6 +5,7 @@ pub mod board;
 pub mod channel;
 mod clock;
 pub mod configs;
+pub mod history;
 pub mod leases;
 pub mod stage;
 pub mod store;
@@ -14,6 +15,7 @@ pub mod witnesses;
 pub use channel::FakeChannel;
 pub use clock::{VirtualClock, WORLD_BEGINS};
 pub use configs::FakeConfigs;
+pub use history::MemoryHistory;
 pub use stage::Stage;
 pub use store::MemoryStore;
 pub use target::FakeTargets;
@@ -25,7 +27,7 @@ use std::time::Duration;
 
 use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet};
 
-use crate::ports::{Clock as _, ConfigSource, Notifier, StateStore, StoreError};
+use crate::ports::{Clock as _, ConfigSource, HistoryStore, Notifier, StateStore, StoreError};
 use crate::supervisor::LeaseParts;
 use crate::system::{self, Options, Running, World};
 use api_health_core::own::member::Member;
@@ -87,6 +89,8 @@ pub struct FakeWorld {
     pub witnesses: FakeWitnesses,
     /// What is kept.
     pub store: MemoryStore,
+    /// Where the past is kept; `None`: nowhere.
+    pub history: Option<MemoryHistory>,
     /// Whom it is told to.
     pub channels: Vec<FakeChannel>,
     /// What is configured.
@@ -109,6 +113,7 @@ impl FakeWorld {
             targets: FakeTargets::on(stage.clone()),
             witnesses: FakeWitnesses::default(),
             store: MemoryStore::on(stage.clone()),
+            history: None,
             channels: vec![FakeChannel::on("pager", stage.clone())],
             configs: FakeConfigs::on(stage.clone(), apis),
             clock,
@@ -172,6 +177,7 @@ impl FakeWorld {
             targets: self.targets.line(stage.clone()),
             witnesses: FakeWitnesses::default(),
             store: self.store.line(stage.clone()),
+            history: self.history.clone(),
             channels: self.channels.iter().map(|channel| channel.line(stage.clone())).collect(),
             configs: self.configs.line(stage.clone()),
             clock,
@@ -223,6 +229,7 @@ impl FakeWorld {
             probe: Arc::new(self.targets.clone()),
             witnesses: Arc::new(self.witnesses.clone()),
             store: Arc::new(self.store.clone()),
+            history: self.history.clone().map(|history| Arc::new(history) as Arc<dyn HistoryStore>),
             store_name: "memory".into(),
             instance: format!("process {}", self.stage.number()),
             notifiers: channels.into_iter().map(|channel| Arc::new(channel) as Arc<dyn Notifier>).collect(),

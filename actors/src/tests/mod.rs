@@ -10,6 +10,7 @@ mod files;
 mod fleet;
 mod heartbeat;
 mod herd;
+mod history;
 mod incidents;
 mod injected_fault;
 mod own_side;

@@ -348,6 +348,8 @@ fn that_the_store_is_back_is_told_after_a_restart_as_well() {
             owed_to: vec![],
             evidence: None,
             reminders: 0,
+            confirmed_at: None,
+            told: Vec::new(),
         };
         world.store.overwrite(ApiState {
             version: 1,

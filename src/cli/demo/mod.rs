@@ -29,6 +29,7 @@ use crate::exit::Exit;
 use crate::notify::terminal::TerminalNotifier;
 use crate::probe::{Client, HttpProbe, Limits};
 use crate::sqlite::SqliteFile;
+use crate::store::history::SqliteHistoryStore;
 use crate::store::sqlite::SqliteStateStore;
 use api::SmallApi;
 use story::Story;
@@ -153,6 +154,7 @@ fn world(
         probe: Arc::new(SeenProbe::new(probe, events.clone())),
         witnesses: Arc::new(api_health_actors::ports::NoWitnesses),
         store: Arc::new(SeenStore::new(SqliteStateStore::open(file)?, events.clone())),
+        history: Some(Arc::new(SqliteHistoryStore::open(file, Arc::clone(clock))?)),
         store_name: file.name(),
         instance: "demo".into(),
         notifiers: vec![Arc::new(notifier)],

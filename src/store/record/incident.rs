@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use api_health_core::incident::Incident;
+use api_health_core::AlertKind;
+use api_health_core::history::Story;
+use api_health_core::incident::{Incident, ToldTo};
 use serde::{Deserialize, Serialize};
 
-use super::Time;
 use super::evidence::{StoredEvidence, into_evidence};
+use super::{KindWord, Time};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredIncident<'a> {
@@ -26,6 +28,32 @@ pub(super) struct StoredIncident<'a> {
     evidence: Option<StoredEvidence<'a>>,
     #[serde(default, skip_serializing_if = "is_zero")]
     reminders: u32,
+    /// When it was confirmed and who has what of it. A version that does not know these leaves them out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmed_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    told: Vec<StoredTold<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTold<'a> {
+    channel: Cow<'a, str>,
+    #[serde(with = "KindWord")]
+    kind: AlertKind,
+    at: Time,
+}
+
+/// An incident that is over, and that history does not have yet.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredStory<'a> {
+    incident: StoredIncident<'a>,
+    began_at: Time,
+    ended_at: Time,
+    end_confirmed_at: Time,
+    #[serde(default)]
+    is_closed: bool,
+    #[serde(default)]
+    excluded_ms: u64,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -43,6 +71,8 @@ impl<'a> From<&'a Incident> for StoredIncident<'a> {
             url: Some(incident.url.as_str()).filter(|url| !url.is_empty()).map(Cow::Borrowed),
             owed_to: incident.owed_to.iter().map(|channel| channel.as_str().into()).collect(),
             reminders: incident.reminders,
+            confirmed_at: incident.confirmed_at.map(Time),
+            told: incident.told.iter().map(StoredTold::from).collect(),
             evidence: incident.evidence.as_deref().map(StoredEvidence::from),
         }
     }
@@ -58,7 +88,47 @@ impl StoredIncident<'_> {
             url: self.url.unwrap_or_default().into_owned(),
             owed_to: self.owed_to.into_iter().map(Cow::into_owned).collect(),
             reminders: self.reminders,
+            confirmed_at: self.confirmed_at.map(|at| at.0),
+            told: self.told.into_iter().map(ToldTo::from).collect(),
             evidence: into_evidence(self.evidence),
+        }
+    }
+}
+
+impl<'a> From<&'a ToldTo> for StoredTold<'a> {
+    fn from(told: &'a ToldTo) -> Self {
+        Self { channel: told.channel.as_str().into(), kind: told.kind, at: Time(told.at) }
+    }
+}
+
+impl From<StoredTold<'_>> for ToldTo {
+    fn from(stored: StoredTold<'_>) -> Self {
+        Self { channel: stored.channel.into_owned(), kind: stored.kind, at: stored.at.0 }
+    }
+}
+
+impl<'a> From<&'a Story> for StoredStory<'a> {
+    fn from(story: &'a Story) -> Self {
+        Self {
+            incident: StoredIncident::from(&story.incident),
+            began_at: Time(story.began_at),
+            ended_at: Time(story.ended_at),
+            end_confirmed_at: Time(story.end_confirmed_at),
+            is_closed: story.is_closed,
+            excluded_ms: story.excluded_ms,
+        }
+    }
+}
+
+impl StoredStory<'_> {
+    pub(super) fn into_story(self, api_id: &str) -> Story {
+        Story {
+            incident: self.incident.into_incident(api_id),
+            began_at: self.began_at.0,
+            ended_at: self.ended_at.0,
+            end_confirmed_at: self.end_confirmed_at.0,
+            is_closed: self.is_closed,
+            excluded_ms: self.excluded_ms,
         }
     }
 }

@@ -189,6 +189,8 @@ pub(crate) fn rich(name: &str, version: u64) -> ApiState {
         owed_to: vec!["sns".into(), "webhook".into()],
         evidence: None,
         reminders: 0,
+        confirmed_at: None,
+        told: Vec::new(),
     };
     let incident = Incident { evidence: Some(Arc::new(evidence(began))), ..incident };
     let runs = [Run::new(Verdict::Fail, None, 2, began), Run::new(Verdict::Pass, Some(200), u32::MAX, began)];

@@ -112,6 +112,8 @@ impl Decision {
             url: policy.url.to_owned(),
             owed_to: Vec::new(),
             reminders: 0,
+            confirmed_at: None,
+            told: Vec::new(),
             evidence: None,
         };
         let alert = Alert { previous_status: self.next.status, ..about(&incident, AlertKind::Flapping, policy, now) };

@@ -249,6 +249,7 @@ impl Keeper {
     }
 
     pub(super) fn note_outbox(&mut self, api_id: &ApiId) {
+        self.note_waiting_for_history(api_id);
         if self.ledger.get(api_id).is_some_and(|entry: &Entry| !entry.state.owed.is_empty()) {
             self.with_outbox.insert(api_id.clone());
         } else {

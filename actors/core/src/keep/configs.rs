@@ -66,6 +66,7 @@ impl Keeper {
 
     /// Neither the API nor its prober is watched from now on.
     fn stop_watching(&mut self, api_id: &ApiId, why: &'static str, now: Moment) {
+        self.stop_recording(api_id, now);
         self.given_up.remove(api_id);
         self.unclear.forget(api_id);
         self.certificates.remove(api_id);

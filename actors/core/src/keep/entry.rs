@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::history::Recording;
 use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
 use crate::api::ApiConfig;
 use crate::delivery::{self, OWED_MAX};
 use crate::state::ApiState;
 use crate::store::StateWrite;
-use crate::time::Uptime;
+use crate::time::{Timestamp, Uptime};
 
 /// At most this many deliveries of one API are remembered while they cannot be stored. An alert beyond that may be sent twice, if
 /// the stored record turns out to be another one.
@@ -95,6 +96,10 @@ pub(super) struct Entry {
     pub(super) stored_after_wipes: u32,
     /// The next outcome is late after this; `None`: none is expected.
     pub(super) late_after: Option<Uptime>,
+    /// What is recorded of it for people, once it was probed.
+    pub(super) recording: Option<Box<Recording>>,
+    /// Until when it was watched before, where another process or owner did that.
+    pub(super) alive_until: Option<Timestamp>,
     /// Writes in a row that failed.
     failures: u32,
     /// The ledger has noted that it may have changed.
@@ -116,6 +121,8 @@ impl Entry {
             dirty: false,
             stored_after_wipes: 0,
             late_after: None,
+            recording: None,
+            alive_until: None,
             failures: 0,
             is_touched: false,
         }
@@ -161,6 +168,19 @@ impl Entry {
             deliveries.push((alert.alert_id.clone(), Arc::clone(channel)));
         }
         true
+    }
+
+    /// Notes when a channel took an alert, in the incident that it is of.
+    pub(super) fn note_told(&mut self, alert: &Alert, channel: &str, at: Timestamp) {
+        let state = &mut self.state;
+        let open = state.incident.as_deref_mut();
+        let held = state.held.as_mut().and_then(|held| held.ended.as_deref_mut());
+        let closed = state.closed.iter_mut().map(|story| &mut story.incident);
+        for incident in open.into_iter().chain(held).chain(closed) {
+            if incident.incident_id == alert.incident_id {
+                incident.note_told(channel, alert.kind, at);
+            }
+        }
     }
 
     /// A channel has the end of an outage that is not stored: there is nothing to withdraw from it.

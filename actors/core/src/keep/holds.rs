@@ -281,8 +281,9 @@ impl Keeper {
     }
 
     fn put_maintenance(&mut self, api_id: &ApiId, window: Option<&Maintenance>, now: Moment) {
-        let Some(entry) = self.ledger.get_mut(api_id) else { return };
         let window = window.map(|window| Box::new(window.clone()));
+        self.account_history(api_id, now);
+        let Some(entry) = self.ledger.get_mut(api_id) else { return };
         if entry.state.maintenance == window {
             return;
         }

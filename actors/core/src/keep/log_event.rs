@@ -95,6 +95,16 @@ pub enum LogEvent {
         /// Lines of this kind that were suppressed before this one.
         lines_left_out: u64,
     },
+    /// Where history is kept takes nothing just now.
+    HistoryFailed {
+        error: String,
+        /// Lines of this kind that were suppressed before this one.
+        lines_left_out: u64,
+    },
+    /// So many days of figures could not be written and are lost.
+    HistoryDropped { days: u64 },
+    /// More incidents ended than a record keeps for history: the oldest is lost there.
+    IncidentDropped { api_id: ApiId, incident_id: String },
     /// Alerts are owed to a channel that this process does not have.
     ForeignChannel { channel: String, alerts: u64 },
 }

@@ -21,6 +21,7 @@
 //! | [`mod@unclear`] | of whom nothing can be told, and when that is told |
 //! | [`mod@certificates`] | whose certificate ends soon, and when that is told |
 //! | [`mod@holds`] | whose alerts are held, and when that is over |
+//! | [`mod@history`] | what is recorded for people, and how it comes to where that is kept |
 //! | [`mod@beats`] | when the heartbeat is written |
 //! | [`mod@report`] | what the heartbeat and reports say |
 //! | [`mod@shown`] | what people are shown who look at the running program |
@@ -34,6 +35,7 @@ mod delivery_queue;
 mod digest;
 mod entry;
 mod health;
+mod history;
 mod holds;
 mod ledger;
 mod log_event;
@@ -48,6 +50,7 @@ mod waits;
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +58,7 @@ use crate::alert::Alert;
 use crate::api::{ApiConfig, ApiId, Policy};
 use crate::decide::{Decision, Reason, decide};
 use crate::heartbeat::Heartbeat;
+use crate::history::{HistoryItem, Series, Slot};
 use crate::outcome::{Outcome, Verdict};
 use crate::own::shards::{Shard, ShardSet};
 use crate::schedule::Moment;
@@ -66,6 +70,7 @@ use delivery_queue::DeliveryQueue;
 use digest::Pace;
 use entry::Entry;
 use health::Health;
+use history::HistoryQueue;
 use holds::Holds;
 use ledger::Ledger;
 use own_side::OwnSide;
@@ -80,6 +85,7 @@ pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use digest::{DIGEST_ALERTS_MAX, GATHERED_FOR, STORM_WITHIN};
 pub use health::STORE_GONE_AFTER;
+pub use history::HistorySetup;
 pub use holds::{Dependents, PARENT_ASKED_WITHIN};
 pub use ledger::REWRITES_PER_SECOND;
 pub use log_event::LogEvent;
@@ -115,6 +121,8 @@ pub struct KeeperConfig {
     pub fail_open: bool,
     /// How many shards there are.
     pub shards: u16,
+    /// How history is written; `None`: nothing is recorded.
+    pub history: Option<HistorySetup>,
 }
 
 /// What the actor has to do for the keeper.
@@ -140,6 +148,10 @@ pub enum Effect {
     },
     /// Write this heartbeat; the result goes to [`Keeper::beat_answered`].
     Beat(Box<Heartbeat>),
+    /// Write these items of history; the results go to [`Keeper::history_written`].
+    WriteHistory { call: u64, items: Vec<HistoryItem> },
+    /// Read these; the result goes to [`Keeper::history_read`].
+    ReadHistory { call: u64, series: Series, slots: RangeInclusive<Slot>, limit: usize },
     /// Probe this API again at once: a decision about it was dropped.
     ProbeAgain(ApiId),
     /// Somebody with this higher epoch owns this shard.
@@ -205,6 +217,7 @@ pub struct Keeper {
     holds: Holds,
     /// APIs of which it is told that their certificate ends soon.
     certificates: HashSet<ApiId>,
+    history: HistoryQueue,
     /// When the last pass came: our own network worked then.
     passed_at: Option<Uptime>,
     /// It has been told what is configured: before that there is nothing to show.
@@ -240,6 +253,7 @@ impl Keeper {
             unclear: Unclear::default(),
             holds: Holds::default(),
             certificates: HashSet::new(),
+            history: HistoryQueue::new(setup.history),
             passed_at: None,
             is_configured: false,
             waiters: Vec::new(),
@@ -261,6 +275,7 @@ impl Keeper {
         self.beats.reset_for_restart();
         self.holds.reset_for_restart();
         self.is_configured = false;
+        self.reset_history();
         self.waiters.clear();
         self.effects.clear();
         self.flushing = false;
@@ -299,6 +314,7 @@ impl Keeper {
         self.report_unclear(now);
         self.release_holds(now);
         self.offer_all(now);
+        self.write_history(now);
         self.log_unroutable_alerts(now);
         self.drop_released_shards();
         self.answer_waiters();
@@ -345,6 +361,7 @@ impl Keeper {
         self.note_clarity(&api, &outcome, now);
         self.note_certificate(&api, &outcome, now);
         if !is_suspect {
+            self.note_history(&api, &outcome, missed_ticks, now);
             return None;
         }
         // Its own next tick at the latest: whoever asks for a day is not left alone for so long.
@@ -356,6 +373,7 @@ impl Keeper {
         {
             entry.late_after = beats::late_after(now.uptime, asked_again_in, &api);
         }
+        self.note_history(&api, &outcome, missed_ticks, now);
         Some(asked_again_in)
     }
 
@@ -373,7 +391,8 @@ impl Keeper {
     }
 
     /// Applies a decision to the state in memory, and queues it for the store.
-    fn apply_decision(&mut self, api_id: &ApiId, decision: Decision, now: Moment) {
+    fn apply_decision(&mut self, api_id: &ApiId, mut decision: Decision, now: Moment) {
+        self.note_closed(api_id, &mut decision, now);
         if decision.enqueued {
             self.with_outbox.insert(api_id.clone());
         }
@@ -448,6 +467,7 @@ impl Keeper {
                 self.shutting_down = true;
                 self.beat_at_the_end(now);
                 self.flushing = true;
+                self.flush_history(None, now);
             }
             FlushUntil::Stored | FlushUntil::Delivered => self.flushing = true,
         }
@@ -467,7 +487,10 @@ impl Keeper {
                 FlushUntil::Stored => unsaved,
                 FlushUntil::Delivered => unsaved || self.has_deliverable_alerts(),
                 FlushUntil::Stopped => {
-                    unsaved || self.delivery_queue.in_flight().next().is_some() || self.beats.is_last_under_way()
+                    unsaved
+                        || self.delivery_queue.in_flight().next().is_some()
+                        || self.beats.is_last_under_way()
+                        || self.history.is_waited_for()
                 }
             };
             if waits {

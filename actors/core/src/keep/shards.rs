@@ -54,7 +54,9 @@ impl Keeper {
 
     fn adopt(&mut self, state: ApiState, unsealed_since: Option<Uptime>, now: Moment) {
         let api_id = state.api_id.clone();
+        let alive_until = self.alive_until(&state);
         let mut entry = Entry::new(state, unsealed_since);
+        entry.alive_until = alive_until;
         if delivery::assign_channels(&mut entry.state.owed, &self.setup.channels) {
             let state = &mut entry.state;
             let begins = |incident: &str| state.owed.iter().find(|owed| owed.alert.incident_id == incident);
@@ -91,6 +93,7 @@ impl Keeper {
             self.effects.push(Effect::ShardsReleased(unknown));
         }
         self.flush_releasing_shards();
+        self.flush_history(Some(shards), now);
         self.tick(now);
     }
 
@@ -111,8 +114,8 @@ impl Keeper {
             return;
         }
         let unsaved = self.in_shards(self.owned.releasing(), Entry::is_unsaved);
-        let busy: ShardSet =
-            unsaved.iter().chain(self.delivery_queue.in_flight()).map(|api_id| self.owned.shard(api_id)).collect();
+        let under_way = self.delivery_queue.in_flight().chain(self.history.waited_for());
+        let busy: ShardSet = unsaved.iter().chain(under_way).map(|api_id| self.owned.shard(api_id)).collect();
         let left: ShardSet = self.owned.releasing().difference(&busy).copied().collect();
         if !left.is_empty() {
             self.forget(&left);
@@ -136,6 +139,7 @@ impl Keeper {
             self.unclear.forget(&api_id);
             self.holds.forget(&api_id);
             self.certificates.remove(&api_id);
+            self.history.forget(&api_id);
             self.own_side.open.remove(&api_id);
         }
         self.owned.remove(shards);

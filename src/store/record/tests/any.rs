@@ -7,8 +7,10 @@ use std::time::Duration;
 use api_health_core::delivery::{Delivery, OWED_MAX, OwedAlert};
 use api_health_core::evidence::Certificate;
 use api_health_core::flap::Flap;
+use api_health_core::history::Story;
+use api_health_core::history::story::CLOSED_MAX;
 use api_health_core::hold::Held;
-use api_health_core::incident::Incident;
+use api_health_core::incident::{Incident, ToldTo};
 use api_health_core::maintenance::Maintenance;
 use api_health_core::recent::{Recent, Run, Told};
 use api_health_core::{Alert, AlertKind, Evidence, PhaseTimes};
@@ -181,25 +183,43 @@ fn told() -> impl Strategy<Value = ApiState> {
         });
     let incident = (text(), time(), text(), text(), text()).prop_map(|(incident_id, started_at, reason, name, url)| {
         let owed_to = vec!["sns".into()];
-        Incident { incident_id, started_at, reason, name, url, owed_to, evidence: None, reminders: 3 }
+        let (reminders, confirmed_at, told) = (3, None, vec![]);
+        Incident { incident_id, started_at, reason, name, url, owed_to, evidence: None, reminders, confirmed_at, told }
     });
-    let incident = (incident, option::of(evidence()))
-        .prop_map(|(incident, evidence)| Incident { evidence: evidence.map(Arc::new), ..incident })
+    let told_to = (text(), select(vec![AlertKind::Down, AlertKind::Up]), time());
+    let told_to = told_to.prop_map(|(channel, kind, at)| ToldTo { channel, kind, at }).boxed();
+    let told_to = proptest::collection::vec(told_to, 0..3);
+    let incident = (incident, option::of(evidence()), option::of(time()), told_to)
+        .prop_map(|(incident, evidence, confirmed_at, told)| {
+            let evidence = evidence.map(Arc::new);
+            Incident { evidence, confirmed_at, told, ..incident }
+        })
         .boxed();
+    let story = (incident.clone(), (time(), time(), time()), any::<(bool, u64)>()).prop_map(
+        |(incident, (began_at, ended_at, end_confirmed_at), (is_closed, excluded_ms))| Story {
+            incident,
+            began_at,
+            ended_at,
+            end_confirmed_at,
+            is_closed,
+            excluded_ms,
+        },
+    );
+    let closed = proptest::collection::vec(story, 0..=CLOSED_MAX).boxed();
     let end = select(vec![AlertKind::Up, AlertKind::Closed]).prop_flat_map(owed).prop_map(ending).boxed();
     let withdrawn = owed(AlertKind::Closed).prop_map(withdrawing).boxed();
     // Boxed: the generators would not fit a test's stack.
     let outbox = (owed(AlertKind::Down).boxed(), end, 0..OWED_MAX, option::of(withdrawn));
     (
         (select(vec![Status::Unknown, Status::Up, Status::Down]), 1..u64::MAX, any::<u64>()),
-        (time(), incident, option::of(last)),
+        (time(), incident, option::of(last), closed),
         option::of((1..u32::MAX, time(), any::<u16>())),
         (outbox, prop_oneof![Just(0), any::<u64>()], recent()),
     )
         .prop_map(
             |(
                 (status, version, missed_ticks),
-                (since, incident, last_probe),
+                (since, incident, last_probe, closed),
                 streak,
                 ((down, end, count, withdrawn), epoch, recent),
             )| {
@@ -223,6 +243,7 @@ fn told() -> impl Strategy<Value = ApiState> {
                     incident: is_down.then_some(Box::new(incident)),
                     last_alerted,
                     owed: in_turn.chain(withdrawn).collect(),
+                    closed,
                     last_probe,
                     recent,
                     missed_ticks,

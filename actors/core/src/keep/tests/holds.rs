@@ -257,6 +257,8 @@ fn of_a_parent_that_another_worker_owns_the_record_is_read() {
             url: String::new(),
             owed_to: vec![],
             reminders: 0,
+            confirmed_at: None,
+            told: Vec::new(),
             evidence: None,
         };
         (state.version, state.status, state.since) = (1, Status::Down, Some(Timestamp::default()));

@@ -10,6 +10,7 @@
 //! | [`mod@certificates`] | certificates that end soon |
 //! | [`mod@unclear`] | those of whom nothing can be told |
 //! | [`mod@holds`] | alerts that are held, and what becomes of them |
+//! | [`mod@history`] | what is recorded for people, and incidents that wait for history |
 //! | [`mod@watched`] | outcomes, rows, and another life of the keeper |
 //! | [`mod@random`] | all of it in any order |
 
@@ -18,6 +19,7 @@ mod channels;
 mod conflicts;
 mod delivering;
 mod digests;
+mod history;
 mod holds;
 mod random;
 mod shards;
@@ -27,7 +29,7 @@ mod watched;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
-use crate::alert::Alert;
+use crate::alert::{Alert, AlertKind};
 use crate::delivery;
 use crate::state::tests_support::config;
 use crate::store::{CommitError, StoreError};
@@ -94,6 +96,7 @@ fn setup() -> KeeperConfig {
         once: false,
         spread: false,
         fail_open: true,
+        history: None,
         shards: SHARDS,
     }
 }

@@ -1,0 +1,207 @@
+//! An incident that is over, with its story: what failed, when it was found, who was told when, and when it came back.
+//!
+//! It stays in the record of its API until history has it, so that kill -9 loses none ([`ApiState::closed`]).
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::bytes::FormError;
+use crate::alert::AlertKind;
+use crate::evidence::{Certificate, Evidence};
+use crate::incident::{Incident, ToldTo};
+use crate::observation::PhaseTimes;
+use crate::state::ApiState;
+use crate::status::Status;
+use crate::text;
+use crate::time::Timestamp;
+
+/// The form of a story that this program writes.
+const FORM: u64 = 1;
+
+/// Stories that wait for history in one record; the oldest is dropped where there are more.
+pub const CLOSED_MAX: usize = 4;
+
+/// A stretch of time in which an API was down, now over. An incident whose end was held, and that went on, has one for each stretch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Story {
+    pub incident: Incident,
+    /// The start of the first probe that failed.
+    pub began_at: Timestamp,
+    /// The start of the first probe that passed; when it was no longer watched, where that ended it.
+    pub ended_at: Timestamp,
+    /// When the end was confirmed.
+    pub end_confirmed_at: Timestamp,
+    /// It did not recover, but is no longer watched.
+    pub is_closed: bool,
+    /// Of the time from beginning to end, what does not count as down.
+    pub excluded_ms: u64,
+}
+
+impl Story {
+    /// What was just over, if a decision led from `before` to `after`.
+    pub fn of(before: &ApiState, after: &ApiState, now: Timestamp) -> Option<Self> {
+        let incident = before.incident.as_ref().filter(|_| after.status != Status::Down)?;
+        Some(Self {
+            incident: Incident::clone(incident),
+            began_at: before.since.unwrap_or(incident.started_at),
+            ended_at: after.since.unwrap_or(now),
+            end_confirmed_at: now,
+            is_closed: after.status == Status::Unknown,
+            excluded_ms: 0,
+        })
+    }
+
+    /// JSON, without what only this program needs: channels that are owed the end, and the URL, which the configs have.
+    pub fn encode(&self) -> Vec<u8> {
+        let incident = &self.incident;
+        let told = incident
+            .told
+            .iter()
+            .map(|told| json!({ "channel": told.channel, "kind": told.kind.as_str(), "at": told.at.as_millis() }));
+        let mut story = json!({
+            "form": FORM,
+            "id": incident.incident_id,
+            "name": incident.name,
+            "reason": incident.reason,
+            "incident_started_at": incident.started_at.as_millis(),
+            "began_at": self.began_at.as_millis(),
+            "ended_at": self.ended_at.as_millis(),
+            "end_confirmed_at": self.end_confirmed_at.as_millis(),
+            "is_closed": self.is_closed,
+            "excluded_ms": self.excluded_ms,
+            "reminders": incident.reminders,
+            "told": told.collect::<Vec<_>>(),
+        });
+        if let Some(at) = incident.confirmed_at {
+            story["confirmed_at"] = at.as_millis().into();
+        }
+        if let Some(evidence) = &incident.evidence {
+            story["evidence"] = write_evidence(evidence);
+        }
+        story.to_string().into_bytes()
+    }
+
+    /// Reads the item of an incident.
+    ///
+    /// # Errors
+    /// Says why it cannot be read.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormError> {
+        let story: Value = serde_json::from_slice(bytes).map_err(|_| FormError::Damaged("it is no JSON"))?;
+        match story["form"].as_u64() {
+            Some(FORM) => {}
+            Some(form) if form > FORM => {
+                return Err(FormError::Newer { form: u8::try_from(form).unwrap_or(u8::MAX), known: FORM as u8 });
+            }
+            _ => return Err(FormError::Damaged("it has no form")),
+        }
+        read(&story).ok_or(FormError::Damaged("a part of the story is missing"))
+    }
+}
+
+fn read(story: &Value) -> Option<Story> {
+    let told = story["told"].as_array()?.iter().map(|told| {
+        Some(ToldTo {
+            channel: words(&told["channel"])?,
+            kind: AlertKind::parse(told["kind"].as_str()?)?,
+            at: time(&told["at"])?,
+        })
+    });
+    let incident = Incident {
+        incident_id: words(&story["id"])?,
+        started_at: time(&story["incident_started_at"])?,
+        confirmed_at: time(&story["confirmed_at"]),
+        reason: words(&story["reason"])?,
+        name: words(&story["name"])?,
+        url: String::new(),
+        owed_to: Vec::new(),
+        evidence: story.get("evidence").map(read_evidence).map(|evidence| evidence.map(Arc::new)).unwrap_or_default(),
+        reminders: number(&story["reminders"])?,
+        told: told.collect::<Option<_>>()?,
+    };
+    Some(Story {
+        incident,
+        began_at: time(&story["began_at"])?,
+        ended_at: time(&story["ended_at"])?,
+        end_confirmed_at: time(&story["end_confirmed_at"])?,
+        is_closed: story["is_closed"].as_bool()?,
+        excluded_ms: story["excluded_ms"].as_u64()?,
+    })
+}
+
+fn write_evidence(evidence: &Evidence) -> Value {
+    let PhaseTimes { resolve, connect, tls, first_byte, body } = evidence.phases;
+    let phases = [resolve, connect, tls, first_byte, body].map(|phase| phase.map(|phase| phase.as_micros() as u64));
+    let mut all = Map::new();
+    let mut put = |name: &str, value: Value| all.insert(name.to_owned(), value);
+    put("seen_at", evidence.seen_at.as_millis().into());
+    put("addresses", evidence.addresses.iter().map(ToString::to_string).collect());
+    put("more_addresses", evidence.more_addresses.into());
+    put("phases_us", json!(phases));
+    put("well", json!(evidence.well));
+    put("ill", json!(evidence.ill));
+    if let Some(address) = evidence.address {
+        put("address", address.to_string().into());
+    }
+    for (name, words) in [("status_line", &evidence.status_line), ("body_start", &evidence.body_start)] {
+        if let Some(words) = words {
+            put(name, words.as_str().into());
+        }
+    }
+    if let Some(certificate) = &evidence.certificate {
+        let (not_before, not_after) = (certificate.not_before.as_millis(), certificate.not_after.as_millis());
+        put("certificate", json!([certificate.subject, certificate.issuer, not_before, not_after]));
+    }
+    Value::Object(all)
+}
+
+fn read_evidence(all: &Value) -> Option<Evidence> {
+    let list = |name: &str| all[name].as_array()?.iter().map(words).collect::<Option<Vec<String>>>();
+    let phase = |at: usize| all["phases_us"][at].as_u64().map(Duration::from_micros);
+    let certificate = all.get("certificate").and_then(|certificate| {
+        Some(Certificate {
+            subject: words(&certificate[0])?,
+            issuer: words(&certificate[1])?,
+            not_before: time(&certificate[2])?,
+            not_after: time(&certificate[3])?,
+        })
+    });
+    Some(Evidence {
+        seen_at: time(&all["seen_at"])?,
+        addresses: list("addresses")?.iter().filter_map(|address| address.parse::<IpAddr>().ok()).collect(),
+        more_addresses: u16::try_from(all["more_addresses"].as_u64()?).ok()?,
+        address: all["address"].as_str().and_then(|address| address.parse::<SocketAddr>().ok()),
+        phases: PhaseTimes {
+            resolve: phase(0),
+            connect: phase(1),
+            tls: phase(2),
+            first_byte: phase(3),
+            body: phase(4),
+        },
+        status_line: words(&all["status_line"]),
+        certificate,
+        body_start: words(&all["body_start"]),
+        well: list("well")?,
+        ill: list("ill")?,
+    })
+}
+
+/// Text of a store, made safe once more, since it may have been written by hand.
+fn words(value: &Value) -> Option<String> {
+    value.as_str().map(|words| text::line(words, WORDS_CHARS_MAX))
+}
+
+const WORDS_CHARS_MAX: usize = 512;
+
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_i64().map(Timestamp::from_millis)
+}
+
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|number| u32::try_from(number).ok())
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

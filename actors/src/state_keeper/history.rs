@@ -1,0 +1,46 @@
+//! Executes what the keeper asks of where history is kept, and waits for none of it longer than for a heartbeat.
+
+use std::ops::RangeInclusive;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use api_health_core::history::{HistoryItem, Series, Slot};
+use api_health_core::keep::BEAT_MAX;
+
+use super::StateKeeper;
+use crate::ports::StoreError;
+
+fn no_answer() -> StoreError {
+    StoreError::Unavailable(format!("history gave no answer within {} s", BEAT_MAX.as_secs()))
+}
+
+impl StateKeeper {
+    pub(super) fn write_history(&mut self, call: u64, items: Vec<HistoryItem>, ctx: &mut Context<Self>) {
+        let Some(history) = self.deps.history.clone() else { return };
+        let writing = async move {
+            let count = items.len();
+            let written = tokio::time::timeout(BEAT_MAX, history.write(items)).await;
+            written.unwrap_or_else(|_| vec![Err(no_answer()); count])
+        };
+        ctx.spawn(writing.into_actor(self).map(move |results, keeper, ctx| {
+            keeper.apply(ctx, |core, now| core.history_written(call, results, now));
+        }));
+    }
+
+    pub(super) fn read_history(
+        &mut self,
+        call: u64,
+        series: Series,
+        slots: RangeInclusive<Slot>,
+        limit: usize,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(history) = self.deps.history.clone() else { return };
+        let reading = async move {
+            let read = tokio::time::timeout(BEAT_MAX, history.read(series, slots, limit)).await;
+            read.unwrap_or_else(|_| Err(no_answer()))
+        };
+        ctx.spawn(reading.into_actor(self).map(move |read, keeper, ctx| {
+            keeper.apply(ctx, |core, now| core.history_read(call, read, now));
+        }));
+    }
+}
