@@ -111,20 +111,29 @@ impl Present {
     }
 }
 
+/// A day that is over and not stored.
+#[derive(Clone, Debug)]
+struct Over {
+    day: UtcDay,
+    bytes: Vec<u8>,
+    /// A write that was sent has all of it.
+    is_sent: bool,
+}
+
 /// What is recorded of one API.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     present: Present,
-    /// Days that are over and not stored, the oldest first.
-    over: Vec<(UtcDay, Vec<u8>)>,
+    /// The oldest first.
+    over: Vec<Over>,
     /// How the time until then was spent is known.
     until: Timestamp,
     /// The last outcome vouches until then.
     vouched: Timestamp,
     /// Since when nothing can be told.
     unsure_since: Option<Timestamp>,
-    /// There is something that is not in a write that was sent.
-    pub is_dirty: bool,
+    /// There is something in the present day that is not in a write that was sent.
+    is_dirty: bool,
 }
 
 impl Recorder {
@@ -195,7 +204,7 @@ impl Recorder {
             return 0;
         }
         let over = mem::replace(&mut self.present, Present::new(day));
-        self.over.push((over.day, over.encode()));
+        self.over.push(Over { day: over.day, bytes: over.encode(), is_sent: false });
         let dropped = self.over.len().saturating_sub(DAYS_WAIT_MAX);
         self.over.drain(..dropped);
         self.is_dirty = true;
@@ -208,41 +217,47 @@ impl Recorder {
             self.is_dirty = true;
             if day.day == self.present.day {
                 self.present.absorb(day);
-            } else if let Some((_, bytes)) = self.over.iter_mut().find(|(over, _)| *over == day.day) {
-                if let Ok(mut own) = Day::decode(day.day, bytes) {
+            } else if let Some(over) = self.over.iter_mut().find(|over| over.day == day.day) {
+                if let Ok(mut own) = Day::decode(day.day, &over.bytes) {
                     let gap = Excluded { why: Why::NotWatched, from: day.until, until: own.from };
                     own.merge(day);
                     day::add(&mut own.excluded, gap);
-                    *bytes = own.encode();
+                    (over.bytes, over.is_sent) = (own.encode(), false);
                 }
             } else if day.day < self.present.day {
-                self.over.push((day.day, day.encode()));
-                self.over.sort_by_key(|(day, _)| *day);
+                self.over.push(Over { day: day.day, bytes: day.encode(), is_sent: false });
+                self.over.sort_by_key(|over| over.day);
             }
         }
         let dropped = self.over.len().saturating_sub(DAYS_WAIT_MAX);
         self.over.drain(..dropped);
     }
 
-    /// The days that are not stored, as their items, the present one last.
-    pub fn items(&self) -> Vec<(UtcDay, Vec<u8>)> {
-        let present = self.is_dirty.then(|| (self.present.day, self.present.encode()));
-        self.over.iter().cloned().chain(present).collect()
+    /// The days that are not stored, as their items, the present one last. They count as sent.
+    pub fn items(&mut self) -> Vec<(UtcDay, Vec<u8>)> {
+        let present = mem::take(&mut self.is_dirty).then(|| (self.present.day, self.present.encode()));
+        self.over.iter_mut().for_each(|over| over.is_sent = true);
+        self.over.iter().map(|over| (over.day, over.bytes.clone())).chain(present).collect()
     }
 
-    /// That day is stored as it was written.
+    /// That day is stored as it was sent. What came since, until it was over, is not.
     pub fn stored(&mut self, day: UtcDay) {
-        self.over.retain(|(over, _)| *over != day);
+        self.over.retain(|over| over.day != day || !over.is_sent);
     }
 
-    /// The present day.
-    pub fn today(&self) -> UtcDay {
-        self.present.day
+    /// It was not stored.
+    pub fn not_stored(&mut self) {
+        self.is_dirty = true;
     }
 
     /// Whether a day that is over is not stored.
     pub fn has_days_over(&self) -> bool {
         !self.over.is_empty()
+    }
+
+    /// Whether there is anything to write.
+    pub fn is_unwritten(&self) -> bool {
+        self.is_dirty || self.has_days_over()
     }
 
     /// What of this stretch, as far as it is in the present day, does not count, in milliseconds.

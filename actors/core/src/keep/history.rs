@@ -194,7 +194,9 @@ impl Keeper {
         for (api_id, entry) in &mut self.ledger.entries {
             let Some(recording) = &mut entry.recording else { continue };
             recording.is_month_asked = false;
-            recording.recorder.is_dirty |= self.history.busy.contains_key(api_id);
+            if self.history.busy.contains_key(api_id) {
+                recording.recorder.not_stored();
+            }
         }
         self.history.reset_for_restart();
     }
@@ -253,10 +255,6 @@ impl Recording {
             month_stored: None,
             is_month_asked: false,
         }
-    }
-
-    fn is_unwritten(&self) -> bool {
-        self.recorder.is_dirty || self.recorder.has_days_over()
     }
 }
 

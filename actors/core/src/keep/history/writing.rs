@@ -68,7 +68,7 @@ impl Keeper {
     /// Queues the days of an API, if there is anything new in them.
     pub(super) fn queue_history(&mut self, api_id: &ApiId) {
         let recording = self.ledger.get(api_id).and_then(|entry| entry.recording.as_ref());
-        if recording.is_some_and(|recording| recording.is_resumed && recording.is_unwritten()) {
+        if recording.is_some_and(|recording| recording.is_resumed && recording.recorder.is_unwritten()) {
             self.history.queue(api_id);
         }
     }
@@ -133,7 +133,9 @@ impl Keeper {
         let mut groups: Vec<Vec<HistoryItem>> = Vec::new();
         if let Some(recording) = entry.recording.as_mut().filter(|recording| recording.is_resumed) {
             for (day, bytes) in recording.recorder.items() {
-                if recording.left_alone != Some(day) {
+                if recording.left_alone == Some(day) {
+                    recording.recorder.stored(day);
+                } else {
                     let kept_until = Some(day.ends_at().plus(DAYS_KEPT));
                     groups.push(vec![HistoryItem {
                         series: series.clone(),
@@ -144,7 +146,6 @@ impl Keeper {
                     }]);
                 }
             }
-            recording.recorder.is_dirty = false;
         }
         let is_stored = entry.unstored_since().is_none();
         for story in entry.state.closed.iter().filter(|_| is_stored) {
@@ -194,7 +195,7 @@ impl Keeper {
                     *stories.entry((api_id, started_at)).or_insert(true) &= is_stored;
                 }
                 (Slot::Day(day), Some(recording)) if is_stored => recording.recorder.stored(day),
-                (Slot::Day(_), Some(recording)) => recording.recorder.is_dirty = true,
+                (Slot::Day(_), Some(recording)) => recording.recorder.not_stored(),
                 (Slot::Month(month), Some(recording)) if is_stored => recording.month_stored = Some(month),
                 _ => {}
             }
@@ -259,7 +260,8 @@ impl Keeper {
     fn give_up_history(&mut self, now: Moment) {
         self.history.waited_for_until = None;
         if self.shutting_down {
-            let lost = self.matching_ids(|entry| entry.recording.as_ref().is_some_and(|kept| kept.is_unwritten()));
+            let lost =
+                self.matching_ids(|entry| entry.recording.as_ref().is_some_and(|kept| kept.recorder.is_unwritten()));
             self.history.dropped += lost.len().max(self.history.busy.len()) as u64;
             self.note_dropped(0, now.uptime);
         }
