@@ -17,6 +17,7 @@ mod stopping;
 mod store;
 mod supervision;
 mod suspension;
+mod timers;
 
 use std::time::Duration;
 
