@@ -107,7 +107,7 @@ impl OwnSide {
     pub fn saw(&self, api: &ApiConfig, observation: &Observation, now: Duration) -> Option<Way> {
         let address = network::address_of(api, observation);
         let failure = match &observation.answer {
-            Answer::Response(_) | Answer::Connected | Answer::Records(_) => None,
+            Answer::Response(_) | Answer::Connected { .. } | Answer::Records(_) => None,
             Answer::Failure(failure) => Some((failure, network::blame(failure, address))),
         };
         self.note_signs(api, observation, address, failure, now);

@@ -110,7 +110,7 @@ impl<'a> Message<'a> {
                 vec![("What", format!("the certificate of {} was renewed", self.name())), ("So", self.reason())]
             }
             AlertKind::Closed if self.is_of_certificate() => vec![
-                ("What", format!("{} is watched no longer, nor is its certificate", self.name())),
+                ("What", format!("the certificate of {} is watched no longer", self.name())),
                 ("Why", self.reason()),
             ],
             AlertKind::Down if self.is_of_clarity() => vec![
@@ -190,7 +190,7 @@ impl<'a> Message<'a> {
         let (status, previous_status) = match (alert.kind, self.is_of_clarity()) {
             // It bears the status that the API has.
             (AlertKind::Flapping | AlertKind::Reminder, _) => (alert.previous_status, alert.previous_status),
-            (AlertKind::Closed, false) if self.is_of_certificate() => (Status::Unknown, alert.previous_status),
+            (AlertKind::Closed, false) if self.is_of_certificate() => (Status::Unknown, Status::Unknown),
             // The certificate changes nothing of the status, and the alert bears that.
             (_, false) if self.is_of_certificate() => (alert.previous_status, alert.previous_status),
             (kind, false) => (kind.status(), alert.previous_status),

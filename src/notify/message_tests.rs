@@ -261,7 +261,9 @@ fn a_certificate_is_told_under_its_own_kinds_and_changes_no_status() {
         "{subject}"
     );
     let closed = Alert { kind: AlertKind::Closed, ..ends_soon };
-    assert_eq!(form(&closed), (3, "closed", "shop".into(), "unknown", "down"));
+    assert_eq!(form(&closed), (3, "closed", "shop".into(), "unknown", "unknown"));
+    let text = Message::new(&closed, "", closed.detected_at).text();
+    assert!(text.contains("the certificate of Shop is watched no longer\n"), "{text}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Client {
         if prepared.speaks_http2().load(Ordering::Relaxed) {
             match Box::pin(self.dial_http2(prepared, hop, proxy, trace)).await? {
                 Some(connection) => return Box::pin(http2::ask(connection, hop, trace)).await,
-                None => trace.begin_hop(),
+                None => drop(trace.begin_hop()),
             }
             prepared.speaks_http2().store(false, Ordering::Relaxed);
         }
@@ -75,8 +75,7 @@ impl Client {
         proxy: Option<&Arc<Proxy>>,
         trace: &Rc<Trace>,
     ) -> Result<PartialResponse, Failure> {
-        let before = (trace.phase(), trace.times(), trace.address());
-        trace.begin_hop();
+        let before = trace.begin_hop();
         // Whatever it does, there is time left to say what it did before.
         let half = Instant::now() + trace.deadline().saturating_duration_since(Instant::now()) / 2;
         match timeout_at(half, self.dial_http2(prepared, hop, proxy, trace)).await {
@@ -85,7 +84,7 @@ impl Client {
                 http2::ask(connection, hop, trace).await
             }
             _ => {
-                trace.restore(before.0, before.1, before.2);
+                trace.restore(before);
                 Err(failure)
             }
         }

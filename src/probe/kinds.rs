@@ -227,7 +227,10 @@ impl Connect {
         }
         let trace = Trace::new(Instant::now(), Instant::now() + self.timeout);
         let connected = client.connect(&self.place, &self.server_name, self.shown.as_ref(), &trace);
-        seen(self.timeout, &trace, async { connected.await.map(|()| Answer::Connected) }).await
+        seen(self.timeout, &trace, async {
+            connected.await.map(|()| Answer::Connected { certificate: trace.validity() })
+        })
+        .await
     }
 }
 

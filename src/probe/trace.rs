@@ -34,6 +34,19 @@ pub(super) struct Trace {
     dialled_proxy: RefCell<Option<String>>,
 }
 
+/// What one hop has shown.
+pub(super) struct Shown {
+    phase: Phase,
+    times: PhaseTimes,
+    address: Option<SocketAddr>,
+    by_proxy: bool,
+    client_certificate_wanted: bool,
+    addresses: Vec<SocketAddr>,
+    certificate: Option<Vec<u8>>,
+    tls: Option<TlsVersion>,
+    validity: Option<Validity>,
+}
+
 impl Trace {
     /// Of an exchange that begins `now` and ends by the `deadline`.
     pub(super) fn new(now: Instant, deadline: Instant) -> Self {
@@ -56,28 +69,39 @@ impl Trace {
         }
     }
 
-    /// Forgets the hop before: phases and address are of the last one.
-    pub(super) fn begin_hop(&self) {
+    /// Begins the next hop, since phases and address are those of the last one. What the one before has shown is returned.
+    pub(super) fn begin_hop(&self) -> Shown {
+        let shown = Shown {
+            phase: self.phase.get(),
+            times: self.times.take(),
+            address: self.address.take(),
+            by_proxy: self.by_proxy.take(),
+            client_certificate_wanted: self.client_certificate_wanted.take(),
+            addresses: self.addresses.take(),
+            certificate: self.certificate.take(),
+            tls: self.tls.take(),
+            validity: self.validity.take(),
+        };
         self.begin(Phase::Resolve);
-        self.times.take();
-        self.address.take();
-        self.by_proxy.take();
         self.head.take();
         self.interim.take();
         self.failure.take();
-        self.client_certificate_wanted.set(false);
-        self.addresses.take();
-        self.tls.take();
-        self.validity.take();
-        self.certificate.take();
+        shown
     }
 
     /// As it was before a hop that led nowhere.
-    pub(super) fn restore(&self, phase: Phase, times: PhaseTimes, address: Option<SocketAddr>) {
+    pub(super) fn restore(&self, shown: Shown) {
         self.begin_hop();
-        self.phase.set(phase);
-        self.times.set(times);
-        self.address.set(address);
+        self.dialled_proxy.take();
+        self.phase.set(shown.phase);
+        self.times.set(shown.times);
+        self.address.set(shown.address);
+        self.by_proxy.set(shown.by_proxy);
+        self.client_certificate_wanted.set(shown.client_certificate_wanted);
+        self.addresses.replace(shown.addresses);
+        self.certificate.replace(shown.certificate);
+        self.tls.set(shown.tls);
+        self.validity.set(shown.validity);
     }
 
     pub(super) fn begin(&self, phase: Phase) {
@@ -226,5 +250,32 @@ impl Trace {
 
     pub(super) fn take_head(&self) -> Option<Head> {
         self.head.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hop_that_led_nowhere_takes_nothing_of_the_one_before() {
+        let now = Instant::now();
+        let trace = Trace::new(now, now + Duration::from_secs(9));
+        let shown = |trace: &Trace| {
+            let certificate = trace.certificate.borrow().clone();
+            (trace.phase(), trace.times(), trace.address(), trace.is_by_proxy(), certificate, trace.tls())
+        };
+        trace.dials_proxy(None);
+        trace.connected_to(([10, 0, 0, 1], 3128).into());
+        trace.enter_phase(Phase::FirstByte);
+        trace.showed(b"a certificate");
+        trace.tls_agreed(Some(TlsVersion::V1_3), None);
+        let before = shown(&trace);
+        let hop = trace.begin_hop();
+        trace.dials_proxy(Some("10.0.0.1:3128".into()));
+        assert_eq!((trace.address(), trace.tls()), (None, None));
+        trace.restore(hop);
+        assert_eq!(shown(&trace), before);
+        assert_eq!(trace.take_dialled_proxy(), None);
     }
 }

@@ -112,7 +112,7 @@ pub fn check(api: &ApiConfig, seen: &Observation) -> Result<(), TestCaseError> {
                 );
             }
         }
-        Answer::Connected | Answer::Records(_) => prop_assert!(false, "no answer of HTTP"),
+        Answer::Connected { .. } | Answer::Records(_) => prop_assert!(false, "no answer of HTTP"),
         Answer::Failure(Failure::Local(fault)) => {
             prop_assert!(false, "a hostile answer is no fault of ours: {fault:?}");
         }

@@ -185,7 +185,7 @@ fn a_tcp_port_is_open_or_not_and_tls_has_a_good_certificate_or_not() {
         let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("tcp://{}", plain.local_addr().unwrap());
         let (seen, outcome) = ask(api(&url, of(Kind::Tcp))).await;
-        assert_eq!((seen.answer, outcome.verdict), (Answer::Connected, Verdict::Pass));
+        assert_eq!((seen.answer, outcome.verdict), (Answer::Connected { certificate: None }, Verdict::Pass));
         assert!(seen.phases.connect.is_some() && seen.phases.tls.is_none() && outcome.latency_ms.is_some());
         drop(plain);
         assert!(reason(&ask(api(&url, of(Kind::Tcp))).await.1).ends_with("refused"));
@@ -193,6 +193,8 @@ fn a_tcp_port_is_open_or_not_and_tls_has_a_good_certificate_or_not() {
         let port = server.address.port();
         let (seen, outcome) = ask(api(&format!("tls://localhost:{port}"), of(Kind::Tls))).await;
         assert!(outcome.verdict == Verdict::Pass && seen.phases.tls.is_some(), "{outcome:?}");
+        let certificate = outcome.certificate.expect("its end is told as that of any other");
+        assert!(certificate.not_before < seen.started_at && seen.started_at < certificate.not_after);
         let named = Asking { server_name: Some("other.test".into()), ..of(Kind::Tls) };
         let (_, outcome) = ask(api(&format!("tls://localhost:{port}"), named)).await;
         assert!(reason(&outcome).contains("certificate is not for other.test"), "{outcome:?}");

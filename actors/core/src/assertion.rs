@@ -77,7 +77,10 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
                 }
             }
         }
-        Answer::Connected => outcome.latency_ms = Some(latency_ms(observation)),
+        Answer::Connected { certificate } => {
+            outcome.latency_ms = Some(latency_ms(observation));
+            outcome.certificate = *certificate;
+        }
         Answer::Records(records) => {
             outcome.latency_ms = Some(latency_ms(observation));
             let nothing_expected = Asking::default();
@@ -213,7 +216,6 @@ mod tests {
         assert_eq!(judge(&config(), &observation(Answer::Failure(fault))).verdict, Verdict::Inconclusive);
     }
 
-    /// A timeout of `timeout`, seen after `took`.
     #[test]
     fn patience_is_a_reason_where_it_is_asked_for_and_the_status_is_not_expected() {
         let asks = |status| Response { status, retry_after: Some(Duration::from_secs(30)), ..Response::default() };
@@ -224,6 +226,7 @@ mod tests {
         assert_eq!((asks(500).patience(), asks(301).patience()), (None, None));
     }
 
+    /// A timeout of `timeout`, seen after `took`.
     fn timed_out(timeout: Duration, took: Duration) -> Outcome {
         let failure = Failure::TimedOut { phase: Phase::FirstByte, after: timeout };
         let config = ApiConfig { timeout, ..config() };

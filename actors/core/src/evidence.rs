@@ -94,7 +94,7 @@ impl Evidence {
             Answer::Response(response) => {
                 shown(&seen.body_start, seen.body_goes_on || response.body_cut_at_bound, BODY_SHOWN_BYTES_MAX)
             }
-            Answer::Connected | Answer::Records(_) => None,
+            Answer::Connected { .. } | Answer::Records(_) => None,
             Answer::Failure(_) => shown(&seen.body_start, true, BODY_SHOWN_BYTES_MAX),
         };
         Self {

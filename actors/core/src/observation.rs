@@ -284,7 +284,10 @@ pub enum Answer {
     /// An HTTP response.
     Response(Response),
     /// A connection was opened, and where TLS was asked for, hands were shaken.
-    Connected,
+    Connected {
+        /// How long the certificate is good that was shown.
+        certificate: Option<Validity>,
+    },
     /// What a name server knows of a name: records of the type that was asked for, as text.
     Records(Vec<String>),
     Failure(Failure),

@@ -19,6 +19,7 @@ mod stopping;
 mod store;
 mod supervision;
 mod suspension;
+mod timers;
 
 use std::time::Duration;
 

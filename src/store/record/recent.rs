@@ -49,7 +49,7 @@ fn told(text: &str) -> Option<Told> {
     let (kind, times) = text.split_once('@')?;
     let sign = times.rfind(['+', '-']).filter(|at| *at > 0)?;
     let happened: i64 = times[..sign].parse().ok()?;
-    let detected = i128::from(happened) + times[sign..].parse::<i128>().ok()?;
+    let detected = i128::from(happened).checked_add(times[sign..].parse().ok()?)?;
     Some(Told {
         kind: AlertKind::parse(kind)?,
         happened_at: Timestamp::from_millis(happened),
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(alerts(&recent), "down@1795332600000+5000");
         assert_eq!(read(&outcomes(&recent), &alerts(&recent)), recent);
         let odd = "p200*0@1 x200*1@1 p*@ ü*1@1 p2 f503*3@7 p99999*1@1";
-        let read = read(odd, "down up@x+1 down@+5 lost@1+1 up@-5+7");
+        let read = read(odd, &format!("down up@x+1 down@+5 lost@1+1 down@1+{} up@-5+7", i128::MAX));
         assert_eq!((outcomes(&read), alerts(&read)), ("f503*3@7".into(), "up@-5+7".into()));
     }
 }

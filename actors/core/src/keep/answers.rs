@@ -154,7 +154,7 @@ impl Keeper {
         if !matches!(read, Read::Failed(_)) {
             self.on_store_success(now);
         }
-        if self.parent_was_read(call, &read) || !self.ledger.is_awaiting(api_id, call) {
+        if self.parent_was_read(call, &read, now.uptime) || !self.ledger.is_awaiting(api_id, call) {
             self.pump(now);
             return self.answer_waiters();
         }

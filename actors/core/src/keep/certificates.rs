@@ -53,8 +53,9 @@ impl Keeper {
     /// An outcome came, with a certificate or without.
     pub(super) fn note_certificate(&mut self, api: &Arc<ApiConfig>, outcome: &Outcome, now: Moment) {
         let Some(validity) = outcome.certificate else {
-            if outcome.status_code.is_some() && self.certificates.remove(&api.api_id) {
-                self.close_certificate(&ApiId::monitor_certificate(&api.api_id), now);
+            // There is a latency exactly if it answered.
+            if outcome.latency_ms.is_some() && self.certificates.contains(&api.api_id) {
+                self.close_certificate(&api.api_id, "it shows no certificate any more", now);
             }
             return;
         };
@@ -66,7 +67,13 @@ impl Keeper {
         if !self.owned.owns(&what.api_id) {
             return;
         }
-        let step = step(self.ledger.get(&what.api_id).map(|entry| &entry.state), crossed);
+        let told = self.ledger.get(&what.api_id).map(|entry| &entry.state);
+        let told_reason = told.and_then(|state| state.incident.as_ref()).map(|incident| &incident.reason);
+        if crossed.is_none() && told_reason.is_some_and(|reason| reason.ends_with(&validity.not_after.to_string())) {
+            // The very certificate of which it was told.
+            return self.close_certificate(&api.api_id, "its certificate_days were changed", now);
+        }
+        let step = step(told, crossed);
         let (reason, since) = match step {
             Step::Nothing => return,
             Step::Tell(crossed) | Step::Still(crossed) => (Some(validity.ends_soon(now.wall)), crossed.at),
@@ -81,12 +88,13 @@ impl Keeper {
         self.decide_certificate(api, &what, validity, begins, &outcome, now);
     }
 
-    /// It answers without TLS from now on.
-    fn close_certificate(&mut self, api_id: &ApiId, now: Moment) {
-        let Some(entry) = self.ledger.get(api_id) else { return };
-        let why = "it shows no certificate any more";
+    /// Nobody will see it renewed.
+    fn close_certificate(&mut self, api_id: &ApiId, why: &str, now: Moment) {
+        self.certificates.remove(api_id);
+        let api_id = ApiId::monitor_certificate(api_id);
+        let Some(entry) = self.ledger.get(&api_id) else { return };
         if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {
-            self.apply_decision(api_id, decision, now);
+            self.apply_decision(&api_id, decision, now);
         }
     }
 

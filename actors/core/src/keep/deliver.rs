@@ -188,8 +188,13 @@ impl Keeper {
         now: Moment,
     ) {
         self.delivery_queue.ended(channel);
-        if matches!(came, DeliveryResult::DigestRefused { .. }) {
-            self.paces.entry(Arc::clone(channel)).or_default().refused(now.uptime);
+        if let Some(pace) = self.paces.get_mut(channel) {
+            match came {
+                DeliveryResult::Delivered => pace.taken(alerts.len()),
+                DeliveryResult::Failed { .. } => pace.failed(alerts.len(), now.uptime),
+                DeliveryResult::DigestRefused { .. } => pace.refused(now.uptime),
+                DeliveryResult::Cancelled => {}
+            }
         }
         for alert in alerts {
             self.settle(channel, alert, unstored, came, now);

@@ -17,7 +17,10 @@ pub const STORM_WITHIN: Duration = Duration::from_secs(10);
 /// In a storm, alerts wait so long for others, unless they fill a digest before.
 pub const GATHERED_FOR: Duration = Duration::from_secs(5);
 
-/// A channel that refuses a digest for good gets each alert by itself for so long: it may not know digests, or dislike one of them.
+/// So many digests in a row fail before an alert alone is tried: the channel may be out of reach, or not know digests.
+const DIGESTS_FAILED: u32 = 2;
+
+/// A channel that takes alerts alone and no digest gets each by itself for so long: it may not know digests, or dislike one of them.
 const ONE_BY_ONE_FOR: Duration = Duration::from_secs(3_600);
 
 /// What one channel was sent lately.
@@ -28,6 +31,10 @@ pub(super) struct Pace {
     last: Option<Uptime>,
     last_digest: Option<Uptime>,
     one_by_one_until: Option<Uptime>,
+    /// Digests in a row that failed.
+    digests_failed: u32,
+    /// An alert alone was taken since so many of them failed.
+    takes_one: bool,
 }
 
 impl Pace {
@@ -43,8 +50,11 @@ impl Pace {
         if waiting <= above && alone < above && !goes_on {
             return 1;
         }
-        let is_gathered =
-            hurry || waiting >= DIGEST_ALERTS_MAX || self.last.is_none_or(|at| !is_recent(at, GATHERED_FOR));
+        let has_waited = hurry || self.last.is_none_or(|at| !is_recent(at, GATHERED_FOR));
+        if self.digests_failed >= DIGESTS_FAILED && !self.takes_one {
+            return usize::from(has_waited);
+        }
+        let is_gathered = has_waited || waiting >= DIGEST_ALERTS_MAX;
         if is_gathered { waiting.min(DIGEST_ALERTS_MAX) } else { 0 }
     }
 
@@ -59,8 +69,28 @@ impl Pace {
         }
     }
 
+    /// A message with so many alerts was taken.
+    pub(super) fn taken(&mut self, alerts: usize) {
+        if alerts > 1 {
+            (self.digests_failed, self.takes_one) = (0, false);
+        } else {
+            self.takes_one = self.digests_failed >= DIGESTS_FAILED;
+        }
+    }
+
+    /// One was not; but for that it may be taken later.
+    pub(super) fn failed(&mut self, alerts: usize, now: Uptime) {
+        match (alerts, self.takes_one) {
+            (2.., true) => self.refused(now),
+            (2.., false) => self.digests_failed = self.digests_failed.saturating_add(1),
+            // The channel is out of reach, as far as that tells.
+            _ => self.digests_failed = self.digests_failed.min(DIGESTS_FAILED - 1),
+        }
+    }
+
     /// The channel refused a digest for good.
     pub(super) fn refused(&mut self, now: Uptime) {
+        (self.digests_failed, self.takes_one) = (0, false);
         self.one_by_one_until = Some(now.saturating_add(ONE_BY_ONE_FOR));
     }
 }

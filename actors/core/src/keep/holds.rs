@@ -31,7 +31,7 @@ pub const PARENT_ASKED_WITHIN: Duration = Duration::from_secs(60);
 /// How often the record of a parent is read that another worker owns,
 const READ_EVERY: Duration = Duration::from_secs(5);
 
-/// and how long a dependent waits for it to say that the parent is down.
+/// and how long a dependent waits for it to say that the parent is down. What was read longer ago says nothing.
 const RECORD_SAYS_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often it is looked whose hold is over, and how many are probed then.
@@ -66,7 +66,8 @@ struct Elsewhere {
     asked_at: Option<Uptime>,
     /// Since when it is asked without a pause: whoever has just begun to ask knows nothing yet.
     asked_since: Uptime,
-    state: Option<Box<ApiState>>,
+    /// As it was read last, and when.
+    read: Option<(Box<ApiState>, Uptime)>,
 }
 
 impl Holds {
@@ -99,8 +100,8 @@ impl Holds {
     /// Whether `of` needs `api_id`, by whatever way: two that need each other hold nothing of each other.
     fn needs(&self, of: &ApiId, api_id: &ApiId) -> bool {
         let (mut seen, mut next) = (BTreeSet::from([api_id]), vec![api_id]);
-        while let Some(dependents) = next.pop().and_then(|id| self.dependents.get(id)) {
-            for id in dependents {
+        while let Some(needed) = next.pop() {
+            for id in self.dependents.get(needed).into_iter().flatten() {
                 if id == of {
                     return true;
                 }
@@ -163,7 +164,8 @@ impl Keeper {
             self.read_elsewhere(parent, now);
             let elsewhere = self.holds.elsewhere.get(parent)?;
             waited = waited.min(now.uptime.saturating_sub(elsewhere.asked_since));
-            (RECORD_SAYS_WITHIN, elsewhere.state.as_deref())
+            let is_news = |read: &&(Box<ApiState>, Uptime)| now.uptime.saturating_sub(read.1) < RECORD_SAYS_WITHIN;
+            (RECORD_SAYS_WITHIN, elsewhere.read.as_ref().filter(is_news).map(|(state, _)| &**state))
         };
         let unsure = || (fails && waited < patience && !self.setup.once).then(|| Hold::ParentUnsure(parent.clone()));
         let Some(known) = known else { return unsure() };
@@ -209,13 +211,13 @@ impl Keeper {
     }
 
     /// Whether this call has read the record of a parent.
-    pub(super) fn parent_was_read(&mut self, call: u64, read: &Read) -> bool {
+    pub(super) fn parent_was_read(&mut self, call: u64, read: &Read, now: Uptime) -> bool {
         let Some(parent) = self.holds.calls.remove(&call) else { return false };
         if let Some(elsewhere) = self.holds.elsewhere.get_mut(&parent) {
             match read {
-                Read::Found(state) => elsewhere.state = Some(state.clone()),
+                Read::Found(state) => elsewhere.read = Some((state.clone(), now)),
                 Read::Failed(_) => {}
-                Read::Gone | Read::Quarantined | Read::Newer(_) => elsewhere.state = None,
+                Read::Gone | Read::Quarantined | Read::Newer(_) => elsewhere.read = None,
             }
         }
         true

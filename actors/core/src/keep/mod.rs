@@ -359,7 +359,9 @@ impl Keeper {
         let policy = Policy { hold: hold.as_ref(), ..api.policy_with_fingerprint(request_fingerprint) };
         let is_suspect = self.decide(&policy, &outcome, now).is_some();
         self.note_clarity(&api, &outcome, now);
-        self.note_certificate(&api, &outcome, now);
+        if request_fingerprint == asked {
+            self.note_certificate(&api, &outcome, now);
+        }
         if !is_suspect {
             self.note_history(&api, &outcome, missed_ticks, now);
             return None;

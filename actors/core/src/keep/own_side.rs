@@ -108,6 +108,8 @@ impl Keeper {
             self.note_open(api_id);
         } else if let Some(unclear) = api_id.unclear_api() {
             self.unclear.forget(&unclear);
+        } else if let Some(api_id) = api_id.certificate_api() {
+            self.certificates.remove(&api_id);
         } else {
             self.own_side.open.remove(api_id);
         }

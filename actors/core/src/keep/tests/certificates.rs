@@ -31,14 +31,19 @@ impl Desk {
     }
 
     fn passes(&mut self, certificate: Option<Validity>) {
+        self.passes_by(Arc::clone(&self.rows["shop"]), certificate);
+    }
+
+    /// The same by another config than the one that is known.
+    fn passes_by(&mut self, api: Arc<ApiConfig>, certificate: Option<Validity>) {
         self.now += Duration::from_secs(60);
-        let (api, now) = (Arc::clone(&self.rows["shop"]), moment(self.now));
+        let now = moment(self.now);
         let outcome = Outcome {
             started_at: now.wall,
             finished_at: now.wall,
             verdict: Verdict::Pass,
-            latency_ms: None,
-            status_code: Some(200),
+            latency_ms: Some(7),
+            status_code: None, // as of TLS alone
             reasons: vec![],
             evidence: None,
             certificate,
@@ -168,6 +173,31 @@ fn another_life_remembers_what_was_told_and_a_row_that_goes_closes_it() {
     let told = next.told();
     assert_eq!(told[1].0, "shop closed");
     assert!(told[1].1.starts_with("no longer watched: its row was removed; its certificate ends in"), "{told:?}");
+}
+
+#[test]
+fn what_a_probe_by_an_old_config_saw_tells_nothing_of_the_new_one() {
+    let mut desk = Desk::on_day(1_000);
+    let before = Arc::new(ApiConfig { url: "https://old.test/".into(), ..(*desk.rows["shop"]).clone() });
+    desk.now = Duration::from_secs(1_336 * DAY);
+    desk.passes_by(before, Some(issued(1_000)));
+    desk.all_goes_well();
+    assert_eq!(desk.told(), []);
+}
+
+#[test]
+fn thresholds_that_are_changed_renew_nothing() {
+    for days in [vec![], vec![3]] {
+        let mut desk = Desk::on_day(1_000);
+        desk.on(1_336, issued(1_000));
+        desk.rows.insert(id("shop"), Arc::new(ApiConfig { certificate_days: days, ..row("shop") }));
+        for _ in 0..4 {
+            desk.on(1_337, issued(1_000));
+        }
+        let told = desk.told();
+        assert_eq!((told.len(), told[1].0), (2, "shop closed"), "{told:?}");
+        assert!(told[1].1.contains("its certificate_days were changed; its certificate ends in 28 days"), "{told:?}");
+    }
 }
 
 proptest! {

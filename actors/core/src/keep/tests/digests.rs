@@ -84,6 +84,41 @@ fn a_digest_that_is_refused_for_good_is_taken_apart() {
     assert_eq!(desk.heard.len(), NAMES.len());
 }
 
+/// What waits is tried again for so many seconds; of digests and of single alerts the channel takes these.
+fn waits(desk: &mut Desk, seconds: u64, takes: [bool; 2]) {
+    for _ in 0..seconds {
+        desk.wait(1);
+        desk.store_answers();
+        for attempt in std::mem::take(&mut desk.attempts) {
+            let is_taken = takes[usize::from(attempt.alerts.len() == 1)];
+            desk.ends(&attempt, &if is_taken { DeliveryResult::Delivered } else { failed(1) });
+        }
+    }
+}
+
+#[test]
+fn a_channel_that_fails_on_digests_and_takes_single_alerts_gets_those() {
+    let mut desk = desk();
+    storm(&mut desk);
+    waits(&mut desk, 60, [false, true]);
+    assert_eq!(desk.heard.len(), NAMES.len());
+    assert!(NAMES.iter().all(|name| desk.stored(name).owed.is_empty()));
+}
+
+#[test]
+fn a_channel_that_was_out_of_reach_is_sent_digests_when_it_is_back() {
+    let mut desk = desk();
+    storm(&mut desk);
+    waits(&mut desk, 60, [false, false]);
+    for _ in 0..30 {
+        desk.wait(1);
+        desk.store_answers();
+        assert!(sizes(&desk).iter().filter(|size| **size == 1).count() < 2, "one alone is tried at the most");
+        desk.attempts_end(&DeliveryResult::Delivered);
+    }
+    assert_eq!(desk.heard.len(), NAMES.len());
+}
+
 #[test]
 fn a_digest_that_is_not_answered_before_its_shards_are_lost_leaves_every_alert_owed() {
     let mut desk = desk();

@@ -236,8 +236,8 @@ fn a_dependent_that_fails_first_waits_until_its_parent_was_asked_and_no_longer()
     assert_eq!(desk.heard[4..], ["shop down"]);
 }
 
-#[test]
-fn of_a_parent_that_another_worker_owns_the_record_is_read() {
+/// A desk that does not own the parent `db`, whose record says that it is down, and owns a dependent of it, whose name is returned.
+fn desk_of_a_parent_elsewhere() -> (Desk, String) {
     let theirs = id("db");
     let ours =
         (0..).map(|n| format!("shop-{n}")).find(|name| Shard::of(&id(name), SHARDS) != Shard::of(&theirs, SHARDS));
@@ -264,6 +264,12 @@ fn of_a_parent_that_another_worker_owns_the_record_is_read() {
         (state.version, state.status, state.since) = (1, Status::Down, Some(Timestamp::default()));
         (state.incident, state.last_alerted) = (Some(Box::new(incident)), Status::Down);
     });
+    (desk, ours)
+}
+
+#[test]
+fn of_a_parent_that_another_worker_owns_the_record_is_read() {
+    let (mut desk, ours) = desk_of_a_parent_elsewhere();
     desk.goes_down(&ours);
     desk.store_answers();
     for _ in 0..120 {
@@ -283,6 +289,35 @@ fn of_a_parent_that_another_worker_owns_the_record_is_read() {
     desk.finds(&ours, Verdict::Fail);
     desk.all_goes_well();
     assert_eq!(desk.heard, [format!("{ours} down")]);
+}
+
+#[test]
+fn what_was_read_of_a_parent_long_ago_holds_nothing() {
+    let (mut desk, ours) = desk_of_a_parent_elsewhere();
+    desk.goes_down(&ours);
+    desk.store_answers();
+    // The store is dead, and nobody knows how the parent is any more.
+    for _ in 0..90 {
+        desk.wait(1);
+        desk.store_fails(&unavailable());
+        desk.finds(&ours, Verdict::Fail);
+        desk.attempts_end(&DeliveryResult::Delivered);
+    }
+    assert!(desk.heard.contains(&format!("{ours} down")), "{:?}", desk.heard);
+    // Hours later it is asked anew, and waited for.
+    let (mut desk, ours) = desk_of_a_parent_elsewhere();
+    desk.goes_down(&ours);
+    desk.store_answers();
+    desk.comes_back(&ours);
+    desk.somebody_writes("db", |state| {
+        (state.status, state.since, state.incident) = (Status::Up, Some(Timestamp::default()), None);
+        state.last_alerted = Status::Up;
+    });
+    desk.wait(7_200);
+    desk.finds(&ours, Verdict::Fail);
+    desk.finds(&ours, Verdict::Fail);
+    let why = desk.known(&ours).held.as_ref().map(|held| held.why.clone());
+    assert_eq!(why.as_deref(), Some("db is asked first, which it depends on"));
 }
 
 #[test]
@@ -312,6 +347,18 @@ fn a_new_owner_does_not_tell_what_is_held_before_it_has_read_how_the_parent_is()
 #[test]
 fn two_that_need_each_other_and_one_that_needs_nobody_who_is_watched_are_told_as_ever() {
     let mut desk = desk(&[dependent("a", &["b"]), dependent("b", &["a"]), dependent("c", &["nobody", "c"])]);
+    ["a", "b", "c"].iter().for_each(|name| desk.goes_down(name));
+    desk.all_goes_well();
+    let mut heard = desk.heard.clone();
+    heard.sort_unstable();
+    assert_eq!(heard, ["a down", "b down", "c down"]);
+}
+
+#[test]
+fn apis_that_need_each_other_in_a_circle_are_told_as_ever_whoever_else_needs_one_of_them() {
+    let circle = [dependent("a", &["c"]), dependent("b", &["a"]), dependent("c", &["b"])];
+    let others = ["a", "b", "c"].map(|parent| dependent(&format!("z-{parent}"), &[parent]));
+    let mut desk = desk(&[circle, others].concat());
     ["a", "b", "c"].iter().for_each(|name| desk.goes_down(name));
     desk.all_goes_well();
     let mut heard = desk.heard.clone();
