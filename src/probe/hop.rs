@@ -75,7 +75,7 @@ impl Client {
         proxy: Option<&Arc<Proxy>>,
         trace: &Rc<Trace>,
     ) -> Result<PartialResponse, Failure> {
-        let before = (trace.phase(), trace.times(), trace.address());
+        let before = trace.mark();
         trace.begin_hop();
         // Whatever it does, there is time left to say what it did before.
         let half = Instant::now() + trace.deadline().saturating_duration_since(Instant::now()) / 2;
@@ -85,7 +85,7 @@ impl Client {
                 http2::ask(connection, hop, trace).await
             }
             _ => {
-                trace.restore(before.0, before.1, before.2);
+                trace.restore(&before);
                 Err(failure)
             }
         }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use api_health_core::assertion::TlsVersion;
 use api_health_core::certificate::Validity;
-use api_health_core::{Failure, Phase, PhaseTimes};
+use api_health_core::figures::{CertificateEnds, PhaseSums};
+use api_health_core::{Failure, IpFamily, Phase, PhaseTimes, ProbeFigures};
 use tokio::time::Instant;
 
 use super::seen::CERTIFICATE_BYTES_MAX;
@@ -19,6 +20,8 @@ pub(super) struct Trace {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     times: Cell<PhaseTimes>,
+    /// Of the hops before this one.
+    earlier: Cell<PhaseSums>,
     address: Cell<Option<SocketAddr>>,
     by_proxy: Cell<bool>,
     head: RefCell<Option<Head>>,
@@ -30,8 +33,17 @@ pub(super) struct Trace {
     certificate: RefCell<Option<Vec<u8>>>,
     tls: Cell<Option<TlsVersion>>,
     validity: Cell<Option<Validity>>,
+    ends: Cell<Option<CertificateEnds>>,
     /// The proxy to which a connection is being opened: a fault of it, or of the way to it, says nothing of the API.
     dialled_proxy: RefCell<Option<String>>,
+}
+
+/// Where a trace stood.
+pub(super) struct Mark {
+    phase: Phase,
+    times: PhaseTimes,
+    earlier: PhaseSums,
+    address: Option<SocketAddr>,
 }
 
 impl Trace {
@@ -41,6 +53,7 @@ impl Trace {
             phase: Cell::new(Phase::Resolve),
             since: Cell::new(now),
             times: Cell::default(),
+            earlier: Cell::default(),
             address: Cell::default(),
             by_proxy: Cell::default(),
             head: RefCell::default(),
@@ -52,6 +65,7 @@ impl Trace {
             certificate: RefCell::default(),
             tls: Cell::default(),
             validity: Cell::default(),
+            ends: Cell::default(),
             dialled_proxy: RefCell::default(),
         }
     }
@@ -59,7 +73,9 @@ impl Trace {
     /// Forgets the hop before: phases and address are of the last one.
     pub(super) fn begin_hop(&self) {
         self.begin(Phase::Resolve);
-        self.times.take();
+        let mut earlier = self.earlier.get();
+        earlier.add(&self.times.take());
+        self.earlier.set(earlier);
         self.address.take();
         self.by_proxy.take();
         self.head.take();
@@ -69,15 +85,31 @@ impl Trace {
         self.addresses.take();
         self.tls.take();
         self.validity.take();
+        self.ends.take();
         self.certificate.take();
     }
 
     /// As it was before a hop that led nowhere.
-    pub(super) fn restore(&self, phase: Phase, times: PhaseTimes, address: Option<SocketAddr>) {
+    pub(super) fn restore(&self, before: &Mark) {
         self.begin_hop();
-        self.phase.set(phase);
-        self.times.set(times);
-        self.address.set(address);
+        self.phase.set(before.phase);
+        self.times.set(before.times);
+        self.earlier.set(before.earlier);
+        self.address.set(before.address);
+    }
+
+    /// Where it stands, to come back to.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { phase: self.phase(), times: self.times(), earlier: self.earlier.get(), address: self.address() }
+    }
+
+    /// What was measured until now, but for what the answer itself says.
+    pub(super) fn figures(&self) -> ProbeFigures {
+        let mut phases = self.earlier.get();
+        phases.add(&self.times.get());
+        let address = self.address().filter(|_| !self.is_by_proxy());
+        let family = address.map(|address| IpFamily::of(address.ip()));
+        ProbeFigures { phases, family, tls: self.tls(), ..ProbeFigures::default() }.with_ends(self.ends.get())
     }
 
     pub(super) fn begin(&self, phase: Phase) {
@@ -114,10 +146,17 @@ impl Trace {
         self.client_certificate_wanted.get()
     }
 
-    /// The handshake is over: what was agreed upon, and how long the server's certificate is good.
-    pub(super) fn tls_agreed(&self, version: Option<TlsVersion>, certificate: Option<Validity>) {
+    /// The handshake is over: what was agreed upon, and how long the server's certificate is good, and when it or another one that it showed
+    /// ends.
+    pub(super) fn tls_agreed(
+        &self,
+        version: Option<TlsVersion>,
+        certificate: Option<Validity>,
+        ends: Option<CertificateEnds>,
+    ) {
         self.tls.set(version);
         self.validity.set(certificate);
+        self.ends.set(ends);
     }
 
     pub(super) fn tls(&self) -> Option<TlsVersion> {

@@ -50,6 +50,7 @@ fn verdict(timeout: Duration, took: Duration, answer: Answer) -> Verdict {
         by_proxy: false,
         answer,
         seen: None,
+        figures: api_health_core::ProbeFigures::default(),
     };
     judge(&config(timeout), &seen).verdict
 }

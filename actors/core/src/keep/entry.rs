@@ -6,6 +6,7 @@ use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
 use crate::api::ApiConfig;
 use crate::delivery::{self, OWED_MAX};
+use crate::figures::ProbeFigures;
 use crate::state::ApiState;
 use crate::store::StateWrite;
 use crate::time::Uptime;
@@ -97,6 +98,8 @@ pub(super) struct Entry {
     pub(super) late_after: Option<Uptime>,
     /// Writes in a row that failed.
     failures: u32,
+    /// What the last probe of this process measured.
+    pub(super) figures: Option<ProbeFigures>,
     /// The ledger has noted that it may have changed.
     pub(super) is_touched: bool,
 }
@@ -117,6 +120,7 @@ impl Entry {
             stored_after_wipes: 0,
             late_after: None,
             failures: 0,
+            figures: None,
             is_touched: false,
         }
     }

@@ -329,6 +329,7 @@ impl Keeper {
         if outcome.verdict == Verdict::Pass {
             self.passed_at = Some(now.uptime);
         }
+        entry.figures = Some(outcome.figures);
         entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
         entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
         self.beats.count_outcome();
