@@ -198,6 +198,7 @@ impl Probe for Instantly {
                 by_proxy: false,
                 answer: Answer::Response(response),
                 seen: None,
+                figures: api_health_core::ProbeFigures::default(),
             })
             .boxed_local()
         })

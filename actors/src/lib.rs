@@ -37,6 +37,7 @@ pub mod lease_holder;
 pub mod lease_view;
 pub mod leases;
 pub mod liveness;
+pub mod measured;
 pub mod options;
 pub mod outcome_batcher;
 pub mod own_side;

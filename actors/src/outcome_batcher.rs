@@ -161,6 +161,7 @@ mod tests {
             reasons: vec![],
             evidence: None,
             certificate: None,
+            figures: api_health_core::ProbeFigures::default(),
         };
         let completed =
             Completed { api: Arc::new(api(id, 10)), outcome, missed_ticks: 0, next_tick_in: None, patience: None };

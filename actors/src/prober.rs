@@ -279,6 +279,7 @@ impl Prober {
             outcome.reasons = vec!["the config changed while this probe was running".into()];
         }
         let api_id = &api.api_id;
+        self.context.stats.measured.judged(outcome.verdict, outcome.figures.took());
         match outcome.verdict {
             Verdict::Pass => tracing::debug!(latency_ms = outcome.latency_ms, status = outcome.status_code, "pass"),
             Verdict::Fail => tracing::debug!(reason = outcome.reason(), "fail"),

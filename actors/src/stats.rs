@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::measured::Measured;
+
 /// How often the figures are logged: 288 lines a day, and often enough to date a bad hour.
 pub const LOG_EVERY: Duration = Duration::from_secs(300);
 
@@ -20,6 +22,8 @@ pub struct Stats {
     restarts: AtomicU64,
     alerts_delivered: AtomicU64,
     lateness: [AtomicU64; LATENESS_BOUNDS_MS.len() + 1],
+    /// What is shown in metrics alone.
+    pub measured: Measured,
 }
 
 impl Stats {
@@ -27,6 +31,7 @@ impl Stats {
     pub fn probe_began(&self, lateness: Option<Duration>) {
         self.probes.fetch_add(1, Ordering::Relaxed);
         if let Some(late) = lateness {
+            self.measured.late(late);
             let millis = late.as_millis();
             let bucket = LATENESS_BOUNDS_MS.iter().position(|bound| millis <= u128::from(*bound));
             self.lateness[bucket.unwrap_or(LATENESS_BOUNDS_MS.len())].fetch_add(1, Ordering::Relaxed);

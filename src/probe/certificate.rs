@@ -127,17 +127,21 @@ impl<'a> Reader<'a> {
     fn time(&mut self) -> Option<Timestamp> {
         let (tag, digits) = self.any()?;
         let digits = str::from_utf8(digits).ok().filter(|text| text.is_ascii())?;
-        let (year, rest) = match tag {
+        let (century, rest) = match tag {
             // RFC 5280, 4.1.2.5.1: two digits are of 1950 to 2049.
-            UTC_TIME => digits
-                .split_at_checked(2)
-                .map(|(year, rest)| (format!("{}{year}", if year < "50" { 20 } else { 19 }), rest))?,
-            GENERALIZED_TIME => digits.split_at_checked(4).map(|(year, rest)| (year.to_owned(), rest))?,
+            UTC_TIME => (if digits < "50" { "20" } else { "19" }, digits),
+            GENERALIZED_TIME => digits.split_at_checked(2)?,
             _ => return None,
         };
-        let part = |at: usize| rest.get(at..at + 2);
-        let (month, day, hour, minute, second) = (part(0)?, part(2)?, part(4)?, part(6)?, part(8)?);
-        Timestamp::parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
+        // Each probe reads some: no text is made for it on the heap.
+        let mut text = *b"CCYY-MM-DDTHH:MM:SSZ";
+        text[..2].copy_from_slice(century.as_bytes());
+        for (at, part) in
+            [2, 5, 8, 11, 14, 17].into_iter().zip(rest.as_bytes().chunks(2).chain(std::iter::repeat(&b""[..])))
+        {
+            text[at..at + 2].copy_from_slice(Some(part).filter(|part| part.len() == 2)?);
+        }
+        Timestamp::parse(str::from_utf8(&text).ok()?)
     }
 }
 

@@ -135,11 +135,16 @@ impl PartialResponse {
     /// What was read, and closes the connection.
     pub(super) fn end(self, way: Way) -> Reply {
         self.trace.end();
-        let Head { status, headers, .. } = self.head;
+        let Head { status, headers, framing } = self.head;
         Reply {
             status,
             headers,
             body_bytes: self.read as u64,
+            content_length: match framing {
+                Framing::None => Some(0),
+                Framing::Length(length) => Some(length),
+                Framing::Chunked | Framing::UntilClose => None,
+            },
             body: self.kept,
             body_cut_at_bound: self.cut_at_bound,
             interim: self.trace.take_interim(),

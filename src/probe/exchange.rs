@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use api_health_core::assertion::TlsVersion;
 use api_health_core::certificate::Validity;
+use api_health_core::figures::HttpVersion;
 use api_health_core::observation::LocalFault;
-use api_health_core::{Failure, IpFamily, Method, PhaseTimes, Secret};
+use api_health_core::{Failure, IpFamily, Method, PhaseTimes, ProbeFigures, Secret};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
@@ -82,6 +83,8 @@ pub struct Exchange {
     pub result: Result<Reply, Failure>,
     /// What may be wanted as evidence.
     pub(super) raw: Raw,
+    /// What may be shown in metrics.
+    pub figures: ProbeFigures,
 }
 
 /// An answer as it was on the wire.
@@ -93,6 +96,8 @@ pub struct Reply {
     pub headers: Headers,
     /// Bytes of the body that were read, after its framing was taken off, never decompressed.
     pub body_bytes: u64,
+    /// How long the body is, as its head says; `None`: it does not.
+    pub content_length: Option<u64>,
     /// Those bytes, if the request asked to keep them; at most `body_bytes_max`.
     pub body: Vec<u8>,
     /// The body was longer than `body_bytes_max`.
@@ -209,7 +214,15 @@ impl Client {
             Ok(prepared) => self.exchange_prepared(&prepared).await,
             Err(failure) => {
                 let (phases, raw) = (PhaseTimes::default(), Raw::default());
-                Exchange { phases, address: None, by_proxy: false, took: Duration::ZERO, result: Err(failure), raw }
+                Exchange {
+                    phases,
+                    address: None,
+                    by_proxy: false,
+                    took: Duration::ZERO,
+                    result: Err(failure),
+                    raw,
+                    figures: ProbeFigures::default(),
+                }
             }
         }
     }
@@ -258,7 +271,17 @@ impl Client {
         };
         (raw.addresses, raw.certificate) = (trace.take_addresses(), trace.take_certificate());
         let (phases, address, by_proxy) = (trace.times(), trace.address(), trace.is_by_proxy());
-        Exchange { phases, address, by_proxy, took: started.elapsed(), result, raw }
+        let took = started.elapsed();
+        let figures = trace.figures().with_took(took);
+        let figures = match &result {
+            Ok(reply) => ProbeFigures {
+                http_version: HttpVersion::of_status_line(reply.headers.status_line()),
+                redirects: reply.redirects,
+                ..figures.with_lengths(reply.content_length, reply.body_bytes)
+            },
+            Err(_) => figures,
+        };
+        Exchange { phases, address, by_proxy, took, result, raw, figures }
     }
 
     /// The same, but succeeds once the head has arrived: a body that breaks off or comes too late is no failure. What came of it is

@@ -8,7 +8,8 @@ use std::time::Duration;
 use api_health_actors::ports::{Clock, PreparedProbe, Probe};
 use api_health_core::observation::LocalFault;
 use api_health_core::{
-    Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, Response, Timestamp, Verdict, assertion,
+    Answer, ApiConfig, Failure, IpFamily, Observation, PhaseTimes, ProbeFigures, Response, Timestamp, Verdict,
+    assertion,
 };
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
@@ -130,7 +131,7 @@ impl One {
             Ask::Connect(connect) => connect.ask(self.client()).await,
             Ask::NameServer(query) => kinds::ask_name_server(self.client(), query, self.api.timeout).await,
         };
-        let Seen { phases, address, took, answer, raw } = seen;
+        let Seen { phases, address, took, answer, raw, figures } = seen;
         let finished_at = self.shared.clock.now();
         let mut observation = Observation {
             started_at,
@@ -142,6 +143,7 @@ impl One {
             by_proxy: false,
             answer,
             seen: None,
+            figures,
         };
         if self.may_change_a_status(&observation) {
             observation.seen = Some(Box::new(raw.seen(None, &phases, address)));
@@ -151,7 +153,7 @@ impl One {
 
     fn observation(&self, started_at: Timestamp, exchange: Exchange) -> Observation {
         let finished_at = self.shared.clock.now();
-        let Exchange { phases, address, by_proxy, took, result, raw } = exchange;
+        let Exchange { phases, address, by_proxy, took, result, raw, figures } = exchange;
         let (answer, reply) = match result {
             Ok(mut reply) => {
                 let broken = content::broken(&self.api, &mut reply);
@@ -160,8 +162,18 @@ impl One {
             Err(failure) => (Answer::Failure(failure), None),
         };
         let (waited_for_host, seen) = (Duration::ZERO, None); // the one is known outside, the other below
-        let mut observation =
-            Observation { started_at, finished_at, took, waited_for_host, phases, address, by_proxy, answer, seen };
+        let mut observation = Observation {
+            started_at,
+            finished_at,
+            took,
+            waited_for_host,
+            phases,
+            address,
+            by_proxy,
+            answer,
+            seen,
+            figures,
+        };
         if self.may_change_a_status(&observation) {
             let head = reply.as_ref().map(|reply| &reply.headers);
             observation.seen = Some(Box::new(raw.seen(head, &phases, address)));
@@ -225,6 +237,7 @@ impl Shared {
             by_proxy: false,
             answer: Answer::Failure(failure),
             seen: None,
+            figures: ProbeFigures::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use api_health_core::asking::Asking;
 use api_health_core::assertion::content::JUDGED_BYTES_MAX;
 use api_health_core::observation::LocalFault;
-use api_health_core::{Answer, ApiConfig, Failure, Kind, Phase, PhaseTimes, Secret};
+use api_health_core::{Answer, ApiConfig, Failure, Kind, Phase, PhaseTimes, ProbeFigures, Secret};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -58,6 +58,7 @@ pub(super) struct Seen {
     pub(super) answer: Answer,
     /// What may be wanted as evidence.
     pub(super) raw: Raw,
+    pub(super) figures: ProbeFigures,
 }
 
 /// What is needed to make an API ready.
@@ -184,6 +185,7 @@ impl WithToken {
             took: started.elapsed(),
             result: Err(failure),
             raw: Raw::default(),
+            figures: ProbeFigures::default().with_took(started.elapsed()),
         };
         client.look_at_roots().await;
         let mut refused = None;
@@ -201,7 +203,8 @@ impl WithToken {
             if !is_refused || is_new || refused.is_some() {
                 // A server may echo the token, which stands in no row.
                 let raw = Raw { body: BodyStart::default(), ..exchange.raw };
-                return Exchange { took: started.elapsed(), raw, ..exchange };
+                let took = started.elapsed();
+                return Exchange { took, raw, figures: exchange.figures.with_took(took), ..exchange };
             }
             refused = Some(token);
         }
@@ -252,5 +255,6 @@ async fn seen(bound: Duration, trace: &Trace, ask: impl Future<Output = Result<A
     let answer = result.unwrap_or_else(Answer::Failure);
     let (addresses, certificate) = (trace.take_addresses(), trace.take_certificate());
     let raw = Raw { addresses, certificate, ..Raw::default() };
-    Seen { phases: trace.times(), address: trace.address(), took: started.elapsed(), answer, raw }
+    let (took, figures) = (started.elapsed(), trace.figures());
+    Seen { phases: trace.times(), address: trace.address(), took, answer, raw, figures: figures.with_took(took) }
 }

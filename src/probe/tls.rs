@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use api_health_core::assertion::TlsVersion;
 use api_health_core::certificate::Validity;
+use api_health_core::figures::CertificateEnds;
 use api_health_core::observation::CertificateFault;
 use api_health_core::{Failure, Phase, Timestamp, text};
 use rustls::client::{ResolvesClientCert, Resumption};
@@ -129,9 +130,27 @@ fn note(session: &ClientConnection, trace: &Trace) {
         ProtocolVersion::TLSv1_3 => Some(TlsVersion::V1_3),
         _ => None, // cannot be: rustls has no other
     });
-    let shown = session.peer_certificates().and_then(|chain| Facts::read(chain.first()?));
+    let chain = session.peer_certificates().unwrap_or_default();
+    let shown = chain.first().and_then(|own| Facts::read(own));
     let validity = shown.map(|facts| Validity { not_before: facts.not_before, not_after: facts.not_after });
-    trace.tls_agreed(version, validity);
+    let others = chain.iter().skip(1).take(CHAIN_READ_MAX).filter_map(|other| Some(Facts::read(other)?.not_after));
+    let ends = validity.map(|own| ends(own, others));
+    trace.tls_agreed(version, validity, ends);
+}
+
+/// Certificates of a chain that are read beside the server's own; few chains have more than three.
+const CHAIN_READ_MAX: usize = 8;
+
+/// The chain was found good: whatever ended before the server's own certificate began is not needed for it.
+fn ends(own: Validity, others: impl Iterator<Item = Timestamp>) -> CertificateEnds {
+    let mut ends = CertificateEnds { earliest: own.not_after, of_chain: own.not_after };
+    for end in others {
+        ends.earliest = ends.earliest.min(end);
+        if end > own.not_before {
+            ends.of_chain = ends.of_chain.min(end);
+        }
+    }
+    ends
 }
 
 /// The TLS library's own error inside an I/O error.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use api_health_core::assertion::TlsVersion;
 use api_health_core::certificate::Validity;
-use api_health_core::{Failure, Phase, PhaseTimes};
+use api_health_core::figures::{CertificateEnds, PhaseSums};
+use api_health_core::{Failure, IpFamily, Phase, PhaseTimes, ProbeFigures};
 use tokio::time::Instant;
 
 use super::seen::CERTIFICATE_BYTES_MAX;
@@ -19,6 +20,8 @@ pub(super) struct Trace {
     phase: Cell<Phase>,
     since: Cell<Instant>,
     times: Cell<PhaseTimes>,
+    /// Of the hops before this one.
+    earlier: Cell<PhaseSums>,
     address: Cell<Option<SocketAddr>>,
     by_proxy: Cell<bool>,
     head: RefCell<Option<Head>>,
@@ -30,6 +33,7 @@ pub(super) struct Trace {
     certificate: RefCell<Option<Vec<u8>>>,
     tls: Cell<Option<TlsVersion>>,
     validity: Cell<Option<Validity>>,
+    ends: Cell<Option<CertificateEnds>>,
     /// The proxy to which a connection is being opened: a fault of it, or of the way to it, says nothing of the API.
     dialled_proxy: RefCell<Option<String>>,
 }
@@ -45,6 +49,8 @@ pub(super) struct Shown {
     certificate: Option<Vec<u8>>,
     tls: Option<TlsVersion>,
     validity: Option<Validity>,
+    ends: Option<CertificateEnds>,
+    earlier: PhaseSums,
 }
 
 impl Trace {
@@ -54,6 +60,7 @@ impl Trace {
             phase: Cell::new(Phase::Resolve),
             since: Cell::new(now),
             times: Cell::default(),
+            earlier: Cell::default(),
             address: Cell::default(),
             by_proxy: Cell::default(),
             head: RefCell::default(),
@@ -65,6 +72,7 @@ impl Trace {
             certificate: RefCell::default(),
             tls: Cell::default(),
             validity: Cell::default(),
+            ends: Cell::default(),
             dialled_proxy: RefCell::default(),
         }
     }
@@ -81,8 +89,13 @@ impl Trace {
             certificate: self.certificate.take(),
             tls: self.tls.take(),
             validity: self.validity.take(),
+            ends: self.ends.take(),
+            earlier: self.earlier.get(),
         };
         self.begin(Phase::Resolve);
+        let mut earlier = self.earlier.get();
+        earlier.add(&shown.times);
+        self.earlier.set(earlier);
         self.head.take();
         self.interim.take();
         self.failure.take();
@@ -102,6 +115,17 @@ impl Trace {
         self.certificate.replace(shown.certificate);
         self.tls.set(shown.tls);
         self.validity.set(shown.validity);
+        self.ends.set(shown.ends);
+        self.earlier.set(shown.earlier);
+    }
+
+    /// What was measured until now, but for what the answer itself says.
+    pub(super) fn figures(&self) -> ProbeFigures {
+        let mut phases = self.earlier.get();
+        phases.add(&self.times.get());
+        let address = self.address().filter(|_| !self.is_by_proxy());
+        let family = address.map(|address| IpFamily::of(address.ip()));
+        ProbeFigures { phases, family, tls: self.tls(), ..ProbeFigures::default() }.with_ends(self.ends.get())
     }
 
     pub(super) fn begin(&self, phase: Phase) {
@@ -138,10 +162,17 @@ impl Trace {
         self.client_certificate_wanted.get()
     }
 
-    /// The handshake is over: what was agreed upon, and how long the server's certificate is good.
-    pub(super) fn tls_agreed(&self, version: Option<TlsVersion>, certificate: Option<Validity>) {
+    /// The handshake is over: what was agreed upon, and how long the server's certificate is good, and when it or another one that it showed
+    /// ends.
+    pub(super) fn tls_agreed(
+        &self,
+        version: Option<TlsVersion>,
+        certificate: Option<Validity>,
+        ends: Option<CertificateEnds>,
+    ) {
         self.tls.set(version);
         self.validity.set(certificate);
+        self.ends.set(ends);
     }
 
     pub(super) fn tls(&self) -> Option<TlsVersion> {

@@ -10,17 +10,31 @@
 //! | [`model`] | what all answers are made from: one snapshot of everything, made at most once a second |
 //! | [`health`] | does the process live, and does it do its work |
 //! | [`page`] | pages for people |
+//! | [`api`], [`events`] | the JSON API, and each change as it happens |
+//! | [`badge`], [`feed`] | one fact as a picture, incidents for feed readers |
+//! | [`metrics`] | Prometheus, also in the names of the blackbox exporter |
+//! | [`past`] | what is known of the past |
+//! | [`shown`] | what may be shown, to whom |
 //!
 //! [`Board`]: api_health_actors::board::Board
 
 pub mod access;
+mod api;
+mod badge;
+mod events;
+mod feed;
 mod health;
+pub mod metrics;
 pub mod model;
 mod page;
+mod past;
 pub mod server;
+mod shown;
 #[cfg(test)]
 mod testing;
 
 pub use access::Access;
+pub use metrics::PerApi;
 pub use model::Site;
 pub use server::{Listen, Server, start};
+pub use shown::Stranger;

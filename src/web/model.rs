@@ -11,6 +11,8 @@ use api_health_core::view::{ApiView, Counts};
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::metrics::PerApi;
+
 /// A snapshot is used for this long.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
@@ -27,6 +29,8 @@ pub struct Site {
     /// APIs that other workers watch, as their records say; empty where the store is not shared.
     pub elsewhere: Arc<dyn Elsewhere>,
     pub about: About,
+    /// Of which APIs metrics have series of their own.
+    pub metrics_per_api: PerApi,
 }
 
 /// Which program this is.

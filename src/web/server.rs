@@ -14,7 +14,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::access::Access;
 use crate::model::{Model, Site};
-use crate::{health, page};
+use crate::{api, badge, events, feed, health, metrics, page};
 
 /// Connections at once; more wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -103,6 +103,11 @@ fn server(site: Site, access: Access, listeners: Vec<TcpListener>) -> io::Result
             .wrap(from_fn(move |request, next| guard(Arc::clone(&access), request, next)))
             .configure(health::routes)
             .configure(page::routes)
+            .configure(api::routes)
+            .configure(events::routes)
+            .configure(badge::routes)
+            .configure(feed::routes)
+            .configure(metrics::routes)
     })
     .workers(1)
     .max_connections(CONNECTIONS_MAX)

@@ -39,6 +39,7 @@ fn alert(n: usize) -> Arc<Alert> {
         reasons: vec!["refused".into()],
         evidence: None,
         certificate: None,
+        figures: api_health_core::ProbeFigures::default(),
     };
     Arc::new(decide(&ApiState::unknown(api.api_id.clone()), &outcome, &api.policy(), &[], NOW).alert().unwrap().clone())
 }

@@ -62,6 +62,7 @@ fn outcome(verdict: Verdict, at: Timestamp) -> Outcome {
         reasons: if verdict == Verdict::Pass { vec![] } else { vec![DEAR.repeat(10_000)] },
         evidence: Some(Arc::new(largest_evidence(at))),
         certificate: None,
+        figures: api_health_core::ProbeFigures::default(),
     }
 }
 

@@ -108,7 +108,7 @@ proptest! {
         let answer = Answer::Response(Response { status: 200, broken, ..Response::default() });
         let (took, phases) = (Duration::from_millis(5), PhaseTimes::default());
         let (by_proxy, seen, waited_for_host) = (false, None, std::time::Duration::ZERO);
-        let seen = Observation { started_at: NOW, finished_at: NOW, took, phases, address: None, by_proxy, waited_for_host, answer, seen };
+        let seen = Observation { started_at: NOW, finished_at: NOW, took, phases, address: None, by_proxy, waited_for_host, answer, seen, figures: api_health_core::ProbeFigures::default() };
         let outcome = soon(|| judge(&api, &seen));
         prop_assert!(outcome.reasons.len() <= api.assertions.len());
         if let Some(reason) = outcome.reason() {

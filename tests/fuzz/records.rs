@@ -43,6 +43,7 @@ pub fn after(id: &str, outcomes: &[(Verdict, String)]) -> ApiState {
             reasons: if *verdict == Verdict::Pass { vec![] } else { vec![reason.clone()] },
             evidence: None,
             certificate: None,
+            figures: api_health_core::ProbeFigures::default(),
         };
         state = decide(&state, &outcome, &api.policy(), &["pager".to_owned()], outcome.finished_at).next;
         now = now.plus(Duration::from_secs(10));

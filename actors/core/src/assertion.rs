@@ -57,6 +57,7 @@ pub fn judge(config: &ApiConfig, observation: &Observation) -> Outcome {
         reasons: Vec::new(),
         evidence: observation.seen.as_deref().map(|seen| Arc::new(Evidence::of(config, observation, seen))),
         certificate: None,
+        figures: observation.figures,
     };
     match &observation.answer {
         Answer::Response(response) => {
@@ -169,6 +170,7 @@ mod tests {
             by_proxy: false,
             answer,
             seen: None,
+            figures: crate::ProbeFigures::default(),
         }
     }
 

@@ -163,6 +163,7 @@ mod tests {
             by_proxy: false,
             answer: Answer::Response(Response { status: 503, ..Response::default() }),
             seen: None,
+            figures: crate::ProbeFigures::default(),
         }
     }
 

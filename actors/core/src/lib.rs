@@ -23,6 +23,7 @@
 //! | [`delivery`] | the outbox: which alerts are owed to which channel, in which order |
 //! | [`keep`] | all states, what is written next, which alert goes out next |
 //! | [`own`] | which worker owns which APIs, and until when |
+//! | [`figures`] | what one probe measured, for metrics |
 //! | [`capacity`] | can this machine keep up with what is configured |
 //! | [`network`] | whose fault it is that an exchange failed |
 //! | [`history`] | what is kept of the past, for people |
@@ -43,6 +44,7 @@ pub mod certificate;
 pub mod decide;
 pub mod delivery;
 pub mod evidence;
+pub mod figures;
 pub mod flap;
 pub mod heartbeat;
 pub mod history;
@@ -77,6 +79,7 @@ pub use api::{Alerting, ApiConfig, ApiId, IpFamily, Method, Policy};
 pub use asking::{Asking, Kind};
 pub use decide::{Decision, decide};
 pub use evidence::Evidence;
+pub use figures::ProbeFigures;
 pub use heartbeat::Heartbeat;
 pub use issue::ConfigIssue;
 pub use observation::{Answer, Failure, Observation, Phase, PhaseTimes, Response};

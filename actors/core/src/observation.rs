@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::api::IpFamily;
 use crate::certificate::Validity;
 use crate::evidence::Seen;
+use crate::figures::ProbeFigures;
 use crate::time::Timestamp;
 
 /// A phase of an exchange, in the order in which they happen.
@@ -313,6 +314,7 @@ pub struct Observation {
     pub answer: Answer,
     /// More of what was seen, where it is wanted: of an exchange that failed, and of the first good ones after it.
     pub seen: Option<Box<Seen>>,
+    pub figures: ProbeFigures,
 }
 
 impl fmt::Display for CertificateFault {

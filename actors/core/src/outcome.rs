@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::certificate::Validity;
 use crate::evidence::Evidence;
+use crate::figures::ProbeFigures;
 use crate::text;
 use crate::time::Timestamp;
 
@@ -36,6 +37,7 @@ pub struct Outcome {
     pub evidence: Option<Arc<Evidence>>,
     /// How long its certificate is good, if it showed one.
     pub certificate: Option<Validity>,
+    pub figures: ProbeFigures,
 }
 
 impl Outcome {
@@ -66,6 +68,7 @@ mod tests {
             reasons: vec![],
             evidence: None,
             certificate: None,
+            figures: crate::ProbeFigures::default(),
         };
         assert_eq!(outcome.reason(), None);
         outcome.reasons = vec!["a\r\nb\u{202e}".into(), "c".into()];

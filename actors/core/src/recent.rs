@@ -108,7 +108,7 @@ mod tests {
                 let (started_at, finished_at) = (Timestamp::from_millis(at + 999), Timestamp::from_millis(at + 999));
                 let verdict = if *code == 1 { Verdict::Pass } else { Verdict::Fail };
                 recent.note(&Outcome {
-                    started_at, finished_at, verdict, latency_ms: None, status_code, reasons: vec![], evidence: None, certificate: None,
+                    started_at, finished_at, verdict, latency_ms: None, status_code, reasons: vec![], evidence: None, certificate: None, figures: crate::ProbeFigures::default(),
                 });
                 match expected.last_mut() {
                     Some((last, count, _)) if *last == status_code => *count += 1,

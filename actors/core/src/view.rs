@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::api::{ApiConfig, ApiId};
+use crate::figures::ProbeFigures;
 use crate::incident::Incident;
 use crate::maintenance::Window;
 use crate::outcome::Verdict;
@@ -139,6 +140,8 @@ pub struct ApiView {
     pub streak: Option<Streak>,
     pub incident: Option<OpenIncident>,
     pub last_probe: Option<LastProbe>,
+    /// What that measured; `None` where it was before this process began, or in another one.
+    pub figures: Option<ProbeFigures>,
     pub beside: Beside,
     /// Its maintenance window ends then, if one is open.
     pub maintenance_until: Option<Timestamp>,
@@ -171,6 +174,7 @@ impl ApiView {
                 reason: incident.reason.clone(),
             }),
             last_probe: state.last_probe.clone(),
+            figures: None,
             beside,
             maintenance_until: windows.iter().filter_map(|w: &Window| w.open_until(now)).chain(by_hand).max(),
             held: state.held.as_ref().map(|held| held.why.clone()),

@@ -54,6 +54,7 @@ fn observation(took: Duration, answer: Answer) -> Observation {
         by_proxy: false,
         answer,
         seen: None,
+        figures: api_health_core::ProbeFigures::default(),
     }
 }
 

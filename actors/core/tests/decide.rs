@@ -22,6 +22,7 @@ fn outcome(verdict: Verdict, second: i64) -> Outcome {
         reasons: if verdict == Verdict::Pass { vec![] } else { vec![format!("reason {second}")] },
         evidence: None,
         certificate: None,
+        figures: api_health_core::ProbeFigures::default(),
     }
 }
 

@@ -118,6 +118,7 @@ impl World {
             status_code: None,
             reasons: if verdict == Verdict::Pass { vec![] } else { vec![format!("reason {}", self.now)] },
             certificate: None,
+            figures: api_health_core::ProbeFigures::default(),
             evidence: None,
         };
         let policy = Policy {

@@ -50,6 +50,7 @@ fn failed(failure: Failure) -> Observation {
         by_proxy: false,
         answer: Answer::Failure(failure),
         seen: None,
+        figures: api_health_core::ProbeFigures::default(),
     }
 }
 

@@ -18,6 +18,7 @@ fn passed(address: Ipv4Addr) -> Observation {
         by_proxy: false,
         answer: Answer::Response(Response { status: 200, ..Response::default() }),
         seen: None,
+        figures: api_health_core::ProbeFigures::default(),
     }
 }
 

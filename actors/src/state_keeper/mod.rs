@@ -111,12 +111,17 @@ impl StateKeeper {
                 let lease = (!unstored).then(|| self.deps.lease.hold());
                 let message = DeliverAlerts { channel: Arc::clone(&channel), alerts: alerts.clone(), failures, lease };
                 ctx.spawn(self.deps.alerter.send(message).into_actor(self).map(move |came, keeper, ctx| {
+                    let stats = Arc::clone(&keeper.deps.stats);
                     // No answer means that the alerter is gone.
                     let came = came.unwrap_or(DeliveryResult::Cancelled);
                     if came == DeliveryResult::Delivered {
-                        alerts.iter().for_each(|_| keeper.deps.stats.alert_delivered());
+                        alerts.iter().for_each(|_| stats.alert_delivered());
                     }
-                    keeper.apply(ctx, |core, now| core.on_delivery_result(&channel, &alerts, unstored, &came, now));
+                    keeper.apply(ctx, |core, now| {
+                        let ages = alerts.iter().map(|alert| now.wall.since(alert.detected_at));
+                        stats.measured.attempted(&channel, &came, ages);
+                        core.on_delivery_result(&channel, &alerts, unstored, &came, now);
+                    });
                 }));
             }
             Effect::Beat(heartbeat) => {
@@ -174,7 +179,8 @@ impl StateKeeper {
             let missing = || Err(CommitError::Store(StoreError::Unavailable("the store gave no answer".into())));
             ids.into_iter().zip(results.into_iter().chain(std::iter::repeat_with(missing))).collect()
         };
-        ctx.spawn(commit.into_actor(self).map(move |results, keeper, ctx| {
+        ctx.spawn(commit.into_actor(self).map(move |results: Vec<(ApiId, Result<(), CommitError>)>, keeper, ctx| {
+            results.iter().for_each(|(_, written)| keeper.deps.stats.measured.wrote(written.is_ok()));
             keeper.apply(ctx, |core, now| core.committed(call, results, now));
         }));
     }

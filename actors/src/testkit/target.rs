@@ -212,7 +212,18 @@ impl FakeTargets {
             let address = is_connected.then_some(address);
             let by_proxy = matches!(behaviour, Behaviour::ProxyIsDead | Behaviour::AnswersByProxy);
             let seen = None;
-            Observation { started_at, finished_at, took, waited_for_host, phases, address, by_proxy, answer, seen }
+            Observation {
+                started_at,
+                finished_at,
+                took,
+                waited_for_host,
+                phases,
+                address,
+                by_proxy,
+                answer,
+                seen,
+                figures: api_health_core::ProbeFigures::default(),
+            }
         })
     }
 }

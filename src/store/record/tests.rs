@@ -285,6 +285,7 @@ fn longest_in_no_incident(error: &str) -> ApiState {
         status_code: Some(999),
         reasons: vec![error.repeat(500)],
         certificate: None,
+        figures: api_health_core::ProbeFigures::default(),
         evidence: None,
     };
     let api_id = ApiId::parse(&"a".repeat(ApiId::CHARS_MAX)).unwrap();

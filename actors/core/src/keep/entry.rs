@@ -7,6 +7,7 @@ use super::waits::{STORE_WAIT_PERMANENT, store_wait};
 use crate::alert::Alert;
 use crate::api::ApiConfig;
 use crate::delivery::{self, OWED_MAX};
+use crate::figures::ProbeFigures;
 use crate::state::ApiState;
 use crate::store::StateWrite;
 use crate::time::{Timestamp, Uptime};
@@ -102,6 +103,8 @@ pub(super) struct Entry {
     pub(super) alive_until: Option<Timestamp>,
     /// Writes in a row that failed.
     failures: u32,
+    /// What the last probe of this process measured.
+    pub(super) figures: Option<ProbeFigures>,
     /// The ledger has noted that it may have changed.
     pub(super) is_touched: bool,
 }
@@ -124,6 +127,7 @@ impl Entry {
             recording: None,
             alive_until: None,
             failures: 0,
+            figures: None,
             is_touched: false,
         }
     }

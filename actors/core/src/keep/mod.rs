@@ -347,6 +347,7 @@ impl Keeper {
         if outcome.verdict == Verdict::Pass {
             self.passed_at = Some(now.uptime);
         }
+        entry.figures = Some(outcome.figures);
         entry.state.missed_ticks = entry.state.missed_ticks.saturating_add(missed_ticks);
         entry.late_after = next_tick_in.and_then(|wait| beats::late_after(now.uptime, wait, &api));
         let may_be_told = holds::may_be_told(&entry.state, &api, outcome.verdict);

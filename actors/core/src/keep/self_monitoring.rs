@@ -104,5 +104,6 @@ pub(super) fn self_outcome(fault: Option<String>, began_at: Timestamp, now: Time
         evidence: None,
         reasons: fault.into_iter().collect(),
         certificate: None,
+        figures: crate::ProbeFigures::default(),
     }
 }

@@ -72,6 +72,10 @@ impl Keeper {
             certificate: told(self.certificates.contains(api_id), ApiId::monitor_certificate),
         };
         let late_after = entry.late_after.map(|after| now.wall.plus(after.saturating_sub(now.uptime)));
-        ApiView { late_after, ..ApiView::of(&entry.state, entry.api.as_ref(), beside, now.wall) }
+        ApiView {
+            late_after,
+            figures: entry.figures,
+            ..ApiView::of(&entry.state, entry.api.as_ref(), beside, now.wall)
+        }
     }
 }

@@ -47,6 +47,7 @@ impl Desk {
             reasons: vec![],
             evidence: None,
             certificate,
+            figures: crate::ProbeFigures::default(),
         };
         let completed =
             Completed { api, outcome, missed_ticks: 0, next_tick_in: Some(Duration::from_secs(60)), patience: None };

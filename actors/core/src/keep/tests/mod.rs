@@ -192,6 +192,7 @@ impl Desk {
             reasons: if verdict == Verdict::Pass { vec![] } else { vec!["refused".into()] },
             evidence: None,
             certificate: None,
+            figures: crate::ProbeFigures::default(),
         };
         let next_tick_in = Some(Duration::from_secs(60));
         let completed = Completed { api, outcome, missed_ticks: 0, next_tick_in, patience: self.patience };

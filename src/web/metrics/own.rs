@@ -1,0 +1,165 @@
+//! What api-health tells of itself and of its verdicts: `api_health_*`.
+
+use std::fmt;
+use std::time::Duration;
+
+use api_health_actors::measured::{ALERT_BOUNDS_MS, PROBE_BOUNDS_MS};
+use api_health_actors::stats::LATENESS_BOUNDS_MS;
+use api_health_core::view::{ApiView, Condition};
+use api_health_core::{ApiId, Status, Timestamp, Verdict};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::blackbox::seconds;
+use crate::model::{Everything, Model};
+
+/// Writes one metric after the other.
+struct Writer<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Writer<'_, '_> {
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        all: impl IntoIterator<Item = (L, f64)>,
+    ) -> fmt::Result {
+        let mut all = all.into_iter().peekable();
+        if all.peek().is_none() {
+            return Ok(());
+        }
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in all {
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    /// `name` is without `_total`. OpenMetrics wants the family to be called so, and the text form of Prometheus the series.
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        all: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut all = all.into_iter().peekable();
+        if all.peek().is_none() {
+            return Ok(());
+        }
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in all {
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&value, None)
+    }
+
+    /// `counts` are of each bound, and what is longer than all is in `total` alone.
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        bounds_ms: &[u64],
+        counts: &[u64],
+        total: u64,
+        sum: Duration,
+    ) -> fmt::Result {
+        #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
+        let bounds = bounds_ms.iter().map(|ms| *ms as f64 / 1_000.0);
+        let longer = total.saturating_sub(counts.iter().sum());
+        let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).chain([(f64::INFINITY, longer)]).collect();
+        self.0.encode_descriptor(name, help, None, MetricType::Histogram)?.encode_histogram::<NoLabelSet>(
+            sum.as_secs_f64(),
+            total,
+            &buckets,
+            None,
+        )
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 53 bits")]
+const fn count(count: usize) -> f64 {
+    count as f64
+}
+
+pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, everything: &Everything) -> fmt::Result {
+    let (site, snapshot) = (&model.site, &everything.snapshot);
+    let (figures, measured) = (site.stats.figures(), &site.stats.measured);
+    let about = &site.about;
+    let mut writer = Writer(encoder);
+    let build = [("version", &*about.version), ("environment", &*about.environment), ("worker", &*about.instance)];
+    writer.gauges("api_health_build_info", "Which program this is", [(build, 1.0)])?;
+    let apis = Condition::ALL.map(|it| ([("status", it.as_str())], count(everything.counts.get(it))));
+    writer.gauges("api_health_apis", "APIs in each condition", apis)?;
+    let verdicts = [("pass", Verdict::Pass), ("fail", Verdict::Fail), ("inconclusive", Verdict::Inconclusive)];
+    let verdicts = verdicts.map(|(word, verdict)| ([("verdict", word)], measured.verdicts(verdict)));
+    writer.counters("api_health_probes", "Probes by what came of them", verdicts)?;
+    let help = "Ticks at which nothing was probed, since a probe still ran or the process did not";
+    writer.counter("api_health_ticks_missed", help, figures.missed_ticks)?;
+    let (within, total) = (&figures.lateness[..LATENESS_BOUNDS_MS.len()], figures.lateness.iter().sum());
+    let help = "How late probes began after they were due";
+    writer.histogram(
+        "api_health_probe_lateness_seconds",
+        help,
+        &LATENESS_BOUNDS_MS,
+        within,
+        total,
+        measured.lateness(),
+    )?;
+    let (counts, total, sum) = measured.probes.read();
+    writer.histogram(
+        "api_health_probe_duration_seconds",
+        "How long probes took",
+        &PROBE_BOUNDS_MS,
+        &counts,
+        total,
+        sum,
+    )?;
+    let owed: usize = snapshot.views.iter().map(|view| view.owed).sum();
+    writer.gauge("api_health_alerts_owed", "Alerts that some channel does not have yet", count(owed))?;
+    let attempts = measured.attempts();
+    let attempts = attempts.iter().flat_map(|(channel, attempts)| {
+        let results =
+            [("delivered", attempts.delivered), ("failed", attempts.failed), ("cancelled", attempts.cancelled)];
+        results.map(|(result, times)| ([("channel", &**channel), ("result", result)], times))
+    });
+    writer.counters("api_health_alert_attempts", "Attempts to deliver through a channel", attempts)?;
+    let (counts, total, sum) = measured.alerts.read();
+    let help = "From the confirmed change until a channel had its alert";
+    writer.histogram("api_health_alert_delay_seconds", help, &ALERT_BOUNDS_MS, &counts, total, sum)?;
+    let is_out = snapshot.own.iter().any(|(id, _)| *id == ApiId::monitor_store());
+    writer.gauge("api_health_store_available", "Whether the store takes writes", if is_out { 0.0 } else { 1.0 })?;
+    let (written, failed) = measured.writes();
+    let writes = [("written", written), ("failed", failed)].map(|(result, times)| ([("result", result)], times));
+    writer.counters("api_health_store_writes", "Writes of records to the store", writes)?;
+    writer.counter("api_health_prober_restarts", "Probers that died and were started again", figures.restarts)?;
+    let help = "When the part that watches was heard of last";
+    writer.gauge("api_health_heartbeat_timestamp_seconds", help, seconds(snapshot.at))
+}
+
+/// The verdict on each of these.
+pub(super) fn encode_apis(encoder: &mut DescriptorEncoder<'_>, views: &[&ApiView], now: Timestamp) -> fmt::Result {
+    let mut writer = Writer(encoder);
+    let labels = |view: &'_ ApiView| [("api_id", view.api_id.to_string())];
+    let is_watched = |view: &&&ApiView| !matches!(view.condition(now), Condition::Off | Condition::Unwatched);
+    let up = views.iter().filter(is_watched).filter_map(|view| {
+        let up = match view.status {
+            Status::Up => 1.0,
+            Status::Down => 0.0,
+            Status::Unknown => return None,
+        };
+        Some((labels(view), up))
+    });
+    let help = "Whether its confirmed status is up; absent while it is not known or not watched";
+    writer.gauges("api_health_api_up", help, up)?;
+    let since = views.iter().filter_map(|view| Some((labels(view), seconds(view.since?))));
+    writer.gauges("api_health_api_since_timestamp_seconds", "When its confirmed status began", since)
+}

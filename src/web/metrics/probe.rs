@@ -1,0 +1,88 @@
+//! `/probe?target=`: the last probe of an API in the form of the blackbox exporter, so that an existing scrape job changes one address.
+//!
+//! Nothing is probed by it, so it is no open proxy: what is not watched is not found.
+
+use std::fmt;
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use api_health_core::view::ApiView;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::{answer, blackbox};
+use crate::api::answer::Data;
+use crate::api::problem::Problem;
+use crate::model::Everything;
+use crate::shown;
+
+struct One {
+    everything: Arc<Everything>,
+    view: Arc<ApiView>,
+}
+
+impl fmt::Debug for One {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("One")
+    }
+}
+
+impl Collector for One {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        blackbox::encode(&mut encoder, &[&self.view], self.everything.now, blackbox::Labels::None)
+    }
+}
+
+/// Whatever else stands in the query, such as `module`, is what a job for the blackbox exporter sends: it is passed over.
+pub(super) async fn probe(request: HttpRequest, model: Data) -> Result<HttpResponse, Problem> {
+    let parsed = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    let pairs = parsed.map(web::Query::into_inner).unwrap_or_default();
+    let target = pairs.iter().find(|(name, _)| name == "target").map(|(_, target)| target.as_str());
+    let target = target.filter(|target| !target.is_empty());
+    let target =
+        target.ok_or_else(|| Problem::bad_request("write the URL or the id of an API: /probe?target=https://…"))?;
+    let everything = model.everything().await.ok_or_else(Problem::not_yet)?;
+    let views = &everything.snapshot.views;
+    let view = views.iter().find(|view| shown::may_see(&request, view) && is(view, target));
+    let view = Arc::clone(view.ok_or_else(|| {
+        Problem::not_found("this target is not watched here; nothing is probed because of a scrape: write a row for it")
+    })?);
+    Ok(answer(&request, One { everything, view }))
+}
+
+/// Whether people mean this API by that target.
+fn is(view: &ApiView, target: &str) -> bool {
+    if view.api_id.as_str() == target {
+        return true;
+    }
+    let Some(config) = &view.config else { return false };
+    let wanted = normal(target);
+    normal(&config.url) == wanted || normal(config.whole_url()) == wanted || normal(&shown::url(config)) == wanted
+}
+
+/// In one form for all that mean the same: the blackbox exporter takes what has no scheme for plain HTTP.
+fn normal(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let path = if path.is_empty() { "/" } else { path };
+    format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_known_in_each_form_in_which_jobs_write_it() {
+        for (target, url) in [
+            ("example.org", "http://example.org/"),
+            ("https://Example.org", "https://example.org/"),
+            ("HTTPS://example.org/X", "https://example.org/X"),
+            ("example.org:8080?x", "http://example.org:8080?x"),
+        ] {
+            assert_eq!(normal(target), normal(url), "{target}");
+        }
+        assert_ne!(normal("https://example.org/x"), normal("https://example.org/X"));
+    }
+}
