@@ -148,7 +148,7 @@ async function live() {
 /** First contentful paint, median of 20, and how large the page is. */
 async function paint() {
   for (const count of ['ten', '1000', '10000', '100000']) {
-    const times = [];
+    const times = [], served = [];
     let bytes = 0;
     for (let round = 0; round < 20; round++) {
       const page = await open();
@@ -161,10 +161,12 @@ async function paint() {
           await new Promise(requestAnimationFrame);
         }
       }));
+      served.push(await page.evaluate(() => { const [all] = performance.getEntriesByType('navigation'); return all.responseStart - all.requestStart; }));
       await page.close();
     }
-    times.sort((a, b) => a - b);
-    console.log(`${count} APIs: first contentful paint ${times[10].toFixed(0)} ms (median of 20; least ${times[0].toFixed(0)}, most ${times[19].toFixed(0)}), ${bytes} bytes`);
+    for (const all of [times, served]) all.sort((a, b) => a - b);
+    const told = all => `${all[10].toFixed(0)} ms (median of 20; least ${all[0].toFixed(0)}, most ${all[19].toFixed(0)})`;
+    console.log(`${count} APIs: first contentful paint ${told(times)}, the answer begins after ${told(served)}, ${bytes} bytes`);
     if (bytes >= 100_000) fault(`the first screen of ${count} has ${bytes} bytes`);
   }
 }

@@ -15,9 +15,10 @@ use super::chart::{Drawing, bar, hollow, latency};
 use super::head::{Head, Place};
 use super::incident::Line;
 use super::message::{asked_wrongly, not_found};
-use super::past::{Past, Pasts, Reach, Read, Uptime};
+use super::past::{Pasts, Reach, Read};
 use super::query::Query;
 use super::row::{Row, ms, why};
+use super::stored::{Past, Uptime};
 use super::words::{ago, count, moment, span};
 use crate::model::{Everything, Model};
 
@@ -40,7 +41,8 @@ struct Api {
     /// Why there is no chart of latencies.
     why_not: String,
     ranges: Vec<Range>,
-    uptimes: Vec<(String, Uptime)>,
+    /// Over which time, the figures, and how long it was down in words.
+    uptimes: Vec<(String, Uptime, String)>,
     incidents: Vec<Line>,
     config: Vec<(&'static str, String)>,
 }
@@ -84,7 +86,7 @@ async fn make(
         return not_found("No API of this id is watched.");
     };
     let now = everything.now;
-    let read = pasts.of(&model.site, &view.api_id, now).await;
+    let read = pasts.of(&model.site, &view.api_id, Some(view), now).await;
     let past = read.past();
     let drawn = |points: Option<Vec<_>>, slots, one: &str| {
         points.map_or_else(|| hollow(slots, one, &read.why_not()), |points| bar(&points, one))
@@ -101,7 +103,7 @@ async fn make(
             tags: tags(view),
             hours: drawn(past.and_then(|past| past.hours(24, now)), 24, "hour"),
             days: drawn(past.and_then(|past| past.days(90, now)), 90, "day"),
-            latency: past.and_then(|past| past.chart(reach, now)).and_then(|points| latency(&points, reach.words())),
+            latency: past.and_then(|past| reach.points(past, now)).and_then(|points| latency(&points, reach.words())),
             why_not: read.why_not(),
             ranges: Reach::ALL
                 .map(|range| Range { value: range.as_str(), words: range.words(), is_chosen: range == reach })
@@ -176,7 +178,7 @@ fn tags(view: &ApiView) -> Vec<(String, String)> {
 }
 
 /// Day, week, month, quarter and year, as whole days in UTC until now.
-fn uptimes(past: &Past, now: Timestamp) -> Vec<(String, Uptime)> {
+fn uptimes(past: &Past, now: Timestamp) -> Vec<(String, Uptime, String)> {
     let back =
         |days: u64| Timestamp::from_millis(now.as_millis() - Duration::from_secs(days * 86_400).as_millis() as i64);
     let month = UtcMonth::of(now);
@@ -187,7 +189,12 @@ fn uptimes(past: &Past, now: Timestamp) -> Vec<(String, Uptime)> {
         ("90 days".to_owned(), UtcDay::of(now).plus_days(-89).starts_at()),
         ("12 months".to_owned(), month.plus_months(-11).first_day().starts_at()),
     ];
-    spans.into_iter().filter_map(|(words, from)| Some((words, past.uptime(from, now)?))).collect()
+    let row = |(words, from)| {
+        let uptime = past.uptime(from, now)?;
+        let down = if uptime.down.is_zero() { "–".into() } else { span(uptime.down) };
+        Some((words, uptime, down))
+    };
+    spans.into_iter().filter_map(row).collect()
 }
 
 fn incidents(view: &ApiView, read: &Read, now: Timestamp) -> Vec<Line> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use api_health_core::Timestamp;
 
-use super::past::{Point, Shade};
+use super::stored::{Point, Shade, Spread};
 use super::words::{count, millis, moment, span};
 
 /// A drawing, made of numbers alone.
@@ -143,9 +143,7 @@ pub(crate) fn latency(points: &[Point], over: &str) -> Option<Drawing> {
         }
     }
     let _ = write!(shapes, "<path class=\"c-band\" d=\"{band}\"/>");
-    for (class, pick) in
-        [("p99", (|s| s.p99) as fn(super::past::Spread) -> u32), ("p95", |s| s.p95), ("p50", |s| s.p50)]
-    {
+    for (class, pick) in [("p99", (|s| s.p99) as fn(Spread) -> u32), ("p95", |s| s.p95), ("p50", |s| s.p50)] {
         let (mut path, mut goes_on) = (String::new(), false);
         for point in points {
             match point.latency {
@@ -199,7 +197,6 @@ fn scale(most: u32) -> (u32, u32) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::past::Spread;
     use super::*;
 
     fn points(count: usize) -> Vec<Point> {

@@ -12,9 +12,10 @@ use askama::Template;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::message::{asked_wrongly, not_found};
-use super::past::{Past, Pasts, Story};
+use super::past::Pasts;
 use super::query::Query;
 use super::row::masked;
+use super::stored::{Past, Story};
 use super::words::{When, count, span};
 use crate::model::{Everything, Model};
 
@@ -155,7 +156,7 @@ pub(crate) async fn page(
 }
 
 /// The API of an incident, which stands first in its id.
-fn api_of(incident_id: &str) -> Option<ApiId> {
+pub(crate) fn api_of(incident_id: &str) -> Option<ApiId> {
     let (id, _) = incident_id.rsplit_once('.')?;
     ApiId::parse(id.rsplit_once('.')?.0).ok()
 }
@@ -183,7 +184,7 @@ async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts, id: &st
             },
         );
     }
-    let read = pasts.of(&model.site, &api_id, now).await;
+    let read = pasts.of(&model.site, &api_id, view.map(AsRef::as_ref), now).await;
     let stories = read.past().map(Past::stories).unwrap_or_default();
     let Some(story) = stories.into_iter().find(|story| story.incident_id == id) else {
         return not_found(&match read.past() {

@@ -7,7 +7,7 @@
 //! | [`answer`] | a page is made once for a snapshot, and shared as bytes |
 //! | [`assets`] | the style, the one script and the icons |
 //! | [`head`], [`row`], [`words`], [`query`] | what the pages have in common |
-//! | [`past`], [`chart`] | what is stored of the past, and its drawings |
+//! | [`past`], [`stored`], [`chart`] | what is stored of the past is read, understood and drawn |
 
 mod answer;
 mod api;
@@ -23,6 +23,7 @@ mod public;
 mod query;
 mod report;
 mod row;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod wall;

@@ -175,7 +175,11 @@ async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts) -> Page
     let mut rows = Vec::with_capacity(shown.len());
     for view in shown {
         let row = Row::of(view, now);
-        rows.push(if is_small { row.with(&pasts.of(&model.site, &view.api_id, now).await, now) } else { row });
+        rows.push(if is_small {
+            row.with(&pasts.of(&model.site, &view.api_id, Some(view), now).await, now)
+        } else {
+            row
+        });
     }
     let tags = |view| -> Box<dyn Iterator<Item = &str>> {
         let view: &ApiView = view;

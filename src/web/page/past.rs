@@ -1,4 +1,4 @@
-//! What is stored of one API's past, as its charts want it. It is read at most once a minute however many look, and no page waits long.
+//! Reads what is stored of one API's past: at most once a minute however many look, and no page waits long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use api_health_actors::ports::HistoryStore;
 use api_health_core::history::{HistoryItem, Series, Slot as Stored, UtcDay, UtcMonth};
+use api_health_core::view::ApiView;
 use api_health_core::{ApiId, Timestamp};
 use tokio::time::Instant;
 
+use super::stored::{Past, Point, Story, stories};
 use crate::model::Site;
 
 /// A past is shown for so long before it is read again.
@@ -22,48 +24,6 @@ const PASTS_MAX: usize = 256;
 
 /// Incidents of one API, or of a month, that are shown at once.
 pub(crate) const STORIES_MAX: usize = 100;
-
-/// How a slot of a bar is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Shade {
-    Up,
-    Down,
-    Maintenance,
-    /// Nothing could be told of it.
-    Inconclusive,
-    NotWatched,
-}
-
-/// One hour or day of a bar, and one point of a chart.
-#[derive(Clone, Debug)]
-pub(crate) struct Point {
-    pub(crate) from: Timestamp,
-    pub(crate) shade: Shade,
-    pub(crate) down: Duration,
-    /// `None`: there was no answer.
-    pub(crate) latency: Option<Spread>,
-}
-
-/// How long answers took, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) least: u32,
-    pub(crate) p50: u32,
-    pub(crate) p95: u32,
-    pub(crate) p99: u32,
-    pub(crate) most: u32,
-}
-
-/// How long it was up, in words that were rounded down; `None` where too little was watched to say so.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Uptime {
-    pub(crate) share: Option<String>,
-    /// The share of the time that was watched, where it is worth a word.
-    pub(crate) coverage: Option<String>,
-    pub(crate) down: Duration,
-    pub(crate) incidents: usize,
-    pub(crate) p95: Option<u32>,
-}
 
 /// Which points a chart has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,70 +56,19 @@ impl Reach {
         }
     }
 
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reach| reach.as_str() == text)
-    }
-}
-
-/// An incident that is over.
-#[derive(Clone, Debug)]
-pub(crate) struct Story {
-    pub(crate) incident_id: String,
-    pub(crate) api_id: ApiId,
-    pub(crate) name: String,
-    pub(crate) reason: String,
-    pub(crate) began_at: Timestamp,
-    pub(crate) confirmed_at: Option<Timestamp>,
-    pub(crate) ended_at: Timestamp,
-    pub(crate) end_confirmed_at: Timestamp,
-    /// Channel, kind of alert, and when the channel took it.
-    pub(crate) told: Vec<(String, String, Timestamp)>,
-    /// What was seen, a line each.
-    pub(crate) evidence: Vec<String>,
-}
-
-/// What is stored of one API.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
-    items: Vec<HistoryItem>,
-}
-
-/// The one place where stored items become what charts show.
-impl Past {
-    /// Its last so many hours, the present one included; `None`: that is not known.
-    pub(crate) fn hours(&self, _count: u16, _now: Timestamp) -> Option<Vec<Point>> {
-        None
-    }
-
-    /// Its last so many days, the present one included.
-    pub(crate) fn days(&self, _count: u16, _now: Timestamp) -> Option<Vec<Point>> {
-        None
-    }
-
-    /// The points of a chart.
-    pub(crate) fn chart(&self, reach: Reach, now: Timestamp) -> Option<Vec<Point>> {
-        match reach {
-            Reach::Day => self.hours(24, now),
-            Reach::Week => self.hours(24 * 7, now),
-            Reach::Quarter => self.days(90, now),
-            Reach::Year => self.days(396, now),
+    /// The points of a chart over it.
+    pub(crate) fn points(self, past: &Past, now: Timestamp) -> Option<Vec<Point>> {
+        match self {
+            Self::Day => past.hours(24, now),
+            Self::Week => past.hours(24 * 7, now),
+            Self::Quarter => past.days(90, now),
+            Self::Year => past.days(396, now),
         }
     }
 
-    /// How long it was up between two moments.
-    pub(crate) fn uptime(&self, _from: Timestamp, _until: Timestamp) -> Option<Uptime> {
-        None
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reach| reach.as_str() == text)
     }
-
-    /// Its incidents that are over, the newest first.
-    pub(crate) fn stories(&self) -> Vec<Story> {
-        stories(&self.items)
-    }
-}
-
-/// Incidents that are over, the newest first.
-fn stories(_items: &[HistoryItem]) -> Vec<Story> {
-    Vec::new()
 }
 
 /// What a page says where there is no past to show.
@@ -168,7 +77,7 @@ pub(crate) enum Read {
     /// No history is kept.
     Off,
     Failed(String),
-    Past(Arc<Past>),
+    Past(Past),
 }
 
 impl Read {
@@ -191,18 +100,18 @@ impl Read {
 
 /// Pasts that were read within the last minute.
 #[derive(Debug, Default)]
-pub(crate) struct Pasts(Mutex<HashMap<ApiId, (Instant, Arc<Past>)>>);
+pub(crate) struct Pasts(Mutex<HashMap<ApiId, (Instant, Arc<Vec<HistoryItem>>)>>);
 
 impl Pasts {
-    pub(crate) async fn of(&self, site: &Site, api_id: &ApiId, now: Timestamp) -> Read {
+    pub(crate) async fn of(&self, site: &Site, api_id: &ApiId, view: Option<&ApiView>, now: Timestamp) -> Read {
         let Some(history) = &site.history else { return Read::Off };
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(api_id).cloned();
         if let Some((_, past)) = kept.filter(|(read, _)| read.elapsed() < FRESH_FOR) {
-            return Read::Past(past);
+            return Read::Past(Past::of(&past, view));
         }
         match within(read(&**history, api_id, now)).await {
-            Ok(past) => {
-                let past = Arc::new(past);
+            Ok(items) => {
+                let past = Arc::new(items);
                 let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() >= PASTS_MAX {
                     kept.retain(|_, (read, _)| read.elapsed() < FRESH_FOR);
@@ -210,7 +119,7 @@ impl Pasts {
                 if kept.len() < PASTS_MAX {
                     kept.insert(api_id.clone(), (Instant::now(), Arc::clone(&past)));
                 }
-                Read::Past(past)
+                Read::Past(Past::of(&past, view))
             }
             Err(why) => Read::Failed(why),
         }
@@ -233,7 +142,7 @@ async fn within<T>(read: impl Future<Output = Result<T, String>>) -> Result<T, S
 }
 
 /// 62 days of hours, 13 months of days, and the incidents of that time.
-async fn read(history: &dyn HistoryStore, api_id: &ApiId, now: Timestamp) -> Result<Past, String> {
+async fn read(history: &dyn HistoryStore, api_id: &ApiId, now: Timestamp) -> Result<Vec<HistoryItem>, String> {
     let (today, month) = (UtcDay::of(now), UtcMonth::of(now));
     let began = month.plus_months(-13).first_day();
     let mut items = Vec::new();
@@ -245,7 +154,7 @@ async fn read(history: &dyn HistoryStore, api_id: &ApiId, now: Timestamp) -> Res
         let series = Series::Api(api_id.clone());
         items.extend(history.read(series, slots, limit).await.map_err(|error| error.to_string())?);
     }
-    Ok(Past { items })
+    Ok(items)
 }
 
 /// Every incident that began between two moments, of whichever API.

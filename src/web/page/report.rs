@@ -79,7 +79,7 @@ async fn make(
     let (starts, ends) = (month.first_day().starts_at(), month.last_day().ends_at().min(everything.now));
     let (mut rows, mut why_not) = (Vec::with_capacity(shown.len()), None);
     for view in shown {
-        let read = pasts.of(&model.site, &view.api_id, everything.now).await;
+        let read = pasts.of(&model.site, &view.api_id, Some(view), everything.now).await;
         let figures = read.past().and_then(|past| past.uptime(starts, ends));
         if figures.is_none() && read.past().is_none() {
             why_not = Some(read.why_not());
