@@ -83,6 +83,7 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
             recheck: Duration::from_secs(5),
             unclear_after: None,
             tags: vec![],
+            public: false,
             alerting: api_health_core::Alerting::default(),
         })
     };

@@ -183,6 +183,12 @@ table! { FIELDS
     TAGS: Vec<String> = Field::new("tags", OF_TAGS, tags, |tags| json!(tags))
         .means("Free words for people and filters.", "[\"shop\", \"eu\"]")
         .also(&["labels", "groups"]);
+    PUBLIC: bool = flag("public")
+        .means(
+            "Whether it stands on the page `/public`, which shows its name and how it is, and neither URL nor reasons.",
+            "true",
+        )
+        .default("false").also(&["is_public", "published", "show_public"]);
     MAINTENANCE: Vec<Window> = alerting::maintenance()
         .means(
             "Windows in which it is probed as ever and its alerts are held. A window opens at each tick of a cron expression, or is open once.",

@@ -96,6 +96,7 @@ impl RowRules {
         let proxy = reader.get(&fields::PROXY);
         let enabled = reader.get(&fields::ENABLED).unwrap_or(true);
         let tags = reader.get(&fields::TAGS).unwrap_or_default();
+        let public = reader.get(&fields::PUBLIC).unwrap_or_default();
         let timeout = reader.get(&fields::TIMEOUT_SECONDS).unwrap_or(d.timeout);
         let recheck = reader.get(&fields::RECHECK_SECONDS).unwrap_or(d.recheck);
         let unclear_after = reader.get(&fields::UNCLEAR_AFTER_SECONDS).or(d.unclear_after);
@@ -129,6 +130,7 @@ impl RowRules {
                 recheck,
                 unclear_after,
                 tags,
+                public,
                 alerting,
                 ip_family,
                 proxy,

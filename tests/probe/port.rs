@@ -56,6 +56,7 @@ pub fn config(url: &str) -> ApiConfig {
         recheck: Duration::from_secs(5),
         unclear_after: None,
         tags: Vec::new(),
+        public: false,
         alerting: api_health_core::Alerting::default(),
     }
 }

@@ -150,6 +150,8 @@ pub struct ApiConfig {
     pub unclear_after: Option<Duration>,
     /// Free words for people and filters.
     pub tags: Vec<String>,
+    /// It stands on the public page, by its name alone.
+    pub public: bool,
     /// When its alerts are held, or told again.
     pub alerting: Alerting,
 }

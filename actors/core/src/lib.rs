@@ -33,6 +33,7 @@
 //! | [`roster`] | which probers to start, change and stop after a reload |
 //! | [`restart`] | how soon a dead actor is started again |
 //! | [`text`] | text from outside, made safe to show |
+//! | [`words`] | spans and moments as people read them |
 
 pub mod alert;
 pub mod api;
@@ -73,6 +74,7 @@ pub mod text;
 pub mod throttle;
 pub mod time;
 pub mod view;
+pub mod words;
 
 pub use alert::{Alert, AlertKind};
 pub use api::{Alerting, ApiConfig, ApiId, IpFamily, Method, Policy};

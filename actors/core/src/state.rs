@@ -181,6 +181,7 @@ pub(crate) mod tests_support {
             recheck: Duration::from_secs(5),
             unclear_after: None,
             tags: vec![],
+            public: false,
             alerting: crate::Alerting::default(),
         }
     }

@@ -33,6 +33,7 @@ fn config(timeout: Duration) -> ApiConfig {
         recheck: Duration::from_secs(5),
         unclear_after: None,
         tags: vec![],
+        public: false,
         alerting: api_health_core::Alerting::default(),
     }
 }

@@ -35,6 +35,7 @@ fn config(url: &str) -> ApiConfig {
         recheck: Duration::from_secs(5),
         unclear_after: None,
         tags: vec![],
+        public: false,
         alerting: api_health_core::Alerting::default(),
     }
 }

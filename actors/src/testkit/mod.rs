@@ -76,6 +76,7 @@ pub fn api(id: &str, interval_seconds: u64) -> ApiConfig {
         recheck: Duration::from_secs(5),
         unclear_after: None,
         tags: vec![],
+        public: false,
         alerting: api_health_core::Alerting::default(),
     }
 }

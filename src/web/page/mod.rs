@@ -1,37 +1,61 @@
 //! Pages for people: HTML from the server, charts as SVG, all of it without a script.
+//!
+//! | file | answers |
+//! |---|---|
+//! | [`overview`], [`list`], [`api`], [`incident`], [`report`], [`wall`], [`public`] | a page each |
+//! | [`message`] | pages that say one thing: not found, asked wrongly, not known yet |
+//! | [`answer`] | a page is made once for a snapshot, and shared as bytes |
+//! | [`assets`] | the style, the one script and the icons |
+//! | [`head`], [`row`], [`words`], [`query`] | what the pages have in common |
+//! | [`past`], [`stored`], [`chart`] | what is stored of the past is read, understood and drawn |
 
-use actix_web::http::header::ContentType;
-use actix_web::{HttpResponse, web};
-use api_health_core::view::Condition;
-use askama::Template;
+mod answer;
+mod api;
+mod assets;
+mod chart;
+mod head;
+mod incident;
+mod list;
+mod message;
+mod overview;
+mod past;
+mod public;
+mod query;
+mod report;
+mod row;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod wall;
+mod words;
 
-use crate::model::{Everything, Model};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config.route("/", web::get().to(overview));
+use answer::Pages;
+use past::Pasts;
+
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .app_data(Data::new(Pages::default()))
+        .app_data(Data::new(Pasts::default()))
+        .service(web::resource("/").route(web::get().to(overview::page)).route(web::head().to(overview::page)))
+        .service(web::resource("/apis").route(web::get().to(list::page)).route(web::head().to(list::page)))
+        .service(web::resource("/apis/{id}").route(web::get().to(api::page)).route(web::head().to(api::page)))
+        .service(web::resource("/incidents").route(web::get().to(incident::list)).route(web::head().to(incident::list)))
+        .service(
+            web::resource("/incidents/{id}").route(web::get().to(incident::page)).route(web::head().to(incident::page)),
+        )
+        .service(
+            web::resource("/reports/{month}").route(web::get().to(report::page)).route(web::head().to(report::page)),
+        )
+        .service(web::resource("/wall").route(web::get().to(wall::page)).route(web::head().to(wall::page)))
+        .service(web::resource("/public").route(web::get().to(public::page)).route(web::head().to(public::page)))
+        .configure(assets::routes)
+        .default_service(web::to(no_page));
 }
 
-#[derive(Template)]
-#[template(path = "overview.html")]
-struct Overview<'a> {
-    everything: &'a Everything,
-}
-
-impl Overview<'_> {
-    fn down(&self) -> usize {
-        self.everything.counts.get(Condition::Down)
-    }
-}
-
-async fn overview(model: web::Data<Model>) -> HttpResponse {
-    let Some(everything) = model.everything().await else {
-        return HttpResponse::ServiceUnavailable().content_type(ContentType::plaintext()).body("not yet\n");
-    };
-    match (Overview { everything: &everything }).render() {
-        Ok(page) => HttpResponse::Ok().content_type(ContentType::html()).body(page),
-        Err(error) => {
-            tracing::error!(%error, "a page could not be made");
-            HttpResponse::InternalServerError().finish()
-        }
-    }
+/// For any path that nobody knows.
+async fn no_page(request: HttpRequest) -> HttpResponse {
+    message::no_page().answer(&request, None, "no-store")
 }

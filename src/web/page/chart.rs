@@ -1,0 +1,243 @@
+//! Bars and lines as SVG. Each is told in a sentence too, and its numbers stand in a table beside it.
+
+use std::fmt::Write as _;
+
+use api_health_core::Timestamp;
+
+use super::stored::{Point, Shade, Spread};
+use super::words::{count, millis, moment, span};
+
+/// A drawing, made of numbers alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Drawing {
+    /// What it shows, in a sentence.
+    pub(crate) says: String,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    /// SVG within its `svg`.
+    pub(crate) shapes: String,
+    /// Head and rows of its numbers.
+    pub(crate) columns: &'static [&'static str],
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+const SLOT: usize = 4;
+const BAR_HEIGHT: usize = 14;
+
+/// A bar of so many hours or days. Height and pattern tell each state without colour: down has the full height, up is low, a window is
+/// hatched, what could not be told is hollow, and what nobody watched a dashed line.
+pub(crate) fn bar(points: &[Point], one: &str) -> Drawing {
+    let mut paths: [(&str, Shade, String); 5] = [
+        ("up", Shade::Up, String::new()),
+        ("down", Shade::Down, String::new()),
+        ("maintenance", Shade::Maintenance, String::new()),
+        ("inconclusive", Shade::Inconclusive, String::new()),
+        ("unwatched", Shade::NotWatched, String::new()),
+    ];
+    for (at, point) in points.iter().enumerate() {
+        let x = at * SLOT;
+        let Some((_, _, path)) = paths.iter_mut().find(|(_, shade, _)| *shade == point.shade) else { continue };
+        let _ = match point.shade {
+            Shade::Up => write!(path, "M{x} 7h3v7h-3z"),
+            Shade::Down => write!(path, "M{x} 0h3v14h-3z"),
+            Shade::Maintenance => write!(path, "M{x} 14l3-3m-3 0l3-3"),
+            Shade::Inconclusive => write!(path, "M{x}.5 7.5h2v6h-2z"),
+            Shade::NotWatched => write!(path, "M{x} 13.5h2"),
+        };
+    }
+    let mut shapes = String::new();
+    for (class, _, path) in paths.iter().filter(|(_, _, path)| !path.is_empty()) {
+        let _ = write!(shapes, "<path class=\"b-{class}\" d=\"{path}\"/>");
+    }
+    let of = |shade| points.iter().filter(|point| point.shade == shade).count();
+    let down: std::time::Duration = points.iter().map(|point| point.down).sum();
+    let mut says = match of(Shade::Down) {
+        0 => format!("Not down in the last {}", count(points.len(), one)),
+        n => format!("Down for {} in {} of the last {}", span(down), n, count(points.len(), one)),
+    };
+    let lacking = of(Shade::NotWatched);
+    if lacking > 0 {
+        let _ = write!(says, "; {} not watched", count(lacking, one));
+    }
+    Drawing {
+        says,
+        width: (points.len() * SLOT).max(SLOT),
+        height: BAR_HEIGHT,
+        shapes,
+        columns: &["From", "Was", "Down for"],
+        rows: points
+            .iter()
+            .map(|point| vec![moment(point.from), word(point.shade).into(), span_or_none(point.down)])
+            .collect(),
+    }
+}
+
+fn span_or_none(down: std::time::Duration) -> String {
+    if down.is_zero() { "–".into() } else { span(down) }
+}
+
+const fn word(shade: Shade) -> &'static str {
+    match shade {
+        Shade::Up => "up",
+        Shade::Down => "down",
+        Shade::Maintenance => "maintenance",
+        Shade::Inconclusive => "cannot tell",
+        Shade::NotWatched => "not watched",
+    }
+}
+
+/// A bar of which nothing is known: hollow, and said.
+pub(crate) fn hollow(slots: usize, one: &str, why: &str) -> Drawing {
+    let width = slots * SLOT - 1;
+    Drawing {
+        says: format!("The last {}: {why}", count(slots, one)),
+        width: slots * SLOT,
+        height: BAR_HEIGHT,
+        shapes: format!("<path class=\"b-none\" d=\"M.5 7.5h{}v6h-{}z\"/>", width - 1, width - 1),
+        columns: &[],
+        rows: Vec::new(),
+    }
+}
+
+const WIDTH: u32 = 640;
+const HEIGHT: u32 = 180;
+/// Room at the left for what the lines stand for.
+const LEFT: u32 = 56;
+const BOTTOM: u32 = 20;
+const TOP: u32 = 8;
+
+/// Lines of the median, p95 and p99 in a band from the least to the most; a gap where there was no answer.
+pub(crate) fn latency(points: &[Point], over: &str) -> Option<Drawing> {
+    let most = points.iter().filter_map(|point| point.latency).map(|spread| spread.most).max()?;
+    let (top, step) = scale(most);
+    let (first, last) = (points.first()?.from, points.last()?.from);
+    let (begin, whole) = (first.as_millis(), (last.as_millis() - first.as_millis()).max(1));
+    let x = |at: Timestamp| {
+        let along = i64::from(WIDTH - LEFT - 8) * (at.as_millis() - begin) / whole;
+        i64::from(LEFT) + along
+    };
+    let y = |ms: u32| {
+        HEIGHT - BOTTOM - u32::try_from(u64::from(HEIGHT - BOTTOM - TOP) * u64::from(ms) / u64::from(top)).unwrap_or(0)
+    };
+    let mut shapes = String::new();
+    for line in (0..=top / step).map(|n| n * step) {
+        let (y, words) = (y(line), millis(ms(line)));
+        let _ = write!(
+            shapes,
+            "<path class=\"c-grid\" d=\"M{LEFT} {y}H{WIDTH}\"/><text class=\"c-label\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{words}</text>",
+            LEFT - 6,
+            y + 4
+        );
+    }
+    let day = |at: Timestamp| moment(at).get(5..16).unwrap_or_default().to_owned();
+    let _ = write!(
+        shapes,
+        "<text class=\"c-label\" x=\"{LEFT}\" y=\"{HEIGHT}\">{}</text><text class=\"c-label\" x=\"{WIDTH}\" y=\"{HEIGHT}\" text-anchor=\"end\">{} UTC</text>",
+        day(first),
+        day(last)
+    );
+    let mut band = String::new();
+    for point in points {
+        if let Some(spread) = point.latency {
+            let _ = write!(band, "M{} {}V{}", x(point.from), y(spread.most), y(spread.least));
+        }
+    }
+    let _ = write!(shapes, "<path class=\"c-band\" d=\"{band}\"/>");
+    for (class, pick) in [("p99", (|s| s.p99) as fn(Spread) -> u32), ("p95", |s| s.p95), ("p50", |s| s.p50)] {
+        let (mut path, mut goes_on) = (String::new(), false);
+        for point in points {
+            match point.latency {
+                Some(spread) => {
+                    let _ = write!(path, "{}{} {}", if goes_on { 'L' } else { 'M' }, x(point.from), y(pick(spread)));
+                    if !goes_on {
+                        path.push_str("h0"); // a point between two gaps is drawn as a dot
+                    }
+                    goes_on = true;
+                }
+                None => goes_on = false,
+            }
+        }
+        let _ = write!(shapes, "<path class=\"c-line c-{class}\" d=\"{path}\"/>");
+    }
+    let newest = points.iter().rev().find_map(|point| point.latency)?;
+    let row = |point: &Point| {
+        let figures = point.latency.map(|s| [s.least, s.p50, s.p95, s.p99, s.most]);
+        let words =
+            figures.map_or_else(|| vec!["–".to_owned(); 5], |all| all.map(|figure| millis(ms(figure))).to_vec());
+        std::iter::once(moment(point.from)).chain(words).collect()
+    };
+    Some(Drawing {
+        says: format!(
+            "How long answers took over {over}: half of the newest within {}, 95 of 100 within {}; the longest of all took {}",
+            millis(ms(newest.p50)),
+            millis(ms(newest.p95)),
+            millis(ms(most))
+        ),
+        width: WIDTH as usize,
+        height: HEIGHT as usize + 4,
+        shapes,
+        columns: &["From", "Least", "p50", "p95", "p99", "Most"],
+        rows: points.iter().map(row).collect(),
+    })
+}
+
+fn ms(figure: u32) -> std::time::Duration {
+    std::time::Duration::from_millis(u64::from(figure))
+}
+
+/// The end of an axis that holds `most`, and how far its lines are apart: 1, 2 or 5 with noughts.
+fn scale(most: u32) -> (u32, u32) {
+    let most = most.max(4);
+    let mut steps = (0..9).flat_map(|power| [1, 2, 5].map(|first| first * 10_u32.pow(power)));
+    let step = steps.find(|step| step.saturating_mul(4) >= most).unwrap_or(1_000_000_000);
+    (most.div_ceil(step).saturating_mul(step), step)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn points(count: usize) -> Vec<Point> {
+        let shades = [Shade::Up, Shade::Down, Shade::Maintenance, Shade::Inconclusive, Shade::NotWatched];
+        (0..count)
+            .map(|at| Point {
+                from: Timestamp::from_millis(1_795_332_600_000 + at as i64 * 3_600_000),
+                shade: shades[at % 5],
+                down: Duration::from_secs(if at % 5 == 1 { 90 } else { 0 }),
+                latency: (at % 5 < 2).then_some(Spread { least: 20, p50: 80, p95: 150, p99: 400, most: 900 }),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_bar_tells_each_state_by_its_shape_and_all_of_it_in_words() {
+        let bar = bar(&points(24), "hour");
+        for class in ["up", "down", "maintenance", "inconclusive", "unwatched"] {
+            assert!(bar.shapes.contains(&format!("b-{class}")), "{class}");
+        }
+        assert_eq!(bar.says, "Down for 7 min 30 s in 5 of the last 24 hours; 4 hours not watched");
+        assert_eq!((bar.rows.len(), bar.rows[1][1].as_str()), (24, "down"));
+        assert!(bar.shapes.len() < 700, "{} bytes", bar.shapes.len());
+        assert_eq!(hollow(90, "day", "no history is kept").says, "The last 90 days: no history is kept");
+    }
+
+    #[test]
+    fn lines_have_a_gap_where_there_was_no_answer() {
+        let drawing = latency(&points(10), "10 hours").unwrap();
+        let p50 = drawing.shapes.split("c-p50").nth(1).unwrap();
+        assert_eq!(p50.matches('M').count(), 2, "{p50}");
+        assert_eq!(drawing.rows[2][1], "–");
+        assert!(latency(&points(0), "no time").is_none());
+    }
+
+    #[test]
+    fn an_axis_has_few_lines_and_holds_the_most() {
+        for most in [0, 1, 4, 5, 9, 87, 100, 101, 999, 12_345, 299_999, u32::MAX / 2] {
+            let (top, step) = scale(most);
+            assert!(top >= most && top / step <= 5 && top / step >= 1, "{most}: {top} by {step}");
+            assert!(matches!(step / 10_u32.pow(step.ilog10()), 1 | 2 | 5), "{most}: {step}");
+        }
+    }
+}

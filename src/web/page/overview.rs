@@ -1,0 +1,225 @@
+//! The first screen: small at any number of APIs. A few are all shown by name; of many, what is not well, and counts of the rest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use api_health_core::text;
+use api_health_core::view::{ApiView, Condition};
+use askama::Template;
+
+use super::answer::{Page, Pages};
+use super::head::{Head, Place};
+use super::past::Pasts;
+use super::query::encoded;
+use super::row::{Row, masked, ms, since};
+use super::words::{Said, When, number};
+use crate::model::{Everything, Model};
+
+/// Up to so many APIs are all shown by name, each with its past.
+const SMALL: usize = 20;
+
+/// Rows of what is not well.
+const TROUBLED_MAX: usize = 100;
+
+/// Groups of one kind.
+const GROUPS_MAX: usize = 20;
+
+/// From so many APIs on they are grouped by host too.
+const HOSTS_FROM: usize = 2_000;
+
+const CERTIFICATES_MAX: usize = 10;
+const SLOWEST_MAX: usize = 5;
+const TAG_CHARS_MAX: usize = 40;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    head: Head,
+    said: Said,
+    counts: Vec<Count>,
+    own: Vec<Own>,
+    rows: Vec<Row>,
+    is_small: bool,
+    /// Troubled ones that are not shown.
+    more: usize,
+    groupings: Vec<Grouping>,
+    certificates: Vec<Row>,
+    slowest: Vec<(String, String, String)>,
+}
+
+/// How many are in one condition.
+#[derive(Debug)]
+pub(crate) struct Count {
+    pub(crate) condition: Condition,
+    pub(crate) n: String,
+}
+
+impl Count {
+    /// Those of which there are any; down and up in any case.
+    pub(crate) fn all(everything: &Everything) -> Vec<Self> {
+        let of = |condition| everything.counts.get(condition);
+        let shown = |condition: &Condition| matches!(condition, Condition::Down | Condition::Up) || of(*condition) > 0;
+        let all = Condition::ALL.into_iter().filter(shown);
+        all.map(|condition| Self { condition, n: number(of(condition)) }).collect()
+    }
+}
+
+/// A part of the monitor that is in trouble.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) id: String,
+    pub(crate) reason: String,
+    pub(crate) since: When,
+}
+
+impl Own {
+    pub(crate) fn all(everything: &Everything) -> Vec<Self> {
+        let own = everything.snapshot.own.iter();
+        own.map(|(id, trouble)| Self {
+            id: id.to_string(),
+            reason: text::line(&trouble.reason, 240),
+            since: When::of(trouble.since),
+        })
+        .collect()
+    }
+}
+
+/// APIs by tag or by host, the worst first.
+struct Grouping {
+    title: &'static str,
+    groups: Vec<Group>,
+    more: usize,
+}
+
+struct Group {
+    name: String,
+    link: String,
+    total: String,
+    down: String,
+    trouble: String,
+    is_down: bool,
+}
+
+impl Grouping {
+    fn of<'a>(
+        title: &'static str,
+        key: &str,
+        everything: &'a Everything,
+        names: impl Fn(&'a ApiView) -> Box<dyn Iterator<Item = &'a str> + 'a>,
+    ) -> Option<Self> {
+        let mut by_name: HashMap<&str, (usize, usize, usize)> = HashMap::new();
+        for view in &everything.snapshot.views {
+            let condition = view.condition(everything.now);
+            for name in names(view) {
+                let (total, down, trouble) = by_name.entry(name).or_default();
+                *total += 1;
+                *down += usize::from(condition == Condition::Down);
+                *trouble += usize::from(condition.is_trouble());
+            }
+        }
+        let mut all: Vec<_> = by_name.into_iter().collect();
+        all.sort_unstable_by(|(a, (_, a_down, a_trouble)), (b, (_, b_down, b_trouble))| {
+            (b_down, b_trouble).cmp(&(a_down, a_trouble)).then_with(|| a.cmp(b))
+        });
+        let more = all.len().saturating_sub(GROUPS_MAX);
+        let groups: Vec<Group> = all
+            .into_iter()
+            .take(GROUPS_MAX)
+            .map(|(name, (total, down, trouble))| Group {
+                name: text::line(name, TAG_CHARS_MAX),
+                link: format!("/apis?{key}={}", encoded(name)),
+                total: number(total),
+                down: number(down),
+                trouble: number(trouble - down),
+                is_down: down > 0,
+            })
+            .collect();
+        (!groups.is_empty()).then_some(Self { title, groups, more })
+    }
+}
+
+/// The host of a URL.
+pub(crate) fn host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
+pub(crate) async fn page(
+    request: HttpRequest,
+    model: web::Data<Model>,
+    pages: web::Data<Pages>,
+    pasts: web::Data<Pasts>,
+) -> HttpResponse {
+    pages.answer(&request, &model, |everything| make(everything, &model, &pasts)).await
+}
+
+async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts) -> Page {
+    let now = everything.now;
+    let views = &everything.snapshot.views;
+    let is_small = views.len() <= SMALL;
+    let mut shown: Vec<&ApiView> = views.iter().map(AsRef::as_ref).collect();
+    if !is_small {
+        shown.retain(|view| view.condition(now).is_trouble());
+    }
+    // What is not well by how long it has been so, all else by name.
+    shown.sort_by_cached_key(|view| {
+        let condition = view.condition(now);
+        let since = condition.is_trouble().then(|| since(view, now));
+        (condition, since, if since.is_some() { String::new() } else { view.name().to_lowercase() })
+    });
+    let more = shown.len().saturating_sub(TROUBLED_MAX.max(SMALL));
+    shown.truncate(TROUBLED_MAX.max(SMALL));
+    let mut rows = Vec::with_capacity(shown.len());
+    for view in shown {
+        let row = Row::of(view, now);
+        rows.push(if is_small {
+            row.with(&pasts.of(&model.site, &view.api_id, Some(view), now).await, now)
+        } else {
+            row
+        });
+    }
+    let tags = |view| -> Box<dyn Iterator<Item = &str>> {
+        let view: &ApiView = view;
+        Box::new(view.config.iter().flat_map(|config| config.tags.iter().map(String::as_str)))
+    };
+    let hosts = |view| -> Box<dyn Iterator<Item = &str>> {
+        let view: &ApiView = view;
+        Box::new(view.config.iter().filter_map(|config| host(&config.url)))
+    };
+    let by_host = (views.len() >= HOSTS_FROM).then(|| Grouping::of("Hosts", "q", &everything, hosts)).flatten();
+    let groupings = Grouping::of("Tags", "tag", &everything, tags).into_iter().chain(by_host).collect();
+    let certificates = views.iter().filter(|view| view.beside.certificate.is_some()).take(CERTIFICATES_MAX);
+    Page::of(
+        StatusCode::OK,
+        &Overview {
+            head: Head::of(&everything, &model.site.about, "api-health", Place::Overview),
+            said: Said::of(&everything),
+            counts: Count::all(&everything),
+            own: Own::all(&everything),
+            rows,
+            is_small,
+            more,
+            groupings,
+            certificates: certificates.map(|view| Row::of(view, now)).collect(),
+            slowest: if is_small { Vec::new() } else { slowest(views) },
+        },
+    )
+}
+
+/// The longest of the last answers: id, name, latency.
+fn slowest(views: &[Arc<ApiView>]) -> Vec<(String, String, String)> {
+    let mut slowest: Vec<(u32, &ApiView)> = Vec::with_capacity(SLOWEST_MAX + 1);
+    for view in views {
+        let Some(latency) = view.last_probe.as_ref().and_then(|probe| probe.latency_ms) else { continue };
+        if slowest.len() < SLOWEST_MAX || slowest.last().is_some_and(|(least, _)| *least < latency) {
+            let at = slowest.partition_point(|(other, _)| *other >= latency);
+            slowest.insert(at, (latency, view));
+            slowest.truncate(SLOWEST_MAX);
+        }
+    }
+    let name = |view: &ApiView| masked(view, view.name(), TAG_CHARS_MAX);
+    slowest.into_iter().map(|(latency, view)| (view.api_id.to_string(), name(view), ms(latency))).collect()
+}

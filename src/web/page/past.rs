@@ -1,0 +1,168 @@
+//! Reads what is stored of one API's past: at most once a minute however many look, and no page waits long.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use api_health_actors::ports::HistoryStore;
+use api_health_core::history::{HistoryItem, Series, Slot as Stored, UtcDay, UtcMonth};
+use api_health_core::view::ApiView;
+use api_health_core::{ApiId, Timestamp};
+use tokio::time::Instant;
+
+use super::stored::{Past, Point, Story, stories};
+use crate::model::Site;
+
+/// A past is shown for so long before it is read again.
+const FRESH_FOR: Duration = Duration::from_secs(60);
+
+/// The longest that a page waits for it.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// Pasts that are kept; there is no need to keep more than people look at within a minute.
+const PASTS_MAX: usize = 256;
+
+/// Incidents of one API, or of a month, that are shown at once.
+pub(crate) const STORIES_MAX: usize = 100;
+
+/// Which points a chart has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Day,
+    Week,
+    Quarter,
+    Year,
+}
+
+impl Reach {
+    pub(crate) const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Quarter, Self::Year];
+
+    /// In the query, and on the page.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Quarter => "90d",
+            Self::Year => "13mo",
+        }
+    }
+
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Day => "24 hours",
+            Self::Week => "7 days",
+            Self::Quarter => "90 days",
+            Self::Year => "13 months",
+        }
+    }
+
+    /// The points of a chart over it.
+    pub(crate) fn points(self, past: &Past, now: Timestamp) -> Option<Vec<Point>> {
+        match self {
+            Self::Day => past.hours(24, now),
+            Self::Week => past.hours(24 * 7, now),
+            Self::Quarter => past.days(90, now),
+            Self::Year => past.days(396, now),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reach| reach.as_str() == text)
+    }
+}
+
+/// What a page says where there is no past to show.
+#[derive(Clone, Debug)]
+pub(crate) enum Read {
+    /// No history is kept.
+    Off,
+    Failed(String),
+    Past(Past),
+}
+
+impl Read {
+    pub(crate) fn past(&self) -> Option<&Past> {
+        match self {
+            Self::Past(past) => Some(past),
+            _ => None,
+        }
+    }
+
+    /// Why there is nothing to show.
+    pub(crate) fn why_not(&self) -> String {
+        match self {
+            Self::Off => "no history is kept".into(),
+            Self::Failed(why) => format!("history cannot be read now: {why}"),
+            Self::Past(_) => "nothing is stored of it yet".into(),
+        }
+    }
+}
+
+/// Pasts that were read within the last minute.
+#[derive(Debug, Default)]
+pub(crate) struct Pasts(Mutex<HashMap<ApiId, (Instant, Arc<Vec<HistoryItem>>)>>);
+
+impl Pasts {
+    pub(crate) async fn of(&self, site: &Site, api_id: &ApiId, view: Option<&ApiView>, now: Timestamp) -> Read {
+        let Some(history) = &site.history else { return Read::Off };
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(api_id).cloned();
+        if let Some((_, past)) = kept.filter(|(read, _)| read.elapsed() < FRESH_FOR) {
+            return Read::Past(Past::of(&past, view));
+        }
+        match within(read(&**history, api_id, now)).await {
+            Ok(items) => {
+                let past = Arc::new(items);
+                let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.len() >= PASTS_MAX {
+                    kept.retain(|_, (read, _)| read.elapsed() < FRESH_FOR);
+                }
+                if kept.len() < PASTS_MAX {
+                    kept.insert(api_id.clone(), (Instant::now(), Arc::clone(&past)));
+                }
+                Read::Past(Past::of(&past, view))
+            }
+            Err(why) => Read::Failed(why),
+        }
+    }
+
+    /// Incidents of a month that are over, the newest first.
+    pub(crate) async fn stories_of(&self, site: &Site, month: UtcMonth) -> Result<Vec<Story>, String> {
+        let Some(history) = &site.history else { return Err(Read::Off.why_not()) };
+        let slots = incidents(month.first_day().starts_at(), month.last_day().ends_at());
+        let items = within(async { Ok(history.read(Series::Incidents(month), slots, STORIES_MAX).await) }).await?;
+        items.map(|items| stories(&items)).map_err(|error| error.to_string())
+    }
+}
+
+async fn within<T>(read: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    match tokio::time::timeout(READ_WITHIN, read).await {
+        Ok(read) => read,
+        Err(_) => Err(format!("the store gave nothing within {} s", READ_WITHIN.as_secs())),
+    }
+}
+
+/// 62 days of hours, 13 months of days, and the incidents of that time.
+async fn read(history: &dyn HistoryStore, api_id: &ApiId, now: Timestamp) -> Result<Vec<HistoryItem>, String> {
+    let (today, month) = (UtcDay::of(now), UtcMonth::of(now));
+    let began = month.plus_months(-13).first_day();
+    let mut items = Vec::new();
+    for (slots, limit) in [
+        (Stored::Day(today.plus_days(-62))..=Stored::Day(today), 63),
+        (Stored::Month(began.month())..=Stored::Month(month), 14),
+        (incidents(began.starts_at(), now), STORIES_MAX),
+    ] {
+        let series = Series::Api(api_id.clone());
+        items.extend(history.read(series, slots, limit).await.map_err(|error| error.to_string())?);
+    }
+    Ok(items)
+}
+
+/// Every incident that began between two moments, of whichever API.
+fn incidents(from: Timestamp, until: Timestamp) -> std::ops::RangeInclusive<Stored> {
+    let slot = |at, id: &str| Some(Stored::Incident { started_at: at, api_id: ApiId::parse(id).ok()? });
+    let last = "z".repeat(ApiId::CHARS_MAX);
+    match (slot(from, "-"), slot(until, &last)) {
+        (Some(first), Some(last)) => first..=last,
+        _ => Stored::Month(UtcMonth::of(from))..=Stored::Month(UtcMonth::of(from)), // both are ids
+    }
+}

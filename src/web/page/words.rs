@@ -1,0 +1,115 @@
+//! Numbers and moments as the pages write them, and the first sentence, which carries its own proof.
+
+use std::time::Duration;
+
+use api_health_core::Timestamp;
+use api_health_core::view::Condition;
+pub(crate) use api_health_core::words::{millis, moment, span};
+
+use crate::model::Everything;
+
+/// `1,000`.
+pub(crate) fn number(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 API`, `1,000 APIs`.
+pub(crate) fn count(n: usize, one: &str) -> String {
+    format!("{} {one}{}", number(n), if n == 1 { "" } else { "s" })
+}
+
+/// `3 s ago`, `just now`.
+pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
+    match now.since(then) {
+        since if since < Duration::from_secs(1) => "just now".into(),
+        since => format!("{} ago", span(since)),
+    }
+}
+
+/// A moment for people and for machines.
+#[derive(Clone, Debug)]
+pub(crate) struct When {
+    pub(crate) exact: String,
+    pub(crate) words: String,
+}
+
+impl When {
+    pub(crate) fn of(at: Timestamp) -> Self {
+        Self { exact: at.to_string(), words: moment(at) }
+    }
+}
+
+/// What a page says first.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) first: String,
+    /// Why the first sentence may be believed.
+    pub(crate) proof: String,
+}
+
+impl Said {
+    pub(crate) fn of(everything: &Everything) -> Self {
+        let (now, counts) = (everything.now, &everything.counts);
+        let latest = || everything.snapshot.views.iter().filter_map(|view| Some(view.last_probe.as_ref()?.at)).max();
+        if everything.is_stale() {
+            return Self::stale(everything);
+        }
+        let of = |condition| counts.get(condition);
+        let (total, off) = (counts.total(), of(Condition::Off));
+        if total == 0 {
+            return Self { first: "No API is watched yet.".into(), proof: String::new() };
+        }
+        let down = of(Condition::Down);
+        let is = if down == 1 { "is" } else { "are" };
+        let first = format!("{} of {} {is} down.", number(down), count(total, "API"));
+        let (unwatched, unknown) = (of(Condition::Unwatched), of(Condition::Unknown));
+        let lacking: Vec<String> = [(unwatched, "not watched"), (unknown, "not probed yet"), (off, "switched off")]
+            .into_iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{} {} {what}", number(n), if n == 1 { "is" } else { "are" }))
+            .collect();
+        let on_time = latest().map(|at| format!("was probed on time, the latest {}", ago(at, now)));
+        let proof = match (lacking.is_empty(), on_time) {
+            _ if unwatched + unknown + off == total => format!("{}.", lacking.join(", ")),
+            (true, Some(on_time)) => format!("Every API {on_time}."),
+            (false, Some(on_time)) => format!("{}; every other API {on_time}.", lacking.join(", ")),
+            (_, None) => format!(
+                "The state is as it was stored; no probe has ended since this program began, {}.",
+                ago(everything.snapshot.at, now)
+            ),
+        };
+        Self { first, proof }
+    }
+
+    fn stale(everything: &Everything) -> Self {
+        let (now, at) = (everything.now, everything.snapshot.at);
+        Self {
+            first: format!("It is not known how things are: nothing was heard for {}.", span(now.since(at))),
+            proof: format!(
+                "The part that keeps the states last spoke at {}. What follows is as of then. Alerts do not depend on this page.",
+                moment(at)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_people_read_them() {
+        for (n, words) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(number(n), words);
+        }
+        assert_eq!((count(1, "API"), count(2_000, "API")), ("1 API".into(), "2,000 APIs".into()));
+    }
+}
