@@ -89,7 +89,7 @@ fn nothing_expires_before_its_time() {
     block_on(async {
         let store = world.open();
         let until = HistoryItem { kept_until: Some(at("2026-01-02T00:00:00.000Z")), ..of_day("2025-11-01", b"x") };
-        write(&*store, &[until.clone()]).await;
+        write(&*store, std::slice::from_ref(&until)).await;
         write(&*store, &[of_day("2026-01-01", b"y")]).await;
         assert_eq!(all_days(&*store).await, [until, of_day("2026-01-01", b"y")]);
     });

@@ -1,5 +1,5 @@
 //! The table of history in DynamoDB: there, with its two keys, deleting what expired, readable and writable. Whatever is wrong with it
-//! is a warning, since everything is watched without it.
+//! is a warning, since everything is watched without it; no answer at all is a fault, as elsewhere.
 
 use api_health_actors::ports::StoreError;
 use api_health_core::history::{Slot, UtcMonth};
@@ -57,9 +57,7 @@ impl<'a> HistoryTable<'a> {
                  history_table_name` prints; history.enabled = false if none is wanted",
             ),
             StoreError::Misconfigured { what, remedy } => CHECK.warn(format!("{what}: no history is kept"), remedy),
-            StoreError::Unavailable(what) => {
-                CHECK.warn(what, "see the endpoint above and the state of AWS, and look again")
-            }
+            StoreError::Unavailable(what) => Self::silent(what),
         })
     }
 
@@ -71,10 +69,15 @@ impl<'a> HistoryTable<'a> {
         )
     }
 
+    /// A fault, which follows from that of the endpoint where there is one. A warning would say that calls get through.
+    fn silent(what: String) -> Finding {
+        CHECK.fault(what, "see the endpoint above and the state of AWS, and look again")
+    }
+
     fn fault(fault: Fault) -> Finding {
         match StoreError::from(fault) {
             StoreError::Misconfigured { what, remedy } => CHECK.warn(what, remedy),
-            StoreError::Unavailable(what) => CHECK.warn(what, "look again"),
+            StoreError::Unavailable(what) => Self::silent(what),
         }
     }
 
