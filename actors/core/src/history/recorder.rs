@@ -262,7 +262,8 @@ impl Recorder {
 
     /// What of this stretch, as far as it is in the present day, does not count, in milliseconds.
     pub fn excluded_ms(&self, stretch: &Range<Timestamp>) -> u64 {
-        let seen = super::uptime::Seen { watched: &[stretch.clone()], excluded: &self.present.excluded, down: &[] };
+        let seen =
+            super::uptime::Seen { watched: std::slice::from_ref(stretch), excluded: &self.present.excluded, down: &[] };
         let times = super::uptime::Times::of(stretch, &seen);
         times.window_ms - times.watched_ms
     }
