@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::cron_text::in_words;
 use super::field::{About, Context, Field, Kind, Parsed};
-use super::kinds::parse_text;
+use super::kinds::{each, listed, parse_text};
 use super::span;
-use super::values::{ValueFault, quote, show};
+use super::values::{ValueFault, quote};
 
 /// The most windows of one row, and the longest text of one.
 pub(super) const WINDOWS_MAX: usize = 20;
@@ -62,37 +62,15 @@ pub(super) fn together(
     }
 }
 
-fn list<'a>(value: &'a Value, most: usize, about: &About) -> Result<&'a [Value], ValueFault> {
-    let Value::Array(list) = value else { return Err(ValueFault::new(show(value), "is not a list", about.wanted())) };
-    if list.len() > most {
-        let (what, why) = (format!("a list of {}", list.len()), format!("is longer than {most}"));
-        return Err(ValueFault::new(what, why, "fewer"));
-    }
-    Ok(list)
-}
-
 fn parents(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<ApiId>> {
-    let parent = |value: &Value| {
+    each(listed(value, about)?, PARENTS_MAX, |value| {
         let text = parse_text(value, about)?;
         ApiId::parse(text).map_err(|why| ValueFault::new(quote(text), why, about.wanted()))
-    };
-    all(list(value, PARENTS_MAX, about)?.iter().map(parent))
+    })
 }
 
 fn windows(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Vec<Window>> {
-    all(list(value, WINDOWS_MAX, about)?.iter().map(|value| window(parse_text(value, about)?, about, context)))
-}
-
-/// All that is good, or all that is wrong.
-fn all<T>(parsed: impl Iterator<Item = Result<T, ValueFault>>) -> Parsed<Vec<T>> {
-    let (mut good, mut faults) = (Vec::new(), Vec::new());
-    for one in parsed {
-        match one {
-            Ok(value) => good.push(value),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if faults.is_empty() { Ok(good) } else { Err(faults) }
+    each(listed(value, about)?, WINDOWS_MAX, |value| window(parse_text(value, about)?, about, context))
 }
 
 fn window(text: &str, about: &About, context: &mut Context<'_>) -> Result<Window, ValueFault> {

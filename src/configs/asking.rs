@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::field::{About, Context, Parsed};
 use super::fields;
-use super::kinds::{Choice, parse_text, secret_text};
+use super::kinds::{Choice, each, parse_text, secret_text};
 use super::target::Target;
 use super::validate::RowReader;
 use super::values::{ValueFault, quote, sort_of};
@@ -245,13 +245,8 @@ pub(super) fn oauth(value: &Value, about: &About, context: &mut Context<'_>) -> 
 
 /// One text or several.
 pub(super) fn texts(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<String>> {
-    let list = match value {
-        Value::Array(list) => &list[..],
-        one => std::slice::from_ref(one),
-    };
-    if list.is_empty() || list.len() > fields::ANSWERS_MAX {
-        let (what, why) = (format!("a list of {}", list.len()), format!("is not 1 to {}", fields::ANSWERS_MAX));
-        return Err(ValueFault::new(what, why, about.wanted()).into());
+    if value.as_array().is_some_and(Vec::is_empty) {
+        return Err(ValueFault::new("the list", "is empty", about.wanted()).into());
     }
-    list.iter().map(|text| Ok(parse_text(text, about)?.to_owned())).collect()
+    each(value, fields::ANSWERS_MAX, |text| Ok(parse_text(text, about)?.to_owned()))
 }

@@ -7,7 +7,7 @@ use api_health_core::certificate::DEFAULT_DAYS;
 use serde_json::{Value, json};
 
 use super::field::{About, Context, Field, Kind, Parsed};
-use super::kinds::{parse_numbers, parse_text};
+use super::kinds::{each, parse_numbers, parse_text};
 use super::values::{ValueFault, quote};
 use crate::in_use::InUse;
 
@@ -59,23 +59,11 @@ pub(super) fn default_days() -> Vec<u16> {
 }
 
 fn parse(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Arc<Assertion>>> {
-    let list = match value {
-        Value::Array(list) => list.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    if list.len() > ASSERTIONS_MAX {
-        let (what, why) = (format!("{} assertions", list.len()), format!("are more than {ASSERTIONS_MAX}"));
-        return Err(ValueFault::new(what, why, "fewer").into());
-    }
-    let (mut assertions, mut faults) = (Vec::with_capacity(list.len()), Vec::new());
-    for (at, value) in list.iter().enumerate() {
-        match one(value, about) {
-            Ok(assertion) => assertions.push(assertion),
-            Err(fault) if list.len() == 1 => faults.push(fault),
-            Err(fault) => faults.push(fault.inside(&(at + 1).to_string())), // counted as people count
-        }
-    }
-    if faults.is_empty() { Ok(assertions) } else { Err(faults) }
+    let (mut at, is_list) = (0, value.as_array().is_some_and(|list| list.len() > 1));
+    each(value, ASSERTIONS_MAX, |value| {
+        at += 1; // counted as people count
+        one(value, about).map_err(|fault| if is_list { fault.inside(&at.to_string()) } else { fault })
+    })
 }
 
 fn one(value: &Value, about: &About) -> Result<Arc<Assertion>, ValueFault> {

@@ -10,7 +10,7 @@ use api_health_core::{ApiId, IpFamily, Kind as AskingKind, Method, Secret, Statu
 use serde_json::{Value, json};
 
 use super::field::{About, Context, Field, Kind, Parsed, table};
-use super::kinds::{Choice, choice, flag, number, parse_text, seconds, secret, secret_text, text, words};
+use super::kinds::{Choice, choice, each, flag, listed, number, parse_text, seconds, secret, secret_text, text, words};
 use super::nearest;
 use super::target::{self, Target};
 use super::values::{ValueFault, quote, show};
@@ -305,14 +305,7 @@ fn status_set(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Statu
 }
 
 fn tags(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<String>> {
-    let Value::Array(list) = value else {
-        return Err(ValueFault::new(show(value), "is not a list", about.wanted()).into());
-    };
-    if list.len() > TAGS_MAX {
-        let (what, why) = (format!("{} tags", list.len()), format!("are more than {TAGS_MAX}"));
-        return Err(ValueFault::new(what, why, "fewer").into());
-    }
-    list.iter().map(|tag| Ok(parse_text(tag, about)?.to_owned())).collect()
+    each(listed(value, about)?, TAGS_MAX, |tag| Ok(parse_text(tag, about)?.to_owned()))
 }
 
 #[cfg(test)]

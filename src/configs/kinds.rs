@@ -128,24 +128,34 @@ fn parse_number(value: &Value, about: &About) -> Result<u64, ValueFault> {
 /// # Errors
 /// All that is wrong with it.
 pub fn parse_numbers(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<u16>> {
+    let Kind::Numbers { most, .. } = about.kind else { return Ok(Vec::new()) };
+    each(value, most, |value| Ok(u16::try_from(parse_number(value, about)?).unwrap_or(u16::MAX))) // its bounds are less
+}
+
+/// A list; one value without is none.
+///
+/// # Errors
+/// That it is none.
+pub fn listed<'a>(value: &'a Value, about: &About) -> Result<&'a Value, ValueFault> {
+    if value.is_array() { Ok(value) } else { Err(ValueFault::new(show(value), "is not a list", about.wanted())) }
+}
+
+/// A list of at most so many, or one value without a list: what `one` reads of each.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn each<T>(value: &Value, most: usize, mut one: impl FnMut(&Value) -> Result<T, ValueFault>) -> Parsed<Vec<T>> {
     let list = match value {
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
     };
-    if let Kind::Numbers { most, .. } = about.kind
-        && list.len() > most
-    {
-        let (what, why) = (format!("{} numbers", list.len()), format!("are more than {most}"));
+    if list.len() > most {
+        let (what, why) = (format!("a list of {}", list.len()), format!("is more than {most}"));
         return Err(ValueFault::new(what, why, "fewer").into());
     }
-    let (mut numbers, mut faults) = (Vec::new(), Vec::new());
-    for value in list {
-        match parse_number(value, about) {
-            Ok(number) => numbers.extend(u16::try_from(number)),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if faults.is_empty() { Ok(numbers) } else { Err(faults) }
+    let mut faults = Vec::new();
+    let good = list.iter().filter_map(|value| one(value).map_err(|fault| faults.push(fault)).ok()).collect();
+    if faults.is_empty() { Ok(good) } else { Err(faults) }
 }
 
 /// True or false; anything else is refused, `"true"` with quotes included.

@@ -195,12 +195,19 @@ impl<'a> RowReader<'a> {
         self.get(field)
     }
 
-    /// An answer to HEAD has no body that could be judged.
+    /// Where no body is read, none could be judged.
     fn assertions(&mut self, method: Method) -> Vec<Arc<Assertion>> {
         let assertions = self.get(&fields::ASSERT).unwrap_or_default();
-        if method == Method::Head && assertions.iter().any(|assertion| assertion.needs_body()) {
-            let why = "expects something of a body, and an answer to HEAD has none";
-            self.push(fields::ASSERT.name, ValueFault::new("the list", why, "method = \"GET\", or no such assertion"));
+        let is_head_only = self.row.fields.get(fields::HEAD_ONLY.name) == Some(&Value::Bool(true));
+        let unread = match method {
+            Method::Head => Some(("an answer to HEAD has none", "method = \"GET\"")),
+            _ if is_head_only => Some(("head_only leaves it unread", "head_only = false")),
+            _ => None,
+        };
+        if let Some((why, remedy)) = unread.filter(|_| assertions.iter().any(|assertion| assertion.needs_body())) {
+            let (why, remedy) =
+                (format!("expects something of a body, and {why}"), format!("{remedy}, or no such assertion"));
+            self.push(fields::ASSERT.name, ValueFault::new("the list", why, remedy));
         }
         assertions
     }

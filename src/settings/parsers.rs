@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::types::{LogFormat, ResolverKind, StoreKind, host_of};
 use crate::configs::field::{About, Context, Kind, Parsed};
-use crate::configs::kinds::{Choice, parse_text, secret_text};
+use crate::configs::kinds::{Choice, each, parse_text, secret_text};
 use crate::configs::nearest::nearest_of;
 use crate::configs::url;
 use crate::configs::values::{ValueFault, quote};
@@ -20,9 +20,9 @@ pub(super) fn trimmed(value: &Value, about: &About, _: &mut Context<'_>) -> Pars
 }
 
 /// A text that `is_good`; what is not is called `why`.
-fn checked(value: &Value, about: &About, is_good: impl Fn(&str) -> bool, why: &str) -> Parsed<String> {
+fn checked(value: &Value, about: &About, is_good: impl Fn(&str) -> bool, why: &str) -> Result<String, ValueFault> {
     let text = parse_text(value, about)?;
-    if is_good(text) { Ok(text.to_owned()) } else { Err(ValueFault::new(quote(text), why, about.wanted()).into()) }
+    if is_good(text) { Ok(text.to_owned()) } else { Err(ValueFault::new(quote(text), why, about.wanted())) }
 }
 
 fn is_region(text: &str) -> bool {
@@ -30,27 +30,25 @@ fn is_region(text: &str) -> bool {
 }
 
 pub(super) fn region(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
-    checked(value, about, is_region, "is not the name of a region")
+    Ok(checked(value, about, is_region, "is not the name of a region")?)
 }
 
 pub(super) fn table(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let is_good = |name: &str| name.bytes().all(is_plain) && (3..=255).contains(&name.len());
-    checked(value, about, is_good, "is not the name of a DynamoDB table")
+    Ok(checked(value, about, is_good, "is not the name of a DynamoDB table")?)
 }
 
 /// One path or several.
 pub(super) fn paths(value: &Value, about: &About, context: &mut Context<'_>) -> Parsed<Vec<PathBuf>> {
-    let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
-    let list = match value {
-        Value::Array(list) if list.is_empty() || list.len() > most => {
-            let (what, why) = (format!("a list of {}", list.len()), format!("is not 1 to {most}"));
-            return Err(ValueFault::new(what, why, "the paths of files, or of a folder of them").into());
-        }
-        Value::Array(list) => &list[..],
-        one => std::slice::from_ref(one),
-    };
-    list.iter().map(|path| Ok(context.folder.join(parse_text(path, about)?))).collect()
+    if value.as_array().is_some_and(Vec::is_empty) {
+        return Err(ValueFault::new("the list", "is empty", "the paths of files, or of a folder of them").into());
+    }
+    each(value, most_texts(about), |path| Ok(context.folder.join(parse_text(path, about)?)))
+}
+
+const fn most_texts(about: &About) -> usize {
+    if let Kind::TextOrTexts { most, .. } = about.kind { most } else { 1 }
 }
 
 pub(super) fn show_paths(paths: &[PathBuf]) -> Value {
@@ -63,39 +61,15 @@ pub(super) fn show_paths(paths: &[PathBuf]) -> Value {
 
 /// One network or several.
 pub(super) fn networks(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Network>> {
-    let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
-    let list = match value {
-        Value::Array(list) if list.len() > most => {
-            let (what, why) = (format!("a list of {}", list.len()), format!("is more than {most}"));
-            return Err(ValueFault::new(what, why, "fewer").into());
-        }
-        Value::Array(list) => &list[..],
-        one => std::slice::from_ref(one),
-    };
-    let network = |text| {
+    each(value, most_texts(about), |text| {
         let text = parse_text(text, about)?;
         Network::parse(text).map_err(|why| ValueFault::new(quote(text), why, about.wanted()))
-    };
-    let (mut networks, mut faults) = (Vec::new(), Vec::new());
-    list.iter().for_each(|text| match network(text) {
-        Ok(network) => networks.push(network),
-        Err(fault) => faults.push(fault),
-    });
-    if faults.is_empty() { Ok(networks) } else { Err(faults) }
+    })
 }
 
 /// One `host:port` or several; an IPv6 address stands in brackets.
 pub(super) fn witnesses(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<String>> {
-    let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
-    let list = match value {
-        Value::Array(list) if list.len() > most => {
-            let (what, why) = (format!("a list of {}", list.len()), format!("is more than {most}"));
-            return Err(ValueFault::new(what, why, "fewer: one that is well is enough").into());
-        }
-        Value::Array(list) => &list[..],
-        one => std::slice::from_ref(one),
-    };
-    list.iter().map(|one| checked(one, about, is_host_and_port, "is not a host and a port")).collect()
+    each(value, most_texts(about), |one| checked(one, about, is_host_and_port, "is not a host and a port"))
 }
 
 fn is_host_and_port(text: &str) -> bool {
@@ -171,7 +145,7 @@ pub(super) fn log_level(value: &Value, about: &About, _: &mut Context<'_>) -> Pa
     }
     // Values of fields are compared as they are: a regular expression of a few hundred characters can fill the memory.
     let is_filter = |filter: &str| EnvFilter::builder().with_regex(false).parse(filter).is_ok();
-    checked(value, about, is_filter, "is not a filter")
+    Ok(checked(value, about, is_filter, "is not a filter")?)
 }
 
 /// A secret that is not empty.

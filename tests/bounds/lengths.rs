@@ -101,7 +101,7 @@ fn so_many_records_may_be_expected() {
         rules().check(&row(fields(row_fields)))
     };
     assert!(answers(20).is_ok());
-    assert_eq!(answers(21).unwrap_err().issues[0].why, "is not 1 to 20");
+    assert_eq!(answers(21).unwrap_err().issues[0].why, "is more than 20");
 }
 
 #[test]

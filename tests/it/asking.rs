@@ -73,6 +73,8 @@ fn each_kind_is_read_from_its_url_with_or_without_a_scheme() {
     assert_eq!(check(json!({ "url": "tls://a.test" })).unwrap().kind(), Kind::Tls);
     let plain = check(json!({ "url": "https://shop.example.com", "kind": "http", "head_only": false })).unwrap();
     assert_eq!(plain.asking, None, "a plain request has nothing of it");
+    let blind = json!({ "url": "https://a.test/", "head_only": true, "assert": "body contains ok" });
+    assert!(check(blind).unwrap_err().contains("expects something of a body, and head_only leaves it unread"));
     for address in ["tcp://169.254.169.254:80", "tls://[fd00:ec2::254]:443", "dns://169.254.169.253/a.test"] {
         assert!(check(json!({ "url": address })).unwrap_err().contains("which is never probed"), "{address}");
     }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::evidence::Certificate;
+use api_health_core::hold::Held;
+use api_health_core::incident::Incident;
+use api_health_core::maintenance::Maintenance;
 use api_health_core::recent::{Recent, Run, Told};
-use api_health_core::{AlertKind, Evidence, PhaseTimes, Status, Verdict};
+use api_health_core::{AlertKind, ApiId, ApiState, Evidence, PhaseTimes, Status, Verdict};
 
 use super::cli::Place;
 use super::cli_probe::listener;
@@ -32,7 +35,7 @@ fn down(place: &Place) {
         well: vec!["name server 10.0.0.53".into()],
         ..Evidence::default()
     };
-    down.incident = Some(Box::new(api_health_core::incident::Incident {
+    down.incident = Some(Box::new(Incident {
         incident_id: "c-down.1.1".into(),
         started_at: THEN,
         reason: "status 503 is not in 2xx".into(),
@@ -134,6 +137,39 @@ fn it_says_of_each_other_state_why_it_is_so_and_what_comes_next() {
     let broken = place.run(&["explain", "broken"]);
     assert_eq!(broken.code, 69, "{broken:?}");
     assert!(broken.err.contains("the stored state of broken cannot be read"), "{}", broken.err);
+}
+
+#[test]
+fn it_says_why_changes_are_not_told_and_what_is_told_beside_them() {
+    let until = THEN.plus(Duration::from_secs(400 * 365 * 86_400));
+    let window = Maintenance { since: THEN, until, note: "disks".into() };
+    let mut shop = state("shop", Status::Up);
+    let mut certificate = state("shop", Status::Down);
+    certificate.api_id = ApiId::monitor_certificate(&shop.api_id);
+    let incident = Incident {
+        incident_id: "1".into(),
+        started_at: THEN,
+        reason: "its certificate ends in 13 days".into(),
+        name: "shop".into(),
+        url: String::new(),
+        owed_to: vec![],
+        reminders: 0,
+        evidence: None,
+    };
+    (certificate.incident, certificate.last_alerted) = (Some(Box::new(incident)), Status::Down);
+    shop.maintenance = Some(Box::new(window));
+    let said = |shop: &ApiState, words: &[&str]| {
+        let place = Place::new();
+        place.ok(&["apis", "add", "--url", "tcp://127.0.0.1:1", "--id", "shop"]);
+        only(&place, vec![shop.clone(), certificate.clone()]);
+        let out = place.ok(&["explain", "shop"]);
+        words.iter().for_each(|word| assert!(out.contains(word), "{word}\n{out}"));
+    };
+    let open = format!("Changes are not told just now: maintenance until {until}: disks.");
+    said(&shop, &["shop, tcp://127.0.0.1:1, from ", &open, " ago: its certificate ends in 13 days."]);
+    let held = Held { from: Status::Unknown, changes: 1, confirmed_at: THEN, why: "db is down".into(), ended: None };
+    shop.held = Some(Box::new(held));
+    said(&shop, &["Its last change is not told yet: db is down. It was told last as "]);
 }
 
 #[test]

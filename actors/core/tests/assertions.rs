@@ -61,6 +61,10 @@ fn a_body_is_looked_through() {
     assert_eq!(found("body size < 13", &cut).unwrap(), "more than 13 bytes");
     assert_eq!(found("body size > 14", &cut).unwrap(), "more than 13 bytes, of which no more are read");
     assert!(found("json $.a exists", &cut).unwrap().starts_with("a body that is longer"));
+    let left = Content { body: Body::Cut(Vec::new()), ..Content::default() };
+    for text in ["body contains end", "json $.a exists"] {
+        assert_eq!(found(text, &left).unwrap(), "a stream, which is not read");
+    }
 }
 
 #[test]

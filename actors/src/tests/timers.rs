@@ -168,8 +168,7 @@ async fn one(seed: u64) -> Vec<(Duration, Event)> {
             _ => {}
         }
     }
-    let log = here.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    log
+    here.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Each probe comes at a tick, unless a recheck was asked for: then it comes when that is due, and no tick comes before it.

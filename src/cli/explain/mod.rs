@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::delivery::OwedAlert;
+use api_health_core::hold::Hold;
 use api_health_core::incident::Incident;
 use api_health_core::recent::{Run, Told};
 use api_health_core::schedule::{Due, Moment, Slot};
-use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Status, Timestamp, Verdict};
+use api_health_core::{
+    ApiConfig, ApiId, ApiState, ConfigIssue, Heartbeat, Status, Timestamp, Toward, Verdict, maintenance,
+};
 
 use super::args::ExplainArgs;
 use super::configured::{self, Checked};
@@ -43,6 +46,8 @@ struct Story {
     not_probed: Option<Incident>,
     /// Why nothing can be told of it, where that is told.
     unclear: Option<Incident>,
+    /// That its certificate ends soon, where that is told.
+    certificate: Option<Incident>,
     next: Next,
     /// Each alert that was decided last, or is still owed, the newest first, and the channels that lack it.
     told: Vec<(Told, Option<OwedAlert>)>,
@@ -96,6 +101,7 @@ struct Records {
     state: Option<ApiState>,
     not_probed: Option<Incident>,
     unclear: Option<Incident>,
+    certificate: Option<Incident>,
 }
 
 async fn load(app: &App, api_id: &ApiId) -> Result<(Records, Vec<Heartbeat>), AppError> {
@@ -114,6 +120,7 @@ async fn load(app: &App, api_id: &ApiId) -> Result<(Records, Vec<Heartbeat>), Ap
         state: read(api_id.clone()).await?,
         not_probed: incident(read(ApiId::monitor_prober(api_id)).await?),
         unclear: incident(read(ApiId::monitor_unclear(api_id)).await?),
+        certificate: incident(read(ApiId::monitor_certificate(api_id)).await?),
     };
     Ok((records, store.read_heartbeats().await?.into_iter().flatten().collect()))
 }
@@ -157,6 +164,7 @@ impl Story {
             issues: refused.map(|refused| refused.row.issues.clone()).unwrap_or_default(),
             not_probed: records.not_probed,
             unclear: records.unclear,
+            certificate: records.certificate,
             next: Next::Never("it is not configured"),
         };
         story.next = story.next_probe(app, beats).await;
@@ -236,12 +244,12 @@ impl Story {
             _ => why.push("Nothing is confirmed yet.".into()),
         }
         if let Some(streak) = &state.streak {
-            let needed = config.map(|config| match streak.toward.kind() {
-                AlertKind::Down => config.failure_threshold,
-                _ => config.success_threshold,
+            let needed = config.map(|config| match streak.toward {
+                Toward::Down => config.failure_threshold,
+                Toward::Up => config.success_threshold,
             });
             let of = needed.map_or(String::new(), |needed| format!(" of {needed}"));
-            let word = if streak.toward.kind() == AlertKind::Down { "fails" } else { "passes" };
+            let word = if streak.toward == Toward::Down { "fails" } else { "passes" };
             why.push(format!("It is suspect: {}{of} {word} in a row speak against that.", streak.count));
         }
         if let Some(probe) = state.last_probe.as_ref().filter(|probe| probe.verdict != Verdict::Pass) {
@@ -251,7 +259,24 @@ impl Story {
                 _ => format!("The last probe failed: {error}."),
             });
         }
+        why.extend(self.not_told());
+        if let Some(incident) = &self.certificate {
+            why.push(format!("Told {}: {}.", text::ago(incident.started_at, self.now), text::line(&incident.reason)));
+        }
         why
+    }
+
+    /// Why people do not hear of its changes just now.
+    fn not_told(&self) -> Option<String> {
+        let (state, windows) = (&self.state, self.config.as_deref().map(|config| &config.alerting.maintenance));
+        let told = state.last_alerted.as_str();
+        if let Some(held) = &state.held {
+            let why = text::line(&held.why);
+            return Some(format!("Its last change is not told yet: {why}. It was told last as {told}."));
+        }
+        let window = maintenance::hold(windows.map_or(&[], Vec::as_slice), state.maintenance.as_deref(), self.now);
+        let hold = window.or_else(|| state.is_flapping().then_some(Hold::Flapping))?;
+        Some(format!("Changes are not told just now: {}.", text::line(&hold.to_string())))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use api_health_core::delivery::OwedAlert;
 use api_health_core::recent::Run;
-use api_health_core::{ApiConfig, Status, Timestamp, Verdict};
+use api_health_core::{ApiConfig, Kind, Status, Timestamp, Verdict};
 use serde_json::{Value, json};
 
 use super::{Next, Story};
@@ -26,9 +26,9 @@ pub(super) fn text_of(story: &Story, app: &App, out: &Out) -> String {
     let mut text = format!("{} is {status}{since}\n", out.paint(STRONG, state.api_id.as_str()));
     if let Some(config) = &story.config {
         let source = story.source.as_deref().unwrap_or("the command line");
-        let about =
-            format!("  {}, {} {}, from {source}\n", text::line(&config.name), config.method, text::line(&config.url));
-        text.push_str(&out.paint(DIM, about.trim_end_matches('\n')));
+        let (name, url) = (text::line(&config.name), text::line(&config.url));
+        let asked = if config.kind() == Kind::Http { format!("{} {url}", config.method) } else { url };
+        text.push_str(&out.paint(DIM, &format!("  {name}, {asked}, from {source}")));
         text.push('\n');
     }
     let mut section = |title: &str, lines: Vec<String>| {

@@ -73,6 +73,9 @@ impl Assertion {
     }
 }
 
+/// A body of which nothing was read, though there is one.
+const UNREAD: &str = "a stream, which is not read";
+
 pub(super) const CONTENT_TYPE: &str = "content-type";
 
 /// One line for each assertion that does not hold of what came, in the order of the row. How long it took is judged by [`too_slow`].
@@ -111,6 +114,7 @@ impl Expected {
             Self::Json(path, test) => {
                 let read = || match &content.body {
                     Body::Whole(bytes) => json::read(bytes),
+                    Body::Cut(bytes) if bytes.is_empty() => Err(UNREAD.into()),
                     Body::Cut(bytes) => {
                         Err(format!("a body that is longer than the {} bytes that are read", bytes.len()))
                     }
@@ -173,7 +177,7 @@ impl TextTest {
         match (pattern.find(bytes), is_wanted) {
             (Some(_), true) | (None, false) => None,
             (Some(at), false) => Some(format!("it at byte {}", at + 1)),
-            (None, true) if bytes.is_empty() => Some("an empty body".into()),
+            (None, true) if bytes.is_empty() => Some(if is_cut { UNREAD } else { "an empty body" }.into()),
             (None, true) => {
                 let searched = pattern.searched(bytes.len());
                 let first = if is_cut || searched < bytes.len() { "the first " } else { "" };
