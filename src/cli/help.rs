@@ -191,6 +191,8 @@ Examples:
   api-health maintenance start --for 2h --api shop --api cart --note \"new disks\"";
 
 pub(super) const MAINTENANCE_LIST_HELP: &str = "\
+Windows that were opened by hand, and those that a row (maintenance) or the settings ([maintenance]) configure.
+
 With --json, every name is stable:
   open: api_id, until, note, by_hand, status, told_status, held_changes
 

@@ -208,7 +208,7 @@ async fn list(app: &App, checked: &Checked, as_json: bool, out: &Out) -> Result<
                 window.until.to_string().into(),
                 window.state.status.as_str().into(),
                 window.state.last_alerted.as_str().into(),
-                if window.by_hand { "by hand" } else { "by its config" }.into(),
+                if window.by_hand { "by hand" } else { "as configured" }.into(),
                 text::line(window.note).into(),
             ]);
         }

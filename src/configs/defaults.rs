@@ -8,6 +8,7 @@ use super::fields::{
     EXPECTED_STATUS, FAILURE_THRESHOLD, FLAP_CHANGES, FLAP_WINDOW_SECONDS, MAX_REDIRECTS, RECHECK_SECONDS, SCHEDULE,
     SUCCESS_THRESHOLD, TIMEOUT_SECONDS, TIMEZONE,
 };
+use super::shared_windows::SharedWindows;
 
 /// The values that a row's missing fields take. The built-in ones are `ApiDefaults::default()`.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub struct ApiDefaults {
     pub remind_after: Option<Duration>,
     /// `max_redirects`.
     pub max_redirects: u8,
+    /// `[maintenance]`: what a row has beside its own.
+    pub maintenance: SharedWindows,
 }
 
 /// When an API is probed whose row does not say it.
@@ -62,6 +65,7 @@ impl Default for ApiDefaults {
             flap_window: FLAP_WINDOW_SECONDS.built_in().unwrap_or_default(),
             remind_after: None,
             max_redirects: MAX_REDIRECTS.built_in().unwrap_or_default(),
+            maintenance: SharedWindows::default(),
         }
     }
 }

@@ -69,6 +69,11 @@ pub enum Kind {
         bytes_max: usize,
         words: &'static str,
     },
+    /// The same with a list of texts for each name.
+    ListsByName {
+        most: usize,
+        words: &'static str,
+    },
 }
 
 /// What holds where nothing is written.
@@ -89,7 +94,7 @@ impl About {
                 format!("a {kind} of {unit} from {least} to {most}, such as {example}")
             }
             Kind::Flag => kind.to_owned(),
-            Kind::Texts { .. } | Kind::Numbers { .. } | Kind::TextsByName { .. } => {
+            Kind::Texts { .. } | Kind::Numbers { .. } | Kind::TextsByName { .. } | Kind::ListsByName { .. } => {
                 format!("a {kind}, such as {example} ({bounds})")
             }
             _ => format!("{kind}, such as {example} ({bounds})"),
@@ -109,6 +114,7 @@ impl Kind {
             Self::Texts { .. } => "list of texts",
             Self::Numbers { .. } => "list of whole numbers",
             Self::TextsByName { .. } => "table of texts",
+            Self::ListsByName { .. } => "table of lists of texts",
         }
     }
 
@@ -131,7 +137,8 @@ impl Kind {
             | Self::TextOrTexts { words, .. }
             | Self::Texts { words, .. }
             | Self::Numbers { words, .. }
-            | Self::TextsByName { words, .. } => words.to_owned(),
+            | Self::TextsByName { words, .. }
+            | Self::ListsByName { words, .. } => words.to_owned(),
         }
     }
 
@@ -143,7 +150,9 @@ impl Kind {
             | Self::TextOrTexts { chars_max: max, .. }
             | Self::Texts { chars_max: max, .. }
             | Self::TextsByName { bytes_max: max, .. } => max,
-            Self::Number { .. } | Self::Numbers { .. } | Self::Flag | Self::Choice(_) => usize::MAX,
+            Self::Number { .. } | Self::Numbers { .. } | Self::ListsByName { .. } | Self::Flag | Self::Choice(_) => {
+                usize::MAX
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod nearest;
 pub mod raw;
 pub mod schedules;
 pub mod secrets;
+pub mod shared_windows;
 pub mod source;
 pub(crate) mod span;
 pub mod sqlite_table;

@@ -103,13 +103,14 @@ impl RowRules {
         let failure_threshold = reader.get(&fields::FAILURE_THRESHOLD).unwrap_or(d.failure_threshold);
         let success_threshold = reader.get(&fields::SUCCESS_THRESHOLD).unwrap_or(d.success_threshold);
         let max_redirects = reader.get(&fields::MAX_REDIRECTS).unwrap_or(d.max_redirects);
-        let alerting = alerting::together(
+        let mut alerting = alerting::together(
             reader.get(&fields::MAINTENANCE),
             reader.get(&fields::DEPENDS_ON),
             reader.get(&fields::FLAP_CHANGES).unwrap_or(d.flap_changes),
             reader.get(&fields::FLAP_WINDOW_SECONDS).unwrap_or(d.flap_window),
             reader.get(&fields::REMIND_AFTER_SECONDS).or(d.remind_after),
         );
+        alerting.maintenance.extend(d.maintenance.of(&tags).cloned());
         match (api_id, target, schedule) {
             (Some(api_id), Some(target), Some(schedule)) if reader.issues.is_empty() => Ok(ApiConfig {
                 name: name.unwrap_or_else(|| api_id.to_string()),

@@ -1,8 +1,10 @@
 //! The keys of `api-health.toml`, in one table. `docs/configuration.md` lists them too, and a test compares.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api_health_core::maintenance::Window;
 use api_health_core::own::records::Role;
 use api_health_core::{Secret, StatusSet};
 
@@ -10,7 +12,7 @@ use super::types::{LogFormat, ResolverKind, StoreKind};
 use super::{contact, parsers, proxy};
 use crate::configs::field::{Field, Kind, table};
 use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
-use crate::configs::{fields, url};
+use crate::configs::{fields, shared_windows, url};
 use crate::probe::guard::Network;
 
 /// The longest text of any other setting.
@@ -115,6 +117,16 @@ table! { KEYS
     TERMINAL: bool = flag("notify.terminal.enabled")
         .means("Whether alerts are printed.", "true")
         .otherwise("true if [notify.terminal] is there, or nothing else is configured");
+    MAINTENANCE_WINDOWS: Vec<Window> = fields::MAINTENANCE.named("maintenance.windows")
+        .means(
+            "Windows of every API, beside those that its row has: it is probed as ever and its alerts are held.",
+            fields::MAINTENANCE.about.example,
+        );
+    MAINTENANCE_BY_TAG: BTreeMap<String, Vec<Window>> = shared_windows::by_tag()
+        .means(
+            "The same for the APIs that have a tag.",
+            "{ payments = [\"0 2 * * SUN for 2h\"], \"old shop\" = [\"2026-12-01T22:00:00Z to 2026-12-02T02:00:00Z\"] }",
+        );
     TIMEOUT: Duration = default_of("probe.timeout_seconds", fields::TIMEOUT_SECONDS);
     SCHEDULE: String = default_of("probe.schedule", fields::SCHEDULE);
     TIMEZONE: String = default_of("probe.timezone", fields::TIMEZONE);
@@ -270,6 +282,7 @@ mod tests {
                 Kind::Text(max, words) | Kind::TextOrNumber(max, words) => (words, vec![max]),
                 Kind::TextOrTexts { most, words, .. } => (words, vec![most]),
                 Kind::Texts { most, chars_max, words } => (words, vec![most, chars_max]),
+                Kind::ListsByName { most, words } => (words, vec![most]),
                 Kind::TextsByName { most, bytes_max, words } => (words, vec![most, bytes_max]),
                 _ => continue,
             };

@@ -23,6 +23,7 @@ use crate::configs::file::regular;
 use crate::configs::kinds::Choice;
 use crate::configs::schedules::ScheduleCache;
 use crate::configs::secrets::SecretSource;
+use crate::configs::shared_windows::SharedWindows;
 use crate::configs::timing::schedule_and_interval;
 use crate::configs::values::{self, ValueFault};
 use crate::environment;
@@ -237,6 +238,10 @@ fn apis(reader: &mut SettingsReader<'_>) -> ApisSettings {
 }
 
 fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
+    let maintenance = SharedWindows {
+        of_all: reader.optional(&keys::MAINTENANCE_WINDOWS).unwrap_or_default(),
+        by_tag: reader.optional(&keys::MAINTENANCE_BY_TAG).unwrap_or_default(),
+    };
     let timeout = reader.get(&keys::TIMEOUT);
     // The time zone may stand beside an interval, for rows with a schedule of their own.
     let has_interval = reader.written(&keys::INTERVAL).is_some();
@@ -260,6 +265,7 @@ fn probe(reader: &mut SettingsReader<'_>) -> ProbeSettings {
         flap_window: reader.get(&keys::FLAP_WINDOW),
         remind_after: reader.optional(&keys::REMIND_AFTER),
         max_redirects: reader.get(&keys::MAX_REDIRECTS),
+        maintenance,
     };
     ProbeSettings {
         defaults,

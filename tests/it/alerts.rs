@@ -104,7 +104,8 @@ pub(crate) fn checked(request: &Request) -> Received {
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), signed.as_bytes(), &bytes)
         .expect("the signature is good");
     let alert: Value = serde_json::from_str(&request.body).unwrap();
-    assert_eq!(request.header("x-api-health-alert-id"), alert["alert_id"].as_str());
+    let id = alert["alert_id"].as_str().or(alert["digest_id"].as_str());
+    assert_eq!(request.header("x-api-health-alert-id"), id);
     assert_eq!(request.header("content-type"), Some("application/json"));
     Received { at: request.at, alert }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::alerts::Receiver;
-use crate::apis::rows;
+use crate::apis::{row, row_with, rows};
 use crate::daemon::{Ended, Home, SOON, let_pass};
 use crate::support::http::{Answer, Server};
 
@@ -58,6 +59,41 @@ fn a_window_that_is_opened_without_a_daemon_holds_what_the_next_one_finds_until_
     assert_eq!(maintenance(&home, &["list"]).output, "no maintenance window is open\n");
     target.set("/shop", Answer::Status(200));
     receiver.wait_for("shop", "up", SOON);
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
+fn a_window_of_the_settings_holds_what_has_its_tag_and_without_it_what_is_left_is_told_once() {
+    let (target, receiver) = (Server::start(), Receiver::start());
+    let shop = row_with("shop", &target.url("/shop"), "tags = [\"payments\"]");
+    let window = "[maintenance]\nby_tag = { payments = [\"2020-01-01T00:00:00Z to 2099-01-01T00:00:00Z\"] }\n";
+    let home = Home::new(&(receiver.settings() + window), &(shop + &row("till", &target.url("/till"))));
+    let daemon = home.run();
+    for api_id in ["shop", "till"] {
+        home.wait_for_state(api_id, "up", |state| state["status"] == "up");
+    }
+    target.set("/shop", Answer::Status(503));
+    target.set("/till", Answer::Status(503));
+    receiver.wait_for("till", "down", SOON);
+    home.wait_for_state("shop", "down, and held", |state| state["status"] == "down" && state["held"]["changes"] == 1);
+    let open = json_of(&maintenance(&home, &["list", "--json"]));
+    assert_eq!(open["open"].as_array().map(Vec::len), Some(1), "{open}");
+    let window = &open["open"][0];
+    assert_eq!((&window["api_id"], &window["by_hand"]), (&json!("shop"), &json!(false)));
+    assert_eq!(window["until"], "2099-01-01T00:00:00.000Z");
+    let shown = home.start(&["settings", "show"]).wait(SOON);
+    assert!(shown.output.contains("maintenance.by_tag"), "{shown:?}");
+
+    home.write("api-health.toml", &format!("[apis]\nfile = \"apis.toml\"\n{}", receiver.settings()));
+    daemon.signal(Signal::HUP);
+    daemon.wait_for_log("started again: maintenance.by_tag (from ");
+    assert_eq!(receiver.told(), [("till".into(), "down".into())]);
+    assert_eq!(daemon.stop().code, Some(0));
+    let daemon = home.run();
+    receiver.wait_for("shop", "down", SOON);
+    target.set("/shop", Answer::Status(200));
+    receiver.wait_for("shop", "up", SOON);
+    assert_eq!(receiver.told_of("shop"), ["down", "up"]);
     assert_eq!(daemon.stop().code, Some(0));
 }
 

@@ -19,6 +19,7 @@ mod daemon;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod digests;
 mod fleet;
 mod killer;
 mod oracle;
