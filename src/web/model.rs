@@ -56,7 +56,7 @@ impl Elsewhere for NoneElsewhere {
 }
 
 /// Everything at one moment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Everything {
     /// When it was put together.
     pub now: Timestamp,
