@@ -60,7 +60,7 @@ impl Elsewhere for NoneElsewhere {
 }
 
 /// Everything at one moment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Everything {
     /// When it was put together.
     pub now: Timestamp,

@@ -102,6 +102,7 @@ fn server(site: Site, access: Access, listeners: Vec<TcpListener>) -> io::Result
             .app_data(model.clone())
             .wrap(from_fn(move |request, next| guard(Arc::clone(&access), request, next)))
             .configure(health::routes)
+            .configure(page::public_routes)
             .configure(page::routes)
             .configure(api::routes)
             .configure(events::routes)

@@ -14,7 +14,9 @@ use askama::Template;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::model::{Everything, Model};
+use super::query::Query;
+use super::zone::Look;
+use crate::model::Model;
 
 /// Pages kept of one snapshot. More are made for each who asks.
 const PAGES_MAX: usize = 64;
@@ -110,7 +112,7 @@ impl Pages {
         &self,
         request: &HttpRequest,
         model: &Model,
-        make: impl FnOnce(Arc<Everything>) -> F,
+        make: impl FnOnce(Look) -> F,
     ) -> HttpResponse
     where
         F: Future<Output = Page>,
@@ -125,7 +127,11 @@ impl Pages {
         let page = match kept {
             Some(page) => page,
             None => {
-                let page = Arc::new(make(everything).await);
+                let look = Query::of(request).and_then(|query| Look::new(everything, &query.tz));
+                let page = Arc::new(match look {
+                    Ok(look) => make(look).await,
+                    Err(why) => super::message::asked_wrongly(&why, ""),
+                });
                 self.lock().put(of, path, &page);
                 page
             }

@@ -1,6 +1,5 @@
 //! One API: what it is and why, its charts, how long it was up, its incidents, and what is configured of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -15,12 +14,14 @@ use super::chart::{Drawing, bar, hollow, latency};
 use super::head::{Head, Place};
 use super::incident::Line;
 use super::message::{asked_wrongly, not_found};
+use super::one;
 use super::past::{Pasts, Reach, Read};
 use super::query::Query;
 use super::row::{Row, ms, why};
 use super::stored::{Past, Uptime};
-use super::words::{ago, count, moment, span};
-use crate::model::{Everything, Model};
+use super::words::{ago, count, span};
+use super::zone::Look;
+use crate::model::Model;
 
 /// The longest reason, name or value; longer ones are cut.
 const CHARS_MAX: usize = 500;
@@ -65,13 +66,7 @@ pub(crate) async fn page(
     pages.answer(&request, &model, |everything| make(everything, &model, &pasts, &id, range)).await
 }
 
-async fn make(
-    everything: Arc<Everything>,
-    model: &Model,
-    pasts: &Pasts,
-    id: &str,
-    range: Result<String, String>,
-) -> Page {
+async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str, range: Result<String, String>) -> Page {
     let reach = match range
         .as_deref()
         .map(|range| if range.is_empty() { Some(Reach::Day) } else { Reach::parse(range) })
@@ -80,18 +75,16 @@ async fn make(
         Ok(None) => return asked_wrongly("That stretch of time is not known.", "Write range=24h, 7d, 90d or 13mo."),
         Err(why) => return asked_wrongly(why, "Write range=24h, 7d, 90d or 13mo."),
     };
-    let views = &everything.snapshot.views;
-    let found = ApiId::parse(id).ok().and_then(|id| views.binary_search_by(|view| view.api_id.cmp(&id)).ok());
-    let Some(view) = found.and_then(|at| views.get(at)) else {
+    let Some(view) = ApiId::parse(id).ok().and_then(|id| one(&everything, &id)) else {
         return not_found("No API of this id is watched.");
     };
     let now = everything.now;
     let read = pasts.of(&model.site, &view.api_id, Some(view), now).await;
     let past = read.past();
     let drawn = |points: Option<Vec<_>>, slots, one: &str| {
-        points.map_or_else(|| hollow(slots, one, &read.why_not()), |points| bar(&points, one))
+        points.map_or_else(|| hollow(slots, one, &read.why_not()), |points| bar(&points, one, &everything))
     };
-    let row = Row::of(view, now);
+    let row = Row::of(view, &everything);
     Page::of(
         StatusCode::OK,
         &Api {
@@ -99,17 +92,19 @@ async fn make(
             name: text::line(view.name(), CHARS_MAX),
             says: says(view, &row, now),
             why: why(view, now, CHARS_MAX),
-            facts: facts(view, now),
+            facts: facts(view, &everything),
             tags: tags(view),
             hours: drawn(past.and_then(|past| past.hours(24, now)), 24, "hour"),
             days: drawn(past.and_then(|past| past.days(90, now)), 90, "day"),
-            latency: past.and_then(|past| reach.points(past, now)).and_then(|points| latency(&points, reach.words())),
+            latency: past
+                .and_then(|past| reach.points(past, now))
+                .and_then(|points| latency(&points, reach.words(), &everything)),
             why_not: read.why_not(),
             ranges: Reach::ALL
                 .map(|range| Range { value: range.as_str(), words: range.words(), is_chosen: range == reach })
                 .into(),
             uptimes: past.map(|past| uptimes(past, now)).unwrap_or_default(),
-            incidents: incidents(view, &read, now),
+            incidents: incidents(view, &read, &everything),
             config: view.config.as_deref().map(config).unwrap_or_default(),
             row,
         },
@@ -125,21 +120,22 @@ fn says(view: &ApiView, row: &Row, now: Timestamp) -> String {
     }
 }
 
-fn facts(view: &ApiView, now: Timestamp) -> Vec<(&'static str, String)> {
+fn facts(view: &ApiView, look: &Look) -> Vec<(&'static str, String)> {
+    let now = look.now;
     let mut facts = Vec::new();
     if let Some(probe) = &view.last_probe {
         let took = probe.latency_ms.map(|latency| format!(", in {}", ms(latency))).unwrap_or_default();
         let status = probe.status_code.map(|code| format!(", status {code}")).unwrap_or_default();
         facts.push((
             "Last probe",
-            format!("{} ({}): {}{status}{took}", moment(probe.at), ago(probe.at, now), word(probe.verdict)),
+            format!("{} ({}): {}{status}{took}", look.moment(probe.at), ago(probe.at, now), word(probe.verdict)),
         ));
     }
     if let Some(after) = view.late_after.filter(|after| now <= *after) {
-        facts.push(("Next outcome", format!("by {}, else it counts as not watched", moment(after))));
+        facts.push(("Next outcome", format!("by {}, else it counts as not watched", look.moment(after))));
     }
     if let Some(until) = view.maintenance_until.filter(|until| now < *until) {
-        facts.push(("Maintenance", format!("until {}; alerts wait", moment(until))));
+        facts.push(("Maintenance", format!("until {}; alerts wait", look.moment(until))));
     }
     if view.condition(now) != Condition::Off
         && let Some(config) = &view.config
@@ -197,10 +193,10 @@ fn uptimes(past: &Past, now: Timestamp) -> Vec<(String, Uptime, String)> {
     spans.into_iter().filter_map(row).collect()
 }
 
-fn incidents(view: &ApiView, read: &Read, now: Timestamp) -> Vec<Line> {
-    let open = Line::open(view, now);
+fn incidents(view: &ApiView, read: &Read, look: &Look) -> Vec<Line> {
+    let open = Line::open(view, look);
     let over = read.past().map(Past::stories).unwrap_or_default();
-    open.into_iter().chain(over.iter().map(Line::over)).collect()
+    open.into_iter().chain(over.iter().map(|story| Line::over(story, look))).collect()
 }
 
 /// What is configured, without secrets: of headers the names, of the body that there is one, of the query the names of its parts.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use api_health_core::Timestamp;
 
 use super::stored::{Point, Shade, Spread};
-use super::words::{count, millis, moment, span};
+use super::words::{count, millis, span};
+use super::zone::Look;
 
 /// A drawing, made of numbers alone.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ const BAR_HEIGHT: usize = 14;
 
 /// A bar of so many hours or days. Height and pattern tell each state without colour: down has the full height, up is low, a window is
 /// hatched, what could not be told is hollow, and what nobody watched a dashed line.
-pub(crate) fn bar(points: &[Point], one: &str) -> Drawing {
+pub(crate) fn bar(points: &[Point], one: &str, look: &Look) -> Drawing {
     let mut paths: [(&str, Shade, String); 5] = [
         ("up", Shade::Up, String::new()),
         ("down", Shade::Down, String::new()),
@@ -67,7 +68,7 @@ pub(crate) fn bar(points: &[Point], one: &str) -> Drawing {
         columns: &["From", "Was", "Down for"],
         rows: points
             .iter()
-            .map(|point| vec![moment(point.from), word(point.shade).into(), span_or_none(point.down)])
+            .map(|point| vec![look.moment(point.from), word(point.shade).into(), span_or_none(point.down)])
             .collect(),
     }
 }
@@ -107,7 +108,7 @@ const BOTTOM: u32 = 20;
 const TOP: u32 = 8;
 
 /// Lines of the median, p95 and p99 in a band from the least to the most; a gap where there was no answer.
-pub(crate) fn latency(points: &[Point], over: &str) -> Option<Drawing> {
+pub(crate) fn latency(points: &[Point], over: &str, look: &Look) -> Option<Drawing> {
     let most = points.iter().filter_map(|point| point.latency).map(|spread| spread.most).max()?;
     let (top, step) = scale(most);
     let (first, last) = (points.first()?.from, points.last()?.from);
@@ -129,10 +130,10 @@ pub(crate) fn latency(points: &[Point], over: &str) -> Option<Drawing> {
             y + 4
         );
     }
-    let day = |at: Timestamp| moment(at).get(5..16).unwrap_or_default().to_owned();
+    let day = |at: Timestamp| look.moment(at).get(5..16).unwrap_or_default().to_owned();
     let _ = write!(
         shapes,
-        "<text class=\"c-label\" x=\"{LEFT}\" y=\"{HEIGHT}\">{}</text><text class=\"c-label\" x=\"{WIDTH}\" y=\"{HEIGHT}\" text-anchor=\"end\">{} UTC</text>",
+        "<text class=\"c-label\" x=\"{LEFT}\" y=\"{HEIGHT}\">{}</text><text class=\"c-label\" x=\"{WIDTH}\" y=\"{HEIGHT}\" text-anchor=\"end\">{}</text>",
         day(first),
         day(last)
     );
@@ -164,7 +165,7 @@ pub(crate) fn latency(points: &[Point], over: &str) -> Option<Drawing> {
         let figures = point.latency.map(|s| [s.least, s.p50, s.p95, s.p99, s.most]);
         let words =
             figures.map_or_else(|| vec!["–".to_owned(); 5], |all| all.map(|figure| millis(ms(figure))).to_vec());
-        std::iter::once(moment(point.from)).chain(words).collect()
+        std::iter::once(look.moment(point.from)).chain(words).collect()
     };
     Some(Drawing {
         says: format!(
@@ -195,9 +196,14 @@ fn scale(most: u32) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
+
+    fn look() -> Look {
+        Look::new(Arc::default(), "").unwrap()
+    }
 
     fn points(count: usize) -> Vec<Point> {
         let shades = [Shade::Up, Shade::Down, Shade::Maintenance, Shade::Inconclusive, Shade::NotWatched];
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_bar_tells_each_state_by_its_shape_and_all_of_it_in_words() {
-        let bar = bar(&points(24), "hour");
+        let bar = bar(&points(24), "hour", &look());
         for class in ["up", "down", "maintenance", "inconclusive", "unwatched"] {
             assert!(bar.shapes.contains(&format!("b-{class}")), "{class}");
         }
@@ -225,11 +231,11 @@ mod tests {
 
     #[test]
     fn lines_have_a_gap_where_there_was_no_answer() {
-        let drawing = latency(&points(10), "10 hours").unwrap();
+        let drawing = latency(&points(10), "10 hours", &look()).unwrap();
         let p50 = drawing.shapes.split("c-p50").nth(1).unwrap();
         assert_eq!(p50.matches('M').count(), 2, "{p50}");
         assert_eq!(drawing.rows[2][1], "–");
-        assert!(latency(&points(0), "no time").is_none());
+        assert!(latency(&points(0), "no time", &look()).is_none());
     }
 
     #[test]

@@ -4,8 +4,9 @@ use api_health_core::history::UtcMonth;
 use api_health_core::view::Condition;
 
 use super::assets;
-use super::words::{moment, number};
-use crate::model::{About, Everything};
+use super::words::number;
+use super::zone::Look;
+use crate::model::About;
 
 /// Where a page lies in the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn of(everything: &Everything, about: &About, what: &str, place: Place) -> Self {
+    pub(crate) fn of(everything: &Look, about: &About, what: &str, place: Place) -> Self {
         let (counts, down) = (&everything.counts, everything.counts.get(Condition::Down));
         let is_stale = everything.is_stale();
         let trouble = Condition::ALL.into_iter().filter(|condition| condition.is_trouble()).map(|c| counts.get(c));
@@ -63,7 +64,7 @@ impl Head {
             title: format!("{title} · {what}"),
             icon,
             place,
-            made: moment(everything.now),
+            made: everything.moment(everything.now),
             made_exact: everything.now.to_string(),
             is_stale,
             is_live: !matches!(place, Place::Report),

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use api_health_core::history::UtcMonth;
 use api_health_core::view::ApiView;
-use api_health_core::{ApiId, Timestamp, text};
+use api_health_core::{ApiId, text};
 use askama::Template;
 
 use super::answer::{Page, Pages};
@@ -17,7 +17,9 @@ use super::query::Query;
 use super::row::masked;
 use super::stored::{Past, Story};
 use super::words::{When, count, span};
-use crate::model::{Everything, Model};
+use super::zone::Look;
+use super::{all, one};
+use crate::model::Model;
 
 /// Open incidents that are shown.
 const OPEN_MAX: usize = 100;
@@ -38,24 +40,24 @@ pub(crate) struct Line {
 
 impl Line {
     /// The open one of an API.
-    pub(crate) fn open(view: &ApiView, now: Timestamp) -> Option<Self> {
+    pub(crate) fn open(view: &ApiView, look: &Look) -> Option<Self> {
         let incident = view.incident.as_ref()?;
         Some(Self {
             id: incident.incident_id.clone(),
             name: text::line(view.name(), 60),
             reason: masked(view, &incident.reason, REASON_CHARS_MAX),
-            began: When::of(incident.started_at),
-            lasts: span(now.since(incident.started_at)),
+            began: When::of(incident.started_at, look),
+            lasts: span(look.now.since(incident.started_at)),
             is_open: true,
         })
     }
 
-    pub(crate) fn over(story: &Story) -> Self {
+    pub(crate) fn over(story: &Story, look: &Look) -> Self {
         Self {
             id: story.incident_id.clone(),
             name: text::line(&story.name, 60),
             reason: text::line(&story.reason, REASON_CHARS_MAX),
-            began: When::of(story.began_at),
+            began: When::of(story.began_at, look),
             lasts: span(story.ended_at.since(story.began_at)),
             is_open: false,
         }
@@ -87,7 +89,7 @@ pub(crate) async fn list(
     pages.answer(&request, &model, |everything| make_list(everything, &model, &pasts, asked)).await
 }
 
-async fn make_list(everything: Arc<Everything>, model: &Model, pasts: &Pasts, asked: Result<String, String>) -> Page {
+async fn make_list(everything: Look, model: &Model, pasts: &Pasts, asked: Result<String, String>) -> Page {
     let now = everything.now;
     let this = UtcMonth::of(now);
     let month = match asked.as_deref() {
@@ -98,11 +100,10 @@ async fn make_list(everything: Arc<Everything>, model: &Model, pasts: &Pasts, as
     let Some(month) = month else {
         return asked_wrongly("That month cannot be read.", "Write a month such as month=2026-11.");
     };
-    let mut open: Vec<&Arc<ApiView>> =
-        everything.snapshot.views.iter().filter(|view| view.incident.is_some()).collect();
+    let mut open: Vec<&Arc<ApiView>> = all(&everything).into_iter().filter(|view| view.incident.is_some()).collect();
     open.sort_by_key(|view| std::cmp::Reverse(view.incident.as_ref().map(|incident| incident.started_at)));
     let (over, why_not) = match pasts.stories_of(&model.site, month).await {
-        Ok(stories) => (stories.iter().map(Line::over).collect(), None),
+        Ok(stories) => (stories.iter().map(|story| Line::over(story, &everything)).collect(), None),
         Err(why) => (Vec::new(), Some(why)),
     };
     Page::of(
@@ -115,7 +116,7 @@ async fn make_list(everything: Arc<Everything>, model: &Model, pasts: &Pasts, as
                 n => format!("{} are open.", count(n, "incident")),
             },
             more: open.len().saturating_sub(OPEN_MAX),
-            open: open.into_iter().take(OPEN_MAX).filter_map(|view| Line::open(view, now)).collect(),
+            open: open.into_iter().take(OPEN_MAX).filter_map(|view| Line::open(view, &everything)).collect(),
             month: month.to_string(),
             earlier: month.plus_months(-1).to_string(),
             later: (month < this).then(|| month.plus_months(1).to_string()),
@@ -161,13 +162,13 @@ pub(crate) fn api_of(incident_id: &str) -> Option<ApiId> {
     ApiId::parse(id.rsplit_once('.')?.0).ok()
 }
 
-async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts, id: &str) -> Page {
+async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str) -> Page {
     let now = everything.now;
     let Some(api_id) = api_of(id) else { return not_found("No incident of this id is known.") };
-    let views = &everything.snapshot.views;
-    let view = views.binary_search_by(|view| view.api_id.cmp(&api_id)).ok().and_then(|at| views.get(at));
+    let view = one(&everything, &api_id);
     let head = || Head::of(&everything, &model.site.about, "Incident", Place::Elsewhere);
-    if let Some((view, line)) = view.and_then(|view| Some((view, Line::open(view, now).filter(|line| line.id == id)?)))
+    if let Some((view, line)) =
+        view.and_then(|view| Some((view, Line::open(view, &everything).filter(|line| line.id == id)?)))
     {
         return Page::of(
             StatusCode::OK,
@@ -178,7 +179,7 @@ async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts, id: &st
                 says: format!("Down since {}, for {}.", line.began.words, line.lasts),
                 name: line.name,
                 reason: line.reason,
-                steps: steps_of_open(view),
+                steps: steps_of_open(view, &everything),
                 evidence: Vec::new(),
                 is_open: true,
             },
@@ -202,19 +203,19 @@ async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts, id: &st
             says: format!(
                 "Down for {}, from {}.",
                 span(story.ended_at.since(story.began_at)),
-                super::words::moment(story.began_at)
+                everything.moment(story.began_at)
             ),
             reason: text::line(&story.reason, REASON_CHARS_MAX),
-            steps: steps_of(&story),
+            steps: steps_of(&story, &everything),
             evidence: story.evidence.iter().map(|line| text::line(line, 300)).collect(),
             is_open: false,
         },
     )
 }
 
-fn steps_of_open(view: &ApiView) -> Vec<Step> {
+fn steps_of_open(view: &ApiView, look: &Look) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut step = |at, what: String| steps.push(Step { when: When::of(at), what });
+    let mut step = |at, what: String| steps.push(Step { when: When::of(at, look), what });
     if let Some(incident) = &view.incident {
         step(incident.started_at, "The first probe failed.".into());
     }
@@ -227,7 +228,7 @@ fn steps_of_open(view: &ApiView) -> Vec<Step> {
     steps
 }
 
-fn steps_of(story: &Story) -> Vec<Step> {
+fn steps_of(story: &Story, look: &Look) -> Vec<Step> {
     let mut steps = vec![(story.began_at, "The first probe failed.".to_owned())];
     steps.extend(story.confirmed_at.map(|at| (at, "The outage was confirmed.".into())));
     steps.extend(story.told.iter().map(|(channel, kind, at)| {
@@ -240,5 +241,5 @@ fn steps_of(story: &Story) -> Vec<Step> {
     steps.push((story.ended_at, "The first probe passed.".into()));
     steps.push((story.end_confirmed_at, "The end was confirmed.".into()));
     steps.sort_by_key(|(at, _)| *at);
-    steps.into_iter().map(|(at, what)| Step { when: When::of(at), what }).collect()
+    steps.into_iter().map(|(at, what)| Step { when: When::of(at, look), what }).collect()
 }

@@ -8,13 +8,15 @@ use api_health_core::text;
 use api_health_core::view::{ApiView, Condition};
 use askama::Template;
 
+use super::all;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::message::asked_wrongly;
 use super::query::{Query, SEARCH_CHARS_MAX, encoded};
 use super::row::{Row, since};
 use super::words::{count, number};
-use crate::model::{Everything, Model};
+use super::zone::Look;
+use crate::model::Model;
 
 /// Rows of one page.
 pub(crate) const ROWS_MAX: usize = 100;
@@ -64,18 +66,17 @@ fn wrong(why: &str) -> Page {
     asked_wrongly(why, "The form above the list of APIs makes addresses that can be read.")
 }
 
-fn make(everything: &Everything, model: &Model, query: Query) -> Result<Page, String> {
-    let now = everything.now;
+fn make(everything: &Look, model: &Model, query: Query) -> Result<Page, String> {
     let found = found(everything, &query)?;
     let place = found.iter().position(|view| view.api_id.as_str() == query.cursor);
     let from = place.map_or(0, |place| place + 1);
     let shown = &found[from..found.len().min(from + ROWS_MAX)];
     let next = shown.last().filter(|_| found.len() > from + ROWS_MAX).map(|last| link(&query, last.api_id.as_str()));
-    let all = count(everything.counts.total(), "API");
+    let total = count(everything.counts.total(), "API");
     let is_filtered = !(query.q.is_empty() && query.state.is_empty() && query.tag.is_empty());
     let says = match found.len() {
-        n if n <= ROWS_MAX && is_filtered => format!("{} of {all}.", number(n)),
-        n if n <= ROWS_MAX => format!("{all}."),
+        n if n <= ROWS_MAX && is_filtered => format!("{} of {total}.", number(n)),
+        n if n <= ROWS_MAX => format!("{total}."),
         n => format!("{} to {} of {}.", number(from + 1), number(from + shown.len()), count(n, "API")),
     };
     let states = Condition::ALL.into_iter().map(|condition| Choice {
@@ -92,7 +93,7 @@ fn make(everything: &Everything, model: &Model, query: Query) -> Result<Page, St
             says,
             states: states.collect(),
             sorts: sorts.collect(),
-            rows: shown.iter().map(|view| Row::of(view, now)).collect(),
+            rows: shown.iter().map(|view| Row::of(view, everything)).collect(),
             next,
             is_filtered,
             is_lost: !query.cursor.is_empty() && place.is_none(),
@@ -102,7 +103,7 @@ fn make(everything: &Everything, model: &Model, query: Query) -> Result<Page, St
 }
 
 /// Those that a query asks for, in its order.
-pub(crate) fn found<'a>(everything: &'a Everything, query: &Query) -> Result<Vec<&'a Arc<ApiView>>, String> {
+pub(crate) fn found<'a>(everything: &'a Look, query: &Query) -> Result<Vec<&'a Arc<ApiView>>, String> {
     let now = everything.now;
     let state = match query.state.as_str() {
         "" => None,
@@ -116,10 +117,8 @@ pub(crate) fn found<'a>(everything: &'a Everything, query: &Query) -> Result<Vec
     }
     let wanted = query.q.trim().to_lowercase();
     let has_tag = |view: &ApiView| view.config.as_ref().is_some_and(|config| config.tags.contains(&query.tag));
-    let mut found: Vec<_> = everything
-        .snapshot
-        .views
-        .iter()
+    let mut found: Vec<_> = all(everything)
+        .into_iter()
         .filter(|view| state.is_none_or(|state| view.condition(now) == state))
         .filter(|view| query.tag.is_empty() || has_tag(view))
         .filter(|view| wanted.is_empty() || has_words(view, &wanted))

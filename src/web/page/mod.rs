@@ -6,7 +6,7 @@
 //! | [`message`] | pages that say one thing: not found, asked wrongly, not known yet |
 //! | [`answer`] | a page is made once for a snapshot, and shared as bytes |
 //! | [`assets`] | the style, the one script and the icons |
-//! | [`head`], [`row`], [`words`], [`query`] | what the pages have in common |
+//! | [`head`], [`row`], [`words`], [`query`], [`zone`] | what the pages have in common |
 //! | [`past`], [`stored`], [`chart`] | what is stored of the past is read, understood and drawn |
 
 mod answer;
@@ -28,16 +28,42 @@ mod stored;
 mod tests;
 mod wall;
 mod words;
+mod zone;
+
+use std::sync::Arc;
 
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use api_health_core::ApiId;
+use api_health_core::view::ApiView;
 
 use answer::Pages;
 use past::Pasts;
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+use crate::model::Everything;
+
+/// All APIs, by id.
+fn all(everything: &Everything) -> Vec<&Arc<ApiView>> {
+    everything.snapshot.views.iter().collect()
+}
+
+/// One of them.
+fn one<'a>(everything: &'a Everything, api_id: &ApiId) -> Option<&'a Arc<ApiView>> {
+    let views = &everything.snapshot.views;
+    views.binary_search_by(|view| view.api_id.cmp(api_id)).ok().and_then(|at| views.get(at))
+}
+
+/// What is for everybody.
+pub(crate) fn public_routes(config: &mut ServiceConfig) {
     config
         .app_data(Data::new(Pages::default()))
+        .service(web::resource("/public").route(web::get().to(public::page)).route(web::head().to(public::page)))
+        .configure(assets::routes);
+}
+
+/// What is for those who may look.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
         .app_data(Data::new(Pasts::default()))
         .service(web::resource("/").route(web::get().to(overview::page)).route(web::head().to(overview::page)))
         .service(web::resource("/apis").route(web::get().to(list::page)).route(web::head().to(list::page)))
@@ -50,8 +76,6 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             web::resource("/reports/{month}").route(web::get().to(report::page)).route(web::head().to(report::page)),
         )
         .service(web::resource("/wall").route(web::get().to(wall::page)).route(web::head().to(wall::page)))
-        .service(web::resource("/public").route(web::get().to(public::page)).route(web::head().to(public::page)))
-        .configure(assets::routes)
         .default_service(web::to(no_page));
 }
 

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use api_health_core::text;
 use api_health_core::view::{ApiView, Condition};
+use api_health_core::{Timestamp, text};
 use askama::Template;
 
+use super::all;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::past::Pasts;
 use super::query::encoded;
 use super::row::{Row, masked, ms, since};
 use super::words::{Said, When, number};
-use crate::model::{Everything, Model};
+use super::zone::Look;
+use crate::model::Model;
 
 /// Up to so many APIs are all shown by name, each with its past.
 const SMALL: usize = 20;
@@ -58,7 +60,7 @@ pub(crate) struct Count {
 
 impl Count {
     /// Those of which there are any; down and up in any case.
-    pub(crate) fn all(everything: &Everything) -> Vec<Self> {
+    pub(crate) fn all(everything: &Look) -> Vec<Self> {
         let of = |condition| everything.counts.get(condition);
         let shown = |condition: &Condition| matches!(condition, Condition::Down | Condition::Up) || of(*condition) > 0;
         let all = Condition::ALL.into_iter().filter(shown);
@@ -75,12 +77,12 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    pub(crate) fn all(everything: &Everything) -> Vec<Self> {
+    pub(crate) fn all(everything: &Look) -> Vec<Self> {
         let own = everything.snapshot.own.iter();
         own.map(|(id, trouble)| Self {
             id: id.to_string(),
             reason: text::line(&trouble.reason, 240),
-            since: When::of(trouble.since),
+            since: When::of(trouble.since, everything),
         })
         .collect()
     }
@@ -106,12 +108,13 @@ impl Grouping {
     fn of<'a>(
         title: &'static str,
         key: &str,
-        everything: &'a Everything,
+        views: &[&'a Arc<ApiView>],
+        now: Timestamp,
         names: impl Fn(&'a ApiView) -> Box<dyn Iterator<Item = &'a str> + 'a>,
     ) -> Option<Self> {
         let mut by_name: HashMap<&str, (usize, usize, usize)> = HashMap::new();
-        for view in &everything.snapshot.views {
-            let condition = view.condition(everything.now);
+        for &view in views {
+            let condition = view.condition(now);
             for name in names(view) {
                 let (total, down, trouble) = by_name.entry(name).or_default();
                 *total += 1;
@@ -156,11 +159,11 @@ pub(crate) async fn page(
     pages.answer(&request, &model, |everything| make(everything, &model, &pasts)).await
 }
 
-async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts) -> Page {
+async fn make(everything: Look, model: &Model, pasts: &Pasts) -> Page {
     let now = everything.now;
-    let views = &everything.snapshot.views;
+    let views = all(&everything);
     let is_small = views.len() <= SMALL;
-    let mut shown: Vec<&ApiView> = views.iter().map(AsRef::as_ref).collect();
+    let mut shown: Vec<&ApiView> = views.iter().map(|view| &***view).collect();
     if !is_small {
         shown.retain(|view| view.condition(now).is_trouble());
     }
@@ -174,9 +177,9 @@ async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts) -> Page
     shown.truncate(TROUBLED_MAX.max(SMALL));
     let mut rows = Vec::with_capacity(shown.len());
     for view in shown {
-        let row = Row::of(view, now);
+        let row = Row::of(view, &everything);
         rows.push(if is_small {
-            row.with(&pasts.of(&model.site, &view.api_id, Some(view), now).await, now)
+            row.with(&pasts.of(&model.site, &view.api_id, Some(view), now).await, &everything)
         } else {
             row
         });
@@ -189,8 +192,8 @@ async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts) -> Page
         let view: &ApiView = view;
         Box::new(view.config.iter().filter_map(|config| host(&config.url)))
     };
-    let by_host = (views.len() >= HOSTS_FROM).then(|| Grouping::of("Hosts", "q", &everything, hosts)).flatten();
-    let groupings = Grouping::of("Tags", "tag", &everything, tags).into_iter().chain(by_host).collect();
+    let by_host = (views.len() >= HOSTS_FROM).then(|| Grouping::of("Hosts", "q", &views, now, hosts)).flatten();
+    let groupings = Grouping::of("Tags", "tag", &views, now, tags).into_iter().chain(by_host).collect();
     let certificates = views.iter().filter(|view| view.beside.certificate.is_some()).take(CERTIFICATES_MAX);
     Page::of(
         StatusCode::OK,
@@ -203,14 +206,14 @@ async fn make(everything: Arc<Everything>, model: &Model, pasts: &Pasts) -> Page
             is_small,
             more,
             groupings,
-            certificates: certificates.map(|view| Row::of(view, now)).collect(),
-            slowest: if is_small { Vec::new() } else { slowest(views) },
+            certificates: certificates.map(|view| Row::of(view, &everything)).collect(),
+            slowest: if is_small { Vec::new() } else { slowest(&views) },
         },
     )
 }
 
 /// The longest of the last answers: id, name, latency.
-fn slowest(views: &[Arc<ApiView>]) -> Vec<(String, String, String)> {
+fn slowest(views: &[&Arc<ApiView>]) -> Vec<(String, String, String)> {
     let mut slowest: Vec<(u32, &ApiView)> = Vec::with_capacity(SLOWEST_MAX + 1);
     for view in views {
         let Some(latency) = view.last_probe.as_ref().and_then(|probe| probe.latency_ms) else { continue };

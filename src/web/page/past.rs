@@ -1,7 +1,7 @@
 //! Reads what is stored of one API's past: at most once a minute however many look, and no page waits long.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api_health_actors::ports::HistoryStore;
@@ -100,29 +100,58 @@ impl Read {
 
 /// Pasts that were read within the last minute.
 #[derive(Debug, Default)]
-pub(crate) struct Pasts(Mutex<HashMap<ApiId, (Instant, Arc<Vec<HistoryItem>>)>>);
+pub(crate) struct Pasts(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    items: HashMap<ApiId, (Instant, Arc<Vec<HistoryItem>>)>,
+    /// The last read failed then.
+    failed: Option<(Instant, String)>,
+}
+
+/// After a read that failed none is tried for so long: a page of a hundred APIs would wait a hundred times.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Pasts {
     pub(crate) async fn of(&self, site: &Site, api_id: &ApiId, view: Option<&ApiView>, now: Timestamp) -> Read {
         let Some(history) = &site.history else { return Read::Off };
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(api_id).cloned();
-        if let Some((_, past)) = kept.filter(|(read, _)| read.elapsed() < FRESH_FOR) {
-            return Read::Past(Past::of(&past, view));
+        match self.kept(api_id) {
+            Some(Ok(items)) => return Read::Past(Past::of(&items, view)),
+            Some(Err(why)) => return Read::Failed(why),
+            None => {}
         }
-        match within(read(&**history, api_id, now)).await {
+        let read = within(read(&**history, api_id, now)).await;
+        let mut kept = self.lock();
+        match read {
             Ok(items) => {
-                let past = Arc::new(items);
-                let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() >= PASTS_MAX {
-                    kept.retain(|_, (read, _)| read.elapsed() < FRESH_FOR);
+                let items = Arc::new(items);
+                if kept.items.len() >= PASTS_MAX {
+                    kept.items.retain(|_, (read, _)| read.elapsed() < FRESH_FOR);
                 }
-                if kept.len() < PASTS_MAX {
-                    kept.insert(api_id.clone(), (Instant::now(), Arc::clone(&past)));
+                if kept.items.len() < PASTS_MAX {
+                    kept.items.insert(api_id.clone(), (Instant::now(), Arc::clone(&items)));
                 }
-                Read::Past(Past::of(&past, view))
+                Read::Past(Past::of(&items, view))
             }
-            Err(why) => Read::Failed(why),
+            Err(why) => {
+                kept.failed = Some((Instant::now(), why.clone()));
+                Read::Failed(why)
+            }
         }
+    }
+
+    /// What was read a short while ago, or why it could not be.
+    fn kept(&self, api_id: &ApiId) -> Option<Result<Arc<Vec<HistoryItem>>, String>> {
+        let kept = self.lock();
+        if let Some((_, items)) = kept.items.get(api_id).filter(|(read, _)| read.elapsed() < FRESH_FOR) {
+            return Some(Ok(Arc::clone(items)));
+        }
+        let failed = kept.failed.as_ref().filter(|(at, _)| at.elapsed() < TRIED_AGAIN_AFTER);
+        failed.map(|(_, why)| Err(why.clone()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Incidents of a month that are over, the newest first.

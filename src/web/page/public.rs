@@ -7,10 +7,11 @@ use api_health_core::{Timestamp, text};
 use askama::Template;
 
 use super::answer::{Page, Pages};
-use super::assets;
 use super::row::since;
-use super::words::{When, count, moment, number, span};
-use crate::model::{Everything, Model};
+use super::words::{When, count, number, span};
+use super::zone::Look;
+use super::{all, assets};
+use crate::model::Model;
 
 /// More are counted.
 const ROWS_MAX: usize = 500;
@@ -56,9 +57,9 @@ pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: w
     pages.answer(&request, &model, |everything| async move { make(&everything) }).await
 }
 
-fn make(everything: &Everything) -> Page {
+fn make(everything: &Look) -> Page {
     let now = everything.now;
-    let views = everything.snapshot.views.iter().filter_map(|view| PublicView::of(view, now));
+    let views = all(everything).into_iter().filter_map(|view| PublicView::of(view, now));
     let mut views: Vec<PublicView> = views.collect();
     views.sort_by(|a, b| a.condition.cmp(&b.condition).then_with(|| a.name.cmp(&b.name)));
     let total = views.len();
@@ -68,12 +69,17 @@ fn make(everything: &Everything) -> Page {
     let (first, proof) = match total {
         _ if is_stale => (
             format!("It is not known how things are: nothing was heard for {}.", span(heard)),
-            format!("What follows is as of {}.", moment(everything.snapshot.at)),
+            format!("What follows is as of {}.", everything.moment(everything.snapshot.at)),
         ),
         0 => ("Nothing is shown here yet.".into(), "An API stands on this page when its row says so.".into()),
         _ => (
-            format!("{} of {} {} down.", number(down), count(total, "service"), if down == 1 { "is" } else { "are" }),
-            format!("As of {}.", moment(now)),
+            format!(
+                "{} of {} {} down.",
+                number(down),
+                count(total, "service"),
+                if down == 1 || total == 1 { "is" } else { "are" }
+            ),
+            format!("As of {}.", everything.moment(now)),
         ),
     };
     let icon = match down {
@@ -85,7 +91,7 @@ fn make(everything: &Everything) -> Page {
     let rows = views.into_iter().take(ROWS_MAX).map(|view| Row {
         name: view.name,
         condition: view.condition,
-        since: view.since.map(When::of),
+        since: view.since.map(|since| When::of(since, everything)),
     });
     Page::of(
         StatusCode::OK,
@@ -96,7 +102,7 @@ fn make(everything: &Everything) -> Page {
             proof,
             rows: rows.collect(),
             more: total.saturating_sub(ROWS_MAX),
-            made: When::of(now),
+            made: When::of(now, everything),
             is_stale,
             assets: assets::version(),
         },

@@ -18,6 +18,7 @@ pub(crate) struct Query {
     pub(crate) cursor: String,
     pub(crate) range: String,
     pub(crate) month: String,
+    pub(crate) tz: String,
 }
 
 impl Query {

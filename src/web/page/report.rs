@@ -1,7 +1,5 @@
 //! A month as a report: how long each API was up, on paper or as CSV, a hundred APIs at a time.
 
-use std::sync::Arc;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use api_health_core::history::UtcMonth;
@@ -15,8 +13,9 @@ use super::message::asked_wrongly;
 use super::past::Pasts;
 use super::query::{Query, encoded};
 use super::row::ms;
-use super::words::{count, moment, span};
-use crate::model::{Everything, Model};
+use super::words::{count, span};
+use super::zone::Look;
+use crate::model::Model;
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -56,13 +55,7 @@ pub(crate) async fn page(
     pages.answer(&request, &model, |everything| make(everything, &model, &pasts, &month, query)).await
 }
 
-async fn make(
-    everything: Arc<Everything>,
-    model: &Model,
-    pasts: &Pasts,
-    asked: &str,
-    query: Result<Query, String>,
-) -> Page {
+async fn make(everything: Look, model: &Model, pasts: &Pasts, asked: &str, query: Result<Query, String>) -> Page {
     let (asked, is_csv) = asked.strip_suffix(".csv").map_or((asked, false), |month| (month, true));
     let this = UtcMonth::of(everything.now);
     let Some(month) = UtcMonth::parse(asked).filter(|month| *month <= this) else {
@@ -119,7 +112,12 @@ async fn make(
         StatusCode::OK,
         &Report {
             head: Head::of(&everything, &model.site.about, &format!("Report of {month}"), Place::Report),
-            says: format!("{}, from {} to {}.", count(all.len(), "API"), moment(starts), moment(ends)),
+            says: format!(
+                "{}, from {} to {}.",
+                count(all.len(), "API"),
+                everything.moment(starts),
+                everything.moment(ends)
+            ),
             rows,
             csv: path(".csv", &query.cursor),
             next: last.map(|last| path("", last.api_id.as_str())),

@@ -9,6 +9,7 @@ use api_health_core::{Timestamp, text};
 use super::chart::{Drawing, bar, hollow};
 use super::past::Read;
 use super::words::{When, millis, span};
+use super::zone::Look;
 
 /// The longest name of a row. The page of the API has all of it.
 const NAME_CHARS_MAX: usize = 60;
@@ -40,13 +41,14 @@ pub(crate) struct RowPast {
 }
 
 impl Row {
-    pub(crate) fn of(view: &ApiView, now: Timestamp) -> Self {
+    pub(crate) fn of(view: &ApiView, look: &Look) -> Self {
+        let now = look.now;
         let since = since(view, now);
         Self {
             id: view.api_id.to_string(),
             name: text::line(view.name(), NAME_CHARS_MAX),
             condition: view.condition(now),
-            since: since.map(When::of),
+            since: since.map(|since| When::of(since, look)),
             lasts: since.map(|since| span(now.since(since))),
             why: why(view, now, WHY_CHARS_MAX),
             latency: view.last_probe.as_ref().and_then(|probe| probe.latency_ms).map(ms),
@@ -55,8 +57,9 @@ impl Row {
         }
     }
 
-    pub(crate) fn with(mut self, read: &Read, now: Timestamp) -> Self {
+    pub(crate) fn with(mut self, read: &Read, look: &Look) -> Self {
         const DAY: Duration = Duration::from_secs(86_400);
+        let now = look.now;
         let past = read.past();
         let day =
             past.and_then(|past| past.uptime(Timestamp::from_millis(now.as_millis() - DAY.as_millis() as i64), now));
@@ -64,7 +67,7 @@ impl Row {
             p95: day.and_then(|day| day.p95).map_or_else(|| "–".into(), ms),
             bar: past
                 .and_then(|past| past.days(90, now))
-                .map_or_else(|| hollow(90, "day", &read.why_not()), |days| bar(&days, "day")),
+                .map_or_else(|| hollow(90, "day", &read.why_not()), |days| bar(&days, "day", look)),
         });
         self
     }

@@ -5,12 +5,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use api_health_core::view::ApiView;
 use askama::Template;
 
+use super::all;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::overview::{Count, Own};
 use super::row::{Row, since};
 use super::words::Said;
-use crate::model::{Everything, Model};
+use super::zone::Look;
+use crate::model::Model;
 
 /// What can be read from across a room.
 const ROWS_MAX: usize = 12;
@@ -31,9 +33,9 @@ pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: w
     pages.answer(&request, model, |everything| async move { make(&everything, model) }).await
 }
 
-fn make(everything: &Everything, model: &Model) -> Page {
+fn make(everything: &Look, model: &Model) -> Page {
     let now = everything.now;
-    let views = everything.snapshot.views.iter().map(AsRef::as_ref);
+    let views = all(everything).into_iter().map(AsRef::as_ref);
     let mut troubled: Vec<&ApiView> = views.filter(|view| view.condition(now).is_trouble()).collect();
     troubled.sort_by_cached_key(|view| (view.condition(now), since(view, now)));
     Page::of(
@@ -44,7 +46,7 @@ fn make(everything: &Everything, model: &Model) -> Page {
             counts: Count::all(everything),
             own: Own::all(everything),
             more: troubled.len().saturating_sub(ROWS_MAX),
-            rows: troubled.into_iter().take(ROWS_MAX).map(|view| Row::of(view, now)).collect(),
+            rows: troubled.into_iter().take(ROWS_MAX).map(|view| Row::of(view, everything)).collect(),
         },
     )
 }

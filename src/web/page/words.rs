@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use api_health_core::Timestamp;
 use api_health_core::view::Condition;
-pub(crate) use api_health_core::words::{millis, moment, span};
+pub(crate) use api_health_core::words::{millis, span};
 
-use crate::model::Everything;
+use super::zone::Look;
 
 /// `1,000`.
 pub(crate) fn number(n: usize) -> String {
@@ -42,8 +42,8 @@ pub(crate) struct When {
 }
 
 impl When {
-    pub(crate) fn of(at: Timestamp) -> Self {
-        Self { exact: at.to_string(), words: moment(at) }
+    pub(crate) fn of(at: Timestamp, look: &Look) -> Self {
+        Self { exact: at.to_string(), words: look.moment(at) }
     }
 }
 
@@ -56,9 +56,9 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    pub(crate) fn of(everything: &Everything) -> Self {
+    pub(crate) fn of(everything: &Look) -> Self {
         let (now, counts) = (everything.now, &everything.counts);
-        let latest = || everything.snapshot.views.iter().filter_map(|view| Some(view.last_probe.as_ref()?.at)).max();
+        let latest = || super::all(everything).into_iter().filter_map(|view| Some(view.last_probe.as_ref()?.at)).max();
         if everything.is_stale() {
             return Self::stale(everything);
         }
@@ -68,7 +68,7 @@ impl Said {
             return Self { first: "No API is watched yet.".into(), proof: String::new() };
         }
         let down = of(Condition::Down);
-        let is = if down == 1 { "is" } else { "are" };
+        let is = if down == 1 || total == 1 { "is" } else { "are" };
         let first = format!("{} of {} {is} down.", number(down), count(total, "API"));
         let (unwatched, unknown) = (of(Condition::Unwatched), of(Condition::Unknown));
         let lacking: Vec<String> = [(unwatched, "not watched"), (unknown, "not probed yet"), (off, "switched off")]
@@ -89,13 +89,13 @@ impl Said {
         Self { first, proof }
     }
 
-    fn stale(everything: &Everything) -> Self {
+    fn stale(everything: &Look) -> Self {
         let (now, at) = (everything.now, everything.snapshot.at);
         Self {
             first: format!("It is not known how things are: nothing was heard for {}.", span(now.since(at))),
             proof: format!(
                 "The part that keeps the states last spoke at {}. What follows is as of then. Alerts do not depend on this page.",
-                moment(at)
+                everything.moment(at)
             ),
         }
     }
