@@ -21,6 +21,6 @@ pub mod server;
 #[cfg(test)]
 mod testing;
 
-pub use access::Access;
+pub use access::{Access, Looker};
 pub use model::Site;
-pub use server::{Listen, Server, start};
+pub use server::{Limits, Listen, Server, start};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use api_health_actors::board::{Board, Snapshot};
 use api_health_actors::ports::{Clock, HistoryStore};
 use api_health_actors::stats::Stats;
-use api_health_core::Timestamp;
 use api_health_core::view::{ApiView, Counts};
+use api_health_core::{ApiId, Timestamp};
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub struct Site {
     pub about: About,
 }
 
-/// Which program this is.
+/// Which program this is, and how it is shown.
 #[derive(Clone, Debug, Default)]
 pub struct About {
     pub version: String,
@@ -38,20 +38,35 @@ pub struct About {
     /// What people call the store.
     pub store: String,
     pub instance: String,
+    /// The zone in which times are shown, where nobody asks for another one; empty for UTC.
+    pub timezone: String,
+    /// Where public pages may be framed: `https://www.example.org`.
+    pub embed_origins: Vec<String>,
+    pub metrics_per_api: MetricsPerApi,
 }
 
-/// The APIs that are watched elsewhere.
+/// Which APIs have metrics of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsPerApi {
+    #[default]
+    All,
+    /// Those that are not simply up.
+    NotUp,
+    None,
+}
+
+/// The APIs that are configured and not watched here: other workers watch them, or nobody does.
 pub trait Elsewhere: Send + Sync {
-    /// Each as its record says. The keeper's own are passed over by whoever asks.
-    fn views(&self) -> LocalBoxFuture<'_, Vec<ApiView>>;
+    /// Each as its record says, by id. The keeper's own may be among them.
+    fn views(&self) -> LocalBoxFuture<'_, Arc<Vec<Arc<ApiView>>>>;
 }
 
 /// There is no other worker.
 pub struct NoneElsewhere;
 
 impl Elsewhere for NoneElsewhere {
-    fn views(&self) -> LocalBoxFuture<'_, Vec<ApiView>> {
-        Box::pin(std::future::ready(Vec::new()))
+    fn views(&self) -> LocalBoxFuture<'_, Arc<Vec<Arc<ApiView>>>> {
+        Box::pin(std::future::ready(Arc::default()))
     }
 }
 
@@ -60,11 +75,29 @@ impl Elsewhere for NoneElsewhere {
 pub struct Everything {
     /// When it was put together.
     pub now: Timestamp,
+    /// What this worker watches.
     pub snapshot: Snapshot,
+    /// What it does not watch, by id. `ApiView::at` says as of when.
+    pub elsewhere: Vec<Arc<ApiView>>,
+    /// Of both.
     pub counts: Counts,
 }
 
 impl Everything {
+    /// All APIs, whoever watches them, by id.
+    pub fn views(&self) -> Vec<&Arc<ApiView>> {
+        let mut all: Vec<_> = self.snapshot.views.iter().chain(&self.elsewhere).collect();
+        all.sort_by(|a, b| a.api_id.cmp(&b.api_id)); // two runs that are in order: this only merges
+        all
+    }
+
+    /// One API, whoever watches it.
+    pub fn get(&self, api_id: &ApiId) -> Option<&Arc<ApiView>> {
+        let find = |views: &'_ [Arc<ApiView>]| views.binary_search_by(|view| view.api_id.cmp(api_id)).ok();
+        let here = find(&self.snapshot.views).map(|at| &self.snapshot.views[at]);
+        here.or_else(|| find(&self.elsewhere).map(|at| &self.elsewhere[at]))
+    }
+
     pub fn is_stale(&self) -> bool {
         self.now.since(self.snapshot.at) > STALE_AFTER
     }
@@ -82,6 +115,8 @@ impl Model {
     }
 
     /// Everything, a second old at most; `None`: the keeper shows nothing, since it is being started.
+    ///
+    /// This may read records of others from the store, which costs something: what is only about this worker asks [`Board::snapshot`].
     pub async fn everything(&self) -> Option<Arc<Everything>> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((made, everything)) = last
@@ -91,9 +126,12 @@ impl Model {
             return Some(everything);
         }
         let snapshot = self.site.board.snapshot().await?;
+        let elsewhere = self.site.elsewhere.views().await;
         let now = self.site.clock.now();
-        let counts = Counts::of(snapshot.views.iter().map(AsRef::as_ref), now);
-        let everything = Arc::new(Everything { now, snapshot, counts });
+        let is_here = |view: &ApiView| snapshot.views.binary_search_by(|here| here.api_id.cmp(&view.api_id)).is_ok();
+        let elsewhere: Vec<_> = elsewhere.iter().filter(|view| !is_here(view)).cloned().collect();
+        let counts = Counts::of(snapshot.views.iter().chain(&elsewhere).map(AsRef::as_ref), now);
+        let everything = Arc::new(Everything { now, snapshot, elsewhere, counts });
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&everything)));
         Some(everything)
     }
