@@ -49,7 +49,7 @@ struct Entry {
 pub(crate) async fn feed(request: HttpRequest, model: Data) -> Result<HttpResponse, Problem> {
     let everything = everything(&model).await?;
     let may_see_all = shown::is_let_in(&request);
-    let mut entries: Vec<Entry> = (everything.snapshot.views.iter())
+    let mut entries: Vec<Entry> = (everything.views.iter())
         .filter(|view| shown::may_see(&request, view))
         .filter_map(|view| open(view, may_see_all))
         .collect();
@@ -73,7 +73,7 @@ pub(crate) async fn feed(request: HttpRequest, model: Data) -> Result<HttpRespon
 }
 
 fn is_public(everything: &Everything, story: &Story) -> bool {
-    let views = &everything.snapshot.views;
+    let views = &everything.views;
     let found = views.binary_search_by(|view| view.api_id.cmp(&story.api_id));
     found.is_ok_and(|at| shown::is_public(&views[at]))
 }

@@ -33,8 +33,6 @@ mod shown;
 #[cfg(test)]
 mod testing;
 
-pub use access::Access;
-pub use metrics::PerApi;
+pub use access::{Access, Looker};
 pub use model::Site;
-pub use server::{Listen, Server, start};
-pub use shown::Stranger;
+pub use server::{Limits, Listen, Server, start};

@@ -6,12 +6,10 @@ use std::time::Duration;
 use api_health_actors::board::{Board, Snapshot};
 use api_health_actors::ports::{Clock, HistoryStore};
 use api_health_actors::stats::Stats;
-use api_health_core::Timestamp;
 use api_health_core::view::{ApiView, Counts};
+use api_health_core::{ApiId, Timestamp};
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
-
-use crate::metrics::PerApi;
 
 /// A snapshot is used for this long.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -29,11 +27,9 @@ pub struct Site {
     /// APIs that other workers watch, as their records say; empty where the store is not shared.
     pub elsewhere: Arc<dyn Elsewhere>,
     pub about: About,
-    /// Of which APIs metrics have series of their own.
-    pub metrics_per_api: PerApi,
 }
 
-/// Which program this is.
+/// Which program this is, and how it is shown.
 #[derive(Clone, Debug, Default)]
 pub struct About {
     pub version: String,
@@ -42,20 +38,35 @@ pub struct About {
     /// What people call the store.
     pub store: String,
     pub instance: String,
+    /// The zone in which times are shown, where nobody asks for another one; empty for UTC.
+    pub timezone: String,
+    /// Where public pages may be framed: `https://www.example.org`.
+    pub embed_origins: Vec<String>,
+    pub metrics_per_api: MetricsPerApi,
 }
 
-/// The APIs that are watched elsewhere.
+/// Which APIs have metrics of their own. Ten thousand of them make some 30 MB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsPerApi {
+    #[default]
+    All,
+    /// Those that are not simply up.
+    NotUp,
+    None,
+}
+
+/// The APIs that are configured and not watched here: other workers watch them, or nobody does.
 pub trait Elsewhere: Send + Sync {
-    /// Each as its record says. The keeper's own are passed over by whoever asks.
-    fn views(&self) -> LocalBoxFuture<'_, Vec<ApiView>>;
+    /// Each as its record says, by id. The keeper's own may be among them.
+    fn views(&self) -> LocalBoxFuture<'_, Arc<Vec<Arc<ApiView>>>>;
 }
 
 /// There is no other worker.
 pub struct NoneElsewhere;
 
 impl Elsewhere for NoneElsewhere {
-    fn views(&self) -> LocalBoxFuture<'_, Vec<ApiView>> {
-        Box::pin(std::future::ready(Vec::new()))
+    fn views(&self) -> LocalBoxFuture<'_, Arc<Vec<Arc<ApiView>>>> {
+        Box::pin(std::future::ready(Arc::default()))
     }
 }
 
@@ -64,11 +75,21 @@ impl Elsewhere for NoneElsewhere {
 pub struct Everything {
     /// When it was put together.
     pub now: Timestamp,
+    /// What this worker watches.
     pub snapshot: Snapshot,
+    /// All APIs, whoever watches them, by id. `ApiView::at` says as of when.
+    pub views: Vec<Arc<ApiView>>,
+    /// Of all.
     pub counts: Counts,
 }
 
 impl Everything {
+    /// One API, whoever watches it.
+    pub fn get(&self, api_id: &ApiId) -> Option<&Arc<ApiView>> {
+        let at = self.views.binary_search_by(|view| view.api_id.cmp(api_id)).ok()?;
+        self.views.get(at)
+    }
+
     pub fn is_stale(&self) -> bool {
         self.now.since(self.snapshot.at) > STALE_AFTER
     }
@@ -86,6 +107,8 @@ impl Model {
     }
 
     /// Everything, a second old at most; `None`: the keeper shows nothing, since it is being started.
+    ///
+    /// This may read records of others from the store, which costs something: what is only about this worker asks [`Board::snapshot`].
     pub async fn everything(&self) -> Option<Arc<Everything>> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((made, everything)) = last
@@ -95,9 +118,14 @@ impl Model {
             return Some(everything);
         }
         let snapshot = self.site.board.snapshot().await?;
+        let elsewhere = self.site.elsewhere.views().await;
         let now = self.site.clock.now();
-        let counts = Counts::of(snapshot.views.iter().map(AsRef::as_ref), now);
-        let everything = Arc::new(Everything { now, snapshot, counts });
+        let mut views = snapshot.views.clone();
+        let is_here = |view: &ApiView| snapshot.views.binary_search_by(|here| here.api_id.cmp(&view.api_id)).is_ok();
+        views.extend(elsewhere.iter().filter(|view| !is_here(view)).cloned());
+        views.sort_by(|a, b| a.api_id.cmp(&b.api_id)); // two runs that are in order: this only merges
+        let counts = Counts::of(views.iter().map(AsRef::as_ref), now);
+        let everything = Arc::new(Everything { now, snapshot, views, counts });
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&everything)));
         Some(everything)
     }

@@ -5,15 +5,14 @@ use api_health_core::ApiConfig;
 use api_health_core::masking::Masking;
 use api_health_core::view::ApiView;
 
+use crate::access::Looker;
+
 /// Stands in the place of a secret.
 const MASK: &str = "***";
 
-/// Put into a request by whoever lets it through without a login, for paths that are public.
-pub struct Stranger;
-
 /// Whether this API is shown to strangers.
-pub(crate) const fn is_public(_view: &ApiView) -> bool {
-    false // no row says yet that it is
+pub(crate) fn is_public(view: &ApiView) -> bool {
+    view.config.as_ref().is_some_and(|config| config.public && config.enabled)
 }
 
 /// Whether whoever asks may see this API.
@@ -23,7 +22,7 @@ pub(crate) fn may_see(request: &HttpRequest, view: &ApiView) -> bool {
 
 /// Whether whoever asks may see what is not public.
 pub(crate) fn is_let_in(request: &HttpRequest) -> bool {
-    !request.extensions().contains::<Stranger>()
+    request.extensions().get() == Some(&Looker::Known)
 }
 
 /// The URL of an API without what may be a secret: each value of its query, for many a token stands there.
@@ -74,8 +73,11 @@ mod tests {
     fn strangers_see_nothing_that_is_not_public() {
         let view = up_with("a", |_| ());
         let request = TestRequest::default().to_http_request();
+        assert!(!may_see(&request, &view), "nobody said who asks");
+        request.extensions_mut().insert(Looker::Known);
         assert!(may_see(&request, &view));
-        request.extensions_mut().insert(Stranger);
+        request.extensions_mut().insert(Looker::Stranger);
         assert!(!may_see(&request, &view));
+        assert!(may_see(&request, &up_with("b", |config| config.public = true)));
     }
 }

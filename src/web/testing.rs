@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::web;
 use api_health_actors::board::Board;
 use api_health_actors::ports::Clock;
 use api_health_actors::testkit;
@@ -9,10 +10,9 @@ use api_health_core::view::ApiView;
 use api_health_core::{ApiConfig, Timestamp};
 use tokio::sync::watch;
 
-use crate::metrics::PerApi;
+use crate::Access;
 use crate::model::{About, NoneElsewhere, Site};
-use crate::server::{Listen, Server, start};
-use crate::{Access, server};
+use crate::server::{Limits, Listen, Server, start};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_332_600_000);
 
@@ -45,6 +45,10 @@ impl Shop {
     }
 
     pub(crate) fn open(views: Vec<ApiView>, access: Access) -> Self {
+        Self::bounded(views, access, Limits::default())
+    }
+
+    pub(crate) fn bounded(views: Vec<ApiView>, access: Access, limits: Limits) -> Self {
         let (board, clock) = (Arc::new(Board::default()), Arc::new(TestClock(watch::Sender::new(NOW))));
         testkit::board::show(&board, views, Vec::new(), NOW);
         let site = Site {
@@ -54,9 +58,8 @@ impl Shop {
             clock: Arc::<TestClock>::clone(&clock),
             elsewhere: Arc::new(NoneElsewhere),
             about: About::default(),
-            metrics_per_api: PerApi::default(),
         };
-        let listen = Listen { addresses: vec![([127, 0, 0, 1], 0).into()], access };
+        let listen = Listen { addresses: vec![([127, 0, 0, 1], 0).into()], access, limits };
         let server = start(site, &listen).expect("a free port");
         Self { board, clock, server }
     }
@@ -86,6 +89,14 @@ impl Shop {
     }
 }
 
+/// The path of an answer that no buffer of the system takes at once.
+pub(crate) const LARGE: &str = "/test/large";
+const LARGE_BYTES: usize = 64 * 1024 * 1024;
+
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config.route(LARGE, web::get().to(|| async { "x".repeat(LARGE_BYTES) }));
+}
+
 /// An API of that id that is up.
 pub(crate) fn up(id: &str) -> ApiView {
     testkit::board::view(testkit::api(id, 60), NOW)
@@ -111,7 +122,7 @@ fn it_answers_by_names_that_it_knows_and_no_others_and_says_when_it_is_not_ready
         assert_eq!(shop.get_as("/", &[("Host", "evil.example")]).await.0, 421);
         assert_eq!(shop.get("/healthz").await.0, 200);
         assert_eq!(shop.get("/readyz").await.0, 200);
-        shop.clock.set(NOW.plus(server::HEAD_WITHIN * 60));
+        shop.clock.set(NOW.plus(std::time::Duration::from_secs(300)));
         tokio::time::sleep(std::time::Duration::from_millis(1_100)).await; // a snapshot is kept for a second
         let (status, _, why) = shop.get("/readyz").await;
         assert_eq!((status, why.contains("nothing was heard")), (503, true), "{why}");

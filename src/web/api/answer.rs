@@ -24,7 +24,7 @@ pub(crate) fn view_for<'a>(
     everything: &'a Everything,
     api_id: &str,
 ) -> Result<&'a ApiView, Problem> {
-    let views = &everything.snapshot.views;
+    let views = &everything.views;
     let api_id = ApiId::parse(api_id).map_err(|_| Problem::no_such_api())?;
     let found = views.binary_search_by(|view| view.api_id.cmp(&api_id)).ok().map(|at| &*views[at]);
     found.filter(|view| crate::shown::may_see(request, view)).ok_or_else(Problem::no_such_api)
@@ -163,7 +163,7 @@ pub(crate) fn page<T>(
 
 /// The APIs behind a cursor.
 pub(crate) fn behind<'a>(everything: &'a Everything, cursor: Option<&str>) -> &'a [Arc<ApiView>] {
-    let views = &everything.snapshot.views;
+    let views = &everything.views;
     let from = cursor.map_or(0, |cursor| views.partition_point(|view| view.api_id.as_str() <= cursor));
     &views[from..]
 }

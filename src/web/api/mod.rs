@@ -31,6 +31,10 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/api/v1/apis/{api_id}/history", web::get().to(past::history))
         .route("/api/v1/incidents", web::get().to(past::incidents))
         .route("/api/v1/reports/{month}", web::get().to(past::report))
-        .route("/api/v1/openapi.json", web::get().to(openapi::openapi))
-        .route("/api/v2/summary.json", web::get().to(statuspage::summary));
+        .route("/api/v1/openapi.json", web::get().to(openapi::openapi));
+}
+
+/// What is for everybody.
+pub(crate) fn public_routes(config: &mut web::ServiceConfig) {
+    config.route("/api/v2/summary.json", web::get().to(statuspage::summary));
 }

@@ -88,7 +88,7 @@ pub(crate) async fn incidents(request: HttpRequest, model: Data) -> Result<HttpR
     query.finish()?;
     let everything = everything(&model).await?;
     let now = everything.now;
-    let visible = everything.snapshot.views.iter().filter(|view| shown::may_see(&request, view));
+    let visible = everything.views.iter().filter(|view| shown::may_see(&request, view));
     let mut all: Vec<Incident> = visible.filter_map(|view| Incident::open(view, now)).collect();
     let this_month = UtcMonth::of(now);
     let months = this_month.plus_months(1 - MONTHS_BACK)..this_month.plus_months(1);

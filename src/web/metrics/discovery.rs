@@ -26,7 +26,7 @@ struct Labels {
 
 pub(super) async fn targets(request: HttpRequest, model: Data) -> Result<HttpResponse, Problem> {
     let everything = everything(&model).await?;
-    let views = everything.snapshot.views.iter().filter(|view| view.is_enabled() && shown::may_see(&request, view));
+    let views = everything.views.iter().filter(|view| view.is_enabled() && shown::may_see(&request, view));
     let groups: Vec<Group> = views.filter_map(|view| group(view)).collect();
     Ok(Answer { request: &request, everything: &everything, next_cursor: None }.json(&groups))
 }

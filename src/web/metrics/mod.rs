@@ -29,37 +29,15 @@ use prometheus_client::registry::Registry;
 
 use crate::api::answer::Data;
 use crate::api::problem::Problem;
-use crate::model::{Everything, Model};
+use crate::model::{Everything, MetricsPerApi, Model};
 use crate::shown;
 
-/// Of which APIs `/metrics` has series of their own. Ten thousand APIs make some 30 MB.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PerApi {
-    #[default]
-    All,
-    /// Those that are not up.
-    NotUp,
-    None,
-}
-
-impl PerApi {
-    pub const ALL: [Self; 3] = [Self::All, Self::NotUp, Self::None];
-
-    /// As it stands in the settings.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::NotUp => "not_up",
-            Self::None => "none",
-        }
-    }
-
-    const fn takes(self, condition: Condition) -> bool {
-        match self {
-            Self::All => true,
-            Self::NotUp => !matches!(condition, Condition::Up | Condition::Off),
-            Self::None => false,
-        }
+/// Whether an API in this condition has metrics of its own.
+const fn has_its_own(which: MetricsPerApi, condition: Condition) -> bool {
+    match which {
+        MetricsPerApi::All => true,
+        MetricsPerApi::NotUp => !matches!(condition, Condition::Up | Condition::Off),
+        MetricsPerApi::None => false,
     }
 }
 
@@ -95,9 +73,9 @@ impl Collector for All {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let model: &Model = &self.model;
         own::encode(&mut encoder, model, &self.everything)?;
-        let (now, per_api) = (self.everything.now, model.site.metrics_per_api);
+        let (now, per_api) = (self.everything.now, model.site.about.metrics_per_api);
         let views = self.everything.snapshot.views.iter().map(AsRef::as_ref);
-        let wanted: Vec<_> = views.filter(|view| per_api.takes(view.condition(now))).collect();
+        let wanted: Vec<_> = views.filter(|view| has_its_own(per_api, view.condition(now))).collect();
         own::encode_apis(&mut encoder, &wanted, now)?;
         blackbox::encode(&mut encoder, &wanted, now, blackbox::Labels::OfApi)
     }

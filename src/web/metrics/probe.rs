@@ -42,7 +42,7 @@ pub(super) async fn probe(request: HttpRequest, model: Data) -> Result<HttpRespo
     let target =
         target.ok_or_else(|| Problem::bad_request("write the URL or the id of an API: /probe?target=https://…"))?;
     let everything = model.everything().await.ok_or_else(Problem::not_yet)?;
-    let views = &everything.snapshot.views;
+    let views = &everything.views;
     let view = views.iter().find(|view| shown::may_see(&request, view) && is(view, target));
     let view = Arc::clone(view.ok_or_else(|| {
         Problem::not_found("this target is not watched here; nothing is probed because of a scrape: write a row for it")

@@ -44,12 +44,12 @@ use crate::model::Everything;
 
 /// All APIs, by id.
 fn all(everything: &Everything) -> Vec<&Arc<ApiView>> {
-    everything.snapshot.views.iter().collect()
+    everything.views.iter().collect()
 }
 
 /// One of them.
 fn one<'a>(everything: &'a Everything, api_id: &ApiId) -> Option<&'a Arc<ApiView>> {
-    let views = &everything.snapshot.views;
+    let views = &everything.views;
     views.binary_search_by(|view| view.api_id.cmp(api_id)).ok().and_then(|at| views.get(at))
 }
 
