@@ -300,7 +300,7 @@ mod tests {
         trace.connected_to(([10, 0, 0, 1], 3128).into());
         trace.enter_phase(Phase::FirstByte);
         trace.showed(b"a certificate");
-        trace.tls_agreed(Some(TlsVersion::V1_3), None);
+        trace.tls_agreed(Some(TlsVersion::V1_3), None, None);
         let before = shown(&trace);
         let hop = trace.begin_hop();
         trace.dials_proxy(Some("10.0.0.1:3128".into()));
