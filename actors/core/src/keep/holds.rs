@@ -99,8 +99,8 @@ impl Holds {
     /// Whether `of` needs `api_id`, by whatever way: two that need each other hold nothing of each other.
     fn needs(&self, of: &ApiId, api_id: &ApiId) -> bool {
         let (mut seen, mut next) = (BTreeSet::from([api_id]), vec![api_id]);
-        while let Some(dependents) = next.pop().and_then(|id| self.dependents.get(id)) {
-            for id in dependents {
+        while let Some(needed) = next.pop() {
+            for id in self.dependents.get(needed).into_iter().flatten() {
                 if id == of {
                     return true;
                 }

@@ -318,6 +318,18 @@ fn two_that_need_each_other_and_one_that_needs_nobody_who_is_watched_are_told_as
 }
 
 #[test]
+fn those_that_need_each_other_in_a_circle_are_told_as_ever_whoever_else_needs_them() {
+    let circle = [dependent("a", &["b"]), dependent("b", &["c"]), dependent("c", &["a"])];
+    let others = [dependent("y", &["b"]), dependent("z", &["a"])];
+    let mut desk = desk(&[circle.as_slice(), &others].concat());
+    ["a", "b", "c", "y", "z"].iter().for_each(|name| desk.goes_down(name));
+    desk.all_goes_well();
+    let mut heard = desk.heard.clone();
+    heard.sort_unstable();
+    assert_eq!(heard, ["a down", "b down", "c down"]);
+}
+
+#[test]
 fn an_api_that_is_removed_while_its_alerts_are_held_is_closed_only_if_people_think_that_it_is_down() {
     let mut desk = desk(&[row("shop"), row("cart")]);
     desk.goes_down("cart");
