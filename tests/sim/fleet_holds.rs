@@ -1,5 +1,5 @@
-//! What holds alerts in a world with several workers: maintenance windows, parents and flapping; and reminders, which wait for all of
-//! those.
+//! What holds alerts in a world with several workers: maintenance windows, parents (two of which may need each other) and flapping;
+//! reminders, which wait for all of those; and storms, which are told in digests.
 //!
 //! Every third world has them, and in those all clocks agree, so that the oracle can tell whether a window was open.
 
@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use api_health_actors::testkit::WORLD_BEGINS;
 use api_health_actors::testkit::stage::Chance;
+use api_health_actors::testkit::target::Behaviour;
 use api_health_core::flap::FlapPolicy;
 use api_health_core::maintenance::{Selection, Window};
 use api_health_core::{Alerting, ApiConfig, ApiId, Schedule};
 
 use crate::fleet_script::{Action, Deed, FleetScript, MINUTE};
+use crate::script::sickness;
 
 /// The first so many are parents of others.
 const PARENTS: usize = 4;
@@ -36,6 +38,40 @@ pub(crate) fn add(script: &mut FleetScript, until_ms: u64, chance: &mut Chance) 
         script.apis[n] = api.into();
     }
     by_hand(script, until_ms, chance);
+    if chance.percent(50) {
+        circle(script, chance);
+    }
+    script.digest_above = *chance.pick(&[0, 1, 2, 3]);
+    storms(script, until_ms, chance);
+}
+
+/// The first one and another parent need each other, and fall and end together.
+fn circle(script: &mut FleetScript, chance: &mut Chance) {
+    let other = usize::try_from(chance.between(1, PARENTS as u64 - 1)).unwrap_or(1);
+    for (n, needs) in [(0, other), (other, 0)] {
+        let mut api = (*script.apis[n]).clone();
+        let needs = &script.apis[needs].api_id;
+        if !api.alerting.depends_on.contains(needs) {
+            api.alerting.depends_on.push(needs.clone());
+        }
+        script.apis[n] = api.into();
+    }
+    falls_with(script, other, 0, chance);
+    script.well_at_end[other] = script.well_at_end[0];
+}
+
+/// Most of them go down at once, and come back at once.
+fn storms(script: &mut FleetScript, until_ms: u64, chance: &mut Chance) {
+    for _ in 0..chance.below(3) {
+        let at = chance.below(until_ms);
+        let ends = at + chance.between(MINUTE, 15 * MINUTE);
+        for n in 0..script.apis.len() {
+            if chance.percent(70) {
+                script.add(at, Action::Behave(n, sickness(chance)));
+                script.add(ends, Action::Behave(n, Behaviour::Answers(200)));
+            }
+        }
+    }
 }
 
 fn set_alerting(n: usize, api: &mut ApiConfig, until_ms: u64, chance: &mut Chance) {

@@ -89,6 +89,8 @@ pub(crate) struct Worker {
 pub(crate) struct FleetScript {
     pub(crate) apis: Vec<Arc<ApiConfig>>,
     pub(crate) channels: usize,
+    /// More alerts than this within seconds go out as digests; 0: never.
+    pub(crate) digest_above: usize,
     pub(crate) workers: Vec<Worker>,
     /// In order of time.
     pub(crate) actions: Vec<(Duration, Action)>,
@@ -114,6 +116,7 @@ impl FleetScript {
         let mut script = Self {
             workers: workers.collect(),
             channels,
+            digest_above: 0,
             actions: vec![],
             well_at_end: (0..count).map(|_| chance.percent(60)).collect(),
             quiet_at: Duration::from_millis(quiet_ms),

@@ -346,7 +346,12 @@ impl<'a> Fleet<'a> {
         let how = Rc::<Cell<Option<&'static str>>>::default();
         let set = LocalSet::new();
         let parts = lease_parts(n, plan, &world, &leases);
-        let options = Options { checkpoint: plan.checkpoint, fail_open: plan.fail_open, ..Options::default() };
+        let options = Options {
+            checkpoint: plan.checkpoint,
+            fail_open: plan.fail_open,
+            digest_above: self.script.digest_above,
+            ..Options::default()
+        };
         let life = live(world.clone(), parts, options, Rc::clone(&leave));
         let (ended, end) = (Rc::clone(&self.ended), Rc::clone(&how));
         set.spawn_local(async move {

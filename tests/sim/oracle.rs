@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use api_health_actors::testkit::stage::{Entry, Event};
 use api_health_actors::testkit::target::Behaviour;
+use api_health_core::keep::DIGEST_ALERTS_MAX;
 use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState, Heartbeat, Timestamp, Verdict};
 
 use crate::cadence::{Cadence, Moment};
@@ -64,6 +65,11 @@ pub(crate) struct Violation {
     pub(crate) api_id: Option<ApiId>,
     pub(crate) at: Duration,
     pub(crate) what: String,
+}
+
+/// Whether one message may hold an alert of each of these.
+fn is_a_digest(apis: &[ApiId]) -> bool {
+    apis.len() <= DIGEST_ALERTS_MAX && apis.iter().collect::<HashSet<_>>().len() == apis.len()
 }
 
 /// How much happened, by name.
@@ -302,6 +308,12 @@ impl<'a> Oracle<'a> {
                 }
             }
             Event::DeliverBegan { call, channel, alert } => return self.offered(*call, channel, alert),
+            Event::DigestBegan { apis, .. } => {
+                self.count("told in a digest");
+                if !is_a_digest(apis) {
+                    return Err(self.violation("a digest has each API once", None, format!("{apis:?}")));
+                }
+            }
             Event::TookOver { call } => self.taken_over(*call),
             Event::DeliverEnded { call, answered } => self.answered(*call, *answered),
             Event::ConfigsRead { rows } => return self.configs_read(rows.as_ref()),

@@ -71,6 +71,8 @@ pub(crate) struct Script {
     pub(crate) apis: Vec<Arc<ApiConfig>>,
     pub(crate) channels: usize,
     pub(crate) checkpoint: Duration,
+    /// More alerts than this within seconds go out as digests; 0: never.
+    pub(crate) digest_above: usize,
     /// In order of time.
     pub(crate) actions: Vec<(Duration, Action)>,
     /// How long the program stays away after each of its ends.
@@ -94,6 +96,7 @@ impl Script {
         let mut script = Self {
             channels: if chance.percent(40) { 2 } else { 1 },
             checkpoint: Duration::from_secs(*chance.pick(&[1, 10, 60])),
+            digest_above: if seed.is_multiple_of(4) { 2 } else { 0 },
             actions: vec![],
             downtimes: (0..40)
                 .map(|_| {

@@ -116,7 +116,12 @@ impl Play<'_> {
                 return End::Over;
             }
         }
-        let options = Options { arbiters: 0, checkpoint: self.script.checkpoint, ..Options::default() };
+        let options = Options {
+            arbiters: 0,
+            checkpoint: self.script.checkpoint,
+            digest_above: self.script.digest_above,
+            ..Options::default()
+        };
         let world = self.world.clone();
         let begun = tokio::select! {
             biased;

@@ -191,6 +191,10 @@ impl NotifierOfMany for FakeChannel {
     fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
         async move {
             self.stage.pass(Step::Any).await;
+            if alerts.len() > 1 {
+                let apis = alerts.iter().map(|alert| alert.api_id.clone()).collect();
+                self.stage.note(Event::DigestBegan { channel: self.name, apis });
+            }
             let mut calls = Vec::new();
             let mut noted = Vec::new();
             for alert in &alerts {

@@ -181,6 +181,11 @@ pub enum Event {
         channel: &'static str,
         alert: Arc<Alert>,
     },
+    /// The next ones to be delivered, one of each of these, come in one message.
+    DigestBegan {
+        channel: &'static str,
+        apis: Vec<ApiId>,
+    },
     /// The channel has it; whether the program learns of that is another matter.
     TookOver {
         call: u64,

@@ -4,6 +4,7 @@
 //! sees each lease record that was written; it knows what was stored, what each channel took, and what each worker suffered. A
 //! worker that may have lost its lease is judged by the store's record of it and not by what it believes.
 
+mod digests;
 mod end;
 mod holds;
 mod leases;
@@ -98,6 +99,7 @@ pub(super) struct Fleet<'a> {
     /// Who wrote with which epoch of a shard.
     writers: HashMap<(Shard, u64), usize>,
     calls: HashMap<u64, (&'static str, Arc<Alert>)>,
+    storms: digests::Storms,
     probes: HashMap<u64, ApiId>,
     last_move: Duration,
     process: usize,
@@ -143,6 +145,7 @@ impl<'a> Fleet<'a> {
             workers: HashMap::new(),
             writers: HashMap::new(),
             calls: HashMap::new(),
+            storms: digests::Storms::default(),
             probes: HashMap::new(),
             last_move: Duration::ZERO,
             process: 0,
@@ -183,10 +186,18 @@ impl<'a> Fleet<'a> {
             }
             Event::Leased { record } => return self.leased(record),
             Event::Written { record, .. } => return self.written(record),
-            Event::DeliverBegan { call, channel, alert } => return self.offered(*call, channel, alert),
+            Event::DigestBegan { apis, .. } => return self.digest_began(apis),
+            Event::DeliverBegan { call, channel, alert } => {
+                self.offered(*call, channel, alert)?;
+                return self.storms_are_told_in_digests(channel);
+            }
             Event::TookOver { call } => self.taken_over(*call),
             Event::DeliverEnded { call, answered } => {
-                if let Some((channel, alert)) = self.calls.remove(call)
+                let call = self.calls.remove(call);
+                if let (Some((channel, _)), Answered::Permanent) = (&call, answered) {
+                    self.storms.refused.insert((entry.process, channel));
+                }
+                if let Some((channel, alert)) = call
                     && *answered == Answered::Ok
                     && let Some(one) = self.apis.get_mut(&alert.api_id)
                 {

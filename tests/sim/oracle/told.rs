@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api_health_actors::testkit::stage::Answered;
+use api_health_core::keep::GATHERED_FOR;
 use api_health_core::{Alert, ApiId};
 
 use super::{
@@ -120,6 +121,9 @@ impl Oracle<'_> {
         }
         if change.life != self.life || self.troubles.meddling.touch(since, now) {
             within += RESTARTED_WITHIN;
+        }
+        if self.script.digest_above > 0 {
+            within += GATHERED_FOR + Duration::from_secs(1); // it is looked at once a second
         }
         if change.takes_back {
             within += TURN_WITHIN; // the attempt before it may have failed, and asked for patience

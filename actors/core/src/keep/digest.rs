@@ -30,6 +30,8 @@ pub(super) struct Pace {
     alone: VecDeque<Uptime>,
     last: Option<Uptime>,
     last_digest: Option<Uptime>,
+    /// Since when some wait for others.
+    gathers_since: Option<Uptime>,
     one_by_one_until: Option<Uptime>,
     /// Digests in a row that failed.
     digests_failed: u32,
@@ -40,8 +42,9 @@ pub(super) struct Pace {
 impl Pace {
     /// How many of those that wait go out in one message now. `above`: more than so many are a storm. `hurry`: nothing is gathered,
     /// since somebody waits for it.
-    pub(super) fn next(&self, waiting: usize, above: usize, hurry: bool, now: Uptime) -> usize {
+    pub(super) fn next(&mut self, waiting: usize, above: usize, hurry: bool, now: Uptime) -> usize {
         if waiting == 0 || self.one_by_one_until.is_some_and(|until| now < until) {
+            self.gathers_since = None;
             return waiting.min(1);
         }
         let is_recent = |at: Uptime, within: Duration| now.saturating_sub(at) < within;
@@ -50,12 +53,17 @@ impl Pace {
         if waiting <= above && alone < above && !goes_on {
             return 1;
         }
-        let has_waited = hurry || self.last.is_none_or(|at| !is_recent(at, GATHERED_FOR));
+        let is_calm = hurry || self.last.is_none_or(|at| !is_recent(at, GATHERED_FOR));
         if self.digests_failed >= DIGESTS_FAILED && !self.takes_one {
-            return usize::from(has_waited);
+            return usize::from(is_calm);
         }
-        let is_gathered = has_waited || waiting >= DIGEST_ALERTS_MAX;
-        if is_gathered { waiting.min(DIGEST_ALERTS_MAX) } else { 0 }
+        // Others may have gone out alone meanwhile.
+        let has_waited = self.gathers_since.is_some_and(|since| !is_recent(since, GATHERED_FOR));
+        if is_calm || has_waited || waiting >= DIGEST_ALERTS_MAX {
+            return waiting.min(DIGEST_ALERTS_MAX);
+        }
+        self.gathers_since.get_or_insert(now);
+        0
     }
 
     /// A message with so many alerts goes out.
@@ -63,6 +71,7 @@ impl Pace {
         self.last = Some(now);
         if alerts > 1 {
             self.last_digest = Some(now);
+            self.gathers_since = None;
         } else {
             self.alone.push_back(now);
             self.alone.drain(..self.alone.len().saturating_sub(above));
@@ -119,6 +128,20 @@ mod tests {
         assert_eq!(pace.next(DIGEST_ALERTS_MAX + 1, 3, false, at(9)), DIGEST_ALERTS_MAX, "more would not fit");
         assert_eq!(pace.next(1, 3, false, at(10)), 1);
         assert_eq!(pace.next(2, 3, false, at(15)), 1, "it is over");
+    }
+
+    #[test]
+    fn none_waits_for_longer_because_others_went_out_alone_meanwhile() {
+        let mut pace = Pace::default();
+        for seconds in [0, 6] {
+            assert_eq!(pace.next(1, 2, false, at(seconds)), 1);
+            pace.began(1, 2, at(seconds));
+        }
+        assert_eq!(pace.next(2, 2, false, at(8)), 0);
+        assert_eq!(pace.next(2, 2, false, at(10)), 1, "that of ten seconds before counts no longer");
+        pace.began(1, 2, at(10));
+        assert_eq!(pace.next(1, 2, false, at(12)), 0);
+        assert_eq!(pace.next(1, 2, false, at(13)), 1, "it waits since 8");
     }
 
     #[test]

@@ -4,12 +4,15 @@
 //! alert is one that ended after the last probe that the record before knew of. If something surely held the alert at each of those,
 //! it should not be there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::testkit::WORLD_BEGINS;
 use api_health_core::delivery::OWED_MAX;
-use api_health_core::{Alert, AlertKind, Alerting, ApiConfig, ApiState, Status, Timestamp, Verdict, maintenance};
+use api_health_core::{
+    Alert, AlertKind, Alerting, ApiConfig, ApiId, ApiState, Status, Timestamp, Verdict, maintenance,
+};
 
 use super::{Checked, Fleet, keeps_from_storing};
 use crate::fleet_history::What;
@@ -192,13 +195,33 @@ impl Fleet<'_> {
                     AlertKind::Flapping | AlertKind::Closed => true,
                 }
         };
+        let (from, to) = (self.at.saturating_sub(DECIDED), self.at);
+        let held_by = self.holding_parents(&one.api).collect::<BTreeSet<_>>();
+        let in_circle = one.api.alerting.depends_on.iter().filter(|parent| !held_by.contains(parent));
+        let is_circle_down = in_circle.into_iter().any(|parent| self.apis[parent].holding.was_down(from, to));
         let mut probes = one.holding.ended.iter().filter(may_have_led).peekable();
         if probes.peek().is_some() && probes.all(|ended| self.surely_holds(&one.api, alert.kind, ended.at)) {
             let Alerting { maintenance, depends_on, .. } = &one.api.alerting;
             let what = format!("{} while something of {maintenance:?}, {depends_on:?} holds it", alert.alert_id);
             return Err(self.violation("nothing_is_told_while_something_holds_it", Some(api_id), what));
         }
+        if is_circle_down {
+            self.count("told while one is down that needs it as it needs that");
+        }
         Ok(())
+    }
+
+    /// What it needs and what may hold it: not those that need it as well, by whatever way.
+    fn holding_parents<'a>(&'a self, api: &'a ApiConfig) -> impl Iterator<Item = &'a ApiId> {
+        let of = |api_id: &ApiId| &self.apis[api_id].api.alerting.depends_on;
+        let needs_it = move |parent: &ApiId| {
+            let (mut seen, mut next) = (BTreeSet::new(), vec![parent]);
+            while let Some(one) = next.pop() {
+                next.extend(of(one).iter().filter(|needed| seen.insert(*needed)));
+            }
+            seen.contains(&api.api_id)
+        };
+        api.alerting.depends_on.iter().filter(move |parent| !needs_it(parent))
     }
 
     /// Something surely held an alert of this kind when what was probed until then was decided about.
@@ -213,7 +236,7 @@ impl Fleet<'_> {
         if until(from).is_some_and(|until| until > self.wall(to)) {
             return true;
         }
-        api.alerting.depends_on.iter().any(|parent| {
+        self.holding_parents(api).any(|parent| {
             let down = &self.apis[parent].holding;
             let settled = probed_at.saturating_sub(Duration::from_secs(15));
             let is_settled = |api_id| self.owner(api_id) == Some(process) && self.held(api_id).since < settled;
@@ -247,7 +270,7 @@ impl Fleet<'_> {
                 let at = self.at.saturating_sub(RELEASED).saturating_add(Duration::from_secs(ago * 30));
                 maintenance::open_until(&one.api.alerting.maintenance, self.wall(at.min(self.at))).is_some()
             };
-            let is_held = one.api.alerting.depends_on.iter().any(is_held_by) || (0..=22).any(was_open);
+            let is_held = self.holding_parents(&one.api).any(is_held_by) || (0..=22).any(was_open);
             if record.held.is_some() && !is_held {
                 let what = format!("{:?} is held, and nothing holds it", record.held);
                 return Err(self.violation("each_held_change_is_accounted_for", Some(api_id), what));
