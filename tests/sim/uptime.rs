@@ -362,7 +362,7 @@ fn every_seed_of_history_says_what_happened() {
     }
     println!("{lives} lives, {outages} outages, {} API-hours", looked_at / 3_600_000);
     assert!(
-        only.is_some() || (lives > 20 && outages > 15 && looked_at > 100 * 3_600_000),
+        only.is_some() || (lives > 20 && outages > 15 && looked_at > 60 * 3_600_000),
         "{lives} {outages} {looked_at}"
     );
 }
