@@ -57,6 +57,14 @@ impl Present {
         day::add(&mut self.excluded, Excluded { why, from, until });
     }
 
+    /// Its time was accounted for while the probe that could tell something was on its way already.
+    fn is_sure_from(&mut self, at: Timestamp) {
+        for excluded in self.excluded.iter_mut().filter(|excluded| excluded.why == Why::Inconclusive) {
+            excluded.until = excluded.until.min(at.max(excluded.from));
+        }
+        self.excluded.retain(|excluded| excluded.from < excluded.until);
+    }
+
     fn note(&mut self, outcome: &Outcome, missed: u32) {
         let number = Day::hour_of(self.day, outcome.started_at).unwrap_or(self.number);
         // An outcome from before a clock was set back counts for the hour under way.
@@ -162,6 +170,9 @@ impl Recorder {
             self.present.exclude(Why::NotWatched, &(self.until..at));
             self.present.watch(at..at);
             self.until = at;
+        }
+        if outcome.verdict != Verdict::Inconclusive {
+            self.present.is_sure_from(at);
         }
         self.unsure_since = (outcome.verdict == Verdict::Inconclusive).then(|| self.unsure_since.unwrap_or(at));
         self.vouched = vouches_until.max(at);
