@@ -16,6 +16,7 @@ pub(super) enum Check {
     OpenFiles,
     SqliteFile,
     Daemon,
+    Page,
     Region,
     Credentials,
     DynamodbEndpoint,
@@ -37,8 +38,8 @@ pub(super) enum Check {
 
 use Check::{
     ApiHosts, Apis, ApisFile, Clock, ConfigsTable, Credentials, Daemon, DynamodbEndpoint, EnvFile, ExtraRoots,
-    Heartbeat, OpenFiles, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint, SqliteFile, States,
-    StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
+    Heartbeat, OpenFiles, Page, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint, SqliteFile,
+    States, StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
 };
 
 /// What AWS is asked needs us to be somebody there, and a way to it.
@@ -46,7 +47,7 @@ const TABLE: &[Check] = &[Credentials, Region, DynamodbEndpoint];
 
 /// All of them, in the order of the enum, of the report and of the help. Of each its name, the checks that it needs (where one of
 /// those finds a fault, this one is not looked at, or what it finds is no fault of its own), and what it looks at.
-pub(super) const ALL: [(Check, &str, &[Check], &str); 28] = [
+pub(super) const ALL: [(Check, &str, &[Check], &str); 29] = [
     (Settings, "settings", &[], "settings file and environment: every fault at once"),
     (Proxy, "proxy", &[], "by way of which proxy everything goes, and where that is written, if anywhere"),
     (User, "user", &[], "user and host; whether the daemon runs as somebody else"),
@@ -58,6 +59,7 @@ pub(super) const ALL: [(Check, &str, &[Check], &str); 28] = [
     (OpenFiles, "open_files", &[], "enough file descriptors for the probes under way at once"),
     (SqliteFile, "sqlite_file", &[], "writable, not for everybody, and its disk has room (16 KiB are tried there)"),
     (Daemon, "daemon", &[], "which process of this machine watches by the store just now"),
+    (Page, "page", &[], "whether it answers, or its port is free; who may look from afar"),
     (Region, "region", &[], "which, and where it came from"),
     (Credentials, "credentials", &[], "found, by which way, until when"),
     (DynamodbEndpoint, "dynamodb_endpoint", &[], "DNS, TCP, TLS and an answer to GET /"),

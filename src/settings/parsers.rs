@@ -61,8 +61,8 @@ pub(super) fn show_paths(paths: &[PathBuf]) -> Value {
     }
 }
 
-/// One network or several.
-pub(super) fn networks(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Network>> {
+/// One text or several, each parsed by itself; every fault of them.
+pub(super) fn each<T>(value: &Value, about: &About, parse: impl Fn(&str) -> Result<T, ValueFault>) -> Parsed<Vec<T>> {
     let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
     let list = match value {
         Value::Array(list) if list.len() > most => {
@@ -72,30 +72,28 @@ pub(super) fn networks(value: &Value, about: &About, _: &mut Context<'_>) -> Par
         Value::Array(list) => &list[..],
         one => std::slice::from_ref(one),
     };
-    let network = |text| {
-        let text = parse_text(text, about)?;
-        Network::parse(text).map_err(|why| ValueFault::new(quote(text), why, about.wanted()))
-    };
-    let (mut networks, mut faults) = (Vec::new(), Vec::new());
-    list.iter().for_each(|text| match network(text) {
-        Ok(network) => networks.push(network),
-        Err(fault) => faults.push(fault),
-    });
-    if faults.is_empty() { Ok(networks) } else { Err(faults) }
+    let (mut good, mut faults) = (Vec::new(), Vec::new());
+    for text in list {
+        match parse_text(text, about).and_then(&parse) {
+            Ok(one) => good.push(one),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(good) } else { Err(faults) }
+}
+
+/// One network or several.
+pub(super) fn networks(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Network>> {
+    let network = |text: &str| Network::parse(text).map_err(|why| ValueFault::new(quote(text), why, about.wanted()));
+    each(value, about, network)
 }
 
 /// One `host:port` or several; an IPv6 address stands in brackets.
 pub(super) fn witnesses(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<String>> {
-    let Kind::TextOrTexts { most, .. } = about.kind else { return Ok(Vec::new()) };
-    let list = match value {
-        Value::Array(list) if list.len() > most => {
-            let (what, why) = (format!("a list of {}", list.len()), format!("is more than {most}"));
-            return Err(ValueFault::new(what, why, "fewer: one that is well is enough").into());
-        }
-        Value::Array(list) => &list[..],
-        one => std::slice::from_ref(one),
-    };
-    list.iter().map(|one| checked(one, about, is_host_and_port, "is not a host and a port")).collect()
+    each(value, about, |text| match is_host_and_port(text) {
+        true => Ok(text.to_owned()),
+        false => Err(ValueFault::new(quote(text), "is not a host and a port", about.wanted())),
+    })
 }
 
 fn is_host_and_port(text: &str) -> bool {
