@@ -7,8 +7,10 @@ mod cloud;
 #[cfg(not(feature = "aws"))]
 #[path = "app/no_cloud.rs"]
 mod cloud;
+mod elsewhere;
 mod error;
 pub(crate) mod start;
+pub(crate) mod web;
 
 use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};

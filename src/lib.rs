@@ -21,6 +21,7 @@ pub mod notify;
 pub mod probe;
 mod retry_after;
 pub mod settings;
+pub mod shown;
 pub mod sqlite;
 pub mod store;
 pub mod systemd;

@@ -45,8 +45,9 @@ const CUT_TEXT_CHARS: usize = 1_000;
 const KEPT_FIELDS: [&str; 6] = ["timestamp", "level", "message", "target", "api_id", "source"];
 
 /// Targets that are never heard: the SDK's search for credentials quotes what a credential process printed. What comes of the
-/// search is told by [`crate::aws`] in words of its own.
-const NEVER_HEARD: [&str; 2] = ["aws_config", "aws_credential_types"];
+/// search is told by [`crate::aws`] in words of its own. And the server of the page: its story is told by `app/web.rs`, and anybody
+/// could make it say that a request was bad.
+const NEVER_HEARD: [&str; 4] = ["aws_config", "aws_credential_types", "actix_http", "actix_server"];
 
 /// At the end of the process, what is still to be written may take this long.
 const FLUSH_MAX: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use api_health_core::ApiConfig;
 use api_health_core::keep::FlushUntil;
 use api_health_core::maintenance::{Maintenance, Selection};
 use tokio::sync::{mpsc, watch};
@@ -51,11 +52,13 @@ pub fn start(world: World, options: &Options) -> Running {
         Supervisor::new(world, options.clone(), Arc::clone(&stats), Arc::clone(&round), Arc::clone(&board), fatal);
     let keeper = supervisor.chain.keeper_is.handle();
     let (probers, unreadable) = (supervisor.probers.count.subscribe(), supervisor.configs.unreadable.subscribe());
+    let not_here = supervisor.configs.not_here.subscribe();
     let joined = supervisor.ownership.joined.subscribe();
     // Nobody listens any more once the process is ending.
     let ended = move |reason| drop(died.send(Fatal { child: "supervisor", reason }));
     let supervisor = child::start(&Thread::current(), 0, MAILBOX_CAPACITY, move || supervisor, ended);
-    let gauges = Gauges { supervisor: supervisor.addr.clone(), keeper, stats, probers, unreadable, clock, board };
+    let gauges =
+        Gauges { supervisor: supervisor.addr.clone(), keeper, stats, probers, unreadable, not_here, clock, board };
     Running { gauges, supervisor, round, joined, deaths, fatal: None }
 }
 
@@ -67,6 +70,7 @@ pub struct Gauges {
     stats: Arc<Stats>,
     probers: watch::Receiver<usize>,
     unreadable: watch::Receiver<Vec<String>>,
+    not_here: watch::Receiver<Arc<Vec<Arc<ApiConfig>>>>,
     clock: Arc<dyn Clock>,
     board: Arc<Board>,
 }
@@ -122,6 +126,11 @@ impl Gauges {
     /// The sources of configs that could not be read the last time, and why. Their last good configs run.
     pub fn unreadable(&self) -> Vec<String> {
         self.unreadable.borrow().clone()
+    }
+
+    /// What is configured and not watched here, by id: other workers own it, or it is switched off.
+    pub fn not_here(&self) -> Arc<Vec<Arc<ApiConfig>>> {
+        Arc::clone(&self.not_here.borrow())
     }
 }
 

@@ -8,7 +8,7 @@ use super::checks;
 use super::help::{
     ADD_EXAMPLES, ALERTS_DROP_HELP, ALERTS_LIST_HELP, ALERTS_RETRY_HELP, COST_HELP, EXPLAIN_HELP, FLEET_HELP,
     IMPORT_HELP, LIST_HELP, MAINTENANCE_END_HELP, MAINTENANCE_LIST_HELP, MAINTENANCE_START_HELP, PROBE_HELP,
-    STATUS_HELP, after_help,
+    STATUS_HELP, WEB_TOKEN_HELP, after_help,
 };
 use super::out::When;
 
@@ -66,6 +66,9 @@ pub enum Command {
     /// Show the settings in force and where each comes from
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Let people look at the page from other machines
+    #[command(subcommand)]
+    Web(WebCommand),
     /// Check, as the daemon's user, that everything the daemon needs is there; writes nothing
     #[command(after_help = checks::help())]
     Doctor(DoctorArgs),
@@ -208,6 +211,9 @@ pub struct StatusArgs {
     /// Only what is down
     #[arg(long)]
     pub down: bool,
+    /// Go on: draw it again every 2 s (30 s with DynamoDB) on a terminal, print a line for each change elsewhere
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -353,6 +359,18 @@ pub enum SettingsCommand {
     /// Print what is in force and where each value comes from; secrets are masked
     #[command(after_help = "Example:\n  api-health --settings /etc/api-health.toml settings show")]
     Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `web …`
+#[derive(Debug, Subcommand)]
+pub enum WebCommand {
+    /// Make a token: print it, and the line for the settings that lets in whoever has it
+    #[command(after_help = WEB_TOKEN_HELP)]
+    Token {
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -16,6 +16,7 @@ pub(super) enum Check {
     OpenFiles,
     SqliteFile,
     Daemon,
+    Page,
     Region,
     Credentials,
     DynamodbEndpoint,
@@ -38,7 +39,7 @@ pub(super) enum Check {
 
 use Check::{
     ApiHosts, Apis, ApisFile, Clock, ConfigsTable, Credentials, Daemon, DynamodbEndpoint, EnvFile, ExtraRoots,
-    Heartbeat, HistoryTable, OpenFiles, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint,
+    Heartbeat, HistoryTable, OpenFiles, Page, Proxy, Publish, Region, SecretFiles, Settings, SettingsFile, SnsEndpoint,
     SqliteFile, States, StatesTable, StatesWrite, Subscriptions, TestMessage, Topic, User, Webhook,
 };
 
@@ -59,6 +60,7 @@ pub(super) const ALL: [(Check, &str, &[Check], &str); 29] = [
     (OpenFiles, "open_files", &[], "enough file descriptors for the probes under way at once"),
     (SqliteFile, "sqlite_file", &[], "writable, not for everybody, and its disk has room (16 KiB are tried there)"),
     (Daemon, "daemon", &[], "which process of this machine watches by the store just now"),
+    (Page, "page", &[], "whether it answers, or its port is free; who may look from afar"),
     (Region, "region", &[], "which, and where it came from"),
     (Credentials, "credentials", &[], "found, by which way, until when"),
     (DynamodbEndpoint, "dynamodb_endpoint", &[], "DNS, TCP, TLS and an answer to GET /"),

@@ -54,14 +54,15 @@ Examples:
 
 pub(super) const STATUS_HELP: &str = "\
 With --json, every name is stable:
-  at, environment, store, summary { up, down, unknown, disabled, suspect, owed_alerts },
+  at, environment, store, summary { up, down, unknown, disabled, suspect, unclear, owed_alerts },
+  conditions { down, unwatched, suspect, unclear, maintenance, unknown, up, off } (each API counts once; the words of the page),
   store_trouble { since, reason } (null while the store takes writes),
   heartbeat { at, age_seconds, is_overdue, instance, program_version, heartbeat_seconds,
               checkpoint_seconds, apis, up, down, unknown, owed, probes, probes_since, late,
               late_api_ids[], inconclusive, inconclusive_api_ids[] } (null if there is none; heartbeat_seconds is null after run --once;
               of several workers the sums, as of the oldest),
   heartbeats[] (the same for each worker),
-  apis[] { api_id, name, url, source, configured, enabled, status (up, down, unknown), since,
+  apis[] { api_id, name, url, source, configured, enabled, condition, status (up, down, unknown), since,
            not_probed { since, reason } (where the prober itself keeps dying; the status is unknown then),
            unclear { since, reason } (where nothing can be told of it for long; the status is the last that was known),
            told_status (what people were told last), flapping, maintenance_until (of a window that was opened by hand),
@@ -77,7 +78,18 @@ What is not known is null.
 
 Examples:
   api-health status --down
+  api-health status --watch
   api-health status --json | jq -r '.apis[] | select(.status == \"down\") | .api_id'";
+
+pub(super) const WEB_TOKEN_HELP: &str = "\
+The token is shown this once and kept nowhere. The settings hold its SHA-256, from which nobody gets it back.
+It changes nothing by itself: write the line below [web], and restart the daemon.
+
+With --json, every name is stable: token, sha256 (as it stands in web.tokens).
+
+Examples:
+  api-health web token
+  curl --header \"Authorization: Bearer $TOKEN\" http://monitor.example.org:8462/";
 
 pub(super) const EXPLAIN_HELP: &str = "\
 Reads what is stored, like `status`, and asks the daemon on this machine when it started: intervals count from there.

@@ -24,6 +24,7 @@ mod status;
 mod stored;
 mod table;
 mod text;
+mod web;
 mod wrap;
 
 use std::path::Path;
@@ -86,6 +87,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             return settings::show(cli.settings.as_deref(), *json, &out);
         }
         Command::Doctor(args) => return doctor::run(cli, args, &out),
+        Command::Web(command) => return web::run(command, &out),
         Command::Demo(args) => {
             telemetry::start(&LogSettings { level: "error".into(), format: LogFormat::Text }, log_colour);
             return actix_rt::System::new().block_on(demo::run(args, &out));
@@ -117,6 +119,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             Command::Settings(_)
             | Command::Demo(_)
             | Command::Doctor(_)
+            | Command::Web(_)
             | Command::Completions { .. }
             | Command::Man => Err(AppError::Internal("a command that needs no settings came too late".into())),
         }

@@ -80,6 +80,18 @@ impl Out {
         self.write(&self.columns.map_or_else(|| safe.clone(), |columns| wrap::lines(&safe, columns)))
     }
 
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Makes a terminal empty, and begins at its top.
+    ///
+    /// # Errors
+    /// As [`Out::print`].
+    pub(super) fn clear(&self) -> Result<(), AppError> {
+        if self.terminal { self.write("\u{1b}[H\u{1b}[2J") } else { Ok(()) }
+    }
+
     /// Writes what a program is to read, byte by byte; on a terminal as [`Out::print`] does.
     ///
     /// # Errors

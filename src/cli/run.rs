@@ -8,6 +8,7 @@ mod readiness;
 mod settings;
 mod status_line;
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use api_health_actors::child::ExitReason;
 use api_health_actors::stats;
 use api_health_actors::supervisor::{Fatal, LOAD_TIMEOUT, LoadReport};
 use api_health_actors::system::{self, Options, Running};
+use futures_util::future::LocalBoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -105,8 +107,11 @@ pub(super) async fn run(
     let mut running = system::start(world, &Options { closes_unconfigured, ..app.options(args.once) });
     let mut notify_loop = NotifyLoop::of(running.gauges(), Arc::clone(&app.clock));
     // A round is over before anybody has a question.
-    let control =
-        if args.once { None } else { control::start(app, Rc::clone(&settings), instance, running.gauges()).await };
+    let control = if args.once {
+        None
+    } else {
+        control::start(app, Rc::clone(&settings), instance.clone(), running.gauges()).await
+    };
     // Who shared the tables and died elsewhere has to be waited for until its lease is over.
     let start = async {
         // A round that may watch nothing must not look like one that found nothing.
@@ -148,7 +153,8 @@ pub(super) async fn run(
         once(app, running, &report, signals, &mut notify_loop).await
     } else {
         notify_loop.configs_read(why_none(&report));
-        watch(app, running, signals, &mut notify_loop, control, &settings).await
+        let page = Box::pin(app.show_page(running.gauges(), instance));
+        watch(app, running, signals, &mut notify_loop, (control, page), &settings).await
     };
     drop(progress);
     periodically.abort();
@@ -194,13 +200,14 @@ fn announce(report: &LoadReport) {
     }
 }
 
-/// Watches until a signal says to stop, or until an actor dies that nothing works without. Commands are answered until then.
+/// Watches until a signal says to stop, or until an actor dies that nothing works without. Commands are answered, and the page is shown,
+/// until then.
 async fn watch(
     app: &App,
     mut running: Running,
     mut signals: Signals,
     notify_loop: &mut NotifyLoop,
-    control: Option<Server>,
+    (control, mut page): (Option<Server>, LocalBoxFuture<'_, Infallible>),
     settings: &InForce,
 ) -> Exit {
     let mut configs_again_at = Instant::now() + FIRST_CONFIGS_EVERY;
@@ -208,6 +215,7 @@ async fn watch(
         let without_configs = notify_loop.is_without_configs();
         tokio::select! {
             never = notify_loop.go_on() => match never {},
+            never = &mut page => match never {},
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => {
@@ -225,7 +233,7 @@ async fn watch(
             dead = running.fatal() => return died(&dead),
         }
     }
-    drop(control);
+    drop((control, page));
     stop(app, running, &mut signals, notify_loop).await
 }
 

@@ -1,15 +1,18 @@
 //! The keys of `api-health.toml`, in one table. `docs/configuration.md` lists them too, and a test compares.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use api_health_core::maintenance::Window;
 use api_health_core::own::records::Role;
 use api_health_core::{Secret, StatusSet};
+use api_health_web::access::{Prefix, TokenHash};
+use api_health_web::model::MetricsPerApi;
 
 use super::types::{LogFormat, ResolverKind, StoreKind};
-use super::{contact, parsers, proxy};
+use super::{contact, parsers, proxy, web};
 use crate::configs::field::{Field, Kind, table};
 use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
 use crate::configs::{fields, shared_windows, url};
@@ -221,6 +224,38 @@ table! { KEYS
             "\"json\"",
         )
         .default("auto");
+    WEB_ENABLED: bool = flag("web.enabled")
+        .means("Whether `run` shows a page, a JSON API and metrics. `run --once` never does.", "false")
+        .default("true");
+    WEB_LISTEN: Vec<SocketAddr> = Field::new("web.listen", web::OF_ADDRESSES, web::addresses, |all| web::show(all))
+        .means(
+            "Where. An address that other machines can reach needs web.tokens, web.trusted_header or web.open.",
+            "\"0.0.0.0:8462\"",
+        )
+        .default("127.0.0.1:8462").env("API_HEALTH_LISTEN");
+    WEB_HOSTS: Vec<String> = Field::new("web.hosts", web::OF_HOSTS, web::hosts, |all| web::show(all))
+        .means(
+            "Names by which people call the page, beside localhost and addresses. Another one is answered with 421: a foreign page could read this one by it.",
+            "\"status.example.org\"",
+        );
+    WEB_TOKENS: Vec<TokenHash> = Field::new("web.tokens", web::OF_TOKENS, web::tokens, |all| web::show_tokens(all))
+        .means(
+            "Who may look from other machines: whoever sends a token with this SHA-256, as bearer token or as password with any name.",
+            "\"sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\"",
+        );
+    WEB_TRUSTED_HEADER: String = text("web.trusted_header", web::HEADER_CHARS_MAX, web::HEADER_WORDS)
+        .means("The header by which a proxy says that it let somebody in. It counts from web.trusted_proxies alone.", "\"X-Forwarded-User\"")
+        .parsed_by(web::header);
+    WEB_TRUSTED_PROXIES: Vec<Prefix> = Field::new("web.trusted_proxies", web::OF_PROXIES, web::proxies, |all| web::show(all))
+        .means("The proxies whose header counts. They have to take it away from what others send.", "\"10.0.0.5\"");
+    WEB_OPEN: bool = flag("web.open").means("Whether anybody may look who can reach the page.", "true").default("false");
+    WEB_EMBED_ORIGINS: Vec<String> = Field::new("web.embed_origins", web::OF_ORIGINS, web::origins, |all| web::show(all))
+        .means("Sites that may show the public pages in a frame.", "\"https://www.example.org\"");
+    WEB_TIMEZONE: String = fields::TIMEZONE.named("web.timezone")
+        .means("The time zone in which pages show times.", "\"Europe/Berlin\"");
+    WEB_METRICS_PER_API: MetricsPerApi = choice("web.metrics_per_api")
+        .means("Which APIs have metrics of their own: 10,000 of them are 20 MB at each scrape.", "\"not_up\"")
+        .default("all");
 }
 
 const OF_PATHS: Kind = Kind::TextOrTexts {

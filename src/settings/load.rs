@@ -13,6 +13,7 @@ use super::parsers;
 use super::proxy;
 use super::raw::RawFile;
 use super::reader::{Effective, Origin, SettingsReader};
+use super::web;
 use super::{
     ApisSettings, FleetSettings, HistorySettings, LogSettings, NetworkSettings, ProbeSettings, RunSettings, Settings,
     StoreKind, StoreSettings,
@@ -134,6 +135,7 @@ fn read(
         run: RunSettings { shutdown: reader.get(&keys::SHUTDOWN) },
         fleet: fleet(&mut reader),
         log: LogSettings { level: reader.get(&keys::LOG_LEVEL), format: reader.get(&keys::LOG_FORMAT) },
+        web: web::read(&mut reader),
     };
     for key in keys::READ_BY_THE_SDK {
         let set = reader.env(key);

@@ -18,12 +18,13 @@ mod raw;
 pub mod reader;
 pub mod show;
 pub mod types;
+mod web;
 
 use crate::probe::proxies::Proxies;
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
     ApisSettings, FleetSettings, HistorySettings, LogFormat, LogSettings, NetworkSettings, NotifySettings,
-    ProbeSettings, ResolverKind, RunSettings, SnsSettings, StoreKind, StoreSettings, WebhookSettings,
+    ProbeSettings, ResolverKind, RunSettings, SnsSettings, StoreKind, StoreSettings, WebSettings, WebhookSettings,
 };
 
 /// Everything that is set for the program as a whole. `Settings::default()` is what is in force with no settings at all.
@@ -53,6 +54,8 @@ pub struct Settings {
     pub fleet: FleetSettings,
     /// `[log]`.
     pub log: LogSettings,
+    /// `[web]`.
+    pub web: WebSettings,
 }
 
 impl Settings {

@@ -59,6 +59,15 @@ pub(super) fn show_paths(paths: &[PathBuf]) -> Value {
     }
 }
 
+/// One text or several, each parsed by itself; every fault of them.
+pub(super) fn each_text<T>(
+    value: &Value,
+    about: &About,
+    parse: impl Fn(&str) -> Result<T, ValueFault>,
+) -> Parsed<Vec<T>> {
+    each(value, most_texts(about), |one| parse(parse_text(one, about)?))
+}
+
 /// One network or several.
 pub(super) fn networks(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Vec<Network>> {
     each(value, most_texts(about), |text| {

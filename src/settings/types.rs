@@ -1,10 +1,13 @@
 //! The settings in force: typed, validated, each with its unit. What a person writes is in `raw`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use api_health_core::Secret;
 use api_health_core::own::records::Role;
+use api_health_web::Access;
+use api_health_web::model::MetricsPerApi;
 
 use crate::configs::defaults::ApiDefaults;
 use crate::probe::guard::Allowed;
@@ -197,4 +200,19 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// The page, the JSON API and the metrics: `[web]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSettings {
+    pub enabled: bool,
+    /// At least one.
+    pub listen: Vec<SocketAddr>,
+    /// Who may look. Where an address is not of loopback, somebody may from elsewhere.
+    pub access: Access,
+    /// Where public pages may be framed.
+    pub embed_origins: Vec<String>,
+    /// The zone in which times are shown.
+    pub timezone: String,
+    pub metrics_per_api: MetricsPerApi,
 }

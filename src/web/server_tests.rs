@@ -1,5 +1,7 @@
 //! What the server holds to, over real sockets: who is let in, and that nobody gets more than a share.
 
+#![allow(clippy::disallowed_methods, reason = "tests that wait for sockets, beside no actor")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

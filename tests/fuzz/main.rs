@@ -28,6 +28,7 @@ mod server;
 mod settings;
 mod texts;
 mod tls;
+mod web;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

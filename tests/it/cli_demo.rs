@@ -1,6 +1,9 @@
 //! `demo` from outside: the story that a new user sees first.
 
+use std::io::BufRead;
+
 use super::cli::{Place, finish};
+use super::web::get;
 
 #[test]
 fn the_demo_tells_one_down_and_one_up_and_leaves_nothing() {
@@ -9,6 +12,7 @@ fn the_demo_tells_one_down_and_one_up_and_leaves_nothing() {
     let ran = finish(place.command(&["demo", "--seconds", "15"]).env("LANG", "en_US.UTF-8"));
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
     let story = [
+        "Look at it in a browser: http://127.0.0.1:",
         "API    answers 200",
         "state  up: the first answer",
         "API    goes down: it answers 503",
@@ -42,7 +46,7 @@ fn the_demo_tells_one_down_and_one_up_and_leaves_nothing() {
 }
 
 #[test]
-fn a_demo_that_is_interrupted_leaves_nothing() {
+fn a_demo_has_a_page_and_one_that_is_interrupted_leaves_nothing() {
     let place = Place::new();
     let mut child = place
         .command(&["demo"])
@@ -50,8 +54,11 @@ fn a_demo_that_is_interrupted_leaves_nothing() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let mut first = [0; 1];
-    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let link =
+        lines.find_map(|line| Some(line.split_once("http://")?.1.to_owned()).filter(|_| line.contains("browser")));
+    let address = link.as_deref().and_then(|link| link.strip_suffix('/')).unwrap();
+    assert_eq!(get(address, "/healthz", ""), (200, "ok\n".into()));
     assert!(!place.files().is_empty(), "its store is there");
     // The reader goes away: nobody looks any more.
     drop(child.stdout.take());

@@ -1,5 +1,7 @@
 //! `status` from outside, over a store with states of every sort.
 
+use std::io::{BufRead, BufReader};
+
 use api_health_core::incident::Incident;
 use api_health_core::{ApiId, Status};
 
@@ -16,7 +18,7 @@ fn the_table_has_what_is_down_first_and_names_what_cannot_be_read() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(lines[0].starts_with("API") && lines[1].starts_with("c-down"), "{}", ran.out);
-    assert!(lines[1].contains("DOWN") && lines[1].contains(" ago); owes 1 alert to webhook"));
+    assert!(lines[1].contains("Down") && lines[1].contains(" ago); owes 1 alert to webhook"));
     assert!(
         lines[1].contains("status 503 is not in 2xx (as of "),
         "its age is told where the row is behind: {}",
@@ -29,7 +31,7 @@ fn the_table_has_what_is_down_first_and_names_what_cannot_be_read() {
     );
     assert!(lines[3].starts_with("a-up") && lines[3].contains("87 ms") && lines[3].contains(" d "), "{}", lines[3]);
     assert!(lines[4].starts_with("gone") && lines[4].contains("not in the table or file"));
-    assert_eq!(lines.last(), Some(&"1 down, 3 up; 1 suspect; 1 alert owed (api-health alerts list)"));
+    assert_eq!(lines.last(), Some(&"1 down, 1 checking again, 2 up; 1 alert owed (api-health alerts list)"));
     assert!(ran.err.contains("broken") && ran.err.contains("nothing was probed for"), "{}", ran.err);
     let down = place.ok(&["status", "--down"]);
     assert!(down.contains("c-down") && !down.contains("a-up"), "{down}");
@@ -45,9 +47,11 @@ fn json_has_the_documented_names() {
     assert_eq!(status["summary"]["down"], 1);
     assert_eq!(status["summary"]["up"], 3);
     assert_eq!(status["summary"]["owed_alerts"], 1);
+    assert_eq!((&status["conditions"]["down"], &status["conditions"]["suspect"]), (&1.into(), &1.into()));
     assert_eq!(status["unreadable"][0]["api_id"], "broken");
     let down = &status["apis"][0];
     assert_eq!((&down["api_id"], &down["status"]), (&"c-down".into(), &"down".into()));
+    assert_eq!((&down["condition"], &status["apis"][1]["condition"]), (&"down".into(), &"suspect".into()));
     assert_eq!(down["since"], "2026-01-01T00:00:00.000Z");
     assert_eq!(down["last_probe"]["error"], "status 503 is not in 2xx");
     assert_eq!(down["incident"]["incident_id"], "c-down.1.1");
@@ -106,9 +110,13 @@ fn the_monitor_s_own_states_are_no_apis_and_say_what_is_not_probed() {
     );
     let ran = place.run(&["status"]);
     let lines: Vec<&str> = ran.out.lines().collect();
-    assert!(lines[1].starts_with("shop  UNKNOWN") && lines[1].contains("not probed: it died 5 times"), "{}", ran.out);
-    assert!(lines[2].starts_with("well  up"), "{}", ran.out);
-    assert_eq!(lines.last(), Some(&"1 up, 1 unknown; 2 alerts owed (api-health alerts list)"));
+    assert!(
+        lines[1].starts_with("shop  Not watched") && lines[1].contains("not probed: it died 5 times"),
+        "{}",
+        ran.out
+    );
+    assert!(lines[2].starts_with("well  Up"), "{}", ran.out);
+    assert_eq!(lines.last(), Some(&"1 not watched, 1 up; 2 alerts owed (api-health alerts list)"));
     assert_eq!(lines.len(), 5, "{}", ran.out);
     assert!(
         ran.err.contains("api-health's store (SQLite file x), since") && ran.err.contains("disk full"),
@@ -191,4 +199,25 @@ fn it_changes_nothing_and_needs_no_permission_to_write() {
     place.ok(&["status"]);
     assert!(std::fs::read(place.path("api-health.db")).unwrap() == before);
     assert_eq!(place.files(), files);
+}
+
+#[test]
+fn watched_in_a_pipe_it_says_how_all_is_and_then_each_change_until_nobody_reads() {
+    let place = Place::new();
+    store(&place);
+    let mut child = place.command(&["status", "--watch"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
+    assert!(first.ends_with("1 down, 1 checking again, 2 up; 1 alert owed (api-health alerts list)"), "{first}");
+    let connection = rusqlite::Connection::open(place.path("api-health.db")).unwrap();
+    let up = |id: &str| {
+        let set = "UPDATE api_health_states SET record = json_remove(json_set(record, '$.status', 'up'), '$.incident', '$.streak') WHERE api_id = ?1";
+        assert_eq!(connection.execute(set, [id]).unwrap(), 1);
+    };
+    up("b-suspect");
+    let change = lines.next().unwrap();
+    assert!(change.contains(" b-suspect Up"), "{change}");
+    drop(lines);
+    connection.execute("DELETE FROM api_health_states WHERE api_id = 'gone'", []).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -124,6 +124,7 @@ impl Home {
         let mut process = command
             .current_dir(self.path())
             .env_clear()
+            .env("API_HEALTH_LISTEN", "127.0.0.1:0") // many daemons run side by side
             .envs(&self.environment)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())

@@ -18,7 +18,7 @@ const SETTLED: Duration = Duration::from_secs(240);
 const ASKED: Duration = Duration::from_secs(240);
 
 /// A machine of its own: no state folder and no socket of another.
-fn machine(cloud: &Cloud, receiver: &Receiver) -> Home {
+pub(crate) fn machine(cloud: &Cloud, receiver: &Receiver) -> Home {
     let mut home = Home::empty();
     cloud.be_known_to(&mut home);
     let runtime = home.path().join("runtime").display().to_string();

@@ -61,4 +61,5 @@ mod store_outage;
 mod systemd_notify;
 mod terminal;
 mod up_and_down;
+mod web;
 mod writes;

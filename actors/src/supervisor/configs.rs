@@ -73,6 +73,8 @@ pub(crate) struct Configs {
     pub(super) waiting: Vec<(u64, oneshot::Sender<LoadReport>)>,
     /// The sources that could not be read the last time, and why, for whoever shows it.
     pub(crate) unreadable: watch::Sender<Vec<String>>,
+    /// What is configured and not watched here, for the same: other workers own it, or it is switched off.
+    pub(crate) not_here: watch::Sender<Arc<Vec<Arc<ApiConfig>>>>,
     /// Up to which revision the rows are known that all workers share.
     known_revision: u64,
 }
@@ -181,8 +183,21 @@ impl Supervisor {
             self.follow_rows(ctx);
         }
         self.probers.count.send_replace(self.probers.slots.len());
+        self.say_what_is_not_here();
         self.finish_stop_if_idle();
         self.answer_waiters();
+    }
+
+    fn say_what_is_not_here(&self) {
+        let (rows, slots) = (self.configs.rows().0, &self.probers.slots);
+        let now: Vec<_> = rows.into_values().filter(|api| !slots.contains_key(&api.api_id)).collect();
+        self.configs.not_here.send_if_modified(|before| {
+            let is_same = before.len() == now.len() && before.iter().zip(&now).all(|(a, b)| Arc::ptr_eq(a, b));
+            if !is_same {
+                *before = Arc::new(now);
+            }
+            !is_same
+        });
     }
 
     fn follow_rows(&mut self, ctx: &mut Context<Self>) {

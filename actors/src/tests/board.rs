@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use api_health_core::ApiId;
 use api_health_core::view::{Condition, Counts};
+use api_health_core::{ApiId, Status, Timestamp};
 
 use super::{options, seconds, world};
-use crate::board::LOOKS_FOR;
+use crate::board::{Board, CHANGES_MAX, LOOKS_FOR};
 use crate::ports::Clock;
 use crate::testkit::target::Behaviour;
-use crate::testkit::{api, in_virtual_time};
+use crate::testkit::{self, api, in_virtual_time};
 
 #[test]
 fn whoever_looks_sees_all_at_once_and_each_change_within_a_second() {
@@ -61,5 +61,33 @@ fn where_nobody_looks_any_longer_it_is_emptied_and_filled_again_for_the_next() {
         let after = board.snapshot().await.expect("it is filled");
         assert!(after.revision > before.revision && after.views.len() == 1);
         assert_eq!(board.changes_after(number), None, "what happened meanwhile is not known");
+    });
+}
+
+#[test]
+fn so_many_changes_are_kept_and_the_oldest_go() {
+    let board = Board::default();
+    for n in 0..=CHANGES_MAX + 1 {
+        let mut view = testkit::board::view(api("a", 60), Timestamp::default());
+        view.status = if n % 2 == 0 { Status::Up } else { Status::Down };
+        testkit::board::show(&board, vec![view], Vec::new(), Timestamp::default());
+    }
+    let (last, most) = (board.last_change(), u64::try_from(CHANGES_MAX).unwrap());
+    assert_eq!(last, most + 1, "the first is no change");
+    assert_eq!(board.changes_after(last - most).map(|changes| changes.len()), Some(CHANGES_MAX));
+    assert_eq!(board.changes_after(last - most - 1), None);
+}
+
+#[test]
+fn what_is_configured_and_not_watched_is_said() {
+    in_virtual_time(async {
+        let world = world(&["a", "b"]);
+        let running = world.start(options()).await;
+        seconds(2).await;
+        assert!(running.not_here().is_empty());
+        let off = api_health_core::ApiConfig { enabled: false, ..api("off", 10) };
+        world.configs.set(vec![api("a", 10), off, api("b", 10)]);
+        running.reload().await;
+        assert_eq!(running.not_here().iter().map(|api| api.api_id.as_str()).collect::<Vec<_>>(), ["off"]);
     });
 }

@@ -282,7 +282,7 @@ run "outputs" {
   command = plan
 
   assert {
-    condition     = alltrue([for text in ["ops@example.com, night@example.com", "api-health apis add --url", "ssm start-session --region eu-central-1", "DDB_CONFIG_TABLE=api_health_configs"] : strcontains(output.next_steps, text)])
+    condition     = alltrue([for text in ["ops@example.com, night@example.com", "api-health apis add --url", "ssm start-session --region eu-central-1", "AWS-StartPortForwardingSession --parameters portNumber=8462,", "DDB_CONFIG_TABLE=api_health_configs"] : strcontains(output.next_steps, text)])
     error_message = "What is left to do: confirm, add, look."
   }
   assert {

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::args::DemoArgs;
 use super::out::{Out, note};
-use crate::app::AppError;
+use crate::app::{self, AppError};
 use crate::clock::SystemClock;
 use crate::configs::defaults::ApiDefaults;
 use crate::configs::raw::RawRow;
@@ -79,8 +79,11 @@ pub(super) async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, AppError> {
 
     let began = Instant::now();
     let mut story = Story::new(out, began, &config);
-    story.opening(plan.whole)?;
+    let store = world.store_name.clone();
     let mut running = system::start(world, &options);
+    // Without a page the story is the same.
+    let page = app::web::of_the_demo(&running.gauges(), Arc::clone(&clock), store).ok();
+    story.opening(plan.whole, page.as_ref().and_then(|page| page.addresses().first()).copied())?;
     running.reload().await;
     let mut changes = [(plan.goes_down, false), (plan.comes_back, true)].into_iter();
     let mut change = changes.next();
@@ -110,6 +113,7 @@ pub(super) async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, AppError> {
         }
     };
     let ended = Instant::now();
+    drop(page);
     running.stop(Duration::ZERO).await;
     let asked = api.stop();
     drop(folder); // the store is removed whatever came of it

@@ -1,5 +1,6 @@
 //! The story in words: what happens to the API, what api-health sees of it, and what it tells.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use super::picture::Picture;
 use super::watch::Event;
-use crate::app::AppError;
+use crate::app::{AppError, web};
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out, PLAIN, STRONG, note};
 use crate::cli::text;
 use crate::exit::Exit;
@@ -43,18 +44,19 @@ impl<'a> Story<'a> {
     }
 
     /// What is about to be seen.
-    pub(super) fn opening(&mut self, whole: Duration) -> Result<(), AppError> {
+    pub(super) fn opening(&mut self, whole: Duration, page: Option<SocketAddr>) -> Result<(), AppError> {
         let title = self.out.paint(STRONG, "api-health demo: an API goes down and comes back");
         self.out.print(&format!(
             "{title}\n\n\
              A small API runs on this machine, at {}.\n\
              api-health asks it {}, and again after {} s when something is wrong.\n\
-             {} answers in a row decide. Nothing leaves this machine. It takes about {} s.\n\n",
+             {} answers in a row decide. Nothing leaves this machine. It takes about {} s.\n{}\n",
             self.config.url,
             text::schedule(&self.config.schedule),
             self.config.recheck.as_secs(),
             self.config.failure_threshold,
             whole.as_secs(),
+            page.map_or(String::new(), |page| format!("Look at it in a browser: {}\n", web::link(page))),
         ))?;
         let good = self.out.paint(GOOD, "answers 200");
         self.line(self.began, "API", &good)

@@ -15,6 +15,7 @@ mod env_file;
 mod files;
 mod heartbeat;
 mod network;
+mod page;
 mod report;
 mod stored;
 mod test_message;
@@ -128,6 +129,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
 
     let mut tasks = vec![
         Task::new(Check::Daemon, watcher::examine(loaded, &who)),
+        Task::new(Check::Page, page::examine(&loaded.settings.web)),
         Task::new(Check::SettingsFile, files::examine(loaded.clone(), env_file)),
         Task::new(Check::Webhook, network::webhook(app)),
     ];

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use api_health_actors::liveness::SLACK;
 use api_health_core::schedule::Moment;
-use api_health_core::{ApiId, Heartbeat, Status, Timestamp};
+use api_health_core::{ApiId, Heartbeat, Timestamp};
 use serde_json::{Value, json};
 
 use super::Row;
@@ -28,17 +27,6 @@ fn hosts(beats: &[Heartbeat]) -> String {
     let named: Vec<String> = beats.iter().take(NAMED).map(host).collect();
     let more = if beats.len() > named.len() { ", …" } else { "" };
     format!("{} ({}{more})", text::count(beats.len(), "worker"), named.join(", "))
-}
-
-/// What a heartbeat says of one API, where it says something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    /// It was probed when it should have been, and the probe could tell.
-    OnTime,
-    /// It was not probed when it should have been.
-    Late,
-    /// It was probed, and the probe could not tell: what the row says of it is from before.
-    CouldNotTell,
 }
 
 /// `watched by ip-10-0-1-7, 12 s ago: 1,000 APIs, 0 late, 3 could not be told`: what `beat` says, which is all of `each` as one.
@@ -85,40 +73,9 @@ pub(in crate::cli) fn overdue_words(beat: &Heartbeat, now: Timestamp) -> Option<
     ))
 }
 
-/// What the heartbeat says of an API; `None` where that is nothing of the present or of this API.
-pub(super) fn said(row: &Row, beat: &Heartbeat, now: Timestamp) -> Option<Said> {
-    let (probe, api_id) = (row.state.last_probe.as_ref()?, &row.state.api_id);
-    // After a single round nobody probes, and an old heartbeat knows nothing of today.
-    if beat.period.is_none() || beat.is_overdue(now) || row.config.is_none() || !row.enabled() {
-        return None;
-    }
-    // Who is named in it is watched. Of the time after the heartbeat it knows nothing.
-    let is_from_before = probe.at <= beat.at;
-    if beat.late_api_ids.contains(api_id) {
-        return is_from_before.then_some(Said::Late);
-    }
-    if beat.inconclusive_api_ids.contains(api_id) {
-        return is_from_before.then_some(Said::CouldNotTell);
-    }
-    let is_well = beat.is_late(api_id) == Some(false) && beat.is_inconclusive(api_id) == Some(false);
-    let is_known = row.status() != Status::Unknown;
-    (is_well && is_known && is_watched(row, beat)).then_some(Said::OnTime)
-}
-
-/// Whether the row is as fresh as that of a watched API is. The heartbeat does not list who is watched, and one that is not
-/// (its config came an hour ago, in a source that the daemon does not read) is not late either. The first probe after a write
-/// begins the wait for the next one, so a row may be a gap older than the checkpoint.
-fn is_watched(row: &Row, beat: &Heartbeat) -> bool {
-    let (Some(probe), Some(config)) = (&row.state.last_probe, &row.config) else { return false };
-    let age = beat.at.since(probe.at);
-    let without_gap = beat.checkpoint.saturating_add(config.timeout.saturating_mul(2)).saturating_add(SLACK);
-    // The gaps of a cron expression take a while to find.
-    age <= without_gap || age <= without_gap.saturating_add(config.schedule.longest_gap())
-}
-
 /// Whether the row is older than the last probe should be, by the schedule at that time.
 pub(super) fn is_row_behind(row: &Row, now: Timestamp) -> bool {
-    let (Some(probe), Some(config)) = (&row.state.last_probe, &row.config) else { return false };
+    let (Some(probe), Some(config)) = (&row.state.last_probe, row.config()) else { return false };
     let then = Moment { wall: probe.at, uptime: Duration::ZERO };
     let allowed = config.schedule.shortest_gap_from(then).saturating_add(config.timeout);
     now.since(probe.at) > allowed

@@ -1,81 +1,25 @@
 //! What `status` prints: a table for people, JSON for scripts.
 
-use api_health_actors::ports::UnreadableState;
 use api_health_core::incident::Incident;
 use api_health_core::outcome::Verdict;
 use api_health_core::state::Streak;
-use api_health_core::{Heartbeat, Status, Timestamp, Toward};
-use serde_json::{Value, json};
+use api_health_core::view::{Condition, Counts, Trouble};
+use api_health_core::{Status, Timestamp, Toward};
+use serde_json::{Map, Value, json};
 
-use super::beat::{self, Said};
-use super::{Row, owed_by};
+use super::beat;
+use super::{Look, Row, owed_by};
 use crate::app::App;
-use crate::cli::configured::Checked;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::stored::{json_of_unreadable, owed_to};
 use crate::cli::table::{Cell, Table};
 use crate::cli::text;
-
-/// The last line.
-pub(super) struct Counts {
-    up: usize,
-    down: usize,
-    unknown: usize,
-    disabled: usize,
-    suspect: usize,
-    unclear: usize,
-    owed: usize,
-}
-
-impl Counts {
-    /// Of these APIs; `owed` counts the monitor's own alerts as well.
-    pub(super) fn of(rows: &[Row], owed: usize) -> Self {
-        let enabled = || rows.iter().filter(|row| row.enabled());
-        let with = |status| enabled().filter(|row| row.status() == status).count();
-        Self {
-            up: with(Status::Up),
-            down: with(Status::Down),
-            unknown: with(Status::Unknown),
-            disabled: rows.len() - enabled().count(),
-            suspect: enabled().filter(|row| row.not_probed.is_none() && row.state.is_suspect()).count(),
-            unclear: enabled().filter(|row| row.unclear.is_some()).count(),
-            owed,
-        }
-    }
-
-    fn line(&self, out: &Out) -> String {
-        let part = |n: usize, word: &str, style| (n > 0).then(|| out.paint(style, &format!("{n} {word}")));
-        let parts = [
-            part(self.down, "down", BAD),
-            part(self.up, "up", GOOD),
-            part(self.unknown, "unknown", DOUBT),
-            part(self.disabled, "disabled", DIM),
-        ];
-        let mut line = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        if line.is_empty() {
-            line = "no APIs yet; write: api-health apis add --url https://…".into();
-        }
-        if self.suspect > 0 {
-            line.push_str(&format!("; {} suspect", self.suspect));
-        }
-        if self.unclear > 0 {
-            line.push_str(&format!("; {} unclear", self.unclear));
-        }
-        if self.owed > 0 {
-            line.push_str(&format!("; {} owed (api-health alerts list)", text::count(self.owed, "alert")));
-        }
-        line
-    }
-}
+use crate::shown::Said;
 
 /// What everything is seen by.
 pub(super) struct Seen<'a> {
     pub(super) app: &'a App,
-    /// All of them as one.
-    pub(super) heartbeat: Option<&'a Heartbeat>,
-    /// Each worker's own.
-    pub(super) beats: &'a [Heartbeat],
-    pub(super) now: Timestamp,
+    pub(super) look: &'a Look,
 }
 
 impl Seen<'_> {
@@ -85,31 +29,61 @@ impl Seen<'_> {
     }
 }
 
-pub(super) fn text_of(seen: &Seen<'_>, rows: &[Row], counts: &Counts, out: &Out) -> String {
-    let Seen { app, heartbeat, beats, now } = *seen;
+pub(super) fn counts(look: &Look) -> Counts {
+    Counts::of(look.rows.iter().map(|row| &row.view), look.now)
+}
+
+/// `1 down, 2 checking again, 997 up; 3 alerts owed (api-health alerts list)`.
+pub(super) fn counts_line(look: &Look, out: &Out) -> String {
+    let counts = counts(look);
+    let part = |condition: Condition| {
+        let (n, word) = (counts.get(condition), condition.word().to_lowercase());
+        (n > 0).then(|| out.paint(style(condition), &format!("{n} {word}")))
+    };
+    let mut line = Condition::ALL.into_iter().filter_map(part).collect::<Vec<_>>().join(", ");
+    if line.is_empty() {
+        line = "no APIs yet; write: api-health apis add --url https://…".into();
+    }
+    if look.owed > 0 {
+        line.push_str(&format!("; {} owed (api-health alerts list)", text::count(look.owed, "alert")));
+    }
+    line
+}
+
+const fn style(condition: Condition) -> anstyle::Style {
+    match condition {
+        Condition::Down | Condition::Unwatched => BAD,
+        Condition::Suspect | Condition::Unclear | Condition::Maintenance | Condition::Unknown => DOUBT,
+        Condition::Up => GOOD,
+        Condition::Off => DIM,
+    }
+}
+
+pub(super) fn text_of(seen: &Seen<'_>, rows: &[&Row], out: &Out) -> String {
+    let Seen { app, look } = *seen;
+    let now = look.now;
     let mut table = Table::new(&["API", "STATUS", "SINCE", "?LAST PROBE", "?>LATENCY", "WHAT"]);
     for row in rows {
-        let state = &row.state;
         table.push(vec![
-            state.api_id.to_string().into(),
-            status_cell(row),
+            row.state.api_id.to_string().into(),
+            condition_cell(row.view.condition(now), out),
             row.since().map_or("-".into(), |since| text::span(now.since(since))).into(),
-            last_probe_cell(row, heartbeat, now),
-            latency_words(row, heartbeat, now).into(),
+            last_probe_cell(row, now),
+            latency_words(row, now).into(),
             what(row, app, now).join("; ").into(),
         ]);
     }
     let table = if rows.is_empty() { String::new() } else { format!("{}\n", table.render(out)) };
-    let words = |all| format!("{}\n", beat::words(all, beats, seen.are_beats_on(), now));
-    let footer = heartbeat.map_or(String::new(), words);
-    format!("{table}{}\n{footer}", counts.line(out))
+    let words = |all| format!("{}\n", beat::words(all, &look.beats, seen.are_beats_on(), now));
+    let footer = look.heartbeat.as_ref().map_or(String::new(), words);
+    format!("{table}{}\n{footer}", counts_line(look, out))
 }
 
 /// When it was probed last, or that it was probed on time where its row is older than that.
-fn last_probe_cell(row: &Row, heartbeat: Option<&Heartbeat>, now: Timestamp) -> Cell {
+fn last_probe_cell(row: &Row, now: Timestamp) -> Cell {
     let Some(probe) = &row.state.last_probe else { return "-".into() };
     let ago = text::ago(probe.at, now);
-    match heartbeat.and_then(|beat| beat::said(row, beat, now)) {
+    match row.said {
         Some(Said::Late) => Cell::styled(format!("{ago}, late"), BAD),
         Some(Said::CouldNotTell) => Cell::styled(format!("{ago}, now it cannot be told"), DOUBT),
         Some(Said::OnTime) if beat::is_row_behind(row, now) => "on time".into(),
@@ -118,26 +92,19 @@ fn last_probe_cell(row: &Row, heartbeat: Option<&Heartbeat>, now: Timestamp) -> 
 }
 
 /// The last latency that is stored, and from when it is where that is not the last probe's.
-fn latency_words(row: &Row, heartbeat: Option<&Heartbeat>, now: Timestamp) -> String {
+fn latency_words(row: &Row, now: Timestamp) -> String {
     let Some(probe) = &row.state.last_probe else { return "-".into() };
     let Some(ms) = probe.latency_ms else { return "-".into() };
-    match heartbeat.and_then(|beat| beat::said(row, beat, now)) {
+    match row.said {
         Some(Said::OnTime) if beat::is_row_behind(row, now) => format!("{ms} ms, {}", text::ago(probe.at, now)),
         _ => format!("{ms} ms"),
     }
 }
 
-fn status_cell(row: &Row) -> Cell {
-    let word = row.status().as_str();
-    let style = match row.status() {
-        _ if !row.enabled() => return Cell::styled(format!("{word} (disabled)"), DIM),
-        Status::Unknown if row.not_probed.is_some() => return Cell::styled("UNKNOWN", BAD),
-        Status::Down => return Cell::styled("DOWN", BAD),
-        Status::Unknown => DOUBT,
-        Status::Up if row.state.is_suspect() || row.unclear.is_some() => DOUBT,
-        Status::Up => GOOD,
-    };
-    Cell::styled(word, style)
+fn condition_cell(condition: Condition, out: &Out) -> Cell {
+    let word = condition.word();
+    let word = if out.unicode { format!("{} {word}", condition.glyph()) } else { word.to_owned() };
+    Cell::styled(word, style(condition))
 }
 
 /// What else there is to say, the most pressing first. Figures that wait for a checkpoint are told with their age where the row is
@@ -147,11 +114,12 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
     let mut what = Vec::new();
     let as_of = state.last_probe.as_ref().filter(|_| beat::is_row_behind(row, now));
     let as_of = as_of.map_or(String::new(), |probe| format!(" (as of {})", text::ago(probe.at, now)));
-    if let Some(incident) = &row.not_probed {
-        what.push(format!("not probed: {}", text::line(&incident.reason)));
+    let beside = &row.view.beside;
+    if let Some(trouble) = &beside.not_probed {
+        what.push(format!("not probed: {}", text::line(&trouble.reason)));
     }
-    if let Some(incident) = &row.unclear {
-        what.push(format!("unclear since {}: {}", text::ago(incident.started_at, now), text::line(&incident.reason)));
+    if let Some(trouble) = &beside.unclear {
+        what.push(format!("unclear since {}: {}", text::ago(trouble.since, now), text::line(&trouble.reason)));
     }
     if let Some(held) = &state.held {
         what.push(format!("alert held: {}", text::line(&held.why)));
@@ -160,7 +128,7 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
     } else if state.is_flapping() {
         what.push("flapping".into());
     }
-    if let Some(streak) = state.streak.as_ref().filter(|_| row.not_probed.is_none()) {
+    if let Some(streak) = state.streak.as_ref().filter(|_| beside.not_probed.is_none()) {
         what.push(streak_words(streak, row.needed()));
     }
     if let Some(probe) = state.last_probe.as_ref().filter(|probe| probe.verdict != Verdict::Pass) {
@@ -168,8 +136,8 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
         let prefix = if probe.verdict == Verdict::Inconclusive { "could not tell: " } else { "" };
         what.push(format!("{prefix}{}{as_of}", text::line(error)));
     }
-    if let Some(incident) = &row.certificate {
-        what.push(text::line(&incident.reason));
+    if let Some(trouble) = &beside.certificate {
+        what.push(text::line(&trouble.reason));
     }
     let owed = owed_by(app, state);
     if owed > 0 {
@@ -182,7 +150,7 @@ fn what(row: &Row, app: &App, now: Timestamp) -> Vec<String> {
         let missed = text::count(usize::try_from(state.missed_ticks).unwrap_or(usize::MAX), "missed tick");
         what.push(format!("{missed}{as_of}"));
     }
-    if row.config.is_none() {
+    if row.config().is_none() {
         what.push("not in the table or file".into());
     }
     what
@@ -205,35 +173,38 @@ fn streak_words(streak: &Streak, needed: Option<u32>) -> String {
     }
 }
 
-pub(super) fn json_of(
-    seen: &Seen<'_>,
-    rows: &[Row],
-    counts: &Counts,
-    store_trouble: Option<&Incident>,
-    unreadable: &[UnreadableState],
-    checked: &Checked,
-) -> Value {
-    let Seen { app, heartbeat, beats, now } = *seen;
+pub(super) fn json_of(seen: &Seen<'_>, rows: &[&Row], store_trouble: Option<&Incident>) -> Value {
+    let Seen { app, look } = *seen;
+    let (now, counts) = (look.now, counts(look));
+    let enabled = || look.rows.iter().filter(|row| row.view.is_enabled());
+    let with = |status| enabled().filter(|row| row.status() == status).count();
+    let is_suspect = |row: &&Row| row.view.beside.not_probed.is_none() && row.state.is_suspect();
+    let conditions: Map<String, Value> = Condition::ALL
+        .into_iter()
+        .map(|condition| (condition.as_str().to_owned(), counts.get(condition).into()))
+        .collect();
+    let beat_json = |beat| beat::json_of(beat, seen.are_beats_on(), now);
     json!({
         "schema": 1,
         "at": now.to_string(),
         "environment": app.settings.environment,
         "store": app.store_name(),
         "summary": {
-            "up": counts.up,
-            "down": counts.down,
-            "unknown": counts.unknown,
-            "disabled": counts.disabled,
-            "suspect": counts.suspect,
-            "unclear": counts.unclear,
-            "owed_alerts": counts.owed,
+            "up": with(Status::Up),
+            "down": with(Status::Down),
+            "unknown": with(Status::Unknown),
+            "disabled": look.rows.len() - enabled().count(),
+            "suspect": enabled().filter(is_suspect).count(),
+            "unclear": enabled().filter(|row| row.view.beside.unclear.is_some()).count(),
+            "owed_alerts": look.owed,
         },
-        "store_trouble": store_trouble.map(trouble),
-        "heartbeat": heartbeat.map(|beat| beat::json_of(beat, seen.are_beats_on(), now)),
-        "heartbeats": beats.iter().map(|beat| beat::json_of(beat, seen.are_beats_on(), now)).collect::<Vec<_>>(),
+        "conditions": conditions,
+        "store_trouble": store_trouble.map(|incident| trouble(&Trouble::of(incident))),
+        "heartbeat": look.heartbeat.as_ref().map(beat_json),
+        "heartbeats": look.beats.iter().map(beat_json).collect::<Vec<_>>(),
         "apis": rows.iter().map(|row| json_of_row(seen, row)).collect::<Vec<_>>(),
-        "unreadable": json_of_unreadable(unreadable),
-        "refused": checked.refused.iter().map(|refused| json!({
+        "unreadable": json_of_unreadable(&look.unreadable),
+        "refused": look.checked.refused.iter().map(|refused| json!({
             "api_id": refused.row.api_id.as_ref().map(|id| id.as_str()),
             "source": refused.source,
         })).collect::<Vec<_>>(),
@@ -241,29 +212,29 @@ pub(super) fn json_of(
 }
 
 /// Something that the monitor noticed about itself.
-fn trouble(incident: &Incident) -> Value {
-    json!({ "since": incident.started_at.to_string(), "reason": incident.reason })
+fn trouble(trouble: &Trouble) -> Value {
+    json!({ "since": trouble.since.to_string(), "reason": trouble.reason })
 }
 
 fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
-    let app = seen.app;
-    let (state, config) = (&row.state, row.config.as_ref());
+    let (state, config, beside) = (&row.state, row.config(), &row.view.beside);
     json!({
         "api_id": state.api_id.as_str(),
         "name": config.map(|config| &config.name),
         "url": config.map(|config| &config.url),
         "source": row.source,
         "configured": config.is_some(),
-        "enabled": row.enabled(),
+        "enabled": row.view.is_enabled(),
+        "condition": row.view.condition(seen.look.now).as_str(),
         "status": row.status().as_str(),
         "since": row.since().map(|since| since.to_string()),
-        "not_probed": row.not_probed.as_ref().map(trouble),
-        "unclear": row.unclear.as_ref().map(trouble),
+        "not_probed": beside.not_probed.as_ref().map(trouble),
+        "unclear": beside.unclear.as_ref().map(trouble),
         "told_status": state.last_alerted.as_str(),
         "flapping": state.is_flapping(),
         "maintenance_until": state.maintenance.as_ref().map(|window| window.until.to_string()),
         "held": state.held.as_ref().map(|held| json!({ "changes": held.changes, "why": held.why })),
-        "certificate": row.certificate.as_ref().map(trouble),
+        "certificate": beside.certificate.as_ref().map(trouble),
         "suspect": state.streak.as_ref().map(|streak| json!({
             "toward": streak.toward.as_str(),
             "count": streak.count,
@@ -286,12 +257,12 @@ fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
             "status_code": probe.status_code,
             "error": probe.error,
         })),
-        "on_time": match seen.heartbeat.and_then(|beat| beat::said(row, beat, seen.now)) {
+        "on_time": match row.said {
             Some(Said::OnTime) => Some(true),
             Some(Said::Late) => Some(false),
             Some(Said::CouldNotTell) | None => None,
         },
-        "owed_alerts": owed_by(app, state),
+        "owed_alerts": owed_by(seen.app, state),
         "missed_ticks": state.missed_ticks,
     })
 }

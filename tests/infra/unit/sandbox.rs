@@ -118,7 +118,7 @@ fn a_secret_that_is_not_there_is_named_and_one_that_comes_later_is_found() {
 }
 
 /// `SocketBindDeny=` needs a BPF that this kernel or container may lack. A filter of the call itself is stricter, and works
-/// everywhere: what the daemon does under it, it does under that.
+/// everywhere: what the daemon does under it, it does under that. There is no page then, and nothing else is missing.
 #[test]
 fn it_needs_no_port_of_its_own() {
     let Some(container) = booted("it_needs_no_port_of_its_own") else { return };
@@ -129,4 +129,24 @@ fn it_needs_no_port_of_its_own() {
     wait_for_a_probe(&service, &server, "/one");
     server.set("/one", Answer::Status(500));
     container.wait_for("the outage", || (told(&server) == ["one down"]).then_some(()));
+}
+
+/// The unit opens the port of the page, on which it answers this machine.
+#[test]
+fn its_page_is_on_the_port_that_the_unit_opens() {
+    let Some(container) = booted("its_page_is_on_the_port_that_the_unit_opens") else { return };
+    let server = Server::start();
+    let service = watching(&container, &server);
+    service.start();
+    const ASK: &str =
+        "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8462/healthz').read().decode())";
+    let answer = container.wait_for("the page", || {
+        Some(container.run(&["/usr/bin/python3", "-c", ASK])).filter(|ran| ran.code == Some(0))
+    });
+    assert_eq!(answer.stdout.trim(), "ok");
+    let unit = include_str!("../../../infra/systemd/api-health.service");
+    let [only] = unit.lines().filter(|line| line.starts_with("SocketBindAllow=")).collect::<Vec<_>>()[..] else {
+        panic!("one port is opened")
+    };
+    assert_eq!(only, "SocketBindAllow=tcp:8462", "that of web.listen, where nothing is written");
 }
