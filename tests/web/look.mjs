@@ -172,7 +172,7 @@ async function paint() {
 }
 
 async function picture() {
-  const page = await open({ width: 1000, height: 860 });
+  const page = await open({ width: 1100, height: 830 });
   await page.goto(shop('ten') + '/');
   await page.screenshot({ path: `${SHOTS}/readme.png` });
   await page.close();
