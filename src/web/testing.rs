@@ -79,7 +79,7 @@ impl Shop {
         path: &str,
         headers: &[(&str, &str)],
     ) -> (u16, awc::http::header::HeaderMap, String) {
-        let mut request = awc::Client::default().get(self.url(path));
+        let mut request = awc::Client::default().get(self.url(path)).timeout(std::time::Duration::from_secs(60));
         for header in headers {
             request = request.insert_header(*header);
         }

@@ -172,9 +172,9 @@ async function paint() {
 }
 
 async function picture() {
-  const page = await open({ width: 1100, height: 720 });
+  const page = await open({ width: 1100, height: 830 });
   await page.goto(shop('ten') + '/');
-  await page.screenshot({ path: `${SHOTS}/readme.png`, fullPage: true });
+  await page.screenshot({ path: `${SHOTS}/readme.png` });
   await page.close();
 }
 

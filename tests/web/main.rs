@@ -69,6 +69,7 @@ fn tools() -> Result<(PathBuf, PathBuf), String> {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "no actor runs on this thread")]
 fn pages_hold_in_a_real_browser() {
     let (chromium, modules) = match tools() {
         Ok(tools) => tools,

@@ -41,9 +41,9 @@ pub(crate) fn bar(points: &[Point], one: &str, look: &Look) -> Drawing {
         let _ = match point.shade {
             Shade::Up => write!(path, "M{x} 7h3v7h-3z"),
             Shade::Down => write!(path, "M{x} 0h3v14h-3z"),
-            Shade::Maintenance => write!(path, "M{x} 14l3-3m-3 0l3-3"),
+            Shade::Maintenance => write!(path, "M{x} 7h.7v7h-.7zm1.2 0h.7v7h-.7zm1.2 0h.6v7h-.6z"),
             Shade::Inconclusive => write!(path, "M{x}.5 7.5h2v6h-2z"),
-            Shade::NotWatched => write!(path, "M{x} 13.5h2"),
+            Shade::NotWatched => write!(path, "M{x} 12.5h1v1.5h-1zm2 0h1v1.5h-1z"),
         };
     }
     let mut shapes = String::new();
@@ -122,7 +122,7 @@ pub(crate) fn latency(points: &[Point], over: &str, look: &Look) -> Option<Drawi
     };
     let mut shapes = String::new();
     for line in (0..=top / step).map(|n| n * step) {
-        let (y, words) = (y(line), millis(ms(line)));
+        let (y, words) = (y(line), if line == 0 { "0".into() } else { millis(ms(line)) });
         let _ = write!(
             shapes,
             "<path class=\"c-grid\" d=\"M{LEFT} {y}H{WIDTH}\"/><text class=\"c-label\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{words}</text>",
@@ -138,9 +138,15 @@ pub(crate) fn latency(points: &[Point], over: &str, look: &Look) -> Option<Drawi
         day(last)
     );
     let mut band = String::new();
-    for point in points {
-        if let Some(spread) = point.latency {
-            let _ = write!(band, "M{} {}V{}", x(point.from), y(spread.most), y(spread.least));
+    for run in points.split(|point| point.latency.is_none()) {
+        let edge = |pick: fn(Spread) -> u32| {
+            move |point: &Point| point.latency.map(|spread| format!("{} {}", x(point.from), y(pick(spread))))
+        };
+        let there = run.iter().filter_map(edge(|spread| spread.most));
+        let back = run.iter().rev().filter_map(edge(|spread| spread.least));
+        let all: Vec<String> = there.chain(back).collect();
+        if !all.is_empty() {
+            let _ = write!(band, "M{}z", all.join("L"));
         }
     }
     let _ = write!(shapes, "<path class=\"c-band\" d=\"{band}\"/>");
@@ -225,7 +231,7 @@ mod tests {
         }
         assert_eq!(bar.says, "Down for 7 min 30 s in 5 of the last 24 hours; 4 hours not watched");
         assert_eq!((bar.rows.len(), bar.rows[1][1].as_str()), (24, "down"));
-        assert!(bar.shapes.len() < 700, "{} bytes", bar.shapes.len());
+        assert!(bar.shapes.len() < 1_000, "{} bytes", bar.shapes.len());
         assert_eq!(hollow(90, "day", "no history is kept").says, "The last 90 days: no history is kept");
     }
 

@@ -104,42 +104,82 @@ struct Group {
     is_down: bool,
 }
 
+/// How many APIs bear a name: all, those that are down, and those that are in other trouble.
+type Names<'a> = HashMap<&'a str, (usize, usize, usize)>;
+
 impl Grouping {
-    fn of<'a>(
-        title: &'static str,
-        key: &str,
-        views: &[&'a Arc<ApiView>],
-        now: Timestamp,
-        names: impl Fn(&'a ApiView) -> Box<dyn Iterator<Item = &'a str> + 'a>,
-    ) -> Option<Self> {
-        let mut by_name: HashMap<&str, (usize, usize, usize)> = HashMap::new();
-        for &view in views {
-            let condition = view.condition(now);
-            for name in names(view) {
-                let (total, down, trouble) = by_name.entry(name).or_default();
-                *total += 1;
-                *down += usize::from(condition == Condition::Down);
-                *trouble += usize::from(condition.is_trouble());
-            }
-        }
-        let mut all: Vec<_> = by_name.into_iter().collect();
-        all.sort_unstable_by(|(a, (_, a_down, a_trouble)), (b, (_, b_down, b_trouble))| {
-            (b_down, b_trouble).cmp(&(a_down, a_trouble)).then_with(|| a.cmp(b))
+    fn of(title: &'static str, key: &str, names: Names<'_>) -> Option<Self> {
+        let mut all: Vec<_> = names.into_iter().collect();
+        all.sort_unstable_by(|(a, (_, a_down, a_other)), (b, (_, b_down, b_other))| {
+            (b_down, b_other).cmp(&(a_down, a_other)).then_with(|| a.cmp(b))
         });
         let more = all.len().saturating_sub(GROUPS_MAX);
         let groups: Vec<Group> = all
             .into_iter()
             .take(GROUPS_MAX)
-            .map(|(name, (total, down, trouble))| Group {
+            .map(|(name, (total, down, other))| Group {
                 name: text::line(name, TAG_CHARS_MAX),
                 link: format!("/apis?{key}={}", encoded(name)),
                 total: number(total),
                 down: number(down),
-                trouble: number(trouble - down),
+                trouble: number(other),
                 is_down: down > 0,
             })
             .collect();
         (!groups.is_empty()).then_some(Self { title, groups, more })
+    }
+}
+
+/// What the first screen needs of all APIs, gathered in one pass: a hundred thousand of them lie far apart in memory.
+#[derive(Default)]
+struct Gathered<'a> {
+    shown: Vec<&'a ApiView>,
+    tags: Names<'a>,
+    hosts: Names<'a>,
+    certificates: Vec<&'a ApiView>,
+    /// The longest of the last answers.
+    slowest: Vec<(u32, &'a ApiView)>,
+}
+
+impl<'a> Gathered<'a> {
+    fn of(views: &[&'a Arc<ApiView>], now: Timestamp) -> Self {
+        let (is_small, has_hosts) = (views.len() <= SMALL, views.len() >= HOSTS_FROM);
+        let mut gathered = Self::default();
+        for &view in views {
+            let view: &'a ApiView = view;
+            let condition = view.condition(now);
+            if is_small || condition.is_trouble() {
+                gathered.shown.push(view);
+            }
+            if view.beside.certificate.is_some() && gathered.certificates.len() < CERTIFICATES_MAX {
+                gathered.certificates.push(view);
+            }
+            if let Some(config) = &view.config {
+                let count = |names: &mut Names<'a>, name: &'a str| {
+                    let (total, down, other) = names.entry(name).or_default();
+                    *total += 1;
+                    *down += usize::from(condition == Condition::Down);
+                    *other += usize::from(condition.is_trouble() && condition != Condition::Down);
+                };
+                config.tags.iter().for_each(|tag| count(&mut gathered.tags, tag));
+                if let Some(host) = host(&config.url).filter(|_| has_hosts) {
+                    count(&mut gathered.hosts, host);
+                }
+            }
+            if let Some(latency) = view.last_probe.as_ref().and_then(|probe| probe.latency_ms).filter(|_| !is_small) {
+                gathered.note_latency(latency, view);
+            }
+        }
+        gathered
+    }
+
+    fn note_latency(&mut self, latency: u32, view: &'a ApiView) {
+        let slowest = &mut self.slowest;
+        if slowest.len() < SLOWEST_MAX || slowest.last().is_some_and(|(least, _)| *least < latency) {
+            let at = slowest.partition_point(|(other, _)| *other >= latency);
+            slowest.insert(at, (latency, view));
+            slowest.truncate(SLOWEST_MAX);
+        }
     }
 }
 
@@ -163,10 +203,7 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts) -> Page {
     let now = everything.now;
     let views = all(&everything);
     let is_small = views.len() <= SMALL;
-    let mut shown: Vec<&ApiView> = views.iter().map(|view| &***view).collect();
-    if !is_small {
-        shown.retain(|view| view.condition(now).is_trouble());
-    }
+    let Gathered { mut shown, tags, hosts, certificates, slowest } = Gathered::of(&views, now);
     // What is not well by how long it has been so, all else by name.
     shown.sort_by_cached_key(|view| {
         let condition = view.condition(now);
@@ -184,17 +221,9 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts) -> Page {
             row
         });
     }
-    let tags = |view| -> Box<dyn Iterator<Item = &str>> {
-        let view: &ApiView = view;
-        Box::new(view.config.iter().flat_map(|config| config.tags.iter().map(String::as_str)))
-    };
-    let hosts = |view| -> Box<dyn Iterator<Item = &str>> {
-        let view: &ApiView = view;
-        Box::new(view.config.iter().filter_map(|config| host(&config.url)))
-    };
-    let by_host = (views.len() >= HOSTS_FROM).then(|| Grouping::of("Hosts", "q", &views, now, hosts)).flatten();
-    let groupings = Grouping::of("Tags", "tag", &views, now, tags).into_iter().chain(by_host).collect();
-    let certificates = views.iter().filter(|view| view.beside.certificate.is_some()).take(CERTIFICATES_MAX);
+    let groupings = [Grouping::of("Tags", "tag", tags), Grouping::of("Hosts", "q", hosts)];
+    let name = |view: &ApiView| masked(view, view.name(), TAG_CHARS_MAX);
+    let slowest = slowest.into_iter().map(|(latency, view)| (view.api_id.to_string(), name(view), ms(latency)));
     Page::of(
         StatusCode::OK,
         &Overview {
@@ -205,24 +234,9 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts) -> Page {
             rows,
             is_small,
             more,
-            groupings,
-            certificates: certificates.map(|view| Row::of(view, &everything)).collect(),
-            slowest: if is_small { Vec::new() } else { slowest(&views) },
+            groupings: groupings.into_iter().flatten().collect(),
+            certificates: certificates.into_iter().map(|view| Row::of(view, &everything)).collect(),
+            slowest: slowest.collect(),
         },
     )
-}
-
-/// The longest of the last answers: id, name, latency.
-fn slowest(views: &[&Arc<ApiView>]) -> Vec<(String, String, String)> {
-    let mut slowest: Vec<(u32, &ApiView)> = Vec::with_capacity(SLOWEST_MAX + 1);
-    for view in views {
-        let Some(latency) = view.last_probe.as_ref().and_then(|probe| probe.latency_ms) else { continue };
-        if slowest.len() < SLOWEST_MAX || slowest.last().is_some_and(|(least, _)| *least < latency) {
-            let at = slowest.partition_point(|(other, _)| *other >= latency);
-            slowest.insert(at, (latency, view));
-            slowest.truncate(SLOWEST_MAX);
-        }
-    }
-    let name = |view: &ApiView| masked(view, view.name(), TAG_CHARS_MAX);
-    slowest.into_iter().map(|(latency, view)| (view.api_id.to_string(), name(view), ms(latency))).collect()
 }
