@@ -24,7 +24,7 @@ mod badge;
 mod events;
 mod feed;
 mod health;
-pub mod metrics;
+mod metrics;
 pub mod model;
 mod page;
 mod past;
@@ -34,7 +34,6 @@ mod shown;
 mod testing;
 
 pub use access::Access;
-pub use metrics::PerApi;
-pub use model::Site;
+pub use model::{MetricsPerApi, Site};
 pub use server::{Listen, Server, start};
 pub use shown::Stranger;

@@ -6,12 +6,10 @@ use std::time::Duration;
 use api_health_actors::board::{Board, Snapshot};
 use api_health_actors::ports::{Clock, HistoryStore};
 use api_health_actors::stats::Stats;
-use api_health_core::Timestamp;
 use api_health_core::view::{ApiView, Counts};
+use api_health_core::{ApiId, Timestamp};
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
-
-use crate::metrics::PerApi;
 
 /// A snapshot is used for this long.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -29,8 +27,6 @@ pub struct Site {
     /// APIs that other workers watch, as their records say; empty where the store is not shared.
     pub elsewhere: Arc<dyn Elsewhere>,
     pub about: About,
-    /// Of which APIs metrics have series of their own.
-    pub metrics_per_api: PerApi,
 }
 
 /// Which program this is.
@@ -42,6 +38,17 @@ pub struct About {
     /// What people call the store.
     pub store: String,
     pub instance: String,
+    pub metrics_per_api: MetricsPerApi,
+}
+
+/// Which APIs have metrics of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsPerApi {
+    #[default]
+    All,
+    /// Those that are not simply up.
+    NotUp,
+    None,
 }
 
 /// The APIs that are watched elsewhere.
@@ -69,6 +76,17 @@ pub struct Everything {
 }
 
 impl Everything {
+    /// All APIs, by id.
+    pub fn views(&self) -> Vec<&Arc<ApiView>> {
+        self.snapshot.views.iter().collect()
+    }
+
+    /// One API.
+    pub fn get(&self, api_id: &ApiId) -> Option<&Arc<ApiView>> {
+        let views = &self.snapshot.views;
+        views.binary_search_by(|view| view.api_id.cmp(api_id)).ok().map(|at| &views[at])
+    }
+
     pub fn is_stale(&self) -> bool {
         self.now.since(self.snapshot.at) > STALE_AFTER
     }
@@ -77,12 +95,14 @@ impl Everything {
 /// The site with its snapshot: what handlers get.
 pub struct Model {
     pub site: Site,
+    /// When this run of the program began to show something: numbers of changes and revisions begin anew with each run.
+    pub began_at: Timestamp,
     last: Mutex<Option<(Instant, Arc<Everything>)>>,
 }
 
 impl Model {
     pub fn new(site: Site) -> Self {
-        Self { site, last: Mutex::new(None) }
+        Self { began_at: site.clock.now(), site, last: Mutex::new(None) }
     }
 
     /// Everything, a second old at most; `None`: the keeper shows nothing, since it is being started.

@@ -9,7 +9,6 @@ use api_health_core::view::ApiView;
 use api_health_core::{ApiConfig, Timestamp};
 use tokio::sync::watch;
 
-use crate::metrics::PerApi;
 use crate::model::{About, NoneElsewhere, Site};
 use crate::server::{Listen, Server, start};
 use crate::{Access, server};
@@ -54,7 +53,6 @@ impl Shop {
             clock: Arc::<TestClock>::clone(&clock),
             elsewhere: Arc::new(NoneElsewhere),
             about: About::default(),
-            metrics_per_api: PerApi::default(),
         };
         let listen = Listen { addresses: vec![([127, 0, 0, 1], 0).into()], access };
         let server = start(site, &listen).expect("a free port");
