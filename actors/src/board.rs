@@ -139,7 +139,7 @@ impl Board {
         inner.put(shown);
         let revision = inner.revision;
         drop(inner);
-        self.revision.send_replace(revision);
+        self.revision.send_if_modified(|before| std::mem::replace(before, revision) != revision);
         true
     }
 }
@@ -155,6 +155,7 @@ pub(crate) enum Wants {
 impl Inner {
     fn put(&mut self, shown: Shown) {
         let Shown { at, is_all, views, mut gone, own } = shown;
+        let has_changed = is_all || !views.is_empty() || !gone.is_empty() || own.is_some();
         if is_all {
             let here: std::collections::BTreeSet<&ApiId> = views.iter().map(|view| &view.api_id).collect();
             gone = self.views.keys().filter(|id| !here.contains(id)).cloned().collect();
@@ -175,7 +176,7 @@ impl Inner {
         if let Some(own) = own {
             self.own = own;
         }
-        (self.at, self.is_filled, self.revision) = (at, true, self.revision + 1);
+        (self.at, self.is_filled, self.revision) = (at, true, self.revision + u64::from(has_changed));
     }
 
     fn note(&mut self, at: Timestamp, api_id: ApiId, condition: Option<Condition>, why: Option<String>) {

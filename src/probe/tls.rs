@@ -133,13 +133,10 @@ fn note(session: &ClientConnection, trace: &Trace) {
     let chain = session.peer_certificates().unwrap_or_default();
     let shown = chain.first().and_then(|own| Facts::read(own));
     let validity = shown.map(|facts| Validity { not_before: facts.not_before, not_after: facts.not_after });
-    let others = chain.iter().skip(1).take(CHAIN_READ_MAX).filter_map(|other| Some(Facts::read(other)?.not_after));
+    let others = chain.iter().skip(1).filter_map(|other| Some(Facts::read(other)?.not_after));
     let ends = validity.map(|own| ends(own, others));
     trace.tls_agreed(version, validity, ends);
 }
-
-/// Certificates of a chain that are read beside the server's own; few chains have more than three.
-const CHAIN_READ_MAX: usize = 8;
 
 /// The chain was found good: whatever ended before the server's own certificate began is not needed for it.
 fn ends(own: Validity, others: impl Iterator<Item = Timestamp>) -> CertificateEnds {
@@ -365,6 +362,16 @@ mod tests {
         let sha1 = signed(&[6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 5, 5, 0]);
         assert_eq!(sha1, "it is signed with SHA-1 (RSA), which is no longer trusted");
         assert_eq!(signed(&[6, 3, 1]), "it is signed by an algorithm that is not supported");
+    }
+
+    #[test]
+    fn what_of_a_chain_was_over_before_its_own_certificate_began_does_not_end_it() {
+        let at = |day: i64| Timestamp::from_millis(day * 86_400_000);
+        let own = Validity { not_before: at(100), not_after: at(190) };
+        let of = |others: &[i64]| ends(own, others.iter().map(|day| at(*day)));
+        assert_eq!(of(&[]), CertificateEnds { earliest: at(190), of_chain: at(190) });
+        assert_eq!(of(&[500, 150]), CertificateEnds { earliest: at(150), of_chain: at(150) });
+        assert_eq!(of(&[500, 90]), CertificateEnds { earliest: at(90), of_chain: at(190) });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use url::{Host, Origin, Url};
 
 use super::WebSettings;
 use super::keys;
-use super::parsers::{each, show_texts};
+use super::parsers::{each_text, show_texts};
 use super::reader::SettingsReader;
 use crate::configs::field::{About, Context, Kind, Parsed};
 use crate::configs::kinds::{Choice, parse_text};

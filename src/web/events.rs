@@ -3,7 +3,7 @@
 //! Whoever lost the connection and comes back with the id of the last event that it has seen gets all that it missed, if that is still
 //! kept; else it is told to load everything anew. A stream costs nothing while nothing changes, and one that is not read is not filled.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -43,8 +43,6 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 /// All streams. The web side has one thread.
 #[derive(Default)]
 pub(crate) struct Streams {
-    /// When the first stream of this run of the program began: it tells its runs apart.
-    life: OnceCell<String>,
     /// Each with the moment at which it took something last.
     open: RefCell<VecDeque<Weak<Cell<Instant>>>>,
 }
@@ -90,7 +88,7 @@ pub(crate) async fn events(
     let place = streams.place();
     let place =
         place.ok_or_else(|| Problem::unavailable(format!("{STREAMS_MAX} streams are open: come back later")))?;
-    let life = streams.life.get_or_init(|| format!("{:x}", model.site.clock.now().as_millis())).clone();
+    let life = format!("{:x}", model.began_at.as_millis());
     let header = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let seen = header.and_then(|id| id.strip_prefix(&life)?.strip_prefix('-')?.parse().ok());
     let board = Arc::clone(&model.site.board);

@@ -68,14 +68,12 @@ pub(crate) async fn feed(request: HttpRequest, model: Data) -> Result<HttpRespon
         tracing::error!(%error, "the feed could not be made");
         Problem::unavailable("the feed could not be made; the log says why")
     })?;
-    let answer = Answer { request: &request, everything: &everything, next_cursor: None };
+    let answer = Answer { request: &request, model: &model, everything: &everything, next_cursor: None };
     Ok(answer.body("application/atom+xml; charset=utf-8", written))
 }
 
 fn is_public(everything: &Everything, story: &Story) -> bool {
-    let views = &everything.views;
-    let found = views.binary_search_by(|view| view.api_id.cmp(&story.api_id));
-    found.is_ok_and(|at| shown::is_public(&views[at]))
+    everything.get(&story.api_id).is_some_and(|view| shown::is_public(view))
 }
 
 fn open(view: &ApiView, with_reason: bool) -> Option<Entry> {
@@ -109,6 +107,7 @@ fn line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::{ApiView, ENTRIES_MAX};
     use api_health_core::view::OpenIncident;
     use api_health_core::{Secret, Status};
     use xmlparser::{ElementEnd, Token, Tokenizer};
@@ -134,6 +133,19 @@ mod tests {
         }
         assert!(open.is_empty() && roots == 1, "{open:?}, {roots} roots");
         texts
+    }
+
+    #[test]
+    fn so_many_entries_are_told_however_many_are_down() {
+        actix_rt::System::new().block_on(async {
+            let down = (0..=ENTRIES_MAX).map(|n| {
+                let (incident_id, reason) = (format!("a.{n}"), String::new());
+                let incident = Some(OpenIncident { incident_id, started_at: NOW, reason });
+                ApiView { status: Status::Down, incident, ..up(&format!("a{n:03}")) }
+            });
+            let (_, _, feed) = Shop::with(down.collect()).get("/feed.atom").await;
+            assert_eq!(texts(&feed, "published").len(), ENTRIES_MAX);
+        });
     }
 
     #[test]

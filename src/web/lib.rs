@@ -24,7 +24,7 @@ mod badge;
 mod events;
 mod feed;
 mod health;
-pub mod metrics;
+mod metrics;
 pub mod model;
 mod page;
 mod past;
@@ -34,5 +34,5 @@ mod shown;
 mod testing;
 
 pub use access::{Access, Looker};
-pub use model::Site;
+pub use model::{MetricsPerApi, Site};
 pub use server::{Limits, Listen, Server, start};

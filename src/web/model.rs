@@ -98,12 +98,14 @@ impl Everything {
 /// The site with its snapshot: what handlers get.
 pub struct Model {
     pub site: Site,
+    /// When this run of the program began to show something: numbers of changes and revisions begin anew with each run.
+    pub began_at: Timestamp,
     last: Mutex<Option<(Instant, Arc<Everything>)>>,
 }
 
 impl Model {
     pub fn new(site: Site) -> Self {
-        Self { site, last: Mutex::new(None) }
+        Self { began_at: site.clock.now(), site, last: Mutex::new(None) }
     }
 
     /// Everything, a second old at most; `None`: the keeper shows nothing, since it is being started.

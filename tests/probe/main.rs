@@ -5,6 +5,7 @@
 mod against_hyper;
 mod assertions;
 mod evidence;
+mod figures;
 mod guard;
 mod http2;
 mod hyper_oracle;

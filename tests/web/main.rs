@@ -16,7 +16,7 @@ use api_health_actors::testkit::board::show;
 use api_health_core::Timestamp;
 use api_health_core::view::ApiView;
 use api_health_web::model::{About, NoneElsewhere};
-use api_health_web::{Access, Listen, Server, Site, start};
+use api_health_web::{Access, Limits, Listen, Server, Site, start};
 
 use scene::NOW;
 
@@ -44,7 +44,8 @@ fn shop(views: Vec<ApiView>) -> (Arc<Board>, Server) {
         elsewhere: Arc::new(NoneElsewhere),
         about: About { version: "0.1.0".into(), environment: "production".into(), ..About::default() },
     };
-    let listen = Listen { addresses: vec![([127, 0, 0, 1], 0).into()], access: Access::default() };
+    let listen =
+        Listen { addresses: vec![([127, 0, 0, 1], 0).into()], access: Access::default(), limits: Limits::default() };
     (board, start(site, &listen).expect("a free port"))
 }
 

@@ -21,6 +21,7 @@ fn whoever_looks_sees_all_at_once_and_each_change_within_a_second() {
         let first = board.snapshot().await.expect("it is filled");
         assert_eq!(first.views.iter().map(|view| view.api_id.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(Counts::of(first.views.iter().map(AsRef::as_ref), first.at).get(Condition::Up), 3);
+        assert!(first.views.iter().all(|view| view.figures.is_some()), "each was probed by this process");
         let number = board.last_change();
 
         world.targets.set("b", Behaviour::Refuses);
@@ -41,6 +42,21 @@ fn whoever_looks_sees_all_at_once_and_each_change_within_a_second() {
         assert_eq!(third.views.len(), 2);
         assert_eq!(board.changes_after(number).unwrap().last().map(|change| change.condition), Some(None));
         assert_eq!(board.changes_after(board.last_change() + 1), None, "there was no such change");
+    });
+}
+
+#[test]
+fn the_keeper_is_heard_of_each_second_though_nothing_changes() {
+    in_virtual_time(async {
+        let world = world(&[]);
+        world.configs.set(vec![api("seldom", 600)]);
+        let running = world.start(options()).await;
+        let board = running.gauges().board().clone();
+        let first = board.snapshot().await.expect("it is filled");
+        seconds(45).await;
+        let second = board.snapshot().await.expect("it is filled");
+        assert!(world.clock.now().since(second.at) <= Duration::from_secs(2), "{} {}", first.at, second.at);
+        assert!(second.revision < first.revision + 10, "a revision is a change, and no second: {}", second.revision);
     });
 }
 

@@ -24,19 +24,16 @@ pub(crate) fn view_for<'a>(
     everything: &'a Everything,
     api_id: &str,
 ) -> Result<&'a ApiView, Problem> {
-    let views = &everything.views;
     let api_id = ApiId::parse(api_id).map_err(|_| Problem::no_such_api())?;
-    let found = views.binary_search_by(|view| view.api_id.cmp(&api_id)).ok().map(|at| &*views[at]);
+    let found = everything.get(&api_id).map(AsRef::as_ref);
     found.filter(|view| crate::shown::may_see(request, view)).ok_or_else(Problem::no_such_api)
 }
 
 /// Tells whether an answer is what somebody has: it changes with the revision, and within a minute with what only time changes.
-///
-/// Revisions begin again with each run of the program, whose moments of hearing from the keeper differ.
-pub(crate) fn etag(everything: &Everything) -> String {
+fn etag(began_at: Timestamp, everything: &Everything) -> String {
     let mut hash = DefaultHasher::new();
     everything.snapshot.revision.hash(&mut hash);
-    everything.snapshot.at.hash(&mut hash);
+    began_at.hash(&mut hash);
     (everything.now.as_millis() / 60_000).hash(&mut hash);
     everything.is_stale().hash(&mut hash);
     Condition::ALL.map(|condition| everything.counts.get(condition)).hash(&mut hash);
@@ -53,6 +50,7 @@ fn is_known(request: &HttpRequest, etag: &str) -> bool {
 /// An answer that changes with `everything`.
 pub(crate) struct Answer<'a> {
     pub(crate) request: &'a HttpRequest,
+    pub(crate) model: &'a Model,
     pub(crate) everything: &'a Everything,
     pub(crate) next_cursor: Option<String>,
 }
@@ -69,7 +67,7 @@ impl Answer<'_> {
     }
 
     pub(crate) fn body(&self, content_type: &str, text: String) -> HttpResponse {
-        let etag = etag(self.everything);
+        let etag = etag(self.model.began_at, self.everything);
         let mut response = HttpResponse::Ok();
         response.insert_header((header::ETAG, etag.clone())).insert_header((header::CACHE_CONTROL, "no-cache"));
         if let Some(cursor) = &self.next_cursor {
@@ -162,10 +160,10 @@ pub(crate) fn page<T>(
 }
 
 /// The APIs behind a cursor.
-pub(crate) fn behind<'a>(everything: &'a Everything, cursor: Option<&str>) -> &'a [Arc<ApiView>] {
-    let views = &everything.views;
+pub(crate) fn behind<'a>(everything: &'a Everything, cursor: Option<&str>) -> Vec<&'a Arc<ApiView>> {
+    let mut views: Vec<_> = everything.views.iter().collect();
     let from = cursor.map_or(0, |cursor| views.partition_point(|view| view.api_id.as_str() <= cursor));
-    &views[from..]
+    views.split_off(from)
 }
 
 /// The last moment that may be asked for: now.

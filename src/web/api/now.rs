@@ -17,7 +17,7 @@ pub(crate) async fn summary(request: HttpRequest, model: Data) -> Result<HttpRes
     Query::of(&request, &[]).finish()?;
     let everything = everything(&model).await?;
     let about = &model.site.about;
-    let answer = Answer { request: &request, everything: &everything, next_cursor: None };
+    let answer = Answer { request: &request, model: &model, everything: &everything, next_cursor: None };
     Ok(answer.json(&Summary::of(&everything, &about.version, &about.environment)))
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn apis(request: HttpRequest, model: Data) -> Result<HttpRespon
     query.finish()?;
     let everything = everything(&model).await?;
     let now = everything.now;
-    let wanted = behind(&everything, cursor.as_deref()).iter();
+    let wanted = behind(&everything, cursor.as_deref()).into_iter();
     let wanted = wanted.filter(|view| filter.takes(view, now) && shown::may_see(&request, view));
     let (views, next_cursor) = page(wanted, limit, |view| view.api_id.to_string());
     let apis = Apis {
@@ -49,7 +49,7 @@ pub(crate) async fn apis(request: HttpRequest, model: Data) -> Result<HttpRespon
         apis: views.into_iter().map(|view| Api::of(view, now)).collect(),
         next_cursor: next_cursor.clone(),
     };
-    Ok(Answer { request: &request, everything: &everything, next_cursor }.json(&apis))
+    Ok(Answer { request: &request, model: &model, everything: &everything, next_cursor }.json(&apis))
 }
 
 /// One API.
@@ -62,6 +62,6 @@ pub(crate) async fn api(request: HttpRequest, id: web::Path<String>, model: Data
     Query::of(&request, &[]).finish()?;
     let everything = everything(&model).await?;
     let view = view_for(&request, &everything, &id)?;
-    let answer = Answer { request: &request, everything: &everything, next_cursor: None };
+    let answer = Answer { request: &request, model: &model, everything: &everything, next_cursor: None };
     Ok(answer.json(&Api::of(view, everything.now)))
 }

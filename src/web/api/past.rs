@@ -65,7 +65,7 @@ pub(crate) async fn history(request: HttpRequest, id: web::Path<String>, model: 
     let view = view_for(&request, &everything, &id)?;
     let spans = past::points(&model.site, &view.api_id, &(from..to), step).await.ok_or_else(no_history)?;
     let points: Vec<Point> = spans.iter().map(Point::of).collect();
-    let answer = Answer { request: &request, everything: &everything, next_cursor: None };
+    let answer = Answer { request: &request, model: &model, everything: &everything, next_cursor: None };
     let history =
         History { api_id: view.api_id.to_string(), from: from.to_string(), to: to.to_string(), step: name, points };
     Ok(answer.rows(form, &history, &history.points, &Point::COLUMNS))
@@ -104,7 +104,7 @@ pub(crate) async fn incidents(request: HttpRequest, model: Data) -> Result<HttpR
         all.into_iter().filter(|incident| cursor.as_ref().is_none_or(|cursor| incident.name_in_order() < *cursor));
     let (incidents, next_cursor) = page(rest, limit, Incident::name_in_order);
     let incidents = Incidents { now: now.to_string(), has_closed, incidents, next_cursor: next_cursor.clone() };
-    let answer = Answer { request: &request, everything: &everything, next_cursor };
+    let answer = Answer { request: &request, model: &model, everything: &everything, next_cursor };
     Ok(answer.rows(form, &incidents, &incidents.incidents, &Incident::COLUMNS))
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn report(
         return Err(Problem::not_found("that month has not begun yet"));
     }
     let window = starts_at..until_now(&everything, Some(month.last_day().ends_at()));
-    let visible = behind(&everything, cursor.as_deref()).iter().filter(|view| shown::may_see(&request, view));
+    let visible = behind(&everything, cursor.as_deref()).into_iter().filter(|view| shown::may_see(&request, view));
     let (views, next_cursor) = page(visible, limit, |view| view.api_id.to_string());
     let mut apis = Vec::with_capacity(views.len());
     for view in views {
@@ -147,6 +147,6 @@ pub(crate) async fn report(
         apis.push(ReportRow::of(view, &span));
     }
     let report = Report { month: month.to_string(), apis, next_cursor: next_cursor.clone() };
-    let answer = Answer { request: &request, everything: &everything, next_cursor };
+    let answer = Answer { request: &request, model: &model, everything: &everything, next_cursor };
     Ok(answer.rows(form, &report, &report.apis, &ReportRow::COLUMNS))
 }

@@ -66,7 +66,7 @@ pub(crate) async fn summary(request: HttpRequest, model: Data) -> Result<HttpRes
     let everything = everything(&model).await?;
     let views = everything.views.iter().map(AsRef::as_ref).filter(|view| shown::is_public(view));
     let summary = of(&everything, &views.collect::<Vec<_>>());
-    Ok(Answer { request: &request, everything: &everything, next_cursor: None }.json(&summary))
+    Ok(Answer { request: &request, model: &model, everything: &everything, next_cursor: None }.json(&summary))
 }
 
 fn of(everything: &Everything, views: &[&ApiView]) -> StatuspageSummary {

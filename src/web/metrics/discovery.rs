@@ -3,7 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse};
 use api_health_core::view::ApiView;
 
-use crate::api::answer::{Answer, Data, everything};
+use super::Own;
+use crate::api::answer::Data;
 use crate::api::problem::Problem;
 use crate::shown;
 
@@ -25,10 +26,10 @@ struct Labels {
 }
 
 pub(super) async fn targets(request: HttpRequest, model: Data) -> Result<HttpResponse, Problem> {
-    let everything = everything(&model).await?;
-    let views = everything.views.iter().filter(|view| view.is_enabled() && shown::may_see(&request, view));
+    let own = Own::of(&model).await?;
+    let views = own.snapshot.views.iter().filter(|view| view.is_enabled() && shown::may_see(&request, view));
     let groups: Vec<Group> = views.filter_map(|view| group(view)).collect();
-    Ok(Answer { request: &request, everything: &everything, next_cursor: None }.json(&groups))
+    Ok(HttpResponse::Ok().json(&groups))
 }
 
 fn group(view: &ApiView) -> Option<Group> {

@@ -22,19 +22,21 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use api_health_core::view::Condition;
+use api_health_actors::board::Snapshot;
+use api_health_core::Timestamp;
+use api_health_core::view::{ApiView, Condition};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use prometheus_client::registry::Registry;
 
 use crate::api::answer::Data;
 use crate::api::problem::Problem;
-use crate::model::{Everything, MetricsPerApi, Model};
+use crate::model::{MetricsPerApi, Model, STALE_AFTER};
 use crate::shown;
 
-/// Whether an API in this condition has metrics of its own.
-const fn has_its_own(which: MetricsPerApi, condition: Condition) -> bool {
-    match which {
+/// Whether an API in that condition has series of its own. Those of ten thousand APIs make 30 MB.
+const fn takes(per_api: MetricsPerApi, condition: Condition) -> bool {
+    match per_api {
         MetricsPerApi::All => true,
         MetricsPerApi::NotUp => !matches!(condition, Condition::Up | Condition::Off),
         MetricsPerApi::None => false,
@@ -48,19 +50,37 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/sd/prometheus", web::get().to(discovery::targets));
 }
 
-/// Metrics are of what this worker watches: each scrapes its own.
+/// What this worker watches, at one moment. Each worker tells its own alone.
+struct Own {
+    now: Timestamp,
+    snapshot: Snapshot,
+}
+
+impl Own {
+    async fn of(model: &Model) -> Result<Self, Problem> {
+        let snapshot = model.site.board.snapshot().await.ok_or_else(Problem::not_yet)?;
+        Ok(Self { now: model.site.clock.now(), snapshot })
+    }
+
+    /// The APIs; none where the keeper was not heard of for so long that it is not known how they are.
+    fn views(&self) -> impl Iterator<Item = &Arc<ApiView>> {
+        let is_heard_of = self.now.since(self.snapshot.at) <= STALE_AFTER;
+        self.snapshot.views.iter().filter(move |_| is_heard_of)
+    }
+}
+
 async fn metrics(request: HttpRequest, model: Data) -> Result<HttpResponse, Problem> {
     if !shown::is_let_in(&request) {
         return Err(Problem::not_found("metrics are for those who are let in"));
     }
-    let everything = model.everything().await.ok_or_else(Problem::not_yet)?;
-    Ok(answer(&request, All { model, everything }))
+    let own = Own::of(&model).await?;
+    Ok(answer(&request, All { model, own }))
 }
 
 /// All series of one scrape.
 struct All {
     model: Data,
-    everything: Arc<Everything>,
+    own: Own,
 }
 
 impl fmt::Debug for All {
@@ -71,11 +91,10 @@ impl fmt::Debug for All {
 
 impl Collector for All {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let model: &Model = &self.model;
-        own::encode(&mut encoder, model, &self.everything)?;
-        let (now, per_api) = (self.everything.now, model.site.about.metrics_per_api);
-        let views = self.everything.snapshot.views.iter().map(AsRef::as_ref);
-        let wanted: Vec<_> = views.filter(|view| has_its_own(per_api, view.condition(now))).collect();
+        own::encode(&mut encoder, &self.model, &self.own)?;
+        let (now, per_api) = (self.own.now, self.model.site.about.metrics_per_api);
+        let views = self.own.views().map(AsRef::as_ref);
+        let wanted: Vec<_> = views.filter(|view| takes(per_api, view.condition(now))).collect();
         own::encode_apis(&mut encoder, &wanted, now)?;
         blackbox::encode(&mut encoder, &wanted, now, blackbox::Labels::OfApi)
     }

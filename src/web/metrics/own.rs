@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use api_health_actors::measured::{ALERT_BOUNDS_MS, PROBE_BOUNDS_MS};
 use api_health_actors::stats::LATENESS_BOUNDS_MS;
-use api_health_core::view::{ApiView, Condition};
+use api_health_core::view::{ApiView, Condition, Counts};
 use api_health_core::{ApiId, Status, Timestamp, Verdict};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
+use super::Own;
 use super::blackbox::seconds;
-use crate::model::{Everything, Model};
+use crate::model::Model;
 
 /// Writes one metric after the other.
 struct Writer<'a, 'b>(&'a mut DescriptorEncoder<'b>);
@@ -90,14 +91,15 @@ const fn count(count: usize) -> f64 {
     count as f64
 }
 
-pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, everything: &Everything) -> fmt::Result {
-    let (site, snapshot) = (&model.site, &everything.snapshot);
+pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, own: &Own) -> fmt::Result {
+    let (site, snapshot) = (&model.site, &own.snapshot);
     let (figures, measured) = (site.stats.figures(), &site.stats.measured);
     let about = &site.about;
     let mut writer = Writer(encoder);
     let build = [("version", &*about.version), ("environment", &*about.environment), ("worker", &*about.instance)];
     writer.gauges("api_health_build_info", "Which program this is", [(build, 1.0)])?;
-    let apis = Condition::ALL.map(|it| ([("status", it.as_str())], count(everything.counts.get(it))));
+    let counts = Counts::of(own.views().map(AsRef::as_ref), own.now);
+    let apis = Condition::ALL.map(|it| ([("status", it.as_str())], count(counts.get(it))));
     writer.gauges("api_health_apis", "APIs in each condition", apis)?;
     let verdicts = [("pass", Verdict::Pass), ("fail", Verdict::Fail), ("inconclusive", Verdict::Inconclusive)];
     let verdicts = verdicts.map(|(word, verdict)| ([("verdict", word)], measured.verdicts(verdict)));

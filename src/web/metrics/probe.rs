@@ -6,18 +6,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use api_health_core::Timestamp;
 use api_health_core::view::ApiView;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::{answer, blackbox};
+use super::{Own, answer, blackbox};
 use crate::api::answer::Data;
 use crate::api::problem::Problem;
-use crate::model::Everything;
 use crate::shown;
 
 struct One {
-    everything: Arc<Everything>,
+    now: Timestamp,
     view: Arc<ApiView>,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Debug for One {
 
 impl Collector for One {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        blackbox::encode(&mut encoder, &[&self.view], self.everything.now, blackbox::Labels::None)
+        blackbox::encode(&mut encoder, &[&self.view], self.now, blackbox::Labels::None)
     }
 }
 
@@ -41,13 +41,12 @@ pub(super) async fn probe(request: HttpRequest, model: Data) -> Result<HttpRespo
     let target = target.filter(|target| !target.is_empty());
     let target =
         target.ok_or_else(|| Problem::bad_request("write the URL or the id of an API: /probe?target=https://…"))?;
-    let everything = model.everything().await.ok_or_else(Problem::not_yet)?;
-    let views = &everything.views;
-    let view = views.iter().find(|view| shown::may_see(&request, view) && is(view, target));
+    let own = Own::of(&model).await?;
+    let view = own.views().find(|view| shown::may_see(&request, view) && is(view, target));
     let view = Arc::clone(view.ok_or_else(|| {
         Problem::not_found("this target is not watched here; nothing is probed because of a scrape: write a row for it")
     })?);
-    Ok(answer(&request, One { everything, view }))
+    Ok(answer(&request, One { now: own.now, view }))
 }
 
 /// Whether people mean this API by that target.

@@ -86,6 +86,9 @@ fn what_is_not_known_is_a_gap_and_no_zero() {
         }
         assert!(text.contains("api_health_api_up{api_id=\"inconclusive\"} 1"), "its confirmed status stays: {text}");
         assert_eq!(shop.get("/probe?target=inconclusive").await.0, 200);
+        shop.clock.set(NOW.plus(Duration::from_secs(31)));
+        let (_, _, text) = shop.get("/metrics").await;
+        assert!(!text.contains("api_id="), "the keeper is not heard of any longer: {text}");
     });
 }
 

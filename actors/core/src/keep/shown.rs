@@ -57,9 +57,8 @@ impl Keeper {
             troubles.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             shown.own = Some(troubles);
         }
-        if is_all || !shown.views.is_empty() || !shown.gone.is_empty() || shown.own.is_some() {
-            self.effects.push(Effect::Show(Box::new(shown)));
-        }
+        // Also where nothing has changed: that the keeper lives is shown by when it was heard of last.
+        self.effects.push(Effect::Show(Box::new(shown)));
     }
 
     fn view(&self, entry: &Entry, now: Moment) -> ApiView {
