@@ -48,7 +48,7 @@ const TABLE: &[Check] = &[Credentials, Region, DynamodbEndpoint];
 
 /// All of them, in the order of the enum, of the report and of the help. Of each its name, the checks that it needs (where one of
 /// those finds a fault, this one is not looked at, or what it finds is no fault of its own), and what it looks at.
-pub(super) const ALL: [(Check, &str, &[Check], &str); 29] = [
+pub(super) const ALL: [(Check, &str, &[Check], &str); 30] = [
     (Settings, "settings", &[], "settings file and environment: every fault at once"),
     (Proxy, "proxy", &[], "by way of which proxy everything goes, and where that is written, if anywhere"),
     (User, "user", &[], "user and host; whether the daemon runs as somebody else"),

@@ -122,15 +122,15 @@ async fn tell(model: &Model, everything: &Everything, view: &ApiView, fact: Fact
             (view.name().to_owned(), condition.word().to_owned(), colour(condition))
         }
         Fact::Uptime(days) => {
-            let span = past::span(&model.site, &view.api_id, &back(days)).await;
-            let (message, color) = match span.and_then(|span| span.uptime_ppm()) {
-                Some(ppm) => (format!("{} %", past::percent(ppm)), if ppm >= 990_000 { UP } else { DOWN }),
+            let whole = past::whole(model, view, &back(days)).await.ok();
+            let (message, color) = match whole.and_then(|whole| whole.times.uptime()) {
+                Some(share) => (share.to_string(), if share.millionths() >= 990_000 { UP } else { DOWN }),
                 None => ("not known".into(), UNKNOWN),
             };
             (format!("uptime {days} d"), message, color)
         }
         Fact::P95 => {
-            let latency = past::span(&model.site, &view.api_id, &back(1)).await.and_then(|span| span.latency);
+            let latency = past::whole(model, view, &back(1)).await.ok().and_then(|whole| whole.latency);
             match latency {
                 Some(spread) => ("p95 24 h".into(), format!("{:.0} ms", spread.p95), UP),
                 None => ("p95 24 h".into(), "not known".into(), UNKNOWN),

@@ -54,7 +54,7 @@ pub(crate) async fn feed(request: HttpRequest, model: Data) -> Result<HttpRespon
         .filter_map(|view| open(view, may_see_all))
         .collect();
     let this_month = UtcMonth::of(everything.now);
-    let closed = past::stories(&model.site, &(this_month.plus_months(-1)..this_month.plus_months(1))).await;
+    let closed = past::stories(&model, &(this_month.plus_months(-1)..this_month.plus_months(1)), everything.now).await;
     let is_shown = |story: &&Story| may_see_all || is_public(&everything, story);
     entries.extend(closed.unwrap_or_default().iter().filter(is_shown).map(|story| over(story, may_see_all)));
     entries.sort_unstable_by(|a, b| (b.updated, &b.incident_id).cmp(&(a.updated, &a.incident_id)));

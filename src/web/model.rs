@@ -11,6 +11,8 @@ use api_health_core::{ApiId, Timestamp};
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::page::past::Pasts;
+
 /// A snapshot is used for this long.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
@@ -98,6 +100,7 @@ impl Everything {
 /// The site with its snapshot: what handlers get.
 pub struct Model {
     pub site: Site,
+    pub(crate) pasts: Pasts,
     /// When this run of the program began to show something: numbers of changes and revisions begin anew with each run.
     pub began_at: Timestamp,
     last: Mutex<Option<(Instant, Arc<Everything>)>>,
@@ -105,7 +108,7 @@ pub struct Model {
 
 impl Model {
     pub fn new(site: Site) -> Self {
-        Self { began_at: site.clock.now(), site, last: Mutex::new(None) }
+        Self { began_at: site.clock.now(), site, pasts: Pasts::default(), last: Mutex::new(None) }
     }
 
     /// Everything, a second old at most; `None`: the keeper shows nothing, since it is being started.

@@ -3,6 +3,7 @@
 //! `look.mjs` drives it and says what does not hold. Screenshots lie in `target/screenshots`, for people to look at.
 
 mod scene;
+mod scene_past;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::board::Board;
-use api_health_actors::ports::Clock;
+use api_health_actors::ports::{Clock, HistoryStore};
 use api_health_actors::testkit::board::show;
 use api_health_core::Timestamp;
 use api_health_core::view::ApiView;
@@ -35,11 +36,14 @@ impl Clock for Standing {
 /// A server over these APIs.
 fn shop(views: Vec<ApiView>) -> (Arc<Board>, Server) {
     let board = Arc::new(Board::default());
+    // Few enough that a past for each is made in no time.
+    let past: Option<Arc<dyn HistoryStore>> =
+        if (2..100).contains(&views.len()) { Some(Arc::new(scene_past::of(&views))) } else { None };
     show(&board, views, Vec::new(), NOW);
     let site = Site {
         board: Arc::clone(&board),
         stats: Arc::default(),
-        history: None,
+        history: past,
         clock: Arc::new(Standing),
         elsewhere: Arc::new(NoneElsewhere),
         about: About { version: "0.1.0".into(), environment: "production".into(), ..About::default() },

@@ -10,7 +10,7 @@ use super::answer::{Answer, Data, Form, behind, everything, page, until_now, vie
 use super::past_types::{History, Incident, Incidents, Point, Report, ReportRow};
 use super::problem::Problem;
 use super::query::Query;
-use crate::past::{self, Step};
+use crate::past::{self, Step, Untold};
 use crate::shown;
 
 /// So far back a history reaches where its beginning is not given.
@@ -21,6 +21,15 @@ pub(crate) const POINTS_MAX: u128 = 62 * 24;
 
 /// Months that the list of incidents goes back.
 const MONTHS_BACK: i32 = 13;
+
+impl From<Untold> for Problem {
+    fn from(untold: Untold) -> Self {
+        match untold {
+            Untold::Off => no_history(),
+            Untold::Failed(why) => Self::unavailable(format!("history cannot be read now: {why}")),
+        }
+    }
+}
 
 fn no_history() -> Problem {
     Problem::not_found("no history is kept here; [history] in the settings switches it on")
@@ -43,7 +52,7 @@ pub(crate) async fn history(request: HttpRequest, id: web::Path<String>, model: 
     let mut query = Query::of(&request, &["from", "to", "step", "format"]);
     let (from, to, form) = (query.time("from"), query.time("to"), Form::of(&request, &mut query));
     let named = query.get("step").unwrap_or("hour");
-    let Some((name, step)) = Step::ALL.into_iter().find(|(name, _)| *name == named) else {
+    let Some((name, step)) = past::STEPS.into_iter().find(|(name, _)| *name == named) else {
         query.fault("step is hour, day or month".into());
         return Err(query.finish().err().unwrap_or_else(no_history));
     };
@@ -63,7 +72,7 @@ pub(crate) async fn history(request: HttpRequest, id: web::Path<String>, model: 
     }
     query.finish()?;
     let view = view_for(&request, &everything, &id)?;
-    let spans = past::points(&model.site, &view.api_id, &(from..to), step).await.ok_or_else(no_history)?;
+    let spans = past::points(&model, view, &(from..to), step).await?;
     let points: Vec<Point> = spans.iter().map(Point::of).collect();
     let answer = Answer { request: &request, model: &model, everything: &everything, next_cursor: None };
     let history =
@@ -92,7 +101,10 @@ pub(crate) async fn incidents(request: HttpRequest, model: Data) -> Result<HttpR
     let mut all: Vec<Incident> = visible.filter_map(|view| Incident::open(view, now)).collect();
     let this_month = UtcMonth::of(now);
     let months = this_month.plus_months(1 - MONTHS_BACK)..this_month.plus_months(1);
-    let closed = past::stories(&model.site, &months).await;
+    let closed = match past::stories(&model, &months, now).await {
+        Err(Untold::Failed(why)) => return Err(Untold::Failed(why).into()),
+        read => read.ok(),
+    };
     let has_closed = closed.is_some();
     // The incidents of an API that is gone are shown to those alone who may see all.
     let may_see = |story: &&past::Story| {
@@ -143,7 +155,7 @@ pub(crate) async fn report(
     let (views, next_cursor) = page(visible, limit, |view| view.api_id.to_string());
     let mut apis = Vec::with_capacity(views.len());
     for view in views {
-        let span = past::span(&model.site, &view.api_id, &window).await.ok_or_else(no_history)?;
+        let span = past::whole(&model, view, &window).await?;
         apis.push(ReportRow::of(view, &span));
     }
     let report = Report { month: month.to_string(), apis, next_cursor: next_cursor.clone() };

@@ -3,7 +3,10 @@
 use api_health_core::Timestamp;
 use api_health_core::view::ApiView;
 
-use crate::past::{Span, Story};
+use api_health_core::history::latency::Spread;
+use api_health_core::history::uptime::Share;
+
+use crate::past::{self, Story};
 use crate::shown;
 
 /// The past of one API.
@@ -31,10 +34,10 @@ pub(crate) struct Point {
     pub(crate) down_seconds: u64,
     pub(crate) maintenance_seconds: u64,
     pub(crate) inconclusive_seconds: u64,
-    pub(crate) passes: u64,
-    pub(crate) fails: u64,
-    pub(crate) inconclusive: u64,
-    pub(crate) missed_ticks: u64,
+    pub(crate) passes: u32,
+    pub(crate) fails: u32,
+    pub(crate) inconclusive: u32,
+    pub(crate) missed_ticks: u32,
     pub(crate) latency_min_ms: Option<f64>,
     pub(crate) latency_p50_ms: Option<f64>,
     pub(crate) latency_p95_ms: Option<f64>,
@@ -43,8 +46,8 @@ pub(crate) struct Point {
 }
 
 /// Percent with four decimals, which millionths are.
-fn percent(ppm: u32) -> f64 {
-    f64::from(ppm) / 10_000.0
+fn percent(share: Share) -> f64 {
+    f64::from(share.millionths()) / 10_000.0
 }
 
 impl Point {
@@ -69,21 +72,22 @@ impl Point {
         "latency_max_ms",
     ];
 
-    pub(crate) fn of(span: &Span) -> Self {
-        let latency = |figure: fn(&crate::past::Spread) -> f64| span.latency.as_ref().map(figure);
+    pub(crate) fn of(point: &past::Point) -> Self {
+        let latency = |figure: fn(&Spread) -> f64| point.latency.as_ref().map(figure);
+        let (times, counts) = (&point.times, &point.counts);
         Self {
-            from: span.from.to_string(),
-            until: span.until.to_string(),
-            uptime_percent: span.uptime_ppm().map(percent),
-            coverage_percent: percent(span.coverage_ppm()),
-            watched_seconds: span.watched_ms / 1_000,
-            down_seconds: span.down_ms.div_ceil(1_000),
-            maintenance_seconds: span.maintenance_ms / 1_000,
-            inconclusive_seconds: span.inconclusive_ms / 1_000,
-            passes: span.passes,
-            fails: span.fails,
-            inconclusive: span.inconclusive,
-            missed_ticks: span.missed,
+            from: point.from.to_string(),
+            until: point.until.to_string(),
+            uptime_percent: times.uptime().map(percent),
+            coverage_percent: percent(times.coverage()),
+            watched_seconds: times.watched_ms / 1_000,
+            down_seconds: times.down_ms.div_ceil(1_000),
+            maintenance_seconds: times.maintenance_ms / 1_000,
+            inconclusive_seconds: times.inconclusive_ms / 1_000,
+            passes: counts.passes,
+            fails: counts.fails,
+            inconclusive: counts.inconclusive,
+            missed_ticks: counts.missed,
             latency_min_ms: latency(|spread| spread.min),
             latency_p50_ms: latency(|spread| spread.p50),
             latency_p95_ms: latency(|spread| spread.p95),
@@ -171,7 +175,7 @@ pub(crate) struct ReportRow {
     pub(crate) coverage_percent: f64,
     pub(crate) down_seconds: u64,
     pub(crate) maintenance_seconds: u64,
-    pub(crate) probes: u64,
+    pub(crate) probes: u32,
     pub(crate) latency_p50_ms: Option<f64>,
     pub(crate) latency_p95_ms: Option<f64>,
     pub(crate) latency_p99_ms: Option<f64>,
@@ -192,8 +196,8 @@ impl ReportRow {
         "latency_p99_ms",
     ];
 
-    pub(crate) fn of(view: &ApiView, span: &Span) -> Self {
-        let point = Point::of(span);
+    pub(crate) fn of(view: &ApiView, point: &past::Point) -> Self {
+        let point = Point::of(point);
         Self {
             api_id: view.api_id.to_string(),
             name: view.name().to_owned(),
@@ -212,7 +216,9 @@ impl ReportRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::past::Spread;
+    use api_health_core::history::hour::Counts;
+    use api_health_core::history::uptime::Times;
+
     use crate::testing::up;
 
     fn has_all(columns: &[&str], row: &impl serde::Serialize) {
@@ -226,8 +232,10 @@ mod tests {
     #[test]
     fn csv_has_all_that_json_has() {
         let until = Timestamp::from_millis(3_600_000);
-        let latency = Some(Spread { p95: 12.5, ..Spread::default() });
-        let span = Span { until, watched_ms: 3_600_000, down_ms: 1, passes: 60, latency, ..Span::default() };
+        let latency = Some(Spread { min: 1.0, p50: 2.0, p95: 12.5, p99: 13.0, max: 14.0 });
+        let times = Times { window_ms: 3_600_000, watched_ms: 3_600_000, down_ms: 1, ..Times::default() };
+        let counts = Counts { passes: 60, ..Counts::default() };
+        let span = past::Point { from: Timestamp::default(), until, times, counts, latency };
         let point = Point::of(&span);
         assert_eq!((point.uptime_percent, point.down_seconds, point.latency_p95_ms), (Some(99.9999), 1, Some(12.5)));
         has_all(&Point::COLUMNS, &point);

@@ -60,10 +60,9 @@ pub(crate) async fn page(
     id: web::Path<String>,
     model: web::Data<Model>,
     pages: web::Data<Pages>,
-    pasts: web::Data<Pasts>,
 ) -> HttpResponse {
     let range = Query::of(&request).map(|query| query.range);
-    pages.answer(&request, &model, |everything| make(everything, &model, &pasts, &id, range)).await
+    pages.answer(&request, &model, |everything| make(everything, &model, &model.pasts, &id, range)).await
 }
 
 async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str, range: Result<String, String>) -> Page {

@@ -79,14 +79,9 @@ struct Incidents {
     why_not: Option<String>,
 }
 
-pub(crate) async fn list(
-    request: HttpRequest,
-    model: web::Data<Model>,
-    pages: web::Data<Pages>,
-    pasts: web::Data<Pasts>,
-) -> HttpResponse {
+pub(crate) async fn list(request: HttpRequest, model: web::Data<Model>, pages: web::Data<Pages>) -> HttpResponse {
     let asked = Query::of(&request).map(|query| query.month);
-    pages.answer(&request, &model, |everything| make_list(everything, &model, &pasts, asked)).await
+    pages.answer(&request, &model, |everything| make_list(everything, &model, &model.pasts, asked)).await
 }
 
 async fn make_list(everything: Look, model: &Model, pasts: &Pasts, asked: Result<String, String>) -> Page {
@@ -102,7 +97,7 @@ async fn make_list(everything: Look, model: &Model, pasts: &Pasts, asked: Result
     };
     let mut open: Vec<&Arc<ApiView>> = all(&everything).into_iter().filter(|view| view.incident.is_some()).collect();
     open.sort_by_key(|view| std::cmp::Reverse(view.incident.as_ref().map(|incident| incident.started_at)));
-    let (over, why_not) = match pasts.stories_of(&model.site, month).await {
+    let (over, why_not) = match pasts.stories_of(&model.site, month, everything.now).await {
         Ok(stories) => (stories.iter().map(|story| Line::over(story, &everything)).collect(), None),
         Err(why) => (Vec::new(), Some(why)),
     };
@@ -151,9 +146,8 @@ pub(crate) async fn page(
     id: web::Path<String>,
     model: web::Data<Model>,
     pages: web::Data<Pages>,
-    pasts: web::Data<Pasts>,
 ) -> HttpResponse {
-    pages.answer(&request, &model, |everything| make(everything, &model, &pasts, &id)).await
+    pages.answer(&request, &model, |everything| make(everything, &model, &model.pasts, &id)).await
 }
 
 /// The API of an incident, which stands first in its id.

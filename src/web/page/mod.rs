@@ -18,7 +18,7 @@ mod incident;
 mod list;
 mod message;
 mod overview;
-mod past;
+pub(crate) mod past;
 mod public;
 mod query;
 mod report;
@@ -38,7 +38,6 @@ use api_health_core::ApiId;
 use api_health_core::view::ApiView;
 
 use answer::Pages;
-use past::Pasts;
 
 use crate::model::Everything;
 
@@ -64,7 +63,6 @@ pub(crate) fn public_routes(config: &mut ServiceConfig) {
 /// What is for those who may look.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .app_data(Data::new(Pasts::default()))
         .service(web::resource("/").route(web::get().to(overview::page)).route(web::head().to(overview::page)))
         .service(web::resource("/apis").route(web::get().to(list::page)).route(web::head().to(list::page)))
         .service(web::resource("/apis/{id}").route(web::get().to(api::page)).route(web::head().to(api::page)))

@@ -190,13 +190,8 @@ pub(crate) fn host(url: &str) -> Option<&str> {
     Some(&rest[..end])
 }
 
-pub(crate) async fn page(
-    request: HttpRequest,
-    model: web::Data<Model>,
-    pages: web::Data<Pages>,
-    pasts: web::Data<Pasts>,
-) -> HttpResponse {
-    pages.answer(&request, &model, |everything| make(everything, &model, &pasts)).await
+pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: web::Data<Pages>) -> HttpResponse {
+    pages.answer(&request, &model, |everything| make(everything, &model, &model.pasts)).await
 }
 
 async fn make(everything: Look, model: &Model, pasts: &Pasts) -> Page {

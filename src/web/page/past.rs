@@ -98,13 +98,13 @@ impl Read {
     }
 }
 
-/// Pasts that were read within the last minute.
+/// Items of series that were read within the last minute.
 #[derive(Debug, Default)]
 pub(crate) struct Pasts(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    items: HashMap<ApiId, (Instant, Arc<Vec<HistoryItem>>)>,
+    items: HashMap<Series, (Instant, Arc<Vec<HistoryItem>>)>,
     /// The last read failed then.
     failed: Option<(Instant, String)>,
 }
@@ -114,36 +114,57 @@ const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Pasts {
     pub(crate) async fn of(&self, site: &Site, api_id: &ApiId, view: Option<&ApiView>, now: Timestamp) -> Read {
-        let Some(history) = &site.history else { return Read::Off };
-        match self.kept(api_id) {
-            Some(Ok(items)) => return Read::Past(Past::of(&items, view)),
-            Some(Err(why)) => return Read::Failed(why),
-            None => {}
+        match self.items(site, Series::Api(api_id.clone()), now).await {
+            None => Read::Off,
+            Some(Ok(items)) => Read::Past(Past::of(&items, view)),
+            Some(Err(why)) => Read::Failed(why),
         }
-        let read = within(read(&**history, api_id, now)).await;
+    }
+
+    /// Incidents of a month that are over, the newest first.
+    pub(crate) async fn stories_of(&self, site: &Site, month: UtcMonth, now: Timestamp) -> Result<Vec<Story>, String> {
+        match self.items(site, Series::Incidents(month), now).await {
+            None => Err(Read::Off.why_not()),
+            Some(items) => items.map(|items| stories(&items)),
+        }
+    }
+
+    /// What is stored of a series: of an API 62 days of hours, 13 months of days and the incidents of that time; of a month its
+    /// incidents. `None`: no history is kept.
+    pub(crate) async fn items(
+        &self,
+        site: &Site,
+        series: Series,
+        now: Timestamp,
+    ) -> Option<Result<Arc<Vec<HistoryItem>>, String>> {
+        let history = site.history.as_ref()?;
+        if let Some(kept) = self.kept(&series) {
+            return Some(kept);
+        }
+        let read = within(read(&**history, &series, now)).await;
         let mut kept = self.lock();
-        match read {
+        Some(match read {
             Ok(items) => {
                 let items = Arc::new(items);
                 if kept.items.len() >= PASTS_MAX {
                     kept.items.retain(|_, (read, _)| read.elapsed() < FRESH_FOR);
                 }
                 if kept.items.len() < PASTS_MAX {
-                    kept.items.insert(api_id.clone(), (Instant::now(), Arc::clone(&items)));
+                    kept.items.insert(series, (Instant::now(), Arc::clone(&items)));
                 }
-                Read::Past(Past::of(&items, view))
+                Ok(items)
             }
             Err(why) => {
                 kept.failed = Some((Instant::now(), why.clone()));
-                Read::Failed(why)
+                Err(why)
             }
-        }
+        })
     }
 
     /// What was read a short while ago, or why it could not be.
-    fn kept(&self, api_id: &ApiId) -> Option<Result<Arc<Vec<HistoryItem>>, String>> {
+    fn kept(&self, series: &Series) -> Option<Result<Arc<Vec<HistoryItem>>, String>> {
         let kept = self.lock();
-        if let Some((_, items)) = kept.items.get(api_id).filter(|(read, _)| read.elapsed() < FRESH_FOR) {
+        if let Some((_, items)) = kept.items.get(series).filter(|(read, _)| read.elapsed() < FRESH_FOR) {
             return Some(Ok(Arc::clone(items)));
         }
         let failed = kept.failed.as_ref().filter(|(at, _)| at.elapsed() < TRIED_AGAIN_AFTER);
@@ -152,14 +173,6 @@ impl Pasts {
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Incidents of a month that are over, the newest first.
-    pub(crate) async fn stories_of(&self, site: &Site, month: UtcMonth) -> Result<Vec<Story>, String> {
-        let Some(history) = &site.history else { return Err(Read::Off.why_not()) };
-        let slots = incidents(month.first_day().starts_at(), month.last_day().ends_at());
-        let items = within(async { Ok(history.read(Series::Incidents(month), slots, STORIES_MAX).await) }).await?;
-        items.map(|items| stories(&items)).map_err(|error| error.to_string())
     }
 }
 
@@ -170,18 +183,20 @@ async fn within<T>(read: impl Future<Output = Result<T, String>>) -> Result<T, S
     }
 }
 
-/// 62 days of hours, 13 months of days, and the incidents of that time.
-async fn read(history: &dyn HistoryStore, api_id: &ApiId, now: Timestamp) -> Result<Vec<HistoryItem>, String> {
+async fn read(history: &dyn HistoryStore, series: &Series, now: Timestamp) -> Result<Vec<HistoryItem>, String> {
     let (today, month) = (UtcDay::of(now), UtcMonth::of(now));
     let began = month.plus_months(-13).first_day();
+    let wanted = match series {
+        Series::Api(_) => vec![
+            (Stored::Day(today.plus_days(-62))..=Stored::Day(today), 63),
+            (Stored::Month(began.month())..=Stored::Month(month), 14),
+            (incidents(began.starts_at(), now), STORIES_MAX),
+        ],
+        Series::Incidents(of) => vec![(incidents(of.first_day().starts_at(), of.last_day().ends_at()), STORIES_MAX)],
+    };
     let mut items = Vec::new();
-    for (slots, limit) in [
-        (Stored::Day(today.plus_days(-62))..=Stored::Day(today), 63),
-        (Stored::Month(began.month())..=Stored::Month(month), 14),
-        (incidents(began.starts_at(), now), STORIES_MAX),
-    ] {
-        let series = Series::Api(api_id.clone());
-        items.extend(history.read(series, slots, limit).await.map_err(|error| error.to_string())?);
+    for (slots, limit) in wanted {
+        items.extend(history.read(series.clone(), slots, limit).await.map_err(|error| error.to_string())?);
     }
     Ok(items)
 }

@@ -49,10 +49,9 @@ pub(crate) async fn page(
     month: web::Path<String>,
     model: web::Data<Model>,
     pages: web::Data<Pages>,
-    pasts: web::Data<Pasts>,
 ) -> HttpResponse {
     let query = Query::of(&request);
-    pages.answer(&request, &model, |everything| make(everything, &model, &pasts, &month, query)).await
+    pages.answer(&request, &model, |everything| make(everything, &model, &model.pasts, &month, query)).await
 }
 
 async fn make(everything: Look, model: &Model, pasts: &Pasts, asked: &str, query: Result<Query, String>) -> Page {

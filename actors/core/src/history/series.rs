@@ -141,6 +141,25 @@ impl Past {
         points
     }
 
+    /// All of `window` as one point: with the figures of the hours that begin in it, and of days of which only their month is left.
+    pub fn whole(&self, window: &Range<Timestamp>) -> Point {
+        let (mut counts, mut latency) = (Counts::default(), Latency::default());
+        for (day, stored) in &self.days {
+            let starts_at = |number: u8| day.starts_at().plus(HOUR * u32::from(number));
+            for (_, hour) in stored.hours.iter().filter(|(number, _)| window.contains(&starts_at(*number))) {
+                counts.add(hour.counts);
+                latency.merge(&hour.latency);
+            }
+        }
+        let left = self.summaries.iter().filter(|(day, _)| !self.days.contains_key(day));
+        for (_, summary) in left.filter(|(day, _)| window.contains(&day.starts_at())) {
+            counts.add(summary.counts);
+            latency.merge(&summary.latency);
+        }
+        let (from, until) = (window.start, window.end);
+        Point { from, until, times: self.times(window), counts, latency: latency.spread() }
+    }
+
     /// The last so many hours, days or months, the present one included.
     pub fn last(&self, count: u16, step: Step, now: Timestamp) -> Vec<Point> {
         let back = i32::from(count.max(1)) - 1;

@@ -19,6 +19,7 @@ fn outcome(started_at: Timestamp, verdict: Verdict) -> Outcome {
         reasons: vec![],
         evidence: None,
         certificate: None,
+        figures: crate::ProbeFigures::default(),
     }
 }
 
