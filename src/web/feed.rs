@@ -56,7 +56,10 @@ pub(crate) async fn feed(request: HttpRequest, model: Data) -> Result<HttpRespon
     let this_month = UtcMonth::of(everything.now);
     let closed = past::stories(&model.site, &(this_month.plus_months(-1)..this_month.plus_months(1))).await;
     let is_shown = |story: &&Story| may_see_all || is_public(&everything, story);
-    entries.extend(closed.unwrap_or_default().iter().filter(is_shown).map(|story| over(story, may_see_all)));
+    entries.extend(closed.unwrap_or_default().iter().filter(is_shown).map(|story| {
+        let view = everything.get(&story.api_id).map(AsRef::as_ref);
+        over(story, may_see_all.then(|| shown::said_once(view, &story.reason)))
+    }));
     entries.sort_unstable_by(|a, b| (b.updated, &b.incident_id).cmp(&(a.updated, &a.incident_id)));
     entries.truncate(ENTRIES_MAX);
     let feed = Feed {
@@ -88,8 +91,8 @@ fn open(view: &ApiView, with_reason: bool) -> Option<Entry> {
     })
 }
 
-fn over(story: &Story, with_reason: bool) -> Entry {
-    let reason = with_reason.then(|| format!(": {}", story.reason)).unwrap_or_default();
+fn over(story: &Story, reason: Option<String>) -> Entry {
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     let seconds = story.ended_at.since(story.began_at).as_secs();
     Entry {
         incident_id: story.incident_id.clone(),

@@ -140,7 +140,7 @@ impl Incident {
         })
     }
 
-    pub(crate) fn closed(story: &Story) -> Self {
+    pub(crate) fn closed(story: &Story, view: Option<&ApiView>) -> Self {
         Self {
             incident_id: story.incident_id.clone(),
             api_id: story.api_id.to_string(),
@@ -148,7 +148,7 @@ impl Incident {
             started_at: story.began_at.to_string(),
             ended_at: Some(story.ended_at.to_string()),
             duration_seconds: story.ended_at.since(story.began_at).as_secs(),
-            reason: story.reason.clone(),
+            reason: shown::said_once(view, &story.reason),
         }
     }
 }
@@ -242,6 +242,6 @@ mod tests {
             began_at,
             ended_at,
         };
-        has_all(&Incident::COLUMNS, &Incident::closed(&story));
+        has_all(&Incident::COLUMNS, &Incident::closed(&story, None));
     }
 }
