@@ -122,7 +122,7 @@ impl Board {
     /// How the keeper should fill it: whether somebody looks, and whether from the start.
     pub(crate) fn wants(&self) -> Wants {
         let Ok(mut inner) = self.inner.try_lock() else { return Wants::Changes };
-        if !inner.looked_at.is_some_and(|at| at.elapsed() < LOOKS_FOR) {
+        if inner.looked_at.is_none_or(|at| at.elapsed() >= LOOKS_FOR) {
             if inner.is_filled {
                 let Inner { last_change, revision, .. } = *inner;
                 // Numbers go on, so that whoever comes back is not given others for those it has seen.

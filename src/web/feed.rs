@@ -81,7 +81,7 @@ fn is_public(everything: &Everything, story: &Story) -> bool {
 
 fn open(view: &ApiView, with_reason: bool) -> Option<Entry> {
     let open = view.incident.as_ref()?;
-    let reason = with_reason.then(|| format!(": {}", shown::said(view, &open.reason))).unwrap_or_default();
+    let reason = if with_reason { format!(": {}", shown::said(view, &open.reason)) } else { String::new() };
     Some(Entry {
         incident_id: open.incident_id.clone(),
         title: line(&format!("{} is down", view.name())),
@@ -128,7 +128,7 @@ mod tests {
                 }
                 Token::ElementEnd { end: ElementEnd::Empty, .. } => drop(open.pop()),
                 Token::ElementEnd { end: ElementEnd::Close(_, local), .. } => {
-                    assert_eq!(open.pop(), Some(local.as_str()))
+                    assert_eq!(open.pop(), Some(local.as_str()));
                 }
                 Token::Text { text } if open.last() == Some(&wanted) => texts.push(text.as_str()),
                 _ => (),

@@ -103,7 +103,7 @@ pub(crate) async fn incidents(request: HttpRequest, model: Data) -> Result<HttpR
         let view = everything.get(&story.api_id).map(AsRef::as_ref);
         Incident::closed(story, view)
     }));
-    all.sort_unstable_by(|a, b| b.name_in_order().cmp(&a.name_in_order()));
+    all.sort_by_cached_key(|incident| std::cmp::Reverse(incident.name_in_order()));
     let rest =
         all.into_iter().filter(|incident| cursor.as_ref().is_none_or(|cursor| incident.name_in_order() < *cursor));
     let (incidents, next_cursor) = page(rest, limit, Incident::name_in_order);

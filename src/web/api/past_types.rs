@@ -219,7 +219,8 @@ mod tests {
         let row = serde_json::to_value(row).unwrap();
         let mut fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
         let mut columns = columns.to_vec();
-        (fields.sort_unstable(), columns.sort_unstable());
+        fields.sort_unstable();
+        columns.sort_unstable();
         assert_eq!(columns, fields);
     }
 
