@@ -256,7 +256,8 @@ mod tests {
                 reader = Reader::open(&shop, Some(&last)).await;
             }
             let mut wanted: Vec<String> = (0..20).map(|n| format!("a{n}")).collect();
-            (wanted.sort_unstable(), seen.sort_unstable());
+            wanted.sort_unstable();
+            seen.sort_unstable();
             assert_eq!(seen, wanted);
         });
     }

@@ -56,7 +56,10 @@ pub(crate) async fn feed(request: HttpRequest, model: Data) -> Result<HttpRespon
     let this_month = UtcMonth::of(everything.now);
     let closed = past::stories(&model, &(this_month.plus_months(-1)..this_month.plus_months(1)), everything.now).await;
     let is_shown = |story: &&Story| may_see_all || is_public(&everything, story);
-    entries.extend(closed.unwrap_or_default().iter().filter(is_shown).map(|story| over(story, may_see_all)));
+    entries.extend(closed.unwrap_or_default().iter().filter(is_shown).map(|story| {
+        let view = everything.get(&story.api_id).map(AsRef::as_ref);
+        over(story, may_see_all.then(|| shown::said_once(view, &story.reason)))
+    }));
     entries.sort_unstable_by(|a, b| (b.updated, &b.incident_id).cmp(&(a.updated, &a.incident_id)));
     entries.truncate(ENTRIES_MAX);
     let feed = Feed {
@@ -78,7 +81,7 @@ fn is_public(everything: &Everything, story: &Story) -> bool {
 
 fn open(view: &ApiView, with_reason: bool) -> Option<Entry> {
     let open = view.incident.as_ref()?;
-    let reason = with_reason.then(|| format!(": {}", shown::said(view, &open.reason))).unwrap_or_default();
+    let reason = if with_reason { format!(": {}", shown::said(view, &open.reason)) } else { String::new() };
     Some(Entry {
         incident_id: open.incident_id.clone(),
         title: line(&format!("{} is down", view.name())),
@@ -88,8 +91,8 @@ fn open(view: &ApiView, with_reason: bool) -> Option<Entry> {
     })
 }
 
-fn over(story: &Story, with_reason: bool) -> Entry {
-    let reason = with_reason.then(|| format!(": {}", story.reason)).unwrap_or_default();
+fn over(story: &Story, reason: Option<String>) -> Entry {
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     let seconds = story.ended_at.since(story.began_at).as_secs();
     Entry {
         incident_id: story.incident_id.clone(),
@@ -125,7 +128,7 @@ mod tests {
                 }
                 Token::ElementEnd { end: ElementEnd::Empty, .. } => drop(open.pop()),
                 Token::ElementEnd { end: ElementEnd::Close(_, local), .. } => {
-                    assert_eq!(open.pop(), Some(local.as_str()))
+                    assert_eq!(open.pop(), Some(local.as_str()));
                 }
                 Token::Text { text } if open.last() == Some(&wanted) => texts.push(text.as_str()),
                 _ => (),

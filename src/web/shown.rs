@@ -37,6 +37,11 @@ pub(crate) fn url(config: &ApiConfig) -> String {
     format!("{place}?{}", query.split('&').map(masked).collect::<Vec<_>>().join("&"))
 }
 
+/// The same of an API of the past, which may be there no longer.
+pub(crate) fn said_once(view: Option<&ApiView>, text: &str) -> String {
+    view.map_or_else(|| text.to_owned(), |view| said(view, text))
+}
+
 /// What a server or a probe said of an API, without the secrets of its row.
 pub(crate) fn said(view: &ApiView, text: &str) -> String {
     match &view.config {

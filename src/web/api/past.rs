@@ -110,8 +110,12 @@ pub(crate) async fn incidents(request: HttpRequest, model: Data) -> Result<HttpR
     let may_see = |story: &&past::Story| {
         shown::is_let_in(&request) || view_for(&request, &everything, story.api_id.as_str()).is_ok()
     };
-    all.extend(closed.unwrap_or_default().iter().filter(may_see).map(Incident::closed));
-    all.sort_unstable_by(|a, b| b.name_in_order().cmp(&a.name_in_order()));
+    let closed = closed.unwrap_or_default();
+    all.extend(closed.iter().filter(may_see).map(|story| {
+        let view = everything.get(&story.api_id).map(AsRef::as_ref);
+        Incident::closed(story, view)
+    }));
+    all.sort_by_cached_key(|incident| std::cmp::Reverse(incident.name_in_order()));
     let rest =
         all.into_iter().filter(|incident| cursor.as_ref().is_none_or(|cursor| incident.name_in_order() < *cursor));
     let (incidents, next_cursor) = page(rest, limit, Incident::name_in_order);

@@ -144,7 +144,7 @@ impl Incident {
         })
     }
 
-    pub(crate) fn closed(story: &Story) -> Self {
+    pub(crate) fn closed(story: &Story, view: Option<&ApiView>) -> Self {
         Self {
             incident_id: story.incident_id.clone(),
             api_id: story.api_id.to_string(),
@@ -152,7 +152,7 @@ impl Incident {
             started_at: story.began_at.to_string(),
             ended_at: Some(story.ended_at.to_string()),
             duration_seconds: story.ended_at.since(story.began_at).as_secs(),
-            reason: story.reason.clone(),
+            reason: shown::said_once(view, &story.reason),
         }
     }
 }
@@ -225,7 +225,8 @@ mod tests {
         let row = serde_json::to_value(row).unwrap();
         let mut fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
         let mut columns = columns.to_vec();
-        (fields.sort_unstable(), columns.sort_unstable());
+        fields.sort_unstable();
+        columns.sort_unstable();
         assert_eq!(columns, fields);
     }
 
@@ -250,6 +251,6 @@ mod tests {
             began_at,
             ended_at,
         };
-        has_all(&Incident::COLUMNS, &Incident::closed(&story));
+        has_all(&Incident::COLUMNS, &Incident::closed(&story, None));
     }
 }

@@ -176,7 +176,10 @@ mod tests {
             "limit=0&state=gone&from=yesterday&cursor=zz&sorted=1&limit=3",
             &["limit", "state", "from", "cursor"],
         );
-        (query.limit(), query.filter(), query.time("from"), query.cursor());
+        query.limit();
+        query.filter();
+        query.time("from");
+        query.cursor();
         let detail = query.finish().unwrap_err().detail;
         for told in [
             "limit is a whole number from 1 to 1000",
