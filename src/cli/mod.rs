@@ -107,7 +107,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     let system = actix_rt::System::new();
     let done = system.block_on(async {
         match &cli.command {
-            Command::Run(args) => run::run(&app, loaded, cli.settings.as_deref(), args, out.colour).await,
+            Command::Run(args) => Box::pin(run::run(&app, loaded, cli.settings.as_deref(), args, out.colour)).await,
             Command::Probe(args) => probe::run(&app, args, &out).await,
             Command::Apis(command) => apis::run(&app, command, &out).await,
             Command::Status(args) => status::run(&app, args, &out).await,

@@ -155,6 +155,8 @@ fn it_says_why_changes_are_not_told_and_what_is_told_beside_them() {
         owed_to: vec![],
         reminders: 0,
         evidence: None,
+        confirmed_at: None,
+        told: vec![],
     };
     (certificate.incident, certificate.last_alerted) = (Some(Box::new(incident)), Status::Down);
     shop.maintenance = Some(Box::new(window));

@@ -84,6 +84,7 @@ impl Probe for Surroundings {
                     by_proxy: false,
                     answer,
                     seen: None,
+                    figures: api_health_core::ProbeFigures::default(),
                 }
             })
         })
