@@ -118,6 +118,17 @@ impl App {
         })
     }
 
+    /// The same for whoever watches: nobody is watched less because history cannot be opened.
+    async fn history_if_any(&self, waits: bool) -> Option<Arc<dyn HistoryStore>> {
+        match retry_until_available(waits, async || self.open_history().await).await {
+            Ok(history) => history,
+            Err(error) => {
+                tracing::warn!(%error, "no history is kept: it cannot be opened");
+                None
+            }
+        }
+    }
+
     /// The table of API configs that `apis …` edits.
     ///
     /// # Errors
@@ -294,7 +305,7 @@ impl App {
         // With a client of its own: the connections of the keeper's are made on the keeper's thread.
         wait_for_store(&*retry_until_available(waits, async || self.open_store().await).await?).await?;
         let leases = retry_until_available(waits, async || self.leases(once).await).await?;
-        let history = retry_until_available(waits, async || self.open_history().await).await?;
+        let history = self.history_if_any(waits).await;
         Ok(World { history, ..self.world_of(client, store, notifiers, sources, leases) })
     }
 
@@ -306,7 +317,7 @@ impl App {
         self.take_instance_lock("api-health alerts").await?;
         let store = self.open_store().await?;
         let leases = self.leases(true).await?;
-        let history = self.open_history().await?;
+        let history = self.history_if_any(false).await;
         Ok(World { history, ..self.world_of(self.client()?, store, notifiers, Vec::new(), leases) })
     }
 

@@ -49,6 +49,14 @@ pub(crate) fn link(address: SocketAddr) -> String {
 }
 
 impl App {
+    /// What the page reads the past from, with a client of its own. Without it the page says that no history is kept.
+    async fn history_to_show(&self) -> Option<Arc<dyn HistoryStore>> {
+        self.open_history().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the page shows no history: it cannot be opened");
+            None
+        })
+    }
+
     /// What the page shows.
     async fn site(&self, gauges: &Gauges, instance: &str) -> Result<Site, AppError> {
         let web = &self.settings.web;
@@ -60,7 +68,7 @@ impl App {
         Ok(Site {
             board: Arc::clone(gauges.board()),
             stats: Arc::clone(gauges.stats()),
-            history: None,
+            history: self.history_to_show().await,
             clock: Arc::clone(&self.clock),
             elsewhere: Arc::new(Records::new(gauges.clone(), store, Arc::clone(&self.clock))),
             about: About {
@@ -104,7 +112,7 @@ impl App {
                     tracing::warn!(
                         why,
                         "there is no page; probing goes on, and it is tried again each minute. If another program has the port, \
-                         write another one: listen = \"127.0.0.1:PORT\" below [web], or enabled = false"
+                         write another one to web.listen in the settings, or web.enabled = false"
                     );
                 }
                 Err(_) => {}

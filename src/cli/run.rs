@@ -233,8 +233,10 @@ async fn watch(
             dead = running.fatal() => return died(&dead),
         }
     }
-    drop((control, page));
-    stop(app, running, &mut signals, notify_loop).await
+    drop(control);
+    let exit = stop(app, running, &mut signals, notify_loop).await;
+    drop(page); // it may still write an answer to somebody: nobody waits for that before everything is stored
+    exit
 }
 
 /// Reads the configs, and the settings where that was asked for, while everything else goes on; `false` if a signal said to stop

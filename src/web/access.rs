@@ -28,22 +28,36 @@ pub struct Access {
 }
 
 /// Headers by which a proxy says that it passes a request on: its sender is not on this machine, whatever the address says.
-const PASSED_ON: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+const PASSED_ON: [&str; 3] = ["forwarded", "via", "x-real-ip"];
+
+/// And each header whose name begins so.
+const PASSED_ON_PREFIX: &str = "x-forwarded-";
+
+/// The name in a `Host`, without its port.
+fn name_of(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(at) if host[at + 1..].bytes().all(|byte| byte.is_ascii_digit()) && !host[at + 1..].is_empty() => {
+            &host[..at]
+        }
+        _ => host,
+    }
+}
+
+/// The address in such a name, if it is one.
+fn address_of(name: &str) -> Option<IpAddr> {
+    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(v6) => v6.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6),
+        None => name.parse::<std::net::Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
 
 impl Access {
     /// Whether it may be called by this `Host`. A page on loopback that took any name could be read by a foreign page whose name leads
     /// there (DNS rebinding). An address is no such name.
     pub fn takes_host(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
-        let name = match host.rfind(':') {
-            Some(at) if host[at + 1..].bytes().all(|byte| byte.is_ascii_digit()) && !host[at + 1..].is_empty() => {
-                &host[..at]
-            }
-            _ => host.as_str(),
-        };
-        let v6 = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let is_address = v6
-            .map_or_else(|| name.parse::<std::net::Ipv4Addr>().is_ok(), |v6| v6.parse::<std::net::Ipv6Addr>().is_ok());
+        let name = name_of(&host);
+        let is_address = address_of(name).is_some();
         name == "localhost" || is_address || self.hosts.iter().any(|known| known == name)
     }
 
@@ -92,8 +106,14 @@ impl Access {
     /// It comes from this machine, and from nobody beyond it. A trusted proxy speaks for others, also from here.
     fn is_here(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> bool {
         let is_loopback = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-        let is_passed_on = PASSED_ON.iter().any(|name| headers.contains_key(*name));
-        is_loopback && !is_passed_on && !self.is_trusted_proxy(peer)
+        let is_passed_on = headers
+            .keys()
+            .any(|name| PASSED_ON.contains(&name.as_str()) || name.as_str().starts_with(PASSED_ON_PREFIX));
+        // A proxy on this machine that says nothing of itself often keeps the name that it was called by.
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let name = name_of(host).to_ascii_lowercase();
+        let is_called_here = name == "localhost" || address_of(&name).is_some_and(|address| address.is_loopback());
+        is_loopback && is_called_here && !is_passed_on && !self.is_trusted_proxy(peer)
     }
 }
 
@@ -256,6 +276,10 @@ mod tests {
         let wrong = format!("Bearer {token}x");
         for (access, peer, sent, is_known) in [
             (&closed, here, vec![], true),
+            (&closed, here, vec![("host", "[::1]:8462")], true),
+            (&closed, here, vec![("host", "status.example.org")], false),
+            (&closed, here, vec![("host", "192.0.2.7")], false),
+            (&closed, here, vec![("x-forwarded-host", "status.example.org")], false),
             (&closed, "::ffff:127.0.0.1", vec![], true),
             (&closed, here, vec![("x-forwarded-for", far)], false),
             (&closed, far, vec![], false),
@@ -275,6 +299,10 @@ mod tests {
             (&by_proxy, here, vec![], true),
             (&open, far, vec![], true),
         ] {
+            let mut sent = sent;
+            if !sent.iter().any(|(name, _)| *name == "host") {
+                sent.push(("host", "localhost:8462"));
+            }
             let known = access.looker(Some(peer.parse().unwrap()), &headers(&sent)) == Looker::Known;
             assert_eq!(known, is_known, "{access:?} {peer} {sent:?}");
         }

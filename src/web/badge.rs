@@ -11,7 +11,7 @@ use askama::Template;
 use crate::api::answer::{Data, everything, view_for};
 use crate::api::problem::Problem;
 use crate::model::{Everything, Model};
-use crate::past;
+use crate::{past, shown};
 
 /// So long others may keep a badge.
 const CACHE_SECONDS: u64 = 60;
@@ -96,7 +96,12 @@ pub(crate) async fn badge(
     let view = view_for(&request, &everything, &api_id)?;
     let badge = tell(&model, &everything, view, fact).await;
     let mut response = HttpResponse::Ok();
-    response.insert_header((header::CACHE_CONTROL, format!("max-age={CACHE_SECONDS}")));
+    response.insert_header((
+        header::CACHE_CONTROL,
+        format!("{}max-age={CACHE_SECONDS}", if shown::is_public(view) { "" } else { "private, " }),
+    ));
+    // A badge is made to stand on other sites; of what is not public they get none.
+    response.insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"));
     if form == "json" {
         return Ok(response.json(&badge));
     }
@@ -188,7 +193,7 @@ mod tests {
             let told: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!((status, told["schemaVersion"].as_u64()), (200, Some(1)));
             assert_eq!((told["message"].as_str(), told["isError"].as_bool()), (Some("Down"), Some(true)));
-            assert_eq!(headers.get("cache-control").unwrap(), "max-age=60");
+            assert_eq!(headers.get("cache-control").unwrap(), "private, max-age=60");
             let (_, headers, picture) = shop.get("/badge/b/status.svg").await;
             assert_eq!(headers.get("content-type").unwrap(), "image/svg+xml");
             assert!(picture.contains("&#60;Shop&#62;") && !picture.contains("<Shop>"), "{picture}");

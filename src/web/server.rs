@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{KeepAlive, Method, StatusCode};
+use actix_web::http::{KeepAlive, Method, StatusCode, Version};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpMessage, HttpResponse, HttpServer, web};
 
@@ -163,6 +163,11 @@ fn for_those_who_may_look(config: &mut web::ServiceConfig) {
     config.configure(api::routes).configure(events::routes).configure(metrics::routes).configure(page::routes); // the last: it answers what nobody knows
 }
 
+/// The same for a page that these origins may frame.
+pub(crate) fn content_security_policy(framed_by: &[String]) -> String {
+    CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", &format!("frame-ancestors {}", framed_by.join(" ")))
+}
+
 /// Nothing comes from elsewhere, nothing stands in the page itself, and nobody frames it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
                                        form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -192,7 +197,9 @@ async fn guard<B: MessageBody>(
         None => {
             // Routes know GET alone; the body of an answer to HEAD is left out where it is written.
             request.head_mut().method = Method::GET;
-            let looker = access.looker(request.peer_addr().map(|peer| peer.ip()), request.headers());
+            // HTTP/1.0 is spoken by proxies that say nothing of themselves (nginx by default), and by no browser.
+            let peer = request.peer_addr().map(|peer| peer.ip()).filter(|_| request.version() > Version::HTTP_10);
+            let looker = access.looker(peer, request.headers());
             request.extensions_mut().insert(looker);
             next.call(request).await?.map_into_left_body()
         }

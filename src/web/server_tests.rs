@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Limits, TARGET_BYTES_MAX};
 use crate::access::{Access, TokenHash};
-use crate::testing::{LARGE, Shop, up};
+use crate::testing::{LARGE, Shop, up, up_with};
 
 /// Nothing here takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,7 +57,7 @@ fn a_stranger_is_asked_for_a_token_and_learns_nothing() {
     let wrong = from_elsewhere("/", "Authorization: Bearer let me out\r\n");
     assert_eq!(status(&wrong), "401", "{wrong}");
     let good = from_elsewhere("/", "Authorization: Bearer let me in\r\n");
-    assert!(status(&good) == "200" && good.contains("1 APIs are down"), "{good}");
+    assert!(status(&good) == "200" && good.contains(">shop<"), "{good}");
     // Whether it lives is no secret, and why it is not ready is one.
     assert_eq!(status(&from_elsewhere("/healthz", "")), "200");
     assert_eq!(status(&from_elsewhere("/readyz", "")), "200");
@@ -156,4 +156,28 @@ fn a_slow_reader_holds_nobody_and_is_cut_off() {
         let _ = (first.read(&mut [0; 1]), second.read(&mut [0; 1]));
     }
     assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[test]
+fn the_public_page_alone_may_be_framed_where_the_settings_say_so() {
+    let shop = Shop::with(vec![up_with("shop", |config| config.public = true)]);
+    let of = |path: &str| ask(&shop, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    assert!(of("/public").contains("frame-ancestors https://www.example.org\r\n"), "{}", of("/public"));
+    assert!(of("/").contains("frame-ancestors 'none'\r\n"));
+    assert!(of("/badge/shop/status.svg").contains("cross-origin-resource-policy: cross-origin"));
+    // Times are in the zone of the settings, where nobody asks for another one.
+    assert!(of("/").contains("CET") && of("/?tz=UTC").contains("UTC"), "{}", of("/"));
+}
+
+#[test]
+fn a_proxy_on_this_machine_that_says_nothing_of_itself_lets_nobody_in() {
+    let access = Access { hosts: vec!["status.example.org".into()], ..Access::default() };
+    let shop = Shop::open(vec![up("shop")], access);
+    for head in [
+        "GET / HTTP/1.1\r\nHost: status.example.org\r\n\r\n",
+        "GET / HTTP/1.0\r\nHost: 127.0.0.1:8462\r\nConnection: close\r\n\r\n",
+    ] {
+        let refused = ask(&shop, head);
+        assert!(status(&refused) == "401" && !refused.contains("shop"), "{refused}");
+    }
 }

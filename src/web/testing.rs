@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use api_health_actors::board::Board;
-use api_health_actors::ports::Clock;
+use api_health_actors::ports::{Clock, HistoryStore};
 use api_health_actors::testkit;
 use api_health_core::view::ApiView;
 use api_health_core::{ApiConfig, Timestamp};
@@ -49,15 +49,28 @@ impl Shop {
     }
 
     pub(crate) fn bounded(views: Vec<ApiView>, access: Access, limits: Limits) -> Self {
+        Self::of(views, access, limits, None)
+    }
+
+    /// With a past.
+    pub(crate) fn remembering(views: Vec<ApiView>, history: testkit::MemoryHistory) -> Self {
+        Self::of(views, Access::default(), Limits::default(), Some(Arc::new(history)))
+    }
+
+    fn of(views: Vec<ApiView>, access: Access, limits: Limits, history: Option<Arc<dyn HistoryStore>>) -> Self {
         let (board, clock) = (Arc::new(Board::default()), Arc::new(TestClock(watch::Sender::new(NOW))));
         testkit::board::show(&board, views, Vec::new(), NOW);
         let site = Site {
             board: Arc::clone(&board),
             stats: Arc::default(),
-            history: None,
+            history,
             clock: Arc::<TestClock>::clone(&clock),
             elsewhere: Arc::new(NoneElsewhere),
-            about: About::default(),
+            about: About {
+                timezone: "Europe/Berlin".into(),
+                embed_origins: vec!["https://www.example.org".into()],
+                ..About::default()
+            },
         };
         let listen = Listen { addresses: vec![([127, 0, 0, 1], 0).into()], access, limits };
         let server = start(site, &listen).expect("a free port");

@@ -65,6 +65,12 @@ fn deploy(admin: &Caller) -> String {
         let table = json!({ "TableName": name, "KeySchema": key, "AttributeDefinitions": attributes, "BillingMode": "PAY_PER_REQUEST" });
         arn(&admin.call("dynamodb", "create_table", &table))
     });
+    let slots =
+        json!([{ "AttributeName": "api_id", "KeyType": "HASH" }, { "AttributeName": "slot", "KeyType": "RANGE" }]);
+    let texts =
+        json!([{ "AttributeName": "api_id", "AttributeType": "S" }, { "AttributeName": "slot", "AttributeType": "S" }]);
+    let history = json!({ "TableName": "api_health_history", "KeySchema": slots, "AttributeDefinitions": texts, "BillingMode": "PAY_PER_REQUEST" });
+    let history = arn(&admin.call("dynamodb", "create_table", &history));
     let topic = admin.call("sns", "create_topic", &json!({ "Name": "api-health-alerts" }));
     let topic = topic["TopicArn"].as_str().unwrap().to_owned();
     let trust = json!({ "Version": "2012-10-17", "Statement": [
@@ -73,6 +79,7 @@ fn deploy(admin: &Caller) -> String {
         { "Effect": "Allow", "Resource": configs, "Action": ["dynamodb:Scan", "dynamodb:DescribeTable"] },
         { "Effect": "Allow", "Resource": states, "Action": ["dynamodb:Scan", "dynamodb:GetItem",
           "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable"] },
+        { "Effect": "Allow", "Resource": history, "Action": ["dynamodb:Query", "dynamodb:PutItem"] },
         { "Effect": "Allow", "Resource": topic, "Action": ["sns:Publish"] }] });
     let name = "api-health-daemon";
     admin.call("iam", "create_role", &json!({ "RoleName": name, "AssumeRolePolicyDocument": trust.to_string() }));

@@ -361,7 +361,7 @@ fn the_help_lists_every_check_that_is_ever_reported() {
     let help = Place::new().ok(&["doctor", "--help"]);
     let (_, list) = help.split_once("none of AWS):\n").unwrap();
     let listed: Vec<&str> = list.lines().map_while(|line| line.strip_prefix("  ")?.split("  ").next()).collect();
-    assert_eq!(listed.len(), 29, "{listed:?}");
+    assert_eq!(listed.len(), 30, "{listed:?}");
     for word in ["Exit codes: 0", "69", "64", "--send-test-message", "--env-file", "leaves nothing behind"] {
         assert!(help.contains(word), "{word}: {help}");
     }

@@ -131,6 +131,7 @@ fn through_kills_in_the_middle_of_a_storm_each_alert_of_a_digest_is_told_and_set
         daemon = storm.start();
     }
     wait_for("everything is told", SOON, || storm.owed().is_empty().then_some(()));
+    daemon.wait_for_log("watching"); // before that it takes no signal
     let ended = daemon.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     storm.bury();

@@ -205,7 +205,7 @@ impl ReportRow {
             coverage_percent: point.coverage_percent,
             down_seconds: point.down_seconds,
             maintenance_seconds: point.maintenance_seconds,
-            probes: point.passes + point.fails + point.inconclusive,
+            probes: point.passes.saturating_add(point.fails).saturating_add(point.inconclusive),
             latency_p50_ms: point.latency_p50_ms,
             latency_p95_ms: point.latency_p95_ms,
             latency_p99_ms: point.latency_p99_ms,

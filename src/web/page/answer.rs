@@ -127,7 +127,9 @@ impl Pages {
         let page = match kept {
             Some(page) => page,
             None => {
-                let look = Query::of(request).and_then(|query| Look::new(everything, &query.tz));
+                let usual = &model.site.about.timezone;
+                let zone = |asked: String| if asked.is_empty() { usual.clone() } else { asked };
+                let look = Query::of(request).and_then(|query| Look::new(everything, &zone(query.tz)));
                 let page = Arc::new(match look {
                     Ok(look) => make(look).await,
                     Err(why) => super::message::asked_wrongly(&why, ""),

@@ -15,7 +15,7 @@ use super::head::{Head, Place};
 use super::incident::Line;
 use super::message::{asked_wrongly, not_found};
 use super::one;
-use super::past::{Pasts, Reach, Read};
+use super::past::{LINES_MAX, Pasts, Reach, Read};
 use super::query::Query;
 use super::row::{Row, ms, why};
 use super::stored::{Past, Uptime};
@@ -195,7 +195,7 @@ fn uptimes(past: &Past, now: Timestamp) -> Vec<(String, Uptime, String)> {
 fn incidents(view: &ApiView, read: &Read, look: &Look) -> Vec<Line> {
     let open = Line::open(view, look);
     let over = read.past().map(Past::stories).unwrap_or_default();
-    open.into_iter().chain(over.iter().map(|story| Line::over(story, look))).collect()
+    open.into_iter().chain(over.iter().take(LINES_MAX).map(|story| Line::over(story, look))).collect()
 }
 
 /// What is configured, without secrets: of headers the names, of the body that there is one, of the query the names of its parts.

@@ -12,7 +12,7 @@ use askama::Template;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::message::{asked_wrongly, not_found};
-use super::past::Pasts;
+use super::past::{LINES_MAX, Pasts};
 use super::query::Query;
 use super::row::masked;
 use super::stored::{Past, Story};
@@ -20,6 +20,7 @@ use super::words::{When, count, span};
 use super::zone::Look;
 use super::{all, one};
 use crate::model::Model;
+use crate::shown;
 
 /// Open incidents that are shown.
 const OPEN_MAX: usize = 100;
@@ -53,10 +54,11 @@ impl Line {
     }
 
     pub(crate) fn over(story: &Story, look: &Look) -> Self {
+        let view = look.get(&story.api_id).map(AsRef::as_ref);
         Self {
             id: story.incident_id.clone(),
             name: text::line(&story.name, 60),
-            reason: text::line(&story.reason, REASON_CHARS_MAX),
+            reason: text::line(&shown::said_once(view, &story.reason), REASON_CHARS_MAX),
             began: When::of(story.began_at, look),
             lasts: span(story.ended_at.since(story.began_at)),
             is_open: false,
@@ -98,7 +100,7 @@ async fn make_list(everything: Look, model: &Model, pasts: &Pasts, asked: Result
     let mut open: Vec<&Arc<ApiView>> = all(&everything).into_iter().filter(|view| view.incident.is_some()).collect();
     open.sort_by_key(|view| std::cmp::Reverse(view.incident.as_ref().map(|incident| incident.started_at)));
     let (over, why_not) = match pasts.stories_of(&model.site, month, everything.now).await {
-        Ok(stories) => (stories.iter().map(|story| Line::over(story, &everything)).collect(), None),
+        Ok(stories) => (stories.iter().take(LINES_MAX).map(|story| Line::over(story, &everything)).collect(), None),
         Err(why) => (Vec::new(), Some(why)),
     };
     Page::of(
@@ -199,7 +201,7 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str) -> Page 
                 span(story.ended_at.since(story.began_at)),
                 everything.moment(story.began_at)
             ),
-            reason: text::line(&story.reason, REASON_CHARS_MAX),
+            reason: text::line(&shown::said_once(view.map(AsRef::as_ref), &story.reason), REASON_CHARS_MAX),
             steps: steps_of(&story, &everything),
             evidence: story.evidence.iter().map(|line| text::line(line, 300)).collect(),
             is_open: false,

@@ -22,8 +22,11 @@ const READ_WITHIN: Duration = Duration::from_secs(2);
 /// Pasts that are kept; there is no need to keep more than people look at within a minute.
 const PASTS_MAX: usize = 256;
 
-/// Incidents of one API, or of a month, that are shown at once.
-pub(crate) const STORIES_MAX: usize = 100;
+/// Incidents that are over, on one page.
+pub(crate) const LINES_MAX: usize = 200;
+
+/// Incidents of one API, or of a month, that are read: as many as a store gives at once. Uptime is reckoned by them.
+pub(crate) const STORIES_MAX: usize = 1_000;
 
 /// Which points a chart has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The public page: names and how they are, from a type that has no room for more.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use api_health_core::view::{ApiView, Condition};
 use api_health_core::{Timestamp, text};
@@ -12,6 +13,7 @@ use super::words::{When, count, number, span};
 use super::zone::Look;
 use super::{all, assets};
 use crate::model::Model;
+use crate::server::content_security_policy;
 
 /// More are counted.
 const ROWS_MAX: usize = 500;
@@ -54,7 +56,14 @@ struct Row {
 }
 
 pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: web::Data<Pages>) -> HttpResponse {
-    pages.answer(&request, &model, |everything| async move { make(&everything) }).await
+    let mut response = pages.answer(&request, &model, |everything| async move { make(&everything) }).await;
+    let origins = &model.site.about.embed_origins;
+    if !origins.is_empty()
+        && let Ok(policy) = HeaderValue::from_str(&content_security_policy(origins))
+    {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 fn make(everything: &Look) -> Page {

@@ -1,11 +1,22 @@
 //! The pages as they are answered: small at any number of APIs, without secrets, and true when something is amiss.
 
+use std::cell::Cell;
 use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
 
+use actix_web::http::StatusCode;
+use actix_web::test::TestRequest;
+use api_health_actors::board::Board;
+use api_health_actors::testkit::{self, MemoryHistory, VirtualClock, in_virtual_time};
+use api_health_core::history::{HistoryItem, Series, Slot, Story, UtcMonth};
+use api_health_core::incident::Incident;
 use api_health_core::state::{LastProbe, Streak, Toward};
 use api_health_core::view::{ApiView, Condition, OpenIncident, Trouble};
 use api_health_core::{ApiId, Secret, Status, Timestamp, Verdict};
 
+use super::answer::{Page, Pages};
+use crate::model::{About, Model, NoneElsewhere, Site};
 use crate::testing::{NOW, Shop, up, up_with};
 
 /// No page is larger, before it is packed.
@@ -73,6 +84,7 @@ fn the_first_screen_is_small_at_any_number_of_apis_and_says_how_many_are_down() 
                     assert!(page.contains(first) && page.contains("the latest 3 s ago"), "{page}");
                     assert!(page.contains("down · api-health</title>") && page.contains("icon-down.svg"), "{page}");
                     assert_eq!(page.contains("and <a href=\"/apis?sort=state\">900 more</a>"), count == 100_000);
+                    assert_eq!(page.contains("and 99980 more"), count == 100_000, "hosts");
                     println!("{count} APIs: {} bytes", page.len());
                 }
             }
@@ -251,7 +263,7 @@ fn what_the_monitor_tells_of_itself_stands_above_all() {
     in_system(async {
         let shop = Shop::with(vec![up("a")]);
         let own = vec![(ApiId::monitor_store(), Trouble { since: ago(60), reason: "the disk is full".into() })];
-        api_health_actors::testkit::board::show(&shop.board, vec![up("a")], own, NOW);
+        testkit::board::show(&shop.board, vec![up("a")], own, NOW);
         for path in ["/", "/wall"] {
             let (_, _, page) = shop.get(path).await;
             assert!(page.contains("api-health:store") && page.contains("the disk is full"), "{path}: {page}");
@@ -284,10 +296,211 @@ fn who_has_a_page_is_not_sent_it_again_and_who_takes_gzip_gets_less() {
         let mut unpacked = String::new();
         flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut unpacked).unwrap();
         assert_eq!(unpacked, page);
-        api_health_actors::testkit::board::show(&shop.board, vec![up("a")], Vec::new(), NOW);
-        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await; // a snapshot is kept for a second
+        testkit::board::show(&shop.board, vec![up("a")], Vec::new(), NOW);
+        tokio::time::sleep(Duration::from_millis(1_100)).await; // a snapshot is kept for a second
         assert_eq!(shop.get_as("/apis", &[("If-None-Match", &tag)]).await.0, 200);
         let (_, headers, _) = shop.get("/assets/style.css").await;
         assert_eq!(headers.get("content-type").unwrap(), "text/css; charset=utf-8");
+    });
+}
+
+/// What stands between `from` and the next `to`, each time.
+fn between<'a>(page: &'a str, from: &str, to: &str) -> Vec<&'a str> {
+    page.split(from).skip(1).map(|part| part.split(to).next().unwrap_or_default()).collect()
+}
+
+/// There are so many of these texts, each cut to so many characters.
+#[track_caller]
+fn are_cut(texts: &[&str], count: usize, chars: usize) {
+    assert_eq!(texts.len(), count, "{texts:?}");
+    assert!(texts.iter().all(|text| text.chars().count() == chars && text.ends_with('…')), "{texts:?}");
+}
+
+#[test]
+fn more_than_a_page_shows_is_counted_and_longer_words_are_cut() {
+    let make = |at: u32| {
+        let mut view = up_with(&format!("api-{at:03}"), |config| {
+            config.name = format!("{at:03} {}", "ö".repeat(600));
+            config.tags = vec![format!("{:02}{}", at % 25, "ä".repeat(62))];
+            config.public = true;
+        });
+        if at < 150 {
+            view = down(view, &"w".repeat(600));
+            view.beside.certificate = Some(Trouble { since: ago(9), reason: "c".repeat(600) });
+        } else {
+            view = probed(view, Verdict::Pass, None);
+        }
+        view.last_probe.as_mut().unwrap().latency_ms = Some(at);
+        view
+    };
+    in_system(async {
+        let views: Vec<ApiView> = (0..600).map(make).collect();
+        let incident = format!("/incidents/{}", views[0].incident.as_ref().unwrap().incident_id);
+        let shop = Shop::with(views);
+        let get = async |path: &str| {
+            let (status, _, page) = shop.get(path).await;
+            assert_eq!(status, 200, "{path}: {page}");
+            page
+        };
+
+        let page = get("/apis").await;
+        are_cut(&between(&page, " data-row>", "</a>"), 100, 60);
+        are_cut(&between(&page, "class=\"why\">", "</td>"), 100, 100);
+
+        let page = get("/").await;
+        let section = |title: &str| between(&page, &format!("<h2>{title}</h2>"), "</section>")[0];
+        are_cut(&between(section("Not well"), " data-row>", "</a>"), 100, 60);
+        are_cut(&between(section("Not well"), "class=\"why\">", "</td>"), 100, 100);
+        assert!(section("Not well").contains("50 more"));
+        let certificates = section("Certificates that end soon");
+        are_cut(&between(certificates, "</a>: ", "</li>"), 10, 100);
+        let names = |section| -> Vec<&str> {
+            between(section, "<a href=", "</a>").into_iter().filter_map(|link| link.split('>').nth(1)).collect()
+        };
+        are_cut(&names(section("Tags")), 20, 40);
+        assert!(section("Tags").contains("and 5 more"));
+        let slowest = section("Slowest last answers");
+        are_cut(&names(slowest), 5, 40);
+        assert!(slowest.contains("/apis/api-599") && slowest.contains("/apis/api-595"), "{slowest}");
+
+        let page = get(&format!("/reports/{}", &NOW.to_string()[..7])).await;
+        assert_eq!(between(&page, "<tr><th scope=\"row\">", "</th>").len(), 100);
+        assert!(page.contains("cursor=api-099"), "{page}");
+
+        let page = get("/wall").await;
+        are_cut(&between(&page, "<b>", "</b>"), 12, 60);
+        assert!(page.contains("and 138 more"));
+
+        let page = get("/public").await;
+        assert_eq!(between(&page, "<th scope=\"row\">", "</th>").len(), 500);
+        assert!(page.contains("and 100 more"));
+
+        let page = get("/incidents").await;
+        are_cut(&between(&page, "class=\"why\">", "</td>"), 100, 240);
+        assert!(page.contains("50 more"));
+        are_cut(&between(&get(&incident).await, "class=\"cause\">", "</p>"), 1, 240);
+
+        let page = get("/apis/api-000").await;
+        are_cut(&between(&page, "<h1>", "</h1>"), 1, 500);
+        are_cut(&between(&page, "class=\"cause\">", "</p>"), 1, 500);
+        are_cut(&between(&page, "<dt>Certificate</dt><dd>", "</dd>"), 1, 500);
+
+        assert!(get(&format!("/apis?q={}", "%C3%B6".repeat(200))).await.contains("next"));
+        let (status, _, page) = shop.get(&format!("/apis?q={}", "%C3%B6".repeat(201))).await;
+        assert_eq!((status, page.contains("longer than 200 characters")), (400, true), "{page}");
+    });
+}
+
+/// Over one API and this history, in virtual time.
+fn model(history: &MemoryHistory) -> Model {
+    let board = Arc::new(Board::default());
+    testkit::board::show(&board, vec![up("a")], Vec::new(), NOW);
+    Model::new(Site {
+        board,
+        stats: Arc::default(),
+        history: Some(Arc::new(history.clone())),
+        clock: Arc::new(VirtualClock::new()),
+        elsewhere: Arc::new(NoneElsewhere),
+        about: About::default(),
+    })
+}
+
+#[test]
+fn so_many_pages_of_a_snapshot_are_kept_and_none_of_a_longer_path() {
+    in_virtual_time(async {
+        let (model, pages, made) = (model(&MemoryHistory::default()), Pages::default(), Cell::new(0));
+        let made_of_two = async |path: String| {
+            made.set(0);
+            for _ in 0..2 {
+                let make = |_| {
+                    made.set(made.get() + 1);
+                    std::future::ready(Page::new(StatusCode::OK, "text/plain", "a page"))
+                };
+                pages.answer(&TestRequest::with_uri(&path).to_http_request(), &model, make).await;
+            }
+            made.get()
+        };
+        for (bytes, times) in [(512, 1), (513, 2)] {
+            assert_eq!(made_of_two(format!("/{}", "x".repeat(bytes - 1))).await, times, "{bytes} bytes");
+        }
+        for n in 2..=65 {
+            assert_eq!(made_of_two(format!("/{n}")).await, if n <= 64 { 1 } else { 2 }, "page {n}");
+        }
+    });
+}
+
+#[test]
+fn so_many_pasts_are_kept_for_a_minute_each_with_the_newest_of_its_incidents() {
+    in_virtual_time(async {
+        let history = MemoryHistory::default();
+        let model = model(&history);
+        let api = |n: usize| ApiId::parse(&format!("api-{n}")).unwrap();
+        let series = |n: usize| if n == 0 { Series::Incidents(UtcMonth::of(NOW)) } else { Series::Api(api(n)) };
+        for (n, began) in (0..1_001).flat_map(|began| [(0, began), (1, began)]) {
+            let slot = Slot::Incident { started_at: ago(1_001 - began), api_id: api(1) };
+            history.put(HistoryItem { series: series(n), slot, epoch: 0, kept_until: None, bytes: Vec::new() });
+        }
+        let read = async |n: usize| {
+            let before = history.reads();
+            let items = model.pasts.items(&model.site, series(n), NOW).await.unwrap().unwrap();
+            (items, history.reads() > before)
+        };
+        for n in 0..256 {
+            let (items, is_read) = read(n).await;
+            assert_eq!((items.len(), is_read), (if n < 2 { 1_000 } else { 0 }, true), "past {n}");
+            let second = Slot::Incident { started_at: ago(1_000), api_id: api(1) };
+            assert!(items.first().is_none_or(|item| item.slot == second), "the oldest is left out: {items:?}");
+        }
+        for n in 0..256 {
+            assert!(!read(n).await.1, "past {n} is kept");
+        }
+        assert!(read(256).await.1 && read(256).await.1, "there is no room for one more");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(read(256).await.1 && !read(256).await.1, "those that are old make room");
+    });
+}
+
+#[test]
+fn more_incidents_than_a_page_shows_are_left_out() {
+    let history = MemoryHistory::default();
+    let month = UtcMonth::of(NOW);
+    let api_id = ApiId::parse("a").unwrap();
+    for n in 0..250 {
+        let began_at = month.first_day().starts_at().plus(Duration::from_secs(n * 60));
+        let incident = Incident {
+            incident_id: format!("a.{}.{n}", began_at.as_millis()),
+            started_at: began_at,
+            reason: "it said hunter22".into(),
+            name: "a".into(),
+            url: String::new(),
+            owed_to: vec![],
+            evidence: None,
+            reminders: 0,
+            confirmed_at: None,
+            told: vec![],
+        };
+        let ended_at = began_at.plus(Duration::from_secs(30));
+        let story =
+            Story { incident, began_at, ended_at, end_confirmed_at: ended_at, is_closed: false, excluded_ms: 0 };
+        for series in [Series::Incidents(month), Series::Api(api_id.clone())] {
+            let slot = Slot::Incident { started_at: began_at, api_id: api_id.clone() };
+            history.put(HistoryItem { series, slot, epoch: 0, kept_until: None, bytes: story.encode() });
+        }
+    }
+    in_system(async {
+        let secret = |config: &mut api_health_core::ApiConfig| {
+            config.headers = vec![("X-Key".into(), Secret::new("hunter22"))];
+        };
+        let shop = Shop::remembering(vec![up_with("a", secret)], history);
+        for path in ["/incidents", "/apis/a"] {
+            let (status, _, page) = shop.get(path).await;
+            assert_eq!((status, page.matches("it said ***").count()), (200, 200), "{path}");
+            assert!(!page.contains("hunter22"), "{path}");
+        }
+        let first = format!("/incidents/a.{}.0", month.first_day().starts_at().as_millis());
+        let (status, _, page) = shop.get(&first).await;
+        assert!(status == 200 && page.contains("it said ***") && !page.contains("hunter22"), "{page}");
+        let (_, _, csv) = shop.get("/api/v1/incidents?limit=1000&format=csv").await;
+        assert_eq!((csv.lines().count(), csv.contains("hunter22")), (251, false));
     });
 }

@@ -1,4 +1,4 @@
-//! Who looks sees times in a zone: that of the query (`?tz=Europe/Berlin`), else UTC.
+//! Who looks sees times in a zone: that of the query (`?tz=Europe/Berlin`), else that of the settings.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -71,7 +71,8 @@ fn each_of_its_paragraphs_has_a_reason() {
 }
 
 /// What a round that a timer starts has no use for: how a daemon is started, reloaded, watched, asked and started again.
-const OF_A_DAEMON_ONLY: [&str; 8] = [
+const OF_A_DAEMON_ONLY: [&str; 9] = [
+    "SocketBindAllow",
     "NotifyAccess",
     "ExecReload",
     "Restart",

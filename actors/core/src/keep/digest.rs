@@ -35,6 +35,8 @@ pub(super) struct Pace {
     one_by_one_until: Option<Uptime>,
     /// Digests in a row that failed.
     digests_failed: u32,
+    /// An alert alone went out since the last of them, to see whether that is taken. It is not waited for: the channel may hang.
+    tried_one: bool,
     /// An alert alone was taken since so many of them failed.
     takes_one: bool,
 }
@@ -54,7 +56,9 @@ impl Pace {
             return 1;
         }
         let is_calm = hurry || self.last.is_none_or(|at| !is_recent(at, GATHERED_FOR));
-        if self.digests_failed >= DIGESTS_FAILED && !self.takes_one {
+        if self.digests_failed >= DIGESTS_FAILED && !self.takes_one && !self.tried_one {
+            // The others wait no longer for it.
+            self.gathers_since.get_or_insert(now);
             return usize::from(is_calm);
         }
         // Others may have gone out alone meanwhile.
@@ -72,7 +76,9 @@ impl Pace {
         if alerts > 1 {
             self.last_digest = Some(now);
             self.gathers_since = None;
+            self.tried_one = false;
         } else {
+            self.tried_one = true;
             self.alone.push_back(now);
             self.alone.drain(..self.alone.len().saturating_sub(above));
         }

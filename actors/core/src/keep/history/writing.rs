@@ -57,6 +57,9 @@ impl Keeper {
             self.queue_month(&api_id, now.wall);
             self.note_waiting_for_history(&api_id);
         }
+        if now.uptime < self.history.paused_until {
+            return self.pump_history(now);
+        }
         for api_id in self.history.closed.clone() {
             if self.story_that_is_complete(&api_id, now.wall) {
                 self.history.queue(&api_id);
@@ -251,7 +254,8 @@ impl Keeper {
             self.note_waiting_for_history(&api_id);
         }
         // A process that stops releases its shards after that, and has waited already.
-        if shards.is_none() || !self.shutting_down {
+        // While its store fails nobody waits: it would not be written in time.
+        if (shards.is_none() || !self.shutting_down) && now.uptime >= self.history.paused_until {
             self.history.waited_for_until = Some(now.uptime.saturating_add(STOP_WITHIN));
         }
     }
