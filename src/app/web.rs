@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_actors::ports::Clock;
+use api_health_actors::ports::{Clock, HistoryStore};
 use api_health_actors::system::Gauges;
 use api_health_web::model::{About, NoneElsewhere};
 use api_health_web::{Limits, Listen, Server, Site, server};

@@ -131,7 +131,11 @@ pub(super) fn origins(value: &Value, about: &About, _: &mut Context<'_>) -> Pars
         let origin = origin.filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
         match origin.filter(|url| url.username().is_empty() && url.password().is_none()).map(|url| url.origin()) {
             Some(origin @ Origin::Tuple(..)) => Ok(origin.ascii_serialization()),
-            _ => Err(ValueFault::new(quote(text), "is not an origin: scheme, host and perhaps port", about.wanted())),
+            // Before an @ may stand a password.
+            _ => {
+                let found = if text.contains('@') { "the text".to_owned() } else { quote(text) };
+                Err(ValueFault::new(found, "is not an origin: scheme, host and perhaps port", about.wanted()))
+            }
         }
     })
 }

@@ -204,6 +204,8 @@ impl Keeper {
     }
 
     fn adopted(&mut self, api_id: &ApiId, forgot: bool, outages: &[Arc<Alert>], now: Moment) {
+        // What waited for its next try may not be in this record: what is must not inherit the wait.
+        self.delivery_queue.forget(api_id, &self.channels);
         for outage in outages {
             self.withdraw_outage(outage, now);
         }
