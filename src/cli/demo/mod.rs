@@ -113,8 +113,8 @@ pub(super) async fn run(args: &DemoArgs, out: &Out) -> Result<Exit, AppError> {
         }
     };
     let ended = Instant::now();
-    drop(page);
     running.stop(Duration::ZERO).await;
+    drop(page); // it waits for its thread, and meanwhile nothing may be probed that nobody counts
     let asked = api.stop();
     drop(folder); // the store is removed whatever came of it
     if interrupted {
