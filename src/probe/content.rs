@@ -2,6 +2,7 @@
 
 use api_health_core::ApiConfig;
 use api_health_core::assertion::{Body, Content, expected};
+use api_health_core::masking::Masking;
 
 use url::Url;
 
@@ -14,7 +15,9 @@ pub(super) fn broken(api: &ApiConfig, reply: &mut Reply) -> Vec<String> {
     if api.assertions.is_empty() || !api.expected_status.contains(reply.status) {
         return Vec::new();
     }
-    expected::broken(&api.assertions, &of(api, reply))
+    let content = of(api, reply);
+    // A server may repeat what it was sent.
+    expected::broken(&api.assertions, &content, |found| Masking::of(api).hide_in_short(found))
 }
 
 fn of(api: &ApiConfig, reply: &mut Reply) -> Content {

@@ -104,7 +104,7 @@ proptest! {
         };
         let body = if is_cut { Body::Cut(body) } else { Body::Whole(body) };
         let content = Content { body, url: api.url.clone(), ..Content::default() };
-        let broken = soon(|| broken(&api.assertions, &content));
+        let broken = soon(|| broken(&api.assertions, &content, str::to_owned));
         let answer = Answer::Response(Response { status: 200, broken, ..Response::default() });
         let (took, phases) = (Duration::from_millis(5), PhaseTimes::default());
         let (by_proxy, seen, waited_for_host) = (false, None, std::time::Duration::ZERO);

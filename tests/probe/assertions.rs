@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api_health_actors::ports::Probe as _;
 use api_health_core::assertion::{Assertion, judge};
 use api_health_core::certificate::Validity;
-use api_health_core::{Answer, ApiConfig, Observation, Timestamp, Verdict};
+use api_health_core::{Answer, ApiConfig, Observation, Secret, Timestamp, Verdict};
 use flate2::Compression;
 use flate2::read::GzEncoder;
 
@@ -111,6 +111,25 @@ fn the_address_after_redirects_is_judged() {
         assert_eq!(reasons, [format!("expected {expected}, found {}?***", login.url("http"))]);
         let (reasons, _) = found(moved(&to), &[&format!("url = {to}")]).await;
         assert_eq!(reasons, [""; 0]);
+    });
+}
+
+#[test]
+fn a_server_that_repeats_a_secret_of_the_row_does_not_bring_it_into_the_reasons() {
+    run(async {
+        let headers =
+            "x-echo: key hunter22-and-more\r\nx-long: ".to_owned() + &"x".repeat(70) + "hunter22-and-more\r\n";
+        let server = Server::start(None, answer(&headers, br#"{"error": "bad key hunter22-and-more"}"#)).await;
+        let mut api =
+            expecting(&server.url("http"), &["header x-echo = ok", "header x-long = ok", r#"json $.error = "fine""#]);
+        api.headers = vec![("X-Key".into(), Secret::new("hunter22-and-more"))];
+        let reasons = judge(&api, &probe(1, 100).probe(Arc::new(api.clone())).await).reasons;
+        assert_eq!(reasons.len(), 3, "{reasons:?}");
+        assert!(reasons.iter().all(|reason| !reason.contains("hunter")), "{reasons:?}");
+        assert!(
+            reasons[0].ends_with("found \"key ***\"") && reasons[2].ends_with("found \"bad key ***\""),
+            "{reasons:?}"
+        );
     });
 }
 

@@ -36,6 +36,9 @@ impl<'a> Masking<'a> {
         for secret in api.asking.iter().flat_map(|asking| &asking.url_secrets) {
             masking.add(secret.reveal(), false);
         }
+        if let Some(oauth) = api.asking.as_ref().and_then(|asking| asking.oauth.as_ref()) {
+            masking.add(oauth.client_secret.reveal(), false);
+        }
         let query = api.url.split_once('?').map_or("", |(_, query)| query);
         for pair in query.split(['&', ';', '#']) {
             masking.add(pair.split_once('=').map_or(pair, |(_, value)| value), false);
@@ -87,6 +90,13 @@ impl<'a> Masking<'a> {
         }
         shown.extend_from_slice(&text[copied..]);
         Cow::Owned(shown)
+    }
+
+    /// The same of a text that may have been cut, as its `…` says, perhaps in quotes.
+    pub fn hide_in_short(&self, text: &str) -> String {
+        let ends = ["…\"", "…\\\"", "…"].into_iter().find_map(|end| Some((text.strip_suffix(end)?, end)));
+        let Some((shown, end)) = ends else { return self.hide_in(text) };
+        format!("{}{end}", String::from_utf8_lossy(&self.hide(shown.as_bytes(), true)))
     }
 
     /// The same of text.

@@ -27,7 +27,7 @@ fn with(body: &str) -> Content {
 
 /// What is found where `text` does not hold; `None`: it holds.
 fn found(text: &str, content: &Content) -> Option<String> {
-    let mut lines = broken(&[assertion(text)], content);
+    let mut lines = broken(&[assertion(text)], content, str::to_owned);
     lines.extend(too_slow(&[assertion(text)], Duration::from_millis(812)));
     assert!(lines.len() <= 1);
     let line = lines.into_iter().next()?;
@@ -152,9 +152,9 @@ fn headers_addresses_times_and_tls() {
 #[test]
 fn each_has_a_reason_of_its_own_and_what_cannot_be_unpacked_is_said_once() {
     let all = ["body contains a", "json $.b exists", "tls >= 1.3"].map(assertion);
-    assert_eq!(broken(&all, &with("{}")).len(), 3);
+    assert_eq!(broken(&all, &with("{}"), str::to_owned).len(), 3);
     let bomb = Content { body: Body::Packed("is a bomb".into()), ..with("") };
-    assert_eq!(broken(&all, &bomb), ["the body is a bomb", "expected tls >= 1.3, found TLS 1.2"]);
+    assert_eq!(broken(&all, &bomb, str::to_owned), ["the body is a bomb", "expected tls >= 1.3, found TLS 1.2"]);
 }
 
 #[test]
@@ -262,7 +262,7 @@ proptest! {
     fn any_body_is_judged(text in any_text(), body in any::<Vec<u8>>(), is_cut: bool) {
         let Ok(parsed) = Assertion::parse(&text) else { return Ok(()) };
         let content = Content { body: if is_cut { Body::Cut(body) } else { Body::Whole(body) }, ..with("") };
-        let line = broken(&[Arc::new(parsed)], &content).pop().unwrap_or_default();
+        let line = broken(&[Arc::new(parsed)], &content, str::to_owned).pop().unwrap_or_default();
         prop_assert!(!line.contains("hunter2"), "{}", line);
     }
 

@@ -133,15 +133,16 @@ pub(crate) fn csv<R: Serialize>(rows: &[R], columns: &[&str]) -> String {
     text
 }
 
+/// A text as it stands in CSV, and never as a formula, which a spreadsheet would run.
+pub(crate) fn cell(text: &str) -> String {
+    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
 fn field(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::Null => String::new(),
-        serde_json::Value::String(text) => {
-            // A spreadsheet would take it for a formula.
-            let text =
-                if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.clone() };
-            if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-        }
+        serde_json::Value::String(text) => cell(text),
         other => other.to_string(),
     }
 }

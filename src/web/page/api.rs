@@ -14,7 +14,6 @@ use super::chart::{Drawing, bar, hollow, latency};
 use super::head::{Head, Place};
 use super::incident::Line;
 use super::message::{asked_wrongly, not_found};
-use super::one;
 use super::past::{LINES_MAX, Pasts, Reach, Read};
 use super::query::Query;
 use super::row::{Row, ms, why};
@@ -22,6 +21,7 @@ use super::stored::{Past, Uptime};
 use super::words::{ago, count, span};
 use super::zone::Look;
 use crate::model::Model;
+use crate::shown;
 
 /// The longest reason, name or value; longer ones are cut.
 const CHARS_MAX: usize = 500;
@@ -74,7 +74,7 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str, range: R
         Ok(None) => return asked_wrongly("That stretch of time is not known.", "Write range=24h, 7d, 90d or 13mo."),
         Err(why) => return asked_wrongly(why, "Write range=24h, 7d, 90d or 13mo."),
     };
-    let Some(view) = ApiId::parse(id).ok().and_then(|id| one(&everything, &id)) else {
+    let Some(view) = ApiId::parse(id).ok().and_then(|id| everything.get(&id)) else {
         return not_found("No API of this id is watched.");
     };
     let now = everything.now;
@@ -202,7 +202,7 @@ fn incidents(view: &ApiView, read: &Read, look: &Look) -> Vec<Line> {
 fn config(config: &ApiConfig) -> Vec<(&'static str, String)> {
     let line = |words: &str| text::line(words, CHARS_MAX);
     let mut all = vec![
-        ("URL", line(&shown_url(&config.url))),
+        ("URL", line(&shown::url(config))),
         ("Method", config.method.to_string()),
         ("Schedule", config.schedule.to_string()),
         ("Timeout", span(config.timeout)),
@@ -219,14 +219,4 @@ fn config(config: &ApiConfig) -> Vec<(&'static str, String)> {
     all.extend((assertions > 0).then(|| ("Assertions", count(assertions, "assertion"))));
     all.extend((!depends.is_empty()).then(|| ("Depends on", depends.join(", "))));
     all
-}
-
-/// A URL whose query shows the names of its parts alone: a value may be a secret that was written plainly.
-pub(crate) fn shown_url(url: &str) -> String {
-    let Some((before, query)) = url.split_once('?') else { return url.to_owned() };
-    let part = |part: &str| match part.split_once('=') {
-        Some((name, _)) => format!("{name}=***"),
-        None => "***".to_owned(),
-    };
-    format!("{before}?{}", query.split('&').map(part).collect::<Vec<_>>().join("&"))
 }

@@ -18,7 +18,6 @@ use super::row::masked;
 use super::stored::{Past, Story};
 use super::words::{When, count, span};
 use super::zone::Look;
-use super::{all, one};
 use crate::model::Model;
 use crate::shown;
 
@@ -97,7 +96,7 @@ async fn make_list(everything: Look, model: &Model, pasts: &Pasts, asked: Result
     let Some(month) = month else {
         return asked_wrongly("That month cannot be read.", "Write a month such as month=2026-11.");
     };
-    let mut open: Vec<&Arc<ApiView>> = all(&everything).into_iter().filter(|view| view.incident.is_some()).collect();
+    let mut open: Vec<&Arc<ApiView>> = everything.views.iter().filter(|view| view.incident.is_some()).collect();
     open.sort_by_key(|view| std::cmp::Reverse(view.incident.as_ref().map(|incident| incident.started_at)));
     let (over, why_not) = match pasts.stories_of(&model.site, month, everything.now).await {
         Ok(stories) => (stories.iter().take(LINES_MAX).map(|story| Line::over(story, &everything)).collect(), None),
@@ -161,7 +160,7 @@ pub(crate) fn api_of(incident_id: &str) -> Option<ApiId> {
 async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str) -> Page {
     let now = everything.now;
     let Some(api_id) = api_of(id) else { return not_found("No incident of this id is known.") };
-    let view = one(&everything, &api_id);
+    let view = everything.get(&api_id);
     let head = || Head::of(&everything, &model.site.about, "Incident", Place::Elsewhere);
     if let Some((view, line)) =
         view.and_then(|view| Some((view, Line::open(view, &everything).filter(|line| line.id == id)?)))

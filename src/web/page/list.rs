@@ -8,7 +8,6 @@ use api_health_core::text;
 use api_health_core::view::{ApiView, Condition};
 use askama::Template;
 
-use super::all;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::message::asked_wrongly;
@@ -117,8 +116,7 @@ pub(crate) fn found<'a>(everything: &'a Look, query: &Query) -> Result<Vec<&'a A
     }
     let wanted = query.q.trim().to_lowercase();
     let has_tag = |view: &ApiView| view.config.as_ref().is_some_and(|config| config.tags.contains(&query.tag));
-    let mut found: Vec<_> = all(everything)
-        .into_iter()
+    let mut found: Vec<_> = (everything.views.iter())
         .filter(|view| state.is_none_or(|state| view.condition(now) == state))
         .filter(|view| query.tag.is_empty() || has_tag(view))
         .filter(|view| wanted.is_empty() || has_words(view, &wanted))

@@ -30,50 +30,29 @@ mod wall;
 mod words;
 mod zone;
 
-use std::sync::Arc;
-
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use api_health_core::ApiId;
-use api_health_core::view::ApiView;
 
 use answer::Pages;
-
-use crate::model::Everything;
-
-/// All APIs, by id.
-fn all(everything: &Everything) -> Vec<&Arc<ApiView>> {
-    everything.views.iter().collect()
-}
-
-/// One of them.
-fn one<'a>(everything: &'a Everything, api_id: &ApiId) -> Option<&'a Arc<ApiView>> {
-    let views = &everything.views;
-    views.binary_search_by(|view| view.api_id.cmp(api_id)).ok().and_then(|at| views.get(at))
-}
 
 /// What is for everybody.
 pub(crate) fn public_routes(config: &mut ServiceConfig) {
     config
         .app_data(Data::new(Pages::default()))
-        .service(web::resource("/public").route(web::get().to(public::page)).route(web::head().to(public::page)))
+        .service(web::resource("/public").route(web::get().to(public::page)))
         .configure(assets::routes);
 }
 
 /// What is for those who may look.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/").route(web::get().to(overview::page)).route(web::head().to(overview::page)))
-        .service(web::resource("/apis").route(web::get().to(list::page)).route(web::head().to(list::page)))
-        .service(web::resource("/apis/{id}").route(web::get().to(api::page)).route(web::head().to(api::page)))
-        .service(web::resource("/incidents").route(web::get().to(incident::list)).route(web::head().to(incident::list)))
-        .service(
-            web::resource("/incidents/{id}").route(web::get().to(incident::page)).route(web::head().to(incident::page)),
-        )
-        .service(
-            web::resource("/reports/{month}").route(web::get().to(report::page)).route(web::head().to(report::page)),
-        )
-        .service(web::resource("/wall").route(web::get().to(wall::page)).route(web::head().to(wall::page)))
+        .service(web::resource("/").route(web::get().to(overview::page)))
+        .service(web::resource("/apis").route(web::get().to(list::page)))
+        .service(web::resource("/apis/{id}").route(web::get().to(api::page)))
+        .service(web::resource("/incidents").route(web::get().to(incident::list)))
+        .service(web::resource("/incidents/{id}").route(web::get().to(incident::page)))
+        .service(web::resource("/reports/{month}").route(web::get().to(report::page)))
+        .service(web::resource("/wall").route(web::get().to(wall::page)))
         .default_service(web::to(no_page));
 }
 

@@ -9,7 +9,6 @@ use api_health_core::view::{ApiView, Condition};
 use api_health_core::{Timestamp, text};
 use askama::Template;
 
-use super::all;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::past::Pasts;
@@ -142,10 +141,10 @@ struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn of(views: &[&'a Arc<ApiView>], now: Timestamp) -> Self {
+    fn of(views: &'a [Arc<ApiView>], now: Timestamp) -> Self {
         let (is_small, has_hosts) = (views.len() <= SMALL, views.len() >= HOSTS_FROM);
         let mut gathered = Self::default();
-        for &view in views {
+        for view in views {
             let view: &'a ApiView = view;
             let condition = view.condition(now);
             if is_small || condition.is_trouble() {
@@ -196,9 +195,9 @@ pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: w
 
 async fn make(everything: Look, model: &Model, pasts: &Pasts) -> Page {
     let now = everything.now;
-    let views = all(&everything);
+    let views = &everything.views;
     let is_small = views.len() <= SMALL;
-    let Gathered { mut shown, tags, hosts, certificates, slowest } = Gathered::of(&views, now);
+    let Gathered { mut shown, tags, hosts, certificates, slowest } = Gathered::of(views, now);
     // What is not well by how long it has been so, all else by name.
     shown.sort_by_cached_key(|view| {
         let condition = view.condition(now);

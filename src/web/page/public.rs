@@ -8,12 +8,13 @@ use api_health_core::{Timestamp, text};
 use askama::Template;
 
 use super::answer::{Page, Pages};
+use super::assets;
 use super::row::since;
 use super::words::{When, count, number, span};
 use super::zone::Look;
-use super::{all, assets};
 use crate::model::Model;
 use crate::server::content_security_policy;
+use crate::shown;
 
 /// More are counted.
 const ROWS_MAX: usize = 500;
@@ -30,7 +31,7 @@ pub(crate) struct PublicView {
 impl PublicView {
     /// `None` for one that is not public, or switched off.
     pub(crate) fn of(view: &ApiView, now: Timestamp) -> Option<Self> {
-        let config = view.config.as_ref().filter(|config| config.public && config.enabled)?;
+        let config = view.config.as_ref().filter(|_| shown::is_public(view))?;
         Some(Self { name: text::line(&config.name, 80), condition: view.condition(now), since: since(view, now) })
     }
 }
@@ -68,7 +69,7 @@ pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: w
 
 fn make(everything: &Look) -> Page {
     let now = everything.now;
-    let views = all(everything).into_iter().filter_map(|view| PublicView::of(view, now));
+    let views = everything.views.iter().filter_map(|view| PublicView::of(view, now));
     let mut views: Vec<PublicView> = views.collect();
     views.sort_by(|a, b| a.condition.cmp(&b.condition).then_with(|| a.name.cmp(&b.name)));
     let total = views.len();

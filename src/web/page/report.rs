@@ -15,6 +15,7 @@ use super::query::{Query, encoded};
 use super::row::ms;
 use super::words::{count, span};
 use super::zone::Look;
+use crate::api::answer::cell;
 use crate::model::Model;
 
 #[derive(Template)]
@@ -138,12 +139,6 @@ fn csv(rows: &[Line]) -> String {
     text
 }
 
-/// In quotes, and never as a formula: a table that opens it would run one.
-fn cell(words: &str) -> String {
-    let guard = if words.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    format!("\"{guard}{}\"", words.replace('"', "\"\""))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +146,6 @@ mod tests {
     #[test]
     fn a_cell_is_text_and_no_formula() {
         assert_eq!(cell("a \"b\", c"), "\"a \"\"b\"\", c\"");
-        assert_eq!(cell("=HYPERLINK(1)"), "\"'=HYPERLINK(1)\"");
+        assert_eq!(cell("=HYPERLINK(1)"), "'=HYPERLINK(1)");
     }
 }

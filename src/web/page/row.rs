@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use api_health_core::masking::Masking;
 use api_health_core::view::{ApiView, Condition};
 use api_health_core::{Timestamp, text};
 
@@ -10,6 +9,7 @@ use super::chart::{Drawing, bar, hollow};
 use super::past::Read;
 use super::words::{When, millis, span};
 use super::zone::Look;
+use crate::shown;
 
 /// The longest name of a row. The page of the API has all of it.
 const NAME_CHARS_MAX: usize = 60;
@@ -98,12 +98,5 @@ pub(crate) fn why(view: &ApiView, now: Timestamp, chars_max: usize) -> Option<St
 
 /// Words of a server or of a library, without the secrets of the row that they may echo.
 pub(crate) fn masked(view: &ApiView, words: &str, chars_max: usize) -> String {
-    match &view.config {
-        Some(config) => {
-            let hidden = Masking::of(config).hide_in(words);
-            let hidden = config.asking.as_ref().map_or_else(|| hidden.clone(), |asking| asking.masked(&hidden));
-            text::line(&hidden, chars_max)
-        }
-        None => text::line(words, chars_max),
-    }
+    text::line(&shown::said(view, words), chars_max)
 }

@@ -5,7 +5,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use api_health_core::view::ApiView;
 use askama::Template;
 
-use super::all;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::overview::{Count, Own};
@@ -35,7 +34,7 @@ pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: w
 
 fn make(everything: &Look, model: &Model) -> Page {
     let now = everything.now;
-    let views = all(everything).into_iter().map(AsRef::as_ref);
+    let views = everything.views.iter().map(AsRef::as_ref);
     let mut troubled: Vec<&ApiView> = views.filter(|view| view.condition(now).is_trouble()).collect();
     troubled.sort_by_cached_key(|view| (view.condition(now), since(view, now)));
     Page::of(

@@ -58,7 +58,7 @@ pub(crate) struct Said {
 impl Said {
     pub(crate) fn of(everything: &Look) -> Self {
         let (now, counts) = (everything.now, &everything.counts);
-        let latest = || super::all(everything).into_iter().filter_map(|view| Some(view.last_probe.as_ref()?.at)).max();
+        let latest = || everything.views.iter().filter_map(|view| Some(view.last_probe.as_ref()?.at)).max();
         if everything.is_stale() {
             return Self::stale(everything);
         }

@@ -79,7 +79,8 @@ const UNREAD: &str = "a stream, which is not read";
 pub(super) const CONTENT_TYPE: &str = "content-type";
 
 /// One line for each assertion that does not hold of what came, in the order of the row. How long it took is judged by [`too_slow`].
-pub fn broken(assertions: &[Arc<Assertion>], content: &Content) -> Vec<String> {
+/// `hide` takes secrets of the row out of what was found.
+pub fn broken(assertions: &[Arc<Assertion>], content: &Content, hide: impl Fn(&str) -> String) -> Vec<String> {
     let mut document = None;
     let mut lines: Vec<String> = Vec::new();
     for assertion in assertions {
@@ -89,7 +90,7 @@ pub fn broken(assertions: &[Arc<Assertion>], content: &Content) -> Vec<String> {
                 lines.push(line); // once, whatever was expected of it
             }
         } else if let Some(found) = assertion.expected.differs(content, &mut document) {
-            lines.push(assertion.broken(&found));
+            lines.push(assertion.broken(&hide(&found)));
         }
     }
     lines
