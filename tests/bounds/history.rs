@@ -112,11 +112,3 @@ fn a_file_grows_by_so_much_in_a_year_at_most() {
     println!("{bytes} bytes for each API");
     assert!((90_000..FILE_BYTES_PER_API).contains(&bytes), "{bytes} bytes for each API");
 }
-
-#[test]
-#[ignore = "the figure of docs/performance.md: it takes minutes, and the other one tells as much"]
-fn a_file_of_a_thousand_apis_after_a_year() {
-    let bytes = bytes_after_a_year(1_000);
-    println!("{} KB after a year of 1,000 APIs", bytes / 1_000);
-    assert!(bytes < 1_000 * FILE_BYTES_PER_API, "{bytes}");
-}
