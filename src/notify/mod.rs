@@ -13,9 +13,11 @@
 //! Errors are sorted by who must act: where waiting may help it is `Retryable`, where a person must it is `Permanent`
 //! and says what to do. Neither drops an alert.
 
+pub mod channel;
 pub mod digest;
 pub mod evidence;
 pub(crate) mod format;
+pub mod kinds;
 pub mod message;
 #[cfg(feature = "aws")]
 pub mod sns;
