@@ -9,7 +9,7 @@ use api_health_actors::ports::{Clock, ConfigSource, LoadedConfigs, Probe, Source
 use api_health_actors::system::{self, Options, Running, World};
 use api_health_core::assertion::Assertion;
 use api_health_core::state::LastProbe;
-use api_health_core::{ApiConfig, ApiId, ApiState, Method, Schedule, Status, StatusSet, Timestamp, Verdict};
+use api_health_core::{ApiConfig, ApiId, ApiState, Schedule, Status, Timestamp, Verdict};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -61,30 +61,13 @@ pub fn apis(n: usize, bases: &[String], schedule: &Arc<Schedule>) -> Vec<Arc<Api
     let api = |index: usize| {
         let id = id(index);
         Arc::new(ApiConfig {
-            api_id: ApiId::parse(&id).expect("a plain id"),
-            name: id,
-            url: format!("{}/{index}", bases[index % bases.len()]),
-            method: Method::Get,
-            headers: vec![],
-            body: None,
-            expected_status: StatusSet::default(),
-            assertions: Vec::new(),
-            certificate_days: Vec::new(),
             // A tick of 50,000 waits for its turns, and longer than that on a busy machine.
             timeout: Duration::from_secs(60),
-            max_redirects: 0,
-            ip_family: api_health_core::IpFamily::Any,
-            proxy: None,
-            asking: None,
-            schedule: Arc::clone(schedule),
-            enabled: true,
-            failure_threshold: 2,
-            success_threshold: 2,
-            recheck: Duration::from_secs(5),
-            unclear_after: None,
-            tags: vec![],
-            public: false,
-            alerting: api_health_core::Alerting::default(),
+            ..ApiConfig::plain(
+                ApiId::parse(&id).expect("a plain id"),
+                format!("{}/{index}", bases[index % bases.len()]),
+                Arc::clone(schedule),
+            )
         })
     };
     (0..n).map(api).collect()

@@ -35,29 +35,9 @@ pub fn probe(max_in_flight: usize, body_bytes_max: usize) -> HttpProbe {
 
 pub fn config(url: &str) -> ApiConfig {
     ApiConfig {
-        api_id: ApiId::parse("a").unwrap(),
         name: "A".into(),
-        url: url.into(),
-        method: Method::Get,
-        headers: Vec::new(),
-        body: None,
         expected_status: StatusSet::parse("2xx").unwrap(),
-        assertions: Vec::new(),
-        certificate_days: Vec::new(),
-        timeout: Duration::from_secs(10),
-        max_redirects: 0,
-        ip_family: api_health_core::IpFamily::Any,
-        proxy: None,
-        asking: None,
-        schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
-        enabled: true,
-        failure_threshold: 2,
-        success_threshold: 2,
-        recheck: Duration::from_secs(5),
-        unclear_after: None,
-        tags: Vec::new(),
-        public: false,
-        alerting: api_health_core::Alerting::default(),
+        ..ApiConfig::plain(ApiId::parse("a").unwrap(), url.into(), Arc::new(Schedule::every(Duration::from_secs(60))))
     }
 }
 

@@ -170,6 +170,35 @@ pub struct Alerting {
 }
 
 impl ApiConfig {
+    /// A GET of `url` that expects 200, called by its id, with the built-in value of whatever else a row may say.
+    pub fn plain(api_id: ApiId, url: String, schedule: Arc<Schedule>) -> Self {
+        Self {
+            name: api_id.to_string(),
+            api_id,
+            url,
+            method: Method::Get,
+            headers: Vec::new(),
+            body: None,
+            expected_status: StatusSet::default(),
+            assertions: Vec::new(),
+            certificate_days: Vec::new(),
+            timeout: Duration::from_secs(10),
+            max_redirects: 0,
+            ip_family: IpFamily::Any,
+            proxy: None,
+            asking: None,
+            schedule,
+            enabled: true,
+            failure_threshold: 2,
+            success_threshold: 2,
+            recheck: Duration::from_secs(5),
+            unclear_after: None,
+            tags: Vec::new(),
+            public: false,
+            alerting: Alerting::default(),
+        }
+    }
+
     /// Whether both configs send the same request and expect the same of it, so that outcomes by one say something about the other.
     pub fn same_request(&self, other: &Self) -> bool {
         self.url == other.url

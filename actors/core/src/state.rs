@@ -152,37 +152,19 @@ impl ApiState {
 /// Small, plain values for this crate's own tests.
 #[cfg(test)]
 pub(crate) mod tests_support {
-    use crate::api::{ApiConfig, ApiId, Method};
+    use crate::api::{ApiConfig, ApiId};
     use crate::schedule::Schedule;
-    use crate::status_set::StatusSet;
     use std::sync::Arc;
     use std::time::Duration;
 
     pub(crate) fn config() -> ApiConfig {
         ApiConfig {
-            api_id: ApiId::parse("shop").unwrap(),
             name: "Shop".into(),
-            url: "https://shop.test/health".into(),
-            method: Method::Get,
-            headers: vec![],
-            body: None,
-            expected_status: StatusSet::default(),
-            assertions: Vec::new(),
-            certificate_days: Vec::new(),
-            timeout: Duration::from_secs(10),
-            max_redirects: 0,
-            ip_family: crate::api::IpFamily::Any,
-            proxy: None,
-            asking: None,
-            schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
-            enabled: true,
-            failure_threshold: 2,
-            success_threshold: 2,
-            recheck: Duration::from_secs(5),
-            unclear_after: None,
-            tags: vec![],
-            public: false,
-            alerting: crate::Alerting::default(),
+            ..ApiConfig::plain(
+                ApiId::parse("shop").unwrap(),
+                "https://shop.test/health".into(),
+                Arc::new(Schedule::every(Duration::from_secs(60))),
+            )
         }
     }
 }

@@ -5,36 +5,18 @@ use std::time::Duration;
 
 use api_health_core::assertion::{Assertion, STALL_MIN, judge, stalled};
 use api_health_core::{
-    Answer, ApiConfig, ApiId, Failure, Method, Observation, Phase, PhaseTimes, Response, Schedule, StatusSet,
-    Timestamp, Verdict,
+    Answer, ApiConfig, ApiId, Failure, Observation, Phase, PhaseTimes, Response, Schedule, Timestamp, Verdict,
 };
 use proptest::prelude::*;
 
 fn config(timeout: Duration) -> ApiConfig {
     ApiConfig {
-        api_id: ApiId::parse("a").unwrap(),
-        name: "a".into(),
-        url: "http://a.test/".into(),
-        method: Method::Get,
-        headers: vec![],
-        body: None,
-        expected_status: StatusSet::default(),
-        assertions: Vec::new(),
-        certificate_days: Vec::new(),
         timeout,
-        max_redirects: 0,
-        ip_family: api_health_core::IpFamily::Any,
-        proxy: None,
-        asking: None,
-        schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
-        enabled: true,
-        failure_threshold: 2,
-        success_threshold: 2,
-        recheck: Duration::from_secs(5),
-        unclear_after: None,
-        tags: vec![],
-        public: false,
-        alerting: api_health_core::Alerting::default(),
+        ..ApiConfig::plain(
+            ApiId::parse("a").unwrap(),
+            "http://a.test/".into(),
+            Arc::new(Schedule::every(Duration::from_secs(60))),
+        )
     }
 }
 

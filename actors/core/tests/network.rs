@@ -7,36 +7,13 @@ use std::time::Duration;
 
 use api_health_core::network::{self, Ballot, Blame, Crowd, Family, Panel, Testimony, Vote, Way, Word, Zone};
 use api_health_core::observation::LocalFault;
-use api_health_core::{
-    Answer, ApiConfig, ApiId, Failure, Method, Observation, PhaseTimes, Schedule, StatusSet, Timestamp, Verdict,
-};
+use api_health_core::{Answer, ApiConfig, ApiId, Failure, Observation, PhaseTimes, Schedule, Timestamp, Verdict};
 use proptest::prelude::*;
 
 fn config(url: &str) -> ApiConfig {
     ApiConfig {
-        api_id: ApiId::parse("a").unwrap(),
         name: "A".into(),
-        url: url.into(),
-        method: Method::Get,
-        headers: vec![],
-        body: None,
-        expected_status: StatusSet::default(),
-        assertions: Vec::new(),
-        certificate_days: Vec::new(),
-        timeout: Duration::from_secs(10),
-        max_redirects: 0,
-        ip_family: api_health_core::IpFamily::Any,
-        proxy: None,
-        asking: None,
-        schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
-        enabled: true,
-        failure_threshold: 2,
-        success_threshold: 2,
-        recheck: Duration::from_secs(5),
-        unclear_after: None,
-        tags: vec![],
-        public: false,
-        alerting: api_health_core::Alerting::default(),
+        ..ApiConfig::plain(ApiId::parse("a").unwrap(), url.into(), Arc::new(Schedule::every(Duration::from_secs(60))))
     }
 }
 

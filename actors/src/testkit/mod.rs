@@ -25,7 +25,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::{ApiConfig, ApiId, Method, Schedule, StatusSet};
+use api_health_core::{ApiConfig, ApiId, Schedule};
 
 use crate::ports::{Clock as _, ConfigSource, HistoryStore, Notifier, StateStore, StoreError};
 use crate::supervisor::LeaseParts;
@@ -55,29 +55,12 @@ pub fn in_virtual_time<F: Future>(body: F) -> F::Output {
 pub fn api(id: &str, interval_seconds: u64) -> ApiConfig {
     let api_id = ApiId::parse(id).expect("tests use plain ids");
     ApiConfig {
-        name: id.to_owned(),
-        url: format!("http://{id}.test/"),
-        api_id,
-        method: Method::Get,
-        headers: vec![],
-        body: None,
-        expected_status: StatusSet::default(),
-        assertions: Vec::new(),
-        certificate_days: Vec::new(),
         timeout: Duration::from_secs(3),
-        max_redirects: 0,
-        ip_family: api_health_core::IpFamily::Any,
-        proxy: None,
-        asking: None,
-        schedule: Arc::new(Schedule::every(Duration::from_secs(interval_seconds))),
-        enabled: true,
-        failure_threshold: 2,
-        success_threshold: 2,
-        recheck: Duration::from_secs(5),
-        unclear_after: None,
-        tags: vec![],
-        public: false,
-        alerting: api_health_core::Alerting::default(),
+        ..ApiConfig::plain(
+            api_id,
+            format!("http://{id}.test/"),
+            Arc::new(Schedule::every(Duration::from_secs(interval_seconds))),
+        )
     }
 }
 
