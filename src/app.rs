@@ -31,8 +31,8 @@ use crate::configs::source::{FileSource, TableSource, UrlSource};
 use crate::configs::sqlite_table::SqliteConfigTable;
 use crate::configs::validate::RowRules;
 use crate::environment;
+use crate::notify::posted::PostedNotifier;
 use crate::notify::terminal::TerminalNotifier;
-use crate::notify::webhook::WebhookNotifier;
 use crate::probe::{Client, HttpProbe, Limits, Resolver, ResolverFiles};
 use crate::settings::{ResolverKind, Settings, StoreKind};
 use crate::sqlite::{Holder, InstanceLock, SqliteFile};
@@ -260,14 +260,9 @@ impl App {
             notifiers.push(cloud::topic(sns, &self.settings, clock(), stays).await?);
         }
         if let Some(webhook) = &self.settings.notify.webhook {
-            let notifier = url::Url::parse(webhook.url.reveal())
-                .map_err(|_| "the webhook's url is not a URL".to_owned())
-                .and_then(|url| {
-                    WebhookNotifier::new(client.clone(), url, webhook.secret.as_ref(), environment(), clock())
-                })
-                .map_err(AppError::Unavailable)?;
+            let notifier = PostedNotifier::new(client, webhook.channel(), environment(), clock());
+            let notifier = notifier.map_err(AppError::Unavailable)?;
             let written = webhook.clone();
-            let notifier = notifier.with_timeout(webhook.timeout);
             notifiers.push(Arc::new(match webhook.written {
                 Some(_) => notifier.with_read_again(move || written.read_again()),
                 None => notifier,

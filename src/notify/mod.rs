@@ -1,12 +1,12 @@
-//! The port `Notifier`: SNS, webhook, terminal.
+//! The port `Notifier`: SNS, terminal, and all that is posted to: webhooks, chats, services.
 //!
 //! [`message`] and [`digest`] make the words, pure and bounded; the others carry them. What each channel receives is described for
 //! readers of alerts in `docs/alerts.md`. What every one of them promises, as `tests/contract/notifier.rs` checks it:
 //!
-//! 1. `Ok` means that the channel has taken the alert over: SNS has answered with a message id, the webhook's server
-//!    with a 2xx that refuses nothing in its body, the terminal's output has been written and flushed. Until then the alert stays owed.
+//! 1. `Ok` means that the channel has taken the alert over: SNS has answered with a message id, the receiver of a post
+//!    as its kind says that it was taken, the terminal's output has been written and flushed. Until then the alert stays owed.
 //! 2. Every repeat carries the same alert id, so that a receiver can drop it. At least once, never "at most".
-//! 3. A call ends within the adapter's own stated timeout (`sns::DELIVER_TIMEOUT`, [`webhook::DELIVER_TIMEOUT`],
+//! 3. A call ends within the adapter's own stated timeout (`sns::DELIVER_TIMEOUT`, [`posted::DELIVER_TIMEOUT`],
 //!    [`terminal::WRITE_TIMEOUT`]), whatever the other side does.
 //! 4. No secret is in the text of an error. The path and query of a webhook's URL count as secret.
 //!
@@ -19,7 +19,7 @@ pub mod evidence;
 pub(crate) mod format;
 pub mod kinds;
 pub mod message;
+pub mod posted;
 #[cfg(feature = "aws")]
 pub mod sns;
 pub mod terminal;
-pub mod webhook;

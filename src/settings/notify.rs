@@ -10,6 +10,7 @@ use crate::configs::field::{About, Field};
 use crate::configs::secrets::{SystemSecrets, resolve};
 use crate::configs::url as configs_url;
 use crate::configs::values::{self, ValueFault};
+use crate::notify::channel::ChannelSettings;
 
 pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
     let digest_above = reader.get(&keys::DIGEST_ABOVE);
@@ -50,8 +51,13 @@ fn webhook(reader: &mut SettingsReader<'_>) -> Option<WebhookSettings> {
 }
 
 impl WebhookSettings {
-    /// URL and secret of what the files hold now; `None` where nothing of them is in a file, or not all of it can be used.
-    pub fn read_again(&self) -> Option<(url::Url, Option<Secret>)> {
+    /// As a channel.
+    pub fn channel(&self) -> ChannelSettings {
+        ChannelSettings::webhook(self.url.clone(), self.secret.clone(), self.timeout)
+    }
+
+    /// The channel with what the files hold now; `None` where nothing of it is in a file, or not all of it can be used.
+    pub fn read_again(&self) -> Option<ChannelSettings> {
         let (url, secret) = self.written.as_ref()?;
         let filled_in = |text: &Secret, key: &Field<Secret>| {
             let text = resolve(text.reveal(), &SystemSecrets, key.kind.length_max()).ok();
@@ -62,7 +68,7 @@ impl WebhookSettings {
             Some(secret) => Some(Secret::new(filled_in(secret, &keys::WEBHOOK_SECRET)?)),
             None => None,
         };
-        Some((url, secret))
+        Some(ChannelSettings::webhook(Secret::new(url), secret, self.timeout))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health::notify::channel::ChannelSettings;
+use api_health::notify::posted::{PostedNotifier, RETRY_AFTER_MAX};
 use api_health::notify::sns::SnsNotifier;
-use api_health::notify::webhook::{RETRY_AFTER_MAX, WebhookNotifier};
 use api_health::settings::SnsSettings;
 use api_health::store::DynamoStateStore;
 use api_health_actors::ports::{Notifier, NotifyError, StateStore as _};
@@ -98,11 +99,10 @@ fn check(result: &Result<(), NotifyError>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn webhook(server: &Server) -> WebhookNotifier {
-    let url = format!("http://{}/{SECRET}", server.address).parse().unwrap();
-    let secret = Secret::new(SECRET);
-    let notifier = WebhookNotifier::new(CLIENT.clone(), url, Some(&secret), "test".into(), Arc::new(StillClock));
-    notifier.unwrap().with_timeout(Duration::from_millis(500))
+fn webhook(server: &Server) -> PostedNotifier {
+    let url = Secret::new(format!("http://{}/{SECRET}", server.address));
+    let settings = ChannelSettings::webhook(url, Some(Secret::new(SECRET)), Duration::from_millis(500));
+    PostedNotifier::new(&CLIENT, settings, "test".into(), Arc::new(StillClock)).unwrap()
 }
 
 fn sns(server: &Server) -> SnsNotifier {

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use api_health::aws;
+use api_health::notify::channel::ChannelSettings;
+use api_health::notify::posted::{DELIVER_TIMEOUT, PostedNotifier};
 use api_health::notify::sns::SnsNotifier;
 use api_health::notify::terminal::TerminalNotifier;
-use api_health::notify::webhook::WebhookNotifier;
 use api_health::probe::Client;
 use api_health::probe::proxies::Proxies;
 use api_health::settings::SnsSettings;
@@ -135,21 +136,21 @@ fn alert_id(machine: &str) -> String {
 }
 
 /// A webhook notifier for a server of the test.
-pub(crate) fn webhook_to(server: &Server, clock: &Arc<TestClock>) -> WebhookNotifier {
+pub(crate) fn webhook_to(server: &Server, clock: &Arc<TestClock>, timeout: Duration) -> PostedNotifier {
     let origin = match &server.root_pem {
         Some(_) => format!("https://localhost:{}", server.port),
         None => server.endpoint(),
     };
     let client = Client::new(server.root_pem.as_ref().map(String::as_bytes)).unwrap();
-    let secret = Secret::new(WEBHOOK_SECRET);
-    let url = format!("{origin}{WEBHOOK_PATH}").parse().unwrap();
-    WebhookNotifier::new(client, url, Some(&secret), "production".into(), Arc::clone(clock) as _).unwrap()
+    let url = Secret::new(format!("{origin}{WEBHOOK_PATH}"));
+    let settings = ChannelSettings::webhook(url, Some(Secret::new(WEBHOOK_SECRET)), timeout);
+    PostedNotifier::new(&client, settings, "production".into(), Arc::clone(clock) as _).unwrap()
 }
 
 pub(crate) fn webhook(clock: &Arc<TestClock>, tls: bool) -> Channel {
     let script = Script::status("204 No Content", "", "");
     let server = if tls { Server::tls(script) } else { Server::plain(script) };
-    let notifier = Arc::new(webhook_to(&server, clock));
+    let notifier = Arc::new(webhook_to(&server, clock, DELIVER_TIMEOUT));
     let server = Arc::new(server);
     Channel {
         name: format!("webhook, {}", if tls { "TLS" } else { "plain" }),

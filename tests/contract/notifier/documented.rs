@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api_health::notify::digest::Digest;
 use api_health::notify::message::Message;
+use api_health::notify::posted::DELIVER_TIMEOUT;
 use api_health::notify::sns::SnsNotifier;
 use api_health::notify::terminal::TerminalNotifier;
 use api_health_actors::ports::{Clock as _, Notifier};
@@ -117,7 +118,7 @@ fn a_digest_is_what_the_page_shows_and_its_repeat_carries_the_same_id() {
         assert_eq!(example("digest text"), digest.text().trim_end());
         let page: Value = serde_json::from_str(example("digest")).unwrap();
         let server = Server::plain(Script::status("200 OK", "", ""));
-        let webhook = webhook_to(&server, &clock());
+        let webhook = webhook_to(&server, &clock(), DELIVER_TIMEOUT);
         for _ in 0..2 {
             webhook.digests().unwrap().deliver_digest(many()).await.unwrap();
         }
@@ -164,7 +165,7 @@ fn the_page_s_python_tells_a_genuine_request_from_others() {
     let request = std::cell::RefCell::new(None);
     run(async {
         let server = Server::plain(Script::status("200 OK", "", ""));
-        webhook_to(&server, &clock()).deliver(documented()).await.unwrap();
+        webhook_to(&server, &clock(), DELIVER_TIMEOUT).deliver(documented()).await.unwrap();
         request.replace(server.requests().pop());
     });
     let request = request.take().unwrap();

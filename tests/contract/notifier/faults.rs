@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health::notify::posted::DELIVER_TIMEOUT;
 use api_health::notify::sns::{self, SnsNotifier};
 use api_health::notify::terminal::{self, TerminalNotifier};
-use api_health::notify::webhook;
 use api_health_actors::ports::Notifier;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Provided;
@@ -160,7 +160,7 @@ fn webhook_faults() -> Vec<Fault> {
         .into_iter()
         .map(|(name, status, headers, expected, says)| {
             let server = Server::plain(Script::status(status, headers, &SECRETS.join(" ")));
-            Fault { name, notifier: Arc::new(webhook_to(&server, &clock())), expected, says }
+            Fault { name, notifier: Arc::new(webhook_to(&server, &clock(), DELIVER_TIMEOUT)), expected, says }
         })
         .collect();
     for (name, headers, refusal, expected) in [
@@ -174,7 +174,8 @@ fn webhook_faults() -> Vec<Fault> {
         ),
     ] {
         let body = format!(r#"{{{refusal},"error":"{}"}}"#, SECRETS.join(" "));
-        let notifier = Arc::new(webhook_to(&Server::plain(Script::status("200 OK", headers, &body)), &clock()));
+        let notifier =
+            Arc::new(webhook_to(&Server::plain(Script::status("200 OK", headers, &body)), &clock(), DELIVER_TIMEOUT));
         faults.push(Fault { name, notifier, expected, says: refusal });
     }
     let mut nobody = Server::plain(Script::Close);
@@ -188,7 +189,7 @@ fn webhook_faults() -> Vec<Fault> {
         ("webhook, echo", Server::plain(Script::Echo), Retryable(None), "not valid HTTP"),
         ("webhook, unknown issuer", untrusted, Permanent, "certificate issuer is unknown"),
     ] {
-        faults.push(Fault { name, notifier: Arc::new(webhook_to(&server, &clock())), expected, says });
+        faults.push(Fault { name, notifier: Arc::new(webhook_to(&server, &clock(), DELIVER_TIMEOUT)), expected, says });
     }
     faults
 }
@@ -236,8 +237,12 @@ pub(crate) async fn hanging() -> Vec<(&'static str, Arc<dyn Notifier>, Duration)
     let silent = || Server::plain(Script::Silence);
     vec![
         ("SNS", sns_at(&silent().endpoint(), TOPIC).await, sns::DELIVER_TIMEOUT),
-        ("webhook", Arc::new(webhook_to(&silent(), &clock())), webhook::DELIVER_TIMEOUT),
-        ("webhook over TLS", Arc::new(webhook_to(&Server::tls(Script::Silence), &clock())), webhook::DELIVER_TIMEOUT),
+        ("webhook", Arc::new(webhook_to(&silent(), &clock(), DELIVER_TIMEOUT)), DELIVER_TIMEOUT),
+        (
+            "webhook over TLS",
+            Arc::new(webhook_to(&Server::tls(Script::Silence), &clock(), DELIVER_TIMEOUT)),
+            DELIVER_TIMEOUT,
+        ),
         ("terminal", terminal_on(BadOutput::Stalls), terminal::WRITE_TIMEOUT),
     ]
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use api_health::app::App;
-use api_health::notify::webhook::WebhookNotifier;
+use api_health::notify::channel::ChannelSettings;
+use api_health::notify::posted::{DELIVER_TIMEOUT, PostedNotifier};
 use api_health::probe::Client;
 use api_health_actors::ports::{Notifier, NotifyError};
 use api_health_core::Secret;
@@ -16,7 +17,7 @@ use super::{TestClock, down, run};
 fn a_post_says_who_sends_it_what_it_is_and_when() {
     run(async {
         let server = Server::plain(Script::status("200 OK", "", "thanks"));
-        webhook_to(&server, &TestClock::at("2026-11-22T07:30:06.900Z")).deliver(down()).await.unwrap();
+        webhook_to(&server, &TestClock::at("2026-11-22T07:30:06.900Z"), DELIVER_TIMEOUT).deliver(down()).await.unwrap();
         let requests = server.requests();
         let request = &requests[0];
         assert!(request.head.starts_with(&format!("POST {WEBHOOK_PATH} HTTP/1.1\r\n")), "{}", request.head);
@@ -78,17 +79,17 @@ fn a_secret_in_a_file_that_gets_another_content_signs_the_next_post_and_half_a_c
 fn without_a_secret_there_is_no_signature() {
     run(async {
         let server = Server::plain(Script::status("202 Accepted", "", ""));
-        let url = server.endpoint().parse().unwrap();
+        let settings = ChannelSettings::webhook(Secret::new(server.endpoint()), None, DELIVER_TIMEOUT);
         let clock = TestClock::at("2026-11-22T07:30:06Z");
-        let notifier = WebhookNotifier::new(Client::new(None).unwrap(), url, None, String::new(), clock).unwrap();
+        let notifier = PostedNotifier::new(&Client::new(None).unwrap(), settings, String::new(), clock).unwrap();
         notifier.deliver(down()).await.unwrap();
         assert_eq!(server.requests()[0].header("x-api-health-signature"), None);
     });
 }
 
 async fn told_by(script: Script) -> Result<(), NotifyError> {
-    let notifier = webhook_to(&Server::plain(script), &TestClock::at("2026-11-22T07:30:06Z"));
-    notifier.with_timeout(Duration::from_secs(2)).deliver(down()).await
+    let clock = TestClock::at("2026-11-22T07:30:06Z");
+    webhook_to(&Server::plain(script), &clock, Duration::from_secs(2)).deliver(down()).await
 }
 
 #[test]
@@ -155,15 +156,9 @@ fn a_webhook_that_cannot_work_is_refused_at_once_without_its_url() {
         ("https://u:contract-secret-key@h.test/", None, "user name or password"),
         ("https://h.test/contract-path-token", Some(""), "secret is empty"),
     ] {
-        let secret = secret.map(Secret::new);
+        let settings = ChannelSettings::webhook(Secret::new(url), secret.map(Secret::new), DELIVER_TIMEOUT);
         let clock = TestClock::at("2026-11-22T07:30:06Z");
-        let made = WebhookNotifier::new(
-            Client::new(None).unwrap(),
-            url.parse().unwrap(),
-            secret.as_ref(),
-            String::new(),
-            clock,
-        );
+        let made = PostedNotifier::new(&Client::new(None).unwrap(), settings, String::new(), clock);
         let error = made.err().unwrap();
         assert!(error.contains(says) && error.contains("; write"), "{error}");
         assert!(SECRETS.iter().all(|secret| !error.contains(secret)), "{error}");

@@ -1,5 +1,5 @@
-//! The first words of a receiver's answer, as they may be shown: one safe line, in which nothing of the webhook's URL or
-//! secret stands, for a receiver may repeat what it was sent. Pure.
+//! The first words of a receiver's answer, as they may be shown: one safe line, in which nothing of the receiver's URL or
+//! secrets stands, for a receiver may repeat what it was sent. Pure.
 
 use api_health_core::{Secret, text};
 use url::Url;
@@ -15,16 +15,16 @@ const SECRET_CHARS_MIN: usize = 4;
 /// Stands for what is hidden.
 const HIDDEN: &str = "***";
 
-/// What is never shown: what of the URL comes after its host, and the secret.
+/// What is never shown: what of the URL comes after its host, and the secrets.
 pub(super) struct Redactor(Vec<Vec<char>>);
 
 impl Redactor {
-    pub(super) fn new(url: &Url, secret: Option<&Secret>) -> Self {
+    pub(super) fn new<'a>(url: &Url, secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let sent = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
         // As a receiver reads them, without their percent signs.
         let values = url.query_pairs().map(|(_, value)| value.into_owned());
-        let secret = secret.map(|secret| secret.reveal().to_owned());
-        let all = std::iter::once(sent).chain(values).chain(secret).map(|text| text.chars().collect::<Vec<_>>());
+        let secrets = secrets.into_iter().map(|secret| secret.reveal().to_owned());
+        let all = std::iter::once(sent).chain(values).chain(secrets).map(|text| text.chars().collect::<Vec<_>>());
         Self(all.filter(|text| text.len() >= SECRET_CHARS_MIN).collect())
     }
 
@@ -69,7 +69,7 @@ mod tests {
 
     fn words(body: &str) -> String {
         let url = "https://hooks.test/services/T0/token-of-the-path?sig=a%2Fb%2Bc%3Dd%20e".parse().unwrap();
-        Redactor::new(&url, Some(&Secret::new("secret-key"))).first_words(body.as_bytes())
+        Redactor::new(&url, [&Secret::new("secret-key")]).first_words(body.as_bytes())
     }
 
     #[test]
@@ -99,7 +99,7 @@ mod tests {
             let cut = words(&format!("{}{}", "-".repeat(before), "token-of-the-path".repeat(100)));
             assert!(!cut.contains("to"), "{cut}");
         }
-        let short = Redactor::new(&"http://a.test/hook".parse().unwrap(), Some(&Secret::new("k3y!")));
+        let short = Redactor::new(&"http://a.test/hook".parse().unwrap(), [&Secret::new("k3y!")]);
         assert_eq!(short.first_words(b"/hook? k3y! webhook"), "***? *** webhook");
     }
 }

@@ -1,0 +1,201 @@
+//! All channels that are posted to over HTTP: the chats and services of the table of kinds, and webhooks of any sort.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `check` | what is wrong with a channel's settings, before anything is sent |
+//! | `words` | what a template can say of an alert or a digest |
+//! | `markup` | texts escaped and cut to what a service takes |
+//! | `template` | the body that a template makes, bounded |
+//! | `request` | URL, headers, body and signature of one post |
+//! | `answer` | what came of a post, by who must act |
+//! | `refusal` | whether the body of a 2xx refuses |
+//! | `redact` | the receiver's first words, without what must not be shown |
+//!
+//! Many services put a token into the path of the URL, so the URL is treated as a secret: an error names its host alone.
+//! The request goes through the probe's own client, and so under the same guard: it never reaches link-local addresses.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use api_health_actors::ports::{Clock, Notifier, NotifierOfMany, NotifyError};
+use api_health_core::Alert;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::channel::{ChannelSettings, Posting};
+use crate::probe::Client;
+
+mod answer;
+pub mod check;
+mod markup;
+mod redact;
+mod refusal;
+mod request;
+mod template;
+mod words;
+
+pub use crate::retry_after::RETRY_AFTER_MAX;
+use redact::Redactor;
+pub use template::{BODY_BYTES_MAX, TEMPLATE_BYTES_MAX};
+use words::Told;
+
+/// Bound on one call, from name lookup to the end of the answer, unless the settings have another.
+pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much is read of the answer of a receiver that may say anything. A refusal is short; what is longer is none.
+const ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// The same where the answer must show that the alert was taken: many chats repeat the message in it.
+const SHOWING_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long the files are waited for that hold keys of the channel. A disk that hangs longer leaves what was.
+const READ_AGAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Posts to one channel.
+pub struct PostedNotifier {
+    channel: &'static str,
+    client: Client,
+    receiver: Mutex<Arc<Receiver>>,
+    read_again: Option<Arc<ReadAgain>>,
+    reading: Arc<Semaphore>,
+    environment: String,
+    clock: Arc<dyn Clock>,
+}
+
+/// The settings with what the files hold now; `None` if that cannot be used.
+type ReadAgain = dyn Fn() -> Option<ChannelSettings> + Send + Sync;
+
+/// Where alerts are posted to, and how.
+struct Receiver {
+    settings: ChannelSettings,
+    posting: &'static Posting,
+    /// Who it is in errors: its kind, and the only part of the URL that is ever shown.
+    shown: String,
+    hidden: Redactor,
+}
+
+impl PostedNotifier {
+    /// Posts as `settings` say, with the roots and name lookup of `client`.
+    ///
+    /// # Errors
+    /// Says in plain words, and without any secret, what is wrong with them and what to write instead.
+    pub fn new(
+        client: &Client,
+        settings: ChannelSettings,
+        environment: String,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, String> {
+        let channel = settings.name.clone().leak();
+        let receiver = Mutex::new(Arc::new(Receiver::new(settings)?));
+        let client = client.clone().with_lane_of_its_own();
+        let reading = Arc::new(Semaphore::new(1));
+        Ok(Self { channel, client, receiver, read_again: None, reading, environment, clock })
+    }
+
+    /// The same notifier, which asks before each attempt what the settings are now.
+    #[must_use]
+    pub fn with_read_again(self, read_again: impl Fn() -> Option<ChannelSettings> + Send + Sync + 'static) -> Self {
+        Self { read_again: Some(Arc::new(read_again)), ..self }
+    }
+
+    /// Whom the next attempt goes to.
+    async fn receiver(&self) -> Arc<Receiver> {
+        // One reading at a time: on a disk that hangs each would hold a thread.
+        if let Some(read_again) = self.read_again.clone()
+            && let Ok(turn) = Arc::clone(&self.reading).try_acquire_owned()
+        {
+            let reading = tokio::task::spawn_blocking(move || {
+                let found = read_again();
+                drop(turn);
+                found
+            });
+            if let Ok(Ok(Some(settings))) = tokio::time::timeout(READ_AGAIN_MAX, reading).await
+                && let Ok(receiver) = Receiver::new(settings)
+            {
+                *self.receiver.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(receiver);
+            }
+        }
+        Arc::clone(&self.receiver.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn post(&self, told: Told<'_>) -> Result<(), NotifyError> {
+        let receiver = self.receiver().await;
+        let Receiver { settings, posting, .. } = &*receiver;
+        let request = request::request(settings, posting, told, &self.environment, self.clock.now());
+        let request = request.map_err(|fault| answer::unmade(&fault, &receiver))?;
+        match self.client.status_first(&request).await {
+            Ok(reply) => answer::classify_response(&reply, &receiver, self.clock.now()),
+            Err(failure) => Err(answer::unanswered(&failure, &receiver)),
+        }
+    }
+}
+
+impl Receiver {
+    fn new(settings: ChannelSettings) -> Result<Self, String> {
+        if let Some(fault) = check::faults(&settings).into_iter().next() {
+            return Err(fault.told(&settings));
+        }
+        let posting = settings.kind.posting.as_ref().ok_or("this kind is not posted to")?;
+        // It was checked.
+        let url: Url = request::base(&settings, posting).parse().map_err(|_| "url is no URL")?;
+        let host = url.host_str().unwrap_or_default();
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let the = if settings.kind.name == "webhook" { "the " } else { "" };
+        let shown = format!("{the}{} at {host}", settings.kind.name);
+        let secret_keys = settings.kind.keys.iter().filter(|key| key.secret && key.name != "url");
+        let secrets = secret_keys.filter_map(|key| settings.keys.get(key.name));
+        let hidden = Redactor::new(&url, secrets.chain(settings.headers.iter().map(|(_, value)| value)));
+        Ok(Self { settings, posting, shown, hidden })
+    }
+}
+
+impl Notifier for PostedNotifier {
+    fn channel(&self) -> &'static str {
+        self.channel
+    }
+
+    fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        Box::pin(async move { self.post(Told::One(&alert)).await })
+    }
+
+    fn digests(&self) -> Option<&dyn NotifierOfMany> {
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        if receiver.posting.takes_digests { Some(self) } else { None }
+    }
+}
+
+impl NotifierOfMany for PostedNotifier {
+    fn deliver_digest(&self, alerts: Vec<Arc<Alert>>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {
+        Box::pin(async move { self.post(Told::Many(&alerts)).await })
+    }
+}
+
+/// How much of an answer is read.
+fn answer_bytes_max(settings: &ChannelSettings, posting: &Posting) -> usize {
+    let shows = settings.success.is_some() || !posting.taken.is_empty();
+    if shows { SHOWING_ANSWER_BYTES_MAX } else { ANSWER_BYTES_MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api_health_core::Secret;
+
+    #[tokio::test]
+    async fn on_a_disk_that_hangs_one_reading_is_under_way_at_most() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let (release, hangs) = std::sync::mpsc::channel::<()>();
+        let (hangs, readings) = (Mutex::new(hangs), Arc::new(AtomicUsize::new(0)));
+        let settings = ChannelSettings::webhook(Secret::new("http://127.0.0.1:9/"), None, DELIVER_TIMEOUT);
+        let clock = Arc::new(crate::clock::SystemClock);
+        let notifier = PostedNotifier::new(&Client::new(None).unwrap(), settings, "test".into(), clock).unwrap();
+        let count = Arc::clone(&readings);
+        let notifier = notifier.with_read_again(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = hangs.lock().unwrap().recv();
+            None
+        });
+        tokio::join!(notifier.receiver(), notifier.receiver(), notifier.receiver());
+        assert_eq!(readings.load(Ordering::Relaxed), 1);
+        drop(release);
+    }
+}
