@@ -18,7 +18,10 @@ fn each_field_is_told_of_and_the_same_files_again_have_nothing_to_do() {
 
     let dry = place.ok(&with("--dry-run"));
     assert!(dry.contains("+ shop-checkout  gatus.yaml, line 27, "), "{dry}");
-    assert!(dry.contains("x gatus.yaml, line 48: endpoints[1].alerts[0].description: an alert says what was seen"), "{dry}");
+    assert!(
+        dry.contains("x gatus.yaml, line 48: endpoints[1].alerts[0].description: an alert says what was seen"),
+        "{dry}"
+    );
     assert!(dry.contains("~ gatus.yaml, line 4: alerting.slack.webhook-url"), "{dry}");
     assert!(dry.contains("\n61 fields of 4 rows: "), "{dry}");
     assert!(dry.contains("SLACK_URL       stands in gatus.yaml, line 4"), "{dry}");
@@ -57,7 +60,10 @@ fn faults_of_the_command_line_and_of_files_are_told_with_what_to_write() {
     place.write("a.yaml", "endpoints: [\n");
     place.write("b.toml", "");
     for (args, fault) in [
-        (&["apis", "import", "--from", "gatus", "a.yaml", "none.yaml", "--yes"][..], "none.yaml: the file is not there"),
+        (
+            &["apis", "import", "--from", "gatus", "a.yaml", "none.yaml", "--yes"][..],
+            "none.yaml: the file is not there",
+        ),
         (&["apis", "import", "--from", "gatus", "a.yaml", "--yes"], "a.yaml, line 2, column 1: the text is no YAML"),
         (&["apis", "import", "b.toml", "b.toml", "--yes"], "apis import: 2 files are more than one; write one after"),
         (&["apis", "import", "--from", "gatus", "-"], "standard input holds the rows"),

@@ -103,8 +103,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<RawRow>, AppError> {
     if !is_standard_input(path) {
         return Ok(file::parse(&path.display().to_string(), &file::read_text(path)?)?);
     }
-    let text = String::from_utf8(standard_input()?)
-        .map_err(|_| refused_input("is not UTF-8".into(), "it again as UTF-8"))?;
+    let text =
+        String::from_utf8(standard_input()?).map_err(|_| refused_input("is not UTF-8".into(), "it again as UTF-8"))?;
     Ok(file::parse(STANDARD_INPUT, &text)?)
 }
 

@@ -45,9 +45,8 @@ pub(in crate::cli::apis) async fn import(
     }
     let set = |name: &str| environment::referred(name).ok();
     let mut import = api_health_import::read(source, &files, &set).map_err(|faults| {
-        let issue = |fault: api_health_import::Fault| {
-            ValueFault::new(fault.what, fault.why, fault.remedy).at(fault.location)
-        };
+        let issue =
+            |fault: api_health_import::Fault| ValueFault::new(fault.what, fault.why, fault.remedy).at(fault.location);
         AppError::Configuration(faults.into_iter().map(issue).collect())
     })?;
     let rows = good_rows(app, &mut import);
@@ -62,10 +61,7 @@ pub(in crate::cli::apis) async fn import(
 
 fn read(path: &Path) -> Result<api_health_import::File, AppError> {
     if is_standard_input(path) {
-        return Ok(api_health_import::File {
-            name: STANDARD_INPUT.into(),
-            content: Content::Bytes(standard_input()?),
-        });
+        return Ok(api_health_import::File { name: STANDARD_INPUT.into(), content: Content::Bytes(standard_input()?) });
     }
     let name = path.display().to_string();
     let mut begin = Vec::new();
@@ -134,7 +130,8 @@ fn report(import: &Import, out: &Out) -> Result<(), AppError> {
                 Verdict::Near(how) => (near, DOUBT, how),
                 Verdict::Lost(why) => (lost, BAD, why),
             };
-            let line = if entry.line > 0 { format!("{}, line {}", entry.file, entry.line) } else { entry.file.to_string() };
+            let line =
+                if entry.line > 0 { format!("{}, line {}", entry.file, entry.line) } else { entry.file.to_string() };
             let more = if entry.fields > 1 { format!(" ({} fields)", entry.fields) } else { String::new() };
             out.print(&format!("    {} {line}: {}{more}: {why}\n", out.paint(style, sign), entry.path))?;
         }
@@ -156,7 +153,8 @@ fn secrets(import: &Import, out: &Out) -> Result<(), AppError> {
     out.print("\nto be set in the environment of api-health, as in /etc/api-health/env:\n")?;
     let widest = import.secrets.iter().map(|secret| secret.name.len()).max().unwrap_or(0).min(40);
     for secret in &import.secrets {
-        let place = secret.place.as_ref().map_or("the file refers to it as well".into(), |at| format!("stands in {at}"));
+        let place =
+            secret.place.as_ref().map_or("the file refers to it as well".into(), |at| format!("stands in {at}"));
         out.print(&format!("    {:widest$}  {}\n", secret.name, out.paint(DIM, &place)))?;
     }
     out.print("\n")
@@ -179,9 +177,13 @@ fn channels(import: &Import, to: Option<&Path>, mode: Mode, out: &Out) -> Result
     if mode.dry_run {
         return out.print(&format!("{name}: {} would be written\n", count(import.channels.len(), "channel")));
     }
-    let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written =
+        OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
-        Ok(()) => out.print(&format!("{name}: {} written, to be put into the settings\n", count(import.channels.len(), "channel"))),
+        Ok(()) => out.print(&format!(
+            "{name}: {} written, to be put into the settings\n",
+            count(import.channels.len(), "channel")
+        )),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let fault = ValueFault::new("the file", "is there and holds something else", "another path for --channels");
             Err(AppError::Configuration(vec![fault.at(name)]))
