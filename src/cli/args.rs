@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use api_health_import::Source;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::checks;
@@ -158,22 +160,9 @@ pub enum ApisCommand {
         /// Its id
         api_id: String,
     },
-    /// Import the `[[api]]` tables of a TOML file into the store's table; nothing is written if any row is bad
+    /// Import the `[[api]]` tables of a TOML file, or the files of another monitor, into the store's table
     #[command(after_help = IMPORT_HELP)]
-    Import {
-        /// The file; - is standard input, and needs --yes or --dry-run
-        #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-        /// Show everything that would be written, and write nothing
-        #[arg(long, conflicts_with = "yes")]
-        dry_run: bool,
-        /// Write without asking
-        #[arg(long)]
-        yes: bool,
-        /// Remove the rows that the file lacks, as `apis rm` does; without it they are kept
-        #[arg(long)]
-        prune: bool,
-    },
+    Import(ImportArgs),
     /// Print the table as TOML that can be imported again, literal secrets included
     #[command(after_help = "Example:\n  (umask 077; api-health apis export > apis.toml)")]
     Export,
@@ -202,6 +191,31 @@ pub struct AddArgs {
     /// Any other field: NAME=VALUE, the value as in TOML or plain text; headers.NAME is one header
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+}
+
+/// `apis import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file, or with --from all that belong together; - is standard input, and needs --yes or --dry-run
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The program whose files they are [default: api-health's own TOML]
+    #[arg(long, value_parser = PossibleValuesParser::new(Source::ALL.map(|(name, _)| name)).map(|name| {
+        Source::ALL.into_iter().find(|(known, _)| *known == name).map_or(Source::ALL[0].1, |(_, source)| source)
+    }))]
+    pub from: Option<Source>,
+    /// With --from: write the channels that were found to this file, as settings to look through
+    #[arg(long, value_name = "FILE", requires = "from", value_hint = ValueHint::FilePath)]
+    pub channels: Option<PathBuf>,
+    /// Show everything that would be written, and write nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
+    /// Write without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Remove the rows that the file lacks, as `apis rm` does; without it they are kept
+    #[arg(long)]
+    pub prune: bool,
 }
 
 /// `status`

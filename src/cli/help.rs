@@ -44,13 +44,18 @@ The plan comes first: + a row that is added, ~ one that changes, field by field,
 Then it asks for a yes. The same import again has nothing to do. A row that somebody changed since
 the plan was made is left alone. An import that failed midway goes on when it is run again.
 
+With --from, what became of each field is told before the plan: + a row, ~ a field that is nearly the
+same here, x one that is lost (≈ and ✗ on a terminal), each with its line and why. Secrets become
+references, and what has to be set is listed. Channels are printed, or written to --channels FILE.
+
 Exit codes: 0 done, or nothing to do; 64 a row is bad, or nobody can be asked and --yes is missing;
 69 the table is not available; 75 the answer was no, or some rows were left alone.
 
 Examples:
   api-health apis import apis.toml --dry-run
   api-health apis import apis.toml --yes
-  api-health apis import apis.toml --prune";
+  api-health apis import apis.toml --prune
+  api-health apis import --from gatus config.yaml --channels channels.toml --dry-run";
 
 pub(super) const STATUS_HELP: &str = "\
 With --json, every name is stable:

@@ -31,6 +31,15 @@ const KEY: &str = "api";
 /// # Errors
 /// A file that is not there, may not be read, is too long or not UTF-8: each says what to do.
 pub fn read_text(path: &Path) -> Result<String, SourceError> {
+    let not_utf8 = ValueFault::new("the file", "is not UTF-8", "it again as UTF-8").at(path.display().to_string());
+    String::from_utf8(read_bytes(path)?).map_err(|_| SourceError::Misconfigured(not_utf8))
+}
+
+/// Reads a file that need not be text.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
     let name = path.display().to_string();
     let refuse = |why: String, remedy: &str| {
         SourceError::Misconfigured(ValueFault::new("the file", why, remedy).at(name.clone()))
@@ -51,7 +60,7 @@ pub fn read_text(path: &Path) -> Result<String, SourceError> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(refuse(format!("is longer than {FILE_BYTES_MAX} bytes"), SEVERAL));
     }
-    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it again as UTF-8"))
+    Ok(bytes)
 }
 
 /// Reads the text of a file that is read again and again, and so must be a regular file: opening a pipe could block

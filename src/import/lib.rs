@@ -1,1 +1,119 @@
-//! Reads the files of other monitors as rows of api-health.
+//! Reads the files of other monitors as rows of api-health: text in, rows out, and of each field what became of it.
+
+mod channels;
+mod gatus;
+mod reading;
+mod report;
+mod secrets;
+mod tree;
+mod upptime;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+pub use channels::{Channel, to_toml as channels_to_toml};
+pub use reading::{Environment, Row};
+pub use report::{Entry, Verdict};
+pub use secrets::ToSet;
+
+/// The program that a file is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Gatus,
+    Upptime,
+}
+
+/// A file as it was read.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// What people call it.
+    pub name: String,
+    pub content: Content,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub enum Content {
+    Bytes(Vec<u8>),
+    /// A database, which is not read as a whole.
+    Database(PathBuf),
+}
+
+impl Source {
+    /// All of them, by what they are called.
+    pub const ALL: [(&'static str, Self); 2] = [("gatus", Self::Gatus), ("upptime", Self::Upptime)];
+}
+
+/// What came out of all files.
+#[derive(Debug, Default)]
+pub struct Import {
+    pub rows: Vec<Row>,
+    pub entries: Vec<Entry>,
+    pub channels: Vec<Channel>,
+    pub secrets: Vec<ToSet>,
+    /// How many fields the files have.
+    pub fields: usize,
+}
+
+/// A file that cannot be read at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `config.yaml, line 3, column 5`.
+    pub location: String,
+    pub what: String,
+    pub why: String,
+    pub remedy: String,
+}
+
+/// Reads files that belong together.
+///
+/// # Errors
+/// What is wrong with each file that cannot be read.
+pub fn read(source: Source, files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
+    match source {
+        Source::Gatus => gatus::read(files, environment),
+        Source::Upptime => upptime::read(files, environment),
+    }
+}
+
+/// The documents of a file of YAML or JSON, or those that `within` finds in each.
+fn documents(
+    file: &File,
+    within: fn(&Rc<tree::Node>) -> Result<Vec<Rc<tree::Node>>, tree::TreeFault>,
+) -> Result<Vec<Rc<tree::Node>>, Fault> {
+    let text = text(file)?;
+    let read = || -> Result<Vec<Rc<tree::Node>>, tree::TreeFault> {
+        let inner: Result<Vec<_>, _> = tree::documents(text)?.iter().map(within).collect();
+        Ok(inner?.concat())
+    };
+    read().map_err(|of| {
+        let place = format!("{}, line {}, column {}", file.name, of.line, of.column);
+        fault(&place, "the text", &format!("is no YAML that can be read: {}", of.why), "it as YAML or JSON")
+    })
+}
+
+/// The text of a file.
+fn text(file: &File) -> Result<&str, Fault> {
+    let Content::Bytes(bytes) = &file.content else {
+        return Err(fault(&file.name, "the file", "is a database", "--from kuma, or a file of text"));
+    };
+    std::str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        fault(&format!("{}, line {line}", file.name), "the text", "is not UTF-8", "it again as UTF-8")
+    })
+}
+
+fn fault(location: &str, what: &str, why: &str, remedy: &str) -> Fault {
+    Fault { location: location.into(), what: what.into(), why: why.into(), remedy: remedy.into() }
+}
+
+/// What came out, with what the files held.
+fn done(reading: reading::Reading<'_>, fields: usize) -> Import {
+    let (mut entries, secrets) = (reading.report.entries, reading.secrets.to_set);
+    entries.sort_by(|a, b| (&a.file, a.line, &a.path).cmp(&(&b.file, b.line, &b.path)));
+    Import { rows: reading.rows, entries, channels: reading.channels, secrets, fields }
+}

@@ -1,11 +1,12 @@
 //! `apis import`: a plan first, then the question, then the rows that differ. The same file again changes nothing.
 
 mod differences;
+mod foreign;
 mod plan;
 mod write;
 
 use std::io::{IsTerminal, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::changed;
 use super::unset_secrets::Unset;
@@ -16,6 +17,7 @@ use crate::configs::file;
 use crate::configs::raw::RawRow;
 use crate::configs::values::ValueFault;
 use crate::exit::Exit;
+pub(super) use foreign::import as import_from;
 use plan::ImportPlan;
 
 /// What standard input is called.
@@ -34,9 +36,7 @@ pub(super) struct Mode {
 
 /// `apis import FILE`.
 pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Result<Exit, AppError> {
-    if is_standard_input(path) && !mode.yes && !mode.dry_run {
-        return Err(cannot_ask("cannot be answered: standard input holds the rows"));
-    }
+    input_is_free(path, mode)?;
     let rows = read(path)?;
     let (rules, unset) = Unset::rules(app);
     let checked = rules.check_all(&rows);
@@ -47,6 +47,19 @@ pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Res
         return Err(no_rows(path));
     }
     unset.report();
+    carry_out(app, rows, mode, out).await
+}
+
+/// The answer cannot come from where the rows come from.
+fn input_is_free(path: &Path, mode: Mode) -> Result<(), AppError> {
+    if is_standard_input(path) && !mode.yes && !mode.dry_run {
+        return Err(cannot_ask("cannot be answered: standard input holds the rows"));
+    }
+    Ok(())
+}
+
+/// The plan, the question and the writing, of rows that are good.
+async fn carry_out(app: &App, rows: Vec<RawRow>, mode: Mode, out: &Out) -> Result<Exit, AppError> {
     // A table that is not there yet has no rows; it is made when something is written.
     let there = if app.store_exists() { app.open_table().await?.rows().await? } else { Vec::new() };
     let plan = ImportPlan::new(rows, &there, mode.prune);
@@ -73,22 +86,40 @@ pub(super) async fn import(app: &App, path: &Path, mode: Mode, out: &Out) -> Res
     written
 }
 
+/// The one file; several are those of another program.
+pub(super) fn only(files: &[PathBuf]) -> Result<&Path, AppError> {
+    match files {
+        [file] => Ok(file),
+        _ => {
+            let remedy = "one after the other, or --from with the program whose files they are";
+            let fault = ValueFault::new(format!("{} files", files.len()), "are more than one", remedy);
+            Err(AppError::Configuration(vec![fault.at("apis import")]))
+        }
+    }
+}
+
 /// The rows of a file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<Vec<RawRow>, AppError> {
     if !is_standard_input(path) {
         return Ok(file::parse(&path.display().to_string(), &file::read_text(path)?)?);
     }
-    let name = STANDARD_INPUT;
+    let text =
+        String::from_utf8(standard_input()?).map_err(|_| refused_input("is not UTF-8".into(), "it again as UTF-8"))?;
+    Ok(file::parse(STANDARD_INPUT, &text)?)
+}
+
+fn standard_input() -> Result<Vec<u8>, AppError> {
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().take(file::FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
-    read.map_err(|error| AppError::Unavailable(format!("{name}: cannot be read: {error}")))?;
-    let refuse =
-        |why: String, remedy: &str| AppError::Configuration(vec![ValueFault::new("the text", why, remedy).at(name)]);
+    read.map_err(|error| AppError::Unavailable(format!("{STANDARD_INPUT}: cannot be read: {error}")))?;
     if bytes.len() as u64 > file::FILE_BYTES_MAX {
-        return Err(refuse(format!("is longer than {} bytes", file::FILE_BYTES_MAX), "it in several parts"));
+        return Err(refused_input(format!("is longer than {} bytes", file::FILE_BYTES_MAX), "it in several parts"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "it again as UTF-8"))?;
-    Ok(file::parse(name, &text)?)
+    Ok(bytes)
+}
+
+fn refused_input(why: String, remedy: &str) -> AppError {
+    AppError::Configuration(vec![ValueFault::new("the text", why, remedy).at(STANDARD_INPUT)])
 }
 
 fn is_standard_input(path: &Path) -> bool {

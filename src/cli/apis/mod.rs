@@ -30,9 +30,12 @@ pub(super) async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<E
         ApisCommand::Show { api_id, json } => show::show(app, api_id, *json, out).await,
         ApisCommand::Edit { api_id, set, unset } => edit::edit(app, api_id, set, unset, out).await,
         ApisCommand::Rm { api_id } => write::rm(app, api_id, out).await,
-        ApisCommand::Import { file, dry_run, yes, prune } => {
-            let mode = import::Mode { dry_run: *dry_run, yes: *yes, prune: *prune };
-            import::import(app, file, mode, out).await
+        ApisCommand::Import(args) => {
+            let mode = import::Mode { dry_run: args.dry_run, yes: args.yes, prune: args.prune };
+            match args.from {
+                Some(_) => import::import_from(app, args, mode, out).await,
+                None => import::import(app, import::only(&args.files)?, mode, out).await,
+            }
         }
         ApisCommand::Export => export(app, out).await,
         ApisCommand::Validate { file } => validate::validate(app, file.as_deref(), out).await,

@@ -1,0 +1,193 @@
+//! `apis import --from`: the files of another monitor as rows. What became of each of their fields is told first.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+
+use api_health_core::ConfigIssue;
+use api_health_import::{Content, Import, Verdict, channels_to_toml};
+
+use super::super::unset_secrets::Unset;
+use super::{Mode, STANDARD_INPUT, carry_out, input_is_free, is_standard_input, no_rows, standard_input};
+use crate::app::{App, AppError};
+use crate::cli::args::ImportArgs;
+use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
+use crate::cli::text::count;
+use crate::configs::file;
+use crate::configs::raw::RawRow;
+use crate::configs::values::ValueFault;
+use crate::environment;
+use crate::exit::Exit;
+
+/// What a database of SQLite begins with.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+
+/// `apis import --from PROGRAM FILE…`.
+pub(in crate::cli::apis) async fn import(
+    app: &App,
+    args: &ImportArgs,
+    mode: Mode,
+    out: &Out,
+) -> Result<Exit, AppError> {
+    let Some(source) = args.from else { return Ok(Exit::Ok) };
+    let (mut files, mut faults) = (Vec::new(), Vec::new());
+    for path in &args.files {
+        input_is_free(path, mode)?;
+        match read(path) {
+            Ok(file) => files.push(file),
+            Err(AppError::Configuration(issues)) => faults.extend(issues),
+            Err(error) => return Err(error),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(AppError::Configuration(faults));
+    }
+    let set = |name: &str| environment::referred(name).ok();
+    let mut import = api_health_import::read(source, &files, &set).map_err(|faults| {
+        let issue =
+            |fault: api_health_import::Fault| ValueFault::new(fault.what, fault.why, fault.remedy).at(fault.location);
+        AppError::Configuration(faults.into_iter().map(issue).collect())
+    })?;
+    let rows = good_rows(app, &mut import);
+    report(&import, out)?;
+    if mode.prune && rows.is_empty() {
+        return Err(no_rows(&args.files[0]));
+    }
+    secrets(&import, out)?;
+    channels(&import, args.channels.as_deref(), mode, out)?;
+    carry_out(app, rows, mode, out).await
+}
+
+fn read(path: &Path) -> Result<api_health_import::File, AppError> {
+    if is_standard_input(path) {
+        return Ok(api_health_import::File { name: STANDARD_INPUT.into(), content: Content::Bytes(standard_input()?) });
+    }
+    let name = path.display().to_string();
+    let mut begin = Vec::new();
+    let opened = File::open(path).and_then(|file| file.take(SQLITE.len() as u64).read_to_end(&mut begin));
+    if opened.is_ok() && begin == SQLITE {
+        return Ok(api_health_import::File { name, content: Content::Database(path.to_owned()) });
+    }
+    let content = Content::Bytes(file::read_bytes(path)?);
+    Ok(api_health_import::File { name, content })
+}
+
+/// The rows that the rules take. All fields of one that they refuse are lost, and it is said why.
+fn good_rows(app: &App, import: &mut Import) -> Vec<RawRow> {
+    let (rules, _) = Unset::rules(app);
+    let mut good = Vec::new();
+    for (index, row) in import.rows.iter().enumerate() {
+        let row = RawRow { location: row.location.clone(), fields: row.fields.clone() };
+        match rules.check(&row) {
+            Ok(_) => good.push(row),
+            Err(refused) => {
+                let why = refused.issues.iter().map(in_short).collect::<Vec<_>>().join("; ");
+                for entry in import.entries.iter_mut().filter(|entry| entry.row == Some(index)) {
+                    entry.verdict = Verdict::Lost(format!("its row is refused: {why}"));
+                }
+            }
+        }
+    }
+    good
+}
+
+fn in_short(issue: &ConfigIssue) -> String {
+    let field = issue.location.rsplit(": ").next().unwrap_or_default();
+    format!("{field}: {} {}", issue.what, issue.why)
+}
+
+/// A title for each row, and below it what is not simply taken; then what belongs to no row; then the sum.
+fn report(import: &Import, out: &Out) -> Result<(), AppError> {
+    let (near, lost) = if out.unicode { ("≈", "✗") } else { ("~", "x") };
+    let mut by_row: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+    for entry in &import.entries {
+        by_row.entry(entry.row.unwrap_or(usize::MAX)).or_default().push(entry);
+    }
+    let mut sums = [0, 0, 0];
+    for (row, entries) in by_row {
+        let of = |wanted: fn(&Verdict) -> bool| -> usize {
+            entries.iter().filter(|entry| wanted(&entry.verdict)).map(|entry| entry.fields).sum()
+        };
+        let counts = [
+            of(|verdict| *verdict == Verdict::Taken),
+            of(|verdict| matches!(verdict, Verdict::Near(_))),
+            of(|verdict| matches!(verdict, Verdict::Lost(_))),
+        ];
+        sums = std::array::from_fn(|n| sums[n] + counts[n]);
+        match import.rows.get(row) {
+            Some(row) => {
+                let api_id = row.fields.get("api_id").and_then(serde_json::Value::as_str).unwrap_or_default();
+                let sign = if counts[0] + counts[1] > 0 { out.paint(GOOD, "+") } else { out.paint(BAD, lost) };
+                let taken = format!("{}, {} taken", row.location, count(counts[0], "field"));
+                out.print(&format!("{sign} {api_id}  {}\n", out.paint(DIM, &taken)))?;
+            }
+            None => out.print(&format!("  beside the rows: {} taken\n", count(counts[0], "field")))?,
+        }
+        for entry in entries {
+            let (sign, style, why) = match &entry.verdict {
+                Verdict::Taken => continue,
+                Verdict::Near(how) => (near, DOUBT, how),
+                Verdict::Lost(why) => (lost, BAD, why),
+            };
+            let line =
+                if entry.line > 0 { format!("{}, line {}", entry.file, entry.line) } else { entry.file.to_string() };
+            let more = if entry.fields > 1 { format!(" ({} fields)", entry.fields) } else { String::new() };
+            out.print(&format!("    {} {line}: {}{more}: {why}\n", out.paint(style, sign), entry.path))?;
+        }
+    }
+    let [taken, nearly, gone] = sums;
+    let text = format!(
+        "{} of {}: {taken} taken, {nearly} near, {gone} lost\n",
+        count(import.fields, "field"),
+        count(import.rows.len(), "row"),
+    );
+    out.print(&text)
+}
+
+/// What has to be set before the rows can be asked.
+fn secrets(import: &Import, out: &Out) -> Result<(), AppError> {
+    if import.secrets.is_empty() {
+        return Ok(());
+    }
+    out.print("\nto be set in the environment of api-health, as in /etc/api-health/env:\n")?;
+    let widest = import.secrets.iter().map(|secret| secret.name.len()).max().unwrap_or(0).min(40);
+    for secret in &import.secrets {
+        let place =
+            secret.place.as_ref().map_or("the file refers to it as well".into(), |at| format!("stands in {at}"));
+        out.print(&format!("    {:widest$}  {}\n", secret.name, out.paint(DIM, &place)))?;
+    }
+    out.print("\n")
+}
+
+/// Channels go into a file of their own, which is never written over, or onto the screen.
+fn channels(import: &Import, to: Option<&Path>, mode: Mode, out: &Out) -> Result<(), AppError> {
+    let text = channels_to_toml(&import.channels);
+    if text.is_empty() {
+        return Ok(());
+    }
+    let Some(path) = to else {
+        out.print("channels, to be looked through and put into the settings:\n\n")?;
+        return out.print(&format!("{text}\n"));
+    };
+    let name = path.display().to_string();
+    if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    if mode.dry_run {
+        return out.print(&format!("{name}: {} would be written\n", count(import.channels.len(), "channel")));
+    }
+    let written =
+        OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    match written {
+        Ok(()) => out.print(&format!(
+            "{name}: {} written, to be put into the settings\n",
+            count(import.channels.len(), "channel")
+        )),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let fault = ValueFault::new("the file", "is there and holds something else", "another path for --channels");
+            Err(AppError::Configuration(vec![fault.at(name)]))
+        }
+        Err(error) => Err(AppError::Unavailable(format!("{name}: cannot be written: {error}"))),
+    }
+}

@@ -1,0 +1,115 @@
+//! `client` of an endpoint: how it is asked.
+
+use serde_json::{Map, Value};
+
+use super::super::reading::Reading;
+use super::super::report::Field;
+use super::super::words::milliseconds;
+use super::conditions::Kind;
+
+/// Takes over what a row can say.
+pub(super) fn read(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: &str) {
+    let mut client = reading.report.fields(field);
+    if let Some(field) = client.take("timeout") {
+        let timeout = field.scalar().and_then(milliseconds);
+        reading.timeout(field, timeout);
+    }
+    if let Some(field) = client.take("ignore-redirect") {
+        if field.flag() == Some(true) && kind == Kind::Http {
+            reading.set("max_redirects", 0);
+        }
+        reading.report.taken(field);
+    }
+    for (name, why) in [
+        ("insecure", "a certificate is always checked; `ca_certificates` names the authority of one that is your own"),
+        ("store-cookies", "cookies are kept within one probe, and not between two"),
+    ] {
+        if let Some(field) = client.take(name) {
+            match field.flag() {
+                Some(false) => reading.report.taken(field),
+                _ => reading.report.lost(field, why),
+            }
+        }
+    }
+    if let Some(field) = client.take("proxy-url") {
+        let text = field.scalar().unwrap_or_default().to_owned();
+        if kind == Kind::Http && text.starts_with("http://") {
+            let proxy = match text.contains('@') {
+                true => reading.secret(&format!("{api_id}_proxy"), &field, &text),
+                false => reading.text(&text),
+            };
+            reading.set("proxy", proxy);
+            reading.report.taken(field);
+        } else {
+            reading.report.lost(field, "a proxy is one of HTTP, for rows of HTTP");
+        }
+    }
+    if let Some(field) = client.take("oauth2") {
+        oauth2(reading, field, kind, api_id);
+    }
+    if let Some(field) = client.take("tls") {
+        let mut tls = reading.report.fields(field);
+        let paths = [("certificate-file", "client_certificate"), ("private-key-file", "client_key")];
+        for (theirs, ours) in paths {
+            if let Some(field) = tls.take(theirs) {
+                let path = field.scalar().map(|text| reading.text(text));
+                match path {
+                    Some(path) if path.starts_with('/') => {
+                        reading.set(ours, path);
+                        reading.report.taken(field);
+                    }
+                    _ => reading.report.lost(field, format!("it is no absolute path; write it as {ours}")),
+                }
+            }
+        }
+        if reading.get("client_certificate").is_some() != reading.get("client_key").is_some()
+            && let Some(row) = reading.rows.last_mut()
+        {
+            row.fields.remove("client_certificate");
+            row.fields.remove("client_key");
+        }
+        for field in tls.into_fields() {
+            reading.report.lost(field, "nothing is renegotiated");
+        }
+    }
+    let others = [
+        ("dns-resolver", "names are looked up as `probe.resolver` in the settings says"),
+        ("identity-aware-proxy", "no token is fetched from Google; `oauth2` and `bearer_token` are there"),
+        ("network", "it is about pings, which are not sent"),
+    ];
+    for (name, why) in others {
+        if let Some(field) = client.take(name) {
+            reading.report.lost(field, why);
+        }
+    }
+    reading.report.rest(client);
+}
+
+fn oauth2(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: &str) {
+    if kind != Kind::Http {
+        return reading.report.lost(field, "a token needs a row of HTTP");
+    }
+    let mut fields = reading.report.fields(field);
+    let mut oauth = Map::new();
+    for (theirs, ours) in [("token-url", "token_url"), ("client-id", "client_id"), ("client-secret", "client_secret")] {
+        if let Some(field) = fields.take(theirs) {
+            let text = field.scalar().unwrap_or_default().to_owned();
+            let value = match ours {
+                "client_secret" => reading.secret(&format!("{api_id}_client_secret"), &field, &text),
+                _ => reading.text(&text),
+            };
+            oauth.insert(ours.to_owned(), Value::from(value));
+            reading.report.taken(field);
+        }
+    }
+    if let Some(field) = fields.take("scopes") {
+        let scopes: Vec<&str> = field.node.list().iter().filter_map(|node| node.scalar()).collect();
+        let scope = reading.text(&scopes.join(" "));
+        if !scope.is_empty() {
+            oauth.insert("scope".to_owned(), Value::from(scope));
+        }
+        reading.report.taken(field);
+    }
+    reading.set("oauth2", Value::Object(oauth));
+    reading.report.rest(fields);
+}

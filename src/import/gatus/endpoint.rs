@@ -1,0 +1,263 @@
+//! One endpoint as one row.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::super::reading::Reading;
+use super::super::report::{Field, Fields};
+use super::super::tree::Node;
+use super::super::words::{self, METHODS, OURS, milliseconds};
+use super::alerts::{self, Defaults};
+use super::conditions::{self, CODES, Kind, Meaning};
+use super::{client, maintenance};
+
+/// Reads an endpoint; the channels that it uses. Without a row, the whole of it is lost, and is said to be.
+pub(super) fn read(reading: &mut Reading<'_>, field: Field, defaults: &Defaults) -> Vec<String> {
+    let kind = match kind(&field.node) {
+        Ok(kind) => kind,
+        Err(why) => {
+            reading.report.lost(field, why);
+            return Vec::new();
+        }
+    };
+    let text = |name: &str| field.node.get(name).and_then(|node| node.scalar()).unwrap_or_default();
+    let (group, url) = (text("group").to_owned(), text("url").to_owned());
+    let name = if text("name").is_empty() { url.clone() } else { text("name").to_owned() };
+    let shown = |text: &str| reading.plain(text).unwrap_or_else(|_| text.to_owned());
+    let (group, name) = (shown(&group), shown(&name));
+    let whole = field.clone();
+    let (file, line) = (field.file.clone(), field.node.line);
+    let api_id = reading.begin(&file, line, &[&group, &name]);
+    let target = match kind {
+        Kind::Dns => dns(&whole, &url),
+        Kind::Http => whole.node.get("url").map_or(Err("it has no url".into()), |node| {
+            let place = Field { node: node.clone(), path: format!("{}.url", whole.path), file: file.clone() };
+            reading.url(&api_id, &place, &url)
+        }),
+        Kind::Tcp | Kind::Tls => {
+            reading.plain(&url).map(|url| super::super::reading::Target { url, ..Default::default() })
+        }
+    };
+    let target = match target {
+        Ok(target) => target,
+        Err(why) => {
+            reading.rows.pop();
+            reading.end();
+            reading.report.lost(whole, why);
+            return Vec::new();
+        }
+    };
+    reading.set("name", words::name(&name));
+    reading.set("url", target.url);
+    if let Some(basic) = target.basic_auth {
+        reading.set("basic_auth", basic);
+    }
+    let mut fields = reading.report.fields(field);
+    if let Some(field) = fields.take("url") {
+        match target.near {
+            Some(how) => reading.report.near(field, how),
+            None => reading.report.taken(field),
+        }
+    }
+    if let Some(field) = fields.take("dns") {
+        reading.report.taken(field); // its name and type stand in the URL
+    }
+    plain_fields(reading, &mut fields, &group);
+    if kind == Kind::Http {
+        reading.set("max_redirects", 10);
+        request(reading, &mut fields, &api_id, &name, &group);
+    }
+    if let Some(field) = fields.take("client") {
+        client::read(reading, field, kind, &api_id);
+    }
+    if let Some(field) = fields.take("conditions") {
+        of_conditions(reading, field, kind);
+    }
+    if let Some(field) = fields.take("maintenance-windows") {
+        for item in reading.report.items(field) {
+            if let Some(window) = maintenance::window(reading, item) {
+                reading.push("maintenance", window);
+            }
+        }
+    }
+    let channels = fields.take("alerts").map(|field| alerts::of_endpoint(reading, field, defaults)).unwrap_or_default();
+    if let Some(field) = fields.take("ui") {
+        reading
+            .report
+            .lost(field, "the page of api-health has its own looks; URLs and reasons never stand on `/public`");
+    }
+    for name in ["store", "always-run"] {
+        if let Some(field) = fields.take(name) {
+            reading.report.lost(field, "requests that build on each other are not asked");
+        }
+    }
+    if kind != Kind::Http {
+        for name in ["method", "body", "headers", "graphql"] {
+            if let Some(field) = fields.take(name) {
+                reading.report.lost(field, "it is of HTTP, and url is not");
+            }
+        }
+    }
+    reading.report.rest(fields);
+    channels
+}
+
+fn kind(node: &Node) -> Result<Kind, String> {
+    if node.get("client").and_then(|client| client.get("tunnel")).is_some_and(|tunnel| tunnel.scalar().is_some()) {
+        return Err(
+            "it is asked through an SSH tunnel, which nothing is here; asked without it, it would seem down".into()
+        );
+    }
+    if node.get("dns").is_some_and(|dns| !dns.is_null()) {
+        return Ok(Kind::Dns);
+    }
+    let url = node.get("url").and_then(|url| url.scalar()).unwrap_or_default();
+    match url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("http" | "https") => Ok(Kind::Http),
+        Some("tcp") => Ok(Kind::Tcp),
+        Some("tls") => Ok(Kind::Tls),
+        Some(scheme) if !scheme.contains('$') => {
+            Err(format!("{scheme} is not spoken; http, https, tcp, tls and dns are"))
+        }
+        _ if url.starts_with('$') => Ok(Kind::Http),
+        _ => Err("it has no url with a scheme".into()),
+    }
+}
+
+fn dns(endpoint: &Field, server: &str) -> Result<super::super::reading::Target, String> {
+    let dns = endpoint.node.get("dns");
+    let of = |name: &str| dns.and_then(|dns| dns.get(name)).and_then(|node| node.scalar());
+    let kind = of("query-type").unwrap_or("A").to_ascii_uppercase();
+    if !["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"].contains(&kind.as_str()) {
+        return Err(format!("records of type {kind} are not asked for"));
+    }
+    let Some(name) = of("query-name") else { return Err("it has no query-name".into()) };
+    let (server, name) = (server.trim_start_matches("udp://").trim_end_matches(":53"), name.trim_end_matches('.'));
+    Ok(super::super::reading::Target { url: format!("dns://{server}/{name}?type={kind}"), ..Default::default() })
+}
+
+fn plain_fields(reading: &mut Reading<'_>, fields: &mut Fields, group: &str) {
+    for name in ["name", "group"] {
+        if let Some(field) = fields.take(name) {
+            reading.report.taken(field);
+        }
+    }
+    reading.tag(group);
+    if let Some(field) = fields.take("enabled") {
+        if field.flag() == Some(false) {
+            reading.set("enabled", false);
+        }
+        reading.report.taken(field);
+    }
+    match fields.take("interval") {
+        Some(field) => {
+            let interval = field.scalar().and_then(milliseconds);
+            reading.interval(field, interval);
+        }
+        None => reading.set("interval_seconds", 60),
+    }
+    if let Some(field) = fields.take("extra-labels") {
+        for field in reading.report.fields(field).into_fields() {
+            let name = field.path.rsplit('.').next().unwrap_or_default().to_owned();
+            reading.tag(&format!("{name}:{}", field.scalar().unwrap_or_default()));
+            reading.report.near(field, "as a tag");
+        }
+    }
+}
+
+fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str, name: &str, group: &str) {
+    if let Some(field) = fields.take("method") {
+        let method = field.scalar().unwrap_or_default().to_ascii_uppercase();
+        if METHODS.contains(&method.as_str()) {
+            reading.set("method", method);
+            reading.report.taken(field);
+        } else {
+            reading.report.lost(field, "there is no such method in a row; GET is used");
+        }
+    }
+    let mut headers = Map::new();
+    if let Some(field) = fields.take("headers") {
+        for field in reading.report.fields(field).into_fields() {
+            let header = field.path.rsplit_once("headers.").map_or(String::new(), |(_, name)| name.to_owned());
+            let value = field.scalar().unwrap_or_default().to_owned();
+            if OURS.contains(&header.to_ascii_lowercase().as_str()) {
+                reading.report.lost(field, "the HTTP client writes it itself");
+                continue;
+            }
+            let value = reading.header(api_id, &header, &field, &value);
+            headers.insert(header, Value::from(value));
+            reading.report.taken(field);
+        }
+    }
+    let graphql = fields.take("graphql");
+    let is_graphql = graphql.as_ref().and_then(Field::flag) == Some(true);
+    if let Some(field) = graphql {
+        reading.report.taken(field);
+    }
+    if let Some(field) = fields.take("body") {
+        let written = field.scalar().unwrap_or_default().to_owned();
+        let url = reading.get("url").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let filled = [("[ENDPOINT_NAME]", name), ("[ENDPOINT_GROUP]", group), ("[ENDPOINT_URL]", &url)]
+            .iter()
+            .fold(written.clone(), |text, (placeholder, value)| text.replace(placeholder, value));
+        let body = if is_graphql { serde_json::json!({ "query": filled }).to_string() } else { filled.clone() };
+        let body = reading.body(api_id, &field, &body);
+        reading.set("body", body);
+        if is_graphql && !headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
+            headers.insert("Content-Type".into(), Value::from("application/json"));
+        }
+        match filled != written {
+            true => reading.report.near(field, "its placeholders are filled in"),
+            false if written.contains("[RANDOM_STRING_") || written.contains("[LOCAL_ADDRESS]") => {
+                reading.report.near(field, "its placeholders are sent as they stand");
+            }
+            false => reading.report.taken(field),
+        }
+    }
+    if !headers.is_empty() {
+        reading.set("headers", Value::Object(headers));
+    }
+}
+
+fn of_conditions(reading: &mut Reading<'_>, field: Field, kind: Kind) {
+    let mut codes: BTreeSet<u16> = CODES.collect();
+    for item in reading.report.items(field) {
+        let Some(text) = item.scalar().map(str::to_owned) else {
+            reading.report.lost(item, "it is no condition");
+            continue;
+        };
+        let text = reading.plain(&text).unwrap_or(text);
+        match conditions::read(&text, kind) {
+            Meaning::Status(passes) => {
+                let both: BTreeSet<u16> = codes.intersection(&passes).copied().collect();
+                if both.is_empty() {
+                    reading.report.lost(item, "with the conditions before it, no status would pass");
+                } else if words::codes(&both).split(',').count() > 50 {
+                    reading.report.lost(item, "a row has at most 50 ranges of status codes");
+                } else {
+                    codes = both;
+                    reading.report.taken(item);
+                }
+            }
+            Meaning::Assert(assertion) => reading.assert(item, &assertion, None),
+            Meaning::Nearly(assertion, how) => reading.assert(item, &assertion, Some(how.into())),
+            Meaning::CertificateDays(_) if kind == Kind::Tcp || kind == Kind::Dns => {
+                reading.report.lost(item, "there is no certificate");
+            }
+            Meaning::CertificateDays(days) => {
+                reading.push("certificate_days", days);
+                reading.report.near(item, format!("told {days} days before, beside the status: it is no outage"));
+            }
+            Meaning::Answer(answer) => {
+                reading.push("expected_answers", answer);
+                reading.report.taken(item);
+            }
+            Meaning::Always => reading.report.taken(item),
+            Meaning::Lost(why) => reading.report.lost(item, why),
+        }
+    }
+    if kind == Kind::Http {
+        reading.set("expected_status", words::codes(&codes));
+    }
+}

@@ -1,0 +1,105 @@
+//! Gatus: the YAML files of one instance, which it reads as one.
+
+mod alerts;
+mod client;
+mod conditions;
+mod endpoint;
+mod maintenance;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::reading::{Environment, Reading};
+use super::report::Field;
+use super::secrets::Dialect;
+use super::tree::{self, Node};
+use super::{Fault, File, Import, documents, done};
+
+/// Reads all files of one instance.
+pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
+    let (mut trees, mut faults): (Vec<(Rc<str>, Rc<Node>)>, Vec<Fault>) = (Vec::new(), Vec::new());
+    for file in files {
+        match documents(file, configurations) {
+            Ok(documents) => {
+                trees.extend(documents.into_iter().map(|document| (Rc::from(file.name.as_str()), document)))
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut reading = Reading::new(Dialect::Shell, environment);
+    let mut defaults = BTreeMap::new();
+    trees.iter().for_each(|(_, tree)| alerts::defaults(tree, &mut defaults));
+    let (mut windows, mut uses) = (Vec::new(), BTreeMap::new());
+    for (file, tree) in &trees {
+        let mut top = reading.report.fields(Field::root(file, tree));
+        if let Some(field) = top.take("alerting") {
+            alerts::providers(&mut reading, field);
+        }
+        if let Some(field) = top.take("maintenance") {
+            windows.extend(maintenance::window(&mut reading, field));
+        }
+        if let Some(field) = top.take("endpoints").or_else(|| top.take("services")) {
+            for item in reading.report.items(field) {
+                let channels = endpoint::read(&mut reading, item, &defaults);
+                if let Some(row) = reading.report.row {
+                    uses.insert(row, channels);
+                }
+                reading.end();
+            }
+        }
+        for field in top.into_fields() {
+            top_level(&mut reading, field);
+        }
+    }
+    for row in &mut reading.rows {
+        for window in &windows {
+            if let serde_json::Value::Array(list) =
+                row.fields.entry("maintenance").or_insert_with(|| serde_json::json!([]))
+            {
+                list.push(window.clone().into());
+            }
+        }
+    }
+    uses.values_mut().flatten().for_each(|name| *name = super::channels::Channel::new(name, "").name);
+    reading.route(&uses);
+    Ok(done(reading, trees.iter().map(|(_, tree)| tree.leaves).sum()))
+}
+
+/// The configurations in a document: itself, or the texts in it where it is a ConfigMap of Kubernetes. Its other objects are none.
+fn configurations(document: &Rc<Node>) -> Result<Vec<Rc<Node>>, tree::TreeFault> {
+    match document.get("kind").and_then(|kind| kind.scalar()) {
+        Some("ConfigMap") => {}
+        Some(_) if document.get("apiVersion").is_some() => return Ok(Vec::new()),
+        _ => return Ok(vec![Rc::clone(document)]),
+    }
+    let mut found = Vec::new();
+    for (_, text) in document.get("data").map(|data| data.table()).unwrap_or_default() {
+        // Empty lines before it, so that it knows its lines.
+        let padded = "\n".repeat(text.line.saturating_sub(1)) + text.scalar().unwrap_or_default();
+        found.extend(tree::documents(&padded)?);
+    }
+    Ok(found)
+}
+
+fn top_level(reading: &mut Reading<'_>, field: Field) {
+    let why = match field.path.as_str() {
+        "external-endpoints" => "nothing is pushed to api-health; it asks by itself",
+        "suites" => "requests that build on each other are not asked",
+        "connectivity" => "api-health tells by itself whether its own side is well",
+        "ui" | "announcements" => "the page of api-health has its own looks",
+        "web" | "security" => "see `web` in the settings of api-health",
+        "storage" => "see `store` in the settings of api-health; what was measured stays there",
+        "metrics" => "`/metrics` is there in any case",
+        "tunneling" => "nothing is asked through an SSH tunnel",
+        "remote" => "each instance of api-health shows its own",
+        "concurrency" | "disable-monitoring-lock" | "debug" | "skip-invalid-config-update" | "alerts-debounce" => {
+            "there is nothing to be set for it"
+        }
+        _ if field.node.anchored => return reading.report.taken(field), // it is read where it is referred to
+        _ => "nothing is known of it",
+    };
+    reading.report.lost(field, why);
+}

@@ -1,0 +1,209 @@
+//! The files below `tests/testdata/import`, each of a shape that people have in public: their fields are all accounted for.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// The variables that are set while these files are read.
+fn environment(name: &str) -> Option<String> {
+    (name == "IMPORT_TEST_HOST").then(|| "env.example.org".into())
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/testdata/import").join(name)
+}
+
+fn file(folder_name: &str, name: &str) -> File {
+    let bytes = std::fs::read(folder(folder_name).join(name)).unwrap();
+    File { name: name.to_owned(), content: Content::Bytes(bytes) }
+}
+
+fn import(source: Source, folder: &str, names: &[&str]) -> Import {
+    let files: Vec<File> = names.iter().map(|name| file(folder, name)).collect();
+    let import = read(source, &files, &environment).unwrap_or_else(|faults| panic!("{names:?}: {faults:?}"));
+    check_sum(&import, &format!("{names:?}"));
+    import
+}
+
+/// Every field is judged once.
+pub(super) fn check_sum(import: &Import, what: &str) {
+    let judged: usize = import.entries.iter().map(|entry| entry.fields).sum();
+    let list: Vec<String> = import.entries.iter().map(|entry| format!("{} {}", entry.fields, entry.path)).collect();
+    assert_eq!(judged, import.fields, "{what}: not each field is judged once:\n{}", list.join("\n"));
+}
+
+/// A row as one line of JSON.
+fn row(import: &Import, api_id: &str) -> serde_json::Value {
+    let found = import.rows.iter().find(|row| row.fields["api_id"] == api_id);
+    let ids = || import.rows.iter().map(|row| row.fields["api_id"].to_string()).collect::<Vec<_>>();
+    serde_json::Value::Object(found.unwrap_or_else(|| panic!("{api_id} is not among {:?}", ids())).fields.clone())
+}
+
+/// Why what stands at a path is lost, or how it is near.
+fn said(import: &Import, path: &str) -> String {
+    let entry = import.entries.iter().find(|entry| entry.path == path);
+    match &entry.unwrap_or_else(|| panic!("nothing is said of {path}")).verdict {
+        Verdict::Taken => "taken".into(),
+        Verdict::Near(how) => format!("near: {how}"),
+        Verdict::Lost(why) => format!("lost: {why}"),
+    }
+}
+
+fn all_of(source: Source, name: &str, least: usize) {
+    let mut names: Vec<String> = std::fs::read_dir(folder(name))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names.len() >= least, "{names:?}");
+    for file in &names {
+        let import = import(source, name, &[file]);
+        let again = read(source, &[super::tests::file(name, file)], &environment).unwrap();
+        assert_eq!(import.rows, again.rows, "{file}: the same file gives the same rows");
+        for row in &import.rows {
+            let text = serde_json::to_string(&row.fields).unwrap();
+            assert!(!text.contains("hunter"), "{file}: a secret stands in a row: {text}");
+        }
+        assert!(!channels_to_toml(&import.channels).contains("hunter"), "{file}");
+    }
+}
+
+#[test]
+fn every_field_of_every_file_is_accounted_for() {
+    all_of(Source::Gatus, "gatus", 15);
+    all_of(Source::Upptime, "upptime", 10);
+}
+
+#[test]
+fn an_endpoint_of_gatus_becomes_a_row() {
+    let import = import(Source::Gatus, "gatus", &["conditions.yaml"]);
+    assert_eq!(
+        row(&import, "api-users"),
+        serde_json::json!({
+            "api_id": "api-users", "name": "users", "url": "https://api.example.org/users", "tags": ["api"],
+            "interval_seconds": 60, "expected_status": "100-299", "max_redirects": 10,
+            "assert": [
+                "latency < 5000 ms", "json $.data length > 0", "json $.data[0].name = \"john\"",
+                "json $.count in [1, \"1\", 2, \"2\", 3, \"3\"]", "body lacks \"\\\"errors\\\"\"", "json $.data exists",
+                "body matches \"version\"\\s*:\\s*\"?2\\.[^\"]*\"?\\s*[,}\\]]", "json $.data[0].name != \"nobody\"",
+            ],
+        })
+    );
+    let greeting = row(&import, "greeting");
+    assert_eq!((&greeting["expected_status"], &greeting["certificate_days"]), (&"200-201".into(), &[10].into()));
+    assert!(said(&import, "endpoints[1].conditions[3]").starts_with("lost: the address"));
+    assert!(said(&import, "endpoints[1].conditions[4]").starts_with("near: told 10 days before"));
+    let line = import.entries.iter().find(|entry| entry.path == "endpoints[1].conditions[5]").unwrap().line;
+    assert_eq!(line, 24);
+}
+
+#[test]
+fn alerts_of_gatus_become_thresholds_channels_and_tags() {
+    let import = import(Source::Gatus, "gatus", &["alerting.yaml"]);
+    let checkout = row(&import, "shop-checkout");
+    assert_eq!((&checkout["failure_threshold"], &checkout["success_threshold"]), (&3.into(), &1.into()));
+    assert_eq!(checkout["remind_after_seconds"], 3600);
+    assert_eq!(checkout["tags"], serde_json::json!(["shop", "to-slack", "to-pagerduty"]));
+    assert_eq!(row(&import, "shop-search")["failure_threshold"], 5);
+    assert_eq!(row(&import, "blog")["tags"], serde_json::json!(["to-telegram"]));
+    let toml = channels_to_toml(&import.channels);
+    for line in [
+        "[[notify.channel]]\nname = \"email\"\nkind = \"email\"\n",
+        "password = \"${env:EMAIL_PASSWORD}\"",
+        "url = \"smtp://mail.example.org:587\"",
+        "url = \"${env:SLACK_URL}\"",
+        "routing_key = \"${env:PAGERDUTY_KEY}\"",
+        "tags = [\"to-slack\"]",
+    ] {
+        assert!(toml.contains(line), "{line}\n{toml}");
+    }
+    assert!(said(&import, "alerting.twilio").starts_with("lost"));
+    let names: Vec<&str> = import.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    assert_eq!(names, ["SLACK_URL", "PAGERDUTY_KEY", "TELEGRAM_TOKEN", "EMAIL_PASSWORD"]);
+}
+
+#[test]
+fn secrets_and_references_of_gatus_become_references_of_ours() {
+    let import = super::tests::import(Source::Gatus, "gatus", &["requests.yaml"]);
+    assert_eq!(row(&import, "login")["body"], "${env:LOGIN_BODY}");
+    assert_eq!(row(&import, "graph")["headers"]["Authorization"], "Bearer ${env:GRAPH_AUTHORIZATION}");
+    assert_eq!(row(&import, "search")["url"], "https://api.example.org/v1/find?api_key=${env:SEARCH_API_KEY}&q=a");
+    let place = import.secrets[0].place.clone().unwrap();
+    assert_eq!(place, "requests.yaml, line 9: endpoints[0].body");
+    let import = super::tests::import(Source::Gatus, "gatus", &["environment.yaml"]);
+    assert_eq!(row(&import, "by-path")["url"], "https://hooks.example.org/${env:HOOK_PATH}/$5");
+    assert_eq!(row(&import, "by-path")["headers"]["Authorization"], "Bearer ${env:API_TOKEN}");
+    assert_eq!(row(&import, "by-host")["url"], "https://env.example.org/health");
+    assert!(said(&import, "endpoints[2]").contains("IMPORT_TEST_NOT_SET"));
+    let import = super::tests::import(Source::Gatus, "gatus", &["labels.yaml"]);
+    let books = row(&import, "laden-eu-bucher-co");
+    assert_eq!(books["basic_auth"], "user:${env:LADEN_EU_BUCHER_CO_PASSWORD}");
+    assert_eq!(
+        (&books["tags"], &books["enabled"]),
+        (&["Läden (EU)", "team:books", "tier:1"][..].into(), &false.into())
+    );
+    assert_eq!(row(&import, "laden-eu-bucher-co-2")["url"], "https://books.example.org/second");
+}
+
+#[test]
+fn what_is_no_request_is_taken_where_it_can_be() {
+    let import = super::tests::import(Source::Gatus, "gatus", &["dns.yaml"]);
+    let resolver = row(&import, "dns-resolver");
+    assert_eq!(resolver["url"], "dns://192.0.2.53/www.example.org?type=A");
+    assert_eq!((&resolver["expected_answers"], import.rows.len()), (&["192.0.2.80"][..].into(), 2));
+    let import = super::tests::import(Source::Gatus, "gatus", &["kinds.yaml"]);
+    assert_eq!(import.rows.len(), 2);
+    assert!(said(&import, "endpoints[4]").starts_with("lost: wss is not spoken"));
+    let import = super::tests::import(Source::Gatus, "gatus", &["maintenance.yaml"]);
+    let windows = ["0 2 * * * for 90m", "30 23 * * MON,THU Europe/Berlin for 60m"];
+    assert_eq!(row(&import, "nightly")["maintenance"], serde_json::json!(windows));
+    let import = super::tests::import(Source::Gatus, "gatus", &["configmap.yaml"]);
+    assert_eq!(import.rows[0].location, "configmap.yaml, line 9");
+    let import = super::tests::import(Source::Gatus, "gatus", &["suites.yaml"]);
+    assert!(said(&import, "endpoints[0]").contains("SSH tunnel") && import.rows.len() == 1);
+}
+
+#[test]
+fn several_files_are_one_configuration_and_broken_ones_are_all_named() {
+    let import = import(Source::Gatus, "gatus", &["alerting.yaml", "minimal.yaml"]);
+    assert_eq!(import.rows.len(), 4);
+    let bytes = |name: &str, bytes: &[u8]| File { name: name.into(), content: Content::Bytes(bytes.to_vec()) };
+    let files = [bytes("a.yaml", b"endpoints: [\n"), bytes("b.yaml", b"x: \"\xff\"\n"), bytes("c.yaml", b"a: 1")];
+    let faults = read(Source::Gatus, &files, &environment).unwrap_err();
+    let places: Vec<&str> = faults.iter().map(|fault| fault.location.as_str()).collect();
+    assert_eq!(places, ["a.yaml, line 2, column 1", "b.yaml, line 1"]);
+}
+
+#[test]
+fn a_site_of_upptime_becomes_a_row() {
+    let import = import(Source::Upptime, "upptime", &["headers.yml"]);
+    assert_eq!(
+        row(&import, "api"),
+        serde_json::json!({
+            "api_id": "api", "name": "API", "url": "https://api.example.org/v1/me", "method": "POST",
+            "headers": {
+                "Content-Type": "application/json", "Authorization": "Bearer ${env:API_TOKEN}",
+                "X-Api-Key": "${env:API_X_API_KEY}",
+            },
+            "body": "{\"ping\": true}", "schedule": "*/5 * * * *", "timeout_seconds": 30, "success_threshold": 1,
+            "max_redirects": 3, "expected_status": "200-208,226,300-308",
+        })
+    );
+    assert_eq!(row(&import, "secret-path")["url"], "https://hooks.example.org/${env:HOOK_PATH}");
+    let import = super::tests::import(Source::Upptime, "upptime", &["codes.yml"]);
+    assert_eq!(row(&import, "login-page")["expected_status"], "200,302,401");
+    assert_eq!(row(&import, "teapot")["max_redirects"], 10);
+    let import = super::tests::import(Source::Upptime, "upptime", &["texts.yml"]);
+    assert_eq!(row(&import, "backend")["assert"], serde_json::json!(["body contains Hello from the backend"]));
+    let expected = ["latency < 4000 ms", "body lacks Application error"];
+    assert_eq!(row(&import, "frontend")["assert"], serde_json::json!(expected));
+    let import = super::tests::import(Source::Upptime, "upptime", &["tcp.yml"]);
+    assert_eq!((&row(&import, "game-server")["url"], import.rows.len()), (&"tcp://game.example.org:25565".into(), 2));
+    let import = super::tests::import(Source::Upptime, "upptime", &["schedule.yml"]);
+    assert_eq!(row(&import, "hourly")["schedule"], "*/15 * * * *");
+    let import = super::tests::import(Source::Upptime, "upptime", &["slugs.yml"]);
+    let ids: Vec<_> = import.rows.iter().map(|row| row.fields["api_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["japan", "api", "same", "same-2"]);
+    let import = super::tests::import(Source::Upptime, "upptime", &["notifications.yml"]);
+    assert!(channels_to_toml(&import.channels).contains("chat_id = \"${env:NOTIFICATION_TELEGRAM_CHAT_ID}\""));
+}

@@ -1,0 +1,292 @@
+//! Upptime: `.upptimerc.yml`.
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+
+use super::channels::Channel;
+use super::reading::{Environment, Reading, Target};
+use super::report::{Field, Fields};
+use super::secrets::Dialect;
+use super::words::{self, METHODS, OURS, quoted};
+use super::{Fault, File, Import, documents, done};
+
+/// What Upptime takes for well where a site says nothing.
+const WELL: &str = "200-208,226,300-308";
+
+/// Reads each file; their sites are put together.
+pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
+    let (mut trees, mut faults) = (Vec::new(), Vec::new());
+    for file in files {
+        match documents(file, |document| Ok(vec![Rc::clone(document)])) {
+            Ok(found) => trees.extend(found.into_iter().map(|tree| (Rc::<str>::from(file.name.as_str()), tree))),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut reading = Reading::new(Dialect::Dollar, environment);
+    for (file, tree) in &trees {
+        let mut top = reading.report.fields(Field::root(file, tree));
+        let schedule = top.take("workflowSchedule").and_then(|field| schedule(&mut reading, field));
+        if let Some(field) = top.take("sites") {
+            for item in reading.report.items(field) {
+                site(&mut reading, item, schedule.as_deref());
+                reading.end();
+            }
+        }
+        if let Some(field) = top.take("notifications") {
+            for item in reading.report.items(field) {
+                notification(&mut reading, item);
+            }
+        }
+        for field in top.into_fields() {
+            let why = match field.path.as_str() {
+                "owner" | "repo" | "assignees" | "PAT" => "there is no repository; incidents are kept in the store",
+                "status-website" | "i18n" | "customStatusWebsitePackage" => "the page of api-health has its own looks",
+                "user-agent" => "`headers` of a row say it, if it has to be another one",
+                _ if field.node.anchored => {
+                    reading.report.taken(field);
+                    continue;
+                }
+                _ => "it is about the repository, and there is none",
+            };
+            reading.report.lost(field, why);
+        }
+    }
+    Ok(done(reading, trees.iter().map(|(_, tree)| tree.leaves).sum()))
+}
+
+/// When all sites are looked at.
+fn schedule(reading: &mut Reading<'_>, field: Field) -> Option<String> {
+    let mut schedules = reading.report.fields(field);
+    let uptime = schedules.take("uptime");
+    for field in schedules.into_fields() {
+        reading.report.lost(field, "nothing is built on a schedule");
+    }
+    let field = uptime?;
+    let text = field.scalar().map(str::to_owned);
+    match text.filter(|text| text.split_whitespace().count() == 5) {
+        Some(text) => {
+            reading.report.taken(field);
+            Some(text)
+        }
+        None => {
+            reading.report.lost(field, "it is no cron expression of five fields");
+            None
+        }
+    }
+}
+
+fn site(reading: &mut Reading<'_>, field: Field, schedule: Option<&str>) {
+    let whole = field.clone();
+    let of = |name: &str| whole.node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+    let (name, url, slug) = (of("name"), of("url"), of("slug"));
+    let name = if name.is_empty() { url.clone() } else { name };
+    let api_id = reading.begin(&field.file, field.node.line, &[if slug.is_empty() { &name } else { &slug }]);
+    let target = match of("check").as_str() {
+        "" | "http" => {
+            let with_scheme = if url.contains("://") || url.starts_with('$') { url } else { format!("http://{url}") };
+            let place = Field { path: format!("{}.url", field.path), ..field.clone() };
+            reading.url(&api_id, &place, &with_scheme)
+        }
+        "tcp-ping" => {
+            let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).trim_end_matches('/');
+            let port = of("port");
+            let place = if port.is_empty() { host.to_owned() } else { format!("{host}:{port}") };
+            let place = reading.plain(&place).map_err(|name| format!("the variable {name} is not set here"));
+            place.map(|place| Target { url: format!("tcp://{place}"), ..Target::default() })
+        }
+        other => Err(format!("{other} is not spoken; http, tcp, tls and dns are")),
+    };
+    let target = match target {
+        Ok(target) => target,
+        Err(why) => {
+            reading.rows.pop();
+            reading.end();
+            return reading.report.lost(whole, why);
+        }
+    };
+    let is_http = target.url.starts_with("http");
+    reading.set("name", words::name(&name));
+    reading.set("url", target.url);
+    reading.set("schedule", schedule.unwrap_or("*/5 * * * *"));
+    reading.set("timeout_seconds", 30);
+    reading.set("success_threshold", 1);
+    if let Some(basic) = target.basic_auth {
+        reading.set("basic_auth", basic);
+    }
+    let mut fields = reading.report.fields(field);
+    if let Some(field) = fields.take("url") {
+        match target.near {
+            Some(how) => reading.report.near(field, how),
+            None => reading.report.taken(field),
+        }
+    }
+    for name in ["name", "slug", "check", "port"] {
+        if let Some(field) = fields.take(name) {
+            reading.report.taken(field);
+        }
+    }
+    if is_http {
+        reading.set("max_redirects", 3);
+        reading.set("expected_status", WELL);
+        request(reading, &mut fields, &api_id);
+        answer(reading, &mut fields);
+    }
+    rest(reading, fields);
+}
+
+fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
+    if let Some(field) = fields.take("method") {
+        let method = field.scalar().unwrap_or_default().to_ascii_uppercase();
+        match METHODS.contains(&method.as_str()) {
+            true => {
+                reading.set("method", method);
+                reading.report.taken(field);
+            }
+            false => reading.report.lost(field, "there is no such method in a row; GET is used"),
+        }
+    }
+    if let Some(field) = fields.take("headers") {
+        let mut headers = Map::new();
+        for item in reading.report.items(field) {
+            let header = item.scalar().and_then(|line| line.split_once(':')).map(|(k, v)| (k.trim(), v.trim()));
+            let header = header.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            match header {
+                Some((name, _)) if OURS.contains(&name.to_ascii_lowercase().as_str()) => {
+                    reading.report.lost(item, "the HTTP client writes it itself");
+                }
+                Some((name, value)) => {
+                    let value = reading.header(api_id, &name, &item, &value);
+                    headers.insert(name, Value::from(value));
+                    reading.report.taken(item);
+                }
+                None => reading.report.lost(item, "it is no name and value with a colon between them"),
+            }
+        }
+        if !headers.is_empty() {
+            reading.set("headers", Value::Object(headers));
+        }
+    }
+    if let Some(field) = fields.take("body") {
+        let body = field.scalar().unwrap_or_default().to_owned();
+        let body = reading.body(api_id, &field, &body);
+        reading.set("body", body);
+        reading.report.taken(field);
+    }
+}
+
+fn answer(reading: &mut Reading<'_>, fields: &mut Fields) {
+    if let Some(field) = fields.take("expectedStatusCodes") {
+        let items = match field.scalar() {
+            Some(_) => vec![field],
+            None => reading.report.items(field),
+        };
+        let mut codes = std::collections::BTreeSet::new();
+        for item in items {
+            match item.scalar().and_then(|text| text.parse::<u16>().ok()).filter(|code| (100..=999).contains(code)) {
+                Some(code) => {
+                    codes.insert(code);
+                    reading.report.taken(item);
+                }
+                None => reading.report.lost(item, "it is no status code"),
+            }
+        }
+        if !codes.is_empty() {
+            reading.set("expected_status", words::codes(&codes));
+        }
+    }
+    if let Some(field) = fields.take("maxRedirects") {
+        match field.scalar().and_then(|text| text.parse::<u64>().ok()) {
+            Some(most @ 0..=10) => {
+                reading.set("max_redirects", most);
+                reading.report.taken(field);
+            }
+            Some(_) => {
+                reading.set("max_redirects", 10);
+                reading.report.near(field, "at most 10 are followed");
+            }
+            None => reading.report.lost(field, "it is no number"),
+        }
+    }
+    if let Some(field) = fields.take("maxResponseTime") {
+        match field.scalar().and_then(|text| text.parse::<u64>().ok()).filter(|most| (1..=300_000).contains(most)) {
+            Some(most) => {
+                let how = "slower is a fail: there is no status between up and down";
+                reading.assert(field, &format!("latency < {most} ms"), Some(how.into()));
+            }
+            None => reading.report.lost(field, "it is no number of milliseconds up to 300000"),
+        }
+    }
+    for (name, test) in [("__dangerous__body_down", "lacks"), ("__dangerous__body_down_if_text_missing", "contains")] {
+        if let Some(field) = fields.take(name) {
+            let text = field.scalar().unwrap_or_default().to_owned();
+            match text.is_empty() {
+                true => reading.report.lost(field, "it is empty"),
+                false => reading.assert(field, &format!("body {test} {}", quoted(&text)), None),
+            }
+        }
+    }
+    for name in ["__dangerous__body_degraded", "__dangerous__body_degraded_if_text_missing"] {
+        if let Some(field) = fields.take(name) {
+            reading.report.lost(field, "there is no status between up and down");
+        }
+    }
+}
+
+fn rest(reading: &mut Reading<'_>, mut fields: Fields) {
+    if let Some(field) = fields.take("tags") {
+        for item in reading.report.items(field) {
+            reading.tag(&item.scalar().unwrap_or_default().to_owned());
+            reading.report.taken(item);
+        }
+    }
+    if let Some(field) = fields.take("ipv6") {
+        if field.flag() == Some(true) {
+            reading.set("ip_family", json!("ipv6"));
+        }
+        reading.report.taken(field);
+    }
+    for name in ["__dangerous__insecure", "__dangerous__disable_verify_peer", "__dangerous__disable_verify_host"] {
+        if let Some(field) = fields.take(name) {
+            match field.flag() {
+                Some(false) => reading.report.taken(field),
+                _ => reading.report.lost(
+                    field,
+                    "a certificate is always checked; `ca_certificates` names the authority of one that is your own",
+                ),
+            }
+        }
+    }
+    for (name, why) in [
+        ("icon", "the page shows no icons"),
+        ("assignees", "there is no repository whose issues somebody gets"),
+        ("verbose", "`api-health probe` shows each step"),
+        ("delay", "probes wait for nothing"),
+    ] {
+        if let Some(field) = fields.take(name) {
+            reading.report.lost(field, why);
+        }
+    }
+    reading.report.rest(fields);
+}
+
+/// The secrets of notifications stand in the repository's settings, under these names.
+fn notification(reading: &mut Reading<'_>, field: Field) {
+    let kind = field.node.get("type").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+    let keys: &[(&str, &str)] = match kind.as_str() {
+        "slack" => &[("url", "NOTIFICATION_SLACK_WEBHOOK_URL")],
+        "discord" => &[("url", "NOTIFICATION_DISCORD_WEBHOOK_URL")],
+        "telegram" => &[("token", "NOTIFICATION_TELEGRAM_BOT_KEY"), ("chat_id", "NOTIFICATION_TELEGRAM_CHAT_ID")],
+        _ => return reading.report.lost(field, "there is no such channel; see `[[notify.channel]]` in the settings"),
+    };
+    let mut channel = Channel::new(&kind, &kind);
+    for (key, name) in keys {
+        reading.secrets.refer(name);
+        channel = channel.with(key, format!("${{env:{name}}}"));
+    }
+    reading.report.near(field, format!("as a channel of the settings, {}", channel.name));
+    reading.channels.push(channel);
+}
