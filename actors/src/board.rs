@@ -19,6 +19,9 @@ pub const LOOKS_FOR: Duration = Duration::from_secs(90);
 /// Changes that are kept for those who lost their connection for a while.
 pub const CHANGES_MAX: usize = 4_096;
 
+/// What only time changes is looked for this often.
+pub const TIME_STEP: Duration = Duration::from_secs(1);
+
 /// The longest that a first look waits for the keeper. One that is being started again takes longer, and then there is nothing to show.
 pub const FIRST_LOOK_MAX: Duration = Duration::from_secs(5);
 
@@ -59,7 +62,10 @@ struct Inner {
     is_filled: bool,
     revision: u64,
     at: Timestamp,
-    views: BTreeMap<ApiId, Arc<ApiView>>,
+    /// Each with the condition that was told last.
+    views: BTreeMap<ApiId, (Arc<ApiView>, Condition)>,
+    /// What only time changes was looked for then.
+    timed_at: Timestamp,
     own: Vec<(ApiId, Trouble)>,
     changes: VecDeque<Change>,
     last_change: u64,
@@ -91,14 +97,14 @@ impl Board {
         Some(Snapshot {
             revision: inner.revision,
             at: inner.at,
-            views: inner.views.values().cloned().collect(),
+            views: inner.views.values().map(|(view, _)| Arc::clone(view)).collect(),
             own: inner.own.clone(),
         })
     }
 
     /// One API, if it is watched here.
     pub fn get(&self, api_id: &ApiId) -> Option<Arc<ApiView>> {
-        self.lock().views.get(api_id).cloned()
+        self.lock().views.get(api_id).map(|(view, _)| Arc::clone(view))
     }
 
     /// The revision of what is shown, and each that follows.
@@ -117,6 +123,32 @@ impl Board {
         let missed = usize::try_from(inner.last_change.checked_sub(number)?).unwrap_or(usize::MAX);
         let from = inner.changes.len().checked_sub(missed)?;
         Some(inner.changes.range(from..).cloned().collect())
+    }
+
+    /// Notes what only time has changed: that an outcome is late, or a window over. Whoever waits for changes calls it each second; the
+    /// first one of a second looks.
+    pub fn pass_time(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        // A clock that was set back is no reason to wait until it is there again.
+        if inner.timed_at <= now && now.since(inner.timed_at) < TIME_STEP {
+            return;
+        }
+        inner.timed_at = now;
+        let is_other = |(view, told): &(Arc<ApiView>, Condition)| view.condition(now) != *told;
+        let other: Vec<Arc<ApiView>> =
+            inner.views.values().filter(|shown| is_other(shown)).map(|(view, _)| Arc::clone(view)).collect();
+        if other.is_empty() {
+            return;
+        }
+        for view in other {
+            let condition = view.condition(now);
+            inner.note(now, view.api_id.clone(), Some(condition), view.why(now));
+            inner.views.insert(view.api_id.clone(), (view, condition));
+        }
+        inner.revision += 1;
+        let revision = inner.revision;
+        drop(inner);
+        self.revision.send_replace(revision);
     }
 
     /// How the keeper should fill it: whether somebody looks, and whether from the start.
@@ -162,11 +194,11 @@ impl Inner {
         }
         for view in views {
             let condition = view.condition(at);
-            let before = self.views.get(&view.api_id).map(|before| before.condition(before.at));
+            let before = self.views.get(&view.api_id).map(|(_, told)| *told);
             if self.is_filled && before != Some(condition) {
                 self.note(at, view.api_id.clone(), Some(condition), view.why(at));
             }
-            self.views.insert(view.api_id.clone(), Arc::new(view));
+            self.views.insert(view.api_id.clone(), (Arc::new(view), condition));
         }
         for api_id in gone {
             if self.views.remove(&api_id).is_some() {

@@ -1,7 +1,7 @@
 //! What is counted of the running process for metrics alone, without locks where something happens often.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub struct Measured {
     lateness_micros: AtomicU64,
     writes: AtomicU64,
     failed_writes: AtomicU64,
+    /// 1: the last reading of the configs was good; 2: it was not.
+    last_reload: AtomicU8,
     attempts: Mutex<BTreeMap<Arc<str>, Attempts>>,
 }
 
@@ -94,6 +96,11 @@ impl Measured {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The configs were read. It was good where every source could be read and no row is refused.
+    pub(crate) fn reloaded(&self, is_good: bool) {
+        self.last_reload.store(if is_good { 1 } else { 2 }, Ordering::Relaxed);
+    }
+
     /// An attempt to deliver came to an end, so long after each of its changes.
     pub(crate) fn attempted(&self, channel: &Arc<str>, came: &DeliveryResult, ages: impl Iterator<Item = Duration>) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,6 +128,12 @@ impl Measured {
     /// Records that were written, and those that could not be.
     pub fn writes(&self) -> (u64, u64) {
         (self.writes.load(Ordering::Relaxed), self.failed_writes.load(Ordering::Relaxed))
+    }
+
+    /// Whether the last reading of the configs was good; `None`: there was none yet.
+    pub fn last_reload(&self) -> Option<bool> {
+        let last = self.last_reload.load(Ordering::Relaxed);
+        (last > 0).then_some(last == 1)
     }
 
     /// Of each channel through which something was sent.

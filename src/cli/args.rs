@@ -9,9 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use super::checks;
 use super::help::{
     ADD_EXAMPLES, ALERTS_DROP_HELP, ALERTS_LIST_HELP, ALERTS_RETRY_HELP, COST_HELP, EXPLAIN_HELP, FLEET_HELP,
-    IMPORT_HELP, LIST_HELP, MAINTENANCE_END_HELP, MAINTENANCE_LIST_HELP, MAINTENANCE_START_HELP, PROBE_HELP,
-    STATUS_HELP, WEB_TOKEN_HELP, after_help,
+    IMPORT_HELP, INCIDENTS_LIST_HELP, INCIDENTS_NOTE_HELP, INCIDENTS_SHOW_HELP, LIST_HELP, MAINTENANCE_END_HELP,
+    MAINTENANCE_LIST_HELP, MAINTENANCE_START_HELP, PROBE_HELP, STATUS_HELP, WEB_TOKEN_HELP, after_help,
 };
+use super::incidents::Kind;
 use super::out::When;
 
 /// Watches HTTP APIs and tells people, once and quickly, when one goes down or comes back.
@@ -60,6 +61,9 @@ pub enum Command {
     /// List owed alerts, deliver them now, send a test alert
     #[command(subcommand)]
     Alerts(AlertsCommand),
+    /// List incidents, show the story of one, write a note on it
+    #[command(subcommand)]
+    Incidents(IncidentsCommand),
     /// Hold alerts for a while: open maintenance windows, list them, end them
     #[command(subcommand)]
     Maintenance(MaintenanceCommand),
@@ -314,6 +318,51 @@ pub enum AlertsCommand {
     #[command(after_help = "The alert's api_id is api-health-test, and its text says that nothing is down.\n\
                             Exit codes: 0 every channel took it, 69 one did not.")]
     Test,
+}
+
+/// `incidents …`
+#[derive(Debug, Subcommand)]
+pub enum IncidentsCommand {
+    /// List what is open, and what began in a month and is over
+    #[command(after_help = INCIDENTS_LIST_HELP)]
+    List {
+        /// The month, such as 2026-11 [default: this one]
+        #[arg(long, value_name = "MONTH")]
+        month: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the story of one: what happened when, who was told, what was seen, what people wrote on it
+    #[command(after_help = INCIDENTS_SHOW_HELP)]
+    Show {
+        /// Its id, as `incidents list` and its page say
+        incident_id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a note on one, open or over, for its page, the feed and the JSON API
+    Note(NoteArgs),
+}
+
+/// `incidents note`
+#[derive(Debug, Args)]
+#[command(after_help = INCIDENTS_NOTE_HELP)]
+pub struct NoteArgs {
+    /// Its id, as `incidents list` and its page say
+    pub incident_id: String,
+    /// The note, of 1000 characters at most
+    pub text: String,
+    /// How far things are
+    #[arg(long, value_enum)]
+    pub kind: Option<Kind>,
+    /// Who writes it [default: the user of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `maintenance …`

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::schedule::{Moment, Slot};
+use api_health_core::words::number;
 use api_health_core::{ApiConfig, Schedule, Timestamp};
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ use super::text;
 use crate::app::{App, AppError};
 use crate::configs::validate::RowRules;
 use crate::cost::bill::{Bill, Group, OUTAGES_PER_API, Other, Workload, bill, others};
-use crate::cost::page::{dollars, grouped};
+use crate::cost::page::dollars;
 use crate::cost::prices;
 use crate::exit::Exit;
 use crate::settings::StoreKind;
@@ -129,12 +130,12 @@ fn intervals(workload: &Workload) -> String {
 }
 
 fn quantity(amount: f64, unit: &str) -> String {
-    let amount = if amount < 10.0 { format!("{amount:.3}") } else { grouped(&format!("{amount:.0}")) };
+    let amount = if amount < 10.0 { format!("{amount:.3}") } else { number(format!("{amount:.0}")) };
     format!("{amount} {unit}")
 }
 
 fn text_of(workload: &Workload, whose: &str, bill: &Bill, others: &[Other], out: &Out) -> String {
-    let apis = grouped(&workload.apis().to_string());
+    let apis = number(workload.apis());
     let mut table = Table::new(&["A MONTH OF", ">HOW MUCH", ">USD", ""]);
     let star = |confirmed: bool| if confirmed { "" } else { "*" };
     for line in &bill.lines {

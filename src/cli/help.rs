@@ -207,6 +207,38 @@ Examples:
   api-health maintenance start --for 30m --tag payments
   api-health maintenance start --for 2h --api shop --api cart --note \"new disks\"";
 
+pub(super) const INCIDENTS_LIST_HELP: &str = "\
+With --json, every name is stable:
+  month, incidents[] { incident_id, api_id, name, started_at, ended_at (null while it is open), duration_seconds, reason },
+  unreadable[] { api_id, why }
+
+Example:
+  api-health incidents list --month 2026-11";
+
+pub(super) const INCIDENTS_SHOW_HELP: &str = "\
+Exit codes: 0 done; 1 no incident has that id; 69 the store is not available.
+
+With --json, every name is stable:
+  incident_id, api_id, name, started_at, ended_at (null while it is open), duration_seconds, reason, confirmed_at,
+  told[] { channel, kind, at }, notes[] { incident_id, at, by, kind (or null), text },
+  evidence, end_evidence (as in alerts, or null)
+
+Example:
+  api-health incidents show shop.1795332600000.3";
+
+pub(super) const INCIDENTS_NOTE_HELP: &str = "\
+An incident takes 50 notes. They are kept with it in history, and shown to those alone who may see its page. The name of the
+writer is that of the user who is at the terminal; of sudo, of the one who called it.
+
+Exit codes: 0 done; 64 the note is empty or too long; 1 no incident has that id; 69 the store is not available.
+
+With --json, every name is stable:
+  incident_id, at, by, kind (or null), text
+
+Examples:
+  api-health incidents note shop.1795332600000.3 \"the disk of db-2 is full\" --kind identified
+  api-health incidents note shop.1795332600000.3 \"a bigger disk is in\" --kind resolved --by ann";
+
 pub(super) const MAINTENANCE_LIST_HELP: &str = "\
 Windows that were opened by hand, and those that a row (maintenance) or the settings ([maintenance]) configure.
 

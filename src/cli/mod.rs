@@ -14,9 +14,11 @@ mod doctor;
 mod explain;
 mod fleet;
 mod help;
+mod incidents;
 mod maintenance;
 mod man;
 mod out;
+mod past;
 mod probe;
 mod run;
 mod settings;
@@ -37,7 +39,7 @@ use crate::environment;
 use crate::exit::Exit;
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, keys, load};
 use crate::{sqlite, telemetry};
-use args::{Cli, Command, SettingsCommand};
+use args::{Cli, Command, IncidentsCommand, SettingsCommand};
 use out::{Out, colour, note};
 
 /// The whole program.
@@ -99,7 +101,13 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
     let start_log = if matches!(cli.command, Command::Run(_)) { telemetry::start_daemon } else { telemetry::start };
     start_log(&log, log_colour);
     let app = App::new(loaded.settings.clone());
-    let app = if matches!(cli.command, Command::Status(_) | Command::Explain(_) | Command::Fleet(_)) {
+    let app = if matches!(
+        cli.command,
+        Command::Status(_)
+            | Command::Explain(_)
+            | Command::Fleet(_)
+            | Command::Incidents(IncidentsCommand::List { .. } | IncidentsCommand::Show { .. })
+    ) {
         app.read_only()
     } else {
         app
@@ -114,6 +122,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             Command::Explain(args) => explain::run(&app, args, &out).await,
             Command::Fleet(args) => fleet::run(&app, args, &out).await,
             Command::Alerts(command) => alerts::run(&app, command, &out).await,
+            Command::Incidents(command) => incidents::run(&app, command, &out).await,
             Command::Maintenance(command) => maintenance::run(&app, command, &out).await,
             Command::Cost(args) => cost::run(&app, args, &out).await,
             Command::Settings(_)

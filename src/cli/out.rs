@@ -49,7 +49,7 @@ pub(super) struct Out {
     /// Whether it gets colour.
     pub(super) colour: bool,
     terminal: bool,
-    /// Whether it is a terminal that shows more than ASCII. A pipe gets ASCII pictures.
+    /// Whether it is a terminal that shows more than ASCII. A pipe and a dumb terminal get ASCII pictures.
     pub(super) unicode: bool,
     /// The columns of the terminal; `None` where it is none, and nothing is cut.
     pub(super) columns: Option<usize>,
@@ -64,10 +64,15 @@ impl Out {
         Self {
             colour: colour(when, &stdout),
             terminal,
-            unicode: terminal && locale_is_utf8(),
+            unicode: terminal && is_no_dumb_terminal() && locale_is_utf8(),
             columns: columns(&stdout),
             closed: Cell::new(false),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_test(unicode: bool, columns: Option<usize>) -> Self {
+        Self { colour: false, terminal: unicode, unicode, columns, closed: Cell::new(false) }
     }
 
     /// Writes lines for people: broken between words where the terminal is narrower, and with nothing in them that steers but

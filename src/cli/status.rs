@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{LoadedStates, StoredHeartbeat, UnreadableState};
+use api_health_core::history::series::Point;
 use api_health_core::outcome::Verdict;
 use api_health_core::view::ApiView;
 use api_health_core::{ApiConfig, ApiId, ApiState, Heartbeat, Status, Timestamp, Toward};
@@ -17,7 +18,7 @@ use super::args::StatusArgs;
 use super::configured::{self, Checked};
 use super::out::{Out, note};
 use super::stored::{self, load_states, report_unreadable};
-use super::text;
+use super::{past, text};
 use crate::app::{App, AppError};
 use crate::configs::validate::RowRules;
 use crate::exit::Exit;
@@ -28,6 +29,9 @@ const SILENCE: Duration = Duration::from_secs(120);
 
 /// For how long it is said of an API that it is watched no longer.
 const SAID_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// Up to so many APIs are shown with their last 24 hours, as on the page.
+const WITH_HOURS_MAX: usize = 20;
 
 /// So many of them are named.
 const NAMED: usize = 5;
@@ -41,6 +45,8 @@ struct Row {
     view: ApiView,
     /// What the last heartbeat says of it.
     said: Option<Said>,
+    /// Its last 24 hours, where few are shown and they are stored.
+    hours: Option<Vec<Point>>,
 }
 
 impl Row {
@@ -106,7 +112,31 @@ struct Look {
 /// # Errors
 /// A store that is not there or not available.
 pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit, AppError> {
-    if args.watch { watch::run(app, args, out).await } else { show(app, &look(app).await?, args, out) }
+    if args.watch {
+        return watch::run(app, args, out).await;
+    }
+    let mut look = look(app).await?;
+    look.read_hours(app, args).await;
+    show(app, &look, args, out)
+}
+
+impl Look {
+    /// Reads the last 24 hours of those that are shown, if they are few.
+    async fn read_hours(&mut self, app: &App, args: &StatusArgs) {
+        let shown = |row: &&Row| is_shown(row, args);
+        if args.json || self.rows.iter().filter(shown).count() > WITH_HOURS_MAX {
+            return;
+        }
+        let states: Vec<&ApiState> = self.rows.iter().filter(shown).map(|row| &row.state).collect();
+        let mut hours = past::hours_of(app, &states, self.now).await;
+        for row in &mut self.rows {
+            row.hours = hours.remove(&row.state.api_id);
+        }
+    }
+}
+
+fn is_shown(row: &Row, args: &StatusArgs) -> bool {
+    !args.down || (row.view.is_enabled() && row.status() == Status::Down)
 }
 
 async fn look(app: &App) -> Result<Look, AppError> {
@@ -138,8 +168,7 @@ fn show(app: &App, look: &Look, args: &StatusArgs, out: &Out) -> Result<Exit, Ap
         Some(beat) if beat.period.is_some() && app.settings.store.heartbeat.is_some() => None,
         _ => silence(rows, app.settings.store.checkpoint, *now),
     };
-    let is_shown = |row: &&Row| !args.down || (row.view.is_enabled() && row.status() == Status::Down);
-    let shown: Vec<&Row> = rows.iter().filter(is_shown).collect();
+    let shown: Vec<&Row> = rows.iter().filter(|row| is_shown(row, args)).collect();
     let seen = render::Seen { app, look };
     if args.json {
         out.json(&render::json_of(&seen, &shown, store_trouble))?;
@@ -195,7 +224,7 @@ fn owed_by(app: &App, state: &ApiState) -> usize {
 fn join(checked: &Checked, states: Vec<ApiState>, own: &Own, beat: Option<&Heartbeat>, now: Timestamp) -> Vec<Row> {
     let row = |state: ApiState, config: Option<&Arc<ApiConfig>>, source| {
         let (view, said) = shown::view(&state, config, own, beat, now);
-        Row { state, source, view, said }
+        Row { state, source, view, said, hours: None }
     };
     let mut states: BTreeMap<ApiId, ApiState> = states.into_iter().map(|state| (state.api_id.clone(), state)).collect();
     let mut rows: Vec<Row> = Vec::new();

@@ -8,15 +8,21 @@ use super::out::note;
 use super::text;
 use crate::app::{App, AppError};
 
+/// A store that is not there is not made by looking.
+pub(super) fn must_exist(app: &App) -> Result<(), AppError> {
+    if app.store_exists() {
+        return Ok(());
+    }
+    Err(AppError::NotThere(format!(
+        "{} is not there, or empty, so nothing was watched yet with these settings; write `api-health run https://…` to \
+         begin, or see `api-health settings show` for the store that is meant",
+        app.store_name()
+    )))
+}
+
 /// The states of the store, which is not created.
 pub(super) async fn load_states(app: &App) -> Result<LoadedStates, AppError> {
-    if !app.store_exists() {
-        return Err(AppError::NotThere(format!(
-            "{} is not there, or empty, so nothing was watched yet with these settings; write `api-health run https://…` to \
-             begin, or see `api-health settings show` for the store that is meant",
-            app.store_name()
-        )));
-    }
+    must_exist(app)?;
     Ok(app.open_store().await?.load_all().await?)
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(super) use api_health_core::words::{count, number};
 use api_health_core::{Schedule, Timestamp, text};
 
 use crate::notify::format;
@@ -49,12 +50,6 @@ pub(super) fn schedule(schedule: &Schedule) -> String {
     if text.starts_with("every ") { text } else { format!("at {text}") }
 }
 
-/// `1 alert`, `3 alerts`.
-pub(super) fn count(n: usize, one: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{n} {one}{plural}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +67,5 @@ mod tests {
         {
             assert_eq!(at_most(Duration::from_secs(seconds)), words);
         }
-        assert_eq!(count(1, "API"), "1 API");
-        assert_eq!(count(0, "API"), "0 APIs");
     }
 }

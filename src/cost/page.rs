@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use api_health_core::words::number;
+
 use super::bill::{Bill, Workload, bill, others};
 use super::formula::{STATE_ITEM_BYTES, checkpoint_period, write_units};
 use super::prices::{self, Price};
@@ -17,19 +19,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Dollars as a person reads them: cents below a thousand, whole dollars above.
 pub fn dollars(usd: f64) -> String {
-    if usd < 999.995 { format!("{usd:.2}") } else { grouped(&format!("{usd:.0}")) }
-}
-
-/// `1234567` as `1,234,567`.
-pub fn grouped(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    if usd < 999.995 { format!("{usd:.2}") } else { number(format!("{usd:.0}")) }
 }
 
 fn star(confirmed: bool) -> &'static str {
@@ -44,10 +34,6 @@ fn row(first: &str, cells: impl IntoIterator<Item = String>) -> String {
 fn head(first: &str, columns: &[String]) -> String {
     let lines = columns.iter().map(|_| "---:".to_owned());
     row(first, columns.iter().cloned()) + &row("---", lines).replace(' ', "")
-}
-
-fn amount(apis: u64) -> String {
-    grouped(&apis.to_string())
 }
 
 /// The lines of these bills, side by side.
@@ -70,7 +56,7 @@ fn lines(bills: &[Bill]) -> String {
 /// The bill at each scale, each API once a minute.
 pub fn bills() -> String {
     let workloads = SCALES.map(|apis| Workload::of(apis, MINUTE));
-    let mut text = head("USD a month", &SCALES.map(|apis| format!("{} APIs", amount(apis))));
+    let mut text = head("USD a month", &SCALES.map(|apis| format!("{} APIs", number(apis))));
     text += &lines(&workloads.each_ref().map(bill));
     for (index, other) in others(&workloads[0]).iter().enumerate() {
         let cells = workloads.iter().map(|workload| dollars(others(workload)[index].usd));
@@ -81,7 +67,7 @@ pub fn bills() -> String {
 
 /// The bill of one worker, of two, and of a large fleet, each API once a minute.
 pub fn fleets() -> String {
-    let columns = FLEETS.map(|(workers, apis)| format!("{workers} × {} APIs", amount(apis)));
+    let columns = FLEETS.map(|(workers, apis)| format!("{workers} × {} APIs", number(apis)));
     head("USD a month", &columns)
         + &lines(&FLEETS.map(|(workers, apis)| bill(&Workload::shared(apis, MINUTE, workers))))
 }

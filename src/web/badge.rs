@@ -127,7 +127,7 @@ async fn tell(model: &Model, everything: &Everything, view: &ApiView, fact: Fact
             (view.name().to_owned(), condition.word().to_owned(), colour(condition))
         }
         Fact::Uptime(days) => {
-            let whole = past::whole(model, view, &back(days)).await.ok();
+            let whole = past::of(model, view, now).await.ok().map(|past| past.whole(&back(days)));
             let (message, color) = match whole.and_then(|whole| whole.times.uptime()) {
                 Some(share) => (share.to_string(), if share.millionths() >= 990_000 { UP } else { DOWN }),
                 None => ("not known".into(), UNKNOWN),
@@ -135,7 +135,7 @@ async fn tell(model: &Model, everything: &Everything, view: &ApiView, fact: Fact
             (format!("uptime {days} d"), message, color)
         }
         Fact::P95 => {
-            let latency = past::whole(model, view, &back(1)).await.ok().and_then(|whole| whole.latency);
+            let latency = past::of(model, view, now).await.ok().and_then(|past| past.whole(&back(1)).latency);
             match latency {
                 Some(spread) => ("p95 24 h".into(), format!("{:.0} ms", spread.p95), UP),
                 None => ("p95 24 h".into(), "not known".into(), UNKNOWN),

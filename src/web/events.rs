@@ -14,7 +14,8 @@ use std::time::Duration;
 use actix_web::http::header;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use api_health_actors::board::{Board, Change};
+use api_health_actors::board::{Board, Change, TIME_STEP};
+use api_health_actors::ports::Clock;
 use api_health_core::view::Condition;
 use futures_util::stream;
 use tokio::sync::watch;
@@ -91,8 +92,8 @@ pub(crate) async fn events(
     let life = format!("{:x}", model.began_at.as_millis());
     let header = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let seen = header.and_then(|id| id.strip_prefix(&life)?.strip_prefix('-')?.parse().ok());
-    let board = Arc::clone(&model.site.board);
-    let stream = Stream { revisions: board.revisions(), life, seen, sent_at: None, place, streams, board };
+    let (board, clock) = (Arc::clone(&model.site.board), Arc::clone(&model.site.clock));
+    let stream = Stream { revisions: board.revisions(), life, seen, sent_at: None, place, streams, board, clock };
     let pieces = stream::unfold(stream, |mut stream| async move {
         let piece = stream.next().await?;
         Some((Ok::<_, Infallible>(piece), stream))
@@ -106,6 +107,7 @@ pub(crate) async fn events(
 
 struct Stream {
     board: Arc<Board>,
+    clock: Arc<dyn Clock>,
     revisions: watch::Receiver<u64>,
     /// Of this run of the program: the numbers of another one mean other changes.
     life: String,
@@ -126,16 +128,18 @@ impl Stream {
         if let Some(sent_at) = self.sent_at {
             tokio::time::sleep_until(sent_at + TOGETHER).await;
         }
+        let comment_at = Instant::now() + COMMENT_AFTER;
         let piece = loop {
             self.board.look();
+            self.board.pass_time(self.clock.now());
             self.revisions.borrow_and_update();
             if let Some(piece) = self.news() {
                 break piece;
             }
-            match tokio::time::timeout(COMMENT_AFTER, self.revisions.changed()).await {
-                Ok(Ok(())) => (),
+            match tokio::time::timeout(TIME_STEP, self.revisions.changed()).await {
                 Ok(Err(_)) => return None, // there is no board any more
-                Err(_) => break ":\n\n".into(),
+                _ if Instant::now() >= comment_at => break ":\n\n".into(),
+                _ => (),
             }
         };
         self.place.set(Instant::now());
@@ -257,6 +261,20 @@ mod tests {
             wanted.sort_unstable();
             seen.sort_unstable();
             assert_eq!(seen, wanted);
+        });
+    }
+
+    #[test]
+    fn an_outcome_that_is_late_is_told_though_nothing_came() {
+        actix_rt::System::new().block_on(async {
+            let late = ApiView { late_after: Some(NOW.plus(Duration::from_secs(5))), ..up("a") };
+            let shop = Shop::with(vec![late]);
+            let mut reader = Reader::open(&shop, None).await;
+            assert_eq!(reader.event().await[1], "reset");
+            shop.clock.set(NOW.plus(Duration::from_secs(6)));
+            let [_, name, data] = reader.event().await;
+            let data: serde_json::Value = serde_json::from_str(&data).unwrap();
+            assert_eq!((name.as_str(), data["state"].as_str()), ("change", Some("unwatched")), "{data}");
         });
     }
 

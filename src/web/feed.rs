@@ -3,19 +3,23 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use api_health_core::history::UtcMonth;
 use api_health_core::view::ApiView;
+use api_health_core::words::span;
 use api_health_core::{Timestamp, text};
 use askama::Template;
 
 use crate::api::answer::{Answer, Data, everything};
 use crate::api::problem::Problem;
 use crate::model::Everything;
-use crate::past::{self, Story};
+use crate::past::{self, Months, Over};
 use crate::shown;
 
 /// Entries of a feed: readers ask for it again and again.
 const ENTRIES_MAX: usize = 100;
 
-/// Characters of a title or a text.
+/// The newest notes on an incident: its page has all of them.
+const NOTES_MAX: usize = 10;
+
+/// Characters of a title, a text or a note.
 const CHARS_MAX: usize = 400;
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
@@ -36,6 +40,7 @@ struct Entry {
     incident_id: String,
     title: String,
     text: String,
+    notes: Vec<String>,
     began_at: Timestamp,
     updated: Timestamp,
 }
@@ -49,17 +54,21 @@ struct Entry {
 pub(crate) async fn feed(request: HttpRequest, model: Data) -> Result<HttpResponse, Problem> {
     let everything = everything(&model).await?;
     let may_see_all = shown::is_let_in(&request);
+    let this_month = UtcMonth::of(everything.now);
+    let months = this_month.plus_months(-1)..this_month.plus_months(1);
+    let read = past::months(&model, &months, everything.now).await.unwrap_or_default();
     let mut entries: Vec<Entry> = (everything.views.iter())
         .filter(|view| shown::may_see(&request, view))
         .filter_map(|view| open(view, may_see_all))
         .collect();
-    let this_month = UtcMonth::of(everything.now);
-    let closed = past::stories(&model, &(this_month.plus_months(-1)..this_month.plus_months(1)), everything.now).await;
-    let is_shown = |story: &&Story| may_see_all || is_public(&everything, story);
-    entries.extend(closed.unwrap_or_default().iter().filter(is_shown).map(|story| {
-        let view = everything.get(&story.api_id).map(AsRef::as_ref);
-        over(story, may_see_all.then(|| shown::said_once(view, &story.reason)))
+    let is_shown = |one: &&Over| may_see_all || is_public(&everything, one);
+    entries.extend(read.over.iter().filter(is_shown).map(|one| {
+        let view = everything.get(&one.api_id).map(AsRef::as_ref);
+        over(one, may_see_all.then(|| shown::said_once(view, &one.story.incident.reason)))
     }));
+    for entry in entries.iter_mut().filter(|_| may_see_all) {
+        entry.note(&read);
+    }
     entries.sort_unstable_by(|a, b| (b.updated, &b.incident_id).cmp(&(a.updated, &a.incident_id)));
     entries.truncate(ENTRIES_MAX);
     let feed = Feed {
@@ -75,8 +84,8 @@ pub(crate) async fn feed(request: HttpRequest, model: Data) -> Result<HttpRespon
     Ok(answer.body("application/atom+xml; charset=utf-8", written))
 }
 
-fn is_public(everything: &Everything, story: &Story) -> bool {
-    everything.get(&story.api_id).is_some_and(|view| shown::is_public(view))
+fn is_public(everything: &Everything, over: &Over) -> bool {
+    everything.get(&over.api_id).is_some_and(|view| shown::is_public(view))
 }
 
 fn open(view: &ApiView, with_reason: bool) -> Option<Entry> {
@@ -86,20 +95,34 @@ fn open(view: &ApiView, with_reason: bool) -> Option<Entry> {
         incident_id: open.incident_id.clone(),
         title: line(&format!("{} is down", view.name())),
         text: line(&format!("{} is down since {}{reason}", view.name(), open.started_at)),
+        notes: Vec::new(),
         began_at: open.started_at,
         updated: open.started_at,
     })
 }
 
-fn over(story: &Story, reason: Option<String>) -> Entry {
+fn over(over: &Over, reason: Option<String>) -> Entry {
     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    let seconds = story.ended_at.since(story.began_at).as_secs();
+    let (story, name) = (&over.story, &over.story.incident.name);
     Entry {
-        incident_id: story.incident_id.clone(),
-        title: line(&format!("{} was down for {seconds} s", story.name)),
-        text: line(&format!("{} was down from {} to {}{reason}", story.name, story.began_at, story.ended_at)),
+        incident_id: story.incident.incident_id.clone(),
+        title: line(&format!("{name} was down for {}", span(over.lasted()))),
+        text: line(&format!("{name} was down from {} to {}{reason}", story.began_at, story.ended_at)),
+        notes: Vec::new(),
         began_at: story.began_at,
         updated: story.ended_at,
+    }
+}
+
+impl Entry {
+    /// Puts there what people wrote on it. It is news, so readers are told that the entry changed.
+    fn note(&mut self, read: &Months) {
+        let notes = read.notes_of(&self.incident_id);
+        for note in &notes[notes.len().saturating_sub(NOTES_MAX)..] {
+            let kind = note.kind.map(|kind| format!("{}, ", kind.as_str())).unwrap_or_default();
+            self.notes.push(line(&format!("{} ({kind}{}): {}", note.at, note.by, note.text)));
+            self.updated = self.updated.max(note.at);
+        }
     }
 }
 
@@ -110,8 +133,10 @@ fn line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiView, ENTRIES_MAX};
-    use api_health_core::view::OpenIncident;
+    use super::{ApiView, ENTRIES_MAX, NOTES_MAX};
+    use api_health_actors::testkit::MemoryHistory;
+    use api_health_core::history::Note;
+    use api_health_core::incident::Incident;
     use api_health_core::{Secret, Status};
     use xmlparser::{ElementEnd, Token, Tokenizer};
 
@@ -139,15 +164,23 @@ mod tests {
     }
 
     #[test]
-    fn so_many_entries_are_told_however_many_are_down() {
+    fn so_many_entries_are_told_however_many_are_down_and_of_each_the_newest_notes() {
         actix_rt::System::new().block_on(async {
             let down = (0..=ENTRIES_MAX).map(|n| {
-                let (incident_id, reason) = (format!("a.{n}"), String::new());
-                let incident = Some(OpenIncident { incident_id, started_at: NOW, reason });
+                let (incident_id, reason) = (format!("a{n:03}.{}.1", NOW.as_millis()), String::new());
+                let incident = Some(Box::new(Incident { incident_id, started_at: NOW, reason, ..Incident::default() }));
                 ApiView { status: Status::Down, incident, ..up(&format!("a{n:03}")) }
             });
-            let (_, _, feed) = Shop::with(down.collect()).get("/feed.atom").await;
+            let history = MemoryHistory::default();
+            for n in 0..=NOTES_MAX {
+                let at = NOW.plus(std::time::Duration::from_secs(n as u64));
+                let (incident_id, text) = (format!("a007.{}.1", NOW.as_millis()), format!("note {n}."));
+                history.put(Note { incident_id, at, by: "ann".into(), kind: None, text }.item().unwrap());
+            }
+            let (_, _, feed) = Shop::remembering(down.collect(), history).get("/feed.atom").await;
             assert_eq!(texts(&feed, "published").len(), ENTRIES_MAX);
+            assert_eq!((feed.matches("(ann): note ").count(), feed.contains("note 0.")), (NOTES_MAX, false));
+            assert!(texts(&feed, "id")[1].contains("a007"), "what has news comes first");
         });
     }
 
@@ -159,7 +192,12 @@ mod tests {
                 config.headers = vec![("X-Key".into(), Secret::new("hunter22"))];
             });
             let reason = "it says </title> hunter22".into();
-            down.incident = Some(OpenIncident { incident_id: "b.1.2".into(), started_at: NOW, reason });
+            down.incident = Some(Box::new(Incident {
+                incident_id: "b.1.2".into(),
+                started_at: NOW,
+                reason,
+                ..Incident::default()
+            }));
             down.status = Status::Down;
             let shop = Shop::with(vec![up("a"), down]);
             let (status, headers, feed) = shop.get("/feed.atom").await;

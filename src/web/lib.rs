@@ -28,6 +28,8 @@ mod metrics;
 pub mod model;
 mod page;
 mod past;
+#[cfg(test)]
+mod secrets_tests;
 pub mod server;
 mod shown;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What all answers are made from: one snapshot of everything, made at most once a second however many ask.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use api_health_core::{ApiId, Timestamp};
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
-use crate::page::past::Pasts;
+use crate::past::Pasts;
 
 /// A snapshot is used for this long.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -97,10 +98,26 @@ impl Everything {
     }
 }
 
+/// Requests by the route that answered them and the status of the answer. Both are few: a route is a pattern, and what none answers is one.
+#[derive(Debug, Default)]
+pub(crate) struct Requests(Mutex<BTreeMap<(String, u16), u64>>);
+
+impl Requests {
+    pub(crate) fn note(&self, route: Option<String>, status: u16) {
+        let route = route.unwrap_or_else(|| "none".into());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((route, status)).or_default() += 1;
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<(String, u16), u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The site with its snapshot: what handlers get.
 pub struct Model {
     pub site: Site,
     pub(crate) pasts: Pasts,
+    pub(crate) requests: Requests,
     /// When this run of the program began to show something: numbers of changes and revisions begin anew with each run.
     pub began_at: Timestamp,
     last: Mutex<Option<(Instant, Arc<Everything>)>>,
@@ -108,7 +125,13 @@ pub struct Model {
 
 impl Model {
     pub fn new(site: Site) -> Self {
-        Self { began_at: site.clock.now(), site, pasts: Pasts::default(), last: Mutex::new(None) }
+        Self {
+            began_at: site.clock.now(),
+            site,
+            pasts: Pasts::default(),
+            requests: Requests::default(),
+            last: Mutex::new(None),
+        }
     }
 
     /// Everything, a second old at most; `None`: the keeper shows nothing, since it is being started.

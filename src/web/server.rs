@@ -204,6 +204,9 @@ async fn guard<B: MessageBody>(
             next.call(request).await?.map_into_left_body()
         }
     };
+    if let Some(model) = response.request().app_data::<web::Data<Model>>() {
+        model.requests.note(response.request().match_pattern(), response.status().as_u16());
+    }
     for (name, value) in HEADERS {
         if !response.headers().contains_key(&name) {
             response.headers_mut().insert(name, HeaderValue::from_static(value));

@@ -113,6 +113,7 @@ fn largest_state() -> ApiState {
     let told = ToldTo { channel: CHANNELS[0].into(), kind: AlertKind::Closed, at: now };
     incident.told = vec![told; Incident::TOLD_MAX];
     let story = Story {
+        end_evidence: incident.evidence.clone(),
         incident,
         began_at: now,
         ended_at: now,

@@ -28,6 +28,7 @@ mod cli_demo;
 mod cli_explain;
 mod cli_import;
 mod cli_import_from;
+mod cli_incidents;
 mod cli_maintenance;
 mod cli_probe;
 mod cli_status;

@@ -19,7 +19,7 @@ const TRIED_AGAIN: Duration = Duration::from_secs(240);
 const SETTLED: Duration = Duration::from_secs(240);
 
 /// Where the page of this daemon is.
-fn page_of(daemon: &Daemon) -> String {
+pub(crate) fn page_of(daemon: &Daemon) -> String {
     wait_for("the page", SOON, || {
         let log = daemon.log();
         let (_, after) = log.split_once("the page is at http://")?;

@@ -89,10 +89,54 @@ async function others() {
     await page.screenshot({ path: `${SHOTS}/sight-${sight}.png`, fullPage: true });
   }
   await page.emulateVisionDeficiency('none');
+  await page.goto(shop('states') + '/apis');
+  const words = await page.evaluate(() => [...document.querySelectorAll('tbody .state')].map(state => state.lastChild.textContent.trim()));
+  for (const word of ['Down', 'Not watched', 'Checking again', 'Cannot tell', 'Maintenance', 'Not probed yet', 'Up', 'Off'])
+    if (!words.includes(word)) fault(`no state says ${word}: ${words}`);
+  await page.close();
+}
+
+/** What script adds is no fact, and Tab reaches everything. */
+async function withoutScript() {
+  for (const [name, [of, path]] of Object.entries(PAGES)) {
+    const told = [];
+    for (const script of [true, false]) {
+      const page = await open({ script });
+      await page.goto(shop(of) + path, { waitUntil: 'load' });
+      told.push(await page.evaluate(() => `${document.title}\n${document.querySelector('main').innerText}`));
+      if (!script) await tabReachesAll(page, name);
+      await page.close();
+    }
+    if (told[0] !== told[1]) fault(`${name} says something else without script:\n${told[0]}\n---\n${told[1]}`);
+  }
+}
+
+/** Figures of the month as they stand on paper, which is A4 and black on white, are those of the CSV. */
+async function report() {
+  const page = await open();
   await page.goto(shop('ten') + '/reports/2026-11');
-  await page.pdf({ path: `${SHOTS}/report.pdf`, format: 'A4' });
+  const link = await page.evaluate(() => document.querySelector('a[href*=".csv"]').href);
+  const lines = (await (await fetch(link)).text()).trimEnd().split('\r\n').map(line => line.split(','));
+  const span = seconds => {
+    const units = [['d', Math.floor(seconds / 86400)], ['h', Math.floor(seconds / 3600) % 24], ['min', Math.floor(seconds / 60) % 60], ['s', seconds % 60]];
+    const first = units.findIndex(([, count]) => count > 0);
+    return first < 0 ? '–' : units.slice(first, first + 2).filter(([, count]) => count > 0).map(([unit, count]) => `${count} ${unit}`).join(' ');
+  };
+  if (lines[0].join() !== 'api_id,name,uptime,coverage,down_seconds,incidents,p95_ms') fault(`the CSV has ${lines[0]}`);
+  const wanted = lines.slice(1).map(([, name, uptime, coverage, down, incidents, p95]) => [name, uptime, coverage, span(+down), incidents, `${p95} ms`].join(' | '));
   await page.emulateMediaType('print');
+  const shown = await page.evaluate(() => [...document.querySelectorAll('tbody tr')].map(row => [...row.cells].map(cell => cell.innerText.trim()).join(' | ')));
+  if (shown.length === 0 || shown.join('\n') !== wanted.join('\n')) fault(`the report shows\n${shown.join('\n')}\nand the CSV\n${wanted.join('\n')}`);
+  if (!shown.some(row => /99\.\d+ %.*min/.test(row))) fault(`nothing was down in the month: ${shown}`);
+  const coloured = await page.evaluate(() => [...document.querySelectorAll('body, body *')].filter(e => e.checkVisibility()).flatMap(e => {
+    const style = getComputedStyle(e);
+    return ['color', 'backgroundColor', 'borderBottomColor', 'fill'].map(what => style[what]);
+  }).filter(colour => { const [r, g, b] = (colour.match(/\d+/g) ?? [0, 0, 0]); return r !== g || g !== b; }));
+  if (coloured.length > 0) fault(`paper has colours: ${[...new Set(coloured)]}`);
   await page.screenshot({ path: `${SHOTS}/report-print.png`, fullPage: true });
+  const pdf = Buffer.from(await page.pdf({ path: `${SHOTS}/report.pdf`, preferCSSPageSize: true })).toString('latin1');
+  const [, width, height] = pdf.match(/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]/) ?? [];
+  if (Math.abs(width - 595) > 1 || Math.abs(height - 842) > 1) fault(`the paper is ${width} by ${height} points, and no A4`);
   await page.close();
 }
 
@@ -119,7 +163,11 @@ async function keys() {
   await press('j', '/apis/checkout');
   await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
   if (!page.url().endsWith('/apis/checkout')) fault(`Enter leads to ${page.url()}`);
-  // Tab alone reaches each link and each field.
+  await page.close();
+}
+
+/** Tab alone reaches each link and each field. */
+async function tabReachesAll(page, where) {
   const all = await page.evaluate(() => document.querySelectorAll('a[href], input, select, button, summary').length);
   await page.evaluate(() => { document.activeElement.blur(); window.seen = new Set(); });
   for (let step = 0; step < all + 5; step++) {
@@ -127,8 +175,7 @@ async function keys() {
     await page.evaluate(() => window.seen.add(document.activeElement));
   }
   const reached = await page.evaluate(() => [...document.querySelectorAll('a[href], input, select, button, summary')].filter(e => window.seen.has(e)).length);
-  if (reached !== all) fault(`Tab reaches ${reached} of ${all}`);
-  await page.close();
+  if (reached !== all) fault(`${where}: Tab reaches ${reached} of ${all}`);
 }
 
 /** An open page follows what happens, and says that it is old when nothing comes any more. */
@@ -142,6 +189,23 @@ async function live() {
   await page.setOfflineMode(true);
   await page.waitForFunction(() => document.body.classList.contains('stale') && /does not answer/.test(document.getElementById('age').textContent), { timeout: 120_000, polling: 500 });
   await page.screenshot({ path: `${SHOTS}/stale.png`, fullPage: true });
+  await page.close();
+}
+
+/** The process that serves it is stopped: its connections stay, and nothing comes any more. */
+async function frozen() {
+  const page = await open();
+  await page.goto(shop('frozen') + '/');
+  const age = () => page.evaluate(() => document.getElementById('age').textContent);
+  if (await age() !== '') fault(`a page that was just made says ${await age()}`);
+  process.kill(+process.env.FROZEN, 'SIGSTOP');
+  const stopped = Date.now();
+  await page.waitForFunction(() => /^This page is \d+ s old/.test(document.getElementById('age').textContent), { timeout: 120_000, polling: 200 });
+  const seconds = (Date.now() - stopped) / 1000;
+  console.log(`a page of a process that is stopped says its age after ${seconds.toFixed(1)} s`);
+  if (seconds > 30) fault(`an open page said its age only ${seconds} s after the process was stopped`);
+  process.kill(+process.env.FROZEN, 'SIGCONT');
+  await page.waitForFunction(() => document.getElementById('age').textContent === '' && !document.body.classList.contains('stale'), { timeout: 120_000, polling: 200 });
   await page.close();
 }
 
@@ -179,7 +243,7 @@ async function picture() {
 }
 
 const began = Date.now();
-for (const part of [everyPage, others, keys, live, paint, picture]) {
+for (const part of [everyPage, others, withoutScript, report, keys, live, frozen, paint, picture]) {
   try {
     await part();
   } catch (error) {

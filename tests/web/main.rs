@@ -5,9 +5,9 @@
 mod scene;
 mod scene_past;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,9 +73,45 @@ fn tools() -> Result<(PathBuf, PathBuf), String> {
     Ok((on_path("chromium").ok_or("there is no chromium; tests/setup/install gets it")?, modules))
 }
 
+/// Set for a process that is this test again, and serves one page until its standard input ends.
+const SERVES: &str = "API_HEALTH_TESTS_SERVE_A_PAGE";
+
+/// A process that serves one page, which may be stopped as a whole.
+struct Process {
+    child: Child,
+    address: String,
+}
+
+impl Process {
+    fn start() -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this test"));
+        child.args(["pages_hold_in_a_real_browser", "--exact", "--nocapture"]).env(SERVES, "1");
+        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs again");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        let address = lines.filter_map(|line| Some(line.split_once("serves ")?.1.to_owned())).next();
+        Self { child, address: address.expect("it says where it listens") }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // also one that is stopped
+        let _ = self.child.wait();
+    }
+}
+
+fn serve() {
+    let (_board, server) = shop(vec![scene::up("shop", "Shop")]);
+    println!("serves http://{}", server.addresses()[0]);
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "no actor runs on this thread")]
 fn pages_hold_in_a_real_browser() {
+    if std::env::var_os(SERVES).is_some() {
+        return serve();
+    }
     let (chromium, modules) = match tools() {
         Ok(tools) => tools,
         Err(why) => {
@@ -108,6 +144,8 @@ fn pages_hold_in_a_real_browser() {
         .env("MODULES", std::path::absolute(modules).expect("a working directory"))
         .env("SHOTS", &shots)
         .env("INCIDENT", scene::incident_id("checkout"));
+    let frozen = Process::start();
+    look.env("SHOP_frozen", &frozen.address).env("FROZEN", frozen.child.id().to_string());
     for (name, _, server) in &shops {
         look.env(format!("SHOP_{name}"), format!("http://{}", server.addresses()[0]));
     }
@@ -135,7 +173,7 @@ fn keep_picture(server: &Server, shots: &Path) {
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
     let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("it takes a request");
-    std::io::Read::read_to_string(&mut stream, &mut page).expect("it answers");
+    stream.read_to_string(&mut page).expect("it answers");
     let html = page.split_once("\r\n\r\n").expect("a head and a body").1;
     let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let of = format!("{:016x}\n", html.bytes().fold(0xcbf2_9ce4_8422_2325, fnv));

@@ -1,8 +1,9 @@
 //! What the browser is shown: APIs that are well and that are not, always the same.
 
 use api_health_actors::testkit;
+use api_health_core::incident::Incident;
 use api_health_core::state::{LastProbe, Streak, Toward};
-use api_health_core::view::{ApiView, OpenIncident, Trouble};
+use api_health_core::view::{ApiView, Trouble};
 use api_health_core::{ApiConfig, Status, Timestamp, Verdict};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_332_600_000);
@@ -43,11 +44,12 @@ fn probed(mut view: ApiView, seconds: i64, verdict: Verdict, error: Option<&str>
 pub(crate) fn down(view: ApiView, seconds: i64, why: &str) -> ApiView {
     let mut view = probed(view, 3, Verdict::Fail, Some(why));
     (view.status, view.since) = (Status::Down, Some(ago(seconds)));
-    view.incident = Some(OpenIncident {
+    view.incident = Some(Box::new(Incident {
         incident_id: format!("{}.{}.3", view.api_id, ago(seconds).as_millis()),
         started_at: ago(seconds),
         reason: why.into(),
-    });
+        ..Incident::default()
+    }));
     view
 }
 

@@ -87,17 +87,15 @@ fn story(view: &ApiView, day: UtcDay, n: i32) -> Story {
             started_at: began_at,
             reason: ["no answer within 10 s", "status 502 where 200 to 299 is expected"][n as usize % 2].into(),
             name: view.name().to_owned(),
-            url: String::new(),
-            owed_to: Vec::new(),
-            evidence: None,
-            reminders: 0,
             confirmed_at: Some(at(11)),
             told: vec![told(AlertKind::Down, 12), told(AlertKind::Up, lasted + 7)],
+            ..Incident::default()
         },
         began_at,
         ended_at: at(lasted),
         end_confirmed_at: at(lasted + 6),
         is_closed: false,
         excluded_ms: 0,
+        end_evidence: None,
     }
 }

@@ -24,6 +24,16 @@ impl ApiId {
         text::name(text, Self::CHARS_MAX).map(Self)
     }
 
+    /// No id that a person may write stands before this one,
+    pub(crate) fn first() -> Self {
+        Self("-".into())
+    }
+
+    /// and none behind this one.
+    pub(crate) fn last() -> Self {
+        Self("z".repeat(Self::CHARS_MAX).into())
+    }
+
     /// Reads a stored id: one that a person may write, or one of self monitoring.
     ///
     /// # Errors

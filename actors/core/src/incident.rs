@@ -8,7 +8,7 @@ use crate::evidence::Evidence;
 use crate::time::Timestamp;
 
 /// An open incident of one API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Incident {
     /// Names this incident, and no other of any API.
     pub incident_id: String,
@@ -57,6 +57,18 @@ impl Incident {
         let before = self.owed_to.len();
         self.owed_to.retain(|owed_to| owed_to != channel);
         self.owed_to.len() != before
+    }
+
+    /// Of which API it is; `None`: it is one of the monitor's own.
+    pub fn of_api(&self) -> Option<(ApiId, Timestamp)> {
+        Self::of_id(&self.incident_id)
+    }
+
+    /// Whose incident has this id, and when it began. Those of the monitor itself are none of an API.
+    pub fn of_id(incident_id: &str) -> Option<(ApiId, Timestamp)> {
+        let (rest, _version) = incident_id.rsplit_once('.')?;
+        let (api_id, started_at) = rest.rsplit_once('.')?;
+        Some((ApiId::parse(api_id).ok()?, Timestamp::from_millis(started_at.parse().ok()?)))
     }
 
     /// The id of the incident of `api_id` that the record of version `version` opens: the API, the start in

@@ -121,14 +121,6 @@ pub struct Beside {
     pub certificate: Option<Trouble>,
 }
 
-/// The open incident of an API, in short.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenIncident {
-    pub incident_id: String,
-    pub started_at: Timestamp,
-    pub reason: String,
-}
-
 #[derive(Clone, Debug)]
 pub struct ApiView {
     pub api_id: ApiId,
@@ -138,7 +130,8 @@ pub struct ApiView {
     pub status: Status,
     pub since: Option<Timestamp>,
     pub streak: Option<Streak>,
-    pub incident: Option<OpenIncident>,
+    /// The one that is open.
+    pub incident: Option<Box<Incident>>,
     pub last_probe: Option<LastProbe>,
     /// What that measured; `None` where it was before this process began, or in another one.
     pub figures: Option<ProbeFigures>,
@@ -168,11 +161,7 @@ impl ApiView {
             status: state.status,
             since: state.since,
             streak: state.streak.clone(),
-            incident: state.incident.as_ref().map(|incident| OpenIncident {
-                incident_id: incident.incident_id.clone(),
-                started_at: incident.started_at,
-                reason: incident.reason.clone(),
-            }),
+            incident: state.incident.clone(),
             last_probe: state.last_probe.clone(),
             figures: None,
             beside,

@@ -1,8 +1,27 @@
-//! Spans and moments in the words that people read, the same in alerts, commands and pages.
+//! Numbers, spans and moments in the words that people read, the same in alerts, commands and pages.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::time::Timestamp;
+
+/// A whole number with a comma before each three digits: `1,234,567`.
+pub fn number(n: impl Display) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 API`, `1,000 APIs`.
+pub fn count(n: usize, one: &str) -> String {
+    format!("{} {one}{}", number(n), if n == 1 { "" } else { "s" })
+}
 
 /// The two largest units that are not zero: `4 min 10 s`, `3 d 2 h`, `45 s`.
 pub fn span(span: Duration) -> String {
@@ -42,6 +61,14 @@ pub fn moment(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_as_people_read_them() {
+        for (n, words) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(number(n), words);
+        }
+        assert_eq!((count(1, "API"), count(2_000, "API")), ("1 API".into(), "2,000 APIs".into()));
+    }
 
     #[test]
     fn spans_have_two_units_at_most() {

@@ -168,7 +168,10 @@ impl Supervisor {
         if let Some(before) = before {
             self.announce_changes(&before);
         }
-        let unreadable = self.configs.sources.iter().filter_map(|source| source.unreadable.clone()).collect();
+        let unreadable: Vec<String> =
+            self.configs.sources.iter().filter_map(|source| source.unreadable.clone()).collect();
+        let is_any_refused = self.configs.sources.iter().any(|source| source.refused > 0);
+        self.stats.measured.reloaded(unreadable.is_empty() && !is_any_refused);
         self.configs.unreadable.send_replace(unreadable);
         self.reconcile(ctx);
     }

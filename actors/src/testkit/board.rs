@@ -20,3 +20,9 @@ pub fn show(board: &Board, views: Vec<ApiView>, own: Vec<(ApiId, Trouble)>, at: 
     let shown = Shown { at, is_all: true, views, gone: Vec::new(), own: Some(own) };
     assert!(board.put(shown), "nobody else holds the board of a test");
 }
+
+/// Puts another view of one API there.
+pub fn put(board: &Board, view: ApiView, at: Timestamp) {
+    let shown = Shown { at, is_all: false, views: vec![view], gone: Vec::new(), own: None };
+    assert!(board.put(shown), "nobody else holds the board of a test");
+}

@@ -107,3 +107,34 @@ fn what_is_configured_and_not_watched_is_said() {
         assert_eq!(running.not_here().iter().map(|api| api.api_id.as_str()).collect::<Vec<_>>(), ["off"]);
     });
 }
+
+#[test]
+fn what_only_time_changes_is_told_once() {
+    let (board, now) = (Board::default(), Timestamp::from_millis(1_000_000));
+    let after = |seconds| now.plus(Duration::from_secs(seconds));
+    let mut late = testkit::board::view(api("late", 10), now);
+    late.late_after = Some(after(5));
+    let mut window = testkit::board::view(api("window", 10), now);
+    window.maintenance_until = Some(after(7));
+    testkit::board::show(&board, vec![late.clone(), window], Vec::new(), now);
+    let (number, mut revision) = (board.last_change(), board.revisions());
+    let told = || -> Vec<(String, Option<Condition>)> {
+        let changes = board.changes_after(number).unwrap();
+        changes.into_iter().map(|change| (change.api_id.to_string(), change.condition)).collect()
+    };
+    revision.borrow_and_update();
+    board.pass_time(after(5));
+    assert!(told().is_empty() && !revision.has_changed().unwrap(), "it is not late yet");
+    for seconds in 6..10 {
+        board.pass_time(after(seconds));
+    }
+    let of = |id: &str, condition| (id.to_owned(), Some(condition));
+    assert_eq!(told(), [of("late", Condition::Unwatched), of("window", Condition::Up)]);
+    assert!(revision.has_changed().unwrap(), "who waits for changes is woken");
+    late.late_after = Some(after(30));
+    testkit::board::put(&board, late, after(10));
+    assert_eq!(told()[2..], [of("late", Condition::Up)], "its outcome came after all");
+    board.pass_time(now);
+    board.pass_time(after(31));
+    assert_eq!(told()[3..], [of("late", Condition::Unwatched)], "a clock that was set back stops nothing");
+}

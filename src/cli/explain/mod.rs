@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_core::delivery::OwedAlert;
+use api_health_core::history::series::Point;
 use api_health_core::hold::Hold;
 use api_health_core::incident::Incident;
 use api_health_core::recent::{Run, Told};
@@ -19,8 +20,7 @@ use super::args::ExplainArgs;
 use super::configured::{self, Checked};
 use super::out::{Out, note};
 use super::status::beat;
-use super::stored;
-use super::text;
+use super::{past, stored, text};
 use crate::app::{App, AppError};
 use crate::configs::nearest::nearest_of;
 use crate::configs::validate::RowRules;
@@ -49,6 +49,8 @@ struct Story {
     /// That its certificate ends soon, where that is told.
     certificate: Option<Incident>,
     next: Next,
+    /// Its last 24 hours, where they are stored.
+    hours: Vec<Point>,
     /// Each alert that was decided last, or is still owed, the newest first, and the channels that lack it.
     told: Vec<(Told, Option<OwedAlert>)>,
 }
@@ -154,8 +156,10 @@ impl Story {
         let is_known = records.state.is_some();
         let never_probed = || ApiId::parse(api_id).map(ApiState::unknown);
         let state = records.state.map_or_else(never_probed, Ok).map_err(AppError::Internal)?; // it has a row, so it is an id
+        let hours = past::hours_of(app, &[&state], now).await.remove(&state.api_id).unwrap_or_default();
         let mut story = Self {
             now,
+            hours,
             told: told(&state),
             state,
             is_known,

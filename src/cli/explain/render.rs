@@ -9,7 +9,7 @@ use super::{Next, Story};
 use crate::app::App;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out, STRONG};
 use crate::cli::stored::owed_to;
-use crate::cli::text;
+use crate::cli::{past, text};
 use crate::notify::evidence::{self, EvidencePayload};
 use crate::notify::format::moment;
 
@@ -41,6 +41,13 @@ pub(super) fn text_of(story: &Story, app: &App, out: &Out) -> String {
     if let Some(seen) = state.incident.as_ref().and_then(|incident| incident.evidence.as_deref()) {
         let facts = evidence::facts(seen).into_iter().map(|(label, fact)| format!("{label}: {fact}"));
         section(&format!("What was seen when it was confirmed, {}", moment(seen.seen_at)), facts.collect());
+    }
+    if !story.hours.is_empty() {
+        let mut lines = vec![past::bar(&story.hours, out), past::in_words(&story.hours)];
+        if let Some(words) = past::latency_in_words(&story.hours) {
+            lines.extend([past::line(&story.hours, out), format!("{words}.")]);
+        }
+        section("Last 24 hours", lines);
     }
     // Figures wait for a checkpoint.
     let as_of = state.last_probe.as_ref().map_or(String::new(), |last| format!(", as of {}", text::ago(last.at, now)));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_health_actors::state_keeper::KeeperReport;
 use api_health_core::Timestamp;
+use api_health_core::words::{count, number};
 use tokio::time::Instant;
 
 use super::readiness::NotReady;
@@ -92,7 +93,7 @@ fn words(figures: &StatusFigures<'_>) -> String {
     }
     let line = match (figures.report, figures.trouble) {
         (Some(report), _) => {
-            let (down, unknown, owed) = (grouped(report.down), grouped(report.unknown), count(report.owed, "alert"));
+            let (down, unknown, owed) = (number(report.down), number(report.unknown), count(report.owed, "alert"));
             format!("{apis}: {down} down, {unknown} unknown; {owed} owed; RATE probes/s; {store}")
         }
         (None, Some((_, since))) => format!("{apis}; the state-keeper does not answer since {since}; RATE probes/s"),
@@ -103,24 +104,6 @@ fn words(figures: &StatusFigures<'_>) -> String {
     }
     // What may be long, and is cut, comes last.
     format!("{line}; the last good configs run, since some cannot be read: {}", figures.unreadable.join("; "))
-}
-
-/// `1 API`, `1,000 APIs`.
-fn count(n: usize, one: &str) -> String {
-    format!("{} {one}{}", grouped(n), if n == 1 { "" } else { "s" })
-}
-
-/// With a comma before each three digits.
-fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 #[cfg(test)]
@@ -191,9 +174,5 @@ mod tests {
             status.next(&figures(usize::try_from(*second).unwrap(), 0), at).is_some()
         });
         assert_eq!(told.count(), 40);
-        assert_eq!(
-            ["0", "999", "1,000", "1,234,567"],
-            [0, 999, 1_000, 1_234_567].map(grouped).each_ref().map(String::as_str)
-        );
     }
 }

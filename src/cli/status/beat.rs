@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use api_health_core::schedule::Moment;
+use api_health_core::words::number;
 use api_health_core::{ApiId, Heartbeat, Timestamp};
 use serde_json::{Value, json};
 
 use super::Row;
 use crate::cli::text;
-use crate::cost::page::grouped;
 
 /// APIs that the footer names of those that are late, and of those that could not be told; `--json` has more.
 const NAMED: usize = 5;
@@ -40,12 +40,12 @@ pub(in crate::cli) fn words(beat: &Heartbeat, each: &[Heartbeat], are_on: bool, 
     let (hosts, ago) = (hosts(each), text::ago(beat.at, now));
     let apis = match beat.apis {
         1 => "1 API".to_owned(),
-        apis => format!("{} APIs", grouped(&apis.to_string())),
+        apis => format!("{} APIs", number(apis)),
     };
-    let mut words = format!("{by} {hosts}, {ago}: {apis}, {} late", grouped(&beat.late.to_string()));
+    let mut words = format!("{by} {hosts}, {ago}: {apis}, {} late", number(beat.late));
     words.push_str(&named(beat.late, &beat.late_api_ids));
     if beat.inconclusive > 0 {
-        words.push_str(&format!(", {} could not be told", grouped(&beat.inconclusive.to_string())));
+        words.push_str(&format!(", {} could not be told", number(beat.inconclusive)));
         words.push_str(&named(beat.inconclusive, &beat.inconclusive_api_ids));
     }
     words

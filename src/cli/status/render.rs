@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::stored::{json_of_unreadable, owed_to};
 use crate::cli::table::{Cell, Table};
-use crate::cli::text;
+use crate::cli::{past, text};
 use crate::shown::Said;
 
 /// What everything is seen by.
@@ -38,7 +38,7 @@ pub(super) fn counts_line(look: &Look, out: &Out) -> String {
     let counts = counts(look);
     let part = |condition: Condition| {
         let (n, word) = (counts.get(condition), condition.word().to_lowercase());
-        (n > 0).then(|| out.paint(style(condition), &format!("{n} {word}")))
+        (n > 0).then(|| out.paint(style(condition), &format!("{} {word}", text::number(n))))
     };
     let mut line = Condition::ALL.into_iter().filter_map(part).collect::<Vec<_>>().join(", ");
     if line.is_empty() {
@@ -62,16 +62,35 @@ const fn style(condition: Condition) -> anstyle::Style {
 pub(super) fn text_of(seen: &Seen<'_>, rows: &[&Row], out: &Out) -> String {
     let Seen { app, look } = *seen;
     let now = look.now;
-    let mut table = Table::new(&["API", "STATUS", "SINCE", "?LAST PROBE", "?>LATENCY", "WHAT"]);
+    // In a pipe a row stays one line; on a terminal its hours stand below it.
+    let in_columns = out.columns.is_none() && rows.iter().any(|row| row.hours.is_some());
+    let mut titles = vec!["API", "STATUS", "SINCE", "?LAST PROBE", "?>LATENCY", "WHAT"];
+    if in_columns {
+        titles.splice(5..5, ["24 HOURS", "MEDIAN LATENCY"]);
+    }
+    let mut table = Table::new(&titles);
     for row in rows {
-        table.push(vec![
+        let mut cells: Vec<Cell> = vec![
             row.state.api_id.to_string().into(),
             condition_cell(row.view.condition(now), out),
             row.since().map_or("-".into(), |since| text::span(now.since(since))).into(),
             last_probe_cell(row, now),
             latency_words(row, now).into(),
             what(row, app, now).join("; ").into(),
-        ]);
+        ];
+        let hours = row.hours.as_deref().unwrap_or_default();
+        let [bar, line] = [past::bar(hours, out), past::line(hours, out)];
+        if in_columns {
+            cells.splice(5..5, [bar.into(), Cell::from(line)]);
+            table.push(cells);
+            continue;
+        }
+        table.push(cells);
+        if !hours.is_empty() {
+            let fits = out.columns.is_some_and(|columns| columns > 2 * hours.len() + 4);
+            let latency = past::latency_in_words(hours).filter(|_| fits).map(|_| format!("  {line}"));
+            table.below(&out.paint(DIM, &format!("{bar}{}", latency.unwrap_or_default())));
+        }
     }
     let table = if rows.is_empty() { String::new() } else { format!("{}\n", table.render(out)) };
     let words = |all| format!("{}\n", beat::words(all, &look.beats, seen.are_beats_on(), now));

@@ -30,7 +30,11 @@ pub(super) async fn run(app: &App, args: &StatusArgs, out: &Out) -> Result<Exit,
     let mut last: Option<BTreeMap<ApiId, Condition>> = None;
     while !out.closed() {
         match look(app).await {
-            Ok(look) if out.is_terminal() => {
+            Ok(mut look) if out.is_terminal() => {
+                // A table costs something each time.
+                if app.settings.store.kind == StoreKind::Sqlite {
+                    look.read_hours(app, args).await;
+                }
                 out.clear()?;
                 show(app, &look, args, out)?;
                 last = Some(BTreeMap::new());

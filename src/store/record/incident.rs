@@ -54,6 +54,8 @@ pub(super) struct StoredStory<'a> {
     is_closed: bool,
     #[serde(default)]
     excluded_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_evidence: Option<StoredEvidence<'a>>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -116,6 +118,7 @@ impl<'a> From<&'a Story> for StoredStory<'a> {
             end_confirmed_at: Time(story.end_confirmed_at),
             is_closed: story.is_closed,
             excluded_ms: story.excluded_ms,
+            end_evidence: story.end_evidence.as_deref().map(StoredEvidence::from),
         }
     }
 }
@@ -129,6 +132,7 @@ impl StoredStory<'_> {
             end_confirmed_at: self.end_confirmed_at.0,
             is_closed: self.is_closed,
             excluded_ms: self.excluded_ms,
+            end_evidence: into_evidence(self.end_evidence),
         }
     }
 }

@@ -240,7 +240,15 @@ fn closed() -> ApiState {
         status: Status::Up,
         since: Some(ended_at),
         last_alerted: Status::Up,
-        closed: vec![Story { incident, began_at, ended_at, end_confirmed_at, is_closed: false, excluded_ms: 1_500 }],
+        closed: vec![Story {
+            incident,
+            began_at,
+            ended_at,
+            end_confirmed_at,
+            is_closed: false,
+            excluded_ms: 1_500,
+            end_evidence: None,
+        }],
         ..never_probed()
     }
 }

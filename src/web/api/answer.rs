@@ -143,6 +143,8 @@ fn field(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::Null => String::new(),
         serde_json::Value::String(text) => cell(text),
+        serde_json::Value::Array(all) if all.is_empty() => String::new(),
+        list @ serde_json::Value::Array(_) => cell(&list.to_string()),
         other => other.to_string(),
     }
 }

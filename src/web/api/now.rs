@@ -25,7 +25,7 @@ pub(crate) async fn summary(request: HttpRequest, model: Data) -> Result<HttpRes
 #[utoipa::path(get, path = "/api/v1/apis", params(
     ("state" = Option<String>, Query, description = "Those in any of these conditions, with commas between"),
     ("tag" = Option<String>, Query, description = "Those with this tag; may be repeated: with all of them"),
-    ("q" = Option<String>, Query, description = "Those with this in their id or name"),
+    ("q" = Option<String>, Query, description = "Those with this in their id, name or URL"),
     ("limit" = Option<usize>, Query, description = "1 to 1000; 100 if left out"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
 ), responses(

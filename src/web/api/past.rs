@@ -7,7 +7,7 @@ use api_health_core::Timestamp;
 use api_health_core::history::UtcMonth;
 
 use super::answer::{Answer, Data, Form, behind, everything, page, until_now, view_for};
-use super::past_types::{History, Incident, Incidents, Point, Report, ReportRow};
+use super::past_types::{History, Incident, Incidents, Note, Point, Report, ReportRow};
 use super::problem::Problem;
 use super::query::Query;
 use crate::past::{self, Step, Untold};
@@ -26,7 +26,7 @@ impl From<Untold> for Problem {
     fn from(untold: Untold) -> Self {
         match untold {
             Untold::Off => no_history(),
-            Untold::Failed(why) => Self::unavailable(format!("history cannot be read now: {why}")),
+            Untold::Failed(_) => Self::unavailable(untold.to_string()),
         }
     }
 }
@@ -72,8 +72,8 @@ pub(crate) async fn history(request: HttpRequest, id: web::Path<String>, model: 
     }
     query.finish()?;
     let view = view_for(&request, &everything, &id)?;
-    let spans = past::points(&model, view, &(from..to), step).await?;
-    let points: Vec<Point> = spans.iter().map(Point::of).collect();
+    let past = past::of(&model, view, to).await?;
+    let points: Vec<Point> = past.points(&(from..to), step).iter().map(Point::of).collect();
     let answer = Answer { request: &request, model: &model, everything: &everything, next_cursor: None };
     let history =
         History { api_id: view.api_id.to_string(), from: from.to_string(), to: to.to_string(), step: name, points };
@@ -101,20 +101,22 @@ pub(crate) async fn incidents(request: HttpRequest, model: Data) -> Result<HttpR
     let mut all: Vec<Incident> = visible.filter_map(|view| Incident::open(view, now)).collect();
     let this_month = UtcMonth::of(now);
     let months = this_month.plus_months(1 - MONTHS_BACK)..this_month.plus_months(1);
-    let closed = match past::stories(&model, &months, now).await {
+    let read = match past::months(&model, &months, now).await {
         Err(Untold::Failed(why)) => return Err(Untold::Failed(why).into()),
         read => read.ok(),
     };
-    let has_closed = closed.is_some();
+    let has_closed = read.is_some();
+    let read = read.unwrap_or_default();
     // The incidents of an API that is gone are shown to those alone who may see all.
-    let may_see = |story: &&past::Story| {
-        shown::is_let_in(&request) || view_for(&request, &everything, story.api_id.as_str()).is_ok()
-    };
-    let closed = closed.unwrap_or_default();
-    all.extend(closed.iter().filter(may_see).map(|story| {
-        let view = everything.get(&story.api_id).map(AsRef::as_ref);
-        Incident::closed(story, view)
+    let is_let_in = shown::is_let_in(&request);
+    let may_see = |over: &&past::Over| is_let_in || view_for(&request, &everything, over.api_id.as_str()).is_ok();
+    all.extend(read.over.iter().filter(may_see).map(|over| {
+        let view = everything.get(&over.api_id).map(AsRef::as_ref);
+        Incident::closed(over, view)
     }));
+    for incident in all.iter_mut().filter(|_| is_let_in) {
+        incident.notes = read.notes_of(&incident.incident_id).iter().map(Note::of).collect();
+    }
     all.sort_by_cached_key(|incident| std::cmp::Reverse(incident.name_in_order()));
     let rest =
         all.into_iter().filter(|incident| cursor.as_ref().is_none_or(|cursor| incident.name_in_order() < *cursor));
@@ -159,7 +161,7 @@ pub(crate) async fn report(
     let (views, next_cursor) = page(visible, limit, |view| view.api_id.to_string());
     let mut apis = Vec::with_capacity(views.len());
     for view in views {
-        let span = past::whole(&model, view, &window).await?;
+        let span = past::of(&model, view, everything.now).await?.whole(&window);
         apis.push(ReportRow::of(view, &span));
     }
     let report = Report { month: month.to_string(), apis, next_cursor: next_cursor.clone() };

@@ -6,7 +6,7 @@ use api_health_core::view::ApiView;
 use api_health_core::history::latency::Spread;
 use api_health_core::history::uptime::Share;
 
-use crate::past::{self, Story};
+use crate::past::{self, Over};
 use crate::shown;
 
 /// The past of one API.
@@ -119,12 +119,32 @@ pub(crate) struct Incident {
     /// Until now, where it is open.
     pub(crate) duration_seconds: u64,
     pub(crate) reason: String,
+    /// What people wrote on it, the oldest first; for those alone who are let in.
+    pub(crate) notes: Vec<Note>,
+}
+
+/// What somebody wrote on an incident.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = IncidentNote)]
+pub(crate) struct Note {
+    pub(crate) at: String,
+    pub(crate) by: String,
+    /// `investigating`, `identified`, `monitoring`, `resolved`, or `null`.
+    pub(crate) kind: Option<&'static str>,
+    pub(crate) text: String,
+}
+
+impl Note {
+    pub(crate) fn of(note: &api_health_core::history::Note) -> Self {
+        let kind = note.kind.map(api_health_core::history::NoteKind::as_str);
+        Self { at: note.at.to_string(), by: note.by.clone(), kind, text: note.text.clone() }
+    }
 }
 
 impl Incident {
     /// As they stand in CSV.
-    pub(crate) const COLUMNS: [&'static str; 7] =
-        ["incident_id", "api_id", "name", "started_at", "ended_at", "duration_seconds", "reason"];
+    pub(crate) const COLUMNS: [&'static str; 8] =
+        ["incident_id", "api_id", "name", "started_at", "ended_at", "duration_seconds", "reason", "notes"];
 
     /// By when it began; two of one moment by their ids.
     pub(crate) fn name_in_order(&self) -> String {
@@ -141,18 +161,21 @@ impl Incident {
             ended_at: None,
             duration_seconds: now.since(open.started_at).as_secs(),
             reason: shown::said(view, &open.reason),
+            notes: Vec::new(),
         })
     }
 
-    pub(crate) fn closed(story: &Story, view: Option<&ApiView>) -> Self {
+    pub(crate) fn closed(over: &Over, view: Option<&ApiView>) -> Self {
+        let story = &over.story;
         Self {
-            incident_id: story.incident_id.clone(),
-            api_id: story.api_id.to_string(),
-            name: story.name.clone(),
+            incident_id: story.incident.incident_id.clone(),
+            api_id: over.api_id.to_string(),
+            name: story.incident.name.clone(),
             started_at: story.began_at.to_string(),
             ended_at: Some(story.ended_at.to_string()),
-            duration_seconds: story.ended_at.since(story.began_at).as_secs(),
-            reason: shown::said_once(view, &story.reason),
+            duration_seconds: over.lasted().as_secs(),
+            reason: shown::said_once(view, &story.incident.reason),
+            notes: Vec::new(),
         }
     }
 }
@@ -243,14 +266,17 @@ mod tests {
         let view = up("a");
         has_all(&ReportRow::COLUMNS, &ReportRow::of(&view, &span));
         let (began_at, ended_at) = (Timestamp::default(), until);
-        let story = Story {
-            incident_id: "a.1.2".into(),
-            api_id: view.api_id,
-            name: "A".into(),
-            reason: "refused".into(),
+        let incident = api_health_core::incident::Incident { incident_id: "a.1.2".into(), ..Default::default() };
+        let (end_confirmed_at, is_closed, excluded_ms, end_evidence) = (ended_at, false, 0, None);
+        let story = api_health_core::history::Story {
+            incident,
             began_at,
             ended_at,
+            end_confirmed_at,
+            is_closed,
+            excluded_ms,
+            end_evidence,
         };
-        has_all(&Incident::COLUMNS, &Incident::closed(&story, None));
+        has_all(&Incident::COLUMNS, &Incident::closed(&Over::of(&story).unwrap(), None));
     }
 }

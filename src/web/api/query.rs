@@ -103,7 +103,7 @@ impl Query {
         Filter {
             conditions,
             tags: self.all("tag").map(str::to_owned).collect(),
-            words: self.get("q").unwrap_or_default().to_lowercase(),
+            words: self.get("q").unwrap_or_default().trim().to_lowercase(),
         }
     }
 
@@ -120,11 +120,11 @@ const MAY_REPEAT: [&str; 2] = ["state", "tag"];
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     /// Any of these; none of them: all.
-    conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
     /// All of these.
-    tags: Vec<String>,
-    /// In the id or the name, in small letters.
-    words: String,
+    pub(crate) tags: Vec<String>,
+    /// In the id, the name or the URL, in small letters.
+    pub(crate) words: String,
 }
 
 impl Filter {
@@ -132,9 +132,14 @@ impl Filter {
         let has_tag = |tag: &String| view.config.as_ref().is_some_and(|config| config.tags.contains(tag));
         (self.conditions.is_empty() || self.conditions.contains(&view.condition(now)))
             && self.tags.iter().all(has_tag)
-            && (self.words.is_empty()
-                || view.api_id.as_str().to_lowercase().contains(&self.words)
-                || view.name().to_lowercase().contains(&self.words))
+            && (self.words.is_empty() || self.has_words(view))
+    }
+
+    /// The URL counts up to its query, where values may be secrets.
+    fn has_words(&self, view: &ApiView) -> bool {
+        let url = || view.config.as_ref().map_or("", |config| config.url.split('?').next().unwrap_or_default());
+        let has = |text: &str| text.to_lowercase().contains(&self.words);
+        has(view.api_id.as_str()) || has(view.name()) || has(url())
     }
 }
 

@@ -123,7 +123,8 @@ fn incident(view: &ApiView) -> Option<StatuspageIncident> {
 #[cfg(test)]
 mod tests {
     use api_health_actors::board::Snapshot;
-    use api_health_core::view::{Counts, OpenIncident};
+    use api_health_core::incident::Incident;
+    use api_health_core::view::Counts;
 
     use super::*;
     use crate::testing::{NOW, up, up_with};
@@ -131,7 +132,8 @@ mod tests {
     #[test]
     fn what_is_down_is_an_outage_without_its_reason() {
         let mut down = up_with("b", |config| config.name = "Shop".into());
-        let incident = OpenIncident { incident_id: "b.1.2".into(), started_at: NOW, reason: "10.0.0.7 refused".into() };
+        let (incident_id, reason) = ("b.1.2".into(), "10.0.0.7 refused".into());
+        let incident = Box::new(Incident { incident_id, started_at: NOW, reason, ..Incident::default() });
         (down.status, down.incident) = (Status::Down, Some(incident));
         let everything = Everything {
             now: NOW,

@@ -1,8 +1,9 @@
 //! The JSON API over a real server.
 
 use api_health_core::figures::PhaseSums;
+use api_health_core::incident::Incident;
 use api_health_core::state::LastProbe;
-use api_health_core::view::{ApiView, OpenIncident};
+use api_health_core::view::ApiView;
 use api_health_core::{PhaseTimes, ProbeFigures, Secret, Status, Verdict};
 use serde_json::Value;
 
@@ -17,7 +18,8 @@ fn down(id: &str, reason: &str) -> ApiView {
     });
     let incident_id = format!("{id}.{}.7", NOW.as_millis());
     view.status = Status::Down;
-    view.incident = Some(OpenIncident { incident_id, started_at: NOW, reason: reason.into() });
+    view.incident =
+        Some(Box::new(Incident { incident_id, started_at: NOW, reason: reason.into(), ..Incident::default() }));
     view.last_probe = Some(LastProbe {
         at: NOW,
         verdict: Verdict::Fail,
@@ -128,9 +130,9 @@ fn without_history_open_incidents_are_listed_and_nothing_is_public() {
         let (_, headers, text) = shop.get(&format!("/api/v1/incidents?format=csv&cursor={cursor}")).await;
         assert_eq!(headers.get("content-type").unwrap(), "text/csv; charset=utf-8; header=present");
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "incident_id,api_id,name,started_at,ended_at,duration_seconds,reason");
+        assert_eq!(lines[0], "incident_id,api_id,name,started_at,ended_at,duration_seconds,reason,notes");
         assert_eq!(
-            (lines.len(), lines[1].starts_with("b."), lines[1].ends_with(",refused")),
+            (lines.len(), lines[1].starts_with("b."), lines[1].ends_with(",refused,")),
             (2, true, true),
             "{text}"
         );

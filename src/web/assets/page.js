@@ -42,7 +42,7 @@
   }
 
   function age() {
-    const seconds = Math.round((Date.now() - heard) / 1000), old = seconds > 30;
+    const seconds = Math.round((Date.now() - heard) / 1000), old = seconds >= 29;
     if (old) document.body.classList.add('stale');
     $('age').textContent = old ? `This page is ${seconds} s old: the monitor does not answer.` : '';
     if (old) say('This page is old: the monitor does not answer.');

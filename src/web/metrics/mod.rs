@@ -73,14 +73,14 @@ async fn metrics(request: HttpRequest, model: Data) -> Result<HttpResponse, Prob
     if !shown::is_let_in(&request) {
         return Err(Problem::not_found("metrics are for those who are let in"));
     }
-    let own = Own::of(&model).await?;
-    Ok(answer(&request, All { model, own }))
+    let own = Arc::new(Own::of(&model).await?);
+    Ok(answer(&request, All { model, own: Arc::clone(&own) }, |text| own::with_exemplars(text, &own)))
 }
 
 /// All series of one scrape.
 struct All {
     model: Data,
-    own: Own,
+    own: Arc<Own>,
 }
 
 impl fmt::Debug for All {
@@ -101,7 +101,11 @@ impl Collector for All {
 }
 
 /// What a collector collects, in the form that whoever asks prefers: the text form of Prometheus, or OpenMetrics.
-fn answer(request: &HttpRequest, collector: impl Collector) -> HttpResponse {
+fn answer(
+    request: &HttpRequest,
+    collector: impl Collector,
+    with_exemplars: impl FnOnce(String) -> String,
+) -> HttpResponse {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(collector));
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
@@ -113,6 +117,7 @@ fn answer(request: &HttpRequest, collector: impl Collector) -> HttpResponse {
         (prometheus_text::encode(&mut written, &registry), prometheus_text::CONTENT_TYPE)
     };
     match result {
+        Ok(()) if is_open_metrics => HttpResponse::Ok().content_type(content_type).body(with_exemplars(written)),
         Ok(()) => HttpResponse::Ok().content_type(content_type).body(written),
         Err(error) => {
             tracing::error!(%error, "metrics could not be written");

@@ -1,6 +1,7 @@
 //! What api-health tells of itself and of its verdicts: `api_health_*`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::measured::{ALERT_BOUNDS_MS, PROBE_BOUNDS_MS};
@@ -13,6 +14,39 @@ use prometheus_client::metrics::MetricType;
 use super::Own;
 use super::blackbox::seconds;
 use crate::model::Model;
+
+const PROBE_DURATION: &str = "api_health_probe_duration_seconds";
+
+/// Puts into the OpenMetrics text, behind each bucket of how long probes took, an API whose last probe took so long. The library has exemplars only
+/// for histograms that it counts itself.
+pub(super) fn with_exemplars(mut text: String, own: &Own) -> String {
+    let marker = format!("{PROBE_DURATION}_bucket{{le=\"");
+    let Some(from) = text.find(&marker) else { return text };
+    let buckets = text[from..].lines().take_while(|line| line.starts_with(&marker));
+    let (mut above, mut written, mut until) = (0.0, String::new(), from);
+    for line in buckets {
+        until += line.len() + 1;
+        written.push_str(line);
+        let bound =
+            line[marker.len()..].split('"').next().and_then(|bound| bound.parse().ok()).unwrap_or(f64::INFINITY);
+        let took = |view: &&Arc<ApiView>| {
+            view.figures.map(|figures| figures.took().as_secs_f64()).filter(|took| above < *took && *took <= bound)
+        };
+        let newest = own
+            .views()
+            .filter(|view| took(view).is_some())
+            .max_by_key(|view| view.last_probe.as_ref().map(|probe| probe.at));
+        if let Some((view, took)) = newest.and_then(|view| Some((view, took(&view)?))) {
+            let at = view.last_probe.as_ref().map_or(view.at, |probe| probe.at);
+            // Nothing in an id needs to be escaped.
+            let _ = write!(written, " # {{api_id=\"{}\"}} {took} {:.3}", view.api_id, seconds(at));
+        }
+        written.push('\n');
+        above = bound;
+    }
+    text.replace_range(from..until.min(text.len()), &written);
+    text
+}
 
 /// Writes one metric after the other.
 struct Writer<'a, 'b>(&'a mut DescriptorEncoder<'b>);
@@ -117,14 +151,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, own: &O
         measured.lateness(),
     )?;
     let (counts, total, sum) = measured.probes.read();
-    writer.histogram(
-        "api_health_probe_duration_seconds",
-        "How long probes took",
-        &PROBE_BOUNDS_MS,
-        &counts,
-        total,
-        sum,
-    )?;
+    writer.histogram(PROBE_DURATION, "How long probes took", &PROBE_BOUNDS_MS, &counts, total, sum)?;
     let owed: usize = snapshot.views.iter().map(|view| view.owed).sum();
     writer.gauge("api_health_alerts_owed", "Alerts that some channel does not have yet", count(owed))?;
     let attempts = measured.attempts();
@@ -143,6 +170,15 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, own: &O
     let writes = [("written", written), ("failed", failed)].map(|(result, times)| ([("result", result)], times));
     writer.counters("api_health_store_writes", "Writes of records to the store", writes)?;
     writer.counter("api_health_prober_restarts", "Probers that died and were started again", figures.restarts)?;
+    if let Some(is_good) = measured.last_reload() {
+        let help = "Whether the configs could be read the last time, with no row refused";
+        let value = if is_good { 1.0 } else { 0.0 };
+        writer.gauge("api_health_config_last_reload_successful", help, value)?;
+    }
+    let requests = model.requests.all();
+    let requests =
+        requests.iter().map(|((route, code), times)| ([("route", route.clone()), ("code", code.to_string())], *times));
+    writer.counters("api_health_web_requests", "Requests to the web side", requests)?;
     let help = "When the part that watches was heard of last";
     writer.gauge("api_health_heartbeat_timestamp_seconds", help, seconds(snapshot.at))
 }

@@ -46,7 +46,7 @@ pub(super) async fn probe(request: HttpRequest, model: Data) -> Result<HttpRespo
     let view = Arc::clone(view.ok_or_else(|| {
         Problem::not_found("this target is not watched here; nothing is probed because of a scrape: write a row for it")
     })?);
-    Ok(answer(&request, One { now: own.now, view }))
+    Ok(answer(&request, One { now: own.now, view }, std::convert::identity))
 }
 
 /// Whether people mean this API by that target.

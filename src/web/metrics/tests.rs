@@ -65,6 +65,51 @@ fn what_a_probe_measured_has_the_names_of_the_blackbox_exporter() {
             shop.get_as("/metrics", &[("Accept", "application/openmetrics-text; version=1.0.0")]).await;
         assert!(headers.get("content-type").unwrap().to_str().unwrap().starts_with("application/openmetrics-text"));
         assert!(text.ends_with("# EOF\n"), "{text}");
+        assert!(text.contains("api_health_web_requests_total{route=\"/metrics\",code=\"200\"} 1\n"), "{text}");
+    });
+}
+
+#[test]
+fn open_metrics_name_an_api_for_each_bucket_of_how_long_probes_took() {
+    actix_rt::System::new().block_on(async {
+        let mut slow = probed("slow", Verdict::Pass);
+        slow.figures = slow.figures.map(|figures| figures.with_took(Duration::from_secs(40)));
+        let shop = Shop::with(vec![probed("a", Verdict::Pass), slow]);
+        let open = [("Accept", "application/openmetrics-text; version=1.0.0")];
+        let (_, _, text) = shop.get_as("/metrics", &open).await;
+        let name = "api_health_probe_duration_seconds_bucket{le=";
+        let told: Vec<&str> = text.lines().filter(|line| line.starts_with(name) && line.contains(" # ")).collect();
+        assert_eq!(
+            told,
+            [
+                "api_health_probe_duration_seconds_bucket{le=\"0.05\"} 0 # {api_id=\"a\"} 0.042 1795332600.000",
+                "api_health_probe_duration_seconds_bucket{le=\"+Inf\"} 0 # {api_id=\"slow\"} 40 1795332600.000",
+            ]
+        );
+        assert_eq!(text.matches("# TYPE api_health_probe_duration_seconds ").count(), 1, "{text}");
+        assert!(!shop.get("/metrics").await.2.contains(" # {"), "the text form of Prometheus has none");
+    });
+}
+
+#[test]
+fn requests_are_counted_by_pattern_and_status_and_paths_that_nobody_knows_are_one() {
+    actix_rt::System::new().block_on(async {
+        let shop = Shop::with(vec![up("a"), up("b")]);
+        for path in ["/apis/a", "/apis/b", "/apis/none", "/nowhere", "/elsewhere", "/badge/a/status.svg"] {
+            shop.get(path).await;
+        }
+        shop.get_as("/", &[("Host", "evil.example")]).await;
+        let (_, _, text) = shop.get("/metrics").await;
+        let told: Vec<&str> = text.lines().filter(|line| line.starts_with("api_health_web_requests_total")).collect();
+        for line in [
+            "{route=\"/apis/{id}\",code=\"200\"} 2",
+            "{route=\"/apis/{id}\",code=\"404\"} 1",
+            "{route=\"none\",code=\"404\"} 2",
+            "{route=\"/\",code=\"421\"} 1",
+        ] {
+            assert!(told.iter().any(|known| known.ends_with(line)), "{line}: {told:#?}");
+        }
+        assert_eq!(told.len(), 5, "{told:#?}");
     });
 }
 

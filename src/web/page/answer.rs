@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::rc::Rc;
+use std::cell::{OnceCell, RefCell};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -35,12 +36,12 @@ pub(crate) struct Page {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) bytes: Bytes,
-    packed: OnceLock<Bytes>,
+    packed: OnceCell<Bytes>,
 }
 
 impl Page {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Self {
-        Self { status, content_type, bytes: text.into(), packed: OnceLock::new() }
+        Self { status, content_type, bytes: text.into(), packed: OnceCell::new() }
     }
 
     /// From its template.
@@ -96,14 +97,14 @@ fn takes_gzip(accepted: &str) -> bool {
     })
 }
 
-/// Pages of the newest snapshot.
+/// Pages of the newest snapshot. The web side has one thread.
 #[derive(Debug, Default)]
-pub(crate) struct Pages(Mutex<Kept>);
+pub(crate) struct Pages(RefCell<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
     of: (u64, Timestamp),
-    pages: HashMap<String, Arc<Page>>,
+    pages: HashMap<String, Rc<Page>>,
 }
 
 impl Pages {
@@ -123,31 +124,27 @@ impl Pages {
         let of = (everything.snapshot.revision, everything.now);
         let tag = format!("W/\"{}-{}\"", of.0, of.1.as_millis());
         let path = request.uri().path_and_query().map_or("", |path| path.as_str());
-        let kept = self.lock().get(of, path);
+        let kept = self.0.borrow_mut().get(of, path);
         let page = match kept {
             Some(page) => page,
             None => {
                 let usual = &model.site.about.timezone;
                 let zone = |asked: String| if asked.is_empty() { usual.clone() } else { asked };
                 let look = Query::of(request).and_then(|query| Look::new(everything, &zone(query.tz)));
-                let page = Arc::new(match look {
+                let page = Rc::new(match look {
                     Ok(look) => make(look).await,
                     Err(why) => super::message::asked_wrongly(&why, ""),
                 });
-                self.lock().put(of, path, &page);
+                self.0.borrow_mut().put(of, path, &page);
                 page
             }
         };
         page.answer(request, Some(&tag), "no-cache")
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Kept {
-    fn get(&mut self, of: (u64, Timestamp), path: &str) -> Option<Arc<Page>> {
+    fn get(&mut self, of: (u64, Timestamp), path: &str) -> Option<Rc<Page>> {
         if self.of != of {
             self.of = of;
             self.pages.clear();
@@ -155,9 +152,9 @@ impl Kept {
         self.pages.get(path).cloned()
     }
 
-    fn put(&mut self, of: (u64, Timestamp), path: &str, page: &Arc<Page>) {
+    fn put(&mut self, of: (u64, Timestamp), path: &str, page: &Rc<Page>) {
         if self.of == of && self.pages.len() < PAGES_MAX && path.len() <= PATH_BYTES_MAX {
-            self.pages.insert(path.to_owned(), Arc::clone(page));
+            self.pages.insert(path.to_owned(), Rc::clone(page));
         }
     }
 }

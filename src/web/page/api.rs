@@ -10,17 +10,18 @@ use api_health_core::{ApiConfig, ApiId, Timestamp, Verdict, text};
 use askama::Template;
 
 use super::answer::{Page, Pages};
-use super::chart::{Drawing, bar, hollow, latency};
+use super::chart::{Drawing, bar, hollow, latency, span_or_none};
 use super::head::{Head, Place};
-use super::incident::Line;
+use super::incident::{Line, OVER_MAX, seen};
 use super::message::{asked_wrongly, not_found};
-use super::past::{LINES_MAX, Pasts, Reach, Read};
+use super::phases;
 use super::query::Query;
 use super::row::{Row, ms, why};
-use super::stored::{Past, Uptime};
+use super::stored::{Reach, Read, Uptime};
 use super::words::{ago, count, span};
 use super::zone::Look;
 use crate::model::Model;
+use crate::past::{self, Past};
 use crate::shown;
 
 /// The longest reason, name or value; longer ones are cut.
@@ -38,6 +39,10 @@ struct Api {
     tags: Vec<(String, String)>,
     hours: Drawing,
     days: Drawing,
+    /// Of the last probe, if it got so far.
+    phases: Option<Drawing>,
+    /// What was seen when the open incident was confirmed.
+    evidence: Vec<String>,
     latency: Option<Drawing>,
     /// Why there is no chart of latencies.
     why_not: String,
@@ -62,10 +67,10 @@ pub(crate) async fn page(
     pages: web::Data<Pages>,
 ) -> HttpResponse {
     let range = Query::of(&request).map(|query| query.range);
-    pages.answer(&request, &model, |everything| make(everything, &model, &model.pasts, &id, range)).await
+    pages.answer(&request, &model, |everything| make(everything, &model, &id, range)).await
 }
 
-async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str, range: Result<String, String>) -> Page {
+async fn make(everything: Look, model: &Model, id: &str, range: Result<String, String>) -> Page {
     let reach = match range
         .as_deref()
         .map(|range| if range.is_empty() { Some(Reach::Day) } else { Reach::parse(range) })
@@ -78,7 +83,7 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str, range: R
         return not_found("No API of this id is watched.");
     };
     let now = everything.now;
-    let read = pasts.of(&model.site, &view.api_id, Some(view), now).await;
+    let read = Read::from(past::of(model, view, now).await);
     let past = read.past();
     let drawn = |points: Option<Vec<_>>, slots, one: &str| {
         points.map_or_else(|| hollow(slots, one, &read.why_not()), |points| bar(&points, one, &everything))
@@ -93,11 +98,11 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str, range: R
             why: why(view, now, CHARS_MAX),
             facts: facts(view, &everything),
             tags: tags(view),
-            hours: drawn(past.and_then(|past| past.hours(24, now)), 24, "hour"),
-            days: drawn(past.and_then(|past| past.days(90, now)), 90, "day"),
-            latency: past
-                .and_then(|past| reach.points(past, now))
-                .and_then(|points| latency(&points, reach.words(), &everything)),
+            hours: drawn(read.last(Reach::Day.points(), now), 24, "hour"),
+            days: drawn(read.last(Reach::Quarter.points(), now), 90, "day"),
+            phases: view.figures.as_ref().and_then(phases::drawing),
+            evidence: seen(view.incident.as_deref().and_then(|open| open.evidence.as_deref()), Some(view)),
+            latency: read.last(reach.points(), now).and_then(|points| latency(&points, reach.words(), &everything)),
             why_not: read.why_not(),
             ranges: Reach::ALL
                 .map(|range| Range { value: range.as_str(), words: range.words(), is_chosen: range == reach })
@@ -150,13 +155,23 @@ fn facts(view: &ApiView, look: &Look) -> Vec<(&'static str, String)> {
     if view.is_flapping {
         facts.push(("Flapping", "it changes more often than its row allows, so its changes are held".into()));
     }
-    if let Some(certificate) = &view.beside.certificate {
-        facts.push(("Certificate", super::row::masked(view, &certificate.reason, CHARS_MAX)));
+    let ends = view.figures.and_then(|figures| figures.ends()).map(|ends| ends.of_chain);
+    match (&view.beside.certificate, ends) {
+        (Some(told), _) => facts.push(("Certificate", super::row::masked(view, &told.reason, CHARS_MAX))),
+        (None, Some(at)) => facts.push(("Certificate", certificate(at, look))),
+        (None, None) => {}
     }
     if view.missed_ticks > 0 {
         facts.push(("Missed", count(usize::try_from(view.missed_ticks).unwrap_or(usize::MAX), "tick")));
     }
     facts
+}
+
+/// `ends on 2027-01-10 07:30:00 UTC, in 44 days`.
+fn certificate(ends: Timestamp, look: &Look) -> String {
+    let (now, at) = (look.now, look.moment(ends));
+    let days = |span: Duration| count((span.as_secs() / 86_400) as usize, "day");
+    if now < ends { format!("ends on {at}, in {}", days(ends.since(now))) } else { format!("ended on {at}") }
 }
 
 const fn word(verdict: Verdict) -> &'static str {
@@ -185,17 +200,16 @@ fn uptimes(past: &Past, now: Timestamp) -> Vec<(String, Uptime, String)> {
         ("12 months".to_owned(), month.plus_months(-11).first_day().starts_at()),
     ];
     let row = |(words, from)| {
-        let uptime = past.uptime(from, now)?;
-        let down = if uptime.down.is_zero() { "–".into() } else { span(uptime.down) };
-        Some((words, uptime, down))
+        let uptime = Uptime::of(past, from, now);
+        let down = span_or_none(uptime.down);
+        (words, uptime, down)
     };
-    spans.into_iter().filter_map(row).collect()
+    spans.map(row).into()
 }
 
 fn incidents(view: &ApiView, read: &Read, look: &Look) -> Vec<Line> {
     let open = Line::open(view, look);
-    let over = read.past().map(Past::stories).unwrap_or_default();
-    open.into_iter().chain(over.iter().take(LINES_MAX).map(|story| Line::over(story, look))).collect()
+    open.into_iter().chain(read.over().take(OVER_MAX).map(|over| Line::over(&over, look))).collect()
 }
 
 /// What is configured, without secrets: of headers the names, of the body that there is one, of the query the names of its parts.

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use api_health_core::Timestamp;
-
-use super::stored::{Point, Shade, Spread};
-use super::words::{count, millis, span};
+use super::stored::ms;
+use super::words::{count, millis, number, span};
 use super::zone::Look;
+use crate::past::Point;
+use api_health_core::Timestamp;
+use api_health_core::history::latency::Spread;
+use api_health_core::history::uptime::BarState as Shade;
 
 /// A drawing, made of numbers alone.
 #[derive(Clone, Debug)]
@@ -37,8 +39,8 @@ pub(crate) fn bar(points: &[Point], one: &str, look: &Look) -> Drawing {
     ];
     for (at, point) in points.iter().enumerate() {
         let x = at * SLOT;
-        let Some((_, _, path)) = paths.iter_mut().find(|(_, shade, _)| *shade == point.shade) else { continue };
-        let _ = match point.shade {
+        let Some((_, _, path)) = paths.iter_mut().find(|(_, shade, _)| *shade == point.times.state()) else { continue };
+        let _ = match point.times.state() {
             Shade::Up => write!(path, "M{x} 7h3v7h-3z"),
             Shade::Down => write!(path, "M{x} 0h3v14h-3z"),
             Shade::Maintenance => write!(path, "M{x} 7h.7v7h-.7zm1.2 0h.7v7h-.7zm1.2 0h.6v7h-.6z"),
@@ -50,11 +52,11 @@ pub(crate) fn bar(points: &[Point], one: &str, look: &Look) -> Drawing {
     for (class, _, path) in paths.iter().filter(|(_, _, path)| !path.is_empty()) {
         let _ = write!(shapes, "<path class=\"b-{class}\" d=\"{path}\"/>");
     }
-    let of = |shade| points.iter().filter(|point| point.shade == shade).count();
-    let down: std::time::Duration = points.iter().map(|point| point.down).sum();
+    let of = |shade| points.iter().filter(|point| point.times.state() == shade).count();
+    let down: std::time::Duration = points.iter().map(down_for).sum();
     let mut says = match of(Shade::Down) {
         0 => format!("Not down in the last {}", count(points.len(), one)),
-        n => format!("Down for {} in {} of the last {}", span(down), n, count(points.len(), one)),
+        n => format!("Down for {} in {} of the last {}", span(down), number(n), count(points.len(), one)),
     };
     let lacking = of(Shade::NotWatched);
     if lacking > 0 {
@@ -68,12 +70,16 @@ pub(crate) fn bar(points: &[Point], one: &str, look: &Look) -> Drawing {
         columns: &["From", "Was", "Down for"],
         rows: points
             .iter()
-            .map(|point| vec![look.moment(point.from), word(point.shade).into(), span_or_none(point.down)])
+            .map(|point| vec![look.moment(point.from), word(point.times.state()).into(), span_or_none(down_for(point))])
             .collect(),
     }
 }
 
-fn span_or_none(down: std::time::Duration) -> String {
+fn down_for(point: &Point) -> std::time::Duration {
+    std::time::Duration::from_millis(point.times.down_ms)
+}
+
+pub(crate) fn span_or_none(down: std::time::Duration) -> String {
     if down.is_zero() { "–".into() } else { span(down) }
 }
 
@@ -109,20 +115,19 @@ const TOP: u32 = 8;
 
 /// Lines of the median, p95 and p99 in a band from the least to the most; a gap where there was no answer.
 pub(crate) fn latency(points: &[Point], over: &str, look: &Look) -> Option<Drawing> {
-    let most = points.iter().filter_map(|point| point.latency).map(|spread| spread.most).max()?;
-    let (top, step) = scale(most);
+    let most =
+        points.iter().filter_map(|point| point.latency.as_ref()).map(|spread| spread.max).max_by(f64::total_cmp)?;
+    let (top, step) = scale(most.ceil() as u32);
     let (first, last) = (points.first()?.from, points.last()?.from);
     let (begin, whole) = (first.as_millis(), (last.as_millis() - first.as_millis()).max(1));
     let x = |at: Timestamp| {
         let along = i64::from(WIDTH - LEFT - 8) * (at.as_millis() - begin) / whole;
         i64::from(LEFT) + along
     };
-    let y = |ms: u32| {
-        HEIGHT - BOTTOM - u32::try_from(u64::from(HEIGHT - BOTTOM - TOP) * u64::from(ms) / u64::from(top)).unwrap_or(0)
-    };
+    let y = |ms: f64| HEIGHT - BOTTOM - (f64::from(HEIGHT - BOTTOM - TOP) * ms / f64::from(top)) as u32;
     let mut shapes = String::new();
     for line in (0..=top / step).map(|n| n * step) {
-        let (y, words) = (y(line), if line == 0 { "0".into() } else { millis(ms(line)) });
+        let (y, words) = (y(line.into()), if line == 0 { "0".into() } else { millis(ms(line.into())) });
         let _ = write!(
             shapes,
             "<path class=\"c-grid\" d=\"M{LEFT} {y}H{WIDTH}\"/><text class=\"c-label\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{words}</text>",
@@ -139,21 +144,20 @@ pub(crate) fn latency(points: &[Point], over: &str, look: &Look) -> Option<Drawi
     );
     let mut band = String::new();
     for run in points.split(|point| point.latency.is_none()) {
-        let edge = |pick: fn(Spread) -> u32| {
-            move |point: &Point| point.latency.map(|spread| format!("{} {}", x(point.from), y(pick(spread))))
-        };
-        let there = run.iter().filter_map(edge(|spread| spread.most));
-        let back = run.iter().rev().filter_map(edge(|spread| spread.least));
+        let edge =
+            |pick: Pick| move |point: &Point| Some(format!("{} {}", x(point.from), y(pick(point.latency.as_ref()?))));
+        let there = run.iter().filter_map(edge(|spread| spread.max));
+        let back = run.iter().rev().filter_map(edge(|spread| spread.min));
         let all: Vec<String> = there.chain(back).collect();
         if !all.is_empty() {
             let _ = write!(band, "M{}z", all.join("L"));
         }
     }
     let _ = write!(shapes, "<path class=\"c-band\" d=\"{band}\"/>");
-    for (class, pick) in [("p99", (|s| s.p99) as fn(Spread) -> u32), ("p95", |s| s.p95), ("p50", |s| s.p50)] {
+    for (class, pick) in [("p99", (|s| s.p99) as Pick), ("p95", |s| s.p95), ("p50", |s| s.p50)] {
         let (mut path, mut goes_on) = (String::new(), false);
         for point in points {
-            match point.latency {
+            match &point.latency {
                 Some(spread) => {
                     let _ = write!(path, "{}{} {}", if goes_on { 'L' } else { 'M' }, x(point.from), y(pick(spread)));
                     if !goes_on {
@@ -166,9 +170,9 @@ pub(crate) fn latency(points: &[Point], over: &str, look: &Look) -> Option<Drawi
         }
         let _ = write!(shapes, "<path class=\"c-line c-{class}\" d=\"{path}\"/>");
     }
-    let newest = points.iter().rev().find_map(|point| point.latency)?;
+    let newest = points.iter().rev().find_map(|point| point.latency.as_ref())?;
     let row = |point: &Point| {
-        let figures = point.latency.map(|s| [s.least, s.p50, s.p95, s.p99, s.most]);
+        let figures = point.latency.as_ref().map(|s| [s.min, s.p50, s.p95, s.p99, s.max]);
         let words =
             figures.map_or_else(|| vec!["–".to_owned(); 5], |all| all.map(|figure| millis(ms(figure))).to_vec());
         std::iter::once(look.moment(point.from)).chain(words).collect()
@@ -188,9 +192,8 @@ pub(crate) fn latency(points: &[Point], over: &str, look: &Look) -> Option<Drawi
     })
 }
 
-fn ms(figure: u32) -> std::time::Duration {
-    std::time::Duration::from_millis(u64::from(figure))
-}
+/// Which of its figures.
+type Pick = fn(&Spread) -> f64;
 
 /// The end of an axis that holds `most`, and how far its lines are apart: 1, 2 or 5 with noughts.
 fn scale(most: u32) -> (u32, u32) {
@@ -205,22 +208,43 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use api_health_core::history::hour::Counts;
+    use api_health_core::history::uptime::Times;
+
     use super::*;
 
     fn look() -> Look {
         Look::new(Arc::default(), "").unwrap()
     }
 
+    /// Hours in all states, one after the other.
     fn points(count: usize) -> Vec<Point> {
-        let shades = [Shade::Up, Shade::Down, Shade::Maintenance, Shade::Inconclusive, Shade::NotWatched];
-        (0..count)
-            .map(|at| Point {
-                from: Timestamp::from_millis(1_795_332_600_000 + at as i64 * 3_600_000),
-                shade: shades[at % 5],
-                down: Duration::from_secs(if at % 5 == 1 { 90 } else { 0 }),
-                latency: (at % 5 < 2).then_some(Spread { least: 20, p50: 80, p95: 150, p99: 400, most: 900 }),
-            })
-            .collect()
+        const HOUR_MS: u64 = 3_600_000;
+        let at = |n: usize| Timestamp::from_millis(1_795_332_600_000).plus(Duration::from_millis(HOUR_MS) * n as u32);
+        let times = |n: usize| {
+            let mut times = Times { window_ms: HOUR_MS, ..Times::default() };
+            *match n % 5 {
+                0 => &mut times.watched_ms,
+                1 => {
+                    times.down_ms = 90_000;
+                    &mut times.watched_ms
+                }
+                2 => &mut times.maintenance_ms,
+                3 => &mut times.inconclusive_ms,
+                _ => return times,
+            } = HOUR_MS;
+            times
+        };
+        let latency =
+            |n: usize| (n % 5 < 2).then_some(Spread { min: 20.0, p50: 80.0, p95: 150.0, p99: 400.0, max: 900.0 });
+        let point = |n| Point {
+            from: at(n),
+            until: at(n + 1),
+            times: times(n),
+            counts: Counts::default(),
+            latency: latency(n),
+        };
+        (0..count).map(point).collect()
     }
 
     #[test]

@@ -4,27 +4,34 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use api_health_core::history::UtcMonth;
+use api_health_core::evidence::Evidence;
+use api_health_core::history::{Note, UtcMonth};
+use api_health_core::incident::Incident;
 use api_health_core::view::ApiView;
-use api_health_core::{ApiId, text};
+use api_health_core::{Timestamp, text};
 use askama::Template;
 
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::message::{asked_wrongly, not_found};
-use super::past::{LINES_MAX, Pasts};
 use super::query::Query;
 use super::row::masked;
-use super::stored::{Past, Story};
-use super::words::{When, count, span};
+use super::stored::lines;
+use super::words::{When, count, more, span};
 use super::zone::Look;
 use crate::model::Model;
+use crate::past::{self, Over};
 use crate::shown;
+
+/// Incidents that are over, on one page.
+pub(crate) const OVER_MAX: usize = 200;
 
 /// Open incidents that are shown.
 const OPEN_MAX: usize = 100;
 
 const REASON_CHARS_MAX: usize = 240;
+
+const EVIDENCE_CHARS_MAX: usize = 300;
 
 /// An incident as a row of a list.
 #[derive(Debug)]
@@ -52,14 +59,15 @@ impl Line {
         })
     }
 
-    pub(crate) fn over(story: &Story, look: &Look) -> Self {
-        let view = look.get(&story.api_id).map(AsRef::as_ref);
+    pub(crate) fn over(over: &Over, look: &Look) -> Self {
+        let view = look.get(&over.api_id).map(AsRef::as_ref);
+        let incident = &over.story.incident;
         Self {
-            id: story.incident_id.clone(),
-            name: text::line(&story.name, 60),
-            reason: text::line(&shown::said_once(view, &story.reason), REASON_CHARS_MAX),
-            began: When::of(story.began_at, look),
-            lasts: span(story.ended_at.since(story.began_at)),
+            id: incident.incident_id.clone(),
+            name: text::line(&incident.name, 60),
+            reason: text::line(&shown::said_once(view, &incident.reason), REASON_CHARS_MAX),
+            began: When::of(over.story.began_at, look),
+            lasts: span(over.lasted()),
             is_open: false,
         }
     }
@@ -71,7 +79,7 @@ struct Incidents {
     head: Head,
     says: String,
     open: Vec<Line>,
-    more: usize,
+    more: Option<String>,
     month: String,
     earlier: String,
     later: Option<String>,
@@ -82,10 +90,10 @@ struct Incidents {
 
 pub(crate) async fn list(request: HttpRequest, model: web::Data<Model>, pages: web::Data<Pages>) -> HttpResponse {
     let asked = Query::of(&request).map(|query| query.month);
-    pages.answer(&request, &model, |everything| make_list(everything, &model, &model.pasts, asked)).await
+    pages.answer(&request, &model, |everything| make_list(everything, &model, asked)).await
 }
 
-async fn make_list(everything: Look, model: &Model, pasts: &Pasts, asked: Result<String, String>) -> Page {
+async fn make_list(everything: Look, model: &Model, asked: Result<String, String>) -> Page {
     let now = everything.now;
     let this = UtcMonth::of(now);
     let month = match asked.as_deref() {
@@ -98,9 +106,9 @@ async fn make_list(everything: Look, model: &Model, pasts: &Pasts, asked: Result
     };
     let mut open: Vec<&Arc<ApiView>> = everything.views.iter().filter(|view| view.incident.is_some()).collect();
     open.sort_by_key(|view| std::cmp::Reverse(view.incident.as_ref().map(|incident| incident.started_at)));
-    let (over, why_not) = match pasts.stories_of(&model.site, month, everything.now).await {
-        Ok(stories) => (stories.iter().take(LINES_MAX).map(|story| Line::over(story, &everything)).collect(), None),
-        Err(why) => (Vec::new(), Some(why)),
+    let (over, why_not) = match past::months(model, &(month..month.plus_months(1)), now).await {
+        Ok(read) => (read.over.iter().take(OVER_MAX).map(|over| Line::over(over, &everything)).collect(), None),
+        Err(why) => (Vec::new(), Some(why.to_string())),
     };
     Page::of(
         StatusCode::OK,
@@ -111,7 +119,7 @@ async fn make_list(everything: Look, model: &Model, pasts: &Pasts, asked: Result
                 1 => "1 incident is open.".into(),
                 n => format!("{} are open.", count(n, "incident")),
             },
-            more: open.len().saturating_sub(OPEN_MAX),
+            more: more(open.len(), OPEN_MAX),
             open: open.into_iter().take(OPEN_MAX).filter_map(|view| Line::open(view, &everything)).collect(),
             month: month.to_string(),
             earlier: month.plus_months(-1).to_string(),
@@ -132,8 +140,27 @@ struct One {
     says: String,
     reason: String,
     steps: Vec<Step>,
-    evidence: Vec<String>,
+    /// A title, and what was seen, a line each.
+    evidence: Vec<(&'static str, Vec<String>)>,
+    notes: Vec<Written>,
+    /// How a person writes one.
+    command: String,
     is_open: bool,
+}
+
+/// What somebody wrote.
+struct Written {
+    when: When,
+    by: String,
+    kind: Option<&'static str>,
+    text: String,
+}
+
+impl Written {
+    fn of(note: &Note, look: &Look) -> Self {
+        let kind = note.kind.map(|kind| kind.as_str());
+        Self { when: When::of(note.at, look), by: note.by.clone(), kind, text: note.text.clone() }
+    }
 }
 
 /// Something that happened.
@@ -148,93 +175,89 @@ pub(crate) async fn page(
     model: web::Data<Model>,
     pages: web::Data<Pages>,
 ) -> HttpResponse {
-    pages.answer(&request, &model, |everything| make(everything, &model, &model.pasts, &id)).await
+    pages.answer(&request, &model, |everything| make(everything, &model, &id)).await
 }
 
-/// The API of an incident, which stands first in its id.
-pub(crate) fn api_of(incident_id: &str) -> Option<ApiId> {
-    let (id, _) = incident_id.rsplit_once('.')?;
-    ApiId::parse(id.rsplit_once('.')?.0).ok()
-}
-
-async fn make(everything: Look, model: &Model, pasts: &Pasts, id: &str) -> Page {
+async fn make(everything: Look, model: &Model, id: &str) -> Page {
     let now = everything.now;
-    let Some(api_id) = api_of(id) else { return not_found("No incident of this id is known.") };
-    let view = everything.get(&api_id);
-    let head = || Head::of(&everything, &model.site.about, "Incident", Place::Elsewhere);
-    if let Some((view, line)) =
-        view.and_then(|view| Some((view, Line::open(view, &everything).filter(|line| line.id == id)?)))
-    {
-        return Page::of(
-            StatusCode::OK,
-            &One {
-                head: head(),
-                id: id.to_owned(),
-                api_id: api_id.to_string(),
-                says: format!("Down since {}, for {}.", line.began.words, line.lasts),
-                name: line.name,
-                reason: line.reason,
-                steps: steps_of_open(view, &everything),
-                evidence: Vec::new(),
-                is_open: true,
-            },
-        );
-    }
-    let read = pasts.of(&model.site, &api_id, view.map(AsRef::as_ref), now).await;
-    let stories = read.past().map(Past::stories).unwrap_or_default();
-    let Some(story) = stories.into_iter().find(|story| story.incident_id == id) else {
-        return not_found(&match read.past() {
-            Some(_) => "No incident of this id is known.".to_owned(),
-            None => format!("No open incident has this id, and {}.", read.why_not()),
-        });
+    let Some((api_id, started_at)) = Incident::of_id(id) else {
+        return not_found("No incident of this id is known.");
     };
+    let view = everything.get(&api_id).map(AsRef::as_ref);
+    let open = view.and_then(|view| view.incident.as_deref()).filter(|incident| incident.incident_id == id);
+    let read = past::over_of(model, &api_id, now).await;
+    let over = read.as_ref().ok().and_then(|all| all.iter().find(|over| over.story.incident.incident_id == id));
+    let (is_open, incident) = match (open, over) {
+        (Some(open), _) => (true, open),
+        (None, Some(over)) => (false, &over.story.incident),
+        (None, None) => {
+            return not_found(&match &read {
+                Ok(_) => "No incident of this id is known.".to_owned(),
+                Err(why) => format!("No open incident has this id, and {why}."),
+            });
+        }
+    };
+    let month = UtcMonth::of(started_at);
+    let notes = past::months(model, &(month..month.plus_months(1)), now).await.unwrap_or_default();
+    let says = match over.filter(|_| !is_open) {
+        Some(over) => format!("Down for {}, from {}.", span(over.lasted()), everything.moment(over.story.began_at)),
+        None => format!("Down since {}, for {}.", everything.moment(started_at), span(now.since(started_at))),
+    };
+    let began_at = over.filter(|_| !is_open).map_or(started_at, |over| over.story.began_at);
+    let mut steps = steps_of(incident, began_at);
+    match over.filter(|_| !is_open) {
+        Some(over) => {
+            let ended = if over.story.is_closed { "It was watched no longer." } else { "The first probe passed." };
+            steps.push((over.story.ended_at, ended.into()));
+            steps.push((over.story.end_confirmed_at, "The end was confirmed.".into()));
+        }
+        None => steps.extend(view.into_iter().flat_map(steps_to_come)),
+    }
+    steps.sort_by_key(|(at, _)| *at);
+    let end = over.and_then(|over| over.story.end_evidence.as_deref());
+    let ends: [(_, Vec<String>); 2] = [
+        ("What was seen when it was confirmed", seen(incident.evidence.as_deref(), view)),
+        ("What was seen when it was over", seen(end, view)),
+    ];
     Page::of(
         StatusCode::OK,
         &One {
-            head: head(),
+            head: Head::of(&everything, &model.site.about, "Incident", Place::Elsewhere),
             id: id.to_owned(),
-            api_id: story.api_id.to_string(),
-            name: text::line(&story.name, 200),
-            says: format!(
-                "Down for {}, from {}.",
-                span(story.ended_at.since(story.began_at)),
-                everything.moment(story.began_at)
-            ),
-            reason: text::line(&shown::said_once(view.map(AsRef::as_ref), &story.reason), REASON_CHARS_MAX),
-            steps: steps_of(&story, &everything),
-            evidence: story.evidence.iter().map(|line| text::line(line, 300)).collect(),
-            is_open: false,
+            api_id: api_id.to_string(),
+            name: text::line(if is_open { view.map_or("", ApiView::name) } else { &incident.name }, 200),
+            says,
+            reason: text::line(&shown::said_once(view, &incident.reason), REASON_CHARS_MAX),
+            steps: steps.into_iter().map(|(at, what)| Step { when: When::of(at, &everything), what }).collect(),
+            evidence: ends.into_iter().filter(|(_, lines)| !lines.is_empty()).collect(),
+            notes: notes.notes_of(id).iter().map(|note| Written::of(note, &everything)).collect(),
+            command: format!("api-health incidents note {id} \"…\""),
+            is_open,
         },
     )
 }
 
-fn steps_of_open(view: &ApiView, look: &Look) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut step = |at, what: String| steps.push(Step { when: When::of(at, look), what });
-    if let Some(incident) = &view.incident {
-        step(incident.started_at, "The first probe failed.".into());
-    }
-    if view.owed > 0 {
-        step(view.at, format!("{} not taken by every channel yet.", count(view.owed, "alert")));
-    }
-    if let Some(held) = &view.held {
-        step(view.at, format!("Its alert is held: {}.", text::line(held, REASON_CHARS_MAX)));
-    }
-    steps
+/// What was seen, a line each.
+pub(crate) fn seen(evidence: Option<&Evidence>, view: Option<&ApiView>) -> Vec<String> {
+    let shown = |line: String| text::line(&shown::said_once(view, &line), EVIDENCE_CHARS_MAX);
+    evidence.map(|evidence| lines(evidence).into_iter().map(shown).collect()).unwrap_or_default()
 }
 
-fn steps_of(story: &Story, look: &Look) -> Vec<Step> {
-    let mut steps = vec![(story.began_at, "The first probe failed.".to_owned())];
-    steps.extend(story.confirmed_at.map(|at| (at, "The outage was confirmed.".into())));
-    steps.extend(story.told.iter().map(|(channel, kind, at)| {
-        let late = span(at.since(story.confirmed_at.unwrap_or(story.began_at)));
-        (
-            *at,
-            format!("{} took the alert “{}”, {late} after it was due.", text::line(channel, 80), text::line(kind, 40)),
-        )
+/// What is not over of one that is open.
+fn steps_to_come(view: &ApiView) -> Vec<(Timestamp, String)> {
+    let owed = (view.owed > 0).then(|| format!("{} not taken by every channel yet.", count(view.owed, "alert")));
+    let held = view.held.as_ref().map(|held| format!("Its alert is held: {}.", text::line(held, REASON_CHARS_MAX)));
+    owed.into_iter().chain(held).map(|what| (view.at, what)).collect()
+}
+
+/// From the first fail until the channels had its alerts.
+fn steps_of(incident: &Incident, began_at: Timestamp) -> Vec<(Timestamp, String)> {
+    let mut steps = vec![(began_at, "The first probe failed.".to_owned())];
+    steps.extend(incident.confirmed_at.map(|at| (at, "The outage was confirmed.".into())));
+    steps.extend(incident.told.iter().map(|told| {
+        let late = span(told.at.since(incident.confirmed_at.unwrap_or(began_at)));
+        let (channel, kind) = (text::line(&told.channel, 80), told.kind.as_str());
+        (told.at, format!("{channel} took the alert “{kind}”, {late} after it was due."))
     }));
-    steps.push((story.ended_at, "The first probe passed.".into()));
-    steps.push((story.end_confirmed_at, "The end was confirmed.".into()));
-    steps.sort_by_key(|(at, _)| *at);
-    steps.into_iter().map(|(at, what)| Step { when: When::of(at, look), what }).collect()
+    steps
 }

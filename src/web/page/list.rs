@@ -15,6 +15,7 @@ use super::query::{Query, SEARCH_CHARS_MAX, encoded};
 use super::row::{Row, since};
 use super::words::{count, number};
 use super::zone::Look;
+use crate::api::query::Filter;
 use crate::model::Model;
 
 /// Rows of one page.
@@ -114,13 +115,12 @@ pub(crate) fn found<'a>(everything: &'a Look, query: &Query) -> Result<Vec<&'a A
     if query.q.chars().count() > SEARCH_CHARS_MAX {
         return Err(format!("What is searched for is longer than {SEARCH_CHARS_MAX} characters; write less."));
     }
-    let wanted = query.q.trim().to_lowercase();
-    let has_tag = |view: &ApiView| view.config.as_ref().is_some_and(|config| config.tags.contains(&query.tag));
-    let mut found: Vec<_> = (everything.views.iter())
-        .filter(|view| state.is_none_or(|state| view.condition(now) == state))
-        .filter(|view| query.tag.is_empty() || has_tag(view))
-        .filter(|view| wanted.is_empty() || has_words(view, &wanted))
-        .collect();
+    let filter = Filter {
+        conditions: state.into_iter().collect(),
+        tags: Some(query.tag.clone()).filter(|tag| !tag.is_empty()).into_iter().collect(),
+        words: query.q.trim().to_lowercase(),
+    };
+    let mut found: Vec<_> = everything.views.iter().filter(|view| filter.takes(view, now)).collect();
     match query.sort.as_str() {
         "" | "id" => {}
         "name" => found.sort_by_cached_key(|view| view.name().to_lowercase()),
@@ -134,13 +134,6 @@ pub(crate) fn found<'a>(everything: &'a Look, query: &Query) -> Result<Vec<&'a A
         }
     }
     Ok(found)
-}
-
-/// Its id, its name, or its URL up to the query, where values may be secrets.
-fn has_words(view: &ApiView, wanted: &str) -> bool {
-    let has = |text: &str| text.to_lowercase().contains(wanted);
-    let url = || view.config.as_ref().map_or("", |config| config.url.split('?').next().unwrap_or_default());
-    has(view.api_id.as_str()) || has(view.name()) || has(url())
 }
 
 /// The page behind that row.

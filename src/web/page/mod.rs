@@ -7,7 +7,8 @@
 //! | [`answer`] | a page is made once for a snapshot, and shared as bytes |
 //! | [`assets`] | the style, the one script and the icons |
 //! | [`head`], [`row`], [`words`], [`query`], [`zone`] | what the pages have in common |
-//! | [`past`], [`stored`], [`chart`] | what is stored of the past is read, understood and drawn |
+//! | [`stored`], [`chart`] | what is stored of the past is understood and drawn |
+//! | [`phases`] | how the last probe spent its time |
 
 mod answer;
 mod api;
@@ -18,7 +19,7 @@ mod incident;
 mod list;
 mod message;
 mod overview;
-pub(crate) mod past;
+mod phases;
 mod public;
 mod query;
 mod report;

@@ -11,12 +11,12 @@ use askama::Template;
 
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
-use super::past::Pasts;
 use super::query::encoded;
 use super::row::{Row, masked, ms, since};
-use super::words::{Said, When, number};
+use super::words::{Said, When, more, number};
 use super::zone::Look;
 use crate::model::Model;
+use crate::past;
 
 /// Up to so many APIs are all shown by name, each with its past.
 const SMALL: usize = 20;
@@ -44,7 +44,7 @@ struct Overview {
     rows: Vec<Row>,
     is_small: bool,
     /// Troubled ones that are not shown.
-    more: usize,
+    more: Option<String>,
     groupings: Vec<Grouping>,
     certificates: Vec<Row>,
     slowest: Vec<(String, String, String)>,
@@ -91,7 +91,7 @@ impl Own {
 struct Grouping {
     title: &'static str,
     groups: Vec<Group>,
-    more: usize,
+    more: Option<String>,
 }
 
 struct Group {
@@ -112,7 +112,7 @@ impl Grouping {
         all.sort_unstable_by(|(a, (_, a_down, a_other)), (b, (_, b_down, b_other))| {
             (b_down, b_other).cmp(&(a_down, a_other)).then_with(|| a.cmp(b))
         });
-        let more = all.len().saturating_sub(GROUPS_MAX);
+        let more = more(all.len(), GROUPS_MAX);
         let groups: Vec<Group> = all
             .into_iter()
             .take(GROUPS_MAX)
@@ -190,10 +190,10 @@ pub(crate) fn host(url: &str) -> Option<&str> {
 }
 
 pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: web::Data<Pages>) -> HttpResponse {
-    pages.answer(&request, &model, |everything| make(everything, &model, &model.pasts)).await
+    pages.answer(&request, &model, |everything| make(everything, &model)).await
 }
 
-async fn make(everything: Look, model: &Model, pasts: &Pasts) -> Page {
+async fn make(everything: Look, model: &Model) -> Page {
     let now = everything.now;
     let views = &everything.views;
     let is_small = views.len() <= SMALL;
@@ -204,16 +204,12 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts) -> Page {
         let since = condition.is_trouble().then(|| since(view, now));
         (condition, since, if since.is_some() { String::new() } else { view.name().to_lowercase() })
     });
-    let more = shown.len().saturating_sub(TROUBLED_MAX.max(SMALL));
+    let more = more(shown.len(), TROUBLED_MAX.max(SMALL));
     shown.truncate(TROUBLED_MAX.max(SMALL));
     let mut rows = Vec::with_capacity(shown.len());
     for view in shown {
         let row = Row::of(view, &everything);
-        rows.push(if is_small {
-            row.with(&pasts.of(&model.site, &view.api_id, Some(view), now).await, &everything)
-        } else {
-            row
-        });
+        rows.push(if is_small { row.with(&past::of(model, view, now).await.into(), &everything) } else { row });
     }
     let groupings = [Grouping::of("Tags", "tag", tags), Grouping::of("Hosts", "q", hosts)];
     let name = |view: &ApiView| masked(view, view.name(), TAG_CHARS_MAX);

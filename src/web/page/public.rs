@@ -10,7 +10,7 @@ use askama::Template;
 use super::answer::{Page, Pages};
 use super::assets;
 use super::row::since;
-use super::words::{When, count, number, span};
+use super::words::{When, count, more, number, span};
 use super::zone::Look;
 use crate::model::Model;
 use crate::server::content_security_policy;
@@ -44,7 +44,7 @@ struct Public {
     first: String,
     proof: String,
     rows: Vec<Row>,
-    more: usize,
+    more: Option<String>,
     made: When,
     is_stale: bool,
     assets: &'static str,
@@ -111,7 +111,7 @@ fn make(everything: &Look) -> Page {
             first,
             proof,
             rows: rows.collect(),
-            more: total.saturating_sub(ROWS_MAX),
+            more: more(total, ROWS_MAX),
             made: When::of(now, everything),
             is_stale,
             assets: assets::version(),

@@ -7,16 +7,17 @@ use api_health_core::text;
 use askama::Template;
 
 use super::answer::{Page, Pages};
+use super::chart::span_or_none;
 use super::head::{Head, Place};
 use super::list::{ROWS_MAX, found};
 use super::message::asked_wrongly;
-use super::past::Pasts;
 use super::query::{Query, encoded};
-use super::row::ms;
-use super::words::{count, span};
+use super::stored::{Read, Uptime};
+use super::words::{count, millis, number};
 use super::zone::Look;
 use crate::api::answer::cell;
 use crate::model::Model;
+use crate::past;
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -52,10 +53,10 @@ pub(crate) async fn page(
     pages: web::Data<Pages>,
 ) -> HttpResponse {
     let query = Query::of(&request);
-    pages.answer(&request, &model, |everything| make(everything, &model, &model.pasts, &month, query)).await
+    pages.answer(&request, &model, |everything| make(everything, &model, &month, query)).await
 }
 
-async fn make(everything: Look, model: &Model, pasts: &Pasts, asked: &str, query: Result<Query, String>) -> Page {
+async fn make(everything: Look, model: &Model, asked: &str, query: Result<Query, String>) -> Page {
     let (asked, is_csv) = asked.strip_suffix(".csv").map_or((asked, false), |month| (month, true));
     let this = UtcMonth::of(everything.now);
     let Some(month) = UtcMonth::parse(asked).filter(|month| *month <= this) else {
@@ -72,9 +73,9 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts, asked: &str, query
     let (starts, ends) = (month.first_day().starts_at(), month.last_day().ends_at().min(everything.now));
     let (mut rows, mut why_not) = (Vec::with_capacity(shown.len()), None);
     for view in shown {
-        let read = pasts.of(&model.site, &view.api_id, Some(view), everything.now).await;
-        let figures = read.past().and_then(|past| past.uptime(starts, ends));
-        if figures.is_none() && read.past().is_none() {
+        let read = Read::from(past::of(model, view, everything.now).await);
+        let figures = read.past().map(|past| Uptime::of(past, starts, ends));
+        if read.is_failed() {
             why_not = Some(read.why_not());
         }
         let figures = figures.unwrap_or_default();
@@ -85,11 +86,11 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts, asked: &str, query
             name: text::line(view.name(), 60),
             uptime: figures.share.clone().unwrap_or_else(|| "not known".into()),
             coverage: figures.coverage.clone().unwrap_or_default(),
-            down: if_known(if figures.down.is_zero() { "–".into() } else { span(figures.down) }),
+            down: if_known(span_or_none(figures.down)),
             down_seconds: if is_known { figures.down.as_secs().to_string() } else { String::new() },
-            incidents: if_known(figures.incidents.to_string()),
-            p95: figures.p95.map_or_else(|| "–".into(), ms),
-            p95_ms: figures.p95.map(|p95| p95.to_string()).unwrap_or_default(),
+            incidents: if_known(number(figures.incidents)),
+            p95: figures.p95.map_or_else(|| "–".into(), millis),
+            p95_ms: figures.p95.map(|p95| p95.as_millis().to_string()).unwrap_or_default(),
         });
     }
     let filter = [("q", &query.q), ("state", &query.state), ("tag", &query.tag), ("sort", &query.sort)];
@@ -132,7 +133,15 @@ async fn make(everything: Look, model: &Model, pasts: &Pasts, asked: &str, query
 fn csv(rows: &[Line]) -> String {
     let mut text = String::from("api_id,name,uptime,coverage,down_seconds,incidents,p95_ms\r\n");
     for row in rows {
-        let parts = [&row.id, &row.name, &row.uptime, &row.coverage, &row.down_seconds, &row.incidents, &row.p95_ms];
+        let parts = [
+            &row.id,
+            &row.name,
+            &row.uptime,
+            &row.coverage,
+            &row.down_seconds,
+            &row.incidents.replace(',', ""),
+            &row.p95_ms,
+        ];
         text.push_str(&parts.map(|part| cell(part)).join(","));
         text.push_str("\r\n");
     }

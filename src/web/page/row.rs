@@ -6,9 +6,10 @@ use api_health_core::view::{ApiView, Condition};
 use api_health_core::{Timestamp, text};
 
 use super::chart::{Drawing, bar, hollow};
-use super::past::Read;
+use super::stored::{Read, Uptime};
 use super::words::{When, millis, span};
 use super::zone::Look;
+use crate::past::Step;
 use crate::shown;
 
 /// The longest name of a row. The page of the API has all of it.
@@ -60,13 +61,11 @@ impl Row {
     pub(crate) fn with(mut self, read: &Read, look: &Look) -> Self {
         const DAY: Duration = Duration::from_secs(86_400);
         let now = look.now;
-        let past = read.past();
-        let day =
-            past.and_then(|past| past.uptime(Timestamp::from_millis(now.as_millis() - DAY.as_millis() as i64), now));
+        let yesterday = Timestamp::from_millis(now.as_millis() - DAY.as_millis() as i64);
         self.past = Some(RowPast {
-            p95: day.and_then(|day| day.p95).map_or_else(|| "–".into(), ms),
-            bar: past
-                .and_then(|past| past.days(90, now))
+            p95: read.past().and_then(|past| Uptime::of(past, yesterday, now).p95).map_or_else(|| "–".into(), millis),
+            bar: read
+                .last((90, Step::Day), now)
                 .map_or_else(|| hollow(90, "day", &read.why_not()), |days| bar(&days, "day", look)),
         });
         self

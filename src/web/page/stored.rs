@@ -2,45 +2,90 @@
 
 use std::time::Duration;
 
+use api_health_core::Timestamp;
 use api_health_core::evidence::Evidence;
-use api_health_core::history::latency;
-use api_health_core::history::series::Step;
-use api_health_core::history::uptime::{BarState, Share};
-use api_health_core::history::{self, HistoryItem};
-use api_health_core::view::ApiView;
 use api_health_core::words::{millis, moment};
-use api_health_core::{ApiId, Status, Timestamp};
 
-use super::incident::api_of;
+use crate::past::{Over, Past, Point, Step, Untold};
 
-/// How a slot of a bar is shown.
-pub(crate) type Shade = BarState;
-
-/// One hour or day of a bar, and one point of a chart.
-#[derive(Clone, Debug)]
-pub(crate) struct Point {
-    pub(crate) from: Timestamp,
-    pub(crate) shade: Shade,
-    pub(crate) down: Duration,
-    /// `None`: there was no answer.
-    pub(crate) latency: Option<Spread>,
+/// Which points a chart has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Day,
+    Week,
+    Quarter,
+    Year,
 }
 
-/// How long answers took, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) least: u32,
-    pub(crate) p50: u32,
-    pub(crate) p95: u32,
-    pub(crate) p99: u32,
-    pub(crate) most: u32,
+impl Reach {
+    pub(crate) const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Quarter, Self::Year];
+
+    /// In the query, and on the page.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Quarter => "90d",
+            Self::Year => "13mo",
+        }
+    }
+
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Day => "24 hours",
+            Self::Week => "7 days",
+            Self::Quarter => "90 days",
+            Self::Year => "13 months",
+        }
+    }
+
+    pub(crate) const fn points(self) -> (u16, Step) {
+        match self {
+            Self::Day => (24, Step::Hour),
+            Self::Week => (24 * 7, Step::Hour),
+            Self::Quarter => (90, Step::Day),
+            Self::Year => (396, Step::Day),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reach| reach.as_str() == text)
+    }
 }
 
-impl Spread {
-    fn of(spread: latency::Spread) -> Self {
-        let whole = |ms: f64| ms.round() as u32;
-        let latency::Spread { min, p50, p95, p99, max } = spread;
-        Self { least: whole(min), p50: whole(p50), p95: whole(p95), p99: whole(p99), most: whole(max) }
+/// The past of an API, or why it cannot be shown.
+pub(crate) struct Read(Result<Past, Untold>);
+
+impl From<Result<Past, Untold>> for Read {
+    fn from(read: Result<Past, Untold>) -> Self {
+        Self(read)
+    }
+}
+
+impl Read {
+    /// `None`: nothing is stored.
+    pub(crate) fn past(&self) -> Option<&Past> {
+        self.0.as_ref().ok().filter(|past| past.reach().is_some())
+    }
+
+    /// Its incidents that are over, the newest first.
+    pub(crate) fn over(&self) -> impl Iterator<Item = Over> {
+        self.0.iter().flat_map(|past| past.stories.iter().rev()).filter_map(Over::of)
+    }
+
+    /// There may be a past, and it cannot be shown.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.0.is_err()
+    }
+
+    /// Why there is nothing to show.
+    pub(crate) fn why_not(&self) -> String {
+        self.0.as_ref().err().map_or_else(|| "nothing is stored of it yet".into(), ToString::to_string)
+    }
+
+    /// Its last so many hours or days, the present one included.
+    pub(crate) fn last(&self, (count, step): (u16, Step), now: Timestamp) -> Option<Vec<Point>> {
+        Some(self.past()?.last(count, step, now))
     }
 }
 
@@ -52,115 +97,35 @@ pub(crate) struct Uptime {
     pub(crate) coverage: Option<String>,
     pub(crate) down: Duration,
     pub(crate) incidents: usize,
-    pub(crate) p95: Option<u32>,
+    pub(crate) p95: Option<Duration>,
 }
 
 /// Where less was watched than this, in millionths, it is said.
 const COVERAGE_SAID_BELOW: u32 = 990_000;
 
-/// An incident that is over.
-#[derive(Clone, Debug)]
-pub(crate) struct Story {
-    pub(crate) incident_id: String,
-    pub(crate) api_id: ApiId,
-    pub(crate) name: String,
-    pub(crate) reason: String,
-    pub(crate) began_at: Timestamp,
-    pub(crate) confirmed_at: Option<Timestamp>,
-    pub(crate) ended_at: Timestamp,
-    pub(crate) end_confirmed_at: Timestamp,
-    /// Channel, kind of alert, and when the channel took it.
-    pub(crate) told: Vec<(String, String, Timestamp)>,
-    /// What was seen, a line each.
-    pub(crate) evidence: Vec<String>,
-}
-
-/// What is stored of one API, and what is so now.
-#[derive(Clone, Debug)]
-pub(crate) struct Past {
-    stored: history::Past,
-}
-
-impl Past {
-    pub(crate) fn of(items: &[HistoryItem], view: Option<&ApiView>) -> Self {
-        let down_since = view.filter(|view| view.status == Status::Down).and_then(|view| view.since);
-        let watched_until = view.and_then(|view| view.last_probe.as_ref()).map(|probe| probe.at);
-        Self { stored: history::Past::of(items).with_present(down_since, watched_until) }
-    }
-
-    /// Its last so many hours, the present one included; `None`: nothing is stored.
-    pub(crate) fn hours(&self, count: u16, now: Timestamp) -> Option<Vec<Point>> {
-        self.points(count, Step::Hour, now)
-    }
-
-    /// Its last so many days, the present one included.
-    pub(crate) fn days(&self, count: u16, now: Timestamp) -> Option<Vec<Point>> {
-        self.points(count, Step::Day, now)
-    }
-
-    fn points(&self, count: u16, step: Step, now: Timestamp) -> Option<Vec<Point>> {
-        self.stored.reach()?;
-        let points = self.stored.last(count, step, now).into_iter().map(|point| Point {
-            from: point.from,
-            shade: point.times.state(),
-            down: Duration::from_millis(point.times.down_ms),
-            latency: point.latency.map(Spread::of),
-        });
-        Some(points.collect())
-    }
-
-    /// How long it was up between two moments.
-    pub(crate) fn uptime(&self, from: Timestamp, until: Timestamp) -> Option<Uptime> {
-        self.stored.reach()?;
+impl Uptime {
+    /// Between two moments.
+    pub(crate) fn of(past: &Past, from: Timestamp, until: Timestamp) -> Self {
         let window = from..until;
-        let whole = self.stored.whole(&window);
-        let times = &whole.times;
-        let coverage = times.coverage();
-        let outages = self.stored.outages();
-        Some(Uptime {
-            share: times.uptime().map(|share: Share| share.to_string()),
+        let whole = past.whole(&window);
+        let (times, coverage) = (&whole.times, whole.times.coverage());
+        Self {
+            share: times.uptime().map(|share| share.to_string()),
             coverage: (coverage.millionths() < COVERAGE_SAID_BELOW).then(|| coverage.to_string()),
             down: Duration::from_millis(times.down_ms),
-            incidents: outages.iter().filter(|outage| window.contains(&outage.start)).count(),
-            p95: whole.latency.map(|spread| Spread::of(spread).p95),
-        })
-    }
-
-    /// Its incidents that are over, the newest first.
-    pub(crate) fn stories(&self) -> Vec<Story> {
-        self.stored.stories.iter().rev().filter_map(Story::of).collect()
+            incidents: past.outages().iter().filter(|outage| window.contains(&outage.start)).count(),
+            p95: whole.latency.map(|spread| ms(spread.p95)),
+        }
     }
 }
 
-impl Story {
-    fn of(story: &history::Story) -> Option<Self> {
-        let incident = &story.incident;
-        let told = incident.told.iter();
-        Some(Self {
-            api_id: api_of(&incident.incident_id)?,
-            incident_id: incident.incident_id.clone(),
-            name: incident.name.clone(),
-            reason: incident.reason.clone(),
-            began_at: story.began_at,
-            confirmed_at: incident.confirmed_at,
-            ended_at: story.ended_at,
-            end_confirmed_at: story.end_confirmed_at,
-            told: told.map(|told| (told.channel.clone(), told.kind.as_str().to_owned(), told.at)).collect(),
-            evidence: incident.evidence.as_deref().map(lines).unwrap_or_default(),
-        })
-    }
+/// Milliseconds of a chart, in whole ones.
+pub(crate) fn ms(figure: f64) -> Duration {
+    Duration::from_millis(figure.round() as u64)
 }
 
-/// Incidents that are over, the newest first.
-pub(crate) fn stories(items: &[HistoryItem]) -> Vec<Story> {
-    let read = items.iter().filter_map(|item| history::Story::decode(&item.bytes).ok());
-    let mut stories: Vec<Story> = read.filter_map(|story| Story::of(&story)).collect();
-    stories.sort_by_key(|story| std::cmp::Reverse(story.began_at));
-    stories
-}
-
-/// What was seen when it was confirmed, a line each.
-fn lines(evidence: &Evidence) -> Vec<String> {
+/// What was seen, a line each.
+pub(crate) fn lines(evidence: &Evidence) -> Vec<String> {
     let phases = &evidence.phases;
     let took: Vec<String> = [
         ("name", phases.resolve),
@@ -198,11 +163,12 @@ fn lines(evidence: &Evidence) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use api_health_core::Verdict;
     use api_health_core::history::day::Day;
     use api_health_core::history::hour::Hour;
-    use api_health_core::history::{Series, Slot, UtcDay};
+    use api_health_core::history::uptime::BarState;
+    use api_health_core::history::{HistoryItem, Series, Slot, Story, UtcDay};
     use api_health_core::incident::Incident;
+    use api_health_core::{ApiId, Verdict};
 
     use super::*;
     use crate::testing::NOW;
@@ -225,24 +191,21 @@ mod tests {
         }
         let began_at = yesterday.starts_at().plus(HOUR * 5);
         let after = |seconds| began_at.plus(Duration::from_secs(seconds));
-        let story = history::Story {
+        let story = Story {
             incident: Incident {
                 incident_id: format!("shop.{}.3", began_at.as_millis()),
                 started_at: began_at,
                 reason: "status 503".into(),
                 name: "Shop".into(),
-                url: String::new(),
-                owed_to: Vec::new(),
-                evidence: None,
-                reminders: 0,
                 confirmed_at: Some(after(11)),
-                told: Vec::new(),
+                ..Incident::default()
             },
             began_at,
             ended_at: after(540),
             end_confirmed_at: after(546),
             is_closed: false,
             excluded_ms: 0,
+            end_evidence: None,
         };
         let incident = Slot::Incident { started_at: began_at, api_id: ApiId::parse("shop").unwrap() };
         vec![item(Slot::Day(yesterday), day.encode()), item(incident, story.encode())]
@@ -250,24 +213,25 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_shown_as_bars_figures_and_incidents() {
-        let past = Past::of(&items(), None);
-        let days = past.days(90, NOW).unwrap();
-        assert_eq!((days.len(), days[88].shade, days[88].down), (90, Shade::Down, Duration::from_secs(540)));
-        assert_eq!((days[0].shade, days[0].latency), (Shade::NotWatched, None));
-        assert_eq!(past.hours(24, NOW).unwrap().len(), 24);
+        let read = Read(Ok(Past::of(&items())));
+        let days = read.last((90, Step::Day), NOW).unwrap();
+        assert_eq!((days.len(), days[88].times.state(), days[88].times.down_ms), (90, BarState::Down, 540_000));
+        assert_eq!((days[0].times.state(), &days[0].latency), (BarState::NotWatched, &None));
+        assert_eq!(read.last((24, Step::Hour), NOW).unwrap().len(), 24);
         let yesterday = UtcDay::of(NOW).plus_days(-1);
-        let uptime = past.uptime(yesterday.starts_at(), yesterday.ends_at()).unwrap();
+        let uptime = Uptime::of(read.past().unwrap(), yesterday.starts_at(), yesterday.ends_at());
         assert_eq!(uptime.share.as_deref(), Some("99.37 %"), "540 of 86,400 s, rounded down");
         assert_eq!((uptime.coverage, uptime.incidents, uptime.down.as_secs()), (None, 1, 540));
-        assert!(uptime.p95.is_some_and(|p95| (76..=84).contains(&p95)), "{:?}", uptime.p95);
-        let stories = past.stories();
-        assert_eq!((stories.len(), stories[0].api_id.as_str(), stories[0].name.as_str()), (1, "shop", "Shop"));
-        assert_eq!(super::stories(&items()).len(), 1);
+        assert!(uptime.p95.is_some_and(|p95| (76..=84).contains(&p95.as_millis())), "{:?}", uptime.p95);
+        let over: Vec<Over> = read.over().collect();
+        assert_eq!((over.len(), over[0].api_id.as_str(), over[0].lasted()), (1, "shop", Duration::from_secs(540)));
     }
 
     #[test]
     fn where_nothing_is_stored_nothing_is_said() {
-        let past = Past::of(&[], None);
-        assert!(past.days(90, NOW).is_none() && past.uptime(NOW, NOW).is_none() && past.stories().is_empty());
+        let read = Read(Ok(Past::of(&[])));
+        assert!(read.last((90, Step::Day), NOW).is_none() && read.past().is_none());
+        assert_eq!(read.why_not(), "nothing is stored of it yet");
+        assert_eq!(Read(Err(Untold::Off)).why_not(), "no history is kept");
     }
 }

@@ -9,11 +9,13 @@ use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use api_health_actors::board::Board;
 use api_health_actors::testkit::{self, MemoryHistory, VirtualClock, in_virtual_time};
-use api_health_core::history::{HistoryItem, Series, Slot, Story, UtcMonth};
-use api_health_core::incident::Incident;
+use api_health_core::evidence::Evidence;
+use api_health_core::figures::CertificateEnds;
+use api_health_core::history::{HistoryItem, Note, NoteKind, Series, Slot, Story, UtcMonth};
+use api_health_core::incident::{Incident, ToldTo};
 use api_health_core::state::{LastProbe, Streak, Toward};
-use api_health_core::view::{ApiView, Condition, OpenIncident, Trouble};
-use api_health_core::{ApiId, Secret, Status, Timestamp, Verdict};
+use api_health_core::view::{ApiView, Condition, Trouble};
+use api_health_core::{AlertKind, ApiId, PhaseTimes, ProbeFigures, Secret, Status, Timestamp, Verdict};
 
 use super::answer::{Page, Pages};
 use crate::model::{About, Model, NoneElsewhere, Site};
@@ -32,11 +34,12 @@ fn ago(seconds: i64) -> Timestamp {
 
 fn down(mut view: ApiView, why: &str) -> ApiView {
     (view.status, view.since) = (Status::Down, Some(ago(180)));
-    view.incident = Some(OpenIncident {
+    view.incident = Some(Box::new(Incident {
         incident_id: format!("{}.{}.3", view.api_id, ago(180).as_millis()),
         started_at: ago(180),
         reason: why.into(),
-    });
+        ..Incident::default()
+    }));
     probed(view, Verdict::Fail, Some(why))
 }
 
@@ -84,7 +87,7 @@ fn the_first_screen_is_small_at_any_number_of_apis_and_says_how_many_are_down() 
                     assert!(page.contains(first) && page.contains("the latest 3 s ago"), "{page}");
                     assert!(page.contains("down · api-health</title>") && page.contains("icon-down.svg"), "{page}");
                     assert_eq!(page.contains("and <a href=\"/apis?sort=state\">900 more</a>"), count == 100_000);
-                    assert_eq!(page.contains("and 99980 more"), count == 100_000, "hosts");
+                    assert_eq!(page.contains("and 99,980 more"), count == 100_000, "hosts");
                     println!("{count} APIs: {} bytes", page.len());
                 }
             }
@@ -442,21 +445,30 @@ fn so_many_pasts_are_kept_for_a_minute_each_with_the_newest_of_its_incidents() {
         }
         let read = async |n: usize| {
             let before = history.reads();
-            let items = model.pasts.items(&model.site, series(n), NOW).await.unwrap().unwrap();
+            let items = model.pasts.items(&model.site, series(n), NOW).await.unwrap();
             (items, history.reads() > before)
         };
         for n in 0..256 {
             let (items, is_read) = read(n).await;
             assert_eq!((items.len(), is_read), (if n < 2 { 1_000 } else { 0 }, true), "past {n}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
             let second = Slot::Incident { started_at: ago(1_000), api_id: api(1) };
             assert!(items.first().is_none_or(|item| item.slot == second), "the oldest is left out: {items:?}");
         }
         for n in 0..256 {
             assert!(!read(n).await.1, "past {n} is kept");
         }
-        assert!(read(256).await.1 && read(256).await.1, "there is no room for one more");
+        assert!(read(256).await.1 && !read(256).await.1 && !read(255).await.1, "one more is kept");
+        assert!(read(0).await.1, "the oldest made room for it");
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert!(read(256).await.1 && !read(256).await.1, "those that are old make room");
+        assert!(read(256).await.1 && !read(256).await.1, "what is old is read again");
+        // Two of these have more bytes than are kept.
+        for (n, at) in (300..302).flat_map(|n| (0..1_000).map(move |at| (n, at))) {
+            let slot = Slot::Incident { started_at: ago(at), api_id: api(n) };
+            history.put(HistoryItem { series: series(n), slot, epoch: 0, kept_until: None, bytes: vec![0; 17_000] });
+        }
+        assert!(read(300).await.1 && !read(300).await.1, "it fits");
+        assert!(read(301).await.1 && !read(301).await.1 && read(300).await.1, "only one of them");
     });
 }
 
@@ -472,16 +484,18 @@ fn more_incidents_than_a_page_shows_are_left_out() {
             started_at: began_at,
             reason: "it said hunter22".into(),
             name: "a".into(),
-            url: String::new(),
-            owed_to: vec![],
-            evidence: None,
-            reminders: 0,
-            confirmed_at: None,
-            told: vec![],
+            ..Incident::default()
         };
         let ended_at = began_at.plus(Duration::from_secs(30));
-        let story =
-            Story { incident, began_at, ended_at, end_confirmed_at: ended_at, is_closed: false, excluded_ms: 0 };
+        let story = Story {
+            incident,
+            began_at,
+            ended_at,
+            end_confirmed_at: ended_at,
+            is_closed: false,
+            excluded_ms: 0,
+            end_evidence: None,
+        };
         for series in [Series::Incidents(month), Series::Api(api_id.clone())] {
             let slot = Slot::Incident { started_at: began_at, api_id: api_id.clone() };
             history.put(HistoryItem { series, slot, epoch: 0, kept_until: None, bytes: story.encode() });
@@ -502,5 +516,60 @@ fn more_incidents_than_a_page_shows_are_left_out() {
         assert!(status == 200 && page.contains("it said ***") && !page.contains("hunter22"), "{page}");
         let (_, _, csv) = shop.get("/api/v1/incidents?limit=1000&format=csv").await;
         assert_eq!((csv.lines().count(), csv.contains("hunter22")), (251, false));
+    });
+}
+
+#[test]
+fn what_people_wrote_and_what_was_seen_is_shown_to_those_who_may_see_it() {
+    let history = MemoryHistory::default();
+    let secret = |config: &mut api_health_core::ApiConfig| {
+        config.headers = vec![("X-Key".into(), Secret::new("hunter22"))];
+        config.public = true;
+    };
+    let mut view = down(up_with("a", secret), "status 503");
+    let figures = ProbeFigures::default().with_took(Duration::from_millis(70));
+    let ends = NOW.plus(Duration::from_secs(44 * 86_400 + 60));
+    let mut figures = figures.with_ends(Some(CertificateEnds { earliest: ends, of_chain: ends }));
+    let ms = |ms| Some(Duration::from_millis(ms));
+    figures.phases.add(&PhaseTimes { connect: ms(20), first_byte: ms(50), ..PhaseTimes::default() });
+    view.figures = Some(figures);
+    let id = format!("a.{}.3", ago(180).as_millis());
+    let told = ToldTo { channel: "sns".into(), kind: AlertKind::Down, at: ago(160) };
+    let evidence =
+        Evidence { seen_at: ago(170), status_line: Some("HTTP/1.1 503 hunter22".into()), ..Evidence::default() };
+    let open = view.incident.as_mut().unwrap();
+    (open.confirmed_at, open.told, open.evidence) = (Some(ago(170)), vec![told], Some(Arc::new(evidence)));
+    let text = "the disk is <full>".to_owned();
+    let note = Note { incident_id: id.clone(), at: ago(60), by: "ann".into(), kind: Some(NoteKind::Identified), text };
+    history.put(note.item().unwrap());
+    in_system(async {
+        let shop = Shop::remembering(vec![view], history);
+        let (status, _, page) = shop.get(&format!("/incidents/{id}")).await;
+        assert_eq!(status, 200);
+        let (_, steps) = page.split_once("What happened").unwrap();
+        let at = |what: &str| steps.find(what).unwrap_or_else(|| panic!("{what}: {page}"));
+        assert!(at("The first probe failed") < at("The outage was confirmed"));
+        assert!(at("The outage was confirmed") < at("sns took the alert “down”, 10 s after it was due"), "{page}");
+        assert!(page.contains("ann, <b>identified</b>: the disk is &#60;full&#62;"), "{page}");
+        assert!(page.contains("HTTP/1.1 503 ***") && page.contains("when it was confirmed"), "{page}");
+        let (_, _, page) = shop.get("/apis/a").await;
+        for what in
+            ["HTTP/1.1 503 ***", "ends on 2027-01-05", "in 44 days", "It took 70 ms: connect 20 ms, first byte 50 ms"]
+        {
+            assert!(page.contains(what), "{what}: {page}");
+        }
+        let (_, _, json) = shop.get("/api/v1/incidents").await;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            (&json["incidents"][0]["notes"][0]["by"], &json["incidents"][0]["notes"][0]["kind"]),
+            (&"ann".into(), &"identified".into())
+        );
+        assert!(shop.get("/feed.atom").await.2.contains("(identified, ann): the disk is"));
+        // Whoever comes by a proxy has no login.
+        let stranger = [("X-Forwarded-For", "192.0.2.1")];
+        for path in ["/public", "/feed.atom", "/api/v1/incidents", "/api/v2/summary.json"] {
+            let (_, _, text) = shop.get_as(path, &stranger).await;
+            assert!(!text.contains("disk") && !text.contains("503"), "{path}: {text}");
+        }
     });
 }

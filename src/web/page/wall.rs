@@ -9,7 +9,7 @@ use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::overview::{Count, Own};
 use super::row::{Row, since};
-use super::words::Said;
+use super::words::{Said, more};
 use super::zone::Look;
 use crate::model::Model;
 
@@ -24,7 +24,7 @@ struct Wall {
     counts: Vec<Count>,
     own: Vec<Own>,
     rows: Vec<Row>,
-    more: usize,
+    more: Option<String>,
 }
 
 pub(crate) async fn page(request: HttpRequest, model: web::Data<Model>, pages: web::Data<Pages>) -> HttpResponse {
@@ -44,7 +44,7 @@ fn make(everything: &Look, model: &Model) -> Page {
             said: Said::of(everything),
             counts: Count::all(everything),
             own: Own::all(everything),
-            more: troubled.len().saturating_sub(ROWS_MAX),
+            more: more(troubled.len(), ROWS_MAX),
             rows: troubled.into_iter().take(ROWS_MAX).map(|view| Row::of(view, everything)).collect(),
         },
     )

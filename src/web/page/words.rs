@@ -4,26 +4,13 @@ use std::time::Duration;
 
 use api_health_core::Timestamp;
 use api_health_core::view::Condition;
-pub(crate) use api_health_core::words::{millis, span};
+pub(crate) use api_health_core::words::{count, millis, number, span};
 
 use super::zone::Look;
 
-/// `1,000`.
-pub(crate) fn number(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1 API`, `1,000 APIs`.
-pub(crate) fn count(n: usize, one: &str) -> String {
-    format!("{} {one}{}", number(n), if n == 1 { "" } else { "s" })
+/// How many are left out where so many are shown at most; `None`: all are shown.
+pub(crate) fn more(all: usize, shown_max: usize) -> Option<String> {
+    (all > shown_max).then(|| number(all - shown_max))
 }
 
 /// `3 s ago`, `just now`.
@@ -98,18 +85,5 @@ impl Said {
                 everything.moment(at)
             ),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_as_people_read_them() {
-        for (n, words) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(number(n), words);
-        }
-        assert_eq!((count(1, "API"), count(2_000, "API")), ("1 API".into(), "2,000 APIs".into()));
     }
 }

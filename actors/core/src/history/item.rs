@@ -1,6 +1,7 @@
 //! One item of history, as a store keeps it: whose it is, which time it covers, and its bytes.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::calendar::{UtcDay, UtcMonth};
 use crate::api::ApiId;
@@ -27,6 +28,8 @@ pub enum Slot {
     Incident { started_at: Timestamp, api_id: ApiId },
     /// The days of a month, in short: `m#2026-11`.
     Month(UtcMonth),
+    /// What a person wrote at that time on the incident that began then: `n#2026-11-26T07:30:00.000Z#shop#2026-11-26T07:41:00.000Z`.
+    Note { started_at: Timestamp, api_id: ApiId, at: Timestamp },
 }
 
 /// An item as it is stored.
@@ -42,6 +45,9 @@ pub struct HistoryItem {
     pub bytes: Vec<u8>,
 }
 
+/// No time that is written with four digits for its year is later.
+const TIME_MAX: Timestamp = Timestamp::from_millis(253_402_300_799_999);
+
 const INCIDENTS: &str = "api-health:incidents:";
 
 impl Series {
@@ -55,6 +61,25 @@ impl Series {
 }
 
 impl Slot {
+    /// Every incident that began between two moments, of whichever API.
+    pub fn incidents(from: Timestamp, until: Timestamp) -> RangeInclusive<Self> {
+        let [first, last] = [ApiId::first(), ApiId::last()];
+        Self::Incident { started_at: from, api_id: first }..=Self::Incident { started_at: until, api_id: last }
+    }
+
+    /// Every note on an incident that began between two moments, of whichever API.
+    pub fn notes(from: Timestamp, until: Timestamp) -> RangeInclusive<Self> {
+        let [first, last] = [ApiId::first(), ApiId::last()];
+        let first = Self::Note { started_at: from, api_id: first, at: Timestamp::default() };
+        first..=Self::Note { started_at: until, api_id: last, at: TIME_MAX }
+    }
+
+    /// The notes on one incident.
+    pub fn notes_on(started_at: Timestamp, api_id: &ApiId) -> RangeInclusive<Self> {
+        let slot = |at| Self::Note { started_at, api_id: api_id.clone(), at };
+        slot(Timestamp::default())..=slot(TIME_MAX)
+    }
+
     /// Reads what [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_at_checked(2)? {
@@ -63,6 +88,12 @@ impl Slot {
             ("i#", rest) => {
                 let (started_at, api_id) = rest.split_once('#')?;
                 Some(Self::Incident { started_at: Timestamp::parse(started_at)?, api_id: ApiId::parse(api_id).ok()? })
+            }
+            ("n#", rest) => {
+                let (started_at, rest) = rest.split_once('#')?;
+                let (api_id, at) = rest.split_once('#')?;
+                let [started_at, at] = [Timestamp::parse(started_at)?, Timestamp::parse(at)?];
+                Some(Self::Note { started_at, api_id: ApiId::parse(api_id).ok()?, at })
             }
             _ => None,
         }
@@ -84,6 +115,7 @@ impl fmt::Display for Slot {
             Self::Day(day) => write!(f, "d#{day}"),
             Self::Incident { started_at, api_id } => write!(f, "i#{started_at}#{api_id}"),
             Self::Month(month) => write!(f, "m#{month}"),
+            Self::Note { started_at, api_id, at } => write!(f, "n#{started_at}#{api_id}#{at}"),
         }
     }
 }
@@ -99,9 +131,10 @@ mod tests {
         for series in [Series::Api(api_id.clone()), Series::Incidents(UtcMonth::of(at))] {
             assert_eq!(Series::parse(&series.to_string()), Some(series));
         }
+        let note = Slot::Note { started_at: at, api_id: api_id.clone(), at };
         let incident = Slot::Incident { started_at: at, api_id };
         assert_eq!(incident.to_string(), "i#2026-11-22T07:30:00.250Z#shop");
-        for slot in [Slot::Day(UtcDay::of(at)), incident, Slot::Month(UtcMonth::of(at))] {
+        for slot in [Slot::Day(UtcDay::of(at)), incident, note, Slot::Month(UtcMonth::of(at))] {
             assert_eq!(Slot::parse(&slot.to_string()), Some(slot));
         }
         for bad in

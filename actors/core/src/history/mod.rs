@@ -8,7 +8,7 @@
 //! | [`item`], [`calendar`] | what a store keeps, and which time it covers |
 //! | [`latency`] | how long answers took, in few bytes |
 //! | [`hour`], [`day`], [`month`] | what is in the items of days and of months |
-//! | [`story`] | what is in the item of an incident that is over |
+//! | [`story`], [`note`] | what is in the item of an incident that is over, and what people wrote on one |
 //! | [`uptime`] | how long it was up, of the time that counts |
 //! | [`recorder`] | what is recorded of an API while it is watched |
 //! | [`series`] | all of it read again, as the points of a chart |
@@ -20,6 +20,7 @@ pub mod hour;
 pub mod item;
 pub mod latency;
 pub mod month;
+pub mod note;
 pub mod recorder;
 pub mod series;
 pub mod story;
@@ -30,6 +31,7 @@ pub use calendar::{UtcDay, UtcMonth};
 pub use day::Day;
 pub use item::{HistoryItem, Series, Slot};
 pub use month::Month;
+pub use note::{Note, NoteKind};
 pub use recorder::Recorder;
 pub use series::Past;
 pub use story::Story;

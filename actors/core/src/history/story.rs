@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::bytes::FormError;
-use crate::alert::AlertKind;
+use crate::alert::{Alert, AlertKind};
 use crate::evidence::{Certificate, Evidence};
 use crate::incident::{Incident, ToldTo};
 use crate::observation::PhaseTimes;
@@ -38,12 +38,16 @@ pub struct Story {
     pub is_closed: bool,
     /// Of the time from beginning to end, what does not count as down.
     pub excluded_ms: u64,
+    /// What was seen when the end was confirmed, where that was told at once.
+    pub end_evidence: Option<Arc<Evidence>>,
 }
 
 impl Story {
     /// What was just over, if a decision led from `before` to `after`.
     pub fn of(before: &ApiState, after: &ApiState, now: Timestamp) -> Option<Self> {
         let incident = before.incident.as_ref().filter(|_| after.status != Status::Down)?;
+        let is_its_end = |alert: &Alert| alert.kind == AlertKind::Up && alert.incident_id == incident.incident_id;
+        let told_up = after.owed.last().filter(|owed| is_its_end(&owed.alert));
         Some(Self {
             incident: Incident::clone(incident),
             began_at: before.since.unwrap_or(incident.started_at),
@@ -51,6 +55,7 @@ impl Story {
             end_confirmed_at: now,
             is_closed: after.status == Status::Unknown,
             excluded_ms: 0,
+            end_evidence: told_up.and_then(|owed| owed.alert.evidence.clone()),
         })
     }
 
@@ -81,6 +86,9 @@ impl Story {
         if let Some(evidence) = &incident.evidence {
             story["evidence"] = write_evidence(evidence);
         }
+        if let Some(evidence) = &self.end_evidence {
+            story["end_evidence"] = write_evidence(evidence);
+        }
         story.to_string().into_bytes()
     }
 
@@ -109,6 +117,7 @@ fn read(story: &Value) -> Option<Story> {
             at: time(&told["at"])?,
         })
     });
+    let evidence = |name: &str| story.get(name).and_then(read_evidence).map(Arc::new);
     let incident = Incident {
         incident_id: words(&story["id"])?,
         started_at: time(&story["incident_started_at"])?,
@@ -117,7 +126,7 @@ fn read(story: &Value) -> Option<Story> {
         name: words(&story["name"])?,
         url: String::new(),
         owed_to: Vec::new(),
-        evidence: story.get("evidence").map(read_evidence).map(|evidence| evidence.map(Arc::new)).unwrap_or_default(),
+        evidence: evidence("evidence"),
         reminders: number(&story["reminders"])?,
         told: told.collect::<Option<_>>()?,
     };
@@ -128,6 +137,7 @@ fn read(story: &Value) -> Option<Story> {
         end_confirmed_at: time(&story["end_confirmed_at"])?,
         is_closed: story["is_closed"].as_bool()?,
         excluded_ms: story["excluded_ms"].as_u64()?,
+        end_evidence: evidence("end_evidence"),
     })
 }
 

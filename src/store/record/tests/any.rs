@@ -195,14 +195,16 @@ fn told() -> impl Strategy<Value = ApiState> {
             Incident { evidence, confirmed_at, told, ..incident }
         })
         .boxed();
-    let story = (incident.clone(), (time(), time(), time()), any::<(bool, u64)>()).prop_map(
-        |(incident, (began_at, ended_at, end_confirmed_at), (is_closed, excluded_ms))| Story {
+    let end = (any::<(bool, u64)>(), option::of(evidence()));
+    let story = (incident.clone(), (time(), time(), time()), end).prop_map(
+        |(incident, (began_at, ended_at, end_confirmed_at), ((is_closed, excluded_ms), evidence))| Story {
             incident,
             began_at,
             ended_at,
             end_confirmed_at,
             is_closed,
             excluded_ms,
+            end_evidence: evidence.map(Arc::new),
         },
     );
     let closed = proptest::collection::vec(story, 0..=CLOSED_MAX).boxed();

@@ -24,6 +24,7 @@ pub(crate) fn story(began_at: Timestamp, ended_at: Timestamp) -> Story {
         end_confirmed_at: ended_at.plus(Duration::from_secs(5)),
         is_closed: false,
         excluded_ms: 120_000,
+        end_evidence: None,
     }
 }
 
@@ -53,6 +54,7 @@ proptest! {
         let mut story = story(Timestamp::from_millis(began), Timestamp::from_millis(began + len));
         story.incident.reason = words.clone();
         story.incident.evidence = Some(Arc::new(evidence(&words)));
+        story.end_evidence = (began % 2 == 0).then(|| Arc::new(evidence("HTTP/1.1 200 OK")));
         let mut bytes = story.encode();
         prop_assert_eq!(Story::decode(&bytes), Ok(story));
         let len = bytes.len();
