@@ -2,6 +2,7 @@
 
 mod channels;
 mod gatus;
+mod kuma;
 mod reading;
 mod report;
 mod secrets;
@@ -24,6 +25,7 @@ pub use secrets::ToSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Gatus,
+    Kuma,
     Upptime,
 }
 
@@ -45,7 +47,8 @@ pub enum Content {
 
 impl Source {
     /// All of them, by what they are called.
-    pub const ALL: [(&'static str, Self); 2] = [("gatus", Self::Gatus), ("upptime", Self::Upptime)];
+    pub const ALL: [(&'static str, Self); 3] =
+        [("gatus", Self::Gatus), ("kuma", Self::Kuma), ("upptime", Self::Upptime)];
 }
 
 /// What came out of all files.
@@ -76,6 +79,7 @@ pub struct Fault {
 pub fn read(source: Source, files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
     match source {
         Source::Gatus => gatus::read(files, environment),
+        Source::Kuma => kuma::read(files, environment),
         Source::Upptime => upptime::read(files, environment),
     }
 }

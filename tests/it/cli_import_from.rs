@@ -72,5 +72,5 @@ fn faults_of_the_command_line_and_of_files_are_told_with_what_to_write() {
         assert!(ran.code == 64 && ran.err.contains(fault), "{args:?}: {ran:?}");
     }
     let ran = place.run(&["apis", "import", "--from", "nagios", "a.yaml"]);
-    assert!(ran.code != 0 && ran.err.contains("possible values: gatus"), "{ran:?}");
+    assert!(ran.code != 0 && ran.err.contains("possible values: gatus, kuma, upptime"), "{ran:?}");
 }
