@@ -1,5 +1,6 @@
 //! Reads the files of other monitors as rows of api-health: text in, rows out, and of each field what became of it.
 
+mod blackbox;
 mod channels;
 mod gatus;
 mod kuma;
@@ -26,6 +27,7 @@ pub use secrets::ToSet;
 pub enum Source {
     Gatus,
     Kuma,
+    Blackbox,
     Upptime,
 }
 
@@ -47,8 +49,8 @@ pub enum Content {
 
 impl Source {
     /// All of them, by what they are called.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("gatus", Self::Gatus), ("kuma", Self::Kuma), ("upptime", Self::Upptime)];
+    pub const ALL: [(&'static str, Self); 4] =
+        [("gatus", Self::Gatus), ("kuma", Self::Kuma), ("blackbox", Self::Blackbox), ("upptime", Self::Upptime)];
 }
 
 /// What came out of all files.
@@ -80,6 +82,7 @@ pub fn read(source: Source, files: &[File], environment: Environment<'_>) -> Res
     match source {
         Source::Gatus => gatus::read(files, environment),
         Source::Kuma => kuma::read(files, environment),
+        Source::Blackbox => blackbox::read(files, environment),
         Source::Upptime => upptime::read(files, environment),
     }
 }

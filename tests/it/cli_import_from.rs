@@ -14,7 +14,7 @@ fn each_field_is_told_of_and_the_same_files_again_have_nothing_to_do() {
     std::fs::copy(testdata("gatus/alerting.yaml"), place.path("gatus.yaml")).unwrap();
     std::fs::copy(testdata("gatus/minimal.yaml"), place.path("more.yaml")).unwrap();
     let import = ["apis", "import", "--from", "gatus", "gatus.yaml", "more.yaml", "--channels", "channels.toml"];
-    let with = |more: &str| import.iter().copied().chain([more]).collect::<Vec<_>>();
+    let with = |more: &'static str| import.iter().copied().chain([more]).collect::<Vec<&str>>();
 
     let dry = place.ok(&with("--dry-run"));
     assert!(dry.contains("+ shop-checkout  gatus.yaml, line 27, "), "{dry}");
@@ -72,5 +72,5 @@ fn faults_of_the_command_line_and_of_files_are_told_with_what_to_write() {
         assert!(ran.code == 64 && ran.err.contains(fault), "{args:?}: {ran:?}");
     }
     let ran = place.run(&["apis", "import", "--from", "nagios", "a.yaml"]);
-    assert!(ran.code != 0 && ran.err.contains("possible values: gatus, kuma, upptime"), "{ran:?}");
+    assert!(ran.code != 0 && ran.err.contains("possible values: gatus, kuma, blackbox"), "{ran:?}");
 }
