@@ -20,7 +20,7 @@ fn file(folder_name: &str, name: &str) -> File {
 
 fn import(source: Source, folder: &str, names: &[&str]) -> Import {
     let files: Vec<File> = names.iter().map(|name| file(folder, name)).collect();
-    let import = read(source, &files, &environment).unwrap_or_else(|faults| panic!("{names:?}: {faults:?}"));
+    let import = read(source, &files, &environment, &[]).unwrap_or_else(|faults| panic!("{names:?}: {faults:?}"));
     check_sum(&import, &format!("{names:?}"));
     import
 }
@@ -58,7 +58,7 @@ fn all_of(source: Source, name: &str, least: usize) {
     assert!(names.len() >= least, "{names:?}");
     for file in &names {
         let import = import(source, name, &[file]);
-        let again = read(source, &[super::tests::file(name, file)], &environment).unwrap();
+        let again = read(source, &[super::tests::file(name, file)], &environment, &[]).unwrap();
         assert_eq!(import.rows, again.rows, "{file}: the same file gives the same rows");
         for row in &import.rows {
             let text = serde_json::to_string(&row.fields).unwrap();
@@ -170,7 +170,7 @@ fn several_files_are_one_configuration_and_broken_ones_are_all_named() {
     assert_eq!(import.rows.len(), 4);
     let bytes = |name: &str, bytes: &[u8]| File { name: name.into(), content: Content::Bytes(bytes.to_vec()) };
     let files = [bytes("a.yaml", b"endpoints: [\n"), bytes("b.yaml", b"x: \"\xff\"\n"), bytes("c.yaml", b"a: 1")];
-    let faults = read(Source::Gatus, &files, &environment).unwrap_err();
+    let faults = read(Source::Gatus, &files, &environment, &[]).unwrap_err();
     let places: Vec<&str> = faults.iter().map(|fault| fault.location.as_str()).collect();
     assert_eq!(places, ["a.yaml, line 2, column 1", "b.yaml, line 1"]);
 }
@@ -221,9 +221,9 @@ pub(super) fn database(script: &str) -> (tempfile::TempDir, File) {
 #[test]
 fn monitors_of_a_database_of_kuma_become_rows() {
     let (_folder, file) = database("kuma-2.sql");
-    let import = read(Source::Kuma, &[file.clone()], &environment).unwrap();
+    let import = read(Source::Kuma, &[file.clone()], &environment, &[]).unwrap();
     check_sum(&import, "kuma-2.sql");
-    assert_eq!(read(Source::Kuma, &[file], &environment).unwrap().rows, import.rows);
+    assert_eq!(read(Source::Kuma, &[file], &environment, &[]).unwrap().rows, import.rows);
     assert_eq!(
         row(&import, "shop-checkout"),
         serde_json::json!({
@@ -280,12 +280,12 @@ fn monitors_of_a_backup_of_kuma_become_rows() {
     assert!(said(&import, "monitorList[0].headers").starts_with("near: without what the client writes: Connection"));
     assert_eq!(row(&import, "mail")["url"], "tcp://mail.example.org:25");
     let other = File { name: "x.json".into(), content: Content::Bytes(b"{\"a\": 1}".to_vec()) };
-    assert!(read(Source::Kuma, &[other], &environment).unwrap_err()[0].why.contains("has no monitorList"));
+    assert!(read(Source::Kuma, &[other], &environment, &[]).unwrap_err()[0].why.contains("has no monitorList"));
     let (folder_of_it, _) = database("kuma-2.sql");
     let path = folder_of_it.path().join("empty.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
     let empty = File { name: "empty.db".into(), content: Content::Database(path) };
-    assert!(read(Source::Kuma, &[empty], &environment).unwrap_err()[0].why.contains("has no table monitor"));
+    assert!(read(Source::Kuma, &[empty], &environment, &[]).unwrap_err()[0].why.contains("has no table monitor"));
 }
 
 #[test]
@@ -363,4 +363,98 @@ fn relabelling_of_the_usual_form_is_followed_and_any_other_is_said() {
     ] {
         assert!(toml.contains(line), "{line}\n{toml}");
     }
+}
+
+fn mapped(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(field, column)| ((*field).to_owned(), (*column).to_owned())).collect()
+}
+
+#[test]
+fn lines_of_a_table_become_rows() {
+    let import = read(Source::Csv, &[file("csv", "uptimerobot.csv")], &environment, &[]).unwrap();
+    check_sum(&import, "uptimerobot.csv");
+    assert_eq!(
+        row(&import, "shop-checkout"),
+        serde_json::json!({
+            "api_id": "shop-checkout", "name": "Shop, checkout", "interval_seconds": 60,
+            "url": "https://shop.example.org/checkout?token=${env:SHOP_CHECKOUT_TOKEN}",
+            "assert": ["body contains Add \"to\" cart"], "basic_auth": "monitor:${env:SHOP_CHECKOUT_PASSWORD}",
+        })
+    );
+    let closed = row(&import, "maintenance-page");
+    assert_eq!((&closed["assert"][0], &closed["enabled"]), (&"body lacks We are closed".into(), &false.into()));
+    assert_eq!(row(&import, "database")["url"], "tcp://db.example.org:5432");
+    assert!(said(&import, "row 5:").starts_with("lost: ping is not asked"));
+    assert!(said(&import, "row 1:Alert Contacts").starts_with("lost: nothing is known"));
+
+    let pairs = mapped(&[("url", "Website"), ("name", "Title"), ("tags", "Team")]);
+    let import = read(Source::Csv, &[file("csv", "semicolons.csv")], &environment, &pairs).unwrap();
+    check_sum(&import, "semicolons.csv");
+    assert_eq!(
+        row(&import, "home"),
+        serde_json::json!({
+            "api_id": "home", "name": "Home", "url": "https://www.example.org", "interval_seconds": 300,
+            "method": "HEAD", "tags": ["web", "eu"],
+        })
+    );
+    assert_eq!(said(&import, "row 2:"), "lost: it has no URL");
+    for (text, pairs, why) in [
+        ("a,b\n1,2\n", mapped(&[]), "has no column that is known to hold URLs"),
+        ("a,b\n1,2\n", mapped(&[("url", "c")]), "has no column c"),
+    ] {
+        let bad = File { name: "x.csv".into(), content: Content::Bytes(text.into()) };
+        assert_eq!(read(Source::Csv, &[bad], &environment, &pairs).unwrap_err()[0].why, why);
+    }
+}
+
+#[test]
+fn rows_that_are_written_for_gatus_are_read_as_the_same_rows() {
+    for name in ["conditions.yaml", "requests.yaml", "dns.yaml", "kinds.yaml", "labels.yaml", "anchors.yaml"] {
+        let import = import(Source::Gatus, "gatus", &[name]);
+        let rows: Vec<_> = import.rows.iter().map(|row| row.fields.clone()).collect();
+        let export = export(Program::Gatus, &rows);
+        let written = File { name: "again.yaml".into(), content: Content::Bytes(export.text.clone().into()) };
+        let again = read(Source::Gatus, &[written], &environment, &[])
+            .unwrap_or_else(|faults| panic!("{faults:?}\n{}", export.text));
+        for (row, again) in rows.iter().zip(&again.rows) {
+            for field in [
+                "url",
+                "name",
+                "method",
+                "body",
+                "headers",
+                "expected_status",
+                "interval_seconds",
+                "basic_auth",
+                "expected_answers",
+                "enabled",
+            ] {
+                assert_eq!(row.get(field), again.fields.get(field), "{name}: {field}\n{}", export.text);
+            }
+        }
+        assert_eq!(rows.len(), again.rows.len());
+    }
+}
+
+#[test]
+fn what_another_program_cannot_say_is_named() {
+    let row = serde_json::json!({
+        "api_id": "shop", "name": "Shop", "url": "https://shop.example.org/", "schedule": "*/5 * * * *", "tags": ["a", "b"],
+        "expected_status": "200-299,301", "assert": ["json $.a in [1, \"1\"]", "tls >= 1.3", "latency < 2 s"],
+        "bearer_token": "${file:/x}", "certificate_days": [7], "depends_on": ["db"], "failure_threshold": 2,
+    });
+    let rows = [row.as_object().unwrap().clone()];
+    let gatus = export(Program::Gatus, &rows);
+    for line in ["- name: \"Shop\"\n", "[BODY].a == 1\"", "[RESPONSE_TIME] < 2000\"", "[STATUS] == any(200, 201, "] {
+        assert!(gatus.text.contains(line), "{line}\n{}", gatus.text);
+    }
+    let fields: Vec<&str> = gatus.unsaid.iter().map(|unsaid| unsaid.field.as_str()).collect();
+    let want =
+        ["tags", "schedule", "headers.Authorization", "assert", "failure_threshold", "certificate_days", "depends_on"];
+    assert_eq!(fields, want);
+    let blackbox = export(Program::Blackbox, &rows);
+    let targets: serde_json::Value = serde_json::from_str(&blackbox.text).unwrap();
+    let labels = serde_json::json!({"api_id": "shop", "module": "http_2xx", "name": "Shop", "tags": "a,b"});
+    assert_eq!(targets, serde_json::json!([{"targets": ["https://shop.example.org/"], "labels": labels}]));
+    assert_eq!(blackbox.unsaid.len(), 7, "{:?}", blackbox.unsaid);
 }
