@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use api_health_import::Source;
+use api_health_import::{Program, Source};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::checks;
 use super::help::{
-    ADD_EXAMPLES, ALERTS_DROP_HELP, ALERTS_LIST_HELP, ALERTS_RETRY_HELP, COST_HELP, EXPLAIN_HELP, FLEET_HELP,
-    IMPORT_HELP, INCIDENTS_LIST_HELP, INCIDENTS_NOTE_HELP, INCIDENTS_SHOW_HELP, LIST_HELP, MAINTENANCE_END_HELP,
-    MAINTENANCE_LIST_HELP, MAINTENANCE_START_HELP, PROBE_HELP, STATUS_HELP, WEB_TOKEN_HELP, after_help,
+    ADD_EXAMPLES, ALERTS_DROP_HELP, ALERTS_LIST_HELP, ALERTS_RETRY_HELP, COST_HELP, EXPLAIN_HELP, EXPORT_HELP,
+    FLEET_HELP, IMPORT_HELP, INCIDENTS_LIST_HELP, INCIDENTS_NOTE_HELP, INCIDENTS_SHOW_HELP, LIST_HELP,
+    MAINTENANCE_END_HELP, MAINTENANCE_LIST_HELP, MAINTENANCE_START_HELP, PROBE_HELP, STATUS_HELP, WEB_TOKEN_HELP,
+    after_help,
 };
 use super::incidents::Kind;
 use super::out::When;
@@ -167,9 +168,15 @@ pub enum ApisCommand {
     /// Import the `[[api]]` tables of a TOML file, or the files of another monitor, into the store's table
     #[command(after_help = IMPORT_HELP)]
     Import(ImportArgs),
-    /// Print the table as TOML that can be imported again, literal secrets included
-    #[command(after_help = "Example:\n  (umask 077; api-health apis export > apis.toml)")]
-    Export,
+    /// Print the table as TOML that can be imported again, literal secrets included; or in another program's form
+    #[command(after_help = EXPORT_HELP)]
+    Export {
+        /// The program whose form it is: targets for Prometheus' blackbox exporter (JSON), or endpoints of Gatus (YAML)
+        #[arg(long, value_parser = PossibleValuesParser::new(Program::ALL.map(|(name, _)| name)).map(|name| {
+            Program::ALL.into_iter().find(|(known, _)| *known == name).map_or(Program::ALL[0].1, |(_, program)| program)
+        }))]
+        to: Option<Program>,
+    },
     /// Check every row, or a file, and list every error; exit code 64 if there is any
     #[command(after_help = "References to secrets are resolved on this machine; one that cannot be is an error.\n\n\
                             Example:\n  api-health apis validate apis.toml")]
@@ -208,6 +215,9 @@ pub struct ImportArgs {
         Source::ALL.into_iter().find(|(known, _)| *known == name).map_or(Source::ALL[0].1, |(_, source)| source)
     }))]
     pub from: Option<Source>,
+    /// With --from csv: which column is which field, as in url=Website,name=Title
+    #[arg(long, value_name = "FIELD=COLUMN", value_delimiter = ',', requires = "from")]
+    pub map: Vec<String>,
     /// With --from: write the channels that were found to this file, as settings to look through
     #[arg(long, value_name = "FILE", requires = "from", value_hint = ValueHint::FilePath)]
     pub channels: Option<PathBuf>,

@@ -55,7 +55,16 @@ Examples:
   api-health apis import apis.toml --dry-run
   api-health apis import apis.toml --yes
   api-health apis import apis.toml --prune
-  api-health apis import --from gatus config.yaml --channels channels.toml --dry-run";
+  api-health apis import --from gatus config.yaml --channels channels.toml --dry-run
+  api-health apis import --from csv monitors.csv --map url=Website,name=Title";
+
+pub(super) const EXPORT_HELP: &str = "\
+With --to, what the other program cannot say is listed on standard error, by API and field. References
+to secrets stay references; a literal secret is printed as it stands in the table.
+
+Examples:
+  (umask 077; api-health apis export > apis.toml)
+  api-health apis export --to blackbox > targets.json";
 
 pub(super) const STATUS_HELP: &str = "\
 With --json, every name is stable:

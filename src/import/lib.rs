@@ -1,10 +1,14 @@
 //! Reads the files of other monitors as rows of api-health: text in, rows out, and of each field what became of it.
 
+mod blackbox;
 mod channels;
+mod export;
 mod gatus;
+mod kuma;
 mod reading;
 mod report;
 mod secrets;
+mod table;
 mod tree;
 mod upptime;
 mod words;
@@ -16,6 +20,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 pub use channels::{Channel, to_toml as channels_to_toml};
+pub use export::{Export, Program, Unsaid, export};
 pub use reading::{Environment, Row};
 pub use report::{Entry, Verdict};
 pub use secrets::ToSet;
@@ -24,7 +29,10 @@ pub use secrets::ToSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Gatus,
+    Kuma,
+    Blackbox,
     Upptime,
+    Csv,
 }
 
 /// A file as it was read.
@@ -45,7 +53,18 @@ pub enum Content {
 
 impl Source {
     /// All of them, by what they are called.
-    pub const ALL: [(&'static str, Self); 2] = [("gatus", Self::Gatus), ("upptime", Self::Upptime)];
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("gatus", Self::Gatus),
+        ("kuma", Self::Kuma),
+        ("blackbox", Self::Blackbox),
+        ("upptime", Self::Upptime),
+        ("csv", Self::Csv),
+    ];
+
+    /// What columns of a table may be mapped to.
+    pub fn columns() -> Vec<&'static str> {
+        table::fields()
+    }
 }
 
 /// What came out of all files.
@@ -69,14 +88,22 @@ pub struct Fault {
     pub remedy: String,
 }
 
-/// Reads files that belong together.
+/// Reads files that belong together. `mapped` are pairs of one of [`Source::columns`] and the name of a column.
 ///
 /// # Errors
 /// What is wrong with each file that cannot be read.
-pub fn read(source: Source, files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
+pub fn read(
+    source: Source,
+    files: &[File],
+    environment: Environment<'_>,
+    mapped: &[(String, String)],
+) -> Result<Import, Vec<Fault>> {
     match source {
         Source::Gatus => gatus::read(files, environment),
+        Source::Kuma => kuma::read(files, environment),
+        Source::Blackbox => blackbox::read(files, environment),
         Source::Upptime => upptime::read(files, environment),
+        Source::Csv => table::read(files, environment, mapped),
     }
 }
 

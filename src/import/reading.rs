@@ -167,21 +167,21 @@ impl<'a> Reading<'a> {
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, behind) = rest.split_at(end);
-        let origin = self.plain(authority).map_err(not_set)?;
+        let (user, place) = match authority.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
+            None => (None, authority),
+        };
+        let host = self.plain(place).map_err(not_set)?;
         let mut target = Target::default();
-        if was_filled || origin != authority {
+        if was_filled || host != place {
             target.near = Some("its host is filled in from the environment of this import".into());
         }
-        let host = match origin.rsplit_once('@') {
-            Some((user, host)) => {
-                let (name, password) = user.split_once(':').unwrap_or((user, ""));
-                let (name, password) = (decoded(name), decoded(password));
-                let password = self.secret(&format!("{api_id}_password"), field, &password);
-                target.basic_auth = Some(format!("{}:{password}", name.replace("${", "$${")));
-                host
-            }
-            None => &origin,
-        };
+        if let Some(user) = user {
+            let (name, password) = user.split_once(':').unwrap_or((user, ""));
+            let (name, password) = (self.text(&decoded(name)), decoded(password));
+            let password = self.secret(&format!("{api_id}_password"), field, &password);
+            target.basic_auth = Some(format!("{name}:{password}"));
+        }
         let behind = match behind.split_once('#') {
             Some((before, _)) => {
                 target.near = Some("the part behind # is never sent, and is left out".into());

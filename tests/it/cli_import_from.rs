@@ -1,8 +1,13 @@
 //! `apis import --from`: what is told, what is written, and that the rows can be asked.
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
-use super::cli::{Place, finish};
+use serde_json::{Value, json};
+
+use super::cli::{Place, Ran, finish};
 
 fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/import").join(name)
@@ -14,17 +19,17 @@ fn each_field_is_told_of_and_the_same_files_again_have_nothing_to_do() {
     std::fs::copy(testdata("gatus/alerting.yaml"), place.path("gatus.yaml")).unwrap();
     std::fs::copy(testdata("gatus/minimal.yaml"), place.path("more.yaml")).unwrap();
     let import = ["apis", "import", "--from", "gatus", "gatus.yaml", "more.yaml", "--channels", "channels.toml"];
-    let with = |more: &str| import.iter().copied().chain([more]).collect::<Vec<_>>();
+    let with = |more: &'static str| import.iter().copied().chain([more]).collect::<Vec<&str>>();
 
     let dry = place.ok(&with("--dry-run"));
     assert!(dry.contains("+ shop-checkout  gatus.yaml, line 27, "), "{dry}");
     assert!(
-        dry.contains("x gatus.yaml, line 48: endpoints[1].alerts[0].description: an alert says what was seen"),
+        dry.contains("x gatus.yaml, line 45: endpoints[1].alerts[0].description: an alert says what was seen"),
         "{dry}"
     );
-    assert!(dry.contains("~ gatus.yaml, line 4: alerting.slack.webhook-url"), "{dry}");
-    assert!(dry.contains("\n61 fields of 4 rows: "), "{dry}");
-    assert!(dry.contains("SLACK_URL       stands in gatus.yaml, line 4"), "{dry}");
+    assert!(dry.contains("~ gatus.yaml, line 3: alerting.slack.webhook-url"), "{dry}");
+    assert!(dry.contains("\n46 fields of 4 rows: 24 taken, 15 near, 7 lost\n"), "{dry}");
+    assert!(dry.contains("SLACK_URL       stands in gatus.yaml, line 3"), "{dry}");
     assert!(dry.contains("channels.toml: 4 channels would be written\n"), "{dry}");
     assert!(dry.contains(": 4 to add, 0 to change, 0 to remove; 0 unchanged\n"), "{dry}");
     assert!(!dry.contains("hunter2") && !dry.contains("T0/B0"), "{dry}");
@@ -72,5 +77,179 @@ fn faults_of_the_command_line_and_of_files_are_told_with_what_to_write() {
         assert!(ran.code == 64 && ran.err.contains(fault), "{args:?}: {ran:?}");
     }
     let ran = place.run(&["apis", "import", "--from", "nagios", "a.yaml"]);
-    assert!(ran.code != 0 && ran.err.contains("possible values: gatus"), "{ran:?}");
+    assert!(ran.code != 0 && ran.err.contains("possible values: gatus, kuma, blackbox"), "{ran:?}");
+}
+
+/// Every file that is there, with the program that it is of.
+fn files() -> Vec<(&'static str, PathBuf)> {
+    let mut files = Vec::new();
+    for program in ["gatus", "upptime", "blackbox", "kuma", "csv"] {
+        let entries = std::fs::read_dir(testdata(program)).unwrap();
+        files.extend(entries.map(|entry| (program, entry.unwrap().path())));
+    }
+    files.sort();
+    files
+}
+
+/// Imports a file, with modules of the exporter where it needs them.
+fn import(place: &Place, program: &str, path: &Path) -> Ran {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let mut command = place.command(&["apis", "import", "--yes", "--from", program]);
+    if name.ends_with(".sql") {
+        let database = place.path("kuma.db");
+        if !database.exists() {
+            let script = std::fs::read_to_string(path).unwrap();
+            rusqlite::Connection::open(&database).unwrap().execute_batch(&script).unwrap();
+        }
+        command.arg(database);
+    } else {
+        command.arg(path);
+    }
+    match name {
+        "modules-jobs.yml" => drop(command.arg(path.with_file_name("modules.yml"))),
+        "file-sd.yml" => drop(command.arg(path.with_file_name("web-targets.json"))),
+        "semicolons.csv" => drop(command.args(["--map", "url=Website,name=Title,tags=Team"])),
+        _ => {}
+    }
+    finish(command.env("IMPORT_TEST_HOST", "env.example.org"))
+}
+
+#[test]
+fn rows_of_all_files_are_good_and_the_same_import_again_has_nothing_to_do() {
+    for (program, path) in files() {
+        let place = Place::new();
+        let first = import(&place, program, &path);
+        assert_eq!(first.code, 0, "{path:?}: {first:?}");
+        assert!(!first.out.contains("its row is refused"), "{path:?}: {}", first.out);
+        assert!(!first.out.contains("hunter"), "{path:?}: a secret is shown: {}", first.out);
+        let again = import(&place, program, &path);
+        assert!(again.code == 0 && again.out.contains("nothing to do; "), "{path:?}: {again:?}");
+    }
+}
+
+/// What the server says, by the end of what is asked for; anything else is a page.
+const ANSWERS: [(&str, &str); 12] = [
+    ("api.example.org/users", "{\"data\": [{\"name\": \"john\"}], \"count\": 2, \"version\": \"2.1\"}"),
+    ("www.example.org/hello", "<html><h1>Hello</h1></html>"),
+    ("www.example.org/ping", "pong"),
+    ("files.example.org/status.php", "{\"installed\": true, \"maintenance\": false}"),
+    ("api.example.org/login", "{\"token\": \"0123456789abcdef\"}"),
+    ("api.example.org/graphql", "{\"data\": {\"viewer\": {\"login\": \"monitor\"}}}"),
+    ("ingress.example.org/healthz", "ok"),
+    ("legacy.example.org/health", "{\"status\": \"UP\"}"),
+    ("backend.example.org/api/", "Hello from the backend"),
+    ("queue.example.org/api", "{\"depth\": 5}"),
+    ("api.example.org/ping", "{\"ok\": true}"),
+    ("shop.example.org/checkout?token=x", "<a>Add \"to\" cart</a>"),
+];
+
+/// A server that answers each path with the status that is expected there.
+fn server(codes: BTreeMap<String, u16>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let codes = codes.clone();
+            std::thread::spawn(move || answer(stream, &codes));
+        }
+    });
+    port
+}
+
+fn answer(mut stream: TcpStream, codes: &BTreeMap<String, u16>) -> Option<()> {
+    let (mut head, mut some) = (Vec::new(), [0; 4096]);
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        match stream.read(&mut some).ok()? {
+            0 => return None,
+            read => head.extend_from_slice(&some[..read]),
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let mut words = head.split(' ');
+    let (method, path) = (words.next()?, words.next()?);
+    let code = codes.get(path).copied().unwrap_or(404);
+    let body = ANSWERS.iter().find(|(end, _)| path.ends_with(end)).map_or("<p>fine</p>", |(_, body)| body);
+    let shown = if method == "HEAD" || code == 204 { "" } else { body };
+    let length = if code == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let head =
+        format!("HTTP/1.1 {code} x\r\nstrict-transport-security: max-age=60\r\n{length}connection: close\r\n\r\n");
+    stream.write_all(format!("{head}{shown}").as_bytes()).ok()
+}
+
+/// A code of `expected_status`: 200 if it is one.
+fn code(expected: &str) -> u16 {
+    let bounds = |part: &str| -> (u16, u16) {
+        let part = part.trim().replace("2xx", "200-299");
+        let (from, to) = part.split_once('-').unwrap_or((&part, &part));
+        (from.parse().unwrap(), to.parse().unwrap())
+    };
+    let ranges: Vec<(u16, u16)> = expected.split(',').map(bounds).collect();
+    if ranges.iter().any(|(from, to)| (*from..=*to).contains(&200)) { 200 } else { ranges[0].0 }
+}
+
+#[test]
+fn rows_of_all_files_pass_on_a_server_of_their_shape() {
+    let (mut rows, mut codes) = (Vec::new(), BTreeMap::new());
+    for (number, (program, path)) in files().into_iter().enumerate() {
+        let place = Place::new();
+        assert_eq!(import(&place, program, &path).code, 0, "{path:?}");
+        let exported: Value = toml::from_str(&place.ok(&["apis", "export"])).unwrap();
+        for row in exported["api"].as_array().into_iter().flatten() {
+            let mut row = row.as_object().unwrap().clone();
+            let url = row["url"].as_str().unwrap().to_owned();
+            let (scheme, rest) = url.split_once("://").unwrap();
+            row["api_id"] = format!("{number}-{}", row["api_id"].as_str().unwrap()).into();
+            // What is of another server, or of TLS, and how often a pass is wanted.
+            let others = [
+                "proxy",
+                "server_name",
+                "ca_certificates",
+                "client_certificate",
+                "client_key",
+                "oauth2",
+                "ip_family",
+                "bearer_token",
+                "enabled",
+                "schedule",
+                "certificate_days",
+            ];
+            others.iter().for_each(|field| drop(row.remove(*field)));
+            if let Some(Value::Array(assertions)) = row.get_mut("assert") {
+                assertions.retain(|assertion| !assertion.as_str().unwrap().starts_with("tls"));
+            }
+            row.insert("success_threshold".into(), json!(1));
+            row.insert("failure_threshold".into(), json!(1));
+            match scheme {
+                "http" | "https" => {
+                    let mut path = format!("/{number}/{rest}");
+                    while let Some((before, (_, after))) =
+                        path.split_once("${env:").map(|(a, b)| (a, b.split_once('}').unwrap()))
+                    {
+                        path = format!("{before}x{after}");
+                    }
+                    let expected = row.get("expected_status").and_then(Value::as_str).unwrap_or("2xx");
+                    codes.insert(path.clone(), code(expected));
+                    row["url"] = format!("http://127.0.0.1:PORT{path}").into();
+                }
+                "tcp" => row["url"] = "tcp://127.0.0.1:PORT".into(),
+                _ => continue,
+            }
+            rows.push(row);
+        }
+    }
+    assert!(rows.len() > 80, "{}", rows.len());
+    let port = server(codes).to_string();
+    let place = Place::new();
+    let text = toml::to_string(&json!({ "api": rows })).unwrap().replace("PORT", &port);
+    place.write("rows.toml", &text);
+    place.write("api-health.toml", "[apis]\nfile = \"rows.toml\"\nfrom_store = false\n");
+    let mut command = place.command(&["run", "--once"]);
+    for part in text.split("${env:").skip(1) {
+        command.env(part.split_once('}').unwrap().0, "x");
+    }
+    let ran = finish(&mut command);
+    let status = place.json(&["status"]);
+    let not_up: Vec<&Value> = status["apis"].as_array().unwrap().iter().filter(|api| api["status"] != "up").collect();
+    assert!(not_up.is_empty() && ran.code == 0, "{not_up:#?}\n{ran:?}");
+    assert_eq!(status["summary"]["up"], rows.len());
 }

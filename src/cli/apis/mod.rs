@@ -2,6 +2,7 @@
 
 mod changed;
 mod edit;
+mod export;
 mod import;
 mod list;
 mod mask;
@@ -14,9 +15,8 @@ mod write;
 pub(super) use unset_secrets::{AnySecret, Unset};
 
 use super::args::ApisCommand;
-use super::out::{Out, note};
+use super::out::Out;
 use crate::app::{App, AppError};
-use crate::configs::file;
 use crate::exit::Exit;
 
 /// Runs one of them.
@@ -37,19 +37,9 @@ pub(super) async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<E
                 None => import::import(app, import::only(&args.files)?, mode, out).await,
             }
         }
-        ApisCommand::Export => export(app, out).await,
+        ApisCommand::Export { to } => export::export(app, *to, out).await,
         ApisCommand::Validate { file } => validate::validate(app, file.as_deref(), out).await,
     }
-}
-
-/// `apis export`: the table as it was written, literal secrets and all, so that it can be imported again.
-async fn export(app: &App, out: &Out) -> Result<Exit, AppError> {
-    let rows = existing_table(app).await?.rows().await?;
-    out.data(&file::to_toml(&rows).map_err(AppError::Unavailable)?)?;
-    if rows.is_empty() {
-        note(&format!("{} has no APIs", app.table_name()));
-    }
-    Ok(Exit::Ok)
 }
 
 /// The table, for commands that make no sense without one.

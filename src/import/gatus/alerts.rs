@@ -12,7 +12,7 @@ use super::super::words::milliseconds;
 /// What each provider says of alerts that do not say it themselves.
 pub(super) type Defaults = BTreeMap<String, Rc<Node>>;
 
-/// The fields of an alert, beside `type`.
+const SAID: &str = "an alert says what was seen; the name of a row stands in it";
 const TOLD_ALWAYS: &str = "that it is well again is always told";
 
 /// What an endpoint's alerts say together.
@@ -83,7 +83,7 @@ fn alert_fields(reading: &mut Reading<'_>, alert: &mut Fields, is_on: bool, toge
         }
     }
     if let Some(field) = alert.take("description") {
-        report.lost(field, "an alert says what was seen; the name of a row stands in it");
+        report.lost(field, SAID);
     }
     if let Some(field) = alert.take("provider-override") {
         report.lost(field, "a channel is the same for all rows; write another one, with a tag of its own");
@@ -161,7 +161,12 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
         }
     }
     if let Some(field) = fields.take("default-alert") {
-        reading.report.near(field, "in each row that has such an alert");
+        for field in reading.report.fields(field).into_fields() {
+            match field.path.ends_with(".description") {
+                true => reading.report.lost(field, SAID),
+                false => reading.report.near(field, "in each row that has such an alert"),
+            }
+        }
     }
     for field in fields.into_fields() {
         reading.report.lost(field, whole);

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use api_health_core::ConfigIssue;
-use api_health_import::{Content, Import, Verdict, channels_to_toml};
+use api_health_import::{Content, Import, Source, Verdict, channels_to_toml};
 
 use super::super::unset_secrets::Unset;
 use super::{Mode, STANDARD_INPUT, carry_out, input_is_free, is_standard_input, no_rows, standard_input};
@@ -16,7 +16,7 @@ use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out};
 use crate::cli::text::count;
 use crate::configs::file;
 use crate::configs::raw::RawRow;
-use crate::configs::values::ValueFault;
+use crate::configs::values::{ValueFault, quote};
 use crate::environment;
 use crate::exit::Exit;
 
@@ -44,7 +44,8 @@ pub(in crate::cli::apis) async fn import(
         return Err(AppError::Configuration(faults));
     }
     let set = |name: &str| environment::referred(name).ok();
-    let mut import = api_health_import::read(source, &files, &set).map_err(|faults| {
+    let mapped = mapped(args)?;
+    let mut import = api_health_import::read(source, &files, &set, &mapped).map_err(|faults| {
         let issue =
             |fault: api_health_import::Fault| ValueFault::new(fault.what, fault.why, fault.remedy).at(fault.location);
         AppError::Configuration(faults.into_iter().map(issue).collect())
@@ -57,6 +58,28 @@ pub(in crate::cli::apis) async fn import(
     secrets(&import, out)?;
     channels(&import, args.channels.as_deref(), mode, out)?;
     carry_out(app, rows, mode, out).await
+}
+
+/// The pairs of `--map`.
+fn mapped(args: &ImportArgs) -> Result<Vec<(String, String)>, AppError> {
+    let known = Source::columns();
+    let mut faults = Vec::new();
+    if !args.map.is_empty() && args.from != Some(Source::Csv) {
+        faults.push(
+            ValueFault::new("--map", "is about the columns of a table", "--from csv beside it").at("apis import"),
+        );
+    }
+    let mut pairs = Vec::new();
+    for text in &args.map {
+        match text.split_once('=') {
+            Some((field, column)) if known.contains(&field) => pairs.push((field.to_owned(), column.to_owned())),
+            _ => {
+                let remedy = format!("FIELD=COLUMN, with FIELD one of {}", known.join(", "));
+                faults.push(ValueFault::new(quote(text), "maps no column to a field", remedy).at("apis import: --map"));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(pairs) } else { Err(AppError::Configuration(faults)) }
 }
 
 fn read(path: &Path) -> Result<api_health_import::File, AppError> {

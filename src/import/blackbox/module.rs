@@ -1,0 +1,402 @@
+//! A module of the exporter: how its targets are asked. It is judged once, and stands in the row of each target.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::super::reading::{Reading, Row};
+use super::super::report::{Field, Fields};
+use super::super::words::{self, METHODS, OURS, milliseconds};
+use super::tls;
+
+/// What a module says of each of its targets.
+#[derive(Clone, Debug)]
+pub(super) struct Module {
+    /// `http`, `tcp`, `tls` or `dns`; else why its targets are lost.
+    pub(super) prober: Result<&'static str, String>,
+    /// Fields of a row.
+    pub(super) fields: Map<String, Value>,
+    pub(super) timeout: Option<u64>,
+    /// What is asked of a name server.
+    pub(super) query: String,
+}
+
+/// Reads all modules. What no job uses is lost.
+pub(super) fn read(
+    reading: &mut Reading<'_>,
+    field: Field,
+    used: &BTreeSet<String>,
+    modules: &mut BTreeMap<String, Module>,
+) {
+    for field in reading.report.fields(field).into_fields() {
+        let name = field.path.trim_start_matches("modules.").to_owned();
+        if used.contains(&name) {
+            let module = one(reading, field, &name);
+            modules.insert(name, module);
+        } else {
+            reading.report.lost(field, "no job that was read uses this module");
+        }
+    }
+}
+
+/// A module that is not among the files: those that the exporter brings are known.
+pub(super) fn of_name(name: &str) -> Module {
+    let prober = match name {
+        "http_2xx" => Ok("http"),
+        "tcp_connect" => Ok("tcp"),
+        _ => Err(format!("its module {name} is not among the files; import blackbox.yml as well")),
+    };
+    let fields = if prober == Ok("http") { defaults() } else { Map::new() };
+    Module { prober, fields, timeout: None, query: String::new() }
+}
+
+/// What the exporter does where a module of HTTP says nothing.
+fn defaults() -> Map<String, Value> {
+    Map::from_iter([("max_redirects".to_owned(), json!(10)), ("expected_status".to_owned(), json!("2xx"))])
+}
+
+fn one(reading: &mut Reading<'_>, field: Field, name: &str) -> Module {
+    let of = |name: &str| field.node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+    let is_tls = field.node.get("tcp").and_then(|tcp| tcp.get("tls")).and_then(|tls| tls.flag()) == Some(true);
+    let prober = match of("prober").as_str() {
+        "http" => Ok("http"),
+        "tcp" if is_tls => Ok("tls"),
+        "tcp" => Ok("tcp"),
+        "dns" => Ok("dns"),
+        other => Err(format!("{other} is not asked; http, https, tcp, tls and dns are")),
+    };
+    let mut module = Module { prober, fields: Map::new(), timeout: None, query: String::new() };
+    if let Err(why) = &module.prober {
+        reading.report.lost(field, why.clone());
+        return module;
+    }
+    // Its values are gathered in a row that is none.
+    reading.rows.push(Row { location: String::new(), fields: Map::new() });
+    let mut fields = reading.report.fields(field);
+    if let Some(field) = fields.take("prober") {
+        reading.report.taken(field);
+    }
+    if let Some(field) = fields.take("timeout") {
+        module.timeout = field.scalar().and_then(milliseconds);
+        match module.timeout {
+            Some(_) => reading.report.taken(field),
+            None => reading.report.lost(field, "it is no length of time"),
+        }
+    }
+    match module.prober {
+        Ok("http") => {
+            defaults().into_iter().for_each(|(name, value)| reading.set(&name, value));
+            if let Some(field) = fields.take("http") {
+                http(reading, field, name);
+            }
+        }
+        Ok("dns") => {
+            if let Some(field) = fields.take("dns") {
+                module.query = dns(reading, field);
+            }
+        }
+        _ => {
+            if let Some(field) = fields.take("tcp") {
+                tcp(reading, field);
+            }
+        }
+    }
+    for name in ["http", "tcp", "dns", "icmp", "grpc"] {
+        if let Some(field) = fields.take(name) {
+            reading.report.lost(field, "it is of another prober");
+        }
+    }
+    reading.report.rest(fields);
+    module.fields = reading.rows.pop().map(|row| row.fields).unwrap_or_default();
+    module
+}
+
+fn http(reading: &mut Reading<'_>, field: Field, name: &str) {
+    let mut http = reading.report.fields(field);
+    if let Some(field) = http.take("method") {
+        let method = field.scalar().unwrap_or("GET").to_ascii_uppercase();
+        match METHODS.contains(&method.as_str()) {
+            true => {
+                reading.set("method", method);
+                reading.report.taken(field);
+            }
+            false => reading.report.lost(field, "there is no such method in a row; GET is used"),
+        }
+    }
+    if let Some(field) = http.take("valid_status_codes") {
+        let items = reading.report.items(field);
+        let codes: BTreeSet<u16> = items.iter().filter_map(|item| item.scalar()?.parse().ok()).collect();
+        for item in items {
+            match item.scalar().and_then(|text| text.parse::<u16>().ok()) {
+                Some(_) => reading.report.taken(item),
+                None => reading.report.lost(item, "it is no status code"),
+            }
+        }
+        if !codes.is_empty() {
+            reading.set("expected_status", words::codes(&codes));
+        }
+    }
+    for (name, follows) in [("follow_redirects", true), ("no_follow_redirects", false)] {
+        if let Some(field) = http.take(name) {
+            if field.flag() == Some(!follows) {
+                reading.set("max_redirects", 0);
+            }
+            reading.report.taken(field);
+        }
+    }
+    if let Some(field) = http.take("headers") {
+        let mut headers = Map::new();
+        for field in reading.report.fields(field).into_fields() {
+            let header = field.path.rsplit_once("headers.").map_or(String::new(), |(_, header)| header.to_owned());
+            if OURS.contains(&header.to_ascii_lowercase().as_str()) {
+                reading.report.lost(field, "the HTTP client writes it itself");
+                continue;
+            }
+            let value = field.scalar().unwrap_or_default().to_owned();
+            let value = reading.header(name, &header, &field, &value);
+            headers.insert(header, Value::from(value));
+            reading.report.taken(field);
+        }
+        reading.set("headers", Value::Object(headers));
+    }
+    if let Some(field) = http.take("body") {
+        let body = field.scalar().unwrap_or_default().to_owned();
+        let body = reading.body(name, &field, &body);
+        reading.set("body", body);
+        reading.report.taken(field);
+    }
+    answer(reading, &mut http);
+    login(reading, &mut http, name);
+    family(reading, &mut http);
+    if let Some(field) = http.take("tls_config") {
+        tls::read(reading, field);
+    }
+    for (name, why) in [
+        ("valid_http_versions", "which version is spoken is not judged"),
+        ("compression", "gzip, deflate and br are asked for where a body is judged"),
+        ("body_size_limit", "a body is read to `probe.body_bytes_max` of the settings"),
+        ("enable_http2", "HTTP/1.1 is spoken, and HTTP/2 where nothing else is"),
+        ("enable_http3", "HTTP/3 is not spoken"),
+        ("fail_if_ssl", "there is no assertion that TLS is not spoken"),
+        ("skip_resolve_phase_with_proxy", "a proxy looks names up by itself"),
+        ("use_proxy_dns", "a proxy looks names up by itself"),
+    ] {
+        if let Some(field) = http.take(name) {
+            reading.report.lost(field, why);
+        }
+    }
+    reading.report.rest(http);
+}
+
+fn answer(reading: &mut Reading<'_>, http: &mut Fields) {
+    for (list, must) in [("fail_if_body_not_matches_regexp", true), ("fail_if_body_matches_regexp", false)] {
+        let Some(field) = http.take(list) else { continue };
+        for item in reading.report.items(field) {
+            let regex = item.scalar().unwrap_or_default().to_owned();
+            match (must, is_literal(&regex)) {
+                (true, _) => reading.assert(item, &format!("body matches {}", words::quoted(&regex)), None),
+                (false, true) => reading.assert(item, &format!("body lacks {}", words::quoted(&regex)), None),
+                (false, false) => {
+                    reading.report.lost(item, "there is no assertion that a regular expression is not found")
+                }
+            }
+        }
+    }
+    for (list, must) in [("fail_if_header_not_matches", true), ("fail_if_header_matches", false)] {
+        let Some(field) = http.take(list) else { continue };
+        for item in reading.report.items(field) {
+            let of = |name: &str| item.node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+            let (header, regex) = (of("header"), of("regexp"));
+            let may_lack = item.node.get("allow_missing").and_then(|node| node.flag()) == Some(true);
+            let test = words::quoted(&regex);
+            match (must, may_lack, is_literal(&regex)) {
+                (true, false, _) => reading.assert(item, &format!("header {header} matches {test}"), None),
+                (false, true, true) => reading.assert(item, &format!("header {header} lacks {test}"), None),
+                (false, false, true) => {
+                    let how = "where it is missing, that is no fail";
+                    reading.assert(item, &format!("header {header} lacks {test}"), Some(how.into()));
+                }
+                _ => reading.report.lost(item, "there is no such assertion of a header"),
+            }
+        }
+    }
+    if let Some(field) = http.take("fail_if_not_ssl") {
+        match field.flag() {
+            Some(true) => reading.assert(field, "tls >= 1.2", None),
+            _ => reading.report.taken(field),
+        }
+    }
+    for name in ["fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel"] {
+        if let Some(field) = http.take(name) {
+            reading.report.lost(field, "CEL is not spoken; write it as `json $.path = value`");
+        }
+    }
+}
+
+/// Whether a regular expression is just a text.
+fn is_literal(regex: &str) -> bool {
+    !regex.is_empty() && !regex.contains(|c: char| "\\.+*?()|[]{}^$".contains(c))
+}
+
+fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
+    if let Some(field) = http.take("basic_auth") {
+        let mut basic = reading.report.fields(field);
+        let user = basic.peek("username").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+        let mut password = String::new();
+        if let Some(field) = basic.take("password") {
+            let text = field.scalar().unwrap_or_default().to_owned();
+            password = reading.secret(&format!("{name}_password"), &field, &text);
+            reading.report.taken(field);
+        }
+        if let Some(field) = basic.take("password_file") {
+            password = format!("${{file:{}}}", field.scalar().unwrap_or_default());
+            reading.report.taken(field);
+        }
+        if let Some(field) = basic.take("username") {
+            reading.report.taken(field);
+        }
+        let user = reading.text(&user);
+        reading.set("basic_auth", format!("{user}:{password}"));
+        reading.report.rest(basic);
+    }
+    let token = |reading: &mut Reading<'_>, field: Field, is_file: bool| {
+        let text = field.scalar().unwrap_or_default().to_owned();
+        let token = match is_file {
+            true => format!("${{file:{text}}}"),
+            false => reading.secret(&format!("{name}_token"), &field, &text),
+        };
+        reading.set("bearer_token", token);
+        reading.report.taken(field);
+    };
+    for (field, is_file) in [("bearer_token", false), ("bearer_token_file", true)] {
+        if let Some(field) = http.take(field) {
+            token(reading, field, is_file);
+        }
+    }
+    if let Some(field) = http.take("authorization") {
+        let mut fields = reading.report.fields(field);
+        let is_bearer =
+            fields.peek("type").and_then(|node| node.scalar()).is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+        for (name, is_file) in [("credentials", false), ("credentials_file", true)] {
+            if let Some(field) = fields.take(name) {
+                match is_bearer {
+                    true => token(reading, field, is_file),
+                    false => reading.report.lost(field, "of `Authorization`, Bearer and Basic are written"),
+                }
+            }
+        }
+        if let Some(field) = fields.take("type") {
+            reading.report.taken(field);
+        }
+        reading.report.rest(fields);
+    }
+    if let Some(field) = http.take("proxy_url") {
+        let text = field.scalar().unwrap_or_default().to_owned();
+        match text.starts_with("http://") {
+            true => {
+                let proxy = if text.contains('@') {
+                    reading.secret(&format!("{name}_proxy"), &field, &text)
+                } else {
+                    reading.text(&text)
+                };
+                reading.set("proxy", proxy);
+                reading.report.taken(field);
+            }
+            false => reading.report.lost(field, "a proxy is one of HTTP"),
+        }
+    }
+    if let Some(field) = http.take("oauth2") {
+        let mut fields = reading.report.fields(field);
+        let mut oauth = Map::new();
+        for (theirs, ours) in
+            [("token_url", "token_url"), ("client_id", "client_id"), ("client_secret", "client_secret")]
+        {
+            if let Some(field) = fields.take(theirs) {
+                let text = field.scalar().unwrap_or_default().to_owned();
+                let value = match ours {
+                    "client_secret" => reading.secret(&format!("{name}_client_secret"), &field, &text),
+                    _ => reading.text(&text),
+                };
+                oauth.insert(ours.into(), Value::from(value));
+                reading.report.taken(field);
+            }
+        }
+        if let Some(field) = fields.take("client_secret_file") {
+            oauth.insert(
+                "client_secret".into(),
+                Value::from(format!("${{file:{}}}", field.scalar().unwrap_or_default())),
+            );
+            reading.report.taken(field);
+        }
+        if let Some(field) = fields.take("scopes") {
+            let scopes: Vec<&str> = field.node.list().iter().filter_map(|node| node.scalar()).collect();
+            oauth.insert("scope".into(), Value::from(scopes.join(" ")));
+            reading.report.taken(field);
+        }
+        reading.set("oauth2", Value::Object(oauth));
+        for field in fields.into_fields() {
+            reading.report.lost(field, "a token is fetched by client credentials alone");
+        }
+    }
+}
+
+/// `preferred_ip_protocol`, and whether the other one will do.
+pub(super) fn family(reading: &mut Reading<'_>, fields: &mut Fields) {
+    let (preferred, fallback) = (fields.take("preferred_ip_protocol"), fields.take("ip_protocol_fallback"));
+    let is_strict = fallback.as_ref().and_then(Field::flag) == Some(false);
+    if is_strict {
+        let family = match preferred.as_ref().and_then(|field| field.scalar()) {
+            Some("ip4") => "ipv4",
+            _ => "ipv6",
+        };
+        reading.set("ip_family", family);
+    }
+    for field in [preferred, fallback].into_iter().flatten() {
+        match is_strict || field.scalar() == Some("ip6") || field.flag() == Some(true) {
+            true => reading.report.taken(field),
+            false => reading.report.near(field, "both families are tried, IPv6 first"),
+        }
+    }
+}
+
+fn tcp(reading: &mut Reading<'_>, field: Field) {
+    let mut tcp = reading.report.fields(field);
+    family(reading, &mut tcp);
+    if let Some(field) = tcp.take("tls") {
+        reading.report.taken(field);
+    }
+    if let Some(field) = tcp.take("tls_config") {
+        tls::read(reading, field);
+    }
+    if let Some(field) = tcp.take("query_response") {
+        reading.report.lost(field, "nothing is said over a connection; that it is taken is a pass");
+    }
+    reading.report.rest(tcp);
+}
+
+fn dns(reading: &mut Reading<'_>, field: Field) -> String {
+    let mut dns = reading.report.fields(field);
+    family(reading, &mut dns);
+    let of = |dns: &Fields, name: &str| dns.peek(name).and_then(|node| node.scalar()).map(str::to_owned);
+    let name = of(&dns, "query_name").unwrap_or_default();
+    let kind = of(&dns, "query_type").unwrap_or_else(|| "A".into());
+    for name in ["query_name", "query_type"] {
+        if let Some(field) = dns.take(name) {
+            reading.report.taken(field);
+        }
+    }
+    for (name, well) in [("transport_protocol", "udp"), ("valid_rcodes", "NOERROR")] {
+        if let Some(field) = dns.take(name) {
+            let is_usual =
+                field.scalar() == Some(well) || field.node.list().iter().all(|node| node.scalar() == Some(well));
+            match is_usual && (field.scalar().is_some() || !field.node.list().is_empty()) {
+                true if field.scalar() == Some(well) || !field.node.list().is_empty() => reading.report.taken(field),
+                _ => reading.report.lost(field, "a question goes by UDP, and passes with an answer"),
+            }
+        }
+    }
+    for field in dns.into_fields() {
+        reading.report.lost(field, "`expected_answers` names records that the answer has to hold");
+    }
+    format!("{}?type={kind}", name.trim_end_matches('.'))
+}

@@ -1,0 +1,42 @@
+//! `tls_config` of a module.
+
+use super::super::reading::Reading;
+use super::super::report::Field;
+
+/// Takes over what a row can say.
+pub(super) fn read(reading: &mut Reading<'_>, field: Field) {
+    let mut tls = reading.report.fields(field);
+    if let Some(field) = tls.take("insecure_skip_verify") {
+        match field.flag() {
+            Some(true) => reading.report.lost(
+                field,
+                "a certificate is always checked; `ca_certificates` names the authority of one that is your own",
+            ),
+            _ => reading.report.taken(field),
+        }
+    }
+    if let Some(field) = tls.take("server_name") {
+        let name = field.scalar().unwrap_or_default().to_owned();
+        reading.set("server_name", name);
+        reading.report.taken(field);
+    }
+    let has_both = ["cert_file", "key_file"]
+        .iter()
+        .all(|name| tls.peek(name).and_then(|node| node.scalar()).is_some_and(|path| path.starts_with('/')));
+    for (theirs, ours) in
+        [("ca_file", "ca_certificates"), ("cert_file", "client_certificate"), ("key_file", "client_key")]
+    {
+        let Some(field) = tls.take(theirs) else { continue };
+        let path = field.scalar().unwrap_or_default().to_owned();
+        match path.starts_with('/') && (has_both || ours == "ca_certificates") {
+            true => {
+                reading.set(ours, path);
+                reading.report.taken(field);
+            }
+            false => reading.report.lost(field, format!("it is no absolute path, or stands alone; write it as {ours}")),
+        }
+    }
+    for field in tls.into_fields() {
+        reading.report.lost(field, "TLS 1.2 and 1.3 are spoken; PEM stands in files");
+    }
+}

@@ -1,0 +1,164 @@
+//! What a monitor of HTTP sends: method, headers, body, login, proxy.
+
+use serde_json::{Map, Value};
+
+use super::super::reading::Reading;
+use super::super::report::{Field, Fields};
+use super::super::tree;
+use super::super::words::{METHODS, OURS};
+use super::monitor::{Shared, of, take};
+
+pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str, shared: &Shared) {
+    if let Some(field) = fields.take("method") {
+        let method = field.scalar().unwrap_or("GET").to_ascii_uppercase();
+        match METHODS.contains(&method.as_str()) {
+            true => {
+                reading.set("method", method);
+                reading.report.taken(field);
+            }
+            false => reading.report.lost(field, "there is no such method in a row; GET is used"),
+        }
+    }
+    let mut headers = Map::new();
+    if let Some(field) = fields.take("headers") {
+        let inner = field.scalar().and_then(|text| tree::documents(text).ok()?.pop());
+        let table = inner.as_ref().unwrap_or(&field.node);
+        let mut left_out = Vec::new();
+        for (name, value) in table.table() {
+            match (value.scalar(), OURS.contains(&name.to_ascii_lowercase().as_str())) {
+                (Some(value), false) => {
+                    let value = reading.header(api_id, name, &field, value);
+                    headers.insert(name.clone(), Value::from(value));
+                }
+                _ => left_out.push(name.clone()),
+            }
+        }
+        match (field.node.is_null() || !table.table().is_empty(), left_out.is_empty()) {
+            (true, true) => reading.report.taken(field),
+            (true, false) => {
+                reading.report.near(field, format!("without what the client writes: {}", left_out.join(", ")))
+            }
+            (false, _) => reading.report.lost(field, "it is no table of JSON"),
+        }
+    }
+    let encoding = take(fields, &["http_body_encoding", "httpBodyEncoding"]);
+    let encoding_text = encoding.as_ref().and_then(|f| f.scalar()).unwrap_or("json").to_owned();
+    if let Some(field) = encoding {
+        reading.report.taken(field);
+    }
+    if let Some(field) = fields.take("body") {
+        let body = field.scalar().unwrap_or_default().to_owned();
+        if !body.is_empty() {
+            let body = reading.body(api_id, &field, &body);
+            reading.set("body", body);
+            let media_type = match encoding_text.as_str() {
+                "xml" => "text/xml; charset=utf-8",
+                "form" => "application/x-www-form-urlencoded",
+                _ => "application/json",
+            };
+            if !headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
+                headers.insert("Content-Type".into(), Value::from(media_type));
+            }
+        }
+        reading.report.taken(field);
+    }
+    if !headers.is_empty() {
+        reading.set("headers", Value::Object(headers));
+    }
+    login(reading, fields, api_id);
+    if let Some(field) = take(fields, &["proxy_id", "proxyId"]) {
+        proxy(reading, field, api_id, shared);
+    }
+    if let Some(field) = fields.take("maxredirects") {
+        let most = field.scalar().and_then(|text| text.parse::<u64>().ok()).unwrap_or(10);
+        reading.set("max_redirects", most.min(10));
+        match most <= 10 {
+            true => reading.report.taken(field),
+            false => reading.report.near(field, "at most 10 are followed"),
+        }
+    }
+}
+
+fn login(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
+    let method = take(fields, &["auth_method", "authMethod"]);
+    let way = method.as_ref().and_then(|field| field.scalar()).unwrap_or_default().to_owned();
+    let (user, password) = (fields.take("basic_auth_user"), fields.take("basic_auth_pass"));
+    let is_set =
+        |field: &Option<Field>| field.as_ref().is_some_and(|f| f.scalar().is_some_and(|text| !text.is_empty()));
+    if matches!(way.as_str(), "" | "basic") && is_set(&user) {
+        let text = |field: &Option<Field>| field.as_ref().and_then(|f| f.scalar()).unwrap_or_default().to_owned();
+        let (name, secret) = (text(&user), text(&password));
+        let secret = match &password {
+            Some(field) => reading.secret(&format!("{api_id}_password"), field, &secret),
+            None => secret,
+        };
+        let name = reading.text(&name);
+        reading.set("basic_auth", format!("{name}:{secret}"));
+    }
+    for field in [user, password].into_iter().flatten() {
+        match matches!(way.as_str(), "" | "basic") || field.scalar().is_none_or(str::is_empty) {
+            true => reading.report.taken(field),
+            false => reading.report.lost(field, format!("nobody logs in by {way} here")),
+        }
+    }
+    let mut oauth = Map::new();
+    for (names, key) in [
+        (["oauth_token_url", "oauthTokenUrl"], "token_url"),
+        (["oauth_client_id", "oauthClientId"], "client_id"),
+        (["oauth_client_secret", "oauthClientSecret"], "client_secret"),
+        (["oauth_scopes", "oauthScopes"], "scope"),
+        (["oauth_audience", "oauthAudience"], "audience"),
+    ] {
+        let Some(field) = take(fields, &names) else { continue };
+        let text = field.scalar().unwrap_or_default().to_owned();
+        if way == "oauth2-cc" && !text.is_empty() {
+            let value = match key {
+                "client_secret" => reading.secret(&format!("{api_id}_client_secret"), &field, &text),
+                _ => reading.text(&text),
+            };
+            oauth.insert(key.to_owned(), Value::from(value));
+        }
+        reading.report.taken(field);
+    }
+    if !oauth.is_empty() {
+        reading.set("oauth2", Value::Object(oauth));
+    }
+    if let Some(field) = take(fields, &["bearer_token", "bearerToken"]) {
+        let text = field.scalar().unwrap_or_default().to_owned();
+        if !text.is_empty() && reading.get("basic_auth").is_none() {
+            let token = reading.secret(&format!("{api_id}_token"), &field, &text);
+            reading.set("bearer_token", token);
+        }
+        reading.report.taken(field);
+    }
+    if let Some(field) = method {
+        match way.as_str() {
+            "" | "basic" | "oauth2-cc" | "bearer" => reading.report.taken(field),
+            _ => {
+                reading.report.lost(field, format!("nobody logs in by {way} here; client_certificate takes PEM files"))
+            }
+        }
+    }
+}
+
+fn proxy(reading: &mut Reading<'_>, field: Field, api_id: &str, shared: &Shared) {
+    let Some(id) = field.scalar().map(str::to_owned) else { return reading.report.taken(field) };
+    let proxies = shared.proxies.as_ref().map(|node| node.list()).unwrap_or_default();
+    let Some(proxy) = proxies.iter().find(|proxy| of(proxy, "id") == id) else {
+        return reading.report.lost(field, "there is no such proxy");
+    };
+    if of(proxy, "protocol") != "http" {
+        return reading.report.lost(field, format!("a proxy is one of HTTP, not {}", of(proxy, "protocol")));
+    }
+    let place = format!("{}:{}", of(proxy, "host"), of(proxy, "port"));
+    let user = of(proxy, "username");
+    let text = match user.is_empty() {
+        true => format!("http://{place}"),
+        false => {
+            let password = reading.secret(&format!("{api_id}_proxy_password"), &field, &of(proxy, "password"));
+            format!("http://{user}:{password}@{place}")
+        }
+    };
+    reading.set("proxy", text);
+    reading.report.taken(field);
+}
