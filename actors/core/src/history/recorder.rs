@@ -79,6 +79,7 @@ impl Present {
         if self.hour != Hour::default() {
             self.over.reserve_exact(HOUR_BYTES_MAX); // a vector that doubles would waste half a kilobyte
             self.hour.encode(&mut self.over);
+            self.over.shrink_to_fit();
             self.mask |= 1 << self.number;
             self.hour = Hour::default();
         }

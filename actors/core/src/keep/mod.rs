@@ -395,7 +395,9 @@ impl Keeper {
 
     /// Applies a decision to the state in memory, and queues it for the store.
     fn apply_decision(&mut self, api_id: &ApiId, mut decision: Decision, now: Moment) {
-        self.note_closed(api_id, &mut decision, now);
+        if decision.must_store() {
+            self.note_closed(api_id, &mut decision, now);
+        }
         if decision.enqueued {
             self.with_outbox.insert(api_id.clone());
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use super::period_ms;
+use super::{HistoryQueue, HistorySetup, period_ms};
 use crate::api::ApiId;
 use crate::history::{HistoryItem, Series, Slot, Story, UtcMonth};
 use crate::keep::entry::Entry;
@@ -25,11 +25,42 @@ const INCIDENTS_KEPT: Duration = Duration::from_secs(400 * 86_400);
 const READS_MAX: usize = 4;
 const WRITES_MAX: usize = 2;
 
+/// Those whose turn it is are gathered for so long: each batch is a transaction, which takes more than an item does.
+const TURNS_WITHIN: Duration = Duration::from_secs(5);
+
 /// A process that stops, and a shard that is released, wait no longer for history than this.
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// The story of an incident waits so long for the channels to take its end.
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
+
+impl HistoryQueue {
+    /// Those whose turn came since the last call.
+    fn whose_turn(&mut self, setup: &HistorySetup, now: Timestamp) -> Vec<ApiId> {
+        let Some(before) = self.looked_at.filter(|before| *before <= now) else {
+            self.looked_at = Some(now); // the first call, or a clock that was set back
+            return Vec::new();
+        };
+        let passed = now.since(before);
+        if passed < TURNS_WITHIN.min(setup.flush / 60) {
+            return Vec::new();
+        }
+        self.looked_at = Some(now);
+        let period = period_ms(setup);
+        let phase = |at: Timestamp| at.as_millis().rem_euclid(i64::try_from(period).unwrap_or(i64::MAX)).unsigned_abs();
+        let (from, until) = (phase(before), phase(now));
+        let of = |range: Range<u64>| {
+            self.turns.range((range.start, None)..(range.end, None)).filter_map(|(_, id)| id.clone())
+        };
+        if passed.as_millis() >= u128::from(period) {
+            of(0..u64::MAX).collect()
+        } else if from <= until {
+            of(from..until).collect()
+        } else {
+            of(from..u64::MAX).chain(of(0..until)).collect()
+        }
+    }
+}
 
 impl Keeper {
     /// Queues those whose turn it is, and stories that are complete, and writes what may be written.
@@ -38,21 +69,7 @@ impl Keeper {
         if self.history.waited_for_until.is_some_and(|until| until <= now.uptime) {
             self.give_up_history(now);
         }
-        let period = period_ms(&setup);
-        let phase = |at: Timestamp| at.as_millis().rem_euclid(i64::try_from(period).unwrap_or(i64::MAX)).unsigned_abs();
-        let before = self.history.looked_at.replace(now.wall).unwrap_or(now.wall);
-        let (from, until) = (phase(before), phase(now.wall));
-        let turns = &self.history.turns;
-        let of =
-            |range: Range<u64>| turns.range((range.start, None)..(range.end, None)).filter_map(|(_, id)| id.clone());
-        let due: Vec<ApiId> = if now.wall.since(before).as_millis() >= u128::from(period) {
-            of(0..u64::MAX).collect()
-        } else if from <= until {
-            of(from..until).collect()
-        } else {
-            of(from..u64::MAX).chain(of(0..until)).collect()
-        };
-        for api_id in due {
+        for api_id in self.history.whose_turn(&setup, now.wall) {
             self.queue_history(&api_id);
             self.queue_month(&api_id, now.wall);
             self.note_waiting_for_history(&api_id);
@@ -96,6 +113,9 @@ impl Keeper {
             let call = self.history.call_began();
             self.effects.push(Effect::ReadHistory { call, series: Series::Api(api_id.clone()), slots, limit });
             self.history.reads.insert(call, (api_id, wanted));
+        }
+        if self.history.to_read.is_empty() {
+            self.history.to_read.shrink_to_fit(); // at the start all APIs are in it
         }
         while self.history.writes.len() < WRITES_MAX {
             let items = self.next_history(setup.batch_max.max(2), now);
