@@ -9,6 +9,9 @@ mod faults;
 mod http_server;
 mod sns;
 mod terminal;
+#[path = "../presets/vendors.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests of the presets use the rest")]
+mod vendors;
 mod webhook;
 
 use std::future::Future;
@@ -81,13 +84,15 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 }
 
 async fn every_channel(clock: &Arc<TestClock>) -> Vec<Channel> {
-    vec![
+    let mut channels = vec![
         channels::sns(clock, "standard", false).await,
         channels::sns(clock, "fifo", true).await,
         channels::webhook(clock, false),
         channels::webhook(clock, true),
         channels::terminal(clock),
-    ]
+    ];
+    channels.extend(vendors::VENDORS.iter().map(|vendor| channels::preset(clock, vendor)));
+    channels
 }
 
 #[test]
@@ -198,7 +203,8 @@ fn names_of_channels_are_stable_because_they_are_stored() {
     run(async {
         let names: Vec<_> =
             every_channel(&TestClock::at("2026-11-22T07:30:06Z")).await.iter().map(|c| c.notifier.channel()).collect();
-        assert_eq!(names, ["sns", "sns", "webhook", "webhook", "terminal"]);
+        assert_eq!(names[..5], ["sns", "sns", "webhook", "webhook", "terminal"]);
+        assert!(names[5..].iter().all(|name| name.ends_with("-of-test")), "as the settings name them: {names:?}");
     });
 }
 

@@ -84,7 +84,7 @@ fn scripts() -> impl Strategy<Value = Vec<Script>> {
     vec(bytes(seeds(), WORDS).prop_map(|bytes| Script::new(bytes, End::Fin)), 12)
 }
 
-fn alert() -> Arc<Alert> {
+pub fn alert() -> Arc<Alert> {
     let state = records::after("shop", &vec![(Verdict::Fail, "status 503 is not in 2xx".to_owned()); 3]);
     Arc::new(state.owed[0].alert.clone())
 }

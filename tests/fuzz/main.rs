@@ -26,6 +26,7 @@ mod rows;
 #[allow(dead_code, reason = "the tests of the probe use the rest")]
 mod server;
 mod settings;
+mod templates;
 mod texts;
 mod tls;
 mod web;

@@ -23,12 +23,14 @@ pub(super) fn classify_response(reply: &Reply, receiver: &Receiver, now: Timesta
             Some(refusal) => Some(refusal),
             None => return Ok(()),
         },
+        // Feishu says with a 400 that too much came at once.
+        400 if receiver.posting.body.is_some() => refusal(&reply.body).filter(|known| *known == Refusal::Transient),
         _ => None,
     };
     // Short, since `alerts list` has room for the beginning alone.
     let what = match refusal {
-        Some(_) => format!("{status} and refused"),
-        None => format!("with status {status}"),
+        Some(_) if status < 300 => format!("{status} and refused"),
+        _ => format!("with status {status}"),
     };
     let words = receiver.hidden.first_words(&reply.body);
     let colon = if words.is_empty() { "" } else { ": " };
@@ -55,7 +57,7 @@ fn refusal_in(reply: &Reply, receiver: &Receiver) -> Option<Refusal> {
     let known = refusal(&reply.body).filter(|_| !reply.body_cut_at_bound);
     let taken = match &receiver.settings.success {
         Some(success) => shows(success, &reply.body),
-        None if receiver.posting.taken.is_empty() => return known,
+        None if receiver.posting.taken.is_empty() => return known, // whoever it is
         None => receiver.posting.taken.iter().any(|taken| shows_taken(*taken, reply)),
     };
     // What does not say that the alert was taken did not take it: a page of a proxy, another service.
@@ -128,7 +130,8 @@ pub(super) fn unanswered(failure: &Failure, receiver: &Receiver) -> NotifyError 
 
 /// The template made nothing that can be sent.
 pub(super) fn unmade(fault: &str, receiver: &Receiver) -> NotifyError {
-    let reason = text::line(&format!("{}: {fault}", receiver.shown), DETAIL_CHARS_MAX);
+    // It may quote what was put in.
+    let reason = format!("{}: {}", receiver.shown, receiver.hidden.first_words(fault.as_bytes()));
     NotifyError::Permanent { reason, remedy: format!("mend template {}", receiver.place()) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api_health_core::{Alert, AlertKind, ApiId, Status, Timestamp};
+use api_health_core::{Alert, AlertKind, ApiId, Secret, Status, Timestamp, text};
 use url::Url;
 
 use super::request;
@@ -11,6 +11,9 @@ use super::words::Told;
 use crate::configs::values::ValueFault;
 use crate::notify::channel::ChannelSettings;
 use crate::notify::kinds;
+
+/// The most characters that are told of why a template fails.
+const WHY_CHARS_MAX: usize = 300;
 
 /// A fault of one key of a channel.
 #[derive(Debug)]
@@ -79,7 +82,11 @@ fn url_faults(settings: &ChannelSettings, url: &Url, faults: &mut Vec<ChannelFau
 fn template_fault(settings: &ChannelSettings) -> Option<ChannelFault> {
     let posting = settings.kind.posting.as_ref()?;
     let source = settings.template.as_ref()?;
+    // An error of the template may quote what was put in.
+    let keys = settings.kind.keys.iter().map(|key| (key.name, Secret::new("https://host/key"))).collect();
+    let tried_with = ChannelSettings { keys, ..settings.clone() };
     let fault = |why: String| {
+        let why = text::line(&why, WHY_CHARS_MAX);
         let names = "title, text, kind, name, status, reason, url, api_id, alert_id, incident_id and the other fields of the machine form";
         ChannelFault::new("template", "the template", why, format!("one that uses {names}"))
     };
@@ -89,7 +96,7 @@ fn template_fault(settings: &ChannelSettings) -> Option<ChannelFault> {
     let (alerts, now) = (samples(), Timestamp::from_millis(1_795_332_606_000));
     let tried = alerts.iter().map(|alert| Told::One(alert)).chain([Told::Many(&alerts)]);
     for told in tried {
-        if let Err(why) = request::request(settings, posting, told, "production", now) {
+        if let Err(why) = request::request(&tried_with, posting, told, "production", now) {
             let of = match told {
                 Told::One(alert) => format!("an alert of the kind {}", alert.kind.as_str()),
                 Told::Many(_) => "a digest".to_owned(),
@@ -127,7 +134,6 @@ fn samples() -> Vec<Arc<Alert>> {
 mod tests {
     use super::*;
     use crate::notify::channel::Kind;
-    use api_health_core::Secret;
 
     fn channel(kind: &'static Kind, url: &str) -> ChannelSettings {
         let mut keys: std::collections::BTreeMap<_, _> =

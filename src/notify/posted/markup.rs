@@ -65,7 +65,7 @@ pub(super) fn fit_lines(lines: &[String], markup: Markup, most: Length) -> (Vec<
     let (mut fitted, mut used) = (Vec::new(), 0);
     for line in lines {
         // No line takes the room of all others.
-        let line = fit(line, markup, most.with(room / 2));
+        let line = fit(line, markup, most.with(room / 3));
         let needed = most.of(&line) + 1;
         if used + needed <= room {
             used += needed;

@@ -20,7 +20,8 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
 use super::TestClock;
-use super::http_server::{Script, Server};
+use super::http_server::{Recorded, Script, Server};
+use super::vendors::Vendor;
 use crate::support::moto::Moto;
 
 const REGION: &str = "eu-central-1";
@@ -158,6 +159,33 @@ pub(crate) fn webhook(clock: &Arc<TestClock>, tls: bool) -> Channel {
         drops_repeats: false,
         received: Box::new(move |_| {
             let ids = server.requests().iter().map(|request| alert_id(&request.body)).collect();
+            Box::pin(async move { ids })
+        }),
+    }
+}
+
+/// A channel of a preset, whose service takes everything and shows each repeat.
+pub(crate) fn preset(clock: &Arc<TestClock>, vendor: &Vendor) -> Channel {
+    let (status, headers, body) = vendor.takes;
+    let server = Arc::new(Server::plain(Script::status(&format!("{status} X"), headers, body)));
+    let settings = vendor.settings(server.port, DELIVER_TIMEOUT);
+    let client = Client::new(None).unwrap();
+    let notifier = PostedNotifier::new(&client, settings, "production".into(), Arc::clone(clock) as _).unwrap();
+    Channel {
+        name: vendor.kind.into(),
+        notifier: Arc::new(notifier),
+        drops_repeats: false,
+        received: Box::new(move |_| {
+            let told = |request: &Recorded| {
+                let (_, rest) = request
+                    .body
+                    .split_once("shop.1795332600000.3.")
+                    .or(request.head.split_once("shop.1795332600000.3."))
+                    .unwrap();
+                let kind: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
+                format!("shop.1795332600000.3.{kind}")
+            };
+            let ids = server.requests().iter().map(told).collect();
             Box::pin(async move { ids })
         }),
     }
