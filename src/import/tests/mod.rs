@@ -4,6 +4,7 @@ mod blackbox;
 mod export;
 mod gatus;
 mod kuma;
+mod mutations;
 mod table;
 mod upptime;
 
