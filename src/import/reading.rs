@@ -1,6 +1,6 @@
 //! What all readers share: the rows and channels that came out so far, and how ids, texts, URLs and secrets get into them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
@@ -30,6 +30,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) dialect: Dialect,
     environment: Environment<'a>,
     ids: HashSet<String>,
+    /// How many have this slug: to count from one each time would take hours over a long file.
+    nth_of: HashMap<String, u32>,
 }
 
 /// A URL taken apart as far as rows want it.
@@ -50,7 +52,7 @@ impl<'a> Reading<'a> {
     pub(crate) fn new(dialect: Dialect, environment: Environment<'a>) -> Self {
         let report = Report::default();
         let (rows, channels, secrets) = (Vec::new(), Vec::new(), Secrets::default());
-        Self { report, rows, channels, secrets, dialect, environment, ids: HashSet::new() }
+        Self { report, rows, channels, secrets, dialect, environment, ids: HashSet::new(), nth_of: HashMap::new() }
     }
 
     /// Begins a row; what is judged from now on belongs to it.
@@ -96,9 +98,9 @@ impl<'a> Reading<'a> {
         let slugs: Vec<String> = wanted.iter().map(|text| words::slug(text)).filter(|slug| !slug.is_empty()).collect();
         let slug = if slugs.is_empty() { "api".to_owned() } else { words::slug(&slugs.join("-")) };
         let mut api_id = slug.clone();
-        let mut nth = 1;
         while !self.ids.insert(api_id.clone()) {
-            nth += 1;
+            let nth = self.nth_of.entry(slug.clone()).or_insert(1);
+            *nth += 1;
             api_id = format!("{slug}-{nth}");
         }
         api_id

@@ -1,6 +1,6 @@
 //! References to secrets: those that a file has already, and those that take the place of secrets that stand in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// How a file refers to its environment.
@@ -26,7 +26,9 @@ pub struct ToSet {
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
     pub(crate) to_set: Vec<ToSet>,
+    /// The names by what they stand for.
     names: HashMap<String, String>,
+    taken: HashSet<String>,
 }
 
 /// Words in the name of a header, a parameter or a key whose value nobody should read.
@@ -102,7 +104,7 @@ fn is_name(name: &str) -> bool {
 impl Secrets {
     /// Notes that a variable is referred to.
     pub(crate) fn refer(&mut self, name: &str) {
-        if !self.to_set.iter().any(|known| known.name == name) {
+        if self.taken.insert(name.to_owned()) {
             self.to_set.push(ToSet { name: name.to_owned(), place: None });
         }
     }
@@ -119,7 +121,7 @@ impl Secrets {
         }
         let mut name = base.clone();
         let mut nth = 1;
-        while self.to_set.iter().any(|known| known.name == name) {
+        while !self.taken.insert(name.clone()) {
             nth += 1;
             name = format!("{base}_{nth}");
         }

@@ -279,7 +279,7 @@ fn notification(reading: &mut Reading<'_>, field: Field) {
     let keys: &[(&str, &str)] = match kind.as_str() {
         "slack" => &[("url", "NOTIFICATION_SLACK_WEBHOOK_URL")],
         "discord" => &[("url", "NOTIFICATION_DISCORD_WEBHOOK_URL")],
-        "telegram" => &[("token", "NOTIFICATION_TELEGRAM_BOT_KEY"), ("chat_id", "NOTIFICATION_TELEGRAM_CHAT_ID")],
+        "telegram" => &[("bot_token", "NOTIFICATION_TELEGRAM_BOT_KEY"), ("chat_id", "NOTIFICATION_TELEGRAM_CHAT_ID")],
         _ => return reading.report.lost(field, "there is no such channel; see `[[notify.channel]]` in the settings"),
     };
     let mut channel = Channel::new(&kind, &kind);

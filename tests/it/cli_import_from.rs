@@ -29,7 +29,7 @@ fn each_field_is_told_of_and_the_same_files_again_have_nothing_to_do() {
     );
     assert!(dry.contains("~ gatus.yaml, line 3: alerting.slack.webhook-url"), "{dry}");
     assert!(dry.contains("\n46 fields of 4 rows: 24 taken, 15 near, 7 lost\n"), "{dry}");
-    assert!(dry.contains("SLACK_URL       stands in gatus.yaml, line 3"), "{dry}");
+    assert!(dry.contains("SLACK_URL           stands in gatus.yaml, line 3"), "{dry}");
     assert!(dry.contains("channels.toml: 4 channels would be written\n"), "{dry}");
     assert!(dry.contains(": 4 to add, 0 to change, 0 to remove; 0 unchanged\n"), "{dry}");
     assert!(!dry.contains("hunter2") && !dry.contains("T0/B0"), "{dry}");
@@ -193,6 +193,9 @@ fn rows_of_all_files_pass_on_a_server_of_their_shape() {
     for (number, (program, path)) in files().into_iter().enumerate() {
         let place = Place::new();
         assert_eq!(import(&place, program, &path).code, 0, "{path:?}");
+        if !place.files().contains(&"api-health.db".into()) {
+            continue; // nothing in it can be asked
+        }
         let exported: Value = toml::from_str(&place.ok(&["apis", "export"])).unwrap();
         for row in exported["api"].as_array().into_iter().flatten() {
             let mut row = row.as_object().unwrap().clone();

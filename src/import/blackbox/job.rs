@@ -119,8 +119,8 @@ struct One<'j> {
 fn files(reading: &mut Reading<'_>, field: Field, job: &One<'_>, known: &mut Known) {
     for item in reading.report.items(field) {
         let mut fields = reading.report.fields(item);
-        let Some(list) = fields.take("files") else { continue };
-        for pattern in reading.report.items(list) {
+        let list = fields.take("files");
+        for pattern in list.map(|list| reading.report.items(list)).unwrap_or_default() {
             let text = pattern.scalar().unwrap_or_default().to_owned();
             let wanted = text.rsplit('/').next().unwrap_or_default().to_owned();
             let mut found = false;

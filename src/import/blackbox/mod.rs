@@ -2,6 +2,7 @@
 //! Alertmanager's receivers. Which of them a file is, is seen by what stands in it.
 
 mod job;
+mod login;
 mod module;
 mod receivers;
 mod relabel;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::reading::{Reading, Row};
 use super::super::report::{Field, Fields};
 use super::super::words::{self, METHODS, OURS, milliseconds};
-use super::tls;
+use super::{login::login, tls};
 
 /// What a module says of each of its targets.
 #[derive(Clone, Debug)]
@@ -236,108 +236,6 @@ fn answer(reading: &mut Reading<'_>, http: &mut Fields) {
 /// Whether a regular expression is just a text.
 fn is_literal(regex: &str) -> bool {
     !regex.is_empty() && !regex.contains(|c: char| "\\.+*?()|[]{}^$".contains(c))
-}
-
-fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
-    if let Some(field) = http.take("basic_auth") {
-        let mut basic = reading.report.fields(field);
-        let user = basic.peek("username").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
-        let mut password = String::new();
-        if let Some(field) = basic.take("password") {
-            let text = field.scalar().unwrap_or_default().to_owned();
-            password = reading.secret(&format!("{name}_password"), &field, &text);
-            reading.report.taken(field);
-        }
-        if let Some(field) = basic.take("password_file") {
-            password = format!("${{file:{}}}", field.scalar().unwrap_or_default());
-            reading.report.taken(field);
-        }
-        if let Some(field) = basic.take("username") {
-            reading.report.taken(field);
-        }
-        let user = reading.text(&user);
-        reading.set("basic_auth", format!("{user}:{password}"));
-        reading.report.rest(basic);
-    }
-    let token = |reading: &mut Reading<'_>, field: Field, is_file: bool| {
-        let text = field.scalar().unwrap_or_default().to_owned();
-        let token = match is_file {
-            true => format!("${{file:{text}}}"),
-            false => reading.secret(&format!("{name}_token"), &field, &text),
-        };
-        reading.set("bearer_token", token);
-        reading.report.taken(field);
-    };
-    for (field, is_file) in [("bearer_token", false), ("bearer_token_file", true)] {
-        if let Some(field) = http.take(field) {
-            token(reading, field, is_file);
-        }
-    }
-    if let Some(field) = http.take("authorization") {
-        let mut fields = reading.report.fields(field);
-        let is_bearer =
-            fields.peek("type").and_then(|node| node.scalar()).is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-        for (name, is_file) in [("credentials", false), ("credentials_file", true)] {
-            if let Some(field) = fields.take(name) {
-                match is_bearer {
-                    true => token(reading, field, is_file),
-                    false => reading.report.lost(field, "of `Authorization`, Bearer and Basic are written"),
-                }
-            }
-        }
-        if let Some(field) = fields.take("type") {
-            reading.report.taken(field);
-        }
-        reading.report.rest(fields);
-    }
-    if let Some(field) = http.take("proxy_url") {
-        let text = field.scalar().unwrap_or_default().to_owned();
-        match text.starts_with("http://") {
-            true => {
-                let proxy = if text.contains('@') {
-                    reading.secret(&format!("{name}_proxy"), &field, &text)
-                } else {
-                    reading.text(&text)
-                };
-                reading.set("proxy", proxy);
-                reading.report.taken(field);
-            }
-            false => reading.report.lost(field, "a proxy is one of HTTP"),
-        }
-    }
-    if let Some(field) = http.take("oauth2") {
-        let mut fields = reading.report.fields(field);
-        let mut oauth = Map::new();
-        for (theirs, ours) in
-            [("token_url", "token_url"), ("client_id", "client_id"), ("client_secret", "client_secret")]
-        {
-            if let Some(field) = fields.take(theirs) {
-                let text = field.scalar().unwrap_or_default().to_owned();
-                let value = match ours {
-                    "client_secret" => reading.secret(&format!("{name}_client_secret"), &field, &text),
-                    _ => reading.text(&text),
-                };
-                oauth.insert(ours.into(), Value::from(value));
-                reading.report.taken(field);
-            }
-        }
-        if let Some(field) = fields.take("client_secret_file") {
-            oauth.insert(
-                "client_secret".into(),
-                Value::from(format!("${{file:{}}}", field.scalar().unwrap_or_default())),
-            );
-            reading.report.taken(field);
-        }
-        if let Some(field) = fields.take("scopes") {
-            let scopes: Vec<&str> = field.node.list().iter().filter_map(|node| node.scalar()).collect();
-            oauth.insert("scope".into(), Value::from(scopes.join(" ")));
-            reading.report.taken(field);
-        }
-        reading.set("oauth2", Value::Object(oauth));
-        for field in fields.into_fields() {
-            reading.report.lost(field, "a token is fetched by client credentials alone");
-        }
-    }
 }
 
 /// `preferred_ip_protocol`, and whether the other one will do.

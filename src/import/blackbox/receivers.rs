@@ -12,8 +12,8 @@ const KINDS: [(&str, &str, &[(&str, &str)]); 10] = [
     ("msteamsv2_configs", "teams", &[("webhook_url", "url")]),
     ("pagerduty_configs", "pagerduty", &[("routing_key", "routing_key"), ("service_key", "routing_key")]),
     ("opsgenie_configs", "opsgenie", &[("api_key", "api_key")]),
-    ("telegram_configs", "telegram", &[("bot_token", "token"), ("chat_id", "!chat_id")]),
-    ("pushover_configs", "pushover", &[("token", "token"), ("user_key", "!user")]),
+    ("telegram_configs", "telegram", &[("bot_token", "bot_token"), ("chat_id", "!chat_id")]),
+    ("pushover_configs", "pushover", &[("token", "token"), ("user_key", "user")]),
     ("webhook_configs", "webhook", &[("url", "url")]),
     ("sns_configs", "sns", &[("topic_arn", "!topic_arn")]),
 ];

@@ -118,10 +118,10 @@ const PROVIDERS: [(&str, &str, &[(&str, &str)]); 17] = [
     ("googlechat", "googlechat", &[("webhook-url", "url")]),
     ("pagerduty", "pagerduty", &[("integration-key", "routing_key")]),
     ("opsgenie", "opsgenie", &[("api-key", "api_key")]),
-    ("telegram", "telegram", &[("token", "token"), ("id", "chat_id")]),
-    ("ntfy", "ntfy", &[("url", "server"), ("topic", "topic"), ("token", "token")]),
-    ("matrix", "matrix", &[("server-url", "server"), ("access-token", "token"), ("internal-room-id", "room")]),
-    ("gotify", "gotify", &[("server-url", "server"), ("token", "token")]),
+    ("telegram", "telegram", &[("token", "bot_token"), ("id", "chat_id")]),
+    ("ntfy", "ntfy", &[("url", "url"), ("topic", "topic"), ("token", "token")]),
+    ("matrix", "matrix", &[("server-url", "url"), ("access-token", "access_token"), ("internal-room-id", "room_id")]),
+    ("gotify", "gotify", &[("server-url", "url"), ("token", "token")]),
     ("pushover", "pushover", &[("application-token", "token"), ("user-key", "user")]),
     ("email", "email", &[("from", "from"), ("to", "to"), ("username", "user"), ("password", "password")]),
     ("custom", "webhook", &[("url", "url")]),
@@ -141,7 +141,8 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
             reading.report.lost(field, "it is no text");
             continue;
         };
-        let is_open = matches!(*ours, "from" | "to" | "topic" | "room" | "chat_id" | "user" | "server");
+        let is_open = matches!(*ours, "from" | "to" | "room_id" | "chat_id")
+            || matches!((*kind, *ours), ("email", "user") | ("ntfy" | "matrix" | "gotify", "url"));
         let value = match (is_open, *kind) {
             (true, _) => reading.text(&text),
             (false, _) => reading.secret(&format!("{}_{ours}", channel.name), &field, &text),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -11,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::super::tree::{self, Node, Value};
 use super::super::{Fault, fault};
 
-/// The most rows of a table that are read.
+/// The most rows of a table.
 const ROWS_MAX: usize = 100_000;
 /// Tables of which it is only said that they are there.
 const OTHERS: [&str; 12] = [
@@ -34,24 +35,26 @@ const JSON: [&str; 6] = ["accepted_statuscodes_json", "config", "weekdays", "day
 /// Columns that nobody sets.
 const OWN: [&str; 5] = ["user_id", "created_date", "weight", "dns_last_result", "push_token"];
 
+/// What SQLite refuses, and what is too much.
+type Read<T> = Result<T, Box<dyn std::error::Error>>;
 type Table = Vec<(String, Rc<Node>)>;
 
 /// Reads it.
 pub(super) fn tree(name: &str, path: &Path) -> Result<Rc<Node>, Fault> {
-    let failed = |error: rusqlite::Error| {
+    let failed = |error: Box<dyn std::error::Error>| {
         let why = format!("cannot be read: {error}");
         fault(name, "the database", &why, "the path of kuma.db; copy it with `sqlite3 kuma.db \".backup copy.db\"`")
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let database = Connection::open_with_flags(path, flags).map_err(failed)?;
-    database.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
+    let database = Connection::open_with_flags(path, flags).map_err(|error| failed(error.into()))?;
+    database.busy_timeout(Duration::from_secs(5)).map_err(|error| failed(error.into()))?;
     if !has(&database, "monitor").map_err(failed)? {
         return Err(fault(name, "the database", "has no table monitor", "the path of the kuma.db of Uptime Kuma"));
     }
     whole(&database).map_err(failed)
 }
 
-fn whole(database: &Connection) -> rusqlite::Result<Rc<Node>> {
+fn whole(database: &Connection) -> Read<Rc<Node>> {
     let mut monitors = rows(database, "monitor", "SELECT * FROM monitor ORDER BY id")?;
     let tags = "SELECT monitor_id, name, value FROM monitor_tag JOIN tag ON tag.id = tag_id ORDER BY monitor_tag.id";
     attach(&mut monitors, "tags", rows(database, "monitor_tag", tags)?);
@@ -79,14 +82,14 @@ fn whole(database: &Connection) -> rusqlite::Result<Rc<Node>> {
     Ok(Rc::new(Node::new(0, Value::Table(top))))
 }
 
-fn has(database: &Connection, table: &str) -> rusqlite::Result<bool> {
-    database.query_row("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", [table], |row| {
-        Ok(row.get::<_, i64>(0)? > 0)
-    })
+fn has(database: &Connection, table: &str) -> Read<bool> {
+    let query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?";
+    let found: i64 = database.query_row(query, [table], |row| row.get(0))?;
+    Ok(found > 0)
 }
 
 /// The rows of a query, each without what is null or empty.
-fn rows(database: &Connection, table: &str, query: &str) -> rusqlite::Result<Vec<Table>> {
+fn rows(database: &Connection, table: &str, query: &str) -> Read<Vec<Table>> {
     if !has(database, table)? {
         return Ok(Vec::new());
     }
@@ -101,10 +104,10 @@ fn rows(database: &Connection, table: &str, query: &str) -> rusqlite::Result<Vec
                 entries.push((column.clone(), node));
             }
         }
-        rows.push(entries);
         if rows.len() >= ROWS_MAX {
-            break;
+            return Err(format!("{table} has more than {ROWS_MAX} rows").into());
         }
+        rows.push(entries);
     }
     Ok(rows)
 }

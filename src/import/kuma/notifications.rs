@@ -17,14 +17,14 @@ const KINDS: [(&str, &str, &[(&str, &str)]); 19] = [
     ("GoogleChat", "googlechat", &[("googleChatWebhookURL", "url")]),
     ("PagerDuty", "pagerduty", &[("pagerdutyIntegrationKey", "routing_key")]),
     ("Opsgenie", "opsgenie", &[("opsgenieApiKey", "api_key")]),
-    ("telegram", "telegram", &[("telegramBotToken", "token"), ("telegramChatID", "!chat_id")]),
-    ("ntfy", "ntfy", &[("ntfyserverurl", "!server"), ("ntfytopic", "!topic"), ("ntfyaccesstoken", "token")]),
-    ("matrix", "matrix", &[("homeserverUrl", "!server"), ("internalRoomId", "!room"), ("accessToken", "token")]),
-    ("gotify", "gotify", &[("gotifyserverurl", "!server"), ("gotifyapplicationToken", "token")]),
-    ("pushover", "pushover", &[("pushoverapptoken", "token"), ("pushoveruserkey", "!user")]),
+    ("telegram", "telegram", &[("telegramBotToken", "bot_token"), ("telegramChatID", "!chat_id")]),
+    ("ntfy", "ntfy", &[("ntfyserverurl", "!url"), ("ntfytopic", "topic"), ("ntfyaccesstoken", "token")]),
+    ("matrix", "matrix", &[("homeserverUrl", "!url"), ("internalRoomId", "!room_id"), ("accessToken", "access_token")]),
+    ("gotify", "gotify", &[("gotifyserverurl", "!url"), ("gotifyapplicationToken", "token")]),
+    ("pushover", "pushover", &[("pushoverapptoken", "token"), ("pushoveruserkey", "user")]),
     ("Feishu", "feishu", &[("feishuWebHookUrl", "url")]),
     ("DingDing", "dingtalk", &[("webHookUrl", "url"), ("secretKey", "secret")]),
-    ("WeCom", "wecom", &[("weComBotKey", "key")]),
+    ("WeCom", "wecom", &[("weComBotKey", "url")]),
     ("webhook", "webhook", &[("webhookURL", "url")]),
     (
         "smtp",
@@ -62,6 +62,11 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field) -> BTreeMap<String, 
             let value = match key.strip_prefix('!') {
                 Some(_) => reading.text(&value),
                 None => reading.secret(&format!("{}_{key}", channel.name), &item, &value),
+            };
+            // Uptime Kuma asks for nothing but the key of its address.
+            let value = match *ours {
+                "wecom" => format!("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={value}"),
+                _ => value,
             };
             channel = channel.with(key.trim_start_matches('!'), value);
         }
