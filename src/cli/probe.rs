@@ -225,11 +225,7 @@ fn json_of(config: &ApiConfig, configured: bool, observation: &Observation, outc
             _ => None,
         },
         "location": response.and_then(|response| response.location.as_deref()),
-        "verdict": match outcome.verdict {
-            Verdict::Pass => "pass",
-            Verdict::Fail => "fail",
-            Verdict::Inconclusive => "inconclusive",
-        },
+        "verdict": outcome.verdict.as_str(),
         "reasons": outcome.reasons.iter().map(|reason| text::line(reason)).collect::<Vec<_>>(),
     })
 }

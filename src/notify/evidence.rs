@@ -5,7 +5,6 @@ use std::time::Duration;
 use api_health_core::{Evidence, PhaseTimes, text};
 use serde::Serialize;
 
-use super::format;
 
 /// The form for machines: the same names as in the machine form of an alert and in `explain --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -69,44 +68,4 @@ impl From<&Evidence> for EvidencePayload {
             witnesses_ill: seen.ill.iter().map(line).collect(),
         }
     }
-}
-
-/// What there is to know of it, one thing a line.
-pub(crate) fn facts(seen: &Evidence) -> Vec<(&'static str, String)> {
-    let line = |stored: &String| text::line(stored, stored.len());
-    let mut facts = Vec::new();
-    let answer = seen.status_line.as_ref().map_or_else(|| "no answer".to_owned(), line);
-    let all = seen.addresses.len() + usize::from(seen.more_addresses);
-    match seen.address {
-        Some(address) if all > 1 => facts.push(("Seen", format!("{answer}, from {address}, one of {all} addresses"))),
-        Some(address) => facts.push(("Seen", format!("{answer}, from {address}"))),
-        None if all > 0 => facts.push(("Seen", format!("{answer}; its name has {all} addresses"))),
-        None => facts.push(("Seen", answer)),
-    }
-    let PhaseTimes { resolve, connect, tls, first_byte, body } = seen.phases;
-    let phases = [("name", resolve), ("connect", connect), ("TLS", tls), ("first byte", first_byte), ("body", body)];
-    let times: Vec<String> =
-        phases.iter().filter_map(|(phase, time)| Some(format!("{phase} {}", format::millis((*time)?)))).collect();
-    if !times.is_empty() {
-        facts.push(("Took", times.join(", ")));
-    }
-    if let Some(certificate) = &seen.certificate {
-        let day = |at| format::moment(at).split(' ').next().unwrap_or_default().to_owned();
-        let (subject, issuer) = (line(&certificate.subject), line(&certificate.issuer));
-        let (from, to) = (day(certificate.not_before), day(certificate.not_after));
-        facts.push(("Certificate", format!("of {subject}, by {issuer}, from {from} to {to}")));
-    }
-    if let Some(body) = &seen.body_start {
-        facts.push(("Body", line(body)));
-    }
-    let witnesses = [("well", &seen.well), ("not well", &seen.ill)];
-    let said: Vec<String> = witnesses
-        .iter()
-        .filter(|(_, names)| !names.is_empty())
-        .map(|(word, names)| format!("{word}: {}", names.iter().map(line).collect::<Vec<_>>().join(", ")))
-        .collect();
-    if !said.is_empty() {
-        facts.push(("Witnesses", said.join("; ")));
-    }
-    facts
 }

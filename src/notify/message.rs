@@ -4,7 +4,7 @@ use api_health_core::outcome::Outcome;
 use api_health_core::{Alert, AlertKind, Status, Timestamp, text};
 use serde::Serialize;
 
-use super::evidence::{self, EvidencePayload};
+use super::evidence::EvidencePayload;
 use super::format;
 
 /// The longest subject, in ASCII characters; SNS takes no more.
@@ -159,7 +159,7 @@ impl<'a> Message<'a> {
         if let (AlertKind::Down, false, Some(meaning)) = (alert.kind, self.is_beside(), self.meaning()) {
             facts.push(("So", meaning));
         }
-        facts.extend(alert.evidence.iter().flat_map(|seen| evidence::facts(seen)));
+        facts.extend(alert.evidence.iter().flat_map(|seen| seen.facts()));
         if self.late_seconds() >= LATE_FROM_SECONDS {
             let late = format::span(self.now.since(alert.detected_at));
             let confirmed = format::moment(alert.detected_at);

@@ -12,6 +12,7 @@ use crate::network::Testimony;
 use crate::observation::{Answer, Observation, PhaseTimes};
 use crate::text;
 use crate::time::Timestamp;
+use crate::words::{millis, moment};
 
 /// Addresses of a name that are kept: as many as most names have; the others are counted.
 pub const ADDRESSES_MAX: usize = 6;
@@ -113,6 +114,49 @@ impl Evidence {
             well: Vec::new(),
             ill: Vec::new(),
         }
+    }
+
+    /// What there is to know of it, one thing a line.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let line = |stored: &String| text::line(stored, stored.len());
+        let mut facts = Vec::new();
+        let answer = self.status_line.as_ref().map_or_else(|| "no answer".to_owned(), line);
+        let all = self.addresses.len() + usize::from(self.more_addresses);
+        match self.address {
+            Some(address) if all > 1 => {
+                facts.push(("Seen", format!("{answer}, from {address}, one of {all} addresses")))
+            }
+            Some(address) => facts.push(("Seen", format!("{answer}, from {address}"))),
+            None if all > 0 => facts.push(("Seen", format!("{answer}; its name has {all} addresses"))),
+            None => facts.push(("Seen", answer)),
+        }
+        let PhaseTimes { resolve, connect, tls, first_byte, body } = self.phases;
+        let phases =
+            [("name", resolve), ("connect", connect), ("TLS", tls), ("first byte", first_byte), ("body", body)];
+        let times: Vec<String> =
+            phases.iter().filter_map(|(phase, time)| Some(format!("{phase} {}", millis((*time)?)))).collect();
+        if !times.is_empty() {
+            facts.push(("Took", times.join(", ")));
+        }
+        if let Some(certificate) = &self.certificate {
+            let day = |at| moment(at).split(' ').next().unwrap_or_default().to_owned();
+            let (subject, issuer) = (line(&certificate.subject), line(&certificate.issuer));
+            let (from, to) = (day(certificate.not_before), day(certificate.not_after));
+            facts.push(("Certificate", format!("of {subject}, by {issuer}, from {from} to {to}")));
+        }
+        if let Some(body) = &self.body_start {
+            facts.push(("Body", line(body)));
+        }
+        let witnesses = [("well", &self.well), ("not well", &self.ill)];
+        let said: Vec<String> = witnesses
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(word, names)| format!("{word}: {}", names.iter().map(line).collect::<Vec<_>>().join(", ")))
+            .collect();
+        if !said.is_empty() {
+            facts.push(("Witnesses", said.join("; ")));
+        }
+        facts
     }
 
     /// Notes what the witnesses said of that exchange.

@@ -19,6 +19,19 @@ pub enum Verdict {
     Inconclusive,
 }
 
+impl Verdict {
+    pub const ALL: [Self; 3] = [Self::Pass, Self::Fail, Self::Inconclusive];
+
+    /// The word in JSON and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
 /// The verdict on one probe, with its reasons and the few figures worth keeping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {

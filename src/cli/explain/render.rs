@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::cli::out::{BAD, DIM, DOUBT, GOOD, Out, STRONG};
 use crate::cli::stored::owed_to;
 use crate::cli::{past, text};
-use crate::notify::evidence::{self, EvidencePayload};
+use crate::notify::evidence::EvidencePayload;
 use crate::notify::format::moment;
 
 pub(super) fn text_of(story: &Story, app: &App, out: &Out) -> String {
@@ -39,7 +39,7 @@ pub(super) fn text_of(story: &Story, app: &App, out: &Out) -> String {
     };
     section("Why", story.why());
     if let Some(seen) = state.incident.as_ref().and_then(|incident| incident.evidence.as_deref()) {
-        let facts = evidence::facts(seen).into_iter().map(|(label, fact)| format!("{label}: {fact}"));
+        let facts = seen.facts().into_iter().map(|(label, fact)| format!("{label}: {fact}"));
         section(&format!("What was seen when it was confirmed, {}", moment(seen.seen_at)), facts.collect());
     }
     if !story.hours.is_empty() {
@@ -152,7 +152,7 @@ pub(super) fn json_of(story: &Story, app: &App) -> Value {
     });
     let outcomes = story.outcomes().into_iter().map(|(run, over)| {
         json!({
-            "verdict": word(run.verdict),
+            "verdict": run.verdict.as_str(),
             "status_code": run.status_code(),
             "count": run.count,
             "first_at": run.first_at.to_string(),
@@ -192,12 +192,4 @@ pub(super) fn json_of(story: &Story, app: &App) -> Value {
         "schedule": config.map(|config| config.schedule.to_string()),
         "told_within_seconds": config.map(|config| config.worst_detection().as_secs()),
     })
-}
-
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "fail",
-        Verdict::Inconclusive => "inconclusive",
-    }
 }

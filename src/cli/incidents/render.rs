@@ -1,14 +1,14 @@
 //! Incidents as people read them in a terminal, and as JSON.
 
-use api_health_core::Timestamp;
 use api_health_core::history::{Note, NoteKind};
+use api_health_core::{Evidence, Timestamp};
 use serde_json::{Value, json};
 
 use super::Found;
 use crate::cli::out::{BAD, DIM, Out, STRONG};
 use crate::cli::table::{Cell, Table};
 use crate::cli::text;
-use crate::notify::evidence::{self, EvidencePayload};
+use crate::notify::evidence::EvidencePayload;
 use crate::notify::format::moment;
 
 /// How long it lasted, or has lasted.
@@ -72,7 +72,7 @@ pub(super) fn text_of(found: &Found, notes: &[Note], now: Timestamp, out: &Out) 
         ("What was seen when it was over", end),
     ];
     for (title, seen) in both {
-        let facts = seen.map(|seen| evidence::facts(seen)).into_iter().flatten();
+        let facts = seen.map(Evidence::facts).into_iter().flatten();
         section(title, facts.map(|(label, fact)| format!("{label}: {fact}")).collect());
     }
     text.push_str(&format!("\n{}\n", out.paint(DIM, &incident.incident_id)));

@@ -267,11 +267,7 @@ fn json_of_row(seen: &Seen<'_>, row: &Row) -> Value {
         })),
         "last_probe": state.last_probe.as_ref().map(|probe| json!({
             "at": probe.at.to_string(),
-            "verdict": match probe.verdict {
-                Verdict::Pass => "pass",
-                Verdict::Fail => "fail",
-                Verdict::Inconclusive => "inconclusive",
-            },
+            "verdict": probe.verdict.as_str(),
             "latency_ms": probe.latency_ms,
             "status_code": probe.status_code,
             "error": probe.error,

@@ -41,7 +41,7 @@ fn etag(began_at: Timestamp, everything: &Everything) -> String {
 }
 
 /// Whether whoever asks has this already.
-fn is_known(request: &HttpRequest, etag: &str) -> bool {
+pub(crate) fn is_known(request: &HttpRequest, etag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag)))

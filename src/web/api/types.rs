@@ -2,7 +2,7 @@
 
 use api_health_core::observation::Phase;
 use api_health_core::view::{ApiView, Condition};
-use api_health_core::{ApiConfig, Timestamp, Verdict};
+use api_health_core::{ApiConfig, Timestamp};
 
 use crate::model::Everything;
 use crate::shown;
@@ -173,14 +173,6 @@ pub(crate) struct OpenIncident {
     pub(crate) reason: String,
 }
 
-pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "fail",
-        Verdict::Inconclusive => "inconclusive",
-    }
-}
-
 impl Api {
     pub(crate) fn of(view: &ApiView, now: Timestamp) -> Self {
         let condition = view.condition(now);
@@ -230,7 +222,7 @@ impl LastProbe {
         };
         Some(Self {
             at: last.at.to_string(),
-            verdict: verdict(last.verdict),
+            verdict: last.verdict.as_str(),
             latency_ms: last.latency_ms,
             status_code: last.status_code,
             error: last.error.as_ref().map(|error| shown::said(view, error)),

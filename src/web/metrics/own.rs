@@ -135,8 +135,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, own: &O
     let counts = Counts::of(own.views().map(AsRef::as_ref), own.now);
     let apis = Condition::ALL.map(|it| ([("status", it.as_str())], count(counts.get(it))));
     writer.gauges("api_health_apis", "APIs in each condition", apis)?;
-    let verdicts = [("pass", Verdict::Pass), ("fail", Verdict::Fail), ("inconclusive", Verdict::Inconclusive)];
-    let verdicts = verdicts.map(|(word, verdict)| ([("verdict", word)], measured.verdicts(verdict)));
+    let verdicts = Verdict::ALL.map(|verdict| ([("verdict", verdict.as_str())], measured.verdicts(verdict)));
     writer.counters("api_health_probes", "Probes by what came of them", verdicts)?;
     let help = "Ticks at which nothing was probed, since a probe still ran or the process did not";
     writer.counter("api_health_ticks_missed", help, figures.missed_ticks)?;

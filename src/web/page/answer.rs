@@ -1,10 +1,10 @@
 //! A page as an answer: made once for a snapshot however many ask, shared as bytes, packed once, and not sent again to who has it.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::io::Write;
 use std::rc::Rc;
-use std::cell::{OnceCell, RefCell};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -17,6 +17,7 @@ use flate2::write::GzEncoder;
 
 use super::query::Query;
 use super::zone::Look;
+use crate::api::answer::is_known;
 use crate::model::Model;
 
 /// Pages kept of one snapshot. More are made for each who asks.
@@ -75,7 +76,7 @@ impl Page {
         response.insert_header((header::CACHE_CONTROL, cache)).insert_header((header::VARY, "Accept-Encoding"));
         if let Some(tag) = tag.filter(|_| self.status == StatusCode::OK) {
             response.insert_header((header::ETAG, tag));
-            if asked(header::IF_NONE_MATCH).is_some_and(|known| known.split(',').any(|known| known.trim() == tag)) {
+            if is_known(request, tag) {
                 return response.status(StatusCode::NOT_MODIFIED).finish();
             }
         }

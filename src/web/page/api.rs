@@ -101,7 +101,7 @@ async fn make(everything: Look, model: &Model, id: &str, range: Result<String, S
             hours: drawn(read.last(Reach::Day.points(), now), 24, "hour"),
             days: drawn(read.last(Reach::Quarter.points(), now), 90, "day"),
             phases: view.figures.as_ref().and_then(phases::drawing),
-            evidence: seen(view.incident.as_deref().and_then(|open| open.evidence.as_deref()), Some(view)),
+            evidence: seen(view.incident.as_deref().and_then(|open| open.evidence.as_deref()), Some(view), &everything),
             latency: read.last(reach.points(), now).and_then(|points| latency(&points, reach.words(), &everything)),
             why_not: read.why_not(),
             ranges: Reach::ALL

@@ -16,7 +16,6 @@ use super::head::{Head, Place};
 use super::message::{asked_wrongly, not_found};
 use super::query::Query;
 use super::row::masked;
-use super::stored::lines;
 use super::words::{When, count, more, span};
 use super::zone::Look;
 use crate::model::Model;
@@ -216,8 +215,8 @@ async fn make(everything: Look, model: &Model, id: &str) -> Page {
     steps.sort_by_key(|(at, _)| *at);
     let end = over.and_then(|over| over.story.end_evidence.as_deref());
     let ends: [(_, Vec<String>); 2] = [
-        ("What was seen when it was confirmed", seen(incident.evidence.as_deref(), view)),
-        ("What was seen when it was over", seen(end, view)),
+        ("What was seen when it was confirmed", seen(incident.evidence.as_deref(), view, &everything)),
+        ("What was seen when it was over", seen(end, view, &everything)),
     ];
     Page::of(
         StatusCode::OK,
@@ -237,10 +236,12 @@ async fn make(everything: Look, model: &Model, id: &str) -> Page {
     )
 }
 
-/// What was seen, a line each.
-pub(crate) fn seen(evidence: Option<&Evidence>, view: Option<&ApiView>) -> Vec<String> {
-    let shown = |line: String| text::line(&shown::said_once(view, &line), EVIDENCE_CHARS_MAX);
-    evidence.map(|evidence| lines(evidence).into_iter().map(shown).collect()).unwrap_or_default()
+/// What was seen, a line each, as alerts have it.
+pub(crate) fn seen(evidence: Option<&Evidence>, view: Option<&ApiView>, look: &Look) -> Vec<String> {
+    let Some(evidence) = evidence else { return Vec::new() };
+    let facts = evidence.facts().into_iter().map(|(label, fact)| format!("{label}: {fact}"));
+    let shown = facts.map(|line| text::line(&shown::said_once(view, &line), EVIDENCE_CHARS_MAX));
+    std::iter::once(format!("At {}", look.moment(evidence.seen_at))).chain(shown).collect()
 }
 
 /// What is not over of one that is open.

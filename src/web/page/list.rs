@@ -11,7 +11,7 @@ use askama::Template;
 use super::answer::{Page, Pages};
 use super::head::{Head, Place};
 use super::message::asked_wrongly;
-use super::query::{Query, SEARCH_CHARS_MAX, encoded};
+use super::query::{Query, SEARCH_CHARS_MAX};
 use super::row::{Row, since};
 use super::words::{count, number};
 use super::zone::Look;
@@ -71,7 +71,8 @@ fn make(everything: &Look, model: &Model, query: Query) -> Result<Page, String> 
     let place = found.iter().position(|view| view.api_id.as_str() == query.cursor);
     let from = place.map_or(0, |place| place + 1);
     let shown = &found[from..found.len().min(from + ROWS_MAX)];
-    let next = shown.last().filter(|_| found.len() > from + ROWS_MAX).map(|last| link(&query, last.api_id.as_str()));
+    let next =
+        shown.last().filter(|_| found.len() > from + ROWS_MAX).map(|last| query.link("/apis", last.api_id.as_str()));
     let total = count(everything.counts.total(), "API");
     let is_filtered = !(query.q.is_empty() && query.state.is_empty() && query.tag.is_empty());
     let says = match found.len() {
@@ -134,12 +135,4 @@ pub(crate) fn found<'a>(everything: &'a Look, query: &Query) -> Result<Vec<&'a A
         }
     }
     Ok(found)
-}
-
-/// The page behind that row.
-fn link(query: &Query, cursor: &str) -> String {
-    let parts = [("q", &query.q), ("state", &query.state), ("tag", &query.tag), ("sort", &query.sort)];
-    let kept = parts.into_iter().filter(|(_, value)| !value.is_empty());
-    let kept: String = kept.map(|(key, value)| format!("{key}={}&", encoded(value))).collect();
-    format!("/apis?{kept}cursor={}", encoded(cursor))
 }

@@ -29,6 +29,17 @@ impl Query {
     }
 }
 
+impl Query {
+    /// The address of a page that shows the same, from that row on.
+    pub(crate) fn link(&self, path: &str, cursor: &str) -> String {
+        let parts =
+            [("q", &*self.q), ("state", &*self.state), ("tag", &*self.tag), ("sort", &*self.sort), ("cursor", cursor)];
+        let kept = parts.into_iter().filter(|(_, value)| !value.is_empty());
+        let kept: Vec<String> = kept.map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+        if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+    }
+}
+
 /// `text` as the value of a query.
 pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -11,7 +11,7 @@ use super::chart::span_or_none;
 use super::head::{Head, Place};
 use super::list::{ROWS_MAX, found};
 use super::message::asked_wrongly;
-use super::query::{Query, encoded};
+use super::query::Query;
 use super::stored::{Read, Uptime};
 use super::words::{count, millis, number};
 use super::zone::Look;
@@ -93,19 +93,8 @@ async fn make(everything: Look, model: &Model, asked: &str, query: Result<Query,
             p95_ms: figures.p95.map(|p95| p95.as_millis().to_string()).unwrap_or_default(),
         });
     }
-    let filter = [("q", &query.q), ("state", &query.state), ("tag", &query.tag), ("sort", &query.sort)];
-    let filter: Vec<String> = filter
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, value)| format!("{key}={}", encoded(value)))
-        .collect();
     let last = shown.last().filter(|_| all.len() > from + ROWS_MAX);
-    let path = |ending: &str, cursor: &str| {
-        let cursor = (!cursor.is_empty()).then(|| format!("cursor={}", encoded(cursor)));
-        let query: Vec<String> = filter.iter().cloned().chain(cursor).collect();
-        let mark = if query.is_empty() { "" } else { "?" };
-        format!("/reports/{month}{ending}{mark}{}", query.join("&"))
-    };
+    let path = |ending: &str, cursor: &str| query.link(&format!("/reports/{month}{ending}"), cursor);
     if is_csv {
         return Page::new(StatusCode::OK, "text/csv; charset=utf-8", csv(&rows));
     }

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use api_health_core::Timestamp;
-use api_health_core::evidence::Evidence;
-use api_health_core::words::{millis, moment};
 
 use crate::past::{Over, Past, Point, Step, Untold};
 
@@ -122,43 +120,6 @@ impl Uptime {
 /// Milliseconds of a chart, in whole ones.
 pub(crate) fn ms(figure: f64) -> Duration {
     Duration::from_millis(figure.round() as u64)
-}
-
-/// What was seen, a line each.
-pub(crate) fn lines(evidence: &Evidence) -> Vec<String> {
-    let phases = &evidence.phases;
-    let took: Vec<String> = [
-        ("name", phases.resolve),
-        ("connect", phases.connect),
-        ("TLS", phases.tls),
-        ("first byte", phases.first_byte),
-        ("body", phases.body),
-    ]
-    .into_iter()
-    .filter_map(|(phase, time)| Some(format!("{phase} {}", millis(time?))))
-    .collect();
-    let addresses: Vec<String> = evidence.addresses.iter().map(ToString::to_string).collect();
-    [
-        Some(format!("Seen at {}", moment(evidence.seen_at))),
-        evidence.status_line.as_ref().map(|line| format!("Answer: {line}")),
-        evidence.body_start.as_ref().map(|start| format!("Its beginning: {start}")),
-        (!addresses.is_empty()).then(|| format!("The name leads to {}", addresses.join(", "))),
-        evidence.address.map(|address| format!("Asked at {address}")),
-        (!took.is_empty()).then(|| format!("It took: {}", took.join(", "))),
-        evidence.certificate.as_ref().map(|certificate| {
-            format!(
-                "Certificate of {}, from {}, until {}",
-                certificate.subject,
-                certificate.issuer,
-                moment(certificate.not_after)
-            )
-        }),
-        (!evidence.well.is_empty()).then(|| format!("Well at that time: {}", evidence.well.join(", "))),
-        (!evidence.ill.is_empty()).then(|| format!("Not well at that time: {}", evidence.ill.join(", "))),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 #[cfg(test)]
