@@ -41,6 +41,12 @@ impl ChannelSettings {
             timeout,
         }
     }
+
+    /// The page or server that alerts are posted to; `None` where they are told in another way.
+    pub fn posted_to(&self) -> Option<&str> {
+        let posting = self.kind.posting.as_ref()?;
+        Some(self.keys.get("url").map_or(posting.default_url, Secret::reveal))
+    }
 }
 
 /// What a 2xx must hold to count as taken.

@@ -211,7 +211,16 @@ pub static KINDS: &[Kind] = &[
     },
     Kind {
         name: "sns",
-        keys: &[key("topic_arn", true, false, "\"arn:aws:sns:eu-central-1:123456789012:api-health\"", "The topic.")],
+        keys: &[
+            key("topic_arn", true, false, "\"arn:aws:sns:eu-central-1:123456789012:api-health\"", "The topic."),
+            key(
+                "chat",
+                false,
+                false,
+                "true",
+                "Whether subscriptions by https get what Amazon Q Developer shows in a chat.",
+            ),
+        ],
         hosts: &[],
         posting: None,
     },
@@ -323,7 +332,7 @@ const fn key(name: &'static str, required: bool, secret: bool, example: &'static
     Key { name, required, secret, example, meaning }
 }
 
-const URL: Key = key("url", true, true, "\"${env:WEBHOOK_URL}\"", "Where alerts are posted to.");
+const URL: Key = key("url", true, true, "\"https://hooks.example.com/…\"", "Where alerts are posted to.");
 const SERVER: Key = key("url", true, false, "\"https://chat.example.com\"", "The server.");
 const BASE: Key = key("url", false, false, "\"https://chat.example.com\"", "Another server than the usual one.");
 const FEISHU_KEYS: &[Key] =

@@ -19,6 +19,7 @@ pub mod evidence;
 pub(crate) mod format;
 pub mod kinds;
 pub mod message;
+pub mod named;
 pub mod posted;
 #[cfg(feature = "aws")]
 pub mod sns;

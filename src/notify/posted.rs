@@ -52,7 +52,7 @@ const READ_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// Posts to one channel.
 pub struct PostedNotifier {
-    channel: &'static str,
+    channel: String,
     client: Client,
     receiver: Mutex<Arc<Receiver>>,
     read_again: Option<Arc<ReadAgain>>,
@@ -84,7 +84,7 @@ impl PostedNotifier {
         environment: String,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
-        let channel = settings.name.clone().leak();
+        let channel = settings.name.clone();
         let receiver = Mutex::new(Arc::new(Receiver::new(settings)?));
         let client = client.clone().with_lane_of_its_own();
         let reading = Arc::new(Semaphore::new(1));
@@ -136,7 +136,7 @@ impl Receiver {
         }
         let posting = settings.kind.posting.as_ref().ok_or("this kind is not posted to")?;
         // It was checked.
-        let url: Url = request::base(&settings, posting).parse().map_err(|_| "url is no URL")?;
+        let url: Url = settings.posted_to().unwrap_or_default().parse().map_err(|_| "url is no URL")?;
         let host = url.host_str().unwrap_or_default();
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let the = if settings.kind.name == "webhook" { "the " } else { "" };
@@ -149,8 +149,8 @@ impl Receiver {
 }
 
 impl Notifier for PostedNotifier {
-    fn channel(&self) -> &'static str {
-        self.channel
+    fn channel(&self) -> &str {
+        &self.channel
     }
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use api_health_core::ConfigIssue;
 
+pub mod channel_keys;
+pub mod channels;
 mod contact;
+pub mod in_files;
 pub mod keys;
 pub mod load;
 mod notify;

@@ -2,6 +2,15 @@
 
 #![allow(unreachable_pub)] // a test binary has no outside
 
+#[path = "../it/apis.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod apis;
+#[path = "../it/daemon.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod daemon;
 mod direct;
 mod sink;
+#[path = "../support/mod.rs"]
+mod support;
+mod through_kills;
 mod vendors;

@@ -30,6 +30,8 @@ pub struct Taken {
 pub struct State {
     /// Bad moods to come; none: it takes what is right.
     pub moods: VecDeque<Mood>,
+    /// Its mood after those.
+    pub always: Option<Mood>,
     /// Every request that was taken, repeats as well.
     pub taken: Vec<Taken>,
     /// Why a request was none that the service takes.
@@ -82,7 +84,7 @@ fn serve(mut stream: TcpStream, vendor: &Vendor, state: &Mutex<State>) {
     let mood = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.asked += 1;
-        state.moods.pop_front()
+        state.moods.pop_front().or(state.always)
     };
     let body = serde_json::from_str(&request.body).unwrap_or_default();
     let answer: Answer = match (mood, (vendor.read)(&request, &body)) {

@@ -38,7 +38,7 @@ impl ChannelFault {
 
 /// All of them. Nothing of a URL beyond its host is in one, and no secret.
 pub fn faults(settings: &ChannelSettings) -> Vec<ChannelFault> {
-    let Some(posting) = &settings.kind.posting else { return Vec::new() };
+    let Some(url) = settings.posted_to() else { return Vec::new() };
     let mut faults = Vec::new();
     let missing = |name: &&str| settings.keys.get(*name).is_none_or(|value| value.reveal().trim().is_empty());
     for key in settings.kind.keys.iter().filter(|key| key.required && missing(&key.name)) {
@@ -47,7 +47,7 @@ pub fn faults(settings: &ChannelSettings) -> Vec<ChannelFault> {
     if settings.keys.get("secret").is_some_and(|secret| secret.reveal().is_empty()) {
         faults.push(ChannelFault::new("secret", "secret", "is empty", "a long random one, or leave it out"));
     }
-    match Url::parse(request::base(settings, posting)) {
+    match Url::parse(url) {
         _ if faults.iter().any(|fault| fault.key == "url") => {}
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
             url_faults(settings, &url, &mut faults)

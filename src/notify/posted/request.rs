@@ -70,11 +70,6 @@ pub(super) fn request(
     })
 }
 
-/// The server or page that posts go to, as the settings or the kind have it.
-pub(super) fn base<'a>(settings: &'a ChannelSettings, posting: &'a Posting) -> &'a str {
-    settings.keys.get("url").map_or(posting.default_url, |url| url.reveal())
-}
-
 fn secret(settings: &ChannelSettings) -> Option<&Secret> {
     settings.keys.get("secret")
 }
@@ -103,12 +98,13 @@ fn url(
 ) -> Result<Url, String> {
     let ends = words.get("ends") == Some(&Value::Bool(true));
     let pattern = posting.end_url.filter(|_| ends).unwrap_or(posting.url);
+    let base = settings.posted_to().unwrap_or_default();
     let encoded = |value: &str| utf8_percent_encode(value, KEPT).to_string();
     let whole = match pattern.strip_prefix("{url}") {
-        Some("") => base(settings, posting).to_owned(),
+        Some("") => base.to_owned(),
         Some(rest) => {
             let rest = filled_in(rest, settings, words, encoded).ok_or("a key is missing")?;
-            format!("{}{rest}", base(settings, posting).trim_end_matches('/'))
+            format!("{}{rest}", base.trim_end_matches('/'))
         }
         None => pattern.to_owned(),
     };
