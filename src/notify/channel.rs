@@ -29,7 +29,10 @@ pub struct ChannelSettings {
 pub enum Success {
     Contains(String),
     /// The value at this JSON pointer is this one.
-    Json { pointer: String, equals: Value },
+    Json {
+        pointer: String,
+        equals: Value,
+    },
 }
 
 /// A kind of channel: `slack`, `pagerduty`, `email`.

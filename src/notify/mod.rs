@@ -15,6 +15,7 @@
 
 pub mod channel;
 pub mod digest;
+pub mod email;
 pub mod evidence;
 pub(crate) mod format;
 pub mod kinds;

@@ -26,7 +26,7 @@ use super::message::Message;
 use crate::probe::{Client, Request};
 
 mod answer;
-mod redact;
+pub(super) mod redact;
 mod refusal;
 
 pub use crate::retry_after::RETRY_AFTER_MAX;

@@ -5,6 +5,7 @@
 
 mod channels;
 mod documented;
+mod email;
 mod faults;
 mod http_server;
 mod sns;
@@ -87,6 +88,7 @@ async fn every_channel(clock: &Arc<TestClock>) -> Vec<Channel> {
         channels::webhook(clock, false),
         channels::webhook(clock, true),
         channels::terminal(clock),
+        email::channel(clock),
     ]
 }
 
@@ -198,7 +200,7 @@ fn names_of_channels_are_stable_because_they_are_stored() {
     run(async {
         let names: Vec<_> =
             every_channel(&TestClock::at("2026-11-22T07:30:06Z")).await.iter().map(|c| c.notifier.channel()).collect();
-        assert_eq!(names, ["sns", "sns", "webhook", "webhook", "terminal"]);
+        assert_eq!(names, ["sns", "sns", "webhook", "webhook", "terminal", "email"]);
     });
 }
 
