@@ -35,6 +35,7 @@ pub(super) async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<E
             import::import(app, file, mode, out).await
         }
         ApisCommand::Export => export(app, out).await,
+        ApisCommand::Schema => Err(AppError::Internal("a command that needs no settings came too late".into())),
         ApisCommand::Validate { file } => validate::validate(app, file.as_deref(), out).await,
     }
 }
