@@ -2,6 +2,7 @@
 //!
 //! [`App`] holds the settings and what is shared by all commands. Each command opens no more than it needs.
 
+mod channels;
 #[cfg(feature = "aws")]
 mod cloud;
 #[cfg(not(feature = "aws"))]
@@ -31,17 +32,15 @@ use crate::configs::source::{FileSource, TableSource, UrlSource};
 use crate::configs::sqlite_table::SqliteConfigTable;
 use crate::configs::validate::RowRules;
 use crate::environment;
-use crate::notify::terminal::TerminalNotifier;
-use crate::notify::webhook::WebhookNotifier;
 use crate::probe::{Client, HttpProbe, Limits, Resolver, ResolverFiles};
 use crate::settings::{ResolverKind, Settings, StoreKind};
 use crate::sqlite::{Holder, InstanceLock, SqliteFile};
 use crate::store::history::SqliteHistoryStore;
 use crate::store::record::{SCHEMA, SCHEMA_OF_HOLDS};
 use crate::store::sqlite::SqliteStateStore;
-use crate::telemetry;
 use crate::witnesses::SystemWitnesses;
 use crate::worker::Identity;
+pub use channels::Screen;
 pub use error::AppError;
 use start::{retry_until_available, wait_for_store};
 
@@ -172,13 +171,6 @@ impl App {
         }
     }
 
-    /// The names of the channels that are set, as they stand in the record of what was delivered.
-    pub fn channels(&self) -> Vec<&'static str> {
-        let notify = &self.settings.notify;
-        let set = [("sns", notify.sns.is_some()), ("webhook", notify.webhook.is_some()), ("terminal", notify.terminal)];
-        set.into_iter().filter(|(_, is_set)| *is_set).map(|(channel, _)| channel).collect()
-    }
-
     /// Where configs come from, the first winning: the command line, the file, the store's table.
     ///
     /// # Errors
@@ -242,45 +234,6 @@ impl App {
         HttpProbe::new(client, Arc::clone(&self.clock), limits)
     }
 
-    /// Every channel that is set, ready to be moved to the thread that will own it. `stays`: for a daemon, which looks now and then
-    /// whether anybody hears the topic.
-    ///
-    /// # Errors
-    /// What cannot be set up, and what to do.
-    pub async fn notifiers(
-        &self,
-        client: &Client,
-        colour: bool,
-        stays: bool,
-    ) -> Result<Vec<Arc<dyn Notifier>>, AppError> {
-        let environment = || self.settings.environment.clone();
-        let clock = || Arc::clone(&self.clock);
-        let mut notifiers: Vec<Arc<dyn Notifier>> = Vec::new();
-        if let Some(sns) = &self.settings.notify.sns {
-            notifiers.push(cloud::topic(sns, &self.settings, clock(), stays).await?);
-        }
-        if let Some(webhook) = &self.settings.notify.webhook {
-            let notifier = url::Url::parse(webhook.url.reveal())
-                .map_err(|_| "the webhook's url is not a URL".to_owned())
-                .and_then(|url| {
-                    WebhookNotifier::new(client.clone(), url, webhook.secret.as_ref(), environment(), clock())
-                })
-                .map_err(AppError::Unavailable)?;
-            let written = webhook.clone();
-            let notifier = notifier.with_timeout(webhook.timeout);
-            notifiers.push(Arc::new(match webhook.written {
-                Some(_) => notifier.with_read_again(move || written.read_again()),
-                None => notifier,
-            }));
-        }
-        if self.settings.notify.terminal {
-            let notifier = TerminalNotifier::new(std::io::stdout(), environment(), colour, clock())
-                .map_err(|error| AppError::Internal(format!("no thread for the terminal: {error}")))?;
-            notifiers.push(Arc::new(notifier.with_priorities(telemetry::is_journal(std::io::stdout()))));
-        }
-        Ok(notifiers)
-    }
-
     /// Everything that the actors need. A store that does not answer is waited for a minute, and where nobody sits at a
     /// terminal, region and credentials of AWS that may come by themselves are waited for without end. From here to the end of
     /// this process, no other can own the same SQLite file.
@@ -296,7 +249,7 @@ impl App {
         for unusable in &self.settings.proxies.unusable {
             tracing::warn!("{unusable}");
         }
-        let notifiers = self.notifiers(&client, colour, !once).await?;
+        let notifiers = self.notifiers(&client, Screen::Stdout { colour }, !once).await?;
         // A person at a terminal is told at once what is missing. A daemon that starts with its machine waits: it would only be
         // started again and again.
         let waits = !once && !std::io::stderr().is_terminal();
@@ -380,6 +333,7 @@ impl App {
             spread: self.settings.probe.spread,
             once,
             digest_above: self.settings.notify.digest_above,
+            tags_of_channels: self.tags_of_channels(),
             fail_open: self.settings.fleet.fail_open,
             history_flush: self.settings.history.flush,
             ..Options::default()

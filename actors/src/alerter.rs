@@ -28,7 +28,7 @@ use failure_log::FailureLog;
 pub const MAILBOX_CAPACITY: usize = 256;
 
 pub struct Alerter {
-    channels: HashMap<&'static str, Channel>,
+    channels: HashMap<String, Channel>,
     policy: RetryPolicy,
 }
 
@@ -41,7 +41,7 @@ impl Alerter {
     pub fn new(notifiers: Vec<Arc<dyn Notifier>>, policy: RetryPolicy) -> Self {
         let channels = notifiers
             .into_iter()
-            .map(|notifier| (notifier.channel(), Channel { notifier, failure_log: FailureLog::default() }))
+            .map(|notifier| (notifier.channel().to_owned(), Channel { notifier, failure_log: FailureLog::default() }))
             .collect();
         Self { channels, policy }
     }

@@ -1,5 +1,6 @@
 //! How the actors run, by the settings and the command line.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use api_health_core::restart::RestartPolicy;
@@ -26,6 +27,8 @@ pub struct Options {
     pub delivery: RetryPolicy,
     /// More alerts than this within seconds go out together, where a channel takes that; 0: never.
     pub digest_above: usize,
+    /// By channel: alerts of APIs with one of these tags go there. A channel that is not here takes those of every API.
+    pub tags_of_channels: HashMap<String, Vec<String>>,
     /// Between the lives of a prober.
     pub restart: RestartPolicy,
     /// Close the incidents of APIs that have a stored state and no config. Not where only some APIs are selected, as on the command
@@ -51,6 +54,7 @@ impl Default for Options {
             probe_at_start: true,
             delivery: RetryPolicy::DELIVERY,
             digest_above: 0,
+            tags_of_channels: HashMap::new(),
             restart: RestartPolicy::default(),
             closes_unconfigured: true,
             stuck_after: Duration::from_secs(5),

@@ -161,7 +161,7 @@ pub struct UnreadableState {
 /// 4. No secret is in the text of an error.
 pub trait Notifier: Send + Sync {
     /// The name of the channel, as stored with each delivery: stable across versions.
-    fn channel(&self) -> &'static str;
+    fn channel(&self) -> &str;
 
     /// Sends one alert.
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>>;

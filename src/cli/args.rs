@@ -275,6 +275,9 @@ pub enum AlertsCommand {
     /// List the alerts that are owed: for how long, to which channels, why, and when each is tried again
     #[command(after_help = ALERTS_LIST_HELP)]
     List {
+        /// Only what is owed to this channel
+        #[arg(long, value_name = "NAME")]
+        channel: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -285,6 +288,9 @@ pub enum AlertsCommand {
         /// Only these, and those that must go before them [default: every owed alert]
         #[arg(value_name = "ALERT_ID")]
         alert_ids: Vec<String>,
+        /// Only those that are owed to this channel
+        #[arg(long, value_name = "NAME")]
+        channel: Option<String>,
         /// Print JSON; alerts for the terminal go to standard error then
         #[arg(long)]
         json: bool,
@@ -292,7 +298,7 @@ pub enum AlertsCommand {
     /// Give up a channel: alerts still owed to it are dropped
     #[command(after_help = ALERTS_DROP_HELP)]
     Drop {
-        /// The name of the channel, such as sns, webhook or terminal
+        /// The name of the channel: sns, webhook, terminal, or that of a [[notify.channel]]
         #[arg(long, value_name = "NAME")]
         channel: String,
         /// Print JSON
@@ -301,8 +307,12 @@ pub enum AlertsCommand {
     },
     /// Send a test alert through every configured channel, and say for each whether it was delivered
     #[command(after_help = "The alert's api_id is api-health-test, and its text says that nothing is down.\n\
-                            Exit codes: 0 every channel took it, 69 one did not.")]
-    Test,
+                            Exit codes: 0 every channel took it, 69 one did not, 64 no channel has this name.")]
+    Test {
+        /// Through this channel alone
+        #[arg(long, value_name = "NAME")]
+        channel: Option<String>,
+    },
 }
 
 /// `maintenance …`

@@ -168,6 +168,11 @@ pub fn has_reference(text: &str) -> bool {
     text.contains("${")
 }
 
+/// Whether some of it stands in a file, which may get another content while the program runs.
+pub fn has_file_reference(text: &str) -> bool {
+    text.contains("${file:") || text.contains("${credential:")
+}
+
 const GRAMMAR: &str = "${env:NAME}, ${file:PATH} or ${credential:NAME}, or $${ for a \"${\" that is meant as it is";
 
 /// What to write where a variable or a file cannot be read.

@@ -4,7 +4,8 @@ use super::channel::{Key, Kind};
 
 /// All of them, by name.
 pub static KINDS: &[Kind] = &[
-    Kind { name: "sns", keys: &[TOPIC_ARN], hosts: &[] },
+    super::email::KIND,
+    Kind { name: "sns", keys: &[TOPIC_ARN, CHAT], hosts: &[] },
     Kind { name: "terminal", keys: &[], hosts: &[] },
     Kind { name: "webhook", keys: &[URL, SECRET], hosts: &[] },
 ];
@@ -15,6 +16,13 @@ const TOPIC_ARN: Key = Key {
     secret: false,
     example: "\"arn:aws:sns:eu-central-1:123456789012:api-health\"",
     meaning: "The topic.",
+};
+const CHAT: Key = Key {
+    name: "chat",
+    required: false,
+    secret: false,
+    example: "true",
+    meaning: "Whether subscriptions by https get what Amazon Q Developer shows in a chat.",
 };
 const URL: Key = Key {
     name: "url",

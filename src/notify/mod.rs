@@ -20,6 +20,8 @@ pub mod evidence;
 pub(crate) mod format;
 pub mod kinds;
 pub mod message;
+pub mod named;
+mod reread;
 #[cfg(feature = "aws")]
 pub mod sns;
 pub mod terminal;

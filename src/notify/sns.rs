@@ -103,7 +103,7 @@ impl SnsNotifier {
 }
 
 impl Notifier for SnsNotifier {
-    fn channel(&self) -> &'static str {
+    fn channel(&self) -> &str {
         "sns"
     }
 

@@ -147,7 +147,7 @@ impl TerminalNotifier {
 }
 
 impl Notifier for TerminalNotifier {
-    fn channel(&self) -> &'static str {
+    fn channel(&self) -> &str {
         "terminal"
     }
 

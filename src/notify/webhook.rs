@@ -175,7 +175,7 @@ impl Receiver {
 }
 
 impl Notifier for WebhookNotifier {
-    fn channel(&self) -> &'static str {
+    fn channel(&self) -> &str {
         "webhook"
     }
 

@@ -23,7 +23,7 @@ const CHARS_MAX: usize = 1024;
 /// As many characters as fit beside the rest into the subject of an e-mail.
 const ENVIRONMENT_CHARS_MAX: usize = 64;
 /// The longest key of a signature; HMAC hashes anything over 64 bytes down to 32.
-const SECRET_BYTES_MAX: usize = 1024;
+pub(super) const SECRET_BYTES_MAX: usize = 1024;
 /// The most files and folders of APIs.
 const PATHS_MAX: usize = 1_000;
 

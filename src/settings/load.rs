@@ -142,7 +142,11 @@ fn read(
     for key in keys::READ_BY_THE_SDK {
         let set = reader.env(key);
         let origin = if set.is_some() { Origin::Env(key) } else { Origin::Default };
-        reader.effective.push(Effective { key, value: set.map_or(Value::Null, |v| parsers::endpoint(&v)), origin });
+        reader.effective.push(Effective {
+            key: key.into(),
+            value: set.map_or(Value::Null, |v| parsers::endpoint(&v)),
+            origin,
+        });
     }
     proxy::note_variables(&mut reader);
     (settings, reader.effective, reader.issues)

@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use api_health_core::ConfigIssue;
 
+pub mod channel_keys;
+pub mod channels;
 mod contact;
 mod heartbeat_out;
+pub mod in_files;
 pub mod keys;
 pub mod load;
 mod notify;

@@ -2,12 +2,12 @@
 
 use api_health_core::Secret;
 
-use super::keys;
 use super::load::NO_AWS;
 use super::reader::{Origin, SettingsReader};
 use super::{NotifySettings, SnsSettings, WebhookSettings};
+use super::{channels, keys};
 use crate::configs::field::{About, Field};
-use crate::configs::secrets::{SystemSecrets, resolve};
+use crate::configs::secrets::{SystemSecrets, has_file_reference, resolve};
 use crate::configs::url as configs_url;
 use crate::configs::values::{self, ValueFault};
 
@@ -16,14 +16,22 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
     let webhook = webhook(reader);
     let sns = sns(reader);
     let has_section = |name: &str| reader.file.sections.contains_key(name);
-    let others = webhook.is_some() || sns.is_some() || has_section("notify.webhook") || has_section("notify.sns");
+    let others = !reader.file.channels.is_empty()
+        || webhook.is_some()
+        || sns.is_some()
+        || has_section("notify.webhook")
+        || has_section("notify.sns");
     let terminal = reader.get_or(&keys::TERMINAL, has_section("notify.terminal") || !others);
     if !terminal && !others {
-        let fault =
-            ValueFault::new("false", "leaves nobody to tell", "true, or configure [notify.webhook] or [notify.sns]");
+        let fault = ValueFault::new(
+            "false",
+            "leaves nobody to tell",
+            "true, or configure [notify.webhook], [notify.sns] or a [[notify.channel]]",
+        );
         reader.fault(keys::TERMINAL.name, &reader.origin(&keys::TERMINAL), fault);
     }
-    NotifySettings { webhook, sns, terminal, digest_above }
+    let (channels, in_files) = channels::read(reader);
+    NotifySettings { webhook, sns, terminal, channels, in_files, digest_above }
 }
 
 /// A section that lacks the one key that it is for.
@@ -43,7 +51,7 @@ fn webhook(reader: &mut SettingsReader<'_>) -> Option<WebhookSettings> {
     let timeout = reader.get(&keys::WEBHOOK_TIMEOUT);
     let [as_written, secret_as_written] = [&keys::WEBHOOK_URL, &keys::WEBHOOK_SECRET]
         .map(|key| reader.written(key).and_then(|(value, _)| value.as_str().map(Secret::new)));
-    let is_of_files = |text: &Secret| text.reveal().contains("${file:") || text.reveal().contains("${credential:");
+    let is_of_files = |text: &Secret| has_file_reference(text.reveal());
     let any = [&as_written, &secret_as_written].into_iter().flatten().any(is_of_files);
     let written = as_written.filter(|_| any).map(|url| (url, secret_as_written));
     Some(WebhookSettings { url: url?, secret, timeout, written })

@@ -68,7 +68,7 @@ pub(super) fn note_variables(reader: &mut SettingsReader<'_>) {
             Ok(proxy) => json!(shown(&proxy)),
             Err(_) => json!("***"), // where a password would stand in it cannot be told
         };
-        reader.effective.push(Effective { key: name, value, origin: Origin::Env(name) });
+        reader.effective.push(Effective { key: name.into(), value, origin: Origin::Env(name) });
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use api_health_actors::ports::SourceError;
 use api_health_core::ConfigIssue;
 use serde_json::Value;
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::keys::KEYS;
 use crate::configs::field::About;
@@ -18,6 +19,22 @@ use crate::configs::values::{ValueFault, bounded, quote, sort_of};
 /// The most faults that are reported of one file; further ones are counted.
 const ISSUES_MAX: usize = 50;
 
+/// The one key that is a list of tables.
+pub(super) const CHANNELS: &str = "notify.channel";
+/// The most `[[notify.channel]]`. With the three that have sections of their own an alert is owed to 15 at most: with more, an
+/// outbox of 50 might not find a pair to leave out.
+pub(super) const CHANNELS_MAX: usize = 12;
+/// The most keys of one of them.
+const KEYS_OF_A_CHANNEL_MAX: usize = 40;
+
+/// One `[[notify.channel]]` as it was written.
+#[derive(Debug)]
+pub(super) struct RawChannel {
+    pub(super) line: usize,
+    /// Values by key, with their lines.
+    pub(super) values: BTreeMap<String, (Value, usize)>,
+}
+
 /// A settings file.
 #[derive(Debug, Default)]
 pub(super) struct RawFile {
@@ -26,6 +43,7 @@ pub(super) struct RawFile {
     pub(super) values: BTreeMap<String, (Value, usize)>,
     /// The sections that are there, empty ones included, with their lines.
     pub(super) sections: BTreeMap<String, usize>,
+    pub(super) channels: Vec<RawChannel>,
     /// What is wrong with its keys: those that are not known.
     pub(super) issues: Vec<ConfigIssue>,
 }
@@ -85,6 +103,7 @@ impl FileReader<'_> {
             let is_section =
                 KEYS.iter().any(|k| k.name.strip_prefix(&dotted).is_some_and(|rest| rest.starts_with('.')));
             match value.get_ref() {
+                other if dotted == CHANNELS => self.channels(other, line),
                 DeValue::Table(inner) if is_section => {
                     self.file.sections.insert(dotted.clone(), line);
                     self.table(&format!("{dotted}."), inner);
@@ -101,6 +120,45 @@ impl FileReader<'_> {
                 _ if self.issues.len() >= ISSUES_MAX => self.more += 1,
                 _ => self.push(line, "", unknown(prefix, key.get_ref())),
             }
+        }
+    }
+
+    fn channels(&mut self, value: &DeValue<'_>, line: usize) {
+        let DeValue::Array(list) = value else {
+            let remedy = "[[notify.channel]], with two brackets, before the keys of each channel";
+            return self.push(
+                line,
+                CHANNELS,
+                ValueFault::new(sort_of(&to_json(value)), "is not a list of tables", remedy),
+            );
+        };
+        if list.len() > CHANNELS_MAX {
+            let fault =
+                ValueFault::new(format!("{} channels", list.len()), format!("are more than {CHANNELS_MAX}"), "fewer");
+            return self.push(line, CHANNELS, fault);
+        }
+        for item in list.iter() {
+            let line = self.document.lines.line(start(item));
+            let DeValue::Table(table) = item.get_ref() else {
+                let what = sort_of(&to_json(item.get_ref()));
+                self.push(
+                    line,
+                    CHANNELS,
+                    ValueFault::new(what, "is not a table", "[[notify.channel]] before its keys"),
+                );
+                continue;
+            };
+            if table.len() > KEYS_OF_A_CHANNEL_MAX {
+                let what = format!("{} keys", table.len());
+                self.push(line, CHANNELS, ValueFault::new(what, "are more than any kind of channel has", "fewer"));
+                continue;
+            }
+            let value = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+                let line = self.document.lines.line(start(key));
+                (ToString::to_string(key.get_ref()), (to_json(value.get_ref()), line))
+            };
+            let values = table.iter().map(value).collect();
+            self.file.channels.push(RawChannel { line, values });
         }
     }
 

@@ -1,5 +1,6 @@
 //! One look-up for every key: the environment, then the file, then the default; and a note of where it came from.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -38,7 +39,7 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effective {
     /// The dotted key, or the environment variable that the AWS SDK reads.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// Its value, masked if it is a secret; null if there is none.
     pub value: Value,
     /// Where it came from.
@@ -109,7 +110,7 @@ impl SettingsReader<'_> {
 
     /// Notes a value in force.
     pub(super) fn note<T>(&mut self, key: &Field<T>, value: Option<&T>, origin: Origin) {
-        self.effective.push(Effective { key: key.name, value: value.map_or(Value::Null, key.show), origin });
+        self.effective.push(Effective { key: key.name.into(), value: value.map_or(Value::Null, key.show), origin });
     }
 
     /// Notes a fault of what stands at `origin`.

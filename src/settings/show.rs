@@ -8,7 +8,7 @@ use super::reader::{Effective, Origin};
 /// As a table for people: key, value, where from.
 pub fn table(loaded: &LoadedSettings) -> String {
     let rows: Vec<[String; 3]> =
-        loaded.effective.iter().map(|e| [e.key.to_owned(), value_text(&e.value), e.origin.to_string()]).collect();
+        loaded.effective.iter().map(|e| [e.key.to_string(), value_text(&e.value), e.origin.to_string()]).collect();
     let width = |column: usize, title: &str| {
         rows.iter().map(|row| row[column].chars().count()).chain([title.len()]).max().unwrap_or_default()
     };
@@ -22,7 +22,7 @@ pub fn table(loaded: &LoadedSettings) -> String {
 
 /// As JSON for scripts: `{"store.kind": {"value": "sqlite", "from": {"kind": "default"}}, …}`.
 pub fn json(loaded: &LoadedSettings) -> Value {
-    let one = |e: &Effective| (e.key.to_owned(), json!({ "value": e.value, "from": origin(&e.origin) }));
+    let one = |e: &Effective| (e.key.to_string(), json!({ "value": e.value, "from": origin(&e.origin) }));
     Value::Object(loaded.effective.iter().map(one).collect::<Map<_, _>>())
 }
 

@@ -1,5 +1,6 @@
 //! The settings in force: typed, validated, each with its unit. What a person writes is in `raw`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +10,9 @@ use api_health_core::own::records::Role;
 use api_health_web::Access;
 use api_health_web::model::MetricsPerApi;
 
+use super::in_files::InFiles;
 use crate::configs::defaults::ApiDefaults;
+use crate::notify::channel::ChannelSettings;
 use crate::probe::guard::Allowed;
 
 /// Where states and, unless told otherwise, API configs are kept: `[store]`.
@@ -59,14 +62,18 @@ pub struct ApisSettings {
     pub reload: Duration,
 }
 
-/// Who is told: `[notify]`. At least one of the three is set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who is told: `[notify]`. There is at least one channel.
+#[derive(Clone, Debug, PartialEq)]
 pub struct NotifySettings {
     /// A JSON POST to a URL.
     pub webhook: Option<WebhookSettings>,
     /// An SNS topic.
     pub sns: Option<SnsSettings>,
     pub terminal: bool,
+    /// Those with names of their own.
+    pub channels: Vec<ChannelSettings>,
+    /// By name, those of which something stands in a file: it is read again before each attempt.
+    pub in_files: BTreeMap<String, InFiles>,
     /// More alerts than this within seconds go to a channel together; 0: never.
     pub digest_above: usize,
 }

@@ -149,7 +149,7 @@ struct Slow {
 }
 
 impl Notifier for Slow {
-    fn channel(&self) -> &'static str {
+    fn channel(&self) -> &str {
         "slow"
     }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use api_health::configs::field::{About, Unwritten};
 use api_health::configs::fields::FIELDS;
 use api_health::configs::file;
+use api_health::notify::kinds::KINDS;
+use api_health::settings::channel_keys::CHANNEL_KEYS;
 use api_health::settings::keys::{KEYS, READ_BY_THE_SDK};
 use api_health::settings::load::load;
 
@@ -65,6 +67,28 @@ fn the_table_of_settings_is_that_of_the_code() {
     for name in READ_BY_THE_SDK {
         assert!(PAGE.contains(&format!("`{name}`")), "{name} is not on the page");
     }
+}
+
+#[test]
+fn the_tables_of_channels_are_those_of_the_code() {
+    let mut expected =
+        "| key | type | unit | default | bounds | meaning | example |\n|---|---|---|---|---|---|---|\n".to_owned();
+    for key in CHANNEL_KEYS {
+        let mut cells = vec![format!("`{}`", key.name)];
+        cells.extend(common(key));
+        expected.push_str(&line(&cells));
+    }
+    compare_table("channels", &expected);
+    let mut expected = "| kind | key | must be there | meaning | example |\n|---|---|---|---|---|\n".to_owned();
+    for kind in KINDS {
+        for key in kind.keys {
+            let required = if key.required { "yes" } else { "no" };
+            let code = |text: &str| format!("`{text}`");
+            let cells = [code(kind.name), code(key.name), required.into(), key.meaning.into(), code(key.example)];
+            expected.push_str(&line(&cells));
+        }
+    }
+    compare_table("kinds", &expected);
 }
 
 /// The code block after each `marker`, and the one that follows it.

@@ -20,6 +20,7 @@ mod bad_input;
 mod bad_rows;
 mod cadence;
 mod channel_outage;
+mod channels;
 mod cli;
 mod cli_alerts;
 mod cli_apis;

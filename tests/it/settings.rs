@@ -223,7 +223,7 @@ fn a_bad_variable_is_named() {
 #[test]
 fn every_key_is_shown_once_in_the_order_of_the_reference() {
     let (_folder, loaded) = load_text(None, &[]);
-    let shown: Vec<_> = loaded.effective.iter().map(|e| e.key).collect();
+    let shown: Vec<_> = loaded.effective.iter().map(|e| &*e.key).collect();
     let expected: Vec<_> = keys::KEYS.iter().map(|k| k.name).chain(keys::READ_BY_THE_SDK).collect();
     assert_eq!(shown, expected);
 }

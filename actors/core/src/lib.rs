@@ -63,6 +63,7 @@ pub mod own;
 pub mod recent;
 pub mod restart;
 pub mod roster;
+pub mod routes;
 pub mod schedule;
 pub mod secret;
 pub mod state;

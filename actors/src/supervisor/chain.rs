@@ -12,6 +12,7 @@ use api_health_core::ApiId;
 use api_health_core::keep::{HistorySetup, Keeper, KeeperConfig};
 use api_health_core::own::shards::SHARDS;
 use api_health_core::restart::{Deaths, RestartPolicy};
+use api_health_core::routes::{Route, Routes};
 
 use super::{ChildId, FIRST_OF_PROBERS, Supervisor};
 use crate::alerter::{self, Alerter};
@@ -88,10 +89,14 @@ impl Chain {
         };
         let digests =
             world.notifiers.iter().filter(|notifier| options.digest_above > 0 && notifier.digests().is_some());
+        let route = |channel: &str| Route {
+            channel: channel.to_owned(),
+            tags: options.tags_of_channels.get(channel).cloned().unwrap_or_default(),
+        };
         let setup = KeeperConfig {
             digest_above: digests.map(|notifier| (notifier.channel().to_owned(), options.digest_above)).collect(),
             checkpoint: options.checkpoint,
-            channels: world.notifiers.iter().map(|notifier| notifier.channel().to_owned()).collect(),
+            routes: Routes::new(world.notifiers.iter().map(|notifier| route(notifier.channel())).collect()),
             limits: world.store.limits(),
             instance: world.instance,
             store_name: world.store_name,

@@ -174,7 +174,7 @@ impl FakeChannel {
 }
 
 impl Notifier for FakeChannel {
-    fn channel(&self) -> &'static str {
+    fn channel(&self) -> &str {
         self.name
     }
 

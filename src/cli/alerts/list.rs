@@ -31,10 +31,14 @@ struct Owed {
 ///
 /// # Errors
 /// A store that is not there or not available.
-pub(super) async fn run(app: &App, as_json: bool, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, channel: Option<&str>, as_json: bool, out: &Out) -> Result<Exit, AppError> {
     let LoadedStates { states, unreadable, .. } = stored::load_states(app).await?;
     let now = app.clock.now();
     let mut owed: Vec<Owed> = states.into_iter().flat_map(|state| of_state(app, state)).collect();
+    if let Some(channel) = channel {
+        owed.iter_mut().for_each(|owed| owed.lacking.retain(|(lacking, _)| lacking == channel));
+        owed.retain(|owed| !owed.lacking.is_empty());
+    }
     // Those of one API stay in their order, also where the clock was set back between them.
     owed.sort_by_key(|owed| owed.owed.alert.detected_at);
     if as_json {

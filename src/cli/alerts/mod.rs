@@ -25,10 +25,12 @@ use crate::exit::Exit;
 /// What is not there or not available.
 pub(super) async fn run(app: &App, command: &AlertsCommand, out: &Out) -> Result<Exit, AppError> {
     match command {
-        AlertsCommand::List { json } => list::run(app, *json, out).await,
-        AlertsCommand::Retry { alert_ids, json } => retry::run(app, alert_ids, *json, out).await,
+        AlertsCommand::List { channel, json } => list::run(app, channel.as_deref(), *json, out).await,
+        AlertsCommand::Retry { alert_ids, channel, json } => {
+            retry::run(app, &retry::Asked { alert_ids, channel: channel.as_deref() }, *json, out).await
+        }
         AlertsCommand::Drop { channel, json } => drop::run(app, channel, *json, out).await,
-        AlertsCommand::Test => test::run(app, out).await,
+        AlertsCommand::Test { channel } => test::run(app, channel.as_deref(), out).await,
     }
 }
 

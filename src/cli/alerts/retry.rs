@@ -11,12 +11,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::owner::Owner;
-use crate::app::{App, AppError};
+use crate::app::{App, AppError, Screen};
 use crate::cli::out::{BAD, DOUBT, GOOD, Out, note};
 use crate::cli::stored::{self, owed_to};
 use crate::cli::text;
 use crate::exit::Exit;
-use crate::notify::terminal::TerminalNotifier;
 
 /// How often the records are read.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -35,17 +34,28 @@ struct Wanted {
     result: Option<Result<(), String>>,
 }
 
+/// What is to be tried: everything, where neither is given.
+pub(super) struct Asked<'a> {
+    pub(super) alert_ids: &'a [String],
+    pub(super) channel: Option<&'a str>,
+}
+
 /// `alerts retry`.
 ///
 /// # Errors
 /// A store or a channel that is not there, and an id of which nothing is owed.
-pub(super) async fn run(app: &App, alert_ids: &[String], as_json: bool, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, asked: &Asked<'_>, as_json: bool, out: &Out) -> Result<Exit, AppError> {
     let LoadedStates { states, unreadable, .. } = stored::load_states(app).await?;
-    check_ids(app, alert_ids, &states)?;
-    let mut wanted = wanted(app, alert_ids, &states);
+    check_ids(app, asked.alert_ids, &states)?;
+    let mut wanted = wanted(app, asked.alert_ids, &states);
+    let mut alert_ids = asked.alert_ids.to_vec();
+    if let Some(channel) = asked.channel {
+        wanted.retain(|wanted| wanted.channel == channel);
+        alert_ids = wanted.iter().map(|wanted| wanted.alert.alert_id.clone()).collect();
+    }
     if !wanted.is_empty() {
         let owner = Owner::find(app, None, as_json, out).await?;
-        let tried = try_them(app, &owner, alert_ids, &mut wanted, as_json, out).await;
+        let tried = try_them(app, &owner, &alert_ids, &mut wanted, as_json, out).await;
         owner.end(app).await?;
         tried?;
     }
@@ -178,16 +188,8 @@ fn check_ids(app: &App, alert_ids: &[String], states: &[ApiState]) -> Result<(),
 
 /// The channels that are set. With JSON on standard output, the terminal's alerts go to standard error.
 pub(in crate::cli) async fn notifiers(app: &App, as_json: bool, out: &Out) -> Result<Vec<Arc<dyn Notifier>>, AppError> {
-    let mut notifiers = app.notifiers(&app.client()?, out.colour, false).await?;
-    if as_json {
-        for notifier in notifiers.iter_mut().filter(|notifier| notifier.channel() == "terminal") {
-            let (environment, clock) = (app.settings.environment.clone(), Arc::clone(&app.clock));
-            let stderr = TerminalNotifier::new(std::io::stderr(), environment, false, clock)
-                .map_err(|error| AppError::Internal(format!("no thread for the terminal: {error}")))?;
-            *notifier = Arc::new(stderr);
-        }
-    }
-    Ok(notifiers)
+    let screen = if as_json { Screen::Stderr } else { Screen::Stdout { colour: out.colour } };
+    app.notifiers(&app.client()?, screen, false).await
 }
 
 /// `shop.1795332600000.3.down  webhook   took it over`.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use api_health_core::{Alert, AlertKind, ApiId, Status};
 
-use crate::app::{App, AppError};
+use crate::app::{App, AppError, Screen};
 use crate::cli::out::{BAD, GOOD, Out, note};
 use crate::cli::text;
+use crate::configs::values::{self, ValueFault};
 use crate::exit::Exit;
 
 /// The id that a test alert carries, so that people and machines can tell it from a real one.
@@ -16,20 +17,28 @@ const TEST_API_ID: &str = "api-health-test";
 ///
 /// # Errors
 /// A channel that cannot be set up.
-pub(super) async fn run(app: &App, out: &Out) -> Result<Exit, AppError> {
+pub(super) async fn run(app: &App, channel: Option<&str>, out: &Out) -> Result<Exit, AppError> {
     let alert = Arc::new(test_alert(app)?);
-    let notifiers = app.notifiers(&app.client()?, out.colour, false).await?;
+    let set = app.channels();
+    if let Some(channel) = channel.filter(|channel| !set.contains(channel)) {
+        let remedy = format!("one of {}", set.join(", "));
+        let fault = ValueFault::new(values::quote(channel), "is not the name of a channel", remedy);
+        return Err(AppError::Configuration(vec![fault.at("--channel")]));
+    }
+    let width = set.iter().map(|name| name.len()).max().unwrap_or_default();
+    let mut notifiers = app.notifiers(&app.client()?, Screen::Stdout { colour: out.colour }, false).await?;
+    notifiers.retain(|notifier| channel.is_none_or(|channel| channel == notifier.channel()));
     let mut failed = 0;
     for notifier in &notifiers {
         let began = tokio::time::Instant::now();
         let taken = notifier.deliver(Arc::clone(&alert)).await;
         let took = text::millis(began.elapsed());
         let line = match taken {
-            Ok(()) => format!("{:<9} {} in {took}\n", notifier.channel(), out.paint(GOOD, "took it over")),
+            Ok(()) => format!("{:<width$}  {} in {took}\n", notifier.channel(), out.paint(GOOD, "took it over")),
             Err(error) => {
                 failed += 1;
                 let why = text::line(&error.to_string());
-                format!("{:<9} {} after {took}: {why}\n", notifier.channel(), out.paint(BAD, "did not take it"))
+                format!("{:<width$}  {} after {took}: {why}\n", notifier.channel(), out.paint(BAD, "did not take it"))
             }
         };
         out.print(&line)?;

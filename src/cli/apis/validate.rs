@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use api_health_core::ApiConfig;
+use api_health_core::routes::Routes;
 
 use super::import;
 use crate::app::{App, AppError};
@@ -33,6 +34,7 @@ pub(super) async fn validate(app: &App, path: Option<&Path>, out: &Out) -> Resul
             note(&format!("error: {issue}"));
         }
         remark(&name, &checked.good);
+        remark_unserved(&app.routes(), &name, &checked.good);
         if !checked.refused.is_empty() {
             exit = Exit::BadConfiguration;
         }
@@ -61,6 +63,21 @@ fn remark(name: &str, good: &[Arc<ApiConfig>]) {
             n => format!(" and {} more", n - 1),
         };
         note(&format!("note: {name}, api {first}{more}: the schedule {remark}"));
+    }
+}
+
+/// Says which APIs have tags that no channel asks for.
+fn remark_unserved(routes: &Routes, name: &str, good: &[Arc<ApiConfig>]) {
+    let mut unserved = good.iter().filter(|config| !routes.serves(&config.tags));
+    if let Some(first) = unserved.next() {
+        let more = match unserved.count() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        note(&format!(
+            "note: {name}, api {}{more}: no channel asks for its tags, so its alerts go to all channels (tags below [[notify.channel]])",
+            first.api_id
+        ));
     }
 }
 

@@ -150,7 +150,7 @@ impl SeenNotifier {
 }
 
 impl Notifier for SeenNotifier {
-    fn channel(&self) -> &'static str {
+    fn channel(&self) -> &str {
         self.inner.channel()
     }
 

@@ -131,7 +131,7 @@ async fn examine(loaded: &LoadedSettings, app: &App, args: &DoctorArgs, out: &Ou
         Task::new(Check::Daemon, watcher::examine(loaded, &who)),
         Task::new(Check::Page, page::examine(&loaded.settings.web)),
         Task::new(Check::SettingsFile, files::examine(loaded.clone(), env_file)),
-        Task::new(Check::Webhook, network::webhook(app)),
+        Task::new(Check::Webhook, network::webhooks(app)),
     ];
     tasks.extend(cloud.tasks(app));
     tasks.push(Task::new(Check::Apis, stored::apis(app)));

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use api_health_core::observation::LocalFault;
 use api_health_core::{Failure, PhaseTimes};
+use futures_util::future::join_all;
 use url::Url;
 
 use super::report::Finding;
 use crate::app::App;
 use crate::cli::checks::Check;
 use crate::cli::text;
+use crate::probe::Client;
 use crate::probe::proxies::Proxies;
+use crate::settings::channels::is_posted;
 
 /// Bound on one way out, with its answer: within that of a whole check.
 pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,15 +58,26 @@ pub(super) fn proxies(proxies: &Proxies) -> Vec<Finding> {
     used.into_iter().chain(unusable).collect()
 }
 
-/// The way to the webhook's host, with nothing sent.
-pub(super) async fn webhook(app: &App) -> Vec<Finding> {
-    let check = Check::Webhook;
-    let Some(webhook) = &app.settings.notify.webhook else { return Vec::new() };
-    let (Ok(url), Ok(client)) = (Url::parse(webhook.url.reveal()), app.client()) else {
-        return check.not_checked("the extra roots cannot be used").into(); // the url was checked when it was read
-    };
-    let (host, (times, result)) = (webhook.host(), client.reach(&url, REACH_TIMEOUT).await);
+/// The way to the host of each channel that is posted to, with nothing sent.
+pub(super) async fn webhooks(app: &App) -> Vec<Finding> {
+    let notify = &app.settings.notify;
+    let named = notify.channels.iter().filter(|channel| is_posted(channel.kind));
+    let urls =
+        notify.webhook.iter().map(|webhook| &webhook.url).chain(named.filter_map(|channel| channel.keys.get("url")));
+    let urls: Vec<Url> = urls.filter_map(|url| Url::parse(url.reveal()).ok()).collect(); // they were checked when they were read
+    if urls.is_empty() {
+        return Vec::new();
+    }
+    match app.client() {
+        Ok(client) => join_all(urls.iter().map(|url| reach(&client, url))).await,
+        Err(_) => Check::Webhook.not_checked("the extra roots cannot be used").into(),
+    }
+}
+
+async fn reach(client: &Client, url: &Url) -> Finding {
+    let (check, host) = (Check::Webhook, &url[..url::Position::BeforePath]);
+    let (times, result) = client.reach(url, REACH_TIMEOUT).await;
     let well =
         |()| format!("{host} can be reached: {}; --send-test-message shows whether it takes an alert", phases(&times));
-    result.map_or_else(|failure| unreachable(check, &host, &failure), |done| check.ok(well(done))).into()
+    result.map_or_else(|failure| unreachable(check, host, &failure), |done| check.ok(well(done)))
 }

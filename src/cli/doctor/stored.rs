@@ -1,9 +1,11 @@
 //! What is configured and what is stored: whether all of it can be read, and what waits in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use api_health_actors::ports::LoadedStates;
+use api_health_core::ApiState;
+use api_health_core::delivery::OwedAlert;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
@@ -47,8 +49,36 @@ pub(super) async fn apis(app: &App) -> Vec<Finding> {
         let off = if disabled.is_empty() { String::new() } else { format!(", {} disabled", disabled.len()) };
         found.push(check.ok(format!("{} to watch{off}", text::count(enabled.len(), "API"))));
     }
+    found.extend(unserved(&checked, app));
     found.extend(hosts(&checked, app).await);
     found
+}
+
+/// The APIs that no channel asks for: their alerts go to all.
+fn unserved(checked: &Checked, app: &App) -> Option<Finding> {
+    let routes = app.routes();
+    let watched = checked.good.iter().filter(|row| !row.shadowed && row.config.enabled);
+    let apis: Vec<&str> =
+        watched.filter(|row| !routes.serves(&row.config.tags)).map(|row| row.config.api_id.as_str()).collect();
+    let what = || format!("no channel asks for the tags of {}: {}", text::count(apis.len(), "API"), some_of(&apis));
+    let todo = "their alerts go to all channels until one has a tag of theirs, or none (tags below [[notify.channel]])";
+    (!apis.is_empty()).then(|| Check::Apis.warn(what(), todo))
+}
+
+/// What is owed to channels that are not set.
+fn gone(states: &[ApiState], app: &App) -> Option<Finding> {
+    let set = app.channels();
+    let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
+    for channel in states.iter().flat_map(|state| &state.owed).flat_map(OwedAlert::pending_channels) {
+        if !set.contains(&channel) {
+            *gone.entry(channel).or_default() += 1;
+        }
+    }
+    let names: Vec<String> =
+        gone.iter().map(|(channel, owed)| format!("{channel} ({})", text::count(*owed, "alert"))).collect();
+    let what = || format!("owed to a channel that is not set here: {}", some_of(&names));
+    let todo = "set it again, and it is told; or api-health alerts drop --channel NAME";
+    (!gone.is_empty()).then(|| Check::States.warn(what(), todo))
 }
 
 /// Looks up a sample, spread evenly over all.
@@ -130,6 +160,7 @@ pub(super) async fn states(app: &App) -> Vec<Finding> {
         let what = format!("{} owed, the oldest {}", text::count(owed.len(), "alert"), text::ago(*oldest, now));
         found.push(check.warn(what, "api-health alerts list; api-health alerts retry"));
     }
+    found.extend(gone(&states, app));
     let last = states.iter().filter_map(|state| state.last_probe.as_ref()).map(|probe| probe.at).max();
     let last = last.map_or_else(|| "no probe yet".into(), |at| format!("last probe stored {}", text::ago(at, now)));
     found.push(check.ok(format!("{} readable, {last}", text::count(states.len(), "state"))));

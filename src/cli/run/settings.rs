@@ -1,7 +1,9 @@
 //! The settings that the daemon has, and what SIGHUP makes of those that are written now: nothing that was changed is passed
 //! over in silence.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::configs::values::ValueFault;
 use crate::environment;
+use crate::notify::channel::ChannelSettings;
 use crate::settings::{LoadedSettings, load, show};
 use crate::telemetry;
 
@@ -30,7 +33,7 @@ pub(super) struct InForce {
 /// One setting that is written otherwise than it is in force.
 #[derive(Debug, PartialEq)]
 struct Difference {
-    key: &'static str,
+    key: Cow<'static, str>,
     words: String,
 }
 
@@ -102,26 +105,49 @@ fn differences(ours: &LoadedSettings, written: &LoadedSettings) -> Vec<Differenc
         .filter_map(|ours| {
             let theirs = written.effective.iter().find(|theirs| theirs.key == ours.key)?;
             let words = || format!("{} (from {} to {})", ours.key, ours.value, theirs.value);
-            (ours.value != theirs.value).then(|| Difference { key: ours.key, words: words() })
+            (ours.value != theirs.value).then(|| Difference { key: ours.key.clone(), words: words() })
         })
         .collect();
     let hook = |loaded: &LoadedSettings| loaded.settings.notify.webhook.clone().map(|hook| (hook.url, hook.secret));
     let is_shown = differences.iter().any(|difference| difference.key.starts_with("notify.webhook."));
     if !is_shown && hook(ours) != hook(written) {
         let words = "notify.webhook.url or notify.webhook.secret (secrets are not shown)".to_owned();
-        differences.push(Difference { key: "notify.webhook.url", words });
+        differences.push(Difference { key: "notify.webhook.url".into(), words });
     }
     let beat = |loaded: &LoadedSettings| loaded.settings.heartbeat_out.clone().map(|beat| (beat.url, beat.token));
     let is_shown = differences.iter().any(|difference| difference.key.starts_with("heartbeat_out."));
     if !is_shown && beat(ours) != beat(written) {
         let words = "heartbeat_out.url or heartbeat_out.token (secrets are not shown)".to_owned();
-        differences.push(Difference { key: "heartbeat_out.url", words });
+        differences.push(Difference { key: "heartbeat_out.url".into(), words });
     }
     let is_shown = differences.iter().any(|difference| difference.key == "proxy");
     if !is_shown && ours.settings.proxies != written.settings.proxies {
-        differences.push(Difference { key: "proxy", words: "proxy (its user name and password are not shown)".into() });
+        differences
+            .push(Difference { key: "proxy".into(), words: "proxy (its user name and password are not shown)".into() });
     }
+    differences.extend(channels(ours, written, &differences));
     differences
+}
+
+/// The channels that are other ones, where that is not shown already.
+fn channels(ours: &LoadedSettings, written: &LoadedSettings, shown: &[Difference]) -> Vec<Difference> {
+    let channels = |loaded: &LoadedSettings| -> BTreeMap<String, ChannelSettings> {
+        loaded.settings.notify.channels.iter().map(|channel| (channel.name.clone(), channel.clone())).collect()
+    };
+    let (ours, written) = (channels(ours), channels(written));
+    let names: BTreeSet<&String> = ours.keys().chain(written.keys()).collect();
+    let difference = |name: &String| {
+        let key = format!("notify.channel.{name}");
+        let words = match (ours.get(name), written.get(name)) {
+            (None, Some(_)) => "is new",
+            (Some(_), None) => "is gone",
+            (ours, written) if ours != written => "is another (secrets are not shown)",
+            _ => return None,
+        };
+        let is_shown = shown.iter().any(|difference| difference.key == key);
+        (!is_shown).then(|| Difference { words: format!("{key} {words}"), key: key.into() })
+    };
+    names.into_iter().filter_map(difference).collect()
 }
 
 #[cfg(test)]
@@ -145,5 +171,17 @@ mod tests {
         assert_eq!(words(&after), ["probe.spread (from false to true)", "log.level (from \"info\" to \"debug\")"]);
         let secret = words(&before.replace("hunter2", "hunter3"));
         assert_eq!(secret, ["notify.webhook.url or notify.webhook.secret (secrets are not shown)"]);
+        let channel = |name: &str, kind: &str| format!("[[notify.channel]]\nname = \"{name}\"\nkind = \"{kind}\"\n");
+        let a_and_b = channel("a", "terminal") + &channel("b", "webhook") + "url = \"https://b.test/hunter2\"\n";
+        let c_and_b = channel("c", "terminal") + &channel("b", "webhook") + "url = \"https://b.test/hunter3\"\n";
+        let words: Vec<_> = differences(&of(&a_and_b), &of(&c_and_b)).into_iter().map(|one| one.words).collect();
+        assert_eq!(
+            words,
+            [
+                "notify.channel.a is gone",
+                "notify.channel.b is another (secrets are not shown)",
+                "notify.channel.c is new"
+            ]
+        );
     }
 }

@@ -36,7 +36,8 @@ const FROM: Key = Key {
     example: "\"api-health <monitor@example.com>\"",
     meaning: "Whose mails they are.",
 };
-const TO: Key = Key {
+/// Who gets them.
+pub const TO: Key = Key {
     name: "to",
     required: true,
     secret: false,

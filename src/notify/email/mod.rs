@@ -26,21 +26,34 @@ mod mail;
 mod talk;
 
 use super::channel::ChannelSettings;
+use super::reread::Reread;
 use super::webhook::redact::Redactor;
 use crate::probe::Client;
 use keys::Route;
-pub use keys::{KIND, KeyFault, RECIPIENTS_MAX, for_each_recipient};
+pub use keys::{KIND, KeyFault, RECIPIENTS_MAX, TO, for_each_recipient};
 use mail::Envelope;
 
 /// Writes to one recipient.
 pub struct EmailNotifier {
     name: String,
     client: Client,
-    route: Route,
-    hidden: Redactor,
+    post: Reread<Post>,
     timeout: Duration,
     environment: String,
     clock: Arc<dyn Clock>,
+}
+
+/// Where to, and what is never shown of an answer.
+struct Post {
+    route: Route,
+    hidden: Redactor,
+}
+
+impl Post {
+    fn new(settings: &ChannelSettings) -> Result<Self, Vec<KeyFault>> {
+        let route = Route::read(settings)?;
+        Ok(Self { hidden: hidden(&route), route })
+    }
 }
 
 impl EmailNotifier {
@@ -55,12 +68,16 @@ impl EmailNotifier {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
         let words = |(key, fault): KeyFault| format!("{key}: {} {}; write {}", fault.what, fault.why, fault.remedy);
-        let route =
-            Route::read(settings).map_err(|faults| faults.into_iter().map(words).collect::<Vec<_>>().join("\n"))?;
-        let hidden = hidden(&route);
+        let post = Post::new(settings).map_err(|faults| faults.into_iter().map(words).collect::<Vec<_>>().join("\n"))?;
         let (name, timeout) = (settings.name.clone(), settings.timeout);
         let client = client.with_lane_of_its_own();
-        Ok(Self { name, client, route, hidden, timeout, environment, clock })
+        Ok(Self { name, client, post: Reread::fixed(post), timeout, environment, clock })
+    }
+
+    /// The same notifier, which asks before each attempt what the settings are now.
+    #[must_use]
+    pub fn with_read_again(self, read: impl Fn() -> Option<ChannelSettings> + Send + Sync + 'static) -> Self {
+        Self { post: self.post.by(read), ..self }
     }
 
     /// Sends what `mail` makes of the time at which it is sent.
@@ -68,14 +85,15 @@ impl EmailNotifier {
         &self,
         mail: impl FnOnce(&Envelope<'_>, Timestamp) -> Result<Vec<u8>, lettre::error::Error>,
     ) -> Result<(), NotifyError> {
-        let Route { from, to, .. } = &self.route;
+        let post = self.post.now(Post::new).await;
+        let Route { from, to, .. } = &post.route;
         let envelope = Envelope { from, to, environment: &self.environment };
         let mail = mail(&envelope, self.clock.now()).map_err(|error| NotifyError::Permanent {
             reason: format!("the mail cannot be written: {error}"),
             remedy: "report this as a fault of api-health".into(),
         })?;
-        let sent = talk::send(&self.client, &self.route, &mail, Instant::now() + self.timeout).await;
-        sent.map_err(|fault| answer::error(fault, &self.route.server(), &self.hidden))
+        let sent = talk::send(&self.client, &post.route, &mail, Instant::now() + self.timeout).await;
+        sent.map_err(|fault| answer::error(fault, &post.route.server(), &post.hidden))
     }
 }
 
@@ -90,8 +108,8 @@ fn hidden(route: &Route) -> Redactor {
 }
 
 impl Notifier for EmailNotifier {
-    fn channel(&self) -> &'static str {
-        "email"
+    fn channel(&self) -> &str {
+        &self.name
     }
 
     fn deliver(&self, alert: Arc<Alert>) -> LocalBoxFuture<'_, Result<(), NotifyError>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_health::app::App;
+use api_health::app::{App, Screen};
 use api_health::notify::webhook::WebhookNotifier;
 use api_health::probe::Client;
 use api_health_actors::ports::{Notifier, NotifyError};
@@ -51,7 +51,10 @@ fn a_secret_in_a_file_that_gets_another_content_signs_the_next_post_and_half_a_c
         );
         std::fs::write(folder.path().join("api-health.toml"), settings).unwrap();
         let loaded = api_health::settings::load::load(None, folder.path(), &|_| None).unwrap();
-        let notifiers = App::new(loaded.settings).notifiers(&Client::new(None).unwrap(), false, false).await.unwrap();
+        let notifiers = App::new(loaded.settings)
+            .notifiers(&Client::new(None).unwrap(), Screen::Stdout { colour: false }, false)
+            .await
+            .unwrap();
         let post = async || {
             notifiers[0].deliver(down()).await.unwrap();
             let request = server.requests().pop().unwrap();

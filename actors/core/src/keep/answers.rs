@@ -210,7 +210,7 @@ impl Keeper {
             self.withdraw_outage(outage, now);
         }
         if let Some(entry) = self.ledger.get_mut(api_id) {
-            delivery::assign_channels(&mut entry.state.owed, &self.setup.channels);
+            delivery::assign_channels(&mut entry.state.owed, self.setup.routes.channels());
             // Until the record is sealed with our epoch, a late write may still replace it.
             entry.dirty |= entry.unsealed_since.is_some();
             if entry.dirty {

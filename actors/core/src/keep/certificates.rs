@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::Keeper;
 use super::log_event::LogEvent;
 use super::self_monitoring::{SelfMonitored, self_outcome};
+use super::{Keeper, channels_of};
 use crate::api::{ApiConfig, ApiId};
 use crate::certificate::{Crossed, Validity};
 use crate::decide::{decide, stop_watching};
@@ -93,7 +93,8 @@ impl Keeper {
         self.certificates.remove(api_id);
         let api_id = ApiId::monitor_certificate(api_id);
         let Some(entry) = self.ledger.get(&api_id) else { return };
-        if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {
+        let channels = channels_of(&self.setup.routes, &self.ledger, &api_id);
+        if let Some(decision) = stop_watching(&entry.state, why, &channels, now.wall) {
             self.apply_decision(&api_id, decision, now);
         }
     }
@@ -114,7 +115,8 @@ impl Keeper {
             (state.status, state.incident, state.streak) = (Status::Up, None, None);
             state.last_alerted = Status::Up;
         }
-        let mut decision = decide(&state, outcome, &what.policy(), &self.setup.channels, now.wall);
+        let channels = self.setup.routes.of(&what.api_id, Some(&api.tags));
+        let mut decision = decide(&state, outcome, &what.policy(), &channels, now.wall);
         let is_told = decision.next.status == Status::Down;
         if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
             // The alert bears the status that the API has by itself.

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Keeper;
 use super::beats::late_after;
 use super::entry::Entry;
 use super::holds::Dependents;
+use super::{Keeper, LogEvent};
 use crate::api::{ApiConfig, ApiId};
 use crate::decide::stop_watching;
 use crate::schedule::{Moment, Slot};
@@ -42,6 +42,10 @@ impl Keeper {
             entry.request_fingerprint = Some(api.request_fingerprint());
             entry.api = Some(Arc::clone(api));
         }
+        let mut unserved = diff.started.iter().chain(&diff.changed).filter(|api| !self.setup.routes.serves(&api.tags));
+        if let Some(first) = unserved.next() {
+            self.log.push(LogEvent::Unserved { api_id: first.api_id.clone(), others: unserved.count() });
+        }
         if let Some(dependents) = &diff.dependents {
             self.holds.dependents.clone_from(dependents);
         }
@@ -70,11 +74,13 @@ impl Keeper {
         self.given_up.remove(api_id);
         self.unclear.forget(api_id);
         self.certificates.remove(api_id);
+        let api = self.ledger.get(api_id).and_then(|entry| entry.api.clone());
         let beside = [ApiId::monitor_prober, ApiId::monitor_unclear, ApiId::monitor_certificate];
         for id in std::iter::once(api_id.clone()).chain(beside.map(|of| of(api_id))) {
             let Some(entry) = self.ledger.get_mut(&id) else { continue };
             (entry.request_fingerprint, entry.api) = (None, None);
-            if let Some(decision) = stop_watching(&entry.state, why, &self.setup.channels, now.wall) {
+            let channels = self.setup.routes.of(&id, api.as_ref().map(|api| api.tags.as_slice()));
+            if let Some(decision) = stop_watching(&entry.state, why, &channels, now.wall) {
                 self.apply_decision(&id, decision, now);
             }
         }

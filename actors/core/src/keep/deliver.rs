@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::delivery_queue::Channel;
 use super::entry::Entry;
-use super::{Effect, Keeper, Lease, LogEvent};
+use super::{Effect, Keeper, Lease, LogEvent, channels_of};
 use crate::alert::Alert;
 use crate::api::ApiId;
 use crate::decide::withdraw;
@@ -318,11 +318,18 @@ impl Keeper {
     /// Withdraws an outage that was sent and is not in the record. Until the withdrawal is stored, it stays noted, so that the next
     /// owner withdraws it, or this one does once more over another record.
     pub(super) fn withdraw_outage(&mut self, outage: &Arc<Alert>, now: Moment) {
+        let entry = self.ledger.entry(&outage.api_id);
+        // By tags that are not known nobody could tell which channels have it.
+        let is_known = entry.is_watched() || outage.api_id.is_self_monitoring();
+        let channels = match is_known {
+            true => channels_of(&self.setup.routes, &self.ledger, &outage.api_id).into_owned(),
+            false => self.setup.routes.channels().to_vec(),
+        };
         let state = &self.ledger.entry(&outage.api_id).state;
-        if let Some(decision) = withdraw(state, outage, &self.setup.channels, now.wall) {
+        if let Some(decision) = withdraw(state, outage, &channels, now.wall) {
             self.apply_decision(&outage.api_id, decision, now);
             let entry = self.ledger.entry(&outage.api_id);
-            self.setup.channels.iter().for_each(|_| entry.add_delivered_unstored(outage, now.uptime));
+            channels.iter().for_each(|_| entry.add_delivered_unstored(outage, now.uptime));
         }
     }
 

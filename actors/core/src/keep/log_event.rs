@@ -105,6 +105,8 @@ pub enum LogEvent {
     HistoryDropped { days: u64 },
     /// More incidents ended than a record keeps for history: the oldest is lost there.
     IncidentDropped { api_id: ApiId, incident_id: String },
+    /// No channel asks for the tags of some APIs: their alerts go to all. The first of them, and how many others there are.
+    Unserved { api_id: ApiId, others: usize },
     /// Alerts are owed to a channel that this process does not have.
     ForeignChannel { channel: String, alerts: u64 },
 }

@@ -48,6 +48,7 @@ mod shown;
 mod unclear;
 mod waits;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::ops::RangeInclusive;
@@ -61,6 +62,7 @@ use crate::heartbeat::Heartbeat;
 use crate::history::{HistoryItem, Series, Slot};
 use crate::outcome::{Outcome, Verdict};
 use crate::own::shards::{Shard, ShardSet};
+use crate::routes::Routes;
 use crate::schedule::Moment;
 use crate::state::ApiState;
 use crate::store::{CommitLimits, StateWrite};
@@ -99,8 +101,8 @@ pub use shown::Shown;
 pub struct KeeperConfig {
     /// The longest that a write may wait if it changes no decision.
     pub checkpoint: Duration,
-    /// Every alert is owed to these channels.
-    pub channels: Vec<String>,
+    /// Which alert is owed to which channels.
+    pub routes: Routes,
     /// More alerts than this within seconds go to these channels together.
     pub digest_above: HashMap<String, usize>,
     pub limits: CommitLimits,
@@ -234,11 +236,21 @@ pub struct Keeper {
     effects: Vec<Effect>,
 }
 
+/// The channels that an alert under this id is owed to, by what is configured now.
+fn channels_of<'r>(routes: &'r Routes, ledger: &Ledger, api_id: &ApiId) -> Cow<'r, [String]> {
+    if routes.is_plain() {
+        return Cow::Borrowed(routes.channels());
+    }
+    let about = api_id.beside_api();
+    let api = ledger.get(about.as_ref().unwrap_or(api_id)).and_then(|entry| entry.api.as_ref());
+    routes.of(api_id, api.map(|api| api.tags.as_slice()))
+}
+
 impl Keeper {
     /// A keeper that owns nothing yet.
     pub fn new(setup: KeeperConfig, now: Moment) -> Self {
         Self {
-            channels: setup.channels.iter().map(|channel| Channel::from(channel.as_str())).collect(),
+            channels: setup.routes.channels().iter().map(|channel| Channel::from(channel.as_str())).collect(),
             ledger: Ledger::new(setup.checkpoint),
             owned: OwnedShards::new(setup.shards),
             lease: Lease::Held,
@@ -382,8 +394,9 @@ impl Keeper {
 
     /// Decides about one outcome, and queues the new state for the store.
     fn decide(&mut self, policy: &Policy<'_>, outcome: &Outcome, now: Moment) -> Option<Duration> {
+        let channels = channels_of(&self.setup.routes, &self.ledger, policy.api_id);
         let state = &self.ledger.entry(policy.api_id).state;
-        let decision = decide(state, outcome, policy, &self.setup.channels, now.wall);
+        let decision = decide(state, outcome, policy, &channels, now.wall);
         if decision.reason == Reason::Suspect {
             let (api_id, status) = (policy.api_id.clone(), state.status);
             self.log.push(LogEvent::Suspect { api_id, status, reason: outcome.reason() });

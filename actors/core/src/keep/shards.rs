@@ -57,7 +57,7 @@ impl Keeper {
         let alive_until = self.alive_until(&state);
         let mut entry = Entry::new(state, unsealed_since);
         entry.alive_until = alive_until;
-        if delivery::assign_channels(&mut entry.state.owed, &self.setup.channels) {
+        if delivery::assign_channels(&mut entry.state.owed, self.setup.routes.channels()) {
             let state = &mut entry.state;
             let begins = |incident: &str| state.owed.iter().find(|owed| owed.alert.incident_id == incident);
             if let Some(incident) = &mut state.incident

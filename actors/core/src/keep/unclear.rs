@@ -158,7 +158,8 @@ impl Keeper {
         if self.owned.owns(&what.api_id) {
             let outcome = self_outcome(fault, since, now.wall);
             let state = &self.ledger.entry(&what.api_id).state;
-            let mut decision = decide(state, &outcome, &what.policy(), &self.setup.channels, now.wall);
+            let channels = self.setup.routes.of(&what.api_id, Some(&api.tags));
+            let mut decision = decide(state, &outcome, &what.policy(), &channels, now.wall);
             if let Some(owed) = decision.next.owed.last_mut().filter(|_| decision.enqueued) {
                 owed.alert.previous_status = status;
             }

@@ -43,8 +43,8 @@ fn who_asks_for_a_try_waits_for_none_and_has_it_noted_at_once() {
 
 #[test]
 fn a_channel_that_is_given_up_is_owed_nothing_any_more() {
-    let both = vec!["pager".to_owned(), "mail".to_owned()];
-    let mut desk = Desk::with(KeeperConfig { channels: both, ..setup() }, &["shop"]);
+    let both = Routes::to_all(["pager", "mail"]);
+    let mut desk = Desk::with(KeeperConfig { routes: both, ..setup() }, &["shop"]);
     desk.goes_down("shop");
     desk.store_answers();
     assert_eq!(desk.keeper.drop_channel("mail", moment(desk.now).wall, moment(desk.now)), 1);
@@ -65,7 +65,7 @@ fn the_end_of_an_outage_is_owed_to_whoever_was_told_of_it_unless_that_was_given_
         desk.all_goes_well();
         assert_eq!(desk.stored("shop").owed, [], "the pager has it");
         // The next process has another channel.
-        let mut next = Desk::empty(KeeperConfig { channels: vec!["mail".into()], ..setup() });
+        let mut next = Desk::empty(KeeperConfig { routes: Routes::to_all(["mail"]), ..setup() });
         (next.store, next.now) = (desk.store, desk.now);
         next.gain(&grants(2, true));
         if is_given_up {
@@ -100,7 +100,7 @@ fn alerts_for_a_channel_that_nobody_has_stay_owed_and_are_said_once_a_minute() {
     desk.goes_down("shop");
     desk.all_goes_well();
     // The next process has another channel.
-    let mut next = Desk::empty(KeeperConfig { channels: vec!["mail".into()], ..setup() });
+    let mut next = Desk::empty(KeeperConfig { routes: Routes::to_all(["mail"]), ..setup() });
     next.store = desk.store;
     next.somebody_writes("shop", |state| {
         let alert = Alert::clone(&desk.alerts[0].1);

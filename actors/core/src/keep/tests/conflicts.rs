@@ -78,8 +78,8 @@ fn where_only_figures_are_lost_nothing_is_probed_again() {
 
 #[test]
 fn what_a_channel_took_stays_taken_whatever_record_counts() {
-    let both = vec!["pager".to_owned(), "mail".to_owned()];
-    let mut desk = Desk::with(KeeperConfig { channels: both, ..setup() }, &["shop"]);
+    let both = Routes::to_all(["pager", "mail"]);
+    let mut desk = Desk::with(KeeperConfig { routes: both, ..setup() }, &["shop"]);
     desk.goes_down("shop");
     desk.store_answers();
     let to_the_pager = desk.attempts.pop_front().unwrap();

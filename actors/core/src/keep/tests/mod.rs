@@ -22,6 +22,7 @@ mod digests;
 mod history;
 mod holds;
 mod random;
+mod routing;
 mod shards;
 mod unclear;
 mod watched;
@@ -85,7 +86,7 @@ fn id(name: &str) -> ApiId {
 fn setup() -> KeeperConfig {
     KeeperConfig {
         checkpoint: Duration::from_secs(10),
-        channels: vec!["pager".into()],
+        routes: Routes::to_all(["pager"]),
         digest_above: HashMap::new(),
         limits: CommitLimits { batch_max: 1, batches_in_flight_max: 8 },
         instance: "this one".into(),

@@ -17,7 +17,7 @@ const CHANNELS: [&str; 2] = ["pager", "mail"];
 /// The pager is sent digests above so many alerts; 0: never.
 fn play_setup(digest_above: usize) -> KeeperConfig {
     let digest_above = HashMap::from_iter((digest_above > 0).then(|| ("pager".into(), digest_above)));
-    KeeperConfig { channels: CHANNELS.map(str::to_owned).into(), digest_above, ..setup() }
+    KeeperConfig { routes: Routes::to_all(CHANNELS), digest_above, ..setup() }
 }
 
 /// What may happen.

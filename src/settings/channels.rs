@@ -1,0 +1,239 @@
+//! `[[notify.channel]]`: channels with names of their own, several of one kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api_health_core::{ConfigIssue, Secret};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::channel_keys::{self as keys, CHANNEL_KEYS, value_of};
+use super::in_files::InFiles;
+use super::load::NO_AWS;
+use super::parsers;
+use super::raw::{CHANNELS, CHANNELS_MAX, RawChannel};
+use super::reader::{Effective, Origin, SettingsReader};
+use super::types::host_of;
+use crate::configs::field::Field;
+use crate::configs::nearest::nearest;
+use crate::configs::url as configs_url;
+use crate::configs::values::{ValueFault, bounded, quote};
+use crate::notify::channel::{ChannelSettings, Key, Kind};
+use crate::notify::email;
+use crate::notify::kinds::KINDS;
+
+/// The most faults that are told of all channels.
+const ISSUES_MAX: usize = 50;
+
+/// The channels that are written, what of them has to be read again, and all that is wrong with them.
+pub(super) fn read(reader: &mut SettingsReader<'_>) -> (Vec<ChannelSettings>, BTreeMap<String, InFiles>) {
+    let file = reader.file;
+    let before = reader.issues.len();
+    let (mut channels, mut in_files) = (Vec::<ChannelSettings>::new(), BTreeMap::new());
+    let mut names = BTreeSet::new();
+    for raw in &file.channels {
+        let faults_before = reader.issues.len();
+        let channel = OneChannel { raw, reader: &mut *reader }.read();
+        let Some(channel) = channel else { continue };
+        let mut one_each = match channel.kind == &email::KIND {
+            true => email::for_each_recipient(&channel).unwrap_or_default(), // its faults are told
+            false => vec![channel.clone()],
+        };
+        if !names.insert(channel.name.clone()) {
+            let fault = ValueFault::new(quote(&channel.name), "is the name of another channel", "another name");
+            let origin = origin_of(raw, "name", reader);
+            reader.fault(&format!("{CHANNELS}.name"), &origin, fault);
+        } else if reader.issues.len() == faults_before {
+            for channel in &one_each {
+                let origin = Origin::File(file.path.clone(), raw.line);
+                let key = format!("{CHANNELS}.{}", channel.name).into();
+                reader.effective.push(Effective { key, value: shown(channel), origin });
+                if let Some(again) = InFiles::of(raw, channel) {
+                    in_files.insert(channel.name.clone(), again);
+                }
+            }
+            channels.append(&mut one_each);
+        }
+        if channels.len() > CHANNELS_MAX {
+            let what = format!("{} channels, each recipient of e-mail counted", channels.len());
+            let fault = ValueFault::new(what, format!("are more than {CHANNELS_MAX}"), "fewer");
+            reader.fault(CHANNELS, &origin_of(raw, email::TO.name, reader), fault);
+            break;
+        }
+    }
+    let mut issues: Vec<ConfigIssue> = reader.issues.split_off(before);
+    bounded(&mut issues, ISSUES_MAX, 0, "file", &file.path.display().to_string());
+    reader.issues.extend(issues);
+    (channels, in_files)
+}
+
+fn origin_of(raw: &RawChannel, key: &str, reader: &SettingsReader<'_>) -> Origin {
+    let line = raw.values.get(key).map_or(raw.line, |(_, line)| *line);
+    Origin::File(reader.file.path.clone(), line)
+}
+
+struct OneChannel<'r, 's> {
+    raw: &'r RawChannel,
+    reader: &'r mut SettingsReader<'s>,
+}
+
+impl OneChannel<'_, '_> {
+    /// `None` where it has no name or kind.
+    fn read(mut self) -> Option<ChannelSettings> {
+        for (key, example) in [("name", keys::NAME.example), ("kind", keys::KIND.example)] {
+            if !self.raw.values.contains_key(key) {
+                self.missing(key, example);
+            }
+        }
+        let (name, kind) = (self.get(&keys::NAME), self.get(&keys::KIND));
+        let tags = self.get(&keys::TAGS).unwrap_or_default();
+        let (template, success) = (self.get(&keys::TEMPLATE), self.get(&keys::SUCCESS));
+        let headers = self.get(&keys::HEADERS).unwrap_or_default();
+        let timeout = self.get(&keys::TIMEOUT).or_else(|| keys::TIMEOUT.built_in()).unwrap_or_default();
+        self.refuse_unknown(kind);
+        if let Some(kind) = kind.filter(|kind| !is_posted(kind)) {
+            for key in [keys::TEMPLATE.name, keys::HEADERS.name, keys::SUCCESS.name] {
+                if self.raw.values.contains_key(key) {
+                    let why = format!("is nothing for kind {}, which posts nothing by HTTP", kind.name);
+                    self.fault(key, ValueFault::new(format!("the key {key}"), why, "nothing: remove it"));
+                }
+            }
+        }
+        let keys = kind.map(|kind| self.keys_of(kind))?;
+        let (named, kind) = (name.is_some(), kind?);
+        let name = name.unwrap_or_default();
+        let channel = ChannelSettings { name, kind, tags, keys, headers, template, success, timeout };
+        // A key that is missing is told already.
+        let is_whole = kind.keys.iter().all(|key| !key.required || channel.keys.contains_key(key.name));
+        if kind == &email::KIND && is_whole {
+            for (key, fault) in email::for_each_recipient(&channel).err().unwrap_or_default() {
+                self.fault(key, fault);
+            }
+        }
+        named.then_some(channel)
+    }
+
+    fn fault(&mut self, key: &str, fault: ValueFault) {
+        let origin = origin_of(self.raw, key, self.reader);
+        self.reader.fault(&format!("{CHANNELS}.{key}"), &origin, fault);
+    }
+
+    fn missing(&mut self, key: &str, example: &str) {
+        let origin = Origin::File(self.reader.file.path.clone(), self.raw.line);
+        let remedy = format!("{key} = {example} below [[{CHANNELS}]], with your own value");
+        self.reader.fault(CHANNELS, &origin, ValueFault::new(format!("the key {key}"), "is missing", remedy));
+    }
+
+    fn get<T>(&mut self, key: &Field<T>) -> Option<T> {
+        let (value, _) = self.raw.values.get(key.name)?;
+        let parsed = key.parse(value, &mut self.reader.context);
+        parsed.map_err(|faults| faults.into_iter().for_each(|fault| self.fault(key.name, fault))).ok()
+    }
+
+    /// Keys that this kind does not have; where the kind is not known, those that none has.
+    fn refuse_unknown(&mut self, kind: Option<&'static Kind>) {
+        let kinds = || KINDS.iter().filter(|one| kind.is_none_or(|kind| kind == *one));
+        let of_kinds = || kinds().flat_map(|kind| kind.keys).map(|key| key.name);
+        let common = || CHANNEL_KEYS.iter().map(|about| about.name);
+        for key in self.raw.values.keys() {
+            if common().chain(of_kinds()).any(|known| known == key) {
+                continue;
+            }
+            let what = match kind {
+                Some(kind) => format!("the key {} of kind {}", quote(key), kind.name),
+                None => format!("the key {}", quote(key)),
+            };
+            let also = CHANNEL_KEYS.iter().map(|about| (about.name, about.also));
+            let near = nearest(key, also.chain(of_kinds().map(|name| (name, &[][..]))));
+            let known = || format!("one of {}", common().chain(of_kinds()).collect::<Vec<_>>().join(", "));
+            self.fault(key, ValueFault::unknown(what, near.map(str::to_owned), known));
+        }
+    }
+
+    fn keys_of(&mut self, kind: &'static Kind) -> BTreeMap<&'static str, Secret> {
+        if kind.name == "sns" && !self.reader.has_aws {
+            let remedy = "another kind, or take a build with AWS";
+            self.fault("kind", ValueFault::new("\"sns\"", NO_AWS, remedy));
+        }
+        let mut values = BTreeMap::new();
+        for key in kind.keys {
+            let Some((value, _)) = self.raw.values.get(key.name) else {
+                if key.required {
+                    self.missing(key.name, key.example);
+                }
+                continue;
+            };
+            let checked = value_of(value, &self.reader.context)
+                .and_then(|text| self.checked(kind, key, text).map_err(Into::into));
+            match checked {
+                Ok(text) => drop(values.insert(key.name, Secret::new(text))),
+                Err(faults) => faults.into_iter().for_each(|fault| self.fault(key.name, fault)),
+            }
+        }
+        values
+    }
+
+    /// What can be told of a value here: of a URL that it is one, and of this kind, and of an ARN that it is that of a topic.
+    fn checked(&mut self, kind: &'static Kind, key: &Key, text: String) -> Result<String, ValueFault> {
+        if key.name == "topic_arn" {
+            let faults = parsers::topic_arn(&text.clone().into(), &super::keys::TOPIC_ARN, &mut self.reader.context);
+            return faults.map_err(|mut faults| faults.swap_remove(0));
+        }
+        if !is_url(key) {
+            return Ok(text);
+        }
+        // What was found is not shown: with many services the path is the secret.
+        let wanted = || format!("http or https with a host, such as {}", key.example);
+        let url = configs_url::check(&text).map_err(|fault| ValueFault::new("the URL", fault.why, wanted()))?;
+        let host = url.host_str().unwrap_or_default();
+        let owner = KINDS.iter().find(|kind| has_host(kind, host));
+        match owner.filter(|owner| *owner != kind && !has_host(kind, host)) {
+            Some(owner) => {
+                let why = format!("belongs to {}, which takes no message of kind {}", owner.name, kind.name);
+                Err(ValueFault::new("the URL", why, format!("kind = \"{}\"", owner.name)))
+            }
+            None => Ok(url.into()),
+        }
+    }
+}
+
+/// Whether its alerts are posted by HTTP, so that headers, a template and a rule of success make sense.
+pub fn is_posted(kind: &Kind) -> bool {
+    !matches!(kind.name, "email" | "sns" | "terminal")
+}
+
+/// Whether a host belongs to this kind.
+fn has_host(kind: &Kind, host: &str) -> bool {
+    kind.hosts.iter().any(|known| if known.starts_with('.') { host.ends_with(known) } else { host == *known })
+}
+
+pub(super) fn is_url(key: &Key) -> bool {
+    key.name == "url" && key.example.contains("http")
+}
+
+/// A channel as it may be shown.
+fn shown(channel: &ChannelSettings) -> Value {
+    let mut shown = Map::from_iter([("kind".to_owned(), json!(channel.kind.name))]);
+    for key in channel.kind.keys {
+        let Some(value) = channel.keys.get(key.name) else { continue };
+        let text = match Url::parse(value.reveal()) {
+            Ok(url) if url.has_host() => format!("{}/***", host_of(value)),
+            _ if key.secret => "***".to_owned(),
+            _ => value.reveal().to_owned(),
+        };
+        shown.insert(key.name.to_owned(), text.into());
+    }
+    if !channel.tags.is_empty() {
+        shown.insert("tags".into(), json!(channel.tags));
+    }
+    if !channel.headers.is_empty() {
+        shown.insert("headers".into(), (keys::HEADERS.show)(&channel.headers));
+    }
+    if let Some(template) = &channel.template {
+        shown.insert("template".into(), json!(template));
+    }
+    if let Some(success) = &channel.success {
+        shown.insert("success".into(), (keys::SUCCESS.show)(success));
+    }
+    shown.insert("timeout_seconds".into(), json!(channel.timeout.as_secs()));
+    shown.into()
+}
