@@ -77,9 +77,9 @@ pub struct Gauges {
 
 impl Gauges {
     /// Whether probing makes progress, as the supervisor knows; `None`: it is dead. One that is stuck does not answer: the caller
-    /// needs a timeout. Only one caller at a time, since the answer covers the time since the last question.
-    pub async fn progress(&self) -> Option<Progress> {
-        self.supervisor.send(AskProgress(Asker::Watchdog)).await.ok()
+    /// needs a timeout. Each asker asks in one place alone, since the answer covers the time since its last question.
+    pub async fn progress(&self, asker: Asker) -> Option<Progress> {
+        self.supervisor.send(AskProgress(asker)).await.ok()
     }
 
     /// Figures of the keeper; `None`: there is none, and will be none. While it is being restarted this waits: the caller needs a

@@ -8,6 +8,7 @@ use api_health_core::routes::{Route, Routes};
 
 use super::{App, AppError, cloud};
 use crate::notify::channel::ChannelSettings;
+use crate::notify::email::EmailNotifier;
 use crate::notify::named::Named;
 use crate::notify::posted::PostedNotifier;
 use crate::notify::terminal::TerminalNotifier;
@@ -91,6 +92,7 @@ impl App {
                 cloud::topic(&sns, &self.settings, Arc::clone(&self.clock), stays).await?
             }
             "terminal" => self.terminal(screen)?,
+            "email" => return self.email(client, channel),
             _ => return self.posted(client, channel),
         };
         Ok(Arc::new(Named::new(channel.name.clone(), inner)))
@@ -98,6 +100,16 @@ impl App {
 
     fn posted(&self, client: &Client, channel: &ChannelSettings) -> Result<Arc<dyn Notifier>, AppError> {
         let notifier = self.posted_notifier(client, channel.clone())?;
+        Ok(Arc::new(match self.settings.notify.in_files.get(&channel.name).cloned() {
+            Some(in_files) => notifier.with_read_again(move || in_files.read_again()),
+            None => notifier,
+        }))
+    }
+
+    fn email(&self, client: &Client, channel: &ChannelSettings) -> Result<Arc<dyn Notifier>, AppError> {
+        let (environment, clock) = (self.settings.environment.clone(), Arc::clone(&self.clock));
+        let notifier = EmailNotifier::new(client.clone(), channel, environment, clock);
+        let notifier = notifier.map_err(|why| AppError::Unavailable(format!("channel {}: {why}", channel.name)))?;
         Ok(Arc::new(match self.settings.notify.in_files.get(&channel.name).cloned() {
             Some(in_files) => notifier.with_read_again(move || in_files.read_again()),
             None => notifier,

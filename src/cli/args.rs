@@ -185,6 +185,9 @@ pub enum ApisCommand {
         #[arg(value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
     },
+    /// Print the JSON Schema of a file of [[api]] tables, by which editors complete and check
+    #[command(after_help = "Example:\n  api-health apis schema > apis.schema.json")]
+    Schema,
 }
 
 /// `apis add`
@@ -446,6 +449,9 @@ pub enum SettingsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of a settings file, by which editors complete and check
+    #[command(after_help = "Example:\n  api-health settings schema > api-health.schema.json")]
+    Schema,
 }
 
 /// `web …`

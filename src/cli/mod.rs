@@ -35,11 +35,12 @@ use api_health_core::ConfigIssue;
 use clap::{CommandFactory, Parser};
 
 use crate::app::{App, AppError};
+use crate::configs::schema;
 use crate::environment;
 use crate::exit::Exit;
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, keys, load};
 use crate::{sqlite, telemetry};
-use args::{Cli, Command, IncidentsCommand, SettingsCommand};
+use args::{ApisCommand, Cli, Command, IncidentsCommand, SettingsCommand};
 use out::{Out, colour, note};
 
 /// The whole program.
@@ -87,6 +88,14 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
         }
         Command::Settings(SettingsCommand::Show { json }) => {
             return settings::show(cli.settings.as_deref(), *json, &out);
+        }
+        Command::Settings(SettingsCommand::Schema) => {
+            out.json(&schema::of_settings(keys::KEYS, Vec::new()))?;
+            return Ok(Exit::Ok);
+        }
+        Command::Apis(ApisCommand::Schema) => {
+            out.json(&schema::of_apis())?;
+            return Ok(Exit::Ok);
         }
         Command::Doctor(args) => return doctor::run(cli, args, &out),
         Command::Web(command) => return web::run(command, &out),

@@ -1,6 +1,7 @@
 //! `run`: watch until told to stop. `run --once`: one round, for cron.
 
 mod control;
+mod heartbeat_out;
 pub(super) mod limits;
 mod notify_loop;
 mod progress;
@@ -154,7 +155,10 @@ pub(super) async fn run(
     } else {
         notify_loop.configs_read(why_none(&report));
         let page = Box::pin(app.show_page(running.gauges(), instance));
-        watch(app, running, signals, &mut notify_loop, (control, page), &settings).await
+        let beats = heartbeat_out::start(app, running.gauges())?;
+        let exit = watch(app, running, signals, &mut notify_loop, (control, page), &settings).await;
+        drop(beats);
+        exit
     };
     drop(progress);
     periodically.abort();

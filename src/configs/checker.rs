@@ -49,11 +49,7 @@ impl<'a> Checker<'a> {
             }
             self.issues += refused.issues.len();
         }
-        self.rows.push(CheckedRow {
-            api_id: row.api_id().map(Into::into),
-            location: row.location.as_str().into(),
-            result,
-        });
+        self.rows.push(CheckedRow { api_id: row.api_id().map(Into::into), location: (*row.location).into(), result });
     }
 
     /// How many rows there were.

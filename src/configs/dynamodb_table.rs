@@ -45,7 +45,7 @@ impl DynamoConfigTable {
     }
 
     fn row(&self, item: HashMap<String, AttributeValue>) -> RawRow {
-        RawRow { location: table_name(&self.table), fields: value::object(item) }
+        RawRow { location: table_name(&self.table).into(), fields: value::object(item) }
     }
 
     async fn read_all(&self, is_consistent: bool) -> Result<Vec<RawRow>, Fault> {

@@ -12,9 +12,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::fields::FIELDS;
 use super::nearest::nearest_of;
-use super::raw::RawRow;
+use super::raw::{Location, RawRow};
 use super::source::ROWS_MAX;
-use super::toml_text::{self, SyntaxFault, start, to_map};
+use super::toml_text::{self, LineStarts, SyntaxFault, start, to_map};
 use super::values::{ValueFault, quote};
 
 /// The longest file: room for tens of thousands of rows.
@@ -116,10 +116,11 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<RawRow>, SourceError> {
     not_too_many(name, list.len())?;
     list.iter()
         .map(|item| match item.get_ref() {
-            DeValue::Table(table) => Ok(RawRow {
-                location: format!("{name}, line {}", document.lines.line(start(item))),
-                fields: to_map(table),
-            }),
+            DeValue::Table(table) => {
+                let line = document.lines.line(start(item));
+                let location = Location::in_file(name, line, places(table, text, &document.lines, 0));
+                Ok(RawRow { location, fields: to_map(table) })
+            }
             _ => Err(one_table()),
         })
         .collect()
@@ -157,11 +158,27 @@ pub fn stream(name: &str, text: &str, mut take: impl FnMut(RawRow)) -> bool {
         let DeValue::Array(list) = value.get_ref() else { return false };
         let ([item], KEY) = (&list[..], &**key.get_ref()) else { return false };
         let DeValue::Table(table) = item.get_ref() else { return false };
-        take(RawRow { location: format!("{name}, line {line}"), fields: to_map(table) });
+        let location = Location::in_file(name, line, places(table, one, &LineStarts::of(one), line - 1));
+        take(RawRow { location, fields: to_map(table) });
         line += one.matches('\n').count();
         rest = after;
     }
     true
+}
+
+/// Where the fields of a row stand: the value, or the name where that is none. So many lines come before the text.
+fn places(
+    table: &DeTable<'_>,
+    text: &str,
+    lines: &LineStarts,
+    before: usize,
+) -> impl Iterator<Item = (Box<str>, usize, usize)> {
+    table.iter().map(move |(key, value)| {
+        let name: &str = key.get_ref();
+        let is_field = FIELDS.iter().any(|field| field.name == name);
+        let (line, column) = lines.position(text, if is_field { start(value) } else { start(key) });
+        (name.into(), before + line, column)
+    })
 }
 
 /// Where the next line begins that looks like a header, from the byte `from` on; the end of the text if there is none.
@@ -256,8 +273,8 @@ mod tests {
     fn rows_know_their_lines() {
         let text = "# mine\n[[api]]\napi_id = \"a\"\n\n[[api]]\napi_id = \"b\"\n[api.headers]\nX = \"1\"\n";
         let rows = parse("apis.toml", text).unwrap();
-        assert_eq!(rows[0].location, "apis.toml, line 2");
-        assert_eq!(rows[1].location, "apis.toml, line 5");
+        assert_eq!(&*rows[0].location, "apis.toml, line 2");
+        assert_eq!(&*rows[1].location, "apis.toml, line 5");
         assert_eq!(Value::Object(rows[1].fields.clone()), json!({"api_id": "b", "headers": {"X": "1"}}));
         assert_eq!(parse("apis.toml", "").unwrap(), []);
         assert_eq!(fields_of("api = [{ api_id = \"c\" }]"), [json!({"api_id": "c"})]);

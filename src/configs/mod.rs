@@ -19,6 +19,7 @@ pub mod kinds;
 pub mod nearest;
 pub mod raw;
 pub mod schedules;
+pub mod schema;
 pub mod secrets;
 pub mod shared_windows;
 pub mod source;

@@ -1,16 +1,67 @@
 //! Rows as they were written: any fields at all, and where they stand. What is meant by them is found in `validate`.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
 use api_health_actors::ports::SourceError;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use super::fields::API_ID;
 
+/// Where a row stands, as a person would look for it: `apis.toml, line 12`, `DynamoDB table api_health_configs`. In a file it knows that
+/// of its fields as well.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Location {
+    row: String,
+    /// How much of that names the file.
+    file_bytes: usize,
+    /// Name, line and column of each field.
+    fields: Box<[(Box<str>, u32, u32)]>,
+}
+
+impl Location {
+    /// In a file, with name, line and column of each field.
+    pub(super) fn in_file(file: &str, line: usize, fields: impl Iterator<Item = (Box<str>, usize, usize)>) -> Self {
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let fields = fields.map(|(name, line, column)| (name, small(line), small(column))).collect();
+        Self { row: format!("{file}, line {line}"), file_bytes: file.len(), fields }
+    }
+
+    /// Where a field stands; where the row does, if that is not known.
+    pub fn of_field(&self, name: &str) -> Cow<'_, str> {
+        match self.fields.iter().find(|(known, ..)| **known == *name) {
+            Some((_, line, column)) => format!("{}, line {line}, column {column}", &self.row[..self.file_bytes]).into(),
+            None => Cow::Borrowed(&self.row),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Location {
+    fn from(text: T) -> Self {
+        Self { row: text.into(), ..Self::default() }
+    }
+}
+
+impl Deref for Location {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.row
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.row)
+    }
+}
+
 /// One row of a table or one `[[api]]` of a file, unchecked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawRow {
-    /// Where it stands, as a person would look for it: `apis.toml, line 12`, `DynamoDB table api_health_configs`.
-    pub location: String,
+    pub location: Location,
     /// The fields by name. They may hold anything.
     pub fields: Map<String, Value>,
 }

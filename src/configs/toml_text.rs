@@ -61,7 +61,8 @@ pub fn parse(text: &str) -> Result<Document<'_>, Vec<SyntaxFault>> {
 pub struct LineStarts(Vec<usize>);
 
 impl LineStarts {
-    fn of(text: &str) -> Self {
+    /// Of this text.
+    pub fn of(text: &str) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
         Self(std::iter::once(0).chain(after_newlines).collect())
     }
@@ -71,7 +72,8 @@ impl LineStarts {
         self.0.partition_point(|start| *start <= offset)
     }
 
-    fn position(&self, text: &str, offset: usize) -> (usize, usize) {
+    /// Line and column, from 1 and in characters, of the byte at `offset` of that text.
+    pub fn position(&self, text: &str, offset: usize) -> (usize, usize) {
         let line = self.line(offset);
         let before = text.get(self.0[line - 1]..offset).unwrap_or_default();
         (line, before.chars().count() + 1)

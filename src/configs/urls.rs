@@ -31,7 +31,7 @@ pub fn rows(urls: &[String]) -> Vec<RawRow> {
         }
         let fields = [(API_ID.name, api_id), (URL.name, text)];
         rows.push(RawRow {
-            location: format!("command line, URL {}", index + 1),
+            location: format!("command line, URL {}", index + 1).into(),
             fields: fields
                 .into_iter()
                 .map(|(name, text)| (name.to_owned(), Value::String(text)))

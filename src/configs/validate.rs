@@ -163,7 +163,8 @@ pub(super) struct RowReader<'a> {
 
 impl<'a> RowReader<'a> {
     pub(super) fn push(&mut self, field: &str, fault: ValueFault) {
-        self.issues.push(fault.at(format!("{}: {field}", self.place)));
+        let place = place(&self.row.location.of_field(field), self.row.api_id());
+        self.issues.push(fault.at(format!("{place}: {field}")));
     }
 
     fn unknown_fields(&mut self) {
@@ -177,7 +178,7 @@ impl<'a> RowReader<'a> {
             let known = || format!("one of {}", FIELDS.iter().map(|f| f.name).collect::<Vec<_>>().join(", "));
             let nearest = fields::nearest(name).map(str::to_owned);
             let fault = ValueFault::unknown(format!("the field {}", quote(name)), nearest, known);
-            self.issues.push(fault.at(&self.place));
+            self.issues.push(fault.at(place(&row.location.of_field(name), row.api_id())));
         }
     }
 

@@ -55,7 +55,7 @@ pub static KINDS: &[Kind] = &[
             ..CHAT
         }),
     },
-    Kind { name: "email", keys: &[], hosts: &[], posting: None },
+    super::email::KIND,
     Kind { name: "feishu", keys: FEISHU_KEYS, hosts: &["open.feishu.cn"], posting: Some(FEISHU) },
     Kind {
         name: "googlechat",

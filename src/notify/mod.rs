@@ -15,12 +15,14 @@
 
 pub mod channel;
 pub mod digest;
+pub mod email;
 pub mod evidence;
 pub(crate) mod format;
 pub mod kinds;
 pub mod message;
 pub mod named;
 pub mod posted;
+mod reread;
 #[cfg(feature = "aws")]
 pub mod sns;
 pub mod terminal;

@@ -14,22 +14,22 @@
 //! Many services put a token into the path of the URL, so the URL is treated as a secret: an error names its host alone.
 //! The request goes through the probe's own client, and so under the same guard: it never reaches link-local addresses.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::{Clock, Notifier, NotifierOfMany, NotifyError};
 use api_health_core::Alert;
 use futures_util::future::LocalBoxFuture;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::channel::{ChannelSettings, Posting};
+use super::reread::Reread;
 use crate::probe::Client;
 
 mod answer;
 pub mod check;
 mod markup;
-mod redact;
+pub(super) mod redact;
 mod refusal;
 mod request;
 mod template;
@@ -47,22 +47,15 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024;
 /// The same where the answer must show that the alert was taken: many chats repeat the message in it.
 const SHOWING_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// How long the files are waited for that hold keys of the channel. A disk that hangs longer leaves what was.
-const READ_AGAIN_MAX: Duration = Duration::from_secs(1);
-
 /// Posts to one channel.
 pub struct PostedNotifier {
     channel: String,
     client: Client,
-    receiver: Mutex<Arc<Receiver>>,
-    read_again: Option<Arc<ReadAgain>>,
-    reading: Arc<Semaphore>,
+    receiver: Reread<Receiver>,
+    takes_digests: bool,
     environment: String,
     clock: Arc<dyn Clock>,
 }
-
-/// The settings with what the files hold now; `None` if that cannot be used.
-type ReadAgain = dyn Fn() -> Option<ChannelSettings> + Send + Sync;
 
 /// Where alerts are posted to, and how.
 struct Receiver {
@@ -85,40 +78,20 @@ impl PostedNotifier {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
         let channel = settings.name.clone();
-        let receiver = Mutex::new(Arc::new(Receiver::new(settings)?));
+        let takes_digests = settings.kind.posting.as_ref().is_some_and(|posting| posting.takes_digests);
+        let receiver = Reread::fixed(Receiver::new(settings)?);
         let client = client.clone().with_lane_of_its_own();
-        let reading = Arc::new(Semaphore::new(1));
-        Ok(Self { channel, client, receiver, read_again: None, reading, environment, clock })
+        Ok(Self { channel, client, receiver, takes_digests, environment, clock })
     }
 
     /// The same notifier, which asks before each attempt what the settings are now.
     #[must_use]
     pub fn with_read_again(self, read_again: impl Fn() -> Option<ChannelSettings> + Send + Sync + 'static) -> Self {
-        Self { read_again: Some(Arc::new(read_again)), ..self }
-    }
-
-    /// Whom the next attempt goes to.
-    async fn receiver(&self) -> Arc<Receiver> {
-        // One reading at a time: on a disk that hangs each would hold a thread.
-        if let Some(read_again) = self.read_again.clone()
-            && let Ok(turn) = Arc::clone(&self.reading).try_acquire_owned()
-        {
-            let reading = tokio::task::spawn_blocking(move || {
-                let found = read_again();
-                drop(turn);
-                found
-            });
-            if let Ok(Ok(Some(settings))) = tokio::time::timeout(READ_AGAIN_MAX, reading).await
-                && let Ok(receiver) = Receiver::new(settings)
-            {
-                *self.receiver.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(receiver);
-            }
-        }
-        Arc::clone(&self.receiver.lock().unwrap_or_else(PoisonError::into_inner))
+        Self { receiver: self.receiver.by(read_again), ..self }
     }
 
     async fn post(&self, told: Told<'_>) -> Result<(), NotifyError> {
-        let receiver = self.receiver().await;
+        let receiver = self.receiver.now(|settings| Receiver::new(settings.clone())).await;
         let Receiver { settings, posting, .. } = &*receiver;
         let request = request::request(settings, posting, told, &self.environment, self.clock.now());
         let request = request.map_err(|fault| answer::unmade(&fault, &receiver))?;
@@ -158,8 +131,7 @@ impl Notifier for PostedNotifier {
     }
 
     fn digests(&self) -> Option<&dyn NotifierOfMany> {
-        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        if receiver.posting.takes_digests { Some(self) } else { None }
+        if self.takes_digests { Some(self) } else { None }
     }
 }
 
@@ -173,29 +145,4 @@ impl NotifierOfMany for PostedNotifier {
 fn answer_bytes_max(settings: &ChannelSettings, posting: &Posting) -> usize {
     let shows = settings.success.is_some() || !posting.taken.is_empty();
     if shows { SHOWING_ANSWER_BYTES_MAX } else { ANSWER_BYTES_MAX }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use api_health_core::Secret;
-
-    #[tokio::test]
-    async fn on_a_disk_that_hangs_one_reading_is_under_way_at_most() {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        let (release, hangs) = std::sync::mpsc::channel::<()>();
-        let (hangs, readings) = (Mutex::new(hangs), Arc::new(AtomicUsize::new(0)));
-        let settings = ChannelSettings::webhook(Secret::new("http://127.0.0.1:9/"), None, DELIVER_TIMEOUT);
-        let clock = Arc::new(crate::clock::SystemClock);
-        let notifier = PostedNotifier::new(&Client::new(None).unwrap(), settings, "test".into(), clock).unwrap();
-        let count = Arc::clone(&readings);
-        let notifier = notifier.with_read_again(move || {
-            count.fetch_add(1, Ordering::Relaxed);
-            let _ = hangs.lock().unwrap().recv();
-            None
-        });
-        tokio::join!(notifier.receiver(), notifier.receiver(), notifier.receiver());
-        assert_eq!(readings.load(Ordering::Relaxed), 1);
-        drop(release);
-    }
 }

@@ -352,6 +352,11 @@ impl Client {
         Box::pin(self.dial(place, server_name, None, trace, wanted)).await.map(drop)
     }
 
+    /// What a handshake goes by; `None` where not one root is trusted.
+    pub(super) fn roots(&self) -> Option<Arc<rustls::ClientConfig>> {
+        self.trust.config()
+    }
+
     pub(super) fn guarded(&self, address: SocketAddr) -> Result<(), Failure> {
         dial::guarded(address, &self.allowed)
     }

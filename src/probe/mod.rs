@@ -19,6 +19,7 @@
 //! | `kinds`, `dns`, `oauth`, `stream` | what is prepared of an API: requests, connections, questions to name servers; tokens; answers without an end |
 //! | `identity`, [`place`] | what TLS has of its own for one API; another place to connect to |
 //! | `request`, `redirect`, `cookies` | what is sent, where to next, and what goes along |
+//! | `line` | a connection for what does not speak HTTP |
 //! | `plain` | what a library says, in words |
 //! | `turns` | how many probes and lookups are under way, and whose |
 //! | `trace`, `seen` | what is known of an exchange while it runs, and what is kept of it as evidence |
@@ -36,6 +37,7 @@ pub mod http;
 mod http2;
 pub mod identity;
 mod kinds;
+mod line;
 mod oauth;
 pub mod place;
 mod plain;
@@ -56,6 +58,7 @@ mod wire;
 
 pub use exchange::{Client, Exchange, Reply, Request};
 pub use http::{HttpProbe, Limits};
+pub use line::Line;
 pub use request::Prepared;
 pub use resolve::{Resolver, ResolverFiles};
 pub use wire::Headers;

@@ -1,6 +1,6 @@
 //! `[[notify.channel]]`: channels with names of their own, several of one kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api_health_core::{ConfigIssue, Secret};
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use super::channel_keys::{self as keys, CHANNEL_KEYS, value_of};
 use super::in_files::InFiles;
 use super::load::NO_AWS;
 use super::parsers;
-use super::raw::{CHANNELS, RawChannel};
+use super::raw::{CHANNELS, CHANNELS_MAX, RawChannel};
 use super::reader::{Effective, Origin, SettingsReader};
 use super::types::host_of;
 use crate::configs::field::Field;
@@ -18,6 +18,7 @@ use crate::configs::nearest::nearest;
 use crate::configs::url as configs_url;
 use crate::configs::values::{ValueFault, bounded, quote};
 use crate::notify::channel::{ChannelSettings, Key, Kind};
+use crate::notify::email;
 use crate::notify::kinds::KINDS;
 use crate::notify::posted::check::{self, ChannelFault};
 
@@ -29,22 +30,35 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> (Vec<ChannelSettings>, BT
     let file = reader.file;
     let before = reader.issues.len();
     let (mut channels, mut in_files) = (Vec::<ChannelSettings>::new(), BTreeMap::new());
+    let mut names = BTreeSet::new();
     for raw in &file.channels {
         let faults_before = reader.issues.len();
         let channel = OneChannel { raw, reader: &mut *reader }.read();
         let Some(channel) = channel else { continue };
-        if channels.iter().any(|other| other.name == channel.name) {
+        let mut one_each = match channel.kind == &email::KIND {
+            true => email::for_each_recipient(&channel).unwrap_or_default(), // its faults are told
+            false => vec![channel.clone()],
+        };
+        if !names.insert(channel.name.clone()) {
             let fault = ValueFault::new(quote(&channel.name), "is the name of another channel", "another name");
             let origin = origin_of(raw, "name", reader);
             reader.fault(&format!("{CHANNELS}.name"), &origin, fault);
         } else if reader.issues.len() == faults_before {
-            let origin = Origin::File(file.path.clone(), raw.line);
-            let key = format!("{CHANNELS}.{}", channel.name).into();
-            reader.effective.push(Effective { key, value: shown(&channel), origin });
-            if let Some(again) = InFiles::of(raw, &channel) {
-                in_files.insert(channel.name.clone(), again);
+            for channel in &one_each {
+                let origin = Origin::File(file.path.clone(), raw.line);
+                let key = format!("{CHANNELS}.{}", channel.name).into();
+                reader.effective.push(Effective { key, value: shown(channel), origin });
+                if let Some(again) = InFiles::of(raw, channel) {
+                    in_files.insert(channel.name.clone(), again);
+                }
             }
-            channels.push(channel);
+            channels.append(&mut one_each);
+        }
+        if channels.len() > CHANNELS_MAX {
+            let what = format!("{} channels, each recipient of e-mail counted", channels.len());
+            let fault = ValueFault::new(what, format!("are more than {CHANNELS_MAX}"), "fewer");
+            reader.fault(CHANNELS, &origin_of(raw, email::TO.name, reader), fault);
+            break;
         }
     }
     let mut issues: Vec<ConfigIssue> = reader.issues.split_off(before);
@@ -85,14 +99,23 @@ impl OneChannel<'_, '_> {
                 }
             }
         }
+        let kind = kind?;
         let before = self.reader.issues.len();
-        let keys = kind.map(|kind| self.keys_of(kind))?;
+        let keys = self.keys_of(kind);
         let are_read = self.reader.issues.len() == before;
-        let channel = ChannelSettings { name: name?, kind: kind?, tags, keys, headers, template, success, timeout };
+        let (named, name) = (name.is_some(), name.unwrap_or_default());
+        let channel = ChannelSettings { name, kind, tags, keys, headers, template, success, timeout };
+        // A key that is missing is told already.
+        let is_whole = kind.keys.iter().all(|key| !key.required || channel.keys.contains_key(key.name));
+        if kind == &email::KIND && is_whole {
+            for (key, fault) in email::for_each_recipient(&channel).err().unwrap_or_default() {
+                self.fault(key, fault);
+            }
+        }
         for ChannelFault { key, fault } in check::faults(&channel).into_iter().filter(|_| are_read) {
             self.fault(key, fault);
         }
-        Some(channel)
+        named.then_some(channel)
     }
 
     fn fault(&mut self, key: &str, fault: ValueFault) {

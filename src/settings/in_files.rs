@@ -10,6 +10,7 @@ use super::raw::RawChannel;
 use crate::configs::secrets::{SystemSecrets, has_file_reference, resolve};
 use crate::configs::url as configs_url;
 use crate::notify::channel::ChannelSettings;
+use crate::notify::email;
 
 /// A channel, and those of its keys and headers as they are written that files stand for, or for a part of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,9 @@ impl InFiles {
         let written = |key: &str| raw.values.get(key).map(|(value, _)| value);
         let in_files = |text: String| has_file_reference(&text).then(|| Secret::new(text));
         let key = |key: &&'static str| Some((*key, in_files(as_written(written(key)?).ok()?)?));
-        let keys: BTreeMap<&'static str, Secret> = channel.keys.keys().filter_map(key).collect();
+        // Each recipient is a channel, so who they are is read once.
+        let keys = channel.keys.keys().filter(|key| channel.kind.name != email::KIND.name || **key != email::TO.name);
+        let keys: BTreeMap<&'static str, Secret> = keys.filter_map(key).collect();
         let headers = written(HEADERS.name).and_then(|value| value.as_object()).into_iter().flatten();
         let headers: Vec<(String, Secret)> =
             headers.filter_map(|(name, value)| Some((name.clone(), in_files(value.as_str()?.to_owned())?))).collect();

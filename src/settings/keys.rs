@@ -11,7 +11,7 @@ use api_health_core::{Secret, StatusSet};
 use api_health_web::access::{Prefix, TokenHash};
 use api_health_web::model::MetricsPerApi;
 
-use super::types::{LogFormat, ResolverKind, StoreKind};
+use super::types::{BeatForm, LogFormat, ResolverKind, StoreKind};
 use super::{contact, parsers, proxy, web};
 use crate::configs::field::{Field, Kind, table};
 use crate::configs::kinds::{PATH_CHARS_MAX, choice, flag, number, path, seconds, secret, text};
@@ -120,6 +120,26 @@ table! { KEYS
     TERMINAL: bool = flag("notify.terminal.enabled")
         .means("Whether alerts are printed.", "true")
         .otherwise("true if [notify.terminal] is there, or nothing else is configured");
+    HEARTBEAT_OUT_URL: Secret = WEBHOOK_URL.named("heartbeat_out.url")
+        .means(
+            "Who is told again and again that this monitor works, and tells people when that ends. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than its host is shown.",
+            "\"https://hc-ping.com/${env:HEALTHCHECKS_UUID}\"",
+        );
+    HEARTBEAT_OUT_EVERY: Duration = seconds("heartbeat_out.every_seconds", 1, 86_400)
+        .means("How often. Whoever is told should wait for two of them at least.", "60")
+        .default("60");
+    HEARTBEAT_OUT_FORM: BeatForm = choice("heartbeat_out.form")
+        .means(
+            "What is sent: a ping of Healthchecks, a push of Uptime Kuma, the result of an external endpoint of Gatus, or a GET that wants a 2xx.",
+            "\"kuma\"",
+        )
+        .default("plain");
+    HEARTBEAT_OUT_TOKEN: Secret = secret("heartbeat_out.token", SECRET_BYTES_MAX, "at most 1024 bytes")
+        .means(
+            "A bearer token that is sent along. gatus needs one; healthchecks and kuma have theirs in the URL. It may hold `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`.",
+            "\"${env:GATUS_TOKEN}\"",
+        )
+        .parsed_by(parsers::nonempty_secret);
     MAINTENANCE_WINDOWS: Vec<Window> = fields::MAINTENANCE.named("maintenance.windows")
         .means(
             "Windows of every API, beside those that its row has: it is probed as ever and its alerts are held.",

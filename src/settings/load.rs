@@ -7,6 +7,7 @@ use std::time::Duration;
 use api_health_core::ConfigIssue;
 use serde_json::Value;
 
+use super::heartbeat_out;
 use super::keys;
 use super::notify;
 use super::parsers;
@@ -130,6 +131,7 @@ fn read(
         store,
         apis: apis(&mut reader),
         notify: notify::read(&mut reader),
+        heartbeat_out: heartbeat_out::read(&mut reader),
         probe: probe(&mut reader),
         network: NetworkSettings { witnesses: reader.get(&keys::WITNESSES) },
         run: RunSettings { shutdown: reader.get(&keys::SHUTDOWN) },

@@ -11,6 +11,7 @@ use api_health_core::ConfigIssue;
 pub mod channel_keys;
 pub mod channels;
 mod contact;
+mod heartbeat_out;
 pub mod in_files;
 pub mod keys;
 pub mod load;
@@ -26,8 +27,9 @@ mod web;
 use crate::probe::proxies::Proxies;
 pub use load::{LoadedSettings, NO_AWS};
 pub use types::{
-    ApisSettings, FleetSettings, HistorySettings, LogFormat, LogSettings, NetworkSettings, NotifySettings,
-    ProbeSettings, ResolverKind, RunSettings, SnsSettings, StoreKind, StoreSettings, WebSettings, WebhookSettings,
+    ApisSettings, BeatForm, FleetSettings, HeartbeatOutSettings, HistorySettings, LogFormat, LogSettings,
+    NetworkSettings, NotifySettings, ProbeSettings, ResolverKind, RunSettings, SnsSettings, StoreKind, StoreSettings,
+    WebSettings, WebhookSettings,
 };
 
 /// Everything that is set for the program as a whole. `Settings::default()` is what is in force with no settings at all.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub apis: ApisSettings,
     /// `[notify]`.
     pub notify: NotifySettings,
+    /// `[heartbeat_out]`; `None`: nobody is told.
+    pub heartbeat_out: Option<HeartbeatOutSettings>,
     /// `[probe]`.
     pub probe: ProbeSettings,
     /// `[network]`.

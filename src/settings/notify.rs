@@ -37,7 +37,7 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> NotifySettings {
 }
 
 /// A section that lacks the one key that it is for.
-fn require(reader: &mut SettingsReader<'_>, section: &str, key: &About) {
+pub(super) fn require(reader: &mut SettingsReader<'_>, section: &str, key: &About) {
     if let (Some(line), None) = (reader.file.sections.get(section), reader.written(key)) {
         let origin = Origin::File(reader.file.path.clone(), *line);
         let last = key.name.rsplit('.').next().unwrap_or_default();

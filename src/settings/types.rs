@@ -128,6 +128,26 @@ impl SnsSettings {
     }
 }
 
+/// Who is told outside that this monitor works: `[heartbeat_out]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatOutSettings {
+    /// A secret, as that of a webhook is.
+    pub url: Secret,
+    pub every: Duration,
+    pub form: BeatForm,
+    pub token: Option<Secret>,
+}
+
+/// What is sent there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BeatForm {
+    Healthchecks,
+    Kuma,
+    Gatus,
+    #[default]
+    Plain,
+}
+
 /// How probes are made: `[probe]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeSettings {

@@ -49,7 +49,7 @@ impl RowTable for Empty {
     }
 
     fn rows(&self) -> BoxFuture<'_, Result<Vec<RawRow>, SourceError>> {
-        async { Ok(vec![RawRow { location: String::new(), fields: Map::new() }; self.0]) }.boxed()
+        async { Ok(vec![RawRow { location: "".into(), fields: Map::new() }; self.0]) }.boxed()
     }
 
     fn get(&self, _: String) -> BoxFuture<'_, Result<Option<RawRow>, SourceError>> {

@@ -71,7 +71,7 @@ async fn a_row_comes_back_as_it_was_put(world: World) {
     table.put(fields.clone()).await.unwrap();
     let got = table.get("shop".into()).await.unwrap().unwrap();
     assert_eq!(got.fields, fields);
-    assert_eq!(got.location, table.name(), "a person finds it there");
+    assert_eq!(*got.location, *table.name(), "a person finds it there");
     assert_eq!(table.rows().await.unwrap(), [got]);
 }
 

@@ -5,6 +5,7 @@
 
 mod channels;
 mod documented;
+mod email;
 mod faults;
 mod http_server;
 mod sns;
@@ -90,6 +91,7 @@ async fn every_channel(clock: &Arc<TestClock>) -> Vec<Channel> {
         channels::webhook(clock, false),
         channels::webhook(clock, true),
         channels::terminal(clock),
+        email::channel(clock),
     ];
     channels.extend(vendors::VENDORS.iter().map(|vendor| channels::preset(clock, vendor)));
     channels
@@ -203,8 +205,8 @@ fn names_of_channels_are_stable_because_they_are_stored() {
     run(async {
         let channels = every_channel(&TestClock::at("2026-11-22T07:30:06Z")).await;
         let names: Vec<_> = channels.iter().map(|c| c.notifier.channel()).collect();
-        assert_eq!(names[..5], ["sns", "sns", "webhook", "webhook", "terminal"]);
-        assert!(names[5..].iter().all(|name| name.ends_with("-of-test")), "as the settings name them: {names:?}");
+        assert_eq!(names[..6], ["sns", "sns", "webhook", "webhook", "terminal", "mail/ops@example.com"]);
+        assert!(names[6..].iter().all(|name| name.ends_with("-of-test")), "as the settings name them: {names:?}");
     });
 }
 

@@ -84,7 +84,7 @@ fn ran(output: &std::process::Output) -> Ran {
 }
 
 /// The ways to every command that does something.
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 25] = [
     &["run"],
     &["probe"],
     &["apis", "add"],
@@ -95,6 +95,7 @@ const COMMANDS: [&[&str]; 23] = [
     &["apis", "import"],
     &["apis", "export"],
     &["apis", "validate"],
+    &["apis", "schema"],
     &["status"],
     &["explain"],
     &["fleet"],
@@ -103,6 +104,7 @@ const COMMANDS: [&[&str]; 23] = [
     &["alerts", "test"],
     &["cost"],
     &["settings", "show"],
+    &["settings", "schema"],
     &["doctor"],
     &["demo"],
     &["completions"],

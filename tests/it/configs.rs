@@ -457,6 +457,6 @@ fn ten_thousand_rows_are_exported_and_imported_and_read() {
         .collect();
     let text = file::to_toml(&rows).unwrap();
     let again = file::parse("apis.toml", &text).unwrap();
-    assert_eq!(again[1].location, "apis.toml, line 7");
+    assert_eq!(&*again[1].location, "apis.toml, line 7");
     assert_eq!(rules().check_all(&again).good.len(), 10_000);
 }

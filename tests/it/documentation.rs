@@ -92,7 +92,7 @@ fn the_tables_of_channels_are_those_of_the_code() {
 }
 
 /// The code block after each `marker`, and the one that follows it.
-fn examples(marker: &str) -> Vec<(String, String)> {
+pub(crate) fn examples(marker: &str) -> Vec<(String, String)> {
     let blocks = |text: &str| -> Vec<String> {
         text.split("```").skip(1).step_by(2).take(2).map(|b| b.split_once('\n').unwrap().1.to_owned()).collect()
     };

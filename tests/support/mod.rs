@@ -8,6 +8,7 @@ pub mod emulator;
 pub mod gate;
 pub mod http;
 pub mod http_proxy;
+pub mod mail_server;
 pub mod moto;
 pub mod name_server;
 pub mod own_network;

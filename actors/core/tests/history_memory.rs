@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use api_health_core::keep::{Completed, ConfigDiff, Effect, Grant, HistorySetup, Keeper, KeeperConfig};
 use api_health_core::own::shards::Shard;
+use api_health_core::routes::Routes;
 use api_health_core::schedule::Moment;
 use api_health_core::store::CommitLimits;
-use api_health_core::{
-    Alerting, ApiConfig, ApiId, IpFamily, Method, Outcome, ProbeFigures, Schedule, StatusSet, Timestamp, Verdict,
-};
+use api_health_core::{ApiConfig, ApiId, Outcome, ProbeFigures, Schedule, Timestamp, Verdict};
 
 /// What history may add to each API at any moment of its day.
 const BYTES_MAX: usize = 1_024;
@@ -52,38 +51,15 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn api(number: usize) -> Arc<ApiConfig> {
-    let id = format!("api-{number:06}");
-    Arc::new(ApiConfig {
-        api_id: ApiId::parse(&id).unwrap(),
-        url: format!("https://{id}.test/"),
-        name: id,
-        method: Method::Get,
-        headers: Vec::new(),
-        body: None,
-        expected_status: StatusSet::default(),
-        assertions: Vec::new(),
-        certificate_days: Vec::new(),
-        timeout: Duration::from_secs(3),
-        max_redirects: 0,
-        ip_family: IpFamily::Any,
-        proxy: None,
-        asking: None,
-        schedule: Arc::new(Schedule::every(Duration::from_secs(60))),
-        enabled: true,
-        failure_threshold: 2,
-        success_threshold: 2,
-        recheck: Duration::from_secs(5),
-        unclear_after: None,
-        tags: Vec::new(),
-        public: false,
-        alerting: Alerting::default(),
-    })
+    let id = ApiId::parse(&format!("api-{number:06}")).unwrap();
+    let url = format!("https://{}.test/", id.as_str());
+    Arc::new(ApiConfig::plain(id, url, Arc::new(Schedule::every(Duration::from_secs(60)))))
 }
 
 fn keeper(history: Option<HistorySetup>, now: Moment) -> Keeper {
     let setup = KeeperConfig {
         checkpoint: Duration::from_secs(3_600),
-        channels: vec!["pager".into()],
+        routes: Routes::to_all(["pager"]),
         digest_above: HashMap::new(),
         limits: CommitLimits { batch_max: 1_000, batches_in_flight_max: 1 },
         instance: "this one".into(),

@@ -55,6 +55,8 @@ pub enum Asker {
     Watchdog,
     /// Whoever renews the lease: a worker that does not probe loses what it owns.
     Leases,
+    /// Whoever tells somebody outside that this monitor lives.
+    Outside,
 }
 
 #[derive(Message)]

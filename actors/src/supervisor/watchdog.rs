@@ -45,7 +45,7 @@ pub(super) struct Watchdog {
     judges_from: Duration,
     stuck: u32,
     /// When each of those asked last how probing goes who ask that.
-    asked_at: [Duration; 2],
+    asked_at: [Duration; 3],
     pub(super) capacity: Capacity,
     /// When the present period of it began, and the figures of that moment.
     period_from: (Duration, Figures),

@@ -8,7 +8,7 @@ use api_health_core::schedule::Schedule;
 
 use super::injected_fault::{InjectedFault, Whom, inject};
 use super::{options, seconds, world};
-use crate::supervisor::Progress;
+use crate::supervisor::{Asker, Progress};
 use crate::system::{Gauges, Options, Running};
 use crate::testkit::target::Behaviour;
 use crate::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
@@ -17,7 +17,7 @@ use crate::testkit::{FakeWorld, WORLD_BEGINS, api, in_virtual_time};
 const ASKED_EVERY: u64 = 10;
 
 async fn progress(gauges: &Gauges) -> Progress {
-    tokio::time::timeout(Duration::from_secs(60), gauges.progress()).await.unwrap().unwrap()
+    tokio::time::timeout(Duration::from_secs(60), gauges.progress(Asker::Watchdog)).await.unwrap().unwrap()
 }
 
 /// The longest time without progress, as far as somebody sees it who asks every 10 s for so long.
@@ -196,9 +196,9 @@ fn a_dead_supervisor_says_nothing() {
     in_virtual_time(async {
         let running = world(&["a"]).start(options()).await;
         let gauges = running.gauges();
-        assert!(gauges.progress().await.is_some());
+        assert!(gauges.progress(Asker::Watchdog).await.is_some());
         running.crash();
         seconds(1).await;
-        assert_eq!(gauges.progress().await, None);
+        assert_eq!(gauges.progress(Asker::Watchdog).await, None);
     });
 }

@@ -38,6 +38,7 @@ pub(super) async fn run(app: &App, command: &ApisCommand, out: &Out) -> Result<E
             }
         }
         ApisCommand::Export { to } => export::export(app, *to, out).await,
+        ApisCommand::Schema => Err(AppError::Internal("a command that needs no settings came too late".into())),
         ApisCommand::Validate { file } => validate::validate(app, file.as_deref(), out).await,
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
             "schema": 1,
             "api_id": api_id,
             "source": source,
-            "location": row.location,
+            "location": *row.location,
             "masked": masked,
             "fields": fields,
             "told_within_seconds": checked.as_ref().ok().map(|config| config.worst_detection().as_secs()),
@@ -77,7 +77,7 @@ pub(super) async fn show(app: &App, api_id: &str, as_json: bool, out: &Out) -> R
 
 /// As TOML without the line that opens the table.
 fn without_title(fields: Map<String, Value>) -> Result<String, AppError> {
-    let row = RawRow { location: String::new(), fields };
+    let row = RawRow { location: "".into(), fields };
     let text = file::to_toml(&[row]).map_err(AppError::Internal)?;
     Ok(text.trim_start_matches("[[api]]\n").replace("\n[api.", "\n["))
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::ports::Clock;
+use api_health_actors::supervisor::Asker;
 use api_health_actors::system::Gauges;
 use tokio::time::Instant;
 
@@ -131,7 +132,7 @@ impl WatchdogLoop {
         loop {
             tokio::time::sleep_until(self.next).await;
             // A supervisor that does not answer is asked for ever: nobody feeds then.
-            let progress = gauges.progress().await;
+            let progress = gauges.progress(Asker::Watchdog).await;
             self.next = Instant::now() + every;
             let is_made = progress.is_some_and(|progress| progress.is_made());
             if is_made {

@@ -114,6 +114,12 @@ fn differences(ours: &LoadedSettings, written: &LoadedSettings) -> Vec<Differenc
         let words = "notify.webhook.url or notify.webhook.secret (secrets are not shown)".to_owned();
         differences.push(Difference { key: "notify.webhook.url".into(), words });
     }
+    let beat = |loaded: &LoadedSettings| loaded.settings.heartbeat_out.clone().map(|beat| (beat.url, beat.token));
+    let is_shown = differences.iter().any(|difference| difference.key.starts_with("heartbeat_out."));
+    if !is_shown && beat(ours) != beat(written) {
+        let words = "heartbeat_out.url or heartbeat_out.token (secrets are not shown)".to_owned();
+        differences.push(Difference { key: "heartbeat_out.url".into(), words });
+    }
     let is_shown = differences.iter().any(|difference| difference.key == "proxy");
     if !is_shown && ours.settings.proxies != written.settings.proxies {
         differences

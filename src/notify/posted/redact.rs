@@ -16,7 +16,7 @@ const SECRET_CHARS_MIN: usize = 4;
 const HIDDEN: &str = "***";
 
 /// What is never shown: what of the URL comes after its host, and the secrets.
-pub(super) struct Redactor(Vec<Vec<char>>);
+pub(in crate::notify) struct Redactor(Vec<Vec<char>>);
 
 impl Redactor {
     pub(super) fn new<'a>(url: &Url, secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
@@ -24,12 +24,17 @@ impl Redactor {
         // As a receiver reads them, without their percent signs.
         let values = url.query_pairs().map(|(_, value)| value.into_owned());
         let secrets = secrets.into_iter().map(|secret| secret.reveal().to_owned());
-        let all = std::iter::once(sent).chain(values).chain(secrets).map(|text| text.chars().collect::<Vec<_>>());
+        Self::hiding(std::iter::once(sent).chain(values).chain(secrets))
+    }
+
+    /// Hides these texts.
+    pub(in crate::notify) fn hiding(texts: impl Iterator<Item = String>) -> Self {
+        let all = texts.map(|text| text.chars().collect::<Vec<_>>());
         Self(all.filter(|text| text.len() >= SECRET_CHARS_MIN).collect())
     }
 
     /// The first words of `body`; empty if it has none, or is a page of HTML, which begins with no words.
-    pub(super) fn first_words(&self, body: &[u8]) -> String {
+    pub(in crate::notify) fn first_words(&self, body: &[u8]) -> String {
         let begin = String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT_BYTES)]);
         if begin.trim_start().starts_with('<') {
             return String::new();

@@ -55,7 +55,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
+    pub(in crate::probe) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.0.get_ref().0,

@@ -44,8 +44,7 @@ impl Place {
                 }
             }
             Self::File(folder) => {
-                let rows: Vec<RawRow> =
-                    rows.into_iter().map(|fields| RawRow { location: String::new(), fields }).collect();
+                let rows: Vec<RawRow> = rows.into_iter().map(|fields| RawRow { location: "".into(), fields }).collect();
                 std::fs::write(path(folder), file::to_toml(&rows).unwrap()).unwrap();
             }
         }

@@ -223,6 +223,7 @@ fn terminal_on(output: BadOutput) -> Arc<dyn Notifier> {
 pub(crate) async fn all() -> Vec<Fault> {
     let mut faults = sns_faults().await;
     faults.extend(webhook_faults());
+    faults.extend(super::email::faults());
     for (name, kind, expected, says) in [
         ("terminal, closed pipe", io::ErrorKind::BrokenPipe, Permanent, "start api-health again with an open output"),
         ("terminal, full disk", io::ErrorKind::StorageFull, Retryable(None), "no storage space"),
@@ -244,5 +245,6 @@ pub(crate) async fn hanging() -> Vec<(&'static str, Arc<dyn Notifier>, Duration)
             DELIVER_TIMEOUT,
         ),
         ("terminal", terminal_on(BadOutput::Stalls), terminal::WRITE_TIMEOUT),
+        super::email::hanging(),
     ]
 }

@@ -23,6 +23,8 @@ pub struct Report {
     pub unknown: usize,
     /// The store takes no writes at present.
     pub store_is_gone: bool,
+    /// It owns the first shard, and with it what concerns all.
+    pub is_leader: bool,
 }
 
 impl Keeper {
@@ -40,6 +42,7 @@ impl Keeper {
             down: shown(Status::Down),
             unknown: shown(Status::Unknown),
             store_is_gone: self.health.is_out(),
+            is_leader: self.owned.is_leader(),
         }
     }
 

@@ -101,7 +101,7 @@ fn good_rows(app: &App, import: &mut Import) -> Vec<RawRow> {
     let (rules, _) = Unset::rules(app);
     let mut good = Vec::new();
     for (index, row) in import.rows.iter().enumerate() {
-        let row = RawRow { location: row.location.clone(), fields: row.fields.clone() };
+        let row = RawRow { location: row.location.clone().into(), fields: row.fields.clone() };
         match rules.check(&row) {
             Ok(_) => good.push(row),
             Err(refused) => {

@@ -1,0 +1,112 @@
+//! JSON Schema (draft 7) of the files that people write, made of the tables of fields and keys: editors complete and check by it.
+//!
+//! It is never stricter than the program: what it refuses is refused. What depends on more than one value, or on this machine, it leaves
+//! to `apis validate`.
+
+use serde_json::{Map, Value, json};
+
+use super::field::{About, Kind, Unwritten};
+use super::fields::{FIELDS, METHOD};
+
+const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
+
+/// Of a file of `[[api]]` tables.
+pub fn of_apis() -> Value {
+    let required: Vec<&str> = FIELDS.iter().filter(|f| is_required(f)).map(|f| f.name).collect();
+    let fields: Map<String, Value> = FIELDS.iter().map(|field| (field.name.to_owned(), of_field(field))).collect();
+    let api = json!({
+        "type": "object",
+        "description": "One API that is watched.",
+        "properties": fields,
+        "required": required,
+        "additionalProperties": false,
+    });
+    let list = json!({ "type": "array", "description": "The APIs that are watched.", "items": api });
+    whole("The APIs that api-health watches", json!({ "api": list }))
+}
+
+/// Of a settings file, by dotted keys; beside them what stands in `more` below a section.
+pub fn of_settings(keys: &[&About], more: Vec<(&str, Value)>) -> Value {
+    let mut top = json!({});
+    let keys = keys.iter().map(|key| (key.name, of_field(key)));
+    for (name, schema) in keys.chain(more) {
+        let mut section = &mut top;
+        let mut parts = name.split('.').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                section[part] = schema.clone();
+                continue;
+            }
+            let inner = &mut section[part];
+            if inner.is_null() {
+                *inner = json!({ "type": "object", "properties": {}, "additionalProperties": false });
+            }
+            section = &mut inner["properties"];
+        }
+    }
+    whole("The settings of api-health", top)
+}
+
+fn whole(title: &str, properties: Value) -> Value {
+    json!({ "$schema": DRAFT, "title": title, "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn is_required(field: &About) -> bool {
+    matches!(field.default, Unwritten::Words("required"))
+}
+
+fn of_field(field: &About) -> Value {
+    let mut schema = match field.kind {
+        // It is read in either case, and a schema knows no such thing.
+        Kind::Choice(words) if field.name == METHOD.name => {
+            let words = words();
+            json!({ "enum": words.iter().map(|word| word.to_lowercase()).chain(words.iter().map(|w| (*w).to_owned())).collect::<Vec<_>>() })
+        }
+        kind => of_kind(kind),
+    };
+    let default = match field.default {
+        Unwritten::Words("required") => String::new(),
+        other => format!(" Default: {other}."),
+    };
+    let bounds = match field.kind {
+        Kind::Flag | Kind::Choice(_) => String::new(),
+        Kind::Number { unit, .. } => format!(" In {unit}: {}.", field.kind.bounds()),
+        kind => format!(" {}.", kind.bounds()),
+    };
+    schema["description"] = format!("{}{bounds}{default}", field.meaning).into();
+    if let Unwritten::Value(text) = field.default {
+        schema["default"] = match field.kind {
+            Kind::Number { .. } | Kind::Numbers { .. } | Kind::Flag => serde_json::from_str(text).unwrap_or_default(),
+            _ => text.into(),
+        };
+    }
+    schema
+}
+
+/// What may be written. A text is as long as its bytes at most, so a bound in bytes is one in characters too.
+fn of_kind(kind: Kind) -> Value {
+    let text = |most: usize| json!({ "type": "string", "maxLength": most });
+    let list = |of: Value, most: usize| json!({ "type": "array", "items": of, "maxItems": most });
+    match kind {
+        Kind::Number { least, most, .. } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Choice(words) => json!({ "enum": words() }),
+        Kind::Text(most, _) => text(most),
+        Kind::TextOrNumber(most, _) => json!({ "anyOf": [text(most), { "type": "integer" }] }),
+        Kind::TextOrTexts { most, chars_max, .. } => {
+            json!({ "anyOf": [text(chars_max), list(text(chars_max), most)] })
+        }
+        Kind::Texts { most, chars_max, .. } => list(text(chars_max), most),
+        Kind::Numbers { most, least, greatest, .. } => {
+            let number = json!({ "type": "integer", "minimum": least, "maximum": greatest });
+            json!({ "anyOf": [number, list(number, most)] })
+        }
+        Kind::TextsByName { most, bytes_max, .. } => {
+            json!({ "type": "object", "additionalProperties": text(bytes_max), "maxProperties": most })
+        }
+        Kind::ListsByName { most, .. } => {
+            let one_or_more = json!({ "type": ["string", "array"], "items": { "type": "string" } });
+            json!({ "type": "object", "additionalProperties": one_or_more, "maxProperties": most })
+        }
+    }
+}
