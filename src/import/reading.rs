@@ -227,6 +227,13 @@ impl<'a> Reading<'a> {
         self.duration("timeout_seconds", field, milliseconds, TIMEOUT);
     }
 
+    /// Fails in a row are counted at the interval, as the other program does, and not within seconds.
+    pub(crate) fn recheck_at_its_interval(&mut self) {
+        if let Some(interval) = self.get("interval_seconds").and_then(Value::as_u64) {
+            self.set("recheck_seconds", interval.clamp(1, 3600));
+        }
+    }
+
     pub(crate) fn duration(&mut self, name: &str, field: Field, milliseconds: Option<u64>, (least, most): (u64, u64)) {
         let Some(milliseconds) = milliseconds else {
             return self.report.lost(field, "it is no length of time");

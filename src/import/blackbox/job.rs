@@ -245,6 +245,7 @@ fn one(
     reading.set("timeout_seconds", words::within(timeout, 1, 300).0);
     if let Some(fails) = rules::threshold(rules, job.name, job.times.interval) {
         reading.set("failure_threshold", fails);
+        reading.recheck_at_its_interval();
     }
     if has_tls && !rules.certificate_days.is_empty() {
         let mut days = rules.certificate_days.clone();

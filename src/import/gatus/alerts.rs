@@ -48,6 +48,7 @@ pub(super) fn of_endpoint(reading: &mut Reading<'_>, field: Field, defaults: &De
     if let (Some(failures), Some(successes)) = (together.failures, together.successes) {
         reading.set("failure_threshold", failures.clamp(1, 20));
         reading.set("success_threshold", successes.clamp(1, 20));
+        reading.recheck_at_its_interval();
     }
     if let Some(reminder) = together.reminder {
         reading.set("remind_after_seconds", super::super::words::within(reminder, 10, 604_800).0);
@@ -170,7 +171,12 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
         }
     }
     for field in fields.into_fields() {
-        reading.report.lost(field, whole);
+        match field.path.ends_with(".overrides") {
+            true => reading
+                .report
+                .lost(field, "a channel is the same for all rows; write another one, with a tag of its own"),
+            false => reading.report.lost(field, whole),
+        }
     }
     let missing: Vec<&str> =
         keys.iter().map(|(_, ours)| *ours).filter(|ours| !channel.keys.contains_key(*ours)).collect();

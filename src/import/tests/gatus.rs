@@ -30,7 +30,7 @@ fn alerts_of_gatus_become_thresholds_channels_and_tags() {
     let import = super::import(Source::Gatus, "gatus", &["alerting.yaml"]);
     let checkout = row(&import, "shop-checkout");
     assert_eq!((&checkout["failure_threshold"], &checkout["success_threshold"]), (&3.into(), &1.into()));
-    assert_eq!(checkout["remind_after_seconds"], 3600);
+    assert_eq!((&checkout["remind_after_seconds"], &checkout["recheck_seconds"]), (&3600.into(), &60.into()));
     assert_eq!(checkout["tags"], serde_json::json!(["shop", "to-slack", "to-pagerduty"]));
     assert_eq!(row(&import, "shop-search")["failure_threshold"], 5);
     assert_eq!(row(&import, "blog")["tags"], serde_json::json!(["to-telegram"]));
