@@ -173,7 +173,7 @@ impl<'a> Reading<'a> {
             Some((user, place)) => (Some(user), place),
             None => (None, authority),
         };
-        let host = self.plain(place).map_err(not_set)?;
+        let host = self.plain(place).map_err(|name| not_set(&name))?;
         let mut target = Target::default();
         if was_filled || host != place {
             target.near = Some("its host is filled in from the environment of this import".into());
@@ -213,7 +213,7 @@ impl<'a> Reading<'a> {
 
     fn filled_begin(&self, text: &str) -> Result<String, String> {
         let end = text.find(['/', '?']).unwrap_or(text.len());
-        let begin = self.plain(&text[..end]).map_err(not_set)?;
+        let begin = self.plain(&text[..end]).map_err(|name| not_set(&name))?;
         Ok(format!("{begin}{}", &text[end..]))
     }
 
@@ -292,7 +292,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn not_set(name: String) -> String {
+fn not_set(name: &str) -> String {
     format!("its host stands in the variable {name}, which is not set here; set it and import again")
 }
 

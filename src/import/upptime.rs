@@ -16,16 +16,7 @@ const WELL: &str = "200-208,226,300-308";
 
 /// Reads each file; their sites are put together.
 pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
-    let (mut trees, mut faults) = (Vec::new(), Vec::new());
-    for file in files {
-        match documents(file, |document| Ok(vec![Rc::clone(document)])) {
-            Ok(found) => trees.extend(found.into_iter().map(|tree| (Rc::<str>::from(file.name.as_str()), tree))),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    let trees = documents(files, |document| Ok(vec![Rc::clone(document)]))?;
     let mut reading = Reading::new(Dialect::Dollar, environment);
     for (file, tree) in &trees {
         let mut top = reading.report.fields(Field::root(file, tree));
@@ -239,7 +230,7 @@ fn answer(reading: &mut Reading<'_>, fields: &mut Fields) {
 fn rest(reading: &mut Reading<'_>, mut fields: Fields) {
     if let Some(field) = fields.take("tags") {
         for item in reading.report.items(field) {
-            reading.tag(&item.scalar().unwrap_or_default().to_owned());
+            reading.tag(item.scalar().unwrap_or_default());
             reading.report.taken(item);
         }
     }
@@ -282,7 +273,7 @@ fn notification(reading: &mut Reading<'_>, field: Field) {
         "telegram" => &[("bot_token", "NOTIFICATION_TELEGRAM_BOT_KEY"), ("chat_id", "NOTIFICATION_TELEGRAM_CHAT_ID")],
         _ => return reading.report.lost(field, "there is no such channel; see `[[notify.channel]]` in the settings"),
     };
-    let mut channel = Channel::new(&kind, &kind);
+    let mut channel = Channel::beside(&reading.channels, &kind, &kind);
     for (key, name) in keys {
         reading.secrets.refer(name);
         channel = channel.with(key, format!("${{env:{name}}}"));

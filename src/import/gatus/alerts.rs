@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::super::channels::{Channel, literal};
+use super::super::channels::{Channel, Known, literal};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 use super::super::tree::Node;
@@ -109,7 +109,7 @@ pub(super) fn providers(reading: &mut Reading<'_>, field: Field) {
 }
 
 /// The kinds of channels by the names of providers, with the keys of both.
-const PROVIDERS: [(&str, &str, &[(&str, &str)]); 17] = [
+const PROVIDERS: [Known; 17] = [
     ("slack", "slack", &[("webhook-url", "url")]),
     ("discord", "discord", &[("webhook-url", "url")]),
     ("teams", "teams", &[("webhook-url", "url")]),
