@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::secrets::Dialect;
-
 /// What another program calls a kind of channel, our kind, and the keys of both.
 pub(crate) type Known = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
@@ -77,11 +75,6 @@ pub fn to_toml(channels: &[Channel]) -> String {
         }
     }
     text
-}
-
-/// A text without references, as the settings write it.
-pub(crate) fn literal(text: &str) -> String {
-    Dialect::Literal.to_ours(text).0
 }
 
 #[cfg(test)]

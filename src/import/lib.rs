@@ -143,6 +143,16 @@ fn documents(files: &[File], within: fn(&Rc<tree::Node>) -> Trees) -> Result<Vec
     Ok(found.into_iter().flat_map(of_file).collect())
 }
 
+/// Refuses files of which none has one of these keys: they are of something else.
+fn has_any(trees: &[Document], keys: &[&str], program: &str) -> Result<(), Vec<Fault>> {
+    if trees.iter().any(|(_, tree)| keys.iter().any(|key| tree.get(key).is_some())) {
+        return Ok(());
+    }
+    let location = trees.first().map_or(program, |(file, _)| file);
+    let why = format!("is not one of {program}: it has no {}", keys[0]);
+    Err(vec![fault(location, "the file", &why, "--from with the program that it is of, or another file")])
+}
+
 /// The text of a file.
 fn text(file: &File) -> Result<&str, Fault> {
     let Content::Bytes(bytes) = &file.content else {

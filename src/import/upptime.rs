@@ -9,7 +9,7 @@ use super::reading::{Environment, Reading, Target};
 use super::report::{Field, Fields};
 use super::secrets::Dialect;
 use super::words::{self, METHODS, OURS, quoted};
-use super::{Fault, File, Import, documents, done};
+use super::{Fault, File, Import, documents, done, has_any};
 
 /// What Upptime takes for well where a site says nothing.
 const WELL: &str = "200-208,226,300-308";
@@ -17,6 +17,7 @@ const WELL: &str = "200-208,226,300-308";
 /// Reads each file; their sites are put together.
 pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
     let trees = documents(files, |document| Ok(vec![Rc::clone(document)]))?;
+    has_any(&trees, &["sites"], "Upptime")?;
     let mut reading = Reading::new(Dialect::Dollar, environment);
     for (file, tree) in &trees {
         let mut top = reading.report.fields(Field::root(file, tree));

@@ -33,6 +33,13 @@ fn each_field_is_told_of_and_the_same_files_again_have_nothing_to_do() {
     assert!(dry.contains("channels.toml: 4 channels would be written\n"), "{dry}");
     assert!(dry.contains(": 4 to add, 0 to change, 0 to remove; 0 unchanged\n"), "{dry}");
     assert!(!dry.contains("hunter2") && !dry.contains("T0/B0"), "{dry}");
+    let told: Value = serde_json::from_str(&place.ok(&[&import[..], &["--dry-run", "--json"]].concat())).unwrap();
+    assert_eq!(told["summary"], json!({"fields": 46, "taken": 24, "near": 15, "lost": 7}));
+    let lost =
+        told["fields"].as_array().unwrap().iter().find(|field| field["path"] == "endpoints[1].alerts[0].description");
+    let lost = lost.unwrap();
+    assert_eq!((&lost["verdict"], &lost["api_id"], &lost["line"]), (&json!("lost"), &json!("shop-search"), &json!(45)));
+    assert_eq!((told["rows"].as_array().unwrap().len(), &told["secrets"][1]["place"]), (4, &Value::Null));
     assert!(!place.files().contains(&"channels.toml".into()), "a dry run writes nothing");
 
     let done = place.ok(&with("--yes"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::super::channels::{Channel, Known, literal};
+use super::super::channels::{Channel, Known};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 use super::super::tree::Node;
@@ -156,7 +156,7 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
         let text = |field: &Option<Field>| field.as_ref().and_then(|f| f.scalar()).map(str::to_owned);
         let port_text = text(&port).unwrap_or_else(|| "587".into());
         let scheme = if port_text == "465" { "smtps" } else { "smtp" };
-        let host_text = reading.text(&text(&host).unwrap_or_else(|| literal("localhost")));
+        let host_text = reading.text(&text(&host).unwrap_or_else(|| "localhost".into()));
         channel.keys.insert("url".into(), format!("{scheme}://{host_text}:{port_text}"));
         for field in [host, port].into_iter().flatten() {
             reading.report.near(field, "as the url of the channel email");

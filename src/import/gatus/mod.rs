@@ -13,11 +13,12 @@ use super::reading::{Environment, Reading};
 use super::report::Field;
 use super::secrets::Dialect;
 use super::tree::{self, Node};
-use super::{Fault, File, Import, documents, done};
+use super::{Fault, File, Import, documents, done, has_any};
 
 /// Reads all files of one instance.
 pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
     let trees = documents(files, configurations)?;
+    has_any(&trees, &["endpoints", "services", "external-endpoints", "suites"], "Gatus")?;
     let mut reading = Reading::new(Dialect::Shell, environment);
     let mut defaults = BTreeMap::new();
     trees.iter().for_each(|(_, tree)| alerts::defaults(tree, &mut defaults));

@@ -100,4 +100,10 @@ fn several_files_are_one_configuration_and_broken_ones_are_all_named() {
     let faults = read(Source::Gatus, &files, &environment, &[]).unwrap_err();
     let places: Vec<&str> = faults.iter().map(|fault| fault.location.as_str()).collect();
     assert_eq!(places, ["a.yaml, line 2, column 1", "b.yaml, line 1"]);
+    for (source, why) in
+        [(Source::Gatus, "of Gatus: it has no endpoints"), (Source::Upptime, "of Upptime: it has no sites")]
+    {
+        let fault = read(source, &files[2..], &environment, &[]).unwrap_err().remove(0);
+        assert!(fault.location == "c.yaml" && fault.why.ends_with(why), "{fault:?}");
+    }
 }
