@@ -227,6 +227,9 @@ pub struct ImportArgs {
     /// Show everything that would be written, and write nothing
     #[arg(long, conflicts_with = "yes")]
     pub dry_run: bool,
+    /// With --from and --dry-run: print JSON, what became of each field and the rows
+    #[arg(long, requires = "from", requires = "dry_run")]
+    pub json: bool,
     /// Write without asking
     #[arg(long)]
     pub yes: bool,

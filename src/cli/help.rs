@@ -45,8 +45,12 @@ Then it asks for a yes. The same import again has nothing to do. A row that some
 the plan was made is left alone. An import that failed midway goes on when it is run again.
 
 With --from, what became of each field is told before the plan: + a row, ~ a field that is nearly the
-same here, x one that is lost (≈ and ✗ on a terminal), each with its line and why. Secrets become
-references, and what has to be set is listed. Channels are printed, or written to --channels FILE.
+same here, x one that is lost, each with its line and why. Secrets become references, and what has to
+be set is listed. Channels are printed, or written to --channels FILE.
+
+With --json, every name is stable:
+  summary { fields, taken, near, lost }, fields[] with file, line, path, count, api_id, verdict (taken,
+  near, lost), why; rows[], secrets[] with name, place (null: the file refers to it); channels (TOML).
 
 Exit codes: 0 done, or nothing to do; 64 a row is bad, or nobody can be asked and --yes is missing;
 69 the table is not available; 75 the answer was no, or some rows were left alone.

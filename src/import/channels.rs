@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::secrets::Dialect;
+/// What another program calls a kind of channel, our kind, and the keys of both.
+pub(crate) type Known = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// So long is a name before what makes it unique; the settings take 32 characters.
+const NAME_CHARS: usize = 20;
 
 /// A channel as the settings would have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,10 +20,24 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(name: &str, kind: &str) -> Self {
-        let mut name: String = super::words::slug(name).replace(['.', '_'], "-");
-        if name.is_empty() || ["sns", "webhook", "terminal"].contains(&name.as_str()) {
-            name = format!("{kind}-imported");
+    pub(crate) fn new(wanted: &str, kind: &str) -> Self {
+        Self::beside(&[], wanted, kind)
+    }
+
+    /// One with a name that none of `others` has.
+    pub(crate) fn beside(others: &[Self], wanted: &str, kind: &str) -> Self {
+        let mut base: String = super::words::slug(wanted).replace(['.', '_'], "-");
+        base.truncate(NAME_CHARS);
+        let mut base = base.trim_matches('-').to_owned();
+        if base.is_empty() || ["sns", "webhook", "terminal"].contains(&base.as_str()) {
+            base = format!("{kind}-imported");
+        }
+        let is_free = |name: &str| others.iter().all(|other| other.name != name);
+        let mut name = base.clone();
+        let mut nth = 1;
+        while !is_free(&name) {
+            name = if nth == 1 && !kind.is_empty() { format!("{base}-{kind}") } else { format!("{base}-{nth}") };
+            nth += 1;
         }
         Self { name, kind: kind.to_owned(), ..Self::default() }
     }
@@ -59,7 +77,31 @@ pub fn to_toml(channels: &[Channel]) -> String {
     text
 }
 
-/// A text without references, as the settings write it.
-pub(crate) fn literal(text: &str) -> String {
-    Dialect::Literal.to_ours(text).0
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_channel_has_a_name_of_its_own_that_the_settings_take() {
+        let mut channels = Vec::new();
+        for wanted in [
+            "Ops: the Whole Team, Night & Day",
+            "Ops: the Whole Team, Night & Day",
+            "Ops: the Whole Team, Night & Day",
+            "sns",
+            "…",
+        ] {
+            channels.push(Channel::beside(&channels, wanted, "rocketchat"));
+        }
+        let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
+        let want = [
+            "ops-the-whole-team-n",
+            "ops-the-whole-team-n-rocketchat",
+            "ops-the-whole-team-n-2",
+            "rocketchat-imported",
+            "rocketchat-imported-rocketchat",
+        ];
+        assert_eq!(names, want);
+        assert!(names.iter().all(|name| name.len() <= 32));
+    }
 }

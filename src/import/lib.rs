@@ -107,20 +107,50 @@ pub fn read(
     }
 }
 
-/// The documents of a file of YAML or JSON, or those that `within` finds in each.
-fn documents(
-    file: &File,
-    within: fn(&Rc<tree::Node>) -> Result<Vec<Rc<tree::Node>>, tree::TreeFault>,
-) -> Result<Vec<Rc<tree::Node>>, Fault> {
-    let text = text(file)?;
-    let read = || -> Result<Vec<Rc<tree::Node>>, tree::TreeFault> {
-        let inner: Result<Vec<_>, _> = tree::documents(text)?.iter().map(within).collect();
-        Ok(inner?.concat())
-    };
-    read().map_err(|of| {
-        let place = format!("{}, line {}, column {}", file.name, of.line, of.column);
-        fault(&place, "the text", &format!("is no YAML that can be read: {}", of.why), "it as YAML or JSON")
-    })
+/// A document of a file, and the name of that file.
+type Document = (Rc<str>, Rc<tree::Node>);
+
+/// Documents of one file.
+type Trees = Result<Vec<Rc<tree::Node>>, tree::TreeFault>;
+
+/// What is read of each file, with its name; or what is wrong with each that cannot be read.
+fn each<T>(files: &[File], read: impl Fn(&File) -> Result<T, Fault>) -> Result<Vec<(Rc<str>, T)>, Vec<Fault>> {
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for file in files {
+        match read(file) {
+            Ok(one) => found.push((Rc::from(file.name.as_str()), one)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(found) } else { Err(faults) }
+}
+
+/// The documents of all files of YAML or JSON, or those that `within` finds in each.
+fn documents(files: &[File], within: fn(&Rc<tree::Node>) -> Trees) -> Result<Vec<Document>, Vec<Fault>> {
+    let found = each(files, |file| {
+        let text = text(file)?;
+        let read = || -> Trees {
+            let inner: Result<Vec<_>, _> = tree::documents(text)?.iter().map(within).collect();
+            Ok(inner?.concat())
+        };
+        read().map_err(|of| {
+            let place = format!("{}, line {}, column {}", file.name, of.line, of.column);
+            fault(&place, "the text", &format!("is no YAML that can be read: {}", of.why), "it as YAML or JSON")
+        })
+    })?;
+    let of_file =
+        |(file, trees): (Rc<str>, Vec<Rc<tree::Node>>)| trees.into_iter().map(move |tree| (Rc::clone(&file), tree));
+    Ok(found.into_iter().flat_map(of_file).collect())
+}
+
+/// Refuses files of which none has one of these keys: they are of something else.
+fn has_any(trees: &[Document], keys: &[&str], program: &str) -> Result<(), Vec<Fault>> {
+    if trees.iter().any(|(_, tree)| keys.iter().any(|key| tree.get(key).is_some())) {
+        return Ok(());
+    }
+    let location = trees.first().map_or(program, |(file, _)| file);
+    let why = format!("is not one of {program}: it has no {}", keys[0]);
+    Err(vec![fault(location, "the file", &why, "--from with the program that it is of, or another file")])
 }
 
 /// The text of a file.

@@ -173,7 +173,7 @@ impl<'a> Reading<'a> {
             Some((user, place)) => (Some(user), place),
             None => (None, authority),
         };
-        let host = self.plain(place).map_err(not_set)?;
+        let host = self.plain(place).map_err(|name| not_set(&name))?;
         let mut target = Target::default();
         if was_filled || host != place {
             target.near = Some("its host is filled in from the environment of this import".into());
@@ -213,7 +213,7 @@ impl<'a> Reading<'a> {
 
     fn filled_begin(&self, text: &str) -> Result<String, String> {
         let end = text.find(['/', '?']).unwrap_or(text.len());
-        let begin = self.plain(&text[..end]).map_err(not_set)?;
+        let begin = self.plain(&text[..end]).map_err(|name| not_set(&name))?;
         Ok(format!("{begin}{}", &text[end..]))
     }
 
@@ -225,6 +225,13 @@ impl<'a> Reading<'a> {
     /// `timeout_seconds`.
     pub(crate) fn timeout(&mut self, field: Field, milliseconds: Option<u64>) {
         self.duration("timeout_seconds", field, milliseconds, TIMEOUT);
+    }
+
+    /// Fails in a row are counted at the interval, as the other program does, and not within seconds.
+    pub(crate) fn recheck_at_its_interval(&mut self) {
+        if let Some(interval) = self.get("interval_seconds").and_then(Value::as_u64) {
+            self.set("recheck_seconds", interval.clamp(1, 3600));
+        }
     }
 
     pub(crate) fn duration(&mut self, name: &str, field: Field, milliseconds: Option<u64>, (least, most): (u64, u64)) {
@@ -285,7 +292,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn not_set(name: String) -> String {
+fn not_set(name: &str) -> String {
     format!("its host stands in the variable {name}, which is not set here; set it and import again")
 }
 

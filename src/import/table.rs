@@ -7,7 +7,7 @@ use super::report::{Field, Fields};
 use super::secrets::Dialect;
 use super::tree::{Node, Value};
 use super::words::{self, METHODS, milliseconds, quoted};
-use super::{Fault, File, Import, done, fault, text};
+use super::{Fault, File, Import, done, each, fault, text};
 
 /// What a column can be, and the names that it has in public; letters and digits alone count.
 const COLUMNS: [(&str, &[&str]); 17] = [
@@ -50,16 +50,7 @@ pub(super) fn read(
     environment: Environment<'_>,
     mapped: &[(String, String)],
 ) -> Result<Import, Vec<Fault>> {
-    let (mut tables, mut faults) = (Vec::new(), Vec::new());
-    for file in files {
-        match rows(file, mapped) {
-            Ok(rows) => tables.push((Rc::<str>::from(file.name.as_str()), rows)),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    let tables = each(files, |file| rows(file, mapped))?;
     let mut reading = Reading::new(Dialect::Literal, environment);
     let mut leaves = 0;
     for (file, rows) in &tables {

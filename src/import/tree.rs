@@ -136,7 +136,7 @@ impl Builder {
             Event::DocumentStart(_) => self.anchors.clear(), // they hold within one document
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
-                self.add(Node::new(line, Value::Scalar(text.into_owned(), plain)), anchor)
+                self.add(Node::new(line, Value::Scalar(text.into_owned(), plain)), anchor);
             }
             Event::SequenceStart(anchor, _) => self.open(line, anchor, false),
             Event::MappingStart(anchor, _) => self.open(line, anchor, true),

@@ -9,23 +9,15 @@ use super::reading::{Environment, Reading, Target};
 use super::report::{Field, Fields};
 use super::secrets::Dialect;
 use super::words::{self, METHODS, OURS, quoted};
-use super::{Fault, File, Import, documents, done};
+use super::{Fault, File, Import, documents, done, has_any};
 
 /// What Upptime takes for well where a site says nothing.
 const WELL: &str = "200-208,226,300-308";
 
 /// Reads each file; their sites are put together.
 pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
-    let (mut trees, mut faults) = (Vec::new(), Vec::new());
-    for file in files {
-        match documents(file, |document| Ok(vec![Rc::clone(document)])) {
-            Ok(found) => trees.extend(found.into_iter().map(|tree| (Rc::<str>::from(file.name.as_str()), tree))),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    let trees = documents(files, |document| Ok(vec![Rc::clone(document)]))?;
+    has_any(&trees, &["sites"], "Upptime")?;
     let mut reading = Reading::new(Dialect::Dollar, environment);
     for (file, tree) in &trees {
         let mut top = reading.report.fields(Field::root(file, tree));
@@ -239,7 +231,7 @@ fn answer(reading: &mut Reading<'_>, fields: &mut Fields) {
 fn rest(reading: &mut Reading<'_>, mut fields: Fields) {
     if let Some(field) = fields.take("tags") {
         for item in reading.report.items(field) {
-            reading.tag(&item.scalar().unwrap_or_default().to_owned());
+            reading.tag(item.scalar().unwrap_or_default());
             reading.report.taken(item);
         }
     }
@@ -282,7 +274,7 @@ fn notification(reading: &mut Reading<'_>, field: Field) {
         "telegram" => &[("bot_token", "NOTIFICATION_TELEGRAM_BOT_KEY"), ("chat_id", "NOTIFICATION_TELEGRAM_CHAT_ID")],
         _ => return reading.report.lost(field, "there is no such channel; see `[[notify.channel]]` in the settings"),
     };
-    let mut channel = Channel::new(&kind, &kind);
+    let mut channel = Channel::beside(&reading.channels, &kind, &kind);
     for (key, name) in keys {
         reading.secrets.refer(name);
         channel = channel.with(key, format!("${{env:{name}}}"));

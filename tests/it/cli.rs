@@ -42,7 +42,7 @@ impl Place {
         self.program(Path::new(env!("CARGO_BIN_EXE_api-health")), args)
     }
 
-    fn program(&self, program: &Path, args: &[&str]) -> Command {
+    pub(crate) fn program(&self, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TMPDIR", self.0.path());

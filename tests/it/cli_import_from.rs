@@ -5,11 +5,11 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::cli::{Place, Ran, finish};
 
-fn testdata(name: &str) -> PathBuf {
+pub(crate) fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/import").join(name)
 }
 
@@ -33,6 +33,13 @@ fn each_field_is_told_of_and_the_same_files_again_have_nothing_to_do() {
     assert!(dry.contains("channels.toml: 4 channels would be written\n"), "{dry}");
     assert!(dry.contains(": 4 to add, 0 to change, 0 to remove; 0 unchanged\n"), "{dry}");
     assert!(!dry.contains("hunter2") && !dry.contains("T0/B0"), "{dry}");
+    let told: Value = serde_json::from_str(&place.ok(&[&import[..], &["--dry-run", "--json"]].concat())).unwrap();
+    assert_eq!(told["summary"], json!({"fields": 46, "taken": 24, "near": 15, "lost": 7}));
+    let lost =
+        told["fields"].as_array().unwrap().iter().find(|field| field["path"] == "endpoints[1].alerts[0].description");
+    let lost = lost.unwrap();
+    assert_eq!((&lost["verdict"], &lost["api_id"], &lost["line"]), (&json!("lost"), &json!("shop-search"), &json!(45)));
+    assert_eq!((told["rows"].as_array().unwrap().len(), &told["secrets"][1]["place"]), (4, &Value::Null));
     assert!(!place.files().contains(&"channels.toml".into()), "a dry run writes nothing");
 
     let done = place.ok(&with("--yes"));
@@ -128,7 +135,9 @@ fn rows_of_all_files_are_good_and_the_same_import_again_has_nothing_to_do() {
 }
 
 /// What the server says, by the end of what is asked for; anything else is a page.
-const ANSWERS: [(&str, &str); 12] = [
+const ANSWERS: [(&str, &str); 14] = [
+    ("1-laptop/shop.example.org/health", "{\"status\": \"UP\"}"),
+    ("1-cron/shop.example.org/health", "{\"status\": \"UP\"}"),
     ("api.example.org/users", "{\"data\": [{\"name\": \"john\"}], \"count\": 2, \"version\": \"2.1\"}"),
     ("www.example.org/hello", "<html><h1>Hello</h1></html>"),
     ("www.example.org/ping", "pong"),
@@ -144,7 +153,7 @@ const ANSWERS: [(&str, &str); 12] = [
 ];
 
 /// A server that answers each path with the status that is expected there.
-fn server(codes: BTreeMap<String, u16>) -> u16 {
+pub(crate) fn server(codes: BTreeMap<String, u16>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -187,6 +196,54 @@ fn code(expected: &str) -> u16 {
     if ranges.iter().any(|(from, to)| (*from..=*to).contains(&200)) { 200 } else { ranges[0].0 }
 }
 
+/// A row that asks the server of this test, at `PORT`, for what it asked another one for; a pass is enough to be up. `None` where it
+/// speaks neither HTTP nor just TCP.
+pub(crate) fn moved(
+    row: &Map<String, Value>,
+    under: &str,
+    codes: &mut BTreeMap<String, u16>,
+) -> Option<Map<String, Value>> {
+    let mut row = row.clone();
+    let url = row["url"].as_str().unwrap().to_owned();
+    let (scheme, rest) = url.split_once("://").unwrap();
+    row["api_id"] = format!("{under}-{}", row["api_id"].as_str().unwrap()).into();
+    // What is of another server, or of TLS.
+    let others = [
+        "proxy",
+        "server_name",
+        "ca_certificates",
+        "client_certificate",
+        "client_key",
+        "oauth2",
+        "ip_family",
+        "bearer_token",
+        "enabled",
+        "schedule",
+        "certificate_days",
+        "depends_on",
+    ];
+    others.iter().for_each(|field| drop(row.remove(*field)));
+    if let Some(Value::Array(assertions)) = row.get_mut("assert") {
+        assertions.retain(|assertion| !assertion.as_str().unwrap().starts_with("tls"));
+    }
+    row.insert("success_threshold".into(), json!(1));
+    row.insert("failure_threshold".into(), json!(1));
+    match scheme {
+        "http" | "https" => {
+            let mut path = format!("/{under}/{rest}");
+            while let Some((before, behind)) = path.split_once("${env:") {
+                path = format!("{before}x{}", behind.split_once('}').unwrap().1);
+            }
+            let expected = row.get("expected_status").and_then(Value::as_str).unwrap_or("2xx");
+            codes.insert(path.clone(), code(expected));
+            row["url"] = format!("http://127.0.0.1:PORT{path}").into();
+        }
+        "tcp" => row["url"] = "tcp://127.0.0.1:PORT".into(),
+        _ => return None,
+    }
+    Some(row)
+}
+
 #[test]
 fn rows_of_all_files_pass_on_a_server_of_their_shape() {
     let (mut rows, mut codes) = (Vec::new(), BTreeMap::new());
@@ -198,46 +255,7 @@ fn rows_of_all_files_pass_on_a_server_of_their_shape() {
         }
         let exported: Value = toml::from_str(&place.ok(&["apis", "export"])).unwrap();
         for row in exported["api"].as_array().into_iter().flatten() {
-            let mut row = row.as_object().unwrap().clone();
-            let url = row["url"].as_str().unwrap().to_owned();
-            let (scheme, rest) = url.split_once("://").unwrap();
-            row["api_id"] = format!("{number}-{}", row["api_id"].as_str().unwrap()).into();
-            // What is of another server, or of TLS, and how often a pass is wanted.
-            let others = [
-                "proxy",
-                "server_name",
-                "ca_certificates",
-                "client_certificate",
-                "client_key",
-                "oauth2",
-                "ip_family",
-                "bearer_token",
-                "enabled",
-                "schedule",
-                "certificate_days",
-            ];
-            others.iter().for_each(|field| drop(row.remove(*field)));
-            if let Some(Value::Array(assertions)) = row.get_mut("assert") {
-                assertions.retain(|assertion| !assertion.as_str().unwrap().starts_with("tls"));
-            }
-            row.insert("success_threshold".into(), json!(1));
-            row.insert("failure_threshold".into(), json!(1));
-            match scheme {
-                "http" | "https" => {
-                    let mut path = format!("/{number}/{rest}");
-                    while let Some((before, (_, after))) =
-                        path.split_once("${env:").map(|(a, b)| (a, b.split_once('}').unwrap()))
-                    {
-                        path = format!("{before}x{after}");
-                    }
-                    let expected = row.get("expected_status").and_then(Value::as_str).unwrap_or("2xx");
-                    codes.insert(path.clone(), code(expected));
-                    row["url"] = format!("http://127.0.0.1:PORT{path}").into();
-                }
-                "tcp" => row["url"] = "tcp://127.0.0.1:PORT".into(),
-                _ => continue,
-            }
-            rows.push(row);
+            rows.extend(moved(row.as_object().unwrap(), &format!("{number}"), &mut codes));
         }
     }
     assert!(rows.len() > 80, "{}", rows.len());
@@ -255,4 +273,21 @@ fn rows_of_all_files_pass_on_a_server_of_their_shape() {
     let not_up: Vec<&Value> = status["apis"].as_array().unwrap().iter().filter(|api| api["status"] != "up").collect();
     assert!(not_up.is_empty() && ran.code == 0, "{not_up:#?}\n{ran:?}");
     assert_eq!(status["summary"]["up"], rows.len());
+}
+
+#[test]
+fn the_table_is_written_for_other_programs_and_what_they_cannot_say_is_noted() {
+    let place = Place::new();
+    place.ok(&["apis", "add", "--url", "https://shop.example.org/health", "--id", "shop", "--set", "tags=[\"eu\"]"]);
+    let targets = place.run(&["apis", "export", "--to", "blackbox"]);
+    let found: Value = serde_json::from_str(&targets.out).unwrap();
+    let labels = json!({"api_id": "shop", "module": "http_2xx", "tags": "eu"});
+    assert_eq!(found, json!([{"targets": ["https://shop.example.org/health"], "labels": labels}]));
+    assert!(targets.err.contains("note: shop: schedule: it is `scrape_interval` of a job"), "{targets:?}");
+    let endpoints = place.run(&["apis", "export", "--to", "gatus"]);
+    assert!(endpoints.out.starts_with("endpoints:\n  - name: \"shop\"\n    group: \"eu\"\n"), "{endpoints:?}");
+    assert!(endpoints.err.contains("note: shop: schedule: */2 * * * *: Gatus knows intervals alone"), "{endpoints:?}");
+    place.write("again.yaml", &endpoints.out);
+    let again = place.ok(&["apis", "import", "--from", "gatus", "again.yaml", "--dry-run"]);
+    assert!(again.contains("\"https://shop.example.org/health\"") && again.contains(" 0 lost\n"), "{again}");
 }

@@ -101,7 +101,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, global: &Times, know
             "job_name" => reading.report.near(field, "as a tag"),
             "metrics_path" | "scrape_interval" | "scrape_timeout" | "scheme" => reading.report.taken(field),
             last if last.ends_with("_sd_configs") => {
-                reading.report.lost(field, "targets are not discovered; rows stand in a table or a file")
+                reading.report.lost(field, "targets are not discovered; rows stand in a table or a file");
             }
             _ => reading.report.lost(field, "it is about how Prometheus asks the exporter"),
         }
@@ -140,7 +140,7 @@ fn files(reading: &mut Reading<'_>, field: Field, job: &One<'_>, known: &mut Kno
             match found {
                 true => reading.report.near(pattern, "what stands in it now; it is not read again"),
                 false => {
-                    reading.report.lost(pattern, "no such file is among those that are imported; import it as well")
+                    reading.report.lost(pattern, "no such file is among those that are imported; import it as well");
                 }
             }
         }
@@ -245,6 +245,7 @@ fn one(
     reading.set("timeout_seconds", words::within(timeout, 1, 300).0);
     if let Some(fails) = rules::threshold(rules, job.name, job.times.interval) {
         reading.set("failure_threshold", fails);
+        reading.recheck_at_its_interval();
     }
     if has_tls && !rules.certificate_days.is_empty() {
         let mut days = rules.certificate_days.clone();

@@ -15,12 +15,8 @@ use std::rc::Rc;
 use super::reading::{Environment, Reading};
 use super::report::Field;
 use super::secrets::Dialect;
-use super::tree::Node;
-use super::{Fault, File, Import, documents, done};
+use super::{Document, Fault, File, Import, documents, done};
 use module::Module;
-
-/// A document, and the name of its file.
-type Document = (Rc<str>, Rc<Node>);
 
 /// What the jobs need to know of the other files.
 #[derive(Default)]
@@ -33,16 +29,7 @@ struct Known {
 
 /// Reads all files together.
 pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
-    let (mut trees, mut faults): (Vec<Document>, Vec<Fault>) = (Vec::new(), Vec::new());
-    for file in files {
-        match documents(file, |document| Ok(vec![Rc::clone(document)])) {
-            Ok(found) => trees.extend(found.into_iter().map(|tree| (Rc::from(file.name.as_str()), tree))),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    let trees = documents(files, |document| Ok(vec![Rc::clone(document)]))?;
     let fields = trees.iter().map(|(_, tree)| tree.leaves).sum();
     let mut reading = Reading::new(Dialect::Literal, environment);
     let mut known = Known::default();
@@ -59,7 +46,7 @@ pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Impor
             }
             None if tree.get("scrape_configs").is_some() => jobs.push((file, tree)),
             None if tree.get("groups").is_some() => {
-                rules::read(&mut reading, Field::root(&file, &tree), &mut known.rules)
+                rules::read(&mut reading, Field::root(&file, &tree), &mut known.rules);
             }
             None if tree.get("receivers").is_some() => receivers::read(&mut reading, Field::root(&file, &tree)),
             None if !tree.list().is_empty() => known.targets.push(((file, tree), false)),
@@ -95,7 +82,7 @@ fn configuration(reading: &mut Reading<'_>, root: &Field, known: &mut Known) {
             match field.path.as_str() {
                 "global.scrape_interval" | "global.scrape_timeout" => reading.report.taken(field),
                 "global.evaluation_interval" => {
-                    reading.report.near(field, "a change of status is told when it is confirmed")
+                    reading.report.near(field, "a change of status is told when it is confirmed");
                 }
                 _ => reading.report.lost(field, "it is about Prometheus itself"),
             }

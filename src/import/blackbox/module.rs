@@ -197,7 +197,7 @@ fn answer(reading: &mut Reading<'_>, http: &mut Fields) {
                 (true, _) => reading.assert(item, &format!("body matches {}", words::quoted(&regex)), None),
                 (false, true) => reading.assert(item, &format!("body lacks {}", words::quoted(&regex)), None),
                 (false, false) => {
-                    reading.report.lost(item, "there is no assertion that a regular expression is not found")
+                    reading.report.lost(item, "there is no assertion that a regular expression is not found");
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! Receivers of Alertmanager as channels of the settings.
 
-use super::super::channels::Channel;
+use super::super::channels::{Channel, Known};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 
 /// The lists in a receiver, the kinds of channels, and the keys of both. What has a `!` is no secret.
-const KINDS: [(&str, &str, &[(&str, &str)]); 10] = [
+const KINDS: [Known; 10] = [
     ("slack_configs", "slack", &[("api_url", "url")]),
     ("discord_configs", "discord", &[("webhook_url", "url")]),
     ("msteams_configs", "teams", &[("webhook_url", "url")]),
@@ -59,7 +59,7 @@ fn receiver(reading: &mut Reading<'_>, field: Field, of_all: &dyn Fn(&str) -> Op
         let Some(field) = fields.take(list) else { continue };
         for item in reading.report.items(field) {
             let mut inner = reading.report.fields(item);
-            let mut channel = named(reading, &name, kind);
+            let mut channel = Channel::beside(&reading.channels, &name, kind);
             for (theirs, ours) in keys {
                 let value = inner.take(theirs);
                 let global = (kind == "slack").then(|| of_all("slack_api_url")).flatten();
@@ -112,7 +112,7 @@ fn key(
 
 fn email(reading: &mut Reading<'_>, item: Field, name: &str, of_all: &dyn Fn(&str) -> Option<String>) {
     let mut inner = reading.report.fields(item);
-    let mut channel = named(reading, name, "email");
+    let mut channel = Channel::beside(&reading.channels, name, "email");
     for (theirs, ours) in [("to", "!to"), ("from", "!from"), ("auth_username", "!user"), ("auth_password", "password")]
     {
         let field = inner.take(theirs);
@@ -133,20 +133,6 @@ fn email(reading: &mut Reading<'_>, item: Field, name: &str, of_all: &dyn Fn(&st
     }
     left_over(reading, inner);
     reading.channels.push(channel);
-}
-
-fn named(reading: &Reading<'_>, name: &str, kind: &str) -> Channel {
-    let mut channel = Channel::new(name, kind);
-    if reading.channels.iter().any(|known| known.name == channel.name) {
-        channel.name = format!("{}-{kind}", channel.name);
-    }
-    let base = channel.name.clone();
-    let mut nth = 1;
-    while reading.channels.iter().any(|known| known.name == channel.name) {
-        nth += 1;
-        channel.name = format!("{base}-{nth}");
-    }
-    channel
 }
 
 fn left_over(reading: &mut Reading<'_>, fields: Fields) {

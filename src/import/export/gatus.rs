@@ -196,7 +196,7 @@ fn client(fields: &mut Fields<'_>, line: &mut impl FnMut(usize, &str, &str), is_
                     line(4, "scopes", &format!("[{}]", scopes.join(", ")));
                 }
                 ("token_url" | "client_id" | "client_secret", Some(value)) => {
-                    line(4, &name.replace('_', "-"), &quoted(&value))
+                    line(4, &name.replace('_', "-"), &quoted(&value));
                 }
                 _ => export.unsaid.push(fields.unsaid(&format!("oauth2.{name}"), "Gatus has no such field")),
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::super::channels::{Channel, literal};
+use super::super::channels::{Channel, Known};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 use super::super::tree::Node;
@@ -48,6 +48,7 @@ pub(super) fn of_endpoint(reading: &mut Reading<'_>, field: Field, defaults: &De
     if let (Some(failures), Some(successes)) = (together.failures, together.successes) {
         reading.set("failure_threshold", failures.clamp(1, 20));
         reading.set("success_threshold", successes.clamp(1, 20));
+        reading.recheck_at_its_interval();
     }
     if let Some(reminder) = together.reminder {
         reading.set("remind_after_seconds", super::super::words::within(reminder, 10, 604_800).0);
@@ -108,7 +109,7 @@ pub(super) fn providers(reading: &mut Reading<'_>, field: Field) {
 }
 
 /// The kinds of channels by the names of providers, with the keys of both.
-const PROVIDERS: [(&str, &str, &[(&str, &str)]); 17] = [
+const PROVIDERS: [Known; 17] = [
     ("slack", "slack", &[("webhook-url", "url")]),
     ("discord", "discord", &[("webhook-url", "url")]),
     ("teams", "teams", &[("webhook-url", "url")]),
@@ -155,7 +156,7 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
         let text = |field: &Option<Field>| field.as_ref().and_then(|f| f.scalar()).map(str::to_owned);
         let port_text = text(&port).unwrap_or_else(|| "587".into());
         let scheme = if port_text == "465" { "smtps" } else { "smtp" };
-        let host_text = reading.text(&text(&host).unwrap_or_else(|| literal("localhost")));
+        let host_text = reading.text(&text(&host).unwrap_or_else(|| "localhost".into()));
         channel.keys.insert("url".into(), format!("{scheme}://{host_text}:{port_text}"));
         for field in [host, port].into_iter().flatten() {
             reading.report.near(field, "as the url of the channel email");
@@ -170,7 +171,12 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
         }
     }
     for field in fields.into_fields() {
-        reading.report.lost(field, whole);
+        match field.path.ends_with(".overrides") {
+            true => reading
+                .report
+                .lost(field, "a channel is the same for all rows; write another one, with a tag of its own"),
+            false => reading.report.lost(field, whole),
+        }
     }
     let missing: Vec<&str> =
         keys.iter().map(|(_, ours)| *ours).filter(|ours| !channel.keys.contains_key(*ours)).collect();

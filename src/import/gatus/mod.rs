@@ -13,22 +13,12 @@ use super::reading::{Environment, Reading};
 use super::report::Field;
 use super::secrets::Dialect;
 use super::tree::{self, Node};
-use super::{Fault, File, Import, documents, done};
+use super::{Fault, File, Import, documents, done, has_any};
 
 /// Reads all files of one instance.
 pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
-    let (mut trees, mut faults): (Vec<(Rc<str>, Rc<Node>)>, Vec<Fault>) = (Vec::new(), Vec::new());
-    for file in files {
-        match documents(file, configurations) {
-            Ok(documents) => {
-                trees.extend(documents.into_iter().map(|document| (Rc::from(file.name.as_str()), document)))
-            }
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    let trees = documents(files, configurations)?;
+    has_any(&trees, &["endpoints", "services", "external-endpoints", "suites"], "Gatus")?;
     let mut reading = Reading::new(Dialect::Shell, environment);
     let mut defaults = BTreeMap::new();
     trees.iter().for_each(|(_, tree)| alerts::defaults(tree, &mut defaults));

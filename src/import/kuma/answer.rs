@@ -42,7 +42,7 @@ pub(super) fn answer(reading: &mut Reading<'_>, fields: &mut Fields, kind: &str)
         match (kind, path_of(&path)) {
             ("json-query", Some(path)) => json(reading, field, &path, &sign, &value),
             ("json-query", None) => {
-                reading.report.lost(field, "a path is one of RFC 9535 here, such as $.items[0].name")
+                reading.report.lost(field, "a path is one of RFC 9535 here, such as $.items[0].name");
             }
             _ => reading.report.taken(field), // it is left over from another type
         }

@@ -94,7 +94,7 @@ fn rows(database: &Connection, table: &str, query: &str) -> Read<Vec<Table>> {
         return Ok(Vec::new());
     }
     let mut statement = database.prepare(query)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut found = statement.query([])?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {

@@ -15,24 +15,14 @@ use super::reading::{Environment, Reading};
 use super::report::Field;
 use super::secrets::Dialect;
 use super::tree::{self, Node};
-use super::{Content, Fault, File, Import, done, fault, text};
+use super::{Content, Fault, File, Import, done, each, fault, text};
 
 /// Reads each file; what is in them is put together.
 pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Import, Vec<Fault>> {
-    let (mut trees, mut faults) = (Vec::new(), Vec::new());
-    for file in files {
-        let tree = match &file.content {
-            Content::Database(path) => database::tree(&file.name, path),
-            Content::Bytes(_) => backup(file),
-        };
-        match tree {
-            Ok(tree) => trees.push((Rc::<str>::from(file.name.as_str()), tree)),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
+    let trees = each(files, |file| match &file.content {
+        Content::Database(path) => database::tree(&file.name, path),
+        Content::Bytes(_) => backup(file),
+    })?;
     let mut reading = Reading::new(Dialect::Literal, environment);
     for (file, tree) in &trees {
         one(&mut reading, Field::root(file, tree));

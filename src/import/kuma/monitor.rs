@@ -153,7 +153,10 @@ fn times(reading: &mut Reading<'_>, fields: &mut Fields) {
     }
     if let Some(field) = take(fields, &["retry_interval", "retryInterval"]) {
         match number(&field).unwrap_or(0.0) as u64 {
-            0 => reading.report.taken(field),
+            0 => {
+                reading.recheck_at_its_interval();
+                reading.report.taken(field);
+            }
             seconds => {
                 reading.set("recheck_seconds", seconds.clamp(1, 3600));
                 reading.report.taken(field);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::channels::Channel;
+use super::super::channels::{Channel, Known};
 use super::super::reading::Reading;
 use super::super::report::Field;
 use super::super::tree;
 
 /// The kinds of channels by the types of notifications, and the keys of both. What has a `!` is no secret.
-const KINDS: [(&str, &str, &[(&str, &str)]); 19] = [
+const KINDS: [Known; 19] = [
     ("slack", "slack", &[("slackwebhookURL", "url")]),
     ("discord", "discord", &[("discordWebhookUrl", "url")]),
     ("teams", "teams", &[("webhookUrl", "url")]),
@@ -50,10 +50,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field) -> BTreeMap<String, 
             reading.report.lost(item, "there is no such channel; a webhook, or SNS, may reach the same people");
             continue;
         };
-        let mut channel = Channel::new(&title, ours);
-        while reading.channels.iter().any(|known| known.name == channel.name) {
-            channel.name = format!("{}-{id}", channel.name);
-        }
+        let mut channel = Channel::beside(&reading.channels, &title, ours);
         for (theirs, key) in *keys {
             let value = of(theirs);
             if value.is_empty() {

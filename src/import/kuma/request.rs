@@ -36,7 +36,7 @@ pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &s
         match (field.node.is_null() || !table.table().is_empty(), left_out.is_empty()) {
             (true, true) => reading.report.taken(field),
             (true, false) => {
-                reading.report.near(field, format!("without what the client writes: {}", left_out.join(", ")))
+                reading.report.near(field, format!("without what the client writes: {}", left_out.join(", ")));
             }
             (false, _) => reading.report.lost(field, "it is no table of JSON"),
         }
@@ -135,7 +135,7 @@ fn login(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
         match way.as_str() {
             "" | "basic" | "oauth2-cc" | "bearer" => reading.report.taken(field),
             _ => {
-                reading.report.lost(field, format!("nobody logs in by {way} here; client_certificate takes PEM files"))
+                reading.report.lost(field, format!("nobody logs in by {way} here; client_certificate takes PEM files"));
             }
         }
     }

@@ -10,7 +10,7 @@ fn targets_of_the_blackbox_exporter_become_rows() {
         serde_json::json!({
             "api_id": "shop.example.org-health", "name": "shop", "url": "https://shop.example.org/health",
             "interval_seconds": 60, "timeout_seconds": 10, "expected_status": "2xx", "max_redirects": 10,
-            "failure_threshold": 4, "certificate_days": [7], "tags": ["blackbox", "env:prod", "service:shop"],
+            "failure_threshold": 4, "recheck_seconds": 60, "certificate_days": [7], "tags": ["blackbox", "env:prod", "service:shop"],
         })
     );
     assert_eq!(row(&import, "files.example.org")["basic_auth"], "user:${env:FILES_EXAMPLE_ORG_PASSWORD}");

@@ -30,7 +30,7 @@ fn alerts_of_gatus_become_thresholds_channels_and_tags() {
     let import = super::import(Source::Gatus, "gatus", &["alerting.yaml"]);
     let checkout = row(&import, "shop-checkout");
     assert_eq!((&checkout["failure_threshold"], &checkout["success_threshold"]), (&3.into(), &1.into()));
-    assert_eq!(checkout["remind_after_seconds"], 3600);
+    assert_eq!((&checkout["remind_after_seconds"], &checkout["recheck_seconds"]), (&3600.into(), &60.into()));
     assert_eq!(checkout["tags"], serde_json::json!(["shop", "to-slack", "to-pagerduty"]));
     assert_eq!(row(&import, "shop-search")["failure_threshold"], 5);
     assert_eq!(row(&import, "blog")["tags"], serde_json::json!(["to-telegram"]));
@@ -100,4 +100,10 @@ fn several_files_are_one_configuration_and_broken_ones_are_all_named() {
     let faults = read(Source::Gatus, &files, &environment, &[]).unwrap_err();
     let places: Vec<&str> = faults.iter().map(|fault| fault.location.as_str()).collect();
     assert_eq!(places, ["a.yaml, line 2, column 1", "b.yaml, line 1"]);
+    for (source, why) in
+        [(Source::Gatus, "of Gatus: it has no endpoints"), (Source::Upptime, "of Upptime: it has no sites")]
+    {
+        let fault = read(source, &files[2..], &environment, &[]).unwrap_err().remove(0);
+        assert!(fault.location == "c.yaml" && fault.why.ends_with(why), "{fault:?}");
+    }
 }

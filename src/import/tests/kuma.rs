@@ -14,7 +14,7 @@ pub(super) fn database(script: &str) -> (tempfile::TempDir, File) {
 #[test]
 fn monitors_of_a_database_of_kuma_become_rows() {
     let (_folder, file) = database("kuma-2.sql");
-    let import = read(Source::Kuma, &[file.clone()], &environment, &[]).unwrap();
+    let import = read(Source::Kuma, std::slice::from_ref(&file), &environment, &[]).unwrap();
     check_sum(&import, "kuma-2.sql");
     assert_eq!(read(Source::Kuma, &[file], &environment, &[]).unwrap().rows, import.rows);
     assert_eq!(

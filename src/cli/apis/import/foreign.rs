@@ -7,6 +7,7 @@ use std::path::Path;
 
 use api_health_core::ConfigIssue;
 use api_health_import::{Content, Import, Source, Verdict, channels_to_toml};
+use serde_json::{Value, json};
 
 use super::super::unset_secrets::Unset;
 use super::{Mode, STANDARD_INPUT, carry_out, input_is_free, is_standard_input, no_rows, standard_input};
@@ -51,6 +52,10 @@ pub(in crate::cli::apis) async fn import(
         AppError::Configuration(faults.into_iter().map(issue).collect())
     })?;
     let rows = good_rows(app, &mut import);
+    if args.json {
+        out.json(&json(&import, &rows))?;
+        return Ok(Exit::Ok);
+    }
     report(&import, out)?;
     if mode.prune && rows.is_empty() {
         return Err(no_rows(&args.files[0]));
@@ -120,6 +125,33 @@ fn in_short(issue: &ConfigIssue) -> String {
     format!("{field}: {} {}", issue.what, issue.why)
 }
 
+/// The same for programs.
+fn json(import: &Import, rows: &[RawRow]) -> Value {
+    let mut sums = [0, 0, 0];
+    let mut fields = Vec::new();
+    for entry in &import.entries {
+        let (at, verdict, why) = match &entry.verdict {
+            Verdict::Taken => (0, "taken", None),
+            Verdict::Near(how) => (1, "near", Some(how)),
+            Verdict::Lost(why) => (2, "lost", Some(why)),
+        };
+        sums[at] += entry.fields;
+        let api_id = entry.row.and_then(|row| import.rows.get(row)?.fields.get("api_id"));
+        fields.push(json!({
+            "file": &*entry.file, "line": entry.line, "path": entry.path, "count": entry.fields, "api_id": api_id,
+            "verdict": verdict, "why": why,
+        }));
+    }
+    let [taken, near, lost] = sums;
+    json!({
+        "summary": { "fields": import.fields, "taken": taken, "near": near, "lost": lost },
+        "fields": fields,
+        "rows": rows.iter().map(|row| &row.fields).collect::<Vec<_>>(),
+        "secrets": import.secrets.iter().map(|secret| json!({ "name": secret.name, "place": secret.place })).collect::<Vec<_>>(),
+        "channels": channels_to_toml(&import.channels),
+    })
+}
+
 /// A title for each row, and below it what is not simply taken; then what belongs to no row; then the sum.
 fn report(import: &Import, out: &Out) -> Result<(), AppError> {
     let (near, lost) = if out.unicode { ("≈", "✗") } else { ("~", "x") };
@@ -140,7 +172,7 @@ fn report(import: &Import, out: &Out) -> Result<(), AppError> {
         sums = std::array::from_fn(|n| sums[n] + counts[n]);
         match import.rows.get(row) {
             Some(row) => {
-                let api_id = row.fields.get("api_id").and_then(serde_json::Value::as_str).unwrap_or_default();
+                let api_id = row.fields.get("api_id").and_then(Value::as_str).unwrap_or_default();
                 let sign = if counts[0] + counts[1] > 0 { out.paint(GOOD, "+") } else { out.paint(BAD, lost) };
                 let taken = format!("{}, {} taken", row.location, count(counts[0], "field"));
                 out.print(&format!("{sign} {api_id}  {}\n", out.paint(DIM, &taken)))?;
