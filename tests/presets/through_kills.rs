@@ -18,16 +18,17 @@ fn channel(vendor: &Vendor, sink: &Sink) -> String {
     let settings = vendor.settings(sink.port, Duration::from_secs(1));
     let keys = settings.keys.iter().map(|(name, value)| format!("{name} = \"{}\"\n", value.reveal()));
     let keys: String = keys.collect();
-    format!("[[notify.channel]]\nname = \"{}\"\nkind = \"{}\"\ntimeout_seconds = 1\n{keys}", vendor.kind, vendor.kind)
+    format!(
+        "[[notify.channel]]\nname = \"to-{}\"\nkind = \"{}\"\ntimeout_seconds = 1\n{keys}",
+        vendor.kind, vendor.kind
+    )
 }
 
-/// The id of the alert that these words tell.
+/// The id of the alert that these words tell; that of its incident is a part of it.
 fn alert_id(words: &str) -> String {
-    let (_, rest) = words.split_once("shop.1").unwrap_or_else(|| panic!("no alert id in {words}"));
-    let id = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.');
-    let id = format!("shop.1{}", id.collect::<String>());
-    // In the machine form the incident's comes first only where there is no other.
-    id.trim_end_matches('.').to_owned()
+    let id = |at| words[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect::<String>();
+    let mut ids = words.match_indices("shop.1").map(|(at, _)| id(at));
+    ids.find(|id| id.ends_with(".down") || id.ends_with(".up")).unwrap_or_else(|| panic!("no alert id in {words}"))
 }
 
 struct World {
@@ -45,23 +46,21 @@ impl World {
         Self { home, target, sinks }
     }
 
-    fn be(&self, mood: Option<Mood>) {
+    /// Runs the daemon while all services are in this mood, until each was asked. Those that wait for a person, or for as long as they
+    /// asked for, are asked at once.
+    fn run_until_each_was_asked(&self, mood: Option<Mood>) -> Daemon {
+        let before: Vec<usize> = self.sinks.iter().map(|(_, sink)| sink.state().asked).collect();
         for (_, sink) in &self.sinks {
             sink.state().always = mood;
         }
-    }
-
-    /// Until each service was asked once more; those that wait for a person or for their own patience are asked at once.
-    fn until_each_was_asked(&self, daemon: &Daemon, retry: bool) {
-        daemon.wait_for_log("configs applied");
-        let before: Vec<usize> = self.sinks.iter().map(|(_, sink)| sink.state().asked).collect();
+        let daemon = self.home.run();
+        daemon.wait_for_log("watching");
         wait_for("each service is asked", SOON, || {
-            if retry {
-                self.home.start(&["alerts", "retry"]).wait(SOON);
-            }
+            self.home.start(&["alerts", "retry"]).wait(SOON);
             let all = self.sinks.iter().zip(&before).all(|((_, sink), before)| sink.state().asked > *before);
             all.then_some(())
         });
+        daemon
     }
 
     fn until_nothing_is_owed(&self) {
@@ -77,23 +76,14 @@ impl World {
 
 fn told_once_and_in_order_through_kills(vendors: &'static [Vendor]) {
     let world = World::new(vendors);
-    world.be(Some(Mood::Refuses));
     world.target.set("/shop", Answer::Status(503));
-    let daemon = world.home.run();
-    world.until_each_was_asked(&daemon, false);
-    daemon.kill();
-    for mood in [Mood::Limits, Mood::Fails, Mood::Hangs] {
+    for mood in [Mood::Refuses, Mood::Limits, Mood::Fails, Mood::Hangs] {
+        world.run_until_each_was_asked(Some(mood)).kill();
         let owed = &world.home.states()["shop"]["owed"];
         let taken = owed[0]["deliveries"].as_array().unwrap().iter().any(|delivery| delivery["delivered"] == true);
         assert!(owed.as_array().unwrap().len() == 1 && !taken, "{mood:?}: {owed}");
-        world.be(Some(mood));
-        let daemon = world.home.run();
-        world.until_each_was_asked(&daemon, true);
-        daemon.kill();
     }
-    world.be(None);
-    let daemon = world.home.run();
-    world.until_each_was_asked(&daemon, true);
+    let daemon = world.run_until_each_was_asked(None);
     world.until_nothing_is_owed();
     world.target.set("/shop", Answer::Status(200));
     wait_for("the end is told", SOON, || world.told().iter().all(|(_, told)| told.len() > 1).then_some(()));

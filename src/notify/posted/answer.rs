@@ -38,16 +38,18 @@ pub(super) fn classify_response(reply: &Reply, receiver: &Receiver, now: Timesta
     if matches!((refusal, status), (Some(Refusal::Transient), _) | (None, 408 | 425 | 429 | 500..=599)) {
         return Err(NotifyError::Retryable { reason, after: patience(reply, receiver, now) });
     }
-    let place = receiver.place();
+    let (place, keys) = (receiver.place(), receiver.required_keys());
+    let is_own = receiver.posting.body.is_none();
     let remedy = match (refusal, status) {
-        (Some(_), _) if receiver.settings.kind.name == "webhook" => {
-            format!("check url {place}, and whether that service takes what is sent to it")
+        (Some(_), _) if is_own && receiver.settings.template.is_none() => {
+            format!("check url {place}, and whether that service takes the machine form of an alert")
         }
-        (Some(_), _) => format!("check url {place}, and what that service says of it"),
+        (Some(_), _) => format!("check {keys} {place}, and whether that service takes what is sent"),
         (None, 300..=399) => format!("set url {place} to where it points: redirects are not followed"),
-        (None, 401 | 403) => format!("check the token in url and the other keys {place}"),
-        (None, 404 | 410) => format!("check url {place}: there is nothing at its path"),
-        (None, _) => format!("look into that server's log for why it refuses, and check url {place}"),
+        (None, 401 | 403) if is_own => format!("check the token in url and the secret {place}"),
+        (None, 404 | 410) if is_own => format!("check url {place}: there is nothing at its path"),
+        (None, _) if is_own => format!("look into that server's log for why it refuses, and check url {place}"),
+        (None, _) => format!("check {keys} {place}"),
     };
     Err(NotifyError::Permanent { reason, remedy })
 }
@@ -136,6 +138,12 @@ pub(super) fn unmade(fault: &str, receiver: &Receiver) -> NotifyError {
 }
 
 impl Receiver {
+    /// What must be right of its settings.
+    fn required_keys(&self) -> String {
+        let required = self.settings.kind.keys.iter().filter(|key| key.required);
+        required.map(|key| key.name).collect::<Vec<_>>().join(", ")
+    }
+
     /// Where in the settings its keys stand.
     fn place(&self) -> String {
         match self.settings.name.as_str() {
