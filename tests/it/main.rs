@@ -40,6 +40,7 @@ mod doctor;
 mod doctor_aws;
 mod doctor_aws_ways;
 mod documentation;
+mod email;
 mod fault_channel;
 mod fault_disk;
 mod fault_start;

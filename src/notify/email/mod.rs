@@ -68,7 +68,8 @@ impl EmailNotifier {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
         let words = |(key, fault): KeyFault| format!("{key}: {} {}; write {}", fault.what, fault.why, fault.remedy);
-        let post = Post::new(settings).map_err(|faults| faults.into_iter().map(words).collect::<Vec<_>>().join("\n"))?;
+        let post =
+            Post::new(settings).map_err(|faults| faults.into_iter().map(words).collect::<Vec<_>>().join("\n"))?;
         let (name, timeout) = (settings.name.clone(), settings.timeout);
         let client = client.with_lane_of_its_own();
         Ok(Self { name, client, post: Reread::fixed(post), timeout, environment, clock })
