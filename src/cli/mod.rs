@@ -38,6 +38,9 @@ use crate::app::{App, AppError};
 use crate::configs::schema;
 use crate::environment;
 use crate::exit::Exit;
+use crate::notify::kinds::KINDS;
+use crate::settings::channel_keys::CHANNEL_KEYS;
+use crate::settings::channels::is_posted;
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, keys, load};
 use crate::{sqlite, telemetry};
 use args::{ApisCommand, Cli, Command, IncidentsCommand, SettingsCommand};
@@ -90,7 +93,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             return settings::show(cli.settings.as_deref(), *json, &out);
         }
         Command::Settings(SettingsCommand::Schema) => {
-            out.json(&schema::of_settings(keys::KEYS, Vec::new()))?;
+            let channels = schema::of_channels(CHANNEL_KEYS, KINDS, is_posted);
+            out.json(&schema::of_settings(keys::KEYS, vec![("notify.channel", channels)]))?;
             return Ok(Exit::Ok);
         }
         Command::Apis(ApisCommand::Schema) => {

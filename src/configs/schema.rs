@@ -7,6 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::field::{About, Kind, Unwritten};
 use super::fields::{FIELDS, METHOD};
+use crate::notify::channel;
+
+/// Keys of channels that make sense where alerts are posted by HTTP.
+const POSTED_ALONE: [&str; 3] = ["template", "headers", "success"];
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
@@ -22,7 +26,7 @@ pub fn of_apis() -> Value {
         "additionalProperties": false,
     });
     let list = json!({ "type": "array", "description": "The APIs that are watched.", "items": api });
-    whole("The APIs that api-health watches", json!({ "api": list }))
+    whole("The APIs that api-health watches", &json!({ "api": list }))
 }
 
 /// Of a settings file, by dotted keys; beside them what stands in `more` below a section.
@@ -44,10 +48,31 @@ pub fn of_settings(keys: &[&About], more: Vec<(&str, Value)>) -> Value {
             section = &mut inner["properties"];
         }
     }
-    whole("The settings of api-health", top)
+    whole("The settings of api-health", &top)
 }
 
-fn whole(title: &str, properties: Value) -> Value {
+/// Of the list `[[notify.channel]]`: what each channel may have, and for each kind what its keys are.
+pub fn of_channels(common: &[&About], kinds: &[channel::Kind], is_posted: fn(&channel::Kind) -> bool) -> Value {
+    let of_kind = |kind: &channel::Kind| {
+        let common = common.iter().filter(|key| is_posted(kind) || !POSTED_ALONE.contains(&key.name));
+        let mut properties: Map<String, Value> = common.map(|key| (key.name.to_owned(), of_field(key))).collect();
+        properties.insert("kind".into(), json!({ "const": kind.name }));
+        for key in kind.keys {
+            let sort =
+                if key.example.starts_with('"') { json!("string") } else { json!(["string", "boolean", "integer"]) };
+            properties.insert(key.name.into(), json!({ "type": sort, "description": key.meaning }));
+        }
+        let needed = kind.keys.iter().filter(|key| key.required).map(|key| key.name);
+        let required: Vec<&str> = ["name", "kind"].into_iter().chain(needed).collect();
+        json!({ "properties": properties, "required": required, "additionalProperties": false })
+    };
+    let each: Vec<Value> = kinds.iter().map(of_kind).collect();
+    let channel =
+        json!({ "type": "object", "description": "One channel that people are told through.", "oneOf": each });
+    json!({ "type": "array", "description": "Channels with names of their own.", "items": channel })
+}
+
+fn whole(title: &str, properties: &Value) -> Value {
     json!({ "$schema": DRAFT, "title": title, "type": "object", "properties": properties, "additionalProperties": false })
 }
 
@@ -62,6 +87,8 @@ fn of_field(field: &About) -> Value {
             let words = words();
             json!({ "enum": words.iter().map(|word| word.to_lowercase()).chain(words.iter().map(|w| (*w).to_owned())).collect::<Vec<_>>() })
         }
+        // One of its values may be of any sort.
+        Kind::TextsByName { most, .. } if field.name == "success" => json!({ "type": "object", "maxProperties": most }),
         kind => of_kind(kind),
     };
     let default = match field.default {

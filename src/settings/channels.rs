@@ -55,7 +55,7 @@ pub(super) fn read(reader: &mut SettingsReader<'_>) -> (Vec<ChannelSettings>, BT
             channels.append(&mut one_each);
         }
         if channels.len() > CHANNELS_MAX {
-            let what = format!("{} channels, each recipient of e-mail counted", channels.len());
+            let what = format!("{} channels (each recipient of e-mail is one)", channels.len());
             let fault = ValueFault::new(what, format!("are more than {CHANNELS_MAX}"), "fewer");
             reader.fault(CHANNELS, &origin_of(raw, email::TO.name, reader), fault);
             break;
@@ -105,8 +105,10 @@ impl OneChannel<'_, '_> {
         let are_read = self.reader.issues.len() == before;
         let (named, name) = (name.is_some(), name.unwrap_or_default());
         let channel = ChannelSettings { name, kind, tags, keys, headers, template, success, timeout };
-        // A key that is missing is told already.
-        let is_whole = kind.keys.iter().all(|key| !key.required || channel.keys.contains_key(key.name));
+        // A key that is missing or cannot be read is told already.
+        let is_read = |key: &Key| channel.keys.contains_key(key.name);
+        let is_wanted = |key: &Key| key.required || self.raw.values.contains_key(key.name);
+        let is_whole = kind.keys.iter().all(|key| is_read(key) || !is_wanted(key));
         if kind == &email::KIND && is_whole {
             for (key, fault) in email::for_each_recipient(&channel).err().unwrap_or_default() {
                 self.fault(key, fault);

@@ -42,6 +42,7 @@ mod doctor;
 mod doctor_aws;
 mod doctor_aws_ways;
 mod documentation;
+mod email;
 mod examples;
 mod fault_channel;
 mod fault_disk;

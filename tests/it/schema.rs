@@ -7,6 +7,7 @@ use std::process::Command;
 
 use api_health::configs::field::{About, Kind, Unwritten};
 use api_health::configs::fields::FIELDS;
+use api_health::notify::kinds::KINDS;
 use api_health::settings::keys::KEYS;
 
 use crate::bad_input::{said_of_configs, said_of_settings};
@@ -110,6 +111,15 @@ fn what_the_schemas_take_and_refuse_is_what_the_program_does() {
     }
     tried.good("settings-packaged", include_str!("../../infra/packaging/config/api-health.toml"));
     tried.good("apis-two", &[row("method", "\"get\""), row("expected_status", "204")].concat());
+    for kind in KINDS {
+        let keys: String = kind.keys.iter().map(|key| format!("{} = {}\n", key.name, key.example)).collect();
+        let channel = format!("[[notify.channel]]\nname = \"a\"\nkind = \"{}\"\n{keys}", kind.name);
+        tried.good(&format!("settings-channel-{}", kind.name), &channel);
+        tried.bad(&format!("settings-channel-bad-{}", kind.name), &(channel + "colour = \"red\"\n"));
+    }
+    tried.bad("settings-channel-no-kind", "[[notify.channel]]\nname = \"a\"\n");
+    tried.bad("settings-channel-no-such-kind", "[[notify.channel]]\nname = \"a\"\nkind = \"pigeon\"\n");
+    tried.bad("settings-channel-no-url", "[[notify.channel]]\nname = \"a\"\nkind = \"webhook\"\n");
     tried.bad("apis-misspelt", &row("timout_seconds", "5"));
     tried.bad("apis-no-url", "[[api]]\napi_id = \"shop\"\n");
     tried.bad("apis-settings", "[probe]\nspread = true\n");

@@ -226,7 +226,7 @@ fn recipients(settings: &ChannelSettings) -> Result<Vec<Mailbox>, ValueFault> {
     let mut recipients: Vec<Mailbox> = Vec::new();
     for one in all {
         let one = checked(one).map_err(|why| fault(why.into()))?;
-        let is = |other: &Mailbox| other.email.to_string().eq_ignore_ascii_case(&one.email.to_string());
+        let is = |other: &Mailbox| AsRef::<str>::as_ref(&other.email).eq_ignore_ascii_case(one.email.as_ref());
         if recipients.iter().any(is) {
             return Err(fault(format!("names {} twice", one.email)));
         }

@@ -88,7 +88,7 @@ proptest! {
         environment in "(\\PC|[\r\n]){0,80}",
     ) {
         let mut alert = alert(AlertKind::Up);
-        (alert.name, alert.reason) = (name.into(), reason.into());
+        (alert.name, alert.reason) = (name, reason);
         let mail = written(&alert, &environment);
         let (head, body) = mail.split_once("\r\n\r\n").unwrap();
         let names: Vec<&str> = head
