@@ -1,5 +1,6 @@
 //! Reads the files of other monitors as rows of api-health: text in, rows out, and of each field what became of it.
 
+mod asking;
 mod blackbox;
 mod channels;
 mod export;

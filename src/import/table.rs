@@ -6,7 +6,7 @@ use super::reading::{Environment, Reading, Target};
 use super::report::{Field, Fields};
 use super::secrets::Dialect;
 use super::tree::{Node, Value};
-use super::words::{self, METHODS, milliseconds, quoted};
+use super::words::{self, milliseconds, quoted};
 use super::{Fault, File, Import, done, each, fault, text};
 
 /// What a column can be, and the names that it has in public; letters and digits alone count.
@@ -239,14 +239,7 @@ fn times(reading: &mut Reading<'_>, fields: &mut Fields, columns: &[(String, &'s
 
 fn answer(reading: &mut Reading<'_>, fields: &mut Fields, columns: &[(String, &'static str)], api_id: &str) {
     if let Some(field) = take(fields, columns, "method") {
-        let method = field.scalar().unwrap_or_default().to_ascii_uppercase();
-        match METHODS.contains(&method.as_str()) {
-            true => {
-                reading.set("method", method);
-                reading.report.taken(field);
-            }
-            false => reading.report.lost(field, "there is no such method in a row; GET is used"),
-        }
+        reading.method(field);
     }
     if let Some(field) = take(fields, columns, "expected_status") {
         let codes = field.scalar().unwrap_or_default().replace([';', '|', ' '], ",");

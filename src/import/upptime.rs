@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
+use super::asking::ALWAYS_CHECKED;
 use super::channels::Channel;
 use super::reading::{Environment, Reading, Target};
 use super::report::{Field, Fields};
 use super::secrets::Dialect;
-use super::words::{self, METHODS, OURS, quoted};
+use super::words::{self, OURS, quoted};
 use super::{Fault, File, Import, documents, done, has_any};
 
 /// What Upptime takes for well where a site says nothing.
@@ -132,14 +133,7 @@ fn site(reading: &mut Reading<'_>, field: Field, schedule: Option<&str>) {
 
 fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
     if let Some(field) = fields.take("method") {
-        let method = field.scalar().unwrap_or_default().to_ascii_uppercase();
-        match METHODS.contains(&method.as_str()) {
-            true => {
-                reading.set("method", method);
-                reading.report.taken(field);
-            }
-            false => reading.report.lost(field, "there is no such method in a row; GET is used"),
-        }
+        reading.method(field);
     }
     if let Some(field) = fields.take("headers") {
         let mut headers = Map::new();
@@ -191,17 +185,7 @@ fn answer(reading: &mut Reading<'_>, fields: &mut Fields) {
         }
     }
     if let Some(field) = fields.take("maxRedirects") {
-        match field.scalar().and_then(|text| text.parse::<u64>().ok()) {
-            Some(most @ 0..=10) => {
-                reading.set("max_redirects", most);
-                reading.report.taken(field);
-            }
-            Some(_) => {
-                reading.set("max_redirects", 10);
-                reading.report.near(field, "at most 10 are followed");
-            }
-            None => reading.report.lost(field, "it is no number"),
-        }
+        reading.redirects(field);
     }
     if let Some(field) = fields.take("maxResponseTime") {
         match field.scalar().and_then(|text| text.parse::<u64>().ok()).filter(|most| (1..=300_000).contains(most)) {
@@ -243,13 +227,7 @@ fn rest(reading: &mut Reading<'_>, mut fields: Fields) {
     }
     for name in ["__dangerous__insecure", "__dangerous__disable_verify_peer", "__dangerous__disable_verify_host"] {
         if let Some(field) = fields.take(name) {
-            match field.flag() {
-                Some(false) => reading.report.taken(field),
-                _ => reading.report.lost(
-                    field,
-                    "a certificate is always checked; `ca_certificates` names the authority of one that is your own",
-                ),
-            }
+            reading.lost_if_on(field, ALWAYS_CHECKED);
         }
     }
     for (name, why) in [

@@ -1,7 +1,5 @@
 //! Who asks, and by which proxy: the credentials of a module.
 
-use serde_json::{Map, Value};
-
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 
@@ -58,49 +56,18 @@ pub(super) fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
         reading.report.rest(fields);
     }
     if let Some(field) = http.take("proxy_url") {
-        let text = field.scalar().unwrap_or_default().to_owned();
-        match text.starts_with("http://") {
-            true => {
-                let proxy = if text.contains('@') {
-                    reading.secret(&format!("{name}_proxy"), &field, &text)
-                } else {
-                    reading.text(&text)
-                };
-                reading.set("proxy", proxy);
-                reading.report.taken(field);
-            }
-            false => reading.report.lost(field, "a proxy is one of HTTP"),
-        }
+        reading.proxy(name, field);
     }
     if let Some(field) = http.take("oauth2") {
         let mut fields = reading.report.fields(field);
-        let mut oauth = Map::new();
-        for (theirs, ours) in
-            [("token_url", "token_url"), ("client_id", "client_id"), ("client_secret", "client_secret")]
-        {
-            if let Some(field) = fields.take(theirs) {
-                let text = field.scalar().unwrap_or_default().to_owned();
-                let value = match ours {
-                    "client_secret" => reading.secret(&format!("{name}_client_secret"), &field, &text),
-                    _ => reading.text(&text),
-                };
-                oauth.insert(ours.into(), Value::from(value));
-                reading.report.taken(field);
-            }
-        }
-        if let Some(field) = fields.take("client_secret_file") {
-            oauth.insert(
-                "client_secret".into(),
-                Value::from(format!("${{file:{}}}", field.scalar().unwrap_or_default())),
-            );
-            reading.report.taken(field);
-        }
-        if let Some(field) = fields.take("scopes") {
-            let scopes: Vec<&str> = field.node.list().iter().filter_map(|node| node.scalar()).collect();
-            oauth.insert("scope".into(), Value::from(scopes.join(" ")));
-            reading.report.taken(field);
-        }
-        reading.set("oauth2", Value::Object(oauth));
+        let names = [
+            ("token_url", "token_url"),
+            ("client_id", "client_id"),
+            ("client_secret", "client_secret"),
+            ("client_secret_file", "client_secret"),
+            ("scopes", "scope"),
+        ];
+        reading.oauth(name, &mut fields, &names);
         for field in fields.into_fields() {
             reading.report.lost(field, "a token is fetched by client credentials alone");
         }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::reading::{Reading, Row};
 use super::super::report::{Field, Fields};
-use super::super::words::{self, METHODS, OURS, milliseconds};
+use super::super::words::{self, OURS, milliseconds};
 use super::{login::login, tls};
 
 /// What a module says of each of its targets.
@@ -114,14 +114,7 @@ fn one(reading: &mut Reading<'_>, field: Field, name: &str) -> Module {
 fn http(reading: &mut Reading<'_>, field: Field, name: &str) {
     let mut http = reading.report.fields(field);
     if let Some(field) = http.take("method") {
-        let method = field.scalar().unwrap_or("GET").to_ascii_uppercase();
-        match METHODS.contains(&method.as_str()) {
-            true => {
-                reading.set("method", method);
-                reading.report.taken(field);
-            }
-            false => reading.report.lost(field, "there is no such method in a row; GET is used"),
-        }
+        reading.method(field);
     }
     if let Some(field) = http.take("valid_status_codes") {
         let items = reading.report.items(field);

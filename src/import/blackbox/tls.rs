@@ -1,5 +1,6 @@
 //! `tls_config` of a module.
 
+use super::super::asking::ALWAYS_CHECKED;
 use super::super::reading::Reading;
 use super::super::report::Field;
 
@@ -7,13 +8,7 @@ use super::super::report::Field;
 pub(super) fn read(reading: &mut Reading<'_>, field: Field) {
     let mut tls = reading.report.fields(field);
     if let Some(field) = tls.take("insecure_skip_verify") {
-        match field.flag() {
-            Some(true) => reading.report.lost(
-                field,
-                "a certificate is always checked; `ca_certificates` names the authority of one that is your own",
-            ),
-            _ => reading.report.taken(field),
-        }
+        reading.lost_if_on(field, ALWAYS_CHECKED);
     }
     if let Some(field) = tls.take("server_name") {
         let name = field.scalar().unwrap_or_default().to_owned();

@@ -109,7 +109,7 @@ pub(super) fn providers(reading: &mut Reading<'_>, field: Field) {
 }
 
 /// The kinds of channels by the names of providers, with the keys of both.
-const PROVIDERS: [Known; 17] = [
+const PROVIDERS: [Known; 16] = [
     ("slack", "slack", &[("webhook-url", "url")]),
     ("discord", "discord", &[("webhook-url", "url")]),
     ("teams", "teams", &[("webhook-url", "url")]),
@@ -126,7 +126,6 @@ const PROVIDERS: [Known; 17] = [
     ("pushover", "pushover", &[("application-token", "token"), ("user-key", "user")]),
     ("email", "email", &[("from", "from"), ("to", "to"), ("username", "user"), ("password", "password")]),
     ("custom", "webhook", &[("url", "url")]),
-    ("zulip", "webhook", &[]),
 ];
 
 fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {

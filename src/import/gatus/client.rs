@@ -1,7 +1,6 @@
 //! `client` of an endpoint: how it is asked.
 
-use serde_json::{Map, Value};
-
+use super::super::asking::ALWAYS_CHECKED;
 use super::super::reading::Reading;
 use super::super::report::Field;
 use super::super::words::milliseconds;
@@ -20,28 +19,17 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: 
         }
         reading.report.taken(field);
     }
-    for (name, why) in [
-        ("insecure", "a certificate is always checked; `ca_certificates` names the authority of one that is your own"),
-        ("store-cookies", "cookies are kept within one probe, and not between two"),
-    ] {
+    for (name, why) in
+        [("insecure", ALWAYS_CHECKED), ("store-cookies", "cookies are kept within one probe, and not between two")]
+    {
         if let Some(field) = client.take(name) {
-            match field.flag() {
-                Some(false) => reading.report.taken(field),
-                _ => reading.report.lost(field, why),
-            }
+            reading.lost_if_on(field, why);
         }
     }
     if let Some(field) = client.take("proxy-url") {
-        let text = field.scalar().unwrap_or_default().to_owned();
-        if kind == Kind::Http && text.starts_with("http://") {
-            let proxy = match text.contains('@') {
-                true => reading.secret(&format!("{api_id}_proxy"), &field, &text),
-                false => reading.text(&text),
-            };
-            reading.set("proxy", proxy);
-            reading.report.taken(field);
-        } else {
-            reading.report.lost(field, "a proxy is one of HTTP, for rows of HTTP");
+        match kind {
+            Kind::Http => reading.proxy(api_id, field),
+            _ => reading.report.lost(field, "a proxy is for rows of HTTP"),
         }
     }
     if let Some(field) = client.take("oauth2") {
@@ -90,26 +78,12 @@ fn oauth2(reading: &mut Reading<'_>, field: Field, kind: Kind, api_id: &str) {
         return reading.report.lost(field, "a token needs a row of HTTP");
     }
     let mut fields = reading.report.fields(field);
-    let mut oauth = Map::new();
-    for (theirs, ours) in [("token-url", "token_url"), ("client-id", "client_id"), ("client-secret", "client_secret")] {
-        if let Some(field) = fields.take(theirs) {
-            let text = field.scalar().unwrap_or_default().to_owned();
-            let value = match ours {
-                "client_secret" => reading.secret(&format!("{api_id}_client_secret"), &field, &text),
-                _ => reading.text(&text),
-            };
-            oauth.insert(ours.to_owned(), Value::from(value));
-            reading.report.taken(field);
-        }
-    }
-    if let Some(field) = fields.take("scopes") {
-        let scopes: Vec<&str> = field.node.list().iter().filter_map(|node| node.scalar()).collect();
-        let scope = reading.text(&scopes.join(" "));
-        if !scope.is_empty() {
-            oauth.insert("scope".to_owned(), Value::from(scope));
-        }
-        reading.report.taken(field);
-    }
-    reading.set("oauth2", Value::Object(oauth));
+    let names = [
+        ("token-url", "token_url"),
+        ("client-id", "client_id"),
+        ("client-secret", "client_secret"),
+        ("scopes", "scope"),
+    ];
+    reading.oauth(api_id, &mut fields, &names);
     reading.report.rest(fields);
 }

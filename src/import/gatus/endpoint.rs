@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 use super::super::tree::Node;
-use super::super::words::{self, METHODS, OURS, milliseconds};
+use super::super::words::{self, OURS, milliseconds};
 use super::alerts::{self, Defaults};
 use super::conditions::{self, CODES, Kind, Meaning};
 use super::{client, maintenance};
@@ -168,13 +168,7 @@ fn plain_fields(reading: &mut Reading<'_>, fields: &mut Fields, group: &str) {
 
 fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str, name: &str, group: &str) {
     if let Some(field) = fields.take("method") {
-        let method = field.scalar().unwrap_or_default().to_ascii_uppercase();
-        if METHODS.contains(&method.as_str()) {
-            reading.set("method", method);
-            reading.report.taken(field);
-        } else {
-            reading.report.lost(field, "there is no such method in a row; GET is used");
-        }
+        reading.method(field);
     }
     let mut headers = Map::new();
     if let Some(field) = fields.take("headers") {

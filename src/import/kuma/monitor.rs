@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::super::asking::ALWAYS_CHECKED;
 use super::super::reading::{Reading, Target};
 use super::super::report::{Field, Fields};
 use super::super::tree::Node;
@@ -220,18 +221,11 @@ fn around(reading: &mut Reading<'_>, fields: &mut Fields, shared: &Shared) -> Ve
 
 /// What is left is of other types, or lost.
 fn rest(reading: &mut Reading<'_>, mut fields: Fields) {
-    for (names, why) in [
-        (
-            ["ignore_tls", "ignoreTls"],
-            "a certificate is always checked; `ca_certificates` names the authority of one that is your own",
-        ),
-        (["cache_bust", "cacheBust"], "nothing is added to a URL"),
-    ] {
+    for (names, why) in
+        [(["ignore_tls", "ignoreTls"], ALWAYS_CHECKED), (["cache_bust", "cacheBust"], "nothing is added to a URL")]
+    {
         if let Some(field) = take(&mut fields, &names) {
-            match field.flag() {
-                Some(true) => reading.report.lost(field, why),
-                _ => reading.report.taken(field),
-            }
+            reading.lost_if_on(field, why);
         }
     }
     if let Some(field) = take(&mut fields, &["ip_family", "ipFamily"]) {

@@ -5,19 +5,12 @@ use serde_json::{Map, Value};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 use super::super::tree;
-use super::super::words::{METHODS, OURS};
+use super::super::words::OURS;
 use super::monitor::{Shared, of, take};
 
 pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str, shared: &Shared) {
     if let Some(field) = fields.take("method") {
-        let method = field.scalar().unwrap_or("GET").to_ascii_uppercase();
-        match METHODS.contains(&method.as_str()) {
-            true => {
-                reading.set("method", method);
-                reading.report.taken(field);
-            }
-            false => reading.report.lost(field, "there is no such method in a row; GET is used"),
-        }
+        reading.method(field);
     }
     let mut headers = Map::new();
     if let Some(field) = fields.take("headers") {
@@ -70,14 +63,23 @@ pub(super) fn request(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &s
         proxy(reading, field, api_id, shared);
     }
     if let Some(field) = fields.take("maxredirects") {
-        let most = field.scalar().and_then(|text| text.parse::<u64>().ok()).unwrap_or(10);
-        reading.set("max_redirects", most.min(10));
-        match most <= 10 {
-            true => reading.report.taken(field),
-            false => reading.report.near(field, "at most 10 are followed"),
-        }
+        reading.redirects(field);
     }
 }
+
+/// The names in the database and in the backup.
+const OAUTH: [(&str, &str); 10] = [
+    ("oauth_token_url", "token_url"),
+    ("oauthTokenUrl", "token_url"),
+    ("oauth_client_id", "client_id"),
+    ("oauthClientId", "client_id"),
+    ("oauth_client_secret", "client_secret"),
+    ("oauthClientSecret", "client_secret"),
+    ("oauth_scopes", "scope"),
+    ("oauthScopes", "scope"),
+    ("oauth_audience", "audience"),
+    ("oauthAudience", "audience"),
+];
 
 fn login(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
     let method = take(fields, &["auth_method", "authMethod"]);
@@ -101,27 +103,11 @@ fn login(reading: &mut Reading<'_>, fields: &mut Fields, api_id: &str) {
             false => reading.report.lost(field, format!("nobody logs in by {way} here")),
         }
     }
-    let mut oauth = Map::new();
-    for (names, key) in [
-        (["oauth_token_url", "oauthTokenUrl"], "token_url"),
-        (["oauth_client_id", "oauthClientId"], "client_id"),
-        (["oauth_client_secret", "oauthClientSecret"], "client_secret"),
-        (["oauth_scopes", "oauthScopes"], "scope"),
-        (["oauth_audience", "oauthAudience"], "audience"),
-    ] {
-        let Some(field) = take(fields, &names) else { continue };
-        let text = field.scalar().unwrap_or_default().to_owned();
-        if way == "oauth2-cc" && !text.is_empty() {
-            let value = match key {
-                "client_secret" => reading.secret(&format!("{api_id}_client_secret"), &field, &text),
-                _ => reading.text(&text),
-            };
-            oauth.insert(key.to_owned(), Value::from(value));
-        }
-        reading.report.taken(field);
+    if way == "oauth2-cc" {
+        reading.oauth(api_id, fields, &OAUTH);
     }
-    if !oauth.is_empty() {
-        reading.set("oauth2", Value::Object(oauth));
+    for field in OAUTH.iter().filter_map(|(name, _)| fields.take(name)).collect::<Vec<_>>() {
+        reading.report.taken(field); // it is left over from another way
     }
     if let Some(field) = take(fields, &["bearer_token", "bearerToken"]) {
         let text = field.scalar().unwrap_or_default().to_owned();

@@ -91,3 +91,22 @@ fn a_table_of_kuma_has_so_many_rows_at_most() {
     let fault = read(Source::Kuma, &[file], &environment, &[]).unwrap_err().remove(0);
     assert!(fault.why.contains("notification has more than 100000 rows"), "{fault:?}");
 }
+
+#[test]
+fn a_database_that_is_in_use_is_read_and_left_as_it_is() {
+    let (_folder, file) = database("kuma-2.sql");
+    let Content::Database(path) = &file.content else { unreachable!() };
+    let running = rusqlite::Connection::open(path).unwrap();
+    running.pragma_update(None, "journal_mode", "wal").unwrap();
+    running
+        .execute_batch("UPDATE monitor SET name = 'Cart' WHERE id = 2; BEGIN IMMEDIATE; DELETE FROM monitor")
+        .unwrap();
+    let before = std::fs::read(path).unwrap();
+    let import = read(Source::Kuma, std::slice::from_ref(&file), &environment, &[]).unwrap();
+    assert_eq!(
+        row(&import, "shop-cart")["name"],
+        "Cart",
+        "what is in its log is seen, and what is not committed is not"
+    );
+    assert_eq!(std::fs::read(path).unwrap(), before);
+}
