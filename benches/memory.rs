@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use api_health::clock::SystemClock;
 use api_health_actors::ports::Clock;
-use api_health_actors::system::Options;
+use api_health_actors::system::{Options, World};
 use api_health_core::{Schedule, Verdict};
 use serde::{Deserialize, Serialize};
 use support::figures::{figure, heading, nanos, number};
@@ -191,10 +191,11 @@ async fn running(job: Job) -> Report {
     let before_bytes = memory_bytes("VmRSS");
     let schedule = Arc::new(Schedule::every(Duration::from_secs(10)));
     let folder = tempfile::tempdir().expect("a folder for the store");
-    let store = stores::embedded(folder.path());
+    let (store, history) = stores::with_history(folder.path());
     let apis = watched::apis(job.n, &job.bases, &schedule);
     let probe = Arc::new(watched::http_probe(Arc::new(SystemClock)));
-    let running = watched::start(apis, probe, Arc::clone(&store), Arc::new(SystemClock), &Options::default());
+    let world = watched::world(apis, probe, Arc::clone(&store), Arc::new(SystemClock));
+    let running = watched::start_world(World { history: Some(history), ..world }, &Options::default());
     assert_eq!(running.reload().await.unwrap().apis, job.n, "every row is good");
     sleep(Duration::from_secs(job.seconds)).await;
     let (after_bytes, most_bytes, probers) = (memory_bytes("VmRSS"), memory_bytes("VmHWM"), running.probers());

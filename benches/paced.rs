@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api_health::clock::SystemClock;
-use api_health_actors::system::Options;
-use api_health_core::schedule::{SLOT_QUANTUM, Slot};
-use api_health_core::{ApiConfig, ApiId, Schedule, Verdict};
+use api_health_actors::system::{Options, World};
+use api_health_core::schedule::SLOT_QUANTUM;
+use api_health_core::{ApiConfig, Schedule, Verdict};
 use serde::{Deserialize, Serialize};
 use support::bare;
-use support::figures::{figure, heading, listed, median, nanos, number, percentile, seconds};
+use support::figures::{figure, heading, listed, median, nanos, number, seconds};
 use support::process::{self, cpu, monotonic_ns};
+use support::punctual::{self, Seen};
 use support::stores;
 use support::target::{self, Arrivals, Target};
 use support::watched::{self, ARBITERS};
@@ -23,8 +24,10 @@ use tokio::time::{Instant, sleep_until};
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Mode {
-    /// Prober, outcomes, keeper, SQLite.
+    /// Prober, outcomes, keeper, SQLite, history.
     Actors,
+    /// The same without history.
+    Unrecorded,
     /// The loop over hyper.
     Bare,
 }
@@ -39,6 +42,8 @@ struct Load {
     measured_seconds: u64,
     /// Each answer is a document, and is judged by a regular expression and two paths; the loop only reads it.
     judged: bool,
+    /// What the actors are compared with.
+    other: Mode,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,15 +85,18 @@ fn main() {
         pairs,
         measured_seconds,
         judged: false,
+        other: Mode::Bare,
     };
     let judged = |load| Load { judged: true, ..load };
+    let history = |load| Load { other: Mode::Unrecorded, ..load };
     let loads = if form.short {
-        vec![load(10_000, 10, 1, 10), judged(load(10_000, 10, 1, 10))]
+        vec![load(10_000, 10, 1, 10), judged(load(10_000, 10, 1, 10)), history(load(1_000, 1, 1, 10))]
     } else {
         vec![
             load(1_000, 10, 5, 20),
             load(10_000, 10, 5, 20),
             judged(load(10_000, 10, 5, 20)),
+            history(load(10_000, 10, 15, 20)),
             load(100_000, 60, 3, 60),
             load(100_000, 10, 1, 60),
         ]
@@ -99,7 +107,7 @@ fn main() {
 }
 
 fn compare(target: &mut Target, load: Load) {
-    let Load { n, interval_seconds, pairs, measured_seconds, judged } = load;
+    let Load { n, interval_seconds, pairs, measured_seconds, judged, other } = load;
     let what = if judged { ", each answer judged by a regular expression and two JSON paths" } else { "" };
     heading(&format!("{n} APIs every {interval_seconds} s, each at its slot, for {measured_seconds} s, SQLite{what}"));
     let (mut ratios, mut ours, mut others, mut last) = (vec![], vec![], vec![], None);
@@ -110,42 +118,47 @@ fn compare(target: &mut Target, load: Load) {
             let report: Report =
                 process::play("paced", &Job { mode, n, bases, interval_seconds, measured_seconds, judged });
             let arrivals = target.take();
-            let seen = Seen::of(mode, &report, &arrivals, load);
-            if mode == Mode::Actors {
+            let seen = seen(mode, &report, &arrivals, load);
+            if mode != Mode::Bare {
                 assert_eq!(arrivals.requests.len() as u64, report.begun, "every probe that was begun was a request");
                 assert_eq!(report.passes, n, "a pass of every API was read back from the store");
             }
             (report, seen)
         };
         // Each goes first in turn, so that a machine that slows down favours neither.
-        let (actors, bare) = if pair % 2 == 0 {
+        let (actors, against) = if pair % 2 == 0 {
             let actors = run(Mode::Actors);
-            (actors, run(Mode::Bare))
+            (actors, run(other))
         } else {
-            let bare = run(Mode::Bare);
-            (run(Mode::Actors), bare)
+            let against = run(other);
+            (run(Mode::Actors), against)
         };
         let each = |(report, seen): &(Report, Seen)| report.cpu_seconds / number(seen.requests) * 1e4;
-        ratios.push(each(&actors) / each(&bare));
+        ratios.push(each(&actors) / each(&against));
         ours.push(each(&actors));
-        others.push(each(&bare));
-        last = Some((actors, bare));
+        others.push(each(&against));
+        last = Some((actors, against));
     }
-    let Some(((report, seen), (_, bare_seen))) = last else { return };
+    let Some(((report, seen), (_, other_seen))) = last else { return };
+    let name = if other == Mode::Bare { "the bare paced loop" } else { "the same without history" };
     figure(
-        "CPU against the bare paced loop, median of the pairs",
+        &format!("CPU against {name}, median of the pairs"),
         &format!("{:.2}", median(&ratios)),
-        if judged { "" } else { "at most 0.80" },
+        match other {
+            Mode::Bare if judged => "",
+            Mode::Bare => "at most 0.80",
+            _ => "at most 1.05",
+        },
     );
     figure("  of the single pairs", &listed(&ratios), "");
     figure("CPU-seconds for 10,000 checks: actors, store and all", &format!("{:.2}", median(&ours)), "");
-    figure("CPU-seconds for 10,000 checks: bare paced loop, hyper", &format!("{:.2}", median(&others)), "");
+    figure(&format!("CPU-seconds for 10,000 checks: {name}"), &format!("{:.2}", median(&others)), "");
     figure("busiest 100 ms over the mean", &format!("{:.2}", seen.busiest_over_mean), "at most 2; 1.5 from 10,000 on");
-    figure("  of the bare paced loop", &format!("{:.2}", bare_seen.busiest_over_mean), "");
+    figure(&format!("  of {name}"), &format!("{:.2}", other_seen.busiest_over_mean), "");
     let (p50, p99) = report.late_ms.unwrap_or_default();
     figure("lateness by its own count, p50 / p99 at most", &format!("{p50} / {p99} ms"), "p99 at most 10 ms");
     figure("lateness as the target saw it, p50 / p99", &seen.late(), "p99 at most 10 ms");
-    figure("  of the bare paced loop", &bare_seen.late(), "");
+    figure(&format!("  of {name}"), &other_seen.late(), "");
     figure("ticks missed", &report.missed.to_string(), "0");
     let rate = number(seen.requests) / seconds(Duration::from_secs(measured_seconds));
     let ideal = number(n) / seconds(Duration::from_secs(interval_seconds));
@@ -154,53 +167,13 @@ fn compare(target: &mut Target, load: Load) {
 }
 
 /// What the target saw while it was measured.
-struct Seen {
-    requests: usize,
-    late_ms: Vec<f64>,
-    busiest_over_mean: f64,
-}
-
-impl Seen {
-    fn of(mode: Mode, report: &Report, arrivals: &Arrivals, load: Load) -> Self {
-        let n = load.n;
-        let interval = Duration::from_secs(load.interval_seconds);
-        let (from, to) = report.window_ns;
-        let interval_ns = ns(interval);
-        let offset = |index| match mode {
-            Mode::Actors => Slot::of(&id_of(index)).within(interval),
-            Mode::Bare => bare::offset(index, n, interval),
-        };
-        let slots: Vec<u64> = (0..n).map(|index| ns(offset(index))).collect();
-        let mut late_ms = Vec::new();
-        let mut per_api = vec![0_u64; n];
-        let mut bins = vec![0_usize; usize::try_from((to - from) / 100_000_000).expect("few") + 1];
-        for &(at, api) in arrivals.requests.iter().filter(|(at, _)| (from..to).contains(at)) {
-            let since_slot = (at - report.began_ns).wrapping_sub(slots[api]) % interval_ns;
-            late_ms.push(nanos(since_slot) / 1e6);
-            per_api[api] += 1;
-            bins[usize::try_from((at - from) / 100_000_000).expect("few")] += 1;
-        }
-        // At the edges of the window a probe may fall on either side.
-        let rounds = (to - from + interval_ns / 2) / interval_ns;
-        let in_time = |count: &&u64| count.abs_diff(rounds) <= 1;
-        assert_eq!(per_api.iter().filter(in_time).count(), n, "every API was asked in every round");
-        let requests = late_ms.len();
-        let mean = number(requests) * 1e8 / nanos(to - from);
-        let busiest = number(bins.into_iter().max().unwrap_or(0));
-        Self { requests, late_ms, busiest_over_mean: busiest / mean }
-    }
-
-    fn late(&self) -> String {
-        format!("{:.1} / {:.1} ms", percentile(&self.late_ms, 0.5), percentile(&self.late_ms, 0.99))
-    }
-}
-
-fn id_of(index: usize) -> ApiId {
-    ApiId::parse(&watched::id(index)).expect("a plain id")
-}
-
-fn ns(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).expect("far less than 500 years")
+fn seen(mode: Mode, report: &Report, arrivals: &Arrivals, load: Load) -> Seen {
+    let interval = Duration::from_secs(load.interval_seconds);
+    let slots = match mode {
+        Mode::Actors | Mode::Unrecorded => punctual::slots(load.n, interval),
+        Mode::Bare => (0..load.n).map(|index| punctual::ns(bare::offset(index, load.n, interval))).collect(),
+    };
+    Seen::of(&slots, interval, report.began_ns, report.window_ns, arrivals)
 }
 
 async fn paced(job: Job) -> Report {
@@ -212,7 +185,8 @@ async fn paced(job: Job) -> Report {
     let warm = interval * 2 + Duration::from_secs(2) + SLOT_QUANTUM / 2;
     let measured = Duration::from_secs(job.measured_seconds);
     match job.mode {
-        Mode::Actors => paced_actors(apis, warm, measured).await,
+        Mode::Actors => paced_actors(apis, warm, measured, true).await,
+        Mode::Unrecorded => paced_actors(apis, warm, measured, false).await,
         Mode::Bare => {
             let began_ns = monotonic_ns();
             let began = Instant::now();
@@ -225,15 +199,18 @@ async fn paced(job: Job) -> Report {
     }
 }
 
-async fn paced_actors(apis: Vec<Arc<ApiConfig>>, warm: Duration, measured: Duration) -> Report {
+async fn paced_actors(apis: Vec<Arc<ApiConfig>>, warm: Duration, measured: Duration, is_recorded: bool) -> Report {
     watched::log_to_nowhere();
     let n = apis.len();
     let probe = Arc::new(watched::http_probe(Arc::new(SystemClock)));
     let folder = tempfile::tempdir().expect("a folder for the store");
-    let store = stores::embedded(folder.path());
+    let (store, history) = stores::with_history(folder.path());
+    let clock = Arc::new(SystemClock);
+    let world = watched::world(apis, probe, Arc::clone(&store), clock);
+    let world = World { history: is_recorded.then_some(history), ..world };
     let began_ns = monotonic_ns();
     let began = Instant::now();
-    let running = watched::start(apis, probe, Arc::clone(&store), Arc::new(SystemClock), &Options::default());
+    let running = watched::start_world(world, &Options::default());
     assert_eq!(running.reload().await.unwrap().apis, n, "every row is good");
     let (cpu_seconds, window_ns) = cpu_between(began, warm, measured).await;
     let resident_bytes = process::memory_bytes("VmRSS");

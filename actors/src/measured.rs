@@ -41,9 +41,10 @@ pub struct Attempts {
 /// Durations counted by upper bounds.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
-    /// Within each bound, and not within the one before; what is longer than all is in the total alone.
+    /// Within each bound, and not within the one before.
     counts: [AtomicU64; N],
-    total: AtomicU64,
+    /// Longer than all bounds.
+    longer: AtomicU64,
     sum_micros: AtomicU64,
 }
 
@@ -51,7 +52,7 @@ impl<const N: usize> Default for Histogram<N> {
     fn default() -> Self {
         Self {
             counts: std::array::from_fn(|_| AtomicU64::default()),
-            total: AtomicU64::default(),
+            longer: AtomicU64::default(),
             sum_micros: AtomicU64::default(),
         }
     }
@@ -61,19 +62,15 @@ impl<const N: usize> Histogram<N> {
     fn note(&self, bounds_ms: &[u64; N], took: Duration) {
         let bucket = bounds_ms.iter().position(|bound| took <= Duration::from_millis(*bound));
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if let Some(bucket) = bucket {
-            self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        }
+        bucket.map_or(&self.longer, |bucket| &self.counts[bucket]).fetch_add(1, Ordering::Relaxed);
         self.sum_micros.fetch_add(micros, Ordering::Relaxed);
-        self.total.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many there are in each bucket, how many at all, and how long they took together.
     pub fn read(&self) -> ([u64; N], u64, Duration) {
-        let counts = std::array::from_fn(|bucket| self.counts[bucket].load(Ordering::Relaxed));
+        let counts: [u64; N] = std::array::from_fn(|bucket| self.counts[bucket].load(Ordering::Relaxed));
         let sum = Duration::from_micros(self.sum_micros.load(Ordering::Relaxed));
-        // Another thread may count at this moment: no bucket has more than the total.
-        (counts, self.total.load(Ordering::Relaxed).max(counts.iter().sum()), sum)
+        (counts, counts.iter().sum::<u64>() + self.longer.load(Ordering::Relaxed), sum)
     }
 }
 

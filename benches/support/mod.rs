@@ -5,6 +5,7 @@ pub mod bare;
 pub mod figures;
 pub mod process;
 pub mod program;
+pub mod punctual;
 pub mod stores;
 pub mod target;
 pub mod watched;

@@ -2,7 +2,8 @@
 //!
 //! `bench __role NAME JOB` plays one role: JOB is JSON, and so is the last line of what it prints.
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -61,6 +62,46 @@ pub fn play<I: Serialize, O: DeserializeOwned>(role: &str, job: &I) -> O {
     let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
     let last = text.lines().last().unwrap_or_default();
     serde_json::from_str(last).unwrap_or_else(|error| panic!("role {role} said {last:?}: {error}"))
+}
+
+/// A child process that plays a role until it is dropped, and answers in lines of JSON.
+pub struct Servant {
+    process: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Servant {
+    pub fn start(role: &str, job: &str) -> Self {
+        let mut process = command(role, job)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the bench can start itself");
+        let orders = process.stdin.take().expect("it was asked for");
+        let answers = BufReader::new(process.stdout.take().expect("it was asked for"));
+        Self { process, orders, answers }
+    }
+
+    /// What it says next.
+    pub fn says<T: DeserializeOwned>(&mut self) -> T {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("it is there");
+        job(&line)
+    }
+
+    /// Gives it an order, and waits for the answer.
+    pub fn ask<T: DeserializeOwned>(&mut self, order: &str) -> T {
+        writeln!(self.orders, "{order}").expect("it is there");
+        self.says()
+    }
+}
+
+impl Drop for Servant {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// The command that plays a role.

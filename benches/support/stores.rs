@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use api_health::clock::SystemClock;
 use api_health::sqlite::SqliteFile;
+use api_health::store::history::SqliteHistoryStore;
 use api_health::store::sqlite::SqliteStateStore;
 use api_health_actors::ports::{
-    CommitError, CommitLimits, LoadedStates, StateStore, StateWrite, StoreError, StoredHeartbeat, StoredState,
-    UnreadableState,
+    CommitError, CommitLimits, HistoryStore, LoadedStates, StateStore, StateWrite, StoreError, StoredHeartbeat,
+    StoredState, UnreadableState,
 };
 use api_health_core::{ApiId, ApiState, Heartbeat};
 use futures_util::FutureExt;
@@ -21,6 +23,14 @@ use super::process::monotonic_ns;
 pub fn embedded(folder: &Path) -> Arc<dyn StateStore> {
     let file = SqliteFile::open(folder.join("api-health.db")).expect("the folder can be written to");
     Arc::new(SqliteStateStore::open(&file).expect("a new file is good"))
+}
+
+/// The same with the history beside it, as the program has both.
+pub fn with_history(folder: &Path) -> (Arc<dyn StateStore>, Arc<dyn HistoryStore>) {
+    let store = embedded(folder);
+    let file = SqliteFile::open(folder.join("api-health.db")).expect("it is there");
+    let history = SqliteHistoryStore::open(&file, Arc::new(SystemClock)).expect("it is good");
+    (store, Arc::new(history))
 }
 
 /// Writes states that are not there yet, in batches as the store likes them.

@@ -4,15 +4,13 @@
 //!
 //! It listens on several loopback addresses, so that 50,000 connections in a row do not run out of local ports.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::process::{self, Role, monotonic_ns};
+use super::process::{self, Role, Servant, monotonic_ns};
 
 /// The role to add to a bench that needs a target.
 pub const ROLE: Role = ("target", |_| serve());
@@ -67,44 +65,21 @@ impl Arrivals {
 pub struct Target {
     /// `http://127.0.0.1:…`, one for each address.
     pub bases: Vec<String>,
-    process: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    process: Servant,
 }
 
 impl Target {
     /// Starts one.
     pub fn start() -> Self {
-        let mut process = process::command(ROLE.0, "{}")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the bench can start itself");
-        let orders = process.stdin.take().expect("it was asked for");
-        let mut answers = BufReader::new(process.stdout.take().expect("it was asked for"));
-        let bases = line(&mut answers);
-        Self { bases, process, orders, answers }
+        let mut process = Servant::start(ROLE.0, "{}");
+        Self { bases: process.says(), process }
     }
 
     /// Everything that came since the last call.
     pub fn take(&mut self) -> Arrivals {
-        self.orders.write_all(b"take\n").expect("the target is there");
-        let arrivals: Arrivals = line(&mut self.answers);
+        let arrivals: Arrivals = self.process.ask("take");
         assert_eq!(arrivals.malformed, 0, "every request was understood");
         arrivals
-    }
-}
-
-fn line<T: serde::de::DeserializeOwned>(answers: &mut BufReader<ChildStdout>) -> T {
-    let mut line = String::new();
-    answers.read_line(&mut line).expect("the target is there");
-    process::job(&line)
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -160,5 +160,10 @@ pub fn start(
     clock: Arc<dyn Clock>,
     options: &Options,
 ) -> Running {
-    system::start(world(apis, probe, store, clock), &Options { arbiters: ARBITERS, ..options.clone() })
+    start_world(world(apis, probe, store, clock), options)
+}
+
+/// The same for a world that is made already.
+pub fn start_world(world: World, options: &Options) -> Running {
+    system::start(world, &Options { arbiters: ARBITERS, ..options.clone() })
 }

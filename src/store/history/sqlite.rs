@@ -93,7 +93,9 @@ fn write(db: &mut Db, items: &[HistoryItem], now: Timestamp) -> Result<Vec<Resul
     let results: Vec<_> = items.iter().map(|item| refusal(&place, item).map_or(Ok(()), Err)).collect();
     let mut write_all = || -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(TABLE)?;
+        if !has_table(&transaction, "api_health_history")? {
+            transaction.execute_batch(TABLE)?;
+        }
         {
             let mut write = transaction.prepare_cached(WRITE)?;
             for (item, _) in items.iter().zip(&results).filter(|(_, result)| result.is_ok()) {
