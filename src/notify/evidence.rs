@@ -5,7 +5,6 @@ use std::time::Duration;
 use api_health_core::{Evidence, PhaseTimes, text};
 use serde::Serialize;
 
-
 /// The form for machines: the same names as in the machine form of an alert and in `explain --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EvidencePayload {
