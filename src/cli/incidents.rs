@@ -19,9 +19,7 @@ use super::{stored, text};
 use crate::app::{App, AppError};
 use crate::environment;
 use crate::exit::Exit;
-
-/// Incidents and notes of a month that are read: as many as a store gives at once.
-const ITEMS_MAX: usize = 1_000;
+use crate::store::history::READ_MAX;
 
 /// What a note says of an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -123,9 +121,9 @@ async fn list(app: &App, month: Option<&str>, as_json: bool, out: &Out) -> Resul
     if let Some(history) = app.open_history().await? {
         let (series, from, until) =
             (Series::Incidents(month), month.first_day().starts_at(), month.last_day().ends_at());
-        let items = history.read(series.clone(), Slot::incidents(from, until), ITEMS_MAX).await?;
+        let items = history.read(series.clone(), Slot::incidents(from, until), READ_MAX).await?;
         over.extend(items.iter().filter_map(|item| Story::decode(&item.bytes).ok()));
-        notes = Note::all(&history.read(series, Slot::notes(from, until), ITEMS_MAX).await?);
+        notes = Note::all(&history.read(series, Slot::notes(from, until), READ_MAX).await?);
     }
     over.sort_by_key(|story| (story.began_at, story.incident.incident_id.clone()));
     over.dedup_by(|a, b| (a.began_at, &a.incident.incident_id) == (b.began_at, &b.incident.incident_id));
@@ -162,14 +160,14 @@ async fn find(app: &App, incident_id: &str, now: Timestamp) -> Result<Found, App
         }
     }
     let Some(history) = app.open_history().await? else { return Err(unknown()) };
-    let items = history.read(Series::Api(api_id), Slot::incidents(started_at, now), ITEMS_MAX).await?;
+    let items = history.read(Series::Api(api_id), Slot::incidents(started_at, now), READ_MAX).await?;
     let mut over = items.iter().filter_map(|item| Story::decode(&item.bytes).ok());
     over.find(|story| story.incident.incident_id == incident_id).map(Found::over).ok_or_else(unknown)
 }
 
 async fn notes_on(history: &dyn HistoryStore, incident_id: &str) -> Result<Vec<Note>, AppError> {
     let Some((series, slots)) = Note::slots(incident_id) else { return Ok(Vec::new()) };
-    Ok(Note::all(&history.read(series, slots, ITEMS_MAX).await?))
+    Ok(Note::all(&history.read(series, slots, READ_MAX).await?))
 }
 
 fn fault(what: &str, why: &str, remedy: &str) -> ConfigIssue {

@@ -13,11 +13,9 @@ use futures_util::future::join_all;
 use super::out::Out;
 use super::text;
 use crate::app::App;
+use crate::store::history::READ_MAX;
 
 const HOURS: u16 = 24;
-
-/// Incidents of the last month that are read of an API: those that reach into the last day are the newest.
-const INCIDENTS_MAX: usize = 100;
 
 /// What is set in before a bar and stands behind it, where columns are few.
 const ROOM: usize = 4;
@@ -41,7 +39,7 @@ async fn read(history: &dyn HistoryStore, state: &ApiState, now: Timestamp) -> R
     let days = Slot::Day(today.plus_days(-1))..=Slot::Day(today);
     let mut items = history.read(series.clone(), days, 2).await?;
     let incidents = Slot::incidents(today.plus_days(-31).starts_at(), now);
-    items.extend(history.read(series, incidents, INCIDENTS_MAX).await?);
+    items.extend(history.read(series, incidents, READ_MAX).await?);
     let mut past = Past::of(&items);
     past.stories.extend(state.closed.iter().cloned());
     let down_since = (state.status == Status::Down).then_some(state.since).flatten();

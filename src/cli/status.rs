@@ -31,7 +31,7 @@ const SILENCE: Duration = Duration::from_secs(120);
 const SAID_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// Up to so many APIs are shown with their last 24 hours, as on the page.
-const WITH_HOURS_MAX: usize = 20;
+const WITH_HOURS: usize = 20;
 
 /// So many of them are named.
 const NAMED: usize = 5;
@@ -124,7 +124,7 @@ impl Look {
     /// Reads the last 24 hours of those that are shown, if they are few.
     async fn read_hours(&mut self, app: &App, args: &StatusArgs) {
         let shown = |row: &&Row| is_shown(row, args);
-        if args.json || self.rows.iter().filter(shown).count() > WITH_HOURS_MAX {
+        if args.json || self.rows.iter().filter(shown).count() > WITH_HOURS {
             return;
         }
         let states: Vec<&ApiState> = self.rows.iter().filter(shown).map(|row| &row.state).collect();

@@ -22,7 +22,9 @@ fn json_of(ended: &Ended) -> Value {
 /// The one incident that is listed, once it is as it should be.
 fn listed(home: &Home, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     wait_for(what, Duration::from_secs(120), || {
-        let all = json_of(&incidents(home, &["list", "--json"]));
+        // There may be no store yet.
+        let all = Some(incidents(home, &["list", "--json"])).filter(|ended| ended.code == Some(0))?;
+        let all = json_of(&all);
         all["incidents"].as_array().and_then(|all| all.first()).filter(|one| is(one)).cloned()
     })
 }

@@ -7,7 +7,7 @@ mod scene_past;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,8 @@ const SERVES: &str = "API_HEALTH_TESTS_SERVE_A_PAGE";
 struct Process {
     child: Child,
     address: String,
+    /// It stays open: who runs the test in there has more to say.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Process {
@@ -87,9 +89,10 @@ impl Process {
         let mut child = Command::new(std::env::current_exe().expect("this test"));
         child.args(["pages_hold_in_a_real_browser", "--exact", "--nocapture"]).env(SERVES, "1");
         let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs again");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let lines = output.by_ref().lines().map_while(Result::ok);
         let address = lines.filter_map(|line| Some(line.split_once("serves ")?.1.to_owned())).next();
-        Self { child, address: address.expect("it says where it listens") }
+        Self { child, address: address.expect("it says where it listens"), _output: output }
     }
 }
 

@@ -1,10 +1,14 @@
 //! What the browser is shown: APIs that are well and that are not, always the same.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use api_health_actors::testkit;
-use api_health_core::incident::Incident;
+use api_health_core::figures::CertificateEnds;
+use api_health_core::incident::{Incident, ToldTo};
 use api_health_core::state::{LastProbe, Streak, Toward};
 use api_health_core::view::{ApiView, Trouble};
-use api_health_core::{ApiConfig, Status, Timestamp, Verdict};
+use api_health_core::{AlertKind, ApiConfig, Evidence, PhaseTimes, ProbeFigures, Status, Timestamp, Verdict};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_332_600_000);
 
@@ -38,6 +42,17 @@ fn probed(mut view: ApiView, seconds: i64, verdict: Verdict, error: Option<&str>
         error: error.map(str::to_owned),
     });
     view.late_after = Some(ago(-40));
+    let part = |share: u32| Some(Duration::from_millis((latency / share).into()));
+    let mut figures = ProbeFigures::default().with_took(Duration::from_millis(latency.into()));
+    figures.phases.add(&PhaseTimes {
+        resolve: part(20),
+        connect: part(6),
+        tls: part(4),
+        first_byte: part(2),
+        body: part(50),
+    });
+    let ends = ago(-(30 + i64::from(latency)) * 86_400);
+    view.figures = Some(figures.with_ends(Some(CertificateEnds { earliest: ends, of_chain: ends })));
     view
 }
 
@@ -48,6 +63,16 @@ pub(crate) fn down(view: ApiView, seconds: i64, why: &str) -> ApiView {
         incident_id: format!("{}.{}.3", view.api_id, ago(seconds).as_millis()),
         started_at: ago(seconds),
         reason: why.into(),
+        confirmed_at: Some(ago(seconds - 6)),
+        told: vec![ToldTo { channel: "sns".into(), kind: AlertKind::Down, at: ago(seconds - 7) }],
+        evidence: Some(Arc::new(Evidence {
+            seen_at: ago(seconds - 6),
+            address: Some(([192, 0, 2, 7], 443).into()),
+            status_line: Some("HTTP/1.1 503 Service Unavailable".into()),
+            body_start: Some("<h1>Back in a minute</h1>".into()),
+            well: vec!["dynamodb.eu-central-1.amazonaws.com:443".into()],
+            ..Evidence::default()
+        })),
         ..Incident::default()
     }));
     view

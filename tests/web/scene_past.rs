@@ -7,7 +7,7 @@ use api_health_core::alert::AlertKind;
 use api_health_core::history::day::Day;
 use api_health_core::history::hour::Hour;
 use api_health_core::history::uptime::{Excluded, Why};
-use api_health_core::history::{HistoryItem, Month, Series, Slot, Story, UtcDay, UtcMonth};
+use api_health_core::history::{HistoryItem, Month, Note, NoteKind, Series, Slot, Story, UtcDay, UtcMonth};
 use api_health_core::incident::{Incident, ToldTo};
 use api_health_core::view::ApiView;
 use api_health_core::{Timestamp, Verdict};
@@ -43,6 +43,17 @@ fn put(history: &MemoryHistory, view: &ApiView, seed: u64) {
     for back in 1..5 {
         let month = UtcMonth::of(NOW).plus_months(-back);
         history.put(item(of_api(), Slot::Month(month), Month::of(month, &days, &down).encode()));
+    }
+    if let Some(open) = &view.incident {
+        let written = [
+            (60, NoteKind::Investigating, "Looking at the load balancer."),
+            (300, NoteKind::Identified, "The disk of db-2 is full."),
+        ];
+        for (after, kind, text) in written {
+            let (incident_id, at) = (open.incident_id.clone(), open.started_at.plus(Duration::from_secs(after)));
+            let note = Note { incident_id, at, by: "ann".into(), kind: Some(kind), text: text.into() };
+            note.item().into_iter().for_each(|item| history.put(item));
+        }
     }
     for story in &stories {
         let slot = || Slot::Incident { started_at: story.incident.started_at, api_id: api_id.clone() };

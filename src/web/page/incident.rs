@@ -30,8 +30,6 @@ const OPEN_MAX: usize = 100;
 
 const REASON_CHARS_MAX: usize = 240;
 
-const EVIDENCE_CHARS_MAX: usize = 300;
-
 /// An incident as a row of a list.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -240,7 +238,7 @@ async fn make(everything: Look, model: &Model, id: &str) -> Page {
 pub(crate) fn seen(evidence: Option<&Evidence>, view: Option<&ApiView>, look: &Look) -> Vec<String> {
     let Some(evidence) = evidence else { return Vec::new() };
     let facts = evidence.facts().into_iter().map(|(label, fact)| format!("{label}: {fact}"));
-    let shown = facts.map(|line| text::line(&shown::said_once(view, &line), EVIDENCE_CHARS_MAX));
+    let shown = facts.map(|line| text::line(&shown::said_once(view, &line), 300));
     std::iter::once(format!("At {}", look.moment(evidence.seen_at))).chain(shown).collect()
 }
 
