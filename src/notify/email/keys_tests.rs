@@ -1,3 +1,5 @@
+//! What the keys of a channel of e-mail mean, and what is refused.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

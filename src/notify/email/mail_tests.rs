@@ -1,3 +1,5 @@
+//! What stands in a mail, and that nothing an alert says gets out of its place.
+
 use api_health_core::{ApiId, Status};
 use proptest::prelude::*;
 

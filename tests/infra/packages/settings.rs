@@ -63,6 +63,7 @@ fn every_setting_is_there_and_each_line_is_true() {
         // What says how to tell needs a place to tell it.
         let beside = match section.as_str() {
             "notify.webhook." if key != "url" => "url = \"https://hooks.example.com/x\"\n",
+            "heartbeat_out." if key != "url" => "url = \"https://hc-ping.com/x\"\n",
             "web." if key == "trusted_header" => "trusted_proxies = \"10.0.0.5\"\n",
             "web." if key == "trusted_proxies" => "trusted_header = \"X-Forwarded-User\"\n",
             "notify.sns." if key != "topic_arn" => "topic_arn = \"arn:aws:sns:eu-central-1:123456789012:api-health\"\n",
