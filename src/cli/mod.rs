@@ -40,7 +40,6 @@ use crate::environment;
 use crate::exit::Exit;
 use crate::notify::kinds::KINDS;
 use crate::settings::channel_keys::CHANNEL_KEYS;
-use crate::settings::channels::is_posted;
 use crate::settings::{LoadedSettings, LogFormat, LogSettings, keys, load};
 use crate::{sqlite, telemetry};
 use args::{ApisCommand, Cli, Command, IncidentsCommand, SettingsCommand};
@@ -93,7 +92,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, AppError> {
             return settings::show(cli.settings.as_deref(), *json, &out);
         }
         Command::Settings(SettingsCommand::Schema) => {
-            let channels = schema::of_channels(CHANNEL_KEYS, KINDS, is_posted);
+            let channels = schema::of_channels(CHANNEL_KEYS, KINDS);
             out.json(&schema::of_settings(keys::KEYS, vec![("notify.channel", channels)]))?;
             return Ok(Exit::Ok);
         }

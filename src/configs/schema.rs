@@ -52,9 +52,9 @@ pub fn of_settings(keys: &[&About], more: Vec<(&str, Value)>) -> Value {
 }
 
 /// Of the list `[[notify.channel]]`: what each channel may have, and for each kind what its keys are.
-pub fn of_channels(common: &[&About], kinds: &[channel::Kind], is_posted: fn(&channel::Kind) -> bool) -> Value {
+pub fn of_channels(common: &[&About], kinds: &[channel::Kind]) -> Value {
     let of_kind = |kind: &channel::Kind| {
-        let common = common.iter().filter(|key| is_posted(kind) || !POSTED_ALONE.contains(&key.name));
+        let common = common.iter().filter(|key| kind.posting.is_some() || !POSTED_ALONE.contains(&key.name));
         let mut properties: Map<String, Value> = common.map(|key| (key.name.to_owned(), of_field(key))).collect();
         properties.insert("kind".into(), json!({ "const": kind.name }));
         for key in kind.keys {
