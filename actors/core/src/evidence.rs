@@ -119,17 +119,15 @@ impl Evidence {
     /// What there is to know of it, one thing a line.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         let line = |stored: &String| text::line(stored, stored.len());
-        let mut facts = Vec::new();
         let answer = self.status_line.as_ref().map_or_else(|| "no answer".to_owned(), line);
         let all = self.addresses.len() + usize::from(self.more_addresses);
-        match self.address {
-            Some(address) if all > 1 => {
-                facts.push(("Seen", format!("{answer}, from {address}, one of {all} addresses")))
-            }
-            Some(address) => facts.push(("Seen", format!("{answer}, from {address}"))),
-            None if all > 0 => facts.push(("Seen", format!("{answer}; its name has {all} addresses"))),
-            None => facts.push(("Seen", answer)),
-        }
+        let answered = match self.address {
+            Some(address) if all > 1 => format!("{answer}, from {address}, one of {all} addresses"),
+            Some(address) => format!("{answer}, from {address}"),
+            None if all > 0 => format!("{answer}; its name has {all} addresses"),
+            None => answer,
+        };
+        let mut facts = vec![("Seen", answered)];
         let PhaseTimes { resolve, connect, tls, first_byte, body } = self.phases;
         let phases =
             [("name", resolve), ("connect", connect), ("TLS", tls), ("first byte", first_byte), ("body", body)];

@@ -153,7 +153,7 @@ mod tests {
         for kind in NoteKind::ALL.map(Some).into_iter().chain([None]) {
             let note = Note { kind, ..note("the disk is full") };
             let item = note.item().unwrap();
-            assert_eq!(Note::all([&item]), [note.clone()]);
+            assert_eq!(Note::all([&item]), std::slice::from_ref(&note));
             let (series, slots) = Note::slots(&note.incident_id).unwrap();
             assert!(item.series == series && slots.contains(&item.slot));
             let text = |slot: &Slot| slot.to_string();
