@@ -2,12 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use api_health::cost::bill::{Bill, OUTAGES_PER_API, Workload, bill};
 use api_health::cost::formula::{
     FLEET_RENEWAL, checkpoint_period, lease_calls, outage_writes, scan_calls, scan_half_units, steady_writes, times,
 };
+use api_health::cost::formula::{MONTH, write_units};
+use api_health::cost::history::{INCIDENT_ITEM_BYTES, MONTH_ITEM_BYTES, history_writes};
+use api_health::cost::prices;
 use api_health_actors::system::Options;
 use api_health_actors::testkit::target::Behaviour;
-use api_health_actors::testkit::{FakeWorld, api, in_virtual_time};
+use api_health_actors::testkit::{FakeWorld, MemoryHistory, api, in_virtual_time};
+use api_health_core::history::{HistoryItem, Slot};
 use api_health_core::keep::FIRST_BEAT_AFTER;
 
 use crate::cloud::Cloud;
@@ -73,6 +78,103 @@ fn in_virtual_time_an_outage_costs_what_the_formula_says_and_no_more() {
         let each = steady_writes(before, secs(60), secs(3_600)) + outage_writes(2, 2, 1) + times(after, period);
         assert_eq!(world.channels[0].told().len() as u64, 2 * APIS, "down and up");
         assert_eq!(world.store.writes() as u64, APIS * each);
+    });
+}
+
+/// A world that keeps history.
+fn recorded(apis: usize, interval: u64) -> (FakeWorld, MemoryHistory) {
+    let history = MemoryHistory::default();
+    (FakeWorld { history: Some(history.clone()), ..world(apis, interval) }, history)
+}
+
+/// All APIs are down for half an hour.
+async fn outage(world: &FakeWorld, apis: usize) {
+    let all = |behaviour| (0..apis).for_each(|n| world.targets.set(&format!("api-{n}"), behaviour));
+    all(Behaviour::Answers(503));
+    tokio::time::sleep(secs(1_800)).await;
+    all(Behaviour::Answers(200));
+}
+
+#[test]
+fn in_virtual_time_history_is_written_exactly_as_often_as_the_formula_says() {
+    // The world begins with a month. Each span is a whole number of flushes and ends in the middle of a day, so that where in a period
+    // the turn of an API is decides nothing; the month that is over is written on the second of the next one.
+    for (apis, interval, flush, hours, outages) in [
+        (10, 60, 3_600, 30, 0),
+        (3, 60, 3_600, 9, 1),
+        (4, 600, 6 * 3_600, 33 * 24 + 12, 2),
+        (4, 900, 12 * 3_600, 84, 0),
+    ] {
+        in_virtual_time(async {
+            let (world, history) = recorded(apis, interval);
+            let _running = world.start(Options { history_flush: secs(flush), ..options(3_600) }).await;
+            let span = secs(hours * 3_600);
+            let began = tokio::time::Instant::now();
+            for _ in 0..outages {
+                tokio::time::sleep(secs(7_200)).await;
+                outage(&world, apis).await;
+            }
+            tokio::time::sleep_until(began + span).await;
+            let each = history_writes(span, secs(flush), outages);
+            let what = format!("each {interval} s, {flush} s, {hours} h, {outages} outages");
+            // One more at the start: what an earlier process stored of the day is gone on from, and the present day is written at once.
+            assert_eq!(
+                history.writes() as u64,
+                apis as u64 * (1 + each.days + each.incidents + each.months),
+                "{what}: {each:?}"
+            );
+            // To go on from, and two to see that nothing is known of the month before the first.
+            let most = 3 + 3 * each.months;
+            assert!(history.reads() as u64 <= apis as u64 * most, "{what}: {} readings", history.reads());
+        });
+    }
+}
+
+#[test]
+fn in_virtual_time_a_month_of_a_thousand_apis_a_minute_is_below_a_dollar_with_history() {
+    const APIS: usize = 1;
+    let workload = Workload::of(1_000, secs(60));
+    in_virtual_time(async {
+        let (world, history) = recorded(APIS, 60);
+        let flush = workload.history.unwrap();
+        let options = Options { history_flush: flush, ..options(workload.checkpoint.as_secs()) };
+        let _running = world.start(options).await;
+        // Into the next month, so that the one that is over is written as well, and to the middle of a day.
+        let (began, span) = (tokio::time::Instant::now(), secs((33 * 24 + 12) * 3_600));
+        for _ in 0..OUTAGES_PER_API {
+            tokio::time::sleep(span / 4).await;
+            outage(&world, APIS).await;
+        }
+        tokio::time::sleep_until(began + span).await;
+        // No item is larger than the formula has it, so that each write takes its units at most.
+        let key = |item: &HistoryItem| item.series.to_string().len() + item.slot.to_string().len();
+        let names = "api_id slot bytes epoch expires_at".len() + 2 * "1795332600".len();
+        for item in history.items() {
+            let most = match item.slot {
+                Slot::Day(_) => 1_024,
+                Slot::Month(_) => MONTH_ITEM_BYTES,
+                Slot::Incident { .. } => INCIDENT_ITEM_BYTES,
+            };
+            let bytes = (item.bytes.len() + key(&item) + names) as u64;
+            assert!(write_units(bytes) <= write_units(most), "{}: {bytes}", item.slot);
+        }
+        let each = history_writes(span, flush, OUTAGES_PER_API);
+        assert_eq!(history.writes() as u64, APIS as u64 * (1 + each.days + each.incidents + each.months));
+        let of_a_month = MONTH.as_secs_f64() / span.as_secs_f64() * 1_000.0 / APIS as f64;
+        let states = world.store.writes() as f64 * of_a_month;
+        let past = each.units() as f64 * APIS as f64 * of_a_month;
+        let reckoned = bill(&workload);
+        let of = |item: &str| reckoned.lines.iter().find(|line| line.item == item).unwrap();
+        let agrees = |counted: f64, item: &str| (0.97..1.005).contains(&(counted / of(item).quantity));
+        assert!(agrees(states, "dynamodb_state_writes"), "{states} of {:?}", of("dynamodb_state_writes"));
+        assert!(agrees(past, "dynamodb_history_writes"), "{past} of {:?}", of("dynamodb_history_writes"));
+        let writes = ["dynamodb_state_writes", "dynamodb_history_writes"];
+        let rest = Bill { lines: reckoned.lines.into_iter().filter(|line| !writes.contains(&line.item)).collect() };
+        let usd = rest.dynamodb_usd() + prices::WRITES.of((states + past) / 1e6);
+        println!(
+            "1,000 APIs each minute, a month: {states:.0} writes of states and {past:.0} of history, {usd:.3} USD"
+        );
+        assert!(usd < 1.0, "{usd}");
     });
 }
 
