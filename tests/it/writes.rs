@@ -154,6 +154,7 @@ fn in_virtual_time_a_month_of_a_thousand_apis_a_minute_is_below_a_dollar_with_hi
                 Slot::Day(_) => 1_024,
                 Slot::Month(_) => MONTH_ITEM_BYTES,
                 Slot::Incident { .. } => INCIDENT_ITEM_BYTES,
+                Slot::Note { .. } => panic!("nobody writes notes here"),
             };
             let bytes = (item.bytes.len() + key(&item) + names) as u64;
             assert!(write_units(bytes) <= write_units(most), "{}: {bytes}", item.slot);
