@@ -112,7 +112,7 @@ pub struct Posting {
     pub repeats: &'static str,
 }
 
-/// How long a text may be: in UTF-16 units, which no vendor counts fewer of, or in bytes.
+/// How long a text may be: in UTF-16 units, of which it never has fewer than characters, or in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Length {
     Chars(usize),

@@ -4,14 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health::notify::channel::{ChannelSettings, Success};
 use api_health::notify::kinds::KINDS;
 use api_health::notify::posted::PostedNotifier;
 use api_health::probe::Client;
 use api_health_actors::ports::{Clock, Notifier, NotifyError};
-use api_health_core::{Alert, AlertKind, ApiId, Status, Timestamp};
+use api_health_core::{Alert, AlertKind, ApiId, Secret, Status, Timestamp};
+use serde_json::Value;
 
 use super::sink::{Mood, Sink};
-use super::vendors::{SECRET, VENDORS, Vendor};
+use super::vendors::{Answer, Request, SECRET, Said, VENDORS, Vendor};
 
 struct StillClock;
 
@@ -187,4 +189,72 @@ fn the_page_about_alerts_has_every_kind_with_its_keys() {
             assert!(row.contains(&format!("`{}`", key.name)) || inherited, "{}: {}", vendor.kind, key.name);
         }
     }
+}
+
+/// Takes everything, and keeps it.
+fn open(takes: Answer) -> &'static Vendor {
+    let read = |request: &Request, _: &Value| {
+        Ok(Said { words: format!("{}{}", request.head, request.body), key: None, ends: false })
+    };
+    Box::leak(Box::new(Vendor {
+        kind: "webhook",
+        page: "/hook",
+        read,
+        takes,
+        refuses: takes,
+        limits: takes,
+        asks: None,
+    }))
+}
+
+#[test]
+fn a_body_headers_and_a_rule_of_ones_own_replace_those_of_the_kind() {
+    run(async {
+        let json = Success::Json { pointer: "/result/code".into(), equals: 0.into() };
+        for (success, body, taken) in [
+            (json.clone(), r#"{"result":{"code":0}}"#, true),
+            (json.clone(), r#"{"result":{"code":7}}"#, false),
+            (json, "", false),
+            (Success::Contains("accepted".into()), "it was accepted", true),
+            (Success::Contains("accepted".into()), r#"{"ok":true}"#, false),
+        ] {
+            let vendor = open((200, "", body));
+            let sink = Sink::start(vendor);
+            let template = "{\"text\": {{ title ~ \" \" ~ url }}, \"of\": {{ alerts|length }}}";
+            let settings = ChannelSettings {
+                template: Some(template.into()),
+                headers: vec![
+                    ("Authorization".into(), Secret::new("Bearer own")),
+                    ("User-Agent".into(), Secret::new("me")),
+                ],
+                success: Some(success),
+                ..vendor.settings(sink.port, Duration::from_secs(5))
+            };
+            let client = Client::new(None).unwrap();
+            let notifier = PostedNotifier::new(&client, settings, String::new(), Arc::new(StillClock)).unwrap();
+            let result = notifier.deliver(alert("shop", AlertKind::Up)).await;
+            assert_eq!(result.is_ok(), taken, "{body}: {result:?}");
+            let sent = sink.state().taken[0].words.clone();
+            assert!(sent.contains("{\"text\": \"UP ") && sent.contains("\"of\": 0}"), "{sent}");
+            assert!(sent.contains("authorization: Bearer own\r\n") && sent.contains("user-agent: me\r\n"), "{sent}");
+        }
+    });
+}
+
+#[test]
+fn a_body_that_is_no_json_is_sent_as_it_is() {
+    run(async {
+        let vendor = open((204, "", ""));
+        let sink = Sink::start(vendor);
+        let settings = ChannelSettings {
+            template: Some("{{ status }}: {{ reason }}".into()),
+            headers: vec![("content-type".into(), Secret::new("text/plain"))],
+            ..vendor.settings(sink.port, Duration::from_secs(5))
+        };
+        let client = Client::new(None).unwrap();
+        let notifier = PostedNotifier::new(&client, settings, String::new(), Arc::new(StillClock)).unwrap();
+        notifier.deliver(alert("shop", AlertKind::Down)).await.unwrap();
+        let sent = sink.state().taken[0].words.clone();
+        assert!(sent.contains("content-type: text/plain\r\n") && sent.contains("\r\ndown: status 503"), "{sent}");
+    });
 }

@@ -329,6 +329,7 @@ const OPSGENIE: Vendor = Vendor {
 
 use Limit::{Bytes, Chars};
 
+#[derive(Clone, Copy)]
 enum Limit {
     Chars(usize),
     Bytes(usize),

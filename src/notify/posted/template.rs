@@ -37,9 +37,13 @@ pub(super) fn render(source: &str, form: Form, words: &Words) -> Result<String, 
     if let Some(unknown) = unknown(&template.undeclared_variables(false), words) {
         return Err(format!("{unknown} is a name that no alert has"));
     }
-    let mut body = Bounded(Vec::new());
-    template.render_captured_to(Serde(words), &mut body).map_err(|error| told(&error))?;
-    let body = String::from_utf8(body.0).map_err(|_| "it makes no UTF-8".to_owned())?;
+    let mut body = Bounded { bytes: Vec::new(), is_full: false };
+    let rendered = template.render_captured_to(Serde(words), &mut body);
+    if body.is_full {
+        return Err(format!("it makes more than {BODY_BYTES_MAX} bytes"));
+    }
+    rendered.map_err(|error| told(&error))?;
+    let body = String::from_utf8(body.bytes).map_err(|_| "it makes no UTF-8".to_owned())?;
     let body = body.trim();
     match form {
         Form::Json => serde_json::from_str::<IgnoredAny>(body)
@@ -72,14 +76,18 @@ fn told(error: &minijinja::Error) -> String {
 }
 
 /// Takes so much and no more.
-struct Bounded(Vec<u8>);
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > BODY_BYTES_MAX {
-            return Err(io::Error::other(format!("the body is longer than {BODY_BYTES_MAX} bytes")));
+        self.is_full |= self.bytes.len() + bytes.len() > BODY_BYTES_MAX;
+        if self.is_full {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
