@@ -2,7 +2,7 @@
 //! will take.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -74,7 +74,7 @@ fn patience_that_a_channel_asks_for_is_had_with_every_alert_in_seconds_and_as_a_
     for as_date in [false, true] {
         let (target, receiver) = (Server::start(), Server::start());
         // A date has no parts of a second.
-        let until = SystemTime::now() + Duration::from_secs(20);
+        let until = receiver.set("/slow", Answer::Hang) + Duration::from_secs(20);
         let wait = if as_date { httpdate::fmt_http_date(until) } else { "7".to_owned() };
         receiver.set("/slow", Answer::Busy(wait));
         let home = storm(&target, &receiver);
