@@ -4,7 +4,7 @@
 //! Nobody is asked while all is well, but soon after the start, each minute until one has answered. A name server is asked for the servers of the root, which
 //! each one knows; a host is connected to, and nothing is sent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -142,7 +142,8 @@ fn stands_in(hosts: &str, name: &str) -> bool {
 fn aws(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let region = settings.region.clone().or_else(|| env("AWS_DEFAULT_REGION"));
     let dynamodb = (settings.store.kind == StoreKind::Dynamodb).then_some(("dynamodb", "DYNAMODB", region));
-    let sns = settings.notify.sns.as_ref().map(|sns| ("sns", "SNS", Some(sns.region().to_owned())));
+    let regions: BTreeSet<String> = settings.notify.topics().iter().map(|sns| sns.region().to_owned()).collect();
+    let sns = regions.into_iter().map(|region| ("sns", "SNS", Some(region)));
     let endpoint = |(service, name, region): (&str, &str, Option<String>)| {
         let set = env(&format!("AWS_ENDPOINT_URL_{name}")).or_else(|| env("AWS_ENDPOINT_URL"));
         if let Some(url) = set {

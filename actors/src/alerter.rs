@@ -48,7 +48,11 @@ impl Alerter {
 
     fn on_delivery_result(&mut self, message: &DeliverAlerts, result: Result<(), NotifyError>) -> DeliveryResult {
         let Some(channel) = self.channels.get_mut(&*message.channel) else {
-            return DeliveryResult::Failed { why: "no such channel".into(), wait: self.policy.permanent };
+            return DeliveryResult::Failed {
+                why: "no such channel".into(),
+                wait: self.policy.permanent,
+                patience: None,
+            };
         };
         match result {
             Ok(()) => {
@@ -61,7 +65,11 @@ impl Alerter {
                 if message.alerts.len() > 1 && matches!(error, NotifyError::Permanent { .. }) {
                     return DeliveryResult::DigestRefused { why: error.to_string() };
                 }
-                DeliveryResult::Failed { why: error.to_string(), wait }
+                let patience = match &error {
+                    NotifyError::Retryable { after, .. } => *after,
+                    NotifyError::Permanent { .. } => None,
+                };
+                DeliveryResult::Failed { why: error.to_string(), wait, patience }
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api_health_core::keep::Shown;
+use api_health_core::keep::{ChannelOwed, Shown};
 use api_health_core::view::{ApiView, Condition, Trouble};
 use api_health_core::{ApiId, Timestamp};
 use tokio::sync::watch;
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub views: Vec<Arc<ApiView>>,
     /// What the monitor tells of itself: the id of each part that is in trouble.
     pub own: Vec<(ApiId, Trouble)>,
+    /// What each channel is owed.
+    pub owed: Vec<ChannelOwed>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,7 @@ struct Inner {
     at: Timestamp,
     views: BTreeMap<ApiId, Arc<ApiView>>,
     own: Vec<(ApiId, Trouble)>,
+    owed: Vec<ChannelOwed>,
     changes: VecDeque<Change>,
     last_change: u64,
 }
@@ -93,6 +96,7 @@ impl Board {
             at: inner.at,
             views: inner.views.values().cloned().collect(),
             own: inner.own.clone(),
+            owed: inner.owed.clone(),
         })
     }
 
@@ -154,7 +158,7 @@ pub(crate) enum Wants {
 
 impl Inner {
     fn put(&mut self, shown: Shown) {
-        let Shown { at, is_all, views, mut gone, own } = shown;
+        let Shown { at, is_all, views, mut gone, own, owed } = shown;
         let has_changed = is_all || !views.is_empty() || !gone.is_empty() || own.is_some();
         if is_all {
             let here: std::collections::BTreeSet<&ApiId> = views.iter().map(|view| &view.api_id).collect();
@@ -176,6 +180,7 @@ impl Inner {
         if let Some(own) = own {
             self.own = own;
         }
+        self.owed = owed;
         (self.at, self.is_filled, self.revision) = (at, true, self.revision + u64::from(has_changed));
     }
 

@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn attempts_are_counted_by_channel() {
         let (measured, channel) = (Measured::default(), Arc::<str>::from("sns"));
-        let failed = DeliveryResult::Failed { why: String::new(), wait: Duration::ZERO };
+        let failed = DeliveryResult::Failed { why: String::new(), wait: Duration::ZERO, patience: None };
         for came in [&failed, &DeliveryResult::Delivered, &DeliveryResult::Cancelled, &failed] {
             measured.attempted(&channel, came, [Duration::from_secs(2)].into_iter());
         }

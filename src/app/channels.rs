@@ -83,15 +83,10 @@ impl App {
         screen: Screen,
         stays: bool,
     ) -> Result<Arc<dyn Notifier>, AppError> {
-        let inner = match channel.kind.name {
-            "sns" => {
-                let topic_arn = channel.keys.get("topic_arn").map(|arn| arn.reveal().to_owned()).unwrap_or_default();
-                let chat = channel.keys.get("chat").is_some_and(|chat| chat.reveal() == "true");
-                let sns = SnsSettings { topic_arn, chat };
-                cloud::topic(&sns, &self.settings, Arc::clone(&self.clock), stays).await?
-            }
-            "terminal" => self.terminal(screen)?,
-            _ => return self.posted(client, channel),
+        let inner = match SnsSettings::of(channel) {
+            Some(sns) => cloud::topic(&sns, &self.settings, Arc::clone(&self.clock), stays).await?,
+            None if channel.kind.name == "terminal" => self.terminal(screen)?,
+            None => return self.posted(client, channel),
         };
         Ok(Arc::new(Named::new(channel.name.clone(), inner)))
     }

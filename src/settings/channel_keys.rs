@@ -22,6 +22,8 @@ pub(super) const RESERVED: [&str; 3] = ["sns", "webhook", "terminal"];
 
 /// The longest name of a channel: it stands in each alert that is owed.
 const NAME_CHARS_MAX: usize = 32;
+/// The longest text and pointer that an answer is held to.
+const SUCCESS_BYTES_MAX: usize = 1024;
 /// The longest value of a key of a kind.
 pub(super) const VALUE_BYTES_MAX: usize = 4 * SECRET_BYTES_MAX;
 
@@ -48,8 +50,11 @@ table! { CHANNEL_KEYS
     TIMEOUT: Duration = seconds("timeout_seconds", 1, 15).means("Bound on one attempt.", "10").default("10");
 }
 
-const OF_SUCCESS: Kind =
-    Kind::TextsByName { most: 2, bytes_max: 1024, words: "contains; or json, a pointer, and equals, any value" };
+const OF_SUCCESS: Kind = Kind::TextsByName {
+    most: 2,
+    bytes_max: SUCCESS_BYTES_MAX,
+    words: "contains; or json, a pointer, and equals, any value",
+};
 
 const _: () = assert!(CHANNELS_MAX + RESERVED.len() < 16);
 
@@ -95,8 +100,9 @@ fn template(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<String>
 fn success(value: &Value, about: &About, _: &mut Context<'_>) -> Parsed<Success> {
     let fault = |what: &str, why: &str| ValueFault::new(what, why, about.wanted());
     let Value::Object(table) = value else { return Err(fault(sort_of(value), "is not a table").into()) };
-    let text_of =
-        |key: &str| table.get(key).and_then(Value::as_str).filter(|text| !text.is_empty() && text.len() <= 1024);
+    let text_of = |key: &str| {
+        table.get(key).and_then(Value::as_str).filter(|text| !text.is_empty() && text.len() <= SUCCESS_BYTES_MAX)
+    };
     match (table.len(), text_of("contains"), text_of("json"), table.get("equals")) {
         (1, Some(contains), ..) => Ok(Success::Contains(contains.to_owned())),
         (2, _, Some(pointer), Some(equals)) if pointer.starts_with('/') => {

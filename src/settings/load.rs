@@ -333,6 +333,36 @@ mod tests {
     }
 
     #[test]
+    fn so_many_channels_are_taken_at_most_each_with_so_many_keys_and_as_long_texts() {
+        let unset = |_: &str| None;
+        let channel = |name: &str, more: &str| {
+            format!("[[notify.channel]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"https://a.test/\"\n{more}")
+        };
+        let many = |count: usize| (0..count).map(|n| channel(&format!("c{n}"), "")).collect::<String>();
+        assert_eq!(faults(&many(12), &unset), [""; 0]);
+        assert!(faults(&many(13), &unset)[0].contains("13 channels are more than 12"));
+        let longest = channel(
+            &"n".repeat(32),
+            &format!("template = \"{}\"\nsecret = \"{}\"\n", "t".repeat(16_384), "s".repeat(4_096)),
+        );
+        assert_eq!(faults(&longest, &unset), [""; 0]);
+        let longer = channel(
+            &"n".repeat(33),
+            &format!("template = \"{}\"\nsecret = \"{}\"\n", "t".repeat(16_385), "s".repeat(4_097)),
+        );
+        let told = faults(&longer, &unset);
+        assert_eq!(told.len(), 3, "{told:?}");
+        let long = "x".repeat(1_025);
+        assert_eq!(faults(&channel("a", &format!("success = {{ contains = \"{long}\" }}\n")), &unset).len(), 1);
+        let keys: String = (0..40).map(|n| format!("k{n} = 1\n")).collect();
+        let told = faults(&channel("a", &keys), &unset);
+        assert!(told.len() == 1 && told[0].contains("43 keys are more than any kind of channel has"), "{told:?}");
+        let some: String = keys.split_inclusive('\n').take(20).collect();
+        let bad: String = (0..12).map(|n| channel(&format!("N{n}"), &some)).collect();
+        assert_eq!(faults(&bad, &unset).len(), 51, "the rest is counted");
+    }
+
+    #[test]
     fn so_many_networks_are_opened_at_most_and_each_fault_is_told() {
         let unset = |_: &str| None;
         let of = |networks: &str| faults(&format!("[probe]\nallowed_link_local = {networks}\n"), &unset);

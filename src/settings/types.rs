@@ -116,7 +116,20 @@ pub struct SnsSettings {
     pub chat: bool,
 }
 
+impl NotifySettings {
+    /// Every topic that alerts are published to.
+    pub fn topics(&self) -> Vec<SnsSettings> {
+        self.sns.iter().cloned().chain(self.channels.iter().filter_map(SnsSettings::of)).collect()
+    }
+}
+
 impl SnsSettings {
+    /// The topic of a channel, if it is one.
+    pub fn of(channel: &ChannelSettings) -> Option<Self> {
+        let topic_arn = channel.keys.get("topic_arn").filter(|_| channel.kind.name == "sns")?.reveal().to_owned();
+        Some(Self { topic_arn, chat: channel.keys.get("chat").is_some_and(|chat| chat.reveal() == "true") })
+    }
+
     /// Whether the topic is a FIFO topic.
     pub fn is_fifo(&self) -> bool {
         self.topic_arn.ends_with(".fifo")

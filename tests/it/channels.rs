@@ -114,10 +114,10 @@ fn a_test_goes_through_the_channel_that_is_named() {
     receiver.set("/b", Answer::Status(404));
     let home = Home::new(&(channel(&receiver, "a", "") + &channel(&receiver, "b", "")), "");
     let one = run(&home, &["alerts", "test", "--channel", "a"]);
-    assert!(one.code == Some(0) && one.output.starts_with("a  took it over in "), "{one:?}");
+    assert!(one.code == Some(0) && one.output.starts_with("a         took it over in "), "{one:?}");
     assert_eq!((receiver.hits("/a"), receiver.hits("/b")), (1, 0));
     let both = run(&home, &["alerts", "test"]);
-    assert!(both.code == Some(69) && both.output.contains("\nb  did not take it after "), "{both:?}");
+    assert!(both.code == Some(69) && both.output.contains("\nb         did not take it after "), "{both:?}");
     let none = run(&home, &["alerts", "test", "--channel", "c"]);
     assert_eq!(none.code, Some(64));
     assert!(none.log.contains("--channel: \"c\" is not the name of a channel; write one of a, b"), "{none:?}");

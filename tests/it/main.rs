@@ -59,6 +59,7 @@ mod settings;
 mod stalls;
 mod stopping;
 mod store_outage;
+mod storm;
 mod systemd_notify;
 mod terminal;
 mod up_and_down;

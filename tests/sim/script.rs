@@ -70,6 +70,8 @@ pub(crate) enum Hand {
 pub(crate) struct Script {
     pub(crate) apis: Vec<Arc<ApiConfig>>,
     pub(crate) channels: usize,
+    /// The second channel takes but the APIs with its tag.
+    pub(crate) is_routed: bool,
     pub(crate) checkpoint: Duration,
     /// More alerts than this within seconds go out as digests; 0: never.
     pub(crate) digest_above: usize,
@@ -81,6 +83,9 @@ pub(crate) struct Script {
     pub(crate) well_at_end: Vec<bool>,
 }
 
+/// By which alerts go to the second channel, where it does not take all.
+pub(crate) const TAG: &str = "mailed";
+
 /// After the last fault. The longest wait is that after a permanent error, 5 minutes, for one alert after another; and
 /// the longest time to an alert is that of an interval of 10 minutes.
 pub(crate) const QUIET: Duration = Duration::from_secs(1_800);
@@ -91,10 +96,16 @@ impl Script {
     pub(crate) fn new(seed: u64) -> Self {
         let chance = &mut Chance::new(seed);
         let count = usize::try_from(chance.between(30, 100)).unwrap_or(20);
-        let apis: Vec<Arc<ApiConfig>> = (0..count).map(|n| Arc::new(api(n, chance))).collect();
+        let is_routed = seed.is_multiple_of(3);
+        let tagged = |n: usize, api: ApiConfig| match is_routed && n.is_multiple_of(2) {
+            true => ApiConfig { tags: vec![TAG.into()], ..api },
+            false => api,
+        };
+        let apis: Vec<Arc<ApiConfig>> = (0..count).map(|n| Arc::new(tagged(n, api(n, chance)))).collect();
         let quiet_at = chance.between(40, 90) * MINUTE;
         let mut script = Self {
             channels: if chance.percent(40) { 2 } else { 1 },
+            is_routed,
             checkpoint: Duration::from_secs(*chance.pick(&[1, 10, 60])),
             digest_above: if seed.is_multiple_of(4) { 2 } else { 0 },
             actions: vec![],

@@ -53,6 +53,12 @@ impl Troubles {
                 Event::DeliverBegan { call, channel, .. } => {
                     deliveries.insert(*call, (*channel, *at));
                 }
+                Event::DeliverEnded { call, answered: Answered::AskedForPatience(wait) } => {
+                    if let Some((channel, began)) = deliveries.remove(call) {
+                        // After that it is tried with one alert, and more with each that it takes.
+                        troubles.channels.entry(channel).or_default().0.push((began, *at + *wait + CHANNEL_SLOW));
+                    }
+                }
                 Event::DeliverEnded { call, answered } => {
                     if let Some((channel, began)) = deliveries.remove(call)
                         && (*answered == Answered::Cut || *at - began > CHANNEL_SLOW)

@@ -1,6 +1,6 @@
 //! Runs the script of one seed: one life of the program after another, in virtual time, until the script is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use api_health_actors::testkit::{FakeChannel, FakeWorld, VirtualClock};
 use api_health_core::{AlertKind, ApiConfig, ApiId, ApiState};
 use futures_util::FutureExt;
 
-use crate::script::{Action, Hand, Script, Whose};
+use crate::script::{Action, Hand, Script, TAG, Whose};
 
 /// What really happened in the world of a seed.
 pub(crate) struct History {
@@ -120,6 +120,10 @@ impl Play<'_> {
             arbiters: 0,
             checkpoint: self.script.checkpoint,
             digest_above: self.script.digest_above,
+            tags_of_channels: match self.script.is_routed {
+                true => HashMap::from([("mail".to_owned(), vec![TAG.to_owned()])]),
+                false => HashMap::new(),
+            },
             ..Options::default()
         };
         let world = self.world.clone();

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,6 +17,10 @@ use super::gate::Gate;
 pub enum Answer {
     /// This status and a body of two bytes.
     Status(u16),
+    /// Status 200 after so long.
+    Slow(Duration),
+    /// Status 429 with this `retry-after`.
+    Busy(String),
     /// Status 302 to that URL.
     Redirect(String),
     /// Takes the request, says nothing, and keeps the connection.
@@ -143,6 +147,8 @@ async fn answer(mut stream: TcpStream, shared: Arc<Shared>) {
         let answer = p.once.take().or_else(|| p.answer.clone()).unwrap_or(Answer::Status(200));
         let answered = match answer {
             Answer::Status(status) => status,
+            Answer::Slow(_) => 200,
+            Answer::Busy(_) => 429,
             Answer::Redirect(_) => 302,
             Answer::Hang | Answer::Close | Answer::Reset => 0,
         };
@@ -154,6 +160,11 @@ async fn answer(mut stream: TcpStream, shared: Arc<Shared>) {
     });
     let (status, location) = match &answer {
         Answer::Status(status) => (*status, String::new()),
+        Answer::Slow(span) => {
+            tokio::time::sleep(*span).await;
+            (200, String::new())
+        }
+        Answer::Busy(wait) => (429, format!("retry-after: {wait}\r\n")),
         Answer::Redirect(to) => (302, format!("location: {to}\r\n")),
         Answer::Close => return,
         Answer::Reset => return stream.set_zero_linger().unwrap_or_default(),

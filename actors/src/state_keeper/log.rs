@@ -92,6 +92,15 @@ pub(super) fn log(event: LogEvent) {
         LogEvent::IncidentDropped { api_id, incident_id } => {
             tracing::error!(%api_id, incident_id, "more incidents ended than a record keeps while history cannot be written: this one will not be in history");
         }
+        LogEvent::Backlog { channel, alerts, left } => {
+            let seconds_left = left.map(|left| left.as_secs());
+            tracing::warn!(
+                channel,
+                alerts,
+                seconds_left,
+                "many alerts wait for this channel, the oldest goes first; seconds_left is reckoned from what it took up to now"
+            );
+        }
         LogEvent::Unserved { api_id, others } => {
             tracing::warn!(%api_id, others, "no channel asks for the tags of these APIs: their alerts go to all channels, until one has a tag of theirs, or none");
         }

@@ -17,6 +17,6 @@ pub fn view(config: ApiConfig, at: Timestamp) -> ApiView {
 
 /// Puts all of this on the board, as of that moment.
 pub fn show(board: &Board, views: Vec<ApiView>, own: Vec<(ApiId, Trouble)>, at: Timestamp) {
-    let shown = Shown { at, is_all: true, views, gone: Vec::new(), own: Some(own) };
+    let shown = Shown { at, is_all: true, views, gone: Vec::new(), own: Some(own), owed: Vec::new() };
     assert!(board.put(shown), "nobody else holds the board of a test");
 }

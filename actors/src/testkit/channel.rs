@@ -49,6 +49,7 @@ struct Inner {
     fault: ChannelFault,
     latency_ms_max: u64,
     told: Vec<(Timestamp, Alert)>,
+    attempts: usize,
 }
 
 /// Notes an attempt that ends without an answer.
@@ -101,6 +102,11 @@ impl FakeChannel {
         self.lock().told.clone()
     }
 
+    /// How many messages were sent to it, whatever came of them.
+    pub fn attempts(&self) -> usize {
+        self.lock().attempts
+    }
+
     /// What was told, as `id kind`, in order.
     pub fn lines(&self) -> Vec<String> {
         self.lock().told.iter().map(|(_, alert)| format!("{} {}", alert.api_id, alert.kind.as_str())).collect()
@@ -141,7 +147,11 @@ impl FakeChannel {
     }
 
     async fn attempt(&self, calls: &[u64], alerts: &[Arc<Alert>]) -> Result<(), NotifyError> {
-        let latency_ms_max = self.lock().latency_ms_max;
+        let latency_ms_max = {
+            let mut inner = self.lock();
+            inner.attempts += 1;
+            inner.latency_ms_max
+        };
         self.stage.dawdle(latency_ms_max).await;
         let refusal = |after| Err(NotifyError::Retryable { reason: "planted".into(), after });
         match self.fault_now() {
@@ -206,6 +216,7 @@ impl NotifierOfMany for FakeChannel {
             let answer = self.attempt(&calls, &alerts).await;
             let answered = match &answer {
                 Ok(()) => Answered::Ok,
+                Err(NotifyError::Retryable { after: Some(wait), .. }) => Answered::AskedForPatience(*wait),
                 Err(NotifyError::Retryable { .. }) => Answered::Retryable,
                 Err(NotifyError::Permanent { .. }) => Answered::Permanent,
             };

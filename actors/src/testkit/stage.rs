@@ -86,8 +86,10 @@ pub enum Step {
 pub enum Answered {
     /// It was told that the channel has the alert.
     Ok,
-    /// It was told to wait.
+    /// It was told to try again.
     Retryable,
+    /// It was told to try again no sooner than this.
+    AskedForPatience(Duration),
     /// It was told that a person must act.
     Permanent,
     /// It saw a panic.

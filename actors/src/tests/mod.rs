@@ -17,6 +17,7 @@ mod own_side;
 mod progress;
 mod stopping;
 mod store;
+mod storm;
 mod supervision;
 mod suspension;
 mod timers;

@@ -4,11 +4,12 @@
 //! little older than what is true.
 //! The words say no more than what is stored.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api_health_actors::ports::LoadedStates;
 use api_health_core::delivery::{Delivery, OwedAlert};
-use api_health_core::keep::NOTED_WITHIN;
+use api_health_core::keep::{BACKLOG_MIN, NOTED_WITHIN, time_left};
 use api_health_core::{ApiState, Timestamp};
 use serde_json::{Value, json};
 
@@ -34,6 +35,7 @@ struct Owed {
 pub(super) async fn run(app: &App, channel: Option<&str>, as_json: bool, out: &Out) -> Result<Exit, AppError> {
     let LoadedStates { states, unreadable, .. } = stored::load_states(app).await?;
     let now = app.clock.now();
+    let told = told(&states);
     let mut owed: Vec<Owed> = states.into_iter().flat_map(|state| of_state(app, state)).collect();
     if let Some(channel) = channel {
         owed.iter_mut().for_each(|owed| owed.lacking.retain(|(lacking, _)| lacking == channel));
@@ -55,9 +57,48 @@ pub(super) async fn run(app: &App, channel: Option<&str>, as_json: bool, out: &O
         note(&format!(
             "note: `api-health run` tries, and stores what came of it within {seconds} s; to try now: api-health alerts retry"
         ));
+        backlogs(&owed, &told, now).iter().for_each(|words| note(words));
     }
     stored::report_unreadable(&unreadable);
     Ok(Exit::Ok)
+}
+
+/// When each channel took an alert, as far as incidents say it.
+fn told(states: &[ApiState]) -> BTreeMap<String, Vec<Timestamp>> {
+    let mut told: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
+    for state in states {
+        let held = state.held.as_ref().and_then(|held| held.ended.as_deref());
+        let closed = state.closed.iter().map(|story| &story.incident);
+        for one in state.incident.as_deref().into_iter().chain(held).chain(closed).flat_map(|incident| &incident.told) {
+            told.entry(one.channel.clone()).or_default().push(one.at);
+        }
+    }
+    told
+}
+
+/// How long those channels will take that many alerts wait for: at the pace since the oldest of them came about that was not tried yet.
+fn backlogs(all: &[Owed], told: &BTreeMap<String, Vec<Timestamp>>, now: Timestamp) -> Vec<String> {
+    let mut waiting: BTreeMap<&str, (usize, Option<Timestamp>)> = BTreeMap::new();
+    for Owed { owed, lacking } in all {
+        for (channel, _) in lacking {
+            let (alerts, since) = waiting.entry(channel).or_default();
+            *alerts += 1;
+            if owed.delivery(channel).is_none() {
+                let at = owed.alert.detected_at;
+                *since = Some(since.map_or(at, |before| before.min(at)));
+            }
+        }
+    }
+    let words = |(channel, (alerts, since)): (&str, (usize, Option<Timestamp>))| {
+        let since = since.filter(|_| alerts >= BACKLOG_MIN)?;
+        let taken = told.get(channel)?.iter().filter(|at| **at >= since).count();
+        let left = time_left(alerts, taken, now.since(since))?;
+        let (channel, alerts, left) = (text::line(channel), text::count(alerts, "alert"), text::span(left));
+        Some(format!(
+            "note: {alerts} to {channel}, the oldest first: {left} more at the pace of the {taken} before them"
+        ))
+    };
+    waiting.into_iter().filter_map(words).collect()
 }
 
 fn of_state(app: &App, state: ApiState) -> Vec<Owed> {

@@ -25,7 +25,7 @@ pub(super) async fn run(app: &App, channel: Option<&str>, out: &Out) -> Result<E
         let fault = ValueFault::new(values::quote(channel), "is not the name of a channel", remedy);
         return Err(AppError::Configuration(vec![fault.at("--channel")]));
     }
-    let width = set.iter().map(|name| name.len()).max().unwrap_or_default();
+    let width = set.iter().map(|name| name.len()).max().unwrap_or_default().max(8);
     let mut notifiers = app.notifiers(&app.client()?, Screen::Stdout { colour: out.colour }, false).await?;
     notifiers.retain(|notifier| channel.is_none_or(|channel| channel == notifier.channel()));
     let mut failed = 0;

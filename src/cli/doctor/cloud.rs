@@ -14,7 +14,7 @@ use super::report::Finding;
 use crate::app::App;
 use crate::aws;
 use crate::cli::checks::Check;
-use crate::settings::{LoadedSettings, Settings, StoreKind};
+use crate::settings::{LoadedSettings, Settings, SnsSettings, StoreKind};
 use history::HistoryTable;
 use tables::Table;
 use topic::Topic;
@@ -23,8 +23,8 @@ use topic::Topic;
 #[derive(Default)]
 pub(super) struct Cloud {
     tables: Option<SdkConfig>,
-    /// In the topic's region.
-    sns: Option<SdkConfig>,
+    /// Each topic, and what it is asked with, in its region.
+    topics: Vec<(SnsSettings, SdkConfig)>,
 }
 
 impl Cloud {
@@ -32,23 +32,26 @@ impl Cloud {
     pub(super) async fn find(loaded: &LoadedSettings, app: &App) -> (Self, Vec<Finding>) {
         let Settings { store, notify, .. } = &loaded.settings;
         let uses_tables = store.kind == StoreKind::Dynamodb;
-        if !uses_tables && notify.sns.is_none() {
+        let topics = notify.topics();
+        if !uses_tables && topics.is_empty() {
             return (Self::default(), Vec::new());
         }
         let (config, findings) = identity::examine(loaded, app.clock.now()).await;
-        let sns = match &notify.sns {
-            Some(sns) => Some(aws::load(Some(sns.region().to_owned()), &loaded.settings.proxies).await),
-            None => None,
-        };
-        (Self { tables: uses_tables.then_some(config), sns }, findings)
+        let mut asked = Vec::new();
+        for sns in topics {
+            let config = aws::load(Some(sns.region().to_owned()), &loaded.settings.proxies).await;
+            asked.push((sns, config));
+        }
+        (Self { tables: uses_tables.then_some(config), topics: asked }, findings)
     }
 
     /// Every check of AWS that fits the settings, each after those that it needs.
     pub(super) fn tasks<'a>(&'a self, app: &'a App) -> Vec<Task<'a>> {
         let Settings { store, notify, apis, history, .. } = &app.settings;
         let mut tasks = Vec::new();
-        if self.tables.is_some() || self.sns.is_some() {
-            tasks.push(Task::new(Check::Clock, endpoints::examine(app, self.tables.as_ref(), self.sns.as_ref())));
+        let sns = self.topics.first().map(|(_, config)| config);
+        if self.tables.is_some() || sns.is_some() {
+            tasks.push(Task::new(Check::Clock, endpoints::examine(app, self.tables.as_ref(), sns)));
         }
         if let Some(config) = &self.tables {
             let table = |check, name| Table::new(config, check, name);
@@ -64,7 +67,7 @@ impl Cloud {
                 tasks.push(Task::new(Check::HistoryTable, table.examine()));
             }
         }
-        if let (Some(sns), Some(config)) = (&notify.sns, &self.sns) {
+        for (sns, config) in &self.topics {
             let topic = |check| Topic::new(config, check, sns);
             tasks.push(Task::new(Check::Topic, topic(Check::Topic).attributes()));
             let subscriptions = topic(Check::Subscriptions).subscriptions(notify.webhook.is_some());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_health_actors::measured::{ALERT_BOUNDS_MS, PROBE_BOUNDS_MS};
 use api_health_actors::stats::LATENESS_BOUNDS_MS;
+use api_health_core::keep::ChannelOwed;
 use api_health_core::view::{ApiView, Condition, Counts};
 use api_health_core::{ApiId, Status, Timestamp, Verdict};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
@@ -125,8 +126,13 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, model: &Model, own: &O
         total,
         sum,
     )?;
-    let owed: usize = snapshot.views.iter().map(|view| view.owed).sum();
-    writer.gauge("api_health_alerts_owed", "Alerts that some channel does not have yet", count(owed))?;
+    let channel = |owed: &ChannelOwed| [("channel", owed.channel.clone())];
+    let owed = snapshot.owed.iter().map(|owed| (channel(owed), count(owed.alerts)));
+    writer.gauges("api_health_alerts_owed", "Alerts that a channel does not have yet", owed)?;
+    let age = |owed: &ChannelOwed| owed.oldest.map_or(0.0, |at| own.now.since(at).as_secs_f64());
+    let oldest = snapshot.owed.iter().map(|owed| (channel(owed), age(owed)));
+    let help = "For how long the oldest of them is owed; 0: there is none";
+    writer.gauges("api_health_alert_oldest_owed_seconds", help, oldest)?;
     let attempts = measured.attempts();
     let attempts = attempts.iter().flat_map(|(channel, attempts)| {
         let results =

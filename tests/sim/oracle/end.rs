@@ -15,7 +15,8 @@ impl Oracle<'_> {
         for (n, api) in self.script.apis.iter().enumerate() {
             let api_id = &api.api_id;
             let one = &self.apis[api_id];
-            for (channel, name) in self.channels.iter().enumerate() {
+            let taking = self.channels.iter().enumerate().filter(|(channel, _)| self.takes(api_id, *channel));
+            for (channel, name) in taking {
                 let untold = |change: &&Change| !change.left_out && change.lanes[channel].taken_at.is_none();
                 if let Some(change) = one.model.changes.iter().find(untold) {
                     let what = format!("{} of {} was never told to {name}", change.kind.as_str(), change.happened_at);

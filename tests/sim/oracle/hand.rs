@@ -8,13 +8,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_health_core::{AlertKind, ApiId, ApiState};
+use api_health_core::{AlertKind, ApiId, ApiState, Verdict};
 
 use super::{Known, One, Oracle};
 use crate::model::{Change, Item};
 
 /// An outcome that is younger may still be on its way to whoever decides.
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
+
+/// So is one longer for which witnesses were asked, which takes 900 ms here where not all is well.
+const ASKED_ABOUT: Duration = Duration::from_millis(900);
 
 impl One {
     /// Which alerts the stored record does not owe any more.
@@ -95,9 +98,13 @@ impl Oracle<'_> {
         let (now, life) = (self.now, self.life);
         let Some(one) = self.apis.get_mut(api_id) else { return };
         let Some(items) = one.stored.as_ref().map(|known| known.items) else { return };
-        let is_on_its_way = |at: Duration| at + ON_ITS_WAY >= now.at;
+        let is_asked_about = |item: &Item| matches!(item, Item::Outcome(seen) if seen.verdict == Verdict::Inconclusive);
         let snapshots = &one.model.snapshots[items + 1..];
-        let handled = snapshots.iter().take_while(|snapshot| !is_on_its_way(snapshot.at)).count();
+        let is_handled = |(item, at): (&Item, Duration)| {
+            at + ON_ITS_WAY + if is_asked_about(item) { ASKED_ABOUT } else { Duration::ZERO } < now.at
+        };
+        let later = one.model.items[items..].iter().zip(snapshots.iter().map(|snapshot| snapshot.at));
+        let handled = later.take_while(|one| is_handled(*one)).count();
         let has_forgotten = snapshots[..handled].iter().any(|snapshot| snapshot.mattered);
         let on_their_way: Vec<(Item, Duration)> = (one.model.items[items + handled..].iter().cloned())
             .zip(snapshots[handled..].iter().map(|snapshot| snapshot.at))
@@ -117,7 +124,9 @@ impl Oracle<'_> {
         one.has_forgotten |= dropped[..rewritten].iter().any(was_offered);
         one.has_forgotten |= is_down && dropped.iter().any(was_offered);
         let watched = one.cadence.watched.is_some();
-        one.cadence.asked_again(has_forgotten && watched && !self.is_stopping, now.at);
+        // One that is being asked about finds out what the others would.
+        let finds_out = on_their_way.iter().any(|(item, _)| is_asked_about(item));
+        one.cadence.asked_again(has_forgotten && watched && !self.is_stopping && !finds_out, now.at);
         for call in self.calls.values_mut().filter(|call| call.api_id == *api_id) {
             if let Some(index) = call.change.filter(|index| *index >= first_dropped) {
                 call.change = None;

@@ -52,7 +52,7 @@ impl Oracle<'_> {
                 self.api_time += self.now.at - self.life_began;
             }
             self.stored_in_time(api_id)?;
-            for channel in 0..self.channels.len() {
+            for channel in (0..self.channels.len()).filter(|channel| self.takes(api_id, *channel)).collect::<Vec<_>>() {
                 for change in 0..self.apis[api_id].model.changes.len() {
                     if self.apis[api_id].model.changes[change].lanes[channel].offered_at.is_none() {
                         self.offered_in_time(api_id, change, channel)?;

@@ -86,6 +86,15 @@ impl Oracle<'_> {
                 self.is_as_it_was(api_id, index, &here.alert)?;
             }
             for (channel, name) in self.channels.clone().into_iter().enumerate() {
+                if !self.takes(api_id, channel) {
+                    continue;
+                }
+                let names_it = here.as_ref().is_none_or(|here| here.owed_to.iter().any(|owed_to| owed_to == name));
+                if !names_it {
+                    let what =
+                        format!("{} is not owed to {name}", self.apis[api_id].model.changes[index].kind.as_str());
+                    return Err(self.violation("owed to whom it concerns", Some(api_id), what));
+                }
                 let delivered = here.as_ref().is_none_or(|here| here.is_delivered(name));
                 let Some(one) = self.apis.get_mut(api_id) else { return Ok(()) };
                 let change = &mut one.model.changes[index];

@@ -1,21 +1,32 @@
 //! What is told: it happened, it is told in order, in time, with its own id, and again only where that is allowed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_health_actors::testkit::stage::Answered;
 use api_health_core::keep::GATHERED_FOR;
-use api_health_core::{Alert, ApiId};
+use api_health_core::{Alert, AlertKind, ApiConfig, ApiId};
 
 use super::{
     AFTER_TROUBLE, Call, Checked, OFFERED_WITHIN, Oracle, RESTARTED_WITHIN, STORED_WITHIN, SelfMonitoringAlert,
     TURN_WITHIN, UNSTORED_MIN, UNSTORED_WITHIN,
 };
 use crate::model::{Change, Model};
+use crate::script::TAG;
 
 impl Oracle<'_> {
     pub(super) fn offered(&mut self, number: u64, channel: &'static str, alert: &Alert) -> Checked {
         let api_id = &alert.api_id;
         let channel = self.channels.iter().position(|name| *name == channel).unwrap_or(0);
+        if !self.takes(api_id, channel) {
+            if alert.kind == AlertKind::Closed {
+                // Of one that has no row nobody knows whom it concerned.
+                self.calls.insert(number, Call { api_id: api_id.clone(), channel, change: None, forgotten: None });
+                return Ok(());
+            }
+            let what = format!("{} is told to {}", alert.kind.as_str(), self.channels[channel]);
+            return Err(self.violation("told whom it concerns", Some(api_id), what));
+        }
         let Some(one) = self.apis.get(api_id) else {
             self.calls.insert(number, Call { api_id: api_id.clone(), channel, change: None, forgotten: None });
             return self.own_offered(channel, alert);
@@ -96,6 +107,14 @@ impl Oracle<'_> {
         }
         self.calls.insert(number, Call { api_id: api_id.clone(), channel, change: Some(index), forgotten: None });
         Ok(())
+    }
+
+    /// Whether alerts under this id go to that channel.
+    pub(super) fn takes(&self, api_id: &ApiId, channel: usize) -> bool {
+        let about = api_id.beside_api();
+        let of_api = |api: &&Arc<ApiConfig>| api.api_id == *about.as_ref().unwrap_or(api_id);
+        let api = self.script.apis.iter().find(of_api);
+        channel == 0 || !self.script.is_routed || api.is_some_and(|api| api.tags.iter().any(|tag| tag == TAG))
     }
 
     fn count_repeat(&mut self) {
@@ -191,6 +210,7 @@ impl Oracle<'_> {
         self.count(match answered {
             Answered::Ok => "channel: took over",
             Answered::Retryable => "channel: refused",
+            Answered::AskedForPatience(_) => "channel: asked for patience",
             Answered::Permanent => "channel: a person must act",
             Answered::Panicked => "channel: panicked",
             Answered::Cut => "channel: did not answer",

@@ -22,7 +22,6 @@ pub(super) struct Throttles {
     one_record: LogThrottle,
     other_record: LogThrottle,
     old_copy: LogThrottle,
-    pub(super) foreign_channel: LogThrottle,
 }
 
 /// The result of reading one record.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::delivery_queue::Channel;
 use super::entry::Entry;
-use super::{Effect, Keeper, Lease, LogEvent, channels_of};
+use super::flow::Flow;
+use super::{Effect, Keeper, Lease, channels_of};
 use crate::alert::Alert;
 use crate::api::ApiId;
 use crate::decide::withdraw;
@@ -47,6 +48,8 @@ pub enum DeliveryResult {
         why: String,
         /// How long to wait before the next attempt.
         wait: Duration,
+        /// The channel asked to be left alone for so long, with whatever alert.
+        patience: Option<Duration>,
     },
     /// It refuses this digest for good: its alerts go out one by one, at once.
     DigestRefused { why: String },
@@ -116,7 +119,7 @@ impl Keeper {
             if let Some(owed) = delivery::next_for(&entry.state.owed, channel)
                 && self.may_send(api_id, entry, &owed.alert.alert_id, now.uptime) != May::No
             {
-                self.delivery_queue.queue(api_id, channel, now.uptime);
+                self.delivery_queue.queue(api_id, channel, owed.alert.detected_at, now.uptime);
             }
         }
     }
@@ -132,7 +135,8 @@ impl Keeper {
         let hurry = self.flushing || self.is_retry_asked(now.uptime);
         for channel in self.channels.clone() {
             loop {
-                let waiting = self.delivery_queue.waiting(&channel);
+                let room = self.flows.entry(Arc::clone(&channel)).or_default().room(now.uptime);
+                let waiting = self.delivery_queue.waiting(&channel, room);
                 let count = match self.setup.digest_above.get(&*channel) {
                     Some(above) => {
                         let pace = self.paces.entry(Arc::clone(&channel)).or_default();
@@ -161,7 +165,7 @@ impl Keeper {
             };
             if !alerts.is_empty() && is_unstored != unstored {
                 // The lease that one is sent under is not asked of the other.
-                self.delivery_queue.queue(&api_id, channel, now.uptime);
+                self.delivery_queue.queue(&api_id, channel, owed.alert.detected_at, now.uptime);
                 break;
             }
             unstored = is_unstored;
@@ -171,6 +175,7 @@ impl Keeper {
         if alerts.is_empty() {
             return;
         }
+        self.flows.entry(Arc::clone(channel)).or_default().began(now.uptime);
         if let Some(above) = self.setup.digest_above.get(&**channel) {
             self.paces.entry(Arc::clone(channel)).or_default().began(alerts.len(), *above, now.uptime);
         }
@@ -188,6 +193,12 @@ impl Keeper {
         now: Moment,
     ) {
         self.delivery_queue.ended(channel);
+        let flow = self.flows.entry(Arc::clone(channel)).or_default();
+        match came {
+            DeliveryResult::Delivered => flow.taken(alerts.len()),
+            DeliveryResult::Failed { patience: Some(patience), .. } => flow.asked_for_patience(*patience, now.uptime),
+            _ => {}
+        }
         if let Some(pace) = self.paces.get_mut(channel) {
             match came {
                 DeliveryResult::Delivered => pace.taken(alerts.len()),
@@ -277,6 +288,7 @@ impl Keeper {
             .collect();
         self.store_at_once_until = Some(now.uptime.saturating_add(STORE_AT_ONCE_FOR));
         self.delivery_queue.forget_waits(|api_id, _| meant.contains_key(api_id));
+        self.flows.values_mut().for_each(Flow::try_now);
         self.offer_all(now);
         meant.into_values().sum()
     }
@@ -344,25 +356,5 @@ impl Keeper {
             self.channels.iter().any(|channel| delivery::next_for(&entry.state.owed, channel).is_some())
         };
         self.with_outbox.iter().any(|api_id| self.ledger.get(api_id).is_some_and(is_awaiting))
-    }
-
-    /// Logs alerts that are owed to a channel that no worker has. They stay owed.
-    pub(super) fn log_unroutable_alerts(&mut self, now: Moment) {
-        let mut foreign: Vec<(String, u64)> = Vec::new();
-        for entry in self.with_outbox.iter().filter_map(|api_id| self.ledger.get(api_id)) {
-            for channel in entry.state.owed.iter().flat_map(|owed| owed.pending_channels()) {
-                let is_had =
-                    self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel);
-                match foreign.iter_mut().find(|(name, _)| name == channel) {
-                    _ if is_had => {}
-                    Some((_, alerts)) => *alerts += 1,
-                    None => foreign.push((channel.to_owned(), 1)),
-                }
-            }
-        }
-        if !foreign.is_empty() && self.throttles.foreign_channel.allow(now.uptime).is_some() {
-            foreign.sort_unstable();
-            self.log.extend(foreign.into_iter().map(|(channel, alerts)| LogEvent::ForeignChannel { channel, alerts }));
-        }
     }
 }

@@ -1,11 +1,11 @@
 //! The queue of each channel: of each API one alert at a time, the oldest that the channel does not have yet, and a bounded number
 //! of attempts at once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::api::ApiId;
-use crate::time::Uptime;
+use crate::time::{Timestamp, Uptime};
 
 /// Attempts in flight at once through one channel. An alert that waits for its next try takes no place.
 pub const DELIVERIES_IN_FLIGHT_MAX: usize = 16;
@@ -27,14 +27,14 @@ enum DeliveryState {
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeliveryQueue {
     states: HashMap<(ApiId, Channel), DeliveryState>,
-    /// Those that are queued, oldest first.
-    due: HashMap<Channel, VecDeque<ApiId>>,
+    /// Those that are queued, by when their alert was decided.
+    due: HashMap<Channel, BTreeSet<(Timestamp, ApiId)>>,
     in_flight: HashMap<Channel, usize>,
 }
 
 impl DeliveryQueue {
     /// Queues an API, unless it is queued already, or an attempt is in flight or waits.
-    pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, now: Uptime) {
+    pub(super) fn queue(&mut self, api_id: &ApiId, channel: &Channel, decided_at: Timestamp, now: Uptime) {
         let key = (api_id.clone(), Arc::clone(channel));
         let is_busy = match self.states.get(&key) {
             Some(DeliveryState::Queued | DeliveryState::InFlight) => true,
@@ -43,20 +43,21 @@ impl DeliveryQueue {
         };
         if !is_busy {
             self.states.insert(key, DeliveryState::Queued);
-            self.due.entry(Arc::clone(channel)).or_default().push_back(api_id.clone());
+            self.due.entry(Arc::clone(channel)).or_default().insert((decided_at, api_id.clone()));
         }
     }
 
-    /// How many wait to be sent: at most so many, as some may have been removed meanwhile. None while there is no room.
-    pub(super) fn waiting(&self, channel: &Channel) -> usize {
-        let is_full = self.in_flight.get(channel).is_some_and(|count| *count >= DELIVERIES_IN_FLIGHT_MAX);
-        if is_full { 0 } else { self.due.get(channel).map_or(0, VecDeque::len) }
+    /// How many wait to be sent: at most so many, as some may have been removed meanwhile. None while as many attempts are under way
+    /// as there is room for.
+    pub(super) fn waiting(&self, channel: &Channel, room: usize) -> usize {
+        let is_full = self.in_flight.get(channel).copied().unwrap_or_default() >= room;
+        if is_full { 0 } else { self.due.get(channel).map_or(0, BTreeSet::len) }
     }
 
-    /// Removes and returns the next one. Call [`began`](Self::began) when its attempt begins.
+    /// Removes and returns the next one, the oldest. Call [`began`](Self::began) when its attempt begins.
     pub(super) fn take(&mut self, channel: &Channel) -> Option<ApiId> {
         let due = self.due.get_mut(channel)?;
-        while let Some(api_id) = due.pop_front() {
+        while let Some((_, api_id)) = due.pop_first() {
             let key = (api_id, Arc::clone(channel));
             // It may have been removed meanwhile.
             if self.states.get(&key) == Some(&DeliveryState::Queued) {
@@ -134,24 +135,28 @@ mod tests {
         ApiId::parse(&format!("a{number}")).unwrap()
     }
 
+    fn at(second: usize) -> Timestamp {
+        Timestamp::from_millis(1_000 * second as i64)
+    }
+
     #[test]
     fn a_channel_has_room_for_so_many_attempts_and_each_api_for_one() {
         let (mut queue, pager, now) = (DeliveryQueue::default(), Channel::from("pager"), Duration::from_secs(9));
         for number in 0..2 * DELIVERIES_IN_FLIGHT_MAX {
-            queue.queue(&id(number), &pager, now);
-            queue.queue(&id(number), &pager, now);
+            queue.queue(&id(number), &pager, at(number), now);
+            queue.queue(&id(number), &pager, at(number), now);
         }
         for number in 0..DELIVERIES_IN_FLIGHT_MAX {
-            assert_eq!(queue.waiting(&pager), 2 * DELIVERIES_IN_FLIGHT_MAX - number);
+            assert_eq!(queue.waiting(&pager, DELIVERIES_IN_FLIGHT_MAX), 2 * DELIVERIES_IN_FLIGHT_MAX - number);
             assert_eq!(queue.take(&pager), Some(id(number)), "in order, each once");
             queue.began(std::iter::once(&id(number)), &pager);
         }
-        assert_eq!(queue.waiting(&pager), 0, "full");
-        queue.queue(&id(0), &pager, now);
+        assert_eq!(queue.waiting(&pager, DELIVERIES_IN_FLIGHT_MAX), 0, "full");
+        queue.queue(&id(0), &pager, at(99), now);
         queue.ended(&pager);
         queue.next_try(&id(0), &pager, Some(now + Duration::from_secs(5)));
         assert_eq!(queue.take(&pager), Some(id(DELIVERIES_IN_FLIGHT_MAX)), "one that waits holds no place");
-        queue.queue(&id(0), &pager, now);
+        queue.queue(&id(0), &pager, at(99), now);
         let is_in_flight = |queue: &DeliveryQueue, of: ApiId| queue.in_flight().any(|api_id| *api_id == of);
         assert!(!is_in_flight(&queue, id(0)) && is_in_flight(&queue, id(1)));
         queue.wait(&id(1), &pager, now);
@@ -159,7 +164,7 @@ mod tests {
         assert_eq!(queue.forget_waits(|_, channel| **channel == *"sns"), 0);
         assert_eq!(queue.forget_waits(|api_id, _| *api_id == id(0)), 1);
         queue.forget(&id(DELIVERIES_IN_FLIGHT_MAX + 1), std::slice::from_ref(&pager));
-        queue.queue(&id(0), &pager, now);
+        queue.queue(&id(0), &pager, at(99), now);
         let left: Vec<ApiId> = std::iter::from_fn(|| queue.take(&pager)).collect();
         assert_eq!(
             left.len(),

@@ -1,5 +1,7 @@
 //! What the keeper has to log, as values. The actors crate puts it into words.
 
+use std::time::Duration;
+
 use crate::alert::AlertKind;
 use crate::api::ApiId;
 use crate::status::Status;
@@ -105,6 +107,8 @@ pub enum LogEvent {
     HistoryDropped { days: u64 },
     /// More incidents ended than a record keeps for history: the oldest is lost there.
     IncidentDropped { api_id: ApiId, incident_id: String },
+    /// A channel is owed many alerts: how long they will take, if that can be told.
+    Backlog { channel: String, alerts: usize, left: Option<Duration> },
     /// No channel asks for the tags of some APIs: their alerts go to all. The first of them, and how many others there are.
     Unserved { api_id: ApiId, others: usize },
     /// Alerts are owed to a channel that this process does not have.

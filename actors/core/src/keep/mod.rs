@@ -10,6 +10,8 @@
 //! | [`mod@entry`] | the same for one API, and how a version conflict is resolved |
 //! | [`mod@deliver`] | may this alert go out now; what came of the attempt |
 //! | [`mod@delivery_queue`] | which alert goes next to which channel |
+//! | [`mod@flow`] | how many attempts a channel may have at once, and how long what it is owed will take |
+//! | [`mod@owed`] | what each channel is owed, and what is said of it |
 //! | [`mod@digest`] | whether what waits for a channel goes out one by one or together |
 //! | [`mod@owned_shards`] | which shards this keeper owns, and whether its lease holds |
 //! | [`mod@shards`] | what happens when a shard comes or goes |
@@ -34,11 +36,13 @@ mod deliver;
 mod delivery_queue;
 mod digest;
 mod entry;
+mod flow;
 mod health;
 mod history;
 mod holds;
 mod ledger;
 mod log_event;
+mod owed;
 mod own_side;
 mod owned_shards;
 mod report;
@@ -71,10 +75,12 @@ use beats::Beats;
 use delivery_queue::DeliveryQueue;
 use digest::Pace;
 use entry::Entry;
+use flow::Flow;
 use health::Health;
 use history::HistoryQueue;
 use holds::Holds;
 use ledger::Ledger;
+use owed::Owed;
 use own_side::OwnSide;
 use owned_shards::OwnedShards;
 use self_monitoring::{SelfMonitored, self_outcome};
@@ -86,11 +92,13 @@ pub use configs::ConfigDiff;
 pub use deliver::{DeliveryResult, NOTED_WITHIN, UNSTORED_MAX};
 pub use delivery_queue::{Channel, DELIVERIES_IN_FLIGHT_MAX};
 pub use digest::{DIGEST_ALERTS_MAX, GATHERED_FOR, STORM_WITHIN};
+pub use flow::time_left;
 pub use health::STORE_GONE_AFTER;
 pub use history::HistorySetup;
 pub use holds::{Dependents, PARENT_ASKED_WITHIN};
 pub use ledger::REWRITES_PER_SECOND;
 pub use log_event::LogEvent;
+pub use owed::{BACKLOG_MIN, ChannelOwed};
 pub use own_side::OwnSideKind;
 pub use owned_shards::{Grant, Lease};
 pub use report::Report;
@@ -206,6 +214,8 @@ pub struct Keeper {
     lease: Lease,
     delivery_queue: DeliveryQueue,
     paces: HashMap<Channel, Pace>,
+    flows: HashMap<Channel, Flow>,
+    owed: Owed,
     /// APIs with a non-empty outbox.
     with_outbox: HashSet<ApiId>,
     /// Channels of the other workers.
@@ -256,6 +266,8 @@ impl Keeper {
             lease: Lease::Held,
             delivery_queue: DeliveryQueue::default(),
             paces: HashMap::new(),
+            flows: HashMap::new(),
+            owed: Owed::default(),
             with_outbox: HashSet::new(),
             channels_elsewhere: HashSet::new(),
             health: Health::default(),
@@ -327,7 +339,7 @@ impl Keeper {
         self.release_holds(now);
         self.offer_all(now);
         self.write_history(now);
-        self.log_unroutable_alerts(now);
+        self.count_owed(now);
         self.drop_released_shards();
         self.answer_waiters();
     }

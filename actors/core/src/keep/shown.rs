@@ -1,6 +1,6 @@
 //! What people are shown of the running program. Nothing is gathered while nobody looks.
 
-use super::{Effect, Entry, Keeper};
+use super::{ChannelOwed, Effect, Entry, Keeper};
 use crate::api::ApiId;
 use crate::schedule::Moment;
 use crate::time::Timestamp;
@@ -17,6 +17,8 @@ pub struct Shown {
     pub gone: Vec<ApiId>,
     /// What the monitor tells of itself, if that has changed: the id of each part, and its trouble.
     pub own: Option<Vec<(ApiId, Trouble)>>,
+    /// What each channel is owed.
+    pub owed: Vec<ChannelOwed>,
 }
 
 impl Keeper {
@@ -41,7 +43,14 @@ impl Keeper {
         ids.retain(|id| !id.is_self_monitoring());
         ids.sort_unstable();
         ids.dedup();
-        let mut shown = Shown { at: now.wall, is_all, views: Vec::new(), gone: Vec::new(), own: None };
+        let mut shown = Shown {
+            at: now.wall,
+            is_all,
+            views: Vec::new(),
+            gone: Vec::new(),
+            own: None,
+            owed: self.owed.of_channels.clone(),
+        };
         for id in ids {
             match self.ledger.get(&id).filter(|entry| entry.is_watched()) {
                 Some(entry) => shown.views.push(self.view(entry, now)),

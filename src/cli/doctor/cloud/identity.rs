@@ -22,8 +22,8 @@ const KEY_CHARS_MIN: usize = 16;
 /// Looks for both, as the daemon does. What every client is made from, and the two findings.
 pub(super) async fn examine(loaded: &LoadedSettings, now: Timestamp) -> (SdkConfig, Vec<Finding>) {
     let settings = &loaded.settings;
-    let of_topic = settings.notify.sns.as_ref().filter(|_| settings.store.kind == StoreKind::Sqlite);
-    let wanted = settings.region.clone().or_else(|| of_topic.map(|sns| sns.region().to_owned()));
+    let of_topic = settings.notify.topics().into_iter().next().filter(|_| settings.store.kind == StoreKind::Sqlite);
+    let wanted = settings.region.clone().or_else(|| of_topic.as_ref().map(|sns| sns.region().to_owned()));
     let config = aws::load(wanted, &settings.proxies).await;
     let region = match aws::region(&config) {
         Ok(region) => Check::Region.ok(format!("{region}, from {}", origin(loaded, of_topic.is_some()).await)),

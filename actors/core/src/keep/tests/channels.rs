@@ -3,7 +3,7 @@
 use super::*;
 
 fn failed(seconds: u64) -> DeliveryResult {
-    DeliveryResult::Failed { why: "no such topic".into(), wait: Duration::from_secs(seconds) }
+    DeliveryResult::Failed { why: "no such topic".into(), wait: Duration::from_secs(seconds), patience: None }
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn storm(desk: &mut Desk) {
 }
 
 fn failed(seconds: u64) -> DeliveryResult {
-    DeliveryResult::Failed { why: "busy".into(), wait: Duration::from_secs(seconds) }
+    DeliveryResult::Failed { why: "busy".into(), wait: Duration::from_secs(seconds), patience: None }
 }
 
 /// How many alerts each message has that is under way.

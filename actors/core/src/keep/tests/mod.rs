@@ -19,6 +19,7 @@ mod channels;
 mod conflicts;
 mod delivering;
 mod digests;
+mod flow;
 mod history;
 mod holds;
 mod random;

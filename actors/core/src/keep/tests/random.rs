@@ -60,7 +60,7 @@ fn usual() -> impl Strategy<Value = Event> {
     let verdict = select(vec![Verdict::Pass, Verdict::Fail, Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]);
     let answer =
         select(vec![Answer::Done, Answer::Done, Answer::Done, Answer::DoneUnsaid, Answer::Failed, Answer::Refused]);
-    let why = || DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(5) };
+    let why = || DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(5), patience: None };
     let refused = || DeliveryResult::DigestRefused { why: "refused".into() };
     let well = DeliveryResult::Delivered;
     let came = select(vec![well.clone(), well.clone(), well, why(), DeliveryResult::Cancelled, refused()]);

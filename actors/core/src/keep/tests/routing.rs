@@ -80,7 +80,7 @@ fn what_is_told_beside_the_status_of_an_api_goes_where_its_outages_go() {
     desk.wait(1);
     desk.finds("cart", Verdict::Inconclusive);
     let span = desk.rows["cart"].unclear_after(moment(desk.now)).as_secs();
-    desk.wait(span + 1);
+    (0..=span).for_each(|_| desk.wait(1));
     let unclear = ApiId::monitor_unclear(&id("cart"));
     assert_eq!(owed(&desk, &unclear)[0].owed_to, ["mail", "pager"]);
     desk.keeper.apply_configs(

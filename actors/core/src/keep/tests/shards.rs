@@ -166,7 +166,7 @@ fn what_is_found_out_after_a_shard_is_let_go_of_waits_for_no_checkpoint() {
     desk.keeper.release_shards(&all_shards(), moment(desk.now));
     desk.take();
     // The end of an attempt that was under way.
-    desk.attempts_end(&DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(30) });
+    desk.attempts_end(&DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(30), patience: None });
     let known = desk.known("bank").clone();
     assert!(desk.let_go_of("bank") == 0 && known.owed[0].deliveries[0].failures == 1);
     desk.wait(1);
@@ -245,7 +245,7 @@ fn beside_an_attempt_from_before_a_shard_was_lost_nothing_is_told() {
     desk.watch(&["shop"]);
     desk.wait(1);
     assert_eq!(desk.attempts.len(), 1, "it is still under way");
-    desk.attempts_end(&DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(5) });
+    desk.attempts_end(&DeliveryResult::Failed { why: "refused".into(), wait: Duration::from_secs(5), patience: None });
     desk.wait(6);
     desk.store_answers();
     assert_eq!(desk.attempts.len(), 1, "and tried again after that");

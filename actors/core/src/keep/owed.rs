@@ -1,0 +1,100 @@
+//! What is owed to each channel, and what is said of it: that it takes long, and that nobody has the channel.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Keeper, LogEvent};
+use crate::schedule::Moment;
+use crate::throttle::LogThrottle;
+use crate::time::{Timestamp, Uptime};
+
+/// How often what is owed is counted.
+const COUNTED_EVERY: Duration = Duration::from_secs(1);
+
+/// Where a channel is owed fewer alerts than this, nobody is told how long they take.
+pub const BACKLOG_MIN: usize = 20;
+
+/// So long a channel has to be at work before anybody is told how long it will be.
+const BACKLOG_AFTER: Duration = Duration::from_secs(5);
+
+/// What one channel is owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelOwed {
+    pub channel: String,
+    /// Alerts that it does not have yet.
+    pub alerts: usize,
+    /// When the oldest of them was decided; `None`: there is none.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What was counted last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Owed {
+    pub(super) of_channels: Vec<ChannelOwed>,
+    counted_at: Option<Uptime>,
+    /// By channel that is owed many alerts: since when, and when that was said.
+    backlogs: BTreeMap<String, (Uptime, LogThrottle)>,
+    foreign: LogThrottle,
+}
+
+impl Keeper {
+    /// Counts what is owed to each channel, and logs what somebody should know of it. Alerts that are owed to a channel that no worker
+    /// has stay owed.
+    pub(super) fn count_owed(&mut self, now: Moment) {
+        if self.owed.counted_at.is_some_and(|at| now.uptime.saturating_sub(at) < COUNTED_EVERY) {
+            return;
+        }
+        let mut owed: BTreeMap<&str, (usize, Option<Timestamp>)> =
+            self.channels.iter().map(|channel| (&**channel, (0, None))).collect();
+        for entry in self.with_outbox.iter().filter_map(|api_id| self.ledger.get(api_id)) {
+            for one in &entry.state.owed {
+                for channel in one.pending_channels() {
+                    let (alerts, oldest) = owed.entry(channel).or_default();
+                    *alerts += 1;
+                    let at = one.alert.detected_at;
+                    *oldest = Some(oldest.map_or(at, |before| before.min(at)));
+                }
+            }
+        }
+        let of_channel =
+            |(channel, (alerts, oldest)): (&str, _)| ChannelOwed { channel: channel.to_owned(), alerts, oldest };
+        self.owed.of_channels = owed.into_iter().map(of_channel).collect();
+        self.owed.counted_at = Some(now.uptime);
+        self.log_foreign(now.uptime);
+        self.log_backlogs(now.uptime);
+    }
+
+    fn log_foreign(&mut self, now: Uptime) {
+        let is_had = |channel: &str| {
+            self.channels.iter().any(|ours| **ours == *channel) || self.channels_elsewhere.contains(channel)
+        };
+        let foreign = self.owed.of_channels.iter().filter(|owed| owed.alerts > 0 && !is_had(&owed.channel));
+        let foreign: Vec<LogEvent> = foreign
+            .map(|owed| LogEvent::ForeignChannel { channel: owed.channel.clone(), alerts: owed.alerts as u64 })
+            .collect();
+        if !foreign.is_empty() && self.owed.foreign.allow(now).is_some() {
+            self.log.extend(foreign);
+        }
+    }
+
+    fn log_backlogs(&mut self, now: Uptime) {
+        for channel in &self.channels {
+            let flow = self.flows.entry(channel.clone()).or_default();
+            let alerts =
+                self.owed.of_channels.iter().find(|owed| *owed.channel == **channel).map_or(0, |owed| owed.alerts);
+            if alerts == 0 {
+                flow.idle();
+            }
+            if alerts < BACKLOG_MIN {
+                self.owed.backlogs.remove(&**channel);
+                continue;
+            }
+            let (since, said) =
+                self.owed.backlogs.entry(channel.to_string()).or_insert_with(|| (now, LogThrottle::default()));
+            if now.saturating_sub(*since) >= BACKLOG_AFTER && said.allow(now).is_some() {
+                let left = flow.time_left(alerts, now);
+                self.log.push(LogEvent::Backlog { channel: channel.to_string(), alerts, left });
+            }
+        }
+    }
+}
