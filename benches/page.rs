@@ -153,9 +153,9 @@ fn compare(target: &mut Target, load: &Load) {
         arrivals.requests.extend(target.take().requests);
         let seen = Seen::of(&slots, interval, began_ns, (from, to), &arrivals);
         if is_quiet {
-            quiet.push(seen)
+            quiet.push(seen);
         } else {
-            busy.push(seen)
+            busy.push(seen);
         }
         counts.push((is_quiet, before, after));
     }

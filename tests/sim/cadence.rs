@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_health_actors::outcome_batcher::BATCH_DELAY;
 use api_health_actors::own_side::TESTIMONY_WITHIN;
 use api_health_core::{ApiConfig, Timestamp};
 
@@ -70,6 +71,9 @@ pub(crate) struct Cadence {
     last_outcome: Option<Duration>,
     /// What was found out is forgotten: the next probe comes before this.
     again_by: Option<Duration>,
+    /// In so many probes from now a pass may wait for company: its prober, which saw a pass before, does not know that the record which
+    /// was read has an outage.
+    in_company: u8,
     not_before: Duration,
     /// What the witnesses say of the last probe may be waited for until then.
     testimony_until: Duration,
@@ -117,6 +121,7 @@ impl Cadence {
 
     /// What was found out may count no longer, and then it is probed again at once.
     pub(crate) fn asked_again(&mut self, certainly: bool, now: Duration) {
+        self.in_company = 2;
         if self.under_way.is_some() {
             return; // that one finds out
         }
@@ -167,6 +172,8 @@ impl Cadence {
         }
         let spec = Spec::of(&api.schedule);
         self.serves_ms = self.own_ms(spec, now);
+        let company = if self.in_company > 0 { BATCH_DELAY } else { Duration::ZERO };
+        self.in_company = self.in_company.saturating_sub(1);
         if !self.is_shifted {
             let due = match self.last_ended {
                 Some((ended, is_suspect)) => {
@@ -180,7 +187,7 @@ impl Cadence {
             match due {
                 Some((due, tick)) => {
                     let waited = due <= self.testimony_until && now.at <= self.testimony_until + GRAIN;
-                    if (now.at > due + GRAIN && !waited) || now.at + GRAIN < due {
+                    if (now.at > due + GRAIN + company && !waited) || now.at + GRAIN < due {
                         let ms = millis(now.at) - millis(due);
                         return Err(format!("probed {ms} ms off its time ({}; {} s)", api.schedule, due.as_secs_f64()));
                     }

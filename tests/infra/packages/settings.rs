@@ -25,15 +25,20 @@ fn shown(file: &Path) -> BTreeMap<String, (String, String)> {
     table.lines().skip(1).map(row).collect()
 }
 
+/// What is in a list is tried as a whole.
+const LIST: &str = "[[";
+
 /// The settings that are commented out: section, key, and the line without its `#`.
 fn commented(text: &str) -> Vec<(String, String, String)> {
     let mut section = String::new();
     let mut found = Vec::new();
     for line in text.lines() {
         let bare = line.trim_start_matches('#');
-        if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        if bare.starts_with("[[") {
+            section = LIST.into();
+        } else if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = format!("{name}.");
-        } else if line.starts_with('#') && !line.starts_with("# ") && bare.contains(" = ") {
+        } else if section != LIST && line.starts_with('#') && !line.starts_with("# ") && bare.contains(" = ") {
             let key = bare.split(" = ").next().unwrap();
             found.push((section.clone(), key.to_owned(), bare.to_owned()));
         }
@@ -46,6 +51,18 @@ fn they_are_valid_as_they_are() {
     let settings = shown(&tree("infra/packaging/config/api-health.toml"));
     let set: Vec<_> = settings.iter().filter(|(_, (_, from))| from != "default").map(|(key, _)| key.as_str()).collect();
     assert_eq!(set, ["store.path"], "nothing else is decided for the operator");
+}
+
+#[test]
+fn the_channel_that_is_shown_is_one() {
+    let text = std::fs::read_to_string(tree("infra/packaging/config/api-health.toml")).unwrap();
+    let block = text.lines().skip_while(|line| *line != "#[[notify.channel]]").take_while(|line| !line.is_empty());
+    let block: Vec<_> = block.map(|line| line.trim_start_matches('#')).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("api-health.toml");
+    std::fs::write(&file, block.join("\n")).unwrap();
+    let settings = shown(&file);
+    assert!(settings.keys().any(|key| key.contains("team-shop")), "{settings:?}");
 }
 
 #[test]

@@ -41,7 +41,9 @@ impl Keeper {
     /// Counts what is owed to each channel, and logs what somebody should know of it. Alerts that are owed to a channel that no worker
     /// has stay owed.
     pub(super) fn count_owed(&mut self, now: Moment) {
-        if self.owed.counted_at.is_some_and(|at| now.uptime.saturating_sub(at) < COUNTED_EVERY) {
+        // What was just read from the store is said before a single round ends.
+        let is_first = !self.with_outbox.is_empty() && self.owed.of_channels.iter().all(|owed| owed.alerts == 0);
+        if !is_first && self.owed.counted_at.is_some_and(|at| now.uptime.saturating_sub(at) < COUNTED_EVERY) {
             return;
         }
         let mut owed: BTreeMap<&str, (usize, Option<Timestamp>)> =
