@@ -1,8 +1,11 @@
 //! The folders below `examples`: each does what its README says, on servers of this test.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
@@ -64,6 +67,73 @@ fn a_laptop_and_two_services_watch_what_stands_in_their_files() {
         let ran = place.run(&["run", "--once"]);
         all_up(&place, &ran, 2);
     }
+}
+
+/// What was posted: the path, and the body.
+type Posts = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// Slack at `/slack` and PagerDuty elsewhere, as they say that an alert is taken.
+fn services() -> (u16, Posts) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, posts) = (listener.local_addr().unwrap().port(), Posts::default());
+    let kept = Arc::clone(&posts);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let _ = take(stream, &kept);
+        }
+    });
+    (port, posts)
+}
+
+fn take(stream: TcpStream, posts: &Posts) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut path, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        if let Some(rest) = line.strip_prefix("POST ") {
+            path = rest.split(' ').next().unwrap_or_default().to_owned();
+        } else if let Some(bytes) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = bytes.trim().parse().unwrap_or(0);
+        } else if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let is_slack = path == "/slack";
+    posts.lock().unwrap().push((path, serde_json::from_slice(&body).unwrap()));
+    let (code, words) = if is_slack { (200, "ok") } else { (202, "{}") };
+    let head = format!("HTTP/1.1 {code} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", words.len());
+    reader.into_inner().write_all((head + words).as_bytes())
+}
+
+#[test]
+fn the_team_reads_all_and_who_is_on_call_is_woken_for_one_tag() {
+    let place = place("slack-and-pagerduty");
+    let (port, posts) = services();
+    let down = server([("/pay".to_owned(), 503), ("/blog".to_owned(), 503)].into());
+    let rows = text("slack-and-pagerduty", "apis.toml")
+        .replace("https://pay.example.org/health", &format!("http://127.0.0.1:{down}/pay"))
+        .replace("https://blog.example.org/", &format!("http://127.0.0.1:{down}/blog"));
+    place.write("apis.toml", &rows);
+    let key = "routing_key = ";
+    let settings = text("slack-and-pagerduty", "api-health.toml")
+        .replace(key, &format!("url = \"http://127.0.0.1:{port}/pagerduty\"\n{key}"));
+    place.write("api-health.toml", &settings);
+    let mut command = place.command(&["run", "--once"]);
+    command.env("SLACK_URL", format!("http://127.0.0.1:{port}/slack")).env("PAGERDUTY_KEY", "0123456789abcdef");
+    let ran = finish(&mut command);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let posts = posts.lock().unwrap();
+    let to =
+        |path: &str| posts.iter().filter(|(to, _)| to == path).map(|(_, body)| body.to_string()).collect::<Vec<_>>();
+    let (slack, pagerduty) = (to("/slack"), posts.iter().filter(|(path, _)| path.starts_with("/pagerduty")).count());
+    assert_eq!(slack.len(), 2, "{posts:?}");
+    assert!(slack.iter().any(|body| body.contains("payments")) && slack.iter().any(|body| body.contains("blog")));
+    assert_eq!(pagerduty, 1, "{posts:?}");
+    let woken = posts.iter().find(|(path, _)| path.starts_with("/pagerduty")).map(|(_, body)| body).unwrap();
+    assert!(woken["event_action"] == "trigger" && woken.to_string().contains("payments"), "{woken}");
 }
 
 #[test]
