@@ -150,7 +150,11 @@ impl<'a> Reading<'a> {
 
     /// A body, as a reference where a secret is named in it.
     pub(crate) fn body(&mut self, api_id: &str, field: &Field, value: &str) -> String {
-        if has_secret(value) { self.secret(&format!("{api_id}_body"), field, value) } else { self.text(value) }
+        if !has_secret(value) || value.is_empty() {
+            return self.text(value);
+        }
+        // A reference beside it does not make a secret that is written out safe: the whole body goes into one variable.
+        self.secrets.reference(&format!("{api_id}_body"), value, &field.file, field.node.line, &field.path)
     }
 
     /// A URL of HTTP.

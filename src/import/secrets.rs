@@ -43,11 +43,14 @@ pub(crate) fn is_secret(name: &str) -> bool {
 
 /// Whether a body has a value under such a name.
 pub(crate) fn has_secret(body: &str) -> bool {
-    let names = body.split(['"', '\'', '&', '?', ',', '{', ' ', '\n', '=', ':', '<', '>']);
-    names.map(str::trim).filter(|name| name.len() < 40).any(|name| {
-        let plain = name.to_ascii_lowercase();
-        ["password", "passwd", "token", "secret", "api_key", "apikey", "api-key", "client_secret", "access_token"]
-            .contains(&plain.as_str())
+    let names = body.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-'));
+    names.filter(|name| name.len() < 40).any(|name| {
+        let plain = name.to_ascii_lowercase().replace(['_', '-'], "");
+        ["passw", "secret", "token", "apikey", "credential"].iter().any(|word| plain.contains(word))
+            || matches!(
+                plain.as_str(),
+                "pass" | "pwd" | "pin" | "auth" | "authorization" | "jwt" | "accesskey" | "privatekey"
+            )
     })
 }
 

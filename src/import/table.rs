@@ -149,7 +149,7 @@ fn one(reading: &mut Reading<'_>, field: Field, mapped: &[(String, String)]) {
     }
     let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).to_owned();
     let wanted =
-        [of("api_id"), name.clone(), rest.clone()].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        [of("api_id"), name.clone(), words::place(&rest)].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
     let api_id = reading.begin(&field.file, field.node.line, &[&wanted]);
     let target = match kind.as_str() {
         "" | "1" | "2" | "http" | "https" | "http(s)" | "keyword" | "website" | "uptime" | "api" => {
@@ -174,7 +174,7 @@ fn one(reading: &mut Reading<'_>, field: Field, mapped: &[(String, String)]) {
         }
     };
     let is_http = target.url.starts_with("http");
-    reading.set("name", words::name(if name.is_empty() { &rest } else { &name }));
+    reading.set("name", words::name(&if name.is_empty() { words::place(&rest) } else { name.clone() }));
     reading.set("url", target.url);
     if let Some(basic) = target.basic_auth {
         reading.set("basic_auth", basic);

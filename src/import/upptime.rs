@@ -76,7 +76,7 @@ fn site(reading: &mut Reading<'_>, field: Field, schedule: Option<&str>) {
     let whole = field.clone();
     let of = |name: &str| whole.node.get(name).and_then(|node| node.scalar()).unwrap_or_default().to_owned();
     let (name, url, slug) = (of("name"), of("url"), of("slug"));
-    let name = if name.is_empty() { url.clone() } else { name };
+    let name = if name.is_empty() { words::place(&url) } else { name };
     let api_id = reading.begin(&field.file, field.node.line, &[if slug.is_empty() { &name } else { &slug }]);
     let target = match of("check").as_str() {
         "" | "http" => {

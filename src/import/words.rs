@@ -15,6 +15,14 @@ pub(crate) const OURS: [&str; 9] = [
     "upgrade",
 ];
 
+/// Host and path of a URL: what may be shown of it.
+pub(crate) fn place(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    format!("{}{path}", authority.rsplit('@').next().unwrap_or_default())
+}
+
 /// The methods that a row may have.
 pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 

@@ -345,7 +345,7 @@ mod tests {
         assert!(faults(&many(13), &unset)[0].contains("13 channels are more than 12"));
         let longest = channel(
             &"n".repeat(32),
-            &format!("template = \"{}\"\nsecret = \"{}\"\n", "t".repeat(16_384), "s".repeat(4_096)),
+            &format!("template = \"\\\"{}\\\"\"\nsecret = \"{}\"\n", "t".repeat(16_382), "s".repeat(4_096)),
         );
         assert_eq!(faults(&longest, &unset), [""; 0]);
         let longer = channel(

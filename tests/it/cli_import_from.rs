@@ -134,6 +134,31 @@ fn rows_of_all_files_are_good_and_the_same_import_again_has_nothing_to_do() {
     }
 }
 
+#[test]
+fn channels_of_all_files_are_good_settings_once_their_secrets_are_set() {
+    let mut tried = 0;
+    for (program, path) in files() {
+        let place = Place::new();
+        let channels = place.path("channels.toml");
+        let mut command = place.command(&["apis", "import", "--yes", "--from", program, "--channels"]);
+        command.arg(&channels).env("IMPORT_TEST_HOST", "env.example.org").arg(&path);
+        if path.extension().is_some_and(|ending| ending == "sql") || finish(&mut command).code != 0 {
+            continue;
+        }
+        let Ok(written) = std::fs::read_to_string(&channels) else { continue };
+        let written = written.replace("${file:/etc/alertmanager/telegram}", "a token");
+        place.write("channels.toml", &written);
+        let mut shown = place.command(&["--settings", "channels.toml", "settings", "show"]);
+        for name in written.split("${env:").skip(1).filter_map(|rest| rest.split('}').next()) {
+            shown.env(name, "https://hooks.example.com/x");
+        }
+        let ran = finish(&mut shown);
+        assert!(ran.code == 0 && ran.out.contains("notify.channel."), "{path:?}: {ran:?}\n{written}");
+        tried += 1;
+    }
+    assert!(tried >= 4, "{tried} of the files name channels");
+}
+
 /// What the server says, by the end of what is asked for; anything else is a page.
 const ANSWERS: [(&str, &str); 14] = [
     ("1-laptop/shop.example.org/health", "{\"status\": \"UP\"}"),

@@ -98,6 +98,8 @@ fn told_once_and_in_order_through_kills(vendors: &'static [Vendor]) {
     wait_for("somebody is told", SOON, || world.told().iter().any(|(_, told)| told.len() > 2).then_some(()));
     daemon.kill();
     let daemon = world.home.run();
+    // Where nobody was left out, the rest takes no time, and a signal must not come before it is waited for.
+    daemon.wait_for_log("watching");
     wait_for("each is told", SOON, || world.told().iter().all(|(_, told)| told.len() > 2).then_some(()));
     world.until_nothing_is_owed();
     for ((vendor, told), (_, sink)) in world.told().iter().zip(&world.sinks) {

@@ -11,6 +11,7 @@ use super::report::Finding;
 use crate::app::App;
 use crate::cli::checks::Check;
 use crate::cli::text;
+use crate::notify::kinds;
 use crate::probe::Client;
 use crate::probe::proxies::Proxies;
 
@@ -57,25 +58,61 @@ pub(super) fn proxies(proxies: &Proxies) -> Vec<Finding> {
     used.into_iter().chain(unusable).collect()
 }
 
-/// The way to the host of each channel that is posted to, with nothing sent.
+/// The way to the host of each channel that is posted to, and to the dead man's switch, with nothing sent.
 pub(super) async fn webhooks(app: &App) -> Vec<Finding> {
     let notify = &app.settings.notify;
     let webhook = notify.webhook.iter().map(|webhook| webhook.url.reveal());
     let urls = webhook.chain(notify.channels.iter().filter_map(|channel| channel.posted_to()));
+    let beats = app.settings.heartbeat_out.iter().filter_map(|beats| Url::parse(beats.url.reveal()).ok());
+    let beats: Vec<Url> = beats.collect();
     let urls: Vec<Url> = urls.filter_map(|url| Url::parse(url).ok()).collect(); // they were checked when they were read
-    if urls.is_empty() {
+    if urls.is_empty() && beats.is_empty() {
         return Vec::new();
     }
+    let mut found: Vec<Finding> = urls.iter().filter(|url| is_old_connector(url)).map(old_connector).collect();
     match app.client() {
-        Ok(client) => join_all(urls.iter().map(|url| reach(&client, url))).await,
-        Err(_) => Check::Webhook.not_checked("the extra roots cannot be used").into(),
+        Ok(client) => {
+            let takes_alerts = "; --send-test-message shows whether it takes an alert";
+            let channels = urls.iter().map(|url| reach(&client, url, takes_alerts));
+            let all = channels.chain(beats.iter().map(|url| reach(&client, url, "")));
+            found.extend(join_all(all).await);
+        }
+        Err(_) => found.push(Check::Webhook.not_checked("the extra roots cannot be used")),
     }
+    found
 }
 
-async fn reach(client: &Client, url: &Url) -> Finding {
+/// Whether it is a connector of Office 365 in Teams. All hosts that are known to be of Teams are theirs.
+fn is_old_connector(url: &Url) -> bool {
+    url.host_str().and_then(kinds::of_host).is_some_and(|kind| kind.name == "teams")
+}
+
+fn old_connector(url: &Url) -> Finding {
+    let host = url.host_str().unwrap_or_default();
+    Check::Webhook.warn(
+        format!("{host}: Microsoft retires the connectors of Teams in 2026, and takes no alerts there any more then"),
+        "make a Workflow in Teams (\"When a Teams webhook request is received\"), and write its URL in place of this one",
+    )
+}
+
+async fn reach(client: &Client, url: &Url, beside: &str) -> Finding {
     let (check, host) = (Check::Webhook, &url[..url::Position::BeforePath]);
     let (times, result) = client.reach(url, REACH_TIMEOUT).await;
-    let well =
-        |()| format!("{host} can be reached: {}; --send-test-message shows whether it takes an alert", phases(&times));
+    let well = |()| format!("{host} can be reached: {}{beside}", phases(&times));
     result.map_or_else(|failure| unreachable(check, host, &failure), |done| check.ok(well(done)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connector_of_teams_is_told_from_a_workflow() {
+        let is_old = |url: &str| is_old_connector(&Url::parse(url).unwrap());
+        assert!(
+            is_old("https://example.webhook.office.com/webhookb2/x") && is_old("https://outlook.office.com/webhook/x")
+        );
+        assert!(!is_old("https://prod-1.westeurope.logic.azure.com/workflows/x"));
+        assert!(!is_old("https://hooks.slack.com/services/x"));
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_rt::task::JoinHandle;
 use api_health_actors::supervisor::Asker;
 use api_health_actors::system::Gauges;
-use api_health_core::{Method, Secret, text};
+use api_health_core::{Failure, Method, Secret, text};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use url::{Position, Url};
 
@@ -72,9 +72,12 @@ enum Beat {
     Lost(String),
 }
 
+/// A process that dies soon after each start tells nobody that it works.
+const FIRST_AFTER: Duration = Duration::from_secs(60);
+
 impl Heart {
     async fn beat(mut self) {
-        let mut ticks = tokio::time::interval_at(Instant::now(), self.every);
+        let mut ticks = tokio::time::interval_at(Instant::now() + self.every.min(FIRST_AFTER), self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -88,8 +91,12 @@ impl Heart {
 
     async fn may_beat(&self) -> Result<(), Beat> {
         let progress = timeout(ANSWER_MAX, self.gauges.progress(Asker::Outside)).await.ok().flatten();
-        if !progress.is_some_and(|progress| progress.is_made()) {
+        let Some(progress) = progress.filter(|progress| progress.is_made()) else {
             return Err(Beat::Held("probing makes no progress"));
+        };
+        // The one that speaks for several workers may watch nothing itself.
+        if progress.apis == 0 && self.gauges.not_here().is_empty() {
+            return Err(Beat::Held("nothing is probed"));
         }
         match timeout(ANSWER_MAX, self.gauges.report()).await.ok().flatten() {
             None => Err(Beat::Held("the state-keeper does not answer")),
@@ -102,6 +109,8 @@ impl Heart {
     async fn send(&self) -> Beat {
         match self.client.status_first(&self.request).await {
             Ok(reply) => judge(self.form, &reply),
+            // It may be an echo of our own request, whose path is a secret.
+            Err(Failure::NotHttp { .. }) => Beat::Lost("the answer is not valid HTTP".into()),
             Err(failure) => Beat::Lost(text::line(&failure.to_string(), DETAIL_CHARS_MAX)),
         }
     }

@@ -123,13 +123,14 @@ fn files(reading: &mut Reading<'_>, field: Field, job: &One<'_>, known: &mut Kno
         for pattern in list.map(|list| reading.report.items(list)).unwrap_or_default() {
             let text = pattern.scalar().unwrap_or_default().to_owned();
             let wanted = text.rsplit('/').next().unwrap_or_default().to_owned();
-            let mut found = false;
+            let (mut found, mut other) = (false, false);
             for at in 0..known.targets.len() {
                 let ((file, tree), is_read) = known.targets[at].clone();
                 if !is_like(&wanted, file.rsplit('/').next().unwrap_or_default()) {
                     continue;
                 }
                 found = true;
+                other |= is_read;
                 if !is_read {
                     known.targets[at].1 = true;
                     for item in reading.report.items(Field { path: "targets".into(), ..Field::root(&file, &tree) }) {
@@ -137,9 +138,13 @@ fn files(reading: &mut Reading<'_>, field: Field, job: &One<'_>, known: &mut Kno
                     }
                 }
             }
-            match found {
-                true => reading.report.near(pattern, "what stands in it now; it is not read again"),
-                false => {
+            match (found, other) {
+                (_, true) => reading.report.lost(
+                    pattern,
+                    "a job before it has read such a file, and asks its targets as it says; write rows for this job",
+                ),
+                (true, false) => reading.report.near(pattern, "what stands in it now; it is not read again"),
+                (false, false) => {
                     reading.report.lost(pattern, "no such file is among those that are imported; import it as well");
                 }
             }
@@ -208,7 +213,7 @@ fn one(
     };
     let shown = ["name", "service", "app", "service_name"].iter().find_map(|label| labels.get(*label));
     let rest = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
-    let api_id = reading.begin(&field.file, field.node.line, &[rest.rsplit('@').next().unwrap_or_default()]);
+    let api_id = reading.begin(&field.file, field.node.line, &[&words::place(rest)]);
     let target = match prober {
         "http" => {
             let with_scheme = if text.contains("://") { text.clone() } else { format!("http://{text}") };
@@ -236,7 +241,7 @@ fn one(
         }
     }
     reading.set("url", target.url);
-    reading.set("name", words::name(shown.map_or(rest, String::as_str)));
+    reading.set("name", words::name(&shown.map_or_else(|| words::place(rest), String::clone)));
     if let Some(basic) = target.basic_auth {
         reading.set("basic_auth", basic);
     }

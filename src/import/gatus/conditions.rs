@@ -105,6 +105,7 @@ fn status(sign: &str, right: &str) -> Meaning {
             let codes: Vec<u16> = options.split(',').filter_map(|code| code.trim().parse().ok()).collect();
             Box::new(move |code| codes.contains(&code) == (sign == "=="))
         }
+        ("==" | "!=", _, Some(pattern)) if pattern.len() > 16 => return lost("such a pattern is not understood"),
         ("==" | "!=", _, Some(pattern)) => {
             let pattern = pattern.to_owned();
             Box::new(move |code| is_like(&pattern, &code.to_string()) == (sign == "=="))
@@ -155,6 +156,7 @@ fn body(left: &str, sign: &str, right: &str) -> Meaning {
         let Some(path) = path(&inner["[BODY]".len()..]) else { return lost("its path is not understood") };
         let wanted = (right == "true") == (sign == "==");
         return match (wanted, last_name(&path)) {
+            (true, _) if path == "$" => Meaning::Assert("body matches \\S".into()),
             (true, _) => Meaning::Assert(format!("json {path} exists")),
             (false, Some(name)) => {
                 let name = serde_json::Value::from(name).to_string();
@@ -214,7 +216,7 @@ fn whole_body(sign: &str, right: &str) -> Meaning {
             ("==", _, _) if pattern.chars().all(|c| c == '*') => Meaning::Always,
             ("==", Some(inner), _) => Meaning::Assert(format!("body contains {}", quoted(inner))),
             ("!=", Some(inner), _) => Meaning::Assert(format!("body lacks {}", quoted(inner))),
-            ("==", None, Some(regex)) => Meaning::Assert(format!("body matches (?s)^{regex}$")),
+            ("==", None, Some(regex)) => Meaning::Assert(format!("body matches (?s)^\\s*{regex}\\s*$")),
             _ => lost("there is no assertion that a pattern does not hold"),
         };
     }
@@ -224,7 +226,7 @@ fn whole_body(sign: &str, right: &str) -> Meaning {
     };
     let options: Vec<String> = options.into_iter().map(escaped).collect();
     match sign {
-        "==" => Meaning::Assert(format!("body matches ^({})$", options.join("|"))),
+        "==" => Meaning::Assert(format!("body matches ^\\s*({})\\s*$", options.join("|"))),
         "!=" => lost("there is no assertion that a body is not exactly this; `body lacks` is near"),
         _ => lost("a body is compared with no number; `body size` and `json` are near"),
     }

@@ -32,8 +32,8 @@ fn a_body_becomes_assertions() {
     for (condition, assertion) in [
         ("[BODY] == pat(*<h1>Hello World</h1>*)", "body contains <h1>Hello World</h1>"),
         ("[BODY] != pat(*error*)", "body lacks error"),
-        ("[BODY] == OK", "body matches ^(OK)$"),
-        ("[BODY] == pat(v*.1)", "body matches (?s)^v.*\\.1$"),
+        ("[BODY] == OK", "body matches ^\\s*(OK)\\s*$"),
+        ("[BODY] == pat(v*.1)", "body matches (?s)^\\s*v.*\\.1\\s*$"),
         ("[BODY] == pat(*)", "always"),
         ("[BODY].status == UP", "json $.status = \"UP\""),
         ("[BODY].data[0].id == 1", "json $.data[0].id in [1, \"1\"]"),

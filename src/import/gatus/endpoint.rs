@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
+use super::super::secrets::is_secret;
 use super::super::tree::Node;
 use super::super::words::{self, OURS, milliseconds};
 use super::alerts::{self, Defaults};
@@ -23,7 +24,7 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, defaults: &Defaults)
     };
     let text = |name: &str| field.node.get(name).and_then(|node| node.scalar()).unwrap_or_default();
     let (group, url) = (text("group").to_owned(), text("url").to_owned());
-    let name = if text("name").is_empty() { url.clone() } else { text("name").to_owned() };
+    let name = if text("name").is_empty() { words::place(&url) } else { text("name").to_owned() };
     let shown = |text: &str| reading.plain(text).unwrap_or_else(|_| text.to_owned());
     let (group, name) = (shown(&group), shown(&name));
     let whole = field.clone();
@@ -221,7 +222,15 @@ fn of_conditions(reading: &mut Reading<'_>, field: Field, kind: Kind) {
             reading.report.lost(item, "it is no condition");
             continue;
         };
-        let text = reading.plain(&text).unwrap_or(text);
+        let names = reading.dialect.to_ours(&text).1;
+        if names.iter().any(|name| is_secret(name)) {
+            reading.report.lost(item, "an assertion holds no references, and this one is of a secret");
+            continue;
+        }
+        let Ok(text) = reading.plain(&text) else {
+            reading.report.lost(item, "a variable in it is not set here; set it and import again");
+            continue;
+        };
         match conditions::read(&text, kind) {
             Meaning::Status(passes) => {
                 let both: BTreeSet<u16> = codes.intersection(&passes).copied().collect();

@@ -28,7 +28,10 @@ pub(super) fn answer(reading: &mut Reading<'_>, fields: &mut Fields, kind: &str)
         match kind == "keyword" && !word.is_empty() {
             true => {
                 let test = if is_inverted { "lacks" } else { "contains" };
-                reading.assert(field, &format!("body {test} {}", quoted(&word)), None);
+                let is_json = word.contains(['"', ':', ',']);
+                let near = is_json
+                    .then(|| "of JSON, Uptime Kuma searches it without blanks; here the body as it is sent".to_owned());
+                reading.assert(field, &format!("body {test} {}", quoted(&word)), near);
             }
             false => reading.report.taken(field), // it is left over from another type
         }

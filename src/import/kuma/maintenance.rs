@@ -31,12 +31,21 @@ pub(super) fn windows(reading: &mut Reading<'_>, field: Field) -> BTreeMap<Strin
 fn window(node: &Node) -> Result<String, String> {
     let of = |name: &str| node.get(name).and_then(|node| node.scalar()).unwrap_or_default();
     let zone = match of("timezone") {
-        "" | "UTC" | "SAME_AS_SERVER" => String::new(),
+        "UTC" => String::new(),
+        "" | "SAME_AS_SERVER" if of("strategy") != "manual" => {
+            return Err(
+                "it is in the time zone of that server, which is not known here; choose a zone there, or write it \
+                        by hand"
+                    .into(),
+            );
+        }
+        "" | "SAME_AS_SERVER" => String::new(),
         zone => format!(" {zone}"),
     };
     let minute_of = |text: &str| -> Option<u64> {
         let (hour, minute) = text.split_once(':')?;
-        Some(hour.parse::<u64>().ok()? * 60 + minute.get(..2)?.parse::<u64>().ok()?)
+        let (hour, minute) = (hour.parse::<u64>().ok()?, minute.get(..2)?.parse::<u64>().ok()?);
+        (hour < 24 && minute < 60).then_some(hour * 60 + minute)
     };
     let daily = || -> Result<(String, u64), String> {
         let (start, end) = (minute_of(of("start_time")), minute_of(of("end_time")));
@@ -52,7 +61,7 @@ fn window(node: &Node) -> Result<String, String> {
         "single" => {
             let at = |name: &str| -> Option<String> {
                 let text = of(name).replacen(' ', "T", 1);
-                (text.len() >= 16).then(|| format!("{}:00Z", &text[..16]))
+                text.get(..16).map(|minute| format!("{minute}:00Z"))
             };
             match (zone.is_empty(), at("start_date"), at("end_date")) {
                 (true, Some(from), Some(until)) => Ok(format!("{from} to {until}")),

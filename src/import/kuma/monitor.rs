@@ -35,7 +35,10 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, shared: &Shared) -> 
     let node = Rc::clone(&field.node);
     let kind = of(&node, "type");
     if kind == "group" {
-        reading.report.near(field, "as a tag of the monitors in it");
+        reading.report.near(
+            field,
+            "as a tag of the monitors in it, which have its pause and its maintenance; its notifications are left out",
+        );
         return Vec::new();
     }
     let is_upside_down =
@@ -105,20 +108,14 @@ pub(super) fn read(reading: &mut Reading<'_>, field: Field, shared: &Shared) -> 
         }
         reading.report.taken(field);
     }
-    let channels = around(reading, &mut fields, shared);
+    let channels = around(reading, &mut fields, &node, shared);
     rest(reading, fields);
     channels
 }
 
 /// The names of the groups that it is in, outermost first.
 fn group(node: &Node, shared: &Shared) -> String {
-    let (mut names, mut parent) = (Vec::new(), of(node, "parent"));
-    while !parent.is_empty() && names.len() < 8 {
-        let monitors = shared.monitors.as_ref().map(|node| node.list()).unwrap_or_default();
-        let Some(found) = monitors.iter().find(|monitor| of(monitor, "id") == parent) else { break };
-        names.insert(0, of(found, "name"));
-        parent = of(found, "parent");
-    }
+    let names: Vec<String> = parents(node, shared).iter().rev().map(|group| of(group, "name")).collect();
     names.join(" ")
 }
 
@@ -178,8 +175,23 @@ fn times(reading: &mut Reading<'_>, fields: &mut Fields) {
     }
 }
 
+/// Groups in groups are looked at so deep.
+const GROUPS_MAX: usize = 8;
+
+/// The groups that it is in, the nearest first.
+fn parents(node: &Node, shared: &Shared) -> Vec<Rc<Node>> {
+    let (mut found, mut parent) = (Vec::new(), of(node, "parent"));
+    let monitors = shared.monitors.as_ref().map(|node| node.list()).unwrap_or_default();
+    while !parent.is_empty() && found.len() < GROUPS_MAX {
+        let Some(group) = monitors.iter().find(|one| of(one, "id") == parent) else { break };
+        parent = of(group, "parent");
+        found.push(Rc::clone(group));
+    }
+    found
+}
+
 /// Tags, notifications, maintenance, whether it is on.
-fn around(reading: &mut Reading<'_>, fields: &mut Fields, shared: &Shared) -> Vec<String> {
+fn around(reading: &mut Reading<'_>, fields: &mut Fields, node: &Node, shared: &Shared) -> Vec<String> {
     if let Some(field) = fields.take("active") {
         if field.flag() == Some(false) {
             reading.set("enabled", false);
@@ -191,6 +203,16 @@ fn around(reading: &mut Reading<'_>, fields: &mut Fields, shared: &Shared) -> Ve
             let (name, value) = (of(&item.node, "name"), of(&item.node, "value"));
             reading.tag(&if value.is_empty() { name } else { format!("{name}:{value}") });
             reading.report.taken(item);
+        }
+    }
+    let above = parents(node, shared);
+    let is_off = |group: &Rc<Node>| group.get("active").and_then(|node| node.flag()) == Some(false);
+    if above.iter().any(is_off) || node.get("forceInactive").and_then(|node| node.flag()) == Some(true) {
+        reading.set("enabled", false);
+    }
+    for item in above.iter().filter_map(|group| group.get("maintenance")).flat_map(|list| list.list()) {
+        if let Some(window) = shared.windows.get(&of(item, "id")) {
+            reading.push("maintenance", window.clone());
         }
     }
     let mut channels = Vec::new();

@@ -24,7 +24,7 @@ fn monitors_of_a_database_of_kuma_become_rows() {
             "interval_seconds": 60, "timeout_seconds": 48, "failure_threshold": 3, "success_threshold": 1, "recheck_seconds": 20,
             "remind_after_seconds": 600, "expected_status": "200-299,304", "max_redirects": 10,
             "tags": ["Shop", "prod", "team:shop", "to-ops-chat", "to-phone"],
-            "maintenance": ["30 22 * * 1,5 Europe/Berlin for 150m", "30 3 * * * for 60m"],
+            "maintenance": ["30 22 * * 1,5 Europe/Berlin for 150m"],
         })
     );
     let search = row(&import, "shop-search");

@@ -63,7 +63,13 @@ fn refusal_in(reply: &Reply, receiver: &Receiver) -> Option<Refusal> {
         None => receiver.posting.taken.iter().any(|taken| shows_taken(*taken, reply)),
     };
     // What does not say that the alert was taken did not take it: a page of a proxy, another service.
-    (!taken).then(|| known.unwrap_or(Refusal::Permanent))
+    // Half an answer says nothing: the alert may have been taken, and no person has to act.
+    let broke_off = !reply.body_cut_at_bound
+        && (reply.content_length.is_some_and(|whole| reply.body_bytes < whole)
+            || (!reply.body.is_empty()
+                && serde_json::from_slice::<serde::de::IgnoredAny>(&reply.body).is_err_and(|error| error.is_eof())));
+    let otherwise = if broke_off { Refusal::Transient } else { Refusal::Permanent };
+    (!taken).then(|| known.unwrap_or(otherwise))
 }
 
 fn shows(success: &Success, body: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api_health_core::evidence::{Certificate, Evidence};
 use api_health_core::{Alert, AlertKind, ApiId, Secret, Status, Timestamp, text};
 use url::Url;
 
@@ -98,8 +99,11 @@ fn template_fault(settings: &ChannelSettings) -> Option<ChannelFault> {
     if source.len() > TEMPLATE_BYTES_MAX {
         return Some(fault(format!("is longer than {TEMPLATE_BYTES_MAX} bytes")));
     }
-    let (alerts, now) = (samples(), Timestamp::from_millis(1_795_332_606_000));
-    let tried = alerts.iter().map(|alert| Told::One(alert)).chain([Told::Many(&alerts)]);
+    let now = Timestamp::from_millis(1_795_332_606_000);
+    let alerts = samples(None);
+    let with_evidence: Vec<Arc<Alert>> = evidences().into_iter().flat_map(|seen| samples(Some(seen))).collect();
+    let each = alerts.iter().chain(&with_evidence).map(|alert| Told::One(alert));
+    let tried = each.chain([Told::Many(&alerts)]);
     for told in tried {
         if let Err(why) = request::request(&tried_with, posting, told, "production", now) {
             let of = match told {
@@ -112,8 +116,22 @@ fn template_fault(settings: &ChannelSettings) -> Option<ChannelFault> {
     None
 }
 
+/// What was seen of an outage: hardly anything, and all that there may be.
+fn evidences() -> [Arc<Evidence>; 2] {
+    let at = Timestamp::from_millis(1_795_332_600_000);
+    let certificate = Certificate { subject: "a \"shop\"".into(), issuer: "b".into(), not_before: at, not_after: at };
+    let whole = Evidence {
+        address: "192.0.2.1:443".parse().ok(),
+        status_line: Some("HTTP/1.1 503 \"no\"".into()),
+        body_start: Some("<b>\"{{\\".into()),
+        certificate: Some(certificate),
+        ..Evidence::default()
+    };
+    [Arc::default(), Arc::new(whole)]
+}
+
 /// One alert of each kind, with what is hard to quote.
-fn samples() -> Vec<Arc<Alert>> {
+fn samples(evidence: Option<Arc<Evidence>>) -> Vec<Arc<Alert>> {
     let at = Timestamp::from_millis(1_795_332_600_000);
     let Ok(api_id) = ApiId::parse("shop") else { return Vec::new() };
     let about = [api_id.clone(), ApiId::monitor_unclear(&api_id), ApiId::monitor_certificate(&api_id)];
@@ -130,7 +148,7 @@ fn samples() -> Vec<Arc<Alert>> {
         incident_started_at: at,
         reason: "status 503 is not in 2xx\n{{ \"'".into(),
         changes_left_out: 0,
-        evidence: None,
+        evidence: evidence.clone(),
     };
     about.iter().flat_map(|id| AlertKind::ALL.map(|kind| Arc::new(alert(id, kind)))).collect()
 }
