@@ -82,7 +82,7 @@ pub(super) const ALL: [(Check, &str, &[Check], &str); 30] = [
         Webhook,
         "webhook",
         &[],
-        "DNS, TCP and TLS to the host of each channel that is posted to, and of [heartbeat_out]; nothing is sent",
+        "DNS, TCP and TLS to the host of each channel that is posted to, and of the dead man's switch; nothing is sent",
     ),
     (Apis, "apis", &[ConfigsTable], "every configured API is read and valid"),
     (ApiHosts, "api_hosts", &[], "DNS of the hosts of some configured APIs, ten at most"),

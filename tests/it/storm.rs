@@ -2,7 +2,7 @@
 //! will take.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -81,8 +81,8 @@ fn patience_that_a_channel_asks_for_is_had_with_every_alert_in_seconds_and_as_a_
         let daemon = home.run();
         let first = wait_for("it is asked", SOON, || receiver.requests("/slow").first().map(|request| request.at));
         // Those that were on their way before it was known are answered alike.
-        let known = Instant::now() + Duration::from_secs(1);
-        wait_for("a second", SOON, || (Instant::now() > known).then_some(()));
+        let known = tokio::time::Instant::now() + Duration::from_secs(1);
+        wait_for("a second", SOON, || (tokio::time::Instant::now() > known).then_some(()));
         receiver.set("/slow", Answer::Status(200));
         each_was_taken_once(&receiver);
         let requests = receiver.requests("/slow");

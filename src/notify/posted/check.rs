@@ -101,7 +101,7 @@ fn template_fault(settings: &ChannelSettings) -> Option<ChannelFault> {
     }
     let now = Timestamp::from_millis(1_795_332_606_000);
     let alerts = samples(None);
-    let with_evidence: Vec<Arc<Alert>> = evidences().into_iter().flat_map(|seen| samples(Some(seen))).collect();
+    let with_evidence: Vec<Arc<Alert>> = evidences().iter().flat_map(|seen| samples(Some(seen))).collect();
     let each = alerts.iter().chain(&with_evidence).map(|alert| Told::One(alert));
     let tried = each.chain([Told::Many(&alerts)]);
     for told in tried {
@@ -131,7 +131,7 @@ fn evidences() -> [Arc<Evidence>; 2] {
 }
 
 /// One alert of each kind, with what is hard to quote.
-fn samples(evidence: Option<Arc<Evidence>>) -> Vec<Arc<Alert>> {
+fn samples(evidence: Option<&Arc<Evidence>>) -> Vec<Arc<Alert>> {
     let at = Timestamp::from_millis(1_795_332_600_000);
     let Ok(api_id) = ApiId::parse("shop") else { return Vec::new() };
     let about = [api_id.clone(), ApiId::monitor_unclear(&api_id), ApiId::monitor_certificate(&api_id)];
@@ -148,7 +148,7 @@ fn samples(evidence: Option<Arc<Evidence>>) -> Vec<Arc<Alert>> {
         incident_started_at: at,
         reason: "status 503 is not in 2xx\n{{ \"'".into(),
         changes_left_out: 0,
-        evidence: evidence.clone(),
+        evidence: evidence.cloned(),
     };
     about.iter().flat_map(|id| AlertKind::ALL.map(|kind| Arc::new(alert(id, kind)))).collect()
 }
