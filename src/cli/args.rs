@@ -185,7 +185,7 @@ pub enum ApisCommand {
         #[arg(value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
     },
-    /// Print the JSON Schema of a file of [[api]] tables, by which editors complete and check
+    /// Print the JSON Schema of a file of APIs, by which editors complete and check
     #[command(after_help = "Example:\n  api-health apis schema > apis.schema.json")]
     Schema,
 }

@@ -78,12 +78,7 @@ pub(super) const ALL: [(Check, &str, &[Check], &str); 30] = [
     (Topic, "topic", &[Credentials, SnsEndpoint], "there, and of which kind"),
     (Subscriptions, "subscriptions", &[Topic], "who hears an alert, and who has not confirmed yet"),
     (Publish, "publish", &[Topic], "not refused for permission: a message that SNS refuses for its form (no proof)"),
-    (
-        Webhook,
-        "webhook",
-        &[],
-        "DNS, TCP and TLS to the host of each channel that is posted to, and of the dead man's switch; nothing is sent",
-    ),
+    (Webhook, "webhook", &[], "DNS, TCP and TLS to the host of each channel that is posted to; nothing is sent"),
     (Apis, "apis", &[ConfigsTable], "every configured API is read and valid"),
     (ApiHosts, "api_hosts", &[], "DNS of the hosts of some configured APIs, ten at most"),
     (States, "states", &[StatesTable], "what is stored can be read; damaged records and owed alerts are counted"),
