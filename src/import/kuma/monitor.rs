@@ -176,13 +176,13 @@ fn times(reading: &mut Reading<'_>, fields: &mut Fields) {
 }
 
 /// Groups in groups are looked at so deep.
-const GROUPS_MAX: usize = 8;
+const GROUPS_DEEP: usize = 8;
 
 /// The groups that it is in, the nearest first.
 fn parents(node: &Node, shared: &Shared) -> Vec<Rc<Node>> {
     let (mut found, mut parent) = (Vec::new(), of(node, "parent"));
     let monitors = shared.monitors.as_ref().map(|node| node.list()).unwrap_or_default();
-    while !parent.is_empty() && found.len() < GROUPS_MAX {
+    while !parent.is_empty() && found.len() < GROUPS_DEEP {
         let Some(group) = monitors.iter().find(|one| of(one, "id") == parent) else { break };
         parent = of(group, "parent");
         found.push(Rc::clone(group));
