@@ -131,7 +131,7 @@ table! { KEYS
     HEARTBEAT_OUT_FORM: BeatForm = choice("heartbeat_out.form")
         .means(
             "What is sent: a ping of Healthchecks, a push of Uptime Kuma, the result of an external endpoint of Gatus, or a GET that wants a 2xx.",
-            "\"kuma\"",
+            "\"gatus\"",
         )
         .default("plain");
     HEARTBEAT_OUT_TOKEN: Secret = secret("heartbeat_out.token", SECRET_BYTES_MAX, "at most 1024 bytes")
