@@ -68,6 +68,22 @@ fn beats_come_stop_when_the_store_takes_no_writes_or_nothing_runs_and_come_again
 }
 
 #[test]
+fn no_beat_comes_while_nothing_is_probed_because_the_configuration_cannot_be_read() {
+    let (target, switch) = (Server::start(), Server::start());
+    let home = Home::new(&beats(&switch, "/beat", ""), "");
+    let apis = home.path().join("apis.toml");
+    std::fs::remove_file(&apis).unwrap();
+    std::os::unix::fs::symlink(&apis, &apis).unwrap();
+    let daemon = home.run();
+    daemon.wait_for_log("\"why\":\"nothing is probed, since the configuration cannot be read\"");
+    assert_eq!(switch.hits("/beat"), 0);
+    std::fs::remove_file(&apis).unwrap();
+    std::fs::write(&apis, rows(&target, &["shop"])).unwrap();
+    wait_for_beats(&switch, "/beat");
+    assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[test]
 fn a_switch_that_refuses_or_hangs_is_said_once_and_delays_nothing() {
     let (target, switch) = (Server::start(), Server::start());
     switch.set("/push?status=up&msg=OK", Answer::Hang);

@@ -2,6 +2,7 @@
 
 mod runner;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,17 @@ fn every_module_opens_with_the_sentence_that_a_newcomer_needs() {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("//! "), "{} does not open with a //! sentence", path.display());
     }
+}
+
+#[test]
+fn nothing_stands_at_the_top_but_what_has_its_place_there() {
+    let listed = std::process::Command::new("git").args(["ls-files"]).current_dir(root()).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let top: BTreeSet<&str> = listed.lines().filter_map(|path| path.split('/').next()).collect();
+    let known = ".ci .gitignore ARCHITECTURE.md CHANGELOG.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md actors \
+                 benches clippy.toml deny.toml docs examples infra rustfmt.toml src test tests";
+    let strange: Vec<&&str> = top.iter().filter(|name| !known.split(' ').any(|known| known == **name)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
 }
 
 #[test]

@@ -94,6 +94,9 @@ impl Heart {
         if !progress.is_some_and(|progress| progress.is_made()) {
             return Err(Beat::Held("probing makes no progress"));
         }
+        if self.gauges.probers() == 0 && !self.gauges.unreadable().is_empty() {
+            return Err(Beat::Held("nothing is probed, since the configuration cannot be read"));
+        }
         match timeout(ANSWER_MAX, self.gauges.report()).await.ok().flatten() {
             None => Err(Beat::Held("the state-keeper does not answer")),
             Some(report) if report.store_is_gone => Err(Beat::Held("the store takes no writes")),

@@ -189,20 +189,18 @@ impl<'a> Fleet<'a> {
             Event::DigestBegan { apis, .. } => return self.digest_began(apis),
             Event::DeliverBegan { call, channel, alert } => {
                 self.offered(*call, channel, alert)?;
-                return self.storms_are_told_in_digests(channel);
+                return self.storms_are_told_in_digests(*call, channel);
             }
             Event::TookOver { call } => self.taken_over(*call),
             Event::DeliverEnded { call, answered } => {
-                let call = self.calls.remove(call);
-                if let (Some((channel, _)), Answered::Permanent) = (&call, answered) {
-                    self.storms.refused.insert((entry.process, channel));
-                }
-                if let Some((channel, alert)) = call
-                    && *answered == Answered::Ok
-                    && let Some(one) = self.apis.get_mut(&alert.api_id)
-                {
-                    one.lanes.entry((alert.alert_id.clone(), channel)).or_default().answered =
-                        Some((entry.at, entry.process));
+                if let Some((channel, alert)) = self.calls.remove(call) {
+                    self.call_ended(*call, channel, *answered);
+                    if *answered == Answered::Ok
+                        && let Some(one) = self.apis.get_mut(&alert.api_id)
+                    {
+                        one.lanes.entry((alert.alert_id.clone(), channel)).or_default().answered =
+                            Some((entry.at, entry.process));
+                    }
                 }
             }
             _ => {}

@@ -197,12 +197,13 @@ impl Keeper {
         match came {
             DeliveryResult::Delivered => flow.taken(alerts.len()),
             DeliveryResult::Failed { patience: Some(patience), .. } => flow.asked_for_patience(*patience, now.uptime),
-            _ => {}
+            DeliveryResult::Failed { patience: None, .. } => flow.failed(),
+            DeliveryResult::DigestRefused { .. } | DeliveryResult::Cancelled => {}
         }
         if let Some(pace) = self.paces.get_mut(channel) {
             match came {
                 DeliveryResult::Delivered => pace.taken(alerts.len()),
-                DeliveryResult::Failed { .. } => pace.failed(alerts.len(), now.uptime),
+                DeliveryResult::Failed { patience, .. } => pace.failed(alerts.len(), patience.is_some(), now.uptime),
                 DeliveryResult::DigestRefused { .. } => pace.refused(now.uptime),
                 DeliveryResult::Cancelled => {}
             }
@@ -330,9 +331,11 @@ impl Keeper {
     /// Withdraws an outage that was sent and is not in the record. Until the withdrawal is stored, it stays noted, so that the next
     /// owner withdraws it, or this one does once more over another record.
     pub(super) fn withdraw_outage(&mut self, outage: &Arc<Alert>, now: Moment) {
-        let entry = self.ledger.entry(&outage.api_id);
         // By tags that are not known nobody could tell which channels have it.
-        let is_known = entry.is_watched() || outage.api_id.is_self_monitoring();
+        let about = outage.api_id.beside_api();
+        let is_of_an_api = about.is_some() || !outage.api_id.is_self_monitoring();
+        let api_id = about.as_ref().unwrap_or(&outage.api_id);
+        let is_known = !is_of_an_api || self.ledger.get(api_id).is_some_and(Entry::is_watched);
         let channels = match is_known {
             true => channels_of(&self.setup.routes, &self.ledger, &outage.api_id).into_owned(),
             false => self.setup.routes.channels().to_vec(),

@@ -93,9 +93,10 @@ impl Pace {
         }
     }
 
-    /// One was not; but for that it may be taken later.
-    pub(super) fn failed(&mut self, alerts: usize, now: Uptime) {
+    /// One was not; but for that it may be taken later. `busy`: the channel asked for patience, which says nothing of digests.
+    pub(super) fn failed(&mut self, alerts: usize, busy: bool, now: Uptime) {
         match (alerts, self.takes_one) {
+            (2.., true) if busy => self.takes_one = false,
             (2.., true) => self.refused(now),
             (2.., false) => self.digests_failed = self.digests_failed.saturating_add(1),
             // The channel is out of reach, as far as that tells.
@@ -148,6 +149,26 @@ mod tests {
         pace.began(1, 2, at(10));
         assert_eq!(pace.next(1, 2, false, at(12)), 0);
         assert_eq!(pace.next(1, 2, false, at(13)), 1, "it waits since 8");
+    }
+
+    #[test]
+    fn a_channel_that_fails_on_digests_alone_gets_alerts_one_by_one_and_one_that_is_busy_does_not() {
+        for (busy, next) in [(false, 1), (true, 9)] {
+            let mut pace = Pace::default();
+            for second in [0, 10] {
+                assert_eq!(pace.next(9, 3, false, at(second)), 9);
+                pace.began(9, 3, at(second));
+                pace.failed(9, busy, at(second));
+            }
+            for second in [20, 40] {
+                assert_eq!(pace.next(9, 3, false, at(second)), 1, "to see whether one alone is taken");
+                pace.began(1, 3, at(second));
+                pace.taken(1);
+                assert_eq!(pace.next(9, 3, false, at(second + 10)), if second == 20 { 9 } else { next });
+                pace.began(9, 3, at(second + 10));
+                pace.failed(9, busy, at(second + 10));
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::time::Uptime;
 pub(super) struct Flow {
     /// The channel asked for patience.
     paused_until: Option<Uptime>,
-    /// Attempts that may be under way at once: one after it asked for patience, and one more with each that it takes.
+    /// Attempts that may be under way at once: one after it asked for patience, and one more with each that ends otherwise.
     room: usize,
     /// Since when something has been under way or waiting, and how many alerts were taken since.
     busy_since: Option<Uptime>,
@@ -38,6 +38,15 @@ impl Flow {
     /// A message with so many alerts was taken.
     pub(super) fn taken(&mut self, alerts: usize) {
         self.taken = self.taken.saturating_add(alerts);
+        self.has_room_for_more();
+    }
+
+    /// A message failed, and the channel asked for nothing: alerts that it cannot take hold up none that it can.
+    pub(super) fn failed(&mut self) {
+        self.has_room_for_more();
+    }
+
+    fn has_room_for_more(&mut self) {
         self.room = (self.room + 1).min(DELIVERIES_IN_FLIGHT_MAX);
     }
 

@@ -66,6 +66,30 @@ fn whoever_asks_for_a_try_does_not_wait_for_the_channel_and_a_failure_without_a_
 }
 
 #[test]
+fn old_alerts_that_are_never_taken_hold_up_none_of_those_behind_them() {
+    let mut desk = down(8);
+    desk.attempts_end(&busy(5));
+    desk.wait(5);
+    let mut told = Vec::new();
+    // The channel hangs on the first four: each attempt is given up, and made again soon.
+    let given_up = DeliveryResult::Failed { why: "timed out".into(), wait: Duration::from_secs(1), patience: None };
+    for _ in 0..20 {
+        for attempt in std::mem::take(&mut desk.attempts) {
+            let alert = Arc::clone(&attempt.alerts[0]);
+            if alert.api_id < id("api-04") {
+                desk.ends(&attempt, &given_up);
+            } else {
+                told.push(alert.api_id.clone());
+                desk.ends(&attempt, &DeliveryResult::Delivered);
+            }
+        }
+        desk.store_answers();
+        desk.wait(1);
+    }
+    assert_eq!(told, ["api-04", "api-05", "api-06", "api-07"].map(id));
+}
+
+#[test]
 fn how_long_it_will_take_is_logged_once_it_can_be_told_and_once_a_minute() {
     let names: Vec<String> = (0..100).map(|n| format!("api-{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -90,3 +90,21 @@ fn what_is_told_beside_the_status_of_an_api_goes_where_its_outages_go() {
     let closed = &owed(&desk, &unclear)[1];
     assert_eq!((closed.alert.kind, &closed.owed_to[..]), (AlertKind::Closed, &["mail".into(), "pager".into()][..]));
 }
+
+#[test]
+fn what_was_told_of_an_api_whose_row_is_not_read_yet_is_withdrawn_from_every_channel() {
+    let mut told = Desk::with(three(), &[]);
+    tagged(&mut told, "cart", "shop");
+    told.wait(1);
+    told.finds("cart", Verdict::Inconclusive);
+    let span = told.rows["cart"].unclear_after(moment(told.now)).as_secs();
+    (0..=span).for_each(|_| told.wait(1));
+    let unclear = ApiId::monitor_unclear(&id("cart"));
+    let alert = Arc::new(owed(&told, &unclear)[0].alert.clone());
+    let mut next = Desk::with(three(), &[]);
+    next.keeper.withdraw(&alert, moment(next.now));
+    next.take();
+    let withdrawal = &owed(&next, &unclear)[0];
+    assert!(withdrawal.alert.is_withdrawal());
+    assert_eq!(withdrawal.owed_to, three().routes.channels());
+}
