@@ -275,7 +275,7 @@ impl OwnSide {
         known.clock.tell_again();
     }
 
-    /// Looks what there is to tell and to ask. Call it each second.
+    /// Returns what to report, and which witnesses to ask. Call it each second.
     pub fn look(&self) -> Look {
         let now = self.time.moment();
         let mut known = self.known();

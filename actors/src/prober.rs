@@ -1,7 +1,7 @@
 //! The prober: one actor per API. When it is due it probes, judges, and sends the outcome to the state-keeper through its
 //! arbiter's outcome batcher.
 //!
-//! It never waits for anybody while a tick is due. The next deadline comes from the schedule alone, and sending an outcome goes
+//! It never waits for anybody while a tick is due. The next due time comes from the schedule alone, and sending an outcome goes
 //! on beside it. A tick that comes while a probe is still running is missed, and counted.
 
 use std::rc::Rc;
@@ -91,7 +91,7 @@ pub struct Prober {
     /// It ends when the API is not suspect.
     is_once: bool,
     probing: bool,
-    /// What the witnesses say of the last exchange is waited for.
+    /// It waits for what the witnesses say of the last exchange.
     judging: bool,
     /// A tick came meanwhile: it is served, or gives way to a recheck, when that is known.
     tick_waits: bool,
@@ -103,7 +103,7 @@ pub struct Prober {
     was_inconclusive: bool,
     /// The last probe missed ticks: the warning is logged once in a row.
     was_late: bool,
-    /// How long the API asked not to be asked again, with its last answer.
+    /// Retry-After of the last response.
     patience: Option<Duration>,
     /// The last outcome was dropped: the error is logged once in a row.
     was_dropped: bool,
@@ -250,7 +250,7 @@ impl Prober {
         self.count_missed(now);
         self.liveness.with(|resume| (resume.counted_until, resume.probed_at) = (now, Some(now.uptime)));
         self.liveness.expect_by(now.uptime); // the keeper answers at once
-        // The next deadline first: it waits for nobody.
+        // The next due time is set first: it waits for nobody.
         if !self.is_once && !self.stopping {
             self.arm_by_schedule(now, ctx);
         }

@@ -394,7 +394,7 @@ pub struct NoteArgs {
 /// `maintenance …`
 #[derive(Debug, Subcommand)]
 pub enum MaintenanceCommand {
-    /// Open a window: the APIs are probed as ever and their alerts are held; at its end what differs from what was told last is told
+    /// Open a window: the APIs are probed as usual and their alerts are held; at its end a status that differs from the last one told is told
     #[command(after_help = MAINTENANCE_START_HELP)]
     Start {
         /// How long it lasts, such as 30m, 2h or 1d

@@ -102,17 +102,17 @@ table! { FIELDS
         .means("A disabled API is kept and not probed.", "false")
         .default("true").also(&["active", "disabled", "enable", "paused"]);
     FAILURE_THRESHOLD: u32 = number("failure_threshold", "probes", 1, 20)
-        .means("So many fails in a row make it down; the first of them is when the outage began.", "3")
+        .means("So many failed probes in a row make it down. The outage is dated from the first of them.", "3")
         .default("2").also(&["failures", "retries", "fail_threshold", "unhealthy_threshold"]);
     SUCCESS_THRESHOLD: u32 = number("success_threshold", "probes", 1, 20)
-        .means("So many passes in a row make it up again.", "1")
+        .means("So many passed probes in a row make it up again.", "1")
         .default("2").also(&["successes", "healthy_threshold", "recovery_threshold"]);
     RECHECK_SECONDS: Duration = seconds("recheck_seconds", 1, 3_600)
-        .means("How soon, at the latest, it is probed again while a change waits for its confirmation.", "5")
+        .means("The longest wait before the next probe while a change of status is being confirmed.", "5")
         .default("5").also(&["recheck", "retry_seconds", "retry_interval"]);
     UNCLEAR_AFTER_SECONDS: Duration = seconds("unclear_after_seconds", 1, 2_592_000)
         .means(
-            "When nothing can be told of it for so long, that is told (`unclear`); with none it is three intervals, and 300 at least.",
+            "How long its probes may be inconclusive or missing before an `unclear` alert is sent; with none it is three intervals, and 300 at least.",
             "600",
         )
         .also(&["unclear", "unclear_after", "stale_after"]);
@@ -124,30 +124,30 @@ table! { FIELDS
         .default("any").also(&["family", "address_family", "ip_version", "ip_protocol"]);
     PROXY: Secret = proxy("proxy")
         .means(
-            "The HTTP proxy that it is asked by, or none. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
+            "The HTTP proxy to probe it through, or none. It may hold a user name and a password, and `${env:NAME}`, `${file:PATH}` and `${credential:NAME}`; no more of it than host and port is shown.",
             "\"http://10.0.0.1:3128\"",
         )
         .otherwise("what stands in the settings").also(&["http_proxy", "https_proxy", "proxy_url", "via"]);
     CONNECT_TO: String = text("connect_to", CONNECT_TO_CHARS_MAX, "a host, or a host and a port")
         .parsed_by(asking::connect_to)
         .means(
-            "Where to connect to in place of the host of url, as one machine behind a balancer; request, SNI and certificate stay those of url. It goes by no proxy.",
+            "Where to connect instead of to the host of url, such as one machine behind a load balancer. Request, SNI and certificate check still go by url. No proxy is used.",
             "\"10.0.0.5:8443\"",
         )
         .also(&["resolve_to", "backend", "origin", "override_address"]);
     SERVER_NAME: String = text("server_name", CONNECT_TO_CHARS_MAX, "a name or an address")
         .parsed_by(asking::server_name)
-        .means("The name that TLS asks for (SNI) and that the certificate must be for.", "\"shop.example.com\"")
+        .means("The name that is sent as SNI, and that the certificate must be for.", "\"shop.example.com\"")
         .otherwise("the host of url").also(&["sni", "tls_server_name", "ssl_server_name", "servername"]);
     CA_CERTIFICATES: Secret = pem("ca_certificates")
         .means(
-            "The authorities that its certificate may come from, in place of those that this machine trusts: PEM by reference, or the path of a file of it.",
+            "The certificate authorities to trust instead of this machine's: PEM by reference, or the path of a PEM file.",
             "\"/etc/ssl/shop-ca.pem\"",
         )
         .otherwise("what this machine trusts").also(&["ca", "ca_file", "ca_certificate", "cacert", "extra_roots"]);
     CLIENT_CERTIFICATE: Secret = pem("client_certificate")
         .means(
-            "The certificate that the server is shown, with its chain: PEM by reference, or the path of a file of it. It is read again when the file changes.",
+            "The client certificate with its chain: PEM by reference, or the path of a PEM file. It is read again when the file changes.",
             "\"${file:/etc/api-health/client.pem}\"",
         )
         .also(&["client_cert", "cert", "tls_certificate", "certificate"]);
@@ -164,19 +164,19 @@ table! { FIELDS
         .also(&["bearer", "token", "auth_token"]);
     OAUTH2: Oauth = Field::new("oauth2", OF_OAUTH2, asking::oauth, |_| json!("***"))
         .means(
-            "Where a token is fetched to ask with, by client credentials; it is kept until shortly before its end, and shared by all APIs that fetch it in the same way.",
+            "OAuth 2.0 client credentials: where the access token comes from. It is kept until shortly before it expires, and shared by all APIs with the same settings.",
             "{ token_url = \"https://login.example.com/token\", client_id = \"monitor\", client_secret = \"${env:CLIENT_SECRET}\", scope = \"health\" }",
         )
         .also(&["oauth", "client_credentials", "oauth2_client_credentials"]);
     HEAD_ONLY: bool = flag("head_only")
         .means(
-            "Whether status and headers decide, and the body is left unread. Streams that never end (`text/event-stream` and others) are read so in any case.",
+            "Whether it is judged by status and headers alone and the body is left unread; the method stays as it is. Streams that never end (`text/event-stream` and others) are always read so.",
             "true",
         )
         .default("false").also(&["stream", "streaming", "ignore_body", "headers_only"]);
     EXPECTED_ANSWERS: Vec<String> = Field::new("expected_answers", OF_ANSWERS, asking::texts, |texts| json!(texts))
         .means(
-            "Records that the answer to a question of DNS must hold; with none, any record will do.",
+            "Records that the answer of DNS must contain; with none, any record will do.",
             "[\"10.0.0.5\", \"10.0.0.6\"]",
         )
         .also(&["expected_answer", "expected_records", "answers", "expect_answer"]);
@@ -185,13 +185,13 @@ table! { FIELDS
         .also(&["labels", "groups"]);
     PUBLIC: bool = flag("public")
         .means(
-            "Whether it stands on the page `/public`, which shows its name and how it is, and neither URL nor reasons.",
+            "Whether it is listed on the page `/public`, which shows its name and status, but neither URL nor reasons.",
             "true",
         )
         .default("false").also(&["is_public", "published", "show_public"]);
     MAINTENANCE: Vec<Window> = alerting::maintenance()
         .means(
-            "Windows in which it is probed as ever and its alerts are held. A window opens at each tick of a cron expression, or is open once.",
+            "Windows in which it is probed as usual and its alerts are held. A window recurs by a cron expression, or is open once.",
             "[\"0 2 * * SUN Europe/Berlin for 2h\", \"2026-12-01T22:00:00Z to 2026-12-02T02:00:00Z\"]",
         )
         .also(&["maintenance_windows", "downtime", "silence"]);
@@ -200,16 +200,16 @@ table! { FIELDS
         .also(&["depends", "parent", "parents", "requires"]);
     FLAP_CHANGES: u32 = number("flap_changes", "changes", 0, 100)
         .means(
-            "With more changes of its status than this within flap_window_seconds it is told as flapping, once, and its changes are held until half as many are left. 0: never.",
+            "After more changes of status than this within flap_window_seconds, one `flapping` alert is sent, and others are held until the count is down to half. 0: never.",
             "6",
         )
         .default("0").also(&["flapping", "flap_threshold"]);
     FLAP_WINDOW_SECONDS: Duration = seconds("flap_window_seconds", 10, 86_400)
-        .means("In which time flap_changes are counted.", "1800")
+        .means("The time within which flap_changes are counted.", "1800")
         .default("3600").also(&["flap_window", "flap_seconds"]);
     REMIND_AFTER_SECONDS: Duration = seconds("remind_after_seconds", 10, 604_800)
         .means(
-            "So long after an outage began people are reminded of it, if it lasts; each further pause is twice as long, a day at most.",
+            "How long into an outage the first reminder is sent. Each further pause is twice as long, up to a day.",
             "3600",
         )
         .also(&["remind", "reminder_seconds", "repeat_interval", "resend_interval"]);

@@ -114,10 +114,10 @@ impl<'a> Message<'a> {
                 ("Why", self.reason()),
             ],
             AlertKind::Down if self.is_of_clarity() => vec![
-                ("What", format!("nothing can be told of {}", self.name())),
+                ("What", format!("no probe of {} can be judged", self.name())),
                 ("Since", format::moment(alert.happened_at)),
                 ("Why", self.reason()),
-                ("So", format!("it was {} before, and nobody knows what it is now", alert.previous_status.as_str())),
+                ("So", format!("it was {} before, and it is not known what it is now", alert.previous_status.as_str())),
             ],
             AlertKind::Up if self.is_of_clarity() => vec![
                 ("What", format!("{} can be judged again; it is {}", self.name(), alert.previous_status.as_str())),
@@ -259,15 +259,15 @@ impl<'a> Message<'a> {
         let api_id = &self.alert.api_id;
         if api_id.shard_of_worker().is_some() {
             return Some(
-                "no API is told as down for it; what cannot be judged keeps its status, and is told as unclear if that lasts \
-                 beyond this"
+                "no API is reported down because of it; what cannot be judged keeps its status, and is reported unclear if \
+                 that outlasts this"
                     .into(),
             );
         }
         match api_id.monitored_api() {
             Some(probed) => Some(format!("{probed} is probed rarely or not at all, and counts as unknown meanwhile")),
             None if api_id.is_self_monitoring() => Some(
-                "probing and telling go on; what happens meanwhile is in memory alone, and is told twice at worst"
+                "probing and alerting go on; what happens meanwhile is only in memory, and at worst is told twice"
                     .into(),
             ),
             None => None,
@@ -304,7 +304,11 @@ impl<'a> Message<'a> {
         match self.alert.kind {
             AlertKind::Down if self.is_of_clarity() => format!("UNCLEAR {name}: {reason}"),
             AlertKind::Up if self.is_of_clarity() => {
-                format!("CLEAR {name} again after {}: it is {}", self.duration(), self.alert.previous_status.as_str())
+                format!(
+                    "CLEAR {name}: it can be judged again after {}: it is {}",
+                    self.duration(),
+                    self.alert.previous_status.as_str()
+                )
             }
             AlertKind::Down if self.is_of_certificate() => format!("CERTIFICATE {name}: {reason}"),
             AlertKind::Up if self.is_of_certificate() => format!("CERTIFICATE {name} was renewed: {reason}"),

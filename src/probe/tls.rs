@@ -117,7 +117,7 @@ pub(super) async fn handshake(
             }
             _ => match local_fault(&error) {
                 Some(fault) => Failure::Local(fault),
-                None => internal(format!("shaking hands over TLS: {}", plain::of_system(&error))),
+                None => internal(format!("doing the TLS handshake: {}", plain::of_system(&error))),
             },
         }
     })

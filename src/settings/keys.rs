@@ -142,7 +142,7 @@ table! { KEYS
         .parsed_by(parsers::nonempty_secret);
     MAINTENANCE_WINDOWS: Vec<Window> = fields::MAINTENANCE.named("maintenance.windows")
         .means(
-            "Windows of every API, beside those that its row has: it is probed as ever and its alerts are held.",
+            "Windows of every API, beside those that its row has: it is probed as usual and its alerts are held.",
             fields::MAINTENANCE.about.example,
         );
     MAINTENANCE_BY_TAG: BTreeMap<String, Vec<Window>> = shared_windows::by_tag()

@@ -383,7 +383,7 @@ fn a_token_server_that_gives_none_says_nothing_of_the_api() {
             let outcome = judge(&api, &seen);
             assert!(matches!(seen.answer, Answer::Failure(Failure::Local(LocalFault::NoToken { .. }))), "{seen:?}");
             assert_eq!(outcome.verdict, Verdict::Inconclusive);
-            assert!(reason(&outcome).starts_with("no token to ask with: the token server 127.0.0.1:"), "{outcome:?}");
+            assert!(reason(&outcome).starts_with("no access token: the token server 127.0.0.1:"), "{outcome:?}");
             assert!(reason(&outcome).ends_with(words), "{outcome:?}");
         }
         let mut asking = tokens.asking();

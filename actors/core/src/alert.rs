@@ -72,7 +72,8 @@ pub struct Alert {
     pub name: String,
     /// Its URL when this was decided; empty for the monitor's own store.
     pub url: String,
-    /// The status before; unknown where an outage is withdrawn.
+    /// The status before the change; of flapping, reminder, certificate and unclear alerts, which change no status, the API's own at
+    /// that moment; unknown where an outage is withdrawn.
     pub previous_status: Status,
     /// When it happened: the start of the first probe of the streak; for [`AlertKind::Closed`] when it was closed.
     pub happened_at: Timestamp,

@@ -132,7 +132,7 @@ fn may_come_from_a_stall(failure: &Failure) -> bool {
 fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
     let words = format!("status {} is not in {}", response.status, config.expected_status);
     if let Some(patience) = response.patience() {
-        return format!("{words} (it asks for patience: retry-after {} s)", patience.as_secs());
+        return format!("{words} (Retry-After: {} s)", patience.as_secs());
     }
     let asks_for_more = (400..500).contains(&response.status);
     match response {
@@ -140,7 +140,7 @@ fn unexpected_status(config: &ApiConfig, response: &Response) -> String {
             format!("{words} (redirects to {})", Masking::of(config).hide_in(location))
         }
         Response { left_behind, .. } if asks_for_more && !left_behind.is_empty() => {
-            format!("{words} (a redirect led to another origin, to which was not sent: {})", left_behind.join(", "))
+            format!("{words} (a redirect led to another origin; not sent there: {})", left_behind.join(", "))
         }
         Response { client_certificate_wanted: true, .. } if asks_for_more => {
             format!("{words} (the server asked for a client certificate, and this API has none to show)")
@@ -202,7 +202,7 @@ mod tests {
         let refused = Response { status: 403, left_behind, client_certificate_wanted: true, ..Response::default() };
         assert_eq!(
             reason(refused.clone()),
-            "status 403 is not in 2xx (a redirect led to another origin, to which was not sent: User-Agent, the body)"
+            "status 403 is not in 2xx (a redirect led to another origin; not sent there: User-Agent, the body)"
         );
         assert_eq!(reason(Response { status: 500, ..refused.clone() }), "status 500 is not in 2xx");
         let wanted = Response { left_behind: Vec::new(), ..refused };
@@ -222,7 +222,7 @@ mod tests {
     fn patience_is_a_reason_where_it_is_asked_for_and_the_status_is_not_expected() {
         let asks = |status| Response { status, retry_after: Some(Duration::from_secs(30)), ..Response::default() };
         let reason = |response| judge(&config(), &observation(Answer::Response(response))).reason();
-        let words = "status 429 is not in 2xx (it asks for patience: retry-after 30 s)";
+        let words = "status 429 is not in 2xx (Retry-After: 30 s)";
         assert_eq!(reason(asks(429)).as_deref(), Some(words));
         assert_eq!((reason(asks(204)), asks(503).patience()), (None, Some(Duration::from_secs(30))));
         assert_eq!((asks(500).patience(), asks(301).patience()), (None, None));

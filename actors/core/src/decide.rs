@@ -101,8 +101,8 @@ impl Decision {
 
 /// Decides what follows from `outcome`, given the state of the API and its config. An alert is owed to `channels`.
 ///
-/// Total and pure. An alert is owed when the outcome confirms the status, that differs from the one that was *alerted* last, and
-/// nothing holds it: so each confirmed change is alerted exactly once, and after a hold only what is left of all changes.
+/// Total and pure. An alert is owed when the outcome confirms the status, the status differs from the one that was *alerted* last, and
+/// nothing holds it. So each confirmed change is alerted exactly once, and after a hold only the net change.
 pub fn decide(
     state: &ApiState,
     outcome: &Outcome,
@@ -198,8 +198,10 @@ pub fn withdraw(state: &ApiState, outage: &Alert, channels: &[String], now: Time
         confirmed_at: None,
         told: Vec::new(),
     };
-    let reason =
-        format!("this outage was told while the store was out of reach, and is not confirmed: {}", outage.reason);
+    let reason = format!(
+        "an alert of this outage went out while the store was unreachable, and the outage is not confirmed: {}",
+        outage.reason
+    );
     let alert = closed(&state.api_id, &incident, Status::Unknown, &reason, now);
     Some(Decision::new(state.clone(), state.status, Reason::Withdrawn).enqueue(alert, channels, &[]))
 }

@@ -37,8 +37,8 @@ impl fmt::Display for Hold {
         match self {
             Self::Maintenance { until, note } if note.is_empty() => write!(f, "maintenance until {until}"),
             Self::Maintenance { until, note } => write!(f, "maintenance until {until}: {note}"),
-            Self::ParentDown(parent) => write!(f, "{parent} is down, which it depends on"),
-            Self::ParentUnsure(parent) => write!(f, "{parent} is asked first, which it depends on"),
+            Self::ParentDown(parent) => write!(f, "{parent}, which it depends on, is down"),
+            Self::ParentUnsure(parent) => write!(f, "{parent}, which it depends on, is probed first"),
             Self::Flapping => f.write_str("it is flapping"),
         }
     }

@@ -1,4 +1,4 @@
-//! Maintenance windows: while one is open, an API is probed as ever and its alerts are held.
+//! Maintenance windows: while one is open, an API is probed as usual and its alerts are held.
 
 use std::fmt;
 use std::ops::Range;

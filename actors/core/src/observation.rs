@@ -31,7 +31,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Resolve => "looking up the name",
             Self::Connect => "connecting",
-            Self::Tls => "shaking hands over TLS",
+            Self::Tls => "doing the TLS handshake",
             Self::FirstByte => "waiting for the first byte",
             Self::Body => "reading the answer",
         })
@@ -146,7 +146,7 @@ pub enum LocalFault {
     NoMemory,
     /// Too many of our own name lookups are under way.
     TooManyLookups,
-    /// So many lookups of names below one domain are under way that this one had no turn.
+    /// So many lookups of names below one domain are under way that this one timed out waiting to start.
     LookupShareFull { domain: String },
     /// No name server answers, this name or another.
     NameServersDead {
@@ -362,7 +362,7 @@ impl fmt::Display for LocalFault {
             Self::NoRoute => f.write_str("this machine has no route there: its own network may be down"),
             Self::LookupShareFull { domain } => write!(
                 f,
-                "so many lookups of names below {domain} are under way that this one had no turn: its name servers may be slow"
+                "so many lookups of names below {domain} are under way that this one timed out waiting to start: its name servers may be slow"
             ),
             Self::NameServersDead { asked } => write!(
                 f,
@@ -377,17 +377,17 @@ impl fmt::Display for LocalFault {
                 f.write_str("too many name lookups of our own are under way: the resolver may be slow")
             }
             Self::TooManyProbes => f.write_str(
-                "too many probes of our own are under way for this one to have its turn: many APIs may hang, or \
+                "too many probes of our own are under way, and this one timed out waiting to start: many APIs may hang, or \
                  [probe] max_in_flight is too low",
             ),
             Self::HostShareFull { host } => write!(
                 f,
-                "so many probes of {host} are under way that this one had no turn: it may hang, or \
+                "so many probes of {host} are under way that this one timed out waiting to start: it may hang, or \
                  [probe] max_in_flight_per_host is too low"
             ),
             Self::Proxy { proxy, did } => write!(f, "the proxy {proxy} {did}"),
             Self::NoToken { server, why } => {
-                write!(f, "no token to ask with: the token server {server}: {why}")
+                write!(f, "no access token: the token server {server}: {why}")
             }
             Self::Internal(detail) => write!(f, "the probe itself failed: {detail}"),
         }
@@ -510,7 +510,7 @@ mod tests {
                 Failure::Local(LocalFault::NameServersDead { asked: vec![address.ip()] }),
                 "no name server answers (asked: 127.0.0.1): this machine looks up no name at all, or nothing shows that it does",
             ),
-            (Failure::Reset { phase: Phase::Tls }, "connection reset while shaking hands over TLS"),
+            (Failure::Reset { phase: Phase::Tls }, "connection reset while doing the TLS handshake"),
             (
                 Failure::TimedOut { phase: Phase::Connect, after: Duration::from_secs(10) },
                 "timed out after 10 s while connecting",

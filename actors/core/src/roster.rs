@@ -88,7 +88,7 @@ impl Accepted {
         Arc::clone(self.roster.get(&config.api_id).filter(|known| *known == config).unwrap_or(config))
     }
 
-    /// What a row is now is believed when it was read the same for long enough. Rows come back one after the other where a file is
+    /// A changed row is believed once it has read the same for [`BELIEVED_AFTER`]. Rows come back one after the other where a file is
     /// being written: then the others are waited for again.
     fn doubt(&mut self, api_id: &ApiId, before: &Self, is_anew: bool, now: Duration) {
         let (known, read) = (before.roster.get(api_id), self.roster.get(api_id).cloned());
@@ -107,7 +107,7 @@ impl Accepted {
         self.doubted.insert(api_id.clone(), (since, read));
     }
 
-    /// A reading failed: it agrees neither that anything is missing nor to what may be cut.
+    /// The source could not be read: that confirms neither a missing row nor one that may be cut.
     pub fn cannot_be_read(&mut self) {
         self.doubted.clear();
     }

@@ -15,19 +15,19 @@ pub(super) fn log(event: LogEvent) {
             tracing::info!(%api_id, from = from.as_str(), to = to.as_str(), latency_ms, "status changed");
         }
         LogEvent::Unclear { api_id, since, reason } => {
-            tracing::warn!(%api_id, %since, reason, "unclear: nothing could be told of this API since then");
+            tracing::warn!(%api_id, %since, reason, "unclear: no probe of this API could be judged since then");
         }
         LogEvent::Clear { api_id, status } => {
             tracing::info!(%api_id, status = status.as_str(), "clear: this API can be judged again");
         }
         LogEvent::Held { api_id, why } => {
-            tracing::info!(%api_id, why, "its alert is held: what differs from what was told last is told when that is over");
+            tracing::info!(%api_id, why, "its alert is held: a status that still differs from the last one told is told when that is over");
         }
         LogEvent::Released { api_id, told: Some(kind) } => {
             tracing::info!(%api_id, told = kind.as_str(), "its alerts are held no longer");
         }
         LogEvent::Released { api_id, told: None } => {
-            tracing::info!(%api_id, "its alerts are held no longer, and there is nothing to tell: it is as was told last");
+            tracing::info!(%api_id, "its alerts are held no longer, and there is nothing to tell: its status is the last one told");
         }
         LogEvent::CertificateEndsSoon { api_id, reason } => {
             tracing::warn!(%api_id, reason, "the certificate of this API ends soon");
@@ -98,11 +98,11 @@ pub(super) fn log(event: LogEvent) {
                 channel,
                 alerts,
                 seconds_left,
-                "many alerts wait for this channel, the oldest goes first; seconds_left is reckoned from what it took up to now"
+                "many alerts wait for this channel, the oldest goes first; seconds_left is an estimate from its rate so far"
             );
         }
         LogEvent::Unserved { api_id, others } => {
-            tracing::warn!(%api_id, others, "no channel asks for the tags of these APIs: their alerts go to all channels, until one has a tag of theirs, or none");
+            tracing::warn!(%api_id, others, "no channel is configured for the tags of these APIs: their alerts go to all channels, until one has a tag of theirs, or no tags");
         }
         LogEvent::ForeignChannel { channel, alerts } => {
             tracing::error!(

@@ -253,7 +253,7 @@ impl Handler<ApplyConfigs> for StateKeeper {
     }
 }
 
-/// The prober of an API died too often.
+/// The prober of an API died or hung too often.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct GivenUp {

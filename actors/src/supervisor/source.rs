@@ -16,7 +16,7 @@ use crate::ports::{ConfigSource, LoadedConfigs, SourceError};
 /// A source that takes longer than this is given up for this time.
 pub const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether a source changed is known at once, or it hangs: the others are not held up by it.
+/// Telling whether a source changed is quick. One that takes longer hangs, and must not delay the others.
 pub(super) const REVISION_MAX: Duration = Duration::from_secs(5);
 
 /// Faults of one source that are said one by one at each change; the rest are counted. `apis validate` names them all.

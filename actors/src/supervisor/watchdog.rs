@@ -44,7 +44,7 @@ pub(super) struct Watchdog {
     looked_at: Duration,
     judges_from: Duration,
     stuck: u32,
-    /// When each of those asked last how probing goes who ask that.
+    /// When each asker last asked.
     asked_at: [Duration; 3],
     pub(super) capacity: Capacity,
     /// When the present period of it began, and the figures of that moment.
@@ -99,18 +99,18 @@ impl Supervisor {
     fn look_at_the_load(&mut self, may_judge: bool, now: Duration, ctx: &mut Context<Self>) {
         match self.watchdog.load(&self.stats.figures(), may_judge, now) {
             None => {}
-            Some(Step::Log(words)) => tracing::warn!("this machine does not carry what is configured: {words}"),
+            Some(Step::Log(words)) => tracing::warn!("this machine cannot keep up with the configured probes: {words}"),
             Some(Step::Alert(words)) => self.send_to_keeper(CapacityStatus(Some(words)), ctx),
             Some(Step::Well { was_logged }) => {
                 if was_logged {
-                    tracing::info!("this machine carries again what is configured");
+                    tracing::info!("this machine keeps up with the configured probes again");
                 }
                 self.send_to_keeper(CapacityStatus(None), ctx);
             }
         }
     }
 
-    /// Has told what our own side is at fault for, and the witnesses asked again while it is.
+    /// Reports what is wrong with our own network or clock, and has the witnesses asked again meanwhile.
     fn look_at_own_side(&mut self, ctx: &mut Context<Self>) {
         let Look { network, clock, ask } = self.own_side.look();
         let fault = |step| match step {

@@ -104,8 +104,8 @@ impl Decision {
             incident_id: Incident::id(policy.api_id, now, self.next.version.saturating_add(1)),
             started_at: now,
             reason: format!(
-                "more than {} changes within {window} s; told last as {told}. Its changes are held until it is steady, and what is \
-                 other then is told",
+                "more than {} changes within {window} s; told last as {told}. Its alerts are held until it is steady; if it is not {told} then, that is \
+                 told",
                 flap.changes
             ),
             name: policy.name.to_owned(),

@@ -346,7 +346,7 @@ pub fn table() -> Vec<Row> {
             "the proxy could not be used",
             Failure::Local(LocalFault::Proxy { proxy: String::new(), did: String::new() }),
         ),
-        row("no token to ask with", Failure::Local(LocalFault::NoToken { server: String::new(), why: String::new() })),
+        row("no access token", Failure::Local(LocalFault::NoToken { server: String::new(), why: String::new() })),
         row("this machine has no route", Failure::Local(LocalFault::NoRoute)),
         row("this machine has no descriptor, port, memory or turn", Failure::Local(LocalFault::NoMemory)),
     ]

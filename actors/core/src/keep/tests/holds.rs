@@ -317,7 +317,7 @@ fn what_was_read_of_a_parent_long_ago_holds_nothing() {
     desk.finds(&ours, Verdict::Fail);
     desk.finds(&ours, Verdict::Fail);
     let why = desk.known(&ours).held.as_ref().map(|held| held.why.clone());
-    assert_eq!(why.as_deref(), Some("db is asked first, which it depends on"));
+    assert_eq!(why.as_deref(), Some("db, which it depends on, is probed first"));
 }
 
 #[test]
