@@ -70,7 +70,39 @@ impl Report {
         self.judge(field, Verdict::Lost(why.into()));
     }
 
-    pub(crate) fn judge(&mut self, field: Field, verdict: Verdict) {
+    /// Near, if it differs, and else taken.
+    pub(crate) fn judged(&mut self, field: Field, differs: Option<String>) {
+        self.judge(field, differs.map_or(Verdict::Taken, Verdict::Near));
+    }
+
+    pub(crate) fn near_unless(&mut self, is_same: bool, field: Field, how: impl Into<String>) {
+        self.judge(field, if is_same { Verdict::Taken } else { Verdict::Near(how.into()) });
+    }
+
+    pub(crate) fn lost_unless(&mut self, is_said: bool, field: Field, why: impl Into<String>) {
+        self.judge(field, if is_said { Verdict::Taken } else { Verdict::Lost(why.into()) });
+    }
+
+    /// Those of the fields that are there; what they say stands elsewhere.
+    pub(crate) fn all_taken(&mut self, fields: &mut Fields, names: &[&str]) {
+        names.iter().filter_map(|name| fields.take(name)).for_each(|field| self.taken(field));
+    }
+
+    /// Those of the fields that are there, each with why it is lost.
+    pub(crate) fn all_lost(&mut self, fields: &mut Fields, names: &[(&str, &str)]) {
+        for (name, why) in names {
+            if let Some(field) = fields.take(name) {
+                self.lost(field, *why);
+            }
+        }
+    }
+
+    /// All that nobody has asked for, for one reason.
+    pub(crate) fn others_lost(&mut self, fields: Fields, why: &str) {
+        fields.into_fields().into_iter().for_each(|field| self.lost(field, why));
+    }
+
+    fn judge(&mut self, field: Field, verdict: Verdict) {
         let Field { file, path, node } = field;
         self.entries.push(Entry { file, line: node.line, path, fields: node.leaves, verdict, row: self.row });
     }
@@ -126,8 +158,18 @@ impl Field {
         self.node.scalar()
     }
 
+    /// Its text, which is empty where there is none.
+    pub(crate) fn text(&self) -> String {
+        self.scalar().unwrap_or_default().to_owned()
+    }
+
     pub(crate) fn flag(&self) -> Option<bool> {
         self.node.flag()
+    }
+
+    /// The last part of its path.
+    pub(crate) fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
     }
 }
 

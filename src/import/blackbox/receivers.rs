@@ -52,9 +52,7 @@ pub(super) fn read(reading: &mut Reading<'_>, root: Field) {
 fn receiver(reading: &mut Reading<'_>, field: Field, of_all: &dyn Fn(&str) -> Option<String>) {
     let mut fields = reading.report.fields(field);
     let name = fields.peek("name").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
-    if let Some(field) = fields.take("name") {
-        reading.report.taken(field);
-    }
+    reading.report.all_taken(&mut fields, &["name"]);
     for (list, kind, keys) in KINDS {
         let Some(field) = fields.take(list) else { continue };
         for item in reading.report.items(field) {
@@ -67,8 +65,7 @@ fn receiver(reading: &mut Reading<'_>, field: Field, of_all: &dyn Fn(&str) -> Op
                 channel = key(reading, channel, ours, value, global);
                 let file = inner.take(&format!("{theirs}_file"));
                 if let Some(field) = file {
-                    let path = field.scalar().unwrap_or_default().to_owned();
-                    channel = channel.with(ours.trim_start_matches('!'), format!("${{file:{path}}}"));
+                    channel = channel.with(ours.trim_start_matches('!'), format!("${{file:{}}}", field.text()));
                     reading.report.near(field, format!("as a channel of the settings, {}", channel.name));
                 }
             }
@@ -81,9 +78,7 @@ fn receiver(reading: &mut Reading<'_>, field: Field, of_all: &dyn Fn(&str) -> Op
             email(reading, item, &name, of_all);
         }
     }
-    for field in fields.into_fields() {
-        reading.report.lost(field, "there is no such channel; a webhook, or SNS, may reach the same people");
-    }
+    reading.report.others_lost(fields, "there is no such channel; a webhook, or SNS, may reach the same people");
 }
 
 fn key(
@@ -101,7 +96,7 @@ fn key(
             reading.secrets.reference(&format!("{}_{name}", channel.name), &value, &"alertmanager".into(), 0, "global");
         return channel.with(name, reference);
     };
-    let text = field.scalar().unwrap_or_default().to_owned();
+    let text = field.text();
     let value = match ours.starts_with('!') {
         true => reading.text(&text),
         false => reading.secret(&format!("{}_{name}", channel.name), &field, &text),
@@ -138,9 +133,7 @@ fn email(reading: &mut Reading<'_>, item: Field, name: &str, of_all: &dyn Fn(&st
 fn left_over(reading: &mut Reading<'_>, fields: Fields) {
     for field in fields.into_fields() {
         let is_resolved = field.path.ends_with(".send_resolved") && field.flag() == Some(true);
-        match is_resolved {
-            true => reading.report.taken(field),
-            false => reading.report.lost(field, "our own text is sent, and that it is well again is always told"),
-        }
+        let why = "our own text is sent, and that it is well again is always told";
+        reading.report.lost_unless(is_resolved, field, why);
     }
 }
