@@ -137,13 +137,17 @@ impl Report {
         items
     }
 
-    /// Whatever nobody has asked for. What others refer to is read where they refer to it.
+    /// Whatever nobody has asked for.
     pub(crate) fn rest(&mut self, fields: Fields) {
+        self.rest_but(fields, "nothing is known of it", |_| None);
+    }
+
+    /// The same, where of some it is known why they are lost. What others refer to is read where they refer to it.
+    pub(crate) fn rest_but(&mut self, fields: Fields, else_why: &str, why: impl Fn(&str) -> Option<&'static str>) {
         for field in fields.into_fields() {
-            if field.node.anchored {
-                self.taken(field);
-            } else {
-                self.lost(field, "nothing is known of it");
+            match why(&field.path) {
+                Some(why) => self.lost(field, why),
+                None => self.lost_unless(field.node.anchored, field, else_why),
             }
         }
     }
@@ -184,6 +188,11 @@ impl Fields {
     /// A look at a field that somebody else judges.
     pub(crate) fn peek(&self, name: &str) -> Option<&Rc<Node>> {
         self.entries.iter().find(|(key, _)| key == name).map(|(_, node)| node)
+    }
+
+    /// The text of such a field, which is empty where there is none.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.peek(name).and_then(|node| node.scalar()).unwrap_or_default()
     }
 
     pub(crate) fn into_fields(mut self) -> Vec<Field> {

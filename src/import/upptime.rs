@@ -34,19 +34,14 @@ pub(super) fn read(files: &[File], environment: Environment<'_>) -> Result<Impor
                 notification(&mut reading, item);
             }
         }
-        for field in top.into_fields() {
-            let why = match field.path.as_str() {
-                "owner" | "repo" | "assignees" | "PAT" => "there is no repository; incidents are kept in the store",
-                "status-website" | "i18n" | "customStatusWebsitePackage" => "the page of api-health has its own looks",
-                "user-agent" => "`headers` of a row say it, if it has to be another one",
-                _ if field.node.anchored => {
-                    reading.report.taken(field);
-                    continue;
-                }
-                _ => "it is about the repository, and there is none",
-            };
-            reading.report.lost(field, why);
-        }
+        reading.report.rest_but(top, "it is about the repository, and there is none", |path| match path {
+            "owner" | "repo" | "assignees" | "PAT" => Some("there is no repository; incidents are kept in the store"),
+            "status-website" | "i18n" | "customStatusWebsitePackage" => {
+                Some("the page of api-health has its own looks")
+            }
+            "user-agent" => Some("`headers` of a row say it, if it has to be another one"),
+            _ => None,
+        });
     }
     Ok(done(reading, trees.iter().map(|(_, tree)| tree.leaves).sum()))
 }

@@ -6,7 +6,7 @@ use super::super::report::{Field, Fields};
 pub(super) fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
     if let Some(field) = http.take("basic_auth") {
         let mut basic = reading.report.fields(field);
-        let user = basic.peek("username").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+        let user = basic.text("username").to_owned();
         let mut password = String::new();
         if let Some(field) = basic.take("password") {
             password = reading.secret(&format!("{name}_password"), &field, &field.text());
@@ -36,8 +36,8 @@ pub(super) fn login(reading: &mut Reading<'_>, http: &mut Fields, name: &str) {
     }
     if let Some(field) = http.take("authorization") {
         let mut fields = reading.report.fields(field);
-        let is_bearer =
-            fields.peek("type").and_then(|node| node.scalar()).is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+        let kind = fields.text("type");
+        let is_bearer = kind.is_empty() || kind.eq_ignore_ascii_case("bearer");
         for (name, is_file) in [("credentials", false), ("credentials_file", true)] {
             if let Some(field) = fields.take(name) {
                 match is_bearer {

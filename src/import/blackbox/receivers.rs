@@ -37,21 +37,18 @@ pub(super) fn read(reading: &mut Reading<'_>, root: Field) {
             }
         }
     }
-    for field in top.into_fields() {
-        let why = match field.path.as_str() {
-            "route" => "tags say which channel an alert goes to: `tags` of a channel",
-            "inhibit_rules" => "`depends_on` of a row holds its alerts while another one is down",
-            "templates" => "`template` of a channel is its text",
-            "time_intervals" | "mute_time_intervals" => "`maintenance` of a row holds its alerts",
-            _ => "it is about Alertmanager itself",
-        };
-        reading.report.lost(field, why);
-    }
+    reading.report.rest_but(top, "it is about Alertmanager itself", |path| match path {
+        "route" => Some("tags say which channel an alert goes to: `tags` of a channel"),
+        "inhibit_rules" => Some("`depends_on` of a row holds its alerts while another one is down"),
+        "templates" => Some("`template` of a channel is its text"),
+        "time_intervals" | "mute_time_intervals" => Some("`maintenance` of a row holds its alerts"),
+        _ => None,
+    });
 }
 
 fn receiver(reading: &mut Reading<'_>, field: Field, of_all: &dyn Fn(&str) -> Option<String>) {
     let mut fields = reading.report.fields(field);
-    let name = fields.peek("name").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+    let name = fields.text("name").to_owned();
     reading.report.all_taken(&mut fields, &["name"]);
     for (list, kind, keys) in KINDS {
         let Some(field) = fields.take(list) else { continue };

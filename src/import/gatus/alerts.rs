@@ -28,7 +28,7 @@ pub(super) fn of_endpoint(reading: &mut Reading<'_>, field: Field, defaults: &De
     let (mut together, mut channels) = (Together::default(), Vec::new());
     for item in reading.report.items(field) {
         let mut alert = reading.report.fields(item);
-        let kind = alert.peek("type").and_then(|node| node.scalar()).unwrap_or_default().to_owned();
+        let kind = alert.text("type").to_owned();
         let is_on = alert.peek("enabled").and_then(|node| node.flag()).unwrap_or(true);
         let default = defaults.get(&kind);
         let of = |name: &str| alert.peek(name).or_else(|| default.and_then(|node| node.get(name)));
