@@ -166,6 +166,14 @@ impl<'a> Reading<'a> {
         self.secrets.reference(wanted, value, &field.file, field.node.line, &field.path)
     }
 
+    /// A key of a channel of that name, without the `!` that makes it no secret, and its value.
+    pub(crate) fn of_channel<'k>(&mut self, name: &str, key: &'k str, field: &Field, text: &str) -> (&'k str, String) {
+        match key.strip_prefix('!') {
+            Some(open) => (open, self.text(text)),
+            None => (key, self.secret(&format!("{name}_{key}"), field, text)),
+        }
+    }
+
     /// A header's value, as a reference if it may be secret.
     pub(crate) fn header(&mut self, api_id: &str, name: &str, field: &Field, value: &str) -> String {
         if !is_secret(name) {

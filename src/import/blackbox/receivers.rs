@@ -4,7 +4,7 @@ use super::super::channels::{Channel, Known};
 use super::super::reading::Reading;
 use super::super::report::{Field, Fields};
 
-/// The lists in a receiver, the kinds of channels, and the keys of both. What has a `!` is no secret.
+/// The lists in a receiver, the kinds of channels, and the keys of both.
 const KINDS: [Known; 10] = [
     ("slack_configs", "slack", &[("api_url", "url")]),
     ("discord_configs", "discord", &[("webhook_url", "url")]),
@@ -93,11 +93,7 @@ fn key(
             reading.secrets.reference(&format!("{}_{name}", channel.name), &value, &"alertmanager".into(), 0, "global");
         return channel.with(name, reference);
     };
-    let text = field.text();
-    let value = match ours.starts_with('!') {
-        true => reading.text(&text),
-        false => reading.secret(&format!("{}_{name}", channel.name), &field, &text),
-    };
+    let (_, value) = reading.of_channel(&channel.name, ours, &field, &field.text());
     reading.report.near(field, format!("as a channel of the settings, {}", channel.name));
     channel.with(name, value)
 }

@@ -107,12 +107,12 @@ const PROVIDERS: [Known; 16] = [
     ("googlechat", "googlechat", &[("webhook-url", "url")]),
     ("pagerduty", "pagerduty", &[("integration-key", "routing_key")]),
     ("opsgenie", "opsgenie", &[("api-key", "api_key")]),
-    ("telegram", "telegram", &[("token", "bot_token"), ("id", "chat_id")]),
-    ("ntfy", "ntfy", &[("url", "url"), ("topic", "topic"), ("token", "token")]),
-    ("matrix", "matrix", &[("server-url", "url"), ("access-token", "access_token"), ("internal-room-id", "room_id")]),
-    ("gotify", "gotify", &[("server-url", "url"), ("token", "token")]),
+    ("telegram", "telegram", &[("token", "bot_token"), ("id", "!chat_id")]),
+    ("ntfy", "ntfy", &[("url", "!url"), ("topic", "topic"), ("token", "token")]),
+    ("matrix", "matrix", &[("server-url", "!url"), ("access-token", "access_token"), ("internal-room-id", "!room_id")]),
+    ("gotify", "gotify", &[("server-url", "!url"), ("token", "token")]),
     ("pushover", "pushover", &[("application-token", "token"), ("user-key", "user")]),
-    ("email", "email", &[("from", "from"), ("to", "to"), ("username", "user"), ("password", "password")]),
+    ("email", "email", &[("from", "!from"), ("to", "!to"), ("username", "!user"), ("password", "password")]),
     ("custom", "webhook", &[("url", "url")]),
 ];
 
@@ -129,13 +129,8 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
             reading.report.lost(field, "it is no text");
             continue;
         };
-        let is_open = matches!(*ours, "from" | "to" | "room_id" | "chat_id")
-            || matches!((*kind, *ours), ("email", "user") | ("ntfy" | "matrix" | "gotify", "url"));
-        let value = match is_open {
-            true => reading.text(&text),
-            false => reading.secret(&format!("{}_{ours}", channel.name), &field, &text),
-        };
-        channel.keys.insert((*ours).to_owned(), value);
+        let (key, value) = reading.of_channel(&channel.name, ours, &field, &text);
+        channel = channel.with(key, value);
         reading.report.near(field, format!("as a channel of the settings, {}", channel.name));
     }
     if *kind == "email" {
@@ -161,8 +156,11 @@ fn provider(reading: &mut Reading<'_>, field: Field, name: &str) {
         let why = if field.path.ends_with(".overrides") { SAME_FOR_ALL } else { whole };
         reading.report.lost(field, why);
     }
-    let missing: Vec<&str> =
-        keys.iter().map(|(_, ours)| *ours).filter(|ours| !channel.keys.contains_key(*ours)).collect();
+    let missing: Vec<&str> = keys
+        .iter()
+        .map(|(_, ours)| ours.trim_start_matches('!'))
+        .filter(|ours| !channel.keys.contains_key(*ours))
+        .collect();
     if !missing.is_empty() && channel.keys.is_empty() {
         channel = channel.remark(format!("its keys did not stand there: {}", missing.join(", ")));
     }
