@@ -63,26 +63,30 @@ fn read_note(written: Option<&str>) -> Result<String, AppError> {
 /// Whose window it is, and how many of those are configured.
 fn selection(whose: &Whose, checked: &Checked) -> Result<(Selection, Vec<String>), AppError> {
     let of = Selection { all: whose.all, api_ids: whose.api_ids.clone(), tags: whose.tags.clone() };
-    let in_force = || checked.good.iter().filter(|row| !row.shadowed).map(|row| &*row.config);
     let mut faults = Vec::new();
     if of.api_ids.len() > Selection::NAMES_MAX || of.tags.len() > Selection::NAMES_MAX {
         let why = format!("are more than {} of a kind", Selection::NAMES_MAX);
         faults.push(fault("the APIs and tags", &why, "a tag that all of them have, or --all"));
     }
-    for api_id in
-        of.api_ids.iter().take(Selection::NAMES_MAX).filter(|id| !in_force().any(|api| api.api_id.as_str() == *id))
+    for api_id in of
+        .api_ids
+        .iter()
+        .take(Selection::NAMES_MAX)
+        .filter(|id| !checked.in_force().any(|api| api.api_id.as_str() == *id))
     {
         let what = format!("--api {:?}", text::line(api_id));
         faults.push(fault(what, "is configured nowhere", "an id that `api-health apis list` shows"));
     }
-    for tag in of.tags.iter().take(Selection::NAMES_MAX).filter(|tag| !in_force().any(|api| api.tags.contains(tag))) {
+    for tag in
+        of.tags.iter().take(Selection::NAMES_MAX).filter(|tag| !checked.in_force().any(|api| api.tags.contains(tag)))
+    {
         let what = format!("--tag {:?}", text::line(tag));
         faults.push(fault(what, "is the tag of no API", "a tag that `api-health apis list --json` shows"));
     }
     if !faults.is_empty() {
         return Err(AppError::Configuration(faults));
     }
-    let ids = in_force().filter(|api| of.has(api)).map(|api| api.api_id.to_string()).collect();
+    let ids = checked.in_force().filter(|api| of.has(api)).map(|api| api.api_id.to_string()).collect();
     Ok((of, ids))
 }
 
